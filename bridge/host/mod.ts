@@ -1,0 +1,8 @@
+/**
+ * The client's end on a host: a PC, a Raspberry Pi, a test. It runs the same core as a chip does.
+ *
+ * @module
+ */
+export { Client, type ClientOptions, type ClientWriteOptions } from "./client.ts";
+export { type CoreSize, pcSize } from "./core.ts";
+export * from "../../server/errors.ts";

@@ -1,0 +1,171 @@
+/**
+ * `deno task build`: compiles the client core and every application in `examples/` to
+ * `client-as/build/<name>.wasm`, says what each module is made of, and fails when the core outgrows
+ * its budget. Compiles only when a source is newer than the modules, unless told `--force`.
+ *
+ * An application is compiled together with the core, by the `core` target of asconfig.json: its
+ * module exports the core's functions next to its own.
+ *
+ * @module
+ */
+
+/** What the core may cost: 3 KB of flash and, as wasm3 makes 3.8 bytes of heap of each, about 2 KB of
+ * code. Applications have no budget here. */
+const CORE_BUDGET = { fileBytes: 3072, codeBytes: 2100, imports: 0, startSections: 0 };
+
+const ROOT = new URL("../", import.meta.url);
+const BUILD = "client-as/build";
+const CORE = { name: "core", source: "client-as/assembly/core.ts" };
+/** What the modules depend on, besides the sources in the two folders. */
+const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
+
+type Target = typeof CORE;
+
+/** What a module is made of. */
+export interface ModuleFacts {
+  fileBytes: number;
+  /** Size of the code section. */
+  codeBytes: number;
+  /** Size of the data section: what is copied into memory at the start. */
+  dataBytes: number;
+  functions: number;
+  /** Names, as `module.name`. */
+  imports: string[];
+  startSections: number;
+}
+
+/** Reads the sections of a WebAssembly module. Throws if it is none. */
+export function inspect(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
+  const module = new WebAssembly.Module(wasm); // checks it all, so the walk below need not
+  const imports = WebAssembly.Module.imports(module).map((i) => `${i.module}.${i.name}`);
+  const facts: ModuleFacts = {
+    fileBytes: wasm.length,
+    codeBytes: 0,
+    dataBytes: 0,
+    functions: 0,
+    imports,
+    startSections: 0,
+  };
+  let at = 8; // behind magic and version
+  /** An unsigned LEB128 number. */
+  const number = () => {
+    let value = 0;
+    for (let shift = 0;; shift += 7) {
+      const byte = wasm[at++] ?? 0;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < wasm.length) {
+    const id = wasm[at++];
+    const size = number();
+    const end = at + size;
+    if (id === 3) facts.functions = number();
+    if (id === 8) facts.startSections++;
+    if (id === 10) facts.codeBytes = size;
+    if (id === 11) facts.dataBytes = size;
+    at = end;
+  }
+  return facts;
+}
+
+/** What is over the core's budget, one complaint each. */
+export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
+  const complaints: string[] = [];
+  const limit = (what: string, value: number, max: number) => {
+    if (value > max) complaints.push(`${what}: ${value}, allowed ${max}`);
+  };
+  limit("file bytes", facts.fileBytes, budget.fileBytes);
+  limit("code section bytes", facts.codeBytes, budget.codeBytes);
+  limit(`imports (${facts.imports.join(", ")})`, facts.imports.length, budget.imports);
+  limit("start sections", facts.startSections, budget.startSections);
+  return complaints;
+}
+
+function output(target: Target): string {
+  return `${BUILD}/${target.name}.wasm`;
+}
+
+/** The files below a folder, or none if there is no such folder. */
+function sources(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+      const path = `${folder}/${name}`;
+      if (isDirectory) return name === "__tests__" ? [] : sources(path);
+      return name.endsWith(".ts") ? [path] : [];
+    }).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function targets(): Target[] {
+  const examples = sources("client-as/examples").filter((path) => path.split("/").length === 3);
+  return [
+    CORE,
+    ...examples.map((source) => ({
+      name: source.slice("client-as/examples/".length, -".ts".length),
+      source,
+    })),
+  ];
+}
+
+/** Time of the last change in ms, or undefined for a file that is not there. */
+function changed(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).mtime?.getTime();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function upToDate(all: Target[]): boolean {
+  const inputs = [...SETTINGS, ...sources("client-as/assembly"), ...sources("client-as/examples")];
+  const newest = Math.max(...inputs.map((path) => changed(path) ?? Infinity));
+  return all.every((target) => (changed(output(target)) ?? -Infinity) > newest);
+}
+
+async function compile(target: Target): Promise<void> {
+  // Loaded only when there is something to compile: it takes longer than everything else here.
+  const { default: asc } = await import("assemblyscript/asc");
+  const args = ["--config", "asconfig.json", "--target", "core", "--outFile", output(target)];
+  const { error, stderr } = await asc.main([target.source, ...args]);
+  if (error) {
+    throw new Error(`${target.source} does not compile: ${error.message}\n\n${stderr}`.trim());
+  }
+}
+
+function report({ name }: Target, facts: ModuleFacts): void {
+  const { fileBytes, codeBytes, dataBytes, functions, imports } = facts;
+  console.log(
+    `${name}.wasm: ${fileBytes} bytes, code ${codeBytes}, data ${dataBytes}, ` +
+      `${functions} functions, imports ${imports.join(" ") || "none"}`,
+  );
+}
+
+async function main(): Promise<void> {
+  Deno.chdir(ROOT);
+  const all = targets();
+  if (Deno.args.includes("--force") || !upToDate(all)) {
+    for (const target of all) await compile(target);
+  }
+  for (const target of all) {
+    const facts = inspect(await Deno.readFile(output(target)));
+    report(target, facts);
+    const complaints = target === CORE ? overBudget(facts) : [];
+    if (complaints.length > 0) {
+      throw new Error(`The core is over its budget:\n  ${complaints.join("\n  ")}`);
+    }
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(`build: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Two families of errors. A {@link LocalError} is this program's fault or its user's: a bad argument, a
+ * full buffer, a call after `close`. A {@link PeerError} says what the other end of a connection did
+ * wrong; it never escapes into the application, but ends that one connection and is logged.
+ */
+
+/** What both families have: a `code` for programs beside the `message` for people. */
+export abstract class HoldfastError<Code extends string = string> extends Error {
+  constructor(readonly code: Code, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** What can be wrong on this side. */
+export type LocalCode =
+  | "BAD_ARGUMENT" // of a call or on the command line
+  | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
+  | "CLOSED" // the server or client was closed
+  | "NOT_OPEN" // the server was told neither keys nor `open`
+  | "NOT_BUILT" // the core's .wasm is missing
+  | "OUTBOX_FULL";
+
+/** Our fault, or our user's. */
+export class LocalError extends HoldfastError<LocalCode> {
+  override name = "LocalError";
+}
+
+/** What can be wrong on the other side. */
+export type PeerCode =
+  | "BAD_HELLO" // empty, control characters, bad UTF-8
+  | "BAD_LINE" // a line that starts with no two lower-case hex digits
+  | "BAD_UTF8"
+  | "HELLO_TOO_LONG"
+  | "LINE_TOO_LONG"
+  | "LOST" // closed or reset by the other end or the network
+  | "NO_ANSWER" // no TCP connection in time
+  | "NO_GREETING" // connected, but nothing was heard in time
+  | "NO_HELLO" // connected, but no hello came in time
+  | "SILENT" // nothing was heard for `timeout`
+  | "STALLED" // the other end takes nothing from its socket
+  | "TOO_MANY_CONNECTIONS"
+  | "TOO_MANY_DEVICES"
+  | "UNKNOWN_DIALECT";
+
+/** The other end's fault, or the network's. */
+export class PeerError extends HoldfastError<PeerCode> {
+  override name = "PeerError";
+}

@@ -1,0 +1,61 @@
+/** What the server says about its connections: one entry for every change, with the reason. */
+
+/** One thing that happened. */
+export interface LogEntry {
+  event:
+    | "listening"
+    | "connected"
+    | "disconnected"
+    | "replaced" // by a newer connection of the same device
+    | "refused" // before it was known which device it is
+    | "app_failed"
+    | "closed";
+  /** Id of the device. */
+  device?: string;
+  /** Address of the other end, or of this one where the event is `listening`. */
+  address?: string;
+  /** Why; a `PeerCode` where the other end is the reason. */
+  code?: string;
+  message?: string;
+  /** How often this device has connected. */
+  connects?: number;
+  /** How many more refusals of this kind went unsaid since the last entry about them. */
+  unsaid?: number;
+}
+
+/** Takes entries; `Server.listen` wants one. */
+export type Log = (entry: LogEntry) => void;
+
+/** A log of one JSON object or one line of text per entry, each with the time in ISO 8601. */
+export function logTo(print: (line: string) => void, format: "json" | "text"): Log {
+  return (entry) => {
+    const time = new Date().toISOString();
+    print(format === "json" ? JSON.stringify({ time, ...entry }) : `${time} ${asText(entry)}`);
+  };
+}
+
+function asText({ event, device, address, code, message, connects, unsaid }: LogEntry): string {
+  const words: string[] = [event];
+  // JSON's quotes keep a stranger's id on one line and free of terminal control codes.
+  if (device !== undefined) words.push(JSON.stringify(device));
+  if (address) words.push(address);
+  if (connects !== undefined) words.push(`connection ${connects}`);
+  if (code) words.push(code);
+  if (unsaid) words.push(`(and ${unsaid} more)`);
+  return words.join(" ") + (message ? `: ${message}` : "");
+}
+
+/** Lets one refusal of each kind through in every `interval` ms: strangers cannot flood the log. */
+export function calm(log: Log, interval: number, now: () => number): Log {
+  const kinds = new Map<string | undefined, { until: number; unsaid: number }>();
+  return (entry) => {
+    if (entry.event !== "refused") return log(entry);
+    const kind = kinds.get(entry.code);
+    if (kind && now() < kind.until) {
+      kind.unsaid++;
+      return;
+    }
+    log(kind?.unsaid ? { ...entry, unsaid: kind.unsaid } : entry);
+    kinds.set(entry.code, { until: now() + interval, unsaid: 0 });
+  };
+}

@@ -1,0 +1,193 @@
+/**
+ * `deno task test`: the whole quality gate. Runs its steps in order, says a line about each, and stops
+ * at the first that fails, with its output.
+ *
+ * @module
+ */
+
+const HELP = `deno task test [options] [files and folders]
+
+  --only STEPS   only these steps, with commas: fmt,lint,check,build,specs,tests
+  --filter TEXT  only the Deno tests whose name contains TEXT (or matches /TEXT/)
+  --help         this text
+
+Files, folders and --filter choose among the Deno tests, leave the other steps out (except the
+build) and show the tests' output. Test files run in parallel, as many as the environment's
+DENO_JOBS says; without it, one per processor.`;
+
+/** A step that takes longer hangs. */
+const STEP_LIMIT_MS = 20 * 60_000;
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Step {
+  name: string;
+  about: string;
+  /** Arguments for deno. */
+  args: string[];
+  /** For steps that run tests: reads the counts from what they print. */
+  count?: (output: string) => Count | undefined;
+}
+
+interface Result {
+  ok: boolean;
+  output: string;
+}
+
+/** As-pect's summary: `[Tests]: 3 / 4`. */
+function countSpecs(output: string): Count | undefined {
+  const [, passed, total] = output.match(/^ *\[Tests\]: (\d+) \/ (\d+)$/m) ?? [];
+  if (passed === undefined || total === undefined) return undefined;
+  return { passed: Number(passed), failed: Number(total) - Number(passed), skipped: 0 };
+}
+
+/** Deno's last line: `ok | 3 passed (2 steps) | 0 failed | 1 ignored (1s)`. */
+function countTests(output: string): Count | undefined {
+  const line = output.split("\n").findLast((l) => /^(ok|FAILED) \| \d+ passed/.test(l));
+  if (line === undefined) return undefined;
+  const number = (word: string) => Number(line.match(`(\\d+) ${word}`)?.[1] ?? 0);
+  return { passed: number("passed"), failed: number("failed"), skipped: number("ignored") };
+}
+
+function steps(testArgs: string[]): Step[] {
+  return [
+    { name: "fmt", about: "format", args: ["fmt", "--check"] },
+    { name: "lint", about: "lint", args: ["lint"] },
+    { name: "check", about: "types", args: ["check"] },
+    {
+      name: "build",
+      about: "core builds within its budget",
+      args: ["run", "-A", "client-as/build.ts"],
+    },
+    {
+      name: "specs",
+      about: "core's specs",
+      args: ["run", "-A", "client-as/spec.ts"],
+      count: countSpecs,
+    },
+    {
+      name: "tests",
+      about: "Deno tests and the examples in the docs",
+      // Neither sanitizer is on by itself.
+      args: [
+        "test",
+        "-A",
+        "--doc",
+        "--parallel",
+        "--sanitize-ops",
+        "--sanitize-resources",
+        "--trace-leaks",
+      ]
+        .concat(testArgs),
+      count: countTests,
+    },
+  ];
+}
+
+/** Runs deno to its end; both of its outputs as one text, in the order of their arrival. */
+async function deno(args: string[]): Promise<Result> {
+  const limit = AbortSignal.timeout(STEP_LIMIT_MS);
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    env: { NO_COLOR: "1" }, // the counts are read from the text
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: limit,
+  }).spawn();
+  let output = "";
+  const collect = async (stream: ReadableStream<BufferSource>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
+  };
+  const [{ success }] = await Promise.all([
+    child.status,
+    collect(child.stdout),
+    collect(child.stderr),
+  ]);
+  if (limit.aborted) output += `\nStopped after ${STEP_LIMIT_MS / 60_000} minutes.\n`;
+  return { ok: success && !limit.aborted, output };
+}
+
+interface Options {
+  only: string[] | undefined;
+  testArgs: string[];
+}
+
+function parse(args: string[]): Options {
+  let only: string[] | undefined;
+  const testArgs: string[] = [];
+  const value = (option: string, at: number) => {
+    const next = args[at];
+    if (next === undefined) throw new Error(`${option} needs a value`);
+    return next;
+  };
+  for (let at = 0; at < args.length; at++) {
+    const arg = value("", at);
+    if (arg === "--only") only = value(arg, ++at).split(",");
+    else if (arg === "--filter") testArgs.push(`--filter=${value(arg, ++at)}`);
+    else if (arg.startsWith("-")) throw new Error(`unknown option ${arg}`);
+    else testArgs.push(arg);
+  }
+  if (testArgs.length > 0) only ??= ["build", "tests"];
+  const names = steps([]).map((step) => step.name);
+  const unknown = only?.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`no step ${unknown}: ${names.join(", ")}`);
+  if (only?.includes("tests")) only.push("build"); // the tests load what it makes
+  return { only, testArgs };
+}
+
+/** Runs the steps; true when all went well. */
+async function run({ only, testArgs }: Options): Promise<boolean> {
+  const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  const ignored: string[] = [];
+  let ok = true;
+  for (const step of steps(testArgs)) {
+    if (only && !only.includes(step.name)) continue;
+    const start = performance.now();
+    const result = await deno(step.args);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    const count = step.count?.(result.output);
+    // Tools that found nothing to test are content with themselves.
+    const empty = step.count !== undefined && !(count && count.passed + count.failed > 0);
+    ok = result.ok && !empty;
+
+    const mark = ok ? "ok    " : "FAILED";
+    const tally = count ? `, ${count.passed} passed` : "";
+    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${seconds} s)`);
+    if (!ok || (step.name === "tests" && testArgs.length > 0)) console.log(`\n${result.output}`);
+    if (result.ok && empty) console.log(`${step.name}: not a single test ran.\n`);
+
+    total.passed += count?.passed ?? 0;
+    // A step can fail without a failing test (or before any): that is a failure too.
+    total.failed += count?.failed || (ok ? 0 : 1);
+    total.skipped += count?.skipped ?? 0;
+    for (const match of result.output.matchAll(/^(.*) \.\.\. ignored\b/gm)) {
+      ignored.push(match[1] ?? "");
+    }
+    if (!ok) break;
+  }
+  if (ignored.length > 0) console.log(`\nignored:\n  ${ignored.join("\n  ")}`);
+  const { passed, failed, skipped } = total;
+  console.log(
+    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
+  );
+  return ok;
+}
+
+if (Deno.args.includes("--help")) {
+  console.log(HELP);
+} else {
+  let options: Options;
+  try {
+    options = parse(Deno.args);
+  } catch (error) {
+    console.error(`test: ${(error as Error).message}\n\n${HELP}`);
+    Deno.exit(2);
+  }
+  Deno.chdir(new URL("../", import.meta.url));
+  Deno.exitCode = await run(options) ? 0 : 1;
+}
