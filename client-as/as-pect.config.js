@@ -4,8 +4,19 @@ export default {
   include: ["client-as/assembly/__tests__/**/*.include.ts"],
   disclude: [/node_modules/],
   outputBinary: false,
-  /** What a spec's module may import: the core imports nothing, so memory is all. */
+  /** What a spec's module may import: memory and, for what applications use, a board that does nothing. */
   instantiate(memory, createImports, instantiate, binary) {
-    return instantiate(binary, createImports({ env: { memory } }));
+    const nothing = () => 0;
+    const board = {
+      gpio_write: nothing,
+      gpio_read: nothing,
+      adc_read: nothing,
+      log: nothing,
+      millis: nothing,
+      random: nothing,
+      free_memory: nothing,
+      every: nothing,
+    };
+    return instantiate(binary, createImports({ env: { memory }, board }));
   },
 };

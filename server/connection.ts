@@ -2,7 +2,7 @@
 import { PeerError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { Session } from "./session.ts";
-import { type Lines, LineSplitter } from "./wire.ts";
+import { concat, type Lines, LineSplitter } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
@@ -38,25 +38,21 @@ export class Connection {
   /** Reads the first line. @throws {PeerError} if it does not come in `timeout` ms, or is no hello */
   async hello(timeout: number): Promise<Hello> {
     const { helloBytes } = this.limits;
-    const received = new Uint8Array(helloBytes + READ_BYTES);
+    let received = new Uint8Array(0);
     const timer = setTimeout(
       () => this.close(new PeerError("NO_HELLO", `no hello within ${timeout} ms`)),
       timeout,
     );
     try {
-      for (let length = 0;;) {
+      for (;;) {
         const n = await this.#read();
-        received.set(this.#buffer.subarray(0, n), length);
-        length += n;
-        const end = received.subarray(0, length).indexOf(10);
-        if (end > helloBytes || (end < 0 && length > helloBytes)) {
+        received = concat(received, this.#buffer.subarray(0, n));
+        const end = received.indexOf(10);
+        if (end > helloBytes || (end < 0 && received.length > helloBytes)) {
           throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
         }
         if (end >= 0) {
-          return {
-            id: parseHello(received.subarray(0, end)),
-            rest: received.slice(end + 1, length),
-          };
+          return { id: parseHello(received.subarray(0, end)), rest: received.slice(end + 1) };
         }
       }
     } finally {
@@ -109,10 +105,13 @@ export class Connection {
     if (!session || this.#closed) return;
     if (session.resume()) this.#received();
     if (!this.#pumping) this.#pump(session);
-    if (this.#inputWanted && session.wantsInput) {
-      this.#inputWanted();
-      this.#inputWanted = undefined;
-    }
+    this.#readOn(session);
+  }
+
+  #readOn(session: Session): void {
+    if (!this.#inputWanted || !session.wantsInput) return;
+    this.#inputWanted();
+    this.#inputWanted = undefined;
   }
 
   async #pump(session: Session): Promise<void> {
@@ -120,11 +119,13 @@ export class Connection {
     try {
       while (!this.#closed) {
         const output = session.transmit(this.now());
+        this.#readOn(session); // there may have been too much to send
         if (output === "") break;
         await this.#write(encoder.encode(output));
       }
     } catch (error) {
-      this.close(asPeerError(error));
+      if (!(error instanceof PeerError)) throw error;
+      this.close(error);
     } finally {
       this.#pumping = false;
     }
@@ -133,17 +134,22 @@ export class Connection {
   async #write(bytes: Uint8Array): Promise<void> {
     while (bytes.length > 0) {
       this.#writingSince = this.now();
-      bytes = bytes.subarray(await this.#conn.write(bytes));
+      try {
+        bytes = bytes.subarray(await this.#conn.write(bytes));
+      } catch (error) {
+        throw lost(error);
+      }
     }
   }
 
   async #read(): Promise<number> {
+    let n;
     try {
-      const n = await this.#conn.read(this.#buffer);
-      if (n !== null && !this.#closed) return n;
+      n = await this.#conn.read(this.#buffer);
     } catch (error) {
-      throw this.#reason ?? asPeerError(error);
+      throw this.#reason ?? lost(error);
     }
+    if (n !== null && !this.#closed) return n;
     throw this.#reason ?? new PeerError("LOST", "the other end closed the connection");
   }
 
@@ -158,7 +164,8 @@ export class Connection {
         throw new PeerError("STALLED", `the other end took nothing for ${session.timeout} ms`);
       }
     } catch (error) {
-      this.close(asPeerError(error));
+      if (!(error instanceof PeerError)) throw error;
+      this.close(error);
       return;
     }
     this.flush();
@@ -178,18 +185,9 @@ export class Connection {
   }
 }
 
-/** Network errors are the peer's; anything else is a bug, and passes. */
-function asPeerError(error: unknown): PeerError {
-  if (error instanceof PeerError) return error;
-  if (
-    error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.NotConnected ||
-    error instanceof Deno.errors.TimedOut
-  ) {
-    return new PeerError("LOST", error.message, { cause: error });
-  }
-  throw error;
+/** Whatever a socket fails with is the fault of the peer or of the network. */
+function lost(cause: unknown): PeerError {
+  return new PeerError("LOST", cause instanceof Error ? cause.message : String(cause), { cause });
 }
 
 function parseHello(line: Uint8Array): string {
@@ -200,7 +198,7 @@ function parseHello(line: Uint8Array): string {
   }
   let id;
   try {
-    id = new TextDecoder("utf-8", { fatal: true }).decode(line);
+    id = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(line);
   } catch (cause) {
     throw new PeerError("BAD_HELLO", "the id is not UTF-8", { cause });
   }

@@ -43,22 +43,22 @@ export class Device implements AsyncIterable<string> {
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
+    const text = this.#readers.length === 0 ? this.#next() : undefined;
+    if (text !== undefined) return Promise.resolve(text);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
-    this.#deliver();
     return reader.promise;
   }
 
   /** All messages, until the server is closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
-    for (;;) {
-      try {
-        yield await this.readline();
-      } catch (error) {
-        if (error === this.#closed) return;
-        throw error;
-      }
-    }
+  [Symbol.asyncIterator](): AsyncIterator<string, void> {
+    return {
+      next: () =>
+        this.readline().then(
+          (value) => ({ value }),
+          () => ({ done: true, value: undefined }), // CLOSED: nothing else is thrown
+        ),
+    };
   }
 
   /**
@@ -66,7 +66,7 @@ export class Device implements AsyncIterable<string> {
    *
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
    * @returns true once the device has acknowledged it; without qos, true if it was handed to the network
-   * and false if there is no link
+   * and false if there is no link, or one on which nothing is taken or acknowledged
    * @throws {LocalError} BAD_TEXT, OUTBOX_FULL, CLOSED (a message accepted before stays in the store)
    */
   async write(text: string, { signal, ...options }: DeviceWriteOptions = {}): Promise<boolean> {
@@ -90,16 +90,21 @@ export class Device implements AsyncIterable<string> {
   /** Hands messages to those who wait for one. */
   #deliver(): void {
     while (this.#readers.length > 0) {
-      if (this.#handedOut) {
-        this.#handedOut = false;
-        this.#session.shift();
-        this.#flushSoon();
-      }
-      const text = this.#session.peek();
+      const text = this.#next();
       if (text === undefined) return;
-      this.#handedOut = true;
       this.#readers.shift()!.resolve(text);
     }
+  }
+
+  /** Takes the next message, if there is one; the one before has been processed. */
+  #next(): string | undefined {
+    if (this.#handedOut) {
+      this.#session.shift();
+      if (this.#session.crowded) this.#flushSoon();
+    }
+    const text = this.#session.peek();
+    this.#handedOut = text !== undefined;
+    return text;
   }
 
   /** Acks and messages that one turn of the event loop brings about go out together. */

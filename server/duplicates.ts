@@ -13,38 +13,61 @@
  * letter what the same ids carried within the last {@link REACH_BACK} messages.
  */
 
-/** How many newer messages may lie between a message and its repeat on one connection; ids come round
+/** How many newer ids may lie between a message and its repeat on one connection; they come round
  * after 255, so a message with an old id and an old text that is further back is a new one. */
 const REACH = 223;
 
 /** The same, where the connection has changed since: what was in flight when the old one died. */
 const REACH_BACK = 64;
 
-interface Heard {
-  hash: number;
-  /** Position among all messages heard. */
-  position: number;
-  connection: number;
-}
+/** What is kept for each id: the hash of its last text, that message's position among all that were
+ * heard, and its connection. */
+const FIELDS = 3;
 
 /** What one device's last messages were. */
 export class DuplicateRecord {
-  #heard = new Map<number, Heard>();
-  #position = 0;
+  #heard: Float64Array | undefined; // 6 KB, but only for who has said something
+  #position = 0; // counted in ids, so that lost messages count too
+  #newest = 0;
 
   /** Whether this is a repeat of a message that was noted before. */
   isRepeat(id: number, text: string, connection: number): boolean {
-    const last = this.#heard.get(id);
-    if (!last || last.hash !== hash(text)) return false;
-    const newer = this.#position - last.position;
-    if (last.connection === connection) return newer < REACH;
-    return newer < (id === 0 ? 1 : REACH_BACK);
+    return this.#isRepeat(id, hash(text), connection);
   }
 
-  /** Notes a new message. Id 00 forgets all that came before it. */
-  note(id: number, text: string, connection: number): void {
-    if (id === 0) this.#heard.clear();
-    this.#heard.set(id, { hash: hash(text), position: ++this.#position, connection });
+  /**
+   * Notes a message, unless it is a repeat. Id 00 forgets all that came on earlier connections.
+   *
+   * @returns whether it is new
+   */
+  note(id: number, text: string, connection: number): boolean {
+    const hashed = hash(text);
+    if (this.#isRepeat(id, hashed, connection)) return false;
+    const heard = this.#heard ??= new Float64Array(256 * FIELDS).fill(NaN);
+    if (id === 0) {
+      // On this connection the device was booted already; a 00 may have been overtaken.
+      for (let i = 0; i < heard.length; i += FIELDS) {
+        if (heard[i + 2] !== connection) heard.fill(NaN, i, i + FIELDS);
+      }
+      this.#newest = 0;
+    }
+    heard[id * FIELDS] = hashed;
+    const ahead = (id - this.#newest + 255) % 255;
+    if (ahead < 128) { // else it was overtaken
+      this.#position += ahead || 255;
+      this.#newest = id;
+    }
+    heard[id * FIELDS + 1] = this.#position;
+    heard[id * FIELDS + 2] = connection;
+    return true;
+  }
+
+  #isRepeat(id: number, hashed: number, connection: number): boolean {
+    const heard = this.#heard;
+    if (heard?.[id * FIELDS] !== hashed) return false;
+    const newer = this.#position - heard[id * FIELDS + 1]!;
+    if (heard[id * FIELDS + 2] === connection) return newer < REACH;
+    return newer < (id === 0 ? 1 : REACH_BACK);
   }
 }
 

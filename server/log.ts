@@ -30,13 +30,26 @@ export type Log = (entry: LogEntry) => void;
 export function logTo(print: (line: string) => void, format: "json" | "text"): Log {
   return (entry) => {
     const time = new Date().toISOString();
-    print(format === "json" ? JSON.stringify({ time, ...entry }) : `${time} ${asText(entry)}`);
+    const line = format === "json"
+      ? JSON.stringify({ time, ...entry })
+      : `${time} ${asText(entry)}`;
+    print(line.replace(ACTIVE, escape));
   };
+}
+
+/** What a terminal, or a reader of lines, might act upon: controls, separators, changes of direction. */
+// deno-lint-ignore no-control-regex
+const ACTIVE = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+/** As JSON writes it, so that JSON stays the same JSON. */
+function escape(character: string): string {
+  if (character === "\n") return "\\n";
+  return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 }
 
 function asText({ event, device, address, code, message, connects, unsaid }: LogEntry): string {
   const words: string[] = [event];
-  // JSON's quotes keep a stranger's id on one line and free of terminal control codes.
+  // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
   if (address) words.push(address);
   if (connects !== undefined) words.push(`connection ${connects}`);

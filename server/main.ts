@@ -1,6 +1,6 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { parseArgs } from "node:util";
-import { type App, defaultLimits, LocalError, logTo, Server } from "./mod.ts";
+import { type App, defaultLimits, LocalError, logTo, Server, type ServerOptions } from "./mod.ts";
 
 const HELP = `Holdfast server: keeps a link to every device, through outages.
 
@@ -18,38 +18,53 @@ Usage: deno run -A server/main.ts --open [--app echo | --app ./my_app.ts] [optio
   --help
 `;
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 /** Exit codes: 0 ended by a signal, 1 could not start, 2 wrong arguments. */
 async function main(): Promise<number> {
+  const stopped = Promise.withResolvers<void>();
   let server: Server;
   try {
-    const options = parse(Deno.args);
-    if (options.help) {
+    const values = parse(Deno.args);
+    if (values.help) {
       console.log(HELP);
       return 0;
     }
-    server = await Server.listen({ ...await toServerOptions(options) });
+    const options = await toServerOptions(values);
+    // Before it says that it listens: from then on somebody may want to stop it.
+    for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
+    server = await listen(options);
   } catch (error) {
     if (error instanceof LocalError || isArgumentError(error)) {
       console.error(`holdfast: ${error.message}\n(--help lists the options)`);
       return 2;
     }
-    if (error instanceof Deno.errors.AddrInUse) {
-      console.error("holdfast: that port is in use. Stop the other server, or choose --port N");
-      return 1;
-    }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      console.error("holdfast: not permitted to listen there. Ports below 1024 need root");
-      return 1;
-    }
-    throw error;
+    if (!(error instanceof CannotListen)) throw error;
+    console.error(`holdfast: ${error.message}`);
+    return 1;
   }
-  const stopped = Promise.withResolvers<void>();
-  const stop = () => stopped.resolve();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
   await stopped.promise;
+  // A second signal ends it without ceremony.
+  for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   await server.close();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
   return 0;
+}
+
+class CannotListen extends Error {}
+
+async function listen(options: ServerOptions): Promise<Server> {
+  try {
+    return await Server.listen(options);
+  } catch (cause) {
+    if (cause instanceof LocalError || !(cause instanceof Error)) throw cause;
+    let reason = cause.message;
+    if (cause instanceof Deno.errors.AddrInUse) {
+      reason = "that port is in use. Stop the other server, or choose --port N";
+    } else if (cause instanceof Deno.errors.PermissionDenied) {
+      reason = "not permitted. Ports below 1024 need root";
+    }
+    throw new CannotListen(`cannot listen on ${options.hostname}:${options.port}: ${reason}`);
+  }
 }
 
 type Options = ReturnType<typeof parse>;
@@ -105,7 +120,7 @@ async function loadApp(name: string): Promise<App> {
 }
 
 function toLimit(text: string): [string, number] {
-  const [name = "", value = ""] = text.split("=");
+  const [, name = "", value = ""] = text.match(/^([^=]*)=?(.*)$/s)!;
   if (!Object.hasOwn(defaultLimits, name)) {
     throw badArgument(`--limit ${name}: there is ${Object.keys(defaultLimits).join(", ")}`);
   }

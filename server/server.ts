@@ -29,6 +29,9 @@ export interface ServerOptions {
 /** One refusal of a kind is logged in so many ms. */
 const REFUSAL_LOG_INTERVAL = 1000;
 
+/** So many ms pass before the next attempt, when the system could not accept a connection. */
+const ACCEPT_PAUSE = 100;
+
 /** Listens for devices. */
 export class Server implements AsyncDisposable {
   readonly timeout: number;
@@ -41,6 +44,7 @@ export class Server implements AsyncDisposable {
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #connections = new Map<Connection, Promise<void>>();
   #closed: LocalError | undefined;
+  #closing: Promise<void> | undefined;
   #accepting: Promise<void>;
 
   private constructor(listener: Deno.TcpListener, options: Required<Omit<ServerOptions, "app">>) {
@@ -79,7 +83,9 @@ export class Server implements AsyncDisposable {
         "nobody could connect: say `open: true` (--open) to admit every device that can reach the port",
       );
     }
-    const listener = Deno.listen({ hostname, port });
+    // The system's queue of new connections: a thousand boards come back at once after a power cut.
+    const tcpBacklog = options.limits?.connections ?? defaultLimits.connections;
+    const listener = Deno.listen({ hostname, port, tcpBacklog });
     const { limits = {}, log = () => {} } = options;
     const server = new Server(listener, { port, hostname, timeout, store, open, limits, log });
     server.#app = options.app;
@@ -113,7 +119,21 @@ export class Server implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for await (const conn of this.#listener) {
+    while (!this.#closed) {
+      let conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (this.#closed) break;
+        // No more files, most likely. Those who knock meanwhile wait in the system's queue.
+        this.#log({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
+        continue;
+      }
+      if (this.#closed) { // it came in the turn of the event loop that closed the listener
+        conn.close();
+        break;
+      }
       const connection = new Connection(conn, this.#limits, now);
       if (this.#connections.size >= this.#limits.connections) {
         const most = this.#limits.connections;
@@ -129,11 +149,14 @@ export class Server implements AsyncDisposable {
   }
 
   async #serve(connection: Connection): Promise<void> {
+    let known: Device | undefined;
     let device: Device;
     let rest: Uint8Array;
     try {
       const hello = await connection.hello(this.timeout);
-      device = this.#devices.get(hello.id) ?? this.#admit(hello.id);
+      if (this.#closed) return; // and so is the connection
+      known = this.#devices.get(hello.id);
+      device = known ?? this.#admit(hello.id);
       rest = hello.rest;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
@@ -144,6 +167,7 @@ export class Server implements AsyncDisposable {
     if (device.connected) this.#log({ event: "replaced", ...entry });
     const served = device.serve(connection, rest);
     this.#log({ event: "connected", ...entry, connects: device.connects });
+    if (!known) this.#run(device);
     const reason = await served;
     if (reason) {
       const { code, message } = this.#closed ?? reason;
@@ -169,16 +193,25 @@ export class Server implements AsyncDisposable {
     this.#devices.set(id, device);
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
-    this.#app?.(device, this).catch((error) => {
-      if (error === this.#closed) return;
-      this.#log({ event: "app_failed", device: id, message: error?.stack ?? String(error) });
-    });
     return device;
   }
 
+  async #run(device: Device): Promise<void> {
+    try {
+      await this.#app?.(device, this);
+    } catch (error) {
+      if (error === this.#closed) return;
+      const message = error instanceof Error && error.stack || String(error);
+      this.#log({ event: "app_failed", device: device.id, message });
+    }
+  }
+
   /** Ends all connections. Whoever waits for a message, an ack or a device is rejected with CLOSED. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#closed = new LocalError("CLOSED", "the server was closed");
     this.#listener.close();
     for (const arrival of this.#arrivals.values()) arrival.reject(this.#closed);

@@ -16,10 +16,15 @@
 import { LocalError, PeerError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { DeviceRecord, Outgoing } from "./store/mod.ts";
-import { checkText, frame, lineId, type Lines, nextId } from "./wire.ts";
+import { ack, checkText, frame, lineId, type Lines, nextId } from "./wire.ts";
 
-/** Messages on their way without an ack. Ids come round after 255, so there must be far fewer. */
-const WINDOW = 64;
+/** Messages on their way without an ack. A stock client has a queue of 20, and loses what overflows it. */
+const WINDOW = 16;
+
+/** Ids given out from the oldest message without an ack on, or since the newest ack, also to messages
+ * without qos. They come round after 255: an ack must never fit two messages, and a chip's record of what
+ * it took last must reach back to every message that may be repeated. */
+const IDS_OPEN = 32;
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
@@ -42,6 +47,7 @@ export class Session {
   #sent = 0;
   #progress = 0; // last ack, or when the first message without one was sent
   #next = 0; // index in the outbox of the next message to send; those before it are on their way
+  #idsSinceAck = 0;
   #output = "";
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
   #inboxText = 0;
@@ -74,6 +80,11 @@ export class Session {
     return this.#backlog.length === 0 || (this.#next > 0 && this.#backlog.length < BACKLOG);
   }
 
+  /** Whether messages wait for room in the inbox: `resume` is to be called once there is some. */
+  get crowded(): boolean {
+    return this.#backlog.length > 0;
+  }
+
   /** A connection has said hello for this device. */
   connect(now: number): void {
     this.disconnect();
@@ -91,6 +102,7 @@ export class Session {
     this.#output = "";
     this.#backlog = [];
     this.#next = 0;
+    this.#idsSinceAck = 0;
   }
 
   /** Lines were read. @throws {PeerError} if the connection must end */
@@ -102,23 +114,22 @@ export class Session {
       const id = lineId(line);
       if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
       if (line.length === 2) this.#acknowledged(id, now);
-      else if (this.#backlog.length > 0 || !this.#accept(line)) this.#postpone(line);
+      else if (this.#backlog.length > 0 || !this.#accept(id, line)) this.#postpone(line);
     }
     if (error) throw error;
   }
 
   /** Returns false if there is no room for this message. */
-  #accept(line: string): boolean {
+  #accept(id: number, line: string): boolean {
     const { record, limits } = this;
-    const id = lineId(line);
     const text = line.slice(2);
-    if (!record.duplicates.isRepeat(id, text, record.connects)) {
-      if (record.inbox.length >= limits.inbox || this.#inboxText >= limits.queueText) return false;
-      record.duplicates.note(id, text, record.connects);
+    if (record.inbox.length >= limits.inbox || this.#inboxText >= limits.queueText) {
+      if (!record.duplicates.isRepeat(id, text, record.connects)) return false;
+    } else if (record.duplicates.note(id, text, record.connects)) {
       record.inbox.push(text);
       this.#inboxText += text.length;
     }
-    this.#output += frame(id);
+    this.#output += ack(id);
     return true;
   }
 
@@ -128,6 +139,7 @@ export class Session {
   }
 
   #acknowledged(id: number, now: number): void {
+    this.#idsSinceAck = 0;
     const { outbox } = this.record;
     for (let i = 0; i < this.#next; i++) {
       const message = outbox[i]!;
@@ -154,14 +166,16 @@ export class Session {
 
   /** Accepts what was read while the inbox was full, as far as possible. Returns whether that was anything. */
   resume(): boolean {
-    const accepted = this.#backlog.findIndex((line) => !this.#accept(line));
+    if (!this.crowded) return false;
+    const accepted = this.#backlog.findIndex((line) => !this.#accept(lineId(line), line));
     return this.#backlog.splice(0, accepted < 0 ? Infinity : accepted).length > 0;
   }
 
   /**
    * Accepts a message for the device. `acked` is called once it is there.
    *
-   * @returns false if it was not accepted: it has no qos, and there is no link
+   * @returns false if it was not accepted: it has no qos, and there is no link, or a link on which
+   * nothing is taken or acknowledged
    * @throws {LocalError} BAD_TEXT; OUTBOX_FULL
    */
   write(text: string, { qos = true, wait = true }: WriteOptions, acked: () => void): boolean {
@@ -169,6 +183,7 @@ export class Session {
     const line = checkText(text, limits.lineBytes);
     if (!qos) {
       if (!this.#connected || !this.#proven || this.#output.length >= OUTPUT) return false;
+      if (this.#idsAreShort() || record.outbox[0]?.id === 0) return false; // nothing overtakes 00
       this.#output += frame(this.#newId(), line);
       return true;
     }
@@ -178,7 +193,7 @@ export class Session {
         `${record.outbox.length} messages wait for this device already: await write, or drop some`,
       );
     }
-    const message = { id: this.#newId(), text: line, overtakes: !wait };
+    const message = { id: undefined, text: line, overtakes: !wait };
     record.outbox.push(message);
     this.#outboxText += line.length;
     this.#acked.set(message, acked);
@@ -186,9 +201,16 @@ export class Session {
   }
 
   #newId(): number {
+    this.#idsSinceAck++;
     const id = this.record.nextId;
     this.record.nextId = nextId(id);
     return id;
+  }
+
+  #idsAreShort(): boolean {
+    if (this.#idsSinceAck >= IDS_OPEN) return true;
+    const { outbox: [oldest], nextId } = this.record;
+    return oldest?.id !== undefined && (nextId - oldest.id + 255) % 255 >= IDS_OPEN;
   }
 
   /** Takes all that is to be sent now; "" if that is nothing. */
@@ -210,9 +232,12 @@ export class Session {
       this.#progress = now;
     }
     while (this.#next < outbox.length && this.#next < WINDOW) {
-      const { id, text, overtakes } = outbox[this.#next]!;
-      if (this.#next > 0 && !overtakes) break;
-      this.#output += frame(id, text);
+      const message = outbox[this.#next]!;
+      // Nothing overtakes 00: a device that has newer messages must not take its repeat for a boot.
+      if (this.#next > 0 && (!message.overtakes || outbox[0]!.id === 0)) break;
+      if (this.#next > 0 && message.id === undefined && this.#idsAreShort()) break;
+      message.id ??= this.#newId();
+      this.#output += frame(message.id, message.text);
       this.#next++;
     }
   }

@@ -10,6 +10,8 @@ const NEWLINE = 10;
 /** Bytes of a line beside its text: two id digits and the newline. */
 export const FRAME = 3;
 
+const NOTHING = new Uint8Array(0);
+
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
@@ -21,7 +23,7 @@ export interface Lines {
 
 /** Cuts a stream of bytes into lines, wherever the network has cut it into segments. */
 export class LineSplitter {
-  #rest = new Uint8Array(0);
+  #rest = NOTHING;
 
   /** @param maxBytes Longest line, without its newline, in bytes. */
   constructor(readonly maxBytes: number) {}
@@ -40,7 +42,7 @@ export class LineSplitter {
     if (end === 0) result = { lines: [] };
     else if (end <= this.maxBytes) result = decodeAll(whole);
     result ??= decodeEach(whole, this.maxBytes);
-    this.#rest = bytes.slice(end);
+    this.#rest = end === bytes.length ? NOTHING : bytes.slice(end);
     if (this.#rest.length > this.maxBytes) result.error ??= tooLong(this.maxBytes);
     return result;
   }
@@ -76,7 +78,8 @@ function tooLong(maxBytes: number): PeerError {
   return new PeerError("LINE_TOO_LONG", `a line is longer than ${maxBytes} bytes`);
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+/** Two pieces as one; it shares no memory with them. */
+export function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(a.length + b.length);
   joined.set(a);
   joined.set(b, a.length);
@@ -95,9 +98,16 @@ function digit(code: number): number {
 
 const HEX = Array.from({ length: 256 }, (_, id) => id.toString(16).padStart(2, "0"));
 
-/** A message on the wire; with no text, the ack of `id`. */
-export function frame(id: number, text = ""): string {
+const ACKS = HEX.map((id) => `${id}\n`);
+
+/** A message on the wire. */
+export function frame(id: number, text: string): string {
   return `${HEX[id]}${text}\n`;
+}
+
+/** The ack of the message `id`. */
+export function ack(id: number): string {
+  return ACKS[id]!;
 }
 
 /** The id after this one: 00 comes once, after a boot, then 01 to ff again and again. */

@@ -1,22 +1,10 @@
-import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
+import { LocalError, PeerError } from "../../server/errors.ts";
 import { checkText } from "../../server/wire.ts";
-import { Can, Core, coreModule, type CoreSize, Event, pcSize, UP } from "./core.ts";
-import { Socket } from "./socket.ts";
+import { type Core, coreModule, type CoreSize, pcSize } from "./core.ts";
+import { Link, type LinkOptions } from "./link.ts";
 
 /** What a client must and can be told. */
-export interface ClientOptions {
-  /** This device's name at the server: 1 to 255 bytes of UTF-8 without control characters. */
-  id: string;
-  /** Name or address of the server. Default "127.0.0.1". */
-  host?: string;
-  /** TCP port of the server. Default 8123. */
-  port?: number;
-  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
-  timeout?: number;
-  /** The wire to speak; there is 1 (micropython-iot's) so far. Default 1. */
-  dialect?: 1;
-  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
-  onState?: (connected: boolean, reason?: PeerError) => void;
+export interface ClientOptions extends LinkOptions {
   /** Buffers. */
   size?: Partial<CoreSize>;
 }
@@ -41,65 +29,46 @@ interface Writer {
 /** Most writes that wait for room in the core's outbox. */
 const MOST_WRITERS = 1024;
 
-const MESSAGES: Partial<Record<PeerCode, string>> = {
-  NO_ANSWER: "the server did not accept the connection in time",
-  NO_GREETING: "the server accepted the connection, but sent nothing",
-  SILENT: "nothing was heard from the server for the timeout",
-  STALLED: "the server took nothing from its socket for the timeout",
-  LINE_TOO_LONG: "the server sent a line longer than `size.line`",
-  BAD_LINE: "the server sent a line that starts with no id",
-};
-
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
+  #link: Link;
   #core: Core;
-  #address: { hostname: string; port: number };
-  #onState: NonNullable<ClientOptions["onState"]>;
   #line: number;
-  #socket: Socket | undefined;
   #readers: PromiseWithResolvers<string>[] = [];
   #waiting: Writer[] = []; // not yet in the core
   #sent: (Writer | undefined)[] = []; // in the core's outbox; undefined: nobody waits for it
   #settled = 0; // how many of those that the core accepted are done
   #readiness: PromiseWithResolvers<void> | undefined;
-  #up = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #closed: LocalError | undefined;
-  #timerDue = 0;
-  #pumping = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled */
   constructor(options: ClientOptions) {
-    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 1 } = options;
-    const hello = new TextEncoder().encode(`${id}\n`);
-    // deno-lint-ignore no-control-regex
-    if (hello.length < 2 || hello.length > 256 || /[\x00-\x1f\x7f]/.test(id)) {
-      throw badArgument(
-        `id must be 1 to 255 bytes without control characters, not ${JSON.stringify(id)}`,
-      );
-    }
-    if (!Number.isInteger(port) || port < 1 || port > 65535) {
-      throw badArgument(`port must be 1 to 65535, not ${port}`);
-    }
-    if (!Number.isInteger(timeout) || timeout < 100 || timeout > 3_600_000) {
-      throw badArgument(`timeout must be 100 to 3600000 ms, not ${timeout}`);
-    }
-    if (dialect !== 1) throw badArgument(`dialect must be 1, not ${dialect}`);
-    this.#address = { hostname: host, port };
-    this.#onState = options.onState ?? (() => {});
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    const instance = new WebAssembly.Instance(coreModule());
-    this.#core = new Core(instance, hello, { ...size, timeout, seed }, now());
-    this.#pump();
+    const owner = {
+      exchange: () => this.#exchange(),
+      canReceive: () => this.#readers.length > 0,
+      receive: (message: Uint8Array) => {
+        const text = decode(message);
+        this.#readers.shift()!.resolve(text);
+      },
+      stateChanged: (connected: boolean, reason?: PeerError) => {
+        if (connected) this.#readiness?.resolve();
+        if (connected) this.#readiness = undefined;
+        options.onState?.(connected, reason);
+      },
+    };
+    this.#link = new Link(owner, new WebAssembly.Instance(coreModule()), options, size);
+    this.#core = this.#link.core;
+    this.#link.pump();
   }
 
   /** Whether the link is up at present. */
   get connected(): boolean {
-    return this.#up;
+    return this.#link.up;
   }
 
   /** How often the link came up. */
@@ -110,7 +79,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /** Resolves when the link is up. @throws {LocalError} CLOSED */
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
-    if (this.#up) return Promise.resolve();
+    if (this.#link.up) return Promise.resolve();
     return (this.#readiness ??= Promise.withResolvers()).promise;
   }
 
@@ -124,7 +93,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     if (this.#closed) return Promise.reject(this.#closed);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
-    this.#pump();
+    this.#link.pump();
     return reader.promise;
   }
 
@@ -154,9 +123,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     signal?.throwIfAborted();
     const bytes = new TextEncoder().encode(checkText(text, this.#line));
     if (!qos) {
-      const accepted = this.#waiting.length === 0 && this.#core.write(bytes, false);
+      const accepted = this.#core.write(bytes, false);
       if (accepted) this.#sent.push(undefined);
-      this.#pump();
+      this.#link.pump();
       return accepted;
     }
     if (this.#waiting.length >= MOST_WRITERS) {
@@ -168,9 +137,10 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const abort = () => {
       this.#waiting = this.#waiting.filter((other) => other !== writer);
       reject(signal!.reason);
+      this.#link.pump(); // it may have held up others
     };
     signal?.addEventListener("abort", abort);
-    this.#pump();
+    this.#link.pump();
     try {
       return await promise;
     } finally {
@@ -178,48 +148,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     }
   }
 
-  /** Lets the core do all that can be done now. */
-  #pump = (): void => {
-    if (this.#pumping || this.#closed) return; // a callback below may well write
-    this.#pumping = true;
-    try {
-      while (this.#step() && !this.#closed);
-    } finally {
-      this.#pumping = false;
-    }
-    if (!this.#closed) this.#setTimer();
-  };
-
-  /** Carries out what the core asks for; false once that is nothing. */
-  #step(): boolean {
+  /** Tells the writers whose messages have arrived, and moves others into the core as their turn comes. */
+  #exchange(): void {
     const core = this.#core;
-    this.#feed();
-    const can = (this.#socket?.canSend ? Can.send : 0) | (this.#readers.length ? Can.receive : 0);
-    const event = core.poll(now(), can);
-    switch (event) {
-      case Event.connect:
-        this.#connect();
-        break;
-      case Event.close:
-        this.#drop(new PeerError(core.reason, MESSAGES[core.reason] ?? core.reason));
-        break;
-      case Event.send:
-        this.#socket!.send(core.piece);
-        break;
-      case Event.message:
-        this.#handOut(core.piece);
-        break;
+    for (; this.#settled !== core.done; this.#settled = this.#settled + 1 >>> 0) {
+      this.#sent.shift()?.done();
     }
-    this.#settle();
-    this.#showState();
-    if (event !== Event.none) return true;
-    this.#socket?.flush();
-    return this.#socket?.moveInput(core, now()) ?? false;
-  }
-
-  /** Moves messages into the core as their turn comes. */
-  #feed(): void {
-    const core = this.#core;
     while (this.#waiting.length > 0) {
       const writer = this.#waiting[0]!;
       if (writer.wait && core.queued !== core.done) break;
@@ -228,81 +162,17 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     }
   }
 
-  #settle(): void {
-    for (; this.#settled !== this.#core.done; this.#settled = this.#settled + 1 >>> 0) {
-      this.#sent.shift()?.done();
-    }
-  }
-
-  #showState(): void {
-    const up = this.#core.state === UP;
-    if (up === this.#up || !up) return;
-    this.#up = true;
-    this.#readiness?.resolve();
-    this.#readiness = undefined;
-    this.#onState(true);
-  }
-
-  #handOut(bytes: Uint8Array): void {
-    let text;
-    try {
-      text = decoder.decode(bytes);
-    } catch (cause) {
-      this.#core.closed(now());
-      this.#drop(new PeerError("BAD_UTF8", "a message is not UTF-8", { cause }));
-      return;
-    }
-    this.#core.take();
-    this.#readers.shift()!.resolve(text);
-  }
-
-  #connect(): void {
-    const socket = this.#socket = new Socket(this.#address, {
-      opened: () => {
-        this.#core.opened(now());
-        this.#pump();
-      },
-      wake: this.#pump,
-      ended: (reason) => {
-        if (socket !== this.#socket) return; // the core gave it up before
-        this.#core.closed(now());
-        this.#drop(reason);
-        this.#pump();
-      },
-    });
-  }
-
-  #drop(reason: PeerError): void {
-    this.#socket?.close();
-    this.#socket = undefined;
-    this.#up = false;
-    this.#onState(false, reason);
-  }
-
-  #setTimer(): void {
-    const due = now() + this.#core.wait;
-    if (this.#timer !== undefined && this.#timerDue <= due) return; // it looks again then
-    clearTimeout(this.#timer);
-    this.#timerDue = due;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#pump();
-    }, Math.max(0, due - now()));
-  }
-
   /** Ends the link. Whoever waits for a message, an ack or the link is rejected with CLOSED. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#closed = new LocalError("CLOSED", "the client was closed");
-    clearTimeout(this.#timer);
-    const socket = this.#socket;
-    socket?.close();
-    this.#socket = undefined;
-    this.#up = false;
     this.#readiness?.reject(this.#closed);
     for (const reader of this.#readers) reader.reject(this.#closed);
     for (const writer of [...this.#sent, ...this.#waiting]) writer?.fail(this.#closed);
-    await socket?.ended;
+    await this.#link.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -310,10 +180,11 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 }
 
-function now(): number {
-  return Math.floor(performance.now());
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", message);
+/** @throws {PeerError} BAD_UTF8 */
+function decode(message: Uint8Array): string {
+  try {
+    return decoder.decode(message);
+  } catch (cause) {
+    throw new PeerError("BAD_UTF8", "a message is not UTF-8", { cause });
+  }
 }

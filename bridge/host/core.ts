@@ -51,9 +51,9 @@ const REASONS: readonly PeerCode[] = [
 export interface CoreSize {
   /** Longest text of a message in bytes, 1 to 65,000. */
   line: number;
-  /** Bytes for messages to be sent, `line` + 7 at least. */
+  /** Bytes for messages to be sent, `line` + 7 to 16 Mi. */
   outbox: number;
-  /** Bytes for messages received, 2 * (`line` + 3) at least. */
+  /** Bytes for messages received, 2 * (`line` + 3) to 16 Mi. */
   inbox: number;
   /** How many received messages are remembered to recognise repeats, 1 to 223. */
   recent: number;
@@ -79,6 +79,20 @@ export const chipSize: Readonly<CoreSize> = {
   window: 8,
 };
 
+/** @throws {LocalError} BAD_ARGUMENT if the core would run into its own memory, or never send */
+function checkSize({ line, outbox, inbox, recent, window }: CoreSize): void {
+  check("line", line, 1, 65_000);
+  check("outbox", outbox, line + 7, 2 ** 24);
+  check("inbox", inbox, 2 * (line + 3), 2 ** 24);
+  check("recent", recent, 1, 223);
+  check("window", window, 1, 64);
+}
+
+function check(name: keyof CoreSize, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
+}
+
 export interface CoreExports {
   memory: WebAssembly.Memory;
   registers(): number;
@@ -98,13 +112,17 @@ export class Core {
   #registers: number;
   #view: DataView;
 
-  /** @param hello The first line: the device's id and a newline. */
+  /**
+   * @param hello The first line: the device's id and a newline.
+   * @throws {LocalError} BAD_ARGUMENT
+   */
   constructor(
     instance: WebAssembly.Instance,
     hello: Uint8Array,
     { timeout, seed, ...size }: CoreSize & { timeout: number; seed: number },
     now: number,
   ) {
+    checkSize(size);
     const core = this.#exports = instance.exports as unknown as CoreExports;
     this.#registers = core.registers();
     this.#view = new DataView(core.memory.buffer);
@@ -206,14 +224,18 @@ export function coreModule(): WebAssembly.Module {
   return compiled ??= loadModule(new URL("../../client-as/build/core.wasm", import.meta.url));
 }
 
-/** Compiles a .wasm of `client-as/build/`. @throws {LocalError} NOT_BUILT */
-export function loadModule(url: URL): WebAssembly.Module {
+/**
+ * Loads a .wasm of `client-as/build/`.
+ *
+ * @throws {LocalError} NOT_BUILT if there is no such file
+ * @throws {WebAssembly.CompileError} if it is no module
+ */
+export function loadModule(file: URL | string): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(Deno.readFileSync(url));
+    return new WebAssembly.Module(Deno.readFileSync(file));
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new LocalError("NOT_BUILT", `${url.pathname} is missing: run \`deno task build\``, {
-      cause,
-    });
+    const path = file instanceof URL ? file.pathname : file;
+    throw new LocalError("NOT_BUILT", `${path} is missing: run \`deno task build\``, { cause });
   }
 }

@@ -4,5 +4,7 @@
  * @module
  */
 export { Client, type ClientOptions, type ClientWriteOptions } from "./client.ts";
-export { type CoreSize, pcSize } from "./core.ts";
+export { chipSize, type CoreSize, loadModule, pcSize } from "./core.ts";
+export { Board, type BoardOptions } from "./device.ts";
+export { type LinkOptions } from "./link.ts";
 export * from "../../server/errors.ts";

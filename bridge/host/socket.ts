@@ -111,7 +111,8 @@ export class Socket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#abort.abort();
+    // A connection that is made, but not told of yet, would be lost and stay open: Deno tells first.
+    setImmediate(() => this.#abort.abort());
     this.#conn?.close();
     this.#moved?.();
   }

@@ -112,6 +112,11 @@ const BAD_LINE: i32 = 7; // a line that starts with no two lower-case hex digits
 const CONTROL: usize = 64;
 /** Bytes of a line beside its text: two digits and a newline. */
 const FRAME: i32 = 3;
+/** Bytes on their way without an ack, if they are more than one message: about a segment. A reader of
+ * micropython-iot's that gets more than 4,096 at once may cut a character in two, and dies of that. */
+const UNACKED: usize = 1400;
+/** Messages since the last ack, if qos is off: were more lost, ids would come round unnoticed. */
+const UNKNOWN: i32 = 63;
 /** Bytes before an outbox entry's line. */
 const HEADER: i32 = 4;
 // Flags of an outbox entry; 0: waits for its ack.
@@ -123,7 +128,10 @@ let control: usize = 0;
 let controlHead: usize = 0; // `hello` while the hello is due: the two lie side by side
 let controlEnd: usize = 0;
 let recent: usize = 0;
-let recentCount: u32 = 0; // since the other end's last boot
+let recentCount: u32 = 0; // messages taken
+let recentUp: u32 = 0; // as many when the link came up
+let recentBoot: u32 = 0; // as many when the other end booted: what it took before is forgotten
+let newestId: i32 = 0;
 let bootConnect: i32 = 0; // the connection on which that boot was seen
 let inbox: usize = 0;
 let inHead: usize = 0; // oldest message not taken
@@ -136,6 +144,7 @@ let outNext: usize = 0; // next to send
 let outEnd: usize = 0;
 let nextId: u32 = 0; // 0 once only: it tells the other end that we booted
 
+let known: i32 = 0; // QUEUED, when an ack came last: the other end knows the ids up to there
 let heard: i32 = 0; // ms; also when the attempt to connect began
 let sent: i32 = 0; // ms
 let progress: i32 = 0; // ms: last ack, or when the first unacknowledged message was sent
@@ -168,7 +177,7 @@ export function init(base: usize, now: i32): usize {
   inbox = recent + (get(RECENT) << 2);
   outbox = outHead = outNext = outEnd = inbox + get(INBOX);
   inLimit = outbox - get(LINE) - FRAME;
-  recentCount = nextId = failures = 0;
+  recentCount = recentUp = recentBoot = nextId = failures = 0;
   for (let at = PTR; at < <usize>SIZE; at += 4) set(at, 0);
   set(PTR, <i32>hello);
   down(now, 0);
@@ -209,10 +218,17 @@ export function take(): void {
   const key = candidate;
   if (!key) return;
   if (!(key >>> 24)) { // id 0: the other end has booted and counts anew
-    recentCount = 0;
+    recentBoot = recentUp; // on this connection it was itself already
+    newestId = 0;
     bootConnect = get(CONNECTS);
   }
-  store<u32>(recent + (recentCount++ % get(RECENT) << 2), key);
+  // Counted in ids, so that lost messages count too; one that was overtaken counts as one.
+  const taken = <i32>(key >>> 24);
+  let ahead = (taken + 255 - newestId) % 255;
+  if (ahead < 128) newestId = taken;
+  else ahead = 1;
+  do store<u32>(recent + (recentCount++ % get(RECENT) << 2), --ahead > 0 ? 0 : key);
+  while (ahead > 0);
   acknowledge();
 }
 
@@ -232,7 +248,7 @@ export function room(n: i32): usize {
 
 export function write(n: i32, qos: i32): i32 {
   const text = room(n);
-  if (!text || !qos && get(STATE) != UP) return 0;
+  if (!text || !qos && (get(STATE) != UP || get(QUEUED) - known > UNKNOWN)) return 0;
   const end = text + n;
   for (let at = text; at < end; at++) if (load<u8>(at) == 10) return 0;
   frame(text - 2, end, nextId);
@@ -298,10 +314,13 @@ function send(now: i32): bool {
     }
     while (!length && outNext < outEnd) {
       at = outNext + HEADER;
-      outNext = after(outNext);
+      const end = after(outNext);
+      // Nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
+      if (outNext != outHead && (end - outHead > UNACKED || !load<u16>(outHead, 2))) break;
+      outNext = end;
       const flags = load<u8>(at - 1);
       if (flags != DONE_WITH) length = <i32>(outNext - at);
-      if (flags == QOS_OFF) finish(at - HEADER);
+      if (flags) finish(at - HEADER);
     }
   }
   if (!length) return false;
@@ -336,9 +355,10 @@ function offer(): bool {
  * newer was taken; otherwise the other end has booted and says the same as the last time.
  */
 function isRepeat(key: u32): bool {
-  for (let i = min(recentCount, <u32>get(RECENT)); i--;) {
-    if (load<u32>(recent + (i << 2)) == key) {
-      return key >>> 24 != 0 || recentCount == 1 || bootConnect == get(CONNECTS);
+  const most = min(recentCount - recentBoot, <u32>get(RECENT));
+  for (let newer: u32 = 0; newer < most; newer++) {
+    if (load<u32>(recent + ((recentCount - 1 - newer) % get(RECENT) << 2)) == key) {
+      return key >>> 24 != 0 || !newer || bootConnect == get(CONNECTS);
     }
   }
   return false;
@@ -371,6 +391,8 @@ function line(now: i32): i32 {
     set(STATE, UP);
     set(CONNECTS, get(CONNECTS) + 1);
     upAt = now;
+    known = get(QUEUED);
+    recentUp = recentCount;
     sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear us: at once, if only a keepalive
   }
   return 0;
@@ -378,6 +400,7 @@ function line(now: i32): i32 {
 
 /** The other end has the message with this id. It may have overtaken others. */
 function acked(value: i32, now: i32): void {
+  known = get(QUEUED);
   for (let entry = outHead; entry < outNext; entry = after(entry)) {
     if (load<u16>(entry, 2) == value) { // neither done nor qos off
       progress = now;
@@ -402,7 +425,7 @@ function after(entry: usize): usize {
 
 /** The connection is gone: what belonged to it is forgotten, and the next attempt planned. */
 function down(now: i32, reason: i32): void {
-  if (get(STATE) == UP && now - upAt >= get(TIMEOUT)) failures = 0;
+  if (get(STATE) == UP && <u32>(now - upAt) >= <u32>get(TIMEOUT)) failures = 0;
   set(REASON, reason);
   set(STATE, IDLE);
   controlHead = controlEnd = control;

@@ -3,7 +3,8 @@ import { DuplicateRecord } from "../duplicates.ts";
 
 /** A message that waits for its ack. */
 export interface Outgoing {
-  readonly id: number;
+  /** Given when it is sent for the first time. */
+  id: number | undefined;
   readonly text: string;
   /** Whether it may go out before the messages ahead of it are acknowledged. */
   readonly overtakes: boolean;

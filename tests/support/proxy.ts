@@ -25,6 +25,7 @@
  */
 import net from "node:net";
 import type { Socket } from "node:net";
+import { Random } from "./random.ts";
 
 /** Up: from the client to the target. Down: from the target to the client. */
 export type Direction = "up" | "down";
@@ -76,12 +77,14 @@ export class FaultProxy implements AsyncDisposable {
   /** Called with all bytes as they arrive; see {@linkcode FaultProxyOptions.onBytes}. */
   onBytes: ((arrival: Arrival) => void) | undefined;
 
+  /** Deno's sanitizers do not see what `node:net` has open: this shows them a proxy never closed. */
+  #tripwire: ReturnType<typeof setInterval> | undefined;
   readonly #server: net.Server;
   readonly #seed: number;
   readonly #closing = new AbortController();
   readonly #pairs = new Set<Pair>();
   readonly #path: Path;
-  #target: { readonly hostname: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   #accepted = 0;
 
   /** Starts listening. Connections are taken to the target from now on. */
@@ -91,11 +94,13 @@ export class FaultProxy implements AsyncDisposable {
       proxy.#server.once("error", reject);
       proxy.#server.listen(options.port ?? 0, "127.0.0.1", resolve);
     });
+    proxy.#tripwire = setInterval(() => {}, 2 ** 30);
     return proxy;
   }
 
   private constructor(options: FaultProxyOptions) {
-    this.#target = { hostname: options.target.hostname ?? "127.0.0.1", port: options.target.port };
+    const { hostname: host = "127.0.0.1", port } = options.target;
+    this.#target = { host, port };
     this.#seed = options.seed ?? 1;
     this.onBytes = options.onBytes;
     this.#path = {
@@ -188,6 +193,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#closing.abort();
     for (const pair of pairs) pair.reset();
     await Promise.all([stopped, ...pairs.map((pair) => pair.gone)]);
+    clearInterval(this.#tripwire);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -199,9 +205,8 @@ export class FaultProxy implements AsyncDisposable {
     const connection = ++this.#accepted;
     const pair = new Pair(client, this.#path, {
       random: (direction) =>
-        random(this.#seed * 0x10001 + connection * 2 + (+(direction === "up"))),
-      dial: () =>
-        net.connect({ ...this.#target, host: this.#target.hostname, allowHalfOpen: true }),
+        new Random(this.#seed * 0x10001 + connection * 2 + +(direction === "up")),
+      dial: () => net.connect({ ...this.#target, allowHalfOpen: true }),
       arrived: (direction, bytes) => this.onBytes?.({ connection, direction, bytes }),
     });
     this.#pairs.add(pair);
@@ -221,7 +226,7 @@ interface Path {
 
 /** What a pair needs of its proxy. */
 interface Surroundings {
-  random(direction: Direction): () => number;
+  random(direction: Direction): Random;
   dial(): Socket;
   arrived(direction: Direction, bytes: Uint8Array): void;
 }
@@ -324,12 +329,12 @@ class Lane {
   idle: Promise<void> = Promise.resolve();
 
   readonly #path: Path;
-  readonly #random: () => number;
+  readonly #random: Random;
   #queue: { parcel: Parcel; readonly due: number; readonly source: Socket }[] = [];
   #held = 0;
   #pumping = false;
 
-  constructor(direction: Direction, path: Path, random: () => number) {
+  constructor(direction: Direction, path: Path, random: Random) {
     this.direction = direction;
     this.#path = path;
     this.#random = random;
@@ -392,7 +397,7 @@ class Lane {
   }
 
   #pieceLength(bytes: Uint8Array, { maxBytes, mayCut }: NonNullable<Path["cut"]>): number {
-    let length = 1 + Math.floor(this.#random() * maxBytes);
+    let length = this.#random.int(1, maxBytes);
     while (length < bytes.length && !mayCut(bytes, length, this.direction)) length++;
     return Math.min(length, bytes.length);
   }
@@ -422,15 +427,4 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms);
     signal.addEventListener("abort", done);
   });
-}
-
-/** Numbers in [0, 1) that depend on the seed only (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
 }

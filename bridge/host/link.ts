@@ -1,0 +1,208 @@
+/**
+ * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
+ * the messages that arrive, is for whoever owns the link.
+ */
+import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
+import { Can, Core, type CoreSize, Event, UP } from "./core.ts";
+import { Socket } from "./socket.ts";
+
+/** Which device this is, and where its server is. */
+export interface LinkOptions {
+  /** This device's name at the server: 1 to 255 bytes of UTF-8 without control characters. */
+  id: string;
+  /** Name or address of the server. Default "127.0.0.1". */
+  host?: string;
+  /** TCP port of the server. Default 8123. */
+  port?: number;
+  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
+  timeout?: number;
+  /** The wire to speak; there is 1 (micropython-iot's) so far. Default 1. */
+  dialect?: 1;
+  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
+  onState?: (connected: boolean, reason?: PeerError) => void;
+}
+
+/** What a link needs of its owner, who may call `pump` in any of these. */
+export interface LinkOwner {
+  /** The time to write to the core, and to see what it is done with: before every poll. */
+  exchange(core: Core): void;
+  /** Whether a message can be taken now. */
+  canReceive(): boolean;
+  /** Takes a message, valid until it returns. @throws {PeerError} if the connection must end */
+  receive(message: Uint8Array): void;
+  /** The same as `LinkOptions.onState`. */
+  stateChanged(connected: boolean, reason?: PeerError): void;
+}
+
+const MESSAGES: Partial<Record<PeerCode, string>> = {
+  NO_ANSWER: "the server did not accept the connection in time",
+  NO_GREETING: "the server accepted the connection, but sent nothing",
+  SILENT: "nothing was heard from the server for the timeout",
+  STALLED: "the server took nothing from its socket for the timeout",
+  LINE_TOO_LONG: "the server sent a line longer than `size.line`",
+  BAD_LINE: "the server sent a line that starts with no id",
+};
+
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\x00-\x1f\x7f]/;
+
+/** Does nothing before the first `pump`, and then goes on until it is closed. */
+export class Link {
+  readonly core: Core;
+  #owner: LinkOwner;
+  #address: { hostname: string; port: number };
+  #socket: Socket | undefined;
+  #ending = new Set<Promise<void>>(); // of sockets, also those given up
+  #up = false;
+  #pumping = false;
+  #again = false;
+  #closed = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerDue = 0;
+
+  /** Boots the core that `instance` holds. @throws {LocalError} BAD_ARGUMENT */
+  constructor(
+    owner: LinkOwner,
+    instance: WebAssembly.Instance,
+    options: Omit<LinkOptions, "onState">,
+    size: CoreSize,
+  ) {
+    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 1 } = options;
+    const hello = new TextEncoder().encode(`${id}\n`);
+    if (hello.length < 2 || hello.length > 256 || CONTROLS.test(id) || !id.isWellFormed()) {
+      throw badArgument(
+        `id must be 1 to 255 bytes of UTF-8 without control characters, not ${JSON.stringify(id)}`,
+      );
+    }
+    if (!Number.isInteger(port) || port < 1 || port > 65535) {
+      throw badArgument(`port must be 1 to 65535, not ${port}`);
+    }
+    if (!Number.isInteger(timeout) || timeout < 100 || timeout > 3_600_000) {
+      throw badArgument(`timeout must be 100 to 3600000 ms, not ${timeout}`);
+    }
+    if (dialect !== 1) throw badArgument(`dialect must be 1, not ${dialect}`);
+    this.#owner = owner;
+    this.#address = { hostname: host, port };
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    this.core = new Core(instance, hello, { ...size, timeout, seed }, now());
+  }
+
+  /** Whether the link is up at present. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Lets the core do all that can be done now. To be called when there is something new for it. */
+  pump = (): void => {
+    this.#again = true;
+    if (this.#pumping) return; // called by the owner, from below
+    this.#pumping = true;
+    try {
+      while (this.#again && !this.#closed) {
+        this.#again = false;
+        while (this.#step() && !this.#closed);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    if (!this.#closed) this.#setTimer();
+  };
+
+  /** Carries out what the core asks for; false once that is nothing. */
+  #step(): boolean {
+    const { core } = this;
+    this.#owner.exchange(core);
+    const can = (this.#socket?.canSend ? Can.send : 0) |
+      (this.#owner.canReceive() ? Can.receive : 0);
+    const event = core.poll(now(), can);
+    switch (event) {
+      case Event.connect:
+        this.#connect();
+        break;
+      case Event.close:
+        this.#drop(new PeerError(core.reason, MESSAGES[core.reason] ?? core.reason));
+        break;
+      case Event.send:
+        this.#socket!.send(core.piece);
+        break;
+      case Event.message:
+        this.#receive();
+        break;
+    }
+    if (this.#closed) return false; // by its owner, just now
+    if (core.state === UP && !this.#up) {
+      this.#up = true;
+      this.#owner.stateChanged(true);
+    }
+    if (event !== Event.none) return true;
+    this.#socket?.flush();
+    return this.#socket?.moveInput(core, now()) ?? false;
+  }
+
+  #receive(): void {
+    try {
+      this.#owner.receive(this.core.piece);
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.core.closed(now());
+      this.#drop(error);
+      return;
+    }
+    this.core.take();
+  }
+
+  #connect(): void {
+    const socket = this.#socket = new Socket(this.#address, {
+      opened: () => {
+        this.core.opened(now());
+        this.pump();
+      },
+      wake: this.pump,
+      ended: (reason) => {
+        if (socket !== this.#socket) return; // the core gave it up before
+        this.core.closed(now());
+        this.#drop(reason);
+        this.pump();
+      },
+    });
+    this.#ending.add(socket.ended);
+    socket.ended.then(() => this.#ending.delete(socket.ended));
+  }
+
+  #drop(reason: PeerError): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#up = false;
+    this.#owner.stateChanged(false, reason);
+  }
+
+  #setTimer(): void {
+    const due = now() + this.core.wait;
+    if (this.#timer !== undefined && this.#timerDue <= due) return; // it looks again then
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.pump();
+    }, Math.max(0, due - now()));
+  }
+
+  /** Ends the link without a word to its owner. Resolves when nothing is left of it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#up = false;
+    this.#socket?.close();
+    this.#socket = undefined;
+    await Promise.all(this.#ending);
+  }
+}
+
+/** The clock of cores and boards, in ms. */
+export function now(): number {
+  return Math.floor(performance.now());
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

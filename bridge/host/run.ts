@@ -1,0 +1,140 @@
+/** Runs a device application on a PC: `deno run -A bridge/host/run.ts client-as/build/main.wasm --id 1`. */
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { Board, type BoardOptions, loadModule, LocalError, type PeerError } from "./mod.ts";
+
+const HELP = `Runs a device application on this computer instead of a board.
+
+Usage: deno run -A bridge/host/run.ts APPLICATION.wasm --id ID [options]
+
+  --id ID           the device's name at the server
+  --server ADDRESS  name or address of the server          (127.0.0.1)
+  --port N          its TCP port                           (8123)
+  --timeout MS      silence that is taken for an outage; the same at the server (2000)
+  --speed N         calls the application's onTick N times as often as it asks for (1)
+  --help
+
+What the application logs, and each change of a pin ("pin 2: 0"), goes to stdout; the state of the
+link to stderr. Lines on stdin work the board's inputs: "0=1" sets pin 0 to 1, "adc=512" the
+analogue input. Pins are 1 until they are set.`;
+
+/** Exit codes: 0 ended by a signal, 1 the application failed, 2 wrong arguments or no application. */
+async function main(): Promise<number> {
+  let board: Board;
+  try {
+    const options = parse(Deno.args);
+    if (!options) {
+      console.log(HELP);
+      return 0;
+    }
+    board = new Board(options);
+  } catch (error) {
+    if (!isUsersFault(error)) throw error;
+    console.error(`run: ${error.message}\n(--help lists the options)`);
+    return 2;
+  }
+  const inputs = createInterface({ input: process.stdin });
+  inputs.on("line", (line) => {
+    try {
+      setInput(board, line);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      console.error(`run: ${error.message}`);
+    }
+  });
+  const stop = () => void board.close();
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+  try {
+    await board.ended;
+    return 0;
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    console.error(`run: the application failed: ${error.stack ?? error.message}`);
+    return 1;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    inputs.close();
+    await board.close();
+  }
+}
+
+/** Undefined if it is help that is wanted. */
+function parse(args: string[]): BoardOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      id: { type: "string" },
+      server: { type: "string", default: "127.0.0.1" },
+      port: { type: "string", default: "8123" },
+      timeout: { type: "string", default: "2000" },
+      speed: { type: "string", default: "1" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const [file] = positionals;
+  if (file === undefined || positionals.length > 1) throw badArgument("name one .wasm file");
+  if (values.id === undefined) throw badArgument("give the device an --id");
+  return {
+    application: load(file),
+    id: values.id,
+    host: values.server,
+    port: toNumber("--port", values.port),
+    timeout: toNumber("--timeout", values.timeout),
+    speed: toNumber("--speed", values.speed),
+    onLog: (line) => console.log(line),
+    onPin: (pin, level) => console.log(`pin ${pin}: ${level}`),
+    onState: stateShower(),
+  };
+}
+
+function load(file: string): WebAssembly.Module {
+  try {
+    return loadModule(file);
+  } catch (cause) {
+    if (cause instanceof WebAssembly.CompileError) {
+      throw badArgument(`${file} is no WebAssembly module: ${cause.message}`);
+    }
+    if (cause instanceof LocalError || !(cause instanceof Error)) throw cause;
+    throw badArgument(`${file} cannot be read: ${cause.message}`);
+  }
+}
+
+/** Says how the link is, but not that it still is so. */
+function stateShower(): (connected: boolean, reason?: PeerError) => void {
+  let shown = "";
+  return (connected, reason) => {
+    const state = connected ? "link up" : `no link: ${reason!.code}: ${reason!.message}`;
+    if (state !== shown) console.error(state);
+    shown = state;
+  };
+}
+
+function setInput(board: Board, line: string): void {
+  const [, input, value] = line.match(/^\s*(adc|\d+)\s*=\s*(\d+)\s*$/) ?? [];
+  if (input === undefined) {
+    throw badArgument(`inputs are set with "0=1" or "adc=512", not ${JSON.stringify(line)}`);
+  }
+  if (input === "adc") board.analogue = Number(value);
+  else board.setPin(Number(input), Number(value));
+}
+
+function toNumber(name: string, text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw badArgument(`${name} takes a number, not "${text}"`);
+  return Number(text);
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}
+
+/** `parseArgs` throws a TypeError with a code. */
+function isUsersFault(error: unknown): error is Error {
+  return error instanceof LocalError ||
+    (error instanceof TypeError && "code" in error &&
+      String(error.code).startsWith("ERR_PARSE_ARGS"));
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,27 @@
+/** The state of the link, as the core's registers show it. */
+import { registers } from "./core";
+
+// Byte offsets of registers, and a state, as in the core.
+const STATE: usize = 52;
+const CONNECTS: usize = 60;
+const QUEUED: usize = 64;
+const DONE: usize = 68;
+const UP: i32 = 3;
+
+/** Whether the link is up. */
+export function connected(): bool {
+  return load<i32>(registers() + STATE) == UP;
+}
+
+/** How often it came up since the start. */
+export function connects(): i32 {
+  return load<i32>(registers() + CONNECTS);
+}
+
+/**
+ * Messages sent but not yet acknowledged. One who sends only when it is 0 waits for each message to
+ * arrive, through outages, before the next.
+ */
+export function pending(): i32 {
+  return load<i32>(registers() + QUEUED) - load<i32>(registers() + DONE);
+}

@@ -1,0 +1,111 @@
+/**
+ * Text out. A line is composed where it will be sent from, in the core's outbox: no buffer, no copy.
+ *
+ *     begin(32); // bytes at most
+ *     open(); item(connects()); item(-1); close();
+ *     if (!send(QOS)) { ... } // now [3,-1] is on its way
+ *
+ * What does not fit is never cut short: from the first byte too much (or when `begin` found no room)
+ * the line is refused, the rest of it ignored, and `send` returns false. So the one place to look at
+ * is what `send` returns. `begin` and `send` belong into the same call of the host.
+ */
+import { room, write } from "./core";
+import { log } from "./board";
+
+/** For `send`: kept until it is acknowledged, through outages. */
+export const QOS: i32 = 1;
+/** For `send`: at once or never. Refused while there is no link. */
+export const NO_QOS: i32 = 0;
+
+const OPEN: u32 = 0x5b; // [
+const CLOSE: u32 = 0x5d;
+const COMMA: u32 = 0x2c;
+const MINUS: u32 = 0x2d;
+const ZERO: u32 = 0x30;
+
+let start: usize = 0;
+let at: usize = 0; // where the next byte goes
+let limit: usize = 0; // where the room ends; 0: the line is refused
+
+/** Starts a line of up to `most` bytes. False if there is no room for so many now, or never will be. */
+export function begin(most: i32): bool {
+  start = at = room(most);
+  limit = start ? start + most : 0;
+  return limit != 0;
+}
+
+/** Sends the line; false if it was refused: too long, empty, a newline in it, or, without qos, no link. */
+export function send(qos: i32): bool {
+  const accepted = limit && write(<i32>(at - start), qos);
+  limit = 0;
+  return <bool>accepted;
+}
+
+/** Shows the line, as far as it has come, in the board's log. It can still go on, and be sent. */
+export function show(): void {
+  if (limit) log(start, <i32>(at - start));
+}
+
+export function byte(value: u32): void {
+  if (at < limit) store<u8>(at++, value);
+  else limit = 0;
+}
+
+/** Bytes from elsewhere in memory: a piece of a message received, say. */
+export function bytes(ptr: usize, length: i32): void {
+  for (let i = 0; i < length; i++) byte(load<u8>(ptr + i));
+}
+
+/** A literal, as UTF-8. Half a surrogate pair is no character, and refuses the line. */
+export function text(literal: string): void {
+  const end = changetype<usize>(literal) + (literal.length << 1);
+  for (let from = changetype<usize>(literal); from < end; from += 2) {
+    let c = <u32>load<u16>(from);
+    if (c >= 0x80) {
+      if (c < 0x800) byte(0xc0 | c >> 6);
+      else {
+        if (c >>> 11 == 0x1b) { // a surrogate: two of them make a character beyond 0xffff
+          from += 2;
+          const low = c < 0xdc00 && from < end ? <u32>load<u16>(from) - 0xdc00 : -1;
+          if (low > 0x3ff) limit = 0;
+          c = 0x10000 + ((c & 0x3ff) << 10) + low;
+          byte(0xf0 | c >> 18);
+          byte(0x80 | c >> 12 & 63);
+        } else byte(0xe0 | c >> 12);
+        byte(0x80 | c >> 6 & 63);
+      }
+      c = 0x80 | c & 63;
+    }
+    byte(c);
+  }
+}
+
+/** A decimal number. */
+export function number(value: i32): void {
+  let rest: u32 = value;
+  if (value < 0) {
+    byte(MINUS);
+    rest = 0 - rest; // right for the least i32, too
+  }
+  let unit: u32 = 1;
+  while (rest / unit > 9) unit *= 10;
+  for (; unit; unit /= 10) {
+    byte(ZERO + rest / unit);
+    rest %= unit;
+  }
+}
+
+/** Starts a JSON array. */
+export function open(): void {
+  byte(OPEN);
+}
+
+/** The next element of an array, with the comma before it. */
+export function item(value: i32): void {
+  if (at > start && load<u8>(at - 1) != OPEN) byte(COMMA);
+  number(value);
+}
+
+export function close(): void {
+  byte(CLOSE);
+}

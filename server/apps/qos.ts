@@ -1,0 +1,54 @@
+/**
+ * Checks that every message arrives once and in order, both ways; the device's side is
+ * `client-as/examples/qos.ts`. Each end numbers its messages and checks the other's numbers. The device
+ * sends [number, connects, free memory, duplicates, missing, out of order, uptime in s], and gets
+ * [number, connects].
+ */
+import type { App, Device } from "../mod.ts";
+import { type DemoOptions, numbers, sleep } from "./demo.ts";
+import { Sequence } from "./sequence.ts";
+
+/** How often both ends' counts are told, in intervals. */
+const REPORT = 6;
+
+export interface QosOptions extends DemoOptions {
+  /** How many messages are written at once, none of which waits for another. Default 1. */
+  burst?: number;
+  /** What checks a device's numbers. Default: a new one for each. */
+  sequence?: (device: Device) => Sequence;
+}
+
+/** The application. */
+export function qos(options: QosOptions = {}): App {
+  const { interval = 5000, print = console.log, burst = 1, sequence = () => new Sequence() } =
+    options;
+  return async (device: Device) => {
+    const here = sequence(device);
+    let there = "nothing yet";
+
+    const receive = async () => {
+      for await (const line of device) {
+        const [number, connects, memory, duplicates, missing] = numbers(line) ?? [];
+        if (number === undefined) continue;
+        here.check(number);
+        there = `missing ${missing}, duplicates ${duplicates}, connects ${connects}, ` +
+          `free memory ${memory}`;
+      }
+    };
+    const send = async () => {
+      let number = 0;
+      for (let round = 1;; round++) {
+        const arrivals = Array.from({ length: burst }, () => {
+          const line = JSON.stringify([number++, device.connects]);
+          return device.write(line, { wait: burst === 1 });
+        });
+        await Promise.all(arrivals);
+        if (round % REPORT === 0) print(`${device.id}: here: ${here}; there: ${there}`);
+        await sleep(interval);
+      }
+    };
+    await Promise.all([receive(), send()]);
+  };
+}
+
+export default qos();

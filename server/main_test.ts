@@ -1,0 +1,236 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { RawPeer } from "../tests/support/raw.ts";
+import { until } from "../tests/support/wait.ts";
+import type { LogEntry } from "./mod.ts";
+
+const MAIN = new URL("./main.ts", import.meta.url).pathname;
+
+/** The server as a process of its own. */
+class Process implements AsyncDisposable {
+  stdout = "";
+  stderr = "";
+  readonly ended: Promise<Deno.CommandStatus>;
+  #child: Deno.ChildProcess;
+
+  /** @param files How many files it may have open; as many as usual unless told. */
+  constructor(args: string[], { cwd, files }: { cwd?: string; files?: number } = {}) {
+    const deno = [Deno.execPath(), "run", "-A", "--no-check", MAIN, ...args];
+    const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
+    const [program, ...rest] = files === undefined ? deno : limited;
+    this.#child = new Deno.Command(program!, {
+      args: rest,
+      env: { NO_COLOR: "1" },
+      ...(cwd === undefined ? {} : { cwd }),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const collect = async (name: "stdout" | "stderr") => {
+      const text = this.#child[name].pipeThrough(new TextDecoderStream());
+      for await (const piece of text) this[name] += piece;
+    };
+    this.ended = Promise.all([this.#child.status, collect("stdout"), collect("stderr")])
+      .then(([status]) => status);
+  }
+
+  get log(): LogEntry[] {
+    const lines = this.stderr.slice(0, this.stderr.lastIndexOf("\n") + 1).split("\n");
+    return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  }
+
+  logs(event: LogEntry["event"]): Promise<LogEntry> {
+    return until(() => this.log.find((entry) => entry.event === event), {
+      what: () => `${event} in ${this.stderr}`,
+    });
+  }
+
+  async port(): Promise<number> {
+    const { address } = await this.logs("listening");
+    return Number(address!.split(":").at(-1));
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.ended;
+  }
+}
+
+function start(...args: string[]): Process {
+  return new Process(["--host", "127.0.0.1", "--port", "0", "--log", "json", ...args]);
+}
+
+/** The exit code of a server that does not start, and what it says. */
+async function fails(...args: string[]): Promise<[number, string]> {
+  await using process = new Process(args);
+  const { code } = await process.ended;
+  assertEquals(process.stdout, "");
+  return [code, process.stderr];
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`the echo application answers, and ${signal} ends the server in good order`, async () => {
+    await using process = start("--open", "--app", "echo");
+    await using peer = await RawPeer.dial(await process.port());
+    await peer.say("1\n00hello\n");
+    await peer.hears("00", "00echo hello");
+    process.kill(signal);
+    assertEquals((await process.ended).code, 0);
+    assertEquals(await peer.end(), "closed");
+    const { event, ...rest } = process.log.at(-2)!;
+    assertEquals([event, rest.device, rest.code], ["disconnected", "1", "CLOSED"]);
+    assertEquals(process.log.at(-1)?.event, "closed");
+  });
+}
+
+Deno.test("a signal in the moment in which it starts ends the server in good order, too", async () => {
+  await using process = start("--open");
+  await until(() => process.stderr.includes("listening"));
+  process.kill("SIGTERM");
+  assertEquals((await process.ended).code, 0);
+});
+
+Deno.test("a server that is not told who may connect refuses to start, and says why", async () => {
+  const [code, text] = await fails("--port", "0");
+  assertEquals(code, 2);
+  assertStringIncludes(text, "--open");
+  assertStringIncludes(text, "admit every device");
+});
+
+Deno.test("a wrong option is named, with exit code 2", async () => {
+  const wrong: [string[], string][] = [
+    [["--open", "--prot", "1"], "'--prot'"],
+    [["--open", "stray"], "'stray'"],
+    [["--open", "--port"], "'--port <value>' argument missing"],
+    [["--open", "--port", "x"], "--port takes a whole number"],
+    [["--open", "--port", "65536"], "port must be 0 to 65535"],
+    [["--open", "--timeout", "99"], "timeout must be 100 to 3600000"],
+    [["--open", "--store", "my.db"], "--store takes :memory:"],
+    [["--open", "--log", "xml"], "--log takes text or json"],
+    [["--open", "--limit", "inbocks=1"], "--limit inbocks: there is helloBytes,"],
+    [["--open", "--limit", "inbox"], "--limit inbox takes a whole number"],
+    [["--open", "--limit", "inbox=1=2"], "--limit inbox takes a whole number"],
+    [["--open", "--limit", "inbox=0"], "limits.inbox must be 1 to"],
+    [["--open", "--app", "ekko"], "--app ekko cannot be loaded: Module not found"],
+    [["--open", "--app", "./missing.ts"], "--app ./missing.ts cannot be loaded: Module not found"],
+  ];
+  for (const [args, reason] of wrong) {
+    const [code, text] = await fails(...args);
+    assertStringIncludes(text, `holdfast: `);
+    assertStringIncludes(text, reason);
+    assertEquals(code, 2, text);
+  }
+});
+
+Deno.test("a port in use is said clearly, with exit code 1", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const [code, text] = await fails("--open", "--host", "127.0.0.1", "--port", `${port}`);
+  assertEquals(code, 1);
+  const expected = `holdfast: cannot listen on 127.0.0.1:${port}: that port is in use. ` +
+    "Stop the other server, or choose --port N\n";
+  assertEquals(text, expected);
+});
+
+Deno.test("an address that is not this machine's is said clearly, with exit code 1", async () => {
+  const [code, text] = await fails("--open", "--host", "192.0.2.1", "--port", "0");
+  assertEquals(code, 1);
+  assertStringIncludes(text, "holdfast: cannot listen on 192.0.2.1:0: ");
+  assertEquals(text.trim().split("\n").length, 1);
+});
+
+Deno.test("--help tells the options on stdout, and starts nothing", async () => {
+  await using process = new Process(["--help"]);
+  assertEquals((await process.ended).code, 0);
+  for (const option of ["--open", "--port", "--timeout", "--store", "--app", "--log", "--limit"]) {
+    assertStringIncludes(process.stdout, option);
+  }
+  assertEquals(process.stderr, "");
+});
+
+Deno.test("the log is lines of text unless told otherwise", async () => {
+  await using process = new Process(["--open", "--host", "127.0.0.1", "--port", "0"]);
+  await until(() => process.stderr.endsWith("\n"));
+  assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
+});
+
+Deno.test("an application of one's own is found from the working folder, and may fail", async () => {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      `${cwd}/shout.js`,
+      `export default async function shout(device, server) {
+        for await (const line of device) {
+          if (line === "fail") throw new Error("as \\u001b[2J told");
+          await device.write(line.toUpperCase() + " " + server.devices.length);
+        }
+      }`,
+    );
+    const args = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    await using process = new Process([...args, "--app", "./shout.js"], { cwd });
+    await using peer = await RawPeer.dial(await process.port());
+    await peer.say("1\n00hello\n");
+    await peer.hears("00HELLO 1");
+    await peer.say("00\n01fail\n");
+    const { device, message } = await process.logs("app_failed");
+    assertEquals(device, "1");
+    assertStringIncludes(message!, "Error: as \u001b[2J told");
+    assertStringIncludes(message!, "shout.js:3");
+    await using other = await RawPeer.dial(await process.port());
+    await other.say("2\n00still\n");
+    await other.hears("00STILL 2");
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+});
+
+Deno.test("a file that has no application in it is refused by name", async () => {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${cwd}/none.js`, "export const app = 1;");
+    await Deno.writeTextFile(`${cwd}/broken.js`, "export default }{");
+    await using none = new Process(["--open", "--app", "none.js"], { cwd });
+    await using broken = new Process(["--open", "--app", "./broken.js"], { cwd });
+    assertEquals([(await none.ended).code, (await broken.ended).code], [2, 2]);
+    assertStringIncludes(none.stderr, "--app none.js has no default export that is a function");
+    assertStringIncludes(broken.stderr, "--app ./broken.js cannot be loaded: ");
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+});
+
+Deno.test("a limit set on the command line holds", async () => {
+  await using process = start("--open", "--limit", "connections=1", "--limit", "lineBytes=5");
+  const port = await process.port();
+  await using first = await RawPeer.dial(port);
+  await first.say("1\n");
+  await process.logs("connected");
+  await using second = await RawPeer.dial(port);
+  await second.end();
+  assertEquals((await process.logs("refused")).code, "TOO_MANY_CONNECTIONS");
+  await first.say("00five!!\n");
+  assertEquals((await process.logs("disconnected")).code, "LINE_TOO_LONG");
+});
+
+Deno.test("more connections than the system allows files for do not end the server", async () => {
+  const args = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json", "--timeout"];
+  await using process = new Process([...args, "60000"], { files: 64 });
+  const port = await process.port();
+  const peers: RawPeer[] = [];
+  try {
+    for (let n = 0; n < 100; n++) peers.push(await RawPeer.dial(port));
+    assertEquals((await process.logs("refused")).code, "NOT_ACCEPTED");
+  } finally {
+    for (const peer of peers) await peer[Symbol.asyncDispose]();
+  }
+  await using peer = await RawPeer.dial(port);
+  await peer.say("1\n00is anybody there?\n");
+  await peer.hears("00");
+});

@@ -1,0 +1,52 @@
+/**
+ * The ceiling: what Deno's sockets give when hardly anything is done between them. Answers the first
+ * line of a connection with a keepalive and every message with its ack: three bytes a line. No
+ * duplicates, no inbox, no application, no timeouts, no limits.
+ *
+ * Prints `{"port": PORT}` and ends with its input.
+ *
+ * @module
+ */
+
+/** Size of the read buffer in bytes, as in the server. */
+const READ_BYTES = 4096;
+
+async function serve(conn: Deno.TcpConn): Promise<void> {
+  conn.setNoDelay(true);
+  const input = new Uint8Array(READ_BYTES);
+  const output = new Uint8Array(READ_BYTES * 2);
+  let greeted = false;
+  let column = 0; // in the line that is being read
+  let length = 0; // of the output
+  for (;;) {
+    const n = await conn.read(input);
+    if (n === null) return conn.close();
+    for (let i = 0; i < n; i++) {
+      const byte = input[i]!;
+      if (byte !== 10) {
+        if (column < 2 && greeted) output[length + column] = byte;
+        column++;
+        continue;
+      }
+      if (!greeted || column > 0) {
+        length += greeted ? 3 : 1;
+        output[length - 1] = 10;
+        greeted = true;
+      }
+      column = 0;
+    }
+    for (let at = 0; at < length;) at += await conn.write(output.subarray(at, length));
+    output.copyWithin(0, length, length + 2); // the digits of a line that is not complete
+    length = 0;
+  }
+}
+
+async function endWithInput(): Promise<void> {
+  for await (const _ of Deno.stdin.readable);
+  Deno.exit();
+}
+
+endWithInput();
+const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
+console.log(JSON.stringify({ port: listener.addr.port }));
+for await (const conn of listener) serve(conn).catch(() => {}); // the loader may just hang up

@@ -1,0 +1,255 @@
+/**
+ * The load: connections that speak dialect 1 on raw sockets, in a process of their own, the same for
+ * every server. Obeys one JSON object a line on stdin ({@linkcode Command}), answers each with one on
+ * stdout, and ends with its input.
+ *
+ * Every ack is checked to be the one that is due. Who waits is kept alive with keepalives.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+
+/** What the loader can be told. */
+export type Command =
+  /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
+  | { do: "open"; port: number; ids: string[] }
+  /** Sends on all connections, with `window` messages in flight on each; answers with a {@linkcode Run}. */
+  | { do: "run"; window: number; warmUpMs: number; ms: number }
+  /** Closes all connections; answers with a {@linkcode Closed}. */
+  | { do: "close" };
+
+export interface Opened {
+  /** From the first connection attempt until all connections had been greeted. */
+  ms: number;
+}
+
+export interface Run {
+  /** Messages acknowledged per second, after the warm-up. */
+  rate: number;
+  /** From a message's sending to its ack, in µs: the median and the 99th percentile of a sample. */
+  p50: number;
+  p99: number;
+}
+
+export interface Closed {
+  /** All messages acknowledged since these connections were opened. */
+  acked: number;
+}
+
+const TEXT_BYTES = 32;
+const LINE_BYTES = TEXT_BYTES + 3;
+
+/** How often a connection that waits says so; servers run with a timeout of 2000 ms or more. */
+const KEEPALIVE_MS = 400;
+
+/** Connections whose round trips are sampled. */
+const SAMPLED = 10;
+
+const MOST_WINDOW = 64;
+
+const KEEPALIVE = new TextEncoder().encode("\n");
+
+/** Messages 01 … ff, 16 times with another text each, and enough of the first ones to go round. */
+const ROUND = 255 * 16;
+const LINES = new TextEncoder().encode(
+  Array.from({ length: ROUND + MOST_WINDOW }, (_, i) => {
+    const id = (i % 255 + 1).toString(16).padStart(2, "0");
+    return `${id}${`message ${i % ROUND}`.padEnd(TEXT_BYTES, ".")}\n`;
+  }).join(""),
+);
+
+/** The first message after a boot. */
+const FIRST = new TextEncoder().encode(`00${"message 0".padEnd(TEXT_BYTES, ".")}\n`);
+
+class Connection {
+  acked = 0;
+  /** When the round trip began that is being measured, and which message's ack ends it. */
+  #probe = 0;
+  #probed = -1;
+  #next = 0; // index in LINES of the next message to send
+  #due = 0; // index in LINES of the message whose ack is due
+  #inFlight = 0;
+  #column = 0; // in the line that is being read
+  #first = false; // whether the ack of FIRST is due
+  #idle = () => {};
+  #window = 0;
+  #closed = false;
+
+  private constructor(readonly conn: Deno.TcpConn, readonly samples: number[] | undefined) {}
+
+  static async open(port: number, id: string, samples?: number[]): Promise<Connection> {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    conn.setNoDelay(true);
+    await conn.write(new TextEncoder().encode(`${id}\n`));
+    const greeting = new Uint8Array(1);
+    if (await conn.read(greeting) !== 1 || greeting[0] !== 10) throw new Error("no greeting");
+    await conn.write(KEEPALIVE);
+    return new Connection(conn, samples);
+  }
+
+  /** Says the first message that a device says after its boot, unless it was said. */
+  async boot(): Promise<void> {
+    if (this.acked > 0) return;
+    this.#first = true;
+    this.#inFlight = 1;
+    this.#read().catch((error) => this.#fail(error));
+    await this.conn.write(FIRST);
+    await this.stop();
+  }
+
+  start(window: number): void {
+    this.#window = window;
+    this.#send(window);
+  }
+
+  /** Sends no more, and waits for the acks that are due. */
+  async stop(): Promise<void> {
+    this.#window = 0;
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+
+  keepAlive(): void {
+    if (this.#window === 0) this.#write(KEEPALIVE);
+  }
+
+  /** Nothing is waited for: what the socket takes is in order. */
+  #write(bytes: Uint8Array): void {
+    this.conn.write(bytes).then((n) => {
+      if (n < bytes.length) throw new Error("a socket took less than a window"); // it never does
+    }).catch((error) => this.#fail(error));
+  }
+
+  #fail(error: Error): void {
+    if (!this.#closed) fail(error);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.conn.close();
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      const n = await this.conn.read(buffer);
+      if (n === null) throw new Error("the server ended a connection");
+      const acks = this.#countAcks(buffer, n);
+      if (acks === 0) continue;
+      this.acked += acks;
+      this.#inFlight -= acks;
+      if (this.#window > 0) this.#send(acks);
+      else if (this.#inFlight === 0) this.#idle();
+    }
+  }
+
+  #countAcks(buffer: Uint8Array, n: number): number {
+    let acks = 0;
+    for (let i = 0; i < n; i++) {
+      const byte = buffer[i]!;
+      if (byte === 10) {
+        if (this.#column === 2) {
+          acks++;
+          this.#passed();
+        }
+        this.#column = 0;
+        continue;
+      }
+      const due = this.#first ? FIRST[this.#column] : LINES[this.#due * LINE_BYTES + this.#column];
+      if (byte !== due || this.#column++ > 1) throw new Error("an ack is not the one that is due");
+    }
+    return acks;
+  }
+
+  /** The ack that was due is here. */
+  #passed(): void {
+    if (this.#first) {
+      this.#first = false;
+      return;
+    }
+    if (this.#due === this.#probed) {
+      this.samples!.push(performance.now() - this.#probe);
+      this.#probed = -1;
+    }
+    this.#due = (this.#due + 1) % ROUND;
+  }
+
+  #send(count: number): void {
+    const start = this.#next;
+    this.#next = (start + count) % ROUND;
+    this.#inFlight += count;
+    if (this.samples && this.#probed < 0) {
+      this.#probed = start;
+      this.#probe = performance.now();
+    }
+    this.#write(LINES.subarray(start * LINE_BYTES, (start + count) * LINE_BYTES));
+  }
+}
+
+/** A loader that is not sure of its figures must not give any. */
+function fail(error: Error): never {
+  console.log(JSON.stringify({ error: error.message }));
+  Deno.exit(1);
+}
+
+let connections: Connection[] = [];
+const samples: number[] = [];
+
+async function open(port: number, ids: string[]): Promise<Opened> {
+  const start = performance.now();
+  await Promise.all(ids.map(async (id, i) => {
+    connections.push(await Connection.open(port, id, i < SAMPLED ? samples : undefined));
+  }));
+  return { ms: performance.now() - start };
+}
+
+async function run(window: number, warmUpMs: number, ms: number): Promise<Run> {
+  await Promise.all(connections.map((connection) => connection.boot()));
+  for (const connection of connections) connection.start(window);
+  await sleep(warmUpMs);
+  samples.length = 0;
+  const from = count();
+  const start = performance.now();
+  await sleep(ms);
+  const seconds = (performance.now() - start) / 1000;
+  const rate = (count() - from) / seconds;
+  const sorted = samples.map((sample) => sample * 1000).sort((a, b) => a - b);
+  await Promise.all(connections.map((connection) => connection.stop()));
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? NaN;
+  return { rate, p50: at(0.5), p99: at(0.99) };
+}
+
+function count(): number {
+  return connections.reduce((sum, { acked }) => sum + acked, 0);
+}
+
+function close(): Closed {
+  const acked = count();
+  for (const connection of connections) connection.close();
+  connections = [];
+  return { acked };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function obey(command: Command): Promise<Opened | Run | Closed> {
+  switch (command.do) {
+    case "open":
+      return await open(command.port, command.ids);
+    case "run":
+      return await run(command.window, command.warmUpMs, command.ms);
+    case "close":
+      return close();
+  }
+}
+
+setInterval(() => {
+  for (const connection of connections) connection.keepAlive();
+}, KEEPALIVE_MS);
+const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
+  .pipeThrough(new TextLineStream());
+for await (const line of lines) {
+  console.log(JSON.stringify(await obey(JSON.parse(line)).catch(fail)));
+}
+Deno.exit();

@@ -1,0 +1,99 @@
+/**
+ * `deno task bench`: the budgets that are speeds, times and sizes. README.md has the method.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import os from "node:os";
+import { parseArgs } from "node:util";
+import { measureAccept } from "./accept.ts";
+import { measureOutage } from "./outage.ts";
+import { Loader } from "./processes.ts";
+import { asText, type Section } from "./report.ts";
+import { measureSpeed, roundtrip, throughput } from "./speed.ts";
+
+const SECTIONS = ["roundtrip", "throughput", "accept", "outage"];
+
+/** Rounds of accepting: each takes 6 s. */
+const ACCEPT_ROUNDS = 5;
+
+const HELP = `deno task bench [options]
+
+  --only SECTIONS   only these, with commas: ${SECTIONS.join(",")}
+  --reference DIR   a checkout of micropython-iot: its server, under python3, takes part
+  --rounds N        turns of every server with every load, 1 to 1000    (15)
+  --json            the result as one JSON object
+  --help            this text
+
+It takes about a minute, with the reference three. The exit code says whether it could measure, not
+whether the aims are met.`;
+
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: "string", default: SECTIONS.join(",") },
+      reference: { type: "string" },
+      rounds: { type: "string", default: "15" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const only = values.only.split(",");
+  const unknown = only.find((name) => !SECTIONS.includes(name));
+  if (unknown !== undefined) throw new Error(`no section ${unknown}: ${SECTIONS.join(", ")}`);
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
+    throw new Error(`--rounds takes 1 to 1000, not ${values.rounds}`);
+  }
+  const { reference } = values;
+  if (reference !== undefined && !existsSync(`${reference}/iot/server.py`)) {
+    throw new Error(`--reference ${reference}: there is no iot/server.py`);
+  }
+  return { ...values, only, rounds };
+}
+
+async function run({ only, rounds, reference }: ReturnType<typeof parse>): Promise<Section[]> {
+  await using loader = new Loader();
+  const sections: Section[] = [];
+  const loads = [
+    ...only.includes("roundtrip") ? roundtrip : [],
+    ...only.includes("throughput") ? throughput : [],
+  ];
+  if (loads.length > 0) sections.push(await measureSpeed(loads, loader, { rounds, reference }));
+  if (only.includes("accept")) {
+    sections.push(await measureAccept(loader, Math.min(rounds, ACCEPT_ROUNDS)));
+  }
+  if (only.includes("outage")) sections.push(await measureOutage());
+  return sections;
+}
+
+function machine() {
+  const cpus = os.cpus();
+  return {
+    cpu: cpus[0]?.model.trim() ?? "unknown",
+    cpus: cpus.length,
+    system: `${Deno.build.os} ${Deno.build.arch}`,
+    deno: Deno.version.deno,
+    loadBefore: Deno.loadavg()[0],
+  };
+}
+
+let options: ReturnType<typeof parse>;
+try {
+  options = parse(Deno.args);
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}\n\n${HELP}`);
+  Deno.exit(2);
+}
+if (options.help) {
+  console.log(HELP);
+  Deno.exit();
+}
+const on = machine();
+const sections = await run(options);
+if (options.json) {
+  console.log(JSON.stringify({ machine: on, rounds: options.rounds, sections }, undefined, 2));
+} else {
+  console.log(`${asText(sections)}\n\n${on.cpus} × ${on.cpu}, ${on.system}, deno ${on.deno}`);
+}

@@ -1,0 +1,141 @@
+/**
+ * The processes of a benchmark: the servers that are compared, and the loader. None outlives its
+ * `close`, nor, as each ends with its input, the benchmark.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+import type { Closed, Command, Opened, Run } from "./load.ts";
+
+const HERE = import.meta.dirname!;
+
+/** A process that is told things on stdin and prints lines. */
+class Process implements AsyncDisposable {
+  readonly pid: number;
+  #child: Deno.ChildProcess;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+  #output: Promise<void>[];
+  /** Takes the lines it prints, on stdout or stderr. */
+  onLine: (line: string) => void = () => {};
+  #failure: Promise<never>; // if it ends by itself
+  #closed = false;
+
+  constructor(readonly name: string, command: string, args: string[]) {
+    this.#child = new Deno.Command(command, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.pid = this.#child.pid;
+    this.#input = this.#child.stdin.getWriter();
+    let last = "";
+    const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+      const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+      for await (const line of lines) this.onLine(last = line);
+    };
+    this.#output = [read(this.#child.stdout), read(this.#child.stderr)];
+    this.#failure = this.#child.status.then(() => {
+      if (this.#closed) return new Promise(() => {});
+      throw new Error(`${name} ended by itself. It said: ${last}`);
+    });
+    this.#failure.catch(() => {}); // whoever expects something is told
+  }
+
+  /** The first line for which `pick` returns something. */
+  expect<T>(pick: (line: string) => T | undefined): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<T>();
+    this.onLine = (line) => {
+      const picked = pick(line);
+      if (picked === undefined) return;
+      this.onLine = () => {};
+      resolve(picked);
+    };
+    return Promise.race([promise, this.#failure]);
+  }
+
+  async tell(line: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${line}\n`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#input.close().catch(() => {});
+    await Promise.all([this.#child.status, ...this.#output]);
+  }
+}
+
+/** A server under test. */
+export class Contestant extends Process {
+  port = 0;
+
+  private static async start(name: string, command: string, args: string[]): Promise<Contestant> {
+    const contestant = new Contestant(name, command, args);
+    contestant.port = await contestant.expect((line) => {
+      const port = line.match(/^\{"port": ?(\d+)\}$|"address":"[\d.]+:(\d+)"/);
+      return port ? Number(port[1] ?? port[2]) : undefined;
+    });
+    return contestant;
+  }
+
+  /** The bare line server: the ceiling. */
+  static bare(): Promise<Contestant> {
+    return Contestant.start("bare", Deno.execPath(), ["run", "-A", `${HERE}/bare.ts`]);
+  }
+
+  /** Our server as it is run from the command line, with an application that takes all lines. */
+  static holdfast(timeout = 2000): Promise<Contestant> {
+    const main = `${HERE}/../../server/main.ts`;
+    const options = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    const app = ["--app", `${HERE}/sink.ts`, "--timeout", `${timeout}`];
+    return Contestant.start("holdfast", Deno.execPath(), ["run", "-A", main, ...options, ...app]);
+  }
+
+  /** The server of a checkout of micropython-iot, under CPython. */
+  static reference(checkout: string, clients: number): Promise<Contestant> {
+    const args = ["-u", `${HERE}/reference_server.py`, checkout, "2000", String(clients)];
+    return Contestant.start("reference", "python3", args);
+  }
+
+  /** Processor time used so far, in s, and memory in use, in bytes; undefined where there is no /proc. */
+  async usage(): Promise<{ cpu: number; memory: number } | undefined> {
+    try {
+      const stat = await Deno.readTextFile(`/proc/${this.pid}/stat`);
+      const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
+      // utime and stime are fields 14 and 15, in ticks of 10 ms; the name (2) may hold spaces.
+      const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
+      const kilobytes = Number(status.match(/^VmRSS:\s+(\d+) kB$/m)![1]);
+      return { cpu: (Number(user) + Number(system)) / 100, memory: kilobytes * 1024 };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The process that makes the load. */
+export class Loader extends Process {
+  constructor() {
+    super("load", Deno.execPath(), ["run", "-A", `${HERE}/load.ts`]);
+  }
+
+  open(port: number, ids: string[]): Promise<Opened> {
+    return this.#do({ do: "open", port, ids });
+  }
+
+  run(window: number, warmUpMs: number, ms: number): Promise<Run> {
+    return this.#do({ do: "run", window, warmUpMs, ms });
+  }
+
+  close(): Promise<Closed> {
+    return this.#do({ do: "close" });
+  }
+
+  async #do<T>(command: Command): Promise<T> {
+    const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
+    await this.tell(JSON.stringify(command));
+    const result = await answer;
+    if (result && typeof result === "object" && "error" in result) throw new Error(result.error);
+    return result as T;
+  }
+}

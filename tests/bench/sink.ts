@@ -1,0 +1,24 @@
+/**
+ * The application that the server runs under load: takes all lines of all devices, and tells who says
+ * `total?` how many there were. So a benchmark can prove that what was acknowledged was delivered.
+ *
+ * @module
+ */
+import type { Device } from "../../server/mod.ts";
+
+let total = 0;
+
+export default async function sink(device: Device): Promise<void> {
+  for await (const line of device) {
+    if (line === "total?") await device.write(String(total));
+    else total++;
+  }
+}
+
+/** The server itself does not end with its input; here it must not outlive who started it. */
+async function endWithInput(): Promise<void> {
+  for await (const _ of Deno.stdin.readable);
+  Deno.exit();
+}
+
+endWithInput();

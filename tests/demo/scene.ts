@@ -1,0 +1,80 @@
+import { type Device, MemoryStore, Server } from "../../server/mod.ts";
+import { until } from "../support/wait.ts";
+import { Link } from "./link.ts";
+import { quoted, type View } from "./view.ts";
+
+const DEVICES = 4;
+
+/** A server, its devices, and the cables between them. */
+export class Scene implements AsyncDisposable {
+  readonly links: Link[] = [];
+  #store = new MemoryStore(); // outlives each server
+  #server: Server | undefined;
+  #port: number;
+  #view: View;
+
+  /** @param port Where the server listens; 0: any free port. */
+  static async start(port: number, view: View): Promise<Scene> {
+    const scene = new Scene(port, view);
+    await scene.startServer();
+    for (let number = 1; number <= DEVICES; number++) {
+      scene.links.push(await Link.start(number, scene.port, view));
+    }
+    await Promise.all(scene.links.map((link) => link.ready()));
+    return scene;
+  }
+
+  private constructor(port: number, view: View) {
+    this.#port = port;
+    this.#view = view;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** A server on the same port and the same store as the one before. */
+  async startServer(): Promise<void> {
+    this.#server = await Server.listen({
+      hostname: "127.0.0.1",
+      port: this.#port,
+      store: this.#store,
+      open: true,
+      app: (device) => this.#serve(device),
+    });
+    this.#port = this.#server.port;
+  }
+
+  async stopServer(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  #serve(device: Device): Promise<void> {
+    const link = this.links.find((link) => link.id === device.id);
+    return link ? link.runServer(device) : this.#serveGuest(device);
+  }
+
+  /** Somebody else's client or board: answers `echo x` to `x`. */
+  async #serveGuest(device: Device): Promise<void> {
+    this.#view.note(`a guest has connected: ${quoted(device.id)}`);
+    for await (const line of device) {
+      this.#view.note(`guest ${quoted(device.id)} says ${quoted(line)}`);
+      device.write(`echo ${line}`).catch(() => {}); // the server is closed, or the guest is gone for long
+    }
+  }
+
+  /** Waits until all that was written has arrived and is acknowledged; not for ever, but for `limit` ms. */
+  async drain(limit: number): Promise<void> {
+    for (const link of this.links) link.stopWriting();
+    const quiet = () =>
+      this.links.every((link) =>
+        link.allSent && link.toDevice.lost === 0 && !this.#store.get(link.id)?.outbox.length
+      );
+    await until(quiet, { timeout: limit }).catch(() => {}); // what is missing will be counted
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const link of this.links) await link[Symbol.asyncDispose]();
+    await this.stopServer();
+  }
+}

@@ -1,0 +1,46 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { RawPeer, RawServer, stuff } from "./raw.ts";
+import { until } from "./wait.ts";
+
+Deno.test("a raw server and a raw peer hear each other, and how it ended", async () => {
+  await using server = new RawServer((peer, index) => void peer.say(`welcome ${index}\n`));
+  await using peer = await RawPeer.dial(server.port);
+  await peer.say("one\n\ntwo\nthr");
+  const other = await server.peer(0);
+  await other.hears("one", "two");
+  await peer.hears("welcome 0");
+  assertEquals(other.lines, ["one", "two"]);
+  await until(() => other.heard.endsWith("thr"));
+  peer.close();
+  assertEquals(await other.end(), "closed");
+  await peer.end();
+});
+
+Deno.test("a peer that does not read hears what was said once it does", async () => {
+  await using server = new RawServer();
+  await using peer = await RawPeer.dial(server.port, { reads: false });
+  await (await server.peer(0)).say("early\n");
+  assertEquals(peer.heard, "");
+  peer.read();
+  await peer.hears("early");
+});
+
+Deno.test("a peer that is kept alive says so until it is closed", async () => {
+  await using server = new RawServer((peer) => peer.keepAlive(1, "still\n"));
+  await using peer = await RawPeer.dial(server.port);
+  await until(() => peer.lines.length > 2);
+  (await server.peer(0)).close();
+  await peer.end();
+  assertEquals(await peer.sayIfHeard("late").then(() => "tried"), "tried");
+});
+
+Deno.test("stuffing ends when nothing is taken any more, or else complains", async () => {
+  let room = 5;
+  await stuff({ write: () => Promise.resolve(room-- > 0) });
+  assertEquals(room < 0, true);
+  await assertRejects(
+    () => stuff({ write: () => Promise.reject(new Error("gone")) }),
+    Error,
+    "gone",
+  );
+});

@@ -1,0 +1,106 @@
+/**
+ * Replays vectors, as README.md in this folder defines them, on the two ends of a link.
+ *
+ * @module
+ */
+import {
+  bytesOf,
+  ClientEnd,
+  clientSettings,
+  type End,
+  latin1,
+  type Outcome,
+  ServerEnd,
+  serverSettings,
+} from "../support/ends.ts";
+
+/** What happens at a time in ms: the name of an input or of an expectation, and what goes with it. */
+export type Step = [at: number, name: string, value?: string | number];
+
+/** A situation as one end sees it. */
+export interface View {
+  settings?: Record<string, number | string>;
+  steps: Step[];
+}
+
+/** A first line, as a listening server sees it. */
+export interface HelloStep {
+  /** Hex of what is sent, one for each segment. None: a connection that stays silent. */
+  segments: string[];
+  /** What the server does with it. */
+  outcome: "welcome" | "refuse" | "wait";
+}
+
+/** One file of this folder. */
+export interface Vector {
+  name: string;
+  about: string;
+  wrong?: string;
+  client?: View;
+  server?: View;
+  hellos?: HelloStep[];
+}
+
+/** Replays what the client's end must do. @throws {Error} where it does something else */
+export function replayClient(view: View, module: WebAssembly.Module): void {
+  const { keepalives: _, ...settings } = view.settings ?? {};
+  replay(view, new ClientEnd(module, { ...clientSettings, ...settings }));
+}
+
+/** Replays what the server's end must do. @throws {Error} where it does something else */
+export function replayServer(view: View): void {
+  replay(view, new ServerEnd({ ...serverSettings, ...view.settings }));
+}
+
+function replay({ steps, settings }: View, end: End): void {
+  const keepalives = settings?.keepalives === 1;
+  for (let from = 0; from < steps.length;) {
+    const at = steps[from]![0];
+    const after = steps.findIndex(([time], index) => index > from && time !== at);
+    const moment = steps.slice(from, after < 0 ? undefined : after);
+    try {
+      end.pass(at, (quiet) => {
+        if (!keepalives && quiet > end.timeout / 4) {
+          throw new Error(`nothing was sent for ${quiet} ms: where is the keepalive?`);
+        }
+      });
+      live(end, moment, keepalives);
+    } catch (cause) {
+      const shown = moment.map((step) => JSON.stringify(step)).join("\n  ");
+      throw new Error(`${(cause as Error).message}\nin step ${from + 1}:\n  ${shown}`, { cause });
+    }
+    from += moment.length;
+  }
+}
+
+/** Lets the inputs of a moment act, and compares what came out with its expectations. */
+function live(end: End, moment: Step[], keepalives: boolean): void {
+  const expected: Outcome = { out: "", messages: [], events: [] };
+  let uncompared = 0;
+  for (const [, name, value] of moment) {
+    if (name === "out" || name === "outHex") {
+      expected.out += latin1(bytesOf(value, name === "outHex"));
+    } else if (name === "message") expected.messages.push(String(value));
+    else if (name === "messages") uncompared += Number(value);
+    else if (name === "connect") expected.events.push("connect");
+    else if (name === "close") expected.events.push(`close ${value}`);
+    else if (name === "done") check("messages done", end.done, value);
+    else if (name !== "quiet" && !end.input(name, value)) {
+      throw new Error(`there is no step ${JSON.stringify(name)} here`);
+    }
+  }
+  const { out, messages, events } = end.take();
+  check("bytes sent", keepalives ? out : withoutKeepalives(out), expected.out);
+  if (uncompared > 0) check("number of messages", messages.length, uncompared);
+  else check("messages", messages, expected.messages);
+  check("events", events, expected.events);
+}
+
+function withoutKeepalives(out: string): string {
+  return out.split("\n").filter((line) => line !== "").map((line) => `${line}\n`).join("");
+}
+
+function check(what: string, actual: unknown, expected: unknown): void {
+  const [is, should] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (is !== should) throw new Error(`${what}: ${is}, expected ${should}`);
+}
