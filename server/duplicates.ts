@@ -54,7 +54,7 @@ export class DuplicateRecord {
     heard[id * FIELDS] = hashed;
     const ahead = (id - this.#newest + 255) % 255;
     if (ahead < 128) { // else it was overtaken
-      this.#position += ahead || 255;
+      this.#position += ahead || 1;
       this.#newest = id;
     }
     heard[id * FIELDS + 1] = this.#position;

@@ -15,6 +15,12 @@ function pauseAfterFailure(): i32 {
   return pause;
 }
 
+/** Waits out a pause and connects, at a given time. */
+function connectAt(at: i32): void {
+  later(at - time());
+  assert(pump() == "[connect]", "still pausing");
+}
+
 describe("the way to a link", () => {
   test("connects at once after boot", () => {
     fresh();
@@ -197,7 +203,7 @@ describe("an attempt that fails", () => {
         pump();
         pause = get(WAIT);
         if (attempt == 5) break;
-        boot2000(attempt);
+        connectAt(2000 * (attempt + 1));
       }
       if (pause == last) same++;
       last = pause;
@@ -283,12 +289,6 @@ describe("an attempt that fails", () => {
     expect(pump()).toBe("[connect]");
   });
 });
-
-/** Waits out a pause and connects, at a time that all cores share. */
-function boot2000(attempt: i32): void {
-  later(2000 * (attempt + 1) - time());
-  assert(pump() == "[connect]", "still pausing");
-}
 
 describe("calls out of turn", () => {
   test("opened does nothing unless connecting", () => {

@@ -43,6 +43,23 @@ describe("a message", () => {
     expect(get(DONE)).toBe(600);
   });
 
+  test("with id 00 goes alone: nothing follows it before its ack", () => {
+    linked();
+    say("a");
+    say("b");
+    say("c");
+    expect(pump()).toBe("00a\n");
+    expect(alive(2500)).toBe("00a\n");
+    lose();
+    pass(100);
+    open();
+    pump();
+    hear("\n");
+    expect(lines(pump())).toBe("00a\n");
+    hear("00\n");
+    expect(pump()).toBe("01b\n02c\n");
+  });
+
   test("written before there is a link goes out when there is one, in order", () => {
     begun();
     lose();
@@ -497,6 +514,20 @@ describe("a message with qos off", () => {
     say("b", 0);
     pump();
     expect(alive(2500)).toBe("01a\n");
+  });
+
+  test("is refused when too many went out and no ack came at all", () => {
+    begun();
+    let accepted = 0;
+    for (let n = 0; n < 300; n++) {
+      if (say("x", 0)) accepted++;
+      pump();
+    }
+    expect(accepted).toBeGreaterThanOrEqual(32);
+    expect(accepted).toBeLessThanOrEqual(64, "ids come round after 255");
+    hear(hex(accepted) + "\n");
+    expect(say("x", 0)).toBe(true);
+    expect(say("y")).toBe(true, "with qos it is never refused for that");
   });
 
   test("finds no room in a full outbox", () => {
