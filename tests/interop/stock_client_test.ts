@@ -162,32 +162,6 @@ referenceTest(
 );
 
 referenceTest(
-  "a stock client whose first message after a reboot is lost, and then the acks of all: nothing is doubled",
-  ["client"],
-  async () => {
-    await using scene = await Scene.start();
-    const { device, proxy } = scene;
-    const before = numbered("before", 20), after = numbered("after", 15);
-    scene.client.write(before);
-    await scene.until(() => scene.client.acked.length === 20, "all acks before the reboot");
-    await scene.reboot();
-    scene.client.writeAtOnce(after);
-    let firsts = 0;
-    proxy.onBytes = ({ bytes }) => {
-      const text = new TextDecoder().decode(bytes);
-      // On the next connection the first is behind the others, and the server acks them into a hole.
-      if (firsts > 0 && text.includes("after")) proxy.blackhole("down");
-      if (text.includes("00after 0\n") && ++firsts === 1) proxy.reset();
-    };
-    await scene.until(() => firsts >= 2 && !scene.client.linked, "the loss of the acks");
-    proxy.onBytes = undefined;
-    proxy.restore({ drop: true });
-    await scene.until(() => scene.client.acked.length === 15, "all acks after the reboot");
-    assertEquals(device.heard.slice(20).toSorted(), after.toSorted());
-  },
-);
-
-referenceTest(
   "a burst to a stock client: it has room for 20 lines, and acknowledges what it cannot take",
   ["client"],
   async () => {
