@@ -1,85 +1,104 @@
 /** One TCP connection: carries bytes between a socket and a `Session`, and gives the session the time. */
+import type { Admission, Admitted } from "./admission.ts";
 import { PeerError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { Session } from "./session.ts";
-import { concat, type Lines, LineSplitter } from "./wire.ts";
+import { LineSplitter } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
 /** Bytes read at once. Every connection keeps a buffer of this size. */
 const READ_BYTES = 4096;
 
-/** The first line of a connection, and what came behind it in the same read. */
-export interface Hello {
-  id: string;
-  rest: Uint8Array;
-}
-
 export class Connection {
   readonly address: string;
-  #conn: Deno.TcpConn;
+  /** Address without the port. */
+  readonly hostname: string;
+  #conn: Deno.Conn<Deno.NetAddr>;
   #buffer = new Uint8Array(READ_BYTES);
+  #ahead: Uint8Array = new Uint8Array(0); // read behind the greeting
   #reason: PeerError | undefined;
   #closed = false;
+  #gone = Promise.withResolvers<void>();
   #session: Session | undefined;
-  #received = () => {};
-  #pumping = false;
+  #touch = () => {};
+  #writing = false;
   #writingSince = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #inputWanted: (() => void) | undefined;
 
-  constructor(conn: Deno.TcpConn, readonly limits: Limits, readonly now: () => number) {
+  constructor(conn: Deno.Conn<Deno.NetAddr>, readonly limits: Limits, readonly now: () => number) {
     this.#conn = conn;
     const { hostname, port } = conn.remoteAddr;
+    this.hostname = hostname;
     this.address = `${hostname}:${port}`;
-    conn.setNoDelay(true);
+    (conn as Partial<Deno.TcpConn>).setNoDelay?.(true); // TLS has none
   }
 
-  /** Reads the first line. @throws {PeerError} if it does not come in `timeout` ms, or is no hello */
-  async hello(timeout: number): Promise<Hello> {
-    const { helloBytes } = this.limits;
-    let received = new Uint8Array(0);
-    const timer = setTimeout(
-      () => this.close(new PeerError("NO_HELLO", `no hello within ${timeout} ms`)),
-      timeout,
-    );
+  /**
+   * Reads the greeting, and answers it.
+   *
+   * @param timeout For all of it, in ms.
+   * @param safe Resolves when all changes so far are safe.
+   * @throws {PeerError} why the connection may not come in
+   */
+  async admit(
+    admission: Admission,
+    timeout: number,
+    safe: () => Promise<void>,
+  ): Promise<Admitted> {
+    const late = new PeerError("NO_HELLO", `no complete hello within ${timeout} ms`);
+    const timer = setTimeout(() => this.close(late), timeout);
     try {
       for (;;) {
         const n = await this.#read();
-        received = concat(received, this.#buffer.subarray(0, n));
-        const end = received.indexOf(10);
-        if (end > helloBytes || (end < 0 && received.length > helloBytes)) {
-          throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+        const { output, admitted } = admission.receive(this.#buffer.subarray(0, n));
+        if (output !== "") {
+          await Promise.race([safe(), this.#gone.promise]);
+          if (this.#closed) throw this.#reason ?? late;
+          await this.#greet(output);
         }
-        if (end >= 0) {
-          return { id: parseHello(received.subarray(0, end)), rest: received.slice(end + 1) };
-        }
+        this.#ahead = admission.rest;
+        if (admitted) return admitted;
       }
+    } catch (error) {
+      if (error instanceof PeerError && !this.#closed) {
+        await this.#greet(admission.farewell(error)).catch(() => {}); // it may be gone already
+      }
+      throw error;
     } finally {
       clearTimeout(timer);
     }
   }
 
+  #greet(output: string): Promise<void> {
+    return this.#write(encoder.encode(output));
+  }
+
   /**
    * Serves the session until the connection ends.
    *
-   * @param rest What came behind the hello.
-   * @param received Called when there may be messages for the application.
+   * @param touch Called when the session has changed: `flush` is to follow when that is safe.
    * @returns why it ended
    */
-  async serve(session: Session, rest: Uint8Array, received: () => void): Promise<PeerError> {
+  async serve(session: Session, touch: () => void): Promise<PeerError> {
     this.#session = session;
-    this.#received = received;
+    this.#touch = touch;
     const splitter = new LineSplitter(this.limits.lineBytes + 2);
+    const take = (bytes: Uint8Array) => {
+      touch();
+      session.receive(splitter.push(bytes), this.now());
+    };
     try {
       this.#tick();
-      if (rest.length > 0) this.#take(splitter.push(rest));
+      if (this.#ahead.length > 0) take(this.#ahead);
+      this.#ahead = this.#ahead.slice(0, 0);
       for (;;) {
         while (!session.wantsInput && !this.#closed) {
           await new Promise<void>((resolve) => this.#inputWanted = resolve);
         }
         const n = await this.#read();
-        this.#take(splitter.push(this.#buffer.subarray(0, n)));
+        take(this.#buffer.subarray(0, n));
       }
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
@@ -90,45 +109,36 @@ export class Connection {
     }
   }
 
-  #take(lines: Lines): void {
-    try {
-      this.#session!.receive(lines, this.now());
-    } finally {
-      this.#received(); // also what came before a bad line
-    }
-    this.flush();
-  }
-
-  /** Lets the session go on: after something was written to it, or taken out of it. */
-  flush(): void {
+  /**
+   * Sends what the session has to send, and wakes the reader if the session wants input again.
+   *
+   * @param safe False while what the session holds cannot be made safe: then keepalives are all.
+   */
+  flush(safe: boolean): void {
     const session = this.#session;
     if (!session || this.#closed) return;
-    if (session.resume()) this.#received();
-    if (!this.#pumping) this.#pump(session);
-    this.#readOn(session);
+    if (!this.#writing) {
+      const now = this.now();
+      const output = safe ? session.transmit(now) : session.keepAlive(now);
+      if (output !== "") this.#send(output);
+    }
+    if (this.#inputWanted && session.wantsInput) {
+      this.#inputWanted();
+      this.#inputWanted = undefined;
+    }
   }
 
-  #readOn(session: Session): void {
-    if (!this.#inputWanted || !session.wantsInput) return;
-    this.#inputWanted();
-    this.#inputWanted = undefined;
-  }
-
-  async #pump(session: Session): Promise<void> {
-    this.#pumping = true;
+  async #send(output: string): Promise<void> {
+    this.#writing = true;
     try {
-      while (!this.#closed) {
-        const output = session.transmit(this.now());
-        this.#readOn(session); // there may have been too much to send
-        if (output === "") break;
-        await this.#write(encoder.encode(output));
-      }
+      await this.#write(encoder.encode(output));
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.close(error);
-    } finally {
-      this.#pumping = false;
+      return;
     }
+    this.#writing = false;
+    this.#touch(); // there may be more by now, and it may not be safe yet
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -137,7 +147,7 @@ export class Connection {
       try {
         bytes = bytes.subarray(await this.#conn.write(bytes));
       } catch (error) {
-        throw lost(error);
+        throw this.#reason ?? lost(error);
       }
     }
   }
@@ -160,7 +170,7 @@ export class Connection {
     const now = this.now();
     try {
       session.tick(now);
-      if (this.#pumping && now - this.#writingSince >= session.timeout) {
+      if (this.#writing && now - this.#writingSince >= session.timeout) {
         throw new PeerError("STALLED", `the other end took nothing for ${session.timeout} ms`);
       }
     } catch (error) {
@@ -168,16 +178,17 @@ export class Connection {
       this.close(error);
       return;
     }
-    this.flush();
-    // While the socket takes nothing, the session's deadline to send passes unheeded.
-    const wait = Math.max(session.deadline() - now, this.#pumping ? session.timeout / 20 : 1);
-    this.#timer = setTimeout(this.#tick, wait);
+    this.#touch();
+    // What is due now goes out in a moment, or waits for the socket: look again soon.
+    const soon = session.timeout / 40;
+    this.#timer = setTimeout(this.#tick, Math.max(session.deadline() - now, soon));
   };
 
   /** Ends the connection; `serve` returns the reason given here first. */
   close(reason?: PeerError): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#gone.resolve();
     this.#reason = reason;
     clearTimeout(this.#timer);
     this.#inputWanted?.();
@@ -188,23 +199,4 @@ export class Connection {
 /** Whatever a socket fails with is the fault of the peer or of the network. */
 function lost(cause: unknown): PeerError {
   return new PeerError("LOST", cause instanceof Error ? cause.message : String(cause), { cause });
-}
-
-function parseHello(line: Uint8Array): string {
-  if (line.length === 0) throw new PeerError("BAD_HELLO", "the first line is empty, not an id");
-  // Every later dialect starts with a control byte, which no id of dialect 1 may.
-  if (line[0]! < 32) {
-    throw new PeerError("UNKNOWN_DIALECT", `the hello starts with byte ${line[0]}: not dialect 1`);
-  }
-  let id;
-  try {
-    id = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(line);
-  } catch (cause) {
-    throw new PeerError("BAD_HELLO", "the id is not UTF-8", { cause });
-  }
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(id)) {
-    throw new PeerError("BAD_HELLO", "the id has a control character");
-  }
-  return id;
 }

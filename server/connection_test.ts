@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { until } from "../tests/support/wait.ts";
+import { Access } from "./access.ts";
+import { Admission } from "./admission.ts";
 import { Connection } from "./connection.ts";
+import { Dialect1 } from "./dialect1.ts";
 import { PeerError } from "./errors.ts";
 import { defaultLimits } from "./limits.ts";
 import { Session } from "./session.ts";
-import { DeviceRecord } from "./store/mod.ts";
+import { MemoryStore } from "./store/mod.ts";
 
 const HOUR = 3_600_000;
 
@@ -73,10 +76,16 @@ function serve(timeout = HOUR, limits = defaultLimits) {
   const socket = new Socket();
   const now = () => performance.now();
   const connection = new Connection(socket as unknown as Deno.TcpConn, limits, now);
-  const session = new Session(new DeviceRecord(), timeout, limits);
-  session.connect(now());
-  const ended = connection.serve(session, new Uint8Array(0), () => {});
-  return { socket, connection, session, ended };
+  const store = new MemoryStore();
+  const session = new Session(store.create("1"), timeout, limits);
+  const link = new Dialect1(session.record, session.settled, timeout);
+  session.connect(link, limits.lineBytes, true, now());
+  const flush = () => {
+    store.commit();
+    connection.flush(true);
+  };
+  const ended = connection.serve(session, () => queueMicrotask(flush));
+  return { socket, connection, session, ended, flush };
 }
 
 Deno.test("whatever the network fails with, it ends the one connection and nothing else", async () => {
@@ -100,12 +109,16 @@ Deno.test("whatever the network fails with, it ends the one connection and nothi
 
 Deno.test("a failure in the first line's reading is the peer's, too", async () => {
   const socket = new Socket();
-  const connection = new Connection(
-    socket as unknown as Deno.TcpConn,
-    defaultLimits,
-    () => performance.now(),
-  );
-  const hello = connection.hello(HOUR);
+  const now = () => performance.now();
+  const connection = new Connection(socket as unknown as Deno.TcpConn, defaultLimits, now);
+  const store = new MemoryStore();
+  const admission = new Admission({
+    access: new Access({ open: true }),
+    limits: defaultLimits,
+    now,
+    record: (id) => store.create(id),
+  }, connection.hostname);
+  const hello = connection.admit(admission, HOUR, () => Promise.resolve());
   socket.fails(new Error("No route to host (os error 113)"));
   const error = await assertRejects(() => hello, PeerError, "No route");
   assertEquals(error.code, "LOST");
@@ -113,12 +126,12 @@ Deno.test("a failure in the first line's reading is the peer's, too", async () =
 });
 
 Deno.test("a write that fails ends the connection", async () => {
-  const { socket, connection, session, ended } = serve();
+  const { socket, session, ended, flush } = serve();
   socket.gives("\n");
   await until(() => socket.written === "\n");
   socket.takesNothing();
-  session.write("text", {}, () => {});
-  connection.flush();
+  session.write("text", {}, { arrived() {}, failed() {} });
+  flush();
   socket.fails(new Error("No route to host (os error 113)"));
   assertEquals((await ended).code, "LOST");
 });

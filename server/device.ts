@@ -1,6 +1,10 @@
+import type { Admitted } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import { LocalError, type PeerError } from "./errors.ts";
 import type { Session, WriteOptions } from "./session.ts";
+import { Effects } from "./store/effects.ts";
+import type { Transaction } from "./store/mod.ts";
+import type { Turn } from "./turn.ts";
 
 /** How a message is to be sent to a device. */
 export interface DeviceWriteOptions extends WriteOptions {
@@ -8,20 +12,30 @@ export interface DeviceWriteOptions extends WriteOptions {
   signal?: AbortSignal;
 }
 
+/** Who waits for a message. */
+interface Reader {
+  resolve(text: string): void;
+  reject(reason: LocalError): void;
+  /** By `consume`: asking for the next message does not say that this one was processed. */
+  consumes: boolean;
+}
+
 /** The server's side of the link to one device. It stays the same object over all connections. */
 export class Device implements AsyncIterable<string> {
   #session: Session;
+  #turn: Turn;
   #now: () => number;
   #connection: Connection | undefined;
-  #readers: PromiseWithResolvers<string>[] = [];
+  #readers: Reader[] = [];
   #writers = new Set<PromiseWithResolvers<boolean>>();
   #handedOut = false;
-  #flushDue = false;
+  #consuming = false;
   #closed: LocalError | undefined;
 
   /** For `Server` alone. */
-  constructor(readonly id: string, session: Session, now: () => number) {
+  constructor(readonly id: string, session: Session, turn: Turn, now: () => number) {
     this.#session = session;
+    this.#turn = turn;
     this.#now = now;
   }
 
@@ -32,7 +46,7 @@ export class Device implements AsyncIterable<string> {
 
   /** How often the device has connected. */
   get connects(): number {
-    return this.#session.record.connects;
+    return this.#session.record.positions.connects;
   }
 
   /**
@@ -42,12 +56,62 @@ export class Device implements AsyncIterable<string> {
    * @throws {LocalError} CLOSED
    */
   readline(): Promise<string> {
+    return this.#take(false);
+  }
+
+  #take(consumes: boolean): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
-    const text = this.#readers.length === 0 ? this.#next() : undefined;
+    const text = this.#readers.length === 0 ? this.#next(consumes) : undefined;
     if (text !== undefined) return Promise.resolve(text);
-    const reader = Promise.withResolvers<string>();
-    this.#readers.push(reader);
-    return reader.promise;
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#readers.push({ resolve, reject, consumes });
+    return promise;
+  }
+
+  /**
+   * Processes the next message such that its effects and the fact that it is done become safe in one
+   * step. Other readers of this device wait meanwhile.
+   *
+   * ```ts
+   * import type { Device, Transaction } from "@holdfast/holdfast";
+   *
+   * async function app(device: Device) {
+   *   const store = (line: string, tx: Transaction) => {
+   *     tx.run("CREATE TABLE IF NOT EXISTS readings (device TEXT, value REAL)");
+   *     tx.run("INSERT INTO readings VALUES (?, ?)", device.id, Number(line));
+   *   };
+   *   for (;;) await device.consume(store);
+   * }
+   * ```
+   *
+   * @param use Given the message, and `tx` for the store's database; without effects it works with every
+   * store. The link can be used in it, but to ask for a further message here would wait for ever.
+   * @returns when it is safe; while the store fails, that takes until it works again
+   * @throws what `use` throws, or SQLite's error if a statement has failed: nothing has happened then, and
+   * the message is the next one again
+   * @throws {LocalError} BAD_ARGUMENT, see `Transaction`; CLOSED
+   */
+  async consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void> {
+    const line = await this.#take(true);
+    const { database } = this.#turn.store;
+    const effects = new Effects(database);
+    try {
+      if (this.#closed) throw this.#closed;
+      await use(line, effects);
+      if (this.#closed) throw this.#closed;
+      const safe = database?.consume(this.#session.record, effects.end());
+      if (safe) {
+        this.#changed();
+        await safe;
+      }
+      this.#session.shift();
+      if (!this.#closed) this.#changed();
+      if (!safe) await this.#turn.settled();
+    } finally {
+      effects.end();
+      this.#consuming = false;
+      this.#deliver();
+    }
   }
 
   /** All messages, until the server is closed. */
@@ -67,14 +131,19 @@ export class Device implements AsyncIterable<string> {
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
    * @returns true once the device has acknowledged it; without qos, true if it was handed to the network
    * and false if there is no link, or one on which nothing is taken or acknowledged
-   * @throws {LocalError} BAD_TEXT, OUTBOX_FULL, CLOSED (a message accepted before stays in the store)
+   * @throws {LocalError} BAD_TEXT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
+   * message accepted before stays in the store)
    */
   async write(text: string, { signal, ...options }: DeviceWriteOptions = {}): Promise<boolean> {
     if (this.#closed) throw this.#closed;
+    if (this.#turn.failure) throw this.#turn.failure;
     signal?.throwIfAborted();
     const writer = Promise.withResolvers<boolean>();
-    const accepted = this.#session.write(text, options, () => writer.resolve(true));
-    this.#flushSoon();
+    const accepted = this.#session.write(text, options, {
+      arrived: () => writer.resolve(true),
+      failed: writer.reject,
+    });
+    this.#changed();
     if (!accepted || options.qos === false) return accepted;
     const abort = () => writer.reject(signal!.reason);
     signal?.addEventListener("abort", abort);
@@ -90,47 +159,54 @@ export class Device implements AsyncIterable<string> {
   /** Hands messages to those who wait for one. */
   #deliver(): void {
     while (this.#readers.length > 0) {
-      const text = this.#next();
+      const text = this.#next(this.#readers[0]!.consumes);
       if (text === undefined) return;
       this.#readers.shift()!.resolve(text);
     }
   }
 
   /** Takes the next message, if there is one; the one before has been processed. */
-  #next(): string | undefined {
+  #next(consumes: boolean): string | undefined {
+    if (this.#consuming) return undefined;
     if (this.#handedOut) {
       this.#session.shift();
-      if (this.#session.crowded) this.#flushSoon();
+      this.#changed();
     }
     const text = this.#session.peek();
-    this.#handedOut = text !== undefined;
+    this.#handedOut = text !== undefined && !consumes;
+    this.#consuming = text !== undefined && consumes;
     return text;
   }
 
-  /** Acks and messages that one turn of the event loop brings about go out together. */
-  #flushSoon(): void {
-    if (this.#flushDue) return;
-    this.#flushDue = true;
-    queueMicrotask(() => {
-      this.#flushDue = false;
-      this.#connection?.flush();
-    });
-  }
+  readonly #changed = (): void => this.#turn.touch(this.#safe);
+
+  /** All changes so far are safe, or cannot be made so at present. */
+  readonly #safe = (safe: boolean): void => {
+    this.#connection?.flush(safe); // before the application goes on: what that changes is not safe yet
+    if (safe) this.#deliver();
+  };
 
   /**
-   * Serves a connection that has said hello for this device; the newest wins. For `Server` alone.
+   * Serves a connection that was admitted for this device; the newest wins. For `Server` alone.
    *
    * @returns why it ended, or undefined if a newer one took its place
    */
-  async serve(connection: Connection, rest: Uint8Array): Promise<PeerError | undefined> {
+  async serve(connection: Connection, admitted: Admitted): Promise<PeerError | undefined> {
     this.#connection?.close();
+    this.#session.disconnect();
     this.#connection = connection;
-    this.#session.connect(this.#now());
-    const reason = await connection.serve(this.#session, rest, () => this.#deliver());
+    admitted.connect(this.#session, this.#now());
+    const reason = await connection.serve(this.#session, this.#changed);
     if (this.#connection !== connection) return undefined;
     this.#connection = undefined;
     this.#session.disconnect();
+    this.#changed();
     return reason;
+  }
+
+  /** For `Server` alone: ends the connection, if there is one. */
+  cut(reason: PeerError): void {
+    this.#connection?.close(reason);
   }
 
   /** For `Server` alone: whoever waits is told. */

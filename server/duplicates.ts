@@ -24,6 +24,16 @@ const REACH_BACK = 64;
  * heard, and its connection. */
 const FIELDS = 3;
 
+/** What is remembered of the last message with an id. */
+export interface Noted {
+  /** Of its text, 53 bits. */
+  hash: number;
+  /** Among all messages that were heard: 1, 2, … */
+  position: number;
+  /** On which it came: the device's count of connections at that time. */
+  connection: number;
+}
+
 /** What one device's last messages were. */
 export class DuplicateRecord {
   #heard: Float64Array | undefined; // 6 KB, but only for who has said something
@@ -60,6 +70,25 @@ export class DuplicateRecord {
     heard[id * FIELDS + 1] = this.#position;
     heard[id * FIELDS + 2] = connection;
     return true;
+  }
+
+  /** What is remembered of an id, 0 to 255; undefined if it is nothing. */
+  noted(id: number): Noted | undefined {
+    const at = id * FIELDS;
+    const heard = this.#heard;
+    if (!heard || Number.isNaN(heard[at])) return undefined;
+    return { hash: heard[at]!, position: heard[at + 1]!, connection: heard[at + 2]! };
+  }
+
+  /** Puts back what `noted` returned once. */
+  restore(id: number, { hash, position, connection }: Noted): void {
+    const heard = this.#heard ??= new Float64Array(256 * FIELDS).fill(NaN);
+    heard.set([hash, position, connection], id * FIELDS);
+    if (position < this.#position) return;
+    // What was overtaken has the position of what overtook it.
+    if (position === this.#position && (id - this.#newest + 255) % 255 >= 128) return;
+    this.#position = position;
+    this.#newest = id;
   }
 
   #isRepeat(id: number, hashed: number, connection: number): boolean {

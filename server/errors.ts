@@ -16,9 +16,11 @@ export type LocalCode =
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
-  | "NOT_OPEN" // the server was told neither keys nor `open`
+  | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
-  | "OUTBOX_FULL";
+  | "OUTBOX_FULL"
+  | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
+  | "STORE_UNUSABLE"; // not a store of ours, or a damaged one
 
 /** Our fault, or our user's. */
 export class LocalError extends HoldfastError<LocalCode> {
@@ -27,20 +29,27 @@ export class LocalError extends HoldfastError<LocalCode> {
 
 /** What can be wrong on the other side. */
 export type PeerCode =
+  | "BAD_GREETING" // dialect 2's, malformed
   | "BAD_HELLO" // empty, control characters, bad UTF-8
   | "BAD_LINE" // a line that starts with no two lower-case hex digits
+  | "BAD_POSITION" // an ack, or a position, for what was never sent
+  | "BAD_PROOF" // the keys differ
   | "BAD_UTF8"
+  | "CREDIT" // more was sent than the receiver had room for
+  | "GAP" // a message is missing
   | "HELLO_TOO_LONG"
   | "LINE_TOO_LONG"
   | "LOST" // closed or reset by the other end or the network
+  | "NOT_ADMITTED" // by keys, --stock or --open
   | "NO_ANSWER" // no TCP connection in time
   | "NO_GREETING" // connected, but nothing was heard in time
   | "NO_HELLO" // connected, but no hello came in time
+  | "REFUSED" // by the server, with its reason
   | "SILENT" // nothing was heard for `timeout`
+  | "STALE_GREETING" // the device was welcomed, but what the welcome said was true no longer when it answered
   | "STALLED" // the other end takes nothing from its socket
   | "TOO_MANY_CONNECTIONS"
-  | "TOO_MANY_DEVICES"
-  | "UNKNOWN_DIALECT";
+  | "TOO_MANY_DEVICES";
 
 /** The other end's fault, or the network's. */
 export class PeerError extends HoldfastError<PeerCode> {

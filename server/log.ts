@@ -8,6 +8,9 @@ export interface LogEntry {
     | "disconnected"
     | "replaced" // by a newer connection of the same device
     | "refused" // before it was known which device it is
+    | "warning"
+    | "keys" // were taken over while the server runs
+    | "store" // begins to fail, with a code; or, without, works again
     | "app_failed"
     | "closed";
   /** Id of the device. */
@@ -17,6 +20,7 @@ export interface LogEntry {
   /** Why; a `PeerCode` where the other end is the reason. */
   code?: string;
   message?: string;
+  dialect?: 1 | 2;
   /** How often this device has connected. */
   connects?: number;
   /** How many more refusals of this kind went unsaid since the last entry about them. */
@@ -33,8 +37,13 @@ export function logTo(print: (line: string) => void, format: "json" | "text"): L
     const line = format === "json"
       ? JSON.stringify({ time, ...entry })
       : `${time} ${asText(entry)}`;
-    print(line.replace(ACTIVE, escape));
+    print(printable(line));
   };
+}
+
+/** A text as it may go to a terminal. */
+export function printable(text: string): string {
+  return text.replace(ACTIVE, escape);
 }
 
 /** What a terminal, or a reader of lines, might act upon: controls, separators, changes of direction. */

@@ -1,5 +1,7 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Client } from "../bridge/host/mod.ts";
 import { RawPeer } from "../tests/support/raw.ts";
+import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
 import type { LogEntry } from "./mod.ts";
 
@@ -112,7 +114,26 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["--open", "--port", "x"], "--port takes a whole number"],
     [["--open", "--port", "65536"], "port must be 0 to 65535"],
     [["--open", "--timeout", "99"], "timeout must be 100 to 3600000"],
-    [["--open", "--store", "my.db"], "--store takes :memory:"],
+    [["--open", "--store", ""], "--store takes the name of a file"],
+    [["--open", "--store", "/"], 'the store "/" is a directory'],
+    [["--open", "--store", "no/such/folder/my.db"], "is in a folder that does not exist"],
+    [["--open", "--durability", "some"], "--durability takes full or normal"],
+    [["--keys", "no-such-keys.json"], "does not exist: `keys add ID --keys FILE` creates one"],
+    [["--stock", "1,,2"], "--stock takes ids with a comma between them"],
+    [["--stock", ""], "--stock takes ids with a comma between them"],
+    [["--open", "--tls-cert", "cert.pem"], "--tls-cert needs --tls-key"],
+    [["--open", "--tls-key", "key.pem"], "--tls-key needs --tls-cert"],
+    [["--open", "--tls-cert", "none.pem", "--tls-key", "none.pem"], "--tls-cert none.pem cannot"],
+    [["--open", "--tls-cert", MAIN, "--tls-key", MAIN], "do not go together"],
+    [["keys"], "say keys add ID, keys remove ID or keys list"],
+    [["keys", "make", "1"], "say keys add ID, keys remove ID or keys list"],
+    [["keys", "add"], "keys add takes one id"],
+    [["keys", "add", "1", "2"], "keys add takes one id"],
+    [["keys", "list", "1"], "keys list takes no id"],
+    [["keys", "list", "--replace"], "--replace belongs to keys add"],
+    [["keys", "list", "--kees", "f"], "'--kees'"],
+    [["keys", "list", "--keys", "no-such-keys.json"], "does not exist"],
+    [["keys", "remove", "1", "--keys", "no-such-keys.json"], "has no key"],
     [["--open", "--log", "xml"], "--log takes text or json"],
     [["--open", "--limit", "inbocks=1"], "--limit inbocks: there is helloBytes,"],
     [["--open", "--limit", "inbox"], "--limit inbox takes a whole number"],
@@ -149,10 +170,16 @@ Deno.test("an address that is not this machine's is said clearly, with exit code
 Deno.test("--help tells the options on stdout, and starts nothing", async () => {
   await using process = new Process(["--help"]);
   assertEquals((await process.ended).code, 0);
-  for (const option of ["--open", "--port", "--timeout", "--store", "--app", "--log", "--limit"]) {
-    assertStringIncludes(process.stdout, option);
+  const options = ["open", "port", "timeout", "store", "app", "log", "limit", "keys", "stock"];
+  for (const option of [...options, "tls-cert", "tls-key", "durability"]) {
+    assertStringIncludes(process.stdout, `--${option}`);
   }
   assertEquals(process.stderr, "");
+  await using keys = new Process(["keys", "--help"]);
+  assertEquals((await keys.ended).code, 0);
+  for (const word of ["add ID", "remove ID", "list", "--replace", "--keys FILE", "SIGHUP"]) {
+    assertStringIncludes(keys.stdout, word);
+  }
 });
 
 Deno.test("the log is lines of text unless told otherwise", async () => {
@@ -233,4 +260,215 @@ Deno.test("more connections than the system allows files for do not end the serv
   await using peer = await RawPeer.dial(port);
   await peer.say("1\n00is anybody there?\n");
   await peer.hears("00");
+});
+
+// Keys.
+
+/** Runs `keys` to its end. */
+async function keys(
+  cwd: string,
+  ...args: string[]
+): Promise<[code: number, out: string, err: string]> {
+  await using process = new Process(["keys", ...args], { cwd });
+  const { code } = await process.ended;
+  return [code, process.stdout, process.stderr];
+}
+
+/** A folder that is gone when the test is over. */
+function folder(): Disposable & { path: string } {
+  const path = Deno.makeTempDirSync();
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+function dial(port: number, key: string): Client {
+  return new Client({ id: "1", port, key });
+}
+
+Deno.test("keys: add prints a fresh key once, list prints ids alone, remove forgets", async () => {
+  using place = folder();
+  const [code, out, err] = await keys(place.path, "add", "küche 🐙");
+  assertEquals([code, err], [0, ""]);
+  assertMatch(out, /^[0-9a-f]{64}\n$/);
+  const file = `${place.path}/keys.json`;
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+  assertEquals(JSON.parse(Deno.readTextFileSync(file)), { "küche 🐙": out.trim() });
+  const [again, nothing, reason] = await keys(place.path, "add", "küche 🐙");
+  assertEquals([again, nothing], [2, ""]);
+  assertStringIncludes(reason, "has a key: --replace gives it another");
+  const [, other] = await keys(place.path, "add", "küche 🐙", "--replace");
+  assert(/^[0-9a-f]{64}\n$/.test(other) && other !== out);
+  await keys(place.path, "add", "2");
+  const [, ids] = await keys(place.path, "list");
+  assertEquals(ids.trim().split("\n").sort(), ["2", "küche 🐙"]);
+  assertEquals(await keys(place.path, "remove", "küche 🐙"), [0, "", ""]);
+  assertEquals(await keys(place.path, "list"), [0, "2\n", ""]);
+});
+
+Deno.test("keys: a file that everybody may read is a warning, also from the server, and goes on", async () => {
+  using place = folder();
+  const file = `${place.path}/keys.json`;
+  await keys(place.path, "add", "1", "--keys", file);
+  Deno.chmodSync(file, 0o644);
+  const [code, out, err] = await keys(place.path, "list", "--keys", file);
+  assertEquals([code, out], [0, "1\n"]);
+  assertStringIncludes(err, "warning: every user of this machine can read the keys");
+  await using process = start("--keys", file);
+  await process.port();
+  const { code: name, message } = await process.logs("warning");
+  assertEquals(name, "KEYS_EXPOSED");
+  assertStringIncludes(message!, "chmod 600");
+});
+
+Deno.test("a file of keys that is broken keeps a server from starting, and its content stays in it", async () => {
+  using place = folder();
+  const secret = "badc0ffee".repeat(8).slice(0, 64);
+  const file = `${place.path}/keys.json`;
+  for (const text of [`{ "1": "${secret}", }`, `{ "1": "x${secret}" }`, `{ "${secret}" "1" }`]) {
+    Deno.writeTextFileSync(file, text, { mode: 0o600 });
+    for (const args of [["--keys", file], ["keys", "add", "2", "--keys", file]]) {
+      const [code, said] = await fails(...args);
+      assertEquals(code, 2);
+      assert(!said.includes(secret.slice(0, 12)), said);
+    }
+  }
+});
+
+Deno.test("a file without a key keeps a server from starting that admits nobody else", async () => {
+  using place = folder();
+  const file = `${place.path}/keys.json`;
+  Deno.writeTextFileSync(file, "{}", { mode: 0o600 });
+  const [code, said] = await fails("--keys", file);
+  assertEquals(code, 2);
+  assertStringIncludes(said, `there is no key in ${file}: keys add ID`);
+});
+
+Deno.test("with --keys a device with the key comes in, without it nobody, and no secret is said", async () => {
+  using place = folder();
+  const file = `${place.path}/keys.json`;
+  const key = (await keys(place.path, "add", "1"))[1].trim();
+  await using process = start("--keys", file, "--app", "echo");
+  const port = await process.port();
+  await using client = dial(port, key);
+  await client.write("hello");
+  assertEquals(await client.readline(), "echo hello");
+  await using stranger = await RawPeer.dial(port);
+  await stranger.say("1\n");
+  await stranger.end();
+  assertEquals((await process.logs("refused")).code, "NOT_ADMITTED");
+  process.kill("SIGTERM");
+  assertEquals((await process.ended).code, 0);
+  assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
+});
+
+Deno.test("SIGHUP makes a server take over its file of keys, and a broken one changes nothing", async () => {
+  using place = folder();
+  const file = `${place.path}/keys.json`;
+  const key = (await keys(place.path, "add", "1"))[1].trim();
+  await using process = start("--keys", file, "--app", "echo");
+  const port = await process.port();
+  {
+    await using client = dial(port, key);
+    await client.write("before");
+    Deno.writeTextFileSync(file, `{ broken ${key}`);
+    process.kill("SIGHUP");
+    const { message } = await process.logs("warning");
+    assertStringIncludes(message!, "is not JSON");
+    assertStringIncludes(message!, "the old keys stay");
+    assertEquals(client.connects, 1);
+    Deno.removeSync(file);
+    const other = (await keys(place.path, "add", "1"))[1].trim();
+    process.kill("SIGHUP");
+    await process.logs("keys");
+    await until(() => process.log.some(({ code }) => code === "NOT_ADMITTED"));
+    await client.close();
+    await using renewed = dial(port, other);
+    await renewed.write("after");
+    assertEquals(await renewed.readline(), "echo before");
+    assertEquals(await renewed.readline(), "echo after");
+  }
+  process.kill("SIGTERM");
+  assertEquals((await process.ended).code, 0);
+  assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
+});
+
+Deno.test("SIGHUP does not end a server that has no keys", async () => {
+  await using process = start("--open");
+  const port = await process.port();
+  process.kill("SIGHUP");
+  await using peer = await RawPeer.dial(port);
+  await peer.say("1\n00still there?\n");
+  await peer.hears("00");
+});
+
+Deno.test("--stock admits named boards alone, and only they", async () => {
+  await using process = start("--stock", "1,old board", "--stock", "3", "--app", "echo");
+  const port = await process.port();
+  for (const id of ["1", "old board", "3"]) {
+    await using peer = await RawPeer.dial(port);
+    await peer.say(`${id}\n00hello\n`);
+    await peer.hears("00echo hello");
+  }
+  await using peer = await RawPeer.dial(port);
+  await peer.say("2\n");
+  await peer.end();
+  assertEquals((await process.logs("refused")).code, "NOT_ADMITTED");
+});
+
+Deno.test("--store keeps what a killed server had, and refuses a second server on the same file", async () => {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  {
+    await using process = start("--open", "--store", store);
+    await using peer = await RawPeer.dial(await process.port());
+    await peer.say("1\n00acknowledged\n");
+    await peer.hears("00");
+    const [code, said] = await fails("--open", "--store", store);
+    assertEquals(code, 2);
+    assertStringIncludes(said, "is in use by another server");
+    process.kill("SIGKILL");
+    await process.ended;
+  }
+  await using process = start(
+    "--open",
+    "--store",
+    store,
+    "--durability",
+    "normal",
+    "--app",
+    "echo",
+  );
+  await using peer = await RawPeer.dial(await process.port());
+  await peer.say("1\n\n");
+  await peer.hears("00echo acknowledged");
+});
+
+toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are refused", {
+  openssl: "openssl",
+}, async ({ openssl }) => {
+  using place = folder();
+  for (const name of ["a", "b"]) {
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    const files = ["-keyout", `${name}.key`, "-out", `${name}.pem`, "-subj", "/CN=test"];
+    const extensions = ["subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE"];
+    const made = await new Deno.Command(openssl, {
+      args: ["req", "-x509", ...curve, ...files, ...extensions.flatMap((it) => ["-addext", it])],
+      cwd: place.path,
+    }).output();
+    assert(made.success);
+  }
+  const file = (name: string) => `${place.path}/${name}`;
+  const tls = ["--tls-cert", file("a.pem"), "--tls-key"];
+  for (const wrong of ["b.key", "a.pem"]) {
+    const [code, said] = await fails("--open", "--port", "0", ...tls, file(wrong));
+    assertEquals(code, 2);
+    assertStringIncludes(said, "--tls-cert and --tls-key do not go together");
+  }
+  await using process = start("--open", "--app", "echo", ...tls, file("a.key"));
+  await using client = new Client({
+    id: "1",
+    port: await process.port(),
+    tls: { caCert: Deno.readTextFileSync(file("a.pem")) },
+  });
+  await client.write("hello");
+  assertEquals(await client.readline(), "echo hello");
 });

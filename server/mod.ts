@@ -20,4 +20,15 @@ export * from "./errors.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export { type Log, type LogEntry, logTo } from "./log.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
-export { type DeviceRecord, MemoryStore, type Outgoing, type Store } from "./store/mod.ts";
+export type { AccessOptions } from "./access.ts";
+export {
+  type Database,
+  type DeviceRecord,
+  MemoryStore,
+  type Outgoing,
+  type SqlInput,
+  type SqlRow,
+  type Store,
+  type Transaction,
+} from "./store/mod.ts";
+export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite.ts";

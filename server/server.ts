@@ -1,26 +1,34 @@
+import { Access, type AccessOptions } from "./access.ts";
+import { Admission, type Admitted, type Host } from "./admission.ts";
 import { Connection } from "./connection.ts";
 import { Device } from "./device.ts";
 import { LocalError, PeerError } from "./errors.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { calm, type Log } from "./log.ts";
 import { Session } from "./session.ts";
-import { MemoryStore, type Store } from "./store/mod.ts";
+import { type DeviceRecord, MemoryStore, type Store } from "./store/mod.ts";
+import { SqliteStore } from "./store/sqlite.ts";
+import { Turn } from "./turn.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;
 
 /** What `Server.listen` can be told. */
-export interface ServerOptions {
+export interface ServerOptions extends AccessOptions {
   /** TCP port, 0 to 65535; 0: any free one, see `server.port`. Default 8123. */
   port?: number;
   /** Address to listen on. Default "0.0.0.0": every IPv4 interface. */
   hostname?: string;
   /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
   timeout?: number;
-  /** ":memory:", or a store of your own. Default ":memory:". */
-  store?: ":memory:" | Store;
-  /** Admits anybody who can reach the port. There is no other way in yet, so it must be true. */
-  open?: boolean;
+  /** Path of an SQLite file, ":memory:" (forgotten with the process), or a store of your own, which
+   * outlives the server. Default ":memory:". */
+  store?: string | Store;
+  /** What a message on a store's disk has survived when it is acknowledged: with "full" a loss of power,
+   * with "normal" the end of the process, at several times the speed. Default "full". */
+  durability?: "full" | "normal";
+  /** Serves the same protocol over TLS: certificate and key in PEM. */
+  tls?: { cert: string; key: string };
   app?: App;
   limits?: Partial<Limits>;
   log?: Log;
@@ -35,24 +43,44 @@ const ACCEPT_PAUSE = 100;
 /** Listens for devices. */
 export class Server implements AsyncDisposable {
   readonly timeout: number;
-  #listener: Deno.TcpListener;
-  #store: Store;
+  #listener: Deno.Listener<Deno.Conn<Deno.NetAddr>, Deno.NetAddr>;
+  #turn: Turn;
   #app: App | undefined;
   #limits: Limits;
   #log: Log;
+  #host: Host;
   #devices = new Map<string, Device>();
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #connections = new Map<Connection, Promise<void>>();
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
   #accepting: Promise<void>;
+  #ownsStore: boolean;
 
-  private constructor(listener: Deno.TcpListener, options: Required<Omit<ServerOptions, "app">>) {
+  private constructor(
+    listener: Deno.Listener<Deno.Conn<Deno.NetAddr>, Deno.NetAddr>,
+    access: Access,
+    store: Store,
+    timeout: number,
+    { app, limits, log = () => {}, store: ownStore }: ServerOptions,
+  ) {
     this.#listener = listener;
-    this.timeout = options.timeout;
-    this.#store = options.store === ":memory:" ? new MemoryStore() : options.store;
-    this.#limits = { ...defaultLimits, ...options.limits };
-    this.#log = calm(options.log, REFUSAL_LOG_INTERVAL, now);
+    this.timeout = timeout;
+    this.#app = app;
+    this.#ownsStore = typeof ownStore === "string" || ownStore === undefined;
+    this.#limits = { ...defaultLimits, ...limits };
+    this.#log = calm(log, REFUSAL_LOG_INTERVAL, now);
+    this.#turn = new Turn(store, (error) => {
+      this.#log({ event: "store", ...(error ? { code: error.code, message: error.message } : {}) });
+    });
+    this.#host = {
+      access,
+      limits: this.#limits,
+      now,
+      record: (id) => this.#record(id),
+    };
+    // What came before a restart is processed now; other devices are met when they connect.
+    for (const id of store.ids) if (store.get(id)!.safe > 0) this.#run(this.#meet(id));
     this.#accepting = this.#accept();
   }
 
@@ -68,29 +96,41 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if it is not said who may connect
    * @throws {Deno.errors.AddrInUse} and others of the operating system
    */
-  // deno-lint-ignore require-await -- a store on disk will have to be opened
+  // deno-lint-ignore require-await -- a caller awaits a server that listens, whatever that takes
   static async listen(options: ServerOptions = {}): Promise<Server> {
-    const { port = 8123, hostname = "0.0.0.0", timeout = 2000, store = ":memory:", open = false } =
-      options;
+    const { port = 8123, hostname = "0.0.0.0", timeout = 2000 } = options;
     checkNumber("port", port, 0, 65535);
     checkNumber("timeout", timeout, 100, 3_600_000);
     for (const [name, value] of Object.entries(options.limits ?? {})) {
       checkNumber(`limits.${name}`, value, 1, 2 ** 31);
     }
-    if (!open) {
-      throw new LocalError(
-        "NOT_OPEN",
-        "nobody could connect: say `open: true` (--open) to admit every device that can reach the port",
-      );
-    }
+    const access = new Access(options);
+    const store = openStore(options);
     // The system's queue of new connections: a thousand boards come back at once after a power cut.
     const tcpBacklog = options.limits?.connections ?? defaultLimits.connections;
-    const listener = Deno.listen({ hostname, port, tcpBacklog });
-    const { limits = {}, log = () => {} } = options;
-    const server = new Server(listener, { port, hostname, timeout, store, open, limits, log });
-    server.#app = options.app;
+    let listener;
+    try {
+      listener = options.tls
+        ? Deno.listenTls({ hostname, port, tcpBacklog, ...options.tls })
+        : Deno.listen({ hostname, port, tcpBacklog });
+    } catch (error) {
+      if (store !== options.store) store.close();
+      throw error;
+    }
+    const server = new Server(listener, access, store, timeout, options);
     server.#log({ event: "listening", address: `${hostname}:${server.port}` });
     return server;
+  }
+
+  /**
+   * Takes over other keys in place of all that there were. Devices whose key has changed are cut off, and
+   * may come back with the new one.
+   *
+   * @throws {LocalError} BAD_ARGUMENT; nothing has changed then
+   */
+  setKeys(keys: NonNullable<AccessOptions["keys"]>): void {
+    const reason = new PeerError("NOT_ADMITTED", "its key was changed or removed");
+    for (const id of this.#host.access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
   }
 
   /** The port in use. */
@@ -125,6 +165,7 @@ export class Server implements AsyncDisposable {
         conn = await this.#listener.accept();
       } catch (error) {
         if (this.#closed) break;
+        if (error instanceof Deno.errors.NotConnected) continue; // it was reset before it was accepted
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
         this.#log({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
@@ -149,24 +190,30 @@ export class Server implements AsyncDisposable {
   }
 
   async #serve(connection: Connection): Promise<void> {
+    let admitted: Admitted;
     let known: Device | undefined;
     let device: Device;
-    let rest: Uint8Array;
     try {
-      const hello = await connection.hello(this.timeout);
+      const admission = new Admission(this.#host, connection.hostname);
+      admitted = await connection.admit(admission, this.timeout, () => this.#turn.settled());
       if (this.#closed) return; // and so is the connection
-      known = this.#devices.get(hello.id);
-      device = known ?? this.#admit(hello.id);
-      rest = hello.rest;
+      admitted.check();
+      known = this.#devices.get(admitted.id);
+      device = known ?? this.#meet(admitted.id);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       if (!this.#closed) this.#refuse(connection, error);
       return;
     }
+    const { ahead, dialect } = admitted;
     const entry = { device: device.id, address: connection.address };
     if (device.connected) this.#log({ event: "replaced", ...entry });
-    const served = device.serve(connection, rest);
-    this.#log({ event: "connected", ...entry, connects: device.connects });
+    const served = device.serve(connection, admitted);
+    this.#log({ event: "connected", ...entry, connects: device.connects, dialect });
+    if (ahead) {
+      const message = "the device has messages that this store never sent: is it an old copy?";
+      this.#log({ event: "warning", ...entry, code: "STORE_IS_OLD", message });
+    }
     if (!known) this.#run(device);
     const reason = await served;
     if (reason) {
@@ -180,16 +227,21 @@ export class Server implements AsyncDisposable {
     this.#log({ event: "refused", address: connection.address, code, message });
   }
 
-  #admit(id: string): Device {
-    const known = this.#store.get(id);
-    if (!known && this.#store.size >= this.#limits.devices) {
+  #record(id: string): DeviceRecord {
+    const known = this.#turn.store.get(id);
+    if (!known && this.#turn.store.size >= this.#limits.devices) {
       throw new PeerError(
         "TOO_MANY_DEVICES",
         `${this.#limits.devices} devices are the most (limit)`,
       );
     }
-    const record = known ?? this.#store.create(id);
-    const device = new Device(id, new Session(record, this.timeout, this.#limits), now);
+    return known ?? this.#turn.store.create(id);
+  }
+
+  /** A device that was not here since the start. */
+  #meet(id: string): Device {
+    const session = new Session(this.#record(id), this.timeout, this.#limits);
+    const device = new Device(id, session, this.#turn, now);
     this.#devices.set(id, device);
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
@@ -218,12 +270,23 @@ export class Server implements AsyncDisposable {
     for (const device of this.#devices.values()) device.close(this.#closed);
     for (const connection of this.#connections.keys()) connection.close();
     await Promise.all([this.#accepting, ...this.#connections.values()]);
+    try {
+      this.#turn.close();
+    } finally {
+      if (this.#ownsStore) this.#turn.store.close();
+    }
     this.#log({ event: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function openStore({ store = ":memory:", durability }: ServerOptions): Store {
+  if (typeof store !== "string") return store;
+  if (store === ":memory:") return new MemoryStore();
+  return new SqliteStore(store, durability ? { durability } : {});
 }
 
 function now(): number {

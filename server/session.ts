@@ -1,30 +1,23 @@
 /**
  * The server's end of the link to one device, over all the connections that it ever makes: a state
- * machine without socket, clock or timer. What was read and the time go in; what is to be sent, the
+ * machine without socket, clock, timer or disk. What was read and the time go in; what is to be sent, the
  * messages and the next deadline come out. All times are in ms on one clock that never goes back.
  *
  *            connect                    first line               disconnect, or tick finds silence
  *   OFFLINE ---------> CONNECTED, quiet ----------> CONNECTED ----------> OFFLINE
  *                      (keepalives and acks only)   (messages too)
  *
- * Three rules give "every message once and in order":
+ * Whoever drives it calls `Store.commit` between what goes in and what comes out: `transmit` and `peek`
+ * may only give what is safe. That, with three rules, gives "every message once and in order":
  * - a message is acknowledged after it is in the inbox, and known again when it is repeated;
- * - messages go out in order, and all that lack an ack go out again, in order, after an outage or after
- *   `timeout` without an ack: the other end drops what it has;
+ * - messages go out in order, and after an outage all that the device does not have, again in order;
  * - a full inbox accepts nothing: not acknowledged, a message stays with the device.
  */
 import { LocalError, PeerError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
-import type { DeviceRecord, Outgoing } from "./store/mod.ts";
-import { ack, checkText, frame, lineId, type Lines, nextId } from "./wire.ts";
-
-/** Messages on their way without an ack. A stock client has a queue of 20, and loses what overflows it. */
-const WINDOW = 16;
-
-/** Ids given out from the oldest message without an ack on, or since the newest ack, also to messages
- * without qos. They come round after 255: an ack must never fit two messages, and a chip's record of what
- * it took last must reach back to every message that may be repeated. */
-const IDS_OPEN = 32;
+import { type Link, quote } from "./link.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./store/mod.ts";
+import { byteLength, checkText, lineId, type Lines } from "./wire.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
@@ -36,23 +29,26 @@ const OUTPUT = 64 * 1024;
 export interface WriteOptions {
   /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
   qos?: boolean;
-  /** Not sent before all earlier ones are acknowledged. Default true. */
+  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 needs no waiting. Default true. */
   wait?: boolean;
 }
 
+/** Who wrote a message, and wants to know what became of it. */
+export interface Writer {
+  arrived(): void;
+  failed(error: LocalError): void;
+}
+
 export class Session {
-  #connected = false;
+  #link: Link | undefined;
   #proven = false; // something was heard on this connection after its hello
   #heard = 0;
   #sent = 0;
-  #progress = 0; // last ack, or when the first message without one was sent
-  #next = 0; // index in the outbox of the next message to send; those before it are on their way
-  #idsSinceAck = 0;
-  #output = "";
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
   #inboxText = 0;
   #outboxText = 0;
-  #acked = new WeakMap<Outgoing, () => void>();
+  #lineBytes: number; // longest text that the device takes, as far as is known
+  #writers = new WeakMap<Outgoing, Writer>();
 
   /**
    * @param record What is remembered of the device.
@@ -63,12 +59,14 @@ export class Session {
     readonly timeout: number,
     readonly limits: Limits,
   ) {
+    this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText += text.length;
-    for (const { text } of record.outbox) this.#outboxText += text.length;
+    for (const message of record.outbox) this.#outboxText += weight(message);
+    this.disconnect(); // a killed server had no time to
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#link !== undefined;
   }
 
   /**
@@ -76,186 +74,173 @@ export class Session {
    * when we wait for acks ourselves they may be next, and the application may read on only then.
    */
   get wantsInput(): boolean {
-    if (this.#output.length >= OUTPUT) return false;
-    return this.#backlog.length === 0 || (this.#next > 0 && this.#backlog.length < BACKLOG);
+    const link = this.#link;
+    if (!link || link.output.length >= OUTPUT) return false;
+    return this.#backlog.length === 0 || (link.awaitsAcks && this.#backlog.length < BACKLOG);
   }
 
-  /** Whether messages wait for room in the inbox: `resume` is to be called once there is some. */
-  get crowded(): boolean {
-    return this.#backlog.length > 0;
-  }
-
-  /** A connection has said hello for this device. */
-  connect(now: number): void {
-    this.disconnect();
-    this.#connected = true;
-    this.record.connects++;
+  /**
+   * A connection has proved that it is the device's.
+   *
+   * @param link Its dialect; made after `disconnect`, as it may change the record.
+   * @param lineBytes Longest text that the device takes.
+   * @param quiet Nothing may be sent before the device is heard again.
+   */
+  connect(link: Link, lineBytes: number, quiet: boolean, now: number): void {
+    this.#link = link;
+    this.#proven = !quiet;
     this.#heard = now;
-    // A keepalive at once: the device sends nothing before it has heard one.
-    this.#output = "\n";
+    this.#lineBytes = lineBytes;
+    this.record.change({ connects: this.record.positions.connects + 1 });
+    for (const message of this.record.outbox) {
+      if (byteLength(message.text) > lineBytes) this.#withdraw(message, lineBytes);
+    }
+    link.prepare();
+  }
+
+  #withdraw(message: Outgoing, lineBytes: number): void {
+    this.#outboxText -= weight(message);
+    this.record.withdraw(message);
+    this.#writers.get(message)?.failed(
+      new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
+    );
+    this.#writers.delete(message);
   }
 
   /** The connection is gone. What it left half done is forgotten. */
   disconnect(): void {
-    this.#connected = false;
-    this.#proven = false;
-    this.#output = "";
+    this.#link = undefined;
     this.#backlog = [];
-    this.#next = 0;
-    this.#idsSinceAck = 0;
+    for (const message of this.record.outbox) {
+      if (message.qos || message.text === WITHDRAWN) continue;
+      this.#outboxText -= weight(message);
+      this.record.withdraw(message);
+    }
   }
 
   /** Lines were read. @throws {PeerError} if the connection must end */
   receive({ lines, error }: Lines, now: number): void {
+    const link = this.#link!;
     this.#heard = now;
     if (lines.length > 0) this.#proven = true;
     for (const line of lines) {
       if (line === "") continue;
       const id = lineId(line);
       if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
-      if (line.length === 2) this.#acknowledged(id, now);
-      else if (this.#backlog.length > 0 || !this.#accept(id, line)) this.#postpone(line);
+      if (line.length === 2) link.acknowledged(id, now);
+      else {
+        link.check(line);
+        if (this.#backlog.length > 0 || !this.#accept(link, line)) this.#postpone(line);
+      }
     }
     if (error) throw error;
+    link.prepare();
   }
 
-  /** Returns false if there is no room for this message. */
-  #accept(id: number, line: string): boolean {
+  #accept(link: Link, line: string): boolean {
     const { record, limits } = this;
-    const text = line.slice(2);
-    if (record.inbox.length >= limits.inbox || this.#inboxText >= limits.queueText) {
-      if (!record.duplicates.isRepeat(id, text, record.connects)) return false;
-    } else if (record.duplicates.note(id, text, record.connects)) {
-      record.inbox.push(text);
-      this.#inboxText += text.length;
-    }
-    this.#output += ack(id);
+    const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;
+    const before = record.inbox.length;
+    if (!link.accept(line, hasRoom)) return false;
+    if (record.inbox.length > before) this.#inboxText += line.length - 2;
     return true;
   }
 
-  /** Keeps a message until there is room for it. Meanwhile it may be sent again. */
+  /** Keeps a message until there is room for it. In dialect 1 it may be sent again meanwhile. */
   #postpone(line: string): void {
     if (!this.#backlog.includes(line)) this.#backlog.push(line);
   }
 
-  #acknowledged(id: number, now: number): void {
-    this.#idsSinceAck = 0;
-    const { outbox } = this.record;
-    for (let i = 0; i < this.#next; i++) {
-      const message = outbox[i]!;
-      if (message.id !== id) continue;
-      outbox.splice(i, 1);
-      this.#next--;
-      this.#outboxText -= message.text.length;
-      this.#progress = now;
-      this.#acked.get(message)?.();
-      return;
-    }
+  /** Accepts what was read while the inbox was full, as far as possible. */
+  #resume(): void {
+    const backlog = this.#backlog;
+    let accepted = 0;
+    while (accepted < backlog.length && this.#accept(this.#link!, backlog[accepted]!)) accepted++;
+    if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
-  /** The oldest message for the application. */
+  /** The device has a message, or it was withdrawn: it leaves the outbox. */
+  readonly settled = (message: Outgoing): void => {
+    this.#outboxText -= weight(message);
+    this.#writers.get(message)?.arrived();
+    this.#writers.delete(message);
+  };
+
+  /** The oldest message for the application, once it is safe. */
   peek(): string | undefined {
-    return this.record.inbox[0];
+    return this.record.safe > 0 ? this.record.inbox[0] : undefined;
   }
 
   /** The application has processed the oldest message. */
   shift(): void {
-    const text = this.record.inbox.shift();
-    if (text !== undefined) this.#inboxText -= text.length;
-  }
-
-  /** Accepts what was read while the inbox was full, as far as possible. Returns whether that was anything. */
-  resume(): boolean {
-    if (!this.crowded) return false;
-    const accepted = this.#backlog.findIndex((line) => !this.#accept(lineId(line), line));
-    return this.#backlog.splice(0, accepted < 0 ? Infinity : accepted).length > 0;
+    this.#inboxText -= this.record.inbox[0]!.length;
+    this.record.process();
+    if (this.#backlog.length > 0) this.#resume();
   }
 
   /**
-   * Accepts a message for the device. `acked` is called once it is there.
+   * Accepts a message for the device. `writer` is told what becomes of it, if it has qos.
    *
-   * @returns false if it was not accepted: it has no qos, and there is no link, or a link on which
-   * nothing is taken or acknowledged
+   * @returns false if it was not accepted: it has no qos, and there is no link
    * @throws {LocalError} BAD_TEXT; OUTBOX_FULL
    */
-  write(text: string, { qos = true, wait = true }: WriteOptions, acked: () => void): boolean {
+  write(text: string, { qos = true, wait = true }: WriteOptions, writer: Writer): boolean {
     const { record, limits } = this;
-    const line = checkText(text, limits.lineBytes);
-    if (!qos) {
-      if (!this.#connected || !this.#proven || this.#output.length >= OUTPUT) return false;
-      if (this.#idsAreShort() || record.outbox[0]?.id === 0) return false; // nothing overtakes 00
-      this.#output += frame(this.#newId(), line);
-      return true;
-    }
+    const line = checkText(text, this.#lineBytes);
+    if (!qos && (!this.#link || !this.#proven || this.#link.output.length >= OUTPUT)) return false;
     if (record.outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+      if (!qos) return false;
       throw new LocalError(
         "OUTBOX_FULL",
         `${record.outbox.length} messages wait for this device already: await write, or drop some`,
       );
     }
-    const message = { id: undefined, text: line, overtakes: !wait };
-    record.outbox.push(message);
+    if (!qos) {
+      const before = record.outbox.length;
+      const sent = this.#link!.sendOnce(line);
+      if (record.outbox.length > before) this.#outboxText += line.length;
+      return sent;
+    }
+    const message = record.write(line, { overtakes: !wait, qos: true });
     this.#outboxText += line.length;
-    this.#acked.set(message, acked);
+    this.#writers.set(message, writer);
+    this.#link?.prepare();
     return true;
-  }
-
-  #newId(): number {
-    this.#idsSinceAck++;
-    const id = this.record.nextId;
-    this.record.nextId = nextId(id);
-    return id;
-  }
-
-  #idsAreShort(): boolean {
-    if (this.#idsSinceAck >= IDS_OPEN) return true;
-    const { outbox: [oldest], nextId } = this.record;
-    return oldest?.id !== undefined && (nextId - oldest.id + 255) % 255 >= IDS_OPEN;
   }
 
   /** Takes all that is to be sent now; "" if that is nothing. */
   transmit(now: number): string {
-    if (!this.#connected) return "";
-    if (this.#proven) this.#transmitMessages(now);
-    if (this.#output === "" && now - this.#sent >= this.timeout / 4) this.#output = "\n";
-    const output = this.#output;
-    this.#output = "";
+    const link = this.#link;
+    if (!link) return "";
+    if (this.#proven) link.transmit(now);
+    if (link.output === "" && now - this.#sent >= this.timeout / 4) link.output = "\n";
+    const output = link.output;
+    link.output = "";
     if (output !== "") this.#sent = now;
     return output;
   }
 
-  #transmitMessages(now: number): void {
-    const { outbox } = this.record;
-    if (this.#next === 0) this.#progress = now;
-    else if (now - this.#progress >= this.timeout) {
-      this.#next = 0;
-      this.#progress = now;
-    }
-    while (this.#next < outbox.length && this.#next < WINDOW) {
-      const message = outbox[this.#next]!;
-      // Nothing overtakes 00: a device that has newer messages must not take its repeat for a boot.
-      if (this.#next > 0 && (!message.overtakes || outbox[0]!.id === 0)) break;
-      if (this.#next > 0 && message.id === undefined && this.#idsAreShort()) break;
-      message.id ??= this.#newId();
-      this.#output += frame(message.id, message.text);
-      this.#next++;
-    }
+  /** Like `transmit`, but a keepalive at most: while nothing can be made safe, nothing else may go out. */
+  keepAlive(now: number): string {
+    if (!this.#link || now - this.#sent < this.timeout / 4) return "";
+    this.#sent = now;
+    return "\n";
   }
 
   /** When `tick` and `transmit` must be called at the latest; Infinity: never. */
   deadline(): number {
-    if (!this.#connected) return Infinity;
-    const { timeout } = this;
+    if (!this.#link) return Infinity;
     return Math.min(
-      this.wantsInput ? this.#heard + timeout : Infinity,
-      this.#sent + timeout / 4,
-      this.#next > 0 ? this.#progress + timeout : Infinity,
+      this.wantsInput ? this.#heard + this.timeout : Infinity,
+      this.#sent + this.timeout / 4,
+      this.#link.deadline(),
     );
   }
 
   /** @throws {PeerError} SILENT, if the connection must end */
   tick(now: number): void {
-    if (!this.#connected) return;
+    if (!this.#link) return;
+    this.#link.prepare();
     // What we do not read we cannot hear.
     if (!this.wantsInput) this.#heard = now;
     if (now - this.#heard >= this.timeout) {
@@ -264,7 +249,7 @@ export class Session {
   }
 }
 
-/** A peer's line in a log, short and on one line. */
-function quote(line: string): string {
-  return JSON.stringify(line.length > 40 ? `${line.slice(0, 40)}…` : line);
+/** What a message takes of the outbox's room for text. */
+function weight({ text }: Outgoing): number {
+  return text === WITHDRAWN ? 0 : text.length;
 }

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Dialect1 } from "./dialect1.ts";
 import { LocalError, PeerError } from "./errors.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Session, type WriteOptions } from "./session.ts";
-import { DeviceRecord } from "./store/mod.ts";
+import { MemoryStore } from "./store/mod.ts";
 import { LineSplitter, nextId } from "./wire.ts";
 
 const encoder = new TextEncoder();
@@ -10,8 +11,10 @@ const encoder = new TextEncoder();
 /** In ms; nothing here takes real time. */
 const TIMEOUT = 1000;
 
-/** A session, and the test in the place of its device and of the clock. */
+/** A session in dialect 1, and the test in the place of its device, of its store and of the clock. */
 class Link {
+  readonly store = new MemoryStore();
+  readonly record = this.store.create("1");
   session: Session;
   now = 5000;
   /** Whether the socket takes what the session has to say. */
@@ -19,8 +22,8 @@ class Link {
   #sent = "";
   #splitter!: LineSplitter;
 
-  constructor(readonly limits: Partial<Limits> = {}, readonly record = new DeviceRecord()) {
-    this.session = new Session(record, TIMEOUT, { ...defaultLimits, ...limits });
+  constructor(readonly limits: Partial<Limits> = {}) {
+    this.session = new Session(this.record, TIMEOUT, { ...defaultLimits, ...limits });
   }
 
   /** A link over which both ends have heard each other, but no message has passed. */
@@ -43,7 +46,10 @@ class Link {
   /** A new connection, over which `text` is heard behind the hello. */
   connect(text = ""): void {
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
-    this.session.connect(this.now);
+    const { session } = this;
+    session.disconnect();
+    const link = new Dialect1(this.record, session.settled, TIMEOUT);
+    session.connect(link, session.limits.lineBytes, true, this.now);
     this.hears(text);
   }
 
@@ -64,7 +70,7 @@ class Link {
   }
 
   flush(): void {
-    this.session.resume();
+    this.store.commit();
     if (this.takes) this.#sent += this.session.transmit(this.now);
   }
 
@@ -106,15 +112,21 @@ class Link {
   /** Writes; the result tells whether it was accepted, and later whether it was acknowledged. */
   write(text: string, options: WriteOptions = {}): { accepted: boolean; acked: number } {
     const result = { accepted: false, acked: 0 };
-    result.accepted = this.session.write(text, options, () => result.acked++);
+    result.accepted = this.session.write(text, options, {
+      arrived: () => result.acked++,
+      failed: (error) => {
+        throw error;
+      },
+    });
     this.flush();
     return result;
   }
 
   /** What the application reads, and has thereby processed. */
   read(): string | undefined {
+    this.flush();
     const text = this.session.peek();
-    this.session.shift();
+    if (text !== undefined) this.session.shift();
     this.flush();
     return text;
   }
@@ -212,7 +224,7 @@ Deno.test("a new connection may come after a long time, or in place of a live on
   link.connect("\n");
   link.pass(TIMEOUT - 1);
   assertEquals(link.session.connected, true);
-  assertEquals(link.record.connects, 3);
+  assertEquals(link.record.positions.connects, 3);
 });
 
 // Messages from the device.

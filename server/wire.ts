@@ -13,7 +13,6 @@ export const FRAME = 3;
 const NOTHING = new Uint8Array(0);
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
 
 /** The lines that a chunk completed, and what is wrong with the line after them, if anything. */
 export interface Lines {
@@ -123,17 +122,29 @@ export function nextId(id: number): number {
 export function checkText(text: string, maxBytes: number): string {
   const line = text.endsWith("\n") ? text.slice(0, -1) : text;
   if (line === "") throw badText("a message cannot be empty: on the wire it would be an ack");
+  if (line.startsWith("\0")) throw badText("a message cannot start with \\0: that withdraws it");
   if (line.includes("\n")) {
     throw badText("a message is one line: \\n may only be its last character");
   }
   if (!line.isWellFormed()) throw badText("a message must be well-formed Unicode (lone surrogate)");
   // No UTF-16 unit takes more than three bytes of UTF-8: most texts need no counting.
-  if (line.length * 3 > maxBytes && encoder.encode(line).length > maxBytes) {
+  if (line.length * 3 > maxBytes && byteLength(line) > maxBytes) {
     throw badText(
-      `a message may have ${maxBytes} bytes, this one has ${encoder.encode(line).length}`,
+      `a message may have ${maxBytes} bytes, this one has ${byteLength(line)}`,
     );
   }
   return line;
+}
+
+/** Bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // Each half of a surrogate pair takes two bytes.
+    if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1;
+  }
+  return bytes;
 }
 
 function badText(message: string): LocalError {

@@ -1,205 +1,41 @@
 /**
- * Both ends on one virtual network that delays, cuts and loses connections at random, in virtual time:
- * every message arrives exactly once and in order. And on one that also garbles bytes, which TCP does
- * not: nothing breaks for longer than that lasts.
+ * Both ends on one virtual network that delays, cuts and loses connections at random: every message
+ * arrives exactly once and in order. And on one that also garbles bytes, which TCP does not: nothing
+ * breaks for longer than that lasts.
  *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { chipSize, coreModule } from "../bridge/host/core.ts";
-import {
-  ClientEnd,
-  clientSettings,
-  fromLatin1,
-  ServerEnd,
-  serverSettings,
-} from "./support/ends.ts";
+import { chipSize } from "../bridge/host/core.ts";
+import type { ClientEnd, ClientSettings } from "./support/client_end.ts";
+import { Pair } from "./support/pair.ts";
 import { type Random, randomTest } from "./support/random.ts";
+import type { ServerEnd } from "./support/server_end.ts";
 
-/** What is on its way on one connection, a character for each byte. */
-interface Link {
-  toServer: string;
-  toClient: string;
-  /** Whether the server has read the hello. */
-  greeted: boolean;
-}
+const KEY = "5a".repeat(32);
 
-class Pair {
-  readonly client: ClientEnd;
-  readonly server: ServerEnd;
-  readonly clientGot: string[] = [];
-  readonly serverGot: string[] = [];
-  now = 0;
-  #asked = false; // the client wants a connection
-  #link: Link | undefined; // as the client sees it
-  #served: Link | undefined; // as the server sees it
-  /** The network carries nothing. */
-  blackHole = false;
-  /** Bytes are garbled. */
-  noise = false;
-
-  constructor(
-    readonly random: Random,
-    client: Partial<typeof clientSettings>,
-    server: Partial<typeof serverSettings>,
-  ) {
-    const seed = random.bits();
-    this.client = new ClientEnd(coreModule(), { ...clientSettings, seed, ...client });
-    this.server = new ServerEnd({ ...serverSettings, ...server });
-  }
-
-  /** Time goes on, and the network carries some of what is on its way. */
-  step(ms: number): void {
-    this.now += ms;
-    this.client.pass(this.now);
-    this.#collect();
-    this.server.pass(this.now);
-    this.#collect();
-    if (this.blackHole) return;
-    if (this.#asked) {
-      this.#asked = false;
-      this.#link = { toServer: "", toClient: "", greeted: false };
-      this.client.input("opened");
-      this.#collect();
-    }
-    this.#carryUp();
-    this.#carryDown();
-  }
-
-  #some(waiting: string): number {
-    return this.random.once(3) ? waiting.length : this.random.int(0, waiting.length);
-  }
-
-  #carryUp(): void {
-    const link = this.#link;
-    if (!link) return;
-    let piece = link.toServer.slice(0, this.#some(link.toServer));
-    if (!link.greeted) {
-      const end = piece.indexOf("\n") + 1;
-      if (end === 0) return; // the hello is on its way
-      link.greeted = true;
-      this.#served = link;
-      this.server.input("hello");
-      this.#collect();
-      link.toServer = link.toServer.slice(end);
-      piece = piece.slice(end);
-    }
-    link.toServer = link.toServer.slice(piece.length);
-    if (piece !== "" && this.#served === link) this.server.receive(this.#bytes(piece));
-    this.#collect();
-  }
-
-  #carryDown(): void {
-    const link = this.#link;
-    if (!link) return;
-    const piece = link.toClient.slice(0, this.#some(link.toClient));
-    link.toClient = link.toClient.slice(piece.length);
-    if (piece !== "") this.client.receive(this.#bytes(piece));
-    this.#collect();
-  }
-
-  #bytes(piece: string): Uint8Array {
-    const bytes = fromLatin1(piece);
-    if (this.noise && this.random.once(3)) {
-      bytes[this.random.int(0, bytes.length - 1)] = this.random.pick([
-        10,
-        48,
-        102,
-        this.random.bits(),
-      ]);
-    }
-    return bytes;
-  }
-
-  /** Puts on their way what the ends have sent. */
-  #collect(): void {
-    const fromClient = this.client.take();
-    this.clientGot.push(...fromClient.messages);
-    for (const event of fromClient.events) {
-      if (event === "connect") this.#asked = true;
-      else if (this.#link) this.#leave(this.#link, "server");
-      if (event !== "connect") this.#link = undefined;
-    }
-    if (this.#link) this.#link.toServer += fromClient.out;
-    const fromServer = this.server.take();
-    this.serverGot.push(...fromServer.messages);
-    if (this.#served) this.#served.toClient += fromServer.out;
-    if (fromServer.events.length > 0 && this.#served) {
-      const link = this.#served;
-      this.#served = undefined;
-      this.#leave(link, "client");
-    }
-  }
-
-  /** One end has closed its side; the other is told, or it is not, as the network likes. */
-  #leave(link: Link, told: "client" | "server"): void {
-    if (this.blackHole || this.random.once(3)) return;
-    if (told === "server" && this.#served === link) {
-      this.#served = undefined;
-      this.server.input("lost");
-    } else if (told === "client" && this.#link === link) {
-      this.#link = undefined;
-      this.client.input("lost");
-    }
-  }
-
-  /** The connection is reset: the client is told (1), the server (2), or both (3). */
-  reset(sides = this.random.int(1, 3)): void {
-    const link = this.#link;
-    if (link && sides & 1) {
-      this.#link = undefined;
-      this.client.input("lost");
-    }
-    if (this.#served && sides & 2) {
-      this.#served = undefined;
-      this.server.input("lost");
-    }
-    this.#collect();
-  }
-
-  /** The server is killed and started again on its store. */
-  restartServer(): void {
-    const link = this.#served;
-    this.#served = undefined;
-    this.server.input("restart");
-    this.#collect();
-    if (link) this.#leave(link, "client");
-  }
-
-  /** One fault, or the end of some. */
-  fault(): void {
-    const { random, client, server } = this;
-    random.pick([
-      () => this.reset(),
-      () => this.reset(),
-      () => this.restartServer(),
-      () => this.blackHole = !this.blackHole,
-      () => this.blackHole = false,
-      () => client.input("hold"),
-      () => client.input("take"),
-      () => server.input("hold"),
-      () => server.input("take"),
-      () => client.input("block"),
-      () => client.input("unblock"),
-    ])();
-    this.#collect();
-  }
-
-  /** Lets each end's first message through: those behind it are told from a boot's by their ids alone. */
-  begin(): void {
-    this.client.write("first up");
-    this.server.write("first down");
-    while (this.client.done + this.server.done < 2) this.step(10);
-    this.clientGot.length = this.serverGot.length = 0;
-  }
-
-  /** All faults end, and there is time for everything. */
-  heal(): void {
-    this.blackHole = this.noise = false;
-    for (const end of [this.client, this.server]) end.input("take");
-    this.client.input("unblock");
-    for (let i = 0; i < 3000; i++) this.step(10);
-  }
+/** Dialect 2 with small or a chip's buffers, with or without a key, and numbers that may be about to come round. */
+function second(random: Random): [client: Partial<ClientSettings>, server: object] {
+  const size = random.once(2) ? chipSize : {
+    line: 121,
+    outbox: random.int(128, 300),
+    inbox: random.int(344, 500),
+    window: random.int(1, 64),
+  };
+  const key = random.once(2) ? KEY : "";
+  const server = {
+    key,
+    line: 121,
+    inbox: random.int(1, 10),
+    outbox: 30,
+    txNext: random.pick([
+      0,
+      2 ** 32 - random.int(1, 100),
+      2 ** 31 - random.int(1, 100),
+      random.bits(),
+    ]),
+  };
+  return [{ ...size, key, dialect: 2 }, server];
 }
 
 /** What an application writes, and what became of it. */
@@ -217,7 +53,7 @@ class Writer {
   }
 }
 
-randomTest("through any outages every message arrives once, in order", 60, (random) => {
+randomTest("dialect 1: through any outages every message arrives once, in order", 60, (random) => {
   const pair = new Pair(random, random.once(2) ? chipSize : { line: 24, outbox: 120, inbox: 90 }, {
     inbox: random.int(1, 10),
     outbox: 30,
@@ -234,6 +70,7 @@ randomTest("through any outages every message arrives once, in order", 60, (rand
     pair.step(random.pick([0, 1, 10, 100, 600]));
   }
   pair.heal();
+  pair.checkPeace();
   assertEquals(pair.serverGot, up.accepted);
   assertEquals(pair.client.done, up.accepted.length + 1);
   // A full inbox drops what it has no room for, and takes what comes behind: without `wait`, it may reorder.
@@ -246,7 +83,7 @@ randomTest("through any outages every message arrives once, in order", 60, (rand
 });
 
 randomTest(
-  "what both send first after their boot arrives once, though its acks are lost",
+  "dialect 1: what both send first after their boot arrives once, though its acks are lost",
   20,
   (random) => {
     const pair = new Pair(random, {}, {});
@@ -264,26 +101,30 @@ randomTest(
   },
 );
 
-randomTest("messages that all say the same arrive as often as they were written", 40, (random) => {
-  const pair = new Pair(random, { line: 24, recent: random.pick([64, 223]) }, {});
-  pair.begin();
-  const texts = ["on", "off"];
-  const written: string[][] = [[], []];
-  const calm = random.int(10, 50);
-  for (let i = 0; i < 800; i++) {
-    [pair.client, pair.server].forEach((end, which) => {
-      const text = random.pick(texts);
-      if (random.once(2) && end.write(text, { wait: true })) written[which]!.push(text);
-    });
-    if (random.once(calm)) pair.fault();
-    pair.step(random.pick([0, 1, 10, 100, 600]));
-  }
-  pair.heal();
-  assertEquals([pair.serverGot, pair.clientGot], written);
-});
+randomTest(
+  "dialect 1: messages that all say the same arrive as often as they were written",
+  40,
+  (random) => {
+    const pair = new Pair(random, { line: 24, recent: random.pick([64, 223]) }, {});
+    pair.begin();
+    const texts = ["on", "off"];
+    const written: string[][] = [[], []];
+    const calm = random.int(10, 50);
+    for (let i = 0; i < 800; i++) {
+      [pair.client, pair.server].forEach((end, which) => {
+        const text = random.pick(texts);
+        if (random.once(2) && end.write(text, { wait: true })) written[which]!.push(text);
+      });
+      if (random.once(calm)) pair.fault();
+      pair.step(random.pick([0, 1, 10, 100, 600]));
+    }
+    pair.heal();
+    assertEquals([pair.serverGot, pair.clientGot], written);
+  },
+);
 
 randomTest(
-  "messages without qos arrive once or never, and the others are not harmed",
+  "dialect 1: messages without qos arrive once or never, and the others are not harmed",
   40,
   (random) => {
     const pair = new Pair(random, { line: 24, recent: 64 }, {});
@@ -308,28 +149,32 @@ randomTest(
   },
 );
 
-randomTest("a flood of messages without qos does not make others come twice", 20, (random) => {
-  const pair = new Pair(random, chipSize, {});
-  pair.begin();
-  const ends = [pair.client, pair.server];
-  const written: string[][] = [[], []];
-  for (let i = 0; i < 60; i++) {
-    ends.forEach((end, which) => {
-      if (end.write(`qos ${i}`, { wait: true })) written[which]!.push(`qos ${i}`);
-      for (let n = 0; n < 30; n++) end.write(`off ${i}.${n}`, { qos: false });
+randomTest(
+  "dialect 1: a flood of messages without qos does not make others come twice",
+  20,
+  (random) => {
+    const pair = new Pair(random, chipSize, {});
+    pair.begin();
+    const ends = [pair.client, pair.server];
+    const written: string[][] = [[], []];
+    for (let i = 0; i < 60; i++) {
+      ends.forEach((end, which) => {
+        if (end.write(`qos ${i}`, { wait: true })) written[which]!.push(`qos ${i}`);
+        for (let n = 0; n < 30; n++) end.write(`off ${i}.${n}`, { qos: false });
+      });
+      if (random.once(5)) pair.reset();
+      pair.step(random.pick([0, 10, 100]));
+    }
+    pair.heal();
+    [pair.serverGot, pair.clientGot].forEach((got, which) => {
+      assertEquals(got.filter((text) => text.startsWith("qos")), written[which]);
+      assertEquals(new Set(got).size, got.length, "something came twice");
     });
-    if (random.once(5)) pair.reset();
-    pair.step(random.pick([0, 10, 100]));
-  }
-  pair.heal();
-  [pair.serverGot, pair.clientGot].forEach((got, which) => {
-    assertEquals(got.filter((text) => text.startsWith("qos")), written[which]);
-    assertEquals(new Set(got).size, got.length, "something came twice");
-  });
-});
+  },
+);
 
 randomTest(
-  "a lost flood without qos does not swallow what says the same behind it",
+  "dialect 1: a lost flood without qos does not swallow what says the same behind it",
   20,
   (random) => {
     const pair = new Pair(random, chipSize, {});
@@ -358,19 +203,158 @@ randomTest(
   },
 );
 
-randomTest("when garbled bytes end, the link works, and nobody has crashed", 40, (random) => {
-  const pair = new Pair(random, { line: 24, outbox: 120, inbox: 90 }, { line: 24 });
-  pair.noise = true;
+randomTest(
+  "dialect 1: when garbled bytes end, the link works, and nobody has crashed",
+  40,
+  (random) => {
+    const pair = new Pair(random, { line: 24, outbox: 120, inbox: 90 }, { line: 24 });
+    pair.noise = true;
+    for (let i = 0; i < 400; i++) {
+      if (random.once(2)) pair.client.write(`c${i}`);
+      if (random.once(2)) pair.server.write(`s${i}`);
+      if (random.once(30)) pair.fault();
+      pair.step(random.pick([0, 1, 10, 100, 600]));
+    }
+    pair.heal();
+    // Forged messages may have taken an id and its text: the last words are unlike them.
+    assert(pair.client.write("last words up") && pair.server.write("last words down"));
+    pair.heal();
+    assertEquals(pair.serverGot.at(-1), "last words up");
+    assertEquals(pair.clientGot.at(-1), "last words down");
+  },
+);
+
+randomTest("dialect 2: through any outages every message arrives once, in order", 150, (random) => {
+  const pair = new Pair(random, ...second(random));
+  const up = new Writer(pair.client, random.once(2));
+  const down = new Writer(pair.server, random.once(2));
+  const calm = random.int(2, 50);
   for (let i = 0; i < 400; i++) {
-    if (random.once(2)) pair.client.write(`c${i}`);
-    if (random.once(2)) pair.server.write(`s${i}`);
-    if (random.once(30)) pair.fault();
+    if (random.once(2)) up.write();
+    if (random.once(2)) down.write();
+    if (random.once(calm)) pair.fault();
     pair.step(random.pick([0, 1, 10, 100, 600]));
   }
   pair.heal();
-  // Forged messages may have taken an id and its text: the last words are unlike them.
-  assert(pair.client.write("last words up") && pair.server.write("last words down"));
-  pair.heal();
-  assertEquals(pair.serverGot.at(-1), "last words up");
-  assertEquals(pair.clientGot.at(-1), "last words down");
+  pair.checkPeace();
+  assertEquals(pair.serverGot, up.accepted);
+  assertEquals(pair.clientGot, down.accepted);
+  assertEquals(pair.client.done, up.accepted.length);
+  assert(up.accepted.length > 0 && down.accepted.length > 0);
 });
+
+randomTest(
+  "dialect 2: many thousand messages arrive once, in order, while numbers come round",
+  5,
+  (random) => {
+    const [client, server] = second(random);
+    const pair = new Pair(random, { ...client, ...chipSize }, { ...server, inbox: 10 });
+    const up = new Writer(pair.client, false);
+    const down = new Writer(pair.server, false);
+    for (let i = 0; i < 3000; i++) {
+      for (let n = random.int(0, 6); n > 0; n--) {
+        up.write();
+        down.write();
+      }
+      if (random.once(200)) pair.reset();
+      pair.step(random.pick([0, 1, 5]));
+    }
+    pair.heal();
+    pair.checkPeace();
+    assert(up.accepted.length > 1000 && down.accepted.length > 1000);
+    assertEquals(pair.serverGot, up.accepted);
+    assertEquals(pair.clientGot, down.accepted);
+  },
+);
+
+randomTest(
+  "dialect 2: messages without qos arrive once or never, in order among the others",
+  60,
+  (random) => {
+    const pair = new Pair(random, ...second(random));
+    const ends = [pair.client, pair.server];
+    const written: string[][] = [[], []];
+    const all: string[][] = [[], []];
+    const calm = random.int(5, 50);
+    for (let i = 0; i < 400; i++) {
+      ends.forEach((end, which) => {
+        const text = `qos ${i}`;
+        if (random.once(3) && end.write(text)) {
+          written[which]!.push(text);
+          all[which]!.push(text);
+        }
+        for (let n = 0; random.once(2) && n < 5; n++) {
+          if (end.write(`€ff ${i}.${n}`, { qos: false })) all[which]!.push(`€ff ${i}.${n}`);
+        }
+      });
+      if (random.once(calm)) pair.fault();
+      pair.step(random.pick([0, 1, 10, 100, 600]));
+    }
+    pair.heal();
+    pair.checkPeace();
+    [pair.serverGot, pair.clientGot].forEach((got, which) => {
+      assertEquals(got.filter((text) => text.startsWith("qos")), written[which]);
+      const places = got.map((text) => all[which]!.indexOf(text));
+      assertEquals(places, places.toSorted((a, b) => a - b), "out of order");
+      assertEquals(new Set(places).size, places.length, "something came twice");
+      assert(!places.includes(-1), "something came that was not written");
+    });
+  },
+);
+
+randomTest(
+  "dialect 2: a device that is reset goes on where it was, and loses only what nobody was told of",
+  60,
+  (random) => {
+    const pair = new Pair(random, ...second(random));
+    const down = new Writer(pair.server, false);
+    const boots: { written: number; done: number }[] = [{ written: 0, done: 0 }];
+    const calm = random.int(5, 50);
+    for (let i = 0; i < 400; i++) {
+      const boot = boots.at(-1)!;
+      if (random.once(2) && pair.client.write(`${boots.length}.${boot.written}`)) boot.written++;
+      if (random.once(2)) down.write();
+      if (random.once(calm)) pair.fault();
+      boot.done = pair.client.done;
+      if (random.once(60)) {
+        pair.resetClient();
+        boots.push({ written: 0, done: 0 });
+      }
+      pair.step(random.pick([0, 1, 10, 100, 600]));
+      boots.at(-1)!.done = pair.client.done;
+    }
+    pair.heal();
+    pair.checkPeace();
+    boots.at(-1)!.done = pair.client.done;
+    assertEquals(pair.clientGot, down.accepted);
+    const expected = boots.flatMap(({ written, done }, boot) => {
+      const got = pair.serverGot.filter((text) => text.startsWith(`${boot + 1}.`)).length;
+      assert(got >= done && got <= written, `of ${written}, ${done} were done, and ${got} came`);
+      return Array.from({ length: got }, (_, n) => `${boot + 1}.${n}`);
+    });
+    assertEquals(pair.serverGot, expected);
+    assertEquals(boots.at(-1)!.done, boots.at(-1)!.written);
+  },
+);
+
+randomTest(
+  "dialect 2: when garbled bytes end, the link works, and nobody has crashed",
+  80,
+  (random) => {
+    const pair = new Pair(random, ...second(random));
+    pair.noise = true;
+    for (let i = 0; i < 400; i++) {
+      if (random.once(2)) pair.client.write(`c${i}`);
+      if (random.once(2)) pair.server.write(`s${i}`);
+      if (random.once(30)) pair.fault();
+      pair.step(random.pick([0, 1, 10, 100, 600]));
+    }
+    pair.reset(3); // what was garbled may have said that the other end takes next to nothing
+    pair.heal();
+    pair.heal();
+    assert(pair.client.write("last words up") && pair.server.write("last words down"));
+    pair.heal();
+    assertEquals(pair.serverGot.at(-1), "last words up");
+    assertEquals(pair.clientGot.at(-1), "last words down");
+  },
+);

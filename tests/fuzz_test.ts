@@ -6,40 +6,19 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { Access } from "../server/access.ts";
+import { Admission } from "../server/admission.ts";
 import { Can, chipSize, Core, coreModule, type CoreSize, Event } from "../bridge/host/core.ts";
 import { LocalError, PeerError } from "../server/errors.ts";
 import { defaultLimits } from "../server/limits.ts";
 import { Session } from "../server/session.ts";
-import { DeviceRecord } from "../server/store/mod.ts";
+import { MemoryStore } from "../server/store/mod.ts";
 import { LineSplitter } from "../server/wire.ts";
 import { bytesOf, latin1 } from "./support/ends.ts";
+import { noise, oddText } from "./support/noise.ts";
 import { type Random, randomTest } from "./support/random.ts";
 
 const encoder = new TextEncoder();
-
-/** Text that is short, long, odd, or no text at all. */
-function oddText(random: Random, most: number): string {
-  const length = random.once(4) ? random.int(0, most + 2) : random.int(0, 5);
-  const alphabet = random.pick(["ab", "é€", "😀", "\0\x7f \r", "0123456789abcdef", "x\n"]);
-  return Array.from({ length }, () => random.pick([...alphabet])).join("");
-}
-
-/** Bytes that a peer might send, from good lines to noise. */
-function noise(random: Random, most: number): Uint8Array {
-  const id = () => random.int(0, 255).toString(16).padStart(2, "0");
-  const kinds: (() => Uint8Array)[] = [
-    () => random.bytes(random.int(1, most)),
-    () => encoder.encode("\n".repeat(random.int(1, 5))),
-    () => encoder.encode(`${id()}\n`.repeat(random.int(1, 9))),
-    () => encoder.encode(`${id()}${oddText(random, most)}\n`),
-    () => encoder.encode(`${id()}${oddText(random, most)}\n`.repeat(random.int(1, 9))),
-    () => encoder.encode(`0${random.int(0, 3)}${random.pick(["on", "off"])}\n`),
-    () => encoder.encode(`${id()}${oddText(random, most)}`),
-    () => encoder.encode(`${id().toUpperCase()}x\n`),
-    () => Uint8Array.of(...encoder.encode(id()), ...random.bytes(random.int(1, 9)), 10),
-  ];
-  return random.pick(random.once(3) ? kinds : kinds.slice(1, 7))();
-}
 
 interface Read {
   lines: string[];
@@ -84,10 +63,13 @@ randomTest(
   },
 );
 
+const nobody = { arrived: () => {}, failed: () => {} };
+
 /** A session under random treatment, and what must be true of it all the time. */
 class SessionUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 20, inbox: 3, outbox: 4, queueText: 100 };
-  readonly record = new DeviceRecord();
+  readonly store = new MemoryStore();
+  readonly record = this.store.create("1");
   session = new Session(this.record, 2000, this.limits);
   now = 0;
   /** Ids of the messages that came on this connection. */
@@ -110,7 +92,15 @@ class SessionUnderTest {
   }
 
   connect(): void {
-    this.session.connect(this.now);
+    const { limits, record } = this;
+    const host = {
+      access: new Access({ open: true }),
+      limits,
+      now: () => this.now,
+      record: () => record,
+    };
+    this.session.disconnect();
+    new Admission(host, "").receive(bytesOf("1\n")).admitted!.connect(this.session, this.now);
     this.#splitter = new LineSplitter(22);
     this.#heard.clear();
   }
@@ -131,7 +121,7 @@ class SessionUnderTest {
 
   write(text: string, qos: boolean, wait: boolean): boolean {
     try {
-      const accepted = this.session.write(text, { qos, wait }, () => {});
+      const accepted = this.session.write(text, { qos, wait }, nobody);
       if (accepted) this.#written.add(text.replace(/\n$/, ""));
       return accepted;
     } catch (error) {
@@ -152,6 +142,14 @@ class SessionUnderTest {
       } else assert(this.#written.has(line.slice(2)), `${line} was sent, but never written`);
     }
     return lines;
+  }
+
+  /** The application has processed a message. */
+  shift(): string | undefined {
+    this.store.commit();
+    const text = this.session.peek();
+    if (text !== undefined) this.session.shift();
+    return text;
   }
 
   check(): void {
@@ -177,8 +175,7 @@ randomTest("whatever a device sends, its session ends the connection or goes on"
     () => test.tick(),
     () => test.transmit(),
     () => test.transmit(),
-    () => test.session.shift(),
-    () => test.session.resume(),
+    () => test.shift(),
     () => test.now += random.pick([0, 1, 100, 500, 1999, 2000, 100_000]),
     () => test.session = new Session(test.record, 2000, test.limits),
   ];
@@ -189,8 +186,9 @@ randomTest("whatever a device sends, its session ends the connection or goes on"
 
   // A connection on which everybody behaves delivers what both still hold.
   test.connect();
-  while (test.session.peek() !== undefined) test.session.shift();
+  while (test.shift() !== undefined);
   assert(test.receive(encoder.encode("\n7efrom the device\n")));
+  test.store.commit();
   assertEquals(test.session.peek(), "from the device");
   const toSend = test.record.outbox.map(({ text }) => text);
   const sent: string[] = [];
@@ -211,10 +209,8 @@ randomTest("what a server has acknowledged its application gets, in order", 300,
   const got: string[] = [];
   let next = 0;
   const take = () => {
-    const text = test.session.peek();
+    const text = test.shift();
     if (text !== undefined) got.push(text);
-    test.session.shift();
-    test.session.resume();
   };
   for (let connection = 0; connection < 8; connection++) {
     test.connect();
@@ -246,7 +242,8 @@ class CoreUnderTest {
   readonly written: (string | undefined)[] = [];
   readonly taken: string[] = [];
   #memory: WebAssembly.Memory;
-  #end = 0;
+  /** Where the core's memory ends, see its memory map. */
+  #end: number;
   #ready = false; // the last call was a poll with nothing to do
   #hello: string;
   #sent = ""; // on this connection
@@ -263,16 +260,14 @@ class CoreUnderTest {
       window: random.int(1, 64),
     };
     this.now = random.pick([0, -3000, 2 ** 31 - 3000, random.bits() | 0]);
-    this.#hello = "d".repeat(random.int(1, 20)) + "\n";
-    const { exports } = new WebAssembly.Instance(coreModule());
-    const init = exports.init as (base: number, now: number) => number;
-    this.#memory = exports.memory as WebAssembly.Memory;
-    const watched = {
-      ...exports,
-      init: (base: number, now: number) => this.#end = init(base, now),
-    };
-    const settings = { ...this.size, timeout: 2000, seed: random.bits() };
-    this.core = new Core({ exports: watched }, encoder.encode(this.#hello), settings, this.now);
+    const id = "d".repeat(random.int(1, 20));
+    this.#hello = `${id}\n`;
+    const options = { ...this.size, id, timeout: 2000, dialect: 1 as const };
+    this.core = new Core(coreModule(), {}, options, this.now);
+    const { exports, piece } = this.core;
+    this.#memory = exports.memory;
+    const { recent, inbox, outbox } = this.size;
+    this.#end = piece.byteOffset + this.#hello.length + 64 + 4 * recent + inbox + outbox;
     this.#behind().fill(0xa5);
   }
 

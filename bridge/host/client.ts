@@ -1,10 +1,14 @@
 import { LocalError, PeerError } from "../../server/errors.ts";
 import { checkText } from "../../server/wire.ts";
-import { type Core, coreModule, type CoreSize, pcSize } from "./core.ts";
+import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
 import { Link, type LinkOptions } from "./link.ts";
+import { PositionFile } from "./memory.ts";
 
 /** What a client must and can be told. */
 export interface ClientOptions extends LinkOptions {
+  /** File that keeps how far this client has got, so that a restarted process takes each message once.
+   * Dialect 2. Default: none. */
+  memory?: string;
   /** Buffers. */
   size?: Partial<CoreSize>;
 }
@@ -13,7 +17,8 @@ export interface ClientOptions extends LinkOptions {
 export interface ClientWriteOptions {
   /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
   qos?: boolean;
-  /** Not sent before all earlier ones are acknowledged. Default true. */
+  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 keeps the order without
+   * waiting. Default true. */
   wait?: boolean;
   /** Stops waiting. A message that is on its way already may still be delivered. */
   signal?: AbortSignal;
@@ -34,6 +39,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
   #link: Link;
+  #memory: PositionFile | undefined;
+  #waits: boolean;
   #core: Core;
   #line: number;
   #readers: PromiseWithResolvers<string>[] = [];
@@ -55,13 +62,25 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
         const text = decode(message);
         this.#readers.shift()!.resolve(text);
       },
+      positionChanged: (position: Position) => this.#memory?.keep(position),
       stateChanged: (connected: boolean, reason?: PeerError) => {
         if (connected) this.#readiness?.resolve();
         if (connected) this.#readiness = undefined;
         options.onState?.(connected, reason);
       },
     };
-    this.#link = new Link(owner, new WebAssembly.Instance(coreModule()), options, size);
+    this.#waits = options.dialect === 1;
+    if (options.memory !== undefined) {
+      if (this.#waits) throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
+      this.#memory = new PositionFile(options.memory);
+    }
+    const position = this.#memory?.position;
+    try {
+      this.#link = new Link(owner, coreModule(), {}, { ...options, position }, size);
+    } catch (error) {
+      this.#memory?.[Symbol.dispose]();
+      throw error;
+    }
     this.#core = this.#link.core;
     this.#link.pump();
   }
@@ -154,9 +173,16 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     for (; this.#settled !== core.done; this.#settled = this.#settled + 1 >>> 0) {
       this.#sent.shift()?.done();
     }
+    // How long a text may be is for the server to say, in its first greeting of dialect 2.
+    if (!this.#waits && core.connects === 0) return;
     while (this.#waiting.length > 0) {
       const writer = this.#waiting[0]!;
-      if (writer.wait && core.queued !== core.done) break;
+      if (this.#waits && writer.wait && core.queued !== core.done) break;
+      if (writer.text.length > core.longest) {
+        this.#waiting.shift();
+        writer.fail(new LocalError("BAD_TEXT", `the server takes ${core.longest} bytes at most`));
+        continue;
+      }
       if (!core.write(writer.text, true)) break;
       this.#sent.push(this.#waiting.shift());
     }
@@ -173,6 +199,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     for (const reader of this.#readers) reader.reject(this.#closed);
     for (const writer of [...this.#sent, ...this.#waiting]) writer?.fail(this.#closed);
     await this.#link.close();
+    this.#memory?.[Symbol.dispose]();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

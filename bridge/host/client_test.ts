@@ -11,6 +11,9 @@ import { type RawPeer, RawServer, stuff } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Client, type ClientOptions, LocalError, PeerError } from "./mod.ts";
 
+/** What is promised of a good server holds in both. */
+const DIALECTS = [1, 2] as const;
+
 /** For tests in which silence does not matter: long, but pauses between attempts grow with it. */
 const PATIENT = 5000;
 
@@ -59,12 +62,12 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** A client of a server that does what the test says. */
+/** A client of a server that does what the test says, in dialect 1: that is soon said. */
 function dial(server: RawServer, options: Partial<ClientOptions> = {}): [Client, States] {
   const states = new States();
   const { onState } = states;
   return [
-    new Client({ id: "1", port: server.port, timeout: PATIENT, onState, ...options }),
+    new Client({ id: "1", port: server.port, timeout: PATIENT, dialect: 1, onState, ...options }),
     states,
   ];
 }
@@ -108,10 +111,26 @@ function writeAll(end: Client | Device, texts: string[], wait = true): Promise<b
   return written;
 }
 
+/** Writes one after the other, each when the one before is done. */
+function writeInTurn(end: Client | Device, texts: string[]): Promise<boolean[]> {
+  const written = (async () => {
+    const results = [];
+    for (const text of texts) results.push(await end.write(text));
+    return results;
+  })();
+  written.catch(() => {});
+  return written;
+}
+
 async function readAll(end: Client | Device, count: number): Promise<string[]> {
   const lines: string[] = [];
   while (lines.length < count) lines.push(await end.readline());
   return lines;
+}
+
+/** Registers a test of a situation in which both dialects must give the same. */
+function inBothDialects(name: string, run: (dialect: 1 | 2) => Promise<void>): void {
+  for (const dialect of DIALECTS) Deno.test(`dialect ${dialect}: ${name}`, () => run(dialect));
 }
 
 // What a client can be told.
@@ -124,8 +143,8 @@ Deno.test("arguments out of range are refused by name", () => {
     [{ id: "\x01" }, "id"],
     [{ id: "\x7f" }, "id"],
     [{ id: "half a \ud83d" }, "id"],
-    [{ id: "x".repeat(256) }, "id"],
-    [{ id: "é".repeat(128) }, "id"],
+    [{ id: "x".repeat(129) }, "id"],
+    [{ id: "é".repeat(65) }, "id"],
     [{ port: 0 }, "port"],
     [{ port: 65536 }, "port"],
     [{ port: 1.5 }, "port"],
@@ -134,11 +153,19 @@ Deno.test("arguments out of range are refused by name", () => {
     [{ timeout: NaN }, "timeout"],
     // deno-lint-ignore no-explicit-any
     [{ dialect: 3 as any }, "dialect"],
-    [{ size: { line: 0 } }, "size.line"],
-    [{ size: { line: 65_001 } }, "size.line"],
+    [{ key: "0123" }, "key"],
+    [{ key: "x".repeat(64) }, "key"],
+    [{ key: new Uint8Array(31) }, "key"],
+    [{ key: new Uint8Array(32), dialect: 1 }, "dialect 1 has no keys"],
+    [{ size: { line: 120 } }, "size.line"],
+    [{ size: { line: 0 }, dialect: 1 }, "size.line"],
+    [{ size: { line: 32_001 } }, "size.line"],
     [{ size: { line: 1.5 } }, "size.line"],
-    [{ size: { line: 100, outbox: 106 } }, "size.outbox"],
-    [{ size: { line: 100, inbox: 205 } }, "size.inbox"],
+    [{ size: { line: 200, outbox: 206 } }, "size.outbox"],
+    [{ size: { line: 200, inbox: 405 } }, "size.inbox"],
+    [{ size: { line: 121, inbox: 247 } }, "size.inbox"],
+    [{ id: "x".repeat(100), size: { line: 121, inbox: 315 } }, "size.inbox"],
+    [{ size: { line: 100, inbox: 205 }, dialect: 1 }, "size.inbox"],
     [{ size: { recent: 0 } }, "size.recent"],
     [{ size: { recent: 224 } }, "size.recent"],
     [{ size: { window: 0 } }, "size.window"],
@@ -151,26 +178,33 @@ Deno.test("arguments out of range are refused by name", () => {
 });
 
 Deno.test("the longest ids arrive as they are", async () => {
-  for (const id of ["x".repeat(255), "Küche 🐙", " "]) {
-    await using scene = await Scene.start({ id });
-    assertEquals((await scene.server.device(id)).id, id);
+  for (const id of ["x".repeat(128), "Küche 🐙", " "]) {
+    for (const dialect of DIALECTS) {
+      await using scene = await Scene.start({ id, dialect });
+      assertEquals((await scene.server.device(id)).id, id);
+    }
   }
 });
 
 Deno.test("the smallest sizes permitted carry messages both ways", async () => {
-  const size = { line: 1, outbox: 8, inbox: 8, recent: 1, window: 1 };
-  await using scene = await Scene.start({ size });
-  const device = await scene.device();
-  for (const text of ["a", "b", "c"]) {
-    assertEquals(await Promise.all([scene.client.write(text), device.readline()]), [true, text]);
-    assertEquals(await Promise.all([device.write(text), scene.client.readline()]), [true, text]);
+  const sizes = {
+    1: { line: 1, outbox: 8, inbox: 8, recent: 1, window: 1 },
+    2: { line: 121, outbox: 128, inbox: 350, window: 1 },
+  };
+  for (const dialect of DIALECTS) {
+    await using scene = await Scene.start({ dialect, size: sizes[dialect] });
+    const device = await scene.device();
+    for (const text of ["a", "b", "c"].map((text) => text.repeat(sizes[dialect].line))) {
+      assertEquals(await Promise.all([scene.client.write(text), device.readline()]), [true, text]);
+      assertEquals(await Promise.all([device.write(text), scene.client.readline()]), [true, text]);
+    }
   }
 });
 
 // A good link.
 
-Deno.test("messages go both ways, each side's in order", async () => {
-  await using scene = await Scene.start();
+inBothDialects("messages go both ways, each side's in order", async (dialect) => {
+  await using scene = await Scene.start({ dialect });
   const device = await scene.device();
   const texts = numbers(100, "message ");
   const written = [writeAll(scene.client, texts), writeAll(device, texts)];
@@ -180,13 +214,14 @@ Deno.test("messages go both ways, each side's in order", async () => {
   assertEquals([scene.client.connects, device.connects], [1, 1]);
 });
 
-Deno.test("any line of text arrives as it was written", async () => {
-  await using scene = await Scene.start();
+inBothDialects("any line of text arrives as it was written", async (dialect) => {
+  await using scene = await Scene.start({ dialect });
   const device = await scene.device();
   const texts = [
     " ",
     "\r",
-    "\0",
+    " \0",
+    "\x01",
     "00",
     "ff",
     "grüße, 世界 🐙",
@@ -220,7 +255,7 @@ Deno.test("the longest text passes, both ways, and no longer one", async () => {
 Deno.test("texts that no line can carry are refused, and nothing of them is sent", async () => {
   await using scene = await Scene.start();
   const device = await scene.device();
-  for (const text of ["", "\n", "a\nb", "a\n\n", "\ud83d", "\udc19\ud83d"]) {
+  for (const text of ["", "\n", "a\nb", "a\n\n", "\ud83d", "\udc19\ud83d", "\0", "\0a"]) {
     for (const qos of [true, false]) {
       const error = await assertRejects(() => scene.client.write(text, { qos }), LocalError);
       assertEquals(error.code, "BAD_TEXT");
@@ -230,16 +265,19 @@ Deno.test("texts that no line can carry are refused, and nothing of them is sent
   assertEquals(await device.readline(), "well-formed");
 });
 
-Deno.test("a network that cuts everything into small pieces changes nothing", async () => {
-  await using scene = await Scene.start();
-  scene.proxy.split(3);
-  const device = await scene.device();
-  const texts = numbers(20, "grüße, 世界 🐙 ");
-  const written = [writeAll(scene.client, texts, false), writeAll(device, texts, false)];
-  const read = [readAll(device, 20), readAll(scene.client, 20)];
-  assertEquals(await Promise.all(read), [texts, texts]);
-  await Promise.all(written);
-});
+inBothDialects(
+  "a network that cuts everything into small pieces changes nothing",
+  async (dialect) => {
+    await using scene = await Scene.start({ dialect });
+    scene.proxy.split(3);
+    const device = await scene.device();
+    const texts = numbers(20, "grüße, 世界 🐙 ");
+    const written = [writeAll(scene.client, texts, false), writeAll(device, texts, false)];
+    const read = [readAll(device, 20), readAll(scene.client, 20)];
+    assertEquals(await Promise.all(read), [texts, texts]);
+    await Promise.all(written);
+  },
+);
 
 Deno.test("ready resolves when the link is up, at once if it is, and again after an outage", async () => {
   await using scene = await Scene.start();
@@ -433,16 +471,19 @@ Deno.test("a server that sends faster than anybody reads is slowed down, and not
   assertEquals(scene.states.seen, ["up"]);
 });
 
-Deno.test("what was sent to a client that does not read, and is cut off, arrives once", async () => {
-  await using scene = await Scene.start();
-  const device = await scene.device();
-  const written = writeAll(device, numbers(10), false);
-  assertEquals(await readAll(scene.client, 3), ["0", "1", "2"]);
-  scene.proxy.reset();
-  await scene.states.tells("up", 2);
-  assertEquals(await readAll(scene.client, 7), ["3", "4", "5", "6", "7", "8", "9"]);
-  await written;
-});
+inBothDialects(
+  "what was sent to a client that does not read, and is cut off, arrives once",
+  async (dialect) => {
+    await using scene = await Scene.start({ dialect });
+    const device = await scene.device();
+    const written = writeAll(device, numbers(10), false);
+    assertEquals(await readAll(scene.client, 3), ["0", "1", "2"]);
+    scene.proxy.reset();
+    await scene.states.tells("up", 2);
+    assertEquals(await readAll(scene.client, 7), ["3", "4", "5", "6", "7", "8", "9"]);
+    await written;
+  },
+);
 
 Deno.test("several who read get a message each, in the order in which they asked", async () => {
   await using scene = await Scene.start();
@@ -462,7 +503,8 @@ Deno.test("a loop over the messages may be left, and reading goes on behind it",
 });
 
 Deno.test("each end writes and nobody reads until the acks are there: both get theirs", async () => {
-  await using scene = await Scene.start({ timeout: 1000, size: { line: 100, inbox: 206 } });
+  const size = { line: 100, inbox: 206 };
+  await using scene = await Scene.start({ timeout: 1000, dialect: 1, size });
   const device = await scene.device();
   const texts = numbers(20, "a text of some length, so that the inbox is full ");
   const written = writeAll(device, texts, false);
@@ -521,52 +563,58 @@ Deno.test("a network that swallows the attempt to connect is noticed, and tried 
 });
 
 for (const fault of ["reset", "black hole", "half-open socket"] as const) {
-  Deno.test(`a ${fault} with writes waiting at both ends: all arrive, once, in order`, async () => {
-    await using scene = await Scene.start({ timeout: 600 });
-    const { client, proxy, states } = scene;
-    const device = await scene.device();
-    await client.ready();
-    const texts = numbers(30);
-    const written = [writeAll(client, texts), writeAll(device, texts)];
-    const read = Promise.all([readAll(device, 30), readAll(client, 30)]);
-    read.catch(() => {});
-    let arrivals = 0;
-    const happens = Promise.withResolvers<void>();
-    proxy.onBytes = () => {
-      if (++arrivals !== 25) return;
-      if (fault === "reset") proxy.reset();
-      if (fault === "half-open socket") proxy.halfOpen();
-      if (fault === "black hole") proxy.blackhole();
-      happens.resolve();
-    };
-    await happens.promise;
-    if (fault === "black hole") {
-      await until(() => states.seen.length > 1);
-      assertEquals(await client.write("no link", { qos: false }), false);
-      proxy.restore({ drop: true });
-    }
-    assertEquals(await read, [texts, texts]);
-    assertEquals(new Set((await Promise.all(written)).flat()), new Set([true]));
-    assert(client.connects > 1);
-  });
+  inBothDialects(
+    `a ${fault} with writes waiting at both ends: all arrive, once, in order`,
+    async (dialect) => {
+      await using scene = await Scene.start({ timeout: 600, dialect });
+      const { client, proxy, states } = scene;
+      const device = await scene.device();
+      await client.ready();
+      const texts = numbers(30);
+      const written = [writeInTurn(client, texts), writeInTurn(device, texts)];
+      const read = Promise.all([readAll(device, 30), readAll(client, 30)]);
+      read.catch(() => {});
+      let arrivals = 0;
+      const happens = Promise.withResolvers<void>();
+      proxy.onBytes = () => {
+        if (++arrivals !== 25) return;
+        if (fault === "reset") proxy.reset();
+        if (fault === "half-open socket") proxy.halfOpen();
+        if (fault === "black hole") proxy.blackhole();
+        happens.resolve();
+      };
+      await happens.promise;
+      if (fault === "black hole") {
+        await until(() => states.seen.length > 1);
+        assertEquals(await client.write("no link", { qos: false }), false);
+        proxy.restore({ drop: true });
+      }
+      assertEquals(await read, [texts, texts]);
+      assertEquals(new Set((await Promise.all(written)).flat()), new Set([true]));
+      assert(client.connects > 1);
+    },
+  );
 }
 
-Deno.test("a link that is reset again and again loses nothing and leaves nothing", async () => {
-  await using scene = await Scene.start({ timeout: 1000 });
-  const device = await scene.device();
-  const texts = numbers(200);
-  const written = [writeAll(scene.client, texts), writeAll(device, texts)];
-  const read = Promise.all([readAll(device, 200), readAll(scene.client, 200)]);
-  read.catch(() => {});
-  let arrivals = 0;
-  let resets = 0;
-  scene.proxy.onBytes = () => {
-    if (++arrivals % 40 === 0 && resets++ < 20) scene.proxy.reset();
-  };
-  assertEquals(await read, [texts, texts]);
-  await Promise.all(written);
-  assert(resets > 5, `only ${resets} resets`);
-});
+inBothDialects(
+  "a link that is reset again and again loses nothing and leaves nothing",
+  async (dialect) => {
+    await using scene = await Scene.start({ dialect, timeout: 1000 });
+    const device = await scene.device();
+    const texts = numbers(200);
+    const written = [writeInTurn(scene.client, texts), writeInTurn(device, texts)];
+    const read = Promise.all([readAll(device, 200), readAll(scene.client, 200)]);
+    read.catch(() => {});
+    let arrivals = 0;
+    let resets = 0;
+    scene.proxy.onBytes = () => {
+      if (++arrivals % 40 === 0 && resets++ < 20) scene.proxy.reset();
+    };
+    assertEquals(await read, [texts, texts]);
+    await Promise.all(written);
+    assert(resets > 5, `only ${resets} resets`);
+  },
+);
 
 Deno.test("a server that is started again on what it remembers: nothing is lost or doubled", async () => {
   const store = new MemoryStore();
@@ -637,7 +685,8 @@ for (
     await using proxy = await FaultProxy.start({ target: { port: bad.port } });
     const states = new States();
     const { onState } = states;
-    await using client = new Client({ id: "2", port: proxy.port, timeout: 1000, onState });
+    const options = { id: "2", port: proxy.port, timeout: 1000, onState, dialect: 1 } as const;
+    await using client = new Client(options);
     const written = client.write("for a good server");
     const readline = client.readline();
     await states.tells(code);
@@ -732,6 +781,7 @@ for (const state of ["up", "down"]) {
       id: "1",
       port: server.port,
       timeout: PATIENT,
+      dialect: 1,
       onState: (connected) => {
         seen.push(connected);
         if (connected === (state === "up")) closed.resolve(client.close());

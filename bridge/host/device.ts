@@ -96,14 +96,13 @@ export class Board implements AsyncDisposable {
     this.ended = this.#ended.promise;
     const board = this.#imports(options);
     checkApplication(application, Object.keys(board));
-    const instance = new WebAssembly.Instance(application, { board });
-    this.#application = instance.exports as unknown as Application;
     const owner = {
       exchange: () => {},
       canReceive: () => true,
       receive: (message: Uint8Array) => {
         this.#run(() => this.#application.onMessage?.(message.byteOffset, message.length));
       },
+      positionChanged: () => {},
       stateChanged: (connected: boolean, reason?: PeerError) => {
         options.onState?.(connected, reason);
         if (connected === this.#wasUp) return; // one more attempt to connect has failed
@@ -111,7 +110,8 @@ export class Board implements AsyncDisposable {
         this.#run(() => this.#application.onState?.(connected ? 1 : 0));
       },
     };
-    this.#link = new Link(owner, instance, options, { ...chipSize, ...options.size });
+    this.#link = new Link(owner, application, { board }, options, { ...chipSize, ...options.size });
+    this.#application = this.#link.core.exports;
     this.#run(() => this.#application.onStart?.());
     this.#link.pump();
   }
@@ -212,7 +212,7 @@ function checkApplication(module: WebAssembly.Module, board: string[]): void {
   const lacking = CORE_EXPORTS.find((name) => !exports.includes(name));
   if (lacking) throw badArgument(`this is no application: it does not export \`${lacking}\``);
   const unknown = WebAssembly.Module.imports(module).find(({ module, name, kind }) =>
-    module !== "board" || kind !== "function" || !board.includes(name)
+    module !== "host" && (module !== "board" || kind !== "function" || !board.includes(name))
   );
   if (unknown) {
     throw badArgument(

@@ -76,7 +76,10 @@ function probeModule(): Promise<WebAssembly.Module> {
 /** Everything that an end-to-end test needs. */
 async function setUp(options: Partial<BoardOptions> = {}) {
   const stack = new AsyncDisposableStack();
-  const server = stack.use(await Server.listen({ port: 0, hostname: "127.0.0.1", open: true }));
+  const keys = options.key === undefined ? [] : [["probe", options.key] as const];
+  const server = stack.use(
+    await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, keys }),
+  );
   const lines: string[] = [];
   const pins: string[] = [];
   const board = stack.use(
@@ -106,6 +109,14 @@ Deno.test("a board starts its application, and tells it of the link and of messa
   assertEquals(it.lines, ["start", "up"]);
   assert(it.board.connected);
   assertEquals(it.board.connects, 1);
+});
+
+Deno.test("a board speaks either dialect, and proves itself if it has a key", async () => {
+  for (const options of [{ dialect: 1 }, { dialect: 2 }, { key: "7".repeat(64) }] as const) {
+    await using it = await setUp(options);
+    await it.device.write("[1,2]");
+    assertEquals(await it.device.readline(), "echo €[1,2]");
+  }
 });
 
 Deno.test("a pin is high until it is pulled down, or written", async () => {
@@ -227,6 +238,6 @@ Deno.test("what is no application, or asks for too much, is refused", async () =
   `);
   refused({ application: new WebAssembly.Module(flying) }, "imports `board.fly`");
   refused({ application: await probeModule(), speed: 0 }, "speed must be above 0");
-  refused({ application: await probeModule(), id: "" }, "id must be 1 to 255 bytes");
+  refused({ application: await probeModule(), id: "" }, "id must be 1 to 128 bytes");
   refused({ application: await probeModule(), port: 0 }, "port must be");
 });

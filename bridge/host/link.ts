@@ -3,12 +3,13 @@
  * the messages that arrive, is for whoever owns the link.
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
-import { Can, Core, type CoreSize, Event, UP } from "./core.ts";
+import { parseKey } from "../../server/access.ts";
+import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";
 
 /** Which device this is, and where its server is. */
 export interface LinkOptions {
-  /** This device's name at the server: 1 to 255 bytes of UTF-8 without control characters. */
+  /** This device's name at the server: 1 to 128 bytes of UTF-8 without control characters. */
   id: string;
   /** Name or address of the server. Default "127.0.0.1". */
   host?: string;
@@ -16,11 +17,18 @@ export interface LinkOptions {
   port?: number;
   /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
   timeout?: number;
-  /** The wire to speak; there is 1 (micropython-iot's) so far. Default 1. */
-  dialect?: 1;
+  /** The wire to speak: 2 is Holdfast's own, 1 is micropython-iot's, for its servers. Default 2. */
+  dialect?: 1 | 2;
+  /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
+  key?: string | Uint8Array;
+  /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
+  tls?: { caCert: string } | true;
   /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
   onState?: (connected: boolean, reason?: PeerError) => void;
 }
+
+/** What a server's limit for a hello leaves for the id. */
+const MOST_ID_BYTES = 128;
 
 /** What a link needs of its owner, who may call `pump` in any of these. */
 export interface LinkOwner {
@@ -30,6 +38,8 @@ export interface LinkOwner {
   canReceive(): boolean;
   /** Takes a message, valid until it returns. @throws {PeerError} if the connection must end */
   receive(message: Uint8Array): void;
+  /** The core's position has changed: to be kept before this returns. */
+  positionChanged(position: Position): void;
   /** The same as `LinkOptions.onState`. */
   stateChanged(connected: boolean, reason?: PeerError): void;
 }
@@ -39,20 +49,35 @@ const MESSAGES: Partial<Record<PeerCode, string>> = {
   NO_GREETING: "the server accepted the connection, but sent nothing",
   SILENT: "nothing was heard from the server for the timeout",
   STALLED: "the server took nothing from its socket for the timeout",
+  BAD_GREETING:
+    "the server did not answer in dialect 2: is it micropython-iot's? Then say `dialect: 1`",
+  BAD_PROOF: "the server does not have this device's key",
+  BAD_POSITION: "the server acknowledged what was never sent",
+  GAP: "a message from the server is missing",
   LINE_TOO_LONG: "the server sent a line longer than `size.line`",
   BAD_LINE: "the server sent a line that starts with no id",
 };
 
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\x00-\x1f\x7f]/;
+/** What the server says when it refuses, by its code. */
+const REFUSALS = [
+  "for a reason that this version does not know",
+  "it has no key for this id, and is not open",
+  "the keys differ",
+  "it has a key for this id, and this device gave none",
+  "it has no key for this id, so it cannot prove itself",
+  "the greeting was malformed",
+  "it has too many connections or devices",
+  "a wrong proof came from here a moment ago",
+];
 
 /** Does nothing before the first `pump`, and then goes on until it is closed. */
 export class Link {
   readonly core: Core;
   #owner: LinkOwner;
   #address: { hostname: string; port: number };
+  #tls: LinkOptions["tls"];
+  #position: Position;
   #socket: Socket | undefined;
-  #ending = new Set<Promise<void>>(); // of sockets, also those given up
   #up = false;
   #pumping = false;
   #again = false;
@@ -60,18 +85,22 @@ export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = 0;
 
-  /** Boots the core that `instance` holds. @throws {LocalError} BAD_ARGUMENT */
+  /** Boots the core in `module`. @throws {LocalError} BAD_ARGUMENT */
   constructor(
     owner: LinkOwner,
-    instance: WebAssembly.Instance,
-    options: Omit<LinkOptions, "onState">,
+    module: WebAssembly.Module,
+    imports: WebAssembly.Imports,
+    options: Omit<LinkOptions, "onState"> & { position?: Position | undefined },
     size: CoreSize,
   ) {
-    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 1 } = options;
-    const hello = new TextEncoder().encode(`${id}\n`);
-    if (hello.length < 2 || hello.length > 256 || CONTROLS.test(id) || !id.isWellFormed()) {
+    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 2 } = options;
+    const bytes = new TextEncoder().encode(id).length;
+    // deno-lint-ignore no-control-regex
+    if (bytes < 1 || bytes > MOST_ID_BYTES || /[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
       throw badArgument(
-        `id must be 1 to 255 bytes of UTF-8 without control characters, not ${JSON.stringify(id)}`,
+        `id must be 1 to ${MOST_ID_BYTES} bytes without control characters, not ${
+          JSON.stringify(id)
+        }`,
       );
     }
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
@@ -80,11 +109,15 @@ export class Link {
     if (!Number.isInteger(timeout) || timeout < 100 || timeout > 3_600_000) {
       throw badArgument(`timeout must be 100 to 3600000 ms, not ${timeout}`);
     }
-    if (dialect !== 1) throw badArgument(`dialect must be 1, not ${dialect}`);
+    if (dialect !== 1 && dialect !== 2) throw badArgument(`dialect must be 1 or 2, not ${dialect}`);
+    const key = options.key === undefined ? undefined : parseKey(id, options.key);
+    if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
     this.#owner = owner;
     this.#address = { hostname: host, port };
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.core = new Core(instance, hello, { ...size, timeout, seed }, now());
+    this.#tls = options.tls;
+    const settings = { ...size, id, timeout, dialect, key, position: options.position };
+    this.core = new Core(module, imports, settings, now());
+    this.#position = this.core.position;
   }
 
   /** Whether the link is up at present. */
@@ -120,7 +153,7 @@ export class Link {
         this.#connect();
         break;
       case Event.close:
-        this.#drop(new PeerError(core.reason, MESSAGES[core.reason] ?? core.reason));
+        this.#drop(this.#reason());
         break;
       case Event.send:
         this.#socket!.send(core.piece);
@@ -129,14 +162,32 @@ export class Link {
         this.#receive();
         break;
     }
-    if (this.#closed) return false; // by its owner, just now
+    if (this.#closed) return false; // by the owner, from within
     if (core.state === UP && !this.#up) {
       this.#up = true;
+      this.#keepPosition();
       this.#owner.stateChanged(true);
     }
     if (event !== Event.none) return true;
     this.#socket?.flush();
     return this.#socket?.moveInput(core, now()) ?? false;
+  }
+
+  #reason(): PeerError {
+    const { reason, refusal } = this.core;
+    if (reason !== "REFUSED") return new PeerError(reason, MESSAGES[reason] ?? reason);
+    return new PeerError(
+      reason,
+      `the server refuses this device: ${REFUSALS[refusal] ?? REFUSALS[0]}`,
+    );
+  }
+
+  /** Before the core may say to the other end that it has got so far. */
+  #keepPosition(): void {
+    const { epoch, next } = this.core.position;
+    if (epoch === this.#position.epoch && next === this.#position.next) return;
+    this.#position = { epoch, next };
+    this.#owner.positionChanged(this.#position);
   }
 
   #receive(): void {
@@ -148,11 +199,13 @@ export class Link {
       this.#drop(error);
       return;
     }
+    if (this.#closed) return;
     this.core.take();
+    this.#keepPosition();
   }
 
   #connect(): void {
-    const socket = this.#socket = new Socket(this.#address, {
+    const socket = this.#socket = new Socket(this.#address, this.#tls, {
       opened: () => {
         this.core.opened(now());
         this.pump();
@@ -165,8 +218,6 @@ export class Link {
         this.pump();
       },
     });
-    this.#ending.add(socket.ended);
-    socket.ended.then(() => this.#ending.delete(socket.ended));
   }
 
   #drop(reason: PeerError): void {
@@ -192,9 +243,10 @@ export class Link {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#up = false;
-    this.#socket?.close();
+    const socket = this.#socket;
     this.#socket = undefined;
-    await Promise.all(this.#ending);
+    socket?.close();
+    await socket?.ended;
   }
 }
 

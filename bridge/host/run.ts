@@ -11,6 +11,9 @@ Usage: deno run -A bridge/host/run.ts APPLICATION.wasm --id ID [options]
   --server ADDRESS  name or address of the server          (127.0.0.1)
   --port N          its TCP port                           (8123)
   --timeout MS      silence that is taken for an outage; the same at the server (2000)
+  --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
+  --key HEX         the key itself: other users of this computer can see it in the list of processes
+  --dialect N       2: Holdfast's own; 1: micropython-iot's, for its servers, without a key (2)
   --speed N         calls the application's onTick N times as often as it asks for (1)
   --help
 
@@ -69,6 +72,9 @@ function parse(args: string[]): BoardOptions | undefined {
       server: { type: "string", default: "127.0.0.1" },
       port: { type: "string", default: "8123" },
       timeout: { type: "string", default: "2000" },
+      key: { type: "string" },
+      "key-file": { type: "string" },
+      dialect: { type: "string", default: "2" },
       speed: { type: "string", default: "1" },
       help: { type: "boolean", default: false },
     },
@@ -77,17 +83,38 @@ function parse(args: string[]): BoardOptions | undefined {
   const [file] = positionals;
   if (file === undefined || positionals.length > 1) throw badArgument("name one .wasm file");
   if (values.id === undefined) throw badArgument("give the device an --id");
+  const key = toKey(values.key, values["key-file"]);
   return {
     application: load(file),
     id: values.id,
     host: values.server,
     port: toNumber("--port", values.port),
     timeout: toNumber("--timeout", values.timeout),
+    dialect: toDialect(values.dialect),
+    ...(key === undefined ? {} : { key }),
     speed: toNumber("--speed", values.speed),
     onLog: (line) => console.log(line),
     onPin: (pin, level) => console.log(`pin ${pin}: ${level}`),
     onState: stateShower(),
   };
+}
+
+function toDialect(text: string): 1 | 2 {
+  if (text === "1" || text === "2") return text === "1" ? 1 : 2;
+  throw badArgument(`--dialect takes 1 or 2, not "${text}"`);
+}
+
+function toKey(key: string | undefined, file: string | undefined): string | undefined {
+  if (key !== undefined && file !== undefined) {
+    throw badArgument("--key and --key-file exclude each other");
+  }
+  if (file === undefined) return key;
+  try {
+    return Deno.readTextFileSync(file).trim();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw badArgument(`${file} cannot be read: ${cause.message}`);
+  }
 }
 
 function load(file: string): WebAssembly.Module {

@@ -20,7 +20,7 @@ export interface SocketEvents {
 export class Socket {
   /** Resolves when nothing is left of it. */
   readonly ended: Promise<void>;
-  #conn: Deno.TcpConn | undefined;
+  #conn: Deno.Conn | undefined;
   #closed = false;
   #abort = new AbortController();
   #output = new Uint8Array(1024);
@@ -30,16 +30,25 @@ export class Socket {
   #moved: (() => void) | undefined;
 
   /** Starts to connect. */
-  constructor(address: { hostname: string; port: number }, readonly events: SocketEvents) {
-    this.ended = this.#run(address);
+  constructor(
+    address: { hostname: string; port: number },
+    tls: { caCert: string } | true | undefined,
+    readonly events: SocketEvents,
+  ) {
+    const caCerts = tls && tls !== true ? { caCerts: [tls.caCert] } : {};
+    this.ended = this.#run(
+      tls
+        ? Deno.connectTls({ ...address, ...caCerts })
+        : Deno.connect({ ...address, signal: this.#abort.signal }),
+    );
   }
 
-  async #run(address: { hostname: string; port: number }): Promise<void> {
+  async #run(connecting: Promise<Deno.TcpConn | Deno.TlsConn>): Promise<void> {
     try {
-      const conn = await asPeerError(Deno.connect({ ...address, signal: this.#abort.signal }));
+      const conn = await asPeerError(connecting);
       if (this.#closed) return conn.close();
       this.#conn = conn;
-      conn.setNoDelay(true);
+      if ("setNoDelay" in conn) conn.setNoDelay(true);
       this.events.opened();
       await this.#readAll(conn);
     } catch (error) {
@@ -48,7 +57,7 @@ export class Socket {
     }
   }
 
-  async #readAll(conn: Deno.TcpConn): Promise<void> {
+  async #readAll(conn: Deno.Conn): Promise<void> {
     const buffer = new Uint8Array(READ_BYTES);
     for (;;) {
       const n = await asPeerError(conn.read(buffer));
@@ -83,7 +92,7 @@ export class Socket {
     if (this.#outputLength > 0 && !this.#writing) this.#write(this.#conn!);
   }
 
-  async #write(conn: Deno.TcpConn): Promise<void> {
+  async #write(conn: Deno.Conn): Promise<void> {
     this.#writing = true;
     try {
       for (let at = 0; at < this.#outputLength;) {

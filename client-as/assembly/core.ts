@@ -1,21 +1,21 @@
 /**
- * The client's end of a Holdfast link: framing, message ids, duplicate record, outbox, keepalive,
- * timeouts and the decision when to connect again. It has no socket, no clock and no allocator. The
- * host (JavaScript, or C in a firmware) carries bytes and the time in, and carries out what `poll`
- * asks for. There are no imports: everything a host must do is an event that `poll` returns.
+ * The client's end of a Holdfast link, in both dialects of `client-as/PROTOCOL.md`: framing, message
+ * numbers, greeting, outbox, keepalive, timeouts and the decision when to connect again. It has no
+ * socket, no clock, no key and no allocator. The host (JavaScript, or C in a firmware) carries bytes and
+ * the time in, and carries out what `poll` asks for. One import, which does nothing but compute: `hmac`.
  *
  * ## The contract
  *
- * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Write
- *    the settings (LINE ... HELLO), call `init(base, now)`, make sure that memory reaches to the
- *    address it returns, and write the hello's bytes to PTR. Nothing is allocated later. `init` is
- *    what a boot is: calling it again forgets everything.
+ * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Fill it
+ *    with zeros, write the settings ("host" below), call `init(base, now)`, make sure that memory
+ *    reaches to the address it returns, and write the device's id and a newline to PTR. Nothing is
+ *    allocated later. `init` is what a boot is: calling it again forgets everything.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
  *    it returns NONE. `now` is a clock in ms that may wrap at 2^32. `can` says what the host can do
  *    this time: 1 (CAN_SEND) a piece can be handed to the socket, 2 (CAN_RECEIVE) the application
  *    can take a message. The event tells what to do:
  *      NONE     nothing until WAIT ms from now, or the next call
- *      CONNECT  open a connection, then call `opened`, or `closed` if that fails
+ *      CONNECT  open a connection, then write NONCE and call `opened`, or `closed` if that fails
  *      CLOSE    drop the connection; the core has forgotten it already. REASON says why
  *      SEND     send LEN bytes at PTR, all of them and in this order
  *      MESSAGE  LEN bytes of text at PTR are for the application; `take()` once it has them
@@ -24,10 +24,13 @@
  *    RX_ROOM 0 means: do not read the socket now. Both hold from a `poll` that returned NONE until
  *    the next call.
  * 4. `room(n)` gives the address at which n bytes of text can be put, or 0: not now, or never (empty,
- *    or longer than LINE). `write(n, qos)` then makes them a message and returns 1, or 0 if there is
- *    a newline inside or, with qos 0, no link to send it on. QUEUED counts the messages accepted and
- *    DONE those that left the outbox in the order of acceptance: with qos 1, acknowledged.
- * 5. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
+ *    or longer than LINE, or than the other end takes). `write(n, qos)` then makes them a message and
+ *    returns 1, or 0 if there is a newline inside, or NUL at the start, or, with qos 0, no link to send it
+ *    on. It may be told of fewer bytes than `room` was. A message on offer stays valid meanwhile. TX_NEXT counts the messages accepted and
+ *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged.
+ * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
+ *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
+ * 6. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
  *
  * A message is acknowledged by `take`, not before. Messages not yet taken when a connection ends are
@@ -35,51 +38,81 @@
  *
  * ## Memory map, from `base`
  *
- *     hello                HELLO bytes
- *     control              CONTROL bytes: acks and keepalives on their way out
- *     recent               RECENT words: what the last messages taken carried
+ *     id and newline       ID_LEN bytes
+ *     control              CONTROL bytes: proof, acks and keepalives on their way out
+ *     recent               RECENT words: what the last messages taken carried (dialect 1)
  *     inbox                INBOX bytes:  [taken | messages | line being received | room | reserve]
  *     outbox               OUTBOX bytes: [done | sent, not acknowledged | not sent | room]
  *
  * An inbox entry is the line itself, its id digits overwritten by the text's length (u16) and its
  * newline by the id. An outbox entry is a length (u16), an id (u8), flags (u8), then the line as sent.
- * Both queues move to their front when their end is reached, so every line lies in one piece.
+ * Both queues move to their front when their end is reached, so every line lies in one piece. While the
+ * greeting is going on, the inbox holds the hello and the welcome behind it: what the proofs sign.
  */
 
-/** The register block; word offsets follow. */
-const SIZE: i32 = 72;
+/** The register block; byte offsets of its words follow. Those marked "host" are to be set before `init`. */
+const SIZE: i32 = 140;
 const R: usize = memory.data(SIZE, 4);
 
-// Settings, read by `init`.
-/** Longest text of a line in bytes, without id and newline: 1 to 65,000. */
-const LINE: usize = 0;
-/** Bytes of outbox, LINE + 7 at least: a message costs its text + 7. */
-const OUTBOX: usize = 4;
-/** Bytes of inbox, 2 * (LINE + 3) at least: a message costs its text + 3. */
-const INBOX: usize = 8;
-/** How many taken messages are remembered to recognise repeats, 1 to 223 (ids come round after 255). */
-const RECENT: usize = 12;
-/** How many messages the outbox holds at most, sent or not, 1 to 64. */
-const WINDOW: usize = 16;
-/** Nothing heard for so many ms is an outage; a keepalive goes out every quarter of it. */
-const TIMEOUT: usize = 20;
-/** Seed of the pauses' jitter; each device its own, or they all come back at once. */
-const SEED: usize = 24;
-/** Bytes of the hello, 2 to 256: the device's id and a newline. */
-const HELLO: usize = 28;
+/** A state, see below. */
+const STATE: usize = 0;
+const PTR: usize = 4;
+const LEN: usize = 8;
+const RX_ROOM: usize = 12;
+/** Host: nothing heard for so many ms is an outage; a keepalive goes out every quarter of it. */
+const TIMEOUT: usize = 16;
+/** Host: 1 or 2. */
+const DIALECT: usize = 20;
 
-// Results.
-const PTR: usize = 32;
-const LEN: usize = 36;
-const WAIT: usize = 40;
-const RX_PTR: usize = 44;
-const RX_ROOM: usize = 48;
-const STATE: usize = 52;
-const REASON: usize = 56;
+// What a greeting of dialect 2 says, in its order.
+/** Host: a random word, new with each `init`: it names the stream of messages that starts then. */
+const TX_EPOCH: usize = 24;
+/** Number of the oldest message in the outbox, or of the next one. */
+const TX_FIRST: usize = 28;
+/** Host: what these two words were before a reset, or 0. They change with `take` and with greetings:
+ * keep them where a reset does not erase them, before the next `poll`. */
+const RX_EPOCH: usize = 32;
+const RX_NEXT: usize = 36;
+/** Host: how many messages the outbox holds at most, sent or not, 1 to 64. */
+const WINDOW: usize = 40;
+/** Bytes of lines that the inbox can hold. */
+const BYTES: usize = 44;
+/** Host: longest text of a line in bytes, without id and newline: 1 (dialect 2: 121) to 32,000. */
+const LINE: usize = 48;
+/** Host: four random words, new before each `opened`. */
+const NONCE: usize = 52;
+
+const WAIT: usize = 68;
+const RX_PTR: usize = 72;
+const REASON: usize = 76;
 /** How often the link came up. */
-const CONNECTS: usize = 60;
-const QUEUED: usize = 64;
-const DONE: usize = 68;
+const CONNECTS: usize = 80;
+/** Number of the next message to be written. */
+const TX_NEXT: usize = 84;
+/** Host: bytes of outbox, LINE + 7 at least: a message costs its text + 7. */
+const OUTBOX: usize = 88;
+/** Host: bytes of inbox, 2 * (LINE + 3) and (dialect 2) LINE + 94 + ID_LEN at least: a message costs its
+ * text + 3, and a line must fit behind the hello. */
+const INBOX: usize = 92;
+/** Host: how many taken messages are remembered in dialect 1 to recognise repeats, 1 to 223 (ids come
+ * round after 255). */
+const RECENT: usize = 96;
+/** Host: seed of the pauses' jitter; each device its own, or they all come back at once. */
+const SEED: usize = 100;
+/** Host: bytes of the id, with a newline behind it: 2 to 256. */
+const ID_LEN: usize = 104;
+/** Host: 0 no proof, 1 HMAC-SHA256 with a key that only the host knows. */
+const SUITE: usize = 108;
+
+// What the welcome said.
+const PEER: usize = 112;
+const PEER_TX_EPOCH: usize = 112;
+const PEER_TX_FIRST: usize = 116;
+const PEER_RX_EPOCH: usize = 120;
+const PEER_RX_NEXT: usize = 124;
+const PEER_WINDOW: usize = 128;
+const PEER_BYTES: usize = 132;
+const PEER_LINE: usize = 136;
 
 // Events.
 const NONE: i32 = 0;
@@ -107,14 +140,29 @@ const SILENT: i32 = 4; // nothing was heard for TIMEOUT
 const STALLED: i32 = 5; // the socket took nothing for TIMEOUT
 const LINE_TOO_LONG: i32 = 6;
 const BAD_LINE: i32 = 7; // a line that starts with no two lower-case hex digits
+const GAP: i32 = 8; // a message is missing
+const BAD_POSITION: i32 = 9; // an ack, or a position, for what was never sent
+// From here on, trying again soon will not help.
+const BAD_GREETING: i32 = 10; // malformed, or not dialect 2
+const BAD_PROOF: i32 = 11; // the other end does not have the key
+const REFUSED: i32 = 16; // and the code that the other end gave for it
 
-/** Bytes for acks and keepalives; messages are not offered while it is full. */
+/** Bytes for acks, keepalives and the proof; messages are not offered while it is full. */
 const CONTROL: usize = 64;
+/** Digits of a proof: 128 bits. */
+const PROOF: i32 = 32;
+/** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. */
+const GREETING_BYTES: i32 = 3 + 11 * 8;
+// First bytes of the lines that only dialect 2 has.
+const HELLO: u8 = 1;
+const WELCOME: u8 = 2;
+const PROVE: u8 = 3;
+const REFUSAL: u8 = 4;
 /** Bytes of a line beside its text: two digits and a newline. */
 const FRAME: i32 = 3;
-/** Bytes on their way without an ack, if they are more than one message: about a segment. A reader of
- * micropython-iot's that gets more than 4,096 at once may cut a character in two, and dies of that. */
-const UNACKED: usize = 1400;
+/** Bytes on their way without an ack in dialect 1, if they are more than one message: about a segment. A
+ * reader of micropython-iot's that gets more than 4,096 at once may cut a character in two, and dies. */
+const UNACKED: i32 = 1400;
 /** Messages since the last ack, if qos is off: were more lost, ids would come round unnoticed. */
 const UNKNOWN: i32 = 63;
 /** Bytes before an outbox entry's line. */
@@ -123,9 +171,14 @@ const HEADER: i32 = 4;
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
 
-let hello: usize = 0;
+/** Writes the first 32 hex digits of HMAC-SHA256(key, length bytes at `at`) to `to`. */
+// @ts-ignore: decorator
+@external("host", "hmac")
+declare function hmac(at: usize, length: i32, to: usize): void;
+
+let id: usize = 0;
 let control: usize = 0;
-let controlHead: usize = 0; // `hello` while the hello is due: the two lie side by side
+let controlHead: usize = 0; // not `control` while the hello is due
 let controlEnd: usize = 0;
 let recent: usize = 0;
 let recentCount: u32 = 0; // messages taken
@@ -142,9 +195,10 @@ let outbox: usize = 0; // also where the inbox ends
 let outHead: usize = 0; // oldest message not done
 let outNext: usize = 0; // next to send
 let outEnd: usize = 0;
-let nextId: u32 = 0; // 0 once only: it tells the other end that we booted
+let expected: i32 = 0; // dialect 2: number of the next message to arrive
+let malformed: i32 = 0; // negative: `number` met something else than digits
 
-let known: i32 = 0; // QUEUED, when an ack came last: the other end knows the ids up to there
+let known: i32 = 0; // TX_NEXT, when an ack came last: the other end knows the ids up to there
 let heard: i32 = 0; // ms; also when the attempt to connect began
 let sent: i32 = 0; // ms
 let progress: i32 = 0; // ms: last ack, or when the first unacknowledged message was sent
@@ -171,24 +225,34 @@ export function registers(): usize {
 
 /** Lays the memory out from `base` (0: after the module's own data) and returns where it ends. */
 export function init(base: usize, now: i32): usize {
-  hello = base ? base : __heap_base;
-  control = hello + get(HELLO);
+  id = base ? base : __heap_base;
+  control = id + get(ID_LEN);
   recent = control + CONTROL;
   inbox = recent + (get(RECENT) << 2);
   outbox = outHead = outNext = outEnd = inbox + get(INBOX);
   inLimit = outbox - get(LINE) - FRAME;
-  recentCount = recentUp = recentBoot = nextId = failures = 0;
-  for (let at = PTR; at < <usize>SIZE; at += 4) set(at, 0);
-  set(PTR, <i32>hello);
+  recentCount = recentUp = recentBoot = failures = 0;
+  set(BYTES, <i32>(inLimit - inbox));
+  set(PEER_BYTES, UNACKED);
+  set(PEER_LINE, get(LINE));
+  set(PTR, <i32>id);
   down(now, 0);
   return outbox + get(OUTBOX);
 }
 
+/** There is a connection. Dialect 2's hello is made at the front of the inbox: the welcome will follow it. */
 export function opened(now: i32): void {
   if (get(STATE) != CONNECTING) return;
   set(STATE, GREETING);
   heard = sent = now;
-  controlHead = hello;
+  controlHead = id;
+  if (!second()) return;
+  let at = controlHead = inbox;
+  store<u8>(at, HELLO);
+  at = hex(at + 1, get(SUITE), 4);
+  for (let word = TX_EPOCH; word < NONCE + 16; word += 4) at = hex(at, get(word), 28);
+  move(at, id, control);
+  inHead = inLine = inEnd = controlEnd = at + get(ID_LEN);
 }
 
 export function closed(now: i32): void {
@@ -197,7 +261,7 @@ export function closed(now: i32): void {
 
 export function received(n: i32, now: i32): void {
   if (get(STATE) < GREETING) return;
-  heard = now;
+  if (get(STATE) == UP || !second()) heard = now; // part of a welcome is none
   let from = inEnd;
   for (const end = from + n; from < end;) {
     const byte = load<u8>(from++);
@@ -217,23 +281,26 @@ export function received(n: i32, now: i32): void {
 export function take(): void {
   const key = candidate;
   if (!key) return;
-  if (!(key >>> 24)) { // id 0: the other end has booted and counts anew
-    recentBoot = recentUp; // on this connection it was itself already
-    newestId = 0;
-    bootConnect = get(CONNECTS);
+  if (second()) set(RX_NEXT, get(RX_NEXT) + 1);
+  else {
+    if (!(key >>> 24)) { // id 0: the other end has booted and counts anew
+      recentBoot = recentUp; // on this connection it was itself already
+      newestId = 0;
+      bootConnect = get(CONNECTS);
+    }
+    // Counted in ids, so that lost messages count too; one that was overtaken counts as one.
+    const taken = <i32>(key >>> 24);
+    let ahead = (taken + 255 - newestId) % 255;
+    if (ahead < 128) newestId = taken;
+    else ahead = 1;
+    do store<u32>(recent + (recentCount++ % get(RECENT) << 2), --ahead > 0 ? 0 : key);
+    while (ahead > 0);
   }
-  // Counted in ids, so that lost messages count too; one that was overtaken counts as one.
-  const taken = <i32>(key >>> 24);
-  let ahead = (taken + 255 - newestId) % 255;
-  if (ahead < 128) newestId = taken;
-  else ahead = 1;
-  do store<u32>(recent + (recentCount++ % get(RECENT) << 2), --ahead > 0 ? 0 : key);
-  while (ahead > 0);
   acknowledge();
 }
 
 export function room(n: i32): usize {
-  if (<u32>(n - 1) >= <u32>get(LINE) || get(QUEUED) - get(DONE) >= get(WINDOW)) return 0;
+  if (<u32>(n - 1) >= min<u32>(get(LINE), get(PEER_LINE)) || get(TX_NEXT) - get(TX_FIRST) >= get(WINDOW)) return 0;
   const limit = outbox + get(OUTBOX) - n - FRAME - HEADER;
   if (outEnd > limit) {
     const free = outHead - outbox;
@@ -248,14 +315,16 @@ export function room(n: i32): usize {
 
 export function write(n: i32, qos: i32): i32 {
   const text = room(n);
-  if (!text || !qos && (get(STATE) != UP || get(QUEUED) - known > UNKNOWN)) return 0;
+  if (!text || !load<u8>(text) || !qos && (get(STATE) != UP || get(TX_NEXT) - known > UNKNOWN)) return 0;
   const end = text + n;
   for (let at = text; at < end; at++) if (load<u8>(at) == 10) return 0;
-  frame(text - 2, end, nextId);
-  store<u32>(outEnd, n + FRAME | nextId << 16 | <i32>!qos << 24);
-  nextId = nextId % 255 + 1;
+  const number = get(TX_NEXT);
+  set(TX_NEXT, number + 1);
+  // In dialect 1 id 00 comes once only: it tells the other end that we booted.
+  const name = number && !second() ? (number - 1) % 255 + 1 : number & 255;
+  frame(text - 2, end, name);
+  store<u32>(outEnd, n + FRAME | name << 16 | <i32>!qos << 24);
   outEnd = end + 1;
-  set(QUEUED, get(QUEUED) + 1);
   return 1;
 }
 
@@ -277,13 +346,14 @@ export function poll(now: i32, can: i32): i32 {
   } else {
     // Without room for what may have arrived, silence says nothing about the other end.
     if (!get(RX_ROOM)) heard = now;
-    // An attempt to connect is given up sooner than TCP repeats a lost SYN (1 s). A greeting may
-    // take its time: the reference's server accepts five connections a second.
-    wait = heard - now + (state == UP ? timeout : state == GREETING ? timeout << 1 : timeout >> 1);
+    // An attempt to connect is given up sooner than TCP repeats a lost SYN (1 s). In dialect 1 a
+    // greeting may take its time: micropython-iot's server accepts five connections a second.
+    wait = heard - now +
+      (state == UP ? timeout : state == GREETING && !second() ? timeout << 1 : timeout >> 1);
     let reason = wait <= 0 ? state + 1 : 0;
     if (state >= GREETING) {
       if (can & CAN_RECEIVE && offer()) return MESSAGE;
-      let next = timeout >> 2;
+      let next = timeout >> state - 1;
       if (can & CAN_SEND) {
         if (!reason && send(now)) return SEND;
         next += sent - now;
@@ -302,25 +372,37 @@ export function poll(now: i32, can: i32): i32 {
 /** Finds the next piece to send, if there is one. */
 function send(now: i32): bool {
   const timeout = get(TIMEOUT);
-  if (controlHead == controlEnd && now - sent >= timeout >> 2) store<u8>(controlEnd++, 10);
+  // Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer. The
+  // other end takes whatever follows the hello for an answer to its welcome.
+  if (controlHead == controlEnd && now - sent >= timeout >> get(STATE) - 1) {
+    store<u8>(controlEnd++, 10);
+  }
   let at = controlHead;
   let length = <i32>(controlEnd - at);
   controlHead = controlEnd = control;
   if (!length && get(STATE) == UP) {
     if (outHead == outNext) progress = now;
-    if (now - progress >= timeout) { // no ack for too long: what lacks one is sent again
+    if (now - progress >= timeout && !second()) { // no ack for too long: send what lacks one again
       outNext = outHead;
       progress = now;
     }
     while (!length && outNext < outEnd) {
-      at = outNext + HEADER;
       const end = after(outNext);
-      // Nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
-      if (outNext != outHead && (end - outHead > UNACKED || !load<u16>(outHead, 2))) break;
+      if (
+        outNext != outHead && (
+          <i32>(end - outHead) > get(PEER_BYTES) ||
+          // In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would
+          // look like a boot.
+          (second()
+            ? (load<u8>(outNext, 2) - get(TX_FIRST) & 255) >= get(PEER_WINDOW)
+            : !load<u16>(outHead, 2))
+        )
+      ) break;
+      at = outNext + HEADER;
       outNext = end;
       const flags = load<u8>(at - 1);
-      if (flags != DONE_WITH) length = <i32>(outNext - at);
-      if (flags) finish(at - HEADER);
+      if (flags != DONE_WITH) length = <i32>(end - at);
+      if (flags && !second()) finish(at - HEADER);
     }
   }
   if (!length) return false;
@@ -339,12 +421,13 @@ function offer(): bool {
     for (let i = 0; i < length; i++) key = (key ^ load<u8>(at + i)) * 0x01000193;
     key = key >>> 8 | 1 | <u32>load<u8>(at + length) << 24;
     candidate = key;
-    if (!isRepeat(key)) {
+    if (second() ? load<u8>(at) : !isRepeat(key)) {
       set(PTR, <i32>at);
       set(LEN, length);
       return true;
     }
-    acknowledge();
+    if (second()) take(); // withdrawn by its sender
+    else acknowledge();
   }
   return false;
 }
@@ -367,6 +450,7 @@ function isRepeat(key: u32): bool {
 /** Drops the oldest message of the inbox and puts its ack on its way. */
 function acknowledge(): void {
   const end = inHead + 2 + load<u16>(inHead);
+  if (second()) controlEnd = control; // this ack says all that an earlier one says
   frame(controlEnd, controlEnd + 2, load<u8>(end));
   controlEnd += FRAME;
   inHead = end + 1;
@@ -376,11 +460,17 @@ function acknowledge(): void {
 /** A line has ended at inEnd. Returns what is wrong with it. */
 function line(now: i32): i32 {
   const length = <i32>(inEnd - inLine) - FRAME;
-  if (length > -2) { // no keepalive
-    const value = digit(inLine) << 4 | digit(inLine + 1);
-    if (value < 0) return BAD_LINE;
-    if (!length) acked(value, now);
-    else if (inEnd <= inLimit) {
+  malformed = 0;
+  if (second() && get(STATE) != UP) {
+    const reason = greeted(length);
+    if (reason) return reason;
+  } else if (length > -2) { // no keepalive
+    const value = number(inLine, 2);
+    if (malformed) return BAD_LINE;
+    if (!length) {
+      if (!acked(value, now)) return BAD_POSITION;
+    } else if (second() || inEnd <= inLimit) {
+      if (second() && value != (expected++ & 255)) return GAP;
       store<u16>(inLine, length);
       store<u8>(inEnd - 1, value);
       inLine = inEnd;
@@ -390,32 +480,78 @@ function line(now: i32): i32 {
   if (get(STATE) != UP) {
     set(STATE, UP);
     set(CONNECTS, get(CONNECTS) + 1);
-    upAt = now;
-    known = get(QUEUED);
+    upAt = heard = now;
+    known = get(TX_NEXT);
     recentUp = recentCount;
     sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear us: at once, if only a keepalive
   }
   return 0;
 }
 
-/** The other end has the message with this id. It may have overtaken others. */
-function acked(value: i32, now: i32): void {
-  known = get(QUEUED);
-  for (let entry = outHead; entry < outNext; entry = after(entry)) {
-    if (load<u16>(entry, 2) == value) { // neither done nor qos off
-      progress = now;
-      return finish(entry);
-    }
+/** The first line of dialect 2 has arrived, behind the hello. Returns what is wrong with it. */
+function greeted(length: i32): i32 {
+  let at = inLine;
+  if (load<u8>(at) == REFUSAL) return REFUSED + (number(at + 1, 2) & 63);
+  const suite = get(SUITE);
+  const proof = at + GREETING_BYTES;
+  if (load<u8>(at) != WELCOME || length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
+  at += 3;
+  for (let word = PEER; word < <usize>SIZE; word += 4) {
+    set(word, number(at, 8));
+    at += 8;
   }
+  if (
+    malformed | (number(inLine + 1, 2) ^ suite) || <u32>(get(PEER_WINDOW) - 1) > 63 ||
+    <u32>get(PEER_BYTES) < <u32>get(PEER_LINE) + FRAME
+  ) return BAD_GREETING;
+  if (suite) {
+    const digits = control + 1;
+    hmac(inbox, <i32>(proof - inbox), digits);
+    for (let i = 0; i < PROOF; i++) malformed |= load<u8>(digits + i) ^ load<u8>(proof + i);
+    if (malformed) return BAD_PROOF;
+    hmac(inbox, <i32>(inEnd - inbox), digits);
+    store<u8>(control, PROVE);
+    store<u8>(control, 10, PROOF + 1);
+    controlEnd = digits + PROOF + 1;
+  }
+  const there = get(PEER_RX_NEXT) - get(TX_FIRST);
+  if (get(PEER_RX_EPOCH) != get(TX_EPOCH)) return BAD_POSITION;
+  if (<u32>there > <u32>(get(TX_NEXT) - get(TX_FIRST))) {
+    // The other end would say so for ever: for it, the stream gets another name, and is new.
+    set(TX_EPOCH, get(NONCE) | 1);
+    return BAD_POSITION;
+  }
+  for (let i = there; i--;) finish(outHead);
+  const first = get(PEER_TX_FIRST);
+  if (get(RX_EPOCH) != get(PEER_TX_EPOCH) || get(RX_NEXT) - first < 0) set(RX_NEXT, first);
+  set(RX_EPOCH, get(PEER_TX_EPOCH));
+  expected = get(RX_NEXT);
+  inHead = inLine = inbox;
+  return 0;
+}
+
+/** The other end has the message with this id; in dialect 2, and all before it. Returns if that can be. */
+function acked(value: i32, now: i32): bool {
+  known = get(TX_NEXT);
+  for (let entry = outHead; entry < outNext; entry = after(entry)) {
+    // In dialect 1, it is neither done nor qos off.
+    if ((second() ? load<u8>(entry, 2) : load<u16>(entry, 2)) != value) continue;
+    progress = now;
+    if (!second()) finish(entry);
+    else while (outHead <= entry) finish(outHead);
+    return true;
+  }
+  return !second() || !((get(TX_FIRST) - 1 ^ value) & 255);
 }
 
 /** Nobody waits for this message any more. Messages leave the outbox in order. */
 function finish(entry: usize): void {
   store<u8>(entry, DONE_WITH, 3);
-  while (outHead < outNext && load<u8>(outHead, 3) == DONE_WITH) {
+  while (outHead < outEnd && load<u8>(outHead, 3) == DONE_WITH) {
     outHead = after(outHead);
-    set(DONE, get(DONE) + 1);
+    set(TX_FIRST, get(TX_FIRST) + 1);
   }
+  outNext = max(outNext, outHead);
 }
 
 /** The outbox entry behind this one. */
@@ -431,13 +567,21 @@ function down(now: i32, reason: i32): void {
   controlHead = controlEnd = control;
   inHead = inLine = inEnd = inbox;
   candidate = 0;
-  outNext = outEnd;
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
-    if (load<u8>(entry, 3)) finish(entry); // qos off: it had its chance
+    if (!load<u8>(entry, 3)) continue;
+    // Qos off: it had its chance. Its number must go out nevertheless, in a line that is still UTF-8.
+    if (second()) {
+      store<u8>(entry, 0, 3);
+      for (let at = entry + HEADER + 2; load<u8>(at) != 10; at++) store<u8>(at, 0);
+    } else finish(entry);
   }
   outNext = outHead;
   // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half.
-  const pause = failures ? get(TIMEOUT) >> max(6 - failures, 2) : 0;
+  const pause = reason >= BAD_GREETING
+    ? get(TIMEOUT) << 2
+    : failures
+    ? get(TIMEOUT) >> max(6 - failures, 2)
+    : 0;
   resumeAt = now + pause - (((now ^ get(SEED)) * 0x9e3779b1 >>> 16) * pause >>> 17);
   failures++;
 }
@@ -445,33 +589,50 @@ function down(now: i32, reason: i32): void {
 /** Makes room in the inbox where that costs little copying, and says how much there is. */
 function offerRoom(): void {
   const taken = inHead - inbox;
-  if (inHead == inLine || taken > <usize>get(LINE)) {
+  if (taken && get(STATE) == UP && (inHead == inLine || inEnd >= inLimit)) {
     move(inbox, inHead, inEnd);
     inHead = inbox;
     inLine -= taken;
     inEnd -= taken;
   }
-  // While messages of ours lack an ack, read on beyond the limit: their acks may be next.
-  const limit = outHead == outNext ? inLimit : outbox;
+  // While messages of ours lack an ack, read on beyond the limit: their acks may be next. In dialect 2
+  // the other end knows the limit.
+  const limit = outHead == outNext && !second() ? inLimit : outbox;
   set(RX_PTR, <i32>inEnd);
   set(RX_ROOM, max(<i32>(limit - inEnd), 0));
 }
 
+function second(): bool {
+  return get(DIALECT) == 2;
+}
+
 /** Puts two hex digits and a newline around a text. */
 function frame(at: usize, end: usize, value: u32): void {
-  for (let shift = 4; shift >= 0; shift -= 4) {
-    const nibble = value >>> shift & 15;
-    store<u8>(at++, nibble + (nibble < 10 ? 48 : 87));
-  }
+  hex(at, value, 4);
   store<u8>(end, 10);
 }
 
-/** The value of a lower-case hex digit; negative if it is none. */
-function digit(at: usize): i32 {
-  const c = load<u8>(at);
-  const value = <i32>c - 48;
-  if (<u32>value < 10) return value;
-  return <u32>(value - 49) < 6 ? value - 39 : -1;
+/** Writes the hex digits of a value, from the one at bit `shift` down, and returns where they end. */
+function hex(at: usize, value: u32, shift: i32): usize {
+  for (; shift >= 0; shift -= 4) {
+    const nibble = value >>> shift & 15;
+    store<u8>(at++, nibble + (nibble < 10 ? 48 : 87));
+  }
+  return at;
+}
+
+/** Reads lower-case hex digits. */
+function number(at: usize, digits: i32): i32 {
+  let value = 0;
+  while (digits--) {
+    let digit = <i32>load<u8>(at++) - 48;
+    if (<u32>digit > 9) {
+      digit -= 39;
+      if (<u32>(digit - 10) > 5) malformed = -1;
+    }
+    value = value << 4 | digit;
+  }
+  return value;
 }
 
 function move(to: usize, from: usize, end: usize): void {

@@ -2,10 +2,10 @@
 import { registers } from "./core";
 
 // Byte offsets of registers, and a state, as in the core.
-const STATE: usize = 52;
-const CONNECTS: usize = 60;
-const QUEUED: usize = 64;
-const DONE: usize = 68;
+const STATE: usize = 0;
+const TX_FIRST: usize = 28;
+const CONNECTS: usize = 80;
+const TX_NEXT: usize = 84;
 const UP: i32 = 3;
 
 /** Whether the link is up. */
@@ -23,5 +23,5 @@ export function connects(): i32 {
  * arrive, through outages, before the next.
  */
 export function pending(): i32 {
-  return load<i32>(registers() + QUEUED) - load<i32>(registers() + DONE);
+  return load<i32>(registers() + TX_NEXT) - load<i32>(registers() + TX_FIRST);
 }

@@ -19,7 +19,7 @@ export async function measureAccept(loader: Loader, rounds: number): Promise<Sec
   const found: Record<string, Awaited<ReturnType<typeof turn>>[]> = { bare: [], holdfast: [] };
   for (let round = 0; round < rounds; round++) {
     progress(`${CONNECTIONS} connections, round ${round + 1} of ${rounds}`);
-    for (const start of [Contestant.bare, Contestant.holdfast]) {
+    for (const start of [() => Contestant.bare(), () => Contestant.holdfast()]) {
       await using contestant = await start();
       found[contestant.name]!.push(await turn(contestant, loader));
     }

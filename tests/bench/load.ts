@@ -1,5 +1,5 @@
 /**
- * The load: connections that speak dialect 1 on raw sockets, in a process of their own, the same for
+ * The load: connections that speak either dialect on raw sockets, in a process of their own, the same for
  * every server. Obeys one JSON object a line on stdin ({@linkcode Command}), answers each with one on
  * stdout, and ends with its input.
  *
@@ -12,7 +12,7 @@ import { TextLineStream } from "@std/streams";
 /** What the loader can be told. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
-  | { do: "open"; port: number; ids: string[] }
+  | { do: "open"; port: number; ids: string[]; dialect: 1 | 2 }
   /** Sends on all connections, with `window` messages in flight on each; answers with a {@linkcode Run}. */
   | { do: "run"; window: number; warmUpMs: number; ms: number }
   /** Closes all connections; answers with a {@linkcode Closed}. */
@@ -49,14 +49,40 @@ const MOST_WINDOW = 64;
 
 const KEEPALIVE = new TextEncoder().encode("\n");
 
-/** Messages 01 … ff, 16 times with another text each, and enough of the first ones to go round. */
-const ROUND = 255 * 16;
-const LINES = new TextEncoder().encode(
-  Array.from({ length: ROUND + MOST_WINDOW }, (_, i) => {
-    const id = (i % 255 + 1).toString(16).padStart(2, "0");
-    return `${id}${`message ${i % ROUND}`.padEnd(TEXT_BYTES, ".")}\n`;
-  }).join(""),
-);
+/** What a connection says: a text for each of the dialect's ids, 16 times another. */
+interface Script {
+  /** Messages before it begins again. */
+  round: number;
+  /** Their lines, and enough of the first ones to go round. */
+  lines: Uint8Array;
+}
+
+function script(ids: number, first: number): Script {
+  const round = ids * 16;
+  const lines = Array.from({ length: round + MOST_WINDOW }, (_, i) => {
+    const id = (i % ids + first).toString(16).padStart(2, "0");
+    return `${id}${`message ${i % round}`.padEnd(TEXT_BYTES, ".")}\n`;
+  });
+  return { round, lines: new TextEncoder().encode(lines.join("")) };
+}
+
+/** Dialect 1 has 01 … ff, dialect 2 00 … ff. */
+const SCRIPTS = { 1: script(255, 1), 2: script(256, 0) };
+
+/** A hello of dialect 2, with a new stream. */
+function hello2(id: string): string {
+  const words = [
+    crypto.getRandomValues(new Uint32Array(1))[0]! || 1,
+    0,
+    0,
+    0,
+    64,
+    1 << 16,
+    1 << 14,
+  ];
+  const digits = words.map((word) => word.toString(16).padStart(8, "0")).join("");
+  return `\x0100${digits}${"0".repeat(32)}${id}\n`;
+}
 
 /** The first message after a boot. */
 const FIRST = new TextEncoder().encode(`00${"message 0".padEnd(TEXT_BYTES, ".")}\n`);
@@ -66,30 +92,50 @@ class Connection {
   /** When the round trip began that is being measured, and which message's ack ends it. */
   #probe = 0;
   #probed = -1;
-  #next = 0; // index in LINES of the next message to send
-  #due = 0; // index in LINES of the message whose ack is due
+  #next = 0; // index in the script of the next message to send
+  #due = 0; // index in the script of the message whose ack is due
   #inFlight = 0;
   #column = 0; // in the line that is being read
   #first = false; // whether the ack of FIRST is due
   #idle = () => {};
   #window = 0;
   #closed = false;
+  readonly #script: Script;
 
-  private constructor(readonly conn: Deno.TcpConn, readonly samples: number[] | undefined) {}
-
-  static async open(port: number, id: string, samples?: number[]): Promise<Connection> {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-    conn.setNoDelay(true);
-    await conn.write(new TextEncoder().encode(`${id}\n`));
-    const greeting = new Uint8Array(1);
-    if (await conn.read(greeting) !== 1 || greeting[0] !== 10) throw new Error("no greeting");
-    await conn.write(KEEPALIVE);
-    return new Connection(conn, samples);
+  private constructor(
+    readonly conn: Deno.TcpConn,
+    readonly dialect: 1 | 2,
+    readonly samples: number[] | undefined,
+  ) {
+    this.#script = SCRIPTS[dialect];
   }
 
-  /** Says the first message that a device says after its boot, unless it was said. */
+  static async open(
+    port: number,
+    id: string,
+    dialect: 1 | 2,
+    samples?: number[],
+  ): Promise<Connection> {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    conn.setNoDelay(true);
+    await conn.write(new TextEncoder().encode(dialect === 1 ? `${id}\n` : hello2(id)));
+    const buffer = new Uint8Array(256);
+    let greeting = "";
+    while (!greeting.endsWith("\n")) {
+      const n = await conn.read(buffer);
+      if (n === null) throw new Error("no greeting");
+      greeting += new TextDecoder().decode(buffer.subarray(0, n));
+    }
+    if (!greeting.startsWith(dialect === 1 ? "\n" : "\x02")) throw new Error("a bad greeting");
+    await conn.write(KEEPALIVE);
+    const connection = new Connection(conn, dialect, samples);
+    if (dialect === 2) connection.#read().catch((error) => connection.#fail(error));
+    return connection;
+  }
+
+  /** In dialect 1, says the first message that a device says after its boot, unless it was said. */
   async boot(): Promise<void> {
-    if (this.acked > 0) return;
+    if (this.acked > 0 || this.dialect === 2) return;
     this.#first = true;
     this.#inFlight = 1;
     this.#read().catch((error) => this.#fail(error));
@@ -133,7 +179,7 @@ class Connection {
     for (;;) {
       const n = await this.conn.read(buffer);
       if (n === null) throw new Error("the server ended a connection");
-      const acks = this.#countAcks(buffer, n);
+      const acks = this.dialect === 1 ? this.#countAcks(buffer, n) : this.#addUpAcks(buffer, n);
       if (acks === 0) continue;
       this.acked += acks;
       this.#inFlight -= acks;
@@ -154,8 +200,33 @@ class Connection {
         this.#column = 0;
         continue;
       }
-      const due = this.#first ? FIRST[this.#column] : LINES[this.#due * LINE_BYTES + this.#column];
+      const { lines } = this.#script;
+      const due = this.#first ? FIRST[this.#column] : lines[this.#due * LINE_BYTES + this.#column];
       if (byte !== due || this.#column++ > 1) throw new Error("an ack is not the one that is due");
+    }
+    return acks;
+  }
+
+  #id = 0; // of the ack that is being read, in dialect 2
+
+  /** In dialect 2 an ack is for all messages up to it. */
+  #addUpAcks(buffer: Uint8Array, n: number): number {
+    let acks = 0;
+    for (let i = 0; i < n; i++) {
+      const byte = buffer[i]!;
+      if (byte !== 10) {
+        const digit = byte - (byte < 58 ? 48 : 87);
+        if (digit < 0 || digit > 15 || this.#column++ > 1) throw new Error("what is no ack came");
+        this.#id = this.#id << 4 | digit;
+        continue;
+      }
+      if (this.#column === 2) {
+        const count = ((this.#id - this.#due) & 255) + 1;
+        if (acks + count > this.#inFlight) throw new Error("an ack of what was not sent came");
+        for (let passed = 0; passed < count; passed++) this.#passed();
+        acks += count;
+      } else if (this.#column > 0) throw new Error("half an ack came");
+      this.#column = this.#id = 0;
     }
     return acks;
   }
@@ -170,18 +241,19 @@ class Connection {
       this.samples!.push(performance.now() - this.#probe);
       this.#probed = -1;
     }
-    this.#due = (this.#due + 1) % ROUND;
+    this.#due = (this.#due + 1) % this.#script.round;
   }
 
   #send(count: number): void {
     const start = this.#next;
-    this.#next = (start + count) % ROUND;
+    const { round, lines } = this.#script;
+    this.#next = (start + count) % round;
     this.#inFlight += count;
     if (this.samples && this.#probed < 0) {
       this.#probed = start;
       this.#probe = performance.now();
     }
-    this.#write(LINES.subarray(start * LINE_BYTES, (start + count) * LINE_BYTES));
+    this.#write(lines.subarray(start * LINE_BYTES, (start + count) * LINE_BYTES));
   }
 }
 
@@ -194,10 +266,11 @@ function fail(error: Error): never {
 let connections: Connection[] = [];
 const samples: number[] = [];
 
-async function open(port: number, ids: string[]): Promise<Opened> {
+async function open(port: number, ids: string[], dialect: 1 | 2): Promise<Opened> {
   const start = performance.now();
   await Promise.all(ids.map(async (id, i) => {
-    connections.push(await Connection.open(port, id, i < SAMPLED ? samples : undefined));
+    const sampled = i < SAMPLED ? samples : undefined;
+    connections.push(await Connection.open(port, id, dialect, sampled));
   }));
   return { ms: performance.now() - start };
 }
@@ -236,7 +309,7 @@ function sleep(ms: number): Promise<void> {
 async function obey(command: Command): Promise<Opened | Run | Closed> {
   switch (command.do) {
     case "open":
-      return await open(command.port, command.ids);
+      return await open(command.port, command.ids, command.dialect);
     case "run":
       return await run(command.window, command.warmUpMs, command.ms);
     case "close":

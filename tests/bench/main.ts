@@ -10,12 +10,15 @@ import { measureAccept } from "./accept.ts";
 import { measureOutage } from "./outage.ts";
 import { Loader } from "./processes.ts";
 import { asText, type Section } from "./report.ts";
+import { measureRecovery } from "./recovery.ts";
+import { measureStore } from "./store.ts";
 import { measureSpeed, roundtrip, throughput } from "./speed.ts";
 
-const SECTIONS = ["roundtrip", "throughput", "accept", "outage"];
+const SECTIONS = ["roundtrip", "throughput", "store", "accept", "outage", "recovery"];
 
-/** Rounds of accepting: each takes 6 s. */
+/** Rounds of accepting: each takes 6 s; of stores: each takes 9 s. */
 const ACCEPT_ROUNDS = 5;
+const STORE_ROUNDS = 5;
 
 const HELP = `deno task bench [options]
 
@@ -61,10 +64,14 @@ async function run({ only, rounds, reference }: ReturnType<typeof parse>): Promi
     ...only.includes("throughput") ? throughput : [],
   ];
   if (loads.length > 0) sections.push(await measureSpeed(loads, loader, { rounds, reference }));
+  if (only.includes("store")) {
+    sections.push(await measureStore(loader, Math.min(rounds, STORE_ROUNDS)));
+  }
   if (only.includes("accept")) {
     sections.push(await measureAccept(loader, Math.min(rounds, ACCEPT_ROUNDS)));
   }
   if (only.includes("outage")) sections.push(await measureOutage());
+  if (only.includes("recovery")) sections.push(await measureRecovery(Math.min(rounds, 8)));
   return sections;
 }
 

@@ -45,7 +45,7 @@ export async function measureOutage(): Promise<Section> {
 
 /** From the last keepalive of a peer to the server's log entry, in ms. */
 async function byServer(timeout: number): Promise<number[]> {
-  await using server = await Contestant.holdfast(timeout);
+  await using server = await Contestant.holdfast(["--timeout", `${timeout}`]);
   const noticed = new Map<string, (at: number) => void>();
   server.onLine = (line) => {
     const { event, device, code } = JSON.parse(line);
@@ -68,7 +68,13 @@ async function byClient(timeout: number): Promise<number[]> {
     const { promise, resolve } = Promise.withResolvers<number>();
     const { port } = listener.addr;
     const onState = (up: boolean) => up || resolve(performance.now());
-    await using _client = new Client({ id: `client ${i}`, port, timeout, onState });
+    await using _client = new Client({
+      id: `client ${i}`,
+      port,
+      timeout,
+      onState,
+      dialect: 1,
+    });
     using conn = await listener.accept();
     const silentSince = await keepAlive(conn, timeout, i);
     return await promise - silentSince;

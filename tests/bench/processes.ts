@@ -11,7 +11,8 @@ const HERE = import.meta.dirname!;
 
 /** A process that is told things on stdin and prints lines. */
 class Process implements AsyncDisposable {
-  readonly pid: number;
+  /** Whose `usage` is measured. */
+  protected pid: number;
   #child: Deno.ChildProcess;
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: Promise<void>[];
@@ -58,6 +59,12 @@ class Process implements AsyncDisposable {
     await this.#input.write(new TextEncoder().encode(`${line}\n`));
   }
 
+  /** Ends it as a power cut would. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await this.#input.close().catch(() => {});
@@ -83,12 +90,43 @@ export class Contestant extends Process {
     return Contestant.start("bare", Deno.execPath(), ["run", "-A", `${HERE}/bare.ts`]);
   }
 
-  /** Our server as it is run from the command line, with an application that takes all lines. */
-  static holdfast(timeout = 2000): Promise<Contestant> {
+  /**
+   * Our server as it is run from the command line, with an application that takes all lines.
+   *
+   * @param options more of the command line
+   */
+  static holdfast(options: string[] = [], name = "holdfast"): Promise<Contestant> {
     const main = `${HERE}/../../server/main.ts`;
-    const options = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
-    const app = ["--app", `${HERE}/sink.ts`, "--timeout", `${timeout}`];
-    return Contestant.start("holdfast", Deno.execPath(), ["run", "-A", main, ...options, ...app]);
+    const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    const app = ["--app", `${HERE}/sink.ts`];
+    const args = ["run", "-A", main, ...own, ...app, ...options];
+    return Contestant.start(name, Deno.execPath(), args);
+  }
+
+  /** A broker, nothing of which is on disk; its settings are put into `folder`. */
+  static async mosquitto(command: string, folder: string): Promise<Contestant> {
+    // It cannot choose a port by itself.
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const settings = [`listener ${port} 127.0.0.1`, "allow_anonymous true", "persistence false"]
+      .concat("max_queued_messages 0", "set_tcp_nodelay true", "connection_messages false");
+    if (Deno.uid() === 0) settings.push("user root"); // else it drops to one who may not read the file
+    await Deno.writeTextFile(`${folder}/mosquitto.conf`, settings.join("\n") + "\n");
+    // It does not end with its input by itself.
+    const script = '"$0" -c "$1" & trap "kill $!" EXIT; echo "pid $!"; cat';
+    const args = ["-c", script, command, `${folder}/mosquitto.conf`];
+    const broker = new Contestant("mosquitto", "sh", args);
+    let pid: number | undefined;
+    let running = false;
+    await broker.expect((line) => {
+      pid ??= Number(line.match(/^pid (\d+)$/)?.[1]) || undefined;
+      running ||= line.endsWith(" running");
+      return (running && pid !== undefined) || undefined;
+    });
+    broker.pid = pid!;
+    broker.port = port;
+    return broker;
   }
 
   /** The server of a checkout of micropython-iot, under CPython. */
@@ -115,12 +153,13 @@ export class Contestant extends Process {
 
 /** The process that makes the load. */
 export class Loader extends Process {
-  constructor() {
-    super("load", Deno.execPath(), ["run", "-A", `${HERE}/load.ts`]);
+  /** @param script `load.ts`, or `mqtt.ts` for a broker. */
+  constructor(script = "load.ts") {
+    super("load", Deno.execPath(), ["run", "-A", `${HERE}/${script}`]);
   }
 
-  open(port: number, ids: string[]): Promise<Opened> {
-    return this.#do({ do: "open", port, ids });
+  open(port: number, ids: string[], dialect: 1 | 2 = 1): Promise<Opened> {
+    return this.#do({ do: "open", port, ids, dialect });
   }
 
   run(window: number, warmUpMs: number, ms: number): Promise<Run> {

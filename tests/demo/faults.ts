@@ -39,7 +39,7 @@ const FAULTS: Fault[] = [
     begin: (_, scene) => scene.stopServer(),
     everybody: true,
     lasts: 1000,
-    ends: () => "started the server again on its old store",
+    ends: () => "started the server again on its store on disk",
     end: (_, scene) => scene.startServer(),
   },
   {

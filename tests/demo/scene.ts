@@ -1,4 +1,4 @@
-import { type Device, MemoryStore, Server } from "../../server/mod.ts";
+import { type Device, Server, SqliteStore } from "../../server/mod.ts";
 import { until } from "../support/wait.ts";
 import { Link } from "./link.ts";
 import { quoted, type View } from "./view.ts";
@@ -8,15 +8,21 @@ const DEVICES = 4;
 /** A server, its devices, and the cables between them. */
 export class Scene implements AsyncDisposable {
   readonly links: Link[] = [];
-  #store = new MemoryStore(); // outlives each server
+  #folder: string; // of the store, which outlives each server
+  #store!: SqliteStore;
   #server: Server | undefined;
   #port: number;
   #view: View;
 
   /** @param port Where the server listens; 0: any free port. */
   static async start(port: number, view: View): Promise<Scene> {
-    const scene = new Scene(port, view);
-    await scene.startServer();
+    const scene = new Scene(port, view, await Deno.makeTempDir({ prefix: "holdfast-demo-" }));
+    try {
+      await scene.startServer();
+    } catch (error) {
+      await scene[Symbol.asyncDispose]();
+      throw error;
+    }
     for (let number = 1; number <= DEVICES; number++) {
       scene.links.push(await Link.start(number, scene.port, view));
     }
@@ -24,17 +30,19 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  private constructor(port: number, view: View) {
+  private constructor(port: number, view: View, folder: string) {
     this.#port = port;
     this.#view = view;
+    this.#folder = folder;
   }
 
   get port(): number {
     return this.#port;
   }
 
-  /** A server on the same port and the same store as the one before. */
+  /** A server on the same port and the same file as the one before. */
   async startServer(): Promise<void> {
+    this.#store = new SqliteStore(`${this.#folder}/holdfast.db`);
     this.#server = await Server.listen({
       hostname: "127.0.0.1",
       port: this.#port,
@@ -47,6 +55,7 @@ export class Scene implements AsyncDisposable {
 
   async stopServer(): Promise<void> {
     await this.#server?.close();
+    this.#store.close();
   }
 
   #serve(device: Device): Promise<void> {
@@ -76,5 +85,6 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const link of this.links) await link[Symbol.asyncDispose]();
     await this.stopServer();
+    await Deno.remove(this.#folder, { recursive: true });
   }
 }

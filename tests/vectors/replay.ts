@@ -3,16 +3,9 @@
  *
  * @module
  */
-import {
-  bytesOf,
-  ClientEnd,
-  clientSettings,
-  type End,
-  latin1,
-  type Outcome,
-  ServerEnd,
-  serverSettings,
-} from "../support/ends.ts";
+import { ClientEnd } from "../support/client_end.ts";
+import { bytesOf, type End, latin1, type Outcome } from "../support/ends.ts";
+import { ServerEnd } from "../support/server_end.ts";
 
 /** What happens at a time in ms: the name of an input or of an expectation, and what goes with it. */
 export type Step = [at: number, name: string, value?: string | number];
@@ -29,6 +22,8 @@ export interface HelloStep {
   segments: string[];
   /** What the server does with it. */
   outcome: "welcome" | "refuse" | "wait";
+  /** Hex of what it sends before it refuses; none: nothing. */
+  answer?: string;
 }
 
 /** One file of this folder. */
@@ -43,13 +38,17 @@ export interface Vector {
 
 /** Replays what the client's end must do. @throws {Error} where it does something else */
 export function replayClient(view: View, module: WebAssembly.Module): void {
-  const { keepalives: _, ...settings } = view.settings ?? {};
-  replay(view, new ClientEnd(module, { ...clientSettings, ...settings }));
+  replay(view, new ClientEnd(module, settingsOf(view)));
 }
 
 /** Replays what the server's end must do. @throws {Error} where it does something else */
 export function replayServer(view: View): void {
-  replay(view, new ServerEnd({ ...serverSettings, ...view.settings }));
+  replay(view, new ServerEnd(settingsOf(view)));
+}
+
+function settingsOf({ settings = {} }: View): Record<string, number | string> {
+  const { keepalives: _, ...others } = settings;
+  return others;
 }
 
 function replay({ steps, settings }: View, end: End): void {
@@ -59,10 +58,9 @@ function replay({ steps, settings }: View, end: End): void {
     const after = steps.findIndex(([time], index) => index > from && time !== at);
     const moment = steps.slice(from, after < 0 ? undefined : after);
     try {
-      end.pass(at, (quiet) => {
-        if (!keepalives && quiet > end.timeout / 4) {
-          throw new Error(`nothing was sent for ${quiet} ms: where is the keepalive?`);
-        }
+      end.pass(at, (pause) => {
+        if (keepalives) return;
+        throw new Error(`nothing was sent for ${pause} ms: where is the keepalive?`);
       });
       live(end, moment, keepalives);
     } catch (cause) {

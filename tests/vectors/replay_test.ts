@@ -57,23 +57,34 @@ async function replayHellos(hellos: HelloStep[]): Promise<void> {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   const connections: Deno.TcpConn[] = [];
   try {
-    for (const { segments, outcome } of hellos) {
+    for (const { segments, outcome, answer = "" } of hellos) {
       const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
       connections.push(conn);
       conn.setNoDelay(true);
       for (const segment of segments) await writeAll(conn, Uint8Array.fromHex(segment));
-      if (outcome === "wait") continue;
-      const buffer = new Uint8Array(64);
-      const answer = await conn.read(buffer).catch((error) => {
-        // Closed with bytes unread, a socket is reset.
-        if (error instanceof Deno.errors.ConnectionReset) return null;
-        throw error;
-      });
-      assertEquals(answer !== null, outcome === "welcome");
+      if (outcome === "welcome") assert(await read(conn) !== null);
+      if (outcome === "refuse") assertEquals(await readAll(conn), answer);
     }
   } finally {
     for (const conn of connections) conn.close();
   }
+}
+
+async function read(conn: Deno.TcpConn): Promise<Uint8Array | null> {
+  const buffer = new Uint8Array(64);
+  const n = await conn.read(buffer).catch((error) => {
+    // Closed with bytes unread, a socket is reset.
+    if (error instanceof Deno.errors.ConnectionReset) return null;
+    throw error;
+  });
+  return n === null ? null : buffer.subarray(0, n);
+}
+
+/** Hex of what comes until the other end closes. */
+async function readAll(conn: Deno.TcpConn): Promise<string> {
+  let hex = "";
+  for (let bytes = await read(conn); bytes; bytes = await read(conn)) hex += bytes.toHex();
+  return hex;
 }
 
 async function writeAll(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {

@@ -1,6 +1,6 @@
 import {
-  boot, CLOSE, CONNECT, CONNECTING, CONNECTS, defaults, fresh, get, GREETING, hear, HELLO, IDLE,
-  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, QUEUED, REASON, say, SEED,
+  boot, CLOSE, CONNECT, CONNECTING, CONNECTS, defaults, fresh, get, GREETING, hear, ID_LEN, IDLE,
+  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, TX_NEXT, REASON, say, SEED,
   SEND, set, STATE, step, time, TIMEOUT, up, UP, WAIT,
 } from "./harness";
 
@@ -42,7 +42,7 @@ describe("the way to a link", () => {
 
   test("a hello of 256 bytes goes out in one piece", () => {
     defaults();
-    set(HELLO, 256);
+    set(ID_LEN, 256);
     boot();
     pump();
     open();
@@ -66,7 +66,7 @@ describe("the way to a link", () => {
     expect(pump()).toBe("[connect]");
     open();
     expect(pump()).toBe("1\n");
-    expect(pass(1900)).toBe("\n\n\n");
+    expect(pass(1900)).toBe("\n");
     hear("\n");
     expect(pump()).toBe("\n00waits\n");
   });
@@ -136,7 +136,7 @@ describe("the way to a link", () => {
     boot(time());
     expect(get(STATE)).toBe(IDLE);
     expect(get(CONNECTS)).toBe(0);
-    expect(get(QUEUED)).toBe(0);
+    expect(get(TX_NEXT)).toBe(0);
     up();
     expect(pump()).toBe("");
     say("young");
@@ -161,7 +161,7 @@ describe("an attempt that fails", () => {
     later(300); // the wait counts from here, not from the start of the attempt
     open();
     expect(pump()).toBe("1\n");
-    expect(pass(3999)).toBe("\n\n\n\n\n\n\n");
+    expect(pass(3999)).toBe("\n\n\n");
     later(1);
     expect(step()).toBe(CLOSE);
     expect(get(REASON)).toBe(3);

@@ -7,24 +7,32 @@ import {
 } from "../core";
 
 // The register block, as `core.ts` documents it.
-export const LINE: usize = 0;
-export const OUTBOX: usize = 4;
-export const INBOX: usize = 8;
-export const RECENT: usize = 12;
-export const WINDOW: usize = 16;
-export const TIMEOUT: usize = 20;
-export const SEED: usize = 24;
-export const HELLO: usize = 28;
-export const PTR: usize = 32;
-export const LEN: usize = 36;
-export const WAIT: usize = 40;
-export const RX_PTR: usize = 44;
-export const RX_ROOM: usize = 48;
-export const STATE: usize = 52;
-export const REASON: usize = 56;
-export const CONNECTS: usize = 60;
-export const QUEUED: usize = 64;
-export const DONE: usize = 68;
+const SIZE: i32 = 140;
+export const STATE: usize = 0;
+export const PTR: usize = 4;
+export const LEN: usize = 8;
+export const RX_ROOM: usize = 12;
+export const TIMEOUT: usize = 16;
+export const DIALECT: usize = 20;
+export const TX_EPOCH: usize = 24;
+export const TX_FIRST: usize = 28;
+export const RX_EPOCH: usize = 32;
+export const RX_NEXT: usize = 36;
+export const WINDOW: usize = 40;
+export const BYTES: usize = 44;
+export const LINE: usize = 48;
+export const NONCE: usize = 52;
+export const WAIT: usize = 68;
+export const RX_PTR: usize = 72;
+export const REASON: usize = 76;
+export const CONNECTS: usize = 80;
+export const TX_NEXT: usize = 84;
+export const OUTBOX: usize = 88;
+export const INBOX: usize = 92;
+export const RECENT: usize = 96;
+export const SEED: usize = 100;
+export const ID_LEN: usize = 104;
+export const SUITE: usize = 108;
 
 export const NONE: i32 = 0;
 export const CONNECT: i32 = 1;
@@ -48,10 +56,14 @@ const GUARD: u8 = 0xa5;
 
 const REASONS = [
   "", "LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED", "LINE_TOO_LONG", "BAD_LINE",
+  "GAP", "BAD_POSITION", "BAD_GREETING", "BAD_PROOF",
 ];
+/** From here on, a reason is this and the server's code. */
+const REFUSED: i32 = 16;
 
 let now: i32 = 0;
 let end: usize = 0;
+let opens: i32 = 0;
 /** What happened in calls that had to poll before they could do their own work. */
 let earlier: string = "";
 /** Whether the last call was a poll that returned NONE. */
@@ -66,8 +78,15 @@ export function set(register: usize, value: i32): void {
   quiet = false;
 }
 
-/** Small buffers, so that a test fills them soon. */
+/** Forgets all settings. */
+function clear(): void {
+  memory.fill(registers(), 0, SIZE);
+}
+
+/** Dialect 1, and small buffers, so that a test fills them soon. */
 export function defaults(): void {
+  clear();
+  set(DIALECT, 1);
   set(LINE, 20);
   set(OUTBOX, 100);
   set(INBOX, 80);
@@ -75,21 +94,30 @@ export function defaults(): void {
   set(WINDOW, 8);
   set(TIMEOUT, 2000);
   set(SEED, 12345);
-  set(HELLO, 2);
+  set(ID_LEN, 2);
 }
 
-/** Boots the core with the settings as they are. Its hello is as many digits as HELLO says. */
+/** Boots the core with the settings as they are. Its id is as many digits as ID_LEN says. */
 export function boot(at: i32 = 0): void {
   now = at;
   earlier = "";
   quiet = false;
+  opens = 0;
+  for (let at: usize = 0; at < <usize>SIZE; at += 4) if (!isSetting(at)) set(at, 0);
   end = init(MEMORY, at);
   assert(<i32>(end - MEMORY) <= ROOM - 16, "the harness has too little memory for these settings");
   for (let i: usize = 0; i < 16; i++) store<u8>(end + i, GUARD);
-  const hello: usize = get(PTR);
-  const length = get(HELLO);
-  for (let i = 0; i < length - 1; i++) store<u8>(hello + i, 49);
-  store<u8>(hello + length - 1, 10);
+  const id: usize = get(PTR);
+  const length = get(ID_LEN);
+  for (let i = 0; i < length - 1; i++) store<u8>(id + i, 49);
+  store<u8>(id + length - 1, 10);
+}
+
+/** Whether a register is the host's to set before a boot; the position counts, as it may outlive one. */
+function isSetting(word: usize): bool {
+  return word == TIMEOUT || word == DIALECT || word == TX_EPOCH || word == RX_EPOCH ||
+    word == RX_NEXT || word == WINDOW || word == LINE || (word >= NONCE && word < WAIT) ||
+    word >= OUTBOX && word <= SUITE;
 }
 
 /** Whether nothing was written behind the core's memory. */
@@ -141,6 +169,12 @@ export function step(can: i32 = CAN_ALL): i32 {
   return event;
 }
 
+/** Why the last connection ended. */
+export function reason(): string {
+  const code = get(REASON);
+  return code < REFUSED ? REASONS[code] : "REFUSED " + (code - REFUSED).toString();
+}
+
 /** The bytes at PTR. */
 export function piece(): string {
   return String.UTF8.decodeUnsafe(<usize>get(PTR), get(LEN));
@@ -155,7 +189,7 @@ export function pump(can: i32 = CAN_ALL): string {
   earlier = "";
   for (let event = step(can); event != NONE; event = step(can)) {
     if (event == CONNECT) log += "[connect]";
-    else if (event == CLOSE) log += "[close " + REASONS[get(REASON)] + "]";
+    else if (event == CLOSE) log += "[close " + reason() + "]";
     else if (event == SEND) log += piece();
     else {
       log += "[" + piece() + "]";
@@ -181,7 +215,10 @@ export function pass(ms: i32, can: i32 = CAN_ALL): string {
   return log + pump(can);
 }
 
+/** There is a connection. Its nonce is the words 0x01010101 to 0x04040404, each more by 0x10101010 each time. */
 export function open(): void {
+  for (let i = 0; i < 4; i++) set(NONCE + (i << 2), 0x01010101 * (i + 1) + 0x10101010 * opens);
+  opens++;
   opened(now);
   quiet = false;
 }
@@ -228,4 +265,107 @@ export function say(text: string, qos: i32 = 1): bool {
 export function hex(id: i32): string {
   const digits = "0123456789abcdef";
   return digits.charAt(id >> 4) + digits.charAt(id & 15);
+}
+
+// Dialect 2.
+
+// @ts-ignore: decorator
+@external("host", "hmac")
+declare function hmac(at: usize, length: i32, to: usize): void;
+
+/** The device's stream, as `defaults2` names it. */
+export const EPOCH: i32 = 0x0dec0de1;
+/** The server's. */
+export const PEER: i32 = 0x0ca7f00d;
+
+/** Dialect 2, and buffers as small as its greeting allows. */
+export function defaults2(): void {
+  defaults();
+  set(DIALECT, 2);
+  set(LINE, 121);
+  set(OUTBOX, 400);
+  set(INBOX, 300);
+  set(TX_EPOCH, EPOCH);
+}
+
+/** A number as greetings have it. */
+export function word(value: i32): string {
+  let digits = "";
+  for (let shift = 24; shift >= 0; shift -= 8) digits += hex(value >>> shift & 255);
+  return digits;
+}
+
+/** What a server's welcome says; as it is, it fits a device that has just booted. */
+export class Welcome {
+  kind: string = "\x02";
+  suite: i32 = 0;
+  txEpoch: i32 = PEER;
+  txFirst: i32 = 0;
+  rxEpoch: i32 = EPOCH;
+  rxNext: i32 = 0;
+  window: i32 = 64;
+  bytes: i32 = 4000;
+  line: i32 = 512;
+  nonce: string = "000102030405060708090a0b0c0d0e0f";
+
+  /** Without proof and newline. */
+  get text(): string {
+    return this.kind + hex(this.suite) + word(this.txEpoch) + word(this.txFirst) +
+      word(this.rxEpoch) + word(this.rxNext) + word(this.window) + word(this.bytes) +
+      word(this.line) + this.nonce;
+  }
+
+  /** As it is sent, suite 00. */
+  get sent(): string {
+    return this.text + "\n";
+  }
+
+  /** As it is sent in answer to a hello, which is meant with its newline. */
+  proven(hello: string): string {
+    return this.text + proof(hello + this.text) + "\n";
+  }
+}
+
+/** The proof of what was said. */
+export function proof(said: string): string {
+  const bytes = String.UTF8.encode(said);
+  const digits = new ArrayBuffer(32);
+  hmac(changetype<usize>(bytes), bytes.byteLength, changetype<usize>(digits));
+  return String.UTF8.decode(digits);
+}
+
+/** The hello that the core should say now, its id "1", after so many connections since the boot. */
+export function helloText(): string {
+  return "\x01" + hex(get(SUITE)) + word(get(TX_EPOCH)) + word(get(TX_FIRST)) +
+    word(get(RX_EPOCH)) + word(get(RX_NEXT)) + word(get(WINDOW)) + word(get(BYTES)) +
+    word(get(LINE)) + word(get(NONCE)) + word(get(NONCE + 4)) + word(get(NONCE + 8)) +
+    word(get(NONCE + 12)) + "1\n";
+}
+
+/** Goes as far as the hello, and returns it. */
+export function greet(): string {
+  pump();
+  if (get(STATE) == IDLE) {
+    later(get(WAIT));
+    pump();
+  }
+  assert(get(STATE) == CONNECTING, "not about to connect");
+  open();
+  return pump();
+}
+
+/** Takes a core without a link to one that is up. Returns what it sends behind its hello. */
+export function welcomed(welcome: Welcome = new Welcome()): string {
+  greet();
+  hear(welcome.sent);
+  const log = pump();
+  assert(get(STATE) == UP, "not up, but " + log);
+  return log;
+}
+
+/** A booted core of dialect 2 whose link is up. */
+export function linked2(): void {
+  defaults2();
+  boot();
+  welcomed();
 }

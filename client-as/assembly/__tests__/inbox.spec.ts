@@ -1,5 +1,5 @@
 import {
-  boot, CAN_RECEIVE, CAN_SEND, defaults, DONE, get, hear, hearSome, hex, INBOX, intact, linked,
+  boot, CAN_RECEIVE, CAN_SEND, defaults, TX_FIRST, get, hear, hearSome, hex, INBOX, intact, linked,
   lose, MESSAGE, NONE, pass, piece, pump, RX_ROOM, say, SEND, set, STATE, step, up, UP,
 } from "./harness";
 import { take } from "../core";
@@ -88,7 +88,7 @@ describe("a message for the application", () => {
     pump();
     hear("01a\n02b\n00\n03c\n\n");
     expect(pump()).toBe("[a][b][c]01\n02\n03\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
   });
 
   test("stays as it is while others arrive", () => {
@@ -159,7 +159,7 @@ describe("a full inbox", () => {
     pump(CAN_SEND);
     expect(get(RX_ROOM)).toBeGreaterThan(0);
     hear("00\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     pump(CAN_SEND);
     expect(pump()).toBe("[" + A + "][" + B + "]01\n02\n");
   });
@@ -176,7 +176,7 @@ describe("a full inbox", () => {
       expect(get(RX_ROOM)).toBeGreaterThan(0);
     }
     hear("00\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     expect(pump()).toBe("[" + A + "][" + B + "]01\n02\n");
     hear("03" + C + "\n"); // it comes again
     expect(pump()).toBe("[" + C + "]03\n");
@@ -233,7 +233,7 @@ describe("a full inbox", () => {
       rest = hearSome(rest);
       pump(CAN_SEND);
     }
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     expect(pump()).toBe("[" + A + "]01\n");
     expect(intact()).toBe(true);
   });
@@ -254,7 +254,7 @@ describe("a full inbox", () => {
         rest = hearSome(rest);
         pump(CAN_SEND);
       }
-      expect(get(DONE)).toBe(1);
+      expect(get(TX_FIRST)).toBe(1);
       expect(intact()).toBe(true);
     }
   });

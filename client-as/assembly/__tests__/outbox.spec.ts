@@ -1,6 +1,6 @@
 import {
-  boot, CAN_SEND, defaults, DONE, fresh, get, hear, hex, intact, linked, lose, open, OUTBOX, pass,
-  piece, pump, QUEUED, say, SEND, set, STATE, step, up, UP, WINDOW,
+  boot, CAN_SEND, defaults, TX_FIRST, fresh, get, hear, hex, intact, linked, lose, open, OUTBOX, pass,
+  piece, pump, TX_NEXT, say, SEND, set, STATE, step, up, UP, WINDOW,
 } from "./harness";
 import { room, write } from "../core";
 
@@ -39,8 +39,8 @@ describe("a message", () => {
       expect(pump()).toBe(id + "text\n");
       hear(id + "\n");
     }
-    expect(get(QUEUED)).toBe(600);
-    expect(get(DONE)).toBe(600);
+    expect(get(TX_NEXT)).toBe(600);
+    expect(get(TX_FIRST)).toBe(600);
   });
 
   test("with id 00 goes alone: nothing follows it before its ack", () => {
@@ -77,10 +77,10 @@ describe("a message", () => {
     linked();
     say("text");
     pump();
-    expect(get(QUEUED)).toBe(1);
-    expect(get(DONE)).toBe(0);
+    expect(get(TX_NEXT)).toBe(1);
+    expect(get(TX_FIRST)).toBe(0);
     hear("00\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
   });
 
   test("of one byte, and of the longest text, can be written", () => {
@@ -92,8 +92,16 @@ describe("a message", () => {
 
   test("may hold any byte but the newline", () => {
     linked();
-    expect(say("\0\r\t\x7fé😀")).toBe(true);
-    expect(pump()).toBe("00\0\r\t\x7fé😀\n");
+    expect(say("\r\0\t\x7fé😀")).toBe(true);
+    expect(pump()).toBe("00\r\0\t\x7fé😀\n");
+  });
+
+  test("that starts with NUL is refused: it would be one that was withdrawn", () => {
+    linked();
+    expect(say("\0")).toBe(false);
+    expect(say("\0text", 0)).toBe(false);
+    expect(get(TX_NEXT)).toBe(0);
+    expect(pump()).toBe("");
   });
 
   test("with a newline anywhere is refused, and costs no id", () => {
@@ -103,7 +111,7 @@ describe("a message", () => {
     expect(say("ab\n")).toBe(false);
     expect(say("\n")).toBe(false);
     expect(say("\n", 0)).toBe(false);
-    expect(get(QUEUED)).toBe(0);
+    expect(get(TX_NEXT)).toBe(0);
     expect(pump()).toBe("");
     say("ab");
     expect(pump()).toBe("00ab\n");
@@ -128,7 +136,7 @@ describe("a message", () => {
     expect(at).not.toBe(0);
     expect(room(10)).toBe(at);
     expect(pump()).toBe("");
-    expect(get(QUEUED)).toBe(0);
+    expect(get(TX_NEXT)).toBe(0);
   });
 });
 
@@ -143,7 +151,7 @@ describe("a lost ack", () => {
     expect(alive(1100)).toBe("00text\n");
     hear("00\n");
     expect(alive(3000)).toBe("");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
   });
 
   test("makes all that lack one go out again, in order", () => {
@@ -188,7 +196,7 @@ describe("a lost ack", () => {
     hear("\n");
     expect(lines(pump())).toBe("01a\n02b\n03c\n");
     hear("01\n02\n03\n");
-    expect(get(DONE)).toBe(4);
+    expect(get(TX_FIRST)).toBe(4);
   });
 
   test("can repeat over any number of connections", () => {
@@ -216,7 +224,7 @@ describe("a lost ack", () => {
     pump();
     hear("\n");
     expect(lines(pump())).toBe("00a\n");
-    expect(get(DONE)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
   });
 });
 
@@ -228,11 +236,11 @@ describe("an ack", () => {
     say("c");
     pump();
     hear("03\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     hear("01\n");
-    expect(get(DONE)).toBe(2);
+    expect(get(TX_FIRST)).toBe(2);
     hear("02\n");
-    expect(get(DONE)).toBe(4);
+    expect(get(TX_FIRST)).toBe(4);
   });
 
   test("that overtook is remembered by the next connection", () => {
@@ -249,7 +257,7 @@ describe("an ack", () => {
     hear("\n");
     expect(lines(pump())).toBe("01a\n03c\n");
     hear("01\n");
-    expect(get(DONE)).toBe(3);
+    expect(get(TX_FIRST)).toBe(3);
   });
 
   test("that comes twice counts once", () => {
@@ -258,7 +266,7 @@ describe("an ack", () => {
     say("b");
     pump();
     hear("01\n01\n01\n");
-    expect(get(DONE)).toBe(2);
+    expect(get(TX_FIRST)).toBe(2);
   });
 
   test("for what was not sent on this connection does nothing", () => {
@@ -269,7 +277,7 @@ describe("an ack", () => {
     pump();
     hear("00\n");
     expect(lines(pump())).toBe("00a\n");
-    expect(get(DONE)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
   });
 
   test("for an id that nobody uses does nothing", () => {
@@ -277,7 +285,7 @@ describe("an ack", () => {
     say("a");
     pump();
     hear("01\n7f\nff\n");
-    expect(get(DONE)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
     expect(get(STATE)).toBe(UP);
   });
 
@@ -289,7 +297,7 @@ describe("an ack", () => {
     expect(piece()).toBe("01a\n");
     pump(0);
     hear("01\n02\n");
-    expect(get(DONE)).toBe(2, "b was not sent yet");
+    expect(get(TX_FIRST)).toBe(2, "b was not sent yet");
     expect(pump()).toBe("02b\n");
   });
 });
@@ -325,7 +333,7 @@ describe("the outbox", () => {
     expect(room(1)).toBe(0);
     hear("01\n");
     expect(room(1)).not.toBe(0);
-    expect(get(DONE)).toBe(4);
+    expect(get(TX_FIRST)).toBe(4);
   });
 
   test("is full when its bytes are", () => {
@@ -356,10 +364,10 @@ describe("the outbox", () => {
     hear("03\n");
     lose();
     up();
-    expect(get(DONE)).toBe(2);
+    expect(get(TX_FIRST)).toBe(2);
     expect(alive(2500)).toBe("02bbbbbbbbbbbbbbbbbbbb\n04dddddddddddddddddddd\n");
     hear("04\n02\n");
-    expect(get(DONE)).toBe(5);
+    expect(get(TX_FIRST)).toBe(5);
     expect(intact()).toBe(true);
   });
 
@@ -395,7 +403,7 @@ describe("the outbox", () => {
         hear(log.substr(at, 2) + "\n"); // the last one first
         pump();
       }
-      expect(get(DONE)).toBe(1 + 64 * (round + 1));
+      expect(get(TX_FIRST)).toBe(1 + 64 * (round + 1));
     }
   });
 
@@ -413,10 +421,10 @@ describe("the outbox", () => {
           pump();
         }
       }
-      expect(get(QUEUED) - get(DONE)).toBeLessThanOrEqual(8);
+      expect(get(TX_NEXT) - get(TX_FIRST)).toBeLessThanOrEqual(8);
     }
     expect(intact()).toBe(true);
-    expect(get(DONE)).toBeGreaterThan(100);
+    expect(get(TX_FIRST)).toBeGreaterThan(100);
   });
 });
 
@@ -433,15 +441,15 @@ describe("a message with qos off", () => {
     expect(say("a", 0)).toBe(true);
     lose();
     expect(say("a", 0)).toBe(false, "lost");
-    expect(get(QUEUED)).toBe(1);
+    expect(get(TX_NEXT)).toBe(1);
   });
 
   test("is done when it was sent, and never sent again", () => {
     linked();
     expect(say("a", 0)).toBe(true);
-    expect(get(DONE)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
     expect(pump()).toBe("00a\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     expect(alive(5000)).toBe("");
     lose();
     up();
@@ -452,7 +460,7 @@ describe("a message with qos off", () => {
     linked();
     say("a", 0);
     lose();
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     up();
     expect(alive(3000)).toBe("");
     say("b");
@@ -465,9 +473,9 @@ describe("a message with qos off", () => {
     say("b", 0);
     say("c");
     expect(pump()).toBe("01a\n02b\n03c\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     hear("01\n");
-    expect(get(DONE)).toBe(3);
+    expect(get(TX_FIRST)).toBe(3);
     lose();
     pass(100);
     open();
@@ -482,9 +490,9 @@ describe("a message with qos off", () => {
     say("b");
     pump();
     hear("01\n");
-    expect(get(DONE)).toBe(2);
+    expect(get(TX_FIRST)).toBe(2);
     hear("02\n");
-    expect(get(DONE)).toBe(3);
+    expect(get(TX_FIRST)).toBe(3);
   });
 
   test("is done when those before it are, though the socket was blocked between them", () => {
@@ -492,7 +500,7 @@ describe("a message with qos off", () => {
     say("a");
     say("b", 0);
     expect(pump()).toBe("01a\n02b\n");
-    expect(get(DONE)).toBe(1);
+    expect(get(TX_FIRST)).toBe(1);
     lose();
     pass(100);
     open();
@@ -504,8 +512,8 @@ describe("a message with qos off", () => {
     pump(0); // the socket takes no more for now
     hear("01\n");
     pump();
-    expect(get(DONE)).toBe(3);
-    expect(get(QUEUED)).toBe(3);
+    expect(get(TX_FIRST)).toBe(3);
+    expect(get(TX_NEXT)).toBe(3);
   });
 
   test("is not sent again by the repetition of others", () => {

@@ -1,0 +1,216 @@
+/** A client whose process ends, and another that takes its place, with its memory and without. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type Device, MemoryStore, Server } from "../../server/mod.ts";
+import { FaultProxy } from "../../tests/support/proxy.ts";
+import { until } from "../../tests/support/wait.ts";
+import { Client, type ClientOptions, LocalError } from "./mod.ts";
+import { PositionFile } from "./memory.ts";
+
+const TIMEOUT = 500;
+
+/** A server, a network and a folder that outlive the clients. */
+class Scene implements AsyncDisposable {
+  server!: Server;
+  readonly memory: string;
+
+  private constructor(readonly folder: string, readonly proxy: FaultProxy, readonly port: number) {
+    this.memory = `${folder}/client.state`;
+  }
+
+  static async start(): Promise<Scene> {
+    const folder = await Deno.makeTempDir();
+    const server = await Scene.#listen();
+    const proxy = await FaultProxy.start({ target: { port: server.port } });
+    const scene = new Scene(folder, proxy, proxy.port);
+    scene.server = server;
+    return scene;
+  }
+
+  static #listen(): Promise<Server> {
+    const store = new MemoryStore();
+    return Server.listen({ hostname: "127.0.0.1", port: 0, open: true, timeout: TIMEOUT, store });
+  }
+
+  /** Another server, which knows nothing. */
+  async replaceServer(): Promise<void> {
+    await this.server.close();
+    this.server = await Scene.#listen();
+    this.proxy.retarget(this.server.port);
+  }
+
+  client(options: Partial<ClientOptions> = {}): Client {
+    return new Client({ id: "1", port: this.port, timeout: TIMEOUT, ...options });
+  }
+
+  device(): Promise<Device> {
+    return this.server.device("1");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy.close();
+    await this.server.close();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+function numbers(count: number, first = 0): string[] {
+  return Array.from({ length: count }, (_, n) => `${first + n}`);
+}
+
+function writeAll(end: Client | Device, texts: string[]): Promise<unknown> {
+  const written = Promise.all(texts.map((text) => end.write(text)));
+  written.catch(() => {});
+  return written;
+}
+
+async function readAll(end: Client | Device, count: number): Promise<string[]> {
+  const lines: string[] = [];
+  while (lines.length < count) lines.push(await end.readline());
+  return lines;
+}
+
+/** A client takes ten messages, none of its acks arrives, and it ends. What does the next one read? */
+async function readByTwo(scene: Scene, options: Partial<ClientOptions>): Promise<string[]> {
+  const first = scene.client(options);
+  const device = await scene.device();
+  await first.ready();
+  let swallowed = "";
+  scene.proxy.onBytes = ({ direction, bytes }) => {
+    if (direction === "up") swallowed += new TextDecoder().decode(bytes);
+  };
+  scene.proxy.blackhole("up");
+  const written = writeAll(device, numbers(20));
+  assertEquals(await readAll(first, 10), numbers(10));
+  await until(() => swallowed.includes("09\n"), { what: "the ack of the tenth" });
+  await first.close();
+  scene.proxy.restore({ drop: true });
+  await using second = scene.client(options);
+  const read = [await second.readline()];
+  while (read.at(-1) !== "19") read.push(await second.readline());
+  await written;
+  return read;
+}
+
+Deno.test("with a memory, another process goes on where the one before it stopped", async () => {
+  await using scene = await Scene.start();
+  assertEquals(await readByTwo(scene, { memory: scene.memory }), numbers(10, 10));
+});
+
+Deno.test("without a memory, what the server does not know to be taken comes twice, and nothing is lost", async () => {
+  await using scene = await Scene.start();
+  assertEquals(await readByTwo(scene, {}), numbers(20));
+});
+
+Deno.test("many processes, one after the other on one memory, take each message once", async () => {
+  await using scene = await Scene.start();
+  const texts = numbers(60);
+  const read: string[] = [];
+  let written: Promise<unknown> | undefined;
+  for (let life = 0; read.length < texts.length; life++) {
+    const client = scene.client({ memory: scene.memory });
+    const device = await scene.device();
+    written ??= writeAll(device, texts);
+    read.push(...await readAll(client, 1 + life % 4));
+    if (life % 3 === 0) scene.proxy.reset(); // with acks on their way
+    await client.close();
+  }
+  assertEquals(read, texts);
+  // The last acks may be on their way still: somebody has to say so.
+  await using _ = scene.client({ memory: scene.memory });
+  await written;
+});
+
+Deno.test("what a process wrote and was not told of may be missing, but has no gap and comes once", async () => {
+  await using scene = await Scene.start();
+  const first = scene.client({ memory: scene.memory });
+  const device = await scene.device();
+  let told = 0;
+  for (const text of numbers(100)) void first.write(text).then(() => told++, () => {});
+  await until(() => told >= 10, { what: "some acks" });
+  scene.proxy.reset();
+  await first.close();
+  await using second = scene.client({ memory: scene.memory });
+  await second.write("from the second");
+  const heard = [await device.readline()];
+  while (heard.at(-1) !== "from the second") heard.push(await device.readline());
+  const arrived = heard.length - 1;
+  assertEquals(heard.slice(0, arrived), numbers(arrived));
+  assert(arrived >= told, `${told} were acknowledged, ${arrived} are there`);
+});
+
+Deno.test("a server that forgot everything sends all that it has to a client that remembers", async () => {
+  await using scene = await Scene.start();
+  for (const text of ["from the first server", "from the second"]) {
+    await using client = scene.client({ memory: scene.memory });
+    const written = (await scene.device()).write(text);
+    assertEquals(await client.readline(), text);
+    await written;
+    await client.close();
+    await scene.replaceServer();
+  }
+});
+
+Deno.test("a memory is its owner's alone, and keeps what was kept last", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/client.state`;
+  try {
+    using file = new PositionFile(path);
+    assertEquals(file.position, undefined);
+    for (const position of [{ epoch: 1, next: 0 }, { epoch: 2 ** 32 - 1, next: 2 ** 32 - 1 }]) {
+      file.keep(position);
+      using again = new PositionFile(path);
+      assertEquals(again.position, position);
+    }
+    if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a memory that is damaged, or none, is refused and left as it is", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/client.state`;
+  try {
+    new PositionFile(path)[Symbol.dispose]();
+    using file = new PositionFile(path);
+    file.keep({ epoch: 12345, next: 678 });
+    const good = Deno.readFileSync(path);
+    const flipped = (at: number) => good.map((byte, i) => i === at ? byte ^ 4 : byte);
+    const damaged = [
+      ...good.keys().map(flipped),
+      good.slice(0, 15),
+      good.slice(0, 1),
+      new Uint8Array(16),
+      new Uint8Array([...good, 0]),
+      new TextEncoder().encode("somebody's notes, which must not be overwritten"),
+    ];
+    for (const bytes of damaged) {
+      Deno.writeFileSync(path, bytes);
+      const error = assertThrows(() => new Client({ id: "1", memory: path }), LocalError, path);
+      assertEquals(error.code, "BAD_ARGUMENT");
+      assert(error.message.includes("delete it"), error.message);
+      assertEquals(Deno.readFileSync(path), bytes);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a memory that cannot be had is refused by name, and a refused client holds none", async () => {
+  const folder = await Deno.makeTempDir();
+  const memory = `${folder}/client.state`;
+  try {
+    const wrong: [Partial<ClientOptions>, string][] = [
+      [{ memory: `${folder}/missing/client.state` }, "missing"],
+      [{ memory: folder }, folder],
+      [{ memory, dialect: 1 }, "dialect 1"],
+      [{ memory, port: 0 }, "port"],
+    ];
+    for (const [options, name] of wrong) {
+      const error = assertThrows(() => new Client({ id: "1", ...options }), LocalError, name);
+      assertEquals(error.code, "BAD_ARGUMENT");
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

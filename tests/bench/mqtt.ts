@@ -1,0 +1,274 @@
+/**
+ * The same load as `load.ts`, for an MQTT broker: each connection publishes with QoS 2, and beside it is
+ * one that subscribes to what it publishes, also with QoS 2. A message counts when the publisher has been
+ * told that it is done (PUBCOMP). MQTT 3.1.1, as far as this takes.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+import type { Closed, Command, Opened, Run } from "./load.ts";
+
+const TEXT_BYTES = 32;
+
+/** Connections whose round trips are sampled. */
+const SAMPLED = 10;
+
+/** First bytes of packets, with the flags that these must have. */
+const CONNECT = 0x10;
+const CONNACK = 0x20;
+const PUBLISH = 0x34; // QoS 2
+const PUBREC = 0x50;
+const PUBREL = 0x62;
+const PUBCOMP = 0x70;
+const SUBSCRIBE = 0x82;
+const SUBACK = 0x90;
+
+const encoder = new TextEncoder();
+
+/** A string as MQTT writes it: its length, then its bytes. */
+function string(text: string): number[] {
+  const bytes = encoder.encode(text);
+  return [bytes.length >> 8, bytes.length & 255, ...bytes];
+}
+
+/** A packet; all of ours are shorter than 128 bytes. */
+function packet(first: number, ...body: number[]): Uint8Array {
+  if (body.length > 127) throw new Error("a packet is too long");
+  return Uint8Array.from([first, body.length, ...body]);
+}
+
+/** A connection to a broker: cuts what it reads into packets, and sends what one read brings together. */
+class Connection {
+  #conn: Deno.TcpConn;
+  #closed = false;
+  #output: Uint8Array[] = [];
+
+  protected constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    conn.setNoDelay(true);
+    this.#read().catch((error) => {
+      if (!this.#closed) fail(error);
+    });
+  }
+
+  /** Takes a packet. */
+  protected got: (first: number, body: Uint8Array) => void = () => {};
+
+  protected send(packet: Uint8Array): void {
+    this.#output.push(packet);
+  }
+
+  /** Sends all that `send` has been given. */
+  protected flush(): void {
+    if (this.#output.length === 0) return;
+    const output = new Uint8Array(this.#output.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const packet of this.#output.splice(0)) {
+      output.set(packet, at);
+      at += packet.length;
+    }
+    this.#conn.write(output).then((n) => {
+      if (n < output.length) throw new Error("a socket took less than a window"); // it never does
+    }).catch((error) => {
+      if (!this.#closed) fail(error);
+    });
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(16 * 1024);
+    let length = 0;
+    for (;;) {
+      const n = await this.#conn.read(buffer.subarray(length));
+      if (n === null) throw new Error("the broker ended a connection");
+      length += n;
+      let at = 0;
+      while (at + 2 <= length && at + 2 + buffer[at + 1]! <= length) {
+        if (buffer[at + 1]! > 127) throw new Error("a long packet came");
+        const end = at + 2 + buffer[at + 1]!;
+        this.got(buffer[at]!, buffer.subarray(at + 2, end));
+        at = end;
+      }
+      buffer.copyWithin(0, at, length);
+      length -= at;
+      this.flush();
+    }
+  }
+
+  /** The answer of this kind. */
+  protected expect(first: number): Promise<void> {
+    this.flush();
+    return new Promise((resolve, reject) => {
+      this.got = (came, body) => {
+        if (came === first && body.at(-1)! < 128) resolve();
+        else reject(new Error(`packet ${came} came where ${first} was due`));
+      };
+    });
+  }
+
+  protected async greet(id: string): Promise<void> {
+    // Level 4, a clean session, no keepalive.
+    this.send(packet(CONNECT, ...string("MQTT"), 4, 2, 0, 0, ...string(id)));
+    await this.expect(CONNACK);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#conn.close();
+  }
+}
+
+class Publisher extends Connection {
+  acked = 0;
+  #window = 0;
+  #free: number[] = [];
+  #next = 1;
+  #inFlight = 0;
+  #idle = () => {};
+  #text = 0;
+  #probe = 0;
+  #probed = -1;
+  #topic: number[];
+
+  private constructor(conn: Deno.TcpConn, topic: string, readonly samples: number[] | undefined) {
+    super(conn);
+    this.#topic = string(topic);
+  }
+
+  static async open(port: number, id: string, samples?: number[]): Promise<Publisher> {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    const publisher = new Publisher(conn, id, samples);
+    await publisher.greet(`pub-${id}`);
+    publisher.got = (first, [high = 0, low = 0]) => publisher.#answer(first, high << 8 | low);
+    return publisher;
+  }
+
+  #answer(first: number, id: number): void {
+    if (first === PUBREC) return this.send(packet(PUBREL, id >> 8, id & 255));
+    if (first !== PUBCOMP) throw new Error(`packet ${first} came to a publisher`);
+    this.acked++;
+    this.#inFlight--;
+    if (id === this.#probed) {
+      this.samples!.push(performance.now() - this.#probe);
+      this.#probed = -1;
+    }
+    this.#free.push(id);
+    if (this.#window > 0) this.#publish();
+    else if (this.#inFlight === 0) this.#idle();
+  }
+
+  #publish(): void {
+    const id = this.#free.shift() ?? this.#next++;
+    const text = encoder.encode(`message ${this.#text++}`.padEnd(TEXT_BYTES, "."));
+    this.send(packet(PUBLISH, ...this.#topic, id >> 8, id & 255, ...text));
+    this.#inFlight++;
+    if (this.samples && this.#probed < 0) {
+      this.#probed = id;
+      this.#probe = performance.now();
+    }
+  }
+
+  start(window: number): void {
+    this.#window = window;
+    for (let i = 0; i < window; i++) this.#publish();
+    this.flush();
+  }
+
+  /** Sends no more, and waits for the acks that are due. */
+  async stop(): Promise<void> {
+    this.#window = 0;
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+}
+
+class Subscriber extends Connection {
+  delivered = 0;
+
+  static async open(port: number, id: string): Promise<Subscriber> {
+    const subscriber = new Subscriber(await Deno.connect({ hostname: "127.0.0.1", port }));
+    await subscriber.greet(`sub-${id}`);
+    subscriber.send(packet(SUBSCRIBE, 0, 1, ...string(id), 2));
+    await subscriber.expect(SUBACK);
+    subscriber.got = (first, body) => subscriber.#take(first, body);
+    return subscriber;
+  }
+
+  #take(first: number, body: Uint8Array): void {
+    if (first === PUBLISH) {
+      const at = 2 + (body[0]! << 8 | body[1]!); // behind the topic
+      this.delivered++;
+      this.send(packet(PUBREC, body[at]!, body[at + 1]!));
+    } else if (first === PUBREL) this.send(packet(PUBCOMP, body[0]!, body[1]!));
+    else throw new Error(`packet ${first} came to a subscriber`);
+  }
+}
+
+/** A loader that is not sure of its figures must not give any. */
+function fail(error: Error): never {
+  console.log(JSON.stringify({ error: error.message }));
+  Deno.exit(1);
+}
+
+let publishers: Publisher[] = [];
+let subscribers: Subscriber[] = [];
+const samples: number[] = [];
+
+async function open(port: number, ids: string[]): Promise<Opened> {
+  const start = performance.now();
+  await Promise.all(ids.map(async (id, i) => {
+    subscribers.push(await Subscriber.open(port, id));
+    publishers.push(await Publisher.open(port, id, i < SAMPLED ? samples : undefined));
+  }));
+  return { ms: performance.now() - start };
+}
+
+async function run(window: number, warmUpMs: number, ms: number): Promise<Run> {
+  for (const publisher of publishers) publisher.start(window);
+  await sleep(warmUpMs);
+  samples.length = 0;
+  const from = delivered();
+  const start = performance.now();
+  await sleep(ms);
+  const rate = (delivered() - from) / (performance.now() - start) * 1000;
+  const sorted = samples.map((sample) => sample * 1000).sort((a, b) => a - b);
+  await Promise.all(publishers.map((publisher) => publisher.stop()));
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? NaN;
+  return { rate, p50: at(0.5), p99: at(0.99) };
+}
+
+function delivered(): number {
+  return subscribers.reduce((sum, { delivered }) => sum + delivered, 0);
+}
+
+async function close(): Promise<Closed> {
+  const acked = publishers.reduce((sum, { acked }) => sum + acked, 0);
+  // The broker tells the publisher first.
+  for (let waited = 0; delivered() < acked && waited < 2000; waited += 10) await sleep(10);
+  if (delivered() !== acked) {
+    throw new Error(`${acked} messages were acknowledged, but ${delivered()} delivered`);
+  }
+  for (const connection of [...publishers, ...subscribers]) connection.close();
+  [publishers, subscribers] = [[], []];
+  return { acked };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function obey(command: Command): Promise<Opened | Run | Closed> {
+  switch (command.do) {
+    case "open":
+      return open(command.port, command.ids);
+    case "run":
+      return run(command.window, command.warmUpMs, command.ms);
+    case "close":
+      return close();
+  }
+}
+
+const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
+  .pipeThrough(new TextLineStream());
+for await (const line of lines) {
+  console.log(JSON.stringify(await obey(JSON.parse(line)).catch(fail)));
+}
+Deno.exit();

@@ -1,0 +1,124 @@
+/**
+ * `deno task chaos`: kills the real server under load, as often as wanted, and says what was lost.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { chaos, type ChaosResult } from "./chaos.ts";
+
+const HELP = `deno task chaos [options]
+
+  --kills N              kill the server so often, 1 to 1000000            (20)
+  --devices N            devices that write meanwhile, 1 to 500            (50)
+  --seed N               of the instants and the faults, 0 to 4294967295   (a random one)
+  --durability full|normal  the server's                                   (full)
+  --json                 the result as JSON on stdout
+  --help                 this text
+
+Exit code: 0 if every message was processed once and answered once, in order; 1 if not, 2 for wrong
+options. What the seed leaves open is what the operating system does meanwhile.`;
+
+/** In ms, at both ends. Short, so that much happens. */
+const TIMEOUT = 600;
+
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      kills: { type: "string", default: "20" },
+      devices: { type: "string", default: "50" },
+      seed: { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
+      durability: { type: "string", default: "full" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const { durability, json, help } = values;
+  if (durability !== "full" && durability !== "normal") {
+    throw new Error(`--durability takes full or normal, not "${durability}"`);
+  }
+  return {
+    kills: toNumber("--kills", values.kills, 1, 1_000_000),
+    devices: toNumber("--devices", values.devices, 1, 500),
+    seed: toNumber("--seed", values.seed, 0, 2 ** 32 - 1),
+    durability,
+    json,
+    help,
+  } as const;
+}
+
+function toNumber(name: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new Error(`${name} takes a whole number from ${least} to ${most}, not "${text}"`);
+}
+
+/** The result for people. */
+export function asText(result: ChaosResult): string {
+  const count = (kind: string) => result.findings.filter((finding) => finding.kind === kind).length;
+  const rows: [string, string | number][] = [
+    ["kills", `${result.kills} (${result.early} of servers that did not listen yet)`],
+    ["resets", result.resets],
+    ["black holes", result.holes],
+    ["half-open sockets", result.halfOpen],
+    ["connections made", result.connects],
+    ["messages processed", result.up],
+    ["answers received", result.down],
+    ["lost", count("lost")],
+    ["doubled", count("doubled")],
+    ["out of order", count("out of order")],
+    ["never written", count("unknown")],
+    ["other complaints", result.complaints.length],
+    ["time", `${result.seconds.toFixed(1)} s`],
+  ];
+  const table = rows.map(([name, value]) => {
+    const shown = typeof value === "number" ? value.toLocaleString("en") : value;
+    return `${name.padEnd(20)} ${shown}`;
+  });
+  const details = [...result.findings.map(({ kind, about }) => `${kind}: ${about}`)]
+    .concat(result.complaints).slice(0, 50);
+  return [...table, ...details.length > 0 ? ["", ...details] : []].join("\n");
+}
+
+/** Whether nothing was found. */
+export function isFaultless({ findings, complaints }: ChaosResult): boolean {
+  return findings.length === 0 && complaints.length === 0;
+}
+
+async function main(): Promise<number> {
+  let options;
+  try {
+    options = parse(Deno.args);
+  } catch (error) {
+    console.error(`chaos: ${(error as Error).message}\n\n${HELP}`);
+    return 2;
+  }
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { kills, devices, seed } = options;
+  console.error(`chaos: ${kills} kills, ${devices} devices, --seed ${seed}`);
+  const started = performance.now();
+  let shown = 0;
+  const progress = (state: { kills: number; processed: number }) => {
+    const seconds = Math.round((performance.now() - started) / 1000);
+    if (seconds < shown && state.kills < kills) return;
+    shown = seconds + (Deno.stderr.isTerminal() ? 1 : 10);
+    console.error(
+      `chaos: ${seconds} s, kill ${state.kills} of ${kills}, ${state.processed} answers`,
+    );
+  };
+  const result = await chaos({ ...options, timeout: TIMEOUT, progress });
+  if (options.json) console.log(JSON.stringify({ seed, devices, ...result }, undefined, 2));
+  else console.log(asText(result));
+  const ok = isFaultless(result);
+  console.error(
+    ok
+      ? "chaos: every message was processed once and answered once, in order"
+      : `chaos: FAILED; --seed ${seed} does the same to the server again`,
+  );
+  return ok ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,89 @@
+/**
+ * The server's process: `server/main.ts` as it is run from the command line.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+
+const HERE = import.meta.dirname!;
+
+/** How to start one. */
+export interface ServerSettings {
+  store: string;
+  keys: string;
+  /** In ms. */
+  timeout: number;
+  durability: "full" | "normal";
+}
+
+/** What a server's log can say without anything being wrong: outages, and what a kill leaves behind. */
+const HARMLESS = new Set(["LOST", "SILENT", "STALLED", "NO_HELLO", "STALE_GREETING", "CLOSED"]);
+
+/** One server, from its start to its end. */
+export class ServerProcess {
+  /** Complaints that no outage explains. */
+  readonly complaints: string[] = [];
+  /** Resolves with the port once it listens; with undefined if it ended before. */
+  readonly listening: Promise<number | undefined>;
+  #child: Deno.ChildProcess;
+  #over: Promise<unknown>;
+  #killed = false;
+
+  constructor({ store, keys, timeout, durability }: ServerSettings) {
+    // deno-fmt-ignore
+    const args = [
+      "run", "-A", `${HERE}/../../server/main.ts`,
+      "--host", "127.0.0.1", "--port", "0", "--open", "--keys", keys, "--store", store,
+      "--durability", durability, "--timeout", `${timeout}`, "--log", "json",
+      "--app", `${HERE}/app.ts`,
+    ];
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args,
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const { promise, resolve } = Promise.withResolvers<number | undefined>();
+    this.listening = promise;
+    this.#over = this.#readLog(resolve);
+  }
+
+  async #readLog(listens: (port: number | undefined) => void): Promise<void> {
+    const lines = this.#child.stderr.pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream());
+    for await (const line of lines) {
+      if (!line.startsWith("{")) {
+        if (!this.#killed) this.complaints.push(line);
+        continue;
+      }
+      if (!line.endsWith("}")) continue; // cut off by the kill
+      const { event, code, address } = JSON.parse(line);
+      if (event === "listening") listens(Number(address.split(":").at(-1)));
+      const odd = event === "app_failed" || event === "store" ||
+        (code !== undefined && !HARMLESS.has(code));
+      if (odd) this.complaints.push(line);
+    }
+    const { code } = await this.#child.status;
+    listens(undefined);
+    if (!this.#killed && code !== 0) this.complaints.push(`the server ended with code ${code}`);
+  }
+
+  /** SIGKILL: it has no time for anything. */
+  async kill(): Promise<void> {
+    this.#killed = true;
+    this.#child.kill("SIGKILL");
+    await this.#end();
+  }
+
+  /** Ends it in good order. */
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    await this.#over;
+    await this.#child.stdin.abort().catch(() => {});
+  }
+}

@@ -1,0 +1,158 @@
+/** The books of one device: what was written in both directions, what was seen, and who was told what. */
+import type { LocalError } from "../../server/errors.ts";
+import { byteLength } from "../../server/wire.ts";
+import { type Message, Stream, Violation } from "./promises.ts";
+
+export class Books {
+  readonly fromDevice: Stream;
+  readonly toDevice: Stream;
+  /** What the server's application was handed, but is not safely processed. */
+  #handedOut: Message[] = [];
+  /** How often the server's store was lost. */
+  #stores = 0;
+  #boot = 0;
+
+  /** @param consumes The server's application commits its effects with the position. */
+  constructor(readonly id: string, readonly consumes: boolean) {
+    this.fromDevice = new Stream(`${id}>`);
+    this.toDevice = new Stream(`>${id}`);
+  }
+
+  deviceWrote(text: string, boot: number, qos: boolean, waits: boolean): Message {
+    return this.fromDevice.accepted(text, boot, qos, waits);
+  }
+
+  /** The device's core says that a message is done with. */
+  deviceTold(message: Message): void {
+    message.told = true;
+    if (message.qos && !message.safe && !message.excused) {
+      throw new Violation(`${this.id}: told that ${quote(message)} arrived: it is not safe`);
+    }
+  }
+
+  seenByDevice(text: string, dialect: 1 | 2): Message {
+    const message = this.toDevice.seen(text, dialect === 2);
+    if (message.waits && !message.safe) {
+      throw new Violation(`${this.id}: ${quote(message)} was sent before it was safe`);
+    }
+    return message;
+  }
+
+  /** @param knows It will come back with its position, and use it. */
+  deviceDied(knows: boolean): void {
+    this.#boot++;
+    this.toDevice.readerBegins();
+    if (knows) return;
+    for (const message of this.toDevice.messages) {
+      if (message.seen > 0 && message.qos && !message.settled) message.repeats = 1;
+    }
+  }
+
+  /** @param stored It does not go out before it is safe. */
+  serverWrote(text: string, qos: boolean, waits: boolean, stored: boolean): Message {
+    const message = this.toDevice.accepted(text, this.#stores, qos, waits);
+    if (!stored) message.safe = message.settled = true; // nobody remembers it
+    return message;
+  }
+
+  /** The server's writer is told that its message arrived. */
+  serverTold(message: Message): void {
+    if (message.told) throw new Violation(`${this.id}: twice told that ${quote(message)} arrived`);
+    message.told = true;
+    if (message.seen === 0) {
+      throw new Violation(`${this.id}: told that ${quote(message)} arrived: nobody has seen it`);
+    }
+  }
+
+  /** @param lineBytes Longest text that the device takes. */
+  serverFailed(message: Message, error: LocalError, lineBytes: number): void {
+    if (error.code !== "BAD_TEXT" || byteLength(message.text) <= lineBytes) {
+      throw new Violation(`${this.id}: ${quote(message)} was refused: ${error.message}`);
+    }
+    message.excused = true;
+  }
+
+  handedOut(text: string): void {
+    if (this.consumes) return;
+    this.#handedOut.push(this.#seenByServer(text));
+  }
+
+  #seenByServer(text: string): Message {
+    const message = this.fromDevice.seen(text, true);
+    if (!message.safe) {
+      throw new Violation(`${this.id}: ${quote(message)} was handed out before it was safe`);
+    }
+    return message;
+  }
+
+  /** The store knows of a message from the device. */
+  received(text: string): void {
+    const message = this.fromDevice.find(text);
+    if (message) message.safe = true;
+  }
+
+  /** The store knows that a message was processed. */
+  processed(text: string): void {
+    if (this.consumes) this.#seenByServer(text);
+    else this.#handedOut.shift();
+  }
+
+  written(text: string): void {
+    const message = this.toDevice.find(text);
+    if (message) message.safe = true;
+  }
+
+  /** The store's copy is gone: it has arrived, or the device can never take it, and nobody may be told. */
+  withdrawn(text: string, lineBytes: number): void {
+    const message = this.toDevice.find(text);
+    if (!message?.qos) return;
+    if (message.seen > 0) {
+      message.settled = true;
+      return;
+    }
+    if (message.told) { // in dialect 1 it overtook others, and waits for them to leave the outbox
+      message.settled = true;
+      return;
+    }
+    if (byteLength(text) <= lineBytes) {
+      throw new Violation(`${this.id}: ${quote(message)} was withdrawn without a reason`);
+    }
+    message.excused = true;
+  }
+
+  settled(text: string): void {
+    const message = this.toDevice.find(text);
+    if (message) message.settled = true;
+  }
+
+  /** @param storeLost Its store is gone, too. */
+  serverDied(storeLost: boolean): void {
+    this.fromDevice.readerBegins();
+    for (const message of this.toDevice.messages) if (!message.safe) message.gone = true;
+    if (!storeLost) {
+      for (const message of this.#handedOut) message.repeats = 1;
+    } else {
+      this.#stores++;
+      for (const message of this.toDevice.messages) message.excused ||= message.seen === 0;
+      for (const message of this.fromDevice.messages) {
+        if (message.seen > 0 && message.epoch === this.#boot && !message.told) message.repeats = 1;
+        if (message.seen === 0 && message.safe) message.excused = true;
+      }
+    }
+    this.#handedOut = [];
+  }
+
+  /** @throws {Violation} if something that was accepted has not arrived */
+  settle(): void {
+    const lost = this.unfinished();
+    if (lost) throw new Violation(`${this.id}: ${quote(lost)} has never arrived`);
+  }
+
+  unfinished(): Message | undefined {
+    return this.fromDevice.missing(this.#boot) ?? this.toDevice.missing(0);
+  }
+}
+
+function quote({ text }: Message): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}

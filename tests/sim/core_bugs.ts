@@ -1,0 +1,45 @@
+/** Bugs of the client core, as changes of its source. */
+
+/** What to replace in the source, where it stands exactly once, and by what. */
+export type CorePatch = readonly (readonly [from: string, to: string])[];
+
+export const CORE_BUGS: Record<string, CorePatch> = {
+  "core: the first message after a boot is new each time it comes": [[
+    "return key >>> 24 != 0 || !newer || bootConnect == get(CONNECTS);",
+    "return key >>> 24 != 0;",
+  ]],
+  "core: what overflows the inbox is acknowledged, and lost": [[
+    "} // else it was read only for the acks behind it. Not acknowledged, it will come again.",
+    "} else if (controlEnd + FRAME <= recent) frame(controlEnd, controlEnd + 2, value), controlEnd += FRAME;",
+  ]],
+  "core: a malformed line hangs it": [[
+    "if (malformed) return BAD_LINE;",
+    "if (malformed) { set(TIMEOUT, 0x7fffffff); inEnd = inLine; return 0; }",
+  ]],
+  "core: the other end's credit is ignored": [["<i32>(end - outHead) > get(PEER_BYTES) ||", ""]],
+  "core: the other end's proof is not checked": [["if (malformed) return BAD_PROOF;", ""]],
+  "core: a withdrawn message keeps half a character": [[
+    "for (let at = entry + HEADER + 2; load<u8>(at) != 10; at++) store<u8>(at, 0);",
+    "store<u16>(entry, 0, 6);",
+  ]],
+  "core: what the other end has is sent again": [[
+    "for (let i = there; i--;) finish(outHead);",
+    "",
+  ]],
+  "core: an ack settles one message too many": [[
+    "while (outHead <= entry) finish(outHead);",
+    "do finish(outHead); while (outHead <= entry || (outHead < outNext && load<u8>(outHead, 2) - 1 == value));",
+  ]],
+  "core: what was not sent again counts as sent": [[
+    "  outNext = outHead;\n  // At once",
+    "  // At once",
+  ]],
+  "core: the clock must not wrap": [[
+    "wait = heard - now +",
+    "wait = (<u32>heard > <u32>now ? 0 : heard - now) +",
+  ]],
+  "core: its messages reach beyond the outbox": [[
+    "const limit = outbox + get(OUTBOX) - n - FRAME - HEADER;",
+    "const limit = outbox + get(OUTBOX) - n - FRAME;",
+  ]],
+};

@@ -1,0 +1,28 @@
+/** Watches that neither end of a connection sends more than the other has said it takes. Dialect 2. */
+import { byteLength, FRAME, lineId } from "../../server/wire.ts";
+import { Violation } from "./promises.ts";
+
+/** What was sent in one direction and not acknowledged. */
+export class Credit {
+  #lines: { id: number; bytes: number }[] = [];
+  #bytes = 0;
+
+  constructor(readonly who: string, readonly messages: number, readonly bytes: number) {}
+
+  sent(line: string): void {
+    const bytes = byteLength(line) - 2 + FRAME;
+    this.#lines.push({ id: lineId(line), bytes });
+    this.#bytes += bytes;
+    if (this.#lines.length > this.messages || this.#bytes > this.bytes) {
+      throw new Violation(
+        `${this.who} sent ${this.#lines.length} messages, ${this.#bytes} bytes ahead of the acks: ` +
+          `${this.messages} and ${this.bytes} are allowed`,
+      );
+    }
+  }
+
+  acknowledged(id: number): void {
+    const last = this.#lines.findIndex((line) => line.id === id);
+    for (const { bytes } of this.#lines.splice(0, last + 1)) this.#bytes -= bytes;
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * A small world, and everything that can happen to it: three messages each way, and before each arrival
+ * and each commit every kind of fault; then every two of them. Nothing is drawn here.
+ */
+import { defaultLimits } from "../../server/limits.ts";
+import { DOWN, UP } from "./network.ts";
+import { Random } from "./random.ts";
+import { playWorld } from "./run.ts";
+import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
+import type { World } from "./world.ts";
+
+const TIMEOUT = 400;
+
+interface Variant {
+  name: string;
+  dialect: 1 | 2;
+  key?: Uint8Array;
+  /** Shares of the messages that wait, and that have no qos. */
+  waits: number;
+  qosOff: number;
+}
+
+export const VARIANTS: readonly Variant[] = [
+  { name: "dialect 2", dialect: 2, waits: 0, qosOff: 0 },
+  { name: "dialect 2, some without qos", dialect: 2, waits: 0, qosOff: 0.5 },
+  {
+    name: "dialect 2, with a key",
+    dialect: 2,
+    key: new Uint8Array(32).fill(7),
+    waits: 0,
+    qosOff: 0,
+  },
+  { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0 },
+  { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0 },
+];
+
+type Blow = (world: World) => void;
+
+function sever(tellClient: boolean, tellServer: boolean): Blow {
+  return ({ devices }) => devices[0]!.path.connections.at(-1)?.sever(tellClient, tellServer);
+}
+
+function boot(keepsMemory: boolean): Blow {
+  return ({ devices }) => {
+    const [device] = devices;
+    device!.die({ keepsMemory, closes: false, off: 20, dialect: device!.dialect });
+  };
+}
+
+function hole(...directions: (typeof UP | typeof DOWN)[]): Blow {
+  return ({ devices, clock }) => {
+    const { path } = devices[0]!;
+    for (const direction of directions) path.unplug(direction);
+    clock.after(2 * TIMEOUT, () => {
+      for (const direction of directions) path.plug(direction);
+    });
+  };
+}
+
+/** What can happen at a step. */
+export const BLOWS: Readonly<Record<string, Blow>> = {
+  "cut": sever(true, true),
+  "cut, the device is not told": sever(false, true),
+  "cut, the server is not told": sever(true, false),
+  "cut, nobody is told": sever(false, false),
+  "what was sent last is lost": hole(UP, DOWN),
+  "nothing arrives at the server": hole(UP),
+  "nothing arrives at the device": hole(DOWN),
+  "the device boots, memory kept": boot(true),
+  "the device boots, memory lost": boot(false),
+  "the device dies after seeing": ({ devices }) => void (devices[0]!.diesAfterSeeing = true),
+  "the server is killed": (world) => world.killServer("no commit"),
+  "the server is killed before a commit": (world) => world.tearNextCommit("before"),
+  "the server is killed after a commit": (world) => world.tearNextCommit("after"),
+};
+
+const KINDS = Object.keys(BLOWS);
+
+interface Planned {
+  step: number;
+  kind: string;
+}
+
+interface Run {
+  steps: number;
+  violation: string | undefined;
+}
+
+/** Plays a variant with faults before certain steps. */
+export function explore(
+  variant: Variant,
+  plan: readonly Planned[],
+  module?: WebAssembly.Module,
+): Run {
+  let steps = 0;
+  const prepare = (world: World) => {
+    world.clock.onStep = () => {
+      const step = steps++;
+      for (const { step: planned, kind } of plan) if (planned === step) BLOWS[kind]!(world);
+    };
+  };
+  const { violation } = playWorld(new Random(1), scenarioOf(variant), { prepare, module });
+  return { steps, violation };
+}
+
+function scenarioOf({ dialect, key, waits, qosOff }: Variant): Scenario {
+  const talk: DeviceTalk = {
+    messages: 3,
+    pause: 0,
+    qosOff,
+    waits,
+    busy: 0,
+    long: 0,
+    echoes: false,
+  };
+  const device: DevicePlan = {
+    id: "A",
+    dialect,
+    key,
+    size: { line: 150, outbox: 600, inbox: 600, recent: 223, window: 64 },
+    talk,
+    serverTalk: talk,
+    conditions: { latency: 5, jitter: 0, segment: Infinity, capacity: 4000, rate: Infinity },
+    clockAhead: 0,
+    firstNumber: 0,
+    firstServerNumber: 0,
+    collects: 1,
+  };
+  return {
+    timeout: TIMEOUT,
+    limits: { ...defaultLimits, lineBytes: 150 },
+    devices: [device],
+    open: true,
+    stock: [],
+    gather: 0,
+    consumes: false,
+    changesDialect: false,
+    faults: [],
+    faultPause: 1,
+    faultsEnd: 0,
+  };
+}
+
+/** So many steps until all has arrived, if nothing goes wrong; then the link is only kept alive. */
+const BUSY_STEPS = 26;
+
+/** So many steps after a fault the second one comes at the latest: until then it is mended. */
+const MENDING_STEPS = 20;
+
+/** One share of the work: a variant with each kind of fault at one step. */
+export interface Share {
+  variant: number;
+  step: number;
+  /** With 2, each second fault at each later step as well. */
+  depth: 1 | 2;
+}
+
+export interface Explored {
+  runs: number;
+  found: string[];
+}
+
+/** All the work there is. */
+export function shares(depth: 1 | 2): Share[] {
+  return VARIANTS.flatMap((_, variant) =>
+    Array.from({ length: BUSY_STEPS }, (_, step) => ({ variant, step, depth }))
+  );
+}
+
+export function exploreShare(
+  { variant, step, depth }: Share,
+  module?: WebAssembly.Module,
+): Explored {
+  const explored: Explored = { runs: 0, found: [] };
+  for (const kind of KINDS) deepen(explored, VARIANTS[variant]!, [{ step, kind }], depth, module);
+  return explored;
+}
+
+function deepen(
+  explored: Explored,
+  variant: Variant,
+  plan: readonly Planned[],
+  depth: number,
+  module: WebAssembly.Module | undefined,
+): void {
+  const { steps, violation } = explore(variant, plan, module);
+  explored.runs++;
+  if (violation !== undefined) {
+    const story = plan.map(({ step, kind }) => `${kind} at step ${step}`).join(", then ");
+    explored.found.push(`${variant.name}: ${story}: ${violation}`);
+    return;
+  }
+  if (plan.length === depth) return;
+  const first = plan.at(-1)!.step;
+  for (let step = first; step < Math.min(steps, first + MENDING_STEPS); step++) {
+    for (const kind of KINDS) {
+      deepen(explored, variant, [...plan, { step, kind }], depth, module);
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
+import type { SimDevice } from "./device.ts";
+import { DOWN, UP } from "./network.ts";
+import { Impostor, strangerConnects, STRANGERS } from "./strangers.ts";
+import type { World } from "./world.ts";
+
+export const FAULTS = [
+  "cut",
+  "half-open, the server is told",
+  "half-open, the device is told",
+  "half-open, nobody is told",
+  "black hole to the server",
+  "black hole to the device",
+  "black hole both ways",
+  "slow network",
+  "congestion",
+  "connects refused",
+  "connects hang",
+  "device stalls",
+  "server stalls",
+  "device's clock jumps",
+  "device boots, memory kept",
+  "device boots, memory lost",
+  "death before the position is kept",
+  "server killed",
+  "server killed during a commit",
+  "store full",
+  "store lost",
+  "device's application busy",
+  "server's application busy",
+  "stranger",
+  "impostor",
+] as const;
+
+export type FaultKind = typeof FAULTS[number];
+
+/** Lets one happen. */
+export function cause(world: World, kind: FaultKind): void {
+  const { random, scenario, clock } = world;
+  const { timeout } = scenario;
+  const device = random.pick(world.devices);
+  const { path } = device;
+  const time = random.skewed(1, 3 * timeout);
+  const until = (undo: () => void) => clock.after(time, undo);
+  const sever = (tellClient: boolean, tellServer: boolean) => {
+    if (path.connections.length === 0) return;
+    random.pick(path.connections).sever(tellClient, tellServer);
+  };
+  world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
+  if (kind !== "death before the position is kept") world.count(kind);
+  if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
+  if (kind !== "stranger") world.disturb(clock.now + time);
+  switch (kind) {
+    case "cut":
+      return sever(true, true);
+    case "half-open, the server is told":
+      return sever(false, true);
+    case "half-open, the device is told":
+      return sever(true, false);
+    case "half-open, nobody is told":
+      return sever(false, false);
+    case "black hole to the server":
+      path.unplug(UP);
+      return until(() => path.plug(UP));
+    case "black hole to the device":
+      path.unplug(DOWN);
+      return until(() => path.plug(DOWN));
+    case "black hole both ways":
+      path.unplug(UP);
+      path.unplug(DOWN);
+      return until(() => {
+        path.plug(UP);
+        path.plug(DOWN);
+      });
+    case "slow network":
+      path.slowness += time;
+      return until(() => path.slowness -= time);
+    case "congestion":
+      path.congestion = random.skewed(1, 100);
+      return until(() => path.congestion = Infinity);
+    case "connects refused":
+      path.connecting = "refused";
+      return until(() => path.connecting = "normal");
+    case "connects hang":
+      path.connecting = "hanging";
+      return until(() => path.connecting = "normal");
+    case "device stalls":
+      return device.life.freeze(clock.now + time);
+    case "server stalls":
+      return world.server.life.freeze(clock.now + time);
+    case "device's clock jumps":
+      device.clockAhead += random.pick([time, -time, 3_600_000]);
+      return device.life.enter(device.pump);
+    case "device boots, memory kept":
+      return boot(world, device, true);
+    case "device boots, memory lost":
+      return boot(world, device, false);
+    case "death before the position is kept":
+      device.diesAfterSeeing = true;
+      return;
+    case "server killed":
+      return world.killServer("no commit");
+    case "server killed during a commit":
+      world.tearNextCommit();
+      return;
+    case "store full":
+      world.server.disk.full = true;
+      return until(() => world.server.disk.full = false);
+    case "store lost":
+      return world.killServer("no commit", true);
+    case "device's application busy":
+      device.busyUntil = clock.now + time;
+      return;
+    case "server's application busy":
+      world.serverBusyUntil = clock.now + time;
+      return;
+    case "stranger":
+      return strangerConnects(world, random.pick(STRANGERS), device.plan);
+    case "impostor":
+      device.impostor = new Impostor(world, device.plan);
+      return until(() => device.impostor = undefined);
+  }
+}
+
+function boot({ random, scenario }: World, device: SimDevice, keepsMemory: boolean): void {
+  const { timeout, changesDialect } = scenario;
+  device.die({
+    keepsMemory,
+    closes: random.chance(0.3),
+    off: random.skewed(1, 2 * timeout),
+    dialect: changesDialect && random.chance(0.5) ? device.dialect === 1 ? 2 : 1 : device.dialect,
+  });
+}

@@ -1,0 +1,60 @@
+/** Bugs of what outlives a connection, a process or a reset. */
+import { DeviceRecord } from "../../server/store/mod.ts";
+import { SimDevice } from "./device.ts";
+import { patch, type Undo } from "./patch.ts";
+import { SimServer } from "./server.ts";
+import type { Rows } from "./store.ts";
+
+/** The core's register with the name of its stream. */
+const TX_EPOCH = 24;
+
+/** When a server is killed, something is missing in its store. */
+function loses(change: (rows: Rows) => void): () => Undo {
+  return () =>
+    patch(SimServer.prototype, "kill", (server, kill, ...how) => {
+      kill(...how);
+      for (const rows of server.disk.devices.values()) change(rows);
+    });
+}
+
+export const MEMORY_BUGS: Record<string, () => Undo> = {
+  "what was acknowledged, but not read, dies with the server": loses((rows) => {
+    rows.inbox.length = 0;
+  }),
+  "a restarted server takes repeats for new, dialect 1": loses((rows) => {
+    rows.heard.length = 0;
+  }),
+  "a restarted server takes repeats for new, dialect 2": loses((rows) => {
+    rows.positions.rxEpoch = 0;
+  }),
+  "the outbox dies with the server": loses((rows) => {
+    rows.outbox.length = 0;
+  }),
+  "a restarted server names its stream anew, and counts on": loses((rows) => {
+    rows.positions.txEpoch++;
+  }),
+  "numbers do not come round": () =>
+    patch(DeviceRecord.prototype, "write", ({ positions }, write, text, options) => {
+      const message = write(text, options);
+      if (positions.txNext === 0) positions.txNext = 2 ** 32 - 1;
+      return message;
+    }),
+  "a message without qos outlives its connection": () =>
+    patch(DeviceRecord.prototype, "withdraw", (_, withdraw, message) => {
+      if (message.qos) withdraw(message);
+    }),
+  "the device's position is not kept": () => patch(SimDevice.prototype, "keepPosition", () => {}),
+  "the device's position is kept every other time": () => {
+    let odd = false;
+    return patch(SimDevice.prototype, "keepPosition", (_, keep, position) => {
+      odd = !odd;
+      if (odd) keep(position);
+    });
+  },
+  "the device's epoch is used again": () =>
+    patch(SimDevice.prototype, "prepare", (_, prepare, core) => {
+      prepare(core);
+      const { memory, registers } = core.exports;
+      new DataView(memory.buffer).setUint32(registers() + TX_EPOCH, 0x5eed, true);
+    }),
+};

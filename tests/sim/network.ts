@@ -1,0 +1,309 @@
+/**
+ * The simulated network: what TCP promises, and nothing more. Bytes of one connection and direction keep
+ * their order; when they arrive, in what pieces, and whether an end learns that the other is gone, is
+ * drawn. Different connections of one device may overtake each other.
+ */
+import type { Clock } from "./clock.ts";
+import type { Random } from "./random.ts";
+
+/** Directions: from the device to the server, and back. */
+export const UP = 0;
+export const DOWN = 1;
+export type Direction = typeof UP | typeof DOWN;
+
+/** How one device's way to the server is, in ms and bytes. */
+export interface Conditions {
+  latency: number;
+  jitter: number;
+  /** Longest segment, drawn anew for each; Infinity: a write arrives in one piece. */
+  segment: number;
+  /** What fits between the two programs, per direction. */
+  capacity: number;
+  /** Bytes per ms. */
+  rate: number;
+}
+
+/** What a program is told about a socket of its own. */
+export interface SocketOwner {
+  opened?(): void;
+  readable(): void;
+  writable(): void;
+  /** No more comes, and nothing more goes out. */
+  ended(): void;
+}
+
+/** A lost packet comes again after so many ms. */
+const REPEAT = 1000;
+
+/** The way between one device and the server. */
+export class Path {
+  /** How new connections fare. */
+  connecting: "normal" | "refused" | "hanging" = "normal";
+  /** Added to every delay. */
+  slowness = 0;
+  /** A smaller capacity for all its pipes. */
+  congestion = Infinity;
+  /** Somebody records what the device sends. */
+  isOverheard = false;
+  /** The last connections made, to be cut by faults. */
+  readonly connections: Connection[] = [];
+  readonly #holes = [0, 0];
+  readonly #held: (() => void)[][] = [[], []];
+
+  constructor(
+    readonly clock: Clock,
+    readonly random: Random,
+    readonly conditions: Conditions,
+    readonly hostname: string,
+  ) {}
+
+  /** Nothing passes in this direction until as many `unplug`s are undone by `plug`. */
+  unplug(direction: Direction): void {
+    this.#holes[direction]!++;
+  }
+
+  plug(direction: Direction): void {
+    if (--this.#holes[direction]! > 0) return;
+    for (const run of this.#held[direction]!.splice(0)) {
+      this.clock.after(this.random.below(REPEAT), () => this.deliver(direction, run));
+    }
+  }
+
+  isOpen(direction: Direction): boolean {
+    return this.#holes[direction] === 0;
+  }
+
+  delay(): number {
+    const { latency, jitter } = this.conditions;
+    return latency + this.random.below(jitter + 1) + this.slowness;
+  }
+
+  /** Something that TCP repeats until it arrives, has arrived. */
+  deliver(direction: Direction, run: () => void): void {
+    if (this.isOpen(direction)) run();
+    else this.#held[direction]!.push(run);
+  }
+
+  /** Something that is sent once. */
+  sendOnce(direction: Direction, run: () => void): void {
+    this.clock.after(this.delay(), () => {
+      if (this.isOpen(direction)) run();
+    });
+  }
+}
+
+/** Accepts connections, if its program lives. */
+export interface Listener {
+  readonly listens: boolean;
+  accept(socket: Socket): void;
+}
+
+/** One direction of a connection. Places are counted from its first byte. */
+class Pipe {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #base = 0; // place of #bytes[0]
+  #written = 0;
+  #arrived = 0;
+  #read = 0;
+  #lastArrival = 0;
+  #blocked = false;
+
+  constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
+    this.#bytes = new Uint8Array(2 * capacity);
+  }
+
+  get room(): number {
+    return Math.min(this.capacity, this.path.congestion) - (this.#written - this.#read);
+  }
+
+  get available(): number {
+    return this.#arrived - this.#read;
+  }
+
+  /** Takes what fits. `arrived` is called for each piece that has arrived. */
+  write(bytes: Uint8Array, arrived: () => void): number {
+    const n = Math.max(0, Math.min(bytes.length, this.room));
+    this.#blocked = n < bytes.length;
+    if (n === 0) return 0;
+    if (this.#written - this.#base + n > this.#bytes.length) {
+      this.#bytes.copyWithin(0, this.#read - this.#base, this.#written - this.#base);
+      this.#base = this.#read;
+    }
+    this.#bytes.set(n === bytes.length ? bytes : bytes.subarray(0, n), this.#written - this.#base);
+    const { segment, rate } = this.path.conditions;
+    for (let left = n; left > 0;) {
+      const length = segment === Infinity
+        ? left
+        : Math.min(left, this.path.random.between(1, segment));
+      left -= length;
+      this.#written += length;
+      this.#deliver(this.#written, length / rate, arrived);
+    }
+    return n;
+  }
+
+  #deliver(place: number, time: number, arrived: () => void): void {
+    const { clock } = this.path;
+    const due = Math.max(this.#lastArrival, clock.now + this.path.delay()) + time;
+    this.#lastArrival = due;
+    clock.at(Math.floor(due), () => {
+      this.path.deliver(this.direction, () => {
+        clock.onStep?.();
+        this.#arrived = Math.max(this.#arrived, place);
+        arrived();
+      });
+    });
+  }
+
+  /** The end of the stream, behind all that was written. */
+  finish(arrived: () => void): void {
+    this.#deliver(this.#written, 0, arrived);
+  }
+
+  /** @returns a view, valid until the next call */
+  read(most: number): Uint8Array<ArrayBuffer> {
+    const n = Math.min(most, this.available);
+    const from = this.#read - this.#base;
+    this.#read += n;
+    return this.#bytes.subarray(from, from + n);
+  }
+
+  /** Whether the writer waits for room, and there is some; once. */
+  unblocked(): boolean {
+    if (!this.#blocked || this.room <= 0) return false;
+    this.#blocked = false;
+    return true;
+  }
+}
+
+/** One end of a connection. */
+export class Socket {
+  owner: SocketOwner | undefined;
+  peer!: Socket;
+  /** The owner has closed it, or is no more. */
+  closed = false;
+  /** Nothing works any more. */
+  failed = false;
+  #finished = false; // the other end has closed
+
+  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {}
+
+  get path(): Path {
+    return this.connection.path;
+  }
+
+  write(bytes: Uint8Array): number {
+    return this.output.write(bytes, this.#arrived);
+  }
+
+  readonly #arrived = (): void => this.peer.#receive();
+
+  #receive(): void {
+    if (this.connection.cut) return;
+    if (this.closed) this.#reset();
+    else if (!this.failed) this.owner?.readable();
+  }
+
+  get available(): number {
+    return this.failed || this.connection.cut ? 0 : this.input.available;
+  }
+
+  read(most: number): Uint8Array<ArrayBuffer> {
+    const bytes = this.input.read(most);
+    if (this.input.unblocked()) {
+      this.path.clock.after(
+        this.path.delay(),
+        () =>
+          this.path.deliver(this.output.direction, () => {
+            if (!this.connection.cut && !this.peer.closed) this.peer.owner?.writable();
+          }),
+      );
+    }
+    return bytes;
+  }
+
+  /** Nothing more will come. */
+  get isAtEnd(): boolean {
+    return this.failed || (this.#finished && this.input.available === 0);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.owner = undefined;
+    if (this.input.available > 0) this.#reset();
+    else this.output.finish(() => this.peer.#finish());
+  }
+
+  /** Its program, and perhaps its machine, is no more: nobody says so. */
+  vanish(): void {
+    this.closed = true;
+    this.owner = undefined;
+  }
+
+  #finish(): void {
+    if (this.connection.cut || this.closed) return;
+    this.#finished = true;
+    this.owner?.readable();
+  }
+
+  #reset(): void {
+    this.path.sendOnce(this.output.direction, () => {
+      if (!this.connection.cut) this.peer.fail();
+    });
+  }
+
+  /** The network says that the connection is gone. */
+  fail(): void {
+    if (this.closed || this.failed) return;
+    this.failed = true;
+    this.owner?.ended();
+  }
+}
+
+/** One TCP connection, from the device's attempt on. */
+export class Connection {
+  readonly client: Socket;
+  readonly server: Socket;
+  /** Nothing arrives any more. */
+  cut = false;
+
+  constructor(readonly path: Path, owner: SocketOwner, listener: Listener) {
+    const { capacity } = path.conditions;
+    const up = new Pipe(path, UP, capacity);
+    const down = new Pipe(path, DOWN, capacity);
+    this.client = new Socket(this, down, up);
+    this.server = new Socket(this, up, down);
+    this.client.peer = this.server;
+    this.server.peer = this.client;
+    this.client.owner = owner;
+    path.connections.push(this);
+    if (path.connections.length > 3) path.connections.shift();
+    if (path.connecting !== "hanging") path.clock.after(path.delay(), () => this.#arrive(listener));
+  }
+
+  #arrive(listener: Listener): void {
+    const { path, client, server } = this;
+    if (!path.isOpen(UP)) {
+      if (!client.closed) path.clock.after(REPEAT, () => this.#arrive(listener));
+      return;
+    }
+    if (!listener.listens || path.connecting === "refused") {
+      path.sendOnce(DOWN, () => client.fail());
+      return;
+    }
+    listener.accept(server);
+    path.clock.after(path.delay(), () =>
+      path.deliver(DOWN, () => {
+        if (client.closed) path.sendOnce(UP, () => server.fail());
+        else if (!this.cut) client.owner?.opened?.();
+      }));
+  }
+
+  /** Ends it in the network. Who is not told does not notice. */
+  sever(tellClient: boolean, tellServer: boolean): void {
+    this.cut = true;
+    if (tellClient) this.client.fail();
+    if (tellServer) this.server.fail();
+  }
+}

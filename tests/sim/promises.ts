@@ -1,0 +1,161 @@
+/**
+ * What is promised, as the checker sees it. A stream is one device's messages in one direction. What is
+ * written below about each message holds for every seed and every fault; the rows of the table are all
+ * the exceptions there are.
+ *
+ * Always:
+ * - nothing arrives that was not written, nor at the wrong end or from the wrong device;
+ * - a message with qos arrives once; one without, at most once;
+ * - in order: all of them, but to a device in dialect 1, where one that waits arrives after all earlier ones
+ *   that have qos, and others may overtake;
+ * - who was told "arrived" has arrived: the other application has it, or the server's store;
+ * - nothing is shown to a device, or acknowledged, that a killed server would not know any more;
+ * - when all faults have ended, everything that was accepted arrives.
+ *
+ * | what happens                                | what is weaker then, and for which messages            |
+ * | ------------------------------------------- | ------------------------------------------------------ |
+ * | device boots                                | what it wrote and was not told of may be missing: but   |
+ * |                                             | never one before another that arrives (order holds)    |
+ * | device boots without memory, or in dialect 1 | what it has seen, with qos, and the server does not     |
+ * |                                             | safely know of, may come once more                     |
+ * | device dies between seeing a message and    | that one message, if it has qos, may come once more    |
+ * | keeping the position                        |                                                        |
+ * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
+ * |                                             | come once more                                         |
+ * | server killed                               | what its application wrote that was not yet safe: gone, |
+ * |                                             | and it was never sent, nor was anybody told otherwise   |
+ * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
+ * | its device turns out to have no room for    | is left to be told                                     |
+ * | server's store lost                         | to the device: what was not seen may be missing. From   |
+ * |                                             | it: what it was not told of may come once more, and     |
+ * |                                             | what the store had and nobody had seen may be missing  |
+ */
+
+/** Something that was promised did not hold. */
+export class Violation extends Error {
+  override name = "Violation";
+}
+
+/** One message in the books of the checker. */
+export interface Message {
+  readonly text: string;
+  /** Its place in the stream. */
+  readonly index: number;
+  /** Boot of the writer. */
+  readonly epoch: number;
+  readonly qos: boolean;
+  readonly waits: boolean;
+  /** How often the other application has seen it. */
+  seen: number;
+  /** How often it may be seen once more. */
+  repeats: number;
+  /** It need not arrive any more. */
+  excused: boolean;
+  /** It must not arrive any more. */
+  gone: boolean;
+  /** The server's store has it, or had it. */
+  safe: boolean;
+  /** To the device: the store knows that it has arrived. */
+  settled: boolean;
+  /** Its writer was told. */
+  told: boolean;
+}
+
+/** The messages of one device in one direction. */
+export class Stream {
+  readonly messages: Message[] = [];
+  readonly #byText = new Map<string, Message>();
+  #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
+  #last = -1; // the last one seen since the reader began anew
+  #newest = -1; // the newest one seen ever
+
+  /** @param name What to call it in violations. */
+  constructor(readonly name: string) {}
+
+  has(text: string): boolean {
+    return this.#byText.has(text);
+  }
+
+  find(text: string): Message | undefined {
+    return this.#byText.get(text);
+  }
+
+  accepted(text: string, epoch: number, qos: boolean, waits: boolean): Message {
+    const message: Message = {
+      text,
+      index: this.messages.length,
+      epoch,
+      qos,
+      waits,
+      seen: 0,
+      repeats: 0,
+      excused: false,
+      gone: false,
+      safe: false,
+      settled: false,
+      told: false,
+    };
+    this.messages.push(message);
+    this.#byText.set(text, message);
+    return message;
+  }
+
+  /** The reader begins anew: it may see again what was granted to it. */
+  readerBegins(): void {
+    this.#last = -1;
+  }
+
+  /** @param ordered Whether all messages must come in order. */
+  seen(text: string, ordered: boolean): Message {
+    const message = this.#byText.get(text);
+    if (!message) throw this.#violation("was never written", text);
+    if (message.gone) {
+      throw this.#violation("was seen, but a killed server had never sent it", text);
+    }
+    if (message.seen > 0) {
+      if (message.repeats === 0) throw this.#violation("was seen twice", text);
+      message.repeats--;
+    }
+    const { index, epoch } = message;
+    if (message.seen === 0) {
+      const newest = this.messages[this.#newest];
+      if (newest && epoch < newest.epoch) {
+        throw this.#violation(`came after ${newest.text} of a later boot`, text);
+      }
+    }
+    if (ordered) {
+      if (index <= this.#last) {
+        throw this.#violation(`came after ${this.messages[this.#last]!.text}`, text);
+      }
+      this.#last = index;
+    }
+    message.seen++;
+    this.#newest = Math.max(this.#newest, index);
+    if (ordered || (message.waits && message.qos)) {
+      const missing = this.#missing(epoch);
+      if (missing && missing.index < index) {
+        throw this.#violation(`came before ${missing.text}`, text);
+      }
+    }
+    return message;
+  }
+
+  /** The first message with qos that has not been seen and should be, if only those from `epoch` on count. */
+  #missing(epoch: number): Message | undefined {
+    for (;; this.#firstMissing++) {
+      const message = this.messages[this.#firstMissing];
+      if (!message) return undefined;
+      const { seen, qos, excused, gone } = message;
+      if (seen === 0 && qos && !excused && !gone && message.epoch >= epoch) return message;
+    }
+  }
+
+  /** What has still to arrive, if anything. */
+  missing(epoch: number): Message | undefined {
+    return this.#missing(epoch);
+  }
+
+  #violation(what: string, text: string): Violation {
+    return new Violation(`${this.name}: ${JSON.stringify(text)} ${what}`);
+  }
+}

@@ -1,0 +1,66 @@
+/** The one source of chance in a simulated world: everything that is drawn follows from the seed. */
+export class Random {
+  #a: number;
+  #b: number;
+  #c: number;
+  #count = 1;
+
+  constructor(seed: number) {
+    this.#a = 0x9e3779b9 ^ seed;
+    this.#b = 0x243f6a88 ^ Math.floor(seed / 4294967296);
+    this.#c = 0xb7e15162;
+    for (let i = 0; i < 12; i++) this.word();
+  }
+
+  /** 32 bits, unsigned (sfc32). */
+  word(): number {
+    const sum = (this.#a + this.#b + this.#count) | 0;
+    this.#count = (this.#count + 1) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = ((this.#c << 21 | this.#c >>> 11) + sum) | 0;
+    return sum >>> 0;
+  }
+
+  /** 0 to n - 1. */
+  below(n: number): number {
+    return Math.floor(this.word() / 4294967296 * n);
+  }
+
+  /** From the least to the most, both included. */
+  between(least: number, most: number): number {
+    return least + this.below(most - least + 1);
+  }
+
+  /** Like `between`, but small values come as often as large ones do. */
+  skewed(least: number, most: number): number {
+    const low = Math.log(least + 1);
+    const share = this.word() / 4294967296;
+    return Math.min(most, Math.floor(Math.exp(low + share * (Math.log(most + 2) - low)) - 1));
+  }
+
+  chance(probability: number): boolean {
+    return this.word() < probability * 4294967296;
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)]!;
+  }
+}
+
+/**
+ * Runs something while `crypto.getRandomValues` gives what the seed gives: epochs, nonces and the core's
+ * jitter are the same each time.
+ */
+export function withSeededCrypto<T>(random: Random, run: () => T): T {
+  const fill = (array: Uint8Array | Uint32Array) => {
+    for (let i = 0; i < array.length; i++) array[i] = random.word();
+    return array;
+  };
+  Object.defineProperty(crypto, "getRandomValues", { value: fill, configurable: true });
+  try {
+    return run();
+  } finally {
+    delete (crypto as Partial<Crypto>).getRandomValues; // the prototype has the real one
+  }
+}

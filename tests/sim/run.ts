@@ -1,0 +1,70 @@
+/** Plays one seed. */
+import { PeerError } from "../../server/errors.ts";
+import { Violation } from "./promises.ts";
+import { Random, withSeededCrypto } from "./random.ts";
+import { drawScenario, type Scenario } from "./scenario.ts";
+import { World } from "./world.ts";
+
+export interface Outcome {
+  /** What went wrong, if anything did. */
+  violation: string | undefined;
+  /** Simulated ms. */
+  time: number;
+  devices: number;
+  /** Messages seen by applications. */
+  messages: number;
+  faults: ReadonlyMap<string, number>;
+}
+
+/** What can be changed about a world. */
+export interface Props {
+  /** Told what happens, line by line. */
+  log?: ((line: string) => void) | undefined;
+  /** Another core than the real one. */
+  module?: WebAssembly.Module | undefined;
+  /** Called before it starts. */
+  prepare?: (world: World) => void;
+}
+
+export function playSeed(seed: number, props: Props = {}): Outcome {
+  const random = new Random(seed);
+  const scenario = drawScenario(random);
+  props.log?.(describe(scenario));
+  return playWorld(random, scenario, props);
+}
+
+/** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
+export function playWorld(random: Random, scenario: Scenario, props: Props): Outcome {
+  const { log, module, prepare } = props;
+  return withSeededCrypto(random, () => {
+    const depth = Error.stackTraceLimit;
+    if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
+    const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
+    const world: World = new World(random, scenario, stamp, module);
+    let violation: string | undefined;
+    try {
+      prepare?.(world);
+      world.run();
+    } catch (error) {
+      violation = describeError(error);
+    } finally {
+      Error.stackTraceLimit = depth;
+    }
+    const { clock, messages, faults } = world;
+    return { violation, time: clock.now, devices: scenario.devices.length, messages, faults };
+  });
+}
+
+function describeError(error: unknown): string {
+  if (error instanceof Violation) return error.message;
+  if (error instanceof PeerError) return `${error.code} escaped: ${error.stack}`;
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+function describe(scenario: Scenario): string {
+  return JSON.stringify(
+    scenario,
+    (_, value) => value instanceof Uint8Array ? "key" : value === Infinity ? "Infinity" : value,
+    1,
+  );
+}

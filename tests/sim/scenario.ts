@@ -1,0 +1,179 @@
+/** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
+import { type Limits } from "../../server/limits.ts";
+import type { CoreSize } from "../../bridge/host/core.ts";
+import { type FaultKind, FAULTS } from "./faults.ts";
+import type { Conditions } from "./network.ts";
+import type { Random } from "./random.ts";
+
+/** How an application talks. */
+export interface DeviceTalk {
+  /** Messages to write. */
+  messages: number;
+  /** Longest pause before the next, in ms. */
+  pause: number;
+  /** Share of those without qos. */
+  qosOff: number;
+  /** Share of those that wait for the earlier ones. */
+  waits: number;
+  /** Longest time that it takes over a message seen, in ms. */
+  busy: number;
+  /** Share of the texts that are as long as they may be. */
+  long: number;
+  /** Answers what is not itself an answer. */
+  echoes: boolean;
+}
+
+export interface DevicePlan {
+  id: string;
+  dialect: 1 | 2;
+  key: Uint8Array | undefined;
+  size: CoreSize;
+  talk: DeviceTalk;
+  serverTalk: DeviceTalk;
+  conditions: Conditions;
+  clockAhead: number;
+  /** Number of the first message that its core writes after a boot. */
+  firstNumber: number;
+  /** Number of the first message that the server writes to it. */
+  firstServerNumber: number;
+  /** Bytes that its socket takes before they are sent. */
+  collects: number;
+}
+
+export interface Scenario {
+  timeout: number;
+  limits: Limits;
+  devices: DevicePlan[];
+  open: boolean;
+  stock: string[];
+  /** Longest turn of the server before its commit, in ms. */
+  gather: number;
+  /** The server's application commits its effects with the position. */
+  consumes: boolean;
+  /** Devices may come back from a death with the other dialect. */
+  changesDialect: boolean;
+  faults: FaultKind[];
+  /** Mean time between two faults, and when they end, in ms. */
+  faultPause: number;
+  faultsEnd: number;
+}
+
+/** What a core of dialect 2 must have, in bytes, for the greeting. */
+const LEAST_LINE = 121;
+const LEAST_INBOX = 350;
+
+export function drawScenario(random: Random): Scenario {
+  const timeout = random.pick([400, 1000, 2000]);
+  const long = random.chance(0.01);
+  const lineBytes = random.pick([150, 200, 400]);
+  const changesDialect = random.chance(0.05);
+  const count = long ? 1 : random.pick([1, 1, 1, 2, 3]);
+  const devices: DevicePlan[] = [];
+  for (let i = 0; i < count; i++) {
+    devices.push(drawDevice(random, { timeout, long, lineBytes, changesDialect, id: names[i]! }));
+  }
+  return {
+    timeout,
+    limits: {
+      helloBytes: 256,
+      lineBytes,
+      inbox: random.pick([1, 2, 5, 1000, 1000]),
+      outbox: random.pick([1, 3, 1000, 1000]),
+      queueText: random.pick([1, 300, 1024 * 1024]),
+      connections: 2000,
+      devices: 1000, // strangers, too
+    },
+    devices,
+    open: true,
+    stock: [],
+    gather: random.pick([0, 0, 5, Math.floor(timeout / 20)]),
+    consumes: random.chance(0.3),
+    changesDialect,
+    faults: drawFaults(random),
+    faultPause: Math.floor(timeout * random.pick([0.3, 1, 1, 3])),
+    faultsEnd: random.between(2, long ? 20 : 10) * timeout,
+  };
+}
+
+const names = ["A", "B", "C"];
+
+/** Each kind in half of the seeds: what one fault hides, another seed shows. */
+function drawFaults(random: Random): FaultKind[] {
+  if (random.chance(0.03)) return [];
+  const kinds = FAULTS.filter((kind) => random.chance(kind === "store lost" ? 0.03 : 0.5));
+  return kinds.length > 0 ? kinds : ["cut"];
+}
+
+interface DeviceFrame {
+  timeout: number;
+  long: boolean;
+  lineBytes: number;
+  changesDialect: boolean;
+  id: string;
+}
+
+function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
+  const { timeout, long, lineBytes, changesDialect, id } = frame;
+  const dialect = random.chance(0.7) ? 2 : 1;
+  const mayBeFirst = dialect === 1 || changesDialect;
+  const line = random.between(dialect === 2 || changesDialect ? LEAST_LINE : 4, 2 * lineBytes);
+  const inbox = Math.max(2 * (line + 3), LEAST_INBOX);
+  const size = {
+    line,
+    outbox: (line + 7) * random.pick([1, 1, 2, 10]) + random.below(20),
+    inbox: inbox + random.pick([0, random.below(line), inbox]),
+    recent: mayBeFirst ? 223 : 1,
+    window: random.pick([1, 2, 8, 64, 64]),
+  };
+  const talk = drawTalk(random, timeout, long);
+  const serverTalk = drawTalk(random, timeout, long);
+  return {
+    id,
+    dialect,
+    key: random.chance(0.3) && !mayBeFirst ? drawKey(random) : undefined,
+    size,
+    talk,
+    serverTalk,
+    conditions: drawConditions(random, timeout, size, lineBytes),
+    clockAhead: random.pick([0, 2 ** 31 - timeout, 2 ** 32 - timeout, random.word()]),
+    firstNumber: random.pick([0, 0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
+    firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
+    collects: random.pick([1, 1, 64 * 1024]),
+  };
+}
+
+function drawKey(random: Random): Uint8Array {
+  return Uint8Array.from({ length: 32 }, () => random.word());
+}
+
+function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
+  return {
+    messages: long ? random.pick([3, 600]) : random.skewed(0, 15),
+    pause: long ? 2 : random.skewed(0, timeout),
+    qosOff: random.pick([0, 0, 0.3, 0.7]),
+    waits: random.pick([1, 0, 0.5]),
+    busy: long ? random.pick([0, 2]) : random.pick([0, 0, 0, 10, timeout / 4]),
+    long: random.pick([0, 0.2, 0.8]),
+    echoes: !long && random.chance(0.3),
+  };
+}
+
+/** A way on which everything in flight at one time passes within a quarter of the timeout. */
+function drawConditions(
+  random: Random,
+  timeout: number,
+  { outbox, inbox }: CoreSize,
+  lineBytes: number,
+): Conditions {
+  const latency = random.skewed(0, timeout / 16);
+  const jitter = random.skewed(0, timeout / 16);
+  const inFlight = Math.max(outbox + inbox, 16 * lineBytes);
+  const roundTrip = 2 * (latency + jitter) + 1;
+  return {
+    latency,
+    jitter,
+    segment: random.pick([Infinity, Infinity, Infinity, Infinity, 100, 30, 3]),
+    capacity: Math.max(random.pick([64, 500, 4000]), Math.ceil(4 * inFlight * roundTrip / timeout)),
+    rate: random.pick([Infinity, Math.ceil(8 * inFlight / timeout)]),
+  };
+}

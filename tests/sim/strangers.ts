@@ -1,0 +1,112 @@
+/** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
+import { proofOf } from "../../server/access.ts";
+import { formatWelcome, HELLO, PROOF } from "../../server/greeting.ts";
+import type { DevicePlan } from "./scenario.ts";
+import { Connection, type Listener, Path, type Socket } from "./network.ts";
+import type { World } from "./world.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** What a stranger says when it has connected. */
+export type Stranger = "silent" | "garbage" | "half a hello" | "wrong key" | "replay" | "loud";
+
+export const STRANGERS: readonly Stranger[] = [
+  "silent",
+  "garbage",
+  "half a hello",
+  "wrong key",
+  "replay",
+  "loud",
+];
+
+/** The name that the server knows a loud stranger by. */
+export const LOUD = "Z";
+
+/** A stranger connects to the server, says its piece, and goes after a while. */
+export function strangerConnects(world: World, stranger: Stranger, plan: DevicePlan): void {
+  const { random, clock } = world;
+  const path = new Path(clock, random, { ...plan.conditions, segment: Infinity }, "10.9.9.9");
+  const key = Uint8Array.from({ length: 32 }, () => random.word());
+  const say = (bytes: Uint8Array) => void socket.write(bytes);
+  const hello = helloOf(world, plan);
+  const socket: Socket = new Connection(path, {
+    opened() {
+      if (stranger === "garbage") say(garbage(world));
+      if (stranger === "half a hello") {
+        say(encoder.encode(hello.slice(0, random.below(hello.length))));
+      }
+      if (stranger === "wrong key") say(encoder.encode(`${hello}\n`));
+      if (stranger === "replay") { for (const bytes of world.overheard) say(bytes); }
+      if (stranger === "loud") say(encoder.encode(`${LOUD}\n\n01ok\n01ok\n`)), say(garbage(world));
+    },
+    readable() {
+      const answer = decoder.decode(socket.read(Infinity));
+      if (stranger !== "wrong key" || !answer.startsWith("\x02")) return;
+      const proof = PROOF + proofOf(key, `${hello}\n${answer}`);
+      say(encoder.encode(`${proof}\n\n00forged\n`));
+    },
+    writable() {},
+    ended() {},
+  }, world.server).client;
+  clock.after(random.skewed(1, 4 * world.scenario.timeout), () => socket.close());
+}
+
+function helloOf({ random }: World, { id, key }: DevicePlan): string {
+  const words = [random.word(), 0, 0, 0, 64, 1000, 500];
+  const digits = words.map((word) => word.toString(16).padStart(8, "0")).join("");
+  return `${HELLO}0${key ? 1 : 0}${digits}${"5".repeat(32)}${key ? id : LOUD}`;
+}
+
+function garbage({ random }: World): Uint8Array {
+  const bytes = new Uint8Array(random.skewed(1, 400));
+  const most = random.pick([256, 128, 16]);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = random.chance(0.1) ? 10 : random.below(most);
+  // Not a device's name: without a key, anybody could take it.
+  return bytes.map((byte) => byte >= 65 && byte <= 67 ? 90 : byte);
+}
+
+/**
+ * Answers in the server's place: with garbage, or, to a device that has a key, with a welcome that claims to
+ * have everything, but cannot prove it.
+ */
+export class Impostor implements Listener {
+  readonly listens = true;
+
+  constructor(readonly world: World, readonly plan: DevicePlan) {}
+
+  accept(socket: Socket): void {
+    let heard = "";
+    socket.owner = {
+      readable: () => {
+        heard += decoder.decode(socket.read(Infinity));
+        if (!heard.endsWith("\n")) return;
+        const forges = this.plan.key && heard.startsWith(HELLO) && this.world.random.chance(0.5);
+        socket.write(forges ? encoder.encode(forgedWelcome(heard)) : noise(this.world));
+        heard = "";
+      },
+      writable() {},
+      ended() {},
+    };
+    this.world.clock.after(2 * this.world.scenario.timeout, () => socket.close());
+  }
+}
+
+/** Garbage without an ack in it: whoever has no key would have to believe that. */
+function noise(world: World): Uint8Array {
+  return garbage(world).map((byte) => /[0-9a-f]/.test(String.fromCharCode(byte)) ? 90 : byte);
+}
+
+function forgedWelcome(hello: string): string {
+  const word = (at: number) => parseInt(hello.slice(3 + at * 8, 11 + at * 8), 16);
+  const greeting = {
+    txEpoch: 666,
+    txFirst: 0,
+    rxEpoch: word(0),
+    rxNext: word(1),
+    window: 64,
+    bytes: 2000,
+    line: 500,
+  };
+  return `${formatWelcome(1, greeting, "6".repeat(32))}${"7".repeat(32)}\n`;
+}

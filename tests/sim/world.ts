@@ -1,0 +1,245 @@
+/** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
+import { coreModule } from "../../bridge/host/core.ts";
+import type { Positions } from "../../server/store/mod.ts";
+import { Books } from "./books.ts";
+import { Clock } from "./clock.ts";
+import { SimDevice } from "./device.ts";
+import { cause, type FaultKind } from "./faults.ts";
+import { Path, type Socket } from "./network.ts";
+import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
+import { SimServer, type Torn } from "./server.ts";
+import type { DiskWatcher } from "./store.ts";
+
+/** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
+const PATIENCE = 60;
+
+/** After a fault nothing is expected for so many timeouts. */
+const CALM = 3;
+
+/** A device that is told of the end of its connection has the next one within so many timeouts. */
+const RECOVERY = 0.9;
+
+export class World implements DiskWatcher {
+  readonly clock = new Clock();
+  readonly server: SimServer;
+  readonly devices: SimDevice[];
+  readonly books = new Map<string, Books>();
+  /** What the server's application has still to say to each device. */
+  readonly serverTalks = new Map<string, DeviceTalk>();
+  readonly lineBytes: number;
+  serverBusyUntil = 0;
+  /** Seen by either application. */
+  messages = 0;
+  /** What a device of the simulation sent on one of its connections, for those who replay it. */
+  overheard: Uint8Array[] = [];
+  readonly faults = new Map<string, number>();
+  #torn: Torn | undefined;
+  #serverIsDown = false;
+  #disturbedUntil = 0;
+  #disturbances = 0;
+  #overheard: Socket | undefined;
+
+  /**
+   * @param log Told what happens, if somebody wants to know.
+   * @param module The core; another one to try out the checker.
+   */
+  constructor(
+    readonly random: Random,
+    readonly scenario: Scenario,
+    readonly log?: (line: string) => void,
+    module: WebAssembly.Module = coreModule(),
+  ) {
+    this.lineBytes = scenario.limits.lineBytes;
+    this.server = new SimServer(this);
+    this.devices = scenario.devices.map((plan, i) => {
+      const books = new Books(plan.id, scenario.consumes);
+      this.books.set(plan.id, books);
+      this.serverTalks.set(plan.id, { ...plan.serverTalk });
+      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`);
+      path.isOverheard = plan.key !== undefined;
+      return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books, module);
+    });
+  }
+
+  /** Plays the scenario to its end. @throws {Violation} */
+  run(): void {
+    const { clock, scenario, devices } = this;
+    const { timeout, faultsEnd } = scenario;
+    this.server.start();
+    for (const device of devices) {
+      this.clock.after(this.random.below(timeout), () => device.start());
+    }
+    if (scenario.faults.length > 0) this.#planFault();
+    this.#runUntil(faultsEnd);
+    this.log?.("all faults end");
+    this.#torn = undefined;
+    for (const device of devices) device.diesAfterSeeing = false;
+    const patience = PATIENCE * timeout + this.#work();
+    let stable = false;
+    while (!stable) {
+      if (clock.now > faultsEnd + patience) this.#complain();
+      const connects = devices.map((device) => device.connects);
+      this.#runUntil(clock.now + timeout);
+      if (!this.#isDone()) continue;
+      // What comes too late or too often would show now; and nothing may disturb the link any more.
+      this.#runUntil(clock.now + timeout);
+      stable = this.#isDone() && devices.every((device, i) => device.connects === connects[i]);
+    }
+    for (const device of devices) device.checkMemory();
+  }
+
+  #runUntil(time: number): void {
+    while (this.clock.step(time));
+    this.clock.now = Math.max(this.clock.now, time);
+  }
+
+  #planFault(): void {
+    const { faultPause, faultsEnd, faults } = this.scenario;
+    const pause = this.random.below(2 * faultPause) + 1;
+    if (this.clock.now + pause >= faultsEnd) return;
+    this.clock.after(pause, () => {
+      cause(this, this.random.pick(faults));
+      this.#planFault();
+    });
+  }
+
+  /** A time in which all that may be left to do can be done, in ms. */
+  #work(): number {
+    let time = 0;
+    for (const { talk, serverTalk, conditions } of this.scenario.devices) {
+      const { latency, jitter } = conditions;
+      const each = 4 * (latency + jitter + this.scenario.gather + 2) + talk.busy + serverTalk.busy;
+      const messages = 2 * (talk.messages + serverTalk.messages);
+      time += messages * (each + talk.pause + serverTalk.pause);
+    }
+    return time;
+  }
+
+  #isDone(): boolean {
+    return this.devices.every((device) => {
+      const at = this.server.devices.get(device.plan.id);
+      return device.isUp && device.isIdle && at?.connected && at.isIdle &&
+        !this.books.get(device.plan.id)!.unfinished();
+    });
+  }
+
+  #complain(): never {
+    for (const books of this.books.values()) books.settle();
+    for (const device of this.devices) {
+      const { id } = device.plan;
+      const at = this.server.devices.get(id);
+      if (!device.isUp) throw new Violation(`${id}: the device finds no link`);
+      if (!at?.connected) throw new Violation(`${id}: the server has no link`);
+      if (!device.isIdle) throw new Violation(`${id}: the device has still something to write`);
+      if (!at.isIdle) throw new Violation(`${id}: the server has still something to write or read`);
+    }
+    throw new Violation("links are lost again and again without a fault");
+  }
+
+  /** Until then the faults of now have an effect, and for a while after. */
+  disturb(until: number): void {
+    this.#disturbedUntil = Math.max(this.#disturbedUntil, until + CALM * this.scenario.timeout);
+    this.#disturbances++;
+  }
+
+  /** A device has learnt that its connection is gone. If nothing else is wrong, it has a new one soon. */
+  expectRecovery(device: SimDevice): void {
+    const { clock, scenario: { timeout } } = this;
+    if (
+      !device.isUp || this.#disturbedUntil > clock.now || this.#torn ||
+      this.devices.some((it) => it.isCursed)
+    ) return;
+    const { boot } = device;
+    const disturbances = this.#disturbances + 1; // by what has just happened
+    clock.after(RECOVERY * timeout, () => {
+      if (this.#disturbances !== disturbances || this.#torn) return;
+      if (device.isUp || device.boot !== boot || device.isCursed) return;
+      throw new Violation(`${device.plan.id}: no link ${RECOVERY * timeout} ms after a mere reset`);
+    });
+  }
+
+  count(kind: string): void {
+    this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
+  }
+
+  planOf(id: string): DevicePlan | undefined {
+    return this.scenario.devices.find((device) => device.id === id);
+  }
+
+  firstPositions(id: string): Partial<Positions> {
+    const plan = this.planOf(id);
+    return plan ? { txNext: plan.firstServerNumber >>> 0 } : {};
+  }
+
+  deviceLine(id: string): number {
+    return this.planOf(id)!.size.line;
+  }
+
+  /** Whether a device speaks dialect 1, or may some day. */
+  mayBeFirst(id: string): boolean {
+    return this.scenario.changesDialect || this.planOf(id)!.dialect === 1;
+  }
+
+  /** Somebody listens to what a device with a key sends on one connection. */
+  overhear(socket: Socket, bytes: Uint8Array): void {
+    if (socket !== this.#overheard) {
+      if (!socket.path.isOverheard) return;
+      this.#overheard = socket;
+      this.overheard = [];
+    }
+    if (this.overheard.length < 4) this.overheard.push(bytes.slice());
+  }
+
+  killServer(torn: Torn, storeLost = false): void {
+    if (this.#serverIsDown) return;
+    const { random, scenario } = this;
+    this.#serverIsDown = true;
+    this.server.kill(torn, storeLost, random.chance(0.7));
+    const pause = random.skewed(1, 2 * scenario.timeout);
+    this.disturb(this.clock.now + pause);
+    this.clock.after(pause, () => {
+      this.#serverIsDown = false;
+      this.server.start();
+    });
+  }
+
+  serverDied(storeLost: boolean): void {
+    for (const books of this.books.values()) books.serverDied(storeLost);
+  }
+
+  /** The server is killed in its next commit. */
+  tearNextCommit(torn: Torn = this.random.pick(["before", "after"])): void {
+    this.#torn = torn;
+  }
+
+  /** What the kill in this commit leaves, if there is one. */
+  tornCommit(): Torn | undefined {
+    const torn = this.#torn;
+    this.#torn = undefined;
+    return torn;
+  }
+
+  received(id: string, text: string): void {
+    this.books.get(id)?.received(text);
+  }
+
+  processed(id: string, text: string): void {
+    this.books.get(id)?.processed(text);
+  }
+
+  written(id: string, text: string): void {
+    this.books.get(id)?.written(text);
+  }
+
+  withdrawn(id: string, text: string): void {
+    this.books.get(id)?.withdrawn(text, this.deviceLine(id));
+  }
+
+  settled(id: string, text: string): void {
+    this.books.get(id)?.settled(text);
+  }
+}
+
+export type { FaultKind };

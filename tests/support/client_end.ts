@@ -1,0 +1,157 @@
+/**
+ * The client's end of a link in the hands of a test.
+ *
+ * @module
+ */
+import { Can, Core, Event, type Position, UP } from "../../bridge/host/core.ts";
+import { bytesOf, End, type WriteOptions } from "./ends.ts";
+import { FixedRandom } from "./fixed_random.ts";
+
+/** See `tests/vectors/README.md`. */
+export interface ClientSettings {
+  dialect: 1 | 2;
+  id: string;
+  /** 64 hex digits; "": none. */
+  key: string;
+  line: number;
+  outbox: number;
+  inbox: number;
+  recent: number;
+  window: number;
+  timeout: number;
+  seed: number;
+  /** Name of the first stream, 8 hex digits; each boot has the next. */
+  epoch: string;
+  /** The position at the first boot: an epoch of 8 hex digits, and a number. */
+  rxEpoch: string;
+  rxNext: number;
+}
+
+export const clientSettings: Readonly<ClientSettings> = {
+  dialect: 1,
+  id: "1",
+  key: "",
+  line: 64,
+  outbox: 512,
+  inbox: 512,
+  recent: 64,
+  window: 16,
+  timeout: 2000,
+  seed: 1,
+  epoch: "c0000001",
+  rxEpoch: "00000000",
+  rxNext: 0,
+};
+
+/** From this state on there is a connection. */
+const GREETING = 2;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The core that is flashed, and what carries out what it asks for. */
+export class ClientEnd extends End {
+  readonly settings: ClientSettings;
+  #core: Core;
+  #random = new FixedRandom(0xc1);
+  #boots = 0;
+  #blocked = false;
+
+  constructor(readonly module: WebAssembly.Module, settings: Partial<ClientSettings> = {}) {
+    super();
+    this.settings = { ...clientSettings, ...settings };
+    const { rxEpoch, rxNext } = this.settings;
+    this.#core = this.#boot({ epoch: parseInt(rxEpoch, 16), next: rxNext });
+  }
+
+  #boot(position?: Position): Core {
+    const { key, seed, epoch, ...settings } = this.settings;
+    this.#random.words = [seed, parseInt(epoch, 16) + this.#boots++];
+    const options = { ...settings, key: key === "" ? undefined : bytesOf(key, true), position };
+    return this.#random.during(() => new Core(this.module, {}, options, this.now));
+  }
+
+  override get timeout(): number {
+    return this.settings.timeout;
+  }
+
+  override get longestPause(): number {
+    const { state } = this.#core;
+    if (this.#blocked || state < GREETING) return Infinity;
+    if (state === UP) return this.timeout / 4;
+    return this.settings.dialect === 1 ? this.timeout / 2 : Infinity;
+  }
+
+  override get done(): number {
+    return this.#core.done;
+  }
+
+  override get deadline(): number {
+    return this.now + this.#core.wait;
+  }
+
+  protected override happen(name: string): boolean {
+    switch (name) {
+      case "opened":
+        this.#random.during(() => this.#core.opened(this.now));
+        this.sent = this.now;
+        break;
+      case "lost":
+        this.#core.closed(this.now);
+        this.unread = new Uint8Array(0);
+        break;
+      case "restart":
+      case "reset":
+        this.#core = this.#boot(name === "reset" ? this.#core.position : undefined);
+        this.unread = new Uint8Array(0);
+        break;
+      case "block":
+      case "unblock":
+        this.#blocked = name === "block";
+        break;
+      default:
+        return false;
+    }
+    return true;
+  }
+
+  protected override accept(text: string, { qos = true }: WriteOptions): boolean {
+    return this.#core.write(bytesOf(text), qos);
+  }
+
+  protected override settle(): void {
+    const can = (this.#blocked ? 0 : Can.send) | (this.holding ? 0 : Can.receive);
+    while (this.#step(can) || this.#read());
+  }
+
+  #step(can: number): boolean {
+    const core = this.#core;
+    const event = core.poll(this.now, can);
+    switch (event) {
+      case Event.connect:
+        this.ask("connect");
+        break;
+      case Event.close: {
+        const { reason } = core;
+        this.ask(`close ${reason}${reason === "REFUSED" ? ` ${core.refusal}` : ""}`);
+        this.unread = new Uint8Array(0);
+        break;
+      }
+      case Event.send:
+        this.send(core.piece);
+        break;
+      case Event.message:
+        this.handOut(decoder.decode(core.piece));
+        core.take();
+        break;
+    }
+    return event !== Event.none;
+  }
+
+  #read(): boolean {
+    const n = Math.min(this.unread.length, this.#core.roomToReceive);
+    if (n === 0 || this.#core.state < GREETING) return false;
+    this.#core.receive(this.unread.subarray(0, n), this.now);
+    this.unread = this.unread.slice(n);
+    return true;
+  }
+}

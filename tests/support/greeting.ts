@@ -1,0 +1,82 @@
+/**
+ * A device's half of dialect 2's greeting, in the hands of a test: right, or wrong in whatever way it says.
+ *
+ * @module
+ */
+import { proofOf } from "../../server/access.ts";
+import { type Greeting, HELLO, PROOF, REFUSAL, WELCOME } from "../../server/greeting.ts";
+
+/** What a hello says unless a test says otherwise. */
+export interface Said extends Greeting {
+  suite: string;
+  nonce: string;
+  id: string;
+}
+
+export const saidAtFirst: Readonly<Said> = {
+  suite: "00",
+  txEpoch: 0xabcdef,
+  txFirst: 0,
+  rxEpoch: 0,
+  rxNext: 0,
+  window: 64,
+  bytes: 4000,
+  line: 512,
+  nonce: "0123456789abcdef0123456789abcdef",
+  id: "1",
+};
+
+/** A hello without its newline. */
+export function helloLine(said: Partial<Said> = {}): string {
+  const all = { ...saidAtFirst, ...said };
+  const words = [all.txEpoch, all.txFirst, all.rxEpoch, all.rxNext, all.window, all.bytes, all.line]
+    .map((word) => word.toString(16).padStart(8, "0"));
+  return `${HELLO}${all.suite}${words.join("")}${all.nonce}${all.id}`;
+}
+
+/** What a welcome says. */
+export interface Welcome extends Greeting {
+  suite: string;
+  nonce: string;
+  /** "" with suite 00. */
+  proof: string;
+}
+
+/** @param line With its newline or without. */
+export function parseWelcome(line: string): Welcome {
+  const text = line.trimEnd();
+  if (!isWelcome(text)) throw new Error(`no welcome: ${JSON.stringify(line)}`);
+  const word = (n: number) => parseInt(text.slice(3 + n * 8, 11 + n * 8), 16);
+  return {
+    suite: text.slice(1, 3),
+    txEpoch: word(0),
+    txFirst: word(1),
+    rxEpoch: word(2),
+    rxNext: word(3),
+    window: word(4),
+    bytes: word(5),
+    line: word(6),
+    nonce: text.slice(59, 91),
+    proof: text.slice(91),
+  };
+}
+
+/** The device's proof, as a line with its newline; hello and welcome without theirs. */
+export function proveLine(key: Uint8Array, hello: string, welcome: string): string {
+  return `${PROOF}${proofOf(key, `${hello}\n${welcome}\n`)}\n`;
+}
+
+/** The proof that a server's welcome should have. */
+export function welcomeProof(key: Uint8Array, hello: string, welcome: string): string {
+  return proofOf(key, `${hello}\n${welcome.slice(0, 91)}`);
+}
+
+/** A refusal as it is heard. */
+export function refusal(code: string): string {
+  return `${REFUSAL}${code}\n`;
+}
+
+/** Whether a line is a welcome. */
+export function isWelcome(line: string): boolean {
+  return line.startsWith(WELCOME);
+}

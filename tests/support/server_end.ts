@@ -1,0 +1,272 @@
+/**
+ * The server's end of a link in the hands of a test.
+ *
+ * @module
+ */
+import { Access } from "../../server/access.ts";
+import { Admission } from "../../server/admission.ts";
+import { LocalError, PeerError } from "../../server/errors.ts";
+import { defaultLimits, type Limits } from "../../server/limits.ts";
+import { Session } from "../../server/session.ts";
+import { type DeviceRecord, MemoryStore } from "../../server/store/mod.ts";
+import { LineSplitter } from "../../server/wire.ts";
+import { bytesOf, End, type WriteOptions } from "./ends.ts";
+import { FixedRandom } from "./fixed_random.ts";
+
+/** See `tests/vectors/README.md`. */
+export interface ServerSettings {
+  id: string;
+  /** 64 hex digits; "": none, and the server is open. */
+  key: string;
+  line: number;
+  inbox: number;
+  outbox: number;
+  timeout: number;
+  /** Dialect 1's first id. */
+  ids: number;
+  /** Name of the first stream, 8 hex digits; each further one is the next. */
+  epoch: string;
+  /** Number of the first message. */
+  txNext: number;
+}
+
+export const serverSettings: Readonly<ServerSettings> = {
+  id: "1",
+  key: "",
+  line: 64,
+  inbox: 16,
+  outbox: 16,
+  timeout: 2000,
+  ids: 0,
+  epoch: "d0000001",
+  txNext: 0,
+};
+
+/** What of a record was copied. */
+type Backup = Pick<DeviceRecord, "inbox" | "outbox" | "positions">;
+
+/** The server's session of one device, and what connections do for it. */
+export class ServerEnd extends End {
+  readonly settings: ServerSettings;
+  readonly #limits: Limits;
+  readonly #access: Access;
+  readonly #random = new FixedRandom(0xd1);
+  #store = new MemoryStore();
+  #session: Session;
+  /** A connection whose greeting is not complete, beside the one that is served, if there is one. */
+  #admission: Admission | undefined;
+  #admissionEnds = Infinity;
+  #splitter: LineSplitter | undefined;
+  #backup: Backup | undefined;
+  #done = 0;
+
+  constructor(settings: Partial<ServerSettings> = {}) {
+    super();
+    const { id, key, line, inbox, outbox, epoch, ids, txNext } = this.settings = {
+      ...serverSettings,
+      ...settings,
+    };
+    this.#limits = { ...defaultLimits, lineBytes: line, inbox, outbox };
+    this.#access = new Access(key === "" ? { open: true } : { keys: [[id, key]] });
+    this.#random.words = [parseInt(epoch, 16)];
+    this.#record.change({ nextId: ids, txNext });
+    this.#session = this.#start();
+  }
+
+  get #record(): DeviceRecord {
+    const { id } = this.settings;
+    return this.#store.get(id) ?? this.#random.during(() => this.#store.create(id));
+  }
+
+  #start(): Session {
+    return new Session(this.#record, this.timeout, this.#limits);
+  }
+
+  override get timeout(): number {
+    return this.settings.timeout;
+  }
+
+  override get longestPause(): number {
+    return this.#session.connected && !this.#admission ? this.timeout / 4 : Infinity;
+  }
+
+  override get done(): number {
+    return this.#done;
+  }
+
+  override get deadline(): number {
+    return Math.min(this.#session.deadline(), this.#admissionEnds);
+  }
+
+  override input(name: string, value?: string | number): boolean {
+    if (name !== "inOld") return super.input(name, value);
+    this.#session.receive(this.#splitter!.push(bytesOf(value)), this.now);
+    this.settle();
+    return true;
+  }
+
+  protected override happen(name: string): boolean {
+    switch (name) {
+      case "connected":
+        this.#meet();
+        break;
+      case "hello":
+        this.#meet();
+        this.unread = bytesOf(`${this.settings.id}\n`);
+        break;
+      case "lost":
+        if (this.#admission) this.#dismiss();
+        else this.#drop();
+        break;
+      case "restart":
+        this.#restart();
+        break;
+      case "forget":
+        this.#store = new MemoryStore();
+        this.#restart();
+        break;
+      case "backUp": {
+        const { inbox, outbox, positions } = this.#record;
+        this.#backup = structuredClone({ inbox, outbox, positions });
+        break;
+      }
+      case "restore":
+        this.#store = new MemoryStore();
+        this.#fill(this.#record, this.#backup!);
+        this.#restart();
+        break;
+      default:
+        return false;
+    }
+    return true;
+  }
+
+  #fill(record: DeviceRecord, { inbox, outbox, positions }: Backup): void {
+    record.inbox.push(...inbox);
+    record.safe = inbox.length;
+    record.outbox.push(...outbox);
+    record.change(positions);
+  }
+
+  #restart(): void {
+    this.#dismiss();
+    this.#drop();
+    this.#session = this.#start();
+  }
+
+  #meet(): void {
+    this.unread = new Uint8Array(0);
+    const { settings, timeout } = this;
+    const host = {
+      access: this.#access,
+      limits: this.#limits,
+      now: () => this.now,
+      record: (id: string) => {
+        if (id !== settings.id) throw new PeerError("TOO_MANY_DEVICES", "another device");
+        return this.#record;
+      },
+    };
+    this.#admission = new Admission(host, "device");
+    this.#admissionEnds = this.now + timeout;
+  }
+
+  #dismiss(): void {
+    this.#admission = undefined;
+    this.#admissionEnds = Infinity;
+    this.unread = new Uint8Array(0);
+  }
+
+  #drop(): void {
+    this.#session.disconnect();
+    this.#splitter = undefined;
+    this.unread = new Uint8Array(0);
+  }
+
+  protected override accept(text: string, { qos = true, wait = false }: WriteOptions): boolean {
+    const writer = {
+      arrived: () => void this.#done++,
+      failed: ({ code }: LocalError) => this.ask(`failed ${code}`),
+    };
+    try {
+      return this.#session.write(text, { qos, wait }, writer);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      return false;
+    }
+  }
+
+  protected override settle(): void {
+    this.#random.during(() => this.#settle());
+  }
+
+  #settle(): void {
+    if (this.now >= this.#admissionEnds) {
+      this.#dismiss();
+      this.ask("close NO_HELLO");
+    }
+    this.#greet();
+    try {
+      for (let busy = true; busy;) {
+        busy = this.#read();
+        this.#handOutAll();
+        this.#session.tick(this.now);
+        this.#store.commit();
+        const output = this.#session.transmit(this.now);
+        if (output === "") continue;
+        busy = true;
+        if (!this.#admission) this.send(bytesOf(output)); // else it goes out where nobody looks
+      }
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#handOutAll(); // what came before the fault counts
+      this.ask(`close ${error.code}`);
+      this.#drop();
+    }
+  }
+
+  /** Reads the greeting of a new connection. */
+  #greet(): void {
+    const admission = this.#admission;
+    if (!admission || this.unread.length === 0) return;
+    const bytes = this.unread;
+    this.unread = new Uint8Array(0);
+    try {
+      const { output, admitted } = admission.receive(bytes);
+      this.#store.commit();
+      if (output !== "") this.send(bytesOf(output));
+      if (!admitted) return;
+      admitted.check();
+      this.#dismiss();
+      this.#session.disconnect();
+      admitted.connect(this.#session, this.now);
+      this.#splitter = new LineSplitter(this.settings.line + 2);
+      this.unread = admission.rest;
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      const farewell = admission.farewell(error);
+      if (farewell !== "") this.send(bytesOf(farewell));
+      this.ask(`close ${error.code}`);
+      this.#dismiss();
+    }
+  }
+
+  #read(): boolean {
+    if (this.#admission || this.unread.length === 0) return false;
+    if (!this.#splitter || !this.#session.wantsInput) return false;
+    const lines = this.#splitter.push(this.unread);
+    this.unread = new Uint8Array(0);
+    this.#session.receive(lines, this.now);
+    this.#store.commit();
+    return true;
+  }
+
+  #handOutAll(): void {
+    this.#store.commit();
+    if (this.holding) return;
+    for (let text = this.#session.peek(); text !== undefined; text = this.#session.peek()) {
+      this.handOut(text);
+      this.#session.shift();
+      this.#store.commit();
+    }
+  }
+}
