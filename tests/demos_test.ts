@@ -34,7 +34,7 @@ async function serve(app: App) {
 }
 
 /** A board that runs a demonstration at 250 times its pace, behind a network that can fail. */
-async function plugIn(name: string, id: string, port: number) {
+async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2) {
   const stack = new AsyncDisposableStack();
   const proxy = stack.use(await FaultProxy.start({ target: { port } }));
   const logged: string[] = [];
@@ -45,6 +45,7 @@ async function plugIn(name: string, id: string, port: number) {
       id,
       port: proxy.port,
       timeout: TIMEOUT,
+      dialect,
       speed: 250,
       onLog: (line) => logged.push(line),
     }),
@@ -127,45 +128,49 @@ Deno.test("remote: a switch works an LED, and after an outage of either the LED 
   await led(0);
 });
 
-Deno.test("qos: nothing is missing, doubled or out of order after outages", async () => {
-  const printed: string[] = [];
-  const sequence = new Sequence();
-  const print = (line: string) => void printed.push(line);
-  await using demo = await serve(qos({ interval: 10, print, sequence: () => sequence }));
-  await using device = await plugIn("qos", "qos", demo.port);
-  const newest = () => column(device.logged, 0).at(-1) ?? 0;
-  for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
-    const next = newest() + 5;
-    await until(() => newest() >= next, { what: `message ${next}` });
-    await fault();
-  }
-  const last = newest() + 5;
-  const reports = printed.length + 2;
-  await until(() => newest() >= last && printed.length >= reports, { what: `message ${last}` });
-  assertEquals(`${sequence}`, NONE);
-  const there = device.logged.findLast((line) => line.startsWith("["))!;
-  assertEquals(JSON.parse(there).slice(3, 6), [0, 0, 0]);
-  assert(
-    printed.at(-1)!.startsWith(`qos: here: ${NONE}; there: missing 0, duplicates 0, connects`),
-  );
-});
+for (const dialect of [1, 2] as const) {
+  Deno.test(`qos, dialect ${dialect}: nothing is missing, doubled or out of order after outages`, async () => {
+    const printed: string[] = [];
+    const sequence = new Sequence();
+    const print = (line: string) => void printed.push(line);
+    await using demo = await serve(qos({ interval: 10, print, sequence: () => sequence }));
+    await using device = await plugIn("qos", "qos", demo.port, dialect);
+    const newest = () => column(device.logged, 0).at(-1) ?? 0;
+    for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
+      const next = newest() + 5;
+      await until(() => newest() >= next, { what: `message ${next}` });
+      await fault();
+    }
+    const last = newest() + 5;
+    const reports = printed.length + 2;
+    await until(() => newest() >= last && printed.length >= reports, { what: `message ${last}` });
+    assertEquals(`${sequence}`, NONE);
+    const there = device.logged.findLast((line) => line.startsWith("["))!;
+    assertEquals(JSON.parse(there).slice(3, 6), [0, 0, 0]);
+    assert(
+      printed.at(-1)!.startsWith(`qos: here: ${NONE}; there: missing 0, duplicates 0, connects`),
+    );
+  });
+}
 
-Deno.test("qos_fast: nothing is missing or doubled after outages amid bursts", async () => {
-  const sequence = new Sequence();
-  const options = { interval: 10, print: () => {}, sequence: () => sequence };
-  await using demo = await serve(qosFast(options));
-  await using device = await plugIn("qos_fast", "qos", demo.port);
-  const newest = () => column(device.logged, 0).at(-1) ?? 0;
-  for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
-    const next = newest() + 12;
-    await until(() => newest() >= next, { what: `message ${next}` });
-    await fault();
-  }
-  const last = newest() + 12;
-  await until(() => newest() >= last, { what: `message ${last}` });
-  await until(() => sequence.missing === 0, { what: "what is late" });
-  assertEquals([sequence.duplicates, sequence.restarts], [0, 0]);
-  const there = () => JSON.parse(device.logged.findLast((line) => line.startsWith("["))!);
-  await until(() => there()[4] === 0, { what: "what is late on the device" });
-  assertEquals(there()[3], 0);
-});
+for (const dialect of [1, 2] as const) {
+  Deno.test(`qos_fast, dialect ${dialect}: nothing is missing or doubled after outages amid bursts`, async () => {
+    const sequence = new Sequence();
+    const options = { interval: 10, print: () => {}, sequence: () => sequence };
+    await using demo = await serve(qosFast(options));
+    await using device = await plugIn("qos_fast", "qos", demo.port, dialect);
+    const newest = () => column(device.logged, 0).at(-1) ?? 0;
+    for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
+      const next = newest() + 12;
+      await until(() => newest() >= next, { what: `message ${next}` });
+      await fault();
+    }
+    const last = newest() + 12;
+    await until(() => newest() >= last, { what: `message ${last}` });
+    await until(() => sequence.missing === 0, { what: "what is late" });
+    assertEquals([sequence.duplicates, sequence.restarts], [0, 0]);
+    const there = () => JSON.parse(device.logged.findLast((line) => line.startsWith("["))!);
+    await until(() => there()[4] === 0, { what: "what is late on the device" });
+    assertEquals(there()[3], 0);
+  });
+}

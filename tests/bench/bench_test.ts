@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { toolTest } from "../support/tools.ts";
+import { Contestant, Loader } from "./processes.ts";
 import { asText, median, quantile } from "./report.ts";
 
 const MAIN = `${import.meta.dirname}/main.ts`;
@@ -22,6 +24,40 @@ Deno.test("the benchmark measures all servers, and what was acknowledged was del
   for (const { rate, p50 } of section.rows) assert(rate > 0 && p50 > 0, out);
   assertEquals(section.aims.length, 2);
 });
+
+Deno.test("the loader speaks both dialects, to a store on disk too", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using server = await Contestant.holdfast(["--store", `${folder}/bench.db`]);
+    await using loader = new Loader();
+    for (const dialect of [1, 2] as const) {
+      await loader.open(server.port, ["1", "2", "3"], dialect);
+      const { rate } = await loader.run(8, 20, 100);
+      assert(rate > 0 && (await loader.close()).acked > 0);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+toolTest(
+  "what a broker has acknowledged it has delivered",
+  { mosquitto: "mosquitto" },
+  async ({ mosquitto }) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await using broker = await Contestant.mosquitto(mosquitto, folder);
+      await using loader = new Loader("mqtt.ts");
+      for (const ids of [["1"], ["1", "2", "3"]]) {
+        await loader.open(broker.port, ids);
+        const { rate } = await loader.run(8, 20, 100);
+        assert(rate > 0 && (await loader.close()).acked > 0); // it fails if they differ
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 Deno.test("an option that the benchmark does not know is refused with its help", async () => {
   for (const args of [["--only", "speed"], ["--rounds", "0"], ["--reference", "/"], ["--fast"]]) {

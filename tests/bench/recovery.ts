@@ -56,14 +56,19 @@ export async function measureRecovery(rounds: number): Promise<Section> {
   for (let round = 0; round < rounds; round++) {
     progress(`recoveries, round ${round + 1} of ${rounds}`);
     await Promise.all(links.map(async (link) => {
-      await pause(Math.random() * TIMEOUT);
+      await calm();
       link.cable.reset();
       await recover(link, "reset", samples);
     }));
     await Promise.all(links.map(async (link) => {
-      await pause(Math.random() * TIMEOUT);
-      await swallow(link, samples);
+      await calm();
+      await swallow(link, true, samples);
     }));
+    await Promise.all(links.map(async (link) => {
+      await calm();
+      await swallow(link, false, samples);
+    }));
+    await calm();
     await server.kill();
     await pause(Math.random() * AWAY);
     server = await start();
@@ -73,15 +78,25 @@ export async function measureRecovery(rounds: number): Promise<Section> {
   return report(samples);
 }
 
-/** A black hole that lasts until the device has noticed it, and for a while. */
-async function swallow(link: Link, samples: Samples): Promise<void> {
+/** A link that has lasted for the timeout is made again without a pause. */
+function calm(): Promise<void> {
+  return pause(TIMEOUT + Math.random() * TIMEOUT);
+}
+
+/**
+ * A black hole that lasts until the device has noticed it, and for a while. If what it has swallowed is
+ * lost (as when a router has forgotten its connections), an attempt to connect that has begun in it leads
+ * nowhere, and has to be given up first. Else it all comes late.
+ */
+async function swallow(link: Link, drop: boolean, samples: Samples): Promise<void> {
   const { client, cable } = link;
   cable.blackhole();
   const lost = client.write("lost at first");
   await until(() => !client.connected, { what: "the outage to be noticed" });
   await pause(Math.random() * TIMEOUT);
-  cable.restore({ drop: true });
-  await Promise.all([lost, recover(link, "black hole", samples)]);
+  cable.restore({ drop });
+  const kind = `black hole, all ${drop ? "lost" : "late"}`;
+  await Promise.all([lost, recover(link, kind, samples)]);
 }
 
 /** The path is whole. */

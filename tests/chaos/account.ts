@@ -18,7 +18,7 @@ export interface Finding {
 
 /** One direction of one device's messages: what arrives must be 0, 1, 2 …. */
 export class Account {
-  /** How many have arrived. */
+  /** Number of the message that should come next: one more than the highest that came. */
   arrived = 0;
   readonly findings: Finding[] = [];
   #missing = new Set<number>();
@@ -28,6 +28,11 @@ export class Account {
    * @param text What message number n says.
    */
   constructor(readonly what: string, readonly text: (n: number) => string) {}
+
+  /** How many have arrived that were due. */
+  get received(): number {
+    return this.arrived - this.#missing.size;
+  }
 
   #find(kind: Finding["kind"], about: string): void {
     this.findings.push({ kind, about: `${this.what}: ${about}` });

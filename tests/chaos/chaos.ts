@@ -160,8 +160,8 @@ class Scene implements AsyncDisposable {
         account.close(device.written);
         findings.push(...account.findings);
       }
-      up += accounts[0]!.arrived;
-      down += accounts[1]!.arrived;
+      up += accounts[0]!.received;
+      down += accounts[1]!.received;
       this.complaints.push(...device.complaints);
       if (device.acknowledged === device.written) continue;
       const open = device.written - device.acknowledged;

@@ -158,7 +158,7 @@ describe("a welcome", () => {
     pump();
     pass(1999);
     expect(get(STATE)).toBe(UP);
-    expect(pass(1)).toBe("[close SILENT]");
+    expect(pass(1).startsWith("[close SILENT]")).toBe(true);
   });
 
   test("may be cut anywhere, with messages behind it", () => {
@@ -172,7 +172,7 @@ describe("a welcome", () => {
       hear(text.substr(at));
       log += pump();
       // Acks wait for a poll: where the cut is decides whether they go out together.
-      expect(log.replace("\n", "").replace("00\n", "").replace("01\n", "")).toBe("[one][two]");
+      expect(log.replaceAll("\n", "").replace("00", "").replace("01", "")).toBe("[one][two]");
       expect(get(STATE)).toBe(UP);
       expect(get(RX_NEXT)).toBe(2);
     }
