@@ -28,14 +28,15 @@ export interface Agreement {
 
 /** Works out what a hello means for a record. Changes nothing. */
 export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agreement {
-  const { txEpoch, txNext, rxEpoch, rxNext } = record.positions;
+  const { txEpoch, rxEpoch, rxNext } = record.positions;
   const { txFirst } = record;
   let known = 0;
   let ahead = false;
   if (hello.rxEpoch === txEpoch) {
     // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
     known = Math.max(0, distance(txFirst, hello.rxNext));
-    ahead = known > distance(txFirst, txNext);
+    // Not beyond the next one written, which an older copy of the store may have had other messages under.
+    ahead = known > record.sent;
     if (ahead) known = 0;
   }
   const continues = hello.txEpoch === rxEpoch && distance(hello.txFirst, rxNext) >= 0;
@@ -155,6 +156,7 @@ export class Dialect2 extends Link {
       this.#bytesOnTheWay += bytes;
       this.next++;
     }
+    this.record.send(this.next);
   }
 
   override deadline(): number {

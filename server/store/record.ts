@@ -64,6 +64,7 @@ export class DeviceRecord {
   safe = 0;
   readonly positions: Positions;
   #journal: Journal;
+  #unsent = 0; // messages at the end of the outbox that cannot have been sent in dialect 2
 
   constructor(readonly id: string, journal: Journal, positions?: Positions) {
     this.#journal = journal;
@@ -81,6 +82,16 @@ export class DeviceRecord {
   /** Number of the oldest message in the outbox, or of the next one. */
   get txFirst(): number {
     return this.outbox[0]?.seq ?? this.positions.txNext;
+  }
+
+  /** How many messages of the outbox, the oldest ones, may have been sent in dialect 2: all that were loaded. */
+  get sent(): number {
+    return Math.max(0, this.outbox.length - this.#unsent);
+  }
+
+  /** So many messages of the outbox, the oldest ones, are sent in dialect 2. */
+  send(count: number): void {
+    this.#unsent = Math.min(this.#unsent, this.outbox.length - count);
   }
 
   change(positions: Partial<Positions>): void {
@@ -112,6 +123,7 @@ export class DeviceRecord {
     const message: Outgoing = { seq: txNext, id: undefined, text, overtakes, qos };
     this.positions.txNext = (txNext + 1) >>> 0;
     this.outbox.push(message);
+    this.#unsent++;
     this.#journal.written(this, message);
     return message;
   }
@@ -119,6 +131,7 @@ export class DeviceRecord {
   /** The oldest message of the outbox has arrived. */
   settle(): Outgoing {
     const message = this.outbox.shift()!;
+    this.#unsent = Math.min(this.#unsent, this.outbox.length);
     this.#journal.settled(this, message);
     return message;
   }

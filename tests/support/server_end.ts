@@ -131,21 +131,13 @@ export class ServerEnd extends End {
         break;
       }
       case "restore":
-        this.#store = new MemoryStore();
-        this.#fill(this.#record, this.#backup!);
+        this.#store = restored(this.settings.id, this.#backup!);
         this.#restart();
         break;
       default:
         return false;
     }
     return true;
-  }
-
-  #fill(record: DeviceRecord, { inbox, outbox, positions }: Backup): void {
-    record.inbox.push(...inbox);
-    record.safe = inbox.length;
-    record.outbox.push(...outbox);
-    record.change(positions);
   }
 
   #restart(): void {
@@ -269,4 +261,14 @@ export class ServerEnd extends End {
       this.#store.commit();
     }
   }
+}
+
+function restored(id: string, { inbox, outbox, positions }: Backup): MemoryStore {
+  const store = new MemoryStore();
+  const record = store.create(id);
+  record.inbox.push(...inbox);
+  record.safe = inbox.length;
+  record.outbox.push(...outbox);
+  record.change(positions);
+  return store;
 }

@@ -81,7 +81,7 @@ function live(end: End, moment: Step[], keepalives: boolean): void {
     } else if (name === "message") expected.messages.push(String(value));
     else if (name === "messages") uncompared += Number(value);
     else if (name === "connect") expected.events.push("connect");
-    else if (name === "close") expected.events.push(`close ${value}`);
+    else if (name === "close" || name === "failed") expected.events.push(`${name} ${value}`);
     else if (name === "done") check("messages done", end.done, value);
     else if (name !== "quiet" && !end.input(name, value)) {
       throw new Error(`there is no step ${JSON.stringify(name)} here`);
