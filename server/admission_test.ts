@@ -244,6 +244,7 @@ function lively(door: Door): DeviceRecord {
   const record = door.record();
   record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txEpoch: 99 });
   for (const text of ["three", "four", "five"]) record.write(text, { overtakes: false, qos: true });
+  record.send(3);
   door.store.commit();
   return record;
 }
@@ -298,11 +299,24 @@ Deno.test("a position beyond what was ever sent: our store is old, and our strea
   }
 });
 
+Deno.test("what was written but never sent cannot be there: our store is old, and had others in its place", () => {
+  const door = new Door();
+  const record = lively(door);
+  record.write("six", { overtakes: false, qos: true });
+  const guest = door.knock();
+  const welcome = guest.greets({ rxEpoch: 99, rxNext: 7 });
+  assert(welcome.txEpoch !== 99 && welcome.txEpoch !== 0);
+  guest.says("\n");
+  guest.admitted!.connect(door.session(), door.now);
+  assertEquals(record.outbox.map(({ text }) => text), ["three", "four", "five", "six"]);
+});
+
 Deno.test("positions come round after 2^32", () => {
   const door = new Door();
   const record = door.record();
   record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txEpoch: 99 });
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true });
+  record.send(3);
   const guest = door.knock();
   const said = { txEpoch: 77, txFirst: 2 ** 32 - 2, rxEpoch: 99, rxNext: 1 };
   const { rxNext, txFirst } = guest.greets(said);

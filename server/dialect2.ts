@@ -35,7 +35,8 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
   if (hello.rxEpoch === txEpoch) {
     // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
     known = Math.max(0, distance(txFirst, hello.rxNext));
-    // Not beyond the next one written, which an older copy of the store may have had other messages under.
+    // More than was sent, not than was written: an old copy of the store may since have given the numbers of
+    // what it does not know to other messages.
     ahead = known > record.sent;
     if (ahead) known = 0;
   }

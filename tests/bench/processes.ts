@@ -109,8 +109,9 @@ export class Contestant extends Process {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
     listener.close();
+    // What else would hold it up: it queues and has in flight as much as comes.
     const settings = [`listener ${port} 127.0.0.1`, "allow_anonymous true", "persistence false"]
-      .concat("max_queued_messages 0", "set_tcp_nodelay true", "connection_messages false");
+      .concat("max_queued_messages 0", "max_inflight_messages 0", "connection_messages false");
     if (Deno.uid() === 0) settings.push("user root"); // else it drops to one who may not read the file
     await Deno.writeTextFile(`${folder}/mosquitto.conf`, settings.join("\n") + "\n");
     // It does not end with its input by itself.

@@ -61,8 +61,9 @@ export class Account {
 
   /** No more will come. @param written How many were written in all */
   close(written: number): void {
-    for (let gap = this.arrived; gap < written; gap++) this.#missing.add(gap);
-    for (const gap of this.#missing) this.#find("lost", `number ${gap} of ${written}`);
+    const missing = [...this.#missing];
+    for (let gap = this.arrived; gap < written; gap++) missing.push(gap);
+    for (const gap of missing) this.#find("lost", `number ${gap} of ${written}`);
     if (this.arrived > written) this.#find("unknown", `${this.arrived} came, ${written} written`);
   }
 }
