@@ -9,7 +9,7 @@ export const HELP = `deno task sim [options]
   --trace        what happens in it, the same each time
   --exhaustive   instead: a small world with every fault, and every two faults, at every step
   --mutations    instead: switches known bugs on, one at a time, and shows how soon each is found
-  --limit COUNT  seeds after which a bug counts as not found  (2000)
+  --limit COUNT  seeds after which a bug counts as not found  (10000)
   --only TEXT    of the bugs, those whose names contain this
   --jobs N       workers  (one a processor)
   --json         the result as JSON on stdout; everything else on stderr
@@ -39,7 +39,7 @@ export function parse(args: string[]): Options | "help" {
       trace: { type: "boolean", default: false },
       exhaustive: { type: "boolean", default: false },
       mutations: { type: "boolean", default: false },
-      limit: { type: "string", default: "2000" },
+      limit: { type: "string", default: "10000" },
       only: { type: "string", default: "" },
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       json: { type: "boolean", default: false },
