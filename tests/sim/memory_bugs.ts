@@ -1,4 +1,5 @@
 /** Bugs of what outlives a connection, a process or a reset. */
+import type { Position } from "../../bridge/host/core.ts";
 import { DeviceRecord } from "../../server/store/mod.ts";
 import { SimDevice } from "./device.ts";
 import { patch, type Undo } from "./patch.ts";
@@ -44,11 +45,11 @@ export const MEMORY_BUGS: Record<string, () => Undo> = {
       if (message.qos) withdraw(message);
     }),
   "the device's position is not kept": () => patch(SimDevice.prototype, "keepPosition", () => {}),
-  "the device's position is kept every other time": () => {
-    let odd = false;
-    return patch(SimDevice.prototype, "keepPosition", (_, keep, position) => {
-      odd = !odd;
-      if (odd) keep(position);
+  "the device's position is kept one message late": () => {
+    const last = new WeakMap<SimDevice, Position>();
+    return patch(SimDevice.prototype, "keepPosition", (device, keep, position) => {
+      keep(last.get(device) ?? position);
+      last.set(device, position);
     });
   },
   "the device's epoch is used again": () =>
