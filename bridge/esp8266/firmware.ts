@@ -36,7 +36,7 @@ export interface Objects {
 export async function compileFirmware(
   folder: string,
   board: BoardSources,
-  options: { version: string; defines?: string[] },
+  options: { version: string; defines?: string[]; say?: (line: string) => void },
 ): Promise<Objects> {
   await emptyFolder(folder);
   await Deno.mkdir(`${folder}/wasm3`);
@@ -67,7 +67,7 @@ export async function compileFirmware(
       add(`wasm3/${name}`, [...engine, "-w"], rewrite);
     }
   }
-  await compileAll(units, folder);
+  await compileAll(units, folder, options.say);
   return { folder, objects: units.map(({ object }) => object) };
 }
 

@@ -13,6 +13,9 @@ const PACKAGES: Record<string, string> = {
   "xtensa-lx106-elf-size": "binutils-xtensa-lx106",
 };
 
+/** So much of what a failed program says is passed on. */
+const MOST_LINES = 20;
+
 /** C library headers, and the library. */
 export const LIBC = "/usr/lib/xtensa-lx106-elf";
 
@@ -49,8 +52,9 @@ export async function run(program: string, args: string[], cwd: string): Promise
   }
   const decoder = new TextDecoder();
   if (output.success) return decoder.decode(output.stdout);
-  const said = decoder.decode(output.stderr).trim();
-  throw new BuildError(`${program} ${args.join(" ")}\nfailed:\n${said}`);
+  const said = decoder.decode(output.stderr).trim().split("\n");
+  const more = said.length > MOST_LINES ? `\n… and ${said.length - MOST_LINES} lines more` : "";
+  throw new BuildError(`${program} failed:\n${said.slice(0, MOST_LINES).join("\n")}${more}`);
 }
 
 /** What to compile, and how. Paths are relative to the folder of the work. */
@@ -63,10 +67,17 @@ export interface Unit {
 }
 
 /** Compiles all, two at a time. */
-export async function compileAll(units: Unit[], cwd: string): Promise<void> {
+export async function compileAll(
+  units: Unit[],
+  cwd: string,
+  say: (line: string) => void = () => {},
+): Promise<void> {
   const queue = [...units];
   const work = async () => {
-    for (let unit; (unit = queue.shift());) await compile(unit, cwd);
+    for (let unit; (unit = queue.shift());) {
+      say(`compiling ${unit.source}`);
+      await compile(unit, cwd);
+    }
   };
   await Promise.all([work(), work()]);
 }
@@ -83,4 +94,11 @@ async function compile({ source, object, flags, rewrite }: Unit, cwd: string): P
   const text = await Deno.readTextFile(`${cwd}/${assembly}`);
   await Deno.writeTextFile(`${cwd}/${assembly}`, rewrite(text));
   await run(gcc, ["-c", assembly, "-o", object], cwd);
+}
+
+/** Bytes of each section of an object or ELF file. @throws {BuildError} */
+export async function sectionSizes(file: string, cwd: string): Promise<Record<string, number>> {
+  const listed = await run("xtensa-lx106-elf-size", ["-A", file], cwd);
+  const rows = [...listed.matchAll(/^(\.\S+)\s+(\d+)\s/gm)];
+  return Object.fromEntries(rows.map(([, name, bytes]) => [name!, Number(bytes)]));
 }

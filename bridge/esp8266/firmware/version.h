@@ -8,7 +8,7 @@
 
 /* Whether the hello of dialect 2 says why the device started, and what it runs. */
 #ifndef HELLO_METADATA
-#define HELLO_METADATA 0
+#define HELLO_METADATA 1
 #endif
 
 /* The words for enum port_reset, in its order. */

@@ -117,7 +117,7 @@ export class SimBoard implements AsyncDisposable {
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
       this.complaints += chip.complaints;
-      this.#abandon(true);
+      this.#abandon(false); // the server is not told that a chip has been reset
       this.#outputs.clear();
       this.#lines.clear();
       if (code !== 0 && !this.#off && this.#next === "exception") {
