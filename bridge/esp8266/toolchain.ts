@@ -93,7 +93,7 @@ async function compile({ source, object, flags, rewrite }: Unit, cwd: string): P
   await run(gcc, [...all, "-S", source, "-o", assembly], cwd);
   const text = await Deno.readTextFile(`${cwd}/${assembly}`);
   await Deno.writeTextFile(`${cwd}/${assembly}`, rewrite(text));
-  await run(gcc, ["-c", assembly, "-o", object], cwd);
+  await run(gcc, ["-mlongcalls", "-mtext-section-literals", "-c", assembly, "-o", object], cwd);
 }
 
 /** Bytes of each section of an object or ELF file. @throws {BuildError} */
