@@ -22,6 +22,7 @@ static bool connecting; /* asked for, and neither opened nor closed yet */
 static bool wifi;
 static bool heard, silence;
 static uint32_t polled;
+static bool settled; /* nothing has been done to the core since it had nothing more to do */
 
 /* Lines for the server, each behind its length. */
 static uint8_t lines[512];
@@ -171,25 +172,31 @@ void link_log(const uint8_t *line, size_t length) {
   lines_length += length + 2;
 }
 
+/* Lets the core do all that can be done now. */
+static void pump(uint32_t now) {
+  enum core_event event;
+  do {
+    pass_lines_on();
+    unsigned can = CORE_CAN_RECEIVE | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
+    event = core_poll(now, can);
+    polled = now;
+    if (event == CORE_CONNECT) connect(now);
+    else if (event == CORE_CLOSE) {
+      port_tcp_close();
+      went_down();
+    } else if (event == CORE_SEND) send();
+    else if (event == CORE_MESSAGE) hand_over();
+    see_state();
+  } while (event != CORE_NONE && !engine_trap());
+  settled = true;
+}
+
 enum link_news link_run(bool wifi_up, uint32_t now, uint32_t *wait) {
   wifi = wifi_up;
   if (!wifi && core_get(R_STATE) == CORE_IDLE && now - polled < ASLEEP) {
     if (*wait > 60000) *wait = 60000;
   } else {
-    enum core_event event;
-    do {
-      pass_lines_on();
-      unsigned can = CORE_CAN_RECEIVE | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
-      event = core_poll(now, can);
-      polled = now;
-      if (event == CORE_CONNECT) connect(now);
-      else if (event == CORE_CLOSE) {
-        port_tcp_close();
-        went_down();
-      } else if (event == CORE_SEND) send();
-      else if (event == CORE_MESSAGE) hand_over();
-      see_state();
-    } while (event != CORE_NONE && !engine_trap());
+    pump(now);
     port_tcp_flush();
     uint32_t core_wait = core_get(R_WAIT);
     if ((int32_t)core_wait < 0) core_wait = 0;
@@ -210,6 +217,7 @@ void link_drop(uint32_t now) {
 void link_opened(uint32_t now) {
   if (!connecting) return;
   connecting = false;
+  settled = false;
   core_opened(now);
 }
 
@@ -222,5 +230,14 @@ void link_closed(uint32_t now) {
 
 size_t link_received(const uint8_t *bytes, size_t length) {
   heard = true;
-  return core_receive(bytes, length, port_ms());
+  size_t taken = 0;
+  while (taken < length && !engine_trap()) {
+    uint32_t now = port_ms();
+    if (!settled) pump(now); /* only then does the core say where the next bytes go */
+    size_t n = core_receive(bytes + taken, length - taken, now);
+    if (!n) break;
+    settled = false;
+    taken += n;
+  }
+  return taken;
 }
