@@ -6,7 +6,13 @@ import { createInterface } from "node:readline";
 import { Client } from "./mod.ts";
 
 const [port, memory] = Deno.args;
-const client = new Client({ id: "1", port: Number(port), timeout: 500, memory: memory! });
+const client = new Client({
+  id: "1",
+  port: Number(port),
+  timeout: 500,
+  memory: memory!,
+  size: { window: 1 }, // nothing comes before what is here was acknowledged
+});
 for await (const _ of createInterface({ input: process.stdin })) {
   const line = client.readline();
   console.log("asked");
