@@ -1,13 +1,17 @@
 import { LocalError, PeerError } from "../../server/errors.ts";
 import { checkText } from "../../server/wire.ts";
 import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
+import { Handout } from "./handout.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import { PositionFile } from "./memory.ts";
 
 /** What a client must and can be told. */
 export interface ClientOptions extends LinkOptions {
-  /** File that keeps how far this client has got, so that a restarted process takes each message once.
-   * Dialect 2. Default: none. */
+  /**
+   * File that keeps how far this client has got, so that a restarted process takes each message once. With
+   * it, a message counts as processed, and is acknowledged, when the next one is asked for. Dialect 2.
+   * Default: none; a message counts as processed when it is handed out.
+   */
   memory?: string;
   /** Buffers. */
   size?: Partial<CoreSize>;
@@ -40,6 +44,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class Client implements AsyncIterable<string>, AsyncDisposable {
   #link: Link;
   #memory: PositionFile | undefined;
+  #handout = new Handout();
   #waits: boolean;
   #core: Core;
   #line: number;
@@ -60,7 +65,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       canReceive: () => this.#readers.length > 0,
       receive: (message: Uint8Array) => {
         const text = decode(message);
+        if (this.#memory && this.#handout.offered(this.#core.position, text)) return true;
         this.#readers.shift()!.resolve(text);
+        return this.#memory === undefined;
       },
       positionChanged: (position: Position) => this.#memory?.keep(position),
       stateChanged: (connected: boolean, reason?: PeerError) => {
@@ -103,13 +110,20 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * The next message, without the newline at its end. It is acknowledged when it is handed out here, so
-   * a server that sends faster than this is called is slowed down.
+   * The next message, without the newline at its end. A server that sends faster than this is called is
+   * slowed down.
+   *
+   * With `memory`, to ask for a message says that the one before it has been processed: only then is that
+   * acknowledged. If the process ends before it has asked, also by `close`, the next process is handed the
+   * message again. Who asks for several at once says so in advance.
    *
    * @throws {LocalError} CLOSED
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
+    const processed = this.#memory && this.#handout.asked(this.#core.position);
+    // At once: without a link, nobody will be told for a while.
+    if (processed) this.#memory!.keep(processed);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
     this.#link.pump();

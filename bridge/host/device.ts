@@ -101,6 +101,7 @@ export class Board implements AsyncDisposable {
       canReceive: () => true,
       receive: (message: Uint8Array) => {
         this.#run(() => this.#application.onMessage?.(message.byteOffset, message.length));
+        return true;
       },
       positionChanged: () => {},
       stateChanged: (connected: boolean, reason?: PeerError) => {

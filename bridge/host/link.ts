@@ -40,8 +40,14 @@ export interface LinkOwner {
   exchange(core: Core): void;
   /** Whether a message can be taken now. */
   canReceive(): boolean;
-  /** Takes a message, valid until it returns. @throws {PeerError} if the connection must end */
-  receive(message: Uint8Array): void;
+  /**
+   * Is offered a message, valid until it returns.
+   *
+   * @returns whether it is processed, and may be acknowledged. If not, it will be offered again as soon as
+   * one can be received
+   * @throws {PeerError} if the connection must end
+   */
+  receive(message: Uint8Array): boolean;
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `LinkOptions.onState`. */
@@ -199,15 +205,16 @@ export class Link {
   }
 
   #receive(): void {
+    let processed;
     try {
-      this.#owner.receive(this.core.piece);
+      processed = this.#owner.receive(this.core.piece);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.core.closed(now());
       this.#drop(error);
       return;
     }
-    if (this.#closed) return;
+    if (this.#closed || !processed) return;
     this.core.take();
     this.#keepPosition();
   }

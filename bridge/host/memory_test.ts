@@ -57,6 +57,11 @@ function numbers(count: number, first = 0): string[] {
   return Array.from({ length: count }, (_, n) => `${first + n}`);
 }
 
+/** Nobody waits for this line. */
+function skip(line: Promise<string>): void {
+  line.catch(() => {});
+}
+
 function writeAll(end: Client | Device, texts: string[]): Promise<unknown> {
   const written = Promise.all(texts.map((text) => end.write(text)));
   written.catch(() => {});
@@ -67,6 +72,54 @@ async function readAll(end: Client | Device, count: number): Promise<string[]> {
   const lines: string[] = [];
   while (lines.length < count) lines.push(await end.readline());
   return lines;
+}
+
+/** A process that asks for a message when it is told to, and can be killed. */
+class Reader implements AsyncDisposable {
+  #process: Deno.ChildProcess;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+  #said = "";
+  #killed = false;
+  #reading: Promise<void>;
+
+  constructor(scene: Scene) {
+    const script = new URL("memory_test_reader.ts", import.meta.url).pathname;
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", script, `${scene.port}`, scene.memory],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#input = this.#process.stdin.getWriter();
+    this.#reading = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) {
+      this.#said += text;
+    }
+  }
+
+  async ask(): Promise<void> {
+    await this.#input.write(new TextEncoder().encode("\n"));
+  }
+
+  says(text: string): Promise<unknown> {
+    return until(() => this.#said === text, {
+      what: () => `${JSON.stringify(text)}, not ${JSON.stringify(this.#said)}`,
+    });
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await this.#reading;
+    await this.#input.abort().catch(() => {}); // the pipe has ended already
+    this.#killed = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#killed) await this.kill();
+  }
 }
 
 /** A client takes ten messages, none of its acks arrives, and it ends. What does the next one read? */
@@ -81,12 +134,14 @@ async function readByTwo(scene: Scene, options: Partial<ClientOptions>): Promise
   scene.proxy.blackhole("up");
   const written = writeAll(device, numbers(20));
   assertEquals(await readAll(first, 10), numbers(10));
+  skip(first.readline()); // it is done with the tenth
   await until(() => swallowed.includes("09\n"), { what: "the ack of the tenth" });
   await first.close();
   scene.proxy.restore({ drop: true });
   await using second = scene.client(options);
   const read = [await second.readline()];
   while (read.at(-1) !== "19") read.push(await second.readline());
+  skip(second.readline());
   await written;
   return read;
 }
@@ -112,12 +167,101 @@ Deno.test("many processes, one after the other on one memory, take each message 
     written ??= writeAll(device, texts);
     read.push(...await readAll(client, 1 + life % 4));
     if (life % 3 === 0) scene.proxy.reset(); // with acks on their way
+    skip(client.readline()); // it is done with the last one
     await client.close();
   }
   assertEquals(read, texts);
   // The last acks may be on their way still: somebody has to say so.
   await using _ = scene.client({ memory: scene.memory });
   await written;
+});
+
+Deno.test("a process that is killed before it acts on a message: the next one gets it again, and no other", async () => {
+  await using scene = await Scene.start();
+  await using first = new Reader(scene);
+  const device = await scene.device();
+  const written = writeAll(device, numbers(3));
+  await first.ask();
+  await first.ask();
+  await first.says("asked\ngot 0\nasked\ngot 1\n");
+  await first.kill();
+  await using second = new Reader(scene);
+  await second.ask();
+  await second.says("asked\ngot 1\n");
+  await second.ask();
+  await second.ask();
+  await second.says("asked\ngot 1\nasked\ngot 2\nasked\n");
+  await written;
+  await second.kill();
+});
+
+Deno.test("a process that asks for the next message is done with the last, link or no link, and may die", async () => {
+  await using scene = await Scene.start();
+  await using first = new Reader(scene);
+  const device = await scene.device();
+  const written = writeAll(device, numbers(3));
+  await first.ask();
+  await first.says("asked\ngot 0\n");
+  scene.proxy.blackhole();
+  await until(() => !device.connected, { what: "the outage" });
+  await first.ask();
+  await first.says("asked\ngot 0\nasked\n");
+  await first.kill();
+  scene.proxy.restore({ drop: true });
+  await using second = new Reader(scene);
+  for (let i = 0; i < 3; i++) await second.ask();
+  await second.says("asked\ngot 1\nasked\ngot 2\nasked\n");
+  await written;
+  await second.kill();
+});
+
+Deno.test("with a memory, a message is acknowledged when the next one is asked for", async () => {
+  await using scene = await Scene.start();
+  await using client = scene.client({ memory: scene.memory });
+  const device = await scene.device();
+  let told = 0;
+  const written = numbers(3).map((text) => device.write(text).then(() => told++));
+  assertEquals(await client.readline(), "0");
+  await client.write("there and back"); // what was sent before has arrived
+  assertEquals(told, 0);
+  assertEquals(await client.readline(), "1");
+  await written[0];
+  assertEquals(await client.readline(), "2");
+  await written[1];
+  skip(client.readline());
+  await written[2];
+});
+
+Deno.test("a message whose connection ends while the application has it is not handed out again", async () => {
+  await using scene = await Scene.start();
+  await using client = scene.client({ memory: scene.memory });
+  const device = await scene.device();
+  const written = writeAll(device, numbers(4));
+  const read: string[] = [];
+  for await (const line of client) {
+    read.push(line);
+    const { connects } = client;
+    scene.proxy.reset();
+    await until(() => client.connects > connects, { what: "the next connection" });
+    if (read.length === 4) break;
+  }
+  assertEquals(read, numbers(4));
+  skip(client.readline());
+  await written;
+});
+
+Deno.test("who asks for several messages at once gets them one after the other", async () => {
+  await using scene = await Scene.start();
+  const client = scene.client({ memory: scene.memory });
+  const device = await scene.device();
+  const asked = Array.from({ length: 5 }, () => client.readline());
+  const written = numbers(5).map((text) => device.write(text));
+  written[4]!.catch(() => {});
+  assertEquals(await Promise.all(asked), numbers(5));
+  await Promise.all(written.slice(0, 4)); // for the last one nobody has asked for the next
+  await client.close();
+  await using next = scene.client({ memory: scene.memory });
+  assertEquals(await next.readline(), "4");
 });
 
 Deno.test("what a process wrote and was not told of may be missing, but has no gap and comes once", async () => {
@@ -144,6 +288,7 @@ Deno.test("a server that forgot everything sends all that it has to a client tha
     await using client = scene.client({ memory: scene.memory });
     const written = (await scene.device()).write(text);
     assertEquals(await client.readline(), text);
+    skip(client.readline());
     await written;
     await client.close();
     await scene.replaceServer();

@@ -5,6 +5,7 @@
 import { Can, Core, Event, type Position, UP } from "../../bridge/host/core.ts";
 import type { PeerCode } from "../../server/errors.ts";
 import { byteLength, LOGGED } from "../../server/wire.ts";
+import { Handout } from "../../bridge/host/handout.ts";
 import { Life } from "./clock.ts";
 import { DOWN, type Listener, type Path } from "./network.ts";
 import { type Message, Violation } from "./promises.ts";
@@ -59,8 +60,9 @@ export class SimDevice {
   boot = 0;
   /** Its clock is this far ahead of the world's. */
   clockAhead: number;
-  /** Dies as soon as it has seen another message, before it can keep its position. */
-  diesAfterSeeing = false;
+  /** Dies as soon as its application has another message: before or after it acts on it, and in any case
+   * before it can keep its position. */
+  dies: "before acting" | "after acting" | undefined;
   /** The application takes nothing until then. */
   busyUntil = 0;
   /** Answers in the server's place. */
@@ -70,6 +72,8 @@ export class SimDevice {
   #core: Core | undefined;
   #end = 0; // of the core's memory
   #memory: Position | undefined;
+  #handout = new Handout();
+  #handed: Message | undefined;
   #socket: DeviceSocket | undefined;
   #meetsImpostor = false;
   #up = false;
@@ -106,7 +110,7 @@ export class SimDevice {
 
   /** It will die soon. */
   get isCursed(): boolean {
-    return this.diesAfterSeeing;
+    return this.dies !== undefined;
   }
 
   /** How often the link came up since the boot. */
@@ -167,7 +171,10 @@ export class SimDevice {
     this.#wakesAt = Infinity;
     this.#nextWrite = this.busyUntil = 0;
     this.#next = undefined;
-    this.diesAfterSeeing = false;
+    this.dies = undefined;
+    if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
+    this.#handed = undefined;
+    this.#handout = new Handout();
     if (!keepsMemory) this.#memory = undefined;
     this.books.deviceDied(keepsMemory && dialect === 2 && this.dialect === 2);
     this.boot++;
@@ -196,6 +203,7 @@ export class SimDevice {
     const core = this.#core!;
     this.#exchange(core);
     const receives = this.world.clock.now >= this.busyUntil;
+    if (receives && this.plan.asks) this.#ask(core);
     const event = core.poll(
       this.#now,
       (this.#socket?.canSend ? Can.send : 0) | (receives ? Can.receive : 0),
@@ -211,11 +219,15 @@ export class SimDevice {
       case Event.send:
         this.#socket!.send(core.piece);
         break;
-      case Event.message:
-        if (!this.#see(core)) return true;
+      case Event.message: {
+        const { boot } = this;
+        const processed = this.#receive(core);
+        if (this.boot !== boot) return true; // it died
+        if (!processed) break;
         core.take();
         this.#keepPosition(core);
         break;
+      }
     }
     if (core.state === UP && !this.#up) {
       this.#up = true;
@@ -230,6 +242,26 @@ export class SimDevice {
     if (!socket) return false;
     const again = socket.flush();
     return this.#moveInput(core, socket) || again;
+  }
+
+  /** The application is done with what it has, and wants the next message. */
+  #ask(core: Core): void {
+    const processed = this.#handout.asked(core.position);
+    if (!processed) return;
+    this.keepPosition(processed);
+    this.#handed = undefined;
+  }
+
+  /** A message is on offer. @returns whether it is processed */
+  #receive(core: Core): boolean {
+    const isNew = !this.plan.asks || this.handsOut(core);
+    if (isNew) this.#see(core);
+    return !this.plan.asks || !isNew;
+  }
+
+  /** Whether the application does not have this message yet. */
+  handsOut(core: Core): boolean {
+    return !this.#handout.offered(core.position, decoder.decode(core.piece));
   }
 
   /** Keeps a position where it survives a reset. */
@@ -249,25 +281,29 @@ export class SimDevice {
     throw new Violation(`${this.plan.id} accuses the server: ${reason}${refusal}`);
   }
 
-  #see(core: Core): boolean {
-    if (this.#meetsImpostor && !this.plan.key) return true; // nobody can promise anything
+  #see(core: Core): void {
+    if (this.#meetsImpostor && !this.plan.key) return; // nobody can promise anything
     const text = decoder.decode(core.piece);
+    if (this.dies === "before acting") return this.#die("death before the application acts");
     this.world.log?.(`${this.plan.id} sees ${JSON.stringify(text)}`);
     this.books.seenByDevice(text, this.dialect);
     const message = this.books.toDevice.find(text)!;
     this.world.messages++;
     this.busyUntil = this.world.clock.now + this.world.random.below(this.talk.busy + 1);
-    if (this.diesAfterSeeing) {
+    if (this.dies === "after acting") {
       if (message.qos) message.repeats = 1;
-      this.world.count("death before the position is kept");
-      const keepsMemory = this.world.random.chance(0.7);
-      this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
-      return false;
+      return this.#die("death before the position is kept");
     }
+    if (this.plan.asks) this.#handed = message;
     if (this.talk.echoes && !text.startsWith("e") && this.#echoes.length < 20) {
       this.#echoes.push(`e${text}`);
     }
-    return true;
+  }
+
+  #die(kind: string): void {
+    this.world.count(kind);
+    const keepsMemory = this.world.random.chance(0.7);
+    this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
   }
 
   /** The application learns what has arrived, and writes what it has to. */

@@ -18,6 +18,8 @@ interface Variant {
   /** Shares of the messages that wait, and that have no qos. */
   waits: number;
   qosOff: number;
+  /** Its application takes a message by asking for the next one. */
+  asks?: boolean;
   /** Share of those from the device that are lines of its log. */
   logs: number;
 }
@@ -34,6 +36,7 @@ export const VARIANTS: readonly Variant[] = [
     qosOff: 0,
     logs: 0,
   },
+  { name: "dialect 2, a host", dialect: 2, waits: 0, qosOff: 0, logs: 0, asks: true },
   { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0, logs: 0 },
   { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0, logs: 0 },
 ];
@@ -72,7 +75,8 @@ export const BLOWS: Readonly<Record<string, Blow>> = {
   "nothing arrives at the device": hole(DOWN),
   "the device boots, memory kept": boot(true),
   "the device boots, memory lost": boot(false),
-  "the device dies after seeing": ({ devices }) => void (devices[0]!.diesAfterSeeing = true),
+  "the device dies before acting": ({ devices }) => void (devices[0]!.dies = "before acting"),
+  "the device dies after acting": ({ devices }) => void (devices[0]!.dies = "after acting"),
   "the server is killed": (world) => world.killServer("no commit"),
   "the server is killed before a commit": (world) => world.tearNextCommit("before"),
   "the server is killed after a commit": (world) => world.tearNextCommit("after"),
@@ -107,7 +111,7 @@ export function explore(
   return { steps, violation };
 }
 
-function scenarioOf({ dialect, key, waits, qosOff, logs }: Variant): Scenario {
+function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant): Scenario {
   const talk: DeviceTalk = {
     messages: 3,
     pause: 0,
@@ -123,6 +127,7 @@ function scenarioOf({ dialect, key, waits, qosOff, logs }: Variant): Scenario {
     dialect,
     key,
     metadata: "",
+    asks,
     size: { line: 150, outbox: 600, inbox: 600, recent: 223, window: 64 },
     talk,
     serverTalk: talk,

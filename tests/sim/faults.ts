@@ -21,6 +21,7 @@ export const FAULTS = [
   "device's clock jumps",
   "device boots, memory kept",
   "device boots, memory lost",
+  "death before the application acts",
   "death before the position is kept",
   "server killed",
   "server killed during a commit",
@@ -47,7 +48,7 @@ export function cause(world: World, kind: FaultKind): void {
     random.pick(path.connections).sever(tellClient, tellServer);
   };
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
-  if (kind !== "death before the position is kept") world.count(kind);
+  if (!kind.startsWith("death")) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
   if (kind !== "stranger") world.disturb(clock.now + time);
   switch (kind) {
@@ -95,8 +96,11 @@ export function cause(world: World, kind: FaultKind): void {
       return boot(world, device, true);
     case "device boots, memory lost":
       return boot(world, device, false);
+    case "death before the application acts":
+      device.dies = "before acting";
+      return;
     case "death before the position is kept":
-      device.diesAfterSeeing = true;
+      device.dies = "after acting";
       return;
     case "server killed":
       return world.killServer("no commit");

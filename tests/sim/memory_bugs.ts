@@ -52,6 +52,22 @@ export const MEMORY_BUGS: Record<string, () => Undo> = {
       last.set(device, position);
     });
   },
+  "a host counts a message as processed when it hands it out": () =>
+    patch(SimDevice.prototype, "handsOut", (device, handsOut, core) => {
+      const isNew = handsOut(core);
+      const { epoch, next } = core.position;
+      if (isNew) device.keepPosition({ epoch, next: (next + 1) >>> 0 });
+      return isNew;
+    }),
+  "a host hands out again what another connection brings again": () => {
+    const connects = new WeakMap<SimDevice, number>();
+    return patch(SimDevice.prototype, "handsOut", (device, handsOut, core) => {
+      const isNew = handsOut(core);
+      const isOther = connects.get(device) !== core.connects;
+      connects.set(device, core.connects);
+      return isNew || isOther;
+    });
+  },
   "the device's epoch is used again": () =>
     patch(SimDevice.prototype, "prepare", (_, prepare, core) => {
       prepare(core);

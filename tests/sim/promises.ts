@@ -18,8 +18,11 @@
  * |                                             | never one before another that arrives (order holds)    |
  * | device boots without memory, or in dialect 1 | what it has seen, with qos, and the server does not     |
  * |                                             | safely know of, may come once more                     |
+ * | device dies before its application acts on  | nothing: the message comes again, and is seen once     |
+ * | a message that it has                       |                                                        |
  * | device dies between seeing a message and    | that one message, if it has qos, may come once more    |
- * | keeping the position                        |                                                        |
+ * | keeping the position; for a host, between   |                                                        |
+ * | seeing it and asking for the next one       |                                                        |
  * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
  * |                                             | come once more                                         |
  * | server killed                               | what its application wrote that was not yet safe: gone, |

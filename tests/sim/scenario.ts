@@ -40,6 +40,9 @@ export interface DevicePlan {
   firstNumber: number;
   /** Number of the first message that the server writes to it. */
   firstServerNumber: number;
+  /** Its application asks for messages, as with a host's client that has a memory: one is processed when the
+   * next is asked for. Else it is given them, as on a chip: processed when it returns. */
+  asks: boolean;
   /** Bytes that its socket takes before they are sent. */
   collects: number;
 }
@@ -143,6 +146,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     clockAhead: random.pick([0, 2 ** 31 - timeout, 2 ** 32 - timeout, random.word()]),
     firstNumber: random.pick([0, 0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
     firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
+    asks: !mayBeFirst && random.chance(0.4),
     collects: random.pick([1, 1, 64 * 1024]),
   };
 }

@@ -75,7 +75,7 @@ export class World implements DiskWatcher {
     this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
-    for (const device of devices) device.diesAfterSeeing = false;
+    for (const device of devices) device.dies = undefined;
     const patience = PATIENCE * timeout + this.#work();
     let stable = false;
     while (!stable) {
