@@ -14,6 +14,8 @@ export const ESP32_MAGIC = 0x00f01d83;
 
 const EFUSE = 0x3ff00050;
 const UART_CLKDIV = 0x60000014;
+/** By the date in it old clients tell the ESP8266 from the ESP32. */
+const UART_DATE = 0x60000078;
 const SPI = 0x60000200;
 const SPI_CMD = SPI;
 const SPI_USR1 = SPI + 0x20;
@@ -51,6 +53,7 @@ export class Registers {
     this.#set(EFUSE + 8, 0xf200b000);
     this.#set(EFUSE + 12, a << 16 | b << 8 | c);
     this.#set(MAGIC_ADDRESS, magic);
+    if (magic === ESP8266_MAGIC) this.#set(UART_DATE, 0x00062000);
     this.#set(SPI + 0x1c, 0x80000000);
     this.#set(SPI_USR1, 0x5c000000);
     this.#set(SPI_USR2, 0x70000000);

@@ -197,7 +197,8 @@ export class Stub {
   }
 
   #begin(command: Command): number {
-    if (command.data.length !== 16) return Status.badLength;
+    // Newer loaders take a fifth word, whether to encrypt, which this chip cannot.
+    if (![16, 20].includes(command.data.length)) return Status.badLength;
     if (command.word(2) > MAX_BLOCK) return Status.badBlockSize;
     const size = command.word(0);
     const offset = command.word(3);
