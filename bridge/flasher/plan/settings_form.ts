@@ -1,6 +1,6 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/errors.ts";
-import { encodeSettings, type Settings } from "../../esp8266/settings.ts";
+import { defaults, encodeSettings, type Settings } from "../../esp8266/settings.ts";
 
 /** The form's fields as they are typed. */
 export interface Fields {
@@ -26,7 +26,7 @@ export function readFields(
   fields: Fields,
 ): { settings: Settings; sector: Uint8Array } | { problems: Problems } {
   const problems: Problems = {};
-  const settings: Settings = { log: fields.log };
+  const settings: Settings = {};
   const take = (name: keyof Settings & FieldName, value: string | number, words: string) => {
     const field: Settings = { [name]: value };
     if (isPossible(field)) Object.assign(settings, field);
@@ -43,6 +43,7 @@ export function readFields(
   take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
   take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
   settings.dialect = fields.dialect === "1" ? 1 : 2;
+  settings.log = fields.log;
   if (fields.key !== "") {
     const key = parseKey(fields.key);
     if (key === undefined) problems.key = "A key has 64 hex digits: 0 to 9 and a to f.";
@@ -50,8 +51,10 @@ export function readFields(
     else settings.key = key;
   }
   if (Object.keys(problems).length > 0) return { problems };
-  // An empty password is an open network, for which the sector has no field.
-  if (settings.password === "") delete settings.password;
+  // What the firmware takes for granted needs no field; an empty password is an open network.
+  for (const [name, value] of Object.entries({ ...defaults, password: "" })) {
+    if (settings[name as keyof Settings] === value) delete settings[name as keyof Settings];
+  }
   return { settings, sector: encodeSettings(settings) };
 }
 
