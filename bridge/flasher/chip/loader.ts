@@ -12,6 +12,7 @@ import { Line } from "./line.ts";
 import { md5 } from "./md5.ts";
 import { type Port, SLOW } from "./serial.ts";
 
+export { SLOW };
 /** Four times as fast, and what every USB adapter on these boards can do. */
 export const FAST = 460800;
 

@@ -1,15 +1,13 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The choice of firmware and application, and what it means for the flash. */
-import { type FlashSize, flashSizes, partsFor } from "../../esp8266/manifest.ts";
-import { FlashError } from "../chip/errors.ts";
-import { toApplication } from "../plan/application.ts";
-import { fetchPart, type Firmware, listFirmware } from "../plan/firmware.ts";
-import { parseAddress, type Piece } from "../plan/plan.ts";
+/** The second step: which firmware and which application. */
+import { type Firmware, listFirmware } from "../plan/firmware.ts";
+import {
+  type ApplicationChoice,
+  type FirmwareChoice,
+  settingsArea as areaOf,
+} from "../plan/pieces.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
-
-/** Where the application stands, for firmware that brings no manifest. */
-const APPLICATION = 0xf0000;
 
 let firmware: Firmware[] = [];
 let rows = 0;
@@ -23,55 +21,86 @@ export async function setUpFirmware(): Promise<void> {
   try {
     const list = await listFirmware(new URL(".", document.baseURI).href);
     firmware = list.firmware;
-    note.textContent = list.complaints.length > 0
-      ? `Some firmware cannot be used: ${list.complaints.join("; ")}.`
-      : firmware.length > 0
-      ? ""
-      : "No firmware was built yet. Build it with: deno task firmware — then reload this page. " +
-        "Or choose files on this computer.";
+    if (list.complaints.length > 0) {
+      note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
+    } else if (firmware.length === 0) {
+      note.replaceChildren(
+        "No firmware has been built yet. Build it in the project’s folder with ",
+        make("code", {}, "deno task firmware"),
+        ", then reload this page. Or choose files on this computer.",
+      );
+    }
   } catch (error) {
-    note.textContent = `The list of firmware cannot be loaded: ${
-      error instanceof Error ? error.message : error
-    }. Choose files on this computer, or reload this page.`;
+    const why = error instanceof Error ? error.message : String(error);
+    note.textContent =
+      `The list of firmware cannot be loaded: ${why}. Reload this page, or choose files on this computer.`;
   }
   note.hidden = note.textContent === "";
   byId("firmware-list").replaceChildren(...firmware.map(({ manifest }, index) => {
     const { name, version, board, flavour } = manifest;
     const id = `firmware-${index}`;
     const radio = make("input", { type: "radio", name: "firmware", id, value: String(index) });
-    radio.checked = index === 0;
     const words = `${name} ${version} for ${board}, ${flavour}`;
     return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
   }));
-  if (firmware.length === 0) input("firmware-files").checked = true;
+  // What was chosen while the list was loading stays.
+  if (chosen("firmware") === "") {
+    input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;
+  }
   show();
 }
 
 function show(): void {
   byId("files").hidden = chosen("firmware") !== "files";
-  const applications = choice()?.manifest.applications ?? [];
+  const applications = built()?.manifest.applications ?? [];
   const options = [
     ...applications.map(({ name }, index) => [String(index), name]),
     ["file", "A file on this computer"],
-    ["keep", choice() ? "None, or keep what is on the board" : "Keep what is on the board"],
+    ["keep", "Keep what is on the board"],
   ];
   const box = select("application");
-  const before = box.value;
-  const same = options.length === box.options.length &&
-    options.every(([value, words], at) =>
-      box.options[at]!.value === value && box.options[at]!.text === words
-    );
-  if (!same) {
-    box.replaceChildren(...options.map(([value, words]) => new Option(words, value)));
-    box.value = applications.length > 0 ? "0" : before === "file" ? "file" : "keep";
+  const names = (list: Iterable<{ text: string }>) =>
+    Array.from(list, ({ text }) => text).join("\n");
+  if (names(box.options) !== names(options.map(([, text]) => ({ text: text! })))) {
+    box.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+    box.value = applications.length > 0 ? "0" : "keep";
   }
   byId("application-field").hidden = box.value !== "file";
 }
 
-function choice(): Firmware | undefined {
+/** The firmware that came with the page and is chosen. */
+function built(): Firmware | undefined {
   return firmware[Number(chosen("firmware"))];
 }
 
+export function firmwareChoice(): FirmwareChoice {
+  const came = built();
+  if (came) return { kind: "built", firmware: came };
+  if (chosen("firmware") === "keep") return { kind: "keep" };
+  const files = Array.from(byId("file-rows").children, (row) => {
+    const [file, address] = row.querySelectorAll("input");
+    return { file: file!.files?.[0], address: address!.value };
+  });
+  return {
+    kind: "files",
+    files: files.flatMap(({ file, address }) => file ? [{ file, address }] : []),
+  };
+}
+
+export function applicationChoice(): ApplicationChoice {
+  const value = select("application").value;
+  if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
+  const came = built();
+  const part = came?.manifest.applications[Number(value)];
+  return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
+}
+
+/** The sector of the settings in the flash. */
+export function settingsArea(): { offset: number; size: number } {
+  return areaOf(firmwareChoice());
+}
+
+/** Adds a file with its address; returns the field for the file. */
 function addRow(): HTMLInputElement {
   const number = ++rows;
   const file = make("input", { type: "file", id: `file-${number}`, accept: ".bin" });
@@ -83,13 +112,13 @@ function addRow(): HTMLInputElement {
   });
   const remove = make("button", { type: "button" }, "Remove");
   remove.setAttribute("aria-label", `Remove file ${number}`);
+  const field = (label: string, control: HTMLInputElement) =>
+    make("div", {}, make("label", { htmlFor: control.id }, label), control);
   const row = make(
     "li",
     {},
-    make("label", { htmlFor: file.id }, `File ${number}`),
-    file,
-    make("label", { htmlFor: address.id }, `Address of file ${number}`),
-    address,
+    field(`File ${number}`, file),
+    field(`Address of file ${number}`, address),
     remove,
   );
   remove.addEventListener("click", () => {
@@ -98,66 +127,4 @@ function addRow(): HTMLInputElement {
   });
   byId("file-rows").append(row);
   return file;
-}
-
-/** What the user has chosen, loaded and checked. @throws {FlashError} */
-export async function loadPieces(flashBytes: number): Promise<Piece[]> {
-  const pieces: Piece[] = [];
-  const built = choice();
-  if (built) {
-    for (const part of partsFor(built.manifest, sizeName(flashBytes))) {
-      pieces.push({ name: part.name, offset: part.offset, data: await fetchPart(built, part) });
-    }
-  } else if (chosen("firmware") === "files") {
-    pieces.push(...await localFiles());
-  }
-  const application = select("application").value;
-  if (application === "file") {
-    const file = input("application-file").files?.[0];
-    if (!file) throw new FlashError("NO_FILE", "no application file is chosen");
-    const data = toApplication(await bytesOf(file), file.name);
-    const offset = built?.manifest.applications[0]?.offset ?? APPLICATION;
-    pieces.push({ name: `application ${file.name}`, offset, data });
-  } else if (built && application !== "keep") {
-    const part = built.manifest.applications[Number(application)]!;
-    const data = toApplication(await fetchPart(built, part), part.file);
-    pieces.push({ name: `application ${part.name}`, offset: part.offset, data });
-  }
-  return pieces;
-}
-
-function sizeName(bytes: number): FlashSize {
-  for (const [name, size] of Object.entries(flashSizes)) {
-    if (size === bytes) return name as FlashSize;
-  }
-  return `${bytes / 1024 / 1024}MB` as FlashSize; // partsFor says which there are
-}
-
-async function localFiles(): Promise<Piece[]> {
-  const pieces: Piece[] = [];
-  for (const row of byId("file-rows").children) {
-    const [file, address] = row.querySelectorAll("input");
-    const chosenFile = file!.files?.[0];
-    if (!chosenFile) continue;
-    const offset = parseAddress(address!.value);
-    if (offset === undefined) {
-      throw new FlashError(
-        "BAD_PLAN",
-        `${
-          JSON.stringify(address!.value)
-        } is no address for ${chosenFile.name}: write it like 0x10000`,
-      );
-    }
-    pieces.push({ name: chosenFile.name, offset, data: await bytesOf(chosenFile) });
-  }
-  if (pieces.length === 0) throw new FlashError("NO_FILE", "no firmware file is chosen");
-  return pieces;
-}
-
-async function bytesOf(file: File): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await file.arrayBuffer());
-  } catch (cause) {
-    throw new FlashError("NO_FILE", `${file.name} cannot be read`, undefined, { cause });
-  }
 }

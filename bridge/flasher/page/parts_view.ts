@@ -22,7 +22,7 @@ const WORDS: Record<PieceState | "reading" | "read", string> = {
 };
 
 export class PartsView {
-  readonly #bars: { bar: HTMLProgressElement; state: HTMLElement; part: Part }[];
+  readonly #bars: { bar: HTMLProgressElement; state: HTMLElement; part: Part }[] = [];
   readonly #done: number[];
   readonly #left: TimeLeft;
   #said = -1;
@@ -30,18 +30,15 @@ export class PartsView {
   constructor(parts: Part[]) {
     this.#left = new TimeLeft(parts.reduce((sum, { size }) => sum + size, 0));
     this.#done = parts.map(() => 0);
-    this.#bars = parts.map((part, index) => {
+    byId("parts").replaceChildren(...parts.map((part, index) => {
       const label = make("label", { htmlFor: `part-${index}` }, part.name);
-      const place = make(
-        "span",
-        { className: "place" },
-        `${hex(part.offset)}, ${sayBytes(part.size)}`,
-      );
+      const size = sayBytes(part.size);
+      const place = make("span", { className: "place" }, `${hex(part.offset)}, ${size}`);
       const bar = make("progress", { id: `part-${index}`, max: part.size, value: 0 });
       const state = make("span", { className: "state" }, WORDS.waiting);
-      return { bar, state, part, row: make("li", {}, label, place, bar, state) };
-    });
-    byId("parts").replaceChildren(...this.#bars.map((b) => (b as unknown as { row: Node }).row));
+      this.#bars.push({ bar, state, part });
+      return make("li", {}, label, place, bar, state);
+    }));
     byId("time-left").textContent = "";
     byId("progress").hidden = false;
   }

@@ -1,44 +1,41 @@
-/** The application area: a header, and the .wasm that the firmware runs in place. */
+/** What goes into the application area: a .wasm behind a header, or a file that has the header already. */
+import { LocalError } from "../../../server/errors.ts";
+import { APPLICATION_MOST, encodeApplication } from "../../esp8266/application.ts";
 import { crc32 } from "../../esp8266/crc32.ts";
 import { FlashError } from "../chip/errors.ts";
 
-/** Bytes of the area. */
-export const AREA = 40 * 1024;
 const HEADER = 48;
 const NAME = 32;
 const MAGIC = new TextEncoder().encode("HFAP");
 const WASM = [0x00, 0x61, 0x73, 0x6d];
 
 /**
- * What goes into the application area: `file` as it is if it has the header already, else, if it is a
- * .wasm, behind a header.
+ * The bytes for the application area: `file` as it is if it has the header, else, if it is a .wasm, behind
+ * one.
  *
  * @param fileName names it: `main.wasm` becomes `main`
- * @throws {FlashError} BAD_IMAGE
+ * @throws {FlashError} BAD_IMAGE if the firmware would not run it
  */
 export function toApplication(file: Uint8Array, fileName: string): Uint8Array {
   if (startsWith(file, MAGIC)) return checkApplication(file, fileName);
   if (!startsWith(file, WASM)) {
     throw new FlashError("BAD_IMAGE", `${fileName} is neither a .wasm nor an application's image`);
   }
-  const area = new Uint8Array(Math.ceil((HEADER + file.length) / 4) * 4).fill(0xff);
-  checkFits(area, fileName);
-  const view = new DataView(area.buffer);
-  area.set(MAGIC);
-  view.setUint16(4, 1, true);
-  view.setUint16(6, HEADER, true);
-  view.setUint32(8, file.length, true);
-  view.setUint32(12, crc32(file), true);
-  area.fill(0, 16, HEADER);
-  new TextEncoder().encodeInto(
-    fileName.replace(/\.wasm$/i, ""),
-    area.subarray(16, 16 + NAME - 1),
-  );
-  area.set(file, HEADER);
-  return area;
+  try {
+    return encodeApplication(shortName(fileName), file);
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw new FlashError("BAD_IMAGE", error.message, undefined, { cause: error });
+  }
 }
 
-/** @throws {FlashError} BAD_IMAGE if the firmware would not run it */
+/** As much of a file's name as there is room for, in whole characters. */
+function shortName(fileName: string): string {
+  const base = fileName.replace(/\.wasm$/i, "") || "application";
+  const { read } = new TextEncoder().encodeInto(base, new Uint8Array(NAME));
+  return base.slice(0, read);
+}
+
 function checkApplication(image: Uint8Array, fileName: string): Uint8Array {
   const bad = (what: string) => new FlashError("BAD_IMAGE", `${fileName}: ${what}`);
   if (image.length < HEADER) throw bad("its header is cut off");
@@ -48,17 +45,10 @@ function checkApplication(image: Uint8Array, fileName: string): Uint8Array {
   const wasm = image.subarray(start, start + view.getUint32(8, true));
   if (start < HEADER || wasm.length !== view.getUint32(8, true)) throw bad("its end is missing");
   if (crc32(wasm) !== view.getUint32(12, true)) throw bad("its checksum is wrong: it is damaged");
-  checkFits(image, fileName);
-  return image;
-}
-
-function checkFits(image: Uint8Array, fileName: string): void {
-  if (image.length > AREA) {
-    throw new FlashError(
-      "BAD_IMAGE",
-      `${fileName} needs ${image.length} bytes, and an application has ${AREA} at most`,
-    );
+  if (image.length > APPLICATION_MOST) {
+    throw bad(`it has ${image.length} bytes, and there is room for ${APPLICATION_MOST}`);
   }
+  return image;
 }
 
 function startsWith(bytes: Uint8Array, start: ArrayLike<number>): boolean {
