@@ -2,7 +2,8 @@
  * The emulated chip under Python's esptool: whoever wrote it knows real chips, and nothing of this project.
  * No package registry that this project builds from has it, so it must be pointed at: see README.md here.
  */
-import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import { assertSameBytes, differences } from "./board/bytes.ts";
 import { codeLike } from "./board/images.ts";
 import { Rfc2217Server } from "./board/rfc2217.ts";
 import { Chip, type ChipOptions } from "./chip/chip.ts";
@@ -30,8 +31,8 @@ class Session implements AsyncDisposable {
     this.server = new Rfc2217Server(this.chip);
   }
 
-  /** Runs it with these arguments; both of its outputs. @throws if it fails, unless told otherwise */
-  async run(args: string[], succeeds = true): Promise<string> {
+  /** Runs it with these arguments; both of its outputs. @throws if it ends otherwise than expected */
+  async run(args: string[], succeeds: boolean | "perhaps" = true): Promise<string> {
     const { code, stdout, stderr } = await new Deno.Command(python, {
       args: ["esptool.py", "--chip", "esp8266", "--port", this.server.url, ...args],
       cwd: checkout!,
@@ -39,7 +40,9 @@ class Session implements AsyncDisposable {
       env: { NO_COLOR: "1", PYTHONDONTWRITEBYTECODE: "1" },
     }).output();
     const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
-    if ((code === 0) !== succeeds) throw new Error(`esptool ended with ${code}:\n${said}`);
+    if (succeeds !== "perhaps" && (code === 0) !== succeeds) {
+      throw new Error(`esptool ended with ${code}:\n${said}`);
+    }
     return said;
   }
 
@@ -81,13 +84,13 @@ esptoolTest("an image is written compressed, verified, read back, and started", 
   const places = ["0x0", files[0]!, "0x10000", files[1]!];
   const said = await session.run(["-b", "460800", "write_flash", "-fs", "keep", ...places]);
   assertMatch(said, /Hash of data verified/);
-  assertEquals(chip.flash.read(0, boot.length), boot);
-  assertEquals(chip.flash.read(0x10000, code.length), code);
+  assertSameBytes(chip.flash.read(0, boot.length), boot);
+  assertSameBytes(chip.flash.read(0x10000, code.length), code);
   assertEquals(chip.boots.program, 1); // its reset at the end started the image
   await session.run(["verify_flash", "-fs", "keep", ...places]);
   const back = `${session.folder}/back.bin`;
   await session.run(["-b", "460800", "read_flash", "0", "0x100000", back]);
-  assertEquals(await Deno.readFile(back), chip.flash.bytes);
+  assertSameBytes(await Deno.readFile(back), chip.flash.bytes);
 });
 
 esptoolTest("the ROM alone writes uncompressed, whatever its erasing does", async () => {
@@ -102,7 +105,7 @@ esptoolTest("the ROM alone writes uncompressed, whatever its erasing does", asyn
     "0x3000",
     await session.write("code.bin", code),
   ]);
-  assertEquals(session.chip.flash.read(0x3000, code.length), code);
+  assertSameBytes(session.chip.flash.read(0x3000, code.length), code);
   assertEquals(session.chip.flash.bytes[0x2fff], 0);
 });
 
@@ -125,7 +128,8 @@ esptoolTest(
     const args = ["write_flash", "-fs", "keep", "0x10000", await session.write("code.bin", code)];
     chip.faults.arm({ what: "corrupted command", op: Op.flashDeflData, after: 1 });
     await session.run(args);
-    assertEquals([chip.flash.read(0x10000, code.length), chip.faults.left], [code, 0]);
+    assertSameBytes(chip.flash.read(0x10000, code.length), code);
+    assertEquals(chip.faults.left, 0);
     chip.faults.arm({ what: "bad flash", op: Op.flashDeflData, after: 1 });
     assertMatch(await session.run(args, false), /MD5/);
     assertEquals(chip.faults.left, 0);
@@ -141,7 +145,7 @@ esptoolTest("a block whose answer was lost is sent twice, and that breaks the st
     ["write_flash", "-fs", "keep", "0x10000", await session.write("code.bin", code)],
     false,
   );
-  assertNotEquals(chip.flash.read(0x10000, code.length), code);
+  assertEquals(differences(chip.flash.read(0x10000, code.length)!, code) > 0, true);
   assertEquals(chip.faults.left, 0);
 });
 

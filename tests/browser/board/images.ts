@@ -9,6 +9,7 @@ import {
   describePart,
   type Manifest,
   type Part,
+  partsFor,
   writeManifest,
 } from "../../../bridge/esp8266/manifest.ts";
 import { makeImage } from "../chip/image.ts";
@@ -58,15 +59,15 @@ export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer
   return wasm;
 }
 
-/** A firmware as `deno task firmware` would leave it. */
-export async function makeImages(version = "0.1.0"): Promise<Images> {
+/** A firmware as `deno task firmware` would leave it. `code` is the size of what is not in RAM, in bytes. */
+export async function makeImages(code = 241_884): Promise<Images> {
   const files: Images["files"] = {
     "boot.bin": makeImage(0x40100004, [
       { address: 0x40100000, data: codeLike(24_000, 1) },
       { address: 0x3ffe8000, data: codeLike(936, 2) },
       { address: 0x3ffe83a8, data: codeLike(1308, 3) },
     ]),
-    "irom.bin": codeLike(241_884, 4),
+    "irom.bin": codeLike(code, 4),
     "blank.bin": new Uint8Array(4096).fill(0xff),
     "init.bin": codeLike(128, 5),
     "main.app.bin": applicationImage("main", moduleLike(4472, 6)),
@@ -82,7 +83,7 @@ export async function makeImages(version = "0.1.0"): Promise<Images> {
     ]);
   const manifest: Manifest = {
     name: "holdfast",
-    version,
+    version: "0.1.0",
     board: "nonos",
     flavour: "wifi",
     chip: "ESP8266",
@@ -104,4 +105,22 @@ export async function writeImages({ manifest, files }: Images, folder: string): 
     await Deno.writeFile(`${folder}/${name}`, bytes);
   }
   await Deno.writeTextFile(`${folder}/manifest.json`, writeManifest(manifest));
+}
+
+/** What a flash of this size must hold once all of a firmware, an application and settings are in it. */
+export function flashWith(
+  images: Images,
+  size: "1MB" | "4MB",
+  application: string,
+  settings: Uint8Array,
+): { at: number; bytes: Uint8Array }[] {
+  const { manifest, files } = images;
+  const chosen = manifest.applications.filter(({ name }) => name === application);
+  return [
+    ...[...partsFor(manifest, size), ...chosen].map(({ offset, file }) => ({
+      at: offset,
+      bytes: files[file]!,
+    })),
+    { at: manifest.settings.offset, bytes: settings },
+  ];
 }

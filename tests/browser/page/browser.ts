@@ -4,11 +4,17 @@
  *
  * @module
  */
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
 import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
-import { locate } from "../../support/tools.ts";
+import { locate, toolTest } from "../../support/tools.ts";
 import { type Images, writeImages } from "../board/images.ts";
 import { Bench } from "./bench.ts";
 
@@ -91,7 +97,26 @@ export interface Visit extends BrowserContextOptions {
   serial?: boolean;
 }
 
-/** Somebody who looks at the page. */
+/** What is typed into the form. */
+export interface Form {
+  ssid?: string;
+  password?: string;
+  server?: string;
+  id?: string;
+  /** "make": the page makes one. Digits: that one. Nothing unless told. */
+  key?: string;
+}
+
+/** A complete form, for a board that gets no key. */
+export const form: Readonly<Required<Form>> = {
+  ssid: "Home",
+  password: "correct horse",
+  server: "192.168.1.10",
+  id: "kitchen",
+  key: "",
+};
+
+/** Somebody who uses the page: sees and presses what has a role and a name. */
 export class Visitor implements AsyncDisposable {
   /** What the page has thrown, or complained about on its own console. */
   readonly errors: string[] = [];
@@ -101,6 +126,82 @@ export class Visitor implements AsyncDisposable {
     page.on("console", (message) => {
       if (message.type() === "error") this.errors.push(message.text());
     });
+  }
+
+  async press(name: string): Promise<void> {
+    await this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  async check(name: string | RegExp): Promise<void> {
+    const exact = typeof name === "string";
+    await this.page.getByRole("radio", { name, exact }).check();
+  }
+
+  field(name: string): Locator {
+    return this.page.getByLabel(name, { exact: true });
+  }
+
+  /** Chooses the port and waits until the board is known. */
+  async connect(): Promise<void> {
+    await this.press("Choose port");
+    await this.awaits(this.fact("Chip"));
+  }
+
+  /** What stands beside a term in the list of the board's facts, or of its settings. */
+  fact(term: string): Locator {
+    const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
+    return row.locator("xpath=following-sibling::dd");
+  }
+
+  async fill(fields: Form = {}): Promise<void> {
+    const { ssid, password, server, id, key } = { ...form, ...fields };
+    await this.field("WiFi name").fill(ssid);
+    await this.field("WiFi password").fill(password);
+    await this.field("Server address").fill(server);
+    await this.field("Device id").fill(id);
+    if (key === "make") await this.check(/^Make one/);
+    else if (key === "") await this.check(/^None: the server/);
+    else {
+      await this.check("I have one");
+      await this.field("Key (64 hex digits)").fill(key);
+    }
+  }
+
+  /** Fills in the form, and flashes. */
+  async flash(fields: Form = {}): Promise<void> {
+    await this.fill(fields);
+    await this.press("Flash the board");
+  }
+
+  /** Waits until the page has these words somewhere for all to see. */
+  async sees(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
+  }
+
+  /** Waits for a line on the board's console. */
+  async hears(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByRole("log").getByText(text).first());
+  }
+
+  /** Waits for a failure to be shown, and gives all that it says. */
+  async fault(): Promise<string> {
+    const alert = this.page.getByRole("alert").filter({ visible: true });
+    await this.awaits(alert);
+    return await alert.innerText();
+  }
+
+  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
+  async awaits(thing: Locator): Promise<void> {
+    try {
+      await thing.waitFor();
+    } catch (error) {
+      await this.shoot("failed");
+      const alert = this.page.getByRole("alert").filter({ visible: true });
+      const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
+      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
+        cause: error,
+      });
+    }
   }
 
   /** Takes a picture of all of the page. */
@@ -124,6 +225,13 @@ export function useLab(images: () => Promise<Record<string, Images>>): Lab {
     Deno.test.afterAll(() => lab.stop());
   }
   return lab;
+}
+
+/** Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none. */
+export function browserTest(name: string, body: (t: Deno.TestContext) => Promise<void>): void {
+  if (!browserIsThere()) return toolTest(name, { chromium: "chromium" }, () => {});
+  // The browser, which the tests share, has its own timers and pipes in this process.
+  Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
 }
 
 function browserIsThere(): boolean {
