@@ -69,14 +69,22 @@ export function exposure(path: string): string | undefined {
 }
 
 /**
- * Adds a fresh key. The file is created, for its owner alone, if there is none.
+ * Adds a key. The file is created, for its owner alone, if there is none.
  *
+ * @param given 64 hex digits; a fresh one if there are none
  * @returns the key, 64 hex digits
  * @throws {LocalError} BAD_ARGUMENT, also if the id has a key and `replace` is not set
  */
-export async function addKey(path: string, id: string, replace = false): Promise<string> {
+export async function addKey(
+  path: string,
+  id: string,
+  replace = false,
+  given?: string,
+): Promise<string> {
   checkId(id);
-  const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  const key = given === undefined
+    ? crypto.getRandomValues(new Uint8Array(KEY_BYTES))
+    : parseKey(id, given);
   await change(path, (keys) => {
     if (keys.has(id) && !replace) {
       throw badArgument(`${JSON.stringify(id)} has a key: --replace gives it another`);

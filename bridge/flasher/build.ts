@@ -1,0 +1,104 @@
+/**
+ * Builds the page: bundles its code, and writes a folder of static files that can be hosted anywhere.
+ *
+ * @module
+ */
+import * as esbuild from "esbuild";
+
+const HERE = new URL("./", import.meta.url);
+
+/** A built page: paths below its folder, and what is in the files. */
+export type Site = Map<string, Uint8Array>;
+
+/** What a page weighs, compressed as servers do it, in bytes. */
+export interface Weight {
+  /** What is loaded before the page can be used. */
+  entry: number;
+  /** What comes with the first board: esptool-js and its program for the chip. */
+  loader: number;
+}
+
+/** Files that are taken as they are. */
+const STATIC = ["index.html", "style.css", "icon.svg", "app.webmanifest"];
+
+/** Bundles the page. */
+export async function buildSite(): Promise<Site> {
+  const site: Site = new Map();
+  for (const name of STATIC) {
+    site.set(name, await Deno.readFile(new URL(`page/${name}`, HERE)));
+  }
+  try {
+    const { outputFiles } = await esbuild.build({
+      entryPoints: { main: new URL("page/main.ts", HERE).pathname },
+      bundle: true,
+      splitting: true,
+      minify: true,
+      format: "esm",
+      platform: "browser",
+      target: "es2022",
+      charset: "utf8",
+      outdir: "/",
+      chunkNames: "[name]-[hash]",
+      write: false,
+      plugins: [onlyThisChip],
+    });
+    for (const { path, contents } of outputFiles) {
+      const name = path.slice(1);
+      if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never asked for
+    }
+  } finally {
+    await esbuild.stop();
+  }
+  return site;
+}
+
+/**
+ * Leaves out of esptool-js what is for other chips: they are refused before any of it would be used. Two
+ * thirds of its weight.
+ */
+const onlyThisChip: esbuild.Plugin = {
+  name: "only this chip",
+  setup(build) {
+    const replace = (filter: RegExp, contents: string, loader: esbuild.Loader = "js") =>
+      build.onLoad({ filter }, () => ({ contents, loader }));
+    replace(/esptool-js\/lib\/targets\/stub_flasher\/esp32.*\.json$/, "{}", "json");
+    replace(/esptool-js\/lib\/targets\/esp32.*\.js$/, "export {};");
+    replace(
+      /esptool-js\/lib\/targets\/index\.js$/,
+      `import { ESP8266ROM } from "./esp8266.js";
+       export const CHIP_DEFS = { esp8266: new ESP8266ROM() };
+       export const ROM_LIST = Object.values(CHIP_DEFS);`,
+    );
+    // It reads images to change their headers, which we never ask for.
+    replace(
+      /esptool-js\/lib\/image\/index\.js$/,
+      `export function loadFirmwareImage() { throw new Error("left out by build.ts"); }`,
+    );
+  },
+};
+
+/** What a page weighs. Each file is compressed alone, as it is sent. */
+export async function weigh(site: Site): Promise<Weight> {
+  const weight: Weight = { entry: 0, loader: 0 };
+  const text = new TextDecoder();
+  const early = new Set(["index.html", "style.css", "icon.svg", "main.js"]);
+  // What the entry imports statically is loaded with it.
+  for (const name of early) {
+    if (!name.endsWith(".js")) continue;
+    for (const [, chunk] of text.decode(site.get(name)).matchAll(/(?:from|import)"\.\/([^"]+)"/g)) {
+      early.add(chunk!);
+    }
+  }
+  for (const [name, bytes] of site) {
+    const size = await compressed(bytes);
+    if (early.has(name)) weight.entry += size;
+    else if (name.endsWith(".js")) weight.loader += size;
+  }
+  return weight;
+}
+
+async function compressed(bytes: Uint8Array): Promise<number> {
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
+  const gzip = stream.pipeThrough(new CompressionStream("gzip"));
+  return (await new Response(gzip).arrayBuffer()).byteLength;
+}

@@ -1,0 +1,86 @@
+/** The board's program on the serial line, at 115200 baud. */
+import { FlashError } from "../chip/errors.ts";
+import { BUFFER, type Port, restart, SLOW } from "../chip/serial.ts";
+import { LineReader } from "./lines.ts";
+
+export interface ConsoleEvents {
+  line(text: string): void;
+  /** The port is gone. Not called after `close`. */
+  lost(error: FlashError): void;
+}
+
+export class Console {
+  readonly #port: Port;
+  readonly #events: ConsoleEvents;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  private constructor(port: Port, events: ConsoleEvents) {
+    this.#port = port;
+    this.#events = events;
+  }
+
+  /**
+   * Opens the port, and starts the board's program anew if told, so that its first line is heard.
+   *
+   * @throws {FlashError} PORT_BUSY, LOST
+   */
+  static async open(port: Port, events: ConsoleEvents, fromStart: boolean): Promise<Console> {
+    try {
+      await port.open({ baudRate: SLOW, bufferSize: BUFFER });
+    } catch (cause) {
+      throw new FlashError("PORT_BUSY", `the port does not open: ${cause}`, undefined, { cause });
+    }
+    const console = new Console(port, events);
+    console.#reading = console.#read();
+    if (fromStart) await console.restart();
+    return console;
+  }
+
+  /** @throws {FlashError} LOST */
+  async restart(): Promise<void> {
+    try {
+      await restart(this.#port);
+    } catch (cause) {
+      throw new FlashError("LOST", "the connection to the board was lost", undefined, { cause });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    try {
+      await this.#reader?.cancel();
+      await this.#reading;
+      await this.#port.close();
+    } catch { // the port is gone, which is closed as well
+    }
+  }
+
+  async #read(): Promise<void> {
+    const lines = new LineReader();
+    let why: unknown = "it ended";
+    while (this.#port.readable && !this.#closed) {
+      const reader = this.#port.readable.getReader();
+      this.#reader = reader;
+      try {
+        for (;;) {
+          const { value, done } = await reader.read();
+          if (done) break;
+          for (const line of lines.push(value)) this.#events.line(line);
+        }
+        break;
+      } catch (error) {
+        // A framing error ends the stream, and the port has another: 74880 baud bring some.
+        const passing = ["BufferOverrunError", "BreakError", "FramingError", "ParityError"];
+        why = error instanceof Error ? error.message : error;
+        if (!(error instanceof Error && passing.includes(error.name))) break;
+      } finally {
+        reader.releaseLock();
+      }
+    }
+    if (!this.#closed) {
+      this.#events.lost(new FlashError("LOST", `the connection to the board was lost: ${why}`));
+    }
+  }
+}

@@ -1,0 +1,273 @@
+/** How far the board has got, from its console: on the server, or the exact reason why not. */
+import { parseReport, type Report, type Topic } from "./report.ts";
+
+/** One of the things that must go well, in their order. */
+export interface Step {
+  name: string;
+  state: "waiting" | "good" | "bad";
+  /** What is known of it. */
+  text: string;
+}
+
+export interface Verdict {
+  kind: "waiting" | "good" | "bad";
+  headline: string;
+  /** What to try; empty unless it is bad. */
+  tries: string[];
+}
+
+const NAMES: Record<Topic, string> = {
+  boot: "Firmware",
+  settings: "Settings",
+  application: "Application",
+  wifi: "WiFi",
+  link: "Server",
+};
+
+/** What a server means by a code (PROTOCOL.md, "Proof"). */
+const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }> = {
+  "01": {
+    why: "it has no key for this device, and is not open to others",
+    tries: (id) => [
+      `Enter the key at the server: keys add --key - ${id}`,
+      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
+      "Is the device id spelt as it is at the server?",
+    ],
+  },
+  "02": {
+    why: "the key is not the one that it has for this device",
+    tries: (id) => [
+      `Give the server this board’s key: keys add --replace --key - ${id}`,
+      "Or flash the board’s settings again, with the server’s key.",
+    ],
+  },
+  "03": {
+    why: "it has a key for this device, and the board has none",
+    tries: (id) => [
+      "Flash the board’s settings again, with the key that the server has.",
+      `Or remove it there, if the server is open: keys remove ${id}`,
+    ],
+  },
+  "04": {
+    why: "it has no key for this device, so it cannot prove itself to the board",
+    tries: (id) => [
+      `Enter the key at the server: keys add --key - ${id}`,
+      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
+    ],
+  },
+  "05": {
+    why: "it does not understand the board’s greeting",
+    tries: () => ["Are the firmware and the server of the same version? Update the older one."],
+  },
+  "06": {
+    why: "it has as many devices as it takes",
+    tries: () => ["Raise its limit: --limit, see the server’s --help."],
+  },
+  "07": {
+    why: "a wrong key came from this address a moment ago, so it waits before it looks at another",
+    tries: () => ["Wait a minute. If it stays so, the key is wrong."],
+  },
+};
+
+/** What a board hears when the path to the server is broken. */
+const LINKS: Record<string, { why: string; tries: string[] }> = {
+  NO_ANSWER: {
+    why: "nothing answers there",
+    tries: [
+      "Is the server running? Does it say this port?",
+      "Is the address right? On the server’s computer, look at its IPv4 address.",
+      "Does a firewall on that computer keep the port closed?",
+      "Are board and server in the same network? Guest WiFi often keeps devices apart.",
+    ],
+  },
+  NO_GREETING: {
+    why: "something answers there, but it does not speak as a Holdfast server does",
+    tries: ["Is the port right?", "Is the dialect right? Most boards want 2."],
+  },
+  BAD_PROOF: {
+    why: "the server’s key for this device is another one than the board’s",
+    tries: [
+      "Give the server this board’s key: keys add --replace --key - with the device id.",
+      "Or flash the board’s settings again, with the server’s key.",
+    ],
+  },
+  SILENT: {
+    why: "nothing was heard from it any more",
+    tries: ["Is the WiFi weak where the board is?", "Is the timeout the same at both ends?"],
+  },
+  LOST: { why: "the connection was closed", tries: ["Is the server still running?"] },
+};
+
+/** What keeps a board from its WiFi. */
+const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> = {
+  "not-found": {
+    why: (ssid) => `There is no WiFi called ${ssid} here.`,
+    tries: [
+      "Is the name spelt right? Capital and small letters differ.",
+      "Does the WiFi have 2.4 GHz? The chip knows no other.",
+      "Move the board closer to the access point.",
+    ],
+  },
+  "wrong-password": {
+    why: (ssid) => `The WiFi ${ssid} does not accept the password.`,
+    tries: ["Enter the password again; “Show the password” lets you check it."],
+  },
+  lost: {
+    why: (ssid) => `The WiFi ${ssid} is gone again.`,
+    tries: ["Wait: the board tries again.", "Move it closer to the access point."],
+  },
+  refused: {
+    why: (ssid) => `The WiFi ${ssid} does not let the board in.`,
+    tries: [
+      "Does the access point admit known devices only? It needs the board’s MAC address.",
+      "It must take WPA2; the chip does not know WPA3.",
+    ],
+  },
+};
+
+export class Diagnosis {
+  #steps = new Map<Topic, Step>();
+  #verdict: Verdict = WAITING;
+  #values: Record<string, string> = {};
+  #heard = false;
+
+  get verdict(): Verdict {
+    return this.#verdict;
+  }
+
+  get steps(): Step[] {
+    return [...this.#steps.values()];
+  }
+
+  /** Whether there is nothing more to wait for, for the better or the worse. */
+  get settled(): boolean {
+    return this.#verdict.kind !== "waiting";
+  }
+
+  /** Takes a line of the console. True if it has changed something. */
+  push(line: string): boolean {
+    this.#heard = true;
+    const report = parseReport(line);
+    if (!report) return false;
+    if (report.topic === "boot") this.#steps = new Map(); // all over again
+    Object.assign(this.#values, report.values);
+    this.#take(report);
+    return true;
+  }
+
+  /** The board had time enough to say something. True if that changes the verdict. */
+  overdue(): boolean {
+    if (this.#steps.size > 0 || this.settled) return false;
+    this.#verdict = this.#heard
+      ? bad("The board runs something, but not Holdfast’s firmware.", [
+        "Flash firmware and application, not the settings alone.",
+        "If you have just flashed them, press RESET on the board.",
+      ])
+      : bad("The board says nothing.", [
+        "Press RESET on the board. GPIO0 must not be at GND now, or it waits in boot mode.",
+        "If that does not help, flash it again, with “First erase the whole flash”.",
+      ]);
+    return true;
+  }
+
+  #take({ topic, what, values }: Report): void {
+    const step = (state: Step["state"], text: string) =>
+      this.#steps.set(topic, { name: NAMES[topic], state, text });
+    const { ssid = "", server = "", id = "" } = this.#values;
+    switch (topic) {
+      case "boot":
+        step("good", `started, version ${values.version ?? "unknown"}`);
+        this.#verdict = WAITING;
+        return;
+      case "settings":
+        return this.#settings(what, values, step);
+      case "application":
+        return this.#application(what, values, step);
+      case "wifi":
+        if (what === "joining") step("waiting", `joining ${ssid}`);
+        else if (what === "up") {
+          step("good", `joined ${ssid}, address ${values.ip}`.trim());
+          this.#verdict = waiting(`The board is in the WiFi. Waiting for the server ${server} …`);
+        } else {
+          const { why, tries } = WIFI[values.reason ?? ""] ??
+            { why: () => `The WiFi failed: ${values.reason ?? what}.`, tries: [] };
+          step("bad", values.reason ?? what);
+          this.#verdict = bad(why(ssid), tries);
+        }
+        return;
+      case "link":
+        if (what === "connecting") {
+          if (this.#steps.get("link")?.state !== "bad") step("waiting", `connecting to ${server}`);
+        } else if (what === "up") {
+          step("good", `linked with ${server}`);
+          this.#verdict = { kind: "good", headline: "This device is on the server.", tries: [] };
+        } else {
+          step("bad", [values.reason ?? what, values.code].filter(Boolean).join(" "));
+          this.#verdict = this.#unlinked(values, server, id);
+        }
+    }
+  }
+
+  #settings(what: string, values: Report["values"], step: Mark): void {
+    if (values.id !== undefined) {
+      step("good", `${values.id}, key: ${values.key ?? "no"}`);
+      return;
+    }
+    const damaged = what.startsWith("damaged");
+    step("bad", what.split(":")[0]!);
+    this.#verdict = bad(
+      damaged
+        ? "The settings on the board are damaged, so it waits for others."
+        : what.startsWith("incomplete")
+        ? `The settings on the board lack something: ${what.match(/\((.*)\)/)?.[1] ?? "unknown"}.`
+        : "The board has no settings yet, and waits for them.",
+      [
+        "Fill in the settings, choose “Write these”, and flash.",
+        "Or set its WiFi without flashing.",
+      ],
+    );
+  }
+
+  #application(what: string, values: Report["values"], step: Mark): void {
+    if (values.name !== undefined) {
+      step("good", `${values.name}, ${values.bytes ?? "?"} bytes`);
+      return;
+    }
+    step("bad", what);
+    this.#verdict = bad(
+      what === "missing"
+        ? "There is no application on the board."
+        : what.startsWith("damaged")
+        ? "The application on the board is damaged."
+        : `The firmware cannot run this application: ${what.replace(/^refused: /, "it ")}.`,
+      what.startsWith("refused")
+        ? ["Choose an application for this board, or firmware for another flavour of it."]
+        : ["Choose an application, and flash."],
+    );
+  }
+
+  #unlinked({ reason = "", code }: Report["values"], server: string, id: string): Verdict {
+    const refusal = code === undefined ? undefined : REFUSALS[code];
+    if (refusal) {
+      return bad(`The server ${server} refuses the board: ${refusal.why}.`, refusal.tries(id));
+    }
+    const known = LINKS[reason];
+    if (known) return bad(`No link with the server ${server}: ${known.why}.`, known.tries);
+    return bad(
+      `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
+      [],
+    );
+  }
+}
+
+type Mark = (state: Step["state"], text: string) => void;
+
+const WAITING = waiting("The board has been restarted. Waiting for what it says …");
+
+function waiting(headline: string): Verdict {
+  return { kind: "waiting", headline, tries: [] };
+}
+
+function bad(headline: string, tries: string[]): Verdict {
+  return { kind: "bad", headline, tries };
+}

@@ -1,0 +1,116 @@
+/// <reference lib="dom" />
+/** The board that the page talks to: its port, and who uses it, the loader or the console. */
+import type { Chip } from "../chip/chip.ts";
+import type { FlashError } from "../chip/errors.ts";
+import type { Port, Serial } from "../chip/serial.ts";
+import type { Console, ConsoleEvents } from "../console/console.ts";
+import { button, byId, say, select } from "./dom.ts";
+
+let port: Port | undefined;
+let chip: Chip | undefined;
+let terminal: Console | undefined;
+let stopper: AbortController | undefined;
+/** The fast speed failed with this port: it is not tried again. */
+let slow = false;
+
+function serial(): Serial {
+  return (navigator as unknown as { serial: Serial }).serial;
+}
+
+/** Whether the browser's list of ports must be shown first. */
+async function choosePort(): Promise<Port> {
+  if (port) {
+    // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
+    const present = await serial().getPorts();
+    if (present.includes(port)) return port;
+  }
+  port = undefined;
+  slow = false;
+  return port = await serial().requestPort();
+}
+
+/**
+ * The chip in its loader; connects if need be.
+ *
+ * @throws {FlashError} of `openChip`
+ * @throws {DOMException} NotFoundError: no port was chosen
+ */
+export async function connect(): Promise<Chip> {
+  if (chip) return chip;
+  const chosen = await choosePort();
+  await closeConsole();
+  say("Connecting to the board …");
+  // The next boards' loader is there already, and the first one's comes while its port is chosen.
+  const { FAST, openChip, SLOW } = await import("../chip/loader.ts");
+  const wanted = Number(select("speed").value);
+  stopper = new AbortController();
+  const signal = stopper.signal;
+  chip = await openChip(chosen, { baud: slow ? SLOW : wanted, signal });
+  slow = wanted === FAST && chip.baud === SLOW;
+  showFacts(chip);
+  return chip;
+}
+
+/** Ends what the chip is doing, at the next block. */
+export function stop(): void {
+  stopper?.abort();
+}
+
+/** After a fault, or when the user wants it: lets go of the port, and remembers which it was. */
+export async function disconnect(): Promise<void> {
+  await closeChip();
+  await closeConsole();
+}
+
+/** For another board. */
+export async function forget(): Promise<void> {
+  await disconnect();
+  port = undefined;
+  slow = false;
+}
+
+async function closeChip(): Promise<void> {
+  const open = chip;
+  chip = undefined;
+  byId("facts").hidden = true;
+  button("disconnect").hidden = true;
+  await open?.close();
+}
+
+async function closeConsole(): Promise<void> {
+  const open = terminal;
+  terminal = undefined;
+  await open?.close();
+}
+
+/** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
+export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
+  await disconnect();
+  const chosen = await choosePort();
+  const { Console } = await import("../console/console.ts");
+  return terminal = await Console.open(chosen, {
+    ...events,
+    lost: (error: FlashError) => {
+      terminal = undefined;
+      events.lost(error);
+    },
+  }, fromStart);
+}
+
+/** The console, if it is open. */
+export function openedConsole(): Console | undefined {
+  return terminal;
+}
+
+/** Shows what is known of the chip, its speed as it is now. */
+export function showFacts({ facts, baud }: Chip): void {
+  const { name, mac, flashBytes } = facts;
+  const size = flashBytes >= 1 << 20 ? `${flashBytes >> 20} MB` : `${flashBytes >> 10} KB`;
+  byId("fact-chip").textContent = name;
+  byId("fact-mac").textContent = mac;
+  byId("fact-flash").textContent = size;
+  byId("fact-speed").textContent = `${baud} baud`;
+  byId("facts").hidden = false;
+  button("disconnect").hidden = false;
+  say(`Connected: ${name}, ${mac}, ${size} of flash`);
+}

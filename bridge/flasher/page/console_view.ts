@@ -1,0 +1,108 @@
+/// <reference lib="dom" />
+/** The console: its lines, and what they mean for the device. */
+import { Diagnosis } from "../console/diagnosis.ts";
+import { forget, listen, openedConsole } from "./board.ts";
+import { button, byId, make, say } from "./dom.ts";
+import { hideFault, showFault } from "./fault_view.ts";
+import { forgetDevice } from "./settings_view.ts";
+import { work } from "./work.ts";
+
+/** Lines that are kept on the page. */
+const MOST = 500;
+/** A board that runs says its first line within a second; joining a WiFi comes after it. */
+const PATIENCE = 8000;
+
+let diagnosis = new Diagnosis();
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+export function setUpConsole(): void {
+  button("open-console").addEventListener(
+    "click",
+    () => void work({ step: "console-step", action: () => openConsole() }),
+  );
+  button("restart").addEventListener("click", () =>
+    void work({
+      step: "console-step",
+      action: async () => {
+        begin();
+        await openedConsole()?.restart();
+      },
+    }));
+  button("another").addEventListener("click", () => void work({ step: "board", action: another }));
+}
+
+/** Listens to the board's program, from its start on. */
+export async function openConsole(): Promise<void> {
+  byId("console").replaceChildren();
+  begin();
+  await listen({ line, lost }, true);
+  button("restart").hidden = false;
+}
+
+function begin(): void {
+  diagnosis = new Diagnosis();
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (openedConsole() && diagnosis.overdue()) showVerdict();
+  }, PATIENCE);
+  showVerdict();
+}
+
+function line(text: string): void {
+  const log = byId("console");
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  log.append(make("div", { className: text.startsWith("holdfast: ") ? "own" : "" }, text));
+  while (log.childElementCount > MOST) log.firstElementChild!.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight; // unless someone reads further up
+  if (diagnosis.push(text)) showVerdict();
+}
+
+function lost(error: unknown): void {
+  button("restart").hidden = true;
+  clearTimeout(timer);
+  byId("verdict").replaceChildren();
+  showFault(error, "console-step", () => void work({ step: "console-step", action: openConsole }));
+}
+
+let shown = "";
+
+function showVerdict(): void {
+  const { verdict, steps } = diagnosis;
+  const state = JSON.stringify([verdict, steps]);
+  if (state === shown && byId("verdict").hasChildNodes()) return; // nothing to say again
+  shown = state;
+  const box = byId("verdict");
+  box.dataset.kind = verdict.kind;
+  // A headline that stays is not touched, so that it is not read out for every line.
+  const headline = box.querySelector(".headline") ?? make("p", { className: "headline" });
+  if (headline.textContent !== verdict.headline) headline.textContent = verdict.headline;
+  const rest: Node[] = [];
+  if (verdict.tries.length > 0) {
+    rest.push(make("p", {}, "What to try:"));
+    rest.push(make("ul", {}, ...verdict.tries.map((words) => make("li", {}, words))));
+  }
+  if (headline.parentElement !== box) box.replaceChildren(headline);
+  while (box.childElementCount > 1) box.lastElementChild!.remove();
+  box.append(...rest);
+  byId("steps").replaceChildren(...steps.map(({ name, state, text }) => {
+    const item = make("li", {}, make("strong", {}, name), ` ${text}`);
+    item.dataset.state = state;
+    return item;
+  }));
+  button("another").hidden = !diagnosis.settled;
+}
+
+async function another(): Promise<void> {
+  clearTimeout(timer);
+  await forget();
+  forgetDevice();
+  hideFault();
+  for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();
+  byId("progress").hidden = true;
+  button("restart").hidden = true;
+  button("another").hidden = true;
+  say(
+    "Everything is kept but the device’s id and key. Plug in the next board, and choose its port.",
+  );
+  button("connect").focus();
+}

@@ -1,0 +1,130 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** The second step: which firmware and which application. */
+import { type Firmware, listFirmware } from "../plan/firmware.ts";
+import {
+  type ApplicationChoice,
+  type FirmwareChoice,
+  settingsArea as areaOf,
+} from "../plan/pieces.ts";
+import { button, byId, chosen, input, make, select } from "./dom.ts";
+
+let firmware: Firmware[] = [];
+let rows = 0;
+
+export async function setUpFirmware(): Promise<void> {
+  byId("firmware-choice").addEventListener("change", show);
+  select("application").addEventListener("change", show);
+  button("add-file").addEventListener("click", () => addRow().focus());
+  addRow();
+  const note = byId("no-firmware");
+  try {
+    const list = await listFirmware(new URL(".", document.baseURI).href);
+    firmware = list.firmware;
+    if (list.complaints.length > 0) {
+      note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
+    } else if (firmware.length === 0) {
+      note.replaceChildren(
+        "No firmware has been built yet. Build it in the project’s folder with ",
+        make("code", {}, "deno task firmware"),
+        ", then reload this page. Or choose files on this computer.",
+      );
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    note.textContent =
+      `The list of firmware cannot be loaded: ${why}. Reload this page, or choose files on this computer.`;
+  }
+  note.hidden = note.textContent === "";
+  byId("firmware-list").replaceChildren(...firmware.map(({ manifest }, index) => {
+    const { name, version, board, flavour } = manifest;
+    const id = `firmware-${index}`;
+    const radio = make("input", { type: "radio", name: "firmware", id, value: String(index) });
+    const words = `${name} ${version} for ${board}, ${flavour}`;
+    return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
+  }));
+  // What was chosen while the list was loading stays.
+  if (chosen("firmware") === "") {
+    input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;
+  }
+  show();
+}
+
+function show(): void {
+  byId("files").hidden = chosen("firmware") !== "files";
+  const applications = built()?.manifest.applications ?? [];
+  const options = [
+    ...applications.map(({ name }, index) => [String(index), name]),
+    ["file", "A file on this computer"],
+    ["keep", "Keep what is on the board"],
+  ];
+  const box = select("application");
+  const names = (list: Iterable<{ text: string }>) =>
+    Array.from(list, ({ text }) => text).join("\n");
+  if (names(box.options) !== names(options.map(([, text]) => ({ text: text! })))) {
+    box.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+    box.value = applications.length > 0 ? "0" : "keep";
+  }
+  byId("application-field").hidden = box.value !== "file";
+}
+
+/** The firmware that came with the page and is chosen. */
+function built(): Firmware | undefined {
+  return firmware[Number(chosen("firmware"))];
+}
+
+export function firmwareChoice(): FirmwareChoice {
+  const came = built();
+  if (came) return { kind: "built", firmware: came };
+  if (chosen("firmware") === "keep") return { kind: "keep" };
+  const files = Array.from(byId("file-rows").children, (row) => {
+    const [file, address] = row.querySelectorAll("input");
+    return { file: file!.files?.[0], address: address!.value };
+  });
+  return {
+    kind: "files",
+    files: files.flatMap(({ file, address }) => file ? [{ file, address }] : []),
+  };
+}
+
+export function applicationChoice(): ApplicationChoice {
+  const value = select("application").value;
+  if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
+  const came = built();
+  const part = came?.manifest.applications[Number(value)];
+  return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
+}
+
+/** The sector of the settings in the flash. */
+export function settingsArea(): { offset: number; size: number } {
+  return areaOf(firmwareChoice());
+}
+
+/** Adds a file with its address; returns the field for the file. */
+function addRow(): HTMLInputElement {
+  const number = ++rows;
+  const file = make("input", { type: "file", id: `file-${number}`, accept: ".bin" });
+  const address = make("input", {
+    id: `address-${number}`,
+    value: number === 1 ? "0x0" : "",
+    spellcheck: false,
+    autocapitalize: "none",
+  });
+  const remove = make("button", { type: "button" }, "Remove");
+  remove.setAttribute("aria-label", `Remove file ${number}`);
+  const field = (label: string, control: HTMLInputElement) =>
+    make("div", {}, make("label", { htmlFor: control.id }, label), control);
+  const row = make(
+    "li",
+    {},
+    field(`File ${number}`, file),
+    field(`Address of file ${number}`, address),
+    remove,
+  );
+  remove.addEventListener("click", () => {
+    row.remove();
+    button("add-file").focus();
+  });
+  byId("file-rows").append(row);
+  return file;
+}

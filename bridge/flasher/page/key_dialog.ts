@@ -1,0 +1,37 @@
+/// <reference lib="dom" />
+/** Shows a key once, with what to do with it. */
+import { keysLine } from "../plan/settings_form.ts";
+import { button, byId, say } from "./dom.ts";
+
+/** Resolves when the dialog is closed: true to go on. */
+export function showKey(id: string, key: string): Promise<boolean> {
+  const dialog = byId<HTMLDialogElement>("key-dialog");
+  const line = keysLine(id);
+  byId("key-title").textContent = `The key of ${id}`;
+  byId("key-command").textContent = line;
+  byId("key-value").textContent = key;
+  button("copy-command").onclick = (event) => copy(event, line, "key-command");
+  button("copy-key").onclick = (event) => copy(event, key, "key-value");
+  dialog.returnValue = "cancel"; // what Escape leaves
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      byId("key-value").textContent = "";
+      resolve(dialog.returnValue !== "cancel");
+    }, { once: true });
+  });
+}
+
+async function copy(event: MouseEvent, text: string, id: string): Promise<void> {
+  const pressed = event.currentTarget as HTMLButtonElement;
+  const words = pressed.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    pressed.textContent = "Copied";
+  } catch { // not permitted: mark it, so that the keyboard can copy it
+    getSelection()?.selectAllChildren(byId(id));
+    pressed.textContent = "Press Ctrl+C";
+  }
+  say(pressed.textContent);
+  setTimeout(() => pressed.textContent = words, 2000);
+}

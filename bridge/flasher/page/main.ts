@@ -1,0 +1,53 @@
+/// <reference lib="dom" />
+/** The page: puts its steps together. */
+import { obstacle } from "../chip/serial.ts";
+import { connect, disconnect } from "./board.ts";
+import { setUpConsole } from "./console_view.ts";
+import { button, byId } from "./dom.ts";
+import { setUpFirmware } from "./firmware_view.ts";
+import { setUpFlash } from "./flash.ts";
+import { setUpHelp } from "./help.ts";
+import { setUpSettings } from "./settings_view.ts";
+import { setUpTools } from "./tools.ts";
+import { setUpWork, work } from "./work.ts";
+
+const OBSTACLES = {
+  insecure: {
+    title: "This page was not loaded securely",
+    text:
+      "Browsers open serial ports only for pages that come over HTTPS, or from this computer. Start " +
+      "the page here with “deno task flasher” and open the address that it prints, or host it with HTTPS.",
+  },
+  unsupported: {
+    title: "This browser cannot open a serial port",
+    text:
+      "It does not have Web Serial, the feature that the page needs to reach a board. Open the page in " +
+      "a desktop browser that has it; those built on Chromium do. Everything else on the page works here.",
+  },
+};
+
+function setUp(): void {
+  const why = obstacle(globalThis);
+  if (why) {
+    byId("obstacle-title").textContent = OBSTACLES[why].title;
+    byId("obstacle-text").textContent = OBSTACLES[why].text;
+    byId("obstacle").hidden = false;
+    for (const element of document.querySelectorAll<HTMLButtonElement>(".needs-port")) {
+      element.disabled = true;
+    }
+  }
+  button("connect").addEventListener("click", () => void work({ step: "board", action: connect }));
+  button("disconnect").addEventListener(
+    "click",
+    () => void work({ step: "board", action: disconnect }),
+  );
+  setUpWork();
+  setUpHelp();
+  setUpSettings();
+  setUpTools();
+  setUpFlash();
+  setUpConsole();
+  void setUpFirmware();
+}
+
+setUp();

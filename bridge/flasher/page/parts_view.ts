@@ -1,0 +1,73 @@
+/// <reference lib="dom" />
+/** A bar for each part of a transfer, and the time that is left. */
+import { type PieceState, sayLeft, TimeLeft } from "../plan/job.ts";
+import { hex } from "../chip/errors.ts";
+import { byId, make, say } from "./dom.ts";
+
+/** A part that has a bar. */
+export interface Part {
+  name: string;
+  offset: number;
+  /** In bytes. */
+  size: number;
+}
+
+const WORDS: Record<PieceState | "reading" | "read", string> = {
+  waiting: "waiting",
+  writing: "writing",
+  checking: "written, not yet checked",
+  verified: "verified: MD5 is right",
+  reading: "reading",
+  read: "read: MD5 is right",
+};
+
+export class PartsView {
+  readonly #bars: { bar: HTMLProgressElement; state: HTMLElement; part: Part }[] = [];
+  readonly #done: number[];
+  readonly #left: TimeLeft;
+  #said = -1;
+
+  constructor(parts: Part[]) {
+    this.#left = new TimeLeft(parts.reduce((sum, { size }) => sum + size, 0));
+    this.#done = parts.map(() => 0);
+    byId("parts").replaceChildren(...parts.map((part, index) => {
+      const label = make("label", { htmlFor: `part-${index}` }, part.name);
+      const size = sayBytes(part.size);
+      const place = make("span", { className: "place" }, `${hex(part.offset)}, ${size}`);
+      const bar = make("progress", { id: `part-${index}`, max: part.size, value: 0 });
+      const state = make("span", { className: "state" }, WORDS.waiting);
+      this.#bars.push({ bar, state, part });
+      return make("li", {}, label, place, bar, state);
+    }));
+    byId("time-left").textContent = "";
+    byId("progress").hidden = false;
+  }
+
+  update(index: number, state: keyof typeof WORDS, done: number): void {
+    const { bar, state: words, part } = this.#bars[index]!;
+    bar.value = done;
+    words.textContent = WORDS[state];
+    words.dataset.state = state;
+    this.#done[index] = done;
+    const sum = this.#done.reduce((a, b) => a + b, 0);
+    const percent = Math.floor(100 * sum / this.#left.total);
+    const left = this.#left.at(sum, performance.now());
+    byId("time-left").textContent = left === undefined || percent === 100 ? "" : sayLeft(left);
+    // Every quarter is enough to hear.
+    const quarter = Math.floor(percent / 25);
+    if (quarter !== this.#said && state !== "verified") {
+      this.#said = quarter;
+      say(`${percent} %: ${WORDS[state]} ${part.name}`);
+    }
+  }
+
+  /** Instead of the time that is left. */
+  note(text: string): void {
+    byId("time-left").textContent = text;
+    say(text);
+  }
+}
+
+function sayBytes(bytes: number): string {
+  return bytes < 10_000 ? `${bytes} bytes` : `${Math.round(bytes / 1024)} KB`;
+}

@@ -1,0 +1,125 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** The form's third step: what the device is told. */
+import { type FieldName, makeKey, readFields } from "../plan/settings_form.ts";
+import { showKey } from "./key_dialog.ts";
+import { button, byId, chosen, input, make, select } from "./dom.ts";
+
+const IDS: Record<FieldName, string> = {
+  ssid: "ssid",
+  password: "password",
+  server: "server",
+  port: "port",
+  id: "device",
+  key: "key",
+  timeout: "timeout",
+  dialect: "dialect",
+  log: "log",
+};
+
+/** A key that was made, shown and confirmed, and for which id: it is not shown again for a retry. */
+let made: { id: string; key: string } | undefined;
+
+export function setUpSettings(): void {
+  for (const name of ["settings", "key"]) {
+    for (const radio of document.querySelectorAll(`input[name="${name}"]`)) {
+      radio.addEventListener("change", show);
+    }
+  }
+  const password = input("password");
+  const eye = button("show-password");
+  eye.addEventListener("click", () => {
+    const hidden = password.type === "password";
+    password.type = hidden ? "text" : "password";
+    eye.setAttribute("aria-pressed", String(hidden));
+  });
+  // A complaint has served when its field is changed.
+  for (const id of Object.values(IDS)) {
+    byId(id).addEventListener("input", () => complain(id, undefined));
+  }
+  show();
+}
+
+function show(): void {
+  const write = chosen("settings") === "write";
+  for (const id of ["settings-fields", "server-fields", "key-fields", "more-fields"]) {
+    byId(id).hidden = !write;
+  }
+  byId("key-field").hidden = chosen("key") !== "have";
+}
+
+/**
+ * The sector to write. Makes a key, and shows it, if that is wanted.
+ *
+ * @returns undefined if something must be corrected first; the first such field has the focus then
+ */
+export async function readSettings(): Promise<Uint8Array | undefined> {
+  const choice = chosen("key");
+  const id = input("device").value.trim();
+  if (made?.id !== id) made = undefined;
+  // Any key will do to find out whether the rest is right.
+  const key = choice === "have" ? input("key").value.trim() || "?" : choice === "make" ? ZEROS : "";
+  const first = read(key);
+  if ("problems" in first) {
+    for (const [name, fieldId] of Object.entries(IDS)) {
+      complain(fieldId, first.problems[name as FieldName]);
+    }
+    const wrong = Object.keys(IDS).find((name) => first.problems[name as FieldName])!;
+    const field = byId(IDS[wrong as FieldName]);
+    field.closest("details")?.setAttribute("open", "");
+    // The field of a key that is to be made is not shown.
+    (field.closest("[hidden]") ? byId("key-make") : field).focus();
+    return undefined;
+  }
+  if (choice !== "make") return first.sector;
+  if (made === undefined) {
+    const key = makeKey();
+    if (!await showKey(id, key)) return undefined;
+    made = { id, key };
+  }
+  const second = read(made.key);
+  if ("problems" in second) throw new Error("a made key is refused");
+  return second.sector;
+}
+
+const ZEROS = "0".repeat(64);
+
+function read(key: string): ReturnType<typeof readFields> {
+  return readFields({
+    ssid: input("ssid").value,
+    password: input("password").value,
+    server: input("server").value,
+    port: input("port").value,
+    id: input("device").value,
+    key,
+    timeout: input("timeout").value,
+    dialect: select("dialect").value,
+    log: input("log").checked,
+  });
+}
+
+/** Shows, or takes away, what is wrong with a field. */
+function complain(id: string, words: string | undefined): void {
+  const field = byId(id);
+  const problemId = `${id}-problem`;
+  document.getElementById(problemId)?.remove();
+  const described = (field.getAttribute("aria-describedby") ?? "").split(" ")
+    .filter((name) => name !== "" && name !== problemId);
+  if (words === undefined) field.removeAttribute("aria-invalid");
+  else {
+    field.setAttribute("aria-invalid", "true");
+    described.unshift(problemId);
+    (field.closest(".with-button") ?? field).after(
+      make("p", { id: problemId, className: "problem" }, words),
+    );
+  }
+  if (described.length > 0) field.setAttribute("aria-describedby", described.join(" "));
+  else field.removeAttribute("aria-describedby");
+}
+
+/** For the next board: everything stays but its id and key. */
+export function forgetDevice(): void {
+  made = undefined;
+  input("device").value = "";
+  input("key").value = "";
+}

@@ -1,0 +1,127 @@
+/** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
+import { LocalError } from "../../../server/errors.ts";
+import { APPLICATION_OFFSET } from "../../esp8266/application.ts";
+import { decodeImage } from "../../esp8266/image.ts";
+import { type FlashSize, flashSizes, type Part, partsFor } from "../../esp8266/manifest.ts";
+import { FlashError } from "../chip/errors.ts";
+import { toApplication } from "./application.ts";
+import { fetchPart, type Firmware } from "./firmware.ts";
+import { parseAddress, type Piece } from "./plan.ts";
+
+/** A file that was chosen on this computer; `File` is one. */
+export interface LocalFile {
+  name: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+export type FirmwareChoice =
+  | { kind: "built"; firmware: Firmware }
+  /** With the addresses as they were typed. */
+  | { kind: "files"; files: { file: LocalFile; address: string }[] }
+  | { kind: "keep" };
+
+export type ApplicationChoice =
+  | { kind: "built"; firmware: Firmware; part: Part }
+  | { kind: "file"; file: LocalFile | undefined }
+  | { kind: "keep" };
+
+/** Where the settings are, for a firmware that brings no manifest. */
+export const SETTINGS_AREA = { offset: 0xfa000, size: 4096 };
+
+/** The sector of the settings. */
+export function settingsArea(choice: FirmwareChoice): { offset: number; size: number } {
+  return choice.kind === "built" ? choice.firmware.manifest.settings : SETTINGS_AREA;
+}
+
+/**
+ * Loads what was chosen.
+ *
+ * @throws {FlashError} NO_FILE, BAD_IMAGE or BAD_PLAN
+ */
+export async function loadPieces(
+  firmware: FirmwareChoice,
+  application: ApplicationChoice,
+  flashBytes: number,
+  get?: (address: string) => Promise<Response>,
+): Promise<Piece[]> {
+  const pieces: Piece[] = [];
+  if (firmware.kind === "built") {
+    const { manifest } = firmware.firmware;
+    for (const part of refusing("BAD_PLAN", () => partsFor(manifest, sizeName(flashBytes)))) {
+      const data = await fetchPart(firmware.firmware, part, get);
+      pieces.push({ name: part.name, offset: part.offset, data });
+    }
+  } else if (firmware.kind === "files") pieces.push(...await localFiles(firmware.files));
+  for (const { name, offset, data } of pieces) if (offset === 0) checkBoot(name, data);
+
+  if (application.kind === "file") {
+    if (!application.file) throw new FlashError("NO_FILE", "no application file is chosen");
+    const { name } = application.file;
+    const data = toApplication(await bytesOf(application.file), name);
+    const offset = firmware.kind === "built"
+      ? firmware.firmware.manifest.applications[0]?.offset ?? APPLICATION_OFFSET
+      : APPLICATION_OFFSET;
+    pieces.push({ name: `application ${name}`, offset, data });
+  } else if (application.kind === "built") {
+    const { part } = application;
+    const data = toApplication(await fetchPart(application.firmware, part, get), part.file);
+    pieces.push({ name: `application ${part.name}`, offset: part.offset, data });
+  }
+  return pieces;
+}
+
+/**
+ * The chip's ROM checks the sum of what it loads, and starts over and over if it is wrong; esptool-js does
+ * not look at it.
+ */
+function checkBoot(name: string, data: Uint8Array): void {
+  try {
+    decodeImage(data as Uint8Array<ArrayBuffer>);
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw new FlashError("BAD_IMAGE", `${name}: ${error.message}`, 0, { cause: error });
+  }
+}
+
+/** Another size than those that there are is refused with their names. */
+function sizeName(bytes: number): FlashSize {
+  const known = Object.entries(flashSizes).find(([, size]) => size === bytes);
+  return (known?.[0] ?? (bytes < 1 << 20 ? `${bytes >> 10}KB` : `${bytes >> 20}MB`)) as FlashSize;
+}
+
+async function localFiles(files: { file: LocalFile; address: string }[]): Promise<Piece[]> {
+  if (files.length === 0) throw new FlashError("NO_FILE", "no firmware file is chosen");
+  const pieces: Piece[] = [];
+  for (const { file, address } of files) {
+    const offset = parseAddress(address);
+    if (offset === undefined) {
+      const typed = address.trim() === "" ? "nothing" : JSON.stringify(address);
+      throw new FlashError(
+        "BAD_PLAN",
+        `${typed} is no address for ${file.name}: write one like 0x10000`,
+      );
+    }
+    pieces.push({ name: file.name, offset, data: await bytesOf(file) });
+  }
+  return pieces;
+}
+
+/** @throws {FlashError} NO_FILE: it was moved or changed since it was chosen */
+export async function bytesOf(file: LocalFile): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    throw new FlashError("NO_FILE", `${file.name} cannot be read; choose it again`, undefined, {
+      cause,
+    });
+  }
+}
+
+function refusing<T>(code: FlashError["code"], action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw new FlashError(code, error.message, undefined, { cause: error });
+  }
+}

@@ -1,0 +1,122 @@
+/** What the fields of the form mean: settings, or what is wrong with each field. */
+import { LocalError } from "../../../server/errors.ts";
+import { defaults, encodeSettings, type Settings } from "../../esp8266/settings.ts";
+
+/** The form's fields as they are typed. */
+export interface Fields {
+  ssid: string;
+  password: string;
+  server: string;
+  port: string;
+  id: string;
+  /** 64 hex digits; empty: none. */
+  key: string;
+  timeout: string;
+  dialect: string;
+  log: boolean;
+}
+
+export type FieldName = keyof Fields;
+
+/** What is wrong, in words, by field. */
+export type Problems = Partial<Record<FieldName, string>>;
+
+/** Reads the form: either the settings and their sector, or at least one problem. */
+export function readFields(
+  fields: Fields,
+): { settings: Settings; sector: Uint8Array } | { problems: Problems } {
+  const problems: Problems = {};
+  const settings: Settings = {};
+  const take = (name: keyof Settings & FieldName, value: string | number, words: string) => {
+    const field: Settings = { [name]: value };
+    if (isPossible(field)) Object.assign(settings, field);
+    else problems[name] = words;
+  };
+
+  take("ssid", fields.ssid, fields.ssid === "" ? "Enter the name of the WiFi." : TEXT.ssid);
+  take("password", fields.password, TEXT.password);
+  // People paste what the server printed.
+  const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
+    [];
+  take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
+  take("port", wholeNumber(port ?? fields.port), TEXT.port);
+  take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
+  take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
+  settings.dialect = fields.dialect === "1" ? 1 : 2;
+  settings.log = fields.log;
+  if (fields.key !== "") {
+    const key = parseKey(fields.key);
+    if (key === undefined) problems.key = "A key has 64 hex digits: 0 to 9 and a to f.";
+    else if (settings.dialect === 1) problems.key = "Dialect 1 has no keys: choose “None”.";
+    else settings.key = key;
+  }
+  if (Object.keys(problems).length > 0) return { problems };
+  // What the firmware takes for granted needs no field; an empty password is an open network.
+  for (const [name, value] of Object.entries({ ...defaults, password: "" })) {
+    if (settings[name as keyof Settings] === value) delete settings[name as keyof Settings];
+  }
+  return { settings, sector: encodeSettings(settings) };
+}
+
+const TEXT = {
+  ssid: "A WiFi name has 32 bytes at most, and no control characters.",
+  password: "A WiFi password has 8 to 64 characters; leave it empty for an open network.",
+  server: "A name or an IPv4 address of 64 characters at most: letters, digits, dots and hyphens.",
+  port: "A port is a number from 1 to 65535.",
+  id: "A device id has 64 bytes at most, and no control characters.",
+  timeout: "The timeout is a number of ms from 100 to 3600000.",
+};
+
+/** Whether the sector takes it. */
+function isPossible(settings: Settings): boolean {
+  try {
+    encodeSettings(settings);
+    return true;
+  } catch (error) {
+    if (error instanceof LocalError) return false;
+    throw error;
+  }
+}
+
+/** NaN, which no field takes, if it is none. */
+function wholeNumber(text: string): number {
+  return /^\d{1,10}$/.test(text.trim()) ? Number(text) : NaN;
+}
+
+/** The bytes of a key, with or without spaces around it; undefined if it is none. */
+export function parseKey(text: string): Uint8Array | undefined {
+  const digits = text.trim();
+  if (!/^[0-9a-f]{64}$/i.test(digits)) return undefined;
+  return Uint8Array.from({ length: 32 }, (_, at) => parseInt(digits.slice(2 * at, 2 * at + 2), 16));
+}
+
+/** A fresh key, 64 hex digits. */
+export function makeKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The line to run at the server, which then asks for the key. For sh and its like. */
+export function keysLine(id: string): string {
+  const plain = /^[0-9A-Za-z._][0-9A-Za-z._-]*$/.test(id);
+  // An id that starts with a hyphen would be an option.
+  const end = id.startsWith("-") ? "-- " : "";
+  const quoted = plain ? id : `'${id.replaceAll("'", "'\\''")}'`;
+  return `deno run -A server/main.ts keys add --key - ${end}${quoted}`;
+}
+
+/** A row of what the board has, for people; no secret is in it. */
+export function describeSettings(settings: Settings): [name: string, value: string][] {
+  const { ssid, password, server, port = 8123, id, key, timeout = 2000, dialect = 2, log } =
+    settings;
+  return [
+    ["WiFi name", ssid ?? "none"],
+    ["WiFi password", password ? "there is one" : "none"],
+    ["Server", server === undefined ? "none" : `${server}:${port}`],
+    ["Device id", id ?? "none"],
+    ["Key", key ? "there is one" : "none"],
+    ["Timeout", `${timeout} ms`],
+    ["Dialect", String(dialect)],
+    ["Console to the server", log ? "yes" : "no"],
+  ];
+}

@@ -1,0 +1,63 @@
+/**
+ * A serial flash chip: erasing sets every bit of a sector, writing can only clear bits.
+ *
+ * @module
+ */
+
+/** Bytes that are erased together, at least. */
+export const SECTOR = 4096;
+/** Sectors in a block, which can be erased at once. */
+export const SECTORS_PER_BLOCK = 16;
+
+/** Device codes, the third byte of a flash id: the exponent of the size. */
+const SIZE_CODES: Record<number, number> = {
+  [512 * 1024]: 0x13,
+  [1024 * 1024]: 0x14,
+  [2 * 1024 * 1024]: 0x15,
+  [4 * 1024 * 1024]: 0x16,
+};
+
+/** The flash beside the processor. */
+export class Flash {
+  /** What is in it. Tests may read and set it; the chip writes through the methods. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How often each sector was erased. */
+  readonly erasures: Uint32Array;
+
+  /** @param size In bytes: 512 KB, or 1, 2 or 4 MB. It starts blank. */
+  constructor(readonly size: number) {
+    if (!(size in SIZE_CODES)) throw new RangeError(`no flash chip of ${size} bytes is modelled`);
+    this.bytes = new Uint8Array(size).fill(0xff);
+    this.erasures = new Uint32Array(size / SECTOR);
+  }
+
+  /** As RDID (0x9F) gives it: manufacturer in the low byte, device above. */
+  get id(): number {
+    return 0xef | 0x40 << 8 | SIZE_CODES[this.size]! << 16;
+  }
+
+  /** Whether all of a range is in the chip. */
+  has(address: number, length: number): boolean {
+    return address >= 0 && length >= 0 && address + length <= this.size;
+  }
+
+  /** Erases sectors by number; those that the chip does not have are left out, as on the real bus. */
+  eraseSectors(first: number, count: number): void {
+    for (let sector = first; sector < Math.min(first + count, this.erasures.length); sector++) {
+      this.bytes.fill(0xff, sector * SECTOR, (sector + 1) * SECTOR);
+      this.erasures[sector]!++;
+    }
+  }
+
+  /** Writes bytes: a bit that is 0 stays 0. Returns false, with nothing written, past the end. */
+  program(address: number, data: Uint8Array): boolean {
+    if (!this.has(address, data.length)) return false;
+    for (let i = 0; i < data.length; i++) this.bytes[address + i]! &= data[i]!;
+    return true;
+  }
+
+  /** Reads bytes; undefined past the end. */
+  read(address: number, length: number): Uint8Array<ArrayBuffer> | undefined {
+    return this.has(address, length) ? this.bytes.slice(address, address + length) : undefined;
+  }
+}

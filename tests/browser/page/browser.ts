@@ -1,0 +1,239 @@
+/**
+ * The real page in a real browser: headless Chromium, a server for the page and for images, and a bench
+ * with boards behind `navigator.serial`.
+ *
+ * @module
+ */
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
+import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
+import { readImages } from "../../../bridge/flasher/images.ts";
+import { answer } from "../../../bridge/flasher/serve.ts";
+import { locate, toolTest } from "../../support/tools.ts";
+import { type Images, writeImages } from "../board/images.ts";
+import { Bench } from "./bench.ts";
+
+/** Without these it looks for updates, and needs a sandbox that root has not. */
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** A test gives up a step after this many ms; the machine may have much else to do. */
+const PATIENCE = 60_000;
+
+/** Where pictures of the page are left: not kept in the repository. */
+const SHOTS = new URL("../screenshots/", import.meta.url);
+
+/** What the tests of a file share. */
+export class Lab {
+  #browser: Browser | undefined;
+  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  #folder = "";
+  /** The built page. */
+  site: Site = new Map();
+
+  /** @param images what the page finds as built firmware: a folder each */
+  async start(images: Record<string, Images>): Promise<void> {
+    const { paths } = locate({ chromium: "chromium" });
+    this.site = await buildSite();
+    this.#folder = await Deno.makeTempDir({ prefix: "holdfast-images-" });
+    for (const [name, set] of Object.entries(images)) {
+      await writeImages(set, `${this.#folder}/${name}`);
+    }
+    const folder = new URL(`file://${this.#folder}/`);
+    this.#server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request) => answer(request, this.site, () => readImages(folder)),
+    );
+    this.#browser = await chromium.launch({
+      executablePath: paths.chromium!,
+      headless: true,
+      args: ARGS,
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser?.close();
+    await this.#server?.shutdown();
+    if (this.#folder !== "") await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  get url(): string {
+    return `http://localhost:${this.#server!.addr.port}/`;
+  }
+
+  /** Opens the page, with a bench that has no boards yet, unless told. */
+  async open(options: Visit = {}): Promise<Visitor> {
+    const { bench = new Bench(), serial = true, ...rest } = options;
+    const context = await this.#browser!.newContext({
+      viewport: { width: 1000, height: 900 },
+      ...rest,
+    });
+    context.setDefaultTimeout(PATIENCE);
+    const page = await context.newPage();
+    const visitor = new Visitor(page, bench);
+    if (serial) await bench.attach(page);
+    else await page.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "serial"));
+    await page.goto(this.url);
+    return visitor;
+  }
+}
+
+/** How the page is visited. */
+export interface Visit extends BrowserContextOptions {
+  bench?: Bench;
+  /** Whether the browser has Web Serial; it has unless told. */
+  serial?: boolean;
+}
+
+/** What is typed into the form. */
+export interface Form {
+  ssid?: string;
+  password?: string;
+  server?: string;
+  id?: string;
+  /** "make": the page makes one. Digits: that one. Nothing unless told. */
+  key?: string;
+}
+
+/** A complete form, for a board that gets no key. */
+export const form: Readonly<Required<Form>> = {
+  ssid: "Home",
+  password: "correct horse",
+  server: "192.168.1.10",
+  id: "kitchen",
+  key: "",
+};
+
+/** Somebody who uses the page: sees and presses what has a role and a name. */
+export class Visitor implements AsyncDisposable {
+  /** What the page has thrown, or complained about on its own console. */
+  readonly errors: string[] = [];
+
+  constructor(readonly page: Page, readonly bench: Bench) {
+    page.on("pageerror", (error) => this.errors.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.errors.push(message.text());
+    });
+  }
+
+  async press(name: string): Promise<void> {
+    await this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  async check(name: string | RegExp): Promise<void> {
+    const exact = typeof name === "string";
+    await this.page.getByRole("radio", { name, exact }).check();
+  }
+
+  field(name: string): Locator {
+    return this.page.getByLabel(name, { exact: true });
+  }
+
+  /** Chooses the port and waits until the board is known. */
+  async connect(): Promise<void> {
+    await this.press("Choose port");
+    await this.awaits(this.fact("Chip"));
+  }
+
+  /** What stands beside a term in the list of the board's facts, or of its settings. */
+  fact(term: string): Locator {
+    const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
+    return row.locator("xpath=following-sibling::dd");
+  }
+
+  async fill(fields: Form = {}): Promise<void> {
+    const { ssid, password, server, id, key } = { ...form, ...fields };
+    await this.field("WiFi name").fill(ssid);
+    await this.field("WiFi password").fill(password);
+    await this.field("Server address").fill(server);
+    await this.field("Device id").fill(id);
+    if (key === "make") await this.check(/^Make one/);
+    else if (key === "") await this.check(/^None: the server/);
+    else {
+      await this.check("I have one");
+      await this.field("Key (64 hex digits)").fill(key);
+    }
+  }
+
+  /** Fills in the form, and flashes. */
+  async flash(fields: Form = {}): Promise<void> {
+    await this.fill(fields);
+    await this.press("Flash the board");
+  }
+
+  /** Waits until the page has these words somewhere for all to see. */
+  async sees(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
+  }
+
+  /** Waits for a line on the board's console. */
+  async hears(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByRole("log").getByText(text).first());
+  }
+
+  /** Waits for a failure to be shown, and gives all that it says. */
+  async fault(): Promise<string> {
+    const alert = this.page.getByRole("alert").filter({ visible: true });
+    await this.awaits(alert);
+    return await alert.innerText();
+  }
+
+  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
+  async awaits(thing: Locator): Promise<void> {
+    try {
+      await thing.waitFor();
+    } catch (error) {
+      await this.shoot("failed");
+      const alert = this.page.getByRole("alert").filter({ visible: true });
+      const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
+      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Takes a picture of all of the page. */
+  async shoot(name: string): Promise<void> {
+    await Deno.mkdir(SHOTS, { recursive: true });
+    await this.page.screenshot({ path: new URL(`${name}.png`, SHOTS).pathname, fullPage: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.context().close();
+    this.bench[Symbol.dispose]();
+    if (this.errors.length > 0) throw new Error(`the page complains: ${this.errors.join("; ")}`);
+  }
+}
+
+/** The lab of a file's tests: started before the first, stopped after the last. */
+export function useLab(images: () => Promise<Record<string, Images>>): Lab {
+  const lab = new Lab();
+  if (browserIsThere()) {
+    Deno.test.beforeAll(async () => await lab.start(await images()));
+    Deno.test.afterAll(() => lab.stop());
+  }
+  return lab;
+}
+
+/** Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none. */
+export function browserTest(name: string, body: (t: Deno.TestContext) => Promise<void>): void {
+  if (!browserIsThere()) return toolTest(name, { chromium: "chromium" }, () => {});
+  // The browser, which the tests share, has its own timers and pipes in this process.
+  Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
+}
+
+function browserIsThere(): boolean {
+  return locate({ chromium: "chromium" }).missing.length === 0;
+}

@@ -1,0 +1,152 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { decodeSettings, encodeSettings, type Settings } from "../../bridge/esp8266/settings.ts";
+import { firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
+import { flashWith, makeImages } from "./board/images.ts";
+import type { Chip } from "./chip/chip.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, form, useLab } from "./page/browser.ts";
+
+const images = await makeImages();
+const lab = useLab(() => Promise.resolve({ nonos: images }));
+
+const MB = 1024 * 1024;
+
+function home(servers: World["servers"] = { "192.168.1.10:8123": {} }): World {
+  return { networks: { Home: "correct horse" }, servers };
+}
+
+/** Bytes of the flash that are not as they should be: those of the parts, and all others, which were blank. */
+function differing(
+  chip: Chip,
+  size: "1MB" | "4MB",
+  application: string,
+  settings: Settings,
+): number {
+  const expected = new Uint8Array(chip.flash.size).fill(0xff);
+  for (const { at, bytes } of flashWith(images, size, application, encodeSettings(settings))) {
+    expected.set(bytes, at);
+  }
+  return expected.reduce((sum, byte, at) => sum + (byte === chip.flash.bytes[at] ? 0 : 1), 0);
+}
+
+const settings = { ssid: "Home", password: "correct horse", server: "192.168.1.10", id: "kitchen" };
+
+for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
+  browserTest(`a board with ${size} is flashed, set up, and on the server`, async () => {
+    const bench = new Bench();
+    const mac = size === "1MB" ? "5c:cf:7f:01:02:03" : "84:0d:8e:76:81:2a";
+    const chip = bench.add({ firmware: firmwareIn(home()), flashSize: bytes, mac });
+    await using visitor = await lab.open({ bench });
+    if (size === "4MB") await visitor.shoot("01-start");
+    await visitor.connect();
+    assertEquals(await visitor.fact("Chip").innerText(), "ESP8266EX");
+    assertEquals(await visitor.fact("MAC address").innerText(), mac);
+    assertEquals(await visitor.fact("Flash size").innerText(), size.replace("MB", " MB"));
+    assertEquals(await visitor.fact("Speed").innerText(), "460800 baud");
+    if (size === "4MB") await visitor.shoot("02-connected");
+
+    await visitor.flash();
+    await visitor.sees("This device is on the server.");
+    await visitor.hears("app: hello from the application");
+    await visitor.hears("holdfast: settings id=kitchen server=192.168.1.10:8123 ssid=Home key=no");
+    assertEquals(differing(chip, size, "main", settings), 0);
+    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 7);
+    if (size === "4MB") await visitor.shoot("03-on-the-server");
+  });
+}
+
+browserTest(
+  "a key is made, shown once, and is the one that the board proves itself with",
+  async () => {
+    const bench = new Bench();
+    const keys: Record<string, string> = {};
+    const chip = bench.add({ firmware: firmwareIn(home({ "192.168.1.10:8123": { keys } })) });
+    await using visitor = await lab.open({ bench });
+    await visitor.flash({ key: "make" });
+    const dialog = visitor.page.getByRole("dialog", { name: "The key of kitchen" });
+    await dialog.waitFor();
+    await visitor.shoot("04-the-key");
+    const shown = await dialog.innerText();
+    assertMatch(shown, /deno run -A server\/main\.ts keys add .*kitchen/);
+    const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
+    keys.kitchen = key;
+    await visitor.press("I have it: go on");
+    await visitor.sees("This device is on the server.");
+    assertEquals(differing(chip, "4MB", "main", { ...settings, key: Uint8Array.fromHex(key) }), 0);
+    const sector = decodeSettings(chip.flash.read(SETTINGS, 4096)!);
+    assertEquals(sector.state === "ok" && sector.settings.key?.toHex(), key);
+    assertEquals((await visitor.page.content()).includes(key), false); // shown once
+  },
+);
+
+browserTest("one board after the other: everything stays but the id and its key", async () => {
+  const bench = new Bench();
+  const keys = { kitchen: "11".repeat(32), hall: "22".repeat(32) };
+  const world = home({ "192.168.1.10:8123": { keys } });
+  const chips = [0, 1].map((at) =>
+    bench.add({ firmware: firmwareIn(world), mac: `84:0d:8e:00:00:0${at}` })
+  );
+  await using visitor = await lab.open({ bench });
+  await visitor.page.getByLabel("Application", { exact: true }).selectOption("blink");
+  await visitor.flash({ key: keys.kitchen });
+  await visitor.sees("This device is on the server.");
+  await visitor.press("Flash another board");
+  assertEquals(await visitor.field("Device id").inputValue(), "");
+  assertEquals(await visitor.field("WiFi name").inputValue(), "Home");
+  assertEquals(await visitor.field("WiFi password").inputValue(), "correct horse");
+  bench.choice = 1;
+  await visitor.field("Device id").fill("hall");
+  await visitor.field("Key (64 hex digits)").fill(keys.hall);
+  await visitor.press("Flash the board");
+  await visitor.hears("holdfast: settings id=hall");
+  await visitor.sees("This device is on the server.");
+  for (const [at, id] of (["kitchen", "hall"] as const).entries()) {
+    const key = Uint8Array.fromHex(keys[id]);
+    assertEquals(differing(chips[at]!, "4MB", "blink", { ...settings, id, key }), 0);
+  }
+});
+
+/** Why a board is not on the server, as its console tells it, and the words of the page. */
+const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
+  ["the WiFi is not there", { networks: {}, servers: {} }, "", /There is no WiFi called Home/],
+  [
+    "the WiFi has another password",
+    { networks: { Home: "something else" }, servers: {} },
+    "",
+    /Home does not accept the password/,
+  ],
+  ["nothing answers at the address", home({}), "", /192\.168\.1\.10:8123: nothing answers there/],
+  [
+    "the server has another key",
+    home({ "192.168.1.10:8123": { keys: { kitchen: "11".repeat(32) } } }),
+    "22".repeat(32),
+    /refuses the board: the key is not the one/,
+  ],
+  [
+    "the server has no key for the device",
+    home({ "192.168.1.10:8123": { keys: {} } }),
+    "22".repeat(32),
+    /refuses the board: it has no key for this device/,
+  ],
+];
+
+browserTest("a board that is not on the server: the exact reason, and what to try", async (t) => {
+  for (const [what, world, key, words] of obstacles) {
+    await t.step(what, async () => {
+      const bench = new Bench();
+      bench.add({ firmware: firmwareIn({ ...world, pace: 200 }) });
+      await using visitor = await lab.open({ bench });
+      await visitor.check("Keep what is on the board");
+      bench.cable(0).chip.flash.program(0, images.files["boot.bin"]!);
+      bench.cable(0).chip.flash.program(0xf0000, images.files["main.app.bin"]!);
+      await visitor.flash({ key });
+      await visitor.sees(words);
+      await visitor.sees("What to try:");
+      await visitor.shoot(`05-${what.replaceAll(" ", "-")}`);
+      // It is mended meanwhile, and the page says so by itself.
+      world.networks.Home = form.password;
+      world.servers["192.168.1.10:8123"] = {};
+      await visitor.sees("This device is on the server.");
+    });
+  }
+});
