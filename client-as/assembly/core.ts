@@ -346,10 +346,10 @@ export function poll(now: i32, can: i32): i32 {
   } else {
     // Without room for what may have arrived, silence says nothing about the other end.
     if (!get(RX_ROOM)) heard = now;
-    // An attempt to connect is given up sooner than TCP repeats a lost SYN (1 s). In dialect 1 a
-    // greeting may take its time: micropython-iot's server accepts five connections a second.
+    // An attempt that began in an outage is given up soon after it: before TCP repeats a lost SYN (1 s). In
+    // dialect 1 a greeting may take its time: micropython-iot's server accepts five connections a second.
     wait = heard - now +
-      (state == UP ? timeout : state == GREETING && !second() ? timeout << 1 : timeout >> 1);
+      (state == UP ? timeout : state == GREETING && !second() ? timeout << 1 : timeout * 3 >> 3);
     let reason = wait <= 0 ? state + 1 : 0;
     if (state >= GREETING) {
       if (can & CAN_RECEIVE && offer()) return MESSAGE;
@@ -576,10 +576,11 @@ function down(now: i32, reason: i32): void {
     } else finish(entry);
   }
   outNext = outHead;
-  // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half.
+  // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an
+  // attempt that nobody answered: it was a pause itself.
   const pause = reason >= BAD_GREETING
     ? get(TIMEOUT) << 2
-    : failures
+    : failures && reason >> 1 != NO_ANSWER >> 1
     ? get(TIMEOUT) >> max(6 - failures, 2)
     : 0;
   resumeAt = now + pause - (((now ^ get(SEED)) * 0x9e3779b1 >>> 16) * pause >>> 17);
