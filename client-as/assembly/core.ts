@@ -27,7 +27,8 @@
  *    or longer than LINE, or than the other end takes). `write(n, qos)` then makes them a message and
  *    returns 1, or 0 if there is a newline inside, or NUL at the start, or, with qos 0, no link to send it
  *    on. It may be told of fewer bytes than `room` was. A message on offer stays valid meanwhile. TX_NEXT counts the messages accepted and
- *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged.
+ *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged, or withdrawn
+ *    because the server has come back with a PEER_LINE, known when the link is up, that they exceed.
  * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
  *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
  * 6. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
@@ -170,6 +171,7 @@ const HEADER: i32 = 4;
 // Flags of an outbox entry; 0: waits for its ack.
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
+const WITHDRAWN: u8 = 3; // its line is shorter than its place
 
 /** Writes the first 32 hex digits of HMAC-SHA256(key, length bytes at `at`) to `to`. */
 // @ts-ignore: decorator
@@ -401,7 +403,7 @@ function send(now: i32): bool {
       at = outNext + HEADER;
       outNext = end;
       const flags = load<u8>(at - 1);
-      if (flags != DONE_WITH) length = <i32>(end - at);
+      if (flags != DONE_WITH) length = flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at);
       if (flags && !second()) finish(at - HEADER);
     }
   }
@@ -522,6 +524,7 @@ function greeted(length: i32): i32 {
     return BAD_POSITION;
   }
   for (let i = there; i--;) finish(outHead);
+  withdraw(get(PEER_LINE));
   const first = get(PEER_TX_FIRST);
   if (get(RX_EPOCH) != get(PEER_TX_EPOCH) || get(RX_NEXT) - first < 0) set(RX_NEXT, first);
   set(RX_EPOCH, get(PEER_TX_EPOCH));
@@ -554,6 +557,17 @@ function finish(entry: usize): void {
   outNext = max(outNext, outHead);
 }
 
+/** Withdraws what is qos off, or longer than the other end takes. In dialect 2 its number must go out. */
+function withdraw(longest: u32): void {
+  for (let entry = outHead; entry < outEnd; entry = after(entry)) {
+    if (!load<u8>(entry, 3) && <u32>load<u16>(entry) - FRAME <= longest) continue;
+    if (second()) {
+      store<u8>(entry, WITHDRAWN, 3);
+      store<u16>(entry, 0x0a00, HEADER + 2); // NUL and the line's new end
+    } else finish(entry);
+  }
+}
+
 /** The outbox entry behind this one. */
 function after(entry: usize): usize {
   return entry + HEADER + load<u16>(entry);
@@ -567,14 +581,7 @@ function down(now: i32, reason: i32): void {
   controlHead = controlEnd = control;
   inHead = inLine = inEnd = inbox;
   candidate = 0;
-  for (let entry = outHead; entry < outEnd; entry = after(entry)) {
-    if (!load<u8>(entry, 3)) continue;
-    // Qos off: it had its chance. Its number must go out nevertheless, in a line that is still UTF-8.
-    if (second()) {
-      store<u8>(entry, 0, 3);
-      for (let at = entry + HEADER + 2; load<u8>(at) != 10; at++) store<u8>(at, 0);
-    } else finish(entry);
-  }
+  withdraw(-1); // what is qos off had its chance
   outNext = outHead;
   // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an
   // attempt that nobody answered: it was a pause itself.
