@@ -6,8 +6,8 @@
  *
  * ## The contract
  *
- * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Fill it
- *    with zeros, write the settings ("host" below), call `init(base, now)`, make sure that memory
+ * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Write the
+ *    settings ("host" below), call `init(base, now)`, make sure that memory
  *    reaches to the address it returns, and write the device's id and a newline to PTR. Nothing is
  *    allocated later. `init` is what a boot is: calling it again forgets everything.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
@@ -233,11 +233,16 @@ export function init(base: usize, now: i32): usize {
   inbox = recent + (get(RECENT) << 2);
   outbox = outHead = outNext = outEnd = inbox + get(INBOX);
   inLimit = outbox - get(LINE) - FRAME;
-  recentCount = recentUp = recentBoot = failures = 0;
+  recentCount = recentUp = recentBoot = 0;
+  newestId = bootConnect = known = 0;
+  set(TX_FIRST, 0);
+  set(TX_NEXT, 0);
+  set(CONNECTS, 0);
   set(BYTES, <i32>(inLimit - inbox));
   set(PEER_BYTES, UNACKED);
   set(PEER_LINE, get(LINE));
   set(PTR, <i32>id);
+  failures = 0;
   down(now, 0);
   return outbox + get(OUTBOX);
 }

@@ -1,9 +1,8 @@
 import {
   boot, BYTES, CAN_RECEIVE, CAN_SEND, CONNECTS, defaults2, get, greet, hear, hearSome, helloText,
   hex, INBOX, intact, later, LINE, linked2, lose, MESSAGE, open, OUTBOX, pass, PEER, piece, pump,
-  RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND, set, STATE, step, SUITE, TX_FIRST, TX_NEXT, up, UP, WAIT,
-  Welcome,
-  welcomed, WINDOW, word,
+  RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND, set, STATE, step, SUITE, time, TX_FIRST, TX_NEXT, up, UP,
+  WAIT, Welcome, welcomed, WINDOW, word,
 } from "./harness";
 import { room, take } from "../core";
 
@@ -139,6 +138,49 @@ describe("a message of ours in dialect 2", () => {
       has = min(sent, has + round % 7);
     }
     expect(intact()).toBe(true);
+  });
+});
+
+describe("a boot in the middle of everything", () => {
+  test("forgets what was written, on offer, sent and heard, and keeps the position", () => {
+    linked2();
+    hear("00taken\n");
+    say("a");
+    say("b", 0);
+    pump();
+    hear("00\n01on offer\n");
+    pump(CAN_SEND);
+    boot(time());
+    take();
+    expect(get(TX_FIRST)).toBe(0);
+    expect(get(TX_NEXT)).toBe(0);
+    expect(get(CONNECTS)).toBe(0);
+    expect(get(RX_NEXT)).toBe(1);
+    expect(greet()).toBe(helloText());
+    const welcome = new Welcome();
+    welcome.txFirst = 1;
+    hear(welcome.sent);
+    expect(pump()).toBe("\n");
+    expect(get(CONNECTS)).toBe(1);
+    expect(say("c")).toBe(true);
+    expect(pump()).toBe("00c\n");
+    hear("01next\n");
+    expect(pump()).toBe("[next]01\n");
+  });
+
+  test("forgets failed attempts: the next one is at once", () => {
+    defaults2();
+    boot();
+    for (let i = 0; i < 5; i++) {
+      pump();
+      lose();
+      later(get(WAIT));
+    }
+    boot(time());
+    expect(pump()).toBe("[connect]");
+    lose();
+    expect(pump()).toBe("");
+    expect(get(WAIT)).toBeLessThanOrEqual(63);
   });
 });
 
