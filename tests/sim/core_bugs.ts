@@ -5,7 +5,7 @@ export type CorePatch = readonly (readonly [from: string, to: string])[];
 
 export const CORE_BUGS: Record<string, CorePatch> = {
   "core: the first message after a boot is new each time it comes": [[
-    "return key >>> 24 != 0 || !newer || bootConnect == get(CONNECTS);",
+    "return key >>> 24 != 0 | !newer | bootConnect == get(CONNECTS);",
     "return key >>> 24 != 0;",
   ]],
   "core: what overflows the inbox is acknowledged, and lost": [[
@@ -16,7 +16,7 @@ export const CORE_BUGS: Record<string, CorePatch> = {
     "if (malformed) return BAD_LINE;",
     "if (malformed) { set(TIMEOUT, 0x7fffffff); inEnd = inLine; return 0; }",
   ]],
-  "core: the other end's credit is ignored": [["<i32>(end - outHead) > get(PEER_BYTES) ||", ""]],
+  "core: the other end's credit is ignored": [["<i32>(end - outHead) > get(PEER_BYTES) |", ""]],
   "core: the other end's proof is not checked": [["if (malformed) return BAD_PROOF;", ""]],
   "core: a withdrawn message keeps its length": [[
     "flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at)",
