@@ -1,6 +1,6 @@
 import {
   boot, CLOSE, CONNECT, CONNECTING, CONNECTS, defaults, fresh, get, GREETING, hear, ID_LEN, IDLE,
-  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, TX_NEXT, REASON, say, SEED,
+  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, TX_FIRST, TX_NEXT, REASON, say, SEED,
   SEND, set, STATE, step, time, TIMEOUT, up, UP, WAIT,
 } from "./harness";
 
@@ -136,8 +136,10 @@ describe("the way to a link", () => {
     boot(time());
     expect(get(STATE)).toBe(IDLE);
     expect(get(CONNECTS)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
     expect(get(TX_NEXT)).toBe(0);
     up();
+    expect(get(CONNECTS)).toBe(1);
     expect(pump()).toBe("");
     say("young");
     expect(pump()).toBe("00young\n");
@@ -147,12 +149,14 @@ describe("the way to a link", () => {
 });
 
 describe("an attempt that fails", () => {
-  test("is given up after half the timeout", () => {
+  test("is given up after 3/8 of the timeout, and the next begins at once", () => {
     fresh();
     pump();
-    expect(pass(999)).toBe("");
-    expect(pass(1)).toBe("[close NO_ANSWER]");
-    expect(get(STATE)).toBe(IDLE);
+    for (let attempt = 0; attempt < 5; attempt++) {
+      expect(pass(749)).toBe("");
+      expect(pass(1)).toBe("[close NO_ANSWER][connect]");
+      expect(get(STATE)).toBe(CONNECTING);
+    }
   });
 
   test("waits for a greeting for twice the timeout", () => {
@@ -360,8 +364,7 @@ describe("the clock", () => {
       expect(pass(1999)).toBe("\n\n\n\n");
       expect(get(STATE)).toBe(UP);
       expect(pass(1)).toBe("[close SILENT][connect]");
-      expect(pass(1000)).toBe("[close NO_ANSWER]");
-      expect(pass(100)).toBe("[connect]");
+      expect(pass(750)).toBe("[close NO_ANSWER][connect]");
     }
   });
 

@@ -109,8 +109,8 @@ describe("the hello of dialect 2", () => {
     boot();
     say("waits");
     greet();
-    expect(pass(999)).toBe("");
-    expect(pass(1)).toBe("[close NO_GREETING]");
+    expect(pass(749)).toBe("");
+    expect(pass(1)).toBe("[close NO_GREETING][connect]");
   });
 
   test("is all that goes out while the welcome comes slowly, and that is not waited for longer", () => {
@@ -118,12 +118,25 @@ describe("the hello of dialect 2", () => {
     boot();
     greet();
     const welcome = new Welcome().sent;
-    for (let i = 0; i < 9; i++) {
+    for (let i = 0; i < 7; i++) {
       expect(pass(100)).toBe("");
       hear(welcome.charAt(i));
     }
-    expect(pass(99)).toBe("");
-    expect(pass(1)).toBe("[close NO_GREETING]");
+    expect(pass(49)).toBe("");
+    expect(pass(1)).toBe("[close NO_GREETING][connect]");
+  });
+
+  test("is said again every 3/8 of the timeout to one that accepts and is silent, and not more often", () => {
+    defaults2();
+    boot();
+    for (let attempt = 0; attempt < 5; attempt++) {
+      greet();
+      expect(pass(749)).toBe("");
+      expect(pass(1)).toBe("[close NO_GREETING][connect]");
+    }
+    lose(); // and from here on nobody accepts: that may be quick, so it has a pause
+    expect(pass(249)).toBe("");
+    expect(pass(251)).toBe("[connect]");
   });
 });
 
@@ -153,7 +166,7 @@ describe("a welcome", () => {
     defaults2();
     boot();
     greet();
-    later(900);
+    later(700);
     hear(new Welcome().sent);
     pump();
     pass(1999);
@@ -699,11 +712,6 @@ describe("the pause before the next attempt", () => {
     const welcome = new Welcome();
     welcome.rxNext = 9;
     answerTo(welcome.sent);
-    expect(get(WAIT)).toBeLessThanOrEqual(63);
-    defaults2();
-    boot();
-    greet();
-    pass(1000);
     expect(get(WAIT)).toBeLessThanOrEqual(63);
   });
 });

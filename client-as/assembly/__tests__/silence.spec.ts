@@ -206,6 +206,6 @@ describe("the wait until the next poll", () => {
   test("is until the attempt to connect is given up", () => {
     fresh();
     pump();
-    expect(get(WAIT)).toBe(1000);
+    expect(get(WAIT)).toBe(750);
   });
 });
