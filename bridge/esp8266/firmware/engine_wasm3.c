@@ -76,6 +76,8 @@ static const char *link(IM3Module module, const struct engine_import *imports) {
 static const char *prepare(const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory) {
   arena_reset();
   trap = 0;
+  m3_memory = 0;
+  m3_too_far = false;
   IM3Environment environment = m3_NewEnvironment();
   runtime = environment ? m3_NewRuntime(environment, ENGINE_STACK, 0) : 0;
   if (!runtime) return "too large: no memory";
@@ -86,6 +88,7 @@ static const char *prepare(const uint8_t *wasm, size_t length, const struct engi
   result = m3_LoadModule(runtime, module);
   if (result) return complain("refused: ", 0, result);
   if (!runtime->memory.mallocated) return "refused: no memory";
+  m3_memory = (uint8_t *)runtime->memory.mallocated;
   const char *wrong = link(module, imports);
   if (wrong) return wrong;
   for (int i = 0; i < ENGINE_FUNCTIONS; i++) {
@@ -111,6 +114,7 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
     M3Result result = function->compiled ? 0 : CompileFunction(function);
     if (result) return complain("refused: ", 0, result);
   }
+  if (m3_too_far) return "refused: too large for the interpreter";
   if (module->startFunction >= 0) {
     M3Result result = m3_RunStart(module);
     if (result) return complain("refused: ", 0, result);
