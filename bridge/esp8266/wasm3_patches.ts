@@ -13,10 +13,14 @@
  */
 import { BuildError } from "./errors.ts";
 
-/** In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`. */
+/**
+ * In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`; with `until`, so does
+ * all from there up to the next place with that text.
+ */
 interface Patch {
   file: string;
   from: string;
+  until?: string;
   to: string;
   times?: number;
 }
@@ -211,15 +215,79 @@ const WORDS: Patch[] = [
   { file: "m3_exec.h", from: "M3Result r = ResizeMemory (runtime, requiredPages);", to: "(void) requiredPages; M3Result r = m3Err_wasmMemoryOverflow;" },
 ];
 
-const PATCHES = [...CODE, ...WORDS];
+/** No names: engine_wasm3.c reads exports and imports where they are, in flash. */
+const NAMES: Patch[] = [
+  { file: "m3_function.h", from: "    M3ImportInfo            import;", until: "    bytes_t                 wasm;", to: "" },
+  { file: "m3_function.h", from: "    cstr_t                  names[d_m3MaxDuplicateFunctionImpl];", until: "    IM3FuncType             funcType;", to: "" },
+  { file: "m3_function.c", from: "    for (int i = 0; i < i_function->numNames; i++)", until: "    if (i_function->ownsWasmCode)", to: "" },
+  { file: "m3_function.c", from: "cstr_t  m3_GetFunctionName  (IM3Function i_function)", until: "IM3Module  m3_GetFunctionModule", to: "" },
+  { file: "m3_function.c", from: "cstr_t *  GetFunctionNames", until: "u16  GetFunctionNumArgs", to: "" },
+  { file: "m3_module.c", from: "            m3_Free (i_module->globals[i].name);\n            FreeImportInfo(&(i_module->globals[i].import));\n", to: "" },
+  { file: "m3_module.c", from: "    if (i_importInfo and func->numNames == 0)", until: "    m3log (module, \"   added function", to: "" },
+  { file: "m3_env.h", from: "    M3ImportInfo            import;\n\n    union", to: "    union" },
+  { file: "m3_env.h", from: "        i64 i64Value;", to: "        i32 i64Value;" },
+  { file: "m3_env.h", from: "    cstr_t                  name;\n    bytes_t                 initExpr;", to: "    bytes_t initExpr;" },
+  { file: "m3_env.c", from: "IM3Global  m3_FindGlobal", until: "M3Result  m3_GetGlobal", to: "" },
+  { file: "m3_env.c", from: "void *  v_FindFunction", until: "static\nM3Result checkStartFunction", to: "" },
+  { file: "m3_parse.c", from: "_       (Read_utf8 (& import.moduleUtf8, & i_bytes, i_end));", to: "_       (Skip_utf8 (& i_bytes, i_end));" },
+  { file: "m3_parse.c", from: "_       (Read_utf8 (& import.fieldUtf8, & i_bytes, i_end));", to: "_       (Skip_utf8 (& i_bytes, i_end));" },
+  { file: "m3_parse.c", from: "                i8 waType;\n                u8 type, isMutable;", until: "            }\n            break;\n\n            default:", to: "                _throw (\"an imported global\");\n" },
+  { file: "m3_parse.c", from: "M3Result  ParseSection_Export", until: "M3Result  ParseSection_Start", to: "" },
+  { file: "m3_parse.c", from: "M3Result  ParseSection_Name", until: "M3Result  ParseModuleSection", to: "" },
+  { file: "m3_parse.c", from: "        ParseSection_Custom,    // 0", to: "        NULL,                   // 0" },
+  { file: "m3_parse.c", from: "        ParseSection_Export,    // 7", to: "        NULL,                   // 7" },
+  {
+    file: "m3_parse.c",
+    from: "M3Result  ParseSection_Import",
+    to: `static M3Result  Skip_utf8  (bytes_t * io_bytes, cbytes_t i_end)
+{
+    u32 length;
+    M3Result result = ReadLEB_u32 (& length, io_bytes, i_end);
+    if (not result and length > (u32)(i_end - * io_bytes)) result = m3Err_wasmUnderrun;
+    if (not result) * io_bytes += length;
+    return result;
+}
+
+M3Result  ParseSection_Import`,
+  },
+  // The header of a page of code.
+  {
+    file: "m3_core.h",
+    from: "    u32                           lineIndex;",
+    until: "# if d_m3RecordBacktraces\n    struct M3CodeMappingPage *    mapping;",
+    to: "    u16 lineIndex, numLines;\n\n",
+  },
+  // The stack of values lies where the compiler works: when all is compiled, nobody else needs that.
+  {
+    file: "m3_env.c",
+    from: '        runtime->stack = m3_Malloc ("Wasm Stack", i_stackSizeInBytes + 4*sizeof (m3slot_t)); // TODO: more precise stack checks',
+    to: "        runtime->stack = & runtime->compilation;\n        i_stackSizeInBytes = sizeof (M3Compilation) - 4*sizeof (m3slot_t);",
+  },
+  // What a function is compiled from, and the constants that it has afterwards, need one word.
+  { file: "m3_function.h", from: "    bytes_t                 wasmEnd;\n", to: "    union { bytes_t wasmEnd; void * constants; };\n" },
+  { file: "m3_function.h", from: "    void *                  constants;\n", to: "" },
+  {
+    file: "m3_compile.c",
+    from: "    if (numConstantSlots)\n",
+    to: "    io_function->constants = NULL;\n    if (numConstantSlots)\n",
+  },
+  { file: "m3_code.c", from: "        page->info.sequence = ++i_runtime->newCodePageSequence;\n", to: "" },
+];
+
+const PATCHES = [...CODE, ...WORDS, ...NAMES];
 
 /** The changed sources. @throws {BuildError} if a place is not as it was when the change was written */
 export function patchWasm3(sources: Map<string, string>): Map<string, string> {
   const changed = new Map(sources);
-  for (const { file, from, to, times = 1 } of PATCHES) {
+  for (const { file, from, until, to, times = 1 } of PATCHES) {
     const parts = changed.get(file)?.split(from) ?? [];
     if (parts.length !== times + 1) {
       throw new BuildError(`wasm3: ${file} has ${parts.length - 1} times, not ${times}:\n${from}`);
+    }
+    if (until !== undefined) {
+      const end = parts[1]!.indexOf(until);
+      if (end < 0) throw new BuildError(`wasm3: ${file} has not, behind ${from}:\n${until}`);
+      parts[1] = parts[1]!.slice(end);
     }
     changed.set(file, parts.join(to));
   }

@@ -61,4 +61,9 @@ const char *engine_trap(void);
 /* Where so many bytes at an address of the module are; 0 if they are not all within its memory. */
 void *engine_at(uint32_t address, uint32_t length);
 
+#ifdef MEASURE
+/* Says on the console what the memory of the arena is used for. */
+void engine_measure(void);
+#endif
+
 #endif

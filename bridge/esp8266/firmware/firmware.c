@@ -130,6 +130,9 @@ void firmware_start(void) {
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
   say_application(wrong, name, length);
+#ifdef MEASURE
+  if (!wrong) engine_measure();
+#endif
   loaded = !wrong;
   running = loaded && configured;
   port_feed_watchdog();

@@ -131,7 +131,7 @@ static void connect(uint32_t now) {
 static void send(void) {
   size_t length;
   const uint8_t *piece = core_piece(&length);
-  if (piece) port_tcp_send(piece, length);
+  if (piece && length <= port_tcp_room()) port_tcp_send(piece, length); /* or the core has gone mad */
 }
 
 static void hand_over(void) {

@@ -292,6 +292,11 @@ export class SimBoard implements AsyncDisposable {
     this.#send(frame(ToChip.hang));
   }
 
+  /** In a build with MEASURE: the chip says on its console what its memory is used for. */
+  measure(): void {
+    this.#send(frame(ToChip.measure));
+  }
+
   /** Resets the chip. `keep: false`: what survives a reset does not survive this one. */
   reset(reason: Reset, { keep = true } = {}): void {
     if (!keep || reason === "power-on") crypto.getRandomValues(this.kept);

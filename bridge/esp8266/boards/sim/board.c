@@ -325,6 +325,38 @@ bool port_line_read(unsigned pin) {
   }
 }
 
+#ifdef MEASURE
+/* ---- The C stack, painted at the start ---- */
+
+#include "console.h"
+#include "engine.h"
+
+#define STACK_PAINT 0xA5A5A5A5u
+extern uint8_t stack_end[];
+extern uint32_t stack_painted[]; /* where the paint begins, 8 KB below */
+static uint32_t starting_stack;
+
+static uint32_t stack_used(void) {
+  const uint32_t *at = stack_painted;
+  while (*at == STACK_PAINT) at++;
+  return stack_end - (const uint8_t *)at;
+}
+
+static void paint_stack(void) {
+  volatile uint32_t *end = __builtin_frame_address(0), *at = stack_painted;
+  while (at < end - 16) *at++ = STACK_PAINT;
+}
+
+static void measure_stack(void) {
+  console_begin("memory c-stack-start=");
+  console_number(starting_stack);
+  console_end();
+  console_begin("memory c-stack=");
+  console_number(stack_used());
+  console_end();
+}
+#endif
+
 /* ---- Events ---- */
 
 static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
@@ -376,6 +408,12 @@ static void take_frame(unsigned at) {
       if (length) scan_found((const char *)payload + 2, (int8_t)payload[0], payload[1]);
       else scan_found(0, 0, false);
       break;
+#ifdef MEASURE
+    case 'M': /* says what memory is used for */
+      engine_measure();
+      measure_stack();
+      break;
+#endif
     case 'H': /* hangs, as a bug would */
       flush();
       for (;;) {}
@@ -517,7 +555,14 @@ int main(void) {
 #ifdef SIM_RUNNER
   run_calls();
 #endif
+#ifdef MEASURE
+  paint_stack();
+#endif
   firmware_start();
+#ifdef MEASURE
+  starting_stack = stack_used();
+  paint_stack();
+#endif
   uint32_t wait = firmware_run();
   for (;;) {
     read_input(wait / speed);
