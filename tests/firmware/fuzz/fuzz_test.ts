@@ -110,3 +110,15 @@ toolTest("fuzz: the firmware, between any board and any application", TOOLS, asy
     "-std=gnu11",
   ]);
 });
+
+toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ clang }) => {
+  const sources = ["pins.c", "pwm.c"].map((name) => `${NONOS}/${name}`);
+  const calls = [
+    [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
+    [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
+    [4, 4, 128, 0, 250, 4, 0, 1, 4, 1, 0, 4, 2, 1, 16, 4, 200, 0, 1],
+  ];
+  await fuzz(clang, "fuzz_pins", sources, calls.map((bytes) => Uint8Array.from(bytes)), [
+    ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+  ]);
+});
