@@ -147,7 +147,8 @@ static void pass_lines_on(void) {
   size_t at = 0;
   while (at < lines_length) {
     size_t length = lines[at];
-    if (!core_write(lines + at + 1, length, false)) break;
+    if (length > core_get(R_PEER_LINE)) lines_lost++; /* it would never be taken */
+    else if (!core_write(lines + at + 1, length, false)) break;
     at += 1 + length;
   }
   bytes_move(lines, lines + at, lines_length - at);
