@@ -266,7 +266,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   now_us = 0;
   write_flash();
   /* As after a reset. */
-  loaded = running = failed = restart = false;
+  running = configured = choice = failed = restart = false;
   last_wifi = -1;
   memset(&wifi, 0, sizeof wifi);
   memset(&reader, 0, sizeof reader);
