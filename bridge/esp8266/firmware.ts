@@ -22,6 +22,8 @@ export interface BoardSources {
   flags?: string[];
   /** Files of the firmware that it does without. */
   without?: string[];
+  /** More files, by the names that they get in the folder of the work; those that end in .c are compiled. */
+  more?: { name: string; text: string; flags?: string[] }[];
 }
 
 /** What has been compiled. */
@@ -61,6 +63,10 @@ export async function compileFirmware(
   for (const name of filesOf(`${folder}/board`, /\.[cS]$/)) {
     add(`board/${name}`, ["-Ifirmware", ...defines, ...(board.flags ?? [])]);
   }
+  for (const { name, text, flags = [] } of board.more ?? []) {
+    Deno.writeTextFileSync(`${folder}/${name}`, text);
+    if (name.endsWith(".c")) add(name, ["-Ifirmware", "-I.", ...defines, ...flags]);
+  }
   if (!board.without?.includes("engine_wasm3.c")) {
     for (const name of WASM3_SOURCES) {
       const rewrite = name === "m3_compile.c" ? rewriteOperations : undefined;
@@ -86,7 +92,9 @@ async function emptyFolder(folder: string): Promise<void> {
 function copyAll(from: URL, to: string): void {
   Deno.mkdirSync(to);
   for (const { name, isFile } of Deno.readDirSync(from)) {
-    if (isFile) Deno.copyFileSync(new URL(name, from), `${to}/${name}`);
+    if (isFile && /\.(c|h|S|ld)$/.test(name)) {
+      Deno.copyFileSync(new URL(name, from), `${to}/${name}`);
+    }
   }
 }
 

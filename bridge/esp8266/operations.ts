@@ -10,21 +10,33 @@
  *     addi    sp, sp, 16      jx      a5
  *     ret.n
  *
+ * Mostly the frame then has no use at all, and is left out.
+ *
+ * The operations are put behind each other in one section, with the name `m3_operations` in front: interpreted code
+ * says which one it means by the distance from there.
+ *
  * And an operation reads only RAM: the interpreted code, the stack, the module's memory. The sequences by which
  * a byte is read from flash become plain loads again.
  *
  * @module
  */
 
+const SECTION = '.section\t.text.m3_operations,"ax",@progbits';
+
 /** Rewrites the operations (functions named `op_…`) in m3_compile.c's assembly, and leaves the rest. */
 export function rewriteOperations(assembly: string): string {
   const lines = assembly.split("\n");
-  const result: string[] = [];
+  const result: string[] = [
+    `\t${SECTION}`,
+    "\t.align\t4",
+    "\t.global\tm3_operations",
+    "m3_operations:",
+  ];
   let inside: string[] | undefined;
   for (const line of lines) {
     if (/^op_\w+:$/.test(line)) inside = [];
     if (!inside) {
-      result.push(line);
+      result.push(/^\t\.section\t\.text\.op_/.test(line) ? `\t${SECTION}` : line);
       continue;
     }
     inside.push(line);
@@ -59,7 +71,17 @@ function rewriteFunction(lines: string[]): string[] {
     if (clash) result.push(`\tmov.n\ta8, ${register}`);
     result.push(...epilogue, `\tjx\t${clash ? "a8" : register}`);
   }
-  return result;
+  return withoutFrame(result);
+}
+
+/** Without its frame, if that held nothing but a return address which nothing overwrites any more. */
+function withoutFrame(lines: string[]): string[] {
+  const isFrame = (line: string) =>
+    /^\taddi\tsp, sp, -?16$/.test(line) || /^\t[sl]32i\.n\ta0, sp, 12$/.test(line);
+  const needed = lines.some((line) =>
+    /^\tcallx?0\t/.test(line) || /\ba0\b|\bsp\b/.test(line) && !isFrame(line)
+  );
+  return needed ? lines : lines.filter((line) => !isFrame(line));
 }
 
 /** The instructions that pop the frame, if nothing else comes before the return. */

@@ -14,7 +14,6 @@ const PACKAGE = "react-native-webassembly";
 const VERSION = "0.3.3";
 /** The package's files that are used, and the SHA-256 of all of them, one behind the other. */
 export const WASM3_SOURCES = [
-  "m3_bind.c",
   "m3_code.c",
   "m3_compile.c",
   "m3_core.c",
@@ -24,7 +23,6 @@ export const WASM3_SOURCES = [
   "m3_parse.c",
 ] as const;
 const HEADERS = [
-  "m3_bind.h",
   "m3_code.h",
   "m3_compile.h",
   "m3_config.h",
@@ -40,7 +38,7 @@ const HEADERS = [
   "wasm3.h",
   "wasm3_defs.h",
 ] as const;
-const SHA256 = "38fe1dc881baa56a15c813cdf1fa9b87e197ec65c10755b34f14905b8aaaa571";
+const SHA256 = "1e48905ee0498daf6bc3a41fce7657e5542568571db19575e0af3d2c068441f1";
 
 /** Where such things are kept: nothing in it is needed twice, or cannot be brought again. */
 function cacheFolder(): string {

@@ -39,9 +39,8 @@ struct engine_import {
 };
 
 /*
- * Makes a module ready to run, in memory of the arena. `imports` end with a null `module`. `memory` is how many
- * bytes of linear memory it gets; `needed` is asked for that, when all is ready but it does not matter yet
- * how much there is, and the rest of the work is done with its answer.
+ * Makes a module ready to run, in memory of the arena. `imports` end with a null `module`. It is loaded twice: then
+ * `needed` can ask the module itself how many bytes of linear memory it needs, before it gets those.
  *
  * Returns 0, or what is wrong, as in the console's line: "refused: needs board.foo".
  */
@@ -60,5 +59,10 @@ const char *engine_trap(void);
 
 /* Where so many bytes at an address of the module are; 0 if they are not all within its memory. */
 void *engine_at(uint32_t address, uint32_t length);
+
+#ifdef MEASURE
+/* Says on the console what the memory of the arena is used for. */
+void engine_measure(void);
+#endif
 
 #endif

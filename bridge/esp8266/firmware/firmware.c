@@ -19,6 +19,13 @@
 #define HEADER_WORDS 12
 #define MAGIC 0x50414648u /* "HFAP" */
 
+/* In this flavour the application is told the settings by others, and hands them on. */
+#ifdef FLAVOUR_PYBOARD
+#define STARTS_WITHOUT_SETTINGS true
+#else
+#define STARTS_WITHOUT_SETTINGS false
+#endif
+
 /* What an application and its interpreter get at most. */
 #define MEMORY_WANTED (32 * 1024)
 
@@ -30,9 +37,11 @@ const char *const reset_words[] = { "power-on", "external", "software", "watchdo
 
 static struct settings settings;
 static struct wifi_policy wifi;
-static bool loaded;  /* there is an application */
-static bool running; /* and settings for it */
-static bool failed;  /* it has trapped */
+static struct settings chosen; /* by the application, to take effect when it has returned */
+static bool choice;
+static bool running;    /* there is an application, and it has been started */
+static bool configured; /* there are settings: WiFi and link are worked on */
+static bool failed;     /* the application has trapped */
 static uint32_t failed_at;
 static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
 
@@ -46,19 +55,28 @@ static void say_boot(void) {
   console_end();
 }
 
-static void say_settings(enum settings_state state) {
+static void say_values(void) {
+  console_begin("settings id=");
+  console_value(settings.id, text_length(settings.id));
+  console_text(" server=");
+  console_value(settings.server, text_length(settings.server));
+  console_text(":");
+  console_number(settings.port);
+  console_text(" ssid=");
+  console_value(settings.ssid, text_length(settings.ssid));
+  console_text(settings.has_key ? " key=yes" : " key=no");
+  console_end();
+}
+
+/* Whether all is there that WiFi and link need. */
+static bool is_complete(const struct settings *values) {
   uint8_t missing[3];
-  if (state == SETTINGS_OK && !settings_missing(&settings, missing)) {
-    console_begin("settings id=");
-    console_value(settings.id, text_length(settings.id));
-    console_text(" server=");
-    console_value(settings.server, text_length(settings.server));
-    console_text(":");
-    console_number(settings.port);
-    console_text(" ssid=");
-    console_value(settings.ssid, text_length(settings.ssid));
-    console_text(settings.has_key ? " key=yes" : " key=no");
-    console_end();
+  return !settings_missing(values, missing);
+}
+
+static void say_settings(enum settings_state state) {
+  if (configured) {
+    say_values();
     return;
   }
   console_begin("settings ");
@@ -71,6 +89,13 @@ static void say_settings(enum settings_state state) {
   }
   console_text(": waiting for settings");
   console_end();
+}
+
+/* The application says what to use from now on. */
+static bool choose(const uint8_t *fields, uint32_t length) {
+  if (length > SETTINGS_MOST || !settings_decode_fields(fields, length, &chosen) || !is_complete(&chosen)) return false;
+  choice = true;
+  return true;
 }
 
 static uint32_t memory_needed(void) {
@@ -118,27 +143,43 @@ static uint32_t wifi_state(void) {
   return last_wifi > WIFI_LOST ? 3 : 1;
 }
 
+/* WiFi and link start with the settings as they are. */
+static void connect(uint32_t now) {
+  link_boot(&settings, now);
+  wifi_policy_start(&wifi, now);
+}
+
 void firmware_start(void) {
   console_listener = link_log;
   application_wifi = wifi_state;
+  application_configure = choose;
   say_boot();
   enum settings_state state = setup_read(&settings);
+  configured = state == SETTINGS_OK && is_complete(&settings);
   say_settings(state);
-  uint8_t missing[3];
-  bool configured = state == SETTINGS_OK && !settings_missing(&settings, missing);
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
   say_application(wrong, name, length);
-  loaded = !wrong;
-  running = loaded && configured;
+#ifdef MEASURE
+  if (!wrong) engine_measure();
+#endif
   port_feed_watchdog();
+  running = !wrong && (configured || STARTS_WITHOUT_SETTINGS);
   if (!running) return;
-  uint32_t now = port_ms();
   application_reset();
-  link_boot(&settings, now);
-  link_start();
-  wifi_policy_start(&wifi, now);
+  if (configured) connect(port_ms());
+  engine_call(ON_START, 0, 0);
+}
+
+/* What the application has chosen takes effect: all that was is dropped. */
+static void reconfigure(uint32_t now) {
+  choice = false;
+  if (configured) link_drop(now);
+  settings = chosen;
+  configured = true;
+  say_values();
+  connect(now);
 }
 
 static void run_wifi(uint32_t now, uint32_t *wait) {
@@ -169,24 +210,34 @@ static uint32_t fail(uint32_t now) {
     console_begin("application failed: ");
     console_text(engine_trap());
     console_end();
-    link_drop(now);
-    port_wifi_leave();
+    if (configured) {
+      link_drop(now);
+      port_wifi_leave();
+    }
   }
   if (now - failed_at >= TRAP_PAUSE) port_restart();
   return TRAP_PAUSE - (now - failed_at);
+}
+
+static void run_link(uint32_t now, uint32_t *wait) {
+  enum link_news news = link_run(wifi.state == WIFI_POLICY_UP, now, wait);
+  if (news == LINK_HEARD) wifi_policy_heard(&wifi);
+  if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
+  if (wifi.leave) *wait = 0;
 }
 
 uint32_t firmware_run(void) {
   uint32_t now = port_ms();
   uint32_t wait = 60000;
   setup_run();
-  if (running && !failed) {
-    run_wifi(now, &wait);
+  if (running && !engine_trap()) {
+    if (configured) run_wifi(now, &wait);
     if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
-    enum link_news news = engine_trap() ? LINK_NO_NEWS : link_run(wifi.state == WIFI_POLICY_UP, now, &wait);
-    if (news == LINK_HEARD) wifi_policy_heard(&wifi);
-    if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
-    if (wifi.leave) wait = 0;
+    if (configured && !engine_trap()) run_link(now, &wait);
+    if (choice && !engine_trap()) {
+      reconfigure(now);
+      wait = 0;
+    }
     if (application_wants_restart()) port_restart();
   }
   if (running && engine_trap()) wait = fail(now);
@@ -194,9 +245,14 @@ uint32_t firmware_run(void) {
   return wait < 15000 ? wait : 15000;
 }
 
+/* Whether WiFi and connection concern anybody. */
+static bool is_linking(void) {
+  return running && configured && !failed;
+}
+
 void firmware_wifi(enum firmware_wifi state) {
   static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused" };
-  if (!running) return;
+  if (!is_linking()) return;
   uint32_t now = port_ms();
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
@@ -219,15 +275,15 @@ void firmware_wifi(enum firmware_wifi state) {
 }
 
 void firmware_tcp_opened(void) {
-  if (running && !failed) link_opened(port_ms());
+  if (is_linking()) link_opened(port_ms());
 }
 
 void firmware_tcp_closed(void) {
-  if (running && !failed) link_closed(port_ms());
+  if (is_linking()) link_closed(port_ms());
 }
 
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
-  return running && !failed ? link_received(bytes, length) : length;
+  return is_linking() ? link_received(bytes, length) : length;
 }
 
 void firmware_serial(const uint8_t *bytes, size_t length) {

@@ -40,6 +40,7 @@ export const ToChip = {
   analogue: "V", // u16
   found: "N", // rssi (i8), locked, ssid, NUL; empty: that was all
   lineLevel: "Q", // level
+  measure: "M", // in a build with MEASURE
   hang: "H",
 } as const;
 

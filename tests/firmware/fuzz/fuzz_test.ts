@@ -10,21 +10,29 @@ import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/esp8266/setti
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
-const RUNS = Number(Deno.env.get("HOLDFAST_FUZZ_RUNS") ?? 50_000);
+const RUNS = Number(Deno.env.get("HOLDFAST_FUZZ_RUNS") ?? 5_000);
 const TOOLS = {
   clang: "clang",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
 };
 
-/** Runs a fuzzer on seeds. @throws {Error} with what it found */
-async function fuzz(clang: string, name: string, sources: string[], seeds: Uint8Array[]) {
+const NONOS = new URL("../../../bridge/esp8266/boards/nonos", import.meta.url).pathname;
+
+/** Runs a fuzzer on seeds; `sources` are paths. @throws {Error} with what it found */
+async function fuzz(
+  clang: string,
+  name: string,
+  sources: string[],
+  seeds: Uint8Array[],
+  flags: string[] = [],
+) {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-fuzz-" });
   try {
     const program = `${folder}/${name}`;
-    const files = sources.map((source) => `${FIRMWARE}/${source}`);
-    await compileC(clang, [`${HERE}/${name}.c`, ...files], program, [
+    await compileC(clang, [`${HERE}/${name}.c`, ...sources], program, [
       "-fsanitize=fuzzer,address,undefined",
       "-Wno-unknown-attributes", // gcc has some that clang has not
+      ...flags,
     ]);
     await Deno.mkdir(`${folder}/corpus`);
     for (const [at, seed] of seeds.entries()) {
@@ -47,11 +55,13 @@ async function fuzz(clang: string, name: string, sources: string[], seeds: Uint8
   }
 }
 
+const firmware = (...names: string[]) => names.map((name) => `${FIRMWARE}/${name}.c`);
+
 toolTest("fuzz: the settings sector and its changes", TOOLS, async ({ clang }) => {
   const { sectors, changes } = loadVectors();
   const sector = sectorOf(sectors[1]!).subarray(0, 200);
   const cut = (first: number, length: number) => Math.ceil(first * 255 / length);
-  await fuzz(clang, "fuzz_settings", ["settings.c", "bytes.c", "crc32.c"], [
+  await fuzz(clang, "fuzz_settings", firmware("settings", "bytes", "crc32"), [
     ...sectors.map((vector) => Uint8Array.of(255, 1, ...sectorOf(vector).subarray(0, 512))),
     ...changes.map((change) => bytesOfHex(change.changes)).map((change) =>
       Uint8Array.of(cut(200, 200 + change.length), 1, ...sector, ...change)
@@ -60,7 +70,7 @@ toolTest("fuzz: the settings sector and its changes", TOOLS, async ({ clang }) =
 });
 
 toolTest("fuzz: frames on the serial line", TOOLS, async ({ clang }) => {
-  const said = await fuzz(clang, "fuzz_improv", ["improv.c", "settings.c", "bytes.c", "crc32.c"], [
+  const said = await fuzz(clang, "fuzz_improv", firmware("improv", "settings", "bytes", "crc32"), [
     ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
     encodeWifi("Home", "secret78"),
     ...encodeChanges({ server: "10.0.0.1", id: "kitchen", key: new Uint8Array(32), port: 1 }),
@@ -69,4 +79,54 @@ toolTest("fuzz: frames on the serial line", TOOLS, async ({ clang }) => {
     ),
   ]);
   assertMatch(said, /cov: \d+/);
+});
+
+toolTest("fuzz: the chip's connection, on any network", TOOLS, async ({ clang }) => {
+  const steps = (...all: (number | number[])[]) => Uint8Array.from(all.flat());
+  const open = [0, 0, 1, 0x55, 1, 2]; // the address is known, the port is free; it is answered
+  await fuzz(clang, "fuzz_tcp", [`${NONOS}/tcp.c`, ...firmware("bytes")], [
+    steps(open, [8, 9], 9, 20, 1, 3, 50, 1, 9, [8, 255], 9, 10),
+    steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // arrives, ends, and only then is it taken
+    steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
+    steps(open, 9, 6, 9, open, 9),
+  ], ["-std=gnu11", `-I${HERE}`, `-I${NONOS}`]);
+});
+
+toolTest("fuzz: the firmware, between any board and any application", TOOLS, async ({ clang }) => {
+  const all = [...Deno.readDirSync(FIRMWARE)].map(({ name }) => name).sort();
+  // Two are part of the fuzzer's own file, and in the interpreter's place is a module that does what it likes.
+  const apart = ["engine_wasm3.c", "firmware.c", "setup.c"];
+  const sources = all.filter((name) => name.endsWith(".c") && !apart.includes(name));
+  const frames = [
+    ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
+    encodeWifi("Home", "secret78"),
+    ...encodeChanges({ server: "10.0.0.1", id: "kitchen", log: true }),
+  ];
+  // Whatever the start takes of the zeros: then a frame comes in, and the firmware runs.
+  const seeds = frames.flatMap((frame) =>
+    [40, 41].map((zeros) => Uint8Array.of(...Array(zeros).fill(0), frame.length, ...frame, 9, 9))
+  );
+  await fuzz(clang, "fuzz_firmware", sources.map((name) => `${FIRMWARE}/${name}`), seeds, [
+    "-std=gnu11",
+  ]);
+});
+
+toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ clang }) => {
+  const sources = ["pins.c", "pwm.c"].map((name) => `${NONOS}/${name}`);
+  const calls = [
+    [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
+    [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
+    [4, 4, 128, 0, 250, 4, 0, 1, 4, 1, 0, 4, 2, 1, 16, 4, 200, 0, 1],
+  ];
+  await fuzz(clang, "fuzz_pins", sources, calls.map((bytes) => Uint8Array.from(bytes)), [
+    ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+  ]);
+});
+
+toolTest("fuzz: the chip's loop, start and WiFi, under any SDK", TOOLS, async ({ clang }) => {
+  // What resets it, how much flash there is; then interrupts, time, WiFi that comes and goes.
+  const seeds = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
+  await fuzz(clang, "fuzz_board", firmware("bytes"), seeds.map((bytes) => Uint8Array.from(bytes)), [
+    ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+  ]);
 });

@@ -107,6 +107,7 @@ static void check_watchdog(void *unused) {
 
 void port_feed_watchdog(void) {
   fed_at = port_ms();
+  system_soft_wdt_feed(); /* the 3 seconds start anew, too: I2C can take longer than that */
 }
 
 static enum port_reset read_reset_reason(void) {
@@ -139,7 +140,7 @@ void *port_memory(size_t wanted, size_t *length) {
   size_t size = (wanted < spare ? wanted : spare) & ~(size_t)7;
   uint8_t *memory = size ? os_malloc_dram(size + 8) : 0;
   *length = memory ? size : 0;
-  return memory + (-(uintptr_t)memory & 7);
+  return memory ? memory + (-(uintptr_t)memory & 7) : 0;
 }
 
 uint32_t port_free_heap(void) {
@@ -155,7 +156,7 @@ uint32_t port_random(void) {
 #define FLASH_WINDOW 0x40200000u
 
 const void *port_flash_map(uint32_t address) {
-  return (const void *)(FLASH_WINDOW + address);
+  return (const void *)(uintptr_t)(FLASH_WINDOW + address);
 }
 
 bool port_flash_read(uint32_t address, uint32_t *words, size_t length) {
@@ -173,6 +174,7 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 /* ---- The loop ---- */
 
 static volatile bool woken;
+static bool started;
 static os_event_t queue[2];
 static os_timer_t run_timer;
 
@@ -190,6 +192,7 @@ static void wake_by_timer(void *unused) {
 static void board_run(os_event_t *unused) {
   (void)unused;
   woken = false; /* first: what happens from here on comes round once more */
+  if (!started) return;
   os_timer_disarm(&run_timer);
   serial_tell();
   wifi_tell();
@@ -213,14 +216,16 @@ static void start(void) {
   wifi_begin();
   uint8_t *stack = os_malloc_dram(START_STACK);
   if (!stack) restart(0); /* nothing else has been taken yet: it cannot be */
-  call_on_stack(firmware_start, stack + START_STACK);
+  call_on_stack(firmware_start, (void *)((uintptr_t)(stack + START_STACK) & ~(uintptr_t)15));
   os_free(stack);
-  os_timer_setfn(&run_timer, wake_by_timer, 0);
-  system_os_task(board_run, USER_TASK_PRIO_0, queue, sizeof queue / sizeof *queue);
+  started = true;
   board_wake();
 }
 
 void user_init(void) {
+  /* The task first: what comes in on the serial line from now on is posted to it. */
+  os_timer_setfn(&run_timer, wake_by_timer, 0);
+  system_os_task(board_run, USER_TASK_PRIO_0, queue, sizeof queue / sizeof *queue);
   serial_begin();
   system_set_os_print(0);
   wifi_set_opmode_current(STATION_MODE);

@@ -28,9 +28,16 @@ static bool ended;       /* by the other end, or for want of memory; to be told 
 static uint16_t port;
 static uintptr_t attempt; /* answers of DNS for earlier ones come late */
 
-/* Received and not taken; the bytes go round in it. As many as the window has. */
-static uint8_t received[TCP_MSS];
+/* Received and not taken; the bytes go round in it. As many as the window has. It is in what is left of the RAM for
+ * code, which takes words only: the firmware reads it in words, as all of it is compiled to. */
+static uint32_t received[TCP_MSS / 4] IN_IRAM_DATA;
 static size_t received_at, received_length;
+
+static void put_received(uint8_t byte) {
+  size_t at = (received_at + received_length++) % sizeof received;
+  unsigned shift = at % 4 * 8;
+  received[at / 4] = (received[at / 4] & ~(0xFFu << shift)) | (uint32_t)byte << shift;
+}
 
 static void end(void) {
   ended = true;
@@ -47,7 +54,9 @@ static void forget(void) {
     tcp_recv(old, 0);
     tcp_sent(old, 0);
     tcp_err(old, 0);
-    tcp_abort(old);
+    /* One that has not sent its first packet is in a list that only closing takes it from. */
+    if (old->state == CLOSED) tcp_close(old);
+    else tcp_abort(old);
   }
   is_open = opened_news = ended = false;
   received_length = 0;
@@ -77,12 +86,10 @@ static err_t on_received(void *unused, struct tcp_pcb *which, struct pbuf *piece
   }
   /* More than the window: lwIP holds it, and offers it again. */
   if (piece->tot_len > sizeof received - received_length) return ERR_MEM;
-  size_t to = (received_at + received_length) % sizeof received;
-  size_t first = sizeof received - to;
-  if (first > piece->tot_len) first = piece->tot_len;
-  pbuf_copy_partial(piece, received + to, first, 0);
-  pbuf_copy_partial(piece, received, piece->tot_len - first, first);
-  received_length += piece->tot_len;
+  for (const struct pbuf *part = piece; part; part = part->next) {
+    const uint8_t *bytes = part->payload;
+    for (size_t i = 0; i < part->len; i++) put_received(bytes[i]);
+  }
   pbuf_free(piece);
   board_wake();
   return ERR_OK;
@@ -101,7 +108,7 @@ bool tcp_offer(void) {
   while (received_length) {
     size_t piece = sizeof received - received_at;
     if (piece > received_length) piece = received_length;
-    size_t taken = firmware_tcp_received(received + received_at, piece);
+    size_t taken = firmware_tcp_received((const uint8_t *)received + received_at, piece);
     if (taken == 0) break;
     took = true;
     received_at = (received_at + taken) % sizeof received;

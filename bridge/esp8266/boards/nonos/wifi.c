@@ -24,8 +24,12 @@ static void note(enum firmware_wifi state) {
 }
 
 void wifi_tell(void) {
-  for (unsigned i = 0; i < news_count; i++) firmware_wifi(news[i]);
-  news_count = 0;
+  while (news_count) {
+    enum firmware_wifi first = news[0];
+    news_count--;
+    bytes_move(news, news + 1, news_count);
+    firmware_wifi(first);
+  }
 }
 
 static enum firmware_wifi meaning(unsigned reason) {
@@ -67,7 +71,8 @@ void wifi_begin(void) {
   if (wifi_station_get_auto_connect()) wifi_station_set_auto_connect(0);
   if (wifi_get_opmode_default() != STATION_MODE) wifi_set_opmode(STATION_MODE);
   wifi_set_sleep_type(NONE_SLEEP_T); /* what is sent to a sleeping station waits for its next beacon, or the one after */
-  char name[] = "holdfast-000000";
+  char name[16];
+  bytes_copy(name, "holdfast-000000", sizeof name); /* the SDK reads it in bytes, so it must not be in flash */
   uint32_t id = system_get_chip_id();
   for (char *digit = name + sizeof name - 2; *digit != '-'; digit--, id >>= 4) {
     unsigned value = id & 15;

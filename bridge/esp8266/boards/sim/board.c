@@ -49,8 +49,8 @@ static void frame(char type, const void *payload, size_t length) {
 
 /* ---- Input ---- */
 
-#define MOST_PAYLOAD 4100
-static uint8_t input[3 + MOST_PAYLOAD]; /* frames not looked at yet */
+#define MOST_PAYLOAD 4200
+static uint8_t input[2 * (3 + MOST_PAYLOAD)]; /* frames not looked at yet */
 static unsigned input_length;
 
 /* Waits for input, so many ms at most; reads what there is. */
@@ -325,6 +325,38 @@ bool port_line_read(unsigned pin) {
   }
 }
 
+#ifdef MEASURE
+/* ---- The C stack, painted at the start ---- */
+
+#include "console.h"
+#include "engine.h"
+
+#define STACK_PAINT 0xA5A5A5A5u
+extern uint8_t stack_end[];
+extern uint32_t stack_painted[]; /* where the paint begins, 8 KB below */
+static uint32_t starting_stack;
+
+static uint32_t stack_used(void) {
+  const uint32_t *at = stack_painted;
+  while (*at == STACK_PAINT) at++;
+  return stack_end - (const uint8_t *)at;
+}
+
+static void paint_stack(void) {
+  volatile uint32_t *end = __builtin_frame_address(0), *at = stack_painted;
+  while (at < end - 16) *at++ = STACK_PAINT;
+}
+
+static void measure_stack(void) {
+  console_begin("memory c-stack-start=");
+  console_number(starting_stack);
+  console_end();
+  console_begin("memory c-stack=");
+  console_number(stack_used());
+  console_end();
+}
+#endif
+
 /* ---- Events ---- */
 
 static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
@@ -376,6 +408,12 @@ static void take_frame(unsigned at) {
       if (length) scan_found((const char *)payload + 2, (int8_t)payload[0], payload[1]);
       else scan_found(0, 0, false);
       break;
+#ifdef MEASURE
+    case 'M': /* says what memory is used for */
+      engine_measure();
+      measure_stack();
+      break;
+#endif
     case 'H': /* hangs, as a bug would */
       flush();
       for (;;) {}
@@ -420,7 +458,7 @@ static void next_frame(void) {
 
 /* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then parts of the flash,
  * and an empty one at the end. */
-static void wake(void) {
+static __attribute__((noinline)) void wake(void) {
   for (unsigned i = 0; i < 17; i++) pins[i].outside = 1;
   next_frame();
   reset_reason = input[3];
@@ -448,12 +486,68 @@ void crashed(uint32_t cause, uint32_t at, uint32_t address) {
   simcall(CALL_EXIT, 4, 0, 0);
 }
 
-int main(void) {
-  extern uint8_t bss_start[], bss_end[];
-  bytes_fill(bss_start, 0, bss_end - bss_start);
-  microseconds();
-  wake();
-  firmware_start();
+#ifdef SIM_RUNNER
+#include "core.h"
+#include "engine.h"
+
+/*
+ * Another program in place of the firmware: carries out single calls of the module's functions, and shows its
+ * whole memory after each. What the host is told, in frames:
+ *
+ *     I memory                  loads the module anew, with so many bytes of memory   answer: i complaint
+ *     X function a b at bytes   puts bytes into the memory, and calls                 answer: y result memory trap
+ * and, amid a call:             h at length to memory                                 answer: J memory
+ */
+static uint32_t memory_bytes;
+
+static uint32_t memory_wanted(void) {
+  return memory_bytes;
+}
+
+static void send_memory(char type, const uint32_t *words, unsigned count) {
+  frame_start(type, count * 4 + memory_bytes);
+  put(words, count * 4);
+  put(engine_at(0, memory_bytes), memory_bytes);
+}
+
+static uint32_t ask_for_hmac(const uint32_t *arguments) {
+  send_memory('h', arguments, 3);
+  unsigned at = length_at(0); /* behind the call that is being carried out */
+  while (!frame_at(at)) read_input(20000);
+  bytes_copy(engine_at(0, memory_bytes), input + at + 3, memory_bytes);
+  drop_frame(at);
+  return 0;
+}
+
+static void run_calls(void) {
+  static const struct engine_import imports[] = {
+    { "host", "hmac", 3, false, ask_for_hmac },
+    { 0, 0, 0, false, 0 },
+  };
+  arena_open(memory, sizeof memory);
+  for (;; drop_frame(0)) {
+    next_frame();
+    uint32_t words[4];
+    if (input[0] == 'I') {
+      bytes_copy(&memory_bytes, input + 3, 4);
+      const uint32_t *header = port_flash_map(0xF0000);
+      const char *wrong = engine_load((const uint8_t *)(header + 12), header[2], imports, memory_wanted);
+      frame('i', wrong ? wrong : "", wrong ? text_length(wrong) : 0);
+    } else {
+      bytes_copy(words, input + 4, 12);
+      unsigned length = length_at(0) - 16;
+      if (length) bytes_copy(engine_at(words[2], length), input + 16, length);
+      uint32_t result = engine_call(input[3], words[0], words[1]);
+      send_memory('y', &result, 1);
+      if (engine_trap()) {
+        frame('t', engine_trap(), text_length(engine_trap()));
+      }
+    }
+  }
+}
+#endif
+
+static __attribute__((noinline)) void live(void) {
   uint32_t wait = firmware_run();
   for (;;) {
     read_input(wait / speed);
@@ -463,4 +557,30 @@ int main(void) {
     take_frames();
     wait = firmware_run();
   }
+}
+
+int main(void) {
+  extern uint8_t bss_start[], bss_end[];
+  bytes_fill(bss_start, 0, bss_end - bss_start);
+  microseconds();
+  wake();
+#ifdef SIM_RUNNER
+  run_calls();
+#endif
+#ifdef SIM_BENCH
+  extern void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
+  const uint32_t *header = port_flash_map(0xF0000);
+  bench((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
+  flush();
+  simcall(CALL_EXIT, 0, 0, 0);
+#endif
+#ifdef MEASURE
+  paint_stack();
+#endif
+  firmware_start();
+#ifdef MEASURE
+  starting_stack = stack_used();
+  paint_stack();
+#endif
+  live();
 }

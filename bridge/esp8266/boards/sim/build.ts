@@ -6,7 +6,7 @@
 import type { BuildOptions, Built } from "../../board.ts";
 import { flavourDefines } from "../../board.ts";
 import { encodeApplication } from "../../application.ts";
-import { compileFirmware, LIBRARIES } from "../../firmware.ts";
+import { type BoardSources, compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { sectionSizes } from "../../toolchain.ts";
 import { run } from "../../toolchain.ts";
 
@@ -39,6 +39,7 @@ export async function buildSim(
   version: string,
   defines: string[] = [],
   say: (line: string) => void = () => {},
+  changes: Pick<BoardSources, "without" | "more"> = {},
 ): Promise<string> {
   const { objects } = await compileFirmware(
     folder,
@@ -46,6 +47,7 @@ export async function buildSim(
       name: "sim",
       folder: new URL("./", import.meta.url),
       flags: [`-DSIM_MEMORY=${MEMORY}`],
+      ...changes,
     },
     { version, defines, say },
   );
