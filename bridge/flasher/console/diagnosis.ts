@@ -29,7 +29,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "01": {
     why: "it has no key for this device, and is not open to others",
     tries: (id) => [
-      `Enter the key at the server: keys add --key - ${id}`,
+      `Enter the key at the server: keys add ${id} --key -`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
       "Is the device id spelt as it is at the server?",
     ],
@@ -37,7 +37,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "02": {
     why: "the key is not the one that it has for this device",
     tries: (id) => [
-      `Give the server this board’s key: keys add --replace --key - ${id}`,
+      `Give the server this board’s key: keys add ${id} --key - --replace`,
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
@@ -51,7 +51,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "04": {
     why: "it has no key for this device, so it cannot prove itself to the board",
     tries: (id) => [
-      `Enter the key at the server: keys add --key - ${id}`,
+      `Enter the key at the server: keys add ${id} --key -`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
     ],
   },
@@ -87,7 +87,7 @@ const LINKS: Record<string, { why: string; tries: string[] }> = {
   BAD_PROOF: {
     why: "the server’s key for this device is another one than the board’s",
     tries: [
-      "Give the server this board’s key: keys add --replace --key - with the device id.",
+      "Give the server this board’s key: keys add ID --key - --replace.",
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
