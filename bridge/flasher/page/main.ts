@@ -7,6 +7,7 @@ import { button, byId } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
+import { setUpImprov } from "./improv_view.ts";
 import { setUpSettings } from "./settings_view.ts";
 import { setUpTools } from "./tools.ts";
 import { setUpWork, work } from "./work.ts";
@@ -47,6 +48,7 @@ function setUp(): void {
   setUpTools();
   setUpFlash();
   setUpConsole();
+  setUpImprov();
   void setUpFirmware();
 }
 

@@ -18,6 +18,8 @@ const STARTERS = [
   "open-console",
   "restart",
   "another",
+  "improv-ask",
+  "improv-join",
 ];
 
 export interface Work {
@@ -54,9 +56,9 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
     say("No port was chosen, so nothing was done.");
     return;
   }
-  // A file that is not right has nothing to do with the board, which stays connected.
-  const files = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE"];
-  if (!(error instanceof FlashError && files.includes(error.code))) await disconnect();
+  // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
+  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
+  if (!(error instanceof FlashError && harmless.includes(error.code))) await disconnect();
   showFault(error, step, again);
 }
 

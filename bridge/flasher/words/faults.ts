@@ -118,6 +118,22 @@ const WORDS: Record<FlashCode, Words> = {
     more: "What was being written is incomplete, so the board may not start until it is flashed.",
     tries: [AGAIN],
   },
+  NO_IMPROV: {
+    title: "The board does not answer",
+    more: "It may run another program, or wait in boot mode.",
+    tries: [
+      "Press RESET on the board, with GPIO0 not at GND, and try again.",
+      "It must run Holdfast’s firmware, or another that speaks Improv-Serial. If not, flash it first.",
+    ],
+  },
+  WIFI_REFUSED: {
+    title: "The board refused",
+    tries: [
+      "Check the network’s name and password.",
+      "Does it have 2.4 GHz? The chip knows no other.",
+      "If nothing helps, flash its settings anew.",
+    ],
+  },
   BAD_IMAGE: {
     title: "This file cannot be flashed",
     more: "Nothing was changed on the board.",
