@@ -47,6 +47,8 @@ export type Firmware = (board: Board) => Program;
 export interface ChipOptions {
   /** Bytes of flash; 4 MB unless told. */
   flashSize?: number;
+  /** The size that the flash's id tells; the real one unless told. */
+  claimedSize?: number;
   mac?: string;
   /** The word that names the chip. */
   magic?: number;
@@ -60,8 +62,6 @@ export interface ChipOptions {
   eraseTime?: number;
   /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit unless told. */
   cleanBaud?: number;
-  /** What a ROM answers to a command that it does not know: once, or eight times under another name. */
-  refusals?: "one" | "eight";
 }
 
 const SILENT: Firmware = () => ({ baud: 115200, receive() {} });
@@ -100,7 +100,7 @@ export class Chip {
 
   constructor(options: ChipOptions = {}) {
     this.#options = options;
-    this.flash = new Flash(options.flashSize ?? 4 * 1024 * 1024);
+    this.flash = new Flash(options.flashSize ?? 4 * 1024 * 1024, options.claimedSize);
     this.mac = options.mac ?? "84:0d:8e:76:81:2a";
     this.#registers = this.#newRegisters();
     this.#machine = this.#newMachine();
