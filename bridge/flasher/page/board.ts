@@ -17,27 +17,28 @@ function serial(): Serial {
   return (navigator as unknown as { serial: Serial }).serial;
 }
 
-/** Whether the browser's list of ports must be shown first. */
-async function choosePort(): Promise<Port> {
-  if (port) {
+/** The port that was chosen, or one that is chosen now; `anew`: in any case. */
+async function choosePort(anew = false): Promise<Port> {
+  if (port && !anew) {
     // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
     const present = await serial().getPorts();
     if (present.includes(port)) return port;
   }
-  port = undefined;
+  const chosen = await serial().requestPort();
   slow = false;
-  return port = await serial().requestPort();
+  return port = chosen;
 }
 
 /**
  * The chip in its loader; connects if need be.
  *
+ * @param anew the list of ports is shown even if one was chosen before
  * @throws {FlashError} of `openChip`
  * @throws {DOMException} NotFoundError: no port was chosen
  */
-export async function connect(): Promise<Chip> {
+export async function connect({ anew = false } = {}): Promise<Chip> {
   if (chip) return chip;
-  const chosen = await choosePort();
+  const chosen = await choosePort(anew);
   await closeConsole();
   say("Connecting to the board …");
   // The next boards' loader is there already, and the first one's comes while its port is chosen.

@@ -8,6 +8,7 @@ import {
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
+import { keepForOffline } from "./offline.ts";
 
 let firmware: Firmware[] = [];
 let rows = 0;
@@ -48,6 +49,7 @@ export async function setUpFirmware(): Promise<void> {
     input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;
   }
   show();
+  void keepForOffline(firmware);
 }
 
 function show(): void {

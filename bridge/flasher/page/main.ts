@@ -37,7 +37,11 @@ function setUp(): void {
       element.disabled = true;
     }
   }
-  button("connect").addEventListener("click", () => void work({ step: "board", action: connect }));
+  button("connect").addEventListener(
+    "click",
+    // Whoever chooses does not want the last one again: it may have been the wrong board.
+    () => void work({ step: "board", action: () => connect({ anew: true }) }),
+  );
   button("disconnect").addEventListener(
     "click",
     () => void work({ step: "board", action: disconnect }),

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Runs what the buttons do: one thing at a time, and what fails is shown where it failed. */
 import { FlashError } from "../chip/errors.ts";
-import { disconnect, stop } from "./board.ts";
+import { disconnect, forget, stop } from "./board.ts";
 import { button, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 
@@ -58,7 +58,9 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
   }
   // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
   const harmless = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
-  if (!(error instanceof FlashError && harmless.includes(error.code))) await disconnect();
+  const code = error instanceof FlashError ? error.code : undefined;
+  if (code === "WRONG_CHIP") await forget(); // trying again begins with another port
+  else if (code === undefined || !harmless.includes(code)) await disconnect();
   showFault(error, step, again);
 }
 
