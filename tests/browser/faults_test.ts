@@ -189,9 +189,11 @@ browserTest(
     for (const words of [/not an ESP8266/, /ESP32/]) assertMatch(said, words);
     await visitor.shoot("06-another-chip");
     assertEquals(wrong.flash.erasures.some((count) => count > 0), false);
+    bench.choice = "cancel"; // the list of ports is shown again
+    await visitor.press("Try again");
+    await visitor.sees(/No port was chosen/);
     bench.choice = 1;
-    await visitor.press("Choose port");
-    await visitor.awaits(visitor.fact("Chip"));
+    await visitor.connect();
     await visitor.press("Flash the board");
     await visitor.sees(SUCCESS);
     assertFlashed(right);

@@ -40,6 +40,8 @@ export class Lab {
   #browser: Browser | undefined;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #folder = "";
+  /** In place of the file's images, for one visit. */
+  #images: URL | undefined;
   /** The built page. */
   site: Site = new Map();
 
@@ -54,7 +56,7 @@ export class Lab {
     const folder = new URL(`file://${this.#folder}/`);
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
-      (request) => answer(request, this.site, () => readImages(folder)),
+      (request) => answer(request, this.site, () => readImages(this.#images ?? folder)),
     );
     this.#browser = await chromium.launch({
       executablePath: paths.chromium!,
@@ -75,7 +77,8 @@ export class Lab {
 
   /** Opens the page, with a bench that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { bench = new Bench(), serial = true, ...rest } = options;
+    const { bench = new Bench(), serial = true, images, ...rest } = options;
+    this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
       ...rest,
@@ -95,6 +98,8 @@ export interface Visit extends BrowserContextOptions {
   bench?: Bench;
   /** Whether the browser has Web Serial; it has unless told. */
   serial?: boolean;
+  /** A folder with other images than those of the lab. */
+  images?: string;
 }
 
 /** What is typed into the form. */
