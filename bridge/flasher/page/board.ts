@@ -23,10 +23,19 @@ async function choosePort(anew = false): Promise<Port> {
     // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
     const present = await serial().getPorts();
     if (present.includes(port)) return port;
+    // Plugged in again, it may be another port to the browser; it is the same if there is no doubt.
+    const same = present.filter((other) => kind(other) === kind(port!));
+    if (same.length === 1 && kind(port) !== "") return port = same[0]!;
   }
   const chosen = await serial().requestPort();
   slow = false;
   return port = chosen;
+}
+
+/** Maker and kind of a port's USB adapter; empty if it has none. */
+function kind(port: Port): string {
+  const { usbVendorId, usbProductId } = port.getInfo();
+  return usbVendorId === undefined ? "" : `${usbVendorId}:${usbProductId}`;
 }
 
 /**
@@ -37,9 +46,9 @@ async function choosePort(anew = false): Promise<Port> {
  * @throws {DOMException} NotFoundError: no port was chosen
  */
 export async function connect({ anew = false } = {}): Promise<Chip> {
-  if (chip) return chip;
+  if (chip && !anew) return chip;
   const chosen = await choosePort(anew);
-  await closeConsole();
+  await disconnect();
   say("Connecting to the board …");
   // The next boards' loader is there already, and the first one's comes while its port is chosen.
   const { FAST, openChip, SLOW } = await import("../chip/loader.ts");
@@ -52,15 +61,27 @@ export async function connect({ anew = false } = {}): Promise<Chip> {
   return chip;
 }
 
+/** The user chooses a speed: it is tried even if it has failed before. */
+export function trustSpeed(): void {
+  slow = false;
+}
+
 /** Ends what the chip is doing, at the next block. */
 export function stop(): void {
   stopper?.abort();
 }
 
-/** After a fault, or when the user wants it: lets go of the port, and remembers which it was. */
+/** After a fault: lets go of the port, and remembers which it was. */
 export async function disconnect(): Promise<void> {
-  await closeChip();
-  await closeConsole();
+  byId("facts").hidden = true;
+  await release((open) => open.close());
+}
+
+/** When the user has finished: the board's program starts, and the port is forgotten. */
+export async function leave(): Promise<void> {
+  byId("facts").hidden = true;
+  await release((open) => open.leave());
+  await forget();
 }
 
 /** For another board. */
@@ -70,12 +91,13 @@ export async function forget(): Promise<void> {
   slow = false;
 }
 
-async function closeChip(): Promise<void> {
+async function release(end: (chip: Chip) => Promise<void>): Promise<void> {
   const open = chip;
   chip = undefined;
-  byId("facts").hidden = true;
   button("disconnect").hidden = true;
-  await open?.close();
+  if (open) slow ||= Number(select("speed").value) > open.baud;
+  if (open) await end(open);
+  await closeConsole();
 }
 
 async function closeConsole(): Promise<void> {
@@ -86,7 +108,7 @@ async function closeConsole(): Promise<void> {
 
 /** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
 export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
-  await disconnect();
+  await release((open) => open.close());
   const chosen = await choosePort();
   const { Console } = await import("../console/console.ts");
   return terminal = await Console.open(chosen, {

@@ -2,7 +2,7 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../esp8266/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
-import { forget, listen, openedConsole } from "./board.ts";
+import { leave, listen, openedConsole } from "./board.ts";
 import { button, byId, make, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";
@@ -104,7 +104,7 @@ function showVerdict(): void {
 
 async function another(): Promise<void> {
   clearTimeout(timer);
-  await forget();
+  await leave();
   forgetDevice();
   hideFault();
   for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();

@@ -1,9 +1,9 @@
 /// <reference lib="dom" />
 /** The page: puts its steps together. */
 import { obstacle } from "../chip/serial.ts";
-import { connect, disconnect } from "./board.ts";
+import { connect, leave, trustSpeed } from "./board.ts";
 import { setUpConsole } from "./console_view.ts";
-import { button, byId } from "./dom.ts";
+import { button, byId, say, select } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
@@ -42,10 +42,16 @@ function setUp(): void {
     // Whoever chooses does not want the last one again: it may have been the wrong board.
     () => void work({ step: "board", action: () => connect({ anew: true }) }),
   );
-  button("disconnect").addEventListener(
-    "click",
-    () => void work({ step: "board", action: disconnect }),
-  );
+  button("disconnect").addEventListener("click", () =>
+    void work({
+      step: "board",
+      action: async () => {
+        await leave();
+        say("Disconnected. The board runs its program.");
+        button("connect").focus(); // the button that was pressed is gone
+      },
+    }));
+  select("speed").addEventListener("change", trustSpeed);
   setUpWork();
   setUpHelp();
   setUpSettings();

@@ -27,7 +27,13 @@ export class PartsView {
   readonly #left: TimeLeft;
   #said = -1;
 
-  constructor(parts: Part[]) {
+  /**
+   * @param step id of the element in which the bars appear
+   * @param title what is being done
+   */
+  constructor(step: string, title: string, parts: Part[]) {
+    byId(step).append(byId("progress"));
+    byId("progress-title").textContent = title;
     this.#left = new TimeLeft(parts.reduce((sum, { size }) => sum + size, 0));
     this.#done = parts.map(() => 0);
     byId("parts").replaceChildren(...parts.map((part, index) => {

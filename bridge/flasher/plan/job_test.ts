@@ -34,6 +34,7 @@ function memoryChip(size = MB): Chip & { memory: Uint8Array; log: string[] } {
       return Promise.resolve();
     },
     close: () => Promise.resolve(),
+    leave: () => Promise.resolve(),
   };
 }
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { encodeApplication } from "../../esp8266/application.ts";
 import { encodeImage } from "../../esp8266/image.ts";
 import {
@@ -9,7 +9,7 @@ import {
 } from "../../esp8266/manifest.ts";
 import { FlashError } from "../chip/errors.ts";
 import { fetchPart, listFirmware } from "./firmware.ts";
-import { loadPieces, settingsArea } from "./pieces.ts";
+import { keptThroughErase, loadPieces, settingsArea } from "./pieces.ts";
 
 const MB = 1024 * 1024;
 const BASE = "https://example.org/flasher/";
@@ -177,17 +177,42 @@ Deno.test("nothing chosen, an address that is none, a file that is gone", async 
   }
 });
 
-Deno.test("firmware for other sizes of flash than this one", async () => {
+Deno.test("flashes of other sizes get the layout of the next smaller one", async () => {
   const files = await site();
   const built = await builtIn(files);
-  for (const [bytes, name] of [[2 * MB, "2MB"], [MB / 2, "512KB"]] as const) {
-    const error = await assertRejects(
-      () => loadPieces(built, { kind: "keep" }, bytes, getter(files)),
-      FlashError,
-      `not for ${name}`,
-    );
-    assertEquals(error.code, "BAD_PLAN");
-  }
+  const large = boot.slice();
+  large[3] = 0x40;
+  const manifest = structuredClone(built.firmware.manifest);
+  manifest.flash["4MB"] = [await describePart("boot", 0, "boot4.bin", large)];
+  files.set("firmware/nonos/boot4.bin", large);
+  const firmware = { kind: "built", firmware: { ...built.firmware, manifest } } as const;
+  const sizeByte = async (bytes: number) =>
+    (await loadPieces(firmware, { kind: "keep" }, bytes, getter(files)))[0]!.data[3];
+  assertEquals(await Promise.all([1, 2, 4, 16].map((mb) => sizeByte(mb * MB))), [
+    0x20,
+    0x20,
+    0x40,
+    0x40,
+  ]);
+  const error = await assertRejects(() => sizeByte(MB / 2), FlashError, "has 512 KB");
+  assertEquals(error.code, "BAD_PLAN");
+});
+
+Deno.test("what is kept though the whole flash is erased is read before", async () => {
+  const built = await builtIn(await site());
+  const part = built.firmware.manifest.applications[0]!;
+  const settings = { name: "settings, kept", offset: 0xfa000, size: 4096 };
+  assertEquals(keptThroughErase(built, { ...built, part }, true), [settings]);
+  assertEquals(keptThroughErase(built, { ...built, part }, false), []);
+  assertEquals(keptThroughErase(built, { kind: "keep" }, true), [
+    settings,
+    { name: "application, kept", offset: 0xf0000, size: 0xa000 },
+  ]);
+  assertThrows(
+    () => keptThroughErase({ kind: "keep" }, { kind: "keep" }, false),
+    FlashError,
+    "firmware",
+  );
 });
 
 Deno.test("files that are not what their manifest says, or not there", async () => {

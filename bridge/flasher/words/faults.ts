@@ -142,7 +142,7 @@ const WORDS: Record<FlashCode, Words> = {
   BAD_PLAN: {
     title: "This does not fit into the flash",
     more: "Nothing was changed on the board.",
-    tries: ["Correct the address, or choose another file."],
+    tries: ["Correct the address, choose another file, or untick what does not go with it."],
   },
   NO_FILE: {
     title: "A file could not be loaded",
@@ -167,7 +167,10 @@ export function explain(error: unknown): Fault {
       details,
     };
   }
-  const { title, more, tries, help = false } = WORDS[error.code];
+  const { title, tries, help = false } = WORDS[error.code];
+  // Who loses the board without an address was not writing.
+  const idle = error.code === "LOST" && error.address === undefined;
+  const more = idle ? undefined : WORDS[error.code].more;
   const where = error.address === undefined || error.message.includes(hex(error.address))
     ? ""
     : `, at ${hex(error.address)}`;
@@ -175,8 +178,10 @@ export function explain(error: unknown): Fault {
   return { title, text: more ? `${reason} ${more}` : reason, tries, help, details };
 }
 
+/** A file's name stays as it is; a browser's own words may have their full stop already. */
 function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  const isName = /^\S+\.\w/.test(text);
+  return `${isName ? text : text.charAt(0).toUpperCase() + text.slice(1)}.`.replace(/\.\.$/, ".");
 }
 
 /** The error and its causes, a line each. */

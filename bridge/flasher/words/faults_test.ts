@@ -23,6 +23,21 @@ Deno.test("an address is said once", () => {
   assertEquals(text.match(/0x010000/g)?.length, 1);
 });
 
+Deno.test("names of files stay as they are, and there is one full stop", () => {
+  assertStringIncludes(
+    explain(new FlashError("BAD_IMAGE", "boot.bin is no image")).text,
+    "boot.bin",
+  );
+  const { text } = explain(new FlashError("LOST", "it was lost: The device has been lost."));
+  assertEquals(text, "It was lost: The device has been lost.");
+});
+
+Deno.test("a board that is lost while nothing is written is not said to be incomplete", () => {
+  const says = (address?: number) => explain(new FlashError("LOST", "it was lost", address)).text;
+  assertStringIncludes(says(0x10000), "incomplete");
+  assertEquals(says().includes("incomplete"), false);
+});
+
 Deno.test("the details name all causes", () => {
   const cause = new Error("no answer within 3000 ms");
   const error = new FlashError("WRITE_FAILED", "writing failed", 0, { cause });
