@@ -293,7 +293,7 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   const { page } = visitor;
   await visitor.press("Ask the board");
   await visitor.awaits(page.getByLabel("Network", { exact: true }));
-  assertEquals(await visitor.fact("Device").innerText(), "kitchen");
+  assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
   assertEquals(await visitor.fact("Its WiFi").innerText(), "Home");
   const listed = await page.getByLabel("Network", { exact: true }).locator("option")
     .allInnerTexts();
