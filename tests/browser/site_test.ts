@@ -208,6 +208,13 @@ browserTest("a browser without Web Serial is told so, whatever its name", async 
   await visitor.shoot("11-no-web-serial");
 });
 
+browserTest("a page from elsewhere without HTTPS is told why it cannot reach a board", async () => {
+  await using visitor = await lab.open({ host: "elsewhere.test" });
+  await visitor.sees("This page was not loaded securely");
+  const choose = visitor.page.getByRole("button", { name: "Choose port" });
+  assertEquals(await choose.isDisabled(), true);
+});
+
 browserTest("no firmware was built: the page says how to get it, and takes files", async () => {
   const empty = await Deno.makeTempDir();
   try {

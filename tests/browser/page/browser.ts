@@ -27,6 +27,7 @@ const ARGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
 ];
 
 /** A test gives up a step after this many ms; the machine may have much else to do. */
@@ -77,7 +78,7 @@ export class Lab {
 
   /** Opens the page, with a bench that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { bench = new Bench(), serial = true, images, ...rest } = options;
+    const { bench = new Bench(), serial = true, host = "localhost", images, ...rest } = options;
     this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
@@ -88,7 +89,7 @@ export class Lab {
     const visitor = new Visitor(page, bench);
     if (serial) await bench.attach(page);
     else await page.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "serial"));
-    await page.goto(this.url);
+    await page.goto(this.url.replace("localhost", host));
     return visitor;
   }
 }
@@ -98,6 +99,8 @@ export interface Visit extends BrowserContextOptions {
   bench?: Bench;
   /** Whether the browser has Web Serial; it has unless told. */
   serial?: boolean;
+  /** Under which name the page is opened: "localhost" unless told, or "elsewhere.test". */
+  host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
 }
