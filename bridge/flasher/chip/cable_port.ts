@@ -33,17 +33,20 @@ export class CablePort extends EventTarget implements Port {
 
   // deno-lint-ignore require-await -- it rejects, as the browser's does
   async open({ baudRate }: { baudRate: number }): Promise<void> {
-    let source: ReadableStreamDefaultController<Uint8Array>;
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
     this.cable.open(baudRate, {
-      data: (bytes) => source.enqueue(this.spoil?.(bytes) ?? bytes),
+      data: (bytes) => source?.enqueue(this.spoil?.(bytes) ?? bytes),
       lost: () => {
         this.#readable = this.#writable = null;
-        source.error(new DOMException("The device has been lost.", "NetworkError"));
+        source?.error(new DOMException("The device has been lost.", "NetworkError"));
         this.dispatchEvent(new Event("disconnect"));
       },
     });
     this.speeds.push(baudRate);
-    this.#readable = new ReadableStream({ start: (controller) => void (source = controller) });
+    this.#readable = new ReadableStream({
+      start: (controller) => void (source = controller),
+      cancel: () => void (source = undefined),
+    });
     this.#writable = new WritableStream({ write: (bytes) => this.cable.write(bytes) });
   }
 

@@ -64,12 +64,21 @@ export class Console {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     try {
       await this.#reader?.cancel();
       await this.#reading;
+    } catch { // the port is gone, and with it what was to be read
+    }
+    await this.#release();
+  }
+
+  /** A port that is gone is still open to the browser, and would not open again. */
+  async #release(): Promise<void> {
+    try {
       await this.#port.close();
-    } catch { // the port is gone, which is closed as well
+    } catch { // or it is not
     }
   }
 
@@ -99,6 +108,8 @@ export class Console {
       }
     }
     if (!this.#closed) {
+      this.#closed = true;
+      await this.#release();
       this.#events.lost(new FlashError("LOST", `the connection to the board was lost: ${why}`));
     }
   }

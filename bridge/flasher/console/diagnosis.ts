@@ -69,6 +69,11 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   },
 };
 
+const SAME_VERSION = [
+  "Wait: the board tries again.",
+  "Are the firmware and the server of the same version? Update the older one.",
+];
+
 /** What a board hears when the path to the server is broken. */
 const LINKS: Record<string, { why: string; tries: string[] }> = {
   NO_ANSWER: {
@@ -96,6 +101,12 @@ const LINKS: Record<string, { why: string; tries: string[] }> = {
     tries: ["Is the WiFi weak where the board is?", "Is the timeout the same at both ends?"],
   },
   LOST: { why: "the connection was closed", tries: ["Is the server still running?"] },
+  STALLED: { why: "it takes nothing any more", tries: ["Wait: the board tries again."] },
+  LINE_TOO_LONG: { why: "it sent more than the board has room for", tries: SAME_VERSION },
+  BAD_LINE: { why: "it sent something that is not of this protocol", tries: SAME_VERSION },
+  GAP: { why: "a message of it is missing", tries: SAME_VERSION },
+  BAD_POSITION: { why: "it counts the messages otherwise than the board", tries: SAME_VERSION },
+  BAD_GREETING: { why: "it greets otherwise than the board understands", tries: SAME_VERSION },
 };
 
 /** What keeps a board from its WiFi. */
@@ -213,13 +224,14 @@ export class Diagnosis {
       step("good", `${values.id}, key: ${values.key ?? "no"}`);
       return;
     }
+    if (what.startsWith("changed")) return step("waiting", "changed, so the board restarts");
     const damaged = what.startsWith("damaged");
     step("bad", what.split(":")[0]!);
     this.#verdict = bad(
       damaged
         ? "The settings on the board are damaged, so it waits for others."
         : what.startsWith("incomplete")
-        ? `The settings on the board lack something: ${what.match(/\((.*)\)/)?.[1] ?? "unknown"}.`
+        ? "The settings on the board are not complete: WiFi, server and id are needed."
         : "The board has no settings yet, and waits for them.",
       [
         "Fill in the settings, choose “Write these”, and flash.",
@@ -234,6 +246,12 @@ export class Diagnosis {
       return;
     }
     step("bad", what);
+    if (what.startsWith("failed")) {
+      this.#verdict = bad(`The application has a fault: ${what.replace(/^failed: /, "")}.`, [
+        "The board starts it again after a pause; if it fails again, choose another, and flash.",
+      ]);
+      return;
+    }
     this.#verdict = bad(
       what === "missing"
         ? "There is no application on the board."

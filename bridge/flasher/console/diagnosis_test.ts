@@ -46,14 +46,12 @@ Deno.test("as long as nothing is certain, it says what is waited for", () => {
 const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["settings blank: waiting for settings", /no settings yet/, /Write these/],
   ["settings damaged (checksum): waiting for settings", /settings .* damaged/, /flash/],
-  [
-    "settings incomplete (ssid server): waiting for settings",
-    /lack something: ssid server/,
-    /flash/,
-  ],
+  ["settings incomplete: waiting for settings", /not complete/, /flash/],
   ["application missing", /no application/, /Choose an application/],
   ["application damaged (checksum)", /application .* damaged/, /flash/],
   ["application refused: needs board.foo", /cannot run .* needs board\.foo/, /another flavour/],
+  ["application refused: too large for the memory", /too large for the memory/, /another flavour/],
+  ["application failed: unreachable", /has a fault: unreachable/, /another/],
   ["wifi down reason=not-found", /no WiFi called Home Sweet Home/, /2\.4 GHz/],
   ["wifi down reason=wrong-password", /does not accept the password/, /password/],
   ["wifi down reason=lost", /gone again/, /closer/],
@@ -61,6 +59,8 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=NO_ANSWER", /192\.168\.1\.10:8123: nothing answers/, /server running/],
   ["link down reason=NO_GREETING", /does not speak/, /port right/],
   ["link down reason=BAD_PROOF", /key .* another one/, /--replace/],
+  ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
+  ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
   ["link down reason=REFUSED code=01", /no key for this device/, /keys add kitchen --key -/],
   ["link down reason=REFUSED code=02", /not the one/, /keys add kitchen --key - --replace/],
   ["link down reason=REFUSED code=03", /the board has none/, /keys remove kitchen/],
@@ -77,6 +77,12 @@ Deno.test("what keeps a board from the server is said exactly, with what to try"
     assertMatch(verdict.headline, headline);
     assertMatch(verdict.tries.join(" "), advice);
   }
+});
+
+Deno.test("settings that were changed from outside are no fault", () => {
+  const { verdict, steps } = after(...JOINED, "holdfast: settings changed: restarting");
+  assertEquals(verdict.kind, "waiting");
+  assertEquals(steps[1]!.state, "waiting");
 });
 
 Deno.test("a reason that is not known is shown as it is", () => {

@@ -37,9 +37,12 @@ async function ask(): Promise<void> {
   const info = await patiently(() => talking.info());
   const present = await talking.settings();
   say("The board looks for networks …");
-  networks = await talking.networks();
+  networks = await talking.networks().catch((error) => {
+    if (error instanceof FlashError && error.code !== "LOST") return []; // it cannot look for any
+    throw error;
+  });
   const facts: [string, string][] = [
-    ["Device", info.name],
+    ["Device", present?.settings.id ?? info.name],
     ["Its firmware", `${info.firmware} ${info.version}`.trim()],
     ["Its WiFi", present?.settings.ssid ?? "not known"],
   ];
