@@ -22,6 +22,7 @@ export interface Weight {
 const STATIC = ["index.html", "style.css", "icon.svg", "app.webmanifest"];
 
 const COMMON = {
+  absWorkingDir: HERE.pathname,
   bundle: true,
   minify: true,
   format: "esm",
@@ -45,7 +46,9 @@ export async function buildSite(): Promise<Site> {
       splitting: true,
       chunkNames: "[name]-[hash]",
       plugins: [onlyThisChip],
+      metafile: true,
     });
+    site.set("licences.txt", await licences(Object.keys(page.metafile.inputs)));
     for (const { path, contents } of page.outputFiles) {
       const name = path.slice(1);
       if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never asked for
@@ -63,6 +66,22 @@ export async function buildSite(): Promise<Site> {
     await esbuild.stop();
   }
   return site;
+}
+
+/** The licences of this project and of the packages that these files, relative to this one, are from. */
+async function licences(files: string[]): Promise<Uint8Array> {
+  const folders = files.flatMap((file) =>
+    file.match(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//) ?? []
+  );
+  const texts = [`Holdfast\n\n${await Deno.readTextFile(new URL("../../LICENSE", HERE))}`];
+  for (const folder of Array.from(new Set(folders), (folder) => new URL(folder, HERE))) {
+    const names = Array.from(Deno.readDirSync(folder), ({ name }) => name);
+    const file = names.find((name) => /^licen[cs]e/i.test(name));
+    const read = (name: string) => Deno.readTextFile(new URL(name, folder));
+    const { name, version, license } = JSON.parse(await read("package.json"));
+    texts.push(`${name} ${version}\n\n${file ? await read(file) : `Licence: ${license}\n`}`);
+  }
+  return new TextEncoder().encode(texts.join(`\n${"-".repeat(80)}\n\n`));
 }
 
 /** A name for these files: another for others. */

@@ -27,7 +27,7 @@ export async function setUpFirmware(): Promise<void> {
     } else if (firmware.length === 0) {
       note.replaceChildren(
         "No firmware has been built yet. Build it in the project’s folder with ",
-        make("code", {}, "deno task firmware"),
+        make("code", {}, "deno task firmware --board nonos"),
         ", then reload this page. Or choose files on this computer.",
       );
     }

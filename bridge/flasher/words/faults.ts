@@ -149,7 +149,7 @@ const WORDS: Record<FlashCode, Words> = {
     more: "Nothing was changed on the board.",
     tries: [
       "Is the server of this page still running? Start it again: deno task flasher",
-      "Build the firmware again: deno task firmware",
+      "Build the firmware again: deno task firmware --board nonos",
       "Or choose files on this computer.",
     ],
   },
