@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The one action: firmware, application and settings into the flash, then the board's own words. */
 import { carryOut } from "../plan/job.ts";
-import { keptThroughErase, loadPieces } from "../plan/pieces.ts";
+import { forChip, keptThroughErase, loadPieces } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./board.ts";
 import { openConsole } from "./console_view.ts";
@@ -35,7 +35,7 @@ async function flash(): Promise<void> {
   const kept = eraseAll ? keptThroughErase(firmware, application, !sector) : [];
   const chip = await connect();
   const { flashBytes } = chip.facts;
-  const pieces = await loadPieces(firmware, application, flashBytes);
+  const pieces = forChip(await loadPieces(firmware, application, flashBytes), firmware, chip.facts);
   const area = settingsArea();
   if (sector) pieces.push({ name: "settings", offset: area.offset, data: sector });
   for (const { name, offset, size } of kept) {

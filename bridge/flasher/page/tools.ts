@@ -46,7 +46,7 @@ async function showSettings(): Promise<void> {
     ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
   );
   byId("present").hidden = false;
-  say("The settings on this board are shown.");
+  say("The settings are shown. The board waits in its loader until you disconnect it.");
 }
 
 /**

@@ -2,7 +2,7 @@
 /** Runs what the buttons do: one thing at a time, and what fails is shown where it failed. */
 import { FlashError } from "../chip/errors.ts";
 import { disconnect, forget, stop } from "./board.ts";
-import { button, say } from "./dom.ts";
+import { button, say, TITLE } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 
 let busy = false;
@@ -45,6 +45,7 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
     await settle(error, () => void work({ step, long, action }), step);
   } finally {
     busy = false;
+    document.title = TITLE;
     for (const id of STARTERS) button(id).removeAttribute("aria-disabled");
     button("stop").hidden = true;
     removeEventListener("beforeunload", hold);

@@ -1,8 +1,9 @@
 /** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
 import { LocalError } from "../../../server/errors.ts";
 import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../esp8266/application.ts";
-import { decodeImage } from "../../esp8266/image.ts";
+import { decodeImage, flashModes } from "../../esp8266/image.ts";
 import { type FlashSize, flashSizes, type Part, partsFor } from "../../esp8266/manifest.ts";
+import type { ChipFacts } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import { toApplication } from "./application.ts";
 import { fetchPart, type Firmware } from "./firmware.ts";
@@ -27,6 +28,24 @@ export type ApplicationChoice =
 
 /** Where the settings are, for a firmware that brings no manifest. */
 export const SETTINGS_AREA = { offset: 0xfa000, size: 4096 };
+
+/**
+ * The flash inside an ESP8285 has two pins less, so its ROM must be told to use one for data (DOUT). The
+ * byte is in the header, which no checksum covers. Files of one's own stay as they are.
+ */
+export function forChip(
+  pieces: Piece[],
+  firmware: FirmwareChoice,
+  { name }: Pick<ChipFacts, "name">,
+): Piece[] {
+  if (name !== "ESP8285" || firmware.kind !== "built") return pieces;
+  return pieces.map((piece) => {
+    if (piece.offset !== 0) return piece;
+    const data = piece.data.slice();
+    data[2] = flashModes.indexOf("dout");
+    return { ...piece, name: `${piece.name} for an ESP8285`, data };
+  });
+}
 
 /** Something on the board that stays when all of its flash is erased: it is read before. */
 export interface Kept {

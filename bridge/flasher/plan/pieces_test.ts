@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { encodeApplication } from "../../esp8266/application.ts";
-import { encodeImage } from "../../esp8266/image.ts";
+import { decodeImage, encodeImage } from "../../esp8266/image.ts";
 import {
   describePart,
   type Manifest,
@@ -9,7 +9,7 @@ import {
 } from "../../esp8266/manifest.ts";
 import { FlashError } from "../chip/errors.ts";
 import { fetchPart, listFirmware } from "./firmware.ts";
-import { keptThroughErase, loadPieces, settingsArea } from "./pieces.ts";
+import { forChip, keptThroughErase, loadPieces, settingsArea } from "./pieces.ts";
 
 const MB = 1024 * 1024;
 const BASE = "https://example.org/flasher/";
@@ -196,6 +196,18 @@ Deno.test("flashes of other sizes get the layout of the next smaller one", async
   ]);
   const error = await assertRejects(() => sizeByte(MB / 2), FlashError, "has 512 KB");
   assertEquals(error.code, "BAD_PLAN");
+});
+
+Deno.test("an ESP8285 is told how to read the flash that is inside it", async () => {
+  const files = await site();
+  const built = await builtIn(files);
+  const pieces = await loadPieces(built, { kind: "keep" }, MB, getter(files));
+  assertEquals(forChip(pieces, built, { name: "ESP8266EX" }), pieces);
+  assertEquals(forChip(pieces, { kind: "files", files: [] }, { name: "ESP8285" }), pieces);
+  const [first, ...rest] = forChip(pieces, built, { name: "ESP8285" });
+  assertEquals(decodeImage(first!.data as Uint8Array<ArrayBuffer>).mode, "dout");
+  assertEquals(first!.data.with(2, boot[2]!), boot);
+  assertEquals(rest, pieces.slice(1));
 });
 
 Deno.test("what is kept though the whole flash is erased is read before", async () => {

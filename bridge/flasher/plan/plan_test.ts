@@ -52,7 +52,7 @@ Deno.test("what is to be kept is not overwritten, not even by the rest of a sect
       () => makePlan([piece("a", offset, length)], MB, [SETTINGS]),
       FlashError,
     );
-    assertStringIncludes(error.message, "the settings, which is to be kept");
+    assertStringIncludes(error.message, "the settings, which are to be kept");
   }
   makePlan([piece("a", 0xf9000, 4096), piece("b", 0xfb000, 4)], MB, [SETTINGS]);
 });
