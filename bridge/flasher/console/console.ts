@@ -37,8 +37,13 @@ export class Console {
     }
     const console = new Console(port, events);
     console.#reading = console.#read();
-    if (fromStart) await console.restart();
-    return console;
+    try {
+      if (fromStart) await console.restart();
+      return console;
+    } catch (error) {
+      await console.close();
+      throw error;
+    }
   }
 
   /** @throws {FlashError} LOST */

@@ -136,6 +136,18 @@ Deno.test("firmware that does not speak Improv-Serial: no answer, and no end of 
   );
 });
 
+Deno.test("a board that is unplugged while it is restarted: the port is let go", async () => {
+  const port = new CablePort();
+  const opened = port.open.bind(port);
+  port.open = async (options) => {
+    await opened(options);
+    queueMicrotask(() => port.cable.unplug());
+  };
+  const events = { line() {}, frame() {}, lost() {} };
+  const error = await assertRejects(() => Console.open(port, events, true), FlashError);
+  assertEquals([error.code, port.cable.isOpen, port.readable], ["LOST", false, null]);
+});
+
 Deno.test("a console on a port that another program uses", async () => {
   const port = new CablePort();
   await port.open({ baudRate: 9600 });
