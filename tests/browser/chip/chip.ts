@@ -50,6 +50,8 @@ export interface ChipOptions {
   /** The size that the flash's id tells; the real one unless told. */
   claimedSize?: number;
   mac?: string;
+  /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
+  embedded?: boolean;
   /** The word that names the chip. */
   magic?: number;
   /** What runs when the flash holds an image; unless told, nothing that says anything. */
@@ -114,7 +116,8 @@ export class Chip {
   }
 
   #newRegisters(): Registers {
-    return new Registers(this.flash, this.mac, this.#options.magic ?? ESP8266_MAGIC);
+    const { magic = ESP8266_MAGIC, embedded = false } = this.#options;
+    return new Registers(this.flash, this.mac, magic, embedded);
   }
 
   /** What runs: a loader, a program, or nothing while it is held in reset, off, or has no image. */
@@ -274,7 +277,7 @@ export class Chip {
 
   #runProgram(reason: ResetReason): void {
     this.#halt();
-    const fault = imageFault(this.flash.bytes);
+    const fault = imageFault(this.flash.bytes, this.#options.embedded);
     if (fault !== undefined) {
       const said = fault === "checksum" ? "csum err\r\nets_main.c \r\n" : "ets_main.c \r\n";
       this.#send(encoder.encode(said), ROM_BAUD);
