@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The board that the page talks to: its port, and who uses it, the loader or the console. */
 import type { Chip } from "../chip/chip.ts";
-import type { FlashError } from "../chip/errors.ts";
+import { FlashError } from "../chip/errors.ts";
 import type { Port, Serial } from "../chip/serial.ts";
 import type { Console, ConsoleEvents } from "../console/console.ts";
 import { button, byId, say, select } from "./dom.ts";
@@ -32,6 +32,15 @@ async function choosePort(anew = false): Promise<Port> {
   return port = chosen;
 }
 
+/** A part of the page that is loaded when it is needed. */
+function part<T>(loading: Promise<T>): Promise<T> {
+  const loaded = loading.catch((cause) => {
+    throw new FlashError("NO_FILE", "a part of this page cannot be loaded", undefined, { cause });
+  });
+  loaded.catch(() => {}); // whoever waits for it hears it; nobody does if no port is chosen
+  return loaded;
+}
+
 /** Maker and kind of a port's USB adapter; empty if it has none. */
 function kind(port: Port): string {
   const { usbVendorId, usbProductId } = port.getInfo();
@@ -47,11 +56,12 @@ function kind(port: Port): string {
  */
 export async function connect({ anew = false } = {}): Promise<Chip> {
   if (chip && !anew) return chip;
+  // With the first board; it comes while the port is chosen.
+  const loading = part(import("../chip/loader.ts"));
   const chosen = await choosePort(anew);
   await disconnect();
   say("Connecting to the board …");
-  // The next boards' loader is there already, and the first one's comes while its port is chosen.
-  const { FAST, openChip, SLOW } = await import("../chip/loader.ts");
+  const { FAST, openChip, SLOW } = await loading;
   const wanted = Number(select("speed").value);
   stopper = new AbortController();
   const signal = stopper.signal;
@@ -109,8 +119,9 @@ async function closeConsole(): Promise<void> {
 /** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
 export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
   await release((open) => open.close());
+  const loading = part(import("../console/console.ts"));
   const chosen = await choosePort();
-  const { Console } = await import("../console/console.ts");
+  const { Console } = await loading;
   return terminal = await Console.open(chosen, {
     ...events,
     lost: (error: FlashError) => {
