@@ -65,6 +65,12 @@ browserTest("faults that pass: the page goes on by itself, and the flash is righ
   }
 });
 
+/** The loader was started twice, and made faster only the first time. */
+function assertSlowedDown(chip: Chip): void {
+  assertEquals(chip.boots.loader, 2);
+  assertEquals(chip.commands.filter((op) => op === Op.changeBaud).length, 1);
+}
+
 browserTest("a line that is too bad for 460800 baud is used at 115200", async () => {
   const bench = new Bench();
   const chip = boardOn(bench, { cleanBaud: 115200 });
@@ -72,6 +78,7 @@ browserTest("a line that is too bad for 460800 baud is used at 115200", async ()
   await visitor.flash();
   await visitor.sees(SUCCESS);
   assertFlashed(chip);
+  assertSlowedDown(chip);
 });
 
 browserTest(
@@ -86,6 +93,7 @@ browserTest(
     await visitor.flash();
     await visitor.sees(SUCCESS);
     assertFlashed(chip);
+    assertSlowedDown(chip);
   },
 );
 
