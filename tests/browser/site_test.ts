@@ -68,10 +68,10 @@ function overflows({ page }: Visitor): Promise<boolean> {
 
 /** How the page can look; in each state in all of these ways. */
 const looks = [
-  { colorScheme: "light", width: 1000 },
-  { colorScheme: "dark", width: 1000 },
-  { colorScheme: "dark", width: 320 },
-  { colorScheme: "light", width: 320 },
+  { colorScheme: "light", width: 1000, picture: true },
+  { colorScheme: "dark", width: 1000, picture: false }, // two of four show all that there is to see
+  { colorScheme: "dark", width: 320, picture: true },
+  { colorScheme: "light", width: 320, picture: false },
 ] as const;
 
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
@@ -121,14 +121,14 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
   const found: string[] = [];
   for (const [state, reach] of states) {
     await reach();
-    for (const { colorScheme, width } of looks) {
+    for (const { colorScheme, width, picture } of looks) {
       const name = `${state}-${colorScheme}-${width}`;
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 900 });
       const wrong = await violations(visitor);
       if (await overflows(visitor)) wrong.push("wider than the window");
       found.push(...wrong.map((text) => `${name}: ${text}`));
-      await visitor.shoot(`10-${name}`);
+      if (picture) await visitor.shoot(`10-${name}`);
     }
   }
   assertEquals(found, []);
