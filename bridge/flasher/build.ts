@@ -21,6 +21,18 @@ export interface Weight {
 /** Files that are taken as they are. */
 const STATIC = ["index.html", "style.css", "icon.svg", "app.webmanifest"];
 
+const COMMON = {
+  absWorkingDir: HERE.pathname,
+  bundle: true,
+  minify: true,
+  format: "esm",
+  platform: "browser",
+  target: "es2022",
+  charset: "utf8",
+  outdir: "/",
+  write: false,
+} as const satisfies esbuild.BuildOptions;
+
 /** Bundles the page. */
 export async function buildSite(): Promise<Site> {
   const site: Site = new Map();
@@ -28,28 +40,57 @@ export async function buildSite(): Promise<Site> {
     site.set(name, await Deno.readFile(new URL(`page/${name}`, HERE)));
   }
   try {
-    const { outputFiles } = await esbuild.build({
+    const page = await esbuild.build({
+      ...COMMON,
       entryPoints: { main: new URL("page/main.ts", HERE).pathname },
-      bundle: true,
       splitting: true,
-      minify: true,
-      format: "esm",
-      platform: "browser",
-      target: "es2022",
-      charset: "utf8",
-      outdir: "/",
       chunkNames: "[name]-[hash]",
-      write: false,
       plugins: [onlyThisChip],
+      metafile: true,
     });
-    for (const { path, contents } of outputFiles) {
+    site.set("licences.txt", await licences(Object.keys(page.metafile.inputs)));
+    for (const { path, contents } of page.outputFiles) {
       const name = path.slice(1);
       if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never asked for
     }
+    const worker = await esbuild.build({
+      ...COMMON,
+      entryPoints: { worker: new URL("page/worker.ts", HERE).pathname },
+      define: {
+        FILES: JSON.stringify(["./", ...site.keys()]),
+        VERSION: JSON.stringify(await versionOf(site)),
+      },
+    });
+    site.set("worker.js", worker.outputFiles[0]!.contents);
   } finally {
     await esbuild.stop();
   }
   return site;
+}
+
+/** The licences of this project and of the packages that these files, relative to this one, are from. */
+async function licences(files: string[]): Promise<Uint8Array> {
+  const folders = files.flatMap((file) =>
+    file.match(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//) ?? []
+  );
+  const texts = [`Holdfast\n\n${await Deno.readTextFile(new URL("../../LICENSE", HERE))}`];
+  for (const folder of Array.from(new Set(folders), (folder) => new URL(folder, HERE))) {
+    const names = Array.from(Deno.readDirSync(folder), ({ name }) => name);
+    const file = names.find((name) => /^licen[cs]e/i.test(name));
+    const read = (name: string) => Deno.readTextFile(new URL(name, folder));
+    const { name, version, license } = JSON.parse(await read("package.json"));
+    texts.push(`${name} ${version}\n\n${file ? await read(file) : `Licence: ${license}\n`}`);
+  }
+  return new TextEncoder().encode(texts.join(`\n${"-".repeat(80)}\n\n`));
+}
+
+/** A name for these files: another for others. */
+async function versionOf(site: Site): Promise<string> {
+  const all = new Blob(
+    [...site].flatMap(([name, bytes]) => [name, bytes as Uint8Array<ArrayBuffer>]),
+  );
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await all.arrayBuffer()));
+  return digest.toHex().slice(0, 12);
 }
 
 /**
@@ -92,7 +133,7 @@ export async function weigh(site: Site): Promise<Weight> {
   for (const [name, bytes] of site) {
     const size = await compressed(bytes);
     if (early.has(name)) weight.entry += size;
-    else if (name.endsWith(".js")) weight.loader += size;
+    else if (name.endsWith(".js") && name !== "worker.js") weight.loader += size;
   }
   return weight;
 }

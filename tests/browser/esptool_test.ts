@@ -120,15 +120,17 @@ esptoolTest("a region is erased, then all of it", async () => {
 });
 
 esptoolTest(
-  "a block that is damaged on the line is sent again; one in the flash is found out",
+  "a block that is damaged on the line is refused; one in the flash is found out",
   async () => {
     await using session = new Session({ flashSize: MB });
     const { chip } = session;
     const code = codeLike(100_000, 4);
     const args = ["write_flash", "-fs", "keep", "0x10000", await session.write("code.bin", code)];
     chip.faults.arm({ what: "corrupted command", op: Op.flashDeflData, after: 1 });
-    await session.run(args);
-    assertSameBytes(chip.flash.read(0x10000, code.length), code);
+    const said = await session.run(args, "perhaps");
+    // Version 2 gives up, later ones send it again.
+    if (/verified/.test(said)) assertSameBytes(chip.flash.read(0x10000, code.length), code);
+    else assertMatch(said, /C100/i);
     assertEquals(chip.faults.left, 0);
     chip.faults.arm({ what: "bad flash", op: Op.flashDeflData, after: 1 });
     assertMatch(await session.run(args, false), /MD5/);

@@ -56,6 +56,21 @@ for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
 }
 
 browserTest(
+  "an ESP8285 is told apart, and its image gets the only mode that its flash has",
+  async () => {
+    const bench = new Bench();
+    const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB, embedded: true });
+    await using visitor = await lab.open({ bench });
+    await visitor.connect();
+    assertEquals(await visitor.fact("Chip").innerText(), "ESP8285");
+    await visitor.flash();
+    await visitor.sees("This device is on the server.");
+    assertEquals([chip.flash.bytes[2], images.files["boot.bin"]![2]], [3, 2]);
+    assertEquals(differing(chip, "1MB", "main", settings), 1);
+  },
+);
+
+browserTest(
   "a key is made, shown once, and is the one that the board proves itself with",
   async () => {
     const bench = new Bench();

@@ -30,6 +30,8 @@ export interface Chip {
   erase(): Promise<void>;
   /** Lets go of the port. The chip stays in its loader until it is reset. */
   close(): Promise<void>;
+  /** Starts the board's program, and lets go of the port. Never throws. */
+  leave(): Promise<void>;
 }
 
 /** Bytes of a sector: the least that can be erased. */

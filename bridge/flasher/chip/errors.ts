@@ -13,6 +13,8 @@ export type FlashCode =
   | "READ_FAILED"
   | "ERASE_FAILED"
   | "STOPPED" // by the user
+  | "NO_IMPROV" // the board's program does not answer on its serial line
+  | "WIFI_REFUSED" // it answers that it cannot
   | "BAD_IMAGE" // a file that is not what it should be
   | "BAD_PLAN" // parts that overlap or do not fit
   | "NO_FILE"; // an image could not be fetched or read

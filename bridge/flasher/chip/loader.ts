@@ -10,7 +10,7 @@ import type { Chip, ChipFacts, Progress } from "./chip.ts";
 import { FlashError, hex } from "./errors.ts";
 import { Line } from "./line.ts";
 import { md5 } from "./md5.ts";
-import { type Port, SLOW } from "./serial.ts";
+import { type Port, restart, SLOW } from "./serial.ts";
 
 export { SLOW };
 /** Four times as fast, and what every USB adapter on these boards can do. */
@@ -164,6 +164,14 @@ class LoaderChip implements Chip {
 
   close(): Promise<void> {
     return this.#line.dispose();
+  }
+
+  async leave(): Promise<void> {
+    try {
+      await restart(this.#line.port);
+    } catch { // the board is gone, so there is nothing to start
+    }
+    await this.close();
   }
 
   #makeLoader(baudrate: number): ESPLoader {

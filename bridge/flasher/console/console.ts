@@ -1,10 +1,13 @@
 /** The board's program on the serial line, at 115200 baud. */
 import { FlashError } from "../chip/errors.ts";
 import { BUFFER, type Port, restart, SLOW } from "../chip/serial.ts";
+import { type Frame, FrameReader } from "../../esp8266/improv.ts";
 import { LineReader } from "./lines.ts";
 
 export interface ConsoleEvents {
   line(text: string): void;
+  /** A frame of Improv-Serial, which come between the lines. */
+  frame(frame: Frame): void;
   /** The port is gone. Not called after `close`. */
   lost(error: FlashError): void;
 }
@@ -34,8 +37,13 @@ export class Console {
     }
     const console = new Console(port, events);
     console.#reading = console.#read();
-    if (fromStart) await console.restart();
-    return console;
+    try {
+      if (fromStart) await console.restart();
+      return console;
+    } catch (error) {
+      await console.close();
+      throw error;
+    }
   }
 
   /** @throws {FlashError} LOST */
@@ -47,18 +55,41 @@ export class Console {
     }
   }
 
+  /** Sends bytes to the board's program. @throws {FlashError} LOST */
+  async send(bytes: Uint8Array): Promise<void> {
+    const writer = this.#port.writable?.getWriter();
+    try {
+      if (!writer) throw new Error("the port is closed");
+      await writer.write(bytes);
+    } catch (cause) {
+      throw new FlashError("LOST", "the connection to the board was lost", undefined, { cause });
+    } finally {
+      writer?.releaseLock();
+    }
+  }
+
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     try {
       await this.#reader?.cancel();
       await this.#reading;
+    } catch { // the port is gone, and with it what was to be read
+    }
+    await this.#release();
+  }
+
+  /** A port that is gone is still open to the browser, and would not open again. */
+  async #release(): Promise<void> {
+    try {
       await this.#port.close();
-    } catch { // the port is gone, which is closed as well
+    } catch { // or it is not
     }
   }
 
   async #read(): Promise<void> {
     const lines = new LineReader();
+    const frames = new FrameReader();
     let why: unknown = "it ended";
     while (this.#port.readable && !this.#closed) {
       const reader = this.#port.readable.getReader();
@@ -67,7 +98,9 @@ export class Console {
         for (;;) {
           const { value, done } = await reader.read();
           if (done) break;
-          for (const line of lines.push(value)) this.#events.line(line);
+          const pieces = frames.push(value);
+          for (const line of lines.push(pieces.text)) this.#events.line(line);
+          for (const frame of pieces.frames) this.#events.frame(frame);
         }
         break;
       } catch (error) {
@@ -80,6 +113,8 @@ export class Console {
       }
     }
     if (!this.#closed) {
+      this.#closed = true;
+      await this.#release();
       this.#events.lost(new FlashError("LOST", `the connection to the board was lost: ${why}`));
     }
   }

@@ -29,7 +29,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "01": {
     why: "it has no key for this device, and is not open to others",
     tries: (id) => [
-      `Enter the key at the server: keys add --key - ${id}`,
+      `Enter the key at the server: keys add ${id} --key -`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
       "Is the device id spelt as it is at the server?",
     ],
@@ -37,7 +37,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "02": {
     why: "the key is not the one that it has for this device",
     tries: (id) => [
-      `Give the server this board’s key: keys add --replace --key - ${id}`,
+      `Give the server this board’s key: keys add ${id} --key - --replace`,
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
@@ -51,7 +51,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "04": {
     why: "it has no key for this device, so it cannot prove itself to the board",
     tries: (id) => [
-      `Enter the key at the server: keys add --key - ${id}`,
+      `Enter the key at the server: keys add ${id} --key -`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
     ],
   },
@@ -68,6 +68,11 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
     tries: () => ["Wait a minute. If it stays so, the key is wrong."],
   },
 };
+
+const SAME_VERSION = [
+  "Wait: the board tries again.",
+  "Are the firmware and the server of the same version? Update the older one.",
+];
 
 /** What a board hears when the path to the server is broken. */
 const LINKS: Record<string, { why: string; tries: string[] }> = {
@@ -87,7 +92,7 @@ const LINKS: Record<string, { why: string; tries: string[] }> = {
   BAD_PROOF: {
     why: "the server’s key for this device is another one than the board’s",
     tries: [
-      "Give the server this board’s key: keys add --replace --key - with the device id.",
+      "Give the server this board’s key: keys add ID --key - --replace.",
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
@@ -96,6 +101,12 @@ const LINKS: Record<string, { why: string; tries: string[] }> = {
     tries: ["Is the WiFi weak where the board is?", "Is the timeout the same at both ends?"],
   },
   LOST: { why: "the connection was closed", tries: ["Is the server still running?"] },
+  STALLED: { why: "it takes nothing any more", tries: ["Wait: the board tries again."] },
+  LINE_TOO_LONG: { why: "it sent more than the board has room for", tries: SAME_VERSION },
+  BAD_LINE: { why: "it sent something that is not of this protocol", tries: SAME_VERSION },
+  GAP: { why: "a message of it is missing", tries: SAME_VERSION },
+  BAD_POSITION: { why: "it counts the messages otherwise than the board", tries: SAME_VERSION },
+  BAD_GREETING: { why: "it greets otherwise than the board understands", tries: SAME_VERSION },
 };
 
 /** What keeps a board from its WiFi. */
@@ -213,13 +224,14 @@ export class Diagnosis {
       step("good", `${values.id}, key: ${values.key ?? "no"}`);
       return;
     }
+    if (what.startsWith("changed")) return step("waiting", "changed, so the board restarts");
     const damaged = what.startsWith("damaged");
     step("bad", what.split(":")[0]!);
     this.#verdict = bad(
       damaged
         ? "The settings on the board are damaged, so it waits for others."
         : what.startsWith("incomplete")
-        ? `The settings on the board lack something: ${what.match(/\((.*)\)/)?.[1] ?? "unknown"}.`
+        ? "The settings on the board are not complete: WiFi, server and id are needed."
         : "The board has no settings yet, and waits for them.",
       [
         "Fill in the settings, choose “Write these”, and flash.",
@@ -234,6 +246,12 @@ export class Diagnosis {
       return;
     }
     step("bad", what);
+    if (what.startsWith("failed")) {
+      this.#verdict = bad(`The application has a fault: ${what.replace(/^failed: /, "")}.`, [
+        "The board starts it again after a pause; if it fails again, choose another, and flash.",
+      ]);
+      return;
+    }
     this.#verdict = bad(
       what === "missing"
         ? "There is no application on the board."

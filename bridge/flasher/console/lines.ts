@@ -23,14 +23,23 @@ export class LineReader {
   }
 }
 
+/** Colours, as some programs send them. */
+// deno-lint-ignore no-control-regex
+const COLOURS = /\x1b\[[0-9;]*[A-Za-z]/g;
+/** What is no text: bytes that are no UTF-8, and controls. */
+// deno-lint-ignore no-control-regex
+const NOISE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]+/;
+/** Shorter than this, what is left of a noisy line is noise by chance. */
+const SHORTEST = 4;
+
 /**
- * The chip's ROM greets at 74880 baud, which is noise here: a line that is mostly noise is left out, and
- * what is left of others is trimmed.
+ * The chip's ROM greets at 74880 baud, which is noise here, and the program's first line follows without a
+ * break: of a line with noise, what stands behind it is kept.
  */
 function printable(line: string): string {
-  // deno-lint-ignore no-control-regex
-  const clean = line.replace(/[\x00-\x1f\x7f-\x9f\ufffd]/g, "");
-  const known = clean.match(/(holdfast|app): .*$/);
-  if (known) return known[0]; // noise before it, or none
-  return clean.length * 2 < line.length || !/[ -~]{2}/.test(clean) ? "" : clean;
+  const parts = line.replace(COLOURS, "").split(NOISE);
+  const last = parts.at(-1)!;
+  if (parts.length > 1 && last.length < SHORTEST) return "";
+  const known = last.match(/(holdfast: (boot|settings) |app: ).*$/);
+  return known && parts.length > 1 ? known[0] : last;
 }

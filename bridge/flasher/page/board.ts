@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The board that the page talks to: its port, and who uses it, the loader or the console. */
 import type { Chip } from "../chip/chip.ts";
-import type { FlashError } from "../chip/errors.ts";
+import { FlashError } from "../chip/errors.ts";
 import type { Port, Serial } from "../chip/serial.ts";
 import type { Console, ConsoleEvents } from "../console/console.ts";
 import { button, byId, say, select } from "./dom.ts";
@@ -17,31 +17,51 @@ function serial(): Serial {
   return (navigator as unknown as { serial: Serial }).serial;
 }
 
-/** Whether the browser's list of ports must be shown first. */
-async function choosePort(): Promise<Port> {
-  if (port) {
+/** The port that was chosen, or one that is chosen now; `anew`: in any case. */
+async function choosePort(anew = false): Promise<Port> {
+  if (port && !anew) {
     // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
     const present = await serial().getPorts();
     if (present.includes(port)) return port;
+    // Plugged in again, it may be another port to the browser; it is the same if there is no doubt.
+    const same = present.filter((other) => kind(other) === kind(port!));
+    if (same.length === 1 && kind(port) !== "") return port = same[0]!;
   }
-  port = undefined;
+  const chosen = await serial().requestPort();
   slow = false;
-  return port = await serial().requestPort();
+  return port = chosen;
+}
+
+/** A part of the page that is loaded when it is needed. */
+function part<T>(loading: Promise<T>): Promise<T> {
+  const loaded = loading.catch((cause) => {
+    throw new FlashError("NO_FILE", "a part of this page cannot be loaded", undefined, { cause });
+  });
+  loaded.catch(() => {}); // whoever waits for it hears it; nobody does if no port is chosen
+  return loaded;
+}
+
+/** Maker and kind of a port's USB adapter; empty if it has none. */
+function kind(port: Port): string {
+  const { usbVendorId, usbProductId } = port.getInfo();
+  return usbVendorId === undefined ? "" : `${usbVendorId}:${usbProductId}`;
 }
 
 /**
  * The chip in its loader; connects if need be.
  *
+ * @param anew the list of ports is shown even if one was chosen before
  * @throws {FlashError} of `openChip`
  * @throws {DOMException} NotFoundError: no port was chosen
  */
-export async function connect(): Promise<Chip> {
-  if (chip) return chip;
-  const chosen = await choosePort();
-  await closeConsole();
+export async function connect({ anew = false } = {}): Promise<Chip> {
+  if (chip && !anew) return chip;
+  // With the first board; it comes while the port is chosen.
+  const loading = part(import("../chip/loader.ts"));
+  const chosen = await choosePort(anew);
+  await disconnect();
   say("Connecting to the board …");
-  // The next boards' loader is there already, and the first one's comes while its port is chosen.
-  const { FAST, openChip, SLOW } = await import("../chip/loader.ts");
+  const { FAST, openChip, SLOW } = await loading;
   const wanted = Number(select("speed").value);
   stopper = new AbortController();
   const signal = stopper.signal;
@@ -51,15 +71,27 @@ export async function connect(): Promise<Chip> {
   return chip;
 }
 
+/** The user chooses a speed: it is tried even if it has failed before. */
+export function trustSpeed(): void {
+  slow = false;
+}
+
 /** Ends what the chip is doing, at the next block. */
 export function stop(): void {
   stopper?.abort();
 }
 
-/** After a fault, or when the user wants it: lets go of the port, and remembers which it was. */
+/** After a fault: lets go of the port, and remembers which it was. */
 export async function disconnect(): Promise<void> {
-  await closeChip();
-  await closeConsole();
+  byId("facts").hidden = true;
+  await release((open) => open.close());
+}
+
+/** When the user has finished: the board's program starts, and the port is forgotten. */
+export async function leave(): Promise<void> {
+  byId("facts").hidden = true;
+  await release((open) => open.leave());
+  await forget();
 }
 
 /** For another board. */
@@ -69,12 +101,13 @@ export async function forget(): Promise<void> {
   slow = false;
 }
 
-async function closeChip(): Promise<void> {
+async function release(end: (chip: Chip) => Promise<void>): Promise<void> {
   const open = chip;
   chip = undefined;
-  byId("facts").hidden = true;
   button("disconnect").hidden = true;
-  await open?.close();
+  if (open) slow ||= Number(select("speed").value) > open.baud;
+  if (open) await end(open);
+  await closeConsole();
 }
 
 async function closeConsole(): Promise<void> {
@@ -85,9 +118,10 @@ async function closeConsole(): Promise<void> {
 
 /** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
 export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
-  await disconnect();
+  await release((open) => open.close());
+  const loading = part(import("../console/console.ts"));
   const chosen = await choosePort();
-  const { Console } = await import("../console/console.ts");
+  const { Console } = await loading;
   return terminal = await Console.open(chosen, {
     ...events,
     lost: (error: FlashError) => {

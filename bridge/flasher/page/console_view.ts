@@ -1,7 +1,8 @@
 /// <reference lib="dom" />
 /** The console: its lines, and what they mean for the device. */
+import type { Frame } from "../../esp8266/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
-import { forget, listen, openedConsole } from "./board.ts";
+import { leave, listen, openedConsole } from "./board.ts";
 import { button, byId, make, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";
@@ -31,12 +32,17 @@ export function setUpConsole(): void {
   button("another").addEventListener("click", () => void work({ step: "board", action: another }));
 }
 
-/** Listens to the board's program, from its start on. */
-export async function openConsole(): Promise<void> {
+/**
+ * Listens to the board's program, from its start on unless told.
+ *
+ * @param frame is told of the frames between the lines
+ */
+export async function openConsole(fromStart = true, frame: (frame: Frame) => void = () => {}) {
   byId("console").replaceChildren();
   begin();
-  await listen({ line, lost }, true);
+  await listen({ line, lost, frame }, fromStart);
   button("restart").hidden = false;
+  byId("console-step").scrollIntoView({ block: "nearest" });
 }
 
 function begin(): void {
@@ -61,7 +67,11 @@ function lost(error: unknown): void {
   button("restart").hidden = true;
   clearTimeout(timer);
   byId("verdict").replaceChildren();
-  showFault(error, "console-step", () => void work({ step: "console-step", action: openConsole }));
+  showFault(
+    error,
+    "console-step",
+    () => void work({ step: "console-step", action: () => openConsole() }),
+  );
 }
 
 let shown = "";
@@ -94,7 +104,7 @@ function showVerdict(): void {
 
 async function another(): Promise<void> {
   clearTimeout(timer);
-  await forget();
+  await leave();
   forgetDevice();
   hideFault();
   for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();

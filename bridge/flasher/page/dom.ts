@@ -2,6 +2,9 @@
 /// <reference lib="dom.iterable" />
 /** Shortcuts to the elements of `index.html`. */
 
+/** The page's name when nothing is going on. */
+export const TITLE = "Holdfast flasher";
+
 /** The element with this id. @throws {Error} if `index.html` and the code disagree */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id);

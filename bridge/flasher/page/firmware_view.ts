@@ -8,6 +8,7 @@ import {
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
+import { keepForOffline } from "./offline.ts";
 
 let firmware: Firmware[] = [];
 let rows = 0;
@@ -26,7 +27,7 @@ export async function setUpFirmware(): Promise<void> {
     } else if (firmware.length === 0) {
       note.replaceChildren(
         "No firmware has been built yet. Build it in the project’s folder with ",
-        make("code", {}, "deno task firmware"),
+        make("code", {}, "deno task firmware --board nonos"),
         ", then reload this page. Or choose files on this computer.",
       );
     }
@@ -48,6 +49,7 @@ export async function setUpFirmware(): Promise<void> {
     input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;
   }
   show();
+  void keepForOffline(firmware);
 }
 
 function show(): void {

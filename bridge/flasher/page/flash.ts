@@ -1,9 +1,8 @@
 /// <reference lib="dom" />
 /** The one action: firmware, application and settings into the flash, then the board's own words. */
-import { FlashError } from "../chip/errors.ts";
 import { carryOut } from "../plan/job.ts";
-import { loadPieces } from "../plan/pieces.ts";
-import { makePlan, type Plan } from "../plan/plan.ts";
+import { forChip, keptThroughErase, loadPieces } from "../plan/pieces.ts";
+import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./board.ts";
 import { openConsole } from "./console_view.ts";
 import { byId, chosen, input, say } from "./dom.ts";
@@ -28,37 +27,33 @@ async function flash(): Promise<void> {
     ? new Uint8Array(settingsArea().size).fill(0xff)
     : undefined;
   if (what === "write" && !sector) {
-    say("Something in the settings must be corrected first.");
+    say("Something must be corrected first.");
     return;
   }
   const eraseAll = input("erase-all").checked;
-  if (eraseAll && what === "keep") {
-    throw new FlashError(
-      "BAD_PLAN",
-      "erasing the whole flash would erase the settings, which are to be kept",
-    );
-  }
+  const [firmware, application] = [firmwareChoice(), applicationChoice()];
+  const kept = eraseAll ? keptThroughErase(firmware, application, !sector) : [];
   const chip = await connect();
-  const plan = await planFor(chip.facts.flashBytes, sector);
-  if (input("backup-first").checked) await saveBackup(chip);
-  byId("progress-title").textContent = "Progress";
-  const view = new PartsView(plan.pieces.map(({ name, offset, data }) => ({
-    name,
-    offset,
-    size: data.length,
-  })));
+  const { flashBytes } = chip.facts;
+  const pieces = forChip(await loadPieces(firmware, application, flashBytes), firmware, chip.facts);
+  const area = settingsArea();
+  if (sector) pieces.push({ name: "settings", offset: area.offset, data: sector });
+  for (const { name, offset, size } of kept) {
+    pieces.push({ name, offset, data: await chip.read(offset, size) });
+  }
+  const untouched = sector || eraseAll ? [] : [{ name: "the settings", ...area }];
+  const plan = makePlan(pieces, flashBytes, untouched);
+  const saved = input("backup-first").checked ? await saveBackup(chip, "flash-step") : "";
+  const view = new PartsView(
+    "flash-step",
+    "Progress",
+    plan.pieces.map(({ name, offset, data }) => ({ name, offset, size: data.length })),
+  );
   await carryOut(chip, plan, {
     erasing: () => view.note("Erasing the whole flash. This takes up to a minute."),
     piece: (index, state, done) => view.update(index, state, done),
   }, eraseAll);
   showFacts(chip); // the speed may have changed
-  view.note("Everything is written, and verified by its MD5.");
+  view.note(`Everything is written, and verified by its MD5. ${saved}`.trim());
   await openConsole();
-}
-
-async function planFor(flashBytes: number, sector: Uint8Array | undefined): Promise<Plan> {
-  const area = settingsArea();
-  const pieces = await loadPieces(firmwareChoice(), applicationChoice(), flashBytes);
-  if (sector) pieces.push({ name: "settings", offset: area.offset, data: sector });
-  return makePlan(pieces, flashBytes, sector ? [] : [{ name: "the settings", ...area }]);
 }

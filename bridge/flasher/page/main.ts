@@ -1,12 +1,13 @@
 /// <reference lib="dom" />
 /** The page: puts its steps together. */
 import { obstacle } from "../chip/serial.ts";
-import { connect, disconnect } from "./board.ts";
+import { connect, leave, trustSpeed } from "./board.ts";
 import { setUpConsole } from "./console_view.ts";
-import { button, byId } from "./dom.ts";
+import { button, byId, say, select } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
+import { setUpImprov } from "./improv_view.ts";
 import { setUpSettings } from "./settings_view.ts";
 import { setUpTools } from "./tools.ts";
 import { setUpWork, work } from "./work.ts";
@@ -36,17 +37,28 @@ function setUp(): void {
       element.disabled = true;
     }
   }
-  button("connect").addEventListener("click", () => void work({ step: "board", action: connect }));
-  button("disconnect").addEventListener(
+  button("connect").addEventListener(
     "click",
-    () => void work({ step: "board", action: disconnect }),
+    // Whoever chooses does not want the last one again: it may have been the wrong board.
+    () => void work({ step: "board", action: () => connect({ anew: true }) }),
   );
+  button("disconnect").addEventListener("click", () =>
+    void work({
+      step: "board",
+      action: async () => {
+        await leave();
+        say("Disconnected. The board runs its program.");
+        button("connect").focus(); // the button that was pressed is gone
+      },
+    }));
+  select("speed").addEventListener("change", trustSpeed);
   setUpWork();
   setUpHelp();
   setUpSettings();
   setUpTools();
   setUpFlash();
   setUpConsole();
+  setUpImprov();
   void setUpFirmware();
 }
 

@@ -2,7 +2,7 @@
 /** A bar for each part of a transfer, and the time that is left. */
 import { type PieceState, sayLeft, TimeLeft } from "../plan/job.ts";
 import { hex } from "../chip/errors.ts";
-import { byId, make, say } from "./dom.ts";
+import { byId, make, say, TITLE } from "./dom.ts";
 
 /** A part that has a bar. */
 export interface Part {
@@ -27,7 +27,13 @@ export class PartsView {
   readonly #left: TimeLeft;
   #said = -1;
 
-  constructor(parts: Part[]) {
+  /**
+   * @param step id of the element in which the bars appear
+   * @param title what is being done
+   */
+  constructor(step: string, title: string, parts: Part[]) {
+    byId(step).append(byId("progress"));
+    byId("progress-title").textContent = title;
     this.#left = new TimeLeft(parts.reduce((sum, { size }) => sum + size, 0));
     this.#done = parts.map(() => 0);
     byId("parts").replaceChildren(...parts.map((part, index) => {
@@ -51,6 +57,7 @@ export class PartsView {
     this.#done[index] = done;
     const sum = this.#done.reduce((a, b) => a + b, 0);
     const percent = Math.floor(100 * sum / this.#left.total);
+    document.title = `${percent} % · ${TITLE}`; // for those who look at another tab meanwhile
     const left = this.#left.at(sum, performance.now());
     byId("time-left").textContent = left === undefined || percent === 100 ? "" : sayLeft(left);
     // Every quarter is enough to hear.

@@ -24,7 +24,7 @@ export function setUpTools(): void {
     void work({
       step,
       long: true,
-      action: async () => saveBackup(await connect()),
+      action: async () => saveBackup(await connect(), "tools"),
     }));
   button("restore").addEventListener(
     "click",
@@ -46,14 +46,22 @@ async function showSettings(): Promise<void> {
     ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
   );
   byId("present").hidden = false;
-  say("The settings on this board are shown.");
+  say("The settings are shown. The board waits in its loader until you disconnect it.");
 }
 
-/** Reads all of the flash, and gives it to the browser to save. */
-export async function saveBackup(chip: Chip): Promise<void> {
+/**
+ * Reads all of the flash, and gives it to the browser to save.
+ *
+ * @param step id of the element in which the progress is shown
+ * @returns what to say about it
+ */
+export async function saveBackup(chip: Chip, step: string): Promise<string> {
   const { flashBytes, mac } = chip.facts;
-  byId("progress-title").textContent = "Backup";
-  const view = new PartsView([{ name: "whole flash", offset: 0, size: flashBytes }]);
+  const view = new PartsView(step, "Backup", [{
+    name: "whole flash",
+    offset: 0,
+    size: flashBytes,
+  }]);
   const data = await chip.read(0, flashBytes, (done) => view.update(0, "reading", done));
   view.update(0, "read", flashBytes);
   const day = new Date().toISOString().slice(0, 10);
@@ -61,7 +69,10 @@ export async function saveBackup(chip: Chip): Promise<void> {
   const address = URL.createObjectURL(new Blob([data as Uint8Array<ArrayBuffer>]));
   make("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser has begun to save it by then
-  view.note(`Saved as ${name}, among your downloads. It contains the WiFi password and the key.`);
+  const words =
+    `The backup is ${name}, among your downloads. It contains the WiFi password and the key.`;
+  view.note(words);
+  return words;
 }
 
 async function restore(): Promise<void> {
@@ -78,8 +89,11 @@ async function restore(): Promise<void> {
     );
   }
   const plan = makePlan([{ name: file.name, offset: 0, data }], flashBytes);
-  byId("progress-title").textContent = "Restore";
-  const view = new PartsView([{ name: file.name, offset: 0, size: data.length }]);
+  const view = new PartsView("tools", "Restore", [{
+    name: file.name,
+    offset: 0,
+    size: data.length,
+  }]);
   await carryOut(chip, plan, { piece: (index, state, done) => view.update(index, state, done) });
   showFacts(chip);
   view.note("The backup is on the board again, and verified by its MD5.");

@@ -1,8 +1,8 @@
 /// <reference lib="dom" />
 /** Runs what the buttons do: one thing at a time, and what fails is shown where it failed. */
 import { FlashError } from "../chip/errors.ts";
-import { disconnect, stop } from "./board.ts";
-import { button, say } from "./dom.ts";
+import { disconnect, forget, stop } from "./board.ts";
+import { button, say, TITLE } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 
 let busy = false;
@@ -18,6 +18,8 @@ const STARTERS = [
   "open-console",
   "restart",
   "another",
+  "improv-ask",
+  "improv-join",
 ];
 
 export interface Work {
@@ -43,6 +45,7 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
     await settle(error, () => void work({ step, long, action }), step);
   } finally {
     busy = false;
+    document.title = TITLE;
     for (const id of STARTERS) button(id).removeAttribute("aria-disabled");
     button("stop").hidden = true;
     removeEventListener("beforeunload", hold);
@@ -54,9 +57,11 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
     say("No port was chosen, so nothing was done.");
     return;
   }
-  // A file that is not right has nothing to do with the board, which stays connected.
-  const files = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE"];
-  if (!(error instanceof FlashError && files.includes(error.code))) await disconnect();
+  // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
+  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
+  const code = error instanceof FlashError ? error.code : undefined;
+  if (code === "WRONG_CHIP") await forget(); // trying again begins with another port
+  else if (code === undefined || !harmless.includes(code)) await disconnect();
   showFault(error, step, again);
 }
 

@@ -1,8 +1,9 @@
 /** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
 import { LocalError } from "../../../server/errors.ts";
-import { APPLICATION_OFFSET } from "../../esp8266/application.ts";
-import { decodeImage } from "../../esp8266/image.ts";
+import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../esp8266/application.ts";
+import { decodeImage, flashModes } from "../../esp8266/image.ts";
 import { type FlashSize, flashSizes, type Part, partsFor } from "../../esp8266/manifest.ts";
+import type { ChipFacts } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import { toApplication } from "./application.ts";
 import { fetchPart, type Firmware } from "./firmware.ts";
@@ -28,6 +29,56 @@ export type ApplicationChoice =
 /** Where the settings are, for a firmware that brings no manifest. */
 export const SETTINGS_AREA = { offset: 0xfa000, size: 4096 };
 
+/**
+ * The flash inside an ESP8285 has two pins less, so its ROM must be told to use one for data (DOUT). The
+ * byte is in the header, which no checksum covers. Files of one's own stay as they are.
+ */
+export function forChip(
+  pieces: Piece[],
+  firmware: FirmwareChoice,
+  { name }: Pick<ChipFacts, "name">,
+): Piece[] {
+  if (name !== "ESP8285" || firmware.kind !== "built") return pieces;
+  return pieces.map((piece) => {
+    if (piece.offset !== 0) return piece;
+    const data = piece.data.slice();
+    data[2] = flashModes.indexOf("dout");
+    return { ...piece, name: `${piece.name} for an ESP8285`, data };
+  });
+}
+
+/** Something on the board that stays when all of its flash is erased: it is read before. */
+export interface Kept {
+  name: string;
+  offset: number;
+  size: number;
+}
+
+/**
+ * What is to be kept of the flash though it is erased.
+ *
+ * @throws {FlashError} BAD_PLAN for firmware: erasing it and keeping it do not go together
+ */
+export function keptThroughErase(
+  firmware: FirmwareChoice,
+  application: ApplicationChoice,
+  settings: boolean,
+): Kept[] {
+  if (firmware.kind === "keep") {
+    throw new FlashError(
+      "BAD_PLAN",
+      "erasing the whole flash would erase the firmware, which is to be kept",
+    );
+  }
+  const kept: Kept[] = [];
+  if (settings) kept.push({ name: "settings, kept", ...settingsArea(firmware) });
+  if (application.kind === "keep" && firmware.kind === "built") {
+    const offset = firmware.firmware.manifest.applications[0]?.offset ?? APPLICATION_OFFSET;
+    kept.push({ name: "application, kept", offset, size: APPLICATION_MOST });
+  }
+  return kept;
+}
+
 /** The sector of the settings. */
 export function settingsArea(choice: FirmwareChoice): { offset: number; size: number } {
   return choice.kind === "built" ? choice.firmware.manifest.settings : SETTINGS_AREA;
@@ -47,7 +98,7 @@ export async function loadPieces(
   const pieces: Piece[] = [];
   if (firmware.kind === "built") {
     const { manifest } = firmware.firmware;
-    for (const part of refusing("BAD_PLAN", () => partsFor(manifest, sizeName(flashBytes)))) {
+    for (const part of refusing("BAD_PLAN", () => partsFor(manifest, layoutFor(flashBytes)))) {
       const data = await fetchPart(firmware.firmware, part, get);
       pieces.push({ name: part.name, offset: part.offset, data });
     }
@@ -83,10 +134,15 @@ function checkBoot(name: string, data: Uint8Array): void {
   }
 }
 
-/** Another size than those that there are is refused with their names. */
-function sizeName(bytes: number): FlashSize {
-  const known = Object.entries(flashSizes).find(([, size]) => size === bytes);
-  return (known?.[0] ?? (bytes < 1 << 20 ? `${bytes >> 10}KB` : `${bytes >> 20}MB`)) as FlashSize;
+/** The layout for a flash of this size: that of the largest size which is not larger. */
+function layoutFor(bytes: number): FlashSize {
+  const fitting = Object.entries(flashSizes).filter(([, size]) => size <= bytes);
+  const name = fitting.sort(([, a], [, b]) => a - b).at(-1)?.[0] as FlashSize | undefined;
+  if (name) return name;
+  throw new FlashError(
+    "BAD_PLAN",
+    `the flash has ${bytes >> 10} KB, and the firmware needs 1 MB at least`,
+  );
 }
 
 async function localFiles(files: { file: LocalFile; address: string }[]): Promise<Piece[]> {

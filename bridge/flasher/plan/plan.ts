@@ -57,7 +57,7 @@ export function makePlan(
     }
     for (const area of keep) {
       if (offset < area.offset + area.size && sectorsEnd(piece) > area.offset) {
-        throw fault(`${name} at ${hex(offset)} would overwrite ${area.name}, which is to be kept`);
+        throw fault(`${name} at ${hex(offset)} would overwrite ${area.name}, which are to be kept`);
       }
     }
     before = piece;

@@ -98,11 +98,10 @@ export function makeKey(): string {
 
 /** The line to run at the server, which then asks for the key. For sh and its like. */
 export function keysLine(id: string): string {
-  const plain = /^[0-9A-Za-z._][0-9A-Za-z._-]*$/.test(id);
-  // An id that starts with a hyphen would be an option.
-  const end = id.startsWith("-") ? "-- " : "";
-  const quoted = plain ? id : `'${id.replaceAll("'", "'\\''")}'`;
-  return `deno run -A server/main.ts keys add --key - ${end}${quoted}`;
+  const quoted = /^[0-9A-Za-z._-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`;
+  // An id that starts with a hyphen would be taken for an option.
+  const rest = id.startsWith("-") ? `--key - -- ${quoted}` : `${quoted} --key -`;
+  return `deno run -A server/main.ts keys add ${rest}`;
 }
 
 /** A row of what the board has, for people; no secret is in it. */

@@ -118,6 +118,22 @@ const WORDS: Record<FlashCode, Words> = {
     more: "What was being written is incomplete, so the board may not start until it is flashed.",
     tries: [AGAIN],
   },
+  NO_IMPROV: {
+    title: "The board does not answer",
+    more: "It may run another program, or wait in boot mode.",
+    tries: [
+      "Press RESET on the board, with GPIO0 not at GND, and try again.",
+      "It must run Holdfast’s firmware, or another that speaks Improv-Serial. If not, flash it first.",
+    ],
+  },
+  WIFI_REFUSED: {
+    title: "The board refused",
+    tries: [
+      "Check the network’s name and password.",
+      "Does it have 2.4 GHz? The chip knows no other.",
+      "If nothing helps, flash its settings anew.",
+    ],
+  },
   BAD_IMAGE: {
     title: "This file cannot be flashed",
     more: "Nothing was changed on the board.",
@@ -126,14 +142,14 @@ const WORDS: Record<FlashCode, Words> = {
   BAD_PLAN: {
     title: "This does not fit into the flash",
     more: "Nothing was changed on the board.",
-    tries: ["Correct the address, or choose another file."],
+    tries: ["Correct the address, choose another file, or untick what does not go with it."],
   },
   NO_FILE: {
     title: "A file could not be loaded",
     more: "Nothing was changed on the board.",
     tries: [
       "Is the server of this page still running? Start it again: deno task flasher",
-      "Build the firmware again: deno task firmware",
+      "Build the firmware again: deno task firmware --board nonos",
       "Or choose files on this computer.",
     ],
   },
@@ -151,7 +167,10 @@ export function explain(error: unknown): Fault {
       details,
     };
   }
-  const { title, more, tries, help = false } = WORDS[error.code];
+  const { title, tries, help = false } = WORDS[error.code];
+  // Who loses the board without an address was not writing.
+  const idle = error.code === "LOST" && error.address === undefined;
+  const more = idle ? undefined : WORDS[error.code].more;
   const where = error.address === undefined || error.message.includes(hex(error.address))
     ? ""
     : `, at ${hex(error.address)}`;
@@ -159,8 +178,10 @@ export function explain(error: unknown): Fault {
   return { title, text: more ? `${reason} ${more}` : reason, tries, help, details };
 }
 
+/** A file's name stays as it is; a browser's own words may have their full stop already. */
 function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  const isName = /^\S+\.\w/.test(text);
+  return `${isName ? text : text.charAt(0).toUpperCase() + text.slice(1)}.`.replace(/\.\.$/, ".");
 }
 
 /** The error and its causes, a line each. */

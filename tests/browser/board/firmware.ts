@@ -80,7 +80,7 @@ class Running implements Program {
         ? `damaged (${sector.damage})`
         : sector.state === "blank"
         ? "blank"
-        : `incomplete (${missingSettings(sector.settings).join(" ")})`;
+        : "incomplete";
       this.#say(`settings ${what}: waiting for settings`);
     }
     const application = this.#application();
@@ -103,12 +103,13 @@ class Running implements Program {
   #application(): { says: string; runs: boolean } {
     const header = this.#board.flash.read(APPLICATION, 48)!;
     const view = new DataView(header.buffer);
-    if (header.every((byte) => byte === 0xff)) return { says: "missing", runs: false };
+    const damaged = (damage: string) => ({ says: `damaged (${damage})`, runs: false });
+    if (view.getUint32(0, true) === 0xffffffff) return { says: "missing", runs: false };
+    if (new TextDecoder().decode(header.subarray(0, 4)) !== "HFAP") return damaged("magic");
     const length = view.getUint32(8, true);
-    const wasm = this.#board.flash.read(APPLICATION + 48, Math.min(length, 40 * 1024))!;
-    if (view.getUint32(12, true) !== crc32(wasm)) {
-      return { says: "damaged (checksum)", runs: false };
-    }
+    if (length === 0 || length > 40 * 1024 - 48) return damaged("length");
+    const wasm = this.#board.flash.read(APPLICATION + 48, length)!;
+    if (view.getUint32(12, true) !== crc32(wasm)) return damaged("checksum");
     const name = new TextDecoder().decode(header.subarray(16, 48)).replace(/\0.*$/, "");
     return { says: `name=${word(name)} bytes=${length}`, runs: true };
   }
@@ -188,13 +189,7 @@ class Running implements Program {
         if (this.#state === State.joined) this.#texts(command);
         return;
       case Command.info:
-        return this.#texts(
-          command,
-          "holdfast",
-          "0.1.0",
-          "ESP8266",
-          this.#settings.id ?? "holdfast",
-        );
+        return this.#texts(command, "Holdfast", "0.1.0", "ESP8266", "nonos");
       case Command.scan:
         for (const [ssid, password] of Object.entries(this.#world.networks)) {
           this.#texts(command, ssid, "-61", password === "" ? "NO" : "YES");
@@ -222,9 +217,11 @@ class Running implements Program {
     this.#board.flash.eraseSectors(SETTINGS / SECTOR, 1);
     this.#board.flash.program(SETTINGS, sector);
     this.#fail(Failure.none);
-    this.#send(FrameType.state, [command === Command.wifi ? State.joining : this.#state]);
     this.#texts(command);
-    this.#later(() => this.#board.restart());
+    this.#later(() => {
+      this.#say("settings changed: restarting");
+      this.#board.restart();
+    });
   }
 }
 

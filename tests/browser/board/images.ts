@@ -59,8 +59,12 @@ export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer
   return wasm;
 }
 
-/** A firmware as `deno task firmware` would leave it. `code` is the size of what is not in RAM, in bytes. */
-export async function makeImages(code = 241_884): Promise<Images> {
+/**
+ * A firmware as `deno task firmware` would leave it.
+ *
+ * @param code Bytes of what is not in RAM; the real one has about as many as this unless told.
+ */
+export async function makeImages(code = 241_884, flavour = "wifi"): Promise<Images> {
   const files: Images["files"] = {
     "boot.bin": makeImage(0x40100004, [
       { address: 0x40100000, data: codeLike(24_000, 1) },
@@ -85,7 +89,7 @@ export async function makeImages(code = 241_884): Promise<Images> {
     name: "holdfast",
     version: "0.1.0",
     board: "nonos",
-    flavour: "wifi",
+    flavour,
     chip: "ESP8266",
     parts: [await part("boot", 0, "boot.bin"), await part("code", 0x10000, "irom.bin")],
     flash: { "1MB": await system(0xfb000), "4MB": await system(0x3fb000) },

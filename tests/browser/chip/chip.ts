@@ -47,7 +47,11 @@ export type Firmware = (board: Board) => Program;
 export interface ChipOptions {
   /** Bytes of flash; 4 MB unless told. */
   flashSize?: number;
+  /** The size that the flash's id tells; the real one unless told. */
+  claimedSize?: number;
   mac?: string;
+  /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
+  embedded?: boolean;
   /** The word that names the chip. */
   magic?: number;
   /** What runs when the flash holds an image; unless told, nothing that says anything. */
@@ -60,8 +64,6 @@ export interface ChipOptions {
   eraseTime?: number;
   /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit unless told. */
   cleanBaud?: number;
-  /** What a ROM answers to a command that it does not know: once, or eight times under another name. */
-  refusals?: "one" | "eight";
 }
 
 const SILENT: Firmware = () => ({ baud: 115200, receive() {} });
@@ -100,7 +102,7 @@ export class Chip {
 
   constructor(options: ChipOptions = {}) {
     this.#options = options;
-    this.flash = new Flash(options.flashSize ?? 4 * 1024 * 1024);
+    this.flash = new Flash(options.flashSize ?? 4 * 1024 * 1024, options.claimedSize);
     this.mac = options.mac ?? "84:0d:8e:76:81:2a";
     this.#registers = this.#newRegisters();
     this.#machine = this.#newMachine();
@@ -114,7 +116,8 @@ export class Chip {
   }
 
   #newRegisters(): Registers {
-    return new Registers(this.flash, this.mac, this.#options.magic ?? ESP8266_MAGIC);
+    const { magic = ESP8266_MAGIC, embedded = false } = this.#options;
+    return new Registers(this.flash, this.mac, magic, embedded);
   }
 
   /** What runs: a loader, a program, or nothing while it is held in reset, off, or has no image. */
@@ -274,7 +277,7 @@ export class Chip {
 
   #runProgram(reason: ResetReason): void {
     this.#halt();
-    const fault = imageFault(this.flash.bytes);
+    const fault = imageFault(this.flash.bytes, this.#options.embedded);
     if (fault !== undefined) {
       const said = fault === "checksum" ? "csum err\r\nets_main.c \r\n" : "ets_main.c \r\n";
       this.#send(encoder.encode(said), ROM_BAUD);

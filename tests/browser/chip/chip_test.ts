@@ -51,6 +51,15 @@ Deno.test("flash: past its end nothing is written or read", () => {
   assertThrows(() => new Flash(3 * 1024 * 1024), RangeError);
 });
 
+Deno.test("flash: one that is smaller than it says comes round", () => {
+  const flash = new Flash(1024 * 1024, 4 * 1024 * 1024);
+  assertEquals(flash.id >>> 16, 0x16);
+  flash.program(1024 * 1024 + 5, Uint8Array.of(7));
+  assertEquals([flash.bytes[5], flash.read(3 * 1024 * 1024 + 5, 1)![0]], [7, 7]);
+  flash.eraseSectors(256, 1);
+  assertEquals(flash.bytes[5], 0xff);
+});
+
 Deno.test("frames: what is escaped comes out as it went in, however it is cut", () => {
   const data = Uint8Array.of(0xc0, 0xdb, 0xdc, 0xdd, 0, 0xc0);
   const line = Uint8Array.of(...slipFrame(data), ...slipFrame(data));
@@ -66,6 +75,7 @@ Deno.test("images: a wrong byte, and a segment that does not end, are found", ()
   assertEquals(imageFault(flash), "no image");
   flash.set(image);
   assertEquals(imageFault(flash), undefined);
+  assertEquals(imageFault(flash, true), "flash mode");
   flash[20]! ^= 1;
   assertEquals(imageFault(flash), "checksum");
   flash[13] = 0xff;

@@ -7,6 +7,8 @@
  */
 const MAGIC = 0xe9;
 const CHECKSUM_SEED = 0xef;
+/** Reading the flash with one pin for data; the third byte of an image. */
+const DOUT = 3;
 
 /** A piece of an image that goes to RAM. */
 export interface Segment {
@@ -15,10 +17,15 @@ export interface Segment {
   data: Uint8Array;
 }
 
-/** Why the ROM would not start what is at the beginning of the flash; undefined: it would. */
-export function imageFault(flash: Uint8Array): string | undefined {
+/**
+ * Why the ROM would not start what is at the beginning of the flash; undefined: it would.
+ *
+ * @param embedded Whether the flash is inside the chip, where it lacks the pins for any mode but DOUT.
+ */
+export function imageFault(flash: Uint8Array, embedded = false): string | undefined {
   const view = new DataView(flash.buffer, flash.byteOffset, flash.length);
   if (flash[0] !== MAGIC) return "no image";
+  if (embedded && flash[2] !== DOUT) return "flash mode";
   let at = 8;
   let sum = CHECKSUM_SEED;
   for (let i = 0; i < flash[1]!; i++) {

@@ -44,11 +44,12 @@ export class Registers {
   /**
    * @param mac With colons, lower case.
    * @param magic What stands at {@linkcode MAGIC_ADDRESS}.
+   * @param embedded Whether the flash is inside the chip: an ESP8285.
    */
-  constructor(flash: Flash, mac: string, magic: number) {
+  constructor(flash: Flash, mac: string, magic: number, embedded = false) {
     this.#flash = flash;
     const [a, b, c, d, e, f] = macBytes(mac) as [number, number, number, number, number, number];
-    this.#set(EFUSE, f << 24 | 0x01);
+    this.#set(EFUSE, f << 24 | (embedded ? 0x10 : 0) | 0x01);
     this.#set(EFUSE + 4, 0x02 << 24 | d << 8 | e);
     this.#set(EFUSE + 8, 0xf200b000);
     this.#set(EFUSE + 12, a << 16 | b << 8 | c);

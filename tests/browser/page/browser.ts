@@ -27,6 +27,7 @@ const ARGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
 ];
 
 /** A test gives up a step after this many ms; the machine may have much else to do. */
@@ -40,6 +41,8 @@ export class Lab {
   #browser: Browser | undefined;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #folder = "";
+  /** In place of the file's images, for one visit. */
+  #images: URL | undefined;
   /** The built page. */
   site: Site = new Map();
 
@@ -54,7 +57,7 @@ export class Lab {
     const folder = new URL(`file://${this.#folder}/`);
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
-      (request) => answer(request, this.site, () => readImages(folder)),
+      (request) => answer(request, this.site, () => readImages(this.#images ?? folder)),
     );
     this.#browser = await chromium.launch({
       executablePath: paths.chromium!,
@@ -75,7 +78,8 @@ export class Lab {
 
   /** Opens the page, with a bench that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { bench = new Bench(), serial = true, ...rest } = options;
+    const { bench = new Bench(), serial = true, host = "localhost", images, ...rest } = options;
+    this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
       ...rest,
@@ -85,7 +89,7 @@ export class Lab {
     const visitor = new Visitor(page, bench);
     if (serial) await bench.attach(page);
     else await page.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "serial"));
-    await page.goto(this.url);
+    await page.goto(this.url.replace("localhost", host));
     return visitor;
   }
 }
@@ -95,6 +99,10 @@ export interface Visit extends BrowserContextOptions {
   bench?: Bench;
   /** Whether the browser has Web Serial; it has unless told. */
   serial?: boolean;
+  /** Under which name the page is opened: "localhost" unless told, or "elsewhere.test". */
+  host?: string;
+  /** A folder with other images than those of the lab. */
+  images?: string;
 }
 
 /** What is typed into the form. */

@@ -1,0 +1,157 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { decodeSettings, encodeSettings } from "../../esp8266/settings.ts";
+import {
+  describeSettings,
+  type Fields,
+  keysLine,
+  makeKey,
+  parseKey,
+  readFields,
+} from "./settings_form.ts";
+
+const KEY = "0123456789abcdef".repeat(4);
+
+const FILLED: Fields = {
+  ssid: "Home",
+  password: "correct horse",
+  server: "192.168.1.10",
+  port: "8123",
+  id: "kitchen",
+  key: "",
+  timeout: "2000",
+  dialect: "2",
+  log: false,
+};
+
+function read(fields: Partial<Fields>) {
+  return readFields({ ...FILLED, ...fields });
+}
+
+Deno.test("a filled form is a sector with those fields, and no more than that", () => {
+  const result = read({});
+  assert("sector" in result);
+  assertEquals(
+    result.sector,
+    encodeSettings({
+      ssid: "Home",
+      password: "correct horse",
+      server: "192.168.1.10",
+      id: "kitchen",
+    }),
+  );
+});
+
+Deno.test("everything that can be set is in the sector", () => {
+  const result = read({ port: "9000", timeout: "5000", key: KEY, log: true });
+  assert("sector" in result);
+  assertEquals(decodeSettings(result.sector), {
+    state: "ok",
+    settings: {
+      ssid: "Home",
+      password: "correct horse",
+      server: "192.168.1.10",
+      port: 9000,
+      id: "kitchen",
+      key: parseKey(KEY)!,
+      timeout: 5000,
+      log: true,
+    },
+  });
+});
+
+Deno.test("an open network, and dialect 1", () => {
+  const result = read({ password: "", dialect: "1" });
+  assert("settings" in result);
+  assertEquals(result.settings, {
+    ssid: "Home",
+    server: "192.168.1.10",
+    id: "kitchen",
+    dialect: 1,
+  });
+});
+
+Deno.test("a server's address is taken as it is pasted", () => {
+  const pasted = {
+    "192.168.1.10:9000": 9000,
+    " tcp://192.168.1.10:9000/ ": 9000,
+    "192.168.1.10": undefined,
+  };
+  for (const [server, port] of Object.entries(pasted)) {
+    const result = read({ server });
+    assert("settings" in result, server);
+    assertEquals([result.settings.server, result.settings.port], ["192.168.1.10", port]);
+  }
+});
+
+Deno.test("spaces at the ends belong to a WiFi name and its password, not to the rest", () => {
+  const result = read({ ssid: " Home ", password: " 1234567 ", id: " hall ", port: " 1 " });
+  assert("settings" in result);
+  const { ssid, password, id, port } = result.settings;
+  assertEquals([ssid, password, id, port], [" Home ", " 1234567 ", "hall", 1]);
+});
+
+Deno.test("each field says what is wrong with it", () => {
+  const wrong: [Partial<Fields>, keyof Fields, RegExp][] = [
+    [{ ssid: "" }, "ssid", /Enter the name/],
+    [{ ssid: "x".repeat(33) }, "ssid", /32 bytes/],
+    [{ ssid: "ü".repeat(17) }, "ssid", /32 bytes/],
+    [{ password: "short" }, "password", /8 to 64/],
+    [{ password: "x".repeat(65) }, "password", /8 to 64/],
+    [{ server: " " }, "server", /Enter the address/],
+    [{ server: "my server" }, "server", /letters, digits/],
+    [{ server: "fe80::1" }, "server", /letters, digits/],
+    [{ server: "a:99999" }, "port", /1 to 65535/],
+    [{ port: "" }, "port", /1 to 65535/],
+    [{ port: "0" }, "port", /1 to 65535/],
+    [{ port: "80x" }, "port", /1 to 65535/],
+    [{ id: "" }, "id", /Enter an id/],
+    [{ id: "x".repeat(65) }, "id", /64 bytes/],
+    [{ timeout: "99" }, "timeout", /100 to 3600000/],
+    [{ timeout: "3600001" }, "timeout", /100 to 3600000/],
+    [{ timeout: "2 s" }, "timeout", /100 to 3600000/],
+    [{ key: KEY.slice(1) }, "key", /64 hex digits/],
+    [{ key: `${KEY.slice(1)}g` }, "key", /64 hex digits/],
+    [{ key: KEY, dialect: "1" }, "key", /Dialect 1 has no keys/],
+  ];
+  for (const [fields, name, words] of wrong) {
+    const result = read(fields);
+    assert("problems" in result, JSON.stringify(fields));
+    assertEquals(Object.keys(result.problems), [name]);
+    assertMatch(result.problems[name]!, words);
+  }
+});
+
+Deno.test("all that is wrong is said at once", () => {
+  const result = read({ ssid: "", server: "", id: "", port: "x" });
+  assert("problems" in result);
+  assertEquals(Object.keys(result.problems).sort(), ["id", "port", "server", "ssid"]);
+});
+
+Deno.test("a made key is a key, and never the same", () => {
+  assertEquals(parseKey(makeKey())?.length, 32);
+  assertNotEquals(makeKey(), makeKey());
+  assertEquals(parseKey(` ${KEY.toUpperCase()}\n`), parseKey(KEY));
+});
+
+Deno.test("the line for the server is safe in a shell, whatever the id is", () => {
+  const START = "deno run -A server/main.ts keys add";
+  assertEquals(keysLine("kitchen"), `${START} kitchen --key -`);
+  assertEquals(keysLine("küche 1"), `${START} 'küche 1' --key -`);
+  assertEquals(keysLine("it's; rm -rf $HOME"), `${START} 'it'\\''s; rm -rf $HOME' --key -`);
+  assertEquals(keysLine("-x"), `${START} --key - -- -x`);
+});
+
+Deno.test("what is on a board is shown without its secrets", () => {
+  const rows = describeSettings({
+    ssid: "Home",
+    password: "correct horse",
+    server: "192.168.1.10",
+    id: "kitchen",
+    key: parseKey(KEY)!,
+  });
+  const text = JSON.stringify(rows);
+  assert(!text.includes("horse") && !text.includes("0123") && !text.includes("1,35"));
+  assertEquals(Object.fromEntries(rows)["Server"], "192.168.1.10:8123");
+  assertEquals(Object.fromEntries(rows)["Key"], "there is one");
+  assertEquals(new Map(describeSettings({})).get("WiFi name"), "none");
+});

@@ -1,0 +1,330 @@
+/** What is on a board: its settings, its whole flash, files from elsewhere, another WiFi. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { decodeSettings, encodeSettings } from "../../bridge/esp8266/settings.ts";
+import { assertSameBytes } from "./board/bytes.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
+import { applicationImage, codeLike, flashWith, makeImages, moduleLike } from "./board/images.ts";
+import type { Chip } from "./chip/chip.ts";
+import { Op } from "./chip/machine.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+const images = await makeImages(70_000);
+const lab = useLab(() => Promise.resolve({ nonos: images }));
+
+const MB = 1024 * 1024;
+const SUCCESS = "This device is on the server.";
+const settings = {
+  ssid: "Home",
+  password: "correct horse",
+  server: "192.168.1.10",
+  id: "kitchen",
+  key: new Uint8Array(32).fill(0x5a),
+};
+
+function home(): World {
+  return {
+    networks: { Home: "correct horse", Garden: "another secret", Café: "" },
+    servers: { "192.168.1.10:8123": {} },
+  };
+}
+
+/** A board that has been flashed before, and runs. */
+function runningBoard(bench: Bench, world = home()): Chip {
+  const chip = bench.add({ firmware: firmwareIn(world), flashSize: MB });
+  for (const { at, bytes } of flashWith(images, "1MB", "main", encodeSettings(settings))) {
+    chip.flash.program(at, bytes);
+  }
+  bench.cable().press(false);
+  return chip;
+}
+
+function sectorOf(chip: Chip): Uint8Array {
+  return chip.flash.read(SETTINGS, 4096)!;
+}
+
+/** A file to be chosen. */
+function file(name: string, bytes: Uint8Array) {
+  return { name, mimeType: "application/octet-stream", buffer: Buffer.from(bytes) };
+}
+
+async function openTools(visitor: Visitor): Promise<void> {
+  await visitor.page.getByText("Look at, back up or restore what is on this board").click();
+}
+
+browserTest("the present settings are shown, never the secrets", async () => {
+  const bench = new Bench();
+  runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  await openTools(visitor);
+  await visitor.press("Show its settings");
+  await visitor.awaits(visitor.page.getByRole("heading", { name: "Settings on this board" }));
+  const shown = {
+    "WiFi name": "Home",
+    "WiFi password": "there is one",
+    "Server": "192.168.1.10:8123",
+    "Device id": "kitchen",
+    "Key": "there is one",
+  };
+  for (const [term, value] of Object.entries(shown)) {
+    assertEquals(await visitor.fact(term).innerText(), value);
+  }
+  const page = await visitor.page.content();
+  assertEquals([page.includes("correct horse"), /(5a){8}/i.test(page)], [false, false]);
+  await visitor.shoot("07-present-settings");
+});
+
+browserTest("blank and damaged settings are told apart", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  await openTools(visitor);
+  chip.flash.program(SETTINGS + 20, new Uint8Array(4));
+  await visitor.press("Show its settings");
+  await visitor.sees(/damaged \(checksum\)/);
+  chip.flash.eraseSectors(SETTINGS / 4096, 1);
+  await visitor.press("Show its settings");
+  await visitor.sees(/blank: the board has no settings/);
+});
+
+browserTest("settings are kept while firmware and application change", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  const before = sectorOf(chip);
+  await using visitor = await lab.open({ bench });
+  await visitor.check("Keep them");
+  await visitor.page.getByLabel("Application", { exact: true }).selectOption("blink");
+  await visitor.press("Flash the board");
+  await visitor.sees(SUCCESS);
+  await visitor.hears("holdfast: application name=blink bytes=1816");
+  assertSameBytes(sectorOf(chip), before);
+  assertEquals(chip.flash.erasures[SETTINGS / 4096], 0);
+});
+
+browserTest("settings are erased, and the board then waits for others", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  await visitor.check(/^Erase them/);
+  await visitor.press("Flash the board");
+  await visitor.hears("holdfast: settings blank: waiting for settings");
+  await visitor.sees("The board has no settings yet, and waits for them.");
+  assertSameBytes(sectorOf(chip), new Uint8Array(4096).fill(0xff));
+  await visitor.shoot("07-waiting-for-settings");
+});
+
+browserTest(
+  "all is erased first, if wanted; the settings outlive it, if they are to be kept",
+  async () => {
+    const bench = new Bench();
+    const chip = runningBoard(bench);
+    const before = sectorOf(chip);
+    chip.flash.program(0xe0000, new Uint8Array(16)); // left by something else
+    await using visitor = await lab.open({ bench });
+    await visitor.page.getByRole("checkbox", { name: "First erase the whole flash" }).check();
+    await visitor.check("Keep them");
+    await visitor.press("Flash the board");
+    await visitor.sees(SUCCESS);
+    assertEquals(chip.flash.bytes[0xe0000], 0xff);
+    assertSameBytes(sectorOf(chip), before);
+  },
+);
+
+browserTest(
+  "a backup is the whole flash, and restoring it makes the board what it was",
+  async () => {
+    const bench = new Bench();
+    const chip = runningBoard(bench);
+    chip.flash.program(0xe0000, codeLike(10_000, 9));
+    const before = chip.flash.bytes.slice();
+    await using visitor = await lab.open({ bench });
+    const { page } = visitor;
+    await page.getByRole("checkbox", { name: /^First save a backup/ }).check();
+    await page.getByRole("checkbox", { name: "First erase the whole flash" }).check();
+    const saved = page.waitForEvent("download");
+    await visitor.flash({ id: "hall" });
+    const download = await saved;
+    assertMatch(download.suggestedFilename(), /^esp8266-840d8e76812a-.*\.bin$/);
+    const backup = await download.path();
+    assertSameBytes(await Deno.readFile(backup), before);
+    await visitor.sees(SUCCESS);
+    await visitor.hears("holdfast: settings id=hall");
+
+    await openTools(visitor);
+    await visitor.field("A backup of this board").setInputFiles(backup);
+    await visitor.press("Restore the backup");
+    await visitor.hears("holdfast: settings id=kitchen");
+    await visitor.sees(SUCCESS);
+    assertSameBytes(chip.flash.bytes, before);
+    await visitor.shoot("07-restored");
+  },
+);
+
+browserTest("a backup that loses blocks on the way is read again, until it is right", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  await openTools(visitor);
+  chip.faults.arm({ what: "noise", op: Op.readFlash, after: 1 });
+  chip.faults.arm({ what: "lost reply", op: Op.readFlash, after: 3 });
+  const saved = visitor.page.waitForEvent("download");
+  await visitor.press("Back up the whole flash");
+  const backup = await (await saved).path();
+  assertSameBytes(await Deno.readFile(backup), chip.flash.bytes);
+  assertEquals(chip.faults.left, 0);
+});
+
+browserTest("a file that is no backup of this board is not restored", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  const before = chip.flash.bytes.slice();
+  await using visitor = await lab.open({ bench });
+  await openTools(visitor);
+  const other = file("other.bin", Uint8Array.of(1, 2, 3));
+  await visitor.field("A backup of this board").setInputFiles(other);
+  await visitor.press("Restore the backup");
+  assertMatch(await visitor.fault(), /other\.bin has 3 bytes/);
+  assertSameBytes(chip.flash.bytes, before);
+});
+
+browserTest("local files: firmware at its addresses, and an application from a .wasm", async () => {
+  const bench = new Bench();
+  const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  const wasm = moduleLike(3001, 11);
+  const code = codeLike(50_001, 12);
+  await visitor.check("Files on this computer");
+  await visitor.field("File 1").setInputFiles(file("boot.bin", images.files["boot.bin"]!));
+  await visitor.press("Add a file");
+  await visitor.field("File 2").setInputFiles(file("code.bin", code));
+  await visitor.field("Address of file 2").fill("0x10100");
+  await page.getByLabel("Application", { exact: true }).selectOption("A file on this computer");
+  await visitor.field("Application file (.wasm or .bin)").setInputFiles(file("garden.wasm", wasm));
+  await visitor.flash();
+  assertMatch(await visitor.fault(), /code\.bin at 0x010100: an address must be a multiple/);
+  await visitor.shoot("07-local-files");
+  await visitor.field("Address of file 2").fill("0x10000");
+  await visitor.press("Flash the board");
+  await visitor.hears("holdfast: application name=garden bytes=3001");
+  await visitor.sees(SUCCESS);
+  assertSameBytes(chip.flash.read(0, images.files["boot.bin"]!.length), images.files["boot.bin"]!);
+  assertSameBytes(chip.flash.read(0x10000, code.length), code);
+  const area = applicationImage("garden", wasm);
+  assertSameBytes(chip.flash.read(APPLICATION, area.length), area);
+});
+
+browserTest(
+  "files that are not what they should be are refused before anything is erased",
+  async (t) => {
+    const boot = images.files["boot.bin"]!;
+    const damaged = boot.slice();
+    damaged[100]! ^= 1;
+    const tooLarge = new Uint8Array(MB + 4096);
+    tooLarge.set(boot);
+    const cases: [what: string, name: string, bytes: Uint8Array, says: RegExp][] = [
+      ["an image with a wrong checksum", "boot.bin", damaged, /checksum/],
+      ["an image that is cut off", "boot.bin", boot.slice(0, 5000), /boot\.bin/],
+      [
+        "one that is too large",
+        "big.bin",
+        tooLarge,
+        /this flash ends at 0x100000/,
+      ],
+      ["an empty one", "empty.bin", new Uint8Array(0), /empty\.bin/i],
+    ];
+    for (const [what, name, bytes, says] of cases) {
+      await t.step(what, async () => {
+        const bench = new Bench();
+        const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB });
+        await using visitor = await lab.open({ bench });
+        await visitor.check("Files on this computer");
+        await visitor.field("File 1").setInputFiles(file(name, bytes));
+        await visitor.flash();
+        assertMatch(await visitor.fault(), says);
+        assertEquals(chip.flash.erasures.some((count) => count > 0), false);
+      });
+    }
+  },
+);
+
+browserTest("what is typed wrong is said beside its field, and nothing is flashed", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  await visitor.flash({
+    ssid: "x".repeat(33),
+    password: "short",
+    server: "a b",
+    id: "",
+    key: "12",
+  });
+  for (
+    const [field, words] of [
+      ["WiFi name", /32 bytes at most/],
+      ["WiFi password", /8 to 64 characters/],
+      ["Server address", /name or an IPv4 address/],
+      ["Device id", /Enter an id/],
+      ["Key (64 hex digits)", /64 hex digits/],
+    ] as const
+  ) {
+    const input = visitor.field(field);
+    assertEquals(await input.getAttribute("aria-invalid"), "true");
+    const described = (await input.getAttribute("aria-describedby"))!.split(" ");
+    const texts = await Promise.all(
+      described.map((id) => visitor.page.locator(`#${id}`).innerText()),
+    );
+    assertMatch(texts.join(" "), words);
+  }
+  const focused = visitor.page.locator(":focus");
+  assertEquals(
+    await focused.getAttribute("id"),
+    await visitor.field("WiFi name").getAttribute("id"),
+  );
+  assertEquals(chip.boots.loader, 0);
+  await visitor.shoot("07-typed-wrong");
+});
+
+browserTest("another WiFi by Improv-Serial: networks are listed, and the board joins", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  await visitor.press("Ask the board");
+  await visitor.awaits(page.getByLabel("Network", { exact: true }));
+  assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
+  assertEquals(await visitor.fact("Its WiFi").innerText(), "Home");
+  const listed = await page.getByLabel("Network", { exact: true }).locator("option")
+    .allInnerTexts();
+  assertEquals(listed, [
+    "Home (-61 dBm)",
+    "Garden (-61 dBm)",
+    "Café (-61 dBm, open)",
+    "Another one",
+  ]);
+  await page.getByLabel("Network", { exact: true }).selectOption("Garden (-61 dBm)");
+  await visitor.field("Password of the network").fill("another secret");
+  await visitor.shoot("07-another-wifi");
+  await visitor.press("Join this network");
+  await visitor.hears("holdfast: wifi joining ssid=Garden");
+  await visitor.sees(SUCCESS);
+  const sector = decodeSettings(sectorOf(chip));
+  assertEquals(sector, {
+    state: "ok",
+    settings: { ...settings, ssid: "Garden", password: "another secret" },
+  });
+});
+
+browserTest("another WiFi: firmware that does not know Improv-Serial", async () => {
+  const bench = new Bench();
+  const chip = runningBoard(bench);
+  chip.firmware = (board) => {
+    board.print("something else\r\n");
+    return { baud: 115200, receive() {} };
+  };
+  await using visitor = await lab.open({ bench });
+  await visitor.press("Ask the board");
+  assertMatch(await visitor.fault(), /Improv/);
+  await visitor.shoot("07-no-improv");
+});

@@ -1,0 +1,280 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { encodeSettings } from "../../bridge/esp8266/settings.ts";
+import { assertSameBytes } from "./board/bytes.ts";
+import { firmwareIn } from "./board/firmware.ts";
+import { flashWith, type Images, makeImages } from "./board/images.ts";
+import type { Chip, ChipOptions } from "./chip/chip.ts";
+import type { Fault } from "./chip/faults.ts";
+import { Op } from "./chip/machine.ts";
+import { ESP32_MAGIC } from "./chip/registers.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+// Less code than the real firmware has: these tests flash often.
+const images = await makeImages(70_000);
+const large = await makeImages(241_884, "large");
+const lab = useLab(() => Promise.resolve({ small: images, large }));
+
+const MB = 1024 * 1024;
+const world = {
+  networks: { Home: "correct horse" },
+  servers: { "192.168.1.10:8123": {} },
+};
+const settings = encodeSettings({
+  ssid: "Home",
+  password: "correct horse",
+  server: "192.168.1.10",
+  id: "kitchen",
+});
+
+/** What is on a board's flash when all went well. */
+function assertFlashed(chip: Chip, set: Images = images, size: "1MB" | "4MB" = "1MB"): void {
+  for (const { at, bytes } of flashWith(set, size, "main", settings)) {
+    assertSameBytes(chip.flash.read(at, bytes.length), bytes);
+  }
+}
+
+function boardOn(bench: Bench, options: ChipOptions = {}): Chip {
+  return bench.add({ firmware: firmwareIn(world), flashSize: MB, ...options });
+}
+
+const SUCCESS = "This device is on the server.";
+
+browserTest("faults that pass: the page goes on by itself, and the flash is right", async (t) => {
+  const passing: Record<string, Fault> = {
+    "an answer is lost": { what: "lost reply", op: Op.flashDeflData, after: 2 },
+    "a block is damaged on the line": { what: "corrupted command", op: Op.flashDeflData, after: 2 },
+    "a block is damaged in the flash": { what: "bad flash", op: Op.flashDeflData, after: 2 },
+    "noise comes before an answer": { what: "noise", op: Op.flashDeflData, after: 2 },
+    "the end of a part is not answered": { what: "lost reply", op: Op.flashDeflEnd, after: 1 },
+    "a sum is not answered": { what: "lost reply", op: Op.flashMd5 },
+    "an answer comes late": { what: "slow", op: Op.flashDeflData, after: 2, ms: 2500 },
+    "an answer comes too late": { what: "slow", op: Op.flashDeflData, after: 2, ms: 9000 },
+  };
+  for (const [what, fault] of Object.entries(passing)) {
+    await t.step(what, async () => {
+      const bench = new Bench();
+      const chip = boardOn(bench);
+      await using visitor = await lab.open({ bench });
+      chip.faults.arm(fault);
+      await visitor.flash();
+      await visitor.sees(SUCCESS);
+      assertFlashed(chip);
+      assertEquals(chip.faults.left, 0);
+    });
+  }
+});
+
+/** The loader was started twice, and made faster only the first time. */
+function assertSlowedDown(chip: Chip): void {
+  assertEquals(chip.boots.loader, 2);
+  assertEquals(chip.commands.filter((op) => op === Op.changeBaud).length, 1);
+}
+
+browserTest("a line that is too bad for 460800 baud is used at 115200", async () => {
+  const bench = new Bench();
+  const chip = boardOn(bench, { cleanBaud: 115200 });
+  await using visitor = await lab.open({ bench });
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  assertFlashed(chip);
+  assertSlowedDown(chip);
+});
+
+browserTest(
+  "a line that gets too bad for 460800 baud in the middle is used at 115200",
+  async () => {
+    const bench = new Bench();
+    const chip = boardOn(bench);
+    await using visitor = await lab.open({ bench });
+    chip.faults.arm({ what: "lost reply", op: Op.flashDeflData, after: 2, times: 2 });
+    await visitor.connect();
+    assertEquals(await visitor.fact("Speed").innerText(), "460800 baud");
+    await visitor.flash();
+    await visitor.sees(SUCCESS);
+    assertFlashed(chip);
+    assertSlowedDown(chip);
+  },
+);
+
+/** What fails for good, what the page says then, and what helps. */
+interface Lasting {
+  what: string;
+  board?: ChipOptions;
+  fault?: Fault;
+  before?: (bench: Bench, chip: Chip) => void;
+  says: RegExp[];
+  /** Somebody does what the page says, before trying again. */
+  mend?: (bench: Bench, chip: Chip) => void | Promise<void>;
+}
+
+const everyBlock = { op: Op.flashDeflData, times: 1000 };
+
+const lasting: Lasting[] = [
+  {
+    what: "unplugged in the middle",
+    fault: { what: "unplug", op: Op.flashDeflData, after: 2 },
+    says: [/unplugged/, /0x010000/, /Plug the board in again/],
+    mend: (bench) => bench.plug(),
+  },
+  {
+    what: "unplugged while it is asked for its name",
+    fault: { what: "unplug", op: Op.readReg },
+    says: [/unplugged/],
+    mend: (bench) => bench.plug(),
+  },
+  {
+    what: "a flash that does not keep what is written",
+    fault: { what: "bad flash", ...everyBlock },
+    says: [/does not hold what was written/, /0x000000/, /VERIFY_FAILED/],
+  },
+  {
+    what: "a line that loses every block",
+    fault: { what: "lost reply", ...everyBlock },
+    says: [/Writing failed/, /0x000000/, /cable/],
+  },
+  {
+    what: "a board that does not go into boot mode by itself",
+    board: { autoReset: false },
+    before: (bench, chip) => {
+      chip.flash.program(0, images.files["boot.bin"]!);
+      bench.cable().press(false);
+    },
+    says: [/boot mode/, /hold GPIO0/],
+    mend: (bench) => bench.cable().press(true),
+  },
+  {
+    what: "a board that says nothing",
+    board: { autoReset: false },
+    says: [/does not answer/, /Nothing at all was heard/],
+    mend: (bench) => bench.cable().press(true),
+  },
+  {
+    what: "a port that another program uses",
+    before: (bench) => bench.cable().open(9600, { data() {}, lost() {} }),
+    says: [/port could not be opened/, /other programs/],
+    mend: (bench) => bench.cable().close(),
+  },
+];
+
+for (const { what, board, fault, before, says, mend } of lasting) {
+  browserTest(`failure: ${what}: plain words, and trying again works`, async () => {
+    const bench = new Bench();
+    const chip = boardOn(bench, board);
+    if (fault) chip.faults.arm(fault);
+    await using visitor = await lab.open({ bench });
+    before?.(bench, chip);
+    await visitor.flash();
+    let said = await visitor.fault();
+    await visitor.page.getByText("Technical details").click();
+    said = await visitor.fault();
+    for (const words of says) assertMatch(said, words);
+    await visitor.shoot(`06-${what.replaceAll(" ", "-")}`);
+    chip.faults.disarm();
+    await mend?.(bench, chip);
+    await visitor.press("Try again");
+    if (board?.autoReset === false) await startByHand(visitor, bench);
+    await visitor.sees(SUCCESS);
+    assertFlashed(chip);
+  });
+}
+
+/** A board whose lines are not wired must be started with its button. */
+async function startByHand(visitor: Visitor, bench: Bench): Promise<void> {
+  await visitor.sees(/Press RESET on the board/);
+  bench.cable().press(false);
+}
+
+browserTest(
+  "failure: another chip: it is left alone, and another board can be chosen",
+  async () => {
+    const bench = new Bench();
+    const wrong = boardOn(bench, { magic: ESP32_MAGIC });
+    const right = boardOn(bench);
+    await using visitor = await lab.open({ bench });
+    await visitor.flash();
+    const said = await visitor.fault();
+    for (const words of [/not an ESP8266/, /ESP32/]) assertMatch(said, words);
+    await visitor.shoot("06-another-chip");
+    assertEquals(wrong.flash.erasures.some((count) => count > 0), false);
+    bench.choice = "cancel"; // the list of ports is shown again
+    await visitor.press("Try again");
+    await visitor.sees(/No port was chosen/);
+    bench.choice = 1;
+    await visitor.connect();
+    await visitor.press("Flash the board");
+    await visitor.sees(SUCCESS);
+    assertFlashed(right);
+  },
+);
+
+browserTest("failure: a flash that is smaller than it says is found out", async () => {
+  const bench = new Bench();
+  boardOn(bench, { flashSize: MB / 4, claimedSize: MB });
+  await using visitor = await lab.open({ bench });
+  await visitor.check(/large/);
+  await visitor.flash();
+  assertMatch(await visitor.fault(), /does not hold what was written/);
+});
+
+browserTest("nobody chooses a port: nothing happens, and it can be chosen then", async () => {
+  const bench = new Bench();
+  boardOn(bench);
+  await using visitor = await lab.open({ bench });
+  bench.choice = "cancel";
+  await visitor.press("Choose port");
+  await visitor.sees(/No port was chosen/);
+  assertEquals(await visitor.page.getByRole("alert").filter({ visible: true }).count(), 0);
+  bench.choice = 0;
+  await visitor.connect();
+});
+
+browserTest("stopped in the middle: said so, and trying again works", async () => {
+  const bench = new Bench();
+  const chip = boardOn(bench);
+  await using visitor = await lab.open({ bench });
+  chip.faults.arm({ what: "slow", op: Op.flashDeflData, after: 2, ms: 2500 });
+  await visitor.flash();
+  await visitor.page.getByText("writing", { exact: true }).first().waitFor();
+  await visitor.press("Stop");
+  assertMatch(await visitor.fault(), /Stopped/);
+  await visitor.press("Try again");
+  await visitor.sees(SUCCESS);
+  assertFlashed(chip);
+});
+
+browserTest("the page is left in the middle: it asks; opened again, it flashes", async () => {
+  const bench = new Bench();
+  const chip = boardOn(bench);
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  chip.faults.arm({ what: "slow", op: Op.flashDeflData, after: 2, ms: 2500 });
+  await visitor.flash();
+  await page.getByText("writing", { exact: true }).first().waitFor();
+  const asked = page.waitForEvent("dialog");
+  const left = page.reload();
+  const dialog = await asked;
+  assertEquals(dialog.type(), "beforeunload");
+  await dialog.accept();
+  await left;
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  assertFlashed(chip);
+});
+
+browserTest(
+  "unplugged while the console is open: said so; plugged in again, it goes on",
+  async () => {
+    const bench = new Bench();
+    const chip = boardOn(bench);
+    await using visitor = await lab.open({ bench });
+    await visitor.flash();
+    await visitor.sees(SUCCESS);
+    await bench.unplug();
+    assertMatch(await visitor.fault(), /unplugged/);
+    await bench.plug();
+    await visitor.press("Try again");
+    await visitor.sees(SUCCESS);
+    assertEquals(chip.plugged, true);
+  },
+);

@@ -1,0 +1,245 @@
+/** The page as such: what it weighs, where it works, who can use it. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { buildSite, weigh } from "../../bridge/flasher/build.ts";
+import { Op } from "./chip/machine.ts";
+import { firmwareIn } from "./board/firmware.ts";
+import { makeImages } from "./board/images.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+const images = await makeImages(70_000);
+const lab = useLab(() => Promise.resolve({ nonos: images }));
+
+const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")));
+const SUCCESS = "This device is on the server.";
+const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
+
+Deno.test({
+  name: "the page weighs less than 60 KB before it can be used, compressed",
+  sanitizeOps: false, // the bundler's process is shared with the other tests here
+  sanitizeResources: false,
+  async fn() {
+    const { entry, loader } = await weigh(await buildSite());
+    console.log(`first load ${entry} bytes, with the first board ${loader} more (gzip)`);
+    assertEquals(entry < 60_000, true);
+  },
+});
+
+/** What axe finds wrong with the page as it is now. */
+async function violations({ page }: Visitor): Promise<string[]> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: {
+        run(options: unknown): Promise<
+          { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }
+        >;
+      };
+    };
+    const { violations } = await axe.run({ resultTypes: ["violations"] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)
+    );
+  });
+  return found;
+}
+
+browserTest("axe finds a field without a name, so it is not blind", async () => {
+  await using visitor = await lab.open();
+  await visitor.page.evaluate(() => {
+    const { document } = globalThis as unknown as {
+      document: { body: { insertAdjacentHTML(where: string, html: string): void } };
+    };
+    document.body.insertAdjacentHTML("beforeend", "<main><input></main>");
+  });
+  assertMatch((await violations(visitor)).join("\n"), /label/);
+});
+
+/** Whether something is wider than the window. */
+function overflows({ page }: Visitor): Promise<boolean> {
+  return page.evaluate(() => {
+    const root = (globalThis as unknown as {
+      document: { documentElement: { scrollWidth: number; clientWidth: number } };
+    }).document.documentElement;
+    return root.scrollWidth > root.clientWidth;
+  });
+}
+
+/** How the page can look; in each state in all of these ways. */
+const looks = [
+  { colorScheme: "light", width: 1000, picture: true },
+  { colorScheme: "dark", width: 1000, picture: false }, // two of four show all that there is to see
+  { colorScheme: "dark", width: 320, picture: true },
+  { colorScheme: "light", width: 320, picture: false },
+] as const;
+
+browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
+  const bench = new Bench();
+  const chip = bench.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  const states: [string, () => Promise<unknown>][] = [
+    ["start", () => Promise.resolve()],
+    ["open", async () => {
+      for (const summary of await page.locator("summary").all()) {
+        if (await summary.isVisible()) await summary.click();
+      }
+      await visitor.check("Files on this computer");
+      await visitor.press("Add a file");
+    }],
+    ["wrong", async () => {
+      await visitor.press("Flash the board");
+      await visitor.sees("Enter the name of the WiFi.");
+    }],
+    ["key", async () => {
+      await visitor.check(/^holdfast 0\.1\.0/);
+      await visitor.flash({ key: "make" });
+      await visitor.awaits(page.getByRole("dialog"));
+    }],
+    ["writing", async () => {
+      // As slow as can be without being taken for lost.
+      chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 4, ms: 2500 });
+      await visitor.press("I have it: go on");
+      await visitor.sees("writing");
+    }],
+    ["good", () => visitor.sees(SUCCESS)],
+    ["improv", async () => {
+      await visitor.press("Ask the board");
+      await visitor.awaits(page.getByLabel("Network", { exact: true }));
+    }],
+    ["bad", async () => {
+      await visitor.field("Server address").fill("nowhere");
+      await visitor.press("Flash the board");
+      await visitor.sees(/nowhere:8123: nothing answers there/);
+    }],
+    ["lost", async () => {
+      await bench.unplug();
+      await visitor.fault();
+    }],
+  ];
+  const found: string[] = [];
+  for (const [state, reach] of states) {
+    await reach();
+    for (const { colorScheme, width, picture } of looks) {
+      const name = `${state}-${colorScheme}-${width}`;
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      const wrong = await violations(visitor);
+      if (await overflows(visitor)) wrong.push("wider than the window");
+      found.push(...wrong.map((text) => `${name}: ${text}`));
+      if (picture) await visitor.shoot(`10-${name}`);
+    }
+  }
+  assertEquals(found, []);
+});
+
+browserTest("the keyboard alone is enough", async () => {
+  const bench = new Bench();
+  bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ bench });
+  const { keyboard } = visitor.page;
+  /** Tabs to what has this name, as somebody who hears the names would. */
+  const tabTo = async (name: RegExp) => {
+    for (let presses = 0; presses < 60; presses++) {
+      await keyboard.press("Tab");
+      const [focused] = await visitor.page.locator(":focus").all();
+      if (focused && name.test(await focused.evaluate(accessibleName))) return;
+    }
+    throw new Error(`the keyboard does not reach ${name}`);
+  };
+  await tabTo(/^Choose port$/);
+  await keyboard.press("Enter");
+  await visitor.awaits(visitor.fact("Chip"));
+  await tabTo(/^WiFi name$/);
+  await keyboard.type("Home");
+  await tabTo(/^WiFi password$/);
+  await keyboard.type("correct horse");
+  await tabTo(/^Server address$/);
+  await keyboard.type("192.168.1.10");
+  await tabTo(/^Device id$/);
+  await keyboard.type("kitchen");
+  await keyboard.press("Enter"); // sends the form
+  await visitor.awaits(visitor.page.getByRole("dialog"));
+  await tabTo(/go on/);
+  await keyboard.press("Enter");
+  await visitor.sees(SUCCESS);
+});
+
+/** In the page: what a field or button is called. */
+function accessibleName(element: unknown): string {
+  const { labels, textContent, ariaLabel } = element as {
+    labels?: Iterable<{ textContent: string }>;
+    textContent: string;
+    ariaLabel: string | null;
+  };
+  const [label] = labels ?? [];
+  return (ariaLabel ?? label?.textContent ?? textContent).trim();
+}
+
+browserTest("without a network, once it has been loaded", async () => {
+  const bench = new Bench();
+  bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  await page.evaluate(async () => {
+    await (navigator as unknown as { serviceWorker: { ready: Promise<unknown> } }).serviceWorker
+      .ready;
+  });
+  await page.waitForFunction(async () => {
+    const { caches } = globalThis as unknown as {
+      caches: { match(name: string): Promise<unknown> };
+    };
+    return await caches.match("firmware/nonos/irom.bin") !== undefined;
+  });
+  await page.context().setOffline(true);
+  await page.reload();
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  visitor.errors.length = 0; // the browser complains about the network, which is meant
+});
+
+browserTest("a browser without Web Serial is told so, whatever its name", async () => {
+  await using visitor = await lab.open({ serial: false });
+  await visitor.sees("This browser cannot open a serial port");
+  const choose = visitor.page.getByRole("button", { name: "Choose port" });
+  assertEquals(await choose.isDisabled(), true);
+  assertEquals(await violations(visitor), []);
+  await visitor.shoot("11-no-web-serial");
+});
+
+browserTest("a page from elsewhere without HTTPS is told why it cannot reach a board", async () => {
+  await using visitor = await lab.open({ host: "elsewhere.test" });
+  await visitor.sees("This page was not loaded securely");
+  const choose = visitor.page.getByRole("button", { name: "Choose port" });
+  assertEquals(await choose.isDisabled(), true);
+});
+
+browserTest("no firmware was built: the page says how to get it, and takes files", async () => {
+  const empty = await Deno.makeTempDir();
+  try {
+    await using visitor = await lab.open({ images: empty });
+    await visitor.sees(/deno task firmware/);
+    assertEquals(
+      await visitor.page.getByRole("radio", { name: "Files on this computer" }).isChecked(),
+      true,
+    );
+    await visitor.shoot("11-no-firmware");
+  } finally {
+    await Deno.remove(empty);
+  }
+});
+
+browserTest("ESP Web Tools finds what it wants in the manifest", async () => {
+  await using visitor = await lab.open();
+  const manifest = await visitor.page.evaluate(async () =>
+    await (await fetch("firmware/nonos/manifest.json")).json()
+  );
+  assertEquals(manifest.builds[0].chipFamily, "ESP8266");
+  assertMatch(manifest.version, /^\d+\.\d+\.\d+$/);
+  for (const { path, offset } of manifest.builds[0].parts) {
+    assertEquals(offset % 4096, 0);
+    const response = await visitor.page.request.get(`${lab.url}firmware/nonos/${path}`);
+    assertEquals(response.status(), 200);
+  }
+});
