@@ -294,9 +294,9 @@ Deno.test("no two welcomes have the same nonce", () => {
 /** A record in the middle of its life: rx 7 taken of stream 77, tx 3, 4 and 5 wait for their acks. */
 function lively(door: Door): DeviceRecord {
   const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txEpoch: 99 });
+  record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txSent: 3, txEpoch: 99 });
   for (const text of ["three", "four", "five"]) record.write(text, { overtakes: false, qos: true });
-  record.send(3);
+  record.release();
   door.store.commit();
   return record;
 }
@@ -366,9 +366,9 @@ Deno.test("what was written but never sent cannot be there: our store is old, an
 Deno.test("positions come round after 2^32", () => {
   const door = new Door();
   const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txEpoch: 99 });
+  record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txSent: 2 ** 32 - 1, txEpoch: 99 });
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true });
-  record.send(3);
+  record.release();
   const guest = door.knock();
   const said = { txEpoch: 77, txFirst: 2 ** 32 - 2, rxEpoch: 99, rxNext: 1 };
   const { rxNext, txFirst } = guest.greets(said);

@@ -170,7 +170,9 @@ export class World implements DiskWatcher {
 
   firstPositions(id: string): Partial<Positions> {
     const plan = this.planOf(id);
-    return plan ? { txNext: plan.firstServerNumber >>> 0 } : {};
+    if (!plan) return {};
+    const first = plan.firstServerNumber >>> 0;
+    return { txNext: first, txSent: first };
   }
 
   deviceLine(id: string): number {

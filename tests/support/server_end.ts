@@ -69,7 +69,7 @@ export class ServerEnd extends End {
     this.#limits = { ...defaultLimits, lineBytes: line, inbox, outbox };
     this.#access = new Access(key === "" ? { open: true } : { keys: [[id, key]] });
     this.#random.words = [parseInt(epoch, 16)];
-    this.#record.change({ nextId: ids, txNext });
+    this.#record.change({ nextId: ids, txNext, txSent: txNext });
     this.#session = this.#start();
   }
 
