@@ -10,7 +10,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { SimServer, type Torn } from "./server.ts";
-import type { DiskWatcher } from "./store.ts";
+import type { Disk, DiskWatcher } from "./store.ts";
 
 /** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
 const PATIENCE = 60;
@@ -194,21 +194,27 @@ export class World implements DiskWatcher {
     if (this.overheard.length < 4) this.overheard.push(bytes.slice());
   }
 
-  killServer(torn: Torn, storeLost = false): void {
+  /** @param disk What it finds instead of its own when it is started again. */
+  killServer(torn: Torn, disk?: Disk): void {
     if (this.#serverIsDown) return;
     const { random, scenario } = this;
     this.#serverIsDown = true;
-    this.server.kill(torn, storeLost, random.chance(0.7));
+    this.server.kill(torn, disk, random.chance(0.7));
     const pause = random.skewed(1, 2 * scenario.timeout);
     this.disturb(this.clock.now + pause);
     this.clock.after(pause, () => {
       this.#serverIsDown = false;
       this.server.start();
+      // Who puts a copy back restarts it more than once.
+      if (!disk || random.chance(0.5)) return;
+      this.clock.after(random.below(scenario.timeout / 4), () => this.killServer("no commit"));
     });
   }
 
-  serverDied(storeLost: boolean): void {
-    for (const books of this.books.values()) books.serverDied(storeLost);
+  serverDied(disk: Disk | undefined): void {
+    for (const [id, books] of this.books) {
+      books.serverDied(disk && (disk.devices.get(id) ?? { inbox: [], outbox: [] }));
+    }
   }
 
   /** The server is killed in its next commit. */
