@@ -71,8 +71,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       },
       positionChanged: (position: Position) => this.#memory?.keep(position),
       stateChanged: (connected: boolean, reason?: PeerError) => {
-        if (connected) this.#readiness?.resolve();
-        if (connected) this.#readiness = undefined;
+        if (connected) this.#up();
         options.onState?.(connected, reason);
       },
     };
@@ -148,7 +147,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
    * @returns true once the server has acknowledged it; without qos, true if it was handed to the network
    * and false if there is no link, or no room in the outbox
-   * @throws {LocalError} BAD_TEXT; OUTBOX_FULL if 1,024 writes wait already; CLOSED
+   * @throws {LocalError} BAD_TEXT, also when a server comes back that takes shorter lines; OUTBOX_FULL if 1,024 writes wait already; CLOSED
    */
   async write(text: string, options: ClientWriteOptions = {}): Promise<boolean> {
     const { qos = true, wait = true, signal } = options;
@@ -181,20 +180,43 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     }
   }
 
-  /** Tells the writers whose messages have arrived, and moves others into the core as their turn comes. */
-  #exchange(): void {
+  #up(): void {
+    this.#settle();
+    // A server that has come back with shorter lines: the core has withdrawn what does not fit them.
+    for (const [i, writer] of this.#sent.entries()) {
+      if (!writer || writer.text.length <= this.#core.longest) continue;
+      this.#sent[i] = undefined;
+      this.#refuse(writer);
+    }
+    this.#readiness?.resolve();
+    this.#readiness = undefined;
+  }
+
+  #refuse(writer: Writer): void {
+    writer.fail(new LocalError("BAD_TEXT", `the server takes ${this.#core.longest} bytes at most`));
+  }
+
+  /** Tells the writers whose messages have arrived. */
+  #settle(): void {
     const core = this.#core;
     for (; this.#settled !== core.done; this.#settled = this.#settled + 1 >>> 0) {
       this.#sent.shift()?.done();
     }
+  }
+
+  /** Moves messages into the core as their turn comes. */
+  #exchange(): void {
+    const core = this.#core;
+    this.#settle();
     // How long a text may be is for the server to say, in its first greeting of dialect 2.
     if (!this.#waits && core.connects === 0) return;
     while (this.#waiting.length > 0) {
       const writer = this.#waiting[0]!;
       if (this.#waits && writer.wait && core.queued !== core.done) break;
-      if (writer.text.length > core.longest) {
+      // Without a link, it may not have been the server who said so.
+      if (writer.text.length > core.longest && this.#link.up) {
         this.#waiting.shift();
-        writer.fail(new LocalError("BAD_TEXT", `the server takes ${core.longest} bytes at most`));
+        this.#refuse(writer);
         continue;
       }
       if (!core.write(writer.text, true)) break;

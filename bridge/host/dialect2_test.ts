@@ -1,13 +1,14 @@
 /** What a client of dialect 2 says and does when a server is not what it should be. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Server, type ServerOptions } from "../../server/mod.ts";
+import { FaultProxy } from "../../tests/support/proxy.ts";
 import { RawPeer, RawServer } from "../../tests/support/raw.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Client, type ClientOptions, LocalError, type PeerError } from "./mod.ts";
 
 /** In ms. After a refusal a client pauses for 4 of them. */
-const TIMEOUT = 200;
+const TIMEOUT = 400;
 
 const KEY = "0123456789abcdef".repeat(4);
 const OTHER_KEY = "f".repeat(64);
@@ -28,6 +29,36 @@ async function firstReason(reasons: PeerError[]): Promise<string> {
   await until(() => reasons.length > 0, { what: "a reason" });
   return `${reasons[0]!.code}: ${reasons[0]!.message}`;
 }
+
+// Limits.
+
+Deno.test("a server that comes back with shorter lines: what waits and does not fit is refused, the rest goes on", async () => {
+  await using cable = await FaultProxy.start({ target: { port: 1 } });
+  await using first = await listen({ open: true });
+  cable.retarget(first.port);
+  const [client, reasons] = dial(cable.port);
+  await using _ = client;
+  await client.write("hello");
+  cable.blackhole();
+  const texts = ["a", "é".repeat(100), "b", "x".repeat(150), "y".repeat(151), "c"];
+  const written = texts.map((text) => client.write(text).catch((error: LocalError) => error));
+  await until(() => !client.connected, { what: "the outage" });
+  const late = client.write("z".repeat(500)).catch((error: LocalError) => error);
+  await first.close();
+  await using second = await listen({ open: true, limits: { lineBytes: 150 } });
+  cable.retarget(second.port);
+  cable.restore({ drop: true });
+  const device = await second.device("1");
+  const read = [];
+  while (read.length < 4) read.push(await device.readline());
+  assertEquals(read, ["a", "b", "x".repeat(150), "c"]);
+  const outcomes = await Promise.all([...written, late]);
+  const codes = outcomes.map((it) => it instanceof LocalError ? `${it.code}: ${it.message}` : it);
+  const refused = "BAD_TEXT: the server takes 150 bytes at most";
+  assertEquals(codes, [true, refused, true, true, refused, true, refused]);
+  assert(reasons.every(({ code }) => code !== "LINE_TOO_LONG"));
+  await assertRejects(() => client.write("y".repeat(151)), LocalError, "150 bytes at most");
+});
 
 // Keys.
 
@@ -227,13 +258,14 @@ toolTest(
     try {
       const [cert, key] = await certificate(openssl, folder);
       await using server = await listen({ keys: [["1", KEY]], tls: { cert, key } });
-      const [client] = dial(server.port, { key: KEY, tls: { caCert: cert } });
+      const patient = { timeout: 60_000 }; // a machine that is busy takes its time over TLS
+      const [client] = dial(server.port, { key: KEY, tls: { caCert: cert }, ...patient });
       await using _ = client;
       const device = await server.device("1");
       assertEquals(await Promise.all([client.write("up"), device.readline()]), [true, "up"]);
       assertEquals(await Promise.all([device.write("down"), client.readline()]), [true, "down"]);
 
-      const [other, reasons] = dial(server.port, { id: "2", tls: true });
+      const [other, reasons] = dial(server.port, { id: "2", tls: true, ...patient });
       await using _other = other;
       assertStringIncludes(await firstReason(reasons), "LOST: ");
       assertEquals(other.connects, 0);

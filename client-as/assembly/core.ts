@@ -6,8 +6,8 @@
  *
  * ## The contract
  *
- * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Fill it
- *    with zeros, write the settings ("host" below), call `init(base, now)`, make sure that memory
+ * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Write the
+ *    settings ("host" below), call `init(base, now)`, make sure that memory
  *    reaches to the address it returns, and write the device's id and a newline to PTR. Nothing is
  *    allocated later. `init` is what a boot is: calling it again forgets everything.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
@@ -27,11 +27,14 @@
  *    or longer than LINE, or than the other end takes). `write(n, qos)` then makes them a message and
  *    returns 1, or 0 if there is a newline inside, or NUL at the start, or, with qos 0, no link to send it
  *    on. It may be told of fewer bytes than `room` was. A message on offer stays valid meanwhile. TX_NEXT counts the messages accepted and
- *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged.
+ *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged, or withdrawn
+ *    because the server has come back with a PEER_LINE, known when the link is up, that they exceed.
  * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
  *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
  * 6. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
+ *
+ * For its size, conditions whose parts do nothing are joined by `&` and `|`: `&&` and `||` cost five bytes more.
  *
  * A message is acknowledged by `take`, not before. Messages not yet taken when a connection ends are
  * forgotten: nobody acknowledged them, so the other end sends them again.
@@ -170,6 +173,7 @@ const HEADER: i32 = 4;
 // Flags of an outbox entry; 0: waits for its ack.
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
+const WITHDRAWN: u8 = 3; // its line is shorter than its place
 
 /** Writes the first 32 hex digits of HMAC-SHA256(key, length bytes at `at`) to `to`. */
 // @ts-ignore: decorator
@@ -231,11 +235,16 @@ export function init(base: usize, now: i32): usize {
   inbox = recent + (get(RECENT) << 2);
   outbox = outHead = outNext = outEnd = inbox + get(INBOX);
   inLimit = outbox - get(LINE) - FRAME;
-  recentCount = recentUp = recentBoot = failures = 0;
+  recentCount = recentUp = recentBoot = 0;
+  newestId = bootConnect = known = 0;
+  set(TX_FIRST, 0);
+  set(TX_NEXT, 0);
+  set(CONNECTS, 0);
   set(BYTES, <i32>(inLimit - inbox));
   set(PEER_BYTES, UNACKED);
   set(PEER_LINE, get(LINE));
   set(PTR, <i32>id);
+  failures = 0;
   down(now, 0);
   return outbox + get(OUTBOX);
 }
@@ -261,7 +270,7 @@ export function closed(now: i32): void {
 
 export function received(n: i32, now: i32): void {
   if (get(STATE) < GREETING) return;
-  if (get(STATE) == UP || !second()) heard = now; // part of a welcome is none
+  if (get(STATE) == UP | !second()) heard = now; // part of a welcome is none
   let from = inEnd;
   for (const end = from + n; from < end;) {
     const byte = load<u8>(from++);
@@ -300,7 +309,9 @@ export function take(): void {
 }
 
 export function room(n: i32): usize {
-  if (<u32>(n - 1) >= min<u32>(get(LINE), get(PEER_LINE)) || get(TX_NEXT) - get(TX_FIRST) >= get(WINDOW)) return 0;
+  if (
+    <u32>(n - 1) >= min<u32>(get(LINE), get(PEER_LINE)) | get(TX_NEXT) - get(TX_FIRST) >= get(WINDOW)
+  ) return 0;
   const limit = outbox + get(OUTBOX) - n - FRAME - HEADER;
   if (outEnd > limit) {
     const free = outHead - outbox;
@@ -315,7 +326,7 @@ export function room(n: i32): usize {
 
 export function write(n: i32, qos: i32): i32 {
   const text = room(n);
-  if (!text || !load<u8>(text) || !qos && (get(STATE) != UP || get(TX_NEXT) - known > UNKNOWN)) return 0;
+  if (!text | !load<u8>(text) | !qos & (get(STATE) != UP | get(TX_NEXT) - known > UNKNOWN)) return 0;
   const end = text + n;
   for (let at = text; at < end; at++) if (load<u8>(at) == 10) return 0;
   const number = get(TX_NEXT);
@@ -349,7 +360,7 @@ export function poll(now: i32, can: i32): i32 {
     // An attempt that began in an outage is given up soon after it: before TCP repeats a lost SYN (1 s). In
     // dialect 1 a greeting may take its time: micropython-iot's server accepts five connections a second.
     wait = heard - now +
-      (state == UP ? timeout : state == GREETING && !second() ? timeout << 1 : timeout * 3 >> 3);
+      (state == UP ? timeout : state == GREETING & !second() ? timeout << 1 : timeout * 3 >> 3);
     let reason = wait <= 0 ? state + 1 : 0;
     if (state >= GREETING) {
       if (can & CAN_RECEIVE && offer()) return MESSAGE;
@@ -374,26 +385,26 @@ function send(now: i32): bool {
   const timeout = get(TIMEOUT);
   // Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer. The
   // other end takes whatever follows the hello for an answer to its welcome.
-  if (controlHead == controlEnd && now - sent >= timeout >> get(STATE) - 1) {
+  if (controlHead == controlEnd & now - sent >= timeout >> get(STATE) - 1) {
     store<u8>(controlEnd++, 10);
   }
   let at = controlHead;
   let length = <i32>(controlEnd - at);
   controlHead = controlEnd = control;
-  if (!length && get(STATE) == UP) {
+  if (!length & get(STATE) == UP) {
     if (outHead == outNext) progress = now;
-    if (now - progress >= timeout && !second()) { // no ack for too long: send what lacks one again
+    if (now - progress >= timeout & !second()) { // no ack for too long: send what lacks one again
       outNext = outHead;
       progress = now;
     }
     while (!length && outNext < outEnd) {
       const end = after(outNext);
       if (
-        outNext != outHead && (
-          <i32>(end - outHead) > get(PEER_BYTES) ||
+        outNext != outHead & (
+          <i32>(end - outHead) > get(PEER_BYTES) |
           // In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would
           // look like a boot.
-          (second()
+          <i32>(second()
             ? (load<u8>(outNext, 2) - get(TX_FIRST) & 255) >= get(PEER_WINDOW)
             : !load<u16>(outHead, 2))
         )
@@ -401,8 +412,8 @@ function send(now: i32): bool {
       at = outNext + HEADER;
       outNext = end;
       const flags = load<u8>(at - 1);
-      if (flags != DONE_WITH) length = <i32>(end - at);
-      if (flags && !second()) finish(at - HEADER);
+      if (flags != DONE_WITH) length = flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at);
+      if (flags != 0 & !second()) finish(at - HEADER);
     }
   }
   if (!length) return false;
@@ -414,7 +425,7 @@ function send(now: i32): bool {
 
 /** Offers the oldest message that is no repeat. A repeat is acknowledged again, and dropped. */
 function offer(): bool {
-  while (inHead < inLine && controlEnd + FRAME <= recent) {
+  while (inHead < inLine & controlEnd + FRAME <= recent) {
     const length = <i32>load<u16>(inHead);
     const at = inHead + 2;
     let key: u32 = 0x811c9dc5; // FNV-1a
@@ -441,7 +452,7 @@ function isRepeat(key: u32): bool {
   const most = min(recentCount - recentBoot, <u32>get(RECENT));
   for (let newer: u32 = 0; newer < most; newer++) {
     if (load<u32>(recent + ((recentCount - 1 - newer) % get(RECENT) << 2)) == key) {
-      return key >>> 24 != 0 || !newer || bootConnect == get(CONNECTS);
+      return key >>> 24 != 0 | !newer | bootConnect == get(CONNECTS);
     }
   }
   return false;
@@ -461,7 +472,7 @@ function acknowledge(): void {
 function line(now: i32): i32 {
   const length = <i32>(inEnd - inLine) - FRAME;
   malformed = 0;
-  if (second() && get(STATE) != UP) {
+  if (second() & get(STATE) != UP) {
     const reason = greeted(length);
     if (reason) return reason;
   } else if (length > -2) { // no keepalive
@@ -469,8 +480,8 @@ function line(now: i32): i32 {
     if (malformed) return BAD_LINE;
     if (!length) {
       if (!acked(value, now)) return BAD_POSITION;
-    } else if (second() || inEnd <= inLimit) {
-      if (second() && value != (expected++ & 255)) return GAP;
+    } else if (second() | inEnd <= inLimit) {
+      if (value != (expected++ & 255) & second()) return GAP;
       store<u16>(inLine, length);
       store<u8>(inEnd - 1, value);
       inLine = inEnd;
@@ -494,15 +505,15 @@ function greeted(length: i32): i32 {
   if (load<u8>(at) == REFUSAL) return REFUSED + (number(at + 1, 2) & 63);
   const suite = get(SUITE);
   const proof = at + GREETING_BYTES;
-  if (load<u8>(at) != WELCOME || length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
+  if (load<u8>(at) != WELCOME | length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
   at += 3;
   for (let word = PEER; word < <usize>SIZE; word += 4) {
     set(word, number(at, 8));
     at += 8;
   }
   if (
-    malformed | (number(inLine + 1, 2) ^ suite) || <u32>(get(PEER_WINDOW) - 1) > 63 ||
-    <u32>get(PEER_BYTES) < <u32>get(PEER_LINE) + FRAME
+    malformed | (number(inLine + 1, 2) ^ suite) || <i32>(<u32>(get(PEER_WINDOW) - 1) > 63) |
+    <i32>(<u32>get(PEER_BYTES) < <u32>get(PEER_LINE) + FRAME)
   ) return BAD_GREETING;
   if (suite) {
     const digits = control + 1;
@@ -522,8 +533,9 @@ function greeted(length: i32): i32 {
     return BAD_POSITION;
   }
   for (let i = there; i--;) finish(outHead);
+  withdraw(get(PEER_LINE));
   const first = get(PEER_TX_FIRST);
-  if (get(RX_EPOCH) != get(PEER_TX_EPOCH) || get(RX_NEXT) - first < 0) set(RX_NEXT, first);
+  if (get(RX_EPOCH) != get(PEER_TX_EPOCH) | get(RX_NEXT) - first < 0) set(RX_NEXT, first);
   set(RX_EPOCH, get(PEER_TX_EPOCH));
   expected = get(RX_NEXT);
   inHead = inLine = inbox;
@@ -554,6 +566,17 @@ function finish(entry: usize): void {
   outNext = max(outNext, outHead);
 }
 
+/** Withdraws what is qos off, or longer than the other end takes. In dialect 2 its number must go out. */
+function withdraw(longest: u32): void {
+  for (let entry = outHead; entry < outEnd; entry = after(entry)) {
+    if (!load<u8>(entry, 3) & <u32>load<u16>(entry) - FRAME <= longest) continue;
+    if (second()) {
+      store<u8>(entry, WITHDRAWN, 3);
+      store<u16>(entry, 0x0a00, HEADER + 2); // NUL and the line's new end
+    } else finish(entry);
+  }
+}
+
 /** The outbox entry behind this one. */
 function after(entry: usize): usize {
   return entry + HEADER + load<u16>(entry);
@@ -561,20 +584,13 @@ function after(entry: usize): usize {
 
 /** The connection is gone: what belonged to it is forgotten, and the next attempt planned. */
 function down(now: i32, reason: i32): void {
-  if (get(STATE) == UP && <u32>(now - upAt) >= <u32>get(TIMEOUT)) failures = 0;
+  if (get(STATE) == UP & <u32>(now - upAt) >= <u32>get(TIMEOUT)) failures = 0;
   set(REASON, reason);
   set(STATE, IDLE);
   controlHead = controlEnd = control;
   inHead = inLine = inEnd = inbox;
   candidate = 0;
-  for (let entry = outHead; entry < outEnd; entry = after(entry)) {
-    if (!load<u8>(entry, 3)) continue;
-    // Qos off: it had its chance. Its number must go out nevertheless, in a line that is still UTF-8.
-    if (second()) {
-      store<u8>(entry, 0, 3);
-      for (let at = entry + HEADER + 2; load<u8>(at) != 10; at++) store<u8>(at, 0);
-    } else finish(entry);
-  }
+  withdraw(-1); // what is qos off had its chance
   outNext = outHead;
   // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an
   // attempt that nobody answered: it was a pause itself.
@@ -590,7 +606,7 @@ function down(now: i32, reason: i32): void {
 /** Makes room in the inbox where that costs little copying, and says how much there is. */
 function offerRoom(): void {
   const taken = inHead - inbox;
-  if (taken && get(STATE) == UP && (inHead == inLine || inEnd >= inLimit)) {
+  if (taken != 0 & get(STATE) == UP & (inHead == inLine | inEnd >= inLimit)) {
     move(inbox, inHead, inEnd);
     inHead = inbox;
     inLine -= taken;
@@ -598,13 +614,13 @@ function offerRoom(): void {
   }
   // While messages of ours lack an ack, read on beyond the limit: their acks may be next. In dialect 2
   // the other end knows the limit.
-  const limit = outHead == outNext && !second() ? inLimit : outbox;
+  const limit = outHead == outNext & !second() ? inLimit : outbox;
   set(RX_PTR, <i32>inEnd);
   set(RX_ROOM, max(<i32>(limit - inEnd), 0));
 }
 
 function second(): bool {
-  return get(DIALECT) == 2;
+  return isDefined(DIALECT_2_ALONE) || get(DIALECT) == 2;
 }
 
 /** Puts two hex digits and a newline around a text. */

@@ -53,6 +53,14 @@ export class Books {
     }
   }
 
+  /** A device's writer is told that its message will not arrive: it is longer than the server takes. */
+  deviceFailed(message: Message, lineBytes: number): void {
+    if (byteLength(message.text) <= lineBytes) {
+      throw new Violation(`${this.id}: ${quote(message)} was refused, and is not too long`);
+    }
+    message.excused = true;
+  }
+
   seenByDevice(text: string, dialect: 1 | 2): Message {
     const message = this.toDevice.seen(text, dialect === 2);
     if (message.waits && !message.safe) {

@@ -5,7 +5,7 @@ export type CorePatch = readonly (readonly [from: string, to: string])[];
 
 export const CORE_BUGS: Record<string, CorePatch> = {
   "core: the first message after a boot is new each time it comes": [[
-    "return key >>> 24 != 0 || !newer || bootConnect == get(CONNECTS);",
+    "return key >>> 24 != 0 | !newer | bootConnect == get(CONNECTS);",
     "return key >>> 24 != 0;",
   ]],
   "core: what overflows the inbox is acknowledged, and lost": [[
@@ -16,12 +16,13 @@ export const CORE_BUGS: Record<string, CorePatch> = {
     "if (malformed) return BAD_LINE;",
     "if (malformed) { set(TIMEOUT, 0x7fffffff); inEnd = inLine; return 0; }",
   ]],
-  "core: the other end's credit is ignored": [["<i32>(end - outHead) > get(PEER_BYTES) ||", ""]],
+  "core: the other end's credit is ignored": [["<i32>(end - outHead) > get(PEER_BYTES) |", ""]],
   "core: the other end's proof is not checked": [["if (malformed) return BAD_PROOF;", ""]],
-  "core: a withdrawn message keeps half a character": [[
-    "for (let at = entry + HEADER + 2; load<u8>(at) != 10; at++) store<u8>(at, 0);",
-    "store<u16>(entry, 0, 6);",
+  "core: a withdrawn message keeps its length": [[
+    "flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at)",
+    "<i32>(end - at)",
   ]],
+  "core: what has become too long for the server is sent": [["withdraw(get(PEER_LINE));", ""]],
   "core: what the other end has is sent again": [[
     "for (let i = there; i--;) finish(outHead);",
     "",

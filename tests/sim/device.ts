@@ -236,6 +236,8 @@ export class SimDevice {
         throw new Violation(`${this.plan.id} takes an impostor for its server`);
       }
       this.#keepPosition(core);
+      this.#settle(core);
+      this.#refuse(core);
     }
     if (event !== Event.none) return true;
     const socket = this.#socket;
@@ -306,11 +308,26 @@ export class SimDevice {
     this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
   }
 
-  /** The application learns what has arrived, and writes what it has to. */
-  #exchange(core: Core): void {
+  /** The application learns what has arrived. */
+  #settle(core: Core): void {
     for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
       this.books.deviceTold(this.#accepted[(this.#settled - this.#first) >>> 0]!);
     }
+  }
+
+  /** The application learns what the server has become too small for. */
+  #refuse(core: Core): void {
+    if (this.#meetsImpostor) return; // without a key it may say anything
+    for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
+      if (byteLength(message.text) > core.longest) {
+        this.books.deviceFailed(message, this.world.lineBytes);
+      }
+    }
+  }
+
+  /** The application learns what has arrived, and writes what it has to. */
+  #exchange(core: Core): void {
+    this.#settle(core);
     const { clock } = this.world;
     const line = Math.min(this.plan.size.line, this.world.lineBytes);
     for (let echo; (echo = this.#echoes[0]) !== undefined;) {
@@ -322,7 +339,8 @@ export class SimDevice {
     while (this.toWrite > 0 && clock.now >= this.#nextWrite) {
       const next = this.#next ??= this.#draft();
       const { text, qos, waits } = next;
-      if (text !== undefined && !this.#write(core, text, qos, waits) && qos) break;
+      const fits = text !== undefined && byteLength(text) <= this.world.lineBytes;
+      if (fits && !this.#write(core, text, qos, waits) && qos) break;
       this.#next = undefined;
       this.toWrite--;
       this.#nextWrite = clock.now + this.world.random.below(this.talk.pause + 1);

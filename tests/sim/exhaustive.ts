@@ -140,6 +140,7 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant
   return {
     timeout: TIMEOUT,
     limits: { ...defaultLimits, lineBytes: 150 },
+    lines: [],
     devices: [device],
     open: true,
     stock: [],

@@ -50,6 +50,8 @@ export interface DevicePlan {
 export interface Scenario {
   timeout: number;
   limits: Limits;
+  /** What `limits.lineBytes` may become when the server is killed. */
+  lines: readonly number[];
   devices: DevicePlan[];
   open: boolean;
   stock: string[];
@@ -65,6 +67,9 @@ export interface Scenario {
   faultsEnd: number;
 }
 
+/** What a server takes, in bytes. */
+const LINES = [150, 200, 400];
+
 /** What a core of dialect 2 must have, in bytes, for the greeting. */
 const LEAST_LINE = 121;
 const LEAST_INBOX = 350;
@@ -72,7 +77,7 @@ const LEAST_INBOX = 350;
 export function drawScenario(random: Random): Scenario {
   const timeout = random.pick([400, 1000, 2000]);
   const long = random.chance(0.01);
-  const lineBytes = random.pick([150, 200, 400]);
+  const lineBytes = random.pick(LINES);
   const changesDialect = random.chance(0.05);
   const count = long ? 1 : random.pick([1, 1, 1, 2, 3]);
   const devices: DevicePlan[] = [];
@@ -92,6 +97,8 @@ export function drawScenario(random: Random): Scenario {
       connections: 2000,
       devices: 1000, // strangers, too
     },
+    // In dialect 1 nobody could tell a device.
+    lines: devices.every(({ dialect }) => dialect === 2) && !changesDialect ? LINES : [],
     devices,
     open: true,
     stock: [],

@@ -28,7 +28,6 @@ export class World implements DiskWatcher {
   readonly books = new Map<string, Books>();
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
-  readonly lineBytes: number;
   serverBusyUntil = 0;
   /** Seen by either application. */
   messages = 0;
@@ -51,7 +50,6 @@ export class World implements DiskWatcher {
     readonly log?: (line: string) => void,
     module: WebAssembly.Module = coreModule(),
   ) {
-    this.lineBytes = scenario.limits.lineBytes;
     this.server = new SimServer(this);
     this.devices = scenario.devices.map((plan, i) => {
       const books = new Books(plan.id, scenario.consumes);
@@ -61,6 +59,11 @@ export class World implements DiskWatcher {
       path.isOverheard = plan.key !== undefined;
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books, module);
     });
+  }
+
+  /** Longest text that the server takes, or will when it has come back. */
+  get lineBytes(): number {
+    return this.scenario.limits.lineBytes;
   }
 
   /** Plays the scenario to its end. @throws {Violation} */
@@ -200,6 +203,12 @@ export class World implements DiskWatcher {
     const { random, scenario } = this;
     this.#serverIsDown = true;
     this.server.kill(torn, disk, random.chance(0.7));
+    const { limits, lines } = scenario;
+    if (random.chance(0.3) && lines.length > 1) {
+      limits.lineBytes = random.pick(lines);
+      this.count("server with other limits");
+      this.log?.(`the server will take ${limits.lineBytes} bytes`);
+    }
     const pause = random.skewed(1, 2 * scenario.timeout);
     this.disturb(this.clock.now + pause);
     this.clock.after(pause, () => {

@@ -1,6 +1,6 @@
 import {
   boot, CLOSE, CONNECT, CONNECTING, CONNECTS, defaults, fresh, get, GREETING, hear, ID_LEN, IDLE,
-  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, TX_NEXT, REASON, say, SEED,
+  intact, later, LEN, linked, lose, NONE, open, pass, piece, pump, TX_FIRST, TX_NEXT, REASON, say, SEED,
   SEND, set, STATE, step, time, TIMEOUT, up, UP, WAIT,
 } from "./harness";
 
@@ -136,8 +136,10 @@ describe("the way to a link", () => {
     boot(time());
     expect(get(STATE)).toBe(IDLE);
     expect(get(CONNECTS)).toBe(0);
+    expect(get(TX_FIRST)).toBe(0);
     expect(get(TX_NEXT)).toBe(0);
     up();
+    expect(get(CONNECTS)).toBe(1);
     expect(pump()).toBe("");
     say("young");
     expect(pump()).toBe("00young\n");

@@ -1,8 +1,8 @@
 import {
   boot, BYTES, CAN_RECEIVE, CAN_SEND, CONNECTS, defaults2, get, greet, hear, hearSome, helloText,
   hex, INBOX, intact, later, LINE, linked2, lose, MESSAGE, open, OUTBOX, pass, PEER, piece, pump,
-  RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND, set, STATE, step, TX_FIRST, TX_NEXT, up, UP, Welcome,
-  welcomed, WINDOW, word,
+  RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND, set, STATE, step, SUITE, time, TX_FIRST, TX_NEXT, up, UP,
+  WAIT, Welcome, welcomed, WINDOW, word,
 } from "./harness";
 import { room, take } from "../core";
 
@@ -141,6 +141,49 @@ describe("a message of ours in dialect 2", () => {
   });
 });
 
+describe("a boot in the middle of everything", () => {
+  test("forgets what was written, on offer, sent and heard, and keeps the position", () => {
+    linked2();
+    hear("00taken\n");
+    say("a");
+    say("b", 0);
+    pump();
+    hear("00\n01on offer\n");
+    pump(CAN_SEND);
+    boot(time());
+    take();
+    expect(get(TX_FIRST)).toBe(0);
+    expect(get(TX_NEXT)).toBe(0);
+    expect(get(CONNECTS)).toBe(0);
+    expect(get(RX_NEXT)).toBe(1);
+    expect(greet()).toBe(helloText());
+    const welcome = new Welcome();
+    welcome.txFirst = 1;
+    hear(welcome.sent);
+    expect(pump()).toBe("\n");
+    expect(get(CONNECTS)).toBe(1);
+    expect(say("c")).toBe(true);
+    expect(pump()).toBe("00c\n");
+    hear("01next\n");
+    expect(pump()).toBe("[next]01\n");
+  });
+
+  test("forgets failed attempts: the next one is at once", () => {
+    defaults2();
+    boot();
+    for (let i = 0; i < 5; i++) {
+      pump();
+      lose();
+      later(get(WAIT));
+    }
+    boot(time());
+    expect(pump()).toBe("[connect]");
+    lose();
+    expect(pump()).toBe("");
+    expect(get(WAIT)).toBeLessThanOrEqual(63);
+  });
+});
+
 describe("the server's credit", () => {
   test("of so many messages is never exceeded", () => {
     for (let window = 1; window <= 64; window++) {
@@ -235,6 +278,75 @@ describe("the server's credit", () => {
     hear("00in\n");
     expect(pump()).toBe("[in]00\n");
     expect(pass(500)).toBe("\n");
+  });
+
+  test("of shorter lines than before withdraws what waits and does not fit them", () => {
+    linkedTo(64, 4000, 121);
+    expect(say(text(60))).toBe(true);
+    expect(say(text(61))).toBe(true);
+    expect(say("c")).toBe(true);
+    expect(say(text(121))).toBe(true);
+    pump();
+    lose();
+    const welcome = new Welcome();
+    welcome.line = 60;
+    welcome.bytes = 63;
+    expect(welcomed(welcome)).toBe("\n00" + text(60) + "\n");
+    hear("00\n");
+    expect(pump()).toBe("01\0\n");
+    hear("01\n");
+    expect(pump()).toBe("02c\n");
+    hear("02\n");
+    expect(pump()).toBe("03\0\n");
+    hear("03\n");
+    expect(pump()).toBe("");
+    expect(get(TX_FIRST)).toBe(4);
+    expect(intact()).toBe(true);
+  });
+
+  test("of shorter lines withdraws nothing that has arrived, and for good", () => {
+    linkedTo(64, 4000, 121);
+    say(text(100));
+    say(text(101));
+    pump();
+    lose();
+    const welcome = new Welcome();
+    welcome.line = 60;
+    welcome.rxNext = 1;
+    expect(welcomed(welcome)).toBe("\n01\0\n");
+    expect(get(TX_FIRST)).toBe(1);
+    lose();
+    welcome.line = 121;
+    expect(welcomed(welcome)).toBe("\n01\0\n");
+  });
+
+  test("of shorter lines that was not proved withdraws nothing", () => {
+    defaults2();
+    set(SUITE, 1);
+    boot();
+    say(text(100));
+    const forged = new Welcome();
+    forged.suite = 1;
+    forged.line = 1;
+    greet();
+    hear(forged.proven("another hello"));
+    expect(pump().startsWith("[close BAD_PROOF]")).toBe(true);
+    later(get(WAIT));
+    const honest = new Welcome();
+    honest.suite = 1;
+    hear(honest.proven(greet()));
+    expect(pump().endsWith("00" + text(100) + "\n")).toBe(true);
+  });
+
+  test("of lines as long as numbers go withdraws nothing", () => {
+    linkedTo(64, -1, -4);
+    say(text(100));
+    pump();
+    lose();
+    const welcome = new Welcome();
+    welcome.bytes = -1;
+    welcome.line = -4;
+    expect(welcomed(welcome)).toBe("\n00" + text(100) + "\n");
   });
 
   test("of shorter lines refuses what does not fit them, at its writer", () => {
@@ -566,7 +678,7 @@ describe("a message without qos in dialect 2", () => {
     say("bcd", 0);
     say("e");
     expect(pump()).toBe("00a\n01bcd\n02e\n");
-    expect(again(0)).toBe("\n00a\n01\0\0\0\n02e\n");
+    expect(again(0)).toBe("\n00a\n01\0\n02e\n");
     hear("02\n");
     expect(get(TX_FIRST)).toBe(3);
   });
@@ -575,7 +687,7 @@ describe("a message without qos in dialect 2", () => {
     linked2();
     say("é€😀", 0);
     pump();
-    expect(again(0)).toBe("\n00" + "\0".repeat(9) + "\n");
+    expect(again(0)).toBe("\n00\0\n");
   });
 
   test("is withdrawn also when it was not sent yet", () => {
@@ -605,10 +717,26 @@ describe("a message without qos in dialect 2", () => {
     expect(again(1)).toBe("\n01b\n");
   });
 
+  test("is withdrawn once, and what is behind it stays what it is", () => {
+    linked2();
+    say("a");
+    say("long\0enough", 0);
+    say("c");
+    say("d", 0);
+    for (let i = 0; i < 3; i++) expect(again(0)).toBe("\n00a\n01\0\n02c\n03\0\n");
+    hear("01\n");
+    say("e");
+    expect(pump()).toBe("04e\n");
+    expect(again(2)).toBe("\n02c\n03\0\n04e\n");
+    hear("04\n");
+    expect(get(TX_FIRST)).toBe(5);
+    expect(intact()).toBe(true);
+  });
+
   test("is counted as any other by many lost connections", () => {
     linked2();
     say("ab", 0);
-    for (let i = 0; i < 5; i++) expect(again(0)).toBe("\n00\0\0\n");
+    for (let i = 0; i < 5; i++) expect(again(0)).toBe("\n00\0\n");
     expect(again(1)).toBe("\n");
     say("c");
     expect(pump()).toBe("01c\n");

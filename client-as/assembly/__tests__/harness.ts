@@ -103,7 +103,6 @@ export function boot(at: i32 = 0): void {
   earlier = "";
   quiet = false;
   opens = 0;
-  for (let at: usize = 0; at < <usize>SIZE; at += 4) if (!isSetting(at)) set(at, 0);
   end = init(MEMORY, at);
   assert(<i32>(end - MEMORY) <= ROOM - 16, "the harness has too little memory for these settings");
   for (let i: usize = 0; i < 16; i++) store<u8>(end + i, GUARD);
@@ -111,13 +110,6 @@ export function boot(at: i32 = 0): void {
   const length = get(ID_LEN);
   for (let i = 0; i < length - 1; i++) store<u8>(id + i, 49);
   store<u8>(id + length - 1, 10);
-}
-
-/** Whether a register is the host's to set before a boot; the position counts, as it may outlive one. */
-function isSetting(word: usize): bool {
-  return word == TIMEOUT || word == DIALECT || word == TX_EPOCH || word == RX_EPOCH ||
-    word == RX_NEXT || word == WINDOW || word == LINE || (word >= NONCE && word < WAIT) ||
-    word >= OUTBOX && word <= SUITE;
 }
 
 /** Whether nothing was written behind the core's memory. */
