@@ -12,7 +12,8 @@ export interface Limits {
   queueText: number;
   /** Connections at one time, with and without a hello. Default 2,000. */
   connections: number;
-  /** Devices ever seen, as each has a record of its own. Default 10,000. */
+  /** Devices ever seen, as each has a record of its own. Those with a key, and those named as stock, have a
+   * place beyond it as well. Default 10,000. */
   devices: number;
 }
 

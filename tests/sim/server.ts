@@ -59,7 +59,7 @@ export class SimServer implements Listener {
         if (!known && store.size >= limits.devices) {
           throw new PeerError("TOO_MANY_DEVICES", "too many devices");
         }
-        return known ?? store.create(id);
+        return known;
       },
     };
     this.listens = true;
