@@ -10,7 +10,8 @@ export interface Limits {
   outbox: number;
   /** Text in either of the two, in UTF-16 units. Default 1 Mi. */
   queueText: number;
-  /** Connections at one time, with and without a hello. Default 2,000. */
+  /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
+   * new one. Default 2,000. */
   connections: number;
   /** Devices ever seen, as each has a record of its own. Those with a key, and those named as stock, have a
    * place beyond it as well. Default 10,000. */

@@ -52,6 +52,8 @@ export class Server implements AsyncDisposable {
   #devices = new Map<string, Device>();
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #connections = new Map<Connection, Promise<void>>();
+  #strangers = new Set<Connection>(); // of them, those whose greeting is not complete; oldest first
+  #evicted = 0; // of them, those that were, and are about to end
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
   #accepting: Promise<void>;
@@ -176,7 +178,7 @@ export class Server implements AsyncDisposable {
         break;
       }
       const connection = new Connection(conn, this.#limits, now);
-      if (this.#connections.size >= this.#limits.connections) {
+      if (this.#connections.size - this.#evicted >= this.#limits.connections && !this.#evict()) {
         const most = this.#limits.connections;
         this.#refuse(
           connection,
@@ -184,9 +186,26 @@ export class Server implements AsyncDisposable {
         );
         continue;
       }
+      this.#strangers.add(connection);
       const served = this.#serve(connection).finally(() => this.#connections.delete(connection));
       this.#connections.set(connection, served);
     }
+  }
+
+  /**
+   * Ends the oldest connection whose greeting is not complete: strangers who say nothing must not keep out
+   * devices, which greet at once. Returns false if there is none.
+   */
+  #evict(): boolean {
+    const [oldest] = this.#strangers;
+    if (!oldest) return false;
+    this.#strangers.delete(oldest);
+    this.#evicted++;
+    this.#connections.get(oldest)!.finally(() => this.#evicted--);
+    oldest.close(
+      new PeerError("TOO_MANY_CONNECTIONS", "no greeting was complete when others needed the room"),
+    );
+    return true;
   }
 
   async #serve(connection: Connection): Promise<void> {
@@ -204,6 +223,8 @@ export class Server implements AsyncDisposable {
       if (!(error instanceof PeerError)) throw error;
       if (!this.#closed) this.#refuse(connection, error);
       return;
+    } finally {
+      this.#strangers.delete(connection);
     }
     const { ahead, dialect, metadata } = admitted;
     const entry = { device: device.id, address: connection.address };

@@ -5,8 +5,9 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
+import { helloLine } from "../tests/support/greeting.ts";
 import { FaultProxy } from "../tests/support/proxy.ts";
-import { stuff } from "../tests/support/raw.ts";
+import { type RawPeer, stuff } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
 import { LocalError, MemoryStore, Server, type ServerOptions } from "./mod.ts";
@@ -295,6 +296,32 @@ Deno.test("connections over the limit are refused, and there is room when others
   first.close();
   await scene.logs("disconnected", "LOST");
   await scene.device("4");
+});
+
+Deno.test("a flood of connections that greet nobody keeps no device out, and costs none its link", async () => {
+  await using scene = await Scene.start({ limits: { connections: 4 } });
+  const [served, peer] = await scene.device("served");
+  const silent: RawPeer[] = [];
+  for (let n = 0; n < 30; n++) silent.push(await scene.dial(n % 2 ? "half a hel" : "\x0100"));
+  const [, late] = await scene.device("late"); // where all places are taken
+  for (let n = 0; n < 30; n++) silent.push(await scene.dial());
+  const ended = () => silent.filter((it) => it.ended !== undefined).length;
+  await until(() => ended() === 58, { what: () => `the end of 58, not ${ended()}` });
+  assert(silent.slice(-2).every((it) => it.ended === undefined), "the newest are those left");
+  await scene.logs("refused", "TOO_MANY_CONNECTIONS");
+  await peer.say("00still here\n");
+  await late.say("00here, too\n");
+  assertEquals(await served.readline(), "still here");
+  assertEquals(await (await scene.server.device("late")).readline(), "here, too");
+  assertEquals(scene.codes("disconnected"), []);
+});
+
+Deno.test("a welcome that is never answered holds no place against a device", async () => {
+  await using scene = await Scene.start({ limits: { connections: 1 } });
+  const deaf = await scene.dial(`${helloLine()}\n`);
+  await until(() => deaf.lines.length > 0);
+  await scene.device("1");
+  await deaf.end();
 });
 
 Deno.test("devices over the limit are refused, those known before are not", async () => {
