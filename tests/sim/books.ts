@@ -177,7 +177,7 @@ export class Books {
       else {
         message.settled = false;
         message.copied = true;
-        if (message.qos) message.repeats = 1; // seen, or on its way on a connection that is going to end
+        if (message.qos) message.repeats = 2; // on its way on a connection that is going to end, and again
       }
     }
     for (const message of [...fromDevice.messages, ...log.messages]) {
