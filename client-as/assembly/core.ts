@@ -622,7 +622,7 @@ function offerRoom(): void {
 }
 
 function second(): bool {
-  return isDefined(DIALECT_2_ALONE) || get(DIALECT) == 2;
+  return get(DIALECT) == 2;
 }
 
 /** Puts two hex digits and a newline around a text. */
