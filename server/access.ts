@@ -16,17 +16,15 @@ export interface AccessOptions {
   stock?: Iterable<string>;
 }
 
-/** After so many ms an address that sent a wrong proof may try again; doubled each time, up to 64 times. */
-const PENALTY = 250;
-
-/** Addresses remembered for a wrong proof. */
-const CULPRITS = 1000;
+/** Connections of one address that wait for the refusal of a wrong proof. */
+const HELD = 4;
 
 export class Access {
   #keys = new Map<string, Uint8Array>();
   readonly #stock: Set<string>;
   readonly #open: boolean;
-  readonly #culprits = new Map<string, { until: number; penalty: number }>();
+  /** How many connections of an address are held: of connections, so bounded as they are. */
+  readonly #held = new Map<string, number>();
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if nobody could connect */
   constructor({ keys = [], open = false, stock = [] }: AccessOptions) {
@@ -88,32 +86,32 @@ export class Access {
     return key;
   }
 
-  /** @throws {Refused} if a wrong proof came from this address a moment ago */
-  checkPatience(hostname: string, now: number): void {
-    const culprit = this.#culprits.get(hostname);
-    if (culprit && now < culprit.until) {
-      throw new Refused(Refusal.tooSoon, "a wrong proof came from this address a moment ago");
-    }
+  /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
+  names(id: string): boolean {
+    return this.#keys.has(id) || this.#stock.has(id);
   }
 
-  /** Checks a proof in constant time. @throws {Refused} and remembers the address */
-  checkProof(hostname: string, proof: string, expected: string, now: number): void {
+  /** Checks a proof in constant time. @throws {Refused} */
+  checkProof(proof: string, expected: string): void {
     const encoder = new TextEncoder();
     const [a, b] = [encoder.encode(proof), encoder.encode(expected)];
-    if (a.length === b.length && timingSafeEqual(a, b)) {
-      this.#culprits.delete(hostname);
-      return;
-    }
-    const penalty = Math.min(
-      (this.#culprits.get(hostname)?.penalty ?? PENALTY / 2) * 2,
-      PENALTY * 64,
-    );
-    this.#culprits.delete(hostname);
-    if (this.#culprits.size >= CULPRITS) {
-      this.#culprits.delete(this.#culprits.keys().next().value!);
-    }
-    this.#culprits.set(hostname, { until: now + penalty, penalty });
+    if (a.length === b.length && timingSafeEqual(a, b)) return;
     throw new Refused(Refusal.badProof, "the proof is wrong: the keys differ");
+  }
+
+  /** A connection from this address is to wait for its refusal. Returns whether it may: not if many do. */
+  hold(hostname: string): boolean {
+    const held = this.#held.get(hostname) ?? 0;
+    if (held >= HELD) return false;
+    this.#held.set(hostname, held + 1);
+    return true;
+  }
+
+  /** A connection that was held has ended. */
+  release(hostname: string): void {
+    const held = this.#held.get(hostname)!;
+    if (held > 1) this.#held.set(hostname, held - 1);
+    else this.#held.delete(hostname);
   }
 }
 

@@ -15,7 +15,7 @@ import {
 } from "./greeting.ts";
 import type { Limits } from "./limits.ts";
 import type { Session } from "./session.ts";
-import type { DeviceRecord } from "./store/mod.ts";
+import { type DeviceRecord, MemoryStore } from "./store/mod.ts";
 import { concat } from "./wire.ts";
 
 /** A connection that may come in. */
@@ -45,8 +45,8 @@ export interface Host {
   readonly limits: Limits;
   /** In ms. */
   now(): number;
-  /** The record of a device; a new one if there is none. @throws {PeerError} TOO_MANY_DEVICES */
-  record(id: string): DeviceRecord;
+  /** The record of a device; undefined: none yet, and there is room. @throws {PeerError} TOO_MANY_DEVICES */
+  record(id: string): DeviceRecord | undefined;
 }
 
 /** What `Admission.receive` comes to. */
@@ -65,6 +65,7 @@ export class Admission {
   #greets = false; // in dialect 2, so it can be told what is wrong
   #welcomed: Admitted | undefined; // the device is to show that it is there
   #proves: ((line: string) => void) | undefined;
+  #penalty: "told late" | "not told" | undefined; // for a wrong proof
 
   /** @param hostname The other end's address without its port. */
   constructor(host: Host, hostname: string) {
@@ -98,7 +99,9 @@ export class Admission {
       throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
     }
     if (end < 0) return { output: "" };
-    const line = decode(bytes.subarray(0, end));
+    const line = this.#proves
+      ? lenient.decode(bytes.subarray(0, end)) // a proof is wrong, whatever it is
+      : decode(bytes.subarray(0, end));
     this.#held = bytes.slice(end + 1);
     if (this.#proves) {
       this.#proves(line);
@@ -125,19 +128,19 @@ export class Admission {
   }
 
   #hello2(line: string): Step {
-    const { access, limits, now, record } = this.#host;
+    const { access, limits, record } = this.#host;
     const hello = parseHello2(line);
     checkId(hello.id);
-    access.checkPatience(this.#hostname, now());
     const key = access.keyFor(hello);
-    const known = record(hello.id);
+    // A hello alone changes nothing: a new device's record is made when it is admitted.
+    const known = record(hello.id) ?? new MemoryStore().create(hello.id);
     const agreement = agree(hello, known, limits);
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "there is another key for this id by now");
     };
     const welcome = formatWelcome(hello.suite, agreement.welcome, randomNonce());
-    this.#welcomed = admitted(hello, agreement, known, limits, checkKey);
+    this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;
     const proof = proofOf(key, greeting);
@@ -146,13 +149,30 @@ export class Admission {
         throw new PeerError("BAD_LINE", "a line came where a proof should be");
       }
       const expected = PROOF + proofOf(key, `${greeting}${proof}\n`);
-      access.checkProof(this.#hostname, answer, expected, now());
+      try {
+        access.checkProof(answer, expected);
+      } catch (error) {
+        this.#penalty = access.hold(this.#hostname) ? "told late" : "not told";
+        throw error;
+      }
     };
     return { output: `${welcome}${proof}\n` };
   }
 
+  /** Whether the other end is to wait for its farewell, and `end` to be called afterwards. */
+  get isLate(): boolean {
+    return this.#penalty === "told late";
+  }
+
+  /** The connection has ended, or is admitted. */
+  end(): void {
+    if (this.isLate) this.#host.access.release(this.#hostname);
+    this.#penalty = undefined;
+  }
+
   /** What the other end is told when `receive` has thrown this; "" if nothing. */
   farewell(error: PeerError): string {
+    if (this.#penalty === "not told") return "";
     const code = this.#greets ? refusalOf(error) : undefined;
     return code === undefined ? "" : formatRefusal(code);
   }
@@ -161,14 +181,14 @@ export class Admission {
 function admitted(
   hello: Hello2,
   agreement: Agreement,
-  record: DeviceRecord,
+  find: () => DeviceRecord,
   limits: Limits,
   checkKey: () => void,
 ): Admitted {
-  const { connects } = record.positions;
+  const { connects } = find().positions;
   const { welcome, ahead } = agreement;
   /** What is agreed by now, if it does not differ from what the device was told. */
-  const renewed = (): Agreement => {
+  const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
     const { welcome: late, known, rxNext, ahead: lateAhead } = agree(hello, record, limits);
     if (
@@ -184,9 +204,9 @@ function admitted(
     dialect: 2,
     metadata: hello.metadata,
     ahead,
-    check: () => void renewed(),
+    check: () => void renewed(find()),
     connect(session, now) {
-      const link = new Dialect2(hello, renewed(), session);
+      const link = new Dialect2(hello, renewed(session.record), session);
       session.connect(link, hello.line, false, now);
     },
   };
@@ -201,6 +221,7 @@ function refusalOf(error: PeerError): number | undefined {
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function decode(line: Uint8Array): string {
   try {

@@ -38,9 +38,6 @@ class Door {
 
   record(id = "1"): DeviceRecord {
     const known = this.store.get(id);
-    if (!known && this.store.size >= this.limits.devices) {
-      throw new PeerError("TOO_MANY_DEVICES", "no more");
-    }
     return known ?? this.store.create(id);
   }
 
@@ -49,7 +46,13 @@ class Door {
       access: this.access,
       limits: this.limits,
       now: () => this.now,
-      record: (id: string) => this.record(id),
+      record: (id: string) => {
+        const known = this.store.get(id);
+        if (!known && this.store.size >= this.limits.devices) {
+          throw new PeerError("TOO_MANY_DEVICES", "no more");
+        }
+        return known;
+      },
     };
     return new Guest(new Admission(host, hostname));
   }
@@ -269,7 +272,8 @@ Deno.test("a hello may come byte by byte, and a proof too", () => {
 Deno.test("a welcome says who speaks, what was taken, and how much room there is", () => {
   const door = new Door({ open: true }, { lineBytes: 100 });
   const welcome = door.knock().greets({ txEpoch: 77, txFirst: 5 });
-  const { txEpoch } = door.record().positions;
+  const { txEpoch } = welcome;
+  assert(txEpoch !== 0);
   assertMatch(welcome.nonce, /^[0-9a-f]{32}$/);
   assertEquals({ ...welcome, nonce: "" }, {
     suite: "00",
@@ -294,9 +298,9 @@ Deno.test("no two welcomes have the same nonce", () => {
 /** A record in the middle of its life: rx 7 taken of stream 77, tx 3, 4 and 5 wait for their acks. */
 function lively(door: Door): DeviceRecord {
   const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txEpoch: 99 });
+  record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txSent: 3, txEpoch: 99 });
   for (const text of ["three", "four", "five"]) record.write(text, { overtakes: false, qos: true });
-  record.send(3);
+  record.release();
   door.store.commit();
   return record;
 }
@@ -366,9 +370,9 @@ Deno.test("what was written but never sent cannot be there: our store is old, an
 Deno.test("positions come round after 2^32", () => {
   const door = new Door();
   const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txEpoch: 99 });
+  record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txSent: 2 ** 32 - 1, txEpoch: 99 });
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true });
-  record.send(3);
+  record.release();
   const guest = door.knock();
   const said = { txEpoch: 77, txFirst: 2 ** 32 - 2, rxEpoch: 99, rxNext: 1 };
   const { rxNext, txFirst } = guest.greets(said);
@@ -387,6 +391,24 @@ Deno.test("a hello alone is nobody: what comes behind the welcome shows that it 
   guest.says("\n");
   assertEquals([guest.admitted?.id, guest.admitted?.dialect], ["1", 2]);
   assertEquals(guest.admission.rest.length, 1);
+});
+
+Deno.test("a hello alone leaves nothing behind, and what its welcome promised is kept when it is answered", () => {
+  for (const [door, suite] of [[new Door(), "00"], [Door.withKey(), "01"]] as const) {
+    const guest = door.knock();
+    const { txEpoch, txFirst } = guest.greets({ suite });
+    assertEquals([door.store.size, txFirst], [0, 0]);
+    guest.says(suite === "01" ? guest.proof() : "\n");
+    assertEquals(door.store.size, 0);
+    guest.admitted!.check();
+    guest.admitted!.connect(door.session(), door.now);
+    const { positions } = door.record();
+    assertEquals([positions.txEpoch, positions.rxEpoch, positions.connects], [
+      txEpoch,
+      0xabcdef,
+      1,
+    ]);
+  }
 });
 
 Deno.test("two greet at the same time, and the one that answers later finds its welcome stale", () => {
@@ -461,6 +483,7 @@ for (
       const right = guest.proof();
       return right.slice(0, -2) + (right.at(-2) === "0" ? "1" : "0") + "\n";
     }],
+    ["that is not UTF-8", () => new Uint8Array([3, 0xc3, 0xff, 10])],
     ["in capital letters", (guest: Guest) => guest.proof().toUpperCase().replace("\n", "A\n")],
     ["that is the server's own", (guest: Guest) => `\x03${parseWelcome(guest.heard).proof}\n`],
     ["that is empty", () => "\x03\n"],
@@ -545,18 +568,39 @@ for (
   });
 }
 
-Deno.test("after a wrong proof hellos from its address are refused for a while, refusal 07", () => {
+/** A guest with the wrong key says so. Returns whether it is told, and when. */
+function guesses(guest: Guest): [told: string, late: boolean] {
+  guest.greets({ suite: "01" });
+  const [code, told] = guest.turnedAway(guest.proof(new Uint8Array(32)));
+  assertEquals(code, "BAD_PROOF");
+  return [told, guest.admission.isLate];
+}
+
+Deno.test("a wrong proof is refused late, four at a time from one address, and others not at all", () => {
+  const door = Door.withKey();
+  const guests = Array.from({ length: 6 }, () => door.knock());
+  const told = guests.map(guesses);
+  for (const n of [0, 1, 2, 3]) assertEquals(told[n], [refusal("02"), true]);
+  for (const n of [4, 5]) assertEquals(told[n], ["", false]);
+  assertEquals(guesses(door.knock("10.0.0.2")), [refusal("02"), true]);
+  for (const guest of guests) guest.admission.end();
+  assertEquals(guesses(door.knock()), [refusal("02"), true]);
+});
+
+Deno.test("whatever others at its address have tried, a right proof gets in at once, and so does who needs none", () => {
   const door = Door.withKey({ open: true });
+  for (let n = 0; n < 100; n++) guesses(door.knock());
   const guest = door.knock();
   guest.greets({ suite: "01" });
-  guest.turnedAway(guest.proof(new Uint8Array(32)));
-  for (const said of [{ suite: "01" }, { id: "2" }]) {
-    const told = door.knock().turnedAway(`${helloLine(said)}\n`);
-    assertEquals(told, ["NOT_ADMITTED", refusal("07")]);
-  }
-  door.knock("10.0.0.2").greets({ suite: "01" });
-  door.now += 250;
-  door.knock().greets({ suite: "01" });
+  guest.says(guest.proof());
+  assertEquals(guest.admitted?.id, "1");
+  const other = door.knock();
+  other.greets({ id: "2" });
+  other.says("\n");
+  assertEquals(other.admitted?.id, "2");
+  const stock = door.knock();
+  stock.says("3\n");
+  assertEquals(stock.admitted?.id, "3");
 });
 
 // Policy.
@@ -580,7 +624,7 @@ for (
 
 Deno.test("a device too many is TOO_MANY_DEVICES, refusal 06", () => {
   const door = new Door({ open: true }, { devices: 1 });
-  door.knock().greets({ id: "1" });
+  door.record("1");
   const told = door.knock().turnedAway(`${helloLine({ id: "2" })}\n`);
   assertEquals(told, ["TOO_MANY_DEVICES", refusal("06")]);
   door.knock().greets({ id: "1" });

@@ -62,13 +62,23 @@ export class Connection {
         if (admitted) return admitted;
       }
     } catch (error) {
-      if (error instanceof PeerError && !this.#closed) {
-        await this.#greet(admission.farewell(error)).catch(() => {}); // it may be gone already
-      }
+      if (!(error instanceof PeerError)) throw error;
+      if (admission.isLate) await this.#pause(timeout / 4);
+      // It may be gone already.
+      if (!this.#closed) await this.#greet(admission.farewell(error)).catch(() => {});
       throw error;
     } finally {
+      admission.end();
       clearTimeout(timer);
     }
+  }
+
+  /** Lets so many ms pass, or less if the connection is closed meanwhile. */
+  async #pause(ms: number): Promise<void> {
+    let timer;
+    const passed = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+    await Promise.race([passed, this.#gone.promise]);
+    clearTimeout(timer);
   }
 
   #greet(output: string): Promise<void> {

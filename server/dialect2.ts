@@ -157,7 +157,13 @@ export class Dialect2 extends Link {
 
   override sendOnce(text: string): boolean {
     this.record.write(text, { overtakes: false, qos: false });
+    this.prepare();
     return true;
+  }
+
+  /** What was sent must be known as sent by a server that is killed, and what was not, as not: see `agree`. */
+  override prepare(): void {
+    this.record.release();
   }
 
   override transmit(): void {
@@ -167,8 +173,8 @@ export class Dialect2 extends Link {
       this.#acknowledged = this.#next;
       this.#unacknowledged = this.#unaccepted;
     }
-    const { outbox } = this.record;
-    while (this.next < outbox.length && this.next < this.hello.window) {
+    const { outbox, sent } = this.record;
+    while (this.next < sent && this.next < this.hello.window) {
       const message = outbox[this.next]!;
       const bytes = lineBytes(message);
       if (this.#bytesOnTheWay + bytes > this.hello.bytes) break;
@@ -176,7 +182,6 @@ export class Dialect2 extends Link {
       this.#bytesOnTheWay += bytes;
       this.next++;
     }
-    this.record.send(this.next);
   }
 
   override deadline(): number {

@@ -105,12 +105,52 @@ Deno.test("a client with a wrong key proves nothing to the server, as the server
   assertEquals(scene.server.devices, []);
 });
 
-Deno.test("a wrong proof is refused by name, and the next hello from there is too early", async () => {
-  await using scene = await Scene.start(locked);
+Deno.test("a wrong proof is refused by name, late, and no number of them keeps others at its address out", async () => {
+  await using scene = await Scene.start({ ...locked, open: true });
+  for (let n = 0; n < 10; n++) await greet(scene, { key: OTHER_KEY });
+  const right = await greet(scene, { key: KEY });
+  await right.say("00mine\n");
+  const device = await scene.server.device("1");
+  assertEquals(await device.readline(), "mine");
+  const other = await greet(scene, { id: "2" });
+  await other.say("00without a key\n");
+  assertEquals(await (await scene.server.device("2")).readline(), "without a key");
+  const wrong = scene.peers.slice(0, 4);
+  for (const peer of wrong) assertEquals([peer.ended, peer.lines.length], [undefined, 1]);
+  await scene.logs("refused", "BAD_PROOF"); // those over the bound
+});
+
+Deno.test("a wrong proof is refused by name after a quarter of the timeout", async () => {
+  await using scene = await Scene.start({ ...locked, timeout: 4000 });
+  const since = performance.now();
   const peer = await greet(scene, { key: OTHER_KEY });
   assert((await turnedAway(scene, peer, "BAD_PROOF")).endsWith(refusal("02")));
-  const next = await scene.dial(`${helloLine({ suite: "01" })}\n`);
-  assertEquals(await turnedAway(scene, next, "NOT_ADMITTED"), refusal("07"));
+  assert(performance.now() - since >= 1000);
+});
+
+Deno.test("strangers can fill an open server's store, and those with a key or a name have a place nevertheless", async () => {
+  const limits = { devices: 2 };
+  await using scene = await Scene.start({ ...locked, open: true, stock: ["old board"], limits });
+  for (const id of ["x", "y"]) {
+    await greet(scene, { id });
+    await scene.server.device(id);
+  }
+  const late = await scene.dial(`${helloLine({ id: "z" })}\n`);
+  assertEquals(await turnedAway(scene, late, "TOO_MANY_DEVICES"), refusal("06"));
+  await greet(scene, { key: KEY });
+  await scene.server.device("1");
+  await scene.device("old board");
+  assertEquals(scene.server.devices.length, 4);
+});
+
+Deno.test("hellos that nobody answers for use up no place in the store", async () => {
+  await using scene = await Scene.start({ limits: { devices: 1 } });
+  for (const id of ["x", "y", "z"]) {
+    const peer = await scene.dial(`${helloLine({ id })}\n`);
+    parseWelcome(await until(() => peer.lines[0]));
+  }
+  await greet(scene, { id: "1" });
+  await scene.server.device("1");
 });
 
 Deno.test("--stock admits a named board in dialect 1; a device with a key is refused in it", async () => {
@@ -443,7 +483,7 @@ Deno.test("a device whose key is changed is cut off, and comes back with the new
 });
 
 Deno.test("nothing that is logged has a key, a proof or a nonce in it", async () => {
-  await using scene = await Scene.start({ ...locked, limits: { devices: 1 } });
+  await using scene = await Scene.start({ ...locked, timeout: 8000, limits: { devices: 1 } });
   const hello = helloLine({ suite: "01" });
   const told: string[] = [];
   const say = async (...lines: string[]) => {
@@ -468,7 +508,7 @@ Deno.test("nothing that is logged has a key, a proof or a nonce in it", async ()
   await turnedAway(scene, await scene.dial(`${proof}`), "BAD_HELLO");
   scene.server.setKeys([["1", OTHER_KEY]]);
   await turnedAway(scene, await say(proof), "BAD_PROOF");
-  await turnedAway(scene, await say(), "NOT_ADMITTED");
+  await turnedAway(scene, await scene.dial(`${helloLine()}\n`), "NOT_ADMITTED");
   const lines: string[] = [];
   for (const format of ["text", "json"] as const) {
     scene.log.forEach(logTo((line) => lines.push(line), format));

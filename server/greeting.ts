@@ -125,8 +125,6 @@ export const Refusal = {
   badGreeting: 5,
   /** Too many connections or devices. */
   full: 6,
-  /** After a wrong proof from this address: wait. */
-  tooSoon: 7,
 } as const;
 
 export function formatRefusal(code: number): string {

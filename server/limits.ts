@@ -13,7 +13,8 @@ export interface Limits {
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
    * new one. Default 2,000. */
   connections: number;
-  /** Devices ever seen, as each has a record of its own. Default 10,000. */
+  /** Devices ever seen, as each has a record of its own. Those with a key, and those named as stock, have a
+   * place beyond it as well. Default 10,000. */
   devices: number;
 }
 

@@ -26,7 +26,7 @@ export interface LogEntry {
   metadata?: string;
   /** How often this device has connected. */
   connects?: number;
-  /** How many more refusals of this kind went unsaid since the last entry about them. */
+  /** How many more refusals of this kind, or lines of this device, went unsaid since the last such entry. */
   unsaid?: number;
 }
 
@@ -72,17 +72,52 @@ function asText(entry: LogEntry): string {
   return words.join(" ") + (message ? `: ${message}` : "");
 }
 
-/** Lets one refusal of each kind through in every `interval` ms: strangers cannot flood the log. */
+/** Lines of one device's own log that are said in an interval: what a boot may have to say. */
+const LINES = 32;
+
+/** What is said of one kind in an interval. */
+interface Kind {
+  until: number;
+  left: number;
+  unsaid: number;
+}
+
+/**
+ * Lets one refusal of each kind through in every `interval` ms, and of what each device logs itself 32
+ * lines: neither strangers nor devices can flood the log. How many went unsaid is said with the next one, and
+ * of a device's lines when it is disconnected at the latest.
+ */
 export function calm(log: Log, interval: number, now: () => number): Log {
-  const kinds = new Map<string | undefined, { until: number; unsaid: number }>();
-  return (entry) => {
-    if (entry.event !== "refused") return log(entry);
-    const kind = kinds.get(entry.code);
-    if (kind && now() < kind.until) {
+  const refusals = new Map<string | undefined, Kind>();
+  const devices = new Map<string | undefined, Kind>();
+  const limit = (
+    kinds: typeof devices,
+    name: string | undefined,
+    most: number,
+    entry: LogEntry,
+  ) => {
+    let kind = kinds.get(name);
+    if (kind && now() < kind.until && kind.left === 0) {
       kind.unsaid++;
       return;
     }
     log(kind?.unsaid ? { ...entry, unsaid: kind.unsaid } : entry);
-    kinds.set(entry.code, { until: now() + interval, unsaid: 0 });
+    if (!kind || now() >= kind.until) {
+      kind = { until: now() + interval, left: most, unsaid: 0 };
+      kinds.set(name, kind);
+    }
+    kind.left--;
+    kind.unsaid = 0;
+  };
+  return (entry) => {
+    const { event, device, code } = entry;
+    if (event === "refused") return limit(refusals, code, 1, entry);
+    if (event === "log") return limit(devices, device, LINES, entry);
+    const unsaid = event === "disconnected" && devices.get(device)?.unsaid;
+    if (unsaid) {
+      log({ event: "log", device: device!, unsaid });
+      devices.get(device)!.unsaid = 0;
+    }
+    log(entry);
   };
 }

@@ -82,6 +82,34 @@ Deno.test("refusals of one kind are said once in an interval, with how many went
   assertEquals(entries.length, 4);
 });
 
+Deno.test("a device that logs without end is heard so often in an interval, and then how much it had to say", () => {
+  let time = 0;
+  const entries: LogEntry[] = [];
+  const log = calm((entry) => entries.push(entry), 1000, () => time);
+  const says = (device: string) => log({ event: "log", device, message: "here" });
+  for (let n = 0; n < 100; n++) says("loud");
+  says("quiet");
+  assertEquals(entries.length, 33);
+  assertEquals(entries.at(-1)?.device, "quiet");
+  time = 999;
+  says("loud");
+  assertEquals(entries.length, 33);
+  time = 1000;
+  says("loud");
+  assertEquals(entries.at(-1), { event: "log", device: "loud", message: "here", unsaid: 69 });
+  for (let n = 0; n < 40; n++) says("loud");
+  assertEquals(entries.length, 65);
+  log({ event: "disconnected", device: "loud" });
+  assertEquals(entries.slice(-2), [
+    { event: "log", device: "loud", unsaid: 9 },
+    { event: "disconnected", device: "loud" },
+  ]);
+  log({ event: "connected", device: "loud" });
+  time = 2000;
+  says("loud");
+  assertEquals(entries.at(-1), { event: "log", device: "loud", message: "here" });
+});
+
 Deno.test("entries that are no refusals are always said", () => {
   const entries: LogEntry[] = [];
   const log = calm((entry) => entries.push(entry), 1000, () => 0);

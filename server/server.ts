@@ -254,20 +254,23 @@ export class Server implements AsyncDisposable {
     this.#log({ event: "refused", address: connection.address, code, message });
   }
 
-  #record(id: string): DeviceRecord {
-    const known = this.#turn.store.get(id);
-    if (!known && this.#turn.store.size >= this.#limits.devices) {
+  /** Undefined: a device without a record, for which there is room. @throws {PeerError} TOO_MANY_DEVICES */
+  #record(id: string): DeviceRecord | undefined {
+    const { store } = this.#turn;
+    const known = store.get(id);
+    if (!known && store.size >= this.#limits.devices && !this.#host.access.names(id)) {
       throw new PeerError(
         "TOO_MANY_DEVICES",
         `${this.#limits.devices} devices are the most (limit)`,
       );
     }
-    return known ?? this.#turn.store.create(id);
+    return known;
   }
 
   /** A device that was not here since the start. */
   #meet(id: string): Device {
-    const session = new Session(this.#record(id), this.timeout, this.#limits, (line) => {
+    const record = this.#record(id) ?? this.#turn.store.create(id);
+    const session = new Session(record, this.timeout, this.#limits, (line) => {
       this.#log({ event: "log", device: id, message: printable(line) });
     });
     const device = new Device(id, session, this.#turn, now);

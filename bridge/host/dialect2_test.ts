@@ -128,21 +128,17 @@ for (
   });
 }
 
-Deno.test("after a stranger's wrong proof the server wants to be left alone for a while", async () => {
+Deno.test("a stranger's wrong proof does not keep a client at the same address out", async () => {
   await using server = await listen({ keys: [["1", KEY], ["2", KEY]] });
   const words = ["1", "0", "0", "0", "40", "10000", "1000"].map((word) => word.padStart(8, "0"));
   await using stranger = await RawPeer.dial(server.port);
   await stranger.say(`\x0101${words.join("")}${"0".repeat(32)}2\n`);
   await until(() => stranger.heard.includes("\n"), { what: "the welcome" });
   await stranger.say(`\x03${"0".repeat(32)}\n`);
-  await stranger.end();
   const [client, reasons] = dial(server.port, { key: KEY });
   await using _ = client;
-  assertEquals(
-    await firstReason(reasons),
-    "REFUSED: the server refuses this device: a wrong proof came from here a moment ago",
-  );
   await client.ready();
+  assertEquals(reasons, []);
 });
 
 Deno.test("a key that is changed on the server cuts the link, and the old one opens it no more", async () => {

@@ -77,7 +77,6 @@ const REFUSALS = [
   "it has no key for this id, so it cannot prove itself",
   "the greeting was malformed",
   "it has too many connections or devices",
-  "a wrong proof came from here a moment ago",
 ];
 
 /** Does nothing before the first `pump`, and then goes on until it is closed. */

@@ -472,6 +472,8 @@ function acknowledge(): void {
 function line(now: i32): i32 {
   const length = <i32>(inEnd - inLine) - FRAME;
   malformed = 0;
+  // It may come behind the proof as well: no message starts so.
+  if (second() & <i32>(load<u8>(inLine) == REFUSAL)) return REFUSED + (number(inLine + 1, 2) & 63);
   if (second() & get(STATE) != UP) {
     const reason = greeted(length);
     if (reason) return reason;
@@ -502,7 +504,6 @@ function line(now: i32): i32 {
 /** The first line of dialect 2 has arrived, behind the hello. Returns what is wrong with it. */
 function greeted(length: i32): i32 {
   let at = inLine;
-  if (load<u8>(at) == REFUSAL) return REFUSED + (number(at + 1, 2) & 63);
   const suite = get(SUITE);
   const proof = at + GREETING_BYTES;
   if (load<u8>(at) != WELCOME | length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
@@ -513,7 +514,8 @@ function greeted(length: i32): i32 {
   }
   if (
     malformed | (number(inLine + 1, 2) ^ suite) || <i32>(<u32>(get(PEER_WINDOW) - 1) > 63) |
-    <i32>(<u32>get(PEER_BYTES) < <u32>get(PEER_LINE) + FRAME)
+    <i32>(<u32>(get(PEER_LINE) - 1) >= <u32>(get(PEER_BYTES) - FRAME)) |
+    <i32>(<u32>get(PEER_BYTES) < <u32>FRAME) | <i32>!get(PEER_TX_EPOCH)
   ) return BAD_GREETING;
   if (suite) {
     const digits = control + 1;

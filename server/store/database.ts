@@ -7,7 +7,7 @@ import { LocalError } from "../errors.ts";
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Of the schema below. A later one upgrades what it finds; an earlier one is never asked to guess. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -27,7 +27,8 @@ CREATE TABLE holdfast_devices (
   rx_epoch INTEGER NOT NULL,   -- the stream from the device; 0: unknown
   rx_next INTEGER NOT NULL,    -- number of its next message, 32 bits
   connects INTEGER NOT NULL,   -- connections so far
-  processed INTEGER NOT NULL   -- messages that have left the inbox
+  processed INTEGER NOT NULL,  -- messages that have left the inbox
+  tx_sent INTEGER NOT NULL     -- number of the first message that cannot have been sent in dialect 2, 32 bits
 ) STRICT;
 CREATE TABLE holdfast_inbox (
   device INTEGER NOT NULL,
@@ -52,6 +53,12 @@ CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it te
   connection INTEGER NOT NULL, -- the value of connects at that time
   PRIMARY KEY (device, id)
 ) STRICT, WITHOUT ROWID;
+`;
+
+/** From schema 1, which did not know what had been sent: all of it, perhaps. */
+const UPGRADE = `
+ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
 `;
 
 /** What a commit that has returned survives: see `SqliteStoreOptions`. */
@@ -182,10 +189,9 @@ function prepare(path: string, db: DatabaseSync, durability: Durability): void {
   }
   const version = Number(run("PRAGMA user_version").user_version);
   checkVersion(path, version);
-  if (version === 0) {
-    db.exec(SCHEMA);
-    run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-  }
+  if (version === 0) db.exec(SCHEMA);
+  if (version === 1) db.exec(UPGRADE);
+  if (version !== SCHEMA_VERSION) run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   run("COMMIT");
   if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {
     throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");

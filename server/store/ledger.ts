@@ -58,12 +58,13 @@ export class Tables {
   readonly forgotten: StatementSync;
 
   constructor(db: DatabaseSync) {
-    const replaced = ["tx_epoch", "tx_next", "next_id", "rx_epoch", "rx_next", "connects"]
-      .concat("processed").map((name) => `${name} = excluded.${name}`);
+    const changing = ["tx_epoch", "tx_next", "tx_sent", "next_id", "rx_epoch", "rx_next"]
+      .concat("connects", "processed");
+    const replaced = changing.map((name) => `${name} = excluded.${name}`);
     this.devices = new Bulk(
       db,
-      "INSERT INTO holdfast_devices",
-      9,
+      `INSERT INTO holdfast_devices (device, id, ${changing.join(", ")})`,
+      10,
       `ON CONFLICT (device) DO UPDATE SET ${replaced.join(", ")}`,
     );
     this.inbox = new Bulk(db, "INSERT INTO holdfast_inbox", 3);
@@ -186,11 +187,11 @@ export class Ledger implements Journal {
     this.#writeOutbox(tables, next.outbox);
     this.#writeHeard(tables);
     if (this.#positions || processed !== inbox.first || sent !== outbox.end) {
-      const { txEpoch, nextId, rxEpoch, rxNext, connects } = positions;
+      const { txEpoch, txSent, nextId, rxEpoch, rxNext, connects } = positions;
       const { device, record: { id } } = this;
       // deno-fmt-ignore
       tables.devices.add(
-        device, id, txEpoch, sent, nextId, rxEpoch, rxNext, connects, processed,
+        device, id, txEpoch, sent, txSent, nextId, rxEpoch, rxNext, connects, processed,
       );
     }
     this.#next = next;

@@ -45,6 +45,7 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
       positions: {
         txEpoch: row.tx_epoch,
         txNext: row.tx_next % 2 ** 32,
+        txSent: row.tx_sent,
         nextId: row.next_id,
         rxEpoch: row.rx_epoch,
         rxNext: row.rx_next,
@@ -92,6 +93,7 @@ interface DeviceRow {
   name: Uint8Array;
   tx_epoch: number;
   tx_next: number;
+  tx_sent: number;
   next_id: number;
   rx_epoch: number;
   rx_next: number;

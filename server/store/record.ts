@@ -39,6 +39,8 @@ export interface Positions {
   txEpoch: number;
   /** Number of the next message to the device. 32 bits. */
   txNext: number;
+  /** Number of the first message to the device that cannot have been sent in dialect 2. 32 bits. */
+  txSent: number;
   /** Dialect 1's id of the next message; 0 only for the first: it tells the device that nothing is
    * remembered. */
   nextId: number;
@@ -64,13 +66,13 @@ export class DeviceRecord {
   safe = 0;
   readonly positions: Positions;
   #journal: Journal;
-  #unsent = 0; // messages at the end of the outbox that cannot have been sent in dialect 2
 
   constructor(readonly id: string, journal: Journal, positions?: Positions) {
     this.#journal = journal;
     this.positions = positions ?? {
       txEpoch: randomEpoch(),
       txNext: 0,
+      txSent: 0,
       nextId: 0,
       rxEpoch: 0,
       rxNext: 0,
@@ -84,14 +86,15 @@ export class DeviceRecord {
     return this.outbox[0]?.seq ?? this.positions.txNext;
   }
 
-  /** How many messages of the outbox, the oldest ones, may have been sent in dialect 2: all that were loaded. */
+  /** How many messages of the outbox, the oldest ones, may have been sent in dialect 2. */
   get sent(): number {
-    return Math.max(0, this.outbox.length - this.#unsent);
+    return Math.max(0, this.positions.txSent - this.txFirst | 0);
   }
 
-  /** So many messages of the outbox, the oldest ones, are sent in dialect 2. */
-  send(count: number): void {
-    this.#unsent = Math.min(this.#unsent, this.outbox.length - count);
+  /** All that is in the outbox may be sent in dialect 2 as soon as this is safe. */
+  release(): void {
+    const { txNext, txSent } = this.positions;
+    if (txSent !== txNext) this.change({ txSent: txNext });
   }
 
   change(positions: Partial<Positions>): void {
@@ -123,7 +126,6 @@ export class DeviceRecord {
     const message: Outgoing = { seq: txNext, id: undefined, text, overtakes, qos };
     this.positions.txNext = (txNext + 1) >>> 0;
     this.outbox.push(message);
-    this.#unsent++;
     this.#journal.written(this, message);
     return message;
   }
@@ -131,7 +133,8 @@ export class DeviceRecord {
   /** The oldest message of the outbox has arrived. */
   settle(): Outgoing {
     const message = this.outbox.shift()!;
-    this.#unsent = Math.min(this.#unsent, this.outbox.length);
+    // Sent in dialect 1. That need not be safe: what lies behind the outbox means the same as its front.
+    if (this.sent === 0) this.positions.txSent = this.txFirst;
     this.#journal.settled(this, message);
     return message;
   }

@@ -1,6 +1,9 @@
 /** A server on a file, over the wire. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { TextLineStream } from "@std/streams";
+import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
+import { Scene } from "../../tests/support/scene.ts";
+import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../errors.ts";
 import { Server } from "../server.ts";
 
@@ -85,6 +88,100 @@ Deno.test("a server on a file goes on where it stopped", async () => {
     await peer.send("04four");
     assertEquals(await peer.line(), "04");
     assertEquals(await (await server.device("1")).readline(), "four");
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+/** A server on a file, where device "1" has still something for the application, so that it runs. */
+async function onFile(path: string): Promise<Scene> {
+  const scene = await Scene.start({ store: path });
+  await scene.server.device("1");
+  return scene;
+}
+
+/** Device "1" says how far it is, and is let in. */
+async function greets(scene: Scene, txEpoch: number, rxNext: number) {
+  const peer = await scene.dial(`${helloLine({ rxEpoch: txEpoch, rxNext })}\n`);
+  const welcome = parseWelcome(await until(() => peer.lines[0]));
+  await peer.say("\n");
+  return { peer, welcome };
+}
+
+Deno.test("what was written on an old copy, and not sent, is not taken for what the device has, restart or not", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
+  try {
+    let txEpoch: number;
+    {
+      await using scene = await Scene.start({ store: path });
+      const { peer, welcome } = await greets(scene, 0, 0);
+      txEpoch = welcome.txEpoch;
+      await peer.say("00unprocessed\n");
+      const device = await scene.server.device("1");
+      for (const n of [0, 1, 2]) {
+        const written = device.write(`A${n}`);
+        await peer.hears(`0${n}A${n}`);
+        await peer.say(`0${n}\n`);
+        await written;
+      }
+    }
+    Deno.copyFileSync(path, copy);
+    {
+      // Meanwhile the device takes 3 to 7, which the copy knows nothing of.
+      await using scene = await onFile(path);
+      const { peer } = await greets(scene, txEpoch, 3);
+      const device = await scene.server.device("1");
+      for (const n of [3, 4, 5, 6, 7]) {
+        const written = device.write(`B${n}`);
+        await peer.hears(`0${n}B${n}`);
+        await peer.say(`0${n}\n`);
+        await written;
+      }
+    }
+    const late = ["C0", "C1", "C2", "C3", "C4", "C5", "C6"];
+    {
+      await using scene = await onFile(copy);
+      const device = await scene.server.device("1");
+      for (const text of late) device.write(text).catch(() => {}); // CLOSED
+    }
+    await using scene = await onFile(copy);
+    const { peer, welcome } = await greets(scene, txEpoch, 8);
+    assertEquals((await scene.logs("warning")).code, "STORE_IS_OLD");
+    assertEquals(welcome.txFirst, 3);
+    await peer.hears(...late.map((text, n) => `0${n + 3}${text}`));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("what was sent before a restart may be there after it", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const path = `${folder}/holdfast.db`;
+  try {
+    let txEpoch: number;
+    {
+      await using scene = await Scene.start({ store: path });
+      const { peer, welcome } = await greets(scene, 0, 0);
+      txEpoch = welcome.txEpoch;
+      await peer.say("00unprocessed\n");
+      const device = await scene.server.device("1");
+      device.write("one").catch(() => {});
+      device.write("two").catch(() => {});
+      await peer.hears("00one", "01two"); // its acks are lost
+    }
+    {
+      // Written without a link, sent at the next one.
+      await using scene = await onFile(path);
+      const device = await scene.server.device("1");
+      device.write("three").catch(() => {});
+      const { peer, welcome } = await greets(scene, txEpoch, 1);
+      assertEquals([welcome.txEpoch, welcome.txFirst], [txEpoch, 1]);
+      await peer.hears("01two", "02three");
+    }
+    await using scene = await onFile(path);
+    const { welcome } = await greets(scene, txEpoch, 3);
+    assertEquals([welcome.txEpoch, welcome.txFirst], [txEpoch, 3]);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

@@ -253,6 +253,28 @@ storeTest("another program's database is refused, and left as it is", (path, fol
   assertEquals(read(), before);
 });
 
+storeTest(
+  "a store of schema 1 is upgraded: what it holds may have been sent, what comes later not",
+  (path) => {
+    reopened(path, (store) => {
+      const record = store.create("1");
+      record.change({ txNext: 2 ** 32 - 1, txSent: 7 });
+      for (const text of ["a", "b"]) record.write(text, { overtakes: false, qos: true });
+      store.commit();
+    });
+    const db = new DatabaseSync(path);
+    db.exec("ALTER TABLE holdfast_devices DROP COLUMN tx_sent; PRAGMA user_version = 1");
+    db.close();
+    reopened(path, (store) => {
+      const record = store.get("1")!;
+      assertEquals([record.positions.txSent, record.sent], [1, 2]);
+      record.write("c", { overtakes: false, qos: true });
+      store.commit();
+    });
+    reopened(path, (store) => assertEquals(store.get("1")!.sent, 2));
+  },
+);
+
 storeTest("a newer store is refused, and left as it is", (path) => {
   reopened(path, () => {});
   const db = new DatabaseSync(path);

@@ -30,13 +30,16 @@ export function step(store: Store, i: number, length: number): void {
     const record = store.get(id) ?? store.create(id);
     const { inbox, outbox, positions } = record;
     const text = `${i} ${id}`.padEnd(length, ".");
-    if (i === 1) record.change({ txEpoch: 7 + n, txNext: 2 ** 32 - 20 });
+    if (i === 1) {
+      record.change({ txEpoch: 7 + n, txNext: 2 ** 32 - 20, txSent: 2 ** 32 - 20 });
+    }
     if (i % 50 === n) record.change({ connects: positions.connects + 1 });
     record.hear(i % 300 === 0 ? 0 : (i ^ 1) % 255 + 1, text); // pairs overtake each other
     record.receive(text);
     record.change({ rxNext: i });
     while (inbox.length > (i + n) % 7) record.process();
     const message = record.write(text, { overtakes: i % 3 === n, qos: i % 5 !== n });
+    if (i % 8 === n) record.release();
     if (i % 4 === n) record.giveId(message);
     const older = outbox[outbox.length >> 1]!;
     if (i % 6 === n) record.giveId(older);

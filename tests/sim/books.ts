@@ -2,6 +2,7 @@
 import type { LocalError } from "../../server/errors.ts";
 import { byteLength } from "../../server/wire.ts";
 import { type Message, Stream, Violation } from "./promises.ts";
+import type { Rows } from "./store.ts";
 
 export class Books {
   readonly fromDevice: Stream;
@@ -155,24 +156,37 @@ export class Books {
     if (message) message.settled = true;
   }
 
-  /** @param storeLost Its store is gone, too. */
-  serverDied(storeLost: boolean): void {
+  /** @param found What the store holds of the device when it is another one: none, or an old copy. */
+  serverDied(found?: Pick<Rows, "inbox" | "outbox">): void {
     this.fromDevice.readerBegins();
     this.log.readerBegins();
     for (const message of this.#logged) message.repeats = 1;
     this.#logged = [];
     for (const message of this.toDevice.messages) if (!message.safe) message.gone = true;
-    if (!storeLost) {
-      for (const message of this.#handedOut) message.repeats = 1;
-    } else {
-      this.#stores++;
-      for (const message of this.toDevice.messages) message.excused ||= message.seen === 0;
-      for (const message of [...this.fromDevice.messages, ...this.log.messages]) {
-        if (message.seen > 0 && message.epoch === this.#boot && !message.told) message.repeats = 1;
-        if (message.seen === 0 && message.safe) message.excused = true;
+    if (!found) { for (const message of this.#handedOut) message.repeats = 1; }
+    else this.#storeReplaced(new Set(found.inbox), new Set(found.outbox.map(({ text }) => text)));
+    this.#handedOut = [];
+  }
+
+  #storeReplaced(inbox: Set<string>, outbox: Set<string>): void {
+    const { fromDevice, toDevice, log } = this;
+    if (outbox.size === 0) this.#stores++;
+    toDevice.writerForgets();
+    for (const message of toDevice.messages) {
+      if (!outbox.has(message.text)) message.excused ||= message.seen === 0;
+      else {
+        message.settled = false;
+        message.copied = true;
+        if (message.qos) message.repeats = 2; // on its way on a connection that is going to end, and again
       }
     }
-    this.#handedOut = [];
+    for (const message of [...fromDevice.messages, ...log.messages]) {
+      const held = inbox.has(message.text);
+      message.copied ||= held;
+      const comesAgain = message.epoch === this.#boot && !message.told;
+      if (message.seen > 0 && (held || comesAgain)) message.repeats = 1;
+      if (message.seen === 0 && message.safe && !held) message.excused = true;
+    }
   }
 
   /** @throws {Violation} if something that was accepted has not arrived */

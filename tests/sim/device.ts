@@ -320,7 +320,9 @@ export class SimDevice {
     if (this.#meetsImpostor) return; // without a key it may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
       if (byteLength(message.text) > core.longest) {
-        this.books.deviceFailed(message, this.world.lineBytes);
+        // It may have heard so from a server that was killed meanwhile, and is another one now.
+        const { lineBytes, scenario: { lines } } = this.world;
+        this.books.deviceFailed(message, Math.min(lineBytes, ...lines));
       }
     }
   }

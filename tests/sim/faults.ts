@@ -1,6 +1,7 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
+import { Disk } from "./store.ts";
 import { Impostor, strangerConnects, STRANGERS } from "./strangers.ts";
 import type { World } from "./world.ts";
 
@@ -27,6 +28,7 @@ export const FAULTS = [
   "server killed during a commit",
   "store full",
   "store lost",
+  "old copy of the store",
   "device's application busy",
   "server's application busy",
   "stranger",
@@ -111,7 +113,9 @@ export function cause(world: World, kind: FaultKind): void {
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
     case "store lost":
-      return world.killServer("no commit", true);
+      return world.killServer("no commit", new Disk());
+    case "old copy of the store":
+      return putBack(world, 10);
     case "device's application busy":
       device.busyUntil = clock.now + time;
       return;
@@ -124,6 +128,19 @@ export function cause(world: World, kind: FaultKind): void {
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
   }
+}
+
+/**
+ * Copies the store, and puts the copy back later. One in which something waits for the server's application is
+ * waited for a while: on that one it writes before the device is there.
+ */
+function putBack(world: World, tries: number): void {
+  const { random, scenario: { timeout }, clock, server } = world;
+  const copy = server.disk.copy();
+  if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
+    return clock.after(timeout / 10, () => putBack(world, tries - 1));
+  }
+  clock.after(random.below(4 * timeout), () => world.killServer("no commit", copy));
 }
 
 function boot({ random, scenario }: World, device: SimDevice, keepsMemory: boolean): void {

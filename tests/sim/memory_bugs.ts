@@ -34,6 +34,9 @@ export const MEMORY_BUGS: Record<string, () => Undo> = {
   "a restarted server names its stream anew, and counts on": loses((rows) => {
     rows.positions.txEpoch++;
   }),
+  "a restarted server takes what it holds for sent": loses(({ positions }) => {
+    positions.txSent = positions.txNext;
+  }),
   "numbers do not come round": () =>
     patch(DeviceRecord.prototype, "write", ({ positions }, write, text, options) => {
       const message = write(text, options);

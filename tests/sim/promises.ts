@@ -31,6 +31,9 @@
  * |                                             | once more                                              |
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
+ * | old copy of the server's store put back     | what the copy holds, seen or on its way, may come once |
+ * |                                             | more. What the lost one held, and the copy does not:   |
+ * |                                             | as below                                               |
  * | server's store lost                         | to the device: what was not seen may be missing. From   |
  * |                                             | it: what it was not told of may come once more, and     |
  * |                                             | what the store had and nobody had seen may be missing  |
@@ -54,6 +57,8 @@ export interface Message {
   seen: number;
   /** How often it may be seen once more. */
   repeats: number;
+  /** An old copy that was put back holds it: it may come after newer ones. */
+  copied: boolean;
   /** It need not arrive any more. */
   excused: boolean;
   /** It must not arrive any more. */
@@ -73,6 +78,7 @@ export class Stream {
   #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
   #last = -1; // the last one seen since the reader began anew
   #newest = -1; // the newest one seen ever
+  #mayBeginAnew = false;
 
   /** @param name What to call it in violations. */
   constructor(readonly name: string) {}
@@ -94,6 +100,7 @@ export class Stream {
       waits,
       seen: 0,
       repeats: 0,
+      copied: false,
       excused: false,
       gone: false,
       safe: false,
@@ -110,10 +117,16 @@ export class Stream {
     this.#last = -1;
   }
 
+  /** The writer has only an old copy of what it knew: once, what the copy holds may come from its beginning. */
+  writerForgets(): void {
+    this.#mayBeginAnew = true;
+  }
+
   /** @param ordered Whether all messages must come in order. */
   seen(text: string, ordered: boolean): Message {
     const message = this.#byText.get(text);
     if (!message) throw this.#violation("was never written", text);
+    const { index, epoch } = message;
     if (message.gone) {
       throw this.#violation("was seen, but a killed server had never sent it", text);
     }
@@ -121,8 +134,11 @@ export class Stream {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
     }
-    const { index, epoch } = message;
-    if (message.seen === 0) {
+    if (message.copied && this.#mayBeginAnew && index <= this.#last) {
+      this.#mayBeginAnew = false;
+      this.#last = -1;
+    }
+    if (message.seen === 0 && !message.copied) {
       const newest = this.messages[this.#newest];
       if (newest && epoch < newest.epoch) {
         throw this.#violation(`came after ${newest.text} of a later boot`, text);

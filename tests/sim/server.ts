@@ -59,7 +59,7 @@ export class SimServer implements Listener {
         if (!known && store.size >= limits.devices) {
           throw new PeerError("TOO_MANY_DEVICES", "too many devices");
         }
-        return known ?? store.create(id);
+        return known;
       },
     };
     this.listens = true;
@@ -67,9 +67,10 @@ export class SimServer implements Listener {
     for (const id of store.ids) if (store.get(id)!.safe > 0) this.meet(id).pump();
   }
 
-  kill(torn: Torn, storeLost: boolean, closes: boolean): void {
+  /** @param disk What it finds instead of its own when it is started again. */
+  kill(torn: Torn, disk: Disk | undefined, closes: boolean): void {
     const { world } = this;
-    world.log?.(`the server is killed: ${torn}${storeLost ? ", its store is lost" : ""}`);
+    world.log?.(`the server is killed: ${torn}${disk ? ", its store is another one" : ""}`);
     if (torn === "after" && !this.disk.full) this.store.commit();
     this.life.end();
     this.listens = this.failing = this.#scheduled = false;
@@ -78,8 +79,8 @@ export class SimServer implements Listener {
     this.#results.clear();
     for (const device of this.devices.values()) device.die();
     this.devices.clear();
-    if (storeLost) this.disk = new Disk();
-    world.serverDied(storeLost);
+    if (disk) this.disk = disk;
+    world.serverDied(disk);
   }
 
   accept(socket: Socket): void {

@@ -69,11 +69,24 @@ export class ServerConnection {
       }
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      const farewell = this.#admission?.farewell(error);
-      if (farewell) this.write(farewell);
-      this.end(error);
+      const admission = this.#admission;
+      if (admission?.isLate) {
+        this.#greets = true; // reads nothing any more
+        return this.server.life.after(
+          this.server.world.scenario.timeout / 4,
+          () => this.#refuse(error),
+        );
+      }
+      return this.#refuse(error);
     }
     if (this.#reads && socket.isAtEnd) this.end(new PeerError("LOST", "closed"));
+  }
+
+  #refuse(error: PeerError): void {
+    if (!this.#socket) return;
+    const farewell = this.#admission?.farewell(error);
+    if (farewell) this.write(farewell);
+    this.end(error);
   }
 
   get #reads(): boolean {
@@ -218,6 +231,7 @@ export class ServerConnection {
   }
 
   #gone(): void {
+    this.#admission?.end();
     this.#socket = undefined;
     this.#session = undefined;
     this.#admission = undefined;

@@ -31,7 +31,8 @@ export class ServerDevice {
 
   constructor(readonly server: SimServer, readonly id: string) {
     const { world, host, limits } = server;
-    this.session = new Session(host.record(id), world.scenario.timeout, limits, (line) => {
+    const record = host.record(id) ?? server.store.create(id);
+    this.session = new Session(record, world.scenario.timeout, limits, (line) => {
       world.log?.(`server logs ${JSON.stringify(line)} of ${id}`);
       this.books?.logged(LOGGED + line);
     });

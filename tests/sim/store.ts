@@ -35,6 +35,13 @@ export class Disk {
   readonly devices = new Map<string, Rows>();
   /** Nothing can be written. */
   full = false;
+
+  /** What it holds now, on a disk that works. */
+  copy(): Disk {
+    const disk = new Disk();
+    for (const [id, rows] of this.devices) disk.devices.set(id, structuredClone(rows));
+    return disk;
+  }
 }
 
 type Change = (rows: Rows) => void;

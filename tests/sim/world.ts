@@ -10,7 +10,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { SimServer, type Torn } from "./server.ts";
-import type { DiskWatcher } from "./store.ts";
+import type { Disk, DiskWatcher } from "./store.ts";
 
 /** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
 const PATIENCE = 60;
@@ -173,7 +173,9 @@ export class World implements DiskWatcher {
 
   firstPositions(id: string): Partial<Positions> {
     const plan = this.planOf(id);
-    return plan ? { txNext: plan.firstServerNumber >>> 0 } : {};
+    if (!plan) return {};
+    const first = plan.firstServerNumber >>> 0;
+    return { txNext: first, txSent: first };
   }
 
   deviceLine(id: string): number {
@@ -195,11 +197,12 @@ export class World implements DiskWatcher {
     if (this.overheard.length < 4) this.overheard.push(bytes.slice());
   }
 
-  killServer(torn: Torn, storeLost = false): void {
+  /** @param disk What it finds instead of its own when it is started again. */
+  killServer(torn: Torn, disk?: Disk): void {
     if (this.#serverIsDown) return;
     const { random, scenario } = this;
     this.#serverIsDown = true;
-    this.server.kill(torn, storeLost, random.chance(0.7));
+    this.server.kill(torn, disk, random.chance(0.7));
     const { limits, lines } = scenario;
     if (random.chance(0.3) && lines.length > 1) {
       limits.lineBytes = random.pick(lines);
@@ -211,11 +214,16 @@ export class World implements DiskWatcher {
     this.clock.after(pause, () => {
       this.#serverIsDown = false;
       this.server.start();
+      // Who puts a copy back restarts it more than once.
+      if (!disk || random.chance(0.5)) return;
+      this.clock.after(random.below(scenario.timeout / 4), () => this.killServer("no commit"));
     });
   }
 
-  serverDied(storeLost: boolean): void {
-    for (const books of this.books.values()) books.serverDied(storeLost);
+  serverDied(disk: Disk | undefined): void {
+    for (const [id, books] of this.books) {
+      books.serverDied(disk && (disk.devices.get(id) ?? { inbox: [], outbox: [] }));
+    }
   }
 
   /** The server is killed in its next commit. */

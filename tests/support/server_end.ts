@@ -56,6 +56,8 @@ export class ServerEnd extends End {
   /** A connection whose greeting is not complete, beside the one that is served, if there is one. */
   #admission: Admission | undefined;
   #admissionEnds = Infinity;
+  /** Why it is turned away, when that is said late. */
+  #late: { error: PeerError; at: number } | undefined;
   #splitter: LineSplitter | undefined;
   #backup: Backup | undefined;
   #done = 0;
@@ -69,7 +71,7 @@ export class ServerEnd extends End {
     this.#limits = { ...defaultLimits, lineBytes: line, inbox, outbox };
     this.#access = new Access(key === "" ? { open: true } : { keys: [[id, key]] });
     this.#random.words = [parseInt(epoch, 16)];
-    this.#record.change({ nextId: ids, txNext });
+    this.#record.change({ nextId: ids, txNext, txSent: txNext });
     this.#session = this.#start();
   }
 
@@ -96,7 +98,7 @@ export class ServerEnd extends End {
   }
 
   override get deadline(): number {
-    return Math.min(this.#session.deadline(), this.#admissionEnds);
+    return Math.min(this.#session.deadline(), this.#late?.at ?? this.#admissionEnds);
   }
 
   override input(name: string, value?: string | number): boolean {
@@ -164,6 +166,8 @@ export class ServerEnd extends End {
   }
 
   #dismiss(): void {
+    this.#admission?.end();
+    this.#late = undefined;
     this.#admission = undefined;
     this.#admissionEnds = Infinity;
     this.unread = new Uint8Array(0);
@@ -193,7 +197,9 @@ export class ServerEnd extends End {
   }
 
   #settle(): void {
-    if (this.now >= this.#admissionEnds) {
+    if (this.#late) {
+      if (this.now >= this.#late.at) this.#turnAway(this.#late.error);
+    } else if (this.now >= this.#admissionEnds) {
       this.#dismiss();
       this.ask("close NO_HELLO");
     }
@@ -220,7 +226,7 @@ export class ServerEnd extends End {
   /** Reads the greeting of a new connection. */
   #greet(): void {
     const admission = this.#admission;
-    if (!admission || this.unread.length === 0) return;
+    if (!admission || this.#late || this.unread.length === 0) return;
     const bytes = this.unread;
     this.unread = new Uint8Array(0);
     try {
@@ -237,11 +243,16 @@ export class ServerEnd extends End {
       this.unread = admission.rest;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      const farewell = admission.farewell(error);
-      if (farewell !== "") this.send(bytesOf(farewell));
-      this.ask(`close ${error.code}`);
-      this.#dismiss();
+      if (admission.isLate) this.#late = { error, at: this.now + this.timeout / 4 };
+      else this.#turnAway(error);
     }
+  }
+
+  #turnAway(error: PeerError): void {
+    const farewell = this.#admission!.farewell(error);
+    if (farewell !== "") this.send(bytesOf(farewell));
+    this.ask(`close ${error.code}`);
+    this.#dismiss();
   }
 
   #read(): boolean {

@@ -1,6 +1,6 @@
 import {
   boot, CAN_RECEIVE, CONNECTS, defaults2, EPOCH, get, greet, GREETING, hear, helloText, ID_LEN,
-  IDLE, INBOX, intact, later, LEN, linked2, lose, NONCE, open, pass, PEER, piece, proof, pump,
+  IDLE, INBOX, intact, later, LEN, linked, linked2, lose, NONCE, open, pass, PEER, piece, proof, pump,
   REASON, RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND, set, STATE, step, SUITE, TX_EPOCH, TX_FIRST,
   TX_NEXT, UP, WAIT, Welcome, welcomed, WINDOW, word,
 } from "./harness";
@@ -305,9 +305,33 @@ describe("where the welcome should be", () => {
     expect(pump()).toBe("00one after the other\n");
   });
 
-  test("one that takes lines of 4 GB changes nothing in what we can write", () => {
+  test("one of which the longest line is so long that line + 3 comes round is none", () => {
     const welcome = new Welcome();
     welcome.line = -1;
+    for (let bytes = -4; bytes < 5; bytes++) {
+      welcome.bytes = bytes;
+      expect(answerTo(welcome.sent)).toBe("[close BAD_GREETING]", bytes.toString());
+    }
+  });
+
+  test("one that takes no text is none", () => {
+    const welcome = new Welcome();
+    welcome.line = 0;
+    for (let bytes = -4; bytes < 5; bytes++) {
+      welcome.bytes = bytes;
+      expect(answerTo(welcome.sent)).toBe("[close BAD_GREETING]", bytes.toString());
+    }
+  });
+
+  test("one whose stream is named 0 is none", () => {
+    const welcome = new Welcome();
+    welcome.txEpoch = 0;
+    expect(answerTo(welcome.sent)).toBe("[close BAD_GREETING]");
+  });
+
+  test("one that takes lines of 4 GB changes nothing in what we can write", () => {
+    const welcome = new Welcome();
+    welcome.line = -4;
     welcome.bytes = -1;
     expect(answerTo(welcome.sent)).toBe("\n");
     expect(room(122)).toBe(0);
@@ -620,7 +644,7 @@ describe("a proof", () => {
 
 describe("a refusal", () => {
   test("is told with its code", () => {
-    for (let code = 1; code <= 7; code++) {
+    for (let code = 1; code <= 6; code++) {
       expect(answerTo("\x040" + code.toString() + "\n")).toBe(
         "[close REFUSED " + code.toString() + "]",
       );
@@ -659,16 +683,31 @@ describe("a refusal", () => {
     expect(welcomed()).toBe("\n00a\n");
   });
 
-  test("means nothing once the link is up", () => {
+  test("is one whenever it comes: of a proof, of what came behind it, of a key that was taken away", () => {
     linked2();
-    hear("\x0401\n");
+    say("a");
+    pump();
+    hear("\x0402\n");
+    expect(pump()).toBe("[close REFUSED 2]");
+    expect(get(WAIT)).toBeGreaterThanOrEqual(4000);
+    linked2();
+    hear("\n\x0401\n00late\n");
+    expect(pump()).toBe("[close REFUSED 1]");
+  });
+
+  test("is none in dialect 1, nor inside a line", () => {
+    linked();
+    hear("\x0402\n");
     expect(pump()).toBe("[close BAD_LINE]");
+    linked2();
+    hear("00\x0402\n");
+    expect(pump()).toBe("[\x0402]00\n");
   });
 });
 
 describe("the pause before the next attempt", () => {
   test("is long after what a person must put right, at most four timeouts and at least half of that", () => {
-    const lines = ["\x0401\n", "\x0402\n", "\x0407\n", "\n", new Welcome().text + "0\n"];
+    const lines = ["\x0401\n", "\x0402\n", "\x0406\n", "\n", new Welcome().text + "0\n"];
     for (let i = 0; i < lines.length; i++) {
       answerTo(lines[i]);
       expect(get(WAIT)).toBeGreaterThanOrEqual(4000);
