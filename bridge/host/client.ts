@@ -61,6 +61,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       receive: (message: Uint8Array) => {
         const text = decode(message);
         this.#readers.shift()!.resolve(text);
+        return true;
       },
       positionChanged: (position: Position) => this.#memory?.keep(position),
       stateChanged: (connected: boolean, reason?: PeerError) => {

@@ -4,7 +4,7 @@
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
 import { parseKey } from "../../server/access.ts";
-import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
+import { Can, Core, type CoreOptions, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";
 
 /** Which device this is, and where its server is. */
@@ -27,6 +27,14 @@ export interface LinkOptions {
   onState?: (connected: boolean, reason?: PeerError) => void;
 }
 
+/** What a core is booted with, and where it connects to. */
+export type BootOptions = Omit<LinkOptions, "onState"> & {
+  /** Where it goes on in the server's stream. */
+  position?: Position | undefined;
+  /** What differs from the size that the link was made with. */
+  size?: Partial<CoreSize>;
+};
+
 /** What a server's limit for a hello leaves for the id. */
 const MOST_ID_BYTES = 128;
 
@@ -36,8 +44,12 @@ export interface LinkOwner {
   exchange(core: Core): void;
   /** Whether a message can be taken now. */
   canReceive(): boolean;
-  /** Takes a message, valid until it returns. @throws {PeerError} if the connection must end */
-  receive(message: Uint8Array): void;
+  /**
+   * Takes a message, valid until it returns; false if it did not, and wants to be offered it again.
+   *
+   * @throws {PeerError} if the connection must end
+   */
+  receive(message: Uint8Array): boolean;
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `LinkOptions.onState`. */
@@ -74,7 +86,8 @@ const REFUSALS = [
 export class Link {
   readonly core: Core;
   #owner: LinkOwner;
-  #address: { hostname: string; port: number };
+  #size: CoreSize;
+  #address!: { hostname: string; port: number };
   #tls: LinkOptions["tls"];
   #position: Position;
   #socket: Socket | undefined;
@@ -90,10 +103,34 @@ export class Link {
     owner: LinkOwner,
     module: WebAssembly.Module,
     imports: WebAssembly.Imports,
-    options: Omit<LinkOptions, "onState"> & { position?: Position | undefined },
+    options: BootOptions,
     size: CoreSize,
   ) {
-    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 2 } = options;
+    this.#owner = owner;
+    this.#size = size;
+    this.core = new Core(module, imports, this.#settings(options), now());
+    this.#aim(options);
+    this.#position = this.core.position;
+  }
+
+  /**
+   * Drops the connection, boots the core anew and goes on as somebody else, or elsewhere, from the next
+   * `pump` on. The owner is told of no connection that is lost by that.
+   *
+   * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
+   */
+  boot(options: BootOptions): void {
+    this.core.boot(this.#settings(options), now());
+    this.#aim(options);
+    this.#position = this.core.position;
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#up = false;
+  }
+
+  /** Checks the options, and returns what is the core's of them. */
+  #settings(options: BootOptions): CoreOptions {
+    const { id, port = 8123, timeout = 2000, dialect = 2 } = options;
     const bytes = new TextEncoder().encode(id).length;
     // deno-lint-ignore no-control-regex
     if (bytes < 1 || bytes > MOST_ID_BYTES || /[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
@@ -112,12 +149,13 @@ export class Link {
     if (dialect !== 1 && dialect !== 2) throw badArgument(`dialect must be 1 or 2, not ${dialect}`);
     const key = options.key === undefined ? undefined : parseKey(id, options.key);
     if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
-    this.#owner = owner;
+    const size = { ...this.#size, ...options.size };
+    return { ...size, id, timeout, dialect, key, position: options.position };
+  }
+
+  #aim({ host = "127.0.0.1", port = 8123, tls }: BootOptions): void {
     this.#address = { hostname: host, port };
-    this.#tls = options.tls;
-    const settings = { ...size, id, timeout, dialect, key, position: options.position };
-    this.core = new Core(module, imports, settings, now());
-    this.#position = this.core.position;
+    this.#tls = tls;
   }
 
   /** Whether the link is up at present. */
@@ -191,15 +229,16 @@ export class Link {
   }
 
   #receive(): void {
+    let taken = false;
     try {
-      this.#owner.receive(this.core.piece);
+      taken = this.#owner.receive(this.core.piece);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.core.closed(now());
       this.#drop(error);
       return;
     }
-    if (this.#closed) return;
+    if (this.#closed || !taken) return;
     this.core.take();
     this.#keepPosition();
   }
