@@ -7,7 +7,7 @@
  *     raises SYN, offers 2 bytes  -->  reads the size of what the initiator has to say
  *     lowers SYN                  <--  raises ACK
  *                                      lowers ACK                           (likewise for the bytes, if any)
- *     raises SYN, takes 2 bytes   <--  raises ACK when it has an answer
+ *     raises SYN, takes 2 bytes   <--  raises ACK, a moment later, when it has an answer
  *                                 <--  writes the size of what it has to say, lowers ACK
  *     lowers SYN                                                            (likewise for the bytes, if any)
  *
@@ -42,6 +42,11 @@ const HOLD: i32 = 0x8000;
 
 /** The initiator gives up when it has waited for a wire for 1,000 ms. Its I2C waits for 5,000. */
 const DEADLINE: i32 = 1000;
+/**
+ * ACK is low between the last that was received and the answer, and nothing says that the initiator has
+ * seen it. It looks every 10 us or so, but may be interrupted: 1 ms at least.
+ */
+const PAUSE_MS: i32 = 2;
 /** How often a wire is looked at before the call returns: an initiator answers within some 10 us. */
 const LOOKS: i32 = 64;
 
@@ -57,6 +62,7 @@ const MOVE: i32 = 1; // the transfer
 const END: i32 = 2; // waits for SYN to fall
 const HELD: i32 = 3; // waits for `accept` or `answer`
 const OUT: i32 = 4; // no leg: waits for an initiator, which is there when SYN is low
+const PAUSE: i32 = 5; // before an answer: ACK stays low for a moment
 
 // Why an exchange was broken off: `step` returns minus that.
 export const TOO_LONG: i32 = 1; // the initiator has more to say than fits
@@ -120,6 +126,11 @@ export function answer(bytes: i32, hold: bool): void {
 /** Goes on as far as it can. `now` is in ms. */
 export function step(now: i32): i32 {
   while (part != HELD) {
+    if (part == PAUSE) {
+      if (now - since < PAUSE_MS) return NOTHING;
+      part = HELD;
+      return WANTS;
+    }
     if (part != MOVE) {
       const level = <i32>(part == START);
       let looks = part == OUT || leg == SIZE && level ? 1 : LOOKS;
@@ -130,10 +141,7 @@ export function step(now: i32): i32 {
       else if (part == OUT) {
         enter(SIZE, START, now);
         return SYNCHRONISED;
-      } else {
-        const done = next(now);
-        if (done) return done;
-      }
+      } else if (next(now)) return SENT;
     } else {
       const length = leg == BYTES ? received : leg == REPLY ? sending : 2;
       const at = leg == BYTES ? input : leg == REPLY ? output : size;
@@ -158,24 +166,18 @@ export function step(now: i32): i32 {
   return NOTHING;
 }
 
-/** The leg is over. */
-function next(now: i32): i32 {
+/** The leg is over. Returns whether that was the last of an answer with bytes. */
+function next(now: i32): bool {
+  const done = leg == REPLY;
   if (leg < ANSWER) {
     gpio_write(ACK, 0);
     if (leg == SIZE && received) enter(BYTES, START, now);
-    else {
-      enter(ANSWER, HELD, now);
-      return WANTS;
-    }
+    else enter(ANSWER, PAUSE, now);
   } else if (leg == ANSWER && sending) {
     gpio_write(ACK, 1);
     enter(REPLY, START, now);
-  } else {
-    const done = leg == REPLY ? SENT : NOTHING;
-    enter(SIZE, START, now);
-    return done;
-  }
-  return NOTHING;
+  } else enter(SIZE, START, now);
+  return done;
 }
 
 function enter(newLeg: i32, newPart: i32, now: i32): void {

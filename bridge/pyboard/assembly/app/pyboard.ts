@@ -235,7 +235,6 @@ function take(): bool {
   const end = input + responder.received;
   if (load<u8>(end - 1) != NEWLINE) return complain("line without an end");
   if (load<u8>(input) == 0x5b) return become(input, responder.received - 1); // [
-  if (!configured) return complain("line before the configuration");
   if (responder.received > journal.free()) return complain("more than there is room for");
   const numbered = journal.get(journal.SESSION) != 0;
   for (let from = input; from < end; from = lineEnd(from)) {
@@ -276,9 +275,13 @@ function become(from: usize, length: i32): bool {
   const all = hash(config.fields, config.length);
   const same = configured && all == configuredFor;
   if (!same && !configure(config.fields, config.length)) return complain("configuration refused");
-  if (journal.get(journal.IDENTITY) != config.identity) {
-    if (!journal.isEmpty()) say("lines for another server or id, dropped");
-    journal.clear();
+  const before = journal.get(journal.IDENTITY);
+  if (before != config.identity) {
+    // `pb_link` may say something before it says who it is.
+    if (before) {
+      if (!journal.isEmpty()) say("lines for another server or id, dropped");
+      journal.clear();
+    }
     messageBytes = 0;
     journal.set(journal.EPOCH, 0);
     journal.set(journal.IDENTITY, config.identity);
