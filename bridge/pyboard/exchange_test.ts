@@ -32,7 +32,7 @@ toolTest(
       (about) => new BenchInitiator(bench, { ...about, session: 7 }),
     );
     const reset = faults["the responder is reset"];
-    await trial.run(500, Array.from({ length: 12 }, () => reset));
+    await trial.run(250, Array.from({ length: 12 }, () => reset));
     assert(trial.station.boots > 12);
     await trial.assertExact({ all: true });
   },
@@ -46,7 +46,7 @@ toolTest(
     await using trial = await Trial.start(bench, (about) => new BenchInitiator(bench, about));
     const restart = (trial: Trial) => trial.restartInitiator();
     const all = [...Object.values(faults), restart];
-    await trial.run(500, [...all, ...all]);
+    await trial.run(250, [...all, ...all]);
     assertEquals(trial.restarts, 2);
     await trial.assertExact({ all: false });
   },

@@ -44,8 +44,9 @@ export interface InitiatorOptions {
 
 const BUFFER = 200;
 const HOLD = 0x8000;
-const WAIT_FOR_WIRE = 1000;
-const WAIT_FOR_MASTER = 5000;
+// `pb_link` waits for 1,000 and 5,000 ms.
+const WAIT_FOR_WIRE = 700;
+const WAIT_FOR_MASTER = 700;
 const RESET_PULSE = 30;
 /** How long a responder is given after its start. `pb_link` gives it 1,000 ms. */
 const SETTLE = 20;

@@ -24,7 +24,7 @@ export type MakeInitiator = (
 ) => Initiator;
 
 export class Trial implements AsyncDisposable {
-  static readonly timeout = 1000;
+  static readonly timeout = 500; // ms
   readonly heard: string[] = [];
   readonly sent: string[] = [];
   /** All that an initiator was told to write. */

@@ -30,6 +30,11 @@ const KEEPALIVE: i32 = 2000;
 const PATIENCE_WIFI: i32 = 20000;
 const PATIENCE_SERVER: i32 = 5000;
 const WIFI_UP: i32 = 2;
+/**
+ * How long an initiator may exchange before its configuration comes, in ms. `pb_link` can lose that after a
+ * reset of this board, and sends it again only if this board does not answer.
+ */
+const PATIENCE_CONFIGURATION: i32 = 2000;
 
 // Registers of the core, as told there.
 const DIALECT: usize = 20;
@@ -72,6 +77,8 @@ let upInReply: i32 = 0; // so is this state of the link
 let troublesInReply: i32 = 0;
 
 let configured: bool = false;
+let unconfigured: i32 = 0; // exchanges without a configuration
+let unconfiguredSince: i32 = 0;
 let configuredFor: i32 = 0; // hash of the fields
 let mark: i32 = 0; // bytes of the journal that the core has got
 
@@ -121,14 +128,17 @@ export function onTick(): void {
   for (;;) {
     const event = responder.step(now);
     if (event == responder.NOTHING) return;
-    if (event < 0) {
-      complain(reason(-event));
-    } else if (event == responder.SYNCHRONISED) say("initiator link up");
-    else if (event == responder.RECEIVED) {
+    if (event < 0) complain(reason(-event));
+    else if (event == responder.SYNCHRONISED) {
+      unconfigured = 0;
+      say("initiator link up");
+    } else if (event == responder.RECEIVED) {
       if (take()) responder.accept();
       else responder.refuse(now);
-    } else if (event == responder.WANTS) reply(now);
-    else sent();
+    } else if (event == responder.WANTS) {
+      if (isPatient(now)) reply(now);
+      else responder.refuse(now);
+    } else sent();
   }
 }
 
@@ -303,6 +313,13 @@ function become(from: usize, length: i32): bool {
   hadWifi = false;
   say("initiator configured");
   return true;
+}
+
+/** False when the configuration should have come. */
+function isPatient(now: i32): bool {
+  if (configured) return true;
+  if (!unconfigured++) unconfiguredSince = now;
+  return now - unconfiguredSince < PATIENCE_CONFIGURATION || complain("no configuration");
 }
 
 /** Composes what the initiator is told in this exchange: what is due, and a message if there is room. */

@@ -1,0 +1,74 @@
+/**
+ * The real, unmodified `pb_link` of micropython-iot in a Unix MicroPython, over simulated wires, against
+ * our responder and our server. `tests/interop/README.md` says how to point at them; in addition,
+ * HOLDFAST_PRIMITIVES names the `v3` folder of a micropython-async of 2020, whose `primitives` it needs.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { tool } from "../../tests/support/tools.ts";
+import { Bench } from "./bench/bench.ts";
+import { PythonInitiator } from "./bench/python.ts";
+import { faults, type MakeInitiator, Trial } from "./bench/trial.ts";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const reference = Deno.env.get("HOLDFAST_REFERENCE");
+const micropython = Deno.env.get("HOLDFAST_MICROPYTHON");
+const primitives = Deno.env.get("HOLDFAST_PRIMITIVES");
+const library = Deno.env.get("HOLDFAST_MICROPYTHON_LIB");
+/** Most time in us between an initiator's pin and its I2C. */
+const LATENCY = 400;
+
+function pbLinkTest(
+  name: string,
+  body: (bench: Bench, make: MakeInitiator) => Promise<void>,
+): void {
+  const missing = Object.entries({
+    HOLDFAST_REFERENCE: reference,
+    HOLDFAST_MICROPYTHON: micropython,
+    HOLDFAST_PRIMITIVES: primitives,
+  }).filter(([, value]) => !value).map(([name]) => name);
+  const ignore = missing.length > 0;
+  const how = ` [set ${missing.join(", ")} to run it, see bridge/pyboard/README.md]`;
+  Deno.test({
+    name: ignore ? name + how : name,
+    ignore,
+    fn: async () => {
+      await using bench = await Bench.open(tool("gcc", "gcc")!, { latency: LATENCY });
+      await body(bench, ({ port, timeout, heard, sent }) =>
+        new PythonInitiator(bench, {
+          command: micropython!,
+          args: [here("bench/pb_device.py"), "1\n", "127.0.0.1", `${port}`, `${timeout}`],
+          path: [
+            here("bench/shims"),
+            here("../../tests/interop/shims"),
+            reference!,
+            primitives!,
+            ...(library ? [library] : []),
+          ],
+          heard,
+          sent,
+        }));
+    },
+  });
+}
+
+pbLinkTest("pb_link: 500 messages each way, whatever fails", async (bench, make) => {
+  await using trial = await Trial.start(bench, make);
+  const restart = (trial: Trial) => trial.restartInitiator();
+  const all = [...Object.values(faults), restart];
+  await trial.run(500, [...all, ...all]);
+  assertEquals(trial.restarts, 2);
+  await trial.assertExact({ all: false });
+});
+
+pbLinkTest(
+  "pb_link: nothing is missing when only the network and the server fail",
+  async (bench, make) => {
+    await using trial = await Trial.start(bench, make);
+    const { "the responder is reset": _, ...network } = faults;
+    await trial.run(100, Object.values(network));
+    assert(trial.initiator.told.filter((line) => line === "u").length > 1);
+    assert(trial.initiator.told.some((line) => line.startsWith("r[")));
+    await trial.assertExact({ all: true });
+  },
+);
