@@ -3,12 +3,34 @@
  * the responder and the wires simulated.
  */
 import { assert, assertEquals } from "@std/assert";
-import { toolTest } from "../../tests/support/tools.ts";
-import { Bench } from "./bench/bench.ts";
+import { fileURLToPath } from "node:url";
+import { tool, toolTest } from "../../tests/support/tools.ts";
+import { Bench, run } from "./bench/bench.ts";
 import { BenchInitiator } from "./bench/initiator.ts";
-import { faults, Trial } from "./bench/trial.ts";
+import { PythonInitiator } from "./bench/python.ts";
+import { faults, type MakeInitiator, Trial } from "./bench/trial.ts";
 
 const GCC = { gcc: "gcc" };
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The package for MicroPython, in some Python. */
+function python(bench: Bench, command: string): MakeInitiator {
+  return ({ port, timeout, heard, sent }) =>
+    new PythonInitiator(bench, {
+      command,
+      args: [here("bench/link_device.py"), "1", "127.0.0.1", `${port}`, `${timeout}`],
+      path: [here("bench/shims"), here("micropython")],
+      heard,
+      sent,
+    });
+}
+
+async function throughEverything(bench: Bench, make: MakeInitiator): Promise<void> {
+  await using trial = await Trial.start(bench, make);
+  await trial.run(120, Object.values(faults));
+  assert(trial.initiator.told.some((line) => line.startsWith("r[")), `${trial.initiator.told}`);
+  await trial.assertExact({ all: true });
+}
 
 toolTest(
   "500 messages each way arrive once, whatever fails on the way to the server",
@@ -51,3 +73,48 @@ toolTest(
     await trial.assertExact({ all: false });
   },
 );
+
+toolTest(
+  "the package for MicroPython loses nothing, in CPython",
+  { ...GCC, python3: "python3" },
+  async ({ gcc, python3 }) => {
+    await using bench = await Bench.open(gcc);
+    await throughEverything(bench, python(bench, python3));
+  },
+);
+
+const micropython = Deno.env.get("HOLDFAST_MICROPYTHON");
+Deno.test({
+  name: `the package for MicroPython loses nothing${
+    micropython ? "" : " [set HOLDFAST_MICROPYTHON to run it]"
+  }`,
+  ignore: !micropython,
+  fn: async () => {
+    await using bench = await Bench.open(tool("gcc", "gcc")!, { latency: 400 });
+    await throughEverything(bench, python(bench, micropython!));
+  },
+});
+
+toolTest("the C header loses nothing", GCC, async ({ gcc }) => {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast_header_" });
+  try {
+    const flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"];
+    const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
+    const program = `${folder}/device`;
+    await run(gcc, [...flags, ...checks, "-o", program, here("bench/header_device.c")]);
+    await using bench = await Bench.open(gcc);
+    const make: MakeInitiator = ({ port, heard, sent }) =>
+      new PythonInitiator(bench, {
+        command: program,
+        args: ["1", "127.0.0.1", `${port}`],
+        path: [],
+        heard,
+        sent,
+      });
+    await using trial = await Trial.start(bench, make);
+    await trial.run(120, Object.values(faults));
+    await trial.assertExact({ all: true });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

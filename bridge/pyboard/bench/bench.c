@@ -6,6 +6,8 @@
  *
  * Commands, each with an answer:  'p' pin level -> 0       'g' pin -> level
  *                                 's' n bytes[n] -> outcome 'r' n -> outcome bytes[n]
+ * and for an I2C slave that works by itself:
+ *                                 'a' n bytes[n] -> 0       'b' n -> 0     'o' n -> outcome bytes[n]
  * Pins: 0 SYN (the initiator's), 1 ACK, 2 reset (low resets the responder's board).
  */
 #include <arpa/inet.h>
@@ -136,7 +138,7 @@ static int serve(int fd) {
   int last_ack = -1;
   while (all(fd, &command, 1, 0)) {
     if (!all(fd, in, command == 'p' ? 2 : 1, 0)) return 0;
-    if (command == 's' && !all(fd, in + 1, in[0], 0)) return 0;
+    if ((command == 's' || command == 'a') && !all(fd, in + 1, in[0], 0)) return 0;
     if (command == 's' || command == 'r') pause_a_little();
     length = 1;
     pthread_mutex_lock(&lock);
@@ -150,6 +152,16 @@ static int serve(int fd) {
       bus_send(&bus, in + 1, in[0]);
       out[0] = (uint8_t)await_master();
       note(out[0] ? "send" : "send-failed", in + 1, in[0], -1);
+    } else if (command == 'a') {
+      bus_send(&bus, in + 1, in[0]);
+      out[0] = 0;
+    } else if (command == 'b') {
+      bus_receive(&bus, in[0]);
+      out[0] = 0;
+    } else if (command == 'o') {
+      out[0] = (uint8_t)bus.outcome;
+      memcpy(out + 1, bus.bytes, in[0]);
+      length += in[0];
     } else {
       bus_receive(&bus, in[0]);
       out[0] = (uint8_t)await_master();
@@ -157,7 +169,7 @@ static int serve(int fd) {
       memcpy(out + 1, bus.bytes, in[0]);
       length += in[0];
     }
-    if (command != 'g') seen_count = 0;
+    if (command != 'g' && command != 'o') seen_count = 0;
     pthread_mutex_unlock(&lock);
     if (!all(fd, out, length, 1)) return 0;
   }
