@@ -11,6 +11,7 @@ function configured(kept?: Kept, config = configuration()): { desk: Desk; initia
   const desk = new Desk(kept);
   const initiator = new Steppable(desk);
   desk.run(initiator.synchronise());
+  desk.run(initiator.exchange()); // as `pb_link` does
   desk.run(initiator.exchange(config));
   assert(desk.lines.includes("initiator configured"), `${desk.lines}`);
   desk.said();

@@ -360,7 +360,8 @@ function reply(now: i32): void {
       add(NEWLINE);
     }
   }
-  responder.answer(<i32>(at - output), journal.free() < BUFFER);
+  // What an earlier program has left may fill the journal: not for that is the configuration held back.
+  responder.answer(<i32>(at - output), configured && journal.free() < BUFFER);
 }
 
 /** The initiator has the answer. */
