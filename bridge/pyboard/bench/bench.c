@@ -42,6 +42,7 @@ static uint32_t latency_us; /* most time that an initiator takes between its pin
 static uint32_t random_state = 1;
 static char *trace;
 static size_t trace_used, trace_size;
+static struct timespec opened;
 
 /*
  * A Pyboard that waits for ACK looks at it every 10 us or so, a process here when it can. What it would have
@@ -57,7 +58,11 @@ static int level(int wire) { return stuck[wire] >= 0 ? stuck[wire] : levels[wire
 
 static void note(const char *what, const uint8_t *bytes, size_t length, int value) {
   size_t i;
-  if (trace_used + 2 * length + 32 > trace_size) return;
+  struct timespec now;
+  if (trace_used + 2 * length + 48 > trace_size) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  trace_used += (size_t)sprintf(trace + trace_used, "%ld ",
+                                (long)(now.tv_sec - opened.tv_sec) * 1000 + (now.tv_nsec - opened.tv_nsec) / 1000000);
   trace_used += (size_t)sprintf(trace + trace_used, "%s ", what);
   if (value >= 0) trace_used += (size_t)sprintf(trace + trace_used, "%d", value);
   for (i = 0; i < length; i++) trace_used += (size_t)sprintf(trace + trace_used, "%02x", bytes[i]);
@@ -206,6 +211,7 @@ int bench_open(uint32_t most_latency_us, uint32_t seed) {
   stuck[SYN] = stuck[ACK] = stuck[RESET] = -1;
   resets = closing = seen_count = inside = 0;
   trace_used = 0;
+  clock_gettime(CLOCK_MONOTONIC, &opened);
   if (!trace) trace = malloc(trace_size = 1 << 22);
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -229,7 +235,7 @@ void bench_close(void) {
   trace = NULL;
 }
 
-/* What the initiator has done and seen: text, without a NUL. Returns its length. */
+/* What the initiator has done and seen, and when in ms: text, without a NUL. Returns its length. */
 int bench_trace(char *to, uint32_t size) {
   int length;
   pthread_mutex_lock(&lock);
