@@ -22,6 +22,8 @@ import { concat } from "./wire.ts";
 export interface Admitted {
   id: string;
   dialect: 1 | 2;
+  /** What the device says about itself; "" if nothing. */
+  metadata: string;
   /** The device claims messages that were never sent: the store is older than what the server once sent. */
   ahead: boolean;
   /**
@@ -112,6 +114,7 @@ export class Admission {
     return {
       id,
       dialect: 1,
+      metadata: "",
       ahead: false,
       check: () => {},
       connect: (session, now) => {
@@ -179,10 +182,11 @@ function admitted(
   return {
     id: hello.id,
     dialect: 2,
+    metadata: hello.metadata,
     ahead,
     check: () => void renewed(),
     connect(session, now) {
-      const link = new Dialect2(hello, renewed(), session.record, session.settled);
+      const link = new Dialect2(hello, renewed(), session);
       session.connect(link, hello.line, false, now);
     },
   };

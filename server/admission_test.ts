@@ -117,8 +117,9 @@ for (
     ["is a prove", `\x03${"0".repeat(32)}\n`, "BAD_HELLO"],
     ["is a refusal", "\x0402\n", "BAD_HELLO"],
     ["is not UTF-8", new Uint8Array([97, 0xff, 10]), "BAD_HELLO"],
-    ["is longer than 256 bytes", `${"x".repeat(257)}\n`, "HELLO_TOO_LONG"],
-    ["is longer than 256 bytes and has no end", "x".repeat(257), "HELLO_TOO_LONG"],
+    ["has a TAB, as if metadata came behind it", "kitchen\tversion=1\n", "BAD_HELLO"],
+    ["is longer than 320 bytes", `${"x".repeat(321)}\n`, "HELLO_TOO_LONG"],
+    ["is longer than 320 bytes and has no end", "x".repeat(321), "HELLO_TOO_LONG"],
   ] as const
 ) {
   Deno.test(`a first line of no dialect that ${what} is turned away without a word`, () => {
@@ -173,13 +174,64 @@ Deno.test("a hello of dialect 2 that is not UTF-8 is BAD_HELLO, refusal 05", () 
   assertEquals(new Door().knock().turnedAway(bytes), ["BAD_HELLO", refusal("05")]);
 });
 
-Deno.test("a hello of dialect 2 over 256 bytes is HELLO_TOO_LONG, the longest one is not", () => {
-  const longest = helloLine({ id: "x".repeat(165) });
-  assertEquals(longest.length, 256);
+Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG, the longest one is not", () => {
+  const longest = helloLine({ id: `${"x".repeat(164)}\ta=${"y".repeat(62)}` });
+  assertEquals(longest.length, 320);
   assertEquals(new Door().knock().turnedAway(`${longest}x\n`)[0], "HELLO_TOO_LONG");
   const guest = new Door().knock();
   guest.says(`${longest}\n`);
   assert(isWelcome(guest.heard));
+});
+
+Deno.test("what a device says about itself stands behind a TAB, and is no part of its name", () => {
+  for (const metadata of ["a=", "reset=power-on version=0.1.0 ort=küche", `a=${"é".repeat(31)}`]) {
+    const guest = new Door().knock();
+    guest.greets({ id: `kitchen\t${metadata}` });
+    guest.says("\n");
+    assertEquals([guest.admitted?.id, guest.admitted?.metadata], ["kitchen", metadata]);
+  }
+});
+
+Deno.test("metadata are part of what is proved", () => {
+  const guest = Door.withKey().knock();
+  guest.greets({ suite: "01", id: "1\tversion=1" });
+  const { hello, welcome } = guest.greeting;
+  const forged = hello.replace("version=1", "version=2");
+  assertEquals(guest.turnedAway(proveLine(key, forged, welcome))[0], "BAD_PROOF");
+
+  const honest = Door.withKey().knock();
+  honest.greets({ suite: "01", id: "1\tversion=1" });
+  honest.says(honest.proof());
+  assertEquals([honest.admitted?.id, honest.admitted?.metadata], ["1", "version=1"]);
+});
+
+for (
+  const [what, metadata] of [
+    ["is empty", ""],
+    ["has 65 bytes", `a=${"x".repeat(63)}`],
+    ["has 64 characters, but 65 bytes", `a=${"x".repeat(61)}é`],
+    ["has a second TAB", "a=1\tb=2"],
+    ["has a NUL", "a=\0"],
+    ["has a carriage return", "a=1\r"],
+    ["has a DEL", "a=\x7f"],
+    ["has no pair", "watchdog"],
+    ["has a pair without its name", "=watchdog"],
+    ["begins with a space", " a=1"],
+    ["ends with a space", "a=1 "],
+    ["has two spaces between pairs", "a=1  b=2"],
+  ] as const
+) {
+  Deno.test(`a hello whose metadata ${what} is BAD_GREETING, refusal 05`, () => {
+    const door = new Door();
+    const told = door.knock().turnedAway(`${helloLine({ id: `kitchen\t${metadata}` })}\n`);
+    assertEquals(told, ["BAD_GREETING", refusal("05")]);
+    assertEquals(door.store.size, 0);
+  });
+}
+
+Deno.test("a hello with metadata and no name is BAD_HELLO, refusal 05", () => {
+  const told = new Door().knock().turnedAway(`${helloLine({ id: "\ta=1" })}\n`);
+  assertEquals(told, ["BAD_HELLO", refusal("05")]);
 });
 
 Deno.test("a hello at its limits is welcome: windows of 1 and 64, bytes of line + 3, any position", () => {
@@ -473,7 +525,7 @@ Deno.test("a proof that never ends is turned away", () => {
   const guest = Door.withKey().knock();
   guest.greets({ suite: "01" });
   guest.says("\x03");
-  assertEquals(guest.turnedAway("0".repeat(300)), ["HELLO_TOO_LONG", ""]);
+  assertEquals(guest.turnedAway("0".repeat(320)), ["HELLO_TOO_LONG", ""]);
 });
 
 for (

@@ -30,6 +30,7 @@ export class Device implements AsyncIterable<string> {
   #writers = new Set<PromiseWithResolvers<boolean>>();
   #handedOut = false;
   #consuming = false;
+  #metadata = "";
   #closed: LocalError | undefined;
 
   /** For `Server` alone. */
@@ -47,6 +48,12 @@ export class Device implements AsyncIterable<string> {
   /** How often the device has connected. */
   get connects(): number {
     return this.#session.record.positions.connects;
+  }
+
+  /** What the device said about itself when it connected last, `key=value` pairs with a space between them;
+   * "" if nothing. Dialect 2. */
+  get metadata(): string {
+    return this.#metadata;
   }
 
   /**
@@ -195,6 +202,7 @@ export class Device implements AsyncIterable<string> {
     this.#connection?.close();
     this.#session.disconnect();
     this.#connection = connection;
+    this.#metadata = admitted.metadata;
     admitted.connect(this.#session, this.#now());
     const reason = await connection.serve(this.#session, this.#changed);
     if (this.#connection !== connection) return undefined;

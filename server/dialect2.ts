@@ -9,7 +9,7 @@ import type { Limits } from "./limits.ts";
 import { Link } from "./link.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./store/mod.ts";
 import { randomEpoch } from "./store/record.ts";
-import { ack, byteLength, FRAME, frame, lineId } from "./wire.ts";
+import { ack, byteLength, FRAME, frame, lineId, LOGGED } from "./wire.ts";
 
 /** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
 export const WINDOW = 64;
@@ -68,12 +68,25 @@ export function distance(a: number, b: number): number {
   return (b - a) | 0;
 }
 
+/** Whose connection it is. */
+export interface Owner {
+  readonly record: DeviceRecord;
+  /** See `Link`. */
+  readonly settled: (message: Outgoing) => void;
+  /** Told of every line that the device itself has logged, without what marks it as one. */
+  readonly logged: (line: string) => void;
+}
+
 export class Dialect2 extends Link {
   readonly hello: Hello2;
+  readonly #logged: Owner["logged"];
   #expected: number;
   #next: number; // to be accepted; behind the record's own position if the welcome said too little
   #credit: number; // bytes that the device may send without an ack
-  #unaccepted = 0; // of what it has sent; counted in UTF-16 units, which are fewer than bytes or as many
+  #acknowledged: number; // the next message after those whose ack went out
+  // Of what it has sent; counted in UTF-16 units, which are fewer than bytes or as many.
+  #unacknowledged = 0;
+  #unaccepted = 0;
   #ack: number | undefined;
   #bytesOnTheWay = 0;
 
@@ -81,15 +94,15 @@ export class Dialect2 extends Link {
   constructor(
     hello: Hello2,
     { welcome, known, rxNext }: Agreement,
-    record: DeviceRecord,
-    settled: (message: Outgoing) => void,
+    { record, settled, logged }: Owner,
   ) {
     super(record, settled);
+    this.#logged = logged;
     this.hello = hello;
     const { txEpoch, rxEpoch, bytes } = welcome;
     this.#credit = bytes;
     record.change({ txEpoch, rxEpoch, rxNext });
-    this.#expected = this.#next = welcome.rxNext;
+    this.#expected = this.#next = this.#acknowledged = welcome.rxNext;
     for (let i = 0; i < known && record.outbox.length > 0; i++) settled(record.settle());
   }
 
@@ -100,11 +113,12 @@ export class Dialect2 extends Link {
       const [came, awaited] = [id, this.#expected & 255].map((it) => ack(it).trim());
       throw new PeerError("GAP", `message ${came} came where ${awaited} was expected`);
     }
-    if (distance(this.#next, this.#expected) >= WINDOW) {
+    if (distance(this.#acknowledged, this.#expected) >= WINDOW) {
       throw new PeerError("CREDIT", `more than ${WINDOW} messages came without an ack`);
     }
     this.#unaccepted += line.length + 1;
-    if (this.#unaccepted > this.#credit) {
+    this.#unacknowledged += line.length + 1;
+    if (this.#unacknowledged > this.#credit) {
       throw new PeerError("CREDIT", `more than ${this.#credit} bytes came without an ack`);
     }
     this.#expected = (this.#expected + 1) >>> 0;
@@ -114,7 +128,8 @@ export class Dialect2 extends Link {
     const text = line.slice(2);
     const next = (this.#next + 1) >>> 0;
     if (this.#next === this.record.positions.rxNext) {
-      if (!text.startsWith(WITHDRAWN)) {
+      if (text.startsWith(LOGGED)) this.#logged(text.slice(1));
+      else if (!text.startsWith(WITHDRAWN)) {
         if (!hasRoom) return false;
         this.record.receive(text);
       }
@@ -146,8 +161,12 @@ export class Dialect2 extends Link {
   }
 
   override transmit(): void {
-    if (this.#ack !== undefined) this.output += ack(this.#ack);
-    this.#ack = undefined;
+    if (this.#ack !== undefined) {
+      this.output += ack(this.#ack);
+      this.#ack = undefined;
+      this.#acknowledged = this.#next;
+      this.#unacknowledged = this.#unaccepted;
+    }
     const { outbox } = this.record;
     while (this.next < outbox.length && this.next < this.hello.window) {
       const message = outbox[this.next]!;

@@ -129,6 +129,62 @@ Deno.test("--stock admits a named board in dialect 1; a device with a key is ref
   assertEquals(scene.server.devices, [device]);
 });
 
+Deno.test("what a device says about itself is the server's to read, and in its log", async () => {
+  for (const options of [{}, locked]) {
+    await using scene = await Scene.start(options);
+    const metadata = "reset=watchdog version=0.1.0 ort=küche";
+    const [client] = dial(scene.server, { metadata, ...(options === locked && { key: KEY }) });
+    await using _ = client;
+    const device = await scene.server.device("1");
+    await client.ready();
+    assertEquals([device.id, device.metadata], ["1", metadata]);
+    assertEquals((await scene.logs("connected")).metadata, metadata);
+  }
+});
+
+Deno.test("metadata are those of the newest connection", async () => {
+  await using scene = await Scene.start();
+  for (const metadata of ["reset=power-on", "reset=software", ""]) {
+    await using peer = await greet(scene, { id: metadata ? `1\t${metadata}` : "1" });
+    const device = await scene.server.device("1");
+    await until(() => device.connected && device.metadata === metadata);
+    peer.close();
+    await until(() => !device.connected);
+    assertEquals(device.metadata, metadata, "after it has gone, too");
+  }
+  const [, oldBoard] = await scene.device("1");
+  assertEquals((await scene.server.device("1")).metadata, "");
+  oldBoard.close();
+});
+
+Deno.test("a device's own log lines are logged as its own, and the application never sees them", async () => {
+  await using scene = await Scene.start();
+  const peer = await greet(scene);
+  const device = await scene.server.device("1");
+  await peer.say("00one\n01\x01heap 20000\n02two\n03\x01\x1b[2J\u202e\r\0\x9b\n04\x01\n05three\n");
+  assertEquals(
+    [await device.readline(), await device.readline(), await device.readline()],
+    ["one", "two", "three"],
+  );
+  await until(() => peer.lines.includes("05"));
+  const entries = scene.log.filter(({ event }) => event === "log");
+  assertEquals(entries.map(({ device, message }) => [device, message]), [
+    ["1", "heap 20000"],
+    ["1", "\\u001b[2J\\u202e\\u000d\\u0000\\u009b"],
+    ["1", ""],
+  ]);
+});
+
+Deno.test("log lines are under the same credit as messages: a flood of them ends the connection", async () => {
+  await using scene = await Scene.start({ limits: { lineBytes: 128 } });
+  const peer = await greet(scene);
+  const line = "x".repeat(120);
+  const flood = (n: number) => `${(n & 255).toString(16).padStart(2, "0")}\x01${line}\n`;
+  await peer.sayIfHeard(Array.from({ length: 65 }, (_, n) => flood(n)).join(""));
+  await peer.end();
+  assertEquals((await scene.logs("disconnected")).code, "CREDIT");
+});
+
 // What was recorded.
 
 /** Lets a client's connection pass, and keeps what the client says. */

@@ -28,7 +28,7 @@ class Link {
   session: Session;
   now = 5000;
   /** What the device says of itself. It takes over what it gets, so that it can come back. */
-  hello: Hello2 = { ...saidAtFirst, suite: 0, txEpoch: 77 };
+  hello: Hello2 = { ...saidAtFirst, suite: 0, txEpoch: 77, metadata: "" };
   #sent = "";
   #splitter!: LineSplitter;
 
@@ -48,7 +48,7 @@ class Link {
     this.session.disconnect();
     const agreement = agree(this.hello, this.record, this.session.limits);
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
-    const link = new Dialect2(this.hello, agreement, this.record, this.session.settled);
+    const link = new Dialect2(this.hello, agreement, this.session);
     this.session.connect(link, this.hello.line, false, this.now);
     this.flush();
     return { ...agreement.welcome, ahead: agreement.ahead };

@@ -3,12 +3,19 @@
  * side of it is in `client-as/assembly/core.ts`.
  */
 import { PeerError } from "./errors.ts";
+import { byteLength } from "./wire.ts";
 
 /** First characters of the lines that dialect 1 does not have. */
 export const HELLO = "\x01";
 export const WELCOME = "\x02";
 export const PROOF = "\x03";
 export const REFUSAL = "\x04";
+
+/** Between the name and the metadata. */
+export const TAB = "\t";
+
+/** Most bytes of metadata. */
+export const METADATA_BYTES = 64;
 
 /** No proof, or HMAC-SHA256 cut to 128 bits. */
 export type Suite = 0 | 1;
@@ -40,6 +47,8 @@ export const PROOF_DIGITS = 32;
 export interface Hello2 extends Greeting {
   suite: Suite;
   id: string;
+  /** What the device says about itself, `key=value` pairs with a space between them; "": nothing. */
+  metadata: string;
 }
 
 /** @throws {PeerError} BAD_GREETING, with the reason */
@@ -57,7 +66,26 @@ export function parseHello2(line: string): Hello2 {
   if (longest < 1 || bytes < longest + 3) {
     throw bad(`room for ${bytes} bytes does not hold a line of ${longest}`);
   }
-  return { suite: suite as Suite, ...greeting, id: line.slice(NONCE_END) };
+  const name = line.slice(NONCE_END);
+  const tab = name.indexOf(TAB);
+  if (tab < 0) return { suite: suite as Suite, ...greeting, id: name, metadata: "" };
+  const metadata = name.slice(tab + 1);
+  const wrong = wrongMetadata(metadata);
+  if (wrong) throw bad(wrong);
+  return { suite: suite as Suite, ...greeting, id: name.slice(0, tab), metadata };
+}
+
+/** What is wrong with a hello's metadata, if anything; it must not be empty. */
+export function wrongMetadata(metadata: string): string | undefined {
+  const bytes = byteLength(metadata);
+  if (bytes > METADATA_BYTES) {
+    return `metadata may have ${METADATA_BYTES} bytes, not ${bytes}`;
+  }
+  if (!metadata.isWellFormed()) return "metadata must be well-formed Unicode (lone surrogate)";
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f]/.test(metadata)) return "metadata has a control character";
+  if (/^[^ =]+=[^ ]*( [^ =]+=[^ ]*)*$/.test(metadata)) return undefined;
+  return "metadata is not key=value pairs with one space between them";
 }
 
 /** A welcome without its proof and newline. */

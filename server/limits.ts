@@ -1,6 +1,6 @@
 /** Everything that a stranger could make grow, and how far it may. */
 export interface Limits {
-  /** Longest hello in bytes. Default 256. */
+  /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 65 of metadata. Default 320. */
   helloBytes: number;
   /** Longest text of a message in bytes, in both directions. Default 16,384. */
   lineBytes: number;
@@ -17,7 +17,7 @@ export interface Limits {
 }
 
 export const defaultLimits: Readonly<Limits> = {
-  helloBytes: 256,
+  helloBytes: 320,
   lineBytes: 16 * 1024,
   inbox: 1000,
   outbox: 1000,

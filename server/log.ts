@@ -5,6 +5,7 @@ export interface LogEntry {
   event:
     | "listening"
     | "connected"
+    | "log" // a line that the device itself has logged
     | "disconnected"
     | "replaced" // by a newer connection of the same device
     | "refused" // before it was known which device it is
@@ -21,6 +22,8 @@ export interface LogEntry {
   code?: string;
   message?: string;
   dialect?: 1 | 2;
+  /** What the device says about itself when it connects. */
+  metadata?: string;
   /** How often this device has connected. */
   connects?: number;
   /** How many more refusals of this kind went unsaid since the last entry about them. */
@@ -56,12 +59,14 @@ function escape(character: string): string {
   return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 }
 
-function asText({ event, device, address, code, message, connects, unsaid }: LogEntry): string {
+function asText(entry: LogEntry): string {
+  const { event, device, address, code, message, connects, metadata, unsaid } = entry;
   const words: string[] = [event];
   // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
   if (address) words.push(address);
   if (connects !== undefined) words.push(`connection ${connects}`);
+  if (metadata) words.push(JSON.stringify(metadata));
   if (code) words.push(code);
   if (unsaid) words.push(`(and ${unsaid} more)`);
   return words.join(" ") + (message ? `: ${message}` : "");

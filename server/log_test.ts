@@ -24,6 +24,11 @@ Deno.test("a line of text says when, what, who, where and why", () => {
 Deno.test("a connection's number and what went unsaid are in the line", () => {
   assertStringIncludes(text({ event: "connected", connects: 3 }), "connected connection 3");
   assertStringIncludes(text({ event: "refused", code: "BAD_HELLO", unsaid: 41 }), "(and 41 more)");
+  assertStringIncludes(
+    text({ event: "connected", connects: 3, metadata: "reset=watchdog version=1" }),
+    'connection 3 "reset=watchdog version=1"',
+  );
+  assertStringIncludes(text({ event: "log", device: "a", message: "heap 9" }), 'log "a": heap 9');
 });
 
 Deno.test("an entry in JSON has the time and the entry's own fields", () => {

@@ -4,7 +4,7 @@ import { Connection } from "./connection.ts";
 import { Device } from "./device.ts";
 import { LocalError, PeerError } from "./errors.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
-import { calm, type Log } from "./log.ts";
+import { calm, type Log, printable } from "./log.ts";
 import { Session } from "./session.ts";
 import { type DeviceRecord, MemoryStore, type Store } from "./store/mod.ts";
 import { SqliteStore } from "./store/sqlite.ts";
@@ -205,11 +205,17 @@ export class Server implements AsyncDisposable {
       if (!this.#closed) this.#refuse(connection, error);
       return;
     }
-    const { ahead, dialect } = admitted;
+    const { ahead, dialect, metadata } = admitted;
     const entry = { device: device.id, address: connection.address };
     if (device.connected) this.#log({ event: "replaced", ...entry });
     const served = device.serve(connection, admitted);
-    this.#log({ event: "connected", ...entry, connects: device.connects, dialect });
+    this.#log({
+      event: "connected",
+      ...entry,
+      connects: device.connects,
+      dialect,
+      ...(metadata === "" ? {} : { metadata }),
+    });
     if (ahead) {
       const message = "the device has messages that this store never sent: is it an old copy?";
       this.#log({ event: "warning", ...entry, code: "STORE_IS_OLD", message });
@@ -240,7 +246,9 @@ export class Server implements AsyncDisposable {
 
   /** A device that was not here since the start. */
   #meet(id: string): Device {
-    const session = new Session(this.#record(id), this.timeout, this.#limits);
+    const session = new Session(this.#record(id), this.timeout, this.#limits, (line) => {
+      this.#log({ event: "log", device: id, message: printable(line) });
+    });
     const device = new Device(id, session, this.#turn, now);
     this.#devices.set(id, device);
     this.#arrivals.get(id)?.resolve(device);

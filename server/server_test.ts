@@ -82,8 +82,9 @@ Deno.test("a hello that is none ends its own connection and nothing else", async
     ["\x01\n", "BAD_GREETING"],
     ["\x02\n", "BAD_HELLO"],
     ["\x16\x03\x01\x02\n", "BAD_HELLO"], // TLS
-    [`${"x".repeat(257)}\n`, "HELLO_TOO_LONG"],
-    ["x".repeat(257), "HELLO_TOO_LONG"],
+    ["a\tversion=1\n", "BAD_HELLO"],
+    [`${"x".repeat(321)}\n`, "HELLO_TOO_LONG"],
+    ["x".repeat(321), "HELLO_TOO_LONG"],
     ["x".repeat(10_000), "HELLO_TOO_LONG"],
   ];
   for (const [hello, code] of hellos) {
@@ -102,7 +103,7 @@ Deno.test("a hello that is none ends its own connection and nothing else", async
 Deno.test("the longest id, and one that looks strange, are ids", async () => {
   await using scene = await Scene.start();
   for (
-    const id of ["x".repeat(256), "é".repeat(128), " ", "00", "__proto__", "\ufeff", "\ufeff1"]
+    const id of ["x".repeat(320), "é".repeat(160), " ", "00", "__proto__", "\ufeff", "\ufeff1"]
   ) {
     await scene.dial(`${id}\n`);
     assertEquals((await scene.server.device(id)).id, id);

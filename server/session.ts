@@ -53,11 +53,14 @@ export class Session {
   /**
    * @param record What is remembered of the device.
    * @param timeout Silence that is taken for an outage, in ms.
+   * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
+   * the commit, as with a message; a server that is killed before may be told again.
    */
   constructor(
     readonly record: DeviceRecord,
     readonly timeout: number,
     readonly limits: Limits,
+    readonly logged: (line: string) => void = () => {},
   ) {
     this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText += text.length;

@@ -10,6 +10,9 @@ const NEWLINE = 10;
 /** Bytes of a line beside its text: two id digits and the newline. */
 export const FRAME = 3;
 
+/** First character of a text that is a line of the device's own log; nobody may write one. Dialect 2. */
+export const LOGGED = "\x01";
+
 const NOTHING = new Uint8Array(0);
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -123,6 +126,7 @@ export function checkText(text: string, maxBytes: number): string {
   const line = text.endsWith("\n") ? text.slice(0, -1) : text;
   if (line === "") throw badText("a message cannot be empty: on the wire it would be an ack");
   if (line.startsWith("\0")) throw badText("a message cannot start with \\0: that withdraws it");
+  if (line.startsWith(LOGGED)) throw badText("a message cannot start with \\x01: that is for logs");
   if (line.includes("\n")) {
     throw badText("a message is one line: \\n may only be its last character");
   }

@@ -120,6 +120,10 @@ Deno.test("texts that no line can carry are refused, with the reason", () => {
     "two\nlines": "one line",
     "two\n\n": "one line",
     "\nlate": "one line",
+    "\0": "start with \\0",
+    "\0x": "start with \\0",
+    "\x01": "start with \\x01",
+    "\x01x\n": "start with \\x01",
     "half a \ud83d": "surrogate",
     "\udc19 half": "surrogate",
     "eleven byte": "10 bytes, this one has 11",
@@ -129,7 +133,7 @@ Deno.test("texts that no line can carry are refused, with the reason", () => {
     const error = assertThrows(() => checkText(text, 10), LocalError, reason);
     assertEquals(error.code, "BAD_TEXT");
   }
-  for (const text of ["ten bytes.", "€€€.", "🐙🐙", "\r", " "]) {
+  for (const text of ["ten bytes.", "€€€.", "🐙🐙", "\r", " ", "\x02", "a\0\x01"]) {
     assertEquals(checkText(text, 10), text);
   }
 });

@@ -4,6 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { LocalError, type PeerCode } from "../../server/errors.ts";
+import { TAB } from "../../server/greeting.ts";
 import { byteLength, FRAME } from "../../server/wire.ts";
 
 /** Byte offsets in the core's register block. */
@@ -77,7 +78,8 @@ export interface CoreSize {
   line: number;
   /** Bytes for messages to be sent, `line` + 7 to 16 Mi. */
   outbox: number;
-  /** Bytes for messages received, 2 * (`line` + 3) and (dialect 2) `line` + 95 + the id's to 16 Mi. */
+  /** Bytes for messages received, 2 * (`line` + 3) and (dialect 2) `line` + 95 + those of the id, and of
+   * metadata with a byte between them, to 16 Mi. */
   inbox: number;
   /** How many received messages are remembered to recognise repeats, 1 to 223. */
   recent: number;
@@ -104,12 +106,13 @@ export const chipSize: Readonly<CoreSize> = {
 };
 
 /** @throws {LocalError} BAD_ARGUMENT if the core would run into its own memory, or never send */
-function checkSize({ id, line, outbox, inbox, recent, window, dialect }: CoreOptions): void {
+function checkSize(options: CoreOptions): void {
+  const { line, outbox, inbox, recent, window, dialect } = options;
   // A welcome, with its proof and newline, is a line like any other.
   check("line", line, dialect === 2 ? GREETING + PROOF_DIGITS + 1 - FRAME : 1, 32_000);
   check("outbox", outbox, line + FRAME + 4, 2 ** 24);
   // In dialect 2 a whole line is read behind the hello.
-  const hello = GREETING + byteLength(id) + 1;
+  const hello = GREETING + byteLength(nameOf(options)) + 1;
   const longest = line + FRAME;
   check("inbox", inbox, Math.max(2 * longest, dialect === 2 ? hello + longest : 0), 2 ** 24);
   check("recent", recent, 1, 223);
@@ -145,6 +148,8 @@ export interface Position {
 /** What a core is told at its boot. */
 export interface CoreOptions extends CoreSize {
   id: string;
+  /** See `LinkOptions`; "": none. */
+  metadata?: string | undefined;
   /** In ms. */
   timeout: number;
   dialect: 1 | 2;
@@ -152,6 +157,11 @@ export interface CoreOptions extends CoreSize {
   key?: Uint8Array | undefined;
   /** What `Core.position` was before. */
   position?: Position | undefined;
+}
+
+/** What the hello ends in. */
+function nameOf({ id, metadata }: CoreOptions): string {
+  return metadata ? `${id}${TAB}${metadata}` : id;
 }
 
 /** One core, booted. `now` is always in ms; see the core's own documentation for the rest. */
@@ -190,10 +200,10 @@ export class Core {
   boot(options: CoreOptions, now: number): void {
     checkSize(options);
     const core = this.exports;
-    const { id, key, position = { epoch: 0, next: 0 }, ...settings } = options;
+    const { id: _, metadata: __, key, position = { epoch: 0, next: 0 }, ...settings } = options;
     this.#key = key;
     this.#bytes(this.#registers, REGISTERS).fill(0);
-    const name = new TextEncoder().encode(`${id}\n`);
+    const name = new TextEncoder().encode(`${nameOf(options)}\n`);
     const words = {
       ...settings,
       idLength: name.length,

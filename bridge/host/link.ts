@@ -4,6 +4,7 @@
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
 import { parseKey } from "../../server/access.ts";
+import { wrongMetadata } from "../../server/greeting.ts";
 import { Can, Core, type CoreOptions, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";
 
@@ -21,6 +22,9 @@ export interface LinkOptions {
   dialect?: 1 | 2;
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
+  /** What the server is told about this device at each connection: `key=value` pairs with a space between
+   * them, 64 bytes at most, without control characters. Dialect 2. Default: nothing. */
+  metadata?: string;
   /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
   /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
@@ -149,8 +153,12 @@ export class Link {
     if (dialect !== 1 && dialect !== 2) throw badArgument(`dialect must be 1 or 2, not ${dialect}`);
     const key = options.key === undefined ? undefined : parseKey(id, options.key);
     if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
+    const { metadata = "" } = options;
+    const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
+    if (wrong) throw badArgument(wrong);
+    if (metadata !== "" && dialect === 1) throw badArgument("dialect 1 has no metadata");
     const size = { ...this.#size, ...options.size };
-    return { ...size, id, timeout, dialect, key, position: options.position };
+    return { ...size, id, metadata, timeout, dialect, key, position: options.position };
   }
 
   #aim({ host = "127.0.0.1", port = 8123, tls }: BootOptions): void {

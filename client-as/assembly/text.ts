@@ -34,9 +34,11 @@ export function begin(most: i32): bool {
   return limit != 0;
 }
 
-/** Sends the line; false if it was refused: too long, empty, a newline in it, or, without qos, no link. */
+/** Sends the line; false if it was refused: too long, empty, a newline in it, a first byte
+ * below 2, or, without qos, no link. */
 export function send(qos: i32): bool {
-  const accepted = limit && write(<i32>(at - start), qos);
+  // NUL would withdraw it, 1 make it a line of the log.
+  const accepted = limit && load<u8>(start) > 1 && write(<i32>(at - start), qos);
   limit = 0;
   return <bool>accepted;
 }

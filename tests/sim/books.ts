@@ -6,8 +6,12 @@ import { type Message, Stream, Violation } from "./promises.ts";
 export class Books {
   readonly fromDevice: Stream;
   readonly toDevice: Stream;
+  /** What the device logs at the server. */
+  readonly log: Stream;
   /** What the server's application was handed, but is not safely processed. */
   #handedOut: Message[] = [];
+  /** What the server has logged, but does not know safely that it has. */
+  #logged: Message[] = [];
   /** How often the server's store was lost. */
   #stores = 0;
   #boot = 0;
@@ -16,10 +20,28 @@ export class Books {
   constructor(readonly id: string, readonly consumes: boolean) {
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
+    this.log = new Stream(`log of ${id}`);
   }
 
-  deviceWrote(text: string, boot: number, qos: boolean, waits: boolean): Message {
-    return this.fromDevice.accepted(text, boot, qos, waits);
+  /** @param logs It is a line of the log, where such are known. */
+  deviceWrote(text: string, boot: number, qos: boolean, waits: boolean, logs: boolean): Message {
+    return (logs ? this.log : this.fromDevice).accepted(text, boot, qos, waits);
+  }
+
+  /** How many messages the device has written. */
+  get writtenByDevice(): number {
+    return this.fromDevice.messages.length + this.log.messages.length;
+  }
+
+  /** The server logs a line of the device. */
+  logged(text: string): void {
+    this.#logged.push(this.log.seen(text, true));
+  }
+
+  /** All that the server knew is safe. */
+  committed(): void {
+    for (const message of this.#logged) message.safe = true;
+    this.#logged = [];
   }
 
   /** The device's core says that a message is done with. */
@@ -128,13 +150,16 @@ export class Books {
   /** @param storeLost Its store is gone, too. */
   serverDied(storeLost: boolean): void {
     this.fromDevice.readerBegins();
+    this.log.readerBegins();
+    for (const message of this.#logged) message.repeats = 1;
+    this.#logged = [];
     for (const message of this.toDevice.messages) if (!message.safe) message.gone = true;
     if (!storeLost) {
       for (const message of this.#handedOut) message.repeats = 1;
     } else {
       this.#stores++;
       for (const message of this.toDevice.messages) message.excused ||= message.seen === 0;
-      for (const message of this.fromDevice.messages) {
+      for (const message of [...this.fromDevice.messages, ...this.log.messages]) {
         if (message.seen > 0 && message.epoch === this.#boot && !message.told) message.repeats = 1;
         if (message.seen === 0 && message.safe) message.excused = true;
       }
@@ -149,7 +174,8 @@ export class Books {
   }
 
   unfinished(): Message | undefined {
-    return this.fromDevice.missing(this.#boot) ?? this.toDevice.missing(0);
+    return this.fromDevice.missing(this.#boot) ?? this.log.missing(this.#boot) ??
+      this.toDevice.missing(0);
   }
 }
 

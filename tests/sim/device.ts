@@ -4,7 +4,7 @@
  */
 import { Can, Core, Event, type Position, UP } from "../../bridge/host/core.ts";
 import type { PeerCode } from "../../server/errors.ts";
-import { byteLength } from "../../server/wire.ts";
+import { byteLength, LOGGED } from "../../server/wire.ts";
 import { Life } from "./clock.ts";
 import { DOWN, type Listener, type Path } from "./network.ts";
 import { type Message, Violation } from "./promises.ts";
@@ -122,7 +122,7 @@ export class SimDevice {
   }
 
   start(): void {
-    const { id, key, size } = this.plan;
+    const { id, key, size, metadata } = this.plan;
     const { timeout } = this.world.scenario;
     const position = this.dialect === 2 ? this.#memory : undefined;
     const core = this.#core = new Core(this.module, {}, {
@@ -131,9 +131,11 @@ export class SimDevice {
       timeout,
       dialect: this.dialect,
       key: this.dialect === 2 ? key : undefined,
+      metadata: this.dialect === 2 ? metadata : "",
       position,
     }, this.#now);
-    this.#end = core.piece.byteOffset + encoder.encode(id).length + 1 + 64 + 4 * size.recent +
+    const name = this.dialect === 2 && metadata !== "" ? `${id}\t${metadata}` : id;
+    this.#end = core.piece.byteOffset + encoder.encode(name).length + 1 + 64 + 4 * size.recent +
       size.inbox + size.outbox;
     if (this.dialect === 2) this.prepare(core);
     this.#accepted = [];
@@ -293,16 +295,25 @@ export class SimDevice {
 
   #draft(): Draft {
     const { random, lineBytes } = this.world;
-    const { qosOff, waits, long } = this.talk;
+    const { qosOff, waits, long, logs } = this.talk;
     const line = Math.min(this.plan.size.line, lineBytes);
-    const text = newText(this.books.fromDevice, random, line, long);
+    const mark = this.dialect === 2 && random.chance(logs) ? LOGGED : "";
+    const { fromDevice, writtenByDevice } = this.books;
+    let text = newText(fromDevice, random, line - mark.length, long, writtenByDevice);
+    if (text !== undefined) text = mark + text;
     return { text, qos: !random.chance(qosOff), waits: random.chance(waits) };
   }
 
   #write(core: Core, text: string, qos: boolean, waits: boolean): boolean {
     if (this.dialect === 1 && waits && core.queued !== core.done) return false;
     if (!core.write(encoder.encode(text), qos)) return false;
-    const message = this.books.deviceWrote(text, this.boot, qos, waits);
+    const message = this.books.deviceWrote(
+      text,
+      this.boot,
+      qos,
+      waits,
+      this.dialect === 2 && text.startsWith(LOGGED),
+    );
     this.world.log?.(`${this.plan.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`);
     this.#accepted.push(message);
     return true;

@@ -18,20 +18,24 @@ interface Variant {
   /** Shares of the messages that wait, and that have no qos. */
   waits: number;
   qosOff: number;
+  /** Share of those from the device that are lines of its log. */
+  logs: number;
 }
 
 export const VARIANTS: readonly Variant[] = [
-  { name: "dialect 2", dialect: 2, waits: 0, qosOff: 0 },
-  { name: "dialect 2, some without qos", dialect: 2, waits: 0, qosOff: 0.5 },
+  { name: "dialect 2", dialect: 2, waits: 0, qosOff: 0, logs: 0 },
+  { name: "dialect 2, some without qos", dialect: 2, waits: 0, qosOff: 0.5, logs: 0 },
+  { name: "dialect 2, some for the log", dialect: 2, waits: 0, qosOff: 0, logs: 0.5 },
   {
     name: "dialect 2, with a key",
     dialect: 2,
     key: new Uint8Array(32).fill(7),
     waits: 0,
     qosOff: 0,
+    logs: 0,
   },
-  { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0 },
-  { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0 },
+  { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0, logs: 0 },
+  { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0, logs: 0 },
 ];
 
 type Blow = (world: World) => void;
@@ -103,13 +107,14 @@ export function explore(
   return { steps, violation };
 }
 
-function scenarioOf({ dialect, key, waits, qosOff }: Variant): Scenario {
+function scenarioOf({ dialect, key, waits, qosOff, logs }: Variant): Scenario {
   const talk: DeviceTalk = {
     messages: 3,
     pause: 0,
     qosOff,
     waits,
     busy: 0,
+    logs,
     long: 0,
     echoes: false,
   };
@@ -117,6 +122,7 @@ function scenarioOf({ dialect, key, waits, qosOff }: Variant): Scenario {
     id: "A",
     dialect,
     key,
+    metadata: "",
     size: { line: 150, outbox: 600, inbox: 600, recent: 223, window: 64 },
     talk,
     serverTalk: talk,

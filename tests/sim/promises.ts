@@ -24,6 +24,8 @@
  * |                                             | come once more                                         |
  * | server killed                               | what its application wrote that was not yet safe: gone, |
  * |                                             | and it was never sent, nor was anybody told otherwise   |
+ * | server killed                               | a line of the log that was not yet safe may be logged  |
+ * |                                             | once more                                              |
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
  * | server's store lost                         | to the device: what was not seen may be missing. From   |

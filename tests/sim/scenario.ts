@@ -17,6 +17,8 @@ export interface DeviceTalk {
   waits: number;
   /** Longest time that it takes over a message seen, in ms. */
   busy: number;
+  /** Share of those that are lines of a device's log. Dialect 2. */
+  logs: number;
   /** Share of the texts that are as long as they may be. */
   long: number;
   /** Answers what is not itself an answer. */
@@ -27,6 +29,8 @@ export interface DevicePlan {
   id: string;
   dialect: 1 | 2;
   key: Uint8Array | undefined;
+  /** What it says about itself in dialect 2; "": nothing. */
+  metadata: string;
   size: CoreSize;
   talk: DeviceTalk;
   serverTalk: DeviceTalk;
@@ -131,6 +135,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     id,
     dialect,
     key: random.chance(0.3) && !mayBeFirst ? drawKey(random) : undefined,
+    metadata: random.pick(["", `device=${id} reset=watchdog`]),
     size,
     talk,
     serverTalk,
@@ -153,6 +158,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     qosOff: random.pick([0, 0, 0.3, 0.7]),
     waits: random.pick([1, 0, 0.5]),
     busy: long ? random.pick([0, 2]) : random.pick([0, 0, 0, 10, timeout / 4]),
+    logs: random.pick([0, 0, 0.2, 0.6]),
     long: random.pick([0, 0.2, 0.8]),
     echoes: !long && random.chance(0.3),
   };

@@ -6,7 +6,8 @@ import { DuplicateRecord } from "../../server/duplicates.ts";
 import { PeerError } from "../../server/errors.ts";
 import { WELCOME } from "../../server/greeting.ts";
 import { Session } from "../../server/session.ts";
-import { LineSplitter } from "../../server/wire.ts";
+import { WITHDRAWN } from "../../server/store/mod.ts";
+import { LineSplitter, LOGGED } from "../../server/wire.ts";
 import type { Socket } from "./network.ts";
 import { all, patch, patchGetter, type Undo } from "./patch.ts";
 import { SimServer } from "./server.ts";
@@ -126,8 +127,19 @@ export const PROGRAM_BUGS: Bugs = {
   },
 };
 
+/** Lines of the log begin with something else when they are accepted. */
+function marksLogs(mark: string): () => Undo {
+  return () =>
+    patch(Dialect2.prototype, "accept", (_, accept, line, hasRoom) => {
+      const logs = line.startsWith(LOGGED, 2);
+      return accept(logs ? line.slice(0, 2) + mark + line.slice(3) : line, hasRoom);
+    });
+}
+
 /** The greeting, and what follows from it. */
 export const GREETING_BUGS: Bugs = {
+  "a line of the log is given to the application": marksLogs("\x02"),
+  "a line of the log is acknowledged, and not logged": marksLogs(WITHDRAWN),
   "what comes together with the greeting is discarded": () =>
     patchGetter(Admission.prototype, "rest", () => NOTHING),
   "a gap is accepted, where messages were discarded": () =>

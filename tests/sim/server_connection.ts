@@ -94,6 +94,9 @@ export class ServerConnection {
     this.#dialect = admitted.dialect;
     const plan = server.world.planOf(admitted.id);
     if (plan) {
+      if (admitted.metadata !== (admitted.dialect === 2 ? plan.metadata : "")) {
+        throw new Violation(`${plan.id} is said to have said ${admitted.metadata} of itself`);
+      }
       const { window, inbox, line } = plan.size;
       this.#toDevice = new Credit(`server to ${plan.id}`, window, inbox - line - 3);
       this.#fromDevice = new Credit(plan.id, 64, 4 * (server.limits.lineBytes + 3));

@@ -2,7 +2,7 @@
 import type { Admitted } from "../../server/admission.ts";
 import { LocalError } from "../../server/errors.ts";
 import { Session } from "../../server/session.ts";
-import { byteLength } from "../../server/wire.ts";
+import { byteLength, LOGGED } from "../../server/wire.ts";
 import type { Books } from "./books.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import type { SimServer } from "./server.ts";
@@ -31,7 +31,10 @@ export class ServerDevice {
 
   constructor(readonly server: SimServer, readonly id: string) {
     const { world, host, limits } = server;
-    this.session = new Session(host.record(id), world.scenario.timeout, limits);
+    this.session = new Session(host.record(id), world.scenario.timeout, limits, (line) => {
+      world.log?.(`server logs ${JSON.stringify(line)} of ${id}`);
+      this.books?.logged(LOGGED + line);
+    });
     this.books = world.books.get(id);
     this.#talk = world.serverTalks.get(id);
   }

@@ -27,6 +27,7 @@ export interface DiskWatcher {
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
+  committed(): void;
 }
 
 /** What does not go away when a server is killed. */
@@ -150,6 +151,7 @@ export class SimStore implements Store, Journal {
     this.#moved.clear();
     for (const { record, change } of this.#changes) change(this.disk.devices.get(record.id)!);
     this.#changes = [];
+    this.watcher.committed();
   }
 
   close(): void {

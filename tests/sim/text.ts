@@ -10,16 +10,18 @@ const FILLERS = ["x", "0a", "7f ", "ä", "€", "😀", "\t", "\u0001", "\u007f"
  * A text that the stream does not have; undefined if none was found that fits.
  *
  * @param long Share of those that are as long as they may be.
+ * @param count A number that no other text of the stream has.
  */
 export function newText(
   stream: Stream,
   random: Random,
   mostBytes: number,
   long: number,
+  count: number = stream.messages.length,
 ): string | undefined {
-  let text = number(stream.messages.length);
+  let text = number(count);
   if (random.chance(0.8)) text = `${stream.name} ${text}`;
-  if (text.length > mostBytes) text = number(stream.messages.length);
+  if (text.length > mostBytes) text = number(count);
   if (text.length > mostBytes || stream.has(text)) return undefined;
   const filler = random.pick(FILLERS);
   const bytes = byteLengths.get(filler)!;

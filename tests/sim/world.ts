@@ -240,6 +240,10 @@ export class World implements DiskWatcher {
   settled(id: string, text: string): void {
     this.books.get(id)?.settled(text);
   }
+
+  committed(): void {
+    for (const books of this.books.values()) books.committed();
+  }
 }
 
 export type { FaultKind };

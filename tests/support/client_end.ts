@@ -11,6 +11,8 @@ import { FixedRandom } from "./fixed_random.ts";
 export interface ClientSettings {
   dialect: 1 | 2;
   id: string;
+  /** "": none. */
+  metadata: string;
   /** 64 hex digits; "": none. */
   key: string;
   line: number;
@@ -30,6 +32,7 @@ export interface ClientSettings {
 export const clientSettings: Readonly<ClientSettings> = {
   dialect: 1,
   id: "1",
+  metadata: "",
   key: "",
   line: 64,
   outbox: 512,

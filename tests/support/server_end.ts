@@ -79,7 +79,8 @@ export class ServerEnd extends End {
   }
 
   #start(): Session {
-    return new Session(this.#record, this.timeout, this.#limits);
+    const log = (line: string) => this.ask(`log ${line}`);
+    return new Session(this.#record, this.timeout, this.#limits, log);
   }
 
   override get timeout(): number {
@@ -229,6 +230,7 @@ export class ServerEnd extends End {
       if (!admitted) return;
       admitted.check();
       this.#dismiss();
+      if (admitted.metadata !== "") this.ask(`metadata ${admitted.metadata}`);
       this.#session.disconnect();
       admitted.connect(this.#session, this.now);
       this.#splitter = new LineSplitter(this.settings.line + 2);

@@ -7,6 +7,9 @@ import { ClientEnd } from "../support/client_end.ts";
 import { bytesOf, type End, latin1, type Outcome } from "../support/ends.ts";
 import { ServerEnd } from "../support/server_end.ts";
 
+/** Expectations that are events with something to say. */
+const TOLD: ReadonlySet<string> = new Set(["close", "failed", "log", "metadata"]);
+
 /** What happens at a time in ms: the name of an input or of an expectation, and what goes with it. */
 export type Step = [at: number, name: string, value?: string | number];
 
@@ -81,7 +84,7 @@ function live(end: End, moment: Step[], keepalives: boolean): void {
     } else if (name === "message") expected.messages.push(String(value));
     else if (name === "messages") uncompared += Number(value);
     else if (name === "connect") expected.events.push("connect");
-    else if (name === "close" || name === "failed") expected.events.push(`${name} ${value}`);
+    else if (TOLD.has(name)) expected.events.push(`${name} ${value}`);
     else if (name === "done") check("messages done", end.done, value);
     else if (name !== "quiet" && !end.input(name, value)) {
       throw new Error(`there is no step ${JSON.stringify(name)} here`);

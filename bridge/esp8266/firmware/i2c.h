@@ -11,6 +11,7 @@
 /* What transfers return instead of a number of bytes: the same as in client-as/assembly/board.ts. */
 #define I2C_NO_DEVICE (-1) /* nobody acknowledged the address */
 #define I2C_STUCK (-2)     /* a line is held low */
+#define I2C_BAD (-3)       /* never from here: an application asks for what cannot be */
 
 /* One stretch of the clock may last so long, and all those of one transfer together. */
 #define I2C_STRETCH_US 20000u

@@ -50,6 +50,12 @@ describe("a literal", () => {
     expect(lineOf("\ud7ff\ue000")).toBe("00\ud7ff\ue000\n");
   });
 
+  test("that starts with NUL or 1 refuses the line: they mean something else to a server", () => {
+    expect(lineOf("\u{0}a")).toBe("[refused]");
+    expect(lineOf("\u{1}a")).toBe("[refused]");
+    expect(lineOf("\u{2}a\u{0}\u{1}")).toBe("00\u{2}a\u{0}\u{1}\n");
+  });
+
   test("with half a surrogate pair refuses the line", () => {
     expect(lineOf("a\ud83d")).toBe("[refused]");
     expect(lineOf("\ud83da")).toBe("[refused]");

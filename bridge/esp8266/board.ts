@@ -1,0 +1,40 @@
+/**
+ * What the builder and the boards' own builders owe to each other: `boards/NAME/build.ts` exports
+ * `build(options: BuildOptions): Promise<Built>`.
+ *
+ * @module
+ */
+
+/** An application to go with the firmware. */
+export interface Application {
+  name: string;
+  wasm: Uint8Array<ArrayBuffer>;
+}
+
+/** What is to be built. */
+export interface BuildOptions {
+  /** Where files go; it exists. */
+  out: string;
+  /** The firmware's version. */
+  version: string;
+  /** Which kind of firmware: "wifi", the whole; see README.md for others. */
+  flavour: string;
+  applications: Application[];
+  /** The vendor's SDK, for boards that need one. */
+  sdk?: string;
+  /** Says a line of progress. */
+  say: (line: string) => void;
+}
+
+/** What was built. */
+export interface Built {
+  /** The files, by what they are: "firmware", "manifest", …; paths. */
+  files: Record<string, string>;
+  /** Sizes in bytes worth knowing. */
+  sizes: Record<string, number>;
+}
+
+/** `-D` flags that make the firmware of a flavour. */
+export function flavourDefines(flavour: string): string[] {
+  return flavour === "wifi" ? [] : [`-DFLAVOUR_${flavour.toUpperCase()}`];
+}

@@ -1,0 +1,16 @@
+/* Between pins.c and pwm.c. */
+#ifndef NONOS_PINS_H
+#define NONOS_PINS_H
+
+#include <stdbool.h>
+
+/* Whether an application may have it. */
+bool pins_usable(unsigned pin);
+
+/* Makes the pin an output and sets it, whatever it was. */
+void pins_output(unsigned pin, bool high);
+
+/* The pin is to be something else than a PWM output. Harmless if it is none. */
+void pwm_release(unsigned pin);
+
+#endif

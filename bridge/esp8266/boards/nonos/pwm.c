@@ -1,0 +1,125 @@
+/*
+ * Pulse width modulation by timer 1 of the chip. In each period all pins go high together, and each low at its time;
+ * an interrupt does one step and sets the timer for the next.
+ */
+#include "sdk.h"
+
+#include "osapi.h"
+
+#include "gpio.h"
+
+#include "pins.h"
+#include "port.h"
+
+/* GPIO16 is set by way of the real-time clock, too slowly for this: it is high for half of the time or more, or low. */
+#define PINS 16
+#define MOST_STEPS 10 /* of them, six are the flash's */
+#define FULL 1023
+#define TICKS_PER_SECOND 5000000u
+/* What an interrupt takes, and a little: what would come sooner comes then. */
+#define SHORTEST 50u
+
+#define CONTROL_RUN (BIT(7) | 4) /* 80 MHz / 16, an edge, no reload */
+
+struct plan {
+  uint32_t high; /* these go high first */
+  uint8_t steps; /* then so many times … */
+  struct {
+    uint32_t after; /* ticks after what was before: */
+    uint32_t low;   /* these go low */
+  } step[MOST_STEPS];
+  uint32_t rest; /* ticks from the last step to the end of the period */
+};
+
+static struct plan plans[2];
+static volatile uint8_t running, wanted; /* of the two */
+static volatile uint8_t at;
+static volatile bool is_running;
+
+static uint16_t duties[PINS];
+static uint32_t period = TICKS_PER_SECOND / 1000;
+
+static IN_IRAM void on_timer(void *unused) {
+  (void)unused;
+  uint32_t wait;
+  if (at == 0) running = wanted;
+  const struct plan *plan = &plans[running];
+  if (at == 0) GPIO_REG_WRITE(GPIO_OUT_W1TS_ADDRESS, plan->high);
+  else GPIO_REG_WRITE(GPIO_OUT_W1TC_ADDRESS, plan->step[at - 1].low);
+  if (at < plan->steps) {
+    wait = plan->step[at].after;
+    at = at + 1;
+  } else {
+    wait = plan->rest;
+    at = 0;
+  }
+  RTC_REG_WRITE(FRC1_LOAD_ADDRESS, wait < SHORTEST ? SHORTEST : wait);
+}
+
+/* Writes the plan that is not running. */
+static void make_plan(struct plan *plan) {
+  plan->high = 0;
+  plan->steps = 0;
+  uint32_t now = 0;
+  for (unsigned last = 0;;) {
+    /* The next duty above the last one, and the pins that have it. */
+    unsigned next = FULL;
+    uint32_t pins = 0;
+    for (unsigned pin = 0; pin < PINS; pin++) {
+      if (duties[pin] <= last || duties[pin] > next || duties[pin] == FULL) continue;
+      if (duties[pin] < next) pins = 0;
+      next = duties[pin];
+      pins |= BIT(pin);
+    }
+    if (!pins) break;
+    uint32_t when = (uint32_t)((uint64_t)period * next / FULL);
+    plan->high |= pins;
+    plan->step[plan->steps].after = when - now;
+    plan->step[plan->steps].low = pins;
+    plan->steps++;
+    now = when;
+    last = next;
+  }
+  plan->rest = period - now;
+}
+
+static void apply(void) {
+  ETS_FRC1_INTR_DISABLE();
+  uint8_t next = !running;
+  make_plan(&plans[next]);
+  wanted = next;
+  if (plans[next].steps == 0) {
+    if (is_running) RTC_REG_WRITE(FRC1_CTRL_ADDRESS, 0);
+    is_running = false;
+    return;
+  }
+  if (!is_running) {
+    is_running = true;
+    at = 0;
+    ets_isr_attach(ETS_FRC_TIMER1_INUM, on_timer, 0);
+    TM1_EDGE_INT_ENABLE();
+    RTC_REG_WRITE(FRC1_CTRL_ADDRESS, CONTROL_RUN);
+    RTC_REG_WRITE(FRC1_LOAD_ADDRESS, SHORTEST);
+  }
+  ETS_FRC1_INTR_ENABLE();
+}
+
+void pwm_release(unsigned pin) {
+  if (pin >= PINS || duties[pin] == 0) return;
+  duties[pin] = 0;
+  apply();
+}
+
+void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
+  if (!pins_usable(pin) || hz < 1 || hz > 1000) return;
+  if (duty > FULL) duty = FULL;
+  period = TICKS_PER_SECOND / hz;
+  if (pin >= PINS || duty == 0 || duty == FULL) {
+    pwm_release(pin);
+    pins_output(pin, duty > FULL / 2);
+    return;
+  }
+  if (duties[pin] == 0) pins_output(pin, false);
+  duties[pin] = duty;
+  apply();
+}

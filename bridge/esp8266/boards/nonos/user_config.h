@@ -1,0 +1,1 @@
+/* The vendor's headers want a file of this name. */

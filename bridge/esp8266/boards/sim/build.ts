@@ -1,0 +1,57 @@
+/**
+ * The board that QEMU emulates: one ELF file.
+ *
+ * @module
+ */
+import type { BuildOptions, Built } from "../../board.ts";
+import { flavourDefines } from "../../board.ts";
+import { encodeApplication } from "../../application.ts";
+import { compileFirmware, LIBRARIES } from "../../firmware.ts";
+import { sectionSizes } from "../../toolchain.ts";
+import { run } from "../../toolchain.ts";
+
+/** Memory for the application, in bytes: about what the chip has left. */
+const MEMORY = 32 * 1024;
+
+/** Builds the firmware for the emulator. @throws {BuildError} */
+export async function build(options: BuildOptions): Promise<Built> {
+  const { out, version, flavour, applications, say } = options;
+  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say);
+  await Deno.copyFile(elf, `${out}/sim.elf`);
+  const files: Record<string, string> = { firmware: `${out}/sim.elf` };
+  for (const { name, wasm } of applications) {
+    files[name] = `${out}/${name}.app.bin`;
+    await Deno.writeFile(files[name], encodeApplication(name, wasm));
+  }
+  const sections = await sectionSizes("sim.elf", out);
+  const size = (...names: string[]) => names.reduce((sum, name) => sum + (sections[name] ?? 0), 0);
+  const sizes = {
+    "code in flash": size(".irom.text"),
+    "constants in flash": size(".rodata"),
+    "RAM at the start (data and bss)": size(".data", ".bss") - MEMORY,
+  };
+  return { files, sizes };
+}
+
+/** Compiles and links into `folder`, and returns the path of the ELF file. @throws {BuildError} */
+export async function buildSim(
+  folder: string,
+  version: string,
+  defines: string[] = [],
+  say: (line: string) => void = () => {},
+): Promise<string> {
+  const { objects } = await compileFirmware(
+    folder,
+    {
+      name: "sim",
+      folder: new URL("./", import.meta.url),
+      flags: [`-DSIM_MEMORY=${MEMORY}`],
+    },
+    { version, defines, say },
+  );
+  say("linking sim.elf");
+  const args = ["-nostdlib", "-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,--build-id=none"];
+  args.push("-T", "board/link.ld", ...objects, ...LIBRARIES, "-o", "sim.elf");
+  await run("xtensa-lx106-elf-gcc", args, folder);
+  return `${folder}/sim.elf`;
+}

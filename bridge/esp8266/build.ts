@@ -1,0 +1,162 @@
+/**
+ * `deno task firmware`: compiles the firmware for a board.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import type { Application, BuildOptions, Built } from "./board.ts";
+import { BuildError } from "./errors.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const BOARDS = ["sim", "nonos"];
+const FLAVOURS = ["wifi", "pyboard"];
+/** The application that makes a flavour. */
+const APPLICATION_OF: Record<string, string> = { pyboard: "pyboard" };
+/** What is no application of its own, or one of another flavour. */
+const NOT_FLASHED = ["core", ...Object.values(APPLICATION_OF)];
+
+const HELP = `Compiles the firmware for a board, and the applications that go with it.
+
+Usage: deno task firmware [options]
+
+  --board NAME     sim: for QEMU, needs only Debian's packages; nonos: for the chip     (sim)
+  --sdk FOLDER     Espressif's NONOS SDK, for the chip: see bridge/esp8266/README.md
+  --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
+  --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
+  --out FOLDER     where it goes                    (bridge/esp8266/build/BOARD[-FLAVOUR])
+  --json           says what was built as JSON, and nothing else
+  --help
+
+Exit codes: 0 built, 1 it could not be built (the message says what to do), 2 wrong arguments.`;
+
+/** Arguments that cannot be. */
+class UsageError extends Error {}
+
+interface Options {
+  board: string;
+  sdk: string | undefined;
+  flavour: string;
+  apps: string[];
+  out: string;
+  json: boolean;
+}
+
+/** Undefined if it is help that is wanted. @throws {UsageError} */
+function parse(args: string[]): Options | undefined {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: {
+        board: { type: "string", default: "sim" },
+        sdk: { type: "string" },
+        flavour: { type: "string", default: "wifi" },
+        app: { type: "string", multiple: true, default: [] },
+        out: { type: "string" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }));
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  if (values.help) return undefined;
+  const { board, flavour, json, sdk, app: apps } = values;
+  oneOf("--board", board, BOARDS);
+  oneOf("--flavour", flavour, FLAVOURS);
+  if (board === "nonos" && sdk === undefined) {
+    throw new UsageError(
+      "--board nonos needs --sdk FOLDER: Espressif's ESP8266_NONOS_SDK 3.0.x, see bridge/esp8266/README.md",
+    );
+  }
+  const name = flavour === "wifi" ? board : `${board}-${flavour}`;
+  const { out = new URL(`bridge/esp8266/build/${name}`, ROOT).pathname } = values;
+  return { board, sdk, flavour, apps, out: absolute(out), json };
+}
+
+function oneOf(option: string, value: string, values: string[]): void {
+  if (!values.includes(value)) {
+    throw new UsageError(`${option} is one of ${values.join(", ")}, not "${value}"`);
+  }
+}
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+}
+
+/** The version that deno.json names. */
+async function version(): Promise<string> {
+  return JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))).version;
+}
+
+/** @throws {BuildError} if one cannot be read */
+async function applications(flavour: string, names: string[]): Promise<Application[]> {
+  const folder = new URL("client-as/build/", ROOT);
+  const own = APPLICATION_OF[flavour];
+  if (names.length === 0 && own) names = [own];
+  if (names.length === 0) {
+    const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    names = files.filter((name) => name.endsWith(".wasm")).map((name) => name.slice(0, -5)).sort()
+      .filter((name) => !NOT_FLASHED.includes(name));
+  }
+  return await Promise.all(names.map(async (name) => {
+    const file = name.endsWith(".wasm") ? absolute(name) : new URL(`${name}.wasm`, folder);
+    try {
+      const wasm = await Deno.readFile(file);
+      return { name: name.replace(/^.*\//, "").replace(/\.wasm$/, ""), wasm };
+    } catch (cause) {
+      if (!(cause instanceof Error)) throw cause;
+      throw new BuildError(
+        `the application ${name} cannot be read (${cause.message}): is it built? \`deno task build\``,
+        { cause },
+      );
+    }
+  }));
+}
+
+async function main(args: string[]): Promise<number> {
+  const options = parse(args);
+  if (!options) {
+    console.log(HELP);
+    return 0;
+  }
+  const { board, json, out, flavour, sdk } = options;
+  const started = performance.now();
+  await Deno.mkdir(out, { recursive: true });
+  const { build } = await import(`./boards/${board}/build.ts`) as {
+    build: (options: BuildOptions) => Promise<Built>;
+  };
+  const { files, sizes } = await build({
+    out,
+    version: await version(),
+    flavour,
+    applications: await applications(flavour, options.apps),
+    ...(sdk === undefined ? {} : { sdk: absolute(sdk) }),
+    say: (line) => json || console.log(line),
+  });
+  if (json) console.log(JSON.stringify({ board, flavour, files, sizes }));
+  else {
+    const width = Math.max(...[...Object.keys(sizes), ...Object.keys(files)].map((k) => k.length));
+    console.log();
+    for (const [what, bytes] of Object.entries(sizes)) {
+      console.log(`${what.padEnd(width)}  ${String(bytes).padStart(7)} bytes`);
+    }
+    for (const [what, file] of Object.entries(files)) console.log(`${what.padEnd(width)}  ${file}`);
+    console.log(`\nbuilt in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  }
+  return 0;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exitCode = await main(Deno.args);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`firmware: ${error.message}\n(--help lists the options)`);
+      Deno.exitCode = 2;
+    } else if (error instanceof BuildError) {
+      console.error(`firmware: ${error.message}`);
+      Deno.exitCode = 1;
+    } else throw error;
+  }
+}

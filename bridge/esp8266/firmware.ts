@@ -1,0 +1,96 @@
+/**
+ * Compiles the firmware for a board: its own sources and the board's with the interpreter's.
+ *
+ * The work is done in a folder that holds copies of all sources, so that nothing in an object depends on where the
+ * tree lies.
+ *
+ * @module
+ */
+import { rewriteOperations } from "./operations.ts";
+import { compileAll, LIBC, type Unit } from "./toolchain.ts";
+import { WASM3_SOURCES, wasm3Sources } from "./wasm3.ts";
+import { patchWasm3 } from "./wasm3_patches.ts";
+
+const HERE = new URL("./", import.meta.url);
+
+/** What a board adds to the firmware. */
+export interface BoardSources {
+  name: string;
+  /** Its folder: all its .c and .S files are compiled. */
+  folder: URL;
+  /** For these files, relative to the folder of the work. */
+  flags?: string[];
+  /** Files of the firmware that it does without. */
+  without?: string[];
+}
+
+/** What has been compiled. */
+export interface Objects {
+  /** The folder of the work. */
+  folder: string;
+  /** Object files in it, in a fixed order. */
+  objects: string[];
+}
+
+/** Compiles into `folder`, which is emptied first. @throws {BuildError} */
+export async function compileFirmware(
+  folder: string,
+  board: BoardSources,
+  options: { version: string; defines?: string[]; say?: (line: string) => void },
+): Promise<Objects> {
+  await emptyFolder(folder);
+  await Deno.mkdir(`${folder}/wasm3`);
+  await Deno.mkdir(`${folder}/o`);
+  copyAll(new URL("firmware/", HERE), `${folder}/firmware`);
+  copyAll(board.folder, `${folder}/board`);
+  for (const [name, text] of patchWasm3(await wasm3Sources())) {
+    Deno.writeTextFileSync(`${folder}/wasm3/${name}`, text);
+  }
+  const defines = [`-DFIRMWARE_VERSION="${options.version}"`, ...(options.defines ?? [])];
+  const engine = ["-include", "firmware/wasm3_config.h", "-Ifirmware"];
+  const units: Unit[] = [];
+  const add = (source: string, flags: string[], rewrite?: Unit["rewrite"]) => {
+    const object = `o/${source.replaceAll("/", "_")}.o`;
+    units.push({ source, object, flags, ...(rewrite ? { rewrite } : {}) });
+  };
+  for (const name of filesOf(`${folder}/firmware`, /\.c$/)) {
+    if (board.without?.includes(name)) continue;
+    const isEngine = name === "engine_wasm3.c";
+    add(`firmware/${name}`, isEngine ? [...engine, "-isystem", "wasm3", ...defines] : defines);
+  }
+  for (const name of filesOf(`${folder}/board`, /\.[cS]$/)) {
+    add(`board/${name}`, ["-Ifirmware", ...defines, ...(board.flags ?? [])]);
+  }
+  if (!board.without?.includes("engine_wasm3.c")) {
+    for (const name of WASM3_SOURCES) {
+      const rewrite = name === "m3_compile.c" ? rewriteOperations : undefined;
+      add(`wasm3/${name}`, [...engine, "-w"], rewrite);
+    }
+  }
+  await compileAll(units, folder, options.say);
+  return { folder, objects: units.map(({ object }) => object) };
+}
+
+/** For the linker, behind the objects: what the compiler's own library and the C library have. */
+export const LIBRARIES = ["-lgcc", `-L${LIBC}/lib`, "-lc", "-lgcc"];
+
+async function emptyFolder(folder: string): Promise<void> {
+  try {
+    await Deno.remove(folder, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  await Deno.mkdir(folder, { recursive: true });
+}
+
+function copyAll(from: URL, to: string): void {
+  Deno.mkdirSync(to);
+  for (const { name, isFile } of Deno.readDirSync(from)) {
+    if (isFile) Deno.copyFileSync(new URL(name, from), `${to}/${name}`);
+  }
+}
+
+function filesOf(folder: string, pattern: RegExp): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => pattern.test(name))
+    .sort();
+}

@@ -1,0 +1,32 @@
+/* What the application may use of the board: the imports that client-as/assembly/board.ts declares. */
+#ifndef HOLDFAST_APPLICATION_H
+#define HOLDFAST_APPLICATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+
+extern const struct engine_import application_imports[];
+
+/* The key for the proofs of dialect 2: 32 bytes, copied; 0: none. */
+void application_key(const uint8_t *key);
+
+/* Before an application starts: no interval, nothing asked for. */
+void application_reset(void);
+
+/* Whether onTick is due, and if so, sets when it is due next; *wait is lowered to the time until then. */
+bool application_tick(uint32_t now, uint32_t *wait);
+
+/* Whether the application has asked for a restart since the last call. */
+bool application_wants_restart(void);
+
+/* Whether the application tells by itself who and where to be. */
+bool application_configures(void);
+
+/* Takes fields as in the settings sector; set by the firmware. True: accepted. */
+extern bool (*application_configure)(const uint8_t *fields, uint32_t length);
+/* 0 off, 1 joining, 2 up, 3 failed; set by the firmware. */
+extern uint32_t (*application_wifi)(void);
+
+#endif

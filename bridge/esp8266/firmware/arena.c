@@ -1,0 +1,77 @@
+#include "arena.h"
+
+#include <stdint.h>
+
+#include "bytes.h"
+
+static uint8_t *start, *end, *top;
+static uint8_t *last; /* the newest block, until it is released */
+static size_t most, lost;
+static unsigned refused;
+static bool sealed;
+
+void arena_open(void *memory, size_t length) {
+  start = memory;
+  end = start + (length & ~7u);
+  most = refused = 0;
+  arena_reset();
+}
+
+void arena_reset(void) {
+  top = start;
+  last = 0;
+  lost = 0;
+  sealed = false;
+}
+
+void arena_seal(void) {
+  sealed = true;
+}
+
+static void *refuse(void) {
+  refused++;
+  return 0;
+}
+
+static void taken(void) {
+  if ((size_t)(top - start) > most) most = top - start;
+}
+
+void *arena_allocate(size_t length) {
+  uint8_t *block = length & 7 ? top : (uint8_t *)(((uintptr_t)top + 7) & ~(uintptr_t)7);
+  size_t rounded = (length + 3) & ~(size_t)3;
+  if (sealed || rounded < length || block > end || rounded > (size_t)(end - block)) return refuse();
+  top = block + rounded;
+  last = block;
+  taken();
+  bytes_fill(block, 0, rounded);
+  return block;
+}
+
+void *arena_resize(void *block, size_t length, size_t old_length) {
+  if (!block) return arena_allocate(length);
+  if (length <= old_length) return block;
+  if (block != last) {
+    void *moved = arena_allocate(length);
+    if (!moved) return 0;
+    bytes_copy(moved, block, old_length);
+    lost += old_length;
+    return moved;
+  }
+  size_t rounded = (length + 3) & ~(size_t)3;
+  if (sealed || rounded < length || rounded > (size_t)(end - last)) return refuse();
+  top = last + rounded;
+  taken();
+  bytes_fill(last + old_length, 0, rounded - old_length);
+  return block;
+}
+
+void arena_release(void *block) {
+  if (!block || block != last) return;
+  top = last;
+  last = 0;
+}
+
+struct arena_use arena_use(void) {
+  return (struct arena_use){ top - start, most, end - start, lost, refused };
+}

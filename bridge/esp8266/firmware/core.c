@@ -1,0 +1,99 @@
+#include "core.h"
+
+#include "bytes.h"
+#include "port.h"
+
+static uint32_t *registers;
+
+static void set(enum core_register offset, uint32_t value) {
+  registers[offset / 4] = value;
+}
+
+uint32_t core_get(enum core_register offset) {
+  return registers[offset / 4];
+}
+
+/* Lays the memory out for a name of so many bytes; returns where it ends. */
+static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, uint32_t now) {
+  set(R_LINE, line);
+  set(R_OUTBOX, CORE_OUTBOX);
+  set(R_INBOX, CORE_INBOX);
+  set(R_RECENT, dialect == 1 ? CORE_RECENT : 1); /* dialect 2 needs none */
+  set(R_WINDOW, CORE_WINDOW);
+  set(R_DIALECT, dialect);
+  set(R_ID_LEN, name_length + 1);
+  return engine_call(CORE_INIT, 0, now);
+}
+
+static bool find(void) {
+  static uint32_t nowhere[R_SIZE / 4];
+  uint32_t address = engine_call(CORE_REGISTERS, 0, 0);
+  registers = address & 3 ? 0 : engine_at(address, R_SIZE);
+  if (!registers) registers = nowhere;
+  bytes_fill(registers, 0, R_SIZE);
+  return registers != nowhere;
+}
+
+uint32_t core_memory(uint8_t dialect) {
+  return find() ? initialize(CORE_MOST_NAME - 1, dialect, CORE_LINE, 0) : 0;
+}
+
+void core_boot(const struct core_boot *boot, uint32_t now) {
+  find();
+  set(R_TIMEOUT, boot->timeout);
+  set(R_SUITE, boot->key);
+  set(R_SEED, port_random());
+  uint32_t epoch = port_random();
+  set(R_TX_EPOCH, epoch ? epoch : 1);
+  set(R_RX_EPOCH, boot->position.epoch);
+  set(R_RX_NEXT, boot->position.next);
+  initialize(boot->name_length, boot->dialect, boot->line, now);
+  uint8_t *name = engine_at(core_get(R_PTR), boot->name_length + 1);
+  if (!name) return;
+  bytes_copy(name, boot->name, boot->name_length);
+  name[boot->name_length] = '\n';
+}
+
+struct core_position core_position(void) {
+  return (struct core_position){ core_get(R_RX_EPOCH), core_get(R_RX_NEXT) };
+}
+
+uint8_t *core_piece(size_t *length) {
+  *length = core_get(R_LEN);
+  return engine_at(core_get(R_PTR), *length);
+}
+
+enum core_event core_poll(uint32_t now, unsigned can) {
+  return engine_call(CORE_POLL, now, can);
+}
+
+void core_opened(uint32_t now) {
+  for (unsigned i = 0; i < 4; i++) set(R_NONCE + i * 4, port_random());
+  engine_call(CORE_OPENED, now, 0);
+}
+
+void core_closed(uint32_t now) {
+  engine_call(CORE_CLOSED, now, 0);
+}
+
+size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now) {
+  size_t room = core_get(R_RX_ROOM);
+  if (length > room) length = room;
+  uint8_t *to = length ? engine_at(core_get(R_RX_PTR), length) : 0;
+  if (!to) return 0;
+  bytes_copy(to, bytes, length);
+  engine_call(CORE_RECEIVED, length, now);
+  return length;
+}
+
+void core_take(void) {
+  engine_call(CORE_TAKE, 0, 0);
+}
+
+bool core_write(const uint8_t *text, size_t length, bool qos) {
+  uint32_t address = engine_call(CORE_ROOM, length, 0);
+  uint8_t *to = address ? engine_at(address, length) : 0;
+  if (!to) return false;
+  bytes_copy(to, text, length);
+  return engine_call(CORE_WRITE, length, qos);
+}

@@ -1,0 +1,105 @@
+/*
+ * The client core, in the application's module: what client-as/assembly/core.ts says to a host, in C. There
+ * is one.
+ */
+#ifndef HOLDFAST_CORE_H
+#define HOLDFAST_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine.h"
+
+enum core_event { CORE_NONE, CORE_CONNECT, CORE_CLOSE, CORE_SEND, CORE_MESSAGE };
+
+enum core_can { CORE_CAN_SEND = 1, CORE_CAN_RECEIVE = 2 };
+
+enum core_state { CORE_CLOSING = -1, CORE_IDLE, CORE_CONNECTING, CORE_GREETING, CORE_UP };
+
+/* Byte offsets of words in the core's register block. */
+enum core_register {
+  R_STATE = 0,
+  R_PTR = 4,
+  R_LEN = 8,
+  R_RX_ROOM = 12,
+  R_TIMEOUT = 16,
+  R_DIALECT = 20,
+  R_TX_EPOCH = 24,
+  R_TX_FIRST = 28,
+  R_RX_EPOCH = 32,
+  R_RX_NEXT = 36,
+  R_WINDOW = 40,
+  R_BYTES = 44,
+  R_LINE = 48,
+  R_NONCE = 52,
+  R_WAIT = 68,
+  R_RX_PTR = 72,
+  R_REASON = 76,
+  R_CONNECTS = 80,
+  R_TX_NEXT = 84,
+  R_OUTBOX = 88,
+  R_INBOX = 92,
+  R_RECENT = 96,
+  R_SEED = 100,
+  R_ID_LEN = 104,
+  R_SUITE = 108,
+  R_SIZE = 140
+};
+
+/* R_REASON from here on is a refusal: this and the server's code. */
+#define CORE_REFUSED 16
+/* The server did not answer at all; it fell silent. */
+#define CORE_NO_ANSWER 2
+#define CORE_SILENT 4
+
+/* What a chip can afford. */
+#define CORE_LINE 512
+#define CORE_OUTBOX 1024
+#define CORE_INBOX 1100
+#define CORE_RECENT 64
+#define CORE_WINDOW 8
+
+/* Bytes of the longest name (64), of what follows it in the hello (1 + 64), and of the newline. */
+#define CORE_MOST_NAME 130
+
+/* The longest piece that the core ever sends: a line, or its hello. */
+#define CORE_MOST_PIECE (CORE_LINE + 3)
+
+/* How far a stream has been taken. */
+struct core_position {
+  uint32_t epoch, next;
+};
+
+/* What a boot of the core is told. */
+struct core_boot {
+  const char *name; /* the device's id, and what else its hello carries; without the newline */
+  size_t name_length;
+  uint32_t timeout;
+  uint8_t dialect;
+  bool key;
+  uint16_t line; /* longest text, CORE_LINE at most */
+  struct core_position position;
+};
+
+/* How much linear memory core and application need in a dialect, whatever the other settings are. */
+uint32_t core_memory(uint8_t dialect);
+
+/* Boots. `now` is in ms, here and below. */
+void core_boot(const struct core_boot *boot, uint32_t now);
+
+uint32_t core_get(enum core_register offset);
+struct core_position core_position(void);
+
+/* The piece that `poll` meant; 0 if the core has gone mad. */
+uint8_t *core_piece(size_t *length);
+
+enum core_event core_poll(uint32_t now, unsigned can);
+void core_opened(uint32_t now);
+void core_closed(uint32_t now);
+/* Takes as many of the bytes as there is room for, and returns how many. */
+size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now);
+void core_take(void);
+bool core_write(const uint8_t *text, size_t length, bool qos);
+
+#endif

@@ -1,0 +1,275 @@
+/* The interpreter: wasm3, configured in wasm3_config.h. */
+#include "engine.h"
+
+#include "arena.h"
+#include "bytes.h"
+#include "m3_env.h"
+
+const char *const engine_names[ENGINE_FUNCTIONS] = {
+  "registers", "init", "opened", "closed", "received", "poll", "take",
+  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
+};
+
+static IM3Runtime runtime;
+static IM3Function functions[ENGINE_FUNCTIONS];
+static const char *trap;
+static const struct engine_import *table;
+static uint32_t imported; /* a bit for each of the table */
+
+/* The one function that wasm3 calls: reads the arguments, which wasm3 keeps in 64 bits each, behind the result. */
+static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint64_t *stack, void *memory) {
+  (void)unused;
+  (void)memory;
+  const struct engine_import *import = context->userdata;
+  uint32_t arguments[4];
+  uint64_t *at = stack + import->returns;
+  for (unsigned i = 0; i < import->arguments; i++) arguments[i] = at[i];
+  uint32_t result = import->call(arguments);
+  if (import->returns) *stack = result;
+  return 0;
+}
+
+static char complaint[64];
+
+static const char *complain(const char *text, const char *module, const char *name) {
+  const char *parts[] = { text, module, module ? "." : 0, name };
+  char *at = complaint, *end = complaint + sizeof complaint - 1;
+  for (unsigned i = 0; i < 4; i++) {
+    for (const char *part = parts[i]; part && *part && at < end; part++) {
+      *at++ = (uint8_t)*part > ' ' && *part < 127 ? *part : i ? '?' : *part;
+    }
+  }
+  *at = 0;
+  return complaint;
+}
+
+/* A name in the module: it lies in flash, without an end. */
+struct name {
+  const uint8_t *text;
+  uint32_t length;
+};
+
+static bool read_number(const uint8_t **at, const uint8_t *end, uint32_t *number) {
+  return !ReadLEB_u32(number, at, end);
+}
+
+static bool read_name(const uint8_t **at, const uint8_t *end, struct name *name) {
+  if (!read_number(at, end, &name->length) || name->length > (uint32_t)(end - *at)) return false;
+  name->text = *at;
+  *at += name->length;
+  return true;
+}
+
+static bool is_name(const struct name *name, const char *text) {
+  return name->length == text_length(text) && !bytes_compare(name->text, text, name->length);
+}
+
+static const char *complain_of(const char *text, const struct name *module, const struct name *name) {
+  char words[2][24];
+  const struct name *names[] = { module, name };
+  for (int i = 0; i < 2; i++) {
+    uint32_t length = names[i]->length < 23 ? names[i]->length : 23;
+    bytes_copy(words[i], names[i]->text, length);
+    words[i][length] = 0;
+  }
+  return complain(text, words[0], words[1]);
+}
+
+/* Where a section's content begins, and its end; false: there is none. The module has been parsed before. */
+static bool find_section(const uint8_t *wasm, size_t length, uint8_t wanted, const uint8_t **at, const uint8_t **end) {
+  const uint8_t *next = wasm + 8, *all = wasm + length;
+  while (next < all) {
+    uint8_t section = *next++;
+    uint32_t size;
+    if (!read_number(&next, all, &size) || size > (uint32_t)(all - next)) return false;
+    *at = next;
+    *end = next += size;
+    if (section == wanted) return true;
+  }
+  return false;
+}
+
+static bool fits(IM3Function function, const struct engine_import *import) {
+  IM3FuncType type = function->funcType; /* all is i32: there is nothing else */
+  return type->numArgs == import->arguments && type->numRets == import->returns;
+}
+
+static const char *link_import(IM3Module module, uint32_t index, const struct engine_import *imports,
+                               const struct name *of, const struct name *name) {
+  for (; imports->module; imports++) {
+    if (!is_name(of, imports->module) || !is_name(name, imports->name)) continue;
+    IM3Function function = &module->functions[index];
+    imported |= (uint32_t)1 << (imports - table);
+    if (!fits(function, imports)) return complain_of("refused: another kind of ", of, name);
+    return CompileRawFunction(module, function, call_import, imports) ? "too large: no memory" : 0;
+  }
+  return complain_of("refused: needs ", of, name);
+}
+
+static const char *link(IM3Module module, const uint8_t *wasm, size_t length, const struct engine_import *imports) {
+  const uint8_t *at, *end;
+  uint32_t count;
+  if (!find_section(wasm, length, 2, &at, &end) || !read_number(&at, end, &count)) return 0;
+  for (uint32_t i = 0, index = 0; i < count && at < end; i++) {
+    struct name of, name;
+    uint32_t type;
+    if (!read_name(&at, end, &of) || !read_name(&at, end, &name) || at >= end) return "refused: malformed";
+    if (*at++) return complain_of("refused: needs ", &of, &name); /* a table, a memory or a global */
+    if (!read_number(&at, end, &type)) return "refused: malformed";
+    const char *wrong = link_import(module, index++, imports, &of, &name);
+    if (wrong) return wrong;
+  }
+  return 0;
+}
+
+/* Finds the exported functions that are called. */
+static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
+  const uint8_t *at, *end;
+  uint32_t count;
+  for (int i = 0; i < ENGINE_FUNCTIONS; i++) functions[i] = 0;
+  if (!find_section(wasm, length, 7, &at, &end) || !read_number(&at, end, &count)) return;
+  for (uint32_t i = 0; i < count; i++) {
+    struct name name;
+    uint32_t index;
+    if (!read_name(&at, end, &name) || at >= end) return;
+    bool is_function = !*at++;
+    if (!read_number(&at, end, &index)) return;
+    if (!is_function || index >= module->numFunctions) continue;
+    for (int which = 0; which < ENGINE_FUNCTIONS; which++) {
+      if (is_name(&name, engine_names[which])) functions[which] = &module->functions[index];
+    }
+  }
+}
+
+static const char *prepare(const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory) {
+  arena_reset();
+  trap = 0;
+  table = imports;
+  imported = 0;
+  m3_memory = 0;
+  m3_too_far = false;
+  IM3Environment environment = m3_NewEnvironment();
+  runtime = environment ? m3_NewRuntime(environment, 0, 0) : 0;
+  if (!runtime) return "too large: no memory";
+  runtime->memoryLimit = memory;
+  IM3Module module;
+  M3Result result = m3_ParseModule(environment, &module, wasm, length);
+  if (result) return complain("refused: ", 0, result);
+  result = m3_LoadModule(runtime, module);
+  if (result) return complain("refused: ", 0, result);
+  if (!runtime->memory.mallocated) return "refused: no memory";
+  m3_memory = (uint8_t *)runtime->memory.mallocated;
+  const char *wrong = link(module, wasm, length, imports);
+  if (wrong) return wrong;
+  find_exports(module, wasm, length);
+  for (int i = 0; i < ON_START; i++) {
+    if (!functions[i]) return complain("refused: exports no ", 0, engine_names[i]);
+  }
+  /* All of it is compiled now, from here: compiling takes a deep stack, and memory. */
+  for (uint32_t i = module->numFuncImports; i < module->numFunctions; i++) {
+    result = CompileFunction(&module->functions[i]);
+    if (result) return complain("refused: ", 0, result);
+  }
+  if (m3_too_far) return "refused: too large for the interpreter";
+  bytes_fill(runtime->stack, 0, sizeof(M3Compilation));
+  return 0;
+}
+
+const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
+                        uint32_t (*needed)(void)) {
+  /* Once with memory for the module's data alone, to see how much it takes, and once more with that. */
+  const char *wrong = prepare(wasm, length, imports, 2048);
+  if (wrong) return wrong;
+  uint32_t memory = needed();
+  if (trap) return complain("refused: ", 0, trap);
+  wrong = prepare(wasm, length, imports, (memory + 7) & ~7u);
+  if (wrong) return wrong;
+  IM3Module module = runtime->modules;
+  if (module->startFunction >= 0) {
+    M3Result result = m3_RunStart(module);
+    if (result) return complain("refused: ", 0, result);
+  }
+  return 0;
+}
+
+bool engine_has(enum engine_function function) {
+  return functions[function] != 0;
+}
+
+bool engine_returns(enum engine_function function) {
+  return functions[function] && functions[function]->funcType->numRets;
+}
+
+bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) {
+  for (uint32_t i = 0; table && table[i].module; i++) {
+    if (table[i].call == call) return imported >> i & 1;
+  }
+  return false;
+}
+
+uint32_t engine_call(enum engine_function which, uint32_t a, uint32_t b) {
+  IM3Function function = functions[which];
+  if (!function || trap) return 0;
+  uint64_t *stack = runtime->stack;
+  unsigned results = function->funcType->numRets;
+  stack[results] = a;
+  stack[results + 1] = b;
+  trap = RunCode(function->compiled, (m3stack_t)stack, runtime->memory.mallocated, d_m3OpDefaultArgs);
+  return trap || !results ? 0 : (uint32_t)*stack;
+}
+
+const char *engine_trap(void) {
+  return trap;
+}
+
+void *engine_at(uint32_t address, uint32_t length) {
+  M3MemoryHeader *memory = runtime->memory.mallocated;
+  if (address > memory->length || length > memory->length - address) return 0;
+  return (uint8_t *)(memory + 1) + address;
+}
+
+#ifdef MEASURE
+#include "console.h"
+
+static void say(const char *what, uint32_t bytes) {
+  console_begin("memory ");
+  console_text(what);
+  console_text("=");
+  console_number(bytes);
+  console_end();
+}
+
+/* What the arena holds, for the tables. */
+void engine_measure(void) {
+  IM3Module module = runtime->modules;
+  uint32_t code = 0, spare = 0, pages = 0;
+  IM3CodePage lists[] = { runtime->pagesOpen, runtime->pagesFull, runtime->environment->pagesReleased };
+  for (unsigned i = 0; i < 3; i++) {
+    for (IM3CodePage page = lists[i]; page; page = page->info.next) {
+      pages++;
+      code += page->info.lineIndex * sizeof(code_t);
+      spare += NumFreeLines(page) * sizeof(code_t);
+    }
+  }
+  uint32_t constants = 0;
+  for (uint32_t i = 0; i < module->numFunctions; i++) constants += module->functions[i].numConstantBytes;
+  say("code", code);
+  say("code-spare", spare);
+  say("code-page-headers", pages * sizeof(M3CodePageHeader));
+  say("constants", constants);
+  say("functions", module->numFunctions * sizeof(M3Function));
+  say("globals", module->numGlobals * sizeof(M3Global));
+  say("runtime", sizeof(M3Runtime) - sizeof(M3Compilation) + sizeof(M3Environment) + sizeof(M3Module));
+  const uint32_t *stack = runtime->stack; /* it was zeroed, so this is what was used, or little less */
+  unsigned top = sizeof(M3Compilation) / 4;
+  while (top && !stack[top - 1]) top--;
+  say("stack", sizeof(M3Compilation));
+  say("stack-used", top * 4);
+  say("linear", runtime->memory.mallocated->length + sizeof(M3MemoryHeader));
+  struct arena_use use = arena_use();
+  say("lost", use.lost);
+  say("used", use.used);
+  say("most", use.most);
+  say("refused", use.refused);
+}
+#endif

@@ -1,0 +1,270 @@
+/* The firmware as a board sees it: starts, and passes on what happens. */
+#include "application.h"
+#include "arena.h"
+#include "bytes.h"
+#include "console.h"
+#include "core.h"
+#include "crc32.h"
+#include "engine.h"
+#include "link.h"
+#include "port.h"
+#include "settings.h"
+#include "setup.h"
+#include "version.h"
+#include "wifi_policy.h"
+
+/* Where the application is in flash, and its header; see README.md. */
+#define APPLICATION 0xF0000u
+#define APPLICATION_MOST 0xA000u
+#define HEADER_WORDS 12
+#define MAGIC 0x50414648u /* "HFAP" */
+
+/* What an application and its interpreter get at most. */
+#define MEMORY_WANTED (32 * 1024)
+
+/* After a trap, before the restart: an application that always traps must not keep the chip from being reached
+ * over the serial line. */
+#define TRAP_PAUSE 5000
+
+const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
+
+static struct settings settings;
+static struct settings stored; /* what an application's configuration is laid over */
+static struct settings next;   /* its configuration */
+static bool wants_next;
+static bool linked;  /* there is somewhere to connect to: only then is the core polled */
+static struct wifi_policy wifi;
+static bool loaded;  /* there is an application */
+static bool running; /* and settings for it */
+static bool failed;  /* it has trapped */
+static uint32_t failed_at;
+static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
+
+static void say_boot(void) {
+  console_begin("boot version=" FIRMWARE_VERSION " board=");
+  console_text(port_board);
+  console_text(" reset=");
+  console_text(reset_words[port_reset_reason()]);
+  console_text(" heap=");
+  console_number(port_free_heap());
+  console_end();
+}
+
+static void say_settings(enum settings_state state) {
+  uint8_t missing[3];
+  bool complete = !settings_missing(&settings, missing) || (linked && settings.id[0]);
+  if (state == SETTINGS_OK && complete) {
+    console_begin("settings id=");
+    console_value(settings.id, text_length(settings.id));
+    console_text(" server=");
+    console_value(settings.server, text_length(settings.server));
+    console_text(":");
+    console_number(settings.port);
+    console_text(" ssid=");
+    console_value(settings.ssid, text_length(settings.ssid));
+    console_text(settings.has_key ? " key=yes" : " key=no");
+    console_end();
+    return;
+  }
+  console_begin("settings ");
+  if (state == SETTINGS_OK) console_text("incomplete");
+  else if (state == SETTINGS_BLANK) console_text("blank");
+  else {
+    console_text("damaged (");
+    console_text(settings_word(state));
+    console_text(")");
+  }
+  console_text(": waiting for settings");
+  console_end();
+}
+
+static uint32_t memory_needed(void) {
+  return core_memory(application_configures() ? 1 : settings.dialect); /* 1 needs more */
+}
+
+/* Finds the application in flash, checks and compiles it. Returns 0, or what the console is to say. */
+static const char *load(const char **name, uint32_t *length) {
+  const uint32_t *header = port_flash_map(APPLICATION);
+  if (header[0] == 0xFFFFFFFF) return "missing";
+  if (header[0] != MAGIC) return "damaged (magic)";
+  if (header[1] != (HEADER_WORDS * 4 << 16 | 1)) return "damaged (version)";
+  *length = header[2];
+  if (!*length || *length > APPLICATION_MOST - HEADER_WORDS * 4) return "damaged (length)";
+  const uint8_t *wasm = (const uint8_t *)(header + HEADER_WORDS);
+  if (crc32(0, wasm, *length) != header[3]) return "damaged (checksum)";
+  *name = (const char *)(header + 4);
+  size_t available;
+  void *memory = port_memory(MEMORY_WANTED, &available);
+  arena_open(memory, available);
+  const char *wrong = engine_load(wasm, *length, application_imports, memory_needed);
+  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
+  arena_seal();
+  return wrong;
+}
+
+static void say_application(const char *wrong, const char *name, uint32_t length) {
+  console_begin("application ");
+  if (wrong) {
+    console_text(wrong);
+  } else {
+    size_t name_length = 0;
+    while (name_length < 32 && name[name_length]) name_length++;
+    console_text("name=");
+    console_value(name, name_length);
+    console_text(" bytes=");
+    console_number(length);
+  }
+  console_end();
+}
+
+static uint32_t wifi_state(void) {
+  if (wifi.state == WIFI_POLICY_OFF) return 0;
+  if (wifi.state == WIFI_POLICY_UP) return 2;
+  return last_wifi > WIFI_LOST ? 3 : 1;
+}
+
+static bool configure(const uint8_t *fields, uint32_t length) {
+  next = stored;
+  wants_next = settings_configure(fields, length, &next);
+  return wants_next;
+}
+
+/* The application has said who and where to be. */
+static void become_next(uint32_t now) {
+  wants_next = false;
+  bool same_wifi = !text_compare(settings.ssid, next.ssid) && !text_compare(settings.password, next.password);
+  if (linked) link_drop(now);
+  if (!same_wifi || wifi.state == WIFI_POLICY_OFF) {
+    wifi_policy_stop(&wifi);
+    if (next.ssid[0]) wifi_policy_start(&wifi, now);
+  }
+  settings = next;
+  linked = true;
+  say_settings(SETTINGS_OK);
+  link_boot(&settings, now);
+  link_start();
+}
+
+void firmware_start(void) {
+  console_listener = link_log;
+  application_wifi = wifi_state;
+  application_configure = configure;
+  say_boot();
+  enum settings_state state = setup_read(&settings);
+  stored = settings;
+  const char *name = 0;
+  uint32_t length = 0;
+  const char *wrong = load(&name, &length);
+  loaded = !wrong;
+  bool configures = loaded && application_configures();
+  if (!configures || state > SETTINGS_BLANK) say_settings(state);
+  say_application(wrong, name, length);
+#ifdef MEASURE
+  if (!wrong) engine_measure();
+#endif
+  uint8_t missing[3];
+  linked = !configures && state == SETTINGS_OK && !settings_missing(&settings, missing);
+  running = loaded && (linked || configures);
+  port_feed_watchdog();
+  if (!running) return;
+  uint32_t now = port_ms();
+  application_reset();
+  link_boot(&settings, now);
+  link_start();
+  if (linked) wifi_policy_start(&wifi, now);
+}
+
+static void run_wifi(uint32_t now, uint32_t *wait) {
+  uint32_t wifi_wait;
+  enum wifi_policy_action action;
+  while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
+    if (action == WIFI_DO_LEAVE) {
+      link_drop(now);
+      port_wifi_leave();
+      continue;
+    }
+    console_begin("wifi joining ssid=");
+    console_value(settings.ssid, text_length(settings.ssid));
+    console_end();
+    port_wifi_join(settings.ssid, settings.password);
+  }
+  if (wifi_wait < *wait) *wait = wifi_wait;
+  setup_wifi = wifi.state == WIFI_POLICY_UP ? IMPROV_JOINED
+    : wifi.state == WIFI_POLICY_OFF         ? IMPROV_READY
+                                            : IMPROV_JOINING;
+}
+
+/* A bug in the application: says so, and starts it anew, with the whole chip. */
+static uint32_t fail(uint32_t now) {
+  if (!failed) {
+    failed = true;
+    failed_at = now;
+    console_begin("application failed: ");
+    console_text(engine_trap());
+    console_end();
+    link_drop(now);
+    port_wifi_leave();
+  }
+  if (now - failed_at >= TRAP_PAUSE) port_restart();
+  return TRAP_PAUSE - (now - failed_at);
+}
+
+uint32_t firmware_run(void) {
+  uint32_t now = port_ms();
+  uint32_t wait = 60000;
+  setup_run();
+  if (running && !failed) {
+    run_wifi(now, &wait);
+    if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
+    if (wants_next && !engine_trap()) become_next(now);
+    bool polled = linked && !engine_trap();
+    enum link_news news = polled ? link_run(wifi.state == WIFI_POLICY_UP, now, &wait) : LINK_NO_NEWS;
+    if (news == LINK_HEARD) wifi_policy_heard(&wifi);
+    if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
+    if (wifi.leave) wait = 0;
+    if (application_wants_restart()) port_restart();
+  }
+  if (running && engine_trap()) wait = fail(now);
+  port_feed_watchdog(); /* this is progress: whatever waits has a deadline, and was asked */
+  return wait < 15000 ? wait : 15000;
+}
+
+void firmware_wifi(enum firmware_wifi state) {
+  static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused" };
+  if (!running) return;
+  uint32_t now = port_ms();
+  if (state == WIFI_UP) {
+    if (wifi.state != WIFI_POLICY_JOINING) return;
+    wifi_policy_up(&wifi, now);
+    uint32_t ip = port_wifi_ip();
+    console_begin("wifi up ip=");
+    for (int i = 0; i < 4; i++) {
+      if (i) console_text(".");
+      console_number(ip >> i * 8 & 255);
+    }
+    console_end();
+  } else {
+    if (wifi.state != WIFI_POLICY_JOINING && wifi.state != WIFI_POLICY_UP) return;
+    wifi_policy_down(&wifi, now);
+    console_begin("wifi down reason=");
+    console_text(words[state]);
+    console_end();
+  }
+  last_wifi = state;
+}
+
+void firmware_tcp_opened(void) {
+  if (running && !failed) link_opened(port_ms());
+}
+
+void firmware_tcp_closed(void) {
+  if (running && !failed) link_closed(port_ms());
+}
+
+size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
+  return running && !failed ? link_received(bytes, length) : length;
+}
+
+void firmware_serial(const uint8_t *bytes, size_t length) {
+  setup_serial(bytes, length, port_ms());
+}

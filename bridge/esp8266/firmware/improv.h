@@ -1,0 +1,80 @@
+/*
+ * Frames on the serial line: Improv-Serial version 1 and two commands of ours. The other side is improv.ts;
+ * SETTINGS.md says what each command does. What bytes mean is decided here; carrying it out is the console's.
+ */
+#ifndef HOLDFAST_IMPROV_H
+#define HOLDFAST_IMPROV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum improv_type { IMPROV_STATE = 1, IMPROV_ERROR, IMPROV_COMMAND, IMPROV_RESULT };
+
+enum improv_command_code {
+  IMPROV_WIFI = 1,
+  IMPROV_GET_STATE,
+  IMPROV_GET_INFO,
+  IMPROV_SCAN,
+  IMPROV_SET = 0x48, /* fields of the settings */
+  IMPROV_GET
+};
+
+enum improv_state { IMPROV_READY = 2, IMPROV_JOINING, IMPROV_JOINED };
+
+enum improv_error {
+  IMPROV_NO_ERROR,
+  IMPROV_INVALID,
+  IMPROV_UNKNOWN_COMMAND,
+  IMPROV_NOT_JOINED,
+  IMPROV_FAILED = 0xff
+};
+
+#define IMPROV_HEADER 9        /* magic, version, type, length */
+#define IMPROV_MOST_DATA 255   /* of a frame */
+#define IMPROV_MOST_RESULT 253 /* of a command or result: its number and length come before */
+#define IMPROV_FRAME (IMPROV_HEADER + IMPROV_MOST_DATA + 2)
+
+/* Finds frames in a stream. Zeroed at the start. */
+struct improv_reader {
+  size_t length;
+  uint32_t heard; /* ms */
+  bool whole;
+  uint8_t bytes[IMPROV_FRAME - 1]; /* a newline follows a frame, but is not waited for */
+};
+
+/* Takes one byte. True: a frame has ended; it is in `bytes` until the next call. A frame that stops in its
+ * middle for a second is given up. */
+bool improv_push(struct improv_reader *reader, uint8_t byte, uint32_t now_ms);
+
+/* A command's parts. False: the frame is no command, and there is nothing to answer. A malformed one has code 0:
+ * the answer is IMPROV_INVALID. */
+struct improv_command {
+  uint8_t code;
+  const uint8_t *data;
+  size_t length;
+};
+bool improv_command(const struct improv_reader *reader, struct improv_command *command);
+
+/* Writes a frame to `frame` (IMPROV_FRAME bytes), newline and all. Returns its length. `data` may be in `frame`
+ * at IMPROV_HEADER already. */
+size_t improv_frame(uint8_t *frame, enum improv_type type, const uint8_t *data, size_t length);
+
+/* A frame of one byte: a state or an error. */
+size_t improv_byte(uint8_t *frame, enum improv_type type, uint8_t byte);
+
+/* A result. `length` is IMPROV_MOST_RESULT at most; `data` may be at frame + IMPROV_RESULT_DATA already. */
+#define IMPROV_RESULT_DATA (IMPROV_HEADER + 2)
+size_t improv_result(uint8_t *frame, uint8_t command, const uint8_t *data, size_t length);
+
+/* A result that is texts, as Improv-Serial's own are. What does not fit is left out, whole texts at a time. */
+size_t improv_texts(uint8_t *frame, uint8_t command, const char *const *texts, unsigned count);
+
+/* The data of IMPROV_WIFI as fields for `settings_change` (IMPROV_MOST_RESULT + 2 bytes). False: malformed. */
+bool improv_wifi(const uint8_t *data, size_t length, uint8_t *fields, size_t *fields_length);
+
+/* The answer to IMPROV_GET: fields as they may be shown. The password's is left out, the key's is there without
+ * its value; what does not fit is left out, whole fields at a time. */
+size_t improv_fields(uint8_t *frame, const uint8_t *fields, size_t length);
+
+#endif

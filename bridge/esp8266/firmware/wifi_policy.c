@@ -1,0 +1,70 @@
+#include "wifi_policy.h"
+
+#define IDLE_WAIT 60000
+
+static void enter(struct wifi_policy *policy, enum wifi_policy_state state, uint32_t now) {
+  policy->state = state;
+  policy->since = now;
+}
+
+/* Leaves, and joins again after a pause that depends on how often that failed. */
+static void again(struct wifi_policy *policy, uint32_t now) {
+  policy->leave = true;
+  policy->pause = policy->failures ? 250u << policy->failures : 0;
+  if (policy->failures < 5) policy->failures++;
+  enter(policy, WIFI_POLICY_PAUSED, now);
+}
+
+void wifi_policy_start(struct wifi_policy *policy, uint32_t now) {
+  policy->leave = policy->state != WIFI_POLICY_OFF && policy->state != WIFI_POLICY_PAUSED;
+  policy->failures = policy->silences = 0;
+  policy->limit = WIFI_SUSPECT;
+  policy->pause = 0;
+  enter(policy, WIFI_POLICY_PAUSED, now);
+}
+
+void wifi_policy_stop(struct wifi_policy *policy) {
+  policy->leave = policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP;
+  policy->state = WIFI_POLICY_OFF;
+}
+
+void wifi_policy_up(struct wifi_policy *policy, uint32_t now) {
+  if (policy->state != WIFI_POLICY_JOINING) return;
+  policy->silences = 0;
+  enter(policy, WIFI_POLICY_UP, now);
+}
+
+void wifi_policy_down(struct wifi_policy *policy, uint32_t now) {
+  if (policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP) again(policy, now);
+}
+
+void wifi_policy_heard(struct wifi_policy *policy) {
+  policy->silences = policy->failures = 0;
+  policy->limit = WIFI_SUSPECT;
+}
+
+void wifi_policy_silence(struct wifi_policy *policy, uint32_t now) {
+  if (policy->state != WIFI_POLICY_UP || ++policy->silences < policy->limit) return;
+  if (policy->limit < 8 * WIFI_SUSPECT) policy->limit *= 2;
+  policy->failures = 0;
+  again(policy, now);
+}
+
+enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t now, uint32_t *wait) {
+  uint32_t passed = now - policy->since;
+  *wait = IDLE_WAIT;
+  if (policy->state == WIFI_POLICY_JOINING && passed >= WIFI_JOIN_LIMIT) again(policy, now);
+  if (policy->leave) {
+    policy->leave = false;
+    return WIFI_DO_LEAVE;
+  }
+  if (policy->state == WIFI_POLICY_JOINING) *wait = WIFI_JOIN_LIMIT - passed;
+  if (policy->state != WIFI_POLICY_PAUSED) return WIFI_DO_NOTHING;
+  passed = now - policy->since;
+  if (passed < policy->pause) {
+    *wait = policy->pause - passed;
+    return WIFI_DO_NOTHING;
+  }
+  enter(policy, WIFI_POLICY_JOINING, now);
+  return WIFI_DO_JOIN;
+}

@@ -1,0 +1,64 @@
+/** The shared vectors on the chip: the interpreter does to the byte what the host's engine does. */
+import { assert, assertThrows } from "@std/assert";
+import { coreModule } from "../../bridge/host/core.ts";
+import { replayClient, type Vector } from "../vectors/replay.ts";
+import { onChip, RemoteChip } from "./remote.ts";
+import { application, chipTest, firmware } from "./support.ts";
+
+const FOLDER = new URL("../vectors/", import.meta.url);
+
+async function withChip(qemu: string, fn: (chip: RemoteChip) => void): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const elf = await firmware(["-DSIM_RUNNER"]);
+    const chip = new RemoteChip(qemu, elf, application("core").wasm, folder);
+    try {
+      fn(chip);
+    } finally {
+      chip[Symbol.dispose]();
+      await chip.ended();
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+chipTest(
+  "vectors on the chip: every call of the core answers and leaves memory as on the host",
+  async (tools) => {
+    await withChip(tools["qemu-system-xtensa"], (chip) => {
+      const names = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
+      let replayed = 0;
+      for (const name of names.filter((name) => name.endsWith(".json"))) {
+        const { client }: Vector = JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER)));
+        if (!client) continue;
+        try {
+          onChip(chip, () => replayClient(client, coreModule()));
+        } catch (cause) {
+          throw new Error(`${name}: ${(cause as Error).message}`, { cause });
+        }
+        replayed++;
+      }
+      console.log(`${replayed} vectors, ${chip.calls} calls, each with all of the memory compared`);
+      assert(replayed > 40 && chip.calls > 5000);
+    });
+  },
+);
+
+chipTest("vectors on the chip: a difference is noticed", async (tools) => {
+  await withChip(tools["qemu-system-xtensa"], (chip) => {
+    const send = chip.send.bind(chip);
+    chip.send = (bytes) => {
+      if (bytes[0] === "X".charCodeAt(0)) bytes[4]! ^= 1; // the clock reaches the chip damaged
+      send(bytes);
+    };
+    const { client }: Vector = JSON.parse(
+      Deno.readTextFileSync(new URL("keepalives.json", FOLDER)),
+    );
+    assertThrows(
+      () => onChip(chip, () => replayClient(client!, coreModule())),
+      Error,
+      "memory differs",
+    );
+  });
+});
