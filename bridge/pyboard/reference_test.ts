@@ -71,11 +71,13 @@ async function resetInPeace(trial: Trial): Promise<void> {
 
 pbLinkTest("pb_link: 500 messages each way, whatever fails", async (bench, make) => {
   await using trial = await Trial.start(bench, make);
+  // When the machine is so busy that an exchange fails, the same race can end the writer: its board is reset.
+  trial.patience = 20_000;
   const restart = (trial: Trial) => trial.restartInitiator();
   const { "the responder is reset": _, ...network } = faults;
   const all = [...Object.values(network), resetInPeace, restart];
   await trial.run(500, [...all, ...all]);
-  assertEquals(trial.restarts, 2);
+  assert(trial.restarts <= 6, `${trial.restarts} restarts`);
   await trial.assertExact({ all: false });
 });
 

@@ -20,7 +20,7 @@
 #define MAGIC 0x50414648u /* "HFAP" */
 
 /* What an application and its interpreter get at most. */
-#define MEMORY_WANTED (32 * 1024)
+#define MEMORY_WANTED (36 * 1024)
 
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */

@@ -285,11 +285,30 @@ int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
   return result;
 }
 
+/* For a board with a driver of its own: pulls SCL (0) or SDA (1) low, or lets go of it; and what is on it. */
+void bench_line(int sda, int released) {
+  pthread_mutex_lock(&lock);
+  bus.now_us++;
+  (sda ? lines.sda : lines.scl)(lines.board, released);
+  if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
+  pthread_mutex_unlock(&lock);
+}
+
+int bench_line_level(int sda) {
+  int result;
+  pthread_mutex_lock(&lock);
+  bus.now_us++;
+  result = (sda ? lines.sda_level : lines.scl_level)(lines.board);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
 /* The board is off, or held in reset: it drives nothing. */
 void bench_board_off(void) {
   pthread_mutex_lock(&lock);
   set_ack(1);
-  bus.master_scl = bus.master_sda = 1;
+  lines.sda(lines.board, 1);
+  lines.scl(lines.board, 1);
   pthread_mutex_unlock(&lock);
 }
 

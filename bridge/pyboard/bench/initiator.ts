@@ -34,6 +34,8 @@ export interface InitiatorOptions {
   more?: number[];
   /** Lines are numbered, and the configuration says so. */
   session?: number;
+  /** ms to wait for the master of the bus. `pb_link` waits for 5,000. */
+  patience?: number;
   /** ms between exchanges. */
   poll?: number;
   /** Whether it works the reset wire. */
@@ -44,7 +46,6 @@ export interface InitiatorOptions {
 
 const BUFFER = 200;
 const HOLD = 0x8000;
-// `pb_link` waits for 1,000 and 5,000 ms.
 const WAIT_FOR_WIRE = 700;
 const WAIT_FOR_MASTER = 700;
 const RESET_PULSE = 30;
@@ -191,7 +192,8 @@ export class BenchInitiator implements Initiator {
   }
 
   async #master(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#until(() => this.#bench.slaveOutcome(bytes) !== Outcome.pending, WAIT_FOR_MASTER);
+    const { patience = WAIT_FOR_MASTER } = this.#options;
+    await this.#until(() => this.#bench.slaveOutcome(bytes) !== Outcome.pending, patience);
     if (this.#bench.slaveOutcome(bytes) !== Outcome.complete) throw new Broken("cut off");
   }
 

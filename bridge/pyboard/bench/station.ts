@@ -9,7 +9,23 @@ import type { Bench } from "./bench.ts";
 /** How often the reset wire is looked at, in ms: a pulse of it is 200 long. */
 const LOOK = 2;
 
-export class Station implements AsyncDisposable {
+export interface StationLike extends AsyncDisposable {
+  /** What its console has said. */
+  readonly lines: string[];
+  /** How often it was started. */
+  readonly boots: number;
+  /** Whether it has a link to the server. */
+  readonly linked: boolean;
+  /** Throws if it has failed. */
+  check(): void;
+  /** Presses its button for a moment. What survives a reset does so. */
+  reset(): void;
+  /** Whether it has WiFi. The network itself is another's. */
+  radio(on: boolean): void;
+}
+
+/** The application as the firmware runs it, in this process. */
+export class Station implements StationLike {
   /** What its console has said. */
   readonly lines: string[] = [];
   /** How often it was started. */

@@ -12,7 +12,7 @@ import { FaultProxy } from "../../../tests/support/proxy.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Bench } from "./bench.ts";
 import type { Initiator } from "./initiator.ts";
-import { Station } from "./station.ts";
+import { Station, type StationLike } from "./station.ts";
 
 /** How many texts an initiator is given ahead. */
 const AHEAD = 4;
@@ -29,24 +29,31 @@ export class Trial implements AsyncDisposable {
   readonly sent: string[] = [];
   /** All that an initiator was told to write. */
   readonly written: string[] = [];
-  readonly station: Station;
+  readonly station: StationLike;
   readonly proxy: FaultProxy;
   initiator: Initiator;
   /** How often the initiator was replaced by a new one. */
   restarts = 0;
+  /** Replaces an initiator that has sent nothing for so many ms. Default: never. */
+  patience = Infinity;
   #make: MakeInitiator;
   #folder: string;
   #server: ServerProcess;
   #stack: AsyncDisposableStack;
 
-  static async start(bench: Bench, make: MakeInitiator): Promise<Trial> {
+  /** `makeStation`: the responder's board, if it is not a `Station`. */
+  static async start(
+    bench: Bench,
+    make: MakeInitiator,
+    makeStation: (bench: Bench) => StationLike = (bench) => new Station(bench),
+  ): Promise<Trial> {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "holdfast_pyboard_" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     await Deno.writeTextFile(`${folder}/keys.json`, "{}", { mode: 0o600 });
     const server = await startServer(folder);
     const proxy = stack.use(await FaultProxy.start({ target: { port: server.port } }));
-    const station = stack.use(new Station(bench));
+    const station = stack.use(makeStation(bench));
     return new Trial(make, folder, server.process, proxy, station, stack.move());
   }
 
@@ -55,7 +62,7 @@ export class Trial implements AsyncDisposable {
     folder: string,
     server: ServerProcess,
     proxy: FaultProxy,
-    station: Station,
+    station: StationLike,
     stack: AsyncDisposableStack,
   ) {
     this.#make = make;
@@ -87,7 +94,15 @@ export class Trial implements AsyncDisposable {
 
   /** Writes until so many have been sent in all. */
   async exchange(count: number): Promise<void> {
-    await this.until(() => {
+    let sent = this.sent.length;
+    let since = performance.now();
+    await this.until(async () => {
+      if (this.sent.length !== sent) since = performance.now();
+      sent = this.sent.length;
+      if (performance.now() - since > this.patience) {
+        await this.restartInitiator();
+        since = performance.now();
+      }
       while (this.initiator.pending < AHEAD) {
         const text = `message ${this.written.length} ${"x".repeat(this.written.length * 37 % 90)}`;
         this.written.push(text);

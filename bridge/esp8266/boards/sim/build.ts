@@ -11,7 +11,7 @@ import { sectionSizes } from "../../toolchain.ts";
 import { run } from "../../toolchain.ts";
 
 /** Memory for the application, in bytes: about what the chip has left. */
-const MEMORY = 32 * 1024;
+const MEMORY = 36 * 1024;
 
 /** Builds the firmware for the emulator. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
