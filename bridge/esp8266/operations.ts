@@ -26,7 +26,12 @@ const SECTION = '.section\t.text.m3_operations,"ax",@progbits';
 /** Rewrites the operations (functions named `op_…`) in m3_compile.c's assembly, and leaves the rest. */
 export function rewriteOperations(assembly: string): string {
   const lines = assembly.split("\n");
-  const result: string[] = [`\t${SECTION}`, "\t.align\t4", "\t.global\tm3_operations", "m3_operations:"];
+  const result: string[] = [
+    `\t${SECTION}`,
+    "\t.align\t4",
+    "\t.global\tm3_operations",
+    "m3_operations:",
+  ];
   let inside: string[] | undefined;
   for (const line of lines) {
     if (/^op_\w+:$/.test(line)) inside = [];

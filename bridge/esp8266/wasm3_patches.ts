@@ -31,7 +31,11 @@ const CODE: Patch[] = [
     from: "typedef void /*const*/ *                    code_t;",
     to: "typedef u16 code_t;",
   },
-  { file: "m3_core.h", from: "d_m3CodePageFreeLinesThreshold      4+2", to: "d_m3CodePageFreeLinesThreshold (6+2)" },
+  {
+    file: "m3_core.h",
+    from: "d_m3CodePageFreeLinesThreshold      4+2",
+    to: "d_m3CodePageFreeLinesThreshold (6+2)",
+  },
   {
     file: "m3_exec_defs.h",
     from: "((IM3Operation)(* _pc))(_pc + 1, d_m3OpArgs)",
@@ -45,7 +49,8 @@ const CODE: Patch[] = [
   {
     file: "m3_exec_defs.h",
     from: "#define nextOpImpl()",
-    to: `/* Where the operations are: operations.ts puts them behind each other, and this name in front. */
+    to:
+      `/* Where the operations are: operations.ts puts them behind each other, and this name in front. */
 extern const u32 m3_operations[];
 #define m3_operation(word) ((IM3Operation)(m3_operations + (word)))
 
@@ -64,8 +69,16 @@ extern const u32 m3_operations[];
 # define immediate(TYPE) ((TYPE)_Generic((TYPE){ 0 }, i32: *_pc++, u32: *_pc++, default: m3_far_pointer(*_pc++)))
 # define immediate_32() (_pc += 2, _pc[-2] | (u32)_pc[-1] << 16)`,
   },
-  { file: "m3_exec.h", from: "M3RawCall call = (M3RawCall) (* _pc++);", to: "M3RawCall call = (M3RawCall)immediate_32();" },
-  { file: "m3_exec.h", from: "ctx.userdata = immediate (void *);", to: "ctx.userdata = (void *)immediate_32();" },
+  {
+    file: "m3_exec.h",
+    from: "M3RawCall call = (M3RawCall) (* _pc++);",
+    to: "M3RawCall call = (M3RawCall)immediate_32();",
+  },
+  {
+    file: "m3_exec.h",
+    from: "ctx.userdata = immediate (void *);",
+    to: "ctx.userdata = (void *)immediate_32();",
+  },
   {
     file: "m3_exec.h",
     from: "* ((void**) --_pc) = (void*) (function->compiled);",
@@ -111,7 +124,11 @@ void  EmitOperation  (IM3CodePage i_page, const void * i_operation)
 
 void  EmitWord_impl  (IM3CodePage i_page, void * i_word)`,
   },
-  { file: "m3_code.c", from: '#include "m3_env.h"', to: '#include "m3_env.h"\n#include "m3_exec_defs.h"' },
+  {
+    file: "m3_code.c",
+    from: '#include "m3_env.h"',
+    to: '#include "m3_env.h"\n#include "m3_exec_defs.h"',
+  },
   {
     file: "m3_code.c",
     from: "    memcpy (& i_page->code[i_page->info.lineIndex++], & i_word, sizeof(i_word));",
@@ -128,10 +145,26 @@ u16                     m3_distance             (const void * i_pointer);
 extern u8 *             m3_memory;
 extern bool             m3_too_far;`,
   },
-  { file: "m3_compile.c", from: "EmitWord (o->page, op_Branch);", to: "EmitOperation (o->page, op_Branch);" },
-  { file: "m3_compile.c", from: "EmitWord (o->page, i_operation);", to: "EmitOperation (o->page, i_operation);" },
-  { file: "m3_compile.c", from: "EmitWord32 (o->page, i_immediate);", to: "EmitNumber (o->page, i_immediate);" },
-  { file: "m3_compile.c", from: "EmitWord32 (o->page, i_offset);", to: "EmitNumber (o->page, i_offset);" },
+  {
+    file: "m3_compile.c",
+    from: "EmitWord (o->page, op_Branch);",
+    to: "EmitOperation (o->page, op_Branch);",
+  },
+  {
+    file: "m3_compile.c",
+    from: "EmitWord (o->page, i_operation);",
+    to: "EmitOperation (o->page, i_operation);",
+  },
+  {
+    file: "m3_compile.c",
+    from: "EmitWord32 (o->page, i_immediate);",
+    to: "EmitNumber (o->page, i_immediate);",
+  },
+  {
+    file: "m3_compile.c",
+    from: "EmitWord32 (o->page, i_offset);",
+    to: "EmitNumber (o->page, i_offset);",
+  },
   {
     file: "m3_compile.c",
     from: `        pc_t next = * (pc_t *) patches;
@@ -147,10 +180,27 @@ extern bool             m3_too_far;`,
     to: "code_t * jumpTo = ReservePointer (o);",
   },
   { file: "m3_compile.c", from: "pc_t * jumpTo = NULL;", to: "code_t * jumpTo = NULL;" },
-  { file: "m3_compile.c", from: "jumpTo = (pc_t *) ReservePointer (o);", to: "jumpTo = ReservePointer (o);" },
-  { file: "m3_compile.c", from: "* jumpTo = GetPC (o);", to: "* jumpTo = m3_distance (GetPC (o));", times: 2 },
-  { file: "m3_compile.c", from: "pc_t * pc = (pc_t *) ReservePointer (o);", to: "code_t * pc = ReservePointer (o);" },
-  { file: "m3_compile.c", from: "else * pc = GetPC (o);", to: "else * pc = m3_distance (GetPC (o));" },
+  {
+    file: "m3_compile.c",
+    from: "jumpTo = (pc_t *) ReservePointer (o);",
+    to: "jumpTo = ReservePointer (o);",
+  },
+  {
+    file: "m3_compile.c",
+    from: "* jumpTo = GetPC (o);",
+    to: "* jumpTo = m3_distance (GetPC (o));",
+    times: 2,
+  },
+  {
+    file: "m3_compile.c",
+    from: "pc_t * pc = (pc_t *) ReservePointer (o);",
+    to: "code_t * pc = ReservePointer (o);",
+  },
+  {
+    file: "m3_compile.c",
+    from: "else * pc = GetPC (o);",
+    to: "else * pc = m3_distance (GetPC (o));",
+  },
   {
     file: "m3_compile.c",
     from: "CompileElseBlock  (IM3Compilation o, pc_t * o_startPC, IM3FuncType i_blockType)",
@@ -161,7 +211,11 @@ extern bool             m3_too_far;`,
     from: "* o_startPC = GetPagePC (elsePage);",
     to: "* o_startPC = m3_distance (GetPagePC (elsePage));",
   },
-  { file: "m3_compile.c", from: "AcquireCodePageWithCapacity (io_module->runtime, 4);", to: "AcquireCodePageWithCapacity (io_module->runtime, 6);" },
+  {
+    file: "m3_compile.c",
+    from: "AcquireCodePageWithCapacity (io_module->runtime, 4);",
+    to: "AcquireCodePageWithCapacity (io_module->runtime, 6);",
+  },
   {
     file: "m3_compile.c",
     from: `        EmitWord (page, op_CallRawFunction);
@@ -177,7 +231,11 @@ extern bool             m3_too_far;`,
 
 /** No 64-bit values, and addresses checked in 32 bits. */
 const WORDS: Patch[] = [
-  { file: "m3_core.h", from: "typedef i64                     m3reg_t;", to: "typedef i32 m3reg_t;" },
+  {
+    file: "m3_core.h",
+    from: "typedef i64                     m3reg_t;",
+    to: "typedef i32 m3reg_t;",
+  },
   {
     file: "m3_core.c",
     from: "    else if (type < c_m3Type_i32 or type > c_m3Type_f64)",
@@ -191,8 +249,18 @@ const WORDS: Patch[] = [
 
         if (opinfo->compiler) {`,
   },
-  { file: "m3_exec.h", from: "    u64 operand = (u32) _r0;                            \\", to: "    u32 operand = (u32) _r0; \\", times: 3 },
-  { file: "m3_exec.h", from: "    u64 operand = slot (u32);                           \\", to: "    u32 operand = slot (u32); \\", times: 3 },
+  {
+    file: "m3_exec.h",
+    from: "    u64 operand = (u32) _r0;                            \\",
+    to: "    u32 operand = (u32) _r0; \\",
+    times: 3,
+  },
+  {
+    file: "m3_exec.h",
+    from: "    u64 operand = slot (u32);                           \\",
+    to: "    u32 operand = slot (u32); \\",
+    times: 3,
+  },
   {
     file: "m3_exec.h",
     from: "operand + sizeof (SRC_TYPE) <= _mem->length",
@@ -211,31 +279,115 @@ const WORDS: Patch[] = [
     to: "m3_load(&value, src8, sizeof(value));",
     times: 2,
   },
-  { file: "m3_exec.h", from: "memcpy(mem8, &val, sizeof(val));", to: "m3_store(mem8, &val, sizeof(val));", times: 4 },
-  { file: "m3_exec.h", from: "M3Result r = ResizeMemory (runtime, requiredPages);", to: "(void) requiredPages; M3Result r = m3Err_wasmMemoryOverflow;" },
+  {
+    file: "m3_exec.h",
+    from: "memcpy(mem8, &val, sizeof(val));",
+    to: "m3_store(mem8, &val, sizeof(val));",
+    times: 4,
+  },
+  {
+    file: "m3_exec.h",
+    from: "M3Result r = ResizeMemory (runtime, requiredPages);",
+    to: "(void) requiredPages; M3Result r = m3Err_wasmMemoryOverflow;",
+  },
 ];
 
 /** No names: engine_wasm3.c reads exports and imports where they are, in flash. */
 const NAMES: Patch[] = [
-  { file: "m3_function.h", from: "    M3ImportInfo            import;", until: "    bytes_t                 wasm;", to: "" },
-  { file: "m3_function.h", from: "    cstr_t                  names[d_m3MaxDuplicateFunctionImpl];", until: "    IM3FuncType             funcType;", to: "" },
-  { file: "m3_function.c", from: "    for (int i = 0; i < i_function->numNames; i++)", until: "    if (i_function->ownsWasmCode)", to: "" },
-  { file: "m3_function.c", from: "cstr_t  m3_GetFunctionName  (IM3Function i_function)", until: "IM3Module  m3_GetFunctionModule", to: "" },
-  { file: "m3_function.c", from: "cstr_t *  GetFunctionNames", until: "u16  GetFunctionNumArgs", to: "" },
-  { file: "m3_module.c", from: "            m3_Free (i_module->globals[i].name);\n            FreeImportInfo(&(i_module->globals[i].import));\n", to: "" },
-  { file: "m3_module.c", from: "    if (i_importInfo and func->numNames == 0)", until: "    m3log (module, \"   added function", to: "" },
+  {
+    file: "m3_function.h",
+    from: "    M3ImportInfo            import;",
+    until: "    bytes_t                 wasm;",
+    to: "",
+  },
+  {
+    file: "m3_function.h",
+    from: "    cstr_t                  names[d_m3MaxDuplicateFunctionImpl];",
+    until: "    IM3FuncType             funcType;",
+    to: "",
+  },
+  {
+    file: "m3_function.c",
+    from: "    for (int i = 0; i < i_function->numNames; i++)",
+    until: "    if (i_function->ownsWasmCode)",
+    to: "",
+  },
+  {
+    file: "m3_function.c",
+    from: "cstr_t  m3_GetFunctionName  (IM3Function i_function)",
+    until: "IM3Module  m3_GetFunctionModule",
+    to: "",
+  },
+  {
+    file: "m3_function.c",
+    from: "cstr_t *  GetFunctionNames",
+    until: "u16  GetFunctionNumArgs",
+    to: "",
+  },
+  {
+    file: "m3_module.c",
+    from:
+      "            m3_Free (i_module->globals[i].name);\n            FreeImportInfo(&(i_module->globals[i].import));\n",
+    to: "",
+  },
+  {
+    file: "m3_module.c",
+    from: "    if (i_importInfo and func->numNames == 0)",
+    until: '    m3log (module, "   added function',
+    to: "",
+  },
   { file: "m3_env.h", from: "    M3ImportInfo            import;\n\n    union", to: "    union" },
   { file: "m3_env.h", from: "        i64 i64Value;", to: "        i32 i64Value;" },
-  { file: "m3_env.h", from: "    cstr_t                  name;\n    bytes_t                 initExpr;", to: "    bytes_t initExpr;" },
+  {
+    file: "m3_env.h",
+    from: "    cstr_t                  name;\n    bytes_t                 initExpr;",
+    to: "    bytes_t initExpr;",
+  },
   { file: "m3_env.c", from: "IM3Global  m3_FindGlobal", until: "M3Result  m3_GetGlobal", to: "" },
-  { file: "m3_env.c", from: "void *  v_FindFunction", until: "static\nM3Result checkStartFunction", to: "" },
-  { file: "m3_parse.c", from: "_       (Read_utf8 (& import.moduleUtf8, & i_bytes, i_end));", to: "_       (Skip_utf8 (& i_bytes, i_end));" },
-  { file: "m3_parse.c", from: "_       (Read_utf8 (& import.fieldUtf8, & i_bytes, i_end));", to: "_       (Skip_utf8 (& i_bytes, i_end));" },
-  { file: "m3_parse.c", from: "                i8 waType;\n                u8 type, isMutable;", until: "            }\n            break;\n\n            default:", to: "                _throw (\"an imported global\");\n" },
-  { file: "m3_parse.c", from: "M3Result  ParseSection_Export", until: "M3Result  ParseSection_Start", to: "" },
-  { file: "m3_parse.c", from: "M3Result  ParseSection_Name", until: "M3Result  ParseModuleSection", to: "" },
-  { file: "m3_parse.c", from: "        ParseSection_Custom,    // 0", to: "        NULL,                   // 0" },
-  { file: "m3_parse.c", from: "        ParseSection_Export,    // 7", to: "        NULL,                   // 7" },
+  {
+    file: "m3_env.c",
+    from: "void *  v_FindFunction",
+    until: "static\nM3Result checkStartFunction",
+    to: "",
+  },
+  {
+    file: "m3_parse.c",
+    from: "_       (Read_utf8 (& import.moduleUtf8, & i_bytes, i_end));",
+    to: "_       (Skip_utf8 (& i_bytes, i_end));",
+  },
+  {
+    file: "m3_parse.c",
+    from: "_       (Read_utf8 (& import.fieldUtf8, & i_bytes, i_end));",
+    to: "_       (Skip_utf8 (& i_bytes, i_end));",
+  },
+  {
+    file: "m3_parse.c",
+    from: "                i8 waType;\n                u8 type, isMutable;",
+    until: "            }\n            break;\n\n            default:",
+    to: '                _throw ("an imported global");\n',
+  },
+  {
+    file: "m3_parse.c",
+    from: "M3Result  ParseSection_Export",
+    until: "M3Result  ParseSection_Start",
+    to: "",
+  },
+  {
+    file: "m3_parse.c",
+    from: "M3Result  ParseSection_Name",
+    until: "M3Result  ParseModuleSection",
+    to: "",
+  },
+  {
+    file: "m3_parse.c",
+    from: "        ParseSection_Custom,    // 0",
+    to: "        NULL,                   // 0",
+  },
+  {
+    file: "m3_parse.c",
+    from: "        ParseSection_Export,    // 7",
+    to: "        NULL,                   // 7",
+  },
   {
     file: "m3_parse.c",
     from: "M3Result  ParseSection_Import",
@@ -260,18 +412,28 @@ M3Result  ParseSection_Import`,
   // The stack of values lies where the compiler works: when all is compiled, nobody else needs that.
   {
     file: "m3_env.c",
-    from: '        runtime->stack = m3_Malloc ("Wasm Stack", i_stackSizeInBytes + 4*sizeof (m3slot_t)); // TODO: more precise stack checks',
-    to: "        runtime->stack = & runtime->compilation;\n        i_stackSizeInBytes = sizeof (M3Compilation) - 4*sizeof (m3slot_t);",
+    from:
+      '        runtime->stack = m3_Malloc ("Wasm Stack", i_stackSizeInBytes + 4*sizeof (m3slot_t)); // TODO: more precise stack checks',
+    to:
+      "        runtime->stack = & runtime->compilation;\n        i_stackSizeInBytes = sizeof (M3Compilation) - 4*sizeof (m3slot_t);",
   },
   // What a function is compiled from, and the constants that it has afterwards, need one word.
-  { file: "m3_function.h", from: "    bytes_t                 wasmEnd;\n", to: "    union { bytes_t wasmEnd; void * constants; };\n" },
+  {
+    file: "m3_function.h",
+    from: "    bytes_t                 wasmEnd;\n",
+    to: "    union { bytes_t wasmEnd; void * constants; };\n",
+  },
   { file: "m3_function.h", from: "    void *                  constants;\n", to: "" },
   {
     file: "m3_compile.c",
     from: "    if (numConstantSlots)\n",
     to: "    io_function->constants = NULL;\n    if (numConstantSlots)\n",
   },
-  { file: "m3_code.c", from: "        page->info.sequence = ++i_runtime->newCodePageSequence;\n", to: "" },
+  {
+    file: "m3_code.c",
+    from: "        page->info.sequence = ++i_runtime->newCodePageSequence;\n",
+    to: "",
+  },
 ];
 
 const PATCHES = [...CODE, ...WORDS, ...NAMES];

@@ -49,6 +49,9 @@ struct engine_import {
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void));
 
+/* The application's name, when it is part of the firmware: ENGINE_AOT. */
+extern const char engine_application[];
+
 /* Whether the module exports it. */
 bool engine_has(enum engine_function function);
 

@@ -175,13 +175,10 @@ static const char *prepare(const uint8_t *wasm, size_t length, const struct engi
   return 0;
 }
 
-/* Linear memory for the first look at a module: more than its data and its own variables are. */
-#define MOST_DATA 4096
-
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void)) {
   /* Once with memory for the module's data alone, to see how much it takes, and once more with that. */
-  const char *wrong = prepare(wasm, length, imports, MOST_DATA);
+  const char *wrong = prepare(wasm, length, imports, 2048);
   if (wrong) return wrong;
   uint32_t memory = needed();
   if (trap) return complain("refused: ", 0, trap);

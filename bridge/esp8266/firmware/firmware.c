@@ -20,7 +20,7 @@
 #define MAGIC 0x50414648u /* "HFAP" */
 
 /* What an application and its interpreter get at most. */
-#define MEMORY_WANTED (36 * 1024)
+#define MEMORY_WANTED (32 * 1024)
 
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
@@ -82,6 +82,25 @@ static uint32_t memory_needed(void) {
   return core_memory(application_configures() ? 1 : settings.dialect); /* 1 needs more */
 }
 
+/* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */
+static const char *prepare(const uint8_t *wasm, uint32_t length) {
+  size_t available;
+  void *memory = port_memory(MEMORY_WANTED, &available);
+  arena_open(memory, available);
+  const char *wrong = engine_load(wasm, length, application_imports, memory_needed);
+  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
+  arena_seal();
+  return wrong;
+}
+
+#ifdef ENGINE_AOT
+/* It is part of the firmware. */
+static const char *load(const char **name, uint32_t *length) {
+  *name = engine_application;
+  *length = 0;
+  return prepare(0, 0);
+}
+#else
 /* Finds the application in flash, checks and compiles it. Returns 0, or what the console is to say. */
 static const char *load(const char **name, uint32_t *length) {
   const uint32_t *header = port_flash_map(APPLICATION);
@@ -93,14 +112,9 @@ static const char *load(const char **name, uint32_t *length) {
   const uint8_t *wasm = (const uint8_t *)(header + HEADER_WORDS);
   if (crc32(0, wasm, *length) != header[3]) return "damaged (checksum)";
   *name = (const char *)(header + 4);
-  size_t available;
-  void *memory = port_memory(MEMORY_WANTED, &available);
-  arena_open(memory, available);
-  const char *wrong = engine_load(wasm, *length, application_imports, memory_needed);
-  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
-  arena_seal();
-  return wrong;
+  return prepare(wasm, *length);
 }
+#endif
 
 static void say_application(const char *wrong, const char *name, uint32_t length) {
   console_begin("application ");

@@ -22,7 +22,7 @@
 #define d_m3RecordBacktraces 0
 #define d_m3CodePageAlignSize 512
 #define d_m3MaxConstantTableSize 32
-#define d_m3MaxFunctionStackHeight 176 /* also makes the stack of values 1,100 bytes: they share memory */
+#define d_m3MaxFunctionStackHeight 88 /* also makes the stack of values 640 bytes: they share memory */
 #define d_m3MaxDuplicateFunctionImpl 1
 
 /* Its strings and tables are in flash, and so is the module that it reads. */

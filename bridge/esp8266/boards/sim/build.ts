@@ -3,23 +3,24 @@
  *
  * @module
  */
-import type { BuildOptions, Built } from "../../board.ts";
-import { flavourDefines } from "../../board.ts";
+import type { Application, BuildOptions, Built } from "../../board.ts";
+import { builtIn, flavourDefines } from "../../board.ts";
 import { encodeApplication } from "../../application.ts";
 import { compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { sectionSizes } from "../../toolchain.ts";
 import { run } from "../../toolchain.ts";
 
 /** Memory for the application, in bytes: about what the chip has left. */
-const MEMORY = 36 * 1024;
+const MEMORY = 32 * 1024;
 
 /** Builds the firmware for the emulator. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
   const { out, version, flavour, applications, say } = options;
-  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say);
+  const aot = builtIn(options);
+  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say, aot);
   await Deno.copyFile(elf, `${out}/sim.elf`);
   const files: Record<string, string> = { firmware: `${out}/sim.elf` };
-  for (const { name, wasm } of applications) {
+  for (const { name, wasm } of aot ? [] : applications) {
     files[name] = `${out}/${name}.app.bin`;
     await Deno.writeFile(files[name], encodeApplication(name, wasm));
   }
@@ -39,6 +40,7 @@ export async function buildSim(
   version: string,
   defines: string[] = [],
   say: (line: string) => void = () => {},
+  aot?: Application,
 ): Promise<string> {
   const { objects } = await compileFirmware(
     folder,
@@ -47,7 +49,7 @@ export async function buildSim(
       folder: new URL("./", import.meta.url),
       flags: [`-DSIM_MEMORY=${MEMORY}`],
     },
-    { version, defines, say },
+    { version, defines, say, aot },
   );
   say("linking sim.elf");
   const args = ["-nostdlib", "-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,--build-id=none"];
