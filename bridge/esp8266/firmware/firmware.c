@@ -29,10 +29,9 @@
 const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
 
 static struct settings settings;
-static struct settings stored; /* what an application's configuration is laid over */
-static struct settings next;   /* its configuration */
-static bool wants_next;
-static bool linked;  /* there is somewhere to connect to: only then is the core polled */
+static bool configured; /* the application has changed them: they are in force when its call is over */
+static bool other_wifi; /* by that, too */
+static bool linked;     /* there is somewhere to connect to: only then is the core polled */
 static struct wifi_policy wifi;
 static bool loaded;  /* there is an application */
 static bool running; /* and settings for it */
@@ -137,22 +136,24 @@ static uint32_t wifi_state(void) {
   return last_wifi > WIFI_LOST ? 3 : 1;
 }
 
+/* The application says who and where to be, over what is stored. */
 static bool configure(const uint8_t *fields, uint32_t length) {
-  next = stored;
-  wants_next = settings_configure(fields, length, &next);
-  return wants_next;
+  struct settings chosen;
+  setup_read(&chosen);
+  if (!settings_configure(fields, length, &chosen)) return false;
+  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
+  settings = chosen;
+  configured = true;
+  return true;
 }
 
-/* The application has said who and where to be. */
-static void become_next(uint32_t now) {
-  wants_next = false;
-  bool same_wifi = !text_compare(settings.ssid, next.ssid) && !text_compare(settings.password, next.password);
+static void become(uint32_t now) {
   if (linked) link_drop(now);
-  if (!same_wifi || wifi.state == WIFI_POLICY_OFF) {
+  if (other_wifi || wifi.state == WIFI_POLICY_OFF) {
     wifi_policy_stop(&wifi);
-    if (next.ssid[0]) wifi_policy_start(&wifi, now);
+    if (settings.ssid[0]) wifi_policy_start(&wifi, now);
   }
-  settings = next;
+  configured = other_wifi = false;
   linked = true;
   say_settings(SETTINGS_OK);
   link_boot(&settings, now);
@@ -165,7 +166,6 @@ void firmware_start(void) {
   application_configure = configure;
   say_boot();
   enum settings_state state = setup_read(&settings);
-  stored = settings;
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
@@ -230,7 +230,7 @@ uint32_t firmware_run(void) {
   if (running && !failed) {
     run_wifi(now, &wait);
     if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
-    if (wants_next && !engine_trap()) become_next(now);
+    if (configured && !engine_trap()) become(now);
     bool polled = linked && !engine_trap();
     enum link_news news = polled ? link_run(wifi.state == WIFI_POLICY_UP, now, &wait) : LINK_NO_NEWS;
     if (news == LINK_HEARD) wifi_policy_heard(&wifi);
