@@ -417,6 +417,22 @@ M3Result  ParseSection_Import`,
     to:
       "        runtime->stack = & runtime->compilation;\n        i_stackSizeInBytes = sizeof (M3Compilation) - 4*sizeof (m3slot_t);",
   },
+  // An initial value is a constant: no need to compile and run it, with a compiler of its own on the C stack.
+  {
+    file: "m3_env.c",
+    from: "    // OPTZ: use a simplified interpreter for expressions",
+    until: "M3Result  InitMemory",
+    to: `    u8 opcode;
+_   (Read_u8 (& opcode, io_bytes, i_end));
+    _throwif (m3Err_restrictedOpcode, opcode != c_waOp_i32_const or i_type != c_m3Type_i32);
+_   (ReadLEB_i32 (o_expressed, io_bytes, i_end));
+_   (Read_u8 (& opcode, io_bytes, i_end));
+    _throwif (m3Err_restrictedOpcode, opcode != c_waOp_end);
+    _catch: return result;
+}
+
+`,
+  },
   // What a function is compiled from, and the constants that it has afterwards, need one word.
   {
     file: "m3_function.h",

@@ -141,7 +141,7 @@ static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
   }
 }
 
-static const char *prepare(const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory) {
+static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory) {
   arena_reset();
   trap = 0;
   table = imports;
@@ -165,9 +165,14 @@ static const char *prepare(const uint8_t *wasm, size_t length, const struct engi
   for (int i = 0; i < ON_START; i++) {
     if (!functions[i]) return complain("refused: exports no ", 0, engine_names[i]);
   }
-  /* All of it is compiled now, from here: compiling takes a deep stack, and memory. */
+  return 0;
+}
+
+/* Compiles all of it, from a shallow stack, as compiling takes a deep one; and memory. */
+static __attribute__((noinline)) const char *compile(void) {
+  IM3Module module = runtime->modules;
   for (uint32_t i = module->numFuncImports; i < module->numFunctions; i++) {
-    result = CompileFunction(&module->functions[i]);
+    M3Result result = CompileFunction(&module->functions[i]);
     if (result) return complain("refused: ", 0, result);
   }
   if (m3_too_far) return "refused: too large for the interpreter";
@@ -179,10 +184,12 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
                         uint32_t (*needed)(void)) {
   /* Once with memory for the module's data alone, to see how much it takes, and once more with that. */
   const char *wrong = prepare(wasm, length, imports, 2048);
+  if (!wrong) wrong = compile();
   if (wrong) return wrong;
   uint32_t memory = needed();
   if (trap) return complain("refused: ", 0, trap);
   wrong = prepare(wasm, length, imports, (memory + 7) & ~7u);
+  if (!wrong) wrong = compile();
   if (wrong) return wrong;
   IM3Module module = runtime->modules;
   if (module->startFunction >= 0) {

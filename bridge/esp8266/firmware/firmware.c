@@ -29,13 +29,12 @@
 const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
 
 static struct settings settings;
-static bool configured; /* the application has changed them: they are in force when its call is over */
-static bool other_wifi; /* by that, too */
-static bool linked;     /* there is somewhere to connect to: only then is the core polled */
 static struct wifi_policy wifi;
-static bool loaded;  /* there is an application */
-static bool running; /* and settings for it */
-static bool failed;  /* it has trapped */
+static bool choice;     /* the application has changed them: in force when its call is over */
+static bool other_wifi; /* by that, too */
+static bool running;    /* there is an application, and it has been started */
+static bool configured; /* there are settings: WiFi and link are worked on */
+static bool failed;     /* the application has trapped */
 static uint32_t failed_at;
 static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
 
@@ -49,20 +48,28 @@ static void say_boot(void) {
   console_end();
 }
 
-static void say_settings(enum settings_state state) {
+static void say_values(void) {
+  console_begin("settings id=");
+  console_value(settings.id, text_length(settings.id));
+  console_text(" server=");
+  console_value(settings.server, text_length(settings.server));
+  console_text(":");
+  console_number(settings.port);
+  console_text(" ssid=");
+  console_value(settings.ssid, text_length(settings.ssid));
+  console_text(settings.has_key ? " key=yes" : " key=no");
+  console_end();
+}
+
+/* Whether all is there that WiFi and link need. */
+static bool is_complete(const struct settings *values) {
   uint8_t missing[3];
-  bool complete = !settings_missing(&settings, missing) || (linked && settings.id[0]);
-  if (state == SETTINGS_OK && complete) {
-    console_begin("settings id=");
-    console_value(settings.id, text_length(settings.id));
-    console_text(" server=");
-    console_value(settings.server, text_length(settings.server));
-    console_text(":");
-    console_number(settings.port);
-    console_text(" ssid=");
-    console_value(settings.ssid, text_length(settings.ssid));
-    console_text(settings.has_key ? " key=yes" : " key=no");
-    console_end();
+  return !settings_missing(values, missing);
+}
+
+static void say_settings(enum settings_state state) {
+  if (configured) {
+    say_values();
     return;
   }
   console_begin("settings ");
@@ -75,6 +82,17 @@ static void say_settings(enum settings_state state) {
   }
   console_text(": waiting for settings");
   console_end();
+}
+
+/* The application says what to use from now on, over what is stored. */
+static bool choose(const uint8_t *fields, uint32_t length) {
+  struct settings chosen;
+  setup_read(&chosen);
+  if (!settings_configure(fields, length, &chosen)) return false;
+  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
+  settings = chosen;
+  choice = true;
+  return true;
 }
 
 static uint32_t memory_needed(void) {
@@ -136,56 +154,46 @@ static uint32_t wifi_state(void) {
   return last_wifi > WIFI_LOST ? 3 : 1;
 }
 
-/* The application says who and where to be, over what is stored. */
-static bool configure(const uint8_t *fields, uint32_t length) {
-  struct settings chosen;
-  setup_read(&chosen);
-  if (!settings_configure(fields, length, &chosen)) return false;
-  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
-  settings = chosen;
-  configured = true;
-  return true;
-}
-
-static void become(uint32_t now) {
-  if (linked) link_drop(now);
-  if (other_wifi || wifi.state == WIFI_POLICY_OFF) {
-    wifi_policy_stop(&wifi);
-    if (settings.ssid[0]) wifi_policy_start(&wifi, now);
-  }
-  configured = other_wifi = false;
-  linked = true;
-  say_settings(SETTINGS_OK);
+/* WiFi and link start with the settings as they are. */
+static void connect(uint32_t now) {
   link_boot(&settings, now);
-  link_start();
+  if (settings.ssid[0]) wifi_policy_start(&wifi, now);
 }
 
 void firmware_start(void) {
   console_listener = link_log;
   application_wifi = wifi_state;
-  application_configure = configure;
+  application_configure = choose;
   say_boot();
   enum settings_state state = setup_read(&settings);
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
-  loaded = !wrong;
-  bool configures = loaded && application_configures();
+  bool configures = !wrong && application_configures();
+  configured = !configures && state == SETTINGS_OK && is_complete(&settings);
   if (!configures || state > SETTINGS_BLANK) say_settings(state);
   say_application(wrong, name, length);
 #ifdef MEASURE
   if (!wrong) engine_measure();
 #endif
-  uint8_t missing[3];
-  linked = !configures && state == SETTINGS_OK && !settings_missing(&settings, missing);
-  running = loaded && (linked || configures);
   port_feed_watchdog();
+  running = !wrong && (configured || configures);
   if (!running) return;
-  uint32_t now = port_ms();
   application_reset();
-  link_boot(&settings, now);
-  link_start();
-  if (linked) wifi_policy_start(&wifi, now);
+  if (configured) connect(port_ms());
+  engine_call(ON_START, 0, 0);
+}
+
+/* What the application has chosen takes effect: all that was is dropped, but the WiFi if it is the same. */
+static void reconfigure(uint32_t now) {
+  if (configured) link_drop(now);
+  configured = true;
+  say_values();
+  if (other_wifi) wifi_policy_stop(&wifi);
+  choice = other_wifi = false;
+  if (wifi.state == WIFI_POLICY_OFF) connect(now);
+  else link_boot(&settings, now);
+  engine_call(ON_START, 0, 0);
 }
 
 static void run_wifi(uint32_t now, uint32_t *wait) {
@@ -216,26 +224,34 @@ static uint32_t fail(uint32_t now) {
     console_begin("application failed: ");
     console_text(engine_trap());
     console_end();
-    link_drop(now);
-    port_wifi_leave();
+    if (configured) {
+      link_drop(now);
+      port_wifi_leave();
+    }
   }
   if (now - failed_at >= TRAP_PAUSE) port_restart();
   return TRAP_PAUSE - (now - failed_at);
+}
+
+static void run_link(uint32_t now, uint32_t *wait) {
+  enum link_news news = link_run(wifi.state == WIFI_POLICY_UP, now, wait);
+  if (news == LINK_HEARD) wifi_policy_heard(&wifi);
+  if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
+  if (wifi.leave) *wait = 0;
 }
 
 uint32_t firmware_run(void) {
   uint32_t now = port_ms();
   uint32_t wait = 60000;
   setup_run();
-  if (running && !failed) {
-    run_wifi(now, &wait);
+  if (running && !engine_trap()) {
+    if (configured) run_wifi(now, &wait);
     if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
-    if (configured && !engine_trap()) become(now);
-    bool polled = linked && !engine_trap();
-    enum link_news news = polled ? link_run(wifi.state == WIFI_POLICY_UP, now, &wait) : LINK_NO_NEWS;
-    if (news == LINK_HEARD) wifi_policy_heard(&wifi);
-    if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
-    if (wifi.leave) wait = 0;
+    if (configured && !engine_trap()) run_link(now, &wait);
+    if (choice && !engine_trap()) {
+      reconfigure(now);
+      wait = 0;
+    }
     if (application_wants_restart()) port_restart();
   }
   if (running && engine_trap()) wait = fail(now);
@@ -243,9 +259,14 @@ uint32_t firmware_run(void) {
   return wait < 15000 ? wait : 15000;
 }
 
+/* Whether WiFi and connection concern anybody. */
+static bool is_linking(void) {
+  return running && configured && !failed;
+}
+
 void firmware_wifi(enum firmware_wifi state) {
   static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused" };
-  if (!running) return;
+  if (!is_linking()) return;
   uint32_t now = port_ms();
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
@@ -268,15 +289,15 @@ void firmware_wifi(enum firmware_wifi state) {
 }
 
 void firmware_tcp_opened(void) {
-  if (running && !failed) link_opened(port_ms());
+  if (is_linking()) link_opened(port_ms());
 }
 
 void firmware_tcp_closed(void) {
-  if (running && !failed) link_closed(port_ms());
+  if (is_linking()) link_closed(port_ms());
 }
 
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
-  return running && !failed ? link_received(bytes, length) : length;
+  return is_linking() ? link_received(bytes, length) : length;
 }
 
 void firmware_serial(const uint8_t *bytes, size_t length) {

@@ -66,10 +66,6 @@ void link_boot(const struct settings *chosen, uint32_t now) {
   polled = now;
 }
 
-void link_start(void) {
-  engine_call(ON_START, 0, 0);
-}
-
 /* Before the server may be told of it: the core says so with its next piece. */
 static void keep_position(void) {
   struct core_position position = core_position();

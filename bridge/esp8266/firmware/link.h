@@ -14,9 +14,6 @@ enum link_news { LINK_NO_NEWS, LINK_HEARD, LINK_SILENCE };
 /* Boots the core; the application must be loaded. `settings` must stay. */
 void link_boot(const struct settings *settings, uint32_t now);
 
-/* Starts the application: after each `link_boot`. */
-void link_start(void);
-
 /* Ends the connection, if there is one: the WiFi is gone, or about to be left. */
 void link_drop(uint32_t now);
 

@@ -10,7 +10,7 @@ import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/esp8266/setti
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
-const RUNS = Number(Deno.env.get("HOLDFAST_FUZZ_RUNS") ?? 50_000);
+const RUNS = Number(Deno.env.get("HOLDFAST_FUZZ_RUNS") ?? 5_000);
 const TOOLS = {
   clang: "clang",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
@@ -90,4 +90,35 @@ toolTest("fuzz: the chip's connection, on any network", TOOLS, async ({ clang })
     steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
     steps(open, 9, 6, 9, open, 9),
   ], ["-std=gnu11", `-I${HERE}`, `-I${NONOS}`]);
+});
+
+toolTest("fuzz: the firmware, between any board and any application", TOOLS, async ({ clang }) => {
+  const all = [...Deno.readDirSync(FIRMWARE)].map(({ name }) => name).sort();
+  // Two are part of the fuzzer's own file, and in the interpreter's place is a module that does what it likes.
+  const apart = ["engine_wasm3.c", "firmware.c", "setup.c"];
+  const sources = all.filter((name) => name.endsWith(".c") && !apart.includes(name));
+  const frames = [
+    ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
+    encodeWifi("Home", "secret78"),
+    ...encodeChanges({ server: "10.0.0.1", id: "kitchen", log: true }),
+  ];
+  // Whatever the start takes of the zeros: then a frame comes in, and the firmware runs.
+  const seeds = frames.flatMap((frame) =>
+    [40, 41].map((zeros) => Uint8Array.of(...Array(zeros).fill(0), frame.length, ...frame, 9, 9))
+  );
+  await fuzz(clang, "fuzz_firmware", sources.map((name) => `${FIRMWARE}/${name}`), seeds, [
+    "-std=gnu11",
+  ]);
+});
+
+toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ clang }) => {
+  const sources = ["pins.c", "pwm.c"].map((name) => `${NONOS}/${name}`);
+  const calls = [
+    [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
+    [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
+    [4, 4, 128, 0, 250, 4, 0, 1, 4, 1, 0, 4, 2, 1, 16, 4, 200, 0, 1],
+  ];
+  await fuzz(clang, "fuzz_pins", sources, calls.map((bytes) => Uint8Array.from(bytes)), [
+    ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+  ]);
 });

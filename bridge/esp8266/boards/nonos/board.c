@@ -175,6 +175,7 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 /* ---- The loop ---- */
 
 static volatile bool woken;
+static bool started;
 static os_event_t queue[2];
 static os_timer_t run_timer;
 
@@ -192,6 +193,7 @@ static void wake_by_timer(void *unused) {
 static void board_run(os_event_t *unused) {
   (void)unused;
   woken = false; /* first: what happens from here on comes round once more */
+  if (!started) return;
   os_timer_disarm(&run_timer);
   serial_tell();
   wifi_tell();
@@ -215,14 +217,16 @@ static void start(void) {
   wifi_begin();
   uint8_t *stack = os_malloc_dram(START_STACK);
   if (!stack) restart(0); /* nothing else has been taken yet: it cannot be */
-  call_on_stack(firmware_start, stack + START_STACK);
+  call_on_stack(firmware_start, (void *)((uintptr_t)(stack + START_STACK) & ~(uintptr_t)15));
   os_free(stack);
-  os_timer_setfn(&run_timer, wake_by_timer, 0);
-  system_os_task(board_run, USER_TASK_PRIO_0, queue, sizeof queue / sizeof *queue);
+  started = true;
   board_wake();
 }
 
 void user_init(void) {
+  /* The task first: what comes in on the serial line from now on is posted to it. */
+  os_timer_setfn(&run_timer, wake_by_timer, 0);
+  system_os_task(board_run, USER_TASK_PRIO_0, queue, sizeof queue / sizeof *queue);
   serial_begin();
   system_set_os_print(0);
   wifi_set_opmode_current(STATION_MODE);

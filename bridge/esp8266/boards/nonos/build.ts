@@ -48,7 +48,7 @@ const IRAM = { start: 0x40100000, size: 0x8000 };
  */
 export const BUDGET = {
   dramBesideSdk: 54 * 1024,
-  dramOfFirmware: 4 * 1024,
+  dramOfFirmware: 4608,
   iram: IRAM.size,
   boot: 0x10000 - 1,
   code: 0xe0000,

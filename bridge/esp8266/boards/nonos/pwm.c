@@ -104,22 +104,32 @@ static void apply(void) {
   ETS_FRC1_INTR_ENABLE();
 }
 
+/* From now on nothing changes the pin: not what is left of the period that runs, either. */
+static void forget(unsigned pin) {
+  ETS_FRC1_INTR_DISABLE();
+  for (unsigned i = 0; i < 2; i++) {
+    plans[i].high &= ~BIT(pin);
+    for (unsigned step = 0; step < plans[i].steps; step++) plans[i].step[step].low &= ~BIT(pin);
+  }
+  duties[pin] = 0;
+}
+
 void pwm_release(unsigned pin) {
   if (pin >= PINS || duties[pin] == 0) return;
-  duties[pin] = 0;
+  forget(pin);
   apply();
 }
 
 void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
   if (!pins_usable(pin) || hz < 1 || hz > 1000) return;
   if (duty > FULL) duty = FULL;
-  period = TICKS_PER_SECOND / hz;
-  if (pin >= PINS || duty == 0 || duty == FULL) {
-    pwm_release(pin);
-    pins_output(pin, duty > FULL / 2);
-    return;
+  period = TICKS_PER_SECOND / hz; /* of all pins */
+  bool steady = pin >= PINS || duty == 0 || duty == FULL;
+  if (pin < PINS) {
+    if (!steady && duties[pin] == 0) pins_output(pin, false);
+    if (steady && duties[pin]) forget(pin);
+    if (!steady) duties[pin] = duty;
   }
-  if (duties[pin] == 0) pins_output(pin, false);
-  duties[pin] = duty;
   apply();
+  if (steady) pins_output(pin, duty > FULL / 2);
 }

@@ -458,7 +458,7 @@ static void next_frame(void) {
 
 /* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then parts of the flash,
  * and an empty one at the end. */
-static void wake(void) {
+static __attribute__((noinline)) void wake(void) {
   for (unsigned i = 0; i < 17; i++) pins[i].outside = 1;
   next_frame();
   reset_reason = input[3];
@@ -547,6 +547,18 @@ static void run_calls(void) {
 }
 #endif
 
+static __attribute__((noinline)) void live(void) {
+  uint32_t wait = firmware_run();
+  for (;;) {
+    read_input(wait / speed);
+    take_frames();
+    wait = firmware_run();
+    if (!offer_received()) continue;
+    take_frames();
+    wait = firmware_run();
+  }
+}
+
 int main(void) {
   extern uint8_t bss_start[], bss_end[];
   bytes_fill(bss_start, 0, bss_end - bss_start);
@@ -563,13 +575,5 @@ int main(void) {
   starting_stack = stack_used();
   paint_stack();
 #endif
-  uint32_t wait = firmware_run();
-  for (;;) {
-    read_input(wait / speed);
-    take_frames();
-    wait = firmware_run();
-    if (!offer_received()) continue;
-    take_frames();
-    wait = firmware_run();
-  }
+  live();
 }

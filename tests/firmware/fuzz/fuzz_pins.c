@@ -1,0 +1,212 @@
+/*
+ * libFuzzer: the chip's pins (boards/nonos/pins.c and pwm.c) in front of its registers. After any calls a pin is what
+ * the last of them has made it, a PWM output is high for its share of the time, and no pin of the flash was touched.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "sdk.h"
+
+#include "osapi.h"
+#include "port.h"
+
+static void require(bool good) {
+  if (!good) abort();
+}
+
+static const uint8_t *input;
+static size_t left;
+
+static unsigned next(void) {
+  if (!left) return 0;
+  left--;
+  return *input++;
+}
+
+/* ---- Registers ---- */
+
+#define PINS 17
+static uint32_t out, enabled, open_drain, pull_up, outside;
+static bool gpio_selected[PINS];
+static uint32_t rtc_out, rtc_enabled;
+static uint32_t timer_load;
+static bool timer_runs;
+static void (*timer_function)(void *);
+
+static bool is_flash(unsigned pin) { return pin >= 6 && pin <= 11; }
+
+static void check_mask(uint32_t mask) { require((mask & ~0xf03fu) == 0); }
+
+void fuzz_select(uint32_t mux, unsigned function) {
+  unsigned pin = mux - FUZZ_MUX;
+  require(pin < 16 && !is_flash(pin));
+  require(function == (pin == 0 || pin == 2 || pin == 4 || pin == 5 ? 0u : 3u)); /* which is GPIO */
+  gpio_selected[pin] = true;
+}
+
+void fuzz_pull_up(uint32_t mux, int on) {
+  unsigned pin = mux - FUZZ_MUX;
+  require(pin < 16 && !is_flash(pin));
+  pull_up = (pull_up & ~(1u << pin)) | (uint32_t)on << pin;
+}
+
+/* What a pin shows: what pulls it low wins. */
+static bool level(unsigned pin) {
+  bool drives = (enabled >> pin & 1) && !((open_drain >> pin & 1) && (out >> pin & 1));
+  return drives ? out >> pin & 1 : outside >> pin & 1;
+}
+
+uint32_t fuzz_read(uint32_t address) {
+  if (address == FUZZ_GPIO + GPIO_IN_ADDRESS) {
+    uint32_t in = 0;
+    for (unsigned pin = 0; pin < 16; pin++) in |= (uint32_t)level(pin) << pin;
+    return in;
+  }
+  if (address >= FUZZ_GPIO + GPIO_PIN0_ADDRESS && address < FUZZ_GPIO + GPIO_PIN_ADDR(16)) {
+    return (open_drain >> (address - FUZZ_GPIO - GPIO_PIN0_ADDRESS) / 4 & 1) << 2 | 0x80; /* and another bit */
+  }
+  if (address == RTC_GPIO_OUT) return rtc_out | 0x100;
+  if (address == RTC_GPIO_ENABLE) return rtc_enabled | 0x100;
+  if (address == RTC_GPIO_IN_DATA) return rtc_enabled ? rtc_out : outside >> 16 & 1;
+  require(address == PAD_XPD_DCDC_CONF || address == RTC_GPIO_CONF);
+  return 0xff;
+}
+
+void fuzz_write(uint32_t address, uint32_t value) {
+  switch (address) {
+    case FUZZ_GPIO + GPIO_OUT_W1TS_ADDRESS: check_mask(value), out |= value; return;
+    case FUZZ_GPIO + GPIO_OUT_W1TC_ADDRESS: check_mask(value), out &= ~value; return;
+    case FUZZ_GPIO + GPIO_ENABLE_W1TS_ADDRESS: check_mask(value), enabled |= value; return;
+    case FUZZ_GPIO + GPIO_ENABLE_W1TC_ADDRESS: check_mask(value), enabled &= ~value; return;
+    case RTC_GPIO_OUT: require(value >> 1 == 0x80), rtc_out = value & 1; return;
+    case RTC_GPIO_ENABLE: require(value >> 1 == 0x80), rtc_enabled = value & 1; return;
+    case PAD_XPD_DCDC_CONF: require(value == 0xbd); return;
+    case RTC_GPIO_CONF: require(value == 0xfe); return;
+    case 0x4000 + FRC1_LOAD_ADDRESS: require(value >= 50 && value <= 5000000), timer_load = value; return;
+    case 0x4000 + FRC1_CTRL_ADDRESS: timer_runs = value != 0; return;
+  }
+  unsigned pin = (address - FUZZ_GPIO - GPIO_PIN0_ADDRESS) / 4;
+  require(pin < 16 && !is_flash(pin) && (value & ~4u) == 0x80);
+  open_drain = (open_drain & ~(1u << pin)) | (value >> 2 & 1) << pin;
+}
+
+void ets_isr_attach(int number, void (*function)(void *), void *argument) {
+  require(number == ETS_FRC_TIMER1_INUM && !argument);
+  timer_function = function;
+}
+
+uint16_t system_adc_read(void) { return (uint16_t)(next() * 5); }
+
+/* ---- What each pin should be ---- */
+
+enum kind { ANYTHING, WRITTEN, READ, LINE_, PWM };
+static struct {
+  enum kind kind;
+  bool high;
+  unsigned duty;
+} pins[PINS];
+static unsigned hz = 1000;
+
+static void check_pin(unsigned pin) {
+  if (pins[pin].kind == ANYTHING || pins[pin].kind == PWM) return;
+  bool drives = pins[pin].kind != READ;
+  if (pin == 16) {
+    if (pins[pin].kind == LINE_) require(rtc_enabled == !pins[pin].high && (pins[pin].high || !rtc_out));
+    else require(rtc_enabled == drives && (!drives || rtc_out == pins[pin].high));
+    return;
+  }
+  require(gpio_selected[pin] && (enabled >> pin & 1) == drives);
+  require((open_drain >> pin & 1) == (pins[pin].kind == LINE_));
+  require((pull_up >> pin & 1) == (pins[pin].kind != WRITTEN));
+  if (drives) require((out >> pin & 1) == pins[pin].high);
+}
+
+/* Lets the timer run for some periods, and measures the last. */
+static void check_pwm(void) {
+  unsigned active = 0;
+  for (unsigned pin = 0; pin < 16; pin++) active += pins[pin].kind == PWM;
+  require(timer_runs == (active > 0));
+  if (!active) return;
+  uint64_t period = 5000000 / hz, high[16] = {0}, total = 0;
+  unsigned periods = 0, steps = 0;
+  uint32_t before = out;
+  for (; periods < 4; steps++) {
+    require(steps < 100);
+    before = out;
+    timer_function(0);
+    bool starts = (out & ~before) != 0; /* all go high together */
+    if (starts && ++periods == 4) break;
+    if (periods == 3) {
+      total += timer_load;
+      for (unsigned pin = 0; pin < 16; pin++) high[pin] += (out >> pin & 1) * (uint64_t)timer_load;
+    }
+  }
+  /* Each step can be late by what an interrupt takes at least. */
+  uint64_t late = 50 * (active + 1);
+  require(total >= period && total <= period + late);
+  for (unsigned pin = 0; pin < 16; pin++) {
+    if (pins[pin].kind != PWM) continue;
+    uint64_t wanted = period * pins[pin].duty / 1023;
+    require(high[pin] >= wanted && high[pin] <= wanted + late);
+    require(gpio_selected[pin] && (enabled >> pin & 1) && !(open_drain >> pin & 1));
+  }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  input = data;
+  left = size;
+  /* Each input begins with outputs that are low: the chip is not reset in between. */
+  for (unsigned pin = 0; pin < PINS; pin++) {
+    port_gpio_write(pin, false);
+    pins[pin].kind = is_flash(pin) ? ANYTHING : WRITTEN;
+    pins[pin].high = false;
+  }
+  while (left) {
+    unsigned pin = next() % 20;
+    bool good = pin < PINS && !is_flash(pin);
+    unsigned what = next() % 6, value = next();
+    switch (what) {
+      case 0:
+        port_gpio_write(pin, value & 1);
+        if (good) pins[pin].kind = WRITTEN, pins[pin].high = value & 1;
+        break;
+      case 1:
+        outside = value * 0x01010101u;
+        bool read = port_gpio_read(pin);
+        if (!good) {
+          require(!read);
+          break;
+        }
+        if (pins[pin].kind == PWM) break; /* reads what it drives */
+        if (pins[pin].kind != WRITTEN) pins[pin].kind = READ;
+        require(read == (pin == 16 ? (rtc_enabled ? rtc_out : outside >> 16 & 1) : level(pin)));
+        break;
+      case 2:
+        port_line(pin, value & 1);
+        if (good) pins[pin].kind = LINE_, pins[pin].high = value & 1;
+        break;
+      case 3: port_line_read(pin); break;
+      case 4: {
+        unsigned duty = value << 2 | (next() & 3), frequency = 1 + next() * 4 % 1000;
+        port_pwm(pin, duty, frequency);
+        if (!good) break;
+        hz = frequency;
+        if (pin == 16 || duty == 0 || duty == 1023) {
+          pins[pin].kind = WRITTEN;
+          pins[pin].high = duty > 511;
+        } else {
+          pins[pin].kind = PWM;
+          pins[pin].duty = duty;
+        }
+        break;
+      }
+      case 5: require(port_adc_read() <= 1023); break;
+    }
+    if (what == 4) check_pwm();
+    for (unsigned i = 0; i < PINS; i++) {
+      if (!is_flash(i)) check_pin(i);
+    }
+  }
+  return 0;
+}

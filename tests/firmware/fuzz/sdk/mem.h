@@ -1,0 +1,7 @@
+/* As much of the vendor's interface as boards/nonos/board.c uses; fuzz_board.c is behind it. */
+#ifndef FUZZ_SDK_MEM_H
+#define FUZZ_SDK_MEM_H
+#include <stddef.h>
+void *os_malloc_dram(size_t length);
+void os_free(void *block);
+#endif

@@ -1,0 +1,137 @@
+/** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
+import { assert, assertEquals } from "@std/assert";
+import { Server } from "../../server/mod.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import {
+  application,
+  chipTools,
+  connects,
+  firmware,
+  isUp,
+  line,
+  plugInBehindProxy,
+} from "./support.ts";
+import { Watch } from "./watched.ts";
+
+const TIMEOUT = 2000;
+const SPEED = 20;
+/** Bytes. */
+const BUDGET = { heap: 16 * 1024, stack: 3 * 1024 };
+
+const tools = { ...chipTools, gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" };
+
+async function inFolder<T>(fn: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await fn(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Runs an application through all that a chip does, under the eyes of the plugin; what it says of its memory. */
+async function observe(name: string, gcc: string, folder: string): Promise<Map<string, number>> {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  let got = 0;
+  await using server = await Server.listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    timeout: TIMEOUT,
+    keys: [["chip", key]],
+    app: async (device) => {
+      for await (const _ of device) {
+        got++;
+        // As long as a chip takes it, and in a burst.
+        for (const text of ["x".repeat(512), "[1]", "y".repeat(100)]) {
+          device.write(text, { wait: false }).catch(() => {});
+        }
+      }
+    },
+  });
+  const elf = await firmware(["-DMEASURE"]);
+  const watch = await Watch.prepare(gcc, folder, elf);
+  await using chip = await plugInBehindProxy({
+    firmware: elf,
+    application: application(name),
+    id: "chip",
+    port: server.port,
+    speed: SPEED,
+    settings: { timeout: TIMEOUT * SPEED, key, log: true },
+    arguments: watch.arguments,
+  });
+  const { board } = chip;
+  let level = 0;
+  const messages = (least: number) =>
+    until(() => {
+      board.setPin(0, level ^= 1); // remote_tx has nothing else to say
+      return isUp(board) && got >= least;
+    }, { what: () => `message ${least} of ${name}:\n${board.lines.slice(-5).join("\n")}` });
+  const some = name === "remote_rx" ? 1 : 3; // it speaks once for each link
+  await messages(some);
+  const before = got;
+  await chip.outage();
+  board.type(crypto.getRandomValues(new Uint8Array(300)));
+  await messages(before + some);
+  assert(connects(board) >= 2);
+  const from = board.lines.length;
+  board.measure();
+  await line(board, "memory c-stack=", from);
+  const { loads, illegal, where } = watch.counters;
+  assert(loads > 10_000, `only ${loads} loads were seen`);
+  assertEquals(illegal, 0, `${illegal} loads that the chip cannot do, the last ${where}`);
+  const rows = board.lines.slice(from).map((l) => l.match(/memory (\S+)=(\d+)$/)).filter((m) =>
+    m !== null
+  );
+  return new Map(rows.map(([, what, bytes]) => [what!, Number(bytes)]));
+}
+
+toolTest(
+  "memory: applications stay within 16 KB of heap and 3 KB of stack, and read flash in words",
+  tools,
+  async ({ gcc }) => {
+    const names = ["main", "qos", "qos_fast", "remote_tx", "remote_rx"];
+    const tables: Map<string, number>[] = [];
+    for (const name of names) {
+      tables.push(await inFolder((folder) => observe(name, gcc, folder)));
+    }
+    const rows = [...tables[0]!.keys()];
+    const width = Math.max(...rows.map((row) => row.length));
+    const shown = rows.map((row) =>
+      row.padEnd(width) + tables.map((table) => String(table.get(row)).padStart(10)).join("")
+    );
+    console.log(
+      `bytes${" ".repeat(width - 5)}${names.map((n) => n.padStart(10)).join("")}\n${
+        shown.join("\n")
+      }`,
+    );
+    for (const [at, table] of tables.entries()) {
+      const within = (what: string, most: number) => {
+        const bytes = table.get(what)!;
+        assert(bytes <= most, `${names[at]}: ${what} takes ${bytes} bytes of ${most}`);
+      };
+      within("used", BUDGET.heap);
+      within("most", BUDGET.heap);
+      within("c-stack-start", BUDGET.stack);
+      within("c-stack", BUDGET.stack);
+      within("refused", 0); // nothing was asked for after the start
+    }
+  },
+);
+
+toolTest("memory: a firmware that reads bytes from flash is found out", tools, async ({ gcc }) => {
+  await inFolder(async (folder) => {
+    await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
+    const elf = await firmware(["-mno-force-l32"]);
+    const watch = await Watch.prepare(gcc, folder, elf);
+    await using chip = await plugInBehindProxy({
+      firmware: elf,
+      application: application("main"),
+      id: "chip",
+      port: server.port,
+      arguments: watch.arguments,
+    });
+    await line(chip.board, "holdfast: settings id=");
+    assert(watch.counters.illegal > 0);
+  });
+});

@@ -1,0 +1,218 @@
+/** Parts of the firmware that need no chip: the proofs' HMAC, checksums, and the policy for WiFi. */
+import { assertEquals } from "@std/assert";
+import { createHmac } from "node:crypto";
+import { crc32 } from "../../bridge/esp8266/crc32.ts";
+import { run } from "../../bridge/esp8266/toolchain.ts";
+import { Random } from "../support/random.ts";
+import { toolTest } from "../support/tools.ts";
+
+const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
+const UNITS = new URL("units/units.c", import.meta.url).pathname;
+
+/** Compiles the parts with checks for undefined behaviour, and lets them answer lines. */
+async function ask(gcc: string, lines: string[]): Promise<string[]> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const sources = ["hmac.c", "crc32.c", "wifi_policy.c", "bytes.c"].map((name) =>
+      FIRMWARE + name
+    );
+    const flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"];
+    await run(gcc, [
+      ...flags,
+      "-fno-sanitize-recover=all",
+      `-I${FIRMWARE}`,
+      UNITS,
+      ...sources,
+      "-o",
+      "units",
+    ], folder);
+    const child = new Deno.Command(`${folder}/units`, {
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    const written = writer.write(
+      new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")),
+    )
+      .then(() => writer.close());
+    const { success, stdout, stderr } = await child.output();
+    await written;
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout).trimEnd().split("\n");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const hex = (text: string) => new TextEncoder().encode(text).toHex();
+
+/** RFC 4231, test cases 1 to 4, 6 and 7. */
+const RFC4231: [key: string, data: string, digest: string][] = [
+  [
+    "0b".repeat(20),
+    hex("Hi There"),
+    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+  ],
+  [
+    hex("Jefe"),
+    hex("what do ya want for nothing?"),
+    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+  ],
+  [
+    "aa".repeat(20),
+    "dd".repeat(50),
+    "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+  ],
+  [
+    "0102030405060708090a0b0c0d0e0f10111213141516171819",
+    "cd".repeat(50),
+    "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+  ],
+  [
+    "aa".repeat(131),
+    hex("Test Using Larger Than Block-Size Key - Hash Key First"),
+    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+  ],
+  [
+    "aa".repeat(131),
+    hex(
+      "This is a test using a larger than block-size key and a larger than block-size data. " +
+        "The key needs to be hashed before being used by the HMAC algorithm.",
+    ),
+    "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+  ],
+];
+
+toolTest("HMAC-SHA256: RFC 4231, and any lengths", { gcc: "gcc" }, async ({ gcc }) => {
+  const random = new Random(1);
+  const lengths = [[0, 0], [0, 1], [32, 55], [32, 56], [32, 63], [32, 64], [64, 65], [65, 119], [
+    128,
+    300,
+  ]];
+  const others = lengths.map(([k, d]) => [random.bytes(k!), random.bytes(d!)] as const);
+  const cases = [
+    ...RFC4231.map(([k, d]) => [k, d]),
+    ...others.map(([k, d]) => [k.toHex(), d.toHex()]),
+  ];
+  // An empty key cannot be told in a line; a "-" is no hex digit, and stands for none.
+  const answers = await ask(gcc, cases.map(([k, d]) => `hmac ${k || "-"} ${d || "-"}`));
+  const expected = [
+    ...RFC4231.map(([, , digest]) => digest),
+    ...others.map(([key, data]) => createHmac("sha256", key).update(data).digest("hex")),
+  ];
+  assertEquals(answers, expected);
+});
+
+toolTest("CRC-32 in C is that of TypeScript", { gcc: "gcc" }, async ({ gcc }) => {
+  const random = new Random(2);
+  const pieces = [1, 2, 3, 4, 100, 1000].map((length) => random.bytes(length));
+  const answers = await ask(gcc, [
+    "crc 313233343536373839",
+    ...pieces.map((p) => `crc ${p.toHex()}`),
+  ]);
+  assertEquals(answers, ["cbf43926", ...pieces.map((p) => crc32(p).toString(16).padStart(8, "0"))]);
+});
+
+/** A story, as what happens and what the policy does then. */
+async function tell(gcc: string, story: [happens: string, does: string][]): Promise<void> {
+  const answers = await ask(gcc, story.map(([happens]) => happens));
+  assertEquals(answers, story.map(([, does]) => does));
+}
+
+toolTest("WiFi: joins at once, and is content while it is up, however long the server is gone", {
+  gcc: "gcc",
+}, async ({ gcc }) => {
+  await tell(gcc, [
+    ["start 0", "join wait 15000"],
+    ["up 900", "wait 60000"],
+    // The server's host answers, but with a refusal: something is heard.
+    ...Array.from(
+      { length: 40 },
+      (_, n): [string, string] => ["heard " + (1000 + n), "wait 60000"],
+    ),
+    ["at 4000000", "wait 60000"],
+  ]);
+});
+
+toolTest("WiFi: lost, it is left and joined at once; then with pauses of 0.5 to 8 s", {
+  gcc: "gcc",
+}, async ({ gcc }) => {
+  await tell(gcc, [
+    ["start 0", "join wait 15000"],
+    ["up 100", "wait 60000"],
+    ["heard 150", "wait 60000"],
+    ["down 5000", "leave join wait 15000"],
+    ["down 5100", "leave wait 500"],
+    ["at 5599", "wait 1"],
+    ["at 5600", "join wait 15000"],
+    ["down 5700", "leave wait 1000"],
+    ["at 6700", "join wait 15000"],
+    ["down 6800", "leave wait 2000"],
+    ["at 8800", "join wait 15000"],
+    ["down 8900", "leave wait 4000"],
+    ["at 12900", "join wait 15000"],
+    ["down 13000", "leave wait 8000"],
+    ["at 21000", "join wait 15000"],
+    ["down 21100", "leave wait 8000"],
+    ["at 29100", "join wait 15000"],
+    ["up 29200", "wait 60000"],
+    ["heard 29300", "wait 60000"], // now it is proven, and the pauses start over
+    ["down 30000", "leave join wait 15000"],
+  ]);
+});
+
+toolTest(
+  "WiFi: a join that leads to nothing is given up after 15 s",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    await tell(gcc, [
+      ["start 0", "join wait 15000"],
+      ["at 14999", "wait 1"],
+      ["at 15000", "leave join wait 15000"],
+      ["at 30000", "leave wait 500"],
+      ["up 30100", "wait 400"], // too late: it was left
+      ["at 30500", "join wait 15000"],
+    ]);
+  },
+);
+
+toolTest(
+  "WiFi: on which nothing answers is suspect, less often each time",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    const silences = (from: number, count: number): [string, string][] =>
+      Array.from({ length: count }, (_, n) => [`silence ${from + n}`, "wait 60000"]);
+    await tell(gcc, [
+      ["start 0", "join wait 15000"],
+      ["up 100", "wait 60000"],
+      ...silences(1000, 5),
+      ["silence 2000", "leave join wait 15000"],
+      ["up 2100", "wait 60000"],
+      ...silences(3000, 11),
+      ["silence 4000", "leave join wait 15000"],
+      ["up 4100", "wait 60000"],
+      ...silences(5000, 20),
+      ["heard 6000", "wait 60000"], // it was the server: the count starts over
+      ...silences(7000, 5),
+      ["silence 8000", "leave join wait 15000"],
+    ]);
+  },
+);
+
+toolTest(
+  "WiFi: stopped, it is left, and nothing more is done; the clock may wrap",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    await tell(gcc, [
+      ["start 4294967000", "join wait 15000"],
+      ["at 4294967295", "wait 14705"],
+      ["at 100", "wait 14604"],
+      ["up 200", "wait 60000"],
+      ["stop 300", "leave wait 60000"],
+      ["down 400", "wait 60000"],
+      ["silence 500", "wait 60000"],
+      ["start 600", "join wait 15000"],
+    ]);
+  },
+);

@@ -1,0 +1,50 @@
+/**
+ * A chip whose emulator counts and watches: see plugin/plugin.c.
+ *
+ * @module
+ */
+import { run } from "../../bridge/esp8266/toolchain.ts";
+
+/** What was counted so far. */
+export interface Counters {
+  instructions: number;
+  /** Loads from flash and instruction memory. */
+  loads: number;
+  /** Those of them that the chip cannot do: of less than a word. */
+  illegal: number;
+  /** Where the last of these was, and what it wanted to load; for people. */
+  where: string;
+}
+
+/** Watches a chip from its start. Put `arguments` into its options. */
+export class Watch {
+  readonly arguments: string[];
+
+  private constructor(readonly folder: string, from: string) {
+    this.arguments = ["-plugin", `${folder}/plugin.so,counters=${folder}/counters,from=0x${from}`];
+  }
+
+  /** Compiles the plugin into `folder`. `elf`: the firmware that will be watched. */
+  static async prepare(gcc: string, folder: string, elf: string): Promise<Watch> {
+    const source = new URL("plugin/plugin.c", import.meta.url).pathname;
+    const args = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", source];
+    await run(gcc, [...args, "-o", "plugin.so"], folder);
+    const symbols = await run("xtensa-lx106-elf-nm", [elf], folder);
+    const [, from] = symbols.match(/^([0-9a-f]+) \w firmware_start$/m) ?? [];
+    if (from === undefined) throw new Error(`${elf} has no firmware_start`);
+    return new Watch(folder, from);
+  }
+
+  get counters(): Counters {
+    const bytes = Deno.readFileSync(`${this.folder}/counters`);
+    const view = new DataView(bytes.buffer);
+    const number = (n: number) => Number(view.getBigUint64(n * 8, true));
+    const hex = (n: number) => `0x${number(n).toString(16)}`;
+    return {
+      instructions: number(0),
+      loads: number(1),
+      illegal: number(2),
+      where: `at ${hex(3)}, of ${hex(4)}`,
+    };
+  }
+}
