@@ -106,7 +106,9 @@ async function emptyFolder(folder: string): Promise<void> {
 function copyAll(from: URL, to: string): void {
   Deno.mkdirSync(to);
   for (const { name, isFile } of Deno.readDirSync(from)) {
-    if (isFile && /\.(c|h|S|ld)$/.test(name)) Deno.copyFileSync(new URL(name, from), `${to}/${name}`);
+    if (isFile && /\.(c|h|S|ld)$/.test(name)) {
+      Deno.copyFileSync(new URL(name, from), `${to}/${name}`);
+    }
   }
 }
 

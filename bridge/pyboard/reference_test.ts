@@ -3,7 +3,7 @@
  * our responder and our server. `tests/interop/README.md` says how to point at them; in addition,
  * HOLDFAST_PRIMITIVES names the `v3` folder of a micropython-async of 2020, whose `primitives` it needs.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { tool } from "../../tests/support/tools.ts";
 import { Bench } from "./bench/bench.ts";

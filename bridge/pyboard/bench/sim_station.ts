@@ -23,7 +23,7 @@ export class SimStation implements StationLike {
 
   constructor(
     bench: Bench,
-    options: Pick<SimBoardOptions, "firmware" | "application" | "settings">,
+    options: Pick<SimBoardOptions, "firmware" | "application" | "settings" | "arguments">,
   ) {
     this.#bench = bench;
     this.board = new SimBoard({
