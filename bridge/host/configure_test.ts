@@ -220,6 +220,7 @@ Deno.test("fields that are malformed or out of range are none", () => {
     field(1, "x".repeat(33)),
     field(2, "short"),
     field(2, "x".repeat(65)),
+    field(3, "a b"),
     field(4, [0, 0]),
     field(4, [1]),
     field(6, [1]),

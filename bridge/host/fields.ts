@@ -26,12 +26,14 @@ interface Field {
   orNone?: true;
   /** Of a number. */
   range?: [number, number];
+  /** What a text is made of. */
+  pattern?: RegExp;
 }
 
 const FIELDS: Record<number, Field> = {
   1: { name: "ssid", bytes: [1, 32] },
   2: { name: "password", bytes: [8, 64], orNone: true },
-  3: { name: "host", bytes: [1, 64] },
+  3: { name: "host", bytes: [1, 64], pattern: /^[0-9A-Za-z._-]*$/ },
   4: { name: "port", bytes: [2, 2], range: [1, 65535] },
   5: { name: "id", bytes: [1, 64] },
   6: { name: "key", bytes: [32, 32] },
@@ -53,12 +55,14 @@ export function readFields(bytes: Uint8Array): Fields | undefined {
     at += 2 + length;
     const field = FIELDS[tag];
     if (!field) continue;
-    const { name, bytes: [least, most], orNone, range } = field;
+    const { name, bytes: [least, most], orNone, range, pattern } = field;
     if (name in fields || length > most || (length < least && !(orNone && length === 0))) {
       return undefined;
     }
     fields[name] = range ? number(value, range) : name === "key" ? value : text(value);
-    if (fields[name] === undefined) return undefined;
+    if (fields[name] === undefined || pattern?.test(fields[name] as string) === false) {
+      return undefined;
+    }
   }
   delete fields.log;
   return fields;

@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 import { tool } from "../../tests/support/tools.ts";
 import { Bench } from "./bench/bench.ts";
 import { PythonInitiator } from "./bench/python.ts";
+import { SimStation } from "./bench/sim_station.ts";
 import { faults, type MakeInitiator, Trial } from "./bench/trial.ts";
+import { application, firmware } from "../../tests/firmware/support.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const reference = Deno.env.get("HOLDFAST_REFERENCE");
@@ -90,5 +92,20 @@ pbLinkTest(
     assert(trial.initiator.told.filter((line) => line === "u").length > 1);
     assert(trial.initiator.told.some((line) => line.startsWith("r[")));
     await trial.assertExact({ all: true });
+  },
+);
+
+pbLinkTest(
+  "pb_link: 40 messages each way with the responder on an emulated chip",
+  async (bench, make) => {
+    const options = {
+      firmware: await firmware([], application("pyboard")),
+      settings: { ssid: "Home", password: "12345678" },
+    };
+    await using trial = await Trial.start(bench, make, (bench) => new SimStation(bench, options));
+    trial.patience = 20_000;
+    const { "the responder is reset": _, ...network } = faults;
+    await trial.run(40, [...Object.values(network), resetInPeace]);
+    await trial.assertExact({ all: false });
   },
 );

@@ -29,7 +29,7 @@ toolTest(
       (about) => new BenchInitiator(bench, { ...about, session: 9, patience: PATIENCE }),
       (bench) => new SimStation(bench, options),
     );
-    await trial.run(40, Object.values(faults));
+    await trial.run(20, Object.values(faults));
     const { lines } = trial.station;
     assert(lines.some((line) => line.startsWith("holdfast: application name=pyboard")));
     assert(lines.includes("app: initiator configured"));
