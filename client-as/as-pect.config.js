@@ -31,6 +31,14 @@ export default {
       random: nothing,
       free_memory: nothing,
       every: nothing,
+      i2c_begin: nothing,
+      i2c_write: nothing,
+      i2c_read: nothing,
+      configure: nothing,
+      wifi: nothing,
+      restart: nothing,
+      keep: nothing,
+      kept: nothing,
     };
     const bytes = (at, length) => new Uint8Array(module.exports.memory.buffer, at, length);
     const host = {

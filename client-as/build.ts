@@ -1,5 +1,5 @@
 /**
- * `deno task build`: compiles the client core and every application in `examples/` to
+ * `deno task build`: compiles the client core and every device application to
  * `client-as/build/<name>.wasm`, says what each module is made of, and fails when the core outgrows
  * its budget. Compiles only when a source is newer than the modules, unless told `--force`.
  *
@@ -16,7 +16,10 @@ const CORE_BUDGET = { fileBytes: 3640, codeBytes: 3300, imports: 1, startSection
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";
 const CORE = { name: "core", source: "client-as/assembly/core.ts" };
-/** What the modules depend on, besides the sources in the two folders. */
+/** Folders with applications, each .ts file in them being one; and those with what these import. */
+const APPLICATIONS = ["client-as/examples", "bridge/pyboard/assembly/app"];
+const FOLDERS = ["client-as/assembly", "client-as/examples", "bridge/pyboard/assembly"];
+/** What the modules depend on, besides the sources in the folders. */
 const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
 
 type Target = typeof CORE;
@@ -101,11 +104,13 @@ function sources(folder: string): string[] {
 }
 
 function targets(): Target[] {
-  const examples = sources("client-as/examples").filter((path) => path.split("/").length === 3);
+  const applications = APPLICATIONS.flatMap((folder) =>
+    sources(folder).filter((path) => path.lastIndexOf("/") === folder.length)
+  );
   return [
     CORE,
-    ...examples.map((source) => ({
-      name: source.slice("client-as/examples/".length, -".ts".length),
+    ...applications.map((source) => ({
+      name: source.slice(source.lastIndexOf("/") + 1, -".ts".length),
       source,
     })),
   ];
@@ -122,7 +127,7 @@ function changed(path: string): number | undefined {
 }
 
 function upToDate(all: Target[]): boolean {
-  const inputs = [...SETTINGS, ...sources("client-as/assembly"), ...sources("client-as/examples")];
+  const inputs = [...SETTINGS, ...FOLDERS.flatMap(sources)];
   const newest = Math.max(...inputs.map((path) => changed(path) ?? Infinity));
   return all.every((target) => (changed(output(target)) ?? -Infinity) > newest);
 }

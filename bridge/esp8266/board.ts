@@ -34,6 +34,11 @@ export interface Built {
   sizes: Record<string, number>;
 }
 
+/** The application that is part of the firmware of a flavour, translated ahead of time; those of others are in flash. */
+export function builtIn({ flavour, applications }: BuildOptions): Application | undefined {
+  return flavour === "pyboard" ? applications[0] : undefined;
+}
+
 /** `-D` flags that make the firmware of a flavour. */
 export function flavourDefines(flavour: string): string[] {
   return flavour === "wifi" ? [] : [`-DFLAVOUR_${flavour.toUpperCase()}`];

@@ -10,8 +10,10 @@ import { BuildError } from "./errors.ts";
 const ROOT = new URL("../../", import.meta.url);
 const BOARDS = ["sim", "nonos"];
 const FLAVOURS = ["wifi", "pyboard"];
-/** Applications that are not for a chip of its own: the core alone is one for tests. */
-const NOT_FLASHED = ["core"];
+/** The application that makes a flavour. */
+const APPLICATION_OF: Record<string, string> = { pyboard: "pyboard" };
+/** What is no application of its own, or one of another flavour. */
+const NOT_FLASHED = ["core", ...Object.values(APPLICATION_OF)];
 
 const HELP = `Compiles the firmware for a board, and the applications that go with it.
 
@@ -20,7 +22,7 @@ Usage: deno task firmware [options]
   --board NAME     sim: for QEMU, needs only Debian's packages; nonos: for the chip     (sim)
   --sdk FOLDER     Espressif's NONOS SDK, for the chip: see bridge/esp8266/README.md
   --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
-  --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all)
+  --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
   --out FOLDER     where it goes                    (bridge/esp8266/build/BOARD[-FLAVOUR])
   --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
@@ -91,8 +93,10 @@ async function version(): Promise<string> {
 }
 
 /** @throws {BuildError} if one cannot be read */
-async function applications(names: string[]): Promise<Application[]> {
+async function applications(flavour: string, names: string[]): Promise<Application[]> {
   const folder = new URL("client-as/build/", ROOT);
+  const own = APPLICATION_OF[flavour];
+  if (names.length === 0 && own) names = [own];
   if (names.length === 0) {
     const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
     names = files.filter((name) => name.endsWith(".wasm")).map((name) => name.slice(0, -5)).sort()
@@ -135,7 +139,7 @@ async function main(args: string[]): Promise<number> {
     out,
     version: await version(),
     flavour,
-    applications: await applications(options.apps),
+    applications: await applications(flavour, options.apps),
     ...(sdk === undefined ? {} : { sdk: absolute(sdk) }),
     say: (line) => json || console.log(line),
   });

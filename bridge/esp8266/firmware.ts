@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { translate } from "./aot.ts";
 import { rewriteOperations } from "./operations.ts";
 import { compileAll, LIBC, type Unit } from "./toolchain.ts";
 import { WASM3_SOURCES, wasm3Sources } from "./wasm3.ts";
@@ -38,25 +39,39 @@ export interface Objects {
 export async function compileFirmware(
   folder: string,
   board: BoardSources,
-  options: { version: string; defines?: string[]; say?: (line: string) => void },
+  options: {
+    version: string;
+    defines?: string[];
+    /** The application, if it is to be part of the firmware instead of being interpreted. */
+    aot?: { name: string; wasm: Uint8Array<ArrayBuffer> } | undefined;
+    say?: (line: string) => void;
+  },
 ): Promise<Objects> {
   await emptyFolder(folder);
   await Deno.mkdir(`${folder}/wasm3`);
   await Deno.mkdir(`${folder}/o`);
   copyAll(new URL("firmware/", HERE), `${folder}/firmware`);
   copyAll(board.folder, `${folder}/board`);
+  const { aot } = options;
+  if (aot) {
+    copyAll(new URL("aot/", HERE), `${folder}/aot`);
+    for (const [name, text] of Object.entries(await translate(aot))) {
+      Deno.writeTextFileSync(`${folder}/aot/${name}`, text);
+    }
+  }
   for (const [name, text] of patchWasm3(await wasm3Sources())) {
     Deno.writeTextFileSync(`${folder}/wasm3/${name}`, text);
   }
   const defines = [`-DFIRMWARE_VERSION="${options.version}"`, ...(options.defines ?? [])];
   const engine = ["-include", "firmware/wasm3_config.h", "-Ifirmware"];
+  if (aot) defines.push("-DENGINE_AOT");
   const units: Unit[] = [];
   const add = (source: string, flags: string[], rewrite?: Unit["rewrite"]) => {
     const object = `o/${source.replaceAll("/", "_")}.o`;
     units.push({ source, object, flags, ...(rewrite ? { rewrite } : {}) });
   };
   for (const name of filesOf(`${folder}/firmware`, /\.c$/)) {
-    if (board.without?.includes(name)) continue;
+    if (board.without?.includes(name) || (aot && name === "engine_wasm3.c")) continue;
     const isEngine = name === "engine_wasm3.c";
     add(`firmware/${name}`, isEngine ? [...engine, "-isystem", "wasm3", ...defines] : defines);
   }
@@ -67,7 +82,12 @@ export async function compileFirmware(
     Deno.writeTextFileSync(`${folder}/${name}`, text);
     if (name.endsWith(".c")) add(name, ["-Ifirmware", "-I.", ...defines, ...flags]);
   }
-  if (!board.without?.includes("engine_wasm3.c")) {
+  if (aot) {
+    // Its linear memory is in RAM, where bytes can be read; data in flash is copied by words.
+    const flags = ["-Ifirmware", "-DNDEBUG", "-DWASM_RT_USE_STACK_DEPTH_COUNT=0", "-w"];
+    add("aot/app.c", [...flags, "-mno-force-l32", "-fno-builtin-memcpy"]);
+    add("aot/engine_aot.c", [...flags, ...defines]);
+  } else if (!board.without?.includes("engine_wasm3.c")) {
     for (const name of WASM3_SOURCES) {
       const rewrite = name === "m3_compile.c" ? rewriteOperations : undefined;
       add(`wasm3/${name}`, [...engine, "-w"], rewrite);

@@ -42,7 +42,8 @@ export async function measure(
     const more = [bench];
     if (way !== "wasm3") more.push(...await translated(way === "native", folder, text));
     const without = way === "wasm3" ? [] : ["engine_wasm3.c"];
-    const elf = await buildSim(`${folder}/${way}`, "0", ["-DSIM_BENCH"], () => {}, {
+    const elf = await buildSim(`${folder}/${way}`, "0", {
+      defines: ["-DSIM_BENCH"],
       without,
       more,
     });

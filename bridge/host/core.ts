@@ -66,6 +66,9 @@ const REASONS: readonly PeerCode[] = [
   "BAD_PROOF",
 ];
 
+/** Bytes of the register block. */
+const REGISTERS = 140;
+
 /** From here on, the number is this and the server's code for a refusal. */
 const REFUSED = 16;
 
@@ -167,6 +170,7 @@ export class Core {
   readonly exports: CoreExports;
   #registers: number;
   #view: DataView;
+  #key: Uint8Array | undefined;
 
   /**
    * Instantiates a module with the core in it, and boots it.
@@ -180,13 +184,25 @@ export class Core {
     options: CoreOptions,
     now: number,
   ) {
-    checkSize(options);
-    const { id: _, metadata: __, key, position = { epoch: 0, next: 0 }, ...settings } = options;
-    const host = { hmac: (at = 0, length = 0, to = 0) => this.#hmac(key!, at, length, to) };
+    const host = { hmac: (at = 0, length = 0, to = 0) => this.#hmac(this.#key!, at, length, to) };
     const { exports } = new WebAssembly.Instance(module, { ...imports, host });
     const core = this.exports = exports as unknown as CoreExports;
     this.#registers = core.registers();
     this.#view = new DataView(core.memory.buffer);
+    this.boot(options, now);
+  }
+
+  /**
+   * Boots the core anew: it forgets everything, what it had still to send among that.
+   *
+   * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
+   */
+  boot(options: CoreOptions, now: number): void {
+    checkSize(options);
+    const core = this.exports;
+    const { id: _, metadata: __, key, position = { epoch: 0, next: 0 }, ...settings } = options;
+    this.#key = key;
+    this.#bytes(this.#registers, REGISTERS).fill(0);
     const name = new TextEncoder().encode(`${nameOf(options)}\n`);
     const words = {
       ...settings,

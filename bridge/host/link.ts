@@ -5,7 +5,7 @@
 import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
 import { parseKey } from "../../server/access.ts";
 import { wrongMetadata } from "../../server/greeting.ts";
-import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
+import { Can, Core, type CoreOptions, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";
 
 /** Which device this is, and where its server is. */
@@ -30,6 +30,14 @@ export interface LinkOptions {
   /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
   onState?: (connected: boolean, reason?: PeerError) => void;
 }
+
+/** What a core is booted with, and where it connects to. */
+export type BootOptions = Omit<LinkOptions, "onState"> & {
+  /** Where it goes on in the server's stream. */
+  position?: Position | undefined;
+  /** What differs from the size that the link was made with. */
+  size?: Partial<CoreSize>;
+};
 
 /** What a server's limit for a hello leaves for the id. */
 const MOST_ID_BYTES = 128;
@@ -83,7 +91,8 @@ const REFUSALS = [
 export class Link {
   readonly core: Core;
   #owner: LinkOwner;
-  #address: { hostname: string; port: number };
+  #size: CoreSize;
+  #address!: { hostname: string; port: number };
   #tls: LinkOptions["tls"];
   #position: Position;
   #socket: Socket | undefined;
@@ -99,10 +108,34 @@ export class Link {
     owner: LinkOwner,
     module: WebAssembly.Module,
     imports: WebAssembly.Imports,
-    options: Omit<LinkOptions, "onState"> & { position?: Position | undefined },
+    options: BootOptions,
     size: CoreSize,
   ) {
-    const { id, host = "127.0.0.1", port = 8123, timeout = 2000, dialect = 2 } = options;
+    this.#owner = owner;
+    this.#size = size;
+    this.core = new Core(module, imports, this.#settings(options), now());
+    this.#aim(options);
+    this.#position = this.core.position;
+  }
+
+  /**
+   * Drops the connection, boots the core anew and goes on as somebody else, or elsewhere, from the next
+   * `pump` on. The owner is told of no connection that is lost by that.
+   *
+   * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
+   */
+  boot(options: BootOptions): void {
+    this.core.boot(this.#settings(options), now());
+    this.#aim(options);
+    this.#position = this.core.position;
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#up = false;
+  }
+
+  /** Checks the options, and returns what is the core's of them. */
+  #settings(options: BootOptions): CoreOptions {
+    const { id, port = 8123, timeout = 2000, dialect = 2 } = options;
     const bytes = new TextEncoder().encode(id).length;
     // deno-lint-ignore no-control-regex
     if (bytes < 1 || bytes > MOST_ID_BYTES || /[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
@@ -125,12 +158,13 @@ export class Link {
     const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
     if (wrong) throw badArgument(wrong);
     if (metadata !== "" && dialect === 1) throw badArgument("dialect 1 has no metadata");
-    this.#owner = owner;
+    const size = { ...this.#size, ...options.size };
+    return { ...size, id, metadata, timeout, dialect, key, position: options.position };
+  }
+
+  #aim({ host = "127.0.0.1", port = 8123, tls }: BootOptions): void {
     this.#address = { hostname: host, port };
-    this.#tls = options.tls;
-    const settings = { ...size, id, metadata, timeout, dialect, key, position: options.position };
-    this.core = new Core(module, imports, settings, now());
-    this.#position = this.core.position;
+    this.#tls = tls;
   }
 
   /** Whether the link is up at present. */

@@ -7,9 +7,14 @@
  *
  * Each is optional, and none is called while another runs. After each the host polls the core.
  *
- *     onStart()              once, when the core is booted and before its first `poll`
+ *     onStart()              when the core is booted and before its first `poll`: once, and again
+ *                            after each `configure`
+ *     canReceive()           before each `poll`: 0 if no message is to be offered by it. An application
+ *                            without it can always receive
  *     onMessage(ptr, length) on the event MESSAGE; when it has returned, the host calls `take`. The
- *                            text may be read till then, but not changed
+ *                            text may be read till then, but not changed. It may return a number: if
+ *                            that is 0, the host does not call `take`, and the message will be offered
+ *                            again. To be used with `canReceive`, or it is offered all the time
  *     onState(up)            1 when STATE has become UP, 0 when it was UP and no longer is
  *     onTick()               every so many ms as the application has asked for with `every`; if the
  *                            host was busy for longer, once and not several times
@@ -22,7 +27,11 @@
  * The imports below, of module "board"; only those that an application uses are in its module, and one
  * that the host does not know is a reason to refuse the application. None may call into the module.
  * Whatever the arguments are, an import returns: a pin that the board does not have, or needs itself
- * (on the ESP8266 those of the flash, 6 to 11), is not written and reads as 0.
+ * (on the ESP8266 those of the flash, 6 to 11), is not written and reads as 0. What has a pointer and a
+ * length does nothing if they are not inside the memory, and returns its failure.
+ *
+ * An application that imports `configure` decides by itself when, where and as whom to connect: the
+ * host polls the core only when `configure` has been called, whatever is in the settings.
  */
 
 /** Makes the pin an output, if it is none, and sets it: low for 0, else high. */
@@ -64,3 +73,76 @@ export declare function free_memory(): i32;
 // @ts-ignore: decorator
 @external("board", "every")
 export declare function every(ms: i32): void;
+
+// I2C: the board is the master, in software, of a bus with pull-ups on two pins of its own.
+
+/** Every transfer returns the number of bytes, or one of these. */
+export const I2C_NO_DEVICE: i32 = -1; // the address was not acknowledged; nothing was transferred
+export const I2C_STUCK: i32 = -2; // a line is held low: SCL for 20 ms, or for 100 ms in all of one transfer
+export const I2C_BAD: i32 = -3; // no bus was begun, or an argument is out of its range
+
+/**
+ * Makes two pins open drain with pull-ups, and a bus of them: released, and freed of a device that holds
+ * SDA. `hz` 1,000 to 400,000: at most so fast. Once more: another bus, or the same one freed.
+ */
+// @ts-ignore: decorator
+@external("board", "i2c_begin")
+export declare function i2c_begin(scl: i32, sda: i32, hz: i32): void;
+
+/**
+ * Writes to the device at a 7-bit address. Returns how many bytes were acknowledged, `length` if all is
+ * well: 1 to 255. Returns within 150 ms.
+ */
+// @ts-ignore: decorator
+@external("board", "i2c_write")
+export declare function i2c_write(address: i32, ptr: usize, length: i32): i32;
+
+/** Reads from the device at a 7-bit address 1 to 255 bytes: all of them, or fails. Returns within 150 ms. */
+// @ts-ignore: decorator
+@external("board", "i2c_read")
+export declare function i2c_read(address: i32, ptr: usize, length: i32): i32;
+
+// Who and where to be: for applications that are told by something else than the settings.
+
+/**
+ * Uses these settings from now on, without storing them: fields as in the settings sector, each a tag, a
+ * length and so many bytes of value. What is not given is as stored; but an ssid without a password is an open
+ * network. Tag 10, only here: longest text of a message, u16 little-endian, 121 to 512. When the call to
+ * the application has returned, the host joins the WiFi if that is another one, boots the core anew, and calls
+ * `onStart`. 1; or 0, and nothing is changed, if a field is malformed or out of range, one is there twice,
+ * or a server or an id is lacking altogether.
+ */
+// @ts-ignore: decorator
+@external("board", "configure")
+export declare function configure(ptr: usize, length: i32): i32;
+
+/** The WiFi: 0 off, 1 joining, 2 up, 3 failed, and trying again. */
+// @ts-ignore: decorator
+@external("board", "wifi")
+export declare function wifi(): i32;
+
+/** Resets the board when the call to the application has returned. */
+// @ts-ignore: decorator
+@external("board", "restart")
+export declare function restart(): void;
+
+// Memory that survives a reset of the board, but not the loss of its power: RTC memory.
+
+/** Bytes of it that are the application's. */
+export const KEPT: i32 = 384;
+
+/**
+ * Writes there, from offset `at`; all three arguments are multiples of 4. 1; or 0, and nothing is written,
+ * beyond the end or without such memory.
+ */
+// @ts-ignore: decorator
+@external("board", "keep")
+export declare function keep(at: i32, ptr: usize, length: i32): i32;
+
+/**
+ * Reads from there. 1; or 0 as above. After the loss of power it holds anything, and so it does when another
+ * application has run: put a mark and a sum into it.
+ */
+// @ts-ignore: decorator
+@external("board", "kept")
+export declare function kept(at: i32, ptr: usize, length: i32): i32;

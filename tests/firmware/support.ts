@@ -33,16 +33,20 @@ export function chipTest(
 }
 
 /**
- * The path of the firmware's ELF file, built from the sources as they are. Test files run in parallel and want
+ * The path of the firmware's ELF file, built from the sources as they are, with the application in it if one is
+ * given. Test files run in parallel and want
  * the same: each builds in a folder of its own, and the first to be done gives it the name that all look for.
  */
-export async function firmware(defines: string[] = []): Promise<string> {
-  const folder = new URL(`build/test-${sourcesHash(defines)}`, ESP8266).pathname;
+export async function firmware(
+  defines: string[] = [],
+  aot?: ReturnType<typeof application>,
+): Promise<string> {
+  const folder = new URL(`build/test-${sourcesHash(defines, aot)}`, ESP8266).pathname;
   if (isThere(`${folder}/sim.elf`)) return `${folder}/sim.elf`;
   await Deno.mkdir(new URL("build", ESP8266), { recursive: true });
   const work = await Deno.makeTempDir({ dir: new URL("build", ESP8266).pathname });
   try {
-    await buildSim(work, "0.1.0", defines);
+    await buildSim(work, "0.1.0", { defines, aot });
     try {
       await Deno.rename(work, folder);
     } catch (error) {
@@ -55,9 +59,10 @@ export async function firmware(defines: string[] = []): Promise<string> {
 }
 
 /** Names a state of all sources, so that an old build is never taken for a new one. */
-function sourcesHash(defines: string[]): string {
+function sourcesHash(defines: string[], aot?: ReturnType<typeof application>): string {
   const hash = createHash("sha256").update(JSON.stringify(defines));
-  for (const folder of ["", "firmware/", "boards/sim/"]) {
+  if (aot) hash.update(aot.name).update(aot.wasm);
+  for (const folder of ["", "firmware/", "aot/", "boards/sim/"]) {
     const url = new URL(folder, ESP8266);
     const names = [...Deno.readDirSync(url)].filter(({ isFile }) => isFile).map(({ name }) => name);
     for (const name of names.filter((name) => /\.(ts|c|h|S|ld)$/.test(name)).sort()) {

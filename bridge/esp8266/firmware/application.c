@@ -79,15 +79,52 @@ static uint32_t every(const uint32_t *arguments) {
   return 0;
 }
 
-static uint32_t i2c_open(const uint32_t *arguments) {
-  if (is_pin(arguments[0]) && is_pin(arguments[1])) i2c_begin(arguments[0], arguments[1], arguments[2]);
+/* The bus of the application: two pins. */
+static struct i2c bus;
+static unsigned bus_scl, bus_sda;
+static bool has_bus;
+
+static void scl(void *board, int level) {
+  (void)board;
+  port_line(bus_scl, level);
+}
+
+static void sda(void *board, int level) {
+  (void)board;
+  port_line(bus_sda, level);
+}
+
+static int scl_level(void *board) {
+  (void)board;
+  return port_line_read(bus_scl);
+}
+
+static int sda_level(void *board) {
+  (void)board;
+  return port_line_read(bus_sda);
+}
+
+static void bus_delay(void *board, uint32_t us) {
+  (void)board;
+  port_delay_us(us);
+}
+
+static uint32_t i2c_begin(const uint32_t *arguments) {
+  uint32_t hz = arguments[2];
+  has_bus = is_pin(arguments[0]) && is_pin(arguments[1]) && arguments[0] != arguments[1] && hz >= 1000 && hz <= 400000;
+  if (!has_bus) return 0;
+  bus_scl = arguments[0];
+  bus_sda = arguments[1];
+  struct i2c_lines lines = { scl, sda, scl_level, sda_level, bus_delay, 0 };
+  i2c_open(&bus, &lines, hz);
   return 0;
 }
 
 static uint32_t i2c_transfer(const uint32_t *arguments, bool reads) {
   uint8_t *bytes = engine_at(arguments[1], arguments[2]);
-  if (!bytes || arguments[0] > 127) return I2C_NO_DEVICE;
-  return reads ? i2c_read(arguments[0], bytes, arguments[2]) : i2c_write(arguments[0], bytes, arguments[2]);
+  uint32_t length = arguments[2];
+  if (!has_bus || !bytes || arguments[0] > 127 || length < 1 || length > 255) return I2C_BAD;
+  return reads ? i2c_receive(&bus, arguments[0], bytes, length) : i2c_send(&bus, arguments[0], bytes, length);
 }
 
 static uint32_t i2c_out(const uint32_t *arguments) {
@@ -96,6 +133,25 @@ static uint32_t i2c_out(const uint32_t *arguments) {
 
 static uint32_t i2c_in(const uint32_t *arguments) {
   return i2c_transfer(arguments, true);
+}
+
+/* A part of what survives resets. 0: there is no such part. */
+static uint32_t *kept_part(const uint32_t *arguments) {
+  uint32_t at = arguments[0], length = arguments[2], most = (PORT_KEPT_WORDS - PORT_KEPT_OWN) * 4;
+  if (at > most || length > most - at || ((at | arguments[1] | length) & 3)) return 0;
+  return engine_at(arguments[1], length);
+}
+
+static uint32_t keep(const uint32_t *arguments) {
+  const uint32_t *words = kept_part(arguments);
+  if (words) port_kept_write(PORT_KEPT_OWN + arguments[0] / 4, words, arguments[2] / 4);
+  return words != 0;
+}
+
+static uint32_t kept(const uint32_t *arguments) {
+  uint32_t *words = kept_part(arguments);
+  if (words) port_kept_read(PORT_KEPT_OWN + arguments[0] / 4, words, arguments[2] / 4);
+  return words != 0;
 }
 
 static uint32_t configure(const uint32_t *arguments) {
@@ -125,14 +181,20 @@ const struct engine_import application_imports[] = {
   { "board", "random", 0, true, random_word },
   { "board", "free_memory", 0, true, free_memory },
   { "board", "every", 1, false, every },
-  { "board", "i2c_begin", 3, false, i2c_open },
+  { "board", "i2c_begin", 3, false, i2c_begin },
   { "board", "i2c_write", 3, true, i2c_out },
   { "board", "i2c_read", 3, true, i2c_in },
   { "board", "configure", 2, true, configure },
   { "board", "wifi", 0, true, wifi },
   { "board", "restart", 0, false, restart_soon },
+  { "board", "keep", 3, true, keep },
+  { "board", "kept", 3, true, kept },
   { 0, 0, 0, false, 0 },
 };
+
+bool application_configures(void) {
+  return engine_imports(configure);
+}
 
 void application_key(const uint8_t *bytes) {
   if (bytes) bytes_copy(key, bytes, sizeof key);
@@ -141,7 +203,7 @@ void application_key(const uint8_t *bytes) {
 
 void application_reset(void) {
   interval = 0;
-  restart = false;
+  restart = has_bus = false;
 }
 
 bool application_tick(uint32_t now, uint32_t *wait) {

@@ -21,6 +21,9 @@ bool application_tick(uint32_t now, uint32_t *wait);
 /* Whether the application has asked for a restart since the last call. */
 bool application_wants_restart(void);
 
+/* Whether the application tells by itself who and where to be. */
+bool application_configures(void);
+
 /* Takes fields as in the settings sector; set by the firmware. True: accepted. */
 extern bool (*application_configure)(const uint8_t *fields, uint32_t length);
 /* 0 off, 1 joining, 2 up, 3 failed; set by the firmware. */

@@ -14,8 +14,8 @@ uint32_t core_get(enum core_register offset) {
 }
 
 /* Lays the memory out for a name of so many bytes; returns where it ends. */
-static uint32_t initialize(size_t name_length, uint8_t dialect, uint32_t now) {
-  set(R_LINE, CORE_LINE);
+static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, uint32_t now) {
+  set(R_LINE, line);
   set(R_OUTBOX, CORE_OUTBOX);
   set(R_INBOX, CORE_INBOX);
   set(R_RECENT, dialect == 1 ? CORE_RECENT : 1); /* dialect 2 needs none */
@@ -35,7 +35,7 @@ static bool find(void) {
 }
 
 uint32_t core_memory(uint8_t dialect) {
-  return find() ? initialize(CORE_MOST_NAME - 1, dialect, 0) : 0;
+  return find() ? initialize(CORE_MOST_NAME - 1, dialect, CORE_LINE, 0) : 0;
 }
 
 void core_boot(const struct core_boot *boot, uint32_t now) {
@@ -47,7 +47,7 @@ void core_boot(const struct core_boot *boot, uint32_t now) {
   set(R_TX_EPOCH, epoch ? epoch : 1);
   set(R_RX_EPOCH, boot->position.epoch);
   set(R_RX_NEXT, boot->position.next);
-  initialize(boot->name_length, boot->dialect, now);
+  initialize(boot->name_length, boot->dialect, boot->line, now);
   uint8_t *name = engine_at(core_get(R_PTR), boot->name_length + 1);
   if (!name) return;
   bytes_copy(name, boot->name, boot->name_length);

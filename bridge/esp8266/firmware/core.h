@@ -79,6 +79,7 @@ struct core_boot {
   uint32_t timeout;
   uint8_t dialect;
   bool key;
+  uint16_t line; /* longest text, CORE_LINE at most */
   struct core_position position;
 };
 

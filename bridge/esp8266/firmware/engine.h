@@ -24,6 +24,7 @@ enum engine_function {
   ON_MESSAGE,
   ON_STATE,
   ON_TICK,
+  CAN_RECEIVE,
   ENGINE_FUNCTIONS
 };
 
@@ -47,8 +48,17 @@ struct engine_import {
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void));
 
+/* The application's name, when it is part of the firmware: ENGINE_AOT. */
+extern const char engine_application[];
+
 /* Whether the module exports it. */
 bool engine_has(enum engine_function function);
+
+/* Whether it returns something. */
+bool engine_returns(enum engine_function function);
+
+/* Whether the module imports the function that this one carries out. */
+bool engine_imports(uint32_t (*call)(const uint32_t *arguments));
 
 /* Calls an exported function with as many arguments as it takes (further ones are ignored). Returns what it
  * returns, or 0. After a trap, `engine_trap` says which, and calls do nothing. */

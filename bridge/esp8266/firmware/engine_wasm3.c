@@ -7,12 +7,14 @@
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
   "registers", "init", "opened", "closed", "received", "poll", "take",
-  "room", "write", "onStart", "onMessage", "onState", "onTick",
+  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
 };
 
 static IM3Runtime runtime;
 static IM3Function functions[ENGINE_FUNCTIONS];
 static const char *trap;
+static const struct engine_import *table;
+static uint32_t imported; /* a bit for each of the table */
 
 /* The one function that wasm3 calls: reads the arguments, which wasm3 keeps in 64 bits each, behind the result. */
 static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint64_t *stack, void *memory) {
@@ -97,6 +99,7 @@ static const char *link_import(IM3Module module, uint32_t index, const struct en
   for (; imports->module; imports++) {
     if (!is_name(of, imports->module) || !is_name(name, imports->name)) continue;
     IM3Function function = &module->functions[index];
+    imported |= (uint32_t)1 << (imports - table);
     if (!fits(function, imports)) return complain_of("refused: another kind of ", of, name);
     return CompileRawFunction(module, function, call_import, imports) ? "too large: no memory" : 0;
   }
@@ -141,6 +144,8 @@ static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
 static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory) {
   arena_reset();
   trap = 0;
+  table = imports;
+  imported = 0;
   m3_memory = 0;
   m3_too_far = false;
   IM3Environment environment = m3_NewEnvironment();
@@ -196,6 +201,17 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
 
 bool engine_has(enum engine_function function) {
   return functions[function] != 0;
+}
+
+bool engine_returns(enum engine_function function) {
+  return functions[function] && functions[function]->funcType->numRets;
+}
+
+bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) {
+  for (uint32_t i = 0; table && table[i].module; i++) {
+    if (table[i].call == call) return imported >> i & 1;
+  }
+  return false;
 }
 
 uint32_t engine_call(enum engine_function which, uint32_t a, uint32_t b) {

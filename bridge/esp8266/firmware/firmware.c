@@ -19,13 +19,6 @@
 #define HEADER_WORDS 12
 #define MAGIC 0x50414648u /* "HFAP" */
 
-/* In this flavour the application is told the settings by others, and hands them on. */
-#ifdef FLAVOUR_PYBOARD
-#define STARTS_WITHOUT_SETTINGS true
-#else
-#define STARTS_WITHOUT_SETTINGS false
-#endif
-
 /* What an application and its interpreter get at most. */
 #define MEMORY_WANTED (32 * 1024)
 
@@ -37,8 +30,8 @@ const char *const reset_words[] = { "power-on", "external", "software", "watchdo
 
 static struct settings settings;
 static struct wifi_policy wifi;
-static struct settings chosen; /* by the application, to take effect when it has returned */
-static bool choice;
+static bool choice;     /* the application has changed them: in force when its call is over */
+static bool other_wifi; /* by that, too */
 static bool running;    /* there is an application, and it has been started */
 static bool configured; /* there are settings: WiFi and link are worked on */
 static bool failed;     /* the application has trapped */
@@ -91,17 +84,40 @@ static void say_settings(enum settings_state state) {
   console_end();
 }
 
-/* The application says what to use from now on. */
+/* The application says what to use from now on, over what is stored. */
 static bool choose(const uint8_t *fields, uint32_t length) {
-  if (length > SETTINGS_MOST || !settings_decode_fields(fields, length, &chosen) || !is_complete(&chosen)) return false;
+  struct settings chosen;
+  setup_read(&chosen);
+  if (!settings_configure(fields, length, &chosen)) return false;
+  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
+  settings = chosen;
   choice = true;
   return true;
 }
 
 static uint32_t memory_needed(void) {
-  return core_memory(settings.dialect);
+  return core_memory(application_configures() ? 1 : settings.dialect); /* 1 needs more */
 }
 
+/* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */
+static const char *prepare(const uint8_t *wasm, uint32_t length) {
+  size_t available;
+  void *memory = port_memory(MEMORY_WANTED, &available);
+  arena_open(memory, available);
+  const char *wrong = engine_load(wasm, length, application_imports, memory_needed);
+  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
+  arena_seal();
+  return wrong;
+}
+
+#ifdef ENGINE_AOT
+/* It is part of the firmware. */
+static const char *load(const char **name, uint32_t *length) {
+  *name = engine_application;
+  *length = 0;
+  return prepare(0, 0);
+}
+#else
 /* Finds the application in flash, checks and compiles it. Returns 0, or what the console is to say. */
 static const char *load(const char **name, uint32_t *length) {
   const uint32_t *header = port_flash_map(APPLICATION);
@@ -113,14 +129,9 @@ static const char *load(const char **name, uint32_t *length) {
   const uint8_t *wasm = (const uint8_t *)(header + HEADER_WORDS);
   if (crc32(0, wasm, *length) != header[3]) return "damaged (checksum)";
   *name = (const char *)(header + 4);
-  size_t available;
-  void *memory = port_memory(MEMORY_WANTED, &available);
-  arena_open(memory, available);
-  const char *wrong = engine_load(wasm, *length, application_imports, memory_needed);
-  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
-  arena_seal();
-  return wrong;
+  return prepare(wasm, *length);
 }
+#endif
 
 static void say_application(const char *wrong, const char *name, uint32_t length) {
   console_begin("application ");
@@ -146,7 +157,7 @@ static uint32_t wifi_state(void) {
 /* WiFi and link start with the settings as they are. */
 static void connect(uint32_t now) {
   link_boot(&settings, now);
-  wifi_policy_start(&wifi, now);
+  if (settings.ssid[0]) wifi_policy_start(&wifi, now);
 }
 
 void firmware_start(void) {
@@ -155,31 +166,34 @@ void firmware_start(void) {
   application_configure = choose;
   say_boot();
   enum settings_state state = setup_read(&settings);
-  configured = state == SETTINGS_OK && is_complete(&settings);
-  say_settings(state);
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
+  bool configures = !wrong && application_configures();
+  configured = !configures && state == SETTINGS_OK && is_complete(&settings);
+  if (!configures || state > SETTINGS_BLANK) say_settings(state);
   say_application(wrong, name, length);
 #ifdef MEASURE
   if (!wrong) engine_measure();
 #endif
   port_feed_watchdog();
-  running = !wrong && (configured || STARTS_WITHOUT_SETTINGS);
+  running = !wrong && (configured || configures);
   if (!running) return;
   application_reset();
   if (configured) connect(port_ms());
   engine_call(ON_START, 0, 0);
 }
 
-/* What the application has chosen takes effect: all that was is dropped. */
+/* What the application has chosen takes effect: all that was is dropped, but the WiFi if it is the same. */
 static void reconfigure(uint32_t now) {
-  choice = false;
   if (configured) link_drop(now);
-  settings = chosen;
   configured = true;
   say_values();
-  connect(now);
+  if (other_wifi) wifi_policy_stop(&wifi);
+  choice = other_wifi = false;
+  if (wifi.state == WIFI_POLICY_OFF) connect(now);
+  else link_boot(&settings, now);
+  engine_call(ON_START, 0, 0);
 }
 
 static void run_wifi(uint32_t now, uint32_t *wait) {

@@ -1,119 +1,149 @@
 #include "i2c.h"
 
-#include <stdbool.h>
+/* Bits in which a device may be stuck in the middle of a byte. */
+#define CLOCKS_TO_FREE 9
 
-#include "port.h"
+static void wait_half(struct i2c *i2c) { i2c->lines.delay_us(i2c->lines.board, i2c->half_us); }
 
-static unsigned clock_pin, data_pin;
-static uint32_t half; /* of a clock period, in microseconds; 0: not begun */
+static void scl_low(struct i2c *i2c) { i2c->lines.scl(i2c->lines.board, 0); }
 
-void i2c_begin(unsigned scl, unsigned sda, uint32_t hz) {
-  clock_pin = scl;
-  data_pin = sda;
-  if (hz < 1000) hz = 1000;
-  if (hz > 400000) hz = 400000;
-  half = (500000 + hz - 1) / hz;
-  port_line(clock_pin, true);
-  port_line(data_pin, true);
-}
+static void sda(struct i2c *i2c, int level) { i2c->lines.sda(i2c->lines.board, level); }
 
-/* Lets go of the clock, and waits until nobody stretches it any more. */
-static bool clock_up(void) {
-  port_line(clock_pin, true);
-  uint32_t start = port_us();
-  while (!port_line_read(clock_pin)) {
-    if (port_us() - start > I2C_STRETCH) return false;
-    port_feed_watchdog();
+static int sda_level(struct i2c *i2c) { return i2c->lines.sda_level(i2c->lines.board); }
+
+/* Lets SCL go and waits until it is high: a device may stretch that. Returns 0 or I2C_STUCK. */
+static int scl_high(struct i2c *i2c) {
+  uint32_t waited = 0;
+  i2c->lines.scl(i2c->lines.board, 1);
+  while (!i2c->lines.scl_level(i2c->lines.board)) {
+    if (waited >= I2C_STRETCH_US || i2c->stretched >= I2C_STRETCHES_US) return I2C_STUCK;
+    i2c->lines.delay_us(i2c->lines.board, 1);
+    waited++;
+    i2c->stretched++;
   }
-  port_delay_us(half);
-  return true;
+  return 0;
 }
 
-static void clock_down(void) {
-  port_line(clock_pin, false);
-  port_delay_us(half);
+/* One clock, from SCL low to SCL low. Returns the level of SDA at its end, or I2C_STUCK. */
+static int clock_bit(struct i2c *i2c, int level) {
+  int seen;
+  sda(i2c, level);
+  wait_half(i2c);
+  if (scl_high(i2c)) return I2C_STUCK;
+  wait_half(i2c);
+  seen = sda_level(i2c);
+  scl_low(i2c);
+  return seen;
 }
 
-/* Puts a bit out, and returns what the line was then; -1: stuck. */
-static int bit(bool out) {
-  port_line(data_pin, out);
-  port_delay_us(1);
-  if (!clock_up()) return -1;
-  int in = port_line_read(data_pin);
-  clock_down();
-  return in;
+/* Lets both lines go. */
+static int give_up(struct i2c *i2c) {
+  sda(i2c, 1);
+  i2c->lines.scl(i2c->lines.board, 1);
+  return I2C_STUCK;
 }
 
-static bool stop(void) {
-  port_line(data_pin, false);
-  port_delay_us(half);
-  if (!clock_up()) return false;
-  port_line(data_pin, true);
-  port_delay_us(half);
-  return true;
+/* From SCL low to both lines high. */
+static int stop(struct i2c *i2c) {
+  sda(i2c, 0);
+  wait_half(i2c);
+  if (scl_high(i2c)) return give_up(i2c);
+  wait_half(i2c);
+  sda(i2c, 1);
+  wait_half(i2c);
+  return sda_level(i2c) ? 0 : I2C_STUCK;
 }
 
-/* A device that was interrupted amid a byte holds the data line: nine clocks make it let go. */
-static bool start(void) {
-  if (!half) return false;
-  port_line(data_pin, true);
-  for (int i = 0; i < 9 && !port_line_read(data_pin); i++) {
-    if (!clock_up()) return false;
-    clock_down();
+int i2c_free(struct i2c *i2c) {
+  int clocks;
+  i2c->stretched = 0;
+  sda(i2c, 1);
+  if (scl_high(i2c)) return give_up(i2c);
+  for (clocks = 0; !sda_level(i2c); clocks++) {
+    if (clocks == CLOCKS_TO_FREE) return give_up(i2c);
+    scl_low(i2c);
+    wait_half(i2c);
+    if (scl_high(i2c)) return give_up(i2c);
+    wait_half(i2c);
   }
-  if (!clock_up() || !port_line_read(data_pin)) return false;
-  port_line(data_pin, false);
-  port_delay_us(half);
-  clock_down();
-  return true;
+  scl_low(i2c);
+  wait_half(i2c);
+  return stop(i2c);
 }
 
-/* 0: acknowledged, 1: not, -1: stuck. */
-static int put(uint8_t byte) {
-  for (int i = 7; i >= 0; i--) {
-    if (bit(byte >> i & 1) < 0) return -1;
+int i2c_open(struct i2c *i2c, const struct i2c_lines *lines, uint32_t hz) {
+  i2c->lines = *lines;
+  i2c->half_us = hz ? (500000u + hz - 1) / hz : 500u;
+  if (i2c->half_us == 0) i2c->half_us = 1;
+  return i2c_free(i2c);
+}
+
+/* Sends a byte. Returns 0 if it was acknowledged, 1 if not, or I2C_STUCK. */
+static int send_byte(struct i2c *i2c, uint8_t byte) {
+  int bit;
+  for (bit = 7; bit >= 0; bit--) {
+    int level = byte >> bit & 1;
+    int seen = clock_bit(i2c, level);
+    if (seen < 0 || seen != level) return I2C_STUCK; /* there is no other master */
   }
-  return bit(true);
+  return clock_bit(i2c, 1);
 }
 
-static int get(bool last) {
+/* Receives a byte and acknowledges it, or not. Returns it, or I2C_STUCK. */
+static int receive_byte(struct i2c *i2c, int acknowledge) {
   int byte = 0;
-  for (int i = 0; i < 8; i++) {
-    int in = bit(true);
-    if (in < 0) return -1;
-    byte = byte << 1 | in;
+  int bit;
+  for (bit = 0; bit < 8; bit++) {
+    int seen = clock_bit(i2c, 1);
+    if (seen < 0) return I2C_STUCK;
+    byte = byte << 1 | seen;
   }
-  return bit(last) < 0 ? -1 : byte;
+  return clock_bit(i2c, !acknowledge) < 0 ? I2C_STUCK : byte;
 }
 
-static int begin(uint8_t address) {
-  if (!start()) return I2C_STUCK;
-  int answer = put(address);
-  if (answer < 0) return I2C_STUCK;
-  if (!answer) return 0;
-  return stop() ? I2C_NO_DEVICE : I2C_STUCK;
+/* Start and address. Returns 0 if a device is there, I2C_NO_DEVICE or I2C_STUCK. */
+static int start(struct i2c *i2c, uint8_t address, int read) {
+  int result;
+  i2c->stretched = 0;
+  sda(i2c, 1);
+  if (scl_high(i2c)) return give_up(i2c);
+  if (!sda_level(i2c)) {
+    result = i2c_free(i2c);
+    if (result) return result;
+  }
+  sda(i2c, 0);
+  wait_half(i2c);
+  scl_low(i2c);
+  result = send_byte(i2c, (uint8_t)(address << 1 | read));
+  if (result < 0) return give_up(i2c);
+  if (result == 0) return 0;
+  result = stop(i2c);
+  return result ? result : I2C_NO_DEVICE;
 }
 
-int i2c_write(unsigned address, const uint8_t *bytes, size_t length) {
-  int result = begin(address << 1);
-  if (result) return result;
+int i2c_send(struct i2c *i2c, uint8_t address, const uint8_t *bytes, size_t length) {
   size_t done = 0;
+  int result = start(i2c, address, 0);
+  if (result) return result;
   while (done < length) {
-    int answer = put(bytes[done]);
-    if (answer < 0) return I2C_STUCK;
-    if (answer) break;
+    result = send_byte(i2c, bytes[done]);
+    if (result < 0) return give_up(i2c);
+    if (result) break;
     done++;
   }
-  return stop() ? (int)done : I2C_STUCK;
+  result = stop(i2c);
+  return result ? result : (int)done;
 }
 
-int i2c_read(unsigned address, uint8_t *bytes, size_t length) {
-  int result = begin(address << 1 | 1);
+int i2c_receive(struct i2c *i2c, uint8_t address, uint8_t *bytes, size_t length) {
+  size_t done;
+  int result = start(i2c, address, 1);
   if (result) return result;
-  for (size_t i = 0; i < length; i++) {
-    int byte = get(i + 1 == length);
-    if (byte < 0) return I2C_STUCK;
-    bytes[i] = byte;
+  for (done = 0; done < length; done++) {
+    result = receive_byte(i2c, done + 1 < length);
+    if (result < 0) return give_up(i2c);
+    bytes[done] = (uint8_t)result;
   }
-  return stop() ? (int)length : I2C_STUCK;
+  result = stop(i2c);
+  return result ? result : (int)length;
 }

@@ -1,20 +1,51 @@
-/* An I2C master in software, on any two pins, with clock stretching. */
+/*
+ * An I2C master in software, on two open-drain lines with pull-ups: one master, 7-bit addresses, clock
+ * stretching. It waits for nothing without an end, whatever the lines do.
+ */
 #ifndef HOLDFAST_I2C_H
 #define HOLDFAST_I2C_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* What transfers return instead of a number of bytes: the same as in client-as/assembly/board.ts. */
 #define I2C_NO_DEVICE (-1) /* nobody acknowledged the address */
-#define I2C_STUCK (-2)     /* a line stays low: stretched for more than I2C_STRETCH, or held */
-#define I2C_STRETCH 20000  /* microseconds */
+#define I2C_STUCK (-2)     /* a line is held low */
+#define I2C_BAD (-3)       /* never from here: an application asks for what cannot be */
 
-/* Pins must be ones that the board has. `hz`: 1,000 to 400,000; beyond, the nearest. What software reaches on the
- * chip is less than 400 kHz. */
-void i2c_begin(unsigned scl, unsigned sda, uint32_t hz);
+/* One stretch of the clock may last so long, and all those of one transfer together. */
+#define I2C_STRETCH_US 20000u
+#define I2C_STRETCHES_US 100000u
 
-/* Bytes acknowledged, or read; or one of the above. */
-int i2c_write(unsigned address, const uint8_t *bytes, size_t length);
-int i2c_read(unsigned address, uint8_t *bytes, size_t length);
+/* What the board does. A level of 1 lets the line go, 0 pulls it low. `board` is handed through. */
+struct i2c_lines {
+  void (*scl)(void *board, int level);
+  void (*sda)(void *board, int level);
+  int (*scl_level)(void *board); /* what is on the line, 0 or 1 */
+  int (*sda_level)(void *board);
+  void (*delay_us)(void *board, uint32_t us); /* at least so long */
+  void *board;
+};
+
+struct i2c {
+  struct i2c_lines lines;
+  uint32_t half_us;   /* half a clock, 1 at least */
+  uint32_t stretched; /* us, in this transfer */
+};
+
+/* Takes the lines, at `hz` at most, and frees the bus. Returns 0, or I2C_STUCK: see i2c_free. */
+int i2c_open(struct i2c *i2c, const struct i2c_lines *lines, uint32_t hz);
+
+/*
+ * Frees the bus of a device that stopped in the middle of a byte: clocks until it lets SDA go, and says
+ * stop. Returns 0, or I2C_STUCK if a line stays low.
+ */
+int i2c_free(struct i2c *i2c);
+
+/* Writes up to `length` bytes. Returns how many were acknowledged, I2C_NO_DEVICE or I2C_STUCK. */
+int i2c_send(struct i2c *i2c, uint8_t address, const uint8_t *bytes, size_t length);
+
+/* Reads `length` bytes, 1 at least. Returns `length`, I2C_NO_DEVICE or I2C_STUCK. */
+int i2c_receive(struct i2c *i2c, uint8_t address, uint8_t *bytes, size_t length);
 
 #endif

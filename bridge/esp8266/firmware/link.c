@@ -58,6 +58,7 @@ void link_boot(const struct settings *chosen, uint32_t now) {
     .timeout = settings->timeout,
     .dialect = settings->dialect,
     .key = settings->has_key,
+    .line = settings->line,
     .position = kept,
   };
   core_boot(&boot, now);
@@ -134,8 +135,8 @@ static void hand_over(void) {
   size_t length;
   const uint8_t *text = core_piece(&length);
   if (!text) return;
-  engine_call(ON_MESSAGE, text - (const uint8_t *)engine_at(0, 0), length);
-  if (engine_trap()) return;
+  bool taken = engine_call(ON_MESSAGE, text - (const uint8_t *)engine_at(0, 0), length);
+  if (engine_trap() || (engine_returns(ON_MESSAGE) && !taken)) return;
   core_take();
   keep_position();
 }
@@ -181,7 +182,8 @@ static void pump(uint32_t now) {
   enum core_event event;
   do {
     pass_lines_on();
-    unsigned can = CORE_CAN_RECEIVE | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
+    bool can_receive = !engine_has(CAN_RECEIVE) || engine_call(CAN_RECEIVE, 0, 0);
+    unsigned can = (can_receive ? CORE_CAN_RECEIVE : 0) | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
     event = core_poll(now, can);
     polled = now;
     if (event == CORE_CONNECT) connect(now);

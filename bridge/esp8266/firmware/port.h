@@ -102,8 +102,10 @@ void port_restart(void) __attribute__((noreturn));
 void port_feed_watchdog(void);
 
 /* Words that survive any reset but a loss of power, and are random after that: RTC memory. The firmware
- * puts a checksum of its own in them. `first` + `count` <= PORT_KEPT_WORDS. */
-#define PORT_KEPT_WORDS 16
+ * puts a checksum of its own in the first 16; the others are the application's, 384 bytes.
+ * `first` + `count` <= PORT_KEPT_WORDS. */
+#define PORT_KEPT_OWN 16
+#define PORT_KEPT_WORDS (PORT_KEPT_OWN + 96)
 void port_kept_read(unsigned first, uint32_t *words, unsigned count);
 void port_kept_write(unsigned first, const uint32_t *words, unsigned count);
 

@@ -69,7 +69,9 @@ static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct 
   bool good = true;
   switch (tag) {
     case SETTINGS_SSID: return take_text(value, length, 1, 32, s->ssid);
-    case SETTINGS_PASSWORD: return length == 0 || take_text(value, length, 8, 64, s->password);
+    case SETTINGS_PASSWORD:
+      s->password[0] = 0;
+      return length == 0 || take_text(value, length, 8, 64, s->password);
     case SETTINGS_SERVER: return take_text(value, length, 1, 64, s->server) && is_server(s->server);
     case SETTINGS_ID: return take_text(value, length, 1, 64, s->id);
     case SETTINGS_KEY:
@@ -122,6 +124,7 @@ static void set_defaults(struct settings *settings) {
   settings->port = 8123;
   settings->timeout = 2000;
   settings->dialect = 2;
+  settings->line = SETTINGS_MOST_LINE;
 }
 
 bool settings_decode_fields(const uint8_t *fields, size_t length, struct settings *settings) {
@@ -133,6 +136,25 @@ bool settings_decode_fields(const uint8_t *fields, size_t length, struct setting
   if (settings->has_key && settings->dialect == 1) good = false; /* dialect 1 has no keys */
   if (!good) set_defaults(settings);
   return good;
+}
+
+bool settings_configure(const uint8_t *fields, size_t length, struct settings *settings) {
+  if (!well_formed(fields, length)) return false;
+  for (size_t at = 0; at < length; at += field_size(fields + at, length - at)) {
+    if (fields[at] == SETTINGS_SSID) settings->password[0] = 0;
+  }
+  for (size_t at = 0; at < length; at += field_size(fields + at, length - at)) {
+    uint32_t line = 0;
+    if (fields[at] != SETTINGS_LINE) {
+      if (!take_value(fields[at], fields + at + 2, fields[at + 1], settings)) return false;
+    } else if (take_number(fields + at + 2, fields[at + 1], 2, SETTINGS_LEAST_LINE, SETTINGS_MOST_LINE, &line)) {
+      settings->line = (uint16_t)line;
+    } else {
+      return false;
+    }
+  }
+  if (settings->dialect == 1) settings->has_key = false; /* it has no keys */
+  return settings->server[0] && settings->id[0];
 }
 
 /* ---- The sector ---- */

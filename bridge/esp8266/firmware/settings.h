@@ -23,8 +23,12 @@ enum settings_tag {
   SETTINGS_KEY,
   SETTINGS_TIMEOUT,
   SETTINGS_DIALECT,
-  SETTINGS_LOG
+  SETTINGS_LOG,
+  SETTINGS_LINE /* of an application only: in the sector it is one of another version */
 };
+
+#define SETTINGS_MOST_LINE 512
+#define SETTINGS_LEAST_LINE 121
 
 /* The values, or their defaults. Texts end with NUL; one that is absent is empty. */
 struct settings {
@@ -37,6 +41,7 @@ struct settings {
   bool log;
   uint8_t dialect;
   uint16_t port;
+  uint16_t line;    /* bytes of the longest text; not stored */
   uint32_t timeout; /* ms */
 };
 
@@ -59,6 +64,11 @@ enum settings_state settings_decode(const uint8_t *sector, struct settings *sett
 
 /* Reads fields alone. False: one is malformed or out of range, or they do not go together. */
 bool settings_decode_fields(const uint8_t *fields, size_t length, struct settings *settings);
+
+/* What an application is configured with, over what is stored: a field that is not there stays as it is, but an
+ * ssid without a password is an open network. False: as above, or there is no server or no id; `settings` is of
+ * no use then. */
+bool settings_configure(const uint8_t *fields, size_t length, struct settings *settings);
 
 /* The fields of a sector that is SETTINGS_OK, and how many bytes they are. */
 const uint8_t *settings_fields(const uint8_t *sector, size_t *length);

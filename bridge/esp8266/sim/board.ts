@@ -22,7 +22,7 @@ const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
 /** So many bytes of flash travel in a frame. */
 const FLASH_PIECE = 4096;
-const KEPT_WORDS = 16;
+const KEPT_WORDS = 112;
 
 /** How a chip is plugged in. */
 export interface SimBoardOptions {

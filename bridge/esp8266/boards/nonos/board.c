@@ -64,8 +64,9 @@ void port_delay_us(uint32_t us) {
 
 /* ---- Resets ---- */
 
-/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, and its updater, which is not used, the next 32. */
-#define KEPT_BLOCK 96
+/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191. (Its updater, which is not
+ * used, would want the first 32 of them.) */
+#define KEPT_BLOCK 64
 #define NOTE_BLOCK (KEPT_BLOCK + PORT_KEPT_WORDS)
 #define NOTE_WATCHDOG 0x57444F47u
 

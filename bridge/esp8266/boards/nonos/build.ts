@@ -5,7 +5,7 @@
  */
 import { APPLICATION_OFFSET, encodeApplication } from "../../application.ts";
 import type { BuildOptions, Built } from "../../board.ts";
-import { flavourDefines } from "../../board.ts";
+import { builtIn, flavourDefines } from "../../board.ts";
 import { type Elf, readElf } from "../../elf.ts";
 import { BuildError } from "../../errors.ts";
 import { compileFirmware } from "../../firmware.ts";
@@ -100,7 +100,7 @@ export async function build(options: BuildOptions): Promise<Built> {
     applications: [],
     settings: { offset: SETTINGS_OFFSET, size: SECTOR_BYTES },
   };
-  for (const { name, wasm } of applications) {
+  for (const { name, wasm } of builtIn(options) ? [] : applications) {
     const area = encodeApplication(name, wasm);
     manifest.applications.push(await write(name, APPLICATION_OFFSET, `${name}.app.bin`, area));
   }
@@ -112,8 +112,9 @@ export async function build(options: BuildOptions): Promise<Built> {
 
 /** Compiles and links. @throws {BuildError} */
 export async function link(
-  { out, version, flavour, sdk, say }: BuildOptions,
+  options: BuildOptions,
 ): Promise<{ elf: Elf; folder: string; objects: string[] }> {
+  const { out, version, flavour, sdk, say } = options;
   if (sdk === undefined) throw new BuildError("the chip needs --sdk FOLDER: see README.md");
   checkSdk(sdk);
   const { folder, objects } = await compileFirmware(`${out}/work`, {
@@ -124,7 +125,7 @@ export async function link(
       "--param=min-pagesize=0", // registers are at addresses that look like null and a little
       ...["include", "third_party/include"].flatMap((path) => ["-isystem", `${sdk}/${path}`]),
     ],
-  }, { version, defines: flavourDefines(flavour), say });
+  }, { version, defines: flavourDefines(flavour), say, aot: builtIn(options) });
   say("linking nonos.elf");
   // By its path: the SDK has one of the same name, for another compiler.
   const libgcc = (await run("xtensa-lx106-elf-gcc", ["-print-libgcc-file-name"], folder)).trim();

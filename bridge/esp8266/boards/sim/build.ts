@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { BuildOptions, Built } from "../../board.ts";
-import { flavourDefines } from "../../board.ts";
+import type { Application, BuildOptions, Built } from "../../board.ts";
+import { builtIn, flavourDefines } from "../../board.ts";
 import { encodeApplication } from "../../application.ts";
 import { type BoardSources, compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { sectionSizes } from "../../toolchain.ts";
@@ -16,10 +16,15 @@ const MEMORY = 32 * 1024;
 /** Builds the firmware for the emulator. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
   const { out, version, flavour, applications, say } = options;
-  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say);
+  const aot = builtIn(options);
+  const elf = await buildSim(`${out}/work`, version, {
+    defines: flavourDefines(flavour),
+    say,
+    aot,
+  });
   await Deno.copyFile(elf, `${out}/sim.elf`);
   const files: Record<string, string> = { firmware: `${out}/sim.elf` };
-  for (const { name, wasm } of applications) {
+  for (const { name, wasm } of aot ? [] : applications) {
     files[name] = `${out}/${name}.app.bin`;
     await Deno.writeFile(files[name], encodeApplication(name, wasm));
   }
@@ -33,13 +38,19 @@ export async function build(options: BuildOptions): Promise<Built> {
   return { files, sizes };
 }
 
+/** How the firmware for the emulator may differ. */
+interface SimOptions extends Pick<BoardSources, "without" | "more"> {
+  defines?: string[];
+  say?: (line: string) => void;
+  /** The application, if it is to be part of the firmware instead of being interpreted. */
+  aot?: Application | undefined;
+}
+
 /** Compiles and links into `folder`, and returns the path of the ELF file. @throws {BuildError} */
 export async function buildSim(
   folder: string,
   version: string,
-  defines: string[] = [],
-  say: (line: string) => void = () => {},
-  changes: Pick<BoardSources, "without" | "more"> = {},
+  { defines, say = () => {}, aot, ...changes }: SimOptions = {},
 ): Promise<string> {
   const { objects } = await compileFirmware(
     folder,
@@ -49,7 +60,7 @@ export async function buildSim(
       flags: [`-DSIM_MEMORY=${MEMORY}`],
       ...changes,
     },
-    { version, defines, say },
+    { version, ...(defines ? { defines } : {}), say, aot },
   );
   say("linking sim.elf");
   const args = ["-nostdlib", "-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,--build-id=none"];

@@ -1,0 +1,153 @@
+/*
+ * In place of the interpreter: the application's .wasm, translated to C by wasm2c and compiled with the firmware.
+ * It takes no RAM but its linear memory and its globals. `glue.h` is written by aot.ts: the application's name
+ * (AOT_NAME), X(module, name) for each import, and a function of two arguments for each export.
+ */
+#include "engine.h"
+
+#include "app.h"
+#include "arena.h"
+#include "bytes.h"
+#include "console.h"
+#include "port.h"
+
+const char *const engine_names[ENGINE_FUNCTIONS] = {
+  "registers", "init", "opened", "closed", "received", "poll", "take",
+  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
+};
+
+static Z_app_instance_t app;
+static uint32_t memory_size;
+
+typedef uint32_t (*import_call)(const uint32_t *arguments);
+
+#include "glue.h"
+
+const char engine_application[] = AOT_NAME;
+
+#define IMPORTS (sizeof import_names / sizeof *import_names)
+
+static char complaint[64];
+
+static bool is_import(const struct engine_import *import, const char *const *name) {
+  return !text_compare(import->module, name[0]) && !text_compare(import->name, name[1]);
+}
+
+static const char *complain(const char *module, const char *name) {
+  const char *parts[] = { "refused: needs ", module, ".", name };
+  size_t at = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    for (const char *part = parts[i]; *part && at < sizeof complaint - 1; part++) complaint[at++] = *part;
+  }
+  complaint[at] = 0;
+  return complaint;
+}
+
+static bool start(uint32_t memory) {
+  memory_size = memory;
+  arena_reset();
+  bytes_fill(&app, 0, sizeof app);
+  Z_app_instantiate(&app, 0, 0);
+  return app.w2c_memory.data != 0;
+}
+
+const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
+                        uint32_t (*needed)(void)) {
+  (void)wasm;
+  (void)length;
+  for (unsigned i = 0; i < IMPORTS; i++) {
+    const struct engine_import *import = imports;
+    while (import->module && !is_import(import, import_names[i])) import++;
+    if (!import->module) return complain(import_names[i][0], import_names[i][1]);
+    import_calls[i] = import->call;
+  }
+  /* Once to see how much memory it needs, and once more with that. */
+  if (!start(AOT_FIRST_MEMORY)) return "too large: no memory";
+  uint32_t memory = (needed() + 7) & ~7u;
+  return start(memory) ? 0 : "too large: no memory";
+}
+
+bool engine_has(enum engine_function function) {
+  return export_calls[function] != 0;
+}
+
+bool engine_returns(enum engine_function function) {
+  return export_returns >> function & 1;
+}
+
+bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) {
+  for (unsigned i = 0; i < IMPORTS; i++) {
+    if (import_calls[i] == call) return true;
+  }
+  return false;
+}
+
+uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b) {
+  return export_calls[function] ? export_calls[function](a, b) : 0;
+}
+
+/* A trap does not return: see wasm_rt_trap. */
+const char *engine_trap(void) {
+  return 0;
+}
+
+void *engine_at(uint32_t address, uint32_t length) {
+  uint32_t size = app.w2c_memory.size;
+  return address > size || length > size - address ? 0 : app.w2c_memory.data + address;
+}
+
+/* ---- What the translated module calls ---- */
+
+bool wasm_rt_is_initialized(void) {
+  return true;
+}
+
+void wasm_rt_allocate_memory(wasm_rt_memory_t *memory, uint32_t pages, uint32_t most) {
+  memory->data = arena_allocate(memory_size);
+  memory->size = memory->data ? memory_size : 0;
+  memory->pages = pages;
+  memory->max_pages = most;
+}
+
+void wasm_rt_free_memory(wasm_rt_memory_t *memory) {
+  (void)memory;
+}
+
+uint32_t wasm_rt_grow_memory(wasm_rt_memory_t *memory, uint32_t pages) {
+  (void)memory;
+  (void)pages;
+  return (uint32_t)-1;
+}
+
+uint32_t wasm_rt_register_func_type(uint32_t parameters, uint32_t results, ...) {
+  (void)parameters;
+  (void)results;
+  return 0;
+}
+
+/* A bug in the application: nothing can be unwound, so the chip starts anew. */
+void wasm_rt_trap(wasm_rt_trap_t trap) {
+  console_begin("application failed: trap ");
+  console_number(trap);
+  console_end();
+  port_restart();
+}
+
+#ifdef MEASURE
+static void say(const char *what, uint32_t bytes) {
+  console_begin("memory ");
+  console_text(what);
+  console_text("=");
+  console_number(bytes);
+  console_end();
+}
+
+void engine_measure(void) {
+  struct arena_use use = arena_use();
+  say("globals", sizeof app);
+  say("linear", app.w2c_memory.size);
+  say("used", use.used);
+  say("most", use.most);
+  say("refused", use.refused);
+}
+#endif

@@ -1,0 +1,26 @@
+/** The I2C driver of the firmware, in C, against simulated wires and a slave that misbehaves. */
+import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { toolTest } from "../../tests/support/tools.ts";
+import { run } from "../pyboard/bench/bench.ts";
+
+const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+toolTest(
+  "the I2C driver copes with every slave and every fault of the wires",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    const folder = await Deno.makeTempDir({ prefix: "holdfast_i2c_" });
+    try {
+      const bench = "../pyboard/bench";
+      const sources = ["firmware/i2c.c", `${bench}/bus.c`, `${bench}/driver_test.c`].map(path);
+      const flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"];
+      const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
+      await run(gcc, [...flags, ...checks, "-o", `${folder}/driver_test`, ...sources]);
+      const situations = (await run(`${folder}/driver_test`, [])).trim().split("\n");
+      assertEquals(situations.length, 8, `${situations}`);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);

@@ -1,0 +1,387 @@
+/*
+ * The wires between an initiator and a responder, as a library for the tests: SYN, ACK, reset and the I2C bus of
+ * bus.c with the firmware's own I2C driver as its master. The responder calls the `bench_` functions
+ * below from the test's process. The initiator is in there, too, or in another process: then its pins and
+ * its I2C slave are commands over TCP, and it blocks in them as a Pyboard does.
+ *
+ * Commands, each with an answer:  'p' pin level -> 0       'g' pin -> level
+ *                                 's' n bytes[n] -> outcome 'r' n -> outcome bytes[n]
+ * and for an I2C slave that works by itself:
+ *                                 'a' n bytes[n] -> 0       'b' n -> 0     'o' n -> outcome bytes[n]
+ * Pins: 0 SYN (the initiator's), 1 ACK, 2 reset (low resets the responder's board).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "bus.h"
+
+enum { SYN, ACK, RESET };
+/* GPIO numbers on the responder. */
+enum { GPIO_ACK = 4, GPIO_SYN = 5 };
+/* How long a Pyboard's I2C waits for the master. */
+enum { SLAVE_WAIT_MS = 5000 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static pthread_t thread;
+static int listener = -1, peer = -1, closing;
+static struct bus bus;
+static struct i2c i2c;
+static struct i2c_lines lines;
+static int levels[3] = {1, 1, 1};
+static int stuck[3] = {-1, -1, -1}; /* a level that a wire has whatever is done to it */
+static int resets;
+static uint32_t latency_us; /* most time that an initiator takes between its pin and its I2C */
+static uint32_t random_state = 1;
+static char *trace;
+static size_t trace_used, trace_size;
+static struct timespec opened;
+
+/*
+ * A Pyboard that waits for ACK looks at it every 10 us or so, a process here when it can. What it would have
+ * seen since it began to wait, that is since its last other command, is kept for it.
+ */
+enum { SHORTEST_NS = 100000, MOST_LEVELS = 64 };
+static uint8_t seen[MOST_LEVELS];
+static int seen_first, seen_count;
+static struct timespec ack_since;
+static int inside; /* there is an initiator in this process */
+
+static int level(int wire) { return stuck[wire] >= 0 ? stuck[wire] : levels[wire]; }
+
+static void note(const char *what, const uint8_t *bytes, size_t length, int value) {
+  size_t i;
+  struct timespec now;
+  if (trace_used + 2 * length + 48 > trace_size) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  trace_used += (size_t)sprintf(trace + trace_used, "%ld ",
+                                (long)(now.tv_sec - opened.tv_sec) * 1000 + (now.tv_nsec - opened.tv_nsec) / 1000000);
+  trace_used += (size_t)sprintf(trace + trace_used, "%s ", what);
+  if (value >= 0) trace_used += (size_t)sprintf(trace + trace_used, "%d", value);
+  for (i = 0; i < length; i++) trace_used += (size_t)sprintf(trace + trace_used, "%02x", bytes[i]);
+  trace_used += (size_t)sprintf(trace + trace_used, "\n");
+}
+
+/* ACK changes: the level that it had goes to the initiator's eye, if it lasted. */
+static void set_ack(int value) {
+  struct timespec now;
+  int64_t lasted;
+  if (levels[ACK] == value) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lasted = (now.tv_sec - ack_since.tv_sec) * (int64_t)1000000000 + now.tv_nsec - ack_since.tv_nsec;
+  if (lasted >= SHORTEST_NS && (peer >= 0 || inside)) {
+    if (seen_count == MOST_LEVELS) seen_first++, seen_count--;
+    seen[(seen_first + seen_count++) % MOST_LEVELS] = (uint8_t)levels[ACK];
+  }
+  ack_since = now;
+  levels[ACK] = value;
+}
+
+/* What the initiator sees: what it would have seen before first. */
+static int look_at_ack(void) {
+  if (!seen_count) return level(ACK);
+  seen_count--;
+  return seen[seen_first++ % MOST_LEVELS];
+}
+
+static void set(int wire, int value) {
+  if (wire == RESET && levels[RESET] && !value) resets++;
+  if (wire == SYN && levels[SYN] != value) note("syn", NULL, 0, value);
+  levels[wire] = value;
+}
+
+/* The initiator has gone, or its board is reset: it drives nothing. */
+static void let_go(void) {
+  pthread_mutex_lock(&lock);
+  levels[SYN] = levels[RESET] = 1;
+  bus_disarm(&bus);
+  pthread_mutex_unlock(&lock);
+}
+
+static int all(int fd, void *bytes, size_t length, int out) {
+  char *at = bytes;
+  while (length) {
+    ssize_t n = out ? send(fd, at, length, MSG_NOSIGNAL) : recv(fd, at, length, 0);
+    if (n <= 0) return 0;
+    at += n;
+    length -= (size_t)n;
+  }
+  return 1;
+}
+
+static void pause_a_little(void) {
+  struct timespec time = {0, 0};
+  random_state = random_state * 1664525u + 1013904223u;
+  if (!latency_us) return;
+  time.tv_nsec = (long)(random_state % latency_us) * 1000;
+  nanosleep(&time, NULL);
+}
+
+/* The slave of the other process waits for the master. */
+static int await_master(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += SLAVE_WAIT_MS / 1000;
+  while (bus.outcome == PENDING && !closing) {
+    if (pthread_cond_timedwait(&moved, &lock, &until) == ETIMEDOUT) break;
+  }
+  bus_disarm(&bus);
+  return bus.outcome == COMPLETE;
+}
+
+static int serve(int fd) {
+  uint8_t in[256], out[256];
+  size_t length = 1;
+  uint8_t command;
+  int last_ack = -1;
+  while (all(fd, &command, 1, 0)) {
+    if (!all(fd, in, command == 'p' ? 2 : 1, 0)) return 0;
+    if ((command == 's' || command == 'a') && !all(fd, in + 1, in[0], 0)) return 0;
+    if (command == 's' || command == 'r') pause_a_little();
+    length = 1;
+    pthread_mutex_lock(&lock);
+    if (command == 'p') {
+      set(in[0] % 3, in[1]);
+      out[0] = 0;
+    } else if (command == 'g') {
+      out[0] = (uint8_t)(in[0] == ACK ? look_at_ack() : level(in[0] % 3));
+      if (in[0] == ACK && out[0] != last_ack) note("ack", NULL, 0, last_ack = out[0]);
+    } else if (command == 's') {
+      bus_send(&bus, in + 1, in[0]);
+      out[0] = (uint8_t)await_master();
+      note(out[0] ? "send" : "send-failed", in + 1, in[0], -1);
+    } else if (command == 'a') {
+      bus_send(&bus, in + 1, in[0]);
+      out[0] = 0;
+    } else if (command == 'b') {
+      bus_receive(&bus, in[0]);
+      out[0] = 0;
+    } else if (command == 'o') {
+      out[0] = (uint8_t)bus.outcome;
+      memcpy(out + 1, bus.bytes, in[0]);
+      length += in[0];
+    } else {
+      bus_receive(&bus, in[0]);
+      out[0] = (uint8_t)await_master();
+      note(out[0] ? "recv" : "recv-failed", bus.bytes, bus.done, -1);
+      memcpy(out + 1, bus.bytes, in[0]);
+      length += in[0];
+    }
+    if (command != 'g' && command != 'o') seen_count = 0;
+    pthread_mutex_unlock(&lock);
+    if (!all(fd, out, length, 1)) return 0;
+  }
+  return 0;
+}
+
+static void *run(void *unused) {
+  (void)unused;
+  for (;;) {
+    int one = 1, fd = accept(listener, NULL, NULL);
+    if (fd < 0) return NULL;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    pthread_mutex_lock(&lock);
+    peer = fd;
+    pthread_mutex_unlock(&lock);
+    serve(fd);
+    pthread_mutex_lock(&lock);
+    peer = -1;
+    pthread_mutex_unlock(&lock);
+    close(fd);
+    let_go();
+  }
+}
+
+/* Starts afresh. Returns the port for an initiator in another process, or -1. */
+int bench_open(uint32_t most_latency_us, uint32_t seed) {
+  struct sockaddr_in address = {0};
+  socklen_t size = sizeof address;
+  bus_open(&bus, 0x12, &lines);
+  i2c_open(&i2c, &lines, 400000);
+  latency_us = most_latency_us;
+  random_state = seed;
+  levels[SYN] = levels[ACK] = levels[RESET] = 1;
+  stuck[SYN] = stuck[ACK] = stuck[RESET] = -1;
+  resets = closing = seen_count = inside = 0;
+  trace_used = 0;
+  clock_gettime(CLOCK_MONOTONIC, &opened);
+  if (!trace) trace = malloc(trace_size = 1 << 22);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  listener = socket(AF_INET, SOCK_STREAM, 0);
+  if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, 1)) return -1;
+  getsockname(listener, (struct sockaddr *)&address, &size);
+  if (pthread_create(&thread, NULL, run, NULL)) return -1;
+  return ntohs(address.sin_port);
+}
+
+void bench_close(void) {
+  pthread_mutex_lock(&lock);
+  closing = 1;
+  pthread_cond_broadcast(&moved);
+  if (peer >= 0) shutdown(peer, SHUT_RDWR);
+  pthread_mutex_unlock(&lock);
+  shutdown(listener, SHUT_RDWR);
+  pthread_join(thread, NULL);
+  close(listener);
+  free(trace);
+  trace = NULL;
+}
+
+/* What the initiator has done and seen, and when in ms: text, without a NUL. Returns its length. */
+int bench_trace(char *to, uint32_t size) {
+  int length;
+  pthread_mutex_lock(&lock);
+  length = (int)(trace_used < size ? trace_used : size);
+  memcpy(to, trace, (size_t)length);
+  pthread_mutex_unlock(&lock);
+  return length;
+}
+
+/* ---- The responder's board. ---- */
+
+int bench_gpio_read(int pin) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = pin == GPIO_SYN ? level(SYN) : pin == GPIO_ACK ? level(ACK) : 1;
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+void bench_gpio_write(int pin, int value) {
+  pthread_mutex_lock(&lock);
+  if (pin == GPIO_ACK) set_ack(value);
+  pthread_mutex_unlock(&lock);
+}
+
+void bench_i2c_begin(uint32_t hz) {
+  pthread_mutex_lock(&lock);
+  i2c_open(&i2c, &lines, hz);
+  pthread_mutex_unlock(&lock);
+}
+
+int bench_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = i2c_send(&i2c, (uint8_t)address, bytes, length);
+  pthread_cond_broadcast(&moved);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = i2c_receive(&i2c, (uint8_t)address, bytes, length);
+  pthread_cond_broadcast(&moved);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+/* For a board with a driver of its own: pulls SCL (0) or SDA (1) low, or lets go of it; and what is on it. */
+void bench_line(int sda, int released) {
+  pthread_mutex_lock(&lock);
+  bus.now_us++;
+  (sda ? lines.sda : lines.scl)(lines.board, released);
+  if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
+  pthread_mutex_unlock(&lock);
+}
+
+int bench_line_level(int sda) {
+  int result;
+  pthread_mutex_lock(&lock);
+  bus.now_us++;
+  result = (sda ? lines.sda_level : lines.scl_level)(lines.board);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+/* The board is off, or held in reset: it drives nothing. */
+void bench_board_off(void) {
+  pthread_mutex_lock(&lock);
+  set_ack(1);
+  lines.sda(lines.board, 1);
+  lines.scl(lines.board, 1);
+  pthread_mutex_unlock(&lock);
+}
+
+/* The level of the reset wire, and how often it has fallen in the bits above. */
+int bench_reset(void) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = level(RESET) | resets << 1;
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+/* ---- An initiator in this process. ---- */
+
+void bench_set(int wire, int value) {
+  pthread_mutex_lock(&lock);
+  set(wire, value);
+  inside = 1;
+  seen_count = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+int bench_get(int wire) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = wire == ACK ? look_at_ack() : level(wire);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+void bench_slave_send(const uint8_t *bytes, uint32_t length) {
+  pthread_mutex_lock(&lock);
+  bus_send(&bus, bytes, length);
+  seen_count = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+void bench_slave_receive(uint32_t length) {
+  pthread_mutex_lock(&lock);
+  bus_receive(&bus, length);
+  seen_count = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+/* The outcome: 0 pending, 1 complete (the bytes are copied), 2 cut off. */
+int bench_slave_outcome(uint8_t *bytes, uint32_t length) {
+  int result;
+  pthread_mutex_lock(&lock);
+  result = bus.outcome;
+  if (result == COMPLETE) memcpy(bytes, bus.bytes, length);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+void bench_slave_stop(void) {
+  pthread_mutex_lock(&lock);
+  bus_disarm(&bus);
+  pthread_mutex_unlock(&lock);
+}
+
+/* ---- Faults. ---- */
+
+/* A wire is stuck at a level, or mended (-1). 3: SCL, 4: SDA, which can only be stuck low. */
+void bench_stick(int wire, int value) {
+  pthread_mutex_lock(&lock);
+  if (wire == 3) bus.hold_scl = value == 0;
+  else if (wire == 4) bus.hold_sda = value == 0;
+  else stuck[wire] = value;
+  pthread_mutex_unlock(&lock);
+}
+
+void bench_stretch(uint32_t us) {
+  pthread_mutex_lock(&lock);
+  bus.stretch_us = us;
+  pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,230 @@
+/**
+ * An initiator in this process: what `pb_link` does on a Pyboard, in TypeScript and quicker. With a
+ * session it numbers its lines, and keeps each until it has certainly arrived.
+ *
+ * @module
+ */
+import { type Bench, Outcome, Wire } from "./bench.ts";
+
+/** The other end of the wires, whatever it is written in. */
+export interface Initiator extends AsyncDisposable {
+  /** Messages that have come. */
+  readonly heard: string[];
+  /** Texts that have gone over the wires. */
+  readonly sent: string[];
+  /** What else has come: lines of one letter and what follows it, but for keepalives. */
+  readonly told: string[];
+  /** Texts that it has still to send. */
+  readonly pending: number;
+  /** Has it send a text after those before. */
+  write(text: string, options?: { qos?: boolean }): void;
+  /** Throws if it cannot go on. */
+  check(): void;
+  /** The last that is known of it. */
+  story(): string;
+}
+
+export interface InitiatorOptions {
+  id?: string;
+  port: number;
+  timeout?: number;
+  /** Seconds between reports. */
+  report?: number;
+  /** What follows the password in the configuration. */
+  more?: number[];
+  /** Lines are numbered, and the configuration says so. */
+  session?: number;
+  /** ms to wait for the master of the bus. `pb_link` waits for 5,000. */
+  patience?: number;
+  /** ms between exchanges. */
+  poll?: number;
+  /** Whether it works the reset wire. */
+  reset?: boolean;
+  heard?: string[];
+  sent?: string[];
+}
+
+const BUFFER = 200;
+const HOLD = 0x8000;
+const WAIT_FOR_WIRE = 700;
+const WAIT_FOR_MASTER = 700;
+const RESET_PULSE = 30;
+/** How long a responder is given after its start. `pb_link` gives it 1,000 ms. */
+const SETTLE = 20;
+const SEQUENCE = { first: 0x30, count: 64 };
+
+/** The responder does not answer as it should. */
+class Broken extends Error {}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export class BenchInitiator implements Initiator {
+  readonly heard: string[];
+  readonly sent: string[];
+  readonly told: string[] = [];
+  keepalives = 0;
+  /** How often it had to start over. */
+  failures = 0;
+  #bench: Bench;
+  #options: InitiatorOptions;
+  #lines: { text: string; line: Uint8Array<ArrayBuffer> }[] = [];
+  #sequence = 0;
+  #tag = "";
+  #mayWrite = true;
+  #stopped = false;
+  #over: Promise<void>;
+  #failure: unknown;
+
+  constructor(bench: Bench, options: InitiatorOptions) {
+    this.#bench = bench;
+    this.#options = options;
+    this.heard = options.heard ?? [];
+    this.sent = options.sent ?? [];
+    this.#over = this.#run().catch((error) => void (this.#failure = error));
+  }
+
+  write(text: string, { qos = true } = {}): void {
+    const bits = qos ? 3 : 0;
+    let head = `${bits}`;
+    if (this.#options.session !== undefined) {
+      const sequence = SEQUENCE.first + this.#sequence++ % SEQUENCE.count;
+      head = `${bits + 4}${String.fromCharCode(sequence)}`;
+    }
+    this.#lines.push({ text, line: encoder.encode(`${head}${text}\n`) });
+  }
+
+  get pending(): number {
+    return this.#lines.length;
+  }
+
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  story(): string {
+    const { heard, sent, told, failures } = this;
+    return `initiator: heard ${heard.length}, sent ${sent.length}, told ${told}, ${failures} failures`;
+  }
+
+  get #config(): Uint8Array<ArrayBuffer> {
+    const { id = "1", port, timeout = 1000, report = 0, more = [], session } = this.#options;
+    const tail = session === undefined ? more : [0, session];
+    const list = [id, port, "127.0.0.1", timeout, report, "", "", ...tail, "cfg"];
+    return encoder.encode(JSON.stringify(list) + "\n");
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      this.#bench.set(Wire.syn, 1);
+      if (this.#options.reset ?? true) {
+        this.#bench.set(Wire.reset, 0);
+        await sleep(RESET_PULSE);
+        this.#bench.set(Wire.reset, 1);
+      }
+      this.#bench.set(Wire.syn, 0);
+      while (this.#bench.get(Wire.ack) && !this.#stopped) await sleep(2);
+      await sleep(SETTLE);
+      this.#mayWrite = true;
+      let configured = false;
+      try {
+        while (!this.#stopped) {
+          const next = configured ? this.#lines[0] : { text: undefined, line: this.#config };
+          const gone = await this.#exchange(next?.line);
+          if (gone && configured) this.sent.push(this.#lines.shift()!.text);
+          if (gone) configured = true;
+          await sleep(this.#options.poll ?? 3);
+        }
+      } catch (error) {
+        if (!(error instanceof Broken)) throw error;
+        this.failures++;
+        // `pb_link` loses what it was about to send; who numbers the lines can send it again.
+        if (configured && this.#options.session === undefined) this.#lines.shift();
+      }
+    }
+  }
+
+  /** One exchange; whether the line has gone. */
+  async #exchange(line: Uint8Array<ArrayBuffer> | undefined): Promise<boolean> {
+    const goes = line !== undefined && this.#mayWrite;
+    await this.#send(word(goes ? line.length : 0));
+    if (goes) await this.#send(line);
+    const size = await this.#receive(2);
+    const value = size[0]! + size[1]! * 256;
+    this.#mayWrite = !(value & HOLD);
+    const length = value & ~HOLD;
+    if (length > BUFFER) throw new Error(`the responder sends ${length} bytes`);
+    if (length) this.#take(decoder.decode(await this.#receive(length)));
+    return goes;
+  }
+
+  #take(lines: string): void {
+    if (!lines.endsWith("\n")) throw new Error(`no whole lines: ${lines}`);
+    for (const line of lines.slice(0, -1).split("\n")) {
+      if (line[0] === "n") this.heard.push(line.slice(1));
+      else if (line[0] === "m") {
+        const tag = line.slice(1, 5);
+        if (tag !== this.#tag) this.heard.push(line.slice(5));
+        this.#tag = tag;
+      } else if (line === "k") this.keepalives++;
+      else this.told.push(line);
+    }
+  }
+
+  async #send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#bench.set(Wire.syn, 1);
+    this.#bench.slaveSend(bytes);
+    await this.#master(bytes.slice());
+    await this.#ack(1);
+    this.#bench.set(Wire.syn, 0);
+    await this.#ack(0);
+  }
+
+  async #receive(length: number): Promise<Uint8Array> {
+    await this.#ack(1);
+    this.#bench.set(Wire.syn, 1);
+    this.#bench.slaveReceive(length);
+    const bytes = new Uint8Array(length);
+    await this.#master(bytes);
+    await this.#ack(0);
+    this.#bench.set(Wire.syn, 0);
+    return bytes;
+  }
+
+  async #master(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { patience = WAIT_FOR_MASTER } = this.#options;
+    await this.#until(() => this.#bench.slaveOutcome(bytes) !== Outcome.pending, patience);
+    if (this.#bench.slaveOutcome(bytes) !== Outcome.complete) throw new Broken("cut off");
+  }
+
+  #ack(level: number): Promise<void> {
+    return this.#until(() => this.#bench.get(Wire.ack) === level, WAIT_FOR_WIRE);
+  }
+
+  async #until(condition: () => boolean, most: number): Promise<void> {
+    for (const started = performance.now(); !condition();) {
+      if (this.#stopped || performance.now() - started > most) {
+        this.#bench.slaveStop();
+        throw new Broken("no answer");
+      }
+      await sleep(1);
+    }
+  }
+
+  /** Ends it in whatever it is doing; its wires float. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await this.#over;
+    this.#bench.slaveStop();
+    this.#bench.set(Wire.syn, 1);
+    this.#bench.set(Wire.reset, 1);
+  }
+}
+
+function word(value: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array([value & 255, value >> 8]);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,83 @@
+/** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server behind all that. */
+import { assert, assertEquals } from "@std/assert";
+import { Server } from "../../server/mod.ts";
+import { Bench } from "../../bridge/pyboard/bench/bench.ts";
+import { BenchInitiator } from "../../bridge/pyboard/bench/initiator.ts";
+import { SimStation } from "../../bridge/pyboard/bench/sim_station.ts";
+import { faults, Trial } from "../../bridge/pyboard/bench/trial.ts";
+import { until } from "../support/wait.ts";
+import { tool, toolTest } from "../support/tools.ts";
+import { application, chipTools, firmware } from "./support.ts";
+import { Watch } from "./watched.ts";
+
+/** The flavour's own tool, beside those of the firmware. */
+const WASM2C = { wasm2c: "wabt" };
+/** In ms: every level of a bus line is a message between the emulator and this process. */
+const PATIENCE = 5000;
+
+toolTest(
+  "the Pyboard link on a chip loses nothing, whatever fails",
+  { ...chipTools, ...WASM2C },
+  async () => {
+    const options = {
+      firmware: await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard")),
+      settings: { ssid: "Home", password: "12345678" },
+    };
+    await using bench = await Bench.open(tool("gcc", "gcc")!);
+    await using trial = await Trial.start(
+      bench,
+      (about) => new BenchInitiator(bench, { ...about, session: 9, patience: PATIENCE }),
+      (bench) => new SimStation(bench, options),
+    );
+    await trial.run(20, Object.values(faults));
+    const { lines } = trial.station;
+    assert(lines.some((line) => line.startsWith("holdfast: application name=pyboard")));
+    assert(lines.includes("app: initiator configured"));
+    await trial.assertExact({ all: true });
+  },
+);
+
+const GCC = { gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" };
+
+toolTest(
+  "the Pyboard link stays within the budget for memory, and reads flash in words",
+  { ...chipTools, ...WASM2C, ...GCC },
+  async ({ gcc }) => {
+    await using stack = new AsyncDisposableStack();
+    const folder = await Deno.makeTempDir();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
+    const elf = await firmware(["-DMEASURE"], application("pyboard"));
+    const watch = await Watch.prepare(gcc, folder, elf);
+    const server = stack.use(await Server.listen({ port: 0, hostname: "127.0.0.1", open: true }));
+    const bench = stack.use(await Bench.open(gcc));
+    const station = stack.use(
+      new SimStation(bench, {
+        firmware: elf,
+        settings: { ssid: "Home", password: "12345678" },
+        arguments: watch.arguments,
+      }),
+    );
+    const initiator = stack.use(
+      new BenchInitiator(bench, { port: server.port, session: 9, report: 1, patience: PATIENCE }),
+    );
+    initiator.write("x".repeat(194));
+    const device = await server.device("1");
+    assertEquals(await device.readline(), "x".repeat(194));
+    await device.write("y".repeat(194));
+    await until(() => initiator.heard.length === 1 && initiator.told.some((t) => t[0] === "r"), {
+      what: () => `a message and a report\n${station.lines.join("\n")}\n${initiator.story()}`,
+    });
+    station.board.measure();
+    const said = (name: string) =>
+      Number(
+        station.lines.findLast((l) => l.startsWith(`holdfast: memory ${name}=`))?.split("=")[1],
+      );
+    await until(() => said("c-stack") > 0, { what: "the measurements" });
+    const heap = said("used") + said("globals");
+    assert(heap > 4000 && heap <= 16 * 1024, `${heap} bytes of RAM`);
+    assert(said("c-stack") <= 3 * 1024, `${said("c-stack")} bytes of stack`);
+    const { loads, illegal, where } = watch.counters;
+    assert(loads > 1000);
+    assertEquals(illegal, 0, where);
+  },
+);
