@@ -63,10 +63,6 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
     why: "it has as many devices as it takes",
     tries: () => ["Raise its limit: --limit, see the server’s --help."],
   },
-  "07": {
-    why: "a wrong key came from this address a moment ago, so it waits before it looks at another",
-    tries: () => ["Wait a minute. If it stays so, the key is wrong."],
-  },
 };
 
 const SAME_VERSION = [

@@ -67,7 +67,6 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=REFUSED code=04", /cannot prove itself/, /keys add kitchen --key -/],
   ["link down reason=REFUSED code=05", /does not understand/, /same version/],
   ["link down reason=REFUSED code=06", /as many devices/, /--limit/],
-  ["link down reason=REFUSED code=07", /a moment ago/, /Wait/],
 ];
 
 Deno.test("what keeps a board from the server is said exactly, with what to try", () => {
