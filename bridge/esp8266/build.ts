@@ -24,6 +24,7 @@ Usage: deno task firmware [options]
   --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
   --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
   --out FOLDER     where it goes                    (bridge/esp8266/build/BOARD[-FLAVOUR])
+  --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
   --help
 
@@ -38,6 +39,7 @@ interface Options {
   flavour: string;
   apps: string[];
   out: string;
+  measure: boolean;
   json: boolean;
 }
 
@@ -53,6 +55,7 @@ function parse(args: string[]): Options | undefined {
         flavour: { type: "string", default: "wifi" },
         app: { type: "string", multiple: true, default: [] },
         out: { type: "string" },
+        measure: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -61,7 +64,7 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { board, flavour, json, sdk, app: apps } = values;
+  const { board, flavour, json, sdk, measure, app: apps } = values;
   oneOf("--board", board, BOARDS);
   oneOf("--flavour", flavour, FLAVOURS);
   if (board === "nonos" && sdk === undefined) {
@@ -71,7 +74,7 @@ function parse(args: string[]): Options | undefined {
   }
   const name = flavour === "wifi" ? board : `${board}-${flavour}`;
   const { out = new URL(`bridge/esp8266/build/${name}`, ROOT).pathname } = values;
-  return { board, sdk, flavour, apps, out: absolute(out), json };
+  return { board, sdk, flavour, apps, out: absolute(out), measure, json };
 }
 
 function oneOf(option: string, value: string, values: string[]): void {
@@ -122,6 +125,12 @@ async function main(args: string[]): Promise<number> {
   }
   const { board, json, out, flavour, sdk } = options;
   const started = performance.now();
+  if (options.measure) {
+    const { measure, showMeasured } = await import("./measure.ts");
+    const results = await measure(`${out}/measure`, (line) => json || console.log(line));
+    console.log(json ? JSON.stringify(results) : showMeasured(results));
+    return 0;
+  }
   await Deno.mkdir(out, { recursive: true });
   const { build } = await import(`./boards/${board}/build.ts`) as {
     build: (options: BuildOptions) => Promise<Built>;

@@ -23,6 +23,8 @@ export interface BoardSources {
   flags?: string[];
   /** Files of the firmware that it does without. */
   without?: string[];
+  /** More files, by the names that they get in the folder of the work; those that end in .c are compiled. */
+  more?: { name: string; text: string; flags?: string[] }[];
 }
 
 /** What has been compiled. */
@@ -75,6 +77,10 @@ export async function compileFirmware(
   }
   for (const name of filesOf(`${folder}/board`, /\.[cS]$/)) {
     add(`board/${name}`, ["-Ifirmware", ...defines, ...(board.flags ?? [])]);
+  }
+  for (const { name, text, flags = [] } of board.more ?? []) {
+    Deno.writeTextFileSync(`${folder}/${name}`, text);
+    if (name.endsWith(".c")) add(name, ["-Ifirmware", "-I.", ...defines, ...flags]);
   }
   if (aot) {
     // Its linear memory is in RAM, where bytes can be read; data in flash is copied by words.

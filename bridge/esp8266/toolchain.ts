@@ -6,12 +6,9 @@
  */
 import { BuildError } from "./errors.ts";
 
-/** Debian's package for each program. */
-const PACKAGES: Record<string, string> = {
-  "xtensa-lx106-elf-gcc": "gcc-xtensa-lx106",
-  "xtensa-lx106-elf-objcopy": "binutils-xtensa-lx106",
-  "xtensa-lx106-elf-size": "binutils-xtensa-lx106",
-};
+/** Debian's packages. */
+const TOOLCHAIN = "gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf";
+const PACKAGES: Record<string, string> = { wasm2c: "wabt" };
 
 /** So much of what a failed program says is passed on. */
 const MOST_LINES = 20;
@@ -43,12 +40,8 @@ export async function run(program: string, args: string[], cwd: string): Promise
     output = await new Deno.Command(program, { args, cwd, env, stdin: "null" }).output();
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    const needed = PACKAGES[program] ?? program;
-    throw new BuildError(
-      `${program} is missing: apt-get install gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf` +
-        (needed === program ? "" : ` (it is in ${needed})`),
-      { cause },
-    );
+    const packages = program.startsWith("xtensa-") ? TOOLCHAIN : PACKAGES[program] ?? program;
+    throw new BuildError(`${program} is missing: apt-get install ${packages}`, { cause });
   }
   const decoder = new TextDecoder();
   if (output.success) return decoder.decode(output.stdout);

@@ -46,7 +46,7 @@ export async function firmware(
   await Deno.mkdir(new URL("build", ESP8266), { recursive: true });
   const work = await Deno.makeTempDir({ dir: new URL("build", ESP8266).pathname });
   try {
-    await buildSim(work, "0.1.0", defines, () => {}, aot);
+    await buildSim(work, "0.1.0", defines, () => {}, { aot });
     try {
       await Deno.rename(work, folder);
     } catch (error) {

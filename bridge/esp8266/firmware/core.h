@@ -44,6 +44,7 @@ enum core_register {
   R_SEED = 100,
   R_ID_LEN = 104,
   R_SUITE = 108,
+  R_PEER_LINE = 136, /* longest text that the other end takes */
   R_SIZE = 140
 };
 

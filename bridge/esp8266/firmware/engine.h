@@ -40,9 +40,8 @@ struct engine_import {
 };
 
 /*
- * Makes a module ready to run, in memory of the arena. `imports` end with a null `module`. `memory` is how many
- * bytes of linear memory it gets; `needed` is asked for that, when all is ready but it does not matter yet
- * how much there is, and the rest of the work is done with its answer.
+ * Makes a module ready to run, in memory of the arena. `imports` end with a null `module`. It is loaded twice: then
+ * `needed` can ask the module itself how many bytes of linear memory it needs, before it gets those.
  *
  * Returns 0, or what is wrong, as in the console's line: "refused: needs board.foo".
  */

@@ -148,18 +148,26 @@ static void pass_lines_on(void) {
   size_t at = 0;
   while (at < lines_length) {
     size_t length = lines[at];
-    if (!core_write(lines + at + 1, length, false)) break;
+    if (length > core_get(R_PEER_LINE)) lines_lost++; /* it would never be taken */
+    else if (!core_write(lines + at + 1, length, false)) break;
     at += 1 + length;
   }
   bytes_move(lines, lines + at, lines_length - at);
   lines_length -= at;
   passing_on = false;
+  if (lines_length || !lines_lost) return;
+  unsigned lost = lines_lost;
+  lines_lost = 0;
+  console_begin("log lost=");
+  console_number(lost);
+  console_end();
 }
 
 void link_log(const uint8_t *line, size_t length) {
   if (!settings || !settings->log || settings->dialect != 2 || passing_on) return;
+  if (!up) return;
   if (length > 254) length = 254;
-  if (!up || lines_length + length + 2 > sizeof lines) {
+  if (lines_length + length + 2 > sizeof lines) {
     lines_lost++;
     return;
   }

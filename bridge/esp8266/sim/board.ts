@@ -46,6 +46,8 @@ export interface SimBoardOptions {
   onSerial?: (bytes: Uint8Array) => void;
   /** Called when the application makes a pin an output, or changes its level. */
   onPin?: (pin: number, level: number) => void;
+  /** Called when a pin becomes a PWM output, or that changes: duty of 1023, and Hz. */
+  onPwm?: (pin: number, duty: number, hz: number) => void;
   /** Tells the level of an open-drain line; default: what the chip, and `setPin`, pull it to. */
   readLine?: (pin: number) => number;
   /** More arguments for the emulator. */
@@ -173,6 +175,11 @@ export class SimBoard implements AsyncDisposable {
         return this.#send(frame(ToChip.found));
       case FromChip.pin:
         return this.#pinChanged(payload[0]!, payload[1]!, payload[2]!);
+      case FromChip.pwm: {
+        const view = new DataView(payload.buffer, payload.byteOffset);
+        this.#options.onPwm?.(payload[0]!, view.getUint16(1, true), view.getUint16(3, true));
+        return;
+      }
       case FromChip.lineRead:
         return this.#send(frame(ToChip.lineLevel, this.#lineLevel(payload[0]!)));
       case FromChip.kept:

@@ -50,8 +50,12 @@ void system_init_done_cb(init_done_cb_t done) { init_done = done; }
 struct rst_info *system_get_rst_info(void) { return &reset_info; }
 unsigned long os_random(void) { return next(); }
 void os_delay_us(uint32_t us) { now += us; }
-void *os_malloc_dram(size_t length) { return malloc(length); }
-void os_free(void *block) { free(block); }
+static void *kept_block; /* the application's memory: until the next reset */
+void *os_malloc_dram(size_t length) { return kept_block = malloc(length); }
+void os_free(void *block) {
+  free(block);
+  if (block == kept_block) kept_block = 0;
+}
 
 bool system_rtc_mem_read(uint8_t block, void *to, uint16_t length) {
   require(block >= 64 + 32 && length % 4 == 0 && block + length / 4 <= 192);
@@ -158,6 +162,8 @@ static bool in_firmware, has_started, joined;
 static bool wants_run; /* something has happened since it ran */
 static uint32_t deadline; /* ms */
 static int last = -1;
+static uint32_t last_fed; /* ms */
+static bool starving;
 
 void call_on_stack(void (*function)(void), void *top) {
   require(((uintptr_t)top & 15) == 0);
@@ -174,6 +180,7 @@ void firmware_start(void) {
   }
   has_started = true;
   wants_run = true;
+  last_fed = clock_ms;
   deadline = clock_ms;
 }
 
@@ -202,7 +209,12 @@ uint32_t firmware_run(void) {
     case 4:
       if (next() == 255) port_restart();
       break;
-    default: port_feed_watchdog(); break;
+    case 5: starving = true; break; /* from here on there is no progress */
+    default:
+      if (starving) break;
+      port_feed_watchdog();
+      last_fed = clock_ms;
+      break;
   }
   in_firmware = false;
   uint32_t wait = next() * 16 % 15001;
@@ -230,17 +242,24 @@ static void run_tasks(void) {
 }
 
 static void pass(uint32_t ms) {
-  for (; ms--;) {
-    now += 1000;
-    clock_ms++;
+  uint32_t end_ms = clock_ms + ms;
+  while (clock_ms != end_ms) {
+    /* To the next timer, or the end. */
+    uint32_t step = end_ms - clock_ms;
     for (unsigned i = 0; i < 4 && timers[i]; i++) {
-      if (!timers[i]->armed || (int32_t)(clock_ms - due[i]) < 0) continue;
-      if (timers[i]->repeats) due[i] = clock_ms + timers[i]->period;
+      if (timers[i]->armed && due[i] - clock_ms < step) step = due[i] - clock_ms;
+    }
+    now += step * 1000;
+    clock_ms += step;
+    for (unsigned i = 0; i < 4 && timers[i]; i++) {
+      if (!timers[i]->armed || due[i] != clock_ms) continue;
+      if (timers[i]->repeats) due[i] += timers[i]->period;
       else timers[i]->armed = false;
       timers[i]->function(timers[i]->argument);
     }
     run_tasks();
-    require(!has_started || (int32_t)(clock_ms - deadline) <= 1); /* it has run by then */
+    require(!has_started || (int32_t)(clock_ms - deadline) <= 0 || posted); /* it has run by then */
+    require(clock_ms - last_fed <= 21000); /* or the watchdog has bitten: it looks once a second */
   }
 }
 
@@ -295,6 +314,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (resets == 8) return 0;
   }
   /* As after a reset; RTC memory stays. */
+  os_free(kept_block);
   task = 0;
   posted = 0;
   init_done = 0;
@@ -303,6 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   scan_found = 0;
   memset(timers, 0, sizeof timers);
   running_task = in_firmware = has_started = joined = wants_run = wifi_asked = connected = false;
+  starving = false;
   started = woken = wanted = has_address = false;
   news_count = 0;
   for (unsigned i = 3; i < 6; i++) partitions[i].addr = 0xfb000 + (i - 3) * 0x1000;

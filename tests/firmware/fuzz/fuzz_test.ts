@@ -122,3 +122,11 @@ toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ cla
     ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
   ]);
 });
+
+toolTest("fuzz: the chip's loop, start and WiFi, under any SDK", TOOLS, async ({ clang }) => {
+  // What resets it, how much flash there is; then interrupts, time, WiFi that comes and goes.
+  const seeds = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
+  await fuzz(clang, "fuzz_board", firmware("bytes"), seeds.map((bytes) => Uint8Array.from(bytes)), [
+    ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+  ]);
+});

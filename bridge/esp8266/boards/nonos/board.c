@@ -141,7 +141,7 @@ void *port_memory(size_t wanted, size_t *length) {
   size_t size = (wanted < spare ? wanted : spare) & ~(size_t)7;
   uint8_t *memory = size ? os_malloc_dram(size + 8) : 0;
   *length = memory ? size : 0;
-  return memory + (-(uintptr_t)memory & 7);
+  return memory ? memory + (-(uintptr_t)memory & 7) : 0;
 }
 
 uint32_t port_free_heap(void) {
@@ -157,7 +157,7 @@ uint32_t port_random(void) {
 #define FLASH_WINDOW 0x40200000u
 
 const void *port_flash_map(uint32_t address) {
-  return (const void *)(FLASH_WINDOW + address);
+  return (const void *)(uintptr_t)(FLASH_WINDOW + address);
 }
 
 bool port_flash_read(uint32_t address, uint32_t *words, size_t length) {

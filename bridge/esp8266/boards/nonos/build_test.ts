@@ -12,7 +12,7 @@ import { run } from "../../toolchain.ts";
 import { BUDGET, build, link } from "./build.ts";
 import { flashReferences, functionsOf, subWordLoads } from "./checks.ts";
 
-const SDK = Deno.env.get("HOLDFAST_SDK");
+const SDK = Deno.env.get("HOLDFAST_SDK") || undefined;
 const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 const options = (out: string, sdk: string) => ({

@@ -567,6 +567,13 @@ int main(void) {
 #ifdef SIM_RUNNER
   run_calls();
 #endif
+#ifdef SIM_BENCH
+  extern void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
+  const uint32_t *header = port_flash_map(0xF0000);
+  bench((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
+  flush();
+  simcall(CALL_EXIT, 0, 0, 0);
+#endif
 #ifdef MEASURE
   paint_stack();
 #endif

@@ -6,7 +6,7 @@
 import type { Application, BuildOptions, Built } from "../../board.ts";
 import { builtIn, flavourDefines } from "../../board.ts";
 import { encodeApplication } from "../../application.ts";
-import { compileFirmware, LIBRARIES } from "../../firmware.ts";
+import { type BoardSources, compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { sectionSizes } from "../../toolchain.ts";
 import { run } from "../../toolchain.ts";
 
@@ -17,7 +17,7 @@ const MEMORY = 32 * 1024;
 export async function build(options: BuildOptions): Promise<Built> {
   const { out, version, flavour, applications, say } = options;
   const aot = builtIn(options);
-  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say, aot);
+  const elf = await buildSim(`${out}/work`, version, flavourDefines(flavour), say, { aot });
   await Deno.copyFile(elf, `${out}/sim.elf`);
   const files: Record<string, string> = { firmware: `${out}/sim.elf` };
   for (const { name, wasm } of aot ? [] : applications) {
@@ -40,7 +40,8 @@ export async function buildSim(
   version: string,
   defines: string[] = [],
   say: (line: string) => void = () => {},
-  aot?: Application,
+  { aot, ...changes }: Pick<BoardSources, "without" | "more"> & { aot?: Application | undefined } =
+    {},
 ): Promise<string> {
   const { objects } = await compileFirmware(
     folder,
@@ -48,6 +49,7 @@ export async function buildSim(
       name: "sim",
       folder: new URL("./", import.meta.url),
       flags: [`-DSIM_MEMORY=${MEMORY}`],
+      ...changes,
     },
     { version, defines, say, aot },
   );

@@ -1,0 +1,164 @@
+/** Runs the firmware and an application on an emulated chip: `deno run -A bridge/esp8266/run.ts main --id 1`. */
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { parseKey } from "../../server/access.ts";
+import { LocalError } from "../../server/errors.ts";
+import { SimBoard, type SimBoardOptions, type WifiOutcome } from "./sim/board.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+const HELP = `Runs the firmware and an application on an emulated chip, in this terminal.
+
+Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
+
+  APPLICATION       one of client-as/build, by its name, or a .wasm
+  --id ID           the device's name at the server
+  --server ADDRESS  name or address of the server                (127.0.0.1)
+  --port N          its TCP port                                 (8123)
+  --timeout MS      silence that is taken for an outage          (2000)
+  --key HEX         the key that the server has for this id
+  --dialect N       2, or 1 for micropython-iot's servers        (2)
+  --log             sends the lines of the console to the server, too
+  --blank           starts without settings, as a new chip does
+  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/sim/sim.elf)
+  --help
+
+Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
+"adc=512" the analogue input, "reset" resets it, "power" takes its power away for a moment, "hang" makes
+it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused) says what a join
+leads to.`;
+
+/** Exit codes: 0 ended by a signal, 1 the chip failed, 2 wrong arguments. */
+async function main(): Promise<number> {
+  const options = parse(Deno.args);
+  if (!options) {
+    console.log(HELP);
+    return 0;
+  }
+  await using board = new SimBoard(options);
+  const inputs = createInterface({ input: process.stdin });
+  inputs.on("line", (line) => act(board, line.trim()));
+  const ended = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => ended.resolve());
+  }
+  const watch = setInterval(() => {
+    try {
+      board.check();
+    } catch (error) {
+      ended.reject(error);
+    }
+  }, 200);
+  try {
+    await ended.promise;
+    return 0;
+  } finally {
+    clearInterval(watch);
+    inputs.close();
+  }
+}
+
+function act(board: SimBoard, line: string): void {
+  const [, input, value] = line.match(/^(adc|\d+)\s*=\s*(\d+)$/) ?? [];
+  const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused)$/) ?? [];
+  if (input === "adc") board.setAnalogue(Number(value));
+  else if (input !== undefined && Number(input) <= 16) {
+    board.setPin(Number(input), Number(value) ? 1 : 0);
+  } else if (outcome !== undefined) board.wifi = outcome as WifiOutcome;
+  else if (line === "reset") board.reset("external");
+  else if (line === "power") board.reset("power-on");
+  else if (line === "hang") board.hang();
+  else if (line === "lose") board.loseWifi();
+  else if (line !== "") console.error(`run: no such input: ${line} (--help lists them)`);
+}
+
+/** Undefined if it is help that is wanted. @throws {LocalError} BAD_ARGUMENT */
+function parse(args: string[]): SimBoardOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      id: { type: "string" },
+      server: { type: "string", default: "127.0.0.1" },
+      port: { type: "string", default: "8123" },
+      timeout: { type: "string", default: "2000" },
+      key: { type: "string" },
+      dialect: { type: "string", default: "2" },
+      log: { type: "boolean", default: false },
+      blank: { type: "boolean", default: false },
+      firmware: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const [name] = positionals;
+  if (name === undefined || positionals.length > 1) throw badArgument("name one application");
+  const { id, server, log, blank, dialect } = values;
+  if (id === undefined && !blank) throw badArgument("give the device an --id");
+  const firmware = values.firmware ?? new URL("bridge/esp8266/build/sim/sim.elf", ROOT).pathname;
+  read(firmware, "run `deno task firmware`");
+  const file = name.endsWith(".wasm")
+    ? name
+    : new URL(`client-as/build/${name}.wasm`, ROOT).pathname;
+  const label = name.replace(/^.*\//, "").replace(/\.wasm$/, "");
+  return {
+    firmware,
+    application: { name: label, wasm: read(file, "run `deno task build`") },
+    ...(blank ? {} : {
+      settings: {
+        ssid: "emulated",
+        server,
+        port: toNumber("--port", values.port),
+        id: id!,
+        timeout: toNumber("--timeout", values.timeout),
+        dialect: toNumber("--dialect", dialect) as 1 | 2,
+        log,
+        ...(values.key === undefined ? {} : { key: parseKey(id!, values.key) }),
+      },
+    }),
+    onLine: (line) => console.log(line),
+    onPin: (pin, level) => console.log(`pin ${pin}: ${level}`),
+  };
+}
+
+function read(file: string, fix: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Deno.readFileSync(file);
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw badArgument(`${file} cannot be read (${cause.message}): ${fix}`);
+  }
+}
+
+function toNumber(name: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a number, not "${text}"`);
+  return Number(text);
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}
+
+/** `parseArgs` throws a TypeError with a code. */
+function isUsersFault(error: unknown): error is Error {
+  return error instanceof LocalError ||
+    (error instanceof TypeError && "code" in error &&
+      String(error.code).startsWith("ERR_PARSE_ARGS"));
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exitCode = await main();
+  } catch (error) {
+    if (isUsersFault(error)) {
+      console.error(`run: ${error.message}\n(--help lists the options)`);
+      Deno.exitCode = 2;
+    } else if (error instanceof Deno.errors.NotFound) {
+      console.error("run: qemu-system-xtensa is missing: apt-get install qemu-system-misc");
+      Deno.exitCode = 1;
+    } else {
+      console.error(`run: ${error instanceof Error ? error.message : error}`);
+      Deno.exitCode = 1;
+    }
+  }
+}

@@ -1,0 +1,248 @@
+/** `deno task firmware`, as one calls it: what it makes, says, and refuses. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
+import { measure, showMeasured } from "../../bridge/esp8266/measure.ts";
+import { rewriteOperations } from "../../bridge/esp8266/operations.ts";
+import { patchWasm3 } from "../../bridge/esp8266/wasm3_patches.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import { chipTest, chipTools, firmware } from "./support.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Runs a program of this project to its end. */
+async function call(program: string, args: string[], env: Record<string, string> = {}) {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", new URL(program, ROOT).pathname, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    code: output.code,
+    out: decoder.decode(output.stdout),
+    err: decoder.decode(output.stderr),
+  };
+}
+
+async function inFolder<T>(fn: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await fn(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+chipTest("the same sources give the same bytes, wherever they are built", async () => {
+  await inFolder(async (folder) => {
+    const [here, there] = [`${folder}/a`, `${folder}/some/where/else`];
+    const one = await Deno.readFile(await buildSim(here, "1.2.3"));
+    const other = await Deno.readFile(await buildSim(there, "1.2.3"));
+    assert(one.length > 50_000);
+    assertEquals(one, other);
+  });
+});
+
+chipTest("firmware --json: the files are there, and nothing else is said", async () => {
+  await inFolder(async (folder) => {
+    const { code, out, err } = await call("bridge/esp8266/build.ts", [
+      "--out",
+      folder,
+      "--app",
+      "main",
+      "--json",
+    ]);
+    assertEquals([code, err], [0, ""]);
+    const { board, files, sizes } = JSON.parse(out);
+    assertEquals(board, "sim");
+    assertEquals(Object.keys(files), ["firmware", "main"]);
+    for (const file of Object.values(files)) assert(Deno.statSync(file as string).size > 4000);
+    assert(sizes["code in flash"] > 30_000);
+  });
+});
+
+Deno.test("firmware: wrong arguments, and help", async () => {
+  const help = await call("bridge/esp8266/build.ts", ["--help"]);
+  assertEquals(help.code, 0);
+  assertStringIncludes(help.out, "--board NAME");
+  const wrong: [args: string[], said: string][] = [
+    [["--board", "arduino"], '--board is one of sim, nonos, not "arduino"'],
+    [["--board", "nonos"], "needs --sdk"],
+    [["--flavour", "plum"], "--flavour is one of"],
+    [["--fast"], "--fast"],
+  ];
+  for (const [args, said] of wrong) {
+    const { code, err } = await call("bridge/esp8266/build.ts", args);
+    assertEquals(code, 2, err);
+    assertStringIncludes(err, said);
+  }
+});
+
+chipTest("firmware: a tool or an application that is missing is named, with the fix", async () => {
+  await inFolder(async (folder) => {
+    const app = await call("bridge/esp8266/build.ts", ["--out", folder, "--app", "nonsense"]);
+    assertEquals(app.code, 1);
+    assertStringIncludes(app.err, "deno task build");
+    const tool = await call("bridge/esp8266/build.ts", ["--out", folder], { PATH: "/nowhere" });
+    assertEquals(tool.code, 1, tool.err);
+    assertStringIncludes(tool.err, "apt-get install gcc-xtensa-lx106");
+    const sources = await call("bridge/esp8266/build.ts", ["--out", folder], {
+      PATH: "/nowhere",
+      XDG_CACHE_HOME: folder,
+    });
+    assertEquals(sources.code, 1);
+    assertStringIncludes(sources.err, "npm is not installed");
+  });
+});
+
+chipTest("firmware: an interpreter that is not the reviewed one is refused", async () => {
+  await inFolder(async (cache) => {
+    const name = "react-native-webassembly-0.3.3";
+    const home = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME")}/.cache`;
+    await firmware(); // by now it is there
+    const from = `${home}/holdfast/${name}/package/cpp`;
+    const to = `${cache}/holdfast/${name}/package/cpp`;
+    await Deno.mkdir(to, { recursive: true });
+    for (const { name } of Deno.readDirSync(from)) {
+      Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+    }
+    await Deno.writeTextFile(`${to}/m3_env.c`, "\n", { append: true });
+    const { code, err } = await call("bridge/esp8266/build.ts", ["--out", `${cache}/out`], {
+      XDG_CACHE_HOME: cache,
+    });
+    assertEquals(code, 1);
+    assertStringIncludes(err, "holds other sources");
+  });
+});
+
+Deno.test("a change to the interpreter that finds its place gone is an error", () => {
+  let said = "";
+  try {
+    patchWasm3(new Map([["m3_core.h", "something else"]]));
+  } catch (error) {
+    said = (error as Error).message;
+  }
+  assertStringIncludes(said, "m3_core.h has 0 times, not 1");
+});
+
+Deno.test("operations: a call at the end becomes a jump, and a frame without use is left out", () => {
+  const assembly = `	.section	.text.op_Add,"ax",@progbits
+op_Add:
+	l32i.n	a8, a2, 0
+	addi	sp, sp, -16
+	s32i.n	a0, sp, 12
+	beqz.n	a8, .L2
+	callx0	a8
+	j	.L1
+.L2:
+	movi.n	a2, 0
+.L1:
+	l32i.n	a0, sp, 12
+	addi	sp, sp, 16
+	ret.n
+	.size	op_Add, .-op_Add
+	.section	.text.other,"ax",@progbits
+other:
+	callx0	a8
+	ret.n`;
+  const rewritten = rewriteOperations(assembly);
+  assertStringIncludes(
+    rewritten,
+    `op_Add:
+	l32i.n	a8, a2, 0
+	beqz.n	a8, .L2
+	jx	a8
+	j	.L1
+.L2:
+	movi.n	a2, 0
+.L1:
+	ret.n
+`,
+  );
+  assertStringIncludes(rewritten, "other:\n\tcallx0\ta8\n\tret.n"); // no operation: as it was
+  assert(rewritten.startsWith('\t.section\t.text.m3_operations,"ax",@progbits'));
+});
+
+Deno.test("operations: a frame that is used stays, and is popped before the jump", () => {
+  const rewritten = rewriteOperations(`op_Call:
+	addi	sp, sp, -32
+	s32i.n	a0, sp, 28
+	s32i.n	a12, sp, 24
+	call0	m3_Yield
+	l32i.n	a12, a2, 0
+	callx0	a12
+	l32i.n	a0, sp, 28
+	l32i.n	a12, sp, 24
+	addi	sp, sp, 32
+	ret.n
+	.size	op_Call, .-op_Call`);
+  assertStringIncludes(
+    rewritten,
+    `	mov.n	a8, a12
+	l32i.n	a0, sp, 28
+	l32i.n	a12, sp, 24
+	addi	sp, sp, 32
+	jx	a8
+`,
+  );
+});
+
+toolTest(
+  "measured: a message costs at most 14 times what compiled code does",
+  { ...chipTools, wasm2c: "wabt" },
+  async () => {
+    await inFolder(async (folder) => {
+      const results = await measure(folder);
+      console.log(showMeasured(results));
+      const [wasm3, , native] = results;
+      assert(wasm3!.incoming <= 14 * native!.incoming && wasm3!.outgoing <= 14 * native!.outgoing);
+      assert(wasm3!.heap <= 16 * 1024);
+    });
+  },
+);
+
+chipTest(
+  "run.ts: an application in a terminal, worked from stdin, until it is interrupted",
+  async () => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        new URL("bridge/esp8266/run.ts", ROOT).pathname,
+        "remote_rx",
+        "--id",
+        "rx",
+        "--port",
+        "1",
+        "--firmware",
+        await firmware(),
+      ],
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    let shown = "";
+    const collect = async (stream: ReadableStream<BufferSource>) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) shown += text;
+    };
+    const collecting = Promise.all([collect(child.stdout), collect(child.stderr)]);
+    const saw = (text: string) =>
+      until(() => shown.includes(text), { what: () => `${text}, in ${shown}` });
+    const writer = child.stdin.getWriter();
+    const type = (line: string) => writer.write(new TextEncoder().encode(`${line}\n`));
+    try {
+      await saw("holdfast: application name=remote_rx");
+      await saw("pin 2: 1");
+      await type("reset");
+      await saw("reset=external");
+      await type("nonsense");
+      await saw("no such input: nonsense");
+    } finally {
+      child.kill("SIGTERM");
+      await Promise.all([writer.close(), collecting]);
+    }
+    assertEquals((await child.status).code, 0);
+  },
+);
