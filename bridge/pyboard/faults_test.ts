@@ -304,10 +304,10 @@ Deno.test("an initiator is held back while there is no room, and nothing of it i
 
 Deno.test("a reset at any instant leaves the lines before it, or one more", () => {
   const line = (n: number) => `3line ${n}\n`;
-  for (const after of [false, true]) {
+  for (const done of [0, 0.3, 0.6, 1]) {
     for (let call = 0;; call++) {
       const { desk, initiator } = configured();
-      desk.resetAt = { call: desk.keeps + call, after };
+      desk.resetAt = { call: desk.keeps + call, done };
       let sent = 0;
       while (sent < 3 && desk.run(initiator.exchange(line(sent)))) sent++;
       if (sent === 3) break;

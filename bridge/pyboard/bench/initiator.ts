@@ -34,7 +34,7 @@ export interface InitiatorOptions {
   more?: number[];
   /** Lines are numbered, and the configuration says so. */
   session?: number;
-  /** ms to wait for the master of the bus. `pb_link` waits for 5,000. */
+  /** ms to wait for the other board, at its wire and as the master of the bus. `pb_link`: 1,000 and 5,000. */
   patience?: number;
   /** ms between exchanges. */
   poll?: number;
@@ -198,7 +198,8 @@ export class BenchInitiator implements Initiator {
   }
 
   #ack(level: number): Promise<void> {
-    return this.#until(() => this.#bench.get(Wire.ack) === level, WAIT_FOR_WIRE);
+    const { patience = WAIT_FOR_WIRE } = this.#options;
+    return this.#until(() => this.#bench.get(Wire.ack) === level, patience);
   }
 
   async #until(condition: () => boolean, most: number): Promise<void> {

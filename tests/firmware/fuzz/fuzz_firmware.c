@@ -159,10 +159,16 @@ void *engine_at(uint32_t address, uint32_t length) {
 const char *engine_trap(void) { return trapped; }
 bool engine_has(enum engine_function function) { return (void)function, next() & 1; }
 
+bool engine_returns(enum engine_function function) { return (void)function, next() & 1; }
+
+static bool configures; /* what it imports stays the same as long as it is loaded */
+bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) { return (void)call, configures; }
+
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void)) {
   require(wasm >= flash + 0xf0000 && wasm + length <= flash + 0xfa000 && imports[0].module);
   trapped = 0;
+  configures = next() & 1;
   needed();
   return next() % 16 == 15 ? "refused: for a reason" : 0;
 }
@@ -266,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   now_us = 0;
   write_flash();
   /* As after a reset. */
-  running = configured = choice = failed = restart = false;
+  running = configured = choice = other_wifi = failed = restart = false;
   last_wifi = -1;
   memset(&wifi, 0, sizeof wifi);
   memset(&reader, 0, sizeof reader);
