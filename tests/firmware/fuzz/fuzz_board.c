@@ -4,25 +4,13 @@
  * that the firmware is not run for, a call within another, a deadline that passes.
  */
 #include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "input.h"
 
 /* As part of this file: what they know is set back before each input, as a reset does. */
 #include "board.c"
 #include "wifi.c"
-
-static void require(bool good) {
-  if (!good) abort();
-}
-
-static const uint8_t *input;
-static size_t left;
-
-static unsigned next(void) {
-  if (!left) return 0;
-  left--;
-  return *input++;
-}
 
 /* ---- The SDK ---- */
 

@@ -5,8 +5,9 @@
  * port.h rules out, or touches memory that it should not.
  */
 #include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "input.h"
 
 /* As part of this file: what they know is set back before each input. */
 #include "firmware.c"
@@ -14,19 +15,6 @@
 #define found found_network
 #undef SECTOR
 #include "setup.c"
-
-static void require(bool good) {
-  if (!good) abort();
-}
-
-static const uint8_t *input;
-static size_t left;
-
-static unsigned next(void) {
-  if (!left) return 0;
-  left--;
-  return *input++;
-}
 
 static uint32_t next_word(void) {
   static const uint32_t edges[] = {0, 1, 3, 4, 511, 512, 515, 1099, 4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff};

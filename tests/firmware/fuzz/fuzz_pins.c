@@ -4,25 +4,12 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 
+#include "input.h"
 #include "sdk.h"
 
 #include "osapi.h"
 #include "port.h"
-
-static void require(bool good) {
-  if (!good) abort();
-}
-
-static const uint8_t *input;
-static size_t left;
-
-static unsigned next(void) {
-  if (!left) return 0;
-  left--;
-  return *input++;
-}
 
 /* ---- Registers ---- */
 

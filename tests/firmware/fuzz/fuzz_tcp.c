@@ -4,8 +4,9 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "input.h"
 
 #include "lwip/tcp.h"
 
@@ -13,19 +14,6 @@
 
 #include "board.h"
 #include "port.h"
-
-static void require(bool good) {
-  if (!good) abort();
-}
-
-static const uint8_t *input;
-static size_t left;
-
-static unsigned next(void) {
-  if (!left) return 0;
-  left--;
-  return *input++;
-}
 
 /* ---- The network ---- */
 
