@@ -37,7 +37,7 @@ static volatile uint8_t running, wanted; /* of the two */
 static volatile uint8_t at;
 static volatile bool is_running;
 
-static uint16_t duties[PINS];
+static uint32_t duties[PINS] IN_WORDS;
 static uint32_t period = TICKS_PER_SECOND / 1000;
 
 static IN_IRAM void on_timer(void *unused) {
