@@ -121,7 +121,7 @@ function glue(name: string, header: string): string {
   const imports = [...declared("import: '(\\w+)' '(\\w+)'")];
   lines.push("static const char *const import_names[][2] = {");
   for (const [, module, field] of imports) lines.push(`  { "${module}", "${field}" },`);
-  lines.push("};", `static import_call import_calls[${imports.length}];`);
+  lines.push("};", `static import_call import_calls[${imports.length}] IN_WORDS;`);
   for (const [index, [, , , type, symbol, parameters = ""]] of imports.entries()) {
     const count = parameters.split(",").length - 1;
     const names = Array.from({ length: count }, (_, i) => `a${i}`);

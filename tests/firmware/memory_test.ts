@@ -1,5 +1,6 @@
 /** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
 import { assert, assertEquals } from "@std/assert";
+import { Command, encodeCommand } from "../../bridge/esp8266/improv.ts";
 import { Server } from "../../server/mod.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
@@ -72,14 +73,18 @@ async function observe(name: string, gcc: string, folder: string): Promise<Map<s
   const before = got;
   await chip.outage();
   board.type(crypto.getRandomValues(new Uint8Array(300)));
+  // Settings are read, and changed to what is refused: then the chip is not restarted.
+  board.type(encodeCommand(Command.get));
+  board.type(encodeCommand(Command.set, Uint8Array.of(4, 2, 0, 0)));
   await messages(before + some);
   assert(connects(board) >= 2);
   const from = board.lines.length;
   board.measure();
   await line(board, "memory c-stack=", from);
-  const { loads, illegal, where } = watch.counters;
+  const { loads, stores, illegal, where } = watch.counters;
   assert(loads > 10_000, `only ${loads} loads were seen`);
-  assertEquals(illegal, 0, `${illegal} loads that the chip cannot do, the last ${where}`);
+  assert(stores > 1_000, `only ${stores} stores to memory for words were seen`);
+  assertEquals(illegal, 0, `${illegal} accesses that the chip cannot do, the last ${where}`);
   const rows = board.lines.slice(from).map((l) => l.match(/memory (\S+)=(\d+)$/)).filter((m) =>
     m !== null
   );

@@ -1,4 +1,4 @@
-/** Parts of the firmware that need no chip: the proofs' HMAC, checksums, and the policy for WiFi. */
+/** Parts of the firmware that need no chip: the proofs' HMAC, checksums, words, and the policy for WiFi. */
 import { assertEquals } from "@std/assert";
 import { createHmac } from "node:crypto";
 import { crc32 } from "../../bridge/esp8266/crc32.ts";
@@ -13,7 +13,7 @@ const UNITS = new URL("units/units.c", import.meta.url).pathname;
 async function ask(gcc: string, lines: string[]): Promise<string[]> {
   const folder = await Deno.makeTempDir();
   try {
-    const sources = ["hmac.c", "crc32.c", "wifi_policy.c", "bytes.c"].map((name) =>
+    const sources = ["hmac.c", "crc32.c", "wifi_policy.c", "bytes.c", "words.c"].map((name) =>
       FIRMWARE + name
     );
     const flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"];
@@ -112,6 +112,24 @@ toolTest("CRC-32 in C is that of TypeScript", { gcc: "gcc" }, async ({ gcc }) =>
     ...pieces.map((p) => `crc ${p.toHex()}`),
   ]);
   assertEquals(answers, ["cbf43926", ...pieces.map((p) => crc32(p).toString(16).padStart(8, "0"))]);
+});
+
+toolTest("bytes that are written as words, anywhere, also over themselves", {
+  gcc: "gcc",
+}, async ({ gcc }) => {
+  const random = new Random(3);
+  const cases = [[0, 1], [1, 1], [2, 5], [3, 8], [7, 57], [1, 63], [0, 64], [63, 1]].map((
+    [at, length],
+  ) => [at!, random.bytes(length!)] as const);
+  const answers = await ask(gcc, cases.map(([at, bytes]) => `words ${at} ${bytes.toHex()}`));
+  const expected = cases.map(([at, bytes]) => {
+    const memory = new Uint8Array(64).fill(0xee);
+    memory.set(bytes, at);
+    const written = memory.toHex();
+    memory.copyWithin(0, at, at + bytes.length);
+    return `${written} ${memory.toHex()}`;
+  });
+  assertEquals(answers, expected);
 });
 
 /** A story, as what happens and what the policy does then. */

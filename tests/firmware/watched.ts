@@ -10,9 +10,11 @@ export interface Counters {
   instructions: number;
   /** Loads from flash and instruction memory. */
   loads: number;
+  /** Stores to instruction memory. */
+  stores: number;
   /** Those of them that the chip cannot do: of less than a word. */
   illegal: number;
-  /** Where the last of these was, and what it wanted to load; for people. */
+  /** Where the last of these was, and what it wanted to load or store; for people. */
   where: string;
 }
 
@@ -43,8 +45,9 @@ export class Watch {
     return {
       instructions: number(0),
       loads: number(1),
-      illegal: number(2),
-      where: `at ${hex(3)}, of ${hex(4)}`,
+      stores: number(2),
+      illegal: number(3),
+      where: `at ${hex(4)}, of ${hex(5)}`,
     };
   }
 }

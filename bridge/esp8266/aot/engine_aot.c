@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "console.h"
 #include "port.h"
+#include "words.h"
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
   "registers", "init", "opened", "closed", "received", "poll", "take",
@@ -27,7 +28,7 @@ const char engine_application[] = AOT_NAME;
 
 #define IMPORTS (sizeof import_names / sizeof *import_names)
 
-static char complaint[64];
+static uint32_t complaint[64 / 4] IN_WORDS;
 
 static bool is_import(const struct engine_import *import, const char *const *name) {
   return !text_compare(import->module, name[0]) && !text_compare(import->name, name[1]);
@@ -37,10 +38,10 @@ static const char *complain(const char *module, const char *name) {
   const char *parts[] = { "refused: needs ", module, ".", name };
   size_t at = 0;
   for (unsigned i = 0; i < 4; i++) {
-    for (const char *part = parts[i]; *part && at < sizeof complaint - 1; part++) complaint[at++] = *part;
+    for (const char *part = parts[i]; *part && at < sizeof complaint - 1; part++) words_put(complaint, at++, *part);
   }
-  complaint[at] = 0;
-  return complaint;
+  words_put(complaint, at, 0);
+  return (const char *)complaint;
 }
 
 static bool start(uint32_t memory) {

@@ -1,17 +1,18 @@
 #include "console.h"
 
 #include "port.h"
+#include "words.h"
 
 /* The longest text that an application can log in one line, about. */
 #define MOST 256
 
 void (*console_listener)(const uint8_t *line, size_t length);
 
-static uint8_t line[MOST + 2];
+static uint32_t line[(MOST + 2 + 3) / 4] IN_WORDS;
 static size_t length;
 
 static void byte(uint8_t value) {
-  if (length < MOST) line[length++] = value;
+  if (length < MOST) words_put(line, length++, value);
 }
 
 void console_text(const char *text) {
@@ -51,10 +52,11 @@ void console_number(uint32_t number) {
 }
 
 void console_end(void) {
-  line[length] = '\r';
-  line[length + 1] = '\n';
-  port_serial_write(line, length + 2);
-  if (console_listener) console_listener(line, length);
+  const uint8_t *bytes = (const uint8_t *)line;
+  words_put(line, length, '\r');
+  words_put(line, length + 1, '\n');
+  port_serial_write(bytes, length + 2);
+  if (console_listener) console_listener(bytes, length);
 }
 
 void console_line(const char *text) {

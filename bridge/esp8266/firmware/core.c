@@ -2,6 +2,7 @@
 
 #include "bytes.h"
 #include "port.h"
+#include "words.h"
 
 static uint32_t *registers;
 
@@ -26,7 +27,7 @@ static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, u
 }
 
 static bool find(void) {
-  static uint32_t nowhere[R_SIZE / 4];
+  static uint32_t nowhere[R_SIZE / 4] IN_WORDS;
   uint32_t address = engine_call(CORE_REGISTERS, 0, 0);
   registers = address & 3 ? 0 : engine_at(address, R_SIZE);
   if (!registers) registers = nowhere;

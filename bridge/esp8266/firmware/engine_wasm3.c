@@ -4,6 +4,7 @@
 #include "arena.h"
 #include "bytes.h"
 #include "m3_env.h"
+#include "words.h"
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
   "registers", "init", "opened", "closed", "received", "poll", "take",
@@ -11,7 +12,7 @@ const char *const engine_names[ENGINE_FUNCTIONS] = {
 };
 
 static IM3Runtime runtime;
-static IM3Function functions[ENGINE_FUNCTIONS];
+static IM3Function functions[ENGINE_FUNCTIONS] IN_WORDS;
 static const char *trap;
 static const struct engine_import *table;
 static uint32_t imported; /* a bit for each of the table */
@@ -29,18 +30,18 @@ static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint
   return 0;
 }
 
-static char complaint[64];
+static uint32_t complaint[64 / 4] IN_WORDS;
 
 static const char *complain(const char *text, const char *module, const char *name) {
   const char *parts[] = { text, module, module ? "." : 0, name };
-  char *at = complaint, *end = complaint + sizeof complaint - 1;
+  size_t at = 0;
   for (unsigned i = 0; i < 4; i++) {
-    for (const char *part = parts[i]; part && *part && at < end; part++) {
-      *at++ = (uint8_t)*part > ' ' && *part < 127 ? *part : i ? '?' : *part;
+    for (const char *part = parts[i]; part && *part && at < sizeof complaint - 1; part++) {
+      words_put(complaint, at++, (uint8_t)*part > ' ' && *part < 127 ? *part : i ? '?' : *part);
     }
   }
-  *at = 0;
-  return complaint;
+  words_put(complaint, at, 0);
+  return (const char *)complaint;
 }
 
 /* A name in the module: it lies in flash, without an end. */
@@ -126,7 +127,7 @@ static const char *link(IM3Module module, const uint8_t *wasm, size_t length, co
 static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
   const uint8_t *at, *end;
   uint32_t count;
-  for (int i = 0; i < ENGINE_FUNCTIONS; i++) functions[i] = 0;
+  bytes_fill(functions, 0, sizeof functions);
   if (!find_section(wasm, length, 7, &at, &end) || !read_number(&at, end, &count)) return;
   for (uint32_t i = 0; i < count; i++) {
     struct name name;

@@ -12,6 +12,7 @@
 #include "setup.h"
 #include "version.h"
 #include "wifi_policy.h"
+#include "words.h"
 
 /* Where the application is in flash, and its header; see README.md. */
 #define APPLICATION 0xF0000u
@@ -28,7 +29,7 @@
 
 const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
 
-static struct settings settings;
+static struct settings settings IN_WORDS;
 static struct wifi_policy wifi;
 static bool choice;     /* the application has changed them: in force when its call is over */
 static bool other_wifi; /* by that, too */
@@ -84,13 +85,25 @@ static void say_settings(enum settings_state state) {
   console_end();
 }
 
+static void adopt(const struct settings *values) {
+  words_copy((uint32_t *)&settings, 0, values, sizeof *values);
+}
+
+/* Those that are stored. Apart, so that they are not on the stack while the application is compiled. */
+static __attribute__((noinline)) enum settings_state read_settings(void) {
+  struct settings stored;
+  enum settings_state state = setup_read(&stored);
+  adopt(&stored);
+  return state;
+}
+
 /* The application says what to use from now on, over what is stored. */
 static bool choose(const uint8_t *fields, uint32_t length) {
   struct settings chosen;
   setup_read(&chosen);
   if (!settings_configure(fields, length, &chosen)) return false;
   other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
-  settings = chosen;
+  adopt(&chosen);
   choice = true;
   return true;
 }
@@ -165,7 +178,7 @@ void firmware_start(void) {
   application_wifi = wifi_state;
   application_configure = choose;
   say_boot();
-  enum settings_state state = setup_read(&settings);
+  enum settings_state state = read_settings();
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);

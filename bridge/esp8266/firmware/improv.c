@@ -2,6 +2,7 @@
 
 #include "bytes.h"
 #include "settings.h"
+#include "words.h"
 
 #define VERSION 1
 #define AT_TYPE 7
@@ -33,7 +34,7 @@ bool improv_push(struct improv_reader *reader, uint8_t byte, uint32_t now_ms) {
   if (reader->whole || now_ms - reader->heard >= PATIENCE_MS) reader->length = 0;
   reader->whole = false;
   reader->heard = now_ms;
-  reader->bytes[reader->length++] = byte;
+  words_put(reader->words, reader->length++, byte);
   /* When it turns out that no frame begins here, one may have begun within what was held. */
   for (;;) {
     enum found found = frame_at(reader->bytes, reader->length);
@@ -42,7 +43,7 @@ bool improv_push(struct improv_reader *reader, uint8_t byte, uint32_t now_ms) {
     size_t skip = 1;
     while (skip < reader->length && reader->bytes[skip] != start[0]) skip++;
     reader->length -= skip;
-    bytes_move(reader->bytes, reader->bytes + skip, reader->length);
+    words_copy(reader->words, 0, reader->bytes + skip, reader->length);
     if (reader->length == 0) return false;
   }
 }

@@ -35,12 +35,15 @@ enum improv_error {
 #define IMPROV_MOST_RESULT 253 /* of a command or result: its number and length come before */
 #define IMPROV_FRAME (IMPROV_HEADER + IMPROV_MOST_DATA + 2)
 
-/* Finds frames in a stream. Zeroed at the start. */
+/* Finds frames in a stream. Zeroed at the start; written in words, see words.h. */
 struct improv_reader {
   size_t length;
   uint32_t heard; /* ms */
-  bool whole;
-  uint8_t bytes[IMPROV_FRAME - 1]; /* a newline follows a frame, but is not waited for */
+  uint32_t whole; /* or not */
+  union { /* a newline follows a frame, but is not waited for */
+    uint32_t words[(IMPROV_FRAME - 1 + 3) / 4];
+    uint8_t bytes[IMPROV_FRAME - 1];
+  };
 };
 
 /* Takes one byte. True: a frame has ended; it is in `bytes` until the next call. A frame that stops in its

@@ -9,12 +9,12 @@
 #include "kept.h"
 #include "port.h"
 #include "version.h"
+#include "words.h"
 
 /* While there is no WiFi, the core is asked now and then nevertheless: its clock wraps. */
 #define ASLEEP 3600000u
 
 static const struct settings *settings;
-static char name[CORE_MOST_NAME];
 static uint32_t owner; /* whose position is kept */
 static struct core_position kept;
 static bool up;
@@ -25,7 +25,7 @@ static uint32_t polled;
 static bool settled; /* nothing has been done to the core since it had nothing more to do */
 
 /* Lines for the server, each behind its length. */
-static uint8_t lines[512];
+static uint32_t lines[512 / 4] IN_WORDS;
 static size_t lines_length;
 static unsigned lines_lost;
 static bool passing_on;
@@ -34,19 +34,20 @@ bool link_is_up(void) {
   return up;
 }
 
-static size_t append(size_t at, const char *text) {
-  for (; *text && at < sizeof name - 1; text++) name[at++] = *text;
+static size_t append(char *name, size_t at, const char *text) {
+  for (; *text && at < CORE_MOST_NAME - 1; text++) name[at++] = *text;
   return at;
 }
 
 void link_boot(const struct settings *chosen, uint32_t now) {
   settings = chosen;
-  size_t length = append(0, settings->id);
+  char name[CORE_MOST_NAME];
+  size_t length = append(name, 0, settings->id);
   if (HELLO_METADATA && settings->dialect == 2) {
-    length = append(length, "\treset=");
-    length = append(length, reset_words[port_reset_reason()]);
-    length = append(length, " version=" FIRMWARE_VERSION " board=");
-    length = append(length, port_board);
+    length = append(name, length, "\treset=");
+    length = append(name, length, reset_words[port_reset_reason()]);
+    length = append(name, length, " version=" FIRMWARE_VERSION " board=");
+    length = append(name, length, port_board);
   }
   owner = crc32(crc32(0, settings->id, text_length(settings->id) + 1), settings->server, text_length(settings->server));
   owner = crc32(owner, &settings->port, sizeof settings->port);
@@ -145,14 +146,15 @@ static void hand_over(void) {
 static void pass_lines_on(void) {
   if (!lines_length || !up) return;
   passing_on = true; /* a line about these would never end */
+  const uint8_t *bytes = (const uint8_t *)lines;
   size_t at = 0;
   while (at < lines_length) {
-    size_t length = lines[at];
+    size_t length = bytes[at];
     if (length > core_get(R_PEER_LINE)) lines_lost++; /* it would never be taken */
-    else if (!core_write(lines + at + 1, length, false)) break;
+    else if (!core_write(bytes + at + 1, length, false)) break;
     at += 1 + length;
   }
-  bytes_move(lines, lines + at, lines_length - at);
+  words_copy(lines, 0, bytes + at, lines_length - at);
   lines_length -= at;
   passing_on = false;
   if (lines_length || !lines_lost) return;
@@ -171,9 +173,9 @@ void link_log(const uint8_t *line, size_t length) {
     lines_lost++;
     return;
   }
-  lines[lines_length] = length + 1;
-  lines[lines_length + 1] = 1; /* what makes it a line of the device's */
-  bytes_copy(lines + lines_length + 2, line, length);
+  words_put(lines, lines_length, length + 1);
+  words_put(lines, lines_length + 1, 1); /* what makes it a line of the device's */
+  words_copy(lines, lines_length + 2, line, length);
   lines_length += length + 2;
 }
 

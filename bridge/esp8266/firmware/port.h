@@ -15,7 +15,8 @@
  * about a millisecond, except where it says so.
  *
  * Addresses in flash count from the start of the chip's flash. Text is UTF-8 without a final NUL
- * unless it is a `const char *` without a length.
+ * unless it is a `const char *` without a length. What the firmware hands over may lie where only words can be
+ * read (words.h): it is copied for code that knows nothing of that.
  */
 #ifndef HOLDFAST_PORT_H
 #define HOLDFAST_PORT_H

@@ -4,45 +4,82 @@
 #include "console.h"
 #include "port.h"
 #include "version.h"
+#include "words.h"
 
 #define SECTOR 0xFA000u
 
 enum improv_state setup_wifi = IMPROV_READY;
 
-static struct improv_reader reader;
-static union {
+/* What is needed for the time of a command alone, frame and sector, is on the stack: 4 KB are enough for one such
+ * function within another, but not for all of them in one. */
+#define APART __attribute__((noinline))
+
+union sector {
   uint32_t words[SETTINGS_USED / 4];
   uint8_t bytes[SETTINGS_USED];
-} sector;
-static uint8_t frame[IMPROV_FRAME];
+};
+
+static struct improv_reader reader IN_WORDS;
 static bool restart;
 
-static enum settings_state read_sector(struct settings *settings) {
-  if (!port_flash_read(SECTOR, sector.words, sizeof sector)) bytes_fill(sector.bytes, 0, sizeof sector);
-  return settings_decode(sector.bytes, settings);
+static enum settings_state read_sector(union sector *sector, struct settings *settings) {
+  if (!port_flash_read(SECTOR, sector->words, sizeof *sector)) bytes_fill(sector->bytes, 0, sizeof *sector);
+  return settings_decode(sector->bytes, settings);
 }
 
 enum settings_state setup_read(struct settings *settings) {
-  return read_sector(settings);
+  union sector sector;
+  return read_sector(&sector, settings);
 }
 
-static void answer(size_t length) {
-  port_serial_write(frame, length);
+/* Reads a sector that can be changed, or shown: one that is not good becomes an empty one. */
+static APART void read_good(union sector *sector) {
+  struct settings settings;
+  if (read_sector(sector, &settings) != SETTINGS_OK) settings_clear(sector->bytes);
+}
+
+static APART bool is_written(const union sector *sector) {
+  uint32_t piece[16];
+  for (size_t at = 0; at < sizeof *sector; at += sizeof piece) {
+    if (!port_flash_read(SECTOR + at, piece, sizeof piece)) return false;
+    if (bytes_compare(piece, sector->bytes + at, sizeof piece)) return false;
+  }
+  return true;
+}
+
+static APART void answer_byte(enum improv_type type, uint8_t byte) {
+  uint8_t frame[IMPROV_FRAME];
+  port_serial_write(frame, improv_byte(frame, type, byte));
 }
 
 static void answer_error(enum improv_error error) {
-  answer(improv_byte(frame, IMPROV_ERROR, error));
+  answer_byte(IMPROV_ERROR, error);
+}
+
+static APART void answer_texts(uint8_t code, const char *const *texts, unsigned count) {
+  uint8_t frame[IMPROV_FRAME];
+  port_serial_write(frame, improv_texts(frame, code, texts, count));
+}
+
+static void answer_nothing(uint8_t code) {
+  answer_texts(code, 0, 0);
+}
+
+static APART void answer_fields(void) {
+  union sector sector;
+  uint8_t frame[IMPROV_FRAME];
+  size_t length;
+  read_good(&sector);
+  const uint8_t *fields = settings_fields(sector.bytes, &length);
+  port_serial_write(frame, improv_fields(frame, fields, length));
 }
 
 /* Writes changed fields, and reads them back. */
-static enum improv_error change(const uint8_t *fields, size_t length) {
-  struct settings settings;
-  if (read_sector(&settings) != SETTINGS_OK) settings_clear(sector.bytes);
+static APART enum improv_error change(const uint8_t *fields, size_t length) {
+  union sector sector;
+  read_good(&sector);
   if (!settings_change(sector.bytes, fields, length)) return IMPROV_INVALID;
-  uint32_t written[SETTINGS_USED / 4];
-  if (!port_flash_erase(SECTOR) || !port_flash_write(SECTOR, sector.words, sizeof sector) ||
-      !port_flash_read(SECTOR, written, sizeof written) ||
-      bytes_compare(written, sector.words, sizeof written)) {
+  if (!port_flash_erase(SECTOR) || !port_flash_write(SECTOR, sector.words, sizeof sector) || !is_written(&sector)) {
     return IMPROV_FAILED;
   }
   restart = true;
@@ -52,13 +89,19 @@ static enum improv_error change(const uint8_t *fields, size_t length) {
 static void set(uint8_t code, const uint8_t *fields, size_t length) {
   enum improv_error error = change(fields, length);
   answer_error(error);
-  if (error) return;
-  answer(improv_result(frame, code, 0, 0));
+  if (!error) answer_nothing(code);
+}
+
+static APART void set_wifi(const uint8_t *data, size_t length) {
+  uint8_t fields[IMPROV_MOST_RESULT + 2];
+  size_t fields_length;
+  if (improv_wifi(data, length, fields, &fields_length)) set(IMPROV_WIFI, fields, fields_length);
+  else answer_error(IMPROV_INVALID);
 }
 
 static void found(const char *ssid, int rssi, bool locked) {
   if (!ssid) {
-    answer(improv_result(frame, IMPROV_SCAN, 0, 0));
+    answer_nothing(IMPROV_SCAN);
     return;
   }
   char text[6], *end = text + sizeof text - 1, *at = end;
@@ -68,38 +111,31 @@ static void found(const char *ssid, int rssi, bool locked) {
   while (strength /= 10);
   *--at = '-';
   const char *texts[] = { ssid, at, locked ? "YES" : "NO" };
-  answer(improv_texts(frame, IMPROV_SCAN, texts, 3));
+  answer_texts(IMPROV_SCAN, texts, 3);
 }
 
 static void carry_out(const struct improv_command *command) {
   static const char *const info[] = { "Holdfast", FIRMWARE_VERSION, "ESP8266", port_board };
-  uint8_t fields[IMPROV_MOST_RESULT + 2];
-  size_t length;
-  struct settings settings;
   switch (command->code) {
     case IMPROV_WIFI:
-      if (improv_wifi(command->data, command->length, fields, &length)) set(IMPROV_WIFI, fields, length);
-      else answer_error(IMPROV_INVALID);
+      set_wifi(command->data, command->length);
       break;
     case IMPROV_SET:
       set(IMPROV_SET, command->data, command->length);
       break;
     case IMPROV_GET_STATE:
-      answer(improv_byte(frame, IMPROV_STATE, setup_wifi));
-      if (setup_wifi == IMPROV_JOINED) answer(improv_result(frame, IMPROV_GET_STATE, 0, 0));
+      answer_byte(IMPROV_STATE, setup_wifi);
+      if (setup_wifi == IMPROV_JOINED) answer_nothing(IMPROV_GET_STATE);
       break;
     case IMPROV_GET_INFO:
-      answer(improv_texts(frame, IMPROV_GET_INFO, info, 4));
+      answer_texts(IMPROV_GET_INFO, info, 4);
       break;
     case IMPROV_SCAN:
       if (!port_wifi_scan(found)) answer_error(IMPROV_FAILED);
       break;
-    case IMPROV_GET: {
-      if (read_sector(&settings) != SETTINGS_OK) settings_clear(sector.bytes);
-      const uint8_t *all = settings_fields(sector.bytes, &length);
-      answer(improv_fields(frame, all, length));
+    case IMPROV_GET:
+      answer_fields();
       break;
-    }
     default:
       answer_error(command->code ? IMPROV_UNKNOWN_COMMAND : IMPROV_INVALID);
   }

@@ -70,14 +70,19 @@ toolTest("fuzz: the settings sector and its changes", TOOLS, async ({ clang }) =
 });
 
 toolTest("fuzz: frames on the serial line", TOOLS, async ({ clang }) => {
-  const said = await fuzz(clang, "fuzz_improv", firmware("improv", "settings", "bytes", "crc32"), [
-    ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
-    encodeWifi("Home", "secret78"),
-    ...encodeChanges({ server: "10.0.0.1", id: "kitchen", key: new Uint8Array(32), port: 1 }),
-    ...loadVectors().changes.flatMap(({ changes }) =>
-      changes.length <= 506 ? [encodeCommand(0x48, bytesOfHex(changes))] : []
-    ),
-  ]);
+  const said = await fuzz(
+    clang,
+    "fuzz_improv",
+    firmware("improv", "settings", "bytes", "words", "crc32"),
+    [
+      ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
+      encodeWifi("Home", "secret78"),
+      ...encodeChanges({ server: "10.0.0.1", id: "kitchen", key: new Uint8Array(32), port: 1 }),
+      ...loadVectors().changes.flatMap(({ changes }) =>
+        changes.length <= 506 ? [encodeCommand(0x48, bytesOfHex(changes))] : []
+      ),
+    ],
+  );
   assertMatch(said, /cov: \d+/);
 });
 

@@ -35,7 +35,7 @@ import { toolTest } from "../../support/tools.ts";
 import { ask, compileC, FIRMWARE, HERE } from "./compile.ts";
 
 const SANITIZE = ["-fsanitize=address,undefined"];
-const SOURCES = ["settings.c", "improv.c", "bytes.c", "crc32.c"].map((name) =>
+const SOURCES = ["settings.c", "improv.c", "bytes.c", "words.c", "crc32.c"].map((name) =>
   `${FIRMWARE}/${name}`
 );
 

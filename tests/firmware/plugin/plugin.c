@@ -1,6 +1,6 @@
 /*
  * Runs inside QEMU and watches the emulated chip: counts its instructions, and finds what the emulator allows and
- * the chip does not, loads of less than a word from flash or instruction memory.
+ * the chip does not: to load less than a word from flash or instruction memory, or to store it in the latter.
  *
  *     -plugin libplugin.so,counters=FILE,from=ADDRESS
  *
@@ -43,6 +43,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 static struct counters {
   uint64_t instructions;
   uint64_t loads;      /* from flash and instruction memory */
+  uint64_t stores;     /* to instruction memory */
   uint64_t illegal;    /* of these, less than a word */
   uint64_t illegal_at; /* where the last one was: the instruction, and the address */
   uint64_t illegal_address;
@@ -57,12 +58,14 @@ static void executed(unsigned cpu, void *data) {
   if (armed) counters->instructions++;
 }
 
-static void loaded(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
+static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
   (void)cpu;
   bool flash = address >= 0x40200000 && address < 0x40300000;
   bool iram = address >= 0x40100000 && address < 0x40110000;
-  if (!armed || !(flash || iram) || qemu_plugin_mem_is_store(info)) return;
-  counters->loads++;
+  bool store = qemu_plugin_mem_is_store(info);
+  if (!armed || !(iram || (flash && !store))) return; /* the flash's own stores stand for those over its bus */
+  if (store) counters->stores++;
+  else counters->loads++;
   if (qemu_plugin_mem_size_shift(info) >= 2) return;
   counters->illegal++;
   counters->illegal_at = (uintptr_t)data;
@@ -75,7 +78,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
     void *at = (void *)(uintptr_t)qemu_plugin_insn_vaddr(insn);
     qemu_plugin_register_vcpu_insn_exec_cb(insn, executed, CB_NO_REGS, at);
-    qemu_plugin_register_vcpu_mem_cb(insn, loaded, CB_NO_REGS, MEM_RW, at);
+    qemu_plugin_register_vcpu_mem_cb(insn, accessed, CB_NO_REGS, MEM_RW, at);
   }
 }
 

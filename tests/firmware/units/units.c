@@ -6,6 +6,7 @@
 #include "crc32.h"
 #include "hmac.h"
 #include "wifi_policy.h"
+#include "words.h"
 
 static uint8_t buffers[2][4096];
 
@@ -18,6 +19,10 @@ static size_t bytes_of(const char *hex, uint8_t *bytes) {
 
 static struct wifi_policy policy;
 
+static void print_words(const uint32_t *words) {
+  for (int i = 0; i < 64; i++) printf("%02x", ((const uint8_t *)words)[i]);
+}
+
 /* Asks until there is nothing to do; says all that was asked for, and the wait. */
 static void poll(uint32_t now) {
   static const char *const words[] = { "", "join ", "leave " };
@@ -25,6 +30,18 @@ static void poll(uint32_t now) {
   enum wifi_policy_action action;
   while ((action = wifi_policy_poll(&policy, now, &wait)) != WIFI_DO_NOTHING) printf("%s", words[action]);
   printf("wait %u\n", wait);
+}
+
+/* Copies bytes to a place in words that are full of 0xEE, and from there to the front. */
+static void copy_words(unsigned at, const uint8_t *bytes, size_t length) {
+  uint32_t words[16];
+  memset(words, 0xEE, sizeof words);
+  words_copy(words, at, bytes, length);
+  print_words(words);
+  printf(" ");
+  words_copy(words, 0, (const uint8_t *)words + at, length);
+  print_words(words);
+  printf("\n");
 }
 
 int main(void) {
@@ -41,6 +58,8 @@ int main(void) {
       printf("\n");
     } else if (!strcmp(word, "crc")) {
       printf("%08x\n", crc32(0, buffers[0], bytes_of(first, buffers[0])));
+    } else if (!strcmp(word, "words")) {
+      copy_words(now, buffers[0], bytes_of(second, buffers[0]));
     } else {
       if (!strcmp(word, "start")) wifi_policy_start(&policy, now);
       else if (!strcmp(word, "stop")) wifi_policy_stop(&policy);

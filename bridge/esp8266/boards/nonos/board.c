@@ -32,6 +32,7 @@ static partition_item_t partitions[] = {
 };
 
 void user_pre_init(void) {
+  words_clear();
   enum flash_size_map map = system_get_flash_size_map();
   if (map == FLASH_SIZE_32M_MAP_512_512) {
     for (unsigned i = 3; i < 6; i++) partitions[i].addr += 0x300000;

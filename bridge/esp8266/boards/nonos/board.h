@@ -8,6 +8,9 @@
 /* Something has happened that `board_run` is to look at. From anywhere, also from an interrupt. */
 void board_wake(void);
 
+/* Clears the memory for words (words.h), before anything uses it. */
+void words_clear(void);
+
 /* Each sets up its part, once. */
 void serial_begin(void);
 void wifi_begin(void);

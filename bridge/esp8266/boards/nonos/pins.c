@@ -8,11 +8,12 @@
 
 #include "pins.h"
 #include "port.h"
+#include "words.h"
 
 #define PINS 17
 
 enum mode { UNUSED, INPUT, OUTPUT, LINE };
-static uint8_t modes[PINS];
+static uint32_t modes[PINS] IN_WORDS; /* enum mode */
 
 /* GPIO16 belongs to the real-time clock: it has registers of its own, a pull-down instead of a pull-up, and is
  * never open drain. */

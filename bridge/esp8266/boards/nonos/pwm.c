@@ -10,6 +10,7 @@
 
 #include "pins.h"
 #include "port.h"
+#include "words.h"
 
 /* GPIO16 is set by way of the real-time clock, too slowly for this: it is high for half of the time or more, or low. */
 #define PINS 16
@@ -23,7 +24,7 @@
 
 struct plan {
   uint32_t high; /* these go high first */
-  uint8_t steps; /* then so many times … */
+  uint32_t steps; /* then so many times … */
   struct {
     uint32_t after; /* ticks after what was before: */
     uint32_t low;   /* these go low */
@@ -31,12 +32,12 @@ struct plan {
   uint32_t rest; /* ticks from the last step to the end of the period */
 };
 
-static struct plan plans[2];
+static struct plan plans[2] IN_WORDS;
 static volatile uint8_t running, wanted; /* of the two */
 static volatile uint8_t at;
 static volatile bool is_running;
 
-static uint16_t duties[PINS];
+static uint32_t duties[PINS] IN_WORDS;
 static uint32_t period = TICKS_PER_SECOND / 1000;
 
 static IN_IRAM void on_timer(void *unused) {

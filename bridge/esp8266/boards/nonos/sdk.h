@@ -29,7 +29,4 @@ typedef enum { OK, FAIL, PENDING, BUSY, CANCEL } STATUS;
 /* Code that runs while the flash cannot be read: in interrupts. All else of the firmware is in flash. */
 #define IN_IRAM __attribute__((section(".iram.text")))
 
-/* Words in what is left of the RAM for code. They start as anything. */
-#define IN_IRAM_DATA __attribute__((section(".iram.bss,\"aw\",@nobits#")))
-
 #endif

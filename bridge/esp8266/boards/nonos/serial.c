@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "port.h"
+#include "words.h"
 
 #define BAUD 115200
 
@@ -26,7 +27,7 @@
 #define FIFO_BYTES 128
 
 /* Between the interrupt and the loop: 22 ms of the line. */
-static uint8_t ring[256];
+static uint32_t ring[256 / 4] IN_WORDS;
 static volatile uint8_t ring_in, ring_out; /* they wrap with the ring */
 
 static IN_IRAM void on_interrupt(void *unused) {
@@ -36,7 +37,7 @@ static IN_IRAM void on_interrupt(void *unused) {
     uint8_t byte = FIFO;
     /* If there is no room, the byte is lost: a frame that misses one is not answered, and comes again. */
     if ((uint8_t)(ring_in + 1) == ring_out) continue;
-    ring[ring_in] = byte;
+    words_put(ring, ring_in, byte);
     ring_in = ring_in + 1;
   }
   INTERRUPT_CLEAR = status;
@@ -59,7 +60,7 @@ void serial_tell(void) {
   while (ring_out != ring_in) {
     uint8_t in = ring_in, out = ring_out;
     size_t length = in > out ? (size_t)(in - out) : sizeof ring - out;
-    firmware_serial(ring + out, length);
+    firmware_serial((const uint8_t *)ring + out, length);
     ring_out = out + length;
   }
 }

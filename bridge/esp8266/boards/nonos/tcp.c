@@ -12,11 +12,15 @@
 #include "board.h"
 #include "bytes.h"
 #include "port.h"
+#include "words.h"
 
 /* Of ports that no server has: another one after each reset, or the server's end of the connection from before
  * would answer instead of the server. */
 #define FIRST_PORT 49152
 #define PORTS 16384
+
+/* As the settings have it. */
+#define MOST_HOST 64
 
 /* lwIP has a limit to the pieces that it holds, and one write makes up to two. */
 #define MOST_PIECES (TCP_SND_QUEUELEN - 2)
@@ -28,15 +32,12 @@ static bool ended;       /* by the other end, or for want of memory; to be told 
 static uint16_t port;
 static uintptr_t attempt; /* answers of DNS for earlier ones come late */
 
-/* Received and not taken; the bytes go round in it. As many as the window has. It is in what is left of the RAM for
- * code, which takes words only: the firmware reads it in words, as all of it is compiled to. */
-static uint32_t received[TCP_MSS / 4] IN_IRAM_DATA;
+/* Received and not taken; the bytes go round in it. As many as the window has. */
+static uint32_t received[TCP_MSS / 4] IN_WORDS;
 static size_t received_at, received_length;
 
 static void put_received(uint8_t byte) {
-  size_t at = (received_at + received_length++) % sizeof received;
-  unsigned shift = at % 4 * 8;
-  received[at / 4] = (received[at / 4] & ~(0xFFu << shift)) | (uint32_t)byte << shift;
+  words_put(received, (received_at + received_length++) % sizeof received, byte);
 }
 
 static void end(void) {
@@ -157,8 +158,12 @@ void port_tcp_open(const char *host, uint16_t to_port) {
   forget();
   port = to_port;
   received_at = 0;
+  char name[MOST_HOST + 1]; /* lwIP reads bytes, and keeps a copy */
+  size_t length = text_length(host);
+  if (length > MOST_HOST) return end();
+  bytes_copy(name, host, length + 1);
   ip_addr_t address;
-  err_t error = dns_gethostbyname(host, &address, on_address, (void *)attempt);
+  err_t error = dns_gethostbyname(name, &address, on_address, (void *)attempt);
   if (error == ERR_OK) connect(&address);
   else if (error != ERR_INPROGRESS) end();
 }

@@ -562,6 +562,8 @@ static __attribute__((noinline)) void live(void) {
 int main(void) {
   extern uint8_t bss_start[], bss_end[];
   bytes_fill(bss_start, 0, bss_end - bss_start);
+  extern uint8_t words_start[], words_end[];
+  bytes_fill(words_start, 0, words_end - words_start);
   microseconds();
   wake();
 #ifdef SIM_RUNNER
