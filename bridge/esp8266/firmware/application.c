@@ -115,7 +115,7 @@ static uint32_t i2c_begin(const uint32_t *arguments) {
   if (!has_bus) return 0;
   bus_scl = arguments[0];
   bus_sda = arguments[1];
-  struct i2c_lines lines = { scl, sda, scl_level, sda_level, bus_delay, 0 };
+  static const struct i2c_lines lines = { scl, sda, scl_level, sda_level, bus_delay, 0 };
   i2c_open(&bus, &lines, hz);
   return 0;
 }

@@ -3,21 +3,21 @@
 /* Bits in which a device may be stuck in the middle of a byte. */
 #define CLOCKS_TO_FREE 9
 
-static void wait_half(struct i2c *i2c) { i2c->lines.delay_us(i2c->lines.board, i2c->half_us); }
+static void wait_half(struct i2c *i2c) { i2c->lines->delay_us(i2c->lines->board, i2c->half_us); }
 
-static void scl_low(struct i2c *i2c) { i2c->lines.scl(i2c->lines.board, 0); }
+static void scl_low(struct i2c *i2c) { i2c->lines->scl(i2c->lines->board, 0); }
 
-static void sda(struct i2c *i2c, int level) { i2c->lines.sda(i2c->lines.board, level); }
+static void sda(struct i2c *i2c, int level) { i2c->lines->sda(i2c->lines->board, level); }
 
-static int sda_level(struct i2c *i2c) { return i2c->lines.sda_level(i2c->lines.board); }
+static int sda_level(struct i2c *i2c) { return i2c->lines->sda_level(i2c->lines->board); }
 
 /* Lets SCL go and waits until it is high: a device may stretch that. Returns 0 or I2C_STUCK. */
 static int scl_high(struct i2c *i2c) {
   uint32_t waited = 0;
-  i2c->lines.scl(i2c->lines.board, 1);
-  while (!i2c->lines.scl_level(i2c->lines.board)) {
+  i2c->lines->scl(i2c->lines->board, 1);
+  while (!i2c->lines->scl_level(i2c->lines->board)) {
     if (waited >= I2C_STRETCH_US || i2c->stretched >= I2C_STRETCHES_US) return I2C_STUCK;
-    i2c->lines.delay_us(i2c->lines.board, 1);
+    i2c->lines->delay_us(i2c->lines->board, 1);
     waited++;
     i2c->stretched++;
   }
@@ -39,7 +39,7 @@ static int clock_bit(struct i2c *i2c, int level) {
 /* Lets both lines go. */
 static int give_up(struct i2c *i2c) {
   sda(i2c, 1);
-  i2c->lines.scl(i2c->lines.board, 1);
+  i2c->lines->scl(i2c->lines->board, 1);
   return I2C_STUCK;
 }
 
@@ -72,7 +72,7 @@ int i2c_free(struct i2c *i2c) {
 }
 
 int i2c_open(struct i2c *i2c, const struct i2c_lines *lines, uint32_t hz) {
-  i2c->lines = *lines;
+  i2c->lines = lines;
   i2c->half_us = hz ? (500000u + hz - 1) / hz : 500u;
   if (i2c->half_us == 0) i2c->half_us = 1;
   return i2c_free(i2c);

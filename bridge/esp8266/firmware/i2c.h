@@ -28,12 +28,12 @@ struct i2c_lines {
 };
 
 struct i2c {
-  struct i2c_lines lines;
+  const struct i2c_lines *lines;
   uint32_t half_us;   /* half a clock, 1 at least */
   uint32_t stretched; /* us, in this transfer */
 };
 
-/* Takes the lines, at `hz` at most, and frees the bus. Returns 0, or I2C_STUCK: see i2c_free. */
+/* Takes the lines, which must stay, at `hz` at most, and frees the bus. Returns 0, or I2C_STUCK: see i2c_free. */
 int i2c_open(struct i2c *i2c, const struct i2c_lines *lines, uint32_t hz);
 
 /*
