@@ -299,7 +299,9 @@ Deno.test("no two welcomes have the same nonce", () => {
 function lively(door: Door): DeviceRecord {
   const record = door.record();
   record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txSent: 3, txEpoch: 99 });
-  for (const text of ["three", "four", "five"]) record.write(text, { overtakes: false, qos: true });
+  for (const text of ["three", "four", "five"]) {
+    record.write(text, { overtakes: false, qos: true }, 0);
+  }
   record.release();
   door.store.commit();
   return record;
@@ -358,7 +360,7 @@ Deno.test("a position beyond what was ever sent: our store is old, and our strea
 Deno.test("what was written but never sent cannot be there: our store is old, and had others in its place", () => {
   const door = new Door();
   const record = lively(door);
-  record.write("six", { overtakes: false, qos: true });
+  record.write("six", { overtakes: false, qos: true }, 0);
   const guest = door.knock();
   const welcome = guest.greets({ rxEpoch: 99, rxNext: 7 });
   assert(welcome.txEpoch !== 99 && welcome.txEpoch !== 0);
@@ -371,7 +373,7 @@ Deno.test("positions come round after 2^32", () => {
   const door = new Door();
   const record = door.record();
   record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txSent: 2 ** 32 - 1, txEpoch: 99 });
-  for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true });
+  for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
   record.release();
   const guest = door.knock();
   const said = { txEpoch: 77, txFirst: 2 ** 32 - 2, rxEpoch: 99, rxNext: 1 };
@@ -447,7 +449,7 @@ Deno.test("what the old connection brought after the welcome is known when the d
 Deno.test("a welcome is stale when what it offers first has been acknowledged since", () => {
   const door = new Door();
   const record = lively(door);
-  record.write("text", { overtakes: false, qos: true });
+  record.write("text", { overtakes: false, qos: true }, 0);
   const guest = door.knock();
   guest.greets({ txEpoch: 77, txFirst: 7 });
   record.settle();

@@ -130,7 +130,7 @@ Deno.test("a write that fails ends the connection", async () => {
   socket.gives("\n");
   await until(() => socket.written === "\n");
   socket.takesNothing();
-  session.write("text", {}, { arrived() {}, failed() {} });
+  session.write("text", {}, { arrived() {}, failed() {} }, performance.now());
   flush();
   socket.fails(new Error("No route to host (os error 113)"));
   assertEquals((await ended).code, "LOST");

@@ -146,10 +146,8 @@ export class Device implements AsyncIterable<string> {
     if (this.#turn.failure) throw this.#turn.failure;
     signal?.throwIfAborted();
     const writer = Promise.withResolvers<boolean>();
-    const accepted = this.#session.write(text, options, {
-      arrived: () => writer.resolve(true),
-      failed: writer.reject,
-    });
+    const told = { arrived: () => writer.resolve(true), failed: writer.reject };
+    const accepted = this.#session.write(text, options, told, this.#now());
     this.#changed();
     if (!accepted || options.qos === false) return accepted;
     const abort = () => writer.reject(signal!.reason);

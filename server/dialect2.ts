@@ -155,8 +155,8 @@ export class Dialect2 extends Link {
     }
   }
 
-  override sendOnce(text: string): boolean {
-    this.record.write(text, { overtakes: false, qos: false });
+  override sendOnce(text: string, now: number): boolean {
+    this.record.write(text, { overtakes: false, qos: false }, now);
     this.prepare();
     return true;
   }

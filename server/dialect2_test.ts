@@ -95,7 +95,7 @@ class Link {
     result.accepted = this.session.write(text, options, {
       arrived: () => result.arrived++,
       failed: (error) => result.failed = error,
-    });
+    }, this.now);
     this.flush();
     return result;
   }

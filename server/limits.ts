@@ -8,6 +8,10 @@ export interface Limits {
   inbox: number;
   /** Messages to one device that wait for their ack. A full outbox refuses further ones. Default 1,000. */
   outbox: number;
+  /** How long the oldest message to one device may wait for its ack, in ms: while it is older, further ones are
+   * refused. It is not dropped, and when the device has taken it, it goes on. Counted over restarts, if the store
+   * outlives them. Default: for ever. */
+  outboxAge: number;
   /** Text in either of the two, in UTF-16 units. Default 1 Mi. */
   queueText: number;
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
@@ -23,6 +27,7 @@ export const defaultLimits: Readonly<Limits> = {
   lineBytes: 16 * 1024,
   inbox: 1000,
   outbox: 1000,
+  outboxAge: Infinity,
   queueText: 1024 * 1024,
   connections: 2000,
   devices: 10_000,

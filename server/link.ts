@@ -28,7 +28,7 @@ export abstract class Link {
   abstract acknowledged(id: number, now: number): void;
 
   /** Sends a message without qos. Returns whether that is possible now. */
-  abstract sendOnce(text: string): boolean;
+  abstract sendOnce(text: string, now: number): boolean;
 
   /** Something has changed: what is going to be sent gets all that must be safe before it is. */
   prepare(): void {}

@@ -139,6 +139,8 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["--open", "--limit", "inbox"], "--limit inbox takes a whole number"],
     [["--open", "--limit", "inbox=1=2"], "--limit inbox takes a whole number"],
     [["--open", "--limit", "inbox=0"], "limits.inbox must be 1 to"],
+    [["--open", "--limit", "outboxAge=1h"], "--limit outboxAge takes a whole number"],
+    [["--open", "--limit", "outboxAge=0"], "limits.outboxAge must be 1 to"],
     [["--open", "--app", "ekko"], "--app ekko cannot be loaded: Module not found"],
     [["--open", "--app", "./missing.ts"], "--app ./missing.ts cannot be loaded: Module not found"],
   ];

@@ -34,6 +34,9 @@ Deno.test("arguments out of range are refused by name", async () => {
     [{ timeout: Infinity }, "timeout"],
     [{ limits: { inbox: 0 } }, "limits.inbox"],
     [{ limits: { lineBytes: 0.5 } }, "limits.lineBytes"],
+    [{ limits: { outboxAge: 0 } }, "limits.outboxAge must be 1 to 2147483648"],
+    [{ limits: { outboxAge: -1 } }, "limits.outboxAge"],
+    [{ limits: { outboxAge: NaN } }, "limits.outboxAge"],
   ];
   for (const [options, name] of wrong) {
     const listening = () => Server.listen({ port: 0, open: true, ...options });

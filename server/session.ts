@@ -43,6 +43,7 @@ export class Session {
   #link: Link | undefined;
   #proven = false; // something was heard on this connection after its hello
   #heard = 0;
+  #met = false; // it has connected to this session
   #sent = 0;
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
   #inboxText = 0;
@@ -93,6 +94,7 @@ export class Session {
     this.#link = link;
     this.#proven = !quiet;
     this.#heard = now;
+    this.#met = true;
     this.#lineBytes = lineBytes;
     this.record.change({ connects: this.record.positions.connects + 1 });
     for (const message of this.record.outbox) {
@@ -187,28 +189,52 @@ export class Session {
    * @returns false if it was not accepted: it has no qos, and there is no link
    * @throws {LocalError} BAD_TEXT; OUTBOX_FULL
    */
-  write(text: string, { qos = true, wait = true }: WriteOptions, writer: Writer): boolean {
-    const { record, limits } = this;
+  write(
+    text: string,
+    { qos = true, wait = true }: WriteOptions,
+    writer: Writer,
+    now: number,
+  ): boolean {
+    const { record } = this;
     const line = checkText(text, this.#lineBytes);
     if (!qos && (!this.#link || !this.#proven || this.#link.output.length >= OUTPUT)) return false;
-    if (record.outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+    const full = this.#whyFull(now);
+    if (full !== undefined) {
       if (!qos) return false;
-      throw new LocalError(
-        "OUTBOX_FULL",
-        `${record.outbox.length} messages wait for this device already: await write, or drop some`,
-      );
+      throw new LocalError("OUTBOX_FULL", full);
     }
     if (!qos) {
       const before = record.outbox.length;
-      const sent = this.#link!.sendOnce(line);
+      const sent = this.#link!.sendOnce(line, now);
       if (record.outbox.length > before) this.#outboxText += line.length;
       return sent;
     }
-    const message = record.write(line, { overtakes: !wait, qos: true });
+    const message = record.write(line, { overtakes: !wait, qos: true }, now);
     this.#outboxText += line.length;
     this.#writers.set(message, writer);
     this.#link?.prepare();
     return true;
+  }
+
+  /** Why no message can be accepted now; undefined: it can. */
+  #whyFull(now: number): string | undefined {
+    const { record: { outbox }, limits } = this;
+    if (outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+      return `${outbox.length} messages wait for this device already: await write, or drop some`;
+    }
+    if (limits.outboxAge === Infinity) return undefined;
+    const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
+    const age = now - (oldest?.written ?? now);
+    if (age <= limits.outboxAge) return undefined;
+    return `the oldest of ${outbox.length} messages has waited for this device for ` +
+      `${seconds(age)}, and ${seconds(limits.outboxAge)} is the most (limit outboxAge): ` +
+      `${this.#whereabouts(now)}; it goes on when the device has taken that message`;
+  }
+
+  #whereabouts(now: number): string {
+    if (this.#link) return "the device is connected, and has not acknowledged it";
+    if (!this.#met) return "the device has not connected since the server was started";
+    return `the device has been away for ${seconds(now - this.#heard)}`;
   }
 
   /** Takes all that is to be sent now; "" if that is nothing. */
@@ -250,6 +276,10 @@ export class Session {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }
   }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 /** What a message takes of the outbox's room for text. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Dialect1 } from "./dialect1.ts";
 import { LocalError, PeerError } from "./errors.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
@@ -117,7 +117,7 @@ class Link {
       failed: (error) => {
         throw error;
       },
-    });
+    }, this.now);
     this.flush();
     return result;
   }
@@ -734,6 +734,67 @@ Deno.test("an outbox is full of text, too, also after a restart", () => {
   link.connect("\n");
   link.hears("00\n");
   link.write("x");
+});
+
+Deno.test("a message that has waited for too long refuses further ones, until the device takes it", () => {
+  const link = Link.booted({ outboxAge: 60_000 });
+  link.lose();
+  link.now += 5000;
+  link.write("old");
+  link.now += 40_000;
+  const later = link.write("later");
+  link.now += 20_000;
+  assert(link.write("exactly as old as it may be").accepted);
+  link.now += 1;
+  const error = assertThrows(
+    () => link.write("too late"),
+    LocalError,
+    "waited for this device for 60.0 s",
+  );
+  assertEquals(error.code, "OUTBOX_FULL");
+  assertStringIncludes(error.message, "60.0 s is the most (limit outboxAge)");
+  assertStringIncludes(error.message, "away for 65.0 s");
+  assertEquals(link.write("now or never", { qos: false }).accepted, false);
+
+  link.connect("\n");
+  assertThrows(
+    () => link.write("too late"),
+    LocalError,
+    "is connected, and has not acknowledged it",
+  );
+  assertEquals(link.said(), ["01old"]);
+  link.hears("01\n");
+  const goesOn = link.write("goes on");
+  for (const id of [2, 3, 4]) link.hears(frame(id));
+  assertEquals(link.said(), ["02later", "03exactly as old as it may be", "04goes on"]);
+  assertEquals([later.acked, goesOn.acked], [1, 1]);
+});
+
+Deno.test("how long a message has waited is known after a restart, too", () => {
+  const link = Link.booted({ outboxAge: 1000 });
+  link.lose();
+  link.write("old");
+  link.now += 1001;
+  link.restart();
+  assertThrows(() => link.write("x"), LocalError, "not connected since the server was started");
+});
+
+Deno.test("what is withdrawn does not grow old, and without a limit nothing does", () => {
+  const limited = Link.booted({ outboxAge: 1000 });
+  limited.write("first", { wait: false });
+  limited.write("overtakes", { wait: false });
+  limited.hears("02\n"); // it stays in the outbox, withdrawn
+  limited.now += 900;
+  limited.hears("01\n");
+  limited.lose();
+  limited.now += 900;
+  assert(limited.write("x").accepted);
+
+  const unlimited = Link.booted();
+  unlimited.lose();
+  unlimited.write("old");
+  unlimited.now += 2 ** 40;
+  assert(unlimited.write("x").accepted);
 });
 
 Deno.test("while a socket takes nothing, messages without qos are refused in the end", () => {

@@ -121,7 +121,7 @@ class SessionUnderTest {
 
   write(text: string, qos: boolean, wait: boolean): boolean {
     try {
-      const accepted = this.session.write(text, { qos, wait }, nobody);
+      const accepted = this.session.write(text, { qos, wait }, nobody, this.now);
       if (accepted) this.#written.add(text.replace(/\n$/, ""));
       return accepted;
     } catch (error) {

@@ -7,7 +7,7 @@ import { LocalError } from "../errors.ts";
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Of the schema below. A later one upgrades what it finds; an earlier one is never asked to guess. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -43,6 +43,7 @@ CREATE TABLE holdfast_outbox (
   text TEXT NOT NULL,          -- one NUL: withdrawn
   overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
   qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
+  written INTEGER NOT NULL,    -- when, in ms since 1970
   PRIMARY KEY (device, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
@@ -55,11 +56,19 @@ CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it te
 ) STRICT, WITHOUT ROWID;
 `;
 
-/** From schema 1, which did not know what had been sent: all of it, perhaps. */
-const UPGRADE = `
+/** From the schema before each, in order. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  // What had been sent was not known: all of it, perhaps.
+  2: `
 ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
 UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
-`;
+`,
+  // When messages were written was not known: now, at the latest.
+  3: `
+ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+`,
+};
 
 /** What a commit that has returned survives: see `SqliteStoreOptions`. */
 export type Durability = "full" | "normal";
@@ -190,7 +199,7 @@ function prepare(path: string, db: DatabaseSync, durability: Durability): void {
   const version = Number(run("PRAGMA user_version").user_version);
   checkVersion(path, version);
   if (version === 0) db.exec(SCHEMA);
-  if (version === 1) db.exec(UPGRADE);
+  else for (let next = version + 1; next <= SCHEMA_VERSION; next++) db.exec(UPGRADES[next]!);
   if (version !== SCHEMA_VERSION) run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   run("COMMIT");
   if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {

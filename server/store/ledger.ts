@@ -1,6 +1,6 @@
 /** Keeps account of what the file has of one record, and writes the difference. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import type { Loaded } from "./loading.ts";
+import { type Loaded, toDate } from "./loading.ts";
 import { DeviceRecord, type Journal, type Outgoing } from "./record.ts";
 
 /** Rows that go into one statement. */
@@ -68,7 +68,7 @@ export class Tables {
       `ON CONFLICT (device) DO UPDATE SET ${replaced.join(", ")}`,
     );
     this.inbox = new Bulk(db, "INSERT INTO holdfast_inbox", 3);
-    this.outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 6);
+    this.outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 7);
     this.heard = new Bulk(db, "INSERT OR REPLACE INTO holdfast_heard", 5);
     this.processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
@@ -212,8 +212,11 @@ export class Ledger implements Journal {
     const { record, device } = this;
     if (first > outbox.first && outbox.end > outbox.first) tables.settled.run(device, first);
     const add = (index: number) => {
-      const { id = null, text, overtakes, qos } = record.outbox[index]!;
-      tables.outbox.add(device, first + index, id, text, Number(overtakes), Number(qos));
+      const { id = null, text, overtakes, qos, written } = record.outbox[index]!;
+      // deno-fmt-ignore
+      tables.outbox.add(
+        device, first + index, id, text, Number(overtakes), Number(qos), toDate(written),
+      );
     };
     for (const message of this.#messages) {
       const index = message.seq - record.txFirst >>> 0;

@@ -66,10 +66,16 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
   }
   for (const { device, first, last, json } of read<Queue>(db, OUTBOX)) {
     const { outbox, sent } = of(device);
-    const messages = parse<[number | null, string, number, number]>(json);
-    for (const [i, [id, text, overtakes, qos]] of messages.entries()) {
-      const seq = (first + i) % 2 ** 32;
-      outbox.push({ seq, id: id ?? undefined, text, overtakes: overtakes === 1, qos: qos === 1 });
+    const messages = parse<[number | null, string, number, number, number]>(json);
+    for (const [i, [id, text, overtakes, qos, date]] of messages.entries()) {
+      outbox.push({
+        seq: (first + i) % 2 ** 32,
+        id: id ?? undefined,
+        text,
+        overtakes: overtakes === 1,
+        qos: qos === 1,
+        written: fromDate(date),
+      });
     }
     check(first === sent - outbox.length && last === sent - 1, device);
   }
@@ -80,6 +86,16 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
     }
   }
   return [...all.values()];
+}
+
+/** What a clock that only this process has shows, as a date that the next one understands: ms since 1970. */
+export function toDate(time: number): number {
+  return Math.round(Date.now() - performance.now() + time);
+}
+
+/** The reverse. A date in the future is now: the computer's clock was set back meanwhile. */
+export function fromDate(date: number): number {
+  return performance.now() - Math.max(0, Date.now() - date);
 }
 
 function read<Row>(db: DatabaseSync, sql: string): Iterable<Row> {
@@ -120,7 +136,7 @@ const INBOX = `
 
 const OUTBOX = `
   SELECT device, min(number) AS first, max(number) AS last,
-    json_group_array(json_array(id, text, overtakes, qos) ORDER BY number) AS json
+    json_group_array(json_array(id, text, overtakes, qos, written) ORDER BY number) AS json
   FROM holdfast_outbox GROUP BY device`;
 
 const HEARD = `

@@ -12,6 +12,8 @@ export interface Outgoing {
   readonly overtakes: boolean;
   /** Without, it is withdrawn when the connection ends. */
   readonly qos: boolean;
+  /** When it was accepted, in ms on the process's clock that never goes back; before 0: by an earlier process. */
+  readonly written: number;
 }
 
 /** Text of a message that was withdrawn. */
@@ -121,9 +123,9 @@ export class DeviceRecord {
     this.#journal.processed(this);
   }
 
-  write(text: string, { overtakes, qos }: { overtakes: boolean; qos: boolean }): Outgoing {
+  write(text: string, options: Pick<Outgoing, "overtakes" | "qos">, now: number): Outgoing {
     const { txNext } = this.positions;
-    const message: Outgoing = { seq: txNext, id: undefined, text, overtakes, qos };
+    const message: Outgoing = { seq: txNext, id: undefined, text, ...options, written: now };
     this.positions.txNext = (txNext + 1) >>> 0;
     this.outbox.push(message);
     this.#journal.written(this, message);

@@ -199,7 +199,7 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
     assertEquals(record!.safe, safe);
     // The application goes on with what it has.
     for (const it of [record!, twin!]) it.settle();
-    for (const it of [record!, twin!]) it.write("y", { overtakes: false, qos: true });
+    for (const it of [record!, twin!]) it.write("y", { overtakes: false, qos: true }, 0);
   }
   const inserted = store.consume(store.get("b")!, [{ sql: "CREATE TABLE t (a)", params: [] }]);
   assertEquals(assertThrows(() => store.commit(), LocalError).code, "STORE_FAILED");

@@ -1,6 +1,7 @@
 /** A server on a file, over the wire. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { TextLineStream } from "@std/streams";
+import { DatabaseSync } from "node:sqlite";
 import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -41,6 +42,45 @@ class Peer implements AsyncDisposable {
     await this.#lines.cancel();
   }
 }
+
+Deno.test("a message that is too old refuses further ones after a restart, and until it is taken", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const store = `${folder}/holdfast.db`;
+  const options = { store, port: 0, hostname: "127.0.0.1", open: true as const, timeout: 60_000 };
+  const limits = { outboxAge: 3_600_000 };
+  try {
+    {
+      await using server = await Server.listen(options);
+      await using peer = await Peer.connect(server, "1");
+      await peer.send("00boot");
+      assertEquals(await peer.line(), "00");
+      const device = await server.device("1");
+      assertEquals(await device.readline(), "boot");
+      device.write("old").catch(() => {}); // CLOSED, soon
+      assertEquals(await peer.line(), "00old");
+    }
+    const db = new DatabaseSync(store);
+    db.exec("UPDATE holdfast_outbox SET written = written - 3600000");
+    db.close();
+    {
+      await using server = await Server.listen({ ...options, limits });
+      await using peer = await Peer.connect(server, "1");
+      const device = await server.device("1");
+      const error = await assertRejects(() => device.write("new"), LocalError, "outboxAge");
+      assertEquals(error.code, "OUTBOX_FULL");
+      await peer.send("01x");
+      assertEquals([await peer.line(), await peer.line()].sort(), ["00old", "01"]);
+      await peer.send("00\n02y");
+      assertEquals(await peer.line(), "02"); // and what came before it has arrived as well
+      const written = device.write("new");
+      assertEquals(await peer.line(), "01new");
+      await peer.send("01");
+      assertEquals(await written, true);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
 
 Deno.test("a server on a file goes on where it stopped", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });

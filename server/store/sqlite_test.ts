@@ -73,7 +73,7 @@ storeTest("texts come back to the letter", (path) => {
     const record = store.create("1");
     for (const text of texts) {
       record.receive(text);
-      record.write(text, { overtakes: false, qos: true });
+      record.write(text, { overtakes: false, qos: true }, 0);
     }
     record.withdraw(record.outbox[1]!);
     return snapshot(record);
@@ -146,7 +146,7 @@ storeTest("the file stays small, however much passes through it", (path) => {
     const record = store.get(`${i % 10}`) ?? store.create(`${i % 10}`);
     record.hear(i % 255 + 1, `${i}`);
     record.receive(text);
-    record.write(text, { overtakes: false, qos: true });
+    record.write(text, { overtakes: false, qos: true }, 0);
     if (i % 500 === 0) {
       store.commit();
       for (const id of store.ids) {
@@ -259,21 +259,77 @@ storeTest(
     reopened(path, (store) => {
       const record = store.create("1");
       record.change({ txNext: 2 ** 32 - 1, txSent: 7 });
-      for (const text of ["a", "b"]) record.write(text, { overtakes: false, qos: true });
+      for (const text of ["a", "b"]) record.write(text, { overtakes: false, qos: true }, 0);
       store.commit();
     });
     const db = new DatabaseSync(path);
-    db.exec("ALTER TABLE holdfast_devices DROP COLUMN tx_sent; PRAGMA user_version = 1");
+    db.exec(`ALTER TABLE holdfast_outbox DROP COLUMN written;
+      ALTER TABLE holdfast_devices DROP COLUMN tx_sent; PRAGMA user_version = 1`);
     db.close();
     reopened(path, (store) => {
       const record = store.get("1")!;
       assertEquals([record.positions.txSent, record.sent], [1, 2]);
-      record.write("c", { overtakes: false, qos: true });
+      record.write("c", { overtakes: false, qos: true }, 0);
       store.commit();
     });
     reopened(path, (store) => assertEquals(store.get("1")!.sent, 2));
   },
 );
+
+/** Ages in ms of the messages that wait for device 1. */
+function agesIn(path: string): number[] {
+  return reopened(path, (store) => {
+    return store.get("1")!.outbox.map(({ written }) => performance.now() - written);
+  });
+}
+
+function changed(path: string, sql: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(sql);
+  db.close();
+}
+
+const HOUR = 3_600_000;
+
+storeTest(
+  "when a message was written outlives the process, whatever its clock began at",
+  (path) => {
+    reopened(path, (store) => {
+      const record = store.create("1");
+      const now = performance.now();
+      for (const ago of [2 * HOUR, HOUR, 0]) {
+        record.write("text", { overtakes: false, qos: true }, now - ago);
+      }
+      record.giveId(record.outbox[0]);
+      store.commit();
+      record.withdraw(record.outbox[1]!); // written again, and no younger
+    });
+    for (const [i, age] of agesIn(path).entries()) {
+      const least = [2 * HOUR, HOUR, 0][i]!;
+      assert(age >= least - 1 && age < least + HOUR / 2, `${age} ms`);
+    }
+  },
+);
+
+storeTest("a message that the clock says is not written yet was written now", (path) => {
+  reopened(path, (store) => {
+    store.create("1").write("text", { overtakes: false, qos: true }, performance.now());
+  });
+  changed(path, `UPDATE holdfast_outbox SET written = written + ${HOUR}`);
+  const [age] = agesIn(path);
+  assert(age! >= 0 && age! < HOUR / 2, `${age} ms`);
+});
+
+storeTest("messages of schema 2, which knew no times, count from the upgrade", (path) => {
+  reopened(path, (store) => {
+    store.create("1").write("text", { overtakes: false, qos: true }, performance.now() - HOUR);
+  });
+  changed(path, "ALTER TABLE holdfast_outbox DROP COLUMN written; PRAGMA user_version = 2");
+  const [age] = agesIn(path);
+  assert(age! > -1 && age! < HOUR / 2, `${age} ms`);
+  changed(path, `UPDATE holdfast_outbox SET written = written - ${HOUR}`); // an hour passes
+  assert(agesIn(path)[0]! >= HOUR - 1, "and go on counting");
+});
 
 storeTest("a newer store is refused, and left as it is", (path) => {
   reopened(path, () => {});
@@ -313,7 +369,7 @@ storeTest("records that contradict each other are refused", (path) => {
       const record = store.create("1");
       for (const text of ["a", "b", "c"]) {
         record.receive(text);
-        record.write(text, { overtakes: false, qos: true });
+        record.write(text, { overtakes: false, qos: true }, 0);
       }
     });
     const db = new DatabaseSync(`${path}${i}`);

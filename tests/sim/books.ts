@@ -48,6 +48,7 @@ export class Books {
   /** The device's core says that a message is done with. */
   deviceTold(message: Message): void {
     message.told = true;
+    if (message.lost) message.excused = true; // by a server that is another one now
     if (message.qos && !message.safe && !message.excused) {
       throw new Violation(`${this.id}: told that ${quote(message)} arrived: it is not safe`);
     }
@@ -119,7 +120,9 @@ export class Books {
   /** The store knows of a message from the device. */
   received(text: string): void {
     const message = this.fromDevice.find(text);
-    if (message) message.safe = true;
+    if (!message) return;
+    message.safe = true;
+    message.lost = false;
   }
 
   /** The store knows that a message was processed. */
@@ -153,7 +156,9 @@ export class Books {
 
   settled(text: string): void {
     const message = this.toDevice.find(text);
-    if (message) message.settled = true;
+    if (!message) return;
+    message.settled = true;
+    message.repeats = 0; // its reader has kept that it has it
   }
 
   /** @param found What the store holds of the device when it is another one: none, or an old copy. */
@@ -177,7 +182,8 @@ export class Books {
       else {
         message.settled = false;
         message.copied = true;
-        if (message.qos) message.repeats = 2; // on its way on a connection that is going to end, and again
+        // What was granted before, and is still on its way, is on the one connection that is going to end.
+        if (message.qos) message.repeats = Math.min(message.repeats, 1) + 1;
       }
     }
     for (const message of [...fromDevice.messages, ...log.messages]) {
@@ -185,7 +191,9 @@ export class Books {
       message.copied ||= held;
       const comesAgain = message.epoch === this.#boot && !message.told;
       if (message.seen > 0 && (held || comesAgain)) message.repeats = 1;
-      if (message.seen === 0 && message.safe && !held) message.excused = true;
+      if (message.seen > 0 || !message.safe || held) continue;
+      if (comesAgain) message.lost = true;
+      else message.excused = true;
     }
   }
 

@@ -76,6 +76,7 @@ export class SimDevice {
   #handed: Message | undefined;
   #socket: DeviceSocket | undefined;
   #meetsImpostor = false;
+  #leastLine = 0; // that a server may have named on this connection
   #up = false;
   #accepted: Message[] = []; // by this boot's core
   #first = 0; // number of its first message
@@ -123,6 +124,11 @@ export class SimDevice {
     const core = this.#core;
     return core !== undefined && this.toWrite === 0 && this.#echoes.length === 0 &&
       core.queued === core.done;
+  }
+
+  /** From now on the server names another limit: what it said before may still be on its way. */
+  lineChanges(lineBytes: number): void {
+    this.#leastLine = Math.min(this.#leastLine, lineBytes);
   }
 
   start(): void {
@@ -320,9 +326,7 @@ export class SimDevice {
     if (this.#meetsImpostor) return; // without a key it may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
       if (byteLength(message.text) > core.longest) {
-        // It may have heard so from a server that was killed meanwhile, and is another one now.
-        const { lineBytes, scenario: { lines } } = this.world;
-        this.books.deviceFailed(message, Math.min(lineBytes, ...lines));
+        this.books.deviceFailed(message, this.#leastLine);
       }
     }
   }
@@ -378,6 +382,7 @@ export class SimDevice {
   #connect(): void {
     this.world.log?.(`${this.plan.id} connects`);
     this.#meetsImpostor = this.impostor !== undefined;
+    this.#leastLine = this.world.lineBytes;
     const listener = this.impostor ?? this.world.server;
     this.#socket = new DeviceSocket(this.path, listener, this.life, this.plan.collects, {
       opened: () => {

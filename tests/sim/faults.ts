@@ -2,7 +2,7 @@
 import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
 import { Disk } from "./store.ts";
-import { Impostor, strangerConnects, STRANGERS } from "./strangers.ts";
+import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import type { World } from "./world.ts";
 
 export const FAULTS = [
@@ -123,7 +123,11 @@ export function cause(world: World, kind: FaultKind): void {
       world.serverBusyUntil = clock.now + time;
       return;
     case "stranger":
-      return strangerConnects(world, random.pick(STRANGERS), device.plan);
+      return strangerConnects(
+        world,
+        random.pick(device.plan.key ? THIEVES : STRANGERS),
+        device.plan,
+      );
     case "impostor":
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);

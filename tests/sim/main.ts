@@ -61,7 +61,9 @@ export async function hunt(
 ): Promise<Sighting[]> {
   const sightings: Sighting[] = [];
   const waiting = MUTATIONS.filter(({ name }) => name.includes(only));
+  const total = waiting.length;
   using pool = new Pool(jobs);
+  using progress = new Progress(total);
   const next = async () => {
     for (let mutation; (mutation = waiting.shift()) !== undefined;) {
       const { name } = mutation;
@@ -73,8 +75,10 @@ export async function hunt(
         after: first ? seeds : undefined,
         violation: first?.violation.split("\n")[0] ?? "",
       };
+      progress.clear();
       found(sighting);
       sightings.push(sighting);
+      progress.show(sightings.length, "bugs");
     }
   };
   await Promise.all(Array.from({ length: jobs }, next));

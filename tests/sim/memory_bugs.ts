@@ -38,8 +38,8 @@ export const MEMORY_BUGS: Record<string, () => Undo> = {
     positions.txSent = positions.txNext;
   }),
   "numbers do not come round": () =>
-    patch(DeviceRecord.prototype, "write", ({ positions }, write, text, options) => {
-      const message = write(text, options);
+    patch(DeviceRecord.prototype, "write", ({ positions }, write, ...args) => {
+      const message = write(...args);
       if (positions.txNext === 0) positions.txNext = 2 ** 32 - 1;
       return message;
     }),

@@ -1,11 +1,11 @@
-/** A bar on a terminal, for runs that take a while; nothing elsewhere. */
+/** For runs that take a while: a bar on a terminal, elsewhere a line a minute. Both on stderr. */
 
 const WIDTH = 30;
 
 const encoder = new TextEncoder();
 
 export class Progress implements Disposable {
-  #shownAt = 0;
+  #shownAt = performance.now();
   #shown = false;
   readonly #begun = performance.now();
 
@@ -13,13 +13,23 @@ export class Progress implements Disposable {
 
   show(done: number, note: string): void {
     const now = performance.now();
-    if (!Deno.stderr.isTerminal() || now - this.#shownAt < 200) return;
+    const isTerminal = Deno.stderr.isTerminal();
+    if (now - this.#shownAt < (isTerminal ? 200 : 60_000)) return;
     this.#shownAt = now;
+    const left = Math.ceil((now - this.#begun) / 1000 * (this.total - done) / Math.max(1, done));
+    const line = `${done}/${this.total} ${note}, ${left} s left`;
+    if (!isTerminal) return this.#print(`${line}\n`);
     this.#shown = true;
     const filled = Math.floor(WIDTH * done / this.total);
-    const bar = "#".repeat(filled).padEnd(WIDTH, ".");
-    const left = Math.ceil((now - this.#begun) / 1000 * (this.total - done) / Math.max(1, done));
-    this.#print(`\r\x1b[K[${bar}] ${done}/${this.total} ${note}, ${left} s left`);
+    this.#print(`\r\x1b[K[${"#".repeat(filled).padEnd(WIDTH, ".")}] ${line}`);
+  }
+
+  /** Takes the bar away, so that a line can be said in its place. */
+  clear(): void {
+    if (!this.#shown) return;
+    this.#print("\r\x1b[K");
+    this.#shown = false;
+    this.#shownAt = 0;
   }
 
   #print(text: string): void {
@@ -27,6 +37,6 @@ export class Progress implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#shown) this.#print("\r\x1b[K");
+    this.clear();
   }
 }

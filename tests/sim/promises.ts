@@ -32,11 +32,12 @@
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
  * | old copy of the server's store put back     | what the copy holds, seen or on its way, may come once |
- * |                                             | more. What the lost one held, and the copy does not:   |
- * |                                             | as below                                               |
+ * |                                             | more, for each time that happens, until the server     |
+ * |                                             | knows that it has arrived. What the lost one held, and |
+ * |                                             | the copy does not: as below                            |
  * | server's store lost                         | to the device: what was not seen may be missing. From   |
  * |                                             | it: what it was not told of may come once more, and     |
- * |                                             | what the store had and nobody had seen may be missing  |
+ * |                                             | what it was told of, and nobody had seen, may be missing |
  */
 
 /** Something that was promised did not hold. */
@@ -59,6 +60,8 @@ export interface Message {
   repeats: number;
   /** An old copy that was put back holds it: it may come after newer ones. */
   copied: boolean;
+  /** The store that had it was lost before it was seen. If the writer is told of it nevertheless, it is gone. */
+  lost: boolean;
   /** It need not arrive any more. */
   excused: boolean;
   /** It must not arrive any more. */
@@ -78,7 +81,8 @@ export class Stream {
   #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
   #last = -1; // the last one seen since the reader began anew
   #newest = -1; // the newest one seen ever
-  #mayBeginAnew = false;
+  #beginnings = 0; // how often what a copy holds may still come from its beginning
+  #copiedUntil = 0; // what is written from here on, no copy holds
 
   /** @param name What to call it in violations. */
   constructor(readonly name: string) {}
@@ -101,6 +105,7 @@ export class Stream {
       seen: 0,
       repeats: 0,
       copied: false,
+      lost: false,
       excused: false,
       gone: false,
       safe: false,
@@ -117,9 +122,13 @@ export class Stream {
     this.#last = -1;
   }
 
-  /** The writer has only an old copy of what it knew: once, what the copy holds may come from its beginning. */
+  /**
+   * The writer has only an old copy of what it knew: once, what the copy holds may come from its beginning. If
+   * that happens again at once, what the one before had sent may still be on its way, on one connection.
+   */
   writerForgets(): void {
-    this.#mayBeginAnew = true;
+    this.#beginnings = Math.min(2, this.#beginnings + 1);
+    this.#copiedUntil = this.messages.length;
   }
 
   /** @param ordered Whether all messages must come in order. */
@@ -134,10 +143,12 @@ export class Stream {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
     }
-    if (message.copied && this.#mayBeginAnew && index <= this.#last) {
-      this.#mayBeginAnew = false;
+    if (message.copied && this.#beginnings > 0 && index <= this.#last) {
+      this.#beginnings--;
       this.#last = -1;
     }
+    // Whoever sends in order has sent by now all that the copy holds.
+    if (ordered && index >= this.#copiedUntil) this.#beginnings = 0;
     if (message.seen === 0 && !message.copied) {
       const newest = this.messages[this.#newest];
       if (newest && epoch < newest.epoch) {

@@ -92,7 +92,12 @@ export function drawScenario(random: Random): Scenario {
       helloBytes: 256,
       lineBytes,
       inbox: random.pick([1, 2, 5, 1000, 1000]),
-      outbox: random.pick([1, 3, 1000, 1000]),
+      ...random.pick([
+        { outbox: 1, outboxAge: Infinity },
+        { outbox: 3, outboxAge: Infinity },
+        { outbox: 1000, outboxAge: Infinity },
+        { outbox: 1000, outboxAge: timeout },
+      ]),
       queueText: random.pick([1, 300, 1024 * 1024]),
       connections: 2000,
       devices: 1000, // strangers, too

@@ -49,7 +49,8 @@ export class SimServer implements Listener {
     const { devices, stock, open } = world.scenario;
     this.#clockAhead = world.random.below(1000) - world.clock.now;
     const keys = devices.flatMap(({ id, key }): [string, Uint8Array][] => key ? [[id, key]] : []);
-    const store = this.store = new SimStore(this.disk, world, (id) => world.firstPositions(id));
+    const first = (id: string) => world.firstPositions(id);
+    const store = this.store = new SimStore(this.disk, world, first, this.#clockAhead);
     this.host = {
       access: new Access({ keys, open, stock }),
       limits,

@@ -119,9 +119,9 @@ export const PROGRAM_BUGS: Bugs = {
           throw error;
         }
       }),
-      patch(Session.prototype, "write", (session, write, text, options, writer) => {
+      patch(Session.prototype, "write", (session, write, ...args) => {
         if (silent.has(session) && !session.connected) throw new TypeError("the send is cancelled");
-        return write(text, options, writer);
+        return write(...args);
       }),
     );
   },

@@ -167,7 +167,7 @@ export class ServerDevice {
         books!.serverFailed(books!.toDevice.find(text)!, error, world.deviceLine(this.id)),
     };
     try {
-      if (!session.write(text, { qos, wait }, writer)) return false;
+      if (!session.write(text, { qos, wait }, writer, this.server.now())) return false;
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
       if (error.code === "OUTBOX_FULL") return false;

@@ -51,7 +51,7 @@ for (const [variant, { name }] of VARIANTS.entries()) {
 }
 
 /** Seeds after which each of these must have been found. */
-const SOON = 300;
+const SOON = 150;
 
 const QUICK = [
   "a newline at the start of a segment is a keepalive",

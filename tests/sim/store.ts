@@ -52,17 +52,23 @@ export class SimStore implements Store, Journal {
   #changes: { record: DeviceRecord; change: Change }[] = [];
   #moved = new Set<DeviceRecord>();
 
-  /** @param first Positions of a new record, to begin near a wrap. */
+  /**
+   * @param first Positions of a new record, to begin near a wrap.
+   * @param clockAhead How far the process's own clock is ahead of the world's, in ms.
+   */
   constructor(
     readonly disk: Disk,
     readonly watcher: DiskWatcher,
     readonly first: (id: string) => Partial<Positions>,
+    readonly clockAhead: number,
   ) {
     for (const [id, rows] of disk.devices) {
       const record = new DeviceRecord(id, this, { ...rows.positions });
       record.inbox.push(...rows.inbox);
       record.safe = rows.inbox.length;
-      for (const message of rows.outbox) record.outbox.push({ ...message });
+      for (const message of rows.outbox) {
+        record.outbox.push({ ...message, written: message.written + clockAhead });
+      }
       for (const [id, noted] of rows.heard.entries()) {
         if (noted) record.duplicates.restore(id, noted);
       }
@@ -107,7 +113,7 @@ export class SimStore implements Store, Journal {
 
   written(record: DeviceRecord, message: Outgoing): void {
     this.#moved.add(record);
-    const row = { ...message };
+    const row = { ...message, written: message.written - this.clockAhead };
     this.#note(record, (rows) => {
       const at = rows.outbox.findIndex(({ seq }) => seq === row.seq);
       const old = rows.outbox[at]?.text;

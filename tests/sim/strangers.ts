@@ -20,6 +20,9 @@ export const STRANGERS: readonly Stranger[] = [
   "loud",
 ];
 
+/** Those who come where there is a key: they try that more often. */
+export const THIEVES: readonly Stranger[] = [...STRANGERS, "wrong key", "wrong key", "replay"];
+
 /** The name that the server knows a loud stranger by. */
 export const LOUD = "Z";
 

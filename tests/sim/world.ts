@@ -206,6 +206,7 @@ export class World implements DiskWatcher {
     const { limits, lines } = scenario;
     if (random.chance(0.3) && lines.length > 1) {
       limits.lineBytes = random.pick(lines);
+      for (const device of this.devices) device.lineChanges(limits.lineBytes);
       this.count("server with other limits");
       this.log?.(`the server will take ${limits.lineBytes} bytes`);
     }

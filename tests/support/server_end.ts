@@ -185,7 +185,7 @@ export class ServerEnd extends End {
       failed: ({ code }: LocalError) => this.ask(`failed ${code}`),
     };
     try {
-      return this.#session.write(text, { qos, wait }, writer);
+      return this.#session.write(text, { qos, wait }, writer, this.now);
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
       return false;
