@@ -88,7 +88,7 @@ toolTest(
     const all = [...Object.values(faults), restart];
     await trial.run(120, all);
     assertEquals(trial.restarts, 1);
-    await trial.assertExact({ all: false });
+    await trial.assertExact({ all: false, twice: true });
   },
 );
 
