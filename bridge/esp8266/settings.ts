@@ -1,7 +1,7 @@
 /**
  * The settings sector of a device: which WiFi, which server, which device. The firmware's side is
  * `firmware/settings.c`; `settings_vectors.json` holds both to the same bytes, and SETTINGS.md says what
- * they mean. Runs in a browser, too.
+ * they mean. The simulated board reads what its application says with this, too, and so does a browser.
  *
  * ```ts
  * import { decodeSettings, encodeSettings } from "./settings.ts";
@@ -59,6 +59,12 @@ export interface Settings {
   unknown?: Record<number, Uint8Array>;
 }
 
+/** What an application can tell the board that runs it, with `configure`: settings, and what is not stored. */
+export interface Configuration extends Settings {
+  /** Longest text of a message, 121 to 512 bytes. Default 512. */
+  line?: number;
+}
+
 /** Why a sector that is not blank can not be read; the firmware prints the same words. */
 export type Damage = "magic" | "version" | "length" | "checksum" | "fields";
 
@@ -75,9 +81,15 @@ const MAGIC = [0x48, 0x46, 0x53, 0x54]; // "HFST"
 const VERSION = 1;
 const HEADER = 12;
 
-type Name = keyof typeof Tag;
+/** The number of `Configuration.line` among the fields. In the sector it is one of another version. */
+const LINE_TAG = 10;
 
-const names = new Map<number, Name>(Object.entries(Tag).map(([name, tag]) => [tag, name as Name]));
+type Stored = keyof typeof Tag;
+type Name = Stored | "line";
+
+const names = new Map<number, Stored>(
+  Object.entries(Tag).map(([name, tag]) => [tag, name as Stored]),
+);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -136,13 +148,34 @@ export function encodeFields(settings: Settings): Uint8Array<ArrayBuffer> {
 
 /** The opposite of {@linkcode encodeFields}. @throws {LocalError} BAD_ARGUMENT, which names the field */
 export function decodeFields(bytes: Uint8Array): Settings {
+  const settings = decodeEach(bytes);
+  checkTogether(settings);
+  return settings;
+}
+
+/**
+ * What an application says in the fields that it gives to `configure`. They go over what is stored: a key may
+ * be among them also where they name dialect 1, and is not used then.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, and the device would refuse it as well
+ */
+export function decodeConfiguration(bytes: Uint8Array): Configuration {
+  const { unknown = {}, ...configuration } = decodeEach(bytes);
+  const { [LINE_TAG]: line, ...others } = unknown;
+  return {
+    ...configuration,
+    ...(line ? { line: decodeValue("line", line) as number } : {}),
+    ...(Object.keys(others).length > 0 ? { unknown: others } : {}),
+  };
+}
+
+function decodeEach(bytes: Uint8Array): Settings {
   const settings: Settings = {};
   for (const [tag, value] of split(bytes)) {
     const name = names.get(tag);
     if (name === undefined) (settings.unknown ??= {})[tag] = value.slice();
     else Object.assign(settings, { [name]: decodeValue(name, value) });
   }
-  checkTogether(settings);
   return settings;
 }
 
@@ -213,13 +246,15 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
       return number(name, value, 4, 100, 3_600_000);
     case "dialect":
       return number(name, value, 1, 1, 2);
+    case "line":
+      return number(name, value, 2, 121, 512);
     case "log":
       if (typeof value !== "boolean") throw bad(name, "it is true or false");
       return Uint8Array.of(value ? 1 : 0);
   }
 }
 
-function decodeValue(name: Name, value: Uint8Array): Settings[Name] {
+function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
   switch (name) {
     case "ssid":
     case "password":
@@ -242,6 +277,8 @@ function decodeValue(name: Name, value: Uint8Array): Settings[Name] {
       return numberOf(name, value, 4);
     case "dialect":
       return numberOf(name, value, 1) as 1 | 2;
+    case "line":
+      return numberOf(name, value, 2);
     case "log":
       if (value.length !== 1 || value[0]! > 1) throw bad(name, "it is one byte, 0 or 1");
       return value[0] === 1;

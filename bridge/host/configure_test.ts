@@ -210,6 +210,13 @@ Deno.test("fields that are malformed or out of range are none", () => {
     password: "",
   });
   assertEquals(readFields(new Uint8Array([77, 2, 1, 2])), {}); // an unknown one is ignored
+  // What is stored may have the key, or the dialect: whether they go together shows later.
+  const both = [...field(6, Array(32).fill(7)), ...field(8, [1]), ...field(10, [0, 2])];
+  assertEquals(readFields(new Uint8Array(both)), {
+    key: new Uint8Array(32).fill(7),
+    dialect: 1,
+    line: 512,
+  });
   const bad = [
     [5],
     [5, 3, 65],

@@ -10,6 +10,9 @@ import { Client, type ClientOptions, LocalError, type PeerError } from "./mod.ts
 /** In ms. After a refusal a client pauses for 4 of them. */
 const TIMEOUT = 400;
 
+/** For tests in which nothing may be taken for an outage: a busy machine can stand still for seconds. */
+const PATIENT = { timeout: 60_000 };
+
 const KEY = "0123456789abcdef".repeat(4);
 const OTHER_KEY = "f".repeat(64);
 
@@ -63,9 +66,9 @@ Deno.test("a server that comes back with shorter lines: what waits and does not 
 // Keys.
 
 Deno.test("a key that both know opens the link, and messages go both ways", async () => {
-  await using server = await listen({ keys: [["1", KEY]] });
+  await using server = await listen({ keys: [["1", KEY]], ...PATIENT });
   for (const key of [KEY, KEY.toUpperCase(), Uint8Array.fromHex(KEY)]) {
-    const [client, reasons] = dial(server.port, { key });
+    const [client, reasons] = dial(server.port, { key, ...PATIENT });
     await using _ = client;
     const device = await server.device("1");
     assertEquals(await Promise.all([client.write("up"), device.readline()]), [true, "up"]);
@@ -129,13 +132,13 @@ for (
 }
 
 Deno.test("a stranger's wrong proof does not keep a client at the same address out", async () => {
-  await using server = await listen({ keys: [["1", KEY], ["2", KEY]] });
+  await using server = await listen({ keys: [["1", KEY], ["2", KEY]], ...PATIENT });
   const words = ["1", "0", "0", "0", "40", "10000", "1000"].map((word) => word.padStart(8, "0"));
   await using stranger = await RawPeer.dial(server.port);
   await stranger.say(`\x0101${words.join("")}${"0".repeat(32)}2\n`);
   await until(() => stranger.heard.includes("\n"), { what: "the welcome" });
   await stranger.say(`\x03${"0".repeat(32)}\n`);
-  const [client, reasons] = dial(server.port, { key: KEY });
+  const [client, reasons] = dial(server.port, { key: KEY, ...PATIENT });
   await using _ = client;
   await client.ready();
   assertEquals(reasons, []);
@@ -219,8 +222,8 @@ Deno.test("a refusal that this version does not know is a refusal all the same",
 // What the server takes.
 
 Deno.test("a text longer than the server takes is refused at its writer, and others pass", async () => {
-  await using server = await listen({ open: true, limits: { lineBytes: 200 } });
-  const [client, reasons] = dial(server.port);
+  await using server = await listen({ open: true, limits: { lineBytes: 200 }, ...PATIENT });
+  const [client, reasons] = dial(server.port, PATIENT);
   await using _ = client;
   await client.ready();
   const device = await server.device("1");
@@ -254,14 +257,13 @@ toolTest(
     try {
       const [cert, key] = await certificate(openssl, folder);
       await using server = await listen({ keys: [["1", KEY]], tls: { cert, key } });
-      const patient = { timeout: 60_000 }; // a machine that is busy takes its time over TLS
-      const [client] = dial(server.port, { key: KEY, tls: { caCert: cert }, ...patient });
+      const [client] = dial(server.port, { key: KEY, tls: { caCert: cert }, ...PATIENT });
       await using _ = client;
       const device = await server.device("1");
       assertEquals(await Promise.all([client.write("up"), device.readline()]), [true, "up"]);
       assertEquals(await Promise.all([device.write("down"), client.readline()]), [true, "down"]);
 
-      const [other, reasons] = dial(server.port, { id: "2", tls: true, ...patient });
+      const [other, reasons] = dial(server.port, { id: "2", tls: true, ...PATIENT });
       await using _other = other;
       assertStringIncludes(await firstReason(reasons), "LOST: ");
       assertEquals(other.connects, 0);

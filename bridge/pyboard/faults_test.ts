@@ -321,6 +321,33 @@ Deno.test("a reset at any instant leaves the lines before it, or one more", () =
   }
 });
 
+Deno.test("a message that was handed over when the board was reset comes again only if that was not seen, and as the same", () => {
+  for (const [letter, config] of [["n", configuration()], ["m", configuration(0, 42)]] as const) {
+    let twice = 0;
+    for (let wait = 0;; wait++) {
+      const { desk, initiator } = configured(undefined, config);
+      assertEquals(desk.offer("text"), false);
+      const end = desk.run(initiator.exchange(), wait);
+      const got = new TextDecoder().decode(new Uint8Array(desk.received));
+      // The initiator has its line when it lowers SYN.
+      const has = got.startsWith(letter) && desk.syn === 0;
+      const again = configured(desk.kept, config);
+      const seen = again.desk.offer("text");
+      assert(has || !seen, `lost in ${wait}`);
+      if (!seen) {
+        const { text } = again.desk.run(again.initiator.exchange())!;
+        assertEquals(text, letter === "n" ? "ntext\n" : "m0701text\n");
+        assertEquals(again.desk.offer("text"), true);
+      }
+      if (has && !seen) twice++;
+      if (!end) continue;
+      assert(seen, "it is over");
+      break;
+    }
+    assertEquals(twice, 1); // between the last edge and the look at it
+  }
+});
+
 Deno.test("memory that holds anything is taken for none", () => {
   const random = new Random(5);
   for (let round = 0; round < 200; round++) {

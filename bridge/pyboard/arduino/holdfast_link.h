@@ -1,6 +1,6 @@
 /*
  * A resilient link to a server for a board without a network, through an ESP8266 with Holdfast's firmware: the
- * initiator's side of the wires, for C99 and C++. One header, no allocation, about 700 bytes of memory.
+ * initiator's side of the wires, for C99 and C++11. One header, no allocation, about 700 bytes of memory.
  *
  * In one source file, define HOLDFAST_LINK_IMPLEMENTATION before including it. The board must have an I2C
  * slave at address 0x12 whose buffers hold 200 bytes (on AVR, enlarge those of Wire and twi), and two pins.

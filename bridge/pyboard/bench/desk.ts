@@ -5,7 +5,7 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { chipSize, Core, type CoreExports, loadModule } from "../../host/core.ts";
+import { chipSize, Core, type CoreExports, loadModule, type Position } from "../../host/core.ts";
 import { type Fields, I2c, Kept, readFields, Wifi } from "../../host/mod.ts";
 
 const MODULE = loadModule(new URL("../../../client-as/build/pyboard.wasm", import.meta.url));
@@ -21,6 +21,7 @@ export type Steps<T> = Generator<Wait, T, boolean>;
 interface Application extends CoreExports {
   onStart(): void;
   onTick(): void;
+  onMessage(ptr: number, length: number): number;
 }
 
 /** The board was reset in the middle of a call. */
@@ -43,6 +44,8 @@ export class Desk {
   /** Resets the board at this call of `keep`, counted from 0, when so much of it has been done: 0 to 1. */
   resetAt: { call: number; done: number } | undefined;
   keeps = 0;
+  /** Which message of the server is the next one. */
+  readonly position: Position = { epoch: 7, next: 1 };
   readonly kept: Kept;
   #core: Core;
   #application: Application;
@@ -126,7 +129,8 @@ export class Desk {
     if (!this.#next) return;
     const { id, timeout = 2000, dialect = 2, line = 512 } = this.fields = this.#next;
     this.#next = undefined;
-    this.#core.boot({ ...chipSize, id: id!, timeout, dialect, line }, this.now);
+    const { position } = this;
+    this.#core.boot({ ...chipSize, id: id!, timeout, dialect, line, position }, this.now);
     this.#application.onStart();
   }
 
@@ -141,6 +145,16 @@ export class Desk {
       }
     }
     return true;
+  }
+
+  /** The server's next message is there. @returns whether it may be acknowledged */
+  offer(text: string): boolean {
+    const bytes = encoder.encode(text);
+    const at = this.#application.room(bytes.length); // bytes that the core does not use at present
+    this.#memory(at, bytes.length).set(bytes);
+    let result = 0;
+    this.#call(() => result = this.#application.onMessage(at, bytes.length));
+    return result !== 0;
   }
 
   /** Carries out what an initiator does, up to this wait, if that is told. Undefined if it got no further. */
