@@ -38,10 +38,11 @@ export async function setUpFirmware(): Promise<void> {
   }
   note.hidden = note.textContent === "";
   byId("firmware-list").replaceChildren(...firmware.map(({ manifest }, index) => {
-    const { name, version, board, flavour } = manifest;
+    const { name, version, board, flavour, aot } = manifest;
     const id = `firmware-${index}`;
     const radio = make("input", { type: "radio", name: "firmware", id, value: String(index) });
-    const words = `${name} ${version} for ${board}, ${flavour}`;
+    const inside = aot === undefined ? "" : `, with the application ${aot} in it`;
+    const words = `${name} ${version} for ${board}, ${flavour}${inside}`;
     return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
   }));
   // What was chosen while the list was loading stays.
