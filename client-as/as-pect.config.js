@@ -25,6 +25,7 @@ export default {
     const board = {
       gpio_write: nothing,
       gpio_read: nothing,
+      pwm_write: nothing,
       adc_read: nothing,
       log: nothing,
       millis: nothing,

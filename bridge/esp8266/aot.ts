@@ -1,10 +1,11 @@
 /**
  * An application ahead of time: its .wasm becomes C, by wasm2c of Debian's wabt, and part of the firmware. It is
- * for firmware whose application is fixed and too large for the interpreter's RAM.
+ * for an application that is too large for the interpreter's RAM, or too slow in it, and that nobody replaces alone.
  *
  * @module
  */
 import { BuildError } from "./errors.ts";
+import { run } from "./toolchain.ts";
 
 /** Of the wabt that wasm2c comes with. */
 const RUNTIME_HEADER = "/usr/include/wasm-rt.h";
@@ -37,19 +38,6 @@ export async function translate(
   }
 }
 
-async function run(program: string, args: string[], cwd: string): Promise<void> {
-  let output;
-  try {
-    output = await new Deno.Command(program, { args, cwd, stdin: "null" }).output();
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new BuildError(`${program} is missing: apt-get install wabt`, { cause });
-  }
-  if (!output.success) {
-    throw new BuildError(`${program} failed:\n${new TextDecoder().decode(output.stderr)}`);
-  }
-}
-
 async function runtimeHeader(): Promise<string> {
   try {
     return await Deno.readTextFile(RUNTIME_HEADER);
@@ -72,7 +60,7 @@ function replaceOnce(text: string, from: string, to: string): string {
  */
 function forTheChip(code: string): string {
   const aligned = (name: string, head: string, fast: string, slow: string) =>
-    `static inline ${head} {\n  RANGE_CHECK(mem, addr, 4);\n` +
+    `static inline ${head} {\n  MEMCHECK(mem, addr, u32);\n` +
     `  if (!(addr & 3)) ${fast}\n  ${slow}\n} /* ${name} */`;
   code = code.replaceAll("u64 addr", "u32 addr");
   code = replaceOnce(
@@ -108,6 +96,15 @@ function forTheChip(code: string): string {
   return `#include "bytes.h"\n${code}`;
 }
 
+/** How many modules it imports from: an instance is made with a pointer for each, that the imports get. */
+function modules(header: string): number {
+  const [, parameters] = header.match(/^void Z_app_instantiate\(([^)]*)\);$/m) ?? [];
+  if (parameters === undefined) {
+    throw new BuildError("this version of wasm2c is not known: it declares no Z_app_instantiate");
+  }
+  return parameters.split(",").length - 1;
+}
+
 /** Finds the C functions that wasm2c has declared, and ties them to the firmware's tables. */
 function glue(name: string, header: string): string {
   const declared = (comment: string) =>
@@ -115,8 +112,9 @@ function glue(name: string, header: string): string {
       new RegExp(`/\\* ${comment} \\*/\\n(u32|void) (\\w+)\\(([^)]*)\\);`, "g"),
     );
   const lines: string[] = [
-    `#define AOT_NAME "${name}"`,
+    `#define AOT_NAME ${JSON.stringify(name)}`,
     `#define AOT_FIRST_MEMORY ${FIRST_MEMORY}`,
+    `#define AOT_INSTANTIATE(instance) Z_app_instantiate(instance${", 0".repeat(modules(header))})`,
   ];
   const imports = [...declared("import: '(\\w+)' '(\\w+)'")];
   lines.push("static const char *const import_names[][2] = {");

@@ -20,6 +20,8 @@ export interface BuildOptions {
   /** Which kind of firmware: "wifi", the whole; see README.md for others. */
   flavour: string;
   applications: Application[];
+  /** Translates the first application ahead of time, into the firmware; there is no other one then. */
+  aot?: boolean;
   /** The vendor's SDK, for boards that need one. */
   sdk?: string;
   /** Says a line of progress. */
@@ -34,9 +36,11 @@ export interface Built {
   sizes: Record<string, number>;
 }
 
-/** The application that is part of the firmware of a flavour, translated ahead of time; those of others are in flash. */
-export function builtIn({ flavour, applications }: BuildOptions): Application | undefined {
-  return flavour === "pyboard" ? applications[0] : undefined;
+/** The application that is part of the firmware, translated ahead of time. Undefined: all have their place in flash. */
+export function builtIn(
+  { flavour, aot, applications }: BuildOptions,
+): Application | undefined {
+  return aot || flavour === "pyboard" ? applications[0] : undefined;
 }
 
 /** `-D` flags that make the firmware of a flavour. */

@@ -23,7 +23,9 @@ Usage: deno task firmware [options]
   --sdk FOLDER     Espressif's NONOS SDK, for the chip: see bridge/esp8266/README.md
   --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
   --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
-  --out FOLDER     where it goes                    (bridge/esp8266/build/BOARD[-FLAVOUR])
+  --aot NAME|FILE  instead of --app: one application, translated to C ahead of time, as part of the
+                   firmware (needs wabt)
+  --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
   --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
   --help
@@ -38,6 +40,7 @@ interface Options {
   sdk: string | undefined;
   flavour: string;
   apps: string[];
+  aot: boolean;
   out: string;
   measure: boolean;
   json: boolean;
@@ -54,6 +57,7 @@ function parse(args: string[]): Options | undefined {
         sdk: { type: "string" },
         flavour: { type: "string", default: "wifi" },
         app: { type: "string", multiple: true, default: [] },
+        aot: { type: "string", multiple: true, default: [] },
         out: { type: "string" },
         measure: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
@@ -64,7 +68,7 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { board, flavour, json, sdk, measure, app: apps } = values;
+  const { board, flavour, json, sdk, measure, app, aot } = values;
   oneOf("--board", board, BOARDS);
   oneOf("--flavour", flavour, FLAVOURS);
   if (board === "nonos" && sdk === undefined) {
@@ -72,9 +76,27 @@ function parse(args: string[]): Options | undefined {
       "--board nonos needs --sdk FOLDER: Espressif's ESP8266_NONOS_SDK 3.0.x, see bridge/esp8266/README.md",
     );
   }
-  const name = flavour === "wifi" ? board : `${board}-${flavour}`;
+  if (aot.length > 0) {
+    const fault = "--aot puts one application into the firmware";
+    if (aot.length > 1) throw new UsageError(`${fault}, not ${aot.length}`);
+    if (app.length > 0) throw new UsageError(`${fault}, so there is no place for --app`);
+    if (flavour !== "wifi") {
+      throw new UsageError(`${fault}, and --flavour ${flavour} is one with its own in it`);
+    }
+  }
+  const kind = aot.length > 0 ? "aot" : flavour;
+  const name = kind === "wifi" ? board : `${board}-${kind}`;
   const { out = new URL(`bridge/esp8266/build/${name}`, ROOT).pathname } = values;
-  return { board, sdk, flavour, apps, out: absolute(out), measure, json };
+  return {
+    board,
+    sdk,
+    flavour,
+    apps: [...app, ...aot],
+    aot: aot.length > 0,
+    out: absolute(out),
+    measure,
+    json,
+  };
 }
 
 function oneOf(option: string, value: string, values: string[]): void {
@@ -123,7 +145,7 @@ async function main(args: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { board, json, out, flavour, sdk } = options;
+  const { board, json, out, flavour, aot, sdk } = options;
   const started = performance.now();
   if (options.measure) {
     const { measure, showMeasured } = await import("./measure.ts");
@@ -140,10 +162,11 @@ async function main(args: string[]): Promise<number> {
     version: await version(),
     flavour,
     applications: await applications(flavour, options.apps),
+    aot,
     ...(sdk === undefined ? {} : { sdk: absolute(sdk) }),
     say: (line) => json || console.log(line),
   });
-  if (json) console.log(JSON.stringify({ board, flavour, files, sizes }));
+  if (json) console.log(JSON.stringify({ board, flavour, aot, files, sizes }));
   else {
     const width = Math.max(...[...Object.keys(sizes), ...Object.keys(files)].map((k) => k.length));
     console.log();

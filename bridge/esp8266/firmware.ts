@@ -7,6 +7,7 @@
  * @module
  */
 import { translate } from "./aot.ts";
+import type { Application } from "./board.ts";
 import { rewriteOperations } from "./operations.ts";
 import { compileAll, LIBC, type Unit } from "./toolchain.ts";
 import { WASM3_SOURCES, wasm3Sources } from "./wasm3.ts";
@@ -21,10 +22,8 @@ export interface BoardSources {
   folder: URL;
   /** For these files, relative to the folder of the work. */
   flags?: string[];
-  /** Files of the firmware that it does without. */
-  without?: string[];
-  /** More files, by the names that they get in the folder of the work; those that end in .c are compiled. */
-  more?: { name: string; text: string; flags?: string[] }[];
+  /** More C files, by the names that they get in the folder of the work. */
+  more?: { name: string; text: string }[];
 }
 
 /** What has been compiled. */
@@ -43,24 +42,27 @@ export async function compileFirmware(
     version: string;
     defines?: string[];
     /** The application, if it is to be part of the firmware instead of being interpreted. */
-    aot?: { name: string; wasm: Uint8Array<ArrayBuffer> } | undefined;
+    aot?: Application | undefined;
+    /** For the compiler of the application that is part of the firmware. */
+    aotFlags?: string[] | undefined;
     say?: (line: string) => void;
   },
 ): Promise<Objects> {
   await emptyFolder(folder);
-  await Deno.mkdir(`${folder}/wasm3`);
   await Deno.mkdir(`${folder}/o`);
   copyAll(new URL("firmware/", HERE), `${folder}/firmware`);
   copyAll(board.folder, `${folder}/board`);
-  const { aot } = options;
+  const { aot, aotFlags = [] } = options;
   if (aot) {
     copyAll(new URL("aot/", HERE), `${folder}/aot`);
     for (const [name, text] of Object.entries(await translate(aot))) {
       Deno.writeTextFileSync(`${folder}/aot/${name}`, text);
     }
-  }
-  for (const [name, text] of patchWasm3(await wasm3Sources())) {
-    Deno.writeTextFileSync(`${folder}/wasm3/${name}`, text);
+  } else {
+    await Deno.mkdir(`${folder}/wasm3`);
+    for (const [name, text] of patchWasm3(await wasm3Sources())) {
+      Deno.writeTextFileSync(`${folder}/wasm3/${name}`, text);
+    }
   }
   const defines = [`-DFIRMWARE_VERSION="${options.version}"`, ...(options.defines ?? [])];
   const engine = ["-include", "firmware/wasm3_config.h", "-Ifirmware"];
@@ -71,23 +73,25 @@ export async function compileFirmware(
     units.push({ source, object, flags, ...(rewrite ? { rewrite } : {}) });
   };
   for (const name of filesOf(`${folder}/firmware`, /\.c$/)) {
-    if (board.without?.includes(name) || (aot && name === "engine_wasm3.c")) continue;
     const isEngine = name === "engine_wasm3.c";
+    if (aot && isEngine) continue;
     add(`firmware/${name}`, isEngine ? [...engine, "-isystem", "wasm3", ...defines] : defines);
   }
   for (const name of filesOf(`${folder}/board`, /\.[cS]$/)) {
     add(`board/${name}`, ["-Ifirmware", ...defines, ...(board.flags ?? [])]);
   }
-  for (const { name, text, flags = [] } of board.more ?? []) {
+  for (const { name, text } of board.more ?? []) {
     Deno.writeTextFileSync(`${folder}/${name}`, text);
-    if (name.endsWith(".c")) add(name, ["-Ifirmware", "-I.", ...defines, ...flags]);
+    add(name, ["-Ifirmware", ...defines]);
   }
   if (aot) {
     // Its linear memory is in RAM, where bytes can be read; data in flash is copied by words.
-    const flags = ["-Ifirmware", "-DNDEBUG", "-DWASM_RT_USE_STACK_DEPTH_COUNT=0", "-w"];
+    // For speed: that makes it half as long, for less than 1 KB of flash.
+    const flags = ["-Ifirmware", "-DNDEBUG", "-DWASM_RT_USE_STACK_DEPTH_COUNT=0", "-w", "-O2"];
+    flags.push(...aotFlags);
     add("aot/app.c", [...flags, "-mno-force-l32", "-fno-builtin-memcpy"]);
     add("aot/engine_aot.c", [...flags, ...defines]);
-  } else if (!board.without?.includes("engine_wasm3.c")) {
+  } else {
     for (const name of WASM3_SOURCES) {
       const rewrite = name === "m3_compile.c" ? rewriteOperations : undefined;
       add(`wasm3/${name}`, [...engine, "-w"], rewrite);

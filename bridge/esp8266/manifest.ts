@@ -32,6 +32,8 @@ export interface Manifest {
   /** The board in `boards/` that the firmware is for. */
   board: string;
   flavour: string;
+  /** The application that is part of the firmware, by its name; then there are no other ones. */
+  aot?: string;
   chip: "ESP8266";
   /** What every module gets. */
   parts: Part[];
@@ -81,6 +83,12 @@ export function readManifest(text: string): Manifest {
     applications: partList(top.applications, "applications"),
     settings: area(top.settings, "settings"),
   };
+  if (top.aot !== undefined) {
+    manifest.aot = string(top.aot, "aot");
+    if (manifest.applications.length > 0) {
+      wrong("applications", "empty, as the firmware has its own (aot)", top.applications);
+    }
+  }
   for (const [size, parts] of Object.entries(record(top.flash, "flash"))) {
     if (!Object.hasOwn(flashSizes, size)) {
       wrong("flash", `an object with ${Object.keys(flashSizes).join(" and ")}`, size);

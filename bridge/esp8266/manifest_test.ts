@@ -37,6 +37,11 @@ Deno.test("a manifest that was written is read", () => {
   assertEquals(readManifest(writeManifest(firmware())), firmware());
 });
 
+Deno.test("a manifest names the application in the firmware, and then has no other ones", () => {
+  const aot = { ...firmware(), aot: "main", applications: [] };
+  assertEquals(readManifest(writeManifest(aot)), aot);
+});
+
 Deno.test("fields of later versions are passed over", () => {
   assertEquals(readManifest(JSON.stringify({ ...firmware(), built: "today" })), firmware());
 });
@@ -57,6 +62,8 @@ Deno.test("a manifest with a fault is refused, and the fault named", () => {
     [() => [], "the whole must be an object, not []"],
     [() => null, "the whole must be an object, not null"],
     [(m) => ({ ...m, name: undefined }), "name must be a text, not nothing"],
+    [(m) => ({ ...m, aot: "" }), `aot must be a text, not ""`],
+    [(m) => ({ ...m, aot: "main" }), "applications must be empty, as the firmware has its own"],
     [(m) => ({ ...m, version: "" }), `version must be a text, not ""`],
     [(m) => ({ ...m, chip: "ESP32" }), `chip must be "ESP8266", not "ESP32"`],
     [(m) => ({ ...m, parts: {} }), "parts must be an array, not {}"],

@@ -1,21 +1,34 @@
 /**
  * `deno task firmware --measure`: what a message costs on the emulated chip, with the core interpreted, translated
- * ahead of time by wasm2c, and translated without its checks, which is about what a compiler makes of the same in C.
+ * ahead of time as `--aot` does, and translated without its checks of addresses, which is about what a compiler makes
+ * of the same in C: as small as the rest of the firmware, and as fast as it can.
  *
  * @module
  */
 import { encodeApplication } from "./application.ts";
+import type { Application } from "./board.ts";
 import { buildSim } from "./boards/sim/build.ts";
 import { BuildError } from "./errors.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
-import { run, sectionSizes } from "./toolchain.ts";
+import { sectionSizes } from "./toolchain.ts";
 
 const HERE = new URL("./", import.meta.url);
-const CORE = new URL("../../client-as/build/core.wasm", HERE);
+
+/** To wasm2c it is as if the operating system found a bad address. */
+const UNCHECKED = ["-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1", "-DWASM_RT_SKIP_SIGNAL_RECOVERY=1"];
+
+/** The ways to run the core: how it is translated, if it is. */
+const WAYS: Record<string, { aotFlags?: string[] } | undefined> = {
+  wasm3: undefined,
+  wasm2c: {},
+  // As the rest of the firmware is compiled; in C a load is no call.
+  native: { aotFlags: [...UNCHECKED, "-Os", "-Dinline=inline __attribute__((always_inline))"] },
+  "native -O2": { aotFlags: UNCHECKED },
+};
 
 /** Counts of one way to run the core. */
 export interface Measured {
-  /** "wasm3", "wasm2c" or "native". */
+  /** "wasm3", "wasm2c", "native" or "native -O2". */
   way: string;
   /** Instructions for a message of 32 bytes that arrives, is taken and acknowledged. */
   incoming: number;
@@ -34,21 +47,21 @@ export async function measure(
   folder: string,
   say: (line: string) => void = () => {},
 ): Promise<Measured[]> {
-  const text = (name: string) => Deno.readTextFileSync(new URL(`measure/${name}`, HERE));
-  const bench = { name: "bench.c", text: text("bench.c") };
+  const bench = Deno.readTextFileSync(new URL("measure/bench.c", HERE));
+  const core = {
+    name: "core",
+    wasm: await Deno.readFile(new URL("../../client-as/build/core.wasm", HERE)),
+  };
   const results: Measured[] = [];
-  for (const way of ["wasm3", "wasm2c", "native"]) {
+  for (const [way, translated] of Object.entries(WAYS)) {
     say(`measuring ${way}`);
-    const more = [bench];
-    if (way !== "wasm3") more.push(...await translated(way === "native", folder, text));
-    const without = way === "wasm3" ? [] : ["engine_wasm3.c"];
-    const elf = await buildSim(`${folder}/${way}`, "0", {
+    const elf = await buildSim(`${folder}/${way.replace(" ", "")}`, "0", {
       defines: ["-DSIM_BENCH"],
-      without,
-      more,
+      more: [{ name: "bench.c", text: bench }],
+      ...(translated ? { aot: core, ...translated } : {}),
     });
     const sizes = await sectionSizes(elf, folder);
-    const counts = await runBench(elf);
+    const counts = await runBench(elf, core);
     results.push({
       way,
       incoming: counts.get("incoming")!,
@@ -61,31 +74,11 @@ export async function measure(
   return results;
 }
 
-/** The core in C, and what it needs. */
-async function translated(
-  native: boolean,
-  folder: string,
-  text: (name: string) => string,
-): Promise<{ name: string; text: string; flags?: string[] }[]> {
-  await Deno.mkdir(folder, { recursive: true });
-  await run("wasm2c", [CORE.pathname, "-n", "core", "-o", "core_wasm2c.c"], folder);
-  const flags = [
-    "-w",
-    "-O2",
-    "-mno-force-l32",
-    "-DNDEBUG",
-    `-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=${native ? 1 : 0}`,
-  ];
-  return [
-    { name: "wasm-rt.h", text: text("wasm-rt.h") },
-    { name: "core_wasm2c.h", text: Deno.readTextFileSync(`${folder}/core_wasm2c.h`) },
-    { name: "core_wasm2c.c", text: Deno.readTextFileSync(`${folder}/core_wasm2c.c`), flags },
-    { name: "engine_wasm2c.c", text: text("engine_wasm2c.c"), flags },
-  ];
-}
-
 /** Runs a bench to its end, one instruction at a time. */
-async function runBench(elf: string): Promise<Map<string, number>> {
+async function runBench(
+  elf: string,
+  { name, wasm }: Application,
+): Promise<Map<string, number>> {
   const args = [
     "-M",
     "sim",
@@ -108,7 +101,7 @@ async function runBench(elf: string): Promise<Map<string, number>> {
   const send = (bytes: Uint8Array) =>
     void writer.write(bytes as Uint8Array<ArrayBuffer>).catch(() => {});
   send(frame(ToChip.wake, 0, u16(1), u32(1), new Uint8Array(64)));
-  const area = encodeApplication("core", await Deno.readFile(CORE));
+  const area = encodeApplication(name, wasm);
   for (let at = 0; at < area.length; at += 4096) {
     send(frame(ToChip.flash, u32(0xf0000 + at), area.subarray(at, at + 4096)));
   }
@@ -141,8 +134,8 @@ export function showMeasured(results: Measured[]): string {
       load,
       heap,
       flash,
-    ].map((cell) => String(cell).padStart(9)).join(" ")
+    ].map((cell) => String(cell).padStart(10)).join(" ")
   );
   const head = ["", "incoming", "", "outgoing", "", "load", "heap", "flash"];
-  return [head.map((cell) => cell.padStart(9)).join(" "), ...rows].join("\n");
+  return [head.map((cell) => cell.padStart(10)).join(" "), ...rows].join("\n");
 }

@@ -12,6 +12,7 @@ const HELP = `Runs the firmware and an application on an emulated chip, in this 
 Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
 
   APPLICATION       one of client-as/build, by its name, or a .wasm
+  --aot             instead: the one that is in the firmware
   --id ID           the device's name at the server
   --server ADDRESS  name or address of the server                (127.0.0.1)
   --port N          its TCP port                                 (8123)
@@ -20,7 +21,8 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
   --dialect N       2, or 1 for micropython-iot's servers        (2)
   --log             sends the lines of the console to the server, too
   --blank           starts without settings, as a new chip does
-  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/sim/sim.elf)
+  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/sim/sim.elf,
+                    with --aot bridge/esp8266/build/sim-aot/sim.elf)
   --help
 
 Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
@@ -86,24 +88,24 @@ function parse(args: string[]): SimBoardOptions | undefined {
       dialect: { type: "string", default: "2" },
       log: { type: "boolean", default: false },
       blank: { type: "boolean", default: false },
+      aot: { type: "boolean", default: false },
       firmware: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return undefined;
-  const [name] = positionals;
-  if (name === undefined || positionals.length > 1) throw badArgument("name one application");
-  const { id, server, log, blank, dialect } = values;
+  const { id, server, log, blank, dialect, aot } = values;
+  if (aot && positionals.length > 0) {
+    throw badArgument("with --aot the application is in the firmware: name none");
+  }
+  if (!aot && positionals.length !== 1) throw badArgument("name one application");
   if (id === undefined && !blank) throw badArgument("give the device an --id");
-  const firmware = values.firmware ?? new URL("bridge/esp8266/build/sim/sim.elf", ROOT).pathname;
-  read(firmware, "run `deno task firmware`");
-  const file = name.endsWith(".wasm")
-    ? name
-    : new URL(`client-as/build/${name}.wasm`, ROOT).pathname;
-  const label = name.replace(/^.*\//, "").replace(/\.wasm$/, "");
+  const built = `bridge/esp8266/build/${aot ? "sim-aot" : "sim"}/sim.elf`;
+  const firmware = values.firmware ?? new URL(built, ROOT).pathname;
+  read(firmware, `run \`deno task firmware${aot ? " --aot APPLICATION" : ""}\``);
   return {
     firmware,
-    application: { name: label, wasm: read(file, "run `deno task build`") },
+    ...(aot ? {} : { application: application(positionals[0]!) }),
     ...(blank ? {} : {
       settings: {
         ssid: "emulated",
@@ -118,7 +120,16 @@ function parse(args: string[]): SimBoardOptions | undefined {
     }),
     onLine: (line) => console.log(line),
     onPin: (pin, level) => console.log(`pin ${pin}: ${level}`),
+    onPwm: (pin, duty, hz) => console.log(`pin ${pin}: ${duty}/1023 at ${hz} Hz`),
   };
+}
+
+function application(name: string): { name: string; wasm: Uint8Array } {
+  const file = name.endsWith(".wasm")
+    ? name
+    : new URL(`client-as/build/${name}.wasm`, ROOT).pathname;
+  const label = name.replace(/^.*\//, "").replace(/\.wasm$/, "");
+  return { name: label, wasm: read(file, "run `deno task build`") };
 }
 
 function read(file: string, fix: string): Uint8Array<ArrayBuffer> {

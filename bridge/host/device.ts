@@ -50,6 +50,8 @@ export interface BoardOptions extends Settings {
   onLog?: (line: string) => void;
   /** Called when the application makes a pin an output, or changes its level: 0 or 1. */
   onPin?: (pin: number, level: number) => void;
+  /** Called with what the application does with `pwm_write`: duty, 0 to 1023, and Hz, 1 to 1000. */
+  onPwm?: (pin: number, duty: number, hz: number) => void;
   /** What the pins are connected to. Default: pins that `setPin` pulls, and no I2C device anywhere. */
   wires?: Wires;
   /** What the board before this one has kept. Default: the power was off. */
@@ -84,6 +86,10 @@ const CORE_EXPORTS: readonly (keyof CoreExports)[] = [
 /** Pins of the simulated board: 0 to 16, without those of the flash. */
 const MOST_PIN = 16;
 const FLASH_PINS = { from: 6, to: 11 };
+
+/** Of `pwm_write`. */
+const MOST_DUTY = 1023;
+const MOST_HZ = 1000;
 
 /** What `free_memory` says, in bytes: there is no heap that could be measured. */
 const FREE_MEMORY = 20_000;
@@ -121,6 +127,8 @@ export class Board implements AsyncDisposable {
   wifi: number = Wifi.up;
   #ended = Promise.withResolvers<void>();
   #outputs = new Map<number, number>();
+  /** Those of the outputs that have PWM. */
+  #pulsed = new Set<number>();
   #inputs = new Map<number, number>();
   #application: Application;
   #link: Link;
@@ -184,7 +192,10 @@ export class Board implements AsyncDisposable {
     return this.#link.core.connects;
   }
 
-  /** A pin's level: the application's if that has made it an output, else what `setPin` has set, else 1. */
+  /**
+   * A pin's level: the application's if that has made it an output (with PWM, the one it mostly has), else
+   * what `setPin` has set, else 1.
+   */
   pin(pin: number): number {
     if (this.#options.wires) return this.#options.wires.read(pin);
     return isPin(pin) ? this.#outputs.get(pin) ?? this.#inputs.get(pin) ?? 1 : 0;
@@ -208,15 +219,23 @@ export class Board implements AsyncDisposable {
   }
 
   #imports(
-    { onLog, onPin, wires }: BoardOptions,
+    { onLog, onPin, onPwm, wires }: BoardOptions,
   ): Record<string, (...args: number[]) => number | void> {
     return {
       gpio_write: (pin = 0, value = 0) => {
         const level = value ? 1 : 0;
         if (wires && isPin(pin)) return wires.write(pin, level);
-        if (!isPin(pin) || this.#outputs.get(pin) === level) return;
+        if (!isPin(pin)) return;
+        if (!this.#pulsed.delete(pin) && this.#outputs.get(pin) === level) return;
         this.#outputs.set(pin, level);
         onPin?.(pin, level);
+      },
+      pwm_write: (pin = 0, duty = 0, hz = 0) => {
+        if (!isPin(pin) || hz < 1 || hz > MOST_HZ) return;
+        duty = Math.min(Math.max(duty, 0), MOST_DUTY);
+        this.#pulsed.add(pin);
+        this.#outputs.set(pin, duty > MOST_DUTY / 2 ? 1 : 0);
+        onPwm?.(pin, duty, hz);
       },
       gpio_read: (pin = 0) => isPin(pin) ? this.pin(pin) : 0,
       adc_read: () => Math.min(Math.max(Math.trunc(this.analogue), 0), 1023),

@@ -10,8 +10,8 @@ const PROBE = `
   export * from "../assembly/core";
   import {
     adc_read, begin, bytes, connected, connects, element, every, free_memory, gpio_read, gpio_write,
-    integer, is, item, log, millis, NO_QOS, number, open, close, pending, QOS, random, read, send,
-    show, text,
+    integer, is, item, log, millis, NO_QOS, number, open, close, pending, pwm_write, QOS, random,
+    read, send, show, text,
   } from "../assembly/app";
 
   function argument(n: i32): i32 {
@@ -50,6 +50,7 @@ const PROBE = `
     const b = argument(2);
     element(0);
     if (is("write")) gpio_write(a, b);
+    else if (is("pwm")) pwm_write(a, b, argument(3));
     else if (is("read")) answer(gpio_read(a));
     else if (is("adc")) answer(adc_read());
     else if (is("every")) every(a);
@@ -89,6 +90,7 @@ async function setUp(options: Partial<BoardOptions> = {}) {
       port: server.port,
       onLog: (line) => lines.push(line),
       onPin: (pin, level) => pins.push(`${pin}=${level}`),
+      onPwm: (pin, duty, hz) => pins.push(`${pin}: ${duty} of 1023, ${hz} Hz`),
       ...options,
     }),
   );
@@ -133,6 +135,31 @@ Deno.test("a change of an output is told once", async () => {
   await using it = await setUp();
   for (const level of [0, 0, 1, 1, 0]) await it.device.write(`["write",2,${level}]`);
   assertEquals(it.pins, ["2=0", "2=1", "2=0"]);
+});
+
+Deno.test("PWM is told, with its duty as far as there is one, until the pin is written", async () => {
+  await using it = await setUp();
+  for (const [duty, hz] of [[512, 100], [-5, 1], [5000, 1000]]) {
+    await it.device.write(`["pwm",2,${duty},${hz}]`);
+    assertEquals(await ask(it.device, "read", 2), duty! > 511 ? 1 : 0);
+  }
+  await it.device.write('["write",2,1]'); // as its level is, but steady
+  assertEquals(await ask(it.device, "read", 2), 1);
+  assertEquals(it.pins, [
+    "2: 512 of 1023, 100 Hz",
+    "2: 0 of 1023, 1 Hz",
+    "2: 1023 of 1023, 1000 Hz",
+    "2=1",
+  ]);
+});
+
+Deno.test("PWM with no such pin or frequency does nothing", async () => {
+  await using it = await setUp();
+  for (const [pin, hz] of [[2, 0], [2, 1001], [2, -1], [6, 100], [17, 100], [-1, 100]]) {
+    await it.device.write(`["pwm",${pin},1,${hz}]`);
+  }
+  assertEquals(await ask(it.device, "read", 2), 1); // still an input
+  assertEquals(it.pins, []);
 });
 
 Deno.test("a pin that the board does not have is not written and reads as 0", async () => {

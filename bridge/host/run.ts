@@ -95,6 +95,7 @@ function parse(args: string[]): BoardOptions | undefined {
     speed: toNumber("--speed", values.speed),
     onLog: (line) => console.log(line),
     onPin: (pin, level) => console.log(`pin ${pin}: ${level}`),
+    onPwm: (pin, duty, hz) => console.log(`pin ${pin}: ${duty}/1023 at ${hz} Hz`),
     onState: stateShower(),
   };
 }

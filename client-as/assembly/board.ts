@@ -44,6 +44,16 @@ export declare function gpio_write(pin: i32, value: i32): void;
 @external("board", "gpio_read")
 export declare function gpio_read(pin: i32): i32;
 
+/**
+ * Makes the pin an output that is high for `duty` / 1023 of the time, `hz` times a second, until the next
+ * `pwm_write`, `gpio_write` or `i2c_begin` for it. `duty` 0 and 1023 are steady levels, and what is less or more
+ * counts as they do. `hz` 1 to 1000, of all pins: the last one said. Beyond that, or for a pin that the board does
+ * not have, nothing happens. GPIO16 of the ESP8266 has no PWM: it is high if `duty` is 512 or more, else low.
+ */
+// @ts-ignore: decorator
+@external("board", "pwm_write")
+export declare function pwm_write(pin: i32, duty: i32, hz: i32): void;
+
 /** The analogue input: 0 to 1023, its full scale; 0 if there is none. */
 // @ts-ignore: decorator
 @external("board", "adc_read")

@@ -6,7 +6,7 @@ import { rewriteOperations } from "../../bridge/esp8266/operations.ts";
 import { patchWasm3 } from "../../bridge/esp8266/wasm3_patches.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
-import { chipTest, chipTools, firmware } from "./support.ts";
+import { application, chipTest, chipTools, firmware } from "./support.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -71,6 +71,9 @@ Deno.test("firmware: wrong arguments, and help", async () => {
     [["--board", "nonos"], "needs --sdk"],
     [["--flavour", "plum"], "--flavour is one of"],
     [["--fast"], "--fast"],
+    [["--aot", "main", "--aot", "qos"], "one application into the firmware, not 2"],
+    [["--aot", "main", "--app", "qos"], "no place for --app"],
+    [["--aot", "main", "--flavour", "pyboard"], "--flavour pyboard is one with its own in it"],
   ];
   for (const [args, said] of wrong) {
     const { code, err } = await call("bridge/esp8266/build.ts", args);
@@ -87,6 +90,10 @@ chipTest("firmware: a tool or an application that is missing is named, with the 
     const tool = await call("bridge/esp8266/build.ts", ["--out", folder], { PATH: "/nowhere" });
     assertEquals(tool.code, 1, tool.err);
     assertStringIncludes(tool.err, "apt-get install gcc-xtensa-lx106");
+    const aot = ["--out", folder, "--aot", "main"];
+    const wabt = await call("bridge/esp8266/build.ts", aot, { PATH: "/nowhere" });
+    assertEquals(wabt.code, 1, wabt.err);
+    assertStringIncludes(wabt.err, "wasm2c is missing: apt-get install wabt");
     const sources = await call("bridge/esp8266/build.ts", ["--out", folder], {
       PATH: "/nowhere",
       XDG_CACHE_HOME: folder,
@@ -189,15 +196,56 @@ Deno.test("operations: a frame that is used stays, and is popped before the jump
 });
 
 toolTest(
-  "measured: a message costs at most 14 times what compiled code does",
+  "measured: a message costs at most 14 times what compiled code does, or 3 ahead of time",
   { ...chipTools, wasm2c: "wabt" },
   async () => {
     await inFolder(async (folder) => {
       const results = await measure(folder);
       console.log(showMeasured(results));
-      const [wasm3, , native] = results;
+      const [wasm3, wasm2c, native] = results;
       assert(wasm3!.incoming <= 14 * native!.incoming && wasm3!.outgoing <= 14 * native!.outgoing);
+      assert(wasm2c!.incoming <= 3 * native!.incoming && wasm2c!.outgoing <= 3 * native!.outgoing);
       assert(wasm3!.heap <= 16 * 1024);
+    });
+  },
+);
+
+toolTest(
+  "firmware --aot: one application, in the firmware; run.ts runs it",
+  { ...chipTools, wasm2c: "wabt" },
+  async () => {
+    await inFolder(async (folder) => {
+      const file = `${folder}/odd "name".wasm`;
+      await Deno.writeFile(file, application("remote_rx").wasm);
+      const { code, out, err } = await call("bridge/esp8266/build.ts", [
+        ...["--out", folder, "--aot", file, "--json"],
+      ]);
+      assertEquals([code, err], [0, ""]);
+      const { aot, files, sizes } = JSON.parse(out);
+      assertEquals([aot, Object.keys(files)], [true, ["firmware"]]);
+      assert(sizes["code in flash"] > 20_000);
+
+      const run = ["run", "-A", new URL("bridge/esp8266/run.ts", ROOT).pathname, "--aot"];
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [...run, "--id", "rx", "--port", "1", "--firmware", files.firmware],
+        env: { NO_COLOR: "1" },
+        stdin: "null",
+        stdout: "piped",
+      }).spawn();
+      let shown = "";
+      try {
+        for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+          shown += text;
+          if (shown.includes("pin 2: 1")) break;
+        }
+      } finally {
+        child.kill("SIGTERM");
+        await child.status;
+      }
+      assertStringIncludes(shown, "holdfast: application name=odd%20%22name%22");
+      const both = await call("bridge/esp8266/run.ts", ["main", "--aot", "--id", "rx"]);
+      assertEquals(both.code, 2);
+      assertStringIncludes(both.err, "name none");
     });
   },
 );

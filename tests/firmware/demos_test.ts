@@ -7,7 +7,8 @@ import { remote } from "../../server/apps/remote.ts";
 import { Sequence } from "../../server/apps/sequence.ts";
 import { type App, Server } from "../../server/mod.ts";
 import { until } from "../support/wait.ts";
-import { application, chipTest, isUp, plugInBehindProxy } from "./support.ts";
+import { toolTest } from "../support/tools.ts";
+import { application, chipTest, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
 
 /** Of the server, in ms. */
 const TIMEOUT = 1000;
@@ -34,9 +35,10 @@ async function serve(app: App) {
   return { server, port: server.port, [Symbol.asyncDispose]: stop };
 }
 
-function start(name: string, id: string, port: number, dialect: 1 | 2 = 2) {
+/** The application is in flash, unless the firmware has it. */
+function start(name: string, id: string, port: number, dialect: 1 | 2 = 2, firmware?: string) {
   return plugInBehindProxy({
-    application: application(name),
+    ...(firmware === undefined ? { application: application(name) } : { firmware }),
     id,
     port,
     speed: SPEED,
@@ -118,14 +120,28 @@ chipTest(
   },
 );
 
-for (const dialect of [1, 2] as const) {
-  chipTest(
-    `qos on a chip, dialect ${dialect}: nothing is missing, doubled or out of order after outages`,
+for (
+  const { dialect, aot = false, tools = chipTools } of [
+    { dialect: 1 },
+    { dialect: 2 },
+    { dialect: 2, aot: true, tools: { ...chipTools, wasm2c: "wabt" } },
+  ] as const
+) {
+  toolTest<string>(
+    `qos on a chip${aot ? " ahead of time" : ""}, dialect ${dialect}: ` +
+      "nothing is missing, doubled or out of order after outages",
+    tools,
     async () => {
       const sequence = new Sequence();
       const options = { interval: 20, print: () => {}, sequence: () => sequence };
       await using demo = await serve(qos(options));
-      await using device = await start("qos", "qos", demo.port, dialect);
+      await using device = await start(
+        "qos",
+        "qos",
+        demo.port,
+        dialect,
+        aot ? await firmware([], application("qos")) : undefined,
+      );
       const newest = () => column(logged(device), 0).at(-1) ?? 0;
       for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
         const next = newest() + 3;

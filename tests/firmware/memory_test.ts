@@ -32,7 +32,12 @@ async function inFolder<T>(fn: (folder: string) => Promise<T>): Promise<T> {
 }
 
 /** Runs an application through all that a chip does, under the eyes of the plugin; what it says of its memory. */
-async function observe(name: string, gcc: string, folder: string): Promise<Map<string, number>> {
+async function observe(
+  name: string,
+  gcc: string,
+  folder: string,
+  aot = false,
+): Promise<Map<string, number>> {
   const key = crypto.getRandomValues(new Uint8Array(32));
   let got = 0;
   await using server = await Server.listen({
@@ -50,11 +55,11 @@ async function observe(name: string, gcc: string, folder: string): Promise<Map<s
       }
     },
   });
-  const elf = await firmware(["-DMEASURE"]);
+  const elf = await firmware(["-DMEASURE"], aot ? application(name) : undefined);
   const watch = await Watch.prepare(gcc, folder, elf);
   await using chip = await plugInBehindProxy({
     firmware: elf,
-    application: application(name),
+    ...(aot ? {} : { application: application(name) }),
     id: "chip",
     port: server.port,
     speed: SPEED,
@@ -110,19 +115,35 @@ toolTest(
         shown.join("\n")
       }`,
     );
-    for (const [at, table] of tables.entries()) {
-      const within = (what: string, most: number) => {
-        const bytes = table.get(what)!;
-        assert(bytes <= most, `${names[at]}: ${what} takes ${bytes} bytes of ${most}`);
-      };
-      within("used", BUDGET.heap);
-      within("most", BUDGET.heap);
-      within("c-stack-start", BUDGET.stack);
-      within("c-stack", BUDGET.stack);
-      within("refused", 0); // nothing was asked for after the start
-    }
+    for (const [at, table] of tables.entries()) assertWithin(names[at]!, table, BUDGET);
   },
 );
+
+toolTest(
+  "memory: an application ahead of time takes a third of that, and reads flash in words",
+  { ...tools, wasm2c: "wabt" },
+  async ({ gcc }) => {
+    const table = await inFolder((folder) => observe("main", gcc, folder, true));
+    console.log([...table].map(([what, bytes]) => `${what} ${bytes}`).join("\n"));
+    assertWithin("main", table, { ...BUDGET, heap: BUDGET.heap / 3 });
+  },
+);
+
+function assertWithin(
+  name: string,
+  table: Map<string, number>,
+  { heap, stack }: typeof BUDGET,
+): void {
+  const within = (what: string, most: number) => {
+    const bytes = table.get(what)!;
+    assert(bytes <= most, `${name}: ${what} takes ${bytes} bytes of ${most}`);
+  };
+  within("used", heap);
+  within("most", heap);
+  within("c-stack-start", stack);
+  within("c-stack", stack);
+  within("refused", 0); // nothing was asked for after the start
+}
 
 toolTest("memory: a firmware that reads bytes from flash is found out", tools, async ({ gcc }) => {
   await inFolder(async (folder) => {

@@ -9,8 +9,9 @@ chipTest(
   async () => {
     const wasm = await compile(`
     export * from "../assembly/core";
-    import { adc_read, begin, byte, every, gpio_read, gpio_write, number, show } from "../assembly/app";
-    @external("board", "pwm_write") declare function pwm_write(pin: i32, duty: i32, hz: i32): void;
+    import {
+      adc_read, begin, byte, every, gpio_read, gpio_write, number, pwm_write, show,
+    } from "../assembly/app";
     export function onStart(): void {
       gpio_write(2, 0);
       gpio_write(6, 1);   // the flash's
@@ -20,6 +21,9 @@ chipTest(
       pwm_write(5, 5000, 1000); // as much as there is
       pwm_write(5, 1, 0);       // no frequency
       pwm_write(8, 1, 100);     // the flash's
+      pwm_write(5, -1, 1000);   // as little as there is
+      pwm_write(5, 1, 1001);
+      gpio_write(5, 0);         // no PWM any more
       every(100);
     }
     export function onTick(): void {
@@ -51,10 +55,12 @@ chipTest(
     await logged("0 0 0 1023");
     board.setPin(0, 1);
     await logged("1 0 0 1023");
-    assertEquals(pins.slice(0, 6), [
+    assertEquals(pins.slice(0, 8), [
       "2=0",
       "4: 512 of 1023, 100 Hz",
       "5: 1023 of 1023, 1000 Hz",
+      "5: 0 of 1023, 1000 Hz",
+      "5=0",
       "2=1",
       "2=0",
       "2=1",

@@ -2,15 +2,20 @@
 import { assert, assertThrows } from "@std/assert";
 import { coreModule } from "../../bridge/host/core.ts";
 import { replayClient, type Vector } from "../vectors/replay.ts";
+import { toolTest } from "../support/tools.ts";
 import { onChip, RemoteChip } from "./remote.ts";
-import { application, chipTest, firmware } from "./support.ts";
+import { application, chipTest, chipTools, firmware } from "./support.ts";
 
 const FOLDER = new URL("../vectors/", import.meta.url);
 
-async function withChip(qemu: string, fn: (chip: RemoteChip) => void): Promise<void> {
+async function withChip(
+  qemu: string,
+  fn: (chip: RemoteChip) => void,
+  aot?: ReturnType<typeof application>,
+): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const elf = await firmware(["-DSIM_RUNNER"]);
+    const elf = await firmware(["-DSIM_RUNNER"], aot);
     const chip = new RemoteChip(qemu, elf, application("core").wasm, folder);
     try {
       fn(chip);
@@ -23,26 +28,32 @@ async function withChip(qemu: string, fn: (chip: RemoteChip) => void): Promise<v
   }
 }
 
+function replayAll(chip: RemoteChip): void {
+  const names = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
+  let replayed = 0;
+  for (const name of names.filter((name) => name.endsWith(".json"))) {
+    const { client }: Vector = JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER)));
+    if (!client) continue;
+    try {
+      onChip(chip, () => replayClient(client, coreModule()));
+    } catch (cause) {
+      throw new Error(`${name}: ${(cause as Error).message}`, { cause });
+    }
+    replayed++;
+  }
+  console.log(`${replayed} vectors, ${chip.calls} calls, each with all of the memory compared`);
+  assert(replayed > 40 && chip.calls > 5000);
+}
+
 chipTest(
   "vectors on the chip: every call of the core answers and leaves memory as on the host",
-  async (tools) => {
-    await withChip(tools["qemu-system-xtensa"], (chip) => {
-      const names = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
-      let replayed = 0;
-      for (const name of names.filter((name) => name.endsWith(".json"))) {
-        const { client }: Vector = JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER)));
-        if (!client) continue;
-        try {
-          onChip(chip, () => replayClient(client, coreModule()));
-        } catch (cause) {
-          throw new Error(`${name}: ${(cause as Error).message}`, { cause });
-        }
-        replayed++;
-      }
-      console.log(`${replayed} vectors, ${chip.calls} calls, each with all of the memory compared`);
-      assert(replayed > 40 && chip.calls > 5000);
-    });
-  },
+  (tools) => withChip(tools["qemu-system-xtensa"], replayAll),
+);
+
+toolTest(
+  "vectors on the chip, ahead of time: every call of the core answers and leaves memory as on the host",
+  { ...chipTools, wasm2c: "wabt" },
+  (tools) => withChip(tools["qemu-system-xtensa"], replayAll, application("core")),
 );
 
 chipTest("vectors on the chip: a difference is noticed", async (tools) => {

@@ -1,7 +1,7 @@
 /*
  * In place of the interpreter: the application's .wasm, translated to C by wasm2c and compiled with the firmware.
  * It takes no RAM but its linear memory and its globals. `glue.h` is written by aot.ts: the application's name
- * (AOT_NAME), X(module, name) for each import, and a function of two arguments for each export.
+ * (AOT_NAME), how it is instantiated, its imports, and a function of two arguments for each export.
  */
 #include "engine.h"
 
@@ -48,7 +48,7 @@ static bool start(uint32_t memory) {
   memory_size = memory;
   arena_reset();
   bytes_fill(&app, 0, sizeof app);
-  Z_app_instantiate(&app, 0, 0);
+  AOT_INSTANTIATE(&app);
   return app.w2c_memory.data != 0;
 }
 

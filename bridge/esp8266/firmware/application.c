@@ -46,9 +46,10 @@ static uint32_t adc_read(const uint32_t *arguments) {
 }
 
 static uint32_t pwm_write(const uint32_t *arguments) {
+  int32_t duty = arguments[1];
   uint32_t hz = arguments[2];
   if (!is_pin(arguments[0]) || hz < 1 || hz > 1000) return 0;
-  port_pwm(arguments[0], arguments[1] > 1023 ? 1023 : arguments[1], hz);
+  port_pwm(arguments[0], duty < 0 ? 0 : duty > 1023 ? 1023 : duty, hz);
   return 0;
 }
 

@@ -50,6 +50,7 @@ static void must(bool good, const char *what) {
   console_begin("bench failed: ");
   console_text(what);
   console_end();
+  port_restart(); /* ends it */
 }
 
 static void receive(size_t length) {
@@ -110,11 +111,8 @@ void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_lengt
   uint32_t start = count();
   const char *wrong = engine_load(wasm, length, bench_imports, memory_needed);
   say("load", (count() - start) * STEP);
-  if (wrong) {
-    must(false, wrong);
-    return;
-  }
-  struct core_boot boot = { .name = "bench", .name_length = 5, .timeout = 2000, .dialect = 2 };
+  must(!wrong, wrong);
+  struct core_boot boot = { .name = "bench", .name_length = 5, .timeout = 2000, .dialect = 2, .line = CORE_LINE };
   core_boot(&boot, 0);
   greet();
   start = count();

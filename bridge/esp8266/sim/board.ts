@@ -50,7 +50,7 @@ export interface SimBoardOptions {
   onSerial?: (bytes: Uint8Array) => void;
   /** Called when the application makes a pin an output, or changes its level. */
   onPin?: (pin: number, level: number) => void;
-  /** Called when a pin becomes a PWM output, or that changes: duty of 1023, and Hz. */
+  /** Called with what the application does with `pwm_write`: duty of 1023, and Hz. */
   onPwm?: (pin: number, duty: number, hz: number) => void;
   /** Tells the level of an open-drain line; default: what the chip, and `setPin`, pull it to. */
   readLine?: (pin: number) => number;
@@ -183,7 +183,9 @@ export class SimBoard implements AsyncDisposable {
         return this.#pinChanged(payload[0]!, payload[1]!, payload[2]!);
       case FromChip.pwm: {
         const view = new DataView(payload.buffer, payload.byteOffset);
-        this.#options.onPwm?.(payload[0]!, view.getUint16(1, true), view.getUint16(3, true));
+        const [pin, duty] = [payload[0]!, view.getUint16(1, true)];
+        this.#outputs.set(pin, duty > 511 ? 1 : 0);
+        this.#options.onPwm?.(pin, duty, view.getUint16(3, true));
         return;
       }
       case FromChip.lineRead:
@@ -283,7 +285,7 @@ export class SimBoard implements AsyncDisposable {
     }
   }
 
-  /** A pin's level: the application's if it is an output, else what `setPin` has set, else 1. */
+  /** A pin's level: the application's if it is an output (with PWM, the one it mostly has), else what `setPin` has set, else 1. */
   pin(pin: number): number {
     return this.#outputs.get(pin) ?? this.#inputs.get(pin) ?? 1;
   }

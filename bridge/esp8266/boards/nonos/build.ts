@@ -53,6 +53,7 @@ export const BUDGET = {
 /** Builds the files for the flash. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
   const { out, version, flavour, applications, say } = options;
+  const aot = builtIn(options);
   const { elf, folder } = await link(options);
   const { boot, code, codeOffset } = imagesOf(elf);
   const sizes = measure(elf, await Deno.readTextFile(`${folder}/nonos.map`), code.length);
@@ -86,6 +87,7 @@ export async function build(options: BuildOptions): Promise<Built> {
     version,
     board: "nonos",
     flavour,
+    ...(aot ? { aot: aot.name } : {}),
     chip: "ESP8266",
     parts: [await bootOf("1MB", "boot.bin"), await write("code", codeOffset, "code.bin", code)],
     flash: {
@@ -96,7 +98,7 @@ export async function build(options: BuildOptions): Promise<Built> {
     applications: [],
     settings: { offset: SETTINGS_OFFSET, size: SECTOR_BYTES },
   };
-  for (const { name, wasm } of builtIn(options) ? [] : applications) {
+  for (const { name, wasm } of aot ? [] : applications) {
     const area = encodeApplication(name, wasm);
     manifest.applications.push(await write(name, APPLICATION_OFFSET, `${name}.app.bin`, area));
   }

@@ -268,7 +268,7 @@ void port_serial_write(const uint8_t *bytes, size_t length) {
   frame('s', bytes, length);
 }
 
-enum mode { INPUT, OUTPUT, LINE };
+enum mode { INPUT, OUTPUT, LINE, PWM };
 static struct {
   uint8_t mode, level, outside; /* `outside`: what the world pulls it to, 1 unless told */
 } pins[17];
@@ -291,7 +291,7 @@ void port_gpio_write(unsigned pin, bool high) {
 }
 
 bool port_gpio_read(unsigned pin) {
-  if (pins[pin].mode == OUTPUT) return pins[pin].level;
+  if (pins[pin].mode == OUTPUT || pins[pin].mode == PWM) return pins[pin].level;
   return pins[pin].outside;
 }
 
@@ -302,6 +302,8 @@ unsigned port_adc_read(void) {
 void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
   uint8_t payload[5] = { pin, duty, duty >> 8, hz, hz >> 8 };
   frame('p', payload, 5);
+  pins[pin].mode = PWM;
+  pins[pin].level = duty > 511; /* as it is for most of the time */
 }
 
 void port_line(unsigned pin, bool released) {

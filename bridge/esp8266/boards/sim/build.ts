@@ -7,8 +7,7 @@ import type { Application, BuildOptions, Built } from "../../board.ts";
 import { builtIn, flavourDefines } from "../../board.ts";
 import { encodeApplication } from "../../application.ts";
 import { type BoardSources, compileFirmware, LIBRARIES } from "../../firmware.ts";
-import { sectionSizes } from "../../toolchain.ts";
-import { run } from "../../toolchain.ts";
+import { run, sectionSizes } from "../../toolchain.ts";
 
 /** Memory for the application, in bytes: about what the chip has left. */
 const MEMORY = 32 * 1024;
@@ -39,18 +38,20 @@ export async function build(options: BuildOptions): Promise<Built> {
 }
 
 /** How the firmware for the emulator may differ. */
-interface SimOptions extends Pick<BoardSources, "without" | "more"> {
+interface SimOptions extends Pick<BoardSources, "more"> {
   defines?: string[];
   say?: (line: string) => void;
   /** The application, if it is to be part of the firmware instead of being interpreted. */
   aot?: Application | undefined;
+  /** For its compiler. */
+  aotFlags?: string[];
 }
 
 /** Compiles and links into `folder`, and returns the path of the ELF file. @throws {BuildError} */
 export async function buildSim(
   folder: string,
   version: string,
-  { defines, say = () => {}, aot, ...changes }: SimOptions = {},
+  { defines, say = () => {}, aot, aotFlags, ...changes }: SimOptions = {},
 ): Promise<string> {
   const { objects } = await compileFirmware(
     folder,
@@ -60,7 +61,7 @@ export async function buildSim(
       flags: [`-DSIM_MEMORY=${MEMORY}`],
       ...changes,
     },
-    { version, ...(defines ? { defines } : {}), say, aot },
+    { version, ...(defines ? { defines } : {}), say, aot, aotFlags },
   );
   say("linking sim.elf");
   const args = ["-nostdlib", "-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,--build-id=none"];
