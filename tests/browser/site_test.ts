@@ -93,7 +93,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
       await visitor.sees("Enter the name of the WiFi.");
     }],
     ["key", async () => {
-      await visitor.check(/^holdfast 0\.1\.0/);
+      await visitor.check("Holdfast 0.1.0 (WiFi)");
       await visitor.flash({ key: "make" });
       await visitor.awaits(page.getByRole("dialog"));
     }],

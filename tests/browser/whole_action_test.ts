@@ -135,7 +135,7 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
     "the server has another key",
     home({ "192.168.1.10:8123": { keys: { kitchen: "11".repeat(32) } } }),
     "22".repeat(32),
-    /refuses the board: the key is not the one/,
+    /the server’s key for this device is another one/,
   ],
   [
     "the server has no key for the device",

@@ -30,9 +30,13 @@ export interface SimBoardOptions {
   qemu?: string;
   /** The firmware: an ELF file made by `deno task firmware`. */
   firmware: string;
-  /** The application: its name and its .wasm, or the bytes of its area; none: blank. */
+  /** What is in flash, 1 MB at least, which it works with as it is; blank unless told. */
+  flash?: Uint8Array;
+  /** Why it starts; "power-on" unless told. */
+  reset?: Reset;
+  /** The application: its name and its .wasm, or the bytes of its area; none: what is there. */
   application?: { name: string; wasm: Uint8Array } | Uint8Array;
-  /** What is in the settings sector, or its bytes; none: blank. */
+  /** What is in the settings sector, or its bytes; none: what is there. */
   settings?: Settings | Uint8Array;
   /** How many times faster than real the chip's clock goes, 1 to 1000. Default 1. */
   speed?: number;
@@ -67,7 +71,7 @@ export class SimBoard implements AsyncDisposable {
   /** Networks that a scan finds. */
   networks: { ssid: string; rssi: number; locked: boolean }[] = [];
   /** What is in flash: survives everything. */
-  readonly flash = new Uint8Array(FLASH_BYTES).fill(0xff);
+  readonly flash: Uint8Array;
   /** What survives a reset. */
   readonly kept = new Uint8Array(KEPT_WORDS * 4);
   /** What the emulator said on stderr, if anything. */
@@ -85,12 +89,14 @@ export class SimBoard implements AsyncDisposable {
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<void>;
   #failed: Error | undefined;
-  #next: Reset = "power-on";
+  #next: Reset;
 
   /** Plugs it in. */
   constructor(options: SimBoardOptions) {
     this.#options = options;
-    const { application, settings } = options;
+    const { flash, reset, application, settings } = options;
+    this.flash = flash ?? new Uint8Array(FLASH_BYTES).fill(0xff);
+    this.#next = reset ?? "power-on";
     if (application) {
       const area = application instanceof Uint8Array
         ? application

@@ -1,4 +1,5 @@
 /** How far the board has got, from its console: on the server, or the exact reason why not. */
+import { keysLine } from "../plan/settings_form.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
 
 /** One of the things that must go well, in their order. */
@@ -29,7 +30,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "01": {
     why: "it has no key for this device, and is not open to others",
     tries: (id) => [
-      `Enter the key at the server: keys add ${id} --key -`,
+      `Enter the key at the server, in its folder: ${keysLine(id)}`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
       "Is the device id spelt as it is at the server?",
     ],
@@ -37,7 +38,7 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
   "02": {
     why: "the key is not the one that it has for this device",
     tries: (id) => [
-      `Give the server this board’s key: keys add ${id} --key - --replace`,
+      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
@@ -45,13 +46,13 @@ const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }>
     why: "it has a key for this device, and the board has none",
     tries: (id) => [
       "Flash the board’s settings again, with the key that the server has.",
-      `Or remove it there, if the server is open: keys remove ${id}`,
+      `Or remove it there, if the server is open: ${keysLine(id, "remove")}`,
     ],
   },
   "04": {
     why: "it has no key for this device, so it cannot prove itself to the board",
     tries: (id) => [
-      `Enter the key at the server: keys add ${id} --key -`,
+      `Enter the key at the server, in its folder: ${keysLine(id)}`,
       "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
     ],
   },
@@ -71,7 +72,7 @@ const SAME_VERSION = [
 ];
 
 /** What a board hears when the path to the server is broken. */
-const LINKS: Record<string, { why: string; tries: string[] }> = {
+const LINKS: Record<string, { why: string; tries: string[] | ((id: string) => string[]) }> = {
   NO_ANSWER: {
     why: "nothing answers there",
     tries: [
@@ -87,8 +88,8 @@ const LINKS: Record<string, { why: string; tries: string[] }> = {
   },
   BAD_PROOF: {
     why: "the server’s key for this device is another one than the board’s",
-    tries: [
-      "Give the server this board’s key: keys add ID --key - --replace.",
+    tries: (id) => [
+      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
       "Or flash the board’s settings again, with the server’s key.",
     ],
   },
@@ -180,7 +181,7 @@ export class Diagnosis {
   #take({ topic, what, values }: Report): void {
     const step = (state: Step["state"], text: string) =>
       this.#steps.set(topic, { name: NAMES[topic], state, text });
-    const { ssid = "", server = "", id = "" } = this.#values;
+    const { ssid = "", server = "", id = "ID" } = this.#values;
     switch (topic) {
       case "boot":
         step("good", `started, version ${values.version ?? "unknown"}`);
@@ -266,7 +267,10 @@ export class Diagnosis {
       return bad(`The server ${server} refuses the board: ${refusal.why}.`, refusal.tries(id));
     }
     const known = LINKS[reason];
-    if (known) return bad(`No link with the server ${server}: ${known.why}.`, known.tries);
+    if (known) {
+      const tries = typeof known.tries === "function" ? known.tries(id) : known.tries;
+      return bad(`No link with the server ${server}: ${known.why}.`, tries);
+    }
     return bad(
       `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
       [],

@@ -58,7 +58,7 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["wifi down reason=refused", /does not let the board in/, /MAC address/],
   ["link down reason=NO_ANSWER", /192\.168\.1\.10:8123: nothing answers/, /server running/],
   ["link down reason=NO_GREETING", /does not speak/, /port right/],
-  ["link down reason=BAD_PROOF", /key .* another one/, /--replace/],
+  ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
   ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
   ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
   ["link down reason=REFUSED code=01", /no key for this device/, /keys add kitchen --key -/],

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The second step: which firmware and which application. */
-import { type Firmware, listFirmware } from "../plan/firmware.ts";
+import { type Firmware, firmwareNames, listFirmware } from "../plan/firmware.ts";
 import {
   type ApplicationChoice,
   type FirmwareChoice,
@@ -37,13 +37,13 @@ export async function setUpFirmware(): Promise<void> {
       `The list of firmware cannot be loaded: ${why}. Reload this page, or choose files on this computer.`;
   }
   note.hidden = note.textContent === "";
-  byId("firmware-list").replaceChildren(...firmware.map(({ manifest }, index) => {
-    const { name, version, board, flavour } = manifest;
-    const id = `firmware-${index}`;
-    const radio = make("input", { type: "radio", name: "firmware", id, value: String(index) });
-    const words = `${name} ${version} for ${board}, ${flavour}`;
-    return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
-  }));
+  byId("firmware-list").replaceChildren(
+    ...firmwareNames(firmware).map((words, index) => {
+      const id = `firmware-${index}`;
+      const radio = make("input", { type: "radio", name: "firmware", id, value: String(index) });
+      return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
+    }),
+  );
   // What was chosen while the list was loading stays.
   if (chosen("firmware") === "") {
     input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;

@@ -5,7 +5,7 @@ import { forChip, keptThroughErase, loadPieces } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./board.ts";
 import { openConsole } from "./console_view.ts";
-import { byId, chosen, input, say } from "./dom.ts";
+import { byId, chosen, input } from "./dom.ts";
 import { applicationChoice, firmwareChoice, settingsArea } from "./firmware_view.ts";
 import { PartsView } from "./parts_view.ts";
 import { readSettings } from "./settings_view.ts";
@@ -26,10 +26,7 @@ async function flash(): Promise<void> {
     : what === "erase"
     ? new Uint8Array(settingsArea().size).fill(0xff)
     : undefined;
-  if (what === "write" && !sector) {
-    say("Something must be corrected first.");
-    return;
-  }
+  if (what === "write" && !sector) return;
   const eraseAll = input("erase-all").checked;
   const [firmware, application] = [firmwareChoice(), applicationChoice()];
   const kept = eraseAll ? keptThroughErase(firmware, application, !sector) : [];

@@ -57,7 +57,8 @@ async function ask(): Promise<void> {
   );
   show();
   byId("improv").hidden = false;
-  say(`The board hears ${networks.length} networks.`);
+  const many = networks.length === 1 ? "1 network" : `${networks.length} networks`;
+  say(`The board hears ${many}.`);
   select("network").focus();
 }
 

@@ -9,6 +9,7 @@ import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
 import { setUpImprov } from "./improv_view.ts";
 import { setUpSettings } from "./settings_view.ts";
+import { setUpStatusLine } from "./status_line.ts";
 import { setUpTools } from "./tools.ts";
 import { setUpWork, work } from "./work.ts";
 
@@ -52,6 +53,7 @@ function setUp(): void {
       },
     }));
   select("speed").addEventListener("change", trustSpeed);
+  setUpStatusLine();
   setUpWork();
   setUpHelp();
   setUpSettings();

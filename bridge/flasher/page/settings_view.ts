@@ -3,7 +3,7 @@
 /** The form's third step: what the device is told. */
 import { type FieldName, makeKey, readFields } from "../plan/settings_form.ts";
 import { showKey } from "./key_dialog.ts";
-import { button, byId, chosen, input, make, select } from "./dom.ts";
+import { button, byId, chosen, input, make, say, select } from "./dom.ts";
 
 const IDS: Record<FieldName, string> = {
   ssid: "ssid",
@@ -51,7 +51,8 @@ function show(): void {
 /**
  * The sector to write. Makes a key, and shows it, if that is wanted.
  *
- * @returns undefined if something must be corrected first; the first such field has the focus then
+ * @returns undefined if it is not to be written: a field must be corrected, and has the focus, or the key was
+ *   not taken; it is said which
  */
 export async function readSettings(): Promise<Uint8Array | undefined> {
   const choice = chosen("key");
@@ -69,12 +70,17 @@ export async function readSettings(): Promise<Uint8Array | undefined> {
     field.closest("details")?.setAttribute("open", "");
     // The field of a key that is to be made is not shown.
     (field.closest("[hidden]") ? byId("key-make") : field).focus();
+    say("Something must be corrected first.");
     return undefined;
   }
   if (choice !== "make") return first.sector;
   if (made === undefined) {
     const key = makeKey();
-    if (!await showKey(id, key)) return undefined;
+    say(""); // whatever was to be corrected is
+    if (!await showKey(id, key)) {
+      say("Nothing was flashed, and the key is forgotten.");
+      return undefined;
+    }
     made = { id, key };
   }
   const second = read(made.key);

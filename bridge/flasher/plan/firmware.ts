@@ -9,6 +9,21 @@ export interface Firmware {
   manifest: Manifest;
 }
 
+/** What the flavours of a firmware are for. */
+const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "Pyboard link" };
+
+/** What each is called in the list. Boards are named only where they tell two apart. */
+export function firmwareNames(list: readonly Pick<Firmware, "manifest">[]): string[] {
+  const short = list.map(({ manifest: { name, version, flavour } }) => {
+    const own = name === "holdfast" ? "Holdfast" : name;
+    return `${own} ${version} (${FLAVOURS[flavour] ?? flavour})`;
+  });
+  return short.map((words, index) => {
+    const alone = short.filter((other) => other === words).length === 1;
+    return alone ? words : `${words} for ${list[index]!.manifest.board}`;
+  });
+}
+
 type Fetch = (address: string) => Promise<Response>;
 
 /**

@@ -84,6 +84,15 @@ export function settingsArea(choice: FirmwareChoice): { offset: number; size: nu
   return choice.kind === "built" ? choice.firmware.manifest.settings : SETTINGS_AREA;
 }
 
+/** Parts of the firmware in words. */
+const PARTS: Record<string, string> = {
+  boot: "firmware, first part",
+  code: "firmware, second part",
+  rfcal: "radio calibration",
+  initdata: "radio defaults",
+  system: "system area",
+};
+
 /**
  * Loads what was chosen.
  *
@@ -100,7 +109,7 @@ export async function loadPieces(
     const { manifest } = firmware.firmware;
     for (const part of refusing("BAD_PLAN", () => partsFor(manifest, layoutFor(flashBytes)))) {
       const data = await fetchPart(firmware.firmware, part, get);
-      pieces.push({ name: part.name, offset: part.offset, data });
+      pieces.push({ name: PARTS[part.name] ?? part.name, offset: part.offset, data });
     }
   } else if (firmware.kind === "files") pieces.push(...await localFiles(firmware.files));
   for (const { name, offset, data } of pieces) if (offset === 0) checkBoot(name, data);

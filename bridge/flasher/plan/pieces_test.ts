@@ -71,8 +71,8 @@ Deno.test("firmware that came with the page, and its application", async () => {
   const part = built.firmware.manifest.applications[0]!;
   const pieces = await loadPieces(built, { ...built, part }, 4 * MB, getter(files));
   assertEquals(pieces, [
-    { name: "boot", offset: 0, data: boot },
-    { name: "code", offset: 0x10000, data: code },
+    { name: "firmware, first part", offset: 0, data: boot },
+    { name: "firmware, second part", offset: 0x10000, data: code },
     { name: "application main", offset: 0xf0000, data: application },
   ]);
   assertEquals(settingsArea(built), { offset: 0xfa000, size: 4096 });

@@ -96,12 +96,20 @@ export function makeKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The line to run at the server, which then asks for the key. For sh and its like. */
-export function keysLine(id: string): string {
+/** What can be done with a device's key at the server. */
+const ACTIONS = {
+  add: ["add", " --key -"],
+  replace: ["add", " --key - --replace"],
+  remove: ["remove", ""],
+} as const;
+
+/** The line to run at the server, which then asks for the key if it needs one. For sh and its like. */
+export function keysLine(id: string, action: keyof typeof ACTIONS = "add"): string {
+  const [command, options] = ACTIONS[action];
   const quoted = /^[0-9A-Za-z._-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`;
   // An id that starts with a hyphen would be taken for an option.
-  const rest = id.startsWith("-") ? `--key - -- ${quoted}` : `${quoted} --key -`;
-  return `deno run -A server/main.ts keys add ${rest}`;
+  const rest = id.startsWith("-") ? `${options} -- ${quoted}` : ` ${quoted}${options}`;
+  return `deno run -A server/main.ts keys ${command}${rest}`;
 }
 
 /** A row of what the board has, for people; no secret is in it. */

@@ -139,6 +139,8 @@ Deno.test("the line for the server is safe in a shell, whatever the id is", () =
   assertEquals(keysLine("küche 1"), `${START} 'küche 1' --key -`);
   assertEquals(keysLine("it's; rm -rf $HOME"), `${START} 'it'\\''s; rm -rf $HOME' --key -`);
   assertEquals(keysLine("-x"), `${START} --key - -- -x`);
+  assertEquals(keysLine("-x", "replace"), `${START} --key - --replace -- -x`);
+  assertEquals(keysLine("a b", "remove"), "deno run -A server/main.ts keys remove 'a b'");
 });
 
 Deno.test("what is on a board is shown without its secrets", () => {

@@ -137,13 +137,13 @@ class Running implements Program {
       const server = this.#world.servers[this.#server];
       if (server === undefined) this.#say("link down reason=NO_ANSWER");
       else {
-        const code = refusal(server.keys, id!, key);
-        if (code === undefined) {
+        const reason = refusal(server.keys, id!, key);
+        if (reason === undefined) {
           this.#say("link up connects=1");
           this.#board.print("app: hello from the application\r\n");
           return;
         }
-        this.#say(`link down reason=REFUSED code=${code}`);
+        this.#say(`link down reason=${reason}`);
       }
       this.#later(() => this.#connect());
     });
@@ -225,7 +225,10 @@ class Running implements Program {
   }
 }
 
-/** The code with which a server refuses a device; undefined: it does not. */
+/**
+ * Why there is no link between a server and a device; undefined: there is one. The server proves itself first,
+ * so a device with another key turns away before the server could.
+ */
 function refusal(
   keys: Record<string, string> | undefined,
   id: string,
@@ -233,7 +236,7 @@ function refusal(
 ): string | undefined {
   if (keys === undefined) return undefined;
   const expected = keys[id];
-  if (expected === undefined) return key === undefined ? "01" : "04";
-  if (key === undefined) return "03";
-  return key.toHex() === expected ? undefined : "02";
+  if (expected === undefined) return `REFUSED code=${key === undefined ? "01" : "04"}`;
+  if (key === undefined) return "REFUSED code=03";
+  return key.toHex() === expected ? undefined : "BAD_PROOF";
 }

@@ -38,6 +38,8 @@ export interface Program {
   /** Speed of its serial line. */
   readonly baud: number;
   receive(bytes: Uint8Array): void;
+  /** It runs no more: the chip is reset, or has no power. */
+  stop?(): void;
 }
 
 /** Starts a program; called at each boot from flash with a valid image. */
@@ -252,6 +254,7 @@ export class Chip {
   }
 
   #halt(): void {
+    if (this.#mode !== undefined && "program" in this.#mode) this.#mode.program.stop?.();
     this.#mode = undefined;
     this.#baud = undefined;
     this.#frames = [];

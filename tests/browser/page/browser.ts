@@ -235,9 +235,18 @@ export function useLab(images: () => Promise<Record<string, Images>>): Lab {
   return lab;
 }
 
-/** Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none. */
-export function browserTest(name: string, body: (t: Deno.TestContext) => Promise<void>): void {
-  if (!browserIsThere()) return toolTest(name, { chromium: "chromium" }, () => {});
+/**
+ * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none.
+ *
+ * @param more what else it needs: programs, and Debian's packages for them
+ */
+export function browserTest(
+  name: string,
+  body: (t: Deno.TestContext) => Promise<void>,
+  more: Record<string, string> = {},
+): void {
+  const tools = { chromium: "chromium", ...more };
+  if (locate(tools).missing.length > 0) return toolTest(name, tools, () => {});
   // The browser, which the tests share, has its own timers and pipes in this process.
   Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
 }

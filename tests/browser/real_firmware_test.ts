@@ -1,0 +1,237 @@
+/**
+ * What the page writes is what the firmware reads: the flash of the emulated chip, as the page has left it, is
+ * the flash that the firmware's own machine code starts from, with a real application, and it proves itself
+ * with the page's key to a real server.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { APPLICATION_OFFSET, encodeApplication } from "../../bridge/esp8266/application.ts";
+import { describePart } from "../../bridge/esp8266/manifest.ts";
+import { FrameReader } from "../../bridge/esp8266/improv.ts";
+import { decodeSettings, SECTOR_BYTES } from "../../bridge/esp8266/settings.ts";
+import { ImprovClient } from "../../bridge/flasher/console/improv_client.ts";
+import { readKeys } from "../../server/keys.ts";
+import { Server } from "../../server/mod.ts";
+import { application, chipTools, firmware } from "../firmware/support.ts";
+import { until } from "../support/wait.ts";
+import { assertSameBytes } from "./board/bytes.ts";
+import { SETTINGS } from "./board/firmware.ts";
+import { type Images, makeImages } from "./board/images.ts";
+import { RealFirmware } from "./board/real_firmware.ts";
+import type { Chip } from "./chip/chip.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+/** How many times faster than real the chip's clock goes. */
+const SPEED = 20;
+/** At the server, in ms; the chip's is by its own clock. */
+const TIMEOUT = 3000;
+const SUCCESS = "This device is on the server.";
+
+const lab = useLab(async () => ({ nonos: await withRealApplications() }));
+
+/** The firmware's own machine code is the emulator's, so only the applications are real. */
+async function withRealApplications(): Promise<Images> {
+  const images = await makeImages(70_000);
+  images.manifest.applications = await Promise.all(["main", "qos"].map((name) => {
+    const file = `${name}.app.bin`;
+    const bytes = images.files[file] = encodeApplication(name, application(name).wasm);
+    return describePart(name, APPLICATION_OFFSET, file, bytes);
+  }));
+  return images;
+}
+
+/** A server that admits who has a key, and a file of keys, empty so far. */
+async function serve() {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-keys-" });
+  const path = `${folder}/keys.json`;
+  const heard: string[] = [];
+  const server = await Server.listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    timeout: TIMEOUT,
+    keys: [["garage", "33".repeat(32)]], // of another device: without any it would not start
+    app: async (device) => {
+      void device.write("[4711]");
+      for await (const text of device) heard.push(`${device.id}: ${text}`);
+    },
+  });
+  return {
+    server,
+    heard,
+    /** Runs the line that the page shows, in the server's folder; a server reads its keys when told. */
+    async run(line: string, key: string): Promise<void> {
+      const [program, ...args] = line.split(" ");
+      assertEquals([program, args.slice(0, 3)], ["deno", ["run", "-A", "server/main.ts"]]);
+      const command = new Deno.Command(Deno.execPath(), {
+        args: [...args, "--keys", path],
+        cwd: new URL("../../", import.meta.url),
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const writer = command.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(`${key}\n`));
+      await writer.close();
+      const { success, stderr } = await command.output();
+      assert(success, new TextDecoder().decode(stderr));
+      server.setKeys(readKeys(path));
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await server.close();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** A board that runs the firmware itself, a server, and the page; `improv` is somebody else on its serial line. */
+async function setUp() {
+  const stack = new AsyncDisposableStack();
+  try {
+    const end = stack.use(await serve());
+    const lines: string[] = [];
+    const frames = new FrameReader();
+    const real = stack.use(
+      new RealFirmware({
+        firmware: await firmware(),
+        speed: SPEED,
+        networks: [{ ssid: "Home", rssi: -61, locked: true }],
+        onLine: (line) => lines.push(line),
+        onSerial: (bytes) => {
+          for (const frame of frames.push(bytes).frames) improv.receive(frame);
+        },
+        // Only what the chip has been told leads to the server.
+        route: (host, port) => {
+          assertEquals([host, port], ["192.168.1.10", 8123]);
+          return { hostname: "127.0.0.1", port: end.server.port };
+        },
+      }),
+    );
+    const improv = new ImprovClient((bytes) => Promise.resolve(real.chip.type(bytes)));
+    const bench = new Bench();
+    const chip = bench.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
+    const visitor = stack.use(await lab.open({ bench }));
+    return { end, lines, improv, chip, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** Flashes the board with a key of the page's, and gives it to the server. The key, as 64 hex digits. */
+async function flashWithKey(visitor: Visitor, end: Awaited<ReturnType<typeof serve>>) {
+  const { page } = visitor;
+  await page.getByText("More settings").click();
+  await visitor.field("Timeout in ms").fill(String(TIMEOUT * SPEED));
+  await visitor.flash({ key: "make" });
+  const dialog = page.getByRole("dialog", { name: "The key of kitchen" });
+  await dialog.waitFor();
+  const key = await page.locator("#key-value").innerText();
+  assertMatch(key, /^[0-9a-f]{64}$/);
+  await end.run(await page.locator("#key-command").innerText(), key);
+  await visitor.press("I have it: go on");
+  return key;
+}
+
+function sectorOf(chip: Chip): Uint8Array {
+  return chip.flash.read(SETTINGS, SECTOR_BYTES)!;
+}
+
+/** Registers a test that needs the browser and a chip. */
+function chipInBrowserTest(name: string, body: () => Promise<void>): void {
+  browserTest(name, body, chipTools);
+}
+
+chipInBrowserTest(
+  "what the page has written brings the firmware itself to a real server, with the key that was shown",
+  async () => {
+    await using board = await setUp();
+    const { end, lines, chip, visitor } = board;
+    await flashWithKey(visitor, end);
+    await visitor.sees(SUCCESS);
+    const { length } = application("main").wasm;
+    for (
+      const line of [
+        "holdfast: settings id=kitchen server=192.168.1.10:8123 ssid=Home key=yes",
+        `holdfast: application name=main bytes=${length}`,
+        "holdfast: link up connects=1",
+      ]
+    ) {
+      await visitor.hears(line);
+      assert(lines.includes(line), lines.join("\n"));
+    }
+    const device = await end.server.device("kitchen");
+    assertEquals(device.metadata, "reset=external version=0.1.0 board=sim");
+    await visitor.hears("app: Got [4711]");
+    await until(() => end.heard.length >= 3, { what: "messages" });
+    for (const [at, text] of end.heard.entries()) {
+      assertMatch(text, new RegExp(`^kitchen: \\[\\d+,${at},\\d+\\]$`));
+    }
+
+    // Another application; the settings stay, and the device is the same to the server.
+    const before = sectorOf(chip);
+    await visitor.check("Keep them");
+    await visitor.page.getByLabel("Application", { exact: true }).selectOption("qos");
+    await visitor.press("Flash the board");
+    await visitor.hears("holdfast: application name=qos");
+    await visitor.sees(SUCCESS);
+    assertSameBytes(sectorOf(chip), before);
+    await until(() => end.heard.length >= 5, { what: "more messages" });
+  },
+);
+
+chipInBrowserTest(
+  "why the firmware itself is not on the server, and what mends it, in the page's words",
+  async () => {
+    await using board = await setUp();
+    const { end, lines, visitor } = board;
+    const linked = () => lines.some((line) => line.startsWith("holdfast: link up"));
+    const command = "deno run -A server/main.ts keys add kitchen --key -";
+    await visitor.page.getByText("More settings").click();
+    await visitor.field("Timeout in ms").fill(String(TIMEOUT * SPEED));
+    await visitor.flash({ key: "22".repeat(32) });
+    await visitor.sees(/192\.168\.1\.10:8123 refuses the board: it has no key for this device/);
+    await visitor.sees(command);
+    await end.run(command, "11".repeat(32));
+    await visitor.sees(/the server’s key for this device is another one than the board’s/);
+    await visitor.sees(`${command} --replace`);
+    assertEquals(linked(), false);
+    await end.run(`${command} --replace`, "22".repeat(32));
+    await visitor.sees(SUCCESS);
+  },
+);
+
+chipInBrowserTest(
+  "settings are erased: the firmware waits for others, and takes them by Improv-Serial",
+  async () => {
+    await using board = await setUp();
+    const { end, lines, improv, chip, visitor } = board;
+    const key = await flashWithKey(visitor, end);
+    await visitor.sees(SUCCESS);
+    await visitor.check(/^Erase them/);
+    await visitor.press("Flash the board");
+    await visitor.hears("holdfast: settings blank: waiting for settings");
+    await visitor.sees("The board has no settings yet, and waits for them.");
+    assertSameBytes(sectorOf(chip), new Uint8Array(SECTOR_BYTES).fill(0xff));
+
+    // The WiFi by the page, what else there is by the same client.
+    await visitor.press("Ask the board");
+    await visitor.awaits(visitor.field("Network"));
+    assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
+    await visitor.field("Network").selectOption("Home (-61 dBm)");
+    await visitor.field("Password of the network").fill("correct horse");
+    await visitor.press("Join this network");
+    await visitor.hears("holdfast: settings incomplete: waiting for settings");
+    const rest = { server: "192.168.1.10", id: "kitchen", timeout: TIMEOUT * SPEED };
+    const from = lines.length;
+    await improv.change({ ...rest, key: Uint8Array.fromHex(key) });
+    await until(() => lines.slice(from).some((line) => line.startsWith("holdfast: link up")), {
+      what: () => `the link, after ${lines.slice(from).join("\n")}`,
+    });
+    await visitor.sees(SUCCESS);
+    const sector = decodeSettings(sectorOf(chip));
+    const settings = { ssid: "Home", password: "correct horse", ...rest };
+    assertEquals(sector, { state: "ok", settings: { ...settings, key: Uint8Array.fromHex(key) } });
+    const said = (await improv.settings())!;
+    assertEquals([said.settings, said.key], [{ ssid: "Home", ...rest }, true]);
+  },
+);

@@ -1,0 +1,90 @@
+/** The line at the bottom of the window, which says what is going on, and lies over the page. */
+import { assert, assertEquals } from "@std/assert";
+import type { Page } from "playwright-core";
+import { firmwareIn } from "./board/firmware.ts";
+import { makeImages } from "./board/images.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab } from "./page/browser.ts";
+
+const images = await makeImages(20_000);
+const lab = useLab(() => Promise.resolve({ nonos: images }));
+const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
+
+/** What is seen of a thing on the page, as far as it is looked at here. */
+interface Thing {
+  id: string;
+  textContent: string;
+  clientHeight: number;
+  getBoundingClientRect(): { top: number; bottom: number; height: number };
+}
+
+/** Goes through the page with Tab, or back. What had the focus, and what of it was behind the line. */
+async function walk(page: Page, key: "Tab" | "Shift+Tab") {
+  const reached: string[] = [];
+  const hidden: string[] = [];
+  for (let presses = 0; presses < 80; presses++) {
+    await page.keyboard.press(key);
+    const found = await page.evaluate(() => {
+      const { document, innerHeight } = globalThis as unknown as {
+        innerHeight: number;
+        document: { activeElement: Thing; body: Thing; querySelector(what: string): Thing };
+      };
+      const thing = document.activeElement;
+      if (thing === document.body) return undefined;
+      const line = document.querySelector("footer").getBoundingClientRect();
+      const { top, bottom, height } = thing.getBoundingClientRect();
+      // What is higher than the space above the line is seen if it begins there.
+      const seen = height > line.top ? top < line.top : bottom <= line.top + 0.5 && top >= -0.5;
+      const name = thing.id || thing.textContent.trim();
+      return {
+        name,
+        seen,
+        at: `${name}: ${top} to ${bottom}, the line ${line.top}/${innerHeight}`,
+      };
+    });
+    if (found === undefined) {
+      if (reached.length > 0) break; // all the way round
+      continue;
+    }
+    reached.push(found.name);
+    if (!found.seen) hidden.push(found.at);
+  }
+  return { reached, hidden };
+}
+
+browserTest(
+  "nothing that has the focus is behind the status line, however long it is",
+  async () => {
+    const bench = new Bench();
+    bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+    await using visitor = await lab.open({ bench, viewport: { width: 320, height: 480 } });
+    const { page } = visitor;
+    await visitor.flash();
+    await visitor.sees("This device is on the server.");
+    for (const summary of await page.locator("summary:visible").all()) await summary.click();
+    await visitor.press("Flash another board");
+    const line = page.locator("footer");
+    await visitor.awaits(line.getByText(/^Everything is kept but/));
+    const { height } = (await line.boundingBox())!;
+    assert(height > 64, `a long line at this width, not ${height} px`);
+    const there = await walk(page, "Tab"); // from where “Flash another board” has put the focus
+    const back = await walk(page, "Shift+Tab"); // all of it
+    for (
+      const name of ["connect", "ssid", "key-none", "dialect", "flash", "console", "improv-ask"]
+    ) {
+      assert(back.reached.includes(name), `${name} among ${back.reached}`);
+    }
+    assertEquals([...there.hidden, ...back.hidden], []);
+    // The end of the page can be seen, too.
+    await page.keyboard.press("Control+End");
+    const end = page.getByRole("link", { name: "Licences" });
+    await page.waitForFunction(() => {
+      const { document } = globalThis as unknown as {
+        document: { querySelector(what: string): Thing };
+      };
+      return document.querySelector(".end").getBoundingClientRect().bottom <=
+        document.querySelector("footer").getBoundingClientRect().top;
+    });
+    await visitor.awaits(end);
+  },
+);
