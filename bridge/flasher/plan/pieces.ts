@@ -24,6 +24,8 @@ export type FirmwareChoice =
 export type ApplicationChoice =
   | { kind: "built"; firmware: Firmware; part: Part }
   | { kind: "file"; file: LocalFile | undefined }
+  /** It is part of the firmware. */
+  | { kind: "within" }
   | { kind: "keep" };
 
 /** Where the settings are, for a firmware that brings no manifest. */
