@@ -95,7 +95,7 @@ function showVerdict(): void {
   while (box.childElementCount > 1) box.lastElementChild!.remove();
   box.append(...rest);
   byId("steps").replaceChildren(...steps.map(({ name, state, text }) => {
-    const item = make("li", {}, make("strong", {}, name), ` ${text}`);
+    const item = make("li", {}, make("strong", {}, name), " ", make("span", {}, text));
     item.dataset.state = state;
     return item;
   }));
