@@ -62,7 +62,7 @@ browserTest(
     ]);
     await visitor.check(LINK);
     await visitor.sees("The application is part of this firmware");
-    await visitor.sees("The Pyboard tells this board its server, its id and its WiFi");
+    await visitor.sees("the Pyboard tells this board its server, its id and its WiFi");
     const asked = ["Application", "WiFi name", "Server address", "Device id", "Timeout in ms"];
     assertEquals(await isShown(visitor, ...asked), asked.map(() => false));
     await visitor.press("Flash the board");

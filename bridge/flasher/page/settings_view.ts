@@ -40,7 +40,7 @@ const KINDS = {
     words: {
       write: "Write these",
       keep: "Keep what there is: the Pyboard tells the board its settings",
-      erase: "Erase them: the Pyboard tells the board its settings",
+      erase: "Erase them: the Pyboard tells the board all that it needs",
     },
   },
 } as const;

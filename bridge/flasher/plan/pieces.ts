@@ -90,8 +90,8 @@ export function settingsArea(choice: FirmwareChoice): { offset: number; size: nu
 const PARTS: Record<string, string> = {
   boot: "firmware, first part",
   code: "firmware, second part",
-  rfcal: "radio calibration",
-  initdata: "radio defaults",
+  "rf-calibration": "radio calibration",
+  "init-data": "radio defaults",
   system: "system area",
 };
 

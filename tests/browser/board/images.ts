@@ -88,8 +88,8 @@ export async function makeImages(
     describePart(name, offset, file, files[file]!);
   const system = (base: number): Promise<Part[]> =>
     Promise.all([
-      part("rfcal", base, "blank.bin"),
-      part("initdata", base + 0x1000, "init.bin"),
+      part("rf-calibration", base, "blank.bin"),
+      part("init-data", base + 0x1000, "init.bin"),
       part("system", base + 0x2000, "blank.bin"),
     ]);
   const manifest: Manifest = {
