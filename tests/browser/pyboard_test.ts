@@ -1,6 +1,11 @@
 /** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings, type Settings } from "../../bridge/esp8266/settings.ts";
+import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
+import { application, chipTools, firmware } from "../firmware/support.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
 import { assertSameBytes } from "./board/bytes.ts";
 import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
 import { flashWith, type Images, makeImages } from "./board/images.ts";
@@ -196,3 +201,34 @@ browserTest("firmware with an application in it is flashed without one beside it
     settings: { ...HOME, server: "192.168.1.10", id: "kitchen" },
   });
 });
+
+toolTest(
+  "the firmware itself says what the page takes for waiting, whatever is in the sector",
+  { ...chipTools, wasm2c: "wabt" },
+  async () => {
+    const elf = await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard"));
+    const sectors: [sector: Uint8Array | undefined, words: string][] = [
+      [undefined, WAITS],
+      [encodeSettings({}), WAITS],
+      [encodeSettings({ ...HOME, key: new Uint8Array(32) }), WAITS],
+      [new Uint8Array(4096), `${WAITS} The settings on the board are damaged, and not used.`],
+    ];
+    for (const [settings, words] of sectors) {
+      const diagnosis = new Diagnosis();
+      const lines: string[] = [];
+      await using board = new SimBoard({
+        firmware: elf,
+        ...(settings === undefined ? {} : { settings }),
+        onLine(line) {
+          lines.push(line);
+          diagnosis.push(line);
+        },
+      });
+      await until(() => {
+        board.check();
+        return lines.includes("app: initiator link waiting");
+      }, { what: () => lines.join("\n") });
+      assertEquals(diagnosis.verdict, { kind: "good", headline: words, tries: [] });
+    }
+  },
+);
