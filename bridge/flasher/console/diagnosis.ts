@@ -138,6 +138,8 @@ export class Diagnosis {
   #verdict: Verdict = WAITING;
   #values: Record<string, string> = {};
   #heard = false;
+  /** The application of the board has its settings from a Pyboard, and not from the flash. */
+  #told = false;
 
   get verdict(): Verdict {
     return this.#verdict;
@@ -157,7 +159,10 @@ export class Diagnosis {
     this.#heard = true;
     const report = parseReport(line);
     if (!report) return false;
-    if (report.topic === "boot") this.#steps = new Map(); // all over again
+    if (report.topic === "boot") { // all over again
+      this.#steps = new Map();
+      this.#told = false;
+    }
     Object.assign(this.#values, report.values);
     this.#take(report);
     return true;
@@ -200,7 +205,7 @@ export class Diagnosis {
           const { why, tries } = WIFI[values.reason ?? ""] ??
             { why: () => `The WiFi failed: ${values.reason ?? what}.`, tries: [] };
           step("bad", values.reason ?? what);
-          this.#verdict = bad(why(ssid), tries);
+          this.#verdict = this.#bad(why(ssid), tries);
         }
         return;
       case "link":
@@ -208,7 +213,9 @@ export class Diagnosis {
           if (this.#steps.get("link")?.state !== "bad") step("waiting", `connecting to ${server}`);
         } else if (what === "up") {
           step("good", `linked with ${server}`);
-          this.#verdict = { kind: "good", headline: "This device is on the server.", tries: [] };
+          this.#verdict = good(
+            this.#told ? "The Pyboard is on the server." : "This device is on the server.",
+          );
         } else {
           step("bad", [values.reason ?? what, values.code].filter(Boolean).join(" "));
           this.#verdict = this.#unlinked(values, server, id);
@@ -219,6 +226,7 @@ export class Diagnosis {
   #settings(what: string, values: Report["values"], step: Mark): void {
     if (values.id !== undefined) {
       step("good", `${values.id}, key: ${values.key ?? "no"}`);
+      if (this.#told) this.#verdict = this.#configured(values);
       return;
     }
     if (what.startsWith("changed")) return step("waiting", "changed, so the board restarts");
@@ -239,7 +247,19 @@ export class Diagnosis {
 
   #application(what: string, values: Report["values"], step: Mark): void {
     if (values.name !== undefined) {
-      step("good", `${values.name}, ${values.bytes ?? "?"} bytes`);
+      const within = values.bytes === "0";
+      step(
+        "good",
+        `${values.name}, ${within ? "in the firmware" : `${values.bytes ?? "?"} bytes`}`,
+      );
+      if (within && values.name === TOLD) {
+        this.#told = true;
+        // What the firmware says of damaged ones, it says before it knows that it needs none.
+        const damaged = this.#steps.get("settings")?.state === "bad"
+          ? " The settings on the board are damaged, and not used."
+          : "";
+        this.#verdict = good(`The firmware runs, and waits for the Pyboard.${damaged}`);
+      }
       return;
     }
     step("bad", what);
@@ -261,17 +281,34 @@ export class Diagnosis {
     );
   }
 
+  /** The Pyboard has told the board what to do. */
+  #configured({ ssid, server }: Report["values"]): Verdict {
+    if (ssid !== "") return waiting(`The Pyboard names the server ${server}. Joining the WiFi …`);
+    return bad("The Pyboard names no WiFi, and none is stored on this board.", [
+      "Enter name and password of the WiFi in the Pyboard’s configuration.",
+      "Or choose “Write these” in step 3, fill in the WiFi, and flash.",
+    ]);
+  }
+
+  /** What to try depends on where the settings are from. */
+  #bad(headline: string, tries: string[]): Verdict {
+    return bad(headline, this.#told ? [PYBOARD, ...tries] : tries);
+  }
+
   #unlinked({ reason = "", code }: Report["values"], server: string, id: string): Verdict {
     const refusal = code === undefined ? undefined : REFUSALS[code];
     if (refusal) {
-      return bad(`The server ${server} refuses the board: ${refusal.why}.`, refusal.tries(id));
+      return this.#bad(
+        `The server ${server} refuses the board: ${refusal.why}.`,
+        refusal.tries(id),
+      );
     }
     const known = LINKS[reason];
     if (known) {
       const tries = typeof known.tries === "function" ? known.tries(id) : known.tries;
-      return bad(`No link with the server ${server}: ${known.why}.`, tries);
+      return this.#bad(`No link with the server ${server}: ${known.why}.`, tries);
     }
-    return bad(
+    return this.#bad(
       `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
       [],
     );
@@ -280,10 +317,21 @@ export class Diagnosis {
 
 type Mark = (state: Step["state"], text: string) => void;
 
+/** The application that is told its settings by a Pyboard. */
+const TOLD = "pyboard";
+
+const PYBOARD =
+  "Server, id and WiFi come from the Pyboard’s configuration: is that right? (If it names no WiFi, the " +
+  "stored one is used.)";
+
 const WAITING = waiting("The board has been restarted. Waiting for what it says …");
 
 function waiting(headline: string): Verdict {
   return { kind: "waiting", headline, tries: [] };
+}
+
+function good(headline: string): Verdict {
+  return { kind: "good", headline, tries: [] };
 }
 
 function bad(headline: string, tries: string[]): Verdict {

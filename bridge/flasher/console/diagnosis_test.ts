@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Diagnosis } from "./diagnosis.ts";
+import { Diagnosis, type Verdict } from "./diagnosis.ts";
 import { LineReader } from "./lines.ts";
 import { parseReport } from "./report.ts";
 
@@ -13,6 +13,8 @@ const JOINED = [
   "holdfast: wifi joining ssid=Home%20Sweet%20Home",
   "holdfast: wifi up ip=192.168.1.31",
 ];
+
+const ON_SERVER = "This device is on the server.";
 
 function after(...lines: string[]): Diagnosis {
   const diagnosis = new Diagnosis();
@@ -28,7 +30,7 @@ Deno.test("a board that gets on the server: every step is good", () => {
   );
   assertEquals(diagnosis.verdict, {
     kind: "good",
-    headline: "This device is on the server.",
+    headline: ON_SERVER,
     tries: [],
   });
   assertEquals(diagnosis.steps.map(({ state }) => state), Array(5).fill("good"));
@@ -76,6 +78,77 @@ Deno.test("what keeps a board from the server is said exactly, with what to try"
     assertMatch(verdict.headline, headline);
     assertMatch(verdict.tries.join(" "), advice);
   }
+});
+
+/** The firmware for a Pyboard, as it starts with a sector that is blank or good. */
+const PYBOARD = [BOOT[0]!, "holdfast: application name=pyboard bytes=0"];
+
+Deno.test("a board that a Pyboard configures is in order while it waits for that", () => {
+  const waits: Verdict = {
+    kind: "good",
+    headline: "The firmware runs, and waits for the Pyboard.",
+    tries: [],
+  };
+  const started = after(...PYBOARD, "app: initiator link waiting");
+  assertEquals(started.verdict, waits);
+  assert(started.settled);
+  assertEquals(started.steps.map(({ text }) => text), [
+    "started, version 0.1.0",
+    "pyboard, in the firmware",
+  ]);
+  const told = [
+    ...PYBOARD,
+    "app: initiator configured",
+    "holdfast: settings id=shed server=192.168.1.10:8123 ssid=Home%20Sweet%20Home key=no",
+  ];
+  assertEquals(after(...told).verdict.kind, "waiting");
+  assertStringIncludes(after(...told).verdict.headline, "192.168.1.10:8123. Joining");
+  const up = [...told, "holdfast: wifi up ip=192.168.1.31"];
+  assertMatch(after(...up).verdict.headline, /in the WiFi.*192\.168\.1\.10:8123/);
+  const linked = after(...up, "holdfast: link up connects=1").verdict;
+  assertEquals(linked, { ...waits, headline: "The Pyboard is on the server." });
+  // The Pyboard has reset it, or it has got another firmware.
+  assertEquals(after(...up, ...PYBOARD).verdict, waits);
+  assertEquals(after(...up, ...BOOT, "holdfast: link up connects=1").verdict.headline, ON_SERVER);
+});
+
+Deno.test("what keeps a Pyboard's board from the server points to its configuration first", () => {
+  const told = (ssid: string) => [
+    ...PYBOARD,
+    `holdfast: settings id=shed server=192.168.1.10:8123 ssid=${ssid} key=no`,
+  ];
+  for (
+    const [line, headline, advice] of [
+      ["wifi down reason=not-found", /no WiFi called Home/, /2\.4 GHz/],
+      ["link down reason=NO_ANSWER", /nothing answers/, /server running/],
+      ["link down reason=REFUSED code=01", /no key for this device/, /keys add shed --key -/],
+      ["link down reason=NEW_THING", /NEW_THING/, /./],
+    ] as const
+  ) {
+    const { verdict } = after(...told("Home"), `holdfast: ${line}`);
+    assertEquals(verdict.kind, "bad", line);
+    assertMatch(verdict.headline, headline);
+    assertMatch(verdict.tries[0]!, /the Pyboard’s configuration/);
+    assertMatch(verdict.tries.join(" "), advice);
+  }
+  const none = after(...told("")).verdict;
+  assertEquals(none.kind, "bad");
+  assertMatch(none.headline, /names no WiFi, and none is stored/);
+});
+
+Deno.test("damaged settings do not stop a board that needs none, but are said", () => {
+  const [boot, application] = PYBOARD as [string, string];
+  const damaged = "holdfast: settings damaged (magic): waiting for settings";
+  const { verdict, steps } = after(boot, damaged, application);
+  assertEquals(verdict.kind, "good");
+  assertMatch(verdict.headline, /waits for the Pyboard.*damaged, and not used/);
+  assertEquals(steps[1], { name: "Settings", state: "bad", text: "damaged (magic)" });
+  // An application in the firmware that needs settings waits for them.
+  const other = after(boot, damaged, "holdfast: application name=main bytes=0").verdict;
+  assertMatch(other.headline, /settings .* damaged, so it waits/);
+  // Nor is one in flash the firmware's, whatever its name.
+  const named = after(boot, damaged, "holdfast: application name=pyboard bytes=4472").verdict;
+  assertEquals(named.kind, "bad");
 });
 
 Deno.test("settings that were changed from outside are no fault", () => {

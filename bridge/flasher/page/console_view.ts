@@ -105,14 +105,12 @@ function showVerdict(): void {
 async function another(): Promise<void> {
   clearTimeout(timer);
   await leave();
-  forgetDevice();
+  const kept = forgetDevice();
   hideFault();
   for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();
   byId("progress").hidden = true;
   button("restart").hidden = true;
   button("another").hidden = true;
-  say(
-    "Everything is kept but the device’s id and key. Plug in the next board, and choose its port.",
-  );
+  say(`${kept} Plug in the next board, and choose its port.`);
   button("connect").focus();
 }

@@ -1,7 +1,13 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The second step: which firmware and which application. */
-import { type Firmware, firmwareNames, listFirmware } from "../plan/firmware.ts";
+import {
+  type Firmware,
+  firmwareNames,
+  isApplicationWithin,
+  isToldSettings,
+  listFirmware,
+} from "../plan/firmware.ts";
 import {
   type ApplicationChoice,
   type FirmwareChoice,
@@ -9,6 +15,7 @@ import {
 } from "../plan/pieces.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
+import { showSettingsFor } from "./settings_view.ts";
 
 let firmware: Firmware[] = [];
 let rows = 0;
@@ -54,7 +61,12 @@ export async function setUpFirmware(): Promise<void> {
 
 function show(): void {
   byId("files").hidden = chosen("firmware") !== "files";
-  const applications = built()?.manifest.applications ?? [];
+  const manifest = built()?.manifest;
+  showSettingsFor(manifest !== undefined && isToldSettings(manifest));
+  const within = manifest !== undefined && isApplicationWithin(manifest);
+  byId("application-choice").hidden = within;
+  byId("application-within").hidden = !within;
+  const applications = manifest?.applications ?? [];
   const options = [
     ...applications.map(({ name }, index) => [String(index), name]),
     ["file", "A file on this computer"],
@@ -67,7 +79,7 @@ function show(): void {
     box.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
     box.value = applications.length > 0 ? "0" : "keep";
   }
-  byId("application-field").hidden = box.value !== "file";
+  byId("application-field").hidden = within || box.value !== "file";
 }
 
 /** The firmware that came with the page and is chosen. */
@@ -90,9 +102,10 @@ export function firmwareChoice(): FirmwareChoice {
 }
 
 export function applicationChoice(): ApplicationChoice {
+  const came = built();
+  if (came && isApplicationWithin(came.manifest)) return { kind: "within" };
   const value = select("application").value;
   if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
-  const came = built();
   const part = came?.manifest.applications[Number(value)];
   return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
 }

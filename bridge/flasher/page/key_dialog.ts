@@ -3,11 +3,16 @@
 import { keysLine } from "../plan/settings_form.ts";
 import { button, byId, say } from "./dom.ts";
 
-/** Resolves when the dialog is closed: true to go on. */
-export function showKey(id: string, key: string): Promise<boolean> {
+/**
+ * Resolves when the dialog is closed: true to go on.
+ *
+ * @param id undefined: another board has it
+ */
+export function showKey(id: string | undefined, key: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("key-dialog");
-  const line = keysLine(id);
-  byId("key-title").textContent = `The key of ${id}`;
+  const line = keysLine(id ?? "ID");
+  byId("key-title").textContent = `The key of ${id ?? "this board"}`;
+  byId("key-told").hidden = id !== undefined;
   byId("key-command").textContent = line;
   byId("key-value").textContent = key;
   button("copy-command").onclick = (event) => copy(event, line, "key-command");

@@ -18,7 +18,32 @@ const IDS: Record<FieldName, string> = {
 };
 
 /** A key that was made, shown and confirmed, and for which id: it is not shown again for a retry. */
-let made: { id: string; key: string } | undefined;
+let made: { id: string | undefined; key: string } | undefined;
+
+/** Another board tells this one its settings. */
+let told = false;
+
+/** What is chosen unless someone chooses otherwise, and what the choices are called. */
+const KINDS = {
+  own: {
+    settings: "write",
+    key: "make",
+    words: {
+      write: "Write these",
+      keep: "Keep them",
+      erase: "Erase them: the board then waits for settings",
+    },
+  },
+  told: {
+    settings: "keep",
+    key: "none",
+    words: {
+      write: "Write these",
+      keep: "Keep what there is: the Pyboard tells the board its settings",
+      erase: "Erase them: the Pyboard tells the board all that it needs",
+    },
+  },
+} as const;
 
 export function setUpSettings(): void {
   for (const name of ["settings", "key"]) {
@@ -40,11 +65,30 @@ export function setUpSettings(): void {
   show();
 }
 
+/** The form for firmware that another board tells its settings, or for others. */
+export function showSettingsFor(toldByOther: boolean): void {
+  if (told !== toldByOther) {
+    const [before, after] = told ? [KINDS.told, KINDS.own] : [KINDS.own, KINDS.told];
+    told = toldByOther;
+    for (const name of ["settings", "key"] as const) {
+      // What was not as proposed has been chosen, and stays.
+      if (chosen(name) === before[name]) input(`${name}-${after[name]}`).checked = true;
+    }
+    for (const [choice, words] of Object.entries(after.words)) {
+      document.querySelector(`label[for="settings-${choice}"]`)!.textContent = words;
+    }
+    for (const id of ["ssid", "server", "port", "device"]) input(id).required = !told;
+    for (const id of Object.values(IDS)) complain(id, undefined);
+  }
+  show();
+}
+
 function show(): void {
   const write = chosen("settings") === "write";
-  for (const id of ["settings-fields", "server-fields", "key-fields", "more-fields"]) {
-    byId(id).hidden = !write;
-  }
+  for (const id of ["settings-fields", "key-fields", "more-fields"]) byId(id).hidden = !write;
+  byId("server-fields").hidden = !write || told;
+  byId("timeout-field").hidden = told;
+  byId("settings-told").hidden = !told;
   byId("key-field").hidden = chosen("key") !== "have";
 }
 
@@ -56,7 +100,7 @@ function show(): void {
  */
 export async function readSettings(): Promise<Uint8Array | undefined> {
   const choice = chosen("key");
-  const id = input("device").value.trim();
+  const id = told ? undefined : input("device").value.trim();
   if (made?.id !== id) made = undefined;
   // Any key will do to find out whether the rest is right.
   const key = choice === "have" ? input("key").value.trim() || "?" : choice === "make" ? ZEROS : "";
@@ -101,7 +145,7 @@ function read(key: string): ReturnType<typeof readFields> {
     timeout: input("timeout").value,
     dialect: select("dialect").value,
     log: input("log").checked,
-  });
+  }, told);
 }
 
 /** Shows, or takes away, what is wrong with a field. */
@@ -123,9 +167,12 @@ function complain(id: string, words: string | undefined): void {
   else field.removeAttribute("aria-describedby");
 }
 
-/** For the next board: everything stays but its id and key. */
-export function forgetDevice(): void {
+/** For the next board: everything stays but its id and key. Returns what is to be said of that. */
+export function forgetDevice(): string {
   made = undefined;
   input("device").value = "";
   input("key").value = "";
+  if (!told) return "Everything is kept but the device’s id and key.";
+  const keyed = chosen("settings") === "write" && chosen("key") !== "none";
+  return keyed ? "Everything is kept but the key." : "Everything is kept.";
 }

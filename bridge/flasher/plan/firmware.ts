@@ -10,13 +10,28 @@ export interface Firmware {
 }
 
 /** What the flavours of a firmware are for. */
-const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "Pyboard link" };
+const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "link for a Pyboard" };
+
+/** Whether its application is part of it, so that there is none to choose. */
+export function isApplicationWithin({ applications }: Manifest): boolean {
+  return applications.length === 0;
+}
+
+/** Whether another board tells it its settings: it needs none in flash. */
+export function isToldSettings({ flavour }: Manifest): boolean {
+  return flavour === "pyboard";
+}
 
 /** What each is called in the list. Boards are named only where they tell two apart. */
 export function firmwareNames(list: readonly Pick<Firmware, "manifest">[]): string[] {
-  const short = list.map(({ manifest: { name, version, flavour } }) => {
+  const short = list.map(({ manifest }) => {
+    const { name, version, flavour } = manifest;
     const own = name === "holdfast" ? "Holdfast" : name;
-    return `${own} ${version} (${FLAVOURS[flavour] ?? flavour})`;
+    // Of one that is for a Pyboard, nobody expects anything else.
+    const more = isApplicationWithin(manifest) && !isToldSettings(manifest)
+      ? " with its application in it"
+      : "";
+    return `${own} ${version} (${FLAVOURS[flavour] ?? flavour})${more}`;
   });
   return short.map((words, index) => {
     const alone = short.filter((other) => other === words).length === 1;

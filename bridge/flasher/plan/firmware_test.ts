@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
 import type { Manifest } from "../../esp8266/manifest.ts";
-import { firmwareNames } from "./firmware.ts";
+import { firmwareNames, isApplicationWithin, isToldSettings } from "./firmware.ts";
+
+const APPLICATION = { name: "main", offset: 0xf0000, size: 1, sha256: "0".repeat(64), file: "m" };
 
 function named(name: string, board: string, flavour: string): { manifest: Manifest } {
   return {
@@ -12,7 +14,7 @@ function named(name: string, board: string, flavour: string): { manifest: Manife
       chip: "ESP8266",
       parts: [],
       flash: {},
-      applications: [],
+      applications: flavour === "pyboard" ? [] : [APPLICATION],
       settings: { offset: 0xfa000, size: 4096 },
     },
   };
@@ -25,7 +27,7 @@ Deno.test("firmware is called by what it is for, and by its board only if it mus
   const own = named("my own", "nonos", "lamp");
   assertEquals(firmwareNames([wifi, pyboard]), [
     "Holdfast 0.1.0 (WiFi)",
-    "Holdfast 0.1.0 (Pyboard link)",
+    "Holdfast 0.1.0 (link for a Pyboard)",
   ]);
   assertEquals(firmwareNames([wifi, other, own]), [
     "Holdfast 0.1.0 (WiFi) for nonos",
@@ -33,4 +35,19 @@ Deno.test("firmware is called by what it is for, and by its board only if it mus
     "my own 0.1.0 (lamp)",
   ]);
   assertEquals(firmwareNames([]), []);
+});
+
+Deno.test("firmware that has its application in it is told apart from that which wants one", () => {
+  const wifi = named("holdfast", "nonos", "wifi");
+  const aot = { manifest: { ...wifi.manifest, applications: [] } };
+  assertEquals(firmwareNames([wifi, aot]), [
+    "Holdfast 0.1.0 (WiFi)",
+    "Holdfast 0.1.0 (WiFi) with its application in it",
+  ]);
+  const pyboard = named("holdfast", "nonos", "pyboard");
+  const kinds = [wifi, aot, pyboard].map(({ manifest }) => [
+    isApplicationWithin(manifest),
+    isToldSettings(manifest),
+  ]);
+  assertEquals(kinds, [[false, false], [true, false], [true, true]]);
 });

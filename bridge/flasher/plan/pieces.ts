@@ -24,6 +24,8 @@ export type FirmwareChoice =
 export type ApplicationChoice =
   | { kind: "built"; firmware: Firmware; part: Part }
   | { kind: "file"; file: LocalFile | undefined }
+  /** It is part of the firmware. */
+  | { kind: "within" }
   | { kind: "keep" };
 
 /** Where the settings are, for a firmware that brings no manifest. */
@@ -88,8 +90,8 @@ export function settingsArea(choice: FirmwareChoice): { offset: number; size: nu
 const PARTS: Record<string, string> = {
   boot: "firmware, first part",
   code: "firmware, second part",
-  rfcal: "radio calibration",
-  initdata: "radio defaults",
+  "rf-calibration": "radio calibration",
+  "init-data": "radio defaults",
   system: "system area",
 };
 

@@ -78,6 +78,16 @@ Deno.test("firmware that came with the page, and its application", async () => {
   assertEquals(settingsArea(built), { offset: 0xfa000, size: 4096 });
 });
 
+Deno.test("firmware with its application in it: there is none beside it, nor one to be kept", async () => {
+  const { firmware } = await builtIn(await site());
+  const manifest = { ...firmware.manifest, flavour: "pyboard", applications: [] };
+  const built = { kind: "built", firmware: { ...firmware, manifest } } as const;
+  const within = { kind: "within" } as const;
+  const pieces = await loadPieces(built, within, MB, getter(await site()));
+  assertEquals(pieces.map(({ offset }) => offset), [0, 0x10000]);
+  assertEquals(keptThroughErase(built, within, false), []);
+});
+
 Deno.test("a .wasm of one's own gets the header, a finished image stays as it is", async () => {
   const keep = { kind: "keep" } as const;
   for (const [name, bytes] of [["main.wasm", wasm], ["any.bin", application]] as const) {

@@ -21,9 +21,15 @@ export type FieldName = keyof Fields;
 /** What is wrong, in words, by field. */
 export type Problems = Partial<Record<FieldName, string>>;
 
-/** Reads the form: either the settings and their sector, or at least one problem. */
+/**
+ * Reads the form: either the settings and their sector, or at least one problem.
+ *
+ * @param told another board tells the device its server, port, id and timeout, and perhaps a WiFi: these
+ *   fields are not looked at, and the WiFi may be left empty
+ */
 export function readFields(
   fields: Fields,
+  told = false,
 ): { settings: Settings; sector: Uint8Array } | { problems: Problems } {
   const problems: Problems = {};
   const settings: Settings = {};
@@ -33,15 +39,19 @@ export function readFields(
     else problems[name] = words;
   };
 
-  take("ssid", fields.ssid, fields.ssid === "" ? "Enter the name of the WiFi." : TEXT.ssid);
-  take("password", fields.password, TEXT.password);
-  // People paste what the server printed.
-  const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
-    [];
-  take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
-  take("port", wholeNumber(port ?? fields.port), TEXT.port);
-  take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
-  take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
+  if (!told || fields.ssid !== "" || fields.password !== "") {
+    take("ssid", fields.ssid, fields.ssid === "" ? "Enter the name of the WiFi." : TEXT.ssid);
+    take("password", fields.password, TEXT.password);
+  }
+  if (!told) {
+    // People paste what the server printed.
+    const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
+      [];
+    take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
+    take("port", wholeNumber(port ?? fields.port), TEXT.port);
+    take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
+    take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
+  }
   settings.dialect = fields.dialect === "1" ? 1 : 2;
   settings.log = fields.log;
   if (fields.key !== "") {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { decodeSettings, encodeSettings } from "../../esp8266/settings.ts";
+import { decodeSettings, encodeSettings, type Settings } from "../../esp8266/settings.ts";
 import {
   describeSettings,
   type Fields,
@@ -25,6 +25,12 @@ const FILLED: Fields = {
 
 function read(fields: Partial<Fields>) {
   return readFields({ ...FILLED, ...fields });
+}
+
+/** For a board that is told the rest by another one. */
+function readTold(fields: Partial<Fields>) {
+  const empty = { ssid: "", password: "", server: "", port: "", id: "", timeout: "" };
+  return readFields({ ...FILLED, ...empty, ...fields }, true);
 }
 
 Deno.test("a filled form is a sector with those fields, and no more than that", () => {
@@ -115,6 +121,36 @@ Deno.test("each field says what is wrong with it", () => {
   ];
   for (const [fields, name, words] of wrong) {
     const result = read(fields);
+    assert("problems" in result, JSON.stringify(fields));
+    assertEquals(Object.keys(result.problems), [name]);
+    assertMatch(result.problems[name]!, words);
+  }
+});
+
+Deno.test("a board that is told its settings needs none, and gets only what it uses of them", () => {
+  const good: [Partial<Fields>, Settings][] = [
+    [{}, {}],
+    [{ ssid: "Home", password: "correct horse" }, { ssid: "Home", password: "correct horse" }],
+    [{ ssid: "Home" }, { ssid: "Home" }],
+    [{ key: KEY, log: true }, { key: parseKey(KEY)!, log: true }],
+    [{ dialect: "1" }, { dialect: 1 }],
+    // Left over from another firmware's form, and not even looked at.
+    [{ server: "my server", port: "x", id: "kitchen", timeout: "2 s" }, {}],
+  ];
+  for (const [fields, settings] of good) {
+    const result = readTold(fields);
+    assert("sector" in result, JSON.stringify(fields));
+    assertEquals(decodeSettings(result.sector), { state: "ok", settings });
+  }
+  const wrong: [Partial<Fields>, keyof Fields, RegExp][] = [
+    [{ password: "correct horse" }, "ssid", /Enter the name/],
+    [{ ssid: "x".repeat(33) }, "ssid", /32 bytes/],
+    [{ ssid: "Home", password: "short" }, "password", /8 to 64/],
+    [{ key: "?" }, "key", /64 hex digits/],
+    [{ key: KEY, dialect: "1" }, "key", /Dialect 1 has no keys/],
+  ];
+  for (const [fields, name, words] of wrong) {
+    const result = readTold(fields);
     assert("problems" in result, JSON.stringify(fields));
     assertEquals(Object.keys(result.problems), [name]);
     assertMatch(result.problems[name]!, words);

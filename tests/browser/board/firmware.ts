@@ -39,6 +39,11 @@ export interface World {
   networks: Record<string, string>;
   /** Servers by `name:port`. A server with keys admits those devices only. */
   servers: Record<string, { keys?: Record<string, string> }>;
+  /**
+   * What a Pyboard on the board's wires tells it. Null: nothing yet, or nothing is there. Without this the firmware
+   * is the one that has its settings in the flash.
+   */
+  pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
 }
@@ -70,11 +75,18 @@ class Running implements Program {
     this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);
     const sector = decodeSettings(board.flash.read(SETTINGS, SECTOR)!);
     this.#settings = sector.state === "ok" ? sector.settings : {};
+    if (world.pyboard !== undefined) {
+      if (sector.state === "damaged") {
+        this.#say(`settings damaged (${sector.damage}): waiting for settings`);
+      }
+      this.#say("application name=pyboard bytes=0");
+      this.#log("initiator link waiting");
+      this.#listen();
+      return;
+    }
     const usable = sector.state === "ok" && missingSettings(sector.settings).length === 0;
     if (usable) {
-      const { id, ssid, key } = this.#settings;
-      const known = `id=${word(id!)} server=${this.#server} ssid=${word(ssid!)}`;
-      this.#say(`settings ${known} key=${key ? "yes" : "no"}`);
+      this.#sayValues();
     } else {
       const what = sector.state === "damaged"
         ? `damaged (${sector.damage})`
@@ -94,6 +106,28 @@ class Running implements Program {
 
   #say(text: string): void {
     this.#board.print(`holdfast: ${text}\r\n`);
+  }
+
+  #log(text: string): void {
+    this.#board.print(`app: ${text}\r\n`);
+  }
+
+  #sayValues(): void {
+    const { id, ssid = "", key } = this.#settings;
+    const known = `id=${word(id!)} server=${this.#server} ssid=${word(ssid)}`;
+    this.#say(`settings ${known} key=${key ? "yes" : "no"}`);
+  }
+
+  /** Waits for the Pyboard. What it says goes over what is stored; a password belongs to its network. */
+  #listen(): void {
+    const { pyboard } = this.#world;
+    if (!pyboard) return this.#later(() => this.#listen());
+    if (pyboard.ssid !== undefined) delete this.#settings.password;
+    Object.assign(this.#settings, pyboard);
+    this.#log("initiator link up");
+    this.#log("initiator configured");
+    this.#sayValues();
+    if (this.#settings.ssid !== undefined) this.#join();
   }
 
   #later(what: () => void): void {
@@ -140,7 +174,7 @@ class Running implements Program {
         const reason = refusal(server.keys, id!, key);
         if (reason === undefined) {
           this.#say("link up connects=1");
-          this.#board.print("app: hello from the application\r\n");
+          if (this.#world.pyboard === undefined) this.#log("hello from the application");
           return;
         }
         this.#say(`link down reason=${reason}`);

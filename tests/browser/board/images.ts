@@ -63,8 +63,13 @@ export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer
  * A firmware as `deno task firmware` would leave it.
  *
  * @param code Bytes of what is not in RAM; the real one has about as many as this unless told.
+ * @param within whether the application is part of the firmware, so that there is none beside it
  */
-export async function makeImages(code = 241_884, flavour = "wifi"): Promise<Images> {
+export async function makeImages(
+  code = 241_884,
+  flavour = "wifi",
+  within = flavour === "pyboard",
+): Promise<Images> {
   const files: Images["files"] = {
     "boot.bin": makeImage(0x40100004, [
       { address: 0x40100000, data: codeLike(24_000, 1) },
@@ -74,15 +79,17 @@ export async function makeImages(code = 241_884, flavour = "wifi"): Promise<Imag
     "irom.bin": codeLike(code, 4),
     "blank.bin": new Uint8Array(4096).fill(0xff),
     "init.bin": codeLike(128, 5),
-    "main.app.bin": applicationImage("main", moduleLike(4472, 6)),
-    "blink.app.bin": applicationImage("blink", moduleLike(1816, 7)),
   };
+  if (!within) {
+    files["main.app.bin"] = applicationImage("main", moduleLike(4472, 6));
+    files["blink.app.bin"] = applicationImage("blink", moduleLike(1816, 7));
+  }
   const part = (name: string, offset: number, file: string) =>
     describePart(name, offset, file, files[file]!);
   const system = (base: number): Promise<Part[]> =>
     Promise.all([
-      part("rfcal", base, "blank.bin"),
-      part("initdata", base + 0x1000, "init.bin"),
+      part("rf-calibration", base, "blank.bin"),
+      part("init-data", base + 0x1000, "init.bin"),
       part("system", base + 0x2000, "blank.bin"),
     ]);
   const manifest: Manifest = {
@@ -93,7 +100,7 @@ export async function makeImages(code = 241_884, flavour = "wifi"): Promise<Imag
     chip: "ESP8266",
     parts: [await part("boot", 0, "boot.bin"), await part("code", 0x10000, "irom.bin")],
     flash: { "1MB": await system(0xfb000), "4MB": await system(0x3fb000) },
-    applications: [
+    applications: within ? [] : [
       await part("main", 0xf0000, "main.app.bin"),
       await part("blink", 0xf0000, "blink.app.bin"),
     ],
@@ -111,12 +118,17 @@ export async function writeImages({ manifest, files }: Images, folder: string): 
   await Deno.writeTextFile(`${folder}/manifest.json`, writeManifest(manifest));
 }
 
-/** What a flash of this size must hold once all of a firmware, an application and settings are in it. */
+/**
+ * What a flash of this size must hold once all of a firmware, an application and settings are in it.
+ *
+ * @param application its name; "": none is beside the firmware
+ * @param settings absent: there are none
+ */
 export function flashWith(
   images: Images,
   size: "1MB" | "4MB",
   application: string,
-  settings: Uint8Array,
+  settings: Uint8Array = new Uint8Array(0),
 ): { at: number; bytes: Uint8Array }[] {
   const { manifest, files } = images;
   const chosen = manifest.applications.filter(({ name }) => name === application);

@@ -1,0 +1,234 @@
+/** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { encodeSettings, type Settings } from "../../bridge/esp8266/settings.ts";
+import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
+import { application, chipTools, firmware } from "../firmware/support.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import { assertSameBytes } from "./board/bytes.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
+import { flashWith, type Images, makeImages } from "./board/images.ts";
+import type { Chip } from "./chip/chip.ts";
+import { Bench } from "./page/bench.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+const [pyboard, aot, wifi] = await Promise.all([
+  makeImages(234_344, "pyboard"),
+  makeImages(60_000, "wifi", true),
+  makeImages(50_000),
+]);
+const lab = useLab(() =>
+  Promise.resolve({ nonos: wifi, "nonos-aot": aot, "nonos-pyboard": pyboard })
+);
+
+const MB = 1024 * 1024;
+const LINK = "Holdfast 0.1.0 (link for a Pyboard)";
+const WAITS = "The firmware runs, and waits for the Pyboard.";
+const ON_SERVER = "The Pyboard is on the server.";
+
+/** What a Pyboard's program says. */
+const CONFIGURATION: Settings = { id: "shed", server: "192.168.1.10" };
+const HOME: Settings = { ssid: "Home", password: "correct horse" };
+
+function world(pyboard: Settings | null, keys?: Record<string, string>): World {
+  const server = keys === undefined ? {} : { keys };
+  return { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": server }, pyboard };
+}
+
+/** Compares all of a flash that was blank; `settings` absent: they have never been written. */
+function assertFlash(
+  chip: Chip,
+  images: Images,
+  size: "1MB" | "4MB",
+  { application = "", settings }: { application?: string; settings?: Settings } = {},
+): void {
+  const expected = new Uint8Array(chip.flash.size).fill(0xff);
+  const sector = settings === undefined ? undefined : encodeSettings(settings);
+  for (const { at, bytes } of flashWith(images, size, application, sector)) expected.set(bytes, at);
+  assertSameBytes(chip.flash.bytes, expected);
+}
+
+async function isShown(visitor: Visitor, ...names: string[]): Promise<boolean[]> {
+  return await Promise.all(names.map((name) => visitor.field(name).isVisible()));
+}
+
+browserTest(
+  "a board for a Pyboard is flashed without a word about settings, and waits",
+  async () => {
+    const bench = new Bench();
+    const around = world(null);
+    const chip = bench.add({ firmware: firmwareIn(around), flashSize: MB });
+    await using visitor = await lab.open({ bench });
+    assertEquals(await isShown(visitor, "Application", "Write these", "Server address"), [
+      true,
+      true,
+      true,
+    ]);
+    await visitor.check(LINK);
+    await visitor.sees("The application is part of this firmware");
+    await visitor.sees("the Pyboard tells this board its server, its id and its WiFi");
+    const asked = ["Application", "WiFi name", "Server address", "Device id", "Timeout in ms"];
+    assertEquals(await isShown(visitor, ...asked), asked.map(() => false));
+    await visitor.press("Flash the board");
+    await visitor.sees(WAITS);
+    await visitor.hears("app: initiator link waiting");
+    await visitor.shoot("11-pyboard-waits");
+    assertFlash(chip, pyboard, "1MB");
+    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 5);
+    // The Pyboard is plugged in meanwhile, and the page tells what comes of it.
+    around.pyboard = CONFIGURATION;
+    await visitor.sees("The Pyboard names no WiFi, and none is stored on this board.");
+    around.pyboard = { ...CONFIGURATION, ...HOME };
+    await visitor.press("Restart the board");
+    await visitor.hears("holdfast: settings id=shed server=192.168.1.10:8123 ssid=Home key=no");
+    await visitor.sees(ON_SERVER);
+    await visitor.press("Flash another board");
+    await visitor.sees("Everything is kept. Plug in the next board");
+  },
+);
+
+browserTest("a Pyboard's board gets WiFi and key, and nothing that it would not use", async () => {
+  const bench = new Bench();
+  const keys: Record<string, string> = {};
+  const around = world(CONFIGURATION, keys);
+  const chip = bench.add({ firmware: firmwareIn(around), flashSize: 4 * MB });
+  await using visitor = await lab.open({ bench });
+  // Left over from the form for other firmware: not wanted here, and not looked at.
+  await visitor.field("Server address").fill("not an address");
+  await visitor.field("Device id").fill("kitchen");
+  await visitor.check(LINK);
+  await visitor.check("Write these");
+  assertEquals(await isShown(visitor, "WiFi name", "Server address", "Device id"), [
+    true,
+    false,
+    false,
+  ]);
+  await visitor.page.getByText("More settings").click();
+  assertEquals(await isShown(visitor, "Dialect", "Timeout in ms"), [true, false]);
+  await visitor.field("WiFi password").fill("correct horse");
+  await visitor.check(/^Make one/);
+  await visitor.press("Flash the board");
+  await visitor.sees("Enter the name of the WiFi.");
+  assertEquals(chip.flash.bytes.every((byte) => byte === 0xff), true);
+  await visitor.field("WiFi name").fill("Home");
+  await visitor.shoot("12-pyboard-settings");
+  await visitor.press("Flash the board");
+  const dialog = visitor.page.getByRole("dialog", { name: "The key of this board" });
+  await dialog.waitFor();
+  const shown = await dialog.innerText();
+  assertMatch(shown, /keys add ID --key -/);
+  assertMatch(shown, /In place of ID, write the id in the Pyboard’s program/);
+  const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
+  await visitor.press("I have it: go on");
+  // The server does not know it yet: the board's own line names the id, and so does the advice.
+  await visitor.sees(/refuses the board: it has no key for this device/);
+  await visitor.sees(/keys add shed --key -/);
+  await visitor.sees(/Server, id and WiFi come from the Pyboard’s configuration/);
+  keys.shed = key;
+  await visitor.sees(ON_SERVER);
+  assertFlash(chip, pyboard, "4MB", { settings: { ...HOME, key: Uint8Array.fromHex(key) } });
+  await visitor.press("Flash another board");
+  await visitor.sees("Everything is kept but the key.");
+});
+
+browserTest(
+  "all is erased first, what was on the board is not kept as its application, settings are",
+  async () => {
+    const bench = new Bench();
+    const chip = bench.add({ firmware: firmwareIn(world(CONFIGURATION)), flashSize: MB });
+    const stored = encodeSettings({ ...HOME, id: "kitchen", server: "10.0.0.1" });
+    const old = flashWith(wifi, "1MB", "main", stored);
+    for (const { at, bytes } of old) chip.flash.program(at, bytes);
+    await using visitor = await lab.open({ bench });
+    await visitor.check(LINK);
+    await visitor.page.getByLabel("First erase the whole flash").check();
+    await visitor.press("Flash the board");
+    await visitor.sees(ON_SERVER);
+    assertSameBytes(chip.flash.read(SETTINGS, 4096), stored);
+    assertEquals(chip.flash.read(APPLICATION, 0xa000)!.every((byte) => byte === 0xff), true);
+  },
+);
+
+browserTest(
+  "damaged settings on a Pyboard's board are said, and erased when that is wanted",
+  async () => {
+    const bench = new Bench();
+    const chip = bench.add({ firmware: firmwareIn(world(null)), flashSize: MB });
+    chip.flash.program(SETTINGS, new Uint8Array(4096)); // as other firmware may have left it
+    await using visitor = await lab.open({ bench });
+    await visitor.check(LINK);
+    await visitor.press("Flash the board");
+    await visitor.sees(`${WAITS} The settings on the board are damaged, and not used.`);
+    await visitor.press("Flash another board");
+    await visitor.check(/^Erase them: the Pyboard tells/);
+    await visitor.press("Flash the board");
+    await visitor.sees(new RegExp(`^${WAITS}$`));
+    assertFlash(chip, pyboard, "1MB");
+  },
+);
+
+browserTest(
+  "another firmware is chosen: what it needs is asked for, what it does not, is not",
+  async () => {
+    const bench = new Bench();
+    bench.add();
+    await using visitor = await lab.open({ bench });
+    const kept = () => visitor.page.getByRole("radio", { name: /^Keep (them|what there is)/ });
+    await visitor.check(LINK);
+    assert(await kept().isChecked());
+    await visitor.check("Holdfast 0.1.0 (WiFi)");
+    assert(!await kept().isChecked());
+    assertEquals(await isShown(visitor, "Application", "Server address"), [true, true]);
+    await visitor.press("Flash the board"); // nothing is filled in
+    await visitor.sees("Enter an id for the device.");
+    await visitor.check(LINK);
+    assertEquals(await visitor.page.locator("[aria-invalid]").count(), 0);
+    await visitor.check("Holdfast 0.1.0 (WiFi) with its application in it");
+    assertEquals(await isShown(visitor, "Application", "Server address"), [false, true]);
+  },
+);
+
+browserTest("firmware with an application in it is flashed without one beside it", async () => {
+  const bench = new Bench();
+  // What it says of its application is not looked at here, and the stand-in knows only of one in flash.
+  const chip = bench.add({ firmware: firmwareIn({ networks: {}, servers: {} }), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  await visitor.check("Holdfast 0.1.0 (WiFi) with its application in it");
+  await visitor.flash();
+  await visitor.hears("holdfast: settings id=kitchen");
+  assertFlash(chip, aot, "1MB", {
+    settings: { ...HOME, server: "192.168.1.10", id: "kitchen" },
+  });
+});
+
+toolTest(
+  "the firmware itself says what the page takes for waiting, whatever is in the sector",
+  { ...chipTools, wasm2c: "wabt" },
+  async () => {
+    const elf = await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard"));
+    const sectors: [sector: Uint8Array | undefined, words: string][] = [
+      [undefined, WAITS],
+      [encodeSettings({}), WAITS],
+      [encodeSettings({ ...HOME, key: new Uint8Array(32) }), WAITS],
+      [new Uint8Array(4096), `${WAITS} The settings on the board are damaged, and not used.`],
+    ];
+    for (const [settings, words] of sectors) {
+      const diagnosis = new Diagnosis();
+      const lines: string[] = [];
+      await using board = new SimBoard({
+        firmware: elf,
+        ...(settings === undefined ? {} : { settings }),
+        onLine(line) {
+          lines.push(line);
+          diagnosis.push(line);
+        },
+      });
+      await until(() => {
+        board.check();
+        return lines.includes("app: initiator link waiting");
+      }, { what: () => lines.join("\n") });
+      assertEquals(diagnosis.verdict, { kind: "good", headline: words, tries: [] });
+    }
+  },
+);
