@@ -2,20 +2,18 @@
 import { assert, assertThrows } from "@std/assert";
 import { coreModule } from "../../bridge/host/core.ts";
 import { replayClient, type Vector } from "../vectors/replay.ts";
-import { toolTest } from "../support/tools.ts";
 import { onChip, RemoteChip } from "./remote.ts";
-import { application, chipTest, chipTools, firmware } from "./support.ts";
+import { application, chipTest, firmware } from "./support.ts";
 
 const FOLDER = new URL("../vectors/", import.meta.url);
 
 async function withChip(
   qemu: string,
   fn: (chip: RemoteChip) => void,
-  aot?: ReturnType<typeof application>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const elf = await firmware(["-DSIM_RUNNER"], aot);
+    const elf = await firmware(["-DSIM_RUNNER"]);
     const chip = new RemoteChip(qemu, elf, application("core").wasm, folder);
     try {
       fn(chip);
@@ -48,12 +46,6 @@ function replayAll(chip: RemoteChip): void {
 chipTest(
   "vectors on the chip: every call of the core answers and leaves memory as on the host",
   (tools) => withChip(tools["qemu-system-xtensa"], replayAll),
-);
-
-toolTest(
-  "vectors on the chip, ahead of time: every call of the core answers and leaves memory as on the host",
-  { ...chipTools, wasm2c: "wabt" },
-  (tools) => withChip(tools["qemu-system-xtensa"], replayAll, application("core")),
 );
 
 chipTest("vectors on the chip: a difference is noticed", async (tools) => {
