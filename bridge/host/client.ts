@@ -44,7 +44,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class Client implements AsyncIterable<string>, AsyncDisposable {
   #link: Link;
   #memory: PositionFile | undefined;
-  #handout = new Handout();
+  #handout: Handout;
   #waits: boolean;
   #core: Core;
   #line: number;
@@ -69,7 +69,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
         this.#readers.shift()!.resolve(text);
         return this.#memory === undefined;
       },
-      positionChanged: (position: Position) => this.#memory?.keep(position),
+      positionChanged: (position: Position) => this.#memory?.keep({ position, processed: 0n }),
       stateChanged: (connected: boolean, reason?: PeerError) => {
         if (connected) this.#up();
         options.onState?.(connected, reason);
@@ -80,7 +80,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       if (this.#waits) throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
       this.#memory = new PositionFile(options.memory);
     }
-    const position = this.#memory?.position;
+    const kept = this.#memory?.kept;
+    const position = kept?.position;
+    this.#handout = new Handout(kept);
     try {
       this.#link = new Link(owner, coreModule(), {}, { ...options, position }, size);
     } catch (error) {
@@ -120,9 +122,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
-    const processed = this.#memory && this.#handout.asked(this.#core.position);
+    const done = this.#memory && this.#handout.asked(this.#core.position);
     // At once: without a link, nobody will be told for a while.
-    if (processed) this.#memory!.keep(processed);
+    if (done) this.#memory!.keep(done);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
     this.#link.pump();

@@ -1,13 +1,31 @@
+import { createHash } from "node:crypto";
 import type { Position } from "./core.ts";
+
+/** What outlives the process. */
+export interface Kept {
+  /** The core's. */
+  position: Position;
+  /** Of the message at that position, if the application is done with it: it is not to be handed out again
+   * when the server sends it. 0: there is none. */
+  processed: bigint;
+}
 
 /**
  * The message that an application was handed and may still be busy with. It is processed, and only then taken
- * from the core, acknowledged and counted in what outlives the process, when the application asks for the
- * next one. Meanwhile its connection may end, and another one bring it again.
+ * from the core and acknowledged, when the application asks for the next one. Meanwhile its connection may end,
+ * and another one bring it again; or bring another message under its number, from an old copy of the server's
+ * store. So it is known by what it says as well.
  */
 export class Handout {
   #position: Position | undefined;
-  #text = "";
+  #digest = 0n;
+
+  /** @param kept What an earlier process has left. */
+  constructor(kept?: Kept) {
+    if (!kept || kept.processed === 0n) return;
+    this.#position = kept.position;
+    this.#digest = kept.processed;
+  }
 
   /**
    * The core offers the message at `position`; the application asks for one.
@@ -15,10 +33,10 @@ export class Handout {
    * @returns whether the application has it already, and is done with it. Otherwise it gets it now.
    */
   offered(position: Position, text: string): boolean {
-    // A server on an old copy of its store may give the same number to another message.
-    if (this.#isAt(position) && this.#text === text) return true;
+    const digest = digestOf(text);
+    if (this.#isAt(position) && this.#digest === digest) return true;
     this.#position = position;
-    this.#text = text;
+    this.#digest = digest;
     return false;
   }
 
@@ -26,14 +44,19 @@ export class Handout {
    * The application asks for the next message.
    *
    * @param position The core's.
-   * @returns what to keep in its place, if there is a message that is done with, but not yet taken
+   * @returns what to keep, if there is a message that is done with, but not yet taken
    */
-  asked(position: Position): Position | undefined {
+  asked(position: Position): Kept | undefined {
     if (!this.#isAt(position)) return undefined; // it was taken, or the server's stream is another one
-    return { epoch: position.epoch, next: (position.next + 1) >>> 0 };
+    return { position, processed: this.#digest };
   }
 
   #isAt({ epoch, next }: Position): boolean {
     return this.#position?.epoch === epoch && this.#position.next === next;
   }
+}
+
+/** 64 bits, not 0. */
+function digestOf(text: string): bigint {
+  return createHash("sha256").update(text).digest().readBigUInt64BE() || 1n;
 }

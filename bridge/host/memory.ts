@@ -1,15 +1,19 @@
 /**
  * A file that stands for a chip's RTC memory: where a client has got to in its server's stream, so that a
- * restarted process takes each message once. Sixteen bytes: a mark, the two words, and their sum.
+ * restarted process takes each message once, and what it has processed beyond that. 32 bytes: a mark, the position,
+ * the digest, and a digest of these.
  */
+import { createHash } from "node:crypto";
 import { LocalError } from "../../server/errors.ts";
-import type { Position } from "./core.ts";
+import type { Kept } from "./handout.ts";
 
-const MARK = 0x48464d31; // "HFM1"
+const MARK = 0x48464d32; // "HFM2"
+const BYTES = 32;
+const SUM = 20;
 
 export class PositionFile implements Disposable {
   #file: Deno.FsFile;
-  #bytes = new DataView(new ArrayBuffer(16));
+  #bytes = new DataView(new ArrayBuffer(BYTES));
 
   /** Opens or makes the file. @throws {LocalError} BAD_ARGUMENT if it cannot, or it is something else */
   constructor(readonly path: string) {
@@ -20,7 +24,7 @@ export class PositionFile implements Disposable {
       throw new LocalError("BAD_ARGUMENT", `the memory ${path}: ${cause.message}`, { cause });
     }
     const { size } = this.#file.statSync();
-    if (size === 0 || (size === 16 && this.#read())) return;
+    if (size === 0 || (size === BYTES && this.#read())) return;
     this.#file.close();
     throw new LocalError(
       "BAD_ARGUMENT",
@@ -29,31 +33,35 @@ export class PositionFile implements Disposable {
   }
 
   /** What was kept last; undefined in a new file. */
-  get position(): Position | undefined {
+  get kept(): Kept | undefined {
     if (this.#bytes.getUint32(0) !== MARK) return undefined;
-    return { epoch: this.#bytes.getUint32(4), next: this.#bytes.getUint32(8) };
+    const position = { epoch: this.#bytes.getUint32(4), next: this.#bytes.getUint32(8) };
+    return { position, processed: this.#bytes.getBigUint64(12) };
   }
 
   #read(): boolean {
-    this.#file.readSync(new Uint8Array(this.#bytes.buffer));
-    const { epoch, next } = this.position ?? { epoch: 0, next: 0 };
-    return this.position !== undefined && this.#bytes.getUint32(12) === sum(epoch, next);
+    const bytes = new Uint8Array(this.#bytes.buffer);
+    this.#file.readSync(bytes);
+    const sum = this.#sum();
+    return this.kept !== undefined && bytes.subarray(SUM).every((byte, i) => byte === sum[i]);
   }
 
-  /** Keeps a position, in one write. */
-  keep({ epoch, next }: Position): void {
-    for (const [i, word] of [MARK, epoch, next, sum(epoch, next)].entries()) {
-      this.#bytes.setUint32(i * 4, word);
-    }
+  /** Keeps it, in one write. */
+  keep({ position: { epoch, next }, processed }: Kept): void {
+    for (const [i, word] of [MARK, epoch, next].entries()) this.#bytes.setUint32(i * 4, word);
+    this.#bytes.setBigUint64(12, processed);
+    const bytes = new Uint8Array(this.#bytes.buffer);
+    bytes.set(this.#sum(), SUM);
     this.#file.seekSync(0, Deno.SeekMode.Start);
-    this.#file.writeSync(new Uint8Array(this.#bytes.buffer));
+    this.#file.writeSync(bytes);
+  }
+
+  #sum(): Uint8Array {
+    const bytes = new Uint8Array(this.#bytes.buffer, 0, SUM);
+    return createHash("sha256").update(bytes).digest().subarray(0, BYTES - SUM);
   }
 
   [Symbol.dispose](): void {
     this.#file.close();
   }
-}
-
-function sum(epoch: number, next: number): number {
-  return Math.imul(epoch ^ MARK, 2654435761) + next >>> 0;
 }

@@ -300,11 +300,17 @@ Deno.test("a memory is its owner's alone, and keeps what was kept last", async (
   const path = `${folder}/client.state`;
   try {
     using file = new PositionFile(path);
-    assertEquals(file.position, undefined);
-    for (const position of [{ epoch: 1, next: 0 }, { epoch: 2 ** 32 - 1, next: 2 ** 32 - 1 }]) {
-      file.keep(position);
+    assertEquals(file.kept, undefined);
+    const most = 2 ** 32 - 1;
+    for (
+      const kept of [
+        { position: { epoch: 1, next: 0 }, processed: 0n },
+        { position: { epoch: most, next: most }, processed: 2n ** 64n - 1n },
+      ]
+    ) {
+      file.keep(kept);
       using again = new PositionFile(path);
-      assertEquals(again.position, position);
+      assertEquals(again.kept, kept);
     }
     if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
   } finally {
@@ -318,14 +324,14 @@ Deno.test("a memory that is damaged, or none, is refused and left as it is", asy
   try {
     new PositionFile(path)[Symbol.dispose]();
     using file = new PositionFile(path);
-    file.keep({ epoch: 12345, next: 678 });
+    file.keep({ position: { epoch: 12345, next: 678 }, processed: 9n });
     const good = Deno.readFileSync(path);
     const flipped = (at: number) => good.map((byte, i) => i === at ? byte ^ 4 : byte);
     const damaged = [
       ...good.keys().map(flipped),
-      good.slice(0, 15),
+      good.slice(0, 31),
       good.slice(0, 1),
-      new Uint8Array(16),
+      new Uint8Array(32),
       new Uint8Array([...good, 0]),
       new TextEncoder().encode("somebody's notes, which must not be overwritten"),
     ];

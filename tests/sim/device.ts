@@ -2,10 +2,10 @@
  * A simulated device: the real core in a host that does what `bridge/host/link.ts` and the firmware do,
  * with an application that writes and sees messages. It can die at any time, and boot again.
  */
-import { Can, Core, Event, type Position, UP } from "../../bridge/host/core.ts";
+import { Can, Core, Event, UP } from "../../bridge/host/core.ts";
 import type { PeerCode } from "../../server/errors.ts";
 import { byteLength, LOGGED } from "../../server/wire.ts";
-import { Handout } from "../../bridge/host/handout.ts";
+import { Handout, type Kept } from "../../bridge/host/handout.ts";
 import { Life } from "./clock.ts";
 import { DOWN, type Listener, type Path } from "./network.ts";
 import { type Message, Violation } from "./promises.ts";
@@ -71,8 +71,8 @@ export class SimDevice {
   toWrite: number;
   #core: Core | undefined;
   #end = 0; // of the core's memory
-  #memory: Position | undefined;
-  #handout = new Handout();
+  #memory: Kept | undefined;
+  #handout!: Handout;
   #handed: Message | undefined;
   #socket: DeviceSocket | undefined;
   #meetsImpostor = false;
@@ -134,7 +134,8 @@ export class SimDevice {
   start(): void {
     const { id, key, size, metadata } = this.plan;
     const { timeout } = this.world.scenario;
-    const position = this.dialect === 2 ? this.#memory : undefined;
+    const kept = this.dialect === 2 ? this.#memory : undefined;
+    this.#handout = new Handout(kept);
     const core = this.#core = new Core(this.module, {}, {
       ...size,
       id,
@@ -142,7 +143,7 @@ export class SimDevice {
       dialect: this.dialect,
       key: this.dialect === 2 ? key : undefined,
       metadata: this.dialect === 2 ? metadata : "",
-      position,
+      position: kept?.position,
     }, this.#now);
     const name = this.dialect === 2 && metadata !== "" ? `${id}\t${metadata}` : id;
     this.#end = core.piece.byteOffset + encoder.encode(name).length + 1 + 64 + 4 * size.recent +
@@ -180,7 +181,6 @@ export class SimDevice {
     this.dies = undefined;
     if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
     this.#handed = undefined;
-    this.#handout = new Handout();
     if (!keepsMemory) this.#memory = undefined;
     this.books.deviceDied(keepsMemory && dialect === 2 && this.dialect === 2);
     this.boot++;
@@ -256,7 +256,7 @@ export class SimDevice {
   #ask(core: Core): void {
     const processed = this.#handout.asked(core.position);
     if (!processed) return;
-    this.keepPosition(processed);
+    this.keep(processed);
     this.#handed = undefined;
   }
 
@@ -272,13 +272,17 @@ export class SimDevice {
     return !this.#handout.offered(core.position, decoder.decode(core.piece));
   }
 
-  /** Keeps a position where it survives a reset. */
-  keepPosition(position: Position): void {
-    this.#memory = position;
+  /** Keeps how far it has got where that survives a reset. */
+  keep(kept: Kept): void {
+    this.#memory = kept;
   }
 
+  /** A change of the core's position. */
   #keepPosition(core: Core): void {
-    if (this.dialect === 2) this.keepPosition(core.position);
+    const { position } = core;
+    const { epoch, next } = this.#memory?.position ?? { epoch: 0, next: 0 };
+    if (this.dialect !== 2 || (epoch === position.epoch && next === position.next)) return;
+    this.keep({ position, processed: 0n });
   }
 
   /** An honest server is never accused. */

@@ -1,5 +1,5 @@
 /** Bugs of what outlives a connection, a process or a reset. */
-import type { Position } from "../../bridge/host/core.ts";
+import type { Kept } from "../../bridge/host/handout.ts";
 import { DeviceRecord } from "../../server/store/mod.ts";
 import { SimDevice } from "./device.ts";
 import { patch, type Undo } from "./patch.ts";
@@ -47,19 +47,19 @@ export const MEMORY_BUGS: Record<string, () => Undo> = {
     patch(DeviceRecord.prototype, "withdraw", (_, withdraw, message) => {
       if (message.qos) withdraw(message);
     }),
-  "the device's position is not kept": () => patch(SimDevice.prototype, "keepPosition", () => {}),
+  "the device's position is not kept": () => patch(SimDevice.prototype, "keep", () => {}),
   "the device's position is kept one message late": () => {
-    const last = new WeakMap<SimDevice, Position>();
-    return patch(SimDevice.prototype, "keepPosition", (device, keep, position) => {
-      keep(last.get(device) ?? position);
-      last.set(device, position);
+    const last = new WeakMap<SimDevice, Kept>();
+    return patch(SimDevice.prototype, "keep", (device, keep, kept) => {
+      keep(last.get(device) ?? kept);
+      last.set(device, kept);
     });
   },
   "a host counts a message as processed when it hands it out": () =>
     patch(SimDevice.prototype, "handsOut", (device, handsOut, core) => {
       const isNew = handsOut(core);
       const { epoch, next } = core.position;
-      if (isNew) device.keepPosition({ epoch, next: (next + 1) >>> 0 });
+      if (isNew) device.keep({ position: { epoch, next: (next + 1) >>> 0 }, processed: 0n });
       return isNew;
     }),
   "a host hands out again what another connection brings again": () => {
