@@ -3,7 +3,7 @@
  * our responder and our server. `tests/interop/README.md` says how to point at them; in addition,
  * HOLDFAST_PRIMITIVES names the `v3` folder of a micropython-async of 2020, whose `primitives` it needs.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { tool } from "../../tests/support/tools.ts";
 import { Bench } from "./bench/bench.ts";
@@ -111,10 +111,12 @@ pbLinkTest(
     const station = (bench: Bench) => new SimStation(bench, options);
     await using trial = await Trial.start(bench, make, station, 10_000);
     trial.limit = 300_000;
+    // Its lines can get before its configuration, see the README: then its board is reset as well.
+    trial.patience = 40_000;
     const restart = (trial: Trial) => trial.restartInitiator();
     const { "the responder is reset": _, ...network } = faults;
     await trial.run(14, [...Object.values(network), resetInPeace, restart]);
-    assertEquals(trial.restarts, 1);
+    assert(trial.restarts >= 1 && trial.restarts <= 4, `${trial.restarts} restarts`);
     assert(trial.station.boots >= 4, `${trial.station.boots} starts`);
     await trial.assertExact({ all: false, twice: true });
   },
