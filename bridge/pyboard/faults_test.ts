@@ -122,6 +122,25 @@ Deno.test("an I2C line that is held low in any transfer resets the link, and say
   assert(seen.has("initiator link reset: bytes not acknowledged"));
 });
 
+Deno.test("what a transfer takes counts neither for a deadline nor for the moment before an answer", () => {
+  for (
+    const [ms, reaction] of [[0, 0], [5, 0], [150, 0], [0, 10], [150, 10], [1500, 10]] as const
+  ) {
+    const { desk, initiator } = configured();
+    desk.transfer = ms;
+    desk.quick = reaction === 0;
+    initiator.reaction = reaction;
+    for (let n = 0; n < 3; n++) {
+      desk.lows.length = 0;
+      assert(desk.run(initiator.exchange(`3line ${n}\n`))?.gone, `${ms} ms: ${desk.said()}`);
+      // Before its answer ACK is low for a moment, or a Pyboard that is interrupted does not see that.
+      const [, , low = 0] = desk.lows;
+      assert(low >= 1, `${ms} ms: low for ${low} ms`);
+    }
+    assertEquals(desk.said(), [], `${ms} ms`);
+  }
+});
+
 Deno.test("SYN that is stuck at either level is no hang, and no flood on the console", () => {
   for (const level of [0, 1]) {
     const { desk } = configured();

@@ -20,9 +20,11 @@ const library = Deno.env.get("HOLDFAST_MICROPYTHON_LIB");
 /** Most time in us between an initiator's pin and its I2C. */
 const LATENCY = 400;
 
+/** `slowness`: how many times longer it waits than a Pyboard, for a responder that is slow. */
 function pbLinkTest(
   name: string,
   body: (bench: Bench, make: MakeInitiator) => Promise<void>,
+  { slowness }: { slowness?: number } = {},
 ): void {
   const missing = Object.entries({
     HOLDFAST_REFERENCE: reference,
@@ -35,7 +37,10 @@ function pbLinkTest(
     name: ignore ? name + how : name,
     ignore,
     fn: async () => {
-      await using bench = await Bench.open(tool("gcc", "gcc")!, { latency: LATENCY });
+      await using bench = await Bench.open(tool("gcc", "gcc")!, {
+        latency: LATENCY,
+        ...(slowness ? { slaveWait: 5000 * slowness } : {}),
+      });
       await body(bench, ({ port, timeout, heard, sent }) =>
         new PythonInitiator(bench, {
           command: micropython!,
@@ -47,6 +52,7 @@ function pbLinkTest(
             primitives!,
             ...(library ? [library] : []),
           ],
+          ...(slowness ? { env: { HOLDFAST_SLOWNESS: `${slowness}` } } : {}),
           heard,
           sent,
         }));
@@ -96,16 +102,24 @@ pbLinkTest(
 );
 
 pbLinkTest(
-  "pb_link: 40 messages each way with the responder on an emulated chip",
+  "pb_link: 14 messages each way with the responder on an emulated chip, and resets of both",
   async (bench, make) => {
     const options = {
-      firmware: await firmware([], application("pyboard")),
+      firmware: await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard")),
       settings: { ssid: "Home", password: "12345678" },
     };
-    await using trial = await Trial.start(bench, make, (bench) => new SimStation(bench, options));
-    trial.patience = 20_000;
+    const station = (bench: Bench) => new SimStation(bench, options);
+    await using trial = await Trial.start(bench, make, station, 10_000);
+    trial.limit = 300_000;
+    // Its lines can get before its configuration, see the README: then its board is reset as well.
+    trial.patience = 40_000;
+    const restart = (trial: Trial) => trial.restartInitiator();
     const { "the responder is reset": _, ...network } = faults;
-    await trial.run(40, [...Object.values(network), resetInPeace]);
+    await trial.run(14, [...Object.values(network), resetInPeace, restart]);
+    assert(trial.restarts >= 1 && trial.restarts <= 4, `${trial.restarts} restarts`);
+    assert(trial.station.boots >= 4, `${trial.station.boots} starts`);
     await trial.assertExact({ all: false, twice: true });
   },
+  // Every level of a bus line is a message between the emulator and this process: bytes take ms, not us.
+  { slowness: 12 },
 );

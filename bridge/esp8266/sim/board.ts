@@ -52,6 +52,8 @@ export interface SimBoardOptions {
   onPin?: (pin: number, level: number) => void;
   /** Called with what the application does with `pwm_write`: duty of 1023, and Hz. */
   onPwm?: (pin: number, duty: number, hz: number) => void;
+  /** Called when the chip has stopped, for whatever reason, and drives no pin any more. */
+  onOff?: () => void;
   /** Tells the level of an open-drain line; default: what the chip, and `setPin`, pull it to. */
   readLine?: (pin: number) => number;
   /** More arguments for the emulator. */
@@ -128,6 +130,7 @@ export class SimBoard implements AsyncDisposable {
       this.#abandon(false); // the server is not told that a chip has been reset
       this.#outputs.clear();
       this.#lines.clear();
+      this.#options.onOff?.();
       if (code !== 0 && !this.#off && this.#next === "exception") {
         this.#failed = new Error(`the emulated chip ended with ${code}: ${this.complaints}`);
         return;

@@ -14,7 +14,7 @@
  * A size is 16 bits, low byte first; its highest bit says "send me nothing next time: I have no room".
  *
  * There is no clock and no waiting in here beyond the I2C transfers themselves and a look or two at a
- * wire: `step(now)` goes as far as it can and returns, and is called again some ms later. Each phase has a
+ * wire (what a transfer takes counts for nothing: time goes on with the next call): `step(now)` goes as far as it can and returns, and is called again some ms later. Each phase has a
  * deadline. Whatever goes wrong ends the exchange with ACK low, which never says "yes" to an initiator
  * in the middle of one: it gives up by itself, and starts over. The next exchange can begin when SYN is low.
  */
@@ -93,6 +93,7 @@ export let mayAnswer: bool = false;
 let leg: i32 = SIZE;
 let part: i32 = OUT;
 let since: i32 = 0; // ms, when the part began
+let moved: bool = false; // there was a transfer in this step: how late it is, the next one is told
 let sending: i32 = 0;
 
 /** At the start of the board. The initiator waits until ACK is low. */
@@ -125,6 +126,8 @@ export function answer(bytes: i32, hold: bool): void {
 
 /** Goes on as far as it can. `now` is in ms. */
 export function step(now: i32): i32 {
+  if (moved) since = now;
+  moved = false;
   while (part != HELD) {
     if (part == PAUSE) {
       if (now - since < PAUSE_MS) return NOTHING;
@@ -145,10 +148,11 @@ export function step(now: i32): i32 {
     } else {
       const length = leg == BYTES ? received : leg == REPLY ? sending : 2;
       const at = leg == BYTES ? input : leg == REPLY ? output : size;
-      const moved = leg < ANSWER ? i2c_read(ADDRESS, at, length) : i2c_write(ADDRESS, at, length);
-      if (moved == I2C_NO_DEVICE) return gpio_read(SYN) ? late(now) : fail(GLITCH, now);
-      if (moved == I2C_STUCK) return fail(BUS_STUCK, now);
-      if (moved != length) return fail(CUT_SHORT, now);
+      const bytes = leg < ANSWER ? i2c_read(ADDRESS, at, length) : i2c_write(ADDRESS, at, length);
+      if (bytes == I2C_NO_DEVICE) return gpio_read(SYN) ? late(now) : fail(GLITCH, now);
+      if (bytes == I2C_STUCK) return fail(BUS_STUCK, now);
+      if (bytes != length) return fail(CUT_SHORT, now);
+      moved = true;
       if (leg == BYTES) {
         enter(BYTES, HELD, now);
         return RECEIVED;

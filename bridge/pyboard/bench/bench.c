@@ -25,8 +25,6 @@
 enum { SYN, ACK, RESET };
 /* GPIO numbers on the responder. */
 enum { GPIO_ACK = 4, GPIO_SYN = 5 };
-/* How long a Pyboard's I2C waits for the master. */
-enum { SLAVE_WAIT_MS = 5000 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -38,6 +36,7 @@ static struct i2c_lines lines;
 static int levels[3] = {1, 1, 1};
 static int stuck[3] = {-1, -1, -1}; /* a level that a wire has whatever is done to it */
 static int resets;
+static uint32_t slave_wait_ms; /* how long an initiator's I2C waits for the master */
 static uint32_t latency_us; /* most time that an initiator takes between its pin and its I2C */
 static uint32_t random_state = 1;
 static char *trace;
@@ -45,13 +44,20 @@ static size_t trace_used, trace_size;
 static struct timespec opened;
 
 /*
- * A Pyboard that waits for ACK looks at it every 10 us or so, a process here when it can. What it would have
- * seen since it began to wait, that is since its last other command, is kept for it.
+ * A Pyboard that waits for ACK looks at it every 10 us or so, a responder at SYN every 2 ms; a process here
+ * when it can. What each would have seen is kept for it. Of the initiator that is since it began to wait, that is
+ * since its last other command; of the responder since its last transfer.
  */
-enum { SHORTEST_NS = 100000, MOST_LEVELS = 64 };
-static uint8_t seen[MOST_LEVELS];
-static int seen_first, seen_count;
-static struct timespec ack_since;
+enum { MOST_LEVELS = 64 };
+struct eye {
+  int wire;
+  int64_t shortest_ns; /* of a level that is seen for certain */
+  uint8_t seen[MOST_LEVELS];
+  int first, count;
+  struct timespec since; /* when the wire got its present level */
+};
+static struct eye initiator_eye = {.wire = ACK, .shortest_ns = 100000};
+static struct eye responder_eye = {.wire = SYN, .shortest_ns = 5000000};
 static int inside; /* there is an initiator in this process */
 
 static int level(int wire) { return stuck[wire] >= 0 ? stuck[wire] : levels[wire]; }
@@ -69,38 +75,42 @@ static void note(const char *what, const uint8_t *bytes, size_t length, int valu
   trace_used += (size_t)sprintf(trace + trace_used, "\n");
 }
 
-/* ACK changes: the level that it had goes to the initiator's eye, if it lasted. */
-static void set_ack(int value) {
+/* The wire changes: the level that it had goes to the eye, if it lasted and somebody `looks`. */
+static void change(struct eye *eye, int value, int looks) {
   struct timespec now;
   int64_t lasted;
-  if (levels[ACK] == value) return;
+  if (levels[eye->wire] == value) return;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  lasted = (now.tv_sec - ack_since.tv_sec) * (int64_t)1000000000 + now.tv_nsec - ack_since.tv_nsec;
-  if (lasted >= SHORTEST_NS && (peer >= 0 || inside)) {
-    if (seen_count == MOST_LEVELS) seen_first++, seen_count--;
-    seen[(seen_first + seen_count++) % MOST_LEVELS] = (uint8_t)levels[ACK];
+  lasted = (now.tv_sec - eye->since.tv_sec) * (int64_t)1000000000 + now.tv_nsec - eye->since.tv_nsec;
+  if (lasted >= eye->shortest_ns && looks) {
+    if (eye->count == MOST_LEVELS) eye->first++, eye->count--;
+    eye->seen[(eye->first + eye->count++) % MOST_LEVELS] = (uint8_t)levels[eye->wire];
   }
-  ack_since = now;
-  levels[ACK] = value;
+  eye->since = now;
+  levels[eye->wire] = value;
 }
 
-/* What the initiator sees: what it would have seen before first. */
-static int look_at_ack(void) {
-  if (!seen_count) return level(ACK);
-  seen_count--;
-  return seen[seen_first++ % MOST_LEVELS];
+/* What is seen: what would have been seen before first. */
+static int look(struct eye *eye) {
+  if (!eye->count || stuck[eye->wire] >= 0) return level(eye->wire);
+  eye->count--;
+  return eye->seen[eye->first++ % MOST_LEVELS];
 }
+
+static void set_ack(int value) { change(&initiator_eye, value, peer >= 0 || inside); }
 
 static void set(int wire, int value) {
   if (wire == RESET && levels[RESET] && !value) resets++;
   if (wire == SYN && levels[SYN] != value) note("syn", NULL, 0, value);
-  levels[wire] = value;
+  if (wire == SYN) change(&responder_eye, value, 1);
+  else levels[wire] = value;
 }
 
 /* The initiator has gone, or its board is reset: it drives nothing. */
 static void let_go(void) {
   pthread_mutex_lock(&lock);
-  levels[SYN] = levels[RESET] = 1;
+  change(&responder_eye, 1, 1);
+  levels[RESET] = 1;
   bus_disarm(&bus);
   pthread_mutex_unlock(&lock);
 }
@@ -128,7 +138,7 @@ static void pause_a_little(void) {
 static int await_master(void) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += SLAVE_WAIT_MS / 1000;
+  until.tv_sec += slave_wait_ms / 1000;
   while (bus.outcome == PENDING && !closing) {
     if (pthread_cond_timedwait(&moved, &lock, &until) == ETIMEDOUT) break;
   }
@@ -151,7 +161,7 @@ static int serve(int fd) {
       set(in[0] % 3, in[1]);
       out[0] = 0;
     } else if (command == 'g') {
-      out[0] = (uint8_t)(in[0] == ACK ? look_at_ack() : level(in[0] % 3));
+      out[0] = (uint8_t)(in[0] == ACK ? look(&initiator_eye) : level(in[0] % 3));
       if (in[0] == ACK && out[0] != last_ack) note("ack", NULL, 0, last_ack = out[0]);
     } else if (command == 's') {
       bus_send(&bus, in + 1, in[0]);
@@ -174,7 +184,7 @@ static int serve(int fd) {
       memcpy(out + 1, bus.bytes, in[0]);
       length += in[0];
     }
-    if (command != 'g' && command != 'o') seen_count = 0;
+    if (command != 'g' && command != 'o') initiator_eye.count = 0;
     pthread_mutex_unlock(&lock);
     if (!all(fd, out, length, 1)) return 0;
   }
@@ -200,16 +210,17 @@ static void *run(void *unused) {
 }
 
 /* Starts afresh. Returns the port for an initiator in another process, or -1. */
-int bench_open(uint32_t most_latency_us, uint32_t seed) {
+int bench_open(uint32_t most_latency_us, uint32_t most_slave_wait_ms, uint32_t seed) {
   struct sockaddr_in address = {0};
   socklen_t size = sizeof address;
   bus_open(&bus, 0x12, &lines);
   i2c_open(&i2c, &lines, 400000);
   latency_us = most_latency_us;
+  slave_wait_ms = most_slave_wait_ms;
   random_state = seed;
   levels[SYN] = levels[ACK] = levels[RESET] = 1;
   stuck[SYN] = stuck[ACK] = stuck[RESET] = -1;
-  resets = closing = seen_count = inside = 0;
+  resets = closing = initiator_eye.count = responder_eye.count = inside = 0;
   trace_used = 0;
   clock_gettime(CLOCK_MONOTONIC, &opened);
   if (!trace) trace = malloc(trace_size = 1 << 22);
@@ -250,7 +261,7 @@ int bench_trace(char *to, uint32_t size) {
 int bench_gpio_read(int pin) {
   int result;
   pthread_mutex_lock(&lock);
-  result = pin == GPIO_SYN ? level(SYN) : pin == GPIO_ACK ? level(ACK) : 1;
+  result = pin == GPIO_SYN ? look(&responder_eye) : pin == GPIO_ACK ? level(ACK) : 1;
   pthread_mutex_unlock(&lock);
   return result;
 }
@@ -270,6 +281,7 @@ void bench_i2c_begin(uint32_t hz) {
 int bench_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
   int result;
   pthread_mutex_lock(&lock);
+  responder_eye.count = 0;
   result = i2c_send(&i2c, (uint8_t)address, bytes, length);
   pthread_cond_broadcast(&moved);
   pthread_mutex_unlock(&lock);
@@ -279,6 +291,7 @@ int bench_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
 int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
   int result;
   pthread_mutex_lock(&lock);
+  responder_eye.count = 0;
   result = i2c_receive(&i2c, (uint8_t)address, bytes, length);
   pthread_cond_broadcast(&moved);
   pthread_mutex_unlock(&lock);
@@ -307,6 +320,7 @@ int bench_line_level(int sda) {
 void bench_board_off(void) {
   pthread_mutex_lock(&lock);
   set_ack(1);
+  responder_eye.count = 0;
   lines.sda(lines.board, 1);
   lines.scl(lines.board, 1);
   pthread_mutex_unlock(&lock);
@@ -327,14 +341,14 @@ void bench_set(int wire, int value) {
   pthread_mutex_lock(&lock);
   set(wire, value);
   inside = 1;
-  seen_count = 0;
+  initiator_eye.count = 0;
   pthread_mutex_unlock(&lock);
 }
 
 int bench_get(int wire) {
   int result;
   pthread_mutex_lock(&lock);
-  result = wire == ACK ? look_at_ack() : level(wire);
+  result = wire == ACK ? look(&initiator_eye) : level(wire);
   pthread_mutex_unlock(&lock);
   return result;
 }
@@ -342,14 +356,14 @@ int bench_get(int wire) {
 void bench_slave_send(const uint8_t *bytes, uint32_t length) {
   pthread_mutex_lock(&lock);
   bus_send(&bus, bytes, length);
-  seen_count = 0;
+  initiator_eye.count = 0;
   pthread_mutex_unlock(&lock);
 }
 
 void bench_slave_receive(uint32_t length) {
   pthread_mutex_lock(&lock);
   bus_receive(&bus, length);
-  seen_count = 0;
+  initiator_eye.count = 0;
   pthread_mutex_unlock(&lock);
 }
 

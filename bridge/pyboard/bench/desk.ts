@@ -41,6 +41,12 @@ export class Desk {
   received: number[] = [];
   /** Makes the next transfers fail like that: a result of `i2c_read` and `i2c_write`. */
   fault: number | undefined;
+  /** What a transfer takes, in ms. */
+  transfer = 0;
+  /** Whether the initiator lowers SYN in the moment in which ACK rises, as a Pyboard does. */
+  quick = false;
+  /** How long ACK was low each time, in ms. */
+  readonly lows: number[] = [];
   /** Resets the board at this call of `keep`, counted from 0, when so much of it has been done: 0 to 1. */
   resetAt: { call: number; done: number } | undefined;
   keeps = 0;
@@ -50,6 +56,7 @@ export class Desk {
   #core: Core;
   #application: Application;
   #calls = 0;
+  #lowSince = 0;
   #next: Fields | undefined;
 
   constructor(kept = new Kept()) {
@@ -75,7 +82,13 @@ export class Desk {
       return call(...args);
     };
     const imports = {
-      gpio_write: (pin = 0, level = 0) => void (pin === ACK && (this.ack = level)),
+      gpio_write: (pin = 0, level = 0) => {
+        if (pin !== ACK || level === this.ack) return;
+        if (level) this.lows.push(this.now - this.#lowSince);
+        else this.#lowSince = this.now;
+        this.ack = level;
+        if (this.quick && level) this.syn = 0; // up while ACK rises: something was sent
+      },
       gpio_read: (pin = 0) => pin === SYN ? this.syn : 1,
       i2c_begin: () => {},
       i2c_read: (_: number, ptr = 0, length = 0) => this.#read(this.#memory(ptr, length)),
@@ -110,6 +123,7 @@ export class Desk {
   #read(bytes: Uint8Array): number {
     if (this.fault !== undefined) return this.fault;
     if (!this.slave || !("send" in this.slave)) return I2c.noDevice;
+    this.now += this.transfer;
     bytes.set(this.slave.send.slice(0, bytes.length));
     this.slave = undefined;
     return bytes.length;
@@ -118,6 +132,7 @@ export class Desk {
   #write(bytes: Uint8Array): number {
     if (this.fault !== undefined) return this.fault;
     if (!this.slave || !("receive" in this.slave)) return I2c.noDevice;
+    this.now += this.transfer;
     this.received = [...bytes.slice(0, this.slave.receive)];
     this.slave = undefined;
     return this.received.length;
@@ -136,13 +151,15 @@ export class Desk {
 
   /** Lets time pass. @returns false if the board was reset meanwhile (see `resetAt`) */
   pass(ms: number, until: () => boolean = () => false): boolean {
-    for (const end = this.now + ms; this.now < end && !until(); this.now += 2) {
+    for (const end = this.now + ms; this.now < end && !until();) {
+      const next = this.now + 2; // or at once, when the tick takes longer
       try {
         this.#call(() => this.#application.onTick());
       } catch (error) {
         if (error instanceof Reset) return false;
         throw error;
       }
+      this.now = Math.max(this.now, next);
     }
     return true;
   }
@@ -183,6 +200,8 @@ const encoder = new TextEncoder();
 /** An initiator, as `pb_link` has one, in steps. Each wait is one step. */
 export class Steppable {
   mayWrite = true;
+  /** What it takes in ms to lower SYN. */
+  reaction = 0;
 
   constructor(readonly desk: Desk) {}
 
@@ -216,7 +235,8 @@ export class Steppable {
     yield { until: () => false, ms: 4 }; // what it takes to come to its I2C
     desk.slave = { send: bytes };
     yield* this.#must(() => desk.slave === undefined, 5000);
-    yield* this.#must(() => desk.ack === 1, 1000);
+    yield* this.#must(() => desk.ack === 1 || desk.syn === 0, 1000);
+    if (this.reaction) yield { until: () => false, ms: this.reaction };
     desk.syn = 0;
     yield* this.#must(() => desk.ack === 0, 1000);
   }

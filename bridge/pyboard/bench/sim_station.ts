@@ -32,6 +32,7 @@ export class SimStation implements StationLike {
         if (pin === ACK) bench.write(ACK, level);
         if (pin === SCL || pin === SDA) bench.line(pin === SDA ? "sda" : "scl", level);
       },
+      onOff: () => bench.boardOff(), // not before: what it did last may be under way
       readLine: (pin) =>
         pin === SCL || pin === SDA ? bench.lineLevel(pin === SDA ? "sda" : "scl") : 1,
     });
@@ -56,7 +57,6 @@ export class SimStation implements StationLike {
   }
 
   reset(): void {
-    this.#bench.boardOff();
     this.board.reset("external");
   }
 

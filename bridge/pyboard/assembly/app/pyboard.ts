@@ -126,7 +126,7 @@ export function onTick(): void {
     watch(now);
   }
   for (;;) {
-    const event = responder.step(now);
+    const event = responder.step(millis());
     if (event == responder.NOTHING) return;
     if (event < 0) complain(reason(-event));
     else if (event == responder.SYNCHRONISED) {
