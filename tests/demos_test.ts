@@ -6,32 +6,11 @@ import { qos } from "../server/apps/qos.ts";
 import { qosFast } from "../server/apps/qos_fast.ts";
 import { remote } from "../server/apps/remote.ts";
 import { Sequence } from "../server/apps/sequence.ts";
-import { type App, Server } from "../server/mod.ts";
+import { serve } from "./support/app_server.ts";
 import { FaultProxy } from "./support/proxy.ts";
 import { until } from "./support/wait.ts";
 
 const TIMEOUT = 400;
-
-/** Runs an application on a server, and says when all that it has started is over. */
-async function serve(app: App) {
-  const runs: Promise<unknown>[] = [];
-  const server = await Server.listen({
-    port: 0,
-    hostname: "127.0.0.1",
-    timeout: TIMEOUT,
-    open: true,
-    app: (device, server) => {
-      const run = app(device, server);
-      runs.push(run.catch(() => {}));
-      return run;
-    },
-  });
-  const stop = async () => {
-    await server.close();
-    await Promise.all(runs); // those that sleep look round once more
-  };
-  return { server, port: server.port, [Symbol.asyncDispose]: stop };
-}
 
 /** A board that runs a demonstration at 250 times its pace, behind a network that can fail. */
 async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2) {
@@ -78,7 +57,10 @@ const NONE = "missing 0, duplicates 0, out of order 0, restarts 0";
 
 Deno.test("main: four devices exchange counters with the server, and miss none in an outage", async () => {
   const printed: string[] = [];
-  await using demo = await serve(main({ interval: 10, print: (line) => printed.push(line) }));
+  await using demo = await serve(
+    main({ interval: 10, print: (line) => printed.push(line) }),
+    TIMEOUT,
+  );
   await using one = await plugIn("main", "1", demo.port);
   await using two = await plugIn("main", "2", demo.port);
   await using three = await plugIn("main", "3", demo.port);
@@ -103,7 +85,7 @@ Deno.test("main: four devices exchange counters with the server, and miss none i
 
 Deno.test("remote: a switch works an LED, and after an outage of either the LED is right again", async () => {
   const printed: string[] = [];
-  await using demo = await serve(remote({ print: (line) => printed.push(line) }));
+  await using demo = await serve(remote({ print: (line) => printed.push(line) }), TIMEOUT);
   await using tx = await plugIn("remote_tx", "tx", demo.port);
   await using rx = await plugIn("remote_rx", "rx", demo.port);
   const led = (level: number) =>
@@ -133,7 +115,7 @@ for (const dialect of [1, 2] as const) {
     const printed: string[] = [];
     const sequence = new Sequence();
     const print = (line: string) => void printed.push(line);
-    await using demo = await serve(qos({ interval: 10, print, sequence: () => sequence }));
+    await using demo = await serve(qos({ interval: 10, print, sequence: () => sequence }), TIMEOUT);
     await using device = await plugIn("qos", "qos", demo.port, dialect);
     const newest = () => column(device.logged, 0).at(-1) ?? 0;
     for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
@@ -157,7 +139,7 @@ for (const dialect of [1, 2] as const) {
   Deno.test(`qos_fast, dialect ${dialect}: nothing is missing or doubled after outages amid bursts`, async () => {
     const sequence = new Sequence();
     const options = { interval: 10, print: () => {}, sequence: () => sequence };
-    await using demo = await serve(qosFast(options));
+    await using demo = await serve(qosFast(options), TIMEOUT);
     await using device = await plugIn("qos_fast", "qos", demo.port, dialect);
     const newest = () => column(device.logged, 0).at(-1) ?? 0;
     for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {

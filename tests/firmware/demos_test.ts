@@ -5,7 +5,7 @@ import { qos } from "../../server/apps/qos.ts";
 import { qosFast } from "../../server/apps/qos_fast.ts";
 import { remote } from "../../server/apps/remote.ts";
 import { Sequence } from "../../server/apps/sequence.ts";
-import { type App, Server } from "../../server/mod.ts";
+import { serve } from "../support/app_server.ts";
 import { until } from "../support/wait.ts";
 import { toolTest } from "../support/tools.ts";
 import { application, chipTest, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
@@ -14,26 +14,6 @@ import { application, chipTest, chipTools, firmware, isUp, plugInBehindProxy } f
 const TIMEOUT = 1000;
 /** So many times faster than real the chips' clocks go. */
 const SPEED = 50;
-
-async function serve(app: App) {
-  const runs: Promise<unknown>[] = [];
-  const server = await Server.listen({
-    port: 0,
-    hostname: "127.0.0.1",
-    timeout: TIMEOUT,
-    open: true,
-    app: (device, server) => {
-      const run = app(device, server);
-      runs.push(run.catch(() => {}));
-      return run;
-    },
-  });
-  const stop = async () => {
-    await server.close();
-    await Promise.all(runs); // those that sleep look round once more
-  };
-  return { server, port: server.port, [Symbol.asyncDispose]: stop };
-}
 
 /** The application is in flash, unless the firmware has it. */
 function start(name: string, id: string, port: number, dialect: 1 | 2 = 2, firmware?: string) {
@@ -73,7 +53,10 @@ chipTest(
   "main: a chip exchanges counters with the server, and misses none in an outage",
   async () => {
     const printed: string[] = [];
-    await using demo = await serve(main({ interval: 20, print: (line) => printed.push(line) }));
+    await using demo = await serve(
+      main({ interval: 20, print: (line) => printed.push(line) }),
+      TIMEOUT,
+    );
     await using one = await start("main", "1", demo.port);
     const got = () => column(printed.filter((line) => line.startsWith("1: got")), 1);
     const answers = () => column(logged(one).filter((line) => line.startsWith("Got")), 0);
@@ -93,7 +76,7 @@ chipTest(
   "remote: a switch on a chip works an LED on another, also after outages of either",
   async () => {
     const printed: string[] = [];
-    await using demo = await serve(remote({ print: (line) => printed.push(line) }));
+    await using demo = await serve(remote({ print: (line) => printed.push(line) }), TIMEOUT);
     await using tx = await start("remote_tx", "tx", demo.port);
     await using rx = await start("remote_rx", "rx", demo.port);
     const led = (level: number) =>
@@ -134,7 +117,7 @@ for (
     async () => {
       const sequence = new Sequence();
       const options = { interval: 20, print: () => {}, sequence: () => sequence };
-      await using demo = await serve(qos(options));
+      await using demo = await serve(qos(options), TIMEOUT);
       await using device = await start(
         "qos",
         "qos",
@@ -163,7 +146,7 @@ for (const dialect of [1, 2] as const) {
     async () => {
       const sequence = new Sequence();
       const options = { interval: 20, print: () => {}, sequence: () => sequence };
-      await using demo = await serve(qosFast(options));
+      await using demo = await serve(qosFast(options), TIMEOUT);
       await using device = await start("qos_fast", "qos", demo.port, dialect);
       const newest = () => column(logged(device), 0).at(-1) ?? 0;
       for (const fault of [device.outage, () => device.proxy.reset(), device.outage]) {
