@@ -60,7 +60,8 @@ export class SimServer implements Listener {
         if (!known && store.size >= limits.devices) {
           throw new PeerError("TOO_MANY_DEVICES", "too many devices");
         }
-        return known;
+        // Whose numbers are far on has been known for long. A new device's record is made when it is admitted.
+        return known ?? (first(id).txNext ? store.create(id) : undefined);
       },
     };
     this.listens = true;
