@@ -654,23 +654,27 @@ Deno.test("a server that is started again on what it remembers: nothing is lost 
 
 for (
   const [what, misbehaves, code] of [
-    ["sends a line without an id", (peer) => peer.say("\nhello\n"), "BAD_LINE"],
-    ["sends an id in upper case", (peer) => peer.say("\n0Ahello\n"), "BAD_LINE"],
-    ["sends half an id", (peer) => peer.say("\n0\n"), "BAD_LINE"],
-    ["speaks another protocol", (peer) => peer.say("HTTP/1.1 400 Bad Request\r\n\r\n"), "BAD_LINE"],
+    ["sends a line without an id", (peer) => peer.sayIfHeard("\nhello\n"), "BAD_LINE"],
+    ["sends an id in upper case", (peer) => peer.sayIfHeard("\n0Ahello\n"), "BAD_LINE"],
+    ["sends half an id", (peer) => peer.sayIfHeard("\n0\n"), "BAD_LINE"],
+    [
+      "speaks another protocol",
+      (peer) => peer.sayIfHeard("HTTP/1.1 400 Bad Request\r\n\r\n"),
+      "BAD_LINE",
+    ],
     [
       "sends a message that is not UTF-8",
-      (peer) => peer.say(new Uint8Array([10, 48, 48, 120, 0xff, 10])),
+      (peer) => peer.sayIfHeard(new Uint8Array([10, 48, 48, 120, 0xff, 10])),
       "BAD_UTF8",
     ],
     [
       "sends an id that is not UTF-8",
-      (peer) => peer.say(new Uint8Array([0xff, 0xfe, 10])),
+      (peer) => peer.sayIfHeard(new Uint8Array([0xff, 0xfe, 10])),
       "BAD_LINE",
     ],
     [
       "sends a line that is too long",
-      (peer) => peer.say(`00${"x".repeat(16385)}\n`),
+      (peer) => peer.sayIfHeard(`00${"x".repeat(16385)}\n`),
       "LINE_TOO_LONG",
     ],
     [
@@ -680,7 +684,7 @@ for (
     ],
     ["closes at once", (peer) => peer.close(), "LOST"],
     ["closes after half a line", async (peer) => {
-      await peer.say("\n00hal");
+      await peer.sayIfHeard("\n00hal");
       peer.close();
     }, "LOST"],
   ] as [string, (peer: RawPeer) => unknown, string][]
@@ -710,7 +714,7 @@ for (
 Deno.test("messages before a bad line are handed out, and are not delivered twice", async () => {
   await using server = new RawServer((peer, index) => {
     peer.keepAlive(100);
-    void peer.say(index === 0 ? "00good\nworse\n" : "00good\n01better\n");
+    void peer.sayIfHeard(index === 0 ? "00good\nworse\n" : "00good\n01better\n");
   });
   const [client, states] = dial(server);
   await using _ = client;
@@ -729,7 +733,7 @@ Deno.test("a server that accepts and never speaks is given up", async () => {
 });
 
 Deno.test("a server that falls silent is given up", async () => {
-  await using server = new RawServer((peer) => void peer.say("\n"));
+  await using server = new RawServer((peer) => void peer.sayIfHeard("\n"));
   const [client, states] = dial(server, { timeout: 300 });
   await using _ = client;
   await states.tells("SILENT", 2);

@@ -242,7 +242,7 @@ toolTest(
         child.kill("SIGTERM");
         await child.status;
       }
-      assertStringIncludes(shown, "holdfast: application name=odd%20%22name%22");
+      assertStringIncludes(shown, 'holdfast: application name=odd%20"name" ');
       const both = await call("bridge/esp8266/run.ts", ["main", "--aot", "--id", "rx"]);
       assertEquals(both.code, 2);
       assertStringIncludes(both.err, "name none");

@@ -3,7 +3,7 @@ import { RawPeer, RawServer, stuff } from "./raw.ts";
 import { until } from "./wait.ts";
 
 Deno.test("a raw server and a raw peer hear each other, and how it ended", async () => {
-  await using server = new RawServer((peer, index) => void peer.say(`welcome ${index}\n`));
+  await using server = new RawServer((peer, index) => void peer.sayIfHeard(`welcome ${index}\n`));
   await using peer = await RawPeer.dial(server.port);
   await peer.say("one\n\ntwo\nthr");
   const other = await server.peer(0);
