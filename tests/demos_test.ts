@@ -6,7 +6,7 @@ import { qos } from "../server/apps/qos.ts";
 import { qosFast } from "../server/apps/qos_fast.ts";
 import { remote } from "../server/apps/remote.ts";
 import { Sequence } from "../server/apps/sequence.ts";
-import { serve } from "./support/app_server.ts";
+import { column, faults, NONE, serve } from "./support/demos.ts";
 import { FaultProxy } from "./support/proxy.ts";
 import { until } from "./support/wait.ts";
 
@@ -39,21 +39,6 @@ async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2
   };
   return { board, proxy, logged, outage, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
-
-/** The n-th numbers of lines that end in a JSON array. */
-function column(lines: string[], n: number): number[] {
-  return lines.filter((line) => line.endsWith("]")).map((line) =>
-    JSON.parse(line.slice(line.indexOf("[")))[n]
-  );
-}
-
-function faults(numbers: number[]): string {
-  const sequence = new Sequence();
-  for (const number of numbers) sequence.check(number);
-  return `${sequence}`;
-}
-
-const NONE = "missing 0, duplicates 0, out of order 0, restarts 0";
 
 Deno.test("main: four devices exchange counters with the server, and miss none in an outage", async () => {
   const printed: string[] = [];

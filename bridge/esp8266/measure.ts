@@ -9,6 +9,7 @@ import { encodeApplication } from "./application.ts";
 import type { Application } from "./board.ts";
 import { buildSim } from "./boards/sim/build.ts";
 import { BuildError } from "./errors.ts";
+import { EMULATOR } from "./sim/board.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
 import { sectionSizes } from "./toolchain.ts";
 
@@ -79,20 +80,8 @@ async function runBench(
   elf: string,
   { name, wasm }: Application,
 ): Promise<Map<string, number>> {
-  const args = [
-    "-M",
-    "sim",
-    "-cpu",
-    "lx106",
-    "-display",
-    "none",
-    "-monitor",
-    "none",
-    "-serial",
-    "none",
-  ];
   const child = new Deno.Command("qemu-system-xtensa", {
-    args: [...args, "-semihosting", "-icount", "shift=0", "-kernel", elf],
+    args: [...EMULATOR, "-icount", "shift=0", "-kernel", elf],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -5,7 +5,7 @@ import { qos } from "../../server/apps/qos.ts";
 import { qosFast } from "../../server/apps/qos_fast.ts";
 import { remote } from "../../server/apps/remote.ts";
 import { Sequence } from "../../server/apps/sequence.ts";
-import { serve } from "../support/app_server.ts";
+import { column, faults, NONE, serve } from "../support/demos.ts";
 import { until } from "../support/wait.ts";
 import { toolTest } from "../support/tools.ts";
 import { application, chipTest, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
@@ -33,21 +33,6 @@ function logged({ board }: Started): string[] {
   board.check();
   return board.lines.filter((line) => line.startsWith("app: ")).map((line) => line.slice(5));
 }
-
-/** The n-th numbers of lines that end in a JSON array. */
-function column(lines: string[], n: number): number[] {
-  return lines.filter((line) => line.endsWith("]")).map((line) =>
-    JSON.parse(line.slice(line.indexOf("[")))[n]
-  );
-}
-
-function faults(numbers: number[]): string {
-  const sequence = new Sequence();
-  for (const number of numbers) sequence.check(number);
-  return `${sequence}`;
-}
-
-const NONE = "missing 0, duplicates 0, out of order 0, restarts 0";
 
 chipTest(
   "main: a chip exchanges counters with the server, and misses none in an outage",

@@ -9,6 +9,10 @@ import { encodeSettings, type Settings } from "../settings.ts";
 import { Connection } from "./connection.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 
+/** Arguments for `qemu-system-xtensa`: the chip's processor, and nothing but the frames around it. */
+export const EMULATOR: readonly string[] =
+  "-M sim -cpu lx106 -display none -monitor none -serial none -semihosting".split(" ");
+
 /** Why a chip starts, in the firmware's order. */
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
 /** Why a chip starts. */
@@ -356,19 +360,7 @@ class Chip {
     handle: (type: string, payload: Uint8Array) => void,
   ) {
     this.#process = new Deno.Command(qemu, {
-      args: [
-        "-M",
-        "sim",
-        "-cpu",
-        "lx106",
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-        "-serial",
-        "none",
-      ]
-        .concat(["-semihosting", "-kernel", firmware, ...more]),
+      args: [...EMULATOR, "-kernel", firmware, ...more],
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -1,3 +1,5 @@
+/** What the tests of the demonstrations share, on a PC and on a chip. */
+import { Sequence } from "../../server/apps/sequence.ts";
 import { type App, Server } from "../../server/mod.ts";
 
 /** Runs an application on a server, in ms of `timeout`, and says when all that it has started is over. */
@@ -20,3 +22,19 @@ export async function serve(app: App, timeout: number) {
   };
   return { server, port: server.port, [Symbol.asyncDispose]: stop };
 }
+
+/** The n-th numbers of lines that end in a JSON array. */
+export function column(lines: string[], n: number): number[] {
+  return lines.filter((line) => line.endsWith("]")).map((line) =>
+    JSON.parse(line.slice(line.indexOf("[")))[n]
+  );
+}
+
+/** What is wrong with a sequence of numbers; `NONE` if nothing. */
+export function faults(numbers: number[]): string {
+  const sequence = new Sequence();
+  for (const number of numbers) sequence.check(number);
+  return `${sequence}`;
+}
+
+export const NONE = "missing 0, duplicates 0, out of order 0, restarts 0";
