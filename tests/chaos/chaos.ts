@@ -10,7 +10,7 @@ import { Random } from "../support/random.ts";
 import { until } from "../support/wait.ts";
 import { Account, type Finding, numbered } from "./account.ts";
 import { ChaosDevice } from "./device.ts";
-import { ServerProcess, type ServerSettings } from "./server.ts";
+import { ServerProcess, type ServerSettings } from "../support/server_process.ts";
 
 /** How much of it. */
 export interface ChaosOptions {
@@ -141,7 +141,7 @@ class Scene implements AsyncDisposable {
     );
     const db = new DatabaseSync(this.settings.store, { readOnly: true });
     try {
-      const rows = db.prepare("SELECT device, line FROM chaos_processed ORDER BY position");
+      const rows = db.prepare("SELECT device, line FROM processed ORDER BY position");
       for (const { device, line } of rows.iterate()) {
         processed.get(String(device))!.receive(String(line));
       }
@@ -173,7 +173,7 @@ class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const device of this.devices) await device.close();
     for (const proxy of this.proxies) await proxy.close();
-    await this.server.kill().catch(() => {}); // it has ended, if all went well
+    await this.server[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });
   }
 }

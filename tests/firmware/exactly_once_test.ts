@@ -1,13 +1,14 @@
 /**
- * A thousand messages each way between the real server and a chip, through all that may happen to either. What
- * must come of it is in the table of promises (client-as/PROTOCOL.md).
+ * A thousand messages each way between the real server's process and a chip, through all that may happen to
+ * either. What must come of it is in the table of promises (client-as/PROTOCOL.md).
  */
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
-import { Server, type ServerOptions } from "../../server/mod.ts";
 import type { SimBoard } from "../../bridge/esp8266/sim/board.ts";
 import { compile } from "../support/compile.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { Random } from "../support/random.ts";
+import { ServerProcess } from "../support/server_process.ts";
 import { until } from "../support/wait.ts";
 import { chipTest, connects, isUp, plugIn } from "./support.ts";
 
@@ -18,16 +19,22 @@ const SPEED = 20;
 
 /**
  * Sends a number every 200 ms, which is 10 ms here, as long as fewer than 8 are on their way; logs what it gets.
- * The numbers start over with each boot.
+ * The numbers start over with each boot, and are told apart by what the boot has drawn.
  */
 const APPLICATION = `
 export * from "../assembly/core";
-import { begin, every, log, number, pending, QOS, send } from "../assembly/app";
+import { begin, every, log, number, pending, QOS, random, send, text } from "../assembly/app";
+let boot: i32 = 0;
 let next = 0;
-export function onStart(): void { every(200); }
+export function onStart(): void {
+  boot = random() & 0x7fffffff;
+  every(200);
+}
 export function onTick(): void {
   while (pending() < 8) {
-    begin(11);
+    begin(24);
+    number(boot);
+    text(" ");
     number(next);
     if (!send(QOS)) return;
     next++;
@@ -36,20 +43,22 @@ export function onTick(): void {
 export function onMessage(ptr: usize, length: i32): void { log(ptr, length); }
 `;
 
-/** What one end must have seen: the numbers of each life of the chip. */
+/** What both ends have seen. */
 interface Account {
-  /** What the server got, a list for each boot of the chip. */
-  fromChip: number[][];
-  /** What the chip's application got, with a mark at each boot. */
-  toChip: (number | "boot")[];
+  /** What the server has processed, in order: "boot number". Each was answered in the same transaction. */
+  processed: string[];
+  /** For each boot of the chip, the answers that its application got. */
+  answered: string[][];
+  /** How often the server was killed. */
+  kills: number;
 }
 
 interface World {
   board: SimBoard;
   proxy: FaultProxy;
   random: Random;
-  /** Ends the server amid everything, and starts it again on its store. */
-  restart: () => Promise<void>;
+  /** Kills the server amid everything, and starts another on its store. */
+  killServer: () => Promise<void>;
 }
 
 /** Something that happens; resolves when it is over. */
@@ -76,7 +85,7 @@ const faults: Record<string, Fault> = {
     await until(() => board.joins >= before + 3, { what: "three joins" });
     board.wifi = "up";
   },
-  "server restarted on its store": ({ restart }) => restart(),
+  "server killed": ({ killServer }) => killServer(),
 };
 
 async function exchange(
@@ -91,26 +100,26 @@ async function exchange(
 }
 
 async function run(folder: string, reset?: "kept" | "lost", key?: string): Promise<Account> {
-  const account: Account = { fromChip: [], toChip: [] };
-  let boots = 0;
+  const answered: string[][] = [];
   await using stack = new AsyncDisposableStack();
-  const options: ServerOptions = {
-    port: 0,
-    hostname: "127.0.0.1",
-    timeout: TIMEOUT,
-    store: `${folder}/store.db`,
-    ...(key ? { keys: [["chip", key]] } : { open: true }),
-    app: async (device) => {
-      for await (const line of device) {
-        const number = Number(line);
-        if (number === 0) account.fromChip.push([]); // a boot
-        account.fromChip.at(-1)!.push(number);
-      }
-    },
+  const [store, keys] = [`${folder}/store.db`, `${folder}/keys.json`];
+  await Deno.writeTextFile(keys, JSON.stringify(key ? { chip: key } : {}), { mode: 0o600 });
+  let server: ServerProcess;
+  const start = async (): Promise<number> => {
+    server = new ServerProcess({ store, keys, timeout: TIMEOUT, durability: "full" });
+    const port = await server.listening;
+    assert(port !== undefined, `the server does not start: ${server.complaints.join("\n")}`);
+    return port;
   };
-  let server = await Server.listen(options);
-  stack.defer(() => server.close());
-  const proxy = stack.use(await FaultProxy.start({ target: { port: server.port } }));
+  const stop = async (how: "kill" | "stop") => {
+    await server[how]();
+    assertEquals(server.complaints, []);
+  };
+  const first = start();
+  stack.defer(() => server[Symbol.asyncDispose]());
+  const proxy = stack.use(await FaultProxy.start({ target: { port: await first } }));
+  proxy.delay(20); // so that there are always acks on their way
+  let total = 0;
   const board = stack.use(
     await plugIn({
       application: { name: "numbers", wasm: await compile(APPLICATION) },
@@ -119,85 +128,78 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
       speed: SPEED,
       settings: { timeout: TIMEOUT * SPEED, ...(key ? { key: Uint8Array.fromHex(key) } : {}) },
       onLine: (line) => {
-        if (line.startsWith("holdfast: boot")) account.toChip.push("boot");
-        if (line.startsWith("app: ")) account.toChip.push(Number(line.slice(5)));
-        if (line.startsWith("holdfast: boot")) boots++;
+        if (line.startsWith("holdfast: boot")) answered.push([]);
+        const [, answer] = line.match(/^app: re (.*)/) ?? [];
+        if (answer === undefined) return;
+        answered.at(-1)!.push(answer);
+        total++;
       },
     }),
   );
-  /** Messages that the server's application has written: each is in the store when `write` has been called. */
-  let written = 0;
-  let writing = true;
-  const write = async () => {
-    while (written < MESSAGES && writing) {
-      const device = await server.device("chip");
-      // Not waited for: it is the store's.
-      device.write(String(written++), { wait: false }).catch(() => {});
-      await until(() => written - received() < 16 || !writing, {
-        what: "the chip to take messages",
-      });
-    }
-  };
-  const received = () => account.toChip.filter((item) => item !== "boot").length;
-  let writer = write();
+  let kills = 0;
   const world: World = {
     board,
     proxy,
     random: new Random(7),
-    restart: async () => {
-      writing = false;
-      await writer;
-      await server.close();
-      server = await Server.listen(options);
-      proxy.retarget(server.port);
-      writing = true;
-      writer = write();
+    killServer: async () => {
+      await stop("kill");
+      kills++;
+      proxy.retarget(await start());
     },
   };
-  const total = () => account.fromChip.reduce((sum, { length }) => sum + length, 0);
   const queue = Object.entries(faults).flatMap((fault) => [fault, fault]);
   if (reset) {
     const chipReset: Fault = async () => {
-      const before = boots;
+      const before = answered.length;
+      proxy.reset(); // the acks on their way are lost: what the chip forgets shows
       board.reset("watchdog", { keep: reset === "kept" });
-      await until(() => boots > before, { what: "the chip to boot" });
+      await until(() => answered.length > before, { what: "the chip to boot" });
     };
     for (let at = 1; at < queue.length; at += 2) queue.splice(at, 0, ["watchdog reset", chipReset]);
   }
-  for (const [n, [name, fault]] of queue.entries()) {
-    const least = MESSAGES * n / (queue.length + 1);
-    await until(() => total() >= least && received() >= least * 0.9, {
+  const answers = async (least: number, before: string) => {
+    await until(() => total >= least, {
       timeout: 60_000,
-      what: () =>
-        `message ${least}, before "${name}": ${total()}, ${received()}\n${
-          board.lines.slice(-5).join("\n")
-        }`,
+      what: () => `answer ${least}, ${before}: ${total}\n${board.lines.slice(-5).join("\n")}`,
     });
+  };
+  for (const [n, [name, fault]] of queue.entries()) {
+    await answers(MESSAGES * n / (queue.length + 1), `before "${name}"`);
     await fault(world);
     board.check();
   }
-  await writer;
-  const last = () => Math.max(...account.toChip.filter((item) => item !== "boot"));
-  await until(() => total() >= MESSAGES && last() === MESSAGES - 1, {
-    timeout: 60_000,
-    what: () => `all of them: ${total()}, ${last()}\n${board.lines.slice(-5).join("\n")}`,
-  });
-  return account;
+  // Those that came twice do not count.
+  await answers(MESSAGES + 100, "at the end");
+  await stop("stop");
+  using db = new DatabaseSync(store, { readOnly: true });
+  const rows = db.prepare("SELECT line FROM processed ORDER BY position").all();
+  return { processed: rows.map(({ line }) => String(line)), answered, kills };
 }
 
-const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+/** From the chip: of what a boot has written, the end may be missing if it was reset, and nothing else. */
+function checkProcessed({ processed, answered, kills }: Account): void {
+  assert(kills > 1 && processed.length >= MESSAGES);
+  const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
+  assert(boots.size <= answered.length);
+  assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
+  for (const [boot, lines] of boots) {
+    assertEquals(lines, Array.from(lines, (_, n) => `${boot} ${n}`));
+  }
+}
 
 for (const secured of [false, true]) {
   const how = secured ? ", with a key" : "";
   chipTest(
-    `1,000 messages each way through outages and restarts of the server: each once, in order${how}`,
+    `1,000 messages each way through outages and kills of the server: each once, in order${how}`,
     async () => {
-      const { fromChip, toChip } = await exchange(
+      const account = await exchange(
         secured ? { key: crypto.getRandomValues(new Uint8Array(32)).toHex() } : {},
       );
-      assertEquals(fromChip.length, 1);
-      assertEquals(fromChip[0], numbers(fromChip[0]!.length));
-      assertEquals(toChip, ["boot", ...numbers(MESSAGES)]);
+      checkProcessed(account);
+      const { processed, answered: [got = [], ...more] } = account;
+      assertEquals(more, [], "one boot");
+      assert(got.length >= MESSAGES);
+      assertEquals(got, processed.slice(0, got.length));
     },
   );
 }
@@ -205,37 +207,37 @@ for (const secured of [false, true]) {
 chipTest(
   "1,000 messages each way through watchdog resets that keep the position: each once, in order",
   async () => {
-    const { fromChip, toChip } = await exchange({ reset: "kept" });
-    const got = toChip.filter((item) => item !== "boot");
-    assert(toChip.filter((item) => item === "boot").length > 3);
-    // One that was with the application when the chip was reset, before its position was kept, comes again.
-    const again = toChip.filter((item, at) =>
-      item !== "boot" && toChip[at - 1] === "boot" && item === toChip[at - 2]
-    );
-    assertEquals([...new Set(got)], numbers(MESSAGES));
-    assertEquals(got.length, MESSAGES + again.length);
-    // Of what a life of the chip has written, the end may be missing, and nothing else.
-    for (const life of fromChip) assertEquals(life, numbers(life.length));
+    const account = await exchange({ reset: "kept" });
+    checkProcessed(account);
+    const { processed, answered } = account;
+    assert(answered.length > 4);
+    let taken = 0;
+    for (const got of answered) {
+      // One that was with the application when the chip was reset, before its position was kept, comes again.
+      if (taken > 0 && got[0] === processed[taken - 1]) taken--;
+      assertEquals(got, processed.slice(taken, taken += got.length));
+    }
+    assert(taken >= MESSAGES);
   },
 );
 
 chipTest(
   "1,000 messages each way through watchdog resets that lose the position: none missing, in order",
   async () => {
-    const { fromChip, toChip } = await exchange({ reset: "lost" });
-    const got = toChip.filter((item) => item !== "boot");
-    assertEquals([...new Set(got)].sort((a, b) => a - b), numbers(MESSAGES));
-    // Nothing comes twice within a life: what comes again was taken before a reset, and the server did not know.
-    let life: number[] = [];
-    for (const item of [...toChip, "boot"]) {
-      if (item !== "boot") life.push(item as number);
-      else {
-        for (const [at, number] of life.entries()) {
-          if (at > 0) assertEquals(number, life[at - 1]! + 1);
-        }
-        life = [];
-      }
+    const account = await exchange({ reset: "lost" });
+    checkProcessed(account);
+    const { processed, answered } = account;
+    assert(answered.length > 4);
+    let [taken, again] = [0, 0];
+    for (const got of answered.filter((got) => got.length > 0)) {
+      // What comes again was taken before the reset, and the server did not know: a piece of the end.
+      const from = processed.indexOf(got[0]!);
+      assert(from >= 0 && from <= taken, `${got[0]} came, and ${processed[taken]} was next`);
+      assertEquals(got, processed.slice(from, from + got.length));
+      again += taken - from;
+      taken = Math.max(taken, from + got.length);
     }
-    for (const life of fromChip) assertEquals(life, numbers(life.length));
+    assert(taken >= MESSAGES);
+    assert(again > answered.length, "more comes again than where the position is kept");
   },
 );

@@ -7,13 +7,15 @@ import { application, chipTest, firmware } from "./support.ts";
 
 const FOLDER = new URL("../vectors/", import.meta.url);
 
+/** `aot`: the core is part of the firmware, translated to C; or else it is interpreted. */
 async function withChip(
   qemu: string,
+  { aot }: { aot: boolean },
   fn: (chip: RemoteChip) => void,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const elf = await firmware(["-DSIM_RUNNER"]);
+    const elf = await firmware(["-DSIM_RUNNER"], aot ? application("core") : undefined);
     const chip = new RemoteChip(qemu, elf, application("core").wasm, folder);
     try {
       fn(chip);
@@ -43,13 +45,16 @@ function replayAll(chip: RemoteChip): void {
   assert(replayed > 40 && chip.calls > 5000);
 }
 
-chipTest(
-  "vectors on the chip: every call of the core answers and leaves memory as on the host",
-  (tools) => withChip(tools["qemu-system-xtensa"], replayAll),
-);
+for (const aot of [false, true]) {
+  const how = aot ? "built ahead of time" : "interpreted";
+  chipTest(
+    `vectors on the chip, ${how}: every call of the core answers and leaves memory as on the host`,
+    (tools) => withChip(tools["qemu-system-xtensa"], { aot }, replayAll),
+  );
+}
 
 chipTest("vectors on the chip: a difference is noticed", async (tools) => {
-  await withChip(tools["qemu-system-xtensa"], (chip) => {
+  await withChip(tools["qemu-system-xtensa"], { aot: false }, (chip) => {
     const send = chip.send.bind(chip);
     chip.send = (bytes) => {
       if (bytes[0] === "X".charCodeAt(0)) bytes[4]! ^= 1; // the clock reaches the chip damaged

@@ -7,7 +7,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
-import { ServerProcess } from "../../../tests/chaos/server.ts";
+import { ServerProcess } from "../../../tests/support/server_process.ts";
 import { FaultProxy } from "../../../tests/support/proxy.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Bench } from "./bench.ts";
@@ -159,7 +159,7 @@ export class Trial implements AsyncDisposable {
     assertEquals(this.#server.complaints, []);
     const db = new DatabaseSync(`${this.#folder}/store.db`, { readOnly: true });
     try {
-      const rows = db.prepare("SELECT line FROM chaos_processed ORDER BY position").all();
+      const rows = db.prepare("SELECT line FROM processed ORDER BY position").all();
       return rows.map((row) => String(row.line));
     } finally {
       db.close();
@@ -207,7 +207,7 @@ export class Trial implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.initiator[Symbol.asyncDispose]();
-    await this.#server.kill().catch(() => {}); // it may have ended
+    await this.#server[Symbol.asyncDispose]();
     await this.#stack.disposeAsync();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The server's process: `server/main.ts` as it is run from the command line.
+ * The server's process: `server/main.ts` as it is run from the command line, with `noting_app.ts`.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface ServerSettings {
 const HARMLESS = new Set(["LOST", "SILENT", "STALLED", "NO_HELLO", "STALE_GREETING", "CLOSED"]);
 
 /** One server, from its start to its end. */
-export class ServerProcess {
+export class ServerProcess implements AsyncDisposable {
   /** Complaints that no outage explains. */
   readonly complaints: string[] = [];
   /** Resolves with the port once it listens; with undefined if it ended before. */
@@ -28,6 +28,7 @@ export class ServerProcess {
   #child: Deno.ChildProcess;
   #over: Promise<unknown>;
   #killed = false;
+  #ended = false;
 
   constructor({ store, keys, timeout, durability }: ServerSettings) {
     // deno-fmt-ignore
@@ -35,7 +36,7 @@ export class ServerProcess {
       "run", "-A", `${HERE}/../../server/main.ts`,
       "--host", "127.0.0.1", "--port", "0", "--open", "--keys", keys, "--store", store,
       "--durability", durability, "--timeout", `${timeout}`, "--log", "json",
-      "--app", `${HERE}/app.ts`,
+      "--app", `${HERE}/noting_app.ts`,
     ];
     this.#child = new Deno.Command(Deno.execPath(), {
       args,
@@ -65,6 +66,7 @@ export class ServerProcess {
       if (odd) this.complaints.push(line);
     }
     const { code } = await this.#child.status;
+    this.#ended = true;
     listens(undefined);
     if (!this.#killed && code !== 0) this.complaints.push(`the server ended with code ${code}`);
   }
@@ -74,6 +76,11 @@ export class ServerProcess {
     this.#killed = true;
     this.#child.kill("SIGKILL");
     await this.#end();
+  }
+
+  /** Kills it if it still runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) await this.kill();
   }
 
   /** Ends it in good order. */

@@ -8,14 +8,14 @@
 import type { Device } from "../../server/mod.ts";
 
 /** Where it notes what it has processed, in the order of `position`. */
-export const TABLE = "CREATE TABLE IF NOT EXISTS chaos_processed " +
+const TABLE = "CREATE TABLE IF NOT EXISTS processed " +
   "(position INTEGER PRIMARY KEY, device TEXT NOT NULL, line TEXT NOT NULL)";
 
-export default async function chaos(device: Device): Promise<void> {
+export default async function note(device: Device): Promise<void> {
   for (;;) {
     await device.consume((line, tx) => {
       tx.run(TABLE);
-      tx.run("INSERT INTO chaos_processed (device, line) VALUES (?, ?)", device.id, line);
+      tx.run("INSERT INTO processed (device, line) VALUES (?, ?)", device.id, line);
       // It waits for no ack: that may come long after a restart.
       device.write(`re ${line}`).catch(() => {});
     });
