@@ -16,7 +16,10 @@ import { sectionSizes } from "./toolchain.ts";
 const HERE = new URL("./", import.meta.url);
 
 /** To wasm2c it is as if the operating system found a bad address. */
-const UNCHECKED = ["-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1", "-DWASM_RT_SKIP_SIGNAL_RECOVERY=1"];
+const UNCHECKED = [
+  ...["-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1", "-DWASM_RT_SKIP_SIGNAL_RECOVERY=1"],
+  "-DAOT_UNCHECKED",
+];
 
 /** The ways to run the core: how it is translated, if it is. */
 const WAYS: Record<string, { aotFlags?: string[] } | undefined> = {

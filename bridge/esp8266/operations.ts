@@ -16,7 +16,11 @@
  * says which one it means by the distance from there.
  *
  * And an operation reads only RAM: the interpreted code, the stack, the module's memory. The sequences by which
- * a byte is read from flash become plain loads again.
+ * a byte is read from flash become plain loads again, with the offset in the load and its sign extended by it:
+ *
+ *     addi.n  a6, a2, 2
+ *     l16ui   a6, a6, 0                    l16si   a6, a2, 2
+ *     slli    a6, a6, 16 ; srai    a6, a6, 16
  *
  * @module
  */
@@ -53,10 +57,10 @@ const WORD_LOAD =
   /^\tssa8l\t?\s*(\w+) ; srli\t?\s*(\w+), \w+, 2 ; slli\t?\s*\w+, \w+, 2 ; l32i\t?\s*\w+, \w+, 0 ; srl\t?\s*\w+, \w+ ; extui\t?\s*\w+, \w+, 0, (8|16)$/;
 
 function rewriteFunction(lines: string[]): string[] {
-  const plain = lines.map((line) => {
+  const plain = withSigns(withOffsets(lines.map((line) => {
     const [, address, target, bits] = line.match(WORD_LOAD) ?? [];
     return address === undefined ? line : `\tl${bits}ui\t${target}, ${address}, 0`;
-  });
+  })));
   const result: string[] = [];
   for (let at = 0; at < plain.length; at++) {
     const line = plain[at]!;
@@ -72,6 +76,73 @@ function rewriteFunction(lines: string[]): string[] {
     result.push(...epilogue, `\tjx\t${clash ? "a8" : register}`);
   }
   return withoutFrame(result);
+}
+
+/** A load of a byte or a half word from the sum of a register and a number, as one instruction. */
+function withOffsets(lines: string[]): string[] {
+  const result: string[] = [];
+  for (const line of lines) {
+    const [, bits, target] = line.match(/^\tl(8|16)ui\t(a\d+), \2, 0$/) ?? [];
+    const at = target === undefined ? -1 : definition(result, target);
+    const [, base, offset] = result[at]?.match(/^\taddi(?:\.n)?\ta\d+, (a\d+), (\d+)$/) ?? [];
+    if (base === undefined || result.slice(at + 1).some((later) => sets(later, base))) {
+      result.push(line);
+      continue;
+    }
+    result.splice(at, 1);
+    result.push(`\tl${bits}ui\t${target}, ${base}, ${offset}`);
+  }
+  return result;
+}
+
+/** A load of a half word whose sign is extended behind it, as one instruction. */
+function withSigns(lines: string[]): string[] {
+  const result: string[] = [];
+  for (const [n, line] of lines.entries()) {
+    const [, target, loaded] = line.match(/^\tslli\t(a\d+), (a\d+), 16 ; srai\t\1, \1, 16$/) ??
+      [];
+    const at = loaded === undefined ? -1 : definition(result, loaded);
+    const [, address] = result[at]?.match(/^\tl16ui\t\w+, (.*)$/) ?? [];
+    if (
+      address === undefined || result.slice(at + 1).some((later) => mentions(later, target!)) ||
+      (target !== loaded && !isDead(lines.slice(n + 1), loaded!))
+    ) {
+      result.push(line);
+    } else {
+      result[at] = `\tl16si\t${target}, ${address}`;
+    }
+  }
+  return result;
+}
+
+/** Whether a line has to do with a register. */
+function mentions(line: string, register: string): boolean {
+  return new RegExp(`\\b${register}\\b`).test(line);
+}
+
+/** Whether a line may set a register; a store or a branch, which do not, may count, too. */
+function sets(line: string, register: string): boolean {
+  return line.split(";").some((one) => new RegExp(`^\\s*[\\w.]+\\s+${register}\\b`).test(one));
+}
+
+/** Whether what is executed before or behind a line may stand elsewhere. */
+function isEdge(line: string): boolean {
+  return /^\.L|^\t(b\w+|j|jx|call\w*|ret)(\.n)?(\t|$)/.test(line);
+}
+
+/** Where a register got its value, if nothing has used it since and nothing else can come in between; or -1. */
+function definition(lines: string[], register: string): number {
+  const at = lines.findLastIndex((line) => isEdge(line) || mentions(line, register));
+  return at >= 0 && !isEdge(lines[at]!) && sets(lines[at]!, register) ? at : -1;
+}
+
+/** Whether the value in a register is used no more: the next that mentions it sets it anew. */
+function isDead(lines: string[], register: string): boolean {
+  const next = lines.find((line) => isEdge(line) || mentions(line, register));
+  const set = next?.match(
+    /^\t(?:l32i(?:\.n)?|l32r|l16[us]i|l8ui|movi(?:\.n)?|addi(?:\.n)?)\t(\w+),(.*)$/,
+  );
+  return set?.[1] === register && !mentions(set[2]!, register);
 }
 
 /** Without its frame, if that held nothing but a return address which nothing overwrites any more. */

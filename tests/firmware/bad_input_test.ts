@@ -223,30 +223,38 @@ chipTest("an application that cannot be: the chip says why, and can still be rea
   }
 });
 
-chipTest(
-  "an application that traps: the chip says so and starts it anew, and does not spin",
-  async () => {
-    await using end = await listen();
-    const wasm = await compile(`
-    export * from "../assembly/core";
-    import { every } from "../assembly/app";
-    export function onStart(): void { every(1000); }
-    export function onTick(): void { unreachable(); }
-  `);
-    await using board = await plugIn({
-      port: end.port,
-      id: "1",
-      application: { name: "traps", wasm },
-      speed: 10,
-      settings: { timeout: 20_000 },
-    });
-    await line(board, "holdfast: application failed: [trap] unreachable executed");
-    const from = board.lines.length;
-    await line(board, "reset=software", from); // 5 s of its clock later
-    await line(board, "holdfast: link up", from);
-    await line(board, "holdfast: application failed", from);
-  },
-);
+for (const aot of [false, true]) {
+  const how = aot ? " in the firmware" : "";
+  chipTest(
+    `an application${how} that traps: the chip says so and starts it anew, and does not spin`,
+    async () => {
+      await using end = await listen();
+      const wasm = await compile(`
+        export * from "../assembly/core";
+        import { every } from "../assembly/app";
+        export function onStart(): void { every(1000); }
+        export function onTick(): void { unreachable(); }
+      `);
+      const traps = { name: "traps", wasm };
+      const { onSerial, answer } = frames();
+      await using board = await plugIn({
+        port: end.port,
+        id: "1",
+        ...(aot ? { firmware: await firmware([], traps) } : { application: traps }),
+        speed: 10,
+        settings: { timeout: 20_000 },
+        onSerial,
+      });
+      await line(board, "holdfast: application failed: [trap] unreachable executed");
+      const from = board.lines.length;
+      board.type(encodeCommand(Command.info)); // it can still be reached
+      await answer(Command.info);
+      await line(board, "reset=software", from); // 5 s of its clock later
+      await line(board, "holdfast: link up", from);
+      await line(board, "holdfast: application failed", from);
+    },
+  );
+}
 
 chipTest("an application that never returns: the watchdog resets the chip", async () => {
   const wasm = await compile(`

@@ -30,15 +30,20 @@ const char engine_application[] = AOT_NAME;
 
 static uint32_t complaint[64 / 4] IN_WORDS;
 
+/* A trap ends the call, or the start, that it happens in: it jumps back to where that began. */
+static void *back[5] IN_WORDS;
+static const char *trap;
+
 static bool is_import(const struct engine_import *import, const char *const *name) {
   return !text_compare(import->module, name[0]) && !text_compare(import->name, name[1]);
 }
 
-static const char *complain(const char *module, const char *name) {
-  const char *parts[] = { "refused: needs ", module, ".", name };
+static const char *complain(const char *what, const char *module, const char *name) {
+  const char *parts[] = { "refused: ", what, module, module ? "." : 0, name };
   size_t at = 0;
-  for (unsigned i = 0; i < 4; i++) {
-    for (const char *part = parts[i]; *part && at < sizeof complaint - 1; part++) words_put(complaint, at++, *part);
+  for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+    const char *part = parts[i];
+    for (; part && *part && at < sizeof complaint - 1; part++) words_put(complaint, at++, *part);
   }
   words_put(complaint, at, 0);
   return (const char *)complaint;
@@ -48,6 +53,8 @@ static bool start(uint32_t memory) {
   memory_size = memory;
   arena_reset();
   bytes_fill(&app, 0, sizeof app);
+  trap = 0;
+  if (__builtin_setjmp(back)) return false;
   AOT_INSTANTIATE(&app);
   return app.w2c_memory.data != 0;
 }
@@ -59,13 +66,12 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
   for (unsigned i = 0; i < IMPORTS; i++) {
     const struct engine_import *import = imports;
     while (import->module && !is_import(import, import_names[i])) import++;
-    if (!import->module) return complain(import_names[i][0], import_names[i][1]);
+    if (!import->module) return complain("needs ", import_names[i][0], import_names[i][1]);
     import_calls[i] = import->call;
   }
   /* Once to see how much memory it needs, and once more with that. */
-  if (!start(AOT_FIRST_MEMORY)) return "too large: no memory";
-  uint32_t memory = (needed() + 7) & ~7u;
-  return start(memory) ? 0 : "too large: no memory";
+  if (start(AOT_FIRST_MEMORY) && start((needed() + 7) & ~7u)) return 0;
+  return trap ? complain(trap, 0, 0) : "refused: too large for the memory";
 }
 
 bool engine_has(enum engine_function function) {
@@ -84,12 +90,15 @@ bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) {
 }
 
 uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b) {
-  return export_calls[function] ? export_calls[function](a, b) : 0;
+  if (!export_calls[function] || trap) return 0;
+#ifndef AOT_UNCHECKED /* for measuring: no checks, no traps */
+  if (__builtin_setjmp(back)) return 0;
+#endif
+  return export_calls[function](a, b);
 }
 
-/* A trap does not return: see wasm_rt_trap. */
 const char *engine_trap(void) {
-  return 0;
+  return trap;
 }
 
 void *engine_at(uint32_t address, uint32_t length) {
@@ -126,12 +135,16 @@ uint32_t wasm_rt_register_func_type(uint32_t parameters, uint32_t results, ...) 
   return 0;
 }
 
-/* A bug in the application: nothing can be unwound, so the chip starts anew. */
-void wasm_rt_trap(wasm_rt_trap_t trap) {
-  console_begin("application failed: trap ");
-  console_number(trap);
-  console_end();
-  port_restart();
+/* In the interpreter's words. */
+void wasm_rt_trap(wasm_rt_trap_t reason) {
+  switch (reason) {
+    case WASM_RT_TRAP_OOB: trap = "[trap] out of bounds memory access"; break;
+    case WASM_RT_TRAP_INT_OVERFLOW: trap = "[trap] integer overflow"; break;
+    case WASM_RT_TRAP_DIV_BY_ZERO: trap = "[trap] integer divide by zero"; break;
+    case WASM_RT_TRAP_UNREACHABLE: trap = "[trap] unreachable executed"; break;
+    default: trap = "[trap] undefined element"; break;
+  }
+  __builtin_longjmp(back, 1);
 }
 
 #ifdef MEASURE

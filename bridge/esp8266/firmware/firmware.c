@@ -124,7 +124,7 @@ static const char *prepare(const uint8_t *wasm, uint32_t length) {
 }
 
 #ifdef ENGINE_AOT
-/* It is part of the firmware. */
+/* It is part of the firmware, and has no length. */
 static const char *load(const char **name, uint32_t *length) {
   *name = engine_application;
   *length = 0;
@@ -155,8 +155,12 @@ static void say_application(const char *wrong, const char *name, uint32_t length
     while (name_length < 32 && name[name_length]) name_length++;
     console_text("name=");
     console_value(name, name_length);
-    console_text(" bytes=");
-    console_number(length);
+    if (length) {
+      console_text(" bytes=");
+      console_number(length);
+    } else {
+      console_text(" in=firmware");
+    }
   }
   console_end();
 }

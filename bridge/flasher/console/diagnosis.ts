@@ -247,7 +247,7 @@ export class Diagnosis {
 
   #application(what: string, values: Report["values"], step: Mark): void {
     if (values.name !== undefined) {
-      const within = values.bytes === "0";
+      const within = values.in === "firmware";
       step(
         "good",
         `${values.name}, ${within ? "in the firmware" : `${values.bytes ?? "?"} bytes`}`,

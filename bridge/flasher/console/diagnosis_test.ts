@@ -81,7 +81,7 @@ Deno.test("what keeps a board from the server is said exactly, with what to try"
 });
 
 /** The firmware for a Pyboard, as it starts with a sector that is blank or good. */
-const PYBOARD = [BOOT[0]!, "holdfast: application name=pyboard bytes=0"];
+const PYBOARD = [BOOT[0]!, "holdfast: application name=pyboard in=firmware"];
 
 Deno.test("a board that a Pyboard configures is in order while it waits for that", () => {
   const waits: Verdict = {
@@ -144,7 +144,7 @@ Deno.test("damaged settings do not stop a board that needs none, but are said", 
   assertMatch(verdict.headline, /waits for the Pyboard.*damaged, and not used/);
   assertEquals(steps[1], { name: "Settings", state: "bad", text: "damaged (magic)" });
   // An application in the firmware that needs settings waits for them.
-  const other = after(boot, damaged, "holdfast: application name=main bytes=0").verdict;
+  const other = after(boot, damaged, "holdfast: application name=main in=firmware").verdict;
   assertMatch(other.headline, /settings .* damaged, so it waits/);
   // Nor is one in flash the firmware's, whatever its name.
   const named = after(boot, damaged, "holdfast: application name=pyboard bytes=4472").verdict;

@@ -13,8 +13,8 @@ export interface Firmware {
 const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "link for a Pyboard" };
 
 /** Whether its application is part of it, so that there is none to choose. */
-export function isApplicationWithin({ applications }: Manifest): boolean {
-  return applications.length === 0;
+export function isApplicationWithin({ aot }: Manifest): boolean {
+  return aot !== undefined;
 }
 
 /** Whether another board tells it its settings: it needs none in flash. */

@@ -11,6 +11,7 @@ function named(name: string, board: string, flavour: string): { manifest: Manife
       version: "0.1.0",
       board,
       flavour,
+      ...(flavour === "pyboard" ? { aot: "pyboard" } : {}),
       chip: "ESP8266",
       parts: [],
       flash: {},
@@ -39,15 +40,16 @@ Deno.test("firmware is called by what it is for, and by its board only if it mus
 
 Deno.test("firmware that has its application in it is told apart from that which wants one", () => {
   const wifi = named("holdfast", "nonos", "wifi");
-  const aot = { manifest: { ...wifi.manifest, applications: [] } };
+  const aot = { manifest: { ...wifi.manifest, applications: [], aot: "main" } };
   assertEquals(firmwareNames([wifi, aot]), [
     "Holdfast 0.1.0 (WiFi)",
     "Holdfast 0.1.0 (WiFi) with its application in it",
   ]);
   const pyboard = named("holdfast", "nonos", "pyboard");
-  const kinds = [wifi, aot, pyboard].map(({ manifest }) => [
+  const bare = { manifest: { ...wifi.manifest, applications: [] } }; // wants one that is elsewhere
+  const kinds = [wifi, aot, pyboard, bare].map(({ manifest }) => [
     isApplicationWithin(manifest),
     isToldSettings(manifest),
   ]);
-  assertEquals(kinds, [[false, false], [true, false], [true, true]]);
+  assertEquals(kinds, [[false, false], [true, false], [true, true], [false, false]]);
 });

@@ -80,7 +80,7 @@ Deno.test("firmware that came with the page, and its application", async () => {
 
 Deno.test("firmware with its application in it: there is none beside it, nor one to be kept", async () => {
   const { firmware } = await builtIn(await site());
-  const manifest = { ...firmware.manifest, flavour: "pyboard", applications: [] };
+  const manifest = { ...firmware.manifest, flavour: "pyboard", aot: "pyboard", applications: [] };
   const built = { kind: "built", firmware: { ...firmware, manifest } } as const;
   const within = { kind: "within" } as const;
   const pieces = await loadPieces(built, within, MB, getter(await site()));

@@ -79,7 +79,7 @@ class Running implements Program {
       if (sector.state === "damaged") {
         this.#say(`settings damaged (${sector.damage}): waiting for settings`);
       }
-      this.#say("application name=pyboard bytes=0");
+      this.#say("application name=pyboard in=firmware");
       this.#log("initiator link waiting");
       this.#listen();
       return;

@@ -97,6 +97,7 @@ export async function makeImages(
     version: "0.1.0",
     board: "nonos",
     flavour,
+    ...(within ? { aot: flavour === "pyboard" ? "pyboard" : "main" } : {}),
     chip: "ESP8266",
     parts: [await part("boot", 0, "boot.bin"), await part("code", 0x10000, "irom.bin")],
     flash: { "1MB": await system(0xfb000), "4MB": await system(0x3fb000) },
