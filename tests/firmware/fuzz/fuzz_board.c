@@ -152,7 +152,8 @@ bool tcp_offer(void) { return next() % 8 == 7; }
 static bool in_firmware, has_started, joined;
 static bool wants_run; /* something has happened since it ran */
 static uint32_t deadline; /* ms */
-static int last = -1;
+static int last = -1; /* state that it was told */
+static enum { UNKNOWN, CONNECTED, NOT_CONNECTED } truth; /* since it joined */
 static uint32_t last_fed; /* ms */
 static bool starving;
 
@@ -189,6 +190,7 @@ uint32_t firmware_run(void) {
       if (!joined) {
         joined = true;
         last = -1;
+        truth = UNKNOWN;
         port_wifi_join("Home", next() & 1 ? "correct horse" : "");
       }
       break;
@@ -229,6 +231,8 @@ static void run_tasks(void) {
     running_task = true;
     task(0);
     running_task = false;
+    /* However much has happened meanwhile: what it was told last is how it is. */
+    if (joined && truth != UNKNOWN) require((last == WIFI_UP) == (truth == CONNECTED));
   }
 }
 
@@ -263,6 +267,8 @@ static void tell_wifi(unsigned event, unsigned reason) {
     connected = true;
   }
   if (event == EVENT_STAMODE_DISCONNECTED) connected = false;
+  if (event == EVENT_STAMODE_GOT_IP) truth = CONNECTED;
+  if (event == EVENT_STAMODE_DISCONNECTED || event == EVENT_STAMODE_DHCP_TIMEOUT) truth = NOT_CONNECTED;
   wifi_handler(&all);
 }
 

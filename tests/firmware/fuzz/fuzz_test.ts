@@ -128,9 +128,31 @@ toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ cla
   ]);
 });
 
+toolTest("fuzz: the chip's serial line, in front of its registers", TOOLS, async ({ clang }) => {
+  const steps = [
+    [0, 5, 1, 1, 1, 1, 1, 1, 1, 1, 0], // five bytes and a silence; the firmware is told
+    [0, 200, 1, ...Array(200).fill(1), 0, 200, 1, ...Array(200).fill(1), 1], // more than may wait
+    [2, 200, ...Array(200).fill(7), ...Array(600).fill(0)], // more than the FIFO takes at once
+    [2, 9, ...Array(9).fill(7), ...Array(27).fill(0), 3, ...Array(60).fill(1)],
+  ];
+  await fuzz(
+    clang,
+    "fuzz_serial",
+    firmware("words"),
+    steps.map((bytes) => Uint8Array.from(bytes)),
+    [
+      ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
+    ],
+  );
+});
+
 toolTest("fuzz: the chip's loop, start and WiFi, under any SDK", TOOLS, async ({ clang }) => {
   // What resets it, how much flash there is; then interrupts, time, WiFi that comes and goes.
-  const seeds = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
+  const steps = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
+  // It joins in its first run; then more comes than can wait until it runs again.
+  const join = [0, 1, 0, 1, 1, 0, 255, 0];
+  const news = (count: number) => Array.from({ length: count }, () => [3, 4, 0]).flat();
+  const seeds = [...steps, [...join, ...news(2), 1], [...join, ...news(2), 3, 1]];
   await fuzz(clang, "fuzz_board", firmware("bytes"), seeds.map((bytes) => Uint8Array.from(bytes)), [
     ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
   ]);

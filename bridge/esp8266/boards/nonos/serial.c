@@ -11,14 +11,13 @@
 #define BAUD 115200
 
 /* The registers of UART 0, as the vendor's technical reference has them. */
-#define UART(offset) (*(volatile uint32_t *)(0x60000000u + (offset)))
-#define FIFO UART(0x00)
-#define INTERRUPT_STATUS UART(0x08)
-#define INTERRUPT_ENABLE UART(0x0C)
-#define INTERRUPT_CLEAR UART(0x10)
-#define STATUS UART(0x1C)
-#define CONFIGURATION_0 UART(0x20)
-#define CONFIGURATION_1 UART(0x24)
+#define FIFO 0x60000000
+#define INTERRUPT_STATUS 0x60000008
+#define INTERRUPT_ENABLE 0x6000000C
+#define INTERRUPT_CLEAR 0x60000010
+#define STATUS 0x6000001C
+#define CONFIGURATION_0 0x60000020
+#define CONFIGURATION_1 0x60000024
 
 #define RECEIVED_ENOUGH BIT(0)
 #define RECEIVED_TOO_MUCH BIT(4)
@@ -32,27 +31,27 @@ static volatile uint8_t ring_in, ring_out; /* they wrap with the ring */
 
 static IN_IRAM void on_interrupt(void *unused) {
   (void)unused;
-  uint32_t status = INTERRUPT_STATUS;
-  while (STATUS & 0xFF) {
-    uint8_t byte = FIFO;
+  uint32_t status = READ_PERI_REG(INTERRUPT_STATUS);
+  while (READ_PERI_REG(STATUS) & 0xFF) {
+    uint8_t byte = READ_PERI_REG(FIFO);
     /* If there is no room, the byte is lost: a frame that misses one is not answered, and comes again. */
     if ((uint8_t)(ring_in + 1) == ring_out) continue;
     words_put(ring, ring_in, byte);
     ring_in = ring_in + 1;
   }
-  INTERRUPT_CLEAR = status;
+  WRITE_PERI_REG(INTERRUPT_CLEAR, status);
   board_wake();
 }
 
 void serial_begin(void) {
   PIN_FUNC_SELECT(PERIPHS_IO_MUX_U0TXD_U, FUNC_U0TXD);
   uart_div_modify(0, UART_CLK_FREQ / BAUD);
-  CONFIGURATION_0 = 3 << 2 | 1 << 4; /* 8 bits, no parity, 1 stop bit */
+  WRITE_PERI_REG(CONFIGURATION_0, 3 << 2 | 1 << 4); /* 8 bits, no parity, 1 stop bit */
   /* An interrupt when 64 bytes are in the FIFO, or some, and nothing for the time of two more. */
-  CONFIGURATION_1 = BIT(31) | 2 << 24 | 64;
+  WRITE_PERI_REG(CONFIGURATION_1, BIT(31) | 2 << 24 | 64);
   ets_isr_attach(ETS_UART_INUM, on_interrupt, 0);
-  INTERRUPT_CLEAR = 0x1FF;
-  INTERRUPT_ENABLE = RECEIVED_ENOUGH | RECEIVED_TOO_MUCH | RECEIVED_AND_SILENT;
+  WRITE_PERI_REG(INTERRUPT_CLEAR, 0x1FF);
+  WRITE_PERI_REG(INTERRUPT_ENABLE, RECEIVED_ENOUGH | RECEIVED_TOO_MUCH | RECEIVED_AND_SILENT);
   ETS_UART_INTR_ENABLE();
 }
 
@@ -66,13 +65,13 @@ void serial_tell(void) {
 }
 
 static unsigned sending(void) {
-  return STATUS >> 16 & 0xFF;
+  return READ_PERI_REG(STATUS) >> 16 & 0xFF;
 }
 
 void port_serial_write(const uint8_t *bytes, size_t length) {
   while (length--) {
     while (sending() >= FIFO_BYTES - 2) {}
-    FIFO = *bytes++;
+    WRITE_PERI_REG(FIFO, *bytes++);
   }
 }
 

@@ -1,4 +1,4 @@
-/* As much of the chip's registers as boards/nonos/pins.c and pwm.c use; fuzz_pins.c is behind them. */
+/* As much of the chip's registers as boards/nonos uses; fuzz_pins.c and fuzz_serial.c are behind them. */
 #ifndef FUZZ_SDK_OSAPI_H
 #define FUZZ_SDK_OSAPI_H
 
@@ -60,6 +60,11 @@ enum { FUZZ_GPIO = 0x2000 };
 #define ETS_FRC_TIMER1_INUM 9
 #define ETS_FRC1_INTR_ENABLE()
 #define ETS_FRC1_INTR_DISABLE()
+#define FUNC_U0TXD 0
+#define UART_CLK_FREQ 80000000
+#define ETS_UART_INUM 5
+#define ETS_UART_INTR_ENABLE()
+void uart_div_modify(int uart, int divisor);
 void ets_isr_attach(int number, void (*function)(void *), void *argument);
 
 #endif

@@ -1,0 +1,155 @@
+/*
+ * libFuzzer: the chip's serial line (boards/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
+ * while the firmware is told of others: it gets them all, in order, if it does not let 255 of them wait. What it
+ * writes goes out in order, and never more of it than the FIFO takes.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "input.h"
+
+/* As part of this file: what it knows is set back before each input, as a reset does. */
+#include "serial.c"
+
+#define DEPTH 128 /* of both FIFOs */
+#define WAITING 255 /* bytes that the firmware may leave */
+
+/* ---- The UART ---- */
+
+static uint8_t receiving[DEPTH];
+static unsigned received, to_send;
+static uint32_t raised, enabled, threshold; /* interrupts */
+static void (*handler)(void *);
+static bool in_interrupt, woken;
+
+/* What the firmware must be told: of that it knows `told`, and is done with `done`. And what has been sent. */
+static uint8_t due[1 << 17];
+static unsigned due_count, told, done;
+static uint8_t sent[4096];
+static unsigned sent_count;
+static uint8_t next_byte;
+static bool in_firmware;
+
+static void interrupt(void) {
+  if (in_interrupt || !(raised & enabled)) return;
+  bool some = received > 0;
+  in_interrupt = true;
+  woken = false;
+  handler(0);
+  in_interrupt = false;
+  /* Else it would begin again at once, and for ever. */
+  require(!received && !(raised & enabled));
+  require(woken || !some);
+}
+
+/* So many bytes come in, with a silence behind them or not. */
+static void arrive(unsigned count, bool silence) {
+  while (count--) {
+    uint8_t byte = next_byte++;
+    if (received == DEPTH) raised |= RECEIVED_TOO_MUCH; /* and it is lost */
+    else receiving[received++] = byte;
+    if (received >= threshold) raised |= RECEIVED_ENOUGH;
+    if (next() & 1) interrupt(); /* it may be held up */
+  }
+  if (!silence) return interrupt();
+  if (received) raised |= RECEIVED_AND_SILENT;
+  interrupt();
+  require(!received); /* however few they were */
+}
+
+uint32_t fuzz_read(uint32_t address) {
+  switch (address) {
+    case FIFO: {
+      require(in_interrupt && received);
+      uint8_t byte = receiving[0];
+      memmove(receiving, receiving + 1, --received);
+      if (due_count - done < WAITING) require(due_count < sizeof due), due[due_count++] = byte;
+      return byte;
+    }
+    case INTERRUPT_STATUS: return raised & enabled;
+    case STATUS: {
+      uint32_t status = to_send << 16 | received;
+      if (in_interrupt) return status;
+      /* Time passes. */
+      unsigned gone = left ? next() % 3 : 1;
+      to_send -= gone < to_send ? gone : to_send;
+      if (left) arrive(next() % 4, next() & 1);
+      return status;
+    }
+  }
+  abort();
+}
+
+void fuzz_write(uint32_t address, uint32_t value) {
+  switch (address) {
+    case FIFO:
+      require(to_send < DEPTH && value < 256 && sent_count < sizeof sent);
+      to_send++;
+      sent[sent_count++] = (uint8_t)value;
+      return;
+    case INTERRUPT_CLEAR: raised &= ~value; return;
+    case INTERRUPT_ENABLE: enabled = value; return;
+    case CONFIGURATION_0: require(value == 0x1c); return; /* 8 bits, no parity, 1 stop bit */
+    case CONFIGURATION_1:
+      threshold = value & 0x7f;
+      require(threshold && value >> 31 && (value >> 24 & 0x7f)); /* also what is less is told of, after a silence */
+      return;
+  }
+  abort();
+}
+
+void fuzz_select(uint32_t mux, unsigned function) { require(mux == PERIPHS_IO_MUX_U0TXD_U && function == 0); }
+void uart_div_modify(int uart, int divisor) { require(uart == 0 && divisor == 80000000 / 115200); }
+void ets_isr_attach(int number, void (*function)(void *), void *argument) {
+  require(number == ETS_UART_INUM && !argument);
+  handler = function;
+}
+void os_delay_us(uint32_t us) { require(to_send == 0 && us >= 10 * 1000000 / 115200); } /* a byte has 10 bits */
+
+void board_wake(void) { woken = true; }
+
+/* ---- The firmware ---- */
+
+void firmware_serial(const uint8_t *bytes, size_t length) {
+  require(length > 0 && length <= due_count - told && !in_firmware);
+  done = told;
+  require(!memcmp(bytes, due + told, length));
+  told += length;
+  in_firmware = true;
+  if (left && next() % 2) arrive(next() % 100, next() & 1); /* amid it */
+  require(!memcmp(bytes, due + told - length, length)); /* they stay as they are until it returns */
+  in_firmware = false;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  input = data;
+  left = size;
+  ring_in = ring_out = 0;
+  received = to_send = raised = enabled = due_count = told = done = sent_count = 0;
+  next_byte = 0;
+  serial_begin();
+  while (left) {
+    switch (next() % 4) {
+      case 0: arrive(next(), next() & 1); break;
+      case 1:
+        serial_tell();
+        require(told == due_count);
+        due_count = told = done = 0;
+        break;
+      case 2: {
+        uint8_t text[255];
+        unsigned length = next(), before = sent_count;
+        if (sent_count + length > sizeof sent) break;
+        for (unsigned i = 0; i < length; i++) text[i] = (uint8_t)(next() + i);
+        port_serial_write(text, length);
+        require(sent_count == before + length && !memcmp(sent + before, text, length));
+        break;
+      }
+      case 3:
+        serial_drain();
+        require(to_send == 0);
+        break;
+    }
+  }
+  return 0;
+}
