@@ -1,6 +1,8 @@
 /** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
 import { assert, assertEquals } from "@std/assert";
+import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
 import { Command, encodeCommand } from "../../bridge/esp8266/improv.ts";
+import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
 import { Server } from "../../server/mod.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
@@ -161,3 +163,31 @@ toolTest("memory: a firmware that reads bytes from flash is found out", tools, a
     assert(watch.counters.illegal > 0);
   });
 });
+
+toolTest(
+  "memory: a byte that is stored where only words can be is found out",
+  tools,
+  async ({ gcc }) => {
+    await inFolder(async (folder) => {
+      for (const type of ["uint32_t", "uint8_t"]) {
+        const text = `
+        #include "port.h"
+        #include "words.h"
+        static uint32_t word IN_WORDS;
+        void bench(void) {
+          *(volatile ${type} *)&word = 1;
+          port_restart();
+        }`;
+        const elf = await buildSim(`${folder}/${type}`, "0", {
+          defines: ["-DSIM_BENCH"],
+          more: [{ name: "bench.c", text }],
+        });
+        const watch = await Watch.prepare(gcc, folder, elf, "bench");
+        await using chip = new SimBoard({ firmware: elf, arguments: watch.arguments });
+        await until(() => chip.boots > 1, { what: "it to start anew" });
+        assert(watch.counters.stores > 0);
+        assertEquals(watch.counters.illegal > 0, type === "uint8_t", watch.counters.where);
+      }
+    });
+  },
+);

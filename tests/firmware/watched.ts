@@ -26,14 +26,19 @@ export class Watch {
     this.arguments = ["-plugin", `${folder}/plugin.so,counters=${folder}/counters,from=0x${from}`];
   }
 
-  /** Compiles the plugin into `folder`. `elf`: the firmware that will be watched. */
-  static async prepare(gcc: string, folder: string, elf: string): Promise<Watch> {
+  /** Compiles the plugin into `folder`. `elf`: the firmware that will be watched, once it gets to `start`. */
+  static async prepare(
+    gcc: string,
+    folder: string,
+    elf: string,
+    start = "firmware_start",
+  ): Promise<Watch> {
     const source = new URL("plugin/plugin.c", import.meta.url).pathname;
     const args = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", source];
     await run(gcc, [...args, "-o", "plugin.so"], folder);
     const symbols = await run("xtensa-lx106-elf-nm", [elf], folder);
-    const [, from] = symbols.match(/^([0-9a-f]+) \w firmware_start$/m) ?? [];
-    if (from === undefined) throw new Error(`${elf} has no firmware_start`);
+    const [, from] = symbols.match(new RegExp(`^([0-9a-f]+) \\w ${start}$`, "m")) ?? [];
+    if (from === undefined) throw new Error(`${elf} has no ${start}`);
     return new Watch(folder, from);
   }
 
