@@ -27,6 +27,7 @@ export async function translate(
     const [header, code] = await Promise.all(
       ["app.h", "app.c"].map((file) => Deno.readTextFile(`${folder}/${file}`)),
     );
+    checkApplication(name, header!);
     return {
       "app.h": header!,
       "app.c": forTheChip(code!),
@@ -103,6 +104,16 @@ function modules(header: string): number {
     throw new BuildError("this version of wasm2c is not known: it declares no Z_app_instantiate");
   }
   return parameters.split(",").length - 1;
+}
+
+/** @throws {BuildError} if the module is no application */
+function checkApplication(name: string, header: string): void {
+  const lacking = ["memory", "registers", "poll"].filter((field) =>
+    !header.includes(`/* export: '${field}' */`)
+  );
+  if (lacking.length > 0) {
+    throw new BuildError(`${name} is no application: it exports no ${lacking.join(", ")}`);
+  }
 }
 
 /** Finds the C functions that wasm2c has declared, and ties them to the firmware's tables. */

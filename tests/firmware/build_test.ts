@@ -103,6 +103,24 @@ chipTest("firmware: a tool or an application that is missing is named, with the 
   });
 });
 
+toolTest(
+  "firmware --aot: a module that is no application is refused",
+  { ...chipTools, wasm2c: "wabt" },
+  async () => {
+    await inFolder(async (folder) => {
+      const file = `${folder}/empty.wasm`;
+      await Deno.writeFile(file, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+      const { code, err } = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
+      assertEquals(code, 1);
+      assertStringIncludes(err, "empty is no application: it exports no memory, registers, poll");
+      await Deno.writeFile(file, new TextEncoder().encode("text"));
+      const text = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
+      assertEquals(text.code, 1);
+      assertStringIncludes(text.err, "wasm2c");
+    });
+  },
+);
+
 chipTest("firmware: an interpreter that is not the reviewed one is refused", async () => {
   await inFolder(async (cache) => {
     const name = "react-native-webassembly-0.3.3";

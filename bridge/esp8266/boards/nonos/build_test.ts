@@ -1,10 +1,11 @@
 /**
  * The firmware for the chip. Its SDK is in no package registry, and nothing here fetches it: without
  * HOLDFAST_SDK in the environment, the folder of one, the tests that need it are shown as ignored, in CI too.
+ * One wants HOLDFAST_ESPTOOL as well, a checkout of Python's esptool (see tests/browser/README.md).
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { BuildError } from "../../errors.ts";
 import { decodeImage } from "../../image.ts";
 import { checkPart, type FlashSize, partsFor, readManifest } from "../../manifest.ts";
@@ -13,6 +14,8 @@ import { BUDGET, build, link } from "./build.ts";
 import { flashReferences, functionsOf, subWordLoads } from "./checks.ts";
 
 const SDK = Deno.env.get("HOLDFAST_SDK") || undefined;
+const ESPTOOL = Deno.env.get("HOLDFAST_ESPTOOL") || undefined;
+const PYTHON = Deno.env.get("HOLDFAST_PYTHON") ?? "python3";
 const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 const options = (out: string, sdk: string) => ({
@@ -81,6 +84,29 @@ sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
     }
     assertEquals(manifest.applications.map(({ name }) => name), ["main", "other"]);
   });
+});
+
+Deno.test({
+  name: `Python's esptool reads the images as they are meant${
+    SDK && ESPTOOL ? "" : " [HOLDFAST_SDK and HOLDFAST_ESPTOOL]"
+  }`,
+  ignore: !SDK || !ESPTOOL,
+  fn: () =>
+    withFolders(async (out) => {
+      const { files } = await build(options(out!, SDK!));
+      for (const name of ["boot.bin", "boot-4MB.bin"]) {
+        const args = ["esptool.py", "--chip", "esp8266", "image_info", files[name]!];
+        const said = await run(PYTHON, args, ESPTOOL!);
+        assertMatch(said, /Entry point: (0x)?40100004/);
+        assertMatch(said, /Checksum: (0x)?[0-9a-f]{2} \(valid\)/);
+        const { segments } = decodeImage(await Deno.readFile(files[name]!));
+        const read = said.matchAll(/^Segment \d+: len (0x[0-9a-f]+) load (0x[0-9a-f]+)/gm);
+        assertEquals(
+          [...read].map(([, length, address]) => [Number(length), Number(address)]),
+          segments.map(({ address, data }) => [data.length, address]),
+        );
+      }
+    }),
 });
 
 sdkTest("nothing reads flash in bytes, and no interrupt needs it", async (sdk) => {
