@@ -128,7 +128,7 @@ Deno.test("what a transfer takes counts neither for a deadline nor for the momen
   ) {
     const { desk, initiator } = configured();
     desk.transfer = ms;
-    desk.quick = reaction === 0;
+    if (reaction === 0) desk.quick = 0;
     initiator.reaction = reaction;
     for (let n = 0; n < 3; n++) {
       desk.lows.length = 0;
@@ -138,6 +138,20 @@ Deno.test("what a transfer takes counts neither for a deadline nor for the momen
       assert(low >= 1, `${ms} ms: low for ${low} ms`);
     }
     assertEquals(desk.said(), [], `${ms} ms`);
+  }
+});
+
+Deno.test("nor does it count how long SYN was looked at: ACK is low long enough to be seen", () => {
+  for (const quick of [1, 10, 30, 63]) {
+    const { desk, initiator } = configured();
+    desk.look = 0.1;
+    desk.quick = quick;
+    for (let n = 0; n < 3; n++) {
+      desk.lows.length = 0;
+      assert(desk.run(initiator.exchange(`3line ${n}\n`))?.gone, `${quick}: ${desk.said()}`);
+      const [, , low = 0] = desk.lows;
+      assert(low >= 1, `${quick} looks: low for ${low} ms`);
+    }
   }
 });
 

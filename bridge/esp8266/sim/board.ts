@@ -58,8 +58,11 @@ export interface SimBoardOptions {
   onPwm?: (pin: number, duty: number, hz: number) => void;
   /** Called when the chip has stopped, for whatever reason, and drives no pin any more. */
   onOff?: () => void;
-  /** Tells the level of an open-drain line; default: what the chip, and `setPin`, pull it to. */
-  readLine?: (pin: number) => number;
+  /**
+   * Its pins are another program's, and not this board's: PATH here, where the FIFOs PATH.from and PATH.to are. For
+   * buses, whose every bit has several levels to be read: it answers without a turn of this process's loop.
+   */
+  pins?: string;
   /** More arguments for the emulator. */
   arguments?: string[];
 }
@@ -143,9 +146,10 @@ export class SimBoard implements AsyncDisposable {
   }
 
   #wake(chip: Chip, reason: Reset): void {
-    const { speed = 1 } = this.#options;
+    const { speed = 1, pins } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]! | 1;
     chip.send(frame(ToChip.wake, RESETS.indexOf(reason), u16(speed), u32(seed), this.kept));
+    if (pins) chip.send(frame(ToChip.pins, new TextEncoder().encode(`${pins}\0`)));
     for (
       const [from, end] of [[APPLICATION_OFFSET, SETTINGS_OFFSET], [
         SETTINGS_OFFSET,
@@ -260,7 +264,7 @@ export class SimBoard implements AsyncDisposable {
 
   #lineLevel(pin: number): number {
     const own = this.#lines.get(pin) ?? 1;
-    return own & (this.#options.readLine?.(pin) ?? this.#inputs.get(pin) ?? 1);
+    return own & (this.#inputs.get(pin) ?? 1);
   }
 
   #feed(): void {

@@ -29,6 +29,7 @@ export const FromChip = {
 /** Frames to the chip. */
 export const ToChip = {
   wake: "B", // reset reason, speed (u16), seed (u32), kept words
+  pins: "P", // path of the FIFOs, NUL: see boards/sim/pins.c
   flash: "F", // address (u32), bytes; empty: that was all
   tcpOpened: "O", // connection
   tcpClosed: "C", // connection

@@ -13,9 +13,9 @@
  *
  * A size is 16 bits, low byte first; its highest bit says "send me nothing next time: I have no room".
  *
- * There is no clock and no waiting in here beyond the I2C transfers themselves and a look or two at a
- * wire (what a transfer takes counts for nothing: time goes on with the next call): `step(now)` goes as far as it can and returns, and is called again some ms later. Each phase has a
- * deadline. Whatever goes wrong ends the exchange with ACK low, which never says "yes" to an initiator
+ * There is no clock and no waiting in here beyond the I2C transfers themselves and a look or two at a wire. What
+ * they take counts for nothing: `step(now)` goes as far as it can and returns, is called again some ms later, and
+ * what began meanwhile has begun then. Each phase has a deadline. Whatever goes wrong ends the exchange with ACK low, which never says "yes" to an initiator
  * in the middle of one: it gives up by itself, and starts over. The next exchange can begin when SYN is low.
  */
 import {
@@ -93,7 +93,7 @@ export let mayAnswer: bool = false;
 let leg: i32 = SIZE;
 let part: i32 = OUT;
 let since: i32 = 0; // ms, when the part began
-let moved: bool = false; // there was a transfer in this step: how late it is, the next one is told
+let begun: bool = false; // the part began behind a transfer, or looks: when, only the next step is told
 let sending: i32 = 0;
 
 /** At the start of the board. The initiator waits until ACK is low. */
@@ -126,8 +126,8 @@ export function answer(bytes: i32, hold: bool): void {
 
 /** Goes on as far as it can. `now` is in ms. */
 export function step(now: i32): i32 {
-  if (moved) since = now;
-  moved = false;
+  if (begun) since = now;
+  begun = false;
   while (part != HELD) {
     if (part == PAUSE) {
       if (now - since < PAUSE_MS) return NOTHING;
@@ -152,7 +152,7 @@ export function step(now: i32): i32 {
       if (bytes == I2C_NO_DEVICE) return gpio_read(SYN) ? late(now) : fail(GLITCH, now);
       if (bytes == I2C_STUCK) return fail(BUS_STUCK, now);
       if (bytes != length) return fail(CUT_SHORT, now);
-      moved = true;
+      begun = true;
       if (leg == BYTES) {
         enter(BYTES, HELD, now);
         return RECEIVED;
@@ -176,7 +176,10 @@ function next(now: i32): bool {
   if (leg < ANSWER) {
     gpio_write(ACK, 0);
     if (leg == SIZE && received) enter(BYTES, START, now);
-    else enter(ANSWER, PAUSE, now);
+    else {
+      enter(ANSWER, PAUSE, now);
+      begun = true;
+    }
   } else if (leg == ANSWER && sending) {
     gpio_write(ACK, 1);
     enter(REPLY, START, now);

@@ -12,19 +12,22 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "bus.h"
 
 enum { SYN, ACK, RESET };
 /* GPIO numbers on the responder. */
-enum { GPIO_ACK = 4, GPIO_SYN = 5 };
+enum { GPIO_SCL = 0, GPIO_SDA = 2, GPIO_ACK = 4, GPIO_SYN = 5 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -233,6 +236,8 @@ int bench_open(uint32_t most_latency_us, uint32_t most_slave_wait_ms, uint32_t s
   return ntohs(address.sin_port);
 }
 
+static void close_pins(void);
+
 void bench_close(void) {
   pthread_mutex_lock(&lock);
   closing = 1;
@@ -241,6 +246,7 @@ void bench_close(void) {
   pthread_mutex_unlock(&lock);
   shutdown(listener, SHUT_RDWR);
   pthread_join(thread, NULL);
+  close_pins();
   close(listener);
   free(trace);
   trace = NULL;
@@ -298,27 +304,81 @@ int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
   return result;
 }
 
-/* For a board with a driver of its own: pulls SCL (0) or SDA (1) low, or lets go of it; and what is on it. */
-void bench_line(int sda, int released) {
-  pthread_mutex_lock(&lock);
+/* ---- A board that is an emulated chip, with a driver of its own: its pins, over a pair of FIFOs. ---- */
+
+/* A byte: one of these, times 32, and the GPIO number. That to READ is answered with one, the level. */
+enum { LOW, HIGH, LINE_LOW, LINE_RELEASED, READ };
+
+static int pins_from = -1, pins_to = -1;
+static pthread_t pins_thread;
+
+static void obey(uint8_t command) {
+  int pin = command & 31, what = command >> 5;
+  uint8_t seen = 1;
   bus.now_us++;
-  (sda ? lines.sda : lines.scl)(lines.board, released);
-  if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
-  pthread_mutex_unlock(&lock);
+  if (what != READ) {
+    if (pin == GPIO_ACK) set_ack(what == HIGH);
+    if (pin == GPIO_SDA && what == LINE_LOW && lines.scl_level(lines.board)) responder_eye.count = 0; /* a start */
+    if (pin == GPIO_SCL) lines.scl(lines.board, what == LINE_RELEASED);
+    if (pin == GPIO_SDA) lines.sda(lines.board, what == LINE_RELEASED);
+    if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
+    return;
+  }
+  if (pin == GPIO_SYN) seen = (uint8_t)look(&responder_eye);
+  if (pin == GPIO_SCL) seen = (uint8_t)lines.scl_level(lines.board);
+  if (pin == GPIO_SDA) seen = (uint8_t)lines.sda_level(lines.board);
+  if (write(pins_to, &seen, 1) != 1) abort(); /* there is room: it waits for this byte */
 }
 
-int bench_line_level(int sda) {
-  int result;
-  pthread_mutex_lock(&lock);
-  bus.now_us++;
-  result = (sda ? lines.sda_level : lines.scl_level)(lines.board);
-  pthread_mutex_unlock(&lock);
-  return result;
+static void *run_pins(void *unused) {
+  struct pollfd any = {pins_from, POLLIN, 0};
+  (void)unused;
+  while (poll(&any, 1, -1) >= 0) {
+    uint8_t commands[64];
+    ssize_t i, n;
+    pthread_mutex_lock(&lock);
+    n = closing ? -1 : read(pins_from, commands, sizeof commands);
+    for (i = 0; i < n; i++) obey(commands[i]);
+    pthread_mutex_unlock(&lock);
+    if (n < 0 && (closing || errno != EAGAIN)) break;
+  }
+  return NULL;
+}
+
+/* Makes the FIFOs PATH.from and PATH.to, and obeys what comes. Returns 0, or -1. */
+int bench_pins(const char *path) {
+  char name[256];
+  int *const ends[2] = {&pins_from, &pins_to};
+  int i;
+  for (i = 0; i < 2; i++) {
+    snprintf(name, sizeof name, "%s.%s", path, i ? "to" : "from");
+    /* Open for both, it never comes to an end: one chip after the other writes to it. */
+    if (mkfifo(name, 0600) || (*ends[i] = open(name, O_RDWR | O_NONBLOCK)) < 0) return -1;
+  }
+  return pthread_create(&pins_thread, NULL, run_pins, NULL) ? -1 : 0;
+}
+
+static void close_pins(void) {
+  uint8_t any = 0;
+  if (pins_from < 0) return;
+  if (write(pins_from, &any, 1) != 1) abort(); /* wakes it */
+  pthread_join(pins_thread, NULL);
+  close(pins_from);
+  close(pins_to);
+  pins_from = pins_to = -1;
+}
+
+/* What a chip that is off now has said last, or has not heard any more. */
+static void empty_pins(void) {
+  uint8_t rest[64];
+  while (pins_from >= 0 && read(pins_from, rest, sizeof rest) > 0) {}
+  while (pins_to >= 0 && read(pins_to, rest, sizeof rest) > 0) {}
 }
 
 /* The board is off, or held in reset: it drives nothing. */
 void bench_board_off(void) {
   pthread_mutex_lock(&lock);
+  empty_pins();
   set_ack(1);
   responder_eye.count = 0;
   lines.sda(lines.board, 1);

@@ -19,8 +19,7 @@ const symbols = {
   bench_i2c_begin: { parameters: ["u32"], result: "void" },
   bench_i2c_write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   bench_i2c_read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  bench_line: { parameters: ["i32", "i32"], result: "void" },
-  bench_line_level: { parameters: ["i32"], result: "i32" },
+  bench_pins: { parameters: ["buffer"], result: "i32" },
   bench_board_off: { parameters: [], result: "void" },
   bench_reset: { parameters: [], result: "i32" },
   bench_set: { parameters: ["i32", "i32"], result: "void" },
@@ -126,13 +125,12 @@ export class Bench implements Wires, AsyncDisposable {
     return result;
   }
 
-  /** For a board with a driver of its own: pulls a line of the bus low, or lets go of it. */
-  line(line: "scl" | "sda", released: number): void {
-    this.#library.symbols.bench_line(line === "sda" ? 1 : 0, released);
-  }
-
-  lineLevel(line: "scl" | "sda"): number {
-    return this.#library.symbols.bench_line_level(line === "sda" ? 1 : 0);
+  /** For a board that is an emulated chip, with a driver of its own: where its pins are, once. */
+  pins(): string {
+    const path = `${this.#folder}/pins`;
+    const failed = this.#library.symbols.bench_pins(new TextEncoder().encode(`${path}\0`));
+    if (failed) throw new Error(`the bench cannot make ${path}`);
+    return path;
   }
 
   /** The board is switched off, or held in reset. */

@@ -43,8 +43,10 @@ export class Desk {
   fault: number | undefined;
   /** What a transfer takes, in ms. */
   transfer = 0;
-  /** Whether the initiator lowers SYN in the moment in which ACK rises, as a Pyboard does. */
-  quick = false;
+  /** What a look at SYN takes, in ms. */
+  look = 0;
+  /** Looks at SYN after which the initiator has lowered it once ACK has risen: a Pyboard is that quick. */
+  quick: number | undefined;
   /** How long ACK was low each time, in ms. */
   readonly lows: number[] = [];
   /** Resets the board at this call of `keep`, counted from 0, when so much of it has been done: 0 to 1. */
@@ -57,6 +59,7 @@ export class Desk {
   #application: Application;
   #calls = 0;
   #lowSince = 0;
+  #looksLeft = Infinity;
   #next: Fields | undefined;
 
   constructor(kept = new Kept()) {
@@ -87,9 +90,16 @@ export class Desk {
         if (level) this.lows.push(this.now - this.#lowSince);
         else this.#lowSince = this.now;
         this.ack = level;
-        if (this.quick && level) this.syn = 0; // up while ACK rises: something was sent
+        // If it is up while ACK rises, something was sent.
+        this.#looksLeft = level && this.syn ? this.quick ?? Infinity : Infinity;
+        if (this.#looksLeft === 0) this.syn = 0;
       },
-      gpio_read: (pin = 0) => pin === SYN ? this.syn : 1,
+      gpio_read: (pin = 0) => {
+        if (pin !== SYN) return 1;
+        this.now += this.look;
+        if (--this.#looksLeft === 0) this.syn = 0;
+        return this.syn;
+      },
       i2c_begin: () => {},
       i2c_read: (_: number, ptr = 0, length = 0) => this.#read(this.#memory(ptr, length)),
       i2c_write: (_: number, ptr = 0, length = 0) => this.#write(this.#memory(ptr, length)),

@@ -7,17 +7,12 @@ import { SimBoard, type SimBoardOptions } from "../../esp8266/sim/board.ts";
 import type { Bench } from "./bench.ts";
 import type { StationLike } from "./station.ts";
 
-const SCL = 0;
-const SDA = 2;
-const ACK = 4;
-const SYN = 5;
-/** How often the initiator's wires are looked at, in ms. */
+/** How often the reset wire is looked at, in ms. */
 const LOOK = 1;
 
 export class SimStation implements StationLike {
   readonly board: SimBoard;
   #bench: Bench;
-  #syn = 1;
   #resets = 0;
   #timer: ReturnType<typeof setInterval>;
 
@@ -28,13 +23,8 @@ export class SimStation implements StationLike {
     this.#bench = bench;
     this.board = new SimBoard({
       ...options,
-      onPin: (pin, level) => {
-        if (pin === ACK) bench.write(ACK, level);
-        if (pin === SCL || pin === SDA) bench.line(pin === SDA ? "sda" : "scl", level);
-      },
+      pins: bench.pins(),
       onOff: () => bench.boardOff(), // not before: what it did last may be under way
-      readLine: (pin) =>
-        pin === SCL || pin === SDA ? bench.lineLevel(pin === SDA ? "sda" : "scl") : 1,
     });
     this.#timer = setInterval(() => this.#look(), LOOK);
   }
@@ -66,9 +56,6 @@ export class SimStation implements StationLike {
   }
 
   #look(): void {
-    const syn = this.#bench.read(SYN);
-    if (syn !== this.#syn) this.board.setPin(SYN, syn);
-    this.#syn = syn;
     const { times } = this.#bench.reset;
     // The emulated chip starts at once: that the wire is held low for a while does not matter.
     if (times !== this.#resets) this.reset();

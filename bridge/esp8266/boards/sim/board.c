@@ -5,79 +5,14 @@
  */
 #include "arena.h"
 #include "bytes.h"
+#include "frames.h"
+#include "pins.h"
 #include "port.h"
 
 const char port_board[] = "sim";
 
-enum { CALL_EXIT = 1, CALL_READ = 3, CALL_WRITE = 4, CALL_SELECT = 29 };
-extern int simcall(int number, int a, int b, int c);
-
 #define FLASH_START 0x40200000u
 #define FLASH_SIZE 0x100000u
-
-/* ---- Frames: type, length (u16), payload ---- */
-
-static uint8_t output[2048];
-static unsigned output_length;
-
-static void flush(void) {
-  for (unsigned at = 0; at < output_length;) {
-    int n = simcall(CALL_WRITE, 1, (int)(output + at), output_length - at);
-    if (n <= 0) simcall(CALL_EXIT, 3, 0, 0); /* the host has gone */
-    at += n;
-  }
-  output_length = 0;
-}
-
-static void put(const void *bytes, size_t length) {
-  const uint8_t *at = bytes;
-  while (length--) {
-    if (output_length == sizeof output) flush();
-    output[output_length++] = *at++;
-  }
-}
-
-static void frame_start(char type, size_t length) {
-  uint8_t header[3] = { type, length, length >> 8 };
-  put(header, 3);
-}
-
-static void frame(char type, const void *payload, size_t length) {
-  frame_start(type, length);
-  put(payload, length);
-}
-
-/* ---- Input ---- */
-
-#define MOST_PAYLOAD 4200
-static uint8_t input[2 * (3 + MOST_PAYLOAD)]; /* frames not looked at yet */
-static unsigned input_length;
-
-/* Waits for input, so many ms at most; reads what there is. */
-static void read_input(uint32_t wait_ms) {
-  if (input_length == sizeof input) return;
-  uint32_t time[2] = { wait_ms / 1000, wait_ms % 1000 * 1000 };
-  flush();
-  if (simcall(CALL_SELECT, 0, 1, (int)time) <= 0) return;
-  int n = simcall(CALL_READ, 0, (int)(input + input_length), sizeof input - input_length);
-  if (n <= 0) simcall(CALL_EXIT, 3, 0, 0);
-  input_length += n;
-}
-
-static unsigned length_at(unsigned at) {
-  return 3 + (input[at + 1] | input[at + 2] << 8);
-}
-
-/* Whether a whole frame begins there. */
-static bool frame_at(unsigned at) {
-  return at + 3 <= input_length && at + length_at(at) <= input_length;
-}
-
-static void drop_frame(unsigned at) {
-  unsigned length = length_at(at);
-  input_length -= length;
-  bytes_move(input + at, input + at + length, input_length - at);
-}
 
 /* ---- Time: the processor's cycle counter, 40 MHz ---- */
 
@@ -138,8 +73,7 @@ enum port_reset port_reset_reason(void) {
 void port_restart(void) {
   frame('r', 0, 0);
   flush();
-  simcall(CALL_EXIT, 0, 0, 0);
-  for (;;) {}
+  leave(0);
 }
 
 void port_feed_watchdog(void) {
@@ -268,65 +202,6 @@ void port_serial_write(const uint8_t *bytes, size_t length) {
   frame('s', bytes, length);
 }
 
-enum mode { INPUT, OUTPUT, LINE, PWM };
-static struct {
-  uint8_t mode, level, outside; /* `outside`: what the world pulls it to, 1 unless told */
-} pins[17];
-static unsigned analogue;
-
-static void show_pin(unsigned pin) {
-  uint8_t payload[3] = { pin, pins[pin].mode, pins[pin].level };
-  frame('g', payload, 3);
-}
-
-static void set_pin(unsigned pin, enum mode mode, bool high) {
-  if (pins[pin].mode == mode && pins[pin].level == high) return;
-  pins[pin].mode = mode;
-  pins[pin].level = high;
-  show_pin(pin);
-}
-
-void port_gpio_write(unsigned pin, bool high) {
-  set_pin(pin, OUTPUT, high);
-}
-
-bool port_gpio_read(unsigned pin) {
-  if (pins[pin].mode == OUTPUT || pins[pin].mode == PWM) return pins[pin].level;
-  return pins[pin].outside;
-}
-
-unsigned port_adc_read(void) {
-  return analogue;
-}
-
-void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
-  uint8_t payload[5] = { pin, duty, duty >> 8, hz, hz >> 8 };
-  frame('p', payload, 5);
-  pins[pin].mode = PWM;
-  pins[pin].level = duty > 511; /* as it is for most of the time */
-}
-
-void port_line(unsigned pin, bool released) {
-  set_pin(pin, LINE, released);
-}
-
-/* The level of an open line depends on who else pulls it: the host knows, and has seen all that came before. */
-bool port_line_read(unsigned pin) {
-  uint8_t payload = pin;
-  frame('R', &payload, 1);
-  for (unsigned at = 0;;) {
-    while (frame_at(at)) {
-      if (input[at] == 'Q') { /* only the answer is taken out of turn */
-        bool level = input[at + 3];
-        drop_frame(at);
-        return level;
-      }
-      at += length_at(at);
-    }
-    read_input(20000);
-  }
-}
-
 #ifdef MEASURE
 /* ---- The C stack, painted at the start ---- */
 
@@ -401,10 +276,10 @@ static void take_frame(unsigned at) {
       firmware_serial(payload, length);
       break;
     case 'G':
-      pins[payload[0]].outside = payload[1];
+      pins_pulled(payload[0], payload[1]);
       break;
     case 'V':
-      analogue = payload[0] | payload[1] << 8;
+      pins_analogue(payload[0] | payload[1] << 8);
       break;
     case 'N': /* rssi, locked, ssid and NUL; empty: the end */
       if (length) scan_found((const char *)payload + 2, (int8_t)payload[0], payload[1]);
@@ -454,27 +329,27 @@ static void take_frames(void) {
 
 /* ---- The start ---- */
 
-static void next_frame(void) {
-  while (!frame_at(0)) read_input(20000);
-}
-
-/* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then parts of the flash,
- * and an empty one at the end. */
+/* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then where its pins are, if
+ * they are not the host's; parts of the flash, and an empty one at the end. */
 static __attribute__((noinline)) void wake(void) {
-  for (unsigned i = 0; i < 17; i++) pins[i].outside = 1;
+  pins_begin();
   next_frame();
   reset_reason = input[3];
   speed = input[4] | input[5] << 8;
   bytes_copy(&random_state, input + 6, 4);
   bytes_copy(kept, input + 10, sizeof kept);
-  for (bool more = true; more;) {
+  for (;;) {
     drop_frame(0);
     next_frame();
     unsigned length = length_at(0) - 3;
-    more = length > 0;
+    if (!length) break;
+    if (input[0] == 'P') {
+      pins_elsewhere((const char *)input + 3);
+      continue;
+    }
     uint32_t address;
     bytes_copy(&address, input + 3, 4);
-    if (more) bytes_copy((void *)(FLASH_START + address), input + 7, length - 4);
+    bytes_copy((void *)(FLASH_START + address), input + 7, length - 4);
   }
   drop_frame(0);
 }
@@ -482,72 +357,11 @@ static __attribute__((noinline)) void wake(void) {
 /* An exception: the processor met something that it cannot do. */
 void crashed(uint32_t cause, uint32_t at, uint32_t address) {
   uint32_t words[3] = { cause, at, address };
-  output_length = 0;
+  drop_output();
   frame('x', words, sizeof words);
   flush();
-  simcall(CALL_EXIT, 4, 0, 0);
+  leave(4);
 }
-
-#ifdef SIM_RUNNER
-#include "core.h"
-#include "engine.h"
-
-/*
- * Another program in place of the firmware: carries out single calls of the module's functions, and shows its
- * whole memory after each. What the host is told, in frames:
- *
- *     I memory                  loads the module anew, with so many bytes of memory   answer: i complaint
- *     X function a b at bytes   puts bytes into the memory, and calls                 answer: y result memory trap
- * and, amid a call:             h at length to memory                                 answer: J memory
- */
-static uint32_t memory_bytes;
-
-static uint32_t memory_wanted(void) {
-  return memory_bytes;
-}
-
-static void send_memory(char type, const uint32_t *words, unsigned count) {
-  frame_start(type, count * 4 + memory_bytes);
-  put(words, count * 4);
-  put(engine_at(0, memory_bytes), memory_bytes);
-}
-
-static uint32_t ask_for_hmac(const uint32_t *arguments) {
-  send_memory('h', arguments, 3);
-  unsigned at = length_at(0); /* behind the call that is being carried out */
-  while (!frame_at(at)) read_input(20000);
-  bytes_copy(engine_at(0, memory_bytes), input + at + 3, memory_bytes);
-  drop_frame(at);
-  return 0;
-}
-
-static void run_calls(void) {
-  static const struct engine_import imports[] = {
-    { "host", "hmac", 3, false, ask_for_hmac },
-    { 0, 0, 0, false, 0 },
-  };
-  arena_open(memory, sizeof memory);
-  for (;; drop_frame(0)) {
-    next_frame();
-    uint32_t words[4];
-    if (input[0] == 'I') {
-      bytes_copy(&memory_bytes, input + 3, 4);
-      const uint32_t *header = port_flash_map(0xF0000);
-      const char *wrong = engine_load((const uint8_t *)(header + 12), header[2], imports, memory_wanted);
-      frame('i', wrong ? wrong : "", wrong ? text_length(wrong) : 0);
-    } else {
-      bytes_copy(words, input + 4, 12);
-      unsigned length = length_at(0) - 16;
-      if (length) bytes_copy(engine_at(words[2], length), input + 16, length);
-      uint32_t result = engine_call(input[3], words[0], words[1]);
-      send_memory('y', &result, 1);
-      if (engine_trap()) {
-        frame('t', engine_trap(), text_length(engine_trap()));
-      }
-    }
-  }
-}
-#endif
 
 static __attribute__((noinline)) void live(void) {
   uint32_t wait = firmware_run();
@@ -569,14 +383,15 @@ int main(void) {
   microseconds();
   wake();
 #ifdef SIM_RUNNER
-  run_calls();
+  extern void run_calls(void *memory, size_t memory_length);
+  run_calls(memory, sizeof memory);
 #endif
 #ifdef SIM_BENCH
   extern void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
   const uint32_t *header = port_flash_map(0xF0000);
   bench((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
   flush();
-  simcall(CALL_EXIT, 0, 0, 0);
+  leave(0);
 #endif
 #ifdef MEASURE
   paint_stack();
