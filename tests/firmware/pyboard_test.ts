@@ -74,6 +74,7 @@ toolTest(
       );
     await until(() => said("c-stack") > 0, { what: "the measurements" });
     const heap = said("used") + said("globals");
+    console.log(`${heap} bytes of RAM, ${said("c-stack")} of stack`);
     assert(heap > 4000 && heap <= 16 * 1024, `${heap} bytes of RAM`);
     assert(said("c-stack") <= 3 * 1024, `${said("c-stack")} bytes of stack`);
     const { loads, illegal, where } = watch.counters;

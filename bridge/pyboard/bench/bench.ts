@@ -11,7 +11,7 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DRIVER = fileURLToPath(new URL("../../esp8266/firmware/i2c.c", import.meta.url));
 
 const symbols = {
-  bench_open: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  bench_open: { parameters: ["u32", "u32"], result: "i32" },
   bench_close: { parameters: [], result: "void" },
   bench_trace: { parameters: ["buffer", "u32"], result: "i32" },
   bench_gpio_read: { parameters: ["i32"], result: "i32" },
@@ -41,8 +41,6 @@ export const Outcome = { pending: 0, complete: 1, cutOff: 2 } as const;
 export interface BenchOptions {
   /** Most time in us that an initiator in another process takes between its pin and its I2C. Default 0. */
   latency?: number;
-  /** How long in ms, whole seconds, the I2C of such an initiator waits for the responder. Default: 5000, a Pyboard's. */
-  slaveWait?: number;
   seed?: number;
 }
 
@@ -63,7 +61,7 @@ export class Bench implements Wires, AsyncDisposable {
   /** Compiles it with the gcc at this path. */
   static async open(
     gcc: string,
-    { latency = 0, slaveWait = 5000, seed = 1 }: BenchOptions = {},
+    { latency = 0, seed = 1 }: BenchOptions = {},
   ): Promise<Bench> {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_bench_" });
     const library = `${folder}/bench.so`;
@@ -80,7 +78,7 @@ export class Bench implements Wires, AsyncDisposable {
     ];
     try {
       await run(gcc, [...flags, "-o", library, ...sources]);
-      return new Bench(folder, Deno.dlopen(library, symbols), latency, slaveWait, seed);
+      return new Bench(folder, Deno.dlopen(library, symbols), latency, seed);
     } catch (error) {
       await Deno.remove(folder, { recursive: true });
       throw error;
@@ -91,12 +89,11 @@ export class Bench implements Wires, AsyncDisposable {
     folder: string,
     library: Deno.DynamicLibrary<typeof symbols>,
     latency: number,
-    slaveWait: number,
     seed: number,
   ) {
     this.#folder = folder;
     this.#library = library;
-    this.port = library.symbols.bench_open(latency, slaveWait, seed);
+    this.port = library.symbols.bench_open(latency, seed);
     if (this.port < 0) throw new Error("the bench found no port");
   }
 

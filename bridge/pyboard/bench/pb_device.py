@@ -13,33 +13,12 @@ and prints one a line, among whatever else is printed:
     {"linked": BOOL}      the state of the server has changed
     {"trouble": TEXT}     bad_wifi or bad_server was called
     {"report": LIST}
-Where HOLDFAST_SLOWNESS is a number, the package's clock is so many times slower: then it waits for the wires, and
-for signs of life, as long as a responder that is slow itself needs.
 """
 
 import json
-import os
 import sys
-import utime
 
 import asyncio
-
-
-class SlowClock:
-    def __init__(self, slowness):
-        self.slowness = slowness
-        self.start = utime.ticks_ms()
-
-    def ticks_ms(self):
-        return utime.ticks_diff(utime.ticks_ms(), self.start) // self.slowness
-
-    def __getattr__(self, name):
-        return getattr(utime, name)
-
-
-if os.getenv("HOLDFAST_SLOWNESS"):
-    sys.modules["utime"] = SlowClock(int(os.getenv("HOLDFAST_SLOWNESS")))
-
 from machine import Pin
 from pb_link.app_base import AppBase
 from pyb import I2C

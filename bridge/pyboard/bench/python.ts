@@ -14,8 +14,6 @@ export interface PythonOptions {
   args: string[];
   /** Folders of modules. */
   path: string[];
-  /** More of its environment. */
-  env?: Record<string, string>;
   heard: string[];
   sent: string[];
 }
@@ -42,7 +40,7 @@ export class PythonInitiator implements Initiator {
   #killed = false;
   #ended = false;
 
-  constructor(bench: Bench, { command, args, path, env, heard, sent }: PythonOptions) {
+  constructor(bench: Bench, { command, args, path, heard, sent }: PythonOptions) {
     this.heard = heard;
     this.sent = sent;
     const folders = path.join(":");
@@ -53,7 +51,6 @@ export class PythonInitiator implements Initiator {
         MICROPYPATH: `${folders}:.frozen`,
         PYTHONPATH: folders,
         PYTHONDONTWRITEBYTECODE: "1",
-        ...env,
       },
       stdin: "piped",
       stdout: "piped",

@@ -16,6 +16,8 @@ import { Station, type StationLike } from "./station.ts";
 
 /** How many texts an initiator is given ahead. */
 const AHEAD = 4;
+/** Of the link, in ms. */
+const TIMEOUT = 500;
 
 /** Makes an initiator whose configuration names this port; it notes what it hears and sends in these lists. */
 export type MakeInitiator = (
@@ -23,8 +25,6 @@ export type MakeInitiator = (
 ) => Initiator;
 
 export class Trial implements AsyncDisposable {
-  /** Of the link, in ms. */
-  readonly timeout: number;
   readonly heard: string[] = [];
   readonly sent: string[] = [];
   /** All that an initiator was told to write. */
@@ -36,34 +36,30 @@ export class Trial implements AsyncDisposable {
   restarts = 0;
   /** Replaces an initiator that has sent nothing for so many ms. Default: never. */
   patience = Infinity;
-  /** How long in ms any step may take. */
-  limit = 120_000;
   #make: MakeInitiator;
   #folder: string;
   #server: ServerProcess;
   #stack: AsyncDisposableStack;
 
-  /** `makeStation`: the responder's board, if it is not a `Station`. `timeout`: the link's, in ms. */
+  /** `makeStation`: the responder's board, if it is not a `Station`. */
   static async start(
     bench: Bench,
     make: MakeInitiator,
     makeStation: (bench: Bench) => StationLike = (bench) => new Station(bench),
-    timeout = 500,
   ): Promise<Trial> {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "holdfast_pyboard_" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     await Deno.writeTextFile(`${folder}/keys.json`, "{}", { mode: 0o600 });
-    const server = await startServer(folder, timeout);
+    const server = await startServer(folder);
     const proxy = stack.use(await FaultProxy.start({ target: { port: server.port } }));
     const station = stack.use(makeStation(bench));
-    return new Trial(make, folder, timeout, server.process, proxy, station, stack.move());
+    return new Trial(make, folder, server.process, proxy, station, stack.move());
   }
 
   private constructor(
     make: MakeInitiator,
     folder: string,
-    timeout: number,
     server: ServerProcess,
     proxy: FaultProxy,
     station: StationLike,
@@ -71,7 +67,6 @@ export class Trial implements AsyncDisposable {
   ) {
     this.#make = make;
     this.#folder = folder;
-    this.timeout = timeout;
     this.#server = server;
     this.proxy = proxy;
     this.station = station;
@@ -80,8 +75,8 @@ export class Trial implements AsyncDisposable {
   }
 
   #makeInitiator(): Initiator {
-    const { heard, sent, proxy, timeout } = this;
-    return this.#make({ port: proxy.port, timeout, heard, sent });
+    const { heard, sent, proxy } = this;
+    return this.#make({ port: proxy.port, timeout: TIMEOUT, heard, sent });
   }
 
   /** Exchanges until so many have been sent in all, with these things happening in between. */
@@ -132,7 +127,7 @@ export class Trial implements AsyncDisposable {
       this.station.check();
       return condition();
     }, {
-      timeout: this.limit,
+      timeout: 120_000,
       what: () => [what, this.initiator.story(), ...this.station.lines.slice(-20)].join("\n"),
     });
   }
@@ -141,7 +136,7 @@ export class Trial implements AsyncDisposable {
   async killServer(): Promise<void> {
     await this.#server.kill();
     assertEquals(this.#server.complaints, []);
-    const { process, port } = await startServer(this.#folder, this.timeout);
+    const { process, port } = await startServer(this.#folder);
     this.#server = process;
     this.proxy.retarget(port);
   }
@@ -214,12 +209,11 @@ export class Trial implements AsyncDisposable {
 
 async function startServer(
   folder: string,
-  timeout: number,
 ): Promise<{ process: ServerProcess; port: number }> {
   const process = new ServerProcess({
     store: `${folder}/store.db`,
     keys: `${folder}/keys.json`,
-    timeout,
+    timeout: TIMEOUT,
     durability: "normal",
   });
   const port = await process.listening;
