@@ -96,13 +96,26 @@ faultTest("20 times kill -9: what was told is there, and nothing half", async (f
   }
 });
 
+/**
+ * SQLite's log without what the kill has left behind its last commit, if that came amid the next one. A header of 32
+ * bytes, then pages of 4096 behind 24 bytes, whose second word is not 0 where a commit ends.
+ */
+function committed(log: Uint8Array): Uint8Array {
+  const view = new DataView(log.buffer);
+  let end = 32;
+  for (let at = 32; at + 24 + 4096 <= log.length; at += 24 + 4096) {
+    if (view.getUint32(at + 4) !== 0) end = at + 24 + 4096;
+  }
+  return log.slice(0, end);
+}
+
 faultTest("a torn log leaves the last commit or one before, whole", async (folder) => {
   const path = `${folder}/killed`;
   const child = new Child(path);
   while (child.told < 20) await child.next();
   await child.kill();
   const file = Deno.readFileSync(path);
-  const log = Deno.readFileSync(`${path}-wal`);
+  const log = committed(Deno.readFileSync(`${path}-wal`));
   const opened = (bytes: Uint8Array): number => {
     Deno.writeFileSync(`${folder}/copy`, file);
     Deno.writeFileSync(`${folder}/copy-wal`, bytes);
