@@ -335,6 +335,32 @@ Deno.test("an initiator is held back while there is no room, and nothing of it i
   assertEquals(again.desk.said(), []);
 });
 
+Deno.test("after a reset one more line of up to 100 bytes finds room before the configuration, however many wait", () => {
+  const line = (length: number) => `3${"x".repeat(length - 2)}\n`;
+  for (const [length, fits] of [[3, true], [60, true], [100, true], [101, false]] as const) {
+    const { desk, initiator } = configured();
+    // As much as there can be: it is held back when the next line might not fit.
+    for (let i = 0; i < 8; i++) assert(desk.run(initiator.exchange(line(11)))!.gone);
+    assert(desk.run(initiator.exchange(line(100)))!.gone);
+    assert(!initiator.mayWrite);
+    const again = new Desk(desk.kept);
+    const next = new Steppable(again);
+    again.run(next.synchronise());
+    again.said();
+    const exchange = () => again.run(next.exchange(line(length)))!.gone;
+    if (!fits) {
+      assertThrows(exchange, GaveUp);
+      assertEquals(again.said(), ["initiator link reset: more than there is room for"]);
+      continue;
+    }
+    assert(exchange());
+    assert(again.run(next.exchange(configuration()))!.gone);
+    assertEquals(again.said(), ["initiator configured"]);
+    again.pass(100);
+    assertEquals(again.messages, 8); // of ten; the core has room for eight
+  }
+});
+
 Deno.test("a reset at any instant leaves the lines before it, or one more", () => {
   const line = (n: number) => `3line ${n}\n`;
   for (const done of [0, 0.3, 0.6, 1]) {
