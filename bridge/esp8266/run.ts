@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { parseKey } from "../../server/access.ts";
-import { LocalError } from "../../server/errors.ts";
+import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "../host/arguments.ts";
 import { SimBoard, type SimBoardOptions, type WifiOutcome } from "./sim/board.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -17,7 +17,8 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
   --server ADDRESS  name or address of the server                (127.0.0.1)
   --port N          its TCP port                                 (8123)
   --timeout MS      silence that is taken for an outage          (2000)
-  --key HEX         the key that the server has for this id
+  --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
+  --key HEX         the key itself: other users of this computer can see it in the list of processes
   --dialect N       2, or 1 for micropython-iot's servers        (2)
   --log             sends the lines of the console to the server, too
   --blank           starts without settings, as a new chip does
@@ -85,6 +86,7 @@ function parse(args: string[]): SimBoardOptions | undefined {
       port: { type: "string", default: "8123" },
       timeout: { type: "string", default: "2000" },
       key: { type: "string" },
+      "key-file": { type: "string" },
       dialect: { type: "string", default: "2" },
       log: { type: "boolean", default: false },
       blank: { type: "boolean", default: false },
@@ -100,6 +102,7 @@ function parse(args: string[]): SimBoardOptions | undefined {
   }
   if (!aot && positionals.length !== 1) throw badArgument("name one application");
   if (id === undefined && !blank) throw badArgument("give the device an --id");
+  const key = toKey(values.key, values["key-file"]);
   const built = `bridge/esp8266/build/${aot ? "sim-aot" : "sim"}/sim.elf`;
   const firmware = values.firmware ?? new URL(built, ROOT).pathname;
   read(firmware, `run \`deno task firmware${aot ? " --aot APPLICATION" : ""}\``);
@@ -113,9 +116,9 @@ function parse(args: string[]): SimBoardOptions | undefined {
         port: toNumber("--port", values.port),
         id: id!,
         timeout: toNumber("--timeout", values.timeout),
-        dialect: toNumber("--dialect", dialect) as 1 | 2,
+        dialect: toDialect(dialect),
         log,
-        ...(values.key === undefined ? {} : { key: parseKey(id!, values.key) }),
+        ...(key === undefined ? {} : { key: parseKey(id!, key) }),
       },
     }),
     onLine: (line) => console.log(line),
@@ -139,22 +142,6 @@ function read(file: string, fix: string): Uint8Array<ArrayBuffer> {
     if (!(cause instanceof Error)) throw cause;
     throw badArgument(`${file} cannot be read (${cause.message}): ${fix}`);
   }
-}
-
-function toNumber(name: string, text: string): number {
-  if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a number, not "${text}"`);
-  return Number(text);
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", message);
-}
-
-/** `parseArgs` throws a TypeError with a code. */
-function isUsersFault(error: unknown): error is Error {
-  return error instanceof LocalError ||
-    (error instanceof TypeError && "code" in error &&
-      String(error.code).startsWith("ERR_PARSE_ARGS"));
 }
 
 if (import.meta.main) {

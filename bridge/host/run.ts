@@ -1,6 +1,7 @@
 /** Runs a device application on a PC: `deno run -A bridge/host/run.ts client-as/build/main.wasm --id 1`. */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "./arguments.ts";
 import { Board, type BoardOptions, loadModule, LocalError, type PeerError } from "./mod.ts";
 
 const HELP = `Runs a device application on this computer instead of a board.
@@ -100,24 +101,6 @@ function parse(args: string[]): BoardOptions | undefined {
   };
 }
 
-function toDialect(text: string): 1 | 2 {
-  if (text === "1" || text === "2") return text === "1" ? 1 : 2;
-  throw badArgument(`--dialect takes 1 or 2, not "${text}"`);
-}
-
-function toKey(key: string | undefined, file: string | undefined): string | undefined {
-  if (key !== undefined && file !== undefined) {
-    throw badArgument("--key and --key-file exclude each other");
-  }
-  if (file === undefined) return key;
-  try {
-    return Deno.readTextFileSync(file).trim();
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    throw badArgument(`${file} cannot be read: ${cause.message}`);
-  }
-}
-
 function load(file: string): WebAssembly.Module {
   try {
     return loadModule(file);
@@ -147,22 +130,6 @@ function setInput(board: Board, line: string): void {
   }
   if (input === "adc") board.analogue = Number(value);
   else board.setPin(Number(input), Number(value));
-}
-
-function toNumber(name: string, text: string): number {
-  if (!/^\d+(\.\d+)?$/.test(text)) throw badArgument(`${name} takes a number, not "${text}"`);
-  return Number(text);
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", message);
-}
-
-/** `parseArgs` throws a TypeError with a code. */
-function isUsersFault(error: unknown): error is Error {
-  return error instanceof LocalError ||
-    (error instanceof TypeError && "code" in error &&
-      String(error.code).startsWith("ERR_PARSE_ARGS"));
 }
 
 if (import.meta.main) Deno.exit(await main());

@@ -82,6 +82,33 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   }
 });
 
+Deno.test("run.ts: wrong arguments are told before a chip is started", async () => {
+  await inFolder(async (folder) => {
+    const app = `${folder}/app.wasm`;
+    await Deno.writeFile(app, Uint8Array.of(0));
+    const chip = [app, "--id", "1", "--firmware", app];
+    const cases: [string[], string][] = [
+      [[], "name one application"],
+      [[app], "give the device an --id"],
+      [[...chip, "--port", "x"], '--port takes a number, not "x"'],
+      [[...chip, "--port", "99999"], "port: it is 1 to 65535"],
+      [[...chip, "--port", "1.5"], "port: it is 1 to 65535"],
+      [[...chip, "--dialect", "3"], '--dialect takes 1 or 2, not "3"'],
+      [[...chip, "--key", "12"], 'the key of "1" is not 64 hex digits'],
+      [[...chip, "--key", "12", "--key-file", "x"], "exclude each other"],
+      [[...chip, "--key-file", `${folder}/none`], "none cannot be read"],
+      [[app, "--id", "1", "--firmware", `${folder}/none`], "run `deno task firmware`"],
+      [[...chip, "--nonsense"], "--nonsense"],
+    ];
+    for (const [args, said] of cases) {
+      const { code, err } = await call("bridge/esp8266/run.ts", args);
+      assertEquals(code, 2, err);
+      assertStringIncludes(err, said);
+      assertStringIncludes(err, "--help");
+    }
+  });
+});
+
 chipTest("firmware: a tool or an application that is missing is named, with the fix", async () => {
   await inFolder(async (folder) => {
     const app = await call("bridge/esp8266/build.ts", ["--out", folder, "--app", "nonsense"]);
