@@ -8,8 +8,6 @@
 #include "app.h"
 #include "arena.h"
 #include "bytes.h"
-#include "console.h"
-#include "port.h"
 #include "words.h"
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
@@ -148,6 +146,8 @@ void wasm_rt_trap(wasm_rt_trap_t reason) {
 }
 
 #ifdef MEASURE
+#include "console.h"
+
 static void say(const char *what, uint32_t bytes) {
   console_begin("memory ");
   console_text(what);

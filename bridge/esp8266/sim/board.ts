@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LocalError } from "../../../server/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../application.ts";
 import { encodeSettings, type Settings } from "../settings.ts";
 import { Connection } from "./connection.ts";
@@ -27,6 +28,8 @@ const FLASH_BYTES = 0x100000;
 /** So many bytes of flash travel in a frame. */
 const FLASH_PIECE = 4096;
 const KEPT_WORDS = 112;
+/** Bytes of the path of pins that are another program's. */
+const MOST_PATH = 120;
 
 /** How a chip is plugged in. */
 export interface SimBoardOptions {
@@ -103,7 +106,13 @@ export class SimBoard implements AsyncDisposable {
   /** Plugs it in. */
   constructor(options: SimBoardOptions) {
     this.#options = options;
-    const { flash, reset, application, settings } = options;
+    const { flash, reset, application, settings, pins } = options;
+    if (pins !== undefined && new TextEncoder().encode(pins).length > MOST_PATH) {
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        `the chip has room for ${MOST_PATH} bytes, not for ${pins}`,
+      );
+    }
     this.flash = flash ?? new Uint8Array(FLASH_BYTES).fill(0xff);
     this.#next = reset ?? "power-on";
     if (application) {
