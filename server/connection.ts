@@ -82,7 +82,7 @@ export class Connection {
   }
 
   #greet(output: string): Promise<void> {
-    return this.#write(encoder.encode(output));
+    return this.#write(encoder.encode(output), this.now());
   }
 
   /**
@@ -130,7 +130,7 @@ export class Connection {
     if (!this.#writing) {
       const now = this.now();
       const output = safe ? session.transmit(now) : session.keepAlive(now);
-      if (output !== "") this.#send(output);
+      if (output !== "") this.#send(output, now);
     }
     if (this.#inputWanted && session.wantsInput) {
       this.#inputWanted();
@@ -138,10 +138,10 @@ export class Connection {
     }
   }
 
-  async #send(output: string): Promise<void> {
+  async #send(output: string, now: number): Promise<void> {
     this.#writing = true;
     try {
-      await this.#write(encoder.encode(output));
+      await this.#write(encoder.encode(output), now);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.close(error);
@@ -151,14 +151,15 @@ export class Connection {
     this.#touch(); // there may be more by now, and it may not be safe yet
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  async #write(bytes: Uint8Array, now: number): Promise<void> {
+    this.#writingSince = now;
     while (bytes.length > 0) {
-      this.#writingSince = this.now();
       try {
         bytes = bytes.subarray(await this.#conn.write(bytes));
       } catch (error) {
         throw this.#reason ?? lost(error);
       }
+      if (bytes.length > 0) this.#writingSince = this.now();
     }
   }
 
