@@ -1,5 +1,6 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { parseArgs } from "node:util";
+import { isArgumentError } from "./arguments.ts";
 import { exposure, readKeys } from "./keys.ts";
 import { runKeysCommand } from "./keys_command.ts";
 import {
@@ -240,12 +241,6 @@ function toNumber(name: string, text: string): number {
 
 function badArgument(message: string, cause?: Error): LocalError {
   return new LocalError("BAD_ARGUMENT", message, { cause });
-}
-
-/** What `parseArgs` throws. */
-function isArgumentError(error: unknown): error is Error {
-  return error instanceof TypeError && "code" in error &&
-    String(error.code).startsWith("ERR_PARSE_ARGS");
 }
 
 if (import.meta.main) Deno.exit(await main());

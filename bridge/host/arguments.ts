@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isArgumentError } from "../../server/arguments.ts";
 import { LocalError } from "./mod.ts";
 
 /** The value of an option that is a number. */
@@ -35,9 +36,7 @@ export function badArgument(message: string): LocalError {
   return new LocalError("BAD_ARGUMENT", message);
 }
 
-/** Whether it is about what the user has typed. `parseArgs` throws a TypeError with a code. */
+/** Whether it is about what the user has typed. */
 export function isUsersFault(error: unknown): error is Error {
-  return error instanceof LocalError ||
-    (error instanceof TypeError && "code" in error &&
-      String(error.code).startsWith("ERR_PARSE_ARGS"));
+  return error instanceof LocalError || isArgumentError(error);
 }

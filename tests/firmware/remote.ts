@@ -5,6 +5,7 @@
  * @module
  */
 import { encodeApplication } from "../../bridge/esp8266/application.ts";
+import { EMULATOR } from "../../bridge/esp8266/sim/board.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/sim/frames.ts";
 
 /** Bytes of memory that are compared: all that a module has on the chip. */
@@ -38,9 +39,7 @@ export class RemoteChip implements Disposable {
     const made = new Deno.Command("mkfifo", { args: [`${folder}/to`, `${folder}/from`] })
       .outputSync();
     if (!made.success) throw new Error(new TextDecoder().decode(made.stderr));
-    const command =
-      'exec "$0" -M sim -cpu lx106 -display none -monitor none -serial none -semihosting ' +
-      '-kernel "$1" <"$2/to" >"$2/from"';
+    const command = `exec "$0" ${EMULATOR.join(" ")} -kernel "$1" <"$2/to" >"$2/from"`;
     this.#process = new Deno.Command("sh", {
       args: ["-c", command, qemu, firmware, folder],
       stdin: "null",

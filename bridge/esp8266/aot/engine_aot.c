@@ -148,20 +148,12 @@ void wasm_rt_trap(wasm_rt_trap_t reason) {
 #ifdef MEASURE
 #include "console.h"
 
-static void say(const char *what, uint32_t bytes) {
-  console_begin("memory ");
-  console_text(what);
-  console_text("=");
-  console_number(bytes);
-  console_end();
-}
-
 void engine_measure(void) {
   struct arena_use use = arena_use();
-  say("globals", sizeof app);
-  say("linear", app.w2c_memory.size);
-  say("used", use.used);
-  say("most", use.most);
-  say("refused", use.refused);
+  console_memory("globals", sizeof app);
+  console_memory("linear", app.w2c_memory.size);
+  console_memory("used", use.used);
+  console_memory("most", use.most);
+  console_memory("refused", use.refused);
 }
 #endif

@@ -70,3 +70,13 @@ void console_application(const uint8_t *text, size_t count) {
   for (; count; count--, text++) byte(*text < ' ' || *text == 127 ? '?' : *text);
   console_end();
 }
+
+#ifdef MEASURE
+void console_memory(const char *what, uint32_t bytes) {
+  console_begin("memory ");
+  console_text(what);
+  console_text("=");
+  console_number(bytes);
+  console_end();
+}
+#endif

@@ -24,6 +24,11 @@ void console_line(const char *text);
 /* "app: " and what the application logs; controls are shown as '?'. */
 void console_application(const uint8_t *text, size_t length);
 
+#ifdef MEASURE
+/* "holdfast: memory stack=648". */
+void console_memory(const char *what, uint32_t bytes);
+#endif
+
 /* Called with each line, without its end, when it has been shown; 0: nobody. */
 extern void (*console_listener)(const uint8_t *line, size_t length);
 

@@ -239,14 +239,6 @@ void *engine_at(uint32_t address, uint32_t length) {
 #ifdef MEASURE
 #include "console.h"
 
-static void say(const char *what, uint32_t bytes) {
-  console_begin("memory ");
-  console_text(what);
-  console_text("=");
-  console_number(bytes);
-  console_end();
-}
-
 /* What the arena holds, for the tables. */
 void engine_measure(void) {
   IM3Module module = runtime->modules;
@@ -261,23 +253,23 @@ void engine_measure(void) {
   }
   uint32_t constants = 0;
   for (uint32_t i = 0; i < module->numFunctions; i++) constants += module->functions[i].numConstantBytes;
-  say("code", code);
-  say("code-spare", spare);
-  say("code-page-headers", pages * sizeof(M3CodePageHeader));
-  say("constants", constants);
-  say("functions", module->numFunctions * sizeof(M3Function));
-  say("globals", module->numGlobals * sizeof(M3Global));
-  say("runtime", sizeof(M3Runtime) - sizeof(M3Compilation) + sizeof(M3Environment) + sizeof(M3Module));
+  console_memory("code", code);
+  console_memory("code-spare", spare);
+  console_memory("code-page-headers", pages * sizeof(M3CodePageHeader));
+  console_memory("constants", constants);
+  console_memory("functions", module->numFunctions * sizeof(M3Function));
+  console_memory("globals", module->numGlobals * sizeof(M3Global));
+  console_memory("runtime", sizeof(M3Runtime) - sizeof(M3Compilation) + sizeof(M3Environment) + sizeof(M3Module));
   const uint32_t *stack = runtime->stack; /* it was zeroed, so this is what was used, or little less */
   unsigned top = sizeof(M3Compilation) / 4;
   while (top && !stack[top - 1]) top--;
-  say("stack", sizeof(M3Compilation));
-  say("stack-used", top * 4);
-  say("linear", runtime->memory.mallocated->length + sizeof(M3MemoryHeader));
+  console_memory("stack", sizeof(M3Compilation));
+  console_memory("stack-used", top * 4);
+  console_memory("linear", runtime->memory.mallocated->length + sizeof(M3MemoryHeader));
   struct arena_use use = arena_use();
-  say("lost", use.lost);
-  say("used", use.used);
-  say("most", use.most);
-  say("refused", use.refused);
+  console_memory("lost", use.lost);
+  console_memory("used", use.used);
+  console_memory("most", use.most);
+  console_memory("refused", use.refused);
 }
 #endif

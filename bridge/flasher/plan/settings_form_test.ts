@@ -96,8 +96,20 @@ Deno.test("spaces at the ends belong to a WiFi name and its password, not to the
   assertEquals([ssid, password, id, port], [" Home ", " 1234567 ", "hall", 1]);
 });
 
+/** Fields, and the one that must be complained of, in these words. */
+type Wrong = [Partial<Fields>, keyof Fields, RegExp];
+
+function assertProblems(reader: typeof read | typeof readTold, wrong: readonly Wrong[]): void {
+  for (const [fields, name, words] of wrong) {
+    const result = reader(fields);
+    assert("problems" in result, JSON.stringify(fields));
+    assertEquals(Object.keys(result.problems), [name]);
+    assertMatch(result.problems[name]!, words);
+  }
+}
+
 Deno.test("each field says what is wrong with it", () => {
-  const wrong: [Partial<Fields>, keyof Fields, RegExp][] = [
+  const wrong: Wrong[] = [
     [{ ssid: "" }, "ssid", /Enter the name/],
     [{ ssid: "x".repeat(33) }, "ssid", /32 bytes/],
     [{ ssid: "ü".repeat(17) }, "ssid", /32 bytes/],
@@ -119,12 +131,7 @@ Deno.test("each field says what is wrong with it", () => {
     [{ key: `${KEY.slice(1)}g` }, "key", /64 hex digits/],
     [{ key: KEY, dialect: "1" }, "key", /Dialect 1 has no keys/],
   ];
-  for (const [fields, name, words] of wrong) {
-    const result = read(fields);
-    assert("problems" in result, JSON.stringify(fields));
-    assertEquals(Object.keys(result.problems), [name]);
-    assertMatch(result.problems[name]!, words);
-  }
+  assertProblems(read, wrong);
 });
 
 Deno.test("a board that is told its settings needs none, and gets only what it uses of them", () => {
@@ -142,19 +149,14 @@ Deno.test("a board that is told its settings needs none, and gets only what it u
     assert("sector" in result, JSON.stringify(fields));
     assertEquals(decodeSettings(result.sector), { state: "ok", settings });
   }
-  const wrong: [Partial<Fields>, keyof Fields, RegExp][] = [
+  const wrong: Wrong[] = [
     [{ password: "correct horse" }, "ssid", /Enter the name/],
     [{ ssid: "x".repeat(33) }, "ssid", /32 bytes/],
     [{ ssid: "Home", password: "short" }, "password", /8 to 64/],
     [{ key: "?" }, "key", /64 hex digits/],
     [{ key: KEY, dialect: "1" }, "key", /Dialect 1 has no keys/],
   ];
-  for (const [fields, name, words] of wrong) {
-    const result = readTold(fields);
-    assert("problems" in result, JSON.stringify(fields));
-    assertEquals(Object.keys(result.problems), [name]);
-    assertMatch(result.problems[name]!, words);
-  }
+  assertProblems(readTold, wrong);
 });
 
 Deno.test("all that is wrong is said at once", () => {

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "../../esp8266/boards/sim/pins.h"
 #include "bus.h"
 
 enum { SYN, ACK, RESET };
@@ -304,9 +305,6 @@ int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
 
 /* ---- A board that is an emulated chip, with a driver of its own: its pins, over a pair of FIFOs. ---- */
 
-/* A byte: one of these, times 32, and the GPIO number. That to READ is answered with one, the level. */
-enum { LOW, HIGH, LINE_LOW, LINE_RELEASED, READ };
-
 static int pins_from = -1, pins_to = -1;
 static pthread_t pins_thread;
 
@@ -314,11 +312,11 @@ static void obey(uint8_t command) {
   int pin = command & 31, what = command >> 5;
   uint8_t seen = 1;
   bus.now_us++;
-  if (what != READ) {
-    if (pin == GPIO_ACK) set_ack(what == HIGH);
-    if (pin == GPIO_SDA && what == LINE_LOW && lines.scl_level(lines.board)) responder_eye.count = 0; /* a start */
-    if (pin == GPIO_SCL) lines.scl(lines.board, what == LINE_RELEASED);
-    if (pin == GPIO_SDA) lines.sda(lines.board, what == LINE_RELEASED);
+  if (what != PIN_READ) {
+    if (pin == GPIO_ACK) set_ack(what == PIN_HIGH);
+    if (pin == GPIO_SDA && what == PIN_LINE_LOW && lines.scl_level(lines.board)) responder_eye.count = 0; /* a start */
+    if (pin == GPIO_SCL) lines.scl(lines.board, what == PIN_LINE_RELEASED);
+    if (pin == GPIO_SDA) lines.sda(lines.board, what == PIN_LINE_RELEASED);
     if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
     return;
   }

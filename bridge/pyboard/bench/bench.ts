@@ -59,10 +59,7 @@ export class Bench implements Wires, AsyncDisposable {
   readonly #folder: string;
 
   /** Compiles it with the gcc at this path. */
-  static async open(
-    gcc: string,
-    { latency = 0, seed = 1 }: BenchOptions = {},
-  ): Promise<Bench> {
+  static async open(gcc: string, { latency = 0, seed = 1 }: BenchOptions = {}): Promise<Bench> {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_bench_" });
     const library = `${folder}/bench.so`;
     const sources = [`${HERE}bench.c`, `${HERE}bus.c`, DRIVER];

@@ -225,12 +225,8 @@ static void paint_stack(void) {
 }
 
 static void measure_stack(void) {
-  console_begin("memory c-stack-start=");
-  console_number(starting_stack);
-  console_end();
-  console_begin("memory c-stack=");
-  console_number(stack_used());
-  console_end();
+  console_memory("c-stack-start", starting_stack);
+  console_memory("c-stack", stack_used());
 }
 #endif
 

@@ -17,9 +17,6 @@ static unsigned analogue;
 /* File descriptors, where pins are another program's; or 0. */
 static int elsewhere_to, elsewhere_from;
 
-/* A byte: one of these, times 32, and the pin. That to READ is answered with one, the level. */
-enum { LOW, HIGH, LINE_LOW, LINE_RELEASED, READ };
-
 void pins_begin(void) {
   for (unsigned i = 0; i < sizeof pins / sizeof *pins; i++) pins[i].outside = 1;
 }
@@ -53,14 +50,14 @@ static void tell(unsigned what, unsigned pin) {
 
 static bool ask(unsigned pin) {
   uint8_t level;
-  tell(READ, pin);
+  tell(PIN_READ, pin);
   if (simcall(CALL_READ, elsewhere_from, (int)&level, 1) != 1) leave(3);
   return level;
 }
 
 static void show_pin(unsigned pin) {
   if (elsewhere_to) {
-    tell((pins[pin].mode == LINE ? LINE_LOW : LOW) + pins[pin].level, pin);
+    tell((pins[pin].mode == LINE ? PIN_LINE_LOW : PIN_LOW) + pins[pin].level, pin);
     return;
   }
   uint8_t payload[3] = { pin, pins[pin].mode, pins[pin].level };
