@@ -1,10 +1,10 @@
-import type { Admitted } from "./admission.ts";
-import type { Connection } from "./connection.ts";
-import { LocalError, type PeerError } from "./errors.ts";
-import type { Session, WriteOptions } from "./session.ts";
+import type { Admitted } from "./admission/admission.ts";
+import type { Connection } from "./runtime/connection.ts";
+import { LocalError, type PeerError } from "./protocol/errors.ts";
+import type { Session, WriteOptions } from "./link/session.ts";
 import { Effects } from "./store/effects.ts";
-import type { Transaction } from "./store/mod.ts";
-import type { Turn } from "./turn.ts";
+import type { Transaction } from "./store/store.ts";
+import type { Turn } from "./runtime/turn.ts";
 
 /** How a message is to be sent to a device. */
 export interface DeviceWriteOptions extends WriteOptions {

@@ -1,8 +1,8 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { parseArgs } from "node:util";
-import { isArgumentError } from "./arguments.ts";
-import { exposure, readKeys } from "./keys.ts";
-import { runKeysCommand } from "./keys_command.ts";
+import { isArgumentError } from "./cli/arguments.ts";
+import { exposure, readKeys } from "./admission/keys.ts";
+import { runKeysCommand } from "./cli/keys_command.ts";
 import {
   type App,
   defaultLimits,

@@ -16,11 +16,11 @@
  * @module
  */
 export { Device, type DeviceWriteOptions } from "./device.ts";
-export * from "./errors.ts";
-export { defaultLimits, type Limits } from "./limits.ts";
-export { type Log, type LogEntry, logTo } from "./log.ts";
+export * from "./protocol/errors.ts";
+export { defaultLimits, type Limits } from "./link/limits.ts";
+export { type Log, type LogEntry, logTo } from "./observe/log.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
-export type { AccessOptions } from "./access.ts";
+export type { AccessOptions } from "./admission/access.ts";
 export {
   type Database,
   type DeviceRecord,
@@ -30,5 +30,5 @@ export {
   type SqlRow,
   type Store,
   type Transaction,
-} from "./store/mod.ts";
-export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite.ts";
+} from "./store/store.ts";
+export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";

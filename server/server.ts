@@ -1,14 +1,14 @@
-import { Access, type AccessOptions } from "./access.ts";
-import { Admission, type Admitted, type Host } from "./admission.ts";
-import { Connection } from "./connection.ts";
+import { Access, type AccessOptions } from "./admission/access.ts";
+import { Admission, type Admitted, type Host } from "./admission/admission.ts";
+import { Connection } from "./runtime/connection.ts";
 import { Device } from "./device.ts";
-import { LocalError, PeerError } from "./errors.ts";
-import { defaultLimits, type Limits } from "./limits.ts";
-import { calm, type Log, printable } from "./log.ts";
-import { Session } from "./session.ts";
-import { type DeviceRecord, MemoryStore, type Store } from "./store/mod.ts";
-import { SqliteStore } from "./store/sqlite.ts";
-import { Turn } from "./turn.ts";
+import { LocalError, PeerError } from "./protocol/errors.ts";
+import { defaultLimits, type Limits } from "./link/limits.ts";
+import { calm, type Log, printable } from "./observe/log.ts";
+import { Session } from "./link/session.ts";
+import { type DeviceRecord, MemoryStore, type Store } from "./store/store.ts";
+import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { Turn } from "./runtime/turn.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LocalError } from "../../server/errors.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
 
 /** A section that takes up memory on the chip. */
 export interface ElfSection {

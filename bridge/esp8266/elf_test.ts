@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { LocalError } from "../../server/errors.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
 import { randomTest } from "../../tests/support/random.ts";
 import { readElf } from "./elf.ts";
 import { syntheticElf } from "./elf_synthetic.ts";

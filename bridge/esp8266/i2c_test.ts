@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { toolTest } from "../../tests/support/tools.ts";
-import { run } from "../pyboard/bench/bench.ts";
+import { run } from "../../tests/pyboard/bench.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { encodeApplication } from "./application.ts";
+import { encodeApplication } from "../formats/application.ts";
 import type { Application } from "./board.ts";
 import { buildSim } from "./boards/sim/build.ts";
-import { BuildError } from "./errors.ts";
+import { BuildError } from "../formats/errors.ts";
 import { EMULATOR } from "./sim/board.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
 import { sectionSizes } from "./toolchain.ts";

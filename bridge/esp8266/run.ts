@@ -1,7 +1,7 @@
 /** Runs the firmware and an application on an emulated chip: `deno run -A bridge/esp8266/run.ts main --id 1`. */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { parseKey } from "../../server/access.ts";
+import { parseKey } from "../../server/admission/access.ts";
 import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "../host/arguments.ts";
 import { SimBoard, type SimBoardOptions, type WifiOutcome } from "./sim/board.ts";
 

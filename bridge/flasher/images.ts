@@ -1,5 +1,5 @@
 /** The images of `deno task firmware`, as the page finds them under `firmware/`. */
-import { type Manifest, partsFor, readManifest } from "../esp8266/manifest.ts";
+import { type Manifest, partsFor, readManifest } from "../formats/manifest.ts";
 import type { Site } from "./build.ts";
 
 /** Where `deno task firmware` puts them: a folder for each board and flavour. */

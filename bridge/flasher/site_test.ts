@@ -1,6 +1,6 @@
 /** The built page, its server, and the command line. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { describePart, readManifest, writeManifest } from "../esp8266/manifest.ts";
+import { describePart, readManifest, writeManifest } from "../formats/manifest.ts";
 import { buildSite, weigh } from "./build.ts";
 import { readImages } from "./images.ts";
 import { ENTRY_BUDGET } from "./main.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isArgumentError } from "../../server/arguments.ts";
+import { isArgumentError } from "../../server/cli/arguments.ts";
 import { LocalError } from "./mod.ts";
 
 /** The value of an option that is a number. */

@@ -1,5 +1,5 @@
-import { LocalError, PeerError } from "../../server/errors.ts";
-import { checkText } from "../../server/wire.ts";
+import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { checkText } from "../../server/protocol/lines.ts";
 import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
 import { Handout } from "./handout.ts";
 import { Link, type LinkOptions } from "./link.ts";

@@ -3,9 +3,9 @@
  * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
  */
 import { createHmac } from "node:crypto";
-import { LocalError, type PeerCode } from "../../server/errors.ts";
-import { TAB } from "../../server/greeting.ts";
-import { byteLength, FRAME } from "../../server/wire.ts";
+import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
+import { TAB } from "../../server/protocol/greeting.ts";
+import { byteLength, FRAME } from "../../server/protocol/lines.ts";
 
 /** Byte offsets in the core's register block. */
 const Register = {

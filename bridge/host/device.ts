@@ -1,4 +1,4 @@
-import { LocalError, type PeerError } from "../../server/errors.ts";
+import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
 import { type BootOptions, Link, type LinkOptions, now } from "./link.ts";

@@ -1,6 +1,6 @@
 /** The fields that an application gives to `configure`, as a simulated board takes them. */
-import { LocalError } from "../../server/errors.ts";
-import { type Configuration, decodeConfiguration } from "../esp8266/settings.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { type Configuration, decodeConfiguration } from "../formats/settings.ts";
 
 /** What fields say of a link; what they do not say is undefined. */
 export interface Fields extends Omit<Configuration, "server" | "log" | "unknown"> {

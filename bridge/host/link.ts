@@ -2,9 +2,9 @@
  * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
  * the messages that arrive, is for whoever owns the link.
  */
-import { LocalError, type PeerCode, PeerError } from "../../server/errors.ts";
-import { parseKey } from "../../server/access.ts";
-import { wrongMetadata } from "../../server/greeting.ts";
+import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { parseKey } from "../../server/admission/access.ts";
+import { wrongMetadata } from "../../server/protocol/greeting.ts";
 import { Can, Core, type CoreOptions, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";
 

@@ -4,7 +4,7 @@
  * the digest, and a digest of these.
  */
 import { createHash } from "node:crypto";
-import { LocalError } from "../../server/errors.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
 import type { Kept } from "./handout.ts";
 
 const MARK = 0x48464d32; // "HFM2"

@@ -8,4 +8,4 @@ export { chipSize, type CoreSize, loadModule, pcSize } from "./core.ts";
 export { Board, type BoardOptions, I2c, Kept, Wifi, type Wires } from "./device.ts";
 export { type Fields, readFields } from "./fields.ts";
 export { type LinkOptions } from "./link.ts";
-export * from "../../server/errors.ts";
+export * from "../../server/protocol/errors.ts";

@@ -1,4 +1,4 @@
-import { PeerError } from "../../server/errors.ts";
+import { PeerError } from "../../server/protocol/errors.ts";
 import type { Core } from "./core.ts";
 
 /** Bytes collected before they are handed to the socket. */

@@ -1,7 +1,7 @@
 /** What an application does in the store's database while it consumes a message. */
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
-import { LocalError } from "../errors.ts";
-import type { DeviceRecord } from "./record.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { DeviceRecord } from "../link/record.ts";
 
 /** What can be given to a statement. Whole numbers beyond 2^53 must be bigints. */
 export type SqlInput = SQLInputValue;

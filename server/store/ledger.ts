@@ -1,7 +1,7 @@
 /** Keeps account of what the file has of one record, and writes the difference. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { type Loaded, toDate } from "./loading.ts";
-import { DeviceRecord, type Journal, type Outgoing } from "./record.ts";
+import { type Loaded, toDate } from "./sqlite/loading.ts";
+import { DeviceRecord, type Journal, type Outgoing } from "../link/record.ts";
 
 /** Rows that go into one statement. */
 const BULK = 50;

@@ -1,7 +1,7 @@
 /** What is on a board: its settings, its whole flash, files from elsewhere, another WiFi. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { decodeSettings, encodeSettings } from "../../bridge/esp8266/settings.ts";
+import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
 import { assertSameBytes } from "./board/bytes.ts";
 import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
 import { applicationImage, codeLike, flashWith, makeImages, moduleLike } from "./board/images.ts";

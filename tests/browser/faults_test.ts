@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { encodeSettings } from "../../bridge/esp8266/settings.ts";
+import { encodeSettings } from "../../bridge/formats/settings.ts";
 import { assertSameBytes } from "./board/bytes.ts";
 import { firmwareIn } from "./board/firmware.ts";
 import { flashWith, type Images, makeImages } from "./board/images.ts";

@@ -1,6 +1,6 @@
 /** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { encodeSettings, type Settings } from "../../bridge/esp8266/settings.ts";
+import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
 import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
 import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
 import { application, chipTools, firmware } from "../firmware/support.ts";

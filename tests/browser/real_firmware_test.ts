@@ -4,12 +4,12 @@
  * with the page's key to a real server.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { APPLICATION_OFFSET, encodeApplication } from "../../bridge/esp8266/application.ts";
-import { describePart } from "../../bridge/esp8266/manifest.ts";
-import { FrameReader } from "../../bridge/esp8266/improv.ts";
-import { decodeSettings, SECTOR_BYTES } from "../../bridge/esp8266/settings.ts";
+import { APPLICATION_OFFSET, encodeApplication } from "../../bridge/formats/application.ts";
+import { describePart } from "../../bridge/formats/manifest.ts";
+import { FrameReader } from "../../bridge/formats/improv.ts";
+import { decodeSettings, SECTOR_BYTES } from "../../bridge/formats/settings.ts";
 import { ImprovClient } from "../../bridge/flasher/console/improv_client.ts";
-import { readKeys } from "../../server/keys.ts";
+import { readKeys } from "../../server/admission/keys.ts";
 import { Server } from "../../server/mod.ts";
 import { application, chipTools, firmware } from "../firmware/support.ts";
 import { until } from "../support/wait.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { decodeSettings, encodeSettings, type Settings } from "../../bridge/esp8266/settings.ts";
+import { decodeSettings, encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
 import { firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
 import { flashWith, makeImages } from "./board/images.ts";
 import type { Chip } from "./chip/chip.ts";

@@ -1,4 +1,4 @@
-import { LocalError, type PeerError } from "../../server/errors.ts";
+import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import type { Device } from "../../server/mod.ts";
 import { Client } from "../../bridge/host/mod.ts";
 import { FaultProxy } from "../support/proxy.ts";

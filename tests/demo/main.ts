@@ -6,7 +6,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { LocalError } from "../../server/errors.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
 import { injectFaults } from "./faults.ts";
 import { Scene } from "./scene.ts";
 import { format, isFaultless, type Table, toTable } from "./table.ts";

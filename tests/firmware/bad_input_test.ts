@@ -1,6 +1,6 @@
 /** What a chip makes of settings, applications and bytes that are not what they should be. */
 import { assert, assertEquals } from "@std/assert";
-import { encodeApplication } from "../../bridge/esp8266/application.ts";
+import { encodeApplication } from "../../bridge/formats/application.ts";
 import {
   Command,
   decodeFieldsRead,
@@ -13,8 +13,8 @@ import {
   type Frame,
   FrameReader,
   FrameType,
-} from "../../bridge/esp8266/improv.ts";
-import { decodeSettings, encodeSettings } from "../../bridge/esp8266/settings.ts";
+} from "../../bridge/formats/improv.ts";
+import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
 import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
 import { Server } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";

@@ -1,7 +1,7 @@
 /** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
 import { assert, assertEquals } from "@std/assert";
 import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
-import { Command, encodeCommand } from "../../bridge/esp8266/improv.ts";
+import { Command, encodeCommand } from "../../bridge/formats/improv.ts";
 import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
 import { Server } from "../../server/mod.ts";
 import { toolTest } from "../support/tools.ts";

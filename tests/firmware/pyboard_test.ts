@@ -1,10 +1,10 @@
 /** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server behind all that. */
 import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
-import { Bench } from "../../bridge/pyboard/bench/bench.ts";
-import { BenchInitiator } from "../../bridge/pyboard/bench/initiator.ts";
-import { SimStation } from "../../bridge/pyboard/bench/sim_station.ts";
-import { faults, Trial } from "../../bridge/pyboard/bench/trial.ts";
+import { Bench } from "../pyboard/bench.ts";
+import { BenchInitiator } from "../pyboard/initiator.ts";
+import { SimStation } from "../pyboard/sim_station.ts";
+import { faults, Trial } from "../pyboard/trial.ts";
 import { until } from "../support/wait.ts";
 import { tool, toolTest } from "../support/tools.ts";
 import { application, chipTools, firmware } from "./support.ts";

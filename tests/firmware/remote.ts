@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { encodeApplication } from "../../bridge/esp8266/application.ts";
+import { encodeApplication } from "../../bridge/formats/application.ts";
 import { EMULATOR } from "../../bridge/esp8266/sim/board.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/sim/frames.ts";
 

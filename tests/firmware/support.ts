@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
-import type { Settings } from "../../bridge/esp8266/settings.ts";
+import type { Settings } from "../../bridge/formats/settings.ts";
 import { SimBoard, type SimBoardOptions } from "../../bridge/esp8266/sim/board.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { type Tools, toolTest } from "../support/tools.ts";

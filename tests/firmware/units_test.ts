@@ -1,7 +1,7 @@
 /** Parts of the firmware that need no chip: the proofs' HMAC, checksums, words, and the policy for WiFi. */
 import { assertEquals } from "@std/assert";
 import { createHmac } from "node:crypto";
-import { crc32 } from "../../bridge/esp8266/crc32.ts";
+import { crc32 } from "../../bridge/formats/crc32.ts";
 import { run } from "../../bridge/esp8266/toolchain.ts";
 import { Random } from "../support/random.ts";
 import { toolTest } from "../support/tools.ts";

@@ -1,6 +1,6 @@
 /** The books of one device: what was written in both directions, what was seen, and who was told what. */
-import type { LocalError } from "../../server/errors.ts";
-import { byteLength } from "../../server/wire.ts";
+import type { LocalError } from "../../server/protocol/errors.ts";
+import { byteLength } from "../../server/protocol/lines.ts";
 import { type Message, Stream, Violation } from "./promises.ts";
 import type { Rows } from "./store.ts";
 

@@ -1,5 +1,5 @@
 /** Watches that neither end of a connection sends more than the other has said it takes. Dialect 2. */
-import { byteLength, FRAME, lineId } from "../../server/wire.ts";
+import { byteLength, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { Violation } from "./promises.ts";
 
 /** What was sent in one direction and not acknowledged. */

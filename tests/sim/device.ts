@@ -3,8 +3,8 @@
  * with an application that writes and sees messages. It can die at any time, and boot again.
  */
 import { Can, Core, Event, UP } from "../../bridge/host/core.ts";
-import type { PeerCode } from "../../server/errors.ts";
-import { byteLength, LOGGED } from "../../server/wire.ts";
+import type { PeerCode } from "../../server/protocol/errors.ts";
+import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import { Handout, type Kept } from "../../bridge/host/handout.ts";
 import { Life } from "./clock.ts";
 import { DOWN, type Listener, type Path } from "./network.ts";

@@ -2,7 +2,7 @@
  * A small world, and everything that can happen to it: three messages each way, and before each arrival
  * and each commit every kind of fault; then every two of them. Nothing is drawn here.
  */
-import { defaultLimits } from "../../server/limits.ts";
+import { defaultLimits } from "../../server/link/limits.ts";
 import { DOWN, UP } from "./network.ts";
 import { Random } from "./random.ts";
 import { playWorld } from "./run.ts";

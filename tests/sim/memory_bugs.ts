@@ -1,6 +1,6 @@
 /** Bugs of what outlives a connection, a process or a reset. */
 import type { Kept } from "../../bridge/host/handout.ts";
-import { DeviceRecord } from "../../server/store/mod.ts";
+import { DeviceRecord } from "../../server/store/store.ts";
 import { SimDevice } from "./device.ts";
 import { patch, type Undo } from "./patch.ts";
 import { SimServer } from "./server.ts";

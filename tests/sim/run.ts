@@ -1,5 +1,5 @@
 /** Plays one seed. */
-import { PeerError } from "../../server/errors.ts";
+import { PeerError } from "../../server/protocol/errors.ts";
 import { Violation } from "./promises.ts";
 import { Random, withSeededCrypto } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";

@@ -1,5 +1,5 @@
 /** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
-import { type Limits } from "../../server/limits.ts";
+import { type Limits } from "../../server/link/limits.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./faults.ts";
 import type { Conditions } from "./network.ts";

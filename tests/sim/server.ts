@@ -4,10 +4,10 @@
  * the records; a commit makes the changes safe; only then acks and messages go out. It can be killed at
  * any time, and during the commit.
  */
-import { Access } from "../../server/access.ts";
-import type { Host } from "../../server/admission.ts";
-import { LocalError, PeerError } from "../../server/errors.ts";
-import type { Limits } from "../../server/limits.ts";
+import { Access } from "../../server/admission/access.ts";
+import type { Host } from "../../server/admission/admission.ts";
+import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import type { Limits } from "../../server/link/limits.ts";
 import { Life } from "./clock.ts";
 import type { Listener, Socket } from "./network.ts";
 import { ServerConnection } from "./server_connection.ts";

@@ -1,13 +1,13 @@
 /** Bugs of the server, by replaced methods. */
-import { Access } from "../../server/access.ts";
-import { Admission } from "../../server/admission.ts";
-import { Dialect2 } from "../../server/dialect2.ts";
-import { DuplicateRecord } from "../../server/duplicates.ts";
-import { PeerError } from "../../server/errors.ts";
-import { WELCOME } from "../../server/greeting.ts";
-import { Session } from "../../server/session.ts";
-import { WITHDRAWN } from "../../server/store/mod.ts";
-import { LineSplitter, LOGGED } from "../../server/wire.ts";
+import { Access } from "../../server/admission/access.ts";
+import { Admission } from "../../server/admission/admission.ts";
+import { Dialect2 } from "../../server/link/dialect2.ts";
+import { DuplicateRecord } from "../../server/link/duplicates.ts";
+import { PeerError } from "../../server/protocol/errors.ts";
+import { WELCOME } from "../../server/protocol/greeting.ts";
+import { Session } from "../../server/link/session.ts";
+import { WITHDRAWN } from "../../server/store/store.ts";
+import { LineSplitter, LOGGED } from "../../server/protocol/lines.ts";
 import type { Socket } from "./network.ts";
 import { all, patch, patchGetter, type Undo } from "./patch.ts";
 import { SimServer } from "./server.ts";

@@ -1,8 +1,8 @@
-/** One connection at the simulated server: what `server/connection.ts` does with a socket. */
-import { Admission } from "../../server/admission.ts";
-import { type PeerCode, PeerError } from "../../server/errors.ts";
-import type { Session } from "../../server/session.ts";
-import { lineId, LineSplitter } from "../../server/wire.ts";
+/** One connection at the simulated server: what `server/runtime/connection.ts` does with a socket. */
+import { Admission } from "../../server/admission/admission.ts";
+import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import type { Session } from "../../server/link/session.ts";
+import { lineId, LineSplitter } from "../../server/protocol/lines.ts";
 import { Credit } from "./credit.ts";
 import type { Socket } from "./network.ts";
 import { Violation } from "./promises.ts";

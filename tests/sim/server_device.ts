@@ -1,8 +1,8 @@
 /** One device at the simulated server: what `server/device.ts` does, and an application on top of it. */
-import type { Admitted } from "../../server/admission.ts";
-import { LocalError } from "../../server/errors.ts";
-import { Session } from "../../server/session.ts";
-import { byteLength, LOGGED } from "../../server/wire.ts";
+import type { Admitted } from "../../server/admission/admission.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { Session } from "../../server/link/session.ts";
+import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { Books } from "./books.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import type { SimServer } from "./server.ts";

@@ -2,15 +2,15 @@
  * A store whose disk outlives the server: what the last commit left is what the next server finds. It
  * keeps to what the journal tells it, as a store on a real disk must.
  */
-import type { Noted } from "../../server/duplicates.ts";
-import { LocalError } from "../../server/errors.ts";
+import type { Noted } from "../../server/link/duplicates.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
 import {
   DeviceRecord,
   type Journal,
   type Outgoing,
   type Positions,
   type Store,
-} from "../../server/store/mod.ts";
+} from "../../server/store/store.ts";
 
 /** One device's rows. */
 export interface Rows {

@@ -1,6 +1,6 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { coreModule } from "../../bridge/host/core.ts";
-import type { Positions } from "../../server/store/mod.ts";
+import type { Positions } from "../../server/store/store.ts";
 import { Books } from "./books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";

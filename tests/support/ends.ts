@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { concat } from "../../server/wire.ts";
+import { concat } from "../../server/protocol/lines.ts";
 
 /** What came out of an end since it was last asked. */
 export interface Outcome {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { proofOf } from "../../server/access.ts";
-import { type Greeting, HELLO, PROOF, REFUSAL, WELCOME } from "../../server/greeting.ts";
+import { proofOf } from "../../server/admission/access.ts";
+import { type Greeting, HELLO, PROOF, REFUSAL, WELCOME } from "../../server/protocol/greeting.ts";
 
 /** What a hello says unless a test says otherwise. */
 export interface Said extends Greeting {

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { Access } from "../../server/access.ts";
-import { Admission } from "../../server/admission.ts";
-import { LocalError, PeerError } from "../../server/errors.ts";
-import { defaultLimits, type Limits } from "../../server/limits.ts";
-import { Session } from "../../server/session.ts";
-import { type DeviceRecord, MemoryStore } from "../../server/store/mod.ts";
-import { LineSplitter } from "../../server/wire.ts";
+import { Access } from "../../server/admission/access.ts";
+import { Admission } from "../../server/admission/admission.ts";
+import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { defaultLimits, type Limits } from "../../server/link/limits.ts";
+import { Session } from "../../server/link/session.ts";
+import { type DeviceRecord, MemoryStore } from "../../server/store/store.ts";
+import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, End, type WriteOptions } from "./ends.ts";
 import { FixedRandom } from "./fixed_random.ts";
 

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { LocalError } from "../../../server/errors.ts";
-import { APPLICATION_OFFSET, encodeApplication } from "../application.ts";
-import { encodeSettings, type Settings } from "../settings.ts";
+import { LocalError } from "../../../server/protocol/errors.ts";
+import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
+import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { Connection } from "./connection.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 

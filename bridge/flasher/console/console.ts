@@ -1,7 +1,7 @@
 /** The board's program on the serial line, at 115200 baud. */
 import { FlashError } from "../chip/errors.ts";
 import { BUFFER, type Port, restart, SLOW } from "../chip/serial.ts";
-import { type Frame, FrameReader } from "../../esp8266/improv.ts";
+import { type Frame, FrameReader } from "../../formats/improv.ts";
 import { LineReader } from "./lines.ts";
 
 export interface ConsoleEvents {

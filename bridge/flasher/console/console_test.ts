@@ -1,7 +1,7 @@
 /** The console and Improv-Serial, with an emulated board whose program speaks as the firmware does. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { encodeSettings, type Settings } from "../../esp8266/settings.ts";
-import { encodeApplication } from "../../esp8266/application.ts";
+import { encodeSettings, type Settings } from "../../formats/settings.ts";
+import { encodeApplication } from "../../formats/application.ts";
 import {
   APPLICATION,
   firmwareIn,

@@ -15,8 +15,8 @@ import {
   Failure,
   type Frame,
   FrameType,
-} from "../../esp8266/improv.ts";
-import type { Settings } from "../../esp8266/settings.ts";
+} from "../../formats/improv.ts";
+import type { Settings } from "../../formats/settings.ts";
 import { FlashError } from "../chip/errors.ts";
 
 export interface DeviceInfo {

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The console: its lines, and what they mean for the device. */
-import type { Frame } from "../../esp8266/improv.ts";
+import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
 import { leave, listen, openedConsole } from "./board.ts";
 import { button, byId, make, say } from "./dom.ts";

@@ -2,7 +2,7 @@
 /** What is on the board: shows its settings, saves all of its flash, and puts it back. */
 import type { Chip } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
-import { decodeSettings } from "../../esp8266/settings.ts";
+import { decodeSettings } from "../../formats/settings.ts";
 import { carryOut } from "../plan/job.ts";
 import { bytesOf } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";

@@ -1,7 +1,7 @@
 /** What goes into the application area: a .wasm behind a header, or a file that has the header already. */
-import { LocalError } from "../../../server/errors.ts";
-import { APPLICATION_MOST, encodeApplication } from "../../esp8266/application.ts";
-import { crc32 } from "../../esp8266/crc32.ts";
+import { LocalError } from "../../../server/protocol/errors.ts";
+import { APPLICATION_MOST, encodeApplication } from "../../formats/application.ts";
+import { crc32 } from "../../formats/crc32.ts";
 import { FlashError } from "../chip/errors.ts";
 
 const HEADER = 48;

@@ -1,5 +1,5 @@
 /** The firmware that came with the page: a list of folders, each with a manifest and its files. */
-import { checkPart, type Manifest, type Part, readManifest } from "../../esp8266/manifest.ts";
+import { checkPart, type Manifest, type Part, readManifest } from "../../formats/manifest.ts";
 import { FlashError } from "../chip/errors.ts";
 
 /** A firmware that can be chosen. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Manifest } from "../../esp8266/manifest.ts";
+import type { Manifest } from "../../formats/manifest.ts";
 import { firmwareNames, isApplicationWithin, isToldSettings } from "./firmware.ts";
 
 const APPLICATION = { name: "main", offset: 0xf0000, size: 1, sha256: "0".repeat(64), file: "m" };

@@ -1,8 +1,8 @@
 /** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
-import { LocalError } from "../../../server/errors.ts";
-import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../esp8266/application.ts";
-import { decodeImage, flashModes } from "../../esp8266/image.ts";
-import { type FlashSize, flashSizes, type Part, partsFor } from "../../esp8266/manifest.ts";
+import { LocalError } from "../../../server/protocol/errors.ts";
+import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../formats/application.ts";
+import { decodeImage, flashModes } from "../../formats/image.ts";
+import { type FlashSize, flashSizes, type Part, partsFor } from "../../formats/manifest.ts";
 import type { ChipFacts } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import { toApplication } from "./application.ts";

@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { encodeApplication } from "../../esp8266/application.ts";
-import { decodeImage, encodeImage } from "../../esp8266/image.ts";
+import { encodeApplication } from "../../formats/application.ts";
+import { decodeImage, encodeImage } from "../../formats/image.ts";
 import {
   describePart,
   type Manifest,
   readManifest,
   writeManifest,
-} from "../../esp8266/manifest.ts";
+} from "../../formats/manifest.ts";
 import { FlashError } from "../chip/errors.ts";
 import { fetchPart, listFirmware } from "./firmware.ts";
 import { forChip, keptThroughErase, loadPieces, settingsArea } from "./pieces.ts";

@@ -1,6 +1,6 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
-import { LocalError } from "../../../server/errors.ts";
-import { defaults, encodeSettings, type Settings } from "../../esp8266/settings.ts";
+import { LocalError } from "../../../server/protocol/errors.ts";
+import { defaults, encodeSettings, type Settings } from "../../formats/settings.ts";
 
 /** The form's fields as they are typed. */
 export interface Fields {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { decodeSettings, encodeSettings, type Settings } from "../../esp8266/settings.ts";
+import { decodeSettings, encodeSettings, type Settings } from "../../formats/settings.ts";
 import {
   describeSettings,
   type Fields,

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { crc32 } from "../../../bridge/esp8266/crc32.ts";
+import { crc32 } from "../../../bridge/formats/crc32.ts";
 import {
   Command,
   encodeFrame,
@@ -15,7 +15,7 @@ import {
   FrameReader,
   FrameType,
   State,
-} from "../../../bridge/esp8266/improv.ts";
+} from "../../../bridge/formats/improv.ts";
 import {
   changeSettings,
   decodeSettings,
@@ -25,7 +25,7 @@ import {
   missingSettings,
   type Settings,
   Tag,
-} from "../../../bridge/esp8266/settings.ts";
+} from "../../../bridge/formats/settings.ts";
 import type { Board, Firmware, Program } from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { crc32 } from "../../../bridge/esp8266/crc32.ts";
+import { crc32 } from "../../../bridge/formats/crc32.ts";
 import {
   describePart,
   type Manifest,
   type Part,
   partsFor,
   writeManifest,
-} from "../../../bridge/esp8266/manifest.ts";
+} from "../../../bridge/formats/manifest.ts";
 import { makeImage } from "../chip/image.ts";
 
 /** A manifest, and the files that it is about. */

@@ -5,8 +5,8 @@
  * @module
  */
 import { assert, assertMatch } from "@std/assert";
-import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/esp8266/improv.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/esp8266/settings_vectors.ts";
+import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 

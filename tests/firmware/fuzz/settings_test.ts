@@ -14,7 +14,7 @@ import {
   encodeWifi,
   FrameReader,
   FrameType,
-} from "../../../bridge/esp8266/improv.ts";
+} from "../../../bridge/formats/improv.ts";
 import {
   changeSettings,
   decodeFields,
@@ -26,10 +26,10 @@ import {
   type Settings,
   Tag,
   USED_BYTES,
-} from "../../../bridge/esp8266/settings.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/esp8266/settings_vectors.ts";
-import { crc32 } from "../../../bridge/esp8266/crc32.ts";
-import { LocalError } from "../../../server/errors.ts";
+} from "../../../bridge/formats/settings.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
+import { crc32 } from "../../../bridge/formats/crc32.ts";
+import { LocalError } from "../../../server/protocol/errors.ts";
 import { Random } from "../../support/random.ts";
 import { toolTest } from "../../support/tools.ts";
 import { ask, compileC, FIRMWARE, HERE } from "./compile.ts";

@@ -3,21 +3,21 @@
  *
  * @module
  */
-import { APPLICATION_OFFSET, encodeApplication } from "../../application.ts";
+import { APPLICATION_OFFSET, encodeApplication } from "../../../formats/application.ts";
 import type { BuildOptions, Built } from "../../board.ts";
 import { builtIn, flavourDefines } from "../../board.ts";
 import { type Elf, readElf } from "../../elf.ts";
-import { BuildError } from "../../errors.ts";
+import { BuildError } from "../../../formats/errors.ts";
 import { compileFirmware } from "../../firmware.ts";
-import { encodeImage, imagesOf } from "../../image.ts";
+import { encodeImage, imagesOf } from "../../../formats/image.ts";
 import {
   describePart,
   type FlashSize,
   type Manifest,
   type Part,
   writeManifest,
-} from "../../manifest.ts";
-import { SECTOR_BYTES } from "../../settings.ts";
+} from "../../../formats/manifest.ts";
+import { SECTOR_BYTES } from "../../../formats/settings.ts";
 import { run } from "../../toolchain.ts";
 
 /** The vendor's libraries that are linked. */

@@ -6,9 +6,9 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { BuildError } from "../../errors.ts";
-import { decodeImage } from "../../image.ts";
-import { checkPart, type FlashSize, partsFor, readManifest } from "../../manifest.ts";
+import { BuildError } from "../../../formats/errors.ts";
+import { decodeImage } from "../../../formats/image.ts";
+import { checkPart, type FlashSize, partsFor, readManifest } from "../../../formats/manifest.ts";
 import { run } from "../../toolchain.ts";
 import { BUDGET, build, link } from "./build.ts";
 import { flashReferences, functionsOf, subWordLoads } from "./checks.ts";

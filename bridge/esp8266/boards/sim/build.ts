@@ -5,7 +5,7 @@
  */
 import type { Application, BuildOptions, Built } from "../../board.ts";
 import { builtIn, flavourDefines } from "../../board.ts";
-import { encodeApplication } from "../../application.ts";
+import { encodeApplication } from "../../../formats/application.ts";
 import { type BoardSources, compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { run, sectionSizes } from "../../toolchain.ts";
 

@@ -1,0 +1,207 @@
+/**
+ * The image that the ESP8266's ROM loads into RAM and starts, at the front of the flash. Runs in a browser,
+ * too.
+ *
+ *     E9, number of segments, mode of the flash, its size and clock; u32 entry
+ *     each segment: u32 address, u32 length, data; lengths are multiples of 4
+ *     00 until the next byte is the last of 16; that is the checksum: EF, XORed with all segments' data
+ *
+ * @module
+ */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Elf } from "../esp8266/elf.ts";
+import type { FlashSize } from "./manifest.ts";
+
+/** Bytes that go to a place in RAM. */
+export interface Segment {
+  address: number;
+  /** A multiple of 4 long. */
+  data: Uint8Array<ArrayBuffer>;
+}
+
+/** How the chip talks to its flash: with how many lines, and for addresses as well or not. */
+export const flashModes = ["qio", "qout", "dio", "dout"] as const;
+
+/** Name of a way to talk to the flash. */
+export type FlashMode = typeof flashModes[number];
+
+/** An image. */
+export interface Image {
+  entry: number;
+  mode: FlashMode;
+  /** The byte's upper half, as the chip has it. */
+  sizeCode: number;
+  /** The byte's lower half: 0 is 40 MHz. */
+  clockCode: number;
+  segments: Segment[];
+  /** Bytes up to and with the checksum. */
+  length: number;
+}
+
+const MAGIC = 0xe9;
+const CHECKSUM_START = 0xef;
+const BLOCK = 16;
+/** More than the ROM loads. */
+const MOST_SEGMENTS = 16;
+
+const sizeCodes: Record<FlashSize, number> = { "1MB": 2, "4MB": 4 };
+
+/** Where a flash image is seen in memory, and how much of it. */
+export const FLASH_WINDOW = { start: 0x40200000, end: 0x40300000 };
+
+/** Where the ROM can put segments: data and instructions. */
+const RAM = [
+  { start: 0x3ffe8000, end: 0x40000000 },
+  { start: 0x40100000, end: 0x40110000 },
+];
+
+/** What the flash of one device holds of a linked program. */
+export interface LinkedImages {
+  /** Segments in RAM, and the entry. */
+  boot: { entry: number; segments: Segment[] };
+  /** Read in place, from `codeOffset` in the flash. */
+  code: Uint8Array<ArrayBuffer>;
+  codeOffset: number;
+}
+
+/**
+ * Divides a linked program into what the ROM loads and what stays in flash.
+ *
+ * @throws {LocalError} BAD_ARGUMENT for sections that the chip has no memory for
+ */
+export function imagesOf(elf: Elf): LinkedImages {
+  const segments: Segment[] = [];
+  const inFlash: { name: string; address: number; bytes: Uint8Array<ArrayBuffer> }[] = [];
+  for (const { name, address, bytes } of elf.sections) {
+    if (bytes === undefined) continue;
+    if (address >= FLASH_WINDOW.start && address + bytes.length <= FLASH_WINDOW.end) {
+      inFlash.push({ name, address, bytes });
+    } else if (inRam(address, bytes.length)) {
+      if (address % 4 !== 0) throw bad(`${name} is not aligned to 4`);
+      segments.push({ address, data: padded(bytes, 4, 0) });
+    } else {
+      throw bad(`${name} is at ${hex(address)}, where the chip has no memory to load`);
+    }
+  }
+  const start = inFlash[0]?.address ?? FLASH_WINDOW.start;
+  const end = Math.max(start, ...inFlash.map(({ address, bytes }) => address + bytes.length));
+  const code = new Uint8Array(Math.ceil((end - start) / 4) * 4).fill(0xff);
+  for (const { address, bytes } of inFlash) code.set(bytes, address - start);
+  return {
+    boot: { entry: elf.entry, segments: segments.sort((a, b) => a.address - b.address) },
+    code,
+    codeOffset: start - FLASH_WINDOW.start,
+  };
+}
+
+/** The bytes of an image. @throws {LocalError} BAD_ARGUMENT if the ROM could not load it */
+export function encodeImage(
+  { entry, segments }: { entry: number; segments: Segment[] },
+  size: FlashSize,
+  mode: FlashMode = "dio",
+): Uint8Array<ArrayBuffer> {
+  let length = 8;
+  for (const { data } of segments) length += 8 + data.length;
+  const image = new Uint8Array((Math.floor(length / BLOCK) + 1) * BLOCK);
+  const view = new DataView(image.buffer);
+  image.set([MAGIC, segments.length, flashModes.indexOf(mode), sizeCodes[size] << 4]);
+  view.setUint32(4, entry, true);
+  let at = 8;
+  let checksum = CHECKSUM_START;
+  for (const { address, data } of segments) {
+    view.setUint32(at, address, true);
+    view.setUint32(at + 4, data.length, true);
+    image.set(data, at + 8);
+    for (const byte of data) checksum ^= byte;
+    at += 8 + data.length;
+  }
+  image[image.length - 1] = checksum;
+  decodeImage(image);
+  return image;
+}
+
+/**
+ * Reads an image, and checks all that the ROM depends on. What follows it is not looked at.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it
+ */
+export function decodeImage(bytes: Uint8Array<ArrayBuffer>): Image {
+  if (bytes[0] !== MAGIC) {
+    throw bad(`it starts with ${bytes[0] === undefined ? "nothing" : hex(bytes[0])}, not 0xe9`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const need = (end: number) => {
+    if (end > bytes.length) throw bad(`it is cut off: ${bytes.length} bytes of ${end} or more`);
+  };
+  need(8);
+  const count = bytes[1]!;
+  if (count < 1 || count > MOST_SEGMENTS) throw bad(`it has ${count} segments`);
+  const mode = flashModes[bytes[2]!];
+  if (mode === undefined) throw bad(`it has flash mode ${bytes[2]}, and 0 to 3 are possible`);
+  const entry = view.getUint32(4, true);
+  const segments: Segment[] = [];
+  let at = 8;
+  let checksum = CHECKSUM_START;
+  for (let i = 0; i < count; i++) {
+    need(at + 8);
+    const address = view.getUint32(at, true);
+    const length = view.getUint32(at + 4, true);
+    if (length % 4 !== 0) throw bad(`segment ${i} has ${length} bytes, which is no multiple of 4`);
+    if (!inRam(address, length)) {
+      throw bad(`segment ${i} is ${length} bytes at ${hex(address)}, where there is no RAM`);
+    }
+    need(at + 8 + length);
+    const data = bytes.subarray(at + 8, at + 8 + length);
+    for (const byte of data) checksum ^= byte;
+    segments.push({ address, data });
+    at += 8 + length;
+  }
+  const length = (Math.floor(at / BLOCK) + 1) * BLOCK;
+  need(length);
+  if (bytes[length - 1] !== checksum) throw bad("its checksum is wrong");
+  checkOverlaps(segments);
+  const inCode = segments.some(({ address, data }) =>
+    address >= RAM[1]!.start && entry >= address && entry < address + data.length
+  );
+  if (!inCode) throw bad(`its entry ${hex(entry)} is in none of its segments of instructions`);
+  return {
+    entry,
+    mode,
+    sizeCode: bytes[3]! >> 4,
+    clockCode: bytes[3]! & 15,
+    segments,
+    length,
+  };
+}
+
+function checkOverlaps(segments: Segment[]): void {
+  const sorted = segments.toSorted((a, b) => a.address - b.address);
+  for (const [i, { address }] of sorted.entries()) {
+    const before = sorted[i - 1];
+    if (before && before.address + before.data.length > address) {
+      throw bad(`two segments overlap at ${hex(address)}`);
+    }
+  }
+}
+
+function inRam(address: number, length: number): boolean {
+  return RAM.some(({ start, end }) => address >= start && address + length <= end);
+}
+
+function padded(
+  bytes: Uint8Array<ArrayBuffer>,
+  multiple: number,
+  filler: number,
+): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(Math.ceil(bytes.length / multiple) * multiple).fill(filler);
+  result.set(bytes);
+  return result;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+function bad(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", `this is no image that an ESP8266 can boot: ${message}`);
+}

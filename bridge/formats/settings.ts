@@ -1,0 +1,337 @@
+/**
+ * The settings sector of a device: which WiFi, which server, which device. The firmware's side is
+ * `firmware/settings.c`; `settings_vectors.json` holds both to the same bytes, and SETTINGS.md says what
+ * they mean. The simulated board reads what its application says with this, too, and so does a browser.
+ *
+ * ```ts
+ * import { decodeSettings, encodeSettings } from "./settings.ts";
+ *
+ * const sector = encodeSettings({ ssid: "Home", server: "192.168.1.10", id: "kitchen" });
+ * console.log(decodeSettings(sector));
+ * // { state: "ok", settings: { ssid: "Home", server: "192.168.1.10", id: "kitchen" } }
+ * ```
+ *
+ * @module
+ */
+import { LocalError } from "../../server/protocol/errors.ts";
+import { crc32 } from "./crc32.ts";
+
+/** Bytes of the sector in flash. */
+export const SECTOR_BYTES = 4096;
+
+/** Most bytes of the sector that are in use, header and fields: the firmware reads no more. */
+export const USED_BYTES = 512;
+
+/** The fields' numbers in the sector. */
+export const Tag = {
+  ssid: 1,
+  password: 2,
+  server: 3,
+  port: 4,
+  id: 5,
+  key: 6,
+  timeout: 7,
+  dialect: 8,
+  log: 9,
+} as const;
+
+/** What a device can be told. A field that is absent has the default of the firmware. */
+export interface Settings {
+  /** Name of the WiFi network, 1 to 32 bytes of UTF-8. */
+  ssid?: string;
+  /** Its password, 8 to 64 bytes, or empty. Default: none, an open network. */
+  password?: string;
+  /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. */
+  server?: string;
+  /** TCP port of the server, 1 to 65535. Default 8123. */
+  port?: number;
+  /** The device's name at the server, 1 to 64 bytes of UTF-8. */
+  id?: string;
+  /** The key that the server has for this id, 32 bytes. Default: none. Dialect 1 has no keys. */
+  key?: Uint8Array;
+  /** Silence that is taken for an outage, in ms, 100 to 3,600,000. Default 2000. */
+  timeout?: number;
+  /** The wire to speak. Default 2. */
+  dialect?: 1 | 2;
+  /** Whether the lines of the console go to the server, too. Default false. */
+  log?: boolean;
+  /** Fields of other versions, by their tags: kept, and not looked at. */
+  unknown?: Record<number, Uint8Array>;
+}
+
+/** What an application can tell the board that runs it, with `configure`: settings, and what is not stored. */
+export interface Configuration extends Settings {
+  /** Longest text of a message, 121 to 512 bytes. Default 512. */
+  line?: number;
+}
+
+/** Why a sector that is not blank can not be read; the firmware prints the same words. */
+export type Damage = "magic" | "version" | "length" | "checksum" | "fields";
+
+/** What is in a sector. */
+export type Sector =
+  | { state: "ok"; settings: Settings }
+  | { state: "blank" }
+  | { state: "damaged"; damage: Damage };
+
+/** What is said where the default of a field matters. */
+export const defaults = { port: 8123, timeout: 2000, dialect: 2, log: false } as const;
+
+const MAGIC = [0x48, 0x46, 0x53, 0x54]; // "HFST"
+const VERSION = 1;
+const HEADER = 12;
+
+/** The number of `Configuration.line` among the fields. In the sector it is one of another version. */
+const LINE_TAG = 10;
+
+type Stored = keyof typeof Tag;
+type Name = Stored | "line";
+
+const names = new Map<number, Stored>(
+  Object.entries(Tag).map(([name, tag]) => [tag, name as Stored]),
+);
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The bytes of the whole sector. @throws {LocalError} BAD_ARGUMENT, which names the field */
+export function encodeSettings(settings: Settings): Uint8Array<ArrayBuffer> {
+  const fields = encodeFields(settings);
+  const sector = new Uint8Array(SECTOR_BYTES).fill(0xff);
+  const view = new DataView(sector.buffer);
+  sector.set(MAGIC);
+  view.setUint16(4, VERSION, true);
+  view.setUint16(6, fields.length, true);
+  view.setUint32(8, crc32(sector.subarray(4, 8), fields), true);
+  sector.set(fields, HEADER);
+  return sector;
+}
+
+/** Reads a sector; its first {@linkcode USED_BYTES} are enough. */
+export function decodeSettings(sector: Uint8Array): Sector {
+  const used = sector.subarray(0, USED_BYTES);
+  const damaged = (damage: Damage): Sector => ({ state: "damaged", damage });
+  if (used.length < HEADER) return damaged("length");
+  if (used.every((byte) => byte === 0xff)) return { state: "blank" };
+  if (!MAGIC.every((byte, at) => used[at] === byte)) return damaged("magic");
+  const view = new DataView(used.buffer, used.byteOffset, used.length);
+  if (view.getUint16(4, true) !== VERSION) return damaged("version");
+  const end = HEADER + view.getUint16(6, true);
+  if (end > used.length) return damaged("length");
+  const fields = used.subarray(HEADER, end);
+  if (view.getUint32(8, true) !== crc32(used.subarray(4, 8), fields)) return damaged("checksum");
+  try {
+    return { state: "ok", settings: decodeFields(fields) };
+  } catch (error) {
+    if (error instanceof LocalError) return damaged("fields");
+    throw error;
+  }
+}
+
+/** The fields alone, in the order of their tags. @throws {LocalError} BAD_ARGUMENT, which names the field */
+export function encodeFields(settings: Settings): Uint8Array<ArrayBuffer> {
+  const fields = new Map<number, Uint8Array>();
+  for (const [tag, name] of names) {
+    if (settings[name] !== undefined) fields.set(tag, encodeValue(name, settings[name]));
+  }
+  for (const [tag, value] of Object.entries(settings.unknown ?? {})) {
+    const number = Number(tag);
+    if (!Number.isInteger(number) || number < 0 || number > 255 || names.has(number)) {
+      throw bad("unknown", `tags are 0 to 255 without those that have a name, not ${tag}`);
+    }
+    if (value.length > 255) throw bad("unknown", `a value has 255 bytes at most`);
+    fields.set(number, value);
+  }
+  checkTogether(settings);
+  return join(fields);
+}
+
+/** The opposite of {@linkcode encodeFields}. @throws {LocalError} BAD_ARGUMENT, which names the field */
+export function decodeFields(bytes: Uint8Array): Settings {
+  const settings = decodeEach(bytes);
+  checkTogether(settings);
+  return settings;
+}
+
+/**
+ * What an application says in the fields that it gives to `configure`. They go over what is stored: a key may
+ * be among them also where they name dialect 1, and is not used then.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, and the device would refuse it as well
+ */
+export function decodeConfiguration(bytes: Uint8Array): Configuration {
+  const { unknown = {}, ...configuration } = decodeEach(bytes);
+  const { [LINE_TAG]: line, ...others } = unknown;
+  return {
+    ...configuration,
+    ...(line ? { line: decodeValue("line", line) as number } : {}),
+    ...(Object.keys(others).length > 0 ? { unknown: others } : {}),
+  };
+}
+
+function decodeEach(bytes: Uint8Array): Settings {
+  const settings: Settings = {};
+  for (const [tag, value] of split(bytes)) {
+    const name = names.get(tag);
+    if (name === undefined) (settings.unknown ??= {})[tag] = value.slice();
+    else Object.assign(settings, { [name]: decodeValue(name, value) });
+  }
+  return settings;
+}
+
+/**
+ * What a device does with the fields that it is sent: those that are not named stay, one of length 0 is
+ * removed.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, and the device would refuse it as well
+ */
+export function changeSettings(settings: Settings, changes: Uint8Array): Settings {
+  const fields = split(encodeFields(settings));
+  for (const [tag, value] of split(changes)) {
+    if (value.length === 0) fields.delete(tag);
+    else fields.set(tag, value);
+  }
+  return decodeFields(join(fields));
+}
+
+/** The fields that a device with WiFi of its own can not do without, and has not. */
+export function missingSettings(settings: Settings): ("ssid" | "server" | "id")[] {
+  return (["ssid", "server", "id"] as const).filter((name) => settings[name] === undefined);
+}
+
+/** Fields by their tags. @throws {LocalError} BAD_ARGUMENT */
+function split(bytes: Uint8Array): Map<number, Uint8Array> {
+  const fields = new Map<number, Uint8Array>();
+  for (let at = 0; at < bytes.length;) {
+    const tag = bytes[at]!;
+    const length = bytes[at + 1];
+    const end = at + 2 + (length ?? 0);
+    if (length === undefined || end > bytes.length) {
+      throw bad(nameOf(tag), "the field is longer than what holds it");
+    }
+    if (fields.has(tag)) throw bad(nameOf(tag), "the field is there twice");
+    fields.set(tag, bytes.subarray(at + 2, end));
+    at = end;
+  }
+  return fields;
+}
+
+/** @throws {LocalError} BAD_ARGUMENT if they do not fit */
+function join(fields: Map<number, Uint8Array>): Uint8Array<ArrayBuffer> {
+  const sorted = [...fields].sort(([a], [b]) => a - b);
+  const bytes = new Uint8Array(sorted.flatMap(([tag, value]) => [tag, value.length, ...value]));
+  if (bytes.length <= USED_BYTES - HEADER) return bytes;
+  throw new LocalError(
+    "BAD_ARGUMENT",
+    `the settings have ${bytes.length} bytes, and the sector has room for ${USED_BYTES - HEADER}`,
+  );
+}
+
+function encodeValue(name: Name, value: unknown): Uint8Array {
+  switch (name) {
+    case "ssid":
+      return text(name, value, 1, 32);
+    case "password":
+      return value === "" ? new Uint8Array(0) : text(name, value, 8, 64);
+    case "server":
+      return text(name, value, 1, 64);
+    case "id":
+      return text(name, value, 1, 64);
+    case "key":
+      if (value instanceof Uint8Array && value.length === 32) return value;
+      throw bad(name, "a key has 32 bytes");
+    case "port":
+      return number(name, value, 2, 1, 65535);
+    case "timeout":
+      return number(name, value, 4, 100, 3_600_000);
+    case "dialect":
+      return number(name, value, 1, 1, 2);
+    case "line":
+      return number(name, value, 2, 121, 512);
+    case "log":
+      if (typeof value !== "boolean") throw bad(name, "it is true or false");
+      return Uint8Array.of(value ? 1 : 0);
+  }
+}
+
+function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
+  switch (name) {
+    case "ssid":
+    case "password":
+    case "server":
+    case "id": {
+      let decoded: string;
+      try {
+        decoded = decoder.decode(value);
+      } catch {
+        throw bad(name, "it is not UTF-8");
+      }
+      encodeValue(name, decoded); // the same limits
+      return decoded;
+    }
+    case "key":
+      return encodeValue(name, value).slice();
+    case "port":
+      return numberOf(name, value, 2);
+    case "timeout":
+      return numberOf(name, value, 4);
+    case "dialect":
+      return numberOf(name, value, 1) as 1 | 2;
+    case "line":
+      return numberOf(name, value, 2);
+    case "log":
+      if (value.length !== 1 || value[0]! > 1) throw bad(name, "it is one byte, 0 or 1");
+      return value[0] === 1;
+  }
+}
+
+function text(name: Name, value: unknown, least: number, most: number): Uint8Array {
+  // deno-lint-ignore no-control-regex
+  if (typeof value !== "string" || !value.isWellFormed() || /[\x00-\x1f\x7f]/.test(value)) {
+    throw bad(name, "it is text without control characters");
+  }
+  const bytes = encoder.encode(value);
+  if (bytes.length < least || bytes.length > most) {
+    throw bad(name, `it has ${bytes.length} bytes, and ${least} to ${most} are possible`);
+  }
+  if (name === "server" && !/^[0-9A-Za-z._-]+$/.test(value)) {
+    throw bad(
+      name,
+      "it is a name or an IPv4 address: 0-9 A-Z a-z . _ - only (a port is a field of its own)",
+    );
+  }
+  return bytes;
+}
+
+function number(
+  name: Name,
+  value: unknown,
+  bytes: number,
+  least: number,
+  most: number,
+): Uint8Array {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw bad(name, `it is ${least} to ${most}`);
+  }
+  return Uint8Array.from({ length: bytes }, (_, at) => value >>> (8 * at));
+}
+
+function numberOf(name: Name, value: Uint8Array, bytes: number): number {
+  if (value.length !== bytes) throw bad(name, `it has ${bytes} bytes`);
+  const result = value.reduceRight((sum, byte) => sum * 256 + byte, 0);
+  encodeValue(name, result); // the same limits
+  return result;
+}
+
+function checkTogether(settings: Settings): void {
+  if (settings.key && settings.dialect === 1) throw bad("key", "dialect 1 has no keys");
+}
+
+function nameOf(tag: number): string {
+  return names.get(tag) ?? `tag ${tag}`;
+}
+
+/** Values are not shown: some are secret. */
+function bad(name: string, message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", `settings: ${name}: ${message}`);
+}

@@ -1,0 +1,141 @@
+/** Who may connect: keys, the devices admitted without one, and what a wrong proof costs. */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import { Refusal, type Suite } from "../protocol/greeting.ts";
+
+/** Bytes of a key. */
+export const KEY_BYTES = 32;
+
+/** Who may connect. */
+export interface AccessOptions {
+  /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. */
+  keys?: Iterable<readonly [id: string, key: string | Uint8Array]>;
+  /** Admits everybody else too, without proof, in either dialect. Default false. */
+  open?: boolean;
+  /** Admits these ids without proof, in dialect 1: stock micropython-iot boards. */
+  stock?: Iterable<string>;
+}
+
+/** Connections of one address that wait for the refusal of a wrong proof. */
+const HELD = 4;
+
+export class Access {
+  #keys = new Map<string, Uint8Array>();
+  readonly #stock: Set<string>;
+  readonly #open: boolean;
+  /** How many connections of an address are held: of connections, so bounded as they are. */
+  readonly #held = new Map<string, number>();
+
+  /** @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if nobody could connect */
+  constructor({ keys = [], open = false, stock = [] }: AccessOptions) {
+    this.setKeys(keys);
+    this.#stock = new Set(stock);
+    this.#open = open;
+    if (!open && this.#keys.size === 0 && this.#stock.size === 0) {
+      throw new LocalError(
+        "NOT_OPEN",
+        "nobody could connect: give keys (--keys FILE), names of stock devices (--stock ID,ID), or say " +
+          "`open: true` (--open) to admit every device that can reach the port",
+      );
+    }
+  }
+
+  /**
+   * Takes over other keys in place of all that there were.
+   *
+   * @returns ids for which it is another one now, or none any more, or the first
+   * @throws {LocalError} BAD_ARGUMENT; nothing has changed then
+   */
+  setKeys(keys: NonNullable<AccessOptions["keys"]>): Set<string> {
+    const old = this.#keys;
+    const changed = new Set(old.keys());
+    const parsed = new Map<string, Uint8Array>();
+    for (const [id, text] of keys) {
+      const [key, before] = [parseKey(id, text), old.get(id)];
+      const same = before && timingSafeEqual(before, key);
+      // The same object as long as it is the same key: see `keyFor`.
+      parsed.set(id, same ? before : key);
+      if (same) changed.delete(id);
+      else changed.add(id);
+    }
+    this.#keys = parsed;
+    return changed;
+  }
+
+  /** Whether a device of dialect 1 may connect. A device with a key must use it. */
+  checkStock(id: string): void {
+    if (this.#keys.has(id)) {
+      throw new PeerError("NOT_ADMITTED", "there is a key for this id: dialect 1 cannot prove it");
+    }
+    if (!this.#open && !this.#stock.has(id)) {
+      throw new PeerError("NOT_ADMITTED", "neither --open nor --stock admits this id");
+    }
+  }
+
+  /**
+   * The key with which a device of dialect 2 must prove itself; undefined: none. The same object each time,
+   * until it is changed.
+   *
+   * @throws {Refused}
+   */
+  keyFor({ id, suite }: { id: string; suite: Suite }): Uint8Array | undefined {
+    const key = this.#keys.get(id);
+    if (key && suite === 0) throw new Refused(Refusal.proofNeeded, "there is a key for this id");
+    if (!key && suite !== 0) throw new Refused(Refusal.noKey, "there is no key for this id");
+    if (!key && !this.#open) throw new Refused(Refusal.unknownDevice, "this id has no key");
+    return key;
+  }
+
+  /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
+  names(id: string): boolean {
+    return this.#keys.has(id) || this.#stock.has(id);
+  }
+
+  /** Checks a proof in constant time. @throws {Refused} */
+  checkProof(proof: string, expected: string): void {
+    const encoder = new TextEncoder();
+    const [a, b] = [encoder.encode(proof), encoder.encode(expected)];
+    if (a.length === b.length && timingSafeEqual(a, b)) return;
+    throw new Refused(Refusal.badProof, "the proof is wrong: the keys differ");
+  }
+
+  /** A connection from this address is to wait for its refusal. Returns whether it may: not if many do. */
+  hold(hostname: string): boolean {
+    const held = this.#held.get(hostname) ?? 0;
+    if (held >= HELD) return false;
+    this.#held.set(hostname, held + 1);
+    return true;
+  }
+
+  /** A connection that was held has ended. */
+  release(hostname: string): void {
+    const held = this.#held.get(hostname)!;
+    if (held > 1) this.#held.set(hostname, held - 1);
+    else this.#held.delete(hostname);
+  }
+}
+
+/** A hello of dialect 2 was refused; the other end is told the code. */
+export class Refused extends PeerError {
+  override name = "Refused";
+  constructor(readonly refusal: number, message: string) {
+    super(refusal === Refusal.badProof ? "BAD_PROOF" : "NOT_ADMITTED", message);
+  }
+}
+
+/** The proof of dialect 2's suite 1: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
+export function proofOf(key: Uint8Array, greeting: string): string {
+  return createHmac("sha256", key).update(greeting).digest("hex").slice(0, 32);
+}
+
+export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
+  if (typeof key !== "string") {
+    if (key.length === KEY_BYTES) return key.slice();
+  } else if (/^[0-9a-fA-F]{64}$/.test(key)) {
+    return Uint8Array.from(key.match(/../g)!, (digits) => parseInt(digits, 16));
+  }
+  throw new LocalError(
+    "BAD_ARGUMENT",
+    `the key of ${JSON.stringify(id)} is not 64 hex digits, nor 32 bytes`,
+  );
+}

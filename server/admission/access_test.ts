@@ -1,0 +1,179 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Access, type AccessOptions, parseKey, proofOf, Refused } from "./access.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+
+const KEY = "00112233445566778899aabbccddeeff".repeat(2);
+const OTHER_KEY = "f".repeat(64);
+
+function keysOf(ids: string, key = KEY): [string, string][] {
+  return Array.from(ids, (id) => [id, key]);
+}
+
+/** How somebody is refused: the code that the other end is told. */
+function refusal(call: () => void): number {
+  return assertThrows(call, Refused).refusal;
+}
+
+// Who may connect.
+
+Deno.test("a server that could admit nobody is refused, with what to do about it", () => {
+  const error = assertThrows(() => new Access({}), LocalError, "--keys");
+  assertEquals(error.code, "NOT_OPEN");
+  assertThrows(() => new Access({ keys: [], stock: [], open: false }), LocalError, "--open");
+});
+
+/** Who comes in: "1" and what it is told in dialect 2, with suite 00 and 01, and in dialect 1. */
+const policies: [string, AccessOptions, { plain: unknown; proving: unknown; stock: boolean }][] = [
+  ["a key", { keys: keysOf("1") }, { plain: 3, proving: "key", stock: false }],
+  ["a key, and the server is open", { keys: keysOf("1"), open: true }, {
+    plain: 3,
+    proving: "key",
+    stock: false,
+  }],
+  ["a key, and is named as stock", { keys: keysOf("1"), stock: ["1"] }, {
+    plain: 3,
+    proving: "key",
+    stock: false,
+  }],
+  ["no key, and the server is open", { open: true }, { plain: "none", proving: 4, stock: true }],
+  ["no key, and others have", { keys: keysOf("2") }, { plain: 1, proving: 4, stock: false }],
+  ["no key, and is named as stock", { stock: ["2", "1"] }, { plain: 1, proving: 4, stock: true }],
+  ["no key, and others are stock", { stock: ["2"] }, { plain: 1, proving: 4, stock: false }],
+];
+
+for (const [who, options, expected] of policies) {
+  Deno.test(`a device that has ${who}: who comes in, and what it is told if not`, () => {
+    const access = new Access(options);
+    const ask = (suite: 0 | 1): unknown => {
+      try {
+        return access.keyFor({ id: "1", suite }) ? "key" : "none";
+      } catch (error) {
+        assert(error instanceof Refused && error.code === "NOT_ADMITTED", `${error}`);
+        return error.refusal;
+      }
+    };
+    assertEquals([ask(0), ask(1)], [expected.plain, expected.proving]);
+    if (expected.stock) return access.checkStock("1");
+    assertEquals(assertThrows(() => access.checkStock("1"), PeerError).code, "NOT_ADMITTED");
+  });
+}
+
+// Keys.
+
+Deno.test("a key is 64 hex digits, or 32 bytes, and whatever is wrong is not repeated", () => {
+  const bytes = parseKey("1", KEY);
+  assertEquals(parseKey("1", KEY.toUpperCase()), bytes);
+  assertEquals(parseKey("1", bytes), bytes);
+  const secret = "5ec3e7";
+  for (
+    const wrong of [
+      secret,
+      KEY.slice(2),
+      `${KEY}00`,
+      ` ${KEY}`,
+      `0x${KEY.slice(2)}`,
+      "g".repeat(64),
+    ]
+  ) {
+    const error = assertThrows(
+      () => new Access({ keys: [["1", wrong]] }),
+      LocalError,
+      'key of "1"',
+    );
+    assertEquals(error.code, "BAD_ARGUMENT");
+    assert(!Deno.inspect(error).includes(wrong));
+  }
+  assertThrows(() => parseKey("1", new Uint8Array(31)), LocalError);
+});
+
+Deno.test("a key is kept as it was given, whatever becomes of the bytes", () => {
+  const bytes = parseKey("1", KEY);
+  const access = new Access({ keys: [["1", bytes]] });
+  bytes.fill(0);
+  assertEquals(access.keyFor({ id: "1", suite: 1 }), parseKey("1", KEY));
+});
+
+Deno.test("nobody who prints what knows the keys sees them", () => {
+  const access = new Access({ keys: keysOf("1") });
+  const options = { depth: 10, showHidden: true, getters: true };
+  const shown = `${Deno.inspect(access, options)} ${JSON.stringify(access)}`;
+  assert(!shown.includes(KEY.slice(0, 8)) && !shown.includes("17,"), shown);
+});
+
+Deno.test("new keys replace all old ones, and it is known which have changed", () => {
+  const access = new Access({ keys: keysOf("1234") });
+  const [same] = [access.keyFor({ id: "2", suite: 1 })];
+  const changed = access.setKeys([...keysOf("24"), ...keysOf("3", OTHER_KEY), ...keysOf("5")]);
+  assertEquals([...changed].sort(), ["1", "3", "5"]);
+  assert(access.keyFor({ id: "2", suite: 1 }) === same, "the same key is the same object");
+  assertEquals(refusal(() => access.keyFor({ id: "1", suite: 1 })), 4);
+  assertEquals(access.keyFor({ id: "3", suite: 1 }), parseKey("3", OTHER_KEY));
+});
+
+Deno.test("new keys of which one is wrong change nothing", () => {
+  const access = new Access({ keys: keysOf("1") });
+  assertThrows(() => access.setKeys([["2", KEY], ["1", "short"]]), LocalError);
+  assertEquals(access.keyFor({ id: "1", suite: 1 }), parseKey("1", KEY));
+  assertEquals(refusal(() => access.keyFor({ id: "2", suite: 1 })), 4);
+});
+
+// Proofs.
+
+Deno.test("a proof is 128 bits of HMAC-SHA256: RFC 4231, test cases 1 and 2", () => {
+  assertEquals(
+    proofOf(new Uint8Array(20).fill(0x0b), "Hi There"),
+    "b0344c61d8db38535ca8afceaf0bf12b",
+  );
+  const key = new TextEncoder().encode("Jefe");
+  assertEquals(proofOf(key, "what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c7");
+});
+
+/** Whether a proof passes. */
+function proves(proof: string): boolean {
+  try {
+    new Access({ keys: keysOf("1") }).checkProof(proof, "\x03right");
+    return true;
+  } catch (error) {
+    assert(error instanceof Refused && error.refusal === 2, `${error}`);
+    assertEquals(error.code, "BAD_PROOF");
+    assert(!error.message.includes("right"), "what would have been right is not told");
+    return false;
+  }
+}
+
+Deno.test("a right proof passes, and nothing else: a part, more, another case, nothing", () => {
+  for (
+    const wrong of ["\x03righ", "\x03right ", "\x03RIGHT", "right", "", "\x03", "\x03wrong", "é"]
+  ) {
+    assertEquals(proves(wrong), false, wrong);
+  }
+  assertEquals(proves("\x03right"), true);
+});
+
+Deno.test("so many of an address are held as may be, each until it is let go, and none of another's", () => {
+  const access = new Access({ keys: keysOf("1") });
+  const hold = (hostname = "10.0.0.1") => access.hold(hostname);
+  assertEquals([hold(), hold(), hold(), hold(), hold(), hold()], [
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  assertEquals(hold("10.0.0.2"), true);
+  access.release("10.0.0.1");
+  assertEquals([hold(), hold()], [true, false]);
+  for (let n = 0; n < 4; n++) access.release("10.0.0.1");
+  assertEquals([hold(), hold(), hold(), hold(), hold()], [true, true, true, true, false]);
+});
+
+Deno.test("proofs and keys are compared in constant time, never with an operator", () => {
+  const source = Deno.readTextFileSync(new URL("./access.ts", import.meta.url));
+  const body = source.slice(source.indexOf("checkProof("), source.indexOf("class Refused"));
+  assert(body.includes("timingSafeEqual(a, b)"), body);
+  for (const name of ["proof", "expected", "a", "b"]) {
+    const operator = new RegExp(`\\b${name} *[!=]==?|[!=]==? *${name}\\b(?!\\.)`);
+    assert(!operator.test(body), `${name} in ${body}`);
+  }
+});

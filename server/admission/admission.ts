@@ -1,0 +1,241 @@
+/** The first lines of a connection: who is there, whether it may come in, and in which dialect. */
+import { type Access, proofOf, Refused } from "./access.ts";
+import { Dialect1 } from "../link/dialect1.ts";
+import { agree, type Agreement, Dialect2, distance } from "../link/dialect2.ts";
+import { PeerError } from "../protocol/errors.ts";
+import {
+  formatRefusal,
+  formatWelcome,
+  HELLO,
+  type Hello2,
+  parseHello2,
+  PROOF,
+  randomNonce,
+  Refusal,
+} from "../protocol/greeting.ts";
+import type { Limits } from "../link/limits.ts";
+import type { Session } from "../link/session.ts";
+import { type DeviceRecord, MemoryStore } from "../store/store.ts";
+import { concat } from "../protocol/lines.ts";
+
+/** A connection that may come in. */
+export interface Admitted {
+  id: string;
+  dialect: 1 | 2;
+  /** What the device says about itself; "" if nothing. */
+  metadata: string;
+  /** The device claims messages that were never sent: the store is older than what the server once sent. */
+  ahead: boolean;
+  /**
+   * Gives the connection to the device's session; to be called after `session.disconnect`.
+   *
+   * @throws {PeerError} STALE_GREETING. Nothing has changed then.
+   */
+  connect(session: Session, now: number): void;
+  /**
+   * Throws what `connect` would: what the welcome said is true no longer. Another connection of the device
+   * was quicker, or its old one brought something after all, or its key was changed.
+   */
+  check(): void;
+}
+
+/** What admission needs of the server. */
+export interface Host {
+  readonly access: Access;
+  readonly limits: Limits;
+  /** In ms. */
+  now(): number;
+  /** The record of a device; undefined: none yet, and there is room. @throws {PeerError} TOO_MANY_DEVICES */
+  record(id: string): DeviceRecord | undefined;
+}
+
+/** What `Admission.receive` comes to. */
+export interface Step {
+  /** To be sent when all changes so far are safe: a welcome says what has arrived, as an ack does. */
+  output: string;
+  /** Set when the greeting is done. */
+  admitted?: Admitted;
+}
+
+/** The machine that reads one connection's greeting; like `Session`, without socket and clock. */
+export class Admission {
+  #host: Host;
+  #hostname: string;
+  #held: Uint8Array = new Uint8Array(0);
+  #greets = false; // in dialect 2, so it can be told what is wrong
+  #welcomed: Admitted | undefined; // the device is to show that it is there
+  #proves: ((line: string) => void) | undefined;
+  #penalty: "told late" | "not told" | undefined; // for a wrong proof
+
+  /** @param hostname The other end's address without its port. */
+  constructor(host: Host, hostname: string) {
+    this.#host = host;
+    this.#hostname = hostname;
+  }
+
+  /** What came behind the greeting, once that is done. */
+  get rest(): Uint8Array {
+    return this.#held;
+  }
+
+  /**
+   * Takes what was read.
+   *
+   * @throws {PeerError} why the connection may not come in; `farewell` is what to send then
+   */
+  receive(chunk: Uint8Array): Step {
+    let bytes = concat(this.#held, chunk);
+    // Keepalives may come before a proof, and take no room.
+    while (this.#proves && bytes[0] === 10) bytes = bytes.subarray(1);
+    this.#held = bytes;
+    this.#greets ||= bytes[0] === HELLO.charCodeAt(0);
+    // Without a key, whatever comes behind the welcome shows it: a hello alone may be an old one, late.
+    if (this.#welcomed && !this.#proves && bytes.length > 0) {
+      return { output: "", admitted: this.#welcomed };
+    }
+    const { helloBytes } = this.#host.limits;
+    const end = bytes.indexOf(10);
+    if (end > helloBytes || (end < 0 && bytes.length > helloBytes)) {
+      throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+    }
+    if (end < 0) return { output: "" };
+    const line = this.#proves
+      ? lenient.decode(bytes.subarray(0, end)) // a proof is wrong, whatever it is
+      : decode(bytes.subarray(0, end));
+    this.#held = bytes.slice(end + 1);
+    if (this.#proves) {
+      this.#proves(line);
+      return { output: "", admitted: this.#welcomed! };
+    }
+    if (line.startsWith(HELLO)) return this.#hello2(line);
+    return { output: "", admitted: this.#hello1(line) };
+  }
+
+  #hello1(id: string): Admitted {
+    checkId(id);
+    this.#host.access.checkStock(id);
+    return {
+      id,
+      dialect: 1,
+      metadata: "",
+      ahead: false,
+      check: () => {},
+      connect: (session, now) => {
+        const link = new Dialect1(session.record, session.settled, session.timeout);
+        session.connect(link, session.limits.lineBytes, true, now);
+      },
+    };
+  }
+
+  #hello2(line: string): Step {
+    const { access, limits, record } = this.#host;
+    const hello = parseHello2(line);
+    checkId(hello.id);
+    const key = access.keyFor(hello);
+    // A hello alone changes nothing: a new device's record is made when it is admitted.
+    const known = record(hello.id) ?? new MemoryStore().create(hello.id);
+    const agreement = agree(hello, known, limits);
+    const checkKey = () => {
+      if (access.keyFor(hello) === key) return;
+      throw new PeerError("STALE_GREETING", "there is another key for this id by now");
+    };
+    const welcome = formatWelcome(hello.suite, agreement.welcome, randomNonce());
+    this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
+    if (!key) return { output: `${welcome}\n` };
+    const greeting = `${line}\n${welcome}`;
+    const proof = proofOf(key, greeting);
+    this.#proves = (answer) => {
+      if (!answer.startsWith(PROOF)) {
+        throw new PeerError("BAD_LINE", "a line came where a proof should be");
+      }
+      const expected = PROOF + proofOf(key, `${greeting}${proof}\n`);
+      try {
+        access.checkProof(answer, expected);
+      } catch (error) {
+        this.#penalty = access.hold(this.#hostname) ? "told late" : "not told";
+        throw error;
+      }
+    };
+    return { output: `${welcome}${proof}\n` };
+  }
+
+  /** Whether the other end is to wait for its farewell, and `end` to be called afterwards. */
+  get isLate(): boolean {
+    return this.#penalty === "told late";
+  }
+
+  /** The connection has ended, or is admitted. */
+  end(): void {
+    if (this.isLate) this.#host.access.release(this.#hostname);
+    this.#penalty = undefined;
+  }
+
+  /** What the other end is told when `receive` has thrown this; "" if nothing. */
+  farewell(error: PeerError): string {
+    if (this.#penalty === "not told") return "";
+    const code = this.#greets ? refusalOf(error) : undefined;
+    return code === undefined ? "" : formatRefusal(code);
+  }
+}
+
+function admitted(
+  hello: Hello2,
+  agreement: Agreement,
+  find: () => DeviceRecord,
+  limits: Limits,
+  checkKey: () => void,
+): Admitted {
+  const { connects } = find().positions;
+  const { welcome, ahead } = agreement;
+  /** What is agreed by now, if it does not differ from what the device was told. */
+  const renewed = (record: DeviceRecord): Agreement => {
+    checkKey();
+    const { welcome: late, known, rxNext, ahead: lateAhead } = agree(hello, record, limits);
+    if (
+      record.positions.connects !== connects || lateAhead !== ahead ||
+      late.txFirst !== welcome.txFirst || distance(welcome.rxNext, rxNext) < 0
+    ) {
+      throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");
+    }
+    return { welcome, known, rxNext, ahead };
+  };
+  return {
+    id: hello.id,
+    dialect: 2,
+    metadata: hello.metadata,
+    ahead,
+    check: () => void renewed(find()),
+    connect(session, now) {
+      const link = new Dialect2(hello, renewed(session.record), session);
+      session.connect(link, hello.line, false, now);
+    },
+  };
+}
+
+function refusalOf(error: PeerError): number | undefined {
+  if (error instanceof Refused) return error.refusal;
+  if (error.code === "TOO_MANY_DEVICES") return Refusal.full;
+  return error.code === "BAD_GREETING" || error.code === "BAD_HELLO"
+    ? Refusal.badGreeting
+    : undefined;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function decode(line: Uint8Array): string {
+  try {
+    return decoder.decode(line);
+  } catch (cause) {
+    throw new PeerError("BAD_HELLO", "the hello is not UTF-8", { cause });
+  }
+}
+
+/** @throws {PeerError} BAD_HELLO */
+function checkId(id: string): void {
+  if (id === "") throw new PeerError("BAD_HELLO", "the first line has no id");
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f]/.test(id)) {
+    throw new PeerError("BAD_HELLO", "the id has a control character");
+  }
+}

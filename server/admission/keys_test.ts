@@ -1,0 +1,188 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { LocalError } from "../protocol/errors.ts";
+import { addKey, exposure, readKeys, removeKey } from "./keys.ts";
+
+/** A folder of its own for each test. */
+class Folder implements Disposable {
+  readonly path = Deno.makeTempDirSync();
+  readonly keys = `${this.path}/keys.json`;
+
+  write(text: string | Uint8Array): void {
+    if (typeof text === "string") Deno.writeTextFileSync(this.keys, text);
+    else Deno.writeFileSync(this.keys, text);
+  }
+
+  /** Names of the files in it. */
+  get files(): string[] {
+    return Array.from(Deno.readDirSync(this.path), ({ name }) => name).sort();
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+const SECRET = "c0ffee".repeat(11).slice(0, 64);
+
+function hex(key: Uint8Array | undefined): string {
+  return Array.from(key!, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+Deno.test("a key is made, for its owner alone, and read back", async () => {
+  using folder = new Folder();
+  const key = await addKey(folder.keys, "kitchen");
+  assertMatch(key, /^[0-9a-f]{64}$/);
+  assertEquals(hex(readKeys(folder.keys).get("kitchen")), key);
+  assertEquals(Deno.statSync(folder.keys).mode! & 0o777, 0o600);
+  assertEquals(exposure(folder.keys), undefined);
+  assertEquals(folder.files, ["keys.json"]);
+});
+
+Deno.test("every device gets a key of its own", async () => {
+  using folder = new Folder();
+  const ids = ["1", "küche 🐙", "__proto__", "constructor", '"quoted"'];
+  const keys = [];
+  for (const id of ids) keys.push(await addKey(folder.keys, id));
+  assertEquals(new Set(keys).size, ids.length);
+  const read = readKeys(folder.keys);
+  assertEquals([...read.keys()].sort(), ids.sort());
+});
+
+Deno.test("a key is not replaced unless that is wanted", async () => {
+  using folder = new Folder();
+  const first = await addKey(folder.keys, "1");
+  const error = await assertRejects(() => addKey(folder.keys, "1"), LocalError, "--replace");
+  assertEquals(error.code, "BAD_ARGUMENT");
+  assertEquals(hex(readKeys(folder.keys).get("1")), first);
+  const second = await addKey(folder.keys, "1", true);
+  assert(second !== first);
+  assertEquals(hex(readKeys(folder.keys).get("1")), second);
+  assertEquals(folder.files, ["keys.json"], "nothing is left of the refused one");
+});
+
+Deno.test("a key is removed, and one that is not there is said", async () => {
+  using folder = new Folder();
+  await addKey(folder.keys, "1");
+  const kept = await addKey(folder.keys, "2");
+  await removeKey(folder.keys, "1");
+  assertEquals(Array.from(readKeys(folder.keys), ([id, key]) => [id, hex(key)]), [["2", kept]]);
+  await assertRejects(() => removeKey(folder.keys, "1"), LocalError, '"1" has no key');
+});
+
+Deno.test("many who add a key at the same time all get theirs in", async () => {
+  using folder = new Folder();
+  const ids = Array.from({ length: 20 }, (_, n) => `${n}`);
+  const keys = await Promise.all(ids.map((id) => addKey(folder.keys, id)));
+  const read = readKeys(folder.keys);
+  assertEquals(ids.map((id) => hex(read.get(id))), keys);
+  assertEquals(folder.files, ["keys.json"]);
+});
+
+Deno.test("what an interrupted command left is said, and what to do about it", async () => {
+  using folder = new Folder();
+  Deno.writeTextFileSync(`${folder.keys}.new`, "");
+  await assertRejects(() => addKey(folder.keys, "1"), LocalError, `remove ${folder.path}`);
+});
+
+Deno.test("whoever reads the file while it is changed finds all of it", async () => {
+  using folder = new Folder();
+  await addKey(folder.keys, "first");
+  let done = false;
+  const changes = (async () => {
+    for (let n = 0; n < 30; n++) await addKey(folder.keys, "second", true);
+    done = true;
+  })();
+  while (!done) {
+    assert(readKeys(folder.keys).has("first"));
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await changes;
+});
+
+Deno.test("a changed file keeps its mode, and a link to it stays a link", async () => {
+  using folder = new Folder();
+  await addKey(folder.keys, "1");
+  Deno.chmodSync(folder.keys, 0o640);
+  Deno.symlinkSync(folder.keys, `${folder.path}/link`);
+  await addKey(`${folder.path}/link`, "2");
+  assertEquals(Deno.statSync(folder.keys).mode! & 0o777, 0o640);
+  assert(Deno.lstatSync(`${folder.path}/link`).isSymlink);
+  assertEquals([...readKeys(folder.keys).keys()], ["1", "2"]);
+});
+
+Deno.test("a file that everybody may read or change is a complaint, one for a group is none", () => {
+  using folder = new Folder();
+  folder.write("{}");
+  for (const [mode, word] of [[0o644, "read"], [0o606, "change"], [0o602, "change"]] as const) {
+    Deno.chmodSync(folder.keys, mode);
+    assertMatch(exposure(folder.keys)!, new RegExp(`can ${word} the keys .*chmod 600`));
+  }
+  Deno.chmodSync(folder.keys, 0o640);
+  assertEquals(exposure(folder.keys), undefined);
+});
+
+Deno.test("an id that no device could say gets no key", async () => {
+  using folder = new Folder();
+  for (const id of ["", "two\nlines", "a\0b", "\x7f", "\ud83d", "x".repeat(129), "é".repeat(65)]) {
+    const error = await assertRejects(() => addKey(folder.keys, id), LocalError);
+    assertEquals(error.code, "BAD_ARGUMENT");
+  }
+  assertEquals(folder.files, []);
+  await addKey(folder.keys, "x".repeat(128));
+});
+
+Deno.test("an empty file has no keys in it", () => {
+  using folder = new Folder();
+  for (const text of ["", "\n", "{}"]) {
+    folder.write(text);
+    assertEquals(readKeys(folder.keys).size, 0);
+  }
+});
+
+Deno.test("a key in capital letters is a key", () => {
+  using folder = new Folder();
+  folder.write(JSON.stringify({ 1: SECRET.toUpperCase() }));
+  assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
+});
+
+Deno.test("what is wrong with a file of keys is said, and nothing that is in it", async () => {
+  using folder = new Folder();
+  const wrong: [string | Uint8Array, string][] = [
+    [`{ "1": "${SECRET}", }`, "is not JSON"],
+    [`{ "1": "${SECRET}`, "is not JSON"],
+    [SECRET, "is not JSON"],
+    [`["${SECRET}"]`, "is not a JSON object"],
+    [`"${SECRET}"`, "is not a JSON object"],
+    ["null", "is not a JSON object"],
+    [`{ "1": ["${SECRET}"] }`, 'the key of "1" is not 64 hex digits'],
+    [`{ "1": "${SECRET.slice(1)}" }`, 'the key of "1" is not 64 hex digits'],
+    [`{ "1": "${SECRET}0" }`, 'the key of "1" is not 64 hex digits'],
+    [`{ "1": " ${SECRET.slice(1)}" }`, 'the key of "1" is not 64 hex digits'],
+    [`{ "": "${SECRET}" }`, "an id has one character at least"],
+  ];
+  for (const [content, reason] of wrong) {
+    folder.write(content);
+    for (
+      const error of [
+        assertThrows(() => readKeys(folder.keys), LocalError, reason),
+        await assertRejects(() => addKey(folder.keys, "2"), LocalError, reason),
+      ]
+    ) {
+      assertEquals(error.code, "BAD_ARGUMENT");
+      assert(!Deno.inspect(error).includes(SECRET.slice(2, 30)), `${error}`);
+    }
+    assertEquals(Deno.readTextFileSync(folder.keys), content, "it is left as it was");
+  }
+  folder.write(new Uint8Array([0xff, 0xfe, 0]));
+  assertThrows(() => readKeys(folder.keys), LocalError);
+  assertEquals(folder.files, ["keys.json"]);
+});
+
+Deno.test("a path that leads to no file is said", async () => {
+  using folder = new Folder();
+  assertThrows(() => readKeys(folder.keys), LocalError, "does not exist");
+  assertThrows(() => exposure(folder.keys), LocalError, "does not exist");
+  assertThrows(() => readKeys(folder.path), LocalError, "cannot be used");
+  await assertRejects(() => addKey(folder.path, "1"), LocalError);
+  await assertRejects(() => addKey(`${folder.path}/no/keys`, "1"), LocalError, "does not exist");
+});

@@ -1,0 +1,51 @@
+/** Asks for a key that was made elsewhere, where neither the shell's history nor the screen keeps it. */
+import { LocalError } from "../protocol/errors.ts";
+import { printable } from "../observe/log.ts";
+
+/** A key has 64 digits; whoever sends more than this sends something else. */
+const LONGEST = 1024;
+
+const CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, NEWLINE = 10, RETURN = 13, DELETE = 127;
+
+/**
+ * The first line of stdin. A terminal is asked for it, and does not show what is typed.
+ *
+ * @throws {LocalError} BAD_ARGUMENT: there is none, or the user gave up
+ */
+export async function askForKey(id: string): Promise<string> {
+  const { stdin } = Deno;
+  if (!stdin.isTerminal()) return await readLine();
+  // First of all: what is typed ahead is not shown, either.
+  stdin.setRaw(true);
+  try {
+    console.error(`The key of ${printable(id)}: paste it, and press Enter. It is not shown.`);
+    return await readLine();
+  } finally {
+    stdin.setRaw(false);
+  }
+}
+
+/** Without what is around the key: spaces, and the marks that some terminals set around what is pasted. */
+async function readLine(): Promise<string> {
+  const line: number[] = [];
+  const chunk = new Uint8Array(256);
+  reading: for (;;) {
+    const length = await Deno.stdin.read(chunk);
+    if (length === null) break;
+    for (const byte of chunk.subarray(0, length)) {
+      if (byte === NEWLINE || byte === RETURN) break reading;
+      if (byte === CTRL_C || byte === CTRL_D) throw noKey("given up");
+      if (byte === BACKSPACE || byte === DELETE) line.pop();
+      else line.push(byte);
+      if (line.length > LONGEST) throw noKey("what came on stdin is longer than a key");
+    }
+  }
+  let text = new TextDecoder().decode(Uint8Array.from(line));
+  for (const mark of ["\x1b[200~", "\x1b[201~"]) text = text.replaceAll(mark, "");
+  if (text.trim() === "") throw noKey("no key came on stdin");
+  return text.trim();
+}
+
+function noKey(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,47 @@
+import type { DeviceRecord, Outgoing } from "../store/store.ts";
+
+/** What differs between the dialects: one connection's share of a `Session`, from its hello on. */
+export abstract class Link {
+  /** Waits for the socket: greetings, acks, messages. */
+  output = "";
+  /** How many messages of the outbox are on their way. */
+  protected next = 0;
+
+  /** @param settled Told of every message that the device has, and of every one that leaves the outbox. */
+  constructor(
+    protected readonly record: DeviceRecord,
+    protected readonly settled: (message: Outgoing) => void,
+  ) {}
+
+  /** Whether acks are awaited. */
+  get awaitsAcks(): boolean {
+    return this.next > 0;
+  }
+
+  /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
+  abstract check(line: string): void;
+
+  /** Takes a message that was checked. Returns false if it needs room in the inbox and there is none. */
+  abstract accept(line: string, hasRoom: boolean): boolean;
+
+  /** An ack has arrived. @throws {PeerError} */
+  abstract acknowledged(id: number, now: number): void;
+
+  /** Sends a message without qos. Returns whether that is possible now. */
+  abstract sendOnce(text: string, now: number): boolean;
+
+  /** Something has changed: what is going to be sent gets all that must be safe before it is. */
+  prepare(): void {}
+
+  /** Adds to the output what is to be sent now. */
+  abstract transmit(now: number): void;
+
+  /** When `transmit` must be called at the latest. */
+  abstract deadline(): number;
+}
+
+/** The first bytes of a peer's line for a log, on one line. */
+export function quote(line: string): string {
+  if (line.charCodeAt(0) <= 4) return "part of a greeting"; // it may hold a proof
+  return JSON.stringify(line.length > 40 ? `${line.slice(0, 40)}…` : line);
+}

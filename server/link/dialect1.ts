@@ -1,0 +1,122 @@
+/** Dialect 1, micropython-iot's: every message has an ack of its own, and is sent again without it. */
+import { Link } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
+import { ack, frame, lineId } from "../protocol/lines.ts";
+
+/** Messages on their way without an ack. A stock client has a queue of 20, and loses what overflows it. */
+const WINDOW = 16;
+
+/** Ids given out from the oldest message without an ack on, or since the newest ack, also to messages
+ * without qos. They come round after 255: an ack must never fit two messages, and a chip's record of what
+ * it took last must reach back to every message that may be repeated. */
+const IDS_OPEN = 32;
+
+export class Dialect1 extends Link {
+  #progress = 0; // last ack, or when the first message without one was sent
+  #idsSinceAck = 0;
+  #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
+
+  constructor(
+    record: DeviceRecord,
+    settled: (message: Outgoing) => void,
+    readonly timeout: number,
+  ) {
+    super(record, settled);
+    // A keepalive at once: the device sends nothing before it has heard one.
+    this.output = "\n";
+  }
+
+  override check(): void {}
+
+  override accept(line: string, hasRoom: boolean): boolean {
+    const id = lineId(line);
+    const text = line.slice(2);
+    const { record } = this;
+    if (hasRoom) {
+      if (record.hear(id, text)) record.receive(text);
+    } else if (!record.duplicates.isRepeat(id, text, record.positions.connects)) return false;
+    this.output += ack(id);
+    return true;
+  }
+
+  override acknowledged(id: number, now: number): void {
+    this.#idsSinceAck = 0;
+    const { outbox } = this.record;
+    for (let i = 0; i < this.next; i++) {
+      const message = outbox[i]!;
+      if (message.id !== id) continue;
+      this.#progress = now;
+      if (this.#acked.has(message)) break;
+      this.#acked.add(message);
+      if (i === 0) break;
+      // It overtook others. The device has it, so no connection need carry it again.
+      this.settled(message);
+      this.record.withdraw(message);
+      break;
+    }
+    this.#settleAcked();
+  }
+
+  #settleAcked(): void {
+    while (this.next > 0 && this.#acked.delete(this.record.outbox[0]!)) {
+      this.next--;
+      this.settled(this.record.settle());
+    }
+  }
+
+  override sendOnce(text: string): boolean {
+    if (this.#idsAreShort() || this.record.outbox[0]?.id === 0) return false; // nothing overtakes 00
+    this.output += frame(this.#giveId(), text);
+    return true;
+  }
+
+  #giveId(message?: Outgoing): number {
+    this.#idsSinceAck++;
+    return this.record.giveId(message);
+  }
+
+  #idsAreShort(): boolean {
+    if (this.#idsSinceAck >= IDS_OPEN) return true;
+    const { outbox: [oldest], positions } = this.record;
+    return oldest?.id !== undefined && (positions.nextId - oldest.id + 255) % 255 >= IDS_OPEN;
+  }
+
+  /** Nothing overtakes 00: a device that has newer messages must not take its repeat for a boot. */
+  #overtakes(message: Outgoing): boolean {
+    return message.overtakes && this.record.outbox[0]!.id !== 0;
+  }
+
+  /** Gives ids: a server that was killed must know under which a message went out. */
+  override prepare(): void {
+    const { outbox } = this.record;
+    while (this.next === 0 && outbox[0]?.text === WITHDRAWN) this.settled(this.record.settle());
+    for (let i = 0; i < outbox.length && i < WINDOW; i++) {
+      const message = outbox[i]!;
+      if (message.id !== undefined || message.text === WITHDRAWN) continue;
+      if (i > 0 && (!this.#overtakes(message) || this.#idsAreShort())) break;
+      this.#giveId(message);
+    }
+  }
+
+  override transmit(now: number): void {
+    const { outbox } = this.record;
+    if (this.next === 0) this.#progress = now;
+    else if (now - this.#progress >= this.timeout) {
+      // All again, in order: the device drops what it has.
+      this.next = 0;
+      this.#progress = now;
+    }
+    for (; this.next < outbox.length && this.next < WINDOW; this.next++) {
+      const message = outbox[this.next]!;
+      if (message.text === WITHDRAWN) this.#acked.add(message); // in dialect 1 no number need be filled
+      if (this.#acked.has(message)) continue;
+      if (message.id === undefined || (this.next > 0 && !this.#overtakes(message))) break;
+      this.output += frame(message.id, message.text);
+    }
+    this.#settleAcked();
+  }
+
+  override deadline(): number {
+    return this.next > 0 ? this.#progress + this.timeout : Infinity;
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Dialect 2: numbered messages, cumulative acks, and a greeting that says how far each end has got. There
+ * is no repetition inside a connection: what goes wrong ends it, and the next greeting tells both ends
+ * exactly what to send.
+ */
+import { PeerError } from "../protocol/errors.ts";
+import type { Greeting, Hello2 } from "../protocol/greeting.ts";
+import type { Limits } from "./limits.ts";
+import { Link } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
+import { randomEpoch } from "./record.ts";
+import { ack, byteLength, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
+
+/** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
+export const WINDOW = 64;
+
+/** What both ends have agreed on when the greeting is done. */
+export interface Agreement {
+  /** What our welcome says. */
+  welcome: Greeting;
+  /** How many messages of our outbox the device has already. */
+  known: number;
+  /** Number of the message that we expect next. The old connection may have brought more since the welcome. */
+  rxNext: number;
+  /** The device claims to be further than we ever got: our store is older than what we once sent. */
+  ahead: boolean;
+}
+
+/** Works out what a hello means for a record. Changes nothing. */
+export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agreement {
+  const { txEpoch, rxEpoch, rxNext } = record.positions;
+  const { txFirst } = record;
+  let known = 0;
+  let ahead = false;
+  if (hello.rxEpoch === txEpoch) {
+    // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
+    known = Math.max(0, distance(txFirst, hello.rxNext));
+    // More than was sent, not than was written: an old copy of the store may since have given the numbers of
+    // what it does not know to other messages.
+    ahead = known > record.sent;
+    if (ahead) known = 0;
+  }
+  const continues = hello.txEpoch === rxEpoch && distance(hello.txFirst, rxNext) >= 0;
+  const expected = continues ? rxNext : hello.txFirst;
+  return {
+    welcome: {
+      txEpoch: ahead ? randomEpoch() : txEpoch,
+      txFirst: (txFirst + known) >>> 0,
+      rxEpoch: hello.txEpoch,
+      rxNext: expected,
+      window: WINDOW,
+      bytes: creditBytes(limits),
+      line: limits.lineBytes,
+    },
+    known,
+    rxNext: expected,
+    ahead,
+  };
+}
+
+/** Bytes that one device may send without an ack. */
+function creditBytes({ lineBytes }: Limits): number {
+  return 4 * (lineBytes + FRAME);
+}
+
+/** How far b is ahead of a, as both come round after 2^32. */
+export function distance(a: number, b: number): number {
+  return (b - a) | 0;
+}
+
+/** Whose connection it is. */
+export interface Owner {
+  readonly record: DeviceRecord;
+  /** See `Link`. */
+  readonly settled: (message: Outgoing) => void;
+  /** Told of every line that the device itself has logged, without what marks it as one. */
+  readonly logged: (line: string) => void;
+}
+
+export class Dialect2 extends Link {
+  readonly hello: Hello2;
+  readonly #logged: Owner["logged"];
+  #expected: number;
+  #next: number; // to be accepted; behind the record's own position if the welcome said too little
+  #credit: number; // bytes that the device may send without an ack
+  #acknowledged: number; // the next message after those whose ack went out
+  // Of what it has sent; counted in UTF-16 units, which are fewer than bytes or as many.
+  #unacknowledged = 0;
+  #unaccepted = 0;
+  #ack: number | undefined;
+  #bytesOnTheWay = 0;
+
+  /** Applies what was agreed. `settled` is called for what the device has already. */
+  constructor(
+    hello: Hello2,
+    { welcome, known, rxNext }: Agreement,
+    { record, settled, logged }: Owner,
+  ) {
+    super(record, settled);
+    this.#logged = logged;
+    this.hello = hello;
+    const { txEpoch, rxEpoch, bytes } = welcome;
+    this.#credit = bytes;
+    record.change({ txEpoch, rxEpoch, rxNext });
+    this.#expected = this.#next = this.#acknowledged = welcome.rxNext;
+    for (let i = 0; i < known && record.outbox.length > 0; i++) settled(record.settle());
+  }
+
+  /** In order, and within the credit given. */
+  override check(line: string): void {
+    const id = lineId(line);
+    if (id !== (this.#expected & 255)) {
+      const [came, awaited] = [id, this.#expected & 255].map((it) => ack(it).trim());
+      throw new PeerError("GAP", `message ${came} came where ${awaited} was expected`);
+    }
+    if (distance(this.#acknowledged, this.#expected) >= WINDOW) {
+      throw new PeerError("CREDIT", `more than ${WINDOW} messages came without an ack`);
+    }
+    this.#unaccepted += line.length + 1;
+    this.#unacknowledged += line.length + 1;
+    if (this.#unacknowledged > this.#credit) {
+      throw new PeerError("CREDIT", `more than ${this.#credit} bytes came without an ack`);
+    }
+    this.#expected = (this.#expected + 1) >>> 0;
+  }
+
+  override accept(line: string, hasRoom: boolean): boolean {
+    const text = line.slice(2);
+    const next = (this.#next + 1) >>> 0;
+    if (this.#next === this.record.positions.rxNext) {
+      if (text.startsWith(LOGGED)) this.#logged(text.slice(1));
+      else if (!text.startsWith(WITHDRAWN)) {
+        if (!hasRoom) return false;
+        this.record.receive(text);
+      }
+      this.record.change({ rxNext: next });
+    }
+    this.#next = next;
+    this.#unaccepted -= line.length + 1;
+    this.#ack = lineId(line);
+    return true;
+  }
+
+  override acknowledged(id: number): void {
+    const { record } = this;
+    const count = (id + 1 - record.txFirst) & 255;
+    if (count > this.next) {
+      throw new PeerError("BAD_POSITION", `an ack for ${ack(id).trim()}, which was not sent`);
+    }
+    for (let i = 0; i < count; i++) {
+      const message = record.settle();
+      this.next--;
+      this.#bytesOnTheWay -= lineBytes(message);
+      this.settled(message);
+    }
+  }
+
+  override sendOnce(text: string, now: number): boolean {
+    this.record.write(text, { overtakes: false, qos: false }, now);
+    this.prepare();
+    return true;
+  }
+
+  /** What was sent must be known as sent by a server that is killed, and what was not, as not: see `agree`. */
+  override prepare(): void {
+    this.record.release();
+  }
+
+  override transmit(): void {
+    if (this.#ack !== undefined) {
+      this.output += ack(this.#ack);
+      this.#ack = undefined;
+      this.#acknowledged = this.#next;
+      this.#unacknowledged = this.#unaccepted;
+    }
+    const { outbox, sent } = this.record;
+    while (this.next < sent && this.next < this.hello.window) {
+      const message = outbox[this.next]!;
+      const bytes = lineBytes(message);
+      if (this.#bytesOnTheWay + bytes > this.hello.bytes) break;
+      this.output += frame(message.seq & 255, message.text);
+      this.#bytesOnTheWay += bytes;
+      this.next++;
+    }
+  }
+
+  override deadline(): number {
+    return Infinity;
+  }
+}
+
+function lineBytes({ text }: Outgoing): number {
+  return byteLength(text) + FRAME;
+}

@@ -1,0 +1,164 @@
+import { DuplicateRecord } from "./duplicates.ts";
+
+/** A message on its way to a device. */
+export interface Outgoing {
+  /** Number in the stream of messages to this device: dialect 2's name for it. */
+  readonly seq: number;
+  /** Dialect 1's name for it, 0 to 255; given when it is sent in that dialect for the first time. */
+  id: number | undefined;
+  /** "\0" if it was withdrawn: only its number counts. */
+  text: string;
+  /** Whether, in dialect 1, it may go out before the messages ahead of it are acknowledged. */
+  readonly overtakes: boolean;
+  /** Without, it is withdrawn when the connection ends. */
+  readonly qos: boolean;
+  /** When it was accepted, in ms on the process's clock that never goes back; before 0: by an earlier process. */
+  readonly written: number;
+}
+
+/** Text of a message that was withdrawn. */
+export const WITHDRAWN = "\0";
+
+/** Is told of every change of a record, so that a store can write it down. */
+export interface Journal {
+  /** A message was added at the end of the inbox. */
+  received(record: DeviceRecord, text: string): void;
+  /** The oldest message left the inbox. */
+  processed(record: DeviceRecord): void;
+  /** A message was added at the end of the outbox, was given an id, or was withdrawn. */
+  written(record: DeviceRecord, message: Outgoing): void;
+  /** A message left the outbox. */
+  settled(record: DeviceRecord, message: Outgoing): void;
+  /** A position, an epoch or a counter changed. */
+  changed(record: DeviceRecord): void;
+  /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
+  heard(record: DeviceRecord, id: number): void;
+}
+
+/** The state of a record beside its queues. */
+export interface Positions {
+  /** Names the stream of messages to the device; new when that stream was lost. 32 bits. */
+  txEpoch: number;
+  /** Number of the next message to the device. 32 bits. */
+  txNext: number;
+  /** Number of the first message to the device that cannot have been sent in dialect 2. 32 bits. */
+  txSent: number;
+  /** Dialect 1's id of the next message; 0 only for the first: it tells the device that nothing is
+   * remembered. */
+  nextId: number;
+  /** The device's name for its stream; 0 if none is known. */
+  rxEpoch: number;
+  /** Number of the next message from the device. 32 bits. */
+  rxNext: number;
+  /** How often the device has connected. */
+  connects: number;
+  /** How many messages have left the inbox: the number of the oldest in it. */
+  processed: number;
+}
+
+/** All that is remembered about one device. It changes through its methods alone. */
+export class DeviceRecord {
+  /** Received, not yet processed by the application; oldest first. */
+  readonly inbox: string[] = [];
+  /** Accepted from the application, not yet acknowledged by the device; oldest first. */
+  readonly outbox: Outgoing[] = [];
+  /** What the device sent last in dialect 1, to know its repeats. */
+  readonly duplicates = new DuplicateRecord();
+  /** How many messages of the inbox are safe in the store, and may be shown to the application. */
+  safe = 0;
+  readonly positions: Positions;
+  #journal: Journal;
+
+  constructor(readonly id: string, journal: Journal, positions?: Positions) {
+    this.#journal = journal;
+    this.positions = positions ?? {
+      txEpoch: randomEpoch(),
+      txNext: 0,
+      txSent: 0,
+      nextId: 0,
+      rxEpoch: 0,
+      rxNext: 0,
+      connects: 0,
+      processed: 0,
+    };
+  }
+
+  /** Number of the oldest message in the outbox, or of the next one. */
+  get txFirst(): number {
+    return this.outbox[0]?.seq ?? this.positions.txNext;
+  }
+
+  /** How many messages of the outbox, the oldest ones, may have been sent in dialect 2. */
+  get sent(): number {
+    return Math.max(0, this.positions.txSent - this.txFirst | 0);
+  }
+
+  /** All that is in the outbox may be sent in dialect 2 as soon as this is safe. */
+  release(): void {
+    const { txNext, txSent } = this.positions;
+    if (txSent !== txNext) this.change({ txSent: txNext });
+  }
+
+  change(positions: Partial<Positions>): void {
+    Object.assign(this.positions, positions);
+    this.#journal.changed(this);
+  }
+
+  receive(text: string): void {
+    this.inbox.push(text);
+    this.#journal.received(this, text);
+  }
+
+  /** Notes what an id of dialect 1 carried. Returns whether that is new. */
+  hear(id: number, text: string): boolean {
+    if (!this.duplicates.note(id, text, this.positions.connects)) return false;
+    this.#journal.heard(this, id);
+    return true;
+  }
+
+  process(): void {
+    this.inbox.shift();
+    this.safe--;
+    this.positions.processed++;
+    this.#journal.processed(this);
+  }
+
+  write(text: string, options: Pick<Outgoing, "overtakes" | "qos">, now: number): Outgoing {
+    const { txNext } = this.positions;
+    const message: Outgoing = { seq: txNext, id: undefined, text, ...options, written: now };
+    this.positions.txNext = (txNext + 1) >>> 0;
+    this.outbox.push(message);
+    this.#journal.written(this, message);
+    return message;
+  }
+
+  /** The oldest message of the outbox has arrived. */
+  settle(): Outgoing {
+    const message = this.outbox.shift()!;
+    // Sent in dialect 1. That need not be safe: what lies behind the outbox means the same as its front.
+    if (this.sent === 0) this.positions.txSent = this.txFirst;
+    this.#journal.settled(this, message);
+    return message;
+  }
+
+  /** Gives out the next id of dialect 1, to a message if there is one that needs it for a repetition. */
+  giveId(message?: Outgoing): number {
+    const id = this.positions.nextId;
+    this.change({ nextId: id % 255 + 1 });
+    if (message) {
+      message.id = id;
+      this.#journal.written(this, message);
+    }
+    return id;
+  }
+
+  withdraw(message: Outgoing): void {
+    message.text = WITHDRAWN;
+    this.#journal.written(this, message);
+  }
+}
+
+/** A random number that is not 0. */
+export function randomEpoch(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
+}

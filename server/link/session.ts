@@ -1,0 +1,288 @@
+/**
+ * The server's end of the link to one device, over all the connections that it ever makes: a state
+ * machine without socket, clock, timer or disk. What was read and the time go in; what is to be sent, the
+ * messages and the next deadline come out. All times are in ms on one clock that never goes back.
+ *
+ *            connect                    first line               disconnect, or tick finds silence
+ *   OFFLINE ---------> CONNECTED, quiet ----------> CONNECTED ----------> OFFLINE
+ *                      (keepalives and acks only)   (messages too)
+ *
+ * Whoever drives it calls `Store.commit` between what goes in and what comes out: `transmit` and `peek`
+ * may only give what is safe. That, with three rules, gives "every message once and in order":
+ * - a message is acknowledged after it is in the inbox, and known again when it is repeated;
+ * - messages go out in order, and after an outage all that the device does not have, again in order;
+ * - a full inbox accepts nothing: not acknowledged, a message stays with the device.
+ */
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import type { Limits } from "./limits.ts";
+import { type Link, quote } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
+import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
+
+/** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
+const BACKLOG = 256;
+
+/** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
+const OUTPUT = 64 * 1024;
+
+/** How a message is to be sent. */
+export interface WriteOptions {
+  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
+  qos?: boolean;
+  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 needs no waiting. Default true. */
+  wait?: boolean;
+}
+
+/** Who wrote a message, and wants to know what became of it. */
+export interface Writer {
+  arrived(): void;
+  failed(error: LocalError): void;
+}
+
+export class Session {
+  #link: Link | undefined;
+  #proven = false; // something was heard on this connection after its hello
+  #heard = 0;
+  #met = false; // it has connected to this session
+  #sent = 0;
+  #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
+  #inboxText = 0;
+  #outboxText = 0;
+  #lineBytes: number; // longest text that the device takes, as far as is known
+  #writers = new WeakMap<Outgoing, Writer>();
+
+  /**
+   * @param record What is remembered of the device.
+   * @param timeout Silence that is taken for an outage, in ms.
+   * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
+   * the commit, as with a message; a server that is killed before may be told again.
+   */
+  constructor(
+    readonly record: DeviceRecord,
+    readonly timeout: number,
+    readonly limits: Limits,
+    readonly logged: (line: string) => void = () => {},
+  ) {
+    this.#lineBytes = limits.lineBytes;
+    for (const text of record.inbox) this.#inboxText += text.length;
+    for (const message of record.outbox) this.#outboxText += weight(message);
+    this.disconnect(); // a killed server had no time to
+  }
+
+  get connected(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /**
+   * Whether the socket should be read: not while acks wait for it, and not while the inbox is full. But
+   * when we wait for acks ourselves they may be next, and the application may read on only then.
+   */
+  get wantsInput(): boolean {
+    const link = this.#link;
+    if (!link || link.output.length >= OUTPUT) return false;
+    return this.#backlog.length === 0 || (link.awaitsAcks && this.#backlog.length < BACKLOG);
+  }
+
+  /**
+   * A connection has proved that it is the device's.
+   *
+   * @param link Its dialect; made after `disconnect`, as it may change the record.
+   * @param lineBytes Longest text that the device takes.
+   * @param quiet Nothing may be sent before the device is heard again.
+   */
+  connect(link: Link, lineBytes: number, quiet: boolean, now: number): void {
+    this.#link = link;
+    this.#proven = !quiet;
+    this.#heard = now;
+    this.#met = true;
+    this.#lineBytes = lineBytes;
+    this.record.change({ connects: this.record.positions.connects + 1 });
+    for (const message of this.record.outbox) {
+      if (byteLength(message.text) > lineBytes) this.#withdraw(message, lineBytes);
+    }
+    link.prepare();
+  }
+
+  #withdraw(message: Outgoing, lineBytes: number): void {
+    this.#outboxText -= weight(message);
+    this.record.withdraw(message);
+    this.#writers.get(message)?.failed(
+      new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
+    );
+    this.#writers.delete(message);
+  }
+
+  /** The connection is gone. What it left half done is forgotten. */
+  disconnect(): void {
+    this.#link = undefined;
+    this.#backlog = [];
+    for (const message of this.record.outbox) {
+      if (message.qos || message.text === WITHDRAWN) continue;
+      this.#outboxText -= weight(message);
+      this.record.withdraw(message);
+    }
+  }
+
+  /** Lines were read. @throws {PeerError} if the connection must end */
+  receive({ lines, error }: Lines, now: number): void {
+    const link = this.#link!;
+    this.#heard = now;
+    if (lines.length > 0) this.#proven = true;
+    for (const line of lines) {
+      if (line === "") continue;
+      const id = lineId(line);
+      if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
+      if (line.length === 2) link.acknowledged(id, now);
+      else {
+        link.check(line);
+        if (this.#backlog.length > 0 || !this.#accept(link, line)) this.#postpone(line);
+      }
+    }
+    if (error) throw error;
+    link.prepare();
+  }
+
+  #accept(link: Link, line: string): boolean {
+    const { record, limits } = this;
+    const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;
+    const before = record.inbox.length;
+    if (!link.accept(line, hasRoom)) return false;
+    if (record.inbox.length > before) this.#inboxText += line.length - 2;
+    return true;
+  }
+
+  /** Keeps a message until there is room for it. In dialect 1 it may be sent again meanwhile. */
+  #postpone(line: string): void {
+    if (!this.#backlog.includes(line)) this.#backlog.push(line);
+  }
+
+  /** Accepts what was read while the inbox was full, as far as possible. */
+  #resume(): void {
+    const backlog = this.#backlog;
+    let accepted = 0;
+    while (accepted < backlog.length && this.#accept(this.#link!, backlog[accepted]!)) accepted++;
+    if (accepted > 0) this.#backlog = backlog.slice(accepted);
+  }
+
+  /** The device has a message, or it was withdrawn: it leaves the outbox. */
+  readonly settled = (message: Outgoing): void => {
+    this.#outboxText -= weight(message);
+    this.#writers.get(message)?.arrived();
+    this.#writers.delete(message);
+  };
+
+  /** The oldest message for the application, once it is safe. */
+  peek(): string | undefined {
+    return this.record.safe > 0 ? this.record.inbox[0] : undefined;
+  }
+
+  /** The application has processed the oldest message. */
+  shift(): void {
+    this.#inboxText -= this.record.inbox[0]!.length;
+    this.record.process();
+    if (this.#backlog.length > 0) this.#resume();
+  }
+
+  /**
+   * Accepts a message for the device. `writer` is told what becomes of it, if it has qos.
+   *
+   * @returns false if it was not accepted: it has no qos, and there is no link
+   * @throws {LocalError} BAD_TEXT; OUTBOX_FULL
+   */
+  write(
+    text: string,
+    { qos = true, wait = true }: WriteOptions,
+    writer: Writer,
+    now: number,
+  ): boolean {
+    const { record } = this;
+    const line = checkText(text, this.#lineBytes);
+    if (!qos && (!this.#link || !this.#proven || this.#link.output.length >= OUTPUT)) return false;
+    const full = this.#whyFull(now);
+    if (full !== undefined) {
+      if (!qos) return false;
+      throw new LocalError("OUTBOX_FULL", full);
+    }
+    if (!qos) {
+      const before = record.outbox.length;
+      const sent = this.#link!.sendOnce(line, now);
+      if (record.outbox.length > before) this.#outboxText += line.length;
+      return sent;
+    }
+    const message = record.write(line, { overtakes: !wait, qos: true }, now);
+    this.#outboxText += line.length;
+    this.#writers.set(message, writer);
+    this.#link?.prepare();
+    return true;
+  }
+
+  /** Why no message can be accepted now; undefined: it can. */
+  #whyFull(now: number): string | undefined {
+    const { record: { outbox }, limits } = this;
+    if (outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+      return `${outbox.length} messages wait for this device already: await write, or drop some`;
+    }
+    if (limits.outboxAge === Infinity) return undefined;
+    const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
+    const age = now - (oldest?.written ?? now);
+    if (age <= limits.outboxAge) return undefined;
+    return `the oldest of ${outbox.length} messages has waited for this device for ` +
+      `${seconds(age)}, and ${seconds(limits.outboxAge)} is the most (limit outboxAge): ` +
+      `${this.#whereabouts(now)}; it goes on when the device has taken that message`;
+  }
+
+  #whereabouts(now: number): string {
+    if (this.#link) return "the device is connected, and has not acknowledged it";
+    if (!this.#met) return "the device has not connected since the server was started";
+    return `the device has been away for ${seconds(now - this.#heard)}`;
+  }
+
+  /** Takes all that is to be sent now; "" if that is nothing. */
+  transmit(now: number): string {
+    const link = this.#link;
+    if (!link) return "";
+    if (this.#proven) link.transmit(now);
+    if (link.output === "" && now - this.#sent >= this.timeout / 4) link.output = "\n";
+    const output = link.output;
+    link.output = "";
+    if (output !== "") this.#sent = now;
+    return output;
+  }
+
+  /** Like `transmit`, but a keepalive at most: while nothing can be made safe, nothing else may go out. */
+  keepAlive(now: number): string {
+    if (!this.#link || now - this.#sent < this.timeout / 4) return "";
+    this.#sent = now;
+    return "\n";
+  }
+
+  /** When `tick` and `transmit` must be called at the latest; Infinity: never. */
+  deadline(): number {
+    if (!this.#link) return Infinity;
+    return Math.min(
+      this.wantsInput ? this.#heard + this.timeout : Infinity,
+      this.#sent + this.timeout / 4,
+      this.#link.deadline(),
+    );
+  }
+
+  /** @throws {PeerError} SILENT, if the connection must end */
+  tick(now: number): void {
+    if (!this.#link) return;
+    this.#link.prepare();
+    // What we do not read we cannot hear.
+    if (!this.wantsInput) this.#heard = now;
+    if (now - this.#heard >= this.timeout) {
+      throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
+    }
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** What a message takes of the outbox's room for text. */
+function weight({ text }: Outgoing): number {
+  return text === WITHDRAWN ? 0 : text.length;
+}

@@ -1,0 +1,132 @@
+/**
+ * The lines that open a connection in dialect 2. `client-as/PROTOCOL.md` has the grammar; the core's own
+ * side of it is in `client-as/assembly/core.ts`.
+ */
+import { PeerError } from "./errors.ts";
+import { byteLength } from "./lines.ts";
+
+/** First characters of the lines that dialect 1 does not have. */
+export const HELLO = "\x01";
+export const WELCOME = "\x02";
+export const PROOF = "\x03";
+export const REFUSAL = "\x04";
+
+/** Between the name and the metadata. */
+export const TAB = "\t";
+
+/** Most bytes of metadata. */
+export const METADATA_BYTES = 64;
+
+/** No proof, or HMAC-SHA256 cut to 128 bits. */
+export type Suite = 0 | 1;
+
+/** What an end says about itself, eight hex digits each, in this order. All are 32 bits, unsigned. */
+export interface Greeting {
+  /** Names the stream of messages that this end sends. */
+  txEpoch: number;
+  /** Number of the oldest message that this end still holds, or of its next one. */
+  txFirst: number;
+  /** The stream of the other end that this end knows; 0: none. */
+  rxEpoch: number;
+  /** Number of the message that this end expects next in it. */
+  rxNext: number;
+  /** Most messages that this end takes without having acknowledged them, 1 to 64. */
+  window: number;
+  /** Most bytes of lines, likewise; `line` + 3 at least. */
+  bytes: number;
+  /** Longest text that this end takes, in bytes. */
+  line: number;
+}
+
+const WORDS = ["txEpoch", "txFirst", "rxEpoch", "rxNext", "window", "bytes", "line"] as const;
+const WORDS_END = 3 + WORDS.length * 8;
+const NONCE_END = WORDS_END + 32;
+export const PROOF_DIGITS = 32;
+
+/** A parsed hello. */
+export interface Hello2 extends Greeting {
+  suite: Suite;
+  id: string;
+  /** What the device says about itself, `key=value` pairs with a space between them; "": nothing. */
+  metadata: string;
+}
+
+/** @throws {PeerError} BAD_GREETING, with the reason */
+export function parseHello2(line: string): Hello2 {
+  const suite = hexNumber(line.slice(1, 3));
+  if (suite > 1) throw bad(`suite ${suite} is not known here`);
+  const greeting = {} as Greeting;
+  for (const [i, word] of WORDS.entries()) {
+    greeting[word] = hexNumber(line.slice(3 + i * 8, 11 + i * 8));
+  }
+  if (!/^[0-9a-f]{32}$/.test(line.slice(WORDS_END, NONCE_END))) throw bad("the nonce is malformed");
+  const { txEpoch, window, bytes, line: longest } = greeting;
+  if (txEpoch === 0) throw bad("a stream cannot be named 0");
+  if (window < 1 || window > 64) throw bad(`a window of ${window} messages: 1 to 64 are allowed`);
+  if (longest < 1 || bytes < longest + 3) {
+    throw bad(`room for ${bytes} bytes does not hold a line of ${longest}`);
+  }
+  const name = line.slice(NONCE_END);
+  const tab = name.indexOf(TAB);
+  if (tab < 0) return { suite: suite as Suite, ...greeting, id: name, metadata: "" };
+  const metadata = name.slice(tab + 1);
+  const wrong = wrongMetadata(metadata);
+  if (wrong) throw bad(wrong);
+  return { suite: suite as Suite, ...greeting, id: name.slice(0, tab), metadata };
+}
+
+/** What is wrong with a hello's metadata, if anything; it must not be empty. */
+export function wrongMetadata(metadata: string): string | undefined {
+  const bytes = byteLength(metadata);
+  if (bytes > METADATA_BYTES) {
+    return `metadata may have ${METADATA_BYTES} bytes, not ${bytes}`;
+  }
+  if (!metadata.isWellFormed()) return "metadata must be well-formed Unicode (lone surrogate)";
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f]/.test(metadata)) return "metadata has a control character";
+  if (/^[^ =]+=[^ ]*( [^ =]+=[^ ]*)*$/.test(metadata)) return undefined;
+  return "metadata is not key=value pairs with one space between them";
+}
+
+/** A welcome without its proof and newline. */
+export function formatWelcome(suite: Suite, greeting: Greeting, nonce: string): string {
+  const words = WORDS.map((word) => greeting[word].toString(16).padStart(8, "0"));
+  return `${WELCOME}0${suite}${words.join("")}${nonce}`;
+}
+
+/** 128 random bits. */
+export function randomNonce(): string {
+  return toHex(crypto.getRandomValues(new Uint8Array(16)));
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function hexNumber(digits: string): number {
+  if (!/^[0-9a-f]+$/.test(digits)) throw bad(`${JSON.stringify(digits)} is not a hex number`);
+  return parseInt(digits, 16);
+}
+
+function bad(message: string): PeerError {
+  return new PeerError("BAD_GREETING", message);
+}
+
+/** Why a hello was refused: what the other end is told. */
+export const Refusal = {
+  /** The server admits nobody by this id. */
+  unknownDevice: 1,
+  /** The proof is wrong: the keys differ. */
+  badProof: 2,
+  /** There is a key for this id, and the hello came without a proof. */
+  proofNeeded: 3,
+  /** The server has no key for this id, so it cannot prove itself. */
+  noKey: 4,
+  badGreeting: 5,
+  /** Too many connections or devices. */
+  full: 6,
+} as const;
+
+export function formatRefusal(code: number): string {
+  return `${REFUSAL}${code.toString(16).padStart(2, "0")}\n`;
+}

@@ -1,0 +1,293 @@
+/** Opens the file of an `SqliteStore`, and refuses what is none. */
+import { resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { LocalError } from "../../protocol/errors.ts";
+
+/** "HOLD": tells a store from any other SQLite file. */
+export const APPLICATION_ID = 0x484f4c44;
+
+/** Of the schema below. A later one upgrades what it finds; an earlier one is never asked to guess. */
+export const SCHEMA_VERSION = 3;
+
+/**
+ * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
+ * name is free for the application's own tables.
+ *
+ * Messages are numbered without end, in the order of their queue. An inbox begins at its device's
+ * `processed`; an outbox ends before its `tx_next`, and the low 32 bits of those numbers are what
+ * dialect 2 calls them.
+ */
+const SCHEMA = `
+CREATE TABLE holdfast_devices (
+  device INTEGER PRIMARY KEY,  -- in the other tables, for the id
+  id TEXT NOT NULL UNIQUE,
+  tx_epoch INTEGER NOT NULL,   -- the stream to the device
+  tx_next INTEGER NOT NULL,    -- number of its next message
+  next_id INTEGER NOT NULL,    -- dialect 1's for it
+  rx_epoch INTEGER NOT NULL,   -- the stream from the device; 0: unknown
+  rx_next INTEGER NOT NULL,    -- number of its next message, 32 bits
+  connects INTEGER NOT NULL,   -- connections so far
+  processed INTEGER NOT NULL,  -- messages that have left the inbox
+  tx_sent INTEGER NOT NULL     -- number of the first message that cannot have been sent in dialect 2, 32 bits
+) STRICT;
+CREATE TABLE holdfast_inbox (
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_outbox (
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  id INTEGER,                  -- dialect 1's, once it was sent in that dialect
+  text TEXT NOT NULL,          -- one NUL: withdrawn
+  overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
+  qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
+  written INTEGER NOT NULL,    -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
+  device INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  hash INTEGER NOT NULL,       -- of the text, 53 bits
+  position INTEGER NOT NULL,   -- among all messages heard
+  connection INTEGER NOT NULL, -- the value of connects at that time
+  PRIMARY KEY (device, id)
+) STRICT, WITHOUT ROWID;
+`;
+
+/** From the schema before each, in order. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  // What had been sent was not known: all of it, perhaps.
+  2: `
+ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
+`,
+  // When messages were written was not known: now, at the latest.
+  3: `
+ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+`,
+};
+
+/** What a commit that has returned survives: see `SqliteStoreOptions`. */
+export type Durability = "full" | "normal";
+
+/** Pages in the log (WAL) after which they are moved into the file; 4 KB each. */
+const CHECKPOINT_PAGES = 1000;
+
+/** Bytes that the log keeps when it is empty: twice what it has between two checkpoints. */
+const LOG_BYTES = 2 * CHECKPOINT_PAGES * 4096;
+
+/** Files up to this size are checked as a whole at opening, about 0.1 s; of larger ones, what is loaded. */
+const CHECKED_BYTES = 64 * 1024 * 1024;
+
+/** Paths that this process has open. SQLite's locks are between processes: to open and close a file
+ * that is in use here already would drop them. */
+const inUse = new Set<string>();
+
+/** A store's file, locked against every other process until it is closed. */
+export interface OpenDatabase {
+  db: DatabaseSync;
+  /** Closes it; what is in its log is moved into the file. */
+  close(): void;
+}
+
+/**
+ * Opens a store's file; creates it, for its owner alone (mode 0600), if there is none.
+ *
+ * @throws {LocalError} STORE_UNUSABLE, with the cause and what to do. The file was left as it is.
+ */
+export function openDatabase(path: string, durability: Durability): OpenDatabase {
+  const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
+  let real: string;
+  try {
+    real = locate(path, absolute);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+  if (inUse.has(real)) {
+    throw refusal(path, "is in use by another server in this process: give each its own");
+  }
+  inUse.add(real);
+  let db: DatabaseSync | undefined;
+  try {
+    checkHeader(path, real);
+    db = new DatabaseSync(real, { timeout: 0, enableForeignKeyConstraints: false });
+    prepare(path, db, durability);
+  } catch (error) {
+    db?.close();
+    inUse.delete(real);
+    throw unusable(path, error);
+  }
+  const opened = db;
+  return {
+    db: opened,
+    close() {
+      inUse.delete(real);
+      opened.close();
+    },
+  };
+}
+
+/** The file behind a path, which is created if necessary. */
+function locate(path: string, absolute: string): string {
+  try {
+    Deno.openSync(absolute, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) {
+      // Say what is wrong with what is there, if anything is.
+      if (error instanceof Deno.errors.NotFound || !exists(absolute)) throw error;
+    }
+  }
+  const { isDirectory, isFile } = Deno.statSync(absolute);
+  if (isDirectory) throw refusal(path, "is a directory: add the name of a file to it");
+  if (!isFile) throw refusal(path, "is not a regular file: choose another path");
+  return Deno.realPathSync(absolute);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Looks at the first bytes, before SQLite does: to open somebody else's database may already change it.
+ * An empty file has nothing to lose.
+ */
+function checkHeader(path: string, real: string): void {
+  const header = new Uint8Array(100);
+  using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
+  let length = 0;
+  for (let n; (n = file.readSync(header.subarray(length))); length += n);
+  if (length === 0) return;
+  const magic = new TextDecoder().decode(header.subarray(0, 16));
+  if (length < header.length || magic !== "SQLite format 3\0") {
+    throw refusal(path, "is not a store, but some other file: choose another path");
+  }
+  const view = new DataView(header.buffer);
+  if (view.getUint32(68) !== APPLICATION_ID) {
+    throw refusal(path, "is another program's SQLite database: choose another path");
+  }
+  checkVersion(path, view.getUint32(60));
+}
+
+function checkVersion(path: string, version: number): void {
+  if (version <= SCHEMA_VERSION) return;
+  throw refusal(
+    path,
+    `was written by a newer Holdfast (schema ${version}; this one knows ${SCHEMA_VERSION}): ` +
+      "install that one, or choose another path",
+  );
+}
+
+/** Locks a file, gives it its schema if it has none, and checks it. */
+function prepare(path: string, db: DatabaseSync, durability: Durability): void {
+  const run = (sql: string) => db.prepare(sql).get() ?? {};
+  run("PRAGMA locking_mode = EXCLUSIVE");
+  run("BEGIN EXCLUSIVE"); // fails if there is another server, or no permission to write
+  if (run("PRAGMA application_id").application_id !== APPLICATION_ID) {
+    // By itself: one page, so whatever happens now, the file is empty or known as ours.
+    run(`PRAGMA application_id = ${APPLICATION_ID}`);
+    run("COMMIT");
+    run("BEGIN EXCLUSIVE");
+  }
+  const version = Number(run("PRAGMA user_version").user_version);
+  checkVersion(path, version);
+  if (version === 0) db.exec(SCHEMA);
+  else for (let next = version + 1; next <= SCHEMA_VERSION; next++) db.exec(UPGRADES[next]!);
+  if (version !== SCHEMA_VERSION) run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  run("COMMIT");
+  if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {
+    throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
+  }
+  run(`PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
+  run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  run(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
+  const bytes = Number(run("PRAGMA page_count").page_count) *
+    Number(run("PRAGMA page_size").page_size);
+  if (bytes > CHECKED_BYTES) return;
+  const { quick_check: found } = run("PRAGMA quick_check(1)");
+  if (found !== "ok") throw damaged(path, String(found));
+}
+
+export function damaged(path: string, what: string, cause?: unknown): LocalError {
+  return refusal(
+    path,
+    `is damaged (${what}): put back a copy of it, or move it away to begin with an empty one`,
+    cause,
+  );
+}
+
+function refusal(path: string, what: string, cause?: unknown): LocalError {
+  return new LocalError("STORE_UNUSABLE", `the store ${JSON.stringify(path)} ${what}`, { cause });
+}
+
+/** Why opening or loading has failed, as an error for the user. What is a bug stays as it is. */
+export function unusable(path: string, error: unknown): unknown {
+  if (error instanceof LocalError || !(error instanceof Error)) return error;
+  const code = sqliteCode(error);
+  if (code === Code.BUSY || code === Code.LOCKED) {
+    const what = "is in use by another server: stop that one, or give each its own";
+    return refusal(path, what, error);
+  }
+  if (code === Code.CORRUPT || code === Code.NOTADB) return damaged(path, error.message, error);
+  if (code !== undefined) return refusal(path, `cannot be used: ${explain(error)}`, error);
+  if (error instanceof Deno.errors.NotFound) {
+    return refusal(path, "is in a folder that does not exist: create that first", error);
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const what = "is out of reach: run Deno with --allow-read and --allow-write for its folder";
+    return refusal(path, what, error);
+  }
+  const { code: osCode } = error as { code?: unknown };
+  if (error instanceof Deno.errors.PermissionDenied || osCode === "EROFS") {
+    const what = "may not be opened: its user needs read and write access to it and its folder";
+    return refusal(path, what, error);
+  }
+  if (error.name in Deno.errors || osCode !== undefined) {
+    return refusal(path, `cannot be opened: ${error.message}`, error);
+  }
+  return error;
+}
+
+/** Primary result codes of SQLite. */
+const Code = {
+  BUSY: 5,
+  LOCKED: 6,
+  NOMEM: 7,
+  READONLY: 8,
+  IOERR: 10,
+  CORRUPT: 11,
+  FULL: 13,
+  CANTOPEN: 14,
+  NOTADB: 26,
+} as const;
+
+/** What to do about them. */
+const fixes: Record<number, string> = {
+  [Code.BUSY]: "another process has locked the file: end that one",
+  [Code.NOMEM]: "there is no memory left",
+  [Code.READONLY]: "the file or its folder may only be read: its user needs write access",
+  [Code.IOERR]: "the disk does not work, or has no room: see to it",
+  [Code.CORRUPT]: "stop the server and put back a copy of the file",
+  [Code.FULL]: "make room on its disk",
+  [Code.CANTOPEN]: "the log beside the file cannot be created: its folder needs write access",
+};
+
+/** SQLite's primary result code; undefined if the error is not SQLite's. */
+function sqliteCode(error: Error): number | undefined {
+  const { errcode } = error as { errcode?: unknown };
+  return typeof errcode === "number" ? errcode & 255 : undefined;
+}
+
+/** What SQLite says, and what to do about it. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const fix = fixes[sqliteCode(error) ?? 0];
+  return fix ? `${error.message}; ${fix}` : error.message;
+}

@@ -1,0 +1,110 @@
+/**
+ * The responder's board on the bench, with its power, its button and the reset wire of the initiator.
+ *
+ * @module
+ */
+import { Board, Kept, loadModule, Wifi } from "../../bridge/host/mod.ts";
+import type { Bench } from "./bench.ts";
+
+/** How often the reset wire is looked at, in ms: a pulse of it is 200 long. */
+const LOOK = 2;
+
+export interface StationLike extends AsyncDisposable {
+  /** What its console has said. */
+  readonly lines: string[];
+  /** How often it was started. */
+  readonly boots: number;
+  /** Whether it has a link to the server. */
+  readonly linked: boolean;
+  /** Throws if it has failed. */
+  check(): void;
+  /** Presses its button for a moment. What survives a reset does so. */
+  reset(): void;
+  /** Whether it has WiFi. The network itself is another's. */
+  radio(on: boolean): void;
+}
+
+/** The application as the firmware runs it, in this process. */
+export class Station implements StationLike {
+  /** What its console has said. */
+  readonly lines: string[] = [];
+  /** How often it was started. */
+  boots = 0;
+  #bench: Bench;
+  #kept = new Kept();
+  #board: Board | undefined;
+  #closing: Promise<void>[] = [];
+  #inReset = false;
+  #radio = true;
+  #power = true;
+  #failure: unknown;
+  #timer: ReturnType<typeof setInterval>;
+
+  constructor(bench: Bench) {
+    this.#bench = bench;
+    this.#start();
+    this.#timer = setInterval(() => this.#look(), LOOK);
+  }
+
+  /** Whether it has a link to the server. */
+  get linked(): boolean {
+    return this.#board?.connected ?? false;
+  }
+
+  /** Throws if the application has failed. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Presses its button for a moment. What survives a reset does so. */
+  reset(): void {
+    this.#stop();
+    this.#start();
+  }
+
+  /** Takes its power away, and with it all memory, or gives it back. */
+  power(on: boolean): void {
+    this.#power = on;
+    this.#stop();
+    this.#kept = new Kept();
+    if (on && !this.#inReset) this.#start();
+  }
+
+  /** What the board is told of its WiFi. The network itself is another's. */
+  radio(on: boolean): void {
+    this.#radio = on;
+    if (this.#board) this.#board.wifi = on ? Wifi.up : Wifi.joining;
+  }
+
+  #look(): void {
+    const low = this.#bench.reset.level === 0;
+    if (low === this.#inReset) return;
+    this.#inReset = low;
+    if (low) this.#stop();
+    else if (this.#power) this.#start();
+  }
+
+  #start(): void {
+    this.boots++;
+    const board = this.#board = new Board({
+      application: loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url)),
+      wires: this.#bench,
+      kept: this.#kept,
+      onLog: (line) => this.lines.push(line),
+    });
+    board.ended.catch((error) => this.#failure ??= error);
+    this.radio(this.#radio);
+  }
+
+  #stop(): void {
+    if (this.#board) this.#closing.push(this.#board.close());
+    this.#board = undefined;
+    this.#bench.boardOff();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stop();
+    await Promise.all(this.#closing);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What real initiators did on their wires, edge by edge, replayed: `vectors/*.json` are recordings of the
+ * unmodified `pb_link` in a Unix MicroPython (`bench/record.ts`). A step is [ms, what, value]:
+ *
+ *     syn 0|1      the initiator sets its wire, at that time; all other times only tell how it was
+ *     send HEX     its I2C slave was read: two bytes of size, or the bytes
+ *     ack 0|1      it has seen the responder's wire change
+ *     recv HEX     its I2C slave was written
+ *
+ * How the answers are spread over the exchanges is a matter of time: they are compared as lines.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Desk } from "./desk.ts";
+
+interface Vector {
+  name: string;
+  steps: [number, "syn" | "ack" | "send" | "recv", number | string][];
+}
+
+const FOLDER = new URL("vectors/", import.meta.url);
+/** Most ms for the responder to do its part. */
+const MOST = 1000;
+
+const fromHex = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (h) => parseInt(h, 16));
+const decode = (hex: string[]) => hex.map((h) => new TextDecoder().decode(fromHex(h))).join("");
+
+/** What happened, in order: bytes sent at a time, and bytes received, or their size. */
+function events({ steps }: Vector): { ms: number; what: "send" | "size" | "bytes"; hex: string }[] {
+  let bytesFollow = false;
+  return steps.filter(([, what]) => what === "send" || what === "recv").map(([ms, what, value]) => {
+    const hex = String(value);
+    if (what === "send") return { ms, what, hex };
+    const isSize = !bytesFollow;
+    bytesFollow = isSize &&
+      (parseInt(hex.slice(0, 2), 16) !== 0 || !/^(00|80)$/.test(hex.slice(2)));
+    return { ms, what: isSize ? "size" : "bytes", hex };
+  });
+}
+
+/** Plays the initiator. Returns what came, in the order of arrival. */
+function replay(desk: Desk, vector: Vector): string {
+  let came = "";
+  const pass = (until: () => boolean, what: string) => {
+    desk.pass(MOST, until);
+    assert(until(), `${what} at ${desk.now} ms: ${desk.lines}`);
+  };
+  const receive = (length: number) => {
+    pass(() => desk.ack === 1, "a request to send");
+    desk.syn = 1;
+    desk.slave = { receive: length };
+    pass(() => desk.slave === undefined, "bytes");
+    pass(() => desk.ack === 0, "the end of them");
+    desk.syn = 0;
+    return desk.received;
+  };
+  desk.syn = 0;
+  for (const { ms, what, hex } of events(vector)) {
+    if (what === "send") {
+      if (desk.now < ms) desk.pass(ms - desk.now);
+      desk.syn = 1;
+      desk.slave = { send: [...fromHex(hex)] };
+      pass(() => desk.slave === undefined, `${hex} to be read`);
+      pass(() => desk.ack === 1, "an acknowledgement");
+      desk.syn = 0;
+      pass(() => desk.ack === 0, "its end");
+    } else if (what === "size") {
+      const [low = 0, high = 0] = receive(2);
+      const length = low + (high & 127) * 256;
+      if (length) came += new TextDecoder().decode(new Uint8Array(receive(length)));
+    }
+  }
+  return came;
+}
+
+for (const { name: file } of Deno.readDirSync(FOLDER)) {
+  const vector: Vector = JSON.parse(Deno.readTextFileSync(new URL(file, FOLDER)));
+  Deno.test(`replay: ${vector.name}`, () => {
+    const desk = new Desk();
+    const came = replay(desk, vector);
+    const of = (wanted: string) =>
+      events(vector).filter(({ what }) => what === wanted).map(({ hex }) => hex);
+    const told = (text: string) => text.split("\n").filter((line) => !/^[kr]/.test(line));
+    assertEquals(told(came), told(decode(of("bytes"))));
+    assert(came.includes("k\n") && came.includes("r["), came);
+    // Of those that a message has gone with, the first was the configuration.
+    const lines = of("send").filter((hex) => hex.length > 4);
+    assertEquals(desk.messages, lines.length - 1);
+    assertEquals(desk.lines.filter((line) => line.includes("reset")), []);
+  });
+}
