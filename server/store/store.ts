@@ -1,74 +1,128 @@
-/** What the server must not forget, and where it is kept. */
-import type { Database } from "./effects.ts";
-import { DeviceRecord, type Journal } from "../link/record.ts";
+/**
+ * What the server must not forget, and where it is kept.
+ *
+ * The server keeps every device's state in memory. At the end of a turn it gives a store the difference, as a
+ * `Batch`, and lets nothing come out before that is safe. While a commit is under way nothing changes: memory is
+ * always what is safe, or what is being made safe.
+ */
+import type { Noted } from "../link/duplicates.ts";
+import type { Outgoing, Positions } from "../link/record.ts";
 
-export type { Database, SqlInput, SqlRow, Statement, Transaction } from "./effects.ts";
-
-export { DeviceRecord, type Journal, type Outgoing, type Positions, WITHDRAWN } from "../link/record.ts";
-
-/** Where records are kept. A server that is started again on the same store goes on where it stopped. */
-export interface Store {
-  /** Ids of all devices ever seen. */
-  readonly ids: Iterable<string>;
-  /** How many there are. */
-  readonly size: number;
-  /** The record of a device; undefined if it was never here. */
-  get(id: string): DeviceRecord | undefined;
-  /** A new record. */
-  create(id: string): DeviceRecord;
-  /** Whether a commit is dear, so that many changes should share one. */
-  readonly gathers: boolean;
-  /** Where applications can commit effects of their own together with the store's; not every store has it. */
-  readonly database?: Database;
-  /**
-   * Makes every change so far safe, all at once or none. Nothing is acknowledged, sent or shown to an
-   * application before. Called once at the end of each turn of the event loop that changed something.
-   *
-   * @throws {LocalError} STORE_FAILED. Nothing is lost: the next call tries again.
-   */
-  commit(): void;
-  /** Commits what is left. @throws {LocalError} STORE_FAILED; it is closed nevertheless */
-  close(): void;
+/** All that is kept of one device. */
+export interface DeviceState {
+  positions: Positions;
+  /** Messages ever written to the device. Unlike `positions.txNext` it does not come round after 2^32. */
+  sent: number;
+  /** Messages from the device that are not processed; oldest first. */
+  inbox: string[];
+  /** Messages to the device that are not acknowledged; oldest first. */
+  outbox: Outgoing[];
+  /** Ids of dialect 1, and what is known of them. */
+  heard: [id: number, noted: Noted][];
 }
 
-/** Keeps everything in memory: it outlives a `Server`, but not the process. */
-export class MemoryStore implements Store, Journal {
-  #records = new Map<string, DeviceRecord>();
-  #received = new Set<DeviceRecord>();
-  readonly gathers = false;
+/** A device that the server has taken charge of. */
+export interface Acquired {
+  /** undefined if the store does not know the device. */
+  state: DeviceState | undefined;
+  /** Grows each time that the device is acquired. A change that carries an older one is refused. */
+  token: number;
+}
 
-  get ids(): Iterable<string> {
-    return this.#records.keys();
-  }
+/** Takes the rows that differ, one call each. Numbers count a device's messages from its first on. */
+export interface RowWriter {
+  positions(positions: Positions, sent: number): void;
+  /** A message from the device, which goes to the end of its inbox. */
+  received(number: number, text: string): void;
+  /** Messages from the device before this number are done with. */
+  processed(before: number): void;
+  /** A message to the device; a row of that number is replaced. */
+  written(number: number, message: Outgoing): void;
+  /** Messages to the device before this number are done with. */
+  settled(before: number): void;
+  /** All that was known of dialect 1's ids is forgotten. Comes before `heard`. */
+  forgotten(): void;
+  /** What is known of an id of dialect 1; a row of that id is replaced. */
+  heard(id: number, noted: Noted): void;
+}
 
-  get size(): number {
-    return this.#records.size;
-  }
+/** What is different in one device. */
+export interface Change {
+  readonly id: string;
+  readonly token: number;
+  /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
+  readonly state: DeviceState;
+  /** Tells the difference to what the store was given last. */
+  write(rows: RowWriter): void;
+}
 
-  get(id: string): DeviceRecord | undefined {
-    return this.#records.get(id);
-  }
+/** What can be given to a statement. Whole numbers beyond 2^53 must be bigints. */
+export type SqlInput = null | number | bigint | string | Uint8Array;
 
-  create(id: string): DeviceRecord {
-    const record = new DeviceRecord(id, this);
-    this.#records.set(id, record);
-    return record;
-  }
+/** A row of a result, by the names of its columns. */
+export type SqlRow = Record<string, null | number | bigint | string | Uint8Array>;
 
-  received(record: DeviceRecord): void {
-    this.#received.add(record);
-  }
+/** A statement that waits for its transaction. */
+export interface Statement {
+  readonly sql: string;
+  readonly params: readonly SqlInput[];
+}
 
-  processed(): void {}
-  written(): void {}
-  settled(): void {}
-  changed(): void {}
-  heard(): void {}
+/** An application's part of a commit: all of its statements are executed, or none. */
+export interface Work {
+  readonly statements: readonly Statement[];
+}
 
-  commit(): void {
-    for (const record of this.#received) record.safe = record.inbox.length;
-    this.#received.clear();
-  }
+/** What becomes safe with one commit, all at once or not at all. */
+export interface Batch {
+  /** To be executed in this order, each in a savepoint of its own. */
+  readonly works: readonly Work[];
+  /**
+   * To be called after the works: the devices that differ when just those works count. May be called again if the
+   * transaction has to be begun again.
+   */
+  changes(refused: ReadonlyMap<Work, unknown>): Iterable<Change>;
+}
 
-  close(): void {}
+/** A device that the store knows. */
+export interface KnownDevice {
+  id: string;
+  /** Messages from it that are not processed. */
+  inbox: number;
+  /** Messages to it that are not acknowledged. */
+  outbox: number;
+}
+
+/** Where applications' own tables are; not every store has it. */
+export interface Database {
+  /**
+   * Rows that a query finds in what is committed.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: it is no query
+   * @throws {Error} the database's, for a malformed one
+   */
+  query(sql: string, params: readonly SqlInput[], most: "one" | "all"): Promise<SqlRow[]>;
+  /** Checks a statement before it waits for its transaction. @throws {LocalError} BAD_ARGUMENT */
+  check(sql: string): void;
+}
+
+/** Where devices are kept. A server that is started again on the same store goes on where it stopped. */
+export interface Store {
+  /** Whether commits are expensive enough to batch: the server then gathers what a turn of the event loop brings. */
+  readonly gathers: boolean;
+  readonly database?: Database;
+  /** All devices that it knows. */
+  list(): Promise<KnownDevice[]>;
+  /** Takes charge of a device. It is not known before a change of it was committed. */
+  acquire(id: string): Promise<Acquired>;
+  /**
+   * Makes a batch safe. Called again only when the call before has settled.
+   *
+   * @returns the works of which a statement has failed, with its error: nothing of them is in the store
+   * @throws {LocalError} STORE_FAILED: nothing of the batch is in the store, and the next one has all of it again;
+   * FENCED: somebody else has acquired a device since
+   */
+  commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
+  /** Frees what it holds. */
+  close(): Promise<void>;
 }

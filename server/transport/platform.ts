@@ -1,0 +1,104 @@
+/**
+ * What both ends' drivers need of the machine they run on: the time, the turns of its event loop, and TCP.
+ * `node.ts` is the real one; the simulator brings its own, in which everything follows from a seed.
+ */
+import type { PeerError } from "../protocol/errors.ts";
+
+/** Time and turns. */
+export interface Clock {
+  /** ms on a clock that never goes back. */
+  now(): number;
+  /** ms since 1970, on a clock that somebody may set. */
+  date(): number;
+  /** Calls `run` once, when `ms` have passed. @returns forgets it */
+  after(ms: number, run: () => void): () => void;
+  /** Calls `run` as soon as the code that runs now has returned. */
+  soon(run: () => void): void;
+  /** Calls `run` when this turn of the event loop has brought all that it brings. */
+  endOfTurn(run: () => void): void;
+  /**
+   * Calls `run` when all that has arrived at the sockets by now was handed to their owners. An event loop that is
+   * late runs its timers first, so a peer can seem silent whose bytes lie there unread.
+   *
+   * @param sockets How many are open.
+   */
+  caughtUp(sockets: number, run: () => void): void;
+}
+
+/** What an owner of a socket is told. */
+export interface SocketEvents {
+  /** Bytes were read; they are valid until this returns. */
+  data(bytes: Uint8Array): void;
+  /** All that was written is in the system's hands. */
+  drained(): void;
+  /** It is gone, and not by `close`. Told once, and nothing after it. */
+  ended(reason: PeerError): void;
+}
+
+/** One TCP connection, with TLS or without. Nothing is read before `start`. */
+export interface Socket {
+  /** The other end: address and port. */
+  readonly address: string;
+  /** The other end's address without its port. */
+  readonly hostname: string;
+  /** Begins to read. To be called once. */
+  start(events: SocketEvents): void;
+  /**
+   * Hands over bytes, or a text as UTF-8.
+   *
+   * @returns whether the system has taken all that was ever written. If not, `drained` follows.
+   */
+  write(data: Uint8Array | string): boolean;
+  /** Stops reading. One more piece may come. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection at once, and frees it. What the system has not taken by then is lost. */
+  close(): void;
+}
+
+/** Certificate and private key, in PEM. */
+export interface Tls {
+  cert: string;
+  key: string;
+}
+
+export interface ListenOptions {
+  hostname: string;
+  /** 0: any free one. */
+  port: number;
+  /** Connections that the system keeps until they are accepted. */
+  backlog: number;
+  tls?: Tls | undefined;
+}
+
+export interface Listener {
+  readonly port: number;
+  /** Takes another certificate for connections from now on. @throws {Error} if it is none; the old one stays */
+  setTls(tls: Tls): void;
+  /** Resolves when the port is free. Connections accepted before stay. */
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  /** Name or address. */
+  hostname: string;
+  port: number;
+  /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
+  tls?: { caCert: string } | true | undefined;
+}
+
+/** The machine. */
+export interface Platform extends Clock {
+  /**
+   * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
+   * @param failed Told why the system could not accept one.
+   * @throws {Error} the system's, with a `code` such as EADDRINUSE
+   */
+  listen(
+    options: ListenOptions,
+    accept: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ): Promise<Listener>;
+  /** Starts to connect. `opened` is told when bytes can be written; `ended` if that fails. */
+  connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
+}
