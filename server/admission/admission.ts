@@ -137,7 +137,7 @@ export class Admission {
       ahead: false,
       check: () => {},
       connect: (session, now) => {
-        const dialect = new Dialect1(session.record, session.settled, session.timeout);
+        const dialect = new Dialect1(session.record, session.settled, session.timeout, session.booted);
         session.connect(dialect, session.limits.lineBytes, true, now);
       },
     };

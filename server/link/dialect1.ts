@@ -20,6 +20,7 @@ export class Dialect1 extends Dialect {
     record: DeviceRecord,
     settled: (message: Outgoing) => void,
     readonly timeout: number,
+    readonly booted: () => void = () => {},
   ) {
     super(record, settled);
     // A keepalive at once: the device sends nothing before it has heard one.
@@ -33,7 +34,10 @@ export class Dialect1 extends Dialect {
     const text = line.slice(2);
     const { record } = this;
     if (hasRoom) {
-      if (record.hear(id, text)) record.receive(text);
+      if (record.hear(id, text)) {
+        if (id === 0) this.booted();
+        record.receive(text);
+      }
     } else if (!record.duplicates.isRepeat(id, text, record.positions.connects)) return false;
     this.output += ack(id);
     return true;

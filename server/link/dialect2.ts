@@ -74,6 +74,8 @@ export interface Owner {
   readonly settled: (message: Outgoing) => void;
   /** Told of every line that the device itself has logged, without what marks it as one. */
   readonly logged: (line: string) => void;
+  /** Told when the device has begun a new stream of messages. */
+  readonly booted: () => void;
 }
 
 export class Dialect2 extends Dialect {
@@ -93,9 +95,10 @@ export class Dialect2 extends Dialect {
   constructor(
     hello: Hello2,
     { welcome, known, rxNext }: Agreement,
-    { record, settled, logged }: Owner,
+    { record, settled, logged, booted }: Owner,
   ) {
     super(record, settled);
+    if (record.positions.rxEpoch !== welcome.rxEpoch) booted();
     this.#logged = logged;
     this.hello = hello;
     const { txEpoch, rxEpoch, bytes } = welcome;

@@ -69,12 +69,14 @@ export class Session {
    * @param timeout Silence that is taken for an outage, in ms.
    * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
    * the commit, as with a message; a server that is killed before may be told again.
+   * @param booted Told when the device has begun a new stream of messages: it was started, or knows nothing any more.
    */
   constructor(
     readonly record: DeviceRecord,
     readonly timeout: number,
     readonly limits: Limits,
     readonly logged: (line: string) => void = () => {},
+    readonly booted: () => void = () => {},
   ) {
     this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText += text.length;

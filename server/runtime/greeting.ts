@@ -14,8 +14,9 @@ export interface GreetingHost {
   readonly clock: Clock;
   /** For a whole greeting, in ms. */
   readonly timeout: number;
-  /** Asks the store for a device that is not here. */
+  /** Asks the store for a device that is not here, and keeps it until `release`. */
   record(id: string): Promise<DeviceRecord>;
+  release(id: string): void;
   /**
    * A connection may come in. Called while no commit is under way.
    *
@@ -33,6 +34,7 @@ export class Greeting implements Stage {
   #admission: Admission;
   #host: GreetingHost;
   #held = NOTHING;
+  #asked: string | undefined; // for this device's record
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
   #leaving: PeerError | LocalError | undefined; // the farewell is on its way
@@ -82,6 +84,7 @@ export class Greeting implements Stage {
   }
 
   #fetch(id: string): void {
+    this.#asked = id;
     this.#host.record(id).then(
       (record) => this.#step(() => this.#admission.provide(record)),
       (error) => {
@@ -113,8 +116,7 @@ export class Greeting implements Stage {
     const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
     const isPaused = this.#held.length > 0;
     this.#host.admit(this.#connection, admitted, ahead);
-    this.#over = true;
-    this.#admission.end();
+    this.#finish();
     if (isPaused) this.#connection.resume();
   }
 
@@ -162,9 +164,14 @@ export class Greeting implements Stage {
 
   #end(error: PeerError | LocalError): void {
     if (this.#over) return;
-    this.#over = true;
-    this.#admission.end();
+    this.#finish();
     this.#connection.close();
     this.#host.refused(this.#connection, error);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#admission.end();
+    if (this.#asked !== undefined) this.#host.release(this.#asked);
   }
 }

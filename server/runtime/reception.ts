@@ -7,7 +7,7 @@ import { Connection, type ConnectionHost } from "./connection.ts";
 import { Greeting, type GreetingHost } from "./greeting.ts";
 import type { Turn } from "./turn.ts";
 
-/** Connections that begin their greeting at once. When a thousand come together the links that are there go on. */
+/** Connections that begin their greeting within a ms: when a thousand come together, the links that are there go on. */
 const STARTS = 64;
 
 /** What the reception needs of the server. */
@@ -18,6 +18,7 @@ export interface ReceptionHost {
   /** For a whole greeting, and the silence that is taken for an outage, in ms. */
   readonly timeout: number;
   record(id: string): Promise<DeviceRecord>;
+  release(id: string): void;
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
   refused(address: string, error: PeerError | LocalError): void;
 }
@@ -29,7 +30,7 @@ export class Reception implements ConnectionHost, GreetingHost {
   #open = new Set<Connection>();
   #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
   #waiting: Connection[] = []; // of them, those whose greeting has not begun
-  #starting = false;
+  #begun = 0; // since the last ms
   #closed = false;
 
   constructor(host: ReceptionHost) {
@@ -67,20 +68,23 @@ export class Reception implements ConnectionHost, GreetingHost {
     this.#open.add(connection);
     this.#greetings.set(connection, new Greeting(connection, admission, this));
     this.#waiting.push(connection);
-    if (!this.#starting) this.#startSome();
+    this.#beginSome();
   }
 
   /** The newest first: those who have waited for long may have gone. */
-  readonly #startSome = (): void => {
-    for (let begun = 0; begun < STARTS && this.#waiting.length > 0;) {
+  #beginSome(): void {
+    while (this.#begun < STARTS && this.#waiting.length > 0) {
       const greeting = this.#greetings.get(this.#waiting.pop()!);
       if (!greeting) continue; // evicted
+      // A timer lets the event loop look at all sockets in between.
+      if (this.#begun++ === 0) this.clock.after(1, this.#nextMs);
       greeting.begin();
-      begun++;
     }
-    this.#starting = this.#waiting.length > 0;
-    // A timer lets the event loop look at all sockets in between.
-    if (this.#starting) this.clock.after(1, this.#startSome);
+  }
+
+  readonly #nextMs = (): void => {
+    this.#begun = 0;
+    if (!this.#closed) this.#beginSome();
   };
 
   /**
@@ -97,6 +101,10 @@ export class Reception implements ConnectionHost, GreetingHost {
 
   record(id: string): Promise<DeviceRecord> {
     return this.#host.record(id);
+  }
+
+  release(id: string): void {
+    this.#host.release(id);
   }
 
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {

@@ -12,7 +12,7 @@ export interface TransactionHost {
   /** A device that the server knows. */
   find(id: string): DeviceDriver | undefined;
   /** Why nothing is accepted any more. */
-  readonly closed: LocalError | undefined;
+  closed(): LocalError | undefined;
 }
 
 /** A message that a transaction writes. */
@@ -35,7 +35,11 @@ export async function transact(
   use: (tx: Transaction) => Promise<void> | void,
   consumer?: DeviceDriver,
 ): Promise<void> {
-  if (host.closed) throw host.closed;
+  const checkOpen = () => {
+    const closed = host.closed();
+    if (closed) throw closed;
+  };
+  checkOpen();
   const written: Written[] = [];
   const collector = new Collector(host.database, (id, text, options = {}) => {
     const to = host.find(id);
@@ -50,7 +54,7 @@ export async function transact(
   } finally {
     collector.end();
   }
-  if (host.closed) throw host.closed;
+  checkOpen();
   await new Promise<void>((resolve, reject) => {
     const { statements } = collector.end();
     host.turn.transfer(new ApplicationTransfer(statements, written, consumer, resolve, reject));
