@@ -18,8 +18,8 @@ function python(bench: Bench, command: string): MakeInitiator {
   return ({ port, timeout, heard, sent }) =>
     new PythonInitiator(bench, {
       command,
-      args: [here("bench/link_device.py"), "1", "127.0.0.1", `${port}`, `${timeout}`],
-      path: [here("bench/shims"), here("micropython")],
+      args: [here("link_device.py"), "1", "127.0.0.1", `${port}`, `${timeout}`],
+      path: [here("shims"), here("../../bridge/pyboard/micropython")],
       heard,
       sent,
     });
@@ -119,7 +119,7 @@ toolTest("the C header loses nothing", GCC, async ({ gcc }) => {
     const flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"];
     const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
     const program = `${folder}/device`;
-    await run(gcc, [...flags, ...checks, "-o", program, here("bench/header_device.c")]);
+    await run(gcc, [...flags, ...checks, "-o", program, here("header_device.c")]);
     await using bench = await Bench.open(gcc);
     const make: MakeInitiator = ({ port, heard, sent }) =>
       new PythonInitiator(bench, {
@@ -150,7 +150,14 @@ toolTest(
         const program = `${folder}/words_${suffix}`;
         await Deno.writeTextFile(source, HEADER_WORDS);
         const flags = [`-std=${standard}`, "-Wall", "-Wextra", "-Werror", "-Wpedantic"];
-        await run(tools[tool], [...flags, "-I", here("arduino"), "-o", program, source]);
+        await run(tools[tool], [
+          ...flags,
+          "-I",
+          here("../../bridge/pyboard/arduino"),
+          "-o",
+          program,
+          source,
+        ]);
         assertEquals(await run(program, []), "1 0 -1 -1 -1 1 -1\n", standard);
       }
     } finally {

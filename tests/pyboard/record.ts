@@ -1,7 +1,7 @@
 /**
  * Records what the real `pb_link` does on its wires, for `vectors_test.ts`:
  *
- *     deno run -A tests/pyboard/record.ts > bridge/pyboard/vectors/NAME.json
+ *     deno run -A tests/pyboard/record.ts > tests/pyboard/vectors/NAME.json
  *
  * with the environment variables of `reference_test.ts`. There is no server in it, so that a replay needs none.
  *

@@ -40,9 +40,9 @@ function pbLinkTest(
       await body(bench, ({ port, timeout, heard, sent }) =>
         new PythonInitiator(bench, {
           command: micropython!,
-          args: [here("bench/pb_device.py"), "1\n", "127.0.0.1", `${port}`, `${timeout}`],
+          args: [here("pb_device.py"), "1\n", "127.0.0.1", `${port}`, `${timeout}`],
           path: [
-            here("bench/shims"),
+            here("shims"),
             here("../interop/shims"),
             reference!,
             primitives!,
