@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { randomTest } from "../../tests/support/random.ts";
 import { readElf } from "../esp8266/elf.ts";
-import { syntheticElf } from "../esp8266/elf_synthetic.ts";
+import { syntheticElf } from "../../tests/support/synthetic_elf.ts";
 import { decodeImage, encodeImage, imagesOf } from "./image.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);

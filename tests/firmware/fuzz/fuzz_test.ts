@@ -6,7 +6,7 @@
  */
 import { assert, assertMatch } from "@std/assert";
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 

@@ -11,7 +11,11 @@ import { decodeImage } from "../../../formats/image.ts";
 import { checkPart, type FlashSize, partsFor, readManifest } from "../../../formats/manifest.ts";
 import { run } from "../../toolchain.ts";
 import { BUDGET, build, link } from "./build.ts";
-import { flashReferences, functionsOf, subWordLoads } from "./checks.ts";
+import {
+  flashReferences,
+  functionsOf,
+  subWordLoads,
+} from "../../../../tests/firmware/machine_code.ts";
 
 const SDK = Deno.env.get("HOLDFAST_SDK") || undefined;
 const ESPTOOL = Deno.env.get("HOLDFAST_ESPTOOL") || undefined;

@@ -1,10 +1,10 @@
 /** The I2C driver of the firmware, in C, against simulated wires and a slave that misbehaves. */
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { toolTest } from "../../tests/support/tools.ts";
-import { run } from "../../tests/pyboard/bench.ts";
+import { toolTest } from "../support/tools.ts";
+import { run } from "./bench.ts";
 
-const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 toolTest(
   "the I2C driver copes with every slave and every fault of the wires",
@@ -12,12 +12,12 @@ toolTest(
   async ({ gcc }) => {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_i2c_" });
     try {
-      const bench = "../pyboard/bench";
-      const sources = ["firmware/i2c.c", `${bench}/bus.c`, `${bench}/driver_test.c`].map(path);
+      const driver = "../../bridge/esp8266/firmware/i2c.c";
       const flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"];
       const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
-      await run(gcc, [...flags, ...checks, "-o", `${folder}/driver_test`, ...sources]);
-      const situations = (await run(`${folder}/driver_test`, [])).trim().split("\n");
+      const sources = [driver, "bus.c", "i2c_test.c"].map(here);
+      await run(gcc, [...flags, ...checks, "-o", `${folder}/i2c_test`, ...sources]);
+      const situations = (await run(`${folder}/i2c_test`, [])).trim().split("\n");
       assertEquals(situations.length, 8, `${situations}`);
     } finally {
       await Deno.remove(folder, { recursive: true });

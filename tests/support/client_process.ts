@@ -1,9 +1,9 @@
 /**
- * A process with a client that has a memory, for `memory_test.ts`: for each line on stdin it asks for a message,
- * says "asked", and then what it got. Arguments: the port, and the file of the memory.
+ * A process with a client that has a memory, for `bridge/host/memory_test.ts`: for each line on stdin it asks for a
+ * message, says "asked", and then what it got. Arguments: the port, and the file of the memory.
  */
 import { createInterface } from "node:readline";
-import { Client } from "./mod.ts";
+import { Client } from "../../bridge/host/mod.ts";
 
 const [port, memory] = Deno.args;
 const client = new Client({

@@ -1,6 +1,6 @@
-/** `settings_vectors.json` for tests, as bytes and settings. */
-import vectors from "./settings_vectors.json" with { type: "json" };
-import { type Damage, SECTOR_BYTES, type Settings } from "./settings.ts";
+/** `vectors.json` for tests, as bytes and settings. */
+import vectors from "./vectors.json" with { type: "json" };
+import { type Damage, SECTOR_BYTES, type Settings } from "../../../bridge/formats/settings.ts";
 
 /** Settings with bytes as hex. */
 type Written = Omit<Settings, "key" | "unknown"> & {

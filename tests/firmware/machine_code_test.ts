@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { flashReferences, functionsOf, subWordLoads } from "./checks.ts";
+import { flashReferences, functionsOf, subWordLoads } from "./machine_code.ts";
 
 const DISASSEMBLY = `
 board.elf:     file format elf32-xtensa-le
