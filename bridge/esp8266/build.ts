@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Application, BuildOptions, Built } from "./board.ts";
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BOARDS = ["sim", "nonos"];

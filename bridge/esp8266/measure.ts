@@ -8,7 +8,7 @@
 import { encodeApplication } from "../formats/application.ts";
 import type { Application } from "./board.ts";
 import { buildSim } from "./boards/sim/build.ts";
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 import { EMULATOR } from "./sim/board.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
 import { sectionSizes } from "./toolchain.ts";

@@ -7,7 +7,7 @@ import { APPLICATION_OFFSET, encodeApplication } from "../../../formats/applicat
 import type { BuildOptions, Built } from "../../board.ts";
 import { builtIn, flavourDefines } from "../../board.ts";
 import { type Elf, readElf } from "../../elf.ts";
-import { BuildError } from "../../../formats/errors.ts";
+import { BuildError } from "../../errors.ts";
 import { compileFirmware } from "../../firmware.ts";
 import { encodeImage, imagesOf } from "../../../formats/image.ts";
 import {

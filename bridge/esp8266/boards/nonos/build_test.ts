@@ -6,7 +6,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { BuildError } from "../../../formats/errors.ts";
+import { BuildError } from "../../errors.ts";
 import { decodeImage } from "../../../formats/image.ts";
 import { checkPart, type FlashSize, partsFor, readManifest } from "../../../formats/manifest.ts";
 import { run } from "../../toolchain.ts";
