@@ -9,7 +9,7 @@ import { builtIn, flavourDefines } from "../../board.ts";
 import { type Elf, readElf } from "../../elf.ts";
 import { BuildError } from "../../errors.ts";
 import { compileFirmware } from "../../firmware.ts";
-import { encodeImage, imagesOf } from "../../../formats/image.ts";
+import { encodeImage } from "../../../formats/image.ts";
 import {
   describePart,
   type FlashSize,
@@ -18,6 +18,7 @@ import {
   writeManifest,
 } from "../../../formats/manifest.ts";
 import { SECTOR_BYTES } from "../../../formats/settings.ts";
+import { imagesOf } from "../../placement.ts";
 import { run } from "../../toolchain.ts";
 
 /** The vendor's libraries that are linked. */
