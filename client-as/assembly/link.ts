@@ -1,12 +1,6 @@
 /** The state of the link, as the core's registers show it. */
 import { registers } from "./core";
-
-// Byte offsets of registers, and a state, as in the core.
-const STATE: usize = 0;
-const TX_FIRST: usize = 28;
-const CONNECTS: usize = 80;
-const TX_NEXT: usize = 84;
-const UP: i32 = 3;
+import { CONNECTS, STATE, TX_FIRST, TX_NEXT, UP } from "./registers";
 
 /** Whether the link is up. */
 export function connected(): bool {
