@@ -6,11 +6,11 @@
  * @module
  */
 import { encodeApplication } from "../formats/application.ts";
-import type { Application } from "./board.ts";
-import { buildSim } from "./boards/sim/build.ts";
+import type { Application } from "./target.ts";
+import { buildEmulator } from "./targets/emulator/build.ts";
 import { BuildError } from "./errors.ts";
-import { EMULATOR } from "./sim/board.ts";
-import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
+import { EMULATOR } from "./emulator/emulator.ts";
+import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./emulator/frames.ts";
 import { sectionSizes } from "./toolchain.ts";
 
 const HERE = new URL("./", import.meta.url);
@@ -59,8 +59,8 @@ export async function measure(
   const results: Measured[] = [];
   for (const [way, translated] of Object.entries(WAYS)) {
     say(`measuring ${way}`);
-    const elf = await buildSim(`${folder}/${way.replace(" ", "")}`, "0", {
-      defines: ["-DSIM_BENCH"],
+    const elf = await buildEmulator(`${folder}/${way.replace(" ", "")}`, "0", {
+      defines: ["-DEMULATOR_BENCH"],
       more: [{ name: "bench.c", text: bench }],
       ...(translated ? { aot: core, ...translated } : {}),
     });

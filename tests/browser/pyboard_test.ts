@@ -1,7 +1,7 @@
 /** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
-import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
 import { application, chipTools, firmware } from "../firmware/support.ts";
 import { toolTest } from "../support/tools.ts";
@@ -216,7 +216,7 @@ toolTest(
     for (const [settings, words] of sectors) {
       const diagnosis = new Diagnosis();
       const lines: string[] = [];
-      await using board = new SimBoard({
+      await using board = new Emulator({
         firmware: elf,
         ...(settings === undefined ? {} : { settings }),
         onLine(line) {

@@ -160,7 +160,7 @@ chipInBrowserTest(
       assert(lines.includes(line), lines.join("\n"));
     }
     const device = await end.server.device("kitchen");
-    assertEquals(device.metadata, "reset=external version=0.1.0 board=sim");
+    assertEquals(device.metadata, "reset=external version=0.1.0 board=emulator");
     await visitor.hears("app: Got [4711]");
     await until(() => end.heard.length >= 3, { what: "messages" });
     for (const [at, text] of end.heard.entries()) {

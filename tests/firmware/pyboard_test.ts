@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { Bench } from "../pyboard/bench.ts";
 import { BenchInitiator } from "../pyboard/initiator.ts";
-import { SimStation } from "../pyboard/sim_station.ts";
+import { EmulatorStation } from "../pyboard/emulator_station.ts";
 import { faults, Trial } from "../pyboard/trial.ts";
 import { until } from "../support/wait.ts";
 import { tool, toolTest } from "../support/tools.ts";
@@ -27,7 +27,7 @@ toolTest(
     await using trial = await Trial.start(
       bench,
       (about) => new BenchInitiator(bench, { ...about, session: 9, patience: PATIENCE }),
-      (bench) => new SimStation(bench, options),
+      (bench) => new EmulatorStation(bench, options),
     );
     await trial.run(500, [...Object.values(faults), ...Object.values(faults)]);
     const { lines } = trial.station;
@@ -51,7 +51,7 @@ toolTest(
     const server = stack.use(await Server.listen({ port: 0, hostname: "127.0.0.1", open: true }));
     const bench = stack.use(await Bench.open(gcc));
     const station = stack.use(
-      new SimStation(bench, {
+      new EmulatorStation(bench, {
         firmware: elf,
         settings: { ssid: "Home", password: "12345678" },
         arguments: watch.arguments,

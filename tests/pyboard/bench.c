@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "../../bridge/esp8266/boards/sim/pins.h"
+#include "../../bridge/esp8266/targets/emulator/pins.h"
 #include "bus.h"
 
 enum { SYN, ACK, RESET };

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { tool } from "../support/tools.ts";
 import { Bench } from "./bench.ts";
 import { PythonInitiator } from "./python.ts";
-import { SimStation } from "./sim_station.ts";
+import { EmulatorStation } from "./emulator_station.ts";
 import { Station } from "./station.ts";
 import { faults, type MakeInitiator, Trial } from "./trial.ts";
 import { application, firmware } from "../firmware/support.ts";
@@ -80,7 +80,7 @@ const stations = {
       firmware: await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard")),
       settings: { ssid: "Home", password: "12345678" },
     };
-    return (bench: Bench) => new SimStation(bench, options);
+    return (bench: Bench) => new EmulatorStation(bench, options);
   },
 };
 

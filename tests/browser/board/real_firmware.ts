@@ -4,16 +4,16 @@
  *
  * @module
  */
-import { SimBoard, type SimBoardOptions } from "../../../bridge/esp8266/sim/board.ts";
+import { Emulator, type EmulatorOptions } from "../../../bridge/esp8266/emulator/emulator.ts";
 import type { Board, Firmware, Program } from "../chip/chip.ts";
 
 /** The serial line is looked after so often, in ms. */
 const PACE = 5;
 
 /** What is around the chip; not its flash, which is the emulated board's. */
-export interface Surroundings extends Omit<SimBoardOptions, "flash" | "reset"> {
+export interface Surroundings extends Omit<EmulatorOptions, "flash" | "reset"> {
   /** Networks that a scan finds. */
-  networks?: SimBoard["networks"];
+  networks?: Emulator["networks"];
 }
 
 /** Whoever has it can look at the chips that it has run on, and pulls their plugs in the end. */
@@ -33,7 +33,7 @@ export class RealFirmware implements AsyncDisposable {
   };
 
   /** The chip that runs, or has run last. */
-  get chip(): SimBoard {
+  get chip(): Emulator {
     if (this.#current === undefined) throw new Error("the firmware has not been started yet");
     return this.#current.chip;
   }
@@ -47,7 +47,7 @@ export class RealFirmware implements AsyncDisposable {
 /** From a reset of the emulated chip to the next one. The firmware may restart itself meanwhile. */
 class Running implements Program {
   readonly baud = 115200;
-  readonly chip: SimBoard;
+  readonly chip: Emulator;
   readonly #board: Board;
   readonly #stopping: (end: Promise<void>) => void;
   #unsent: Uint8Array[] = [];
@@ -57,7 +57,7 @@ class Running implements Program {
     const { networks = [], ...options } = around;
     this.#board = board;
     this.#stopping = stopping;
-    this.chip = new SimBoard({
+    this.chip = new Emulator({
       ...options,
       flash: board.flash.bytes,
       reset: board.reason,

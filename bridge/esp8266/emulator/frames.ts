@@ -1,6 +1,6 @@
 /**
  * What the emulated chip and the program around it say to each other: frames of a type, a length of 16 bits
- * and a payload, over QEMU's stdin and stdout. `boards/sim/board.c` is the other end.
+ * and a payload, over QEMU's stdin and stdout. `targets/emulator/port.c` is the other end.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export const FromChip = {
 /** Frames to the chip. */
 export const ToChip = {
   wake: "B", // reset reason, speed (u16), seed (u32), kept words
-  pins: "P", // path of the FIFOs, NUL: see boards/sim/pins.c
+  pins: "P", // path of the FIFOs, NUL: see targets/emulator/pins.c
   flash: "F", // address (u32), bytes; empty: that was all
   tcpOpened: "O", // connection
   tcpClosed: "C", // connection

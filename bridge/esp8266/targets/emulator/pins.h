@@ -1,5 +1,5 @@
-#ifndef SIM_PINS_H
-#define SIM_PINS_H
+#ifndef EMULATOR_PINS_H
+#define EMULATOR_PINS_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /**
- * An ESP8266 without one: QEMU runs the machine code of the firmware's `sim` board, and this is the world around
+ * An ESP8266 without one: QEMU runs the machine code of the firmware for the target `emulator`, and this is the world around
  * it: power, flash, WiFi, TCP, pins, the serial line and a watchdog.
  *
  * @module
@@ -7,7 +7,7 @@
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
-import { Connection } from "./connection.ts";
+import { TcpConnection } from "./tcp.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 
 /** Arguments for `qemu-system-xtensa`: the chip's processor, and nothing but the frames around it. */
@@ -32,7 +32,7 @@ const KEPT_WORDS = 112;
 const MOST_PATH = 120;
 
 /** How a chip is plugged in. */
-export interface SimBoardOptions {
+export interface EmulatorOptions {
   /** The emulator's program. Default: `qemu-system-xtensa`. */
   qemu?: string;
   /** The firmware: an ELF file made by `deno task firmware`. */
@@ -71,7 +71,7 @@ export interface SimBoardOptions {
 }
 
 /** A chip, from the time that it is plugged in. */
-export class SimBoard implements AsyncDisposable {
+export class Emulator implements AsyncDisposable {
   /** Lines of the serial port since it was plugged in. */
   readonly lines: string[] = [];
   /** What the next joins lead to. */
@@ -88,23 +88,23 @@ export class SimBoard implements AsyncDisposable {
   readonly kept = new Uint8Array(KEPT_WORDS * 4);
   /** What the emulator said on stderr, if anything. */
   complaints = "";
-  readonly #options: SimBoardOptions;
+  readonly #options: EmulatorOptions;
   #outputs = new Map<number, number>();
   #lines = new Map<number, number>();
   #inputs = new Map<number, number>();
   #analogue = 0;
   #text = "";
-  #chip: Chip | undefined;
+  #chip: Processor | undefined;
   #off = false;
-  #connections = new Set<Connection>();
-  #current: Connection | undefined;
+  #connections = new Set<TcpConnection>();
+  #current: TcpConnection | undefined;
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<void>;
   #failed: Error | undefined;
   #next: Reset;
 
   /** Plugs it in. */
-  constructor(options: SimBoardOptions) {
+  constructor(options: EmulatorOptions) {
     this.#options = options;
     const { flash, reset, application, settings, pins } = options;
     if (pins !== undefined && new TextEncoder().encode(pins).length > MOST_PATH) {
@@ -132,7 +132,7 @@ export class SimBoard implements AsyncDisposable {
   /** From one boot to the next. */
   async #live(): Promise<void> {
     while (!this.#off) {
-      const chip = this.#chip = new Chip(
+      const chip = this.#chip = new Processor(
         this.#options,
         (type, payload) => this.#handle(type, payload),
       );
@@ -154,7 +154,7 @@ export class SimBoard implements AsyncDisposable {
     }
   }
 
-  #wake(chip: Chip, reason: Reset): void {
+  #wake(chip: Processor, reason: Reset): void {
     const { speed = 1, pins } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]! | 1;
     chip.send(frame(ToChip.wake, RESETS.indexOf(reason), u16(speed), u32(seed), this.kept));
@@ -238,7 +238,11 @@ export class SimBoard implements AsyncDisposable {
     const host = new TextDecoder().decode(payload.subarray(3));
     const port = payload[1]! + (payload[2]! << 8);
     const { route = (hostname: string, port: number) => ({ hostname, port }) } = this.#options;
-    const connection = new Connection(payload[0]!, route(host, port), (bytes) => this.#send(bytes));
+    const connection = new TcpConnection(
+      payload[0]!,
+      route(host, port),
+      (bytes) => this.#send(bytes),
+    );
     this.#connections.add(connection);
     connection.ended.then(() => this.#connections.delete(connection));
     this.#current = connection;
@@ -361,7 +365,7 @@ function word(payload: Uint8Array): number {
 }
 
 /** One life of the processor. */
-class Chip {
+class Processor {
   complaints = "";
   readonly ended: Promise<number>;
   #process: Deno.ChildProcess;
@@ -369,7 +373,7 @@ class Chip {
   #killed = false;
 
   constructor(
-    { qemu = "qemu-system-xtensa", firmware, arguments: more = [] }: SimBoardOptions,
+    { qemu = "qemu-system-xtensa", firmware, arguments: more = [] }: EmulatorOptions,
     handle: (type: string, payload: Uint8Array) => void,
   ) {
     this.#process = new Deno.Command(qemu, {

@@ -9,7 +9,7 @@
 #include "pins.h"
 #include "port.h"
 
-const char port_board[] = "sim";
+const char port_board[] = "emulator";
 
 #define FLASH_START 0x40200000u
 #define FLASH_SIZE 0x100000u
@@ -47,7 +47,7 @@ static enum port_reset reset_reason;
 static uint32_t kept[PORT_KEPT_WORDS];
 static uint32_t random_state;
 static uint32_t fed;
-static uint8_t memory[SIM_MEMORY] __attribute__((aligned(8)));
+static uint8_t memory[EMULATOR_MEMORY] __attribute__((aligned(8)));
 
 uint32_t port_random(void) {
   random_state ^= random_state << 13;
@@ -378,11 +378,11 @@ int main(void) {
   bytes_fill(words_start, 0, words_end - words_start);
   microseconds();
   wake();
-#ifdef SIM_RUNNER
+#ifdef EMULATOR_RUNNER
   extern void run_calls(void *memory, size_t memory_length);
   run_calls(memory, sizeof memory);
 #endif
-#ifdef SIM_BENCH
+#ifdef EMULATOR_BENCH
   extern void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
   const uint32_t *header = port_flash_map(0xF0000);
   bench((const uint8_t *)(header + 12), header[2], memory, sizeof memory);

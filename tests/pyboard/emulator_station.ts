@@ -3,25 +3,25 @@
  *
  * @module
  */
-import { SimBoard, type SimBoardOptions } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator, type EmulatorOptions } from "../../bridge/esp8266/emulator/emulator.ts";
 import type { Bench } from "./bench.ts";
 import type { StationLike } from "./station.ts";
 
 /** How often the reset wire is looked at, in ms. */
 const LOOK = 1;
 
-export class SimStation implements StationLike {
-  readonly board: SimBoard;
+export class EmulatorStation implements StationLike {
+  readonly board: Emulator;
   #bench: Bench;
   #resets = 0;
   #timer: ReturnType<typeof setInterval>;
 
   constructor(
     bench: Bench,
-    options: Pick<SimBoardOptions, "firmware" | "application" | "settings" | "arguments">,
+    options: Pick<EmulatorOptions, "firmware" | "application" | "settings" | "arguments">,
   ) {
     this.#bench = bench;
-    this.board = new SimBoard({
+    this.board = new Emulator({
       ...options,
       pins: bench.pins(),
       onOff: () => bench.boardOff(), // not before: what it did last may be under way

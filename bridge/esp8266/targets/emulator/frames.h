@@ -1,9 +1,9 @@
 /*
  * What the emulator is asked for, and the frames that go through it to the program on the host: type, length (16
- * bits), payload. They go out on file descriptor 1 and come in on 0; sim/frames.ts is the other end.
+ * bits), payload. They go out on file descriptor 1 and come in on 0; emulator/frames.ts is the other end.
  */
-#ifndef SIM_FRAMES_H
-#define SIM_FRAMES_H
+#ifndef EMULATOR_FRAMES_H
+#define EMULATOR_FRAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -51,8 +51,8 @@ toolTest("a function is called on another stack, and comes back", {
         "-isystem",
         `${LIBC}/include`,
       ],
-      ...["-T", path("../sim/link.ld"), "-o", "probe.elf"],
-      ...["probe.c", path("stack.S"), path("../sim/start.S")],
+      ...["-T", path("../emulator/linker.ld"), "-o", "probe.elf"],
+      ...["probe.c", path("stack.S"), path("../emulator/start.S")],
     ], folder);
     const { code } = await new Deno.Command(tools["qemu-system-xtensa"], {
       args: [

@@ -1,6 +1,6 @@
 /**
- * What the builder and the boards' own builders owe to each other: `boards/NAME/build.ts` exports
- * `build(options: BuildOptions): Promise<Built>`.
+ * A target is what the firmware can be built for: the chip, or its emulator. The builder and the targets' own
+ * builders owe to each other: `targets/NAME/build.ts` exports `build(options: BuildOptions): Promise<Built>`.
  *
  * @module
  */
@@ -9,6 +9,17 @@
 export interface Application {
   name: string;
   wasm: Uint8Array<ArrayBuffer>;
+}
+
+/** What a target adds to the firmware. */
+export interface Target {
+  name: string;
+  /** Its folder: all its .c and .S files are compiled. */
+  folder: URL;
+  /** For these files, relative to the folder of the work. */
+  flags?: string[];
+  /** More C files, by the names that they get in the folder of the work. */
+  more?: { name: string; text: string }[];
 }
 
 /** What is to be built. */
@@ -22,7 +33,7 @@ export interface BuildOptions {
   applications: Application[];
   /** Translates the first application ahead of time, into the firmware; there is no other one then. */
   aot?: boolean;
-  /** The vendor's SDK, for boards that need one. */
+  /** The vendor's SDK, for targets that need one. */
   sdk?: string;
   /** Says a line of progress. */
   say: (line: string) => void;

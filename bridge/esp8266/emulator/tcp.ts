@@ -10,7 +10,7 @@ const WINDOW = 2920;
 const SEGMENT = 1460;
 
 /** One connection, from the attempt to its end. */
-export class Connection {
+export class TcpConnection {
   #conn: Deno.TcpConn | undefined;
   #closed = false;
   #abandoned = false;

@@ -4,8 +4,8 @@
  * @module
  */
 import { APPLICATION_OFFSET, encodeApplication } from "../../../formats/application.ts";
-import type { BuildOptions, Built } from "../../board.ts";
-import { builtIn, flavourDefines } from "../../board.ts";
+import type { BuildOptions, Built } from "../../target.ts";
+import { builtIn, flavourDefines } from "../../target.ts";
 import { type Elf, readElf } from "../../elf.ts";
 import { BuildError } from "../../errors.ts";
 import { compileFirmware } from "../../firmware.ts";
@@ -120,7 +120,7 @@ export async function link(
     name: "nonos",
     folder: new URL("./", import.meta.url),
     flags: [
-      "-Iboard",
+      "-Itarget",
       "--param=min-pagesize=0", // registers are at addresses that look like null and a little
       ...["include", "third_party/include"].flatMap((path) => ["-isystem", `${sdk}/${path}`]),
     ],
@@ -133,7 +133,7 @@ export async function link(
     "-nostdlib",
     ...["gc-sections", "build-id=none", "strip-debug", "orphan-handling=error", "no-warn-mismatch"]
       .map((option) => `-Wl,--${option}`),
-    ...["-T", "board/link.ld", "-T", `${sdk}/ld/eagle.rom.addr.v6.ld`],
+    ...["-T", "target/linker.ld", "-T", `${sdk}/ld/eagle.rom.addr.v6.ld`],
     "-Wl,--undefined=call_user_start",
     ...["-Wl,--whole-archive", "libfirmware.a", "-Wl,--no-whole-archive"],
     `-L${sdk}/lib`,
@@ -154,7 +154,7 @@ function checkSdk(sdk: string): void {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new BuildError(
         `${sdk} is no ESP8266_NONOS_SDK 3.0.x: it has no ${path}. ` +
-          "Where to get it is told in bridge/esp8266/boards/nonos/README.md",
+          "Where to get it is told in bridge/esp8266/targets/nonos/README.md",
       );
     }
   }
