@@ -47,7 +47,7 @@ Deno.test("core.h has the registers, events and states of registers.ts", () => {
 });
 
 Deno.test("the console names the reasons in the order of registers.ts", () => {
-  const source = Deno.readTextFileSync(new URL("link.c", FIRMWARE));
+  const source = Deno.readTextFileSync(new URL("driver.c", FIRMWARE));
   const [, list] = source.match(/reasons\[\] = \{([^}]*)\}/) ?? [];
   const names = [...list!.matchAll(/"(\w+)"/g)].map(([, name]) => name!);
   assertEquals(names.length, registers.BAD_PROOF + 1);

@@ -1,4 +1,4 @@
-#include "link.h"
+#include "driver.h"
 
 #include "application.h"
 #include "bytes.h"
@@ -30,16 +30,12 @@ static size_t lines_length;
 static unsigned lines_lost;
 static bool passing_on;
 
-bool link_is_up(void) {
-  return up;
-}
-
 static size_t append(char *name, size_t at, const char *text) {
   for (; *text && at < CORE_MOST_NAME - 1; text++) name[at++] = *text;
   return at;
 }
 
-void link_boot(const struct settings *chosen, uint32_t now) {
+void driver_boot(const struct settings *chosen, uint32_t now) {
   settings = chosen;
   char name[CORE_MOST_NAME];
   size_t length = append(name, 0, settings->id);
@@ -165,7 +161,7 @@ static void pass_lines_on(void) {
   console_end();
 }
 
-void link_log(const uint8_t *line, size_t length) {
+void driver_log(const uint8_t *line, size_t length) {
   if (!settings || !settings->log || settings->dialect != 2 || passing_on) return;
   if (!up) return;
   if (length > 254) length = 254;
@@ -199,7 +195,7 @@ static void pump(uint32_t now) {
   settled = true;
 }
 
-enum link_news link_run(bool wifi_up, uint32_t now, uint32_t *wait) {
+enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
   wifi = wifi_up;
   if (!wifi && core_get(R_STATE) == CORE_IDLE && now - polled < ASLEEP) {
     if (*wait > 60000) *wait = 60000;
@@ -210,33 +206,33 @@ enum link_news link_run(bool wifi_up, uint32_t now, uint32_t *wait) {
     if ((int32_t)core_wait < 0) core_wait = 0;
     if (core_wait < *wait) *wait = core_wait;
   }
-  enum link_news news = heard ? LINK_HEARD : silence ? LINK_SILENCE : LINK_NO_NEWS;
+  enum driver_news news = heard ? DRIVER_HEARD : silence ? DRIVER_SILENCE : DRIVER_NO_NEWS;
   heard = silence = false;
   return news;
 }
 
-void link_drop(uint32_t now) {
+void driver_drop(uint32_t now) {
   if (core_get(R_STATE) == CORE_IDLE) return;
   port_tcp_close();
   core_closed(now);
   went_down();
 }
 
-void link_opened(uint32_t now) {
+void driver_opened(uint32_t now) {
   if (!connecting) return;
   connecting = false;
   settled = false;
   core_opened(now);
 }
 
-void link_closed(uint32_t now) {
+void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
   core_closed(now);
   went_down();
 }
 
-size_t link_received(const uint8_t *bytes, size_t length) {
+size_t driver_received(const uint8_t *bytes, size_t length) {
   heard = true;
   size_t taken = 0;
   while (taken < length && !engine_trap()) {
