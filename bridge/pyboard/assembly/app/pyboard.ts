@@ -15,7 +15,7 @@
  */
 export * from "../../../../client-as/assembly/core";
 import { registers, room, write } from "../../../../client-as/assembly/core";
-import { connected, connects, pending } from "../../../../client-as/assembly/link";
+import { connected, connects, pending } from "../../../../client-as/assembly/status";
 import {
   BAD_GREETING, DIALECT, LINE, PEER_LINE, REASON, RX_EPOCH, RX_NEXT, TX_EPOCH, TX_FIRST, TX_NEXT,
 } from "../../../../client-as/assembly/registers";
