@@ -12,7 +12,7 @@ const NOTICED_AT_ONCE = 500;
  * One device, the server's application for it, and the cable between them. Both applications write
  * numbered messages and check those that they read.
  */
-export class Link implements AsyncDisposable {
+export class Conversation implements AsyncDisposable {
   readonly id: string;
   readonly name: string;
   /** What can be cut. */
@@ -37,8 +37,8 @@ export class Link implements AsyncDisposable {
   #reading: Promise<void>;
   #broken: { connects: number; at: number; mended?: number } | undefined;
 
-  static async start(number: number, serverPort: number, view: View): Promise<Link> {
-    return new Link(number, await FaultProxy.start({ target: { port: serverPort } }), view);
+  static async start(number: number, serverPort: number, view: View): Promise<Conversation> {
+    return new Conversation(number, await FaultProxy.start({ target: { port: serverPort } }), view);
   }
 
   private constructor(readonly number: number, cable: FaultProxy, view: View) {
