@@ -174,15 +174,15 @@ toolTest(
         #include "port.h"
         #include "words.h"
         static uint32_t word IN_WORDS;
-        void bench(void) {
+        void program(void) {
           *(volatile ${type} *)&word = 1;
           port_restart();
         }`;
         const elf = await buildEmulator(`${folder}/${type}`, "0", {
-          defines: ["-DEMULATOR_BENCH"],
-          more: [{ name: "bench.c", text }],
+          defines: ["-DEMULATOR_PROGRAM"],
+          more: [{ name: "program.c", text }],
         });
-        const watch = await Watch.prepare(gcc, folder, elf, "bench");
+        const watch = await Watch.prepare(gcc, folder, elf, "program");
         await using chip = new Emulator({ firmware: elf, arguments: watch.arguments });
         await until(() => chip.boots > 1, { what: "it to start anew" });
         assert(watch.counters.stores > 0);

@@ -1,10 +1,10 @@
 /**
- * The responder on an emulated chip: the firmware's machine code, with its own I2C driver, on the bench's wires.
+ * The responder on an emulated chip: the firmware's machine code, with its own I2C driver, on the testbed's wires.
  *
  * @module
  */
 import { Emulator, type EmulatorOptions } from "../../bridge/esp8266/emulator/emulator.ts";
-import type { Bench } from "./bench.ts";
+import type { Testbed } from "./testbed.ts";
 import type { StationLike } from "./station.ts";
 
 /** How often the reset wire is looked at, in ms. */
@@ -12,19 +12,19 @@ const LOOK = 1;
 
 export class EmulatorStation implements StationLike {
   readonly board: Emulator;
-  #bench: Bench;
+  #testbed: Testbed;
   #resets = 0;
   #timer: ReturnType<typeof setInterval>;
 
   constructor(
-    bench: Bench,
+    testbed: Testbed,
     options: Pick<EmulatorOptions, "firmware" | "application" | "settings" | "arguments">,
   ) {
-    this.#bench = bench;
+    this.#testbed = testbed;
     this.board = new Emulator({
       ...options,
-      pins: bench.pins(),
-      onOff: () => bench.boardOff(), // not before: what it did last may be under way
+      pins: testbed.pins(),
+      onOff: () => testbed.boardOff(), // not before: what it did last may be under way
     });
     this.#timer = setInterval(() => this.#look(), LOOK);
   }
@@ -56,7 +56,7 @@ export class EmulatorStation implements StationLike {
   }
 
   #look(): void {
-    const { times } = this.#bench.reset;
+    const { times } = this.#testbed.reset;
     // The emulated chip starts at once: that the wire is held low for a while does not matter.
     if (times !== this.#resets) this.reset();
     this.#resets = times;

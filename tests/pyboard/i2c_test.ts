@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { toolTest } from "../support/tools.ts";
-import { run } from "./bench.ts";
+import { run } from "./testbed.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 

@@ -382,10 +382,10 @@ int main(void) {
   extern void run_calls(void *memory, size_t memory_length);
   run_calls(memory, sizeof memory);
 #endif
-#ifdef EMULATOR_BENCH
-  extern void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
+#ifdef EMULATOR_PROGRAM
+  extern void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
   const uint32_t *header = port_flash_map(0xF0000);
-  bench((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
+  program((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
   flush();
   leave(0);
 #endif

@@ -1,6 +1,6 @@
 /*
  * The wires between an initiator and a responder, as a library for the tests: SYN, ACK, reset and the I2C bus of
- * bus.c with the firmware's own I2C driver as its master. The responder calls the `bench_` functions
+ * bus.c with the firmware's own I2C driver as its master. The responder calls the `testbed_` functions
  * below from the test's process. The initiator is in there, too, or in another process: then its pins and
  * its I2C slave are commands over TCP, and it blocks in them as a Pyboard does.
  *
@@ -213,7 +213,7 @@ static void *run(void *unused) {
 }
 
 /* Starts afresh. Returns the port for an initiator in another process, or -1. */
-int bench_open(uint32_t most_latency_us, uint32_t seed) {
+int testbed_open(uint32_t most_latency_us, uint32_t seed) {
   struct sockaddr_in address = {0};
   socklen_t size = sizeof address;
   bus_open(&bus, 0x12, &lines);
@@ -237,7 +237,7 @@ int bench_open(uint32_t most_latency_us, uint32_t seed) {
 
 static void close_pins(void);
 
-void bench_close(void) {
+void testbed_close(void) {
   pthread_mutex_lock(&lock);
   closing = 1;
   pthread_cond_broadcast(&moved);
@@ -252,7 +252,7 @@ void bench_close(void) {
 }
 
 /* What the initiator has done and seen, and when in ms: text, without a NUL. Returns its length. */
-int bench_trace(char *to, uint32_t size) {
+int testbed_trace(char *to, uint32_t size) {
   int length;
   pthread_mutex_lock(&lock);
   length = (int)(trace_used < size ? trace_used : size);
@@ -263,7 +263,7 @@ int bench_trace(char *to, uint32_t size) {
 
 /* ---- The responder's board. ---- */
 
-int bench_gpio_read(int pin) {
+int testbed_gpio_read(int pin) {
   int result;
   pthread_mutex_lock(&lock);
   result = pin == GPIO_SYN ? look(&responder_eye) : pin == GPIO_ACK ? level(ACK) : 1;
@@ -271,19 +271,19 @@ int bench_gpio_read(int pin) {
   return result;
 }
 
-void bench_gpio_write(int pin, int value) {
+void testbed_gpio_write(int pin, int value) {
   pthread_mutex_lock(&lock);
   if (pin == GPIO_ACK) set_ack(value);
   pthread_mutex_unlock(&lock);
 }
 
-void bench_i2c_begin(uint32_t hz) {
+void testbed_i2c_begin(uint32_t hz) {
   pthread_mutex_lock(&lock);
   i2c_open(&i2c, &lines, hz);
   pthread_mutex_unlock(&lock);
 }
 
-int bench_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
+int testbed_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
   int result;
   pthread_mutex_lock(&lock);
   responder_eye.count = 0;
@@ -293,7 +293,7 @@ int bench_i2c_write(int address, const uint8_t *bytes, uint32_t length) {
   return result;
 }
 
-int bench_i2c_read(int address, uint8_t *bytes, uint32_t length) {
+int testbed_i2c_read(int address, uint8_t *bytes, uint32_t length) {
   int result;
   pthread_mutex_lock(&lock);
   responder_eye.count = 0;
@@ -342,7 +342,7 @@ static void *run_pins(void *unused) {
 }
 
 /* Makes the FIFOs PATH.from and PATH.to, and obeys what comes. Returns 0, or -1. */
-int bench_pins(const char *path) {
+int testbed_pins(const char *path) {
   char name[256];
   int *const ends[2] = {&pins_from, &pins_to};
   int i;
@@ -372,7 +372,7 @@ static void empty_pins(void) {
 }
 
 /* The board is off, or held in reset: it drives nothing. */
-void bench_board_off(void) {
+void testbed_board_off(void) {
   pthread_mutex_lock(&lock);
   empty_pins();
   set_ack(1);
@@ -383,7 +383,7 @@ void bench_board_off(void) {
 }
 
 /* The level of the reset wire, and how often it has fallen in the bits above. */
-int bench_reset(void) {
+int testbed_reset(void) {
   int result;
   pthread_mutex_lock(&lock);
   result = level(RESET) | resets << 1;
@@ -393,7 +393,7 @@ int bench_reset(void) {
 
 /* ---- An initiator in this process. ---- */
 
-void bench_set(int wire, int value) {
+void testbed_set(int wire, int value) {
   pthread_mutex_lock(&lock);
   set(wire, value);
   inside = 1;
@@ -401,7 +401,7 @@ void bench_set(int wire, int value) {
   pthread_mutex_unlock(&lock);
 }
 
-int bench_get(int wire) {
+int testbed_get(int wire) {
   int result;
   pthread_mutex_lock(&lock);
   result = wire == ACK ? look(&initiator_eye) : level(wire);
@@ -409,14 +409,14 @@ int bench_get(int wire) {
   return result;
 }
 
-void bench_slave_send(const uint8_t *bytes, uint32_t length) {
+void testbed_slave_send(const uint8_t *bytes, uint32_t length) {
   pthread_mutex_lock(&lock);
   bus_send(&bus, bytes, length);
   initiator_eye.count = 0;
   pthread_mutex_unlock(&lock);
 }
 
-void bench_slave_receive(uint32_t length) {
+void testbed_slave_receive(uint32_t length) {
   pthread_mutex_lock(&lock);
   bus_receive(&bus, length);
   initiator_eye.count = 0;
@@ -424,7 +424,7 @@ void bench_slave_receive(uint32_t length) {
 }
 
 /* The outcome: 0 pending, 1 complete (the bytes are copied), 2 cut off. */
-int bench_slave_outcome(uint8_t *bytes, uint32_t length) {
+int testbed_slave_outcome(uint8_t *bytes, uint32_t length) {
   int result;
   pthread_mutex_lock(&lock);
   result = bus.outcome;
@@ -433,7 +433,7 @@ int bench_slave_outcome(uint8_t *bytes, uint32_t length) {
   return result;
 }
 
-void bench_slave_stop(void) {
+void testbed_slave_stop(void) {
   pthread_mutex_lock(&lock);
   bus_disarm(&bus);
   pthread_mutex_unlock(&lock);
@@ -442,7 +442,7 @@ void bench_slave_stop(void) {
 /* ---- Faults. ---- */
 
 /* A wire is stuck at a level, or mended (-1). 3: SCL, 4: SDA, which can only be stuck low. */
-void bench_stick(int wire, int value) {
+void testbed_stick(int wire, int value) {
   pthread_mutex_lock(&lock);
   if (wire == 3) bus.hold_scl = value == 0;
   else if (wire == 4) bus.hold_sda = value == 0;
@@ -450,7 +450,7 @@ void bench_stick(int wire, int value) {
   pthread_mutex_unlock(&lock);
 }
 
-void bench_stretch(uint32_t us) {
+void testbed_stretch(uint32_t us) {
   pthread_mutex_lock(&lock);
   bus.stretch_us = us;
   pthread_mutex_unlock(&lock);

@@ -23,7 +23,7 @@ static uint32_t count(void) {
 }
 
 static void say(const char *what, uint32_t instructions) {
-  console_begin("bench ");
+  console_begin("message ");
   console_text(what);
   console_text("=");
   console_number(instructions);
@@ -47,7 +47,7 @@ static enum core_event poll(void) {
 
 static void must(bool good, const char *what) {
   if (good) return;
-  console_begin("bench failed: ");
+  console_begin("message failed: ");
   console_text(what);
   console_end();
   port_restart(); /* ends it */
@@ -101,18 +101,18 @@ static uint32_t no_hmac(const uint32_t *arguments) {
   return 0;
 }
 
-static const struct engine_import bench_imports[] = {
+static const struct engine_import imports[] = {
   { "host", "hmac", 3, false, no_hmac },
   { 0, 0, 0, false, 0 },
 };
 
-void bench(const uint8_t *wasm, size_t length, void *memory, size_t memory_length) {
+void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length) {
   arena_open(memory, memory_length);
   uint32_t start = count();
-  const char *wrong = engine_load(wasm, length, bench_imports, memory_needed);
+  const char *wrong = engine_load(wasm, length, imports, memory_needed);
   say("load", (count() - start) * STEP);
   must(!wrong, wrong);
-  struct core_boot boot = { .name = "bench", .name_length = 5, .timeout = 2000, .dialect = 2, .line = CORE_LINE };
+  struct core_boot boot = { .name = "message", .name_length = 7, .timeout = 2000, .dialect = 2, .line = CORE_LINE };
   core_boot(&boot, 0);
   greet();
   start = count();
