@@ -2,9 +2,15 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
-import { applicationImage, codeLike, flashWith, makeImages, moduleLike } from "./board/images.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import {
+  applicationImage,
+  codeLike,
+  flashWith,
+  makeImages,
+  moduleLike,
+} from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Op } from "./chip/machine.ts";
 import { Bench } from "./page/bench.ts";

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings } from "../../bridge/formats/settings.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { firmwareIn } from "./board/firmware.ts";
-import { flashWith, type Images, makeImages } from "./board/images.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { flashWith, type Images, makeImages } from "./firmware/images.ts";
 import type { Chip, ChipOptions } from "./chip/chip.ts";
 import type { Fault } from "./chip/faults.ts";
 import { Op } from "./chip/machine.ts";

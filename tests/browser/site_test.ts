@@ -3,8 +3,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { buildSite, weigh } from "../../bridge/flasher/build.ts";
 import { Op } from "./chip/machine.ts";
-import { firmwareIn } from "./board/firmware.ts";
-import { makeImages } from "./board/images.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
 import { Bench } from "./page/bench.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 

@@ -1,8 +1,8 @@
 /** The line at the bottom of the window, which says what is going on, and lies over the page. */
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
-import { firmwareIn } from "./board/firmware.ts";
-import { makeImages } from "./board/images.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
 import { Bench } from "./page/bench.ts";
 import { browserTest, useLab } from "./page/browser.ts";
 

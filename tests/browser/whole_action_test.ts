@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { decodeSettings, encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
-import { firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
-import { flashWith, makeImages } from "./board/images.ts";
+import { firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import { flashWith, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Bench } from "./page/bench.ts";
 import { browserTest, form, useLab } from "./page/browser.ts";

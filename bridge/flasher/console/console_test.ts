@@ -7,7 +7,7 @@ import {
   firmwareIn,
   SETTINGS,
   type World,
-} from "../../../tests/browser/board/firmware.ts";
+} from "../../../tests/browser/firmware/stand_in.ts";
 import type { Firmware } from "../../../tests/browser/chip/chip.ts";
 import { makeImage } from "../../../tests/browser/chip/image.ts";
 import { until } from "../../../tests/support/wait.ts";

@@ -1,5 +1,5 @@
 /** An emulated board as a port of Web Serial, for tests in Deno: what `page/serial.ts` does in a browser. */
-import { Cable } from "../board/cable.ts";
+import { Cable } from "./cable.ts";
 import { Chip, type ChipOptions } from "./chip.ts";
 import type { Port, PortInfo, Signals } from "../../../bridge/flasher/chip/serial.ts";
 

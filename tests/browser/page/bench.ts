@@ -4,7 +4,7 @@
  * @module
  */
 import type { Page } from "playwright-core";
-import { Cable, PortError } from "../board/cable.ts";
+import { Cable, PortError } from "../chip/cable.ts";
 import { Chip, type ChipOptions } from "../chip/chip.ts";
 import { installSerial, type Reply, type Request } from "./serial.ts";
 

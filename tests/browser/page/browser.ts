@@ -15,7 +15,7 @@ import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
 import { locate, toolTest } from "../../support/tools.ts";
-import { type Images, writeImages } from "../board/images.ts";
+import { type Images, writeImages } from "../firmware/images.ts";
 import { Bench } from "./bench.ts";
 
 /** Without these it looks for updates, and needs a sandbox that root has not. */

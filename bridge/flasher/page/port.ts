@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The board that the page talks to: its port, and who uses it, the loader or the console. */
+/** The serial port that the page talks to a board by, and who uses it: the loader or the console. */
 import type { Chip } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import type { Port, Serial } from "../chip/serial.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { Cable } from "./cable.ts";
-import type { Chip } from "../chip/chip.ts";
+import type { Chip } from "./chip.ts";
 
 const IAC = 255;
 const SB = 250;

@@ -26,7 +26,7 @@ import {
   type Settings,
   Tag,
 } from "../../../bridge/formats/settings.ts";
-import type { Board, Firmware, Program } from "../chip/chip.ts";
+import type { Firmware, Hardware, Program } from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 
 /** Where things are in the flash. */
@@ -63,13 +63,13 @@ export function firmwareIn(world: World): Firmware {
 
 class Running implements Program {
   readonly baud = 115200;
-  readonly #board: Board;
+  readonly #board: Hardware;
   readonly #world: World;
   readonly #frames = new FrameReader();
   readonly #settings: Settings;
   #state: number = State.ready;
 
-  constructor(board: Board, world: World) {
+  constructor(board: Hardware, world: World) {
     this.#board = board;
     this.#world = world;
     this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Chip } from "../chip/chip.ts";
+import type { Chip } from "./chip.ts";
 
 /** What a port tells its user. */
 export interface PortEvents {

@@ -5,7 +5,7 @@
  * @module
  */
 import { Emulator, type EmulatorOptions } from "../../../bridge/esp8266/emulator/emulator.ts";
-import type { Board, Firmware, Program } from "../chip/chip.ts";
+import type { Firmware, Hardware, Program } from "../chip/chip.ts";
 
 /** The serial line is looked after so often, in ms. */
 const PACE = 5;
@@ -48,12 +48,12 @@ export class RealFirmware implements AsyncDisposable {
 class Running implements Program {
   readonly baud = 115200;
   readonly chip: Emulator;
-  readonly #board: Board;
+  readonly #board: Hardware;
   readonly #stopping: (end: Promise<void>) => void;
   #unsent: Uint8Array[] = [];
   #runs = true;
 
-  constructor(board: Board, around: Surroundings, stopping: (end: Promise<void>) => void) {
+  constructor(board: Hardware, around: Surroundings, stopping: (end: Promise<void>) => void) {
     const { networks = [], ...options } = around;
     this.#board = board;
     this.#stopping = stopping;
