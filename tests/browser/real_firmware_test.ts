@@ -18,7 +18,7 @@ import { SETTINGS } from "./firmware/stand_in.ts";
 import { type Images, makeImages } from "./firmware/images.ts";
 import { RealFirmware } from "./firmware/real_firmware.ts";
 import type { Chip } from "./chip/chip.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 /** How many times faster than real the chip's clock goes. */
@@ -107,9 +107,9 @@ async function setUp() {
       }),
     );
     const improv = new ImprovClient((bytes) => Promise.resolve(real.chip.type(bytes)));
-    const bench = new Bench();
-    const chip = bench.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
-    const visitor = stack.use(await lab.open({ bench }));
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
+    const visitor = stack.use(await lab.open({ fixture }));
     return { end, lines, improv, chip, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   } catch (error) {
     await stack.disposeAsync();

@@ -1,5 +1,5 @@
 /**
- * The bench beside the computer: the boards, the cables, and whoever picks a port in the browser's list.
+ * The fixture beside the computer: the boards, the cables, and whoever picks a port in the browser's list.
  *
  * @module
  */
@@ -22,7 +22,7 @@ interface Place {
 /** What a port tells of its USB bridge: a CP2102, as on many boards. */
 const INFO = { usbVendorId: 0x10c4, usbProductId: 0xea60 };
 
-export class Bench {
+export class Fixture {
   #places: Place[] = [];
   #granted = new Set<number>();
   /** Ports that the page has open. What another program has open is not the page's to close. */
@@ -31,7 +31,7 @@ export class Bench {
   choice: number | "cancel" = 0;
   #page: Page | undefined;
 
-  /** Puts a board on the bench; it is plugged in. */
+  /** Puts a board on the fixture; it is plugged in. */
   add(options: ChipOptions = {}): Chip {
     const chip = new Chip(options);
     const cable = new Cable(chip);
