@@ -35,6 +35,7 @@ export class Greeting implements Stage {
   #host: GreetingHost;
   #held = NOTHING;
   #asked: string | undefined; // for this device's record
+  #paused = false;
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
   #leaving: PeerError | LocalError | undefined; // the farewell is on its way
@@ -55,7 +56,8 @@ export class Greeting implements Stage {
     if (this.#late || this.#leaving) return;
     if (this.#ours) {
       this.#held = concat(this.#held, bytes);
-      this.#connection.pause();
+      if (!this.#paused) this.#connection.pause();
+      this.#paused = true;
       return;
     }
     const own = this.#host.turn.busy ? bytes.slice() : bytes;
@@ -104,20 +106,23 @@ export class Greeting implements Stage {
   /** It is the other end's turn again. */
   #goOn(): void {
     this.#ours = false;
-    if (this.#held.length === 0) return;
+    if (this.#held.length === 0) return this.#readOn();
     const held = this.#held;
     this.#held = NOTHING;
-    this.#connection.resume();
     this.#step(() => this.#admission.receive(held));
+  }
+
+  #readOn(): void {
+    if (this.#paused) this.#connection.resume();
+    this.#paused = false;
   }
 
   #admit(admitted: Admitted): void {
     const { rest } = this.#admission;
     const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
-    const isPaused = this.#held.length > 0;
     this.#host.admit(this.#connection, admitted, ahead);
     this.#finish();
-    if (isPaused) this.#connection.resume();
+    this.#readOn();
   }
 
   #turnAway(error: PeerError): void {
