@@ -35,7 +35,6 @@ export class Greeting implements Stage {
   #host: GreetingHost;
   #held = NOTHING;
   #asked: string | undefined; // for this device's record
-  #paused = false;
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
   #leaving: PeerError | LocalError | undefined; // the farewell is on its way
@@ -56,8 +55,7 @@ export class Greeting implements Stage {
     if (this.#late || this.#leaving) return;
     if (this.#ours) {
       this.#held = concat(this.#held, bytes);
-      if (!this.#paused) this.#connection.pause();
-      this.#paused = true;
+      this.#connection.pause();
       return;
     }
     const own = this.#host.turn.busy ? bytes.slice() : bytes;
@@ -106,15 +104,10 @@ export class Greeting implements Stage {
   /** It is the other end's turn again. */
   #goOn(): void {
     this.#ours = false;
-    if (this.#held.length === 0) return this.#readOn();
+    if (this.#held.length === 0) return this.#connection.resume();
     const held = this.#held;
     this.#held = NOTHING;
     this.#step(() => this.#admission.receive(held));
-  }
-
-  #readOn(): void {
-    if (this.#paused) this.#connection.resume();
-    this.#paused = false;
   }
 
   #admit(admitted: Admitted): void {
@@ -122,7 +115,6 @@ export class Greeting implements Stage {
     const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
     this.#host.admit(this.#connection, admitted, ahead);
     this.#finish();
-    this.#readOn();
   }
 
   #turnAway(error: PeerError): void {

@@ -1,70 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { helloLine, proveLine } from "../../tests/support/greeting.ts";
-import { ManualPlatform, type ManualSocket } from "../../tests/support/manual_platform.ts";
+import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
 import { parseKey } from "../admission/access.ts";
-import { Server, type ServerOptions } from "../server.ts";
-import { MemoryStore } from "../store/memory.ts";
-import type { Acquired } from "../store/store.ts";
 
-const TIMEOUT = 2000;
 const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 
-/** A store that takes its time over devices. */
-class SlowStore extends MemoryStore {
-  readonly asked: string[] = [];
-  #held: PromiseWithResolvers<void> | undefined;
-  fails: Error | undefined;
-
-  hold(): () => void {
-    const held = this.#held = Promise.withResolvers<void>();
-    return held.resolve;
-  }
-
-  override async acquire(id: string): Promise<Acquired> {
-    this.asked.push(id);
-    await this.#held?.promise;
-    if (this.fails) throw this.fails;
-    return super.acquire(id);
-  }
-}
-
-/** A server on a machine without a network. */
-class Scene implements AsyncDisposable {
-  readonly log: string[] = [];
-
-  private constructor(readonly platform: ManualPlatform, readonly server: Server) {
-    server.events.subscribe((event) => {
-      const { device = "", code = "" } = event as { device?: string; code?: string };
-      this.log.push([event.event, device, code].filter(Boolean).join(" "));
-    });
-  }
-
-  static async start(options: ServerOptions = {}): Promise<Scene> {
-    const platform = new ManualPlatform();
-    const server = await Server.listen({ open: true, timeout: TIMEOUT, ...options }, platform);
-    return new Scene(platform, server);
-  }
-
-  async knock(text = ""): Promise<ManualSocket> {
-    const socket = this.platform.knock();
-    if (text !== "") socket.gives(text);
-    await this.platform.turn();
-    return socket;
-  }
-
-  async says(socket: ManualSocket, text: string): Promise<void> {
-    socket.gives(text);
-    await this.platform.turn();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server.close();
-    assertEquals(this.platform.timers, 0, "a timer has outlived the server");
-  }
-}
-
 Deno.test("whoever says no hello in time is turned away", async () => {
-  await using scene = await Scene.start();
+  await using scene = await ManualServer.start();
   const silent = await scene.knock();
   const slow = await scene.knock("half a hel");
   await scene.platform.advance(TIMEOUT * 1.1);
@@ -73,7 +17,7 @@ Deno.test("whoever says no hello in time is turned away", async () => {
 });
 
 Deno.test("a hello is not late because we did not listen", async () => {
-  await using scene = await Scene.start();
+  await using scene = await ManualServer.start();
   const socket = await scene.knock();
   scene.platform.stall(10 * TIMEOUT);
   socket.gives("1\n"); // it lay there
@@ -83,7 +27,7 @@ Deno.test("a hello is not late because we did not listen", async () => {
 });
 
 Deno.test("when many come at once some begin within a ms, the newest first, and all are served", async () => {
-  await using scene = await Scene.start();
+  await using scene = await ManualServer.start();
   const sockets = Array.from({ length: 200 }, () => scene.platform.knock());
   assertEquals(sockets.filter(({ paused }) => !paused).length, 64);
   for (const [i, socket] of sockets.entries()) socket.gives(`${i}\n`);
@@ -97,7 +41,7 @@ Deno.test("when many come at once some begin within a ms, the newest first, and 
 });
 
 Deno.test("strangers who say nothing make room for devices, the oldest first, begun or not", async () => {
-  await using scene = await Scene.start({ limits: { connections: 100 } });
+  await using scene = await ManualServer.start({ limits: { connections: 100 } });
   const strangers = Array.from({ length: 100 }, () => scene.platform.knock());
   const device = await scene.knock("1\n");
   await scene.platform.advance(2);
@@ -106,7 +50,7 @@ Deno.test("strangers who say nothing make room for devices, the oldest first, be
 });
 
 Deno.test("where everybody has said hello the next one is refused", async () => {
-  await using scene = await Scene.start({ limits: { connections: 2 } });
+  await using scene = await ManualServer.start({ limits: { connections: 2 } });
   for (const id of ["1", "2"]) await scene.knock(`${id}\n`);
   const third = await scene.knock();
   assertEquals([third.closed, scene.log.at(-1)], [true, "refused TOO_MANY_CONNECTIONS"]);
@@ -117,7 +61,7 @@ for (const dialect of [1, 2] as const) {
   const name = `a store that takes its time over a new device, dialect ${dialect}`;
   Deno.test(`${name}: nothing is lost, nobody is late`, async () => {
     const store = new SlowStore();
-    await using scene = await Scene.start({ store });
+    await using scene = await ManualServer.start({ store });
     const release = store.hold();
     const socket = await scene.knock(hello);
     await scene.says(socket, dialect === 1 ? "00first\n01sec" : "\n00first\n01sec");
@@ -136,7 +80,7 @@ for (const dialect of [1, 2] as const) {
 
 Deno.test("two who greet as the same new device are one device to the store", async () => {
   const store = new SlowStore();
-  await using scene = await Scene.start({ store });
+  await using scene = await ManualServer.start({ store });
   const release = store.hold();
   const [first, second] = [await scene.knock("1\n"), await scene.knock("1\n")];
   release();
@@ -150,7 +94,7 @@ Deno.test("two who greet as the same new device are one device to the store", as
 
 Deno.test("a device that is gone before the store knows it leaves nothing", async () => {
   const store = new SlowStore();
-  await using scene = await Scene.start({ store });
+  await using scene = await ManualServer.start({ store });
   const release = store.hold();
   const socket = await scene.knock("1\n");
   socket.fails(new Error("reset"));
@@ -162,7 +106,7 @@ Deno.test("a device that is gone before the store knows it leaves nothing", asyn
 
 Deno.test("a store that cannot read a device turns away its connection, and nobody else's", async () => {
   const store = new SlowStore();
-  await using scene = await Scene.start({ store });
+  await using scene = await ManualServer.start({ store });
   await scene.knock("1\n");
   store.fails = new Error("disk I/O error");
   const socket = await scene.knock("2\n");
@@ -173,7 +117,7 @@ Deno.test("a store that cannot read a device turns away its connection, and nobo
 });
 
 Deno.test("a welcome that is out of date when it is answered is not taken", async () => {
-  await using scene = await Scene.start({ open: false, keys: [["1", KEY]] });
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const hello = helloLine({ id: "1", suite: "01" });
   const [slow, quick] = [await scene.knock(`${hello}\n`), await scene.knock(`${hello}\n`)];
   const answer = ({ written }: ManualSocket) =>
@@ -189,7 +133,7 @@ Deno.test("a welcome that is out of date when it is answered is not taken", asyn
 });
 
 Deno.test("who is refused late hears it after a quarter of the timeout, and what it says meanwhile is not read", async () => {
-  await using scene = await Scene.start({ open: false, keys: [["1", KEY]] });
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const socket = await scene.knock(`${helloLine({ id: "1", suite: "01" })}\n`);
   await scene.says(socket, `\x03${"0".repeat(32)}\n`);
   await scene.says(socket, "more and more\n");
@@ -201,7 +145,7 @@ Deno.test("who is refused late hears it after a quarter of the timeout, and what
 });
 
 Deno.test("a farewell that nobody takes does not keep its connection", async () => {
-  await using scene = await Scene.start({ open: false, keys: [["1", KEY]] });
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const socket = await scene.knock();
   socket.takesNothing();
   await scene.says(socket, `${helloLine({ id: "2", suite: "00" })}\n`);
@@ -211,7 +155,7 @@ Deno.test("a farewell that nobody takes does not keep its connection", async () 
 });
 
 Deno.test("a server that is closed ends those who greet, and says nothing of them", async () => {
-  const scene = await Scene.start();
+  const scene = await ManualServer.start();
   const [begun, waiting] = [await scene.knock("half"), ...Array(100).fill(0)].map((it) =>
     it || scene.platform.knock()
   );

@@ -1,36 +1,17 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SlowStore } from "../../tests/support/slow_store.ts";
 import { ManualClock, ManualSocket } from "../../tests/support/manual_platform.ts";
 import { Dialect1 } from "../link/dialect1.ts";
 import { defaultLimits, type Limits } from "../link/limits.ts";
 import { Session } from "../link/session.ts";
 import type { PeerError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
-import { MemoryStore } from "../store/memory.ts";
-import type { Batch } from "../store/store.ts";
 import { TimerWheel } from "../transport/wheel.ts";
 import { Connection } from "./connection.ts";
 import { Serving } from "./serving.ts";
 import { Turn } from "./turn.ts";
 
 const TIMEOUT = 2000;
-
-/** A store whose commits take until the test says so. */
-class SlowStore extends MemoryStore {
-  #held: PromiseWithResolvers<void> | undefined;
-
-  hold(): () => void {
-    const held = this.#held = Promise.withResolvers<void>();
-    return () => {
-      this.#held = undefined;
-      held.resolve();
-    };
-  }
-
-  override async commit(batch: Batch) {
-    await this.#held?.promise;
-    return await super.commit(batch);
-  }
-}
 
 /** A connection over a socket without a network, served for the device "1" in dialect 1. */
 class Scene {
