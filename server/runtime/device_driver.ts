@@ -214,10 +214,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   }
 
   readonly touch = (): void => {
-    const { received, processed, written, delivered } = this.session.counts;
-    const counted = received + processed + written + delivered;
-    if (counted !== this.#counted) this.#host.moved(this);
-    this.#counted = counted;
     this.turn.touch(this.#out);
   };
 
@@ -225,6 +221,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   readonly #out = (safe: boolean): void => {
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) this.#deliver();
+    const { received, processed, written, delivered } = this.session.counts;
+    const counted = received + processed + written + delivered;
+    if (counted !== this.#counted) this.#host.moved(this);
+    this.#counted = counted;
   };
 
   get isSafe(): boolean {
