@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 
 /**
  * In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`; with `until`, so does

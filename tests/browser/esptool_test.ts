@@ -3,9 +3,9 @@
  * No package registry that this project builds from has it, so it must be pointed at: see README.md here.
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { assertSameBytes, differences } from "./board/bytes.ts";
-import { codeLike } from "./board/images.ts";
-import { Rfc2217Server } from "./board/rfc2217.ts";
+import { assertSameBytes, differences } from "./firmware/bytes.ts";
+import { codeLike } from "./firmware/images.ts";
+import { Rfc2217Server } from "./chip/rfc2217.ts";
 import { Chip, type ChipOptions } from "./chip/chip.ts";
 import { makeImage } from "./chip/image.ts";
 import { Op } from "./chip/machine.ts";

@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's start, loop, clock and WiFi (boards/nonos/board.c and wifi.c) between the vendor's SDK, which
+ * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/board.c and wifi.c) between the vendor's SDK, which
  * calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is broken: an event
  * that the firmware is not run for, a call within another, a deadline that passes.
  */

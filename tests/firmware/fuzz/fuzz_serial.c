@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's serial line (boards/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
+ * libFuzzer: the chip's serial line (targets/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
  * while the firmware is told of others: it gets them all, in order, if it does not let 255 of them wait. What it
  * writes goes out in order, and never more of it than the FIFO takes.
  */

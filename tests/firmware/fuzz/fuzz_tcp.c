@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's connection (boards/nonos/tcp.c) between a firmware and a network that do what they are
+ * libFuzzer: the chip's connection (targets/nonos/tcp.c) between a firmware and a network that do what they are
  * allowed to in any order. Ends the program when one of port.h's promises is broken.
  */
 #include <stdbool.h>

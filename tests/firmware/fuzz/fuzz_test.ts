@@ -6,7 +6,7 @@
  */
 import { assert, assertMatch } from "@std/assert";
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
@@ -16,7 +16,7 @@ const TOOLS = {
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
 };
 
-const NONOS = new URL("../../../bridge/esp8266/boards/nonos", import.meta.url).pathname;
+const NONOS = new URL("../../../bridge/esp8266/targets/nonos", import.meta.url).pathname;
 
 /** Runs a fuzzer on seeds; `sources` are paths. @throws {Error} with what it found */
 async function fuzz(
