@@ -202,7 +202,7 @@ Deno.test("an entry that fails stops no other, and its error is told", () => {
 });
 
 Deno.test("whatever is set, moved and taken away comes as a plain list of deadlines says", () => {
-  for (let seed = 1; seed <= 60; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     const random = new Random(seed);
     const clock = new FakeClock(random.int(0, 1) ? 0 : random.int(0, 1e9) / 7);
     const tick = [1, 7.3, 10, 50][random.int(0, 3)]!;
@@ -223,9 +223,11 @@ Deno.test("whatever is set, moved and taken away comes as a plain list of deadli
     const entries = Array.from({ length: 20 }, (_, n) =>
       wheel.entry(() => {
         const time = due.get(n);
-        const what = `seed ${seed}, entry ${n} for ${time} at ${clock.time}`;
-        assert(time !== undefined && time <= clock.time, what);
-        assert(sleeping || clock.time - time <= tick + 1 + 1e-6, what); // of `time` one ms may have passed
+        const late = clock.time - (time ?? Infinity);
+        // It may have been for a ms before it was set.
+        if (late < 0 || (!sleeping && late > tick + 1 + 1e-6)) {
+          throw new Error(`seed ${seed}: entry ${n} for ${time} came at ${clock.time}`);
+        }
         due.delete(n);
         while (random.int(0, 2) === 0) change(random.int(0, 19));
       }));
@@ -235,14 +237,11 @@ Deno.test("whatever is set, moved and taken away comes as a plain list of deadli
       sleeping = random.int(0, 9) === 0;
       if (sleeping) clock.sleepUntil(time);
       else clock.goTo(time);
-      for (const [n, at] of due) {
-        assert(
-          at + tick + 1e-6 > clock.time,
-          `seed ${seed}: ${n} for ${at} is late at ${clock.time}`,
-        );
-      }
-      assertEquals(clock.timers, due.size > 0 ? 1 : 0, `seed ${seed}`);
-      for (const [n, entry] of entries.entries()) assertEquals(entry.armed, due.has(n));
+      const late = [...due].filter(([, at]) => at + tick + 1e-6 <= clock.time);
+      const wrong = entries.filter((entry, n) => entry.armed !== due.has(n));
+      const timers = due.size > 0 ? 1 : 0;
+      if (late.length + wrong.length === 0 && clock.timers === timers) continue;
+      assertEquals([late, wrong, clock.timers], [[], [], timers], `seed ${seed} at ${clock.time}`);
     }
     assertEquals(clock.thrown, [], `seed ${seed}`);
   }
