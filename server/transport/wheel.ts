@@ -228,7 +228,6 @@ export class TimerWheel {
       const entry = slot.next as Entry;
       this.#remove(entry);
       this.#append(entry, this.#due);
-      entry.looked = -Infinity;
     }
   }
 
