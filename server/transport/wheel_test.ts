@@ -211,7 +211,7 @@ Deno.test("an entry for soon costs one timer, however long nothing was due", () 
     near.at(time + 25);
     clock.goTo(time + 1000);
     assertEquals(log.pop()?.[0], "near");
-    assert(clock.made - made <= 3, `${clock.made - made} timers`); // near, a level lower, and far again
+    assert(clock.made - made <= 3, `${clock.made - made} timers`); // near's slot, near, and far
   }
 });
 
