@@ -155,7 +155,7 @@ function idleAims({ busy, found }: Run, devices: number): Aim[] {
 
 function writingAims({ busy, found }: Run, devices: number): Aim[] {
   const many = `${devices.toLocaleString("en")} devices`;
-  const { lost, blamed, p99, missing } = found;
+  const { lost, blamed, p99 = NaN, missing } = found;
   const links = {
     what: `links lost of ${many}${busy ? ", beside a busy process" : ""}`,
     aim: "0",
