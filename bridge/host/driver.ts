@@ -69,6 +69,8 @@ export class ClientDriver {
   #heard = 0;
   /** When the core sent something last. */
   #sent = 0;
+  /** When the core was polled last. */
+  #polled = 0;
   #up = false;
   #pumping = false;
   #again = false;
@@ -144,9 +146,23 @@ export class ClientDriver {
     this.#platform.caughtUp(1, () => {
       if (this.#look !== look || this.#closed) return;
       this.#look = undefined;
-      if (this.#socket === socket) this.#run(now);
-      else this.pump();
+      if (this.#socket !== socket) return this.pump();
+      this.#feed(now);
+      this.#run(now);
     });
+  }
+
+  /** Gives the core what was read before it is told that time has passed. */
+  #feed(now: number): void {
+    if (!this.#socket?.hasInput) return;
+    this.core.poll(this.#polled, 0); // so that it says how much room it has
+    this.#moveInput(now);
+  }
+
+  #moveInput(now: number): boolean {
+    if (!this.#socket?.moveInput(this.core, now)) return false;
+    if (this.#up) this.#heard = now; // parts of a greeting do not count
+    return true;
   }
 
   #run(now: number): void {
@@ -168,6 +184,7 @@ export class ClientDriver {
     this.#owner.exchange(core);
     const can = (this.#socket?.canSend ? Can.send : 0) |
       (this.#owner.canReceive() ? Can.receive : 0);
+    this.#polled = now;
     const event = core.poll(now, can);
     switch (event) {
       case Event.connect:
@@ -192,10 +209,7 @@ export class ClientDriver {
     }
     if (event !== Event.none) return true;
     this.#socket?.flush();
-    if (!this.#socket?.moveInput(core, now)) return false;
-    // Parts of a greeting do not count.
-    if (this.#up) this.#heard = now;
-    return true;
+    return this.#moveInput(now);
   }
 
   #reason(): PeerError {
@@ -249,7 +263,10 @@ export class ClientDriver {
     if (socket !== this.#socket) return; // the core gave it up before
     this.#look = undefined;
     const now = this.#now();
-    if (socket.hasInput) this.#run(now); // what came before the end
+    if (socket.hasInput) {
+      this.#feed(now);
+      this.#run(now);
+    }
     if (socket !== this.#socket || this.#closed) return;
     this.core.closed(now);
     this.#drop(reason);
