@@ -74,8 +74,8 @@ export class ClientDriver {
   #up = false;
   #pumping = false;
   #again = false;
-  /** While it is being looked whether there is anything unread. */
-  #look: object | undefined;
+  /** Whether `#lookFirst` is under way. */
+  #looking = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #timerDue = 0;
@@ -122,7 +122,7 @@ export class ClientDriver {
   /** Lets the core do all that can be done now. To be called when there is something new for it. */
   pump = (): void => {
     if (this.#pumping) this.#again = true; // called by the owner, from below
-    else if (!this.#closed && !this.#look) {
+    else if (!this.#closed && !this.#looking) {
       const now = this.#now();
       if (this.#mayGiveUp(now)) this.#lookFirst(now);
       else this.#run(now);
@@ -141,12 +141,9 @@ export class ClientDriver {
    * timers due before it has looked at its sockets: they must not speak first.
    */
   #lookFirst(now: number): void {
-    const look = this.#look = {};
-    const socket = this.#socket;
+    this.#looking = true;
     this.#platform.caughtUp(1, () => {
-      if (this.#look !== look || this.#closed) return;
-      this.#look = undefined;
-      if (this.#socket !== socket) return this.pump();
+      this.#looking = false;
       this.#feed(now);
       this.#run(now);
     });
@@ -230,7 +227,6 @@ export class ClientDriver {
   }
 
   #receive(now: number): void {
-    const socket = this.#socket;
     let processed;
     try {
       processed = this.#owner.receive(this.core.piece);
@@ -240,7 +236,7 @@ export class ClientDriver {
       this.#drop(error);
       return;
     }
-    if (!processed || this.#closed || this.#socket !== socket) return;
+    if (!processed || this.#closed) return;
     this.core.take();
     this.#keepPosition();
   }
@@ -261,7 +257,6 @@ export class ClientDriver {
 
   #ended(socket: CoreSocket, reason: PeerError): void {
     if (socket !== this.#socket) return; // the core gave it up before
-    this.#look = undefined;
     const now = this.#now();
     if (socket.hasInput) {
       this.#feed(now);

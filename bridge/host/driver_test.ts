@@ -242,6 +242,39 @@ Deno.test("a busy client believes its server stalled only when nothing was taken
   }
 });
 
+Deno.test("a busy client sees what was taken meanwhile, also when it has just heard from its server", async () => {
+  await using scene = Scene.up();
+  const { machine, told, client } = scene;
+  machine.socket.takes = false;
+  assertEquals(await client.write("a", { qos: false }), true);
+  for (let passed = 0; passed < TIMEOUT * 0.8; passed += TIMEOUT / 10) {
+    machine.socket.gives("\n");
+    machine.passes(TIMEOUT / 10);
+  }
+  machine.socket.gives("\n");
+  machine.socket.comes((events) => {
+    machine.socket.taken += 100;
+    events.drained();
+  });
+  machine.wakesUpAfter(TIMEOUT / 4 + 10);
+  assertEquals(told, ["up"], "it has not looked yet");
+  machine.looks();
+  assertEquals(told, ["up"]);
+});
+
+Deno.test("half a greeting is none, but a busy client looks whether the rest has come", async () => {
+  await using scene = new Scene({ dialect: 2 });
+  const { machine, told } = scene;
+  machine.socket.events.opened();
+  machine.passes(TIMEOUT / 4);
+  machine.socket.gives("\x0200");
+  machine.passes(TIMEOUT / 16);
+  machine.wakesUpAfter(TIMEOUT / 8);
+  assertEquals(told, [], "it has not looked yet");
+  machine.looks();
+  assertEquals(told, ["NO_GREETING"]);
+});
+
 Deno.test("what comes while it looks is not lost, and is taken before time goes on", async () => {
   await using scene = Scene.up();
   const { machine, client, told } = scene;
@@ -253,6 +286,7 @@ Deno.test("what comes while it looks is not lost, and is taken before time goes 
     "what came shows that the server is not silent: more need not be read",
   );
   machine.socket.gives("01b\n02c\n");
+  assertEquals(machine.looking.length, 1, "one look is enough");
   machine.looks();
   assertEquals(await Promise.all(lines), ["a", "b", "c"]);
   assertEquals([told, machine.socket.paused], [["up"], false]);
@@ -303,7 +337,7 @@ Deno.test("what was written stays as it is until it was taken, and what follows 
     socket.taken += 1; // so that the core may send more
     await client.write(`second ${round}`, { qos: false });
     socket.taken += 1;
-    await client.write(`third ${round}`, { qos: false });
+    await client.write(`third ${"x".repeat(2000)} ${round}`, { qos: false });
     assertEquals(
       socket.written.length,
       before + 2 * round + 1,
@@ -313,7 +347,7 @@ Deno.test("what was written stays as it is until it was taken, and what follows 
     socket.takes = true;
     socket.events.drained();
     assertEquals(socket.written.length, before + 2 * round + 2);
-    assert(/second \d\n..third \d\n$/.test(socket.text), socket.text);
+    assert(/second \d\n..third x{2000} \d\n$/.test(socket.text), socket.text);
   }
 });
 
