@@ -211,11 +211,17 @@ export function describeStore(
     record.hear(1, "a");
     await driver.commit();
     const before = driver.states();
-    const state: DeviceState = (await rig.store.acquire("1")).state!;
-    state.positions.connects++;
-    state.inbox.push("c");
-    state.outbox[0]!.text = "c";
-    state.heard.pop();
+    const spoil = async () => {
+      const state: DeviceState = (await rig.store.acquire("1")).state!;
+      state.positions.connects++;
+      state.inbox.push("c");
+      state.outbox[0]!.text = "c";
+      state.heard.pop();
+    };
+    await spoil();
+    assertEquals((await rig.driver()).states(), before);
+    await rig.reopened();
+    await spoil();
     assertEquals((await rig.driver()).states(), before);
   });
 
@@ -305,6 +311,20 @@ export function describeStore(
       ]);
       assertEquals(before["1"]!.inbox, ["a", "b", "c"]);
       assertEquals((await rig.reopened()).states(), driver.states());
+    });
+
+    test("a device whose first commit has failed is not known", async (rig) => {
+      const driver = await rig.driver();
+      await driver.begin("1");
+      const mends = rig.place.breaks!(rig.store);
+      (await driver.begin("2")).receive("a");
+      await assertRejects(() => driver.commit(), LocalError);
+      mends();
+      driver.changed.clear(); // it is given up
+      driver.record("1").receive("b");
+      await driver.commit();
+      assertEquals(await rig.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+      assertEquals((await rig.store.acquire("2")).state, undefined);
     });
   }
 

@@ -248,7 +248,12 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
   };
   for (const it of drivers) step(it, 1, 10);
   await driver.commit();
+  assertEquals(driver.record("b").inbox.length > 0, true);
   fill(store);
+  // A statement that fails as the disk does is not refused, but waits for a disk that works.
+  const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
+  const work = driver.consume("b", sql);
+  await fails();
   const { safe } = driver.record("a");
   for (let round = 0; round < 3; round++) {
     for (const it of drivers) {
@@ -263,9 +268,6 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
       it.record("a").write("y", { overtakes: false, qos: true }, 0);
     }
   }
-  const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
-  const work = driver.consume("b", sql); // its statement fails, as the disk does, but is not refused
-  await fails();
   free(store);
   assertEquals((await driver.commit()).has(work), false);
   model.record("b").process();
