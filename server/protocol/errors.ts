@@ -16,11 +16,13 @@ export type LocalCode =
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
+  | "FENCED" // somebody else has taken charge of this device
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
   | "OUTBOX_FULL"
   | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
-  | "STORE_UNUSABLE"; // not a store of ours, or a damaged one
+  | "STORE_UNUSABLE" // not a store of ours, or a damaged one
+  | "UNKNOWN_DEVICE"; // the server has no device of this id
 
 /** Our fault, or our user's. */
 export class LocalError extends HoldfastError<LocalCode> {

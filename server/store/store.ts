@@ -6,31 +6,32 @@
  * always what is safe, or what is being made safe.
  */
 import type { Noted } from "../link/duplicates.ts";
-import type { Outgoing, Positions } from "../link/record.ts";
+import type { DeviceState, Outgoing, Positions } from "../link/record.ts";
+import { LocalError } from "../protocol/errors.ts";
 
-/** All that is kept of one device. */
-export interface DeviceState {
-  positions: Positions;
-  /** Messages ever written to the device. Unlike `positions.txNext` it does not come round after 2^32. */
-  sent: number;
-  /** Messages from the device that are not processed; oldest first. */
-  inbox: string[];
-  /** Messages to the device that are not acknowledged; oldest first. */
-  outbox: Outgoing[];
-  /** Ids of dialect 1, and what is known of them. */
-  heard: [id: number, noted: Noted][];
-}
+export type { DeviceState, Noted, Outgoing, Positions };
 
 /** A device that the server has taken charge of. */
 export interface Acquired {
-  /** undefined if the store does not know the device. */
+  /** undefined if the store does not know the device. It belongs to the caller: the store keeps no part of it. */
   state: DeviceState | undefined;
-  /** Grows each time that the device is acquired. A change that carries an older one is refused. */
+  /**
+   * Grows each time that the device is acquired. A change that carries an older one is refused. Of several who have
+   * acquired a device that the store does not know, the first whose change is committed has it.
+   */
   token: number;
+}
+
+/** Somebody else has taken charge of a device. */
+export class FencedError extends LocalError {
+  constructor(readonly device: string) {
+    super("FENCED", `somebody else has taken charge of device ${JSON.stringify(device)}`);
+  }
 }
 
 /** Takes the rows that differ, one call each. Numbers count a device's messages from its first on. */
 export interface RowWriter {
+  /** Comes before all others, and always if the store does not know the device. */
   positions(positions: Positions, sent: number): void;
   /** A message from the device, which goes to the end of its inbox. */
   received(number: number, text: string): void;
@@ -98,11 +99,16 @@ export interface Database {
   /**
    * Rows that a query finds in what is committed.
    *
-   * @throws {LocalError} BAD_ARGUMENT: it is no query
+   * @throws {LocalError} BAD_ARGUMENT: it is no query, or several statements
    * @throws {Error} the database's, for a malformed one
    */
   query(sql: string, params: readonly SqlInput[], most: "one" | "all"): Promise<SqlRow[]>;
-  /** Checks a statement before it waits for its transaction. @throws {LocalError} BAD_ARGUMENT */
+  /**
+   * Checks a statement before it waits for its transaction. Whether it can be executed shows only then: a table may
+   * be created by a statement before it.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: it is several statements, or does what only the store may do
+   */
   check(sql: string): void;
 }
 
@@ -113,16 +119,20 @@ export interface Store {
   readonly database?: Database;
   /** All devices that it knows. */
   list(): Promise<KnownDevice[]>;
-  /** Takes charge of a device. It is not known before a change of it was committed. */
+  /**
+   * Takes charge of a device. It is not known before a change of it was committed.
+   *
+   * @throws {LocalError} STORE_FAILED; STORE_UNUSABLE: what it has of the device is damaged
+   */
   acquire(id: string): Promise<Acquired>;
   /**
    * Makes a batch safe. Called again only when the call before has settled.
    *
    * @returns the works of which a statement has failed, with its error: nothing of them is in the store
-   * @throws {LocalError} STORE_FAILED: nothing of the batch is in the store, and the next one has all of it again;
-   * FENCED: somebody else has acquired a device since
+   * @throws {LocalError} STORE_FAILED: nothing of the batch is in the store, and the next one has all of it again
+   * @throws {FencedError} somebody else has acquired this device since; nothing of the batch is in the store
    */
   commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
-  /** Frees what it holds. */
+  /** Frees what it holds. It commits nothing. */
   close(): Promise<void>;
 }

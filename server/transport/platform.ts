@@ -10,7 +10,7 @@ export interface Clock {
   now(): number;
   /** ms since 1970, on a clock that somebody may set. */
   date(): number;
-  /** Calls `run` once, when `ms` have passed. @returns forgets it */
+  /** Calls `run` once, when `ms` have passed: at most 2^31 - 1. @returns forgets it */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the code that runs now has returned. */
   soon(run: () => void): void;
@@ -41,12 +41,18 @@ export interface Socket {
   readonly address: string;
   /** The other end's address without its port. */
   readonly hostname: string;
-  /** Begins to read. To be called once. */
+  /**
+   * Bytes that the system has taken so far. While `write` has returned false and this does not grow, the other end
+   * takes nothing.
+   */
+  readonly taken: number;
+  /** Begins to read. To be called once, for a socket that was accepted; one from `connect` begins by itself. */
   start(events: SocketEvents): void;
   /**
-   * Hands over bytes, or a text as UTF-8.
+   * Hands over bytes, or a text as UTF-8. Bytes must not change until all was taken.
    *
-   * @returns whether the system has taken all that was ever written. If not, `drained` follows.
+   * @returns whether the system has taken all that was ever written. If not, `drained` follows. False when the
+   * connection has ended: then nothing follows.
    */
   write(data: Uint8Array | string): boolean;
   /** Stops reading. One more piece may come. */
@@ -73,7 +79,12 @@ export interface ListenOptions {
 
 export interface Listener {
   readonly port: number;
-  /** Takes another certificate for connections from now on. @throws {Error} if it is none; the old one stays */
+  /**
+   * Takes another certificate for connections from now on.
+   *
+   * @throws {LocalError} BAD_ARGUMENT if it is none, if the key is another one's, or if there was none before; then
+   * nothing has changed
+   */
   setTls(tls: Tls): void;
   /** Resolves when the port is free. Connections accepted before stay. */
   close(): Promise<void>;
@@ -91,14 +102,15 @@ export interface ConnectOptions {
 export interface Platform extends Clock {
   /**
    * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
-   * @param failed Told why the system could not accept one.
+   * @param failed Told why the system cannot accept one, again and again for as long as that lasts.
    * @throws {Error} the system's, with a `code` such as EADDRINUSE
+   * @throws {LocalError} BAD_ARGUMENT for a certificate that is none, or a key that is another one's
    */
   listen(
     options: ListenOptions,
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener>;
-  /** Starts to connect. `opened` is told when bytes can be written; `ended` if that fails. */
+  /** Starts to connect. `opened` is told when bytes can be written, and reading begins; `ended` if that fails. */
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
 }

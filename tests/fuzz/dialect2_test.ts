@@ -3,6 +3,8 @@
  * PeerError comes of it, who has no key never gets in, what was acknowledged is there, what was not
  * acknowledged is kept, other devices are not touched, and an honest peer is served afterwards.
  *
+ * Long because both ends are here: what spoils a good line is the same for both, and each is judged by the other.
+ *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
@@ -12,11 +14,18 @@ import { Admission, type Admitted } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { formatWelcome, PROOF, REFUSAL } from "../../server/protocol/greeting.ts";
 import { defaultLimits } from "../../server/link/limits.ts";
+import { newState } from "../../server/link/record.ts";
 import { Session } from "../../server/link/session.ts";
-import { MemoryStore } from "../../server/store/store.ts";
+import { Records } from "../support/records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, fromLatin1, latin1 } from "../support/ends.ts";
-import { helloLine, parseWelcome, proveLine, type Said, welcomeProof } from "../support/greeting.ts";
+import {
+  helloLine,
+  parseWelcome,
+  proveLine,
+  type Said,
+  welcomeProof,
+} from "../support/greeting.ts";
 import { noise, oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
@@ -71,7 +80,7 @@ interface Known {
 /** A server with a device that has a key (A), one that has none (B), and one that nobody can speak for (C). */
 class ServerUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 40, inbox: 3, outbox: 6, queueText: 200 };
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly known = new Map<string, Known>();
   readonly access = new Access({
     keys: [["A", KEY], ["C", KEY.map((byte) => byte ^ 1)]],
@@ -82,9 +91,8 @@ class ServerUnderTest {
 
   constructor(readonly random: Random) {
     for (const id of ["A", "B", "C"]) {
-      const { session } = this.meet(id);
-      const txNext = random.pick([0, 2 ** 32 - 2, 2 ** 31 - 1, random.bits()]);
-      session.record.change({ txNext, txSent: txNext });
+      const sent = random.pick([0, 2 ** 32 - 2, 2 ** 31 - 1, random.bits()]);
+      this.store.create(id, newState(sent));
       for (let n = random.int(0, 3); n--;) this.write(id);
     }
   }
@@ -118,14 +126,14 @@ class ServerUnderTest {
   open(): Admission {
     const { access, limits, store } = this;
     return new Admission(
-      { access, limits, now: () => this.now, record: (id) => store.get(id) },
+      { access, limits, record: (id) => store.get(id) },
       "10.9.9.9",
     );
   }
 }
 
 /** One connection to it. */
-class Connection {
+class Peer {
   readonly #admission: Admission;
   readonly #splitter: LineSplitter;
   #known: Known | undefined;
@@ -176,7 +184,11 @@ class Connection {
 
   #hear(piece: Uint8Array): void {
     if (this.#known) return this.#take(piece);
-    const { output, admitted } = this.#admission.receive(piece);
+    let step = this.#admission.receive(piece);
+    if (step.wants !== undefined) {
+      step = this.#admission.provide(this.server.store.ask(step.wants));
+    }
+    const { output, admitted } = step;
     if (output !== "") this.said.push(output.trimEnd());
     if (!admitted) return;
     admitted.check();
@@ -284,7 +296,7 @@ randomTest("dialect 2: a device that means no good harms only its own link", 60,
   for (let attack = 0; attack < 12; attack++) {
     const id = random.pick(["A", "B"]);
     const before = { A: server.snapshot("A"), C: server.snapshot("C") };
-    const connection = new Connection(server);
+    const connection = new Peer(server);
     if (random.once(8) && overheard.length > 0) {
       for (const bytes of overheard) connection.say(bytes); // said before, and right at that time
       assert(connection.admitted?.id !== "A", "a replay is admitted");
@@ -347,7 +359,7 @@ function serveHonestly(server: ServerUnderTest, id: string): void {
   const known = server.meet(id);
   const { record } = known.session;
   const held = record.outbox.map(({ text }) => text);
-  const connection = new Connection(server);
+  const connection = new Peer(server);
   const hello = helloLine({ id, suite: id === "A" ? "01" : "00", txEpoch: 0xfeed });
   connection.say(bytesOf(`${hello}\n`));
   const welcome = connection.said[0]!;

@@ -18,8 +18,15 @@ export async function compileCore(patch: CorePatch): Promise<Uint8Array<ArrayBuf
   const { error, stderr } = await asc.main(
     [SOURCE, "--config", "asconfig.json", "--target", "core", "--outFile", "mutant.wasm"],
     {
-      readFile: (name: string) =>
-        name.endsWith("core.ts") ? source : name.endsWith("asconfig.json") ? config : null,
+      readFile: async (name: string) => {
+        if (name === SOURCE) return source;
+        if (name === "asconfig.json") return config;
+        try {
+          return await Deno.readTextFile(new URL(name, ROOT));
+        } catch {
+          return null; // it looks in several places
+        }
+      },
       writeFile: (_: string, contents: string | Uint8Array) => {
         if (typeof contents !== "string") compiled = new Uint8Array(contents);
       },

@@ -1,0 +1,141 @@
+/** A server whose store cannot write for a while: a full disk, for example. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { helloLine } from "../tests/support/greeting.ts";
+import type { RawPeer } from "../tests/support/raw.ts";
+import { Scene } from "../tests/support/scene.ts";
+import { until } from "../tests/support/wait.ts";
+import { type Device, type DeviceRecord, LocalError, MemoryStore, type Store } from "./mod.ts";
+
+/** Fails as long as the test says so. */
+class FailingStore implements Store {
+  readonly gathers = true;
+  fails = false;
+  /** Ids that were looked for. */
+  readonly asked = new Set<string>();
+  #records = new MemoryStore();
+
+  get ids(): Iterable<string> {
+    return this.#records.ids;
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(id: string): DeviceRecord | undefined {
+    this.asked.add(id);
+    return this.#records.get(id);
+  }
+
+  create(id: string): DeviceRecord {
+    return this.#records.create(id);
+  }
+
+  commit(): void {
+    if (this.fails) throw new LocalError("STORE_FAILED", "no room left on the disk");
+    this.#records.commit();
+  }
+
+  close(): void {}
+}
+
+/** A device that is connected in a dialect. */
+async function meet(scene: Scene, dialect: 1 | 2): Promise<[Device, RawPeer]> {
+  if (dialect === 1) return await scene.device("1");
+  const peer = await scene.dial(`${helloLine()}\n`);
+  await until(() => peer.lines.length > 0);
+  await peer.say("\n");
+  const device = await scene.server.device("1");
+  await until(() => device.connected);
+  peer.heard = "";
+  return [device, peer];
+}
+
+for (const dialect of [1, 2] as const) {
+  Deno.test(`dialect ${dialect}: a failing store acknowledges and shows nothing, and all comes when it works again`, async () => {
+    const store = new FailingStore();
+    await using scene = await Scene.start({ store, timeout: 1000 });
+    const [device, peer] = await meet(scene, dialect);
+    peer.keepAlive(200);
+    store.fails = true;
+    await peer.say("00not safe\n");
+    assertEquals((await scene.logs("store")).code, "STORE_FAILED");
+    const read = device.readline();
+    const before = peer.heard.length;
+    await until(() => peer.heard.length > before + 2, { what: "keepalives" });
+    assertEquals(peer.lines, [], "nothing but keepalives goes out");
+    assertEquals(await Promise.race([read, Promise.resolve("nothing")]), "nothing");
+    assertEquals(device.connected, true);
+
+    const error = await assertRejects(() => device.write("refused"), LocalError);
+    assertEquals(error.code, "STORE_FAILED");
+
+    store.fails = false;
+    assertEquals(await read, "not safe");
+    await peer.hears("00");
+    assertEquals(scene.codes("store"), ["STORE_FAILED", undefined]);
+    const written = device.write("accepted again");
+    await peer.hears("00accepted again");
+    await peer.say("00\n");
+    assertEquals(await written, true);
+    assertEquals(peer.lines.includes("00refused"), false);
+  });
+
+  Deno.test(`dialect ${dialect}: what was written before the store began to fail goes out when it is safe`, async () => {
+    const store = new FailingStore();
+    await using scene = await Scene.start({ store });
+    const [device, peer] = await meet(scene, dialect);
+    store.fails = true;
+    const written = device.write("not safe yet");
+    await scene.logs("store", "STORE_FAILED");
+    assertEquals(peer.lines, []);
+    store.fails = false;
+    await peer.hears("00not safe yet");
+    await peer.say("00\n");
+    assertEquals(await written, true);
+  });
+}
+
+Deno.test("while a store fails nobody is welcomed, as a welcome says what is safe", async () => {
+  const store = new FailingStore();
+  await using scene = await Scene.start({ store });
+  const [, peer] = await meet(scene, 2);
+  store.fails = true;
+  await peer.say("00not safe\n");
+  await scene.logs("store", "STORE_FAILED");
+  const again = await scene.dial(`${helloLine()}\n`);
+  const other = await scene.dial(`${helloLine({ id: "2" })}\n`);
+  await until(() => store.asked.has("2"), { what: "the hello to be read" });
+  assertEquals([again.heard, other.heard], ["", ""]);
+  store.fails = false;
+  await until(() => again.lines.length > 0 && other.lines.length > 0);
+});
+
+Deno.test("a device that gives up on a failing server is no reason to lose anything", async () => {
+  const store = new FailingStore();
+  await using scene = await Scene.start({ store });
+  const [device, peer] = await meet(scene, 2);
+  store.fails = true;
+  await peer.say("00said once\n");
+  await scene.logs("store", "STORE_FAILED");
+  peer.close();
+  await until(() => !device.connected);
+  store.fails = false;
+  const [, back] = await meet(scene, 2);
+  assertEquals(await device.readline(), "said once");
+  await back.say("01said next\n");
+  assertEquals(await device.readline(), "said next");
+});
+
+Deno.test("a server whose store fails to the end says so when it is closed, and leaves nothing", async () => {
+  const store = new FailingStore();
+  const scene = await Scene.start({ store });
+  const [, peer] = await meet(scene, 2);
+  store.fails = true;
+  await peer.say("00never safe\n");
+  await scene.logs("store", "STORE_FAILED");
+  const error = await assertRejects(() => scene.server.close(), LocalError);
+  assertEquals(error.code, "STORE_FAILED");
+  await peer.end();
+  await peer[Symbol.asyncDispose]();
+});
