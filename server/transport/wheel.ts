@@ -116,18 +116,10 @@ export class TimerWheel {
   move(entry: Entry, time: number): void {
     if (entry.slot !== undefined) this.#remove(entry);
     if (time !== Infinity) {
-      if (!this.#advancing) this.#pass();
       entry.time = time;
       this.#insert(entry);
     }
     if (!this.#advancing) this.#setTimer();
-  }
-
-  /** Passes over the slots before now in which there is nothing. */
-  #pass(): void {
-    const passed = this.#ticks(this.#clock.now());
-    const next = this.#next();
-    if (passed > this.#passed && (!next || this.#firstTick(next) > passed)) this.#passed = passed;
   }
 
   /** The last tick whose time has come. */
@@ -228,7 +220,6 @@ export class TimerWheel {
       const entry = slot.next as Entry;
       this.#remove(entry);
       this.#append(entry, this.#due);
-      entry.looked = -Infinity;
     }
   }
 

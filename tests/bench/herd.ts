@@ -155,11 +155,12 @@ function idleAims({ busy, found }: Run, devices: number): Aim[] {
 
 function writingAims({ busy, found }: Run, devices: number): Aim[] {
   const many = `${devices.toLocaleString("en")} devices`;
-  const { lost, blamed, p99 = NaN, missing } = found;
+  const { lost, blamed, p99 = NaN, missing, heldUp } = found;
+  const late = heldUp < TIMEOUT / 2 ? "" : `; the load was held up for ${Math.round(heldUp)} ms`;
   const links = {
     what: `links lost of ${many}${busy ? ", beside a busy process" : ""}`,
     aim: "0",
-    measured: `${lost}, and ${blamed} in the log`,
+    measured: `${lost}, and ${blamed} in the log${late}`,
     met: lost === 0 && blamed === 0,
   };
   if (busy) return [links];

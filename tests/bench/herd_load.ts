@@ -26,7 +26,8 @@ export type Order =
 export interface State extends Counts {
   /** When all links were up, in ms since 1970; undefined: they are not. */
   allUpAt?: number;
-  /** The longest time for which this process was held up, in ms, since it was last asked. */
+  /** The longest time for which this process was held up while there were links, in ms, since it was last
+   * asked. */
   heldUp: number;
   /** Messages acknowledged so far. */
   acked: number;
@@ -90,7 +91,7 @@ const herd: Herd = {
 
 let listenedAt = 0;
 const wheel = new Wheel<Device>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
-  heldUp = Math.max(heldUp, ms);
+  if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
   herd.clock += Math.min(ms, LONGEST_TICK);
   if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
   if (herd.clock - listenedAt >= LISTEN_MS) {
