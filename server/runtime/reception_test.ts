@@ -3,7 +3,7 @@ import { helloLine, proveLine } from "../../tests/support/greeting.ts";
 import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
-import { parseKey } from "../admission/access.ts";
+import { parseKey } from "../protocol/proof.ts";
 
 const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 
