@@ -500,7 +500,10 @@ toolTest("SIGHUP takes over another certificate; a bad one is named, and the old
   process.kill("SIGHUP");
   const { code, message } = await process.logs("warning");
   assertEquals(code, "BAD_ARGUMENT");
-  assertMatch(message!, /private key is not the certificate's; the old certificate and its key stay/);
+  assertMatch(
+    message!,
+    /private key is not the certificate's; the old certificate and its key stay/,
+  );
   await isServed("1", old);
   await write("a");
   process.kill("SIGHUP");
