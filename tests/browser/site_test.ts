@@ -77,10 +77,15 @@ const looks = [
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
   const bench = new Bench();
   const chip = bench.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
-  await using visitor = await lab.open({ bench });
+  const list = Promise.withResolvers<void>();
+  await using visitor = await lab.open({ bench, listed: list.promise });
   const { page } = visitor;
   const states: [string, () => Promise<unknown>][] = [
-    ["start", () => Promise.resolve()],
+    ["loading", () => visitor.sees("The list of firmware is loading …")],
+    ["start", async () => {
+      list.resolve();
+      await visitor.awaits(page.getByRole("radio", { name: "Holdfast 0.1.0 (WiFi)" }));
+    }],
     ["open", async () => {
       for (const summary of await page.locator("summary").all()) {
         if (await summary.isVisible()) await summary.click();
@@ -159,6 +164,7 @@ browserTest("the keyboard alone is enough", async () => {
   await keyboard.type("192.168.1.10");
   await tabTo(/^Device id$/);
   await keyboard.type("kitchen");
+  await visitor.awaits(visitor.page.getByRole("radio", { name: "Holdfast 0.1.0 (WiFi)" }));
   await keyboard.press("Enter"); // sends the form
   await visitor.awaits(visitor.page.getByRole("dialog"));
   await tabTo(/go on/);

@@ -58,10 +58,9 @@ function setUp(): void {
   setUpHelp();
   setUpSettings();
   setUpTools();
-  setUpFlash();
   setUpConsole();
   setUpImprov();
-  void setUpFirmware();
+  setUpFlash(setUpFirmware());
 }
 
 setUp();

@@ -40,9 +40,12 @@ const SHOTS = new URL("../screenshots/", import.meta.url);
 export class Lab {
   #browser: Browser | undefined;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  readonly #end = new AbortController();
   #folder = "";
   /** In place of the file's images, for one visit. */
   #images: URL | undefined;
+  /** The list of firmware is answered after it, for one visit. */
+  #listed: Promise<unknown> | undefined;
   /** The built page. */
   site: Site = new Map();
 
@@ -56,8 +59,13 @@ export class Lab {
     }
     const folder = new URL(`file://${this.#folder}/`);
     this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen() {} },
-      (request) => answer(request, this.site, () => readImages(this.#images ?? folder)),
+      { hostname: "127.0.0.1", port: 0, signal: this.#end.signal, onListen() {} },
+      async (request) => {
+        if (request.url.endsWith("/firmware/index.json")) {
+          await this.#listed;
+        }
+        return answer(request, this.site, () => readImages(this.#images ?? folder));
+      },
     );
     this.#browser = await chromium.launch({
       executablePath: paths.chromium!,
@@ -68,7 +76,8 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.#browser?.close();
-    await this.#server?.shutdown();
+    this.#end.abort(); // whatever it is still asked for
+    await this.#server?.finished;
     if (this.#folder !== "") await Deno.remove(this.#folder, { recursive: true });
   }
 
@@ -78,8 +87,10 @@ export class Lab {
 
   /** Opens the page, with a bench that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { bench = new Bench(), serial = true, host = "localhost", images, ...rest } = options;
+    const { bench = new Bench(), serial = true, host = "localhost", images, listed, ...rest } =
+      options;
     this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
+    this.#listed = listed;
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
       ...rest,
@@ -103,6 +114,8 @@ export interface Visit extends BrowserContextOptions {
   host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
+  /** The page gets its list of firmware when this is resolved: at once unless told. */
+  listed?: Promise<unknown>;
 }
 
 /** What is typed into the form. */
