@@ -75,3 +75,19 @@ browserTest(
     assertSameBytes(chip.flash.read(0, boot.length), boot);
   },
 );
+
+browserTest("the next board's id that is typed at once stays", async () => {
+  const bench = new Bench();
+  bench.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  const goOn = bench.hold("close");
+  await visitor.press("Flash another board");
+  const id = visitor.field("Device id");
+  await id.fill("hall");
+  goOn();
+  await visitor.sees(/^Everything is kept but/);
+  assertEquals(await id.inputValue(), "hall");
+  assertEquals(await id.evaluate((it) => it === it.ownerDocument.activeElement), true);
+});

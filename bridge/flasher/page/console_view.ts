@@ -103,14 +103,15 @@ function showVerdict(): void {
 }
 
 async function another(): Promise<void> {
+  // At once: letting the board go takes time, in which the next one's id can be typed already.
+  const kept = forgetDevice();
+  button("connect").focus();
   clearTimeout(timer);
   await leave();
-  const kept = forgetDevice();
   hideFault();
   for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();
   byId("progress").hidden = true;
   button("restart").hidden = true;
   button("another").hidden = true;
   say(`${kept} Plug in the next board, and choose its port.`);
-  button("connect").focus();
 }
