@@ -91,3 +91,28 @@ browserTest("the next board's id that is typed at once stays", async () => {
   assertEquals(await id.inputValue(), "hall");
   assertEquals(await id.evaluate((it) => it === it.ownerDocument.activeElement), true);
 });
+
+browserTest(
+  "what was said of a board is gone as soon as nobody listens to it any more",
+  async () => {
+    const bench = new Bench();
+    bench.add({ firmware: firmwareIn(world), flashSize: MB });
+    await using visitor = await lab.open({ bench });
+    const { page } = visitor;
+    const said = () => page.locator("#verdict").innerText();
+    bench.choice = "cancel";
+    await visitor.press("Open the console");
+    await visitor.sees(/No port was chosen/);
+    assertEquals(await said(), "");
+    bench.choice = 0;
+    await visitor.flash();
+    await visitor.sees(SUCCESS);
+    const goOn = bench.hold("open");
+    await visitor.press("Flash the board");
+    await visitor.sees("Connecting to the board …");
+    assertEquals(await said(), "");
+    assertEquals(await page.getByRole("button", { name: "Restart the board" }).count(), 0);
+    goOn();
+    await visitor.sees(SUCCESS);
+  },
+);

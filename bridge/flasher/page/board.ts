@@ -114,14 +114,27 @@ async function closeConsole(): Promise<void> {
   const open = terminal;
   terminal = undefined;
   await open?.close();
+  forgetVerdict();
+}
+
+/** What was said of a board need not be so any more when nobody listens to it. */
+export function forgetVerdict(): void {
+  for (const id of ["verdict", "steps"]) byId(id).replaceChildren();
+  button("restart").hidden = true;
+}
+
+/** What listens to the board's program; `begin` is called before anything can be heard. */
+export interface Listener extends ConsoleEvents {
+  begin(): void;
 }
 
 /** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
-export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
+export async function listen(events: Listener, fromStart: boolean): Promise<Console> {
   await release((open) => open.close());
   const loading = part(import("../console/console.ts"));
   const chosen = await choosePort();
   const { Console } = await loading;
+  events.begin();
   return terminal = await Console.open(chosen, {
     ...events,
     lost: (error: FlashError) => {
