@@ -74,7 +74,7 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
     return;
   }
   // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
-  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
+  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NOT_CHOSEN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
   const code = error instanceof FlashError ? error.code : undefined;
   if (code === "WRONG_CHIP") await forget(); // trying again begins with another port
   else if (code === undefined || !harmless.includes(code)) await disconnect();
