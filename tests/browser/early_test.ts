@@ -1,6 +1,7 @@
 /** Whoever is faster than the page: presses before it has loaded everything, and types while it is busy. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
+import type { Locator } from "playwright-core";
 import { assertSameBytes } from "./board/bytes.ts";
 import { firmwareIn } from "./board/firmware.ts";
 import { makeImages } from "./board/images.ts";
@@ -8,12 +9,19 @@ import { Bench } from "./page/bench.ts";
 import { browserTest, useLab } from "./page/browser.ts";
 
 const images = await makeImages(20_000);
-const lab = useLab(() => Promise.resolve({ nonos: images }));
+/** For another board: its settings are elsewhere in the flash. */
+const other = await makeImages(20_000);
+Object.assign(other.manifest, { board: "other", settings: { offset: 0xe0000, size: 4096 } });
+const lab = useLab(() => Promise.resolve({ nonos: images, other }));
 
 const MB = 1024 * 1024;
 const SUCCESS = "This device is on the server.";
 const STILL_LOADING = /list of firmware is still loading/;
 const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
+
+function hasFocus(thing: Locator): Promise<boolean> {
+  return thing.evaluate((it) => it === it.ownerDocument.activeElement);
+}
 
 browserTest("flashing before the list of firmware has come: not yet, and why", async () => {
   const bench = new Bench();
@@ -46,7 +54,7 @@ browserTest("flashing before the list of firmware has come: not yet, and why", a
     await press();
     assertMatch(await status.innerText(), STILL_LOADING, way);
   }
-  assertEquals(await flash.evaluate((it) => it === it.ownerDocument.activeElement), true);
+  assertEquals(await hasFocus(flash), true);
   assertEquals(await page.getByRole("alert").filter({ visible: true }).count(), 0);
   assertEquals(chip.boots.loader, 0);
 
@@ -89,7 +97,7 @@ browserTest("the next board's id that is typed at once stays", async () => {
   goOn();
   await visitor.sees(/^Everything is kept but/);
   assertEquals(await id.inputValue(), "hall");
-  assertEquals(await id.evaluate((it) => it === it.ownerDocument.activeElement), true);
+  assertEquals(await hasFocus(id), true);
 });
 
 browserTest(
@@ -116,3 +124,68 @@ browserTest(
     await visitor.sees(SUCCESS);
   },
 );
+
+browserTest("what is changed while the board is looked for is for the next time", async () => {
+  const bench = new Bench();
+  bench.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  const { page } = visitor;
+  const goOn = bench.hold("open");
+  await visitor.flash();
+  await visitor.sees("Connecting to the board …");
+  await visitor.check("Holdfast 0.1.0 (WiFi) for other");
+  await page.getByRole("checkbox", { name: /^First save a backup/ }).check();
+  goOn();
+  await visitor.sees(SUCCESS); // with the settings where the first choice looks for them
+  assertEquals(await page.getByText(/The backup is/).count(), 0);
+});
+
+browserTest("stopped while the board is still looked for: nothing is written", async () => {
+  const bench = new Bench();
+  const chip = bench.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  await visitor.flash();
+  await visitor.sees(SUCCESS); // the progress stays, and with it the place of the button
+  const erased = chip.flash.erasures.slice();
+  const goOn = bench.hold("ports");
+  await visitor.press("Flash the board");
+  await visitor.press("Stop");
+  goOn();
+  assertMatch(await visitor.fault(), /Stopped/);
+  assertEquals(chip.flash.erasures, erased);
+});
+
+browserTest("a button that says that it has copied says its name again", async () => {
+  await using visitor = await lab.open();
+  const { page } = visitor;
+  await page.clock.install();
+  await visitor.flash({ key: "make" });
+  const copy = page.locator("#copy-key");
+  const name = "Copy the key";
+  await visitor.awaits(copy.getByText(name));
+  for (let presses = 0; presses < 2; presses++) {
+    await copy.click();
+    await visitor.awaits(copy.getByText(/^(Copied|Press Ctrl\+C)$/));
+  }
+  await page.clock.fastForward("00:10");
+  assertEquals(await copy.innerText(), name);
+});
+
+browserTest("the list of networks takes the focus from nobody who went on", async () => {
+  const bench = new Bench();
+  bench.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ bench });
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  const network = visitor.page.getByLabel("Network", { exact: true });
+  await visitor.press("Ask the board");
+  await visitor.awaits(network);
+  assertEquals(await hasFocus(network), true);
+  const goOn = bench.hold("open");
+  await visitor.press("Ask the board");
+  await network.waitFor({ state: "hidden" });
+  await visitor.field("Device id").focus();
+  goOn();
+  await visitor.awaits(network);
+  assertEquals(await hasFocus(visitor.field("Device id")), true);
+});
