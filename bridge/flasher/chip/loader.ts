@@ -1,6 +1,6 @@
 /**
  * A chip under esptool-js 0.7.0. The faults that it has on an ESP8266 are worked round here, each where
- * its number stands; `loader_test.ts` has a test for each.
+ * its number stands; `tests/browser/loader_test.ts` has a test for each.
  *
  * @module
  */

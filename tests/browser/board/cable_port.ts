@@ -1,7 +1,7 @@
-/** An emulated board as a port of Web Serial, for tests in Deno: what `tests/browser/` does in a browser. */
-import { Cable } from "../../../tests/browser/board/cable.ts";
-import { Chip, type ChipOptions } from "../../../tests/browser/chip/chip.ts";
-import type { Port, PortInfo, Signals } from "./serial.ts";
+/** An emulated board as a port of Web Serial, for tests without a browser: what `page/serial.ts` is with one. */
+import { Cable } from "./cable.ts";
+import { Chip, type ChipOptions } from "../chip/chip.ts";
+import type { Port, PortInfo, Signals } from "../../../bridge/flasher/chip/serial.ts";
 
 export class CablePort extends EventTarget implements Port {
   readonly chip: Chip;

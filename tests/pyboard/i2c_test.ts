@@ -1,8 +1,8 @@
 /** The I2C driver of the firmware, in C, against simulated wires and a slave that misbehaves. */
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { toolTest } from "../../tests/support/tools.ts";
-import { run } from "../../tests/pyboard/bench.ts";
+import { toolTest } from "../support/tools.ts";
+import { run } from "./bench.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -12,8 +12,8 @@ toolTest(
   async ({ gcc }) => {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_i2c_" });
     try {
-      const bench = "../pyboard/bench";
-      const sources = ["firmware/i2c.c", `${bench}/bus.c`, `${bench}/driver_test.c`].map(path);
+      const driver = "../../bridge/esp8266/firmware/i2c.c";
+      const sources = [driver, "bus.c", "driver_test.c"].map(path);
       const flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"];
       const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
       await run(gcc, [...flags, ...checks, "-o", `${folder}/driver_test`, ...sources]);
