@@ -16,7 +16,13 @@ import { Session } from "../../server/link/session.ts";
 import { MemoryStore } from "../../server/store/store.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, fromLatin1, latin1 } from "../support/ends.ts";
-import { helloLine, parseWelcome, proveLine, type Said, welcomeProof } from "../support/greeting.ts";
+import {
+  helloLine,
+  parseWelcome,
+  proveLine,
+  type Said,
+  welcomeProof,
+} from "../support/greeting.ts";
 import { noise, oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 

@@ -5,7 +5,13 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { chipSize, Core, type CoreExports, loadModule, type Position } from "../../bridge/host/core.ts";
+import {
+  chipSize,
+  Core,
+  type CoreExports,
+  loadModule,
+  type Position,
+} from "../../bridge/host/core.ts";
 import { type Fields, I2c, Kept, readFields, Wifi } from "../../bridge/host/mod.ts";
 
 const MODULE = loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url));
