@@ -166,6 +166,14 @@ Deno.test("no attempt is made at the fast speed when the slow one is wanted", as
   assertWritten(board.port, DATA.subarray(0, 5000));
 });
 
+Deno.test("an answer of the ROM that comes late is waited for (fault 7: it would be after 200 ms)", async () => {
+  const port = new CablePort({ flashSize: MB });
+  port.chip.faults.arm({ op: Op.memEnd, what: "slow", ms: 1000 });
+  const chip = await openChip(port);
+  assertEquals([chip.facts.name, port.chip.faults.left], ["ESP8266EX", 0]);
+  await chip.close();
+});
+
 Deno.test("slow answers are waited for", async () => {
   await using board = await connected({ eraseTime: 20 });
   board.emulated.faults.arm({ op: Op.flashDeflBegin, what: "slow", ms: 1500 });
