@@ -104,11 +104,15 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
     }],
     ["writing", async () => {
       // As slow as can be without being taken for lost.
-      chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 4, ms: 2500 });
+      chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 1000, ms: 2500 });
       await visitor.press("I have it: go on");
-      await visitor.sees("writing");
+      await visitor.seesWriting();
     }],
-    ["good", () => visitor.sees(SUCCESS)],
+    ["good", async () => {
+      await visitor.seesWriting(); // it has been looked at until now
+      chip.faults.disarm();
+      await visitor.sees(SUCCESS);
+    }],
     ["improv", async () => {
       await visitor.press("Ask the board");
       await visitor.awaits(page.getByLabel("Network", { exact: true }));

@@ -71,6 +71,7 @@ export class Lab {
       executablePath: paths.chromium!,
       headless: true,
       args: ARGS,
+      timeout: PATIENCE,
     });
   }
 
@@ -197,6 +198,11 @@ export class Visitor implements AsyncDisposable {
   /** Waits until the page has these words somewhere for all to see. */
   async sees(text: string | RegExp): Promise<void> {
     await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
+  }
+
+  /** Waits until a part of the flash is being written. */
+  async seesWriting(): Promise<void> {
+    await this.awaits(this.page.getByText("writing", { exact: true }).first());
   }
 
   /** Waits for a line on the board's console. */
