@@ -31,7 +31,7 @@ const ARGS = [
 ];
 
 /** A test gives up a step after this many ms; the machine may have much else to do. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** Where pictures of the page are left: not kept in the repository. */
 const SHOTS = new URL("../screenshots/", import.meta.url);
