@@ -142,6 +142,7 @@ function parse(args: string[]): Options {
 
 /** Runs the steps; true when all went well. */
 async function run({ only, testArgs }: Options): Promise<boolean> {
+  const started = performance.now();
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const ignored: string[] = [];
   let ok = true;
@@ -149,7 +150,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
     if (only && !only.includes(step.name)) continue;
     const start = performance.now();
     const result = await deno(step.args);
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    const took = sinceThen(start);
     const count = step.count?.(result.output);
     // Tools that found nothing to test are content with themselves.
     const empty = step.count !== undefined && !(count && count.passed + count.failed > 0);
@@ -157,7 +158,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
 
     const mark = ok ? "ok    " : "FAILED";
     const tally = count ? `, ${count.passed} passed` : "";
-    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${seconds} s)`);
+    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${took})`);
     if (!ok || (step.name === "tests" && testArgs.length > 0)) console.log(`\n${result.output}`);
     if (result.ok && empty) console.log(`${step.name}: not a single test ran.\n`);
 
@@ -172,10 +173,16 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
   }
   if (ignored.length > 0) console.log(`\nignored:\n  ${ignored.join("\n  ")}`);
   const { passed, failed, skipped } = total;
-  console.log(
-    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
-  );
+  const left = skipped > 0 ? `, ${skipped} skipped` : "";
+  console.log(`\n${passed} passed, ${failed} failed${left}, in ${sinceThen(started)}`);
   return ok;
+}
+
+/** `7.4 s`, or `12 min 5 s`. */
+function sinceThen(start: number): string {
+  const seconds = (performance.now() - start) / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
 if (Deno.args.includes("--help")) {
