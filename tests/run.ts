@@ -7,7 +7,7 @@
 
 const HELP = `deno task test [options] [files and folders]
 
-  --only STEPS   only these steps, with commas: fmt,lint,check,build,specs,tests
+  --only STEPS   only these steps, with commas: fmt,lint,check,docs,build,specs,tests
   --filter TEXT  only the Deno tests whose name contains TEXT (or matches /TEXT/)
   --help         this text
 
@@ -58,6 +58,11 @@ function steps(testArgs: string[]): Step[] {
     { name: "fmt", about: "format", args: ["fmt", "--check"] },
     { name: "lint", about: "lint", args: ["lint"] },
     { name: "check", about: "types", args: ["check"] },
+    {
+      name: "docs",
+      about: "public symbols are documented",
+      args: ["doc", "--lint", "server/mod.ts", "bridge/host/mod.ts"],
+    },
     {
       name: "build",
       about: "core builds within its budget",
@@ -174,7 +179,8 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
   if (ignored.length > 0) console.log(`\nignored:\n  ${ignored.join("\n  ")}`);
   const { passed, failed, skipped } = total;
   const left = skipped > 0 ? `, ${skipped} skipped` : "";
-  console.log(`\n${passed} passed, ${failed} failed${left}, in ${sinceThen(started)}`);
+  console.log(`\nIt took ${sinceThen(started)}.`);
+  console.log(`${passed} passed, ${failed} failed${left}`); // alone on its line, for those who count
   return ok;
 }
 
