@@ -1,4 +1,4 @@
-import { DuplicateRecord } from "./duplicates.ts";
+import { DuplicateRecord, type Noted } from "./duplicates.ts";
 
 /** A message on its way to a device. */
 export interface Outgoing {
@@ -19,20 +19,16 @@ export interface Outgoing {
 /** Text of a message that was withdrawn. */
 export const WITHDRAWN = "\0";
 
-/** Is told of every change of a record, so that a store can write it down. */
+/** Is told of every change of a record, so that a store can be told the difference. */
 export interface Journal {
-  /** A message was added at the end of the inbox. */
-  received(record: DeviceRecord, text: string): void;
-  /** The oldest message left the inbox. */
-  processed(record: DeviceRecord): void;
-  /** A message was added at the end of the outbox, was given an id, or was withdrawn. */
-  written(record: DeviceRecord, message: Outgoing): void;
-  /** A message left the outbox. */
-  settled(record: DeviceRecord, message: Outgoing): void;
+  /** A message has entered or left a queue. */
+  moved(): void;
   /** A position, an epoch or a counter changed. */
-  changed(record: DeviceRecord): void;
+  changed(): void;
+  /** A message in the outbox was given an id or was withdrawn. */
+  altered(message: Outgoing): void;
   /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
-  heard(record: DeviceRecord, id: number): void;
+  heard(id: number): void;
 }
 
 /** The state of a record beside its queues. */
@@ -56,31 +52,82 @@ export interface Positions {
   processed: number;
 }
 
-/** All that is remembered about one device. It changes through its methods alone. */
-export class DeviceRecord {
-  /** Received, not yet processed by the application; oldest first. */
-  readonly inbox: string[] = [];
-  /** Accepted from the application, not yet acknowledged by the device; oldest first. */
-  readonly outbox: Outgoing[] = [];
-  /** What the device sent last in dialect 1, to know its repeats. */
-  readonly duplicates = new DuplicateRecord();
-  /** How many messages of the inbox are safe in the store, and may be shown to the application. */
-  safe = 0;
+/** All that is kept of one device. */
+export interface DeviceState {
+  /** What does not follow from the queues. */
   readonly positions: Positions;
-  #journal: Journal;
+  /** Messages ever written to the device. Unlike `positions.txNext`, its low 32 bits, it does not wrap. */
+  readonly sent: number;
+  /** Messages from the device that are not processed; oldest first. */
+  readonly inbox: string[];
+  /** Messages to the device that are not acknowledged; oldest first. */
+  readonly outbox: Outgoing[];
+  /** Ids of dialect 1, and what is known of them. */
+  readonly heard: [id: number, noted: Noted][];
+}
 
-  constructor(readonly id: string, journal: Journal, positions?: Positions) {
-    this.#journal = journal;
-    this.positions = positions ?? {
+/** State of a device that was never here: of one to which so many messages were written once, for tests. */
+export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
+  const txNext = sent % 2 ** 32;
+  return {
+    positions: {
       txEpoch: randomEpoch(),
-      txNext: 0,
-      txSent: 0,
+      txNext,
+      txSent: txNext,
       nextId: 0,
       rxEpoch: 0,
       rxNext: 0,
       connects: 0,
       processed: 0,
+      ...positions,
+    },
+    sent,
+    inbox: [],
+    outbox: [],
+    heard: [],
+  };
+}
+
+/** All that is remembered about one device. It changes through its methods alone. */
+export class DeviceRecord {
+  /** Received, not yet processed by the application; oldest first. */
+  readonly inbox: string[];
+  /** Accepted from the application, not yet acknowledged by the device; oldest first. */
+  readonly outbox: Outgoing[];
+  /** What the device sent last in dialect 1, to know its repeats. */
+  readonly duplicates = new DuplicateRecord();
+  /** How many messages of the inbox are safe in the store, and may be shown to the application. */
+  safe: number;
+  readonly positions: Positions;
+  readonly #state: { -readonly [Key in keyof DeviceState]: DeviceState[Key] };
+  readonly #journal: Journal;
+
+  /** @param state What a store has of the device. From now on it belongs to the record. */
+  constructor(readonly id: string, journal: Journal, state: DeviceState = newState()) {
+    const { positions, sent, inbox, outbox, heard } = state;
+    const { duplicates } = this;
+    for (const [id, noted] of heard) duplicates.restore(id, noted);
+    this.#journal = journal;
+    this.inbox = inbox;
+    this.outbox = outbox;
+    this.positions = positions;
+    this.safe = inbox.length;
+    this.#forgetBehind();
+    // Properties of its own, not of a prototype: JSON and structuredClone take these only.
+    this.#state = {
+      positions,
+      sent,
+      inbox,
+      outbox,
+      get heard() {
+        return allNoted(duplicates);
+      },
     };
+  }
+
+  /** All that a store has to keep. It is alive. */
+  get state(): DeviceState {
+    return this.#state;
   }
 
   /** Number of the oldest message in the outbox, or of the next one. */
@@ -99,46 +146,72 @@ export class DeviceRecord {
     if (txSent !== txNext) this.change({ txSent: txNext });
   }
 
-  change(positions: Partial<Positions>): void {
+  /** Changes what does not follow from the queues. */
+  change(positions: Partial<Omit<Positions, "txNext" | "processed">>): void {
     Object.assign(this.positions, positions);
-    this.#journal.changed(this);
+    this.#journal.changed();
   }
 
   receive(text: string): void {
     this.inbox.push(text);
-    this.#journal.received(this, text);
+    this.#journal.moved();
   }
 
   /** Notes what an id of dialect 1 carried. Returns whether that is new. */
   hear(id: number, text: string): boolean {
     if (!this.duplicates.note(id, text, this.positions.connects)) return false;
-    this.#journal.heard(this, id);
+    this.#journal.heard(id);
     return true;
   }
 
-  process(): void {
-    this.inbox.shift();
+  /** The oldest message of the inbox leaves it. Returns its text. */
+  process(): string {
+    const text = this.inbox.shift()!;
     this.safe--;
     this.positions.processed++;
-    this.#journal.processed(this);
+    this.#journal.moved();
+    return text;
+  }
+
+  /** Undoes `process`, which returned this text. What was received since may stay. */
+  unprocess(text: string): void {
+    this.inbox.unshift(text);
+    this.safe++;
+    this.positions.processed--;
+    this.#journal.moved();
   }
 
   write(text: string, options: Pick<Outgoing, "overtakes" | "qos">, now: number): Outgoing {
     const { txNext } = this.positions;
     const message: Outgoing = { seq: txNext, id: undefined, text, ...options, written: now };
     this.positions.txNext = (txNext + 1) >>> 0;
+    this.#state.sent++;
     this.outbox.push(message);
-    this.#journal.written(this, message);
+    this.#journal.moved();
     return message;
+  }
+
+  /** Undoes the last `write`, before anything else was done with its message. */
+  unwrite(): void {
+    this.positions.txNext = this.outbox.pop()!.seq;
+    this.#state.sent--;
+    this.#journal.moved();
   }
 
   /** The oldest message of the outbox has arrived. */
   settle(): Outgoing {
     const message = this.outbox.shift()!;
-    // Sent in dialect 1. That need not be safe: what lies behind the outbox means the same as its front.
-    if (this.sent === 0) this.positions.txSent = this.txFirst;
-    this.#journal.settled(this, message);
+    this.#forgetBehind();
+    this.#journal.moved();
     return message;
+  }
+
+  /**
+   * What was sent in dialect 1 leaves `txSent` behind the outbox. That means the same as its front, so it need not be
+   * safe; but it must not fall so far behind that it would seem to be ahead.
+   */
+  #forgetBehind(): void {
+    if (this.sent === 0) this.positions.txSent = this.txFirst;
   }
 
   /** Gives out the next id of dialect 1, to a message if there is one that needs it for a repetition. */
@@ -147,15 +220,24 @@ export class DeviceRecord {
     this.change({ nextId: id % 255 + 1 });
     if (message) {
       message.id = id;
-      this.#journal.written(this, message);
+      this.#journal.altered(message);
     }
     return id;
   }
 
   withdraw(message: Outgoing): void {
     message.text = WITHDRAWN;
-    this.#journal.written(this, message);
+    this.#journal.altered(message);
   }
+}
+
+function allNoted(duplicates: DuplicateRecord): DeviceState["heard"] {
+  const all: DeviceState["heard"] = [];
+  for (let id = 0; id < 256; id++) {
+    const noted = duplicates.noted(id);
+    if (noted) all.push([id, noted]);
+  }
+  return all;
 }
 
 /** A random number that is not 0. */

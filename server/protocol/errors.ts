@@ -6,6 +6,7 @@
 
 /** What both families have: a `code` for programs beside the `message` for people. */
 export abstract class HoldfastError<Code extends string = string> extends Error {
+  /** Says what is wrong. @param code For programs; `message` is for people. */
   constructor(readonly code: Code, message: string, options?: ErrorOptions) {
     super(message, options);
   }
@@ -16,14 +17,17 @@ export type LocalCode =
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
+  | "FENCED" // somebody else has taken charge of this device
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
   | "OUTBOX_FULL"
   | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
-  | "STORE_UNUSABLE"; // not a store of ours, or a damaged one
+  | "STORE_UNUSABLE" // not a store of ours, or a damaged one
+  | "UNKNOWN_DEVICE"; // the server has no device of this id
 
 /** Our fault, or our user's. */
 export class LocalError extends HoldfastError<LocalCode> {
+  /** As it is printed. */
   override name = "LocalError";
 }
 
@@ -53,5 +57,6 @@ export type PeerCode =
 
 /** The other end's fault, or the network's. */
 export class PeerError extends HoldfastError<PeerCode> {
+  /** As it is printed. */
   override name = "PeerError";
 }

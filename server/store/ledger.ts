@@ -1,245 +1,166 @@
-/** Keeps account of what the file has of one record, and writes the difference. */
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { type Loaded, toDate } from "./sqlite/loading.ts";
-import { DeviceRecord, type Journal, type Outgoing } from "../link/record.ts";
-
-/** Rows that go into one statement. */
-const BULK = 50;
-
-/** 2^32. */
-const WRAP = 4294967296;
-
-/** Dialect 1's. */
-const ALL_IDS = Array.from({ length: 256 }, (_, id) => id);
-
-/** Inserts rows, many with each statement: three times as fast as one by one. */
-class Bulk {
-  #many: StatementSync;
-  #one: StatementSync;
-  #waiting: SQLInputValue[] = [];
-
-  constructor(db: DatabaseSync, into: string, readonly columns: number, then = "") {
-    const row = `(${Array(columns).fill("?").join(", ")})`;
-    this.#one = db.prepare(`${into} VALUES ${row} ${then}`);
-    this.#many = db.prepare(`${into} VALUES ${Array(BULK).fill(row).join(", ")} ${then}`);
-  }
-
-  add(...row: SQLInputValue[]): void {
-    const waiting = this.#waiting;
-    for (const value of row) waiting.push(value);
-    if (waiting.length < BULK * this.columns) return;
-    this.#many.run(...waiting);
-    waiting.length = 0;
-  }
-
-  flush(): void {
-    const waiting = this.#waiting;
-    for (let i = 0; i < waiting.length; i += this.columns) {
-      this.#one.run(...waiting.slice(i, i + this.columns));
-    }
-    waiting.length = 0;
-  }
-
-  clear(): void {
-    this.#waiting.length = 0;
-  }
-}
-
-/** The tables of records, as far as they are written. */
-export class Tables {
-  readonly devices: Bulk;
-  readonly inbox: Bulk;
-  readonly outbox: Bulk;
-  readonly heard: Bulk;
-  /** Removes the messages of a device before a number. */
-  readonly processed: StatementSync;
-  readonly settled: StatementSync;
-  /** Removes all that was heard of a device. */
-  readonly forgotten: StatementSync;
-
-  constructor(db: DatabaseSync) {
-    const changing = ["tx_epoch", "tx_next", "tx_sent", "next_id", "rx_epoch", "rx_next"]
-      .concat("connects", "processed");
-    const replaced = changing.map((name) => `${name} = excluded.${name}`);
-    this.devices = new Bulk(
-      db,
-      `INSERT INTO holdfast_devices (device, id, ${changing.join(", ")})`,
-      10,
-      `ON CONFLICT (device) DO UPDATE SET ${replaced.join(", ")}`,
-    );
-    this.inbox = new Bulk(db, "INSERT INTO holdfast_inbox", 3);
-    this.outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 7);
-    this.heard = new Bulk(db, "INSERT OR REPLACE INTO holdfast_heard", 5);
-    this.processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
-    this.settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
-    this.forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
-  }
-
-  /** Writes the rows that still wait for others. */
-  flush(): void {
-    for (const bulk of [this.devices, this.inbox, this.outbox, this.heard]) bulk.flush();
-  }
-
-  /** Forgets them: the transaction has failed. */
-  clear(): void {
-    for (const bulk of [this.devices, this.inbox, this.outbox, this.heard]) bulk.clear();
-  }
-}
-
-/** Numbers of the messages in a queue: from `first` up to, but not including, `end`. */
-interface Range {
-  first: number;
-  end: number;
-}
-
-/** What the file has of the queues. */
-interface Written {
-  inbox: Range;
-  outbox: Range;
-}
-
 /**
- * The journal of one record. It does not collect changes, but compares: a message that has come and gone
- * between two commits leaves no trace, and after a failed commit the next one writes just what is
- * missing by then.
+ * Keeps account of what a store has of one device's record, and tells it the difference.
+ *
+ * It does not collect changes, but compares: a message that has come and gone between two commits leaves no trace,
+ * what was undone is not told, and after a failed commit the next one is told just what is missing by then.
  */
-export class Ledger implements Journal {
+import { DeviceRecord, type DeviceState, type Journal, type Outgoing } from "../link/record.ts";
+import type { Acquired, Change, RowWriter } from "./store.ts";
+
+/** Ids of dialect 1. */
+const IDS = 256;
+
+export class Ledger implements Change, Journal {
   readonly record: DeviceRecord;
-  #written: Written;
-  #next: Written | undefined; // what it will be after the commit that is under way
+  readonly token: number;
+  readonly #changed: Set<Ledger>;
+  #entered = false;
+  #known: boolean; // to the store
+  // The numbers of the messages that the store has: from the first, up to but not including the end.
+  #inboxFirst: number;
+  #inboxEnd: number;
+  #outboxFirst: number;
+  #outboxEnd: number;
   #positions = false; // changed
-  #messages = new Set<Outgoing>(); // in the file, but changed
-  #heard = new Set<number>(); // ids
+  #altered = new Set<Outgoing>(); // the store has them, but not as they are now
+  #heard: Uint8Array | undefined; // 1 for each id that is to be told
+  #heardAny = false;
   #forgotten = false;
-  #changed: Set<Ledger>;
 
   /**
-   * @param device The record's number in the file.
-   * @param changed Where the ledger enters itself when the record differs from the file.
-   * @param loaded What the file has; undefined if the record is new.
+   * @param acquired Its state belongs to the record from now on.
+   * @param changed Where the ledger enters itself when something changes; until `committed` it relies on being there.
+   * @param fresh What a device is like that the store does not know, with empty queues; for tests that begin near a wrap.
    */
-  constructor(id: string, readonly device: number, changed: Set<Ledger>, loaded?: Loaded) {
+  constructor(
+    readonly id: string,
+    { state, token }: Acquired,
+    changed: Set<Ledger>,
+    fresh?: DeviceState,
+  ) {
+    this.token = token;
     this.#changed = changed;
-    this.record = new DeviceRecord(id, this, loaded?.positions);
-    const { record } = this;
-    if (loaded) {
-      for (const text of loaded.inbox) record.inbox.push(text);
-      for (const message of loaded.outbox) record.outbox.push(message);
-      for (const [id, noted] of loaded.heard) record.duplicates.restore(id, noted);
-      record.safe = record.inbox.length;
-    } else {
-      this.changed();
-    }
-    const { processed, txNext } = record.positions;
-    const sent = loaded?.sent ?? txNext;
-    this.#written = {
-      inbox: { first: processed, end: processed + record.inbox.length },
-      outbox: { first: sent - record.outbox.length, end: sent },
-    };
+    this.#known = state !== undefined;
+    this.record = new DeviceRecord(id, this, state ?? fresh);
+    this.#inboxFirst = this.#processed;
+    this.#inboxEnd = this.#received;
+    this.#outboxFirst = this.#settled;
+    this.#outboxEnd = this.record.state.sent;
   }
 
-  received(): void {
-    this.#changed.add(this);
+  /** The record's whole state. It is alive. */
+  get state(): DeviceState {
+    return this.record.state;
   }
 
-  processed(): void {
-    this.#changed.add(this);
+  get #processed(): number {
+    return this.record.positions.processed;
   }
 
-  settled(): void {
-    this.#changed.add(this);
+  get #received(): number {
+    return this.record.positions.processed + this.record.inbox.length;
   }
 
-  written(_: DeviceRecord, message: Outgoing): void {
-    this.#changed.add(this);
-    const isNew = (message.seq - this.#written.outbox.end | 0) >= 0;
-    if (!isNew) this.#messages.add(message);
+  get #settled(): number {
+    return this.record.state.sent - this.record.outbox.length;
+  }
+
+  /** Whether there is anything to be told. If all was undone, there is not. */
+  get differs(): boolean {
+    return this.#rowDiffers || this.#inboxEnd !== this.#received ||
+      this.#outboxFirst !== this.#settled || this.#altered.size > 0 || this.#heardAny;
+  }
+
+  get #rowDiffers(): boolean {
+    return this.#positions || this.#inboxFirst !== this.#processed ||
+      this.#outboxEnd !== this.record.state.sent;
+  }
+
+  moved(): void {
+    if (!this.#entered) this.#enter();
   }
 
   changed(): void {
     this.#positions = true;
-    this.#changed.add(this);
+    if (!this.#entered) this.#enter();
   }
 
-  heard(_: DeviceRecord, id: number): void {
-    this.#changed.add(this);
-    this.#heard.add(id);
-    // It may have made others forgotten: whichever are left is written anew.
+  altered(message: Outgoing): void {
+    const isNew = (message.seq - this.#outboxEnd | 0) >= 0;
+    if (!isNew) this.#altered.add(message);
+    if (!this.#entered) this.#enter();
+  }
+
+  heard(id: number): void {
+    this.#heardAny = true;
+    const heard = this.#heard ??= new Uint8Array(IDS);
+    heard[id] = 1;
+    // It may have made others forgotten: whichever are left are told again.
     if (id === 0) this.#forgotten = true;
+    if (!this.#entered) this.#enter();
   }
 
-  /**
-   * Writes what differs. The transaction may still fail: `committed` says that it has not.
-   *
-   * @param consumed Whether the oldest message of the inbox leaves it with this transaction, which the
-   * record does not know yet.
-   */
-  write(tables: Tables, consumed: boolean): void {
-    const { inbox, outbox } = this.#written;
-    const { positions } = this.record;
-    const processed = Math.max(inbox.first, positions.processed + (consumed ? 1 : 0));
-    const sent = outbox.end + (positions.txNext - outbox.end % WRAP + WRAP) % WRAP;
-    const next: Written = {
-      inbox: { first: processed, end: positions.processed + this.record.inbox.length },
-      outbox: { first: sent - this.record.outbox.length, end: sent },
-    };
-    this.#writeInbox(tables, next.inbox);
-    this.#writeOutbox(tables, next.outbox);
-    this.#writeHeard(tables);
-    if (this.#positions || processed !== inbox.first || sent !== outbox.end) {
-      const { txEpoch, txSent, nextId, rxEpoch, rxNext, connects } = positions;
-      const { device, record: { id } } = this;
-      // deno-fmt-ignore
-      tables.devices.add(
-        device, id, txEpoch, sent, txSent, nextId, rxEpoch, rxNext, connects, processed,
-      );
+  #enter(): void {
+    this.#entered = true;
+    this.#changed.add(this);
+  }
+
+  /** Tells what differs. The commit may still fail: `committed` says that it has not. */
+  write(rows: RowWriter): void {
+    if (!this.differs) return;
+    if (this.#rowDiffers || !this.#known) {
+      rows.positions(this.record.positions, this.record.state.sent);
     }
-    this.#next = next;
+    this.#writeInbox(rows);
+    this.#writeOutbox(rows);
+    if (this.#heardAny) this.#writeHeard(rows);
   }
 
-  #writeInbox(tables: Tables, { first, end }: Range): void {
-    const { inbox } = this.#written;
-    const { record, device } = this;
-    if (first > inbox.first && inbox.end > inbox.first) tables.processed.run(device, first);
-    const oldest = record.positions.processed;
-    for (let number = Math.max(first, inbox.end); number < end; number++) {
-      tables.inbox.add(device, number, record.inbox[number - oldest]!);
+  #writeInbox(rows: RowWriter): void {
+    const first = this.#processed;
+    const end = this.#received;
+    if (first > this.#inboxFirst && this.#inboxEnd > this.#inboxFirst) rows.processed(first);
+    for (let number = Math.max(first, this.#inboxEnd); number < end; number++) {
+      rows.received(number, this.record.inbox[number - first]!);
     }
   }
 
-  #writeOutbox(tables: Tables, { first, end }: Range): void {
-    const { outbox } = this.#written;
-    const { record, device } = this;
-    if (first > outbox.first && outbox.end > outbox.first) tables.settled.run(device, first);
-    const add = (index: number) => {
-      const { id = null, text, overtakes, qos, written } = record.outbox[index]!;
-      // deno-fmt-ignore
-      tables.outbox.add(
-        device, first + index, id, text, Number(overtakes), Number(qos), toDate(written),
-      );
-    };
-    for (const message of this.#messages) {
-      const index = message.seq - record.txFirst >>> 0;
-      if (record.outbox[index] === message && first + index < outbox.end) add(index);
+  #writeOutbox(rows: RowWriter): void {
+    const { outbox, txFirst, state: { sent } } = this.record;
+    const first = sent - outbox.length;
+    if (first > this.#outboxFirst && this.#outboxEnd > this.#outboxFirst) rows.settled(first);
+    for (const message of this.#altered) {
+      const index = message.seq - txFirst >>> 0;
+      if (outbox[index] === message) rows.written(first + index, message); // else it has left
     }
-    for (let number = Math.max(first, outbox.end); number < end; number++) add(number - first);
-  }
-
-  #writeHeard(tables: Tables): void {
-    const { record, device } = this;
-    if (this.#forgotten) tables.forgotten.run(device);
-    for (const id of this.#forgotten ? ALL_IDS : this.#heard) {
-      const noted = record.duplicates.noted(id);
-      if (noted) tables.heard.add(device, id, noted.hash, noted.position, noted.connection);
+    for (let number = Math.max(first, this.#outboxEnd); number < sent; number++) {
+      rows.written(number, outbox[number - first]!);
     }
   }
 
-  /** What `write` wrote is safe. */
+  #writeHeard(rows: RowWriter): void {
+    if (this.#forgotten) rows.forgotten();
+    for (let id = 0; id < IDS; id++) {
+      if (!this.#forgotten && this.#heard![id] === 0) continue;
+      const noted = this.record.duplicates.noted(id);
+      if (noted) rows.heard(id, noted);
+    }
+  }
+
+  /** What the record is now is safe: to be called after a commit, before anything changes. */
   committed(): void {
-    this.#written = this.#next!;
-    this.#positions = this.#forgotten = false;
-    this.#messages.clear();
-    this.#heard.clear();
+    // The store was told of a device only if there was anything to be told.
+    if (!this.#known) this.#known = this.differs;
+    this.#entered = this.#positions = false;
+    this.#inboxFirst = this.#processed;
+    this.#inboxEnd = this.#received;
+    this.#outboxFirst = this.#settled;
+    this.#outboxEnd = this.record.state.sent;
+    if (this.#altered.size > 0) this.#altered.clear();
+    if (this.#heardAny) {
+      this.#heardAny = this.#forgotten = false;
+      this.#heard!.fill(0);
+    }
     this.record.safe = this.record.inbox.length;
   }
 }

@@ -6,31 +6,33 @@
  * always what is safe, or what is being made safe.
  */
 import type { Noted } from "../link/duplicates.ts";
-import type { Outgoing, Positions } from "../link/record.ts";
+import type { DeviceState, Outgoing, Positions } from "../link/record.ts";
+import { LocalError } from "../protocol/errors.ts";
 
-/** All that is kept of one device. */
-export interface DeviceState {
-  positions: Positions;
-  /** Messages ever written to the device. Unlike `positions.txNext` it does not come round after 2^32. */
-  sent: number;
-  /** Messages from the device that are not processed; oldest first. */
-  inbox: string[];
-  /** Messages to the device that are not acknowledged; oldest first. */
-  outbox: Outgoing[];
-  /** Ids of dialect 1, and what is known of them. */
-  heard: [id: number, noted: Noted][];
-}
+export type { DeviceState, Noted, Outgoing, Positions };
 
 /** A device that the server has taken charge of. */
 export interface Acquired {
-  /** undefined if the store does not know the device. */
+  /** undefined if the store does not know the device. It belongs to the caller: the store keeps no part of it. */
   state: DeviceState | undefined;
-  /** Grows each time that the device is acquired. A change that carries an older one is refused. */
+  /**
+   * Grows each time that the device is acquired. A change that carries an older one is refused. Of several who have
+   * acquired a device that the store does not know, the first whose change is committed has it.
+   */
   token: number;
+}
+
+/** Somebody else has taken charge of a device. */
+export class FencedError extends LocalError {
+  /** Says which device it is. @param device Its id. */
+  constructor(readonly device: string) {
+    super("FENCED", `somebody else has taken charge of device ${JSON.stringify(device)}`);
+  }
 }
 
 /** Takes the rows that differ, one call each. Numbers count a device's messages from its first on. */
 export interface RowWriter {
+  /** Comes before all others, and always if the store does not know the device. */
   positions(positions: Positions, sent: number): void;
   /** A message from the device, which goes to the end of its inbox. */
   received(number: number, text: string): void;
@@ -48,7 +50,9 @@ export interface RowWriter {
 
 /** What is different in one device. */
 export interface Change {
+  /** Of the device. */
   readonly id: string;
+  /** With which it was acquired. */
   readonly token: number;
   /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
   readonly state: DeviceState;
@@ -64,12 +68,15 @@ export type SqlRow = Record<string, null | number | bigint | string | Uint8Array
 
 /** A statement that waits for its transaction. */
 export interface Statement {
+  /** One statement, with `?` for each parameter. */
   readonly sql: string;
+  /** What takes their places, in this order. */
   readonly params: readonly SqlInput[];
 }
 
 /** An application's part of a commit: all of its statements are executed, or none. */
 export interface Work {
+  /** To be executed in this order. */
   readonly statements: readonly Statement[];
 }
 
@@ -86,6 +93,7 @@ export interface Batch {
 
 /** A device that the store knows. */
 export interface KnownDevice {
+  /** By which it greets. */
   id: string;
   /** Messages from it that are not processed. */
   inbox: number;
@@ -98,11 +106,16 @@ export interface Database {
   /**
    * Rows that a query finds in what is committed.
    *
-   * @throws {LocalError} BAD_ARGUMENT: it is no query
+   * @throws {LocalError} BAD_ARGUMENT: it is no query, or several statements
    * @throws {Error} the database's, for a malformed one
    */
   query(sql: string, params: readonly SqlInput[], most: "one" | "all"): Promise<SqlRow[]>;
-  /** Checks a statement before it waits for its transaction. @throws {LocalError} BAD_ARGUMENT */
+  /**
+   * Checks a statement before it waits for its transaction. Whether it can be executed shows only then: a table may
+   * be created by a statement before it.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: it is several statements, or does what only the store may do
+   */
   check(sql: string): void;
 }
 
@@ -110,19 +123,24 @@ export interface Database {
 export interface Store {
   /** Whether commits are expensive enough to batch: the server then gathers what a turn of the event loop brings. */
   readonly gathers: boolean;
+  /** The applications' part of it, if there is one. */
   readonly database?: Database;
   /** All devices that it knows. */
   list(): Promise<KnownDevice[]>;
-  /** Takes charge of a device. It is not known before a change of it was committed. */
+  /**
+   * Takes charge of a device. It is not known before a change of it was committed.
+   *
+   * @throws {LocalError} STORE_FAILED; STORE_UNUSABLE: what it has of the device is damaged
+   */
   acquire(id: string): Promise<Acquired>;
   /**
    * Makes a batch safe. Called again only when the call before has settled.
    *
    * @returns the works of which a statement has failed, with its error: nothing of them is in the store
-   * @throws {LocalError} STORE_FAILED: nothing of the batch is in the store, and the next one has all of it again;
-   * FENCED: somebody else has acquired a device since
+   * @throws {LocalError} STORE_FAILED: nothing of the batch is in the store, and the next one has all of it again
+   * @throws {FencedError} somebody else has acquired this device since; nothing of the batch is in the store
    */
   commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
-  /** Frees what it holds. */
+  /** Frees what it holds. It commits nothing. */
   close(): Promise<void>;
 }

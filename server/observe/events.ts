@@ -1,0 +1,65 @@
+/** What happens at a server, as it happens: the one source of its log, and of whatever else watches it. */
+import type { MessageCounts } from "../link/session.ts";
+
+/** One thing that happened. */
+export type ServerEvent =
+  | { event: "listening"; address: string }
+  | {
+    event: "connected";
+    device: string;
+    address: string;
+    dialect: 1 | 2;
+    /** How often this device has connected. */
+    connects: number;
+    /** What the device says about itself. */
+    metadata?: string;
+  }
+  /** A newer connection of the device takes the place of the one that it has. */
+  | { event: "replaced"; device: string; address: string }
+  | { event: "disconnected"; device: string; address: string; code: string; message: string }
+  /** Before it was known which device it is. */
+  | { event: "refused"; address?: string; code: string; message: string }
+  /** The device begins a new stream of messages: it was started, or it is a stranger. Comes before `connected` in
+   * dialect 2, and with the first message in dialect 1. */
+  | { event: "booted"; device: string }
+  /** A line that the device itself has logged. */
+  | { event: "log"; device: string; message: string }
+  | { event: "app_started"; device: string }
+  | { event: "app_failed"; device: string; message: string }
+  /** The store begins to fail, with a code; or, without, works again. */
+  | { event: "store"; code?: string; message?: string }
+  /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
+  | ({ event: "messages"; device: string } & MessageCounts)
+  | { event: "warning"; device?: string; address?: string; code: string; message: string }
+  /** Other keys, or another certificate, were taken over while the server runs. */
+  | { event: "keys" | "certificate"; message: string }
+  | { event: "closed" };
+
+/** Is told of each event. What it throws is reported as an event, and it is told of none any more. */
+export type EventListener = (event: ServerEvent) => void;
+
+/** Tells what happens to whoever listens. */
+export class Events {
+  #listeners = new Set<EventListener>();
+
+  /** Begins to tell somebody. @returns ends it */
+  subscribe(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Tells everybody who listens. */
+  emit(event: ServerEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#listeners.delete(listener);
+        const why = error instanceof Error ? error.stack : error;
+        const message =
+          `somebody who was told of "${event.event}" has failed, and is told no more: ${why}`;
+        this.emit({ event: "warning", code: "LISTENER_FAILED", message });
+      }
+    }
+  }
+}
