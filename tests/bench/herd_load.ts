@@ -17,16 +17,18 @@ export type Order =
   | { do: "gather"; ms: number }
   /** Answers with a {@linkcode State} at once. */
   | { do: "look" }
-  /** The server is about to be killed: only what connects from now on is its successor's to keep. Answers
-   * with a {@linkcode State}. */
+  /** The server is about to be killed: it may end connections. Answers with a {@linkcode State}. */
   | { do: "outlive" }
+  /** Its successor listens, and is to keep what is connected from now on. Answers with a {@linkcode State}. */
+  | { do: "expect" }
   /** Lets random devices write `rate` messages a second. Answers with a {@linkcode Written}. */
   | { do: "write"; rate: number; ms: number };
 
 export interface State extends Counts {
   /** When all links were up, in ms since 1970; undefined: they are not. */
   allUpAt?: number;
-  /** The longest time for which this process was held up, in ms, since it was last asked. */
+  /** The longest time for which this process was held up while there were links, in ms, since it was last
+   * asked. */
   heldUp: number;
   /** Messages acknowledged so far. */
   acked: number;
@@ -37,13 +39,13 @@ export interface Written extends State {
   written: number;
   /** Of these, without an ack when the time was over. */
   missing: number;
-  /** From a message's writing to its ack, in ms. */
-  p50: number;
-  p99: number;
+  /** From a message's writing to its ack, in ms; undefined: there was none. */
+  p50?: number;
+  p99?: number;
 }
 
 /** A tick that takes longer counts as so many ms for the devices' clock. */
-const LONGEST_TICK = 30;
+const LONGEST_TICK = 50;
 
 /** How often devices listen whether there is still somebody, in ms. */
 const LISTEN_MS = 100;
@@ -52,6 +54,7 @@ const LISTEN_MS = 100;
 const PATIENCE = 10_000;
 
 let devices: Device[] = [];
+let servers = 1;
 let ticked = () => {};
 let cameUp = () => {};
 let allUpAt: number | undefined;
@@ -90,7 +93,7 @@ const herd: Herd = {
 
 let listenedAt = 0;
 const wheel = new Wheel<Device>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
-  heldUp = Math.max(heldUp, ms);
+  if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
   herd.clock += Math.min(ms, LONGEST_TICK);
   if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
   if (herd.clock - listenedAt >= LISTEN_MS) {
@@ -135,8 +138,7 @@ async function write(rate: number, ms: number): Promise<Written> {
     ...state(),
     written,
     missing: written - delays.length,
-    p50: quantile(delays, 0.5),
-    p99: quantile(delays, 0.99),
+    ...(delays.length > 0 && { p50: quantile(delays, 0.5), p99: quantile(delays, 0.99) }),
   };
 }
 
@@ -156,8 +158,12 @@ async function obey(order: Order): Promise<State> {
     case "look":
       return state();
     case "outlive":
-      herd.server++;
+      herd.server = 0;
       allUpAt = undefined;
+      return state();
+    case "expect":
+      herd.server = ++servers;
+      for (const device of devices) device.expect();
       return state();
     case "write":
       return await write(order.rate, order.ms);

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { Client } from "../../bridge/host/mod.ts";
-import { TIMEOUT } from "./herd_device.ts";
-import type { State, Written } from "./herd_load.ts";
+import { delivered } from "./audit.ts";
+import type { State } from "./herd_load.ts";
 import { type Contestant, freePort, HerdLoader } from "./processes.ts";
 
 /** How long each part takes, in ms. */
@@ -38,12 +37,13 @@ export interface Found {
   /** Links that were up in the end. */
   left: number;
   attempts: number;
-  /** Connections that the server closed, and links on which it was silent. */
-  lost: number;
+  /** Connections that the server closed before they were up, links that it closed, and links on which it was
+   * silent. */
+  lost: { early: number; closed: number; silent: number };
   /** What the server's log says of SILENT, STALLED and NO_HELLO. */
   blamed: number;
-  p50: number;
-  p99: number;
+  p50: number | undefined;
+  p99: number | undefined;
   /** Messages without an ack in the end. */
   missing: number;
   /** The server's share while messages come. */
@@ -60,9 +60,6 @@ export const RATE = 500;
 
 /** Says that the server had no patience. */
 const BLAME = ["SILENT", "STALLED", "NO_HELLO"];
-
-/** How long the audit may take, in ms. */
-const AUDIT_MS = 20_000;
 
 /** Runs a herd of so many devices against one server. */
 export async function runHerd(runner: Runner, devices: number, pace: Pace): Promise<Found> {
@@ -83,15 +80,21 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
     return state;
   };
   const gather = async () => look(await herd.order({ do: "gather", ms: pace.gather }));
-  const write = async (ms: number) => look(await herd.write(RATE, ms));
-  /** What this server has acknowledged, it must have delivered. */
-  const check = async ({ up, missing, acked }: Written, before: number) => {
-    if (!runner.holdfast || up < devices || missing > 0) return; // the figures tell
-    await audit(port, acked - before);
+  /** Lets messages come. Those that are acknowledged must be delivered. */
+  const write = async (ms: number) => {
+    const { acked, up } = look(await herd.order({ do: "look" }));
+    const before = runner.holdfast && up === devices ? await delivered(port) : undefined;
+    const measured = await shares(server, herd, () => herd.write(RATE, ms));
+    const written = look(measured.result);
+    const whole = written.up === devices && written.missing === 0; // else the figures tell
+    if (before !== undefined && whole && await delivered(port) - before !== written.acked - acked) {
+      throw new Error(`${written.acked - acked} messages were acknowledged, not so many delivered`);
+    }
+    return { ...measured, ...written };
   };
 
   // What starts with the first connection is not the herd's.
-  if (runner.holdfast) await audit(port, 0);
+  if (runner.holdfast) await delivered(port);
   else await touch(port);
   const empty = await server.usage();
   await herd.order({ do: "look" }); // it is there
@@ -101,18 +104,17 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   await pause(pace.settle);
   const full = await server.usage();
   const idle = await shares(server, herd, () => pause(pace.idle));
-  const writing = await shares(server, herd, () => write(pace.write));
-  await check(writing.result, 0);
+  const writing = await write(pace.write);
 
   await herd.order({ do: "outlive" });
   await server.kill();
   server = await runner.start(port);
   server.onLine = watch;
   const listens = now();
+  await herd.order({ do: "expect" });
   const second = await gather();
   await pause(pace.settle);
   const after = await write(pace.settle);
-  await check(after, writing.result.acked);
 
   const growth = full && empty && (full.memory - empty.memory) / 1024 / devices;
   const since = ({ allUpAt }: State, from: number) =>
@@ -125,11 +127,11 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
     back: since(second, listens),
     left: after.up,
     attempts: after.attempts,
-    lost: after.closed + after.closedEarly + after.silent,
+    lost: { early: after.closedEarly, closed: after.closed, silent: after.silent },
     blamed,
-    p50: writing.result.p50,
-    p99: writing.result.p99,
-    missing: writing.result.missing + after.missing,
+    p50: writing.p50,
+    p99: writing.p99,
+    missing: writing.missing + after.missing,
     herdIdle: idle.herd,
     herdWriting: writing.herd,
     heldUp,
@@ -147,16 +149,6 @@ async function shares<T>(server: Contestant, herd: HerdLoader, work: () => Promi
     return usage && earlier && (usage.cpu - earlier.cpu) * 1e5 / (after.at - before.at);
   });
   return { result, server: ofServer, herd: ofHerd };
-}
-
-/** What was acknowledged must have been delivered, once: else the figures are worth nothing. */
-async function audit(port: number, acked: number): Promise<void> {
-  await using auditor = new Client({ id: "auditor", port, timeout: TIMEOUT });
-  await auditor.write("total?", { signal: AbortSignal.timeout(AUDIT_MS) }); // as sink.ts understands it
-  const delivered = Number(await auditor.readline());
-  if (delivered !== acked) {
-    throw new Error(`${acked} messages were acknowledged, but ${delivered} delivered`);
-  }
 }
 
 /** One connection that comes and goes. */

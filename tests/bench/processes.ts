@@ -43,7 +43,7 @@ export function freePort(): number {
 /** A process that is told things on stdin and prints lines. */
 class Process implements AsyncDisposable {
   /** Whose `usage` is measured. */
-  protected pid: number;
+  pid: number;
   #child: Deno.ChildProcess;
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: Promise<void>[];
@@ -68,8 +68,9 @@ class Process implements AsyncDisposable {
       for await (const line of lines) this.onLine(last = line);
     };
     this.#output = [read(this.#child.stdout), read(this.#child.stderr)];
-    this.#failure = this.#child.status.then(() => {
+    this.#failure = this.#child.status.then(async () => {
       if (this.#closed) return new Promise(() => {});
+      await Promise.allSettled(this.#output);
       throw new Error(`${name} ended by itself. It said: ${last}`);
     });
     this.#failure.catch(() => {}); // whoever expects something is told

@@ -9,6 +9,8 @@
  * and for an I2C slave that works by itself:
  *                                 'a' n bytes[n] -> 0       'b' n -> 0     'o' n -> outcome bytes[n]
  * Pins: 0 SYN (the initiator's), 1 ACK, 2 reset (low resets the responder's board).
+ *
+ * Long because both ends of the wires are here: they share the wires' levels, and a lock.
  */
 #include <arpa/inet.h>
 #include <errno.h>

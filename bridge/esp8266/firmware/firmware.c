@@ -27,8 +27,6 @@
  * over the serial line. */
 #define TRAP_PAUSE 5000
 
-const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
-
 static struct settings settings IN_WORDS;
 static struct wifi_policy wifi;
 static bool choice;     /* the application has changed them: in force when its call is over */

@@ -324,3 +324,97 @@ export function linked2(): void {
   boot();
   welcomed();
 }
+
+/** A core whose link is up, to a server that takes so much. */
+export function linkedTo(window: i32, bytes: i32, line: i32): void {
+  defaults2();
+  set(WINDOW, 64);
+  set(OUTBOX, 1000);
+  boot();
+  const welcome = new Welcome();
+  welcome.window = window;
+  welcome.bytes = bytes;
+  welcome.line = line;
+  welcomed(welcome);
+}
+
+/** Another connection after one that was lost; the server has the first so many of our messages. Returns what
+ * is sent behind the hello. */
+export function again(has: i32): string {
+  lose();
+  const welcome = new Welcome();
+  welcome.rxNext = has;
+  welcome.txFirst = get(RX_NEXT);
+  return welcomed(welcome);
+}
+
+/** Keeps a link alive for a while. Returns what went out but keepalives. */
+export function alive2(ms: i32): string {
+  let log = "";
+  for (let i = 0; i < ms / 100; i++) {
+    log += pass(100);
+    hear("\n");
+  }
+  return (log + pump()).replaceAll("\n", "");
+}
+
+/** So many bytes of text. */
+export function text(length: i32): string {
+  return "x".repeat(length);
+}
+
+/** What comes of a line where the welcome should be, on a new connection of a core that has just booted. */
+export function answerTo(line: string): string {
+  defaults2();
+  boot();
+  greet();
+  hear(line);
+  const log = pump();
+  assert(intact(), "something was written behind the core's memory");
+  return log;
+}
+
+/** Boots a device with a key, and returns its hello. */
+export function withKey(): string {
+  defaults2();
+  set(SUITE, 1);
+  boot();
+  return greet();
+}
+
+export function withSuite(suite: i32): Welcome {
+  const welcome = new Welcome();
+  welcome.suite = suite;
+  return welcome;
+}
+
+/** A text with the character at an index replaced. */
+export function changed(text: string, at: i32, by: string): string {
+  return text.substr(0, at) + by + text.substr(at + 1);
+}
+
+/** Keeps a link alive for a while. Returns what went out but keepalives. */
+export function alive(ms: i32): string {
+  let log = "";
+  for (let i = 0; i < ms / 100; i++) {
+    log += pass(100);
+    hear("\n");
+  }
+  return lines(log + pump());
+}
+
+/** A core whose first message is through: the one with id 00, which is like no other. */
+export function begun(): void {
+  linked();
+  say("first");
+  pump();
+  hear("00\n");
+  pump();
+}
+
+/** A log without its keepalives. */
+export function lines(log: string): string {
+  while (log.startsWith("\n")) log = log.substr(1);
+  while (log.includes("\n\n")) log = log.replaceAll("\n\n", "\n");
+  return log;
+}

@@ -106,7 +106,7 @@ void ets_isr_attach(int number, void (*function)(void *), void *argument) {
 }
 void os_delay_us(uint32_t us) { require(to_send == 0 && us >= 10 * 1000000 / 115200); } /* a byte has 10 bits */
 
-void board_wake(void) { woken = true; }
+void task_wake(void) { woken = true; }
 
 /* ---- The firmware ---- */
 

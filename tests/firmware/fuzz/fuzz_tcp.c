@@ -12,8 +12,9 @@
 
 #include "lwip/dns.h"
 
-#include "board.h"
+#include "parts.h"
 #include "port.h"
+#include "task.h"
 
 /* ---- The network ---- */
 
@@ -26,7 +27,7 @@ static uint8_t sent_value; /* each byte that arrives is one more than the one be
 static size_t arrived, acknowledged;
 static bool woken;
 
-void board_wake(void) { woken = true; }
+void task_wake(void) { woken = true; }
 
 struct query {
   dns_found_callback found;

@@ -5,9 +5,12 @@
  */
 #include "arena.h"
 #include "bytes.h"
+#include "engine.h"
+#include "events.h"
 #include "frames.h"
 #include "pins.h"
 #include "port.h"
+#include "stack.h"
 
 const char port_board[] = "emulator";
 
@@ -202,34 +205,6 @@ void port_serial_write(const uint8_t *bytes, size_t length) {
   frame('s', bytes, length);
 }
 
-#ifdef MEASURE
-/* ---- The C stack, painted at the start ---- */
-
-#include "console.h"
-#include "engine.h"
-
-#define STACK_PAINT 0xA5A5A5A5u
-extern uint8_t stack_end[];
-extern uint32_t stack_painted[]; /* where the paint begins, 8 KB below */
-static uint32_t starting_stack;
-
-static uint32_t stack_used(void) {
-  const uint32_t *at = stack_painted;
-  while (*at == STACK_PAINT) at++;
-  return stack_end - (const uint8_t *)at;
-}
-
-static void paint_stack(void) {
-  volatile uint32_t *end = __builtin_frame_address(0), *at = stack_painted;
-  while (at < end - 16) *at++ = STACK_PAINT;
-}
-
-static void measure_stack(void) {
-  console_memory("c-stack-start", starting_stack);
-  console_memory("c-stack", stack_used());
-}
-#endif
-
 /* ---- Events ---- */
 
 static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
@@ -284,7 +259,7 @@ static void take_frame(unsigned at) {
 #ifdef MEASURE
     case 'M': /* says what memory is used for */
       engine_measure();
-      measure_stack();
+      stack_measure();
       break;
 #endif
     case 'H': /* hangs, as a bug would */
@@ -293,8 +268,7 @@ static void take_frame(unsigned at) {
   }
 }
 
-/* Bytes that have arrived are offered until they are taken. */
-static bool offer_received(void) {
+bool events_offer(void) {
   if (!received_length) return true;
   unsigned taken = firmware_tcp_received(received, received_length);
   received_length -= taken;
@@ -311,7 +285,7 @@ static bool must_wait(uint8_t type) {
   return (type == 'D' || type == 'C') && received_length;
 }
 
-static void take_frames(void) {
+void events_take(void) {
   for (unsigned at = 0; frame_at(at);) {
     if (must_wait(input[at])) {
       at += length_at(at);
@@ -319,15 +293,21 @@ static void take_frames(void) {
     }
     take_frame(at);
     drop_frame(at);
-    offer_received();
+    events_offer();
   }
+}
+
+void events_wait(uint32_t ms) {
+  read_input(ms / speed);
+  events_take();
 }
 
 /* ---- The start ---- */
 
 /* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then where its pins are, if
  * they are not the host's; parts of the flash, and an empty one at the end. */
-static __attribute__((noinline)) void wake(void) {
+void events_wake(void) {
+  microseconds();
   pins_begin();
   next_frame();
   reset_reason = input[3];
@@ -359,43 +339,3 @@ void crashed(uint32_t cause, uint32_t at, uint32_t address) {
   leave(4);
 }
 
-static __attribute__((noinline)) void live(void) {
-  uint32_t wait = firmware_run();
-  for (;;) {
-    read_input(wait / speed);
-    take_frames();
-    wait = firmware_run();
-    if (!offer_received()) continue;
-    take_frames();
-    wait = firmware_run();
-  }
-}
-
-int main(void) {
-  extern uint8_t bss_start[], bss_end[];
-  bytes_fill(bss_start, 0, bss_end - bss_start);
-  extern uint8_t words_start[], words_end[];
-  bytes_fill(words_start, 0, words_end - words_start);
-  microseconds();
-  wake();
-#ifdef EMULATOR_RUNNER
-  extern void run_calls(void *memory, size_t memory_length);
-  run_calls(memory, sizeof memory);
-#endif
-#ifdef EMULATOR_PROGRAM
-  extern void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
-  const uint32_t *header = port_flash_map(0xF0000);
-  program((const uint8_t *)(header + 12), header[2], memory, sizeof memory);
-  flush();
-  leave(0);
-#endif
-#ifdef MEASURE
-  paint_stack();
-#endif
-  firmware_start();
-#ifdef MEASURE
-  starting_stack = stack_used();
-  paint_stack();
-#endif
-  live();
-}

@@ -128,7 +128,7 @@ sdkTest("nothing reads flash in bytes, and no interrupt needs it", async (sdk) =
           .then(functionsOf, () => []) // it has no such section
       ),
     )).flat();
-    assertEquals(inRam.sort(), ["board_wake", "on_interrupt", "on_timer"]);
+    assertEquals(inRam.sort(), ["on_interrupt", "on_timer", "task_wake"]);
     const code = await run("xtensa-lx106-elf-objdump", ["-d", "-j", ".text", "nonos.elf"], folder);
     assertEquals(flashReferences(code, inRam), []);
     // What they call of the SDK's is in RAM as well.

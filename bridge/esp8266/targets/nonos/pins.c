@@ -1,4 +1,4 @@
-/* Pins as inputs, outputs and open-drain lines, and the analogue input. */
+/* Pins as inputs, outputs and open-drain lines, and the analogue input. Knows nothing of PWM: see gpio.c. */
 #include "sdk.h"
 
 #include "osapi.h"
@@ -80,11 +80,6 @@ void pins_output(unsigned pin, bool high) {
   modes[pin] = OUTPUT;
 }
 
-void port_gpio_write(unsigned pin, bool high) {
-  pwm_release(pin);
-  pins_output(pin, high);
-}
-
 bool port_gpio_read(unsigned pin) {
   if (!pins_usable(pin)) return false;
   if (pin == 16) {
@@ -102,20 +97,18 @@ bool port_gpio_read(unsigned pin) {
   return level(pin);
 }
 
-void port_line(unsigned pin, bool released) {
+void pins_line(unsigned pin, bool released) {
   if (!pins_usable(pin)) return;
   if (pin == 16) {
     pin16_write(false);
     pin16_enable(!released);
-    modes[pin] = LINE;
-    return;
+  } else {
+    set_level(pin, released);
+    if (modes[pin] == LINE) return;
+    set_open_drain(pin, true);
+    select_gpio(pin, true);
+    GPIO_REG_WRITE(GPIO_ENABLE_W1TS_ADDRESS, BIT(pin));
   }
-  set_level(pin, released);
-  if (modes[pin] == LINE) return;
-  pwm_release(pin);
-  set_open_drain(pin, true);
-  select_gpio(pin, true);
-  GPIO_REG_WRITE(GPIO_ENABLE_W1TS_ADDRESS, BIT(pin));
   modes[pin] = LINE;
 }
 

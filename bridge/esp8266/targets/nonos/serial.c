@@ -4,8 +4,9 @@
 #include "osapi.h"
 #include "user_interface.h"
 
-#include "board.h"
+#include "parts.h"
 #include "port.h"
+#include "task.h"
 #include "words.h"
 
 #define BAUD 115200
@@ -40,7 +41,7 @@ static IN_IRAM void on_interrupt(void *unused) {
     ring_in = ring_in + 1;
   }
   WRITE_PERI_REG(INTERRUPT_CLEAR, status);
-  board_wake();
+  task_wake();
 }
 
 void serial_begin(void) {

@@ -9,9 +9,10 @@
 
 #include "lwip/dns.h"
 
-#include "board.h"
 #include "bytes.h"
+#include "parts.h"
 #include "port.h"
+#include "task.h"
 #include "words.h"
 
 /* Of ports that no server has: another one after each reset, or the server's end of the connection from before
@@ -42,7 +43,7 @@ static void put_received(uint8_t byte) {
 
 static void end(void) {
   ended = true;
-  board_wake();
+  task_wake();
 }
 
 /* Forgets the connection; nothing of it is heard any more. */
@@ -68,7 +69,7 @@ static void forget(void) {
 static err_t on_connected(void *unused, struct tcp_pcb *which, err_t error) {
   (void)unused, (void)which, (void)error;
   is_open = opened_news = true;
-  board_wake();
+  task_wake();
   return ERR_OK;
 }
 
@@ -92,13 +93,13 @@ static err_t on_received(void *unused, struct tcp_pcb *which, struct pbuf *piece
     for (size_t i = 0; i < part->len; i++) put_received(bytes[i]);
   }
   pbuf_free(piece);
-  board_wake();
+  task_wake();
   return ERR_OK;
 }
 
 static err_t on_sent(void *unused, struct tcp_pcb *which, u16_t length) {
   (void)unused, (void)which, (void)length;
-  board_wake();
+  task_wake();
   return ERR_OK;
 }
 

@@ -4,9 +4,10 @@
 #include "osapi.h"
 #include "user_interface.h"
 
-#include "board.h"
 #include "bytes.h"
+#include "parts.h"
 #include "port.h"
+#include "task.h"
 
 /* From `port_wifi_join` to `port_wifi_leave`. */
 static bool wanted;
@@ -20,7 +21,7 @@ static void note(enum firmware_wifi state) {
   /* If the firmware is that slow, the last that happened is what matters. */
   if (news_count == sizeof news) news_count--;
   news[news_count++] = state;
-  board_wake();
+  task_wake();
 }
 
 void wifi_tell(void) {
@@ -123,7 +124,7 @@ static void scanned(void *result, STATUS status) {
     if (length) found(ssid, bss->rssi, bss->authmode != AUTH_OPEN);
   }
   found(0, 0, false);
-  board_wake();
+  task_wake();
 }
 
 bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {

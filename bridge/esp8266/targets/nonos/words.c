@@ -1,7 +1,7 @@
 /* Memory that takes words only: it starts as zeros. (The SDK does that for .bss.) */
 #include "words.h"
 
-#include "board.h"
+#include "parts.h"
 
 void words_clear(void) {
   extern uint32_t _words_start[], _words_end[];

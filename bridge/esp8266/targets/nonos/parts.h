@@ -1,17 +1,15 @@
-/* What the parts of this board tell each other. */
-#ifndef NONOS_BOARD_H
-#define NONOS_BOARD_H
+/* The parts of this target, for main.c; none of them calls it back. */
+#ifndef NONOS_PARTS_H
+#define NONOS_PARTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Something has happened that `board_run` is to look at. From anywhere, also from an interrupt. */
-void board_wake(void);
 
 /* Clears the memory for words (words.h), before anything uses it. */
 void words_clear(void);
 
 /* Each sets up its part, once. */
+void chip_begin(void);
 void serial_begin(void);
 void wifi_begin(void);
 

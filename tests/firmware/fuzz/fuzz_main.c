@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/board.c and wifi.c) between the vendor's SDK, which
+ * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the vendor's SDK, which
  * calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is broken: an event
  * that the firmware is not run for, a call within another, a deadline that passes.
  */
@@ -9,7 +9,9 @@
 #include "input.h"
 
 /* As part of this file: what they know is set back before each input, as a reset does. */
-#include "board.c"
+#include "task.c"
+#include "chip.c"
+#include "main.c"
 #include "wifi.c"
 
 /* There is no memory for words alone here. */
@@ -137,7 +139,7 @@ void system_restart_local(void) {
 
 /* ---- The other parts of the board ---- */
 
-void serial_begin(void) { board_wake(); } /* a byte can come in as soon as it has begun */
+void serial_begin(void) { task_wake(); } /* a byte can come in as soon as it has begun */
 static unsigned serial_bytes;
 void serial_tell(void) {
   require(running_task);
@@ -275,7 +277,7 @@ static void tell_wifi(unsigned event, unsigned reason) {
 static void happen(void) {
   static const uint8_t reasons[] = {1, 2, 8, 15, 200, 201, 202, 204};
   switch (next() % 8) {
-    case 0: board_wake(); break; /* an interrupt */
+    case 0: task_wake(); break; /* an interrupt */
     case 1: run_tasks(); break;
     case 2: pass(1 + next() * 4); break;
     case 3: tell_wifi(EVENT_STAMODE_GOT_IP, 0); break;
