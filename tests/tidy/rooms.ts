@@ -22,8 +22,8 @@ export const SERVER_ROOMS: readonly string[] = [
   "store",
   "admission",
   "link",
-  "protocol",
   "transport",
+  "protocol",
 ];
 
 /** An import that points up, and why it may. */
