@@ -1,7 +1,7 @@
 /** Runs the firmware and an application on an emulated chip: `deno run -A bridge/esp8266/run.ts main --id 1`. */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { parseKey } from "../../server/admission/access.ts";
+import { parseKey } from "../../server/protocol/proof.ts";
 import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "../host/arguments.ts";
 import { Emulator, type EmulatorOptions, type WifiOutcome } from "./emulator/emulator.ts";
 

@@ -17,8 +17,11 @@ export class Kept {
 /** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
 export interface Wires {
   /** The level of a pin, 0 or 1; it is an input, unless `write` was called for it. */
+  /** The level of a pin, 0 or 1. */
   read(pin: number): number;
+  /** Sets the level of a pin. */
   write(pin: number, level: number): void;
+  /** Begins to drive two pins as an I2C bus, at so many bits a second. */
   i2cBegin(scl: number, sda: number, hz: number): void;
   /** Returns what `i2c_write` does. */
   i2cWrite(address: number, bytes: Uint8Array): number;
@@ -356,6 +359,7 @@ export class Board implements AsyncDisposable {
     this.#ended.resolve();
   }
 
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -54,6 +54,7 @@ export interface Positions {
 
 /** All that is kept of one device. */
 export interface DeviceState {
+  /** What does not follow from the queues. */
   readonly positions: Positions;
   /** Messages ever written to the device. Unlike `positions.txNext`, its low 32 bits, it does not wrap. */
   readonly sent: number;

@@ -57,6 +57,7 @@ export interface Socket {
   write(data: Uint8Array | string): boolean;
   /** Stops reading. One more piece may come. */
   pause(): void;
+  /** Reads on. */
   resume(): void;
   /** Ends the connection at once, and frees it. What the system has not taken by then is lost. */
   close(): void;
@@ -64,20 +65,27 @@ export interface Socket {
 
 /** Certificate and private key, in PEM. */
 export interface Tls {
+  /** The server's certificate, and those between it and one that clients trust. */
   cert: string;
+  /** Its private key. */
   key: string;
 }
 
+/** Where to listen. */
 export interface ListenOptions {
+  /** Name or address of this machine's. */
   hostname: string;
   /** 0: any free one. */
   port: number;
   /** Connections that the system keeps until they are accepted. */
   backlog: number;
+  /** For TLS. */
   tls?: Tls | undefined;
 }
 
+/** A port that is listened on. */
 export interface Listener {
+  /** Its number. */
   readonly port: number;
   /**
    * Takes another certificate for connections from now on.
@@ -90,9 +98,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Where to connect. */
 export interface ConnectOptions {
   /** Name or address. */
   hostname: string;
+  /** TCP port. */
   port: number;
   /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true | undefined;
@@ -101,6 +111,8 @@ export interface ConnectOptions {
 /** The machine. */
 export interface Platform extends Clock {
   /**
+   * Begins to listen.
+   *
    * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
    * @param failed Told why the system cannot accept one, again and again for as long as that lasts.
    * @throws {Error} the system's, with a `code` such as EADDRINUSE

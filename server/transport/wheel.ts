@@ -36,13 +36,13 @@ export interface WheelEntry {
 }
 
 /** A place in a list that is a ring: an entry, or the head of a list. */
-class Link {
-  previous: Link = this;
-  next: Link = this;
+class Place {
+  previous: Place = this;
+  next: Place = this;
 }
 
 /** The entries of a slot. */
-class Slot extends Link {
+class Slot extends Place {
   constructor(readonly level: number, readonly index: number) {
     super();
   }
@@ -52,7 +52,7 @@ class Slot extends Link {
   }
 }
 
-class Entry extends Link implements WheelEntry {
+class Entry extends Place implements WheelEntry {
   /** When it is due. */
   time = Infinity;
   /** If moved to this time or a later one it can stay where it is: it is looked at by then. */
@@ -116,18 +116,10 @@ export class TimerWheel {
   move(entry: Entry, time: number): void {
     if (entry.slot !== undefined) this.#remove(entry);
     if (time !== Infinity) {
-      if (!this.#advancing) this.#pass();
       entry.time = time;
       this.#insert(entry);
     }
     if (!this.#advancing) this.#setTimer();
-  }
-
-  /** Passes over the slots before now in which there is nothing. */
-  #pass(): void {
-    const passed = this.#ticks(this.#clock.now());
-    const next = this.#next();
-    if (passed > this.#passed && (!next || this.#firstTick(next) > passed)) this.#passed = passed;
   }
 
   /** The last tick whose time has come. */
@@ -228,7 +220,6 @@ export class TimerWheel {
       const entry = slot.next as Entry;
       this.#remove(entry);
       this.#append(entry, this.#due);
-      entry.looked = -Infinity;
     }
   }
 

@@ -188,6 +188,33 @@ Deno.test("from within an entry others may be set, moved and taken away, and its
   ]);
 });
 
+Deno.test("an entry that always sets itself for a time that has passed comes once a tick", () => {
+  const { clock, wheel, log, named } = setUp(0);
+  let times = 0;
+  const greedy: WheelEntry = wheel.entry(() => {
+    times++;
+    greedy.at(0);
+  });
+  greedy.at(0);
+  named("other").at(100);
+  clock.goTo(1000);
+  assertEquals([times, log], [100, [["other", 100]]]);
+});
+
+Deno.test("an entry for soon costs one timer, however long nothing was due", () => {
+  const { clock, log, named } = setUp(0);
+  const near = named("near");
+  named("far").at(HOUR);
+  for (let time = 1_000_000; time < HOUR; time += 123_457) {
+    clock.goTo(time);
+    const { made } = clock;
+    near.at(time + 25);
+    clock.goTo(time + 1000);
+    assertEquals(log.pop()?.[0], "near");
+    assert(clock.made - made <= 3, `${clock.made - made} timers`); // near's slot, near, and far
+  }
+});
+
 Deno.test("an entry that fails stops no other, and its error is told", () => {
   const { clock, wheel, log, named } = setUp(0);
   const error = new Error("mine");

@@ -59,6 +59,7 @@ interface Known {
  */
 export class SqliteStore implements Store, Database {
   readonly gathers = true;
+  /** Itself. */
   readonly database: Database = this;
   #db: DatabaseSync;
   #clock: StoreClock;

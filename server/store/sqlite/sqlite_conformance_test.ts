@@ -25,4 +25,4 @@ describeStore("sqlite store", () => {
     },
     remove: () => Deno.removeSync(folder, { recursive: true }),
   };
-});
+}, { hasDatabase: true, canFail: true });
