@@ -4,39 +4,42 @@ import { helloLine } from "../tests/support/greeting.ts";
 import type { RawPeer } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
-import { type Device, type DeviceRecord, LocalError, MemoryStore, type Store } from "./mod.ts";
+import {
+  type Acquired,
+  type Batch,
+  type Device,
+  type KnownDevice,
+  LocalError,
+  MemoryStore,
+  type Store,
+  type Work,
+} from "./mod.ts";
 
 /** Fails as long as the test says so. */
 class FailingStore implements Store {
   readonly gathers = true;
   fails = false;
-  /** Ids that were looked for. */
+  /** Ids that were asked for. */
   readonly asked = new Set<string>();
-  #records = new MemoryStore();
+  #memory = new MemoryStore();
 
-  get ids(): Iterable<string> {
-    return this.#records.ids;
+  list(): Promise<KnownDevice[]> {
+    return this.#memory.list();
   }
 
-  get size(): number {
-    return this.#records.size;
-  }
-
-  get(id: string): DeviceRecord | undefined {
+  acquire(id: string): Promise<Acquired> {
     this.asked.add(id);
-    return this.#records.get(id);
+    return this.#memory.acquire(id);
   }
 
-  create(id: string): DeviceRecord {
-    return this.#records.create(id);
+  commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>> {
+    if (!this.fails) return this.#memory.commit(batch);
+    return Promise.reject(new LocalError("STORE_FAILED", "no room left on the disk"));
   }
 
-  commit(): void {
-    if (this.fails) throw new LocalError("STORE_FAILED", "no room left on the disk");
-    this.#records.commit();
+  close(): Promise<void> {
+    return Promise.resolve();
   }
-
-  close(): void {}
 }
 
 /** A device that is connected in a dialect. */
