@@ -12,7 +12,7 @@ import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
 import { MemoryStore } from "../memory.ts";
 import { SqliteStore } from "./sqlite.ts";
-import { snapshots, step, stepping, stepsOf } from "./sqlite_test_steps.ts";
+import { snapshots, step, stepping, stepsOf } from "../../../tests/support/store_steps.ts";
 
 const TEXT_LENGTH = 20;
 
@@ -38,7 +38,7 @@ class Child {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--no-check"],
-        ...[import.meta.resolve("./sqlite_test_steps.ts"), path, `${length}`],
+        ...[import.meta.resolve("../../../tests/support/store_steps.ts"), path, `${length}`],
       ],
       cwd: import.meta.dirname!,
       stdout: "piped",
