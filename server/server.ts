@@ -8,7 +8,7 @@ import { Events } from "./observe/events.ts";
 import { type Log, logFrom, printable } from "./observe/log.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import type { Connection } from "./runtime/connection.ts";
-import { type DeviceHost, DeviceDriver } from "./runtime/device_driver.ts";
+import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";

@@ -37,13 +37,13 @@ export const Wifi = { off: 0, joining: 1, up: 2, failed: 3 } as const;
 export const I2c = { noDevice: -1, stuck: -2, bad: -3 } as const;
 
 /** The settings of a board. */
-interface Settings extends Omit<ConnectionOptions, "id"> {
+export interface BoardSettings extends Omit<ConnectionOptions, "id"> {
   /** Not needed by an application that configures itself. */
   id?: string;
 }
 
 /** What a simulated board must and can be told. */
-export interface BoardOptions extends Settings {
+export interface BoardOptions extends BoardSettings {
   /** The application, of `client-as/build/`: see {@linkcode loadModule}. */
   application: WebAssembly.Module;
   /** Memory of the core. Default: what it has on a chip. */

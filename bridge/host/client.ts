@@ -61,6 +61,8 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
+   * Begins to connect.
+   *
    * @param platform Clock and network. Default: those of this machine.
    * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled
    */
@@ -250,6 +252,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return Promise.resolve();
   }
 
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

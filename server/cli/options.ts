@@ -134,4 +134,3 @@ function toNumber(name: string, text: string): number {
 function badArgument(message: string, cause?: Error): LocalError {
   return new LocalError("BAD_ARGUMENT", message, { cause });
 }
-

@@ -55,9 +55,9 @@ export class Events {
         listener(event);
       } catch (error) {
         this.#listeners.delete(listener);
-        const message = `somebody who was told of "${event.event}" has failed, and is told no more: ${
-          error instanceof Error ? error.stack : error
-        }`;
+        const why = error instanceof Error ? error.stack : error;
+        const message =
+          `somebody who was told of "${event.event}" has failed, and is told no more: ${why}`;
         this.emit({ event: "warning", code: "LISTENER_FAILED", message });
       }
     }

@@ -27,7 +27,11 @@ Deno.test("what delivering a message changes does not go out with what is safe",
   };
   await scene.platform.turn();
   assertEquals(await read[0], "a");
-  assertEquals(lines(socket), ["00"], "b was accepted when a had been read, but it is not safe yet");
+  assertEquals(
+    lines(socket),
+    ["00"],
+    "b was accepted when a had been read, but it is not safe yet",
+  );
   release();
   await scene.platform.turn();
   assertEquals([await read[1], lines(socket)], ["b", ["00", "01"]]);

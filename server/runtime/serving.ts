@@ -8,6 +8,9 @@ import type { Turn } from "./turn.ts";
 /** Bytes that a session is given at once: it may want no more after them. */
 const PIECE = 4096;
 
+/** Bytes that are kept during a commit before the socket is read no more. */
+const MOST_HELD = 16 * 1024;
+
 const NOTHING = new Uint8Array(0);
 
 /** Whose session it is. */
@@ -73,10 +76,11 @@ export class Serving implements Stage {
 
   /** Keeps bytes until the commit under way has ended, or the session wants them. */
   #hold(bytes: Uint8Array): void {
-    const isFirst = this.#held.length === 0;
-    this.#held = isFirst ? bytes.slice() : concat(this.#held, bytes);
-    this.#connection.pause();
-    if (isFirst && this.#owner.turn.busy) this.#owner.turn.enter(this.#goOn);
+    const { turn } = this.#owner;
+    if (this.#held.length === 0 && turn.busy) turn.enter(this.#goOn);
+    this.#held = concat(this.#held, bytes);
+    // A commit takes a moment, in which most devices say little: to stop and begin again would cost more.
+    if (!turn.busy || this.#held.length > MOST_HELD) this.#connection.pause();
   }
 
   /** Reads on if the session wants input again. */
@@ -102,7 +106,7 @@ export class Serving implements Stage {
       const output = safe ? session.transmit(now) : session.keepAlive(now);
       if (output !== "") this.#connection.write(output);
     }
-    if (this.#connection.isPaused) this.#goOn();
+    if (this.#held.length > 0 || this.#connection.isPaused) this.#goOn();
   }
 
   drained(): void {

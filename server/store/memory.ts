@@ -20,7 +20,7 @@ const SAFE = Promise.resolve(NONE);
  * a record is consistent whenever no method of it is running, and a commit to memory cannot fail.
  */
 export class MemoryStore implements Store {
-  readonly gathers = false;
+  readonly gathers: boolean = false;
   #devices = new Map<string, Kept>();
   #tokens = 0;
 

@@ -80,7 +80,7 @@ describeStore("a store of one's own", () => {
       return () => disk.works = true;
     },
   };
-});
+}, { canFail: true });
 
 Deno.test("a store of one's own: a change is safe when its commit says so", async () => {
   const disk = new Disk();

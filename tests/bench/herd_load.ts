@@ -5,7 +5,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
-import { type Counts, Device, type Herd, TIMEOUT } from "./herd_device.ts";
+import { type Counts, type Herd, HerdDevice, TIMEOUT } from "./herd_device.ts";
 import { quantile } from "./report.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -17,16 +17,18 @@ export type Order =
   | { do: "gather"; ms: number }
   /** Answers with a {@linkcode State} at once. */
   | { do: "look" }
-  /** The server is about to be killed: only what connects from now on is its successor's to keep. Answers
-   * with a {@linkcode State}. */
+  /** The server is about to be killed: it may end connections. Answers with a {@linkcode State}. */
   | { do: "outlive" }
+  /** Its successor listens, and is to keep what is connected from now on. Answers with a {@linkcode State}. */
+  | { do: "expect" }
   /** Lets random devices write `rate` messages a second. Answers with a {@linkcode Written}. */
   | { do: "write"; rate: number; ms: number };
 
 export interface State extends Counts {
   /** When all links were up, in ms since 1970; undefined: they are not. */
   allUpAt?: number;
-  /** The longest time for which this process was held up, in ms, since it was last asked. */
+  /** The longest time for which this process was held up while there were links, in ms, since it was last
+   * asked. */
   heldUp: number;
   /** Messages acknowledged so far. */
   acked: number;
@@ -51,7 +53,8 @@ const LISTEN_MS = 100;
 /** How long acks are waited for, in ms. */
 const PATIENCE = 10_000;
 
-let devices: Device[] = [];
+let devices: HerdDevice[] = [];
+let servers = 1;
 let ticked = () => {};
 let cameUp = () => {};
 let allUpAt: number | undefined;
@@ -89,8 +92,8 @@ const herd: Herd = {
 };
 
 let listenedAt = 0;
-const wheel = new Wheel<Device>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
-  heldUp = Math.max(heldUp, ms);
+const wheel = new Wheel<HerdDevice>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
+  if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
   herd.clock += Math.min(ms, LONGEST_TICK);
   if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
   if (herd.clock - listenedAt >= LISTEN_MS) {
@@ -144,7 +147,7 @@ async function obey(order: Order): Promise<State> {
     case "begin":
       herd.port = order.port;
       herd.welcomes = order.welcomes;
-      devices = Array.from({ length: order.devices }, (_, i) => new Device(herd, `herd-${i}`));
+      devices = Array.from({ length: order.devices }, (_, i) => new HerdDevice(herd, `herd-${i}`));
       for (const device of devices) {
         wheel.add(device);
         device.step();
@@ -155,8 +158,12 @@ async function obey(order: Order): Promise<State> {
     case "look":
       return state();
     case "outlive":
-      herd.server++;
+      herd.server = 0;
       allUpAt = undefined;
+      return state();
+    case "expect":
+      herd.server = ++servers;
+      for (const device of devices) device.expect();
       return state();
     case "write":
       return await write(order.rate, order.ms);

@@ -31,7 +31,7 @@ const HELP = `deno task bench [options]
   --json            the result as one JSON object
   --help            this text
 
-It takes about four minutes, with the reference six. The exit code says whether it could measure, not
+It takes about nine minutes, with the reference eleven. The exit code says whether it could measure, not
 whether the aims are met.`;
 
 function parse(args: string[]) {

@@ -13,66 +13,38 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DeviceState, newState, WITHDRAWN } from "../../server/link/record.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
-import type { KnownDevice, Store } from "../../server/store/store.ts";
 import { type Random, randomTest } from "./random.ts";
-import { StoreDriver } from "./store_driver.ts";
+import { describeDatabase } from "./store_database.ts";
 import { StoreModel } from "./store_model.ts";
+import { type StorePlace, StoreRig } from "./store_place.ts";
 
-/** A place where stores can be opened one after the other. */
-export interface StorePlace {
-  /** Opens the store, which has what the last one had committed before it was closed. */
-  open(): Store;
-  /** Makes the commits of a store fail with STORE_FAILED, until what it returns is called. */
-  breaks?(store: Store): () => void;
-  /** It keeps live states, so it has what was not committed as well. */
-  isLive?: boolean;
-  /** Removes everything; all stores are closed. */
-  remove?(): void;
+/** What not every store has. */
+export interface StoreTraits {
+  /** Applications have tables in it. */
+  hasDatabase?: boolean;
+  /** Its places have `breaks`. */
+  canFail?: boolean;
 }
 
-/** A test's access to a place. */
-class Rig {
-  store: Store;
-
-  constructor(readonly place: StorePlace) {
-    this.store = place.open();
-  }
-
-  driver(): Promise<StoreDriver> {
-    return StoreDriver.on(this.store);
-  }
-
-  /** Closes the store, and opens it again. */
-  async reopened(): Promise<StoreDriver> {
-    await this.store.close();
-    this.store = this.place.open();
-    return await this.driver();
-  }
-
-  /** What the store knows, in a fixed order. */
-  async list(): Promise<KnownDevice[]> {
-    return (await this.store.list()).toSorted((a, b) => a.id < b.id ? -1 : 1);
-  }
-}
-
-/** Registers tests of a store. */
-export function describeStore(name: string, make: () => StorePlace): void {
-  const within = async (fn: (rig: Rig) => Promise<void>) => {
+/** Registers tests of a store, each of which gets a new place. */
+export function describeStore(
+  name: string,
+  make: () => StorePlace,
+  { hasDatabase = false, canFail = false }: StoreTraits = {},
+): void {
+  const within = async (fn: (rig: StoreRig) => Promise<void>) => {
     const place = make();
     try {
-      const rig = new Rig(place);
+      const rig = new StoreRig(place);
+      assertEquals(rig.store.database !== undefined, hasDatabase);
       await fn(rig);
       await rig.store.close();
     } finally {
       place.remove?.();
     }
   };
-  const test = (about: string, fn: (rig: Rig) => Promise<void>) =>
+  const test = (about: string, fn: (rig: StoreRig) => Promise<void>) =>
     Deno.test(`${name}: ${about}`, () => within(fn));
-  const probe = make();
-  const store = probe.open();
-  const hasDatabase = store.database !== undefined;
-  store.close().then(() => probe.remove?.());
 
   test("a device is not known before a change of it was committed", async (rig) => {
     const driver = await rig.driver();
@@ -239,11 +211,17 @@ export function describeStore(name: string, make: () => StorePlace): void {
     record.hear(1, "a");
     await driver.commit();
     const before = driver.states();
-    const state: DeviceState = (await rig.store.acquire("1")).state!;
-    state.positions.connects++;
-    state.inbox.push("c");
-    state.outbox[0]!.text = "c";
-    state.heard.pop();
+    const spoil = async () => {
+      const state: DeviceState = (await rig.store.acquire("1")).state!;
+      state.positions.connects++;
+      state.inbox.push("c");
+      state.outbox[0]!.text = "c";
+      state.heard.pop();
+    };
+    await spoil();
+    assertEquals((await rig.driver()).states(), before);
+    await rig.reopened();
+    await spoil();
     assertEquals((await rig.driver()).states(), before);
   });
 
@@ -304,7 +282,7 @@ export function describeStore(name: string, make: () => StorePlace): void {
     for (const id of ids) assertEquals(again.record(id).inbox, ["2"]);
   });
 
-  if (probe.breaks) {
+  if (canFail) {
     test("a failing commit leaves nothing, and the next one brings all", async (rig) => {
       const driver = await rig.driver();
       const record = await driver.begin("1");
@@ -334,6 +312,20 @@ export function describeStore(name: string, make: () => StorePlace): void {
       assertEquals(before["1"]!.inbox, ["a", "b", "c"]);
       assertEquals((await rig.reopened()).states(), driver.states());
     });
+
+    test("a device whose first commit has failed is not known", async (rig) => {
+      const driver = await rig.driver();
+      await driver.begin("1");
+      const mends = rig.place.breaks!(rig.store);
+      (await driver.begin("2")).receive("a");
+      await assertRejects(() => driver.commit(), LocalError);
+      mends();
+      driver.changed.clear(); // it is given up
+      driver.record("1").receive("b");
+      await driver.commit();
+      assertEquals(await rig.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+      assertEquals((await rig.store.acquire("2")).state, undefined);
+    });
   }
 
   if (hasDatabase) describeDatabase(test);
@@ -346,7 +338,7 @@ export function describeStore(name: string, make: () => StorePlace): void {
 }
 
 /** A server's life, with a model beside it. */
-async function changeAtRandom(rig: Rig, random: Random): Promise<void> {
+async function changeAtRandom(rig: StoreRig, random: Random): Promise<void> {
   const { place } = rig;
   const hasDatabase = rig.store.database !== undefined;
   const ids = ["a", "b", "c"];
@@ -385,103 +377,4 @@ async function changeAtRandom(rig: Rig, random: Random): Promise<void> {
     assertEquals(driver.states(), committed);
     models = ids.map((id) => [id, new StoreModel(driver.states()[id]!)] as const);
   }
-}
-
-/** Tests of a store that applications have tables in. */
-function describeDatabase(test: (about: string, fn: (rig: Rig) => Promise<void>) => void): void {
-  /** Where a device has sent this, and there is a table. */
-  const started = async (rig: Rig, ...texts: string[]): Promise<StoreDriver> => {
-    const driver = await rig.driver();
-    for (const id of ["1", "2"]) {
-      for (const text of texts) {
-        (driver.ledgers.get(id)?.record ?? await driver.begin(id)).receive(text);
-      }
-    }
-    driver.transact([{ sql: "CREATE TABLE log (line TEXT UNIQUE)", params: [] }]);
-    assertEquals((await driver.commit()).size, 0);
-    return driver;
-  };
-  const insert = (line: string) => ({ sql: "INSERT INTO log VALUES (?)", params: [line] });
-  const lines = async ({ store }: Rig) => {
-    const rows = await store.database!.query("SELECT line FROM log ORDER BY line", [], "all");
-    return rows.map(({ line }) => line);
-  };
-
-  test("a refused transaction leaves nothing, and others go on", async (rig) => {
-    const driver = await started(rig, "a", "b", "c");
-    const good = driver.transact([insert("x"), insert("y")], driver.processing("1"));
-    const bad = driver.transact(
-      [insert("z"), insert("x")],
-      driver.processing("1"),
-      driver.writing("2", "no"),
-    );
-    const worse = driver.transact([{ sql: "GARBAGE", params: [] }], driver.processing("2"));
-    const last = driver.transact([insert("z")], driver.processing("1"), driver.writing("2", "yes"));
-    const refused = await driver.commit();
-    assertEquals([good, bad, worse, last].map((work) => refused.has(work)), [
-      false,
-      true,
-      true,
-      false,
-    ]);
-    assert(refused.get(bad) instanceof Error);
-    assertEquals(await lines(rig), ["x", "y", "z"]);
-    assertEquals(driver.record("1").inbox, ["c"]);
-    assertEquals(driver.record("2").inbox, ["a", "b", "c"]);
-    assertEquals(driver.record("2").outbox.map(({ text }) => text), ["yes"]);
-    assertEquals((await rig.reopened()).states(), driver.states());
-  });
-
-  test("a statement that ends the whole transaction harms no other", async (rig) => {
-    const driver = await started(rig, "a", "b", "c");
-    const works = ["a", "b", "a", "c", "b"].map((line, i) => {
-      const sql = `INSERT OR ROLLBACK INTO log VALUES (?)`;
-      return driver.transact([{ sql, params: [line] }], driver.processing(`${i % 2 + 1}`));
-    });
-    const refused = await driver.commit();
-    assertEquals(works.map((work) => refused.has(work)), [false, false, true, false, true]);
-    assertEquals(await lines(rig), ["a", "b", "c"]);
-    assertEquals(driver.record("1").inbox, ["b", "c"]);
-    assertEquals(driver.record("2").inbox, ["c"]);
-    assertEquals((await rig.reopened()).states(), driver.states());
-    assertEquals(await lines(rig), ["a", "b", "c"]);
-  });
-
-  test("queries see what is committed, and change nothing", async (rig) => {
-    const driver = await started(rig, "a");
-    const { database } = rig.store;
-    driver.transact([insert("a"), insert("b")]);
-    assertEquals(await lines(rig), []);
-    await driver.commit();
-    assertEquals(await lines(rig), ["a", "b"]);
-    const one = await database!.query(
-      "SELECT line FROM log WHERE line > ? ORDER BY line",
-      [""],
-      "one",
-    );
-    assertEquals(one.map((row) => ({ ...row })), [{ line: "a" }]);
-    for (
-      const sql of [
-        "DELETE FROM log",
-        "SELECT 1; SELECT 2",
-        "BEGIN",
-        "COMMIT",
-        "",
-        "DROP TABLE log",
-      ]
-    ) {
-      const error = await assertRejects(
-        () => database!.query(sql, [], "all"),
-        LocalError,
-        undefined,
-        sql,
-      );
-      assertEquals(error.code, "BAD_ARGUMENT");
-    }
-    await assertRejects(
-      () => database!.query("SELECT * FROM nowhere", [], "all"),
-      Error,
-      "nowhere",
-    );
-  });
 }
