@@ -310,6 +310,27 @@ Deno.test("a connection that ends while it looks is told as ended, after its las
   assertEquals(machine.socket === socket || !machine.socket.closed, true);
 });
 
+Deno.test("on a real machine: a client whose program was busy for longer than the timeout keeps its link", async () => {
+  const script = new URL("../../tests/support/acking_worker.ts", import.meta.url);
+  const worker = new Worker(script, { type: "module" });
+  try {
+    const port = await new Promise<number>((resolve) =>
+      worker.onmessage = ({ data }) => resolve(data)
+    );
+    const told: string[] = [];
+    const onState = (up: boolean, reason?: PeerError) => void told.push(up ? "up" : reason!.code);
+    await using client = new Client({ id: "1", port, timeout: 300, dialect: 1, onState });
+    await client.ready();
+    for (let round = 0; round < 5; round++) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500); // nothing runs meanwhile
+      assertEquals(await client.write(`${round}`), true);
+    }
+    assertEquals(told, ["up"]);
+  } finally {
+    worker.terminate();
+  }
+});
+
 // A server that is slow, or fast.
 
 Deno.test("a slow server is not taken for a stalled one, and is when it stops", async () => {
