@@ -5,7 +5,15 @@
  */
 export { Client, type ClientOptions, type ClientWriteOptions } from "./client.ts";
 export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
-export { Board, type BoardOptions, type BoardSettings, I2c, Kept, Wifi, type Wires } from "./board.ts";
+export {
+  Board,
+  type BoardOptions,
+  type BoardSettings,
+  I2c,
+  Kept,
+  Wifi,
+  type Wires,
+} from "./board.ts";
 export { type Fields, readFields } from "./fields.ts";
 export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";
