@@ -85,6 +85,8 @@ class Machine extends ManualClock implements Platform {
     return socket;
   }
 
+  override soon = queueMicrotask;
+
   listen(): Promise<Listener> {
     throw new Error("a client does not listen");
   }
@@ -194,6 +196,7 @@ Deno.test("a busy client takes a connection that was made meanwhile", async () =
   machine.wakesUpAfter(10 * TIMEOUT);
   machine.looks();
   assertEquals([told, machine.sockets.length], [[], 1]);
+  await machine.turn();
   assertEquals(machine.socket.text, "1\n");
 });
 
@@ -239,6 +242,7 @@ Deno.test("a busy client believes its server stalled only when nothing was taken
     assertEquals(told, ["up"], "it has not looked yet");
     machine.looks();
     assertEquals(told, taken ? ["up"] : ["up", "STALLED"]);
+    await machine.turn();
   }
 });
 
@@ -306,6 +310,27 @@ Deno.test("a connection that ends while it looks is told as ended, after its las
   assertEquals(machine.socket === socket || !machine.socket.closed, true);
 });
 
+Deno.test("on a real machine: a client whose program was busy for longer than the timeout keeps its link", async () => {
+  const script = new URL("../../tests/support/acking_worker.ts", import.meta.url);
+  const worker = new Worker(script, { type: "module" });
+  try {
+    const port = await new Promise<number>((resolve) =>
+      worker.onmessage = ({ data }) => resolve(data)
+    );
+    const told: string[] = [];
+    const onState = (up: boolean, reason?: PeerError) => void told.push(up ? "up" : reason!.code);
+    await using client = new Client({ id: "1", port, timeout: 300, dialect: 1, onState });
+    await client.ready();
+    for (let round = 0; round < 5; round++) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500); // nothing runs meanwhile
+      assertEquals(await client.write(`${round}`), true);
+    }
+    assertEquals(told, ["up"]);
+  } finally {
+    worker.terminate();
+  }
+});
+
 // A server that is slow, or fast.
 
 Deno.test("a slow server is not taken for a stalled one, and is when it stops", async () => {
@@ -346,9 +371,41 @@ Deno.test("what was written stays as it is until it was taken, and what follows 
     assert(socket.text.endsWith(`first ${round}\n`), socket.text);
     socket.takes = true;
     socket.events.drained();
+    await machine.turn();
     assertEquals(socket.written.length, before + 2 * round + 2);
     assert(/second \d\n..third x{2000} \d\n$/.test(socket.text), socket.text);
   }
+});
+
+Deno.test("what is written in one go is handed over in one piece, and more than that as it finds room", async () => {
+  await using scene = Scene.up({ dialect: 1, size: { line: 16_000, outbox: 256 * 1024 } });
+  const { machine, client } = scene;
+  const { socket } = machine;
+  const booted = client.write("boot"); // nothing overtakes the first one
+  socket.gives("00\n");
+  await booted;
+  await machine.turn();
+  const before = socket.written.length;
+  for (let n = 0; n < 50; n++) client.write(`${n}`, { qos: false });
+  await machine.turn();
+  assertEquals(socket.written.length, before + 1);
+  for (let n = 0; n < 255; n++) socket.gives(`${n.toString(16).padStart(2, "0")}\n`); // acks of all
+  const text = "x".repeat(16_000);
+  for (let n = 0; n < 12; n++) client.write(text, { qos: false });
+  client.write("the end", { qos: false });
+  await machine.turn();
+  assert(
+    socket.text.endsWith("the end\n"),
+    "more than one piece holds, and all of it was taken at once",
+  );
+});
+
+Deno.test("what was written just before a client is closed is handed over", async () => {
+  const { machine, client } = Scene.up();
+  client.write("last words", { qos: false });
+  void client.close();
+  assert(machine.socket.text.endsWith("last words\n"));
+  await machine.turn();
 });
 
 Deno.test("a server that sends more than there is room for is paused, and goes on when there is", async () => {
@@ -422,6 +479,7 @@ Deno.test("a memory of one's own is read, kept and closed; not if the client is 
   assertEquals(calls, []);
   const client = new Client({ id: "1", memory }, machine);
   machine.socket.events.opened();
+  await machine.turn();
   assert(machine.socket.text.includes("0000000700000001"), machine.socket.text);
   await client.close();
   assertEquals(calls, ["closed"]);
