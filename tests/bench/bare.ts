@@ -57,7 +57,9 @@ const idle = keepalive > 0
   : undefined;
 const listener = Deno.listen({ hostname: "127.0.0.1", port, tcpBacklog: 4096 });
 console.log(JSON.stringify({ port: listener.addr.port }));
-for await (const conn of listener) {
+for (;;) {
+  const conn = await listener.accept().catch(() => {}); // it was reset before it was accepted
+  if (!conn) continue;
   idle?.add(conn);
   serve(conn).catch(() => {}).finally(() => idle?.delete(conn)); // the loader may just hang up
 }
