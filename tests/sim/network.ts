@@ -23,8 +23,8 @@ export interface Conditions {
   rate: number;
 }
 
-/** What a program is told about a socket of its own. */
-export interface SocketOwner {
+/** What a program is told about its end of a connection. */
+export interface EndOwner {
   opened?(): void;
   readable(): void;
   writable(): void;
@@ -92,10 +92,11 @@ export class Path {
   }
 }
 
-/** Accepts connections, if its program lives. */
-export interface Listener {
+/** A machine that connections are made to. */
+export interface Host {
   readonly listens: boolean;
-  accept(socket: Socket): void;
+  /** Its system has made a connection: its program may take it. */
+  accept(end: End): void;
 }
 
 /** One direction of a connection. Places are counted from its first byte. */
@@ -107,6 +108,8 @@ class Pipe {
   #read = 0;
   #lastArrival = 0;
   #blocked = false;
+  /** Nothing arrives any more. */
+  cut = false;
 
   constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
     this.#bytes = new Uint8Array(2 * capacity);
@@ -149,6 +152,7 @@ class Pipe {
     clock.at(Math.floor(due), () => {
       this.path.deliver(this.direction, () => {
         clock.onStep?.();
+        if (this.cut) return;
         this.#arrived = Math.max(this.#arrived, place);
         arrived();
       });
@@ -177,35 +181,44 @@ class Pipe {
 }
 
 /** One end of a connection. */
-export class Socket {
-  owner: SocketOwner | undefined;
-  peer!: Socket;
+export class End {
+  owner: EndOwner | undefined;
+  peer!: End;
   /** The owner has closed it, or is no more. */
   closed = false;
   /** Nothing works any more. */
   failed = false;
+  /** When something of the other end has arrived last. */
+  heardAt: number;
+  /** When the network has taken something last. */
+  takenAt: number;
   #finished = false; // the other end has closed
 
-  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {}
+  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {
+    this.heardAt = this.takenAt = connection.path.clock.now;
+  }
 
   get path(): Path {
     return this.connection.path;
   }
 
+  /** @returns how many bytes the network has taken; if not all, its owner is told when it takes more */
   write(bytes: Uint8Array): number {
-    return this.output.write(bytes, this.#arrived);
+    const n = this.output.write(bytes, this.#arrived);
+    if (n > 0) this.takenAt = this.path.clock.now;
+    return n;
   }
 
   readonly #arrived = (): void => this.peer.#receive();
 
   #receive(): void {
-    if (this.connection.cut) return;
+    this.heardAt = this.path.clock.now;
     if (this.closed) this.#reset();
     else if (!this.failed) this.owner?.readable();
   }
 
   get available(): number {
-    return this.failed || this.connection.cut ? 0 : this.input.available;
+    return this.failed ? 0 : this.input.available;
   }
 
   read(most: number): Uint8Array<ArrayBuffer> {
@@ -242,7 +255,7 @@ export class Socket {
   }
 
   #finish(): void {
-    if (this.connection.cut || this.closed) return;
+    if (this.closed) return;
     this.#finished = true;
     this.owner?.readable();
   }
@@ -263,36 +276,36 @@ export class Socket {
 
 /** One TCP connection, from the device's attempt on. */
 export class Connection {
-  readonly client: Socket;
-  readonly server: Socket;
-  /** Nothing arrives any more. */
-  cut = false;
+  readonly client: End;
+  readonly server: End;
+  #up: Pipe;
+  #down: Pipe;
 
-  constructor(readonly path: Path, owner: SocketOwner, listener: Listener) {
+  constructor(readonly path: Path, owner: EndOwner, host: Host) {
     const { capacity } = path.conditions;
-    const up = new Pipe(path, UP, capacity);
-    const down = new Pipe(path, DOWN, capacity);
-    this.client = new Socket(this, down, up);
-    this.server = new Socket(this, up, down);
+    const up = this.#up = new Pipe(path, UP, capacity);
+    const down = this.#down = new Pipe(path, DOWN, capacity);
+    this.client = new End(this, down, up);
+    this.server = new End(this, up, down);
     this.client.peer = this.server;
     this.server.peer = this.client;
     this.client.owner = owner;
     path.connections.push(this);
     if (path.connections.length > 3) path.connections.shift();
-    if (path.connecting !== "hanging") path.clock.after(path.delay(), () => this.#arrive(listener));
+    if (path.connecting !== "hanging") path.clock.after(path.delay(), () => this.#arrive(host));
   }
 
-  #arrive(listener: Listener): void {
+  #arrive(host: Host): void {
     const { path, client, server } = this;
     if (!path.isOpen(UP)) {
-      if (!client.closed) path.clock.after(REPEAT, () => this.#arrive(listener));
+      if (!client.closed) path.clock.after(REPEAT, () => this.#arrive(host));
       return;
     }
-    if (!listener.listens || path.connecting === "refused") {
+    if (!host.listens || path.connecting === "refused") {
       path.sendOnce(DOWN, () => client.fail());
       return;
     }
-    listener.accept(server);
+    host.accept(server);
     path.clock.after(path.delay(), () =>
       path.deliver(DOWN, () => {
         if (client.closed) path.sendOnce(UP, () => server.fail());
@@ -300,9 +313,14 @@ export class Connection {
       }));
   }
 
+  /** Nothing arrives any more. */
+  get cut(): boolean {
+    return this.#up.cut;
+  }
+
   /** Ends it in the network. Who is not told does not notice. */
   sever(tellClient: boolean, tellServer: boolean): void {
-    this.cut = true;
+    this.#up.cut = this.#down.cut = true;
     if (tellClient) this.client.fail();
     if (tellServer) this.server.fail();
   }

@@ -1,0 +1,178 @@
+/** What the simulated store has on its disk: rows, as any real store has them. */
+import type { Noted } from "../../server/link/duplicates.ts";
+import { type DeviceState, type Outgoing, type Positions, WITHDRAWN } from "../../server/link/record.ts";
+import type { Change, RowWriter, SqlInput } from "../../server/store/store.ts";
+import { Violation } from "./promises.ts";
+
+/** Told what becomes safe with a commit. */
+export interface DiskWatcher {
+  /** An application's statement was executed. */
+  effect(device: string, text: string): void;
+  received(id: string, text: string): void;
+  processed(id: string, text: string): void;
+  written(id: string, text: string): void;
+  withdrawn(id: string, text: string): void;
+  settled(id: string, text: string): void;
+}
+
+/** One device's rows. Times of messages are dates. */
+export interface Rows {
+  positions: Positions;
+  sent: number;
+  /** Number of the first message in the inbox, and in the outbox. */
+  inboxFirst: number;
+  outboxFirst: number;
+  inbox: string[];
+  outbox: Outgoing[];
+  heard: (Noted | undefined)[];
+}
+
+/** A row that a commit writes. */
+export type Row = { [Name in keyof RowWriter]: [Name, ...Parameters<RowWriter[Name]>] }[
+  keyof RowWriter
+];
+
+/** What does not go away when a server is killed. */
+export class Disk {
+  devices = new Map<string, Rows>();
+  /** Rows of the applications' table: how often each effect is there. */
+  effects = new Map<string, number>();
+  /** Nothing can be written. */
+  full = false;
+  /** Until when commits take this long, in ms. */
+  slowUntil = 0;
+  slowness = 0;
+
+  /** What it holds now, on a disk that works. */
+  copy(): Disk {
+    const disk = new Disk();
+    for (const [id, rows] of this.devices) disk.devices.set(id, structuredClone(rows));
+    disk.effects = new Map(this.effects);
+    return disk;
+  }
+
+  /** Executes an application's statement. */
+  affect(params: readonly SqlInput[], watcher: DiskWatcher): void {
+    const [device, text] = params.map(String);
+    const key = `${device}\0${text}`;
+    this.effects.set(key, (this.effects.get(key) ?? 0) + 1);
+    watcher.effect(device!, text!);
+  }
+
+  /** Writes one device's rows. */
+  write(id: string, written: readonly Row[], watcher: DiskWatcher): void {
+    let rows = this.devices.get(id);
+    if (!rows && written[0]?.[0] !== "positions") {
+      throw new Violation(`the store is told of ${id}, but not who that is`);
+    }
+    for (const row of written) {
+      if (row[0] === "positions") {
+        const [, positions, sent] = row;
+        if (rows) Object.assign(rows, { positions, sent });
+        else this.devices.set(id, rows = emptyRows(positions, sent));
+      } else writeRow(rows!, id, row, watcher);
+    }
+  }
+
+  /** @throws {Violation} if what it has of a device is not what the server takes for safe */
+  compare({ id, state }: Change): void {
+    const rows = this.devices.get(id);
+    const differs = rows ? differenceOf(rows, state) : "it is not there";
+    if (differs) throw new Violation(`the store of ${id} is not what is in memory: ${differs}`);
+  }
+
+  /** What a server is given of a device. @param dateAhead How far dates are ahead of its clock. */
+  stateOf(id: string, dateAhead: number): DeviceState | undefined {
+    const rows = this.devices.get(id);
+    if (!rows) return undefined;
+    return {
+      positions: { ...rows.positions },
+      sent: rows.sent,
+      inbox: [...rows.inbox],
+      outbox: rows.outbox.map((message) => ({ ...message, written: message.written - dateAhead })),
+      heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
+    };
+  }
+}
+
+export function emptyRows(positions: Positions, sent: number): Rows {
+  return {
+    positions,
+    sent,
+    inboxFirst: positions.processed,
+    outboxFirst: sent,
+    inbox: [],
+    outbox: [],
+    heard: [],
+  };
+}
+
+function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void {
+  switch (row[0]) {
+    case "received": {
+      const [, number, text] = row;
+      if (rows.inbox.length === 0) rows.inboxFirst = number;
+      checkNumber(number, rows.inboxFirst + rows.inbox.length);
+      rows.inbox.push(text);
+      return watcher.received(id, text);
+    }
+    case "processed":
+      for (; rows.inbox.length > 0 && rows.inboxFirst < row[1]; rows.inboxFirst++) {
+        watcher.processed(id, rows.inbox.shift()!);
+      }
+      return;
+    case "written": {
+      const [, number, message] = row;
+      if (rows.outbox.length === 0) rows.outboxFirst = number;
+      const at = number - rows.outboxFirst;
+      const old = rows.outbox[at]?.text;
+      if (old === undefined) checkNumber(number, rows.outboxFirst + rows.outbox.length);
+      else if (message.text !== old) watcher.withdrawn(id, old);
+      rows.outbox[at] = message;
+      if (message.text !== WITHDRAWN) watcher.written(id, message.text);
+      return;
+    }
+    case "settled":
+      for (; rows.outbox.length > 0 && rows.outboxFirst < row[1]; rows.outboxFirst++) {
+        watcher.settled(id, rows.outbox.shift()!.text);
+      }
+      return;
+    case "forgotten":
+      rows.heard = [];
+      return;
+    case "heard":
+      rows.heard[row[1]] = row[2];
+      return;
+  }
+}
+
+function checkNumber(number: number, expected: number): void {
+  if (number !== expected) {
+    throw new Violation(`the store is given row ${number} where ${expected} is the next`);
+  }
+}
+
+function differenceOf(rows: Rows, state: DeviceState): string | undefined {
+  const { positions, inbox, outbox } = state;
+  for (const name of Object.keys(positions) as (keyof Positions)[]) {
+    if (rows.positions[name] !== positions[name]) {
+      return `${name} is ${rows.positions[name]}, not ${positions[name]}`;
+    }
+  }
+  if (rows.sent !== state.sent) return `sent is ${rows.sent}, not ${state.sent}`;
+  if (rows.inbox.length > 0 && rows.inboxFirst !== positions.processed) return "numbers in the inbox";
+  if (rows.outbox.length > 0 && rows.outboxFirst + rows.outbox.length !== state.sent) {
+    return "numbers in the outbox";
+  }
+  if (rows.inbox.length !== inbox.length) return `inbox ${rows.inbox.length}, not ${inbox.length}`;
+  if (rows.inbox.some((text, i) => text !== inbox[i])) return "a message in the inbox";
+  if (rows.outbox.length !== outbox.length) {
+    return `outbox ${rows.outbox.length}, not ${outbox.length}`;
+  }
+  const altered = rows.outbox.some((row, i) => {
+    const { seq, id, text, overtakes, qos } = outbox[i]!;
+    return row.seq !== seq || row.id !== id || row.text !== text || row.overtakes !== overtakes ||
+      row.qos !== qos;
+  });
+  return altered ? "a message in the outbox" : undefined;
+}
