@@ -15,20 +15,33 @@
  *
  * @module
  */
-export { Device, type DeviceWriteOptions } from "./device.ts";
-export * from "./protocol/errors.ts";
-export { defaultLimits, type Limits } from "./link/limits.ts";
-export { type Log, type LogEntry, logTo } from "./observe/log.ts";
-export { type App, Server, type ServerOptions } from "./server.ts";
 export type { AccessOptions } from "./admission/access.ts";
+export type { Device, DeviceWriteOptions } from "./device.ts";
+export { defaultLimits, type Limits } from "./link/limits.ts";
+export type { MessageCounts, WriteOptions } from "./link/session.ts";
+export { Events, type Listener, type ServerEvent } from "./observe/events.ts";
+export { type Log, type LogEntry, logTo } from "./observe/log.ts";
+export * from "./protocol/errors.ts";
+export { type App, Server, type ServerOptions } from "./server.ts";
+export { MemoryStore } from "./store/memory.ts";
+export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";
 export {
+  type Acquired,
+  type Batch,
+  type Change,
   type Database,
-  type DeviceRecord,
-  MemoryStore,
+  type DeviceState,
+  FencedError,
+  type KnownDevice,
+  type Noted,
   type Outgoing,
+  type Positions,
+  type RowWriter,
   type SqlInput,
   type SqlRow,
+  type Statement,
   type Store,
-  type Transaction,
+  type Work,
 } from "./store/store.ts";
-export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";
+export type { Transaction, TransactionWriteOptions } from "./store/transaction.ts";
+export type { Tls } from "./transport/platform.ts";

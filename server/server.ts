@@ -1,14 +1,24 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
-import { Admission, type Admitted, type Host } from "./admission/admission.ts";
-import { Connection } from "./runtime/connection.ts";
-import { Device } from "./device.ts";
-import { LocalError, PeerError } from "./protocol/errors.ts";
+import type { Admitted, Host } from "./admission/admission.ts";
+import type { Device } from "./device.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
-import { calm, type Log, printable } from "./observe/log.ts";
+import type { DeviceRecord } from "./link/record.ts";
 import { Session } from "./link/session.ts";
-import { type DeviceRecord, MemoryStore, type Store } from "./store/store.ts";
-import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { Events } from "./observe/events.ts";
+import { type Log, logFrom, printable } from "./observe/log.ts";
+import { LocalError, PeerError } from "./protocol/errors.ts";
+import type { Connection } from "./runtime/connection.ts";
+import { type DeviceHost, DeviceDriver } from "./runtime/device_driver.ts";
+import { Reception, type ReceptionHost } from "./runtime/reception.ts";
+import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
+import { Ledger } from "./store/ledger.ts";
+import { MemoryStore } from "./store/memory.ts";
+import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import type { Store } from "./store/store.ts";
+import type { Transaction } from "./store/transaction.ts";
+import { nodePlatform } from "./transport/node.ts";
+import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;
@@ -28,62 +38,71 @@ export interface ServerOptions extends AccessOptions {
    * with "normal" the end of the process, at several times the speed. Default "full". */
   durability?: "full" | "normal";
   /** Serves the same protocol over TLS: certificate and key in PEM. */
-  tls?: { cert: string; key: string };
+  tls?: Tls;
+  /** Run for every device. */
   app?: App;
+  /** Bounds on what others can make grow. */
   limits?: Partial<Limits>;
+  /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
   log?: Log;
 }
 
-/** One refusal of a kind is logged in so many ms. */
-const REFUSAL_LOG_INTERVAL = 1000;
+/** A device that is not here, as long as a connection greets in its name. */
+interface Stranger {
+  greetings: number;
+  acquired: Promise<Ledger>;
+  ledger: Ledger | undefined;
+}
 
-/** So many ms pass before the next attempt, when the system could not accept a connection. */
-const ACCEPT_PAUSE = 100;
+/** Between two events that tell a device's counts, in ms. */
+const COUNTS_INTERVAL = 1000;
 
-/** Listens for devices. */
+/** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
+  /** Silence that is taken for an outage, in ms. */
   readonly timeout: number;
-  #listener: Deno.Listener<Deno.Conn<Deno.NetAddr>, Deno.NetAddr>;
-  #turn: Turn;
-  #app: App | undefined;
-  #limits: Limits;
-  #log: Log;
-  #host: Host;
-  #devices = new Map<string, Device>();
+  /** Tells what happens. */
+  readonly events = new Events();
+  readonly #platform: Platform;
+  readonly #store: Store;
+  readonly #ownsStore: boolean;
+  readonly #access: Access;
+  readonly #app: App | undefined;
+  readonly #limits: Limits;
+  readonly #turn: Turn;
+  readonly #reception: Reception;
+  readonly #deviceHost: DeviceHost;
+  #listener: Listener | undefined;
+  #devices = new Map<string, DeviceDriver>();
+  #strangers = new Map<string, Stranger>();
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
-  #connections = new Map<Connection, Promise<void>>();
-  #strangers = new Set<Connection>(); // of them, those whose greeting is not complete; oldest first
-  #evicted = 0; // of them, those that were, and are about to end
+  #begun = new Set<DeviceDriver>(); // whose application was started
+  #moved = new Set<DeviceDriver>(); // whose counts are to be told
+  #telling: (() => void) | undefined;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
-  #accepting: Promise<void>;
-  #ownsStore: boolean;
 
   private constructor(
-    listener: Deno.Listener<Deno.Conn<Deno.NetAddr>, Deno.NetAddr>,
     access: Access,
     store: Store,
     timeout: number,
-    { app, limits, log = () => {}, store: ownStore }: ServerOptions,
+    { app, limits, log, store: ownStore }: ServerOptions,
+    platform: Platform,
   ) {
-    this.#listener = listener;
     this.timeout = timeout;
+    this.#platform = platform;
+    this.#access = access;
+    this.#store = store;
+    this.#ownsStore = store !== ownStore;
     this.#app = app;
-    this.#ownsStore = typeof ownStore === "string" || ownStore === undefined;
     this.#limits = { ...defaultLimits, ...limits };
-    this.#log = calm(log, REFUSAL_LOG_INTERVAL, now);
-    this.#turn = new Turn(store, (error) => {
-      this.#log({ event: "store", ...(error ? { code: error.code, message: error.message } : {}) });
+    if (log) this.events.subscribe(logFrom(log, () => platform.now()));
+    this.#turn = new Turn(store, platform, (error) => {
+      const why = error ? { code: error.code, message: error.message } : {};
+      this.events.emit({ event: "store", ...why });
     });
-    this.#host = {
-      access,
-      limits: this.#limits,
-      now,
-      record: (id) => this.#record(id),
-    };
-    // What came before a restart is processed now; other devices are met when they connect.
-    for (const id of store.ids) if (store.get(id)!.safe > 0) this.#run(this.#meet(id));
-    this.#accepting = this.#accept();
+    this.#reception = new Reception(this.#receptionHost());
+    this.#deviceHost = this.#hostDevices();
   }
 
   /**
@@ -95,33 +114,46 @@ export class Server implements AsyncDisposable {
    * server.port; // what boards connect to
    * ```
    *
-   * @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if it is not said who may connect
-   * @throws {Deno.errors.AddrInUse} and others of the operating system
+   * @param platform Clock and network; for tests, another one.
+   * @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if it is not said who may connect; STORE_UNUSABLE
+   * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
-  // deno-lint-ignore require-await -- a caller awaits a server that listens, whatever that takes
-  static async listen(options: ServerOptions = {}): Promise<Server> {
-    const { port = 8123, hostname = "0.0.0.0", timeout = 2000 } = options;
+  static async listen(
+    options: ServerOptions = {},
+    platform: Platform = nodePlatform,
+  ): Promise<Server> {
+    const { port = 8123, timeout = 2000 } = options;
     checkNumber("port", port, 0, 65535);
     checkNumber("timeout", timeout, 100, 3_600_000);
     for (const [name, value] of Object.entries(options.limits ?? {})) {
       checkNumber(`limits.${name}`, value, 1, 2 ** 31);
     }
     const access = new Access(options);
-    const store = openStore(options);
-    // The system's queue of new connections: a thousand boards come back at once after a power cut.
-    const tcpBacklog = options.limits?.connections ?? defaultLimits.connections;
-    let listener;
+    const store = openStore(options, platform);
+    const server = new Server(access, store, timeout, options, platform);
     try {
-      listener = options.tls
-        ? Deno.listenTls({ hostname, port, tcpBacklog, ...options.tls })
-        : Deno.listen({ hostname, port, tcpBacklog });
+      await server.#start(options);
     } catch (error) {
-      if (store !== options.store) store.close();
+      if (store !== options.store) await store.close();
       throw error;
     }
-    const server = new Server(listener, access, store, timeout, options);
-    server.#log({ event: "listening", address: `${hostname}:${server.port}` });
     return server;
+  }
+
+  async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
+    for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
+    this.#listener = await this.#platform.listen(
+      // A thousand boards come back at once after a power cut.
+      { hostname, port, tls, backlog: this.#limits.connections },
+      (socket) => this.#reception.accept(socket),
+      (error) => {
+        // No more files, most likely. Those who knock meanwhile wait in the system's queue.
+        this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
+      },
+    );
+    this.events.emit({ event: "listening", address: `${hostname}:${this.port}` });
+    // What came before a restart is processed now; the application of others begins when they connect.
+    for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
 
   /**
@@ -132,20 +164,36 @@ export class Server implements AsyncDisposable {
    */
   setKeys(keys: NonNullable<AccessOptions["keys"]>): void {
     const reason = new PeerError("NOT_ADMITTED", "its key was changed or removed");
-    for (const id of this.#host.access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
+    for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
+  }
+
+  /**
+   * Takes over another certificate, for connections from now on.
+   *
+   * @throws {LocalError} BAD_ARGUMENT if certificate and key cannot be used; the old ones stay then
+   */
+  setTls(tls: Tls): void {
+    try {
+      this.#listener!.setTls(tls);
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new LocalError("BAD_ARGUMENT", `certificate and key cannot be used: ${message}`, {
+        cause,
+      });
+    }
   }
 
   /** The port in use. */
   get port(): number {
-    return this.#listener.addr.port;
+    return this.#listener!.port;
   }
 
-  /** All devices that have connected since the start. */
+  /** All devices that the store knows: those that have ever connected. */
   get devices(): Device[] {
     return [...this.#devices.values()];
   }
 
-  /** A device, once it has connected for the first time. @throws {LocalError} CLOSED */
+  /** A device: at once if the store knows it, else when it has connected for the first time. @throws {LocalError} CLOSED */
   device(id: string): Promise<Device> {
     const device = this.#devices.get(id);
     if (device) return Promise.resolve(device);
@@ -155,138 +203,164 @@ export class Server implements AsyncDisposable {
     return arrival.promise;
   }
 
-  /** Several devices, once all of them have connected for the first time. @throws {LocalError} CLOSED */
+  /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */
   waitAll(ids: Iterable<string>): Promise<Device[]> {
     return Promise.all(Array.from(ids, (id) => this.device(id)));
   }
 
-  async #accept(): Promise<void> {
-    while (!this.#closed) {
-      let conn;
-      try {
-        conn = await this.#listener.accept();
-      } catch (error) {
-        if (this.#closed) break;
-        if (error instanceof Deno.errors.NotConnected) continue; // it was reset before it was accepted
-        // No more files, most likely. Those who knock meanwhile wait in the system's queue.
-        this.#log({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
-        continue;
-      }
-      if (this.#closed) { // it came in the turn of the event loop that closed the listener
-        conn.close();
-        break;
-      }
-      const connection = new Connection(conn, this.#limits, now);
-      if (this.#connections.size - this.#evicted >= this.#limits.connections && !this.#evict()) {
-        const most = this.#limits.connections;
-        this.#refuse(
-          connection,
-          new PeerError("TOO_MANY_CONNECTIONS", `${most} connections are the most (limit)`),
-        );
-        continue;
-      }
-      this.#strangers.add(connection);
-      const served = this.#serve(connection).finally(() => this.#connections.delete(connection));
-      this.#connections.set(connection, served);
-    }
-  }
-
   /**
-   * Ends the oldest connection whose greeting is not complete: strangers who say nothing must not keep out
-   * devices, which greet at once. Returns false if there is none.
+   * Makes several things safe in one step, or none of them: statements in the store's database, messages to devices.
+   *
+   * @returns when it is safe; while the store fails, that takes until it works again
+   * @throws what `use` throws, or the database's error if a statement has failed: nothing has happened then
+   * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
-  #evict(): boolean {
-    const [oldest] = this.#strangers;
-    if (!oldest) return false;
-    this.#strangers.delete(oldest);
-    this.#evicted++;
-    this.#connections.get(oldest)!.finally(() => this.#evicted--);
-    oldest.close(
-      new PeerError("TOO_MANY_CONNECTIONS", "no greeting was complete when others needed the room"),
-    );
-    return true;
+  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return transact(this.#transactionHost, use);
   }
 
-  async #serve(connection: Connection): Promise<void> {
-    let admitted: Admitted;
-    let known: Device | undefined;
-    let device: Device;
-    try {
-      const admission = new Admission(this.#host, connection.hostname);
-      admitted = await connection.admit(admission, this.timeout, () => this.#turn.settled());
-      if (this.#closed) return; // and so is the connection
-      admitted.check();
-      known = this.#devices.get(admitted.id);
-      device = known ?? this.#meet(admitted.id);
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      if (!this.#closed) this.#refuse(connection, error);
-      return;
-    } finally {
-      this.#strangers.delete(connection);
+  get #transactionHost(): TransactionHost {
+    return {
+      turn: this.#turn,
+      database: this.#store.database,
+      closed: () => this.#closed,
+      find: (id) => this.#devices.get(id),
+    };
+  }
+
+  #receptionHost(): ReceptionHost {
+    const admission: Host = {
+      access: this.#access,
+      limits: this.#limits,
+      record: (id) => {
+        const known = this.#devices.get(id)?.session.record;
+        if (!known) this.#checkRoom(id);
+        return known;
+      },
+    };
+    return {
+      turn: this.#turn,
+      clock: this.#platform,
+      admission,
+      timeout: this.timeout,
+      record: (id) => this.#ask(id),
+      release: (id) => this.#release(id),
+      admit: (...args) => this.#admit(...args),
+      refused: (address, { code, message }) => {
+        this.events.emit({ event: "refused", address, code, message });
+      },
+    };
+  }
+
+  /** @throws {PeerError} TOO_MANY_DEVICES */
+  #checkRoom(id: string): void {
+    const most = this.#limits.devices;
+    if (this.#devices.size < most || this.#access.names(id)) return;
+    throw new PeerError("TOO_MANY_DEVICES", `${most} devices are the most (limit)`);
+  }
+
+  async #acquire(id: string): Promise<Ledger> {
+    return new Ledger(id, await this.#store.acquire(id), this.#turn.changed);
+  }
+
+  /** The record of a device that is not here. Whoever asks meanwhile is given the same. */
+  async #ask(id: string): Promise<DeviceRecord> {
+    const known = this.#devices.get(id);
+    if (known) return known.session.record;
+    let stranger = this.#strangers.get(id);
+    if (!stranger) {
+      stranger = { greetings: 0, acquired: this.#acquire(id), ledger: undefined };
+      this.#strangers.set(id, stranger);
     }
-    const { ahead, dialect, metadata } = admitted;
-    const entry = { device: device.id, address: connection.address };
-    if (device.connected) this.#log({ event: "replaced", ...entry });
-    const served = device.serve(connection, admitted);
-    this.#log({
+    stranger.greetings++;
+    return (stranger.ledger = await stranger.acquired).record;
+  }
+
+  #release(id: string): void {
+    const stranger = this.#strangers.get(id);
+    if (stranger && --stranger.greetings === 0) this.#strangers.delete(id);
+  }
+
+  #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
+    if (this.#closed) throw new PeerError("LOST", this.#closed.message);
+    admitted.check();
+    const { id, dialect, metadata } = admitted;
+    const { address } = connection;
+    let device = this.#devices.get(id);
+    if (!device) {
+      this.#checkRoom(id);
+      device = this.#meet(this.#strangers.get(id)!.ledger!);
+    }
+    if (device.connected) this.events.emit({ event: "replaced", device: id, address });
+    device.serve(connection, admitted, ahead);
+    this.events.emit({
       event: "connected",
-      ...entry,
+      device: id,
+      address,
       connects: device.connects,
       dialect,
       ...(metadata === "" ? {} : { metadata }),
     });
-    if (ahead) {
+    if (admitted.ahead) {
       const message = "the device has messages that this store never sent: is it an old copy?";
-      this.#log({ event: "warning", ...entry, code: "STORE_IS_OLD", message });
+      this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
     }
-    if (!known) this.#run(device);
-    const reason = await served;
-    if (reason) {
-      const { code, message } = this.#closed ?? reason;
-      this.#log({ event: "disconnected", ...entry, code, message });
-    }
-  }
-
-  #refuse(connection: Connection, { code, message }: PeerError): void {
-    connection.close();
-    this.#log({ event: "refused", address: connection.address, code, message });
-  }
-
-  /** Undefined: a device without a record, for which there is room. @throws {PeerError} TOO_MANY_DEVICES */
-  #record(id: string): DeviceRecord | undefined {
-    const { store } = this.#turn;
-    const known = store.get(id);
-    if (!known && store.size >= this.#limits.devices && !this.#host.access.names(id)) {
-      throw new PeerError(
-        "TOO_MANY_DEVICES",
-        `${this.#limits.devices} devices are the most (limit)`,
-      );
-    }
-    return known;
-  }
-
-  /** A device that was not here since the start. */
-  #meet(id: string): Device {
-    const record = this.#record(id) ?? this.#turn.store.create(id);
-    const session = new Session(record, this.timeout, this.#limits, (line) => {
-      this.#log({ event: "log", device: id, message: printable(line) });
-    });
-    const device = new Device(id, session, this.#turn, now);
-    this.#devices.set(id, device);
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
+    this.#begin(device);
+  }
+
+  /** A device that is here from now on. */
+  #meet(ledger: Ledger): DeviceDriver {
+    const { id, record } = ledger;
+    const session = new Session(
+      record,
+      this.timeout,
+      this.#limits,
+      (line) => this.events.emit({ event: "log", device: id, message: printable(line) }),
+      () => this.events.emit({ event: "booted", device: id }),
+    );
+    const device = new DeviceDriver(ledger, session, this.#deviceHost);
+    this.#devices.set(id, device);
     return device;
   }
 
-  async #run(device: Device): Promise<void> {
+  #hostDevices(): DeviceHost {
+    return {
+      turn: this.#turn,
+      clock: this.#platform,
+      transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
+      moved: (device) => this.#tellCounts(device),
+      disconnected: (device, address, reason) => {
+        const { code, message } = this.#closed ?? reason;
+        this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+      },
+    };
+  }
+
+  #tellCounts(device: DeviceDriver): void {
+    this.#moved.add(device);
+    if (this.#telling || this.#closed) return;
+    this.#telling = this.#platform.after(COUNTS_INTERVAL, () => {
+      this.#telling = undefined;
+      for (const { id, counts } of this.#moved) {
+        this.events.emit({ event: "messages", device: id, ...counts });
+      }
+      this.#moved.clear();
+    });
+  }
+
+  /** Runs the application for a device, once. */
+  async #begin(device: DeviceDriver): Promise<void> {
+    if (!this.#app || this.#begun.has(device)) return;
+    this.#begun.add(device);
+    this.events.emit({ event: "app_started", device: device.id });
     try {
-      await this.#app?.(device, this);
+      await this.#app(device, this);
     } catch (error) {
       if (error === this.#closed) return;
       const message = error instanceof Error && error.stack || String(error);
-      this.#log({ event: "app_failed", device: device.id, message });
+      this.events.emit({ event: "app_failed", device: device.id, message });
     }
   }
 
@@ -296,18 +370,22 @@ export class Server implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#closed = new LocalError("CLOSED", "the server was closed");
-    this.#listener.close();
-    for (const arrival of this.#arrivals.values()) arrival.reject(this.#closed);
-    for (const device of this.#devices.values()) device.close(this.#closed);
-    for (const connection of this.#connections.keys()) connection.close();
-    await Promise.all([this.#accepting, ...this.#connections.values()]);
-    try {
-      this.#turn.close();
-    } finally {
-      if (this.#ownsStore) this.#turn.store.close();
+    const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
+    const listening = this.#listener?.close();
+    for (const arrival of this.#arrivals.values()) arrival.reject(closed);
+    this.#reception.close();
+    for (const device of this.#devices.values()) {
+      device.close(closed);
+      device.cut(new PeerError("LOST", closed.message));
     }
-    this.#log({ event: "closed" });
+    this.#telling?.();
+    await listening;
+    try {
+      await this.#turn.close();
+    } finally {
+      if (this.#ownsStore) await this.#store.close();
+    }
+    this.events.emit({ event: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -315,14 +393,10 @@ export class Server implements AsyncDisposable {
   }
 }
 
-function openStore({ store = ":memory:", durability }: ServerOptions): Store {
+function openStore({ store = ":memory:", durability }: ServerOptions, clock: Clock): Store {
   if (typeof store !== "string") return store;
   if (store === ":memory:") return new MemoryStore();
-  return new SqliteStore(store, durability ? { durability } : {});
-}
-
-function now(): number {
-  return performance.now();
+  return new SqliteStore(store, { clock, ...(durability ? { durability } : {}) });
 }
 
 function checkNumber(name: string, value: number, least: number, most: number): void {

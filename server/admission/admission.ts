@@ -15,7 +15,7 @@ import {
 } from "../protocol/greeting.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
-import { type DeviceRecord, MemoryStore } from "../store/store.ts";
+import type { DeviceRecord } from "../link/record.ts";
 import { concat } from "../protocol/lines.ts";
 
 /** A connection that may come in. */
@@ -43,9 +43,8 @@ export interface Admitted {
 export interface Host {
   readonly access: Access;
   readonly limits: Limits;
-  /** In ms. */
-  now(): number;
-  /** The record of a device; undefined: none yet, and there is room. @throws {PeerError} TOO_MANY_DEVICES */
+  /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
+   * TOO_MANY_DEVICES */
   record(id: string): DeviceRecord | undefined;
 }
 
@@ -55,6 +54,8 @@ export interface Step {
   output: string;
   /** Set when the greeting is done. */
   admitted?: Admitted;
+  /** A device of which the record is to be given to `provide`, before anything else. */
+  wants?: string;
 }
 
 /** The machine that reads one connection's greeting; like `Session`, without socket and clock. */
@@ -66,6 +67,7 @@ export class Admission {
   #welcomed: Admitted | undefined; // the device is to show that it is there
   #proves: ((line: string) => void) | undefined;
   #penalty: "told late" | "not told" | undefined; // for a wrong proof
+  #resume: ((record: DeviceRecord) => Step) | undefined;
 
   /** @param hostname The other end's address without its port. */
   constructor(host: Host, hostname: string) {
@@ -107,33 +109,51 @@ export class Admission {
       this.#proves(line);
       return { output: "", admitted: this.#welcomed! };
     }
-    if (line.startsWith(HELLO)) return this.#hello2(line);
-    return { output: "", admitted: this.#hello1(line) };
+    return line.startsWith(HELLO) ? this.#hello2(line) : this.#hello1(line);
   }
 
-  #hello1(id: string): Admitted {
+  /** Goes on with a record that the last step has wanted. @throws {PeerError} as `receive` */
+  provide(record: DeviceRecord): Step {
+    const resume = this.#resume!;
+    this.#resume = undefined;
+    return resume(record);
+  }
+
+  /** Does the next step with the device's record, if it is here. */
+  #withRecord(id: string, next: (record: DeviceRecord) => Step): Step {
+    const record = this.#host.record(id);
+    if (record) return next(record);
+    this.#resume = next;
+    return { output: "", wants: id };
+  }
+
+  #hello1(id: string): Step {
     checkId(id);
     this.#host.access.checkStock(id);
-    return {
+    const admitted: Admitted = {
       id,
       dialect: 1,
       metadata: "",
       ahead: false,
       check: () => {},
       connect: (session, now) => {
-        const link = new Dialect1(session.record, session.settled, session.timeout);
-        session.connect(link, session.limits.lineBytes, true, now);
+        const dialect = new Dialect1(session.record, session.settled, session.timeout, session.booted);
+        session.connect(dialect, session.limits.lineBytes, true, now);
       },
     };
+    return this.#withRecord(id, () => ({ output: "", admitted }));
   }
 
   #hello2(line: string): Step {
-    const { access, limits, record } = this.#host;
     const hello = parseHello2(line);
     checkId(hello.id);
-    const key = access.keyFor(hello);
-    // A hello alone changes nothing: a new device's record is made when it is admitted.
-    const known = record(hello.id) ?? new MemoryStore().create(hello.id);
+    const key = this.#host.access.keyFor(hello);
+    return this.#withRecord(hello.id, (record) => this.#welcome(line, hello, key, record));
+  }
+
+  /** A hello alone changes nothing, also where the record is a new device's. */
+  #welcome(line: string, hello: Hello2, key: Uint8Array | undefined, known: DeviceRecord): Step {
+    const { access, limits, record } = this.#host;
     const agreement = agree(hello, known, limits);
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
@@ -206,8 +226,8 @@ function admitted(
     ahead,
     check: () => void renewed(find()),
     connect(session, now) {
-      const link = new Dialect2(hello, renewed(session.record), session);
-      session.connect(link, hello.line, false, now);
+      const dialect = new Dialect2(hello, renewed(session.record), session);
+      session.connect(dialect, hello.line, false, now);
     },
   };
 }

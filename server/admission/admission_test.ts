@@ -14,7 +14,8 @@ import { Admission, type Admitted } from "./admission.ts";
 import { PeerError } from "../protocol/errors.ts";
 import { defaultLimits, type Limits } from "../link/limits.ts";
 import { Session } from "../link/session.ts";
-import { type DeviceRecord, MemoryStore } from "../store/store.ts";
+import { Records } from "../../tests/support/records.ts";
+import { type DeviceRecord, newState } from "../link/record.ts";
 
 const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 const key = parseKey("1", KEY);
@@ -22,7 +23,7 @@ const encoder = new TextEncoder();
 
 /** A server's door, without the server. */
 class Door {
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly access: Access;
   readonly limits: Limits;
   now = 1000;
@@ -45,7 +46,6 @@ class Door {
     const host = {
       access: this.access,
       limits: this.limits,
-      now: () => this.now,
       record: (id: string) => {
         const known = this.store.get(id);
         if (!known && this.store.size >= this.limits.devices) {
@@ -54,7 +54,7 @@ class Door {
         return known;
       },
     };
-    return new Guest(new Admission(host, hostname));
+    return new Guest(new Admission(host, hostname), this.store);
   }
 
   /** A session for the record, as the server has one. */
@@ -69,12 +69,12 @@ class Guest {
   admitted: Admitted | undefined;
   #hello = "";
 
-  constructor(readonly admission: Admission) {}
+  constructor(readonly admission: Admission, readonly store: Records) {}
 
   says(text: string | Uint8Array): void {
-    const { output, admitted } = this.admission.receive(
-      typeof text === "string" ? encoder.encode(text) : text,
-    );
+    let step = this.admission.receive(typeof text === "string" ? encoder.encode(text) : text);
+    if (step.wants !== undefined) step = this.admission.provide(this.store.ask(step.wants));
+    const { output, admitted } = step;
     this.heard += output;
     this.admitted = admitted;
   }
@@ -297,8 +297,7 @@ Deno.test("no two welcomes have the same nonce", () => {
 
 /** A record in the middle of its life: rx 7 taken of stream 77, tx 3, 4 and 5 wait for their acks. */
 function lively(door: Door): DeviceRecord {
-  const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 7, txNext: 3, txSent: 3, txEpoch: 99 });
+  const record = door.store.create("1", newState(3, { rxEpoch: 77, rxNext: 7, txEpoch: 99 }));
   for (const text of ["three", "four", "five"]) {
     record.write(text, { overtakes: false, qos: true }, 0);
   }
@@ -371,8 +370,8 @@ Deno.test("what was written but never sent cannot be there: our store is old, an
 
 Deno.test("positions come round after 2^32", () => {
   const door = new Door();
-  const record = door.record();
-  record.change({ rxEpoch: 77, rxNext: 1, txNext: 2 ** 32 - 1, txSent: 2 ** 32 - 1, txEpoch: 99 });
+  const positions = { rxEpoch: 77, rxNext: 1, txEpoch: 99 };
+  const record = door.store.create("1", newState(2 ** 32 - 1, positions));
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
   record.release();
   const guest = door.knock();

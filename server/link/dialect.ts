@@ -1,7 +1,7 @@
-import type { DeviceRecord, Outgoing } from "../store/store.ts";
+import type { DeviceRecord, Outgoing } from "./record.ts";
 
 /** What differs between the dialects: one connection's share of a `Session`, from its hello on. */
-export abstract class Link {
+export abstract class Dialect {
   /** Waits for the socket: greetings, acks, messages. */
   output = "";
   /** How many messages of the outbox are on their way. */

@@ -1,6 +1,6 @@
 /** Dialect 1, micropython-iot's: every message has an ack of its own, and is sent again without it. */
-import { Link } from "./dialect.ts";
-import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
+import { Dialect } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 import { ack, frame, lineId } from "../protocol/lines.ts";
 
 /** Messages on their way without an ack. A stock client has a queue of 20, and loses what overflows it. */
@@ -11,7 +11,7 @@ const WINDOW = 16;
  * it took last must reach back to every message that may be repeated. */
 const IDS_OPEN = 32;
 
-export class Dialect1 extends Link {
+export class Dialect1 extends Dialect {
   #progress = 0; // last ack, or when the first message without one was sent
   #idsSinceAck = 0;
   #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
@@ -20,6 +20,7 @@ export class Dialect1 extends Link {
     record: DeviceRecord,
     settled: (message: Outgoing) => void,
     readonly timeout: number,
+    readonly booted: () => void = () => {},
   ) {
     super(record, settled);
     // A keepalive at once: the device sends nothing before it has heard one.
@@ -33,7 +34,10 @@ export class Dialect1 extends Link {
     const text = line.slice(2);
     const { record } = this;
     if (hasRoom) {
-      if (record.hear(id, text)) record.receive(text);
+      if (record.hear(id, text)) {
+        if (id === 0) this.booted();
+        record.receive(text);
+      }
     } else if (!record.duplicates.isRepeat(id, text, record.positions.connects)) return false;
     this.output += ack(id);
     return true;

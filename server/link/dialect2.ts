@@ -6,9 +6,8 @@
 import { PeerError } from "../protocol/errors.ts";
 import type { Greeting, Hello2 } from "../protocol/greeting.ts";
 import type { Limits } from "./limits.ts";
-import { Link } from "./dialect.ts";
-import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
-import { randomEpoch } from "./record.ts";
+import { Dialect } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, randomEpoch, WITHDRAWN } from "./record.ts";
 import { ack, byteLength, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
 
 /** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
@@ -71,13 +70,15 @@ export function distance(a: number, b: number): number {
 /** Whose connection it is. */
 export interface Owner {
   readonly record: DeviceRecord;
-  /** See `Link`. */
+  /** See `Dialect`. */
   readonly settled: (message: Outgoing) => void;
   /** Told of every line that the device itself has logged, without what marks it as one. */
   readonly logged: (line: string) => void;
+  /** Told when the device has begun a new stream of messages. */
+  readonly booted: () => void;
 }
 
-export class Dialect2 extends Link {
+export class Dialect2 extends Dialect {
   readonly hello: Hello2;
   readonly #logged: Owner["logged"];
   #expected: number;
@@ -94,9 +95,10 @@ export class Dialect2 extends Link {
   constructor(
     hello: Hello2,
     { welcome, known, rxNext }: Agreement,
-    { record, settled, logged }: Owner,
+    { record, settled, logged, booted }: Owner,
   ) {
     super(record, settled);
+    if (record.positions.rxEpoch !== welcome.rxEpoch) booted();
     this.#logged = logged;
     this.hello = hello;
     const { txEpoch, rxEpoch, bytes } = welcome;

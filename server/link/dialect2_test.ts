@@ -6,7 +6,7 @@ import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Hello2 } from "../protocol/greeting.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Session, type WriteOptions } from "./session.ts";
-import { MemoryStore } from "../store/store.ts";
+import { Records } from "../../tests/support/records.ts";
 import { LineSplitter } from "../protocol/lines.ts";
 
 /** In ms; nothing here takes real time. */
@@ -23,7 +23,7 @@ interface Written {
 
 /** A session in dialect 2, and the test in the place of its device, of its store and of the clock. */
 class Link {
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly record = this.store.create("1");
   session: Session;
   now = 5000;
@@ -48,8 +48,8 @@ class Link {
     this.session.disconnect();
     const agreement = agree(this.hello, this.record, this.session.limits);
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
-    const link = new Dialect2(this.hello, agreement, this.session);
-    this.session.connect(link, this.hello.line, false, this.now);
+    const dialect = new Dialect2(this.hello, agreement, this.session);
+    this.session.connect(dialect, this.hello.line, false, this.now);
     this.flush();
     return { ...agreement.welcome, ahead: agreement.ahead };
   }
@@ -58,8 +58,8 @@ class Link {
   connect1(): void {
     this.session.disconnect();
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
-    const link = new Dialect1(this.record, this.session.settled, TIMEOUT);
-    this.session.connect(link, this.session.limits.lineBytes, true, this.now);
+    const dialect = new Dialect1(this.record, this.session.settled, TIMEOUT);
+    this.session.connect(dialect, this.session.limits.lineBytes, true, this.now);
     this.flush();
   }
 

@@ -15,8 +15,8 @@
  */
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Limits } from "./limits.ts";
-import { type Link, quote } from "./dialect.ts";
-import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../store/store.ts";
+import { type Dialect, quote } from "./dialect.ts";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
@@ -33,6 +33,18 @@ export interface WriteOptions {
   wait?: boolean;
 }
 
+/** Messages since the server was started. */
+export interface MessageCounts {
+  /** Of the device, accepted. */
+  received: number;
+  /** Of the device, done with by the application. */
+  processed: number;
+  /** To the device, accepted with qos. */
+  written: number;
+  /** To the device, acknowledged by it. */
+  delivered: number;
+}
+
 /** Who wrote a message, and wants to know what became of it. */
 export interface Writer {
   arrived(): void;
@@ -40,7 +52,7 @@ export interface Writer {
 }
 
 export class Session {
-  #link: Link | undefined;
+  #dialect: Dialect | undefined;
   #proven = false; // something was heard on this connection after its hello
   #heard = 0;
   #met = false; // it has connected to this session
@@ -49,19 +61,22 @@ export class Session {
   #inboxText = 0;
   #outboxText = 0;
   #lineBytes: number; // longest text that the device takes, as far as is known
-  #writers = new WeakMap<Outgoing, Writer>();
+  #writers: Map<Outgoing, Writer> | undefined; // of those who wait
+  readonly counts: MessageCounts = { received: 0, processed: 0, written: 0, delivered: 0 };
 
   /**
    * @param record What is remembered of the device.
    * @param timeout Silence that is taken for an outage, in ms.
    * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
    * the commit, as with a message; a server that is killed before may be told again.
+   * @param booted Told when the device has begun a new stream of messages: it was started, or knows nothing any more.
    */
   constructor(
     readonly record: DeviceRecord,
     readonly timeout: number,
     readonly limits: Limits,
     readonly logged: (line: string) => void = () => {},
+    readonly booted: () => void = () => {},
   ) {
     this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText += text.length;
@@ -70,7 +85,7 @@ export class Session {
   }
 
   get connected(): boolean {
-    return this.#link !== undefined;
+    return this.#dialect !== undefined;
   }
 
   /**
@@ -78,20 +93,20 @@ export class Session {
    * when we wait for acks ourselves they may be next, and the application may read on only then.
    */
   get wantsInput(): boolean {
-    const link = this.#link;
-    if (!link || link.output.length >= OUTPUT) return false;
-    return this.#backlog.length === 0 || (link.awaitsAcks && this.#backlog.length < BACKLOG);
+    const dialect = this.#dialect;
+    if (!dialect || dialect.output.length >= OUTPUT) return false;
+    return this.#backlog.length === 0 || (dialect.awaitsAcks && this.#backlog.length < BACKLOG);
   }
 
   /**
    * A connection has proved that it is the device's.
    *
-   * @param link Its dialect; made after `disconnect`, as it may change the record.
+   * @param dialect Made after `disconnect`, as it may change the record.
    * @param lineBytes Longest text that the device takes.
    * @param quiet Nothing may be sent before the device is heard again.
    */
-  connect(link: Link, lineBytes: number, quiet: boolean, now: number): void {
-    this.#link = link;
+  connect(dialect: Dialect, lineBytes: number, quiet: boolean, now: number): void {
+    this.#dialect = dialect;
     this.#proven = !quiet;
     this.#heard = now;
     this.#met = true;
@@ -100,21 +115,26 @@ export class Session {
     for (const message of this.record.outbox) {
       if (byteLength(message.text) > lineBytes) this.#withdraw(message, lineBytes);
     }
-    link.prepare();
+    dialect.prepare();
   }
 
   #withdraw(message: Outgoing, lineBytes: number): void {
     this.#outboxText -= weight(message);
     this.record.withdraw(message);
-    this.#writers.get(message)?.failed(
+    this.#takeWriter(message)?.failed(
       new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
     );
-    this.#writers.delete(message);
+  }
+
+  #takeWriter(message: Outgoing): Writer | undefined {
+    const writer = this.#writers?.get(message);
+    if (writer) this.#writers!.delete(message);
+    return writer;
   }
 
   /** The connection is gone. What it left half done is forgotten. */
   disconnect(): void {
-    this.#link = undefined;
+    this.#dialect = undefined;
     this.#backlog = [];
     for (const message of this.record.outbox) {
       if (message.qos || message.text === WITHDRAWN) continue;
@@ -125,29 +145,32 @@ export class Session {
 
   /** Lines were read. @throws {PeerError} if the connection must end */
   receive({ lines, error }: Lines, now: number): void {
-    const link = this.#link!;
+    const dialect = this.#dialect!;
     this.#heard = now;
     if (lines.length > 0) this.#proven = true;
     for (const line of lines) {
       if (line === "") continue;
       const id = lineId(line);
       if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
-      if (line.length === 2) link.acknowledged(id, now);
+      if (line.length === 2) dialect.acknowledged(id, now);
       else {
-        link.check(line);
-        if (this.#backlog.length > 0 || !this.#accept(link, line)) this.#postpone(line);
+        dialect.check(line);
+        if (this.#backlog.length > 0 || !this.#accept(dialect, line)) this.#postpone(line);
       }
     }
     if (error) throw error;
-    link.prepare();
+    dialect.prepare();
   }
 
-  #accept(link: Link, line: string): boolean {
+  #accept(dialect: Dialect, line: string): boolean {
     const { record, limits } = this;
     const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;
     const before = record.inbox.length;
-    if (!link.accept(line, hasRoom)) return false;
-    if (record.inbox.length > before) this.#inboxText += line.length - 2;
+    if (!dialect.accept(line, hasRoom)) return false;
+    if (record.inbox.length > before) {
+      this.#inboxText += line.length - 2;
+      this.counts.received++;
+    }
     return true;
   }
 
@@ -160,15 +183,15 @@ export class Session {
   #resume(): void {
     const backlog = this.#backlog;
     let accepted = 0;
-    while (accepted < backlog.length && this.#accept(this.#link!, backlog[accepted]!)) accepted++;
+    while (accepted < backlog.length && this.#accept(this.#dialect!, backlog[accepted]!)) accepted++;
     if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
   /** The device has a message, or it was withdrawn: it leaves the outbox. */
   readonly settled = (message: Outgoing): void => {
     this.#outboxText -= weight(message);
-    this.#writers.get(message)?.arrived();
-    this.#writers.delete(message);
+    if (message.qos && message.text !== WITHDRAWN) this.counts.delivered++;
+    this.#takeWriter(message)?.arrived();
   };
 
   /** The oldest message for the application, once it is safe. */
@@ -178,8 +201,15 @@ export class Session {
 
   /** The application has processed the oldest message. */
   shift(): void {
-    this.#inboxText -= this.record.inbox[0]!.length;
+    const text = this.record.inbox[0]!;
     this.record.process();
+    this.processed(text);
+  }
+
+  /** The oldest message has left the inbox, and that is safe. */
+  processed(text: string): void {
+    this.#inboxText -= text.length;
+    this.counts.processed++;
     if (this.#backlog.length > 0) this.#resume();
   }
 
@@ -197,23 +227,54 @@ export class Session {
   ): boolean {
     const { record } = this;
     const line = checkText(text, this.#lineBytes);
-    if (!qos && (!this.#link || !this.#proven || this.#link.output.length >= OUTPUT)) return false;
-    const full = this.#whyFull(now);
-    if (full !== undefined) {
-      if (!qos) return false;
-      throw new LocalError("OUTBOX_FULL", full);
-    }
+    if (!qos && (!this.#dialect || !this.#proven || this.#dialect.output.length >= OUTPUT)) return false;
     if (!qos) {
+      if (this.#whyFull(now) !== undefined) return false;
       const before = record.outbox.length;
-      const sent = this.#link!.sendOnce(line, now);
+      const sent = this.#dialect!.sendOnce(line, now);
       if (record.outbox.length > before) this.#outboxText += line.length;
       return sent;
     }
-    const message = record.write(line, { overtakes: !wait, qos: true }, now);
-    this.#outboxText += line.length;
-    this.#writers.set(message, writer);
-    this.#link?.prepare();
+    const message = this.#enqueue(line, wait, now);
+    (this.#writers ??= new Map()).set(message, writer);
+    this.#dialect?.prepare();
     return true;
+  }
+
+  #enqueue(line: string, wait: boolean, now: number): Outgoing {
+    const full = this.#whyFull(now);
+    if (full !== undefined) throw new LocalError("OUTBOX_FULL", full);
+    this.#outboxText += line.length;
+    this.counts.written++;
+    return this.record.write(line, { overtakes: !wait, qos: true }, now);
+  }
+
+  /** A text as `write` takes it. @throws {LocalError} BAD_TEXT */
+  check(text: string): string {
+    return checkText(text, this.#lineBytes);
+  }
+
+  /**
+   * Accepts a message that may be withdrawn without a trace: its transaction may fail. Nothing is sent of it before
+   * `resume`.
+   *
+   * @param line From `check`.
+   * @throws {LocalError} OUTBOX_FULL
+   */
+  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {
+    this.#enqueue(line, wait, now);
+  }
+
+  /** The message accepted last never was. */
+  unenqueue(): void {
+    this.#outboxText -= this.record.outbox.at(-1)!.text.length;
+    this.counts.written--;
+    this.record.unwrite();
+  }
+
+  /** What was enqueued is safe: it may be sent. */
+  resume(): void {
+    this.#dialect?.prepare();
   }
 
   /** Why no message can be accepted now; undefined: it can. */
@@ -232,47 +293,52 @@ export class Session {
   }
 
   #whereabouts(now: number): string {
-    if (this.#link) return "the device is connected, and has not acknowledged it";
+    if (this.#dialect) return "the device is connected, and has not acknowledged it";
     if (!this.#met) return "the device has not connected since the server was started";
     return `the device has been away for ${seconds(now - this.#heard)}`;
   }
 
   /** Takes all that is to be sent now; "" if that is nothing. */
   transmit(now: number): string {
-    const link = this.#link;
-    if (!link) return "";
-    if (this.#proven) link.transmit(now);
-    if (link.output === "" && now - this.#sent >= this.timeout / 4) link.output = "\n";
-    const output = link.output;
-    link.output = "";
+    const dialect = this.#dialect;
+    if (!dialect) return "";
+    if (this.#proven) dialect.transmit(now);
+    if (dialect.output === "" && now - this.#sent >= this.timeout / 4) dialect.output = "\n";
+    const output = dialect.output;
+    dialect.output = "";
     if (output !== "") this.#sent = now;
     return output;
   }
 
   /** Like `transmit`, but a keepalive at most: while nothing can be made safe, nothing else may go out. */
   keepAlive(now: number): string {
-    if (!this.#link || now - this.#sent < this.timeout / 4) return "";
+    if (!this.#dialect || now - this.#sent < this.timeout / 4) return "";
     this.#sent = now;
     return "\n";
   }
 
   /** When `tick` and `transmit` must be called at the latest; Infinity: never. */
   deadline(): number {
-    if (!this.#link) return Infinity;
+    if (!this.#dialect) return Infinity;
     return Math.min(
       this.wantsInput ? this.#heard + this.timeout : Infinity,
       this.#sent + this.timeout / 4,
-      this.#link.deadline(),
+      this.#dialect.deadline(),
     );
+  }
+
+  /** Whether `tick` would take the device for silent. */
+  isSilent(now: number): boolean {
+    return this.#dialect !== undefined && this.wantsInput && now - this.#heard >= this.timeout;
   }
 
   /** @throws {PeerError} SILENT, if the connection must end */
   tick(now: number): void {
-    if (!this.#link) return;
-    this.#link.prepare();
+    if (!this.#dialect) return;
+    this.#dialect.prepare();
     // What we do not read we cannot hear.
     if (!this.wantsInput) this.#heard = now;
-    if (now - this.#heard >= this.timeout) {
+    if (this.isSilent(now)) {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }
   }

@@ -3,7 +3,7 @@ import { Dialect1 } from "./dialect1.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Session, type WriteOptions } from "./session.ts";
-import { MemoryStore } from "../store/store.ts";
+import { Records } from "../../tests/support/records.ts";
 import { LineSplitter, nextId } from "../protocol/lines.ts";
 
 const encoder = new TextEncoder();
@@ -13,7 +13,7 @@ const TIMEOUT = 1000;
 
 /** A session in dialect 1, and the test in the place of its device, of its store and of the clock. */
 class Link {
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly record = this.store.create("1");
   session: Session;
   now = 5000;
@@ -48,8 +48,8 @@ class Link {
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
     const { session } = this;
     session.disconnect();
-    const link = new Dialect1(this.record, session.settled, TIMEOUT);
-    session.connect(link, session.limits.lineBytes, true, this.now);
+    const dialect = new Dialect1(this.record, session.settled, TIMEOUT);
+    session.connect(dialect, session.limits.lineBytes, true, this.now);
     this.hears(text);
   }
 

@@ -1,19 +1,12 @@
-/** What the server says about its connections: one entry for every change, with the reason. */
+/** The log: one entry for every change of a connection, with the reason. */
+import type { Listener, ServerEvent } from "./events.ts";
 
-/** One thing that happened. */
+/** Events that are no entries. */
+const UNLOGGED = ["booted", "app_started", "messages"] as const;
+
+/** One event as it is logged. */
 export interface LogEntry {
-  event:
-    | "listening"
-    | "connected"
-    | "log" // a line that the device itself has logged
-    | "disconnected"
-    | "replaced" // by a newer connection of the same device
-    | "refused" // before it was known which device it is
-    | "warning"
-    | "keys" // were taken over while the server runs
-    | "store" // begins to fail, with a code; or, without, works again
-    | "app_failed"
-    | "closed";
+  event: Exclude<ServerEvent["event"], typeof UNLOGGED[number]>;
   /** Id of the device. */
   device?: string;
   /** Address of the other end, or of this one where the event is `listening`. */
@@ -32,6 +25,21 @@ export interface LogEntry {
 
 /** Takes entries; `Server.listen` wants one. */
 export type Log = (entry: LogEntry) => void;
+
+/** One refusal of a kind is logged in so many ms, and as many lines of each device's own as a boot may have to say. */
+const INTERVAL = 1000;
+
+/** Makes entries of events. @param now In ms. */
+export function logFrom(log: Log, now: () => number): Listener {
+  const calmed = calm(log, INTERVAL, now);
+  return (event) => {
+    if (isLogged(event)) calmed(event);
+  };
+}
+
+function isLogged(event: ServerEvent): event is Extract<ServerEvent, LogEntry> {
+  return !UNLOGGED.some((name) => name === event.event);
+}
 
 /** A log of one JSON object or one line of text per entry, each with the time in ISO 8601. */
 export function logTo(print: (line: string) => void, format: "json" | "text"): Log {

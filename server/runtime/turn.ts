@@ -1,73 +1,244 @@
 import { LocalError } from "../protocol/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { Ledger } from "../store/ledger.ts";
+import type { Change, Statement, Store, Work } from "../store/store.ts";
+import type { Clock } from "../transport/platform.ts";
 
 /** Between two attempts to commit to a store that fails, in ms. */
 const RETRY = 250;
 
+/** Works of a commit that were left out, and why. */
+type Refused = ReadonlyMap<Work, unknown>;
+
+const NONE: Refused = new Map();
+
+/** Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. */
+export type Result = (safe: boolean) => void;
+
+/** An application's transaction on its way into a commit. */
+export interface Transfer extends Work {
+  readonly statements: readonly Statement[];
+  /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
+  apply(): void;
+  /** Takes back what `apply` did; nothing else has changed since. */
+  undo(): void;
+  /** It is safe. Records may be changed from here. */
+  done(): void;
+  /** Nothing of it has happened. */
+  failed(error: unknown): void;
+}
+
 /**
- * What one turn of the event loop changes becomes safe in one transaction; then, and only then, its
- * results come out: acks and messages go to the sockets, messages to the applications.
+ * Carries changes into the store, and lets out what follows from them.
+ *
+ * What one turn of the event loop changes becomes safe in one commit; then, and only then, its results come out:
+ * acks and messages go to the sockets, messages to the applications.
+ *
+ * While a commit is under way nothing changes: whoever wants to change a record does so in `enter`, which waits for
+ * its end. So memory is always what is safe, or what is being made safe.
  */
 export class Turn {
-  #results = new Set<(safe: boolean) => void>();
+  /** Where each device's ledger enters itself when it differs from what is safe. */
+  readonly changed = new Set<Ledger>();
+  #store: Store;
+  #clock: Clock;
+  #said: (error: LocalError | undefined) => void;
+  #results = new Set<Result>();
+  #transfers: Transfer[] = []; // waiting, or in the commit that is under way
+  #applied: Transfer[] = []; // of those in the commit, those that have changed the records
+  #waiting: (() => void)[] = [];
+  #underWay: Promise<void> | undefined;
   #scheduled = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
   #closed = false;
 
-  /** @param failed Told when the store begins to fail, and with undefined when it works again. */
-  constructor(
-    readonly store: Store,
-    readonly failed: (error: LocalError | undefined) => void,
-  ) {}
+  /** @param said Told when the store begins to fail, and with undefined when it works again. */
+  constructor(store: Store, clock: Clock, said: (error: LocalError | undefined) => void) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#said = said;
+  }
+
+  /** Whether a commit is under way: nothing may change. */
+  get busy(): boolean {
+    return this.#underWay !== undefined;
+  }
 
   /** Why the store cannot take anything at present. */
   get failure(): LocalError | undefined {
     return this.#failure;
   }
 
+  /** Calls `change` at once, or when the commit under way has ended and its results are out. */
+  enter(change: () => void): void {
+    if (this.busy) this.#waiting.push(change);
+    else change();
+  }
+
   /**
-   * Something has changed; `result(true)` is called after it is safe, once however often it is given.
-   * While the store fails, `result(false)` is called at once as well.
+   * Something has changed; `result(true)` is called after it is safe, once however often it is given. While the
+   * store fails, `result(false)` is called at once as well.
    */
-  touch(result: (safe: boolean) => void): void {
+  touch(result: Result): void {
     this.#results.add(result);
-    if (this.#failure) return result(false);
+    if (this.#failure) result(false);
+    else this.#schedule();
+  }
+
+  /** Whether this result waits for changes to become safe. */
+  awaits(result: Result): boolean {
+    return this.#results.has(result);
+  }
+
+  /** Puts a transaction into the next commit; while the store fails it waits. */
+  transfer(transfer: Transfer): void {
+    this.#transfers.push(transfer);
+    if (!this.busy && !this.#failure) this.#schedule();
+  }
+
+  /** Calls `run` when all changes so far are safe. */
+  whenSafe(run: () => void): void {
+    const clean = this.changed.size === 0 && this.#transfers.length === 0;
+    if (clean && !this.busy && !this.#failure) return run();
+    const result = (safe: boolean) => safe && run();
+    this.#results.add(result);
+    if (!this.busy && !this.#failure) this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
     // A store that writes to disk gathers all that this turn of the event loop brings.
-    if (this.store.gathers) setImmediate(this.#end);
-    else queueMicrotask(this.#end);
+    if (this.#store.gathers) this.#clock.endOfTurn(this.#end);
+    else this.#clock.soon(this.#end);
   }
 
-  /** Resolves when all changes so far are safe. */
-  settled(): Promise<void> {
-    return new Promise((resolve) => this.touch((safe) => safe && resolve()));
-  }
-
-  #end = (): void => {
-    if (this.#closed) return;
+  readonly #end = (): void => {
     this.#scheduled = false;
+    this.#cancelRetry = undefined;
+    if (!this.#closed && !this.busy) this.#commit();
+  };
+
+  #commit(): void {
+    if (this.changed.size === 0 && this.#transfers.length === 0) return this.#out();
+    const count = this.#transfers.length;
+    const refused = count > 0 ? this.#apply() : NONE;
+    let commit;
     try {
-      this.store.commit();
-    } catch (error) {
-      if (!(error instanceof LocalError)) throw error;
-      if (!this.#failure) this.failed(error);
-      this.#failure = error;
-      this.#timer = setTimeout(this.#end, RETRY);
-      for (const result of this.#results) result(false);
-      return;
+      commit = this.#store.commit({ works: [...this.#applied], changes: this.#changes });
+    } catch (error) { // a store of somebody's own
+      commit = Promise.reject(error);
     }
-    if (this.#failure) this.failed(this.#failure = undefined);
+    this.#underWay = commit.then(
+      (also) => this.#committed(count, refused, also),
+      (error) => this.#failed(refused, error),
+    );
+  }
+
+  /** Lets the waiting transactions change the records. @returns those that cannot */
+  #apply(): Refused {
+    const refused = new Map<Work, unknown>();
+    for (const transfer of this.#transfers) {
+      try {
+        transfer.apply();
+        this.#applied.push(transfer);
+      } catch (error) {
+        refused.set(transfer, error);
+      }
+    }
+    return refused;
+  }
+
+  #undo(): void {
+    for (const transfer of this.#applied.reverse()) transfer.undo();
+    this.#applied.reverse();
+  }
+
+  /** Those that the store has refused have never been; the others are applied again, without them. */
+  readonly #changes = (refused: Refused): Iterable<Change> => {
+    if (this.#applied.some((transfer) => refused.has(transfer))) {
+      this.#undo();
+      this.#applied = this.#applied.filter((transfer) => !refused.has(transfer));
+      for (const transfer of this.#applied) transfer.apply();
+    }
+    return this.changed;
+  };
+
+  /**
+   * @param count How many transactions were in the commit.
+   * @param refused Those of them that could not be applied.
+   * @param also Those of them that the store has refused.
+   */
+  #committed(count: number, refused: Refused, also: Refused): void {
+    for (const ledger of this.changed) ledger.committed();
+    this.changed.clear();
+    const transfers = this.#transfers.splice(0, count);
+    this.#applied = [];
+    this.#underWay = undefined;
+    this.#out();
+    // Only now: what follows from them is not safe yet, and must not go out with what is.
+    for (const transfer of transfers) {
+      const error = refused.get(transfer) ?? also.get(transfer);
+      if (error === undefined) transfer.done();
+      else transfer.failed(error);
+    }
+    this.#letIn();
+  }
+
+  /** Everything is safe: the results come out. */
+  #out(): void {
+    if (this.#failure) this.#said(this.#failure = undefined);
+    if (this.#closed) return;
     const results = this.#results;
     this.#results = new Set();
     for (const result of results) result(true);
-  };
-
-  /** Commits what is left; nothing comes out any more. @throws {LocalError} STORE_FAILED */
-  close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    this.store.commit();
   }
+
+  #failed(refused: Refused, error: unknown): void {
+    this.#undo();
+    this.#applied = [];
+    this.#underWay = undefined;
+    const isFirst = !this.#failure;
+    this.#failure = asFailure(error);
+    if (isFirst) this.#said(this.#failure);
+    const transfers = this.#transfers;
+    this.#transfers = transfers.filter((transfer) => !refused.has(transfer));
+    if (!this.#closed) {
+      this.#cancelRetry = this.#clock.after(RETRY, this.#end);
+      for (const result of this.#results) result(false);
+    }
+    for (const transfer of transfers) {
+      if (refused.has(transfer)) transfer.failed(refused.get(transfer));
+    }
+    this.#letIn();
+  }
+
+  #letIn(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const change of waiting) this.enter(change);
+    if (this.#transfers.length > 0 && !this.#failure) this.#schedule();
+  }
+
+  /**
+   * Commits what is left; nothing comes out any more.
+   *
+   * @throws {LocalError} the store's, if it cannot
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    await this.#underWay;
+    this.#commit();
+    await this.#underWay;
+    for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+/** Whatever a store of somebody's own fails with. */
+function asFailure(error: unknown): LocalError {
+  if (error instanceof LocalError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new LocalError("STORE_FAILED", `the store has failed: ${message}`, { cause: error });
 }

@@ -41,6 +41,8 @@ export interface Socket {
   readonly address: string;
   /** The other end's address without its port. */
   readonly hostname: string;
+  /** Bytes that the system has taken so far of what was written: never fewer than before. */
+  readonly taken: number;
   /** Begins to read. To be called once. */
   start(events: SocketEvents): void;
   /**

@@ -12,8 +12,9 @@ import { Admission, type Admitted } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { formatWelcome, PROOF, REFUSAL } from "../../server/protocol/greeting.ts";
 import { defaultLimits } from "../../server/link/limits.ts";
+import { newState } from "../../server/link/record.ts";
 import { Session } from "../../server/link/session.ts";
-import { MemoryStore } from "../../server/store/store.ts";
+import { Records } from "../support/records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, fromLatin1, latin1 } from "../support/ends.ts";
 import { helloLine, parseWelcome, proveLine, type Said, welcomeProof } from "../support/greeting.ts";
@@ -71,7 +72,7 @@ interface Known {
 /** A server with a device that has a key (A), one that has none (B), and one that nobody can speak for (C). */
 class ServerUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 40, inbox: 3, outbox: 6, queueText: 200 };
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly known = new Map<string, Known>();
   readonly access = new Access({
     keys: [["A", KEY], ["C", KEY.map((byte) => byte ^ 1)]],
@@ -82,9 +83,8 @@ class ServerUnderTest {
 
   constructor(readonly random: Random) {
     for (const id of ["A", "B", "C"]) {
-      const { session } = this.meet(id);
-      const txNext = random.pick([0, 2 ** 32 - 2, 2 ** 31 - 1, random.bits()]);
-      session.record.change({ txNext, txSent: txNext });
+      const sent = random.pick([0, 2 ** 32 - 2, 2 ** 31 - 1, random.bits()]);
+      this.store.create(id, newState(sent));
       for (let n = random.int(0, 3); n--;) this.write(id);
     }
   }
@@ -118,7 +118,7 @@ class ServerUnderTest {
   open(): Admission {
     const { access, limits, store } = this;
     return new Admission(
-      { access, limits, now: () => this.now, record: (id) => store.get(id) },
+      { access, limits, record: (id) => store.get(id) },
       "10.9.9.9",
     );
   }
@@ -176,7 +176,11 @@ class Connection {
 
   #hear(piece: Uint8Array): void {
     if (this.#known) return this.#take(piece);
-    const { output, admitted } = this.#admission.receive(piece);
+    let step = this.#admission.receive(piece);
+    if (step.wants !== undefined) {
+      step = this.#admission.provide(this.server.store.ask(step.wants));
+    }
+    const { output, admitted } = step;
     if (output !== "") this.said.push(output.trimEnd());
     if (!admitted) return;
     admitted.check();

@@ -12,7 +12,8 @@ import { Can, chipSize, Core, coreModule, type CoreSize, Event } from "../../bri
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { defaultLimits } from "../../server/link/limits.ts";
 import { Session } from "../../server/link/session.ts";
-import { MemoryStore, WITHDRAWN } from "../../server/store/store.ts";
+import { WITHDRAWN } from "../../server/link/record.ts";
+import { Records } from "../support/records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, latin1 } from "../support/ends.ts";
 import { noise, oddText } from "../support/noise.ts";
@@ -68,7 +69,7 @@ const nobody = { arrived: () => {}, failed: () => {} };
 /** A session under random treatment, and what must be true of it all the time. */
 class SessionUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 20, inbox: 3, outbox: 4, queueText: 100 };
-  readonly store = new MemoryStore();
+  readonly store = new Records();
   readonly record = this.store.create("1");
   session = new Session(this.record, 2000, this.limits);
   now = 0;

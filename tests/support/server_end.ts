@@ -8,7 +8,8 @@ import { Admission } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { defaultLimits, type Limits } from "../../server/link/limits.ts";
 import { Session } from "../../server/link/session.ts";
-import { type DeviceRecord, MemoryStore } from "../../server/store/store.ts";
+import { type DeviceRecord, type DeviceState, newState } from "../../server/link/record.ts";
+import { Records } from "./records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, End, type WriteOptions } from "./ends.ts";
 import { FixedRandom } from "./fixed_random.ts";
@@ -42,16 +43,13 @@ export const serverSettings: Readonly<ServerSettings> = {
   txNext: 0,
 };
 
-/** What of a record was copied. */
-type Backup = Pick<DeviceRecord, "inbox" | "outbox" | "positions">;
-
 /** The server's session of one device, and what connections do for it. */
 export class ServerEnd extends End {
   readonly settings: ServerSettings;
   readonly #limits: Limits;
   readonly #access: Access;
   readonly #random = new FixedRandom(0xd1);
-  #store = new MemoryStore();
+  #store = new Records();
   #session: Session;
   /** A connection whose greeting is not complete, beside the one that is served, if there is one. */
   #admission: Admission | undefined;
@@ -59,25 +57,27 @@ export class ServerEnd extends End {
   /** Why it is turned away, when that is said late. */
   #late: { error: PeerError; at: number } | undefined;
   #splitter: LineSplitter | undefined;
-  #backup: Backup | undefined;
+  #backup: DeviceState | undefined;
   #done = 0;
 
   constructor(settings: Partial<ServerSettings> = {}) {
     super();
-    const { id, key, line, inbox, outbox, epoch, ids, txNext } = this.settings = {
+    const { id, key, line, inbox, outbox, epoch } = this.settings = {
       ...serverSettings,
       ...settings,
     };
     this.#limits = { ...defaultLimits, lineBytes: line, inbox, outbox };
     this.#access = new Access(key === "" ? { open: true } : { keys: [[id, key]] });
     this.#random.words = [parseInt(epoch, 16)];
-    this.#record.change({ nextId: ids, txNext, txSent: txNext });
     this.#session = this.#start();
   }
 
   get #record(): DeviceRecord {
-    const { id } = this.settings;
-    return this.#store.get(id) ?? this.#random.during(() => this.#store.create(id));
+    const { id, ids, txNext } = this.settings;
+    const known = this.#store.get(id);
+    if (known) return known;
+    const state = this.#random.during(() => newState(txNext, { nextId: ids }));
+    return this.#store.create(id, state);
   }
 
   #start(): Session {
@@ -125,16 +125,15 @@ export class ServerEnd extends End {
         this.#restart();
         break;
       case "forget":
-        this.#store = new MemoryStore();
+        this.#store = new Records();
         this.#restart();
         break;
-      case "backUp": {
-        const { inbox, outbox, positions } = this.#record;
-        this.#backup = structuredClone({ inbox, outbox, positions });
+      case "backUp":
+        this.#backup = structuredClone(this.#record.state);
         break;
-      }
       case "restore":
-        this.#store = restored(this.settings.id, this.#backup!);
+        this.#store = new Records();
+        this.#store.create(this.settings.id, structuredClone(this.#backup!));
         this.#restart();
         break;
       default:
@@ -155,7 +154,6 @@ export class ServerEnd extends End {
     const host = {
       access: this.#access,
       limits: this.#limits,
-      now: () => this.now,
       record: (id: string) => {
         if (id !== settings.id) throw new PeerError("TOO_MANY_DEVICES", "another device");
         return this.#record;
@@ -274,14 +272,4 @@ export class ServerEnd extends End {
       this.#store.commit();
     }
   }
-}
-
-function restored(id: string, { inbox, outbox, positions }: Backup): MemoryStore {
-  const store = new MemoryStore();
-  const record = store.create(id);
-  record.inbox.push(...inbox);
-  record.safe = inbox.length;
-  record.outbox.push(...outbox);
-  record.change(positions);
-  return store;
 }

@@ -2,73 +2,7 @@
 import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
-
-/** "HOLD": tells a store from any other SQLite file. */
-export const APPLICATION_ID = 0x484f4c44;
-
-/** Of the schema below. A later one upgrades what it finds; an earlier one is never asked to guess. */
-export const SCHEMA_VERSION = 3;
-
-/**
- * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
- * name is free for the application's own tables.
- *
- * Messages are numbered without end, in the order of their queue. An inbox begins at its device's
- * `processed`; an outbox ends before its `tx_next`, and the low 32 bits of those numbers are what
- * dialect 2 calls them.
- */
-const SCHEMA = `
-CREATE TABLE holdfast_devices (
-  device INTEGER PRIMARY KEY,  -- in the other tables, for the id
-  id TEXT NOT NULL UNIQUE,
-  tx_epoch INTEGER NOT NULL,   -- the stream to the device
-  tx_next INTEGER NOT NULL,    -- number of its next message
-  next_id INTEGER NOT NULL,    -- dialect 1's for it
-  rx_epoch INTEGER NOT NULL,   -- the stream from the device; 0: unknown
-  rx_next INTEGER NOT NULL,    -- number of its next message, 32 bits
-  connects INTEGER NOT NULL,   -- connections so far
-  processed INTEGER NOT NULL,  -- messages that have left the inbox
-  tx_sent INTEGER NOT NULL     -- number of the first message that cannot have been sent in dialect 2, 32 bits
-) STRICT;
-CREATE TABLE holdfast_inbox (
-  device INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  text TEXT NOT NULL,
-  PRIMARY KEY (device, number)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE holdfast_outbox (
-  device INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  id INTEGER,                  -- dialect 1's, once it was sent in that dialect
-  text TEXT NOT NULL,          -- one NUL: withdrawn
-  overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
-  qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
-  written INTEGER NOT NULL,    -- when, in ms since 1970
-  PRIMARY KEY (device, number)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
-  device INTEGER NOT NULL,
-  id INTEGER NOT NULL,
-  hash INTEGER NOT NULL,       -- of the text, 53 bits
-  position INTEGER NOT NULL,   -- among all messages heard
-  connection INTEGER NOT NULL, -- the value of connects at that time
-  PRIMARY KEY (device, id)
-) STRICT, WITHOUT ROWID;
-`;
-
-/** From the schema before each, in order. */
-const UPGRADES: Readonly<Record<number, string>> = {
-  // What had been sent was not known: all of it, perhaps.
-  2: `
-ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
-UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
-`,
-  // When messages were written was not known: now, at the latest.
-  3: `
-ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
-UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
-`,
-};
+import { APPLICATION_ID, MIGRATIONS, newestVersion, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
 
 /** What a commit that has returned survives: see `SqliteStoreOptions`. */
 export type Durability = "full" | "normal";
@@ -94,11 +28,17 @@ export interface OpenDatabase {
 }
 
 /**
- * Opens a store's file; creates it, for its owner alone (mode 0600), if there is none.
+ * Opens a store's file; creates it, for its owner alone (mode 0600), if there is none. A file with an older schema is
+ * migrated.
  *
+ * @param migrations Others than the product's are for tests.
  * @throws {LocalError} STORE_UNUSABLE, with the cause and what to do. The file was left as it is.
  */
-export function openDatabase(path: string, durability: Durability): OpenDatabase {
+export function openDatabase(
+  path: string,
+  durability: Durability,
+  migrations: readonly string[] = MIGRATIONS,
+): OpenDatabase {
   const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
   let real: string;
   try {
@@ -112,9 +52,10 @@ export function openDatabase(path: string, durability: Durability): OpenDatabase
   inUse.add(real);
   let db: DatabaseSync | undefined;
   try {
-    checkHeader(path, real);
+    checkHeader(path, real, newestVersion(migrations));
     db = new DatabaseSync(real, { timeout: 0, enableForeignKeyConstraints: false });
-    prepare(path, db, durability);
+    prepare(path, db, migrations);
+    configure(path, db, durability);
   } catch (error) {
     db?.close();
     inUse.delete(real);
@@ -159,7 +100,7 @@ function exists(path: string): boolean {
  * Looks at the first bytes, before SQLite does: to open somebody else's database may already change it.
  * An empty file has nothing to lose.
  */
-function checkHeader(path: string, real: string): void {
+function checkHeader(path: string, real: string, newest: number): void {
   const header = new Uint8Array(100);
   using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
   let length = 0;
@@ -173,45 +114,55 @@ function checkHeader(path: string, real: string): void {
   if (view.getUint32(68) !== APPLICATION_ID) {
     throw refusal(path, "is another program's SQLite database: choose another path");
   }
-  checkVersion(path, view.getUint32(60));
+  checkVersion(path, view.getUint32(60), newest);
 }
 
-function checkVersion(path: string, version: number): void {
-  if (version <= SCHEMA_VERSION) return;
+function checkVersion(path: string, version: number, newest: number): void {
+  if (version <= newest) return;
   throw refusal(
     path,
-    `was written by a newer Holdfast (schema ${version}; this one knows ${SCHEMA_VERSION}): ` +
+    `was written by a newer Holdfast (schema ${version}; this one knows ${newest}): ` +
       "install that one, or choose another path",
   );
 }
 
-/** Locks a file, gives it its schema if it has none, and checks it. */
-function prepare(path: string, db: DatabaseSync, durability: Durability): void {
-  const run = (sql: string) => db.prepare(sql).get() ?? {};
-  run("PRAGMA locking_mode = EXCLUSIVE");
-  run("BEGIN EXCLUSIVE"); // fails if there is another server, or no permission to write
-  if (run("PRAGMA application_id").application_id !== APPLICATION_ID) {
+/** Executes one statement; returns its first row. */
+function run(db: DatabaseSync, sql: string): Record<string, unknown> {
+  return db.prepare(sql).get() ?? {};
+}
+
+/** Locks a file, and gives it the newest schema. */
+function prepare(path: string, db: DatabaseSync, migrations: readonly string[]): void {
+  run(db, "PRAGMA locking_mode = EXCLUSIVE");
+  run(db, "BEGIN EXCLUSIVE"); // fails if there is another server, or no permission to write
+  if (run(db, "PRAGMA application_id").application_id !== APPLICATION_ID) {
     // By itself: one page, so whatever happens now, the file is empty or known as ours.
-    run(`PRAGMA application_id = ${APPLICATION_ID}`);
-    run("COMMIT");
-    run("BEGIN EXCLUSIVE");
+    run(db, `PRAGMA application_id = ${APPLICATION_ID}`);
+    run(db, "COMMIT");
+    run(db, "BEGIN EXCLUSIVE");
   }
-  const version = Number(run("PRAGMA user_version").user_version);
-  checkVersion(path, version);
-  if (version === 0) db.exec(SCHEMA);
-  else for (let next = version + 1; next <= SCHEMA_VERSION; next++) db.exec(UPGRADES[next]!);
-  if (version !== SCHEMA_VERSION) run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-  run("COMMIT");
-  if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {
+  const newest = newestVersion(migrations);
+  const found = Number(run(db, "PRAGMA user_version").user_version);
+  checkVersion(path, found, newest);
+  if (found === 0) db.exec(SCHEMA);
+  // All in one transaction: a power cut leaves the file with the schema that it had.
+  for (const sql of migrations.slice((found || SCHEMA_VERSION) - 1)) db.exec(sql);
+  if (found !== newest) run(db, `PRAGMA user_version = ${newest}`);
+  run(db, "COMMIT");
+}
+
+/** Sets what does not last, and checks the file. */
+function configure(path: string, db: DatabaseSync, durability: Durability): void {
+  if (run(db, "PRAGMA journal_mode = WAL").journal_mode !== "wal") {
     throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
   }
-  run(`PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
-  run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-  run(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
-  const bytes = Number(run("PRAGMA page_count").page_count) *
-    Number(run("PRAGMA page_size").page_size);
+  run(db, `PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
+  run(db, `PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  run(db, `PRAGMA journal_size_limit = ${LOG_BYTES}`);
+  const bytes = Number(run(db, "PRAGMA page_count").page_count) *
+    Number(run(db, "PRAGMA page_size").page_size);
   if (bytes > CHECKED_BYTES) return;
-  const { quick_check: found } = run("PRAGMA quick_check(1)");
+  const { quick_check: found } = run(db, "PRAGMA quick_check(1)");
   if (found !== "ok") throw damaged(path, String(found));
 }
 
@@ -278,6 +229,11 @@ const fixes: Record<number, string> = {
   [Code.FULL]: "make room on its disk",
   [Code.CANTOPEN]: "the log beside the file cannot be created: its folder needs write access",
 };
+
+/** Whether it comes from the file or its disk, and not from a bug of ours. */
+export function isSqlite(error: unknown): boolean {
+  return error instanceof Error && sqliteCode(error) !== undefined;
+}
 
 /** SQLite's primary result code; undefined if the error is not SQLite's. */
 function sqliteCode(error: Error): number | undefined {

@@ -1,32 +1,41 @@
-/** Reads all records from a store's file. */
+/** Reads devices from a store's file. */
 import type { DatabaseSync } from "node:sqlite";
-import type { Noted } from "../../link/duplicates.ts";
 import { damaged } from "./database.ts";
-import type { Outgoing, Positions } from "../../link/record.ts";
+import type { DeviceState, KnownDevice } from "../store.ts";
 
-/** A record as the file has it. */
+/** A device as the file has it. */
 export interface Loaded {
   id: string;
-  /** The record's number in the file. */
+  /** The device's number in the file. */
   device: number;
-  positions: Positions;
-  /** Like `positions.txNext`, but it does not come round after 2^32. */
-  sent: number;
-  inbox: string[];
-  outbox: Outgoing[];
-  /** Ids of dialect 1, and what is known of them. */
-  heard: [id: number, noted: Noted][];
+  state: DeviceState;
+}
+
+/** The process's own clock, and the date. */
+export interface StoreClock {
+  /** ms on a clock that never goes back. */
+  now(): number;
+  /** ms since 1970, on a clock that somebody may set. */
+  date(): number;
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** @throws {LocalError} STORE_UNUSABLE, if records contradict each other */
-export function load(path: string, db: DatabaseSync): Loaded[] {
+/**
+ * Reads all devices, or one.
+ *
+ * @throws {LocalError} STORE_UNUSABLE, if rows contradict each other
+ */
+export function load(path: string, db: DatabaseSync, clock: StoreClock, only?: number): Loaded[] {
   const all = new Map<number, Loaded>();
-  const of = (device: number): Loaded => {
+  const rows = <Row>(sql: (where: string) => string) => {
+    const where = only === undefined ? "" : `WHERE device = ${only}`;
+    return db.prepare(sql(where)).iterate() as Iterable<unknown> as Iterable<Row>;
+  };
+  const of = (device: number): DeviceState => {
     const found = all.get(device);
     if (!found) throw damaged(path, `device ${device} is missing`);
-    return found;
+    return found.state;
   };
   const check = (isRight: boolean, device: number) => {
     if (!isRight) throw damaged(path, `a message of device ${device} is missing`);
@@ -38,33 +47,35 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
       throw damaged(path, "a text is not UTF-8", cause);
     }
   };
-  for (const row of read<DeviceRow>(db, DEVICES)) {
+  for (const row of rows<DeviceRow>(DEVICES)) {
     all.set(row.device, {
       id: decoder.decode(row.name),
       device: row.device,
-      positions: {
-        txEpoch: row.tx_epoch,
-        txNext: row.tx_next % 2 ** 32,
-        txSent: row.tx_sent,
-        nextId: row.next_id,
-        rxEpoch: row.rx_epoch,
-        rxNext: row.rx_next,
-        connects: row.connects,
-        processed: row.processed,
+      state: {
+        positions: {
+          txEpoch: row.tx_epoch,
+          txNext: row.tx_next % 2 ** 32,
+          txSent: row.tx_sent,
+          nextId: row.next_id,
+          rxEpoch: row.rx_epoch,
+          rxNext: row.rx_next,
+          connects: row.connects,
+          processed: row.processed,
+        },
+        sent: row.tx_next,
+        inbox: [],
+        outbox: [],
+        heard: [],
       },
-      sent: row.tx_next,
-      inbox: [],
-      outbox: [],
-      heard: [],
     });
   }
-  for (const { device, first, last, json } of read<Queue>(db, INBOX)) {
+  for (const { device, first, last, json } of rows<Queue>(INBOX)) {
     const { inbox, positions } = of(device);
     for (const text of parse<string>(json)) inbox.push(text);
     const { processed } = positions;
     check(first === processed && last === processed + inbox.length - 1, device);
   }
-  for (const { device, first, last, json } of read<Queue>(db, OUTBOX)) {
+  for (const { device, first, last, json } of rows<Queue>(OUTBOX)) {
     const { outbox, sent } = of(device);
     const messages = parse<[number | null, string, number, number, number]>(json);
     for (const [i, [id, text, overtakes, qos, date]] of messages.entries()) {
@@ -74,12 +85,12 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
         text,
         overtakes: overtakes === 1,
         qos: qos === 1,
-        written: fromDate(date),
+        written: fromDate(date, clock),
       });
     }
     check(first === sent - outbox.length && last === sent - 1, device);
   }
-  for (const { device, json } of read<Group>(db, HEARD)) {
+  for (const { device, json } of rows<Group>(HEARD)) {
     const { heard } = of(device);
     for (const [id, hash, position, connection] of parse<[number, number, number, number]>(json)) {
       heard.push([id, { hash, position, connection }]);
@@ -88,21 +99,29 @@ export function load(path: string, db: DatabaseSync): Loaded[] {
   return [...all.values()];
 }
 
-/** What a clock that only this process has shows, as a date that the next one understands: ms since 1970. */
-export function toDate(time: number): number {
-  return Math.round(Date.now() - performance.now() + time);
+/** How long ago a date is, on the process's own clock. A date in the future is now: the computer's clock was set back. */
+function fromDate(date: number, clock: StoreClock): number {
+  return clock.now() - Math.max(0, clock.date() - date);
 }
 
-/** The reverse. A date in the future is now: the computer's clock was set back meanwhile. */
-export function fromDate(date: number): number {
-  return performance.now() - Math.max(0, Date.now() - date);
+/** What the file has of all devices, in the order in which they came. */
+export function list(db: DatabaseSync): KnownDevice[] {
+  const rows = db.prepare(`
+    SELECT CAST(id AS BLOB) AS name,
+      (SELECT count(*) FROM holdfast_inbox AS i WHERE i.device = d.device) AS inbox,
+      (SELECT count(*) FROM holdfast_outbox AS o WHERE o.device = d.device) AS outbox
+    FROM holdfast_devices AS d ORDER BY device`).all() as unknown[] as Counts[];
+  return rows.map(({ name, inbox, outbox }) => ({ id: decoder.decode(name), inbox, outbox }));
 }
 
-function read<Row>(db: DatabaseSync, sql: string): Iterable<Row> {
-  return db.prepare(sql).iterate() as Iterable<unknown> as Iterable<Row>;
+interface Counts {
+  name: Uint8Array;
+  inbox: number;
+  outbox: number;
 }
 
-const DEVICES = `SELECT *, CAST(id AS BLOB) AS name FROM holdfast_devices ORDER BY device`;
+const DEVICES = (where: string) =>
+  `SELECT *, CAST(id AS BLOB) AS name FROM holdfast_devices ${where} ORDER BY device`;
 
 interface DeviceRow {
   device: number;
@@ -129,16 +148,16 @@ interface Queue extends Group {
   last: number;
 }
 
-const INBOX = `
+const INBOX = (where: string) => `
   SELECT device, min(number) AS first, max(number) AS last,
     json_group_array(text ORDER BY number) AS json
-  FROM holdfast_inbox GROUP BY device`;
+  FROM holdfast_inbox ${where} GROUP BY device`;
 
-const OUTBOX = `
+const OUTBOX = (where: string) => `
   SELECT device, min(number) AS first, max(number) AS last,
     json_group_array(json_array(id, text, overtakes, qos, written) ORDER BY number) AS json
-  FROM holdfast_outbox GROUP BY device`;
+  FROM holdfast_outbox ${where} GROUP BY device`;
 
-const HEARD = `
+const HEARD = (where: string) => `
   SELECT device, json_group_array(json_array(id, hash, position, connection)) AS json
-  FROM holdfast_heard GROUP BY device`;
+  FROM holdfast_heard ${where} GROUP BY device`;

@@ -1,0 +1,177 @@
+import type { Admission, Admitted, Step } from "../admission/admission.ts";
+import type { DeviceRecord } from "../link/record.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import { concat } from "../protocol/lines.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { Connection, Stage } from "./connection.ts";
+import type { Turn } from "./turn.ts";
+
+const NOTHING = new Uint8Array(0);
+
+/** What a greeting needs of the server. */
+export interface GreetingHost {
+  readonly turn: Turn;
+  readonly clock: Clock;
+  /** For a whole greeting, in ms. */
+  readonly timeout: number;
+  /** Asks the store for a device that is not here, and keeps it until `release`. */
+  record(id: string): Promise<DeviceRecord>;
+  release(id: string): void;
+  /**
+   * A connection may come in. Called while no commit is under way.
+   *
+   * @param ahead What was read behind the greeting.
+   * @throws {PeerError} why it may not, after all
+   */
+  admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
+  /** A connection was turned away, or has left by itself. */
+  refused(connection: Connection, error: PeerError | LocalError): void;
+}
+
+/** A new connection until its greeting is done. */
+export class Greeting implements Stage {
+  #connection: Connection;
+  #admission: Admission;
+  #host: GreetingHost;
+  #held = NOTHING;
+  #asked: string | undefined; // for this device's record
+  #ours = false; // the next step is ours, so the other end need not hurry
+  #late: PeerError | undefined; // why it is turned away, which is told later
+  #leaving: PeerError | LocalError | undefined; // the farewell is on its way
+  #over = false;
+
+  constructor(connection: Connection, admission: Admission, host: GreetingHost) {
+    this.#connection = connection;
+    this.#admission = admission;
+    this.#host = host;
+  }
+
+  begin(): void {
+    this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);
+    this.#connection.start(this);
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#late || this.#leaving) return;
+    if (this.#ours) {
+      this.#held = concat(this.#held, bytes);
+      this.#connection.pause();
+      return;
+    }
+    const own = this.#host.turn.busy ? bytes.slice() : bytes;
+    this.#step(() => this.#admission.receive(own));
+  }
+
+  /** Takes a step while no commit is under way: a greeting says how far both ends have got. */
+  #step(next: () => Step): void {
+    this.#ours = true;
+    this.#host.turn.enter(() => {
+      if (this.#over) return;
+      try {
+        this.#follow(next());
+      } catch (error) {
+        if (!(error instanceof PeerError)) throw error;
+        this.#turnAway(error);
+      }
+    });
+  }
+
+  #follow({ output, admitted, wants }: Step): void {
+    if (admitted) this.#admit(admitted);
+    else if (wants !== undefined) this.#fetch(wants);
+    else if (output !== "") this.#host.turn.whenSafe(() => this.#say(output));
+    else this.#goOn();
+  }
+
+  #fetch(id: string): void {
+    this.#asked = id;
+    this.#host.record(id).then(
+      (record) => this.#step(() => this.#admission.provide(record)),
+      (error) => {
+        if (this.#over) return;
+        const message = `its record cannot be read: ${error?.message ?? error}`;
+        this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));
+      },
+    );
+  }
+
+  #say(output: string): void {
+    if (this.#over) return;
+    this.#connection.write(output);
+    this.#goOn();
+  }
+
+  /** It is the other end's turn again. */
+  #goOn(): void {
+    this.#ours = false;
+    if (this.#held.length === 0) return;
+    const held = this.#held;
+    this.#held = NOTHING;
+    this.#connection.resume();
+    this.#step(() => this.#admission.receive(held));
+  }
+
+  #admit(admitted: Admitted): void {
+    const { rest } = this.#admission;
+    const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
+    const isPaused = this.#held.length > 0;
+    this.#host.admit(this.#connection, admitted, ahead);
+    this.#finish();
+    if (isPaused) this.#connection.resume();
+  }
+
+  #turnAway(error: PeerError): void {
+    if (this.#admission.isLate) {
+      this.#late = error;
+      this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout / 4);
+    } else this.#leave(this.#admission.farewell(error), error);
+  }
+
+  /** Ends the connection when the system has taken the farewell. */
+  #leave(farewell: string, error: PeerError | LocalError): void {
+    this.#leaving = error;
+    if (farewell !== "") this.#connection.write(farewell);
+    if (!this.#connection.isWriting) return this.#end(error);
+    this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);
+  }
+
+  drained(): void {
+    if (this.#leaving) this.#end(this.#leaving);
+  }
+
+  wake(now: number): void {
+    if (this.#leaving) this.#end(this.#leaving);
+    else if (this.#late) this.#leave(this.#admission.farewell(this.#late), this.#late);
+    else if (this.#ours) this.#connection.wakeAt(now + this.#host.timeout / 4);
+    else this.#connection.lookAgain(() => this.#judge());
+  }
+
+  #judge(): void {
+    if (this.#over || this.#late || this.#leaving) return;
+    const { clock, timeout } = this.#host;
+    if (this.#ours) this.#connection.wakeAt(clock.now() + timeout / 4);
+    else this.cut(new PeerError("NO_HELLO", `no complete hello within ${timeout} ms`));
+  }
+
+  ended(reason: PeerError): void {
+    this.#end(this.#late ?? this.#leaving ?? reason);
+  }
+
+  /** Ends the connection without a farewell. */
+  cut(error: PeerError): void {
+    this.#end(error);
+  }
+
+  #end(error: PeerError | LocalError): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#connection.close();
+    this.#host.refused(this.#connection, error);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#admission.end();
+    if (this.#asked !== undefined) this.#host.release(this.#asked);
+  }
+}

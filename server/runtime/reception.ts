@@ -1,0 +1,131 @@
+import { Admission, type Admitted, type Host } from "../admission/admission.ts";
+import type { DeviceRecord } from "../link/record.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import type { Clock, Socket } from "../transport/platform.ts";
+import { TimerWheel } from "../transport/wheel.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
+import { Greeting, type GreetingHost } from "./greeting.ts";
+import type { Turn } from "./turn.ts";
+
+/** Connections that begin their greeting within a ms: when a thousand come together, the links that are there go on. */
+const STARTS = 64;
+
+/** What the reception needs of the server. */
+export interface ReceptionHost {
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly admission: Host;
+  /** For a whole greeting, and the silence that is taken for an outage, in ms. */
+  readonly timeout: number;
+  record(id: string): Promise<DeviceRecord>;
+  release(id: string): void;
+  admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
+  refused(address: string, error: PeerError | LocalError): void;
+}
+
+/** Receives connections, and knows all that are open. */
+export class Reception implements ConnectionHost, GreetingHost {
+  readonly wheel: TimerWheel;
+  readonly #host: ReceptionHost;
+  #open = new Set<Connection>();
+  #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
+  #waiting: Connection[] = []; // of them, those whose greeting has not begun
+  #begun = 0; // since the last ms
+  #closed = false;
+
+  constructor(host: ReceptionHost) {
+    this.#host = host;
+    this.wheel = new TimerWheel(host.clock, host.timeout / 40);
+  }
+
+  get turn(): Turn {
+    return this.#host.turn;
+  }
+
+  get clock(): Clock {
+    return this.#host.clock;
+  }
+
+  get timeout(): number {
+    return this.#host.timeout;
+  }
+
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  /** A connection was made. */
+  accept(socket: Socket): void {
+    if (this.#closed) return socket.close();
+    const { limits } = this.#host.admission;
+    if (this.#open.size >= limits.connections && !this.#evict()) {
+      const message = `${limits.connections} connections are the most (limit)`;
+      this.#host.refused(socket.address, new PeerError("TOO_MANY_CONNECTIONS", message));
+      return socket.close();
+    }
+    const connection = new Connection(socket, this);
+    const admission = new Admission(this.#host.admission, connection.hostname);
+    this.#open.add(connection);
+    this.#greetings.set(connection, new Greeting(connection, admission, this));
+    this.#waiting.push(connection);
+    this.#beginSome();
+  }
+
+  /** The newest first: those who have waited for long may have gone. */
+  #beginSome(): void {
+    while (this.#begun < STARTS && this.#waiting.length > 0) {
+      const greeting = this.#greetings.get(this.#waiting.pop()!);
+      if (!greeting) continue; // evicted
+      // A timer lets the event loop look at all sockets in between.
+      if (this.#begun++ === 0) this.clock.after(1, this.#nextMs);
+      greeting.begin();
+    }
+  }
+
+  readonly #nextMs = (): void => {
+    this.#begun = 0;
+    if (!this.#closed) this.#beginSome();
+  };
+
+  /**
+   * Ends the oldest connection whose greeting is not complete: strangers who say nothing must not keep out
+   * devices, which greet at once. Returns false if there is none.
+   */
+  #evict(): boolean {
+    const [oldest] = this.#greetings.values();
+    oldest?.cut(
+      new PeerError("TOO_MANY_CONNECTIONS", "no greeting was complete when others needed the room"),
+    );
+    return oldest !== undefined;
+  }
+
+  record(id: string): Promise<DeviceRecord> {
+    return this.#host.record(id);
+  }
+
+  release(id: string): void {
+    this.#host.release(id);
+  }
+
+  admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
+    this.#host.admit(connection, admitted, ahead);
+    this.#greetings.delete(connection);
+  }
+
+  refused(connection: Connection, error: PeerError | LocalError): void {
+    this.#greetings.delete(connection);
+    if (!this.#closed) this.#host.refused(connection.address, error);
+  }
+
+  left(connection: Connection): void {
+    this.#open.delete(connection);
+  }
+
+  /** Ends all whose greeting is not complete, and receives nobody any more. */
+  close(): void {
+    this.#closed = true;
+    for (const greeting of [...this.#greetings.values()]) {
+      greeting.cut(new PeerError("LOST", "the server was closed"));
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import type { Session } from "../link/session.ts";
+import { PeerError } from "../protocol/errors.ts";
+import { concat, LineSplitter } from "../protocol/lines.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { Connection, Stage } from "./connection.ts";
+import type { Turn } from "./turn.ts";
+
+/** Bytes that a session is given at once: it may want no more after them. */
+const PIECE = 4096;
+
+const NOTHING = new Uint8Array(0);
+
+/** Whose session it is. */
+export interface ServingOwner {
+  readonly session: Session;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  /** The session has changed: `flush` is to follow when that is safe. */
+  readonly touch: () => void;
+  /** Whether all that the session holds is safe. */
+  readonly isSafe: boolean;
+  /** The connection has ended. Called while no commit is under way. */
+  ended(serving: Serving, reason: PeerError): void;
+}
+
+/** A connection after its greeting: carries bytes between its socket and a session, and gives the session the time. */
+export class Serving implements Stage {
+  #connection: Connection;
+  #owner: ServingOwner;
+  #splitter: LineSplitter;
+  #held = NOTHING; // read, but not given to the session yet
+  #paused = false;
+  #over = false;
+
+  constructor(connection: Connection, owner: ServingOwner) {
+    this.#connection = connection;
+    this.#owner = owner;
+    this.#splitter = new LineSplitter(owner.session.limits.lineBytes + 2);
+  }
+
+  /**
+   * Takes the connection over from the greeting. Called while no commit is under way.
+   *
+   * @param ahead What was read behind the greeting.
+   */
+  begin(ahead: Uint8Array): void {
+    this.#connection.become(this);
+    this.#owner.touch();
+    this.#wakeLater(this.#owner.clock.now());
+    if (ahead.length > 0) this.data(ahead);
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#held.length > 0 || this.#owner.turn.busy) this.#hold(bytes);
+    else this.#feed(bytes);
+  }
+
+  /** Gives the session as much as it wants. */
+  #feed(bytes: Uint8Array): void {
+    const { session, clock, touch } = this.#owner;
+    let at = 0;
+    for (; at < bytes.length && session.wantsInput; at += PIECE) {
+      touch();
+      try {
+        session.receive(this.#splitter.push(bytes.subarray(at, at + PIECE)), clock.now());
+      } catch (error) {
+        return this.#fail(error);
+      }
+    }
+    if (at < bytes.length) this.#hold(bytes.subarray(at));
+    else if (!session.wantsInput) this.#pause();
+  }
+
+  /** Keeps bytes until the commit under way has ended, or the session wants them. */
+  #hold(bytes: Uint8Array): void {
+    const isFirst = this.#held.length === 0;
+    this.#held = isFirst ? bytes.slice() : concat(this.#held, bytes);
+    this.#pause();
+    if (isFirst && this.#owner.turn.busy) this.#owner.turn.enter(this.#goOn);
+  }
+
+  #pause(): void {
+    if (!this.#paused) this.#connection.pause();
+    this.#paused = true;
+  }
+
+  /** Reads on if the session wants input again. */
+  readonly #goOn = (): void => {
+    if (this.#over || !this.#paused || !this.#owner.session.wantsInput) return;
+    const held = this.#held;
+    this.#held = NOTHING;
+    this.#feed(held);
+    if (this.#held.length > 0 || this.#over || !this.#owner.session.wantsInput) return;
+    this.#paused = false;
+    this.#connection.resume();
+  };
+
+  /**
+   * Sends what the session has to send, and reads on if it wants input again.
+   *
+   * @param safe False while what the session holds cannot be made safe: then keepalives are all.
+   */
+  flush(safe: boolean): void {
+    if (this.#over) return;
+    const { session, clock } = this.#owner;
+    if (!this.#connection.isWriting) {
+      const now = clock.now();
+      const output = safe ? session.transmit(now) : session.keepAlive(now);
+      if (output !== "") this.#connection.write(output);
+    }
+    if (this.#paused) this.#goOn();
+  }
+
+  drained(): void {
+    this.#owner.touch(); // there may be more by now, and it may not be safe yet
+  }
+
+  wake(now: number): void {
+    const { session, turn } = this.#owner;
+    if (turn.busy) {
+      if (!this.#connection.isWriting) {
+        const output = session.keepAlive(now);
+        if (output !== "") this.#connection.write(output);
+      }
+    } else if (session.isSilent(now) || this.#connection.isStalled(session.timeout, now)) {
+      // A server that was busy has perhaps not listened.
+      this.#connection.lookAgain(() => turn.enter(this.#judge));
+    } else {
+      session.tick(now);
+      this.#flushSoon();
+    }
+    this.#wakeLater(now);
+  }
+
+  /** Flushes at once if that is safe, else when it is. */
+  #flushSoon(): void {
+    if (this.#owner.isSafe) this.flush(true);
+    else this.#owner.touch();
+  }
+
+  #wakeLater(now: number): void {
+    const { session } = this.#owner;
+    // What is due now goes out in a moment, or waits for the socket: look again soon.
+    this.#connection.wakeAt(Math.max(session.deadline(), now + session.timeout / 40));
+  }
+
+  readonly #judge = (): void => {
+    if (this.#over) return;
+    const { session, clock } = this.#owner;
+    const now = clock.now();
+    try {
+      session.tick(now);
+      if (this.#connection.isStalled(session.timeout, now)) {
+        throw new PeerError("STALLED", `the other end took nothing for ${session.timeout} ms`);
+      }
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#flushSoon();
+  };
+
+  #fail(error: unknown): void {
+    if (!(error instanceof PeerError)) throw error;
+    this.#connection.close();
+    this.#end(error);
+  }
+
+  ended(reason: PeerError): void {
+    this.#owner.turn.enter(() => {
+      if (this.#held.length > 0) this.#goOn(); // it came before the end
+      this.#end(reason);
+    });
+  }
+
+  #end(reason: PeerError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.ended(this, reason);
+  }
+
+  /** Ends the connection, and tells its owner why. */
+  cut(reason: PeerError): void {
+    this.#connection.close();
+    this.#owner.turn.enter(() => this.#end(reason));
+  }
+
+  /** Ends the connection; its owner knows. */
+  drop(): void {
+    this.#over = true;
+    this.#connection.close();
+  }
+
+  get address(): string {
+    return this.#connection.address;
+  }
+}

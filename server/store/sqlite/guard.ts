@@ -1,0 +1,168 @@
+/** Lets the application's statements do what is the application's business only. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { LocalError } from "../../protocol/errors.ts";
+import type { SqlInput, SqlRow } from "../store.ts";
+
+/** What may hide a semicolon: strings, names in quotes, comments. */
+const QUOTED = /'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)/g;
+
+/** SQLite would silently ignore all but the first statement. A trigger's body has several. */
+function isSeveral(sql: string): boolean {
+  if (!sql.includes(";")) return false;
+  const bare = sql.replaceAll(QUOTED, " ");
+  return /;[\s;]*[^\s;]/.test(bare) && !/^\s*create\s+(temp\s+|temporary\s+)?trigger\b/i.test(bare);
+}
+
+/** How many of the application's statements of a kind are kept prepared. */
+const PREPARED = 200;
+
+/** What an authorizer is asked about, and its answers: codes of SQLite. */
+const Action = {
+  PRAGMA: 19,
+  READ: 20,
+  SELECT: 21,
+  TRANSACTION: 22,
+  ATTACH: 24,
+  DETACH: 25,
+  FUNCTION: 31,
+  SAVEPOINT: 32,
+  RECURSIVE: 33,
+} as const;
+const ALLOWED = 0;
+const DENIED = 1;
+
+/** What a query does. */
+const READS: ReadonlySet<number> = new Set([
+  Action.READ,
+  Action.SELECT,
+  Action.FUNCTION,
+  Action.RECURSIVE,
+]);
+
+/** What nobody may do but the store. */
+const RESERVED: ReadonlySet<number> = new Set([
+  Action.PRAGMA,
+  Action.TRANSACTION,
+  Action.ATTACH,
+  Action.DETACH,
+  Action.SAVEPOINT,
+]);
+
+/** What Deno's types do not have yet. */
+interface Authorizing {
+  setAuthorizer(
+    authorize: (action: number, name: string | null, detail: string | null) => number,
+  ): void;
+}
+
+/** What the application may do in one place, and the statements that it has done it with. */
+interface Kind {
+  readonly prepared: Map<string, StatementSync>;
+  /** For people. */
+  readonly about: string;
+  allows(action: number, name: string | null, detail: string | null): boolean;
+}
+
+/** Executes the application's statements, if they do nothing that is not the application's business. */
+export class Guard {
+  readonly #db: DatabaseSync;
+  #current: Kind | undefined; // undefined while the store's own statements are executed
+  #actions = 0;
+  #refused = false;
+
+  readonly #change: Kind = {
+    prepared: new Map(),
+    about:
+      "what concerns the application's own tables only, whose names do not begin with holdfast_",
+    allows(action, name, detail) {
+      if (READS.has(action)) return true;
+      return !RESERVED.has(action) && !isOurs(name) && !isOurs(detail);
+    },
+  };
+
+  readonly #query: Kind = {
+    prepared: new Map(),
+    about: "a query only",
+    allows: (action) => READS.has(action),
+  };
+
+  /** @param db The store's own statements are prepared already. */
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    // Always there, not just while a statement is prepared: SQLite prepares it again when a table has changed, and by
+    // then it may have a trigger.
+    (db as DatabaseSync & Authorizing).setAuthorizer((action, name, detail) => {
+      if (!this.#current) return ALLOWED;
+      this.#actions++;
+      if (this.#current.allows(action, name, detail)) return ALLOWED;
+      this.#refused = true;
+      return DENIED;
+    });
+  }
+
+  /** Executes a statement that may change the application's own tables. @throws {LocalError} BAD_ARGUMENT; SQLite's */
+  run(sql: string, params: readonly SqlInput[]): void {
+    this.#as(this.#change, sql, (statement) => statement.run(...params));
+  }
+
+  /** Rows that a statement finds which only reads. @throws {LocalError} BAD_ARGUMENT; SQLite's */
+  query(sql: string, params: readonly SqlInput[], most: "one" | "all"): SqlRow[] {
+    checkOne(sql);
+    return this.#as(this.#query, sql, (statement) => {
+      if (most === "all") return statement.all(...params);
+      const row = statement.get(...params);
+      return row ? [row] : [];
+    });
+  }
+
+  /** Looks at a statement for `run`. @throws {LocalError} BAD_ARGUMENT */
+  check(sql: string): void {
+    if (this.#change.prepared.has(sql)) return;
+    checkOne(sql);
+    try {
+      this.#as(this.#change, sql, () => {});
+    } catch (error) {
+      if (error instanceof LocalError) throw error;
+      // A table that it needs may be created before it; if not, that shows when it is executed.
+    }
+  }
+
+  #as<T>(kind: Kind, sql: string, use: (statement: StatementSync) => T): T {
+    this.#current = kind;
+    this.#refused = false;
+    try {
+      return use(kind.prepared.get(sql) ?? this.#prepare(kind, sql));
+    } catch (cause) {
+      if (this.#refused) throw refusal(kind, sql, cause);
+      throw cause;
+    } finally {
+      this.#current = undefined;
+    }
+  }
+
+  #prepare(kind: Kind, sql: string): StatementSync {
+    this.#actions = 0;
+    const statement = this.#db.prepare(sql);
+    if (this.#actions === 0) throw refusal(kind, sql); // VACUUM, or nothing at all
+    const { prepared } = kind;
+    if (prepared.size >= PREPARED) prepared.delete(prepared.keys().next().value!);
+    prepared.set(sql, statement);
+    return statement;
+  }
+}
+
+function checkOne(sql: string): void {
+  if (isSeveral(sql)) throw badArgument("one call takes one statement, not several");
+}
+
+function refusal({ about }: Kind, sql: string, cause?: unknown): LocalError {
+  return badArgument(`${sql.trim().slice(0, 60)}: here SQL may do ${about}`, cause);
+}
+
+function isOurs(name: string | null): boolean {
+  return /^(sqlite_autoindex_)?holdfast_/i.test(name ?? "");
+}
+
+function badArgument(message: string, cause?: unknown): LocalError {
+  return new LocalError("BAD_ARGUMENT", message, { cause });
+}

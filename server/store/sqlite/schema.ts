@@ -1,0 +1,77 @@
+/** What is in the file of an `SqliteStore`, and how an older one becomes that. */
+
+/** "HOLD": tells a store from any other SQLite file. */
+export const APPLICATION_ID = 0x484f4c44;
+
+/** Version of the schema below. */
+export const SCHEMA_VERSION = 3;
+
+/**
+ * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
+ * name is free for the application's own tables.
+ *
+ * Messages are numbered without end, in the order of their queue. An inbox begins at its device's
+ * `processed`; an outbox ends before its `tx_next`, and the low 32 bits of those numbers are what
+ * dialect 2 calls them.
+ */
+export const SCHEMA = `
+CREATE TABLE holdfast_devices (
+  device INTEGER PRIMARY KEY,  -- in the other tables, for the id
+  id TEXT NOT NULL UNIQUE,
+  tx_epoch INTEGER NOT NULL,   -- the stream to the device
+  tx_next INTEGER NOT NULL,    -- number of its next message
+  next_id INTEGER NOT NULL,    -- dialect 1's for it
+  rx_epoch INTEGER NOT NULL,   -- the stream from the device; 0: unknown
+  rx_next INTEGER NOT NULL,    -- number of its next message, 32 bits
+  connects INTEGER NOT NULL,   -- connections so far
+  processed INTEGER NOT NULL,  -- messages that have left the inbox
+  tx_sent INTEGER NOT NULL     -- number of the first message that cannot have been sent in dialect 2, 32 bits
+) STRICT;
+CREATE TABLE holdfast_inbox (
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_outbox (
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  id INTEGER,                  -- dialect 1's, once it was sent in that dialect
+  text TEXT NOT NULL,          -- one NUL: withdrawn
+  overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
+  qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
+  written INTEGER NOT NULL,    -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
+  device INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  hash INTEGER NOT NULL,       -- of the text, 53 bits
+  position INTEGER NOT NULL,   -- among all messages heard
+  connection INTEGER NOT NULL, -- the value of connects at that time
+  PRIMARY KEY (device, id)
+) STRICT, WITHOUT ROWID;
+`;
+
+/**
+ * From each version to the next; the first is from 1 to 2. They are executed in the transaction that ends with the new
+ * version, so a file has the one schema or the other, and never part of both. What was released is not changed any
+ * more: a new schema is a new entry here, and the same in `SCHEMA`, whose version is then that.
+ */
+export const MIGRATIONS: readonly string[] = [
+  // To 2. What had been sent was not known: all of it, perhaps.
+  `
+ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
+`,
+  // To 3. When messages were written was not known: now, at the latest.
+  `
+ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
+UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+`,
+];
+
+/** The version that these lead to. */
+export function newestVersion(migrations: readonly string[]): number {
+  return migrations.length + 1;
+}
