@@ -61,6 +61,12 @@ export class Books {
     message.excused = true;
   }
 
+  /** A device's writer is told that its message was not accepted. */
+  deviceRefused(message: Message): void {
+    if (message.safe) throw this.#violation("", message, "was refused, but the server has it");
+    message.gone = true;
+  }
+
   seenByDevice(text: string, dialect: 1 | 2): Message {
     const message = this.toDevice.seen(text, dialect === 2);
     // In dialect 1 nobody keeps a message without qos.
@@ -92,6 +98,11 @@ export class Books {
     if (message.seen === 0) {
       throw this.#violation("told that", message, "arrived: nobody has seen it");
     }
+  }
+
+  /** The server's writer is told that its message, which has no qos, was sent. */
+  serverSent(message: Message): void {
+    message.told = true;
   }
 
   /** The server's writer is told that its message was not accepted. */

@@ -43,6 +43,11 @@ export class Disk {
   slowUntil = 0;
   slowness = 0;
 
+  /** When the last slow commit has ended. */
+  get slowEnd(): number {
+    return this.slowUntil + this.slowness;
+  }
+
   /** What it holds now, on a disk that works. */
   copy(): Disk {
     const disk = new Disk();

@@ -1,7 +1,7 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
-import { Disk } from "./store.ts";
+import { Disk } from "./disk.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import type { World } from "./world.ts";
 
@@ -88,12 +88,12 @@ export function cause(world: World, kind: FaultKind): void {
       path.connecting = "hanging";
       return until(() => path.connecting = "normal");
     case "device stalls":
-      return device.life.freeze(clock.now + time);
+      return device.process.freeze(clock.now + time);
     case "server stalls":
-      return world.server.life.freeze(clock.now + time);
+      return world.server.process.freeze(clock.now + time);
     case "device's clock jumps":
       device.clockAhead += random.pick([time, -time, 3_600_000]);
-      return device.life.enter(device.pump);
+      return;
     case "device boots, memory kept":
       return boot(world, device, true);
     case "device boots, memory lost":
@@ -105,7 +105,7 @@ export function cause(world: World, kind: FaultKind): void {
       device.dies = "after acting";
       return;
     case "server killed":
-      return world.killServer("no commit");
+      return world.killServer();
     case "server killed during a commit":
       world.tearNextCommit();
       return;
@@ -113,7 +113,7 @@ export function cause(world: World, kind: FaultKind): void {
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
     case "store lost":
-      return world.killServer("no commit", new Disk());
+      return world.killServer(undefined, new Disk());
     case "old copy of the store":
       return putBack(world, 10);
     case "device's application busy":
@@ -144,7 +144,7 @@ function putBack(world: World, tries: number): void {
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }
-  clock.after(random.below(4 * timeout), () => world.killServer("no commit", copy));
+  clock.after(random.below(4 * timeout), () => world.killServer(undefined, copy));
 }
 
 function boot({ random, scenario }: World, device: SimDevice, keepsMemory: boolean): void {

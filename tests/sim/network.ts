@@ -5,6 +5,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
+import type { DevicePlan } from "./scenario.ts";
 
 /** Directions: from the device to the server, and back. */
 export const UP = 0;
@@ -35,7 +36,7 @@ export interface EndOwner {
 /** A lost packet comes again after so many ms. */
 const REPEAT = 1000;
 
-/** The way between one device and the server. */
+/** The way between one device, or a stranger, and the server. */
 export class Path {
   /** How new connections fare. */
   connecting: "normal" | "refused" | "hanging" = "normal";
@@ -55,6 +56,7 @@ export class Path {
     readonly random: Random,
     readonly conditions: Conditions,
     readonly hostname: string,
+    readonly owner?: DevicePlan,
   ) {}
 
   /** Nothing passes in this direction until as many `unplug`s are undone by `plug`. */
@@ -190,6 +192,8 @@ export class End {
   failed = false;
   /** When something of the other end has arrived last. */
   heardAt: number;
+  /** Longest time in which nothing of it has arrived, but for the one since then; in ms. */
+  longestSilence = 0;
   /** When the network has taken something last. */
   takenAt: number;
   #finished = false; // the other end has closed
@@ -202,6 +206,16 @@ export class End {
     return this.connection.path;
   }
 
+  /** For how long nothing of the other end has arrived, in ms. */
+  get silence(): number {
+    return this.path.clock.now - this.heardAt;
+  }
+
+  /** How many bytes the network would take. */
+  get room(): number {
+    return this.output.room;
+  }
+
   /** @returns how many bytes the network has taken; if not all, its owner is told when it takes more */
   write(bytes: Uint8Array): number {
     const n = this.output.write(bytes, this.#arrived);
@@ -212,6 +226,7 @@ export class End {
   readonly #arrived = (): void => this.peer.#receive();
 
   #receive(): void {
+    this.longestSilence = Math.max(this.longestSilence, this.silence);
     this.heardAt = this.path.clock.now;
     if (this.closed) this.#reset();
     else if (!this.failed) this.owner?.readable();
@@ -305,6 +320,7 @@ export class Connection {
       path.sendOnce(DOWN, () => client.fail());
       return;
     }
+    server.heardAt = path.clock.now;
     host.accept(server);
     path.clock.after(path.delay(), () =>
       path.deliver(DOWN, () => {

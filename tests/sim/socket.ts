@@ -29,8 +29,8 @@ export class SimSocket implements Socket {
   /** Bytes that the system has taken. */
   taken = 0;
   tap: Tap | undefined;
-  /** Why the network has ended it. */
-  reason: PeerError | undefined;
+  /** Since when the system has not taken all. */
+  heldSince = 0;
   #events: (SocketEvents & { opened?(): void }) | undefined;
   #started = false;
   #isConnected: boolean;
@@ -136,7 +136,6 @@ export class SimSocket implements Socket {
 
   #tell(reason: PeerError): void {
     this.isOpen = false;
-    this.reason = reason;
     this.end.close();
     this.#events!.ended(reason);
   }
@@ -156,8 +155,10 @@ export class SimSocket implements Socket {
       this.taken += n;
       this.#pending = bytes.subarray(n); // as in a real system, it is not copied
     }
-    if (this.#pending.length > 0) this.#owesDrained = true;
-    // The system may need a moment, though it has room.
+    if (this.#pending.length > 0) {
+      if (!this.#owesDrained) this.heldSince = this.process.world.clock.now;
+      this.#owesDrained = true;
+    } // The system may need a moment, though it has room.
     else if (!this.#owesDrained && this.process.world.random.chance(0.1)) {
       this.#owesDrained = true;
       this.process.world.clock.after(0, () => this.#arrive(() => this.#push()));

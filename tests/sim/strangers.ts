@@ -2,7 +2,7 @@
 import { proofOf } from "../../server/admission/access.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { Connection, type Listener, Path, type Socket } from "./network.ts";
+import { Connection, type End, type Host, Path } from "./network.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
@@ -33,7 +33,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
-  const socket: Socket = new Connection(path, {
+  const socket: End = new Connection(path, {
     opened() {
       if (stranger === "garbage") say(garbage(world));
       if (stranger === "half a hello") {
@@ -73,12 +73,12 @@ function garbage({ random }: World): Uint8Array {
  * Answers in the server's place: with garbage, or, to a device that has a key, with a welcome that claims to
  * have everything, but cannot prove it.
  */
-export class Impostor implements Listener {
+export class Impostor implements Host {
   readonly listens = true;
 
   constructor(readonly world: World, readonly plan: DevicePlan) {}
 
-  accept(socket: Socket): void {
+  accept(socket: End): void {
     let heard = "";
     socket.owner = {
       readable: () => {

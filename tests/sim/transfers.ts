@@ -5,8 +5,7 @@ import { Violation } from "./promises.ts";
 export class Transfer {
   readonly #parts = new Set<string>();
   readonly #safe = new Set<string>();
-  /** Its application was told that it has failed. */
-  failed = false;
+  #failed = false;
 
   constructor(readonly name: string, readonly owner: Transfers) {}
 
@@ -17,8 +16,14 @@ export class Transfer {
   }
 
   safe(part: string): void {
-    if (this.failed) throw new Violation(`${this.name} has failed, but ${part} is safe`);
+    if (this.#failed) throw new Violation(`${this.name} has failed, but ${part} is safe`);
     this.#safe.add(part);
+  }
+
+  /** Its application is told that it has failed. */
+  fail(): void {
+    if (this.#safe.size > 0) throw new Violation(`${this.name} is said to have failed, and is safe`);
+    this.#failed = true;
   }
 
   get isWhole(): boolean {
@@ -39,6 +44,10 @@ export class Transfer {
 export class Transfers {
   readonly #byPart = new Map<string, Transfer>();
   readonly #touched = new Set<Transfer>();
+
+  begin(name: string): Transfer {
+    return new Transfer(name, this);
+  }
 
   add(part: string, transfer: Transfer): void {
     this.#byPart.set(part, transfer);
