@@ -2,7 +2,7 @@
 import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
 import type { PeerError } from "../../server/protocol/errors.ts";
-import { byteLength } from "../../server/protocol/lines.ts";
+import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
 import type { Message } from "./promises.ts";
@@ -36,7 +36,8 @@ export class Chip implements Program {
         id,
         timeout: device.world.scenario.timeout,
         dialect,
-        ...(dialect === 2 ? { key, metadata, position: memory?.position } : {}),
+        ...(dialect === 2 ? { metadata, position: memory?.position } : {}),
+        ...(dialect === 2 && key ? { key } : {}),
       },
       size,
       platform,
@@ -136,13 +137,14 @@ export class Chip implements Program {
     this.#setAlarm();
   }
 
-  #write(core: Core, { text, qos, wait, logs }: Draft): boolean {
+  #write(core: Core, { text, qos, wait }: Draft): boolean {
     const { device } = this;
     if (device.dialect === 1 && wait && core.queued !== core.done) return false;
     if (!core.write(encoder.encode(text), qos)) return false;
     device.world.log?.(
       `${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`,
     );
+    const logs = device.dialect === 2 && text.startsWith(LOGGED);
     this.#accepted.push(
       device.books.deviceWrote(text, device.boot, { qos, waits: wait }, logs),
     );

@@ -117,7 +117,7 @@ export class Conversation {
     if (talk.answers <= 0) return;
     talk.answers--;
     this.#toAnswer++;
-    this.#send({ qos: true, wait: true, isAnswer: true });
+    this.#run(this.#send({ qos: true, wait: true, isAnswer: true }));
   }
 
   /** Takes its time. */
@@ -142,7 +142,7 @@ export class Conversation {
       } catch (error) {
         if (isClosed(error)) throw error;
         this.#failed(attempt, error);
-        if (this.#random.chance(0.5)) await this.#work();
+        await this.#pause(1 + this.#random.below(this.#talk!.busy + 10));
         continue;
       }
       if (!attempt) throw new Violation("consume has returned without a message");
@@ -163,7 +163,8 @@ export class Conversation {
     if (this.#random.chance(0.5)) tx.run(CREATE);
     else {
       const row = await tx.get(COUNT, id, text);
-      if (row && Number(row.n) > 0 && !this.#books!.fromDevice.find(text)!.repeats) {
+      const { repeats, copied } = this.#books!.fromDevice.find(text)!;
+      if (row && Number(row.n) > 0 && repeats === 0 && !copied) {
         throw new Violation(`${JSON.stringify(text)} comes again, and its effect is there`);
       }
     }
@@ -217,7 +218,7 @@ export class Conversation {
     this.#isWriting = true;
     while (talk.messages > 0) {
       await this.#pause(this.#random.below(talk.pause + 1));
-      if (talk.messages <= 0) return;
+      if (talk.messages <= 0) break;
       const { qosOff, waits } = talk;
       const manner = {
         qos: !this.#random.chance(qosOff),
@@ -228,8 +229,17 @@ export class Conversation {
       else {
         const sent = this.#send(manner);
         if (this.#random.chance(0.3)) await sent;
+        else this.#run(sent);
       }
     }
+    this.#isWriting = false;
+  }
+
+  /** What nobody waits for. */
+  #run(work: Promise<void>): void {
+    work.catch((error) => {
+      if (!isClosed(error)) this.world.failed(error);
+    });
   }
 
   async #transact(): Promise<void> {
@@ -283,6 +293,7 @@ export class Conversation {
       await this.#pause(1 + this.#random.below(world.scenario.timeout / 4));
       this.#pending--;
       if (manner.isAnswer) return this.#send(manner);
+      if (!this.#isWriting) this.#run(this.#write());
       return;
     }
     if (manner.isAnswer) this.#toAnswer--;

@@ -19,7 +19,8 @@ export function hookCores(world: World): Disposable & { check(): void } {
   Core.prototype.boot = function (this: Core, options: CoreOptions, now: number): void {
     boot.call(this, options, now);
     const plan = world.planOf(options.id);
-    if (options.dialect === 2 && plan) setFirstNumber(this, plan.firstNumber);
+    // A `Client` counts from its own beginning.
+    if (options.dialect === 2 && plan?.kind === "chip") setFirstNumber(this, plan.firstNumber);
     ends.set(options.id, { core: this, end: endOf(this, options) });
   };
   return {

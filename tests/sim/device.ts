@@ -36,8 +36,6 @@ export interface Draft {
   text: string;
   qos: boolean;
   wait: boolean;
-  /** It is a line of the device's log. */
-  logs: boolean;
 }
 
 /** What runs on a device between a boot and its end. */
@@ -77,6 +75,8 @@ export class SimDevice implements Wiring {
   dies: "before acting" | "after acting" | undefined;
   /** The application takes nothing until then. */
   busyUntil = 0;
+  /** Until when it need not notice that the other end is gone: its clock was set back. */
+  deafUntil = 0;
   /** Answers in the server's place. */
   impostor: Host | undefined;
   /** What outlives a reset: RTC memory, or a file. */
@@ -149,7 +149,8 @@ export class SimDevice implements Wiring {
     const { client } = new Connection(this.path, this.impostor ?? world.server);
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };
-    watchSocket(world, socket, world.devicePatience, () => this.busyUntil, this.id);
+    const patience = world.devicePatience(this.dialect);
+    watchSocket(world, socket, patience, () => this.deafUntil, this.id);
     return socket;
   }
 
@@ -168,6 +169,12 @@ export class SimDevice implements Wiring {
     throw new Violation(`${this.id} accuses the server: ${reason}`);
   }
 
+  /** Its clock jumps. */
+  jump(ms: number): void {
+    this.clockAhead += ms;
+    this.deafUntil = Math.max(this.deafUntil, this.world.clock.now + Math.max(0, -ms));
+  }
+
   /** What its application says next; undefined: no text was found that fits. */
   draft(): Draft | undefined {
     const { random, lineBytes } = this.world;
@@ -182,7 +189,6 @@ export class SimDevice implements Wiring {
       text: isLog ? LOGGED + text : text,
       qos: !random.chance(qosOff),
       wait: random.chance(waits),
-      logs: isLog,
     };
   }
 

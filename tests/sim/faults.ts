@@ -92,8 +92,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "server stalls":
       return world.server.process.freeze(clock.now + time);
     case "device's clock jumps":
-      device.clockAhead += random.pick([time, -time, 3_600_000]);
-      return;
+      return device.jump(random.pick([time, -time, 3_600_000]));
     case "device boots, memory kept":
       return boot(world, device, true);
     case "device boots, memory lost":

@@ -296,7 +296,7 @@ export class Connection {
   #up: Pipe;
   #down: Pipe;
 
-  constructor(readonly path: Path, owner: EndOwner, host: Host) {
+  constructor(readonly path: Path, host: Host, owner?: EndOwner) {
     const { capacity } = path.conditions;
     const up = this.#up = new Pipe(path, UP, capacity);
     const down = this.#down = new Pipe(path, DOWN, capacity);

@@ -1,4 +1,5 @@
 /** The simulated server's process: the real `Server`, on a machine that can be killed at any time. */
+import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import { Server } from "../../server/server.ts";
 import { Conversation } from "./conversation.ts";
@@ -68,7 +69,7 @@ export class ServerProcess implements Host, Wiring {
       Server.listen({
         hostname: "0.0.0.0",
         timeout,
-        limits: { ...limits },
+        limits: finite(limits),
         keys,
         stock,
         open,
@@ -199,4 +200,10 @@ export class ServerProcess implements Host, Wiring {
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }
+}
+
+/** What is without limit is so by default. */
+function finite(limits: Limits): Partial<Limits> {
+  const { outboxAge, ...others } = limits;
+  return outboxAge === Infinity ? others : limits;
 }

@@ -69,7 +69,7 @@ export class SimStore implements Store {
     readonly platform: SimPlatform,
     readonly time: () => number | undefined,
   ) {
-    this.database = { query: (...args) => this.#query(...args), check };
+    this.database = { query: (sql, params) => this.#query(sql, params), check };
   }
 
   /** How far the date is ahead of the process's clock, which may change. */

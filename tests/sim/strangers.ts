@@ -33,7 +33,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
-  const socket: End = new Connection(path, {
+  const socket: End = new Connection(path, world.server, {
     opened() {
       if (stranger === "garbage") say(garbage(world));
       if (stranger === "half a hello") {
@@ -51,7 +51,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
     },
     writable() {},
     ended() {},
-  }, world.server).client;
+  }).client;
   clock.after(random.skewed(1, 4 * world.scenario.timeout), () => socket.close());
 }
 

@@ -79,9 +79,9 @@ export class World implements Surroundings, StoreWorld {
     return NOTICED * timeout + timeout / 40 + 2 * (gather + storeTime) + 10;
   }
 
-  /** The same for a device. */
-  get devicePatience(): number {
-    return NOTICED * this.scenario.timeout + 10;
+  /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
+  devicePatience(dialect: 1 | 2): number {
+    return (NOTICED + 2 - dialect) * this.scenario.timeout + 10;
   }
 
   /** Plays the scenario to its end. @throws {Violation} */
