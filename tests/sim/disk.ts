@@ -1,6 +1,11 @@
 /** What the simulated store has on its disk: rows, as any real store has them. */
 import type { Noted } from "../../server/link/duplicates.ts";
-import { type DeviceState, type Outgoing, type Positions, WITHDRAWN } from "../../server/link/record.ts";
+import {
+  type DeviceState,
+  type Outgoing,
+  type Positions,
+  WITHDRAWN,
+} from "../../server/link/record.ts";
 import type { Change, RowWriter, SqlInput } from "../../server/store/store.ts";
 import { Violation } from "./promises.ts";
 
@@ -158,7 +163,9 @@ function checkNumber(number: number, expected: number): void {
 }
 
 /** What lies behind the outbox means the same as its front. */
-function sentOf({ positions: { txSent, txNext }, outbox }: Pick<Rows, "positions" | "outbox">): number {
+function sentOf(
+  { positions: { txSent, txNext }, outbox }: Pick<Rows, "positions" | "outbox">,
+): number {
   const first = outbox[0]?.seq ?? txNext;
   return (first - txSent | 0) > 0 ? first : txSent;
 }
@@ -171,7 +178,9 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
     if (known[name] !== right[name]) return `${name} is ${known[name]}, not ${right[name]}`;
   }
   if (rows.sent !== state.sent) return `sent is ${rows.sent}, not ${state.sent}`;
-  if (rows.inbox.length > 0 && rows.inboxFirst !== positions.processed) return "numbers in the inbox";
+  if (rows.inbox.length > 0 && rows.inboxFirst !== positions.processed) {
+    return "numbers in the inbox";
+  }
   if (rows.outbox.length > 0 && rows.outboxFirst + rows.outbox.length !== state.sent) {
     return "numbers in the outbox";
   }

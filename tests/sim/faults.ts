@@ -3,6 +3,7 @@ import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
 import { Disk } from "./disk.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
+import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 export const FAULTS = [
@@ -20,18 +21,24 @@ export const FAULTS = [
   "device stalls",
   "server stalls",
   "device's clock jumps",
+  "date set",
   "device boots, memory kept",
   "device boots, memory lost",
   "death before the application acts",
   "death before the position is kept",
   "server killed",
   "server killed during a commit",
+  "server closed",
+  "server out of files",
   "store full",
+  "store slow",
   "store lost",
   "old copy of the store",
   "device's application busy",
   "server's application busy",
   "stranger",
+  "crowd",
+  "key changed",
   "impostor",
 ] as const;
 
@@ -52,7 +59,7 @@ export function cause(world: World, kind: FaultKind): void {
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
   if (!kind.startsWith("death")) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
-  if (kind !== "stranger") world.disturb(clock.now + time);
+  if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
   switch (kind) {
     case "cut":
       return sever(true, true);
@@ -93,6 +100,14 @@ export function cause(world: World, kind: FaultKind): void {
       return world.server.process.freeze(clock.now + time);
     case "device's clock jumps":
       return device.jump(random.pick([time, -time, 3_600_000]));
+    case "date set":
+      random.pick([device, world.server]).dateAhead += random.pick([
+        time,
+        -time,
+        3_600_000,
+        -3_600_000,
+      ]);
+      return;
     case "device boots, memory kept":
       return boot(world, device, true);
     case "device boots, memory lost":
@@ -108,6 +123,17 @@ export function cause(world: World, kind: FaultKind): void {
     case "server killed during a commit":
       world.tearNextCommit();
       return;
+    case "server closed":
+      return world.stopServer();
+    case "server out of files":
+      world.server.fullUntil = clock.now + time;
+      return;
+    case "store slow": {
+      const { disk } = world.server;
+      disk.slowUntil = clock.now + time;
+      disk.slowness = random.skewed(1, 2 * timeout);
+      return world.disturb(disk.slowEnd);
+    }
     case "store full":
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
@@ -127,6 +153,13 @@ export function cause(world: World, kind: FaultKind): void {
         random.pick(device.plan.key ? THIEVES : STRANGERS),
         device.plan,
       );
+    case "crowd":
+      for (let i = random.between(5, 20); i > 0; i--) {
+        strangerConnects(world, random.pick(STRANGERS), device.plan);
+      }
+      return;
+    case "key changed":
+      return changeKey(world, device);
     case "impostor":
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
@@ -144,6 +177,15 @@ function putBack(world: World, tries: number): void {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }
   clock.after(random.below(4 * timeout), () => world.killServer(undefined, copy));
+}
+
+/** The operator gives a device another key, and it boots with that. */
+function changeKey(world: World, device: SimDevice): void {
+  const { random } = world;
+  if (device.plan.key) {
+    boot(world, device, random.chance(0.5));
+    world.setKey(device.id, drawKey(random));
+  } else world.server.changeKeys();
 }
 
 function boot({ random, scenario }: World, device: SimDevice, keepsMemory: boolean): void {

@@ -65,7 +65,9 @@ export class HostProgram implements Program {
     const iterator = this.#client[Symbol.asyncIterator]();
     const iterates = world.random.chance(0.5);
     for (;;) {
-      const asked = iterates ? iterator.next().then(({ value }) => value as string) : this.#client.readline();
+      const asked = iterates
+        ? iterator.next().then(({ value }) => value as string)
+        : this.#client.readline();
       this.#handed = undefined; // asking for the next one says that it is done with
       const text = await asked;
       if (!platform.isAlive || !device.see(text)) return;

@@ -263,6 +263,14 @@ export class End {
     else this.output.finish(() => this.peer.#finish());
   }
 
+  /** Ends it with a reset: what was sent, and has not arrived, is lost. */
+  abort(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.owner = undefined;
+    this.#reset();
+  }
+
   /** Its program, and perhaps its machine, is no more: nobody says so. */
   vanish(): void {
     this.closed = true;

@@ -182,7 +182,10 @@ export class Stream {
     if (!message) throw this.#violation("was never written", text);
     const { index, epoch } = message;
     if (message.gone) {
-      throw this.#violation("was seen, but it was refused, or a killed server had never sent it", text);
+      throw this.#violation(
+        "was seen, but it was refused, or a killed server had never sent it",
+        text,
+      );
     }
     if (message.seen > 0) {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);

@@ -29,6 +29,9 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
   "NOT_ADMITTED",
 ]);
 
+/** What may be said of a connection that was there before the keys were changed. */
+const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
+
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
   disk = new Disk();
@@ -43,6 +46,7 @@ export class ServerProcess implements Host, Wiring {
   #platform: SimPlatform | undefined;
   #store: SimStore | undefined;
   #ports = 0;
+  #keysChangedAt = -Infinity;
 
   constructor(readonly world: World) {
     this.process = new Process(world);
@@ -59,18 +63,17 @@ export class ServerProcess implements Host, Wiring {
   /** Starts the process. */
   start(): void {
     const { world, process } = this;
-    const { devices, stock, open, limits, timeout } = world.scenario;
+    const { stock, open, limits, timeout } = world.scenario;
     this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
     const platform = this.#platform = new SimPlatform(process, this);
     const store = this.#store = new SimStore(this.disk, world, platform, () => this.#storeTime());
-    const keys = devices.flatMap(({ id, key }): [string, Uint8Array][] => key ? [[id, key]] : []);
     world.log?.("the server starts");
     process.enter(() => {
       Server.listen({
         hostname: "0.0.0.0",
         timeout,
         limits: finite(limits),
-        keys,
+        keys: this.#keys(),
         stock,
         open,
         store,
@@ -88,6 +91,19 @@ export class ServerProcess implements Host, Wiring {
         (error) => platform.isAlive && world.failed(error),
       );
     });
+  }
+
+  #keys(): [string, Uint8Array][] {
+    return this.world.scenario.devices.flatMap(({ id, key }) => key ? [[id, key]] : []);
+  }
+
+  /** The operator has changed the keys. */
+  changeKeys(): void {
+    const { server } = this;
+    if (!server) return;
+    // Whoever has begun to greet does so with the old one.
+    this.#keysChangedAt = this.world.clock.now;
+    this.process.enter(() => server.setKeys(this.#keys()));
   }
 
   #storeTime(): number | undefined {
@@ -162,6 +178,7 @@ export class ServerProcess implements Host, Wiring {
     if (!socket) return;
     this.sockets.delete(address!);
     judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
+    if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
     if (ACCUSATIONS.has(code) && socket.end.path.owner) {
       throw new Violation(`the server accuses ${socket.end.path.owner.id}: ${code}: ${message}`);
     }

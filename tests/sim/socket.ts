@@ -24,6 +24,7 @@ export class SimSocket implements Socket {
   isOpen = true;
   /** Since when it is not read. */
   pausedAt: number | undefined;
+  readonly madeAt: number;
   /** Since when it is read. */
   readAt: number;
   /** Bytes that the system has taken. */
@@ -47,7 +48,7 @@ export class SimSocket implements Socket {
     events?: SocketEvents & { opened(): void },
   ) {
     this.hostname = end.path.hostname;
-    this.readAt = process.world.clock.now;
+    this.madeAt = this.readAt = process.world.clock.now;
     this.#events = events;
     this.#started = events !== undefined;
     this.#isConnected = events === undefined;

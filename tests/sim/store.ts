@@ -23,7 +23,8 @@ import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
 
 /** An application's statements: what it has done with a message. */
-export const CREATE = "CREATE TABLE IF NOT EXISTS effects (device TEXT NOT NULL, text TEXT NOT NULL)";
+export const CREATE =
+  "CREATE TABLE IF NOT EXISTS effects (device TEXT NOT NULL, text TEXT NOT NULL)";
 export const EFFECT = "INSERT INTO effects (device, text) VALUES (?, ?)";
 /** One that fails when it is executed. */
 export const BROKEN = "INSERT INTO effects (device, text) VALUES (NULL, ?)";

@@ -1,6 +1,7 @@
 /** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
 import { proofOf } from "../../server/admission/access.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
+import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { Connection, type End, type Host, Path } from "./network.ts";
 import type { World } from "./world.ts";
@@ -9,7 +10,15 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** What a stranger says when it has connected. */
-export type Stranger = "silent" | "garbage" | "half a hello" | "wrong key" | "replay" | "loud";
+export type Stranger =
+  | "silent"
+  | "garbage"
+  | "half a hello"
+  | "wrong key"
+  | "replay"
+  | "loud"
+  | "deaf" // is answered, and reads nothing
+  | "gone"; // resets the connection at once
 
 export const STRANGERS: readonly Stranger[] = [
   "silent",
@@ -18,6 +27,8 @@ export const STRANGERS: readonly Stranger[] = [
   "wrong key",
   "replay",
   "loud",
+  "deaf",
+  "gone",
 ];
 
 /** Those who come where there is a key: they try that more often. */
@@ -33,6 +44,14 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
+  let number = 0;
+  const speak = () => {
+    if (socket.closed || socket.failed) return;
+    const text = "?".repeat(60);
+    say(encoder.encode(number === 0 ? `${LOUD}\n` : `\n${frame(number % 255 + 1, text)}`));
+    number++;
+    clock.after(world.scenario.timeout / 8, speak);
+  };
   const socket: End = new Connection(path, world.server, {
     opened() {
       if (stranger === "garbage") say(garbage(world));
@@ -41,9 +60,12 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
       }
       if (stranger === "wrong key") say(encoder.encode(`${hello}\n`));
       if (stranger === "replay") { for (const bytes of world.overheard) say(bytes); }
+      if (stranger === "gone") socket.abort();
+      if (stranger === "deaf") speak();
       if (stranger === "loud") say(encoder.encode(`${LOUD}\n\n01ok\n01ok\n`)), say(garbage(world));
     },
     readable() {
+      if (stranger === "deaf") return;
       const answer = decoder.decode(socket.read(Infinity));
       if (stranger !== "wrong key" || !answer.startsWith("\x02")) return;
       const proof = PROOF + proofOf(key, `${hello}\n${answer}`);

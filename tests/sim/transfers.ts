@@ -22,7 +22,9 @@ export class Transfer {
 
   /** Its application is told that it has failed. */
   fail(): void {
-    if (this.#safe.size > 0) throw new Violation(`${this.name} is said to have failed, and is safe`);
+    if (this.#safe.size > 0) {
+      throw new Violation(`${this.name} is said to have failed, and is safe`);
+    }
     this.#failed = true;
   }
 

@@ -48,8 +48,9 @@ export class Wire implements Tap {
     if (this.#isOver) return;
     for (const line of this.#up.push(bytes)) {
       if (this.#toDevice) this.#pass(line, this.#fromDevice, this.#toDevice);
-      else if (line.startsWith(HELLO)) this.#toDevice = creditOf(`server to ${this.plan!.id}`, line);
-      else {
+      else if (line.startsWith(HELLO)) {
+        this.#toDevice = creditOf(`server to ${this.plan!.id}`, line);
+      } else {
         this.#isOver = true;
         return;
       }

@@ -257,6 +257,28 @@ export class World implements Surroundings, StoreWorld {
     });
   }
 
+  /** Ends the server as an operator does, and starts it again. */
+  stopServer(): void {
+    if (this.#serverIsDown || !this.server.server) return;
+    this.#serverIsDown = true;
+    const pause = this.random.skewed(1, 2 * this.scenario.timeout);
+    this.server.stop(() => {
+      this.server.kill(undefined, undefined, true);
+      this.disturb(this.clock.now + pause);
+      this.clock.after(pause, () => {
+        this.#serverIsDown = false;
+        this.server.start();
+      });
+    });
+  }
+
+  /** The server is told of another key, and the device boots with it. */
+  setKey(id: string, key: Uint8Array): void {
+    this.planOf(id)!.key = key;
+    this.devices.find((device) => device.id === id)!.plan.key = key;
+    this.server.changeKeys();
+  }
+
   serverDied(disk: Disk | undefined): void {
     for (const [id, books] of this.books) {
       books.serverDied(disk && (disk.devices.get(id) ?? { inbox: [], outbox: [] }));
@@ -313,7 +335,9 @@ export class World implements Surroundings, StoreWorld {
     this.transfers.committed();
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
-      if (rows.inbox.length > inbox) throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
+      if (rows.inbox.length > inbox) {
+        throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
+      }
       if (rows.outbox.length > outbox) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }

@@ -1,0 +1,78 @@
+/** Trees of the source with a known bug in them, from which workers are started. */
+import type { Edit, Mutation } from "./mutations.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Everything that a worker of the simulator loads. */
+const FOLDERS = ["server", "bridge/host", "bridge/formats", "tests/sim"];
+
+const CORE_SOURCE = "client-as/assembly/core.ts";
+const CORE = "client-as/build/core.wasm";
+
+/** A copy of the source with a bug in it. */
+export interface Tree extends AsyncDisposable {
+  /** The module of its workers. */
+  readonly worker: URL;
+}
+
+/** Makes a tree. @throws {Error} if the source has changed and the bug no longer fits */
+export async function plant({ edits }: Mutation): Promise<Tree> {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-sim-" });
+  const tree = new URL(`file://${folder}/`);
+  const changed = new Map<string, string>();
+  for (const edit of edits) changed.set(edit.file, await apply(edit, changed.get(edit.file)));
+  for (const name of FOLDERS) await copy(name, tree, changed);
+  await Deno.mkdir(new URL("client-as/build/", tree), { recursive: true });
+  const core = changed.get(CORE_SOURCE);
+  if (core === undefined) await Deno.copyFile(new URL(CORE, ROOT), new URL(CORE, tree));
+  else await Deno.writeFile(new URL(CORE, tree), await compile(core));
+  return {
+    worker: new URL("tests/sim/worker.ts", tree),
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+async function copy(folder: string, tree: URL, changed: Map<string, string>): Promise<void> {
+  await Deno.mkdir(new URL(`${folder}/`, tree), { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(new URL(`${folder}/`, ROOT))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) await copy(path, tree, changed);
+    else if (name.endsWith(".ts") && !name.endsWith("_test.ts")) {
+      const text = changed.get(path) ?? await Deno.readTextFile(new URL(path, ROOT));
+      await Deno.writeTextFile(new URL(path, tree), text);
+    }
+  }
+}
+
+/**
+ * @param source What earlier edits have made of the file.
+ * @throws {Error} if there is not one place to edit
+ */
+export async function apply({ file, find, replace }: Edit, source?: string): Promise<string> {
+  const text = source ?? await Deno.readTextFile(new URL(file, ROOT));
+  const times = text.split(find).length - 1;
+  if (times !== 1) throw new Error(`${file} has ${times} places with ${JSON.stringify(find)}`);
+  return text.replace(find, () => replace);
+}
+
+/** Compiles a source of the core. */
+async function compile(source: string): Promise<Uint8Array> {
+  const config = await Deno.readTextFile(new URL("asconfig.json", ROOT));
+  const { default: asc } = await import("assemblyscript/asc");
+  let compiled: Uint8Array | undefined;
+  const { error, stderr } = await asc.main(
+    [CORE_SOURCE, "--config", "asconfig.json", "--target", "core", "--outFile", "mutant.wasm"],
+    {
+      readFile: (name: string) =>
+        name.endsWith("core.ts") ? source : name.endsWith("asconfig.json") ? config : null,
+      writeFile: (_: string, contents: string | Uint8Array) => {
+        if (typeof contents !== "string") compiled = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error || !compiled) {
+    throw new Error(`a mutant does not compile: ${error?.message}\n${stderr}`);
+  }
+  return compiled;
+}
