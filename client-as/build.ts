@@ -22,7 +22,8 @@ const FOLDERS = ["client-as/assembly", "client-as/examples", "bridge/pyboard/ass
 /** What the modules depend on, besides the sources in the folders. */
 const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
 
-type Target = typeof CORE;
+/** What becomes a .wasm. */
+type Product = typeof CORE;
 
 /** What a module is made of. */
 export interface ModuleFacts {
@@ -85,8 +86,8 @@ export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
   return complaints;
 }
 
-function output(target: Target): string {
-  return `${BUILD}/${target.name}.wasm`;
+function output(product: Product): string {
+  return `${BUILD}/${product.name}.wasm`;
 }
 
 /** The files below a folder, or none if there is no such folder. */
@@ -103,7 +104,7 @@ function sources(folder: string): string[] {
   }
 }
 
-function targets(): Target[] {
+function products(): Product[] {
   const applications = APPLICATIONS.flatMap((folder) =>
     sources(folder).filter((path) => path.lastIndexOf("/") === folder.length)
   );
@@ -126,23 +127,23 @@ function changed(path: string): number | undefined {
   }
 }
 
-function upToDate(all: Target[]): boolean {
+function upToDate(all: Product[]): boolean {
   const inputs = [...SETTINGS, ...FOLDERS.flatMap(sources)];
   const newest = Math.max(...inputs.map((path) => changed(path) ?? Infinity));
-  return all.every((target) => (changed(output(target)) ?? -Infinity) > newest);
+  return all.every((product) => (changed(output(product)) ?? -Infinity) > newest);
 }
 
-async function compile(target: Target): Promise<void> {
+async function compile(product: Product): Promise<void> {
   // Loaded only when there is something to compile: it takes longer than everything else here.
   const { default: asc } = await import("assemblyscript/asc");
-  const args = ["--config", "asconfig.json", "--target", "core", "--outFile", output(target)];
-  const { error, stderr } = await asc.main([target.source, ...args]);
+  const args = ["--config", "asconfig.json", "--target", "core", "--outFile", output(product)];
+  const { error, stderr } = await asc.main([product.source, ...args]);
   if (error) {
-    throw new Error(`${target.source} does not compile: ${error.message}\n\n${stderr}`.trim());
+    throw new Error(`${product.source} does not compile: ${error.message}\n\n${stderr}`.trim());
   }
 }
 
-function report({ name }: Target, facts: ModuleFacts): void {
+function report({ name }: Product, facts: ModuleFacts): void {
   const { fileBytes, codeBytes, dataBytes, functions, imports } = facts;
   console.log(
     `${name}.wasm: ${fileBytes} bytes, code ${codeBytes}, data ${dataBytes}, ` +
@@ -152,14 +153,14 @@ function report({ name }: Target, facts: ModuleFacts): void {
 
 async function main(): Promise<void> {
   Deno.chdir(ROOT);
-  const all = targets();
+  const all = products();
   if (Deno.args.includes("--force") || !upToDate(all)) {
-    for (const target of all) await compile(target);
+    for (const product of all) await compile(product);
   }
-  for (const target of all) {
-    const facts = inspect(await Deno.readFile(output(target)));
-    report(target, facts);
-    const complaints = target === CORE ? overBudget(facts) : [];
+  for (const product of all) {
+    const facts = inspect(await Deno.readFile(output(product)));
+    report(product, facts);
+    const complaints = product === CORE ? overBudget(facts) : [];
     if (complaints.length > 0) {
       throw new Error(`The core is over its budget:\n  ${complaints.join("\n  ")}`);
     }

@@ -1,12 +1,12 @@
 /** `Device.consume`: a message and its effects in one transaction. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { Device } from "../device.ts";
-import { LocalError } from "../protocol/errors.ts";
-import { defaultLimits } from "../link/limits.ts";
-import { Session } from "../link/session.ts";
-import { Turn } from "../runtime/turn.ts";
-import { MemoryStore, type Store, type Transaction } from "./store.ts";
-import { SqliteStore } from "./sqlite/sqlite.ts";
+import { Device } from "./device.ts";
+import { LocalError } from "./protocol/errors.ts";
+import { defaultLimits } from "./link/limits.ts";
+import { Session } from "./link/session.ts";
+import { Turn } from "./runtime/turn.ts";
+import { MemoryStore, type Store, type Transaction } from "./store/store.ts";
+import { SqliteStore } from "./store/sqlite/sqlite.ts";
 
 /** Devices on a store, without a network. */
 class Rig {

@@ -9,6 +9,7 @@ export interface DeviceWriteOptions extends WriteOptions {
 
 /** The server's side of the link to one device. It stays the same object over all connections. */
 export interface Device extends AsyncIterable<string> {
+  /** The name by which it greets. */
   readonly id: string;
   /** Whether there is a connection at present. */
   readonly connected: boolean;

@@ -12,7 +12,7 @@ import { type RawPeer, RawServer } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
-import { parseKey } from "./admission/access.ts";
+import { parseKey } from "./protocol/proof.ts";
 import { logTo, type ServerOptions } from "./mod.ts";
 
 const KEY = "a1b2c3d4e5f60718".repeat(4);

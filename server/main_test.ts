@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
+import { makeCertificate } from "../tests/support/certificate.ts";
 import { RawPeer } from "../tests/support/raw.ts";
 import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
@@ -124,7 +125,7 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["--open", "--tls-cert", "cert.pem"], "--tls-cert needs --tls-key"],
     [["--open", "--tls-key", "key.pem"], "--tls-key needs --tls-cert"],
     [["--open", "--tls-cert", "none.pem", "--tls-key", "none.pem"], "--tls-cert none.pem cannot"],
-    [["--open", "--tls-cert", MAIN, "--tls-key", MAIN], "do not go together"],
+    [["--open", "--tls-cert", MAIN, "--tls-key", MAIN], "cannot be read"],
     [["keys"], "say keys add ID, keys remove ID or keys list"],
     [["keys", "make", "1"], "say keys add ID, keys remove ID or keys list"],
     [["keys", "add"], "keys add takes one id"],
@@ -444,26 +445,30 @@ Deno.test("--store keeps what a killed server had, and refuses a second server o
   await peer.hears("00echo acknowledged");
 });
 
+/** Certificates and keys in files: a.pem and a.key, b.pem and b.key. */
+async function certificates(openssl: string) {
+  const place = folder();
+  const file = (name: string) => `${place.path}/${name}`;
+  const write = async (name: string) => {
+    const { cert, key } = await makeCertificate(openssl);
+    Deno.writeTextFileSync(file(`${name}.pem`), cert);
+    Deno.writeTextFileSync(file(`${name}.key`), key);
+  };
+  for (const name of ["a", "b"]) await write(name);
+  return { file, write, [Symbol.dispose]: () => place[Symbol.dispose]() };
+}
+
 toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are refused", {
   openssl: "openssl",
 }, async ({ openssl }) => {
-  using place = folder();
-  for (const name of ["a", "b"]) {
-    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    const files = ["-keyout", `${name}.key`, "-out", `${name}.pem`, "-subj", "/CN=test"];
-    const extensions = ["subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE"];
-    const made = await new Deno.Command(openssl, {
-      args: ["req", "-x509", ...curve, ...files, ...extensions.flatMap((it) => ["-addext", it])],
-      cwd: place.path,
-    }).output();
-    assert(made.success);
-  }
-  const file = (name: string) => `${place.path}/${name}`;
+  using files = await certificates(openssl);
+  const { file } = files;
   const tls = ["--tls-cert", file("a.pem"), "--tls-key"];
-  for (const wrong of ["b.key", "a.pem"]) {
-    const [code, said] = await fails("--open", "--port", "0", ...tls, file(wrong));
+  const wrong = { "b.key": "the private key is not the certificate's", "a.pem": "cannot be read" };
+  for (const [name, message] of Object.entries(wrong)) {
+    const [code, said] = await fails("--open", "--port", "0", ...tls, file(name));
     assertEquals(code, 2);
-    assertStringIncludes(said, "--tls-cert and --tls-key do not go together");
+    assertStringIncludes(said, message);
   }
   await using process = start("--open", "--app", "echo", ...tls, file("a.key"));
   await using client = new Client({
@@ -473,4 +478,37 @@ toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are ref
   });
   await client.write("hello");
   assertEquals(await client.readline(), "echo hello");
+});
+
+toolTest("SIGHUP takes over another certificate; a bad one is named, and the old one stays", {
+  openssl: "openssl",
+}, async ({ openssl }) => {
+  using files = await certificates(openssl);
+  const { file, write } = files;
+  const old = Deno.readTextFileSync(file("a.pem"));
+  const tls = ["--tls-cert", file("a.pem"), "--tls-key", file("a.key")];
+  await using process = start("--open", "--app", "echo", ...tls);
+  const port = await process.port();
+  const isServed = async (id: string, caCert: string) => {
+    await using client = new Client({ id, port, tls: { caCert } });
+    await client.write("hello");
+    assertEquals(await client.readline(), "echo hello");
+  };
+  await using stays = new Client({ id: "stays", port, tls: { caCert: old } });
+  await stays.write("before");
+  Deno.copyFileSync(file("b.key"), file("a.key"));
+  process.kill("SIGHUP");
+  const { code, message } = await process.logs("warning");
+  assertEquals(code, "BAD_ARGUMENT");
+  assertMatch(
+    message!,
+    /private key is not the certificate's; the old certificate and its key stay/,
+  );
+  await isServed("1", old);
+  await write("a");
+  process.kill("SIGHUP");
+  await process.logs("certificate");
+  await isServed("2", Deno.readTextFileSync(file("a.pem")));
+  await stays.write("after");
+  assertEquals(stays.connects, 1, "who is connected already is not disturbed");
 });

@@ -19,11 +19,13 @@ export type { AccessOptions } from "./admission/access.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts, WriteOptions } from "./link/session.ts";
-export { Events, type Listener, type ServerEvent } from "./observe/events.ts";
+export { type EventListener, Events, type ServerEvent } from "./observe/events.ts";
 export { type Log, type LogEntry, logTo } from "./observe/log.ts";
 export * from "./protocol/errors.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export { MemoryStore } from "./store/memory.ts";
+export type { Durability } from "./store/sqlite/database.ts";
+export type { StoreClock } from "./store/sqlite/loading.ts";
 export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";
 export {
   type Acquired,
@@ -44,4 +46,13 @@ export {
   type Work,
 } from "./store/store.ts";
 export type { Transaction, TransactionWriteOptions } from "./store/transaction.ts";
-export type { Tls } from "./transport/platform.ts";
+export type {
+  Clock,
+  ConnectOptions,
+  Listener,
+  ListenOptions,
+  Platform,
+  Socket,
+  SocketEvents,
+  Tls,
+} from "./transport/platform.ts";

@@ -8,7 +8,7 @@ import { Events } from "./observe/events.ts";
 import { type Log, logFrom, printable } from "./observe/log.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import type { Connection } from "./runtime/connection.ts";
-import { type DeviceHost, DeviceDriver } from "./runtime/device_driver.ts";
+import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
@@ -173,14 +173,7 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT if certificate and key cannot be used; the old ones stay then
    */
   setTls(tls: Tls): void {
-    try {
-      this.#listener!.setTls(tls);
-    } catch (cause) {
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new LocalError("BAD_ARGUMENT", `certificate and key cannot be used: ${message}`, {
-        cause,
-      });
-    }
+    this.#listener!.setTls(tls);
   }
 
   /** The port in use. */
@@ -388,6 +381,7 @@ export class Server implements AsyncDisposable {
     this.events.emit({ event: "closed" });
   }
 
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -2,11 +2,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { DatabaseSync } from "node:sqlite";
-import { helloLine, parseWelcome } from "../../../tests/support/greeting.ts";
-import { Scene } from "../../../tests/support/scene.ts";
-import { until } from "../../../tests/support/wait.ts";
-import { LocalError } from "../../protocol/errors.ts";
-import { Server } from "../../server.ts";
+import { helloLine, parseWelcome } from "../tests/support/greeting.ts";
+import { Scene } from "../tests/support/scene.ts";
+import { until } from "../tests/support/wait.ts";
+import { LocalError } from "./protocol/errors.ts";
+import { Server } from "./server.ts";
 
 /** A device that speaks dialect 1. */
 class Peer implements AsyncDisposable {

@@ -1,10 +1,10 @@
 /** A server whose store cannot write for a while: a full disk, for example. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { helloLine } from "../../tests/support/greeting.ts";
-import type { RawPeer } from "../../tests/support/raw.ts";
-import { Scene } from "../../tests/support/scene.ts";
-import { until } from "../../tests/support/wait.ts";
-import { type Device, type DeviceRecord, LocalError, MemoryStore, type Store } from "../mod.ts";
+import { helloLine } from "../tests/support/greeting.ts";
+import type { RawPeer } from "../tests/support/raw.ts";
+import { Scene } from "../tests/support/scene.ts";
+import { until } from "../tests/support/wait.ts";
+import { type Device, type DeviceRecord, LocalError, MemoryStore, type Store } from "./mod.ts";
 
 /** Fails as long as the test says so. */
 class FailingStore implements Store {

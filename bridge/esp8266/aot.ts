@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 import { run } from "./toolchain.ts";
 
 /** Of the wabt that wasm2c comes with. */

@@ -4,11 +4,11 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import type { Application, BuildOptions, Built } from "./board.ts";
-import { BuildError } from "../formats/errors.ts";
+import type { Application, BuildOptions, Built } from "./target.ts";
+import { BuildError } from "./errors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const BOARDS = ["sim", "nonos"];
+const BOARDS = ["emulator", "nonos"];
 const FLAVOURS = ["wifi", "pyboard"];
 /** The application that makes a flavour. */
 const APPLICATION_OF: Record<string, string> = { pyboard: "pyboard" };
@@ -19,7 +19,7 @@ const HELP = `Compiles the firmware for a board, and the applications that go wi
 
 Usage: deno task firmware [options]
 
-  --board NAME     sim: for QEMU, needs only Debian's packages; nonos: for the chip     (sim)
+  --board NAME     emulator: for QEMU, needs only Debian's packages; nonos: for the chip (emulator)
   --sdk FOLDER     Espressif's NONOS SDK, for the chip: see bridge/esp8266/README.md
   --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
   --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
@@ -53,7 +53,7 @@ function parse(args: string[]): Options | undefined {
     ({ values } = parseArgs({
       args,
       options: {
-        board: { type: "string", default: "sim" },
+        board: { type: "string", default: "emulator" },
         sdk: { type: "string" },
         flavour: { type: "string", default: "wifi" },
         app: { type: "string", multiple: true, default: [] },
@@ -154,7 +154,7 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   await Deno.mkdir(out, { recursive: true });
-  const { build } = await import(`./boards/${board}/build.ts`) as {
+  const { build } = await import(`./targets/${board}/build.ts`) as {
     build: (options: BuildOptions) => Promise<Built>;
   };
   const { files, sizes } = await build({

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { randomTest } from "../../tests/support/random.ts";
 import { readElf } from "./elf.ts";
-import { syntheticElf } from "./elf_synthetic.ts";
+import { syntheticElf } from "../../tests/support/synthetic_elf.ts";
 
 const small = () =>
   syntheticElf({

@@ -1,5 +1,5 @@
 /**
- * Compiles the firmware for a board: its own sources and the board's with the interpreter's.
+ * Compiles the firmware for a target: its own sources and the target's with the interpreter's.
  *
  * The work is done in a folder that holds copies of all sources, so that nothing in an object depends on where the
  * tree lies.
@@ -7,24 +7,13 @@
  * @module
  */
 import { translate } from "./aot.ts";
-import type { Application } from "./board.ts";
 import { rewriteOperations } from "./operations.ts";
+import type { Application, Target } from "./target.ts";
 import { compileAll, LIBC, type Unit } from "./toolchain.ts";
 import { WASM3_SOURCES, wasm3Sources } from "./wasm3.ts";
 import { patchWasm3 } from "./wasm3_patches.ts";
 
 const HERE = new URL("./", import.meta.url);
-
-/** What a board adds to the firmware. */
-export interface BoardSources {
-  name: string;
-  /** Its folder: all its .c and .S files are compiled. */
-  folder: URL;
-  /** For these files, relative to the folder of the work. */
-  flags?: string[];
-  /** More C files, by the names that they get in the folder of the work. */
-  more?: { name: string; text: string }[];
-}
 
 /** What has been compiled. */
 export interface Objects {
@@ -37,7 +26,7 @@ export interface Objects {
 /** Compiles into `folder`, which is emptied first. @throws {BuildError} */
 export async function compileFirmware(
   folder: string,
-  board: BoardSources,
+  target: Target,
   options: {
     version: string;
     defines?: string[];
@@ -51,7 +40,7 @@ export async function compileFirmware(
   await emptyFolder(folder);
   await Deno.mkdir(`${folder}/o`);
   copyAll(new URL("firmware/", HERE), `${folder}/firmware`);
-  copyAll(board.folder, `${folder}/board`);
+  copyAll(target.folder, `${folder}/target`);
   const { aot, aotFlags = [] } = options;
   if (aot) {
     copyAll(new URL("aot/", HERE), `${folder}/aot`);
@@ -77,10 +66,10 @@ export async function compileFirmware(
     if (aot && isEngine) continue;
     add(`firmware/${name}`, isEngine ? [...engine, "-isystem", "wasm3", ...defines] : defines);
   }
-  for (const name of filesOf(`${folder}/board`, /\.[cS]$/)) {
-    add(`board/${name}`, ["-Ifirmware", ...defines, ...(board.flags ?? [])]);
+  for (const name of filesOf(`${folder}/target`, /\.[cS]$/)) {
+    add(`target/${name}`, ["-Ifirmware", ...defines, ...(target.flags ?? [])]);
   }
-  for (const { name, text } of board.more ?? []) {
+  for (const { name, text } of target.more ?? []) {
     Deno.writeTextFileSync(`${folder}/${name}`, text);
     add(name, ["-Ifirmware", ...defines]);
   }

@@ -6,11 +6,11 @@
  * @module
  */
 import { encodeApplication } from "../formats/application.ts";
-import type { Application } from "./board.ts";
-import { buildSim } from "./boards/sim/build.ts";
-import { BuildError } from "../formats/errors.ts";
-import { EMULATOR } from "./sim/board.ts";
-import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./sim/frames.ts";
+import type { Application } from "./target.ts";
+import { buildEmulator } from "./targets/emulator/build.ts";
+import { BuildError } from "./errors.ts";
+import { EMULATOR } from "./emulator/emulator.ts";
+import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./emulator/frames.ts";
 import { sectionSizes } from "./toolchain.ts";
 
 const HERE = new URL("./", import.meta.url);
@@ -51,7 +51,7 @@ export async function measure(
   folder: string,
   say: (line: string) => void = () => {},
 ): Promise<Measured[]> {
-  const bench = Deno.readTextFileSync(new URL("measure/bench.c", HERE));
+  const text = Deno.readTextFileSync(new URL("measure/message.c", HERE));
   const core = {
     name: "core",
     wasm: await Deno.readFile(new URL("../../client-as/build/core.wasm", HERE)),
@@ -59,13 +59,13 @@ export async function measure(
   const results: Measured[] = [];
   for (const [way, translated] of Object.entries(WAYS)) {
     say(`measuring ${way}`);
-    const elf = await buildSim(`${folder}/${way.replace(" ", "")}`, "0", {
-      defines: ["-DSIM_BENCH"],
-      more: [{ name: "bench.c", text: bench }],
+    const elf = await buildEmulator(`${folder}/${way.replace(" ", "")}`, "0", {
+      defines: ["-DEMULATOR_PROGRAM"],
+      more: [{ name: "message.c", text }],
       ...(translated ? { aot: core, ...translated } : {}),
     });
     const sizes = await sectionSizes(elf, folder);
-    const counts = await runBench(elf, core);
+    const counts = await runProgram(elf, core);
     results.push({
       way,
       incoming: counts.get("incoming")!,
@@ -78,8 +78,8 @@ export async function measure(
   return results;
 }
 
-/** Runs a bench to its end, one instruction at a time. */
-async function runBench(
+/** Runs the program to its end, one instruction at a time. */
+async function runProgram(
   elf: string,
   { name, wasm }: Application,
 ): Promise<Map<string, number>> {
@@ -103,10 +103,10 @@ async function runBench(
   const decoder = new TextDecoder();
   const lines = new FrameReader().push(stdout).filter(({ type }) => type === FromChip.serial)
     .map(({ payload }) => decoder.decode(payload));
-  const counts = lines.map((line) => line.match(/bench (\w+)=(\d+)/)).filter((m) => m !== null);
+  const counts = lines.map((line) => line.match(/message (\w+)=(\d+)/)).filter((m) => m !== null);
   if (code !== 0 || counts.length < 4 || lines.some((line) => line.includes("failed"))) {
     throw new BuildError(
-      `the bench ended with ${code}: ${lines.join("")}${decoder.decode(stderr)}`,
+      `the program ended with ${code}: ${lines.join("")}${decoder.decode(stderr)}`,
     );
   }
   return new Map(counts.map(([, what, number]) => [what!, Number(number)]));

@@ -1,9 +1,9 @@
 /** Runs the firmware and an application on an emulated chip: `deno run -A bridge/esp8266/run.ts main --id 1`. */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { parseKey } from "../../server/admission/access.ts";
+import { parseKey } from "../../server/protocol/proof.ts";
 import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "../host/arguments.ts";
-import { SimBoard, type SimBoardOptions, type WifiOutcome } from "./sim/board.ts";
+import { Emulator, type EmulatorOptions, type WifiOutcome } from "./emulator/emulator.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -22,8 +22,8 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
   --dialect N       2, or 1 for micropython-iot's servers        (2)
   --log             sends the lines of the console to the server, too
   --blank           starts without settings, as a new chip does
-  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/sim/sim.elf,
-                    with --aot bridge/esp8266/build/sim-aot/sim.elf)
+  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/emulator/emulator.elf,
+                    with --aot bridge/esp8266/build/emulator-aot/emulator.elf)
   --help
 
 Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
@@ -38,16 +38,16 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  await using board = new SimBoard(options);
+  await using emulator = new Emulator(options);
   const inputs = createInterface({ input: process.stdin });
-  inputs.on("line", (line) => act(board, line.trim()));
+  inputs.on("line", (line) => act(emulator, line.trim()));
   const ended = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => ended.resolve());
   }
   const watch = setInterval(() => {
     try {
-      board.check();
+      emulator.check();
     } catch (error) {
       ended.reject(error);
     }
@@ -61,22 +61,22 @@ async function main(): Promise<number> {
   }
 }
 
-function act(board: SimBoard, line: string): void {
+function act(emulator: Emulator, line: string): void {
   const [, input, value] = line.match(/^(adc|\d+)\s*=\s*(\d+)$/) ?? [];
   const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused)$/) ?? [];
-  if (input === "adc") board.setAnalogue(Number(value));
+  if (input === "adc") emulator.setAnalogue(Number(value));
   else if (input !== undefined && Number(input) <= 16) {
-    board.setPin(Number(input), Number(value) ? 1 : 0);
-  } else if (outcome !== undefined) board.wifi = outcome as WifiOutcome;
-  else if (line === "reset") board.reset("external");
-  else if (line === "power") board.reset("power-on");
-  else if (line === "hang") board.hang();
-  else if (line === "lose") board.loseWifi();
+    emulator.setPin(Number(input), Number(value) ? 1 : 0);
+  } else if (outcome !== undefined) emulator.wifi = outcome as WifiOutcome;
+  else if (line === "reset") emulator.reset("external");
+  else if (line === "power") emulator.reset("power-on");
+  else if (line === "hang") emulator.hang();
+  else if (line === "lose") emulator.loseWifi();
   else if (line !== "") console.error(`run: no such input: ${line} (--help lists them)`);
 }
 
 /** Undefined if it is help that is wanted. @throws {LocalError} BAD_ARGUMENT */
-function parse(args: string[]): SimBoardOptions | undefined {
+function parse(args: string[]): EmulatorOptions | undefined {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -103,7 +103,7 @@ function parse(args: string[]): SimBoardOptions | undefined {
   if (!aot && positionals.length !== 1) throw badArgument("name one application");
   if (id === undefined && !blank) throw badArgument("give the device an --id");
   const key = toKey(values.key, values["key-file"]);
-  const built = `bridge/esp8266/build/${aot ? "sim-aot" : "sim"}/sim.elf`;
+  const built = `bridge/esp8266/build/${aot ? "emulator-aot" : "emulator"}/emulator.elf`;
   const firmware = values.firmware ?? new URL(built, ROOT).pathname;
   read(firmware, `run \`deno task firmware${aot ? " --aot APPLICATION" : ""}\``);
   return {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 
 /** Debian's packages. */
 const TOOLCHAIN = "gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf";

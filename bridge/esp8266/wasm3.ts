@@ -8,7 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 
 const PACKAGE = "react-native-webassembly";
 const VERSION = "0.3.3";

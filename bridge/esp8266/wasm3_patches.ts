@@ -9,9 +9,11 @@
  * - Addresses are checked in 32 bits; memory does not grow.
  * - A function keeps no names: exports and imports are looked up in the module, where it lies in flash.
  *
+ * Long because it is a list: each patch shows what it replaces.
+ *
  * @module
  */
-import { BuildError } from "../formats/errors.ts";
+import { BuildError } from "./errors.ts";
 
 /**
  * In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`; with `until`, so does

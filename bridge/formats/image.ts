@@ -9,7 +9,6 @@
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
-import type { Elf } from "../esp8266/elf.ts";
 import type { FlashSize } from "./manifest.ts";
 
 /** Bytes that go to a place in RAM. */
@@ -46,53 +45,11 @@ const MOST_SEGMENTS = 16;
 
 const sizeCodes: Record<FlashSize, number> = { "1MB": 2, "4MB": 4 };
 
-/** Where a flash image is seen in memory, and how much of it. */
-export const FLASH_WINDOW = { start: 0x40200000, end: 0x40300000 };
-
 /** Where the ROM can put segments: data and instructions. */
 const RAM = [
   { start: 0x3ffe8000, end: 0x40000000 },
   { start: 0x40100000, end: 0x40110000 },
 ];
-
-/** What the flash of one device holds of a linked program. */
-export interface LinkedImages {
-  /** Segments in RAM, and the entry. */
-  boot: { entry: number; segments: Segment[] };
-  /** Read in place, from `codeOffset` in the flash. */
-  code: Uint8Array<ArrayBuffer>;
-  codeOffset: number;
-}
-
-/**
- * Divides a linked program into what the ROM loads and what stays in flash.
- *
- * @throws {LocalError} BAD_ARGUMENT for sections that the chip has no memory for
- */
-export function imagesOf(elf: Elf): LinkedImages {
-  const segments: Segment[] = [];
-  const inFlash: { name: string; address: number; bytes: Uint8Array<ArrayBuffer> }[] = [];
-  for (const { name, address, bytes } of elf.sections) {
-    if (bytes === undefined) continue;
-    if (address >= FLASH_WINDOW.start && address + bytes.length <= FLASH_WINDOW.end) {
-      inFlash.push({ name, address, bytes });
-    } else if (inRam(address, bytes.length)) {
-      if (address % 4 !== 0) throw bad(`${name} is not aligned to 4`);
-      segments.push({ address, data: padded(bytes, 4, 0) });
-    } else {
-      throw bad(`${name} is at ${hex(address)}, where the chip has no memory to load`);
-    }
-  }
-  const start = inFlash[0]?.address ?? FLASH_WINDOW.start;
-  const end = Math.max(start, ...inFlash.map(({ address, bytes }) => address + bytes.length));
-  const code = new Uint8Array(Math.ceil((end - start) / 4) * 4).fill(0xff);
-  for (const { address, bytes } of inFlash) code.set(bytes, address - start);
-  return {
-    boot: { entry: elf.entry, segments: segments.sort((a, b) => a.address - b.address) },
-    code,
-    codeOffset: start - FLASH_WINDOW.start,
-  };
-}
 
 /** The bytes of an image. @throws {LocalError} BAD_ARGUMENT if the ROM could not load it */
 export function encodeImage(
@@ -184,18 +141,9 @@ function checkOverlaps(segments: Segment[]): void {
   }
 }
 
-function inRam(address: number, length: number): boolean {
+/** Whether the chip has memory there that the ROM can load. */
+export function inRam(address: number, length: number): boolean {
   return RAM.some(({ start, end }) => address >= start && address + length <= end);
-}
-
-function padded(
-  bytes: Uint8Array<ArrayBuffer>,
-  multiple: number,
-  filler: number,
-): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(Math.ceil(bytes.length / multiple) * multiple).fill(filler);
-  result.set(bytes);
-  return result;
 }
 
 function hex(value: number): string {

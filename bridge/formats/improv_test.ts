@@ -15,7 +15,7 @@ import {
   FrameType,
 } from "./improv.ts";
 import { changeSettings, encodeFields, type Settings } from "./settings.ts";
-import { bytesOfHex } from "./settings_vectors.ts";
+import { bytesOfHex } from "../../tests/vectors/settings/vectors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

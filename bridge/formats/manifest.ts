@@ -29,7 +29,7 @@ export interface Part {
 export interface Manifest {
   name: string;
   version: string;
-  /** The board in `boards/` that the firmware is for. */
+  /** The target in `bridge/esp8266/targets/` that the firmware is for. */
   board: string;
   flavour: string;
   /** The application that is part of the firmware, by its name; then there are no other ones. */

@@ -1,6 +1,6 @@
 /**
  * The settings sector of a device: which WiFi, which server, which device. The firmware's side is
- * `firmware/settings.c`; `settings_vectors.json` holds both to the same bytes, and SETTINGS.md says what
+ * `firmware/settings.c`; `tests/vectors/settings` holds both to the same bytes, and SETTINGS.md says what
  * they mean. The simulated board reads what its application says with this, too, and so does a browser.
  *
  * ```ts

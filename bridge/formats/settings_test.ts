@@ -13,7 +13,12 @@ import {
   type Settings,
   USED_BYTES,
 } from "./settings.ts";
-import { bytesOfHex, loadVectors, sectorOf, settingsOf } from "./settings_vectors.ts";
+import {
+  bytesOfHex,
+  loadVectors,
+  sectorOf,
+  settingsOf,
+} from "../../tests/vectors/settings/vectors.ts";
 
 const vectors = loadVectors();
 const least: Settings = { ssid: "Home", server: "192.168.1.10", id: "kitchen" };

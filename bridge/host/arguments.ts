@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { isArgumentError } from "../../server/cli/arguments.ts";
 import { LocalError } from "./mod.ts";
 
 /** The value of an option that is a number. */
@@ -38,5 +37,8 @@ export function badArgument(message: string): LocalError {
 
 /** Whether it is about what the user has typed. */
 export function isUsersFault(error: unknown): error is Error {
-  return error instanceof LocalError || isArgumentError(error);
+  if (error instanceof LocalError) return true;
+  // What `parseArgs` throws.
+  return error instanceof TypeError && "code" in error &&
+    `${error.code}`.startsWith("ERR_PARSE_ARGS");
 }

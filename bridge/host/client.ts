@@ -2,8 +2,10 @@ import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { checkText } from "../../server/protocol/lines.ts";
 import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
 import { Handout } from "./handout.ts";
-import { Link, type LinkOptions } from "./link.ts";
-import { PositionFile } from "./memory.ts";
+import { ClientDriver as Link, type LinkOptions } from "./driver.ts";
+import type { Platform } from "../../server/transport/platform.ts";
+import type { Kept } from "./handout.ts";
+export interface ClientMemory { kept: Kept | undefined; keep(kept: Kept): void; }
 
 /** What a client must and can be told. */
 export interface ClientOptions extends LinkOptions {
@@ -12,7 +14,7 @@ export interface ClientOptions extends LinkOptions {
    * it, a message counts as processed, and is acknowledged, when the next one is asked for. Dialect 2.
    * Default: none; a message counts as processed when it is handed out.
    */
-  memory?: string;
+  memory?: ClientMemory;
   /** Buffers. */
   size?: Partial<CoreSize>;
 }
@@ -43,7 +45,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
   #link: Link;
-  #memory: PositionFile | undefined;
+  #memory: ClientMemory | undefined;
   #handout: Handout;
   #waits: boolean;
   #core: Core;
@@ -57,7 +59,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled */
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, platform: Platform) {
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
     const owner = {
@@ -78,15 +80,14 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#waits = options.dialect === 1;
     if (options.memory !== undefined) {
       if (this.#waits) throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
-      this.#memory = new PositionFile(options.memory);
+      this.#memory = options.memory;
     }
     const kept = this.#memory?.kept;
     const position = kept?.position;
     this.#handout = new Handout(kept);
     try {
-      this.#link = new Link(owner, coreModule(), {}, { ...options, position }, size);
+      this.#link = new Link(owner, coreModule(), {}, { ...options, position }, size, platform);
     } catch (error) {
-      this.#memory?.[Symbol.dispose]();
       throw error;
     }
     this.#core = this.#link.core;
@@ -237,7 +238,6 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     for (const reader of this.#readers) reader.reject(this.#closed);
     for (const writer of [...this.#sent, ...this.#waiting]) writer?.fail(this.#closed);
     await this.#link.close();
-    this.#memory?.[Symbol.dispose]();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

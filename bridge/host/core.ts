@@ -3,38 +3,10 @@
  * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
  */
 import { createHmac } from "node:crypto";
+import * as R from "../../client-as/assembly/registers.ts";
 import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
 import { TAB } from "../../server/protocol/greeting.ts";
 import { byteLength, FRAME } from "../../server/protocol/lines.ts";
-
-/** Byte offsets in the core's register block. */
-const Register = {
-  state: 0,
-  ptr: 4,
-  len: 8,
-  rxRoom: 12,
-  timeout: 16,
-  dialect: 20,
-  txEpoch: 24,
-  txFirst: 28,
-  rxEpoch: 32,
-  rxNext: 36,
-  window: 40,
-  line: 48,
-  nonce: 52,
-  wait: 68,
-  rxPtr: 72,
-  reason: 76,
-  connects: 80,
-  txNext: 84,
-  outbox: 88,
-  inbox: 92,
-  recent: 96,
-  seed: 100,
-  idLength: 104,
-  suite: 108,
-  peerLine: 136,
-} as const;
 
 const NONCE_BYTES = 16;
 const PROOF_DIGITS = 32;
@@ -42,35 +14,34 @@ const PROOF_DIGITS = 32;
 const GREETING = 91;
 
 /** What `poll` asks for. */
-export const Event = { none: 0, connect: 1, close: 2, send: 3, message: 4 } as const;
+export const Event = {
+  none: R.NONE,
+  connect: R.CONNECT,
+  close: R.CLOSE,
+  send: R.SEND,
+  message: R.MESSAGE,
+} as const;
 
 /** What a host can do, for `poll`. */
-export const Can = { send: 1, receive: 2 } as const;
+export const Can = { send: R.CAN_SEND, receive: R.CAN_RECEIVE } as const;
 
 /** `Core.state` while messages can be sent. */
-export const UP = 3;
+export const UP = R.UP;
 
 /** Why a connection ended, by the core's number. */
-const REASONS: readonly PeerCode[] = [
-  "LOST",
-  "LOST",
-  "NO_ANSWER",
-  "NO_GREETING",
-  "SILENT",
-  "STALLED",
-  "LINE_TOO_LONG",
-  "BAD_LINE",
-  "GAP",
-  "BAD_POSITION",
-  "BAD_GREETING",
-  "BAD_PROOF",
-];
-
-/** Bytes of the register block. */
-const REGISTERS = 140;
-
-/** From here on, the number is this and the server's code for a refusal. */
-const REFUSED = 16;
+const REASONS: Readonly<Record<number, PeerCode>> = {
+  [R.LOST]: "LOST",
+  [R.NO_ANSWER]: "NO_ANSWER",
+  [R.NO_GREETING]: "NO_GREETING",
+  [R.SILENT]: "SILENT",
+  [R.STALLED]: "STALLED",
+  [R.LINE_TOO_LONG]: "LINE_TOO_LONG",
+  [R.BAD_LINE]: "BAD_LINE",
+  [R.GAP]: "GAP",
+  [R.BAD_POSITION]: "BAD_POSITION",
+  [R.BAD_GREETING]: "BAD_GREETING",
+  [R.BAD_PROOF]: "BAD_PROOF",
+};
 
 /** How much memory a core gets. */
 export interface CoreSize {
@@ -200,27 +171,29 @@ export class Core {
   boot(options: CoreOptions, now: number): void {
     checkSize(options);
     const core = this.exports;
-    const { id: _, metadata: __, key, position = { epoch: 0, next: 0 }, ...settings } = options;
+    const { line, outbox, inbox, recent, window, timeout, dialect, key } = options;
+    const { position = { epoch: 0, next: 0 } } = options;
     this.#key = key;
-    this.#bytes(this.#registers, REGISTERS).fill(0);
+    this.#bytes(this.#registers, R.SIZE).fill(0);
     const name = new TextEncoder().encode(`${nameOf(options)}\n`);
-    const words = {
-      ...settings,
-      idLength: name.length,
-      suite: key ? 1 : 0,
-      seed: randomWord(),
-      txEpoch: randomWord() || 1,
-      rxEpoch: position.epoch,
-      rxNext: position.next,
-    };
-    for (const [word, value] of Object.entries(words)) {
-      this.#view.setUint32(this.#registers + Register[word as keyof typeof words], value, true);
-    }
+    this.#set(R.LINE, line);
+    this.#set(R.OUTBOX, outbox);
+    this.#set(R.INBOX, inbox);
+    this.#set(R.RECENT, recent);
+    this.#set(R.WINDOW, window);
+    this.#set(R.TIMEOUT, timeout);
+    this.#set(R.DIALECT, dialect);
+    this.#set(R.ID_LEN, name.length);
+    this.#set(R.SUITE, key ? 1 : 0);
+    this.#set(R.SEED, randomWord());
+    this.#set(R.TX_EPOCH, randomWord() || 1);
+    this.#set(R.RX_EPOCH, position.epoch);
+    this.#set(R.RX_NEXT, position.next);
     const end = core.init(0, now);
     const missing = Math.ceil((end - core.memory.buffer.byteLength) / 65536);
     if (missing > 0) core.memory.grow(missing);
     this.#view = new DataView(core.memory.buffer);
-    this.#bytes(this.#get("ptr"), name.length).set(name);
+    this.#bytes(this.#get(R.PTR), name.length).set(name);
   }
 
   #hmac(key: Uint8Array, at: number, length: number, to: number): void {
@@ -228,8 +201,12 @@ export class Core {
     new TextEncoder().encodeInto(digits.slice(0, PROOF_DIGITS), this.#bytes(to, PROOF_DIGITS));
   }
 
-  #get(register: keyof typeof Register): number {
-    return this.#view.getInt32(this.#registers + Register[register], true);
+  #get(register: number): number {
+    return this.#view.getInt32(this.#registers + register, true);
+  }
+
+  #set(register: number, value: number): void {
+    this.#view.setUint32(this.#registers + register, value, true);
   }
 
   #bytes(at: number, length: number): Uint8Array {
@@ -243,61 +220,61 @@ export class Core {
 
   /** After `Event.send` or `Event.message`: the bytes meant, until the next call. */
   get piece(): Uint8Array {
-    return this.#bytes(this.#get("ptr"), this.#get("len"));
+    return this.#bytes(this.#get(R.PTR), this.#get(R.LEN));
   }
 
   /** After `Event.none`: when to poll again, in ms. */
   get wait(): number {
-    return this.#get("wait");
+    return this.#get(R.WAIT);
   }
 
   /** After `Event.none`: how many bytes may be received. */
   get roomToReceive(): number {
-    return this.#get("rxRoom");
+    return this.#get(R.RX_ROOM);
   }
 
   get state(): number {
-    return this.#get("state");
+    return this.#get(R.STATE);
   }
 
   /** Why the last connection ended. */
   get reason(): PeerCode {
-    const reason = this.#get("reason");
-    return reason >= REFUSED ? "REFUSED" : REASONS[reason]!;
+    const reason = this.#get(R.REASON);
+    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was none
   }
 
   /** The code that the server gave, if the reason is REFUSED. */
   get refusal(): number {
-    return this.#get("reason") - REFUSED;
+    return this.#get(R.REASON) - R.REFUSED;
   }
 
   /** To be kept where it outlives this core, before the `poll` that follows a change. */
   get position(): Position {
-    return { epoch: this.#get("rxEpoch") >>> 0, next: this.#get("rxNext") >>> 0 };
+    return { epoch: this.#get(R.RX_EPOCH) >>> 0, next: this.#get(R.RX_NEXT) >>> 0 };
   }
 
   /** How often the link came up. */
   get connects(): number {
-    return this.#get("connects");
+    return this.#get(R.CONNECTS);
   }
 
   /** Longest text that can be written: the server's limit, once that is known, may be lower. */
   get longest(): number {
-    return Math.min(this.#get("line"), this.#get("peerLine") >>> 0);
+    return Math.min(this.#get(R.LINE), this.#get(R.PEER_LINE) >>> 0);
   }
 
   /** How many messages were accepted, modulo 2^32. */
   get queued(): number {
-    return this.#get("txNext") >>> 0;
+    return this.#get(R.TX_NEXT) >>> 0;
   }
 
   /** How many of them left the outbox, modulo 2^32. */
   get done(): number {
-    return this.#get("txFirst") >>> 0;
+    return this.#get(R.TX_FIRST) >>> 0;
   }
 
   opened(now: number): void {
-    crypto.getRandomValues(this.#bytes(this.#registers + Register.nonce, NONCE_BYTES));
+    crypto.getRandomValues(this.#bytes(this.#registers + R.NONCE, NONCE_BYTES));
     this.exports.opened(now);
   }
 
@@ -307,7 +284,7 @@ export class Core {
 
   /** Takes bytes from the socket, `roomToReceive` at most. */
   receive(bytes: Uint8Array, now: number): void {
-    this.#bytes(this.#get("rxPtr"), bytes.length).set(bytes);
+    this.#bytes(this.#get(R.RX_PTR), bytes.length).set(bytes);
     this.exports.received(bytes.length, now);
   }
 

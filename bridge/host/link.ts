@@ -3,7 +3,7 @@
  * the messages that arrive, is for whoever owns the link.
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
-import { parseKey } from "../../server/admission/access.ts";
+import { parseKey } from "../../server/protocol/proof.ts";
 import { wrongMetadata } from "../../server/protocol/greeting.ts";
 import { Can, Core, type CoreOptions, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { Socket } from "./socket.ts";

@@ -83,7 +83,7 @@ class Reader implements AsyncDisposable {
   #reading: Promise<void>;
 
   constructor(scene: Scene) {
-    const script = new URL("memory_test_reader.ts", import.meta.url).pathname;
+    const script = new URL("../../tests/support/client_process.ts", import.meta.url).pathname;
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", script, `${scene.port}`, scene.memory],
       stdin: "piped",

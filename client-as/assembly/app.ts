@@ -21,5 +21,5 @@
 export * from "./board";
 export * from "./debounce";
 export * from "./json";
-export * from "./link";
+export * from "./status";
 export * from "./text";

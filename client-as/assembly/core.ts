@@ -6,10 +6,10 @@
  *
  * ## The contract
  *
- * 1. `registers()` gives the address of the register block below (32-bit little-endian words). Write the
- *    settings ("host" below), call `init(base, now)`, make sure that memory
- *    reaches to the address it returns, and write the device's id and a newline to PTR. Nothing is
- *    allocated later. `init` is what a boot is: calling it again forgets everything.
+ * 1. `registers()` gives the address of the register block (`registers.ts`). Write the settings ("host" there),
+ *    call `init(base, now)`, make sure that memory reaches to the address it returns, and write the device's id
+ *    and a newline to PTR. Nothing is allocated later. `init` is what a boot is: calling it again forgets
+ *    everything.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
  *    it returns NONE. `now` is a clock in ms that may wrap at 2^32. `can` says what the host can do
  *    this time: 1 (CAN_SEND) a piece can be handed to the socket, 2 (CAN_RECEIVE) the application
@@ -51,104 +51,20 @@
  * newline by the id. An outbox entry is a length (u16), an id (u8), flags (u8), then the line as sent.
  * Both queues move to their front when their end is reached, so every line lies in one piece. While the
  * greeting is going on, the inbox holds the hello and the welcome behind it: what the proofs sign.
+ *
+ * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
+ * another one's.
  */
+import {
+  BAD_GREETING, BAD_LINE, BAD_POSITION, BAD_PROOF, BYTES, CAN_RECEIVE, CAN_SEND, CLOSE, CLOSING, CONNECT,
+  CONNECTING, CONNECTS, DIALECT, GAP, GREETING, ID_LEN, IDLE, INBOX, LEN, LINE, LINE_TOO_LONG, LOST, MESSAGE,
+  NO_ANSWER, NONCE, NONE, OUTBOX, PEER_BYTES, PEER_LINE, PEER_RX_EPOCH, PEER_RX_NEXT, PEER_TX_EPOCH,
+  PEER_TX_FIRST, PEER_WINDOW, PTR, REASON, RECENT, REFUSED, RX_EPOCH, RX_NEXT, RX_PTR, RX_ROOM, SEED, SEND,
+  SIZE, STALLED, STATE, SUITE, TIMEOUT, TX_EPOCH, TX_FIRST, TX_NEXT, UP, WAIT, WINDOW,
+} from "./registers";
 
-/** The register block; byte offsets of its words follow. Those marked "host" are to be set before `init`. */
-const SIZE: i32 = 140;
+/** The register block. */
 const R: usize = memory.data(SIZE, 4);
-
-/** A state, see below. */
-const STATE: usize = 0;
-const PTR: usize = 4;
-const LEN: usize = 8;
-const RX_ROOM: usize = 12;
-/** Host: nothing heard for so many ms is an outage; a keepalive goes out every quarter of it. */
-const TIMEOUT: usize = 16;
-/** Host: 1 or 2. */
-const DIALECT: usize = 20;
-
-// What a greeting of dialect 2 says, in its order.
-/** Host: a random word, new with each `init`: it names the stream of messages that starts then. */
-const TX_EPOCH: usize = 24;
-/** Number of the oldest message in the outbox, or of the next one. */
-const TX_FIRST: usize = 28;
-/** Host: what these two words were before a reset, or 0. They change with `take` and with greetings:
- * keep them where a reset does not erase them, before the next `poll`. */
-const RX_EPOCH: usize = 32;
-const RX_NEXT: usize = 36;
-/** Host: how many messages the outbox holds at most, sent or not, 1 to 64. */
-const WINDOW: usize = 40;
-/** Bytes of lines that the inbox can hold. */
-const BYTES: usize = 44;
-/** Host: longest text of a line in bytes, without id and newline: 1 (dialect 2: 121) to 32,000. */
-const LINE: usize = 48;
-/** Host: four random words, new before each `opened`. */
-const NONCE: usize = 52;
-
-const WAIT: usize = 68;
-const RX_PTR: usize = 72;
-const REASON: usize = 76;
-/** How often the link came up. */
-const CONNECTS: usize = 80;
-/** Number of the next message to be written. */
-const TX_NEXT: usize = 84;
-/** Host: bytes of outbox, LINE + 7 at least: a message costs its text + 7. */
-const OUTBOX: usize = 88;
-/** Host: bytes of inbox, 2 * (LINE + 3) and (dialect 2) LINE + 94 + ID_LEN at least: a message costs its
- * text + 3, and a line must fit behind the hello. */
-const INBOX: usize = 92;
-/** Host: how many taken messages are remembered in dialect 1 to recognise repeats, 1 to 223 (ids come
- * round after 255). */
-const RECENT: usize = 96;
-/** Host: seed of the pauses' jitter; each device its own, or they all come back at once. */
-const SEED: usize = 100;
-/** Host: bytes of the id, with a newline behind it: 2 to 256. */
-const ID_LEN: usize = 104;
-/** Host: 0 no proof, 1 HMAC-SHA256 with a key that only the host knows. */
-const SUITE: usize = 108;
-
-// What the welcome said.
-const PEER: usize = 112;
-const PEER_TX_EPOCH: usize = 112;
-const PEER_TX_FIRST: usize = 116;
-const PEER_RX_EPOCH: usize = 120;
-const PEER_RX_NEXT: usize = 124;
-const PEER_WINDOW: usize = 128;
-const PEER_BYTES: usize = 132;
-const PEER_LINE: usize = 136;
-
-// Events.
-const NONE: i32 = 0;
-const CONNECT: i32 = 1;
-const CLOSE: i32 = 2;
-const SEND: i32 = 3;
-const MESSAGE: i32 = 4;
-
-// What a host can do, in `poll`.
-const CAN_SEND: i32 = 1;
-const CAN_RECEIVE: i32 = 2;
-
-// States.
-const CLOSING: i32 = -1; // the host does not know yet that the connection is given up
-const IDLE: i32 = 0; // waits before it connects
-const CONNECTING: i32 = 1;
-const GREETING: i32 = 2; // hello sent, nothing heard yet: no message may go out
-const UP: i32 = 3;
-
-// Reasons why a connection ended.
-const LOST: i32 = 1; // the network or the other end closed it
-const NO_ANSWER: i32 = 2; // connecting took too long
-const NO_GREETING: i32 = 3; // connected, but nothing was heard
-const SILENT: i32 = 4; // nothing was heard for TIMEOUT
-const STALLED: i32 = 5; // the socket took nothing for TIMEOUT
-const LINE_TOO_LONG: i32 = 6;
-const BAD_LINE: i32 = 7; // a line that starts with no two lower-case hex digits
-const GAP: i32 = 8; // a message is missing
-const BAD_POSITION: i32 = 9; // an ack, or a position, for what was never sent
-// From here on, trying again soon will not help.
-const BAD_GREETING: i32 = 10; // malformed, or not dialect 2
-const BAD_PROOF: i32 = 11; // the other end does not have the key
-const REFUSED: i32 = 16; // and the code that the other end gave for it
 
 /** Bytes for acks, keepalives and the proof; messages are not offered while it is full. */
 const CONTROL: usize = 64;
@@ -259,7 +175,7 @@ export function opened(now: i32): void {
   let at = controlHead = inbox;
   store<u8>(at, HELLO);
   at = hex(at + 1, get(SUITE), 4);
-  for (let word = TX_EPOCH; word < NONCE + 16; word += 4) at = hex(at, get(word), 28);
+  for (let word: usize = TX_EPOCH; word < <usize>NONCE + 16; word += 4) at = hex(at, get(word), 28);
   move(at, id, control);
   inHead = inLine = inEnd = controlEnd = at + get(ID_LEN);
 }
@@ -361,7 +277,7 @@ export function poll(now: i32, can: i32): i32 {
     // dialect 1 a greeting may take its time: micropython-iot's server accepts five connections a second.
     wait = heard - now +
       (state == UP ? timeout : state == GREETING & !second() ? timeout << 1 : timeout * 3 >> 3);
-    let reason = wait <= 0 ? state + 1 : 0;
+    let reason = wait <= 0 ? state + 1 : 0; // NO_ANSWER, NO_GREETING or SILENT
     if (state >= GREETING) {
       if (can & CAN_RECEIVE && offer()) return MESSAGE;
       let next = timeout >> state - 1;
@@ -508,7 +424,7 @@ function greeted(length: i32): i32 {
   const proof = at + GREETING_BYTES;
   if (load<u8>(at) != WELCOME | length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
   at += 3;
-  for (let word = PEER; word < <usize>SIZE; word += 4) {
+  for (let word: usize = PEER_TX_EPOCH; word < <usize>SIZE; word += 4) {
     set(word, number(at, 8));
     at += 8;
   }

@@ -1,10 +1,8 @@
 /** Who may connect: keys, the devices admitted without one, and what a wrong proof costs. */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { Refusal, type Suite } from "../protocol/greeting.ts";
-
-/** Bytes of a key. */
-export const KEY_BYTES = 32;
+import { parseKey } from "../protocol/proof.ts";
 
 /** Who may connect. */
 export interface AccessOptions {
@@ -121,21 +119,4 @@ export class Refused extends PeerError {
   constructor(readonly refusal: number, message: string) {
     super(refusal === Refusal.badProof ? "BAD_PROOF" : "NOT_ADMITTED", message);
   }
-}
-
-/** The proof of dialect 2's suite 1: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
-export function proofOf(key: Uint8Array, greeting: string): string {
-  return createHmac("sha256", key).update(greeting).digest("hex").slice(0, 32);
-}
-
-export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
-  if (typeof key !== "string") {
-    if (key.length === KEY_BYTES) return key.slice();
-  } else if (/^[0-9a-fA-F]{64}$/.test(key)) {
-    return Uint8Array.from(key.match(/../g)!, (digits) => parseInt(digits, 16));
-  }
-  throw new LocalError(
-    "BAD_ARGUMENT",
-    `the key of ${JSON.stringify(id)} is not 64 hex digits, nor 32 bytes`,
-  );
 }

@@ -1,5 +1,5 @@
 /** The first lines of a connection: who is there, whether it may come in, and in which dialect. */
-import { type Access, proofOf, Refused } from "./access.ts";
+import { type Access, Refused } from "./access.ts";
 import { Dialect1 } from "../link/dialect1.ts";
 import { agree, type Agreement, Dialect2, distance } from "../link/dialect2.ts";
 import { PeerError } from "../protocol/errors.ts";
@@ -13,6 +13,7 @@ import {
   randomNonce,
   Refusal,
 } from "../protocol/greeting.ts";
+import { proofOf } from "../protocol/proof.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -137,7 +138,12 @@ export class Admission {
       ahead: false,
       check: () => {},
       connect: (session, now) => {
-        const dialect = new Dialect1(session.record, session.settled, session.timeout, session.booted);
+        const dialect = new Dialect1(
+          session.record,
+          session.settled,
+          session.timeout,
+          session.booted,
+        );
         session.connect(dialect, session.limits.lineBytes, true, now);
       },
     };

@@ -9,9 +9,10 @@ import {
   type Welcome,
   welcomeProof,
 } from "../../tests/support/greeting.ts";
-import { Access, type AccessOptions, parseKey } from "./access.ts";
+import { Access, type AccessOptions } from "./access.ts";
 import { Admission, type Admitted } from "./admission.ts";
 import { PeerError } from "../protocol/errors.ts";
+import { parseKey } from "../protocol/proof.ts";
 import { defaultLimits, type Limits } from "../link/limits.ts";
 import { Session } from "../link/session.ts";
 import { Records } from "../../tests/support/records.ts";

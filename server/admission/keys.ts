@@ -2,7 +2,7 @@
  * The file that holds the devices' keys: a JSON object of ids and 64 hex digits each. What is in it
  * appears in no error and in no log.
  */
-import { KEY_BYTES, parseKey } from "./access.ts";
+import { KEY_BYTES, parseKey } from "../protocol/proof.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { toHex } from "../protocol/greeting.ts";
 import { byteLength } from "../protocol/lines.ts";

@@ -22,6 +22,7 @@ export interface Limits {
   devices: number;
 }
 
+/** What is allowed unless something else is said. */
 export const defaultLimits: Readonly<Limits> = {
   helloBytes: 320,
   lineBytes: 16 * 1024,

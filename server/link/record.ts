@@ -54,6 +54,7 @@ export interface Positions {
 
 /** All that is kept of one device. */
 export interface DeviceState {
+  /** What does not follow from the queues. */
   readonly positions: Positions;
   /** Messages ever written to the device. Unlike `positions.txNext`, its low 32 bits, it does not wrap. */
   readonly sent: number;
@@ -111,6 +112,7 @@ export class DeviceRecord {
     this.outbox = outbox;
     this.positions = positions;
     this.safe = inbox.length;
+    this.#forgetBehind();
     // Properties of its own, not of a prototype: JSON and structuredClone take these only.
     this.#state = {
       positions,
@@ -199,10 +201,17 @@ export class DeviceRecord {
   /** The oldest message of the outbox has arrived. */
   settle(): Outgoing {
     const message = this.outbox.shift()!;
-    // Sent in dialect 1. That need not be safe: what lies behind the outbox means the same as its front.
-    if (this.sent === 0) this.positions.txSent = this.txFirst;
+    this.#forgetBehind();
     this.#journal.moved();
     return message;
+  }
+
+  /**
+   * What was sent in dialect 1 leaves `txSent` behind the outbox. That means the same as its front, so it need not be
+   * safe; but it must not fall so far behind that it would seem to be ahead.
+   */
+  #forgetBehind(): void {
+    if (this.sent === 0) this.positions.txSent = this.txFirst;
   }
 
   /** Gives out the next id of dialect 1, to a message if there is one that needs it for a repetition. */

@@ -183,7 +183,9 @@ export class Session {
   #resume(): void {
     const backlog = this.#backlog;
     let accepted = 0;
-    while (accepted < backlog.length && this.#accept(this.#dialect!, backlog[accepted]!)) accepted++;
+    while (accepted < backlog.length && this.#accept(this.#dialect!, backlog[accepted]!)) {
+      accepted++;
+    }
     if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
@@ -227,7 +229,9 @@ export class Session {
   ): boolean {
     const { record } = this;
     const line = checkText(text, this.#lineBytes);
-    if (!qos && (!this.#dialect || !this.#proven || this.#dialect.output.length >= OUTPUT)) return false;
+    if (!qos && (!this.#dialect || !this.#proven || this.#dialect.output.length >= OUTPUT)) {
+      return false;
+    }
     if (!qos) {
       if (this.#whyFull(now) !== undefined) return false;
       const before = record.outbox.length;

@@ -31,32 +31,33 @@ export type ServerEvent =
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }
-  /** Other keys were taken over while the server runs. */
-  | { event: "keys"; message: string }
+  /** Other keys, or another certificate, were taken over while the server runs. */
+  | { event: "keys" | "certificate"; message: string }
   | { event: "closed" };
 
 /** Is told of each event. What it throws is reported as an event, and it is told of none any more. */
-export type Listener = (event: ServerEvent) => void;
+export type EventListener = (event: ServerEvent) => void;
 
 /** Tells what happens to whoever listens. */
 export class Events {
-  #listeners = new Set<Listener>();
+  #listeners = new Set<EventListener>();
 
-  /** @returns ends it */
-  subscribe(listener: Listener): () => void {
+  /** Begins to tell somebody. @returns ends it */
+  subscribe(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Tells everybody who listens. */
   emit(event: ServerEvent): void {
     for (const listener of this.#listeners) {
       try {
         listener(event);
       } catch (error) {
         this.#listeners.delete(listener);
-        const message = `somebody who was told of "${event.event}" has failed, and is told no more: ${
-          error instanceof Error ? error.stack : error
-        }`;
+        const why = error instanceof Error ? error.stack : error;
+        const message =
+          `somebody who was told of "${event.event}" has failed, and is told no more: ${why}`;
         this.emit({ event: "warning", code: "LISTENER_FAILED", message });
       }
     }

@@ -1,19 +1,22 @@
 /** The log: one entry for every change of a connection, with the reason. */
-import type { Listener, ServerEvent } from "./events.ts";
+import type { EventListener, ServerEvent } from "./events.ts";
 
 /** Events that are no entries. */
-const UNLOGGED = ["booted", "app_started", "messages"] as const;
+const UNLOGGED: readonly string[] = ["booted", "app_started", "messages"];
 
 /** One event as it is logged. */
 export interface LogEntry {
-  event: Exclude<ServerEvent["event"], typeof UNLOGGED[number]>;
+  /** What has happened. */
+  event: Exclude<ServerEvent["event"], "booted" | "app_started" | "messages">;
   /** Id of the device. */
   device?: string;
   /** Address of the other end, or of this one where the event is `listening`. */
   address?: string;
   /** Why; a `PeerCode` where the other end is the reason. */
   code?: string;
+  /** The same for people, or what the event is about. */
   message?: string;
+  /** Of the connection. */
   dialect?: 1 | 2;
   /** What the device says about itself when it connects. */
   metadata?: string;
@@ -30,7 +33,7 @@ export type Log = (entry: LogEntry) => void;
 const INTERVAL = 1000;
 
 /** Makes entries of events. @param now In ms. */
-export function logFrom(log: Log, now: () => number): Listener {
+export function logFrom(log: Log, now: () => number): EventListener {
   const calmed = calm(log, INTERVAL, now);
   return (event) => {
     if (isLogged(event)) calmed(event);
@@ -38,7 +41,7 @@ export function logFrom(log: Log, now: () => number): Listener {
 }
 
 function isLogged(event: ServerEvent): event is Extract<ServerEvent, LogEntry> {
-  return !UNLOGGED.some((name) => name === event.event);
+  return !UNLOGGED.includes(event.event);
 }
 
 /** A log of one JSON object or one line of text per entry, each with the time in ISO 8601. */

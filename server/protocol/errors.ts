@@ -6,6 +6,7 @@
 
 /** What both families have: a `code` for programs beside the `message` for people. */
 export abstract class HoldfastError<Code extends string = string> extends Error {
+  /** Says what is wrong. @param code For programs; `message` is for people. */
   constructor(readonly code: Code, message: string, options?: ErrorOptions) {
     super(message, options);
   }
@@ -26,6 +27,7 @@ export type LocalCode =
 
 /** Our fault, or our user's. */
 export class LocalError extends HoldfastError<LocalCode> {
+  /** As it is printed. */
   override name = "LocalError";
 }
 
@@ -55,5 +57,6 @@ export type PeerCode =
 
 /** The other end's fault, or the network's. */
 export class PeerError extends HoldfastError<PeerCode> {
+  /** As it is printed. */
   override name = "PeerError";
 }

@@ -31,6 +31,7 @@ export class Connection implements SocketEvents {
   #stage: Stage | undefined;
   #entry: WheelEntry;
   #closed = false;
+  #paused = false;
   #looking = false;
   #writing = false;
   #taken = 0;
@@ -104,12 +105,21 @@ export class Connection implements SocketEvents {
     return now - this.#takenAt >= ms;
   }
 
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Stops reading. One more piece may come. */
   pause(): void {
-    if (!this.#closed) this.#socket.pause();
+    if (this.#paused || this.#closed) return;
+    this.#paused = true;
+    this.#socket.pause();
   }
 
   resume(): void {
-    if (!this.#closed) this.#socket.resume();
+    if (!this.#paused || this.#closed) return;
+    this.#paused = false;
+    this.#socket.resume();
   }
 
   /** Calls the stage's `wake` then, in place of any earlier time. */

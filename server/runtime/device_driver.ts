@@ -72,6 +72,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   #consuming = false;
   #metadata = "";
   #since: number;
+  #counted = 0;
   #closed: LocalError | undefined;
 
   constructor(ledger: Ledger, session: Session, host: DeviceHost) {
@@ -213,7 +214,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   }
 
   readonly touch = (): void => {
-    this.#host.moved(this);
     this.turn.touch(this.#out);
   };
 
@@ -221,6 +221,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   readonly #out = (safe: boolean): void => {
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) this.#deliver();
+    const { received, processed, written, delivered } = this.session.counts;
+    const counted = received + processed + written + delivered;
+    if (counted !== this.#counted) this.#host.moved(this);
+    this.#counted = counted;
   };
 
   get isSafe(): boolean {

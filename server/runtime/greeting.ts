@@ -104,20 +104,17 @@ export class Greeting implements Stage {
   /** It is the other end's turn again. */
   #goOn(): void {
     this.#ours = false;
-    if (this.#held.length === 0) return;
+    if (this.#held.length === 0) return this.#connection.resume();
     const held = this.#held;
     this.#held = NOTHING;
-    this.#connection.resume();
     this.#step(() => this.#admission.receive(held));
   }
 
   #admit(admitted: Admitted): void {
     const { rest } = this.#admission;
     const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
-    const isPaused = this.#held.length > 0;
     this.#host.admit(this.#connection, admitted, ahead);
     this.#finish();
-    if (isPaused) this.#connection.resume();
   }
 
   #turnAway(error: PeerError): void {

@@ -31,6 +31,7 @@ export class Reception implements ConnectionHost, GreetingHost {
   #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
   #waiting: Connection[] = []; // of them, those whose greeting has not begun
   #begun = 0; // since the last ms
+  #cancelNext: (() => void) | undefined;
   #closed = false;
 
   constructor(host: ReceptionHost) {
@@ -77,14 +78,15 @@ export class Reception implements ConnectionHost, GreetingHost {
       const greeting = this.#greetings.get(this.#waiting.pop()!);
       if (!greeting) continue; // evicted
       // A timer lets the event loop look at all sockets in between.
-      if (this.#begun++ === 0) this.clock.after(1, this.#nextMs);
+      if (this.#begun++ === 0) this.#cancelNext = this.clock.after(1, this.#nextMs);
       greeting.begin();
     }
   }
 
   readonly #nextMs = (): void => {
     this.#begun = 0;
-    if (!this.#closed) this.#beginSome();
+    this.#cancelNext = undefined;
+    this.#beginSome();
   };
 
   /**
@@ -124,6 +126,7 @@ export class Reception implements ConnectionHost, GreetingHost {
   /** Ends all whose greeting is not complete, and receives nobody any more. */
   close(): void {
     this.#closed = true;
+    this.#cancelNext?.();
     for (const greeting of [...this.#greetings.values()]) {
       greeting.cut(new PeerError("LOST", "the server was closed"));
     }

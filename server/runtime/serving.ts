@@ -8,6 +8,9 @@ import type { Turn } from "./turn.ts";
 /** Bytes that a session is given at once: it may want no more after them. */
 const PIECE = 4096;
 
+/** Bytes that are kept during a commit before the socket is read no more. */
+const MOST_HELD = 16 * 1024;
+
 const NOTHING = new Uint8Array(0);
 
 /** Whose session it is. */
@@ -29,7 +32,6 @@ export class Serving implements Stage {
   #owner: ServingOwner;
   #splitter: LineSplitter;
   #held = NOTHING; // read, but not given to the session yet
-  #paused = false;
   #over = false;
 
   constructor(connection: Connection, owner: ServingOwner) {
@@ -47,7 +49,8 @@ export class Serving implements Stage {
     this.#connection.become(this);
     this.#owner.touch();
     this.#wakeLater(this.#owner.clock.now());
-    if (ahead.length > 0) this.data(ahead);
+    this.#feed(ahead);
+    if (this.#connection.isPaused) this.#goOn(); // the greeting has held something back
   }
 
   data(bytes: Uint8Array): void {
@@ -68,30 +71,25 @@ export class Serving implements Stage {
       }
     }
     if (at < bytes.length) this.#hold(bytes.subarray(at));
-    else if (!session.wantsInput) this.#pause();
+    else if (!session.wantsInput) this.#connection.pause();
   }
 
   /** Keeps bytes until the commit under way has ended, or the session wants them. */
   #hold(bytes: Uint8Array): void {
-    const isFirst = this.#held.length === 0;
-    this.#held = isFirst ? bytes.slice() : concat(this.#held, bytes);
-    this.#pause();
-    if (isFirst && this.#owner.turn.busy) this.#owner.turn.enter(this.#goOn);
-  }
-
-  #pause(): void {
-    if (!this.#paused) this.#connection.pause();
-    this.#paused = true;
+    const { turn } = this.#owner;
+    if (this.#held.length === 0 && turn.busy) turn.enter(this.#goOn);
+    this.#held = concat(this.#held, bytes);
+    // A commit takes a moment, in which most devices say little: to stop and begin again would cost more.
+    if (!turn.busy || this.#held.length > MOST_HELD) this.#connection.pause();
   }
 
   /** Reads on if the session wants input again. */
   readonly #goOn = (): void => {
-    if (this.#over || !this.#paused || !this.#owner.session.wantsInput) return;
+    if (this.#over || !this.#owner.session.wantsInput) return;
     const held = this.#held;
     this.#held = NOTHING;
     this.#feed(held);
     if (this.#held.length > 0 || this.#over || !this.#owner.session.wantsInput) return;
-    this.#paused = false;
     this.#connection.resume();
   };
 
@@ -108,7 +106,7 @@ export class Serving implements Stage {
       const output = safe ? session.transmit(now) : session.keepAlive(now);
       if (output !== "") this.#connection.write(output);
     }
-    if (this.#paused) this.#goOn();
+    if (this.#held.length > 0 || this.#connection.isPaused) this.#goOn();
   }
 
   drained(): void {

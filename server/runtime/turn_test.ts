@@ -1,59 +1,86 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { type DeviceRecord, MemoryStore, type Store } from "../store/store.ts";
-import { Turn } from "./turn.ts";
+import { Ledger } from "../store/ledger.ts";
+import type { Acquired, Batch, KnownDevice, Store, Work } from "../store/store.ts";
+import { nodePlatform } from "../transport/node.ts";
+import { type Transfer, Turn } from "./turn.ts";
 
-/** A store that counts, and fails when told to. */
-class Counting implements Store {
+/** A store that says what it is given, takes as long as it is told to, and fails when it is told to. */
+class Telling implements Store {
   commits = 0;
   fails: Error | undefined;
-  #records = new MemoryStore();
+  /** Works that it refuses, with the reason. */
+  readonly refuses = new Map<Work, unknown>();
+  #held: PromiseWithResolvers<void> | undefined;
 
   /** @param events What the test wants to see in order. */
   constructor(readonly events: string[], readonly gathers: boolean) {}
 
-  get ids(): Iterable<string> {
-    return this.#records.ids;
+  list(): Promise<KnownDevice[]> {
+    return Promise.resolve([]);
   }
 
-  get size(): number {
-    return this.#records.size;
+  acquire(): Promise<Acquired> {
+    return Promise.resolve({ state: undefined, token: 1 });
   }
 
-  get(id: string): DeviceRecord | undefined {
-    return this.#records.get(id);
+  /** Commits take until the result is called. */
+  hold(): () => void {
+    const held = this.#held = Promise.withResolvers<void>();
+    return () => {
+      this.#held = undefined;
+      held.resolve();
+    };
   }
 
-  create(id: string): DeviceRecord {
-    return this.#records.create(id);
-  }
-
-  commit(): void {
+  async commit({ works, changes }: Batch): Promise<ReadonlyMap<Work, unknown>> {
+    this.events.push("commit");
+    await this.#held?.promise;
     if (this.fails) throw this.fails;
     this.commits++;
-    this.events.push("commit");
-    this.#records.commit();
+    const refused = new Map([...this.refuses].filter(([work]) => works.includes(work)));
+    for (const { id, state: { inbox, outbox } } of changes(refused)) {
+      this.events.push(`${id}: ${[...inbox, "|", ...outbox.map(({ text }) => text)].join(" ")}`);
+    }
+    return refused;
   }
 
-  close(): void {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 class Scene {
   readonly events: string[] = [];
-  readonly store: Counting;
+  readonly store: Telling;
   readonly turn: Turn;
+  readonly ledger: Ledger;
 
   constructor(gathers = true) {
-    this.store = new Counting(this.events, gathers);
-    this.turn = new Turn(
-      this.store,
-      (error) => this.events.push(error ? `failed ${error.code}` : "works"),
-    );
+    this.store = new Telling(this.events, gathers);
+    this.turn = new Turn(this.store, nodePlatform, (error) => {
+      this.events.push(error ? `failed ${error.code}` : "works");
+    });
+    this.ledger = this.device("1");
+  }
+
+  device(id: string): Ledger {
+    return new Ledger(id, { state: undefined, token: 1 }, this.turn.changed);
   }
 
   result(name: string): (safe: boolean) => void {
     return (safe) => this.events.push(`${name} ${safe}`);
+  }
+
+  /** A message from the device, and a result that waits for it. */
+  receive(text: string): void {
+    this.ledger.record.receive(text);
+    this.turn.touch(this.result(text));
+  }
+
+  settled(): Promise<void> {
+    return new Promise((resolve) => this.turn.whenSafe(resolve));
   }
 
   fail(): void {
@@ -62,6 +89,24 @@ class Scene {
 
   mend(): void {
     this.store.fails = undefined;
+  }
+
+  /** A transaction that writes to the device. */
+  writing(text: string): Transfer & { ended: string | undefined } {
+    const { events, ledger: { record } } = this;
+    return {
+      statements: [],
+      ended: undefined,
+      apply: () => void record.write(text, { overtakes: false, qos: true }, 0),
+      undo: () => record.unwrite(),
+      done() {
+        events.push(`${text} is done`);
+        this.ended = "done";
+      },
+      failed(error) {
+        this.ended = (error as Error).message;
+      },
+    };
   }
 }
 
@@ -75,10 +120,11 @@ for (const gathers of [true, false]) {
   Deno.test(`results come out after one commit for all: ${which}`, async () => {
     const scene = new Scene(gathers);
     const [a, b] = [scene.result("a"), scene.result("b")];
+    scene.ledger.record.receive("x");
     for (const result of [a, b, a, a]) scene.turn.touch(result);
     assertEquals(scene.events, [], "nothing comes out at once");
-    await scene.turn.settled();
-    assertEquals(scene.events, ["commit", "a true", "b true"]);
+    await scene.settled();
+    assertEquals(scene.events, ["commit", "1: x |", "a true", "b true"]);
     await round();
     assertEquals(scene.store.commits, 1, "nothing has changed since");
   });
@@ -86,12 +132,21 @@ for (const gathers of [true, false]) {
 
 Deno.test("a store that gathers takes what several tasks of one turn of the event loop bring", async () => {
   const scene = new Scene();
+  scene.receive("a");
+  await Promise.resolve();
+  await Promise.resolve();
+  scene.receive("b");
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: a b |", "a true", "b true"]);
+});
+
+Deno.test("where nothing has changed no commit is made", async () => {
+  const scene = new Scene();
   scene.turn.touch(scene.result("a"));
-  await Promise.resolve();
-  await Promise.resolve();
-  scene.turn.touch(scene.result("b"));
-  await scene.turn.settled();
-  assertEquals(scene.events, ["commit", "a true", "b true"]);
+  await until(() => scene.events.length > 0);
+  assertEquals(scene.events, ["a true"]);
+  scene.turn.whenSafe(() => scene.events.push("at once"));
+  assertEquals(scene.events.at(-1), "at once");
 });
 
 Deno.test("what a result changes waits for a commit of its own", async () => {
@@ -99,85 +154,188 @@ Deno.test("what a result changes waits for a commit of its own", async () => {
   let rounds = 0;
   const again = (safe: boolean) => {
     scene.events.push(`again ${safe}`);
-    if (++rounds < 3) scene.turn.touch(again);
+    if (++rounds === 3) return;
+    scene.ledger.record.receive("x");
+    scene.turn.touch(again);
   };
+  scene.ledger.record.receive("x");
   scene.turn.touch(again);
   await until(() => rounds === 3);
+  const commits = scene.events.filter((event) => event === "commit" || event === "again true");
+  assertEquals(commits, ["commit", "again true", "commit", "again true", "commit", "again true"]);
+});
+
+Deno.test("while a commit is under way nothing changes: who wants to waits until its results are out", async () => {
+  const scene = new Scene();
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  scene.turn.enter(() => scene.receive("b"));
+  scene.turn.whenSafe(() => scene.events.push("all before is safe"));
+  assertEquals(scene.ledger.record.inbox, ["a"]);
+  assertEquals(scene.turn.awaits(() => {}), false);
+  release();
+  await until(() => scene.store.commits === 2);
+  await scene.settled();
   assertEquals(scene.events, [
     "commit",
-    "again true",
+    "1: a |",
+    "a true",
+    "all before is safe",
     "commit",
-    "again true",
-    "commit",
-    "again true",
+    "1: a b |",
+    "b true",
   ]);
 });
 
 Deno.test("while a store fails nothing comes out as safe; when it works again all does, once", async () => {
   const scene = new Scene();
   scene.fail();
-  scene.turn.touch(scene.result("a"));
+  scene.receive("a");
   await until(() => scene.turn.failure);
   assertEquals(scene.turn.failure?.code, "STORE_FAILED");
-  assertEquals(scene.events, ["failed STORE_FAILED", "a false"]);
-  scene.turn.touch(scene.result("b"));
+  assertEquals(scene.events, ["commit", "failed STORE_FAILED", "a false"]);
+  scene.receive("b");
   assertEquals(scene.events.at(-1), "b false", "at once: keepalives must go on");
   let settled = false;
-  const waits = scene.turn.settled().then(() => settled = true);
+  const waits = scene.settled().then(() => settled = true);
   await round();
   assertEquals(settled, false);
   scene.mend();
   await waits;
   assertEquals(scene.turn.failure, undefined);
-  const after = scene.events.slice(scene.events.indexOf("commit"));
-  assertEquals(after, ["commit", "works", "a true", "b true"]);
+  const after = scene.events.slice(scene.events.indexOf("1: a b |"));
+  assertEquals(after, ["1: a b |", "works", "a true", "b true"]);
   assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
 });
 
 Deno.test("a store that fails for long is tried again and again, and said once", async () => {
   const scene = new Scene();
-  let tries = 0;
-  const commit = scene.store.commit.bind(scene.store);
-  scene.store.commit = () => {
-    tries++;
-    commit();
-  };
   scene.fail();
-  scene.turn.touch(() => {});
-  await until(() => tries === 3);
-  assertEquals(scene.events, ["failed STORE_FAILED"]);
+  scene.receive("a");
+  await until(() => scene.events.filter((event) => event === "commit").length === 3);
+  assertEquals(scene.events.filter((event) => event.startsWith("failed")), ["failed STORE_FAILED"]);
   scene.mend();
-  await scene.turn.settled();
+  await scene.settled();
 });
+
+for (const how of ["throws", "rejects"]) {
+  Deno.test(`a store of somebody's own that ${how} with anything fails, and is tried again`, async () => {
+    const scene = new Scene();
+    const commit = scene.store.commit.bind(scene.store);
+    scene.store.commit = () => {
+      if (how === "throws") throw new TypeError("x is undefined");
+      return Promise.reject(new TypeError("x is undefined"));
+    };
+    scene.receive("a");
+    await until(() => scene.turn.failure);
+    assertEquals(scene.turn.failure!.code, "STORE_FAILED");
+    assertEquals(scene.turn.failure!.message, "the store has failed: x is undefined");
+    scene.store.commit = commit;
+    await scene.settled();
+    assertEquals(scene.ledger.record.safe, 1);
+  });
+}
 
 Deno.test("what is left is committed when the end comes, and nothing comes out any more", async () => {
   const scene = new Scene();
-  scene.turn.touch(scene.result("a"));
-  scene.turn.close();
-  assertEquals(scene.events, ["commit"]);
-  scene.turn.touch(scene.result("b"));
+  scene.receive("a");
+  await scene.turn.close();
+  assertEquals(scene.events, ["commit", "1: a |"]);
+  scene.receive("b");
   await round();
-  assertEquals(scene.events, ["commit"]);
+  assertEquals(scene.events, ["commit", "1: a |"]);
+});
+
+Deno.test("what came while the last commit was under way is committed too", async () => {
+  const scene = new Scene();
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  scene.turn.enter(() => scene.ledger.record.receive("b"));
+  const closed = scene.turn.close();
+  release();
+  await closed;
+  assertEquals(scene.events.filter((event) => event.startsWith("1")), ["1: a |", "1: a b |"]);
 });
 
 Deno.test("a store that fails in the end is said, and leaves no timer", async () => {
   const scene = new Scene();
   scene.fail();
-  scene.turn.touch(() => {});
+  scene.receive("a");
+  const transfer = scene.writing("w");
+  scene.turn.transfer(transfer);
   await until(() => scene.turn.failure);
-  const error = assertThrows(() => scene.turn.close(), LocalError);
-  assertEquals(error.code, "STORE_FAILED");
+  const error = await assertRejects(() => scene.turn.close(), LocalError);
+  assertEquals([error.code, transfer.ended], ["STORE_FAILED", "no room left"]);
 });
 
 Deno.test("messages are shown only when they are safe", async () => {
   const scene = new Scene();
-  const record = scene.store.create("1");
   scene.fail();
-  record.receive("text");
-  scene.turn.touch(() => {});
+  scene.receive("text");
   await until(() => scene.turn.failure);
-  assertEquals(record.safe, 0);
+  assertEquals(scene.ledger.record.safe, 0);
   scene.mend();
-  await scene.turn.settled();
-  assert(record.safe === 1);
+  await scene.settled();
+  assertEquals(scene.ledger.record.safe, 1);
+});
+
+Deno.test("a transaction is done when it is safe, and after the results of its commit", async () => {
+  const scene = new Scene();
+  scene.receive("a");
+  scene.turn.transfer(scene.writing("w"));
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: a | w", "a true", "w is done"]);
+});
+
+Deno.test("a transaction that the store refuses leaves no trace, and those around it count", async () => {
+  const scene = new Scene();
+  const [first, bad, last] = ["first", "bad", "last"].map((text) => scene.writing(text));
+  scene.store.refuses.set(bad!, new Error("no such table"));
+  for (const transfer of [first!, bad!, last!]) scene.turn.transfer(transfer);
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: | first last", "first is done", "last is done"]);
+  assertEquals(bad!.ended, "no such table");
+  assertEquals(scene.ledger.record.outbox.map(({ seq }) => seq), [0, 1], "without a gap");
+});
+
+Deno.test("a transaction that cannot be applied is refused, and the store does not see it", async () => {
+  const scene = new Scene();
+  const full: Transfer & { ended?: unknown } = {
+    ...scene.writing("full"),
+    apply() {
+      throw new LocalError("OUTBOX_FULL", "no room");
+    },
+    failed: (error) => full.ended = error,
+  };
+  scene.turn.transfer(full);
+  scene.turn.transfer(scene.writing("w"));
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: | w", "w is done"]);
+  assertEquals((full.ended as LocalError).code, "OUTBOX_FULL");
+});
+
+Deno.test("transactions wait for a store that fails, as if they had not been tried", async () => {
+  const scene = new Scene();
+  const transfer = scene.writing("w");
+  scene.fail();
+  scene.turn.transfer(transfer);
+  await until(() => scene.turn.failure);
+  assertEquals([scene.ledger.record.outbox.length, transfer.ended], [0, undefined]);
+  scene.mend();
+  await until(() => transfer.ended);
+  assertEquals(transfer.ended, "done");
+  assertEquals(scene.ledger.record.outbox.map(({ seq, text }) => [seq, text]), [[0, "w"]]);
+});
+
+Deno.test("a transaction that comes while a commit is under way is in the next one", async () => {
+  const scene = new Scene();
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  scene.turn.transfer(scene.writing("w"));
+  release();
+  await until(() => scene.events.includes("w is done"));
+  assertEquals(scene.events, ["commit", "1: a |", "a true", "commit", "1: a | w", "w is done"]);
 });

@@ -30,12 +30,18 @@ export class Ledger implements Change, Journal {
   /**
    * @param acquired Its state belongs to the record from now on.
    * @param changed Where the ledger enters itself when something changes; until `committed` it relies on being there.
+   * @param fresh What a device is like that the store does not know, with empty queues; for tests that begin near a wrap.
    */
-  constructor(readonly id: string, { state, token }: Acquired, changed: Set<Ledger>) {
+  constructor(
+    readonly id: string,
+    { state, token }: Acquired,
+    changed: Set<Ledger>,
+    fresh?: DeviceState,
+  ) {
     this.token = token;
     this.#changed = changed;
     this.#known = state !== undefined;
-    this.record = new DeviceRecord(id, this, state);
+    this.record = new DeviceRecord(id, this, state ?? fresh);
     this.#inboxFirst = this.#processed;
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;

@@ -24,6 +24,7 @@ export interface Acquired {
 
 /** Somebody else has taken charge of a device. */
 export class FencedError extends LocalError {
+  /** Says which device it is. @param device Its id. */
   constructor(readonly device: string) {
     super("FENCED", `somebody else has taken charge of device ${JSON.stringify(device)}`);
   }
@@ -49,7 +50,9 @@ export interface RowWriter {
 
 /** What is different in one device. */
 export interface Change {
+  /** Of the device. */
   readonly id: string;
+  /** With which it was acquired. */
   readonly token: number;
   /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
   readonly state: DeviceState;
@@ -65,12 +68,15 @@ export type SqlRow = Record<string, null | number | bigint | string | Uint8Array
 
 /** A statement that waits for its transaction. */
 export interface Statement {
+  /** One statement, with `?` for each parameter. */
   readonly sql: string;
+  /** What takes their places, in this order. */
   readonly params: readonly SqlInput[];
 }
 
 /** An application's part of a commit: all of its statements are executed, or none. */
 export interface Work {
+  /** To be executed in this order. */
   readonly statements: readonly Statement[];
 }
 
@@ -87,6 +93,7 @@ export interface Batch {
 
 /** A device that the store knows. */
 export interface KnownDevice {
+  /** By which it greets. */
   id: string;
   /** Messages from it that are not processed. */
   inbox: number;
@@ -116,6 +123,7 @@ export interface Database {
 export interface Store {
   /** Whether commits are expensive enough to batch: the server then gathers what a turn of the event loop brings. */
   readonly gathers: boolean;
+  /** The applications' part of it, if there is one. */
   readonly database?: Database;
   /** All devices that it knows. */
   list(): Promise<KnownDevice[]>;

@@ -1,35 +1,140 @@
+/** The real {@linkcode Platform}: node:net and node:tls, as Deno has them. */
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
-import { PeerError } from "../protocol/errors.ts";
-import type { Platform, Socket, SocketEvents } from "./platform.ts";
-class NodeSocket implements Socket {
-  address: string; hostname: string; taken = 0; #raw: net.Socket; #ev: SocketEvents | undefined; #closed = false;
-  constructor(raw: net.Socket) {
-    this.#raw = raw; raw.setNoDelay(true);
-    this.hostname = raw.remoteAddress ?? ""; this.address = `${this.hostname}:${raw.remotePort}`;
-    raw.on("error", (e) => this.#end(e)); raw.on("close", () => this.#end());
-    raw.on("end", () => { this.#end(); raw.destroy(); });
-  }
-  #end(e?: Error) { if (this.#closed || !this.#ev) return; this.#closed = true; this.#ev.ended(new PeerError("LOST", e?.message ?? "the other end closed the connection", { cause: e })); }
-  start(ev: SocketEvents) { this.#ev = ev; this.#raw.on("data", (d) => { if (!this.#closed) ev.data(d); }); this.#raw.resume(); }
-  write(data: string | Uint8Array) { this.#raw.write(data, this.#written); return this.#raw.writableLength === 0; }
-  #written = () => { if (!this.#closed && this.#raw.writableLength === 0) { this.taken++; this.#ev!.drained(); } };
-  pause() { this.#raw.pause(); }
-  resume() { this.#raw.resume(); }
-  close() { this.#closed = true; this.#raw.destroy(); }
-}
+import tls from "node:tls";
+import { LocalError } from "../protocol/errors.ts";
+import { NodeSocket } from "./node_socket.ts";
+import type { Listener, ListenOptions, Platform, Socket, Tls } from "./platform.ts";
+
+/**
+ * Deno's event loop is tokio's. As long as it has something to do, it asks the system which sockets are ready only
+ * once in 61 passes, and each answer names at most 1,024 of them; these are read in that pass. So this many passes
+ * for each 1,024 sockets, and as many more because the last answer may be from before the question.
+ */
+const PASSES = 64;
+const SOCKETS_OF_AN_ANSWER = 1024;
+
+/** Longest time of a timer, in ms. */
+const LONGEST = 2 ** 31 - 1;
+
+/** The interval of `knock`, in ms. */
+const KNOCK = 250;
+
+/** A file that takes a handle and nothing else. */
+const PROBE = "/dev/null";
+
+/** The machine that this runs on. */
 export const nodePlatform: Platform = {
-  now: () => performance.now(), date: () => Date.now(),
-  after(ms, run) { const t = setTimeout(run, ms); return () => clearTimeout(t); },
-  soon: queueMicrotask, endOfTurn: (run) => void setImmediate(run),
-  caughtUp(_n, run) { setTimeout(run, 2); },
-  listen({ hostname, port, backlog }, accept) {
-    const server = net.createServer({ pauseOnConnect: true }, (raw) => accept(new NodeSocket(raw)));
-    return new Promise((resolve, reject) => {
-      server.on("error", reject);
-      server.listen({ host: hostname, port, backlog }, () => resolve({
-        port: (server.address() as net.AddressInfo).port, setTls() {}, close: () => new Promise((r) => server.close(() => r())),
-      }));
-    });
+  now: () => performance.now(),
+  date: () => Date.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, Math.min(Math.ceil(ms), LONGEST));
+    return () => clearTimeout(timer);
   },
-  connect() { throw new Error("not yet"); },
+  soon: (run) => queueMicrotask(run),
+  endOfTurn: (run) => void setImmediate(run),
+  caughtUp,
+  listen,
+  connect: NodeSocket.connect,
 };
+
+/** Passes of the event loop since somebody began to count them. */
+let passed = 0;
+/** What is to run after which pass. */
+const due = new Map<number, (() => void)[]>();
+
+function caughtUp(sockets: number, run: () => void): void {
+  const pass = passed + PASSES * (1 + Math.ceil(sockets / SOCKETS_OF_AN_ANSWER));
+  const runs = due.get(pass);
+  if (runs) return void runs.push(run);
+  due.set(pass, [run]);
+  if (due.size === 1) setImmediate(nextPass);
+}
+
+function nextPass(): void {
+  const runs = due.get(++passed);
+  due.delete(passed);
+  // First, so that a run that throws does not end the counting.
+  if (due.size > 0) setImmediate(nextPass);
+  for (const run of runs ?? []) queueMicrotask(run);
+}
+
+async function listen(
+  { hostname, port, backlog, tls }: ListenOptions,
+  accept: (socket: Socket) => void,
+  failed: (error: Error) => void,
+): Promise<Listener> {
+  let context = tls && checkedContext(tls);
+  let closed = false;
+  const server = net.createServer({ pauseOnConnect: true }, (raw) => {
+    if (closed) raw.destroy();
+    else accept(NodeSocket.accepted(raw, context));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(named(error)));
+    server.listen({ host: hostname, port, backlog }, resolve);
+  });
+  server.on("error", failed);
+  const probes = Deno.permissions.querySync({ name: "read", path: PROBE }).state === "granted";
+  const knocking = setInterval(() => knock(server, backlog, probes ? failed : undefined), KNOCK);
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    setTls(tls) {
+      if (!context) throw badArgument("this listener has no TLS");
+      context = checkedContext(tls);
+    },
+    close() {
+      closed = true;
+      clearInterval(knocking);
+      server.close(); // the port is free at once; node would tell when all connections have ended
+      return Promise.resolve();
+    },
+  };
+}
+
+/**
+ * Deno's listener falls silent for good when the system cannot give it a socket, for want of file handles most
+ * likely, and does not say so. To listen again on the same handle wakes it, and does nothing otherwise. Whether
+ * there are handles is seen by taking one.
+ */
+function knock(
+  server: net.Server,
+  backlog: number,
+  failed: ((error: Error) => void) | undefined,
+): void {
+  (server as unknown as { _handle: { listen(backlog: number): void } })._handle.listen(backlog);
+  if (!failed) return;
+  try {
+    Deno.openSync(PROBE).close();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EMFILE" || code === "ENFILE") failed(error as Error);
+  }
+}
+
+/** Deno calls an address that this machine does not have EINVAL. */
+function named(error: NodeJS.ErrnoException): Error {
+  if (error.code !== "EINVAL") return error;
+  const better = new Error(
+    error.message.replace("EINVAL: invalid argument", "EADDRNOTAVAIL: this machine has no address"),
+    { cause: error },
+  );
+  return Object.assign(better, { code: "EADDRNOTAVAIL" });
+}
+
+/** `node:tls` takes anything for a certificate, and tells whoever connects. */
+function checkedContext({ cert, key }: Tls): tls.SecureContext {
+  let belongs;
+  try {
+    belongs = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw badArgument(`the certificate or its private key cannot be read: ${cause.message}`, cause);
+  }
+  if (!belongs) throw badArgument("the private key is not the certificate's");
+  return tls.createSecureContext({ cert, key });
+}
+
+function badArgument(message: string, cause?: Error): LocalError {
+  return new LocalError("BAD_ARGUMENT", message, { cause });
+}

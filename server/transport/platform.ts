@@ -10,7 +10,7 @@ export interface Clock {
   now(): number;
   /** ms since 1970, on a clock that somebody may set. */
   date(): number;
-  /** Calls `run` once, when `ms` have passed. @returns forgets it */
+  /** Calls `run` once, when `ms` have passed: at most 2^31 - 1. @returns forgets it */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the code that runs now has returned. */
   soon(run: () => void): void;
@@ -41,18 +41,23 @@ export interface Socket {
   readonly address: string;
   /** The other end's address without its port. */
   readonly hostname: string;
-  /** Bytes that the system has taken so far of what was written: never fewer than before. */
+  /**
+   * Bytes that the system has taken so far. While `write` has returned false and this does not grow, the other end
+   * takes nothing.
+   */
   readonly taken: number;
-  /** Begins to read. To be called once. */
+  /** Begins to read. To be called once, for a socket that was accepted; one from `connect` begins by itself. */
   start(events: SocketEvents): void;
   /**
-   * Hands over bytes, or a text as UTF-8.
+   * Hands over bytes, or a text as UTF-8. Bytes must not change until all was taken.
    *
-   * @returns whether the system has taken all that was ever written. If not, `drained` follows.
+   * @returns whether the system has taken all that was ever written. If not, `drained` follows. False when the
+   * connection has ended: then nothing follows.
    */
   write(data: Uint8Array | string): boolean;
   /** Stops reading. One more piece may come. */
   pause(): void;
+  /** Reads on. */
   resume(): void;
   /** Ends the connection at once, and frees it. What the system has not taken by then is lost. */
   close(): void;
@@ -60,30 +65,44 @@ export interface Socket {
 
 /** Certificate and private key, in PEM. */
 export interface Tls {
+  /** The server's certificate, and those between it and one that clients trust. */
   cert: string;
+  /** Its private key. */
   key: string;
 }
 
+/** Where to listen. */
 export interface ListenOptions {
+  /** Name or address of this machine's. */
   hostname: string;
   /** 0: any free one. */
   port: number;
   /** Connections that the system keeps until they are accepted. */
   backlog: number;
+  /** For TLS. */
   tls?: Tls | undefined;
 }
 
+/** A port that is listened on. */
 export interface Listener {
+  /** Its number. */
   readonly port: number;
-  /** Takes another certificate for connections from now on. @throws {Error} if it is none; the old one stays */
+  /**
+   * Takes another certificate for connections from now on.
+   *
+   * @throws {LocalError} BAD_ARGUMENT if it is none, if the key is another one's, or if there was none before; then
+   * nothing has changed
+   */
   setTls(tls: Tls): void;
   /** Resolves when the port is free. Connections accepted before stay. */
   close(): Promise<void>;
 }
 
+/** Where to connect. */
 export interface ConnectOptions {
   /** Name or address. */
   hostname: string;
+  /** TCP port. */
   port: number;
   /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true | undefined;
@@ -92,15 +111,18 @@ export interface ConnectOptions {
 /** The machine. */
 export interface Platform extends Clock {
   /**
+   * Begins to listen.
+   *
    * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
-   * @param failed Told why the system could not accept one.
+   * @param failed Told why the system cannot accept one, again and again for as long as that lasts.
    * @throws {Error} the system's, with a `code` such as EADDRINUSE
+   * @throws {LocalError} BAD_ARGUMENT for a certificate that is none, or a key that is another one's
    */
   listen(
     options: ListenOptions,
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener>;
-  /** Starts to connect. `opened` is told when bytes can be written; `ended` if that fails. */
+  /** Starts to connect. `opened` is told when bytes can be written, and reading begins; `ended` if that fails. */
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
 }

@@ -1,24 +1,243 @@
+/**
+ * Thousands of deadlines on one timer. Most deadlines of a connection are moved away again and again before they
+ * come (each byte that arrives moves the one for silence), and so that has to cost next to nothing.
+ *
+ * A hierarchical timing wheel (Varghese and Lauck, 1987). Time is counted in ticks. Level 0 has a slot for each tick
+ * of the current block of 32, level 1 one for each block of the current 32 × 32 ticks, and so on: an entry is in the
+ * lowest level whose current block has its tick. When a slot's first tick comes, its entries are due, or go to a
+ * lower level. All slots in use at a level are later than the current one, and all of a level are later than those of
+ * the levels below, so the next slot is the first one of the lowest level that has any.
+ *
+ * An entry that is moved to a later time stays in its slot, and finds its place when that slot's time comes.
+ */
 import type { Clock } from "./platform.ts";
-export class WheelEntry {
-  due = Infinity;
-  cancel: (() => void) | undefined;
-  constructor(readonly wheel: TimerWheel, readonly run: () => void) {}
-  at(time: number) {
-    this.cancel?.();
-    this.due = time;
-    this.cancel = this.wheel.clock.after(Math.max(1, time - this.wheel.clock.now()), () => {
-      this.cancel = undefined;
-      this.run();
-    });
+
+/** Slots of a level; their use fits in the bits of an integer. */
+const SLOTS = 32;
+
+/** So many that the highest one's block has any time that a number can tell. */
+const LEVELS = 10;
+
+/** Ticks of a slot at each level, and at one more. */
+const SPAN = Array.from({ length: LEVELS + 1 }, (_, level) => SLOTS ** level);
+
+/** A deadline. */
+export interface WheelEntry {
+  /** Whether it will come. */
+  readonly armed: boolean;
+  /**
+   * Sets it, or moves it, also from within `run`.
+   *
+   * @param time By the clock. One that has passed comes within a tick; Infinity never comes.
+   */
+  at(time: number): void;
+  /** It will not come. */
+  clear(): void;
+}
+
+/** A place in a list that is a ring: an entry, or the head of a list. */
+class Link {
+  previous: Link = this;
+  next: Link = this;
+}
+
+/** The entries of a slot. */
+class Slot extends Link {
+  constructor(readonly level: number, readonly index: number) {
+    super();
   }
-  clear() {
-    this.cancel?.();
-    this.cancel = undefined;
+
+  get isEmpty(): boolean {
+    return this.next === this;
   }
 }
+
+class Entry extends Link implements WheelEntry {
+  /** When it is due. */
+  time = Infinity;
+  /** If moved to this time or a later one it can stay where it is: it is looked at by then. */
+  looked = -Infinity;
+  /** Where it is. */
+  slot: Slot | undefined;
+
+  constructor(readonly wheel: TimerWheel, readonly run: () => void) {
+    super();
+  }
+
+  get armed(): boolean {
+    return this.slot !== undefined;
+  }
+
+  at(time: number): void {
+    if (this.slot !== undefined && time >= this.looked && time !== Infinity) this.time = time;
+    else this.wheel.move(this, time);
+  }
+
+  clear(): void {
+    if (this.slot !== undefined) this.wheel.move(this, Infinity);
+  }
+}
+
+/** Calls each entry's function when its time has come: never early, and at most a tick late. */
 export class TimerWheel {
-  constructor(readonly clock: Clock, readonly tick: number) {}
-  entry(run: () => void) {
-    return new WheelEntry(this, run);
+  readonly #clock: Clock;
+  readonly #tick: number;
+  /** The time of tick 0. */
+  readonly #start: number;
+  /** All slots of ticks up to this one were looked at. */
+  #passed = 0;
+  readonly #slots: Slot[] = [];
+  /** A bit for each slot of a level that has entries. */
+  readonly #used: number[] = Array(LEVELS).fill(0);
+  /** What is to be looked at now. */
+  readonly #due = new Slot(-1, 0);
+  #advancing = false;
+  /** Forgets the timer. */
+  #forget: (() => void) | undefined;
+  /** The tick for which the timer was set. */
+  #wake = Infinity;
+
+  /** @param tickMs How late an entry may come, in ms. */
+  constructor(clock: Clock, tickMs: number) {
+    this.#clock = clock;
+    this.#tick = tickMs;
+    this.#start = clock.now();
+    for (let level = 0; level < LEVELS; level++) {
+      for (let index = 0; index < SLOTS; index++) this.#slots.push(new Slot(level, index));
+    }
+  }
+
+  /** A deadline that is not set yet. @param run Called when it has come. What it throws stops nothing else. */
+  entry(run: () => void): WheelEntry {
+    return new Entry(this, run);
+  }
+
+  /** For entries alone. @param time Infinity: nowhere */
+  move(entry: Entry, time: number): void {
+    if (entry.slot !== undefined) this.#remove(entry);
+    if (time !== Infinity) {
+      entry.time = time;
+      this.#insert(entry);
+    }
+    if (!this.#advancing) this.#setTimer();
+  }
+
+  /** The last tick whose time has come. */
+  #ticks(time: number): number {
+    const tick = Math.floor((time - this.#start) / this.#tick);
+    // The division may have rounded.
+    if (this.#timeOf(tick) > time) return tick - 1;
+    return this.#timeOf(tick + 1) > time ? tick : tick + 1;
+  }
+
+  #timeOf(tick: number): number {
+    return this.#start + tick * this.#tick;
+  }
+
+  #remove(entry: Entry): void {
+    const slot = entry.slot!;
+    entry.previous.next = entry.next;
+    entry.next.previous = entry.previous;
+    entry.slot = undefined;
+    if (slot !== this.#due && slot.isEmpty) this.#used[slot.level]! &= ~(1 << slot.index);
+  }
+
+  #append(entry: Entry, slot: Slot): void {
+    entry.slot = slot;
+    entry.previous = slot.previous;
+    entry.next = slot;
+    slot.previous.next = entry;
+    slot.previous = entry;
+  }
+
+  #insert(entry: Entry): void {
+    const due = Math.ceil((entry.time - this.#start) / this.#tick);
+    // The slots before it were looked at, and there are none later than the last.
+    const tick = Math.min(Math.max(due, this.#passed + 1), SPAN[LEVELS]! - 1);
+    let level = 0;
+    while (
+      level < LEVELS - 1 &&
+      Math.floor(tick / SPAN[level + 1]!) !== Math.floor(this.#passed / SPAN[level + 1]!)
+    ) level++;
+    const index = Math.floor(tick / SPAN[level]!) % SLOTS;
+    const slot = this.#slots[level * SLOTS + index]!;
+    this.#append(entry, slot);
+    this.#used[level]! |= 1 << index;
+    entry.looked = Math.min(entry.time, this.#timeOf(this.#firstTick(slot)));
+  }
+
+  /** The slot that comes next. */
+  #next(): Slot | undefined {
+    for (let level = 0; level < LEVELS; level++) {
+      const used = this.#used[level]!;
+      if (used !== 0) return this.#slots[level * SLOTS + 31 - Math.clz32(used & -used)];
+    }
+    return undefined;
+  }
+
+  /** Its first tick. */
+  #firstTick({ level, index }: Slot): number {
+    const block = Math.floor(this.#passed / SPAN[level + 1]!);
+    return block * SPAN[level + 1]! + index * SPAN[level]!;
+  }
+
+  #setTimer(): void {
+    const next = this.#next();
+    const tick = next ? this.#firstTick(next) : Infinity;
+    // A timer that comes early finds nothing, and is set again.
+    if (tick >= this.#wake && next) return;
+    this.#forget?.();
+    this.#forget = undefined;
+    this.#wake = tick;
+    if (!next) return;
+    const wait = this.#timeOf(tick) - this.#clock.now();
+    this.#forget = this.#clock.after(Math.max(0, wait), this.#advance);
+  }
+
+  /** Looks at all slots whose time has come. */
+  #advance = (): void => {
+    this.#forget = undefined;
+    this.#wake = Infinity;
+    this.#advancing = true;
+    const now = this.#clock.now();
+    const passed = this.#ticks(now);
+    for (let slot; (slot = this.#next()) !== undefined;) {
+      const tick = this.#firstTick(slot);
+      if (tick > passed) break;
+      this.#passed = tick;
+      this.#empty(slot);
+      this.#runDue(now);
+    }
+    this.#passed = Math.max(this.#passed, passed);
+    this.#advancing = false;
+    this.#setTimer();
+  };
+
+  /** Makes all entries of a slot those to be looked at. */
+  #empty(slot: Slot): void {
+    this.#used[slot.level]! &= ~(1 << slot.index);
+    while (!slot.isEmpty) {
+      const entry = slot.next as Entry;
+      this.#remove(entry);
+      this.#append(entry, this.#due);
+    }
+  }
+
+  #runDue(now: number): void {
+    while (!this.#due.isEmpty) {
+      const entry = this.#due.next as Entry;
+      this.#remove(entry);
+      if (entry.time > now) {
+        this.#insert(entry);
+        continue;
+      }
+      try {
+        entry.run();
+      } catch (error) {
+        this.#clock.soon(() => {
+          throw error;
+        });
+      }
+    }
   }
 }

@@ -3,10 +3,14 @@
  * line of a connection with a keepalive and every message with its ack: three bytes a line. No
  * duplicates, no inbox, no application, no timeouts, no limits.
  *
+ *     deno run -A tests/bench/bare.ts [--port N] [--keepalive MS]
+ *
  * Prints `{"port": PORT}` and ends with its input.
  *
  * @module
  */
+import { bareOptions, KEEPALIVE } from "./bare_lines.ts";
+import { Wheel } from "./wheel.ts";
 
 /** Size of the read buffer in bytes, as in the server. */
 const READ_BYTES = 4096;
@@ -47,6 +51,13 @@ async function endWithInput(): Promise<void> {
 }
 
 endWithInput();
-const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
+const { port, keepalive } = bareOptions();
+const idle = keepalive > 0
+  ? new Wheel<Deno.TcpConn>(keepalive, (conn) => conn.write(KEEPALIVE).catch(() => {}))
+  : undefined;
+const listener = Deno.listen({ hostname: "127.0.0.1", port, tcpBacklog: 4096 });
 console.log(JSON.stringify({ port: listener.addr.port }));
-for await (const conn of listener) serve(conn).catch(() => {}); // the loader may just hang up
+for await (const conn of listener) {
+  idle?.add(conn);
+  serve(conn).catch(() => {}).finally(() => idle?.delete(conn)); // the loader may just hang up
+}

@@ -1,5 +1,9 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { existsSync } from "node:fs";
 import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import { runners } from "./herd.ts";
+import { type Pace, runHerd, type Runner } from "./herd_run.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { asText, median, quantile } from "./report.ts";
 
@@ -20,7 +24,8 @@ Deno.test("the benchmark measures all servers, and what was acknowledged was del
   const { machine, sections: [section] } = JSON.parse(out);
   assertEquals(machine.deno, Deno.version.deno);
   const servers = section.rows.map((row: { server: string }) => row.server);
-  assertEquals(servers, ["bare", "holdfast", "holdfast, host client", "bare", "holdfast"]);
+  const all = ["bare", "bare, node:net", "holdfast"];
+  assertEquals(servers, [...all, "holdfast, host client", ...all]);
   for (const { rate, p50 } of section.rows) assert(rate > 0 && p50 > 0, out);
   assertEquals(section.aims.length, 2);
 });
@@ -59,8 +64,78 @@ toolTest(
   },
 );
 
+const PACE: Pace = { settle: 400, idle: 400, write: 600, gather: 20_000 };
+
+Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are delivered", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const runner of runners(200, folder).slice(1)) {
+      const found = await runHerd(runner, 200, PACE);
+      const { left, lost, blamed, missing, up, back, memory, idle, herdIdle } = found;
+      assertEquals({ left, lost, blamed, missing }, { left: 200, lost: 0, blamed: 0, missing: 0 });
+      assert(found.attempts > 400 && up! > 0 && back! > 0 && memory! > 0, JSON.stringify(found));
+      assert(idle! >= 0 && herdIdle! >= 0 && found.p50! > 0 && found.p99! >= found.p50!);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+function stub(...options: string[]): Runner {
+  const start = (port: number) =>
+    Contestant.script("stub", "herd_stub.ts", ["--port", `${port}`, ...options]);
+  return { name: "stub", start, holdfast: false };
+}
+
+Deno.test("links that a server ends or forgets are counted, and what its log says of them", async () => {
+  // As long as it takes to notice that a server says nothing, before the SIGKILL and after it.
+  const pace = { ...PACE, idle: 2000, settle: 1500 };
+  const found = await runHerd(stub("--close", "3", "--mute", "2"), 200, pace);
+  assertEquals([found.blamed, found.left], [2 * (1 + 3), 200]);
+  // On a busy machine the last two may not have been noticed yet.
+  assert(found.lost >= 2 * 3 + 2 && found.lost <= 2 * (3 + 2), JSON.stringify(found));
+});
+
+Deno.test("a server that acknowledges what was not sent gets no figures", async () => {
+  await assertRejects(() => runHerd(stub("--garble", "1"), 20, PACE), Error, "ack 7f");
+});
+
+Deno.test({
+  name: "no process of a benchmark outlives it, however it ends",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const script = `import { Busy, Contestant, HerdLoader } from "${
+      import.meta.resolve("./processes.ts")
+    }";
+      const all = [new Busy(), new HerdLoader(), await Contestant.bareNet(), await Contestant.holdfast()];
+      console.log(JSON.stringify(all.map(({ pid }) => pid)));
+      await new Promise(() => {});`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--config", `${import.meta.dirname}/../../deno.json`, script],
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const pids: number[] = JSON.parse((await reader.read()).value!);
+    const loops = (await Deno.readTextFile(`/proc/${pids[0]}/task/${pids[0]}/children`)).split(" ");
+    const files = [...pids, ...loops.filter((pid) => pid !== "")].map((pid) => `/proc/${pid}`);
+    assertEquals(files.length, 6); // the busy loop, and what waits for the end of input
+    child.kill("SIGKILL");
+    await reader.cancel();
+    await child.status;
+    await until(() => !files.some((file) => existsSync(file)), { what: "all processes to end" });
+  },
+});
+
 Deno.test("an option that the benchmark does not know is refused with its help", async () => {
-  for (const args of [["--only", "speed"], ["--rounds", "0"], ["--reference", "/"], ["--fast"]]) {
+  for (
+    const args of [
+      ["--only", "speed"],
+      ["--rounds", "0"],
+      ["--devices", "0"],
+      ["--reference", "/"],
+      ["--fast"],
+    ]
+  ) {
     const { code, out, err } = await bench(...args);
     assertEquals([code, out], [2, ""]);
     assertMatch(err, /^bench: .*\n\ndeno task bench/);

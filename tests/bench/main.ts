@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { measureAccept } from "./accept.ts";
+import { measureHerd } from "./herd.ts";
 import { measureOutage } from "./outage.ts";
 import { Loader } from "./processes.ts";
 import { asText, type Section } from "./report.ts";
@@ -14,7 +15,7 @@ import { measureRecovery } from "./recovery.ts";
 import { measureStore } from "./store.ts";
 import { measureSpeed, roundtrip, throughput } from "./speed.ts";
 
-const SECTIONS = ["roundtrip", "throughput", "store", "accept", "outage", "recovery"];
+const SECTIONS = ["roundtrip", "throughput", "store", "accept", "outage", "recovery", "herd"];
 
 /** Rounds of accepting: each takes 6 s; of stores: 9 s; of recoveries: 20 s. */
 const ACCEPT_ROUNDS = 5;
@@ -24,12 +25,13 @@ const RECOVERY_ROUNDS = 6;
 const HELP = `deno task bench [options]
 
   --only SECTIONS   only these, with commas: ${SECTIONS.join(",")}
+  --devices N       so many devices in the herd, 1 to 20000             (10000)
   --reference DIR   a checkout of micropython-iot: its server, under python3, takes part
   --rounds N        turns of every server with every load, 1 to 1000    (15)
   --json            the result as one JSON object
   --help            this text
 
-It takes about four minutes, with the reference six. The exit code says whether it could measure, not
+It takes about nine minutes, with the reference eleven. The exit code says whether it could measure, not
 whether the aims are met.`;
 
 function parse(args: string[]) {
@@ -38,6 +40,7 @@ function parse(args: string[]) {
     options: {
       only: { type: "string", default: SECTIONS.join(",") },
       reference: { type: "string" },
+      devices: { type: "string", default: "10000" },
       rounds: { type: "string", default: "15" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -50,14 +53,20 @@ function parse(args: string[]) {
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
     throw new Error(`--rounds takes 1 to 1000, not ${values.rounds}`);
   }
+  const devices = Number(values.devices);
+  if (!Number.isInteger(devices) || devices < 1 || devices > 20_000) {
+    throw new Error(`--devices takes 1 to 20000, not ${values.devices}`);
+  }
   const { reference } = values;
   if (reference !== undefined && !existsSync(`${reference}/iot/server.py`)) {
     throw new Error(`--reference ${reference}: there is no iot/server.py`);
   }
-  return { ...values, only, rounds };
+  return { ...values, only, rounds, devices };
 }
 
-async function run({ only, rounds, reference }: ReturnType<typeof parse>): Promise<Section[]> {
+async function run(
+  { only, rounds, reference, devices }: ReturnType<typeof parse>,
+): Promise<Section[]> {
   await using loader = new Loader();
   const sections: Section[] = [];
   const loads = [
@@ -75,6 +84,7 @@ async function run({ only, rounds, reference }: ReturnType<typeof parse>): Promi
   if (only.includes("recovery")) {
     sections.push(await measureRecovery(Math.min(rounds, RECOVERY_ROUNDS)));
   }
+  if (only.includes("herd")) sections.push(...await measureHerd(devices));
   return sections;
 }
 

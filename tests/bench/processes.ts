@@ -5,14 +5,45 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
+import type { Order, State, Written } from "./herd_load.ts";
 import type { Closed, Command, Opened, Run } from "./load.ts";
 
 const HERE = import.meta.dirname!;
 
+/** How many files a process may have open at most. */
+export async function mostHandles(): Promise<number> {
+  if (Deno.build.os === "windows") return Infinity;
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -Hn"] }).output();
+  return Number(new TextDecoder().decode(stdout)) || Infinity; // it says "unlimited"
+}
+
+/** Lets a command have as many files open as the system allows. It keeps its process id. */
+function withHandles(command: string, args: string[]): [string, string[]] {
+  if (Deno.build.os === "windows") return [command, args];
+  const script = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$0" "$@"';
+  return ["sh", ["-c", script, command, ...args]];
+}
+
+/**
+ * A port that is free now, and that the system gives to nobody who connects: else, while there is no server,
+ * one of thousands of devices would sooner or later connect to itself.
+ */
+export function freePort(): number {
+  for (let port = 20_000 + Deno.pid % 1000 * 10; port < 32_768; port++) {
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("there is no free port below 32768");
+}
+
 /** A process that is told things on stdin and prints lines. */
 class Process implements AsyncDisposable {
   /** Whose `usage` is measured. */
-  protected pid: number;
+  pid: number;
   #child: Deno.ChildProcess;
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: Promise<void>[];
@@ -22,8 +53,9 @@ class Process implements AsyncDisposable {
   #closed = false;
 
   constructor(readonly name: string, command: string, args: string[]) {
-    this.#child = new Deno.Command(command, {
-      args,
+    const [program, all] = withHandles(command, args);
+    this.#child = new Deno.Command(program, {
+      args: all,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -36,8 +68,9 @@ class Process implements AsyncDisposable {
       for await (const line of lines) this.onLine(last = line);
     };
     this.#output = [read(this.#child.stdout), read(this.#child.stderr)];
-    this.#failure = this.#child.status.then(() => {
+    this.#failure = this.#child.status.then(async () => {
       if (this.#closed) return new Promise(() => {});
+      await Promise.allSettled(this.#output);
       throw new Error(`${name} ended by itself. It said: ${last}`);
     });
     this.#failure.catch(() => {}); // whoever expects something is told
@@ -55,6 +88,15 @@ class Process implements AsyncDisposable {
     return Promise.race([promise, this.#failure]);
   }
 
+  /** Tells it something, and returns what it answers. */
+  protected async ask<T>(what: Command | Order): Promise<T> {
+    const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
+    await this.tell(JSON.stringify(what));
+    const result = await answer;
+    if (result && typeof result === "object" && "error" in result) throw new Error(result.error);
+    return result as T;
+  }
+
   async tell(line: string): Promise<void> {
     await this.#input.write(new TextEncoder().encode(`${line}\n`));
   }
@@ -63,6 +105,21 @@ class Process implements AsyncDisposable {
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this[Symbol.asyncDispose]();
+  }
+
+  /** Processor time used so far, in s, and memory in use, in bytes; undefined where there is no /proc. */
+  async usage(): Promise<{ cpu: number; memory: number } | undefined> {
+    try {
+      const stat = await Deno.readTextFile(`/proc/${this.pid}/stat`);
+      const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
+      // utime and stime are fields 14 and 15, in ticks of 10 ms; the name (2) may hold spaces.
+      const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
+      const kilobytes = Number(status.match(/^VmRSS:\s+(\d+) kB$/m)![1]);
+      return { cpu: (Number(user) + Number(system)) / 100, memory: kilobytes * 1024 };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,8 +143,19 @@ export class Contestant extends Process {
   }
 
   /** The bare line server: the ceiling. */
-  static bare(): Promise<Contestant> {
-    return Contestant.start("bare", Deno.execPath(), ["run", "-A", `${HERE}/bare.ts`]);
+  static bare(options: string[] = []): Promise<Contestant> {
+    return Contestant.script("bare", "bare.ts", options);
+  }
+
+  /** The same on `node:net`. */
+  static bareNet(options: string[] = []): Promise<Contestant> {
+    return Contestant.script("bare, node:net", "bare_net.ts", options);
+  }
+
+  /** A server of this folder. It says `{"port": PORT}`, and ends with its input. */
+  static script(name: string, script: string, options: string[]): Promise<Contestant> {
+    const args = ["run", "-A", `${HERE}/${script}`, ...options];
+    return Contestant.start(name, Deno.execPath(), args);
   }
 
   /**
@@ -135,21 +203,6 @@ export class Contestant extends Process {
     const args = ["-u", `${HERE}/reference_server.py`, checkout, "2000", String(clients)];
     return Contestant.start("reference", "python3", args);
   }
-
-  /** Processor time used so far, in s, and memory in use, in bytes; undefined where there is no /proc. */
-  async usage(): Promise<{ cpu: number; memory: number } | undefined> {
-    try {
-      const stat = await Deno.readTextFile(`/proc/${this.pid}/stat`);
-      const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
-      // utime and stime are fields 14 and 15, in ticks of 10 ms; the name (2) may hold spaces.
-      const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
-      const kilobytes = Number(status.match(/^VmRSS:\s+(\d+) kB$/m)![1]);
-      return { cpu: (Number(user) + Number(system)) / 100, memory: kilobytes * 1024 };
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-  }
 }
 
 /** The process that makes the load. */
@@ -160,22 +213,38 @@ export class Loader extends Process {
   }
 
   open(port: number, ids: string[], dialect: 1 | 2 = 1): Promise<Opened> {
-    return this.#do({ do: "open", port, ids, dialect });
+    return this.ask({ do: "open", port, ids, dialect });
   }
 
   run(window: number, warmUpMs: number, ms: number): Promise<Run> {
-    return this.#do({ do: "run", window, warmUpMs, ms });
+    return this.ask({ do: "run", window, warmUpMs, ms });
   }
 
   close(): Promise<Closed> {
-    return this.#do({ do: "close" });
+    return this.ask({ do: "close" });
+  }
+}
+
+/** The process that is ten thousand devices. */
+export class HerdLoader extends Process {
+  constructor() {
+    super("herd", Deno.execPath(), ["run", "-A", `${HERE}/herd_load.ts`]);
   }
 
-  async #do<T>(command: Command): Promise<T> {
-    const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
-    await this.tell(JSON.stringify(command));
-    const result = await answer;
-    if (result && typeof result === "object" && "error" in result) throw new Error(result.error);
-    return result as T;
+  order(order: Exclude<Order, { do: "write" }>): Promise<State> {
+    return this.ask(order);
+  }
+
+  write(rate: number, ms: number): Promise<Written> {
+    return this.ask({ do: "write", rate, ms });
+  }
+}
+
+/** Somebody else's work: keeps one core busy. */
+export class Busy extends Process {
+  constructor() {
+    // The loop ends with the input as well, and when it has had 15 minutes of processor time in any case.
+    const loop = "(ulimit -t 900; while :; do :; done) &";
+    super("busy", "sh", ["-c", `${loop} trap "kill $!" EXIT; trap exit INT TERM HUP; cat`]);
   }
 }

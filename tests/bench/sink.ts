@@ -1,6 +1,7 @@
 /**
- * The application that the server runs under load: takes all lines of all devices, and tells who says
- * `total?` how many there were. So a benchmark can prove that what was acknowledged was delivered.
+ * The application that the server runs under load: takes all lines of all devices, and answers a line that
+ * starts with `total?` with the same line and how many there were. So a benchmark can prove that what was
+ * acknowledged was delivered.
  *
  * @module
  */
@@ -10,7 +11,7 @@ let total = 0;
 
 export default async function sink(device: Device): Promise<void> {
   for await (const line of device) {
-    if (line === "total?") await device.write(String(total));
+    if (line.startsWith("total?")) await device.write(`${line} ${total}`);
     else total++;
   }
 }

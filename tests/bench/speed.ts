@@ -4,6 +4,7 @@
  * @module
  */
 import { Client } from "../../bridge/host/mod.ts";
+import { delivered } from "./audit.ts";
 import { Contestant, type Loader } from "./processes.ts";
 import { type Aim, median, progress, quantile, type Section } from "./report.ts";
 
@@ -48,11 +49,12 @@ export async function measureSpeed(
 ): Promise<Section> {
   const { rounds, reference } = options;
   await using bare = await Contestant.bare();
+  await using bareNet = await Contestant.bareNet();
   await using holdfast = await Contestant.holdfast();
   const hostClient = loads.some(({ window }) => window === 1)
     ? new Client({ id: "host client", port: holdfast.port })
     : undefined;
-  let delivered = 0;
+  let acked = 0; // by Holdfast
   const section: Section = { title: "Acknowledged messages", columns, rows: [], aims: [] };
 
   async function turn(contestant: Contestant, load: Load, ms = TURN_MS): Promise<Turn> {
@@ -63,31 +65,31 @@ export async function measureSpeed(
     const { rate, p50, p99 } = await loader.run(load.window, TURN_WARM_UP_MS, ms);
     const wall = performance.now() - start;
     const after = await contestant.usage();
-    const { acked } = await loader.close();
-    if (contestant === holdfast) delivered += acked;
+    const closed = await loader.close();
+    if (contestant === holdfast) acked += closed.acked;
     const share = before && after && (after.cpu - before.cpu) * 1000 / wall;
     return { rate, p50, p99, cpu: share && share / rate * 1e6 };
   }
 
   try {
     progress("warming up");
-    for (const contestant of [bare, holdfast]) {
+    for (const contestant of [bare, bareNet, holdfast]) {
       await turn(contestant, { connections: 100, window: 16 }, WARM_UP_MS);
       await turn(contestant, { connections: 1, window: 1 }, WARM_UP_MS);
     }
-    if (hostClient) delivered += (await writeInTurn(hostClient, WARM_UP_MS)).length;
+    if (hostClient) acked += (await writeInTurn(hostClient, WARM_UP_MS)).length;
     for (const load of loads) {
       const turns = new Map<string, Turn[]>();
       const take = (name: string, turn: Turn) => turns.set(name, [...turns.get(name) ?? [], turn]);
       for (let round = 0; round < rounds; round++) {
         const { connections, window } = load;
         progress(`${connections} × ${window} in flight, round ${round + 1} of ${rounds}`);
-        for (const contestant of [bare, holdfast]) {
+        for (const contestant of [bare, bareNet, holdfast]) {
           take(contestant.name, await turn(contestant, load));
         }
         if (hostClient && connections === 1 && window === 1) {
           const samples = await writeInTurn(hostClient, TURN_MS);
-          delivered += samples.length;
+          acked += samples.length;
           take("holdfast, host client", {
             rate: samples.length / TURN_MS * 1000,
             p50: median(samples),
@@ -106,7 +108,8 @@ export async function measureSpeed(
       }
       section.aims.push(...aims(section, load));
     }
-    await audit(holdfast, delivered);
+    const total = await delivered(holdfast.port);
+    if (total !== acked) throw new Error(`${acked} messages were acknowledged, ${total} delivered`);
   } finally {
     await hostClient?.close();
   }
@@ -125,16 +128,6 @@ async function writeInTurn(client: Client, ms: number): Promise<number[]> {
     at = now;
   }
   return samples;
-}
-
-/** What was acknowledged must have been delivered, once: else the figures are worth nothing. */
-async function audit(holdfast: Contestant, acked: number): Promise<void> {
-  await using auditor = new Client({ id: "auditor", port: holdfast.port });
-  await auditor.write("total?"); // as sink.ts understands it
-  const delivered = Number(await auditor.readline());
-  if (delivered !== acked) {
-    throw new Error(`${acked} messages were acknowledged, but ${delivered} delivered`);
-  }
 }
 
 const columns = [

@@ -2,12 +2,18 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
-import { applicationImage, codeLike, flashWith, makeImages, moduleLike } from "./board/images.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import {
+  applicationImage,
+  codeLike,
+  flashWith,
+  makeImages,
+  moduleLike,
+} from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Op } from "./chip/machine.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 const images = await makeImages(70_000);
@@ -31,12 +37,12 @@ function home(): World {
 }
 
 /** A board that has been flashed before, and runs. */
-function runningBoard(bench: Bench, world = home()): Chip {
-  const chip = bench.add({ firmware: firmwareIn(world), flashSize: MB });
+function runningBoard(fixture: Fixture, world = home()): Chip {
+  const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   for (const { at, bytes } of flashWith(images, "1MB", "main", encodeSettings(settings))) {
     chip.flash.program(at, bytes);
   }
-  bench.cable().press(false);
+  fixture.cable().press(false);
   return chip;
 }
 
@@ -54,9 +60,9 @@ async function openTools(visitor: Visitor): Promise<void> {
 }
 
 browserTest("the present settings are shown, never the secrets", async () => {
-  const bench = new Bench();
-  runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   await openTools(visitor);
   await visitor.press("Show its settings");
   await visitor.awaits(visitor.page.getByRole("heading", { name: "Settings on this board" }));
@@ -76,9 +82,9 @@ browserTest("the present settings are shown, never the secrets", async () => {
 });
 
 browserTest("blank and damaged settings are told apart", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   await openTools(visitor);
   chip.flash.program(SETTINGS + 20, new Uint8Array(4));
   await visitor.press("Show its settings");
@@ -89,10 +95,10 @@ browserTest("blank and damaged settings are told apart", async () => {
 });
 
 browserTest("settings are kept while firmware and application change", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
   const before = sectorOf(chip);
-  await using visitor = await lab.open({ bench });
+  await using visitor = await lab.open({ fixture });
   await visitor.check("Keep them");
   await visitor.page.getByLabel("Application", { exact: true }).selectOption("blink");
   await visitor.press("Flash the board");
@@ -103,9 +109,9 @@ browserTest("settings are kept while firmware and application change", async () 
 });
 
 browserTest("settings are erased, and the board then waits for others", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   await visitor.check(/^Erase them/);
   await visitor.press("Flash the board");
   await visitor.hears("holdfast: settings blank: waiting for settings");
@@ -117,11 +123,11 @@ browserTest("settings are erased, and the board then waits for others", async ()
 browserTest(
   "all is erased first, if wanted; the settings outlive it, if they are to be kept",
   async () => {
-    const bench = new Bench();
-    const chip = runningBoard(bench);
+    const fixture = new Fixture();
+    const chip = runningBoard(fixture);
     const before = sectorOf(chip);
     chip.flash.program(0xe0000, new Uint8Array(16)); // left by something else
-    await using visitor = await lab.open({ bench });
+    await using visitor = await lab.open({ fixture });
     await visitor.page.getByRole("checkbox", { name: "First erase the whole flash" }).check();
     await visitor.check("Keep them");
     await visitor.press("Flash the board");
@@ -134,11 +140,11 @@ browserTest(
 browserTest(
   "a backup is the whole flash, and restoring it makes the board what it was",
   async () => {
-    const bench = new Bench();
-    const chip = runningBoard(bench);
+    const fixture = new Fixture();
+    const chip = runningBoard(fixture);
     chip.flash.program(0xe0000, codeLike(10_000, 9));
     const before = chip.flash.bytes.slice();
-    await using visitor = await lab.open({ bench });
+    await using visitor = await lab.open({ fixture });
     const { page } = visitor;
     await page.getByRole("checkbox", { name: /^First save a backup/ }).check();
     await page.getByRole("checkbox", { name: "First erase the whole flash" }).check();
@@ -162,9 +168,9 @@ browserTest(
 );
 
 browserTest("a backup that loses blocks on the way is read again, until it is right", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   await openTools(visitor);
   chip.faults.arm({ what: "noise", op: Op.readFlash, after: 1 });
   chip.faults.arm({ what: "lost reply", op: Op.readFlash, after: 3 });
@@ -176,10 +182,10 @@ browserTest("a backup that loses blocks on the way is read again, until it is ri
 });
 
 browserTest("a file that is no backup of this board is not restored", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
   const before = chip.flash.bytes.slice();
-  await using visitor = await lab.open({ bench });
+  await using visitor = await lab.open({ fixture });
   await openTools(visitor);
   const other = file("other.bin", Uint8Array.of(1, 2, 3));
   await visitor.field("A backup of this board").setInputFiles(other);
@@ -189,9 +195,9 @@ browserTest("a file that is no backup of this board is not restored", async () =
 });
 
 browserTest("local files: firmware at its addresses, and an application from a .wasm", async () => {
-  const bench = new Bench();
-  const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
   const { page } = visitor;
   const wasm = moduleLike(3001, 11);
   const code = codeLike(50_001, 12);
@@ -236,9 +242,9 @@ browserTest(
     ];
     for (const [what, name, bytes, says] of cases) {
       await t.step(what, async () => {
-        const bench = new Bench();
-        const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB });
-        await using visitor = await lab.open({ bench });
+        const fixture = new Fixture();
+        const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
+        await using visitor = await lab.open({ fixture });
         await visitor.check("Files on this computer");
         await visitor.field("File 1").setInputFiles(file(name, bytes));
         await visitor.flash();
@@ -250,9 +256,9 @@ browserTest(
 );
 
 browserTest("what is typed wrong is said beside its field, and nothing is flashed", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   await visitor.flash({
     ssid: "x".repeat(33),
     password: "short",
@@ -287,9 +293,9 @@ browserTest("what is typed wrong is said beside its field, and nothing is flashe
 });
 
 browserTest("another WiFi by Improv-Serial: networks are listed, and the board joins", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
   const { page } = visitor;
   await visitor.press("Ask the board");
   await visitor.awaits(page.getByLabel("Network", { exact: true }));
@@ -317,13 +323,13 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
 });
 
 browserTest("another WiFi: firmware that does not know Improv-Serial", async () => {
-  const bench = new Bench();
-  const chip = runningBoard(bench);
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
   chip.firmware = (board) => {
     board.print("something else\r\n");
     return { baud: 115200, receive() {} };
   };
-  await using visitor = await lab.open({ bench });
+  await using visitor = await lab.open({ fixture });
   await visitor.press("Ask the board");
   assertMatch(await visitor.fault(), /Improv/);
   await visitor.shoot("07-no-improv");

@@ -3,9 +3,9 @@
  * No package registry that this project builds from has it, so it must be pointed at: see README.md here.
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { assertSameBytes, differences } from "./board/bytes.ts";
-import { codeLike } from "./board/images.ts";
-import { Rfc2217Server } from "./board/rfc2217.ts";
+import { assertSameBytes, differences } from "./firmware/bytes.ts";
+import { codeLike } from "./firmware/images.ts";
+import { Rfc2217Server } from "./chip/rfc2217.ts";
 import { Chip, type ChipOptions } from "./chip/chip.ts";
 import { makeImage } from "./chip/image.ts";
 import { Op } from "./chip/machine.ts";
@@ -20,7 +20,7 @@ const MB = 1024 * 1024;
 const LIMIT = 180_000;
 
 /** A chip on a port, and esptool to be run on it. */
-class Session implements AsyncDisposable {
+class Attached implements AsyncDisposable {
   readonly chip: Chip;
   readonly server: Rfc2217Server;
   readonly folder = Deno.makeTempDirSync({ prefix: "holdfast-esptool-" });
@@ -66,7 +66,7 @@ function esptoolTest(name: string, body: () => Promise<void>): void {
 
 esptoolTest("the chip, its MAC address and its flash are recognised", async () => {
   for (const [size, name] of [[MB, "1MB"], [4 * MB, "4MB"]] as const) {
-    await using session = new Session({ flashSize: size, mac: "5c:cf:7f:01:02:03" });
+    await using session = new Attached({ flashSize: size, mac: "5c:cf:7f:01:02:03" });
     const said = await session.run(["flash_id"]);
     assertMatch(said, /ESP8266EX/);
     assertMatch(said, /5c:cf:7f:01:02:03/);
@@ -76,7 +76,7 @@ esptoolTest("the chip, its MAC address and its flash are recognised", async () =
 });
 
 esptoolTest("an image is written compressed, verified, read back, and started", async () => {
-  await using session = new Session({ flashSize: MB });
+  await using session = new Attached({ flashSize: MB });
   const { chip } = session;
   const boot = makeImage(0x40100004, [{ address: 0x40100000, data: codeLike(20_000, 1) }]);
   const code = codeLike(200_000, 2);
@@ -94,7 +94,7 @@ esptoolTest("an image is written compressed, verified, read back, and started", 
 });
 
 esptoolTest("the ROM alone writes uncompressed, whatever its erasing does", async () => {
-  await using session = new Session();
+  await using session = new Attached();
   const code = codeLike(70_000, 3);
   session.chip.flash.program(0, new Uint8Array(4 * MB)); // every bit must be erased first
   await session.run([
@@ -110,7 +110,7 @@ esptoolTest("the ROM alone writes uncompressed, whatever its erasing does", asyn
 });
 
 esptoolTest("a region is erased, then all of it", async () => {
-  await using session = new Session({ flashSize: MB });
+  await using session = new Attached({ flashSize: MB });
   const { flash } = session.chip;
   flash.program(0, new Uint8Array(MB));
   await session.run(["erase_region", "0x4000", "0x2000"]);
@@ -122,7 +122,7 @@ esptoolTest("a region is erased, then all of it", async () => {
 esptoolTest(
   "a block that is damaged on the line is refused; one in the flash is found out",
   async () => {
-    await using session = new Session({ flashSize: MB });
+    await using session = new Attached({ flashSize: MB });
     const { chip } = session;
     const code = codeLike(100_000, 4);
     const args = ["write_flash", "-fs", "keep", "0x10000", await session.write("code.bin", code)];
@@ -139,7 +139,7 @@ esptoolTest(
 );
 
 esptoolTest("a block whose answer was lost is sent twice, and that breaks the stream", async () => {
-  await using session = new Session({ flashSize: MB });
+  await using session = new Attached({ flashSize: MB });
   const { chip } = session;
   const code = codeLike(200_000, 5);
   chip.faults.arm({ what: "lost reply", op: Op.flashDeflData, after: 1 });
@@ -153,9 +153,9 @@ esptoolTest("a block whose answer was lost is sent twice, and that breaks the st
 
 esptoolTest("another chip, and one that is not in boot mode, are refused", async () => {
   {
-    await using session = new Session({ magic: ESP32_MAGIC });
+    await using session = new Attached({ magic: ESP32_MAGIC });
     assertMatch(await session.run(["read_mac"], false), /ESP32/);
   }
-  await using session = new Session({ autoReset: false });
+  await using session = new Attached({ autoReset: false });
   assertMatch(await session.run(["--connect-attempts", "1", "read_mac"], false), /connect/i);
 });

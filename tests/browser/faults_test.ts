@@ -1,13 +1,13 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings } from "../../bridge/formats/settings.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { firmwareIn } from "./board/firmware.ts";
-import { flashWith, type Images, makeImages } from "./board/images.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { flashWith, type Images, makeImages } from "./firmware/images.ts";
 import type { Chip, ChipOptions } from "./chip/chip.ts";
 import type { Fault } from "./chip/faults.ts";
 import { Op } from "./chip/machine.ts";
 import { ESP32_MAGIC } from "./chip/registers.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 // Less code than the real firmware has: these tests flash often.
@@ -34,8 +34,8 @@ function assertFlashed(chip: Chip, set: Images = images, size: "1MB" | "4MB" = "
   }
 }
 
-function boardOn(bench: Bench, options: ChipOptions = {}): Chip {
-  return bench.add({ firmware: firmwareIn(world), flashSize: MB, ...options });
+function boardOn(fixture: Fixture, options: ChipOptions = {}): Chip {
+  return fixture.add({ firmware: firmwareIn(world), flashSize: MB, ...options });
 }
 
 const SUCCESS = "This device is on the server.";
@@ -53,9 +53,9 @@ browserTest("faults that pass: the page goes on by itself, and the flash is righ
   };
   for (const [what, fault] of Object.entries(passing)) {
     await t.step(what, async () => {
-      const bench = new Bench();
-      const chip = boardOn(bench);
-      await using visitor = await lab.open({ bench });
+      const fixture = new Fixture();
+      const chip = boardOn(fixture);
+      await using visitor = await lab.open({ fixture });
       chip.faults.arm(fault);
       await visitor.flash();
       await visitor.sees(SUCCESS);
@@ -72,9 +72,9 @@ function assertSlowedDown(chip: Chip): void {
 }
 
 browserTest("a line that is too bad for 460800 baud is used at 115200", async () => {
-  const bench = new Bench();
-  const chip = boardOn(bench, { cleanBaud: 115200 });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = boardOn(fixture, { cleanBaud: 115200 });
+  await using visitor = await lab.open({ fixture });
   await visitor.flash();
   await visitor.sees(SUCCESS);
   assertFlashed(chip);
@@ -84,9 +84,9 @@ browserTest("a line that is too bad for 460800 baud is used at 115200", async ()
 browserTest(
   "a line that gets too bad for 460800 baud in the middle is used at 115200",
   async () => {
-    const bench = new Bench();
-    const chip = boardOn(bench);
-    await using visitor = await lab.open({ bench });
+    const fixture = new Fixture();
+    const chip = boardOn(fixture);
+    await using visitor = await lab.open({ fixture });
     chip.faults.arm({ what: "lost reply", op: Op.flashDeflData, after: 2, times: 2 });
     await visitor.connect();
     assertEquals(await visitor.fact("Speed").innerText(), "460800 baud");
@@ -102,10 +102,10 @@ interface Lasting {
   what: string;
   board?: ChipOptions;
   fault?: Fault;
-  before?: (bench: Bench, chip: Chip) => void;
+  before?: (fixture: Fixture, chip: Chip) => void;
   says: RegExp[];
   /** Somebody does what the page says, before trying again. */
-  mend?: (bench: Bench, chip: Chip) => void | Promise<void>;
+  mend?: (fixture: Fixture, chip: Chip) => void | Promise<void>;
 }
 
 const everyBlock = { op: Op.flashDeflData, times: 1000 };
@@ -115,13 +115,13 @@ const lasting: Lasting[] = [
     what: "unplugged in the middle",
     fault: { what: "unplug", op: Op.flashDeflData, after: 2 },
     says: [/unplugged/, /0x010000/, /Plug the board in again/],
-    mend: (bench) => bench.plug(),
+    mend: (fixture) => fixture.plug(),
   },
   {
     what: "unplugged while it is asked for its name",
     fault: { what: "unplug", op: Op.readReg },
     says: [/unplugged/],
-    mend: (bench) => bench.plug(),
+    mend: (fixture) => fixture.plug(),
   },
   {
     what: "a flash that does not keep what is written",
@@ -136,34 +136,34 @@ const lasting: Lasting[] = [
   {
     what: "a board that does not go into boot mode by itself",
     board: { autoReset: false },
-    before: (bench, chip) => {
+    before: (fixture, chip) => {
       chip.flash.program(0, images.files["boot.bin"]!);
-      bench.cable().press(false);
+      fixture.cable().press(false);
     },
     says: [/boot mode/, /hold GPIO0/],
-    mend: (bench) => bench.cable().press(true),
+    mend: (fixture) => fixture.cable().press(true),
   },
   {
     what: "a board that says nothing",
     board: { autoReset: false },
     says: [/does not answer/, /Nothing at all was heard/],
-    mend: (bench) => bench.cable().press(true),
+    mend: (fixture) => fixture.cable().press(true),
   },
   {
     what: "a port that another program uses",
-    before: (bench) => bench.cable().open(9600, { data() {}, lost() {} }),
+    before: (fixture) => fixture.cable().open(9600, { data() {}, lost() {} }),
     says: [/port could not be opened/, /other programs/],
-    mend: (bench) => bench.cable().close(),
+    mend: (fixture) => fixture.cable().close(),
   },
 ];
 
 for (const { what, board, fault, before, says, mend } of lasting) {
   browserTest(`failure: ${what}: plain words, and trying again works`, async () => {
-    const bench = new Bench();
-    const chip = boardOn(bench, board);
+    const fixture = new Fixture();
+    const chip = boardOn(fixture, board);
     if (fault) chip.faults.arm(fault);
-    await using visitor = await lab.open({ bench });
-    before?.(bench, chip);
+    await using visitor = await lab.open({ fixture });
+    before?.(fixture, chip);
     await visitor.flash();
     let said = await visitor.fault();
     await visitor.page.getByText("Technical details").click();
@@ -171,36 +171,36 @@ for (const { what, board, fault, before, says, mend } of lasting) {
     for (const words of says) assertMatch(said, words);
     await visitor.shoot(`06-${what.replaceAll(" ", "-")}`);
     chip.faults.disarm();
-    await mend?.(bench, chip);
+    await mend?.(fixture, chip);
     await visitor.press("Try again");
-    if (board?.autoReset === false) await startByHand(visitor, bench);
+    if (board?.autoReset === false) await startByHand(visitor, fixture);
     await visitor.sees(SUCCESS);
     assertFlashed(chip);
   });
 }
 
 /** A board whose lines are not wired must be started with its button. */
-async function startByHand(visitor: Visitor, bench: Bench): Promise<void> {
+async function startByHand(visitor: Visitor, fixture: Fixture): Promise<void> {
   await visitor.sees(/Press RESET on the board/);
-  bench.cable().press(false);
+  fixture.cable().press(false);
 }
 
 browserTest(
   "failure: another chip: it is left alone, and another board can be chosen",
   async () => {
-    const bench = new Bench();
-    const wrong = boardOn(bench, { magic: ESP32_MAGIC });
-    const right = boardOn(bench);
-    await using visitor = await lab.open({ bench });
+    const fixture = new Fixture();
+    const wrong = boardOn(fixture, { magic: ESP32_MAGIC });
+    const right = boardOn(fixture);
+    await using visitor = await lab.open({ fixture });
     await visitor.flash();
     const said = await visitor.fault();
     for (const words of [/not an ESP8266/, /ESP32/]) assertMatch(said, words);
     await visitor.shoot("06-another-chip");
     assertEquals(wrong.flash.erasures.some((count) => count > 0), false);
-    bench.choice = "cancel"; // the list of ports is shown again
+    fixture.choice = "cancel"; // the list of ports is shown again
     await visitor.press("Try again");
     await visitor.sees(/No port was chosen/);
-    bench.choice = 1;
+    fixture.choice = 1;
     await visitor.connect();
     await visitor.press("Flash the board");
     await visitor.sees(SUCCESS);
@@ -209,30 +209,30 @@ browserTest(
 );
 
 browserTest("failure: a flash that is smaller than it says is found out", async () => {
-  const bench = new Bench();
-  boardOn(bench, { flashSize: MB / 4, claimedSize: MB });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  boardOn(fixture, { flashSize: MB / 4, claimedSize: MB });
+  await using visitor = await lab.open({ fixture });
   await visitor.check(/large/);
   await visitor.flash();
   assertMatch(await visitor.fault(), /does not hold what was written/);
 });
 
 browserTest("nobody chooses a port: nothing happens, and it can be chosen then", async () => {
-  const bench = new Bench();
-  boardOn(bench);
-  await using visitor = await lab.open({ bench });
-  bench.choice = "cancel";
+  const fixture = new Fixture();
+  boardOn(fixture);
+  await using visitor = await lab.open({ fixture });
+  fixture.choice = "cancel";
   await visitor.press("Choose port");
   await visitor.sees(/No port was chosen/);
   assertEquals(await visitor.page.getByRole("alert").filter({ visible: true }).count(), 0);
-  bench.choice = 0;
+  fixture.choice = 0;
   await visitor.connect();
 });
 
 browserTest("stopped in the middle: said so, and trying again works", async () => {
-  const bench = new Bench();
-  const chip = boardOn(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = boardOn(fixture);
+  await using visitor = await lab.open({ fixture });
   chip.faults.arm({ what: "slow", op: Op.flashDeflData, after: 2, ms: 2500 });
   await visitor.flash();
   await visitor.page.getByText("writing", { exact: true }).first().waitFor();
@@ -244,9 +244,9 @@ browserTest("stopped in the middle: said so, and trying again works", async () =
 });
 
 browserTest("the page is left in the middle: it asks; opened again, it flashes", async () => {
-  const bench = new Bench();
-  const chip = boardOn(bench);
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = boardOn(fixture);
+  await using visitor = await lab.open({ fixture });
   const { page } = visitor;
   chip.faults.arm({ what: "slow", op: Op.flashDeflData, after: 2, ms: 2500 });
   await visitor.flash();
@@ -265,14 +265,14 @@ browserTest("the page is left in the middle: it asks; opened again, it flashes",
 browserTest(
   "unplugged while the console is open: said so; plugged in again, it goes on",
   async () => {
-    const bench = new Bench();
-    const chip = boardOn(bench);
-    await using visitor = await lab.open({ bench });
+    const fixture = new Fixture();
+    const chip = boardOn(fixture);
+    await using visitor = await lab.open({ fixture });
     await visitor.flash();
     await visitor.sees(SUCCESS);
-    await bench.unplug();
+    await fixture.unplug();
     assertMatch(await visitor.fault(), /unplugged/);
-    await bench.plug();
+    await fixture.plug();
     await visitor.press("Try again");
     await visitor.sees(SUCCESS);
     assertEquals(chip.plugged, true);

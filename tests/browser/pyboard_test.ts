@@ -1,16 +1,16 @@
 /** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
-import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
 import { application, chipTools, firmware } from "../firmware/support.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { APPLICATION, firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
-import { flashWith, type Images, makeImages } from "./board/images.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import { flashWith, type Images, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 const [pyboard, aot, wifi] = await Promise.all([
@@ -56,10 +56,10 @@ async function isShown(visitor: Visitor, ...names: string[]): Promise<boolean[]>
 browserTest(
   "a board for a Pyboard is flashed without a word about settings, and waits",
   async () => {
-    const bench = new Bench();
+    const fixture = new Fixture();
     const around = world(null);
-    const chip = bench.add({ firmware: firmwareIn(around), flashSize: MB });
-    await using visitor = await lab.open({ bench });
+    const chip = fixture.add({ firmware: firmwareIn(around), flashSize: MB });
+    await using visitor = await lab.open({ fixture });
     assertEquals(await isShown(visitor, "Application", "Write these", "Server address"), [
       true,
       true,
@@ -89,11 +89,11 @@ browserTest(
 );
 
 browserTest("a Pyboard's board gets WiFi and key, and nothing that it would not use", async () => {
-  const bench = new Bench();
+  const fixture = new Fixture();
   const keys: Record<string, string> = {};
   const around = world(CONFIGURATION, keys);
-  const chip = bench.add({ firmware: firmwareIn(around), flashSize: 4 * MB });
-  await using visitor = await lab.open({ bench });
+  const chip = fixture.add({ firmware: firmwareIn(around), flashSize: 4 * MB });
+  await using visitor = await lab.open({ fixture });
   // Left over from the form for other firmware: not wanted here, and not looked at.
   await visitor.field("Server address").fill("not an address");
   await visitor.field("Device id").fill("kitchen");
@@ -135,12 +135,12 @@ browserTest("a Pyboard's board gets WiFi and key, and nothing that it would not 
 browserTest(
   "all is erased first, what was on the board is not kept as its application, settings are",
   async () => {
-    const bench = new Bench();
-    const chip = bench.add({ firmware: firmwareIn(world(CONFIGURATION)), flashSize: MB });
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(world(CONFIGURATION)), flashSize: MB });
     const stored = encodeSettings({ ...HOME, id: "kitchen", server: "10.0.0.1" });
     const old = flashWith(wifi, "1MB", "main", stored);
     for (const { at, bytes } of old) chip.flash.program(at, bytes);
-    await using visitor = await lab.open({ bench });
+    await using visitor = await lab.open({ fixture });
     await visitor.check(LINK);
     await visitor.page.getByLabel("First erase the whole flash").check();
     await visitor.press("Flash the board");
@@ -153,10 +153,10 @@ browserTest(
 browserTest(
   "damaged settings on a Pyboard's board are said, and erased when that is wanted",
   async () => {
-    const bench = new Bench();
-    const chip = bench.add({ firmware: firmwareIn(world(null)), flashSize: MB });
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(world(null)), flashSize: MB });
     chip.flash.program(SETTINGS, new Uint8Array(4096)); // as other firmware may have left it
-    await using visitor = await lab.open({ bench });
+    await using visitor = await lab.open({ fixture });
     await visitor.check(LINK);
     await visitor.press("Flash the board");
     await visitor.sees(`${WAITS} The settings on the board are damaged, and not used.`);
@@ -171,9 +171,9 @@ browserTest(
 browserTest(
   "another firmware is chosen: what it needs is asked for, what it does not, is not",
   async () => {
-    const bench = new Bench();
-    bench.add();
-    await using visitor = await lab.open({ bench });
+    const fixture = new Fixture();
+    fixture.add();
+    await using visitor = await lab.open({ fixture });
     const kept = () => visitor.page.getByRole("radio", { name: /^Keep (them|what there is)/ });
     await visitor.check(LINK);
     assert(await kept().isChecked());
@@ -190,10 +190,10 @@ browserTest(
 );
 
 browserTest("firmware with an application in it is flashed without one beside it", async () => {
-  const bench = new Bench();
+  const fixture = new Fixture();
   // What it says of its application is not looked at here, and the stand-in knows only of one in flash.
-  const chip = bench.add({ firmware: firmwareIn({ networks: {}, servers: {} }), flashSize: MB });
-  await using visitor = await lab.open({ bench });
+  const chip = fixture.add({ firmware: firmwareIn({ networks: {}, servers: {} }), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
   await visitor.check("Holdfast 0.1.0 (WiFi) with its application in it");
   await visitor.flash();
   await visitor.hears("holdfast: settings id=kitchen");
@@ -216,7 +216,7 @@ toolTest(
     for (const [settings, words] of sectors) {
       const diagnosis = new Diagnosis();
       const lines: string[] = [];
-      await using board = new SimBoard({
+      await using board = new Emulator({
         firmware: elf,
         ...(settings === undefined ? {} : { settings }),
         onLine(line) {

@@ -13,12 +13,12 @@ import { readKeys } from "../../server/admission/keys.ts";
 import { Server } from "../../server/mod.ts";
 import { application, chipTools, firmware } from "../firmware/support.ts";
 import { until } from "../support/wait.ts";
-import { assertSameBytes } from "./board/bytes.ts";
-import { SETTINGS } from "./board/firmware.ts";
-import { type Images, makeImages } from "./board/images.ts";
-import { RealFirmware } from "./board/real_firmware.ts";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { SETTINGS } from "./firmware/stand_in.ts";
+import { type Images, makeImages } from "./firmware/images.ts";
+import { RealFirmware } from "./firmware/real_firmware.ts";
 import type { Chip } from "./chip/chip.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 /** How many times faster than real the chip's clock goes. */
@@ -107,9 +107,9 @@ async function setUp() {
       }),
     );
     const improv = new ImprovClient((bytes) => Promise.resolve(real.chip.type(bytes)));
-    const bench = new Bench();
-    const chip = bench.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
-    const visitor = stack.use(await lab.open({ bench }));
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
+    const visitor = stack.use(await lab.open({ fixture }));
     return { end, lines, improv, chip, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   } catch (error) {
     await stack.disposeAsync();
@@ -160,7 +160,7 @@ chipInBrowserTest(
       assert(lines.includes(line), lines.join("\n"));
     }
     const device = await end.server.device("kitchen");
-    assertEquals(device.metadata, "reset=external version=0.1.0 board=sim");
+    assertEquals(device.metadata, "reset=external version=0.1.0 board=emulator");
     await visitor.hears("app: Got [4711]");
     await until(() => end.heard.length >= 3, { what: "messages" });
     for (const [at, text] of end.heard.entries()) {

@@ -3,9 +3,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { buildSite, weigh } from "../../bridge/flasher/build.ts";
 import { Op } from "./chip/machine.ts";
-import { firmwareIn } from "./board/firmware.ts";
-import { makeImages } from "./board/images.ts";
-import { Bench } from "./page/bench.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
 const images = await makeImages(70_000);
@@ -75,9 +75,9 @@ const looks = [
 ] as const;
 
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
-  const bench = new Bench();
-  const chip = bench.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  const chip = fixture.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ fixture });
   const { page } = visitor;
   const states: [string, () => Promise<unknown>][] = [
     ["start", () => Promise.resolve()],
@@ -114,7 +114,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
       await visitor.sees(/nowhere:8123: nothing answers there/);
     }],
     ["lost", async () => {
-      await bench.unplug();
+      await fixture.unplug();
       await visitor.fault();
     }],
   ];
@@ -135,9 +135,9 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
 });
 
 browserTest("the keyboard alone is enough", async () => {
-  const bench = new Bench();
-  bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ fixture });
   const { keyboard } = visitor.page;
   /** Tabs to what has this name, as somebody who hears the names would. */
   const tabTo = async (name: RegExp) => {
@@ -178,9 +178,9 @@ function accessibleName(element: unknown): string {
 }
 
 browserTest("without a network, once it has been loaded", async () => {
-  const bench = new Bench();
-  bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
-  await using visitor = await lab.open({ bench });
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+  await using visitor = await lab.open({ fixture });
   const { page } = visitor;
   await page.evaluate(async () => {
     await (navigator as unknown as { serviceWorker: { ready: Promise<unknown> } }).serviceWorker

@@ -1,9 +1,9 @@
 /** The line at the bottom of the window, which says what is going on, and lies over the page. */
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
-import { firmwareIn } from "./board/firmware.ts";
-import { makeImages } from "./board/images.ts";
-import { Bench } from "./page/bench.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab } from "./page/browser.ts";
 
 const images = await makeImages(20_000);
@@ -55,9 +55,9 @@ async function walk(page: Page, key: "Tab" | "Shift+Tab") {
 browserTest(
   "nothing that has the focus is behind the status line, however long it is",
   async () => {
-    const bench = new Bench();
-    bench.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
-    await using visitor = await lab.open({ bench, viewport: { width: 320, height: 480 } });
+    const fixture = new Fixture();
+    fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
+    await using visitor = await lab.open({ fixture, viewport: { width: 320, height: 480 } });
     const { page } = visitor;
     await visitor.flash();
     await visitor.sees("This device is on the server.");

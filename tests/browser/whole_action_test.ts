@@ -1,9 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { decodeSettings, encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
-import { firmwareIn, SETTINGS, type World } from "./board/firmware.ts";
-import { flashWith, makeImages } from "./board/images.ts";
+import { firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import { flashWith, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
-import { Bench } from "./page/bench.ts";
+import { Fixture } from "./page/fixture.ts";
 import { browserTest, form, useLab } from "./page/browser.ts";
 
 const images = await makeImages();
@@ -33,10 +33,10 @@ const settings = { ssid: "Home", password: "correct horse", server: "192.168.1.1
 
 for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
   browserTest(`a board with ${size} is flashed, set up, and on the server`, async () => {
-    const bench = new Bench();
+    const fixture = new Fixture();
     const mac = size === "1MB" ? "5c:cf:7f:01:02:03" : "84:0d:8e:76:81:2a";
-    const chip = bench.add({ firmware: firmwareIn(home()), flashSize: bytes, mac });
-    await using visitor = await lab.open({ bench });
+    const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: bytes, mac });
+    await using visitor = await lab.open({ fixture });
     if (size === "4MB") await visitor.shoot("01-start");
     await visitor.connect();
     assertEquals(await visitor.fact("Chip").innerText(), "ESP8266EX");
@@ -58,9 +58,9 @@ for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
 browserTest(
   "an ESP8285 is told apart, and its image gets the only mode that its flash has",
   async () => {
-    const bench = new Bench();
-    const chip = bench.add({ firmware: firmwareIn(home()), flashSize: MB, embedded: true });
-    await using visitor = await lab.open({ bench });
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB, embedded: true });
+    await using visitor = await lab.open({ fixture });
     await visitor.connect();
     assertEquals(await visitor.fact("Chip").innerText(), "ESP8285");
     await visitor.flash();
@@ -73,10 +73,10 @@ browserTest(
 browserTest(
   "a key is made, shown once, and is the one that the board proves itself with",
   async () => {
-    const bench = new Bench();
+    const fixture = new Fixture();
     const keys: Record<string, string> = {};
-    const chip = bench.add({ firmware: firmwareIn(home({ "192.168.1.10:8123": { keys } })) });
-    await using visitor = await lab.open({ bench });
+    const chip = fixture.add({ firmware: firmwareIn(home({ "192.168.1.10:8123": { keys } })) });
+    await using visitor = await lab.open({ fixture });
     await visitor.flash({ key: "make" });
     const dialog = visitor.page.getByRole("dialog", { name: "The key of kitchen" });
     await dialog.waitFor();
@@ -95,13 +95,13 @@ browserTest(
 );
 
 browserTest("one board after the other: everything stays but the id and its key", async () => {
-  const bench = new Bench();
+  const fixture = new Fixture();
   const keys = { kitchen: "11".repeat(32), hall: "22".repeat(32) };
   const world = home({ "192.168.1.10:8123": { keys } });
   const chips = [0, 1].map((at) =>
-    bench.add({ firmware: firmwareIn(world), mac: `84:0d:8e:00:00:0${at}` })
+    fixture.add({ firmware: firmwareIn(world), mac: `84:0d:8e:00:00:0${at}` })
   );
-  await using visitor = await lab.open({ bench });
+  await using visitor = await lab.open({ fixture });
   await visitor.page.getByLabel("Application", { exact: true }).selectOption("blink");
   await visitor.flash({ key: keys.kitchen });
   await visitor.sees("This device is on the server.");
@@ -109,7 +109,7 @@ browserTest("one board after the other: everything stays but the id and its key"
   assertEquals(await visitor.field("Device id").inputValue(), "");
   assertEquals(await visitor.field("WiFi name").inputValue(), "Home");
   assertEquals(await visitor.field("WiFi password").inputValue(), "correct horse");
-  bench.choice = 1;
+  fixture.choice = 1;
   await visitor.field("Device id").fill("hall");
   await visitor.field("Key (64 hex digits)").fill(keys.hall);
   await visitor.press("Flash the board");
@@ -148,12 +148,12 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
 browserTest("a board that is not on the server: the exact reason, and what to try", async (t) => {
   for (const [what, world, key, words] of obstacles) {
     await t.step(what, async () => {
-      const bench = new Bench();
-      bench.add({ firmware: firmwareIn({ ...world, pace: 200 }) });
-      await using visitor = await lab.open({ bench });
+      const fixture = new Fixture();
+      fixture.add({ firmware: firmwareIn({ ...world, pace: 200 }) });
+      await using visitor = await lab.open({ fixture });
       await visitor.check("Keep what is on the board");
-      bench.cable(0).chip.flash.program(0, images.files["boot.bin"]!);
-      bench.cable(0).chip.flash.program(0xf0000, images.files["main.app.bin"]!);
+      fixture.cable(0).chip.flash.program(0, images.files["boot.bin"]!);
+      fixture.cable(0).chip.flash.program(0xf0000, images.files["main.app.bin"]!);
       await visitor.flash({ key });
       await visitor.sees(words);
       await visitor.sees("What to try:");

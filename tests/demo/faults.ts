@@ -1,6 +1,6 @@
 /** What goes wrong in the demo, and when. */
 import { until } from "../support/wait.ts";
-import type { Link } from "./link.ts";
+import type { Conversation } from "./conversation.ts";
 import type { Scene } from "./scene.ts";
 import type { View } from "./view.ts";
 
@@ -13,13 +13,13 @@ const HOLE = 3500;
 interface Fault {
   /** What is done to a device, in plain words. */
   begins: (name: string) => string;
-  begin: (link: Link, scene: Scene) => void | Promise<void>;
+  begin: (talk: Conversation, scene: Scene) => void | Promise<void>;
   /** The server's faults concern all devices. */
   everybody?: true;
   /** In ms; without: it is over at once, and its traces are what matters. */
   lasts?: number;
   ends?: (name: string) => string;
-  end?: (link: Link, scene: Scene) => void | Promise<void>;
+  end?: (talk: Conversation, scene: Scene) => void | Promise<void>;
 }
 
 const FAULTS: Fault[] = [
@@ -69,18 +69,18 @@ export async function injectFaults(scene: Scene, view: View, signal: AbortSignal
     await pause(CALM, signal);
     if (signal.aborted) return count;
     const fault = FAULTS[count % FAULTS.length]!;
-    const link = scene.links[count % scene.links.length]!;
-    const concerned = fault.everybody ? scene.links : [link];
+    const talk = scene.conversations[count % scene.conversations.length]!;
+    const concerned = fault.everybody ? scene.conversations : [talk];
 
-    view.note(fault.begins(link.name), "fault");
+    view.note(fault.begins(talk.name), "fault");
     for (const each of concerned) each.breaks();
-    await fault.begin(link, scene);
+    await fault.begin(talk, scene);
     if (fault.lasts) await pause(fault.lasts, signal);
-    await fault.end?.(link, scene);
-    if (fault.ends) view.note(fault.ends(link.name), "repair");
+    await fault.end?.(talk, scene);
+    if (fault.ends) view.note(fault.ends(talk.name), "repair");
     for (const each of concerned) each.mended();
 
-    const recovered = () => signal.aborted || concerned.every((link) => link.recovered);
+    const recovered = () => signal.aborted || concerned.every((talk) => talk.recovered);
     await until(recovered, { what: "the devices to be back" }).catch(() => {});
   }
 }

@@ -84,12 +84,12 @@ async function run({ seconds, port, json }: Options): Promise<Report> {
     await using scene = await Scene.start(port, view);
     view.note(`the server listens on 127.0.0.1:${scene.port}, and all devices have connected`);
     if (port !== 0) print(guide(port));
-    live?.show(scene.links, scene.port);
+    live?.show(scene.conversations, scene.port);
     if (seconds !== Infinity) timer = setTimeout(interrupted, seconds * 1000);
     const faults = await injectFaults(scene, view, stop.signal);
     view.note("nobody writes any more; waiting for what is on its way");
     await scene.drain(DRAIN);
-    return { faults, ...toTable(scene.links) };
+    return { faults, ...toTable(scene.conversations) };
   } finally {
     live?.end();
     clearTimeout(timer);

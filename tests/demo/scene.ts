@@ -1,13 +1,13 @@
 import { type Device, Server, SqliteStore } from "../../server/mod.ts";
 import { until } from "../support/wait.ts";
-import { Link } from "./link.ts";
+import { Conversation } from "./conversation.ts";
 import { quoted, type View } from "./view.ts";
 
 const DEVICES = 4;
 
 /** A server, its devices, and the cables between them. */
 export class Scene implements AsyncDisposable {
-  readonly links: Link[] = [];
+  readonly conversations: Conversation[] = [];
   #folder: string; // of the store, which outlives each server
   #store!: SqliteStore;
   #server: Server | undefined;
@@ -24,9 +24,9 @@ export class Scene implements AsyncDisposable {
       throw error;
     }
     for (let number = 1; number <= DEVICES; number++) {
-      scene.links.push(await Link.start(number, scene.port, view));
+      scene.conversations.push(await Conversation.start(number, scene.port, view));
     }
-    await Promise.all(scene.links.map((link) => link.ready()));
+    await Promise.all(scene.conversations.map((talk) => talk.ready()));
     return scene;
   }
 
@@ -59,8 +59,8 @@ export class Scene implements AsyncDisposable {
   }
 
   #serve(device: Device): Promise<void> {
-    const link = this.links.find((link) => link.id === device.id);
-    return link ? link.runServer(device) : this.#serveGuest(device);
+    const talk = this.conversations.find((talk) => talk.id === device.id);
+    return talk ? talk.runServer(device) : this.#serveGuest(device);
   }
 
   /** Somebody else's client or board: answers `echo x` to `x`. */
@@ -74,16 +74,16 @@ export class Scene implements AsyncDisposable {
 
   /** Waits until all that was written has arrived and is acknowledged; not for ever, but for `limit` ms. */
   async drain(limit: number): Promise<void> {
-    for (const link of this.links) link.stopWriting();
+    for (const talk of this.conversations) talk.stopWriting();
     const quiet = () =>
-      this.links.every((link) =>
-        link.allSent && link.toDevice.lost === 0 && !this.#store.get(link.id)?.outbox.length
+      this.conversations.every((talk) =>
+        talk.allSent && talk.toDevice.lost === 0 && !this.#store.get(talk.id)?.outbox.length
       );
     await until(quiet, { timeout: limit }).catch(() => {}); // what is missing will be counted
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const link of this.links) await link[Symbol.asyncDispose]();
+    for (const talk of this.conversations) await talk[Symbol.asyncDispose]();
     await this.stopServer();
     await Deno.remove(this.#folder, { recursive: true });
   }

@@ -1,5 +1,5 @@
 /** The demo's verdict: what was sent, and what became of it. */
-import type { Link } from "./link.ts";
+import type { Conversation } from "./conversation.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What went wrong between two applications, and how much went right. */
@@ -18,15 +18,15 @@ export interface Table {
   total: Row;
 }
 
-/** What of a link is counted. */
-export type Counted = Pick<Link, "id" | "outages" | "longestRecovery"> & {
+/** What of a conversation is counted. */
+export type Counted = Pick<Conversation, "id" | "outages" | "longestRecovery"> & {
   toServer: Counts;
   toDevice: Counts;
 };
 
-export function toTable(links: Counted[]): Table {
-  const devices = links.map(({ id, outages, longestRecovery = null, ...link }) => {
-    const [toServer, toDevice] = [sum(link.toServer), sum(link.toDevice)];
+export function toTable(conversations: Counted[]): Table {
+  const devices = conversations.map(({ id, outages, longestRecovery = null, ...talk }) => {
+    const [toServer, toDevice] = [sum(talk.toServer), sum(talk.toDevice)];
     return { id, ...sum(toServer, toDevice), toServer, toDevice, outages, longestRecovery };
   });
   const recoveries = devices.map((row) => row.longestRecovery).filter((ms) => ms !== null);

@@ -29,7 +29,7 @@ Deno.test("a table adds up both directions and all devices", () => {
 });
 
 Deno.test("no recovery at all is no number", () => {
-  const links = [{ id: "a", toServer: fine, toDevice: fine, outages: 0 }];
-  const { total } = toTable(links.map((link) => ({ ...link, longestRecovery: undefined })));
+  const conversations = [{ id: "a", toServer: fine, toDevice: fine, outages: 0 }];
+  const { total } = toTable(conversations.map((talk) => ({ ...talk, longestRecovery: undefined })));
   assertEquals(total.longestRecovery, null);
 });

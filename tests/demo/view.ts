@@ -1,14 +1,18 @@
 /** What one sees while the demo runs. */
-import type { Link } from "./link.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** How a note is meant: something is broken, something works again, or just so. */
 export type Mood = "fault" | "repair" | "plain";
 
+/** A device, as the view calls it. */
+export interface Named {
+  readonly name: string;
+}
+
 /** Is told what happens, and shows it. */
 export interface View {
   /** A device sends or receives a message. */
-  message(link: Link, action: "sends" | "receives", text: string): void;
+  message(device: Named, action: "sends" | "receives", text: string): void;
   note(text: string, mood?: Mood): void;
 }
 
@@ -21,8 +25,8 @@ export class PlainView implements View {
 
   constructor(readonly print: Print) {}
 
-  message(link: Link, action: "sends" | "receives", text: string): void {
-    this.note(`${link.name} ${action.padEnd(8)} ${text}`);
+  message(device: Named, action: "sends" | "receives", text: string): void {
+    this.note(`${device.name} ${action.padEnd(8)} ${text}`);
   }
 
   note(text: string): void {
@@ -37,9 +41,9 @@ export interface Terminal {
   size(): { columns: number; rows: number };
 }
 
-/** What of a link is shown. */
+/** What of a conversation is shown. */
 export type Shown =
-  & Pick<Link, "number" | "connected" | "lastSent" | "lastReceived">
+  & { number: number; connected: boolean; lastSent: string; lastReceived: string }
   & Record<
     "toServer" | "toDevice",
     Pick<Sequence, "sent" | "received" | "duplicates" | "outOfOrder">
@@ -62,7 +66,7 @@ export class LiveView implements View {
   #started = performance.now();
   #notes: { time: string; text: string; mood: Mood }[] = [];
   #height = 0; // of the picture on the screen
-  #links: Shown[] = [];
+  #conversations: Shown[] = [];
   #port = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -82,8 +86,8 @@ export class LiveView implements View {
   }
 
   /** Draws from now on. */
-  show(links: Shown[], port: number): void {
-    this.#links = links;
+  show(conversations: Shown[], port: number): void {
+    this.#conversations = conversations;
     this.#port = port;
     this.#timer = setInterval(() => this.#draw(), FRAME);
   }
@@ -107,27 +111,30 @@ export class LiveView implements View {
     const paint = this.#paint;
     const notes = this.#notes.slice(-Math.max(1, Math.min(MOST_NOTES, rows - 1 - FIXED_LINES)));
     const end = this.#seconds === Infinity ? "" : ` of ${this.#seconds} s`;
-    const sequences = this.#links.flatMap((link) => [link.toServer, link.toDevice]);
+    const sequences = this.#conversations.flatMap((talk) => [talk.toServer, talk.toDevice]);
     const doubled = sequences.reduce((total, each) => total + each.duplicates, 0);
     const disordered = sequences.reduce((total, each) => total + each.outOfOrder, 0);
     return [
-      paint("bold", `Holdfast: ${this.#links.length} devices, a server, and a bad network between`),
+      paint(
+        "bold",
+        `Holdfast: ${this.#conversations.length} devices, a server, and a bad network between`,
+      ),
       `${elapsed(this.#started).trim()}${end}, ${doubled} doubled, ${disordered} out of order ` +
       paint("dim", `(port ${this.#port}, Ctrl-C ends it)`),
       "",
       paint("dim", "device  link        to the server     to the device   last       last"),
       paint("dim", "                     sent arrived      sent arrived   sent       received"),
-      ...this.#links.map((link) => this.#row(link)),
+      ...this.#conversations.map((talk) => this.#row(talk)),
       "",
       ...notes.map(({ time, text, mood }) => `${paint("dim", time)}  ${paint(mood, text)}`),
     ];
   }
 
-  #row(link: Shown): string {
-    const { toServer, toDevice, connected, lastSent, lastReceived } = link;
+  #row(talk: Shown): string {
+    const { toServer, toDevice, connected, lastSent, lastReceived } = talk;
     const state = connected ? "connected" : "OUTAGE";
     return [
-      String(link.number).padEnd(6),
+      String(talk.number).padEnd(6),
       this.#paint(connected ? "repair" : "fault", state.padEnd(9)),
       `${count(toServer.sent)} ${count(toServer.received).padStart(7)}`,
       `   ${count(toDevice.sent)} ${count(toDevice.received).padStart(7)}`,

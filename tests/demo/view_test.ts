@@ -3,7 +3,7 @@ import { until } from "../support/wait.ts";
 import { Sequence } from "./sequence.ts";
 import { clip, LiveView, quoted, type Shown } from "./view.ts";
 
-function links(): Shown[] {
+function conversations(): Shown[] {
   const sequence = new Sequence((n) => `${n} 21.5 °C`);
   for (let n = 0; n < 4321; n++) sequence.receive(sequence.next());
   const both = { toServer: sequence, toDevice: sequence };
@@ -17,7 +17,7 @@ async function prints(colors: boolean, columns = 80, rows = 24): Promise<string[
   const size = () => ({ columns, rows });
   const view = new LiveView({ print: (text) => printed.push(text), colors, size }, 30);
   for (let n = 1; n < 30; n++) view.note(`fault ${n} ${"and so on ".repeat(10)}`, "fault");
-  view.show(links(), 65535);
+  view.show(conversations(), 65535);
   await until(() => printed.length === 2);
   view.end();
   return printed;

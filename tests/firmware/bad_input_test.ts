@@ -15,7 +15,7 @@ import {
   FrameType,
 } from "../../bridge/formats/improv.ts";
 import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
-import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";
 import { Random } from "../support/random.ts";
@@ -55,7 +55,7 @@ chipTest(
   async () => {
     await using end = await listen();
     const { onSerial, answer } = frames();
-    await using board = new SimBoard({
+    await using board = new Emulator({
       firmware: await firmware(),
       application: application("main"),
       speed: 10,
@@ -67,7 +67,7 @@ chipTest(
 
     board.type(encodeCommand(Command.info));
     const info = decodeTexts((await answer(Command.info)).data);
-    assertEquals(info, ["Holdfast", "0.1.0", "ESP8266", "sim"]);
+    assertEquals(info, ["Holdfast", "0.1.0", "ESP8266", "emulator"]);
     board.type(encodeCommand(Command.scan));
     assertEquals(decodeTexts((await answer(Command.scan)).data), ["Home", "-60", "YES"]);
     assertEquals(board.joins, 0);
@@ -108,7 +108,7 @@ chipTest("settings damaged in any byte: the chip says so, waits, and takes new o
     const damaged = sector.slice();
     damaged[at]! ^= 1;
     const { onSerial, seen } = frames();
-    await using board = new SimBoard({
+    await using board = new Emulator({
       firmware: await firmware(),
       application: application("main"),
       settings: damaged,
@@ -269,8 +269,8 @@ chipTest("an application that never returns: the watchdog resets the chip", asyn
     application: { name: "hangs", wasm },
     watchdog: 2000,
   });
-  await line(board, "holdfast: boot version=0.1.0 board=sim reset=power-on");
-  await line(board, "holdfast: boot version=0.1.0 board=sim reset=watchdog");
+  await line(board, "holdfast: boot version=0.1.0 board=emulator reset=power-on");
+  await line(board, "holdfast: boot version=0.1.0 board=emulator reset=watchdog");
 });
 
 chipTest("a chip that hangs is reset by its watchdog, and goes on", async () => {

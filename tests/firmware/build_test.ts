@@ -1,6 +1,6 @@
 /** `deno task firmware`, as one calls it: what it makes, says, and refuses. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
+import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import { measure, showMeasured } from "../../bridge/esp8266/measure.ts";
 import { rewriteOperations } from "../../bridge/esp8266/operations.ts";
 import { patchWasm3 } from "../../bridge/esp8266/wasm3_patches.ts";
@@ -37,8 +37,8 @@ async function inFolder<T>(fn: (folder: string) => Promise<T>): Promise<T> {
 chipTest("the same sources give the same bytes, wherever they are built", async () => {
   await inFolder(async (folder) => {
     const [here, there] = [`${folder}/a`, `${folder}/some/where/else`];
-    const one = await Deno.readFile(await buildSim(here, "1.2.3"));
-    const other = await Deno.readFile(await buildSim(there, "1.2.3"));
+    const one = await Deno.readFile(await buildEmulator(here, "1.2.3"));
+    const other = await Deno.readFile(await buildEmulator(there, "1.2.3"));
     assert(one.length > 50_000);
     assertEquals(one, other);
   });
@@ -55,7 +55,7 @@ chipTest("firmware --json: the files are there, and nothing else is said", async
     ]);
     assertEquals([code, err], [0, ""]);
     const { board, files, sizes } = JSON.parse(out);
-    assertEquals(board, "sim");
+    assertEquals(board, "emulator");
     assertEquals(Object.keys(files), ["firmware", "main"]);
     for (const file of Object.values(files)) assert(Deno.statSync(file as string).size > 4000);
     assert(sizes["code in flash"] > 30_000);
@@ -67,7 +67,7 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   assertEquals(help.code, 0);
   assertStringIncludes(help.out, "--board NAME");
   const wrong: [args: string[], said: string][] = [
-    [["--board", "arduino"], '--board is one of sim, nonos, not "arduino"'],
+    [["--board", "arduino"], '--board is one of emulator, nonos, not "arduino"'],
     [["--board", "nonos"], "needs --sdk"],
     [["--flavour", "plum"], "--flavour is one of"],
     [["--fast"], "--fast"],

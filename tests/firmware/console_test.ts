@@ -46,7 +46,7 @@ chipTest("the console tells the start, WiFi and link in this order, and no secre
   const lines = board.lines.filter((l) => !l.startsWith("app: "))
     .map((l) => l.replace(/heap=\d{5}$/, "heap=N").replace(/bytes=\d{4}$/, "bytes=N"));
   assertEquals(lines, [
-    "holdfast: boot version=0.1.0 board=sim reset=power-on heap=N",
+    "holdfast: boot version=0.1.0 board=emulator reset=power-on heap=N",
     `holdfast: settings id=a%20b%25 server=127.0.0.1:${end.port} ssid=My%20home\u00e9 key=no`,
     "holdfast: application name=main bytes=N",
     "holdfast: wifi joining ssid=My%20home\u00e9",
@@ -74,7 +74,7 @@ chipTest(
     });
     assertEquals(end.lines().slice(0, 2), ["holdfast: link up connects=1", "app: Link up"]);
     const device = await end.server.device("1");
-    assertEquals(device.metadata, "reset=power-on version=0.1.0 board=sim");
+    assertEquals(device.metadata, "reset=power-on version=0.1.0 board=emulator");
     board.reset("external");
     await until(() => device.metadata.startsWith("reset=external"), { what: "the next hello" });
     await until(() => end.heard.length > 1, { what: "messages" });

@@ -4,7 +4,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
-import type { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import type { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { compile } from "../support/compile.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { Random } from "../support/random.ts";
@@ -54,7 +54,7 @@ interface Account {
 }
 
 interface World {
-  board: SimBoard;
+  board: Emulator;
   proxy: FaultProxy;
   random: Random;
   /** Kills the server amid everything, and starts another on its store. */

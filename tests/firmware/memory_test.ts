@@ -1,8 +1,8 @@
 /** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
 import { assert, assertEquals } from "@std/assert";
-import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
+import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import { Command, encodeCommand } from "../../bridge/formats/improv.ts";
-import { SimBoard } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
@@ -174,16 +174,16 @@ toolTest(
         #include "port.h"
         #include "words.h"
         static uint32_t word IN_WORDS;
-        void bench(void) {
+        void program(void) {
           *(volatile ${type} *)&word = 1;
           port_restart();
         }`;
-        const elf = await buildSim(`${folder}/${type}`, "0", {
-          defines: ["-DSIM_BENCH"],
-          more: [{ name: "bench.c", text }],
+        const elf = await buildEmulator(`${folder}/${type}`, "0", {
+          defines: ["-DEMULATOR_PROGRAM"],
+          more: [{ name: "program.c", text }],
         });
-        const watch = await Watch.prepare(gcc, folder, elf, "bench");
-        await using chip = new SimBoard({ firmware: elf, arguments: watch.arguments });
+        const watch = await Watch.prepare(gcc, folder, elf, "program");
+        await using chip = new Emulator({ firmware: elf, arguments: watch.arguments });
         await until(() => chip.boots > 1, { what: "it to start anew" });
         assert(watch.counters.stores > 0);
         assertEquals(watch.counters.illegal > 0, type === "uint8_t", watch.counters.where);

@@ -1,9 +1,9 @@
 /** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server behind all that. */
 import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
-import { Bench } from "../pyboard/bench.ts";
-import { BenchInitiator } from "../pyboard/initiator.ts";
-import { SimStation } from "../pyboard/sim_station.ts";
+import { Testbed } from "../pyboard/testbed.ts";
+import { LocalInitiator } from "../pyboard/initiator.ts";
+import { EmulatorStation } from "../pyboard/emulator_station.ts";
 import { faults, Trial } from "../pyboard/trial.ts";
 import { until } from "../support/wait.ts";
 import { tool, toolTest } from "../support/tools.ts";
@@ -23,11 +23,11 @@ toolTest(
       firmware: await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard")),
       settings: { ssid: "Home", password: "12345678" },
     };
-    await using bench = await Bench.open(tool("gcc", "gcc")!);
+    await using testbed = await Testbed.open(tool("gcc", "gcc")!);
     await using trial = await Trial.start(
-      bench,
-      (about) => new BenchInitiator(bench, { ...about, session: 9, patience: PATIENCE }),
-      (bench) => new SimStation(bench, options),
+      testbed,
+      (about) => new LocalInitiator(testbed, { ...about, session: 9, patience: PATIENCE }),
+      (testbed) => new EmulatorStation(testbed, options),
     );
     await trial.run(500, [...Object.values(faults), ...Object.values(faults)]);
     const { lines } = trial.station;
@@ -49,16 +49,16 @@ toolTest(
     const elf = await firmware(["-DMEASURE"], application("pyboard"));
     const watch = await Watch.prepare(gcc, folder, elf);
     const server = stack.use(await Server.listen({ port: 0, hostname: "127.0.0.1", open: true }));
-    const bench = stack.use(await Bench.open(gcc));
+    const testbed = stack.use(await Testbed.open(gcc));
     const station = stack.use(
-      new SimStation(bench, {
+      new EmulatorStation(testbed, {
         firmware: elf,
         settings: { ssid: "Home", password: "12345678" },
         arguments: watch.arguments,
       }),
     );
     const initiator = stack.use(
-      new BenchInitiator(bench, { port: server.port, session: 9, report: 1, patience: PATIENCE }),
+      new LocalInitiator(testbed, { port: server.port, session: 9, report: 1, patience: PATIENCE }),
     );
     initiator.write("x".repeat(60));
     const device = await server.device("1");

@@ -5,8 +5,8 @@
  * @module
  */
 import { encodeApplication } from "../../bridge/formats/application.ts";
-import { EMULATOR } from "../../bridge/esp8266/sim/board.ts";
-import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/sim/frames.ts";
+import { EMULATOR } from "../../bridge/esp8266/emulator/emulator.ts";
+import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/emulator/frames.ts";
 
 /** Bytes of memory that are compared: all that a module has on the chip. */
 const MEMORY = 4096;
@@ -34,7 +34,7 @@ export class RemoteChip implements Disposable {
   #frames = new FrameReader();
   #waiting: { type: string; payload: Uint8Array }[] = [];
 
-  /** Starts it with a module in its flash. `firmware` was built with SIM_RUNNER. */
+  /** Starts it with a module in its flash. `firmware` was built with EMULATOR_RUNNER. */
   constructor(qemu: string, firmware: string, wasm: Uint8Array, readonly folder: string) {
     const made = new Deno.Command("mkfifo", { args: [`${folder}/to`, `${folder}/from`] })
       .outputSync();

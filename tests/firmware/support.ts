@@ -4,9 +4,9 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { buildSim } from "../../bridge/esp8266/boards/sim/build.ts";
+import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import type { Settings } from "../../bridge/formats/settings.ts";
-import { SimBoard, type SimBoardOptions } from "../../bridge/esp8266/sim/board.ts";
+import { Emulator, type EmulatorOptions } from "../../bridge/esp8266/emulator/emulator.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { type Tools, toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
@@ -42,27 +42,27 @@ export async function firmware(
   aot?: ReturnType<typeof application>,
 ): Promise<string> {
   const folder = new URL(`build/test-${sourcesHash(defines, aot)}`, ESP8266).pathname;
-  if (isThere(`${folder}/sim.elf`)) return `${folder}/sim.elf`;
+  if (isThere(`${folder}/emulator.elf`)) return `${folder}/emulator.elf`;
   await Deno.mkdir(new URL("build", ESP8266), { recursive: true });
   const work = await Deno.makeTempDir({ dir: new URL("build", ESP8266).pathname });
   try {
-    await buildSim(work, "0.1.0", { defines, aot });
+    await buildEmulator(work, "0.1.0", { defines, aot });
     try {
       await Deno.rename(work, folder);
     } catch (error) {
-      if (!isThere(`${folder}/sim.elf`)) throw error;
+      if (!isThere(`${folder}/emulator.elf`)) throw error;
     }
   } finally {
     if (isThere(work)) await Deno.remove(work, { recursive: true });
   }
-  return `${folder}/sim.elf`;
+  return `${folder}/emulator.elf`;
 }
 
 /** Names a state of all sources, so that an old build is never taken for a new one. */
 function sourcesHash(defines: string[], aot?: ReturnType<typeof application>): string {
   const hash = createHash("sha256").update(JSON.stringify(defines));
   if (aot) hash.update(aot.name).update(aot.wasm);
-  for (const folder of ["", "firmware/", "aot/", "boards/sim/"]) {
+  for (const folder of ["", "firmware/", "aot/", "targets/emulator/"]) {
     const url = new URL(folder, ESP8266);
     const names = [...Deno.readDirSync(url)].filter(({ isFile }) => isFile).map(({ name }) => name);
     for (const name of names.filter((name) => /\.(ts|c|h|S|ld)$/.test(name)).sort()) {
@@ -89,14 +89,14 @@ export function application(name: string): { name: string; wasm: Uint8Array<Arra
 
 /** A chip with settings for a server on this machine. */
 export async function plugIn(
-  { port, id, settings, ...options }: Partial<SimBoardOptions> & {
+  { port, id, settings, ...options }: Partial<EmulatorOptions> & {
     port: number;
     id: string;
     /** Beside WiFi, server and id. `timeout` is in the chip's ms: the server's times `speed`. */
     settings?: Settings;
   },
-): Promise<SimBoard> {
-  return new SimBoard({
+): Promise<Emulator> {
+  return new Emulator({
     firmware: await firmware(),
     settings: { ssid: "Home", password: "12345678", server: "127.0.0.1", port, id, ...settings },
     ...options,
@@ -104,7 +104,7 @@ export async function plugIn(
 }
 
 /** Waits for a line on a chip's console that contains a text, or matches, after the first `from` lines. */
-export async function line(board: SimBoard, wanted: string | RegExp, from = 0): Promise<string> {
+export async function line(board: Emulator, wanted: string | RegExp, from = 0): Promise<string> {
   const isWanted = (line: string) =>
     typeof wanted === "string" ? line.includes(wanted) : wanted.test(line);
   return await until(() => {
@@ -114,20 +114,20 @@ export async function line(board: SimBoard, wanted: string | RegExp, from = 0): 
 }
 
 /** Whether a chip's link is up, by its console. */
-export function isUp(board: SimBoard): boolean {
+export function isUp(board: Emulator): boolean {
   const last = board.lines.findLast((l) => /^holdfast: (link (up|down)|boot)/.test(l));
   return last?.startsWith("holdfast: link up") ?? false;
 }
 
 /** How often a chip's link came up since it was plugged in. */
-export function connects(board: SimBoard): number {
+export function connects(board: Emulator): number {
   return board.lines.filter((l) => l.startsWith("holdfast: link up")).length;
 }
 
 /** A chip behind a proxy. */
 export async function plugInBehindProxy(
   options: Parameters<typeof plugIn>[0],
-): Promise<{ board: SimBoard; proxy: FaultProxy; outage: () => Promise<void> } & AsyncDisposable> {
+): Promise<{ board: Emulator; proxy: FaultProxy; outage: () => Promise<void> } & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const proxy = stack.use(await FaultProxy.start({ target: { port: options.port } }));
   const board = stack.use(await plugIn({ ...options, port: proxy.port }));

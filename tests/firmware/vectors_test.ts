@@ -15,7 +15,7 @@ async function withChip(
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const elf = await firmware(["-DSIM_RUNNER"], aot ? application("core") : undefined);
+    const elf = await firmware(["-DEMULATOR_RUNNER"], aot ? application("core") : undefined);
     const chip = new RemoteChip(qemu, elf, application("core").wasm, folder);
     try {
       fn(chip);

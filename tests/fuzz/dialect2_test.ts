@@ -3,6 +3,8 @@
  * PeerError comes of it, who has no key never gets in, what was acknowledged is there, what was not
  * acknowledged is kept, other devices are not touched, and an honest peer is served afterwards.
  *
+ * Long because both ends are here: what spoils a good line is the same for both, and each is judged by the other.
+ *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
@@ -17,7 +19,13 @@ import { Session } from "../../server/link/session.ts";
 import { Records } from "../support/records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, fromLatin1, latin1 } from "../support/ends.ts";
-import { helloLine, parseWelcome, proveLine, type Said, welcomeProof } from "../support/greeting.ts";
+import {
+  helloLine,
+  parseWelcome,
+  proveLine,
+  type Said,
+  welcomeProof,
+} from "../support/greeting.ts";
 import { noise, oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
@@ -125,7 +133,7 @@ class ServerUnderTest {
 }
 
 /** One connection to it. */
-class Connection {
+class Peer {
   readonly #admission: Admission;
   readonly #splitter: LineSplitter;
   #known: Known | undefined;
@@ -288,7 +296,7 @@ randomTest("dialect 2: a device that means no good harms only its own link", 60,
   for (let attack = 0; attack < 12; attack++) {
     const id = random.pick(["A", "B"]);
     const before = { A: server.snapshot("A"), C: server.snapshot("C") };
-    const connection = new Connection(server);
+    const connection = new Peer(server);
     if (random.once(8) && overheard.length > 0) {
       for (const bytes of overheard) connection.say(bytes); // said before, and right at that time
       assert(connection.admitted?.id !== "A", "a replay is admitted");
@@ -351,7 +359,7 @@ function serveHonestly(server: ServerUnderTest, id: string): void {
   const known = server.meet(id);
   const { record } = known.session;
   const held = record.outbox.map(({ text }) => text);
-  const connection = new Connection(server);
+  const connection = new Peer(server);
   const hello = helloLine({ id, suite: id === "A" ? "01" : "00", txEpoch: 0xfeed });
   connection.say(bytesOf(`${hello}\n`));
   const welcome = connection.said[0]!;

@@ -3,6 +3,8 @@
  * do may throw anything but a PeerError, trap the core, make either end hold more than its limits say,
  * or cost a message that was acknowledged.
  *
+ * Long because both ends and what they are made of are here, under the same noise.
+ *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";

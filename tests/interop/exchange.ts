@@ -24,7 +24,7 @@ export interface End {
 }
 
 /** What a Holdfast client and a server's device have in common. */
-export interface Link {
+export interface Endpoint {
   readonly connected: boolean;
   readline(): Promise<string | undefined>;
   write(text: string, options?: { readonly wait: boolean }): Promise<unknown>;
@@ -34,19 +34,19 @@ export interface Link {
 export class Application implements End {
   readonly heard: string[] = [];
   readonly acked: string[] = [];
-  readonly #link: Link;
+  readonly #endpoint: Endpoint;
   #writing: Promise<void> = Promise.resolve();
   #reading: PromiseWithResolvers<void> | undefined;
   #stopped = false;
   #failure: unknown;
 
-  constructor(link: Link) {
-    this.#link = link;
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
     this.#guard(this.#read());
   }
 
   get linked(): boolean {
-    return this.#link.connected;
+    return this.#endpoint.connected;
   }
 
   write(texts: readonly string[]): void {
@@ -93,12 +93,12 @@ export class Application implements End {
   }
 
   async #write(text: string, wait: boolean): Promise<void> {
-    await this.#link.write(text, { wait });
+    await this.#endpoint.write(text, { wait });
     this.acked.push(text);
   }
 
   async #read(): Promise<void> {
-    for (let line; (line = await this.#link.readline()) !== undefined;) {
+    for (let line; (line = await this.#endpoint.readline()) !== undefined;) {
       this.heard.push(line.replace(/\n$/, ""));
       await this.#reading?.promise;
     }

@@ -4,8 +4,14 @@
  *
  * @module
  */
-import { assert } from "@std/assert";
-import { chipSize, Core, type CoreExports, loadModule, type Position } from "../../bridge/host/core.ts";
+import { assert, assertEquals } from "@std/assert";
+import {
+  chipSize,
+  Core,
+  type CoreExports,
+  loadModule,
+  type Position,
+} from "../../bridge/host/core.ts";
 import { type Fields, I2c, Kept, readFields, Wifi } from "../../bridge/host/mod.ts";
 
 const MODULE = loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url));
@@ -273,4 +279,35 @@ export class Steppable {
 /** A configuration as `pb_link` writes it. */
 export function configuration(...more: unknown[]): string {
   return JSON.stringify(["1\n", 8123, "10.0.0.1", 1500, 0, "", "", ...more, "cfg"]) + "\n";
+}
+
+/** A board with an initiator that has configured it. */
+export function configured(
+  kept?: Kept,
+  config = configuration(),
+): { desk: Desk; initiator: Steppable } {
+  const desk = new Desk(kept);
+  const initiator = new Steppable(desk);
+  desk.run(initiator.synchronise());
+  desk.run(initiator.exchange()); // as `pb_link` does
+  desk.run(initiator.exchange(config));
+  assert(desk.lines.includes("initiator configured"), `${desk.lines}`);
+  desk.said();
+  return { desk, initiator };
+}
+
+/** A fresh initiator finds all as it should be. */
+export function assertSound(desk: Desk, why: string): void {
+  desk.fault = undefined;
+  desk.slave = undefined;
+  const initiator = new Steppable(desk);
+  desk.run(initiator.synchronise());
+  const first = desk.run(initiator.exchange(configuration()));
+  assert(first?.gone, why);
+  assert(desk.said().includes("initiator configured"), why);
+  const before = desk.messages;
+  desk.run(initiator.exchange("3sound\n"));
+  desk.pass(10);
+  assertEquals(desk.messages, before + 1, why);
+  assertEquals(desk.said(), [], why);
 }

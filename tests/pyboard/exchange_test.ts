@@ -5,8 +5,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { tool, toolTest } from "../support/tools.ts";
-import { Bench, run } from "./bench.ts";
-import { BenchInitiator } from "./initiator.ts";
+import { run, Testbed } from "./testbed.ts";
+import { LocalInitiator } from "./initiator.ts";
 import { PythonInitiator } from "./python.ts";
 import { faults, type MakeInitiator, Trial } from "./trial.ts";
 
@@ -14,19 +14,19 @@ const GCC = { gcc: "gcc" };
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** The package for MicroPython, in some Python. */
-function python(bench: Bench, command: string): MakeInitiator {
+function python(testbed: Testbed, command: string): MakeInitiator {
   return ({ port, timeout, heard, sent }) =>
-    new PythonInitiator(bench, {
+    new PythonInitiator(testbed, {
       command,
-      args: [here("bench/link_device.py"), "1", "127.0.0.1", `${port}`, `${timeout}`],
-      path: [here("bench/shims"), here("micropython")],
+      args: [here("link_device.py"), "1", "127.0.0.1", `${port}`, `${timeout}`],
+      path: [here("shims"), here("../../bridge/pyboard/micropython")],
       heard,
       sent,
     });
 }
 
-async function throughEverything(bench: Bench, make: MakeInitiator): Promise<void> {
-  await using trial = await Trial.start(bench, make);
+async function throughEverything(testbed: Testbed, make: MakeInitiator): Promise<void> {
+  await using trial = await Trial.start(testbed, make);
   await trial.run(60, Object.values(faults));
   assert(trial.initiator.told.some((line) => line.startsWith("r[")), `${trial.initiator.told}`);
   await trial.assertExact({ all: true });
@@ -36,10 +36,10 @@ toolTest(
   "500 messages each way arrive once, whatever fails on the way to the server",
   GCC,
   async ({ gcc }) => {
-    await using bench = await Bench.open(gcc);
+    await using testbed = await Testbed.open(gcc);
     await using trial = await Trial.start(
-      bench,
-      (about) => new BenchInitiator(bench, { ...about, session: 3 }),
+      testbed,
+      (about) => new LocalInitiator(testbed, { ...about, session: 3 }),
     );
     const { "the responder is reset": _, ...network } = faults;
     await trial.run(500, Object.values(network).flatMap((fault) => [fault, fault]));
@@ -51,10 +51,10 @@ toolTest(
   "an initiator that numbers its lines loses none when either board is reset",
   GCC,
   async ({ gcc }) => {
-    await using bench = await Bench.open(gcc);
+    await using testbed = await Testbed.open(gcc);
     await using trial = await Trial.start(
-      bench,
-      (about) => new BenchInitiator(bench, { ...about, session: 7 }),
+      testbed,
+      (about) => new LocalInitiator(testbed, { ...about, session: 7 }),
     );
     const reset = faults["the responder is reset"];
     await trial.run(120, Array.from({ length: 6 }, () => reset));
@@ -67,10 +67,10 @@ toolTest(
   "dialect 1, put behind the password, carries 40 messages each way through outages",
   GCC,
   async ({ gcc }) => {
-    await using bench = await Bench.open(gcc);
+    await using testbed = await Testbed.open(gcc);
     await using trial = await Trial.start(
-      bench,
-      (about) => new BenchInitiator(bench, { ...about, more: [1], reset: false }),
+      testbed,
+      (about) => new LocalInitiator(testbed, { ...about, more: [1], reset: false }),
     );
     const { "the responder is reset": _, ...network } = faults;
     await trial.run(40, Object.values(network));
@@ -82,8 +82,8 @@ toolTest(
   "what went over the wires of a pb_link is not lost when either board is reset",
   GCC,
   async ({ gcc }) => {
-    await using bench = await Bench.open(gcc);
-    await using trial = await Trial.start(bench, (about) => new BenchInitiator(bench, about));
+    await using testbed = await Testbed.open(gcc);
+    await using trial = await Trial.start(testbed, (about) => new LocalInitiator(testbed, about));
     const restart = (trial: Trial) => trial.restartInitiator();
     const all = [...Object.values(faults), restart];
     await trial.run(120, all);
@@ -96,8 +96,8 @@ toolTest(
   "the package for MicroPython loses nothing, in CPython",
   { ...GCC, python3: "python3" },
   async ({ gcc, python3 }) => {
-    await using bench = await Bench.open(gcc);
-    await throughEverything(bench, python(bench, python3));
+    await using testbed = await Testbed.open(gcc);
+    await throughEverything(testbed, python(testbed, python3));
   },
 );
 
@@ -108,8 +108,8 @@ Deno.test({
   }`,
   ignore: !micropython,
   fn: async () => {
-    await using bench = await Bench.open(tool("gcc", "gcc")!, { latency: 400 });
-    await throughEverything(bench, python(bench, micropython!));
+    await using testbed = await Testbed.open(tool("gcc", "gcc")!, { latency: 400 });
+    await throughEverything(testbed, python(testbed, micropython!));
   },
 });
 
@@ -119,17 +119,17 @@ toolTest("the C header loses nothing", GCC, async ({ gcc }) => {
     const flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"];
     const checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"];
     const program = `${folder}/device`;
-    await run(gcc, [...flags, ...checks, "-o", program, here("bench/header_device.c")]);
-    await using bench = await Bench.open(gcc);
+    await run(gcc, [...flags, ...checks, "-o", program, here("header_device.c")]);
+    await using testbed = await Testbed.open(gcc);
     const make: MakeInitiator = ({ port, heard, sent }) =>
-      new PythonInitiator(bench, {
+      new PythonInitiator(testbed, {
         command: program,
         args: ["1", "127.0.0.1", `${port}`],
         path: [],
         heard,
         sent,
       });
-    await using trial = await Trial.start(bench, make);
+    await using trial = await Trial.start(testbed, make);
     await trial.run(60, Object.values(faults));
     await trial.assertExact({ all: true });
   } finally {
@@ -150,7 +150,14 @@ toolTest(
         const program = `${folder}/words_${suffix}`;
         await Deno.writeTextFile(source, HEADER_WORDS);
         const flags = [`-std=${standard}`, "-Wall", "-Wextra", "-Werror", "-Wpedantic"];
-        await run(tools[tool], [...flags, "-I", here("arduino"), "-o", program, source]);
+        await run(tools[tool], [
+          ...flags,
+          "-I",
+          here("../../bridge/pyboard/arduino"),
+          "-o",
+          program,
+          source,
+        ]);
         assertEquals(await run(program, []), "1 0 -1 -1 -1 1 -1\n", standard);
       }
     } finally {

@@ -17,16 +17,16 @@
 #define HOLDFAST_LINK_IMPLEMENTATION
 #include "../../bridge/pyboard/arduino/holdfast_link.h"
 
-static int bench;
+static int testbed;
 static uint8_t *expected;
 static uint8_t expected_length;
 static unsigned messages;
 
 static void ask(const void *command, size_t length, void *answer, size_t answer_length) {
   char *at = answer;
-  if (send(bench, command, length, MSG_NOSIGNAL) != (ssize_t)length) exit(0);
+  if (send(testbed, command, length, MSG_NOSIGNAL) != (ssize_t)length) exit(0);
   while (answer_length) {
-    ssize_t n = recv(bench, at, answer_length, 0);
+    ssize_t n = recv(testbed, at, answer_length, 0);
     if (n <= 0) exit(0);
     at += n;
     answer_length -= (size_t)n;
@@ -103,11 +103,11 @@ int main(int argc, char **argv) {
   int one = 1, waiting = 0;
   if (argc < 4) return 2;
   address.sin_family = AF_INET;
-  address.sin_port = htons((uint16_t)atoi(getenv("HOLDFAST_BENCH")));
+  address.sin_port = htons((uint16_t)atoi(getenv("HOLDFAST_TESTBED")));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  bench = socket(AF_INET, SOCK_STREAM, 0);
-  if (connect(bench, (struct sockaddr *)&address, sizeof address)) return 1;
-  setsockopt(bench, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  testbed = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(testbed, (struct sockaddr *)&address, sizeof address)) return 1;
+  setsockopt(testbed, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setvbuf(stdout, NULL, _IOLBF, 0);
   setvbuf(stdin, NULL, _IONBF, 0);
   link.port.syn = syn;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Bench, Outcome, Wire } from "./bench.ts";
+import { Outcome, type Testbed, Wire } from "./testbed.ts";
 
 /** The other end of the wires, whatever it is written in. */
 export interface Initiator extends AsyncDisposable {
@@ -59,14 +59,14 @@ class Broken extends Error {}
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export class BenchInitiator implements Initiator {
+export class LocalInitiator implements Initiator {
   readonly heard: string[];
   readonly sent: string[];
   readonly told: string[] = [];
   keepalives = 0;
   /** How often it had to start over. */
   failures = 0;
-  #bench: Bench;
+  #testbed: Testbed;
   #options: InitiatorOptions;
   #lines: { text: string; line: Uint8Array<ArrayBuffer> }[] = [];
   #sequence = 0;
@@ -76,8 +76,8 @@ export class BenchInitiator implements Initiator {
   #over: Promise<void>;
   #failure: unknown;
 
-  constructor(bench: Bench, options: InitiatorOptions) {
-    this.#bench = bench;
+  constructor(testbed: Testbed, options: InitiatorOptions) {
+    this.#testbed = testbed;
     this.#options = options;
     this.heard = options.heard ?? [];
     this.sent = options.sent ?? [];
@@ -116,14 +116,14 @@ export class BenchInitiator implements Initiator {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      this.#bench.set(Wire.syn, 1);
+      this.#testbed.set(Wire.syn, 1);
       if (this.#options.reset ?? true) {
-        this.#bench.set(Wire.reset, 0);
+        this.#testbed.set(Wire.reset, 0);
         await sleep(RESET_PULSE);
-        this.#bench.set(Wire.reset, 1);
+        this.#testbed.set(Wire.reset, 1);
       }
-      this.#bench.set(Wire.syn, 0);
-      while (this.#bench.get(Wire.ack) && !this.#stopped) await sleep(2);
+      this.#testbed.set(Wire.syn, 0);
+      while (this.#testbed.get(Wire.ack) && !this.#stopped) await sleep(2);
       await sleep(SETTLE);
       this.#mayWrite = true;
       let configured = false;
@@ -172,40 +172,40 @@ export class BenchInitiator implements Initiator {
   }
 
   async #send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.#bench.set(Wire.syn, 1);
-    this.#bench.slaveSend(bytes);
+    this.#testbed.set(Wire.syn, 1);
+    this.#testbed.slaveSend(bytes);
     await this.#master(bytes.slice());
     await this.#ack(1);
-    this.#bench.set(Wire.syn, 0);
+    this.#testbed.set(Wire.syn, 0);
     await this.#ack(0);
   }
 
   async #receive(length: number): Promise<Uint8Array> {
     await this.#ack(1);
-    this.#bench.set(Wire.syn, 1);
-    this.#bench.slaveReceive(length);
+    this.#testbed.set(Wire.syn, 1);
+    this.#testbed.slaveReceive(length);
     const bytes = new Uint8Array(length);
     await this.#master(bytes);
     await this.#ack(0);
-    this.#bench.set(Wire.syn, 0);
+    this.#testbed.set(Wire.syn, 0);
     return bytes;
   }
 
   async #master(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const { patience = WAIT_FOR_MASTER } = this.#options;
-    await this.#until(() => this.#bench.slaveOutcome(bytes) !== Outcome.pending, patience);
-    if (this.#bench.slaveOutcome(bytes) !== Outcome.complete) throw new Broken("cut off");
+    await this.#until(() => this.#testbed.slaveOutcome(bytes) !== Outcome.pending, patience);
+    if (this.#testbed.slaveOutcome(bytes) !== Outcome.complete) throw new Broken("cut off");
   }
 
   #ack(level: number): Promise<void> {
     const { patience = WAIT_FOR_WIRE } = this.#options;
-    return this.#until(() => this.#bench.get(Wire.ack) === level, patience);
+    return this.#until(() => this.#testbed.get(Wire.ack) === level, patience);
   }
 
   async #until(condition: () => boolean, most: number): Promise<void> {
     for (const started = performance.now(); !condition();) {
       if (this.#stopped || performance.now() - started > most) {
-        this.#bench.slaveStop();
+        this.#testbed.slaveStop();
         throw new Broken("no answer");
       }
       await sleep(1);
@@ -216,9 +216,9 @@ export class BenchInitiator implements Initiator {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     await this.#over;
-    this.#bench.slaveStop();
-    this.#bench.set(Wire.syn, 1);
-    this.#bench.set(Wire.reset, 1);
+    this.#testbed.slaveStop();
+    this.#testbed.set(Wire.syn, 1);
+    this.#testbed.set(Wire.reset, 1);
   }
 }
 

@@ -1,11 +1,11 @@
 /**
  * An initiator in a Python of its own, as a Pyboard runs it: `pb_device.py` on the unmodified `pb_link`, or the
- * like. It blocks in its pins and its I2C, which are on the bench.
+ * like. It blocks in its pins and its I2C, which are on the testbed.
  *
  * @module
  */
 import { TextLineStream } from "@std/streams";
-import type { Bench } from "./bench.ts";
+import type { Testbed } from "./testbed.ts";
 import type { Initiator } from "./initiator.ts";
 
 export interface PythonOptions {
@@ -40,14 +40,14 @@ export class PythonInitiator implements Initiator {
   #killed = false;
   #ended = false;
 
-  constructor(bench: Bench, { command, args, path, heard, sent }: PythonOptions) {
+  constructor(testbed: Testbed, { command, args, path, heard, sent }: PythonOptions) {
     this.heard = heard;
     this.sent = sent;
     const folders = path.join(":");
     this.#process = new Deno.Command(command, {
       args,
       env: {
-        HOLDFAST_BENCH: `${bench.port}`,
+        HOLDFAST_TESTBED: `${testbed.port}`,
         MICROPYPATH: `${folders}:.frozen`,
         PYTHONPATH: folders,
         PYTHONDONTWRITEBYTECODE: "1",

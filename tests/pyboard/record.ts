@@ -1,7 +1,7 @@
 /**
  * Records what the real `pb_link` does on its wires, for `vectors_test.ts`:
  *
- *     deno run -A tests/pyboard/record.ts > bridge/pyboard/vectors/NAME.json
+ *     deno run -A tests/pyboard/record.ts > tests/pyboard/vectors/NAME.json
  *
  * with the environment variables of `reference_test.ts`. There is no server in it, so that a replay needs none.
  *
@@ -9,7 +9,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { until } from "../support/wait.ts";
-import { Bench } from "./bench.ts";
+import { Testbed } from "./testbed.ts";
 import { PythonInitiator } from "./python.ts";
 import { Station } from "./station.ts";
 
@@ -24,9 +24,9 @@ const [reference, micropython, primitives] = [
   return value;
 });
 
-await using bench = await Bench.open("gcc");
-await using _station = new Station(bench);
-await using initiator = new PythonInitiator(bench, {
+await using testbed = await Testbed.open("gcc");
+await using _station = new Station(testbed);
+await using initiator = new PythonInitiator(testbed, {
   command: micropython!,
   args: [here("pb_device.py"), "1\n", "127.0.0.1", "1", "2000"],
   path: [here("shims"), here("../interop/shims"), reference!, primitives!],
@@ -36,7 +36,7 @@ await using initiator = new PythonInitiator(bench, {
 for (const text of ["first", "second", `long ${"x".repeat(60)}`, "last"]) initiator.write(text);
 initiator.write("no qos", { qos: false });
 await until(() => initiator.told.includes("s"), { what: "no server to be told" });
-const steps = bench.trace.map((line) => {
+const steps = testbed.trace.map((line) => {
   const [ms, what, value = ""] = line.split(" ");
   return [Number(ms), what, /^(syn|ack)$/.test(what!) ? Number(value) : value];
 });

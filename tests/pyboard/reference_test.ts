@@ -6,9 +6,9 @@
 import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { tool } from "../support/tools.ts";
-import { Bench } from "./bench.ts";
+import { Testbed } from "./testbed.ts";
 import { PythonInitiator } from "./python.ts";
-import { SimStation } from "./sim_station.ts";
+import { EmulatorStation } from "./emulator_station.ts";
 import { Station } from "./station.ts";
 import { faults, type MakeInitiator, Trial } from "./trial.ts";
 import { application, firmware } from "../firmware/support.ts";
@@ -23,7 +23,7 @@ const LATENCY = 400;
 
 function pbLinkTest(
   name: string,
-  body: (bench: Bench, make: MakeInitiator) => Promise<void>,
+  body: (testbed: Testbed, make: MakeInitiator) => Promise<void>,
 ): void {
   const missing = Object.entries({
     HOLDFAST_REFERENCE: reference,
@@ -36,13 +36,13 @@ function pbLinkTest(
     name: ignore ? name + how : name,
     ignore,
     fn: async () => {
-      await using bench = await Bench.open(tool("gcc", "gcc")!, { latency: LATENCY });
-      await body(bench, ({ port, timeout, heard, sent }) =>
-        new PythonInitiator(bench, {
+      await using testbed = await Testbed.open(tool("gcc", "gcc")!, { latency: LATENCY });
+      await body(testbed, ({ port, timeout, heard, sent }) =>
+        new PythonInitiator(testbed, {
           command: micropython!,
-          args: [here("bench/pb_device.py"), "1\n", "127.0.0.1", `${port}`, `${timeout}`],
+          args: [here("pb_device.py"), "1\n", "127.0.0.1", `${port}`, `${timeout}`],
           path: [
-            here("bench/shims"),
+            here("shims"),
             here("../interop/shims"),
             reference!,
             primitives!,
@@ -74,21 +74,21 @@ async function resetInPeace(trial: Trial): Promise<void> {
 
 /** The responder's board: the application in this process, or machine code on an emulated chip. */
 const stations = {
-  "on the host": () => (bench: Bench) => new Station(bench),
+  "on the host": () => (testbed: Testbed) => new Station(testbed),
   "on an emulated chip": async () => {
     const options = {
       firmware: await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard")),
       settings: { ssid: "Home", password: "12345678" },
     };
-    return (bench: Bench) => new SimStation(bench, options);
+    return (testbed: Testbed) => new EmulatorStation(testbed, options);
   },
 };
 
 for (const [where, station] of Object.entries(stations)) {
   pbLinkTest(
     `pb_link: 500 messages each way with the responder ${where}, whatever fails`,
-    async (bench, make) => {
-      await using trial = await Trial.start(bench, make, await station());
+    async (testbed, make) => {
+      await using trial = await Trial.start(testbed, make, await station());
       // When the machine is so busy that an exchange fails, the same race can end the writer: its board is reset.
       trial.patience = 20_000;
       const restart = (trial: Trial) => trial.restartInitiator();
@@ -104,8 +104,8 @@ for (const [where, station] of Object.entries(stations)) {
 
 pbLinkTest(
   "pb_link: nothing is missing when only the network and the server fail",
-  async (bench, make) => {
-    await using trial = await Trial.start(bench, make);
+  async (testbed, make) => {
+    await using trial = await Trial.start(testbed, make);
     const { "the responder is reset": _, ...network } = faults;
     await trial.run(100, Object.values(network));
     assert(trial.initiator.told.filter((line) => line === "u").length > 1);

@@ -1,10 +1,10 @@
 /**
- * The responder's board on the bench, with its power, its button and the reset wire of the initiator.
+ * The responder's board on the testbed, with its power, its button and the reset wire of the initiator.
  *
  * @module
  */
 import { Board, Kept, loadModule, Wifi } from "../../bridge/host/mod.ts";
-import type { Bench } from "./bench.ts";
+import type { Testbed } from "./testbed.ts";
 
 /** How often the reset wire is looked at, in ms: a pulse of it is 200 long. */
 const LOOK = 2;
@@ -30,7 +30,7 @@ export class Station implements StationLike {
   readonly lines: string[] = [];
   /** How often it was started. */
   boots = 0;
-  #bench: Bench;
+  #testbed: Testbed;
   #kept = new Kept();
   #board: Board | undefined;
   #closing: Promise<void>[] = [];
@@ -40,8 +40,8 @@ export class Station implements StationLike {
   #failure: unknown;
   #timer: ReturnType<typeof setInterval>;
 
-  constructor(bench: Bench) {
-    this.#bench = bench;
+  constructor(testbed: Testbed) {
+    this.#testbed = testbed;
     this.#start();
     this.#timer = setInterval(() => this.#look(), LOOK);
   }
@@ -77,7 +77,7 @@ export class Station implements StationLike {
   }
 
   #look(): void {
-    const low = this.#bench.reset.level === 0;
+    const low = this.#testbed.reset.level === 0;
     if (low === this.#inReset) return;
     this.#inReset = low;
     if (low) this.#stop();
@@ -88,7 +88,7 @@ export class Station implements StationLike {
     this.boots++;
     const board = this.#board = new Board({
       application: loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url)),
-      wires: this.#bench,
+      wires: this.#testbed,
       kept: this.#kept,
       onLog: (line) => this.lines.push(line),
     });
@@ -99,7 +99,7 @@ export class Station implements StationLike {
   #stop(): void {
     if (this.#board) this.#closing.push(this.#board.close());
     this.#board = undefined;
-    this.#bench.boardOff();
+    this.#testbed.boardOff();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

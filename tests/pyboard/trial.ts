@@ -10,7 +10,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ServerProcess } from "../support/server_process.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { until } from "../support/wait.ts";
-import type { Bench } from "./bench.ts";
+import type { Testbed } from "./testbed.ts";
 import type { Initiator } from "./initiator.ts";
 import { Station, type StationLike } from "./station.ts";
 
@@ -43,9 +43,9 @@ export class Trial implements AsyncDisposable {
 
   /** `makeStation`: the responder's board, if it is not a `Station`. */
   static async start(
-    bench: Bench,
+    testbed: Testbed,
     make: MakeInitiator,
-    makeStation: (bench: Bench) => StationLike = (bench) => new Station(bench),
+    makeStation: (testbed: Testbed) => StationLike = (testbed) => new Station(testbed),
   ): Promise<Trial> {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "holdfast_pyboard_" });
@@ -53,7 +53,7 @@ export class Trial implements AsyncDisposable {
     await Deno.writeTextFile(`${folder}/keys.json`, "{}", { mode: 0o600 });
     const server = await startServer(folder);
     const proxy = stack.use(await FaultProxy.start({ target: { port: server.port } }));
-    const station = stack.use(makeStation(bench));
+    const station = stack.use(makeStation(testbed));
     return new Trial(make, folder, server.process, proxy, station, stack.move());
   }
 

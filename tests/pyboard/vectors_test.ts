@@ -1,6 +1,6 @@
 /**
  * What real initiators did on their wires, edge by edge, replayed: `vectors/*.json` are recordings of the
- * unmodified `pb_link` in a Unix MicroPython (`bench/record.ts`). A step is [ms, what, value]:
+ * unmodified `pb_link` in a Unix MicroPython (`record.ts`). A step is [ms, what, value]:
  *
  *     syn 0|1      the initiator sets its wire, at that time; all other times only tell how it was
  *     send HEX     its I2C slave was read: two bytes of size, or the bytes

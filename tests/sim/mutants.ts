@@ -6,7 +6,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Everything that a worker of the simulator loads. */
 const FOLDERS = ["server", "bridge/host", "bridge/formats", "tests/sim"];
 
-const CORE_SOURCE = "client-as/assembly/core.ts";
+const CORE_FOLDER = "client-as/assembly/";
 const CORE = "client-as/build/core.wasm";
 
 /** A copy of the source with a bug in it. */
@@ -23,9 +23,9 @@ export async function plant({ edits }: Mutation): Promise<Tree> {
   for (const edit of edits) changed.set(edit.file, await apply(edit, changed.get(edit.file)));
   for (const name of FOLDERS) await copy(name, tree, changed);
   await Deno.mkdir(new URL("client-as/build/", tree), { recursive: true });
-  const core = changed.get(CORE_SOURCE);
-  if (core === undefined) await Deno.copyFile(new URL(CORE, ROOT), new URL(CORE, tree));
-  else await Deno.writeFile(new URL(CORE, tree), await compile(core));
+  const isCore = edits.some(({ file }) => file.startsWith(CORE_FOLDER));
+  if (isCore) await Deno.writeFile(new URL(CORE, tree), await compile(changed));
+  else await Deno.copyFile(new URL(CORE, ROOT), new URL(CORE, tree));
   return {
     worker: new URL("tests/sim/worker.ts", tree),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
@@ -55,16 +55,21 @@ export async function apply({ file, find, replace }: Edit, source?: string): Pro
   return text.replace(find, () => replace);
 }
 
-/** Compiles a source of the core. */
-async function compile(source: string): Promise<Uint8Array> {
-  const config = await Deno.readTextFile(new URL("asconfig.json", ROOT));
+/** Compiles the core. @param changed Its sources that are not as they lie there. */
+async function compile(changed: ReadonlyMap<string, string>): Promise<Uint8Array> {
   const { default: asc } = await import("assemblyscript/asc");
   let compiled: Uint8Array | undefined;
   const { error, stderr } = await asc.main(
-    [CORE_SOURCE, "--config", "asconfig.json", "--target", "core", "--outFile", "mutant.wasm"],
+    [`${CORE_FOLDER}core.ts`, "--config", "asconfig.json", "--target", "core"]
+      .concat("--outFile", "mutant.wasm"),
     {
-      readFile: (name: string) =>
-        name.endsWith("core.ts") ? source : name.endsWith("asconfig.json") ? config : null,
+      readFile: async (name: string) => {
+        try {
+          return changed.get(name) ?? await Deno.readTextFile(new URL(name, ROOT));
+        } catch {
+          return null; // it looks in several places
+        }
+      },
       writeFile: (_: string, contents: string | Uint8Array) => {
         if (typeof contents !== "string") compiled = contents;
       },

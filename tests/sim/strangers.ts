@@ -1,5 +1,5 @@
 /** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
-import { proofOf } from "../../server/admission/access.ts";
+import { proofOf } from "../../server/protocol/proof.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";

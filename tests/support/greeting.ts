@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { proofOf } from "../../server/admission/access.ts";
+import { proofOf } from "../../server/protocol/proof.ts";
 import { type Greeting, HELLO, PROOF, REFUSAL, WELCOME } from "../../server/protocol/greeting.ts";
 
 /** What a hello says unless a test says otherwise. */

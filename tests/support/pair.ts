@@ -11,7 +11,7 @@ import type { Random } from "./random.ts";
 import { ServerEnd, type ServerSettings } from "./server_end.ts";
 
 /** What is on its way on one connection, a character for each byte. */
-interface Link {
+interface Flight {
   toServer: string;
   toClient: string;
 }
@@ -27,9 +27,9 @@ export class Pair {
   now = 0;
   readonly closes: string[] = [];
   #asked = false; // the client wants a connection
-  #link: Link | undefined; // as the client sees it
-  #arrives: Link | undefined; // the server does not know of it yet
-  #served: Link | undefined; // as the server sees it
+  #link: Flight | undefined; // as the client sees it
+  #arrives: Flight | undefined; // the server does not know of it yet
+  #served: Flight | undefined; // as the server sees it
   /** The network carries nothing. */
   blackHole = false;
   /** Bytes are garbled. */
@@ -127,7 +127,7 @@ export class Pair {
   }
 
   /** One end has closed its side; the other is told, or it is not, as the network likes. */
-  #leave(link: Link, told: "client" | "server"): void {
+  #leave(link: Flight, told: "client" | "server"): void {
     if (this.blackHole || this.random.once(3)) return;
     if (told === "server" && this.#served === link) {
       this.#served = undefined;

@@ -5,8 +5,8 @@
 #include "console.h"
 #include "core.h"
 #include "crc32.h"
+#include "driver.h"
 #include "engine.h"
-#include "link.h"
 #include "port.h"
 #include "settings.h"
 #include "setup.h"
@@ -26,8 +26,6 @@
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
 #define TRAP_PAUSE 5000
-
-const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };
 
 static struct settings settings IN_WORDS;
 static struct wifi_policy wifi;
@@ -173,12 +171,12 @@ static uint32_t wifi_state(void) {
 
 /* WiFi and link start with the settings as they are. */
 static void connect(uint32_t now) {
-  link_boot(&settings, now);
+  driver_boot(&settings, now);
   if (settings.ssid[0]) wifi_policy_start(&wifi, now);
 }
 
 void firmware_start(void) {
-  console_listener = link_log;
+  console_listener = driver_log;
   application_wifi = wifi_state;
   application_configure = choose;
   say_boot();
@@ -203,13 +201,13 @@ void firmware_start(void) {
 
 /* What the application has chosen takes effect: all that was is dropped, but the WiFi if it is the same. */
 static void reconfigure(uint32_t now) {
-  if (configured) link_drop(now);
+  if (configured) driver_drop(now);
   configured = true;
   say_values();
   if (other_wifi) wifi_policy_stop(&wifi);
   choice = other_wifi = false;
   if (wifi.state == WIFI_POLICY_OFF) connect(now);
-  else link_boot(&settings, now);
+  else driver_boot(&settings, now);
   engine_call(ON_START, 0, 0);
 }
 
@@ -218,7 +216,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
   enum wifi_policy_action action;
   while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
     if (action == WIFI_DO_LEAVE) {
-      link_drop(now);
+      driver_drop(now);
       port_wifi_leave();
       continue;
     }
@@ -242,7 +240,7 @@ static uint32_t fail(uint32_t now) {
     console_text(engine_trap());
     console_end();
     if (configured) {
-      link_drop(now);
+      driver_drop(now);
       port_wifi_leave();
     }
   }
@@ -251,9 +249,9 @@ static uint32_t fail(uint32_t now) {
 }
 
 static void run_link(uint32_t now, uint32_t *wait) {
-  enum link_news news = link_run(wifi.state == WIFI_POLICY_UP, now, wait);
-  if (news == LINK_HEARD) wifi_policy_heard(&wifi);
-  if (news == LINK_SILENCE) wifi_policy_silence(&wifi, now);
+  enum driver_news news = driver_run(wifi.state == WIFI_POLICY_UP, now, wait);
+  if (news == DRIVER_HEARD) wifi_policy_heard(&wifi);
+  if (news == DRIVER_SILENCE) wifi_policy_silence(&wifi, now);
   if (wifi.leave) *wait = 0;
 }
 
@@ -306,15 +304,15 @@ void firmware_wifi(enum firmware_wifi state) {
 }
 
 void firmware_tcp_opened(void) {
-  if (is_linking()) link_opened(port_ms());
+  if (is_linking()) driver_opened(port_ms());
 }
 
 void firmware_tcp_closed(void) {
-  if (is_linking()) link_closed(port_ms());
+  if (is_linking()) driver_closed(port_ms());
 }
 
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
-  return is_linking() ? link_received(bytes, length) : length;
+  return is_linking() ? driver_received(bytes, length) : length;
 }
 
 void firmware_serial(const uint8_t *bytes, size_t length) {

@@ -1,5 +1,5 @@
 /*
- * The settings sector: the C side of settings.ts, and to the bit like it (settings_vectors.json). SETTINGS.md
+ * The settings sector: the C side of settings.ts, and to the bit like it (tests/vectors/settings). SETTINGS.md
  * says what the fields mean.
  */
 #ifndef HOLDFAST_SETTINGS_H

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { makeImage } from "../../../tests/browser/chip/image.ts";
 import { Op } from "../../../tests/browser/chip/machine.ts";
 import type { ChipOptions } from "../../../tests/browser/chip/chip.ts";
-import { CablePort } from "./cable_port.ts";
+import { CablePort } from "../../../tests/browser/chip/cable_port.ts";
 import { FlashError } from "./errors.ts";
 import { openChip, type OpenOptions } from "./loader.ts";
 import { md5 } from "./md5.ts";

@@ -7,11 +7,11 @@ import {
   firmwareIn,
   SETTINGS,
   type World,
-} from "../../../tests/browser/board/firmware.ts";
+} from "../../../tests/browser/firmware/stand_in.ts";
 import type { Firmware } from "../../../tests/browser/chip/chip.ts";
 import { makeImage } from "../../../tests/browser/chip/image.ts";
 import { until } from "../../../tests/support/wait.ts";
-import { CablePort } from "../chip/cable_port.ts";
+import { CablePort } from "../../../tests/browser/chip/cable_port.ts";
 import { FlashError } from "../chip/errors.ts";
 import { Console } from "./console.ts";
 import { Diagnosis } from "./diagnosis.ts";

@@ -2,7 +2,7 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
-import { leave, listen, openedConsole } from "./board.ts";
+import { leave, listen, openedConsole } from "./port.ts";
 import { button, byId, make, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";

@@ -3,7 +3,7 @@
 import { carryOut } from "../plan/job.ts";
 import { forChip, keptThroughErase, loadPieces } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";
-import { connect, showFacts } from "./board.ts";
+import { connect, showFacts } from "./port.ts";
 import { openConsole } from "./console_view.ts";
 import { byId, chosen, input } from "./dom.ts";
 import { applicationChoice, firmwareChoice, settingsArea } from "./firmware_view.ts";

@@ -2,7 +2,7 @@
 /** Another WiFi for a board that runs already: Improv-Serial, by the console's port. */
 import { FlashError } from "../chip/errors.ts";
 import { ImprovClient, type Network } from "../console/improv_client.ts";
-import { openedConsole } from "./board.ts";
+import { openedConsole } from "./port.ts";
 import { openConsole } from "./console_view.ts";
 import { byId, input, make, say, select } from "./dom.ts";
 import { work } from "./work.ts";

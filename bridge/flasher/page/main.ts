@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The page: puts its steps together. */
 import { obstacle } from "../chip/serial.ts";
-import { connect, leave, trustSpeed } from "./board.ts";
+import { connect, leave, trustSpeed } from "./port.ts";
 import { setUpConsole } from "./console_view.ts";
 import { button, byId, say, select } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";

@@ -7,7 +7,7 @@ import { carryOut } from "../plan/job.ts";
 import { bytesOf } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";
 import { describeSettings } from "../plan/settings_form.ts";
-import { connect, showFacts } from "./board.ts";
+import { connect, showFacts } from "./port.ts";
 import { openConsole } from "./console_view.ts";
 import { button, byId, input, make, say } from "./dom.ts";
 import { settingsArea } from "./firmware_view.ts";

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Runs what the buttons do: one thing at a time, and what fails is shown where it failed. */
 import { FlashError } from "../chip/errors.ts";
-import { disconnect, forget, stop } from "./board.ts";
+import { disconnect, forget, stop } from "./port.ts";
 import { button, say, TITLE } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 

@@ -1,5 +1,5 @@
 import { begin, byte, bytes, close, item, NO_QOS, number, open, QOS, send, text } from "../text";
-import { connected, connects, pending } from "../link";
+import { connected, connects, pending } from "../status";
 import {
   boot, defaults, fresh, hear, intact, LINE, linked, lose, OUTBOX, pump, set, up as link,
   WINDOW,

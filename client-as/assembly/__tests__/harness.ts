@@ -5,49 +5,15 @@
 import {
   closed, init, opened, poll, received, registers, room, take, write,
 } from "../core";
+import {
+  CAN_RECEIVE, CAN_SEND, CLOSE, CONNECT, CONNECTING, DIALECT, ID_LEN, IDLE, INBOX, LEN, LINE, NONCE, NONE, OUTBOX,
+  PTR, REASON, RECENT, REFUSED, RX_PTR, RX_ROOM, SEED, SEND, SIZE, STATE, TIMEOUT, UP, WAIT, WINDOW,
+} from "../registers";
 
-// The register block, as `core.ts` documents it.
-const SIZE: i32 = 140;
-export const STATE: usize = 0;
-export const PTR: usize = 4;
-export const LEN: usize = 8;
-export const RX_ROOM: usize = 12;
-export const TIMEOUT: usize = 16;
-export const DIALECT: usize = 20;
-export const TX_EPOCH: usize = 24;
-export const TX_FIRST: usize = 28;
-export const RX_EPOCH: usize = 32;
-export const RX_NEXT: usize = 36;
-export const WINDOW: usize = 40;
-export const BYTES: usize = 44;
-export const LINE: usize = 48;
-export const NONCE: usize = 52;
-export const WAIT: usize = 68;
-export const RX_PTR: usize = 72;
-export const REASON: usize = 76;
-export const CONNECTS: usize = 80;
-export const TX_NEXT: usize = 84;
-export const OUTBOX: usize = 88;
-export const INBOX: usize = 92;
-export const RECENT: usize = 96;
-export const SEED: usize = 100;
-export const ID_LEN: usize = 104;
-export const SUITE: usize = 108;
+export * from "../registers";
 
-export const NONE: i32 = 0;
-export const CONNECT: i32 = 1;
-export const CLOSE: i32 = 2;
-export const SEND: i32 = 3;
-export const MESSAGE: i32 = 4;
-
-export const CAN_SEND: i32 = 1;
-export const CAN_RECEIVE: i32 = 2;
-export const CAN_ALL: i32 = 3;
-
-export const IDLE: i32 = 0;
-export const CONNECTING: i32 = 1;
-export const GREETING: i32 = 2;
-export const UP: i32 = 3;
+/** All that a host can do, for `poll`. */
+export const CAN_ALL: i32 = CAN_SEND | CAN_RECEIVE;
 
 /** Where the core's buffers lie, with a guard behind them. */
 const ROOM: i32 = 8192;
@@ -58,9 +24,6 @@ const REASONS = [
   "", "LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED", "LINE_TOO_LONG", "BAD_LINE",
   "GAP", "BAD_POSITION", "BAD_GREETING", "BAD_PROOF",
 ];
-/** From here on, a reason is this and the server's code. */
-const REFUSED: i32 = 16;
-
 let now: i32 = 0;
 let end: usize = 0;
 let opens: i32 = 0;
@@ -360,4 +323,98 @@ export function linked2(): void {
   defaults2();
   boot();
   welcomed();
+}
+
+/** A core whose link is up, to a server that takes so much. */
+export function linkedTo(window: i32, bytes: i32, line: i32): void {
+  defaults2();
+  set(WINDOW, 64);
+  set(OUTBOX, 1000);
+  boot();
+  const welcome = new Welcome();
+  welcome.window = window;
+  welcome.bytes = bytes;
+  welcome.line = line;
+  welcomed(welcome);
+}
+
+/** Another connection after one that was lost; the server has the first so many of our messages. Returns what
+ * is sent behind the hello. */
+export function again(has: i32): string {
+  lose();
+  const welcome = new Welcome();
+  welcome.rxNext = has;
+  welcome.txFirst = get(RX_NEXT);
+  return welcomed(welcome);
+}
+
+/** Keeps a link alive for a while. Returns what went out but keepalives. */
+export function alive2(ms: i32): string {
+  let log = "";
+  for (let i = 0; i < ms / 100; i++) {
+    log += pass(100);
+    hear("\n");
+  }
+  return (log + pump()).replaceAll("\n", "");
+}
+
+/** So many bytes of text. */
+export function text(length: i32): string {
+  return "x".repeat(length);
+}
+
+/** What comes of a line where the welcome should be, on a new connection of a core that has just booted. */
+export function answerTo(line: string): string {
+  defaults2();
+  boot();
+  greet();
+  hear(line);
+  const log = pump();
+  assert(intact(), "something was written behind the core's memory");
+  return log;
+}
+
+/** Boots a device with a key, and returns its hello. */
+export function withKey(): string {
+  defaults2();
+  set(SUITE, 1);
+  boot();
+  return greet();
+}
+
+export function withSuite(suite: i32): Welcome {
+  const welcome = new Welcome();
+  welcome.suite = suite;
+  return welcome;
+}
+
+/** A text with the character at an index replaced. */
+export function changed(text: string, at: i32, by: string): string {
+  return text.substr(0, at) + by + text.substr(at + 1);
+}
+
+/** Keeps a link alive for a while. Returns what went out but keepalives. */
+export function alive(ms: i32): string {
+  let log = "";
+  for (let i = 0; i < ms / 100; i++) {
+    log += pass(100);
+    hear("\n");
+  }
+  return lines(log + pump());
+}
+
+/** A core whose first message is through: the one with id 00, which is like no other. */
+export function begun(): void {
+  linked();
+  say("first");
+  pump();
+  hear("00\n");
+  pump();
+}
+
+/** A log without its keepalives. */
+export function lines(log: string): string {
+  while (log.startsWith("\n")) log = log.substr(1);
+  while (log.includes("\n\n")) log = log.replaceAll("\n\n", "\n");
+  return log;
 }

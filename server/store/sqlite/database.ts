@@ -235,6 +235,13 @@ export function isSqlite(error: unknown): boolean {
   return error instanceof Error && sqliteCode(error) !== undefined;
 }
 
+/** Whether the disk is the reason, and not the statement. */
+export function isDisk(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = sqliteCode(error);
+  return code === Code.FULL || code === Code.IOERR || code === Code.READONLY;
+}
+
 /** SQLite's primary result code; undefined if the error is not SQLite's. */
 function sqliteCode(error: Error): number | undefined {
   const { errcode } = error as { errcode?: unknown };

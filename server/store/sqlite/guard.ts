@@ -13,6 +13,9 @@ function isSeveral(sql: string): boolean {
   return /;[\s;]*[^\s;]/.test(bare) && !/^\s*create\s+(temp\s+|temporary\s+)?trigger\b/i.test(bare);
 }
 
+/** The authorizer is not told what a table is to be called. */
+const RENAMES = /^\s*alter\b.*\bholdfast_/is;
+
 /** How many of the application's statements of a kind are kept prepared. */
 const PREPARED = 200;
 
@@ -141,6 +144,7 @@ export class Guard {
   }
 
   #prepare(kind: Kind, sql: string): StatementSync {
+    if (RENAMES.test(sql)) throw refusal(kind, sql);
     this.#actions = 0;
     const statement = this.#db.prepare(sql);
     if (this.#actions === 0) throw refusal(kind, sql); // VACUUM, or nothing at all

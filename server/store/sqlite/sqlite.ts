@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
-import { type Durability, explain, isSqlite, openDatabase, unusable } from "./database.ts";
+import { type Durability, explain, isDisk, isSqlite, openDatabase, unusable } from "./database.ts";
 import { Guard } from "./guard.ts";
 import { list, load, type StoreClock } from "./loading.ts";
 import { FencedError } from "../store.ts";
@@ -59,6 +59,7 @@ interface Known {
  */
 export class SqliteStore implements Store, Database {
   readonly gathers = true;
+  /** Itself. */
   readonly database: Database = this;
   #db: DatabaseSync;
   #clock: StoreClock;
@@ -155,6 +156,7 @@ export class SqliteStore implements Store, Database {
       try {
         for (const { sql, params } of work.statements) this.#guard.run(sql, params);
       } catch (error) {
+        if (isDisk(error)) throw error; // it is worth another attempt
         refused.set(work, error);
         if (!this.#db.isTransaction) return false; // ON CONFLICT ROLLBACK, and the like
         this.#undo.run();

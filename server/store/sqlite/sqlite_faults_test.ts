@@ -7,10 +7,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { TextLineStream } from "@std/streams";
+import { abandon, image, restore, tear, torn } from "../../../tests/support/crash.ts";
+import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
-import { MemoryStore } from "../store.ts";
-import { SqliteStore, type SqliteStoreOptions } from "./sqlite.ts";
-import { snapshots, step, stepsOf } from "./sqlite_test_steps.ts";
+import { MemoryStore } from "../memory.ts";
+import { SqliteStore } from "./sqlite.ts";
+import { snapshots, step, stepping, stepsOf } from "./sqlite_test_steps.ts";
 
 const TEXT_LENGTH = 20;
 
@@ -64,15 +66,16 @@ class Child {
 
 /** A memory that takes the same steps, as far as they are asked for. */
 class Model {
-  #store = new MemoryStore();
+  #driver = stepping(new MemoryStore());
   #steps = 0;
 
   constructor(readonly length: number) {}
 
-  at(steps: number) {
+  async at(steps: number) {
     assert(steps >= this.#steps);
-    while (this.#steps < steps) step(this.#store, ++this.#steps, this.length);
-    return snapshots(this.#store);
+    const driver = await this.#driver;
+    while (this.#steps < steps) step(driver, ++this.#steps, this.length);
+    return snapshots(driver);
   }
 }
 
@@ -88,10 +91,11 @@ faultTest("20 times kill -9: what was told is there, and nothing half", async (f
       await new Promise((resolve) => setTimeout(resolve, delay));
       await child.kill();
       const store = new SqliteStore(path);
-      const steps = stepsOf(store);
+      const driver = await stepping(store);
+      const steps = stepsOf(driver);
       assert(steps === child.told || steps === child.told + 1, `${steps} of ${child.told} steps`);
-      assertEquals(snapshots(store), model.at(steps));
-      store.close();
+      assertEquals(snapshots(driver), await model.at(steps));
+      await store.close();
     }
   }
 });
@@ -116,32 +120,32 @@ faultTest("a torn log leaves the last commit or one before, whole", async (folde
   await child.kill();
   const file = Deno.readFileSync(path);
   const log = committed(Deno.readFileSync(`${path}-wal`));
-  const opened = (bytes: Uint8Array): number => {
+  const opened = async (bytes: Uint8Array): Promise<number> => {
     Deno.writeFileSync(`${folder}/copy`, file);
     Deno.writeFileSync(`${folder}/copy-wal`, bytes);
     const store = new SqliteStore(`${folder}/copy`);
-    const steps = stepsOf(store);
-    const model = new Model(TEXT_LENGTH);
-    if (steps > 0) assertEquals(snapshots(store), model.at(steps));
-    store.close();
+    const driver = await stepping(store);
+    const steps = stepsOf(driver);
+    assertEquals(snapshots(driver), await new Model(TEXT_LENGTH).at(steps));
+    await store.close();
     return steps;
   };
-  const last = opened(log);
+  const last = await opened(log);
   assert(last === child.told || last === child.told + 1);
   const before = new Set<number>();
   for (const missing of [1, 100, 4095, 4096, 4119, 4120]) {
-    before.add(opened(log.subarray(0, log.length - missing)));
+    before.add(await opened(log.subarray(0, log.length - missing)));
     const scribbled = log.slice();
     crypto.getRandomValues(scribbled.subarray(log.length - missing));
-    before.add(opened(scribbled));
+    before.add(await opened(scribbled));
   }
   assertEquals([...before], [last - 1], "only the commit that was torn is missing");
   for (let i = 0; i < 30; i++) {
     const at = Math.floor(Math.random() * log.length);
-    assert(opened(log.subarray(0, at)) < last);
+    assert(await opened(log.subarray(0, at)) < last);
     const scribbled = log.slice();
     scribbled[at]! ^= 1 << i % 8;
-    assert(opened(scribbled) <= last);
+    assert(await opened(scribbled) <= last);
   }
 });
 
@@ -156,7 +160,7 @@ faultTest(
     assertStringIncludes(error.message, "in use by another server: stop that one");
     await child.next();
     await child.kill();
-    new SqliteStore(path).close();
+    await new SqliteStore(path).close();
   },
 );
 
@@ -174,60 +178,104 @@ faultTest(
     const { success, stderr } = await open();
     assert(!success);
     assertStringIncludes(new TextDecoder().decode(stderr), "in use by another server");
-    store.close();
+    await store.close();
     assert((await open()).success);
   },
 );
 
+faultTest(
+  "the power fails in a commit: it is there or not, wherever its bytes end",
+  async (folder) => {
+    const path = `${folder}/db`;
+    const store = new SqliteStore(path, { durability: "normal" });
+    const driver = await stepping(store);
+    const model = new Model(TEXT_LENGTH);
+    for (let i = 1; i <= 60; i++) {
+      step(driver, i, TEXT_LENGTH);
+      const before = image(path);
+      const old = await model.at(i - 1);
+      await driver.commit();
+      const after = image(path);
+      const { from, to } = tear(before, after)!;
+      const now = await model.at(i);
+      const middle = from + Math.floor(Math.random() * (to - from));
+      for (const at of [from, middle, to - 1, to]) {
+        restore(`${folder}/copy`, torn(before, after, at));
+        const copy = new SqliteStore(`${folder}/copy`);
+        const found = await stepping(copy);
+        assertEquals(snapshots(found), at === to ? now : old, `step ${i}, byte ${at} of ${to}`);
+        await abandon(copy);
+      }
+    }
+    await store.close();
+  },
+);
+
+faultTest("abandoning a store leaves its files as they are", async (folder) => {
+  const path = `${folder}/db`;
+  const store = new SqliteStore(path);
+  const driver = await stepping(store);
+  step(driver, 1, TEXT_LENGTH);
+  await driver.commit();
+  step(driver, 2, TEXT_LENGTH);
+  const before = image(path);
+  await abandon(store);
+  assertEquals(image(path), before);
+  assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), ["db", "db-wal"]);
+  const again = new SqliteStore(path);
+  assertEquals(stepsOf(await stepping(again)), 1);
+  await again.close();
+});
+
 /** A store on a disk whose size can be changed. */
 class CrampedStore extends SqliteStore {
-  constructor(path: string, options?: SqliteStoreOptions) {
-    super(path, options);
-  }
-
   /** Allows so many pages beyond those in use. */
   allow(pages: number): void {
-    const { page_count: used } = this.db.prepare("PRAGMA page_count").get()!;
-    this.db.exec(`PRAGMA max_page_count = ${Number(used) + pages}`);
+    const [{ page_count: used } = {}] = this.execute("PRAGMA page_count");
+    this.execute(`PRAGMA max_page_count = ${Number(used) + pages}`);
   }
 }
 
 /** Fills a disk, makes room again, and looks whether anything was lost. */
 async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free: typeof fill) {
-  const model = new MemoryStore();
   const store = new CrampedStore(path);
-  step(model, 1, 10);
-  step(store, 1, 10);
-  store.commit();
-  fill(store);
-  const [record, twin] = [store, model].map((it) => it.get("a")!);
-  const safe = record!.safe;
-  const text = "x".repeat(1000);
-  for (let round = 0; round < 3; round++) {
-    for (const it of [store, model]) it.get("b")!.receive("written before the disk is full");
-    for (let i = 0; i < 1000; i++) for (const it of [record!, twin!]) it.receive(text);
-    const error = assertThrows(() => store.commit(), LocalError);
+  const drivers = [await stepping(store), await stepping(new MemoryStore())] as const;
+  const [driver, model] = drivers;
+  const fails = async () => {
+    const error = await assertRejects(() => driver.commit(), LocalError);
     assertEquals(error.code, "STORE_FAILED");
     assertStringIncludes(error.message, "make room on its disk");
-    assertEquals(record!.safe, safe);
+  };
+  for (const it of drivers) step(it, 1, 10);
+  await driver.commit();
+  fill(store);
+  const { safe } = driver.record("a");
+  for (let round = 0; round < 3; round++) {
+    for (const it of drivers) {
+      it.record("b").receive("written before the disk is full");
+      for (let i = 0; i < 1000; i++) it.record("a").receive("x".repeat(1000));
+    }
+    await fails();
+    assertEquals(driver.record("a").safe, safe);
     // The application goes on with what it has.
-    for (const it of [record!, twin!]) it.settle();
-    for (const it of [record!, twin!]) it.write("y", { overtakes: false, qos: true }, 0);
+    for (const it of drivers) {
+      it.record("a").settle();
+      it.record("a").write("y", { overtakes: false, qos: true }, 0);
+    }
   }
-  const inserted = store.consume(store.get("b")!, [{ sql: "CREATE TABLE t (a)", params: [] }]);
-  assertEquals(assertThrows(() => store.commit(), LocalError).code, "STORE_FAILED");
+  const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
+  const work = driver.consume("b", sql); // its statement fails, as the disk does, but is not refused
+  await fails();
   free(store);
-  store.commit();
-  await inserted;
-  store.get("b")!.process();
-  model.get("b")!.process();
-  assertEquals(record!.safe, record!.inbox.length);
-  assertEquals(snapshots(store), snapshots(model));
-  store.close();
+  assertEquals((await driver.commit()).has(work), false);
+  model.record("b").process();
+  assertEquals(driver.record("a").safe, driver.record("a").inbox.length);
+  assertEquals(snapshots(driver), snapshots(model));
+  await store.close();
   const again = new SqliteStore(path);
-  assertEquals(snapshots(again), snapshots(model));
-  assertEquals(again.query("SELECT * FROM t", [], "all"), []);
-  again.close();
+  assertEquals(snapshots(await stepping(again)), snapshots(model));
+  assertEquals((await again.query("SELECT length(x) FROM t", [], "all")).length, 1);
+  await again.close();
 }
 
 faultTest("a full file: nothing is safe, nothing is lost, and it goes on", async (folder) => {
@@ -263,12 +311,12 @@ faultTest("a full disk: nothing is safe, nothing is lost, and it goes on", async
 });
 
 faultTest("a new store on a full disk is refused, and can be made later", async (folder) => {
-  await onSmallDisk(folder, () => {
+  await onSmallDisk(folder, async () => {
     Deno.writeFileSync(`${folder}/filler`, new Uint8Array(32 * 1024 * 1024 - 4096));
     const error = assertThrows(() => new SqliteStore(`${folder}/db`), LocalError);
     assertEquals(error.code, "STORE_UNUSABLE");
     Deno.removeSync(`${folder}/filler`);
-    new SqliteStore(`${folder}/db`).close();
+    await new SqliteStore(`${folder}/db`).close();
   });
 });
 
@@ -280,28 +328,29 @@ faultTest("a file that may only be read is refused", async (folder) => {
   };
   if (Deno.build.os === "windows") return;
   if (Deno.uid() !== 0) {
-    new SqliteStore(`${folder}/db`).close();
+    await new SqliteStore(`${folder}/db`).close();
     Deno.chmodSync(`${folder}/db`, 0o400);
     return refused();
   }
   await onSmallDisk(folder, async () => { // modes do not bind root
-    new SqliteStore(`${folder}/db`).close();
+    await new SqliteStore(`${folder}/db`).close();
     const args = ["-o", "remount,ro", folder];
     assert((await new Deno.Command("mount", { args }).output()).success);
     refused();
   });
 });
 
-faultTest("closing a store that fails says so, and unlocks the file", async (folder) => {
+faultTest("a store that fails can be closed, which unlocks the file", async (folder) => {
   const store = new CrampedStore(`${folder}/db`);
-  store.create("1").receive("a");
-  store.commit();
+  const driver = await StoreDriver.on(store);
+  const record = await driver.acquire("1");
+  record.receive("a");
+  await driver.commit();
   store.allow(0);
-  for (let i = 0; i < 1000; i++) store.get("1")!.receive("x".repeat(1000));
-  const consumed = store.consume(store.get("1")!, []);
-  assertEquals(assertThrows(() => store.close(), LocalError).code, "STORE_FAILED");
-  assertEquals((await assertRejects(() => consumed, LocalError)).code, "STORE_FAILED");
+  for (let i = 0; i < 1000; i++) record.receive("x".repeat(1000));
+  await assertRejects(() => driver.commit(), LocalError, "make room");
+  await store.close();
   const again = new SqliteStore(`${folder}/db`);
-  assertEquals(again.get("1")!.inbox, ["a"]);
-  again.close();
+  assertEquals((await StoreDriver.on(again)).record("1").inbox, ["a"]);
+  await again.close();
 });

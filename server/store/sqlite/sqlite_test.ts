@@ -3,14 +3,16 @@ import {
   assertEquals,
   assertLess,
   assertMatch,
+  assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
-import { MemoryStore, WITHDRAWN } from "../store.ts";
-import { SqliteStore } from "./sqlite.ts";
-import { IDS, snapshot, snapshots, step } from "./sqlite_test_steps.ts";
+import { MemoryStore } from "../memory.ts";
+import { SqliteStore, type SqliteStoreOptions } from "./sqlite.ts";
+import { snapshots, step, stepping } from "./sqlite_test_steps.ts";
 
 /** Runs a test with a path in a folder of its own. */
 function storeTest(name: string, fn: (path: string, folder: string) => void | Promise<void>): void {
@@ -24,12 +26,20 @@ function storeTest(name: string, fn: (path: string, folder: string) => void | Pr
   });
 }
 
-function reopened<T>(path: string, fn: (store: SqliteStore) => T): T {
-  const store = new SqliteStore(path);
+/** What a function does with all devices of a store becomes safe, and the store is closed. */
+async function within<T>(
+  path: string,
+  fn: (driver: StoreDriver) => T | Promise<T>,
+  options?: SqliteStoreOptions,
+): Promise<T> {
+  const store = new SqliteStore(path, options);
   try {
-    return fn(store);
+    const driver = await StoreDriver.on(store);
+    const result = await fn(driver);
+    await driver.commit();
+    return result;
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -39,166 +49,144 @@ function assertUnusable(path: string, ...parts: string[]): void {
   for (const part of [JSON.stringify(path), ...parts]) assertStringIncludes(error.message, part);
 }
 
-storeTest("every kind of change comes back, whatever was committed in between", (path) => {
+storeTest("every kind of change comes back, whatever was committed in between", async (path) => {
   for (const every of [1, 2, 7, 400]) {
-    const model = new MemoryStore();
-    let store = new SqliteStore(`${path}${every}`);
+    const model = await stepping(new MemoryStore());
+    const open = () => new SqliteStore(`${path}${every}`, { durability: "normal" });
+    let store = open();
+    let driver = await stepping(store);
     for (let i = 1; i <= 400; i++) {
       step(model, i, 10);
-      step(store, i, 10);
-      if (i % every === 0) store.commit();
+      step(driver, i, 10);
+      if (i % every === 0) await driver.commit();
       if (i % 39 === 0) {
-        store.close();
-        store = new SqliteStore(`${path}${every}`);
-        assertEquals(snapshots(store), snapshots(model), `after ${i} steps`);
-        for (const id of IDS) assertEquals(store.get(id)!.safe, store.get(id)!.inbox.length);
+        await driver.commit();
+        await store.close();
+        store = open();
+        driver = await stepping(store);
+        assertEquals(snapshots(driver), snapshots(model), `after ${i} steps`);
       }
     }
-    assertEquals([...store.ids], IDS);
-    assertEquals(store.size, IDS.length);
-    store.close();
+    await store.close();
   }
 });
 
-storeTest("texts come back to the letter", (path) => {
-  const texts = [
-    "\0x\0y",
-    "\u{1F600}\ufeff",
-    "\ufeffBOM",
-    `"'\\;--`,
-    "\x01\x7f\u2028",
-    "é".repeat(9000),
-  ];
-  const before = reopened(path, (store) => {
-    const record = store.create("1");
-    for (const text of texts) {
-      record.receive(text);
-      record.write(text, { overtakes: false, qos: true }, 0);
-    }
-    record.withdraw(record.outbox[1]!);
-    return snapshot(record);
-  });
-  reopened(path, (store) => {
-    assertEquals(snapshot(store.get("1")!), before);
-    assertEquals(store.get("1")!.inbox, texts);
-    assertEquals(store.get("1")!.outbox[1]!.text, WITHDRAWN);
-  });
-});
-
-storeTest("a repeat is known after a restart, and a new message is none", (path) => {
-  reopened(path, (store) => {
-    const record = store.create("1");
-    record.change({ connects: 3 });
-    for (const [id, text] of ["boot", "one", "two"].entries()) record.hear(id, text);
-  });
-  reopened(path, (store) => {
-    const { duplicates, positions: { connects } } = store.get("1")!;
-    assert(duplicates.isRepeat(1, "one", connects));
-    assert(duplicates.isRepeat(2, "two", connects + 1));
-    assert(!duplicates.isRepeat(2, "zwei", connects));
-    assert(!duplicates.isRepeat(3, "three", connects));
-    store.get("1")!.change({ connects: 4 });
-    store.get("1")!.hear(0, "booted");
-  });
-  reopened(path, (store) => {
-    assert(!store.get("1")!.duplicates.isRepeat(1, "one", 3), "id 00 has forgotten it");
-    assert(store.get("1")!.duplicates.isRepeat(0, "booted", 4));
-  });
-});
-
-storeTest("messages are safe after the commit, and not before", (path) => {
-  const store = new SqliteStore(path);
-  const record = store.create("1");
-  record.receive("a");
-  assertEquals(record.safe, 0);
-  store.commit();
-  assertEquals(record.safe, 1);
-  record.receive("b");
-  record.process();
-  assertEquals(record.safe, 0);
-  store.commit();
-  assertEquals([record.safe, record.inbox], [1, ["b"]]);
-  store.close();
-});
-
-storeTest("10,000 devices", (path) => {
+storeTest("10,000 devices, in the order in which they came", async (path) => {
   const ids = Array.from({ length: 10_000 }, (_, i) => `device ${i}`);
-  reopened(path, (store) => {
-    for (const id of ids) store.create(id).receive(`hello from ${id}`);
-    store.commit();
+  await within(path, async (driver) => {
+    for (const id of ids) (await driver.acquire(id)).receive(`hello from ${id}`);
+    await driver.commit();
     for (const id of ids) {
-      store.get(id)!.process();
-      store.get(id)!.receive("2");
+      driver.record(id).process();
+      driver.record(id).receive("2");
     }
   });
-  reopened(path, (store) => {
-    assertEquals([...store.ids], ids);
-    for (const id of ids) assertEquals(store.get(id)!.inbox, ["2"]);
-    store.create("one more");
+  await within(path, async (driver) => {
+    assertEquals([...driver.ledgers.keys()], ids);
+    for (const id of ids) assertEquals(driver.record(id).inbox, ["2"]);
+    (await driver.acquire("one more")).change({ connects: 1 });
   });
-  reopened(path, (store) => assertEquals([...store.ids], [...ids, "one more"]));
+  await within(path, (driver) => assertEquals([...driver.ledgers.keys()], [...ids, "one more"]));
 });
 
-storeTest("the file stays small, however much passes through it", (path) => {
+storeTest("a device that was acquired before is read from the file again", async (path) => {
+  const store = new SqliteStore(path, { clock: { now: () => 0, date: () => 1e12 } });
+  const first = await StoreDriver.on(store);
+  for (const id of ["0", "1", "2"]) {
+    const record = await first.begin(id);
+    for (const text of ["a", "b", "c"]) {
+      record.receive(`${text}${id}`);
+      record.write(text, { overtakes: false, qos: true }, 0);
+      record.hear(record.inbox.length, text);
+    }
+    record.process();
+    record.settle();
+  }
+  await first.commit();
+  const committed = first.states();
+  first.record("1").receive("not committed");
+  assertEquals((await StoreDriver.on(store)).states(), committed);
+  await store.close();
+});
+
+storeTest("the file stays small, however much passes through it", async (path) => {
   const store = new SqliteStore(path, { durability: "normal" });
+  const driver = await StoreDriver.on(store);
+  for (let i = 0; i < 10; i++) await driver.acquire(`${i}`);
   const text = "x".repeat(100);
   for (let i = 0; i < 100_000; i++) {
-    const record = store.get(`${i % 10}`) ?? store.create(`${i % 10}`);
+    const record = driver.record(`${i % 10}`);
     record.hear(i % 255 + 1, `${i}`);
     record.receive(text);
     record.write(text, { overtakes: false, qos: true }, 0);
     if (i % 500 === 0) {
-      store.commit();
-      for (const id of store.ids) {
-        const record = store.get(id)!;
+      await driver.commit();
+      for (const { record } of driver.ledgers.values()) {
         while (record.safe > 0) record.process();
         while (record.outbox.length > 5) record.settle();
       }
     }
   }
-  store.commit();
+  await driver.commit();
   assertLess(Deno.statSync(path).size, 1024 * 1024);
   assertLess(Deno.statSync(`${path}-wal`).size, 9 * 1024 * 1024);
   // A transaction of any size makes the log longer only for a while.
-  const record = store.get("1")!;
+  const record = driver.record("1");
   const long = "x".repeat(10_000);
-  const grow = () => {
+  const grow = async () => {
     for (let i = 0; i < 3000; i++) record.receive(long);
-    store.commit();
+    await driver.commit();
     while (record.inbox.length > 0) record.process();
   };
-  grow();
+  await grow();
   for (let i = 0; i < 10; i++) {
     record.change({ rxNext: i });
-    store.commit();
+    await driver.commit();
   }
   assertLess(Deno.statSync(`${path}-wal`).size, 9 * 1024 * 1024);
   const { size } = Deno.statSync(path);
-  grow();
-  store.close();
+  await grow();
+  await driver.commit();
+  await store.close();
   assertLess(Deno.statSync(path).size, size * 1.1, "what became free is used again");
 });
 
-storeTest("nothing changed, nothing is written", (path) => {
+storeTest("nothing changed, nothing is written", async (path) => {
   const store = new SqliteStore(path);
-  const record = store.create("1");
+  const driver = await StoreDriver.on(store);
+  const record = await driver.acquire("1");
   record.receive("a");
-  store.commit();
+  await driver.commit();
   const { size } = Deno.statSync(`${path}-wal`);
-  store.commit();
+  await driver.commit();
   assertEquals(Deno.statSync(`${path}-wal`).size, size);
-  store.close();
+  await store.close();
   assertEquals([...Deno.readDirSync(path.replace(/[^/]*$/, ""))].map(({ name }) => name), [
     "holdfast.db",
   ]);
-  store.commit();
-  store.close();
+  await store.close();
   record.receive("b");
-  assertEquals(assertThrows(() => store.commit(), LocalError).code, "STORE_FAILED");
+  const calls = [() => driver.commit(), () => store.list(), () => store.acquire("1")];
+  for (const call of [...calls, () => store.query("SELECT 1", [], "one")]) {
+    assertEquals((await assertRejects(call, LocalError)).code, "STORE_FAILED");
+  }
+  assertThrows(() => store.check("SELECT 1"), LocalError, "closed");
 });
 
-storeTest("a new file is its owner's alone", (path) => {
-  reopened(path, () => {
+storeTest("a bug of the caller is no failure of the store", async (path) => {
+  const store = new SqliteStore(path);
+  const changes = () => {
+    throw new RangeError("a bug");
+  };
+  await assertRejects(() => store.commit({ works: [], changes }), RangeError, "a bug");
+  const driver = await StoreDriver.on(store);
+  (await driver.acquire("1")).receive("a");
+  await driver.commit();
+  await store.close();
+});
+
+storeTest("a new file is its owner's alone", async (path) => {
+  await within(path, () => {
     if (Deno.build.os === "windows") return;
     for (const file of [path, `${path}-wal`]) {
       assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
@@ -206,19 +194,24 @@ storeTest("a new file is its owner's alone", (path) => {
   });
 });
 
-storeTest("an empty file becomes a store", (path) => {
+storeTest("an empty file becomes a store", async (path) => {
   Deno.writeTextFileSync(path, "");
-  reopened(path, (store) => store.create("1"));
-  reopened(path, (store) => assertEquals(store.size, 1));
+  await within(path, addDevice);
+  await within(path, ({ ledgers }) => assertEquals(ledgers.size, 1));
 });
 
-storeTest("names that SQLite would take for something else are files", (_, folder) => {
+/** Leaves a device in the store. */
+async function addDevice(driver: StoreDriver): Promise<void> {
+  (await driver.acquire("1")).receive("a");
+}
+
+storeTest("names that SQLite would take for something else are files", async (_, folder) => {
   const before = Deno.cwd();
   Deno.chdir(folder);
   try {
     for (const name of [":memory:", "file:x?mode=memory"]) {
-      reopened(name, (store) => store.create("1"));
-      reopened(name, (store) => assertEquals(store.size, 1));
+      await within(name, addDevice);
+      await within(name, ({ ledgers }) => assertEquals(ledgers.size, 1));
       assert(Deno.statSync(name).size > 0);
     }
   } finally {
@@ -253,97 +246,50 @@ storeTest("another program's database is refused, and left as it is", (path, fol
   assertEquals(read(), before);
 });
 
-storeTest(
-  "a store of schema 1 is upgraded: what it holds may have been sent, what comes later not",
-  (path) => {
-    reopened(path, (store) => {
-      const record = store.create("1");
-      record.change({ txNext: 2 ** 32 - 1, txSent: 7 });
-      for (const text of ["a", "b"]) record.write(text, { overtakes: false, qos: true }, 0);
-      store.commit();
-    });
-    const db = new DatabaseSync(path);
-    db.exec(`ALTER TABLE holdfast_outbox DROP COLUMN written;
-      ALTER TABLE holdfast_devices DROP COLUMN tx_sent; PRAGMA user_version = 1`);
-    db.close();
-    reopened(path, (store) => {
-      const record = store.get("1")!;
-      assertEquals([record.positions.txSent, record.sent], [1, 2]);
-      record.write("c", { overtakes: false, qos: true }, 0);
-      store.commit();
-    });
-    reopened(path, (store) => assertEquals(store.get("1")!.sent, 2));
-  },
-);
-
-/** Ages in ms of the messages that wait for device 1. */
-function agesIn(path: string): number[] {
-  return reopened(path, (store) => {
-    return store.get("1")!.outbox.map(({ written }) => performance.now() - written);
-  });
-}
-
-function changed(path: string, sql: string): void {
-  const db = new DatabaseSync(path);
-  db.exec(sql);
-  db.close();
-}
-
 const HOUR = 3_600_000;
+
+/** Writes a message to device 1 that is so old. */
+async function writeOld(path: string, age: number, options: SqliteStoreOptions): Promise<void> {
+  const now = (options.clock ?? performance).now();
+  await within(path, async (driver) => {
+    const record = await driver.acquire("1");
+    record.write("text", { overtakes: false, qos: true }, now - age);
+  }, options);
+}
 
 storeTest(
   "when a message was written outlives the process, whatever its clock began at",
-  (path) => {
-    reopened(path, (store) => {
-      const record = store.create("1");
-      const now = performance.now();
-      for (const ago of [2 * HOUR, HOUR, 0]) {
-        record.write("text", { overtakes: false, qos: true }, now - ago);
-      }
-      record.giveId(record.outbox[0]);
-      store.commit();
-      record.withdraw(record.outbox[1]!); // written again, and no younger
-    });
-    for (const [i, age] of agesIn(path).entries()) {
-      const least = [2 * HOUR, HOUR, 0][i]!;
-      assert(age >= least - 1 && age < least + HOUR / 2, `${age} ms`);
-    }
+  async (path) => {
+    await writeOld(path, 2 * HOUR, { clock: { now: () => 9 * HOUR, date: () => 1e12 } });
+    const clock = { now: () => 100, date: () => 1e12 + HOUR };
+    await within(path, async (driver) => {
+      const [message] = driver.record("1").outbox;
+      assertEquals(message!.written, 100 - 3 * HOUR);
+      driver.record("1").withdraw(message!); // it is written again, and no younger
+      await driver.commit();
+      assertEquals((await driver.acquire("1")).outbox[0]!.written, 100 - 3 * HOUR);
+    }, { clock });
   },
 );
 
-storeTest("a message that the clock says is not written yet was written now", (path) => {
-  reopened(path, (store) => {
-    store.create("1").write("text", { overtakes: false, qos: true }, performance.now());
+storeTest("a message that the clock says is not written yet was written now", async (path) => {
+  await writeOld(path, 0, { clock: { now: () => 7, date: () => 1e12 } });
+  const clock = { now: () => 9, date: () => 1e12 - HOUR }; // somebody has set it back
+  await within(path, (driver) => assertEquals(driver.record("1").outbox[0]!.written, 9), { clock });
+});
+
+storeTest("without a clock of its own it has the process's", async (path) => {
+  const before = performance.now() - HOUR;
+  await writeOld(path, HOUR, {});
+  await within(path, (driver) => {
+    const { written } = driver.record("1").outbox[0]!;
+    assert(Math.abs(written - before) < HOUR / 2, `${written - before} ms`);
   });
-  changed(path, `UPDATE holdfast_outbox SET written = written + ${HOUR}`);
-  const [age] = agesIn(path);
-  assert(age! >= 0 && age! < HOUR / 2, `${age} ms`);
 });
 
-storeTest("messages of schema 2, which knew no times, count from the upgrade", (path) => {
-  reopened(path, (store) => {
-    store.create("1").write("text", { overtakes: false, qos: true }, performance.now() - HOUR);
-  });
-  changed(path, "ALTER TABLE holdfast_outbox DROP COLUMN written; PRAGMA user_version = 2");
-  const [age] = agesIn(path);
-  assert(age! > -1 && age! < HOUR / 2, `${age} ms`);
-  changed(path, `UPDATE holdfast_outbox SET written = written - ${HOUR}`); // an hour passes
-  assert(agesIn(path)[0]! >= HOUR - 1, "and go on counting");
-});
-
-storeTest("a newer store is refused, and left as it is", (path) => {
-  reopened(path, () => {});
-  const db = new DatabaseSync(path);
-  db.exec("PRAGMA user_version = 99");
-  db.close();
-  const before = Deno.readFileSync(path);
-  assertUnusable(path, "newer Holdfast", "schema 99");
-  assertEquals(Deno.readFileSync(path), before);
-});
-
-storeTest("a damaged store is refused", (path) => {
-  reopened(path, (store) => {
-    for (let i = 0; i < 1000; i++) store.create(`${i}`).receive("x".repeat(100));
+storeTest("a damaged store is refused", async (path) => {
+  await within(path, async (driver) => {
+    for (let i = 0; i < 1000; i++) (await driver.acquire(`${i}`)).receive("x".repeat(100));
   });
   const whole = Deno.readFileSync(path);
   for (const [from, to] of [[4096, 8192], [20_000, 60_000], [100, 4096]]) {
@@ -355,18 +301,18 @@ storeTest("a damaged store is refused", (path) => {
   Deno.writeFileSync(path, whole.subarray(0, whole.length >> 1));
   assertUnusable(path, "is damaged");
   Deno.writeFileSync(path, whole);
-  reopened(path, (store) => assertEquals(store.size, 1000));
+  await within(path, ({ ledgers }) => assertEquals(ledgers.size, 1000));
 });
 
-storeTest("records that contradict each other are refused", (path) => {
+storeTest("rows that contradict each other are refused", async (path) => {
   const damage = {
     "DELETE FROM holdfast_inbox WHERE number = 1": "a message of device 1 is missing",
     "DELETE FROM holdfast_outbox WHERE number = 2": "a message of device 1 is missing",
     "DELETE FROM holdfast_devices": "device 1 is missing",
   };
   for (const [i, [sql, message]] of Object.entries(damage).entries()) {
-    reopened(`${path}${i}`, (store) => {
-      const record = store.create("1");
+    await within(`${path}${i}`, async (driver) => {
+      const record = await driver.acquire("1");
       for (const text of ["a", "b", "c"]) {
         record.receive(text);
         record.write(text, { overtakes: false, qos: true }, 0);
@@ -389,16 +335,16 @@ storeTest("a folder, a missing folder and a device are refused", (path, folder) 
   assertEquals([...Deno.readDirSync(folder)], []);
 });
 
-storeTest("is refused to a second server in the same process, by any name", (path) => {
+storeTest("is refused to a second server in the same process, by any name", async (path) => {
   const store = new SqliteStore(path);
   assertUnusable(path, "in use");
   if (Deno.build.os !== "windows") {
     Deno.symlinkSync(path, `${path}-link`);
     assertUnusable(`${path}-link`, "in use");
   }
-  store.create("1").receive("a");
-  store.close();
-  reopened(path, (store) => assertEquals(store.get("1")!.inbox, ["a"]));
+  await store.close();
+  await within(path, addDevice);
+  await within(path, (driver) => assertEquals(driver.record("1").inbox, ["a"]));
 });
 
 storeTest("without permission from Deno it says which is needed", async (path) => {

@@ -1,39 +1,45 @@
 /**
- * What the tests of `SqliteStore` do to a store, step by step and always the same, so that its state after
+ * What the tests of `SqliteStore` do to devices, step by step and always the same, so that their state after
  * any number of steps is known. As a program it takes steps until it is killed, and tells how many are
  * safe: `deno run -A sqlite_test_steps.ts PATH TEXT_LENGTH`.
  */
-import { type DeviceRecord, type Store, WITHDRAWN } from "../store.ts";
+import { newState, WITHDRAWN } from "../../link/record.ts";
+import type { Store } from "../store.ts";
+import { plain, StoreDriver } from "../../../tests/support/store_driver.ts";
 import { SqliteStore } from "./sqlite.ts";
 
-export const IDS = ["a", "b", "ü\u{1F600}"];
+const IDS = ["a", "b", "ü\u{1F600}"];
 
-/** Everything in a record, to be compared. */
-export function snapshot(record: DeviceRecord) {
-  const heard = Array.from({ length: 256 }, (_, id) => record.duplicates.noted(id));
-  const { inbox, positions } = record;
-  const outbox = record.outbox.map(({ written: _, ...message }) => message); // exact to a ms only
-  return structuredClone({ inbox, outbox, positions, heard });
+/** Devices to take steps with. */
+export async function stepping(store: Store): Promise<StoreDriver> {
+  const driver = await StoreDriver.on(store);
+  for (const [n, id] of IDS.entries()) {
+    const fresh = newState(2 ** 32 - 20, { txEpoch: 7 + n });
+    if (!driver.ledgers.has(id)) await driver.acquire(id, fresh);
+  }
+  return driver;
 }
 
-export function snapshots(store: Store) {
-  return IDS.map((id) => store.get(id) && snapshot(store.get(id)!));
+/** Everything of all devices, to be compared. */
+export function snapshots(driver: StoreDriver) {
+  return IDS.map((id) => {
+    const { outbox, ...rest } = plain(driver.record(id).state);
+    // Times are exact to a ms only.
+    return { ...rest, outbox: outbox.map(({ written: _, ...message }) => message) };
+  });
 }
 
-/** Steps that a store has seen. */
-export function stepsOf(store: Store): number {
-  return store.get(IDS[0]!)?.positions.rxNext ?? 0;
+/** Steps that these devices have seen. */
+export function stepsOf(driver: StoreDriver): number {
+  return driver.record(IDS[0]!).positions.rxNext;
 }
 
 /** Changes every device in most ways there are; `i` is 1 for the first step. */
-export function step(store: Store, i: number, length: number): void {
+export function step(driver: StoreDriver, i: number, length: number): void {
   for (const [n, id] of IDS.entries()) {
-    const record = store.get(id) ?? store.create(id);
+    const record = driver.record(id);
     const { inbox, outbox, positions } = record;
     const text = `${i} ${id}`.padEnd(length, ".");
-    if (i === 1) {
-      record.change({ txEpoch: 7 + n, txNext: 2 ** 32 - 20, txSent: 2 ** 32 - 20 });
-    }
     if (i % 50 === n) record.change({ connects: positions.connects + 1 });
     record.hear(i % 300 === 0 ? 0 : (i ^ 1) % 255 + 1, text); // pairs overtake each other
     record.receive(text);
@@ -51,10 +57,10 @@ export function step(store: Store, i: number, length: number): void {
 
 if (import.meta.main) {
   const [path = "", length = ""] = Deno.args;
-  const store = new SqliteStore(path);
-  for (let i = stepsOf(store) + 1;; i++) {
-    step(store, i, Number(length));
-    store.commit();
+  const driver = await stepping(new SqliteStore(path));
+  for (let i = stepsOf(driver) + 1;; i++) {
+    step(driver, i, Number(length));
+    await driver.commit();
     Deno.stdout.writeSync(new TextEncoder().encode(`${i}\n`));
   }
 }

@@ -21,7 +21,7 @@ export const ROM_BAUD = 74880;
 export type ResetReason = "power-on" | "external" | "software";
 
 /** What a program in flash has of the board. */
-export interface Board {
+export interface Hardware {
   readonly flash: Flash;
   readonly mac: string;
   readonly reason: ResetReason;
@@ -43,7 +43,7 @@ export interface Program {
 }
 
 /** Starts a program; called at each boot from flash with a valid image. */
-export type Firmware = (board: Board) => Program;
+export type Firmware = (board: Hardware) => Program;
 
 /** Which board it is. */
 export interface ChipOptions {

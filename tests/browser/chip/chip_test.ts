@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import { deflateSync } from "node:zlib";
-import { codeLike } from "../board/images.ts";
+import { codeLike } from "../firmware/images.ts";
 import { Asker, words } from "./asker.ts";
 import { Chip, type Firmware, ROM_BAUD } from "./chip.ts";
 import { Flash, SECTOR } from "./flash.ts";

@@ -1,5 +1,5 @@
 /**
- * The real page in a real browser: headless Chromium, a server for the page and for images, and a bench
+ * The real page in a real browser: headless Chromium, a server for the page and for images, and a fixture
  * with boards behind `navigator.serial`.
  *
  * @module
@@ -15,8 +15,8 @@ import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
 import { locate, toolTest } from "../../support/tools.ts";
-import { type Images, writeImages } from "../board/images.ts";
-import { Bench } from "./bench.ts";
+import { type Images, writeImages } from "../firmware/images.ts";
+import { Fixture } from "./fixture.ts";
 
 /** Without these it looks for updates, and needs a sandbox that root has not. */
 const ARGS = [
@@ -76,9 +76,9 @@ export class Lab {
     return `http://localhost:${this.#server!.addr.port}/`;
   }
 
-  /** Opens the page, with a bench that has no boards yet, unless told. */
+  /** Opens the page, with a fixture that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { bench = new Bench(), serial = true, host = "localhost", images, ...rest } = options;
+    const { fixture = new Fixture(), serial = true, host = "localhost", images, ...rest } = options;
     this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
@@ -86,8 +86,8 @@ export class Lab {
     });
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
-    const visitor = new Visitor(page, bench);
-    if (serial) await bench.attach(page);
+    const visitor = new Visitor(page, fixture);
+    if (serial) await fixture.attach(page);
     else await page.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "serial"));
     await page.goto(this.url.replace("localhost", host));
     return visitor;
@@ -96,7 +96,7 @@ export class Lab {
 
 /** How the page is visited. */
 export interface Visit extends BrowserContextOptions {
-  bench?: Bench;
+  fixture?: Fixture;
   /** Whether the browser has Web Serial; it has unless told. */
   serial?: boolean;
   /** Under which name the page is opened: "localhost" unless told, or "elsewhere.test". */
@@ -129,7 +129,7 @@ export class Visitor implements AsyncDisposable {
   /** What the page has thrown, or complained about on its own console. */
   readonly errors: string[] = [];
 
-  constructor(readonly page: Page, readonly bench: Bench) {
+  constructor(readonly page: Page, readonly fixture: Fixture) {
     page.on("pageerror", (error) => this.errors.push(error.message));
     page.on("console", (message) => {
       if (message.type() === "error") this.errors.push(message.text());
@@ -220,7 +220,7 @@ export class Visitor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.page.context().close();
-    this.bench[Symbol.dispose]();
+    this.fixture[Symbol.dispose]();
     if (this.errors.length > 0) throw new Error(`the page complains: ${this.errors.join("; ")}`);
   }
 }

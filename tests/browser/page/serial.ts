@@ -1,5 +1,5 @@
 /**
- * `navigator.serial` for a page in a test: what it asks for goes to {@linkcode Bench} in the test. Behaves
+ * `navigator.serial` for a page in a test: what it asks for goes to {@linkcode Fixture} in the test. Behaves
  * as Chrome's does where a page can tell: streams that fail with NetworkError when the cable comes off, a
  * port that cannot be closed while a stream is locked, a rejected choice.
  *

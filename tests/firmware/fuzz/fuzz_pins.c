@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's pins (boards/nonos/pins.c and pwm.c) in front of its registers. After any calls a pin is what
+ * libFuzzer: the chip's pins (targets/nonos/gpio.c, pwm.c and pins.c) in front of its registers. After any calls a pin is what
  * the last of them has made it, a PWM output is high for its share of the time, and no pin of the flash was touched.
  */
 #include <stdbool.h>

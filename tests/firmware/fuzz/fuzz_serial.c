@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's serial line (boards/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
+ * libFuzzer: the chip's serial line (targets/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
  * while the firmware is told of others: it gets them all, in order, if it does not let 255 of them wait. What it
  * writes goes out in order, and never more of it than the FIFO takes.
  */
@@ -106,7 +106,7 @@ void ets_isr_attach(int number, void (*function)(void *), void *argument) {
 }
 void os_delay_us(uint32_t us) { require(to_send == 0 && us >= 10 * 1000000 / 115200); } /* a byte has 10 bits */
 
-void board_wake(void) { woken = true; }
+void task_wake(void) { woken = true; }
 
 /* ---- The firmware ---- */
 

@@ -1,5 +1,5 @@
 /*
- * libFuzzer: the chip's connection (boards/nonos/tcp.c) between a firmware and a network that do what they are
+ * libFuzzer: the chip's connection (targets/nonos/tcp.c) between a firmware and a network that do what they are
  * allowed to in any order. Ends the program when one of port.h's promises is broken.
  */
 #include <stdbool.h>
@@ -12,8 +12,9 @@
 
 #include "lwip/dns.h"
 
-#include "board.h"
+#include "parts.h"
 #include "port.h"
+#include "task.h"
 
 /* ---- The network ---- */
 
@@ -26,7 +27,7 @@ static uint8_t sent_value; /* each byte that arrives is one more than the one be
 static size_t arrived, acknowledged;
 static bool woken;
 
-void board_wake(void) { woken = true; }
+void task_wake(void) { woken = true; }
 
 struct query {
   dns_found_callback found;

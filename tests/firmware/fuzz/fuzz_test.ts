@@ -6,7 +6,7 @@
  */
 import { assert, assertMatch } from "@std/assert";
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
 import { toolTest } from "../../support/tools.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
@@ -16,7 +16,7 @@ const TOOLS = {
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
 };
 
-const NONOS = new URL("../../../bridge/esp8266/boards/nonos", import.meta.url).pathname;
+const NONOS = new URL("../../../bridge/esp8266/targets/nonos", import.meta.url).pathname;
 
 /** Runs a fuzzer on seeds; `sources` are paths. @throws {Error} with what it found */
 async function fuzz(
@@ -117,7 +117,7 @@ toolTest("fuzz: the firmware, between any board and any application", TOOLS, asy
 });
 
 toolTest("fuzz: the chip's pins, in front of its registers", TOOLS, async ({ clang }) => {
-  const sources = ["pins.c", "pwm.c"].map((name) => `${NONOS}/${name}`);
+  const sources = ["gpio.c", "pins.c", "pwm.c"].map((name) => `${NONOS}/${name}`);
   const calls = [
     [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
     [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
@@ -153,7 +153,7 @@ toolTest("fuzz: the chip's loop, start and WiFi, under any SDK", TOOLS, async ({
   const join = [0, 1, 0, 1, 1, 0, 255, 0];
   const news = (count: number) => Array.from({ length: count }, () => [3, 4, 0]).flat();
   const seeds = [...steps, [...join, ...news(2), 1], [...join, ...news(2), 3, 1]];
-  await fuzz(clang, "fuzz_board", firmware("bytes"), seeds.map((bytes) => Uint8Array.from(bytes)), [
+  await fuzz(clang, "fuzz_main", firmware("bytes"), seeds.map((bytes) => Uint8Array.from(bytes)), [
     ...["-std=gnu11", `-I${HERE}`, `-I${HERE}/sdk`, `-I${NONOS}`],
   ]);
 });

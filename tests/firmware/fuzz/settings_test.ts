@@ -27,7 +27,7 @@ import {
   Tag,
   USED_BYTES,
 } from "../../../bridge/formats/settings.ts";
-import { bytesOfHex, loadVectors, sectorOf } from "../../../bridge/formats/settings_vectors.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
 import { crc32 } from "../../../bridge/formats/crc32.ts";
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { Random } from "../../support/random.ts";

@@ -1,5 +1,5 @@
 # MIT licence.
-"""The pins of a Pyboard that are wired to an ESP8266, on the bench."""
+"""The pins of a Pyboard that are wired to an ESP8266, on the testbed."""
 
 import wires
 

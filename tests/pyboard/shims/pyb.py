@@ -1,5 +1,5 @@
 # MIT licence.
-"""The I2C slave of a Pyboard, on the bench."""
+"""The I2C slave of a Pyboard, on the testbed."""
 
 import wires
 

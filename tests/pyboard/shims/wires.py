@@ -1,5 +1,5 @@
 # MIT licence.
-"""The bench's end of a Pyboard: its commands over TCP, as bench.c tells them. Blocks as a Pyboard does."""
+"""The testbed's end of a Pyboard: its commands over TCP, as testbed.c tells them. Blocks as a Pyboard does."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ import socket
 SYN, ACK, RESET = 0, 1, 2
 
 _socket = socket.socket()
-_address = socket.getaddrinfo("127.0.0.1", int(os.getenv("HOLDFAST_BENCH")))[0][-1]
+_address = socket.getaddrinfo("127.0.0.1", int(os.getenv("HOLDFAST_TESTBED")))[0][-1]
 _socket.connect(_address)
 
 
@@ -19,7 +19,7 @@ def _ask(command, length):
     while len(answer) < length:
         more = _socket.recv(length - len(answer))
         if not more:
-            raise SystemExit("the bench has gone")
+            raise SystemExit("the testbed has gone")
         answer += more
     return answer
 

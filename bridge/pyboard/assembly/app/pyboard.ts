@@ -15,7 +15,10 @@
  */
 export * from "../../../../client-as/assembly/core";
 import { registers, room, write } from "../../../../client-as/assembly/core";
-import { connected, connects, pending } from "../../../../client-as/assembly/link";
+import { connected, connects, pending } from "../../../../client-as/assembly/status";
+import {
+  BAD_GREETING, DIALECT, LINE, PEER_LINE, REASON, RX_EPOCH, RX_NEXT, TX_EPOCH, TX_FIRST, TX_NEXT,
+} from "../../../../client-as/assembly/registers";
 import { configure, every, free_memory, log, millis, wifi } from "../../../../client-as/assembly/board";
 import * as config from "../config";
 import * as journal from "../journal";
@@ -35,18 +38,6 @@ const WIFI_UP: i32 = 2;
  * reset of this board, and sends it again only if this board does not answer.
  */
 const PATIENCE_CONFIGURATION: i32 = 2000;
-
-// Registers of the core, as told there.
-const DIALECT: usize = 20;
-const TX_EPOCH: usize = 24;
-const TX_FIRST: usize = 28;
-const RX_EPOCH: usize = 32;
-const RX_NEXT: usize = 36;
-const LINE: usize = 48;
-const REASON: usize = 76;
-const TX_NEXT: usize = 84;
-const PEER_LINE: usize = 136;
-const BAD_GREETING: i32 = 10;
 
 const NEWLINE: u32 = 10;
 const ZERO: u32 = 0x30;

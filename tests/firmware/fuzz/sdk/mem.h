@@ -1,4 +1,4 @@
-/* As much of the vendor's interface as boards/nonos/board.c uses; fuzz_board.c is behind it. */
+/* As much of the vendor's interface as targets/nonos uses; fuzz_main.c is behind it. */
 #ifndef FUZZ_SDK_MEM_H
 #define FUZZ_SDK_MEM_H
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* As much of the chip's registers as boards/nonos uses; fuzz_pins.c and fuzz_serial.c are behind them. */
+/* As much of the chip's registers as targets/nonos uses; fuzz_pins.c and fuzz_serial.c are behind them. */
 #ifndef FUZZ_SDK_OSAPI_H
 #define FUZZ_SDK_OSAPI_H
 

@@ -1,4 +1,4 @@
-/* As much of the vendor's interface as boards/nonos uses; fuzz_board.c and fuzz_pins.c are behind it. */
+/* As much of the vendor's interface as targets/nonos uses; fuzz_main.c and fuzz_pins.c are behind it. */
 #ifndef FUZZ_SDK_USER_INTERFACE_H
 #define FUZZ_SDK_USER_INTERFACE_H
 

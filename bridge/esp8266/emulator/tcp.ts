@@ -1,0 +1,101 @@
+/**
+ * The emulated chip's TCP connection, carried by a socket of the host's.
+ *
+ * @module
+ */
+import { frame, FromChip, ToChip, u16 } from "./frames.ts";
+
+/** Bytes on their way to the chip that it has not taken yet, at most: its TCP window. */
+const WINDOW = 2920;
+const SEGMENT = 1460;
+
+/** One connection, from the attempt to its end. */
+export class TcpConnection {
+  #conn: Deno.TcpConn | undefined;
+  #closed = false;
+  #abandoned = false;
+  #window = WINDOW;
+  #wake: (() => void) | undefined;
+  #writes: Promise<void> = Promise.resolve();
+  #aborter = new AbortController();
+  readonly ended: Promise<void>;
+
+  constructor(
+    readonly number: number,
+    address: { hostname: string; port: number },
+    readonly toChip: (bytes: Uint8Array) => void,
+  ) {
+    this.ended = this.#run(address);
+  }
+
+  async #run(address: { hostname: string; port: number }): Promise<void> {
+    try {
+      const conn = await Deno.connect({ ...address, signal: this.#aborter.signal });
+      if (this.#closed) return conn.close();
+      this.#conn = conn;
+      conn.setNoDelay(true);
+      this.#tell(ToChip.tcpOpened);
+      await this.#readAll(conn);
+    } catch {
+      // Whatever it was, a chip only sees that the connection is gone.
+    }
+    this.#tell(ToChip.tcpClosed);
+    this.close();
+  }
+
+  async #readAll(conn: Deno.TcpConn): Promise<void> {
+    const buffer = new Uint8Array(SEGMENT);
+    for (;;) {
+      while (this.#window < SEGMENT && !this.#closed) {
+        await new Promise<void>((resolve) => this.#wake = resolve);
+      }
+      if (this.#closed) return;
+      const n = await conn.read(buffer);
+      if (n === null) return;
+      this.#window -= n;
+      this.#tell(ToChip.tcpData, buffer.subarray(0, n));
+    }
+  }
+
+  #tell(type: string, payload: Uint8Array = new Uint8Array(0)): void {
+    if (!this.#closed && !this.#abandoned) this.toChip(frame(type, this.number, payload));
+  }
+
+  /** A frame of the chip's that concerns this connection. */
+  handle(type: string, payload: Uint8Array): void {
+    if (type === FromChip.tcpClose) this.close();
+    else if (type === FromChip.tcpTaken) {
+      this.#window += payload[1]! + (payload[2]! << 8);
+      this.#wake?.();
+    } else if (type === FromChip.tcpData) this.#send(payload.slice(1));
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#writes = this.#writes.then(async () => {
+      if (this.#abandoned) return; // nothing gets anywhere, and nothing comes back
+      try {
+        for (let rest = bytes; rest.length > 0;) {
+          rest = rest.subarray(await this.#conn!.write(rest));
+        }
+        this.#tell(ToChip.tcpSent, u16(bytes.length));
+      } catch {
+        // The reader is told of it too.
+      }
+    });
+  }
+
+  /** The network is gone: neither end is told, and neither hears from the other again. */
+  abandon(): void {
+    this.#abandoned = true;
+  }
+
+  /** Ends the host's socket, too. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // A connection that is made, but not told of yet, would be lost and stay open: Deno tells first.
+    setImmediate(() => this.#aborter.abort());
+    this.#conn?.close();
+    this.#wake?.();
+  }
+}

@@ -1,0 +1,247 @@
+#include "driver.h"
+
+#include "application.h"
+#include "bytes.h"
+#include "console.h"
+#include "core.h"
+#include "crc32.h"
+#include "engine.h"
+#include "kept.h"
+#include "port.h"
+#include "version.h"
+#include "words.h"
+
+/* While there is no WiFi, the core is asked now and then nevertheless: its clock wraps. */
+#define ASLEEP 3600000u
+
+static const struct settings *settings;
+static uint32_t owner; /* whose position is kept */
+static struct core_position kept;
+static bool up;
+static bool connecting; /* asked for, and neither opened nor closed yet */
+static bool wifi;
+static bool heard, silence;
+static uint32_t polled;
+static bool settled; /* nothing has been done to the core since it had nothing more to do */
+
+/* Lines for the server, each behind its length. */
+static uint32_t lines[512 / 4] IN_WORDS;
+static size_t lines_length;
+static unsigned lines_lost;
+static bool passing_on;
+
+static size_t append(char *name, size_t at, const char *text) {
+  for (; *text && at < CORE_MOST_NAME - 1; text++) name[at++] = *text;
+  return at;
+}
+
+void driver_boot(const struct settings *chosen, uint32_t now) {
+  settings = chosen;
+  char name[CORE_MOST_NAME];
+  size_t length = append(name, 0, settings->id);
+  if (HELLO_METADATA && settings->dialect == 2) {
+    length = append(name, length, "\treset=");
+    length = append(name, length, reset_words[port_reset_reason()]);
+    length = append(name, length, " version=" FIRMWARE_VERSION " board=");
+    length = append(name, length, port_board);
+  }
+  owner = crc32(crc32(0, settings->id, text_length(settings->id) + 1), settings->server, text_length(settings->server));
+  owner = crc32(owner, &settings->port, sizeof settings->port);
+  kept = kept_read(owner);
+  application_key(settings->has_key ? settings->key : 0);
+  struct core_boot boot = {
+    .name = name,
+    .name_length = length,
+    .timeout = settings->timeout,
+    .dialect = settings->dialect,
+    .key = settings->has_key,
+    .line = settings->line,
+    .position = kept,
+  };
+  core_boot(&boot, now);
+  up = connecting = false;
+  polled = now;
+}
+
+/* Before the server may be told of it: the core says so with its next piece. */
+static void keep_position(void) {
+  struct core_position position = core_position();
+  if (position.epoch == kept.epoch && position.next == kept.next) return;
+  kept = position;
+  kept_write(owner, position);
+}
+
+static void say_reason(void) {
+  static const char *const reasons[] = {
+    "LOST", "LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED", "LINE_TOO_LONG",
+    "BAD_LINE", "GAP", "BAD_POSITION", "BAD_GREETING", "BAD_PROOF",
+  };
+  uint32_t reason = core_get(R_REASON);
+  console_begin("link down reason=");
+  if (reason >= CORE_REFUSED) {
+    console_text("REFUSED code=");
+    console_hex(reason - CORE_REFUSED);
+  } else {
+    console_text(reasons[reason < sizeof reasons / sizeof *reasons ? reason : 0]);
+  }
+  console_end();
+}
+
+/* The connection, or the attempt, is over. */
+static void went_down(void) {
+  connecting = false;
+  uint32_t reason = core_get(R_REASON);
+  if (reason == CORE_NO_ANSWER || reason == CORE_SILENT) silence = true;
+  say_reason();
+  if (!up) return;
+  up = false;
+  engine_call(ON_STATE, 0, 0);
+}
+
+static void see_state(void) {
+  if (up || core_get(R_STATE) != CORE_UP) return;
+  up = true;
+  keep_position();
+  console_begin("link up connects=");
+  console_number(core_get(R_CONNECTS));
+  console_end();
+  engine_call(ON_STATE, 1, 0);
+}
+
+static void connect(uint32_t now) {
+  if (!wifi) {
+    core_closed(now);
+    return;
+  }
+  console_begin("link connecting server=");
+  console_value(settings->server, text_length(settings->server));
+  console_text(":");
+  console_number(settings->port);
+  console_end();
+  connecting = true;
+  port_tcp_open(settings->server, settings->port);
+}
+
+static void send(void) {
+  size_t length;
+  const uint8_t *piece = core_piece(&length);
+  if (piece && length <= port_tcp_room()) port_tcp_send(piece, length); /* or the core has gone mad */
+}
+
+static void hand_over(void) {
+  size_t length;
+  const uint8_t *text = core_piece(&length);
+  if (!text) return;
+  bool taken = engine_call(ON_MESSAGE, text - (const uint8_t *)engine_at(0, 0), length);
+  if (engine_trap() || (engine_returns(ON_MESSAGE) && !taken)) return;
+  core_take();
+  keep_position();
+}
+
+/* Gives lines of the console to the core, as messages of their own kind. */
+static void pass_lines_on(void) {
+  if (!lines_length || !up) return;
+  passing_on = true; /* a line about these would never end */
+  const uint8_t *bytes = (const uint8_t *)lines;
+  size_t at = 0;
+  while (at < lines_length) {
+    size_t length = bytes[at];
+    if (length > core_get(R_PEER_LINE)) lines_lost++; /* it would never be taken */
+    else if (!core_write(bytes + at + 1, length, false)) break;
+    at += 1 + length;
+  }
+  words_copy(lines, 0, bytes + at, lines_length - at);
+  lines_length -= at;
+  passing_on = false;
+  if (lines_length || !lines_lost) return;
+  unsigned lost = lines_lost;
+  lines_lost = 0;
+  console_begin("log lost=");
+  console_number(lost);
+  console_end();
+}
+
+void driver_log(const uint8_t *line, size_t length) {
+  if (!settings || !settings->log || settings->dialect != 2 || passing_on) return;
+  if (!up) return;
+  if (length > 254) length = 254;
+  if (lines_length + length + 2 > sizeof lines) {
+    lines_lost++;
+    return;
+  }
+  words_put(lines, lines_length, length + 1);
+  words_put(lines, lines_length + 1, 1); /* what makes it a line of the device's */
+  words_copy(lines, lines_length + 2, line, length);
+  lines_length += length + 2;
+}
+
+/* Lets the core do all that can be done now. */
+static void pump(uint32_t now) {
+  enum core_event event;
+  do {
+    pass_lines_on();
+    bool can_receive = !engine_has(CAN_RECEIVE) || engine_call(CAN_RECEIVE, 0, 0);
+    unsigned can = (can_receive ? CORE_CAN_RECEIVE : 0) | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
+    event = core_poll(now, can);
+    polled = now;
+    if (event == CORE_CONNECT) connect(now);
+    else if (event == CORE_CLOSE) {
+      port_tcp_close();
+      went_down();
+    } else if (event == CORE_SEND) send();
+    else if (event == CORE_MESSAGE) hand_over();
+    see_state();
+  } while (event != CORE_NONE && !engine_trap());
+  settled = true;
+}
+
+enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
+  wifi = wifi_up;
+  if (!wifi && core_get(R_STATE) == CORE_IDLE && now - polled < ASLEEP) {
+    if (*wait > 60000) *wait = 60000;
+  } else {
+    pump(now);
+    port_tcp_flush();
+    uint32_t core_wait = core_get(R_WAIT);
+    if ((int32_t)core_wait < 0) core_wait = 0;
+    if (core_wait < *wait) *wait = core_wait;
+  }
+  enum driver_news news = heard ? DRIVER_HEARD : silence ? DRIVER_SILENCE : DRIVER_NO_NEWS;
+  heard = silence = false;
+  return news;
+}
+
+void driver_drop(uint32_t now) {
+  if (core_get(R_STATE) == CORE_IDLE) return;
+  port_tcp_close();
+  core_closed(now);
+  went_down();
+}
+
+void driver_opened(uint32_t now) {
+  if (!connecting) return;
+  connecting = false;
+  settled = false;
+  core_opened(now);
+}
+
+void driver_closed(uint32_t now) {
+  /* An attempt that is turned down at once was answered by somebody. */
+  if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
+  core_closed(now);
+  went_down();
+}
+
+size_t driver_received(const uint8_t *bytes, size_t length) {
+  heard = true;
+  size_t taken = 0;
+  while (taken < length && !engine_trap()) {
+    uint32_t now = port_ms();
+    if (!settled) pump(now); /* only then does the core say where the next bytes go */
+    size_t n = core_receive(bytes + taken, length - taken, now);
+    if (!n) break;
+    settled = false;
+    taken += n;
+  }
+  return taken;
+}

@@ -1,0 +1,3 @@
+#include "version.h"
+
+const char *const reset_words[] = { "power-on", "external", "software", "watchdog", "exception", "wake" };

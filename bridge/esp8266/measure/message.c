@@ -1,0 +1,126 @@
+/*
+ * What a message costs, in instructions: 1,000 of 32 bytes to the core, each taken and acknowledged, and 1,000 from
+ * it, each sent and acknowledged. The core and its C host are what the firmware has; the network is not in it.
+ */
+#include "arena.h"
+#include "bytes.h"
+#include "console.h"
+#include "core.h"
+#include "engine.h"
+#include "port.h"
+
+#define MESSAGES 1000
+#define TEXT 32
+/* Under -icount shift=0 a step of the cycle counter is so many instructions. */
+#define STEP 25
+
+static uint8_t line[256];
+
+static uint32_t count(void) {
+  uint32_t cycles;
+  __asm__ volatile("rsr %0, ccount" : "=a"(cycles));
+  return cycles;
+}
+
+static void say(const char *what, uint32_t instructions) {
+  console_begin("message ");
+  console_text(what);
+  console_text("=");
+  console_number(instructions);
+  console_end();
+}
+
+static void hex(uint8_t *at, uint32_t value, int digits) {
+  while (digits--) {
+    at[digits] = "0123456789abcdef"[value & 15];
+    value >>= 4;
+  }
+}
+
+static uint32_t memory_needed(void) {
+  return core_memory(2);
+}
+
+static enum core_event poll(void) {
+  return core_poll(0, CORE_CAN_SEND | CORE_CAN_RECEIVE);
+}
+
+static void must(bool good, const char *what) {
+  if (good) return;
+  console_begin("message failed: ");
+  console_text(what);
+  console_end();
+  port_restart(); /* ends it */
+}
+
+static void receive(size_t length) {
+  must(core_receive(line, length, 0) == length, "receive");
+}
+
+/* The greeting, to where messages flow. */
+static void greet(void) {
+  must(poll() == CORE_CONNECT, "connect");
+  core_opened(0);
+  must(poll() == CORE_SEND, "hello");
+  must(poll() == CORE_NONE, "rest");
+  line[0] = 2;
+  hex(line + 1, 0, 2);
+  const uint32_t words[] = { 7, 0, core_get(R_TX_EPOCH), 0, 64, 65536, 512 };
+  for (int i = 0; i < 7; i++) hex(line + 3 + i * 8, words[i], 8);
+  for (int i = 0; i < 4; i++) hex(line + 59 + i * 8, 0, 8);
+  line[91] = '\n';
+  receive(92);
+  while (poll() != CORE_NONE) {}
+  must(core_get(R_STATE) == CORE_UP, "up");
+}
+
+static void incoming(unsigned n) {
+  hex(line, n, 2);
+  bytes_fill(line + 2, 'x', TEXT);
+  line[2 + TEXT] = '\n';
+  receive(3 + TEXT);
+  must(poll() == CORE_MESSAGE, "message");
+  core_take();
+  must(poll() == CORE_SEND, "ack");
+  must(poll() == CORE_NONE, "rest");
+}
+
+static void outgoing(unsigned n) {
+  must(core_write(line + 2, TEXT, true), "write");
+  must(poll() == CORE_SEND, "send");
+  must(poll() == CORE_NONE, "rest");
+  hex(line, n, 2);
+  line[2] = '\n';
+  receive(3);
+  line[2] = 'x';
+  must(poll() == CORE_NONE, "rest");
+}
+
+static uint32_t no_hmac(const uint32_t *arguments) {
+  (void)arguments;
+  return 0;
+}
+
+static const struct engine_import imports[] = {
+  { "host", "hmac", 3, false, no_hmac },
+  { 0, 0, 0, false, 0 },
+};
+
+void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length) {
+  arena_open(memory, memory_length);
+  uint32_t start = count();
+  const char *wrong = engine_load(wasm, length, imports, memory_needed);
+  say("load", (count() - start) * STEP);
+  must(!wrong, wrong);
+  struct core_boot boot = { .name = "probe", .name_length = 5, .timeout = 2000, .dialect = 2, .line = CORE_LINE };
+  core_boot(&boot, 0);
+  greet();
+  start = count();
+  for (unsigned n = 0; n < MESSAGES; n++) incoming(n & 255);
+  say("incoming", (count() - start) * STEP / MESSAGES);
+  bytes_fill(line + 2, 'x', TEXT);
+  start = count();
+  for (unsigned n = 0; n < MESSAGES; n++) outgoing(n & 255);
+  say("outgoing", (count() - start) * STEP / MESSAGES);
+  say("heap", arena_use().most);
+}

@@ -1,0 +1,71 @@
+/**
+ * The emulator's half that is firmware: one ELF file for QEMU's lx106.
+ *
+ * @module
+ */
+import type { Application, BuildOptions, Built, Target } from "../../target.ts";
+import { builtIn, flavourDefines } from "../../target.ts";
+import { encodeApplication } from "../../../formats/application.ts";
+import { compileFirmware, LIBRARIES } from "../../firmware.ts";
+import { run, sectionSizes } from "../../toolchain.ts";
+
+/** Memory for the application, in bytes: about what the chip has left. */
+const MEMORY = 32 * 1024;
+
+/** Builds the firmware for the emulator. @throws {BuildError} */
+export async function build(options: BuildOptions): Promise<Built> {
+  const { out, version, flavour, applications, say } = options;
+  const aot = builtIn(options);
+  const elf = await buildEmulator(`${out}/work`, version, {
+    defines: flavourDefines(flavour),
+    say,
+    aot,
+  });
+  await Deno.copyFile(elf, `${out}/emulator.elf`);
+  const files: Record<string, string> = { firmware: `${out}/emulator.elf` };
+  for (const { name, wasm } of aot ? [] : applications) {
+    files[name] = `${out}/${name}.app.bin`;
+    await Deno.writeFile(files[name], encodeApplication(name, wasm));
+  }
+  const sections = await sectionSizes("emulator.elf", out);
+  const size = (...names: string[]) => names.reduce((sum, name) => sum + (sections[name] ?? 0), 0);
+  const sizes = {
+    "code in flash": size(".irom.text"),
+    "constants in flash": size(".rodata"),
+    "RAM at the start (data and bss)": size(".data", ".bss") - MEMORY,
+  };
+  return { files, sizes };
+}
+
+/** How the firmware for the emulator may differ. */
+interface EmulatorBuild extends Pick<Target, "more"> {
+  defines?: string[];
+  say?: (line: string) => void;
+  /** The application, if it is to be part of the firmware instead of being interpreted. */
+  aot?: Application | undefined;
+  /** For its compiler. */
+  aotFlags?: string[];
+}
+
+/** Compiles and links into `folder`, and returns the path of the ELF file. @throws {BuildError} */
+export async function buildEmulator(
+  folder: string,
+  version: string,
+  { defines, say = () => {}, aot, aotFlags, ...changes }: EmulatorBuild = {},
+): Promise<string> {
+  const { objects } = await compileFirmware(
+    folder,
+    {
+      name: "emulator",
+      folder: new URL("./", import.meta.url),
+      flags: [`-DEMULATOR_MEMORY=${MEMORY}`],
+      ...changes,
+    },
+    { version, ...(defines ? { defines } : {}), say, aot, aotFlags },
+  );
+  say("linking emulator.elf");
+  const args = ["-nostdlib", "-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,--build-id=none"];
+  args.push("-T", "target/linker.ld", ...objects, ...LIBRARIES, "-o", "emulator.elf");
+  await run("xtensa-lx106-elf-gcc", args, folder);
+  return `${folder}/emulator.elf`;
+}

@@ -1,0 +1,50 @@
+/* The emulated chip's life: it wakes, starts the firmware, and runs it until the host has had enough. */
+#include "bytes.h"
+#include "events.h"
+#include "frames.h"
+#include "port.h"
+#include "stack.h"
+
+/* In place of the firmware: runner.c, or a program that is compiled with it. */
+void run_calls(void *memory, size_t memory_length);
+void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
+
+static __attribute__((noinline)) void live(void) {
+  uint32_t wait = firmware_run();
+  for (;;) {
+    events_wait(wait);
+    wait = firmware_run();
+    if (!events_offer()) continue;
+    events_take();
+    wait = firmware_run();
+  }
+}
+
+int main(void) {
+  extern uint8_t bss_start[], bss_end[];
+  bytes_fill(bss_start, 0, bss_end - bss_start);
+  extern uint8_t words_start[], words_end[];
+  bytes_fill(words_start, 0, words_end - words_start);
+  events_wake();
+#if defined EMULATOR_RUNNER || defined EMULATOR_PROGRAM
+  size_t length;
+  void *memory = port_memory(-1, &length);
+#endif
+#ifdef EMULATOR_RUNNER
+  run_calls(memory, length);
+#endif
+#ifdef EMULATOR_PROGRAM
+  const uint32_t *header = port_flash_map(0xF0000);
+  program((const uint8_t *)(header + 12), header[2], memory, length);
+  flush();
+  leave(0);
+#endif
+#ifdef MEASURE
+  stack_paint();
+#endif
+  firmware_start();
+#ifdef MEASURE
+  stack_started();
+#endif
+  live();
+}

@@ -1,0 +1,213 @@
+/**
+ * The chip: links the firmware with the vendor's SDK, and makes the files that go into its flash.
+ *
+ * @module
+ */
+import { APPLICATION_OFFSET, encodeApplication } from "../../../formats/application.ts";
+import type { BuildOptions, Built } from "../../target.ts";
+import { builtIn, flavourDefines } from "../../target.ts";
+import { type Elf, readElf } from "../../elf.ts";
+import { BuildError } from "../../errors.ts";
+import { compileFirmware } from "../../firmware.ts";
+import { encodeImage } from "../../../formats/image.ts";
+import {
+  describePart,
+  type FlashSize,
+  type Manifest,
+  type Part,
+  writeManifest,
+} from "../../../formats/manifest.ts";
+import { SECTOR_BYTES } from "../../../formats/settings.ts";
+import { imagesOf } from "../../placement.ts";
+import { run } from "../../toolchain.ts";
+
+/** The vendor's libraries that are linked. */
+const LIBRARIES = ["hal", "phy", "pp", "net80211", "lwip", "wpa", "crypto", "main"];
+
+/** Files of the SDK without which nothing is begun. */
+const NEEDED = [
+  "include/user_interface.h",
+  "third_party/include/lwip/tcp.h",
+  "ld/eagle.rom.addr.v6.ld",
+  "bin/esp_init_data_default_v08.bin",
+  ...LIBRARIES.map((name) => `lib/lib${name}.a`),
+];
+
+const SETTINGS_OFFSET = 0xfa000;
+const SECTOR = 4096;
+
+/** Where the SDK keeps its own, from the end of the flash. */
+const FLASH_END: Record<FlashSize, number> = { "1MB": 0x100000, "4MB": 0x400000 };
+
+/** Memory of the chip, in bytes. */
+const DRAM = { start: 0x3ffe8000, size: 0x14000 };
+const IRAM = { start: 0x40100000, size: 0x8000 };
+
+/** DRAM that is left for the heap when all that is linked has its own, and what the places for the rest hold. */
+export const BUDGET = {
+  dramLeft: 54 * 1024,
+  iram: IRAM.size,
+  boot: 0x10000 - 1,
+  code: 0xe0000,
+};
+
+/** Builds the files for the flash. @throws {BuildError} */
+export async function build(options: BuildOptions): Promise<Built> {
+  const { out, version, flavour, applications, say } = options;
+  const aot = builtIn(options);
+  const { elf, folder } = await link(options);
+  const { boot, code, codeOffset } = imagesOf(elf);
+  const sizes = measure(elf, await Deno.readTextFile(`${folder}/nonos.map`), code.length);
+  check(sizes);
+
+  const files: Record<string, string> = {};
+  const write = async (
+    name: string,
+    offset: number,
+    file: string,
+    bytes: Uint8Array<ArrayBuffer>,
+  ) => {
+    await Deno.writeFile(`${out}/${file}`, bytes);
+    files[file] = `${out}/${file}`;
+    return await describePart(name, offset, file, bytes);
+  };
+  const bootOf = (size: FlashSize, file: string) => write("boot", 0, file, encodeImage(boot, size));
+  const initData = await Deno.readFile(`${options.sdk}/bin/esp_init_data_default_v08.bin`);
+  const ends = async (size: FlashSize): Promise<Part[]> => {
+    const end = FLASH_END[size];
+    const blank = (name: string, offset: number, sectors: number) =>
+      write(name, offset, `blank${sectors}.bin`, new Uint8Array(sectors * SECTOR).fill(0xff));
+    return [
+      await blank("rf-calibration", end - 5 * SECTOR, 1),
+      await write("init-data", end - 4 * SECTOR, "init-data.bin", initData),
+      await blank("system", end - 3 * SECTOR, 3),
+    ];
+  };
+  const manifest: Manifest = {
+    name: "holdfast",
+    version,
+    board: "nonos",
+    flavour,
+    ...(aot ? { aot: aot.name } : {}),
+    chip: "ESP8266",
+    parts: [await bootOf("1MB", "boot.bin"), await write("code", codeOffset, "code.bin", code)],
+    flash: {
+      "1MB": await ends("1MB"),
+      // The size of the flash is in the image's header, and the SDK goes by it.
+      "4MB": [await bootOf("4MB", "boot-4MB.bin"), ...await ends("4MB")],
+    },
+    applications: [],
+    settings: { offset: SETTINGS_OFFSET, size: SECTOR_BYTES },
+  };
+  for (const { name, wasm } of aot ? [] : applications) {
+    const area = encodeApplication(name, wasm);
+    manifest.applications.push(await write(name, APPLICATION_OFFSET, `${name}.app.bin`, area));
+  }
+  files.manifest = `${out}/manifest.json`;
+  await Deno.writeTextFile(files.manifest, writeManifest(manifest));
+  say(`for 1 MB and 4 MB of flash: ${Object.keys(files).join(" ")}`);
+  return { files, sizes };
+}
+
+/** Compiles and links. @throws {BuildError} */
+export async function link(
+  options: BuildOptions,
+): Promise<{ elf: Elf; folder: string; objects: string[] }> {
+  const { out, version, flavour, sdk, say } = options;
+  if (sdk === undefined) throw new BuildError("the chip needs --sdk FOLDER: see README.md");
+  checkSdk(sdk);
+  const { folder, objects } = await compileFirmware(`${out}/work`, {
+    name: "nonos",
+    folder: new URL("./", import.meta.url),
+    flags: [
+      "-Itarget",
+      "--param=min-pagesize=0", // registers are at addresses that look like null and a little
+      ...["include", "third_party/include"].flatMap((path) => ["-isystem", `${sdk}/${path}`]),
+    ],
+  }, { version, defines: flavourDefines(flavour), say, aot: builtIn(options) });
+  say("linking nonos.elf");
+  // By its path: the SDK has one of the same name, for another compiler.
+  const libgcc = (await run("xtensa-lx106-elf-gcc", ["-print-libgcc-file-name"], folder)).trim();
+  await run("xtensa-lx106-elf-ar", ["rcsD", "libfirmware.a", ...objects], folder);
+  await run("xtensa-lx106-elf-gcc", [
+    "-nostdlib",
+    ...["gc-sections", "build-id=none", "strip-debug", "orphan-handling=error", "no-warn-mismatch"]
+      .map((option) => `-Wl,--${option}`),
+    ...["-T", "target/linker.ld", "-T", `${sdk}/ld/eagle.rom.addr.v6.ld`],
+    "-Wl,--undefined=call_user_start",
+    ...["-Wl,--whole-archive", "libfirmware.a", "-Wl,--no-whole-archive"],
+    `-L${sdk}/lib`,
+    "-Wl,--start-group",
+    ...LIBRARIES.map((name) => `-l${name}`),
+    "-Wl,--end-group",
+    libgcc,
+    ...["-Wl,-Map,nonos.map", "-o", "nonos.elf"],
+  ], folder);
+  return { elf: readElf(await Deno.readFile(`${folder}/nonos.elf`)), folder, objects };
+}
+
+function checkSdk(sdk: string): void {
+  for (const path of NEEDED) {
+    try {
+      Deno.statSync(`${sdk}/${path}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new BuildError(
+        `${sdk} is no ESP8266_NONOS_SDK 3.0.x: it has no ${path}. ` +
+          "Where to get it is told in bridge/esp8266/targets/nonos/README.md",
+      );
+    }
+  }
+}
+
+type Sizes = Record<string, number>;
+
+function measure(elf: Elf, map: string, code: number): Sizes {
+  const size = (name: string) => elf.sections.find((section) => section.name === name)?.size ?? 0;
+  const within = ({ start, size }: typeof DRAM) =>
+    elf.sections.filter((s) => s.address >= start && s.address < start + size);
+  const end = Math.max(...within(DRAM).map((s) => s.address + s.size));
+  const iram = Math.max(...within(IRAM).map((s) => s.address + s.size)) - IRAM.start;
+  const boot = elf.sections.filter((s) => s.bytes && s.address < 0x40200000);
+  return {
+    ".data": size(".data"),
+    ".rodata": size(".rodata"),
+    ".bss": size(".bss"),
+    "DRAM of the firmware": dramOfFirmware(map),
+    "DRAM left": DRAM.start + DRAM.size - end,
+    "IRAM": iram,
+    "boot image": boot.reduce((sum, section) => sum + section.size + 8, 8 + 16),
+    "code in flash": code,
+  };
+}
+
+/** What the linker's map says of the firmware's own data. */
+export function dramOfFirmware(map: string): number {
+  const placed = map.slice(map.indexOf("Linker script and memory map"));
+  let sum = 0;
+  for (
+    const [, address, size] of placed.matchAll(
+      /^ *(?:[.\w]+\s+)?0x([0-9a-f]+)\s+0x([0-9a-f]+) libfirmware\.a\(/gm,
+    )
+  ) {
+    const at = parseInt(address!, 16);
+    if (at >= DRAM.start && at < DRAM.start + DRAM.size) sum += parseInt(size!, 16);
+  }
+  return sum;
+}
+
+/** @throws {BuildError} */
+function check(sizes: Sizes): void {
+  const complaints = [
+    sizes["DRAM left"]! < BUDGET.dramLeft &&
+    `DRAM left: ${sizes["DRAM left"]} bytes, ${BUDGET.dramLeft} wanted`,
+    sizes["IRAM"]! > BUDGET.iram && `IRAM: ${sizes["IRAM"]} of ${BUDGET.iram} bytes`,
+    sizes["boot image"]! > BUDGET.boot &&
+    `boot image: ${sizes["boot image"]} of ${BUDGET.boot} bytes`,
+    sizes["code in flash"]! > BUDGET.code &&
+    `code in flash: ${sizes["code in flash"]} of ${BUDGET.code} bytes`,
+  ].filter((complaint) => complaint !== false);
+  if (complaints.length > 0) {
+    throw new BuildError(`the firmware is over its budget:\n  ${complaints.join("\n  ")}`);
+  }
+}

@@ -1,0 +1,189 @@
+/*
+ * One TCP connection, on lwIP itself: the SDK's espconn takes in whatever arrives, into memory that it does not ask
+ * about, and ends a connection some time later. Here what the firmware has not taken fills a buffer of just
+ * TCP's window, so the sender stops.
+ */
+#include "sdk.h"
+
+#include "lwip/tcp.h"
+
+#include "lwip/dns.h"
+
+#include "bytes.h"
+#include "parts.h"
+#include "port.h"
+#include "task.h"
+#include "words.h"
+
+/* Of ports that no server has: another one after each reset, or the server's end of the connection from before
+ * would answer instead of the server. */
+#define FIRST_PORT 49152
+#define PORTS 16384
+
+/* As the settings have it. */
+#define MOST_HOST 64
+
+/* lwIP has a limit to the pieces that it holds, and one write makes up to two. */
+#define MOST_PIECES (TCP_SND_QUEUELEN - 2)
+
+static struct tcp_pcb *pcb; /* asked for, or there */
+static bool is_open;
+static bool opened_news; /* to be told */
+static bool ended;       /* by the other end, or for want of memory; to be told when all is taken */
+static uint16_t port;
+static uintptr_t attempt; /* answers of DNS for earlier ones come late */
+
+/* Received and not taken; the bytes go round in it. As many as the window has. */
+static uint32_t received[TCP_MSS / 4] IN_WORDS;
+static size_t received_at, received_length;
+
+static void put_received(uint8_t byte) {
+  words_put(received, (received_at + received_length++) % sizeof received, byte);
+}
+
+static void end(void) {
+  ended = true;
+  task_wake();
+}
+
+/* Forgets the connection; nothing of it is heard any more. */
+static void forget(void) {
+  attempt++;
+  if (pcb) {
+    struct tcp_pcb *old = pcb;
+    pcb = 0;
+    tcp_arg(old, 0);
+    tcp_recv(old, 0);
+    tcp_sent(old, 0);
+    tcp_err(old, 0);
+    /* One that has not sent its first packet is in a list that only closing takes it from. */
+    if (old->state == CLOSED) tcp_close(old);
+    else tcp_abort(old);
+  }
+  is_open = opened_news = ended = false;
+  received_length = 0;
+}
+
+/* ---- lwIP's callbacks ---- */
+
+static err_t on_connected(void *unused, struct tcp_pcb *which, err_t error) {
+  (void)unused, (void)which, (void)error;
+  is_open = opened_news = true;
+  task_wake();
+  return ERR_OK;
+}
+
+static void on_error(void *unused, err_t error) {
+  (void)unused, (void)error;
+  pcb = 0; /* lwIP has freed it */
+  is_open = false;
+  end();
+}
+
+static err_t on_received(void *unused, struct tcp_pcb *which, struct pbuf *piece, err_t error) {
+  (void)unused, (void)which, (void)error;
+  if (!piece) {
+    end();
+    return ERR_OK;
+  }
+  /* More than the window: lwIP holds it, and offers it again. */
+  if (piece->tot_len > sizeof received - received_length) return ERR_MEM;
+  for (const struct pbuf *part = piece; part; part = part->next) {
+    const uint8_t *bytes = part->payload;
+    for (size_t i = 0; i < part->len; i++) put_received(bytes[i]);
+  }
+  pbuf_free(piece);
+  task_wake();
+  return ERR_OK;
+}
+
+static err_t on_sent(void *unused, struct tcp_pcb *which, u16_t length) {
+  (void)unused, (void)which, (void)length;
+  task_wake();
+  return ERR_OK;
+}
+
+/* ---- For the loop ---- */
+
+bool tcp_offer(void) {
+  bool took = false;
+  while (received_length) {
+    size_t piece = sizeof received - received_at;
+    if (piece > received_length) piece = received_length;
+    size_t taken = firmware_tcp_received((const uint8_t *)received + received_at, piece);
+    if (taken == 0) break;
+    took = true;
+    received_at = (received_at + taken) % sizeof received;
+    received_length -= taken;
+    if (pcb) tcp_recved(pcb, taken);
+  }
+  return took;
+}
+
+void tcp_tell(void) {
+  if (opened_news) {
+    opened_news = false;
+    firmware_tcp_opened();
+  }
+  tcp_offer();
+  if (ended && received_length == 0) {
+    forget();
+    firmware_tcp_closed();
+  }
+}
+
+/* ---- For the firmware ---- */
+
+static void connect(ip_addr_t *address) {
+  TCP_WND = sizeof received;
+  pcb = tcp_new();
+  if (!pcb) return end();
+  tcp_arg(pcb, 0);
+  tcp_recv(pcb, on_received);
+  tcp_sent(pcb, on_sent);
+  tcp_err(pcb, on_error);
+  tcp_nagle_disable(pcb);
+  /* If that port is taken, lwIP takes one of its own. */
+  tcp_bind(pcb, IP_ADDR_ANY, FIRST_PORT + port_random() % PORTS);
+  if (tcp_connect(pcb, address, port, on_connected) != ERR_OK) end();
+}
+
+static void on_address(const char *unused, ip_addr_t *address, void *which) {
+  (void)unused;
+  if ((uintptr_t)which != attempt) return;
+  if (address) connect(address);
+  else end();
+}
+
+void port_tcp_open(const char *host, uint16_t to_port) {
+  forget();
+  port = to_port;
+  received_at = 0;
+  char name[MOST_HOST + 1]; /* lwIP reads bytes, and keeps a copy */
+  size_t length = text_length(host);
+  if (length > MOST_HOST) return end();
+  bytes_copy(name, host, length + 1);
+  ip_addr_t address;
+  err_t error = dns_gethostbyname(name, &address, on_address, (void *)attempt);
+  if (error == ERR_OK) connect(&address);
+  else if (error != ERR_INPROGRESS) end();
+}
+
+void port_tcp_close(void) {
+  forget();
+}
+
+size_t port_tcp_room(void) {
+  return is_open && !ended && tcp_sndqueuelen(pcb) <= MOST_PIECES ? tcp_sndbuf(pcb) : 0;
+}
+
+void port_tcp_send(const uint8_t *bytes, size_t length) {
+  if (!is_open || ended) return;
+  /* lwIP copies them, into a segment of full size that the next ones go into, too. If there is no memory for that,
+   * the connection ends rather than to leave them out. */
+  if (tcp_write(pcb, bytes, length, TCP_WRITE_FLAG_COPY) != ERR_OK) end();
+}
+
+void port_tcp_flush(void) {
+  if (is_open && !ended) tcp_output(pcb);
+}

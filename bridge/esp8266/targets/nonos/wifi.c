@@ -1,0 +1,136 @@
+/* WiFi: a station that does what it is told, and tells what has become of it. */
+#include "sdk.h"
+
+#include "osapi.h"
+#include "user_interface.h"
+
+#include "bytes.h"
+#include "parts.h"
+#include "port.h"
+#include "task.h"
+
+/* From `port_wifi_join` to `port_wifi_leave`. */
+static bool wanted;
+static bool has_address;
+
+/* What is to be told. */
+static uint8_t news[4];
+static volatile unsigned news_count;
+
+static void note(enum firmware_wifi state) {
+  /* If the firmware is that slow, the last that happened is what matters. */
+  if (news_count == sizeof news) news_count--;
+  news[news_count++] = state;
+  task_wake();
+}
+
+void wifi_tell(void) {
+  while (news_count) {
+    enum firmware_wifi first = news[0];
+    news_count--;
+    bytes_move(news, news + 1, news_count);
+    firmware_wifi(first);
+  }
+}
+
+static enum firmware_wifi meaning(unsigned reason) {
+  switch (reason) {
+    case REASON_NO_AP_FOUND: return WIFI_NOT_FOUND;
+    case REASON_4WAY_HANDSHAKE_TIMEOUT:
+    case REASON_HANDSHAKE_TIMEOUT:
+    case REASON_AUTH_FAIL: return WIFI_WRONG_PASSWORD;
+    case REASON_BEACON_TIMEOUT: return WIFI_LOST;
+    default: return WIFI_REFUSED;
+  }
+}
+
+static void happened(System_Event_t *event) {
+  if (!wanted) return;
+  switch (event->event) {
+    case EVENT_STAMODE_GOT_IP:
+      has_address = true;
+      note(WIFI_UP);
+      break;
+    case EVENT_STAMODE_DISCONNECTED: {
+      unsigned reason = event->event_info.disconnected.reason;
+      /* We left, and have asked to join again since: that is not news. */
+      if (reason == REASON_ASSOC_LEAVE && !has_address) break;
+      note(has_address ? WIFI_LOST : meaning(reason));
+      has_address = false;
+      break;
+    }
+    case EVENT_STAMODE_DHCP_TIMEOUT:
+      note(has_address ? WIFI_LOST : WIFI_REFUSED);
+      has_address = false;
+      break;
+    default: break;
+  }
+}
+
+void wifi_begin(void) {
+  /* Both are kept in flash: written once in the life of a board. */
+  if (wifi_station_get_auto_connect()) wifi_station_set_auto_connect(0);
+  if (wifi_get_opmode_default() != STATION_MODE) wifi_set_opmode(STATION_MODE);
+  wifi_set_sleep_type(NONE_SLEEP_T); /* what is sent to a sleeping station waits for its next beacon, or the one after */
+  char name[16];
+  bytes_copy(name, "holdfast-000000", sizeof name); /* the SDK reads it in bytes, so it must not be in flash */
+  uint32_t id = system_get_chip_id();
+  for (char *digit = name + sizeof name - 2; *digit != '-'; digit--, id >>= 4) {
+    unsigned value = id & 15;
+    *digit = value < 10 ? '0' + value : 'a' + value - 10;
+  }
+  wifi_station_set_hostname(name);
+  wifi_set_event_handler_cb(happened);
+}
+
+void port_wifi_join(const char *ssid, const char *password) {
+  struct station_config config;
+  bytes_fill(&config, 0, sizeof config);
+  /* Neither ends with NUL if it is as long as it can be. */
+  bytes_copy(config.ssid, ssid, text_length(ssid));
+  bytes_copy(config.password, password, text_length(password));
+  has_address = false;
+  wanted = true;
+  bool good = wifi_station_set_config_current(&config) && wifi_station_connect();
+  if (!good) note(WIFI_REFUSED);
+}
+
+void port_wifi_leave(void) {
+  wanted = false;
+  has_address = false;
+  news_count = 0;
+  wifi_station_disconnect();
+}
+
+uint32_t port_wifi_ip(void) {
+  struct ip_info info;
+  return wifi_get_ip_info(STATION_IF, &info) ? info.ip.addr : 0;
+}
+
+/* ---- Looking for networks ---- */
+
+static void (*scan_found)(const char *ssid, int rssi, bool locked);
+
+static void scanned(void *result, STATUS status) {
+  void (*found)(const char *, int, bool) = scan_found;
+  scan_found = 0;
+  if (!found) return;
+  struct bss_info *bss = status == OK ? result : 0;
+  for (; bss; bss = STAILQ_NEXT(bss, next)) {
+    char ssid[33];
+    unsigned length = bss->ssid_len < 32 ? bss->ssid_len : 32;
+    bytes_copy(ssid, bss->ssid, length);
+    ssid[length] = 0;
+    if (length) found(ssid, bss->rssi, bss->authmode != AUTH_OPEN);
+  }
+  found(0, 0, false);
+  task_wake();
+}
+
+bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {
+  if (scan_found) return false;
+  scan_found = found;
+  if (wifi_station_scan(0, scanned)) return true;
+  scan_found = 0;
+  return false;
+}

@@ -1,0 +1,150 @@
+/// <reference lib="dom" />
+/** The serial port that the page talks to a board by, and who uses it: the loader or the console. */
+import type { Chip } from "../chip/chip.ts";
+import { FlashError } from "../chip/errors.ts";
+import type { Port, Serial } from "../chip/serial.ts";
+import type { Console, ConsoleEvents } from "../console/console.ts";
+import { button, byId, say, select } from "./dom.ts";
+
+let port: Port | undefined;
+let chip: Chip | undefined;
+let terminal: Console | undefined;
+let stopper: AbortController | undefined;
+/** The fast speed failed with this port: it is not tried again. */
+let slow = false;
+
+function serial(): Serial {
+  return (navigator as unknown as { serial: Serial }).serial;
+}
+
+/** The port that was chosen, or one that is chosen now; `anew`: in any case. */
+async function choosePort(anew = false): Promise<Port> {
+  if (port && !anew) {
+    // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
+    const present = await serial().getPorts();
+    if (present.includes(port)) return port;
+    // Plugged in again, it may be another port to the browser; it is the same if there is no doubt.
+    const same = present.filter((other) => kind(other) === kind(port!));
+    if (same.length === 1 && kind(port) !== "") return port = same[0]!;
+  }
+  const chosen = await serial().requestPort();
+  slow = false;
+  return port = chosen;
+}
+
+/** A part of the page that is loaded when it is needed. */
+function part<T>(loading: Promise<T>): Promise<T> {
+  const loaded = loading.catch((cause) => {
+    throw new FlashError("NO_FILE", "a part of this page cannot be loaded", undefined, { cause });
+  });
+  loaded.catch(() => {}); // whoever waits for it hears it; nobody does if no port is chosen
+  return loaded;
+}
+
+/** Maker and kind of a port's USB adapter; empty if it has none. */
+function kind(port: Port): string {
+  const { usbVendorId, usbProductId } = port.getInfo();
+  return usbVendorId === undefined ? "" : `${usbVendorId}:${usbProductId}`;
+}
+
+/**
+ * The chip in its loader; connects if need be.
+ *
+ * @param anew the list of ports is shown even if one was chosen before
+ * @throws {FlashError} of `openChip`
+ * @throws {DOMException} NotFoundError: no port was chosen
+ */
+export async function connect({ anew = false } = {}): Promise<Chip> {
+  if (chip && !anew) return chip;
+  // With the first board; it comes while the port is chosen.
+  const loading = part(import("../chip/loader.ts"));
+  const chosen = await choosePort(anew);
+  await disconnect();
+  say("Connecting to the board …");
+  const { FAST, openChip, SLOW } = await loading;
+  const wanted = Number(select("speed").value);
+  stopper = new AbortController();
+  const signal = stopper.signal;
+  chip = await openChip(chosen, { baud: slow ? SLOW : wanted, signal });
+  slow = wanted === FAST && chip.baud === SLOW;
+  showFacts(chip);
+  return chip;
+}
+
+/** The user chooses a speed: it is tried even if it has failed before. */
+export function trustSpeed(): void {
+  slow = false;
+}
+
+/** Ends what the chip is doing, at the next block. */
+export function stop(): void {
+  stopper?.abort();
+}
+
+/** After a fault: lets go of the port, and remembers which it was. */
+export async function disconnect(): Promise<void> {
+  byId("facts").hidden = true;
+  await release((open) => open.close());
+}
+
+/** When the user has finished: the board's program starts, and the port is forgotten. */
+export async function leave(): Promise<void> {
+  byId("facts").hidden = true;
+  await release((open) => open.leave());
+  await forget();
+}
+
+/** For another board. */
+export async function forget(): Promise<void> {
+  await disconnect();
+  port = undefined;
+  slow = false;
+}
+
+async function release(end: (chip: Chip) => Promise<void>): Promise<void> {
+  const open = chip;
+  chip = undefined;
+  button("disconnect").hidden = true;
+  if (open) slow ||= Number(select("speed").value) > open.baud;
+  if (open) await end(open);
+  await closeConsole();
+}
+
+async function closeConsole(): Promise<void> {
+  const open = terminal;
+  terminal = undefined;
+  await open?.close();
+}
+
+/** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
+export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
+  await release((open) => open.close());
+  const loading = part(import("../console/console.ts"));
+  const chosen = await choosePort();
+  const { Console } = await loading;
+  return terminal = await Console.open(chosen, {
+    ...events,
+    lost: (error: FlashError) => {
+      terminal = undefined;
+      events.lost(error);
+    },
+  }, fromStart);
+}
+
+/** The console, if it is open. */
+export function openedConsole(): Console | undefined {
+  return terminal;
+}
+
+/** Shows what is known of the chip, its speed as it is now. */
+export function showFacts({ facts, baud }: Chip): void {
+  const { name, mac, flashBytes } = facts;
+  const size = flashBytes >= 1 << 20 ? `${flashBytes >> 20} MB` : `${flashBytes >> 10} KB`;
+  byId("fact-chip").textContent = name;
+  byId("fact-mac").textContent = mac;
+  byId("fact-flash").textContent = size;
+  byId("fact-speed").textContent = `${baud} baud`;
+  byId("facts").hidden = false;
+  button("disconnect").hidden = false;
+  say(`Connected: ${name}, ${mac}, ${size} of flash`);
+}

@@ -1,0 +1,398 @@
+import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
+import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
+import { type Fields, readFields } from "./fields.ts";
+import { type BootOptions, Link, type LinkOptions, now } from "./link.ts";
+
+/** Bytes of `Kept` that are the application's. */
+const KEPT_BYTES = 384;
+
+/** Memory that survives a reset of a board: to be given to one board after the other. */
+export class Kept {
+  /** Where the link has got to in the server's stream. */
+  position: Position | undefined;
+  /** What the application keeps. */
+  readonly bytes: Uint8Array = new Uint8Array(KEPT_BYTES);
+}
+
+/** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
+export interface Wires {
+  /** The level of a pin, 0 or 1; it is an input, unless `write` was called for it. */
+  /** The level of a pin, 0 or 1. */
+  read(pin: number): number;
+  /** Sets the level of a pin. */
+  write(pin: number, level: number): void;
+  /** Begins to drive two pins as an I2C bus, at so many bits a second. */
+  i2cBegin(scl: number, sda: number, hz: number): void;
+  /** Returns what `i2c_write` does. */
+  i2cWrite(address: number, bytes: Uint8Array): number;
+  /** Fills `bytes`, and returns what `i2c_read` does. */
+  i2cRead(address: number, bytes: Uint8Array): number;
+}
+
+/** What `wifi` returns. */
+export const Wifi = { off: 0, joining: 1, up: 2, failed: 3 } as const;
+
+/** What the I2C imports return when they fail. */
+export const I2c = { noDevice: -1, stuck: -2, bad: -3 } as const;
+
+/** The settings of a board. */
+interface Settings extends Omit<LinkOptions, "id"> {
+  /** Not needed by an application that configures itself. */
+  id?: string;
+}
+
+/** What a simulated board must and can be told. */
+export interface BoardOptions extends Settings {
+  /** The application, of `client-as/build/`: see {@linkcode loadModule}. */
+  application: WebAssembly.Module;
+  /** Memory of the core. Default: what it has on a chip. */
+  size?: Partial<CoreSize>;
+  /** How many times faster than it asks for the application's `onTick` is called. Above 0, default 1. */
+  speed?: number;
+  /** Called with each line that the application logs. */
+  onLog?: (line: string) => void;
+  /** Called when the application makes a pin an output, or changes its level: 0 or 1. */
+  onPin?: (pin: number, level: number) => void;
+  /** Called with what the application does with `pwm_write`: duty, 0 to 1023, and Hz, 1 to 1000. */
+  onPwm?: (pin: number, duty: number, hz: number) => void;
+  /** What the pins are connected to. Default: pins that `setPin` pulls, and no I2C device anywhere. */
+  wires?: Wires;
+  /** What the board before this one has kept. Default: the power was off. */
+  kept?: Kept;
+  /** Called when the application configures the board, with what it has said. */
+  onConfigure?: (fields: Fields) => void;
+}
+
+/** What an application's module exports besides the core. */
+interface Application extends CoreExports {
+  onStart?(): void;
+  canReceive?(): number;
+  onMessage?(ptr: number, length: number): number | void;
+  onState?(up: number): void;
+  onTick?(): void;
+}
+
+/** What makes a module one that is compiled with the core. */
+const CORE_EXPORTS: readonly (keyof CoreExports)[] = [
+  "memory",
+  "registers",
+  "init",
+  "opened",
+  "closed",
+  "received",
+  "poll",
+  "take",
+  "room",
+  "write",
+];
+
+/** Pins of the simulated board: 0 to 16, without those of the flash. */
+const MOST_PIN = 16;
+const FLASH_PINS = { from: 6, to: 11 };
+
+/** Of `pwm_write`. */
+const MOST_DUTY = 1023;
+const MOST_HZ = 1000;
+
+/** What `free_memory` says, in bytes: there is no heap that could be measured. */
+const FREE_MEMORY = 20_000;
+
+/** More ms than this a timer takes for 1. */
+const LONGEST_INTERVAL = 2 ** 31 - 1;
+
+const decoder = new TextDecoder(); // a log shows what it can
+
+/**
+ * A board without a board: runs a device application, as it would be flashed, over a real socket. Its
+ * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they are to do.
+ *
+ * ```ts
+ * import { Server } from "@holdfast/holdfast";
+ * import { Board, loadModule } from "@holdfast/holdfast/client";
+ *
+ * await using server = await Server.listen({ port: 0, open: true });
+ * await using board = new Board({
+ *   application: loadModule("client-as/build/main.wasm"),
+ *   id: "1",
+ *   port: server.port,
+ *   speed: 1000, // sends every 5 ms instead of every 5 s
+ * });
+ * const device = await server.device("1");
+ * console.log(await device.readline()); // [1,0,20000]
+ * ```
+ */
+export class Board implements AsyncDisposable {
+  /** Settles when the board has stopped: resolves after `close`, rejects if the application failed. */
+  readonly ended: Promise<void>;
+  /** What the analogue input reads, 0 to 1023. */
+  analogue = 0;
+  /** What the application is told about the WiFi, one of `Wifi`. The socket knows nothing of it. */
+  wifi: number = Wifi.up;
+  #ended = Promise.withResolvers<void>();
+  #outputs = new Map<number, number>();
+  /** Those of the outputs that have PWM. */
+  #pulsed = new Set<number>();
+  #inputs = new Map<number, number>();
+  #application: Application;
+  #link: Link;
+  #options: BoardOptions;
+  #speed: number;
+  #kept: Kept;
+  #wasUp = false;
+  /** False until an application that configures itself has done so. */
+  #configured = true;
+  /** What the link is to be booted with when the application's call has returned. */
+  #next: BootOptions | "restart" | undefined;
+  #hasBus = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Starts the application.
+   *
+   * @throws {LocalError} BAD_ARGUMENT; also for a module that is no application
+   */
+  constructor(options: BoardOptions) {
+    const { application, speed = 1, kept = new Kept() } = options;
+    if (!(speed > 0)) throw badArgument(`speed must be above 0, not ${speed}`);
+    this.#options = options;
+    this.#speed = speed;
+    this.#kept = kept;
+    this.ended = this.#ended.promise;
+    const board = { ...this.#imports(options), ...this.#busImports(options) };
+    checkApplication(application, Object.keys(board));
+    this.#configured = !WebAssembly.Module.imports(application)
+      .some(({ module, name }) => module === "board" && name === "configure");
+    if (this.#configured && options.id === undefined) throw badArgument("an id is missing");
+    const owner = {
+      exchange: () => {},
+      canReceive: () => this.#run(() => this.#application.canReceive?.()) !== 0,
+      receive: ({ byteOffset, length }: Uint8Array) =>
+        this.#run(() => this.#application.onMessage?.(byteOffset, length)) !== 0,
+      positionChanged: (position: Position) => this.#kept.position = position,
+      stateChanged: (connected: boolean, reason?: PeerError) => {
+        options.onState?.(connected, reason);
+        if (connected === this.#wasUp) return; // one more attempt to connect has failed
+        this.#wasUp = connected;
+        this.#run(() => this.#application.onState?.(connected ? 1 : 0));
+      },
+    };
+    const { size, ...settings } = options;
+    const first = { id: "unconfigured", ...settings, position: kept.position };
+    this.#link = new Link(owner, application, { board }, first, { ...chipSize, ...size });
+    this.#application = this.#link.core.exports;
+    this.#run(() => this.#application.onStart?.());
+    this.#pump();
+  }
+
+  /** Whether the link is up at present. */
+  get connected(): boolean {
+    return this.#link.up;
+  }
+
+  /** How often the link came up. */
+  get connects(): number {
+    return this.#link.core.connects;
+  }
+
+  /**
+   * A pin's level: the application's if that has made it an output (with PWM, the one it mostly has), else
+   * what `setPin` has set, else 1.
+   */
+  pin(pin: number): number {
+    if (this.#options.wires) return this.#options.wires.read(pin);
+    return isPin(pin) ? this.#outputs.get(pin) ?? this.#inputs.get(pin) ?? 1 : 0;
+  }
+
+  /**
+   * Pulls a pin to a level from outside, as a switch does; the application sees it if it is an input.
+   *
+   * @throws {LocalError} BAD_ARGUMENT if the board has no such pin
+   */
+  setPin(pin: number, level: number): void {
+    if (!isPin(pin)) throw badArgument(`there is no pin ${pin}`);
+    this.#inputs.set(pin, level ? 1 : 0);
+  }
+
+  /** Bytes of the application's memory, or undefined if they are not inside. */
+  #memory(ptr: number, length: number): Uint8Array | undefined {
+    const { buffer } = this.#application.memory;
+    if (ptr < 0 || length < 0 || ptr + length > buffer.byteLength) return undefined;
+    return new Uint8Array(buffer, ptr, length);
+  }
+
+  #imports(
+    { onLog, onPin, onPwm, wires }: BoardOptions,
+  ): Record<string, (...args: number[]) => number | void> {
+    return {
+      gpio_write: (pin = 0, value = 0) => {
+        const level = value ? 1 : 0;
+        if (wires && isPin(pin)) return wires.write(pin, level);
+        if (!isPin(pin)) return;
+        if (!this.#pulsed.delete(pin) && this.#outputs.get(pin) === level) return;
+        this.#outputs.set(pin, level);
+        onPin?.(pin, level);
+      },
+      pwm_write: (pin = 0, duty = 0, hz = 0) => {
+        if (!isPin(pin) || hz < 1 || hz > MOST_HZ) return;
+        duty = Math.min(Math.max(duty, 0), MOST_DUTY);
+        this.#pulsed.add(pin);
+        this.#outputs.set(pin, duty > MOST_DUTY / 2 ? 1 : 0);
+        onPwm?.(pin, duty, hz);
+      },
+      gpio_read: (pin = 0) => isPin(pin) ? this.pin(pin) : 0,
+      adc_read: () => Math.min(Math.max(Math.trunc(this.analogue), 0), 1023),
+      log: (ptr = 0, length = 0) => {
+        const bytes = this.#memory(ptr, length);
+        if (bytes) onLog?.(decoder.decode(bytes));
+      },
+      millis: now,
+      random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
+      free_memory: () => FREE_MEMORY,
+      every: (ms = 0) => {
+        clearInterval(this.#timer);
+        if (ms <= 0 || this.#closing) return;
+        this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_INTERVAL));
+      },
+      configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
+      wifi: () => this.wifi,
+      restart: () => void (this.#next = "restart"),
+      keep: (at = 0, ptr = 0, length = 0) => {
+        const from = this.#memory(ptr, length);
+        const to = keptPart(this.#kept, at, ptr, length);
+        if (!from || !to) return 0;
+        to.set(from);
+        return 1;
+      },
+      kept: (at = 0, ptr = 0, length = 0) => {
+        const to = this.#memory(ptr, length);
+        const from = keptPart(this.#kept, at, ptr, length);
+        if (!from || !to) return 0;
+        to.set(from);
+        return 1;
+      },
+    };
+  }
+
+  #busImports({ wires }: BoardOptions): Record<string, (...args: number[]) => number | void> {
+    const transfer = (
+      direction: "i2cRead" | "i2cWrite",
+      [address = 0, ptr = 0, length = 0]: number[],
+    ): number => {
+      const bytes = this.#memory(ptr, length);
+      if (!this.#hasBus || !bytes || length < 1 || length > 255 || address < 0 || address > 127) {
+        return I2c.bad;
+      }
+      return wires?.[direction](address, bytes) ?? I2c.noDevice;
+    };
+    return {
+      i2c_begin: (scl = 0, sda = 0, hz = 0) => {
+        this.#hasBus = isPin(scl) && isPin(sda) && scl !== sda && hz >= 1000 && hz <= 400_000;
+        if (this.#hasBus) wires?.i2cBegin(scl, sda, hz);
+      },
+      i2c_write: (...args) => transfer("i2cWrite", args),
+      i2c_read: (...args) => transfer("i2cRead", args),
+    };
+  }
+
+  /** What the settings and these fields say together is what the link is booted with next. */
+  #configure(bytes: Uint8Array | undefined): 0 | 1 {
+    const fields = bytes && readFields(bytes);
+    const { id, host } = { ...this.#options, ...fields };
+    if (!fields || id === undefined || host === undefined) return 0;
+    const { line, ...given } = fields;
+    const size = { ...this.#options.size, ...(line === undefined ? {} : { line }) };
+    const next = { ...this.#options, ...given, id, size, position: this.#kept.position };
+    if (next.dialect === 1) delete next.key;
+    this.#next = next;
+    this.#options.onConfigure?.(fields);
+    return 1;
+  }
+
+  #tick = (): void => {
+    this.#run(() => this.#application.onTick?.());
+    this.#pump();
+  };
+
+  #pump(): void {
+    if (this.#configured) this.#link.pump();
+  }
+
+  /** Runs a function of the application. If it traps, there is nothing to go on with. */
+  #run<T>(call: () => T): T | undefined {
+    if (this.#closing) return undefined;
+    let result: T;
+    try {
+      result = call();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      this.#stop();
+      this.#ended.reject(error);
+      return undefined;
+    }
+    if (this.#next) this.#startAnew(this.#next);
+    return result;
+  }
+
+  /** What `configure` and `restart` have asked for. */
+  #startAnew(next: BootOptions | "restart"): void {
+    this.#next = undefined;
+    if (next === "restart") {
+      void this.close(); // who runs the board starts another one
+      return;
+    }
+    this.#link.boot(next);
+    this.#configured = true;
+    this.#wasUp = false;
+    this.#run(() => this.#application.onStart?.());
+    setTimeout(this.#link.pump); // not from within a poll
+  }
+
+  #stop(): Promise<void> {
+    clearInterval(this.#timer);
+    return this.#closing ??= this.#link.close();
+  }
+
+  /** Switches the board off. */
+  async close(): Promise<void> {
+    await this.#stop();
+    this.#ended.resolve();
+  }
+
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function isPin(pin: number): boolean {
+  if (!Number.isInteger(pin) || pin < 0 || pin > MOST_PIN) return false;
+  return pin < FLASH_PINS.from || pin > FLASH_PINS.to;
+}
+
+/** The part of the kept memory that an application names; undefined if there is no such part. */
+function keptPart({ bytes }: Kept, at: number, ptr: number, length: number) {
+  if (at < 0 || length < 0 || at + length > bytes.length || (at | ptr | length) % 4) {
+    return undefined;
+  }
+  return bytes.subarray(at, at + length);
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function checkApplication(module: WebAssembly.Module, board: string[]): void {
+  const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
+  const lacking = CORE_EXPORTS.find((name) => !exports.includes(name));
+  if (lacking) throw badArgument(`this is no application: it does not export \`${lacking}\``);
+  const unknown = WebAssembly.Module.imports(module).find(({ module, name, kind }) =>
+    module !== "host" && (module !== "board" || kind !== "function" || !board.includes(name))
+  );
+  if (unknown) {
+    throw badArgument(
+      `the application imports \`${unknown.module}.${unknown.name}\`, which a board does not have`,
+    );
+  }
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,29 @@
+/** How an application comes to the server. */
+import { LocalError } from "../protocol/errors.ts";
+import type { App } from "../mod.ts";
+
+/**
+ * Loads an application: a bare name is one of those that come with the server, anything else a file.
+ *
+ * @throws {LocalError} BAD_ARGUMENT
+ */
+export async function loadApp(name: string): Promise<App> {
+  const url = /^\w+$/.test(name)
+    ? new URL(`./${name}.ts`, import.meta.url)
+    : new URL(name, `file://${Deno.cwd()}/`);
+  let module;
+  try {
+    module = await import(url.href);
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    throw badArgument(`--app ${name} cannot be loaded: ${cause.message}`, cause);
+  }
+  if (typeof module.default !== "function") {
+    throw badArgument(`--app ${name} has no default export that is a function`);
+  }
+  return module.default;
+}
+
+function badArgument(message: string, cause?: Error): LocalError {
+  return new LocalError("BAD_ARGUMENT", message, { cause });
+}

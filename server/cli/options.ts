@@ -1,0 +1,136 @@
+/** The server's options on its command line. */
+import { parseArgs } from "node:util";
+import { readKeys } from "../admission/keys.ts";
+import { loadApp } from "../apps/load.ts";
+import { defaultLimits } from "../link/limits.ts";
+import { logTo } from "../observe/log.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Tls } from "../transport/platform.ts";
+
+export const HELP = `Holdfast server: keeps a link to every device, through outages.
+
+Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
+       deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
+
+Who may connect; one of these must be said:
+  --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
+                    a SIGHUP reads the file again, and cuts off whose key has changed
+  --stock ID,ID     these too, without a key: boards with micropython-iot's client
+  --open            every device that can reach the port and has no key here
+
+What must not be lost:
+  --store FILE      keep messages and positions in this SQLite file; it is created if need be.
+                    Without, or with :memory:, they are forgotten when the server ends (:memory:)
+  --durability full|normal  what an acknowledged message survives on disk: a loss of power, or only
+                    the end of the server, but several times as fast             (full)
+
+  --tls-cert FILE   speak TLS, with this certificate (PEM); a SIGHUP reads both files again
+  --tls-key FILE    and its private key (PEM)
+  --port N          TCP port, 0: any free one           (8123)
+  --host ADDRESS    address to listen on                (0.0.0.0: every interface)
+  --timeout MS      silence that is taken for an outage; the same on the devices (2000)
+  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, or a module of
+                    yours whose default export is (device, server) => Promise<void>
+  --log text|json   a line for every change of a connection, on stderr           (text)
+  --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
+  --help
+`;
+
+export type Options = ReturnType<typeof parse>;
+
+export function parse(args: string[]) {
+  return parseArgs({
+    args,
+    options: {
+      open: { type: "boolean", default: false },
+      port: { type: "string", default: "8123" },
+      host: { type: "string", default: "0.0.0.0" },
+      timeout: { type: "string", default: "2000" },
+      store: { type: "string", default: ":memory:" },
+      durability: { type: "string", default: "full" },
+      keys: { type: "string" },
+      stock: { type: "string", multiple: true, default: [] },
+      "tls-cert": { type: "string" },
+      "tls-key": { type: "string" },
+      app: { type: "string" },
+      log: { type: "string", default: "text" },
+      limit: { type: "string", multiple: true, default: [] },
+      help: { type: "boolean", default: false },
+    },
+  }).values;
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export async function toServerOptions({ open, host, store, durability, app, ...rest }: Options) {
+  const format = rest.log;
+  if (format !== "text" && format !== "json") {
+    throw badArgument(`--log takes text or json, not ${format}`);
+  }
+  if (durability !== "full" && durability !== "normal") {
+    throw badArgument(`--durability takes full or normal, not ${durability}`);
+  }
+  if (store === "") throw badArgument("--store takes the name of a file, or :memory:");
+  const log = logTo((line) => console.error(line), format);
+  const stock = rest.stock.flatMap(toIds);
+  const keys = rest.keys === undefined ? new Map<string, Uint8Array>() : readKeys(rest.keys);
+  if (rest.keys !== undefined) {
+    if (keys.size === 0 && stock.length === 0 && !open) {
+      throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
+    }
+  }
+  const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
+  return {
+    open,
+    keys,
+    stock,
+    hostname: host,
+    port: toNumber("--port", rest.port),
+    timeout: toNumber("--timeout", rest.timeout),
+    store,
+    durability,
+    log,
+    limits: Object.fromEntries(rest.limit.map(toLimit)),
+    ...(tls && { tls }),
+    ...(app === undefined ? {} : { app: await loadApp(app) }),
+  } as const;
+}
+
+function toIds(list: string): string[] {
+  const ids = list.split(",");
+  if (ids.includes("")) throw badArgument(`--stock takes ids with a comma between them: "${list}"`);
+  return ids;
+}
+
+/** Reads certificate and key. @throws {LocalError} BAD_ARGUMENT */
+export function loadTls(cert?: string, key?: string): Tls | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined) throw badArgument("--tls-key needs --tls-cert beside it");
+  if (key === undefined) throw badArgument("--tls-cert needs --tls-key beside it");
+  return { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
+}
+
+function readPem(option: string, path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw badArgument(`${option} ${path} cannot be read: ${error.message}`);
+  }
+}
+
+function toLimit(text: string): [string, number] {
+  const [, name = "", value = ""] = text.match(/^([^=]*)=?(.*)$/s)!;
+  if (!Object.hasOwn(defaultLimits, name)) {
+    throw badArgument(`--limit ${name}: there is ${Object.keys(defaultLimits).join(", ")}`);
+  }
+  return [name, toNumber(`--limit ${name}`, value)];
+}
+
+function toNumber(name: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a whole number, not "${text}"`);
+  return Number(text);
+}
+
+function badArgument(message: string, cause?: Error): LocalError {
+  return new LocalError("BAD_ARGUMENT", message, { cause });
+}

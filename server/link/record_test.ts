@@ -1,0 +1,117 @@
+import { assertEquals } from "@std/assert";
+import { DeviceRecord, type DeviceState, type Journal, newState, WITHDRAWN } from "./record.ts";
+
+/** Counts what it is told. */
+class CountingJournal implements Journal {
+  counts = { moved: 0, changed: 0, altered: 0, heard: 0 };
+
+  moved(): void {
+    this.counts.moved++;
+  }
+
+  changed(): void {
+    this.counts.changed++;
+  }
+
+  altered(): void {
+    this.counts.altered++;
+  }
+
+  heard(): void {
+    this.counts.heard++;
+  }
+}
+
+/** A record with something in every part of it. */
+function full(sent = 2 ** 32 - 2): DeviceRecord {
+  const record = new DeviceRecord("1", new CountingJournal(), newState(sent, { txEpoch: 7 }));
+  for (const text of ["a", "b", "c"]) {
+    record.receive(text);
+    record.hear(record.inbox.length, text);
+    record.write(text, { overtakes: text === "b", qos: text !== "c" }, 5);
+  }
+  record.safe = 2;
+  record.release();
+  record.giveId(record.outbox[1]);
+  return record;
+}
+
+/** Everything that anybody can see of a record. */
+function all(record: DeviceRecord) {
+  const { id, safe, sent, txFirst, state } = record;
+  return structuredClone({ id, safe, sent, txFirst, state });
+}
+
+Deno.test("record: what was processed is put back", () => {
+  const record = full();
+  const before = all(record);
+  const texts = [record.process(), record.process()];
+  assertEquals(texts, ["a", "b"]);
+  assertEquals([record.safe, record.inbox, record.positions.processed], [0, ["c"], 2]);
+  for (const text of texts.reverse()) record.unprocess(text);
+  assertEquals(all(record), before);
+});
+
+Deno.test("record: what was written is taken back, over the wrap, and with nothing ahead", () => {
+  for (const settled of [0, 3]) {
+    const record = full();
+    for (let i = 0; i < settled; i++) record.settle();
+    const before = all(record);
+    for (let i = 1; i < 5; i++) {
+      record.write("new", { overtakes: false, qos: true }, 9);
+      assertEquals(record.state.sent, before.state.sent + i);
+      assertEquals(record.positions.txNext, (before.state.sent + i) % 2 ** 32);
+    }
+    for (let i = 1; i < 5; i++) record.unwrite();
+    assertEquals(all(record), before);
+  }
+});
+
+Deno.test("record: undoing is a change, as what it undoes may have been told already", () => {
+  const journal = new CountingJournal();
+  const record = new DeviceRecord("1", journal);
+  record.receive("a");
+  record.unprocess(record.process());
+  record.write("b", { overtakes: false, qos: true }, 0);
+  record.unwrite();
+  assertEquals(journal.counts, { moved: 5, changed: 0, altered: 0, heard: 0 });
+});
+
+Deno.test("record: its state is alive, and can be copied by whoever keeps it", () => {
+  const record = full();
+  const { state } = record;
+  const before = structuredClone(state);
+  assertEquals(JSON.parse(JSON.stringify(state)).heard, before.heard);
+  assertEquals(before.heard.map(([id]) => id), [1, 2, 3]);
+  record.receive("d");
+  record.hear(4, "d");
+  record.withdraw(record.outbox[0]!);
+  record.settle();
+  record.write("e", { overtakes: false, qos: true }, 0);
+  assertEquals(state.sent, before.sent + 1);
+  assertEquals(state.inbox.length, 4);
+  assertEquals(state.heard.length, 4);
+  assertEquals(state.outbox.map(({ text }) => text), ["b", "c", "e"]);
+});
+
+Deno.test("record: a state makes the same record again", () => {
+  const record = full();
+  record.withdraw(record.outbox[2]!);
+  record.settle();
+  const state: DeviceState = structuredClone(record.state);
+  const again = new DeviceRecord("1", new CountingJournal(), state);
+  assertEquals(all(again), { ...all(record), safe: 3 }); // what a store has is safe
+  assertEquals(again.outbox[1]!.text, WITHDRAWN);
+  assertEquals(again.hear(3, "c"), false, "a repeat is known");
+});
+
+Deno.test("record: what was sent in dialect 1 only means the same behind the outbox and at its front", () => {
+  const record = new DeviceRecord("1", new CountingJournal(), newState(2 ** 32 - 2));
+  for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
+  record.settle();
+  assertEquals([record.sent, record.positions.txSent], [0, 2 ** 32 - 1]);
+  const behind: DeviceState = structuredClone(record.state);
+  behind.positions.txSent = 2 ** 32 - 2; // as a store has it that was not told
+  const again = new DeviceRecord("1", new CountingJournal(), behind);
+  assertEquals(all(again).state, all(record).state);
+});

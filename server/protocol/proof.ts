@@ -1,0 +1,24 @@
+/** Keys, and what proves that one has a key. */
+import { createHmac } from "node:crypto";
+import { LocalError } from "./errors.ts";
+
+/** Bytes of a key. */
+export const KEY_BYTES = 32;
+
+/** A key as its bytes. @param key 64 hex digits, or 32 bytes. @throws {LocalError} BAD_ARGUMENT */
+export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
+  if (typeof key !== "string") {
+    if (key.length === KEY_BYTES) return key.slice();
+  } else if (/^[0-9a-fA-F]{64}$/.test(key)) {
+    return Uint8Array.from(key.match(/../g)!, (digits) => parseInt(digits, 16));
+  }
+  throw new LocalError(
+    "BAD_ARGUMENT",
+    `the key of ${JSON.stringify(id)} is not 64 hex digits, nor 32 bytes`,
+  );
+}
+
+/** The proof of dialect 2's suite 1: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
+export function proofOf(key: Uint8Array, greeting: string): string {
+  return createHmac("sha256", key).update(greeting).digest("hex").slice(0, 32);
+}

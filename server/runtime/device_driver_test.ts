@@ -1,0 +1,209 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
+import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+import { LocalError } from "../protocol/errors.ts";
+
+/** What a socket was told, without keepalives. */
+function lines({ written }: ManualSocket): string[] {
+  return written.split("\n").filter((line) => line !== "");
+}
+
+Deno.test("what delivering a message changes does not go out with what is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store, limits: { inbox: 1 } });
+  const socket = await scene.knock("1\n");
+  const device = await scene.server.device("1");
+  const read = [device.readline(), device.readline()];
+  socket.gives("00a\n01b\n"); // b finds the inbox full
+  const commit = store.commit.bind(store);
+  let release = () => {};
+  store.commit = (batch) => {
+    store.commit = commit;
+    const first = commit(batch);
+    release = store.hold(); // the next one, with b, takes until then
+    return first;
+  };
+  await scene.platform.turn();
+  assertEquals(await read[0], "a");
+  assertEquals(
+    lines(socket),
+    ["00"],
+    "b was accepted when a had been read, but it is not safe yet",
+  );
+  release();
+  await scene.platform.turn();
+  assertEquals([await read[1], lines(socket)], ["b", ["00", "01"]]);
+});
+
+Deno.test("what an old connection left half done is not the new one's", async () => {
+  await using scene = await ManualServer.start({ limits: { inbox: 1 } });
+  const hello = (rxEpoch: number) => `${helloLine({ id: "1", txEpoch: 7, rxEpoch })}\n`;
+  const old = await scene.knock(hello(0));
+  await scene.says(old, "\n00a\n01b\n");
+  const device = await scene.server.device("1");
+  assertEquals(lines(old).slice(1), ["00"], "b waits for room");
+  const socket = await scene.knock(hello(parseWelcome(lines(old)[0]!).txEpoch));
+  assertEquals(parseWelcome(lines(socket)[0]!).rxNext, 1);
+  await scene.says(socket, "\n01b\n02c\n");
+  assertEquals(old.closed, true);
+  const read: string[] = [];
+  for (let n = 0; n < 4; n++) {
+    void device.readline().then((text) => read.push(text), () => {});
+    await scene.platform.turn();
+  }
+  assertEquals(read, ["a", "b", "c"]);
+  assert(device.connected, "the new connection brought what it was asked for, and nothing twice");
+});
+
+Deno.test("a message without qos belongs to its connection", async () => {
+  await using scene = await ManualServer.start();
+  const old = await scene.knock(`${helloLine({ id: "1", txEpoch: 7 })}\n`);
+  await scene.says(old, "\n");
+  const device = await scene.server.device("1");
+  old.takesNothing();
+  await device.write("now or never", { qos: false });
+  await scene.platform.turn();
+  const { txEpoch } = parseWelcome(lines(old)[0]!);
+  const hello = helloLine({ id: "1", txEpoch: 7, rxEpoch: txEpoch, rxNext: 0 });
+  const socket = await scene.knock(`${hello}\n`);
+  await scene.says(socket, "\n");
+  assertEquals(lines(socket).slice(1), ["00\0"], "its number is filled");
+});
+
+Deno.test("while a commit is under way a newer connection, a write and a reader wait", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const old = await scene.knock("1\n");
+  const device = await scene.server.device("1");
+  await scene.says(old, "\n");
+  const release = store.hold();
+  await scene.says(old, "00a\n");
+  let read: string | undefined;
+  void device.readline().then((text) => read = text);
+  const written = device.write("text");
+  const socket = await scene.knock("1\n\n");
+  assertEquals([device.connects, device.outbox, read], [1, 0, undefined]);
+  assertEquals([lines(old), lines(socket)], [[], []]);
+  release();
+  await scene.platform.turn();
+  assertEquals([device.connects, device.outbox, read, old.closed], [2, 1, "a", true]);
+  assertEquals(lines(socket), ["00text"]);
+  await scene.says(socket, "00\n");
+  assertEquals([await written, device.counts.delivered], [true, 1]);
+});
+
+Deno.test("consume goes on to the next message when the one before is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const socket = await scene.knock("1\n");
+  await scene.says(socket, "00a\n01b\n");
+  const device = await scene.server.device("1");
+  const seen: string[] = [];
+  const note = (line: string) => void seen.push(line);
+  const release = store.hold();
+  const consumed = [device.consume(note), device.consume(note)];
+  await scene.platform.turn();
+  assertEquals(seen, ["a"]);
+  release();
+  await scene.platform.turn();
+  await Promise.all(consumed);
+  assertEquals([seen, device.inbox, device.counts.processed], [["a", "b"], 0, 2]);
+});
+
+Deno.test("a transaction that fails takes nothing out of the inbox, and makes no room in it", async () => {
+  await using scene = await ManualServer.start({ limits: { inbox: 1, outbox: 1 } });
+  const socket = await scene.knock("1\n\n");
+  await scene.says(socket, "00a\n01b\n");
+  const device = await scene.server.device("1");
+  const full = () =>
+    device.consume((_, tx) => {
+      tx.write("1", "fits");
+      tx.write("1", "does not");
+    });
+  const error = await assertRejects(async () => {
+    const consumed = full();
+    consumed.catch(() => {});
+    await scene.platform.turn();
+    await consumed;
+  }, LocalError);
+  await scene.platform.turn();
+  assertEquals([error.code, device.inbox, device.outbox], ["OUTBOX_FULL", 1, 0]);
+  assertEquals(lines(socket), ["00"], "b is not acknowledged");
+  const counts = { received: 1, processed: 0, written: 0, delivered: 0 };
+  assertEquals({ ...device.counts }, counts);
+});
+
+Deno.test("messages of a transaction go out when it is safe, to connected devices and to others later", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  const away = await scene.knock("2\n\n");
+  away.fails(new Error("reset"));
+  await scene.platform.turn();
+  const done = scene.server.transaction((tx) => {
+    for (const id of ["1", "2"]) tx.write(id, `to ${id}`);
+  });
+  await scene.platform.turn();
+  await done;
+  assertEquals(lines(socket), ["00to 1"]);
+  const back = await scene.knock("2\n\n");
+  assertEquals(lines(back), ["00to 2"]);
+});
+
+Deno.test("a transaction to a device that never was, or of a text that is none, is refused at once", async () => {
+  await using scene = await ManualServer.start();
+  const refusal = async (id: string, text: string) => {
+    const transaction = () => scene.server.transaction((tx) => tx.write(id, text));
+    return (await assertRejects(transaction, LocalError)).code;
+  };
+  await scene.knock("1\n\n");
+  assertEquals(await refusal("2", "text"), "UNKNOWN_DEVICE");
+  assertEquals(await refusal("1", "two\nlines"), "BAD_TEXT");
+});
+
+Deno.test("a write that is given up before it was accepted is not sent", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const socket = await scene.knock("1\n");
+  const device = await scene.server.device("1");
+  const release = store.hold();
+  await scene.says(socket, "00a\n");
+  const stop = new AbortController();
+  const written = device.write("text", { signal: stop.signal });
+  stop.abort(new Error("no matter"));
+  await assertRejects(() => written, Error, "no matter");
+  release();
+  await scene.platform.turn();
+  assertEquals([device.outbox, lines(socket)], [0, ["00"]]);
+});
+
+Deno.test("a device that is known is there at once, with its state, before it connects", async () => {
+  const store = new SlowStore();
+  {
+    await using scene = await ManualServer.start({ store });
+    const socket = await scene.knock("1\n\n");
+    await scene.says(socket, "00a\n");
+    void (await scene.server.device("1")).write("text").catch(() => {});
+    await scene.platform.turn();
+  }
+  await using scene = await ManualServer.start({ store });
+  const [device] = scene.server.devices;
+  assert(device === await scene.server.device("1"));
+  const { id, connected, connects, inbox, outbox } = device;
+  assertEquals([id, connected, connects, inbox, outbox], ["1", false, 1, 1, 1]);
+});
+
+Deno.test("what a device's messages come to is told once a second while they move", async () => {
+  await using scene = await ManualServer.start();
+  const told: unknown[] = [];
+  scene.server.events.subscribe((event) => event.event === "messages" && told.push(event));
+  const socket = await scene.knock("1\n\n");
+  for (let n = 0; n < 5; n++) await scene.says(socket, `0${n}text ${n}\n`);
+  await scene.platform.advance(1000);
+  const counts = { received: 5, processed: 0, written: 0, delivered: 0 };
+  assertEquals(told, [{ event: "messages", device: "1", ...counts }]);
+  await scene.says(socket, "\n");
+  await scene.platform.advance(TIMEOUT / 2);
+  assertEquals(told.length, 1, "nothing has moved");
+});

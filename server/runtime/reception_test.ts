@@ -1,0 +1,167 @@
+import { assert, assertEquals } from "@std/assert";
+import { helloLine, proveLine } from "../../tests/support/greeting.ts";
+import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+import { parseKey } from "../protocol/proof.ts";
+
+const KEY = "00112233445566778899aabbccddeeff".repeat(2);
+
+Deno.test("whoever says no hello in time is turned away", async () => {
+  await using scene = await ManualServer.start();
+  const silent = await scene.knock();
+  const slow = await scene.knock("half a hel");
+  await scene.platform.advance(TIMEOUT * 1.1);
+  assertEquals([silent.closed, slow.closed], [true, true]);
+  assertEquals(scene.log, ["refused NO_HELLO", "refused NO_HELLO"]);
+});
+
+Deno.test("a hello is not late because we did not listen", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock();
+  scene.platform.stall(10 * TIMEOUT);
+  socket.gives("1\n"); // it lay there
+  await scene.platform.caughtUpNow();
+  await scene.platform.turn();
+  assertEquals([socket.closed, scene.log], [false, ["connected 1", "app_started 1"].slice(0, 1)]);
+});
+
+Deno.test("when many come at once some begin within a ms, the newest first, and all are served", async () => {
+  await using scene = await ManualServer.start();
+  const sockets = Array.from({ length: 200 }, () => scene.platform.knock());
+  assertEquals(sockets.filter(({ paused }) => !paused).length, 64);
+  for (const [i, socket] of sockets.entries()) socket.gives(`${i}\n`);
+  await scene.platform.turn();
+  assertEquals(scene.log.length, 64);
+  await scene.platform.advance(1);
+  const next = scene.log.slice(64).map((entry) => Number(entry.split(" ")[1]));
+  assertEquals(next, Array.from({ length: 64 }, (_, i) => 199 - i));
+  await scene.platform.advance(2);
+  assertEquals(scene.log.length, 200);
+});
+
+Deno.test("strangers who say nothing make room for devices, the oldest first, begun or not", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 100 } });
+  const strangers = Array.from({ length: 100 }, () => scene.platform.knock());
+  const device = await scene.knock("1\n");
+  await scene.platform.advance(2);
+  assertEquals(strangers.map(({ closed }) => closed), strangers.map((_, i) => i === 0));
+  assertEquals([device.closed, scene.log.at(-1)], [false, "connected 1"]);
+});
+
+Deno.test("where everybody has said hello the next one is refused", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 2 } });
+  for (const id of ["1", "2"]) await scene.knock(`${id}\n`);
+  const third = await scene.knock();
+  assertEquals([third.closed, scene.log.at(-1)], [true, "refused TOO_MANY_CONNECTIONS"]);
+});
+
+for (const dialect of [1, 2] as const) {
+  const hello = dialect === 1 ? "1\n" : `${helloLine({ id: "1" })}\n`;
+  const name = `a store that takes its time over a new device, dialect ${dialect}`;
+  Deno.test(`${name}: nothing is lost, nobody is late`, async () => {
+    const store = new SlowStore();
+    await using scene = await ManualServer.start({ store });
+    const release = store.hold();
+    const socket = await scene.knock(hello);
+    await scene.says(socket, dialect === 1 ? "00first\n01sec" : "\n00first\n01sec");
+    assertEquals(socket.paused, true);
+    await scene.platform.advance(3 * TIMEOUT);
+    assertEquals([socket.closed, socket.written, store.asked], [false, "", ["1"]]);
+    socket.gives("ond\n");
+    release();
+    await scene.platform.turn();
+    await scene.platform.turn();
+    const device = await scene.server.device("1");
+    assertEquals([await device.readline(), await device.readline()], ["first", "second"]);
+    assertEquals([device.connected, socket.paused], [true, false]);
+  });
+}
+
+Deno.test("two who greet as the same new device are one device to the store", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const [first, second] = [await scene.knock("1\n"), await scene.knock("1\n")];
+  release();
+  await scene.platform.turn();
+  assertEquals(store.asked, ["1"]);
+  assertEquals([first.closed, second.closed], [true, false]);
+  await scene.says(second, "00text\n");
+  assertEquals(await (await scene.server.device("1")).readline(), "text");
+  assertEquals((await store.list()).length, 1);
+});
+
+Deno.test("a device that is gone before the store knows it leaves nothing", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const socket = await scene.knock("1\n");
+  socket.fails(new Error("reset"));
+  release();
+  await scene.platform.turn();
+  assertEquals([scene.log, scene.server.devices.length], [["refused LOST"], 0]);
+  assertEquals(await store.list(), []);
+});
+
+Deno.test("a store that cannot read a device turns away its connection, and nobody else's", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  await scene.knock("1\n");
+  store.fails = new Error("disk I/O error");
+  const socket = await scene.knock("2\n");
+  assertEquals([socket.closed, scene.log.at(-1)], [true, "refused STORE_FAILED"]);
+  store.fails = undefined;
+  await scene.knock("2\n");
+  assertEquals(scene.log.at(-1), "connected 2");
+});
+
+Deno.test("a welcome that is out of date when it is answered is not taken", async () => {
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
+  const hello = helloLine({ id: "1", suite: "01" });
+  const [slow, quick] = [await scene.knock(`${hello}\n`), await scene.knock(`${hello}\n`)];
+  const answer = ({ written }: ManualSocket) =>
+    proveLine(parseKey("1", KEY), hello, written.trimEnd());
+  const late = answer(slow);
+  await scene.says(quick, answer(quick));
+  await scene.says(slow, late);
+  assertEquals([slow.closed, quick.closed], [true, false]);
+  assertEquals(scene.log.filter((entry) => !entry.startsWith("booted")), [
+    "connected 1",
+    "refused STALE_GREETING",
+  ]);
+});
+
+Deno.test("who is refused late hears it after a quarter of the timeout, and what it says meanwhile is not read", async () => {
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
+  const socket = await scene.knock(`${helloLine({ id: "1", suite: "01" })}\n`);
+  await scene.says(socket, `\x03${"0".repeat(32)}\n`);
+  await scene.says(socket, "more and more\n");
+  await scene.platform.advance(TIMEOUT / 4 - 1);
+  assertEquals(socket.closed, false);
+  await scene.platform.advance(TIMEOUT / 10);
+  assertEquals([socket.closed, scene.log], [true, ["refused BAD_PROOF"]]);
+  assert(socket.written.endsWith("\x0402\n"));
+});
+
+Deno.test("a farewell that nobody takes does not keep its connection", async () => {
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
+  const socket = await scene.knock();
+  socket.takesNothing();
+  await scene.says(socket, `${helloLine({ id: "2", suite: "00" })}\n`);
+  assertEquals(socket.closed, false);
+  await scene.platform.advance(TIMEOUT * 1.1);
+  assertEquals([socket.closed, scene.log], [true, ["refused NOT_ADMITTED"]]);
+});
+
+Deno.test("a server that is closed ends those who greet, and says nothing of them", async () => {
+  const scene = await ManualServer.start();
+  const [begun, waiting] = [await scene.knock("half"), ...Array(100).fill(0)].map((it) =>
+    it || scene.platform.knock()
+  );
+  await scene.server.close();
+  assert(begun!.closed && waiting!.closed);
+  assertEquals(scene.log, ["closed"]);
+  const late = scene.platform.knock();
+  assert(late.closed);
+});

@@ -1,0 +1,283 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+import { ManualClock, ManualSocket } from "../../tests/support/manual_platform.ts";
+import { Dialect1 } from "../link/dialect1.ts";
+import { defaultLimits, type Limits } from "../link/limits.ts";
+import { Session } from "../link/session.ts";
+import type { PeerError } from "../protocol/errors.ts";
+import { Ledger } from "../store/ledger.ts";
+import { TimerWheel } from "../transport/wheel.ts";
+import { Connection } from "./connection.ts";
+import { Serving } from "./serving.ts";
+import { Turn } from "./turn.ts";
+
+const TIMEOUT = 2000;
+
+/** A connection over a socket without a network, served for the device "1" in dialect 1. */
+class Scene {
+  readonly clock = new ManualClock();
+  readonly socket = new ManualSocket();
+  readonly store = new SlowStore();
+  readonly turn = new Turn(this.store, this.clock, () => {});
+  readonly session: Session;
+  readonly serving: Serving;
+  readonly ended: PeerError[] = [];
+  readonly #ledger: Ledger;
+
+  constructor(limits: Partial<Limits> = {}, ahead = "") {
+    const { clock, turn, socket } = this;
+    this.#ledger = new Ledger("1", { state: undefined, token: 1 }, turn.changed);
+    this.session = new Session(this.#ledger.record, TIMEOUT, { ...defaultLimits, ...limits });
+    const wheel = new TimerWheel(clock, TIMEOUT / 40);
+    const connection = new Connection(socket, { clock, wheel, connections: 1, left() {} });
+    const out = (safe: boolean) => this.serving.flush(safe);
+    const { session } = this;
+    const ledger = this.#ledger;
+    this.serving = new Serving(connection, {
+      session,
+      turn,
+      clock,
+      touch: () => turn.touch(out),
+      get isSafe() {
+        return !turn.awaits(out) && !turn.changed.has(ledger);
+      },
+      ended: (_, reason) => {
+        this.ended.push(reason);
+        session.disconnect();
+      },
+    });
+    connection.start(this.serving);
+    session.connect(
+      new Dialect1(session.record, session.settled, TIMEOUT),
+      session.limits.lineBytes,
+      true,
+      0,
+    );
+    this.serving.begin(new TextEncoder().encode(ahead));
+  }
+
+  write(text: string): void {
+    this.session.write(text, {}, { arrived() {}, failed() {} }, this.clock.now());
+    this.turn.touch((safe) => this.serving.flush(safe));
+  }
+
+  get codes(): string[] {
+    return this.ended.map(({ code }) => code);
+  }
+}
+
+Deno.test("whatever the network fails with, it ends the one connection and nothing else", async () => {
+  const errors = [
+    new Error("Connection reset by peer"),
+    // What a board that lost its WiFi comes to, after a while.
+    new Error("No route to host (os error 113)"),
+    new Error("No buffer space available (os error 105)"),
+  ];
+  for (const error of errors) {
+    const scene = new Scene();
+    scene.socket.fails(error);
+    await scene.clock.turn();
+    const [reason] = scene.ended;
+    assertEquals([reason?.code, reason?.message], ["LOST", error.message]);
+    assertEquals([scene.socket.closed, scene.clock.timers], [true, 0]);
+  }
+});
+
+Deno.test("bytes that came behind the greeting are the first that the session gets", async () => {
+  const scene = new Scene({}, "00first\n01sec");
+  scene.socket.gives("ond\n");
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["first", "second"]);
+});
+
+Deno.test("while a commit is under way bytes wait, and nothing is acknowledged before it is safe", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  const release = scene.store.hold();
+  scene.socket.gives("00first\n");
+  await scene.clock.turn();
+  assert(scene.turn.busy);
+  scene.socket.gives("01second\n");
+  scene.socket.gives("02third\n");
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["first"]);
+  assertEquals(scene.socket.written, "\n");
+  release();
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["first", "second", "third"]);
+  assertEquals([scene.socket.written, scene.socket.paused], ["\n00\n01\n02\n", false]);
+});
+
+Deno.test("a peer that says more than a little during a commit is slowed down", async () => {
+  const scene = new Scene({ inbox: 1e6, queueText: 1e6 });
+  await scene.clock.turn();
+  const release = scene.store.hold();
+  scene.socket.gives("00first\n");
+  await scene.clock.turn();
+  let sent = 1;
+  for (; !scene.socket.paused; sent++) scene.socket.gives(`01${"x".repeat(1000)}${sent}\n`);
+  assert(sent < 20, `${sent} messages of a kilobyte`);
+  release();
+  await scene.clock.turn();
+  assertEquals([scene.session.record.inbox.length, scene.socket.paused], [sent, false]);
+});
+
+Deno.test("what came before the end of a connection counts, also while a commit is under way", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  const release = scene.store.hold();
+  scene.socket.gives("00first\n");
+  await scene.clock.turn();
+  scene.socket.gives("01second\n");
+  scene.socket.fails(new Error("Connection reset by peer"));
+  await scene.clock.turn();
+  assertEquals(scene.codes, []);
+  release();
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["first", "second"]);
+  assertEquals(scene.codes, ["LOST"]);
+});
+
+Deno.test("keepalives go out while a commit is under way, and nothing else", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  const release = scene.store.hold();
+  scene.write("text");
+  await scene.clock.advance(TIMEOUT);
+  assert(scene.turn.busy);
+  assertMatch(scene.socket.written, /^\n{4,5}$/, "every quarter of the timeout, or a tick later");
+  assertEquals(scene.codes, [], "what we do not read we cannot hear");
+  release();
+  await scene.clock.turn();
+  assert(scene.socket.written.endsWith("\n00text\n"));
+});
+
+Deno.test("reading goes on as soon as the socket takes again what waited for it", async () => {
+  const scene = new Scene({ inbox: 1e6 });
+  await scene.clock.turn();
+  scene.socket.takesNothing();
+  let sent = 0;
+  // Many acks, none of which can be sent.
+  for (; scene.session.wantsInput; sent++) {
+    scene.socket.gives(`${(sent % 255 + 1).toString(16).padStart(2, "0")}message ${sent}\n`);
+    if (sent % 500 === 0) await scene.clock.turn();
+  }
+  scene.socket.gives("00the last\n");
+  assert(scene.socket.paused);
+  scene.socket.takesAgain();
+  await scene.clock.turn();
+  assert(scene.socket.written.endsWith("\n00\n"), "the last message's ack");
+  assertEquals([scene.session.wantsInput, scene.socket.paused], [true, false]);
+});
+
+Deno.test("nothing is written while the socket has not taken what was written before", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  scene.socket.takesNothing();
+  scene.write("first");
+  await scene.clock.turn();
+  const { written } = scene.socket;
+  scene.socket.gives("00from the device\n");
+  await scene.clock.advance(TIMEOUT / 2);
+  assertEquals(scene.socket.written, written);
+  scene.socket.takesAgain();
+  await scene.clock.turn();
+  assertEquals(scene.socket.written, `${written}00\n`);
+});
+
+Deno.test("a full inbox stops the reading, and what was read before that is kept", async () => {
+  const scene = new Scene({ inbox: 1 });
+  scene.socket.gives("00fits\n01does not\n");
+  scene.socket.gives("02nor this\n");
+  await scene.clock.advance(10 * TIMEOUT);
+  assertEquals([scene.session.record.inbox, scene.codes], [["fits"], []]);
+  for (const text of ["fits", "does not", "nor this"]) {
+    assertEquals(scene.session.peek(), text);
+    scene.session.shift();
+    scene.turn.touch((safe) => scene.serving.flush(safe));
+    await scene.clock.turn();
+  }
+  assertEquals(scene.socket.paused, false);
+});
+
+Deno.test("a peer that says nothing is silent after the timeout", async () => {
+  const scene = new Scene();
+  await scene.clock.advance(TIMEOUT * 1.1);
+  assertEquals([scene.codes, scene.socket.closed, scene.clock.timers], [["SILENT"], true, 0]);
+});
+
+Deno.test("a peer is not silent because we did not listen", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.clock.stall(10 * TIMEOUT);
+  scene.socket.gives("\n"); // it lay there
+  await scene.clock.caughtUpNow();
+  await scene.clock.advance(TIMEOUT / 2);
+  assertEquals(scene.codes, []);
+  scene.clock.stall(10 * TIMEOUT);
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+});
+
+Deno.test("a peer that takes nothing is stalled after the timeout, whatever it says", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  scene.socket.takesNothing();
+  scene.write("text");
+  for (let time = 0; time < TIMEOUT; time += TIMEOUT / 10) {
+    assertEquals(scene.codes, []);
+    scene.socket.gives("\n");
+    await scene.clock.advance(TIMEOUT / 10);
+  }
+  await scene.clock.advance(TIMEOUT / 10);
+  assertEquals(scene.codes, ["STALLED"]);
+});
+
+Deno.test("a peer that takes little by little is not stalled", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  scene.socket.takesNothing();
+  scene.write("text");
+  for (let time = 0; time < 5 * TIMEOUT; time += TIMEOUT / 4) {
+    scene.socket.gives("\n");
+    scene.socket.takesSome();
+    await scene.clock.advance(TIMEOUT / 4);
+  }
+  assertEquals(scene.codes, []);
+});
+
+Deno.test("a peer is not stalled because we did not see that it has taken all", async () => {
+  const scene = new Scene();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  scene.socket.takesNothing();
+  scene.write("text");
+  await scene.clock.turn();
+  scene.clock.stall(10 * TIMEOUT);
+  scene.socket.gives("\n");
+  scene.socket.takesAgain();
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, []);
+});
+
+Deno.test("what the peer did wrong ends its connection, and what came before counts", async () => {
+  const scene = new Scene();
+  scene.socket.gives("00good\nno id\n01late\n");
+  await scene.clock.turn();
+  assertEquals([scene.codes, scene.session.record.inbox], [["BAD_LINE"], ["good"]]);
+  assertEquals([scene.socket.closed, scene.clock.timers], [true, 0]);
+});
+
+Deno.test("a connection that is cut ends at once, also while nothing is read from it", async () => {
+  const scene = new Scene({ inbox: 1 });
+  scene.socket.gives("00fits\n01does not\n");
+  await scene.clock.turn();
+  scene.serving.drop();
+  assertEquals([scene.socket.closed, scene.clock.timers], [true, 0]);
+  await scene.clock.advance(10 * TIMEOUT);
+  assertEquals(scene.codes, [], "its owner knows");
+});

@@ -1,0 +1,177 @@
+import { assertEquals } from "@std/assert";
+import { newState } from "../link/record.ts";
+import { Ledger } from "./ledger.ts";
+import type { RowWriter } from "./store.ts";
+
+/** Notes what it is told, one text a call. */
+class Noting implements RowWriter {
+  rows: string[] = [];
+
+  positions(_: unknown, sent: number): void {
+    this.rows.push(`positions, ${sent} sent`);
+  }
+
+  received(number: number, text: string): void {
+    this.rows.push(`received ${number} ${text}`);
+  }
+
+  processed(before: number): void {
+    this.rows.push(`processed ${before}`);
+  }
+
+  written(number: number, { text, id }: { text: string; id: number | undefined }): void {
+    this.rows.push(`written ${number} ${id ?? "-"} ${text}`);
+  }
+
+  settled(before: number): void {
+    this.rows.push(`settled ${before}`);
+  }
+
+  forgotten(): void {
+    this.rows.push("forgotten");
+  }
+
+  heard(id: number): void {
+    this.rows.push(`heard ${id}`);
+  }
+}
+
+function started(sent = 0) {
+  const changed = new Set<Ledger>();
+  const acquired = { state: undefined, token: 1 };
+  const ledger = new Ledger("1", acquired, changed, newState(sent));
+  const { record } = ledger;
+  return {
+    ledger,
+    changed,
+    record,
+    write: (text: string) => record.write(text, { overtakes: false, qos: true }, 0),
+    /** What a store is told now. */
+    told(): string[] {
+      const noting = new Noting();
+      ledger.write(noting);
+      return noting.rows;
+    },
+    commit(): void {
+      ledger.committed();
+      changed.clear();
+    },
+  };
+}
+
+Deno.test("ledger: an unknown device is entered by its first change, and its row comes first", () => {
+  const { ledger, changed, record, told } = started();
+  assertEquals([changed.size, ledger.differs, told()], [0, false, []]);
+  record.receive("a");
+  assertEquals([[...changed], ledger.differs], [[ledger], true]);
+  assertEquals(told(), ["positions, 0 sent", "received 0 a"]);
+});
+
+Deno.test("ledger: what is told twice is the same, until it is committed", () => {
+  const { record, changed, write, told, commit } = started(2 ** 32 - 1);
+  record.receive("a");
+  write("x");
+  write("y");
+  const rows = ["positions, 4294967297 sent", "received 0 a"]
+    .concat("written 4294967295 - x", "written 4294967296 - y");
+  assertEquals(told(), rows);
+  assertEquals(told(), rows);
+  commit();
+  assertEquals(told(), []);
+  record.receive("b");
+  assertEquals([changed.size, told()], [1, ["received 1 b"]]);
+});
+
+Deno.test("ledger: after a failed commit the next one is told what is missing by then", () => {
+  const { record, write, told, commit } = started();
+  record.receive("a");
+  write("x");
+  told(); // it fails
+  record.process();
+  record.settle();
+  record.receive("b");
+  write("y");
+  assertEquals(told(), ["positions, 2 sent", "received 1 b", "written 1 - y"]);
+  commit();
+  record.process();
+  record.settle();
+  assertEquals(told(), ["positions, 2 sent", "processed 2", "settled 2"]);
+});
+
+Deno.test("ledger: what was undone is not told", () => {
+  const { ledger, record, write, told, commit } = started();
+  record.receive("a");
+  write("x");
+  commit();
+  for (let i = 0; i < 2; i++) {
+    const text = record.process();
+    write("y");
+    assertEquals(told(), ["positions, 2 sent", "processed 1", "written 1 - y"]);
+    record.unwrite();
+    record.unprocess(text);
+    assertEquals([ledger.differs, told(), record.safe], [false, [], 1]);
+  }
+  commit();
+  assertEquals(told(), []);
+});
+
+Deno.test("ledger: a device of which all was undone is still unknown", () => {
+  const { record, write, told, commit } = started();
+  write("x");
+  record.unwrite();
+  commit();
+  record.receive("a");
+  assertEquals(told(), ["positions, 0 sent", "received 0 a"]);
+});
+
+Deno.test("ledger: a message that is given an id or withdrawn is told again, unless it has left", () => {
+  const { record, write, told, commit } = started(2 ** 32 - 2);
+  for (const text of ["a", "b", "c", "d"]) write(text);
+  commit();
+  const [a, b, , d] = record.outbox;
+  for (const message of [a, b, d]) record.withdraw(message!);
+  record.giveId(b);
+  record.settle();
+  assertEquals(told().map((row) => row.replace("\0", "withdrawn")), [
+    "positions, 4294967298 sent",
+    "settled 4294967295",
+    "written 4294967295 0 withdrawn",
+    "written 4294967297 - withdrawn",
+  ]);
+  commit();
+  assertEquals(told(), []);
+  const e = write("e");
+  record.giveId(e); // it is new, and told once
+  assertEquals(told(), ["positions, 4294967299 sent", "written 4294967298 1 e"]);
+});
+
+Deno.test("ledger: what was heard is told by ids, and after id 00 again", () => {
+  const { record, told, commit } = started();
+  record.change({ connects: 1 });
+  for (const id of [0, 1, 2]) record.hear(id, `${id}`);
+  assertEquals(told(), ["positions, 0 sent", "forgotten", "heard 0", "heard 1", "heard 2"]);
+  commit();
+  record.hear(2, "other");
+  record.hear(2, "another");
+  record.hear(1, "1"); // a repeat
+  assertEquals(told(), ["heard 2"]);
+  commit();
+  record.change({ connects: 2 });
+  record.hear(0, "booted");
+  record.hear(7, "7");
+  assertEquals(told(), ["positions, 0 sent", "forgotten", "heard 0", "heard 7"]);
+});
+
+Deno.test("ledger: what a store had, it is not told", () => {
+  const { record, write } = started();
+  record.receive("a");
+  write("x");
+  record.hear(1, "a");
+  const changed = new Set<Ledger>();
+  const ledger = new Ledger("1", { state: structuredClone(record.state), token: 4 }, changed);
+  const noting = new Noting();
+  ledger.write(noting);
+  assertEquals([noting.rows, changed.size, ledger.differs, ledger.token], [[], 0, false, 4]);
+  assertEquals(ledger.record.safe, 1);
+  assertEquals(structuredClone(ledger.state), structuredClone(record.state));
+});

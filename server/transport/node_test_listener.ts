@@ -1,0 +1,14 @@
+/** A process for `node_test.ts`: echoes, and says its port and why it could not accept a connection. */
+import { nodePlatform } from "./node.ts";
+
+const { port } = await nodePlatform.listen(
+  { hostname: "127.0.0.1", port: 0, backlog: 512 },
+  (socket) =>
+    socket.start({
+      data: (bytes) => void socket.write(bytes.slice()),
+      drained() {},
+      ended() {},
+    }),
+  (error) => console.log((error as NodeJS.ErrnoException).code),
+);
+console.log(port);

@@ -1,0 +1,170 @@
+/**
+ * The herd: thousands of devices in a process of their own, the same for every server. Obeys one JSON object
+ * a line on stdin ({@linkcode Order}), answers each with one on stdout, and ends with its input.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+import { type Counts, Device, type Herd, TIMEOUT } from "./herd_device.ts";
+import { quantile } from "./report.ts";
+import { Wheel } from "./wheel.ts";
+
+/** What the herd can be told. */
+export type Order =
+  /** Lets all devices connect at once; they stay, whatever happens. Answers with a {@linkcode State}. */
+  | { do: "begin"; port: number; devices: number; welcomes: boolean }
+  /** Answers with a {@linkcode State} when all links are up, or `ms` have passed. */
+  | { do: "gather"; ms: number }
+  /** Answers with a {@linkcode State} at once. */
+  | { do: "look" }
+  /** The server is about to be killed: only what connects from now on is its successor's to keep. Answers
+   * with a {@linkcode State}. */
+  | { do: "outlive" }
+  /** Lets random devices write `rate` messages a second. Answers with a {@linkcode Written}. */
+  | { do: "write"; rate: number; ms: number };
+
+export interface State extends Counts {
+  /** When all links were up, in ms since 1970; undefined: they are not. */
+  allUpAt?: number;
+  /** The longest time for which this process was held up while there were links, in ms, since it was last
+   * asked. */
+  heldUp: number;
+  /** Messages acknowledged so far. */
+  acked: number;
+}
+
+export interface Written extends State {
+  /** Messages of this order. */
+  written: number;
+  /** Of these, without an ack when the time was over. */
+  missing: number;
+  /** From a message's writing to its ack, in ms; undefined: there was none. */
+  p50?: number;
+  p99?: number;
+}
+
+/** A tick that takes longer counts as so many ms for the devices' clock. */
+const LONGEST_TICK = 50;
+
+/** How often devices listen whether there is still somebody, in ms. */
+const LISTEN_MS = 100;
+
+/** How long acks are waited for, in ms. */
+const PATIENCE = 10_000;
+
+let devices: Device[] = [];
+let ticked = () => {};
+let cameUp = () => {};
+let allUpAt: number | undefined;
+let heldUp = 0;
+let acked = 0;
+let delays: number[] = [];
+
+const herd: Herd = {
+  port: 0,
+  server: 1,
+  welcomes: true,
+  clock: 0,
+  counts: {
+    up: 0,
+    attempts: 0,
+    noAnswer: 0,
+    noGreeting: 0,
+    closedEarly: 0,
+    closed: 0,
+    silent: 0,
+  },
+  came() {
+    if (this.counts.up < devices.length) return;
+    allUpAt = performance.timeOrigin + performance.now();
+    cameUp();
+  },
+  acked(writtenAt) {
+    acked++;
+    delays.push(performance.now() - writtenAt);
+  },
+  fail(what) {
+    console.log(JSON.stringify({ error: what }));
+    Deno.exit(1);
+  },
+};
+
+let listenedAt = 0;
+const wheel = new Wheel<Device>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
+  if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
+  herd.clock += Math.min(ms, LONGEST_TICK);
+  if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
+  if (herd.clock - listenedAt >= LISTEN_MS) {
+    listenedAt = herd.clock;
+    for (const device of devices) device.listen();
+  }
+  ticked();
+});
+
+function state(): State {
+  const now = { ...herd.counts, heldUp, acked };
+  heldUp = 0;
+  return herd.counts.up < devices.length || allUpAt === undefined ? now : { ...now, allUpAt };
+}
+
+async function gather(ms: number): Promise<State> {
+  if (herd.counts.up < devices.length || allUpAt === undefined) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    cameUp = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+  }
+  return state();
+}
+
+async function write(rate: number, ms: number): Promise<Written> {
+  delays = [];
+  let written = 0;
+  const start = performance.now();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  ticked = () => {
+    const passed = performance.now() - start;
+    const due = Math.floor(rate * Math.min(passed, ms) / 1000);
+    // Who has too many on their way already is passed over: the next one writes then.
+    while (written < due && devices[Math.floor(Math.random() * devices.length)]!.write()) written++;
+    if (passed >= ms && (delays.length >= written || passed >= ms + PATIENCE)) resolve();
+  };
+  await promise;
+  ticked = () => {};
+  return {
+    ...state(),
+    written,
+    missing: written - delays.length,
+    ...(delays.length > 0 && { p50: quantile(delays, 0.5), p99: quantile(delays, 0.99) }),
+  };
+}
+
+async function obey(order: Order): Promise<State> {
+  switch (order.do) {
+    case "begin":
+      herd.port = order.port;
+      herd.welcomes = order.welcomes;
+      devices = Array.from({ length: order.devices }, (_, i) => new Device(herd, `herd-${i}`));
+      for (const device of devices) {
+        wheel.add(device);
+        device.step();
+      }
+      return state();
+    case "gather":
+      return await gather(order.ms);
+    case "look":
+      return state();
+    case "outlive":
+      herd.server++;
+      allUpAt = undefined;
+      return state();
+    case "write":
+      return await write(order.rate, order.ms);
+  }
+}
+
+const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
+  .pipeThrough(new TextLineStream());
+for await (const line of lines) console.log(JSON.stringify(await obey(JSON.parse(line))));
+Deno.exit();

@@ -1,0 +1,276 @@
+/**
+ * A stand-in for the firmware, for boards in tests: it reads the settings and the application from the
+ * flash, joins the networks of a pretended world, and says on the serial line what the firmware would say.
+ * It does not run what is in the flash: what it says depends on the settings, and on the header and the
+ * checksum of the application.
+ *
+ * @module
+ */
+import { crc32 } from "../../../bridge/formats/crc32.ts";
+import {
+  Command,
+  encodeFrame,
+  Failure,
+  type Frame,
+  FrameReader,
+  FrameType,
+  State,
+} from "../../../bridge/formats/improv.ts";
+import {
+  changeSettings,
+  decodeSettings,
+  defaults,
+  encodeFields,
+  encodeSettings,
+  missingSettings,
+  type Settings,
+  Tag,
+} from "../../../bridge/formats/settings.ts";
+import type { Firmware, Hardware, Program } from "../chip/chip.ts";
+import { SECTOR } from "../chip/flash.ts";
+
+/** Where things are in the flash. */
+export const APPLICATION = 0xf0000;
+export const SETTINGS = 0xfa000;
+
+/** What a board finds around it. */
+export interface World {
+  /** Networks in the air, and their passwords; "" for an open one. */
+  networks: Record<string, string>;
+  /** Servers by `name:port`. A server with keys admits those devices only. */
+  servers: Record<string, { keys?: Record<string, string> }>;
+  /**
+   * What a Pyboard on the board's wires tells it. Null: nothing yet, or nothing is there. Without this the firmware
+   * is the one that has its settings in the flash.
+   */
+  pyboard?: Settings | null;
+  /** How long the board takes to join, to connect, and before it tries again, in ms. */
+  pace?: number;
+}
+
+const encoder = new TextEncoder();
+
+/** Spaces, controls and % as %20 …, so that a value is one word. */
+function word(text: string): string {
+  const escape = (c: string) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+  return [...text].map((c) => c <= " " || c === "%" || c === "\x7f" ? escape(c) : c).join("");
+}
+
+/** The firmware in this world. The world may change while it runs. */
+export function firmwareIn(world: World): Firmware {
+  return (board) => new Running(board, world);
+}
+
+class Running implements Program {
+  readonly baud = 115200;
+  readonly #board: Hardware;
+  readonly #world: World;
+  readonly #frames = new FrameReader();
+  readonly #settings: Settings;
+  #state: number = State.ready;
+
+  constructor(board: Hardware, world: World) {
+    this.#board = board;
+    this.#world = world;
+    this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);
+    const sector = decodeSettings(board.flash.read(SETTINGS, SECTOR)!);
+    this.#settings = sector.state === "ok" ? sector.settings : {};
+    if (world.pyboard !== undefined) {
+      if (sector.state === "damaged") {
+        this.#say(`settings damaged (${sector.damage}): waiting for settings`);
+      }
+      this.#say("application name=pyboard in=firmware");
+      this.#log("initiator link waiting");
+      this.#listen();
+      return;
+    }
+    const usable = sector.state === "ok" && missingSettings(sector.settings).length === 0;
+    if (usable) {
+      this.#sayValues();
+    } else {
+      const what = sector.state === "damaged"
+        ? `damaged (${sector.damage})`
+        : sector.state === "blank"
+        ? "blank"
+        : "incomplete";
+      this.#say(`settings ${what}: waiting for settings`);
+    }
+    const application = this.#application();
+    this.#say(`application ${application.says}`);
+    if (usable && application.runs) this.#join();
+  }
+
+  get #server(): string {
+    return `${this.#settings.server}:${this.#settings.port ?? defaults.port}`;
+  }
+
+  #say(text: string): void {
+    this.#board.print(`holdfast: ${text}\r\n`);
+  }
+
+  #log(text: string): void {
+    this.#board.print(`app: ${text}\r\n`);
+  }
+
+  #sayValues(): void {
+    const { id, ssid = "", key } = this.#settings;
+    const known = `id=${word(id!)} server=${this.#server} ssid=${word(ssid)}`;
+    this.#say(`settings ${known} key=${key ? "yes" : "no"}`);
+  }
+
+  /** Waits for the Pyboard. What it says goes over what is stored; a password belongs to its network. */
+  #listen(): void {
+    const { pyboard } = this.#world;
+    if (!pyboard) return this.#later(() => this.#listen());
+    if (pyboard.ssid !== undefined) delete this.#settings.password;
+    Object.assign(this.#settings, pyboard);
+    this.#log("initiator link up");
+    this.#log("initiator configured");
+    this.#sayValues();
+    if (this.#settings.ssid !== undefined) this.#join();
+  }
+
+  #later(what: () => void): void {
+    this.#board.after(this.#world.pace ?? 20, what);
+  }
+
+  #application(): { says: string; runs: boolean } {
+    const header = this.#board.flash.read(APPLICATION, 48)!;
+    const view = new DataView(header.buffer);
+    const damaged = (damage: string) => ({ says: `damaged (${damage})`, runs: false });
+    if (view.getUint32(0, true) === 0xffffffff) return { says: "missing", runs: false };
+    if (new TextDecoder().decode(header.subarray(0, 4)) !== "HFAP") return damaged("magic");
+    const length = view.getUint32(8, true);
+    if (length === 0 || length > 40 * 1024 - 48) return damaged("length");
+    const wasm = this.#board.flash.read(APPLICATION + 48, length)!;
+    if (view.getUint32(12, true) !== crc32(wasm)) return damaged("checksum");
+    const name = new TextDecoder().decode(header.subarray(16, 48)).replace(/\0.*$/, "");
+    return { says: `name=${word(name)} bytes=${length}`, runs: true };
+  }
+
+  #join(): void {
+    const { ssid, password = "" } = this.#settings;
+    this.#state = State.joining;
+    this.#say(`wifi joining ssid=${word(ssid!)}`);
+    this.#later(() => {
+      const expected = this.#world.networks[ssid!];
+      if (expected === password) {
+        this.#state = State.joined;
+        this.#say("wifi up ip=192.168.1.31");
+        return this.#connect();
+      }
+      this.#say(`wifi down reason=${expected === undefined ? "not-found" : "wrong-password"}`);
+      this.#later(() => this.#join());
+    });
+  }
+
+  #connect(): void {
+    const { id, key } = this.#settings;
+    this.#say(`link connecting server=${this.#server}`);
+    this.#later(() => {
+      const server = this.#world.servers[this.#server];
+      if (server === undefined) this.#say("link down reason=NO_ANSWER");
+      else {
+        const reason = refusal(server.keys, id!, key);
+        if (reason === undefined) {
+          this.#say("link up connects=1");
+          if (this.#world.pyboard === undefined) this.#log("hello from the application");
+          return;
+        }
+        this.#say(`link down reason=${reason}`);
+      }
+      this.#later(() => this.#connect());
+    });
+  }
+
+  receive(bytes: Uint8Array): void {
+    for (const frame of this.#frames.push(bytes).frames) {
+      if (frame.type === FrameType.command) this.#command(frame);
+    }
+  }
+
+  #send(type: number, data: Uint8Array | number[]): void {
+    this.#board.print(encodeFrame({ type, data: Uint8Array.from(data) }));
+  }
+
+  #result(command: number, data: Iterable<number>): void {
+    const bytes = [...data];
+    this.#send(FrameType.result, [command, bytes.length, ...bytes]);
+  }
+
+  #texts(command: number, ...texts: string[]): void {
+    this.#result(
+      command,
+      texts.flatMap((text) => [encoder.encode(text).length, ...encoder.encode(text)]),
+    );
+  }
+
+  #fail(failure: number): void {
+    this.#send(FrameType.error, [failure]);
+  }
+
+  #command({ data: [command, length, ...rest] }: Frame): void {
+    if (command === undefined || length !== rest.length) return this.#fail(Failure.invalid);
+    switch (command) {
+      case Command.wifi: {
+        const ssid = rest.slice(1, 1 + rest[0]!);
+        const password = rest.slice(2 + ssid.length);
+        const fields = [Tag.ssid, ssid.length, ...ssid, Tag.password, password.length, ...password];
+        return this.#change(command, fields);
+      }
+      case Command.state:
+        this.#send(FrameType.state, [this.#state]);
+        if (this.#state === State.joined) this.#texts(command);
+        return;
+      case Command.info:
+        return this.#texts(command, "Holdfast", "0.1.0", "ESP8266", "nonos");
+      case Command.scan:
+        for (const [ssid, password] of Object.entries(this.#world.networks)) {
+          this.#texts(command, ssid, "-61", password === "" ? "NO" : "YES");
+        }
+        return this.#texts(command);
+      case Command.set:
+        return this.#change(command, rest);
+      case Command.get: {
+        const { password: _, key, ...open } = this.#settings;
+        return this.#result(command, [...encodeFields(open), ...(key ? [Tag.key, 0] : [])]);
+      }
+      default:
+        return this.#fail(Failure.unknownCommand);
+    }
+  }
+
+  /** Writes the changed settings, and restarts with them. */
+  #change(command: number, fields: number[]): void {
+    let sector: Uint8Array;
+    try {
+      sector = encodeSettings(changeSettings(this.#settings, Uint8Array.from(fields)));
+    } catch {
+      return this.#fail(Failure.invalid);
+    }
+    this.#board.flash.eraseSectors(SETTINGS / SECTOR, 1);
+    this.#board.flash.program(SETTINGS, sector);
+    this.#fail(Failure.none);
+    this.#texts(command);
+    this.#later(() => {
+      this.#say("settings changed: restarting");
+      this.#board.restart();
+    });
+  }
+}
+
+/**
+ * Why there is no link between a server and a device; undefined: there is one. The server proves itself first,
+ * so a device with another key turns away before the server could.
+ */
+function refusal(
+  keys: Record<string, string> | undefined,
+  id: string,
+  key: Uint8Array | undefined,
+): string | undefined {
+  if (keys === undefined) return undefined;
+  const expected = keys[id];
+  if (expected === undefined) return `REFUSED code=${key === undefined ? "01" : "04"}`;
+  if (key === undefined) return "REFUSED code=03";
+  return key.toHex() === expected ? undefined : "BAD_PROOF";
+}

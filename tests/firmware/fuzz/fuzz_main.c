@@ -1,0 +1,341 @@
+/*
+ * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the vendor's SDK, which
+ * calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is broken: an event
+ * that the firmware is not run for, a call within another, a deadline that passes.
+ */
+#include <setjmp.h>
+#include <string.h>
+
+#include "input.h"
+
+/* As part of this file: what they know is set back before each input, as a reset does. */
+#include "task.c"
+#include "chip.c"
+#include "main.c"
+#include "wifi.c"
+
+/* There is no memory for words alone here. */
+void words_clear(void) {}
+
+/* ---- The SDK ---- */
+
+static uint32_t now; /* microseconds; it wraps */
+static os_task_t task;
+static unsigned posted;
+static init_done_cb_t init_done;
+static void (*wifi_handler)(System_Event_t *);
+static bool wifi_asked, connected;
+static uint32_t rtc[192];
+static struct rst_info reset_info;
+static jmp_buf reset;
+static bool running_task;
+static os_timer_t *timers[4];
+static uint32_t due[4]; /* ms */
+static uint32_t clock_ms;
+static enum flash_size_map map;
+
+uint32_t system_get_time(void) { return now; }
+uint32_t system_get_chip_id(void) { return 0xabc123; }
+uint32_t system_get_free_heap_size(void) { return next() * 256; }
+void system_soft_wdt_feed(void) {}
+void system_set_os_print(uint8_t on) { (void)on; }
+void system_init_done_cb(init_done_cb_t done) { init_done = done; }
+struct rst_info *system_get_rst_info(void) { return &reset_info; }
+unsigned long os_random(void) { return next(); }
+void os_delay_us(uint32_t us) { now += us; }
+static void *kept_block; /* the application's memory: until the next reset */
+void *os_malloc_dram(size_t length) { return kept_block = malloc(length); }
+void os_free(void *block) {
+  free(block);
+  if (block == kept_block) kept_block = 0;
+}
+
+bool system_rtc_mem_read(uint8_t block, void *to, uint16_t length) {
+  require(block >= 64 + 32 && length % 4 == 0 && block + length / 4 <= 192);
+  memcpy(to, rtc + block, length);
+  return true;
+}
+bool system_rtc_mem_write(uint8_t block, const void *from, uint16_t length) {
+  require(block >= 64 + 32 && length % 4 == 0 && block + length / 4 <= 192);
+  memcpy(rtc + block, from, length);
+  return true;
+}
+
+enum flash_size_map system_get_flash_size_map(void) { return map; }
+bool system_partition_table_regist(const partition_item_t *table, uint32_t count, uint32_t of) {
+  uint32_t end = 0, size = map == FLASH_SIZE_32M_MAP_512_512 ? 0x400000 : 0x100000;
+  require(of == map);
+  for (uint32_t i = 0; i < count; i++) {
+    require(table[i].addr >= end && table[i].addr % 4096 == 0 && table[i].size % 4096 == 0);
+    end = table[i].addr + table[i].size;
+    if (table[i].type == SYSTEM_PARTITION_SYSTEM_PARAMETER) require(table[i].addr == size - 0x3000);
+  }
+  require(end == size);
+  return true;
+}
+
+bool system_os_task(os_task_t function, uint8_t priority, os_event_t *events, uint8_t length) {
+  require(priority == USER_TASK_PRIO_0 && events && length >= 1 && !task);
+  task = function;
+  return true;
+}
+bool system_os_post(uint8_t priority, uint32_t signal, uint32_t parameter) {
+  (void)priority, (void)signal, (void)parameter;
+  if (!task) return false; /* lost */
+  require(++posted <= 2); /* as many as the queue has */
+  return true;
+}
+
+void os_timer_setfn(os_timer_t *timer, void (*function)(void *), void *argument) {
+  timer->function = function;
+  timer->argument = argument;
+}
+void os_timer_arm(os_timer_t *timer, uint32_t ms, bool repeats) {
+  require(ms > 0 && timer->function);
+  timer->period = ms;
+  timer->armed = true;
+  timer->repeats = repeats;
+  unsigned i = 0;
+  while (timers[i] && timers[i] != timer) require(++i < 4);
+  timers[i] = timer;
+  due[i] = clock_ms + ms;
+}
+void os_timer_disarm(os_timer_t *timer) { timer->armed = false; }
+
+int spi_flash_erase_sector(uint16_t sector) { return (void)sector, SPI_FLASH_RESULT_OK; }
+int spi_flash_write(uint32_t a, uint32_t *w, uint32_t n) { return (void)a, (void)w, (void)n, SPI_FLASH_RESULT_OK; }
+int spi_flash_read(uint32_t a, uint32_t *w, uint32_t n) { return (void)a, (void)w, (void)n, SPI_FLASH_RESULT_ERR; }
+
+uint8_t wifi_get_opmode_default(void) { return 2; }
+bool wifi_set_opmode(uint8_t mode) { return mode == STATION_MODE; }
+bool wifi_set_opmode_current(uint8_t mode) { return mode == STATION_MODE; }
+uint8_t wifi_station_get_auto_connect(void) { return 1; }
+bool wifi_station_set_auto_connect(uint8_t on) { return !on; }
+bool wifi_set_sleep_type(int type) { return type == NONE_SLEEP_T; }
+bool wifi_station_set_hostname(char *name) { return require(strcmp(name, "holdfast-abc123") == 0), true; }
+bool wifi_station_set_config_current(struct station_config *config) {
+  require(config->ssid[0] && !config->bssid_set && config->channel == 0);
+  return next() % 8 != 7;
+}
+bool wifi_station_connect(void) { return wifi_asked = true; }
+bool wifi_station_disconnect(void) { return wifi_asked = connected = false, true; }
+bool wifi_get_ip_info(uint8_t interface, struct ip_info *info) {
+  info->ip.addr = connected ? 0x0100a8c0 : 0;
+  return interface == STATION_IF;
+}
+void wifi_set_event_handler_cb(void (*handler)(System_Event_t *event)) { wifi_handler = handler; }
+static void (*scan_done)(void *, STATUS);
+bool wifi_station_scan(void *config, void (*done)(void *result, STATUS status)) {
+  require(!config && !scan_done);
+  if (next() % 4 == 0) return false;
+  scan_done = done;
+  return true;
+}
+
+void system_restart_local(void) {
+  reset_info.reason = REASON_SOFT_RESTART;
+  longjmp(reset, 1);
+}
+
+/* ---- The other parts of the board ---- */
+
+void serial_begin(void) { task_wake(); } /* a byte can come in as soon as it has begun */
+static unsigned serial_bytes;
+void serial_tell(void) {
+  require(running_task);
+  serial_bytes = 0;
+}
+void serial_drain(void) {}
+void tcp_tell(void) { require(running_task); }
+bool tcp_offer(void) { return next() % 8 == 7; }
+
+/* ---- The firmware ---- */
+
+static bool in_firmware, has_started, joined;
+static bool wants_run; /* something has happened since it ran */
+static uint32_t deadline; /* ms */
+static int last = -1; /* state that it was told */
+static enum { UNKNOWN, CONNECTED, NOT_CONNECTED } truth; /* since it joined */
+static uint32_t last_fed; /* ms */
+static bool starving;
+
+void call_on_stack(void (*function)(void), void *top) {
+  require(((uintptr_t)top & 15) == 0);
+  function();
+}
+
+void firmware_start(void) {
+  require(!has_started && !in_firmware);
+  if (map == FLASH_SIZE_32M_MAP_512_512) {
+    size_t length;
+    void *memory = port_memory(8192, &length);
+    require(((uintptr_t)memory & 7) == 0 && length <= 8192 && length % 8 == 0);
+    if (memory) memset(memory, 1, length);
+  }
+  has_started = true;
+  wants_run = true;
+  last_fed = clock_ms;
+  deadline = clock_ms;
+}
+
+static void scan_found_one(const char *ssid, int rssi, bool locked) {
+  (void)locked;
+  if (ssid) require(strlen(ssid) >= 1 && strlen(ssid) <= 32 && rssi <= 127);
+}
+
+uint32_t firmware_run(void) {
+  require(has_started && running_task && !in_firmware);
+  in_firmware = true;
+  wants_run = false;
+  switch (next() % 8) {
+    case 1:
+      if (!joined) {
+        joined = true;
+        last = -1;
+        truth = UNKNOWN;
+        port_wifi_join("Home", next() & 1 ? "correct horse" : "");
+      }
+      break;
+    case 2:
+      joined = false;
+      port_wifi_leave();
+      break;
+    case 3: port_wifi_scan(scan_found_one); break;
+    case 4:
+      if (next() == 255) port_restart();
+      break;
+    case 5: starving = true; break; /* from here on there is no progress */
+    default:
+      if (starving) break;
+      port_feed_watchdog();
+      last_fed = clock_ms;
+      break;
+  }
+  in_firmware = false;
+  uint32_t wait = next() * 16 % 15001;
+  deadline = clock_ms + wait;
+  return wait;
+}
+
+void firmware_wifi(enum firmware_wifi state) {
+  require(running_task && !in_firmware && joined);
+  require(state <= WIFI_REFUSED);
+  if (state == WIFI_UP) require(port_wifi_ip() != 0 || !connected);
+  if (state == WIFI_LOST) require(last == WIFI_UP || last == -1 || last >= WIFI_LOST);
+  last = state;
+}
+
+/* ---- What happens ---- */
+
+static void run_tasks(void) {
+  for (unsigned i = 0; posted && i < 50; i++) {
+    posted--;
+    running_task = true;
+    task(0);
+    running_task = false;
+    /* However much has happened meanwhile: what it was told last is how it is. */
+    if (joined && truth != UNKNOWN) require((last == WIFI_UP) == (truth == CONNECTED));
+  }
+}
+
+static void pass(uint32_t ms) {
+  uint32_t end_ms = clock_ms + ms;
+  while (clock_ms != end_ms) {
+    /* To the next timer, or the end. */
+    uint32_t step = end_ms - clock_ms;
+    for (unsigned i = 0; i < 4 && timers[i]; i++) {
+      if (timers[i]->armed && due[i] - clock_ms < step) step = due[i] - clock_ms;
+    }
+    now += step * 1000;
+    clock_ms += step;
+    for (unsigned i = 0; i < 4 && timers[i]; i++) {
+      if (!timers[i]->armed || due[i] != clock_ms) continue;
+      if (timers[i]->repeats) due[i] += timers[i]->period;
+      else timers[i]->armed = false;
+      timers[i]->function(timers[i]->argument);
+    }
+    run_tasks();
+    require(!has_started || (int32_t)(clock_ms - deadline) <= 0 || posted); /* it has run by then */
+    require(clock_ms - last_fed <= 21000); /* or the watchdog has bitten: it looks once a second */
+  }
+}
+
+static void tell_wifi(unsigned event, unsigned reason) {
+  if (!wifi_handler) return;
+  System_Event_t all = {.event = event};
+  all.event_info.disconnected.reason = (uint8_t)reason;
+  if (event == EVENT_STAMODE_GOT_IP) {
+    if (!wifi_asked) return;
+    connected = true;
+  }
+  if (event == EVENT_STAMODE_DISCONNECTED) connected = false;
+  if (event == EVENT_STAMODE_GOT_IP) truth = CONNECTED;
+  if (event == EVENT_STAMODE_DISCONNECTED || event == EVENT_STAMODE_DHCP_TIMEOUT) truth = NOT_CONNECTED;
+  wifi_handler(&all);
+}
+
+static void happen(void) {
+  static const uint8_t reasons[] = {1, 2, 8, 15, 200, 201, 202, 204};
+  switch (next() % 8) {
+    case 0: task_wake(); break; /* an interrupt */
+    case 1: run_tasks(); break;
+    case 2: pass(1 + next() * 4); break;
+    case 3: tell_wifi(EVENT_STAMODE_GOT_IP, 0); break;
+    case 4: tell_wifi(EVENT_STAMODE_DISCONNECTED, reasons[next() % 8]); break;
+    case 5: tell_wifi(next() % 6, reasons[next() % 8]); break;
+    case 6:
+      if (scan_done) {
+        void (*done)(void *, STATUS) = scan_done;
+        scan_done = 0;
+        struct bss_info two[2] = {{.ssid_len = 32, .rssi = -40}, {.ssid_len = (uint8_t)next(), .rssi = -70}};
+        memset(two[0].ssid, 'a', 32);
+        memset(two[1].ssid, 'b', 32);
+        two[0].next.stqe_next = &two[1];
+        done(two, next() % 4 ? OK : FAIL);
+      }
+      break;
+    case 7:
+      if (next() % 4 == 3) pass(21000); /* is it a watchdog that bites? */
+      break;
+  }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  input = data;
+  left = size;
+  now = 0xfff00000; /* it wraps soon */
+  memset(rtc, 0x5a, sizeof rtc);
+  reset_info.reason = next() % 7;
+  map = next() & 1 ? FLASH_SIZE_32M_MAP_512_512 : FLASH_SIZE_8M_MAP_512_512;
+  volatile unsigned resets = 0;
+  if (setjmp(reset)) {
+    resets++;
+    if (resets == 8) return 0;
+  }
+  /* As after a reset; RTC memory stays. */
+  os_free(kept_block);
+  task = 0;
+  posted = 0;
+  init_done = 0;
+  wifi_handler = 0;
+  scan_done = 0;
+  scan_found = 0;
+  memset(timers, 0, sizeof timers);
+  running_task = in_firmware = has_started = joined = wants_run = wifi_asked = connected = false;
+  starving = false;
+  started = woken = wanted = has_address = false;
+  news_count = 0;
+  for (unsigned i = 3; i < 6; i++) partitions[i].addr = 0xfb000 + (i - 3) * 0x1000;
+  user_pre_init();
+  user_init();
+  run_tasks();
+  require(!has_started && init_done);
+  init_done();
+  require(has_started);
+  if (resets) require(port_reset_reason() == RESET_SOFTWARE || port_reset_reason() == RESET_WATCHDOG);
+  run_tasks();
+  require(!wants_run); /* it ran right after its start */
+  while (left) happen();
+  pass(20000);
+  return 0;
+}

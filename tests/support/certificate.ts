@@ -1,0 +1,37 @@
+/** Certificates for tests, made by openssl. */
+import { assert } from "@std/assert";
+
+/** What {@linkcode makeCertificate} can be told. */
+export interface CertificateOptions {
+  /** Common name. Default "holdfast test". */
+  name?: string;
+  /** What it is valid for. Default "IP:127.0.0.1". */
+  altName?: string;
+}
+
+/**
+ * A certificate that vouches for itself, and its private key, in PEM. It is none of an authority, as openssl makes
+ * them otherwise: no server may show such a one.
+ *
+ * @param openssl Path of the program, see `toolTest`.
+ */
+export async function makeCertificate(
+  openssl: string,
+  { name = "holdfast test", altName = "IP:127.0.0.1" }: CertificateOptions = {},
+): Promise<{ cert: string; key: string }> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [keyFile, certFile] = [`${folder}/key.pem`, `${folder}/cert.pem`];
+    // deno-fmt-ignore
+    const args = [
+      "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+      "-subj", `/CN=${name}`, "-addext", `subjectAltName=${altName}`,
+      "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", keyFile, "-out", certFile,
+    ];
+    const { success, stderr } = await new Deno.Command(openssl, { args }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    return { cert: await Deno.readTextFile(certFile), key: await Deno.readTextFile(keyFile) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * A platform in the hands of a test: time passes and bytes come when the test says so.
+ *
+ * @module
+ */
+import { PeerError } from "../../server/protocol/errors.ts";
+import type {
+  Clock,
+  Listener,
+  Platform,
+  Socket,
+  SocketEvents,
+} from "../../server/transport/platform.ts";
+
+interface Timer {
+  due: number;
+  run: () => void;
+}
+
+/** A clock that stands until it is advanced. */
+export class ManualClock implements Clock {
+  #now = 0;
+  #timers = new Set<Timer>();
+  #soon: (() => void)[] = [];
+  /** Who waits until everything was read. */
+  readonly looking: (() => void)[] = [];
+
+  now = (): number => this.#now;
+  date = (): number => 1_700_000_000_000 + this.#now;
+
+  after = (ms: number, run: () => void): () => void => {
+    const timer = { due: this.#now + ms, run };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  };
+
+  soon = (run: () => void): void => void this.#soon.push(run);
+  endOfTurn = this.soon;
+  caughtUp = (_sockets: number, run: () => void): void => void this.looking.push(run);
+
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** Ends this turn of the event loop, and those that follow from it. Commits to memory are done afterwards. */
+  async turn(): Promise<void> {
+    do {
+      for (const run of this.#soon.splice(0)) run();
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#soon.length > 0);
+  }
+
+  /** Everything that has arrived was read. */
+  async caughtUpNow(): Promise<void> {
+    for (const run of this.looking.splice(0)) run();
+    await this.turn();
+  }
+
+  /** Lets time pass, in which a loop that is not late reads all that arrives. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await this.turn();
+    for (;;) {
+      const [next] = [...this.#timers].sort((a, b) => a.due - b.due);
+      if (!next || next.due > end) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.due);
+      next.run();
+      await this.turn();
+      await this.caughtUpNow();
+    }
+    this.#now = end;
+  }
+
+  /** Nothing happens for so long, then every timer that is due, before anything is read: a loop that was busy. */
+  stall(ms: number): void {
+    this.#now += ms;
+    for (const timer of [...this.#timers].sort((a, b) => a.due - b.due)) {
+      if (timer.due > this.#now || !this.#timers.delete(timer)) continue;
+      timer.run();
+    }
+  }
+}
+
+/** A socket without a network: what it gives, takes and fails with is up to the test. */
+export class ManualSocket implements Socket {
+  readonly address = "192.0.2.1:4711";
+  readonly hostname = "192.0.2.1";
+  written = "";
+  taken = 0;
+  closed = false;
+  paused = true;
+  /** Bytes that came while nobody read. */
+  waiting = "";
+  #events: SocketEvents | undefined;
+  #takes = true;
+
+  start(events: SocketEvents): void {
+    this.#events = events;
+    this.resume();
+  }
+
+  gives(text: string): void {
+    if (this.closed) return;
+    if (this.paused) {
+      this.waiting += text;
+      return;
+    }
+    const bytes = new TextEncoder().encode(text);
+    this.#events!.data(bytes);
+    bytes.fill(0xff); // they were valid until then
+  }
+
+  fails(error: Error): void {
+    if (!this.closed) this.#events!.ended(new PeerError("LOST", error.message, { cause: error }));
+  }
+
+  takesNothing(): void {
+    this.#takes = false;
+  }
+
+  /** Some of what was written was taken, but not all. */
+  takesSome(): void {
+    this.taken++;
+  }
+
+  takesAgain(): void {
+    this.#takes = true;
+    this.taken++;
+    if (!this.closed) this.#events!.drained();
+  }
+
+  write(data: Uint8Array | string): boolean {
+    if (this.closed) throw new Error("written to a socket that was closed");
+    this.written += typeof data === "string" ? data : new TextDecoder().decode(data);
+    return this.#takes;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+    const { waiting } = this;
+    this.waiting = "";
+    if (waiting !== "") this.gives(waiting);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** A machine whose only network is the sockets that a test knocks with. */
+export class ManualPlatform extends ManualClock implements Platform {
+  #accept: ((socket: Socket) => void) | undefined;
+
+  listen(_: unknown, accept: (socket: Socket) => void): Promise<Listener> {
+    this.#accept = accept;
+    return Promise.resolve({ port: 1, setTls() {}, close: () => Promise.resolve() });
+  }
+
+  connect(): Socket {
+    throw new Error("nobody is called from here");
+  }
+
+  /** Somebody has connected. */
+  knock(): ManualSocket {
+    const socket = new ManualSocket();
+    this.#accept!(socket);
+    return socket;
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * A server on a machine in the hands of a test: nothing happens but what the test makes happen.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { Server, type ServerOptions } from "../../server/mod.ts";
+import { ManualPlatform, type ManualSocket } from "./manual_platform.ts";
+
+export const TIMEOUT = 2000;
+
+export class ManualServer implements AsyncDisposable {
+  /** Each event with its device and its code. */
+  readonly log: string[] = [];
+
+  private constructor(readonly platform: ManualPlatform, readonly server: Server) {
+    server.events.subscribe((event) => {
+      const { device = "", code = "" } = event as { device?: string; code?: string };
+      this.log.push([event.event, device, code].filter(Boolean).join(" "));
+    });
+  }
+
+  static async start(options: ServerOptions = {}): Promise<ManualServer> {
+    const platform = new ManualPlatform();
+    const server = await Server.listen({ open: true, timeout: TIMEOUT, ...options }, platform);
+    return new ManualServer(platform, server);
+  }
+
+  /** Somebody connects, and says this. */
+  async knock(text = ""): Promise<ManualSocket> {
+    const socket = this.platform.knock();
+    if (text !== "") socket.gives(text);
+    await this.platform.turn();
+    return socket;
+  }
+
+  async says(socket: ManualSocket, text: string): Promise<void> {
+    socket.gives(text);
+    await this.platform.turn();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.close();
+    assertEquals(this.platform.timers, 0, "a timer has outlived the server");
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * A store that takes its time.
+ *
+ * @module
+ */
+import { MemoryStore } from "../../server/store/memory.ts";
+import type { Acquired, Batch } from "../../server/store/store.ts";
+
+export class SlowStore extends MemoryStore {
+  /** Devices that were asked for. */
+  readonly asked: string[] = [];
+  /** What asking for a device fails with. */
+  fails: Error | undefined;
+  #held: Promise<void> | undefined;
+
+  /** Everything takes until the result is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = promise;
+    return () => {
+      this.#held = undefined;
+      resolve();
+    };
+  }
+
+  override async acquire(id: string): Promise<Acquired> {
+    this.asked.push(id);
+    await this.#held;
+    if (this.fails) throw this.fails;
+    return super.acquire(id);
+  }
+
+  override async commit(batch: Batch) {
+    await this.#held;
+    return await super.commit(batch);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What the server does with a store, for tests of stores: it takes charge of devices, changes them, and commits.
+ *
+ * @module
+ */
+import { type DeviceRecord, type DeviceState, newState } from "../../server/link/record.ts";
+import { Ledger } from "../../server/store/ledger.ts";
+import type { Change, Statement, Store, Work } from "../../server/store/store.ts";
+
+/** What a transaction does in memory, and how that is undone. */
+interface Effect {
+  apply(): void;
+  undo(): void;
+}
+
+/** A state that can be compared with another: nothing in it is alive, and what is undefined is there. */
+export function plain({ positions, sent, inbox, outbox, heard }: DeviceState) {
+  return structuredClone({
+    positions,
+    sent,
+    inbox,
+    outbox: outbox.map((message) => ({ ...message, id: message.id })),
+    heard: [...heard].sort(([a], [b]) => a - b),
+  });
+}
+
+export class StoreDriver {
+  readonly ledgers = new Map<string, Ledger>();
+  readonly changed = new Set<Ledger>();
+  #works: (Work & Effect)[] = [];
+
+  private constructor(readonly store: Store) {}
+
+  /** Takes charge of all devices that the store knows. */
+  static async on(store: Store): Promise<StoreDriver> {
+    const driver = new StoreDriver(store);
+    for (const { id } of await store.list()) await driver.acquire(id);
+    return driver;
+  }
+
+  /** @param fresh What it is like if the store does not know it. */
+  async acquire(id: string, fresh?: DeviceState): Promise<DeviceRecord> {
+    const ledger = new Ledger(id, await this.store.acquire(id), this.changed, fresh);
+    this.ledgers.set(id, ledger);
+    return ledger.record;
+  }
+
+  record(id: string): DeviceRecord {
+    return this.ledgers.get(id)!.record;
+  }
+
+  /** A device that begins so far in its numbers, without a random part. */
+  async begin(id: string, sent = 0, txEpoch = 7): Promise<DeviceRecord> {
+    return await this.acquire(id, newState(sent, { txEpoch }));
+  }
+
+  /** All states, by id. */
+  states() {
+    return Object.fromEntries(
+      Array.from(this.ledgers, ([id, { state }]) => [id, plain(state)]).toSorted(),
+    );
+  }
+
+  /** Adds a transaction to the next commit. */
+  transact(statements: Statement[], ...effects: Effect[]): Work {
+    const work = {
+      statements,
+      apply: () => effects.forEach((effect) => effect.apply()),
+      undo: () => effects.toReversed().forEach((effect) => effect.undo()),
+    };
+    this.#works.push(work);
+    return work;
+  }
+
+  /** Adds one in which the oldest message of a device is processed. */
+  consume(id: string, ...sql: string[]): Work {
+    return this.transact(sql.map((sql) => ({ sql, params: [] })), this.processing(id));
+  }
+
+  processing(id: string): Effect {
+    const record = this.record(id);
+    let text: string;
+    return { apply: () => text = record.process(), undo: () => record.unprocess(text) };
+  }
+
+  writing(id: string, text: string): Effect {
+    const record = this.record(id);
+    return {
+      apply: () => record.write(text, { overtakes: false, qos: true }, 0),
+      undo: () => record.unwrite(),
+    };
+  }
+
+  /** Commits all changes and transactions. If that fails, they wait for the next time. */
+  async commit(): Promise<ReadonlyMap<Work, unknown>> {
+    const works = this.#works;
+    let applied = works;
+    for (const work of applied) work.apply();
+    const undo = () => applied.toReversed().forEach((work) => work.undo());
+    let refused: ReadonlyMap<Work, unknown>;
+    try {
+      refused = await this.store.commit({
+        works,
+        changes: (refused) => {
+          undo();
+          applied = works.filter((work) => !refused.has(work));
+          for (const work of applied) work.apply();
+          return this.#changes();
+        },
+      });
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    this.#works = [];
+    for (const ledger of this.changed) ledger.committed();
+    this.changed.clear();
+    return refused;
+  }
+
+  *#changes(): Iterable<Change> {
+    for (const ledger of this.changed) if (ledger.differs) yield ledger;
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * A device as a store's tests expect it to be: its own, plain account of what was done to a record.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { type DeviceRecord, type Outgoing, WITHDRAWN } from "../../server/link/record.ts";
+import type { Work } from "../../server/store/store.ts";
+import type { Random } from "./random.ts";
+import { plain, type StoreDriver } from "./store_driver.ts";
+
+type State = ReturnType<typeof plain>;
+
+/** What an accepted transaction does. */
+type Effect = "process" | { write: string };
+
+export class StoreModel {
+  #waiting: { work: Work; accepted: boolean; effects: Effect[] }[] = [];
+  #texts = 0;
+
+  constructor(readonly state: State) {}
+
+  /** Changes the record and the model in one of the ways that there are. */
+  change(record: DeviceRecord, random: Random): void {
+    const { state } = this;
+    const { positions, inbox, outbox } = state;
+    const text = `${this.#texts++}`;
+    const at = random.int(0, Math.max(0, outbox.length - 1));
+    const message = record.outbox[at];
+    switch (random.int(0, 9)) {
+      case 0:
+      case 1:
+        record.receive(text);
+        inbox.push(text);
+        break;
+      case 2: {
+        if (record.safe <= this.#claimed) break;
+        assertEquals(record.process(), inbox.shift());
+        positions.processed++;
+        break;
+      }
+      case 3:
+      case 4: {
+        const options = { overtakes: random.once(2), qos: random.once(2) };
+        const written = random.int(0, 1000);
+        record.write(text, options, written);
+        this.#write({ id: undefined, text, ...options, written });
+        break;
+      }
+      case 5:
+        if (!message) break;
+        record.settle();
+        outbox.shift();
+        { // what lies behind the outbox means the same as its front
+          const first = outbox[0]?.seq ?? positions.txNext;
+          if ((positions.txSent - first | 0) <= 0) positions.txSent = first;
+        }
+        break;
+      case 6: {
+        const given = random.once(3) ? undefined : message;
+        const id = record.giveId(given);
+        assertEquals(id, positions.nextId);
+        positions.nextId = id % 255 + 1;
+        if (given) outbox[at]!.id = id;
+        break;
+      }
+      case 7:
+        if (!message) break;
+        record.withdraw(message);
+        outbox[at]!.text = WITHDRAWN;
+        break;
+      case 8: {
+        const connects = positions.connects + random.int(0, 1);
+        const changed = { connects, rxNext: random.bits(), rxEpoch: random.bits() };
+        record.change(changed);
+        record.release();
+        Object.assign(positions, changed, { txSent: positions.txNext });
+        break;
+      }
+      case 9: {
+        const id = random.once(20) ? 0 : random.int(1, 255);
+        if (!record.hear(id, text)) break;
+        if (id === 0) {
+          state.heard = state.heard.filter(([, it]) => it.connection === positions.connects);
+        }
+        const noted = record.duplicates.noted(id)!;
+        assertEquals(noted.connection, positions.connects);
+        state.heard = state.heard.filter(([other]) => other !== id);
+        state.heard.push([id, noted]);
+        state.heard.sort(([a], [b]) => a - b);
+      }
+    }
+  }
+
+  /** A change that certainly is one. */
+  connect(record: DeviceRecord): void {
+    const connects = ++this.state.positions.connects;
+    record.change({ connects });
+  }
+
+  /** Messages of the inbox that transactions will process. */
+  get #claimed(): number {
+    return this.#waiting.flatMap(({ effects }) => effects).filter((it) => it === "process").length;
+  }
+
+  #write(message: Omit<Outgoing, "seq">): void {
+    const seq = this.state.positions.txNext;
+    this.state.outbox.push({ seq, ...message });
+    this.state.positions.txNext = (seq + 1) % 2 ** 32;
+    this.state.sent++;
+  }
+
+  /** Adds a transaction to the next commit. */
+  transact(driver: StoreDriver, id: string, random: Random, hasDatabase: boolean): void {
+    const record = driver.record(id);
+    const accepted = !hasDatabase || !random.once(3);
+    const good = { sql: "CREATE TABLE IF NOT EXISTS t (x)", params: [] };
+    const bad = { sql: "GARBAGE", params: [] };
+    const effects: Effect[] = [{ write: `${this.#texts++}` }];
+    if (record.safe > this.#claimed) effects.push("process");
+    const work = driver.transact(
+      hasDatabase ? [good, ...accepted ? [] : [bad]] : [],
+      ...effects.map((it) =>
+        it === "process" ? driver.processing(id) : driver.writing(id, it.write)
+      ),
+    );
+    this.#waiting.push({ work, accepted, effects });
+  }
+
+  /** The transactions that were waiting are decided. */
+  committed(record: DeviceRecord): void {
+    for (const { accepted, effects } of this.#waiting.splice(0)) {
+      if (!accepted) continue;
+      for (const effect of effects) {
+        if (effect === "process") {
+          assert(this.state.inbox.shift() !== undefined);
+          this.state.positions.processed++;
+        } else {
+          const { write: text } = effect;
+          this.#write({ id: undefined, text, overtakes: false, qos: true, written: 0 });
+        }
+      }
+    }
+    this.check(record, "after a commit");
+    assertEquals(record.safe, record.inbox.length);
+  }
+
+  check(record: DeviceRecord, when: string): void {
+    assertEquals(plain(record.state), this.state, when);
+  }
+}
