@@ -67,6 +67,7 @@ export class ServerProcess implements Host, Wiring {
     this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
     const platform = this.#platform = new SimPlatform(process, this);
     const store = this.#store = new SimStore(this.disk, world, platform, () => this.#storeTime());
+    const begun = world.clock.now;
     world.log?.("the server starts");
     process.enter(() => {
       Server.listen({
@@ -86,6 +87,7 @@ export class ServerProcess implements Host, Wiring {
         (server) => {
           if (!platform.isAlive) return;
           this.server = server;
+          if (this.#keysChangedAt >= begun) server.setKeys(this.#keys()); // while it was starting
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
         },
         (error) => platform.isAlive && world.failed(error),
@@ -99,11 +101,9 @@ export class ServerProcess implements Host, Wiring {
 
   /** The operator has changed the keys. */
   changeKeys(): void {
-    const { server } = this;
-    if (!server) return;
     // Whoever has begun to greet does so with the old one.
     this.#keysChangedAt = this.world.clock.now;
-    this.process.enter(() => server.setKeys(this.#keys()));
+    this.process.enter(() => this.server?.setKeys(this.#keys()));
   }
 
   #storeTime(): number | undefined {
