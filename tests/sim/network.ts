@@ -147,14 +147,14 @@ class Pipe {
     return n;
   }
 
-  #deliver(place: number, time: number, arrived: () => void): void {
+  #deliver(place: number, time: number, arrived: () => void, isEnd = false): void {
     const { clock } = this.path;
     const due = Math.max(this.#lastArrival, clock.now + this.path.delay()) + time;
     this.#lastArrival = due;
     clock.at(Math.floor(due), () => {
       this.path.deliver(this.direction, () => {
         clock.onStep?.();
-        if (this.cut) return;
+        if (this.cut || (!isEnd && place <= this.#arrived)) return; // later segments were quicker
         this.#arrived = Math.max(this.#arrived, place);
         arrived();
       });
@@ -163,7 +163,7 @@ class Pipe {
 
   /** The end of the stream, behind all that was written. */
   finish(arrived: () => void): void {
-    this.#deliver(this.#written, 0, arrived);
+    this.#deliver(this.#written, 0, arrived, true);
   }
 
   /** @returns a view, valid until the next call */
