@@ -204,7 +204,7 @@ export class Conversation {
   /** Nothing of a transaction has happened. */
   #failed(attempt: Attempt | undefined, error: unknown): void {
     const known = error instanceof ChangedItsMind ||
-      (error instanceof LocalError && error.code === "OUTBOX_FULL") ||
+      (error instanceof LocalError && ["OUTBOX_FULL", "BAD_TEXT"].includes(error.code)) ||
       (error instanceof Error && error.message.includes("NOT NULL"));
     if (!known) throw error;
     if (!attempt) return;
