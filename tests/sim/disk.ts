@@ -20,6 +20,9 @@ export interface DiskWatcher {
   settled(id: string, text: string): void;
 }
 
+/** A server tries again after a commit has failed; in ms, and a little more. */
+const RETRY = 300;
+
 /** One device's rows. Times of messages are dates. */
 export interface Rows {
   positions: Positions;
@@ -48,9 +51,12 @@ export class Disk {
   slowUntil = 0;
   slowness = 0;
 
-  /** When the last slow commit has ended. */
-  get slowEnd(): number {
-    return this.slowUntil + this.slowness;
+  /** When a commit failed last. */
+  failedAt = -Infinity;
+
+  /** When the last slow commit has ended, or one that was tried again after a failure. */
+  get troubleEnd(): number {
+    return Math.max(this.slowUntil, this.failedAt + RETRY) + this.slowness;
   }
 
   /** What it holds now, on a disk that works. */

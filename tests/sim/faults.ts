@@ -132,7 +132,7 @@ export function cause(world: World, kind: FaultKind): void {
       const { disk } = world.server;
       disk.slowUntil = clock.now + time;
       disk.slowness = random.skewed(1, 2 * timeout);
-      return world.disturb(disk.slowEnd);
+      return world.disturb(disk.troubleEnd);
     }
     case "store full":
       world.server.disk.full = true;

@@ -135,7 +135,7 @@ export class ServerProcess implements Host, Wiring {
       const socket = platform.accept(end, address);
       socket.tap = new Wire(end.path.owner);
       this.sockets.set(address, socket);
-      watchSocket(world, socket, world.serverPatience, () => this.disk.slowEnd, "the server");
+      watchSocket(world, socket, world.serverPatience, () => this.disk.troubleEnd, "the server");
     });
   }
 

@@ -124,6 +124,7 @@ export class SimStore implements Store {
       }
     }
     this.#pending = undefined;
+    this.disk.failedAt = this.platform.process.world.clock.now;
     reject(new LocalError("STORE_FAILED", "the simulated disk is full"));
   }
 
