@@ -30,7 +30,9 @@ export class Books {
   /** @param logs It is a line of the log, where such are known. */
   deviceWrote(text: string, boot: number, manner: Manner, logs = false): Message {
     if (!logs) return this.fromDevice.accepted(text, boot, manner);
-    return this.log.accepted(printable(text.slice(LOGGED.length)), boot, manner);
+    const message = this.log.accepted(printable(text.slice(LOGGED.length)), boot, manner);
+    message.bytes = byteLength(text);
+    return message;
   }
 
   /** How many messages the device has written. */
@@ -55,7 +57,7 @@ export class Books {
 
   /** A device's writer is told that its message will not arrive: it is longer than the server takes. */
   deviceFailed(message: Message, lineBytes: number): void {
-    if (byteLength(message.text) <= lineBytes) {
+    if (message.bytes <= lineBytes) {
       throw this.#violation("", message, "was refused, and is not too long");
     }
     message.excused = true;
@@ -117,8 +119,7 @@ export class Books {
    * @param lineBytes Longest text that the device takes.
    */
   serverFailed(message: Message, error: LocalError, lineBytes: number): void {
-    const { text } = message;
-    if (byteLength(text) <= lineBytes && !text.startsWith(LOGGED)) {
+    if (message.bytes <= lineBytes && !message.text.startsWith(LOGGED)) {
       throw this.#violation("", message, `was refused: ${error.message}`);
     }
     if (message.safe) message.excused = true;
@@ -189,7 +190,7 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (byteLength(text) <= lineBytes) {
+    if (message.bytes <= lineBytes) {
       throw this.#violation("", message, "was withdrawn without a reason");
     }
     message.excused = true;

@@ -2,7 +2,7 @@
 import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
 import type { PeerError } from "../../server/protocol/errors.ts";
-import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
+import { LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
 import type { Message } from "./promises.ts";
@@ -115,7 +115,7 @@ export class Chip implements Program {
     const { device } = this;
     if (device.meetsImpostor) return; // without a key it may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
-      if (byteLength(message.text) > core.longest) {
+      if (message.bytes > core.longest) {
         device.books.deviceFailed(message, device.leastLine);
       }
     }

@@ -42,6 +42,8 @@
  * |                                             | what it was told of, and nobody had seen, may be missing |
  */
 
+import { byteLength } from "../../server/protocol/lines.ts";
+
 /** Something that was promised did not hold. */
 export class Violation extends Error {
   override name = "Violation";
@@ -57,6 +59,8 @@ export class Violation extends Error {
 /** One message in the books of the checker. */
 export interface Message {
   readonly text: string;
+  /** Of the text as it is sent. */
+  bytes: number;
   /** Its place in the stream; -1 as long as it has none. */
   index: number;
   /** Boot of the writer. */
@@ -128,6 +132,7 @@ export class Stream {
   offered(text: string, epoch: number, { qos, waits, loose = false }: Manner): Message {
     const message: Message = {
       text,
+      bytes: byteLength(text),
       index: -1,
       epoch,
       qos,
