@@ -7,7 +7,7 @@
 
 const HELP = `deno task test [options] [files and folders]
 
-  --only STEPS   only these steps, with commas: fmt,lint,check,build,specs,tests
+  --only STEPS   only these steps, with commas: fmt,lint,check,docs,build,specs,tests
   --filter TEXT  only the Deno tests whose name contains TEXT (or matches /TEXT/)
   --help         this text
 
@@ -58,6 +58,11 @@ function steps(testArgs: string[]): Step[] {
     { name: "fmt", about: "format", args: ["fmt", "--check"] },
     { name: "lint", about: "lint", args: ["lint"] },
     { name: "check", about: "types", args: ["check"] },
+    {
+      name: "docs",
+      about: "public symbols are documented",
+      args: ["doc", "--lint", "server/mod.ts", "bridge/host/mod.ts"],
+    },
     {
       name: "build",
       about: "core builds within its budget",
@@ -142,6 +147,7 @@ function parse(args: string[]): Options {
 
 /** Runs the steps; true when all went well. */
 async function run({ only, testArgs }: Options): Promise<boolean> {
+  const started = performance.now();
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const ignored: string[] = [];
   let ok = true;
@@ -149,7 +155,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
     if (only && !only.includes(step.name)) continue;
     const start = performance.now();
     const result = await deno(step.args);
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    const took = sinceThen(start);
     const count = step.count?.(result.output);
     // Tools that found nothing to test are content with themselves.
     const empty = step.count !== undefined && !(count && count.passed + count.failed > 0);
@@ -157,7 +163,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
 
     const mark = ok ? "ok    " : "FAILED";
     const tally = count ? `, ${count.passed} passed` : "";
-    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${seconds} s)`);
+    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${took})`);
     if (!ok || (step.name === "tests" && testArgs.length > 0)) console.log(`\n${result.output}`);
     if (result.ok && empty) console.log(`${step.name}: not a single test ran.\n`);
 
@@ -172,10 +178,17 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
   }
   if (ignored.length > 0) console.log(`\nignored:\n  ${ignored.join("\n  ")}`);
   const { passed, failed, skipped } = total;
-  console.log(
-    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
-  );
+  const left = skipped > 0 ? `, ${skipped} skipped` : "";
+  console.log(`\nIt took ${sinceThen(started)}.`);
+  console.log(`${passed} passed, ${failed} failed${left}`); // alone on its line, for those who count
   return ok;
+}
+
+/** `7.4 s`, or `12 min 5 s`. */
+function sinceThen(start: number): string {
+  const seconds = (performance.now() - start) / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
 if (Deno.args.includes("--help")) {

@@ -36,13 +36,13 @@ export interface WheelEntry {
 }
 
 /** A place in a list that is a ring: an entry, or the head of a list. */
-class Link {
-  previous: Link = this;
-  next: Link = this;
+class Place {
+  previous: Place = this;
+  next: Place = this;
 }
 
 /** The entries of a slot. */
-class Slot extends Link {
+class Slot extends Place {
   constructor(readonly level: number, readonly index: number) {
     super();
   }
@@ -52,7 +52,7 @@ class Slot extends Link {
   }
 }
 
-class Entry extends Link implements WheelEntry {
+class Entry extends Place implements WheelEntry {
   /** When it is due. */
   time = Infinity;
   /** If moved to this time or a later one it can stay where it is: it is looked at by then. */

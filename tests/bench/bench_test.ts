@@ -72,7 +72,13 @@ Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are
     for (const runner of runners(200, folder).slice(1)) {
       const found = await runHerd(runner, 200, PACE);
       const { left, lost, blamed, missing, up, back, memory, idle, herdIdle } = found;
-      assertEquals({ left, lost, blamed, missing }, { left: 200, lost: 0, blamed: 0, missing: 0 });
+      const none = { early: 0, closed: 0, silent: 0 };
+      assertEquals({ left, lost, blamed, missing }, {
+        left: 200,
+        lost: none,
+        blamed: 0,
+        missing: 0,
+      });
       assert(found.attempts > 400 && up! > 0 && back! > 0 && memory! > 0, JSON.stringify(found));
       assert(idle! >= 0 && herdIdle! >= 0 && found.p50! > 0 && found.p99! >= found.p50!);
     }
@@ -92,8 +98,9 @@ Deno.test("links that a server ends or forgets are counted, and what its log say
   const pace = { ...PACE, idle: 2000, settle: 1500 };
   const found = await runHerd(stub("--close", "3", "--mute", "2"), 200, pace);
   assertEquals([found.blamed, found.left], [2 * (1 + 3), 200]);
+  assertEquals([found.lost.early, found.lost.closed], [0, 2 * 3]);
   // On a busy machine the last two may not have been noticed yet.
-  assert(found.lost >= 2 * 3 + 2 && found.lost <= 2 * (3 + 2), JSON.stringify(found));
+  assert(found.lost.silent >= 2 && found.lost.silent <= 2 * 2, JSON.stringify(found));
 });
 
 Deno.test("a server that acknowledges what was not sent gets no figures", async () => {

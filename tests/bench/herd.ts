@@ -84,6 +84,7 @@ export function report(runs: Run[], devices: number): Section[] {
     beside: busy ? "a busy process" : "nothing",
     up: seconds(found.up),
     back: seconds(found.back),
+    lost: sum(found.lost),
   }));
   const many = devices.toLocaleString("en");
   return [
@@ -160,8 +161,8 @@ function writingAims({ busy, found }: Run, devices: number): Aim[] {
   const links = {
     what: `links lost of ${many}${busy ? ", beside a busy process" : ""}`,
     aim: "0",
-    measured: `${lost}, and ${blamed} in the log${late}`,
-    met: lost === 0 && blamed === 0,
+    measured: `${sum(lost)}, and ${blamed} in the log${late}`,
+    met: sum(lost) === 0 && blamed === 0,
   };
   if (busy) return [links];
   return [links, {
@@ -170,6 +171,10 @@ function writingAims({ busy, found }: Run, devices: number): Aim[] {
     measured: missing > 0 ? `${missing} without an ack` : `${p99.toFixed(1)} ms`,
     met: missing === 0 && p99 <= AIMS.p99,
   }];
+}
+
+function sum({ early, closed, silent }: Found["lost"]): number {
+  return early + closed + silent;
 }
 
 function seconds(ms: number | undefined): number | undefined {

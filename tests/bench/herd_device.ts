@@ -29,7 +29,7 @@ const WELCOME = /^00[0-9a-f]{88}$/;
 export interface Herd {
   /** The server's port. */
   port: number;
-  /** Counts the servers there were: what the one before has closed is no fault of this one. */
+  /** Counts the servers there were; 0 between two: what the first has closed is no fault of the second. */
   server: number;
   /** Whether the server speaks dialect 2. A bare one answers the hello with a keepalive. */
   welcomes: boolean;
@@ -124,7 +124,7 @@ export class Device {
     });
     socket.on("close", () => {
       if (this.#socket !== socket) return;
-      if (this.#state !== CONNECTING && this.#server === herd.server) {
+      if (this.#state !== CONNECTING && herd.server > 0 && this.#server === herd.server) {
         herd.counts[this.#state === UP ? "closed" : "closedEarly"]++;
       }
       this.#down("lost");
@@ -205,6 +205,11 @@ export class Device {
     if (this.#state === UP) this.#socket!.write(message(this.#first + written.length));
     written.push(performance.now());
     return true;
+  }
+
+  /** A new server listens. One that was about to die may still have taken connections before. */
+  expect(): void {
+    if (this.#state >= GREETING && this.#server === 0) this.#server = this.herd.server;
   }
 
   /** To be called every quarter of the timeout. */

@@ -17,9 +17,10 @@ export type Order =
   | { do: "gather"; ms: number }
   /** Answers with a {@linkcode State} at once. */
   | { do: "look" }
-  /** The server is about to be killed: only what connects from now on is its successor's to keep. Answers
-   * with a {@linkcode State}. */
+  /** The server is about to be killed: it may end connections. Answers with a {@linkcode State}. */
   | { do: "outlive" }
+  /** Its successor listens, and is to keep what is connected from now on. Answers with a {@linkcode State}. */
+  | { do: "expect" }
   /** Lets random devices write `rate` messages a second. Answers with a {@linkcode Written}. */
   | { do: "write"; rate: number; ms: number };
 
@@ -53,6 +54,7 @@ const LISTEN_MS = 100;
 const PATIENCE = 10_000;
 
 let devices: Device[] = [];
+let servers = 1;
 let ticked = () => {};
 let cameUp = () => {};
 let allUpAt: number | undefined;
@@ -156,8 +158,12 @@ async function obey(order: Order): Promise<State> {
     case "look":
       return state();
     case "outlive":
-      herd.server++;
+      herd.server = 0;
       allUpAt = undefined;
+      return state();
+    case "expect":
+      herd.server = ++servers;
+      for (const device of devices) device.expect();
       return state();
     case "write":
       return await write(order.rate, order.ms);

@@ -37,8 +37,9 @@ export interface Found {
   /** Links that were up in the end. */
   left: number;
   attempts: number;
-  /** Connections that the server closed, and links on which it was silent. */
-  lost: number;
+  /** Connections that the server closed before they were up, links that it closed, and links on which it was
+   * silent. */
+  lost: { early: number; closed: number; silent: number };
   /** What the server's log says of SILENT, STALLED and NO_HELLO. */
   blamed: number;
   p50: number | undefined;
@@ -110,6 +111,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   server = await runner.start(port);
   server.onLine = watch;
   const listens = now();
+  await herd.order({ do: "expect" });
   const second = await gather();
   await pause(pace.settle);
   const after = await write(pace.settle);
@@ -125,7 +127,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
     back: since(second, listens),
     left: after.up,
     attempts: after.attempts,
-    lost: after.closed + after.closedEarly + after.silent,
+    lost: { early: after.closedEarly, closed: after.closed, silent: after.silent },
     blamed,
     p50: writing.p50,
     p99: writing.p99,

@@ -194,6 +194,20 @@ browserTest("a file that is no backup of this board is not restored", async () =
   assertSameBytes(chip.flash.bytes, before);
 });
 
+browserTest("a file that is missing is asked for, and nobody else is blamed", async () => {
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
+  await openTools(visitor);
+  await visitor.press("Restore the backup");
+  assertMatch(await visitor.fault(), /No backup is chosen/);
+  await visitor.check("Files on this computer");
+  await visitor.flash();
+  const said = await visitor.fault();
+  assertMatch(said, /No firmware file is chosen/);
+  assertEquals(/server/.test(said), false);
+});
+
 browserTest("local files: firmware at its addresses, and an application from a .wasm", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });

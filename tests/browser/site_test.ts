@@ -77,10 +77,15 @@ const looks = [
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
-  await using visitor = await lab.open({ fixture });
+  const list = Promise.withResolvers<void>();
+  await using visitor = await lab.open({ fixture, listed: list.promise });
   const { page } = visitor;
   const states: [string, () => Promise<unknown>][] = [
-    ["start", () => Promise.resolve()],
+    ["loading", () => visitor.sees("The list of firmware is loading …")],
+    ["start", async () => {
+      list.resolve();
+      await visitor.awaits(page.getByRole("radio", { name: "Holdfast 0.1.0 (WiFi)" }));
+    }],
     ["open", async () => {
       for (const summary of await page.locator("summary").all()) {
         if (await summary.isVisible()) await summary.click();
@@ -99,11 +104,15 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
     }],
     ["writing", async () => {
       // As slow as can be without being taken for lost.
-      chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 4, ms: 2500 });
+      chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 1000, ms: 2500 });
       await visitor.press("I have it: go on");
-      await visitor.sees("writing");
+      await visitor.seesWriting();
     }],
-    ["good", () => visitor.sees(SUCCESS)],
+    ["good", async () => {
+      await visitor.seesWriting(); // it has been looked at until now
+      chip.faults.disarm();
+      await visitor.sees(SUCCESS);
+    }],
     ["improv", async () => {
       await visitor.press("Ask the board");
       await visitor.awaits(page.getByLabel("Network", { exact: true }));
@@ -159,6 +168,7 @@ browserTest("the keyboard alone is enough", async () => {
   await keyboard.type("192.168.1.10");
   await tabTo(/^Device id$/);
   await keyboard.type("kitchen");
+  await visitor.awaits(visitor.page.getByRole("radio", { name: "Holdfast 0.1.0 (WiFi)" }));
   await keyboard.press("Enter"); // sends the form
   await visitor.awaits(visitor.page.getByRole("dialog"));
   await tabTo(/go on/);

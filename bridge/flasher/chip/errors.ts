@@ -17,6 +17,7 @@ export type FlashCode =
   | "WIFI_REFUSED" // it answers that it cannot
   | "BAD_IMAGE" // a file that is not what it should be
   | "BAD_PLAN" // parts that overlap or do not fit
+  | "NOT_CHOSEN" // a file that is needed
   | "NO_FILE"; // an image could not be fetched or read
 
 /** An error with what a person needs to act on it. */

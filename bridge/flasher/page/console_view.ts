@@ -2,7 +2,7 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
-import { leave, listen, openedConsole } from "./port.ts";
+import { forgetVerdict, leave, listen, openedConsole } from "./port.ts";
 import { button, byId, make, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";
@@ -38,9 +38,15 @@ export function setUpConsole(): void {
  * @param frame is told of the frames between the lines
  */
 export async function openConsole(fromStart = true, frame: (frame: Frame) => void = () => {}) {
-  byId("console").replaceChildren();
-  begin();
-  await listen({ line, lost, frame }, fromStart);
+  await listen({
+    begin() {
+      byId("console").replaceChildren();
+      begin();
+    },
+    line,
+    lost,
+    frame,
+  }, fromStart);
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
@@ -64,9 +70,8 @@ function line(text: string): void {
 }
 
 function lost(error: unknown): void {
-  button("restart").hidden = true;
   clearTimeout(timer);
-  byId("verdict").replaceChildren();
+  forgetVerdict();
   showFault(
     error,
     "console-step",
@@ -103,14 +108,14 @@ function showVerdict(): void {
 }
 
 async function another(): Promise<void> {
+  // At once: letting the board go takes time, in which the next one's id can be typed already.
+  const kept = forgetDevice();
+  button("connect").focus();
   clearTimeout(timer);
   await leave();
-  const kept = forgetDevice();
   hideFault();
-  for (const id of ["verdict", "steps", "console"]) byId(id).replaceChildren();
+  byId("console").replaceChildren();
   byId("progress").hidden = true;
-  button("restart").hidden = true;
   button("another").hidden = true;
   say(`${kept} Plug in the next board, and choose its port.`);
-  button("connect").focus();
 }

@@ -20,15 +20,19 @@ import { showSettingsFor } from "./settings_view.ts";
 let firmware: Firmware[] = [];
 let rows = 0;
 
-export async function setUpFirmware(): Promise<void> {
+/** Resolves when the list of firmware has come, or will not; to what is to be said to those who wait. */
+export async function setUpFirmware(): Promise<string> {
   byId("firmware-choice").addEventListener("change", show);
   select("application").addEventListener("change", show);
   button("add-file").addEventListener("click", () => addRow().focus());
   addRow();
-  const note = byId("no-firmware");
+  const note = byId("firmware-note");
+  note.textContent = "The list of firmware is loading …";
+  note.hidden = false;
   try {
     const list = await listFirmware(new URL(".", document.baseURI).href);
     firmware = list.firmware;
+    note.textContent = "";
     if (list.complaints.length > 0) {
       note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
     } else if (firmware.length === 0) {
@@ -57,6 +61,17 @@ export async function setUpFirmware(): Promise<void> {
   }
   show();
   void keepForOffline(firmware);
+  return firmware.length > 0
+    ? "The list of firmware is here: you can flash now."
+    : note.textContent;
+}
+
+/** Why nothing can be flashed yet; empty: it can. */
+export function stillMissing(): string {
+  return chosen("firmware") === ""
+    ? "The list of firmware is still loading. Flash when it is here, or choose files on this computer " +
+      "in step 2."
+    : "";
 }
 
 function show(): void {

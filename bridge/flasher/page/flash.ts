@@ -1,46 +1,70 @@
 /// <reference lib="dom" />
 /** The one action: firmware, application and settings into the flash, then the board's own words. */
 import { carryOut } from "../plan/job.ts";
-import { forChip, keptThroughErase, loadPieces } from "../plan/pieces.ts";
+import { forChip, keptThroughErase, loadPieces, settingsArea } from "../plan/pieces.ts";
 import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./port.ts";
 import { openConsole } from "./console_view.ts";
-import { byId, chosen, input } from "./dom.ts";
-import { applicationChoice, firmwareChoice, settingsArea } from "./firmware_view.ts";
+import { byId, chosen, input, say } from "./dom.ts";
+import { applicationChoice, firmwareChoice, stillMissing } from "./firmware_view.ts";
 import { PartsView } from "./parts_view.ts";
 import { readSettings } from "./settings_view.ts";
 import { saveBackup } from "./tools.ts";
-import { work } from "./work.ts";
+import { markEarly, work } from "./work.ts";
 
-export function setUpFlash(): void {
+/** Somebody has pressed the button before there was anything to flash. */
+let awaited = false;
+
+/** @param listed resolves when the list of firmware has come, or will not; to what is to be said then */
+export function setUpFlash(listed: Promise<string>): void {
   byId<HTMLFormElement>("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    void work({ step: "flash-step", long: true, action: flash });
+    const missing = stillMissing();
+    if (missing === "") void work({ step: "flash-step", long: true, action: flash });
+    else {
+      awaited = true;
+      say(missing);
+    }
+  });
+  byId("firmware-choice").addEventListener("change", showMissing);
+  showMissing();
+  void listed.then((words) => {
+    if (awaited) say(words);
+    showMissing();
   });
 }
 
+function showMissing(): void {
+  const missing = stillMissing();
+  byId("flash-missing").textContent = missing;
+  byId("flash-missing").hidden = missing === "";
+  markEarly("flash", missing !== "");
+  if (missing === "") awaited = false;
+}
+
 async function flash(): Promise<void> {
+  // All of the form as it is now: it may be changed while the board is looked for.
+  const [firmware, application] = [firmwareChoice(), applicationChoice()];
+  const area = settingsArea(firmware);
   const what = chosen("settings");
+  const [backupFirst, eraseAll] = [input("backup-first").checked, input("erase-all").checked];
   const sector = what === "write"
     ? await readSettings()
     : what === "erase"
-    ? new Uint8Array(settingsArea().size).fill(0xff)
+    ? new Uint8Array(area.size).fill(0xff)
     : undefined;
   if (what === "write" && !sector) return;
-  const eraseAll = input("erase-all").checked;
-  const [firmware, application] = [firmwareChoice(), applicationChoice()];
   const kept = eraseAll ? keptThroughErase(firmware, application, !sector) : [];
   const chip = await connect();
   const { flashBytes } = chip.facts;
   const pieces = forChip(await loadPieces(firmware, application, flashBytes), firmware, chip.facts);
-  const area = settingsArea();
   if (sector) pieces.push({ name: "settings", offset: area.offset, data: sector });
   for (const { name, offset, size } of kept) {
     pieces.push({ name, offset, data: await chip.read(offset, size) });
   }
   const untouched = sector || eraseAll ? [] : [{ name: "the settings", ...area }];
   const plan = makePlan(pieces, flashBytes, untouched);
-  const saved = input("backup-first").checked ? await saveBackup(chip, "flash-step") : "";
+  const saved = backupFirst ? await saveBackup(chip, "flash-step") : "";
   const view = new PartsView(
     "flash-step",
     "Progress",

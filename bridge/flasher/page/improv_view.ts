@@ -59,7 +59,8 @@ async function ask(): Promise<void> {
   byId("improv").hidden = false;
   const many = networks.length === 1 ? "1 network" : `${networks.length} networks`;
   say(`The board hears ${many}.`);
-  select("network").focus();
+  // Looking for networks takes seconds: whoever went on to something else stays there.
+  if (document.activeElement === byId("improv-ask")) select("network").focus();
 }
 
 /** A board that was just restarted needs a moment until it listens. */

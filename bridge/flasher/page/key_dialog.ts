@@ -29,7 +29,7 @@ export function showKey(id: string | undefined, key: string): Promise<boolean> {
 
 async function copy(event: MouseEvent, text: string, id: string): Promise<void> {
   const pressed = event.currentTarget as HTMLButtonElement;
-  const words = pressed.textContent;
+  const name = pressed.dataset.name ??= pressed.textContent; // it may say something else now
   try {
     await navigator.clipboard.writeText(text);
     pressed.textContent = "Copied";
@@ -38,5 +38,5 @@ async function copy(event: MouseEvent, text: string, id: string): Promise<void> 
     pressed.textContent = "Press Ctrl+C";
   }
   say(pressed.textContent);
-  setTimeout(() => pressed.textContent = words, 2000);
+  setTimeout(() => pressed.textContent = name, 2000);
 }

@@ -47,9 +47,9 @@ function setUp(): void {
     void work({
       step: "board",
       action: async () => {
+        button("connect").focus(); // the button that was pressed goes
         await leave();
         say("Disconnected. The board runs its program.");
-        button("connect").focus(); // the button that was pressed is gone
       },
     }));
   select("speed").addEventListener("change", trustSpeed);
@@ -58,10 +58,9 @@ function setUp(): void {
   setUpHelp();
   setUpSettings();
   setUpTools();
-  setUpFlash();
   setUpConsole();
   setUpImprov();
-  void setUpFirmware();
+  setUpFlash(setUpFirmware());
 }
 
 setUp();

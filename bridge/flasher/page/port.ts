@@ -9,7 +9,8 @@ import { button, byId, say, select } from "./dom.ts";
 let port: Port | undefined;
 let chip: Chip | undefined;
 let terminal: Console | undefined;
-let stopper: AbortController | undefined;
+/** Of the chip, from before it is looked for. */
+let stopper = new AbortController();
 /** The fast speed failed with this port: it is not tried again. */
 let slow = false;
 
@@ -55,7 +56,8 @@ function kind(port: Port): string {
  * @throws {DOMException} NotFoundError: no port was chosen
  */
 export async function connect({ anew = false } = {}): Promise<Chip> {
-  if (chip && !anew) return chip;
+  if (chip && !anew && !stopper.signal.aborted) return chip;
+  const { signal } = stopper = new AbortController();
   // With the first board; it comes while the port is chosen.
   const loading = part(import("../chip/loader.ts"));
   const chosen = await choosePort(anew);
@@ -63,8 +65,6 @@ export async function connect({ anew = false } = {}): Promise<Chip> {
   say("Connecting to the board …");
   const { FAST, openChip, SLOW } = await loading;
   const wanted = Number(select("speed").value);
-  stopper = new AbortController();
-  const signal = stopper.signal;
   chip = await openChip(chosen, { baud: slow ? SLOW : wanted, signal });
   slow = wanted === FAST && chip.baud === SLOW;
   showFacts(chip);
@@ -76,9 +76,9 @@ export function trustSpeed(): void {
   slow = false;
 }
 
-/** Ends what the chip is doing, at the next block. */
+/** Ends what the chip is doing, or will do once it is found, at the next block. */
 export function stop(): void {
-  stopper?.abort();
+  stopper.abort();
 }
 
 /** After a fault: lets go of the port, and remembers which it was. */
@@ -114,14 +114,27 @@ async function closeConsole(): Promise<void> {
   const open = terminal;
   terminal = undefined;
   await open?.close();
+  forgetVerdict();
+}
+
+/** What was said of a board need not be so any more when nobody listens to it. */
+export function forgetVerdict(): void {
+  for (const id of ["verdict", "steps"]) byId(id).replaceChildren();
+  button("restart").hidden = true;
+}
+
+/** What listens to the board's program; `begin` is called before anything can be heard. */
+export interface Listener extends ConsoleEvents {
+  begin(): void;
 }
 
 /** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
-export async function listen(events: ConsoleEvents, fromStart: boolean): Promise<Console> {
+export async function listen(events: Listener, fromStart: boolean): Promise<Console> {
   await release((open) => open.close());
   const loading = part(import("../console/console.ts"));
   const chosen = await choosePort();
   const { Console } = await loading;
+  events.begin();
   return terminal = await Console.open(chosen, {
     ...events,
     lost: (error: FlashError) => {

@@ -77,7 +77,7 @@ export async function saveBackup(chip: Chip, step: string): Promise<string> {
 
 async function restore(): Promise<void> {
   const file = input("restore-file").files?.[0];
-  if (!file) throw new FlashError("NO_FILE", "no backup is chosen");
+  if (!file) throw new FlashError("NOT_CHOSEN", "no backup is chosen");
   const data = await bytesOf(file);
   const chip = await connect();
   const { flashBytes } = chip.facts;

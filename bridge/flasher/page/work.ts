@@ -6,6 +6,8 @@ import { button, say, TITLE } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 
 let busy = false;
+/** Buttons that something is missing for, whether or not anything is being done. */
+const early = new Set<string>();
 
 /** Buttons that would start something else. */
 const STARTERS = [
@@ -35,8 +37,7 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
   if (busy) return;
   busy = true;
   hideFault();
-  // Not `disabled`: the button that was pressed would lose the focus.
-  for (const id of STARTERS) button(id).setAttribute("aria-disabled", "true");
+  showStarters();
   button("stop").hidden = !long;
   if (long) addEventListener("beforeunload", hold);
   try {
@@ -46,9 +47,24 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
   } finally {
     busy = false;
     document.title = TITLE;
-    for (const id of STARTERS) button(id).removeAttribute("aria-disabled");
+    showStarters();
     button("stop").hidden = true;
     removeEventListener("beforeunload", hold);
+  }
+}
+
+/** Marks a button that it is too early for, or no more. Whoever knows what is missing says so. */
+export function markEarly(id: string, tooEarly: boolean): void {
+  if (tooEarly) early.add(id);
+  else early.delete(id);
+  showStarters();
+}
+
+/** Not `disabled`: the button that was pressed would lose the focus, and could not be asked why. */
+function showStarters(): void {
+  for (const id of STARTERS) {
+    if (busy || early.has(id)) button(id).setAttribute("aria-disabled", "true");
+    else button(id).removeAttribute("aria-disabled");
   }
 }
 
@@ -58,7 +74,7 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
     return;
   }
   // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
-  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
+  const harmless = ["BAD_IMAGE", "BAD_PLAN", "NOT_CHOSEN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
   const code = error instanceof FlashError ? error.code : undefined;
   if (code === "WRONG_CHIP") await forget(); // trying again begins with another port
   else if (code === undefined || !harmless.includes(code)) await disconnect();

@@ -98,7 +98,7 @@ const PARTS: Record<string, string> = {
 /**
  * Loads what was chosen.
  *
- * @throws {FlashError} NO_FILE, BAD_IMAGE or BAD_PLAN
+ * @throws {FlashError} NOT_CHOSEN, NO_FILE, BAD_IMAGE or BAD_PLAN
  */
 export async function loadPieces(
   firmware: FirmwareChoice,
@@ -117,7 +117,7 @@ export async function loadPieces(
   for (const { name, offset, data } of pieces) if (offset === 0) checkBoot(name, data);
 
   if (application.kind === "file") {
-    if (!application.file) throw new FlashError("NO_FILE", "no application file is chosen");
+    if (!application.file) throw new FlashError("NOT_CHOSEN", "no application file is chosen");
     const { name } = application.file;
     const data = toApplication(await bytesOf(application.file), name);
     const offset = firmware.kind === "built"
@@ -157,7 +157,7 @@ function layoutFor(bytes: number): FlashSize {
 }
 
 async function localFiles(files: { file: LocalFile; address: string }[]): Promise<Piece[]> {
-  if (files.length === 0) throw new FlashError("NO_FILE", "no firmware file is chosen");
+  if (files.length === 0) throw new FlashError("NOT_CHOSEN", "no firmware file is chosen");
   const pieces: Piece[] = [];
   for (const { file, address } of files) {
     const offset = parseAddress(address);

@@ -156,8 +156,8 @@ Deno.test("nothing chosen, an address that is none, a file that is gone", async 
   };
   const keep = { kind: "keep" } as const;
   const wrong = [
-    [{ kind: "files", files: [] }, keep, "NO_FILE", "no firmware file"],
-    [keep, { kind: "file", file: undefined }, "NO_FILE", "no application file"],
+    [{ kind: "files", files: [] }, keep, "NOT_CHOSEN", "no firmware file"],
+    [keep, { kind: "file", file: undefined }, "NOT_CHOSEN", "no application file"],
     [
       { kind: "files", files: [{ file: file("a", code), address: "12k" }] },
       keep,

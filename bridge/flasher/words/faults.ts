@@ -144,6 +144,11 @@ const WORDS: Record<FlashCode, Words> = {
     more: "Nothing was changed on the board.",
     tries: ["Correct the address, choose another file, or untick what does not go with it."],
   },
+  NOT_CHOSEN: {
+    title: "A file is missing",
+    more: "Nothing was changed on the board.",
+    tries: ["Choose the file, or choose something that needs none."],
+  },
   NO_FILE: {
     title: "A file could not be loaded",
     more: "Nothing was changed on the board.",

@@ -6,7 +6,7 @@ import { explain } from "./faults.ts";
 const CODES: FlashCode[] = [
   ...["PORT_BUSY", "LOST", "NO_SYNC", "SILENT", "WRONG_CHIP", "NO_STUB", "FLASH_SILENT"],
   ...["WRITE_FAILED", "VERIFY_FAILED", "READ_FAILED", "ERASE_FAILED", "STOPPED", "NO_IMPROV"],
-  ...["WIFI_REFUSED", "BAD_IMAGE", "BAD_PLAN", "NO_FILE"],
+  ...["WIFI_REFUSED", "BAD_IMAGE", "BAD_PLAN", "NOT_CHOSEN", "NO_FILE"],
 ] as FlashCode[];
 
 Deno.test("every failure says what failed, at which address, and what to try", () => {

@@ -1,4 +1,4 @@
-/** An emulated board as a port of Web Serial, for tests in Deno: what `page/serial.ts` does in a browser. */
+/** An emulated board as a port of Web Serial, for tests without a browser: what `page/serial.ts` is with one. */
 import { Cable } from "./cable.ts";
 import { Chip, type ChipOptions } from "./chip.ts";
 import type { Port, PortInfo, Signals } from "../../../bridge/flasher/chip/serial.ts";

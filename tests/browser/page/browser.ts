@@ -31,7 +31,7 @@ const ARGS = [
 ];
 
 /** A test gives up a step after this many ms; the machine may have much else to do. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** Where pictures of the page are left: not kept in the repository. */
 const SHOTS = new URL("../screenshots/", import.meta.url);
@@ -40,9 +40,12 @@ const SHOTS = new URL("../screenshots/", import.meta.url);
 export class Lab {
   #browser: Browser | undefined;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  readonly #end = new AbortController();
   #folder = "";
   /** In place of the file's images, for one visit. */
   #images: URL | undefined;
+  /** The list of firmware is answered after it, for one visit. */
+  #listed: Promise<unknown> | undefined;
   /** The built page. */
   site: Site = new Map();
 
@@ -56,19 +59,26 @@ export class Lab {
     }
     const folder = new URL(`file://${this.#folder}/`);
     this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen() {} },
-      (request) => answer(request, this.site, () => readImages(this.#images ?? folder)),
+      { hostname: "127.0.0.1", port: 0, signal: this.#end.signal, onListen() {} },
+      async (request) => {
+        if (request.url.endsWith("/firmware/index.json")) {
+          await this.#listed;
+        }
+        return answer(request, this.site, () => readImages(this.#images ?? folder));
+      },
     );
     this.#browser = await chromium.launch({
       executablePath: paths.chromium!,
       headless: true,
       args: ARGS,
+      timeout: PATIENCE,
     });
   }
 
   async stop(): Promise<void> {
     await this.#browser?.close();
-    await this.#server?.shutdown();
+    this.#end.abort(); // whatever it is still asked for
+    await this.#server?.finished;
     if (this.#folder !== "") await Deno.remove(this.#folder, { recursive: true });
   }
 
@@ -78,8 +88,10 @@ export class Lab {
 
   /** Opens the page, with a fixture that has no boards yet, unless told. */
   async open(options: Visit = {}): Promise<Visitor> {
-    const { fixture = new Fixture(), serial = true, host = "localhost", images, ...rest } = options;
+    const { fixture = new Fixture(), serial = true, host = "localhost", images, listed, ...rest } =
+      options;
     this.#images = images === undefined ? undefined : new URL(`file://${images}/`);
+    this.#listed = listed;
     const context = await this.#browser!.newContext({
       viewport: { width: 1000, height: 900 },
       ...rest,
@@ -103,6 +115,8 @@ export interface Visit extends BrowserContextOptions {
   host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
+  /** The page gets its list of firmware when this is resolved: at once unless told. */
+  listed?: Promise<unknown>;
 }
 
 /** What is typed into the form. */
@@ -184,6 +198,11 @@ export class Visitor implements AsyncDisposable {
   /** Waits until the page has these words somewhere for all to see. */
   async sees(text: string | RegExp): Promise<void> {
     await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
+  }
+
+  /** Waits until a part of the flash is being written. */
+  async seesWriting(): Promise<void> {
+    await this.awaits(this.page.getByText("writing", { exact: true }).first());
   }
 
   /** Waits for a line on the board's console. */

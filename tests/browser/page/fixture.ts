@@ -25,6 +25,7 @@ const INFO = { usbVendorId: 0x10c4, usbProductId: 0xea60 };
 export class Fixture {
   #places: Place[] = [];
   #granted = new Set<number>();
+  #held = new Map<Request["op"], Promise<void>>();
   /** Ports that the page has open. What another program has open is not the page's to close. */
   #mine = new Set<Place>();
   /** What is picked in the list of ports: the number of a board, or nothing. */
@@ -64,6 +65,16 @@ export class Fixture {
     await this.#tell(board, true);
   }
 
+  /** From now on what the page asks for of this kind is kept waiting; returns what lets it go on. */
+  hold(op: Request["op"]): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held.set(op, promise);
+    return () => {
+      this.#held.delete(op);
+      resolve();
+    };
+  }
+
   /** Closes whatever is open. */
   [Symbol.dispose](): void {
     this.#closeAll();
@@ -95,6 +106,7 @@ export class Fixture {
   }
 
   async #answer(request: Request): Promise<Reply> {
+    await this.#held.get(request.op);
     try {
       return await this.#carryOut(request);
     } catch (error) {

@@ -1,13 +1,14 @@
 /** esptool-js on an emulated chip: its faults do no harm, and those of the line are found and named. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { makeImage } from "../../../tests/browser/chip/image.ts";
-import { Op } from "../../../tests/browser/chip/machine.ts";
-import type { ChipOptions } from "../../../tests/browser/chip/chip.ts";
-import { CablePort } from "../../../tests/browser/chip/cable_port.ts";
-import { FlashError } from "./errors.ts";
-import { openChip, type OpenOptions } from "./loader.ts";
-import { md5 } from "./md5.ts";
-import { restart } from "./serial.ts";
+import { until } from "../support/wait.ts";
+import { makeImage } from "./chip/image.ts";
+import { Op } from "./chip/machine.ts";
+import type { ChipOptions } from "./chip/chip.ts";
+import { CablePort } from "./chip/cable_port.ts";
+import { FlashError } from "../../bridge/flasher/chip/errors.ts";
+import { openChip, type OpenOptions } from "../../bridge/flasher/chip/loader.ts";
+import { md5 } from "../../bridge/flasher/chip/md5.ts";
+import { restart } from "../../bridge/flasher/chip/serial.ts";
 
 const MB = 1024 * 1024;
 
@@ -75,8 +76,10 @@ Deno.test("a restart runs the program (fault 2: it would stay in reset's reach)"
   const before = { ...port.chip.boots };
   await port.open({ baudRate: 115200 });
   await restart(port);
-  await new Promise((resolve) => setTimeout(resolve, 20)); // EN rises
-  port.cable.setLines({}); // the emulated board notices the time
+  await until(() => {
+    port.cable.setLines({}); // the emulated board notices the time
+    return port.chip.boots.program > before.program;
+  }, { what: "EN to rise" });
   await port.close();
   assertEquals(port.chip.boots.program, before.program + 1);
   assertEquals(port.chip.boots.loader, before.loader);
@@ -161,6 +164,14 @@ Deno.test("no attempt is made at the fast speed when the slow one is wanted", as
   assertEquals(board.port.speeds, [115200]);
   await board.chip.write(AT, DATA.subarray(0, 5000));
   assertWritten(board.port, DATA.subarray(0, 5000));
+});
+
+Deno.test("an answer of the ROM that comes late is waited for (fault 7: it would be after 200 ms)", async () => {
+  const port = new CablePort({ flashSize: MB });
+  port.chip.faults.arm({ op: Op.memEnd, what: "slow", ms: 1000 });
+  const chip = await openChip(port);
+  assertEquals([chip.facts.name, port.chip.faults.left], ["ESP8266EX", 0]);
+  await chip.close();
 });
 
 Deno.test("slow answers are waited for", async () => {

@@ -1,21 +1,16 @@
 /** The console and Improv-Serial, with an emulated board whose program speaks as the firmware does. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { encodeSettings, type Settings } from "../../formats/settings.ts";
-import { encodeApplication } from "../../formats/application.ts";
-import {
-  APPLICATION,
-  firmwareIn,
-  SETTINGS,
-  type World,
-} from "../../../tests/browser/firmware/stand_in.ts";
-import type { Firmware } from "../../../tests/browser/chip/chip.ts";
-import { makeImage } from "../../../tests/browser/chip/image.ts";
-import { until } from "../../../tests/support/wait.ts";
-import { CablePort } from "../../../tests/browser/chip/cable_port.ts";
-import { FlashError } from "../chip/errors.ts";
-import { Console } from "./console.ts";
-import { Diagnosis } from "./diagnosis.ts";
-import { ImprovClient } from "./improv_client.ts";
+import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
+import { encodeApplication } from "../../bridge/formats/application.ts";
+import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
+import type { Firmware } from "./chip/chip.ts";
+import { makeImage } from "./chip/image.ts";
+import { until } from "../support/wait.ts";
+import { CablePort } from "./chip/cable_port.ts";
+import { FlashError } from "../../bridge/flasher/chip/errors.ts";
+import { Console } from "../../bridge/flasher/console/console.ts";
+import { Diagnosis } from "../../bridge/flasher/console/diagnosis.ts";
+import { ImprovClient } from "../../bridge/flasher/console/improv_client.ts";
 
 const WORLD: World = {
   networks: { Home: "correct horse", "Café Zoë": "" },

@@ -1,0 +1,191 @@
+/** Whoever is faster than the page: presses before it has loaded everything, and types while it is busy. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { Buffer } from "node:buffer";
+import type { Locator } from "playwright-core";
+import { assertSameBytes } from "./firmware/bytes.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
+import { Fixture } from "./page/fixture.ts";
+import { browserTest, useLab } from "./page/browser.ts";
+
+const images = await makeImages(20_000);
+/** For another board: its settings are elsewhere in the flash. */
+const other = await makeImages(20_000);
+Object.assign(other.manifest, { board: "other", settings: { offset: 0xe0000, size: 4096 } });
+const lab = useLab(() => Promise.resolve({ nonos: images, other }));
+
+const MB = 1024 * 1024;
+const SUCCESS = "This device is on the server.";
+const STILL_LOADING = /list of firmware is still loading/;
+const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
+
+function hasFocus(thing: Locator): Promise<boolean> {
+  return thing.evaluate((it) => it === it.ownerDocument.activeElement);
+}
+
+browserTest("flashing before the list of firmware has come: not yet, and why", async () => {
+  const fixture = new Fixture();
+  const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  const list = Promise.withResolvers<void>();
+  await using visitor = await lab.open({ fixture, listed: list.promise });
+  const { page } = visitor;
+  const flash = page.getByRole("button", { name: "Flash the board" });
+  await visitor.fill();
+  await visitor.sees(STILL_LOADING);
+  assertEquals(await flash.getAttribute("aria-disabled"), "true");
+  const described = await flash.getAttribute("aria-describedby");
+  assertMatch(await page.locator(`#${described}`).innerText(), STILL_LOADING);
+
+  // It can be reached, and says why it does nothing, however it is pressed.
+  const status = page.locator("#status");
+  const ways: [string, () => Promise<void>][] = [
+    ["the mouse", () => flash.click({ force: true })],
+    ["Enter in a field", () => visitor.field("Device id").press("Enter")],
+    ["Enter on the button", () => flash.press("Enter")],
+    ["Space on the button", () => flash.press("Space")],
+  ];
+  for (const [way, press] of ways) {
+    await page.evaluate(() => {
+      const { document } = globalThis as unknown as {
+        document: { getElementById(id: string): { textContent: string } };
+      };
+      document.getElementById("status").textContent = "";
+    });
+    await press();
+    assertMatch(await status.innerText(), STILL_LOADING, way);
+  }
+  assertEquals(await hasFocus(flash), true);
+  assertEquals(await page.getByRole("alert").filter({ visible: true }).count(), 0);
+  assertEquals(chip.boots.loader, 0);
+
+  list.resolve();
+  await visitor.awaits(status.getByText("The list of firmware is here"));
+  assertEquals(await page.getByText(STILL_LOADING).count(), 0);
+  await visitor.press("Flash the board");
+  await visitor.sees(SUCCESS);
+});
+
+browserTest(
+  "a list of firmware that does not come keeps nobody from files of one's own",
+  async () => {
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+    await using visitor = await lab.open({ fixture, listed: new Promise(() => {}) });
+    const boot = images.files["boot.bin"]!;
+    await visitor.check("Files on this computer");
+    await visitor.field("File 1").setInputFiles({
+      name: "boot.bin",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.from(boot),
+    });
+    await visitor.flash();
+    await visitor.hears("holdfast: settings id=kitchen");
+    assertSameBytes(chip.flash.read(0, boot.length), boot);
+  },
+);
+
+browserTest("the next board's id that is typed at once stays", async () => {
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  const goOn = fixture.hold("close");
+  await visitor.press("Flash another board");
+  const id = visitor.field("Device id");
+  await id.fill("hall");
+  goOn();
+  await visitor.sees(/^Everything is kept but/);
+  assertEquals(await id.inputValue(), "hall");
+  assertEquals(await hasFocus(id), true);
+});
+
+browserTest(
+  "what was said of a board is gone as soon as nobody listens to it any more",
+  async () => {
+    const fixture = new Fixture();
+    fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+    await using visitor = await lab.open({ fixture });
+    const { page } = visitor;
+    const said = () => page.locator("#verdict").innerText();
+    fixture.choice = "cancel";
+    await visitor.press("Open the console");
+    await visitor.sees(/No port was chosen/);
+    assertEquals(await said(), "");
+    fixture.choice = 0;
+    await visitor.flash();
+    await visitor.sees(SUCCESS);
+    const goOn = fixture.hold("open");
+    await visitor.press("Flash the board");
+    await visitor.sees("Connecting to the board …");
+    assertEquals(await said(), "");
+    assertEquals(await page.getByRole("button", { name: "Restart the board" }).count(), 0);
+    goOn();
+    await visitor.sees(SUCCESS);
+  },
+);
+
+browserTest("what is changed while the board is looked for is for the next time", async () => {
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
+  const { page } = visitor;
+  const goOn = fixture.hold("open");
+  await visitor.flash();
+  await visitor.sees("Connecting to the board …");
+  await visitor.check("Holdfast 0.1.0 (WiFi) for other");
+  await page.getByRole("checkbox", { name: /^First save a backup/ }).check();
+  goOn();
+  await visitor.sees(SUCCESS); // with the settings where the first choice looks for them
+  assertEquals(await page.getByText(/The backup is/).count(), 0);
+});
+
+browserTest("stopped while the board is still looked for: nothing is written", async () => {
+  const fixture = new Fixture();
+  const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
+  await visitor.flash();
+  await visitor.sees(SUCCESS); // the progress stays, and with it the place of the button
+  const erased = chip.flash.erasures.slice();
+  const goOn = fixture.hold("ports");
+  await visitor.press("Flash the board");
+  await visitor.press("Stop");
+  goOn();
+  assertMatch(await visitor.fault(), /Stopped/);
+  assertEquals(chip.flash.erasures, erased);
+});
+
+browserTest("a button that says that it has copied says its name again", async () => {
+  await using visitor = await lab.open();
+  const { page } = visitor;
+  await page.clock.install();
+  await visitor.flash({ key: "make" });
+  const copy = page.locator("#copy-key");
+  const name = "Copy the key";
+  await visitor.awaits(copy.getByText(name));
+  for (let presses = 0; presses < 2; presses++) {
+    await copy.click();
+    await visitor.awaits(copy.getByText(/^(Copied|Press Ctrl\+C)$/));
+  }
+  await page.clock.fastForward("00:10");
+  assertEquals(await copy.innerText(), name);
+});
+
+browserTest("the list of networks takes the focus from nobody who went on", async () => {
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ fixture });
+  await visitor.flash();
+  await visitor.sees(SUCCESS);
+  const network = visitor.page.getByLabel("Network", { exact: true });
+  await visitor.press("Ask the board");
+  await visitor.awaits(network);
+  assertEquals(await hasFocus(network), true);
+  const goOn = fixture.hold("open");
+  await visitor.press("Ask the board");
+  await network.waitFor({ state: "hidden" });
+  await visitor.field("Device id").focus();
+  goOn();
+  await visitor.awaits(network);
+  assertEquals(await hasFocus(visitor.field("Device id")), true);
+});

@@ -1,0 +1,307 @@
+/** The rules on small made-up trees: each finds what it is for, and nothing else. */
+import { assertEquals } from "@std/assert";
+import { callCircles, cFolders, definitions, includeCircles } from "./calls.ts";
+import { circles, graphOf } from "./graph.ts";
+import { importsOf } from "./imports.ts";
+import { deadLinks, registersAgain, tooLong, unmapped } from "./maps.ts";
+import { doubleMeanings, type Name } from "./names.ts";
+import {
+  bridgeAndServer,
+  coreAlone,
+  formatsAlone,
+  importCircles,
+  serverOrder,
+  testsApart,
+} from "./rooms.ts";
+import { withoutComments } from "./text.ts";
+import { treeOf } from "./tree.ts";
+
+/** Imports of a tree whose files are all there. */
+const importsIn = (files: Record<string, string>) => importsOf(treeOf(files));
+const from = (...names: string[]) => names.map((name) => `import {} from "${name}";`).join("\n");
+
+Deno.test("imports are found in every form, and only in code", () => {
+  const files = {
+    "a/one.ts": [
+      'import { x } from "./two.ts";',
+      'import type { Y } from "../b/three.ts";',
+      'export * from "./two.ts";',
+      'export type { Z } from "../b/three.ts";',
+      "import {\n  type P,\n  q,\n} from './two.ts';",
+      'import "./two.ts";',
+      'const late = await import("./two.ts");',
+      'import { bare } from "node:fs";',
+      'import { mapped } from "@std/x";',
+      '// import { no } from "./four.ts";',
+      '/* import { no } from "./four.ts"; */',
+      'const text = `import { no } from "./four.ts"; ${ `${1}` } import "./four.ts"`;',
+      'const pattern = /import ".\\/four"/; const half = 1 / 2; const more = 3 / 4;',
+      'const quoted = "import \\"./four.ts\\"";',
+      'export function fromIt(a: string) { return a + "from"; }',
+    ].join("\n"),
+    "a/two.ts": "",
+    "a/four.ts": "",
+    "b/three.ts": "",
+    "c/assembly.ts": 'import { load } from "./core";',
+    "c/core.ts": "",
+  };
+  const found = importsOf(treeOf(files), { "@std/x": "./std/x.ts", "@std/y": "npm:y" });
+  assertEquals(
+    found.map(({ from, to, typeOnly }) => `${from} ${typeOnly ? "type " : ""}${to}`).sort(),
+    [
+      "a/one.ts a/two.ts",
+      "a/one.ts a/two.ts",
+      "a/one.ts a/two.ts",
+      "a/one.ts a/two.ts",
+      "a/one.ts a/two.ts",
+      "a/one.ts std/x.ts",
+      "a/one.ts type b/three.ts",
+      "a/one.ts type b/three.ts",
+      "c/assembly.ts c/core.ts",
+    ],
+  );
+});
+
+Deno.test("comments, templates and patterns are no code; what follows them is", () => {
+  const cases: [source: string, code: string][] = [
+    ["`${a}` + b", "a + b"],
+    ["`${ { c: `}` } }` + d", "{ c: } + d"],
+    ["`\\`` + e", "+ e"],
+    ["x = /[/`]/ + f", "x = + f"],
+    ["g / 2 // `\nh", "g / 2 h"],
+    ["'`' + i + \"`\" + j", "'`' + i + \"`\" + j"],
+    ["`$` + k /* ` */", "+ k"],
+  ];
+  for (const [source, code] of cases) {
+    const left = withoutComments(source);
+    assertEquals(left.replace(/\s+/g, " ").trim(), code);
+    assertEquals(left.length, source.length, source);
+  }
+});
+
+Deno.test("the server's imports point down", () => {
+  const below = {
+    "server/main.ts": from("./mod.ts", "../bridge/host/mod.ts"),
+    "server/mod.ts": from("./server.ts"),
+    "server/server.ts": from("./runtime/listener.ts", "./store/store.ts"),
+    "server/runtime/listener.ts": from("./turn.ts", "../link/session.ts"),
+    "server/link/session.ts": from("../protocol/lines.ts") +
+      'import type { Store } from "../store/store.ts";',
+    "server/apps/echo.ts": from("../mod.ts"),
+    "server/link/session_test.ts": from("../server.ts"),
+  };
+  assertEquals(serverOrder(importsIn(below)), []);
+  assertEquals(
+    serverOrder(importsIn({
+      "server/link/session.ts": from("../store/store.ts"),
+      "server/cli/keys.ts": from("../mod.ts"),
+      "server/apps/deep/app.ts": from("../../mod.ts"),
+      "server/attic/old.ts": from("../protocol/lines.ts"),
+    })),
+    [
+      "server/apps/deep/app.ts imports server/mod.ts, which is above it",
+      "server/attic has no place in the order of the rooms",
+      "server/cli/keys.ts imports server/mod.ts, which is above it",
+      "server/link/session.ts imports server/store/store.ts, which is above it",
+    ],
+  );
+});
+
+Deno.test("bridge and server meet at the public face", () => {
+  assertEquals(
+    bridgeAndServer(importsIn({
+      "server/main.ts": from("../bridge/host/mod.ts"),
+      "server/server_test.ts": from("../bridge/host/mod.ts"),
+      "bridge/host/client.ts": from("../../server/mod.ts", "../../server/protocol/errors.ts"),
+      "bridge/host/client_test.ts": from("../../server/store/store.ts"),
+    })),
+    [],
+  );
+  assertEquals(
+    bridgeAndServer(importsIn({
+      "server/device.ts": from("../bridge/host/mod.ts"),
+      "server/runtime/turn.ts": 'import type { X } from "../../client-as/build.ts";',
+      "bridge/host/client.ts": from("../../server/admission/access.ts", "../../server/server.ts"),
+    })),
+    [
+      "bridge/host/client.ts imports server/admission/access.ts",
+      "bridge/host/client.ts imports server/server.ts",
+      "server/device.ts imports bridge/host/mod.ts",
+      "server/runtime/turn.ts imports client-as/build.ts",
+    ],
+  );
+});
+
+Deno.test("formats and the core stand alone, and so do tests", () => {
+  const imports = importsIn({
+    "bridge/formats/image.ts": from("./crc32.ts", "../esp8266/elf.ts", "../../server/mod.ts"),
+    "bridge/formats/image_test.ts": from("../esp8266/elf.ts", "../../tests/support/wait.ts"),
+    "bridge/host/board.ts": from("../formats/image.ts", "../../tests/support/wait.ts"),
+    "client-as/assembly/core.ts": from("./registers", "../../bridge/formats/image.ts"),
+    "client-as/assembly/registers.ts": "",
+    "tests/support/wait.ts": from("../../bridge/formats/image_test.ts"),
+  });
+  assertEquals(formatsAlone(imports), ["bridge/formats/image.ts imports bridge/esp8266/elf.ts"]);
+  assertEquals(coreAlone(imports), ["client-as/assembly/core.ts imports bridge/formats/image.ts"]);
+  assertEquals(testsApart(imports), [
+    "bridge/host/board.ts imports tests/support/wait.ts",
+    "tests/support/wait.ts imports bridge/formats/image_test.ts, which is a test",
+  ]);
+});
+
+Deno.test("circles are found once, and told as the way round", () => {
+  const pairs = (text: string) =>
+    text.split(" ").map((pair) => pair.split(">") as [string, string]);
+  assertEquals(circles(graphOf(pairs("a>b b>c a>c c>d"))), []);
+  assertEquals(circles(graphOf(pairs("a>a"))), []); // it needs nobody else
+  assertEquals(circles(graphOf(pairs("x>a a>b b>c c>a b>a"))), [["a", "b"]]);
+  assertEquals(circles(graphOf(pairs("a>b b>a c>d d>e e>c b>c"))), [["a", "b"], ["c", "d", "e"]]);
+});
+
+Deno.test("modules that import each other, if only for types", () => {
+  const imports = importsIn({
+    "a.ts": from("./b.ts"),
+    "b.ts": 'import type { A } from "./a.ts";',
+    "c.ts": from("./a.ts"),
+  });
+  assertEquals(importCircles(imports), ["a.ts -> b.ts -> a.ts"]);
+  assertEquals(importCircles(imports, [{ files: ["a.ts", "b.ts"], why: "they are twins" }]), []);
+  assertEquals(importCircles(imports, [{ files: ["a.ts", "c.ts"], why: "of others" }]).length, 1);
+});
+
+Deno.test("what a C file defines for others", () => {
+  assertEquals(
+    definitions(`
+      #define LOOP(x) do { other(x); } while (0)
+      #include "a.h"
+      /* int commented(void) {} */
+      const char name[] = "x{";
+      static int hidden; extern int elsewhere; int shared = 3;
+      uint8_t buffer[2 * (3 + 4)];
+      struct pair { int a; };
+      enum kind { ONE, TWO };
+      typedef struct pair pair;
+      static struct { int a; } only = { 1 };
+      void declared(void);
+      static void __attribute__((noreturn)) restart(uint32_t note) { for (;;) {} }
+      IN_IRAM void wake(void) { if (woken) { return; } }
+      bool scan(void (*found)(const char *name, int n)) {
+        return found != 0;
+      }
+      struct pair *make(int a) { return 0; }
+      const uint8_t *__table__ = classes;
+    `),
+    ["name", "shared", "buffer", "wake", "scan", "make", "__table__"],
+  );
+});
+
+Deno.test("C files that call each other, or include each other", () => {
+  const tree = treeOf({
+    "fw/main.c": '#include "main.h"\nvoid start(void) { work(); }\nvoid again(void) {}',
+    "fw/main.h": '#include "work.h"\n',
+    "fw/work.h": '#include "main.h"\n',
+    "fw/work.c": "void work(void) { go(again); } /* start */",
+    "fw/apart.c": "static void work(void) {} void alone(void) { work(); }",
+    "other/work.c": "void go(void *f) { start(); }",
+  });
+  assertEquals(cFolders(tree), ["fw", "other"]);
+  assertEquals(callCircles(tree, "fw"), ["fw: main.c -> work.c -> main.c"]);
+  assertEquals(callCircles(tree, "other"), []);
+  assertEquals(includeCircles(tree), ["fw/main.h -> fw/work.h -> fw/main.h"]);
+});
+
+Deno.test("long files say why at their head", () => {
+  const lines = (count: number, head = "") => `${head}${"x;\n".repeat(count)}`;
+  const tree = treeOf({
+    "short.ts": lines(5),
+    "long.ts": lines(6),
+    "long.c": lines(6),
+    "why.ts": lines(9, "/**\n * Long because it is a list of bugs.\n */\n"),
+    "why.c": lines(9, "// Long because both ends share a lock.\n"),
+    "late.ts": lines(99) + "// Long because it is.\n",
+    "empty.ts": lines(9, "// Long because\n"),
+    "style.css": lines(9),
+  });
+  assertEquals(tooLong(tree, 5), [
+    "empty.ts: 10 lines",
+    "late.ts: 100 lines",
+    "long.c: 6 lines",
+    "long.ts: 6 lines",
+  ]);
+});
+
+Deno.test("a reserved name for a folder, a file or a type of another kind", () => {
+  const names: Name[] = [
+    { word: "link", means: "the whole", files: ["server/link"], types: [] },
+    { word: "board", means: "a class", files: ["host/board.ts"], types: ["host/board.ts"] },
+    { word: "store", means: "what stays", types: ["server/store.ts"] },
+  ];
+  const tree = treeOf({
+    "server/link/session.ts": "export class Session {}",
+    "server/link/link_test.ts": "",
+    "server/store.ts": "export interface Store {}",
+    "tests/store.ts": 'import { type Store } from "../server/store.ts"; class StoreUnderTest {}',
+    "host/board.ts": "export class Board {}\n// class Link {}\nconst s = `\nclass Link {}`;",
+    "host/board_test.ts": "",
+    "host/boards.ts": "type Linked = 1;",
+    "chip/board/pins.c": "",
+    "chip/link.h": "",
+    "chip/linker.ld": "",
+    "demo/link.ts":
+      "interface Link {\n}\nexport type Board<T> = T;\nabstract class Store extends X {}",
+  });
+  assertEquals(doubleMeanings(tree, names), [
+    'chip/board: "board" is a class',
+    'chip/link.h: "link" is the whole',
+    'demo/link.ts: "link" is the whole',
+    "demo/link.ts: Board is a class",
+    "demo/link.ts: Link is the whole",
+    "demo/link.ts: Store is what stays",
+  ]);
+});
+
+Deno.test("folders of code that no README names", () => {
+  const tree = treeOf({
+    "README.md": "| [a/](a) | and `b/inner` |",
+    "a/x.ts": "",
+    "a/deep/x.ts": "",
+    "b/inner/x.ts": "",
+    "b/other/x.c": "",
+    "b/own/README.md": "# Own\n\n- `parts/` the parts",
+    "b/own/x.ts": "",
+    "b/own/parts/x.py": "",
+    "pictures/x.svg": "",
+  });
+  assertEquals(unmapped(tree), ["a/deep", "b/other"]);
+});
+
+Deno.test("links that lead nowhere", () => {
+  const tree = treeOf({
+    "README.md": [
+      "[a](a/b.ts) [folder](a/) [up](./a/b.ts#part) [web](https://x.example/y) [here](#there)",
+      "[gone](a/c.ts) ![picture](a/p.svg)",
+      "```ts\nconst x = [1](nothing.ts);\n```",
+      "    [code](nowhere.ts)",
+    ].join("\n"),
+    "a/b.ts": "",
+    "a/NOTES.md": "[top](../README.md) [out](../../etc/x) [b](b.ts)",
+  });
+  assertEquals(deadLinks(tree), [
+    "README.md: a/c.ts",
+    "README.md: a/p.svg",
+    "a/NOTES.md: ../../etc/x",
+  ]);
+});
+
+Deno.test("a register that is numbered again", () => {
+  const tree = treeOf({
+    "client-as/assembly/registers.ts": "export const STATE = 0;\nexport const TX_EPOCH = 24;\n",
+    "tests/sim/bugs.ts": "const TX_EPOCH = 24;\nconst STATE = 0;\n// const TX_EPOCH = 24;",
+    "app.ts": "const TX_EPOCH: usize = 24;\n",
+    "other.ts": "const TX_EPOCH = 25;\nconst EPOCH = 24;\n",
+  });
+  assertEquals(registersAgain(tree), [
+    "app.ts: TX_EPOCH = 24, as in registers.ts",
+    "tests/sim/bugs.ts: TX_EPOCH = 24, as in registers.ts",
+  ]);
+});

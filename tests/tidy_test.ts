@@ -1,0 +1,112 @@
+/**
+ * The rules of the tree that no compiler knows: who may import whom, what a name means, where one finds one's way.
+ * Each is a test of its own, and says what to do when it fails. The rules themselves are in `tidy/`, tested there.
+ *
+ * @module
+ */
+import { callCircles, cFolders, includeCircles } from "./tidy/calls.ts";
+import { importsOf } from "./tidy/imports.ts";
+import { deadLinks, MOST_LINES, registersAgain, tooLong, unmapped } from "./tidy/maps.ts";
+import { doubleMeanings } from "./tidy/names.ts";
+import {
+  bridgeAndServer,
+  coreAlone,
+  formatsAlone,
+  importCircles,
+  type Knot,
+  serverOrder,
+  testsApart,
+} from "./tidy/rooms.ts";
+import { readTree, within } from "./tidy/tree.ts";
+
+const tree = readTree(new URL("../", import.meta.url));
+const { imports: names } = JSON.parse(tree.get("deno.json")!);
+const imports = importsOf(tree, names);
+
+/** Modules that may import each other, with the reason. There should be none. */
+const KNOTS: readonly Knot[] = [];
+
+/** One rule: nothing is found, or the test says what, and how to put it right. */
+function rule(name: string, found: () => string[], fix: string): void {
+  Deno.test(`tidy: ${name}`, () => {
+    const faults = found();
+    if (faults.length > 0) throw new Error(`${faults.join("\n")}\n\n${fix}`);
+  });
+}
+
+rule(
+  "imports of the server point down the list of its rooms",
+  () => serverOrder(imports),
+  "Move what both need to the lower room, or pass it in from above. The list is SERVER_ROOMS in tests/tidy/rooms.ts.",
+);
+
+rule(
+  "the bridge uses the server's public face, and the server nothing of the bridge",
+  () => bridgeAndServer(imports),
+  "Use server/mod.ts, server/protocol or server/transport. A rule that both ends share belongs in server/protocol.",
+);
+
+rule(
+  "the formats use no other room of the bridge",
+  () => formatsAlone(imports),
+  "What describes bytes stays in bridge/formats; what makes or uses them goes to the room that does.",
+);
+
+rule(
+  "the core and its applications use nothing outside of client-as",
+  () => coreAlone(imports),
+  "They are compiled to one small module: a number that a host needs as well is defined in client-as, and imported by the host.",
+);
+
+rule(
+  "only tests import tests and what tests use",
+  () => testsApart(imports),
+  "Move what the product needs out of tests/, or the module that is for tests only into it.",
+);
+
+rule(
+  "no module imports itself by way of others",
+  () => importCircles(imports, KNOTS),
+  "Move what two modules need of each other into a third, pass it in, or describe in the lower one what it needs. A knot that must be is listed in KNOTS, with its reason.",
+);
+
+rule(
+  "no C file of a program needs itself by way of others",
+  () => [
+    ...cFolders(tree).filter((folder) => within(folder, "bridge")).flatMap((folder) =>
+      callCircles(tree, folder)
+    ),
+    ...includeCircles(tree),
+  ],
+  "Split the file into what is called and what calls, or have the upper one register a function with the lower.",
+);
+
+rule(
+  `no file of code has more than ${MOST_LINES} lines without a reason`,
+  () => tooLong(tree),
+  "Split it where it is two things. If it is one, say why in the comment at its head: `Long because …`.",
+);
+
+rule(
+  "a reserved name has one meaning",
+  () => doubleMeanings(tree),
+  "Call it what it is. The list of names is in tests/tidy/names.ts; change it only together with the meaning.",
+);
+
+rule(
+  "every folder with code is on a map",
+  () => unmapped(tree),
+  "Name it in the README of a folder above it, with a word about what is in it, or give it a README of its own.",
+);
+
+rule(
+  "links in the documentation lead somewhere",
+  () => deadLinks(tree),
+  "The file has moved, or never was: mend the link.",
+);
+
+rule(
+  "the core's registers are numbered once",
+  () => registersAgain(tree),
+  "Import the number from client-as/assembly/registers.ts.",
+);
