@@ -275,7 +275,9 @@ export class Server implements AsyncDisposable {
     // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
     // whoever had the earlier answer would be fenced out.
     const forget = () => {
-      if (stranger.greetings === 0) this.#strangers.delete(id);
+      if (stranger.greetings === 0 && this.#strangers.get(id) === stranger) {
+        this.#strangers.delete(id);
+      }
     };
     stranger.acquired.then(forget, forget);
   }

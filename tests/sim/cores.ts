@@ -28,8 +28,10 @@ export function hookCores(world: World): Disposable & { check(): void } {
     check() {
       for (const [id, { core, end }] of ends) {
         const beyond = new Float64Array(core.exports.memory.buffer, Math.ceil(end / 8) * 8);
-        if (beyond.every((value) => value === 0)) continue;
-        throw new Violation(`${id}: the core has written beyond its memory`);
+        for (let i = 0; i < beyond.length; i++) {
+          if (beyond[i] === 0) continue;
+          throw new Violation(`${id}: the core has written beyond its memory`);
+        }
       }
     },
     [Symbol.dispose]() {

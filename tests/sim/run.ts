@@ -2,8 +2,9 @@
 import { PeerError } from "../../server/protocol/errors.ts";
 import { hookCores } from "./cores.ts";
 import { Violation } from "./promises.ts";
-import { Random, withSeededCrypto } from "./random.ts";
+import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
+import { sealed } from "./sealed.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -37,7 +38,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
 
 /** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
-  const played = playing.then(() => withSeededCrypto(random, () => play(random, scenario, props)));
+  const played = playing.then(() => sealed(random, () => play(random, scenario, props)));
   playing = played.catch(() => {});
   return played;
 }

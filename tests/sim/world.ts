@@ -27,6 +27,9 @@ const RECOVERY = 0.9;
 /** An outage is noticed after so many timeouts. */
 const NOTICED = 1.1;
 
+/** After all that is to be done at once. The real one: in a world there is none. */
+const later = setImmediate;
+
 export class World implements Surroundings, StoreWorld {
   readonly clock = new Clock();
   readonly server: ServerProcess;
@@ -115,7 +118,7 @@ export class World implements Surroundings, StoreWorld {
       if (this.#entered) {
         this.#entered = false;
         // All promises that can be kept by now are.
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise(later);
       }
       // Whoever has caught what was thrown: a violation is one.
       if (Violation.first) throw Violation.first;
