@@ -9,7 +9,7 @@ import type { SimPlatform } from "./platform.ts";
 import { type Message, Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
-import { BROKEN, COUNT, CREATE, EFFECT } from "./store.ts";
+import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 import { newText } from "./text.ts";
 import type { Transfer } from "./transfers.ts";
 import type { World } from "./world.ts";

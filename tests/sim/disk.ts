@@ -6,8 +6,17 @@ import {
   type Positions,
   WITHDRAWN,
 } from "../../server/link/record.ts";
-import type { Change, RowWriter, SqlInput } from "../../server/store/store.ts";
+import type {
+  Acquired,
+  Batch,
+  Change,
+  RowWriter,
+  SqlInput,
+  Work,
+} from "../../server/store/store.ts";
+import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
 
 /** Told what becomes safe with a commit. */
 export interface DiskWatcher {
@@ -33,6 +42,8 @@ export interface Rows {
   inbox: string[];
   outbox: Outgoing[];
   heard: (Noted | undefined)[];
+  /** The world has made it up: no commit has written it. */
+  isMadeUp?: boolean;
 }
 
 /** A row that a commit writes. */
@@ -51,6 +62,8 @@ export class Disk {
   slowUntil = 0;
   slowness = 0;
 
+  /** A commit is under way, and not among the rows yet. */
+  isCommitting = false;
   /** When a commit failed last. */
   failedAt = -Infinity;
 
@@ -59,13 +72,48 @@ export class Disk {
     return Math.max(this.slowUntil, this.failedAt + RETRY) + this.slowness;
   }
 
+  /** Another one of its kind, with nothing on it. */
+  empty(): Disk {
+    return new Disk();
+  }
+
   /** What it holds now, on a disk that works. */
   copy(): Disk {
-    const disk = new Disk();
-    for (const [id, rows] of this.devices) disk.devices.set(id, structuredClone(rows));
-    disk.effects = new Map(this.effects);
+    const disk = this.empty();
+    this.copyTo(disk);
     return disk;
   }
+
+  protected copyTo(disk: Disk): void {
+    for (const [id, rows] of this.devices) disk.devices.set(id, structuredClone(rows));
+    disk.effects = new Map(this.effects);
+  }
+
+  /** A process begins to use it. */
+  open(_platform: SimPlatform): void {}
+
+  /** @returns what the store answers */
+  acquire(_id: string, acquired: Acquired): Acquired | Promise<Acquired> {
+    return acquired;
+  }
+
+  /** @returns when a real store has committed it too; undefined if there is none */
+  commit(_batch: Batch, _refused: ReadonlyMap<Work, unknown>): Promise<void> | undefined {
+    return undefined;
+  }
+
+  /**
+   * Its process is killed.
+   *
+   * @param torn Given if a commit under way is to leave nothing.
+   * @returns whether it leaves nothing
+   */
+  die(torn: Random | undefined): boolean {
+    return torn !== undefined;
+  }
+
+  /** Nobody uses it any more. */
+  close(): void {}
 
   /** Executes an application's statement. */
   affect(params: readonly SqlInput[], watcher: DiskWatcher): void {
@@ -97,15 +145,18 @@ export class Disk {
     if (differs) throw new Violation(`the store of ${id} is not what is in memory: ${differs}`);
   }
 
-  /** What a server is given of a device. @param dateAhead How far dates are ahead of its clock. */
-  stateOf(id: string, dateAhead: number): DeviceState | undefined {
+  /** What a server is given of a device. @param now On its clock, `date` in ms since 1970. */
+  stateOf(id: string, now: number, date: number): DeviceState | undefined {
     const rows = this.devices.get(id);
     if (!rows) return undefined;
     return {
       positions: { ...rows.positions },
       sent: rows.sent,
       inbox: [...rows.inbox],
-      outbox: rows.outbox.map((message) => ({ ...message, written: message.written - dateAhead })),
+      outbox: rows.outbox.map((message) => ({
+        ...message,
+        written: now - Math.max(0, date - message.written),
+      })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
     };
   }

@@ -151,6 +151,7 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     stock: [],
     gather: 0,
     storeTime: 1,
+    onFile: false,
     reads: variant.reads ?? ["readline"],
     transactions: variant.transactions ?? 0,
     failures: 0,

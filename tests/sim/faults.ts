@@ -1,7 +1,6 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
-import { Disk } from "./disk.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -138,7 +137,7 @@ export function cause(world: World, kind: FaultKind): void {
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
     case "store lost":
-      return world.killServer(undefined, new Disk());
+      return world.killServer(undefined, world.server.disk.empty());
     case "old copy of the store":
       return putBack(world, 10);
     case "device's application busy":

@@ -49,7 +49,7 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
   if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
   Violation.first = undefined;
   const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
-  const world: World = new World(random, scenario, stamp);
+  using world: World = new World(random, scenario, stamp);
   using cores = hookCores(world);
   const unhandled = (event: PromiseRejectionEvent) => {
     event.preventDefault();

@@ -63,6 +63,8 @@ export interface Scenario {
   gather: number;
   /** Longest time that a commit takes, in ms; undefined: none at all, as with SQLite in the same thread. */
   storeTime: number | undefined;
+  /** The real SQLite on a file keeps what the simulated disk keeps. */
+  onFile: boolean;
   /** How the server's application reads; drawn for each device and each life of the server. */
   reads: readonly Reading[];
   /** Share of what it writes that is in a transaction, and of its transactions that it has fail. */
@@ -118,6 +120,7 @@ export function drawScenario(random: Random): Scenario {
     stock: [],
     gather: random.pick([0, 0, 5, Math.floor(timeout / 20)]),
     storeTime: random.pick([undefined, 0, 5, Math.floor(timeout / 20)]),
+    onFile: random.chance(0.05),
     reads: random.pick<readonly Reading[]>([
       ["readline"],
       ["for await"],

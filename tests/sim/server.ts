@@ -3,7 +3,7 @@ import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import { Server } from "../../server/server.ts";
 import { Conversation } from "./conversation.ts";
-import { Disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
@@ -34,7 +34,7 @@ const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
-  disk = new Disk();
+  disk: Disk;
   clockAhead = 0;
   dateAhead = 0;
   /** The system has no more files for connections until then. */
@@ -48,8 +48,9 @@ export class ServerProcess implements Host, Wiring {
   #ports = 0;
   #keysChangedAt = -Infinity;
 
-  constructor(readonly world: World) {
+  constructor(readonly world: World, disk: Disk) {
     this.process = new Process(world);
+    this.disk = disk;
   }
 
   get gather(): number {
@@ -66,6 +67,7 @@ export class ServerProcess implements Host, Wiring {
     const { stock, open, limits, timeout } = world.scenario;
     this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
     const platform = this.#platform = new SimPlatform(process, this);
+    this.disk.open(platform);
     const store = this.#store = new SimStore(this.disk, world, platform, () => this.#storeTime());
     const begun = world.clock.now;
     world.log?.("the server starts");
@@ -197,6 +199,12 @@ export class ServerProcess implements Host, Wiring {
     this.fullUntil = 0;
     if (disk) this.disk = disk;
     world.serverDied(disk);
+  }
+
+  /** The world ends. */
+  end(): void {
+    this.process.end();
+    this.disk.close();
   }
 
   /** Ends the process as an operator does. @param done Called when it has ended */

@@ -21,14 +21,7 @@ import {
 import { Disk, type DiskWatcher, type Row } from "./disk.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
-
-/** An application's statements: what it has done with a message. */
-export const CREATE =
-  "CREATE TABLE IF NOT EXISTS effects (device TEXT NOT NULL, text TEXT NOT NULL)";
-export const EFFECT = "INSERT INTO effects (device, text) VALUES (?, ?)";
-/** One that fails when it is executed. */
-export const BROKEN = "INSERT INTO effects (device, text) VALUES (NULL, ?)";
-export const COUNT = "SELECT count(*) AS n FROM effects WHERE device = ? AND text = ?";
+import { BROKEN, COUNT, EFFECT } from "./statements.ts";
 
 /** What the store needs of its world. */
 export interface StoreWorld extends DiskWatcher {
@@ -50,6 +43,8 @@ interface Pending {
   works: readonly Work[];
   refused: Map<Work, unknown>;
   changes: Map<string, { token: number; rows: Row[] }>;
+  /** A real store has it. */
+  isWritten: boolean;
 }
 
 /** Of commits that take time, the share that is asked a second time what is different. */
@@ -87,10 +82,13 @@ export class SimStore implements Store {
   }
 
   acquire(id: string): Promise<Acquired> {
-    return this.#later(() => {
+    return this.#later(async () => {
+      const { platform } = this;
+      const state = this.disk.stateOf(id, platform.now(), platform.date());
       const token = (this.#tokens.get(id) ?? 0) + 1;
-      this.#tokens.set(id, token);
-      return { state: this.disk.stateOf(id, this.#dateAhead), token };
+      const acquired = await this.disk.acquire(id, { state, token });
+      this.#tokens.set(id, acquired.token);
+      return acquired;
     });
   }
 
@@ -99,10 +97,16 @@ export class SimStore implements Store {
     const works = [...batch.works];
     const refused = execute(works);
     this.#ahead = this.#dateAhead;
-    this.#pending = { batch, works, refused, changes: this.#collect(batch, refused) };
+    const changes = this.#collect(batch, refused);
+    const pending: Pending = this.#pending = { batch, works, refused, changes, isWritten: false };
     const torn = this.world.tears();
     const time = this.time();
-    if (time === undefined && !torn && !this.disk.full) return Promise.resolve(this.#finish());
+    const written = this.disk.full ? undefined : this.disk.commit(batch, refused);
+    pending.isWritten = this.disk.isCommitting = written !== undefined;
+    if (time === undefined && !torn && !this.disk.full) {
+      const safe = this.#finish();
+      return written ? written.then(() => safe) : Promise.resolve(safe);
+    }
     const { process } = this.platform;
     if (torn) process.after(this.#random.below((time ?? 0) + 1), () => this.world.tear(torn));
     return new Promise((resolve, reject) => {
@@ -114,7 +118,7 @@ export class SimStore implements Store {
   }
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
-    if (!this.disk.full) {
+    if (!this.disk.full || this.#pending!.isWritten) {
       try {
         return resolve(this.#finish());
       } catch (error) {
@@ -132,7 +136,7 @@ export class SimStore implements Store {
     return this.platform.process.world.random;
   }
 
-  #later<T>(answer: () => T): Promise<T> {
+  #later<T>(answer: () => T | Promise<T>): Promise<T> {
     const time = this.time();
     if (time === undefined) return Promise.resolve(answer());
     return new Promise((resolve) => this.platform.process.after(time, () => resolve(answer())));
@@ -173,6 +177,7 @@ export class SimStore implements Store {
 
   #apply(): void {
     const { works, refused, changes } = this.#pending!;
+    this.disk.isCommitting = false;
     for (const [id, { token }] of changes) {
       if (token !== this.#tokens.get(id)) throw new FencedError(id);
     }
@@ -189,7 +194,12 @@ export class SimStore implements Store {
   die(torn: Torn = this.#random.pick(["before", "after"])): void {
     if (this.#isDead) return;
     this.#isDead = true;
-    if (!this.#pending || this.disk.full || torn === "before") return;
+    const pending = this.#pending;
+    this.disk.isCommitting = false;
+    const fails = pending !== undefined && !pending.isWritten && this.disk.full;
+    const isTorn = pending !== undefined && !fails && torn === "before";
+    const isBefore = this.disk.die(isTorn ? this.#random : undefined);
+    if (!pending || fails || isBefore) return;
     this.#apply();
     this.world.committed();
   }

@@ -3,7 +3,7 @@ import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
-import { type Disk, emptyRows } from "./disk.ts";
+import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
 import type { Surroundings } from "./process.ts";
@@ -11,6 +11,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
+import { Folder, SqliteDisk } from "./sqlite.ts";
 import type { SimSocket } from "./socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
@@ -30,7 +31,7 @@ const NOTICED = 1.1;
 /** After all that is to be done at once. The real one: in a world there is none. */
 const later = setImmediate;
 
-export class World implements Surroundings, StoreWorld {
+export class World implements Surroundings, StoreWorld, Disposable {
   readonly clock = new Clock();
   readonly server: ServerProcess;
   readonly devices: SimDevice[];
@@ -51,6 +52,7 @@ export class World implements Surroundings, StoreWorld {
   #disturbedUntil = 0;
   #disturbances = 0;
   #overheard: SimSocket | undefined;
+  #folder: Folder | undefined;
 
   /** @param log Told what happens, if somebody wants to know. */
   constructor(
@@ -58,7 +60,9 @@ export class World implements Surroundings, StoreWorld {
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
   ) {
-    this.server = new ServerProcess(this);
+    this.#folder = scenario.onFile ? new Folder() : undefined;
+    const disk = this.#folder ? new SqliteDisk(this.#folder) : new Disk();
+    this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
       const books = new Books(plan.id, this.mayBeFirst(plan.id));
       this.books.set(plan.id, books);
@@ -68,6 +72,12 @@ export class World implements Surroundings, StoreWorld {
       this.#meetBefore(plan);
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
+  }
+
+  /** Leaves nothing behind. */
+  [Symbol.dispose](): void {
+    this.server.end();
+    this.#folder?.[Symbol.dispose]();
   }
 
   /** Longest text that the server takes, or will when it has come back. */
@@ -214,7 +224,8 @@ export class World implements Surroundings, StoreWorld {
   #meetBefore({ id, firstServerNumber }: DevicePlan): void {
     if (firstServerNumber === 0) return;
     const { positions, sent } = newState(firstServerNumber, { txEpoch: this.random.word() || 1 });
-    this.server.disk.devices.set(id, emptyRows(positions, sent));
+    const rows = { ...emptyRows(positions, sent), isMadeUp: true };
+    this.server.disk.devices.set(id, rows);
   }
 
   deviceLine(id: string): number {
