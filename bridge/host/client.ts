@@ -1,20 +1,22 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { checkText } from "../../server/protocol/lines.ts";
-import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
-import { Handout } from "./handout.ts";
-import { ClientDriver as Link, type LinkOptions } from "./driver.ts";
+import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
-import type { Kept } from "./handout.ts";
-export interface ClientMemory { kept: Kept | undefined; keep(kept: Kept): void; }
+import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
+import { ClientDriver } from "./driver.ts";
+import { Handout } from "./handout.ts";
+import { type ClientMemory, PositionFile } from "./memory.ts";
+import type { ConnectionOptions } from "./options.ts";
 
 /** What a client must and can be told. */
-export interface ClientOptions extends LinkOptions {
+export interface ClientOptions extends ConnectionOptions {
   /**
-   * File that keeps how far this client has got, so that a restarted process takes each message once. With
-   * it, a message counts as processed, and is acknowledged, when the next one is asked for. Dialect 2.
+   * What keeps how far this client has got, so that a restarted process takes each message once: the name of
+   * a file, or a memory of your own, which is closed with the client. With it, a message counts as processed, and
+   * is acknowledged, when the next one is asked for. Dialect 2.
    * Default: none; a message counts as processed when it is handed out.
    */
-  memory?: ClientMemory;
+  memory?: string | ClientMemory;
   /** Buffers. */
   size?: Partial<CoreSize>;
 }
@@ -44,7 +46,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
-  #link: Link;
+  #driver: ClientDriver;
   #memory: ClientMemory | undefined;
   #handout: Handout;
   #waits: boolean;
@@ -58,8 +60,13 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled */
-  constructor(options: ClientOptions, platform: Platform) {
+  /**
+   * Begins to connect.
+   *
+   * @param platform Clock and network. Default: those of this machine.
+   * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled
+   */
+  constructor(options: ClientOptions, platform: Platform = nodePlatform) {
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
     const owner = {
@@ -80,23 +87,26 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#waits = options.dialect === 1;
     if (options.memory !== undefined) {
       if (this.#waits) throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
-      this.#memory = options.memory;
+      const { memory } = options;
+      this.#memory = typeof memory === "string" ? new PositionFile(memory) : memory;
     }
     const kept = this.#memory?.kept;
     const position = kept?.position;
     this.#handout = new Handout(kept);
     try {
-      this.#link = new Link(owner, coreModule(), {}, { ...options, position }, size, platform);
+      const boot = { ...options, position };
+      this.#driver = new ClientDriver(owner, coreModule(), {}, boot, size, platform);
     } catch (error) {
+      if (typeof options.memory === "string") this.#memory?.close();
       throw error;
     }
-    this.#core = this.#link.core;
-    this.#link.pump();
+    this.#core = this.#driver.core;
+    this.#driver.pump();
   }
 
   /** Whether the link is up at present. */
   get connected(): boolean {
-    return this.#link.up;
+    return this.#driver.up;
   }
 
   /** How often the link came up. */
@@ -107,7 +117,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /** Resolves when the link is up. @throws {LocalError} CLOSED */
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
-    if (this.#link.up) return Promise.resolve();
+    if (this.#driver.up) return Promise.resolve();
     return (this.#readiness ??= Promise.withResolvers()).promise;
   }
 
@@ -128,7 +138,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     if (done) this.#memory!.keep(done);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
-    this.#link.pump();
+    this.#driver.pump();
     return reader.promise;
   }
 
@@ -160,7 +170,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     if (!qos) {
       const accepted = this.#core.write(bytes, false);
       if (accepted) this.#sent.push(undefined);
-      this.#link.pump();
+      this.#driver.pump();
       return accepted;
     }
     if (this.#waiting.length >= MOST_WRITERS) {
@@ -172,10 +182,10 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const abort = () => {
       this.#waiting = this.#waiting.filter((other) => other !== writer);
       reject(signal!.reason);
-      this.#link.pump(); // it may have held up others
+      this.#driver.pump(); // it may have held up others
     };
     signal?.addEventListener("abort", abort);
-    this.#link.pump();
+    this.#driver.pump();
     try {
       return await promise;
     } finally {
@@ -217,7 +227,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       const writer = this.#waiting[0]!;
       if (this.#waits && writer.wait && core.queued !== core.done) break;
       // Without a link, it may not have been the server who said so.
-      if (writer.text.length > core.longest && this.#link.up) {
+      if (writer.text.length > core.longest && this.#driver.up) {
         this.#waiting.shift();
         this.#refuse(writer);
         continue;
@@ -232,14 +242,17 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#closing ??= this.#close();
   }
 
-  async #close(): Promise<void> {
+  #close(): Promise<void> {
     this.#closed = new LocalError("CLOSED", "the client was closed");
     this.#readiness?.reject(this.#closed);
     for (const reader of this.#readers) reader.reject(this.#closed);
     for (const writer of [...this.#sent, ...this.#waiting]) writer?.fail(this.#closed);
-    await this.#link.close();
+    this.#driver.close();
+    this.#memory?.close();
+    return Promise.resolve();
   }
 
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
