@@ -1,74 +1,115 @@
-/** `Device.consume`: a message and its effects in one transaction. */
+/** `Device.consume` and `Server.transaction`: a message and its effects in one transaction. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { Device } from "./device.ts";
+import { DatabaseSync } from "node:sqlite";
+import { ManualServer } from "../tests/support/manual_server.ts";
+import type { ManualSocket } from "../tests/support/manual_platform.ts";
+import type { Device } from "./device.ts";
 import { LocalError } from "./protocol/errors.ts";
-import { defaultLimits } from "./link/limits.ts";
-import { Session } from "./link/session.ts";
-import { Turn } from "./runtime/turn.ts";
-import { MemoryStore, type Store, type Transaction } from "./store/store.ts";
+import { MemoryStore } from "./store/memory.ts";
 import { SqliteStore } from "./store/sqlite/sqlite.ts";
-
-/** Devices on a store, without a network. */
-class Rig {
-  readonly turn: Turn;
-  readonly failures: (string | undefined)[] = [];
-
-  constructor(readonly store: Store) {
-    this.turn = new Turn(store, (error) => this.failures.push(error?.code));
-  }
-
-  /** A device that has sent this. */
-  device(id: string, ...texts: string[]): Device {
-    const record = this.store.get(id) ?? this.store.create(id);
-    for (const text of texts) record.receive(text);
-    this.store.commit();
-    return new Device(id, new Session(record, 2000, defaultLimits), this.turn, () => 0);
-  }
-
-  waiting(id: string): string[] {
-    return this.store.get(id)!.inbox;
-  }
-}
+import type { Batch, Store } from "./store/store.ts";
+import type { Transaction } from "./store/transaction.ts";
 
 /** Counts commits, and is full when told so. */
 class TestStore extends SqliteStore {
   commits = 0;
+  full = false;
 
-  override commit(): void {
-    super.commit();
+  override async commit(batch: Batch) {
+    if (this.full) throw new LocalError("STORE_FAILED", "no room left");
+    const refused = await super.commit(batch);
     this.commits++;
+    return refused;
   }
 
-  setUp(sql: string): void {
-    this.db.exec(sql);
+  async rows(): Promise<unknown[]> {
+    const rows = await this.query("SELECT line FROM log ORDER BY rowid", [], "all");
+    return rows.map(({ line }) => line);
+  }
+}
+
+/** A server on a store, and devices that have sent what they are told to. */
+class Rig {
+  readonly sockets = new Map<string, ManualSocket>();
+
+  private constructor(readonly scene: ManualServer, readonly store: Store) {}
+
+  static async start(store: Store): Promise<Rig> {
+    return new Rig(await ManualServer.start({ store }), store);
   }
 
-  allow(pages: number): void {
-    const { page_count: used } = this.db.prepare("PRAGMA page_count").get()!;
-    this.db.exec(`PRAGMA max_page_count = ${Number(used) + pages}`);
+  /** A device that has sent this. */
+  async device(id: string, ...texts: string[]): Promise<Device> {
+    const socket = await this.scene.knock(`${id}\n`);
+    await this.scene.platform.advance(1); // some begin their greeting within a ms
+    this.sockets.set(id, socket);
+    for (const [i, text] of texts.entries()) {
+      await this.scene.says(socket, `${i.toString(16).padStart(2, "0")}${text}\n`);
+    }
+    return await this.scene.server.device(id);
   }
 
-  rows(): unknown[] {
-    return this.query("SELECT line FROM log ORDER BY rowid", [], "all").map(({ line }) => line);
+  /** Lets turns of the event loop pass until this is settled. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    let over = false;
+    const end = () => void (over = true);
+    promise.then(end, end);
+    for (let turns = 0; !over; turns++) {
+      if (turns === 1000) throw new Error("it does not come to an end");
+      await this.scene.platform.turn();
+    }
+    return await promise;
+  }
+
+  consume(device: Device, use: (line: string, tx: Transaction) => Promise<void> | void) {
+    return this.settled(device.consume(use));
+  }
+
+  waiting(id: string): number {
+    return this.scene.server.devices.find((device) => device.id === id)!.inbox;
+  }
+
+  /** What the store said of itself. */
+  get failures(): string[] {
+    return this.scene.log.filter((entry) => entry.startsWith("store"));
   }
 }
 
 function consumeTest(
   name: string,
-  fn: (rig: Rig, store: TestStore, path: string) => void | Promise<void>,
+  fn: (rig: Rig, store: TestStore, path: string) => Promise<void>,
+  ...setUp: string[]
 ): void {
   Deno.test(`consume: ${name}`, async () => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     const path = `${folder}/holdfast.db`;
     const store = new TestStore(path);
+    const rig = await Rig.start(store);
     try {
-      store.setUp("CREATE TABLE log (line TEXT UNIQUE) STRICT");
-      await fn(new Rig(store), store, path);
+      await rig.settled(rig.scene.server.transaction((tx) => {
+        for (const sql of ["CREATE TABLE log (line TEXT UNIQUE) STRICT", ...setUp]) tx.run(sql);
+      }));
+      await fn(rig, store, path);
     } finally {
-      store.close();
+      await rig.scene.server.close();
+      await store.close();
       Deno.removeSync(folder, { recursive: true });
     }
   });
+}
+
+function open(path: string): DatabaseSync & Disposable {
+  const db = new DatabaseSync(path);
+  return Object.assign(db, { [Symbol.dispose]: () => db.close() });
+}
+
+/** What a store on the file has, opened anew. */
+async function reopened(path: string, id: string): Promise<{ inbox: string[]; rows: unknown[] }> {
+  const store = new TestStore(path);
+  const { state } = await store.acquire(id);
+  const rows = await store.rows();
+  await store.close();
+  return { inbox: state!.inbox, rows };
 }
 
 /** An application that writes down what it gets. */
@@ -77,26 +118,24 @@ function note(line: string, tx: Transaction): void {
 }
 
 consumeTest("effects and position are there after a restart", async (rig, store, path) => {
-  const device = rig.device("1", "a", "b", "c");
-  await device.consume(note);
-  await device.consume(async (line, tx) => {
+  const device = await rig.device("1", "a", "b", "c");
+  await rig.consume(device, note);
+  await rig.consume(device, async (line, tx) => {
     await new Promise((resolve) => setTimeout(resolve, 1));
     tx.run("CREATE TABLE more (line, length)");
     tx.run("INSERT INTO more VALUES (?, ?)", line, line.length);
     note(line, tx);
   });
-  assertEquals(rig.waiting("1"), ["c"]);
-  store.close();
-  const again = new TestStore(path);
-  assertEquals(again.get("1")!.inbox, ["c"]);
-  assertEquals(again.rows(), ["a", "b"]);
-  const rows = again.query("SELECT * FROM more", [], "all").map((row) => ({ ...row }));
-  assertEquals(rows, [{ line: "b", length: 1 }]);
-  again.close();
+  assertEquals(rig.waiting("1"), 1);
+  await rig.scene.server.close();
+  await store.close();
+  assertEquals(await reopened(path, "1"), { inbox: ["c"], rows: ["a", "b"] });
+  using db = open(path);
+  assertEquals({ ...db.prepare("SELECT * FROM more").get() }, { line: "b", length: 1 });
 });
 
 consumeTest("it waits for a message, and takes one at a time, in order", async (rig, store) => {
-  const device = rig.device("1");
+  const device = await rig.device("1");
   const seen: string[] = [];
   const consumed = [1, 2].map(() =>
     device.consume(async (line, tx) => {
@@ -107,104 +146,109 @@ consumeTest("it waits for a message, and takes one at a time, in order", async (
     })
   );
   const read = device.readline().then((line) => seen.push(`${line} is read`));
-  const record = store.get("1")!;
-  for (const text of ["a", "b", "c", "d"]) record.receive(text);
-  device.write("wakes the turn").catch(() => {});
-  await Promise.all([...consumed, read]);
-  const expected = ["a begins", "a ends", "b begins", "b ends", "c is read"];
-  assertEquals(seen, expected);
-  await device.consume(note); // c, which was read, is done by that
-  assertEquals(rig.waiting("1"), []);
-  assertEquals(store.rows(), ["a", "b", "d"]);
-  device.close(new LocalError("CLOSED", "the end"));
+  await rig.scene.says(rig.sockets.get("1")!, "00a\n01b\n02c\n03d\n");
+  await rig.settled(Promise.all([...consumed, read]));
+  assertEquals(seen, ["a begins", "a ends", "b begins", "b ends", "c is read"]);
+  await rig.consume(device, note); // c, which was read, is done by that
+  assertEquals(rig.waiting("1"), 0);
+  assertEquals(await store.rows(), ["a", "b", "d"]);
 });
 
 consumeTest("if the function fails, nothing has happened", async (rig, store) => {
-  const device = rig.device("1", "a", "b");
+  const device = await rig.device("1", "a", "b");
   for (let i = 0; i < 2; i++) {
     await assertRejects(
       () =>
-        device.consume((line, tx) => {
+        rig.consume(device, (line, tx) => {
           note(line, tx);
           throw new RangeError("no");
         }),
       RangeError,
     );
   }
-  assertEquals(rig.waiting("1"), ["a", "b"]);
-  assertEquals(store.rows(), []);
+  assertEquals(rig.waiting("1"), 2);
+  assertEquals(await store.rows(), []);
   assertEquals(await device.readline(), "a");
-  await device.consume(note);
-  assertEquals(store.rows(), ["b"]);
+  await rig.consume(device, note);
+  assertEquals(await store.rows(), ["b"]);
 });
+
+const TAKEN = "INSERT INTO log VALUES ('taken')";
 
 /** Consumes with statements that fail, and with others in the same commit. */
 async function checkFailures(rig: Rig, store: TestStore, bad: string[]): Promise<void> {
-  const results = await Promise.allSettled(
-    bad.flatMap((sql, i) => [
-      rig.device(`good ${i}`, `${i}`).consume(note),
-      rig.device(`bad ${i}`, "x").consume((_, tx) => {
-        tx.run("INSERT INTO log VALUES (?)", `before ${sql}`);
-        tx.run(sql);
-      }),
-    ]),
-  );
+  const pairs: [Device, Device, string][] = [];
+  for (const [i, sql] of bad.entries()) {
+    pairs.push([await rig.device(`good ${i}`, `${i}`), await rig.device(`bad ${i}`, "x"), sql]);
+  }
+  const consumed = pairs.flatMap(([good, other, sql]) => [
+    good.consume(note),
+    other.consume((_, tx) => {
+      tx.run("INSERT INTO log VALUES (?)", `before ${sql}`);
+      tx.run(sql);
+    }),
+  ]);
+  const results = await rig.settled(Promise.allSettled(consumed));
   for (const [i, result] of results.entries()) {
     assertEquals(result.status, i % 2 === 0 ? "fulfilled" : "rejected");
   }
   for (const i of bad.keys()) {
-    assertEquals(rig.waiting(`bad ${i}`), ["x"]);
-    assertEquals(rig.waiting(`good ${i}`), []);
+    assertEquals([rig.waiting(`bad ${i}`), rig.waiting(`good ${i}`)], [1, 0]);
   }
-  assertEquals(store.rows(), ["taken", ...bad.map((_, i) => `${i}`)]);
+  assertEquals(await store.rows(), ["taken", ...bad.map((_, i) => `${i}`)]);
   assertEquals(rig.failures, []);
 }
 
-consumeTest("if a statement fails, its message stays, and others go on", async (rig, store) => {
-  store.setUp("INSERT INTO log VALUES ('taken')");
-  const constraint = "INSERT INTO log VALUES ('taken')";
-  await checkFailures(rig, store, [constraint, "INSERT INTO nowhere VALUES (1)", "GARBAGE"]);
-});
+consumeTest(
+  "if a statement fails, its message stays, and others go on",
+  (rig, store) => checkFailures(rig, store, [TAKEN, "INSERT INTO nowhere VALUES (1)", "GARBAGE"]),
+  TAKEN,
+);
 
-consumeTest("a statement that ends the whole transaction harms no other", async (rig, store) => {
-  store.setUp("INSERT INTO log VALUES ('taken')");
-  store.setUp("CREATE TABLE one (x UNIQUE ON CONFLICT ROLLBACK); INSERT INTO one VALUES (1)");
-  const orRollback = "INSERT OR ROLLBACK INTO log VALUES ('taken')";
-  await checkFailures(rig, store, ["INSERT INTO one VALUES (1)", "GARBAGE", orRollback]);
-});
+consumeTest(
+  "a statement that ends the whole transaction harms no other",
+  (rig, store) => {
+    const orRollback = "INSERT OR ROLLBACK INTO log VALUES ('taken')";
+    return checkFailures(rig, store, ["INSERT INTO one VALUES (1)", "GARBAGE", orRollback]);
+  },
+  TAKEN,
+  "CREATE TABLE one (x UNIQUE ON CONFLICT ROLLBACK)",
+  "INSERT INTO one VALUES (1)",
+);
 
 consumeTest(
   "what a failed statement leaves is not in the file either",
   async (rig, store, path) => {
-    const device = rig.device("1", "a", "a", "b");
-    await device.consume(note);
-    const error = await assertRejects(() => device.consume(note), Error);
+    const device = await rig.device("1", "a", "a", "b");
+    await rig.consume(device, note);
+    const error = await assertRejects(() => rig.consume(device, note), Error);
     assertStringIncludes(error.message, "UNIQUE constraint failed: log.line");
-    store.close();
-    const again = new TestStore(path);
-    assertEquals(again.get("1")!.inbox, ["a", "b"]);
-    assertEquals(again.rows(), ["a"]);
-    again.close();
+    await rig.scene.server.close();
+    await store.close();
+    assertEquals(await reopened(path, "1"), { inbox: ["a", "b"], rows: ["a"] });
   },
 );
 
 consumeTest("queries see what is committed", async (rig) => {
-  const device = rig.device("1", "a", "b");
-  await device.consume((line, tx) => {
+  const device = await rig.device("1", "a", "b");
+  await rig.consume(device, async (line, tx) => {
     note(line, tx);
-    assertEquals(tx.get("SELECT * FROM log"), undefined);
+    assertEquals(await tx.get("SELECT * FROM log"), undefined);
   });
-  await device.consume((line, tx) => {
+  await rig.consume(device, async (line, tx) => {
     assertEquals(line, "b");
-    assertEquals({ ...tx.get("SELECT count(*) AS n FROM log WHERE line = ?", "a") }, { n: 1 });
-    assertEquals(tx.all("WITH x AS (SELECT * FROM log) SELECT * FROM x").length, 1);
-    assertEquals(tx.all("SELECT id FROM holdfast_devices").map(({ id }) => id), ["1"]);
+    const counted = await tx.get("SELECT count(*) AS n FROM log WHERE line = ?", "a");
+    assertEquals({ ...counted }, { n: 1 });
+    const rows = await tx.all("WITH x AS (SELECT * FROM log) SELECT * FROM x");
+    assertEquals(rows.length, 1);
+    const devices = await tx.all("SELECT id FROM holdfast_devices");
+    assertEquals(devices.map(({ id }) => id), ["1"]);
   });
 });
 
 consumeTest("a query cannot change anything", async (rig, store) => {
-  const device = rig.device("1", "a");
-  await device.consume((_, tx) => {
+  const device = await rig.device("1", "a");
+  await rig.consume(device, async (_, tx) => {
     const refused = ["INSERT INTO log VALUES ('x') RETURNING line", "DELETE FROM log", "VACUUM", ""]
       .concat(
         "BEGIN",
@@ -215,16 +259,17 @@ consumeTest("a query cannot change anything", async (rig, store) => {
       );
     for (const sql of refused) {
       for (const method of ["get", "all"] as const) {
-        assertEquals(assertThrows(() => tx[method](sql), LocalError).code, "BAD_ARGUMENT", sql);
+        const error = await assertRejects(() => tx[method](sql), LocalError, undefined, sql);
+        assertEquals(error.code, "BAD_ARGUMENT", sql);
       }
     }
-    assertThrows(() => tx.get("SELECT * FROM nowhere"), Error, "no such table");
+    await assertRejects(() => tx.get("SELECT * FROM nowhere"), Error, "no such table");
   });
-  assertEquals(store.rows(), []);
+  assertEquals(await store.rows(), []);
 });
 
 consumeTest("statements cannot touch what is the store's", async (rig, store) => {
-  const device = rig.device("1", "a");
+  const device = await rig.device("1", "a");
   const refused = [
     "COMMIT",
     "ROLLBACK",
@@ -243,7 +288,7 @@ consumeTest("statements cannot touch what is the store's", async (rig, store) =>
     );
   for (const sql of refused) {
     const error = await assertRejects(
-      () => device.consume((_, tx) => tx.run(sql)),
+      () => rig.consume(device, (_, tx) => tx.run(sql)),
       LocalError,
       undefined,
       sql,
@@ -251,107 +296,125 @@ consumeTest("statements cannot touch what is the store's", async (rig, store) =>
     assertEquals(error.code, "BAD_ARGUMENT");
     assertStringIncludes(error.message, "holdfast_");
   }
-  assertEquals(rig.waiting("1"), ["a"]);
-  await device.consume((_, tx) => {
+  assertEquals(rig.waiting("1"), 1);
+  await rig.consume(device, (_, tx) => {
     tx.run("CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM log WHERE line = 'x;'; END;");
     tx.run("INSERT INTO log SELECT text || ';' FROM holdfast_inbox; -- done");
   });
-  assertEquals(store.rows(), ["a;"]);
+  assertEquals(await store.rows(), ["a;"]);
 });
 
 consumeTest("several statements in one call are refused, not ignored", async (rig, store) => {
-  const device = rig.device("1", "a");
-  await device.consume((_, tx) => {
-    for (const method of ["run", "get", "all"] as const) {
+  const device = await rig.device("1", "a");
+  await rig.consume(device, async (_, tx) => {
+    assertEquals(
+      assertThrows(() => tx.run("SELECT 1; SELECT 2"), LocalError).code,
+      "BAD_ARGUMENT",
+    );
+    for (const method of ["get", "all"] as const) {
       const several = () => tx[method]("SELECT 1; SELECT 2");
-      assertEquals(assertThrows(several, LocalError).code, "BAD_ARGUMENT");
+      assertEquals((await assertRejects(several, LocalError)).code, "BAD_ARGUMENT");
     }
     tx.run("INSERT INTO log /* ; x */ VALUES ('it''s; \";') ; ; -- ; x");
   });
-  assertEquals(store.rows(), [`it's; ";`]);
+  assertEquals(await store.rows(), [`it's; ";`]);
 });
 
 consumeTest("after the function has ended, tx is over", async (rig, store) => {
-  const device = rig.device("1", "a");
+  const device = await rig.device("1", "a");
   let kept: Transaction | undefined;
-  await device.consume((_, tx) => void (kept = tx));
+  await rig.consume(device, (_, tx) => void (kept = tx));
   const error = assertThrows(() => note("late", kept!), LocalError);
   assertEquals(error.code, "BAD_ARGUMENT");
   assertStringIncludes(error.message, "has ended");
-  assertEquals(store.rows(), []);
+  assertEquals(await store.rows(), []);
 });
 
 consumeTest("many devices share a commit", async (rig, store) => {
-  const devices = Array.from({ length: 300 }, (_, i) => rig.device(`${i}`, `from ${i}`, "next"));
+  const devices: Device[] = [];
+  for (let i = 0; i < 300; i++) devices.push(await rig.device(`${i}`, `from ${i}`, "next"));
   const before = store.commits;
-  await Promise.all(devices.map((device) => device.consume(note)));
-  assertEquals(store.rows().length, 300);
-  for (const device of devices) assertEquals(rig.waiting(device.id), ["next"]);
+  await rig.settled(Promise.all(devices.map((device) => device.consume(note))));
+  assertEquals((await store.rows()).length, 300);
+  for (const device of devices) assertEquals(device.inbox, 1);
   assertEquals(store.commits - before <= 3, true);
 });
 
-consumeTest("on a full disk it waits until there is room", async (rig, store) => {
-  const device = rig.device("1", "a", "b");
-  store.allow(0);
-  const long = "x".repeat(100_000);
+consumeTest("while the store fails it waits, and nothing has happened", async (rig, store) => {
+  const device = await rig.device("1", "a", "b");
+  store.full = true;
   let done = false;
-  const consumed = device.consume((_, tx) => {
-    tx.run("INSERT INTO log VALUES ('short')");
-    for (let i = 0; i < 10; i++) rig.store.get("1")!.receive(long);
-  }).then(() => done = true);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  assertEquals([done, rig.waiting("1").length, store.rows()], [false, 12, []]);
-  assertEquals(rig.failures, ["STORE_FAILED"]);
-  store.allow(10_000);
-  await consumed;
-  assertEquals(rig.waiting("1").slice(0, 1), ["b"]);
-  assertEquals(store.rows(), ["short"]);
-  assertEquals(rig.failures, ["STORE_FAILED", undefined]);
+  const consumed = device.consume(note).then(() => done = true);
+  for (let n = 0; n < 5; n++) await rig.scene.platform.advance(1000);
+  assertEquals([done, rig.waiting("1"), await store.rows()], [false, 2, []]);
+  assertEquals(rig.failures, ["store STORE_FAILED"]);
+  store.full = false;
+  await rig.scene.platform.advance(1000);
+  await rig.settled(consumed);
+  assertEquals([rig.waiting("1"), await store.rows()], [1, ["a"]]);
+  assertEquals(rig.failures, ["store STORE_FAILED", "store"]);
 });
 
-consumeTest("closing while the function runs: nothing has happened", async (rig, store) => {
-  const device = rig.device("1", "a");
+consumeTest("closing while the function runs: nothing has happened", async (rig, _, path) => {
+  const device = await rig.device("1", "a");
   const running = Promise.withResolvers<void>();
   const consumed = device.consume(async (line, tx) => {
     note(line, tx);
     await running.promise;
   });
   await Promise.resolve();
-  device.close(new LocalError("CLOSED", "the end"));
+  const closed = rig.scene.server.close();
   running.resolve();
   assertEquals((await assertRejects(() => consumed, LocalError)).code, "CLOSED");
   const late = await assertRejects(() => device.consume(note), LocalError);
   assertEquals(late.code, "CLOSED");
-  assertEquals(rig.waiting("1"), ["a"]);
-  assertEquals(store.rows(), []);
+  await closed;
+  await rig.store.close();
+  assertEquals(await reopened(path, "1"), { inbox: ["a"], rows: [] });
 });
 
 consumeTest("closing while it waits for its commit: it is done", async (rig, store, path) => {
-  const device = rig.device("1", "a", "b");
+  const device = await rig.device("1", "a", "b");
   const consumed = device.consume(note);
   for (let i = 0; i < 5; i++) await Promise.resolve(); // the function has returned
-  device.close(new LocalError("CLOSED", "the end"));
-  rig.turn.close();
-  store.close();
+  await rig.scene.server.close();
   await consumed;
-  const again = new TestStore(path);
-  assertEquals([again.get("1")!.inbox, again.rows()], [["b"], ["a"]]);
-  again.close();
+  await store.close();
+  assertEquals(await reopened(path, "1"), { inbox: ["b"], rows: ["a"] });
+});
+
+consumeTest("a transaction without a message: all of it, or nothing", async (rig, store) => {
+  const device = await rig.device("1");
+  await rig.settled(rig.scene.server.transaction((tx) => {
+    note("kept", tx);
+    tx.write("1", "to the device");
+  }));
+  assertEquals([await store.rows(), device.outbox], [["kept"], 1]);
+  const failing = rig.scene.server.transaction((tx) => {
+    tx.write("1", "never");
+    note("kept", tx); // UNIQUE
+  });
+  failing.catch(() => {});
+  await assertRejects(() => rig.settled(failing), Error, "UNIQUE constraint failed");
+  assertEquals([await store.rows(), device.outbox], [["kept"], 1]);
+  await rig.scene.says(rig.sockets.get("1")!, "\n");
+  assertEquals(rig.sockets.get("1")!.written.includes("never"), false);
 });
 
 Deno.test("consume: works with a store in memory, but for SQL", async () => {
-  const rig = new Rig(new MemoryStore());
-  const device = rig.device("1", "a", "b", "c");
+  const rig = await Rig.start(new MemoryStore());
+  await using _ = rig.scene;
+  const device = await rig.device("1", "a", "b", "c");
   const seen: string[] = [];
-  await device.consume((line) => void seen.push(line));
+  await rig.consume(device, (line) => void seen.push(line));
   for (const method of ["run", "get", "all"] as const) {
     const error = await assertRejects(
-      () => device.consume((_, tx) => void tx[method]("SELECT 1")),
+      () => rig.consume(device, async (_, tx) => void await tx[method]("SELECT 1")),
       LocalError,
     );
     assertEquals(error.code, "BAD_ARGUMENT");
     assertStringIncludes(error.message, "this store has no database");
   }
-  await device.consume((line) => void seen.push(line));
-  assertEquals([seen, rig.waiting("1")], [["a", "b"], ["c"]]);
+  await rig.consume(device, (line) => void seen.push(line));
+  assertEquals([seen, rig.waiting("1")], [["a", "b"], 1]);
 });

@@ -4,39 +4,26 @@ import { helloLine } from "../tests/support/greeting.ts";
 import type { RawPeer } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
-import { type Device, type DeviceRecord, LocalError, MemoryStore, type Store } from "./mod.ts";
+import { type Batch, type Device, LocalError, MemoryStore } from "./mod.ts";
 
 /** Fails as long as the test says so. */
-class FailingStore implements Store {
-  readonly gathers = true;
+class FailingStore extends MemoryStore {
+  override readonly gathers = true;
   fails = false;
-  /** Ids that were looked for. */
+  /** Devices that were asked for. */
   readonly asked = new Set<string>();
-  #records = new MemoryStore();
 
-  get ids(): Iterable<string> {
-    return this.#records.ids;
-  }
-
-  get size(): number {
-    return this.#records.size;
-  }
-
-  get(id: string): DeviceRecord | undefined {
+  override acquire(id: string) {
     this.asked.add(id);
-    return this.#records.get(id);
+    return super.acquire(id);
   }
 
-  create(id: string): DeviceRecord {
-    return this.#records.create(id);
+  override commit(batch: Batch) {
+    if (this.fails) {
+      return Promise.reject(new LocalError("STORE_FAILED", "no room left on the disk"));
+    }
+    return super.commit(batch);
   }
-
-  commit(): void {
-    if (this.fails) throw new LocalError("STORE_FAILED", "no room left on the disk");
-    this.#records.commit();
-  }
-
-  close(): void {}
 }
 
 /** A device that is connected in a dialect. */

@@ -1,7 +1,8 @@
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
-import { type BootOptions, Link, type LinkOptions, now } from "./link.ts";
+import { ClientDriver } from "./driver.ts";
+import type { BootOptions, ConnectionOptions } from "./options.ts";
 
 /** Bytes of `Kept` that are the application's. */
 const KEPT_BYTES = 384;
@@ -36,13 +37,13 @@ export const Wifi = { off: 0, joining: 1, up: 2, failed: 3 } as const;
 export const I2c = { noDevice: -1, stuck: -2, bad: -3 } as const;
 
 /** The settings of a board. */
-interface Settings extends Omit<LinkOptions, "id"> {
+export interface BoardSettings extends Omit<ConnectionOptions, "id"> {
   /** Not needed by an application that configures itself. */
   id?: string;
 }
 
 /** What a simulated board must and can be told. */
-export interface BoardOptions extends Settings {
+export interface BoardOptions extends BoardSettings {
   /** The application, of `client-as/build/`: see {@linkcode loadModule}. */
   application: WebAssembly.Module;
   /** Memory of the core. Default: what it has on a chip. */
@@ -134,7 +135,7 @@ export class Board implements AsyncDisposable {
   #pulsed = new Set<number>();
   #inputs = new Map<number, number>();
   #application: Application;
-  #link: Link;
+  #driver: ClientDriver;
   #options: BoardOptions;
   #speed: number;
   #kept: Kept;
@@ -145,7 +146,7 @@ export class Board implements AsyncDisposable {
   #next: BootOptions | "restart" | undefined;
   #hasBus = false;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #closing: Promise<void> | undefined;
+  #closed = false;
 
   /**
    * Starts the application.
@@ -179,20 +180,20 @@ export class Board implements AsyncDisposable {
     };
     const { size, ...settings } = options;
     const first = { id: "unconfigured", ...settings, position: kept.position };
-    this.#link = new Link(owner, application, { board }, first, { ...chipSize, ...size });
-    this.#application = this.#link.core.exports;
+    this.#driver = new ClientDriver(owner, application, { board }, first, { ...chipSize, ...size });
+    this.#application = this.#driver.core.exports;
     this.#run(() => this.#application.onStart?.());
     this.#pump();
   }
 
   /** Whether the link is up at present. */
   get connected(): boolean {
-    return this.#link.up;
+    return this.#driver.up;
   }
 
   /** How often the link came up. */
   get connects(): number {
-    return this.#link.core.connects;
+    return this.#driver.core.connects;
   }
 
   /**
@@ -246,12 +247,12 @@ export class Board implements AsyncDisposable {
         const bytes = this.#memory(ptr, length);
         if (bytes) onLog?.(decoder.decode(bytes));
       },
-      millis: now,
+      millis: () => Math.floor(performance.now()),
       random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
       free_memory: () => FREE_MEMORY,
       every: (ms = 0) => {
         clearInterval(this.#timer);
-        if (ms <= 0 || this.#closing) return;
+        if (ms <= 0 || this.#closed) return;
         this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_INTERVAL));
       },
       configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
@@ -315,12 +316,12 @@ export class Board implements AsyncDisposable {
   };
 
   #pump(): void {
-    if (this.#configured) this.#link.pump();
+    if (this.#configured) this.#driver.pump();
   }
 
   /** Runs a function of the application. If it traps, there is nothing to go on with. */
   #run<T>(call: () => T): T | undefined {
-    if (this.#closing) return undefined;
+    if (this.#closed) return undefined;
     let result: T;
     try {
       result = call();
@@ -341,22 +342,24 @@ export class Board implements AsyncDisposable {
       void this.close(); // who runs the board starts another one
       return;
     }
-    this.#link.boot(next);
+    this.#driver.boot(next);
     this.#configured = true;
     this.#wasUp = false;
     this.#run(() => this.#application.onStart?.());
-    setTimeout(this.#link.pump); // not from within a poll
+    this.#driver.pump();
   }
 
-  #stop(): Promise<void> {
+  #stop(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
-    return this.#closing ??= this.#link.close();
+    this.#driver.close();
   }
 
   /** Switches the board off. */
-  async close(): Promise<void> {
-    await this.#stop();
+  close(): Promise<void> {
+    this.#stop();
     this.#ended.resolve();
+    return Promise.resolve();
   }
 
   /** The same as `close`. */

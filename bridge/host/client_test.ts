@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { type Device, MemoryStore, Server } from "../../server/mod.ts";
 import { FaultProxy } from "../../tests/support/proxy.ts";
-import { type RawPeer, RawServer, stuff } from "../../tests/support/raw.ts";
+import { type RawPeer, RawServer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Client, type ClientOptions, LocalError, PeerError } from "./mod.ts";
 
@@ -551,21 +551,37 @@ Deno.test("a server that cannot be found has a reason, too", async () => {
   assertEquals(states.reasons[0]?.name, "PeerError");
 });
 
-Deno.test("a network that swallows the attempt to connect is noticed, and tried again", async () => {
-  // A listener that accepts nobody: once its queue is full, further attempts get no answer.
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
-  const { port } = listener.addr;
-  const controller = new AbortController();
-  const fillers = Array.from({ length: 8 }, async () => {
-    const { signal } = controller;
-    return await Deno.connect({ hostname: "127.0.0.1", port, signal }).catch(() => undefined);
+for (const tls of [undefined, true] as const) {
+  Deno.test(`a network that swallows the attempt to connect${tls ? " over TLS" : ""} is noticed, and tried again`, async () => {
+    // A listener that accepts nobody: once its queue is full, further attempts get no answer.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+    const { port } = listener.addr;
+    const controller = new AbortController();
+    const fillers = Array.from({ length: 8 }, async () => {
+      const { signal } = controller;
+      return await Deno.connect({ hostname: "127.0.0.1", port, signal }).catch(() => undefined);
+    });
+    const states = new States();
+    const { onState } = states;
+    const client = new Client({ id: "1", port, timeout: 400, onState, ...(tls && { tls }) });
+    await states.tells("NO_ANSWER", 2);
+    await client.close();
+    controller.abort();
+    for (const filler of fillers) (await filler)?.close();
   });
-  const states = new States();
-  const client = new Client({ id: "1", port, timeout: 400, onState: states.onState });
-  await states.tells("NO_ANSWER", 2);
+}
+
+Deno.test("a server that does not answer in TLS is given up, and a client that is closed meanwhile leaves", async () => {
+  await using server = new RawServer();
+  const [client, states] = dial(server, { tls: true, timeout: 400 });
+  const first = await server.peer(0);
+  await states.tells("NO_ANSWER");
+  await first.end();
+  const second = await server.peer(1);
+  await until(() => second.heard.length > 0, { what: "the handshake to begin" });
   await client.close();
-  controller.abort();
-  for (const filler of fillers) (await filler)?.close();
+  await second.end();
+  assertEquals(states.seen.includes("up"), false);
 });
 
 for (const fault of ["reset", "black hole", "half-open socket"] as const) {
@@ -748,9 +764,17 @@ Deno.test("a server that never reads is given up, and what it did not take is ke
   const [client, states] = dial(server, { timeout: 1000 });
   await using _ = client;
   await client.ready();
-  await stuff(client);
-  const kept = client.write("do not lose this");
-  await states.tells("STALLED");
+  // Until it has given up, and no longer: the next connection takes everything. On a busy machine the first one may
+  // be given up before many refusals in a row have shown that its socket is full.
+  const text = "x".repeat(16 * 1024);
+  let kept: Promise<boolean> | undefined;
+  await until(async () => {
+    for (let n = 0; n < 32 && states.seen.length === 1; n++) {
+      if (!await client.write(text, { qos: false })) kept ??= client.write("do not lose this");
+    }
+    return states.seen.length > 1;
+  });
+  assertEquals(states.seen[1], "STALLED");
   const peer = await server.peer(1);
   const line = await until(() => peer.lines.find((line) => line.endsWith("do not lose this")));
   await peer.say(`${line.slice(0, 2)}\n`);

@@ -119,7 +119,7 @@ export interface Position {
 /** What a core is told at its boot. */
 export interface CoreOptions extends CoreSize {
   id: string;
-  /** See `LinkOptions`; "": none. */
+  /** See `ConnectionOptions`; "": none. */
   metadata?: string | undefined;
   /** In ms. */
   timeout: number;

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Position } from "./core.ts";
 
-/** What outlives the process. */
-export interface Kept {
+/** How far a client has got. */
+export interface Progress {
   /** The core's. */
   position: Position;
   /** Of the message at that position, if the application is done with it: it is not to be handed out again
@@ -21,7 +21,7 @@ export class Handout {
   #digest = 0n;
 
   /** @param kept What an earlier process has left. */
-  constructor(kept?: Kept) {
+  constructor(kept?: Progress) {
     if (!kept || kept.processed === 0n) return;
     this.#position = kept.position;
     this.#digest = kept.processed;
@@ -46,7 +46,7 @@ export class Handout {
    * @param position The core's.
    * @returns what to keep, if there is a message that is done with, but not yet taken
    */
-  asked(position: Position): Kept | undefined {
+  asked(position: Position): Progress | undefined {
     if (!this.#isAt(position)) return undefined; // it was taken, or the server's stream is another one
     return { position, processed: this.#digest };
   }

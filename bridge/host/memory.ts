@@ -5,13 +5,23 @@
  */
 import { createHash } from "node:crypto";
 import { LocalError } from "../../server/protocol/errors.ts";
-import type { Kept } from "./handout.ts";
+import type { Progress } from "./handout.ts";
 
 const MARK = 0x48464d32; // "HFM2"
 const BYTES = 32;
 const SUM = 20;
 
-export class PositionFile implements Disposable {
+/** Keeps how far a client has got, beyond the end of its process. */
+export interface ClientMemory {
+  /** What was kept last; undefined if nothing was. */
+  readonly kept: Progress | undefined;
+  /** Keeps this instead. It is safe when this returns. */
+  keep(progress: Progress): void;
+  /** The client has ended. */
+  close(): void;
+}
+
+export class PositionFile implements ClientMemory, Disposable {
   #file: Deno.FsFile;
   #bytes = new DataView(new ArrayBuffer(BYTES));
 
@@ -33,7 +43,7 @@ export class PositionFile implements Disposable {
   }
 
   /** What was kept last; undefined in a new file. */
-  get kept(): Kept | undefined {
+  get kept(): Progress | undefined {
     if (this.#bytes.getUint32(0) !== MARK) return undefined;
     const position = { epoch: this.#bytes.getUint32(4), next: this.#bytes.getUint32(8) };
     return { position, processed: this.#bytes.getBigUint64(12) };
@@ -47,7 +57,7 @@ export class PositionFile implements Disposable {
   }
 
   /** Keeps it, in one write. */
-  keep({ position: { epoch, next }, processed }: Kept): void {
+  keep({ position: { epoch, next }, processed }: Progress): void {
     for (const [i, word] of [MARK, epoch, next].entries()) this.#bytes.setUint32(i * 4, word);
     this.#bytes.setBigUint64(12, processed);
     const bytes = new Uint8Array(this.#bytes.buffer);
@@ -61,7 +71,11 @@ export class PositionFile implements Disposable {
     return createHash("sha256").update(bytes).digest().subarray(0, BYTES - SUM);
   }
 
-  [Symbol.dispose](): void {
+  close(): void {
     this.#file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

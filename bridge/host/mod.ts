@@ -4,8 +4,19 @@
  * @module
  */
 export { Client, type ClientOptions, type ClientWriteOptions } from "./client.ts";
-export { chipSize, type CoreSize, loadModule, pcSize } from "./core.ts";
-export { Board, type BoardOptions, I2c, Kept, Wifi, type Wires } from "./board.ts";
+export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
+export {
+  Board,
+  type BoardOptions,
+  type BoardSettings,
+  I2c,
+  Kept,
+  Wifi,
+  type Wires,
+} from "./board.ts";
 export { type Fields, readFields } from "./fields.ts";
-export { type LinkOptions } from "./link.ts";
+export type { Configuration, Settings } from "../formats/settings.ts";
+export { type Progress } from "./handout.ts";
+export { type ClientMemory } from "./memory.ts";
+export { type ConnectionOptions } from "./options.ts";
 export * from "../../server/protocol/errors.ts";

@@ -1,79 +1,65 @@
-import { PeerError } from "../../server/protocol/errors.ts";
+import type { PeerError } from "../../server/protocol/errors.ts";
+import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
 import type { Core } from "./core.ts";
 
 /** Bytes collected before they are handed to the socket. */
 const SEND_BYTES = 64 * 1024;
 
-const READ_BYTES = 16 * 1024;
+const NOTHING = new Uint8Array(0);
 
-/** What a `Socket` reports. */
-export interface SocketEvents {
+/** What a `CoreSocket` reports, never from within a call to it. */
+export interface CoreSocketEvents {
   /** It is connected. */
   opened(): void;
-  /** Bytes were read, or it can take more. */
-  wake(): void;
+  /** Bytes were read. */
+  received(): void;
+  /** All that was written has been taken. */
+  drained(): void;
   /** It is gone, not by `close`. Called once. */
   ended(reason: PeerError): void;
 }
 
-/** One TCP connection, from the attempt to its end. */
-export class Socket {
-  /** Resolves when nothing is left of it. */
-  readonly ended: Promise<void>;
-  #conn: Deno.Conn | undefined;
-  #closed = false;
-  #abort = new AbortController();
+/** A platform's socket as a core needs it: collects what goes out, and holds what the core has no room for yet. */
+export class CoreSocket {
+  readonly #socket: Socket;
+  #open = false;
   #output = new Uint8Array(1024);
   #outputLength = 0;
-  #writing = false;
-  #input = new Uint8Array(0); // read, but the core has no room for it yet
-  #moved: (() => void) | undefined;
+  /** What the socket has not taken yet, or the buffer of that for the next time. */
+  #written: Uint8Array<ArrayBuffer> = NOTHING;
+  #busy = false;
+  /** How much the socket had taken when the core sent last. */
+  #takenBefore = 0;
+  #input: Uint8Array = NOTHING;
+  #paused = false;
 
   /** Starts to connect. */
-  constructor(
-    address: { hostname: string; port: number },
-    tls: { caCert: string } | true | undefined,
-    readonly events: SocketEvents,
-  ) {
-    const caCerts = tls && tls !== true ? { caCerts: [tls.caCert] } : {};
-    this.ended = this.#run(
-      tls
-        ? Deno.connectTls({ ...address, ...caCerts })
-        : Deno.connect({ ...address, signal: this.#abort.signal }),
-    );
+  constructor(platform: Platform, address: ConnectOptions, events: CoreSocketEvents) {
+    this.#socket = platform.connect(address, {
+      opened: () => {
+        this.#open = true;
+        events.opened();
+      },
+      data: (bytes) => {
+        this.#input = this.#input.length === 0 ? bytes : concat(this.#input, bytes);
+        events.received();
+        this.#hold();
+      },
+      drained: () => {
+        this.#busy = false;
+        events.drained();
+      },
+      ended: (reason) => events.ended(reason),
+    });
   }
 
-  async #run(connecting: Promise<Deno.TcpConn | Deno.TlsConn>): Promise<void> {
-    try {
-      const conn = await asPeerError(connecting);
-      if (this.#closed) return conn.close();
-      this.#conn = conn;
-      if ("setNoDelay" in conn) conn.setNoDelay(true);
-      this.events.opened();
-      await this.#readAll(conn);
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      if (!this.#closed) this.events.ended(error);
-    }
-  }
-
-  async #readAll(conn: Deno.Conn): Promise<void> {
-    const buffer = new Uint8Array(READ_BYTES);
-    for (;;) {
-      const n = await asPeerError(conn.read(buffer));
-      if (this.#closed) return;
-      if (n === null) throw new PeerError("LOST", "the server closed the connection");
-      this.#input = buffer.subarray(0, n);
-      this.events.wake();
-      while (this.#input.length > 0 && !this.#closed) {
-        await new Promise<void>((resolve) => this.#moved = resolve);
-      }
-    }
-  }
-
-  /** Whether `send` may be called. */
+  /**
+   * Whether `send` may be called. While the socket has something to take, once for each time that it takes some: so
+   * the core sees that a slow server is not a stalled one.
+   */
   get canSend(): boolean {
-    return this.#conn !== undefined && !this.#writing && this.#outputLength < SEND_BYTES;
+    if (!this.#open || this.#outputLength >= SEND_BYTES) return false;
+    return !this.#busy || this.#socket.taken > this.#takenBefore;
   }
 
   /** Collects a piece; `flush` sends what was collected. */
@@ -81,57 +67,61 @@ export class Socket {
     const length = this.#outputLength + piece.length;
     if (length > this.#output.length) {
       const larger = new Uint8Array(length * 2);
-      larger.set(this.#output);
+      larger.set(this.#output.subarray(0, this.#outputLength));
       this.#output = larger;
     }
     this.#output.set(piece, this.#outputLength);
     this.#outputLength = length;
+    this.#takenBefore = this.#socket.taken;
   }
 
   flush(): void {
-    if (this.#outputLength > 0 && !this.#writing) this.#write(this.#conn!);
+    if (this.#outputLength === 0 || this.#busy) return;
+    const output = this.#output.subarray(0, this.#outputLength);
+    this.#outputLength = 0;
+    this.#busy = !this.#socket.write(output);
+    if (!this.#busy) return;
+    // It must not change until it was taken.
+    [this.#output, this.#written] = [this.#written, this.#output];
   }
 
-  async #write(conn: Deno.Conn): Promise<void> {
-    this.#writing = true;
-    try {
-      for (let at = 0; at < this.#outputLength;) {
-        at += await asPeerError(conn.write(this.#output.subarray(at, this.#outputLength)));
-      }
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      return; // the reader is told of it too, and reports it
-    }
-    this.#outputLength = 0;
-    this.#writing = false;
-    if (!this.#closed) this.events.wake();
+  /** Whether something was read that the core has not got yet. */
+  get hasInput(): boolean {
+    return this.#input.length > 0;
   }
 
   /** Moves what was read into the core, as far as it has room. Returns whether that was anything. */
   moveInput(core: Core, now: number): boolean {
     const n = Math.min(this.#input.length, core.roomToReceive);
-    if (n === 0) return false;
-    core.receive(this.#input.subarray(0, n), now);
-    this.#input = this.#input.subarray(n);
-    if (this.#input.length === 0) this.#moved?.();
-    return true;
+    if (n > 0) {
+      core.receive(this.#input.subarray(0, n), now);
+      this.#input = this.#input.subarray(n);
+    }
+    if (this.#paused && this.#input.length === 0) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    return n > 0;
+  }
+
+  /** Keeps what the core has not taken; meanwhile nothing more is read. */
+  #hold(): void {
+    if (this.#input.length === 0) return;
+    this.#input = this.#input.slice();
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    // A connection that is made, but not told of yet, would be lost and stay open: Deno tells first.
-    setImmediate(() => this.#abort.abort());
-    this.#conn?.close();
-    this.#moved?.();
+    this.#input = NOTHING;
+    this.#socket.close();
   }
 }
 
-/** Whatever goes wrong in a call to the network is the peer's or the network's fault. */
-async function asPeerError<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (cause) {
-    throw new PeerError("LOST", cause instanceof Error ? cause.message : String(cause), { cause });
-  }
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
 }

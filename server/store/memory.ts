@@ -7,7 +7,7 @@ interface Kept {
   token: number;
 }
 
-/** Nothing is ever refused here: who has no database cannot be given a statement. */
+/** Without a database there are no statements, so no work is ever refused. */
 const NONE: ReadonlyMap<Work, unknown> = new Map();
 
 const SAFE = Promise.resolve(NONE);
@@ -16,11 +16,11 @@ const SAFE = Promise.resolve(NONE);
  * Keeps everything in memory: it outlives a `Server`, but not the process.
  *
  * It keeps a device's live state, so a commit copies nothing: it costs the same for one message and for a thousand.
- * What a server has changed without a commit is in it too. That is as good as a commit that has come a little early:
- * a record is consistent whenever no method of it is running, and a commit to memory cannot fail.
+ * So it has uncommitted changes too. They do no harm: a record is consistent whenever none of its methods is running,
+ * and a commit to memory cannot fail.
  */
 export class MemoryStore implements Store {
-  readonly gathers = false;
+  readonly gathers: boolean = false;
   #devices = new Map<string, Kept>();
   #tokens = 0;
 
@@ -36,7 +36,7 @@ export class MemoryStore implements Store {
     const kept = this.#devices.get(id);
     if (!kept) return Promise.resolve({ state: undefined, token });
     kept.token = token;
-    // Whoever had the device so far may go on changing what is theirs.
+    // The former owner may go on changing its live state.
     kept.state = structuredClone(kept.state);
     return Promise.resolve({ state: structuredClone(kept.state), token });
   }

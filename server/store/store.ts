@@ -13,11 +13,11 @@ export type { DeviceState, Noted, Outgoing, Positions };
 
 /** A device that the server has taken charge of. */
 export interface Acquired {
-  /** undefined if the store does not know the device. It belongs to the caller: the store keeps no part of it. */
+  /** undefined if the store does not know the device. The caller may keep and change it. */
   state: DeviceState | undefined;
   /**
-   * Grows each time that the device is acquired. A change that carries an older one is refused. Of several who have
-   * acquired a device that the store does not know, the first whose change is committed has it.
+   * Grows each time that the device is acquired. A change that carries an older one is refused. If several have acquired a
+   * device that the store does not know, only one of them can commit.
    */
   token: number;
 }

@@ -1,6 +1,9 @@
 /** A process for `node_test.ts`: echoes, and says its port and why it could not accept a connection. */
 import { nodePlatform } from "./node.ts";
 
+// Deno takes file handles for signals late, and panics if there are none.
+Deno.addSignalListener("SIGUSR2", () => {});
+
 const { port } = await nodePlatform.listen(
   { hostname: "127.0.0.1", port: 0, backlog: 512 },
   (socket) =>

@@ -60,7 +60,7 @@ export interface Counts {
   silent: number;
 }
 
-export class Device {
+export class HerdDevice {
   #state = IDLE;
   #socket: Socket | undefined;
   #server = 0; // who took the connection

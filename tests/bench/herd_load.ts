@@ -5,7 +5,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
-import { type Counts, Device, type Herd, TIMEOUT } from "./herd_device.ts";
+import { type Counts, type Herd, HerdDevice, TIMEOUT } from "./herd_device.ts";
 import { quantile } from "./report.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -53,7 +53,7 @@ const LISTEN_MS = 100;
 /** How long acks are waited for, in ms. */
 const PATIENCE = 10_000;
 
-let devices: Device[] = [];
+let devices: HerdDevice[] = [];
 let servers = 1;
 let ticked = () => {};
 let cameUp = () => {};
@@ -92,7 +92,7 @@ const herd: Herd = {
 };
 
 let listenedAt = 0;
-const wheel = new Wheel<Device>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
+const wheel = new Wheel<HerdDevice>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
   if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
   herd.clock += Math.min(ms, LONGEST_TICK);
   if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
@@ -147,7 +147,7 @@ async function obey(order: Order): Promise<State> {
     case "begin":
       herd.port = order.port;
       herd.welcomes = order.welcomes;
-      devices = Array.from({ length: order.devices }, (_, i) => new Device(herd, `herd-${i}`));
+      devices = Array.from({ length: order.devices }, (_, i) => new HerdDevice(herd, `herd-${i}`));
       for (const device of devices) {
         wheel.add(device);
         device.step();

@@ -3,7 +3,7 @@
  *
  *     deno run -A tests/bench/herd_stub.ts --port N --keepalive MS [--close N] [--mute N] [--garble N]
  *
- * Its first connections it closes, to the next ones it says nothing more, and the next ones get an ack of
+ * The first devices' connections it closes, to the next ones it says nothing more, and the next ones get an ack of
  * something else, each after they were greeted. All others it treats well.
  *
  * @module
@@ -15,6 +15,9 @@ import { Wheel } from "./wheel.ts";
 
 /** How long a connection is treated well in any case, in ms. */
 const FIRST_MS = 100;
+
+/** What a device says starts with it. */
+const HELLO = 1;
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -40,12 +43,12 @@ const wheel = new Wheel<Socket>(keepalive, (socket) => socket.write(KEEPALIVE));
 let count = 0;
 const server = createServer({ noDelay: true }, (socket) => {
   const lines = new Lines();
-  let at = -1; // which of those that have said something
+  let at = -1; // which of those that have sent a hello
   let muted = false;
   socket.on("data", (input) => {
     const output = lines.answer(input as Uint8Array);
     if (!muted && output.length > 0) socket.write(output);
-    if (at >= 0) return;
+    if (at >= 0 || (input as Uint8Array)[0] !== HELLO) return;
     at = count++;
     wheel.add(socket);
     setTimeout(() => {

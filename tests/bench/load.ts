@@ -87,7 +87,7 @@ function hello2(id: string): string {
 /** The first message after a boot. */
 const FIRST = new TextEncoder().encode(`00${"message 0".padEnd(TEXT_BYTES, ".")}\n`);
 
-class Connection {
+class LoadConnection {
   acked = 0;
   /** When the round trip began that is being measured, and which message's ack ends it. */
   #probe = 0;
@@ -115,7 +115,7 @@ class Connection {
     id: string,
     dialect: 1 | 2,
     samples?: number[],
-  ): Promise<Connection> {
+  ): Promise<LoadConnection> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     conn.setNoDelay(true);
     await conn.write(new TextEncoder().encode(dialect === 1 ? `${id}\n` : hello2(id)));
@@ -128,7 +128,7 @@ class Connection {
     }
     if (!greeting.startsWith(dialect === 1 ? "\n" : "\x02")) throw new Error("a bad greeting");
     await conn.write(KEEPALIVE);
-    const connection = new Connection(conn, dialect, samples);
+    const connection = new LoadConnection(conn, dialect, samples);
     if (dialect === 2) connection.#read().catch((error) => connection.#fail(error));
     return connection;
   }
@@ -263,14 +263,14 @@ function fail(error: Error): never {
   Deno.exit(1);
 }
 
-let connections: Connection[] = [];
+let connections: LoadConnection[] = [];
 const samples: number[] = [];
 
 async function open(port: number, ids: string[], dialect: 1 | 2): Promise<Opened> {
   const start = performance.now();
   await Promise.all(ids.map(async (id, i) => {
     const sampled = i < SAMPLED ? samples : undefined;
-    connections.push(await Connection.open(port, id, dialect, sampled));
+    connections.push(await LoadConnection.open(port, id, dialect, sampled));
   }));
   return { ms: performance.now() - start };
 }

@@ -40,7 +40,7 @@ function packet(first: number, ...body: number[]): Uint8Array {
 }
 
 /** A connection to a broker: cuts what it reads into packets, and sends what one read brings together. */
-class Connection {
+class MqttConnection {
   #conn: Deno.TcpConn;
   #closed = false;
   #output: Uint8Array[] = [];
@@ -119,7 +119,7 @@ class Connection {
   }
 }
 
-class Publisher extends Connection {
+class Publisher extends MqttConnection {
   acked = 0;
   #window = 0;
   #free: number[] = [];
@@ -180,7 +180,7 @@ class Publisher extends Connection {
   }
 }
 
-class Subscriber extends Connection {
+class Subscriber extends MqttConnection {
   delivered = 0;
 
   static async open(port: number): Promise<Subscriber> {

@@ -91,8 +91,9 @@ class Process implements AsyncDisposable {
   /** Tells it something, and returns what it answers. */
   protected async ask<T>(what: Command | Order): Promise<T> {
     const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
-    await this.tell(JSON.stringify(what));
-    const result = await answer;
+    // If it has ended, the answer says why.
+    const told = this.tell(JSON.stringify(what)).catch(() => {});
+    const [result] = await Promise.all([answer, told]);
     if (result && typeof result === "object" && "error" in result) throw new Error(result.error);
     return result as T;
   }

@@ -23,7 +23,7 @@ const AWAY = 1500;
 
 const DIALECTS = [1, 2] as const;
 
-interface Link {
+interface CabledClient {
   client: Client;
   dialect: 1 | 2;
   cable: FaultProxy;
@@ -41,7 +41,7 @@ export async function measureRecovery(rounds: number): Promise<Section> {
     Contestant.holdfast(["--store", `${folder}/recovery.db`, "--timeout", `${TIMEOUT}`]);
   let server = await start();
   stack.defer(() => server[Symbol.asyncDispose]());
-  const links: Link[] = [];
+  const links: CabledClient[] = [];
   for (const dialect of DIALECTS) {
     for (let i = 0; i < DEVICES; i++) {
       const cable = stack.use(await FaultProxy.start({ target: { port: server.port } }));
@@ -88,7 +88,7 @@ function calm(): Promise<void> {
  * lost (as when a router has forgotten its connections), an attempt to connect that has begun in it leads
  * nowhere, and has to be given up first. Else it all comes late.
  */
-async function swallow(link: Link, drop: boolean, samples: Samples): Promise<void> {
+async function swallow(link: CabledClient, drop: boolean, samples: Samples): Promise<void> {
   const { client, cable } = link;
   cable.blackhole();
   const lost = client.write("lost at first");
@@ -100,7 +100,7 @@ async function swallow(link: Link, drop: boolean, samples: Samples): Promise<voi
 }
 
 /** The path is whole. */
-async function recover(link: Link, kind: string, samples: Samples): Promise<void> {
+async function recover(link: CabledClient, kind: string, samples: Samples): Promise<void> {
   const from = performance.now();
   await link.client.write("the first one again");
   const key = JSON.stringify([kind, link.dialect]);

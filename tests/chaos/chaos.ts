@@ -57,6 +57,9 @@ const EARLY = 8;
 const CALM = 400;
 const HOLE = 2;
 
+/** Messages for each device that a server processes before it may be killed: on a slow machine it has to get so far. */
+const WORK = 4;
+
 /** In ms: all must be settled so long after the last fault, on a slow machine too. */
 const DRAIN = 60_000;
 
@@ -118,6 +121,12 @@ class Scene implements AsyncDisposable {
     this.server = new ServerProcess(this.settings);
     const port = await this.listening();
     for (const proxy of this.proxies) proxy.retarget(port);
+  }
+
+  /** Waits until the server has work, so that it is killed amid it. */
+  async work(): Promise<void> {
+    const enough = this.processed + WORK * this.devices.length;
+    await until(() => this.processed >= enough, { timeout: DRAIN, what: "work for the server" });
   }
 
   get processed(): number {
@@ -191,6 +200,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   let early = 0;
   try {
     for (let kills = 0; kills < options.kills; kills++) {
+      await scene.work();
       await pause(random.int(0, LIFE));
       await scene.kill();
       if (random.once(EARLY)) {

@@ -10,7 +10,7 @@ Deno.test("a server that is killed under load loses nothing and doubles nothing"
     devices: 50,
     seed,
     durability: "full",
-    timeout: 600,
+    timeout: 2000,
     progress: () => {},
   });
   assert(isFaultless(result), `deno task chaos --kills 4 --seed ${seed}\n${asText(result)}`);

@@ -17,7 +17,7 @@ async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2
   const stack = new AsyncDisposableStack();
   const proxy = stack.use(await FaultProxy.start({ target: { port } }));
   const logged: string[] = [];
-  const application = loadModule(new URL(`../client-as/build/${name}.wasm`, import.meta.url));
+  const application = loadModule(new URL(`../../client-as/build/${name}.wasm`, import.meta.url));
   const board = stack.use(
     new Board({
       application,

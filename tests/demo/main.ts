@@ -121,8 +121,9 @@ function guide(port: number): string {
 /** What its user can mend, in words; undefined for a bug. */
 function explain(error: unknown, { port }: Options): string | undefined {
   if (error instanceof LocalError) return error.message;
-  if (error instanceof Deno.errors.AddrInUse) return `port ${port} is in use: choose another`;
-  if (error instanceof Deno.errors.PermissionDenied) return `not permitted to listen on ${port}`;
+  const { code } = error as { code?: string };
+  if (code === "EADDRINUSE") return `port ${port} is in use: choose another`;
+  if (code === "EACCES") return `not permitted to listen on ${port}`;
   return undefined;
 }
 

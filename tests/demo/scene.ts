@@ -1,4 +1,4 @@
-import { type Device, Server, SqliteStore } from "../../server/mod.ts";
+import { type Device, Server } from "../../server/mod.ts";
 import { until } from "../support/wait.ts";
 import { Conversation } from "./conversation.ts";
 import { quoted, type View } from "./view.ts";
@@ -9,7 +9,6 @@ const DEVICES = 4;
 export class Scene implements AsyncDisposable {
   readonly conversations: Conversation[] = [];
   #folder: string; // of the store, which outlives each server
-  #store!: SqliteStore;
   #server: Server | undefined;
   #port: number;
   #view: View;
@@ -42,11 +41,10 @@ export class Scene implements AsyncDisposable {
 
   /** A server on the same port and the same file as the one before. */
   async startServer(): Promise<void> {
-    this.#store = new SqliteStore(`${this.#folder}/holdfast.db`);
     this.#server = await Server.listen({
       hostname: "127.0.0.1",
       port: this.#port,
-      store: this.#store,
+      store: `${this.#folder}/holdfast.db`,
       open: true,
       app: (device) => this.#serve(device),
     });
@@ -55,7 +53,6 @@ export class Scene implements AsyncDisposable {
 
   async stopServer(): Promise<void> {
     await this.#server?.close();
-    this.#store.close();
   }
 
   #serve(device: Device): Promise<void> {
@@ -75,9 +72,11 @@ export class Scene implements AsyncDisposable {
   /** Waits until all that was written has arrived and is acknowledged; not for ever, but for `limit` ms. */
   async drain(limit: number): Promise<void> {
     for (const talk of this.conversations) talk.stopWriting();
+    const isIdle = (id: string) =>
+      this.#server!.devices.every((device) => device.id !== id || device.outbox === 0);
     const quiet = () =>
-      this.conversations.every((talk) =>
-        talk.allSent && talk.toDevice.lost === 0 && !this.#store.get(talk.id)?.outbox.length
+      this.conversations.every(({ id, allSent, toDevice }) =>
+        allSent && toDevice.lost === 0 && isIdle(id)
       );
     await until(quiet, { timeout: limit }).catch(() => {}); // what is missing will be counted
   }

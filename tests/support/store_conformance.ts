@@ -173,7 +173,7 @@ export function describeStore(
     assertEquals((await rig.reopened()).record("1").safe, 1);
   });
 
-  test("what a repeat in dialect 1 is, is known", async (rig) => {
+  test("repeats in dialect 1 are known", async (rig) => {
     let driver = await rig.driver();
     (await driver.begin("1")).change({ connects: 3 });
     for (const [id, text] of ["boot", "one", "two"].entries()) driver.record("1").hear(id, text);
@@ -203,7 +203,7 @@ export function describeStore(
     assertEquals((await rig.reopened()).states(), driver.states());
   });
 
-  test("an acquired state belongs to whoever acquired it", async (rig) => {
+  test("whoever has acquired a state may change it", async (rig) => {
     const driver = await rig.driver();
     const record = await driver.begin("1");
     record.receive("a");
@@ -211,15 +211,21 @@ export function describeStore(
     record.hear(1, "a");
     await driver.commit();
     const before = driver.states();
-    const state: DeviceState = (await rig.store.acquire("1")).state!;
-    state.positions.connects++;
-    state.inbox.push("c");
-    state.outbox[0]!.text = "c";
-    state.heard.pop();
+    const spoil = async () => {
+      const state: DeviceState = (await rig.store.acquire("1")).state!;
+      state.positions.connects++;
+      state.inbox.push("c");
+      state.outbox[0]!.text = "c";
+      state.heard.pop();
+    };
+    await spoil();
+    assertEquals((await rig.driver()).states(), before);
+    await rig.reopened();
+    await spoil();
     assertEquals((await rig.driver()).states(), before);
   });
 
-  test("who was there before is fenced off, with all of the batch", async (rig) => {
+  test("a former owner's commit is refused as a whole", async (rig) => {
     const old = await rig.driver();
     for (const id of ["1", "2"]) (await old.begin(id)).receive("a");
     await old.commit();
@@ -240,7 +246,7 @@ export function describeStore(
     assertEquals((await rig.reopened()).record("2").inbox, ["a", "c"]);
   });
 
-  test("of two who acquired a device that it does not know, one has it", async (rig) => {
+  test("of two owners of an unknown device only one can commit", async (rig) => {
     const drivers = [await rig.driver(), await rig.driver()];
     for (const [i, driver] of drivers.entries()) (await driver.begin("1")).receive(`${i}`);
     const losers: number[] = [];
@@ -305,6 +311,20 @@ export function describeStore(
       ]);
       assertEquals(before["1"]!.inbox, ["a", "b", "c"]);
       assertEquals((await rig.reopened()).states(), driver.states());
+    });
+
+    test("a device whose first commit has failed is not known", async (rig) => {
+      const driver = await rig.driver();
+      await driver.begin("1");
+      const mends = rig.place.breaks!(rig.store);
+      (await driver.begin("2")).receive("a");
+      await assertRejects(() => driver.commit(), LocalError);
+      mends();
+      driver.changed.clear(); // it is given up
+      driver.record("1").receive("b");
+      await driver.commit();
+      assertEquals(await rig.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+      assertEquals((await rig.store.acquire("2")).state, undefined);
     });
   }
 

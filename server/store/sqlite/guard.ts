@@ -1,4 +1,4 @@
-/** Lets the application's statements do what is the application's business only. */
+/** Keeps the application's statements away from the store's own tables, and from the connection's settings. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
 import type { SqlInput, SqlRow } from "../store.ts";
@@ -66,7 +66,7 @@ interface Kind {
   allows(action: number, name: string | null, detail: string | null): boolean;
 }
 
-/** Executes the application's statements, if they do nothing that is not the application's business. */
+/** Executes the application's statements, and refuses those that do what only the store may do. */
 export class Guard {
   readonly #db: DatabaseSync;
   #current: Kind | undefined; // undefined while the store's own statements are executed

@@ -111,7 +111,7 @@ guardTest("a query cannot change anything", async (store) => {
 });
 
 guardTest(
-  "a trigger does not do what its maker may not, on statements of old either",
+  "a trigger cannot touch what is the store's, nor when a statement prepared before fires it",
   async (store, driver) => {
     const before = driver.states();
     const insert = "INSERT INTO log VALUES ('a')";

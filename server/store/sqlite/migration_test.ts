@@ -19,7 +19,7 @@ const testdata = new URL("./testdata/", import.meta.url);
 function makeOld(path: string): void {
   const db = new DatabaseSync(path);
   db.exec("PRAGMA journal_mode = WAL");
-  db.exec(Deno.readTextFileSync(new URL("store-0.1.0.sql", testdata)));
+  db.exec(`BEGIN; ${Deno.readTextFileSync(new URL("store-0.1.0.sql", testdata))} COMMIT`);
   db.close();
 }
 

@@ -4,14 +4,16 @@ import { SqliteStore } from "./sqlite.ts";
 /** Stops, so that times come back exactly. */
 const clock = { now: () => 1_000_000, date: () => 1_800_000_000_000 };
 
-/** On a disk that can be written or not. */
+/** Whose commits can be made to fail, when the works are executed and some rows are written. */
 class TestStore extends SqliteStore {
   constructor(path: string) {
     super(path, { durability: "normal", clock });
   }
 
-  allowWriting(allowed: boolean): void {
-    this.execute(`PRAGMA query_only = ${allowed ? "OFF" : "ON"}`);
+  breaks(): () => void {
+    this.execute(`CREATE TEMP TRIGGER broken BEFORE INSERT ON holdfast_devices
+      BEGIN SELECT RAISE(ABORT, 'broken'); END`);
+    return () => this.execute("DROP TRIGGER broken");
   }
 }
 
@@ -19,10 +21,7 @@ describeStore("sqlite store", () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   return {
     open: () => new TestStore(`${folder}/holdfast.db`),
-    breaks(store) {
-      (store as TestStore).allowWriting(false);
-      return () => (store as TestStore).allowWriting(true);
-    },
+    breaks: (store) => (store as TestStore).breaks(),
     remove: () => Deno.removeSync(folder, { recursive: true }),
   };
 }, { hasDatabase: true, canFail: true });

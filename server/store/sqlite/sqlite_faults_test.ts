@@ -12,7 +12,7 @@ import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
 import { MemoryStore } from "../memory.ts";
 import { SqliteStore } from "./sqlite.ts";
-import { snapshots, step, stepping, stepsOf } from "./sqlite_test_steps.ts";
+import { snapshots, step, stepping, stepsOf } from "../../../tests/support/store_steps.ts";
 
 const TEXT_LENGTH = 20;
 
@@ -38,7 +38,7 @@ class Child {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--no-check"],
-        ...[import.meta.resolve("./sqlite_test_steps.ts"), path, `${length}`],
+        ...[import.meta.resolve("../../../tests/support/store_steps.ts"), path, `${length}`],
       ],
       cwd: import.meta.dirname!,
       stdout: "piped",
@@ -248,7 +248,12 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
   };
   for (const it of drivers) step(it, 1, 10);
   await driver.commit();
+  assertEquals(driver.record("b").inbox.length > 0, true);
   fill(store);
+  // A statement that fails as the disk does is not refused, but waits for a disk that works.
+  const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
+  const work = driver.consume("b", sql);
+  await fails();
   const { safe } = driver.record("a");
   for (let round = 0; round < 3; round++) {
     for (const it of drivers) {
@@ -263,9 +268,6 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
       it.record("a").write("y", { overtakes: false, qos: true }, 0);
     }
   }
-  const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
-  const work = driver.consume("b", sql); // its statement fails, as the disk does, but is not refused
-  await fails();
   free(store);
   assertEquals((await driver.commit()).has(work), false);
   model.record("b").process();

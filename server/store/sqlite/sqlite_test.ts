@@ -12,7 +12,7 @@ import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
 import { MemoryStore } from "../memory.ts";
 import { SqliteStore, type SqliteStoreOptions } from "./sqlite.ts";
-import { snapshots, step, stepping } from "./sqlite_test_steps.ts";
+import { snapshots, step, stepping } from "../../../tests/support/store_steps.ts";
 
 /** Runs a test with a path in a folder of its own. */
 function storeTest(name: string, fn: (path: string, folder: string) => void | Promise<void>): void {

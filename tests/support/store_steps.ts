@@ -1,12 +1,12 @@
 /**
  * What the tests of `SqliteStore` do to devices, step by step and always the same, so that their state after
  * any number of steps is known. As a program it takes steps until it is killed, and tells how many are
- * safe: `deno run -A sqlite_test_steps.ts PATH TEXT_LENGTH`.
+ * safe: `deno run -A store_steps.ts PATH TEXT_LENGTH`.
  */
-import { newState, WITHDRAWN } from "../../link/record.ts";
-import type { Store } from "../store.ts";
-import { plain, StoreDriver } from "../../../tests/support/store_driver.ts";
-import { SqliteStore } from "./sqlite.ts";
+import { newState, WITHDRAWN } from "../../server/link/record.ts";
+import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
+import type { Store } from "../../server/store/store.ts";
+import { plain, StoreDriver } from "./store_driver.ts";
 
 const IDS = ["a", "b", "ü\u{1F600}"];
 

@@ -1,0 +1,312 @@
+/**
+ * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
+ * the messages that arrive, is for whoever owns the driver.
+ */
+import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { nodePlatform } from "../../server/transport/node.ts";
+import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
+import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
+import { addressOf, type BootOptions, coreOptions } from "./options.ts";
+import { CoreSocket } from "./socket.ts";
+
+/** What a driver needs of its owner, who may call `pump` in any of these. */
+export interface DriverOwner {
+  /** The time to write to the core, and to see what it is done with: before every poll. */
+  exchange(core: Core): void;
+  /** Whether a message can be taken now. */
+  canReceive(): boolean;
+  /**
+   * Is offered a message, valid until it returns.
+   *
+   * @returns whether it is processed, and may be acknowledged. If not, it will be offered again as soon as
+   * one can be received
+   * @throws {PeerError} if the connection must end
+   */
+  receive(message: Uint8Array): boolean;
+  /** The core's position has changed: to be kept before this returns. */
+  positionChanged(position: Position): void;
+  /** The same as `ConnectionOptions.onState`. */
+  stateChanged(connected: boolean, reason?: PeerError): void;
+}
+
+const MESSAGES: Partial<Record<PeerCode, string>> = {
+  NO_ANSWER: "the server did not accept the connection in time",
+  NO_GREETING: "the server accepted the connection, but sent nothing",
+  SILENT: "nothing was heard from the server for the timeout",
+  STALLED: "the server took nothing from its socket for the timeout",
+  BAD_GREETING:
+    "the server did not answer in dialect 2: is it micropython-iot's? Then say `dialect: 1`",
+  BAD_PROOF: "the server does not have this device's key",
+  BAD_POSITION: "the server acknowledged what was never sent",
+  GAP: "a message from the server is missing",
+  LINE_TOO_LONG: "the server sent a line longer than `size.line`",
+  BAD_LINE: "the server sent a line that starts with no id",
+};
+
+/** What the server says when it refuses, by its code. */
+const REFUSALS = [
+  "for a reason that this version does not know",
+  "it has no key for this id, and is not open",
+  "the keys differ",
+  "it has a key for this id, and this device gave none",
+  "it has no key for this id, so it cannot prove itself",
+  "the greeting was malformed",
+  "it has too many connections or devices",
+];
+
+/** Does nothing before the first `pump`, and then goes on until it is closed. */
+export class ClientDriver {
+  readonly core: Core;
+  readonly #owner: DriverOwner;
+  readonly #size: CoreSize;
+  readonly #platform: Platform;
+  #address: ConnectOptions;
+  /** ms after which the core may give a connection up; not before. */
+  #patience: number;
+  #position: Position;
+  #socket: CoreSocket | undefined;
+  /** When the core heard something last, so far as it counts. */
+  #heard = 0;
+  /** When the core sent something last. */
+  #sent = 0;
+  /** When the core was polled last. */
+  #polled = 0;
+  #up = false;
+  #pumping = false;
+  #again = false;
+  /** Whether `#lookFirst` is under way. */
+  #looking = false;
+  #closed = false;
+  #cancelTimer: (() => void) | undefined;
+  #timerDue = 0;
+
+  /** Boots the core in `module`. @throws {LocalError} BAD_ARGUMENT */
+  constructor(
+    owner: DriverOwner,
+    module: WebAssembly.Module,
+    imports: WebAssembly.Imports,
+    options: BootOptions,
+    size: CoreSize,
+    platform: Platform = nodePlatform,
+  ) {
+    this.#owner = owner;
+    this.#size = size;
+    this.#platform = platform;
+    const settings = coreOptions(options, size);
+    this.core = new Core(module, imports, settings, this.#now());
+    this.#address = addressOf(options);
+    this.#patience = patienceOf(settings);
+    this.#position = this.core.position;
+  }
+
+  /**
+   * Drops the connection, boots the core anew and goes on as somebody else, or elsewhere, from the next
+   * `pump` on. The owner is told of no connection that is lost by that.
+   *
+   * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
+   */
+  boot(options: BootOptions): void {
+    const settings = coreOptions(options, this.#size);
+    this.core.boot(settings, this.#now());
+    this.#address = addressOf(options);
+    this.#patience = patienceOf(settings);
+    this.#position = this.core.position;
+    this.#release();
+  }
+
+  /** Whether the link is up at present. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Lets the core do all that can be done now. To be called when there is something new for it. */
+  pump = (): void => {
+    if (this.#pumping) this.#again = true; // called by the owner, from below
+    else if (!this.#closed && !this.#looking) {
+      const now = this.#now();
+      if (this.#mayGiveUp(now)) this.#lookFirst(now);
+      else this.#run(now);
+    }
+  };
+
+  /** Whether the core, told this time, might end the connection because of what it has not seen happen. */
+  #mayGiveUp(now: number): boolean {
+    if (!this.#socket) return false;
+    return now - this.#heard >= this.#patience ||
+      (now - this.#sent >= this.#patience && !this.#socket.canSend);
+  }
+
+  /**
+   * Lets the core see this time when all was read that had come by then. A program that was busy finds its
+   * timers due before it has looked at its sockets: they must not speak first.
+   */
+  #lookFirst(now: number): void {
+    this.#looking = true;
+    this.#platform.caughtUp(1, () => {
+      this.#looking = false;
+      this.#feed(now);
+      this.#run(now);
+    });
+  }
+
+  /** Gives the core what was read before it is told that time has passed. */
+  #feed(now: number): void {
+    if (!this.#socket?.hasInput) return;
+    this.core.poll(this.#polled, 0); // so that it says how much room it has
+    this.#moveInput(now);
+  }
+
+  #moveInput(now: number): boolean {
+    if (!this.#socket?.moveInput(this.core, now)) return false;
+    if (this.#up) this.#heard = now; // parts of a greeting do not count
+    return true;
+  }
+
+  #run(now: number): void {
+    this.#pumping = true;
+    try {
+      do {
+        this.#again = false;
+        while (!this.#closed && this.#step(now));
+      } while (this.#again && !this.#closed);
+    } finally {
+      this.#pumping = false;
+    }
+    if (!this.#closed) this.#setTimer(now);
+  }
+
+  /** Carries out what the core asks for; false once that is nothing. */
+  #step(now: number): boolean {
+    const { core } = this;
+    this.#owner.exchange(core);
+    const can = (this.#socket?.canSend ? Can.send : 0) |
+      (this.#owner.canReceive() ? Can.receive : 0);
+    this.#polled = now;
+    const event = core.poll(now, can);
+    switch (event) {
+      case Event.connect:
+        this.#connect(now);
+        break;
+      case Event.close:
+        this.#drop(this.#reason());
+        break;
+      case Event.send:
+        this.#socket!.send(core.piece);
+        this.#sent = now;
+        break;
+      case Event.message:
+        this.#receive(now);
+        break;
+    }
+    if (this.#closed) return false; // by the owner, from within
+    if (core.state === UP && !this.#up) {
+      this.#up = true;
+      this.#keepPosition();
+      this.#owner.stateChanged(true);
+    }
+    if (event !== Event.none) return true;
+    this.#socket?.flush();
+    return this.#moveInput(now);
+  }
+
+  #reason(): PeerError {
+    const { reason, refusal } = this.core;
+    if (reason !== "REFUSED") return new PeerError(reason, MESSAGES[reason] ?? reason);
+    return new PeerError(
+      reason,
+      `the server refuses this device: ${REFUSALS[refusal] ?? REFUSALS[0]}`,
+    );
+  }
+
+  /** Before the core may say to the other end that it has got so far. */
+  #keepPosition(): void {
+    const { epoch, next } = this.core.position;
+    if (epoch === this.#position.epoch && next === this.#position.next) return;
+    this.#position = { epoch, next };
+    this.#owner.positionChanged(this.#position);
+  }
+
+  #receive(now: number): void {
+    let processed;
+    try {
+      processed = this.#owner.receive(this.core.piece);
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.core.closed(now);
+      this.#drop(error);
+      return;
+    }
+    if (!processed || this.#closed) return;
+    this.core.take();
+    this.#keepPosition();
+  }
+
+  #connect(now: number): void {
+    this.#heard = this.#sent = now;
+    const socket = this.#socket = new CoreSocket(this.#platform, this.#address, {
+      opened: () => {
+        const now = this.#heard = this.#sent = this.#now();
+        this.core.opened(now);
+        this.pump();
+      },
+      received: this.pump,
+      drained: this.pump,
+      ended: (reason) => this.#ended(socket, reason),
+    });
+  }
+
+  #ended(socket: CoreSocket, reason: PeerError): void {
+    if (socket !== this.#socket) return; // the core gave it up before
+    const now = this.#now();
+    if (socket.hasInput) {
+      this.#feed(now);
+      this.#run(now);
+    }
+    if (socket !== this.#socket || this.#closed) return;
+    this.core.closed(now);
+    this.#drop(reason);
+    this.pump();
+  }
+
+  #drop(reason: PeerError): void {
+    this.#release();
+    this.#owner.stateChanged(false, reason);
+  }
+
+  #release(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#up = false;
+  }
+
+  #setTimer(now: number): void {
+    const due = now + this.core.wait;
+    if (this.#cancelTimer && this.#timerDue <= due) return; // it looks again then
+    this.#cancelTimer?.();
+    this.#timerDue = due;
+    this.#cancelTimer = this.#platform.after(Math.max(0, due - this.#now()), () => {
+      this.#cancelTimer = undefined;
+      this.pump();
+    });
+  }
+
+  /** Ends the link at once, without a word to its owner. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    this.#release();
+  }
+
+  /** The clock of the core, in whole ms. */
+  #now(): number {
+    return Math.floor(this.#platform.now());
+  }
+}
+
+/**
+ * The core gives an attempt to connect up after 3/8 of the timeout, and nothing sooner. Two ms less, as each of two
+ * times may have been rounded.
+ */
+function patienceOf({ timeout }: { timeout: number }): number {
+  return (timeout * 3 >> 3) - 2;
+}

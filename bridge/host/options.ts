@@ -1,0 +1,86 @@
+/** What says which device this is, and where its server is. */
+import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
+import { wrongMetadata } from "../../server/protocol/greeting.ts";
+import { parseKey } from "../../server/protocol/proof.ts";
+import type { ConnectOptions } from "../../server/transport/platform.ts";
+import type { CoreOptions, CoreSize, Position } from "./core.ts";
+
+/** Which device this is, and where its server is. */
+export interface ConnectionOptions {
+  /** This device's name at the server: 1 to 128 bytes of UTF-8 without control characters. */
+  id: string;
+  /** Name or address of the server. Default "127.0.0.1". */
+  host?: string;
+  /** TCP port of the server. Default 8123. */
+  port?: number;
+  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
+  timeout?: number;
+  /** The wire to speak: 2 is Holdfast's own, 1 is micropython-iot's, for its servers. Default 2. */
+  dialect?: 1 | 2;
+  /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
+  key?: string | Uint8Array;
+  /** What the server is told about this device at each connection: `key=value` pairs with a space between
+   * them, 64 bytes at most, without control characters. Dialect 2. Default: nothing. */
+  metadata?: string;
+  /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
+  tls?: { caCert: string } | true;
+  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
+  onState?: (connected: boolean, reason?: PeerError) => void;
+}
+
+/** What a core is booted with, and where it connects to. */
+export type BootOptions = Omit<ConnectionOptions, "onState"> & {
+  /** Where it goes on in the server's stream. */
+  position?: Position | undefined;
+  /** What differs from the size that the driver was made with. */
+  size?: Partial<CoreSize>;
+};
+
+/** What a server's limit for a hello leaves for the id. */
+const MOST_ID_BYTES = 128;
+
+/** Checks the options, and returns what is the core's of them. @throws {LocalError} BAD_ARGUMENT */
+export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
+  const { id, port = 8123, timeout = 2000, dialect = 2 } = options;
+  const bytes = new TextEncoder().encode(id).length;
+  // deno-lint-ignore no-control-regex
+  if (bytes < 1 || bytes > MOST_ID_BYTES || /[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
+    throw badArgument(
+      `id must be 1 to ${MOST_ID_BYTES} bytes without control characters, not ${
+        JSON.stringify(id)
+      }`,
+    );
+  }
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw badArgument(`port must be 1 to 65535, not ${port}`);
+  }
+  if (!Number.isInteger(timeout) || timeout < 100 || timeout > 3_600_000) {
+    throw badArgument(`timeout must be 100 to 3600000 ms, not ${timeout}`);
+  }
+  if (dialect !== 1 && dialect !== 2) throw badArgument(`dialect must be 1 or 2, not ${dialect}`);
+  const key = options.key === undefined ? undefined : parseKey(id, options.key);
+  if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
+  const { metadata = "" } = options;
+  const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
+  if (wrong) throw badArgument(wrong);
+  if (metadata !== "" && dialect === 1) throw badArgument("dialect 1 has no metadata");
+  return {
+    ...size,
+    ...options.size,
+    id,
+    metadata,
+    timeout,
+    dialect,
+    key,
+    position: options.position,
+  };
+}
+
+/** Where the server is. */
+export function addressOf({ host = "127.0.0.1", port = 8123, tls }: BootOptions): ConnectOptions {
+  return { hostname: host, port, tls };
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

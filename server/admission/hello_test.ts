@@ -1,0 +1,175 @@
+/** Hellos: which are accepted, and how the others are refused. */
+import { assert, assertEquals } from "@std/assert";
+import { Door, key } from "../../tests/support/door.ts";
+import {
+  helloLine,
+  isWelcome,
+  proveLine,
+  refusal,
+  type Said,
+} from "../../tests/support/greeting.ts";
+
+const encoder = new TextEncoder();
+
+Deno.test("a hello of dialect 1 is its name, and is let in at once", () => {
+  const guest = new Door().knock();
+  guest.says("küche\n00behind it\n");
+  assertEquals([guest.heard, guest.admitted?.id, guest.admitted?.dialect], ["", "küche", 1]);
+  assertEquals(new TextDecoder().decode(guest.admission.rest), "00behind it\n");
+});
+
+for (
+  const [what, hello, code] of [
+    ["is empty", "\n", "BAD_HELLO"],
+    ["has control characters", "a\x07b\n", "BAD_HELLO"],
+    ["begins with a control character", "\x05\n", "BAD_HELLO"],
+    ["is a welcome", "\x0200\n", "BAD_HELLO"],
+    ["is a prove", `\x03${"0".repeat(32)}\n`, "BAD_HELLO"],
+    ["is a refusal", "\x0402\n", "BAD_HELLO"],
+    ["is not UTF-8", new Uint8Array([97, 0xff, 10]), "BAD_HELLO"],
+    ["has a TAB, as if metadata came behind it", "kitchen\tversion=1\n", "BAD_HELLO"],
+    ["is longer than 320 bytes", `${"x".repeat(321)}\n`, "HELLO_TOO_LONG"],
+    ["is longer than 320 bytes and has no end", "x".repeat(321), "HELLO_TOO_LONG"],
+  ] as const
+) {
+  Deno.test(`a first line of no dialect that ${what} is turned away without a word`, () => {
+    assertEquals(new Door().knock().turnedAway(hello), [code, ""]);
+  });
+}
+
+const good = helloLine();
+const malformed: [what: string, hello: string][] = [
+  ["is nothing but its first character", "\x01"],
+  ["has a suite alone", "\x0100"],
+  ["ends in a number", good.slice(0, 30)],
+  ["ends in the nonce", good.slice(0, 70)],
+  ["has capital digits", good.replace("abcdef", "ABCDEF")],
+  ["has something else for a digit", good.replace("00abcdef", "00abcdeg")],
+  ["has a space in a number", good.replace("00abcdef", " 0abcdef")],
+  ["has a sign in a number", good.replace("00abcdef", "-0abcdef")],
+  ["has a nonce that is not hexadecimal", helloLine({ nonce: "z".repeat(32) })],
+  ["names suite 02", helloLine({ suite: "02" })],
+  ["names suite ff", helloLine({ suite: "ff" })],
+  ["names no suite", helloLine({ suite: "zz" })],
+  ["names its stream 0", helloLine({ txEpoch: 0 })],
+  ["has a window of 0", helloLine({ window: 0 })],
+  ["has a window of 65", helloLine({ window: 65 })],
+  ["has a window of 2^31", helloLine({ window: 2 ** 31 })],
+  ["has a window of 2^32 - 1", helloLine({ window: 2 ** 32 - 1 })],
+  ["has room for less than a line: bytes below line + 3", helloLine({ bytes: 514, line: 512 })],
+  ["has room for no bytes", helloLine({ bytes: 0 })],
+  ["takes lines without text", helloLine({ line: 0 })],
+  ["has a line so long that line + 3 comes round", helloLine({ bytes: 2, line: 2 ** 32 - 1 })],
+];
+
+for (const [what, hello] of malformed) {
+  Deno.test(`a malformed greeting that ${what} is BAD_GREETING, refusal 05`, () => {
+    for (const door of [new Door(), Door.withKey()]) {
+      const told = door.knock().turnedAway(`${hello}\n`);
+      assertEquals(told, ["BAD_GREETING", refusal("05")]);
+      assertEquals(door.store.size, 0);
+    }
+  });
+}
+
+for (const [what, id] of [["no name", ""], ["a name with control characters", "a\x1bb"]] as const) {
+  Deno.test(`a hello of dialect 2 with ${what} is BAD_HELLO, refusal 05`, () => {
+    const told = new Door().knock().turnedAway(`${helloLine({ id })}\n`);
+    assertEquals(told, ["BAD_HELLO", refusal("05")]);
+  });
+}
+
+Deno.test("a hello of dialect 2 that is not UTF-8 is BAD_HELLO, refusal 05", () => {
+  const bytes = new Uint8Array([...encoder.encode(helloLine({ id: "" })), 0xc3, 10]);
+  assertEquals(new Door().knock().turnedAway(bytes), ["BAD_HELLO", refusal("05")]);
+});
+
+Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG, the longest one is not", () => {
+  const longest = helloLine({ id: `${"x".repeat(164)}\ta=${"y".repeat(62)}` });
+  assertEquals(longest.length, 320);
+  assertEquals(new Door().knock().turnedAway(`${longest}x\n`)[0], "HELLO_TOO_LONG");
+  const guest = new Door().knock();
+  guest.says(`${longest}\n`);
+  assert(isWelcome(guest.heard));
+});
+
+Deno.test("what a device says about itself stands behind a TAB, and is no part of its name", () => {
+  for (const metadata of ["a=", "reset=power-on version=0.1.0 ort=küche", `a=${"é".repeat(31)}`]) {
+    const guest = new Door().knock();
+    guest.greets({ id: `kitchen\t${metadata}` });
+    guest.says("\n");
+    assertEquals([guest.admitted?.id, guest.admitted?.metadata], ["kitchen", metadata]);
+  }
+});
+
+Deno.test("metadata are part of what is proved", () => {
+  const guest = Door.withKey().knock();
+  guest.greets({ suite: "01", id: "1\tversion=1" });
+  const { hello, welcome } = guest.greeting;
+  const forged = hello.replace("version=1", "version=2");
+  assertEquals(guest.turnedAway(proveLine(key, forged, welcome))[0], "BAD_PROOF");
+
+  const honest = Door.withKey().knock();
+  honest.greets({ suite: "01", id: "1\tversion=1" });
+  honest.says(honest.proof());
+  assertEquals([honest.admitted?.id, honest.admitted?.metadata], ["1", "version=1"]);
+});
+
+for (
+  const [what, metadata] of [
+    ["is empty", ""],
+    ["has 65 bytes", `a=${"x".repeat(63)}`],
+    ["has 64 characters, but 65 bytes", `a=${"x".repeat(61)}é`],
+    ["has a second TAB", "a=1\tb=2"],
+    ["has a NUL", "a=\0"],
+    ["has a carriage return", "a=1\r"],
+    ["has a DEL", "a=\x7f"],
+    ["has no pair", "watchdog"],
+    ["has a pair without its name", "=watchdog"],
+    ["begins with a space", " a=1"],
+    ["ends with a space", "a=1 "],
+    ["has two spaces between pairs", "a=1  b=2"],
+  ] as const
+) {
+  Deno.test(`a hello whose metadata ${what} is BAD_GREETING, refusal 05`, () => {
+    const door = new Door();
+    const told = door.knock().turnedAway(`${helloLine({ id: `kitchen\t${metadata}` })}\n`);
+    assertEquals(told, ["BAD_GREETING", refusal("05")]);
+    assertEquals(door.store.size, 0);
+  });
+}
+
+Deno.test("a hello with metadata and no name is BAD_HELLO, refusal 05", () => {
+  const told = new Door().knock().turnedAway(`${helloLine({ id: "\ta=1" })}\n`);
+  assertEquals(told, ["BAD_HELLO", refusal("05")]);
+});
+
+Deno.test("a hello at its limits is welcome: windows of 1 and 64, bytes of line + 3, any position", () => {
+  const max = 2 ** 32 - 1;
+  const limits: Partial<Said>[] = [
+    { window: 1 },
+    { window: 64 },
+    { bytes: 515, line: 512 },
+    { bytes: 4, line: 1 },
+    { bytes: max, line: max - 3 },
+    { txEpoch: max, txFirst: max, rxEpoch: max, rxNext: max },
+    { txEpoch: 1 },
+    { nonce: "0".repeat(32) },
+  ];
+  for (const said of limits) {
+    const welcome = new Door().knock().greets(said);
+    assertEquals([welcome.suite, welcome.proof], ["00", ""]);
+  }
+});
+
+Deno.test("a hello may come byte by byte, and a proof too", () => {
+  const guest = Door.withKey().knock();
+  const hello = helloLine({ suite: "01" });
+  for (const byte of `${hello}\n`) guest.says(byte);
+  const prove = proveLine(key, hello, guest.heard.trimEnd());
+  for (const byte of prove) {
+    assertEquals(guest.admitted, undefined);
+    guest.says(byte);
+  }
+  assertEquals(guest.admitted?.id, "1");
+});

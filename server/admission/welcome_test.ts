@@ -1,0 +1,184 @@
+/** Welcomes: the positions they offer, and when they are stale. */
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { Door, lively } from "../../tests/support/door.ts";
+import type { Said, Welcome } from "../../tests/support/greeting.ts";
+import { newState } from "../link/record.ts";
+import { PeerError } from "../protocol/errors.ts";
+
+// What it is told.
+
+Deno.test("a welcome says who speaks, what was taken, and how much room there is", () => {
+  const door = new Door({ open: true }, { lineBytes: 100 });
+  const welcome = door.knock().greets({ txEpoch: 77, txFirst: 5 });
+  const { txEpoch } = welcome;
+  assert(txEpoch !== 0);
+  assertMatch(welcome.nonce, /^[0-9a-f]{32}$/);
+  assertEquals({ ...welcome, nonce: "" }, {
+    suite: "00",
+    txEpoch,
+    txFirst: 0,
+    rxEpoch: 77,
+    rxNext: 5,
+    window: 64,
+    bytes: 412,
+    line: 100,
+    nonce: "",
+    proof: "",
+  });
+});
+
+Deno.test("no two welcomes have the same nonce", () => {
+  const door = new Door();
+  const nonces = Array.from({ length: 100 }, () => door.knock().greets().nonce);
+  assertEquals(new Set(nonces).size, 100);
+});
+
+for (
+  const [what, said, expected] of [
+    ["an unknown epoch of the device's stream: the stream is new", { txEpoch: 78, txFirst: 2 }, {
+      rxEpoch: 78,
+      rxNext: 2,
+    }],
+    ["a known stream goes on where it stopped", { txEpoch: 77, txFirst: 5 }, { rxNext: 7 }],
+    ["a known stream of which nothing is held", { txEpoch: 77, txFirst: 7 }, { rxNext: 7 }],
+    ["the device holds less than was taken: an old store goes on with what there is", {
+      txEpoch: 77,
+      txFirst: 9,
+    }, { rxNext: 9 }],
+    ["an unknown epoch of ours: nothing is there", { rxEpoch: 98, rxNext: 5 }, { txFirst: 3 }],
+    ["no epoch of ours: nothing is there", { rxEpoch: 0, rxNext: 0 }, { txFirst: 3 }],
+    ["a position in our stream: what is before it has arrived", { rxEpoch: 99, rxNext: 4 }, {
+      txFirst: 4,
+    }],
+    ["the device has all of our stream", { rxEpoch: 99, rxNext: 6 }, { txFirst: 6 }],
+    ["the device has forgotten what it acknowledged", { rxEpoch: 99, rxNext: 1 }, { txFirst: 3 }],
+  ] as [string, Partial<Said>, Partial<Welcome>][]
+) {
+  Deno.test(`positions: ${what}`, () => {
+    const door = new Door();
+    const record = lively(door);
+    const before = JSON.stringify(record.positions);
+    const welcome = door.knock().greets(said);
+    const common = { txEpoch: 99, txFirst: 3, rxEpoch: said.txEpoch ?? 0xabcdef };
+    const { txEpoch, txFirst, rxEpoch, rxNext } = welcome;
+    assertEquals({ txEpoch, txFirst, rxEpoch, rxNext }, { rxNext: 0, ...common, ...expected });
+    assertEquals(JSON.stringify(record.positions), before, "a hello alone changes nothing");
+    assertEquals(record.outbox.length, 3);
+  });
+}
+
+Deno.test("a position beyond what was ever sent: our store is old, and our stream is new", () => {
+  for (const rxNext of [7, 1000, 2 ** 31 + 2]) {
+    const door = new Door();
+    const record = lively(door);
+    const guest = door.knock();
+    const welcome = guest.greets({ rxEpoch: 99, rxNext });
+    assert(welcome.txEpoch !== 99 && welcome.txEpoch !== 0);
+    assertEquals(welcome.txFirst, 3);
+    guest.says("\n");
+    assertEquals(guest.admitted?.ahead, true);
+    guest.admitted!.connect(door.session(), door.now);
+    assertEquals(record.positions.txEpoch, welcome.txEpoch);
+    assertEquals(record.outbox.map(({ text }) => text), ["three", "four", "five"]);
+  }
+});
+
+Deno.test("what was written but never sent cannot be there: our store is old, and had others in its place", () => {
+  const door = new Door();
+  const record = lively(door);
+  record.write("six", { overtakes: false, qos: true }, 0);
+  const guest = door.knock();
+  const welcome = guest.greets({ rxEpoch: 99, rxNext: 7 });
+  assert(welcome.txEpoch !== 99 && welcome.txEpoch !== 0);
+  guest.says("\n");
+  guest.admitted!.connect(door.session(), door.now);
+  assertEquals(record.outbox.map(({ text }) => text), ["three", "four", "five", "six"]);
+});
+
+Deno.test("positions come round after 2^32", () => {
+  const door = new Door();
+  const positions = { rxEpoch: 77, rxNext: 1, txEpoch: 99 };
+  const record = door.store.create("1", newState(2 ** 32 - 1, positions));
+  for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
+  record.release();
+  const guest = door.knock();
+  const said = { txEpoch: 77, txFirst: 2 ** 32 - 2, rxEpoch: 99, rxNext: 1 };
+  const { rxNext, txFirst } = guest.greets(said);
+  assertEquals([rxNext, txFirst], [1, 1]);
+  guest.says("\n");
+  guest.admitted!.connect(door.session(), door.now);
+  assertEquals(record.outbox.map(({ text }) => text), ["c"]);
+});
+
+// Whether it is really there.
+
+Deno.test("a hello alone is nobody: what comes behind the welcome shows that it is the device", () => {
+  const guest = new Door().knock();
+  guest.greets();
+  assertEquals(guest.admitted, undefined);
+  guest.says("\n");
+  assertEquals([guest.admitted?.id, guest.admitted?.dialect], ["1", 2]);
+  assertEquals(guest.admission.rest.length, 1);
+});
+
+Deno.test("a hello alone leaves nothing behind, and what its welcome promised is kept when it is answered", () => {
+  for (const [door, suite] of [[new Door(), "00"], [Door.withKey(), "01"]] as const) {
+    const guest = door.knock();
+    const { txEpoch, txFirst } = guest.greets({ suite });
+    assertEquals([door.store.size, txFirst], [0, 0]);
+    guest.says(suite === "01" ? guest.proof() : "\n");
+    assertEquals(door.store.size, 0);
+    guest.admitted!.check();
+    guest.admitted!.connect(door.session(), door.now);
+    const { positions } = door.record();
+    assertEquals([positions.txEpoch, positions.rxEpoch, positions.connects], [
+      txEpoch,
+      0xabcdef,
+      1,
+    ]);
+  }
+});
+
+Deno.test("two greet at the same time, and the one that answers later finds its welcome stale", () => {
+  const door = new Door();
+  const [first, second] = [door.knock(), door.knock()];
+  for (const guest of [first, second]) {
+    guest.greets();
+    guest.says("\n");
+  }
+  first.admitted!.check();
+  const session = door.session();
+  first.admitted!.connect(session, door.now);
+  for (const late of [second.admitted!.check, () => second.admitted!.connect(session, door.now)]) {
+    assertEquals(assertThrows(late, PeerError).code, "STALE_GREETING");
+  }
+});
+
+Deno.test("what the old connection brought after the welcome is known when the device repeats it", () => {
+  const door = new Door();
+  const record = lively(door);
+  const guest = door.knock();
+  const { rxNext } = guest.greets({ txEpoch: 77, txFirst: 7 });
+  record.receive("old connection");
+  record.change({ rxNext: rxNext + 1 });
+  guest.says("\n");
+  const session = door.session();
+  guest.admitted!.connect(session, door.now);
+  const inbox = [...record.inbox];
+  const [repeat, next] = [rxNext, rxNext + 1].map((id) => id.toString(16).padStart(2, "0"));
+  session.receive({ lines: [`${repeat}old connection`, `${next}new connection`] }, door.now);
+  assertEquals(record.inbox, [...inbox, "new connection"]);
+  assertEquals(record.positions.rxNext, rxNext + 2);
+  assert(session.transmit(door.now).startsWith(`${next}\n`));
+});
+
+Deno.test("a welcome is stale when what it offers first has been acknowledged since", () => {
+  const door = new Door();
+  const record = lively(door);
+  record.write("text", { overtakes: false, qos: true }, 0);
+  const guest = door.knock();
+  guest.greets({ txEpoch: 77, txFirst: 7 });
+  record.settle();
+  guest.says("\n");
+  assertEquals(assertThrows(() => guest.admitted!.check(), PeerError).code, "STALE_GREETING");
+});

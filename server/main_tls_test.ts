@@ -1,0 +1,74 @@
+/** TLS on the command line: `--tls-cert`, `--tls-key` and SIGHUP. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Client } from "../bridge/host/mod.ts";
+import { makeCertificate } from "../tests/support/certificate.ts";
+import { fails, folder, start } from "../tests/support/main_process.ts";
+import { toolTest } from "../tests/support/tools.ts";
+
+/** Certificates and keys in files: a.pem and a.key, b.pem and b.key. */
+async function certificates(openssl: string) {
+  const place = folder();
+  const file = (name: string) => `${place.path}/${name}`;
+  const write = async (name: string) => {
+    const { cert, key } = await makeCertificate(openssl);
+    Deno.writeTextFileSync(file(`${name}.pem`), cert);
+    Deno.writeTextFileSync(file(`${name}.key`), key);
+  };
+  for (const name of ["a", "b"]) await write(name);
+  return { file, write, [Symbol.dispose]: () => place[Symbol.dispose]() };
+}
+
+toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are refused", {
+  openssl: "openssl",
+}, async ({ openssl }) => {
+  using files = await certificates(openssl);
+  const { file } = files;
+  const tls = ["--tls-cert", file("a.pem"), "--tls-key"];
+  const wrong = { "b.key": "the private key is not the certificate's", "a.pem": "cannot be read" };
+  for (const [name, message] of Object.entries(wrong)) {
+    const [code, said] = await fails("--open", "--port", "0", ...tls, file(name));
+    assertEquals(code, 2);
+    assertStringIncludes(said, message);
+  }
+  await using process = start("--open", "--app", "echo", ...tls, file("a.key"));
+  await using client = new Client({
+    id: "1",
+    port: await process.port(),
+    tls: { caCert: Deno.readTextFileSync(file("a.pem")) },
+  });
+  await client.write("hello");
+  assertEquals(await client.readline(), "echo hello");
+});
+
+toolTest("SIGHUP takes over another certificate; a bad one is named, and the old one stays", {
+  openssl: "openssl",
+}, async ({ openssl }) => {
+  using files = await certificates(openssl);
+  const { file, write } = files;
+  const old = Deno.readTextFileSync(file("a.pem"));
+  const tls = ["--tls-cert", file("a.pem"), "--tls-key", file("a.key")];
+  await using process = start("--open", "--app", "echo", ...tls);
+  const port = await process.port();
+  const isServed = async (id: string, caCert: string) => {
+    await using client = new Client({ id, port, tls: { caCert } });
+    await client.write("hello");
+    assertEquals(await client.readline(), "echo hello");
+  };
+  await using stays = new Client({ id: "stays", port, tls: { caCert: old } });
+  await stays.write("before");
+  Deno.copyFileSync(file("b.key"), file("a.key"));
+  process.kill("SIGHUP");
+  const { code, message } = await process.logs("warning");
+  assertEquals(code, "BAD_ARGUMENT");
+  assertMatch(
+    message!,
+    /private key is not the certificate's; the old certificate and its key stay/,
+  );
+  await isServed("1", old);
+  await write("a");
+  process.kill("SIGHUP");
+  await process.logs("certificate");
+  await isServed("2", Deno.readTextFileSync(file("a.pem")));
+  await stays.write("after");
+  assertEquals(stays.connects, 1, "who is connected already is not disturbed");
+});

@@ -1,0 +1,86 @@
+/**
+ * `server/main.ts` as a process of its own, with any arguments.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import type { LogEntry } from "../../server/mod.ts";
+import { until } from "./wait.ts";
+
+export const MAIN = new URL("../../server/main.ts", import.meta.url).pathname;
+
+/** The server as a process of its own. */
+export class Process implements AsyncDisposable {
+  stdout = "";
+  stderr = "";
+  readonly ended: Promise<Deno.CommandStatus>;
+  #child: Deno.ChildProcess;
+
+  /** @param files How many files it may have open; as many as usual unless told. */
+  constructor(args: string[], { cwd, files }: { cwd?: string; files?: number } = {}) {
+    const deno = [Deno.execPath(), "run", "-A", "--no-check", MAIN, ...args];
+    const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
+    const [program, ...rest] = files === undefined ? deno : limited;
+    this.#child = new Deno.Command(program!, {
+      args: rest,
+      env: { NO_COLOR: "1" },
+      ...(cwd === undefined ? {} : { cwd }),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const collect = async (name: "stdout" | "stderr") => {
+      const text = this.#child[name].pipeThrough(new TextDecoderStream());
+      for await (const piece of text) this[name] += piece;
+    };
+    this.ended = Promise.all([this.#child.status, collect("stdout"), collect("stderr")])
+      .then(([status]) => status);
+  }
+
+  get log(): LogEntry[] {
+    const lines = this.stderr.slice(0, this.stderr.lastIndexOf("\n") + 1).split("\n");
+    return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  }
+
+  logs(event: LogEntry["event"]): Promise<LogEntry> {
+    return until(() => this.log.find((entry) => entry.event === event), {
+      what: () => `${event} in ${this.stderr}`,
+    });
+  }
+
+  async port(): Promise<number> {
+    const { address } = await this.logs("listening");
+    return Number(address!.split(":").at(-1));
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.ended;
+  }
+}
+
+export function start(...args: string[]): Process {
+  return new Process(["--host", "127.0.0.1", "--port", "0", "--log", "json", ...args]);
+}
+
+/** The exit code of a server that does not start, and what it says. */
+export async function fails(...args: string[]): Promise<[number, string]> {
+  await using process = new Process(args);
+  const { code } = await process.ended;
+  assertEquals(process.stdout, "");
+  return [code, process.stderr];
+}
+
+/** A folder that is gone when the test is over. */
+export function folder(): Disposable & { path: string } {
+  const path = Deno.makeTempDirSync();
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
