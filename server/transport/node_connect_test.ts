@@ -1,0 +1,112 @@
+/** Attempts of the real platform to connect. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { RawServer } from "../../tests/support/raw.ts";
+import { closedAllBut, End, openSockets, Place, settled } from "../../tests/support/sockets.ts";
+import { until } from "../../tests/support/wait.ts";
+import { nodePlatform } from "./node.ts";
+
+Deno.test("an attempt that fails has a reason that people can read", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  for (
+    const [hostname, reason] of [
+      ["127.0.0.1", "the connection was refused"],
+      ["no such host", ""],
+      ["half a \0 host", ""],
+    ] as const
+  ) {
+    for (const tls of [undefined, true] as const) {
+      const end = new End();
+      const socket = nodePlatform.connect({ hostname, port, tls }, end);
+      assertEquals(end.told, [], "not before connect has returned");
+      await end.is("ended");
+      assertEquals(end.reason!.code, "LOST");
+      assertStringIncludes(end.reason!.message, reason);
+      assert(end.reason!.message.length > 10, end.reason!.message);
+      assertEquals(end.told, ["ended"]);
+      socket.close();
+    }
+  }
+});
+
+Deno.test("a host is also found by its name", async () => {
+  await using place = await Place.open();
+  const client = place.connect(undefined, "localhost");
+  await client.is("opened");
+  assertEquals(client.socket.address, `localhost:${place.listener.port}`);
+});
+
+Deno.test("what is written from within opened goes out, and who closes there hears no more", async () => {
+  await using place = await Place.open();
+  const talker = new End();
+  talker.opened = () => talker.socket.write("hello");
+  talker.socket = nodePlatform.connect(
+    { hostname: "127.0.0.1", port: place.listener.port },
+    talker,
+  );
+  await (await place.next()).hears("hello");
+  const leaver = new End();
+  leaver.opened = () => leaver.socket.close();
+  leaver.socket = nodePlatform.connect(
+    { hostname: "127.0.0.1", port: place.listener.port },
+    leaver,
+  );
+  const other = await place.next();
+  await other.is("ended");
+  assertEquals(leaver.told, []);
+  talker.socket.close();
+});
+
+for (const tls of [undefined, true] as const) {
+  const over = tls ? "TLS" : "TCP";
+  Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves nothing`, async () => {
+    const before = openSockets();
+    {
+      await using server = new RawServer();
+      const { port } = server;
+      for (
+        const wait of [
+          () => {},
+          () => Promise.resolve(),
+          () => new Promise((resolve) => setImmediate(resolve)),
+          () => until(() => server.peers.length > 0), // over TLS it is in the handshake now
+        ]
+      ) {
+        const end = new End();
+        const socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
+        await wait();
+        const told = [...end.told];
+        socket.close();
+        await settled(() => server.peers.length);
+        for (const peer of server.peers.splice(0)) {
+          await peer.end();
+          peer.close();
+        }
+        assertEquals(end.told, told);
+      }
+      const end = new End();
+      nodePlatform.connect({ hostname: "localhost", port, tls }, end).close(); // looks the name up
+      await settled(() => openSockets());
+      assertEquals(end.told, []);
+    }
+    await closedAllBut(before);
+  });
+
+  Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves nothing`, async () => {
+    // A listener that accepts nobody: once its queue is full, further attempts get no answer.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+    const before = openSockets();
+    const ends = Array.from({ length: 10 }, () => {
+      const end = new End();
+      const { port } = listener.addr;
+      end.socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
+      return end;
+    });
+    await settled(() => openSockets());
+    assert(tls || ends.some(({ told }) => told.length === 0), "all were answered");
+    for (const end of ends) end.socket.close();
+    await closedAllBut(before);
+    assert(ends.every(({ told }) => !told.includes("ended")));
+  });
+}
