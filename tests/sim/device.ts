@@ -2,7 +2,7 @@
  * A simulated device: boots, dies and boots again, as a chip or as a program on a host. What it boots is the real
  * driver of the core, or the real `Client`.
  */
-import type { Kept } from "../../bridge/host/handout.ts";
+import type { Progress } from "../../bridge/host/handout.ts";
 import type { PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { SocketEvents } from "../../server/transport/platform.ts";
@@ -46,8 +46,8 @@ export interface Program {
   readonly connects: number;
   /** Nothing is left to be written or told. */
   readonly isIdle: boolean;
-  /** The device is no more. */
-  died(): void;
+  /** The device is no more. @param closes It was told so. */
+  died(closes: boolean): void;
 }
 
 /** What an honest server is never accused of. */
@@ -80,7 +80,7 @@ export class SimDevice implements Wiring {
   /** Answers in the server's place. */
   impostor: Host | undefined;
   /** What outlives a reset: RTC memory, or a file. */
-  memory: Kept | undefined;
+  memory: Progress | undefined;
   program: Program | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
@@ -244,7 +244,7 @@ export class SimDevice implements Wiring {
     if (!this.program) return; // it is off
     const memory = keepsMemory ? "keeps" : "loses";
     this.world.log?.(`${this.id} dies, ${memory} its memory, off for ${off} ms`);
-    this.program.died();
+    this.program.died(closes);
     this.program = undefined;
     this.process.end();
     this.#platform?.die(closes);

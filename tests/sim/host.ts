@@ -1,6 +1,7 @@
 /** An application on a host: the real `Client`, with a memory or without. */
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
-import type { Kept } from "../../bridge/host/handout.ts";
+import type { Progress } from "../../bridge/host/handout.ts";
+import type { ClientMemory } from "../../bridge/host/memory.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -45,7 +46,8 @@ export class HostProgram implements Program {
     return this.#pending === 0;
   }
 
-  died(): void {
+  died(closes: boolean): void {
+    if (closes) this.#client.close();
     if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
   }
 
@@ -133,14 +135,16 @@ export class HostProgram implements Program {
 }
 
 /** Keeps what the client remembers, for as long as this process lives. */
-class Memory {
+class Memory implements ClientMemory {
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {}
 
-  get kept(): Kept | undefined {
+  get kept(): Progress | undefined {
     return this.device.memory;
   }
 
-  keep(kept: Kept): void {
-    if (this.platform.isAlive) this.device.memory = kept;
+  keep(progress: Progress): void {
+    if (this.platform.isAlive) this.device.memory = progress;
   }
+
+  close(): void {}
 }
