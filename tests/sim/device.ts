@@ -14,7 +14,7 @@ import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { DevicePlan, DeviceTalk } from "./scenario.ts";
-import { watchSocket } from "./silence.ts";
+import { judgeEnd, watchSocket } from "./silence.ts";
 import { SimSocket } from "./socket.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";
@@ -87,6 +87,7 @@ export class SimDevice implements Wiring {
   /** Shortest line that a server may have named on this connection. */
   leastLine = 0;
   #platform: SimPlatform | undefined;
+  #socket: SimSocket | undefined;
 
   constructor(
     readonly world: World,
@@ -148,6 +149,7 @@ export class SimDevice implements Wiring {
     this.leastLine = world.lineBytes;
     const { client } = new Connection(this.path, this.impostor ?? world.server);
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
+    this.#socket = socket;
     socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };
     const patience = world.devicePatience(this.dialect);
     watchSocket(world, socket, patience, () => this.deafUntil, this.id);
@@ -164,6 +166,9 @@ export class SimDevice implements Wiring {
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
+    if (this.#socket && this.deafUntil < this.#socket.madeAt) {
+      judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
+    }
     // An honest server is never accused.
     if (this.meetsImpostor || !ACCUSATIONS.has(reason!.code)) return;
     throw new Violation(`${this.id} accuses the server: ${reason}`);
