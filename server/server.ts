@@ -15,7 +15,7 @@ import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import { MemoryStore } from "./store/memory.ts";
 import { SqliteStore } from "./store/sqlite/sqlite.ts";
-import type { Store } from "./store/store.ts";
+import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
@@ -97,9 +97,12 @@ export class Server implements AsyncDisposable {
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
     if (log) this.events.subscribe(logFrom(log, () => platform.now()));
-    this.#turn = new Turn(store, platform, (error) => {
-      const why = error ? { code: error.code, message: error.message } : {};
-      this.events.emit({ event: "store", ...why });
+    this.#turn = new Turn(store, platform, {
+      storeFails: (error) => {
+        const why = error ? { code: error.code, message: error.message } : {};
+        this.events.emit({ event: "store", ...why });
+      },
+      fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#deviceHost = this.#hostDevices();
@@ -309,6 +312,16 @@ export class Server implements AsyncDisposable {
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
     this.#begin(device);
+  }
+
+  /** Another server has a device now. If it comes back to this one, it is asked for anew. */
+  #lose(error: FencedError): void {
+    const { device: id, code, message } = error;
+    const device = this.#devices.get(id)!;
+    this.#devices.delete(id);
+    device.close(error);
+    device.drop();
+    this.events.emit({ event: "warning", device: id, code, message });
   }
 
   /** A device that is here from now on. */

@@ -118,6 +118,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     return this.session.record.outbox.length;
   }
 
+  /** Why nothing more is accepted, if that is so. */
+  get closed(): LocalError | undefined {
+    return this.#closed;
+  }
+
   get counts(): Readonly<MessageCounts> {
     return this.session.counts;
   }
@@ -253,6 +258,12 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     this.#since = this.clock.date();
     this.touch();
     this.#host.disconnected(this, serving.address, reason);
+  }
+
+  /** Ends the connection without a word to anybody: the device is not this server's any more. */
+  drop(): void {
+    this.#serving?.drop();
+    this.#serving = undefined;
   }
 
   /** Ends the connection, if there is one. */

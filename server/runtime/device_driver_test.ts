@@ -207,3 +207,24 @@ Deno.test("what a device's messages come to is told once a second while they mov
   await scene.platform.advance(TIMEOUT / 2);
   assertEquals(told.length, 1, "nothing has moved");
 });
+
+Deno.test("a device that another server has taken over leaves, alone, and may come back", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const [first, second] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
+  await scene.platform.turn();
+  const device = await scene.server.device("1");
+  const reading = device.readline();
+  reading.catch(() => {});
+  await store.acquire("1");
+  await scene.says(first, "00a\n");
+  await scene.says(second, "00b\n");
+  assertEquals([first.closed, second.closed, lines(first)], [true, false, []]);
+  assertEquals((await assertRejects(() => reading, LocalError)).code, "FENCED");
+  assert(scene.log.includes("warning 1 FENCED"));
+  assertEquals(lines(second), ["00"]);
+  const again = await scene.knock("1\n\n");
+  await scene.says(again, "00a\n");
+  assertEquals(lines(again), ["00"]);
+  assertEquals(await (await scene.server.device("1")).readline(), "a");
+});

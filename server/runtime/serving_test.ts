@@ -18,7 +18,7 @@ class Scene {
   readonly clock = new ManualClock();
   readonly socket = new ManualSocket();
   readonly store = new SlowStore();
-  readonly turn = new Turn(this.store, this.clock, () => {});
+  readonly turn = new Turn(this.store, this.clock, { storeFails() {}, fenced() {} });
   readonly session: Session;
   readonly serving: Serving;
   readonly ended: PeerError[] = [];

@@ -35,12 +35,13 @@ export async function transact(
   use: (tx: Transaction) => Promise<void> | void,
   consumer?: DeviceDriver,
 ): Promise<void> {
+  const written: Written[] = [];
   const checkOpen = () => {
-    const closed = host.closed();
+    const devices = written.map(({ to }) => to).concat(consumer ?? []);
+    const closed = host.closed() ?? devices.find(({ closed }) => closed)?.closed;
     if (closed) throw closed;
   };
   checkOpen();
-  const written: Written[] = [];
   const collector = new Collector(host.database, (id, text, options = {}) => {
     const to = host.find(id);
     if (!to) {
@@ -73,6 +74,10 @@ class ApplicationTransfer implements Transfer {
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,
   ) {}
+
+  changes(device: string): boolean {
+    return this.consumer?.id === device || this.written.some(({ to }) => to.id === device);
+  }
 
   apply(): void {
     try {

@@ -1,6 +1,6 @@
 import { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { Change, Statement, Store, Work } from "../store/store.ts";
+import { type Change, FencedError, type Statement, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 
 /** Between two attempts to commit to a store that fails, in ms. */
@@ -14,9 +14,19 @@ const NONE: Refused = new Map();
 /** Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. */
 export type Result = (safe: boolean) => void;
 
+/** Who is told of what a commit comes to. */
+export interface TurnOwner {
+  /** The store begins to fail; or, with undefined, works again. */
+  storeFails(error: LocalError | undefined): void;
+  /** Somebody else has taken charge of a device: nothing of it may go out any more. */
+  fenced(error: FencedError): void;
+}
+
 /** An application's transaction on its way into a commit. */
 export interface Transfer extends Work {
   readonly statements: readonly Statement[];
+  /** Whether it changes the record of this device. */
+  changes(device: string): boolean;
   /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
   apply(): void;
   /** Takes back what `apply` did; nothing else has changed since. */
@@ -41,7 +51,7 @@ export class Turn {
   readonly changed = new Set<Ledger>();
   #store: Store;
   #clock: Clock;
-  #said: (error: LocalError | undefined) => void;
+  #owner: TurnOwner;
   #results = new Set<Result>();
   #transfers: Transfer[] = []; // waiting, or in the commit that is under way
   #applied: Transfer[] = []; // of those in the commit, those that have changed the records
@@ -52,11 +62,10 @@ export class Turn {
   #failure: LocalError | undefined;
   #closed = false;
 
-  /** @param said Told when the store begins to fail, and with undefined when it works again. */
-  constructor(store: Store, clock: Clock, said: (error: LocalError | undefined) => void) {
+  constructor(store: Store, clock: Clock, owner: TurnOwner) {
     this.#store = store;
     this.#clock = clock;
-    this.#said = said;
+    this.#owner = owner;
   }
 
   /** Whether a commit is under way: nothing may change. */
@@ -161,7 +170,10 @@ export class Turn {
       this.#applied = this.#applied.filter((transfer) => !refused.has(transfer));
       for (const transfer of this.#applied) transfer.apply();
     }
-    return this.changed;
+    // What was undone is no change.
+    return this.#transfers.length === 0
+      ? this.changed
+      : [...this.changed].filter(({ differs }) => differs);
   };
 
   /**
@@ -187,7 +199,7 @@ export class Turn {
 
   /** Everything is safe: the results come out. */
   #out(): void {
-    if (this.#failure) this.#said(this.#failure = undefined);
+    if (this.#failure) this.#owner.storeFails(this.#failure = undefined);
     if (this.#closed) return;
     const results = this.#results;
     this.#results = new Set();
@@ -198,19 +210,33 @@ export class Turn {
     this.#undo();
     this.#applied = [];
     this.#underWay = undefined;
-    const isFirst = !this.#failure;
-    this.#failure = asFailure(error);
-    if (isFirst) this.#said(this.#failure);
-    const transfers = this.#transfers;
-    this.#transfers = transfers.filter((transfer) => !refused.has(transfer));
-    if (!this.#closed) {
-      this.#cancelRetry = this.#clock.after(RETRY, this.#end);
-      for (const result of this.#results) result(false);
-    }
-    for (const transfer of transfers) {
-      if (refused.has(transfer)) transfer.failed(refused.get(transfer));
-    }
+    const ledger = error instanceof FencedError &&
+      this.changed.values().find(({ id }) => id === error.device);
+    if (ledger) this.#fence(ledger, error);
+    else this.#fail(asFailure(error));
+    const transfers = this.#transfers.filter((transfer) => refused.has(transfer));
+    this.#transfers = this.#transfers.filter((transfer) => !refused.has(transfer));
+    for (const transfer of transfers) transfer.failed(refused.get(transfer));
     this.#letIn();
+  }
+
+  #fail(error: LocalError): void {
+    const isFirst = !this.#failure;
+    this.#failure = error;
+    if (isFirst) this.#owner.storeFails(error);
+    if (this.#closed) return;
+    this.#cancelRetry = this.#clock.after(RETRY, this.#end);
+    for (const result of this.#results) result(false);
+  }
+
+  /** What has changed in this device is somebody else's affair; all others go on. */
+  #fence(ledger: Ledger, error: FencedError): void {
+    this.changed.delete(ledger);
+    const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
+    this.#transfers = this.#transfers.filter((transfer) => !lost.includes(transfer));
+    this.#owner.fenced(error);
+    for (const transfer of lost) transfer.failed(error);
+    this.#schedule();
   }
 
   #letIn(): void {
@@ -229,8 +255,10 @@ export class Turn {
     this.#closed = true;
     this.#cancelRetry?.();
     await this.#underWay;
-    this.#commit();
-    await this.#underWay;
+    do {
+      this.#commit();
+      await this.#underWay;
+    } while (!this.#failure && this.changed.size > 0); // a device was fenced: the others are left
     for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
     if (this.#failure) throw this.#failure;
   }

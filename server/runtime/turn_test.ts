@@ -2,7 +2,14 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
-import type { Acquired, Batch, KnownDevice, Store, Work } from "../store/store.ts";
+import {
+  type Acquired,
+  type Batch,
+  FencedError,
+  type KnownDevice,
+  type Store,
+  type Work,
+} from "../store/store.ts";
 import { nodePlatform } from "../transport/node.ts";
 import { type Transfer, Turn } from "./turn.ts";
 
@@ -59,8 +66,9 @@ class Scene {
 
   constructor(gathers = true) {
     this.store = new Telling(this.events, gathers);
-    this.turn = new Turn(this.store, nodePlatform, (error) => {
-      this.events.push(error ? `failed ${error.code}` : "works");
+    this.turn = new Turn(this.store, nodePlatform, {
+      storeFails: (error) => void this.events.push(error ? `failed ${error.code}` : "works"),
+      fenced: ({ device }) => void this.events.push(`${device} is fenced`),
     });
     this.ledger = this.device("1");
   }
@@ -93,9 +101,11 @@ class Scene {
 
   /** A transaction that writes to the device. */
   writing(text: string): Transfer & { ended: string | undefined } {
-    const { events, ledger: { record } } = this;
+    const { events, ledger } = this;
+    const { record } = ledger;
     return {
       statements: [],
+      changes: (device) => device === ledger.id,
       ended: undefined,
       apply: () => void record.write(text, { overtakes: false, qos: true }, 0),
       undo: () => record.unwrite(),
@@ -338,4 +348,36 @@ Deno.test("a transaction that comes while a commit is under way is in the next o
   release();
   await until(() => scene.events.includes("w is done"));
   assertEquals(scene.events, ["commit", "1: a |", "a true", "commit", "1: a | w", "w is done"]);
+});
+
+Deno.test("a device that somebody else has taken charge of is left out, and all others go on", async () => {
+  const scene = new Scene();
+  const other = scene.device("2");
+  const commit = scene.store.commit.bind(scene.store);
+  scene.store.commit = (batch) => {
+    const taken = [...batch.changes(new Map())].some(({ id }) => id === "1");
+    return taken ? Promise.reject(new FencedError("1")) : commit(batch);
+  };
+  const transfer = scene.writing("w"); // to the device that is gone
+  scene.turn.transfer(transfer);
+  scene.ledger.record.receive("a");
+  other.record.receive("b");
+  scene.turn.touch(scene.result("b"));
+  await until(() => other.record.safe === 1);
+  assertEquals(scene.events, ["1 is fenced", "commit", "2: b |", "b true"]);
+  assertEquals(scene.ledger.record.safe, 0);
+  assertEquals(transfer.ended, 'somebody else has taken charge of device "1"');
+});
+
+Deno.test("a device that is fenced at the very end does not keep the others from being committed", async () => {
+  const scene = new Scene();
+  const commit = scene.store.commit.bind(scene.store);
+  scene.store.commit = (batch) => {
+    scene.store.commit = commit;
+    return Promise.reject(new FencedError("1"));
+  };
+  scene.ledger.record.receive("a");
+  scene.device("2").record.receive("b");
+  await scene.turn.close();
+  assertEquals(scene.events, ["1 is fenced", "commit", "2: b |"]);
 });
