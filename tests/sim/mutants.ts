@@ -1,5 +1,6 @@
 /** Trees of the source with a known bug in them, from which workers are started. */
-import type { Edit, Mutation } from "./mutations.ts";
+import type { Edit } from "./bugs/bug.ts";
+import type { Mutation } from "./mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

@@ -1,15 +1,18 @@
-/** Known bugs, to prove that the checker finds them: each is an edit of the real source. */
-
-/** Where a bug is made: the text must stand once in the file. */
-export interface Edit {
-  file: string;
-  find: string;
-  replace: string;
-}
+/** Known bugs, to prove that the checker finds them. */
+import type { Edit } from "./bugs/bug.ts";
+import { CORE_BUGS } from "./bugs/core.ts";
+import { LINK_BUGS } from "./bugs/link.ts";
+import { MEMORY_BUGS } from "./bugs/memory.ts";
+import { RUNTIME_BUGS } from "./bugs/runtime.ts";
 
 export interface Mutation {
   name: string;
   edits: readonly Edit[];
 }
 
-export const MUTATIONS: readonly Mutation[] = [];
+export const MUTATIONS: readonly Mutation[] = Object.entries({
+  ...LINK_BUGS,
+  ...RUNTIME_BUGS,
+  ...MEMORY_BUGS,
+  ...CORE_BUGS,
+}).map(([name, edits]) => ({ name, edits }));
