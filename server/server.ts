@@ -274,7 +274,15 @@ export class Server implements AsyncDisposable {
 
   #release(id: string): void {
     const stranger = this.#strangers.get(id);
-    if (stranger && --stranger.greetings === 0) this.#strangers.delete(id);
+    if (!stranger || --stranger.greetings > 0) return;
+    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
+    // whoever had the earlier answer would be fenced out.
+    const forget = () => {
+      if (stranger.greetings === 0 && this.#strangers.get(id) === stranger) {
+        this.#strangers.delete(id);
+      }
+    };
+    stranger.acquired.then(forget, forget);
   }
 
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {

@@ -86,6 +86,8 @@ export class CoreSocket {
     const output = this.#output.subarray(0, this.#outputLength);
     this.#outputLength = 0;
     this.#busy = !this.#socket.write(output);
+    // What was taken at once says nothing about whether the rest will be.
+    this.#takenBefore = this.#socket.taken;
     if (!this.#busy) return output.length >= SEND_BYTES;
     // It must not change until it was taken.
     [this.#output, this.#written] = [this.#written, this.#output];

@@ -263,10 +263,10 @@ export class Session {
    * `resume`.
    *
    * @param line From `check`.
-   * @throws {LocalError} OUTBOX_FULL
+   * @throws {LocalError} OUTBOX_FULL; BAD_TEXT: the device has come back meanwhile, and takes shorter lines
    */
   enqueue(line: string, { wait = true }: WriteOptions, now: number): void {
-    this.#enqueue(line, wait, now);
+    this.#enqueue(this.check(line), wait, now);
   }
 
   /** The message accepted last never was. */

@@ -1,37 +1,43 @@
 /** The books of one device: what was written in both directions, what was seen, and who was told what. */
+import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
-import { byteLength } from "../../server/protocol/lines.ts";
-import { type Message, Stream, Violation } from "./promises.ts";
-import type { Rows } from "./store.ts";
+import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
+import type { Rows } from "./disk.ts";
+import { type Manner, type Message, Stream, Violation } from "./promises.ts";
 
 export class Books {
   readonly fromDevice: Stream;
   readonly toDevice: Stream;
   /** What the device logs at the server. */
   readonly log: Stream;
-  /** What the server's application was handed, but is not safely processed. */
+  /** What the server's application was handed by `readline`, but is not safely processed. */
   #handedOut: Message[] = [];
   /** What the server has logged, but does not know safely that it has. */
   #logged: Message[] = [];
+  /** What an application's statement has seen in the commit under way. */
+  #effects = new Set<string>();
   /** How often the server's store was lost. */
   #stores = 0;
   #boot = 0;
 
-  /** @param consumes The server's application commits its effects with the position. */
-  constructor(readonly id: string, readonly consumes: boolean) {
+  /** @param mayBeFirst Whether the device speaks dialect 1, or may some day. */
+  constructor(readonly id: string, readonly mayBeFirst: boolean) {
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
     this.log = new Stream(`log of ${id}`);
   }
 
   /** @param logs It is a line of the log, where such are known. */
-  deviceWrote(text: string, boot: number, qos: boolean, waits: boolean, logs: boolean): Message {
-    return (logs ? this.log : this.fromDevice).accepted(text, boot, qos, waits);
+  deviceWrote(text: string, boot: number, manner: Manner, logs = false): Message {
+    if (!logs) return this.fromDevice.accepted(text, boot, manner);
+    const message = this.log.accepted(printable(text.slice(LOGGED.length)), boot, manner);
+    message.bytes = byteLength(text);
+    return message;
   }
 
   /** How many messages the device has written. */
   get writtenByDevice(): number {
-    return this.fromDevice.messages.length + this.log.messages.length;
+    return this.fromDevice.size + this.log.size;
   }
 
   /** The server logs a line of the device. */
@@ -39,33 +45,35 @@ export class Books {
     this.#logged.push(this.log.seen(text, true));
   }
 
-  /** All that the server knew is safe. */
-  committed(): void {
-    for (const message of this.#logged) message.safe = true;
-    this.#logged = [];
-  }
-
-  /** The device's core says that a message is done with. */
+  /** The device's writer is told that its message has arrived. */
   deviceTold(message: Message): void {
+    if (message.gone) throw this.#violation("told that", message, "arrived: it was refused");
     message.told = true;
     if (message.lost) message.excused = true; // by a server that is another one now
     if (message.qos && !message.safe && !message.excused) {
-      throw new Violation(`${this.id}: told that ${quote(message)} arrived: it is not safe`);
+      throw this.#violation("told that", message, "arrived: it is not safe");
     }
   }
 
   /** A device's writer is told that its message will not arrive: it is longer than the server takes. */
   deviceFailed(message: Message, lineBytes: number): void {
-    if (byteLength(message.text) <= lineBytes) {
-      throw new Violation(`${this.id}: ${quote(message)} was refused, and is not too long`);
+    if (message.bytes <= lineBytes) {
+      throw this.#violation("", message, "was refused, and is not too long");
     }
     message.excused = true;
   }
 
+  /** A device's writer is told that its message was not accepted. */
+  deviceRefused(message: Message): void {
+    if (message.safe) throw this.#violation("", message, "was refused, but the server has it");
+    message.gone = true;
+  }
+
   seenByDevice(text: string, dialect: 1 | 2): Message {
     const message = this.toDevice.seen(text, dialect === 2);
-    if (message.waits && !message.safe) {
-      throw new Violation(`${this.id}: ${quote(message)} was sent before it was safe`);
+    // In dialect 1 nobody keeps a message without qos.
+    if (!message.safe && (message.qos || dialect === 2)) {
+      throw this.#violation("", message, "was sent before it was safe");
     }
     return message;
   }
@@ -80,40 +88,70 @@ export class Books {
     }
   }
 
-  /** @param stored It does not go out before it is safe. */
-  serverWrote(text: string, qos: boolean, waits: boolean, stored: boolean): Message {
-    const message = this.toDevice.accepted(text, this.#stores, qos, waits);
-    if (!stored) message.safe = message.settled = true; // nobody remembers it
-    return message;
+  /** The server's application writes. Where it comes in the order shows in the store. */
+  serverWrites(text: string, manner: Manner): Message {
+    return this.toDevice.offered(text, this.#stores, manner);
   }
 
-  /** The server's writer is told that its message arrived. */
+  /** The server's writer is told that its message has arrived. */
   serverTold(message: Message): void {
-    if (message.told) throw new Violation(`${this.id}: twice told that ${quote(message)} arrived`);
+    if (message.told) throw this.#violation("twice told that", message, "arrived");
     message.told = true;
-    if (message.seen === 0) {
-      throw new Violation(`${this.id}: told that ${quote(message)} arrived: nobody has seen it`);
+    if (message.seen === 0 && !message.excused) {
+      throw this.#violation("told that", message, "arrived: nobody has seen it");
     }
   }
 
-  /** @param lineBytes Longest text that the device takes. */
+  /** The server's writer is told that its message, which has no qos, was sent. */
+  serverSent(message: Message): void {
+    message.told = true;
+  }
+
+  /** The server's writer is told that its message was not accepted. */
+  serverRefused(message: Message): void {
+    if (message.safe) throw this.#violation("", message, "was refused, but the store has it");
+    message.gone = true;
+  }
+
+  /**
+   * The server's writer is told that its message is too long.
+   *
+   * @param lineBytes Longest text that the device takes.
+   */
   serverFailed(message: Message, error: LocalError, lineBytes: number): void {
-    if (error.code !== "BAD_TEXT" || byteLength(message.text) <= lineBytes) {
-      throw new Violation(`${this.id}: ${quote(message)} was refused: ${error.message}`);
+    if (message.bytes <= lineBytes && !message.text.startsWith(LOGGED)) {
+      throw this.#violation("", message, `was refused: ${error.message}`);
     }
-    message.excused = true;
+    if (message.safe) message.excused = true;
+    else message.gone = true;
   }
 
+  /** The server's writer no longer waits for an answer. */
+  serverGaveUp(message: Message): void {
+    if (!message.safe) message.excused = true; // nobody knows whether it was accepted
+  }
+
+  /** `readline` has handed a message to the server's application. */
   handedOut(text: string): void {
-    if (this.consumes) return;
     this.#handedOut.push(this.#seenByServer(text));
+  }
+
+  /** `consume` offers a message to the server's application: it is seen if that succeeds. */
+  offered(text: string): void {
+    const message = this.fromDevice.find(text);
+    if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
+    if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
+  }
+
+  /** What the server's application does with a message that it consumes has become safe. */
+  effect(text: string): void {
+    this.#seenByServer(text);
+    this.#effects.add(text);
   }
 
   #seenByServer(text: string): Message {
     const message = this.fromDevice.seen(text, true);
-    if (!message.safe) {
-      throw new Violation(`${this.id}: ${quote(message)} was handed out before it was safe`);
-    }
+    if (!message.safe) throw this.#violation("", message, "was handed out before it was safe");
     return message;
   }
 
@@ -127,13 +165,17 @@ export class Books {
 
   /** The store knows that a message was processed. */
   processed(text: string): void {
-    if (this.consumes) this.#seenByServer(text);
-    else this.#handedOut.shift();
+    if (this.#effects.delete(text)) return;
+    const message = this.#handedOut.shift();
+    if (message?.text === text) return;
+    throw new Violation(`${this.id}: ${JSON.stringify(text)} is done with, and nobody has seen it`);
   }
 
   written(text: string): void {
     const message = this.toDevice.find(text);
-    if (message) message.safe = true;
+    if (!message) return;
+    message.safe = true;
+    this.toDevice.place(message);
   }
 
   /** The store's copy is gone: it has arrived, or the device can never take it, and nobody may be told. */
@@ -148,8 +190,8 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (byteLength(text) <= lineBytes) {
-      throw new Violation(`${this.id}: ${quote(message)} was withdrawn without a reason`);
+    if (message.bytes <= lineBytes) {
+      throw this.#violation("", message, "was withdrawn without a reason");
     }
     message.excused = true;
   }
@@ -161,13 +203,26 @@ export class Books {
     message.repeats = 0; // its reader has kept that it has it
   }
 
+  /** A commit is done: all that the server knew at its beginning is safe. */
+  committed(): void {
+    for (const text of this.#effects) {
+      throw new Violation(
+        `${this.id}: what was done with ${JSON.stringify(text)} is safe, and it is not`,
+      );
+    }
+    for (const message of this.#logged) message.safe = true;
+    this.#logged = [];
+  }
+
   /** @param found What the store holds of the device when it is another one: none, or an old copy. */
   serverDied(found?: Pick<Rows, "inbox" | "outbox">): void {
     this.fromDevice.readerBegins();
     this.log.readerBegins();
     for (const message of this.#logged) message.repeats = 1;
     this.#logged = [];
-    for (const message of this.toDevice.messages) if (!message.safe) message.gone = true;
+    for (const message of this.toDevice.all()) {
+      if (!message.safe && (message.qos || !this.mayBeFirst)) message.gone = true;
+    }
     if (!found) { for (const message of this.#handedOut) message.repeats = 1; }
     else this.#storeReplaced(new Set(found.inbox), new Set(found.outbox.map(({ text }) => text)));
     this.#handedOut = [];
@@ -200,15 +255,16 @@ export class Books {
   /** @throws {Violation} if something that was accepted has not arrived */
   settle(): void {
     const lost = this.unfinished();
-    if (lost) throw new Violation(`${this.id}: ${quote(lost)} has never arrived`);
+    if (lost) throw this.#violation("", lost, "has never arrived");
   }
 
   unfinished(): Message | undefined {
     return this.fromDevice.missing(this.#boot) ?? this.log.missing(this.#boot) ??
       this.toDevice.missing(0);
   }
-}
 
-function quote({ text }: Message): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  #violation(before: string, { text }: Message, after: string): Violation {
+    const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    return new Violation(`${this.id}: ${before} ${JSON.stringify(short)} ${after}`);
+  }
 }

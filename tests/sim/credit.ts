@@ -1,5 +1,3 @@
-/** Watches that neither end of a connection sends more than the other has said it takes. Dialect 2. */
-import { byteLength, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { Violation } from "./promises.ts";
 
 /** What was sent in one direction and not acknowledged. */
@@ -9,9 +7,8 @@ export class Credit {
 
   constructor(readonly who: string, readonly messages: number, readonly bytes: number) {}
 
-  sent(line: string): void {
-    const bytes = byteLength(line) - 2 + FRAME;
-    this.#lines.push({ id: lineId(line), bytes });
+  sent(id: number, bytes: number): void {
+    this.#lines.push({ id, bytes });
     this.#bytes += bytes;
     if (this.#lines.length > this.messages || this.#bytes > this.bytes) {
       throw new Violation(

@@ -6,7 +6,7 @@ import { defaultLimits } from "../../server/link/limits.ts";
 import { DOWN, UP } from "./network.ts";
 import { Random } from "./random.ts";
 import { playWorld } from "./run.ts";
-import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
+import type { DeviceKind, DevicePlan, DeviceTalk, Reading, Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 const TIMEOUT = 400;
@@ -18,8 +18,9 @@ interface Variant {
   /** Shares of the messages that wait, and that have no qos. */
   waits: number;
   qosOff: number;
-  /** Its application takes a message by asking for the next one. */
-  asks?: boolean;
+  kind?: DeviceKind;
+  reads?: readonly Reading[];
+  transactions?: number;
   /** Share of those from the device that are lines of its log. */
   logs: number;
 }
@@ -36,7 +37,16 @@ export const VARIANTS: readonly Variant[] = [
     qosOff: 0,
     logs: 0,
   },
-  { name: "dialect 2, a host", dialect: 2, waits: 0, qosOff: 0, logs: 0, asks: true },
+  { name: "dialect 2, a host", dialect: 2, waits: 0, qosOff: 0, logs: 0, kind: "host with memory" },
+  {
+    name: "consumed",
+    dialect: 2,
+    waits: 0,
+    qosOff: 0,
+    logs: 0,
+    reads: ["consume"],
+    transactions: 0.7,
+  },
   { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0, logs: 0 },
   { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0, logs: 0 },
 ];
@@ -77,7 +87,7 @@ export const BLOWS: Readonly<Record<string, Blow>> = {
   "the device boots, memory lost": boot(false),
   "the device dies before acting": ({ devices }) => void (devices[0]!.dies = "before acting"),
   "the device dies after acting": ({ devices }) => void (devices[0]!.dies = "after acting"),
-  "the server is killed": (world) => world.killServer("no commit"),
+  "the server is killed": (world) => world.killServer(),
   "the server is killed before a commit": (world) => world.tearNextCommit("before"),
   "the server is killed after a commit": (world) => world.tearNextCommit("after"),
 };
@@ -95,11 +105,7 @@ interface Run {
 }
 
 /** Plays a variant with faults before certain steps. */
-export function explore(
-  variant: Variant,
-  plan: readonly Planned[],
-  module?: WebAssembly.Module,
-): Run {
+export async function explore(variant: Variant, plan: readonly Planned[]): Promise<Run> {
   let steps = 0;
   const prepare = (world: World) => {
     world.clock.onStep = () => {
@@ -107,11 +113,11 @@ export function explore(
       for (const { step: planned, kind } of plan) if (planned === step) BLOWS[kind]!(world);
     };
   };
-  const { violation } = playWorld(new Random(1), scenarioOf(variant), { prepare, module });
+  const { violation } = await playWorld(new Random(1), scenarioOf(variant), { prepare });
   return { steps, violation };
 }
 
-function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant): Scenario {
+function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant): Scenario {
   const talk: DeviceTalk = {
     messages: 3,
     pause: 0,
@@ -120,14 +126,14 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant
     busy: 0,
     logs,
     long: 0,
-    echoes: false,
+    answers: 0,
   };
   const device: DevicePlan = {
     id: "A",
     dialect,
     key,
     metadata: "",
-    asks,
+    kind: variant.kind ?? "chip",
     size: { line: 150, outbox: 600, inbox: 600, recent: 223, window: 64 },
     talk,
     serverTalk: talk,
@@ -135,7 +141,6 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant
     clockAhead: 0,
     firstNumber: 0,
     firstServerNumber: 0,
-    collects: 1,
   };
   return {
     timeout: TIMEOUT,
@@ -145,7 +150,11 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, asks = false }: Variant
     open: true,
     stock: [],
     gather: 0,
-    consumes: false,
+    storeTime: 1,
+    onFile: false,
+    reads: variant.reads ?? ["readline"],
+    transactions: variant.transactions ?? 0,
+    failures: 0,
     changesDialect: false,
     faults: [],
     faultPause: 1,
@@ -179,23 +188,19 @@ export function shares(depth: 1 | 2): Share[] {
   );
 }
 
-export function exploreShare(
-  { variant, step, depth }: Share,
-  module?: WebAssembly.Module,
-): Explored {
+export async function exploreShare({ variant, step, depth }: Share): Promise<Explored> {
   const explored: Explored = { runs: 0, found: [] };
-  for (const kind of KINDS) deepen(explored, VARIANTS[variant]!, [{ step, kind }], depth, module);
+  for (const kind of KINDS) await deepen(explored, VARIANTS[variant]!, [{ step, kind }], depth);
   return explored;
 }
 
-function deepen(
+async function deepen(
   explored: Explored,
   variant: Variant,
   plan: readonly Planned[],
   depth: number,
-  module: WebAssembly.Module | undefined,
-): void {
-  const { steps, violation } = explore(variant, plan, module);
+): Promise<void> {
+  const { steps, violation } = await explore(variant, plan);
   explored.runs++;
   if (violation !== undefined) {
     const story = plan.map(({ step, kind }) => `${kind} at step ${step}`).join(", then ");
@@ -206,7 +211,7 @@ function deepen(
   const first = plan.at(-1)!.step;
   for (let step = first; step < Math.min(steps, first + MENDING_STEPS); step++) {
     for (const kind of KINDS) {
-      deepen(explored, variant, [...plan, { step, kind }], depth, module);
+      await deepen(explored, variant, [...plan, { step, kind }], depth);
     }
   }
 }

@@ -1,8 +1,8 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
 import { DOWN, UP } from "./network.ts";
-import { Disk } from "./store.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
+import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 export const FAULTS = [
@@ -20,18 +20,24 @@ export const FAULTS = [
   "device stalls",
   "server stalls",
   "device's clock jumps",
+  "date set",
   "device boots, memory kept",
   "device boots, memory lost",
   "death before the application acts",
   "death before the position is kept",
   "server killed",
   "server killed during a commit",
+  "server closed",
+  "server out of files",
   "store full",
+  "store slow",
   "store lost",
   "old copy of the store",
   "device's application busy",
   "server's application busy",
   "stranger",
+  "crowd",
+  "key changed",
   "impostor",
 ] as const;
 
@@ -52,7 +58,7 @@ export function cause(world: World, kind: FaultKind): void {
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
   if (!kind.startsWith("death")) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
-  if (kind !== "stranger") world.disturb(clock.now + time);
+  if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
   switch (kind) {
     case "cut":
       return sever(true, true);
@@ -88,12 +94,19 @@ export function cause(world: World, kind: FaultKind): void {
       path.connecting = "hanging";
       return until(() => path.connecting = "normal");
     case "device stalls":
-      return device.life.freeze(clock.now + time);
+      return device.process.freeze(clock.now + time);
     case "server stalls":
-      return world.server.life.freeze(clock.now + time);
+      return world.server.process.freeze(clock.now + time);
     case "device's clock jumps":
-      device.clockAhead += random.pick([time, -time, 3_600_000]);
-      return device.life.enter(device.pump);
+      return device.jump(random.pick([time, -time, 3_600_000]));
+    case "date set":
+      random.pick([device, world.server]).dateAhead += random.pick([
+        time,
+        -time,
+        3_600_000,
+        -3_600_000,
+      ]);
+      return;
     case "device boots, memory kept":
       return boot(world, device, true);
     case "device boots, memory lost":
@@ -105,15 +118,26 @@ export function cause(world: World, kind: FaultKind): void {
       device.dies = "after acting";
       return;
     case "server killed":
-      return world.killServer("no commit");
+      return world.killServer();
     case "server killed during a commit":
       world.tearNextCommit();
       return;
+    case "server closed":
+      return world.stopServer();
+    case "server out of files":
+      world.server.fullUntil = clock.now + time;
+      return;
+    case "store slow": {
+      const { disk } = world.server;
+      disk.slowUntil = clock.now + time;
+      disk.slowness = random.skewed(1, 2 * timeout);
+      return world.disturb(disk.troubleEnd);
+    }
     case "store full":
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
     case "store lost":
-      return world.killServer("no commit", new Disk());
+      return world.killServer(undefined, world.server.disk.empty());
     case "old copy of the store":
       return putBack(world, 10);
     case "device's application busy":
@@ -128,6 +152,13 @@ export function cause(world: World, kind: FaultKind): void {
         random.pick(device.plan.key ? THIEVES : STRANGERS),
         device.plan,
       );
+    case "crowd":
+      for (let i = random.between(5, 20); i > 0; i--) {
+        strangerConnects(world, random.pick(STRANGERS), device.plan);
+      }
+      return;
+    case "key changed":
+      return changeKey(world, device);
     case "impostor":
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
@@ -144,7 +175,16 @@ function putBack(world: World, tries: number): void {
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }
-  clock.after(random.below(4 * timeout), () => world.killServer("no commit", copy));
+  clock.after(random.below(4 * timeout), () => world.killServer(undefined, copy));
+}
+
+/** The operator gives a device another key, and it boots with that. */
+function changeKey(world: World, device: SimDevice): void {
+  const { random } = world;
+  if (device.plan.key) {
+    boot(world, device, random.chance(0.5));
+    world.setKey(device.id, drawKey(random));
+  } else world.server.changeKeys();
 }
 
 function boot({ random, scenario }: World, device: SimDevice, keepsMemory: boolean): void {

@@ -1,11 +1,11 @@
 /**
- * `deno task sim`: the real core and the real server in simulated worlds, in which everything goes wrong
+ * `deno task sim`: the real server and the real clients in simulated worlds, in which everything goes wrong
  * that can. `promises.ts` says what must hold nevertheless.
  *
  * @module
  */
-import { compileCore } from "./compile.ts";
 import { type Explored, shares } from "./exhaustive.ts";
+import { plant } from "./mutants.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { HELP, type Options, parse } from "./options.ts";
 import { Pool } from "./pool.ts";
@@ -62,14 +62,13 @@ export async function hunt(
   const sightings: Sighting[] = [];
   const waiting = MUTATIONS.filter(({ name }) => name.includes(only));
   const total = waiting.length;
-  using pool = new Pool(jobs);
   using progress = new Progress(total);
   const next = async () => {
     for (let mutation; (mutation = waiting.shift()) !== undefined;) {
       const { name } = mutation;
-      const core = mutation.core && { core: await compileCore(mutation.core) };
-      const batch = { from, count: limit, stops: true, mutation: name, ...core };
-      const { seeds, found: [first] } = await pool.play(batch);
+      await using tree = await plant(mutation);
+      using pool = new Pool(1, tree.worker);
+      const { seeds, found: [first] } = await pool.play({ from, count: limit, stops: true });
       const sighting = {
         name,
         after: first ? seeds : undefined,
@@ -113,8 +112,8 @@ interface Result {
 
 type Say = (line: string) => void;
 
-function trace({ from }: Options, say: Say): Result {
-  const { violation, time, messages } = playSeed(from, { log: say });
+async function trace({ from }: Options, say: Say): Promise<Result> {
+  const { violation, time, messages } = await playSeed(from, { log: say });
   const line = violation === undefined ? "ok" : `VIOLATION ${violation}`;
   return { line, data: { seed: from, violation, time, messages }, isGood: violation === undefined };
 }

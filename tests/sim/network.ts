@@ -5,6 +5,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
+import type { DevicePlan } from "./scenario.ts";
 
 /** Directions: from the device to the server, and back. */
 export const UP = 0;
@@ -23,8 +24,8 @@ export interface Conditions {
   rate: number;
 }
 
-/** What a program is told about a socket of its own. */
-export interface SocketOwner {
+/** What a program is told about its end of a connection. */
+export interface EndOwner {
   opened?(): void;
   readable(): void;
   writable(): void;
@@ -35,7 +36,7 @@ export interface SocketOwner {
 /** A lost packet comes again after so many ms. */
 const REPEAT = 1000;
 
-/** The way between one device and the server. */
+/** The way between one device, or a stranger, and the server. */
 export class Path {
   /** How new connections fare. */
   connecting: "normal" | "refused" | "hanging" = "normal";
@@ -55,6 +56,7 @@ export class Path {
     readonly random: Random,
     readonly conditions: Conditions,
     readonly hostname: string,
+    readonly owner?: DevicePlan,
   ) {}
 
   /** Nothing passes in this direction until as many `unplug`s are undone by `plug`. */
@@ -92,10 +94,11 @@ export class Path {
   }
 }
 
-/** Accepts connections, if its program lives. */
-export interface Listener {
+/** A machine that connections are made to. */
+export interface Host {
   readonly listens: boolean;
-  accept(socket: Socket): void;
+  /** Its system has made a connection: its program may take it. */
+  accept(end: End): void;
 }
 
 /** One direction of a connection. Places are counted from its first byte. */
@@ -107,6 +110,8 @@ class Pipe {
   #read = 0;
   #lastArrival = 0;
   #blocked = false;
+  /** Nothing arrives any more. */
+  cut = false;
 
   constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
     this.#bytes = new Uint8Array(2 * capacity);
@@ -142,13 +147,14 @@ class Pipe {
     return n;
   }
 
-  #deliver(place: number, time: number, arrived: () => void): void {
+  #deliver(place: number, time: number, arrived: () => void, isEnd = false): void {
     const { clock } = this.path;
     const due = Math.max(this.#lastArrival, clock.now + this.path.delay()) + time;
     this.#lastArrival = due;
     clock.at(Math.floor(due), () => {
       this.path.deliver(this.direction, () => {
         clock.onStep?.();
+        if (this.cut || (!isEnd && place <= this.#arrived)) return; // later segments were quicker
         this.#arrived = Math.max(this.#arrived, place);
         arrived();
       });
@@ -157,7 +163,7 @@ class Pipe {
 
   /** The end of the stream, behind all that was written. */
   finish(arrived: () => void): void {
-    this.#deliver(this.#written, 0, arrived);
+    this.#deliver(this.#written, 0, arrived, true);
   }
 
   /** @returns a view, valid until the next call */
@@ -177,35 +183,57 @@ class Pipe {
 }
 
 /** One end of a connection. */
-export class Socket {
-  owner: SocketOwner | undefined;
-  peer!: Socket;
+export class End {
+  owner: EndOwner | undefined;
+  peer!: End;
   /** The owner has closed it, or is no more. */
   closed = false;
   /** Nothing works any more. */
   failed = false;
+  /** When something of the other end has arrived last. */
+  heardAt: number;
+  /** Longest time in which nothing of it has arrived, but for the one since then; in ms. */
+  longestSilence = 0;
+  /** When the network has taken something last. */
+  takenAt: number;
   #finished = false; // the other end has closed
 
-  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {}
+  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {
+    this.heardAt = this.takenAt = connection.path.clock.now;
+  }
 
   get path(): Path {
     return this.connection.path;
   }
 
+  /** For how long nothing of the other end has arrived, in ms. */
+  get silence(): number {
+    return this.path.clock.now - this.heardAt;
+  }
+
+  /** How many bytes the network would take. */
+  get room(): number {
+    return this.output.room;
+  }
+
+  /** @returns how many bytes the network has taken; if not all, its owner is told when it takes more */
   write(bytes: Uint8Array): number {
-    return this.output.write(bytes, this.#arrived);
+    const n = this.output.write(bytes, this.#arrived);
+    if (n > 0) this.takenAt = this.path.clock.now;
+    return n;
   }
 
   readonly #arrived = (): void => this.peer.#receive();
 
   #receive(): void {
-    if (this.connection.cut) return;
+    this.longestSilence = Math.max(this.longestSilence, this.silence);
+    this.heardAt = this.path.clock.now;
     if (this.closed) this.#reset();
     else if (!this.failed) this.owner?.readable();
   }
 
   get available(): number {
-    return this.failed || this.connection.cut ? 0 : this.input.available;
+    return this.failed ? 0 : this.input.available;
   }
 
   read(most: number): Uint8Array<ArrayBuffer> {
@@ -235,6 +263,14 @@ export class Socket {
     else this.output.finish(() => this.peer.#finish());
   }
 
+  /** Ends it with a reset: what was sent, and has not arrived, is lost. */
+  abort(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.owner = undefined;
+    this.#reset();
+  }
+
   /** Its program, and perhaps its machine, is no more: nobody says so. */
   vanish(): void {
     this.closed = true;
@@ -242,7 +278,7 @@ export class Socket {
   }
 
   #finish(): void {
-    if (this.connection.cut || this.closed) return;
+    if (this.closed) return;
     this.#finished = true;
     this.owner?.readable();
   }
@@ -263,36 +299,37 @@ export class Socket {
 
 /** One TCP connection, from the device's attempt on. */
 export class Connection {
-  readonly client: Socket;
-  readonly server: Socket;
-  /** Nothing arrives any more. */
-  cut = false;
+  readonly client: End;
+  readonly server: End;
+  #up: Pipe;
+  #down: Pipe;
 
-  constructor(readonly path: Path, owner: SocketOwner, listener: Listener) {
+  constructor(readonly path: Path, host: Host, owner?: EndOwner) {
     const { capacity } = path.conditions;
-    const up = new Pipe(path, UP, capacity);
-    const down = new Pipe(path, DOWN, capacity);
-    this.client = new Socket(this, down, up);
-    this.server = new Socket(this, up, down);
+    const up = this.#up = new Pipe(path, UP, capacity);
+    const down = this.#down = new Pipe(path, DOWN, capacity);
+    this.client = new End(this, down, up);
+    this.server = new End(this, up, down);
     this.client.peer = this.server;
     this.server.peer = this.client;
     this.client.owner = owner;
     path.connections.push(this);
     if (path.connections.length > 3) path.connections.shift();
-    if (path.connecting !== "hanging") path.clock.after(path.delay(), () => this.#arrive(listener));
+    if (path.connecting !== "hanging") path.clock.after(path.delay(), () => this.#arrive(host));
   }
 
-  #arrive(listener: Listener): void {
+  #arrive(host: Host): void {
     const { path, client, server } = this;
     if (!path.isOpen(UP)) {
-      if (!client.closed) path.clock.after(REPEAT, () => this.#arrive(listener));
+      if (!client.closed) path.clock.after(REPEAT, () => this.#arrive(host));
       return;
     }
-    if (!listener.listens || path.connecting === "refused") {
+    if (!host.listens || path.connecting === "refused") {
       path.sendOnce(DOWN, () => client.fail());
       return;
     }
-    listener.accept(server);
+    server.heardAt = path.clock.now;
+    host.accept(server);
     path.clock.after(path.delay(), () =>
       path.deliver(DOWN, () => {
         if (client.closed) path.sendOnce(UP, () => server.fail());
@@ -300,9 +337,14 @@ export class Connection {
       }));
   }
 
+  /** Nothing arrives any more. */
+  get cut(): boolean {
+    return this.#up.cut;
+  }
+
   /** Ends it in the network. Who is not told does not notice. */
   sever(tellClient: boolean, tellServer: boolean): void {
-    this.cut = true;
+    this.#up.cut = this.#down.cut = true;
     if (tellClient) this.client.fail();
     if (tellServer) this.server.fail();
   }

@@ -8,9 +8,9 @@ export class Pool implements Disposable {
   #idle: Worker[];
   #waiting: ((worker: Worker) => void)[] = [];
 
-  constructor(readonly size: number) {
-    const url = new URL("worker.ts", import.meta.url);
-    this.#workers = Array.from({ length: size }, () => new Worker(url, { type: "module" }));
+  /** @param module Of the workers: in another tree, they play another source. */
+  constructor(readonly size: number, module = new URL("worker.ts", import.meta.url)) {
+    this.#workers = Array.from({ length: size }, () => new Worker(module, { type: "module" }));
     this.#idle = [...this.#workers];
   }
 

@@ -9,6 +9,8 @@
  * - in order: all of them, but to a device in dialect 1, where one that waits arrives after all earlier ones
  *   that have qos, and others may overtake;
  * - who was told "arrived" has arrived: the other application has it, or the server's store;
+ * - what was refused, or belongs to a transaction that has failed, is never seen; a transaction's messages and
+ *   statements become safe all at once;
  * - nothing is shown to a device, or acknowledged, that a killed server would not know any more;
  * - when all faults have ended, everything that was accepted arrives.
  *
@@ -40,20 +42,33 @@
  * |                                             | what it was told of, and nobody had seen, may be missing |
  */
 
+import { byteLength } from "../../server/protocol/lines.ts";
+
 /** Something that was promised did not hold. */
 export class Violation extends Error {
   override name = "Violation";
+  /** The first one in this world: it counts, though the product may have caught what was thrown through it. */
+  static first: Violation | undefined;
+
+  constructor(message: string) {
+    super(message);
+    Violation.first ??= this;
+  }
 }
 
 /** One message in the books of the checker. */
 export interface Message {
   readonly text: string;
-  /** Its place in the stream. */
-  readonly index: number;
+  /** Of the text as it is sent. */
+  bytes: number;
+  /** Its place in the stream; -1 as long as it has none. */
+  index: number;
   /** Boot of the writer. */
   readonly epoch: number;
   readonly qos: boolean;
   readonly waits: boolean;
+  /** It may overtake others, as it was sent at once while they were waiting. */
+  readonly loose: boolean;
   /** How often the other application has seen it. */
   seen: number;
   /** How often it may be seen once more. */
@@ -74,10 +89,19 @@ export interface Message {
   told: boolean;
 }
 
+/** How a message was written. */
+export interface Manner {
+  qos: boolean;
+  waits: boolean;
+  loose?: boolean;
+}
+
 /** The messages of one device in one direction. */
 export class Stream {
+  /** In their order, as far as that is known. */
   readonly messages: Message[] = [];
   readonly #byText = new Map<string, Message>();
+  readonly #placeless = new Set<Message>(); // accepted, but who knows after which others
   #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
   #last = -1; // the last one seen since the reader began anew
   #newest = -1; // the newest one seen ever
@@ -87,6 +111,11 @@ export class Stream {
   /** @param name What to call it in violations. */
   constructor(readonly name: string) {}
 
+  /** How many messages were ever written. */
+  get size(): number {
+    return this.#byText.size;
+  }
+
   has(text: string): boolean {
     return this.#byText.has(text);
   }
@@ -95,13 +124,20 @@ export class Stream {
     return this.#byText.get(text);
   }
 
-  accepted(text: string, epoch: number, qos: boolean, waits: boolean): Message {
+  all(): Iterable<Message> {
+    return this.#byText.values();
+  }
+
+  /** Somebody writes a message whose place `place` tells later, if it gets one. */
+  offered(text: string, epoch: number, { qos, waits, loose = false }: Manner): Message {
     const message: Message = {
       text,
-      index: this.messages.length,
+      bytes: byteLength(text),
+      index: -1,
       epoch,
       qos,
       waits,
+      loose,
       seen: 0,
       repeats: 0,
       copied: false,
@@ -112,8 +148,22 @@ export class Stream {
       settled: false,
       told: false,
     };
-    this.messages.push(message);
     this.#byText.set(text, message);
+    this.#placeless.add(message);
+    return message;
+  }
+
+  /** The message is the next one. */
+  place(message: Message): void {
+    if (message.index >= 0) return;
+    message.index = this.messages.length;
+    this.messages.push(message);
+    this.#placeless.delete(message);
+  }
+
+  accepted(text: string, epoch: number, manner: Manner): Message {
+    const message = this.offered(text, epoch, manner);
+    this.place(message);
     return message;
   }
 
@@ -137,19 +187,24 @@ export class Stream {
     if (!message) throw this.#violation("was never written", text);
     const { index, epoch } = message;
     if (message.gone) {
-      throw this.#violation("was seen, but a killed server had never sent it", text);
+      throw this.#violation(
+        "was seen, but it was refused, or a killed server had never sent it",
+        text,
+      );
     }
     if (message.seen > 0) {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
     }
+    message.seen++;
+    if (message.loose || index < 0) return message;
     if (message.copied && this.#beginnings > 0 && index <= this.#last) {
       this.#beginnings--;
       this.#last = -1;
     }
     // Whoever sends in order has sent by now all that the copy holds.
     if (ordered && index >= this.#copiedUntil) this.#beginnings = 0;
-    if (message.seen === 0 && !message.copied) {
+    if (message.seen === 1 && !message.copied) {
       const newest = this.messages[this.#newest];
       if (newest && epoch < newest.epoch) {
         throw this.#violation(`came after ${newest.text} of a later boot`, text);
@@ -161,7 +216,6 @@ export class Stream {
       }
       this.#last = index;
     }
-    message.seen++;
     this.#newest = Math.max(this.#newest, index);
     if (ordered || (message.waits && message.qos)) {
       const missing = this.#missing(epoch);
@@ -177,17 +231,24 @@ export class Stream {
     for (;; this.#firstMissing++) {
       const message = this.messages[this.#firstMissing];
       if (!message) return undefined;
-      const { seen, qos, excused, gone } = message;
-      if (seen === 0 && qos && !excused && !gone && message.epoch >= epoch) return message;
+      if (isMissing(message, epoch)) return message;
     }
   }
 
   /** What has still to arrive, if anything. */
   missing(epoch: number): Message | undefined {
-    return this.#missing(epoch);
+    const missing = this.#missing(epoch);
+    if (missing || this.#placeless.size === 0) return missing;
+    for (const message of this.#placeless) if (isMissing(message, epoch)) return message;
+    return undefined;
   }
 
   #violation(what: string, text: string): Violation {
-    return new Violation(`${this.name}: ${JSON.stringify(text)} ${what}`);
+    const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    return new Violation(`${this.name}: ${JSON.stringify(short)} ${what}`);
   }
+}
+
+function isMissing({ seen, qos, excused, gone, epoch }: Message, since: number): boolean {
+  return seen === 0 && qos && !excused && !gone && epoch >= since;
 }

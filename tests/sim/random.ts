@@ -47,20 +47,3 @@ export class Random {
     return values[this.below(values.length)]!;
   }
 }
-
-/**
- * Runs something while `crypto.getRandomValues` gives what the seed gives: epochs, nonces and the core's
- * jitter are the same each time.
- */
-export function withSeededCrypto<T>(random: Random, run: () => T): T {
-  const fill = (array: Uint8Array | Uint32Array) => {
-    for (let i = 0; i < array.length; i++) array[i] = random.word();
-    return array;
-  };
-  Object.defineProperty(crypto, "getRandomValues", { value: fill, configurable: true });
-  try {
-    return run();
-  } finally {
-    delete (crypto as Partial<Crypto>).getRandomValues; // the prototype has the real one
-  }
-}

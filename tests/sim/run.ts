@@ -1,8 +1,10 @@
 /** Plays one seed. */
 import { PeerError } from "../../server/protocol/errors.ts";
+import { hookCores } from "./cores.ts";
 import { Violation } from "./promises.ts";
-import { Random, withSeededCrypto } from "./random.ts";
+import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
+import { sealed } from "./sealed.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -20,13 +22,14 @@ export interface Outcome {
 export interface Props {
   /** Told what happens, line by line. */
   log?: ((line: string) => void) | undefined;
-  /** Another core than the real one. */
-  module?: WebAssembly.Module | undefined;
   /** Called before it starts. */
   prepare?: (world: World) => void;
 }
 
-export function playSeed(seed: number, props: Props = {}): Outcome {
+/** One world after the other: they share the isolate's source of chance. */
+let playing: Promise<unknown> = Promise.resolve();
+
+export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawScenario(random);
   props.log?.(describe(scenario));
@@ -34,25 +37,38 @@ export function playSeed(seed: number, props: Props = {}): Outcome {
 }
 
 /** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
-export function playWorld(random: Random, scenario: Scenario, props: Props): Outcome {
-  const { log, module, prepare } = props;
-  return withSeededCrypto(random, () => {
-    const depth = Error.stackTraceLimit;
-    if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
-    const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
-    const world: World = new World(random, scenario, stamp, module);
-    let violation: string | undefined;
-    try {
-      prepare?.(world);
-      world.run();
-    } catch (error) {
-      violation = describeError(error);
-    } finally {
-      Error.stackTraceLimit = depth;
-    }
-    const { clock, messages, faults } = world;
-    return { violation, time: clock.now, devices: scenario.devices.length, messages, faults };
-  });
+export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
+  const played = playing.then(() => sealed(random, () => play(random, scenario, props)));
+  playing = played.catch(() => {});
+  return played;
+}
+
+async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
+  const { log, prepare } = props;
+  const depth = Error.stackTraceLimit;
+  if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
+  Violation.first = undefined;
+  const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
+  using world: World = new World(random, scenario, stamp);
+  using cores = hookCores(world);
+  const unhandled = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    world.failed(event.reason);
+  };
+  addEventListener("unhandledrejection", unhandled);
+  let violation: string | undefined;
+  try {
+    prepare?.(world);
+    await world.run();
+    cores.check();
+  } catch (error) {
+    violation = describeError(error);
+  } finally {
+    removeEventListener("unhandledrejection", unhandled);
+    Error.stackTraceLimit = depth;
+  }
+  const { clock, messages, faults } = world;
+  return { violation, time: clock.now, devices: scenario.devices.length, messages, faults };
 }
 
 function describeError(error: unknown): string {

@@ -21,9 +21,15 @@ export interface DeviceTalk {
   logs: number;
   /** Share of the texts that are as long as they may be. */
   long: number;
-  /** Answers what is not itself an answer. */
-  echoes: boolean;
+  /** Answers some of what it sees: so many. */
+  answers: number;
 }
+
+/**
+ * An application on a chip is given a message, which is processed when it returns. One on a host asks for it: with a
+ * memory it is processed when the next one is asked for, without when it is handed out.
+ */
+export type DeviceKind = "chip" | "host" | "host with memory";
 
 export interface DevicePlan {
   id: string;
@@ -40,12 +46,10 @@ export interface DevicePlan {
   firstNumber: number;
   /** Number of the first message that the server writes to it. */
   firstServerNumber: number;
-  /** Its application asks for messages, as with a host's client that has a memory: one is processed when the
-   * next is asked for. Else it is given them, as on a chip: processed when it returns. */
-  asks: boolean;
-  /** Bytes that its socket takes before they are sent. */
-  collects: number;
+  kind: DeviceKind;
 }
+
+export type Reading = "readline" | "for await" | "consume";
 
 export interface Scenario {
   timeout: number;
@@ -57,8 +61,15 @@ export interface Scenario {
   stock: string[];
   /** Longest turn of the server before its commit, in ms. */
   gather: number;
-  /** The server's application commits its effects with the position. */
-  consumes: boolean;
+  /** Longest time that a commit takes, in ms; undefined: none at all, as with SQLite in the same thread. */
+  storeTime: number | undefined;
+  /** The real SQLite on a file keeps what the simulated disk keeps. */
+  onFile: boolean;
+  /** How the server's application reads; drawn for each device and each life of the server. */
+  reads: readonly Reading[];
+  /** Share of what it writes that is in a transaction, and of its transactions that it has fail. */
+  transactions: number;
+  failures: number;
   /** Devices may come back from a death with the other dialect. */
   changesDialect: boolean;
   faults: FaultKind[];
@@ -99,7 +110,7 @@ export function drawScenario(random: Random): Scenario {
         { outbox: 1000, outboxAge: timeout },
       ]),
       queueText: random.pick([1, 300, 1024 * 1024]),
-      connections: 2000,
+      connections: random.pick([2000, 2000, 8]),
       devices: 1000, // strangers, too
     },
     // In dialect 1 nobody could tell a device.
@@ -108,7 +119,17 @@ export function drawScenario(random: Random): Scenario {
     open: true,
     stock: [],
     gather: random.pick([0, 0, 5, Math.floor(timeout / 20)]),
-    consumes: random.chance(0.3),
+    storeTime: random.pick([undefined, 0, 5, Math.floor(timeout / 20)]),
+    onFile: random.chance(0.05),
+    reads: random.pick<readonly Reading[]>([
+      ["readline"],
+      ["for await"],
+      ["consume"],
+      ["consume"],
+      ["readline", "consume"],
+    ]),
+    transactions: random.pick([0, 0.2, 0.6]),
+    failures: random.pick([0, 0.1, 0.5]),
     changesDialect,
     faults,
     faultPause: Math.floor(timeout * random.pick([0.3, 1, 1, 3])),
@@ -166,8 +187,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     clockAhead: random.pick([0, 2 ** 31 - timeout, 2 ** 32 - timeout, random.word()]),
     firstNumber: random.pick([0, 0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
     firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
-    asks: !mayBeFirst && random.chance(0.4),
-    collects: random.pick([1, 1, 64 * 1024]),
+    kind: random.pick(["chip", "chip", "host", "host with memory"]),
   };
 }
 
@@ -179,7 +199,7 @@ function talksOn({ talk, serverTalk }: DevicePlan, timeout: number): void {
   serverTalk.busy = timeout / 4;
 }
 
-function drawKey(random: Random): Uint8Array {
+export function drawKey(random: Random): Uint8Array {
   return Uint8Array.from({ length: 32 }, () => random.word());
 }
 
@@ -192,7 +212,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     busy: long ? random.pick([0, 2]) : random.pick([0, 0, 0, 10, timeout / 4]),
     logs: random.pick([0, 0, 0.2, 0.6]),
     long: random.pick([0, 0.2, 0.8]),
-    echoes: !long && random.chance(0.3),
+    answers: !long && random.chance(0.3) ? 20 : 0,
   };
 }
 

@@ -1,137 +1,234 @@
-/**
- * The simulated server's process: the real admission, sessions and records, driven as `server/server.ts`,
- * `turn.ts`, `device.ts` and `connection.ts` drive them, but by the world's clock. What comes in changes
- * the records; a commit makes the changes safe; only then acks and messages go out. It can be killed at
- * any time, and during the commit.
- */
-import { Access } from "../../server/admission/access.ts";
-import type { Host } from "../../server/admission/admission.ts";
-import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+/** The simulated server's process: the real `Server`, on a machine that can be killed at any time. */
 import type { Limits } from "../../server/link/limits.ts";
-import { Life } from "./clock.ts";
-import type { Listener, Socket } from "./network.ts";
-import { ServerConnection } from "./server_connection.ts";
-import { ServerDevice } from "./server_device.ts";
-import { Disk, SimStore } from "./store.ts";
+import type { ServerEvent } from "../../server/observe/events.ts";
+import { Server } from "../../server/server.ts";
+import { Conversation } from "./conversation.ts";
+import type { Disk } from "./disk.ts";
+import type { End, Host } from "./network.ts";
+import { SimPlatform, type Wiring } from "./platform.ts";
+import { Process } from "./process.ts";
+import { Violation } from "./promises.ts";
+import { judgeEnd, watchSocket } from "./silence.ts";
+import type { SimSocket } from "./socket.ts";
+import { SimStore, type Torn } from "./store.ts";
+import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
 
-/** Between two attempts to commit to a store that fails, in ms. */
-const RETRY = 250;
+/** What an honest device is never accused of. */
+const ACCUSATIONS: ReadonlySet<string> = new Set([
+  "BAD_GREETING",
+  "BAD_HELLO",
+  "BAD_LINE",
+  "BAD_POSITION",
+  "BAD_PROOF",
+  "BAD_UTF8",
+  "CREDIT",
+  "GAP",
+  "HELLO_TOO_LONG",
+  "LINE_TOO_LONG",
+  "NOT_ADMITTED",
+]);
 
-/** What a kill during a commit leaves. */
-export type Torn = "no commit" | "before" | "after";
+/** What may be said of a connection that was there before the keys were changed. */
+const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
-export class SimServer implements Listener {
-  readonly life: Life;
-  readonly limits: Limits;
-  readonly devices = new Map<string, ServerDevice>();
-  disk = new Disk();
-  listens = false;
-  /** The store cannot take anything at present. */
-  failing = false;
-  host!: Host;
-  store!: SimStore;
-  #results = new Set<(safe: boolean) => void>();
-  #scheduled = false;
-  #connections = new Set<ServerConnection>();
-  #clockAhead = 0;
+export class ServerProcess implements Host, Wiring {
+  readonly process: Process;
+  disk: Disk;
+  clockAhead = 0;
+  dateAhead = 0;
+  /** The system has no more files for connections until then. */
+  fullUntil = 0;
+  /** The connections of this life by the other end's address. */
+  readonly sockets = new Map<string, SimSocket>();
+  server: Server | undefined;
+  readonly conversations = new Map<string, Conversation>();
+  #platform: SimPlatform | undefined;
+  #store: SimStore | undefined;
+  #ports = 0;
+  #keysChangedAt = -Infinity;
 
-  constructor(readonly world: World) {
-    this.life = new Life(world.clock);
-    this.limits = world.scenario.limits;
+  constructor(readonly world: World, disk: Disk) {
+    this.process = new Process(world);
+    this.disk = disk;
   }
 
-  /** The process's own clock, in ms. */
-  readonly now = (): number => this.world.clock.now + this.#clockAhead;
+  get gather(): number {
+    return this.world.scenario.gather;
+  }
 
+  get listens(): boolean {
+    return this.#platform?.listens ?? false;
+  }
+
+  /** Starts the process. */
   start(): void {
-    const { world, limits } = this;
-    const { devices, stock, open } = world.scenario;
-    this.#clockAhead = world.random.below(1000) - world.clock.now;
-    const keys = devices.flatMap(({ id, key }): [string, Uint8Array][] => key ? [[id, key]] : []);
-    const first = (id: string) => world.firstPositions(id);
-    const store = this.store = new SimStore(this.disk, world, first, this.#clockAhead);
-    this.host = {
-      access: new Access({ keys, open, stock }),
-      limits,
-      now: this.now,
-      record: (id) => {
-        const known = store.get(id);
-        if (!known && store.size >= limits.devices) {
-          throw new PeerError("TOO_MANY_DEVICES", "too many devices");
-        }
-        // Whose numbers are far on has been known for long. A new device's record is made when it is admitted.
-        return known ?? (first(id).txNext ? store.create(id) : undefined);
-      },
-    };
-    this.listens = true;
+    const { world, process } = this;
+    const { stock, open, limits, timeout } = world.scenario;
+    this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
+    const platform = this.#platform = new SimPlatform(process, this);
+    this.disk.open(platform);
+    const store = this.#store = new SimStore(this.disk, world, platform, () => this.#storeTime());
+    const begun = world.clock.now;
     world.log?.("the server starts");
-    for (const id of store.ids) if (store.get(id)!.safe > 0) this.meet(id).pump();
+    process.enter(() => {
+      Server.listen({
+        hostname: "0.0.0.0",
+        timeout,
+        limits: finite(limits),
+        keys: this.#keys(),
+        stock,
+        open,
+        store,
+        app: (device, server) => {
+          const conversation = new Conversation(world, platform, device, server);
+          this.conversations.set(device.id, conversation);
+          return conversation.hold();
+        },
+      }, platform).then(
+        (server) => {
+          if (!platform.isAlive) return;
+          this.server = server;
+          if (this.#keysChangedAt >= begun) server.setKeys(this.#keys()); // while it was starting
+          server.events.subscribe((event) => platform.isAlive && this.#told(event));
+        },
+        (error) => platform.isAlive && world.failed(error),
+      );
+    });
+  }
+
+  #keys(): [string, Uint8Array][] {
+    return this.world.scenario.devices.flatMap(({ id, key }) => key ? [[id, key]] : []);
+  }
+
+  /** The operator has changed the keys. */
+  changeKeys(): void {
+    // Whoever has begun to greet does so with the old one.
+    this.#keysChangedAt = this.world.clock.now;
+    this.process.enter(() => this.server?.setKeys(this.#keys()));
+  }
+
+  #storeTime(): number | undefined {
+    const { clock, random, scenario: { storeTime } } = this.world;
+    if (clock.now < this.disk.slowUntil) return this.disk.slowness;
+    return storeTime === undefined ? undefined : random.below(storeTime + 1);
+  }
+
+  connect(): never {
+    throw new Violation("a server connects to nobody");
+  }
+
+  /** A device's connection has arrived at the machine. */
+  accept(end: End): void {
+    const { world } = this;
+    const platform = this.#platform!;
+    const address = `${end.path.hostname}:${++this.#ports}`;
+    const { clock, random } = world;
+    if (clock.now < this.fullUntil) {
+      platform.fail(new Error("EMFILE: too many open files"));
+      if (random.chance(0.3)) return end.close();
+      // It waits in the system's queue.
+      return clock.at(this.fullUntil, () => platform.isAlive ? this.accept(end) : end.vanish());
+    }
+    // Not always in the order in which they came.
+    const delay = random.chance(0.8) ? 0 : random.below(5);
+    clock.after(delay, () => {
+      if (!platform.listens) return end.close();
+      const socket = platform.accept(end, address);
+      socket.tap = new Wire(end.path.owner);
+      this.sockets.set(address, socket);
+      watchSocket(world, socket, world.serverPatience, () => this.disk.troubleEnd, "the server");
+    });
+  }
+
+  #told(event: ServerEvent): void {
+    const { world } = this;
+    switch (event.event) {
+      case "connected":
+        world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
+        return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
+      case "replaced":
+        world.log?.(`server: a newer connection of ${event.device}`);
+        return;
+      case "disconnected":
+      case "refused":
+        return this.#ended(event);
+      case "log":
+        world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
+        return world.books.get(event.device)?.logged(event.message);
+      case "warning":
+        if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
+        throw new Violation(`the server warns: ${event.message}`);
+      case "app_failed":
+        throw new Violation(`the application of ${event.device} failed: ${event.message}`);
+      case "store":
+        world.log?.(event.code ? "the store fails" : "the store works again");
+    }
+  }
+
+  #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
+    const plan = this.world.planOf(id);
+    if (!plan || said === (dialect === 2 ? plan.metadata : "")) return;
+    throw new Violation(`${id} is said to have said ${said} of itself`);
+  }
+
+  #ended(event: Extract<ServerEvent, { event: "disconnected" | "refused" }>): void {
+    const { code, message, address } = event;
+    const who = event.event === "disconnected" ? event.device : address;
+    this.world.log?.(`server: connection of ${who} ends: ${code}: ${message}`);
+    const socket = this.sockets.get(address ?? "");
+    if (!socket) return;
+    this.sockets.delete(address!);
+    judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
+    if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
+    if (ACCUSATIONS.has(code) && socket.end.path.owner) {
+      throw new Violation(`the server accuses ${socket.end.path.owner.id}: ${code}: ${message}`);
+    }
   }
 
   /** @param disk What it finds instead of its own when it is started again. */
-  kill(torn: Torn, disk: Disk | undefined, closes: boolean): void {
+  kill(torn: Torn | undefined, disk: Disk | undefined, closes: boolean): void {
     const { world } = this;
-    world.log?.(`the server is killed: ${torn}${disk ? ", its store is another one" : ""}`);
-    if (torn === "after" && !this.disk.full) this.store.commit();
-    this.life.end();
-    this.listens = this.failing = this.#scheduled = false;
-    for (const connection of this.#connections) connection.die(closes);
-    this.#connections.clear();
-    this.#results.clear();
-    for (const device of this.devices.values()) device.die();
-    this.devices.clear();
+    world.log?.(`the server is killed${disk ? ", its store is another one" : ""}`);
+    this.#store?.die(torn);
+    this.process.end();
+    this.#platform?.die(closes);
+    this.#platform = this.#store = this.server = undefined;
+    this.sockets.clear();
+    this.conversations.clear();
+    this.fullUntil = 0;
     if (disk) this.disk = disk;
     world.serverDied(disk);
   }
 
-  accept(socket: Socket): void {
-    if (this.#connections.size >= this.limits.connections) return socket.close();
-    const connection = new ServerConnection(this, socket);
-    this.#connections.add(connection);
+  /** The world ends. */
+  end(): void {
+    this.process.end();
+    this.disk.close();
   }
 
-  forget(connection: ServerConnection): void {
-    this.#connections.delete(connection);
+  /** Ends the process as an operator does. @param done Called when it has ended */
+  stop(done: () => void): void {
+    const { server } = this;
+    if (!server) return;
+    this.world.log?.("the server is closed");
+    this.process.enter(() => {
+      server.close().then(done, done).catch((error) => this.world.failed(error));
+    });
   }
 
-  /** The device's session; a new one if it was not here since the start. */
-  meet(id: string): ServerDevice {
-    let device = this.devices.get(id);
-    if (!device) this.devices.set(id, device = new ServerDevice(this, id));
-    return device;
+  /** Nothing is left to be done for this device. */
+  isIdle(id: string): boolean {
+    const rows = this.disk.devices.get(id);
+    const device = this.server?.devices.find((device) => device.id === id);
+    if (!rows || !device?.connected) return false;
+    return rows.inbox.length === 0 && rows.outbox.length === 0 &&
+      (this.conversations.get(id)?.isIdle ?? false);
   }
+}
 
-  /** Something has changed: `result(true)` is called after the commit. */
-  touch(result: (safe: boolean) => void): void {
-    this.#results.add(result);
-    if (this.failing) return result(false);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const { gather } = this.world.scenario;
-    this.life.after(this.world.random.below(gather + 1), this.#endTurn);
-  }
-
-  readonly #endTurn = (): void => {
-    this.#scheduled = false;
-    const { world } = this;
-    const life = this.life.number;
-    world.clock.onStep?.();
-    if (this.life.number !== life) return; // killed
-    const torn = world.tornCommit();
-    if (torn) return world.killServer(torn);
-    try {
-      this.store.commit();
-    } catch (error) {
-      if (!(error instanceof LocalError)) throw error;
-      this.failing = true;
-      this.life.after(RETRY, this.#endTurn);
-      for (const result of this.#results) result(false);
-      return;
-    }
-    this.failing = false;
-    const results = this.#results;
-    this.#results = new Set();
-    for (const result of results) result(true);
-  };
+/** What is without limit is so by default. */
+function finite(limits: Limits): Partial<Limits> {
+  const { outboxAge, ...others } = limits;
+  return outboxAge === Infinity ? others : limits;
 }

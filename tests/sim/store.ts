@@ -1,177 +1,266 @@
 /**
- * A store whose disk outlives the server: what the last commit left is what the next server finds. It
- * keeps to what the journal tells it, as a store on a real disk must.
+ * A store that takes its time, and whose disk outlives the server: what the last commit left is what the next server
+ * finds. A commit under way may be torn by the server's end: then all of it is there, or nothing.
  */
-import type { Noted } from "../../server/link/duplicates.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import {
-  DeviceRecord,
-  type Journal,
+  type Acquired,
+  type Batch,
+  type Database,
+  FencedError,
+  type KnownDevice,
   type Outgoing,
   type Positions,
+  type RowWriter,
+  type SqlInput,
+  type SqlRow,
+  type Statement,
   type Store,
+  type Work,
 } from "../../server/store/store.ts";
+import { Disk, type DiskWatcher, type Row } from "./disk.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import { BROKEN, COUNT, EFFECT } from "./statements.ts";
 
-/** One device's rows. */
-export interface Rows {
-  positions: Positions;
-  inbox: string[];
-  outbox: Outgoing[];
-  heard: (Noted | undefined)[];
-}
-
-/** Told what has become safe. */
-export interface DiskWatcher {
-  received(id: string, text: string): void;
-  processed(id: string, text: string): void;
-  written(id: string, text: string): void;
-  withdrawn(id: string, text: string): void;
-  settled(id: string, text: string): void;
+/** What the store needs of its world. */
+export interface StoreWorld extends DiskWatcher {
+  /** A commit is going to be in the store, or not: a fault may come here. */
+  step(): void;
+  /** All that was said to become safe, is. */
   committed(): void;
+  /** How the server is to be killed in this commit, if it is. */
+  tears(): Torn | undefined;
+  tear(torn: Torn): void;
 }
 
-/** What does not go away when a server is killed. */
-export class Disk {
-  readonly devices = new Map<string, Rows>();
-  /** Nothing can be written. */
-  full = false;
+/** What a kill leaves of the commit under way: nothing, or all of it. */
+export type Torn = "before" | "after";
 
-  /** What it holds now, on a disk that works. */
-  copy(): Disk {
-    const disk = new Disk();
-    for (const [id, rows] of this.devices) disk.devices.set(id, structuredClone(rows));
-    return disk;
-  }
+/** What is known of a commit under way. */
+interface Pending {
+  batch: Batch;
+  works: readonly Work[];
+  refused: Map<Work, unknown>;
+  changes: Map<string, { token: number; rows: Row[] }>;
+  /** A real store has it. */
+  isWritten: boolean;
 }
 
-type Change = (rows: Rows) => void;
+/** Of commits that take time, the share that is asked a second time what is different. */
+const ASKS_AGAIN = 0.3;
 
-export class SimStore implements Store, Journal {
+export class SimStore implements Store {
   readonly gathers = true;
-  #records = new Map<string, DeviceRecord>();
-  #changes: { record: DeviceRecord; change: Change }[] = [];
-  #moved = new Set<DeviceRecord>();
+  readonly database: Database;
+  #tokens = new Map<string, number>();
+  #pending: Pending | undefined;
+  #isDead = false;
+  #ahead = 0; // `#dateAhead` when the commit under way began
 
-  /**
-   * @param first Positions of a new record, to begin near a wrap.
-   * @param clockAhead How far the process's own clock is ahead of the world's, in ms.
-   */
+  /** @param time Draws how long something takes, in ms; undefined: no time at all. */
   constructor(
     readonly disk: Disk,
-    readonly watcher: DiskWatcher,
-    readonly first: (id: string) => Partial<Positions>,
-    readonly clockAhead: number,
+    readonly world: StoreWorld,
+    readonly platform: SimPlatform,
+    readonly time: () => number | undefined,
   ) {
-    for (const [id, rows] of disk.devices) {
-      const record = new DeviceRecord(id, this, { ...rows.positions });
-      record.inbox.push(...rows.inbox);
-      record.safe = rows.inbox.length;
-      for (const message of rows.outbox) {
-        record.outbox.push({ ...message, written: message.written + clockAhead });
+    this.database = { query: (sql, params) => this.#query(sql, params), check };
+  }
+
+  /** How far the date is ahead of the process's clock, which may change. */
+  get #dateAhead(): number {
+    return this.platform.date() - this.platform.now();
+  }
+
+  list(): Promise<KnownDevice[]> {
+    return this.#later(() =>
+      Array.from(this.disk.devices, ([id, { inbox, outbox }]) => {
+        return { id, inbox: inbox.length, outbox: outbox.length };
+      })
+    );
+  }
+
+  acquire(id: string): Promise<Acquired> {
+    return this.#later(async () => {
+      const { platform } = this;
+      const state = this.disk.stateOf(id, platform.now(), platform.date());
+      const token = (this.#tokens.get(id) ?? 0) + 1;
+      const acquired = await this.disk.acquire(id, { state, token });
+      this.#tokens.set(id, acquired.token);
+      return acquired;
+    });
+  }
+
+  commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>> {
+    if (this.#pending) throw new Violation("a commit begins while another one is under way");
+    const works = [...batch.works];
+    const refused = execute(works);
+    this.#ahead = this.#dateAhead;
+    const changes = this.#collect(batch, refused);
+    const pending: Pending = this.#pending = { batch, works, refused, changes, isWritten: false };
+    const torn = this.world.tears();
+    const time = this.time();
+    const written = this.disk.full ? undefined : this.disk.commit(batch, refused);
+    pending.isWritten = this.disk.isCommitting = written !== undefined;
+    if (time === undefined && !torn && !this.disk.full) {
+      const safe = this.#finish();
+      return written ? written.then(() => safe) : Promise.resolve(safe);
+    }
+    const { process } = this.platform;
+    if (torn) process.after(this.#random.below((time ?? 0) + 1), () => this.world.tear(torn));
+    return new Promise((resolve, reject) => {
+      process.after(time ?? 0, () => {
+        this.world.step();
+        if (!this.#isDead) this.#end(resolve, reject);
+      });
+    });
+  }
+
+  #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
+    if (!this.disk.full || this.#pending!.isWritten) {
+      try {
+        return resolve(this.#finish());
+      } catch (error) {
+        if (!(error instanceof FencedError)) throw error;
+        this.#pending = undefined;
+        return reject(error);
       }
-      for (const [id, noted] of rows.heard.entries()) {
-        if (noted) record.duplicates.restore(id, noted);
-      }
-      this.#records.set(id, record);
+    }
+    this.#pending = undefined;
+    this.disk.failedAt = this.platform.process.world.clock.now;
+    reject(new LocalError("STORE_FAILED", "the simulated disk is full"));
+  }
+
+  get #random() {
+    return this.platform.process.world.random;
+  }
+
+  #later<T>(answer: () => T | Promise<T>): Promise<T> {
+    const time = this.time();
+    if (time === undefined) return Promise.resolve(answer());
+    return new Promise((resolve) => this.platform.process.after(time, () => resolve(answer())));
+  }
+
+  #collect(batch: Batch, refused: Pending["refused"]): Pending["changes"] {
+    const changes: Pending["changes"] = new Map();
+    for (const change of batch.changes(refused)) {
+      const recorder = new Recorder(this.#ahead);
+      change.write(recorder);
+      changes.set(change.id, { token: change.token, rows: recorder.rows });
+    }
+    return changes;
+  }
+
+  /** All of it is safe. */
+  #finish(): Pending["refused"] {
+    const { batch, refused, changes } = this.#pending!;
+    if (this.#random.chance(ASKS_AGAIN)) this.#askAgain(this.#pending!);
+    this.#apply();
+    for (const change of batch.changes(refused)) {
+      if (changes.has(change.id)) this.disk.compare(change);
+    }
+    this.#pending = undefined;
+    this.world.committed();
+    return refused;
+  }
+
+  /** As a store does that has to begin its transaction again. */
+  #askAgain({ batch, refused, changes }: Pending): void {
+    const [before, after] = [changes, this.#collect(batch, refused)].map((it) =>
+      JSON.stringify([...it])
+    );
+    if (before !== after) {
+      throw new Violation(`while a commit was under way, ${before} became ${after}`);
     }
   }
 
-  get ids(): Iterable<string> {
-    return this.#records.keys();
-  }
-
-  get size(): number {
-    return this.#records.size;
-  }
-
-  get(id: string): DeviceRecord | undefined {
-    return this.#records.get(id);
-  }
-
-  create(id: string): DeviceRecord {
-    const record = new DeviceRecord(id, this);
-    Object.assign(record.positions, this.first(id));
-    this.#records.set(id, record);
-    this.#moved.add(record);
-    return record;
-  }
-
-  received(record: DeviceRecord, text: string): void {
-    this.#note(record, (rows) => {
-      rows.inbox.push(text);
-      record.safe++;
-      this.watcher.received(record.id, text);
-    });
-  }
-
-  processed(record: DeviceRecord): void {
-    this.#moved.add(record);
-    this.#note(record, (rows) => {
-      this.watcher.processed(record.id, rows.inbox.shift()!);
-    });
-  }
-
-  written(record: DeviceRecord, message: Outgoing): void {
-    this.#moved.add(record);
-    const row = { ...message, written: message.written - this.clockAhead };
-    this.#note(record, (rows) => {
-      const at = rows.outbox.findIndex(({ seq }) => seq === row.seq);
-      const old = rows.outbox[at]?.text;
-      if (old !== undefined && row.text !== old) this.watcher.withdrawn(record.id, old);
-      if (at >= 0) rows.outbox[at] = row;
-      else rows.outbox.push(row);
-      this.watcher.written(record.id, row.text);
-    });
-  }
-
-  settled(record: DeviceRecord, message: Outgoing): void {
-    this.#note(record, (rows) => {
-      const row = rows.outbox.shift();
-      if (row?.seq !== message.seq) throw new Error("what is settled is not the oldest");
-      this.watcher.settled(record.id, row.text);
-    });
-  }
-
-  changed(record: DeviceRecord): void {
-    this.#moved.add(record);
-  }
-
-  heard(record: DeviceRecord, id: number): void {
-    this.#note(record, ({ heard }) => {
-      const last = id === 0 ? 255 : id;
-      for (let other = id; other <= last; other++) {
-        heard[other] = record.duplicates.noted(other);
-      }
-    });
-  }
-
-  #note(record: DeviceRecord, change: Change): void {
-    this.#changes.push({ record, change });
-  }
-
-  /** Whether there is anything to commit. */
-  get isDirty(): boolean {
-    return this.#changes.length > 0 || this.#moved.size > 0;
-  }
-
-  commit(): void {
-    if (this.disk.full) throw new LocalError("STORE_FAILED", "the simulated disk is full");
-    for (const record of this.#moved) {
-      const rows = this.disk.devices.get(record.id);
-      if (rows) rows.positions = { ...record.positions };
-      else this.disk.devices.set(record.id, emptyRows({ ...record.positions }));
+  #apply(): void {
+    const { works, refused, changes } = this.#pending!;
+    this.disk.isCommitting = false;
+    for (const [id, { token }] of changes) {
+      if (token !== this.#tokens.get(id)) throw new FencedError(id);
     }
-    this.#moved.clear();
-    for (const { record, change } of this.#changes) change(this.disk.devices.get(record.id)!);
-    this.#changes = [];
-    this.watcher.committed();
+    for (const work of works) {
+      if (refused.has(work)) continue;
+      for (const { sql, params } of work.statements) {
+        if (sql === EFFECT) this.disk.affect(params, this.world);
+      }
+    }
+    for (const [id, { rows }] of changes) this.disk.write(id, rows, this.world);
   }
 
-  close(): void {
-    this.commit();
+  /** The process is killed. */
+  die(torn: Torn = this.#random.pick(["before", "after"])): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    const pending = this.#pending;
+    this.disk.isCommitting = false;
+    const fails = pending !== undefined && !pending.isWritten && this.disk.full;
+    const isTorn = pending !== undefined && !fails && torn === "before";
+    const isBefore = this.disk.die(isTorn ? this.#random : undefined);
+    if (!pending || fails || isBefore) return;
+    this.#apply();
+    this.world.committed();
+  }
+
+  #query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
+    if (sql !== COUNT) throw new LocalError("BAD_ARGUMENT", "no query that this store knows");
+    const key = params.map(String).join("\0");
+    return this.#later(() => [{ n: this.disk.effects.get(key) ?? 0 }]);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 }
 
-function emptyRows(positions: Positions): Rows {
-  return { positions, inbox: [], outbox: [], heard: [] };
+/** @returns the works of which a statement fails */
+function execute(works: readonly Work[]): Map<Work, unknown> {
+  const refused = new Map<Work, unknown>();
+  for (const work of works) {
+    const broken = work.statements.find(({ sql }: Statement) => sql === BROKEN);
+    if (broken) refused.set(work, new Error("NOT NULL constraint failed: effects.device"));
+  }
+  return refused;
+}
+
+function check(sql: string): void {
+  if (/holdfast_/.test(sql)) throw new LocalError("BAD_ARGUMENT", "this table is the store's");
+}
+
+/** Copies what it is told. */
+class Recorder implements RowWriter {
+  readonly rows: Row[] = [];
+
+  /** @param dateAhead How far dates are ahead of the process's clock. */
+  constructor(readonly dateAhead: number) {}
+
+  positions(positions: Positions, sent: number): void {
+    this.rows.push(["positions", { ...positions }, sent]);
+  }
+
+  received(number: number, text: string): void {
+    this.rows.push(["received", number, text]);
+  }
+
+  processed(before: number): void {
+    this.rows.push(["processed", before]);
+  }
+
+  written(number: number, message: Outgoing): void {
+    this.rows.push(["written", number, { ...message, written: message.written + this.dateAhead }]);
+  }
+
+  settled(before: number): void {
+    this.rows.push(["settled", before]);
+  }
+
+  forgotten(): void {
+    this.rows.push(["forgotten"]);
+  }
+
+  heard(id: number, noted: Parameters<RowWriter["heard"]>[1]): void {
+    this.rows.push(["heard", id, { ...noted }]);
+  }
 }

@@ -1,15 +1,24 @@
 /** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
 import { proofOf } from "../../server/protocol/proof.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
+import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { Connection, type Listener, Path, type Socket } from "./network.ts";
+import { Connection, type End, type Host, Path } from "./network.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** What a stranger says when it has connected. */
-export type Stranger = "silent" | "garbage" | "half a hello" | "wrong key" | "replay" | "loud";
+export type Stranger =
+  | "silent"
+  | "garbage"
+  | "half a hello"
+  | "wrong key"
+  | "replay"
+  | "loud"
+  | "deaf" // is answered, and reads nothing
+  | "gone"; // resets the connection at once
 
 export const STRANGERS: readonly Stranger[] = [
   "silent",
@@ -18,6 +27,8 @@ export const STRANGERS: readonly Stranger[] = [
   "wrong key",
   "replay",
   "loud",
+  "deaf",
+  "gone",
 ];
 
 /** Those who come where there is a key: they try that more often. */
@@ -33,7 +44,15 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
-  const socket: Socket = new Connection(path, {
+  let number = 0;
+  const speak = () => {
+    if (socket.closed || socket.failed) return;
+    const text = "?".repeat(60);
+    say(encoder.encode(number === 0 ? `${LOUD}\n` : `\n${frame(number % 255 + 1, text)}`));
+    number++;
+    clock.after(world.scenario.timeout / 8, speak);
+  };
+  const socket: End = new Connection(path, world.server, {
     opened() {
       if (stranger === "garbage") say(garbage(world));
       if (stranger === "half a hello") {
@@ -41,9 +60,12 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
       }
       if (stranger === "wrong key") say(encoder.encode(`${hello}\n`));
       if (stranger === "replay") { for (const bytes of world.overheard) say(bytes); }
+      if (stranger === "gone") socket.abort();
+      if (stranger === "deaf") speak();
       if (stranger === "loud") say(encoder.encode(`${LOUD}\n\n01ok\n01ok\n`)), say(garbage(world));
     },
     readable() {
+      if (stranger === "deaf") return;
       const answer = decoder.decode(socket.read(Infinity));
       if (stranger !== "wrong key" || !answer.startsWith("\x02")) return;
       const proof = PROOF + proofOf(key, `${hello}\n${answer}`);
@@ -51,7 +73,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
     },
     writable() {},
     ended() {},
-  }, world.server).client;
+  }).client;
   clock.after(random.skewed(1, 4 * world.scenario.timeout), () => socket.close());
 }
 
@@ -73,12 +95,12 @@ function garbage({ random }: World): Uint8Array {
  * Answers in the server's place: with garbage, or, to a device that has a key, with a welcome that claims to
  * have everything, but cannot prove it.
  */
-export class Impostor implements Listener {
+export class Impostor implements Host {
   readonly listens = true;
 
   constructor(readonly world: World, readonly plan: DevicePlan) {}
 
-  accept(socket: Socket): void {
+  accept(socket: End): void {
     let heard = "";
     socket.owner = {
       readable: () => {

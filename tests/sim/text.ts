@@ -17,7 +17,7 @@ export function newText(
   random: Random,
   mostBytes: number,
   long: number,
-  count: number = stream.messages.length,
+  count: number = stream.size,
 ): string | undefined {
   let text = number(count);
   if (random.chance(0.8)) text = `${stream.name} ${text}`;

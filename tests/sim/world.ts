@@ -1,16 +1,20 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
-import { coreModule } from "../../bridge/host/core.ts";
-import type { Positions } from "../../server/store/store.ts";
+import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
-import { cause, type FaultKind } from "./faults.ts";
-import { Path, type Socket } from "./network.ts";
+import { Disk, emptyRows } from "./disk.ts";
+import { cause } from "./faults.ts";
+import { Path } from "./network.ts";
+import type { Surroundings } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
-import { SimServer, type Torn } from "./server.ts";
-import type { Disk, DiskWatcher } from "./store.ts";
+import { ServerProcess } from "./server.ts";
+import { Folder, SqliteDisk } from "./sqlite.ts";
+import type { SimSocket } from "./socket.ts";
+import type { StoreWorld, Torn } from "./store.ts";
+import { Transfers } from "./transfers.ts";
 
 /** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
 const PATIENCE = 60;
@@ -21,11 +25,18 @@ const CALM = 3;
 /** A device that is told of the end of its connection has the next one within so many timeouts. */
 const RECOVERY = 0.9;
 
-export class World implements DiskWatcher {
+/** An outage is noticed after so many timeouts. */
+const NOTICED = 1.1;
+
+/** After all that is to be done at once. The real one: in a world there is none. */
+const later = setImmediate;
+
+export class World implements Surroundings, StoreWorld, Disposable {
   readonly clock = new Clock();
-  readonly server: SimServer;
+  readonly server: ServerProcess;
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
+  readonly transfers = new Transfers();
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
@@ -34,31 +45,39 @@ export class World implements DiskWatcher {
   /** What a device of the simulation sent on one of its connections, for those who replay it. */
   overheard: Uint8Array[] = [];
   readonly faults = new Map<string, number>();
+  #entered = false;
+  #failure: unknown;
   #torn: Torn | undefined;
   #serverIsDown = false;
   #disturbedUntil = 0;
   #disturbances = 0;
-  #overheard: Socket | undefined;
+  #overheard: SimSocket | undefined;
+  #folder: Folder | undefined;
 
-  /**
-   * @param log Told what happens, if somebody wants to know.
-   * @param module The core; another one to try out the checker.
-   */
+  /** @param log Told what happens, if somebody wants to know. */
   constructor(
     readonly random: Random,
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
-    module: WebAssembly.Module = coreModule(),
   ) {
-    this.server = new SimServer(this);
+    this.#folder = scenario.onFile ? new Folder() : undefined;
+    const disk = this.#folder ? new SqliteDisk(this.#folder) : new Disk();
+    this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
-      const books = new Books(plan.id, scenario.consumes);
+      const books = new Books(plan.id, this.mayBeFirst(plan.id));
       this.books.set(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
-      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`);
+      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
       path.isOverheard = plan.key !== undefined;
-      return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books, module);
+      this.#meetBefore(plan);
+      return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
+  }
+
+  /** Leaves nothing behind. */
+  [Symbol.dispose](): void {
+    this.server.end();
+    this.#folder?.[Symbol.dispose]();
   }
 
   /** Longest text that the server takes, or will when it has come back. */
@@ -66,8 +85,20 @@ export class World implements DiskWatcher {
     return this.scenario.limits.lineBytes;
   }
 
+  /** For how long the server may take a dead connection for a living one, in ms. */
+  get serverPatience(): number {
+    const { timeout, gather, storeTime = 0 } = this.scenario;
+    // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
+    return NOTICED * timeout + timeout / 40 + 2 * (gather + storeTime) + 10;
+  }
+
+  /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
+  devicePatience(dialect: 1 | 2): number {
+    return (NOTICED + 2 - dialect) * this.scenario.timeout + 10;
+  }
+
   /** Plays the scenario to its end. @throws {Violation} */
-  run(): void {
+  async run(): Promise<void> {
     const { clock, scenario, devices } = this;
     const { timeout, faultsEnd } = scenario;
     this.server.start();
@@ -75,7 +106,7 @@ export class World implements DiskWatcher {
       this.clock.after(this.random.below(timeout), () => device.start());
     }
     if (scenario.faults.length > 0) this.#planFault();
-    this.#runUntil(faultsEnd);
+    await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
     for (const device of devices) device.dies = undefined;
@@ -84,18 +115,34 @@ export class World implements DiskWatcher {
     while (!stable) {
       if (clock.now > faultsEnd + patience) this.#complain();
       const connects = devices.map((device) => device.connects);
-      this.#runUntil(clock.now + timeout);
+      await this.#runUntil(clock.now + timeout);
       if (!this.#isDone()) continue;
       // What comes too late or too often would show now; and nothing may disturb the link any more.
-      this.#runUntil(clock.now + timeout);
+      await this.#runUntil(clock.now + timeout);
       stable = this.#isDone() && devices.every((device, i) => device.connects === connects[i]);
     }
-    for (const device of devices) device.checkMemory();
   }
 
-  #runUntil(time: number): void {
-    while (this.clock.step(time));
+  async #runUntil(time: number): Promise<void> {
+    while (this.clock.step(time)) {
+      if (this.#entered) {
+        this.#entered = false;
+        // All promises that can be kept by now are.
+        await new Promise(later);
+      }
+      // Whoever has caught what was thrown: a violation is one.
+      if (Violation.first) throw Violation.first;
+      if (this.#failure) throw this.#failure;
+    }
     this.clock.now = Math.max(this.clock.now, time);
+  }
+
+  entered(): void {
+    this.#entered = true;
+  }
+
+  failed(error: unknown): void {
+    this.#failure ??= error;
   }
 
   #planFault(): void {
@@ -110,33 +157,35 @@ export class World implements DiskWatcher {
 
   /** A time in which all that may be left to do can be done, in ms. */
   #work(): number {
+    const { gather, storeTime = 0, timeout, devices } = this.scenario;
     let time = 0;
-    for (const { talk, serverTalk, conditions } of this.scenario.devices) {
+    for (const { talk, serverTalk, conditions } of devices) {
       const { latency, jitter } = conditions;
-      const each = 4 * (latency + jitter + this.scenario.gather + 2) + talk.busy + serverTalk.busy;
-      const messages = 2 * (talk.messages + serverTalk.messages);
+      const each = 4 * (latency + jitter + gather + storeTime + 2) + talk.busy + serverTalk.busy;
+      const written = serverTalk.messages + serverTalk.answers;
+      const messages = 2 * (talk.messages + talk.answers + written);
       time += messages * (each + talk.pause + serverTalk.pause);
+      time += written * timeout / 4; // refused, and tried again
     }
     return time;
   }
 
   #isDone(): boolean {
-    return this.devices.every((device) => {
-      const at = this.server.devices.get(device.plan.id);
-      return device.isUp && device.isIdle && at?.connected && at.isIdle &&
-        !this.books.get(device.plan.id)!.unfinished();
-    });
+    return this.devices.every((device) =>
+      device.isUp && device.isIdle && this.server.isIdle(device.id) &&
+      !this.books.get(device.id)!.unfinished()
+    );
   }
 
   #complain(): never {
     for (const books of this.books.values()) books.settle();
     for (const device of this.devices) {
-      const { id } = device.plan;
-      const at = this.server.devices.get(id);
+      const { id } = device;
       if (!device.isUp) throw new Violation(`${id}: the device finds no link`);
-      if (!at?.connected) throw new Violation(`${id}: the server has no link`);
       if (!device.isIdle) throw new Violation(`${id}: the device has still something to write`);
-      if (!at.isIdle) throw new Violation(`${id}: the server has still something to write or read`);
+      if (!this.server.isIdle(id)) {
+        throw new Violation(`${id}: the server has no link, or still something to write or read`);
+      }
     }
     throw new Violation("links are lost again and again without a fault");
   }
@@ -159,7 +208,7 @@ export class World implements DiskWatcher {
     clock.after(RECOVERY * timeout, () => {
       if (this.#disturbances !== disturbances || this.#torn) return;
       if (device.isUp || device.boot !== boot || device.isCursed) return;
-      throw new Violation(`${device.plan.id}: no link ${RECOVERY * timeout} ms after a mere reset`);
+      throw new Violation(`${device.id}: no link ${RECOVERY * timeout} ms after a mere reset`);
     });
   }
 
@@ -171,11 +220,12 @@ export class World implements DiskWatcher {
     return this.scenario.devices.find((device) => device.id === id);
   }
 
-  firstPositions(id: string): Partial<Positions> {
-    const plan = this.planOf(id);
-    if (!plan) return {};
-    const first = plan.firstServerNumber >>> 0;
-    return { txNext: first, txSent: first };
+  /** A device to which many messages were written once: its numbers are about to wrap. */
+  #meetBefore({ id, firstServerNumber }: DevicePlan): void {
+    if (firstServerNumber === 0) return;
+    const { positions, sent } = newState(firstServerNumber, { txEpoch: this.random.word() || 1 });
+    const rows = { ...emptyRows(positions, sent), isMadeUp: true };
+    this.server.disk.devices.set(id, rows);
   }
 
   deviceLine(id: string): number {
@@ -188,9 +238,9 @@ export class World implements DiskWatcher {
   }
 
   /** Somebody listens to what a device with a key sends on one connection. */
-  overhear(socket: Socket, bytes: Uint8Array): void {
+  overhear(socket: SimSocket, bytes: Uint8Array): void {
     if (socket !== this.#overheard) {
-      if (!socket.path.isOverheard) return;
+      if (!socket.end.path.isOverheard) return;
       this.#overheard = socket;
       this.overheard = [];
     }
@@ -198,7 +248,7 @@ export class World implements DiskWatcher {
   }
 
   /** @param disk What it finds instead of its own when it is started again. */
-  killServer(torn: Torn, disk?: Disk): void {
+  killServer(torn?: Torn, disk?: Disk): void {
     if (this.#serverIsDown) return;
     const { random, scenario } = this;
     this.#serverIsDown = true;
@@ -217,8 +267,30 @@ export class World implements DiskWatcher {
       this.server.start();
       // Who puts a copy back restarts it more than once.
       if (!disk || random.chance(0.5)) return;
-      this.clock.after(random.below(scenario.timeout / 4), () => this.killServer("no commit"));
+      this.clock.after(random.below(scenario.timeout / 4), () => this.killServer());
     });
+  }
+
+  /** Ends the server as an operator does, and starts it again. */
+  stopServer(): void {
+    if (this.#serverIsDown || !this.server.server) return;
+    this.#serverIsDown = true;
+    const pause = this.random.skewed(1, 2 * this.scenario.timeout);
+    this.server.stop(() => {
+      this.server.kill(undefined, undefined, true);
+      this.disturb(this.clock.now + pause);
+      this.clock.after(pause, () => {
+        this.#serverIsDown = false;
+        this.server.start();
+      });
+    });
+  }
+
+  /** The server is told of another key, and the device boots with it. */
+  setKey(id: string, key: Uint8Array): void {
+    this.planOf(id)!.key = key;
+    this.devices.find((device) => device.id === id)!.plan.key = key;
+    this.server.changeKeys();
   }
 
   serverDied(disk: Disk | undefined): void {
@@ -232,11 +304,23 @@ export class World implements DiskWatcher {
     this.#torn = torn;
   }
 
-  /** What the kill in this commit leaves, if there is one. */
-  tornCommit(): Torn | undefined {
+  tears(): Torn | undefined {
     const torn = this.#torn;
     this.#torn = undefined;
     return torn;
+  }
+
+  tear(torn: Torn): void {
+    this.killServer(torn);
+  }
+
+  step(): void {
+    this.clock.onStep?.();
+  }
+
+  effect(id: string, text: string): void {
+    this.transfers.safe(`effect of ${id}\0${text}`);
+    this.books.get(id)!.effect(text);
   }
 
   received(id: string, text: string): void {
@@ -248,6 +332,7 @@ export class World implements DiskWatcher {
   }
 
   written(id: string, text: string): void {
+    this.transfers.safe(`${id}\0${text}`);
     this.books.get(id)?.written(text);
   }
 
@@ -261,7 +346,15 @@ export class World implements DiskWatcher {
 
   committed(): void {
     for (const books of this.books.values()) books.committed();
+    this.transfers.committed();
+    const { inbox, outbox } = this.scenario.limits;
+    for (const [id, rows] of this.server.disk.devices) {
+      if (rows.inbox.length > inbox) {
+        throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
+      }
+      if (rows.outbox.length > outbox) {
+        throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
+      }
+    }
   }
 }
-
-export type { FaultKind };

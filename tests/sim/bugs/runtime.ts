@@ -1,0 +1,207 @@
+/** Bugs of the server's drivers: turn, connections, devices, transactions. */
+import { type Bugs, edit } from "./bug.ts";
+
+const CONNECTION = "server/runtime/connection.ts";
+const DEVICE = "server/runtime/device_driver.ts";
+const GREETING = "server/runtime/greeting.ts";
+const SERVER = "server/server.ts";
+const SERVING = "server/runtime/serving.ts";
+const SESSION = "server/link/session.ts";
+const TRANSACTIONS = "server/runtime/transactions.ts";
+const TURN = "server/runtime/turn.ts";
+
+/** What comes out before it is safe, and what comes in while it must not. */
+const TURN_BUGS: Bugs = {
+  "acks and messages go out before the commit": edit(
+    TURN,
+    "    if (this.#failure) result(false);\n    else this.#schedule();",
+    "    if (this.#failure) result(false);\n    else this.#clock.soon(() => result(true)), this.#schedule();",
+  ),
+  "the welcome goes out before the commit": edit(
+    GREETING,
+    "this.#host.turn.whenSafe(() => this.#say(output));",
+    "this.#say(output);",
+  ),
+  "a message is handed out before it is safe": edit(
+    SESSION,
+    "return this.record.safe > 0 ? this.record.inbox[0] : undefined;",
+    "return this.record.inbox[0];",
+  ),
+  "the application goes on before what is safe was sent": edit(
+    DEVICE,
+    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#deliver();",
+    "    if (safe) this.#deliver();\n    this.#serving?.flush(safe);",
+  ),
+  "bytes are taken in while a commit is under way": edit(
+    SERVING,
+    "if (this.#held.length > 0 || this.#owner.turn.busy) this.#hold(bytes);",
+    "if (this.#held.length > 0) this.#hold(bytes);",
+  ),
+  "a write is taken in while a commit is under way": edit(
+    DEVICE,
+    "if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));\n    else this.#begin",
+    "this.#begin",
+  ),
+  "a message counts as processed while a commit is under way": edit(
+    DEVICE,
+    "if (!this.turn.busy && this.#readers.length === 0) {",
+    "if (this.#readers.length === 0) {",
+  ),
+  "a connection takes over while a commit is under way": edit(
+    GREETING,
+    "    this.#host.turn.enter(() => {\n      if (this.#over) return;",
+    "    queueMicrotask(() => {\n      if (this.#over) return;",
+  ),
+  "a connection ends while a commit is under way": edit(
+    SERVING,
+    "  ended(reason: PeerError): void {\n    this.#owner.turn.enter(() => {",
+    "  ended(reason: PeerError): void {\n    queueMicrotask(() => {",
+  ),
+  "what waits for the end of a commit is forgotten when it fails": edit(
+    TURN,
+    "for (const transfer of transfers) transfer.failed(refused.get(transfer));\n    this.#letIn();",
+    "for (const transfer of transfers) transfer.failed(refused.get(transfer));\n    this.#waiting = [];",
+  ),
+};
+
+/** Applications' transactions. */
+const TRANSACTION_BUGS: Bugs = {
+  "a message is processed before what consumed it is safe": edit(
+    DEVICE,
+    "await this.#host.transact((tx) => use(line, tx), this);",
+    "this.session.shift();\n      this.touch();\n      await this.#host.transact((tx) => use(line, tx));",
+  ),
+  "a message of a transaction is accepted though that fails": edit(
+    TRANSACTIONS,
+    "      this.written[this.#applied - 1]!.to.session.unenqueue();",
+    "",
+  ),
+  "a message is done with though what consumed it has failed": edit(
+    TRANSACTIONS,
+    "if (this.#consumed !== undefined) this.consumer!.session.record.unprocess(this.#consumed);",
+    "",
+  ),
+  "a message of a transaction goes out before that is safe": edit(
+    SESSION,
+    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {",
+    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {\n    queueMicrotask(() => this.resume());",
+  ),
+  "a transaction's message may be longer than the device takes by then": edit(
+    SESSION,
+    "this.#enqueue(this.check(line), wait, now);",
+    "this.#enqueue(line, wait, now);",
+  ),
+  "an ack goes out for what was received since the commit began": edit(
+    TURN,
+    "    this.#underWay = undefined;\n    this.#out();\n    // Only now",
+    "    this.#underWay = undefined;\n    this.#letIn();\n    this.#out();\n    // Only now",
+  ),
+  "a failed commit leaves its transactions applied": edit(
+    TURN,
+    "error: unknown): void {\n    this.#undo();",
+    "error: unknown): void {",
+  ),
+};
+
+/** Connections: one takes the place of the other, some are dead. */
+const CONNECTION_BUGS: Bugs = {
+  "a newer connection goes on where the older one was": edit(
+    DEVICE,
+    "    this.#serving?.drop();\n    this.session.disconnect();",
+    "    this.#serving?.drop();",
+  ),
+  "a new connection is refused while the old one seems to live": edit(
+    DEVICE,
+    "    this.#serving?.drop();\n    this.session.disconnect();",
+    "    if (this.#serving) return connection.close();\n    this.session.disconnect();",
+  ),
+  "the end of an older connection ends the newer one": edit(
+    DEVICE,
+    "if (this.#serving !== serving) return;",
+    "",
+  ),
+  "a silent connection holds up the next ones": edit(
+    "server/runtime/reception.ts",
+    "while (this.#begun < STARTS && this.#waiting.length > 0) {",
+    "while (this.#begun < STARTS && this.#waiting.length > 0 && this.#greetings.size < 2) {",
+  ),
+  "a device that takes nothing is never given up": edit(
+    CONNECTION,
+    "return now - this.#takenAt >= ms;",
+    "return now - this.#takenAt >= 1000 * ms;",
+  ),
+  "a slow device is taken for one that takes nothing": edit(
+    CONNECTION,
+    "if (taken !== this.#taken) {",
+    "if (taken < this.#taken) {",
+  ),
+  "a device is silent at the first look": edit(
+    SERVING,
+    "this.#connection.lookAgain(() => turn.enter(this.#judge));",
+    "turn.enter(this.#judge);",
+  ),
+  "a hello is missing at the first look": edit(
+    GREETING,
+    "else this.#connection.lookAgain(() => this.#judge());",
+    "else this.#judge();",
+  ),
+  "a connection that says nothing may stay": edit(
+    GREETING,
+    "this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);\n    this.#connection.start",
+    "this.#connection.start",
+  ),
+  "bytes behind the greeting are lost": edit(SERVING, "    this.#feed(ahead);\n", ""),
+  "bytes that came during a commit are lost": edit(
+    SERVING,
+    "const held = this.#held;\n    this.#held = NOTHING;\n    this.#feed(held);",
+    "this.#held = NOTHING;\n    this.#feed(NOTHING);",
+  ),
+  "bytes that are held are not copied": [
+    ...edit(
+      SERVING,
+      "this.#held = concat(this.#held, bytes);",
+      "this.#held = this.#held.length === 0 ? bytes as typeof NOTHING : concat(this.#held, bytes);",
+    ),
+  ],
+  "a hello that waits for a commit is not copied": edit(
+    GREETING,
+    "const own = this.#host.turn.busy ? bytes.slice() : bytes;",
+    "const own = bytes;",
+  ),
+  "more is written while a write is under way": edit(
+    SERVING,
+    "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    if (!this.#connection.isWriting) {",
+    "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    {",
+  ),
+  "a deadline outlives its connection": edit(CONNECTION, "    this.#entry.clear();\n", ""),
+  "a connection that is closed is still told of bytes": [
+    ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
+    ...edit(
+      CONNECTION,
+      "    if (!this.#closed) this.#stage!.data(bytes);",
+      "    this.#stage!.data(bytes);",
+    ),
+  ],
+  "reading does not go on after a pause": edit(
+    SERVING,
+    "    this.#connection.resume();\n  };",
+    "  };",
+  ),
+  "a send that a timeout has ended throws in the application's write": edit(
+    SESSION,
+    'throw new PeerError("SILENT",',
+    'this.settled = this.write = () => { throw new TypeError("cancelled"); };\n      throw new PeerError("SILENT",',
+  ),
+  "a device that is asked for twice is fenced out by its own server": edit(
+    SERVER,
+    "    stranger.acquired.then(forget, forget);",
+    "    this.#strangers.delete(id);",
+  ),
+  "a device whose key was changed stays": edit(
+    SERVER,
+    "for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);",
+    "this.#access.setKeys(keys);",
+  ),
+};
+
+export const RUNTIME_BUGS: Bugs = { ...TURN_BUGS, ...TRANSACTION_BUGS, ...CONNECTION_BUGS };

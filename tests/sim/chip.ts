@@ -1,0 +1,153 @@
+/** An application on a chip: it is given a message, and has processed it when it returns. */
+import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
+import { ClientDriver } from "../../bridge/host/driver.ts";
+import type { PeerError } from "../../server/protocol/errors.ts";
+import { LOGGED } from "../../server/protocol/lines.ts";
+import type { Draft, Program, SimDevice } from "./device.ts";
+import type { SimPlatform } from "./platform.ts";
+import type { Message } from "./promises.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export class Chip implements Program {
+  #driver: ClientDriver;
+  #accepted: Message[] = []; // by this boot's core
+  #first: number; // number of its first message
+  #settled: number;
+  #next: Draft | undefined; // did not fit yet
+  #writesAt = 0;
+  #wakesAt = Infinity;
+
+  constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
+    const { id, key, size, metadata } = device.plan;
+    const { dialect, memory } = device;
+    this.#driver = new ClientDriver(
+      {
+        exchange: (core) => this.#exchange(core),
+        canReceive: () => platform.isAlive && this.#now >= device.busyUntil,
+        receive: (message) => this.#receive(message),
+        positionChanged: (position) => this.#keep(position),
+        stateChanged: (connected, reason) => this.#stateChanged(connected, reason),
+      },
+      coreModule(),
+      {},
+      {
+        id,
+        timeout: device.world.scenario.timeout,
+        dialect,
+        ...(dialect === 2 ? { metadata, position: memory?.position } : {}),
+        ...(dialect === 2 && key ? { key } : {}),
+      },
+      size,
+      platform,
+    );
+    this.#first = this.#settled = this.#driver.core.done;
+    this.#pump();
+  }
+
+  get #now(): number {
+    return this.device.world.clock.now;
+  }
+
+  get isUp(): boolean {
+    return this.#driver.up;
+  }
+
+  get connects(): number {
+    return this.#driver.core.connects;
+  }
+
+  get isIdle(): boolean {
+    const { core } = this.#driver;
+    return core.queued === core.done;
+  }
+
+  died(): void {}
+
+  #pump(): void {
+    this.#driver.pump();
+    this.#setAlarm();
+  }
+
+  /** When the application has something to do without being asked. */
+  #setAlarm(): void {
+    const { device } = this;
+    let due = Infinity;
+    if (device.busyUntil > this.#now) due = device.busyUntil;
+    if (device.talk.messages > 0 && this.#writesAt > this.#now) due = Math.min(due, this.#writesAt);
+    if (this.#wakesAt <= due) return; // it looks again then
+    this.#wakesAt = due;
+    this.platform.after(due - this.#now, () => {
+      this.#wakesAt = Infinity;
+      this.#pump();
+    });
+  }
+
+  #receive(bytes: Uint8Array): boolean {
+    const seen = this.device.see(decoder.decode(bytes));
+    if (seen) this.#setAlarm();
+    return seen;
+  }
+
+  #keep(position: Position): void {
+    const { device, platform } = this;
+    if (platform.isAlive && device.dialect === 2) device.memory = { position, processed: 0n };
+  }
+
+  #stateChanged(connected: boolean, reason?: PeerError): void {
+    if (!this.platform.isAlive) return;
+    this.device.stateChanged(connected, reason);
+    if (!connected) return;
+    this.#settle(this.#driver.core);
+    this.#refuse(this.#driver.core);
+  }
+
+  /** The application learns what has arrived. */
+  #settle(core: Core): void {
+    for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
+      this.device.books.deviceTold(this.#accepted[(this.#settled - this.#first) >>> 0]!);
+    }
+  }
+
+  /** The application learns what the server has become too small for. */
+  #refuse(core: Core): void {
+    const { device } = this;
+    if (device.meetsImpostor) return; // without a key it may say anything
+    for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
+      if (message.bytes > core.longest) {
+        device.books.deviceFailed(message, device.leastLine);
+      }
+    }
+  }
+
+  /** The application learns what has arrived, and writes what it has to. */
+  #exchange(core: Core): void {
+    const { device, platform } = this;
+    if (!platform.isAlive) return;
+    this.#settle(core);
+    const { talk, world } = device;
+    while (talk.messages > 0 && this.#now >= this.#writesAt) {
+      const next = this.#next ??= device.draft();
+      if (next && device.fits(next) && !this.#write(core, next) && next.qos) break;
+      this.#next = undefined;
+      talk.messages--;
+      this.#writesAt = this.#now + world.random.below(talk.pause + 1);
+    }
+    this.#setAlarm();
+  }
+
+  #write(core: Core, { text, qos, wait }: Draft): boolean {
+    const { device } = this;
+    if (device.dialect === 1 && wait && core.queued !== core.done) return false;
+    if (!core.write(encoder.encode(text), qos)) return false;
+    device.world.log?.(
+      `${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`,
+    );
+    const logs = device.dialect === 2 && text.startsWith(LOGGED);
+    this.#accepted.push(
+      device.books.deviceWrote(text, device.boot, { qos, waits: wait }, logs),
+    );
+    return true;
+  }
+}

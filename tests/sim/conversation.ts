@@ -1,0 +1,342 @@
+/** What an application on the server does with one device, in one life of the server. */
+import type { Device } from "../../server/device.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { byteLength } from "../../server/protocol/lines.ts";
+import type { Server } from "../../server/server.ts";
+import type { Transaction } from "../../server/store/transaction.ts";
+import type { Books } from "./books.ts";
+import type { SimPlatform } from "./platform.ts";
+import { type Message, Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import type { DeviceTalk } from "./scenario.ts";
+import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
+import { newText } from "./text.ts";
+import type { Transfer } from "./transfers.ts";
+import type { World } from "./world.ts";
+
+/** An application's own reason to have a transaction fail. */
+class ChangedItsMind extends Error {}
+
+/** A message to a device, as the books have it. */
+interface Entry {
+  books: Books;
+  message: Message;
+}
+
+/** What a transaction of the application consists of, for the books. */
+interface Attempt {
+  transfer: Transfer;
+  entries: Entry[];
+}
+
+export class Conversation {
+  readonly #books: Books | undefined;
+  readonly #talk: DeviceTalk | undefined;
+  readonly #random: Random;
+  #isReading = true; // waits for the next message, or has not begun
+  #pending = 0; // writes that have not been answered
+  #toAnswer = 0;
+  #isWriting = false;
+
+  constructor(
+    readonly world: World,
+    readonly platform: SimPlatform,
+    readonly device: Device,
+    readonly server: Server,
+  ) {
+    this.#books = world.books.get(device.id);
+    this.#talk = world.serverTalks.get(device.id);
+    this.#random = world.random;
+  }
+
+  get isIdle(): boolean {
+    return this.#isReading && this.#pending === 0 && this.#toAnswer === 0 &&
+      this.#talk!.messages === 0;
+  }
+
+  /** The application. */
+  async hold(): Promise<void> {
+    const { device } = this;
+    if (!this.#books) { // a stranger
+      for await (const line of device) if (line !== "") device.write(line).catch(() => {});
+      return;
+    }
+    try {
+      await Promise.all([this.#read(), this.#write()]);
+    } catch (error) {
+      if (!isClosed(error)) throw error;
+    }
+  }
+
+  #log(what: string): void {
+    this.world.log?.(`server ${what}`);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.platform.after(ms, resolve));
+  }
+
+  /** Reads in the way that this life of the server has. */
+  #read(): Promise<void> {
+    switch (this.#random.pick(this.world.scenario.reads)) {
+      case "readline":
+        return this.#readLines();
+      case "for await":
+        return this.#iterate();
+      case "consume":
+        return this.#consumeAll();
+    }
+  }
+
+  async #readLines(): Promise<void> {
+    for (;;) {
+      this.#isReading = true;
+      await this.#use(await this.device.readline());
+    }
+  }
+
+  async #iterate(): Promise<void> {
+    for await (const line of this.device) {
+      await this.#use(line);
+      this.#isReading = true;
+    }
+  }
+
+  async #use(line: string): Promise<void> {
+    this.#isReading = false;
+    this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
+    this.world.messages++;
+    this.#books!.handedOut(line);
+    this.#answer();
+    await this.#work();
+  }
+
+  /** A message has been seen: perhaps it wants an answer. */
+  #answer(): void {
+    const talk = this.#talk!;
+    if (talk.answers <= 0) return;
+    talk.answers--;
+    this.#toAnswer++;
+    this.#run(this.#send({ qos: true, wait: true, isAnswer: true }));
+  }
+
+  /** Takes its time. */
+  async #work(): Promise<void> {
+    const { clock, serverBusyUntil } = this.world;
+    const time = Math.max(this.#random.below(this.#talk!.busy + 1), serverBusyUntil - clock.now);
+    if (time > 0) await this.#pause(time);
+  }
+
+  async #consumeAll(): Promise<void> {
+    for (;;) {
+      this.#isReading = true;
+      let attempt: Attempt | undefined;
+      let line = "";
+      try {
+        await this.device.consume(async (text, tx) => {
+          this.#isReading = false;
+          line = text;
+          attempt = this.#begin(`the consuming of ${JSON.stringify(text)}`);
+          await this.#consume(text, tx, attempt);
+        });
+      } catch (error) {
+        if (isClosed(error)) throw error;
+        this.#failed(attempt, error);
+        await this.#pause(1 + this.#random.below(this.#talk!.busy + 10));
+        continue;
+      }
+      if (!attempt) throw new Violation("consume has returned without a message");
+      this.#log(`has consumed ${JSON.stringify(line)} of ${this.device.id}`);
+      attempt.transfer.told();
+    }
+  }
+
+  async #consume(text: string, tx: Transaction, attempt: Attempt): Promise<void> {
+    const { world, device: { id } } = this;
+    this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
+    world.messages++;
+    this.#books!.offered(text);
+    const fails = this.#random.chance(world.scenario.failures)
+      ? this.#random.pick(["before", "after", "statement"])
+      : undefined;
+    if (fails === "before") throw new ChangedItsMind();
+    if (this.#random.chance(0.5)) tx.run(CREATE);
+    else {
+      const row = await tx.get(COUNT, id, text);
+      const { repeats, copied } = this.#books!.fromDevice.find(text)!;
+      if (row && Number(row.n) > 0 && repeats === 0 && !copied) {
+        throw new Violation(`${JSON.stringify(text)} comes again, and its effect is there`);
+      }
+    }
+    tx.run(EFFECT, id, text);
+    attempt.transfer.add(`effect of ${id}\0${text}`);
+    if (this.#random.chance(0.3)) await this.#work();
+    if (fails === "statement") tx.run(BROKEN, text);
+    this.#writeTo(tx, attempt);
+    if (fails === "after") throw new ChangedItsMind();
+  }
+
+  #begin(name: string): Attempt {
+    return { transfer: this.world.transfers.begin(name), entries: [] };
+  }
+
+  /** The transaction writes, to this device and to others. */
+  #writeTo(tx: Transaction, attempt: Attempt): void {
+    for (const id of this.world.books.keys()) {
+      if (!this.#random.chance(0.3)) continue;
+      const entry = this.#enter(id, { qos: true, wait: this.#random.chance(0.7) });
+      if (!entry) continue;
+      const { text, waits } = entry.message;
+      try {
+        tx.write(id, text, { wait: waits });
+      } catch (error) {
+        if (!(error instanceof LocalError)) throw error;
+        // It need not have connected yet, and its line may be shorter than what is known here.
+        if (error.code !== "BAD_TEXT" && error.code !== "UNKNOWN_DEVICE") throw error;
+        entry.books.serverRefused(entry.message);
+        continue;
+      }
+      attempt.entries.push(entry);
+      attempt.transfer.add(`${id}\0${text}`);
+    }
+  }
+
+  /** Nothing of a transaction has happened. */
+  #failed(attempt: Attempt | undefined, error: unknown): void {
+    const known = error instanceof ChangedItsMind ||
+      (error instanceof LocalError && ["OUTBOX_FULL", "BAD_TEXT"].includes(error.code)) ||
+      (error instanceof Error && error.message.includes("NOT NULL"));
+    if (!known) throw error;
+    if (!attempt) return;
+    this.#log(`is told that ${attempt.transfer.name} has failed: ${error}`);
+    attempt.transfer.fail();
+    for (const { books, message } of attempt.entries) books.serverRefused(message);
+  }
+
+  async #write(): Promise<void> {
+    const talk = this.#talk!;
+    this.#isWriting = true;
+    while (talk.messages > 0) {
+      await this.#pause(this.#random.below(talk.pause + 1));
+      if (talk.messages <= 0) break;
+      const { qosOff, waits } = talk;
+      const manner = {
+        qos: !this.#random.chance(qosOff),
+        wait: this.#random.chance(waits),
+        isAnswer: false,
+      };
+      if (this.#random.chance(this.world.scenario.transactions)) await this.#transact();
+      else {
+        const sent = this.#send(manner);
+        if (this.#random.chance(0.3)) await sent;
+        else this.#run(sent);
+      }
+    }
+    this.#isWriting = false;
+  }
+
+  /** What nobody waits for. */
+  #run(work: Promise<void>): void {
+    work.catch((error) => {
+      if (!isClosed(error)) this.world.failed(error);
+    });
+  }
+
+  async #transact(): Promise<void> {
+    const talk = this.#talk!;
+    const attempt = this.#begin(`a transaction for ${this.device.id}`);
+    const fails = this.#random.chance(this.world.scenario.failures)
+      ? this.#random.pick(["throws", "statement"])
+      : undefined;
+    this.#pending++;
+    try {
+      await this.server.transaction(async (tx) => {
+        if (this.#random.chance(0.3)) await this.#pause(this.#random.below(talk.pause + 1));
+        this.#writeTo(tx, attempt);
+        if (fails === "statement") tx.run(BROKEN, "");
+        if (fails === "throws") throw new ChangedItsMind();
+      });
+      attempt.transfer.told();
+      talk.messages--;
+    } catch (error) {
+      if (isClosed(error)) throw error;
+      this.#failed(attempt, error);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** Thinks of a text for a device; undefined: none that would fit. */
+  #enter(id: string, { qos, wait }: { qos: boolean; wait: boolean }): Entry | undefined {
+    const { world } = this;
+    const books = world.books.get(id)!;
+    const most = Math.min(world.lineBytes, world.mayBeFirst(id) ? world.deviceLine(id) : Infinity);
+    const text = newText(books.toDevice, this.#random, most, this.#talk!.long);
+    if (text === undefined) return undefined;
+    return { books, message: books.serverWrites(text, { qos, waits: wait }) };
+  }
+
+  /** Writes a message; if it is refused, another one later. */
+  async #send(manner: { qos: boolean; wait: boolean; isAnswer: boolean }): Promise<void> {
+    const { device, world } = this;
+    const entry = this.#enter(device.id, manner);
+    let isDone = true;
+    this.#pending++;
+    try {
+      if (entry) isDone = await this.#sendOne(entry, manner);
+    } finally {
+      this.#pending--;
+    }
+    if (!isDone) {
+      // Not at once: what is full will be so for a while.
+      this.#pending++;
+      await this.#pause(1 + this.#random.below(world.scenario.timeout / 4));
+      this.#pending--;
+      if (manner.isAnswer) return this.#send(manner);
+      if (!this.#isWriting) this.#run(this.#write());
+      return;
+    }
+    if (manner.isAnswer) this.#toAnswer--;
+  }
+
+  /** @returns whether it was accepted, or need not be */
+  async #sendOne(
+    { books, message }: Entry,
+    { qos, wait, isAnswer }: { qos: boolean; wait: boolean; isAnswer: boolean },
+  ): Promise<boolean> {
+    const { device, world } = this;
+    const { text } = message;
+    const limit = this.#random.chance(0.1) ? new AbortController() : undefined;
+    if (limit) this.platform.after(this.#random.below(world.scenario.timeout), () => limit.abort());
+    const end = this.#random.chance(0.1) ? "\n" : "";
+    this.#log(`writes ${JSON.stringify(text)} to ${device.id}${qos ? "" : " without qos"}`);
+    if (!isAnswer) this.#talk!.messages--;
+    try {
+      const signal = limit ? { signal: limit.signal } : {};
+      const sent = await device.write(text + end, { qos, wait, ...signal });
+      if (!qos && !sent) books.serverRefused(message);
+      else if (!qos) books.serverSent(message);
+      else books.serverTold(message);
+      return true;
+    } catch (error) {
+      if (limit?.signal.aborted && error === limit.signal.reason) {
+        books.serverGaveUp(message);
+        return true;
+      }
+      if (!(error instanceof LocalError) || isClosed(error)) throw error;
+      this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
+      if (error.code === "BAD_TEXT") {
+        books.serverFailed(message, error, world.deviceLine(device.id));
+        return true;
+      }
+      if (error.code !== "OUTBOX_FULL" && error.code !== "STORE_FAILED") throw error;
+      books.serverRefused(message);
+      if (!isAnswer) this.#talk!.messages++;
+      return false;
+    }
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof LocalError && error.code === "CLOSED";
+}

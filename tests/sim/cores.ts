@@ -1,0 +1,53 @@
+/** What a world does to the devices' cores, and looks for in them. */
+import { Core, type CoreOptions } from "../../bridge/host/core.ts";
+import { byteLength } from "../../server/protocol/lines.ts";
+import { Violation } from "./promises.ts";
+import type { World } from "./world.ts";
+
+/** The core's registers with the number of the next message: 0 after a boot, anything after a long life. */
+const TX_FIRST = 28;
+const TX_NEXT = 84;
+
+/** Bytes behind the name in the core's memory, and of each text that it remembers. */
+const FRAME = 64;
+const RECENT = 4;
+
+/** Watches the cores that are booted from now on. */
+export function hookCores(world: World): Disposable & { check(): void } {
+  const boot = Core.prototype.boot;
+  const ends = new Map<string, { core: Core; end: number }>();
+  Core.prototype.boot = function (this: Core, options: CoreOptions, now: number): void {
+    boot.call(this, options, now);
+    const plan = world.planOf(options.id);
+    // A `Client` counts from its own beginning.
+    if (options.dialect === 2 && plan?.kind === "chip") setFirstNumber(this, plan.firstNumber);
+    ends.set(options.id, { core: this, end: endOf(this, options) });
+  };
+  return {
+    /** @throws {Violation} if a core has written where it must not */
+    check() {
+      for (const [id, { core, end }] of ends) {
+        const beyond = new Float64Array(core.exports.memory.buffer, Math.ceil(end / 8) * 8);
+        for (let i = 0; i < beyond.length; i++) {
+          if (beyond[i] === 0) continue;
+          throw new Violation(`${id}: the core has written beyond its memory`);
+        }
+      }
+    },
+    [Symbol.dispose]() {
+      Core.prototype.boot = boot;
+    },
+  };
+}
+
+function setFirstNumber(core: Core, number: number): void {
+  const { memory, registers } = core.exports;
+  const view = new DataView(memory.buffer, registers());
+  for (const register of [TX_FIRST, TX_NEXT]) view.setUint32(register, number, true);
+}
+
+function endOf(core: Core, { id, metadata, recent, inbox, outbox }: CoreOptions): number {
+  const name = metadata ? `${id}\t${metadata}` : id;
+  const start = core.piece.byteOffset;
+  return start + byteLength(name) + 1 + FRAME + RECENT * recent + inbox + outbox;
+}

@@ -1,0 +1,150 @@
+/** An application on a host: the real `Client`, with a memory or without. */
+import { Client, type ClientOptions } from "../../bridge/host/client.ts";
+import type { Progress } from "../../bridge/host/handout.ts";
+import type { ClientMemory } from "../../bridge/host/memory.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Draft, Program, SimDevice } from "./device.ts";
+import type { SimPlatform } from "./platform.ts";
+import { type Message, Violation } from "./promises.ts";
+
+export class HostProgram implements Program {
+  #client: Client;
+  #pending = 0; // writes without an answer
+  #handed: Message | undefined; // what the application may still be busy with
+  #remembers: boolean;
+
+  constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
+    const { id, key, size, metadata, kind } = device.plan;
+    const { dialect } = device;
+    this.#remembers = kind === "host with memory" && dialect === 2;
+    const options: ClientOptions = {
+      id,
+      size,
+      timeout: device.world.scenario.timeout,
+      dialect,
+      onState: (connected, reason) => {
+        if (platform.isAlive) device.stateChanged(connected, reason);
+      },
+    };
+    if (dialect === 2 && key) options.key = key;
+    if (dialect === 2) options.metadata = metadata;
+    if (this.#remembers) options.memory = new Memory(device, platform);
+    this.#client = new Client(options, platform);
+    this.#run(this.#read());
+    this.#run(this.#writeAll());
+  }
+
+  get isUp(): boolean {
+    return this.#client.connected;
+  }
+
+  get connects(): number {
+    return this.#client.connects;
+  }
+
+  get isIdle(): boolean {
+    return this.#pending === 0;
+  }
+
+  died(closes: boolean): void {
+    if (closes) this.#client.close();
+    if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
+  }
+
+  /** Nothing that a dead program has begun matters any more. */
+  #run(work: Promise<void>): void {
+    work.catch((error) => {
+      if (this.platform.isAlive) this.device.world.failed(error);
+    });
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.platform.after(ms, resolve));
+  }
+
+  async #read(): Promise<void> {
+    const { device, platform, device: { world } } = this;
+    const iterator = this.#client[Symbol.asyncIterator]();
+    const iterates = world.random.chance(0.5);
+    for (;;) {
+      const asked = iterates
+        ? iterator.next().then(({ value }) => value as string)
+        : this.#client.readline();
+      this.#handed = undefined; // asking for the next one says that it is done with
+      const text = await asked;
+      if (!platform.isAlive || !device.see(text)) return;
+      if (this.#remembers) this.#handed = device.books.toDevice.find(text);
+      const busy = device.busyUntil - world.clock.now;
+      if (busy > 0) await this.#pause(busy);
+      if (!platform.isAlive) return;
+    }
+  }
+
+  async #writeAll(): Promise<void> {
+    const { device, platform, device: { world, talk } } = this;
+    for (;;) {
+      await this.#pause(world.random.below(talk.pause + 1));
+      if (!platform.isAlive) return;
+      if (talk.messages === 0) {
+        if (talk.pause < 10) await this.#pause(10);
+        continue;
+      }
+      talk.messages--;
+      const draft = device.draft();
+      if (!draft || !device.fits(draft)) continue;
+      const written = this.#write(draft);
+      if (draft.qos && world.random.chance(0.5)) await written;
+      else this.#run(written);
+    }
+  }
+
+  async #write({ text, qos, wait }: Draft): Promise<void> {
+    const { device, platform, device: { world, books } } = this;
+    const limit = qos && world.random.chance(0.1) ? new AbortController() : undefined;
+    if (limit) platform.after(world.random.below(world.scenario.timeout), () => limit.abort());
+    world.log?.(`${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`);
+    const loose = !qos && this.#pending > 0;
+    const message = books.deviceWrote(text, device.boot, { qos, waits: wait, loose });
+    this.#pending++;
+    try {
+      const signal = limit ? { signal: limit.signal } : {};
+      const sent = await this.#client.write(text, { qos, wait, ...signal });
+      if (!platform.isAlive) return;
+      if (qos && !sent) throw new Violation(`${device.id}: a write with qos gives ${sent}`);
+      if (qos) books.deviceTold(message);
+      else if (!sent) books.deviceRefused(message);
+    } catch (error) {
+      if (!platform.isAlive) return;
+      this.#failed(message, error, limit?.signal);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  #failed(message: Message, error: unknown, signal: AbortSignal | undefined): void {
+    const { device } = this;
+    if (signal?.aborted && error === signal.reason) {
+      message.excused = true; // it may be on its way
+      return;
+    }
+    if (!(error instanceof LocalError) || error.code !== "BAD_TEXT") throw error;
+    device.world.log?.(`${device.id} is told that ${JSON.stringify(message.text)} is too long`);
+    if (device.meetsImpostor || message.text.startsWith("\x01")) message.excused = true;
+    else device.books.deviceFailed(message, device.leastLine);
+  }
+}
+
+/** Keeps what the client remembers, for as long as this process lives. */
+class Memory implements ClientMemory {
+  constructor(readonly device: SimDevice, readonly platform: SimPlatform) {}
+
+  get kept(): Progress | undefined {
+    return this.device.memory;
+  }
+
+  keep(progress: Progress): void {
+    if (this.platform.isAlive) this.device.memory = progress;
+  }
+
+  close(): void {}
+}

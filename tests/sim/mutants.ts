@@ -1,0 +1,84 @@
+/** Trees of the source with a known bug in them, from which workers are started. */
+import type { Edit } from "./bugs/bug.ts";
+import type { Mutation } from "./mutations.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Everything that a worker of the simulator loads. */
+const FOLDERS = ["server", "bridge/host", "bridge/formats", "tests/sim"];
+
+const CORE_FOLDER = "client-as/assembly/";
+const CORE = "client-as/build/core.wasm";
+
+/** A copy of the source with a bug in it. */
+export interface Tree extends AsyncDisposable {
+  /** The module of its workers. */
+  readonly worker: URL;
+}
+
+/** Makes a tree. @throws {Error} if the source has changed and the bug no longer fits */
+export async function plant({ edits }: Mutation): Promise<Tree> {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-sim-" });
+  const tree = new URL(`file://${folder}/`);
+  const changed = new Map<string, string>();
+  for (const edit of edits) changed.set(edit.file, await apply(edit, changed.get(edit.file)));
+  for (const name of FOLDERS) await copy(name, tree, changed);
+  await Deno.mkdir(new URL("client-as/build/", tree), { recursive: true });
+  const isCore = edits.some(({ file }) => file.startsWith(CORE_FOLDER));
+  if (isCore) await Deno.writeFile(new URL(CORE, tree), await compile(changed));
+  else await Deno.copyFile(new URL(CORE, ROOT), new URL(CORE, tree));
+  return {
+    worker: new URL("tests/sim/worker.ts", tree),
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+async function copy(folder: string, tree: URL, changed: Map<string, string>): Promise<void> {
+  await Deno.mkdir(new URL(`${folder}/`, tree), { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(new URL(`${folder}/`, ROOT))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) await copy(path, tree, changed);
+    else if (name.endsWith(".ts") && !name.endsWith("_test.ts")) {
+      const text = changed.get(path) ?? await Deno.readTextFile(new URL(path, ROOT));
+      await Deno.writeTextFile(new URL(path, tree), text);
+    }
+  }
+}
+
+/**
+ * @param source What earlier edits have made of the file.
+ * @throws {Error} if there is not one place to edit
+ */
+export async function apply({ file, find, replace }: Edit, source?: string): Promise<string> {
+  const text = source ?? await Deno.readTextFile(new URL(file, ROOT));
+  const times = text.split(find).length - 1;
+  if (times !== 1) throw new Error(`${file} has ${times} places with ${JSON.stringify(find)}`);
+  return text.replace(find, () => replace);
+}
+
+/** Compiles the core. @param changed Its sources that are not as they lie there. */
+async function compile(changed: ReadonlyMap<string, string>): Promise<Uint8Array> {
+  const { default: asc } = await import("assemblyscript/asc");
+  let compiled: Uint8Array | undefined;
+  const { error, stderr } = await asc.main(
+    [`${CORE_FOLDER}core.ts`, "--config", "asconfig.json", "--target", "core"]
+      .concat("--outFile", "mutant.wasm"),
+    {
+      readFile: async (name: string) => {
+        try {
+          return changed.get(name) ?? await Deno.readTextFile(new URL(name, ROOT));
+        } catch {
+          return null; // it looks in several places
+        }
+      },
+      writeFile: (_: string, contents: string | Uint8Array) => {
+        if (typeof contents !== "string") compiled = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error || !compiled) {
+    throw new Error(`a mutant does not compile: ${error?.message}\n${stderr}`);
+  }
+  return compiled;
+}

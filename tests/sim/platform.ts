@@ -1,0 +1,119 @@
+/** A simulated machine for one life of a process: the real drivers of both ends run on it. */
+import type {
+  ConnectOptions,
+  Listener,
+  ListenOptions,
+  Platform,
+  Socket,
+  SocketEvents,
+} from "../../server/transport/platform.ts";
+import type { End } from "./network.ts";
+import type { Process } from "./process.ts";
+import { SimSocket } from "./socket.ts";
+
+/** Date at the beginning of a world, in ms since 1970. */
+const BEGINNING = Date.UTC(2030, 0, 1);
+
+/** What a process is part of: how it reaches others, and how others reach it. */
+export interface Wiring {
+  /** How far the process's clock is ahead of the world's, in ms. */
+  clockAhead: number;
+  /** How far its date is. */
+  dateAhead: number;
+  /** How late the end of a turn of its event loop may come, in ms. */
+  readonly gather: number;
+  /** Makes a connection, whose events go to the socket returned. */
+  connect(platform: SimPlatform, events: SocketEvents & { opened(): void }): SimSocket;
+}
+
+export class SimPlatform implements Platform {
+  /** Those that were not closed. */
+  readonly sockets = new Set<SimSocket>();
+  #accept: ((socket: Socket) => void) | undefined;
+  #failed: ((error: Error) => void) | undefined;
+  #life: number;
+
+  constructor(readonly process: Process, readonly wiring: Wiring) {
+    this.#life = process.life;
+  }
+
+  /** Whether its process has not been killed. */
+  get isAlive(): boolean {
+    return this.#life === this.process.life;
+  }
+
+  now(): number {
+    return this.process.world.clock.now + this.wiring.clockAhead;
+  }
+
+  date(): number {
+    return BEGINNING + this.process.world.clock.now + this.wiring.dateAhead;
+  }
+
+  after(ms: number, run: () => void): () => void {
+    if (!this.isAlive) return () => {};
+    // As real timers: in whole ms, at least one, and late rather than early, but not by a fraction.
+    const delay = Math.max(1, Math.floor(ms)) + this.process.world.random.below(2);
+    return this.process.after(delay, run);
+  }
+
+  soon(run: () => void): void {
+    if (this.isAlive) this.process.soon(run);
+  }
+
+  endOfTurn(run: () => void): void {
+    if (!this.isAlive) return;
+    this.process.after(this.process.world.random.below(this.wiring.gather + 1), run);
+  }
+
+  caughtUp(_sockets: number, run: () => void): void {
+    if (this.isAlive) this.process.caughtUp(run);
+  }
+
+  listen(
+    _options: ListenOptions,
+    accept: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ): Promise<Listener> {
+    this.#accept = accept;
+    this.#failed = failed;
+    const close = () => {
+      this.#accept = undefined;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ port: 8123, setTls() {}, close });
+  }
+
+  get listens(): boolean {
+    return this.isAlive && this.#accept !== undefined;
+  }
+
+  /** A connection was made to it: the program is given it in its own time. */
+  accept(end: End, address: string): SimSocket {
+    const socket = new SimSocket(this.process, end, address);
+    this.sockets.add(socket);
+    this.process.arrive(() => {
+      if (this.#accept) this.#accept(socket);
+      else socket.close();
+    });
+    return socket;
+  }
+
+  /** The system cannot give it a connection. */
+  fail(error: Error): void {
+    this.process.arrive(() => this.#failed?.(error));
+  }
+
+  connect(_options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
+    const socket = this.wiring.connect(this, events);
+    this.sockets.add(socket);
+    return socket;
+  }
+
+  /** Its process is killed. @param closes Whether the system closes its connections. */
+  die(closes: boolean): void {
+    for (const socket of this.sockets) socket.die(closes);
+    this.sockets.clear();
+    this.#accept = undefined;
+  }
+}

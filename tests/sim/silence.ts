@@ -1,0 +1,59 @@
+/**
+ * Watches what an end takes for an outage: a peer that is there is never taken for dead, and one that is not is
+ * noticed in time.
+ */
+import { Violation } from "./promises.ts";
+import type { SimSocket } from "./socket.ts";
+import type { World } from "./world.ts";
+
+/** Judges what the server says of a connection that it has ended. @throws {Violation} */
+export function judgeEnd(world: World, socket: SimSocket, reason: string, whose: string): void {
+  const { end, process } = socket;
+  const { clock, scenario: { timeout } } = world;
+  switch (reason) {
+    case "SILENT":
+      if (Math.max(end.longestSilence, end.silence) >= timeout - 2) return;
+      throw new Violation(`${whose} is called silent, and was heard ${end.silence} ms ago`);
+    case "NO_HELLO":
+      if (end.available === 0 || end.heardAt > process.frozenUntil) return;
+      throw new Violation(`${whose} is called NO_HELLO, and there are bytes to be read`);
+    case "STALLED":
+      if (clock.now - Math.max(end.takenAt, socket.heldSince) < timeout - 2) {
+        throw new Violation(`${whose} is called stalled, and has taken something just now`);
+      }
+      if (socket.held > 0 && end.room > 0 && process.isBehind) {
+        throw new Violation(`${whose} is called stalled, and would take something`);
+      }
+  }
+}
+
+/**
+ * Looks, for as long as a socket is open, whether its owner notices in time that the other end is gone.
+ *
+ * @param patience For so many ms it need not.
+ * @param busyUntil When its owner was able to do so last.
+ */
+export function watchSocket(
+  { clock }: World,
+  socket: SimSocket,
+  patience: number,
+  busyUntil: () => number,
+  who: string,
+): void {
+  const { process, end } = socket;
+  const { life } = process;
+  const look = () => {
+    if (!socket.isOpen || process.life !== life) return;
+    const { now } = clock;
+    const free = Math.max(process.frozenUntil, busyUntil());
+    const heard = socket.pausedAt === undefined ? Math.max(end.heardAt, socket.readAt, free) : now;
+    const taken = socket.held > 0 ? Math.max(end.takenAt, socket.heldSince, free) : now;
+    const since = Math.min(heard, taken);
+    if (now - since > patience) {
+      const what = since === taken ? "takes nothing" : "is silent";
+      throw new Violation(`${who} does not notice that ${socket.address} ${what}`);
+    }
+    clock.at(since + patience + 1, look);
+  };
+  clock.after(patience + 1, look);
+}

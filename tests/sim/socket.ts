@@ -1,0 +1,215 @@
+/** A simulated socket: does what the real one may do, in every way in which it may. */
+import { PeerError } from "../../server/protocol/errors.ts";
+import type { Socket, SocketEvents } from "../../server/transport/platform.ts";
+import type { End } from "./network.ts";
+import type { Process } from "./process.ts";
+import { Violation } from "./promises.ts";
+
+/** Told of the bytes that pass, before the program sees them or after it has written them. */
+export interface Tap {
+  wrote(bytes: Uint8Array): void;
+  read(bytes: Uint8Array): void;
+}
+
+/** What a program gets to see when it looks at bytes that it was not to keep. */
+const POISON = 0xee;
+
+const NOTHING = new Uint8Array(0);
+
+const encoder = new TextEncoder();
+
+export class SimSocket implements Socket {
+  readonly hostname: string;
+  /** Handed to the program, and neither closed by it nor told of its end. */
+  isOpen = true;
+  /** Since when it is not read. */
+  pausedAt: number | undefined;
+  readonly madeAt: number;
+  /** Since when it is read. */
+  readAt: number;
+  /** Bytes that the system has taken. */
+  taken = 0;
+  tap: Tap | undefined;
+  /** Since when the system has not taken all. */
+  heldSince = 0;
+  #events: (SocketEvents & { opened?(): void }) | undefined;
+  #started = false;
+  #isConnected: boolean;
+  #pending: Uint8Array = NOTHING; // written, not taken by the system
+  #owesDrained = false;
+  #slips = false; // one more piece comes in spite of `pause`
+  #isDue = false; // it is going to be read
+
+  /** @param events Of a connection that is still being made. */
+  constructor(
+    readonly process: Process,
+    readonly end: End,
+    readonly address: string,
+    events?: SocketEvents & { opened(): void },
+  ) {
+    this.hostname = end.path.hostname;
+    this.madeAt = this.readAt = process.world.clock.now;
+    this.#events = events;
+    this.#started = events !== undefined;
+    this.#isConnected = events === undefined;
+    end.owner = {
+      opened: () => this.#arrive(() => this.#open()),
+      readable: () => this.#readSoon(),
+      writable: () => this.#arrive(() => this.#push()),
+      ended: () => this.#fail(),
+    };
+  }
+
+  get hasStarted(): boolean {
+    return this.#started;
+  }
+
+  /** Written by the program, and not taken by the system. */
+  get held(): number {
+    return this.#pending.length;
+  }
+
+  /** Calls something of the program's, in its own time. */
+  #arrive(run: () => void): void {
+    this.process.arrive(() => {
+      if (this.isOpen) run();
+    });
+  }
+
+  #open(): void {
+    this.#isConnected = true;
+    this.readAt = this.process.world.clock.now;
+    this.#events!.opened!();
+    this.#look();
+  }
+
+  start(events: SocketEvents): void {
+    if (this.#started) throw new Violation("a socket is started twice");
+    this.#started = true;
+    this.#events = events;
+    if (this.end.failed) this.#fail();
+    else this.#look();
+  }
+
+  /** Looks whether there is something to read; not from within what the program does. */
+  #look(): void {
+    this.process.world.clock.after(0, () => this.#readSoon());
+  }
+
+  /** There may be something to read: at the program's next turn. */
+  #readSoon(): void {
+    if (!this.#started || !this.#isConnected || !this.isOpen || this.#isDue) return;
+    if (this.end.available === 0 && !this.end.isAtEnd) return;
+    this.#isDue = true;
+    this.#arrive(() => {
+      this.#isDue = false;
+      this.#read();
+    });
+  }
+
+  #read(): void {
+    const { random } = this.process.world;
+    while (this.isOpen && (this.pausedAt === undefined || this.#slips) && this.end.available > 0) {
+      this.#slips = false;
+      const most = random.chance(0.9) ? Infinity : random.between(1, this.end.available);
+      const bytes = this.end.read(most).slice();
+      this.tap?.read(bytes);
+      this.#events!.data(bytes);
+      bytes.fill(POISON);
+    }
+    this.#slips = false;
+    if (this.isOpen && this.pausedAt === undefined && this.end.isAtEnd) {
+      this.#tell(new PeerError("LOST", "the other end has closed the connection"));
+    }
+  }
+
+  /** The network says that it is gone. Who does not read may not be told before he writes. */
+  #fail(): void {
+    if (this.pausedAt !== undefined && this.process.world.random.chance(0.5)) return;
+    if (this.#started) this.#failSoon();
+  }
+
+  #failSoon(): void {
+    this.process.world.clock.after(0, () => {
+      this.#arrive(() => this.#tell(new PeerError("LOST", "reset")));
+    });
+  }
+
+  #tell(reason: PeerError): void {
+    this.isOpen = false;
+    this.end.close();
+    this.#events!.ended(reason);
+  }
+
+  write(data: Uint8Array | string): boolean {
+    if (!this.isOpen) return false;
+    if (!this.#isConnected) throw new Violation("a socket is written to before it is connected");
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    this.tap?.wrote(bytes);
+    if (this.end.failed) {
+      this.#failSoon();
+      return false;
+    }
+    if (this.#pending.length > 0) this.#pending = concat(this.#pending, bytes);
+    else {
+      const n = this.end.write(bytes);
+      this.taken += n;
+      this.#pending = bytes.subarray(n); // as in a real system, it is not copied
+    }
+    if (this.#pending.length > 0) {
+      if (!this.#owesDrained) this.heldSince = this.process.world.clock.now;
+      this.#owesDrained = true;
+    } // The system may need a moment, though it has room.
+    else if (!this.#owesDrained && this.process.world.random.chance(0.1)) {
+      this.#owesDrained = true;
+      this.process.world.clock.after(0, () => this.#arrive(() => this.#push()));
+    }
+    return !this.#owesDrained;
+  }
+
+  #push(): void {
+    if (this.#pending.length > 0) {
+      const n = this.end.write(this.#pending);
+      this.taken += n;
+      this.#pending = this.#pending.subarray(n);
+    }
+    if (this.#pending.length > 0 || !this.#owesDrained) return;
+    this.#owesDrained = false;
+    this.#events!.drained();
+  }
+
+  pause(): void {
+    if (!this.isOpen || this.pausedAt !== undefined) return;
+    this.pausedAt = this.process.world.clock.now;
+    this.#slips = this.process.world.random.chance(0.3);
+  }
+
+  resume(): void {
+    if (!this.isOpen || this.pausedAt === undefined) return;
+    this.pausedAt = undefined;
+    this.#slips = false;
+    this.readAt = this.process.world.clock.now;
+    if (this.end.failed) this.#failSoon();
+    else this.#look();
+  }
+
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.end.close();
+  }
+
+  /** Its process is killed: the system closes it, or the machine is gone. */
+  die(closes: boolean): void {
+    this.isOpen = false;
+    if (closes) this.end.close();
+    else this.end.vanish();
+  }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

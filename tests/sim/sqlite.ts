@@ -1,0 +1,154 @@
+/** The real `SqliteStore` on files, beside the rows of the simulated disk: both must have the same. */
+import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
+import type { Acquired, Batch, Work } from "../../server/store/store.ts";
+import { Disk } from "./disk.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import { CREATE } from "./statements.ts";
+
+/** Memory that looks like a disk, where there is such a thing. */
+const MEMORY = "/dev/shm";
+
+const NOTHING = new Uint8Array(0);
+
+/** A folder for the files of one world. */
+export class Folder implements Disposable {
+  readonly #path: string;
+  #files = 0;
+
+  constructor() {
+    const dir = exists(MEMORY) ? { dir: MEMORY } : {};
+    this.#path = Deno.makeTempDirSync({ prefix: "holdfast-sim-", ...dir });
+  }
+
+  /** A file that is not there yet. */
+  next(): string {
+    return `${this.#path}/${++this.#files}.db`;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#path, { recursive: true });
+  }
+}
+
+export class SqliteDisk extends Disk {
+  #path: string;
+  #store: SqliteStore | undefined;
+  #before = NOTHING; // the log before the last commit
+
+  constructor(readonly folder: Folder) {
+    super();
+    this.#path = folder.next();
+  }
+
+  /** A process opens the file. */
+  override open(platform: SimPlatform): void {
+    this.#store = new SqliteStore(this.#path, { durability: "normal", clock: platform });
+    const work: Work = { statements: [{ sql: CREATE, params: [] }] };
+    this.#store.commit({
+      works: [work],
+      // Those whom the world has made up are new to it.
+      changes: () =>
+        this.devices.entries().filter(([, { isMadeUp }]) => isMadeUp).map(([id, rows]) => {
+          rows.isMadeUp = false;
+          const state = this.stateOf(id, 0, 0)!;
+          return { id, token: 0, state, write: (to) => to.positions(state.positions, state.sent) };
+        }),
+    });
+  }
+
+  override empty(): Disk {
+    return new SqliteDisk(this.folder);
+  }
+
+  override copy(): Disk {
+    const disk = new SqliteDisk(this.folder);
+    this.copyTo(disk);
+    copyFiles(this.#path, disk.#path);
+    // A commit under way is not among the rows yet.
+    if (this.isCommitting) tear(`${disk.#path}-wal`, this.#before, () => 0);
+    return disk;
+  }
+
+  override async acquire(id: string, acquired: Acquired): Promise<Acquired> {
+    const real = await this.#store!.acquire(id);
+    const [left, right] = [acquired, real].map(({ state }) => JSON.stringify(state, timeless));
+    if (left !== right) throw new Violation(`the file has ${right} of ${id}, and not ${left}`);
+    return real;
+  }
+
+  override async commit(batch: Batch, expected: ReadonlyMap<Work, unknown>): Promise<void> {
+    this.#before = read(`${this.#path}-wal`);
+    const refused = await this.#store!.commit(batch);
+    for (const work of batch.works) {
+      if (refused.has(work) === expected.has(work)) continue;
+      throw new Violation(`SQLite has refused a transaction, or should have: ${refused.get(work)}`);
+    }
+  }
+
+  /**
+   * The process is killed. What it has left is what the next one finds.
+   *
+   * @param cut Draws how much of the last commit has come to the log; undefined: all.
+   */
+  override die(cut: Random | undefined): boolean {
+    const path = this.folder.next();
+    copyFiles(this.#path, path);
+    const isTorn = cut !== undefined && tear(`${path}-wal`, this.#before, (n) => cut.below(n));
+    this.close();
+    for (const end of ["", "-wal", "-shm"]) remove(this.#path + end);
+    this.#path = path;
+    return isTorn;
+  }
+
+  override close(): void {
+    this.#store?.close();
+    this.#store = undefined;
+  }
+}
+
+/** When a message was written is told by a date, which may have been set since the file was opened. */
+function timeless(name: string, value: unknown): unknown {
+  return name === "written" ? undefined : value;
+}
+
+/**
+ * Takes back the end of what a commit wrote into the log: a part of what was appended, or, if the log was begun
+ * again, of what lies over that which is in the file by now. Returns whether there is anything to take back.
+ */
+function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
+  const after = read(path);
+  let first = 0;
+  while (first < before.length && before[first] === after[first]) first++;
+  let last = after.length;
+  while (last > first && last <= before.length && before[last - 1] === after[last - 1]) last--;
+  if (last === first) return false;
+  const cut = first + below(last - first);
+  const torn = new Uint8Array(Math.max(cut, before.length));
+  torn.set(before);
+  torn.set(after.subarray(0, cut));
+  Deno.writeFileSync(path, torn);
+  return true;
+}
+
+function copyFiles(from: string, to: string): void {
+  for (const end of ["", "-wal"]) if (exists(from + end)) Deno.copyFileSync(from + end, to + end);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function read(path: string): Uint8Array<ArrayBuffer> {
+  return exists(path) ? Deno.readFileSync(path) : NOTHING;
+}
+
+function remove(path: string): void {
+  if (exists(path)) Deno.removeSync(path);
+}

@@ -1,0 +1,80 @@
+/** Watches that neither end of a connection sends more than the other has said it takes. Dialect 2. */
+import { byteLength, concat, FRAME, lineId } from "../../server/protocol/lines.ts";
+import { HELLO, WELCOME } from "../../server/protocol/greeting.ts";
+import { Credit } from "./credit.ts";
+import type { DevicePlan } from "./scenario.ts";
+import type { Tap } from "./socket.ts";
+
+/** Bytes of a hello before its window, and of that. */
+const WINDOW = 3 + 4 * 8;
+const WORD = 8;
+
+const NEWLINE = 10;
+
+const NOTHING = new Uint8Array(0);
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Cuts a stream into lines. */
+class Lines {
+  #rest = NOTHING;
+
+  push(bytes: Uint8Array): string[] {
+    const lines: string[] = [];
+    for (let end; (end = bytes.indexOf(NEWLINE)) >= 0; bytes = bytes.subarray(end + 1)) {
+      const line = bytes.subarray(0, end);
+      lines.push(decoder.decode(this.#rest.length > 0 ? concat(this.#rest, line) : line));
+      this.#rest = NOTHING;
+    }
+    if (bytes.length > 0) this.#rest = concat(this.#rest, bytes);
+    return lines;
+  }
+}
+
+/** A connection as it passes at the server. */
+export class Wire implements Tap {
+  #up = new Lines();
+  #down = new Lines();
+  #isOver = false; // not dialect 2, or not a device of ours
+  #toDevice: Credit | undefined;
+  #fromDevice: Credit | undefined;
+
+  constructor(readonly plan: DevicePlan | undefined) {
+    this.#isOver = plan === undefined;
+  }
+
+  /** The server has read. */
+  read(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    for (const line of this.#up.push(bytes)) {
+      if (this.#toDevice) this.#pass(line, this.#fromDevice, this.#toDevice);
+      else if (line.startsWith(HELLO)) {
+        this.#toDevice = creditOf(`server to ${this.plan!.id}`, line);
+      } else {
+        this.#isOver = true;
+        return;
+      }
+    }
+  }
+
+  /** The server writes. */
+  wrote(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    for (const line of this.#down.push(bytes)) {
+      if (this.#fromDevice) this.#pass(line, this.#toDevice, this.#fromDevice);
+      else if (line.startsWith(WELCOME)) this.#fromDevice = creditOf(this.plan!.id, line);
+    }
+  }
+
+  #pass(line: string, messages: Credit | undefined, acks: Credit | undefined): void {
+    if (line.charCodeAt(0) <= 4) return; // a proof
+    if (line.length === 2) acks?.acknowledged(lineId(line));
+    else if (line.length > 2) messages?.sent(lineId(line), byteLength(line) - 2 + FRAME);
+  }
+}
+
+/** What the line says that its sender takes. */
+function creditOf(who: string, line: string): Credit {
+  const word = (at: number) => parseInt(line.slice(at, at + WORD), 16);
+  return new Credit(who, word(WINDOW), word(WINDOW + WORD));
+}
