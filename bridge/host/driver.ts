@@ -76,6 +76,8 @@ export class ClientDriver {
   #again = false;
   /** Whether `#lookFirst` is under way. */
   #looking = false;
+  /** Whether `#flush` is to come. */
+  #flushing = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #timerDue = 0;
@@ -205,9 +207,18 @@ export class ClientDriver {
       this.#owner.stateChanged(true);
     }
     if (event !== Event.none) return true;
-    this.#socket?.flush();
+    if (this.#socket?.hasOutput && !this.#flushing) {
+      this.#flushing = true;
+      this.#platform.soon(this.#flush);
+    }
     return this.#moveInput(now);
   }
+
+  /** Hands over what was collected: once for all that was written by the code that ran before. */
+  #flush = (): void => {
+    this.#flushing = false;
+    if (this.#socket?.flush()) this.pump();
+  };
 
   #reason(): PeerError {
     const { reason, refusal } = this.core;
@@ -294,6 +305,7 @@ export class ClientDriver {
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
+    this.#socket?.flush();
     this.#release();
   }
 

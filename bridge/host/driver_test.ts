@@ -1,150 +1,13 @@
 /** A client on a machine that the test is master of: what it does when its event loop is late, or its server slow. */
 import { assert, assertEquals } from "@std/assert";
-import { ManualClock } from "../../tests/support/manual_platform.ts";
+import { ClientMachine, ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import { PeerError } from "../../server/protocol/errors.ts";
-import type {
-  ConnectOptions,
-  Listener,
-  Platform,
-  Socket,
-  SocketEvents,
-} from "../../server/transport/platform.ts";
-import { Client, type ClientOptions, LocalError } from "./mod.ts";
-
-const TIMEOUT = 1000;
-
-type Events = SocketEvents & { opened(): void };
-
-/** A socket that takes and gives what the test says. */
-class TestSocket implements Socket {
-  readonly address = "192.0.2.1:8123";
-  readonly hostname = "192.0.2.1";
-  taken = 0;
-  paused = false;
-  closed = false;
-  /** What was written, as it is now. */
-  readonly written: Uint8Array[] = [];
-  /** Whether all is taken at once. */
-  takes = true;
-  /** What has come, and lies unread. */
-  unread: (() => void)[] = [];
-
-  constructor(readonly options: ConnectOptions, readonly events: Events) {}
-
-  start(): void {
-    throw new Error("it has begun to read by itself");
-  }
-
-  write(data: Uint8Array): boolean {
-    assert(!this.closed, "written to a socket that was closed");
-    this.written.push(data);
-    if (this.takes) this.taken += data.length;
-    return this.takes;
-  }
-
-  pause(): void {
-    this.paused = true;
-  }
-
-  resume(): void {
-    this.paused = false;
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  get text(): string {
-    const decoder = new TextDecoder();
-    return this.written.map((bytes) => decoder.decode(bytes)).join("");
-  }
-
-  /** Something comes, but nobody has looked yet. */
-  comes(what: (events: Events) => void): void {
-    this.unread.push(() => what(this.events));
-  }
-
-  /** Somebody looks. */
-  read(): void {
-    for (const event of this.unread.splice(0)) if (!this.closed) event();
-  }
-
-  gives(text: string): void {
-    const bytes = new TextEncoder().encode(text);
-    this.events.data(bytes);
-    bytes.fill(0); // they were valid until then
-  }
-}
-
-class Machine extends ManualClock implements Platform {
-  readonly sockets: TestSocket[] = [];
-
-  connect(options: ConnectOptions, events: Events): Socket {
-    const socket = new TestSocket(options, events);
-    this.sockets.push(socket);
-    return socket;
-  }
-
-  listen(): Promise<Listener> {
-    throw new Error("a client does not listen");
-  }
-
-  get socket(): TestSocket {
-    return this.sockets.at(-1)!;
-  }
-
-  /** Time passes, and then the timers that are due come first: the loop was busy meanwhile. */
-  wakesUpAfter(ms: number): void {
-    this.stall(ms);
-  }
-
-  /** What has come is read, and whoever waited for that is told. */
-  looks(): void {
-    this.socket.read();
-    for (const run of this.looking.splice(0)) run();
-  }
-
-  /** Time passes in small steps, and everything is read in time. */
-  passes(ms: number): void {
-    for (let passed = 0; passed < ms; passed += 5) {
-      this.stall(5);
-      this.looks();
-    }
-  }
-}
-
-/** A client in dialect 1, whose greeting is one newline, on a machine of its own. */
-class Scene implements AsyncDisposable {
-  readonly machine = new Machine();
-  readonly told: string[] = [];
-  readonly client: Client;
-
-  constructor(options: Partial<ClientOptions> = {}) {
-    const onState = (up: boolean, reason?: PeerError) =>
-      void this.told.push(up ? "up" : reason!.code);
-    const all = { id: "1", timeout: TIMEOUT, dialect: 1 as const, onState, ...options };
-    this.client = new Client(all, this.machine);
-  }
-
-  static up(options: Partial<ClientOptions> = {}): Scene {
-    const scene = new Scene(options);
-    scene.machine.socket.events.opened();
-    scene.machine.socket.gives("\n");
-    assertEquals(scene.told, ["up"]);
-    return scene;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client.close();
-    assertEquals(this.machine.timers, 0, "a timer is left");
-    assert(this.machine.sockets.every(({ closed }) => closed), "a socket is left");
-  }
-}
+import { Client, LocalError } from "./mod.ts";
 
 // A loop that is late.
 
 Deno.test("a busy client believes its server silent only when nothing has come meanwhile", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, told } = scene;
   for (let n = 0; n < 3; n++) {
     machine.socket.comes((events) => events.data(new Uint8Array([10])));
@@ -159,7 +22,7 @@ Deno.test("a busy client believes its server silent only when nothing has come m
 });
 
 Deno.test("silence is noticed within the timeout and a tenth, if the loop is not late", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   scene.machine.passes(TIMEOUT - 20);
   assertEquals(scene.told, ["up"]);
   scene.machine.passes(TIMEOUT / 10 + 20);
@@ -173,7 +36,7 @@ for (
   ] as const
 ) {
   Deno.test(`a client that was busy and ${what} before it has looked does not lose its link`, async () => {
-    await using scene = Scene.up();
+    await using scene = ManualClient.up();
     const { machine, told, client } = scene;
     machine.socket.comes((events) => events.data(new Uint8Array([10])));
     machine.stall(TIMEOUT / 8); // no timer has come yet
@@ -188,19 +51,20 @@ for (
 }
 
 Deno.test("a busy client takes a connection that was made meanwhile", async () => {
-  await using scene = new Scene();
+  await using scene = new ManualClient();
   const { machine, told } = scene;
   machine.socket.comes((events) => events.opened());
   machine.wakesUpAfter(10 * TIMEOUT);
   machine.looks();
   assertEquals([told, machine.sockets.length], [[], 1]);
+  await machine.turn();
   assertEquals(machine.socket.text, "1\n");
 });
 
 Deno.test("a connection that is not answered is given up, with TLS as soon as without", async () => {
   const when: number[] = [];
   for (const tls of [undefined, true] as const) {
-    await using scene = new Scene(tls ? { tls } : {});
+    await using scene = new ManualClient(tls ? { tls } : {});
     const { machine, told } = scene;
     assertEquals(machine.socket.options.tls, tls);
     const first = machine.socket;
@@ -213,7 +77,7 @@ Deno.test("a connection that is not answered is given up, with TLS as soon as wi
 });
 
 Deno.test("a busy client hears a greeting that came meanwhile", async () => {
-  await using scene = new Scene();
+  await using scene = new ManualClient();
   const { machine, told } = scene;
   machine.socket.events.opened();
   machine.socket.comes((events) => events.data(new Uint8Array([10])));
@@ -223,7 +87,7 @@ Deno.test("a busy client hears a greeting that came meanwhile", async () => {
 });
 
 Deno.test("a busy client believes its server stalled only when nothing was taken meanwhile", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, told, client } = scene;
   machine.socket.takes = false;
   assertEquals(await client.write("a", { qos: false }), true);
@@ -239,11 +103,12 @@ Deno.test("a busy client believes its server stalled only when nothing was taken
     assertEquals(told, ["up"], "it has not looked yet");
     machine.looks();
     assertEquals(told, taken ? ["up"] : ["up", "STALLED"]);
+    await machine.turn();
   }
 });
 
 Deno.test("a busy client sees what was taken meanwhile, also when it has just heard from its server", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, told, client } = scene;
   machine.socket.takes = false;
   assertEquals(await client.write("a", { qos: false }), true);
@@ -263,7 +128,7 @@ Deno.test("a busy client sees what was taken meanwhile, also when it has just he
 });
 
 Deno.test("half a greeting is none, but a busy client looks whether the rest has come", async () => {
-  await using scene = new Scene({ dialect: 2 });
+  await using scene = new ManualClient({ dialect: 2 });
   const { machine, told } = scene;
   machine.socket.events.opened();
   machine.passes(TIMEOUT / 4);
@@ -276,7 +141,7 @@ Deno.test("half a greeting is none, but a busy client looks whether the rest has
 });
 
 Deno.test("what comes while it looks is not lost, and is taken before time goes on", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, client, told } = scene;
   const lines = ["a", "b", "c"].map(() => client.readline());
   machine.wakesUpAfter(2 * TIMEOUT);
@@ -293,7 +158,7 @@ Deno.test("what comes while it looks is not lost, and is taken before time goes 
 });
 
 Deno.test("a connection that ends while it looks is told as ended, after its last message", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, client, told } = scene;
   const line = client.readline();
   machine.wakesUpAfter(2 * TIMEOUT);
@@ -306,10 +171,31 @@ Deno.test("a connection that ends while it looks is told as ended, after its las
   assertEquals(machine.socket === socket || !machine.socket.closed, true);
 });
 
+Deno.test("on a real machine: a client whose program was busy for longer than the timeout keeps its link", async () => {
+  const script = new URL("../../tests/support/acking_worker.ts", import.meta.url);
+  const worker = new Worker(script, { type: "module" });
+  try {
+    const port = await new Promise<number>((resolve) =>
+      worker.onmessage = ({ data }) => resolve(data)
+    );
+    const told: string[] = [];
+    const onState = (up: boolean, reason?: PeerError) => void told.push(up ? "up" : reason!.code);
+    await using client = new Client({ id: "1", port, timeout: 300, dialect: 1, onState });
+    await client.ready();
+    for (let round = 0; round < 5; round++) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500); // nothing runs meanwhile
+      assertEquals(await client.write(`${round}`), true);
+    }
+    assertEquals(told, ["up"]);
+  } finally {
+    worker.terminate();
+  }
+});
+
 // A server that is slow, or fast.
 
 Deno.test("a slow server is not taken for a stalled one, and is when it stops", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, told, client } = scene;
   machine.socket.takes = false;
   await client.write("x".repeat(10_000), { qos: false });
@@ -327,7 +213,7 @@ Deno.test("a slow server is not taken for a stalled one, and is when it stops", 
 });
 
 Deno.test("what was written stays as it is until it was taken, and what follows is collected", async () => {
-  await using scene = Scene.up();
+  await using scene = ManualClient.up();
   const { machine, client } = scene;
   const { socket } = machine;
   const before = socket.written.length;
@@ -346,13 +232,45 @@ Deno.test("what was written stays as it is until it was taken, and what follows 
     assert(socket.text.endsWith(`first ${round}\n`), socket.text);
     socket.takes = true;
     socket.events.drained();
+    await machine.turn();
     assertEquals(socket.written.length, before + 2 * round + 2);
     assert(/second \d\n..third x{2000} \d\n$/.test(socket.text), socket.text);
   }
 });
 
+Deno.test("what is written in one go is handed over in one piece, and more than that as it finds room", async () => {
+  await using scene = ManualClient.up({ dialect: 1, size: { line: 16_000, outbox: 256 * 1024 } });
+  const { machine, client } = scene;
+  const { socket } = machine;
+  const booted = client.write("boot"); // nothing overtakes the first one
+  socket.gives("00\n");
+  await booted;
+  await machine.turn();
+  const before = socket.written.length;
+  for (let n = 0; n < 50; n++) client.write(`${n}`, { qos: false });
+  await machine.turn();
+  assertEquals(socket.written.length, before + 1);
+  for (let n = 0; n < 255; n++) socket.gives(`${n.toString(16).padStart(2, "0")}\n`); // acks of all
+  const text = "x".repeat(16_000);
+  for (let n = 0; n < 12; n++) client.write(text, { qos: false });
+  client.write("the end", { qos: false });
+  await machine.turn();
+  assert(
+    socket.text.endsWith("the end\n"),
+    "more than one piece holds, and all of it was taken at once",
+  );
+});
+
+Deno.test("what was written just before a client is closed is handed over", async () => {
+  const { machine, client } = ManualClient.up();
+  client.write("last words", { qos: false });
+  void client.close();
+  assert(machine.socket.text.endsWith("last words\n"));
+  await machine.turn();
+});
+
 Deno.test("a server that sends more than there is room for is paused, and goes on when there is", async () => {
-  await using scene = Scene.up({ size: { line: 100, inbox: 400 } });
+  await using scene = ManualClient.up({ size: { line: 100, inbox: 400 } });
   const { machine, client } = scene;
   const { socket } = machine;
   const text = "x".repeat(90);
@@ -376,22 +294,22 @@ Deno.test("a server that sends more than there is room for is paused, and goes o
 for (
   const [moment, reach] of [
     ["connecting", () => {}],
-    ["not greeted", ({ socket }: Machine) => socket.events.opened()],
-    ["up", ({ socket }: Machine) => (socket.events.opened(), socket.gives("\n"))],
-    ["looking", (machine: Machine) => machine.stall(TIMEOUT)],
-    ["looking when up", (machine: Machine) => {
+    ["not greeted", ({ socket }: ClientMachine) => socket.events.opened()],
+    ["up", ({ socket }: ClientMachine) => (socket.events.opened(), socket.gives("\n"))],
+    ["looking", (machine: ClientMachine) => machine.stall(TIMEOUT)],
+    ["looking when up", (machine: ClientMachine) => {
       machine.socket.events.opened();
       machine.socket.gives("\n");
       machine.stall(TIMEOUT);
     }],
-    ["between attempts", ({ socket }: Machine) => {
+    ["between attempts", ({ socket }: ClientMachine) => {
       socket.events.ended(new PeerError("LOST", "no"));
       socket.events.ended(new PeerError("LOST", "told twice"));
     }],
   ] as const
 ) {
   Deno.test(`a client that is closed while ${moment} is gone at once`, async () => {
-    const { machine, client, told } = new Scene();
+    const { machine, client, told } = new ManualClient();
     reach(machine);
     const before = [...told];
     const closed = client.close();
@@ -412,7 +330,7 @@ Deno.test("a memory of one's own is read, kept and closed; not if the client is 
     keep: (progress: unknown) => void calls.push(progress),
     close: () => void calls.push("closed"),
   };
-  const machine = new Machine();
+  const machine = new ClientMachine();
   try {
     new Client({ id: "", memory }, machine);
     assert(false, "refused");
@@ -422,6 +340,7 @@ Deno.test("a memory of one's own is read, kept and closed; not if the client is 
   assertEquals(calls, []);
   const client = new Client({ id: "1", memory }, machine);
   machine.socket.events.opened();
+  await machine.turn();
   assert(machine.socket.text.includes("0000000700000001"), machine.socket.text);
   await client.close();
   assertEquals(calls, ["closed"]);

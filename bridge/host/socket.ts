@@ -75,16 +75,23 @@ export class CoreSocket {
     this.#takenBefore = this.#socket.taken;
   }
 
-  flush(): void {
-    if (this.#outputLength === 0 || this.#busy) return;
+  /** Whether `flush` has anything to do. */
+  get hasOutput(): boolean {
+    return this.#outputLength > 0 && !this.#busy;
+  }
+
+  /** Returns whether there is room again where there was none. */
+  flush(): boolean {
+    if (!this.hasOutput) return false;
     const output = this.#output.subarray(0, this.#outputLength);
     this.#outputLength = 0;
     this.#busy = !this.#socket.write(output);
     // What was taken at once says nothing about whether the rest will be.
     this.#takenBefore = this.#socket.taken;
-    if (!this.#busy) return;
+    if (!this.#busy) return output.length >= SEND_BYTES;
     // It must not change until it was taken.
     [this.#output, this.#written] = [this.#written, this.#output];
+    return false;
   }
 
   /** Whether something was read that the core has not got yet. */

@@ -162,6 +162,25 @@ Deno.test("a transaction to a device that never was, or of a text that is none, 
   assertEquals(await refusal("1", "two\nlines"), "BAD_TEXT");
 });
 
+Deno.test("a device that comes back with shorter lines meanwhile: the transaction is refused", async () => {
+  await using scene = await ManualServer.start();
+  const hello = (line: number) => `${helloLine({ id: "1", line })}\n`;
+  await scene.says(await scene.knock(hello(512)), "\n");
+  const device = await scene.server.device("1");
+  const collected = Promise.withResolvers<void>();
+  const done = scene.server.transaction(async (tx) => {
+    tx.write("1", "x".repeat(400));
+    await collected.promise;
+  });
+  done.catch(() => {});
+  await scene.says(await scene.knock(hello(200)), "\n");
+  assertEquals(device.connects, 2);
+  collected.resolve();
+  await scene.platform.turn();
+  assertEquals((await assertRejects(() => done, LocalError)).code, "BAD_TEXT");
+  assertEquals(device.outbox, 0);
+});
+
 Deno.test("a write that is given up before it was accepted is not sent", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });

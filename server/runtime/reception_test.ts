@@ -92,6 +92,20 @@ Deno.test("two who greet as the same new device are one device to the store", as
   assertEquals((await store.list()).length, 1);
 });
 
+Deno.test("a new device that comes again before the store has answered is not asked for twice", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const gone = await scene.knock("1\n");
+  gone.fails(new Error("reset"));
+  const back = await scene.knock("1\n");
+  release();
+  await scene.platform.turn();
+  assertEquals(store.asked, ["1"]);
+  await scene.says(back, "00text\n");
+  assertEquals(back.written, "\n00\n");
+});
+
 Deno.test("a device that is gone before the store knows it leaves nothing", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });

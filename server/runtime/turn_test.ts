@@ -372,7 +372,7 @@ Deno.test("a device that somebody else has taken charge of is left out, and all 
 Deno.test("a device that is fenced at the very end does not keep the others from being committed", async () => {
   const scene = new Scene();
   const commit = scene.store.commit.bind(scene.store);
-  scene.store.commit = (batch) => {
+  scene.store.commit = () => {
     scene.store.commit = commit;
     return Promise.reject(new FencedError("1"));
   };

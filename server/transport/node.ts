@@ -102,7 +102,9 @@ function knock(
   backlog: number,
   failed: ((error: Error) => void) | undefined,
 ): void {
-  (server as unknown as { _handle: { listen(backlog: number): void } })._handle.listen(backlog);
+  (server as unknown as { _handle?: { listen?(backlog: number): void } })._handle?.listen?.(
+    backlog,
+  );
   if (!failed) return;
   try {
     Deno.openSync(PROBE).close();

@@ -29,8 +29,8 @@ const WORDS: Record<string, string> = {
 
 /** What node's handle of a TCP socket has, and node's TLS does not use: see `pause`. */
 interface Handle {
-  readStart(): void;
-  readStop(): void;
+  readStart?(): void;
+  readStop?(): void;
 }
 
 export class NodeSocket implements Socket {
@@ -214,13 +214,13 @@ export class NodeSocket implements Socket {
   pause(): void {
     this.#stream.pause();
     // Under Deno, TLS that is paused goes on reading from its TCP socket, and keeps all of that.
-    if (this.#stream !== this.#raw) this.#handle?.readStop();
+    if (this.#stream !== this.#raw) this.#handle?.readStop?.();
   }
 
   resume(): void {
     if (this.#closed) return;
     this.#stream.resume();
-    if (this.#stream !== this.#raw) this.#handle?.readStart();
+    if (this.#stream !== this.#raw) this.#handle?.readStart?.();
   }
 
   get #handle(): Handle | null {

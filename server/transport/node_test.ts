@@ -55,7 +55,9 @@ class Crowd implements AsyncDisposable {
   /** Bytes that were read. */
   read = 0;
   #flag = new Int32Array(new SharedArrayBuffer(4));
-  #worker = new Worker(new URL("node_test_sender.ts", import.meta.url), { type: "module" });
+  #worker = new Worker(new URL("../../tests/support/sending_worker.ts", import.meta.url), {
+    type: "module",
+  });
   #sockets: Socket[] = [];
 
   private constructor(readonly listener: Listener) {}
@@ -169,7 +171,7 @@ Deno.test("why one cannot listen has the system's code", async () => {
 });
 
 Deno.test("a listener that had no file handles for a while says so, and accepts again", async () => {
-  const script = new URL("node_test_listener.ts", import.meta.url).pathname;
+  const script = new URL("../../tests/support/listening_process.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "-A", script];
   const child = new Deno.Command("sh", {
     args: ["-c", 'ulimit -n 64; exec "$@"', "sh", ...deno],

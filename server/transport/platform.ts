@@ -25,7 +25,7 @@ export interface Clock {
   caughtUp(sockets: number, run: () => void): void;
 }
 
-/** What an owner of a socket is told. */
+/** What an owner of a socket is told, never from within a call that it makes. */
 export interface SocketEvents {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;

@@ -24,7 +24,7 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   let length = 0; // of the output
   for (;;) {
     const n = await conn.read(input);
-    if (n === null) return conn.close();
+    if (n === null) return;
     for (let i = 0; i < n; i++) {
       const byte = input[i]!;
       if (byte !== 10) {
@@ -57,7 +57,12 @@ const idle = keepalive > 0
   : undefined;
 const listener = Deno.listen({ hostname: "127.0.0.1", port, tcpBacklog: 4096 });
 console.log(JSON.stringify({ port: listener.addr.port }));
-for await (const conn of listener) {
+for (;;) {
+  const conn = await listener.accept().catch(() => {}); // it was reset before it was accepted
+  if (!conn) continue;
   idle?.add(conn);
-  serve(conn).catch(() => {}).finally(() => idle?.delete(conn)); // the loader may just hang up
+  serve(conn).catch(() => {}).finally(() => { // the loader may just hang up
+    idle?.delete(conn);
+    conn.close();
+  });
 }

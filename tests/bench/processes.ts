@@ -102,9 +102,13 @@ class Process implements AsyncDisposable {
     await this.#input.write(new TextEncoder().encode(`${line}\n`));
   }
 
-  /** Ends it as a power cut would. */
+  /** Ends it as a power cut would. @throws if it has ended by itself before */
   async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      await this.#failure;
+    }
     await this[Symbol.asyncDispose]();
   }
 

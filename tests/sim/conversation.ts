@@ -1,7 +1,6 @@
 /** What an application on the server does with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
-import { byteLength } from "../../server/protocol/lines.ts";
 import type { Server } from "../../server/server.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import type { Books } from "./books.ts";

@@ -1,12 +1,9 @@
 /** What a world does to the devices' cores, and looks for in them. */
 import { Core, type CoreOptions } from "../../bridge/host/core.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
+import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";
 import { Violation } from "./promises.ts";
 import type { World } from "./world.ts";
-
-/** The core's registers with the number of the next message: 0 after a boot, anything after a long life. */
-const TX_FIRST = 28;
-const TX_NEXT = 84;
 
 /** Bytes behind the name in the core's memory, and of each text that it remembers. */
 const FRAME = 64;
@@ -43,6 +40,7 @@ export function hookCores(world: World): Disposable & { check(): void } {
 function setFirstNumber(core: Core, number: number): void {
   const { memory, registers } = core.exports;
   const view = new DataView(memory.buffer, registers());
+  // The number of the next message: 0 after a boot, anything after a long life.
   for (const register of [TX_FIRST, TX_NEXT]) view.setUint32(register, number, true);
 }
 

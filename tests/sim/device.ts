@@ -9,7 +9,7 @@ import type { SocketEvents } from "../../server/transport/platform.ts";
 import type { Books } from "./books.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
-import { Connection, DOWN, type Host, type Path } from "./network.ts";
+import { Circuit, DOWN, type Host, type Path } from "./network.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
 import { Violation } from "./promises.ts";
@@ -147,7 +147,7 @@ export class SimDevice implements Wiring {
     world.log?.(`${this.id} connects`);
     this.meetsImpostor = this.impostor !== undefined;
     this.leastLine = world.lineBytes;
-    const { client } = new Connection(this.path, this.impostor ?? world.server);
+    const { client } = new Circuit(this.path, this.impostor ?? world.server);
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
     socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };

@@ -1,47 +1,10 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
+import type { FaultKind } from "./fault_kinds.ts";
 import { DOWN, UP } from "./network.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
-
-export const FAULTS = [
-  "cut",
-  "half-open, the server is told",
-  "half-open, the device is told",
-  "half-open, nobody is told",
-  "black hole to the server",
-  "black hole to the device",
-  "black hole both ways",
-  "slow network",
-  "congestion",
-  "connects refused",
-  "connects hang",
-  "device stalls",
-  "server stalls",
-  "device's clock jumps",
-  "date set",
-  "device boots, memory kept",
-  "device boots, memory lost",
-  "death before the application acts",
-  "death before the position is kept",
-  "server killed",
-  "server killed during a commit",
-  "server closed",
-  "server out of files",
-  "store full",
-  "store slow",
-  "store lost",
-  "old copy of the store",
-  "device's application busy",
-  "server's application busy",
-  "stranger",
-  "crowd",
-  "key changed",
-  "impostor",
-] as const;
-
-export type FaultKind = typeof FAULTS[number];
 
 /** Lets one happen. */
 export function cause(world: World, kind: FaultKind): void {

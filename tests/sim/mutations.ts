@@ -1,7 +1,7 @@
 /** Known bugs, to prove that the checker finds them. */
 import type { Edit } from "./bugs/bug.ts";
 import { CORE_BUGS } from "./bugs/core.ts";
-import { LINK_BUGS } from "./bugs/link.ts";
+import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
 
@@ -11,7 +11,7 @@ export interface Mutation {
 }
 
 export const MUTATIONS: readonly Mutation[] = Object.entries({
-  ...LINK_BUGS,
+  ...WIRE_BUGS,
   ...RUNTIME_BUGS,
   ...MEMORY_BUGS,
   ...CORE_BUGS,

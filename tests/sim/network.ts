@@ -5,24 +5,12 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
-import type { DevicePlan } from "./scenario.ts";
+import type { Conditions, DevicePlan } from "./scenario.ts";
 
 /** Directions: from the device to the server, and back. */
 export const UP = 0;
 export const DOWN = 1;
 export type Direction = typeof UP | typeof DOWN;
-
-/** How one device's way to the server is, in ms and bytes. */
-export interface Conditions {
-  latency: number;
-  jitter: number;
-  /** Longest segment, drawn anew for each; Infinity: a write arrives in one piece. */
-  segment: number;
-  /** What fits between the two programs, per direction. */
-  capacity: number;
-  /** Bytes per ms. */
-  rate: number;
-}
 
 /** What a program is told about its end of a connection. */
 export interface EndOwner {
@@ -47,7 +35,7 @@ export class Path {
   /** Somebody records what the device sends. */
   isOverheard = false;
   /** The last connections made, to be cut by faults. */
-  readonly connections: Connection[] = [];
+  readonly connections: Circuit[] = [];
   readonly #holes = [0, 0];
   readonly #held: (() => void)[][] = [[], []];
 
@@ -198,7 +186,7 @@ export class End {
   takenAt: number;
   #finished = false; // the other end has closed
 
-  constructor(readonly connection: Connection, readonly input: Pipe, readonly output: Pipe) {
+  constructor(readonly connection: Circuit, readonly input: Pipe, readonly output: Pipe) {
     this.heardAt = this.takenAt = connection.path.clock.now;
   }
 
@@ -298,7 +286,7 @@ export class End {
 }
 
 /** One TCP connection, from the device's attempt on. */
-export class Connection {
+export class Circuit {
   readonly client: End;
   readonly server: End;
   #up: Pipe;

@@ -1,8 +1,7 @@
 /** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
 import { type Limits } from "../../server/link/limits.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
-import { type FaultKind, FAULTS } from "./faults.ts";
-import type { Conditions } from "./network.ts";
+import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { Random } from "./random.ts";
 
 /** How an application talks. */
@@ -30,6 +29,18 @@ export interface DeviceTalk {
  * memory it is processed when the next one is asked for, without when it is handed out.
  */
 export type DeviceKind = "chip" | "host" | "host with memory";
+
+/** How one device's way to the server is, in ms and bytes. */
+export interface Conditions {
+  latency: number;
+  jitter: number;
+  /** Longest segment, drawn anew for each; Infinity: a write arrives in one piece. */
+  segment: number;
+  /** What fits between the two programs, per direction. */
+  capacity: number;
+  /** Bytes per ms. */
+  rate: number;
+}
 
 export interface DevicePlan {
   id: string;

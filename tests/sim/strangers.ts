@@ -3,7 +3,7 @@ import { proofOf } from "../../server/protocol/proof.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { Connection, type End, type Host, Path } from "./network.ts";
+import { Circuit, type End, type Host, Path } from "./network.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
@@ -52,7 +52,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
     number++;
     clock.after(world.scenario.timeout / 8, speak);
   };
-  const socket: End = new Connection(path, world.server, {
+  const socket: End = new Circuit(path, world.server, {
     opened() {
       if (stranger === "garbage") say(garbage(world));
       if (stranger === "half a hello") {

@@ -104,8 +104,8 @@ const DEVICE_BUGS: Bugs = {
   ),
   "a client that was taken from once is never stalled": edit(
     SOCKET,
-    "    this.#takenBefore = this.#socket.taken;\n    if (!this.#busy) return;",
-    "    if (!this.#busy) return;",
+    "    this.#takenBefore = this.#socket.taken;\n    if (!this.#busy) return output",
+    "    if (!this.#busy) return output",
   ),
   "a client does not read on after a pause": edit(
     SOCKET,

@@ -129,4 +129,4 @@ const GREETING_BUGS: Bugs = {
   ),
 };
 
-export const LINK_BUGS: Bugs = { ...DIALECT1_BUGS, ...LINE_BUGS, ...GREETING_BUGS };
+export const WIRE_BUGS: Bugs = { ...DIALECT1_BUGS, ...LINE_BUGS, ...GREETING_BUGS };

@@ -1,5 +1,5 @@
-/** A process for `node_test.ts`: echoes, and says its port and why it could not accept a connection. */
-import { nodePlatform } from "./node.ts";
+/** A process for `server/transport/node_test.ts`: echoes, and says its port and why it could not accept a connection. */
+import { nodePlatform } from "../../server/transport/node.ts";
 
 // Deno takes file handles for signals late, and panics if there are none.
 Deno.addSignalListener("SIGUSR2", () => {});
