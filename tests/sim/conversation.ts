@@ -336,6 +336,7 @@ export class Conversation {
   }
 }
 
+/** The server is closed, or has lost the device to another one. */
 function isClosed(error: unknown): boolean {
-  return error instanceof LocalError && error.code === "CLOSED";
+  return error instanceof LocalError && (error.code === "CLOSED" || error.code === "FENCED");
 }

@@ -36,8 +36,9 @@ export class SimSocket implements Socket {
   tap: Tap | undefined;
   /** Told before each write. */
   onWrite: (() => void) | undefined;
-  /** Since when the system has not taken all. */
+  /** Since when the system has not taken all; and when it had taken all last. */
   heldSince = 0;
+  takenAllAt = 0;
   #events: (SocketEvents & { opened?(): void }) | undefined;
   #started = false;
   #isConnected: boolean;
@@ -154,7 +155,9 @@ export class SimSocket implements Socket {
     if (!this.#isConnected) throw new Violation("a socket is written to before it is connected");
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
     if (this.isServing && this.held > 0) {
-      throw new Violation(`${this.address} is written to, and has not taken what was written before`);
+      throw new Violation(
+        `${this.address} is written to, and has not taken what was written before`,
+      );
     }
     this.onWrite?.();
     this.wroteAt = this.process.world.clock.now;
@@ -188,6 +191,7 @@ export class SimSocket implements Socket {
     }
     if (this.#pending.length > 0 || !this.#owesDrained) return;
     this.#owesDrained = false;
+    this.takenAllAt = this.process.world.clock.now;
     this.#events!.drained();
   }
 
