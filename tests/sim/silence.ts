@@ -66,7 +66,7 @@ export function watchSocket(
     const since = Math.min(heard, taken);
     if (now - since > outage) {
       const what = since === taken ? "takes nothing" : "is silent";
-      throw new Violation(`${who} does not notice that ${socket.address} ${what}`);
+      throw new Violation(`${who} does not notice that ${socket.address} ${what} since ${since}`);
     }
     checkWriting();
     clock.at(since + outage + 1, look);

@@ -99,7 +99,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   devicePatience(device: SimDevice): Patience {
     const { timeout } = this.scenario;
     const outage = (NOTICED + 2 - device.dialect) * timeout + 10;
-    return { outage, keepalive: timeout / 4 + 10, busyUntil: () => device.deafUntil };
+    return { outage, keepalive: timeout / 4 + 20, busyUntil: () => device.deafUntil };
   }
 
   /** Plays the scenario to its end. @throws {Violation} */
