@@ -115,14 +115,15 @@ export class Serving implements Stage {
 
   wake(now: number): void {
     const { session, turn } = this.#owner;
-    if (turn.busy) {
+    // Also while a commit is under way: where one follows the other, that is nearly always.
+    if (session.isSilent(now) || this.#connection.isStalled(session.timeout, now)) {
+      // A server that was busy has perhaps not listened.
+      this.#connection.lookAgain(() => turn.enter(this.#judge));
+    } else if (turn.busy) {
       if (!this.#connection.isWriting) {
         const output = session.keepAlive(now);
         if (output !== "") this.#connection.write(output);
       }
-    } else if (session.isSilent(now) || this.#connection.isStalled(session.timeout, now)) {
-      // A server that was busy has perhaps not listened.
-      this.#connection.lookAgain(() => turn.enter(this.#judge));
     } else {
       session.tick(now);
       this.#flushSoon();

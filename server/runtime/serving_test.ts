@@ -153,6 +153,23 @@ Deno.test("keepalives go out while a commit is under way, and nothing else", asy
   assert(scene.socket.written.endsWith("\n00text\n"));
 });
 
+Deno.test("a peer that says nothing is noticed, though one commit follows the other", async () => {
+  const scene = new Scene({ outbox: 1e6 });
+  await scene.clock.turn();
+  for (let time = 0; time < 1.1 * TIMEOUT; time += TIMEOUT / 40) {
+    assertEquals(scene.codes, []);
+    const release = scene.store.hold();
+    scene.write("text");
+    await scene.clock.turn();
+    assert(scene.turn.busy);
+    await scene.clock.advance(TIMEOUT / 40);
+    release();
+    await scene.clock.turn();
+    if (scene.ended.length > 0) break;
+  }
+  assertEquals(scene.codes, ["SILENT"]);
+});
+
 Deno.test("reading goes on as soon as the socket takes again what waited for it", async () => {
   const scene = new Scene({ inbox: 1e6 });
   await scene.clock.turn();
