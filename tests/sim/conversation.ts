@@ -256,6 +256,7 @@ export class Conversation {
       ? this.#random.pick(["throws", "statement"])
       : undefined;
     this.#pending++;
+    talk.messages--;
     try {
       await this.server.transaction(async (tx) => {
         if (this.#random.chance(0.3)) await this.#pause(this.#random.below(talk.pause + 1));
@@ -264,10 +265,10 @@ export class Conversation {
         if (fails === "throws") throw new ChangedItsMind();
       });
       attempt.transfer.told();
-      talk.messages--;
     } catch (error) {
       if (error instanceof FencedError || !this.#isOver(error)) this.#failed(attempt, error);
       if (this.#isOver(error)) throw error;
+      talk.messages++;
     } finally {
       this.#pending--;
     }
