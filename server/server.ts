@@ -293,7 +293,12 @@ export class Server implements AsyncDisposable {
     let device = this.#devices.get(id);
     if (!device) {
       this.#checkRoom(id);
-      device = this.#meet(this.#strangers.get(id)!.ledger!);
+      const ledger = this.#strangers.get(id)?.ledger;
+      if (!ledger) {
+        const message = "another server has had the device since the welcome";
+        throw new PeerError("STALE_GREETING", message);
+      }
+      device = this.#meet(ledger);
     }
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
@@ -372,7 +377,7 @@ export class Server implements AsyncDisposable {
     try {
       await this.#app(device, this);
     } catch (error) {
-      if (error === this.#closed) return;
+      if (error === this.#closed || error === device.closed) return;
       const message = error instanceof Error && error.stack || String(error);
       this.events.emit({ event: "app_failed", device: device.id, message });
     }

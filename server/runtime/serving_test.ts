@@ -153,6 +153,23 @@ Deno.test("keepalives go out while a commit is under way, and nothing else", asy
   assert(scene.socket.written.endsWith("\n00text\n"));
 });
 
+Deno.test("a peer that says nothing is noticed, though one commit follows the other", async () => {
+  const scene = new Scene({ outbox: 1e6 });
+  await scene.clock.turn();
+  for (let time = 0; time < 1.1 * TIMEOUT; time += TIMEOUT / 40) {
+    assertEquals(scene.codes, []);
+    const release = scene.store.hold();
+    scene.write("text");
+    await scene.clock.turn();
+    assert(scene.turn.busy);
+    await scene.clock.advance(TIMEOUT / 40);
+    release();
+    await scene.clock.turn();
+    if (scene.ended.length > 0) break;
+  }
+  assertEquals(scene.codes, ["SILENT"]);
+});
+
 Deno.test("reading goes on as soon as the socket takes again what waited for it", async () => {
   const scene = new Scene({ inbox: 1e6 });
   await scene.clock.turn();
@@ -185,6 +202,34 @@ Deno.test("nothing is written while the socket has not taken what was written be
   scene.socket.takesAgain();
   await scene.clock.turn();
   assertEquals(scene.socket.written, `${written}00\n`);
+});
+
+Deno.test("the first keepalive lets messages out at once, further ones are heard and cause nothing", async () => {
+  const scene = new Scene();
+  scene.write("text");
+  await scene.clock.turn();
+  assertEquals(scene.socket.written, "\n");
+  scene.socket.gives("\n");
+  await scene.clock.turn();
+  assertEquals(scene.socket.written, "\n00text\n");
+  const release = scene.store.hold();
+  scene.write("next");
+  await scene.clock.turn();
+  for (let time = 0; time < 3 * TIMEOUT; time += TIMEOUT / 2) {
+    await scene.clock.advance(TIMEOUT / 2);
+    scene.socket.gives("\n");
+  }
+  assertEquals(scene.codes, []);
+  release();
+});
+
+Deno.test("a newline that ends a line is no keepalive, wherever the network has cut it", async () => {
+  const scene = new Scene();
+  scene.socket.gives("\n");
+  scene.socket.gives("00text");
+  scene.socket.gives("\n");
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["text"]);
 });
 
 Deno.test("a full inbox stops the reading, and what was read before that is kept", async () => {

@@ -126,6 +126,11 @@ export class Books {
     else message.gone = true;
   }
 
+  /** The server's writer is told that the server has lost the device: what is not in the store never comes there. */
+  serverLost(message: Message): void {
+    if (!message.safe) message.gone = true;
+  }
+
   /** The server's writer no longer waits for an answer. */
   serverGaveUp(message: Message): void {
     if (!message.safe) message.excused = true; // nobody knows whether it was accepted

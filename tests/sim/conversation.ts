@@ -2,6 +2,7 @@
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
+import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -63,12 +64,18 @@ export class Conversation {
     try {
       await Promise.all([this.#read(), this.#write()]);
     } catch (error) {
-      if (!isClosed(error)) throw error;
+      if (!this.#isOver(error)) throw error;
     }
   }
 
   #log(what: string): void {
     this.world.log?.(`server ${what}`);
+  }
+
+  /** The server is closed, or has lost this device to another one. */
+  #isOver(error: unknown): boolean {
+    if (error instanceof FencedError) return error.device === this.device.id;
+    return error instanceof LocalError && error.code === "CLOSED";
   }
 
   #pause(ms: number): Promise<void> {
@@ -139,7 +146,8 @@ export class Conversation {
           await this.#consume(text, tx, attempt);
         });
       } catch (error) {
-        if (isClosed(error)) throw error;
+        if (attempt && error instanceof FencedError) this.#failed(attempt, error);
+        if (this.#isOver(error)) throw error;
         this.#failed(attempt, error);
         await this.#pause(1 + this.#random.below(this.#talk!.busy + 10));
         continue;
@@ -203,7 +211,7 @@ export class Conversation {
   /** Nothing of a transaction has happened. */
   #failed(attempt: Attempt | undefined, error: unknown): void {
     const known = error instanceof ChangedItsMind ||
-      (error instanceof LocalError && ["OUTBOX_FULL", "BAD_TEXT"].includes(error.code)) ||
+      (error instanceof LocalError && ["OUTBOX_FULL", "BAD_TEXT", "FENCED"].includes(error.code)) ||
       (error instanceof Error && error.message.includes("NOT NULL"));
     if (!known) throw error;
     if (!attempt) return;
@@ -237,7 +245,7 @@ export class Conversation {
   /** What nobody waits for. */
   #run(work: Promise<void>): void {
     work.catch((error) => {
-      if (!isClosed(error)) this.world.failed(error);
+      if (!this.#isOver(error)) this.world.failed(error);
     });
   }
 
@@ -248,6 +256,7 @@ export class Conversation {
       ? this.#random.pick(["throws", "statement"])
       : undefined;
     this.#pending++;
+    talk.messages--;
     try {
       await this.server.transaction(async (tx) => {
         if (this.#random.chance(0.3)) await this.#pause(this.#random.below(talk.pause + 1));
@@ -256,10 +265,10 @@ export class Conversation {
         if (fails === "throws") throw new ChangedItsMind();
       });
       attempt.transfer.told();
-      talk.messages--;
     } catch (error) {
-      if (isClosed(error)) throw error;
-      this.#failed(attempt, error);
+      if (error instanceof FencedError || !this.#isOver(error)) this.#failed(attempt, error);
+      if (this.#isOver(error)) throw error;
+      talk.messages++;
     } finally {
       this.#pending--;
     }
@@ -322,7 +331,8 @@ export class Conversation {
         books.serverGaveUp(message);
         return true;
       }
-      if (!(error instanceof LocalError) || isClosed(error)) throw error;
+      if (error instanceof FencedError) books.serverLost(message);
+      if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
       if (error.code === "BAD_TEXT") {
         books.serverFailed(message, error, world.deviceLine(device.id));
@@ -334,8 +344,4 @@ export class Conversation {
       return false;
     }
   }
-}
-
-function isClosed(error: unknown): boolean {
-  return error instanceof LocalError && error.code === "CLOSED";
 }

@@ -70,9 +70,9 @@ export class SimDevice implements Wiring {
   boot = 0;
   clockAhead: number;
   dateAhead = 0;
-  /** Dies as soon as its application has another message: before or after it acts on it, and in any case
-   * before it can keep its position. */
-  dies: "before acting" | "after acting" | undefined;
+  /** Dies when its application has another message: before or after it acts on it, in any case before it can keep
+   * its position; or soon after it has. */
+  dies: "before acting" | "after acting" | "soon" | undefined;
   /** The application takes nothing until then. */
   busyUntil = 0;
   /** Until when it need not notice that the other end is gone: its clock was set back. */
@@ -151,14 +151,14 @@ export class SimDevice implements Wiring {
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
     socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };
-    const patience = world.devicePatience(this.dialect);
-    watchSocket(world, socket, patience, () => this.deafUntil, this.id);
+    watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
   }
 
   /** The link came up, or was lost. */
   stateChanged(connected: boolean, reason?: PeerError): void {
     if (connected) {
+      this.#socket?.serves();
       this.world.log?.(`${this.id} has a link`);
       if (this.meetsImpostor && this.plan.key) {
         throw new Violation(`${this.id} takes an impostor for its server`);
@@ -226,6 +226,7 @@ export class SimDevice implements Wiring {
       this.#dieOf("death before the position is kept");
       return false;
     }
+    if (this.dies === "soon") this.#dieSoon();
     if (this.talk.answers > 0) {
       this.talk.answers--;
       this.talk.messages++;
@@ -236,6 +237,16 @@ export class SimDevice implements Wiring {
   /** Whether it keeps its position, as long as nobody takes its memory away. */
   get remembers(): boolean {
     return this.dialect === 2 && this.plan.kind !== "host";
+  }
+
+  /** The position is kept, and the ack is on its way. */
+  #dieSoon(): void {
+    const { boot, world, plan: { conditions: { latency } } } = this;
+    world.clock.after(world.random.below(2 * latency + 5), () => {
+      if (this.boot !== boot) return;
+      world.count("device boots, an ack on its way");
+      this.die({ keepsMemory: true, closes: false, off: 10, dialect: this.dialect });
+    });
   }
 
   #dieOf(kind: string): void {

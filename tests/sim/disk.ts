@@ -97,6 +97,11 @@ export class Disk {
     return acquired;
   }
 
+  /** @returns the token of another server that takes a device, if this store gives any */
+  fence(_id: string): Promise<number> | undefined {
+    return undefined;
+  }
+
   /** @returns when a real store has committed it too; undefined if there is none */
   commit(_batch: Batch, _refused: ReadonlyMap<Work, unknown>): Promise<void> | undefined {
     return undefined;

@@ -87,6 +87,7 @@ export const BLOWS: Readonly<Record<string, Blow>> = {
   "the device boots, memory lost": boot(false),
   "the device dies before acting": ({ devices }) => void (devices[0]!.dies = "before acting"),
   "the device dies after acting": ({ devices }) => void (devices[0]!.dies = "after acting"),
+  "another server takes the device": (world) => world.server.fence("A"),
   "the server is killed": (world) => world.killServer(),
   "the server is killed before a commit": (world) => world.tearNextCommit("before"),
   "the server is killed after a commit": (world) => world.tearNextCommit("after"),

@@ -19,7 +19,7 @@ export function cause(world: World, kind: FaultKind): void {
     random.pick(path.connections).sever(tellClient, tellServer);
   };
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
-  if (!kind.startsWith("death")) world.count(kind);
+  if (!kind.startsWith("death") && kind !== "device boots, an ack on its way") world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
   if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
   switch (kind) {
@@ -74,6 +74,9 @@ export function cause(world: World, kind: FaultKind): void {
       return boot(world, device, true);
     case "device boots, memory lost":
       return boot(world, device, false);
+    case "device boots, an ack on its way":
+      device.dies = "soon";
+      return;
     case "death before the application acts":
       device.dies = "before acting";
       return;
@@ -96,6 +99,8 @@ export function cause(world: World, kind: FaultKind): void {
       disk.slowness = random.skewed(1, 2 * timeout);
       return world.disturb(disk.troubleEnd);
     }
+    case "another server takes a device":
+      return world.server.fence(device.id);
     case "store full":
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);

@@ -5,6 +5,7 @@ import { Server } from "../../server/server.ts";
 import { Conversation } from "./conversation.ts";
 import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
+import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
 import { Violation } from "./promises.ts";
@@ -101,11 +102,16 @@ export class ServerProcess implements Host, Wiring {
     return this.world.scenario.devices.flatMap(({ id, key }) => key ? [[id, key]] : []);
   }
 
-  /** The operator has changed the keys. */
-  changeKeys(): void {
+  /** The operator has changed a key, or says the same ones again. */
+  changeKeys(changed?: DevicePlan): void {
     // Whoever has begun to greet does so with the old one.
     this.#keysChangedAt = this.world.clock.now;
     this.process.enter(() => this.server?.setKeys(this.#keys()));
+    for (const { end, isOpen, isServing } of this.sockets.values()) {
+      if (changed && isOpen && isServing && end.path.owner === changed) {
+        throw new Violation(`the key of ${changed.id} was changed, and its connection stays`);
+      }
+    }
   }
 
   #storeTime(): number | undefined {
@@ -137,7 +143,7 @@ export class ServerProcess implements Host, Wiring {
       const socket = platform.accept(end, address);
       socket.tap = new Wire(end.path.owner);
       this.sockets.set(address, socket);
-      watchSocket(world, socket, world.serverPatience, () => this.disk.troubleEnd, "the server");
+      watchSocket(world, socket, world.serverPatience, "the server");
     });
   }
 
@@ -146,6 +152,7 @@ export class ServerProcess implements Host, Wiring {
     switch (event.event) {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
+        this.sockets.get(event.address)?.serves();
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
@@ -158,12 +165,25 @@ export class ServerProcess implements Host, Wiring {
         return world.books.get(event.device)?.logged(event.message);
       case "warning":
         if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
+        if (event.code === "FENCED") return this.#lost(event.device!);
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
         throw new Violation(`the application of ${event.device} failed: ${event.message}`);
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
+  }
+
+  /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
+  #lost(id: string): void {
+    this.world.log?.(`the server has lost ${id} to another one`);
+    this.conversations.delete(id);
+    this.world.books.get(id)?.serverDied();
+  }
+
+  /** Another server takes a device for a moment. */
+  fence(id: string): void {
+    this.#store?.fence(id);
   }
 
   #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
@@ -209,11 +229,18 @@ export class ServerProcess implements Host, Wiring {
 
   /** Ends the process as an operator does. @param done Called when it has ended */
   stop(done: () => void): void {
-    const { server } = this;
+    const { server, world } = this;
     if (!server) return;
-    this.world.log?.("the server is closed");
+    world.log?.("the server is closed");
+    const closed = () => {
+      server.events.subscribe(({ event }) => {
+        throw new Violation(`the server is closed, and tells of ${event}`);
+      });
+      // Whoever has closed it may live on.
+      world.clock.after(world.random.below(world.scenario.timeout), done);
+    };
     this.process.enter(() => {
-      server.close().then(done, done).catch((error) => this.world.failed(error));
+      server.close().then(closed, closed).catch((error) => world.failed(error));
     });
   }
 

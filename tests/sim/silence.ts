@@ -27,33 +27,50 @@ export function judgeEnd(world: World, socket: SimSocket, reason: string, whose:
   }
 }
 
+/** What an end may take its time for, in ms. */
+export interface Patience {
+  /** To notice that the other end is gone. */
+  outage: number;
+  /** To send something when nothing else is to be sent. */
+  keepalive: number;
+  /** @returns when it was able to do something last */
+  busyUntil(): number;
+}
+
 /**
- * Looks, for as long as a socket is open, whether its owner notices in time that the other end is gone.
- *
- * @param patience For so many ms it need not.
- * @param busyUntil When its owner was able to do so last.
+ * Looks, for as long as a socket is open, whether its owner notices in time that the other end is gone, and keeps
+ * the link alive itself.
  */
 export function watchSocket(
   { clock }: World,
   socket: SimSocket,
-  patience: number,
-  busyUntil: () => number,
+  { outage, keepalive, busyUntil }: Patience,
   who: string,
 ): void {
   const { process, end } = socket;
   const { life } = process;
+  const freeSince = () => Math.max(process.frozenUntil, busyUntil());
+  const checkWriting = () => {
+    if (!socket.isServing || socket.held > 0) return;
+    const pause = clock.now - Math.max(socket.wroteAt, socket.takenAllAt, freeSince());
+    if (pause > keepalive) {
+      throw new Violation(`${who} has sent nothing to ${socket.address} for ${pause} ms`);
+    }
+  };
   const look = () => {
     if (!socket.isOpen || process.life !== life) return;
     const { now } = clock;
-    const free = Math.max(process.frozenUntil, busyUntil());
+    const free = freeSince();
     const heard = socket.pausedAt === undefined ? Math.max(end.heardAt, socket.readAt, free) : now;
     const taken = socket.held > 0 ? Math.max(end.takenAt, socket.heldSince, free) : now;
     const since = Math.min(heard, taken);
-    if (now - since > patience) {
+    if (now - since > outage) {
       const what = since === taken ? "takes nothing" : "is silent";
-      throw new Violation(`${who} does not notice that ${socket.address} ${what}`);
+      throw new Violation(`${who} does not notice that ${socket.address} ${what} since ${since}`);
     }
-    clock.at(since + patience + 1, look);
+    checkWriting();
+    clock.at(since + outage + 1, look);
   };
-  clock.after(patience + 1, look);
+  clock.after(outage + 1, look);
+  socket.onWrite = checkWriting;
 }

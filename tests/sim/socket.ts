@@ -29,9 +29,16 @@ export class SimSocket implements Socket {
   readAt: number;
   /** Bytes that the system has taken. */
   taken = 0;
+  /** When something was written last. */
+  wroteAt: number;
+  /** The greeting is over: its owner keeps the link alive, and writes nothing while it has written too much. */
+  isServing = false;
   tap: Tap | undefined;
-  /** Since when the system has not taken all. */
+  /** Told before each write. */
+  onWrite: (() => void) | undefined;
+  /** Since when the system has not taken all; and when it had taken all last. */
   heldSince = 0;
+  takenAllAt = 0;
   #events: (SocketEvents & { opened?(): void }) | undefined;
   #started = false;
   #isConnected: boolean;
@@ -48,7 +55,7 @@ export class SimSocket implements Socket {
     events?: SocketEvents & { opened(): void },
   ) {
     this.hostname = end.path.hostname;
-    this.madeAt = this.readAt = process.world.clock.now;
+    this.madeAt = this.readAt = this.wroteAt = process.world.clock.now;
     this.#events = events;
     this.#started = events !== undefined;
     this.#isConnected = events === undefined;
@@ -60,8 +67,10 @@ export class SimSocket implements Socket {
     };
   }
 
-  get hasStarted(): boolean {
-    return this.#started;
+  /** The greeting is over. */
+  serves(): void {
+    this.isServing = true;
+    this.wroteAt = this.process.world.clock.now;
   }
 
   /** Written by the program, and not taken by the system. */
@@ -145,6 +154,13 @@ export class SimSocket implements Socket {
     if (!this.isOpen) return false;
     if (!this.#isConnected) throw new Violation("a socket is written to before it is connected");
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    if (this.isServing && this.held > 0) {
+      throw new Violation(
+        `${this.address} is written to, and has not taken what was written before`,
+      );
+    }
+    this.onWrite?.();
+    this.wroteAt = this.process.world.clock.now;
     this.tap?.wrote(bytes);
     if (this.end.failed) {
       this.#failSoon();
@@ -175,6 +191,7 @@ export class SimSocket implements Socket {
     }
     if (this.#pending.length > 0 || !this.#owesDrained) return;
     this.#owesDrained = false;
+    this.takenAllAt = this.process.world.clock.now;
     this.#events!.drained();
   }
 

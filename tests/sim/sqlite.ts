@@ -78,6 +78,10 @@ export class SqliteDisk extends Disk {
     return real;
   }
 
+  override async fence(id: string): Promise<number> {
+    return (await this.#store!.acquire(id)).token;
+  }
+
   override async commit(batch: Batch, expected: ReadonlyMap<Work, unknown>): Promise<void> {
     this.#before = read(`${this.#path}-wal`);
     const refused = await this.#store!.commit(batch);

@@ -99,6 +99,11 @@ export class SimStore implements Store {
     this.#ahead = this.#dateAhead;
     const changes = this.#collect(batch, refused);
     const pending: Pending = this.#pending = { batch, works, refused, changes, isWritten: false };
+    const fenced = this.#fenced();
+    if (fenced) {
+      this.#pending = undefined;
+      return Promise.reject(fenced);
+    }
     const torn = this.world.tears();
     const time = this.time();
     const written = this.disk.full ? undefined : this.disk.commit(batch, refused);
@@ -118,18 +123,20 @@ export class SimStore implements Store {
   }
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
-    if (!this.disk.full || this.#pending!.isWritten) {
-      try {
-        return resolve(this.#finish());
-      } catch (error) {
-        if (!(error instanceof FencedError)) throw error;
-        this.#pending = undefined;
-        return reject(error);
-      }
-    }
+    // What a real store has, it has.
+    const { isWritten } = this.#pending!;
+    const fenced = isWritten ? undefined : this.#fenced();
+    if (!fenced && (!this.disk.full || isWritten)) return resolve(this.#finish());
     this.#pending = undefined;
+    if (fenced) return reject(fenced);
     this.disk.failedAt = this.platform.process.world.clock.now;
     reject(new LocalError("STORE_FAILED", "the simulated disk is full"));
+  }
+
+  /** Another server takes a device, and gives it back. */
+  async fence(id: string): Promise<void> {
+    const token = (this.#tokens.get(id) ?? 0) + 1;
+    this.#tokens.set(id, await this.disk.fence(id) ?? token);
   }
 
   get #random() {
@@ -150,6 +157,14 @@ export class SimStore implements Store {
       changes.set(change.id, { token: change.token, rows: recorder.rows });
     }
     return changes;
+  }
+
+  /** Why another server has the device of a change by now. */
+  #fenced(): FencedError | undefined {
+    for (const [id, { token }] of this.#pending!.changes) {
+      if (token !== this.#tokens.get(id)) return new FencedError(id);
+    }
+    return undefined;
   }
 
   /** All of it is safe. */
@@ -178,9 +193,6 @@ export class SimStore implements Store {
   #apply(): void {
     const { works, refused, changes } = this.#pending!;
     this.disk.isCommitting = false;
-    for (const [id, { token }] of changes) {
-      if (token !== this.#tokens.get(id)) throw new FencedError(id);
-    }
     for (const work of works) {
       if (refused.has(work)) continue;
       for (const { sql, params } of work.statements) {
@@ -199,7 +211,7 @@ export class SimStore implements Store {
     const fails = pending !== undefined && !pending.isWritten && this.disk.full;
     const isTorn = pending !== undefined && !fails && torn === "before";
     const isBefore = this.disk.die(isTorn ? this.#random : undefined);
-    if (!pending || fails || isBefore) return;
+    if (!pending || fails || isBefore || (!pending.isWritten && this.#fenced())) return;
     this.#apply();
     this.world.committed();
   }

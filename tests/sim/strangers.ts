@@ -40,7 +40,9 @@ export const LOUD = "Z";
 /** A stranger connects to the server, says its piece, and goes after a while. */
 export function strangerConnects(world: World, stranger: Stranger, plan: DevicePlan): void {
   const { random, clock } = world;
-  const path = new Path(clock, random, { ...plan.conditions, segment: Infinity }, "10.9.9.9");
+  const conditions = { ...plan.conditions, segment: Infinity };
+  if (stranger === "deaf") conditions.capacity = 200;
+  const path = new Path(clock, random, conditions, "10.9.9.9");
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
@@ -74,7 +76,8 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
     writable() {},
     ended() {},
   }).client;
-  clock.after(random.skewed(1, 4 * world.scenario.timeout), () => socket.close());
+  const stay = random.skewed(1, 4 * world.scenario.timeout);
+  clock.after(stranger === "deaf" ? 4 * world.scenario.timeout : stay, () => socket.close());
 }
 
 function helloOf({ random }: World, { id, key }: DevicePlan): string {

@@ -11,6 +11,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
+import type { Patience } from "./silence.ts";
 import { Folder, SqliteDisk } from "./sqlite.ts";
 import type { SimSocket } from "./socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
@@ -85,16 +86,20 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return this.scenario.limits.lineBytes;
   }
 
-  /** For how long the server may take a dead connection for a living one, in ms. */
-  get serverPatience(): number {
+  /** What the server may take its time for. */
+  get serverPatience(): Patience {
     const { timeout, gather, storeTime = 0 } = this.scenario;
     // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
-    return NOTICED * timeout + timeout / 40 + 2 * (gather + storeTime) + 10;
+    const driver = timeout / 20 + 2 * (gather + storeTime) + 10;
+    const busyUntil = () => this.server.disk.troubleEnd;
+    return { outage: NOTICED * timeout + driver, keepalive: timeout / 4 + driver, busyUntil };
   }
 
   /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
-  devicePatience(dialect: 1 | 2): number {
-    return (NOTICED + 2 - dialect) * this.scenario.timeout + 10;
+  devicePatience(device: SimDevice): Patience {
+    const { timeout } = this.scenario;
+    const outage = (NOTICED + 2 - device.dialect) * timeout + 10;
+    return { outage, keepalive: timeout / 4 + 20, busyUntil: () => device.deafUntil };
   }
 
   /** Plays the scenario to its end. @throws {Violation} */
@@ -288,9 +293,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** The server is told of another key, and the device boots with it. */
   setKey(id: string, key: Uint8Array): void {
-    this.planOf(id)!.key = key;
+    const plan = this.planOf(id)!;
+    plan.key = key;
     this.devices.find((device) => device.id === id)!.plan.key = key;
-    this.server.changeKeys();
+    this.server.changeKeys(plan);
   }
 
   serverDied(disk: Disk | undefined): void {
