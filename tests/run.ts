@@ -105,6 +105,11 @@ async function deno(args: string[]): Promise<Result> {
     signal: limit,
   }).spawn();
   let output = "";
+  const end = () => {
+    output += "\nEnded by a signal.\n";
+    child.kill();
+  };
+  Deno.addSignalListener("SIGTERM", end); // otherwise the tests would go on without the gate
   const collect = async (stream: ReadableStream<BufferSource>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
   };
@@ -113,6 +118,7 @@ async function deno(args: string[]): Promise<Result> {
     collect(child.stdout),
     collect(child.stderr),
   ]);
+  Deno.removeSignalListener("SIGTERM", end);
   if (limit.aborted) output += `\nStopped after ${STEP_LIMIT_MS / 60_000} minutes.\n`;
   return { ok: success && !limit.aborted, output };
 }

@@ -162,6 +162,18 @@ export class Session {
     dialect.prepare();
   }
 
+  /**
+   * A keepalive was read, and nothing else.
+   *
+   * @returns whether that is all: nothing has changed that must be made safe, and nothing is to be sent. If not,
+   * `receive` it
+   */
+  hear(now: number): boolean {
+    if (!this.#proven) return false;
+    this.#heard = now;
+    return true;
+  }
+
   #accept(dialect: Dialect, line: string): boolean {
     const { record, limits } = this;
     const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;

@@ -11,6 +11,8 @@ const PIECE = 4096;
 /** Bytes that are kept during a commit before the socket is read no more. */
 const MOST_HELD = 16 * 1024;
 
+const NEWLINE = 10;
+
 const NOTHING = new Uint8Array(0);
 
 /** Whose session it is. */
@@ -54,8 +56,15 @@ export class Serving implements Stage {
   }
 
   data(bytes: Uint8Array): void {
+    if (this.#isKeepalive(bytes) && this.#owner.session.hear(this.#owner.clock.now())) return;
     if (this.#held.length > 0 || this.#owner.turn.busy) this.#hold(bytes);
     else this.#feed(bytes);
+  }
+
+  /** Most of what idle devices send. */
+  #isKeepalive(bytes: Uint8Array): boolean {
+    return bytes.length === 1 && bytes[0] === NEWLINE && this.#held.length === 0 &&
+      this.#splitter.held === 0;
   }
 
   /** Gives the session as much as it wants. */

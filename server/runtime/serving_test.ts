@@ -204,6 +204,34 @@ Deno.test("nothing is written while the socket has not taken what was written be
   assertEquals(scene.socket.written, `${written}00\n`);
 });
 
+Deno.test("the first keepalive lets messages out at once, further ones are heard and cause nothing", async () => {
+  const scene = new Scene();
+  scene.write("text");
+  await scene.clock.turn();
+  assertEquals(scene.socket.written, "\n");
+  scene.socket.gives("\n");
+  await scene.clock.turn();
+  assertEquals(scene.socket.written, "\n00text\n");
+  const release = scene.store.hold();
+  scene.write("next");
+  await scene.clock.turn();
+  for (let time = 0; time < 3 * TIMEOUT; time += TIMEOUT / 2) {
+    await scene.clock.advance(TIMEOUT / 2);
+    scene.socket.gives("\n");
+  }
+  assertEquals(scene.codes, []);
+  release();
+});
+
+Deno.test("a newline that ends a line is no keepalive, wherever the network has cut it", async () => {
+  const scene = new Scene();
+  scene.socket.gives("\n");
+  scene.socket.gives("00text");
+  scene.socket.gives("\n");
+  await scene.clock.turn();
+  assertEquals(scene.session.record.inbox, ["text"]);
+});
+
 Deno.test("a full inbox stops the reading, and what was read before that is kept", async () => {
   const scene = new Scene({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");

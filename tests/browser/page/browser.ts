@@ -72,6 +72,7 @@ export class Lab {
       headless: true,
       args: ARGS,
       timeout: PATIENCE,
+      handleSIGTERM: false, // it would close the browser, and the tests would go on without it
     });
   }
 
