@@ -107,12 +107,15 @@ export class RawPeer implements AsyncDisposable {
 /**
  * Writes messages without qos until the socket takes no more. The other end must not read, and must send
  * acks of whatever it likes, or else it is their lack that holds the messages up.
+ *
+ * @param isOver Ends it early.
  */
 export async function stuff(
   end: { write(text: string, options: { qos: false }): Promise<boolean> },
+  isOver: () => boolean = () => false,
 ): Promise<void> {
   const text = "x".repeat(16 * 1024);
-  for (let sent = 0, refused = 0; refused < 20;) {
+  for (let sent = 0, refused = 0; refused < 20 && !isOver();) {
     if (await end.write(text, { qos: false })) {
       refused = 0;
       if (++sent > 10_000) throw new Error("there is no end to it");
