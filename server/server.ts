@@ -293,12 +293,7 @@ export class Server implements AsyncDisposable {
     let device = this.#devices.get(id);
     if (!device) {
       this.#checkRoom(id);
-      const ledger = this.#strangers.get(id)?.ledger;
-      if (!ledger) {
-        const message = "another server has had the device since the welcome";
-        throw new PeerError("STALE_GREETING", message);
-      }
-      device = this.#meet(ledger);
+      device = this.#meet(this.#strangers.get(id)!.ledger!);
     }
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
@@ -326,6 +321,7 @@ export class Server implements AsyncDisposable {
     this.#devices.delete(id);
     device.close(error);
     device.drop();
+    this.#reception.cut(id, new PeerError("STALE_GREETING", message));
     this.events.emit({ event: "warning", device: id, code, message });
   }
 

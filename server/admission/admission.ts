@@ -63,6 +63,7 @@ export interface Step {
 export class Admission {
   #host: Host;
   #hostname: string;
+  #id = "";
   #held: Uint8Array = new Uint8Array(0);
   #greets = false; // in dialect 2, so it can be told what is wrong
   #welcomed: Admitted | undefined; // the device is to show that it is there
@@ -74,6 +75,11 @@ export class Admission {
   constructor(host: Host, hostname: string) {
     this.#host = host;
     this.#hostname = hostname;
+  }
+
+  /** What the other end says that it is called; "": nothing yet. */
+  get id(): string {
+    return this.#id;
   }
 
   /** What came behind the greeting, once that is done. */
@@ -130,6 +136,7 @@ export class Admission {
 
   #hello1(id: string): Step {
     checkId(id);
+    this.#id = id;
     this.#host.access.checkStock(id);
     const admitted: Admitted = {
       id,
@@ -153,6 +160,7 @@ export class Admission {
   #hello2(line: string): Step {
     const hello = parseHello2(line);
     checkId(hello.id);
+    this.#id = hello.id;
     const key = this.#host.access.keyFor(hello);
     return this.#withRecord(hello.id, (record) => this.#welcome(line, hello, key, record));
   }

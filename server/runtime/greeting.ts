@@ -46,6 +46,11 @@ export class Greeting implements Stage {
     this.#host = host;
   }
 
+  /** Of the device; "" as long as it is unknown. */
+  get id(): string {
+    return this.#admission.id;
+  }
+
   begin(): void {
     this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);
     this.#connection.start(this);

@@ -119,6 +119,13 @@ export class Reception implements ConnectionHost, GreetingHost {
     if (!this.#closed) this.#host.refused(connection.address, error);
   }
 
+  /** Ends the greetings of a device: what they were, or would be, told of it is true no longer. */
+  cut(id: string, reason: PeerError): void {
+    for (const greeting of [...this.#greetings.values()]) {
+      if (greeting.id === id) greeting.cut(reason);
+    }
+  }
+
   left(connection: Connection): void {
     this.#open.delete(connection);
   }

@@ -179,3 +179,21 @@ Deno.test("a server that is closed ends those who greet, and says nothing of the
   const late = scene.platform.knock();
   assert(late.closed);
 });
+
+Deno.test("a device that another server has taken is not welcomed with what was lost", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const older = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.says(older, "\n");
+  await store.acquire("1"); // another server does
+  const newer = await scene.knock();
+  older.gives("00text\n");
+  newer.gives(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.turn();
+  assertEquals([older.closed, newer.closed, newer.written], [true, true, ""]);
+  assertEquals(scene.log.slice(-2), ["refused STALE_GREETING", "warning 1 FENCED"]);
+  const again = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.says(again, "\n");
+  assertEquals(scene.log.findLast((entry) => entry.startsWith("connected")), "connected 1");
+  assertEquals(again.closed, false);
+});

@@ -50,6 +50,10 @@ export class Chip implements Program {
     return this.device.world.clock.now;
   }
 
+  get mayMiss(): boolean {
+    return false;
+  }
+
   get isUp(): boolean {
     return this.#driver.up;
   }

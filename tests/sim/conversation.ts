@@ -87,6 +87,8 @@ export class Conversation {
     switch (this.#random.pick(this.world.scenario.reads)) {
       case "readline":
         return this.#readLines();
+      case "ahead":
+        return this.#readAhead();
       case "for await":
         return this.#iterate();
       case "consume":
@@ -97,24 +99,38 @@ export class Conversation {
   async #readLines(): Promise<void> {
     for (;;) {
       this.#isReading = true;
-      await this.#use(await this.device.readline());
+      this.#see(await this.device.readline());
+      await this.#work();
+    }
+  }
+
+  async #readAhead(): Promise<void> {
+    const ask = () => this.device.readline().then((line) => this.#see(line));
+    let next = ask();
+    for (;;) {
+      const asked = next;
+      next = ask();
+      next.catch(() => {}); // it is awaited later
+      this.#isReading = true;
+      await asked;
+      await this.#work();
     }
   }
 
   async #iterate(): Promise<void> {
     for await (const line of this.device) {
-      await this.#use(line);
+      this.#see(line);
+      await this.#work();
       this.#isReading = true;
     }
   }
 
-  async #use(line: string): Promise<void> {
+  #see(line: string): void {
     this.#isReading = false;
     this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
     this.world.messages++;
     this.#books!.handedOut(line);
     this.#answer();
-    await this.#work();
   }
 
   /** A message has been seen: perhaps it wants an answer. */

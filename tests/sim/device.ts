@@ -46,6 +46,8 @@ export interface Program {
   readonly connects: number;
   /** Nothing is left to be written or told. */
   readonly isIdle: boolean;
+  /** A message is acknowledged when it is handed out. */
+  readonly mayMiss: boolean;
   /** The device is no more. @param closes It was told so. */
   died(closes: boolean): void;
 }
@@ -213,8 +215,7 @@ export class SimDevice implements Wiring {
     const { world, books } = this;
     if (this.dies === "before acting") {
       // Who acknowledges what is handed out may miss it.
-      const message = this.remembers ? undefined : books.toDevice.find(text);
-      if (message && this.plan.kind !== "chip") message.excused = true;
+      if (this.program!.mayMiss) books.toDevice.find(text)!.excused = true;
       this.#dieOf("death before the application acts");
       return false;
     }

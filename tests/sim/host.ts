@@ -5,13 +5,17 @@ import type { ClientMemory } from "../../bridge/host/memory.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
+import type { Reading } from "./scenario.ts";
 import { type Message, Violation } from "./promises.ts";
 
 export class HostProgram implements Program {
   #client: Client;
   #pending = 0; // writes without an answer
+  #asked = 0; // messages that the application waits for
   #handed: Message | undefined; // what the application may still be busy with
   #remembers: boolean;
+  readonly #way: Reading;
+  readonly #iterator: AsyncIterator<string>;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
     const { id, key, size, metadata, kind } = device.plan;
@@ -30,8 +34,25 @@ export class HostProgram implements Program {
     if (dialect === 2) options.metadata = metadata;
     if (this.#remembers) options.memory = new Memory(device, platform);
     this.#client = new Client(options, platform);
+    this.#iterator = this.#client[Symbol.asyncIterator]();
+    this.#way = device.world.random.pick([
+      "readline",
+      "readline",
+      "for await",
+      "for await",
+      "ahead",
+    ]);
     this.#run(this.#read());
     this.#run(this.#writeAll());
+  }
+
+  /** Who asks for several messages says that each is done with in advance. */
+  get asksAhead(): boolean {
+    return this.#way === "ahead";
+  }
+
+  get mayMiss(): boolean {
+    return !this.#remembers || this.asksAhead;
   }
 
   get isUp(): boolean {
@@ -62,18 +83,28 @@ export class HostProgram implements Program {
     return new Promise((resolve) => void this.platform.after(ms, resolve));
   }
 
+  /** Asks for a message. @returns whether the device lives when it has come */
+  async #ask(): Promise<boolean> {
+    const { device, platform } = this;
+    this.#asked++;
+    this.#handed = undefined; // asking for the next one says that it is done with
+    const text = this.#way === "for await"
+      ? (await this.#iterator.next()).value as string
+      : await this.#client.readline();
+    this.#asked--;
+    if (!platform.isAlive || !device.see(text)) return false;
+    if (this.#remembers && this.#asked === 0) this.#handed = device.books.toDevice.find(text);
+    return true;
+  }
+
   async #read(): Promise<void> {
     const { device, platform, device: { world } } = this;
-    const iterator = this.#client[Symbol.asyncIterator]();
-    const iterates = world.random.chance(0.5);
+    let next: Promise<boolean> | undefined;
     for (;;) {
-      const asked = iterates
-        ? iterator.next().then(({ value }) => value as string)
-        : this.#client.readline();
-      this.#handed = undefined; // asking for the next one says that it is done with
-      const text = await asked;
-      if (!platform.isAlive || !device.see(text)) return;
-      if (this.#remembers) this.#handed = device.books.toDevice.find(text);
+      const asked = next ?? this.#ask();
+      next = this.asksAhead ? this.#ask() : undefined;
+      next?.catch(() => {}); // it is awaited later
+      if (!await asked) return;
       const busy = device.busyUntil - world.clock.now;
       if (busy > 0) await this.#pause(busy);
       if (!platform.isAlive) return;

@@ -12,7 +12,10 @@
  * - what was refused, or belongs to a transaction that has failed, is never seen; a transaction's messages and
  *   statements become safe all at once;
  * - nothing is shown to a device, or acknowledged, that a killed server would not know any more;
- * - when all faults have ended, everything that was accepted arrives.
+ * - when all faults have ended, everything that was accepted arrives, and its writer is told.
+ *
+ * `silence.ts` has what is promised about the link itself: a dead end is noticed in time, a living one is not taken
+ * for dead, and each end keeps the link alive.
  *
  * | what happens                                | what is weaker then, and for which messages            |
  * | ------------------------------------------- | ------------------------------------------------------ |
@@ -25,12 +28,15 @@
  * | device dies between seeing a message and    | that one message, if it has qos, may come once more    |
  * | keeping the position; for a host, between   |                                                        |
  * | seeing it and asking for the next one       |                                                        |
+ * | a host without memory, or one that asks for | it may miss the message that it was handed last        |
+ * | several messages at once, dies              |                                                        |
  * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
  * |                                             | come once more                                         |
  * | server killed                               | what its application wrote that was not yet safe: gone, |
  * |                                             | and it was never sent, nor was anybody told otherwise   |
  * | server killed                               | a line of the log that was not yet safe may be logged  |
  * |                                             | once more                                              |
+ * | another server takes the device for a while | as if the server was killed, for this device           |
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
  * | old copy of the server's store put back     | what the copy holds, seen or on its way, may come once |

@@ -60,7 +60,8 @@ export interface DevicePlan {
   kind: DeviceKind;
 }
 
-export type Reading = "readline" | "for await" | "consume";
+/** How an application reads; "ahead": it asks for the next message before it is done with the one that it has. */
+export type Reading = "readline" | "ahead" | "for await" | "consume";
 
 export interface Scenario {
   timeout: number;
@@ -134,6 +135,7 @@ export function drawScenario(random: Random): Scenario {
     onFile: random.chance(0.05),
     reads: random.pick<readonly Reading[]>([
       ["readline"],
+      ["ahead"],
       ["for await"],
       ["consume"],
       ["consume"],

@@ -192,10 +192,10 @@ const CONNECTION_BUGS: Bugs = {
     "const reads = !this.#connection.isPaused;",
     "const reads = true;",
   ),
-  "a device that another server has taken ends the greeting of the next one": edit(
+  "a device that another server has taken is welcomed with what was lost": edit(
     SERVER,
-    "const ledger = this.#strangers.get(id)?.ledger;",
-    "const ledger = this.#strangers.get(id)!.ledger;",
+    '    this.#reception.cut(id, new PeerError("STALE_GREETING", message));\n',
+    "",
   ),
   "a connection that is closed is still told of bytes": [
     ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
