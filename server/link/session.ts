@@ -343,17 +343,25 @@ export class Session {
     );
   }
 
-  /** Whether `tick` would take the device for silent. */
-  isSilent(now: number): boolean {
-    return this.#dialect !== undefined && this.wantsInput && now - this.#heard >= this.timeout;
+  /**
+   * Whether `tick` would take the device for silent.
+   *
+   * @param reads Whether its socket is read.
+   */
+  isSilent(now: number, reads = true): boolean {
+    if (!this.#dialect || !reads || !this.wantsInput) return false;
+    return now - this.#heard >= this.timeout;
   }
 
-  /** @throws {PeerError} SILENT, if the connection must end */
-  tick(now: number): void {
+  /**
+   * @param reads Whether the device's socket is read.
+   * @throws {PeerError} SILENT, if the connection must end
+   */
+  tick(now: number, reads = true): void {
     if (!this.#dialect) return;
     this.#dialect.prepare();
     // What we do not read we cannot hear.
-    if (!this.wantsInput) this.#heard = now;
+    if (!reads || !this.wantsInput) this.#heard = now;
     if (this.isSilent(now)) {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }

@@ -125,7 +125,8 @@ export class Serving implements Stage {
   wake(now: number): void {
     const { session, turn } = this.#owner;
     // Also while a commit is under way: where one follows the other, that is nearly always.
-    if (session.isSilent(now) || this.#connection.isStalled(session.timeout, now)) {
+    const reads = !this.#connection.isPaused;
+    if (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now)) {
       // A server that was busy has perhaps not listened.
       this.#connection.lookAgain(() => turn.enter(this.#judge));
     } else if (turn.busy) {
@@ -134,7 +135,7 @@ export class Serving implements Stage {
         if (output !== "") this.#connection.write(output);
       }
     } else {
-      session.tick(now);
+      session.tick(now, reads);
       this.#flushSoon();
     }
     this.#wakeLater(now);
@@ -157,7 +158,7 @@ export class Serving implements Stage {
     const { session, clock } = this.#owner;
     const now = clock.now();
     try {
-      session.tick(now);
+      session.tick(now, !this.#connection.isPaused);
       if (this.#connection.isStalled(session.timeout, now)) {
         throw new PeerError("STALLED", `the other end took nothing for ${session.timeout} ms`);
       }

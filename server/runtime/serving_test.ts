@@ -266,6 +266,22 @@ Deno.test("a peer is not silent because we did not listen", async () => {
   assertEquals(scene.codes, ["SILENT"], "nothing lay there");
 });
 
+Deno.test("nor because one commit follows the other, and reading goes on only after the last one", async () => {
+  const scene = new Scene({ inbox: 1 });
+  scene.socket.gives("00fits\n01does not\n");
+  await scene.clock.turn();
+  scene.session.shift();
+  const release = scene.store.hold();
+  scene.turn.touch((safe) => scene.serving.flush(safe));
+  await scene.clock.turn();
+  assert(scene.turn.busy && scene.session.wantsInput && scene.socket.paused);
+  await scene.clock.advance(2 * TIMEOUT);
+  await scene.clock.caughtUpNow();
+  release();
+  await scene.clock.turn();
+  assertEquals([scene.socket.paused, scene.codes], [false, []]);
+});
+
 Deno.test("a peer that takes nothing is stalled after the timeout, whatever it says", async () => {
   const scene = new Scene();
   await scene.clock.turn();

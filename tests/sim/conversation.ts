@@ -211,13 +211,20 @@ export class Conversation {
   /** Nothing of a transaction has happened. */
   #failed(attempt: Attempt | undefined, error: unknown): void {
     const known = error instanceof ChangedItsMind ||
-      (error instanceof LocalError && ["OUTBOX_FULL", "BAD_TEXT", "FENCED"].includes(error.code)) ||
+      (error instanceof LocalError && this.#mayFail(error)) ||
       (error instanceof Error && error.message.includes("NOT NULL"));
     if (!known) throw error;
     if (!attempt) return;
     this.#log(`is told that ${attempt.transfer.name} has failed: ${error}`);
     attempt.transfer.fail();
     for (const { books, message } of attempt.entries) books.serverRefused(message);
+  }
+
+  /** Whether a transaction may fail with this. */
+  #mayFail({ code }: LocalError): boolean {
+    // One that is closed does not wait until its store works again.
+    if (code === "STORE_FAILED") return this.world.serverIsDown;
+    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED";
   }
 
   async #write(): Promise<void> {

@@ -177,7 +177,9 @@ export class SimDevice implements Wiring {
   /** Its clock jumps. */
   jump(ms: number): void {
     this.clockAhead += ms;
-    this.deafUntil = Math.max(this.deafUntil, this.world.clock.now + Math.max(0, -ms));
+    const { clock, scenario: { timeout } } = this.world;
+    // What it was about to do at a certain time, a keepalive for example, it does later.
+    this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }
 
   /** What its application says next; undefined: no text was found that fits. */

@@ -78,7 +78,7 @@ export class SimPlatform implements Platform {
     this.#accept = accept;
     this.#failed = failed;
     const close = () => {
-      this.#accept = undefined;
+      this.#accept = this.#failed = undefined;
       return Promise.resolve();
     };
     return Promise.resolve({ port: 8123, setTls() {}, close });

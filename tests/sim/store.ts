@@ -45,6 +45,8 @@ interface Pending {
   changes: Map<string, { token: number; rows: Row[] }>;
   /** A real store has it. */
   isWritten: boolean;
+  /** There was no room for it. */
+  fails: boolean;
 }
 
 /** Of commits that take time, the share that is asked a second time what is different. */
@@ -98,7 +100,14 @@ export class SimStore implements Store {
     const refused = execute(works);
     this.#ahead = this.#dateAhead;
     const changes = this.#collect(batch, refused);
-    const pending: Pending = this.#pending = { batch, works, refused, changes, isWritten: false };
+    const pending: Pending = this.#pending = {
+      batch,
+      works,
+      refused,
+      changes,
+      isWritten: false,
+      fails: this.disk.full,
+    };
     const fenced = this.#fenced();
     if (fenced) {
       this.#pending = undefined;
@@ -106,9 +115,9 @@ export class SimStore implements Store {
     }
     const torn = this.world.tears();
     const time = this.time();
-    const written = this.disk.full ? undefined : this.disk.commit(batch, refused);
+    const written = pending.fails ? undefined : this.disk.commit(batch, refused);
     pending.isWritten = this.disk.isCommitting = written !== undefined;
-    if (time === undefined && !torn && !this.disk.full) {
+    if (time === undefined && !torn && !pending.fails) {
       const safe = this.#finish();
       return written ? written.then(() => safe) : Promise.resolve(safe);
     }
@@ -124,9 +133,9 @@ export class SimStore implements Store {
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
     // What a real store has, it has.
-    const { isWritten } = this.#pending!;
+    const { isWritten, fails } = this.#pending!;
     const fenced = isWritten ? undefined : this.#fenced();
-    if (!fenced && (!this.disk.full || isWritten)) return resolve(this.#finish());
+    if (!fenced && !fails && (!this.disk.full || isWritten)) return resolve(this.#finish());
     this.#pending = undefined;
     if (fenced) return reject(fenced);
     this.disk.failedAt = this.platform.process.world.clock.now;
@@ -208,7 +217,8 @@ export class SimStore implements Store {
     this.#isDead = true;
     const pending = this.#pending;
     this.disk.isCommitting = false;
-    const fails = pending !== undefined && !pending.isWritten && this.disk.full;
+    const fails = pending !== undefined &&
+      (pending.fails || (!pending.isWritten && this.disk.full));
     const isTorn = pending !== undefined && !fails && torn === "before";
     const isBefore = this.disk.die(isTorn ? this.#random : undefined);
     if (!pending || fails || isBefore || (!pending.isWritten && this.#fenced())) return;

@@ -41,6 +41,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
+  /** The server is not running, or about to end. */
+  serverIsDown = false;
   /** Seen by either application. */
   messages = 0;
   /** What a device of the simulation sent on one of its connections, for those who replay it. */
@@ -49,7 +51,6 @@ export class World implements Surroundings, StoreWorld, Disposable {
   #entered = false;
   #failure: unknown;
   #torn: Torn | undefined;
-  #serverIsDown = false;
   #disturbedUntil = 0;
   #disturbances = 0;
   #overheard: SimSocket | undefined;
@@ -254,9 +255,9 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** @param disk What it finds instead of its own when it is started again. */
   killServer(torn?: Torn, disk?: Disk): void {
-    if (this.#serverIsDown) return;
+    if (this.serverIsDown) return;
     const { random, scenario } = this;
-    this.#serverIsDown = true;
+    this.serverIsDown = true;
     this.server.kill(torn, disk, random.chance(0.7));
     const { limits, lines } = scenario;
     if (random.chance(0.3) && lines.length > 1) {
@@ -268,7 +269,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const pause = random.skewed(1, 2 * scenario.timeout);
     this.disturb(this.clock.now + pause);
     this.clock.after(pause, () => {
-      this.#serverIsDown = false;
+      this.serverIsDown = false;
       this.server.start();
       // Who puts a copy back restarts it more than once.
       if (!disk || random.chance(0.5)) return;
@@ -278,14 +279,14 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** Ends the server as an operator does, and starts it again. */
   stopServer(): void {
-    if (this.#serverIsDown || !this.server.server) return;
-    this.#serverIsDown = true;
+    if (this.serverIsDown || !this.server.server) return;
+    this.serverIsDown = true;
     const pause = this.random.skewed(1, 2 * this.scenario.timeout);
     this.server.stop(() => {
       this.server.kill(undefined, undefined, true);
       this.disturb(this.clock.now + pause);
       this.clock.after(pause, () => {
-        this.#serverIsDown = false;
+        this.serverIsDown = false;
         this.server.start();
       });
     });

@@ -97,11 +97,6 @@ const DEVICE_BUGS: Bugs = {
     "[this.#output, this.#written] = [this.#written, this.#output];",
     "",
   ),
-  "a client forgets what was read when its connection ends": edit(
-    DRIVER,
-    "    if (socket.hasInput) {\n      this.#feed(now);\n      this.#run(now);\n    }\n",
-    "",
-  ),
   "a client that was taken from once is never stalled": edit(
     SOCKET,
     "    this.#takenBefore = this.#socket.taken;\n    if (!this.#busy) return output",

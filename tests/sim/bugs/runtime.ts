@@ -115,11 +115,6 @@ const CONNECTION_BUGS: Bugs = {
     "    this.#serving?.drop();\n    this.session.disconnect();",
     "    if (this.#serving) return connection.close();\n    this.session.disconnect();",
   ),
-  "the end of an older connection ends the newer one": edit(
-    DEVICE,
-    "if (this.#serving !== serving) return;",
-    "",
-  ),
   "a silent connection holds up the next ones": edit(
     "server/runtime/reception.ts",
     "while (this.#begun < STARTS && this.#waiting.length > 0) {",
@@ -173,7 +168,35 @@ const CONNECTION_BUGS: Bugs = {
     "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    if (!this.#connection.isWriting) {",
     "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    {",
   ),
-  "a deadline outlives its connection": edit(CONNECTION, "    this.#entry.clear();\n", ""),
+  "a deadline outlives its connection, and lets the newer one's keepalive wait": [
+    ...edit(CONNECTION, "    this.#entry.clear();\n", ""),
+    ...edit(CONNECTION, "if (!this.#closed) this.#entry.at(time);", "this.#entry.at(time);"),
+  ],
+  "keepalives stop while a commit is under way": edit(
+    SERVING,
+    "    } else if (turn.busy) {\n      if (!this.#connection.isWriting) {",
+    "    } else if (turn.busy) {\n      if (session.connected === undefined) {",
+  ),
+  "keepalives come late": edit(
+    SESSION,
+    'if (dialect.output === "" && now - this.#sent >= this.timeout / 4) dialect.output = "\\n";',
+    'if (dialect.output === "" && now - this.#sent >= this.timeout / 3) dialect.output = "\\n";',
+  ),
+  "a silent device is not noticed while commits are under way": edit(
+    SERVING,
+    "if (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now)) {",
+    "if (!turn.busy && (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now))) {",
+  ),
+  "a device that is not read because of a commit is silent": edit(
+    SERVING,
+    "const reads = !this.#connection.isPaused;",
+    "const reads = true;",
+  ),
+  "a device that another server has taken ends the greeting of the next one": edit(
+    SERVER,
+    "const ledger = this.#strangers.get(id)?.ledger;",
+    "const ledger = this.#strangers.get(id)!.ledger;",
+  ),
   "a connection that is closed is still told of bytes": [
     ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
     ...edit(

@@ -19,11 +19,10 @@ const DIALECT1_BUGS: Bugs = {
     "if (heard?.[id * FIELDS] !== hashed) return false;",
     "if (heard === undefined || Number.isNaN(heard[id * FIELDS]) || hashed < 0) return false;",
   ),
-  "repeats are forgotten after two messages": edit(
-    DUPLICATES,
-    "=== connection) return newer < REACH;",
-    "=== connection) return newer < 2;",
-  ),
+  "repeats are forgotten after two messages": [
+    ...edit(DUPLICATES, "const REACH = 223;", "const REACH = 2;"),
+    ...edit(DUPLICATES, "const REACH_BACK = 64;", "const REACH_BACK = 2;"),
+  ],
 };
 
 const LINE_BUGS: Bugs = {
