@@ -124,21 +124,24 @@ export class Serving implements Stage {
 
   wake(now: number): void {
     const { session, turn } = this.#owner;
-    // Also while a commit is under way: where one follows the other, that is nearly always.
     const reads = !this.#connection.isPaused;
-    if (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now)) {
-      // A server that was busy has perhaps not listened.
-      this.#connection.lookAgain(() => turn.enter(this.#judge));
-    } else if (turn.busy) {
-      if (!this.#connection.isWriting) {
-        const output = session.keepAlive(now);
-        if (output !== "") this.#connection.write(output);
-      }
-    } else {
+    const isGone = session.isSilent(now, reads) ||
+      this.#connection.isStalled(session.timeout, now);
+    // Later: a server that was busy has perhaps not listened. But also while a commit is under way: where one follows
+    // the other, that is nearly always.
+    if (isGone) this.#connection.lookAgain(() => turn.enter(this.#judge));
+    if (turn.busy) this.#keepAlive(now);
+    else if (!isGone) {
       session.tick(now, reads);
       this.#flushSoon();
     }
     this.#wakeLater(now);
+  }
+
+  #keepAlive(now: number): void {
+    if (this.#connection.isWriting) return;
+    const output = this.#owner.session.keepAlive(now);
+    if (output !== "") this.#connection.write(output);
   }
 
   /** Flushes at once if that is safe, else when it is. */

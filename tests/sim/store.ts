@@ -144,6 +144,7 @@ export class SimStore implements Store {
 
   /** Another server takes a device, and gives it back. */
   async fence(id: string): Promise<void> {
+    this.platform.process.world.entered();
     const token = (this.#tokens.get(id) ?? 0) + 1;
     this.#tokens.set(id, await this.disk.fence(id) ?? token);
   }
@@ -192,7 +193,7 @@ export class SimStore implements Store {
   /** As a store does that has to begin its transaction again. */
   #askAgain({ batch, refused, changes }: Pending): void {
     const [before, after] = [changes, this.#collect(batch, refused)].map((it) =>
-      JSON.stringify([...it])
+      JSON.stringify([...it].filter(([_, { rows }]) => rows.length > 0))
     );
     if (before !== after) {
       throw new Violation(`while a commit was under way, ${before} became ${after}`);

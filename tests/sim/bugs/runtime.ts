@@ -174,8 +174,8 @@ const CONNECTION_BUGS: Bugs = {
   ],
   "keepalives stop while a commit is under way": edit(
     SERVING,
-    "    } else if (turn.busy) {\n      if (!this.#connection.isWriting) {",
-    "    } else if (turn.busy) {\n      if (session.connected === undefined) {",
+    "if (turn.busy) this.#keepAlive(now);",
+    "if (turn.busy) this.#wakeLater(now);",
   ),
   "keepalives come late": edit(
     SESSION,
@@ -184,8 +184,8 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a silent device is not noticed while commits are under way": edit(
     SERVING,
-    "if (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now)) {",
-    "if (!turn.busy && (session.isSilent(now, reads) || this.#connection.isStalled(session.timeout, now))) {",
+    "if (isGone) this.#connection.lookAgain",
+    "if (isGone && !turn.busy) this.#connection.lookAgain",
   ),
   "a device that is not read because of a commit is silent": edit(
     SERVING,
