@@ -225,12 +225,12 @@ Deno.test("a server that takes at last what waited for its turn is not stalled s
   await client.write("first", { qos: false });
   socket.taken += 1; // so that the core may send more
   await client.write("second", { qos: false });
-  passes(0.8 * TIMEOUT);
+  passes(0.2 * TIMEOUT);
   socket.taken += 10;
   socket.events.drained();
   await machine.turn();
   assert(socket.text.includes("second"));
-  passes(0.8 * TIMEOUT);
+  passes(0.9 * TIMEOUT);
   assertEquals(told, ["up"]);
   passes(0.3 * TIMEOUT);
   assertEquals(told, ["up", "STALLED"]);
