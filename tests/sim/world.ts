@@ -89,12 +89,17 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** What the server may take its time for. */
   get serverPatience(): Patience {
-    const { timeout, gather, storeTime = 0 } = this.scenario;
+    const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
     // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
     const driver = timeout / 20 + 2 * (gather + storeTime) + 10;
     const busyUntil = () => this.server.disk.troubleEnd;
     const outage = NOTICED * timeout + driver;
-    return { silence: outage, stall: outage, keepalive: timeout / 4 + driver, busyUntil };
+    return {
+      silence: outage + acquireTime,
+      stall: outage,
+      keepalive: timeout / 4 + driver,
+      busyUntil,
+    };
   }
 
   /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
