@@ -212,6 +212,30 @@ Deno.test("a slow server is not taken for a stalled one, and is when it stops", 
   assertEquals(told, ["up", "STALLED"]);
 });
 
+Deno.test("a server that takes at last what waited for its turn is not stalled since before that", async () => {
+  await using scene = ManualClient.up();
+  const { machine, machine: { socket }, told, client } = scene;
+  const passes = (ms: number) => {
+    for (let passed = 0; passed < ms; passed += TIMEOUT / 10) {
+      socket.gives("\n");
+      machine.passes(TIMEOUT / 10);
+    }
+  };
+  socket.takes = false;
+  await client.write("first", { qos: false });
+  socket.taken += 1; // so that the core may send more
+  await client.write("second", { qos: false });
+  passes(0.2 * TIMEOUT);
+  socket.taken += 10;
+  socket.events.drained();
+  await machine.turn();
+  assert(socket.text.includes("second"));
+  passes(0.9 * TIMEOUT);
+  assertEquals(told, ["up"]);
+  passes(0.3 * TIMEOUT);
+  assertEquals(told, ["up", "STALLED"]);
+});
+
 Deno.test("what was written stays as it is until it was taken, and what follows is collected", async () => {
   await using scene = ManualClient.up();
   const { machine, client } = scene;

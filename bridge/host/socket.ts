@@ -28,6 +28,8 @@ export class CoreSocket {
   /** What the socket has not taken yet, or the buffer of that for the next time. */
   #written: Uint8Array<ArrayBuffer> = NOTHING;
   #busy = false;
+  /** What is collected was sent while the socket had something to take. */
+  #waits = false;
   /** How much the socket had taken when the core sent last. */
   #takenBefore = 0;
   #input: Uint8Array = NOTHING;
@@ -73,6 +75,7 @@ export class CoreSocket {
     this.#output.set(piece, this.#outputLength);
     this.#outputLength = length;
     this.#takenBefore = this.#socket.taken;
+    this.#waits ||= this.#busy;
   }
 
   /** Whether `flush` has anything to do. */
@@ -86,8 +89,10 @@ export class CoreSocket {
     const output = this.#output.subarray(0, this.#outputLength);
     this.#outputLength = 0;
     this.#busy = !this.#socket.write(output);
-    // What was taken at once says nothing about whether the rest will be.
-    this.#takenBefore = this.#socket.taken;
+    // What was taken at once says nothing about whether the rest will be. What has waited for its turn shows that
+    // something was taken since.
+    if (!this.#waits) this.#takenBefore = this.#socket.taken;
+    this.#waits = false;
     if (!this.#busy) return output.length >= SEND_BYTES;
     // It must not change until it was taken.
     [this.#output, this.#written] = [this.#written, this.#output];

@@ -152,6 +152,8 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     stock: [],
     gather: 0,
     storeTime: 1,
+    acquireTime: undefined,
+    churns: false,
     onFile: false,
     reads: variant.reads ?? ["readline"],
     transactions: variant.transactions ?? 0,

@@ -75,6 +75,10 @@ export interface Scenario {
   gather: number;
   /** Longest time that a commit takes, in ms; undefined: none at all, as with SQLite in the same thread. */
   storeTime: number | undefined;
+  /** Longest time that the store takes to find a device, in ms; undefined: as for a commit. */
+  acquireTime: number | undefined;
+  /** An application on the server has something to commit all the time: one commit follows the other. */
+  churns: boolean;
   /** The real SQLite on a file keeps what the simulated disk keeps. */
   onFile: boolean;
   /** How the server's application reads; drawn for each device and each life of the server. */
@@ -108,6 +112,7 @@ export function drawScenario(random: Random): Scenario {
     devices.push(drawDevice(random, { timeout, long, lineBytes, changesDialect, id: names[i]! }));
   }
   const faults = drawFaults(random);
+  const churns = random.chance(0.1);
   if (faults.includes(OLD_COPY)) devices.forEach((plan) => talksOn(plan, timeout));
   return {
     timeout,
@@ -131,7 +136,11 @@ export function drawScenario(random: Random): Scenario {
     open: true,
     stock: [],
     gather: random.pick([0, 0, 5, Math.floor(timeout / 20)]),
-    storeTime: random.pick([undefined, 0, 5, Math.floor(timeout / 20)]),
+    storeTime: churns
+      ? Math.floor(timeout / 20)
+      : random.pick([undefined, 0, 5, Math.floor(timeout / 20)]),
+    acquireTime: random.chance(0.1) ? timeout : undefined,
+    churns,
     onFile: random.chance(0.05),
     reads: random.pick<readonly Reading[]>([
       ["readline"],

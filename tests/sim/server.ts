@@ -11,6 +11,7 @@ import { Process } from "./process.ts";
 import { Violation } from "./promises.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import type { SimSocket } from "./socket.ts";
+import { CREATE } from "./statements.ts";
 import { SimStore, type Torn } from "./store.ts";
 import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -69,7 +70,12 @@ export class ServerProcess implements Host, Wiring {
     this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
     const platform = this.#platform = new SimPlatform(process, this);
     this.disk.open(platform);
-    const store = this.#store = new SimStore(this.disk, world, platform, () => this.#storeTime());
+    const store = this.#store = new SimStore(
+      this.disk,
+      world,
+      platform,
+      (what) => this.#timeOf(what),
+    );
     const begun = world.clock.now;
     world.log?.("the server starts");
     process.enter(() => {
@@ -91,6 +97,9 @@ export class ServerProcess implements Host, Wiring {
           if (!platform.isAlive) return;
           this.server = server;
           if (this.#keysChangedAt >= begun) server.setKeys(this.#keys()); // while it was starting
+          if (world.scenario.churns) {
+            this.#churn(server, platform).catch((error) => world.failed(error));
+          }
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
         },
         (error) => platform.isAlive && world.failed(error),
@@ -114,10 +123,24 @@ export class ServerProcess implements Host, Wiring {
     }
   }
 
-  #storeTime(): number | undefined {
-    const { clock, random, scenario: { storeTime } } = this.world;
+  /** Draws how long the store takes for something. */
+  #timeOf(what: "commit" | "acquire"): number | undefined {
+    const { clock, random, scenario: { storeTime, acquireTime } } = this.world;
     if (clock.now < this.disk.slowUntil) return this.disk.slowness;
-    return storeTime === undefined ? undefined : random.below(storeTime + 1);
+    const most = what === "acquire" ? acquireTime ?? storeTime : storeTime;
+    return most === undefined ? undefined : random.below(most + 1);
+  }
+
+  /** Commits something again and again. */
+  async #churn(server: Server, platform: SimPlatform): Promise<void> {
+    while (platform.isAlive && this.world.clock.now < this.world.scenario.faultsEnd) {
+      try {
+        await server.transaction((tx) => tx.run(CREATE));
+      } catch (error) {
+        if (this.world.serverIsDown) return; // it is closed
+        throw error;
+      }
+    }
   }
 
   connect(): never {

@@ -29,8 +29,9 @@ export function judgeEnd(world: World, socket: SimSocket, reason: string, whose:
 
 /** What an end may take its time for, in ms. */
 export interface Patience {
-  /** To notice that the other end is gone. */
-  outage: number;
+  /** To notice that the other end is silent, and that it takes nothing. */
+  silence: number;
+  stall: number;
   /** To send something when nothing else is to be sent. */
   keepalive: number;
   /** @returns when it was able to do something last */
@@ -44,7 +45,7 @@ export interface Patience {
 export function watchSocket(
   { clock }: World,
   socket: SimSocket,
-  { outage, keepalive, busyUntil }: Patience,
+  { silence, stall, keepalive, busyUntil }: Patience,
   who: string,
 ): void {
   const { process, end } = socket;
@@ -63,14 +64,14 @@ export function watchSocket(
     const free = freeSince();
     const heard = socket.pausedAt === undefined ? Math.max(end.heardAt, socket.readAt, free) : now;
     const taken = socket.held > 0 ? Math.max(end.takenAt, socket.heldSince, free) : now;
-    const since = Math.min(heard, taken);
-    if (now - since > outage) {
-      const what = since === taken ? "takes nothing" : "is silent";
+    const complain = (what: string, since: number) => {
       throw new Violation(`${who} does not notice that ${socket.address} ${what} since ${since}`);
-    }
+    };
+    if (now - heard > silence) complain("is silent", heard);
+    if (now - taken > stall) complain("takes nothing", taken);
     checkWriting();
-    clock.at(since + outage + 1, look);
+    clock.at(Math.min(heard + silence, taken + stall) + 1, look);
   };
-  clock.after(outage + 1, look);
+  clock.after(Math.min(silence, stall) + 1, look);
   socket.onWrite = checkWriting;
 }

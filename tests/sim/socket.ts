@@ -70,7 +70,7 @@ export class SimSocket implements Socket {
   /** The greeting is over. */
   serves(): void {
     this.isServing = true;
-    this.wroteAt = this.process.world.clock.now;
+    this.readAt = this.wroteAt = this.process.world.clock.now;
   }
 
   /** Written by the program, and not taken by the system. */

@@ -65,7 +65,7 @@ export class SimStore implements Store {
     readonly disk: Disk,
     readonly world: StoreWorld,
     readonly platform: SimPlatform,
-    readonly time: () => number | undefined,
+    readonly time: (what: "commit" | "acquire") => number | undefined,
   ) {
     this.database = { query: (sql, params) => this.#query(sql, params), check };
   }
@@ -114,7 +114,7 @@ export class SimStore implements Store {
       return Promise.reject(fenced);
     }
     const torn = this.world.tears();
-    const time = this.time();
+    const time = this.time("commit");
     const written = pending.fails ? undefined : this.disk.commit(batch, refused);
     pending.isWritten = this.disk.isCommitting = written !== undefined;
     if (time === undefined && !torn && !pending.fails) {
@@ -154,7 +154,7 @@ export class SimStore implements Store {
   }
 
   #later<T>(answer: () => T | Promise<T>): Promise<T> {
-    const time = this.time();
+    const time = this.time("acquire");
     if (time === undefined) return Promise.resolve(answer());
     return new Promise((resolve) => this.platform.process.after(time, () => resolve(answer())));
   }

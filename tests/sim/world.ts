@@ -89,18 +89,29 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** What the server may take its time for. */
   get serverPatience(): Patience {
-    const { timeout, gather, storeTime = 0 } = this.scenario;
+    const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
     // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
     const driver = timeout / 20 + 2 * (gather + storeTime) + 10;
     const busyUntil = () => this.server.disk.troubleEnd;
-    return { outage: NOTICED * timeout + driver, keepalive: timeout / 4 + driver, busyUntil };
+    const outage = NOTICED * timeout + driver;
+    return {
+      silence: outage + acquireTime,
+      stall: outage,
+      keepalive: timeout / 4 + driver,
+      busyUntil,
+    };
   }
 
   /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
   devicePatience(device: SimDevice): Patience {
     const { timeout } = this.scenario;
-    const outage = (NOTICED + 2 - device.dialect) * timeout + 10;
-    return { outage, keepalive: timeout / 4 + 20, busyUntil: () => device.deafUntil };
+    return {
+      silence: (NOTICED + 2 - device.dialect) * timeout + 10,
+      // What has waited for its turn shows the core only at its next keepalive that something was taken.
+      stall: (NOTICED + 1 / 4) * timeout + 10,
+      keepalive: timeout / 4 + 20,
+      busyUntil: () => device.deafUntil,
+    };
   }
 
   /** Plays the scenario to its end. @throws {Violation} */

@@ -97,10 +97,15 @@ const DEVICE_BUGS: Bugs = {
     "[this.#output, this.#written] = [this.#written, this.#output];",
     "",
   ),
-  "a client that was taken from once is never stalled": edit(
+  "a client that was taken from once is stalled late": edit(
     SOCKET,
-    "    this.#takenBefore = this.#socket.taken;\n    if (!this.#busy) return output",
-    "    if (!this.#busy) return output",
+    "    if (!this.#waits) this.#takenBefore = this.#socket.taken;\n",
+    "",
+  ),
+  "a client takes a server for stalled that has just taken something": edit(
+    SOCKET,
+    "if (!this.#waits) this.#takenBefore",
+    "this.#takenBefore",
   ),
   "a client does not read on after a pause": edit(
     SOCKET,
