@@ -3,15 +3,14 @@ import { exposure, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { HELP, loadTls, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { Printing } from "./cli/printing.ts";
 import { LocalError, Server, type ServerOptions } from "./mod.ts";
+import { joinAddress } from "./transport/address.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments. */
 async function main(): Promise<number> {
-  const stopped = Promise.withResolvers<void>();
-  let server: Server;
-  let reload = () => {};
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
@@ -22,23 +21,36 @@ async function main(): Promise<number> {
       console.log(HELP);
       return 0;
     }
-    const options = await toServerOptions(values);
-    // Before it says that it listens: from then on somebody may want to stop it.
-    for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
-    // It would end a server that has nothing to read again, too.
-    if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
-    server = await listen(options);
-    if (values.keys !== undefined) warnOfExposure(server, values.keys);
-    reload = () => reloadFiles(server, values);
+    return await serve(values);
   } catch (error) {
-    if (error instanceof LocalError || isArgumentError(error)) {
-      console.error(`holdfast: ${error.message}\n(--help lists the options)`);
-      return 2;
-    }
-    if (!(error instanceof CannotListen)) throw error;
-    console.error(`holdfast: ${error.message}`);
-    return 1;
+    return failed(error);
   }
+}
+
+async function serve(values: Options): Promise<number> {
+  const printing = new Printing();
+  printing.takeConsole();
+  try {
+    return await runServer(values, printing);
+  } catch (error) {
+    return failed(error);
+  } finally {
+    await printing.flush();
+  }
+}
+
+async function runServer(values: Options, printing: Printing): Promise<number> {
+  const stopped = Promise.withResolvers<void>();
+  let reload = () => {};
+  const options = await toServerOptions(values, printing.log);
+  // Before it says that it listens: from then on somebody may want to stop it.
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
+  // It would end a server that has nothing to read again, too.
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
+  const server = await listen(options);
+  printing.tell(server.events);
+  if (values.keys !== undefined) warnOfExposure(server, values.keys);
+  reload = () => reloadFiles(server, values);
   await stopped.promise;
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
@@ -46,10 +58,22 @@ async function main(): Promise<number> {
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
+    throw new Failure(error.message, { cause: error });
+  }
+  return 0;
+}
+
+/** Says what was wrong. @returns the exit code */
+function failed(error: unknown): number {
+  if (error instanceof Failure) {
     console.error(`holdfast: ${error.message}`);
     return 1;
   }
-  return 0;
+  if (error instanceof LocalError || isArgumentError(error)) {
+    console.error(`holdfast: ${error.message}\n(--help lists the options)`);
+    return 2;
+  }
+  throw error;
 }
 
 /** Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay. */
@@ -83,7 +107,8 @@ function warnOfExposure(server: Server, path: string): void {
   if (message) server.events.emit({ event: "warning", code: "KEYS_EXPOSED", message });
 }
 
-class CannotListen extends Error {}
+/** Nothing is wrong with the arguments. */
+class Failure extends Error {}
 
 async function listen(options: ServerOptions): Promise<Server> {
   try {
@@ -97,7 +122,8 @@ async function listen(options: ServerOptions): Promise<Server> {
     } else if (code === "EACCES") {
       reason = "not permitted. Ports below 1024 need root";
     }
-    throw new CannotListen(`cannot listen on ${options.hostname}:${options.port}: ${reason}`);
+    const address = joinAddress(options.hostname!, options.port!);
+    throw new Failure(`cannot listen on ${address}: ${reason}`);
   }
 }
 

@@ -117,6 +117,32 @@ Deno.test("the log is lines of text unless told otherwise", async () => {
   assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
 });
 
+/** Whether this machine can listen on IPv6. */
+function hasIPv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: "IPv6 addresses are in brackets in the log",
+  ignore: !hasIPv6(),
+  async fn() {
+    await using process = start("--open", "--host", "::1");
+    const port = await process.port();
+    assertEquals((await process.logs("listening")).address, `[::1]:${port}`);
+    await using peer = new RawPeer(await Deno.connect({ hostname: "::1", port }));
+    await peer.say("1\n");
+    assertMatch((await process.logs("connected")).address!, /^\[::1\]:\d+$/);
+    const [code, said] = await fails("--open", "--host", "::1", "--port", `${port}`);
+    assertEquals(code, 1);
+    assertStringIncludes(said, `cannot listen on [::1]:${port}: that port is in use`);
+  },
+});
+
 Deno.test("an application of one's own is found from the working folder, and may fail", async () => {
   const cwd = await Deno.makeTempDir();
   try {

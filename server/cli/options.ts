@@ -60,8 +60,11 @@ export function parse(args: string[]) {
   }).values;
 }
 
-/** @throws {LocalError} BAD_ARGUMENT */
-export async function toServerOptions({ open, host, store, durability, app, ...rest }: Options) {
+/** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */
+export async function toServerOptions(
+  { open, host, store, durability, app, ...rest }: Options,
+  print: (line: string) => void,
+) {
   const format = rest.log;
   if (format !== "text" && format !== "json") {
     throw badArgument(`--log takes text or json, not ${format}`);
@@ -70,7 +73,7 @@ export async function toServerOptions({ open, host, store, durability, app, ...r
     throw badArgument(`--durability takes full or normal, not ${durability}`);
   }
   if (store === "") throw badArgument("--store takes the name of a file, or :memory:");
-  const log = logTo((line) => console.error(line), format);
+  const log = logTo(print, format);
   const stock = rest.stock.flatMap(toIds);
   const keys = rest.keys === undefined ? new Map<string, Uint8Array>() : readKeys(rest.keys);
   if (rest.keys !== undefined) {

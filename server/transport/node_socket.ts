@@ -2,6 +2,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import { PeerError } from "../protocol/errors.ts";
+import { joinAddress } from "./address.ts";
 import type { ConnectOptions, Socket, SocketEvents } from "./platform.ts";
 
 /**
@@ -117,9 +118,7 @@ export class NodeSocket implements Socket {
   }
 
   get address(): string {
-    return net.isIPv6(this.hostname)
-      ? `[${this.hostname}]:${this.#port}`
-      : `${this.hostname}:${this.#port}`;
+    return joinAddress(this.hostname, this.#port);
   }
 
   start(events: SocketEvents): void {
