@@ -1,8 +1,13 @@
 /** What the process prints while a server runs. */
-import nodeConsole from "node:console";
+import * as nodeConsole from "node:console";
 import type { Events } from "../observe/events.ts";
 import { Output } from "../observe/output.ts";
 import { nodePlatform } from "../transport/node.ts";
+
+/** Deno's types of node:console have it, those of @types/node, which npm packages bring along, have not. */
+const { Console } = nodeConsole as unknown as {
+  Console: new (options: { stdout: object; stderr: object; colorMode: boolean }) => typeof console;
+};
 
 /** How long the end waits for what was not printed yet, in ms. */
 const PATIENCE = 1000;
@@ -49,12 +54,12 @@ export class Printing {
       once() {},
       removeListener() {},
       listenerCount: () => 0,
-    } as unknown as NodeJS.WritableStream);
-    globalThis.console = new nodeConsole.Console({
+    });
+    globalThis.console = new Console({
       stdout: stream(this.#stdout),
       stderr: stream(this.#stderr),
       colorMode: !Deno.noColor && Deno.stdout.isTerminal(),
-    }) as unknown as typeof console;
+    });
   }
 
   /** Waits until all is printed, but not for long. */
