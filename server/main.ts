@@ -1,8 +1,9 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
-import { exposure, readKeys } from "./admission/keys.ts";
+import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
-import { HELP, loadTls, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { expiry, loadTls } from "./cli/certificate.ts";
+import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
 import { LocalError, Server, type ServerOptions } from "./mod.ts";
 import { joinAddress } from "./transport/address.ts";
@@ -41,7 +42,8 @@ async function serve(values: Options): Promise<number> {
 
 async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
-  let reload = () => {};
+  let reread = false;
+  let reload = () => void (reread = true);
   const options = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
@@ -49,8 +51,11 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const server = await listen(options);
   printing.tell(server.events);
-  if (values.keys !== undefined) warnOfExposure(server, values.keys);
-  reload = () => reloadFiles(server, values);
+  if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
+  warnOfExposure(server, values);
+  let keys = options.keys;
+  reload = () => void (keys = reloadFiles(server, values, keys));
+  if (reread) reload(); // the files were changed while it was starting
   await stopped.promise;
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
@@ -76,35 +81,48 @@ function failed(error: unknown): number {
   throw error;
 }
 
-/** Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay. */
-function reloadFiles(server: Server, { keys, ...values }: Options): void {
+/**
+ * Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay.
+ *
+ * @param inUse The keys at present.
+ * @returns the keys from now on
+ */
+function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
   const attempt = (kept: string, take: () => void) => {
     try {
       take();
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
-      const message = `${error.message}; the old ${kept} stay`;
-      server.events.emit({ event: "warning", code: error.code, message });
+      warn(server, error.code, `${error.message}; the old ${kept} stay`);
     }
   };
+  let keys = inUse;
   attempt("keys", () => {
-    if (keys === undefined) return;
-    const read = readKeys(keys);
+    if (values.keys === undefined) return;
+    const read = readKeys(values.keys, inUse.size);
     server.setKeys(read);
-    server.events.emit({ event: "keys", message: `${read.size} from ${keys}` });
-    warnOfExposure(server, keys);
+    keys = read;
+    server.events.emit({ event: "keys", message: `${keys.size} from ${values.keys}` });
   });
   attempt("certificate and its key", () => {
     const tls = loadTls(values["tls-cert"], values["tls-key"]);
     if (!tls) return;
+    const expired = expiry(tls);
+    if (expired) throw new LocalError("BAD_ARGUMENT", `${values["tls-cert"]}: ${expired}`);
     server.setTls(tls);
     server.events.emit({ event: "certificate", message: `from ${values["tls-cert"]}` });
   });
+  warnOfExposure(server, values);
+  return keys;
 }
 
-function warnOfExposure(server: Server, path: string): void {
-  const message = exposure(path);
-  if (message) server.events.emit({ event: "warning", code: "KEYS_EXPOSED", message });
+function warnOfExposure(server: Server, { keys, "tls-key": key }: Options): void {
+  if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
+  if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
+}
+
+function warn(server: Server, code: string, message: string | undefined): void {
+  if (message) server.events.emit({ event: "warning", code, message });
 }
 
 /** Nothing is wrong with the arguments. */

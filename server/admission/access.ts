@@ -50,6 +50,9 @@ export class Access {
     const parsed = new Map<string, Uint8Array>();
     for (const [id, text] of keys) {
       const [key, before] = [parseKey(id, text), old.get(id)];
+      if (parsed.has(id)) {
+        throw new LocalError("BAD_ARGUMENT", `there are two keys for ${JSON.stringify(id)}`);
+      }
       const same = before && timingSafeEqual(before, key);
       // The same object as long as it is the same key: see `keyFor`.
       parsed.set(id, same ? before : key);
