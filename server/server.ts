@@ -4,6 +4,7 @@ import type { Device } from "./device.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
 import type { DeviceRecord } from "./link/record.ts";
 import { Session } from "./link/session.ts";
+import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
 import { type Log, printable } from "./observe/log.ts";
@@ -72,6 +73,7 @@ export class Server implements AsyncDisposable {
   readonly timeout: number;
   /** Tells what happens. */
   readonly events = new Events();
+  readonly #advice = new Advice(this.events);
   readonly #platform: Platform;
   readonly #store: Store;
   readonly #ownsStore: boolean;
@@ -250,9 +252,11 @@ export class Server implements AsyncDisposable {
       record: (id) => this.#ask(id),
       release: (id) => this.#release(id),
       admit: (...args) => this.#admit(...args),
-      refused: (address, claimed, { code, message }) => {
+      refused: (address, claimed, error) => {
+        const { code, message } = error;
         const who = claimed === "" ? { address } : { address, claimed };
         this.events.emit({ event: "refused", ...who, code, message });
+        if (error instanceof PeerError) this.#advice.give(address, error.advice);
       },
     };
   }
@@ -314,6 +318,7 @@ export class Server implements AsyncDisposable {
       dialect,
       ...(metadata === "" ? {} : { metadata }),
     });
+    this.#advice.give(address, admitted.advice);
     if (admitted.ahead) {
       const message = "the device has messages that this store never sent: is it an old copy?";
       this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
@@ -358,6 +363,7 @@ export class Server implements AsyncDisposable {
       disconnected: (device, address, reason) => {
         const { code, message } = this.#closed ?? reason;
         this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+        this.#advice.give(address, reason.advice);
       },
     };
   }

@@ -18,6 +18,7 @@ import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import { concat } from "../protocol/lines.ts";
+import { adviceAbout, foreign } from "./foreign.ts";
 
 /** A connection that may come in. */
 export interface Admitted {
@@ -27,6 +28,8 @@ export interface Admitted {
   metadata: string;
   /** The device claims messages that were never sent: the store is older than what the server once sent. */
   ahead: boolean;
+  /** It seems to speak something else: see `PeerError`. */
+  advice?: string;
   /**
    * Gives the connection to the device's session; to be called after `session.disconnect`.
    *
@@ -104,14 +107,27 @@ export class Admission {
     }
     const { helloBytes } = this.#host.limits;
     const end = bytes.indexOf(10);
-    if (end > helloBytes || (end < 0 && bytes.length > helloBytes)) {
-      throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+    try {
+      if (end > helloBytes || (end < 0 && bytes.length > helloBytes)) {
+        throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+      }
+      if (end < 0) {
+        // No hello begins so: others may not send what would end their first line.
+        if (bytes[0]! < 0x20 && !this.#greets) throwIfForeign(bytes);
+        return { output: "" };
+      }
+      return this.#line(bytes.subarray(0, end), bytes.slice(end + 1));
+    } catch (error) {
+      if (!this.#greets && isBadHello(error)) throwIfForeign(bytes);
+      throw error;
     }
-    if (end < 0) return { output: "" };
+  }
+
+  #line(bytes: Uint8Array, rest: Uint8Array): Step {
     const line = this.#proves
-      ? lenient.decode(bytes.subarray(0, end)) // a proof is wrong, whatever it is
-      : decode(bytes.subarray(0, end));
-    this.#held = bytes.slice(end + 1);
+      ? lenient.decode(bytes) // a proof is wrong, whatever it is
+      : decode(bytes);
+    this.#held = rest;
     if (this.#proves) {
       this.#proves(line);
       return { output: "", admitted: this.#welcomed! };
@@ -137,12 +153,14 @@ export class Admission {
   #hello1(id: string): Step {
     checkId(id);
     this.#id = id;
-    this.#host.access.checkStock(id);
+    const advice = adviceAbout(id);
+    this.#host.access.checkStock(id, advice);
     const admitted: Admitted = {
       id,
       dialect: 1,
       metadata: "",
       ahead: false,
+      ...(advice !== undefined && { advice }),
       check: () => {},
       connect: (session, now) => {
         const dialect = new Dialect1(
@@ -252,6 +270,16 @@ function refusalOf(error: PeerError): number | undefined {
   return error.code === "BAD_GREETING" || error.code === "BAD_HELLO"
     ? Refusal.badGreeting
     : undefined;
+}
+
+function isBadHello(error: unknown): boolean {
+  return error instanceof PeerError && ["BAD_HELLO", "HELLO_TOO_LONG"].includes(error.code);
+}
+
+/** @throws {PeerError} BAD_HELLO, if the first bytes are those of another protocol */
+function throwIfForeign(bytes: Uint8Array): void {
+  const error = foreign(bytes);
+  if (error) throw error;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

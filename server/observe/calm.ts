@@ -72,7 +72,9 @@ export function logFrom(log: Log, clock: Pick<Clock, "now" | "after">): EventLis
 /** What an entry is charged to. The first one counts it if it cannot be said. */
 function accountsOf({ event, device, address }: LogEntry): [string, Allowance][] {
   const host = hostOf(address);
-  if (event === "refused") return [[`refused ${host}`, PEER], ["refused", PEERS]];
+  if (event === "refused" || (device === undefined && address !== undefined)) {
+    return [[`refused ${host}`, PEER], ["refused", PEERS]];
+  }
   if (device === undefined) return [["server", SERVER]];
   if (event === "log") return [[`log ${device}`, LINES]];
   const accounts: [string, Allowance][] = [[`device ${device}`, DEVICE]];
