@@ -18,6 +18,7 @@ import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import { concat } from "../protocol/lines.ts";
+import { wrongOnWire } from "../protocol/name.ts";
 import { adviceAbout, foreign } from "./foreign.ts";
 
 /** A connection that may come in. */
@@ -62,12 +63,14 @@ export interface Step {
   wants?: string;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** The machine that reads one connection's greeting; like `Session`, without socket and clock. */
 export class Admission {
   #host: Host;
   #hostname: string;
   #id = "";
-  #held: Uint8Array = new Uint8Array(0);
+  #held: Uint8Array = NOTHING;
   #greets = false; // in dialect 2, so it can be told what is wrong
   #welcomed: Admitted | undefined; // the device is to show that it is there
   #proves: ((line: string) => void) | undefined;
@@ -83,6 +86,11 @@ export class Admission {
   /** What the other end says that it is called; "": nothing yet. */
   get id(): string {
     return this.#id;
+  }
+
+  /** Whether there is a welcome to answer. */
+  get isWelcomed(): boolean {
+    return this.#welcomed !== undefined;
   }
 
   /** What came behind the greeting, once that is done. */
@@ -183,8 +191,22 @@ export class Admission {
     return this.#withRecord(hello.id, (record) => this.#welcome(line, hello, key, record));
   }
 
+  /**
+   * The welcome is about to be sent. What has come by now was not said in answer to it, so it confirms nothing.
+   *
+   * @param more What came besides what `receive` was given.
+   * @throws {PeerError} BAD_LINE, unless it is empty lines
+   */
+  beforeWelcome(more: Uint8Array): void {
+    const early = [this.#held, more];
+    this.#held = NOTHING;
+    if (early.every((bytes) => bytes.every((byte) => byte === 10))) return;
+    throw new PeerError("BAD_LINE", "a line came behind the hello, before there was a welcome");
+  }
+
   /** A hello alone changes nothing, also where the record is a new device's. */
   #welcome(line: string, hello: Hello2, key: Uint8Array | undefined, known: DeviceRecord): Step {
+    this.beforeWelcome(NOTHING);
     const { access, limits, record } = this.#host;
     const agreement = agree(hello, known, limits);
     const checkKey = () => {
@@ -295,9 +317,6 @@ function decode(line: Uint8Array): string {
 
 /** @throws {PeerError} BAD_HELLO */
 function checkId(id: string): void {
-  if (id === "") throw new PeerError("BAD_HELLO", "the first line has no id");
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(id)) {
-    throw new PeerError("BAD_HELLO", "the id has a control character");
-  }
+  const wrong = wrongOnWire(id);
+  if (wrong !== undefined) throw new PeerError("BAD_HELLO", wrong);
 }

@@ -5,14 +5,11 @@
 import { KEY_BYTES, parseKey } from "../protocol/proof.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { toHex } from "../protocol/greeting.ts";
-import { byteLength } from "../protocol/lines.ts";
+import { wrongName, wrongOnWire } from "../protocol/name.ts";
 import { type Disk, Occupied, realDisk, replaceFile } from "./replace_file.ts";
 
 /** A key for each id. */
 export type Keys = Map<string, Uint8Array>;
-
-/** Longest id in bytes: our devices take no longer one. */
-const LONGEST_ID = 128;
 
 /** What stands in a file whose keys were all removed, and is meant to have none: with `true` in place of a key. */
 const NONE = "no keys";
@@ -66,7 +63,8 @@ function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
   if (twice !== undefined) throw refusal(path, `has two keys for ${JSON.stringify(twice)}`);
   const keys: Keys = new Map();
   for (const [id, key] of entries) {
-    checkId(id);
+    const wrong = wrongOnWire(id);
+    if (wrong !== undefined) throw refusal(path, `has the name ${JSON.stringify(id)}: ${wrong}`);
     keys.set(id, parseKey(id, typeof key === "string" ? key : ""));
   }
   return { keys, meant: false };
@@ -120,7 +118,8 @@ export async function addKey(
   given?: string,
   disk: Disk = realDisk,
 ): Promise<string> {
-  checkId(id);
+  const wrong = wrongName(id);
+  if (wrong !== undefined) throw badArgument(`${JSON.stringify(id)}: ${wrong}`);
   const key = given === undefined
     ? crypto.getRandomValues(new Uint8Array(KEY_BYTES))
     : parseKey(id, given);
@@ -152,16 +151,6 @@ async function change(path: string, use: (keys: Keys) => void, disk: Disk): Prom
   } catch (error) {
     throw error instanceof Occupied ? refusal(path, error.message) : unusable(path, error);
   }
-}
-
-/** An id that every device can say. @throws {LocalError} BAD_ARGUMENT */
-function checkId(id: string): void {
-  if (id === "") throw badArgument("an id has one character at least");
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
-    throw badArgument(`${JSON.stringify(id)} cannot be an id: no control characters`);
-  }
-  if (byteLength(id) > LONGEST_ID) throw badArgument(`an id has ${LONGEST_ID} bytes at most`);
 }
 
 function unusable(path: string, error: unknown): unknown {
