@@ -1,5 +1,5 @@
 /** The command line: options, exit codes, signals, applications and the store. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fails, folder, MAIN, Process, start } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";
 import { until } from "../tests/support/wait.ts";
@@ -117,6 +117,32 @@ Deno.test("the log is lines of text unless told otherwise", async () => {
   assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
 });
 
+/** Whether this machine can listen on IPv6. */
+function hasIPv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: "IPv6 addresses are in brackets in the log",
+  ignore: !hasIPv6(),
+  async fn() {
+    await using process = start("--open", "--host", "::1");
+    const port = await process.port();
+    assertEquals((await process.logs("listening")).address, `[::1]:${port}`);
+    await using peer = new RawPeer(await Deno.connect({ hostname: "::1", port }));
+    await peer.say("1\n");
+    assertMatch((await process.logs("connected")).address!, /^\[::1\]:\d+$/);
+    const [code, said] = await fails("--open", "--host", "::1", "--port", `${port}`);
+    assertEquals(code, 1);
+    assertStringIncludes(said, `cannot listen on [::1]:${port}: that port is in use`);
+  },
+});
+
 Deno.test("an application of one's own is found from the working folder, and may fail", async () => {
   const cwd = await Deno.makeTempDir();
   try {
@@ -145,6 +171,25 @@ Deno.test("an application of one's own is found from the working folder, and may
   } finally {
     await Deno.remove(cwd, { recursive: true });
   }
+});
+
+Deno.test("files are found under whatever names they have", async () => {
+  using place = folder();
+  const odd = `${place.path}/a #1? 100%25 über`;
+  Deno.mkdirSync(odd);
+  for (const name of ["#2.js", "what?.js", "50%.js", "a%20b c.js"]) {
+    const file = `${odd}/${name}`;
+    const says = `for await (const _ of device) await device.write(${JSON.stringify(name)});`;
+    Deno.writeTextFileSync(file, `export default async (device) => { ${says} };`);
+    await using process = start("--open", "--app", file, "--store", `${file}.db`);
+    await using peer = await RawPeer.dial(await process.port());
+    await peer.say("1\n00who are you?\n");
+    await peer.hears(`00${name}`);
+    assert(Deno.statSync(`${file}.db`).isFile);
+  }
+  const args = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+  await using process = new Process([...args, "--app", "./#2.js"], { cwd: odd });
+  await process.port();
 });
 
 Deno.test("a file that has no application in it is refused by name", async () => {

@@ -4,8 +4,10 @@ import type { Device } from "./device.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
 import type { DeviceRecord } from "./link/record.ts";
 import { Session } from "./link/session.ts";
+import { Advice } from "./observe/advice.ts";
+import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
-import { type Log, logFrom, printable } from "./observe/log.ts";
+import { type Log, printable } from "./observe/log.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
@@ -17,6 +19,7 @@ import { MemoryStore } from "./store/memory.ts";
 import { SqliteStore } from "./store/sqlite/sqlite.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
+import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
 
@@ -70,6 +73,7 @@ export class Server implements AsyncDisposable {
   readonly timeout: number;
   /** Tells what happens. */
   readonly events = new Events();
+  readonly #advice = new Advice(this.events);
   readonly #platform: Platform;
   readonly #store: Store;
   readonly #ownsStore: boolean;
@@ -103,7 +107,7 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
-    if (log) this.events.subscribe(logFrom(log, () => platform.now()));
+    if (log) this.events.subscribe(logFrom(log, platform));
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => {
         const why = error ? { code: error.code, message: error.message } : {};
@@ -160,7 +164,7 @@ export class Server implements AsyncDisposable {
         this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
       },
     );
-    this.events.emit({ event: "listening", address: `${hostname}:${this.port}` });
+    this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -248,8 +252,11 @@ export class Server implements AsyncDisposable {
       record: (id) => this.#ask(id),
       release: (id) => this.#release(id),
       admit: (...args) => this.#admit(...args),
-      refused: (address, { code, message }) => {
-        this.events.emit({ event: "refused", address, code, message });
+      refused: (address, claimed, error) => {
+        const { code, message } = error;
+        const who = claimed === "" ? { address } : { address, claimed };
+        this.events.emit({ event: "refused", ...who, code, message });
+        if (error instanceof PeerError) this.#advice.give(address, error.advice);
       },
     };
   }
@@ -311,6 +318,7 @@ export class Server implements AsyncDisposable {
       dialect,
       ...(metadata === "" ? {} : { metadata }),
     });
+    this.#advice.give(address, admitted.advice);
     if (admitted.ahead) {
       const message = "the device has messages that this store never sent: is it an old copy?";
       this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
@@ -355,6 +363,7 @@ export class Server implements AsyncDisposable {
       disconnected: (device, address, reason) => {
         const { code, message } = this.#closed ?? reason;
         this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+        this.#advice.give(address, reason.advice);
       },
     };
   }

@@ -50,6 +50,9 @@ export class Access {
     const parsed = new Map<string, Uint8Array>();
     for (const [id, text] of keys) {
       const [key, before] = [parseKey(id, text), old.get(id)];
+      if (parsed.has(id)) {
+        throw new LocalError("BAD_ARGUMENT", `there are two keys for ${JSON.stringify(id)}`);
+      }
       const same = before && timingSafeEqual(before, key);
       // The same object as long as it is the same key: see `keyFor`.
       parsed.set(id, same ? before : key);
@@ -60,13 +63,19 @@ export class Access {
     return changed;
   }
 
-  /** Whether a device of dialect 1 may connect. A device with a key must use it. */
-  checkStock(id: string): void {
+  /**
+   * Whether a device of dialect 1 may connect. A device with a key must use it.
+   *
+   * @param advice Goes with a refusal.
+   */
+  checkStock(id: string, advice?: string): void {
+    const options = advice === undefined ? {} : { advice };
     if (this.#keys.has(id)) {
-      throw new PeerError("NOT_ADMITTED", "there is a key for this id: dialect 1 cannot prove it");
+      const message = "there is a key for this id: dialect 1 cannot prove it";
+      throw new PeerError("NOT_ADMITTED", message, options);
     }
     if (!this.#open && !this.#stock.has(id)) {
-      throw new PeerError("NOT_ADMITTED", "neither --open nor --stock admits this id");
+      throw new PeerError("NOT_ADMITTED", "neither --open nor --stock admits this id", options);
     }
   }
 

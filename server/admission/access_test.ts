@@ -17,6 +17,13 @@ function refusal(call: () => void): number {
 
 // Who may connect.
 
+Deno.test("two keys for one id are refused, and nothing has changed", () => {
+  const access = new Access({ keys: [["1", "a".repeat(64)]] });
+  const twice: [string, string][] = [["2", "b".repeat(64)], ["2", "b".repeat(64)]];
+  assertThrows(() => access.setKeys(twice), LocalError, 'two keys for "2"');
+  assert(access.keyFor({ id: "1", suite: 1 }));
+});
+
 Deno.test("a server that could admit nobody is refused, with what to do about it", () => {
   const error = assertThrows(() => new Access({}), LocalError, "--keys");
   assertEquals(error.code, "NOT_OPEN");

@@ -1,5 +1,5 @@
 /** Hellos: which are accepted, and how the others are refused. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Door, key } from "../../tests/support/door.ts";
 import {
   helloLine,
@@ -8,6 +8,7 @@ import {
   refusal,
   type Said,
 } from "../../tests/support/greeting.ts";
+import { PeerError } from "../protocol/errors.ts";
 
 const encoder = new TextEncoder();
 
@@ -173,3 +174,52 @@ Deno.test("a hello may come byte by byte, and a proof too", () => {
   }
   assertEquals(guest.admitted?.id, "1");
 });
+
+Deno.test("names that may not be given any more are let in as before", () => {
+  for (const id of ["x".repeat(229), "a\x85b", "\x9b"]) {
+    const guest = new Door().knock();
+    guest.greets({ id });
+    guest.says("\n");
+    assertEquals(guest.admitted?.id, id);
+    const stock = new Door().knock();
+    stock.says(`${id}\n`);
+    assertEquals(stock.admitted?.id, id);
+  }
+});
+
+for (const suite of ["00", "01"] as const) {
+  const door = () => suite === "00" ? new Door() : Door.withKey();
+  Deno.test(`empty lines behind a hello of suite ${suite}, before the welcome, confirm nothing`, () => {
+    const guest = door().knock();
+    const hello = helloLine({ suite });
+    guest.says(`${hello}\n\n\n`);
+    assert(isWelcome(guest.heard));
+    guest.admission.beforeWelcome(encoder.encode("\n")); // while a commit was under way
+    assertEquals([guest.admitted, guest.admission.rest.length], [undefined, 0]);
+    guest.says(suite === "00" ? "\n" : proveLine(key, hello, guest.heard.trimEnd()));
+    assertEquals(guest.admitted?.id, "1");
+  });
+
+  Deno.test(`another line behind a hello of suite ${suite}, before the welcome, is BAD_LINE`, () => {
+    for (
+      const early of [
+        "00a\n",
+        "\n00\n",
+        "0",
+        `${helloLine({ suite })}\n`,
+        `\x03${"0".repeat(32)}\n`,
+      ]
+    ) {
+      const guest = door().knock();
+      const told = guest.turnedAway(`${helloLine({ suite })}\n${early}`);
+      assertEquals([guest.heard, ...told], ["", "BAD_LINE", ""], early);
+      const late = door().knock();
+      late.says(`${helloLine({ suite })}\n`);
+      const error = assertThrows(
+        () => late.admission.beforeWelcome(encoder.encode(early)),
+        PeerError,
+      );
+      assertEquals(error.code, "BAD_LINE");
+    }
+  });
+}

@@ -151,7 +151,7 @@ export class Session {
     for (const line of lines) {
       if (line === "") continue;
       const id = lineId(line);
-      if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
+      if (id < 0) throw this.#badLine(line);
       if (line.length === 2) dialect.acknowledged(id, now);
       else {
         dialect.check(line);
@@ -160,6 +160,12 @@ export class Session {
     }
     if (error) throw error;
     dialect.prepare();
+  }
+
+  #badLine(line: string): PeerError {
+    const { advice } = this.#dialect!;
+    const message = `a line starts with no id: ${quote(line)}`;
+    return new PeerError("BAD_LINE", message, advice === undefined ? {} : { advice });
   }
 
   /**

@@ -18,7 +18,14 @@ export type ServerEvent =
   | { event: "replaced"; device: string; address: string }
   | { event: "disconnected"; device: string; address: string; code: string; message: string }
   /** Before it was known which device it is. */
-  | { event: "refused"; address?: string; code: string; message: string }
+  | {
+    event: "refused";
+    address?: string;
+    /** Its id, as it says: anybody may claim any. */
+    claimed?: string;
+    code: string;
+    message: string;
+  }
   /** The device begins a new stream of messages: it was started, or it is a stranger. Comes before `connected` in
    * dialect 2, and with the first message in dialect 1. */
   | { event: "booted"; device: string }

@@ -55,8 +55,22 @@ export type PeerCode =
   | "TOO_MANY_CONNECTIONS"
   | "TOO_MANY_DEVICES";
 
+/** What goes with a `PeerError`. */
+export interface PeerErrorOptions extends ErrorOptions {
+  /** For whoever has set up the other end, where that seems to be the fault: what it is, and what to do. */
+  advice?: string;
+}
+
 /** The other end's fault, or the network's. */
 export class PeerError extends HoldfastError<PeerCode> {
   /** As it is printed. */
   override name = "PeerError";
+  /** What the other end seems to be, if not one of ours, and what to do about it. */
+  readonly advice: string | undefined;
+
+  /** Says what is wrong. @param code For programs; `message` is for people. */
+  constructor(code: PeerCode, message: string, options?: PeerErrorOptions) {
+    super(code, message, options);
+    this.advice = options?.advice;
+  }
 }

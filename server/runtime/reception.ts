@@ -20,7 +20,8 @@ export interface ReceptionHost {
   record(id: string): Promise<DeviceRecord>;
   release(id: string): void;
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
-  refused(address: string, error: PeerError | LocalError): void;
+  /** @param claimed The id that the other end gave itself; "": none. */
+  refused(address: string, claimed: string, error: PeerError | LocalError): void;
 }
 
 /** Receives connections, and knows all that are open. */
@@ -61,7 +62,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     const { limits } = this.#host.admission;
     if (this.#open.size >= limits.connections && !this.#evict()) {
       const message = `${limits.connections} connections are the most (limit)`;
-      this.#host.refused(socket.address, new PeerError("TOO_MANY_CONNECTIONS", message));
+      this.#host.refused(socket.address, "", new PeerError("TOO_MANY_CONNECTIONS", message));
       return socket.close();
     }
     const connection = new Connection(socket, this);
@@ -115,8 +116,9 @@ export class Reception implements ConnectionHost, GreetingHost {
   }
 
   refused(connection: Connection, error: PeerError | LocalError): void {
+    const claimed = this.#greetings.get(connection)!.id;
     this.#greetings.delete(connection);
-    if (!this.#closed) this.#host.refused(connection.address, error);
+    if (!this.#closed) this.#host.refused(connection.address, claimed, error);
   }
 
   /** Ends the greetings of a device: what they were, or would be, told of it is true no longer. */
