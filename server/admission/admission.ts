@@ -45,7 +45,7 @@ export interface Host {
   readonly access: Access;
   readonly limits: Limits;
   /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
-   * TOO_MANY_DEVICES */
+   * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
 }
 
@@ -248,7 +248,9 @@ function admitted(
 
 function refusalOf(error: PeerError): number | undefined {
   if (error instanceof Refused) return error.refusal;
-  if (error.code === "TOO_MANY_DEVICES") return Refusal.full;
+  if (error.code === "TOO_MANY_DEVICES" || error.code === "TOO_MANY_CONNECTIONS") {
+    return Refusal.full;
+  }
   return error.code === "BAD_GREETING" || error.code === "BAD_HELLO"
     ? Refusal.badGreeting
     : undefined;

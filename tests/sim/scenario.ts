@@ -127,8 +127,10 @@ export function drawScenario(random: Random): Scenario {
         { outbox: 1000, outboxAge: timeout },
       ]),
       queueText: random.pick([1, 300, 1024 * 1024]),
+      totalText: random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
       connections: random.pick([2000, 2000, 8]),
       devices: 1000, // strangers, too
+      forgetAfter: timeout,
     },
     // In dialect 1 nobody could tell a device.
     lines: devices.every(({ dialect }) => dialect === 2) && !changesDialect ? LINES : [],
