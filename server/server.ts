@@ -15,12 +15,11 @@ import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import { MemoryStore } from "./store/memory.ts";
-import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
-import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
+import type { Listener, Platform, Tls } from "./transport/platform.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;
@@ -48,6 +47,13 @@ export interface ServerOptions extends AccessOptions {
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
   log?: Log;
 }
+
+/**
+ * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
+ * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
+ * their turn, after the server has worked for them.
+ */
+const BACKLOG = 1024;
 
 /** Between two events that tell a device's counts, in ms. */
 const COUNTS_INTERVAL = 1000;
@@ -131,7 +137,7 @@ export class Server implements AsyncDisposable {
       checkNumber(`limits.${name}`, value, 1, 2 ** 31);
     }
     const access = new Access(options);
-    const store = openStore(options, platform);
+    const store = openStore(options.store ?? ":memory:", options.durability, platform);
     const server = new Server(access, store, timeout, options, platform);
     try {
       await server.#start(options);
@@ -145,8 +151,7 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      // A thousand boards come back at once after a power cut.
-      { hostname, port, tls, backlog: this.#limits.connections },
+      { hostname, port, tls, backlog: Math.min(this.#limits.connections, BACKLOG) },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
@@ -433,12 +438,6 @@ export class Server implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function openStore({ store = ":memory:", durability }: ServerOptions, clock: Clock): Store {
-  if (typeof store !== "string") return store;
-  if (store === ":memory:") return new MemoryStore();
-  return new SqliteStore(store, { clock, ...(durability ? { durability } : {}) });
 }
 
 function checkNumber(name: string, value: number, least: number, most: number): void {

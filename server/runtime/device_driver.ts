@@ -67,8 +67,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   readonly #host: DeviceHost;
   #serving: Serving | undefined;
   #readers: Reader[] = [];
-  #writes = new Set<PendingWrite>();
-  #clears = new Set<PromiseWithResolvers<Cleared>>();
+  #writes: Set<PendingWrite> | undefined;
+  #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #toClear = false;
   #handedOut = false;
   #consuming = false;
@@ -145,7 +145,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
       if (text !== undefined) return Promise.resolve(text);
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#readers.push({ resolve, reject, consumes });
+    const reader = { resolve, reject, consumes };
+    if (this.#readers.length === 0) this.#readers = [reader]; // room for one, not for 17
+    else this.#readers.push(reader);
     if (this.turn.busy) this.turn.enter(this.#deliver);
     return promise;
   }
@@ -176,7 +178,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   ): Promise<boolean> {
     signal?.throwIfAborted();
     const write = new PendingWrite(this.#forget);
-    this.#writes.add(write);
+    (this.#writes ??= new Set()).add(write);
     const abort = () => write.failed(signal!.reason);
     signal?.addEventListener("abort", abort);
     if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));
@@ -188,10 +190,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     }
   }
 
-  readonly #forget = (write: PendingWrite): void => void this.#writes.delete(write);
+  readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
-    if (!this.#writes.has(write)) return; // given up meanwhile
+    if (!this.#writes?.has(write)) return; // given up meanwhile
     try {
       if (this.#closed) throw this.#closed;
       if (this.turn.failure) throw this.turn.failure;
@@ -206,7 +208,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   clear(): Promise<Cleared> {
     if (this.#closed) return Promise.reject(this.#closed);
     const clear = Promise.withResolvers<Cleared>();
-    this.#clears.add(clear);
+    (this.#clears ??= new Set()).add(clear);
     this.#toClear = true;
     this.turn.enter(this.#clear);
     return clear.promise;
@@ -221,8 +223,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     this.#handedOut = false;
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.touch();
-    for (const clear of this.#clears) {
-      this.turn.whenSafe(() => this.#clears.delete(clear) && clear.resolve(cleared));
+    const clears = this.#clears!;
+    for (const clear of clears) {
+      this.turn.whenSafe(() => clears.delete(clear) && clear.resolve(cleared));
     }
   };
 
@@ -322,8 +325,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   close(reason: LocalError): void {
     this.#closed = reason;
     for (const reader of this.#readers.splice(0)) reader.reject(reason);
-    for (const clear of this.#clears) clear.reject(reason);
-    this.#clears.clear();
-    for (const write of [...this.#writes]) write.failed(reason);
+    for (const clear of this.#clears ?? []) clear.reject(reason);
+    for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }
