@@ -23,6 +23,9 @@ import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts"
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
 
+/** UTF-16 units of them that may be read also when the queues of all devices are full. */
+const BACKLOG_TEXT = 64 * 1024;
+
 /** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
 const OUTPUT = 64 * 1024;
 
@@ -119,7 +122,8 @@ export class Session {
     const dialect = this.#dialect;
     if (!dialect || dialect.output.length >= OUTPUT) return false;
     if (this.#backlog.length === 0) return true;
-    return dialect.awaitsAcks && this.#backlog.length < BACKLOG && this.share.hasRoom;
+    if (!dialect.awaitsAcks || this.#backlog.length >= BACKLOG) return false;
+    return this.#backlogText.units < BACKLOG_TEXT || this.share.hasRoom;
   }
 
   /**
