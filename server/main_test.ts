@@ -181,22 +181,6 @@ Deno.test("a limit set on the command line holds", async () => {
   assertEquals((await process.logs("disconnected")).code, "LINE_TOO_LONG");
 });
 
-Deno.test("more connections than the system allows files for do not end the server", async () => {
-  const args = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json", "--timeout"];
-  await using process = new Process([...args, "60000"], { files: 64 });
-  const port = await process.port();
-  const peers: RawPeer[] = [];
-  try {
-    for (let n = 0; n < 100; n++) peers.push(await RawPeer.dial(port));
-    assertEquals((await process.logs("refused")).code, "NOT_ACCEPTED");
-  } finally {
-    for (const peer of peers) await peer[Symbol.asyncDispose]();
-  }
-  await using peer = await RawPeer.dial(port);
-  await peer.say("1\n00is anybody there?\n");
-  await peer.hears("00");
-});
-
 Deno.test("--store keeps what a killed server had, and refuses a second server on the same file", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;

@@ -1,7 +1,7 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { Device } from "./device.ts";
-import { defaultLimits, type Limits } from "./link/limits.ts";
+import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
 import { Session } from "./link/session.ts";
 import { Events } from "./observe/events.ts";
@@ -99,7 +99,7 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
-    this.#places = new Places(access, this.#limits, platform);
+    this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, () => platform.now()));
     this.#turn = new Turn(store, platform, {
@@ -133,9 +133,7 @@ export class Server implements AsyncDisposable {
     const { port = 8123, timeout = 2000 } = options;
     checkNumber("port", port, 0, 65535);
     checkNumber("timeout", timeout, 100, 3_600_000);
-    for (const [name, value] of Object.entries(options.limits ?? {})) {
-      checkNumber(`limits.${name}`, value, 1, 2 ** 31);
-    }
+    checkLimits(options.limits ?? {});
     const access = new Access(options);
     const store = openStore(options.store ?? ":memory:", options.durability, platform);
     const server = new Server(access, store, timeout, options, platform);
@@ -151,14 +149,18 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      { hostname, port, tls, backlog: Math.min(this.#limits.connections, BACKLOG) },
+      { hostname, port, tls, backlog: Math.min(this.#places.connections, BACKLOG) },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
         this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
+        this.#reception.makeRoom();
       },
     );
     this.events.emit({ event: "listening", address: `${hostname}:${this.port}` });
+    for (const message of this.#places.shortages()) {
+      this.events.emit({ event: "warning", code: "TOO_FEW_CONNECTIONS", message });
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -267,6 +269,7 @@ export class Server implements AsyncDisposable {
       turn: this.#turn,
       clock: this.#platform,
       admission,
+      connections: this.#places.connections,
       timeout: this.timeout,
       record: (id) => {
         const known = this.#devices.get(id)?.session.record;
@@ -437,11 +440,5 @@ export class Server implements AsyncDisposable {
   /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-function checkNumber(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new LocalError("BAD_ARGUMENT", `${name} must be ${least} to ${most}, not ${value}`);
   }
 }

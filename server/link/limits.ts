@@ -1,3 +1,5 @@
+import { LocalError } from "../protocol/errors.ts";
+
 /** Everything that a stranger could make grow, and how far it may. */
 export interface Limits {
   /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 65 of metadata. Default 320. */
@@ -43,3 +45,16 @@ export const defaultLimits: Readonly<Limits> = {
   devices: 10_000,
   forgetAfter: 3_600_000,
 };
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkLimits(limits: Partial<Limits>): void {
+  for (const [name, value] of Object.entries(limits)) {
+    checkNumber(`limits.${name}`, value, 1, 2 ** 31);
+  }
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkNumber(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new LocalError("BAD_ARGUMENT", `${name} must be ${least} to ${most}, not ${value}`);
+}

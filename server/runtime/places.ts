@@ -4,6 +4,9 @@ import { PeerError } from "../protocol/errors.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 
+/** Files left to the store, to what an application opens, and to Deno. */
+const SPARE_FILES = 32;
+
 /**
  * Who finds room. A device with neither key nor a name as stock is open: anybody may say its name, and any number of
  * names. So open devices have a share, and all others always find a place:
@@ -13,7 +16,7 @@ import type { DeviceDriver } from "./device_driver.ts";
  *   a new one.
  */
 export class Places {
-  /** Connections at one time. */
+  /** Most connections at one time. */
   readonly connections: number;
   readonly #access: Access;
   readonly #limits: Limits;
@@ -25,12 +28,34 @@ export class Places {
   /** Of these, those that are about to be forgotten. */
   #leaving = new Set<DeviceDriver>();
 
-  /** @param connections How many the system has room for, if that is less than the limit. */
-  constructor(access: Access, limits: Limits, clock: Clock, connections = Infinity) {
+  /** @param files How many the system lets this process open; Infinity if that is unknown. */
+  constructor(access: Access, limits: Limits, clock: Clock, files = Infinity) {
     this.#access = access;
     this.#limits = limits;
     this.#clock = clock;
-    this.connections = Math.min(limits.connections, connections);
+    this.connections = Math.max(1, Math.min(limits.connections, files - SPARE_FILES));
+  }
+
+  /** What keeps devices out that should have a place, and what to do about it; one message each. */
+  shortages(): string[] {
+    const { connections } = this;
+    const { named } = this.#access;
+    const wanted = this.#limits.connections;
+    const found: string[] = [];
+    if (connections < wanted) {
+      found.push(
+        `the system lets this process open files for ${connections} connections only, and not for ${wanted} ` +
+          `(limit connections). Raise its hard limit (ulimit -n, LimitNOFILE= of a systemd unit) by ` +
+          `${wanted - connections}, or lower --limit connections`,
+      );
+    }
+    if (named > connections) {
+      found.push(
+        `there are ${named} devices with a key or named as stock, and ${connections} connections are the most: ` +
+          "some will find no place. Raise --limit connections",
+      );
+    }
+    return found;
   }
 
   /** Whether there are devices that open ones must leave room for. */

@@ -211,7 +211,7 @@ export class SimStore implements Store {
       }
     }
     for (const [id, { rows, removed }] of changes) {
-      if (removed) this.disk.devices.delete(id);
+      if (removed) this.disk.remove(id);
       else this.disk.write(id, rows, this.world);
     }
   }
