@@ -8,12 +8,13 @@ import {
   formatWelcome,
   HELLO,
   type Hello2,
+  masked,
   parseHello2,
   PROOF,
   randomNonce,
   Refusal,
 } from "../protocol/greeting.ts";
-import { proofOf } from "../protocol/proof.ts";
+import { maskOf, proofOf } from "../protocol/proof.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -173,7 +174,10 @@ export class Admission {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "there is another key for this id by now");
     };
-    const welcome = formatWelcome(hello.suite, agreement.welcome, randomNonce());
+    const nonce = randomNonce();
+    // Anybody can say a device's name, and is told nothing of it.
+    const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
+    const welcome = formatWelcome(hello.suite, said, nonce);
     this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;

@@ -17,7 +17,7 @@ async function comes(scene: ManualServer, id: string): Promise<ManualSocket> {
 
 /** Comes with its key. */
 async function proves(scene: ManualServer, id: string): Promise<ManualSocket> {
-  const hello = helloLine({ id, suite: "01" });
+  const hello = helloLine({ id, suite: "02" });
   const socket = await scene.knock(`${hello}\n`);
   await scene.says(socket, proveLine(parseKey(id, KEY), hello, socket.written.trimEnd()));
   return socket;
@@ -56,7 +56,7 @@ Deno.test("strangers have half of the connections that those with a key leave", 
 Deno.test("strangers do not keep out those with a key who greet at the same time", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { connections: 5 } });
   for (let n = 0; n < 2; n++) await comes(scene, `stranger ${n}`);
-  const hello = helloLine({ suite: "01" });
+  const hello = helloLine({ suite: "02" });
   const socket = await scene.knock(`${hello}\n`);
   for (let n = 0; n < 2; n++) await scene.knock("half");
   await scene.says(socket, proveLine(parseKey("1", KEY), hello, socket.written.trimEnd()));

@@ -9,8 +9,8 @@ import type { Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 /** How many come, and under how many names. */
-const STRANGERS = 12;
-const NAMES = 20;
+const STRANGERS = 24;
+const NAMES = 40;
 
 const encoder = new TextEncoder();
 
@@ -51,7 +51,7 @@ function come(world: World, name: string): void {
     ended: leave,
   }).client;
   // Some stay for good.
-  clock.after(random.pick([timeout, 4 * timeout, Infinity]), leave);
+  clock.after(random.pick([timeout, 4 * timeout, Infinity, Infinity]), leave);
 }
 
 /** @throws {Violation} if more waits in the store than all devices, or those that just say a name, may have */
