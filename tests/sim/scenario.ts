@@ -132,7 +132,7 @@ export function drawScenario(random: Random): Scenario {
         { outbox: 1000, outboxAge: timeout },
       ]),
       queueText: random.pick([1, 300, 1024 * 1024]),
-      totalText: random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
+      totalText: siege ? 4000 : random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
       connections: siege ? random.pick([12, 16]) : random.pick([2000, 2000, 8]),
       devices: siege ? random.pick([4, 40]) : 1000, // strangers, too
       forgetAfter: timeout,
