@@ -36,6 +36,16 @@ Deno.test("a device that is forgotten comes back as a new one, and nothing is le
   assertEquals(await again.readline(), "hello");
 });
 
+Deno.test("who forgets a device twice forgets no other one", async () => {
+  await using scene = await Scene.start();
+  const [, peer] = await scene.device("1");
+  await Promise.all([scene.server.forget("1"), scene.server.forget("1")]);
+  await peer.end();
+  assertEquals(scene.log.filter(({ event }) => event === "forgotten").length, 1);
+  const [again] = await scene.device("1");
+  assertEquals(scene.server.devices, [again]);
+});
+
 Deno.test("its application ends, and is started anew when it comes back", async () => {
   const told: string[] = [];
   await using scene = await Scene.start({

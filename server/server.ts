@@ -340,6 +340,7 @@ export class Server implements AsyncDisposable {
 
   /** The store has forgotten a device. */
   #drop(device: DeviceDriver, why: LocalError): void {
+    if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
     device.cut(new PeerError("LOST", why.message));
     this.#remove(device, why);
     this.events.emit({ event: "forgotten", device: device.id, message: why.message });

@@ -246,11 +246,6 @@ const STRANGER_BUGS: Bugs = {
     "if (this.#taken >= this.#most) return false;",
     "",
   ),
-  "a device is not read again when others have made room": edit(
-    SESSION,
-    "if (this.#backlog.length > 0) this.#resume(); // other devices may have made room\n",
-    "",
-  ),
   "when the queues of all devices are full, one device can hold up another": edit(
     SESSION,
     "(before === 0 || this.share.hasRoom);",
@@ -265,11 +260,6 @@ const STRANGER_BUGS: Bugs = {
     PLACES,
     "return this.#leaving.has(device) && device.isIdle;",
     "return true;",
-  ),
-  "a stranger that was forgotten is taken for known": edit(
-    "server/store/ledger.ts",
-    "    if (this.#gone) return;\n",
-    "",
   ),
   "what was forgotten is still asked for": edit(
     SERVER,
