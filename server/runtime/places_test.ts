@@ -186,3 +186,21 @@ Deno.test("who greets in the name of one that is forgotten meanwhile greets agai
   await scene.says(again, "00hello\n");
   assertEquals((await scene.server.device("1")).connects, 1);
 });
+
+Deno.test("what the store said of a device before it was forgotten is asked for again", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const hello = `${helloLine()}\n`;
+  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both know it from the store
+  await scene.says(first!, "\n");
+  const go = store.hold();
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  const third = await scene.knock(hello); // its turn comes with the end of the commit
+  go();
+  await scene.platform.turn();
+  await forgotten;
+  assertEquals([first!.closed, second!.closed, third.closed], [true, true, false]);
+  await scene.says(third, "00kept\n");
+  assertEquals(await store.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+});

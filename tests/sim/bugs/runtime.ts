@@ -256,16 +256,6 @@ const STRANGER_BUGS: Bugs = {
     "return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);",
     "return inbox.length + outbox.length >= 0;",
   ),
-  "a stranger that comes back is forgotten nevertheless": edit(
-    PLACES,
-    "return this.#leaving.has(device) && device.isIdle;",
-    "return true;",
-  ),
-  "what was forgotten is still asked for": edit(
-    SERVER,
-    "    this.#callers.drop(id);\n",
-    "",
-  ),
 };
 
 export const RUNTIME_BUGS: Bugs = {
