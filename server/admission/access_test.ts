@@ -21,7 +21,7 @@ Deno.test("two keys for one id are refused, and nothing has changed", () => {
   const access = new Access({ keys: [["1", "a".repeat(64)]] });
   const twice: [string, string][] = [["2", "b".repeat(64)], ["2", "b".repeat(64)]];
   assertThrows(() => access.setKeys(twice), LocalError, 'two keys for "2"');
-  assert(access.keyFor({ id: "1", suite: 1 }));
+  assert(access.keyFor({ id: "1", suite: 2 }));
 });
 
 Deno.test("a server that could admit nobody is refused, with what to do about it", () => {

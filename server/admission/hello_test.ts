@@ -188,7 +188,7 @@ Deno.test("names that may not be given any more are let in as before", () => {
   }
 });
 
-for (const suite of ["00", "01"] as const) {
+for (const suite of ["00", "02"] as const) {
   const door = () => suite === "00" ? new Door() : Door.withKey();
   Deno.test(`empty lines behind a hello of suite ${suite}, before the welcome, confirm nothing`, () => {
     const guest = door().knock();
