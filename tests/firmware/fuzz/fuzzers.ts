@@ -1,6 +1,6 @@
 /**
- * The fuzzers of the firmware's C: what each is compiled of, and the inputs that it starts from. Those of
- * `corpus/NAME/` are kept: they once found something, or reach what random bytes do not.
+ * The fuzzers of the firmware's C: what each is compiled of, and the inputs that it starts from. Those in
+ * `corpus/NAME.txt`, one a line in hex, are kept: they once found something, or reach what few others do.
  *
  * @module
  */
@@ -57,11 +57,12 @@ export class Trial implements AsyncDisposable {
         ...flags,
       ]);
       await Deno.mkdir(trial.corpus);
+      await Deno.mkdir(`${trial.folder}/found`);
       for (const [at, seed] of fuzzer.seeds().entries()) {
         await Deno.writeFile(`${trial.corpus}/seed-${at}`, seed);
       }
-      for (const { name: input } of kept(fuzzer)) {
-        await Deno.copyFile(`${keptIn(fuzzer)}/${input}`, `${trial.corpus}/${input}`);
+      for (const [at, input] of (await kept(fuzzer)).entries()) {
+        await Deno.writeFile(`${trial.corpus}/kept-${at}`, Uint8Array.fromHex(input));
       }
       return trial;
     } catch (error) {
@@ -87,17 +88,23 @@ export class Trial implements AsyncDisposable {
 }
 
 /** Where a fuzzer's inputs are kept. */
-export function keptIn({ name }: Fuzzer): string {
-  return `${HERE}/corpus/${name.replace("fuzz_", "")}`;
+export function corpusFile({ name }: Fuzzer): string {
+  return `${HERE}/corpus/${name.slice("fuzz_".length)}.txt`;
 }
 
-function kept(fuzzer: Fuzzer): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(keptIn(fuzzer))];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+/** The inputs that are kept, in hex. */
+async function kept(fuzzer: Fuzzer): Promise<string[]> {
+  const lines = (await Deno.readTextFile(corpusFile(fuzzer))).split("\n");
+  return lines.filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+/** Keeps more inputs. @param why A line of its own above them. */
+export async function keep(fuzzer: Fuzzer, inputs: Uint8Array[], why?: string): Promise<void> {
+  const known = new Set(await kept(fuzzer));
+  const added = inputs.map((input) => input.toHex()).filter((input) => !known.has(input)).sort();
+  if (added.length === 0) return;
+  const lines = why === undefined ? added : [`# ${why}`, ...added];
+  await Deno.writeTextFile(corpusFile(fuzzer), lines.join("\n") + "\n", { append: true });
 }
 
 const firmware = (...names: string[]) => names.map((name) => `${FIRMWARE}/${name}.c`);

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { type Fuzzer, FUZZERS, keptIn, Trial } from "./fuzzers.ts";
+import { corpusFile, type Fuzzer, FUZZERS, keep, Trial } from "./fuzzers.ts";
 
 const HELP = `deno task fuzz [options] [NAMES]
 
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
     console.error(`fuzz: ${(error as Error).message}\n(--help has the options)`);
     return 2;
   }
-  const { seconds, fuzzers, keep, list, help } = options;
+  const { seconds, fuzzers, keep: keeps, list, help } = options;
   if (help) {
     console.log(HELP);
     return 0;
@@ -59,33 +59,34 @@ async function main(): Promise<number> {
     return 0;
   }
   let found = false;
-  for (const fuzzer of fuzzers) found = await fuzz(fuzzer, seconds, keep) || found;
+  for (const fuzzer of fuzzers) found = await fuzz(fuzzer, seconds, keeps) || found;
   return found ? 1 : 0;
 }
 
 /** @returns whether it has found something */
-async function fuzz(fuzzer: Fuzzer, seconds: number, keep: boolean): Promise<boolean> {
+async function fuzz(fuzzer: Fuzzer, seconds: number, keeps: boolean): Promise<boolean> {
   console.log(`fuzz: ${fuzzer.name}: ${fuzzer.about}, ${seconds} s`);
   await using trial = await Trial.compile("clang", fuzzer);
-  const { ok, said } = await trial.run([`-max_total_time=${seconds}`, "-artifact_prefix=found-"]);
+  const { ok, said } = await trial.run([`-max_total_time=${seconds}`, "-artifact_prefix=found/"]);
   const runs = said.match(/number_of_executed_units: (\d+)/)?.[1] ?? "?";
   console.log(`fuzz: ${fuzzer.name}: ${runs} inputs, ${ok ? "nothing found" : "FOUND something"}`);
-  await Deno.mkdir(keptIn(fuzzer), { recursive: true });
   if (!ok) {
     console.log(said.slice(-4000));
-    for await (const { name } of Deno.readDir(trial.folder)) {
-      if (!name.startsWith("found-")) continue;
-      await Deno.copyFile(`${trial.folder}/${name}`, `${keptIn(fuzzer)}/${name}`);
-      console.log(`fuzz: kept as ${keptIn(fuzzer)}/${name}`);
-    }
-  } else if (keep) {
+    await keep(fuzzer, await inputs(`${trial.folder}/found`), "found something");
+    console.log(`fuzz: what has found it is in ${corpusFile(fuzzer)}`);
+  } else if (keeps) {
+    const least = `${trial.folder}/least`;
+    await Deno.mkdir(least);
     // As few as reach all that they reach together.
-    const { said } = await trial.run(["-merge=1"], [keptIn(fuzzer), trial.corpus]);
-    console.log(
-      `fuzz: ${said.match(/MERGE-OUTER: \d+ new files.*/)?.[0] ?? "nothing new to keep"}`,
-    );
+    await trial.run(["-merge=1"], [least, trial.corpus]);
+    await keep(fuzzer, await inputs(least));
   }
   return !ok;
+}
+
+async function inputs(folder: string): Promise<Uint8Array[]> {
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  return await Promise.all(names.map((name) => Deno.readFile(`${folder}/${name}`)));
 }
 
 if (import.meta.main) Deno.exit(await main());
