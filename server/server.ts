@@ -288,7 +288,7 @@ export class Server implements AsyncDisposable {
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     if (this.#closed) throw new PeerError("LOST", this.#closed.message);
     admitted.check();
-    const { id, dialect, metadata } = admitted;
+    const { id, dialect, metadata, older } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
     if (!device) {
@@ -297,6 +297,10 @@ export class Server implements AsyncDisposable {
     }
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
+    if (older !== undefined) {
+      const message = `${older}: is it an old copy, or was the device on another server?`;
+      this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
+    }
     this.events.emit({
       event: "connected",
       device: id,
@@ -305,10 +309,6 @@ export class Server implements AsyncDisposable {
       dialect,
       ...(metadata === "" ? {} : { metadata }),
     });
-    if (admitted.ahead) {
-      const message = "the device has messages that this store never sent: is it an old copy?";
-      this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
-    }
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
     this.#begin(device);

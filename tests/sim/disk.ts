@@ -56,6 +56,8 @@ export class Disk {
   devices = new Map<string, Rows>();
   /** Rows of the applications' table: how often each effect is there. */
   effects = new Map<string, number>();
+  /** When it was copied from another one, in ms. */
+  madeAt = -Infinity;
   /** Nothing can be written. */
   full = false;
   /** Until when commits take this long, in ms. */

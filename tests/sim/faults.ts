@@ -140,6 +140,7 @@ export function cause(world: World, kind: FaultKind): void {
 function putBack(world: World, tries: number): void {
   const { random, scenario: { timeout }, clock, server } = world;
   const copy = server.disk.copy();
+  copy.madeAt = clock.now;
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }

@@ -176,6 +176,7 @@ export class ServerProcess implements Host, Wiring {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
+        this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
@@ -187,7 +188,11 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
         return world.books.get(event.device)?.logged(event.message);
       case "warning":
-        if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
+        if (event.code === "STORE_IS_OLD") {
+          world.log?.(`server: ${event.device}: ${event.message}`);
+          world.count("a device ahead of the store");
+          return world.books.get(event.device!)?.older.said();
+        }
         if (event.code === "FENCED") return this.#lost(event.device!);
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
@@ -195,6 +200,12 @@ export class ServerProcess implements Host, Wiring {
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
+  }
+
+  /** Dialect 1 has no positions to show it by. */
+  #checkOlder(id: string): void {
+    const books = this.world.books.get(id);
+    if (books && !books.mayBeFirst) books.older.admitted();
   }
 
   /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
@@ -240,8 +251,8 @@ export class ServerProcess implements Host, Wiring {
     this.sockets.clear();
     this.conversations.clear();
     this.fullUntil = 0;
+    world.serverDied(this.disk, disk);
     if (disk) this.disk = disk;
-    world.serverDied(disk);
   }
 
   /** The world ends. */
