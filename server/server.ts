@@ -155,6 +155,10 @@ export class Server implements AsyncDisposable {
       },
     );
     this.events.emit({ event: "listening", address: `${hostname}:${this.port}` });
+    const { older } = this.#store;
+    if (older) {
+      this.events.emit({ event: "warning", code: "STORE_IS_OLD", message: `the store: ${older}` });
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }

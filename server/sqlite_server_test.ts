@@ -195,6 +195,25 @@ Deno.test("what was written on an old copy, and not sent, is not taken for what 
   }
 });
 
+Deno.test("a server that is started on a store without its log says so", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
+  try {
+    {
+      await using _ = await Scene.start({ store: path });
+      Deno.copyFileSync(path, copy); // as people make backups
+    }
+    for (const store of [copy, path]) {
+      await using scene = await Scene.start({ store });
+      await scene.logs("listening");
+      const warnings = scene.log.filter(({ event }) => event === "warning");
+      assertEquals(warnings.map(({ code }) => code), store === copy ? ["STORE_IS_OLD"] : []);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
 Deno.test("an old copy is noticed by a device that only sends, and once", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];

@@ -125,6 +125,8 @@ export interface Store {
   readonly gathers: boolean;
   /** The applications' part of it, if there is one. */
   readonly database?: Database;
+  /** What showed, when it was opened, that it is older than what was told, for people. */
+  readonly older?: string | undefined;
   /** All devices that it knows. */
   list(): Promise<KnownDevice[]>;
   /**

@@ -23,6 +23,10 @@ const inUse = new Set<string>();
 /** A store's file, locked against every other process until it is closed. */
 export interface OpenDatabase {
   db: DatabaseSync;
+  /** Whether there was a log (WAL) beside it. */
+  hadLog: boolean;
+  /** Whether the file lies no more where it was opened: then nothing should be written. */
+  isMoved(): boolean;
   /** Closes it; what is in its log is moved into the file. */
   close(): void;
 }
@@ -51,8 +55,10 @@ export function openDatabase(
   }
   inUse.add(real);
   let db: DatabaseSync | undefined;
+  const hadLog = sizeOf(`${real}-wal`) > 0;
+  const inode = inodeOf(real);
   try {
-    checkHeader(path, real, newestVersion(migrations));
+    checkHeader(path, real, newestVersion(migrations), hadLog);
     db = new DatabaseSync(real, { timeout: 0, enableForeignKeyConstraints: false });
     prepare(path, db, migrations);
     configure(path, db, durability);
@@ -64,6 +70,8 @@ export function openDatabase(
   const opened = db;
   return {
     db: opened,
+    hadLog,
+    isMoved: () => inodeOf(real) !== inode,
     close() {
       inUse.delete(real);
       opened.close();
@@ -87,6 +95,22 @@ function locate(path: string, absolute: string): string {
   return Deno.realPathSync(absolute);
 }
 
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function inodeOf(path: string): number | null | undefined {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return undefined;
+  }
+}
+
 function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);
@@ -98,18 +122,22 @@ function exists(path: string): boolean {
 
 /**
  * Looks at the first bytes, before SQLite does: to open somebody else's database may already change it.
- * An empty file has nothing to lose.
+ * An empty file has nothing to lose, unless there is a log beside it: SQLite would delete that.
  */
-function checkHeader(path: string, real: string, newest: number): void {
+function checkHeader(path: string, real: string, newest: number, hasLog: boolean): void {
   const header = new Uint8Array(100);
   using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
   let length = 0;
   for (let n; (n = file.readSync(header.subarray(length))); length += n);
+  if (length === 0 && hasLog) throw damaged(path, "it is empty, and the log beside it is not");
   if (length === 0) return;
-  const magic = new TextDecoder().decode(header.subarray(0, 16));
-  if (length < header.length || magic !== "SQLite format 3\0") {
+  // What a power cut may leave where the file system had the file's length, and not yet what is in it.
+  if (header.every((byte) => byte === 0)) throw damaged(path, "it begins with zeros");
+  const magic = new TextDecoder().decode(header.subarray(0, Math.min(length, 16)));
+  if (!"SQLite format 3\0".startsWith(magic)) {
     throw refusal(path, "is not a store, but some other file: choose another path");
   }
+  if (length < header.length) throw damaged(path, `it has only ${length} bytes`);
   const view = new DataView(header.buffer);
   if (view.getUint32(68) !== APPLICATION_ID) {
     throw refusal(path, "is another program's SQLite database: choose another path");

@@ -1,8 +1,17 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
-import { type Durability, explain, isDisk, isSqlite, openDatabase, unusable } from "./database.ts";
+import {
+  type Durability,
+  explain,
+  isDisk,
+  isSqlite,
+  type OpenDatabase,
+  openDatabase,
+  unusable,
+} from "./database.ts";
 import { Guard } from "./guard.ts";
-import { list, load, type StoreClock } from "./loading.ts";
+import { list, load } from "./loading.ts";
+import { Mark, type StoreClock } from "./mark.ts";
 import { FencedError } from "../store.ts";
 import type {
   Acquired,
@@ -17,6 +26,7 @@ import type {
   Work,
 } from "../store.ts";
 import { Tables } from "./tables.ts";
+import { boot } from "../../transport/boot.ts";
 
 /** What `SqliteStore` can be told. */
 export interface SqliteStoreOptions {
@@ -26,11 +36,11 @@ export interface SqliteStoreOptions {
    * lost, all of them whole: what was acknowledged in them is gone.
    */
   durability?: Durability;
-  /** Both in ms: `now` on the clock that messages' times are on, `date` since 1970. Default: the process's. */
+  /** `now` is the clock that messages' times are on. Default: the process's. */
   clock?: StoreClock;
 }
 
-const processClock: StoreClock = { now: () => performance.now(), date: () => Date.now() };
+const processClock: StoreClock = { now: () => performance.now(), date: () => Date.now(), boot };
 
 /** A device in the file. */
 interface Known {
@@ -63,7 +73,8 @@ export class SqliteStore implements Store, Database {
   readonly database: Database = this;
   #db: DatabaseSync;
   #clock: StoreClock;
-  #closeFile: () => void;
+  #file: OpenDatabase;
+  #mark: Mark;
   #closed = false;
   #known = new Map<string, Known>();
   #added = new Map<string, Known>(); // by the transaction that is under way
@@ -88,19 +99,20 @@ export class SqliteStore implements Store, Database {
     readonly path: string,
     { durability = "full", clock = processClock }: SqliteStoreOptions = {},
   ) {
-    const { db, close } = openDatabase(path, durability);
+    const file = this.#file = openDatabase(path, durability);
+    const { db } = file;
     this.#db = db;
     this.#clock = clock;
-    this.#closeFile = close;
     try {
+      this.#mark = new Mark(path, db, clock, file.hadLog);
       // All at once, which takes a tenth of the time that one by one would.
-      for (const { id, device, state } of load(path, db, clock)) {
+      for (const { id, device, state } of load(path, db, this.#time)) {
         this.#known.set(id, { device, token: 0, state });
         this.#lastDevice = device;
       }
       this.#tables = new Tables(db);
     } catch (error) {
-      close();
+      file.close();
       throw unusable(path, error);
     }
     this.#begin = db.prepare("BEGIN IMMEDIATE");
@@ -112,6 +124,15 @@ export class SqliteStore implements Store, Database {
     this.#guard = new Guard(db);
   }
 
+  /** What shows that the store is older than what was told, for people; undefined: nothing. */
+  get older(): string | undefined {
+    return this.#mark.older;
+  }
+
+  get #time(): { now: number; offset: number } {
+    return { now: this.#clock.now(), offset: this.#mark.offset };
+  }
+
   list(): Promise<KnownDevice[]> {
     return this.#promise(() => list(this.#db));
   }
@@ -121,7 +142,7 @@ export class SqliteStore implements Store, Database {
       const token = ++this.#tokens;
       const known = this.#known.get(id);
       if (!known) return { state: undefined, token };
-      const state = known.state ?? load(this.path, this.#db, this.#clock, known.device)[0]!.state;
+      const state = known.state ?? load(this.path, this.#db, this.#time, known.device)[0]!.state;
       known.state = undefined;
       known.token = token;
       return { state, token };
@@ -164,7 +185,8 @@ export class SqliteStore implements Store, Database {
       this.#release.run();
     }
     this.#added.clear();
-    this.#tables.begin(this.#clock.date() - this.#clock.now());
+    this.#mark.renew();
+    this.#tables.begin(this.#mark.offset);
     for (const change of batch.changes(refused)) this.#write(change);
     this.#tables.flush();
     this.#commit.run();
@@ -215,7 +237,8 @@ export class SqliteStore implements Store, Database {
     if (this.#closed) return Promise.resolve();
     return this.#promise(() => {
       this.#closed = true;
-      this.#closeFile();
+      if (!this.#file.isMoved()) this.#mark.close();
+      this.#file.close();
     });
   }
 

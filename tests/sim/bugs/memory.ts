@@ -6,6 +6,7 @@ const DIALECT2 = "server/link/dialect2.ts";
 const DRIVER = "bridge/host/driver.ts";
 const HANDOUT = "bridge/host/handout.ts";
 const LEDGER = "server/store/ledger.ts";
+const MARK = "server/store/sqlite/mark.ts";
 const RECORD = "server/link/record.ts";
 const SOCKET = "bridge/host/socket.ts";
 
@@ -43,6 +44,16 @@ const SERVER_BUGS: Bugs = {
     DIALECT2,
     "if (isKnown && !continues) {",
     "if (!continues) {",
+  ),
+  "a date that is set makes messages older": edit(
+    MARK,
+    "return time + machine.uptime - uptime;",
+    "return time + Math.max(0, clock.date() - date);",
+  ),
+  "a store that was killed is said to have lost its log": edit(
+    MARK,
+    "if (is_open === 0 || hasLog) return undefined;",
+    "if (is_open === 0) return undefined;",
   ),
   "numbers do not come round": edit(
     RECORD,
