@@ -1,6 +1,8 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { exposure, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
+import { runBackupCommand } from "./cli/backup_command.ts";
+import { Control } from "./cli/control.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { HELP, loadTls, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { LocalError, Server, type ServerOptions } from "./mod.ts";
@@ -11,13 +13,18 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 async function main(): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   let server: Server;
+  let values: Options;
   let reload = () => {};
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
       return 0;
     }
-    const values = parse(Deno.args);
+    if (Deno.args[0] === "backup") {
+      await runBackupCommand(Deno.args.slice(1));
+      return 0;
+    }
+    values = parse(Deno.args);
     if (values.help) {
       console.log(HELP);
       return 0;
@@ -31,6 +38,10 @@ async function main(): Promise<number> {
     if (values.keys !== undefined) warnOfExposure(server, values.keys);
     reload = () => reloadFiles(server, values);
   } catch (error) {
+    if (error instanceof LocalError && error.code === "BACKUP_FAILED") {
+      console.error(`holdfast: ${error.message}`);
+      return 1;
+    }
     if (error instanceof LocalError || isArgumentError(error)) {
       console.error(`holdfast: ${error.message}\n(--help lists the options)`);
       return 2;
@@ -39,7 +50,11 @@ async function main(): Promise<number> {
     console.error(`holdfast: ${error.message}`);
     return 1;
   }
-  await stopped.promise;
+  {
+    // No longer than the store is locked: the next server's socket has the same name.
+    using _control = openControl(server, values.store);
+    await stopped.promise;
+  }
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
@@ -81,6 +96,18 @@ function reloadFiles(server: Server, { keys, ...values }: Options): void {
 function warnOfExposure(server: Server, path: string): void {
   const message = exposure(path);
   if (message) server.events.emit({ event: "warning", code: "KEYS_EXPOSED", message });
+}
+
+/** Takes the orders of `backup`, if there is a file to lay the socket beside. */
+function openControl(server: Server, store: string): Control | undefined {
+  if (store === ":memory:" || Deno.build.os === "windows") return undefined;
+  try {
+    return new Control(store, ({ path }) => server.backup(path));
+  } catch (error) {
+    const message = `\`backup\` cannot reach this server: ${error}`;
+    server.events.emit({ event: "warning", code: "NO_CONTROL", message });
+    return undefined;
+  }
 }
 
 class CannotListen extends Error {}

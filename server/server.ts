@@ -219,6 +219,24 @@ export class Server implements AsyncDisposable {
     return transact(this.#transactionHost, use);
   }
 
+  /**
+   * Copies the store into another file, while the server goes on. An earlier backup in its place is there until the new
+   * one is complete.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place, or the store is not one that can do so;
+   * BACKUP_FAILED; CLOSED
+   */
+  async backup(path: string): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    if (!this.#store.backup) {
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        "this store makes no backups: one in an SQLite file does",
+      );
+    }
+    await this.#store.backup(path);
+  }
+
   get #transactionHost(): TransactionHost {
     return {
       turn: this.#turn,

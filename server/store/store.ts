@@ -143,6 +143,12 @@ export interface Store {
    * @throws {FencedError} somebody else has acquired this device since; nothing of the batch is in the store
    */
   commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
+  /**
+   * Copies all that is committed into another file, while commits go on; not every store can.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED
+   */
+  backup?(path: string): Promise<void>;
   /** Frees what it holds. It commits nothing. */
   close(): Promise<void>;
 }

@@ -8,21 +8,30 @@ import { APPLICATION_ID, MIGRATIONS, newestVersion, SCHEMA, SCHEMA_VERSION } fro
 export type Durability = "full" | "normal";
 
 /** Pages in the log (WAL) after which they are moved into the file; 4 KB each. */
-const CHECKPOINT_PAGES = 1000;
+export const CHECKPOINT_PAGES = 1000;
 
 /** Bytes that the log keeps when it is empty: twice what it has between two checkpoints. */
 const LOG_BYTES = 2 * CHECKPOINT_PAGES * 4096;
 
 /** Files up to this size are checked as a whole at opening, about 0.1 s; of larger ones, what is loaded. */
-const CHECKED_BYTES = 64 * 1024 * 1024;
+export const CHECKED_BYTES = 64 * 1024 * 1024;
 
 /** Paths that this process has open. SQLite's locks are between processes: to open and close a file
  * that is in use here already would drop them. */
 const inUse = new Set<string>();
 
+/** Whether this process has the file at a real path open. */
+export function isInUse(real: string): boolean {
+  return inUse.has(real);
+}
+
 /** A store's file, locked against every other process until it is closed. */
 export interface OpenDatabase {
   db: DatabaseSync;
+  /** Its real path. */
+  path: string;
+  /** Reads the file itself. The handle stays open as long as the database: to close it would drop SQLite's locks. */
+  reader(): Deno.FsFile;
   /** Whether there was a log (WAL) beside it. */
   hadLog: boolean;
   /** Whether the file lies no more where it was opened: then nothing should be written. */
@@ -68,13 +77,17 @@ export function openDatabase(
     throw unusable(path, error);
   }
   const opened = db;
+  let reader: Deno.FsFile | undefined;
   return {
     db: opened,
+    path: real,
+    reader: () => reader ??= Deno.openSync(real),
     hadLog,
     isMoved: () => inodeOf(real) !== inode,
     close() {
       inUse.delete(real);
       opened.close();
+      reader?.close();
     },
   };
 }
@@ -155,7 +168,7 @@ function checkVersion(path: string, version: number, newest: number): void {
 }
 
 /** Executes one statement; returns its first row. */
-function run(db: DatabaseSync, sql: string): Record<string, unknown> {
+export function run(db: DatabaseSync, sql: string): Record<string, unknown> {
   return db.prepare(sql).get() ?? {};
 }
 

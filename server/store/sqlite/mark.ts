@@ -55,7 +55,7 @@ export class Mark {
    */
   #open(): void {
     try {
-      this.#write(1);
+      this.write(1);
       this.#checkpoint();
     } catch (error) {
       if (!isDisk(error)) throw error;
@@ -65,7 +65,7 @@ export class Mark {
   /** To be called in each transaction: somebody may have set the date. */
   renew(): void {
     const dateAhead = this.#clock.date() - this.#clock.now();
-    if (Math.abs(dateAhead - this.#dateAhead) > DRIFT) this.#write(1);
+    if (Math.abs(dateAhead - this.#dateAhead) > DRIFT) this.write(1);
   }
 
   /** The store is going to be closed, and SQLite to delete its log. */
@@ -73,7 +73,7 @@ export class Mark {
     try {
       // First, so that what follows needs no room.
       this.#checkpoint();
-      this.#write(0);
+      this.write(0);
     } catch (error) {
       if (!isDisk(error)) throw error; // the log stays
     }
@@ -83,7 +83,8 @@ export class Mark {
     this.#db.prepare("PRAGMA wal_checkpoint(RESTART)").get();
   }
 
-  #write(isOpen: 0 | 1): void {
+  /** Says whether it is open. */
+  write(isOpen: 0 | 1): void {
     const { id = null, uptime = 0 } = this.#clock.boot?.() ?? {};
     const [now, date] = [this.#clock.now(), this.#clock.date()];
     this.#db.prepare(
