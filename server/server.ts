@@ -54,6 +54,13 @@ interface Stranger {
   ledger: Ledger | undefined;
 }
 
+/**
+ * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
+ * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
+ * their turn, after the server has worked for them.
+ */
+const BACKLOG = 1024;
+
 /** Between two events that tell a device's counts, in ms. */
 const COUNTS_INTERVAL = 1000;
 
@@ -146,8 +153,7 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      // A thousand boards come back at once after a power cut.
-      { hostname, port, tls, backlog: this.#limits.connections },
+      { hostname, port, tls, backlog: Math.min(this.#limits.connections, BACKLOG) },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.

@@ -72,7 +72,20 @@ export function parseHello2(line: string): Hello2 {
   const metadata = name.slice(tab + 1);
   const wrong = wrongMetadata(metadata);
   if (wrong) throw bad(wrong);
-  return { suite: suite as Suite, ...greeting, id: name.slice(0, tab), metadata };
+  return {
+    suite: suite as Suite,
+    ...greeting,
+    id: flat(name.slice(0, tab)),
+    metadata: flat(metadata),
+  };
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A copy that does not keep the line it was cut from. */
+function flat(text: string): string {
+  return decoder.decode(encoder.encode(text));
 }
 
 /** What is wrong with a hello's metadata, if anything; it must not be empty. */

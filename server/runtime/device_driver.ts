@@ -67,7 +67,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   readonly #host: DeviceHost;
   #serving: Serving | undefined;
   #readers: Reader[] = [];
-  #writes = new Set<PendingWrite>();
+  #writes: Set<PendingWrite> | undefined;
   #handedOut = false;
   #consuming = false;
   #metadata = "";
@@ -138,7 +138,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
       if (text !== undefined) return Promise.resolve(text);
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#readers.push({ resolve, reject, consumes });
+    const reader = { resolve, reject, consumes };
+    if (this.#readers.length === 0) this.#readers = [reader]; // room for one, not for 17
+    else this.#readers.push(reader);
     if (this.turn.busy) this.turn.enter(this.#deliver);
     return promise;
   }
@@ -169,7 +171,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   ): Promise<boolean> {
     signal?.throwIfAborted();
     const write = new PendingWrite(this.#forget);
-    this.#writes.add(write);
+    (this.#writes ??= new Set()).add(write);
     const abort = () => write.failed(signal!.reason);
     signal?.addEventListener("abort", abort);
     if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));
@@ -181,10 +183,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     }
   }
 
-  readonly #forget = (write: PendingWrite): void => void this.#writes.delete(write);
+  readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
-    if (!this.#writes.has(write)) return; // given up meanwhile
+    if (!this.#writes?.has(write)) return; // given up meanwhile
     try {
       if (this.#closed) throw this.#closed;
       if (this.turn.failure) throw this.turn.failure;
@@ -275,6 +277,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   close(reason: LocalError): void {
     this.#closed = reason;
     for (const reader of this.#readers.splice(0)) reader.reject(reason);
-    for (const write of [...this.#writes]) write.failed(reason);
+    for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }

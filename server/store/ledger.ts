@@ -22,7 +22,7 @@ export class Ledger implements Change, Journal {
   #outboxFirst: number;
   #outboxEnd: number;
   #positions = false; // changed
-  #altered = new Set<Outgoing>(); // the store has them, but not as they are now
+  #altered: Set<Outgoing> | undefined; // the store has them, but not as they are now
   #heard: Uint8Array | undefined; // 1 for each id that is to be told
   #heardAny = false;
   #forgotten = false;
@@ -68,7 +68,7 @@ export class Ledger implements Change, Journal {
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
-      this.#outboxFirst !== this.#settled || this.#altered.size > 0 || this.#heardAny;
+      this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny;
   }
 
   get #rowDiffers(): boolean {
@@ -87,7 +87,7 @@ export class Ledger implements Change, Journal {
 
   altered(message: Outgoing): void {
     const isNew = (message.seq - this.#outboxEnd | 0) >= 0;
-    if (!isNew) this.#altered.add(message);
+    if (!isNew) (this.#altered ??= new Set()).add(message);
     if (!this.#entered) this.#enter();
   }
 
@@ -129,7 +129,7 @@ export class Ledger implements Change, Journal {
     const { outbox, txFirst, state: { sent } } = this.record;
     const first = sent - outbox.length;
     if (first > this.#outboxFirst && this.#outboxEnd > this.#outboxFirst) rows.settled(first);
-    for (const message of this.#altered) {
+    for (const message of this.#altered ?? []) {
       const index = message.seq - txFirst >>> 0;
       if (outbox[index] === message) rows.written(first + index, message); // else it has left
     }
@@ -156,7 +156,7 @@ export class Ledger implements Change, Journal {
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
-    if (this.#altered.size > 0) this.#altered.clear();
+    this.#altered = undefined;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

@@ -174,11 +174,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** A time in which all that may be left to do can be done, in ms. */
   #work(): number {
-    const { gather, storeTime = 0, timeout, devices } = this.scenario;
+    const { gather, storeTime = 0, acquireTime = 0, timeout, devices } = this.scenario;
     let time = 0;
     for (const { talk, serverTalk, conditions } of devices) {
       const { latency, jitter } = conditions;
-      const each = 4 * (latency + jitter + gather + storeTime + 2) + talk.busy + serverTalk.busy;
+      // What an application asks the store takes as long as a device does.
+      const each = 4 * (latency + jitter + gather + storeTime + 2) + acquireTime + talk.busy +
+        serverTalk.busy;
       const written = serverTalk.messages + serverTalk.answers;
       const messages = 2 * (talk.messages + talk.answers + written);
       time += messages * (each + talk.pause + serverTalk.pause);
