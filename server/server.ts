@@ -226,6 +226,14 @@ export class Server implements AsyncDisposable {
   }
 
   /**
+   * How much waits for the store. While that fails or takes its time it grows to one for each connection and device, and no
+   * further, whoever comes and goes.
+   */
+  get waiting(): number {
+    return this.#turn.waiting;
+  }
+
+  /**
    * Copies the store into another file, while the server goes on. An earlier backup in its place is there until the new
    * one is complete.
    *

@@ -224,9 +224,9 @@ function admitted(
   /** What is agreed by now, if it does not differ from what the device was told. */
   const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
-    const { welcome: late, known, rxNext, renamed: now } = agree(hello, record, limits);
+    const { welcome: late, known, rxNext, renamed: renamedNow } = agree(hello, record, limits);
     if (
-      record.positions.connects !== connects || now !== renamed ||
+      record.positions.connects !== connects || renamedNow !== renamed ||
       late.txFirst !== welcome.txFirst || distance(welcome.rxNext, rxNext) < 0
     ) {
       throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");

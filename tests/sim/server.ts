@@ -34,6 +34,9 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
 /** What may be said of a connection that was there before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
+/** Most that the application of one device does at a time. */
+const WRITES = 20;
+
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
   disk: Disk;
@@ -150,6 +153,7 @@ export class ServerProcess implements Host, Wiring {
   /** A device's connection has arrived at the machine. */
   accept(end: End): void {
     const { world } = this;
+    this.#checkWaiting();
     const platform = this.#platform!;
     const address = `${end.path.hostname}:${++this.#ports}`;
     const { clock, random } = world;
@@ -168,6 +172,13 @@ export class ServerProcess implements Host, Wiring {
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
+  }
+
+  /** Whoever has gone waits for nothing. */
+  #checkWaiting(): void {
+    const { waiting = 0, devices = [] } = this.server ?? {};
+    const most = this.world.scenario.limits.connections + WRITES * devices.length;
+    if (waiting > most) throw new Violation(`${waiting} wait for the store, and ${most} are there`);
   }
 
   #told(event: ServerEvent): void {

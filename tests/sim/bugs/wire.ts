@@ -93,8 +93,8 @@ const GREETING_BUGS: Bugs = {
   ),
   "a greeting that is out of date is taken": edit(
     ADMISSION,
-    "record.positions.connects !== connects || lateAhead !== ahead ||",
-    "lateAhead !== ahead ||",
+    "record.positions.connects !== connects || renamedNow !== renamed ||",
+    "renamedNow !== renamed ||",
   ),
   "the window is off by one": edit(
     DIALECT2,
