@@ -13,8 +13,7 @@ import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import { MemoryStore } from "./store/memory.ts";
-import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
@@ -139,7 +138,7 @@ export class Server implements AsyncDisposable {
       checkNumber(`limits.${name}`, value, 1, 2 ** 31);
     }
     const access = new Access(options);
-    const store = openStore(options, platform);
+    const store = openStore(options.store ?? ":memory:", options.durability, platform);
     const server = new Server(access, store, timeout, options, platform);
     try {
       await server.#start(options);
@@ -225,21 +224,12 @@ export class Server implements AsyncDisposable {
     return transact(this.#transactionHost, use);
   }
 
-  /**
-   * How much waits for the store. While that fails or takes its time it grows to one for each connection and device, and no
-   * further, whoever comes and goes.
-   */
+  /** How much waits for the store: at most one for each connection and device, however long that fails. */
   get waiting(): number {
     return this.#turn.waiting;
   }
 
-  /**
-   * Copies the store into another file, while the server goes on. An earlier backup in its place is there until the new
-   * one is complete.
-   *
-   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place, or the store is not one that can do so;
-   * BACKUP_FAILED; CLOSED
-   */
+  /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
   async backup(path: string): Promise<void> {
     if (this.#closed) throw this.#closed;
     if (!this.#store.backup) {
@@ -443,12 +433,6 @@ export class Server implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function openStore({ store = ":memory:", durability }: ServerOptions, clock: Clock): Store {
-  if (typeof store !== "string") return store;
-  if (store === ":memory:") return new MemoryStore();
-  return new SqliteStore(store, { clock, ...(durability ? { durability } : {}) });
 }
 
 function checkNumber(name: string, value: number, least: number, most: number): void {

@@ -142,7 +142,7 @@ function isBackup(path: string): boolean {
   return new DataView(header.buffer).getUint32(68) === APPLICATION_ID && header[18] === 1;
 }
 
-/** Writes so many bytes of a file, for its owner alone, and syncs them. */
+/** Writes so many bytes of a file, for its owner alone. */
 async function copyBytes(
   from: Deno.FsFile,
   path: string,
@@ -160,7 +160,7 @@ async function copyBytes(
     left -= read;
     for (let at = 0; at < read;) at += await to.write(piece.subarray(at, read));
   }
-  await to.sync();
+  await to.sync(); // here, as SQLite would do it while the event loop stands still
 }
 
 /** Makes one file of a copy and its log, which says what it is. */
