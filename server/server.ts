@@ -17,7 +17,7 @@ import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
-import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
+import type { Listener, Platform, Tls } from "./transport/platform.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;
