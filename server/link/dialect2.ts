@@ -70,7 +70,7 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
     known,
     rxNext: expected,
     renamed,
-    older,
+    older: older && `${older}: is it an old copy, or was the device on another server?`,
   };
 }
 

@@ -193,6 +193,10 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server: a newer connection of ${event.device}`);
         return;
       case "disconnected":
+        if (/^it was away/.test(event.message)) {
+          throw new Violation(`${event.device} is forgotten for being away, and is here`);
+        }
+        return this.#ended(event);
       case "refused":
         return this.#ended(event);
       case "log":
@@ -205,6 +209,7 @@ export class ServerProcess implements Host, Wiring {
           return world.books.get(event.device!)?.older.said();
         }
         if (event.code === "FENCED") return this.#lost(event.device!);
+        if (event.code === "WRONG_PROTOCOL" && !isDevice(event.address!)) return;
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
         throw new Violation(`the application of ${event.device} failed: ${event.message}`);
@@ -297,6 +302,11 @@ export class ServerProcess implements Host, Wiring {
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }
+}
+
+/** Strangers come from elsewhere. */
+function isDevice(address: string): boolean {
+  return address.startsWith("10.0.0.");
 }
 
 /** What is without limit is so by default. */

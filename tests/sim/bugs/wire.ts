@@ -51,8 +51,8 @@ const LINE_BUGS: Bugs = {
   ),
   "a line without an id ends the program": edit(
     SESSION,
-    'throw new PeerError("BAD_LINE", `a line starts with no id',
-    "throw new TypeError(`a line starts with no id",
+    'return new PeerError("BAD_LINE", message, advice === undefined ? {} : { advice });',
+    "throw new TypeError(message);",
   ),
   "a bad byte in an id ends the program": edit(
     ADMISSION,
@@ -118,13 +118,13 @@ const GREETING_BUGS: Bugs = {
   ),
   "a full inbox takes more": edit(
     SESSION,
-    "record.inbox.length < limits.inbox &&",
-    "record.inbox.length <= limits.inbox &&",
+    "before < limits.inbox &&",
+    "before <= limits.inbox &&",
   ),
   "what waits for room in the inbox outlives its connection": edit(
     SESSION,
-    "    this.#dialect = undefined;\n    this.#backlog = [];",
-    "    this.#dialect = undefined;",
+    "    this.#backlog = [];\n    for (const message",
+    "    for (const message",
   ),
 };
 
