@@ -6,6 +6,7 @@ import { Pool, PoolShare } from "./link/pool.ts";
 import { Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
+import { CountsTeller } from "./observe/counts.ts";
 import { Events } from "./observe/events.ts";
 import { type Log, printable } from "./observe/log.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
@@ -51,16 +52,6 @@ export interface ServerOptions extends AccessOptions {
   log?: Log;
 }
 
-/**
- * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
- * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
- * their turn, after the server has worked for them.
- */
-const BACKLOG = 1024;
-
-/** Between two events that tell a device's counts, in ms. */
-const COUNTS_INTERVAL = 1000;
-
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
   /** Silence that is taken for an outage, in ms. */
@@ -84,8 +75,7 @@ export class Server implements AsyncDisposable {
   readonly #pool: Pool;
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #begun = new WeakSet<DeviceDriver>(); // whose application was started
-  #moved = new Set<DeviceDriver>(); // whose counts are to be told
-  #telling: (() => void) | undefined;
+  readonly #counts: CountsTeller;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -104,13 +94,15 @@ export class Server implements AsyncDisposable {
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
     this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
+    this.#counts = new CountsTeller(this.events, platform);
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#turn = new Turn(store, platform, {
-      storeFails: (error) => {
-        const why = error ? { code: error.code, message: error.message } : {};
-        this.events.emit({ event: "store", ...why });
-      },
+      storeFails: (error) =>
+        this.events.emit({
+          event: "store",
+          ...(error && { code: error.code, message: error.message }),
+        }),
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
@@ -153,7 +145,7 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      { hostname, port, tls, backlog: Math.min(this.#places.connections, BACKLOG) },
+      { hostname, port, tls, backlog: this.#places.backlog },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
@@ -162,9 +154,8 @@ export class Server implements AsyncDisposable {
       },
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
-    for (const message of this.#places.shortages()) {
-      this.events.emit({ event: "warning", code: "TOO_FEW_CONNECTIONS", message });
-    }
+    if (this.#store.older) this.#warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
+    for (const message of this.#places.shortages()) this.#warn("TOO_FEW_CONNECTIONS", message);
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -250,6 +241,19 @@ export class Server implements AsyncDisposable {
     return transact(this.#transactionHost, use);
   }
 
+  /** How much waits for the store: at most one for each connection and device, however long that fails. */
+  get waiting(): number {
+    return this.#turn.waiting;
+  }
+
+  /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
+  async backup(path: string): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    const none = "this store makes no backups: one in an SQLite file does";
+    if (!this.#store.backup) throw new LocalError("BAD_ARGUMENT", none);
+    await this.#store.backup(path);
+  }
+
   get #transactionHost(): TransactionHost {
     return {
       turn: this.#turn,
@@ -297,7 +301,7 @@ export class Server implements AsyncDisposable {
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     if (this.#closed) throw new PeerError("LOST", this.#closed.message);
     admitted.check();
-    const { id, dialect, metadata } = admitted;
+    const { id, dialect, metadata, older } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
     this.#places.check(id, device);
@@ -307,6 +311,7 @@ export class Server implements AsyncDisposable {
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
+    if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
     this.events.emit({
       event: "connected",
       device: id,
@@ -316,13 +321,13 @@ export class Server implements AsyncDisposable {
       ...(metadata === "" ? {} : { metadata }),
     });
     this.#advice.give(address, admitted.advice);
-    if (admitted.ahead) {
-      const message = "the device has messages that this store never sent: is it an old copy?";
-      this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
-    }
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
     this.#begin(device);
+  }
+
+  #warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
+    this.events.emit({ event: "warning", ...of, code, message });
   }
 
   /** Another server has a device now. If it comes back to this one, it is asked for anew. */
@@ -331,7 +336,7 @@ export class Server implements AsyncDisposable {
     const device = this.#devices.get(id)!;
     device.drop();
     this.#remove(device, error);
-    this.events.emit({ event: "warning", device: id, code, message });
+    this.#warn(code, message, { device: id });
   }
 
   /** A new device is to have the place of this one. */
@@ -359,7 +364,7 @@ export class Server implements AsyncDisposable {
     const { id } = device;
     this.#devices.delete(id);
     this.#places.remove(device);
-    this.#moved.delete(device);
+    this.#counts.remove(device);
     device.close(why);
     this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));
     this.#callers.drop(id);
@@ -387,7 +392,7 @@ export class Server implements AsyncDisposable {
       turn: this.#turn,
       clock: this.#platform,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      moved: (device) => this.#tellCounts(device),
+      moved: (device) => this.#counts.moved(device),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;
@@ -395,18 +400,6 @@ export class Server implements AsyncDisposable {
         this.#advice.give(address, reason.advice);
       },
     };
-  }
-
-  #tellCounts(device: DeviceDriver): void {
-    this.#moved.add(device);
-    if (this.#telling || this.#closed) return;
-    this.#telling = this.#platform.after(COUNTS_INTERVAL, () => {
-      this.#telling = undefined;
-      for (const { id, counts } of this.#moved) {
-        this.events.emit({ event: "messages", device: id, ...counts });
-      }
-      this.#moved.clear();
-    });
   }
 
   /** Runs the application for a device, once. */
@@ -437,7 +430,7 @@ export class Server implements AsyncDisposable {
       device.close(closed);
       device.cut(new PeerError("LOST", closed.message));
     }
-    this.#telling?.();
+    this.#counts.stop();
     await listening;
     try {
       await this.#turn.close();

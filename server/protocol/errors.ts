@@ -14,6 +14,7 @@ export abstract class HoldfastError<Code extends string = string> extends Error 
 
 /** What can be wrong on this side. */
 export type LocalCode =
+  | "BACKUP_FAILED" // the disk for it is full, for example
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed

@@ -181,11 +181,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     (this.#writes ??= new Set()).add(write);
     const abort = () => write.failed(signal!.reason);
     signal?.addEventListener("abort", abort);
-    if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));
-    else this.#begin(text, options, write);
+    const forget = this.turn.enter(() => this.#begin(text, options, write));
     try {
       return await write.promise;
     } finally {
+      forget?.(); // it was given up
       signal?.removeEventListener("abort", abort);
     }
   }

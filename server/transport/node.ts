@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
 import { LocalError } from "../protocol/errors.ts";
+import { boot } from "./boot.ts";
 import { NodeSocket } from "./node_socket.ts";
 import type { Listener, ListenOptions, Platform, Socket, Tls } from "./platform.ts";
 
@@ -27,6 +28,7 @@ const PROBE = "/dev/null";
 export const nodePlatform: Platform = {
   now: () => performance.now(),
   date: () => Date.now(),
+  boot,
   after(ms, run) {
     const timer = setTimeout(run, Math.min(Math.ceil(ms), LONGEST));
     return () => clearTimeout(timer);

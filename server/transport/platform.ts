@@ -4,12 +4,22 @@
  */
 import type { PeerError } from "../protocol/errors.ts";
 
+/** How long a machine runs. */
+export interface Boot {
+  /** Names this start of it. */
+  id: string;
+  /** ms since then, also while it sleeps. */
+  uptime: number;
+}
+
 /** Time and turns. */
 export interface Clock {
   /** ms on a clock that never goes back. */
   now(): number;
   /** ms since 1970, on a clock that somebody may set. */
   date(): number;
+  /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: nobody knows. */
+  boot?(): Boot | undefined;
   /** Calls `run` once, when `ms` have passed: at most 2^31 - 1. @returns forgets it */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the code that runs now has returned. */

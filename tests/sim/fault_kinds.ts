@@ -26,6 +26,7 @@ export const FAULTS = [
   "server out of files",
   "another server takes a device",
   "store full",
+  "store full, and many come and go",
   "store slow",
   "store lost",
   "old copy of the store",

@@ -6,6 +6,9 @@ import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
 
+/** Those who come while the store is full. */
+const FLOOD = 100;
+
 /** Lets one happen. */
 export function cause(world: World, kind: FaultKind): void {
   const { random, scenario, clock } = world;
@@ -104,6 +107,12 @@ export function cause(world: World, kind: FaultKind): void {
     case "store full":
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);
+    case "store full, and many come and go":
+      world.server.disk.full = true;
+      for (let i = 0; i < FLOOD; i++) {
+        clock.after(i * time / FLOOD, () => strangerConnects(world, "wrong key", device.plan));
+      }
+      return until(() => world.server.disk.full = false);
     case "store lost":
       return world.killServer(undefined, world.server.disk.empty());
     case "old copy of the store":
@@ -140,6 +149,7 @@ export function cause(world: World, kind: FaultKind): void {
 function putBack(world: World, tries: number): void {
   const { random, scenario: { timeout }, clock, server } = world;
   const copy = server.disk.copy();
+  copy.madeAt = clock.now;
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }

@@ -1,5 +1,6 @@
 /** A simulated machine for one life of a process: the real drivers of both ends run on it. */
 import type {
+  Boot,
   ConnectOptions,
   Listener,
   ListenOptions,
@@ -48,6 +49,11 @@ export class SimPlatform implements Platform {
 
   date(): number {
     return BEGINNING + this.process.world.clock.now + this.wiring.dateAhead;
+  }
+
+  /** All processes run on one machine, which is never off. */
+  boot(): Boot {
+    return { id: "the only one", uptime: this.process.world.clock.now };
   }
 
   after(ms: number, run: () => void): () => void {

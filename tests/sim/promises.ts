@@ -39,7 +39,8 @@
  * | another server takes the device for a while | as if the server was killed, for this device           |
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
- * | old copy of the server's store put back     | what the copy holds, seen or on its way, may come once |
+ * | old copy of the server's store put back     | (and a device that can show it has it said, `older.ts`) |
+ * |                                             | what the copy holds, seen or on its way, may come once |
  * |                                             | more, for each time that happens, until the server     |
  * |                                             | knows that it has arrived. What the lost one held, and |
  * |                                             | the copy does not: as below                            |
@@ -89,8 +90,12 @@ export interface Message {
   gone: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
+  /** Since when, in ms; Infinity: never. */
+  safeAt: number;
   /** To the device: the store knows that it has arrived. */
   settled: boolean;
+  /** To the device: how often it had lost its position when it saw this last. */
+  memory: number;
   /** Its writer was told. */
   told: boolean;
 }
@@ -151,7 +156,9 @@ export class Stream {
       excused: false,
       gone: false,
       safe: false,
+      safeAt: Infinity,
       settled: false,
+      memory: 0,
       told: false,
     };
     this.#byText.set(text, message);

@@ -34,6 +34,9 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
 /** What may be said of a connection that was there before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
+/** Most that the application of one device does at a time. */
+const WRITES = 20;
+
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
   disk: Disk;
@@ -150,6 +153,7 @@ export class ServerProcess implements Host, Wiring {
   /** A device's connection has arrived at the machine. */
   accept(end: End): void {
     const { world } = this;
+    this.#checkWaiting();
     const platform = this.#platform!;
     const address = `${end.path.hostname}:${++this.#ports}`;
     const { clock, random } = world;
@@ -170,12 +174,20 @@ export class ServerProcess implements Host, Wiring {
     });
   }
 
+  /** Whoever has gone waits for nothing. */
+  #checkWaiting(): void {
+    const { waiting = 0, devices = [] } = this.server ?? {};
+    const most = this.world.scenario.limits.connections + WRITES * devices.length;
+    if (waiting > most) throw new Violation(`${waiting} wait for the store, and ${most} are there`);
+  }
+
   #told(event: ServerEvent): void {
     const { world } = this;
     switch (event.event) {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
+        this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
@@ -191,14 +203,25 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
         return world.books.get(event.device)?.logged(event.message);
       case "warning":
-        if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
+        if (event.code === "STORE_IS_OLD") {
+          world.log?.(`server: ${event.device}: ${event.message}`);
+          world.count("a device ahead of the store");
+          return world.books.get(event.device!)?.older.said();
+        }
         if (event.code === "FENCED") return this.#lost(event.device!);
+        if (event.code === "WRONG_PROTOCOL" && !isDevice(event.address!)) return;
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
         throw new Violation(`the application of ${event.device} failed: ${event.message}`);
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
+  }
+
+  /** Dialect 1 has no positions to show it by. */
+  #checkOlder(id: string): void {
+    const books = this.world.books.get(id);
+    if (books && !books.mayBeFirst) books.older.admitted();
   }
 
   /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
@@ -244,8 +267,8 @@ export class ServerProcess implements Host, Wiring {
     this.sockets.clear();
     this.conversations.clear();
     this.fullUntil = 0;
+    world.serverDied(this.disk, disk);
     if (disk) this.disk = disk;
-    world.serverDied(disk);
   }
 
   /** The world ends. */
@@ -279,6 +302,11 @@ export class ServerProcess implements Host, Wiring {
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }
+}
+
+/** Strangers come from elsewhere. */
+function isDevice(address: string): boolean {
+  return address.startsWith("10.0.0.");
 }
 
 /** What is without limit is so by default. */

@@ -67,7 +67,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const disk = this.#folder ? new SqliteDisk(this.#folder) : new Disk();
     this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
-      const books = new Books(plan.id, this.mayBeFirst(plan.id));
+      const books = new Books(plan.id, this.mayBeFirst(plan.id), () => this.clock.now);
       this.books.set(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
       const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
@@ -315,9 +315,16 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.server.changeKeys(plan);
   }
 
-  serverDied(disk: Disk | undefined): void {
+  /** @param disk The store that takes the place of the one before, if one does. */
+  serverDied(before: Disk, disk: Disk | undefined): void {
     for (const [id, books] of this.books) {
-      books.serverDied(disk && (disk.devices.get(id) ?? { inbox: [], outbox: [] }));
+      books.serverDied(
+        disk && {
+          madeAt: disk.madeAt,
+          before: before.devices.get(id),
+          found: disk.devices.get(id),
+        },
+      );
     }
   }
 

@@ -180,18 +180,18 @@ function look({ db, close }: OpenDatabase) {
 migrationTest("migrations follow each other, and only those that are missing", (path) => {
   makeOld(path);
   const before = look(openDatabase(path, "full"));
-  assertEquals([before.version, newestVersion(MADE_UP)], [3, 5]);
+  assertEquals([before.version, newestVersion(MADE_UP)], [4, 6]);
   const one = look(openDatabase(path, "full", MADE_UP.slice(0, -1)));
-  assertEquals([one.version, one.moods], [4, "calm,calm,calm,calm,calm"]);
+  assertEquals([one.version, one.moods], [5, "calm,calm,calm,calm,calm"]);
   const both = look(openDatabase(path, "full", MADE_UP));
-  assertEquals([both.version, both.moods], [5, "glad,calm,calm,calm,calm"]);
+  assertEquals([both.version, both.moods], [6, "glad,calm,calm,calm,calm"]);
   assertEquals(both.hashes, one.hashes, "the first was not repeated");
   assertEquals(look(openDatabase(path, "full", MADE_UP)), both);
-  assertThrows(() => openDatabase(path, "full"), LocalError, "schema 5; this one knows 3");
+  assertThrows(() => openDatabase(path, "full"), LocalError, "schema 6; this one knows 4");
 });
 
 migrationTest("a new file has the newest schema, too", (path) => {
-  assertEquals(look(openDatabase(path, "full", MADE_UP)).version, 5);
+  assertEquals(look(openDatabase(path, "full", MADE_UP)).version, 6);
 });
 
 migrationTest("a migration that fails leaves the file as it was", (path) => {
@@ -216,7 +216,7 @@ migrationTest(
     const after = image(path); // still in the log
     opened.close();
     const migrated = look(openDatabase(path, "full", MADE_UP));
-    assertEquals([old.version, migrated.version], [3, 5]);
+    assertEquals([old.version, migrated.version], [4, 6]);
     const { from, to } = tear(before, after)!;
     const copy = `${path}-copy`;
     const places = Array.from({ length: 30 }, () => from + Math.floor(Math.random() * (to - from)));

@@ -2,9 +2,11 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const CLIENT = "bridge/host/client.ts";
+const DIALECT2 = "server/link/dialect2.ts";
 const DRIVER = "bridge/host/driver.ts";
 const HANDOUT = "bridge/host/handout.ts";
 const LEDGER = "server/store/ledger.ts";
+const MARK = "server/store/sqlite/mark.ts";
 const RECORD = "server/link/record.ts";
 const SOCKET = "bridge/host/socket.ts";
 
@@ -22,6 +24,36 @@ const SERVER_BUGS: Bugs = {
   "a restarted server names its stream anew, and counts on": forgets("state.positions.txEpoch++;"),
   "a restarted server takes what it holds for sent": forgets(
     "state.positions.txSent = state.positions.txNext;",
+  ),
+  "nobody is told that the store lacks what a device sent": edit(
+    DIALECT2,
+    "if (isKnown && !continues) {",
+    "if (isKnown && !continues && connects < 0) {",
+  ),
+  "nobody is told that the store never sent what a device has": edit(
+    DIALECT2,
+    'older = "it has messages that this store never sent";',
+    "",
+  ),
+  "that the store is old is forgotten with a welcome that is not answered": edit(
+    DIALECT2,
+    "else if (hello.rxEpoch !== 0 && connects > 0)",
+    "else if (hello.rxEpoch !== 0 && connects < 0)",
+  ),
+  "a store is taken for old by every device that boots": edit(
+    DIALECT2,
+    "if (isKnown && !continues) {",
+    "if (!continues) {",
+  ),
+  "a date that is set makes messages older": edit(
+    MARK,
+    "return time + machine.uptime - uptime;",
+    "return time + Math.max(0, clock.date() - date);",
+  ),
+  "a store that was killed is said to have lost its log": edit(
+    MARK,
+    "if (is_open === 0 || hasLog) return undefined;",
+    "if (is_open === 0) return undefined;",
   ),
   "numbers do not come round": edit(
     RECORD,

@@ -19,9 +19,10 @@ const TURN_BUGS: Bugs = {
     "    if (this.#failure) result(false);\n    else this.#schedule();",
     "    if (this.#failure) result(false);\n    else this.#clock.soon(() => result(true)), this.#schedule();",
   ),
+  "who has gone waits for the store all the same": edit(GREETING, "    this.#forget?.();\n", ""),
   "the welcome goes out before the commit": edit(
     GREETING,
-    "this.#host.turn.whenSafe(() => this.#say(output));",
+    "this.#await(this.#host.turn.whenSafe(() => this.#say(output)));",
     "this.#say(output);",
   ),
   "a message is handed out before it is safe": edit(
@@ -41,8 +42,8 @@ const TURN_BUGS: Bugs = {
   ),
   "a write is taken in while a commit is under way": edit(
     DEVICE,
-    "if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));\n    else this.#begin",
-    "this.#begin",
+    "const forget = this.turn.enter(() => this.#begin(text, options, write));",
+    "const forget = void this.#begin(text, options, write) as undefined | (() => void);",
   ),
   "a message counts as processed while a commit is under way": edit(
     DEVICE,
@@ -51,8 +52,8 @@ const TURN_BUGS: Bugs = {
   ),
   "a connection takes over while a commit is under way": edit(
     GREETING,
-    "    this.#host.turn.enter(() => {\n      if (this.#over) return;",
-    "    queueMicrotask(() => {\n      if (this.#over) return;",
+    "this.#host.turn.enter(() => {\n      if (this.#over) return;",
+    "void queueMicrotask(() => {\n      if (this.#over) return;",
   ),
   "a connection ends while a commit is under way": edit(
     SERVING,
