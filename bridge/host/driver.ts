@@ -2,7 +2,7 @@
  * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
  * the messages that arrive, is for whoever owns the driver.
  */
-import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
 import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
@@ -26,8 +26,15 @@ export interface DriverOwner {
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
-  stateChanged(connected: boolean, reason?: PeerError): void;
+  stateChanged(connected: boolean, reason?: PeerError | LocalError): void;
+  /** Of an owner with a memory: whether there is something that must be safe before anything goes out. */
+  isDirty?(): boolean;
+  /** Makes it safe. @throws {LocalError} if that is not possible: nothing goes out, and it is tried again */
+  commit?(): void;
 }
+
+/** Of the timeout: the pause before another attempt to make safe what could not be. */
+const COMMIT_PAUSE = 1 / 8;
 
 const MESSAGES: Partial<Record<PeerCode, string>> = {
   NO_ANSWER: "the server did not accept the connection in time",
@@ -61,6 +68,7 @@ export class ClientDriver {
   readonly #size: CoreSize;
   readonly #platform: Platform;
   #address: ConnectOptions;
+  #timeout: number;
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
@@ -78,6 +86,7 @@ export class ClientDriver {
   #looking = false;
   /** Whether `#flush` is to come. */
   #flushing = false;
+  #cancelRetry: (() => void) | undefined;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #timerDue = 0;
@@ -97,6 +106,7 @@ export class ClientDriver {
     const settings = coreOptions(options, size);
     this.core = new Core(module, imports, settings, this.#now());
     this.#address = addressOf(options);
+    this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
   }
@@ -111,6 +121,7 @@ export class ClientDriver {
     const settings = coreOptions(options, this.#size);
     this.core.boot(settings, this.#now());
     this.#address = addressOf(options);
+    this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
     this.#release();
@@ -207,9 +218,11 @@ export class ClientDriver {
       this.#owner.stateChanged(true);
     }
     if (event !== Event.none) return true;
-    if (this.#socket?.hasOutput && !this.#flushing) {
+    if (!this.#flushing && (this.#socket?.hasOutput || this.#owner.isDirty?.())) {
       this.#flushing = true;
-      this.#platform.soon(this.#flush);
+      // What is to be made safe is so at once for all that this turn brings: that costs.
+      if (this.#owner.commit) this.#platform.endOfTurn(this.#flush);
+      else this.#platform.soon(this.#flush);
     }
     return this.#moveInput(now);
   }
@@ -217,8 +230,27 @@ export class ClientDriver {
   /** Hands over what was collected: once for all that was written by the code that ran before. */
   #flush = (): void => {
     this.#flushing = false;
-    if (this.#socket?.flush()) this.pump();
+    if (this.#closed) return;
+    if (this.#owner.isDirty?.()) {
+      try {
+        this.#owner.commit!();
+      } catch (error) {
+        if (!(error instanceof LocalError)) throw error;
+        return this.#commitFailed(error);
+      }
+      this.#socket?.flush();
+      this.pump(); // what is safe now can be sent
+    } else if (this.#socket?.flush()) this.pump();
   };
+
+  /** Nothing of what was collected may go out. */
+  #commitFailed(error: LocalError): void {
+    this.#flushing = true;
+    this.#cancelRetry = this.#platform.after(this.#timeout * COMMIT_PAUSE, this.#flush);
+    this.core.closed(this.#now());
+    this.#drop(error);
+    this.pump();
+  }
 
   #reason(): PeerError {
     const { reason, refusal } = this.core;
@@ -279,7 +311,7 @@ export class ClientDriver {
     this.pump();
   }
 
-  #drop(reason: PeerError): void {
+  #drop(reason: PeerError | LocalError): void {
     this.#release();
     this.#owner.stateChanged(false, reason);
   }
@@ -292,7 +324,8 @@ export class ClientDriver {
 
   #setTimer(now: number): void {
     const due = now + this.core.wait;
-    if (this.#cancelTimer && this.#timerDue <= due) return; // it looks again then
+    // It looks again then; but a timer that should have run by now, if the clock has jumped ahead, is late.
+    if (this.#cancelTimer && this.#timerDue > now && this.#timerDue <= due) return;
     this.#cancelTimer?.();
     this.#timerDue = due;
     this.#cancelTimer = this.#platform.after(Math.max(0, due - this.#now()), () => {
@@ -301,12 +334,17 @@ export class ClientDriver {
     });
   }
 
-  /** Ends the link at once, without a word to its owner. */
+  /** Ends the link at once, without a word to its owner. @throws {LocalError} from its `commit` */
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
-    this.#socket?.flush();
-    this.#release();
+    this.#cancelRetry?.();
+    try {
+      if (this.#owner.isDirty?.()) this.#owner.commit!();
+      this.#socket?.flush();
+    } finally {
+      this.#release();
+    }
   }
 
   /** The clock of the core, in whole ms. */

@@ -3,7 +3,7 @@ import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { wrongMetadata } from "../../server/protocol/greeting.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
-import type { CoreOptions, CoreSize, Position } from "./core.ts";
+import type { CoreOptions, CoreSize, Position, TxStream } from "./core.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
@@ -24,14 +24,17 @@ export interface ConnectionOptions {
   metadata?: string;
   /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
-  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
-  onState?: (connected: boolean, reason?: PeerError) => void;
+  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. A `LocalError` is
+   * STORE_FAILED: the client's memory. */
+  onState?: (connected: boolean, reason?: PeerError | LocalError) => void;
 }
 
 /** What a core is booted with, and where it connects to. */
 export type BootOptions = Omit<ConnectionOptions, "onState"> & {
   /** Where it goes on in the server's stream. */
   position?: Position | undefined;
+  /** Where it goes on in its own. */
+  stream?: TxStream | undefined;
   /** What differs from the size that the driver was made with. */
   size?: Partial<CoreSize>;
 };
@@ -73,6 +76,7 @@ export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
     dialect,
     key,
     position: options.position,
+    stream: options.stream,
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientOptions } from "../../bridge/host/mod.ts";
-import type { PeerError } from "../../server/protocol/errors.ts";
+import type { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import type {
   ConnectOptions,
   Listener,
@@ -126,7 +126,7 @@ export class ManualClient implements AsyncDisposable {
   readonly client: Client;
 
   constructor(options: Partial<ClientOptions> = {}) {
-    const onState = (up: boolean, reason?: PeerError) =>
+    const onState = (up: boolean, reason?: PeerError | LocalError) =>
       void this.told.push(up ? "up" : reason!.code);
     const all = { id: "1", timeout: TIMEOUT, dialect: 1 as const, onState, ...options };
     this.client = new Client(all, this.machine);
