@@ -25,6 +25,9 @@ export const Event = {
 /** What a host can do, for `poll`. */
 export const Can = { send: R.CAN_SEND, receive: R.CAN_RECEIVE } as const;
 
+/** `Core.state` while a connection is asked for. */
+export const CONNECTING = R.CONNECTING;
+
 /** `Core.state` while messages can be sent. */
 export const UP = R.UP;
 

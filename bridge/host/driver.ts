@@ -5,7 +5,8 @@
 import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
-import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
+import { isIP } from "node:net";
+import { Can, CONNECTING, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { addressOf, type BootOptions, coreOptions } from "./options.ts";
 import { CoreSocket } from "./socket.ts";
 
@@ -72,7 +73,16 @@ export class ClientDriver {
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
+  /** What the server's name means, once that is known: kept while attempts repeat. */
+  #addresses: readonly string[] | undefined;
+  /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has. */
+  #standsSince: number | undefined;
+  #stood = 0;
+  /** Forgets the lookup that is under way. */
+  #forgetLookup: (() => void) | undefined;
   #socket: CoreSocket | undefined;
+  /** It has been connected. */
+  #wasOpened = false;
   /** When the core heard something last, so far as it counts. */
   #heard = 0;
   /** When the core sent something last. */
@@ -106,6 +116,7 @@ export class ClientDriver {
     const settings = coreOptions(options, size);
     this.core = new Core(module, imports, settings, this.#now());
     this.#address = addressOf(options);
+    this.#addresses = addressesIn(this.#address);
     this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
@@ -121,6 +132,10 @@ export class ClientDriver {
     const settings = coreOptions(options, this.#size);
     this.core.boot(settings, this.#now());
     this.#address = addressOf(options);
+    this.#addresses = addressesIn(this.#address);
+    this.#forgetLookup?.();
+    this.#forgetLookup = undefined;
+    this.#goOn();
     this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
@@ -198,7 +213,11 @@ export class ClientDriver {
     const event = core.poll(now, can);
     switch (event) {
       case Event.connect:
-        this.#connect(now);
+        if (this.#addresses) this.#connect(now);
+        else {
+          this.#standsSince = this.#platform.now();
+          this.#lookUp();
+        }
         break;
       case Event.close:
         this.#drop(this.#reason());
@@ -284,10 +303,47 @@ export class ClientDriver {
     this.#keepPosition();
   }
 
+  /** Looks up the server's name, beside whatever else goes on. */
+  #lookUp(): void {
+    const { hostname } = this.#address;
+    if (this.#forgetLookup || isIP(hostname)) return;
+    const cancel = this.#platform.after(this.#timeout, () => {
+      if (this.#addresses) return;
+      this.#owner.stateChanged(false, stillLookedUp(hostname, this.#timeout));
+    });
+    const forget = this.#platform.resolve(hostname, (found) => {
+      cancel();
+      this.#forgetLookup = undefined;
+      if (!(found instanceof PeerError)) this.#addresses = found;
+      if (this.#standsSince === undefined) return; // it is for the next attempt
+      this.#goOn();
+      const now = this.#now();
+      if (found instanceof PeerError) {
+        this.core.closed(now);
+        this.#drop(found);
+      } else if (this.core.state === CONNECTING) this.#connect(now); // it has not been closed meanwhile
+      this.pump();
+    });
+    this.#forgetLookup = () => {
+      cancel();
+      forget();
+    };
+  }
+
+  /** The core's clock goes on. */
+  #goOn(): void {
+    if (this.#standsSince === undefined) return;
+    this.#stood += this.#platform.now() - this.#standsSince;
+    this.#standsSince = undefined;
+  }
+
   #connect(now: number): void {
     this.#heard = this.#sent = now;
-    const socket = this.#socket = new CoreSocket(this.#platform, this.#address, {
+    this.#wasOpened = false;
+    const address = { ...this.#address, addresses: this.#addresses };
+    const socket = this.#socket = new CoreSocket(this.#platform, address, {
       opened: () => {
+        this.#wasOpened = true;
         const now = this.#heard = this.#sent = this.#now();
         this.core.opened(now);
         this.pump();
@@ -312,6 +368,8 @@ export class ClientDriver {
   }
 
   #drop(reason: PeerError | LocalError): void {
+    // It may have moved. Meanwhile it is tried where it was.
+    if (this.#socket && !this.#wasOpened) this.#lookUp();
     this.#release();
     this.#owner.stateChanged(false, reason);
   }
@@ -339,6 +397,7 @@ export class ClientDriver {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#cancelRetry?.();
+    this.#forgetLookup?.();
     try {
       if (this.#owner.isDirty?.()) this.#owner.commit!();
       this.#socket?.flush();
@@ -347,10 +406,20 @@ export class ClientDriver {
     }
   }
 
-  /** The clock of the core, in whole ms. */
+  /** The clock of the core, in whole ms. The time that a lookup takes is none of its attempt's. */
   #now(): number {
-    return Math.floor(this.#platform.now());
+    return Math.floor((this.#standsSince ?? this.#platform.now()) - this.#stood);
   }
+}
+
+/** What needs no lookup. */
+function addressesIn({ hostname }: ConnectOptions): readonly string[] | undefined {
+  return isIP(hostname) ? [hostname] : undefined;
+}
+
+function stillLookedUp(hostname: string, ms: number): PeerError {
+  const name = JSON.stringify(hostname);
+  return new PeerError("NO_ADDRESS", `the name ${name} is being looked up for ${ms} ms already`);
 }
 
 /**

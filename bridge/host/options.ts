@@ -9,7 +9,8 @@ import type { CoreOptions, CoreSize, Position, TxStream } from "./core.ts";
 export interface ConnectionOptions {
   /** This device's name at the server: 1 to 128 bytes of UTF-8 without control characters. */
   id: string;
-  /** Name or address of the server. Default "127.0.0.1". */
+  /** Name or address of the server. What a name was found to mean is kept, and looked up again beside attempts that
+   * fail. A lookup may take its time: then, and when it fails, `onState` is told NO_ADDRESS. Default "127.0.0.1". */
   host?: string;
   /** TCP port of the server. Default 8123. */
   port?: number;

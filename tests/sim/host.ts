@@ -24,6 +24,7 @@ export class HostProgram implements Program {
       size,
       timeout: device.world.scenario.timeout,
       dialect,
+      host: device.world.random.pick(["10.0.1.1", "server.lan"]),
       onState: (connected, reason) => {
         if (platform.isAlive) device.stateChanged(connected, reason);
       },
