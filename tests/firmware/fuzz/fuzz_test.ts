@@ -89,7 +89,7 @@ toolTest("fuzz: frames on the serial line", TOOLS, async ({ clang }) => {
 toolTest("fuzz: the chip's connection, on any network", TOOLS, async ({ clang }) => {
   const steps = (...all: (number | number[])[]) => Uint8Array.from(all.flat());
   const open = [0, 0, 1, 0x55, 1, 2]; // the address is known, the port is free; it is answered
-  await fuzz(clang, "fuzz_tcp", [`${NONOS}/tcp.c`, ...firmware("bytes")], [
+  await fuzz(clang, "fuzz_tcp", [`${NONOS}/tcp.c`, ...firmware("bytes", "crc32")], [
     steps(open, [8, 9], 9, 20, 1, 3, 50, 1, 9, [8, 255], 9, 10),
     steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // arrives, ends, and only then is it taken
     steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
