@@ -66,6 +66,8 @@ export interface DeviceState {
   readonly heard: [id: number, noted: Noted][];
 }
 
+const NONE: [number, Noted][] = [];
+
 /** State of a device that was never here: of one to which so many messages were written once, for tests. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
   const txNext = sent % 2 ** 32;
@@ -114,15 +116,18 @@ export class DeviceRecord {
     this.safe = inbox.length;
     this.#forgetBehind();
     // Properties of its own, not of a prototype: JSON and structuredClone take these only.
-    this.#state = {
-      positions,
-      sent,
-      inbox,
-      outbox,
-      get heard() {
-        return allNoted(duplicates);
-      },
-    };
+    this.#state = { positions, sent, inbox, outbox, heard: NONE };
+    if (heard.length > 0) this.#tellHeard();
+  }
+
+  /** An accessor of its own makes a dictionary of the object, 560 bytes: only devices of dialect 1 get one. */
+  #tellHeard(): void {
+    const { duplicates } = this;
+    Object.defineProperty(this.#state, "heard", {
+      get: () => allNoted(duplicates),
+      enumerable: true,
+      configurable: true,
+    });
   }
 
   /** All that a store has to keep. It is alive. */
@@ -160,6 +165,7 @@ export class DeviceRecord {
   /** Notes what an id of dialect 1 carried. Returns whether that is new. */
   hear(id: number, text: string): boolean {
     if (!this.duplicates.note(id, text, this.positions.connects)) return false;
+    if (this.#state.heard === NONE) this.#tellHeard();
     this.#journal.heard(id);
     return true;
   }

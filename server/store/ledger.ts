@@ -22,10 +22,12 @@ export class Ledger implements Change, Journal {
   #outboxFirst: number;
   #outboxEnd: number;
   #positions = false; // changed
-  #altered = new Set<Outgoing>(); // the store has them, but not as they are now
+  #altered: Set<Outgoing> | undefined; // the store has them, but not as they are now
   #heard: Uint8Array | undefined; // 1 for each id that is to be told
   #heardAny = false;
   #forgotten = false;
+  #removed = false;
+  #gone = false; // its removal is safe: the record is nobody's any more
 
   /**
    * @param acquired Its state belongs to the record from now on.
@@ -65,10 +67,26 @@ export class Ledger implements Change, Journal {
     return this.record.state.sent - this.record.outbox.length;
   }
 
+  /** Whether the store is to forget the device, and all that it has of it. */
+  get removed(): boolean {
+    return this.#removed;
+  }
+
+  remove(): void {
+    this.#removed = true;
+    if (!this.#entered) this.#enter();
+  }
+
+  /** Undoes `remove`. */
+  keep(): void {
+    this.#removed = false;
+  }
+
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
+    if (this.#removed) return this.#known;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
-      this.#outboxFirst !== this.#settled || this.#altered.size > 0 || this.#heardAny;
+      this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny;
   }
 
   get #rowDiffers(): boolean {
@@ -87,7 +105,7 @@ export class Ledger implements Change, Journal {
 
   altered(message: Outgoing): void {
     const isNew = (message.seq - this.#outboxEnd | 0) >= 0;
-    if (!isNew) this.#altered.add(message);
+    if (!isNew) (this.#altered ??= new Set()).add(message);
     if (!this.#entered) this.#enter();
   }
 
@@ -101,13 +119,14 @@ export class Ledger implements Change, Journal {
   }
 
   #enter(): void {
+    if (this.#gone) return;
     this.#entered = true;
     this.#changed.add(this);
   }
 
   /** Tells what differs. The commit may still fail: `committed` says that it has not. */
   write(rows: RowWriter): void {
-    if (!this.differs) return;
+    if (!this.differs || this.#removed) return;
     if (this.#rowDiffers || !this.#known) {
       rows.positions(this.record.positions, this.record.state.sent);
     }
@@ -129,7 +148,7 @@ export class Ledger implements Change, Journal {
     const { outbox, txFirst, state: { sent } } = this.record;
     const first = sent - outbox.length;
     if (first > this.#outboxFirst && this.#outboxEnd > this.#outboxFirst) rows.settled(first);
-    for (const message of this.#altered) {
+    for (const message of this.#altered ?? []) {
       const index = message.seq - txFirst >>> 0;
       if (outbox[index] === message) rows.written(first + index, message); // else it has left
     }
@@ -149,6 +168,7 @@ export class Ledger implements Change, Journal {
 
   /** What the record is now is safe: to be called after a commit, before anything changes. */
   committed(): void {
+    this.#gone = this.#removed;
     // The store was told of a device only if there was anything to be told.
     if (!this.#known) this.#known = this.differs;
     this.#entered = this.#positions = false;
@@ -156,7 +176,7 @@ export class Ledger implements Change, Journal {
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
-    if (this.#altered.size > 0) this.#altered.clear();
+    this.#altered = undefined;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

@@ -33,6 +33,6 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on("close", () => sockets?.delete(socket));
   sockets?.add(socket);
 });
-server.listen({ host: "127.0.0.1", port, backlog: 4096 }, () => {
+server.listen({ host: "127.0.0.1", port, backlog: 1024 }, () => {
   console.log(JSON.stringify({ port: (server.address() as AddressInfo).port }));
 });

@@ -87,16 +87,20 @@ export class HerdDevice {
     return this.#written?.length ?? 0;
   }
 
-  /** Does what is due while there is no link. */
-  step(): void {
+  /** Does what is due while there is no link. Returns whether there was anything. */
+  step(): boolean {
     const { clock } = this.herd;
+    if (this.#state === UP) return false;
     if (this.#state === IDLE) {
-      if (clock >= this.#resumeAt) this.#connect();
-    } else if (this.#state !== UP && clock - this.#since >= ATTEMPT) {
+      if (clock < this.#resumeAt) return false;
+      this.#connect();
+    } else {
+      if (clock - this.#since < ATTEMPT) return false;
       const answered = this.#state === GREETING;
       this.herd.counts[answered ? "noGreeting" : "noAnswer"]++;
       this.#down(answered ? "given up" : "unanswered");
     }
+    return true;
   }
 
   #connect(): void {

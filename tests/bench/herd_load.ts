@@ -47,6 +47,9 @@ export interface Written extends State {
 /** A tick that takes longer counts as so many ms for the devices' clock. */
 const LONGEST_TICK = 50;
 
+/** Devices that connect, or give that up, in a tick: the others' keepalives must not be late for them. */
+const STEPS = 200;
+
 /** How often devices listen whether there is still somebody, in ms. */
 const LISTEN_MS = 100;
 
@@ -95,13 +98,24 @@ let listenedAt = 0;
 const wheel = new Wheel<HerdDevice>(TIMEOUT / 4, (device) => device.keepAlive(), (ms) => {
   if (herd.counts.up > 0) heldUp = Math.max(heldUp, ms);
   herd.clock += Math.min(ms, LONGEST_TICK);
-  if (herd.counts.up < devices.length) { for (const device of devices) device.step(); }
+  step();
   if (herd.clock - listenedAt >= LISTEN_MS) {
     listenedAt = herd.clock;
     for (const device of devices) device.listen();
   }
   ticked();
 });
+
+let stepped = 0; // the device that is looked at next
+
+function step(): void {
+  if (herd.counts.up === devices.length) return;
+  let steps = 0;
+  for (let i = 0; i < devices.length && steps < STEPS; i++) {
+    if (devices[stepped]!.step()) steps++;
+    stepped = (stepped + 1) % devices.length;
+  }
+}
 
 function state(): State {
   const now = { ...herd.counts, heldUp, acked };
@@ -148,10 +162,7 @@ async function obey(order: Order): Promise<State> {
       herd.port = order.port;
       herd.welcomes = order.welcomes;
       devices = Array.from({ length: order.devices }, (_, i) => new HerdDevice(herd, `herd-${i}`));
-      for (const device of devices) {
-        wheel.add(device);
-        device.step();
-      }
+      for (const device of devices) wheel.add(device);
       return state();
     case "gather":
       return await gather(order.ms);

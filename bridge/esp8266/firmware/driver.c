@@ -19,6 +19,7 @@ static uint32_t owner; /* whose position is kept */
 static struct core_position kept;
 static bool up;
 static bool connecting; /* asked for, and neither opened nor closed yet */
+static bool open; /* opened, and not closed since: bytes that come are of this connection */
 static bool wifi;
 /* The core's clock stands while the server's name is looked up: since when, and how long it has. */
 static bool stands;
@@ -70,7 +71,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .line = settings->line,
     .position = kept,
   };
-  up = connecting = false;
+  up = connecting = open = false;
   polled = core_time(now);
   core_boot(&boot, polled);
 }
@@ -121,7 +122,7 @@ static void tell_application(void) {
 
 /* The connection, or the attempt, is over. */
 static void went_down(void) {
-  connecting = false;
+  connecting = open = false;
   uint32_t reason = core_get(R_REASON);
   if (reason == CORE_NO_ANSWER || reason == CORE_SILENT) silence = true;
   say_reason();
@@ -256,6 +257,7 @@ void driver_opened(uint32_t now) {
   if (!connecting) return;
   now = core_time(now);
   connecting = false;
+  open = true;
   settled = false;
   core_opened(now);
 }
@@ -279,9 +281,10 @@ void driver_no_address(uint32_t now) {
 size_t driver_received(const uint8_t *bytes, size_t length) {
   heard = true;
   size_t taken = 0;
-  while (taken < length && !engine_trap()) {
+  while (taken < length && open && !engine_trap()) {
     uint32_t now = core_time(port_ms());
     if (!settled) pump(now); /* only then does the core say where the next bytes go */
+    if (!open) break; /* that has ended the connection, and with it these bytes */
     size_t n = core_receive(bytes + taken, length - taken, now);
     if (!n) break;
     settled = false;

@@ -36,7 +36,7 @@ const SERVER_BUGS: Bugs = {
   ),
   "the store is not told of a message that was altered": edit(
     LEDGER,
-    "if (!isNew) this.#altered.add(message);",
+    "if (!isNew) (this.#altered ??= new Set()).add(message);",
     "",
   ),
   "the store is not told that a position has changed": edit(
@@ -46,7 +46,7 @@ const SERVER_BUGS: Bugs = {
   ),
   "the store is told what a failed commit was told, and no more": edit(
     LEDGER,
-    "if (!this.differs) return;",
+    "if (!this.differs || this.#removed) return;",
     "if (!this.differs) return;\n    queueMicrotask(() => this.committed());",
   ),
 };
