@@ -48,6 +48,7 @@ export type PeerCode =
   | "LINE_TOO_LONG"
   | "LOST" // closed or reset by the other end or the network
   | "NOT_ADMITTED" // by keys, --stock or --open
+  | "NO_ADDRESS" // the server's name cannot be looked up
   | "NO_ANSWER" // no TCP connection in time
   | "NO_GREETING" // connected, but nothing was heard in time
   | "NO_HELLO" // connected, but no hello came in time

@@ -112,6 +112,8 @@ export interface Listener {
 export interface ConnectOptions {
   /** Name or address. */
   hostname: string;
+  /** What `resolve` has found for it; then it is not looked up again. */
+  addresses?: readonly string[] | undefined;
   /** TCP port. */
   port: number;
   /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
@@ -135,6 +137,13 @@ export interface Platform extends Clock {
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener>;
+  /**
+   * Looks up what a name means, as long as that may take.
+   *
+   * @param ended Told once, not from within this call: the addresses, one at least, the best one first; or NO_ADDRESS.
+   * @returns forgets it
+   */
+  resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void;
   /** Starts to connect. `opened` is told when bytes can be written, and reading begins; `ended` if that fails. */
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
 }

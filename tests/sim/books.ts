@@ -73,6 +73,32 @@ export class Books {
     message.excused = true;
   }
 
+  /** A device's writer is told that its message is kept. */
+  deviceToldKept(message: Message): void {
+    if (!message.kept) throw this.#violation("told that", message, "is kept: it is not");
+  }
+
+  /** The memory of the device's client has it. */
+  deviceKept(text: string): void {
+    const message = this.fromDevice.find(text);
+    if (!message) {
+      throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, and not written`);
+    }
+    message.kept = message.held = true;
+  }
+
+  /** The memory of the device's client has it no longer. @param lineBytes What the server takes */
+  deviceForgot(text: string, lineBytes: number): void {
+    const message = this.fromDevice.find(text)!;
+    message.held = false;
+    if (message.lost) message.excused = true; // by a server that is another one now
+    if (message.safe || message.excused) return;
+    if (message.bytes <= lineBytes) {
+      throw this.#violation("", message, "is forgotten, and the server does not have it");
+    }
+    message.excused = true;
+  }
+
   /** A device's writer is told that its message was not accepted. */
   deviceRefused(message: Message): void {
     if (message.safe) throw this.#violation("", message, "was refused, but the server has it");
@@ -95,6 +121,7 @@ export class Books {
     this.older.deviceDied(knows);
     this.toDevice.readerBegins();
     if (knows) return;
+    for (const message of this.fromDevice.messages) message.kept = message.held = false;
     for (const message of this.toDevice.messages) {
       if (message.seen > 0 && message.qos && !message.settled) message.repeats = 1;
     }
@@ -271,7 +298,9 @@ export class Books {
     for (const message of [...fromDevice.messages, ...log.messages]) {
       const held = inbox.has(message.text);
       message.copied ||= held;
-      const comesAgain = message.epoch === this.#boot && !message.told;
+      const comesAgain = message.kept
+        ? message.held
+        : message.epoch === this.#boot && !message.told;
       if (message.seen > 0 && (held || comesAgain)) message.repeats = 1;
       if (message.seen > 0 || !message.safe || held) continue;
       if (comesAgain) message.lost = true;

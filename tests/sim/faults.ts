@@ -9,6 +9,12 @@ import type { World } from "./world.ts";
 /** Those who come while the store is full. */
 const FLOOD = 100;
 
+/** They count when they have happened. */
+const WAITING: readonly FaultKind[] = [
+  "device boots, an ack on its way",
+  "device killed in a commit",
+];
+
 /** Lets one happen. */
 export function cause(world: World, kind: FaultKind): void {
   const { random, scenario, clock } = world;
@@ -22,7 +28,7 @@ export function cause(world: World, kind: FaultKind): void {
     random.pick(path.connections).sever(tellClient, tellServer);
   };
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
-  if (!kind.startsWith("death") && kind !== "device boots, an ack on its way") world.count(kind);
+  if (!kind.startsWith("death") && !WAITING.includes(kind)) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
   if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
   switch (kind) {
@@ -80,6 +86,14 @@ export function cause(world: World, kind: FaultKind): void {
     case "device boots, an ack on its way":
       device.dies = "soon";
       return;
+    case "device killed in a commit":
+      if (device.hasDisk) device.tears = random.pick(["before", "after"]);
+      return;
+    case "device's memory full": {
+      const { disk } = device;
+      disk.full = true;
+      return until(() => disk.full = false);
+    }
     case "death before the application acts":
       device.dies = "before acting";
       return;

@@ -8,9 +8,13 @@ import type {
   Socket,
   SocketEvents,
 } from "../../server/transport/platform.ts";
+import { PeerError } from "../../server/protocol/errors.ts";
 import type { End } from "./network.ts";
 import type { Process } from "./process.ts";
 import { SimSocket } from "./socket.ts";
+
+/** Of a name, in ms. */
+const LONGEST_LOOKUP = 3000;
 
 /** Date at the beginning of a world, in ms since 1970. */
 const BEGINNING = Date.UTC(2030, 0, 1);
@@ -88,6 +92,16 @@ export class SimPlatform implements Platform {
       return Promise.resolve();
     };
     return Promise.resolve({ port: 8123, setTls() {}, close });
+  }
+
+  /** Takes its time, and knows nothing now and then. */
+  resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void {
+    const { random } = this.process.world;
+    const fails = random.chance(0.2);
+    return this.after(random.skewed(1, LONGEST_LOOKUP), () => {
+      const failure = new PeerError("NO_ADDRESS", `${hostname} is not known today`);
+      ended(fails ? failure : ["10.0.1.1"]);
+    });
   }
 
   get listens(): boolean {

@@ -21,6 +21,9 @@
  * | ------------------------------------------- | ------------------------------------------------------ |
  * | device boots                                | what it wrote and was not told of may be missing: but   |
  * |                                             | never one before another that arrives (order holds)    |
+ * | a host's client is killed, its memory is kept | what it has committed there arrives all the same, once;  |
+ * |                                             | what it has not is as above                            |
+ * | a host's memory is full                      | what is refused for that never arrives                 |
  * | device boots without memory, or in dialect 1 | what it has seen, with qos, and the server does not     |
  * |                                             | safely know of, may come once more                     |
  * | device dies before its application acts on  | nothing: the message comes again, and is seen once     |
@@ -98,6 +101,10 @@ export interface Message {
   memory: number;
   /** Its writer was told. */
   told: boolean;
+  /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
+  kept: boolean;
+  /** It is in there now. */
+  held: boolean;
 }
 
 /** How a message was written. */
@@ -160,6 +167,8 @@ export class Stream {
       settled: false,
       memory: 0,
       told: false,
+      kept: false,
+      held: false,
     };
     this.#byText.set(text, message);
     this.#placeless.add(message);
@@ -262,6 +271,6 @@ export class Stream {
   }
 }
 
-function isMissing({ seen, qos, excused, gone, epoch }: Message, since: number): boolean {
-  return seen === 0 && qos && !excused && !gone && epoch >= since;
+function isMissing({ seen, qos, excused, gone, epoch, kept }: Message, since: number): boolean {
+  return seen === 0 && qos && !excused && !gone && (epoch >= since || kept);
 }

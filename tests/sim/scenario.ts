@@ -218,7 +218,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     clockAhead: random.pick([0, 2 ** 31 - timeout, 2 ** 32 - timeout, random.word()]),
     firstNumber: random.pick([0, 0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
     firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
-    kind: random.pick(["chip", "chip", "host", "host with memory"]),
+    kind: random.pick(["chip", "chip", "host", "host with memory", "host with memory"]),
   };
 }
 

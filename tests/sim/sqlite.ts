@@ -134,7 +134,7 @@ function timeless(name: string, value: unknown): unknown {
  * Takes back the end of what a commit wrote into the log: a part of what was appended, or, if the log was begun
  * again, of what lies over that which is in the file by now. Returns whether there is anything to take back.
  */
-function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
+export function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
   const after = read(path);
   let first = 0;
   while (first < before.length && before[first] === after[first]) first++;
@@ -149,7 +149,7 @@ function tear(path: string, before: Uint8Array, below: (n: number) => number): b
   return true;
 }
 
-function copyFiles(from: string, to: string): void {
+export function copyFiles(from: string, to: string): void {
   for (const end of ["", "-wal"]) if (exists(from + end)) Deno.copyFileSync(from + end, to + end);
 }
 
@@ -162,10 +162,10 @@ function exists(path: string): boolean {
   }
 }
 
-function read(path: string): Uint8Array<ArrayBuffer> {
+export function read(path: string): Uint8Array<ArrayBuffer> {
   return exists(path) ? Deno.readFileSync(path) : NOTHING;
 }
 
-function remove(path: string): void {
+export function remove(path: string): void {
   if (exists(path)) Deno.removeSync(path);
 }
