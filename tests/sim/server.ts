@@ -12,6 +12,7 @@ import { Violation } from "./promises.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import type { SimSocket } from "./socket.ts";
 import { CREATE } from "./statements.ts";
+import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
 import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -189,6 +190,8 @@ export class ServerProcess implements Host, Wiring {
       case "warning":
         if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
         if (event.code === "FENCED") return this.#lost(event.device!);
+        // What strangers say may look like anything; no device of ours may.
+        if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
         throw new Violation(`the application of ${event.device} failed: ${event.message}`);
