@@ -12,6 +12,7 @@ import { Violation } from "./promises.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import type { SimSocket } from "./socket.ts";
 import { CREATE } from "./statements.ts";
+import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
 import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -209,7 +210,8 @@ export class ServerProcess implements Host, Wiring {
           return world.books.get(event.device!)?.older.said();
         }
         if (event.code === "FENCED") return this.#lost(event.device!);
-        if (event.code === "WRONG_PROTOCOL" && !isDevice(event.address!)) return;
+        // What strangers say may look like anything; no device of ours may.
+        if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
         throw new Violation(`the application of ${event.device} failed: ${event.message}`);
@@ -302,11 +304,6 @@ export class ServerProcess implements Host, Wiring {
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }
-}
-
-/** Strangers come from elsewhere. */
-function isDevice(address: string): boolean {
-  return address.startsWith("10.0.0.");
 }
 
 /** What is without limit is so by default. */
