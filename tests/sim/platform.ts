@@ -126,7 +126,8 @@ export class SimPlatform implements Platform {
 
   connect(_options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
     const socket = this.wiring.connect(this, events);
-    this.sockets.add(socket);
+    if (this.isAlive) this.sockets.add(socket);
+    else socket.die(false); // killed amid what it was doing
     return socket;
   }
 
