@@ -181,7 +181,7 @@ for (
     const device = await scene.server.device("1");
     await client.write("recorded, too");
     const record = new Uint8Array(await new Blob(recorder.said).arrayBuffer());
-    assertEquals(new TextDecoder().decode(record).split("\n")[0]?.slice(0, 3), "\x0101");
+    assertEquals(new TextDecoder().decode(record).split("\n")[0]?.slice(0, 3), "\x0102");
 
     const replay = await scene.dial();
     if (pace === "all at once") await replay.sayIfHeard(record);
@@ -223,13 +223,13 @@ Deno.test("a device whose key is changed is cut off, and comes back with the new
   assertEquals(await neighbour!.readline(), "never cut off");
   scene.server.setKeys([["2", OTHER_KEY]]);
   await until(() => !device!.connected);
-  const late = await scene.dial(`${helloLine({ suite: "01" })}\n`);
+  const late = await scene.dial(`${helloLine({ suite: "02" })}\n`);
   assertEquals(await turnedAway(scene, late, "NOT_ADMITTED"), refusal("04"));
 });
 
 Deno.test("nothing that is logged has a key, a proof or a nonce in it", async () => {
   await using scene = await Scene.start({ ...locked, timeout: SHORT, limits: { devices: 1 } });
-  const hello = helloLine({ suite: "01" });
+  const hello = helloLine({ suite: "02" });
   const told: string[] = [];
   const say = async (...lines: string[]) => {
     const peer = await scene.dial(`${hello}\n`);

@@ -1,6 +1,7 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
+import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
@@ -15,6 +16,10 @@ async function main(): Promise<number> {
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
+      return 0;
+    }
+    if (isDevicesCommand(Deno.args)) {
+      await runDevicesCommand(Deno.args);
       return 0;
     }
     const values = parse(Deno.args);

@@ -1,8 +1,8 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { Device } from "./device.ts";
-import { defaultLimits, type Limits } from "./link/limits.ts";
-import type { DeviceRecord } from "./link/record.ts";
+import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
+import { Pool, PoolShare } from "./link/pool.ts";
 import { Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
@@ -10,18 +10,19 @@ import { Events } from "./observe/events.ts";
 import { type Log, printable } from "./observe/log.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import type { Connection } from "./runtime/connection.ts";
+import { Callers } from "./runtime/callers.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
+import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
-import { transact, type TransactionHost } from "./runtime/transactions.ts";
+import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import { MemoryStore } from "./store/memory.ts";
-import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
-import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
+import type { Listener, Platform, Tls } from "./transport/platform.ts";
 
 /** Started once for every device, at its first connection. */
 export type App = (device: Device, server: Server) => Promise<void>;
@@ -48,13 +49,6 @@ export interface ServerOptions extends AccessOptions {
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
   log?: Log;
-}
-
-/** A device that is not here, as long as a connection greets in its name. */
-interface Stranger {
-  greetings: number;
-  acquired: Promise<Ledger>;
-  ledger: Ledger | undefined;
 }
 
 /**
@@ -85,9 +79,11 @@ export class Server implements AsyncDisposable {
   readonly #deviceHost: DeviceHost;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
-  #strangers = new Map<string, Stranger>();
+  readonly #callers = new Callers((id) => this.#acquire(id));
+  readonly #places: Places;
+  readonly #pool: Pool;
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
-  #begun = new Set<DeviceDriver>(); // whose application was started
+  #begun = new WeakSet<DeviceDriver>(); // whose application was started
   #moved = new Set<DeviceDriver>(); // whose counts are to be told
   #telling: (() => void) | undefined;
   #closed: LocalError | undefined;
@@ -107,6 +103,8 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
+    this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
+    this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => {
@@ -139,11 +137,9 @@ export class Server implements AsyncDisposable {
     const { port = 8123, timeout = 2000 } = options;
     checkNumber("port", port, 0, 65535);
     checkNumber("timeout", timeout, 100, 3_600_000);
-    for (const [name, value] of Object.entries(options.limits ?? {})) {
-      checkNumber(`limits.${name}`, value, 1, 2 ** 31);
-    }
+    checkLimits(options.limits ?? {});
     const access = new Access(options);
-    const store = openStore(options, platform);
+    const store = openStore(options.store ?? ":memory:", options.durability, platform);
     const server = new Server(access, store, timeout, options, platform);
     try {
       await server.#start(options);
@@ -157,14 +153,18 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      { hostname, port, tls, backlog: Math.min(this.#limits.connections, BACKLOG) },
+      { hostname, port, tls, backlog: Math.min(this.#places.connections, BACKLOG) },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
         this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
+        this.#reception.makeRoom();
       },
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
+    for (const message of this.#places.shortages()) {
+      this.events.emit({ event: "warning", code: "TOO_FEW_CONNECTIONS", message });
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -178,6 +178,31 @@ export class Server implements AsyncDisposable {
   setKeys(keys: NonNullable<AccessOptions["keys"]>): void {
     const reason = new PeerError("NOT_ADMITTED", "its key was changed or removed");
     for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
+    const crowded = new PeerError(
+      "TOO_MANY_CONNECTIONS",
+      "others have a key now, and need the room",
+    );
+    for (const device of this.#places.regroup(this.#devices.values())) device.cut(crowded);
+  }
+
+  /**
+   * Forgets a device: what waits for it or for its application, and how far both ends are. Its `Device` ends with
+   * FORGOTTEN. If it is still admitted and comes back, it is a new device.
+   *
+   * @returns when that is safe; while the store fails, that takes until it works again
+   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED
+   */
+  async forget(id: string): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    const device = this.#devices.get(id);
+    if (!device) throw unknownDevice(id);
+    await new Promise<void>((resolve, reject) => {
+      const done = () => {
+        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
+        resolve();
+      };
+      this.#turn.transfer(device.forgetting({ done, failed: reject }));
+    });
   }
 
   /**
@@ -239,63 +264,29 @@ export class Server implements AsyncDisposable {
       access: this.#access,
       limits: this.#limits,
       record: (id) => {
-        const known = this.#devices.get(id)?.session.record;
-        if (!known) this.#checkRoom(id);
-        return known;
+        const device = this.#devices.get(id);
+        this.#places.check(id, device);
+        return device?.session.record;
       },
     };
     return {
       turn: this.#turn,
       clock: this.#platform,
       admission,
+      connections: this.#places.connections,
       timeout: this.timeout,
-      record: (id) => this.#ask(id),
-      release: (id) => this.#release(id),
-      admit: (...args) => this.#admit(...args),
-      refused: (address, claimed, error) => {
-        const { code, message } = error;
-        const who = claimed === "" ? { address } : { address, claimed };
-        this.events.emit({ event: "refused", ...who, code, message });
-        if (error instanceof PeerError) this.#advice.give(address, error.advice);
+      record: (id) => {
+        const known = this.#devices.get(id)?.session.record;
+        return known ? Promise.resolve(known) : this.#callers.ask(id);
       },
+      release: (id) => this.#callers.release(id),
+      admit: (...args) => this.#admit(...args),
+      refused: (...args) => this.#advice.refused(...args),
     };
-  }
-
-  /** @throws {PeerError} TOO_MANY_DEVICES */
-  #checkRoom(id: string): void {
-    const most = this.#limits.devices;
-    if (this.#devices.size < most || this.#access.names(id)) return;
-    throw new PeerError("TOO_MANY_DEVICES", `${most} devices are the most (limit)`);
   }
 
   async #acquire(id: string): Promise<Ledger> {
     return new Ledger(id, await this.#store.acquire(id), this.#turn.changed);
-  }
-
-  /** The record of a device that is not here. Whoever asks meanwhile is given the same. */
-  async #ask(id: string): Promise<DeviceRecord> {
-    const known = this.#devices.get(id);
-    if (known) return known.session.record;
-    let stranger = this.#strangers.get(id);
-    if (!stranger) {
-      stranger = { greetings: 0, acquired: this.#acquire(id), ledger: undefined };
-      this.#strangers.set(id, stranger);
-    }
-    stranger.greetings++;
-    return (stranger.ledger = await stranger.acquired).record;
-  }
-
-  #release(id: string): void {
-    const stranger = this.#strangers.get(id);
-    if (!stranger || --stranger.greetings > 0) return;
-    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
-    // whoever had the earlier answer would be fenced out.
-    const forget = () => {
-      if (stranger.greetings === 0 && this.#strangers.get(id) === stranger) {
-        this.#strangers.delete(id);
-      }
-    };
-    stranger.acquired.then(forget, forget);
   }
 
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
@@ -304,12 +295,13 @@ export class Server implements AsyncDisposable {
     const { id, dialect, metadata } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
-    if (!device) {
-      this.#checkRoom(id);
-      device = this.#meet(this.#strangers.get(id)!.ledger!);
-    }
+    this.#places.check(id, device);
+    const leaves = this.#places.makeRoom(id, device);
+    if (leaves) this.#forgetForRoom(leaves);
+    device ??= this.#meet(this.#callers.ledger(id));
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
+    this.#places.moved(device);
     this.events.emit({
       event: "connected",
       device: id,
@@ -332,11 +324,40 @@ export class Server implements AsyncDisposable {
   #lose(error: FencedError): void {
     const { device: id, code, message } = error;
     const device = this.#devices.get(id)!;
-    this.#devices.delete(id);
-    device.close(error);
     device.drop();
-    this.#reception.cut(id, new PeerError("STALE_GREETING", message));
+    this.#remove(device, error);
     this.events.emit({ event: "warning", device: id, code, message });
+  }
+
+  /** A new device is to have the place of this one. */
+  #forgetForRoom(device: DeviceDriver): void {
+    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
+    this.#turn.transfer(device.forgetting({
+      check: () => {
+        if (!this.#places.mayForget(device)) throw why;
+      },
+      done: () => this.#drop(device, why),
+      failed: () => this.#places.keep(device),
+    }));
+  }
+
+  /** The store has forgotten a device. */
+  #drop(device: DeviceDriver, why: LocalError): void {
+    if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
+    device.cut(new PeerError("LOST", why.message));
+    this.#remove(device, why);
+    this.events.emit({ event: "forgotten", device: device.id, message: why.message });
+  }
+
+  /** A device is here no longer. Whoever has its `Device` is told why; who greets in its name greets again. */
+  #remove(device: DeviceDriver, why: LocalError): void {
+    const { id } = device;
+    this.#devices.delete(id);
+    this.#places.remove(device);
+    this.#moved.delete(device);
+    device.close(why);
+    this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));
+    this.#callers.drop(id);
   }
 
   /** A device that is here from now on. */
@@ -348,9 +369,11 @@ export class Server implements AsyncDisposable {
       this.#limits,
       (line) => this.events.emit({ event: "log", device: id, message: printable(line) }),
       () => this.events.emit({ event: "booted", device: id }),
+      new PoolShare(this.#pool, !this.#access.names(id)),
     );
     const device = new DeviceDriver(ledger, session, this.#deviceHost);
     this.#devices.set(id, device);
+    this.#places.add(device);
     return device;
   }
 
@@ -361,6 +384,7 @@ export class Server implements AsyncDisposable {
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
       moved: (device) => this.#tellCounts(device),
       disconnected: (device, address, reason) => {
+        this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;
         this.events.emit({ event: "disconnected", device: device.id, address, code, message });
         this.#advice.give(address, reason.advice);
@@ -421,17 +445,5 @@ export class Server implements AsyncDisposable {
   /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-function openStore({ store = ":memory:", durability }: ServerOptions, clock: Clock): Store {
-  if (typeof store !== "string") return store;
-  if (store === ":memory:") return new MemoryStore();
-  return new SqliteStore(store, { clock, ...(durability ? { durability } : {}) });
-}
-
-function checkNumber(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new LocalError("BAD_ARGUMENT", `${name} must be ${least} to ${most}, not ${value}`);
   }
 }

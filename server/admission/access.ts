@@ -21,13 +21,14 @@ export class Access {
   #keys = new Map<string, Uint8Array>();
   readonly #stock: Set<string>;
   readonly #open: boolean;
+  #stockOnly = 0; // of the stock devices, those without a key
   /** How many connections of an address are held: of connections, so bounded as they are. */
   readonly #held = new Map<string, number>();
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if nobody could connect */
   constructor({ keys = [], open = false, stock = [] }: AccessOptions) {
-    this.setKeys(keys);
     this.#stock = new Set(stock);
+    this.setKeys(keys);
     this.#open = open;
     if (!open && this.#keys.size === 0 && this.#stock.size === 0) {
       throw new LocalError(
@@ -60,6 +61,7 @@ export class Access {
       else changed.add(id);
     }
     this.#keys = parsed;
+    this.#stockOnly = this.#stock.difference(parsed).size;
     return changed;
   }
 
@@ -96,6 +98,11 @@ export class Access {
   /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
   names(id: string): boolean {
     return this.#keys.has(id) || this.#stock.has(id);
+  }
+
+  /** How many such ids there are. */
+  get named(): number {
+    return this.#keys.size + this.#stockOnly;
   }
 
   /** Checks a proof in constant time. @throws {Refused} */

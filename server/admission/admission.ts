@@ -8,12 +8,13 @@ import {
   formatWelcome,
   HELLO,
   type Hello2,
+  masked,
   parseHello2,
   PROOF,
   randomNonce,
   Refusal,
 } from "../protocol/greeting.ts";
-import { proofOf } from "../protocol/proof.ts";
+import { maskOf, proofOf } from "../protocol/proof.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -49,7 +50,7 @@ export interface Host {
   readonly access: Access;
   readonly limits: Limits;
   /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
-   * TOO_MANY_DEVICES */
+   * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
 }
 
@@ -213,7 +214,10 @@ export class Admission {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "there is another key for this id by now");
     };
-    const welcome = formatWelcome(hello.suite, agreement.welcome, randomNonce());
+    const nonce = randomNonce();
+    // Anybody can say a device's name, and is told nothing of it.
+    const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
+    const welcome = formatWelcome(hello.suite, said, nonce);
     this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;
@@ -288,7 +292,9 @@ function admitted(
 
 function refusalOf(error: PeerError): number | undefined {
   if (error instanceof Refused) return error.refusal;
-  if (error.code === "TOO_MANY_DEVICES") return Refusal.full;
+  if (error.code === "TOO_MANY_DEVICES" || error.code === "TOO_MANY_CONNECTIONS") {
+    return Refusal.full;
+  }
   return error.code === "BAD_GREETING" || error.code === "BAD_HELLO"
     ? Refusal.badGreeting
     : undefined;

@@ -11,13 +11,15 @@ export const HELP = `Holdfast server: keeps a link to every device, through outa
 
 Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
        deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
+       deno run -A server/main.ts forget ID | clear ID --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
                     a SIGHUP reads the file again, and cuts off whose key has changed; what is
                     wrong with it is said, and the old keys stay
   --stock ID,ID     these too, without a key: boards with micropython-iot's client
-  --open            every device that can reach the port and has no key here
+  --open            every device that can reach the port and has no key here; beside --keys or --stock
+                    these have half of the room (--limit connections, totalText), and the others find theirs
 
 What must not be lost:
   --store FILE      keep messages and positions in this SQLite file; it is created if need be.

@@ -15,12 +15,16 @@
  */
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Limits } from "./limits.ts";
+import { Pool, PoolShare, QueueText } from "./pool.ts";
 import { type Dialect, quote } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
+
+/** UTF-16 units of them that may be read also when the queues of all devices are full. */
+const BACKLOG_TEXT = 64 * 1024;
 
 /** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
 const OUTPUT = 64 * 1024;
@@ -45,6 +49,14 @@ export interface MessageCounts {
   delivered: number;
 }
 
+/** How many messages were dropped. */
+export interface Cleared {
+  /** Of the device, which its application has not processed. */
+  inbox: number;
+  /** To the device, which it has not acknowledged. */
+  outbox: number;
+}
+
 /** Who wrote a message, and wants to know what became of it. */
 export interface Writer {
   arrived(): void;
@@ -58,8 +70,9 @@ export class Session {
   #met = false; // it has connected to this session
   #sent = 0;
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
-  #inboxText = 0;
-  #outboxText = 0;
+  readonly #inboxText: QueueText;
+  readonly #outboxText: QueueText; // of what was not withdrawn
+  readonly #backlogText: QueueText;
   #lineBytes: number; // longest text that the device takes, as far as is known
   #writers: Map<Outgoing, Writer> | undefined; // of those who wait
   readonly counts: MessageCounts = { received: 0, processed: 0, written: 0, delivered: 0 };
@@ -70,6 +83,7 @@ export class Session {
    * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
    * the commit, as with a message; a server that is killed before may be told again.
    * @param booted Told when the device has begun a new stream of messages: it was started, or knows nothing any more.
+   * @param share What its queues take of what all devices may hold.
    */
   constructor(
     readonly record: DeviceRecord,
@@ -77,15 +91,27 @@ export class Session {
     readonly limits: Limits,
     readonly logged: (line: string) => void = () => {},
     readonly booted: () => void = () => {},
+    readonly share: PoolShare = new PoolShare(new Pool(Infinity)),
   ) {
+    this.#inboxText = new QueueText(share);
+    this.#outboxText = new QueueText(share);
+    this.#backlogText = new QueueText(share);
     this.#lineBytes = limits.lineBytes;
-    for (const text of record.inbox) this.#inboxText += text.length;
-    for (const message of record.outbox) this.#outboxText += weight(message);
+    for (const text of record.inbox) this.#inboxText.add(text);
+    for (const message of record.outbox) {
+      if (message.text !== WITHDRAWN) this.#outboxText.add(message.text);
+    }
     this.disconnect(); // a killed server had no time to
   }
 
   get connected(): boolean {
     return this.#dialect !== undefined;
+  }
+
+  /** Nothing waits: no message of the device, none to it. */
+  get isIdle(): boolean {
+    const { inbox, outbox } = this.record;
+    return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);
   }
 
   /**
@@ -95,7 +121,9 @@ export class Session {
   get wantsInput(): boolean {
     const dialect = this.#dialect;
     if (!dialect || dialect.output.length >= OUTPUT) return false;
-    return this.#backlog.length === 0 || (dialect.awaitsAcks && this.#backlog.length < BACKLOG);
+    if (this.#backlog.length === 0) return true;
+    if (!dialect.awaitsAcks || this.#backlog.length >= BACKLOG) return false;
+    return this.#backlogText.units < BACKLOG_TEXT || this.share.hasRoom;
   }
 
   /**
@@ -119,11 +147,16 @@ export class Session {
   }
 
   #withdraw(message: Outgoing, lineBytes: number): void {
-    this.#outboxText -= weight(message);
+    this.#leaves(message);
     this.record.withdraw(message);
     this.#takeWriter(message)?.failed(
       new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
     );
+  }
+
+  /** A message leaves the outbox, or will, as it is withdrawn. */
+  #leaves({ text }: Outgoing): void {
+    if (text !== WITHDRAWN) this.#outboxText.remove(text);
   }
 
   #takeWriter(message: Outgoing): Writer | undefined {
@@ -135,12 +168,31 @@ export class Session {
   /** The connection is gone. What it left half done is forgotten. */
   disconnect(): void {
     this.#dialect = undefined;
+    for (const line of this.#backlog) this.#backlogText.remove(line);
     this.#backlog = [];
     for (const message of this.record.outbox) {
       if (message.qos || message.text === WITHDRAWN) continue;
-      this.#outboxText -= weight(message);
+      this.#leaves(message);
       this.record.withdraw(message);
     }
+  }
+
+  /**
+   * Drops all that waits, in both directions. There is no connection: on the next one both ends go on behind it.
+   *
+   * @param why What the writers of messages to the device are told.
+   */
+  clear(why: LocalError): Cleared {
+    const { inbox, outbox } = this.record;
+    const cleared = { inbox: inbox.length, outbox: 0 };
+    for (let left = cleared.inbox; left > 0; left--) this.#inboxText.remove(this.record.process());
+    while (outbox.length > 0) {
+      const message = this.record.settle();
+      if (message.text !== WITHDRAWN) cleared.outbox++;
+      this.#leaves(message);
+      this.#takeWriter(message)?.failed(why);
+    }
+    return cleared;
   }
 
   /** Lines were read. @throws {PeerError} if the connection must end */
@@ -182,11 +234,13 @@ export class Session {
 
   #accept(dialect: Dialect, line: string): boolean {
     const { record, limits } = this;
-    const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;
     const before = record.inbox.length;
+    // One message has room always: so nobody is held up by others.
+    const hasRoom = before < limits.inbox && this.#inboxText.units < limits.queueText &&
+      (before === 0 || this.share.hasRoom);
     if (!dialect.accept(line, hasRoom)) return false;
     if (record.inbox.length > before) {
-      this.#inboxText += line.length - 2;
+      this.#inboxText.add(line.slice(2));
       this.counts.received++;
     }
     return true;
@@ -194,7 +248,9 @@ export class Session {
 
   /** Keeps a message until there is room for it. In dialect 1 it may be sent again meanwhile. */
   #postpone(line: string): void {
-    if (!this.#backlog.includes(line)) this.#backlog.push(line);
+    if (this.#backlog.includes(line)) return;
+    this.#backlog.push(line);
+    this.#backlogText.add(line);
   }
 
   /** Accepts what was read while the inbox was full, as far as possible. */
@@ -202,14 +258,14 @@ export class Session {
     const backlog = this.#backlog;
     let accepted = 0;
     while (accepted < backlog.length && this.#accept(this.#dialect!, backlog[accepted]!)) {
-      accepted++;
+      this.#backlogText.remove(backlog[accepted++]!);
     }
     if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
   /** The device has a message, or it was withdrawn: it leaves the outbox. */
   readonly settled = (message: Outgoing): void => {
-    this.#outboxText -= weight(message);
+    this.#leaves(message);
     if (message.qos && message.text !== WITHDRAWN) this.counts.delivered++;
     this.#takeWriter(message)?.arrived();
   };
@@ -228,7 +284,7 @@ export class Session {
 
   /** The oldest message has left the inbox, and that is safe. */
   processed(text: string): void {
-    this.#inboxText -= text.length;
+    this.#inboxText.remove(text);
     this.counts.processed++;
     if (this.#backlog.length > 0) this.#resume();
   }
@@ -254,7 +310,7 @@ export class Session {
       if (this.#whyFull(now) !== undefined) return false;
       const before = record.outbox.length;
       const sent = this.#dialect!.sendOnce(line, now);
-      if (record.outbox.length > before) this.#outboxText += line.length;
+      if (record.outbox.length > before) this.#outboxText.add(line);
       return sent;
     }
     const message = this.#enqueue(line, wait, now);
@@ -266,7 +322,7 @@ export class Session {
   #enqueue(line: string, wait: boolean, now: number): Outgoing {
     const full = this.#whyFull(now);
     if (full !== undefined) throw new LocalError("OUTBOX_FULL", full);
-    this.#outboxText += line.length;
+    this.#outboxText.add(line);
     this.counts.written++;
     return this.record.write(line, { overtakes: !wait, qos: true }, now);
   }
@@ -289,7 +345,7 @@ export class Session {
 
   /** The message accepted last never was. */
   unenqueue(): void {
-    this.#outboxText -= this.record.outbox.at(-1)!.text.length;
+    this.#leaves(this.record.outbox.at(-1)!);
     this.counts.written--;
     this.record.unwrite();
   }
@@ -302,9 +358,10 @@ export class Session {
   /** Why no message can be accepted now; undefined: it can. */
   #whyFull(now: number): string | undefined {
     const { record: { outbox }, limits } = this;
-    if (outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+    if (outbox.length >= limits.outbox || this.#outboxText.units >= limits.queueText) {
       return `${outbox.length} messages wait for this device already: await write, or drop some`;
     }
+    if (outbox.length > 0 && !this.share.hasRoom) return this.share.whyFull;
     if (limits.outboxAge === Infinity) return undefined;
     const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
     const age = now - (oldest?.written ?? now);
@@ -365,9 +422,10 @@ export class Session {
    */
   tick(now: number, reads = true): void {
     if (!this.#dialect) return;
-    this.#dialect.prepare();
     // What we do not read we cannot hear.
     if (!reads || !this.wantsInput) this.#heard = now;
+    if (this.#backlog.length > 0) this.#resume(); // other devices may have made room
+    this.#dialect.prepare();
     if (this.isSilent(now)) {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }
@@ -376,9 +434,4 @@ export class Session {
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
-}
-
-/** What a message takes of the outbox's room for text. */
-function weight({ text }: Outgoing): number {
-  return text === WITHDRAWN ? 0 : text.length;
 }

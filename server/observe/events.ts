@@ -31,6 +31,8 @@ export type ServerEvent =
   | { event: "booted"; device: string }
   /** A line that the device itself has logged. */
   | { event: "log"; device: string; message: string }
+  /** The device was forgotten: by `Server.forget`, or to make room for another one. */
+  | { event: "forgotten"; device: string; message: string }
   | { event: "app_started"; device: string }
   | { event: "app_failed"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */

@@ -17,7 +17,9 @@ export type LocalCode =
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
+  | "CLEARED" // the message was dropped by `Device.clear`
   | "FENCED" // somebody else has taken charge of this device
+  | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
   | "OUTBOX_FULL"

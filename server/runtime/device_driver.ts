@@ -1,12 +1,12 @@
 import type { Admitted } from "../admission/admission.ts";
-import type { MessageCounts, Session, WriteOptions, Writer } from "../link/session.ts";
-import type { LocalError, PeerError } from "../protocol/errors.ts";
+import type { Cleared, MessageCounts, Session, WriteOptions, Writer } from "../link/session.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Connection } from "./connection.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
-import type { Turn } from "./turn.ts";
+import type { Transfer, Turn } from "./turn.ts";
 
 /** Who waits for a message. */
 interface Reader {
@@ -68,6 +68,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   #serving: Serving | undefined;
   #readers: Reader[] = [];
   #writes: Set<PendingWrite> | undefined;
+  #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
+  #toClear = false;
   #handedOut = false;
   #consuming = false;
   #metadata = "";
@@ -116,6 +118,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
 
   get outbox(): number {
     return this.session.record.outbox.length;
+  }
+
+  /** Whether nothing is lost if it is forgotten, but where both ends are. */
+  get isIdle(): boolean {
+    return !this.connected && this.session.isIdle;
   }
 
   /** Why nothing more is accepted, if that is so. */
@@ -198,8 +205,33 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     }
   }
 
+  clear(): Promise<Cleared> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    const clear = Promise.withResolvers<Cleared>();
+    (this.#clears ??= new Set()).add(clear);
+    this.#toClear = true;
+    this.turn.enter(this.#clear);
+    return clear.promise;
+  }
+
+  /** Drops all that waits, unless `consume` has the oldest message in its hands: then afterwards. */
+  readonly #clear = (): void => {
+    if (this.#consuming || !this.#toClear) return;
+    this.#toClear = false;
+    // What was sent cannot be dropped while its ack may come.
+    if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
+    this.#handedOut = false;
+    const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
+    this.touch();
+    const clears = this.#clears!;
+    for (const clear of clears) {
+      this.turn.whenSafe(() => clears.delete(clear) && clear.resolve(cleared));
+    }
+  };
+
   /** Hands messages to those who wait for one. */
   readonly #deliver = (): void => {
+    this.#clear();
     while (this.#readers.length > 0) {
       const text = this.#next(this.#readers[0]!.consumes);
       if (text === undefined) return;
@@ -262,6 +294,22 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     this.#host.disconnected(this, serving.address, reason);
   }
 
+  /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
+  forgetting(transfer: Pick<Transfer, "done" | "failed"> & { check?(): void }): Transfer {
+    const ledger = this.#ledger;
+    return {
+      statements: [],
+      changes: (id) => id === ledger.id,
+      apply() {
+        transfer.check?.();
+        ledger.remove();
+      },
+      undo: () => ledger.keep(),
+      done: () => transfer.done(),
+      failed: (error) => transfer.failed(error),
+    };
+  }
+
   /** Ends the connection without a word to anybody: the device is not this server's any more. */
   drop(): void {
     this.#serving?.drop();
@@ -277,6 +325,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   close(reason: LocalError): void {
     this.#closed = reason;
     for (const reader of this.#readers.splice(0)) reader.reject(reason);
+    for (const clear of this.#clears ?? []) clear.reject(reason);
     for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }

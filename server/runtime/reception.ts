@@ -15,6 +15,8 @@ export interface ReceptionHost {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly admission: Host;
+  /** Most connections at one time. */
+  readonly connections: number;
   /** For a whole greeting, and the silence that is taken for an outage, in ms. */
   readonly timeout: number;
   record(id: string): Promise<DeviceRecord>;
@@ -59,9 +61,9 @@ export class Reception implements ConnectionHost, GreetingHost {
   /** A connection was made. */
   accept(socket: Socket): void {
     if (this.#closed) return socket.close();
-    const { limits } = this.#host.admission;
-    if (this.#open.size >= limits.connections && !this.#evict()) {
-      const message = `${limits.connections} connections are the most (limit)`;
+    const { connections } = this.#host;
+    if (this.#open.size >= connections && !this.#evict()) {
+      const message = `${connections} connections are the most (limit)`;
       this.#host.refused(socket.address, "", new PeerError("TOO_MANY_CONNECTIONS", message));
       return socket.close();
     }
@@ -100,6 +102,11 @@ export class Reception implements ConnectionHost, GreetingHost {
       new PeerError("TOO_MANY_CONNECTIONS", "no greeting was complete when others needed the room"),
     );
     return oldest !== undefined;
+  }
+
+  /** The system has no room for another connection: half of those whose greeting is not complete make some. */
+  makeRoom(): void {
+    for (let n = Math.ceil(this.#greetings.size / 2); n > 0; n--) this.#evict();
   }
 
   record(id: string): Promise<DeviceRecord> {

@@ -18,7 +18,7 @@ Deno.test("whoever says no hello in time is turned away", async () => {
 
 Deno.test("empty lines, or pieces of one, give nobody more time for the greeting", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]] });
-  const hello = `${helloLine({ id: "1", suite: "01" })}\n`;
+  const hello = `${helloLine({ id: "1", suite: "02" })}\n`;
   const sockets = [];
   for (
     const [first, next] of [[hello, "\n"], [hello, "\x03"], ["x", "x"], ["\x01", "0"]] as const
@@ -170,7 +170,7 @@ Deno.test("a store that cannot read a device turns away its connection, and nobo
 
 Deno.test("a welcome that is out of date when it is answered is not taken", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
-  const hello = helloLine({ id: "1", suite: "01" });
+  const hello = helloLine({ id: "1", suite: "02" });
   const [slow, quick] = [await scene.knock(`${hello}\n`), await scene.knock(`${hello}\n`)];
   const answer = ({ written }: ManualSocket) =>
     proveLine(parseKey("1", KEY), hello, written.trimEnd());
@@ -186,7 +186,7 @@ Deno.test("a welcome that is out of date when it is answered is not taken", asyn
 
 Deno.test("who is refused late hears it after a quarter of the timeout, and what it says meanwhile is not read", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
-  const socket = await scene.knock(`${helloLine({ id: "1", suite: "01" })}\n`);
+  const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
   await scene.says(socket, `\x03${"0".repeat(32)}\n`);
   await scene.says(socket, "more and more\n");
   await scene.platform.advance(TIMEOUT / 4 - 1);

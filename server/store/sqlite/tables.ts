@@ -52,6 +52,7 @@ export class Tables implements RowWriter {
   readonly #processed: StatementSync;
   readonly #settled: StatementSync;
   readonly #forgotten: StatementSync;
+  readonly #removals: readonly StatementSync[];
 
   constructor(db: DatabaseSync) {
     const changing = ["tx_epoch", "tx_next", "tx_sent", "next_id", "rx_epoch", "rx_next"]
@@ -69,6 +70,9 @@ export class Tables implements RowWriter {
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
     this.#forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
+    this.#removals = ["heard", "outbox", "inbox", "devices"].map((name) =>
+      db.prepare(`DELETE FROM holdfast_${name} WHERE device = ?`)
+    );
   }
 
   /**
@@ -86,6 +90,11 @@ export class Tables implements RowWriter {
     this.#device = device;
     this.#id = id;
     this.exists = exists;
+  }
+
+  /** Nothing is left of the device. */
+  remove(): void {
+    for (const removal of this.#removals) removal.run(this.#device);
   }
 
   /** Writes the rows that still wait for others. */
