@@ -285,12 +285,7 @@ export class Server implements AsyncDisposable {
       },
       release: (id) => this.#callers.release(id),
       admit: (...args) => this.#admit(...args),
-      refused: (address, claimed, error) => {
-        const { code, message } = error;
-        const who = claimed === "" ? { address } : { address, claimed };
-        this.events.emit({ event: "refused", ...who, code, message });
-        if (error instanceof PeerError) this.#advice.give(address, error.advice);
-      },
+      refused: (...args) => this.#advice.refused(...args),
     };
   }
 
