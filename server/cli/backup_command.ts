@@ -41,8 +41,9 @@ export async function runBackupCommand(args: string[]): Promise<void> {
   // No server has it, or one without a socket, which the store says.
   if (!exists(store)) throw badArgument(`the store ${JSON.stringify(store)} does not exist`);
   const opened = new SqliteStore(store);
+  // The server that opens it next has no reason any more to say so.
+  if (opened.older) console.error(`holdfast: warning: the store: ${opened.older}`);
   try {
-    if (opened.older) console.error(`holdfast: warning: the store: ${opened.older}`);
     await opened.backup(path);
   } finally {
     await opened.close();
