@@ -1,26 +1,42 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { exposure, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
+import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { HELP, loadTls, type Options, parse, toServerOptions } from "./cli/options.ts";
-import { LocalError, Server, type ServerOptions } from "./mod.ts";
+import { surviveUncaught } from "./cli/uncaught.ts";
+import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments. */
 async function main(): Promise<number> {
   const stopped = Promise.withResolvers<void>();
-  let server: Server;
+  let server: Server | undefined;
   let reload = () => {};
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
       return 0;
     }
+    if (Deno.args[0] === "dead-letters") {
+      await runDeadLettersCommand(Deno.args.slice(1));
+      return 0;
+    }
     const values = parse(Deno.args);
     if (values.help) {
       console.log(HELP);
       return 0;
+    }
+    if (values.app !== undefined) {
+      surviveUncaught((error) => {
+        const message = error instanceof Error && error.stack || String(error);
+        if (server) server.events.emit({ event: "app_failed", message });
+        else {
+          console.error(`holdfast: --app ${values.app} has failed: ${message}`);
+          Deno.exit(1);
+        }
+      });
     }
     const options = await toServerOptions(values);
     // Before it says that it listens: from then on somebody may want to stop it.
@@ -29,7 +45,8 @@ async function main(): Promise<number> {
     if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
     server = await listen(options);
     if (values.keys !== undefined) warnOfExposure(server, values.keys);
-    reload = () => reloadFiles(server, values);
+    if (values.app === undefined) warnOfNoApp(server, options.limits);
+    reload = () => reloadFiles(server!, values);
   } catch (error) {
     if (error instanceof LocalError || isArgumentError(error)) {
       console.error(`holdfast: ${error.message}\n(--help lists the options)`);
@@ -81,6 +98,13 @@ function reloadFiles(server: Server, { keys, ...values }: Options): void {
 function warnOfExposure(server: Server, path: string): void {
   const message = exposure(path);
   if (message) server.events.emit({ event: "warning", code: "KEYS_EXPOSED", message });
+}
+
+function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
+  const { inbox } = { ...defaultLimits, ...limits };
+  const message = "there is no --app, so nothing reads what devices send: it is acknowledged and " +
+    `kept, up to ${inbox} messages of each device (limit inbox); what follows stays on the device`;
+  server.events.emit({ event: "warning", code: "NO_APP", message });
 }
 
 class CannotListen extends Error {}

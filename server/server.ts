@@ -6,10 +6,14 @@ import type { DeviceRecord } from "./link/record.ts";
 import { Session } from "./link/session.ts";
 import { Events } from "./observe/events.ts";
 import { type Log, logFrom, printable } from "./observe/log.ts";
+import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import type { Connection } from "./runtime/connection.ts";
+import { Application, type ApplicationHost } from "./runtime/application.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
+import { Pace } from "./runtime/pace.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
+import { caller } from "./runtime/run.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
@@ -20,7 +24,12 @@ import type { Transaction } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
 
-/** Started once for every device, at its first connection. */
+/**
+ * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
+ * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
+ * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
+ * device's messages are kept.
+ */
 export type App = (device: Device, server: Server) => Promise<void>;
 
 /** What `Server.listen` can be told. */
@@ -41,6 +50,9 @@ export interface ServerOptions extends AccessOptions {
   tls?: Tls;
   /** Run for every device. */
   app?: App;
+  /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
+   * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
+  deadLetters?: boolean;
   /** Bounds on what others can make grow. */
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
@@ -61,9 +73,6 @@ interface Stranger {
  */
 const BACKLOG = 1024;
 
-/** Between two events that tell a device's counts, in ms. */
-const COUNTS_INTERVAL = 1000;
-
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
   /** Silence that is taken for an outage, in ms. */
@@ -79,13 +88,13 @@ export class Server implements AsyncDisposable {
   readonly #turn: Turn;
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost;
+  readonly #applicationHost: ApplicationHost<DeviceDriver>;
+  readonly #pace: Pace;
+  readonly #reports: Reports;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
   #strangers = new Map<string, Stranger>();
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
-  #begun = new Set<DeviceDriver>(); // whose application was started
-  #moved = new Set<DeviceDriver>(); // whose counts are to be told
-  #telling: (() => void) | undefined;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -93,7 +102,7 @@ export class Server implements AsyncDisposable {
     access: Access,
     store: Store,
     timeout: number,
-    { app, limits, log, store: ownStore }: ServerOptions,
+    { app, deadLetters, limits, log, store: ownStore }: ServerOptions,
     platform: Platform,
   ) {
     this.timeout = timeout;
@@ -112,7 +121,14 @@ export class Server implements AsyncDisposable {
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
-    this.#deviceHost = this.#hostDevices();
+    this.#pace = new Pace(platform);
+    this.#reports = new Reports(this.events, platform);
+    this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
+    this.#applicationHost = {
+      reports: this.#reports,
+      call: (device) => this.#app!(device, this),
+      closed: () => this.#closed,
+    };
   }
 
   /**
@@ -199,7 +215,8 @@ export class Server implements AsyncDisposable {
   device(id: string): Promise<Device> {
     const device = this.#devices.get(id);
     if (device) return Promise.resolve(device);
-    if (this.#closed) return Promise.reject(this.#closed);
+    const reason = this.#closed ?? caller()?.over;
+    if (reason) return this.#callersPace.refused().then(() => Promise.reject(reason));
     let arrival = this.#arrivals.get(id);
     if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers<Device>());
     return arrival.promise;
@@ -217,8 +234,19 @@ export class Server implements AsyncDisposable {
    * @throws what `use` throws, or the database's error if a statement has failed: nothing has happened then
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
-  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return transact(this.#transactionHost, use);
+  async transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    const pace = this.#callersPace;
+    try {
+      await transact(this.#transactionHost, use);
+    } catch (error) {
+      await pace.refused();
+      throw error;
+    }
+    await pace.done();
+  }
+
+  get #callersPace(): Pace {
+    return caller()?.pace ?? this.#pace;
   }
 
   get #transactionHost(): TransactionHost {
@@ -346,12 +374,14 @@ export class Server implements AsyncDisposable {
     return device;
   }
 
-  #hostDevices(): DeviceHost {
+  #hostDevices(attempts: number): DeviceHost {
     return {
       turn: this.#turn,
       clock: this.#platform,
+      pace: this.#pace,
+      attempts,
+      reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      moved: (device) => this.#tellCounts(device),
       disconnected: (device, address, reason) => {
         const { code, message } = this.#closed ?? reason;
         this.events.emit({ event: "disconnected", device: device.id, address, code, message });
@@ -359,30 +389,11 @@ export class Server implements AsyncDisposable {
     };
   }
 
-  #tellCounts(device: DeviceDriver): void {
-    this.#moved.add(device);
-    if (this.#telling || this.#closed) return;
-    this.#telling = this.#platform.after(COUNTS_INTERVAL, () => {
-      this.#telling = undefined;
-      for (const { id, counts } of this.#moved) {
-        this.events.emit({ event: "messages", device: id, ...counts });
-      }
-      this.#moved.clear();
-    });
-  }
-
-  /** Runs the application for a device, once. */
-  async #begin(device: DeviceDriver): Promise<void> {
-    if (!this.#app || this.#begun.has(device)) return;
-    this.#begun.add(device);
-    this.events.emit({ event: "app_started", device: device.id });
-    try {
-      await this.#app(device, this);
-    } catch (error) {
-      if (error === this.#closed || error === device.closed) return;
-      const message = error instanceof Error && error.stack || String(error);
-      this.events.emit({ event: "app_failed", device: device.id, message });
-    }
+  /** Runs the application for a device. */
+  #begin(device: DeviceDriver): void {
+    if (!this.#app) return;
+    device.application ??= new Application(device, this.#applicationHost);
+    device.application.begin();
   }
 
   /** Ends all connections. Whoever waits for a message, an ack or a device is rejected with CLOSED. */
@@ -399,11 +410,11 @@ export class Server implements AsyncDisposable {
       device.close(closed);
       device.cut(new PeerError("LOST", closed.message));
     }
-    this.#telling?.();
     await listening;
     try {
       await this.#turn.close();
     } finally {
+      this.#reports.close();
       if (this.#ownsStore) await this.#store.close();
     }
     this.events.emit({ event: "closed" });

@@ -12,8 +12,12 @@ export interface Limits {
    * refused. It is not dropped, and when the device has taken it, it goes on. Counted over restarts, if the store
    * outlives them. Default: for ever. */
   outboxAge: number;
-  /** Text in either of the two, in UTF-16 units. Default 1 Mi. */
+  /** Text in either of the two, and of one device's dead letters, in UTF-16 units. Default 1 Mi. */
   queueText: number;
+  /** How often an application may fail with one message before that becomes a dead letter, where there are any. Default 5. */
+  attempts: number;
+  /** Dead letters of one device. When there are more, a message that fails holds up those behind it. Default 100. */
+  deadLetters: number;
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
    * new one. Default 2,000. */
   connections: number;
@@ -30,6 +34,8 @@ export const defaultLimits: Readonly<Limits> = {
   outbox: 1000,
   outboxAge: Infinity,
   queueText: 1024 * 1024,
+  attempts: 5,
+  deadLetters: 100,
   connections: 2000,
   devices: 10_000,
 };

@@ -25,6 +25,9 @@ const BACKLOG = 256;
 /** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
 const OUTPUT = 64 * 1024;
 
+/** Characters that are kept of why a message became a dead letter. */
+const LETTER_ERROR = 200;
+
 /** How a message is to be sent. */
 export interface WriteOptions {
   /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
@@ -39,6 +42,8 @@ export interface MessageCounts {
   received: number;
   /** Of the device, done with by the application. */
   processed: number;
+  /** Of the device, given up: dead letters. */
+  dead: number;
   /** To the device, accepted with qos. */
   written: number;
   /** To the device, acknowledged by it. */
@@ -62,7 +67,13 @@ export class Session {
   #outboxText = 0;
   #lineBytes: number; // longest text that the device takes, as far as is known
   #writers: Map<Outgoing, Writer> | undefined; // of those who wait
-  readonly counts: MessageCounts = { received: 0, processed: 0, written: 0, delivered: 0 };
+  readonly counts: MessageCounts = {
+    received: 0,
+    processed: 0,
+    dead: 0,
+    written: 0,
+    delivered: 0,
+  };
 
   /**
    * @param record What is remembered of the device.
@@ -174,11 +185,16 @@ export class Session {
     return true;
   }
 
+  /** Whether the inbox has no room: the device keeps what it has until there is some. */
+  get isFull(): boolean {
+    const { record: { inbox }, limits } = this;
+    return inbox.length >= limits.inbox || this.#inboxText >= limits.queueText;
+  }
+
   #accept(dialect: Dialect, line: string): boolean {
-    const { record, limits } = this;
-    const hasRoom = record.inbox.length < limits.inbox && this.#inboxText < limits.queueText;
+    const { record } = this;
     const before = record.inbox.length;
-    if (!dialect.accept(line, hasRoom)) return false;
+    if (!dialect.accept(line, !this.isFull)) return false;
     if (record.inbox.length > before) {
       this.#inboxText += line.length - 2;
       this.counts.received++;
@@ -222,9 +238,47 @@ export class Session {
 
   /** The oldest message has left the inbox, and that is safe. */
   processed(text: string): void {
-    this.#inboxText -= text.length;
     this.counts.processed++;
+    this.#left(text);
+  }
+
+  #left(text: string): void {
+    this.#inboxText -= text.length;
     if (this.#backlog.length > 0) this.#resume();
+  }
+
+  /**
+   * The oldest message becomes a dead letter.
+   *
+   * @param error Why.
+   * @param date In ms since 1970.
+   * @returns false: there are too many, and nothing has changed
+   */
+  bury(error: string, date: number): boolean {
+    const { record, limits } = this;
+    const letters = record.state.deadLetters ?? [];
+    const held = letters.reduce((sum, { text }) => sum + text.length, 0);
+    if (letters.length >= limits.deadLetters || held >= limits.queueText) return false;
+    this.counts.dead++;
+    this.#left(record.bury(error.slice(0, LETTER_ERROR), date));
+    return true;
+  }
+
+  /**
+   * A dead letter is one no more.
+   *
+   * @param number Its number.
+   * @param revives It comes to the end of the inbox again.
+   * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL
+   */
+  exhume(number: number, revives: boolean): void {
+    const letter = this.record.state.deadLetters?.find((letter) => letter.number === number);
+    if (!letter) throw new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
+    if (revives && this.isFull) {
+      throw new LocalError("INBOX_FULL", "the inbox is full: there is no room for a dead letter");
+    }
+    this.record.exhume(letter, revives);
+    if (revives) this.#inboxText += letter.text.length;
   }
 
   /**

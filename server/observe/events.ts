@@ -25,7 +25,13 @@ export type ServerEvent =
   /** A line that the device itself has logged. */
   | { event: "log"; device: string; message: string }
   | { event: "app_started"; device: string }
-  | { event: "app_failed"; device: string; message: string }
+  /** With `restartIn` it has ended, and is begun again in so many ms. Without, something has failed that it had planned
+   * or did not wait for. */
+  | { event: "app_failed"; device?: string; message: string; restartIn?: number }
+  /** It has returned. */
+  | { event: "app_ended"; device: string; message: string }
+  /** A message of the device was given up, as the application has failed with it again and again. */
+  | { event: "dead_letter"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */
   | { event: "store"; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */

@@ -22,6 +22,8 @@ export interface LogEntry {
   metadata?: string;
   /** How often this device has connected. */
   connects?: number;
+  /** When an application that has failed is begun again, in ms. */
+  restartIn?: number;
   /** How many more refusals of this kind, or lines of this device, went unsaid since the last such entry. */
   unsaid?: number;
 }
@@ -71,7 +73,7 @@ function escape(character: string): string {
 }
 
 function asText(entry: LogEntry): string {
-  const { event, device, address, code, message, connects, metadata, unsaid } = entry;
+  const { event, device, address, code, message, connects, metadata, restartIn, unsaid } = entry;
   const words: string[] = [event];
   // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
@@ -79,6 +81,7 @@ function asText(entry: LogEntry): string {
   if (connects !== undefined) words.push(`connection ${connects}`);
   if (metadata) words.push(JSON.stringify(metadata));
   if (code) words.push(code);
+  if (restartIn !== undefined) words.push(`restart in ${restartIn / 1000} s`);
   if (unsaid) words.push(`(and ${unsaid} more)`);
   return words.join(" ") + (message ? `: ${message}` : "");
 }

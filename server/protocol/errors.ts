@@ -18,6 +18,7 @@ export type LocalCode =
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
   | "FENCED" // somebody else has taken charge of this device
+  | "INBOX_FULL" // there is no room for a dead letter
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
   | "OUTBOX_FULL"

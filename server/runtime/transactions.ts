@@ -3,6 +3,7 @@ import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
+import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
 /** What transactions need of the server. */
@@ -36,9 +37,10 @@ export async function transact(
   consumer?: DeviceDriver,
 ): Promise<void> {
   const written: Written[] = [];
+  const run = caller();
   const checkOpen = () => {
     const devices = written.map(({ to }) => to).concat(consumer ?? []);
-    const closed = host.closed() ?? devices.find(({ closed }) => closed)?.closed;
+    const closed = host.closed() ?? run?.over ?? devices.find(({ closed }) => closed)?.closed;
     if (closed) throw closed;
   };
   checkOpen();

@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -51,6 +51,14 @@ CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it te
   connection INTEGER NOT NULL, -- the value of connects at that time
   PRIMARY KEY (device, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,     -- the one that it had in the inbox
+  text TEXT NOT NULL,
+  error TEXT NOT NULL,         -- why
+  date INTEGER NOT NULL,       -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
 `;
 
 /**
@@ -68,6 +76,17 @@ UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
   `
 ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
 UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+`,
+  // To 4. There were no dead letters.
+  `
+CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,     -- the one that it had in the inbox
+  text TEXT NOT NULL,
+  error TEXT NOT NULL,         -- why
+  date INTEGER NOT NULL,       -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
 `,
 ];
 

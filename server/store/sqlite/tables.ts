@@ -1,6 +1,6 @@
 /** Writes rows of the store's own tables. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Noted, Outgoing, Positions, RowWriter, SqlInput } from "../store.ts";
+import type { DeadLetter, Noted, Outgoing, Positions, RowWriter, SqlInput } from "../store.ts";
 
 /** Rows that go into one statement. */
 const BULK = 50;
@@ -52,6 +52,8 @@ export class Tables implements RowWriter {
   readonly #processed: StatementSync;
   readonly #settled: StatementSync;
   readonly #forgotten: StatementSync;
+  readonly #buried: StatementSync;
+  readonly #exhumed: StatementSync;
 
   constructor(db: DatabaseSync) {
     const changing = ["tx_epoch", "tx_next", "tx_sent", "next_id", "rx_epoch", "rx_next"]
@@ -69,6 +71,10 @@ export class Tables implements RowWriter {
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
     this.#forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
+    this.#buried = db.prepare("INSERT INTO holdfast_dead_letters VALUES (?, ?, ?, ?, ?)");
+    this.#exhumed = db.prepare(
+      "DELETE FROM holdfast_dead_letters WHERE device = ? AND number = ?",
+    );
   }
 
   /**
@@ -126,5 +132,13 @@ export class Tables implements RowWriter {
 
   heard(id: number, { hash, position, connection }: Noted): void {
     this.#heard.add(this.#device, id, hash, position, connection);
+  }
+
+  buried({ number, text, error, date }: DeadLetter): void {
+    this.#buried.run(this.#device, number, text, error, Math.round(date));
+  }
+
+  exhumed(number: number): void {
+    this.#exhumed.run(this.#device, number);
   }
 }

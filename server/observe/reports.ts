@@ -1,0 +1,83 @@
+/** Makes events of what becomes of devices' messages and of their applications. */
+import { quote } from "../link/dialect.ts";
+import type { MessageCounts } from "../link/session.ts";
+import type { AppState } from "../runtime/application.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { Events } from "./events.ts";
+
+/** Between two events that tell a device's counts, in ms. */
+const COUNTS_INTERVAL = 1000;
+
+/** Whom it is about. */
+interface Reported {
+  readonly id: string;
+  readonly app: AppState;
+  readonly inbox: number;
+  readonly counts: Readonly<MessageCounts>;
+}
+
+export class Reports {
+  readonly #events: Events;
+  readonly #clock: Clock;
+  #moved = new Set<Reported>(); // whose counts are to be told
+  #telling: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(events: Events, clock: Clock) {
+    this.#events = events;
+    this.#clock = clock;
+  }
+
+  /** Messages were counted. */
+  moved(device: Reported): void {
+    if (this.#isClosed) return;
+    this.#moved.add(device);
+    this.#telling ??= this.#clock.after(COUNTS_INTERVAL, () => {
+      this.#telling = undefined;
+      for (const { id, counts } of this.#moved) {
+        this.#events.emit({ event: "messages", device: id, ...counts });
+      }
+      this.#moved.clear();
+    });
+  }
+
+  /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */
+  full({ id: device, app, inbox }: Reported): boolean {
+    if (app === "running") return false;
+    const message = `${inbox} messages wait, and nothing reads them: the device keeps what follows`;
+    this.#events.emit({ event: "warning", device, code: "INBOX_FULL", message });
+    return true;
+  }
+
+  /** A message has become a dead letter, or cannot: there are too many. */
+  gaveUp({ id: device }: Reported, text: string, error: unknown, isBuried: boolean): void {
+    const message = `${quote(text)}: ${error}`;
+    if (isBuried) this.#events.emit({ event: "dead_letter", device, message });
+    else this.#events.emit({ event: "warning", device, code: "DEAD_LETTERS_FULL", message });
+  }
+
+  /** An application begins. */
+  started({ id: device }: Reported): void {
+    this.#events.emit({ event: "app_started", device });
+  }
+
+  /** An application has failed. @param restartIn ms until it is begun again, if it is */
+  failed({ id: device }: Reported, message: string, restartIn?: number): void {
+    if (this.#isClosed) return;
+    const again = restartIn === undefined ? {} : { restartIn };
+    this.#events.emit({ event: "app_failed", device, message, ...again });
+  }
+
+  /** An application has returned. */
+  ended({ id: device, inbox }: Reported): void {
+    const message = `it has returned, and ${inbox} messages wait: ` +
+      "what the device sends is kept until somebody reads it";
+    this.#events.emit({ event: "app_ended", device, message });
+  }
+
+  /** The server is closed: what applications do now is nobody's affair. */
+  close(): void {
+    this.#isClosed = true;
+    this.#telling?.();
+  }
+}
