@@ -32,6 +32,9 @@
  * | several messages at once, dies              |                                                        |
  * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
  * |                                             | come once more                                         |
+ * | application on the server fails             | what it was handed last may come once more             |
+ * | application fails with a message so often   | that message may be given up: then nobody sees it any  |
+ * | as it may                                   | more                                                   |
  * | server killed                               | what its application wrote that was not yet safe: gone, |
  * |                                             | and it was never sent, nor was anybody told otherwise   |
  * | server killed                               | a line of the log that was not yet safe may be logged  |
@@ -87,6 +90,8 @@ export interface Message {
   excused: boolean;
   /** It must not arrive any more. */
   gone: boolean;
+  /** It is a dead letter. */
+  isBuried: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
   /** To the device: the store knows that it has arrived. */
@@ -150,6 +155,7 @@ export class Stream {
       lost: false,
       excused: false,
       gone: false,
+      isBuried: false,
       safe: false,
       settled: false,
       told: false,

@@ -66,7 +66,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const disk = this.#folder ? new SqliteDisk(this.#folder) : new Disk();
     this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
-      const books = new Books(plan.id, this.mayBeFirst(plan.id));
+      const books = new Books(plan.id, this.mayBeFirst(plan.id), scenario.limits.attempts);
       this.books.set(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
       const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
@@ -183,6 +183,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       const messages = 2 * (talk.messages + talk.answers + written);
       time += messages * (each + talk.pause + serverTalk.pause);
       time += written * timeout / 4; // refused, and tried again
+      time += serverTalk.failures * 3000; // the application is begun again after a pause
     }
     return time;
   }
@@ -347,6 +348,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   processed(id: string, text: string): void {
     this.books.get(id)?.processed(text);
+  }
+
+  buried(id: string, text: string): void {
+    this.books.get(id)?.buried(text);
   }
 
   written(id: string, text: string): void {

@@ -1,9 +1,14 @@
 /** Bugs of the server's drivers: turn, connections, devices, transactions. */
 import { type Bugs, edit } from "./bug.ts";
 
+const APPLICATION = "server/runtime/application.ts";
 const CONNECTION = "server/runtime/connection.ts";
 const DEVICE = "server/runtime/device_driver.ts";
 const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
+const PACE = "server/runtime/pace.ts";
+const READERS = "server/runtime/readers.ts";
+const RUN = "server/runtime/run.ts";
 const SERVER = "server/server.ts";
 const SERVING = "server/runtime/serving.ts";
 const SESSION = "server/link/session.ts";
@@ -14,8 +19,8 @@ const TURN = "server/runtime/turn.ts";
 const TURN_BUGS: Bugs = {
   "acks and messages go out before the commit": edit(
     TURN,
-    "    if (this.#failure) result(false);\n    else this.#schedule();",
-    "    if (this.#failure) result(false);\n    else this.#clock.soon(() => result(true)), this.#schedule();",
+    "    if (!this.#failure) this.#schedule();\n    else",
+    "    if (!this.#failure) this.#clock.soon(() => result(true)), this.#schedule();\n    else",
   ),
   "the welcome goes out before the commit": edit(
     GREETING,
@@ -29,23 +34,28 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#deliver();",
-    "    if (safe) this.#deliver();\n    this.#serving?.flush(safe);",
+    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#readers.deliver();",
+    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);",
   ),
   "bytes are taken in while a commit is under way": edit(
     SERVING,
     "if (this.#held.length > 0 || this.#owner.turn.busy) this.#hold(bytes);",
     "if (this.#held.length > 0) this.#hold(bytes);",
   ),
+  "bytes are taken in while a failing store is tried again": edit(
+    TURN,
+    "else if (!this.busy) result(false);",
+    "else result(false);",
+  ),
   "a write is taken in while a commit is under way": edit(
     DEVICE,
-    "if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));\n    else this.#begin",
-    "this.#begin",
+    "else if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));\n    else this.#begin",
+    "else this.#begin",
   ),
   "a message counts as processed while a commit is under way": edit(
-    DEVICE,
-    "if (!this.turn.busy && this.#readers.length === 0) {",
-    "if (this.#readers.length === 0) {",
+    READERS,
+    "if (!turn.busy && this.#waiting.length === 0) {",
+    "if (this.#waiting.length === 0) {",
   ),
   "a connection takes over while a commit is under way": edit(
     GREETING,
@@ -68,8 +78,8 @@ const TURN_BUGS: Bugs = {
 const TRANSACTION_BUGS: Bugs = {
   "a message is processed before what consumed it is safe": edit(
     DEVICE,
-    "await this.#host.transact((tx) => use(line, tx), this);",
-    "this.session.shift();\n      this.touch();\n      await this.#host.transact((tx) => use(line, tx));",
+    "this.#readers.consume(use, (use) => this.#host.transact(use, this));",
+    "this.#readers.consume(use, (use) => {\n      this.session.shift();\n      this.touch();\n      return this.#host.transact(use);\n    });",
   ),
   "a message of a transaction is accepted though that fails": edit(
     TRANSACTIONS,
@@ -100,6 +110,70 @@ const TRANSACTION_BUGS: Bugs = {
     TURN,
     "error: unknown): void {\n    this.#undo();",
     "error: unknown): void {",
+  ),
+};
+
+/** Applications that fail, and what is left of them. */
+const APPLICATION_BUGS: Bugs = {
+  "a loop of refusals holds up everybody": edit(
+    PACE,
+    "  refused(): Promise<void> {",
+    "  refused(): Promise<void> {\n    if (this.#pause >= 0) return Promise.resolve();",
+  ),
+  "an application that has failed is not begun again": edit(
+    APPLICATION,
+    "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
+    "",
+  ),
+  "an application is begun again in the midst of results": edit(
+    APPLICATION,
+    "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
+    "turn.whenSafe(() => void (this.#isClosed || this.#run()));",
+  ),
+  "a promise that an application drops is told as nobody's": edit(
+    RUN,
+    "  if (!run) return;\n  event.preventDefault();\n  run.uncaught(event.reason);",
+    "",
+  ),
+  "a message that an application has failed with counts as processed": edit(
+    READERS,
+    "      this.#handedOut = false;\n      this.#handedTo = undefined;\n      this.#failed(error);",
+    "      this.#failed(error);",
+  ),
+  "what is left of a failed application goes on reading": edit(
+    READERS,
+    "    for (const reader of leaving) reader.reject(run.over!);",
+    "    this.#waiting.unshift(...leaving);",
+  ),
+  "a message is offered again while what consumed it may still be committed": edit(
+    READERS,
+    "if (consumption?.run === run && !consumption.isCommitting) this.#consumption = undefined;",
+    "if (consumption?.run === run) this.#consumption = undefined;",
+  ),
+  "what is left of a failed application commits": edit(
+    TRANSACTIONS,
+    "host.closed() ?? run?.over ?? devices",
+    "host.closed() ?? devices",
+  ),
+  "a message that has failed is never offered again": edit(
+    READERS,
+    "        trouble.rests = false;\n        turn.enter(this.deliver);",
+    "",
+  ),
+  "a message is given up too early": edit(
+    READERS,
+    "trouble.attempts < attempts ||",
+    "trouble.attempts < attempts - 1 ||",
+  ),
+  "a message is given up, and still processed": edit(
+    READERS,
+    "const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;",
+    "const isFree = true;",
+  ),
+  "a dead letter is in no commit": edit(
+    LEDGER,
+    "if (this.#lettersDiffer) this.#writeLetters(rows);",
+    "",
   ),
 };
 
@@ -227,4 +301,9 @@ const CONNECTION_BUGS: Bugs = {
   ),
 };
 
-export const RUNTIME_BUGS: Bugs = { ...TURN_BUGS, ...TRANSACTION_BUGS, ...CONNECTION_BUGS };
+export const RUNTIME_BUGS: Bugs = {
+  ...TURN_BUGS,
+  ...TRANSACTION_BUGS,
+  ...APPLICATION_BUGS,
+  ...CONNECTION_BUGS,
+};
