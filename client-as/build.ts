@@ -11,7 +11,7 @@
 
 /** What the core may cost: 3 KB of flash and, as wasm3 makes 3.8 bytes of heap of each, about 2 KB of
  * code. Applications have no budget here. */
-const CORE_BUDGET = { fileBytes: 3664, codeBytes: 3324, imports: 1, startSections: 0 };
+const CORE_BUDGET = { fileBytes: 3705, codeBytes: 3367, imports: 1, startSections: 0 };
 
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";

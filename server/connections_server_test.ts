@@ -295,3 +295,33 @@ Deno.test("devices over the limit are refused, those known before are not", asyn
   await scene.device("new");
   assertEquals((await store.list()).length, 2);
 });
+
+Deno.test("a peer that does the same again and again is told of in the log for a while, then counted", async () => {
+  await using scene = await Scene.start();
+  let events = 0;
+  scene.server.events.subscribe(() => void events++);
+  for (let n = 0; n < 200; n++) {
+    const peer = await scene.dial("x\nx\n");
+    await peer.end();
+  }
+  await scene.device("bystander");
+  const about = scene.log.filter(({ device }) => device === "x").length;
+  assert(about > 20 && about < 200, `${about} entries`);
+  assert(events > 400, `${events} events`);
+  assert(scene.log.some(({ device, event }) => device === "bystander" && event === "connected"));
+  await scene.server.close();
+  assertEquals(scene.log.at(-1)?.event, "closed");
+  assertEquals(scene.log.at(-2)?.code, "UNSAID");
+  const unsaid = scene.log.reduce((sum, { unsaid = 0 }) => sum + unsaid, 0);
+  assertEquals(about + unsaid, 400);
+});
+
+Deno.test("the log says under which id somebody was refused", async () => {
+  await using scene = await Scene.start({ open: false, stock: ["1"] });
+  await (await scene.dial("kitchen\n")).end();
+  await (await scene.dial(`${helloLine({ id: "hall" })}\n`)).end();
+  await (await scene.dial("\x07\n")).end();
+  const who = () => scene.log.filter(({ event }) => event === "refused").map((it) => it.claimed);
+  await until(() => who().length === 3);
+  assertEquals(who(), ["kitchen", "hall", undefined]);
+});

@@ -1,5 +1,6 @@
+import type { MessageCounts } from "./link/counts.ts";
 import type { DeadLetter } from "./link/record.ts";
-import type { MessageCounts, WriteOptions } from "./link/session.ts";
+import type { Cleared, WriteOptions } from "./link/session.ts";
 import type { AppState } from "./runtime/application.ts";
 import type { Transaction } from "./store/transaction.ts";
 
@@ -79,7 +80,17 @@ export interface Device extends AsyncIterable<string> {
    */
   consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void>;
 
-  /** All messages, until the server is closed. */
+  /**
+   * Drops all that waits: messages from the device that are not processed, messages to it that it has not
+   * acknowledged. Some of these may have arrived all the same. A connection is ended for that, and comes back at once.
+   * While `consume` is under way, it waits for its end.
+   *
+   * @returns how many they were, when that is safe
+   * @throws {LocalError} CLOSED, FORGOTTEN
+   */
+  clear(): Promise<Cleared>;
+
+  /** All messages, until the server is closed or the device forgotten. */
   [Symbol.asyncIterator](): AsyncIterator<string, void>;
 
   /**
@@ -89,7 +100,7 @@ export interface Device extends AsyncIterable<string> {
    * @returns true once the device has acknowledged it; without qos, true if it was handed to the network
    * and false if there is no link, or one on which nothing is taken or acknowledged
    * @throws {LocalError} BAD_TEXT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
-   * message accepted before stays in the store)
+   * message accepted before stays in the store); CLEARED; FORGOTTEN
    */
   write(text: string, options?: DeviceWriteOptions): Promise<boolean>;
 }

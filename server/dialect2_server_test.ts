@@ -80,7 +80,7 @@ Deno.test("an unproven hello does not replace the live connection, with a key or
     const [client] = dial(scene.server, { timeout: SHORTEST, ...(key ? { key } : {}) });
     await using _ = client;
     const device = await scene.server.device("1");
-    const peer = await scene.dial(`${helloLine({ suite: key ? "01" : "00" })}\n`);
+    const peer = await scene.dial(`${helloLine({ suite: key ? "02" : "00" })}\n`);
     await until(() => peer.lines.length > 0);
     await turnedAway(scene, peer, "NO_HELLO");
     assertEquals([device.connects, device.connected], [1, true]);

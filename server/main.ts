@@ -1,19 +1,27 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
-import { exposure, readKeys } from "./admission/keys.ts";
+import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
 import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
+import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
-import { HELP, loadTls, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { expiry, loadTls } from "./cli/certificate.ts";
+import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { Printing } from "./cli/printing.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
-import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
+import {
+  defaultLimits,
+  type Events,
+  type Limits,
+  LocalError,
+  Server,
+  type ServerOptions,
+} from "./mod.ts";
+import { joinAddress } from "./transport/address.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments. */
 async function main(): Promise<number> {
-  const stopped = Promise.withResolvers<void>();
-  let server: Server | undefined;
-  let reload = () => {};
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
@@ -23,39 +31,59 @@ async function main(): Promise<number> {
       await runDeadLettersCommand(Deno.args.slice(1));
       return 0;
     }
+    if (isDevicesCommand(Deno.args)) {
+      await runDevicesCommand(Deno.args);
+      return 0;
+    }
     const values = parse(Deno.args);
     if (values.help) {
       console.log(HELP);
       return 0;
     }
-    if (values.app !== undefined) {
-      surviveUncaught((error) => {
-        const message = error instanceof Error && error.stack || String(error);
-        if (server) server.events.emit({ event: "app_failed", message });
-        else {
-          console.error(`holdfast: --app ${values.app} has failed: ${message}`);
-          Deno.exit(1);
-        }
-      });
-    }
-    const options = await toServerOptions(values);
-    // Before it says that it listens: from then on somebody may want to stop it.
-    for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
-    // It would end a server that has nothing to read again, too.
-    if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
-    server = await listen(options);
-    if (values.keys !== undefined) warnOfExposure(server, values.keys);
-    if (values.app === undefined) warnOfNoApp(server, options.limits);
-    reload = () => reloadFiles(server!, values);
+    return await serve(values);
   } catch (error) {
-    if (error instanceof LocalError || isArgumentError(error)) {
-      console.error(`holdfast: ${error.message}\n(--help lists the options)`);
-      return 2;
-    }
-    if (!(error instanceof CannotListen)) throw error;
-    console.error(`holdfast: ${error.message}`);
-    return 1;
+    return failed(error);
   }
+}
+
+async function serve(values: Options): Promise<number> {
+  const printing = new Printing();
+  printing.takeConsole();
+  try {
+    return await runServer(values, printing);
+  } catch (error) {
+    return failed(error);
+  } finally {
+    await printing.flush();
+  }
+}
+
+async function runServer(values: Options, printing: Printing): Promise<number> {
+  const stopped = Promise.withResolvers<void>();
+  let reread = false;
+  let reload = () => void (reread = true);
+  let events: Events | undefined;
+  if (values.app !== undefined) {
+    surviveUncaught((error) => {
+      const message = error instanceof Error && error.stack || String(error);
+      if (events) return events.emit({ event: "app_failed", message });
+      stopped.reject(new Failure(`--app ${values.app} has failed: ${message}`));
+    });
+  }
+  const options = await toServerOptions(values, printing.log);
+  // Before it says that it listens: from then on somebody may want to stop it.
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
+  // It would end a server that has nothing to read again, too.
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
+  const server = await listen(options);
+  events = server.events;
+  printing.tell(events);
+  if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
+  warnOfExposure(server, values);
+  if (values.app === undefined) warnOfNoApp(server, options.limits);
+  let keys = options.keys;
+  reload = () => void (keys = reloadFiles(server, values, keys));
+  if (reread) reload(); // the files were changed while it was starting
   await stopped.promise;
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
@@ -63,51 +91,77 @@ async function main(): Promise<number> {
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
-    console.error(`holdfast: ${error.message}`);
-    return 1;
+    throw new Failure(error.message, { cause: error });
   }
   return 0;
 }
 
-/** Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay. */
-function reloadFiles(server: Server, { keys, ...values }: Options): void {
+/** Says what was wrong. @returns the exit code */
+function failed(error: unknown): number {
+  if (error instanceof Failure) {
+    console.error(`holdfast: ${error.message}`);
+    return 1;
+  }
+  if (error instanceof LocalError || isArgumentError(error)) {
+    console.error(`holdfast: ${error.message}\n(--help lists the options)`);
+    return 2;
+  }
+  throw error;
+}
+
+/**
+ * Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay.
+ *
+ * @param inUse The keys at present.
+ * @returns the keys from now on
+ */
+function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
   const attempt = (kept: string, take: () => void) => {
     try {
       take();
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
-      const message = `${error.message}; the old ${kept} stay`;
-      server.events.emit({ event: "warning", code: error.code, message });
+      warn(server, error.code, `${error.message}; the old ${kept} stay`);
     }
   };
+  let keys = inUse;
   attempt("keys", () => {
-    if (keys === undefined) return;
-    const read = readKeys(keys);
+    if (values.keys === undefined) return;
+    const read = readKeys(values.keys, inUse.size);
     server.setKeys(read);
-    server.events.emit({ event: "keys", message: `${read.size} from ${keys}` });
-    warnOfExposure(server, keys);
+    keys = read;
+    server.events.emit({ event: "keys", message: `${keys.size} from ${values.keys}` });
   });
   attempt("certificate and its key", () => {
     const tls = loadTls(values["tls-cert"], values["tls-key"]);
     if (!tls) return;
+    const expired = expiry(tls);
+    if (expired) throw new LocalError("BAD_ARGUMENT", `${values["tls-cert"]}: ${expired}`);
     server.setTls(tls);
     server.events.emit({ event: "certificate", message: `from ${values["tls-cert"]}` });
   });
+  warnOfExposure(server, values);
+  return keys;
 }
 
-function warnOfExposure(server: Server, path: string): void {
-  const message = exposure(path);
-  if (message) server.events.emit({ event: "warning", code: "KEYS_EXPOSED", message });
+function warnOfExposure(server: Server, { keys, "tls-key": key }: Options): void {
+  if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
+  if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
 }
 
 function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   const { inbox } = { ...defaultLimits, ...limits };
   const message = "there is no --app, so nothing reads what devices send: it is acknowledged and " +
     `kept, up to ${inbox} messages of each device (limit inbox); what follows stays on the device`;
-  server.events.emit({ event: "warning", code: "NO_APP", message });
+  warn(server, "NO_APP", message);
 }
 
-class CannotListen extends Error {}
+function warn(server: Server, code: string, message: string | undefined): void {
+  if (message) server.events.emit({ event: "warning", code, message });
+}
+
+/** Nothing is wrong with the arguments. */
+class Failure extends Error {}
 
 async function listen(options: ServerOptions): Promise<Server> {
   try {
@@ -121,7 +175,8 @@ async function listen(options: ServerOptions): Promise<Server> {
     } else if (code === "EACCES") {
       reason = "not permitted. Ports below 1024 need root";
     }
-    throw new CannotListen(`cannot listen on ${options.hostname}:${options.port}: ${reason}`);
+    const address = joinAddress(options.hostname!, options.port!);
+    throw new Failure(`cannot listen on ${address}: ${reason}`);
   }
 }
 

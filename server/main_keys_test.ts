@@ -126,6 +126,47 @@ Deno.test("SIGHUP makes a server take over its file of keys, and a broken one ch
   assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
 });
 
+Deno.test("a file of keys that is empty, cut off, gone or ambiguous leaves the keys as they are", async () => {
+  using place = folder();
+  const file = `${place.path}/keys.json`;
+  const key = (await keys(place.path, "add", "1"))[1].trim();
+  const good = Deno.readTextFileSync(file);
+  await using process = start("--keys", file, "--app", "echo");
+  const port = await process.port();
+  await using client = dial(port, key);
+  await client.ready();
+  const wrong: [string | undefined, string][] = [
+    ["", "is empty"],
+    [good.slice(0, 40), "is not JSON"],
+    ["{}", 'would remove all 1: if that is meant, write { "no keys": true }'],
+    [`{ "1": "${key}", "2": "${key}", "1": "${key}" }`, 'has two keys for "1"'],
+    [undefined, "does not exist"],
+  ];
+  for (const [content, reason] of wrong) {
+    const refusals = () => process.log.filter(({ code }) => code === "BAD_ARGUMENT");
+    const before = refusals().length;
+    if (content === undefined) Deno.removeSync(file);
+    else Deno.writeTextFileSync(file, content);
+    process.kill("SIGHUP");
+    const { message = "" } = await until(() => refusals()[before]);
+    assertStringIncludes(message, reason);
+    assertStringIncludes(message, "the old keys stay");
+  }
+  await client.write("still here");
+  assertEquals([await client.readline(), client.connects], ["echo still here", 1]);
+  Deno.writeTextFileSync(file, `\ufeff${good}`, { mode: 0o644 });
+  Deno.chmodSync(file, 0o644);
+  process.kill("SIGHUP");
+  await process.logs("keys");
+  await until(() => process.log.some(({ code }) => code === "KEYS_EXPOSED"));
+  assertEquals(client.connects, 1);
+  await keys(place.path, "remove", "1"); // explicit
+  process.kill("SIGHUP");
+  await until(() => process.log.some(({ message }) => message === `0 from ${file}`));
+  await until(() => process.log.some(({ code }) => code === "NOT_ADMITTED"));
+  assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
+});
+
 Deno.test("SIGHUP does not end a server that has no keys", async () => {
   await using process = start("--open");
   const port = await process.port();

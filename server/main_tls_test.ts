@@ -1,9 +1,10 @@
 /** TLS on the command line: `--tls-cert`, `--tls-key` and SIGHUP. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
-import { makeCertificate } from "../tests/support/certificate.ts";
+import { makeCertificate, makeExpired } from "../tests/support/certificate.ts";
 import { fails, folder, start } from "../tests/support/main_process.ts";
 import { toolTest } from "../tests/support/tools.ts";
+import { until } from "../tests/support/wait.ts";
 
 /** Certificates and keys in files: a.pem and a.key, b.pem and b.key. */
 async function certificates(openssl: string) {
@@ -12,7 +13,7 @@ async function certificates(openssl: string) {
   const write = async (name: string) => {
     const { cert, key } = await makeCertificate(openssl);
     Deno.writeTextFileSync(file(`${name}.pem`), cert);
-    Deno.writeTextFileSync(file(`${name}.key`), key);
+    Deno.writeTextFileSync(file(`${name}.key`), key, { mode: 0o600 });
   };
   for (const name of ["a", "b"]) await write(name);
   return { file, write, [Symbol.dispose]: () => place[Symbol.dispose]() };
@@ -72,3 +73,67 @@ toolTest("SIGHUP takes over another certificate; a bad one is named, and the old
   await stays.write("after");
   assertEquals(stays.connects, 1, "who is connected already is not disturbed");
 });
+
+toolTest("a certificate that is empty, cut off or expired is named, and the old one stays", {
+  openssl: "openssl",
+}, async ({ openssl }) => {
+  using files = await certificates(openssl);
+  const [cert, key] = [files.file("a.pem"), files.file("a.key")];
+  const [good, secret] = [Deno.readTextFileSync(cert), Deno.readTextFileSync(key)];
+  const tls = ["--tls-cert", cert, "--tls-key", key];
+  const expired = await makeExpired(openssl, secret);
+  const process = start("--open", "--app", "echo", ...tls);
+  await using _ = process;
+  const port = await process.port();
+  const wrong: [string, string, string][] = [
+    ["", secret, `--tls-cert ${cert} cannot be read: it is no certificate`],
+    [good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
+    [good + good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
+    [good, "", `--tls-key ${key} cannot be read: it is no private key`],
+    [good, secret.slice(0, 100), `--tls-key ${key} cannot be read`],
+    [expired, secret, `${cert}: the certificate has expired`],
+  ];
+  for (const [ofCert, ofKey, reason] of wrong) {
+    const before = process.log.length;
+    Deno.writeTextFileSync(cert, ofCert);
+    Deno.writeTextFileSync(key, ofKey);
+    process.kill("SIGHUP");
+    const { message = "" } = await until(() =>
+      process.log.slice(before).find(({ code }) => code === "BAD_ARGUMENT")
+    );
+    assertStringIncludes(message, reason);
+    assertStringIncludes(message, "the old certificate and its key stay");
+    assert(!process.stderr.includes(secret.slice(40, 80)));
+  }
+  await using client = new Client({ id: "1", port, tls: { caCert: good } });
+  await client.write("hello");
+  assertEquals(await client.readline(), "echo hello");
+  Deno.writeTextFileSync(cert, `\ufeff${good}`);
+  Deno.writeTextFileSync(key, `\ufeff${secret}`);
+  process.kill("SIGHUP");
+  await process.logs("certificate");
+  // One that has expired by the time of the start is better than no server.
+  Deno.writeTextFileSync(cert, expired);
+  await using late = start("--open", ...tls);
+  await until(() => late.log.some(({ code }) => code === "CERTIFICATE_EXPIRED"));
+});
+
+toolTest(
+  "a private key that others may read is warned of",
+  { openssl: "openssl" },
+  async ({ openssl }) => {
+    using files = await certificates(openssl);
+    Deno.chmodSync(files.file("a.key"), 0o644);
+    await using process = start(
+      "--open",
+      "--tls-cert",
+      files.file("a.pem"),
+      "--tls-key",
+      files.file("a.key"),
+    );
+    const { message = "" } = await until(() =>
+      process.log.find(({ code }) => code === "KEYS_EXPOSED")
+    );
+    assertStringIncludes(message, "can read the private key in");
+  },
+);

@@ -18,7 +18,8 @@
 export type { AccessOptions } from "./admission/access.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
-export type { MessageCounts, WriteOptions } from "./link/session.ts";
+export type { MessageCounts } from "./link/counts.ts";
+export type { Cleared, WriteOptions } from "./link/session.ts";
 export { type EventListener, Events, type ServerEvent } from "./observe/events.ts";
 export { type Log, type LogEntry, logTo } from "./observe/log.ts";
 export * from "./protocol/errors.ts";

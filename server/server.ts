@@ -1,28 +1,37 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { Device } from "./device.ts";
-import { defaultLimits, type Limits } from "./link/limits.ts";
-import type { DeviceRecord } from "./link/record.ts";
+import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
+import { Pool, PoolShare } from "./link/pool.ts";
 import { Session } from "./link/session.ts";
+import { Advice } from "./observe/advice.ts";
+import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
-import { type Log, logFrom, printable } from "./observe/log.ts";
+import { type Log, printable } from "./observe/log.ts";
 import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
-import type { Connection } from "./runtime/connection.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
+import { Callers } from "./runtime/callers.ts";
+import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
 import { Pace } from "./runtime/pace.ts";
+import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
-import { caller } from "./runtime/run.ts";
-import { transact, type TransactionHost } from "./runtime/transactions.ts";
+import { caller, paceOf } from "./runtime/run.ts";
+import {
+  transact,
+  transactAtPace,
+  type TransactionHost,
+  unknownDevice,
+} from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import { MemoryStore } from "./store/memory.ts";
-import { SqliteStore } from "./store/sqlite/sqlite.ts";
+import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
+import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
-import type { Clock, Listener, Platform, Tls } from "./transport/platform.ts";
+import type { Listener, Platform, Tls } from "./transport/platform.ts";
 
 /**
  * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
@@ -59,13 +68,6 @@ export interface ServerOptions extends AccessOptions {
   log?: Log;
 }
 
-/** A device that is not here, as long as a connection greets in its name. */
-interface Stranger {
-  greetings: number;
-  acquired: Promise<Ledger>;
-  ledger: Ledger | undefined;
-}
-
 /**
  * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
  * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
@@ -79,6 +81,7 @@ export class Server implements AsyncDisposable {
   readonly timeout: number;
   /** Tells what happens. */
   readonly events = new Events();
+  readonly #advice = new Advice(this.events);
   readonly #platform: Platform;
   readonly #store: Store;
   readonly #ownsStore: boolean;
@@ -93,7 +96,9 @@ export class Server implements AsyncDisposable {
   readonly #reports: Reports;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
-  #strangers = new Map<string, Stranger>();
+  readonly #callers = new Callers((id) => this.#acquire(id));
+  readonly #places: Places;
+  readonly #pool: Pool;
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
@@ -112,7 +117,9 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
-    if (log) this.events.subscribe(logFrom(log, () => platform.now()));
+    this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
+    this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
+    if (log) this.events.subscribe(logFrom(log, platform));
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => {
         const why = error ? { code: error.code, message: error.message } : {};
@@ -151,11 +158,9 @@ export class Server implements AsyncDisposable {
     const { port = 8123, timeout = 2000 } = options;
     checkNumber("port", port, 0, 65535);
     checkNumber("timeout", timeout, 100, 3_600_000);
-    for (const [name, value] of Object.entries(options.limits ?? {})) {
-      checkNumber(`limits.${name}`, value, 1, 2 ** 31);
-    }
+    checkLimits(options.limits ?? {});
     const access = new Access(options);
-    const store = openStore(options, platform);
+    const store = openStore(options.store ?? ":memory:", options.durability, platform);
     const server = new Server(access, store, timeout, options, platform);
     try {
       await server.#start(options);
@@ -169,14 +174,18 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      { hostname, port, tls, backlog: Math.min(this.#limits.connections, BACKLOG) },
+      { hostname, port, tls, backlog: Math.min(this.#places.connections, BACKLOG) },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
         this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
+        this.#reception.makeRoom();
       },
     );
-    this.events.emit({ event: "listening", address: `${hostname}:${this.port}` });
+    this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
+    for (const message of this.#places.shortages()) {
+      this.events.emit({ event: "warning", code: "TOO_FEW_CONNECTIONS", message });
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -190,6 +199,31 @@ export class Server implements AsyncDisposable {
   setKeys(keys: NonNullable<AccessOptions["keys"]>): void {
     const reason = new PeerError("NOT_ADMITTED", "its key was changed or removed");
     for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
+    const crowded = new PeerError(
+      "TOO_MANY_CONNECTIONS",
+      "others have a key now, and need the room",
+    );
+    for (const device of this.#places.regroup(this.#devices.values())) device.cut(crowded);
+  }
+
+  /**
+   * Forgets a device: what waits for it or for its application, and how far both ends are. Its `Device` ends with
+   * FORGOTTEN. If it is still admitted and comes back, it is a new device.
+   *
+   * @returns when that is safe; while the store fails, that takes until it works again
+   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED
+   */
+  async forget(id: string): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    const device = this.#devices.get(id);
+    if (!device) throw unknownDevice(id);
+    await new Promise<void>((resolve, reject) => {
+      const done = () => {
+        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
+        resolve();
+      };
+      this.#turn.transfer(device.forgetting({ done, failed: reject }));
+    });
   }
 
   /**
@@ -216,7 +250,7 @@ export class Server implements AsyncDisposable {
     const device = this.#devices.get(id);
     if (device) return Promise.resolve(device);
     const reason = this.#closed ?? caller()?.over;
-    if (reason) return this.#callersPace.refused().then(() => Promise.reject(reason));
+    if (reason) return paceOf(this.#pace).refused().then(() => Promise.reject(reason));
     let arrival = this.#arrivals.get(id);
     if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers<Device>());
     return arrival.promise;
@@ -234,19 +268,8 @@ export class Server implements AsyncDisposable {
    * @throws what `use` throws, or the database's error if a statement has failed: nothing has happened then
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
-  async transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    const pace = this.#callersPace;
-    try {
-      await transact(this.#transactionHost, use);
-    } catch (error) {
-      await pace.refused();
-      throw error;
-    }
-    await pace.done();
-  }
-
-  get #callersPace(): Pace {
-    return caller()?.pace ?? this.#pace;
+  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return transactAtPace(this.#transactionHost, use, paceOf(this.#pace));
   }
 
   get #transactionHost(): TransactionHost {
@@ -263,82 +286,49 @@ export class Server implements AsyncDisposable {
       access: this.#access,
       limits: this.#limits,
       record: (id) => {
-        const known = this.#devices.get(id)?.session.record;
-        if (!known) this.#checkRoom(id);
-        return known;
+        const device = this.#devices.get(id);
+        this.#places.check(id, device);
+        return device?.session.record;
       },
     };
     return {
       turn: this.#turn,
       clock: this.#platform,
       admission,
+      connections: this.#places.connections,
       timeout: this.timeout,
-      record: (id) => this.#ask(id),
-      release: (id) => this.#release(id),
+      record: (id) => {
+        const known = this.#devices.get(id)?.session.record;
+        return known ? Promise.resolve(known) : this.#callers.ask(id);
+      },
+      release: (id) => this.#callers.release(id),
       admit: (...args) => this.#admit(...args),
-      refused: (address, { code, message }) => {
-        this.events.emit({ event: "refused", address, code, message });
+      refused: (address, claimed, error) => {
+        this.#reports.refused(address, claimed, error);
+        if (error instanceof PeerError) this.#advice.give(address, error.advice);
       },
     };
-  }
-
-  /** @throws {PeerError} TOO_MANY_DEVICES */
-  #checkRoom(id: string): void {
-    const most = this.#limits.devices;
-    if (this.#devices.size < most || this.#access.names(id)) return;
-    throw new PeerError("TOO_MANY_DEVICES", `${most} devices are the most (limit)`);
   }
 
   async #acquire(id: string): Promise<Ledger> {
     return new Ledger(id, await this.#store.acquire(id), this.#turn.changed);
   }
 
-  /** The record of a device that is not here. Whoever asks meanwhile is given the same. */
-  async #ask(id: string): Promise<DeviceRecord> {
-    const known = this.#devices.get(id);
-    if (known) return known.session.record;
-    let stranger = this.#strangers.get(id);
-    if (!stranger) {
-      stranger = { greetings: 0, acquired: this.#acquire(id), ledger: undefined };
-      this.#strangers.set(id, stranger);
-    }
-    stranger.greetings++;
-    return (stranger.ledger = await stranger.acquired).record;
-  }
-
-  #release(id: string): void {
-    const stranger = this.#strangers.get(id);
-    if (!stranger || --stranger.greetings > 0) return;
-    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
-    // whoever had the earlier answer would be fenced out.
-    const forget = () => {
-      if (stranger.greetings === 0 && this.#strangers.get(id) === stranger) {
-        this.#strangers.delete(id);
-      }
-    };
-    stranger.acquired.then(forget, forget);
-  }
-
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     if (this.#closed) throw new PeerError("LOST", this.#closed.message);
     admitted.check();
-    const { id, dialect, metadata } = admitted;
+    const { id, dialect } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
-    if (!device) {
-      this.#checkRoom(id);
-      device = this.#meet(this.#strangers.get(id)!.ledger!);
-    }
+    this.#places.check(id, device);
+    const leaves = this.#places.makeRoom(id, device);
+    if (leaves) this.#forgetForRoom(leaves);
+    device ??= this.#meet(this.#callers.ledger(id));
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
-    this.events.emit({
-      event: "connected",
-      device: id,
-      address,
-      connects: device.connects,
-      dialect,
-      ...(metadata === "" ? {} : { metadata }),
-    });
+    this.#places.moved(device);
+    this.#reports.connected(device, address, dialect);
+    this.#advice.give(address, admitted.advice);
     if (admitted.ahead) {
       const message = "the device has messages that this store never sent: is it an old copy?";
       this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
@@ -352,11 +342,40 @@ export class Server implements AsyncDisposable {
   #lose(error: FencedError): void {
     const { device: id, code, message } = error;
     const device = this.#devices.get(id)!;
-    this.#devices.delete(id);
-    device.close(error);
     device.drop();
-    this.#reception.cut(id, new PeerError("STALE_GREETING", message));
+    this.#remove(device, error);
     this.events.emit({ event: "warning", device: id, code, message });
+  }
+
+  /** A new device is to have the place of this one. */
+  #forgetForRoom(device: DeviceDriver): void {
+    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
+    this.#turn.transfer(device.forgetting({
+      check: () => {
+        if (!this.#places.mayForget(device)) throw why;
+      },
+      done: () => this.#drop(device, why),
+      failed: () => this.#places.keep(device),
+    }));
+  }
+
+  /** The store has forgotten a device. */
+  #drop(device: DeviceDriver, why: LocalError): void {
+    if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
+    device.cut(new PeerError("LOST", why.message));
+    this.#remove(device, why);
+    this.events.emit({ event: "forgotten", device: device.id, message: why.message });
+  }
+
+  /** A device is here no longer. Whoever has its `Device` is told why; who greets in its name greets again. */
+  #remove(device: DeviceDriver, why: LocalError): void {
+    const { id } = device;
+    this.#devices.delete(id);
+    this.#places.remove(device);
+    this.#reports.forget(device);
+    device.close(why);
+    this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));
+    this.#callers.drop(id);
   }
 
   /** A device that is here from now on. */
@@ -368,9 +387,11 @@ export class Server implements AsyncDisposable {
       this.#limits,
       (line) => this.events.emit({ event: "log", device: id, message: printable(line) }),
       () => this.events.emit({ event: "booted", device: id }),
+      new PoolShare(this.#pool, !this.#access.names(id)),
     );
     const device = new DeviceDriver(ledger, session, this.#deviceHost);
     this.#devices.set(id, device);
+    this.#places.add(device);
     return device;
   }
 
@@ -383,8 +404,10 @@ export class Server implements AsyncDisposable {
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
       disconnected: (device, address, reason) => {
+        this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;
         this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+        this.#advice.give(address, reason.advice);
       },
     };
   }
@@ -423,17 +446,5 @@ export class Server implements AsyncDisposable {
   /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-function openStore({ store = ":memory:", durability }: ServerOptions, clock: Clock): Store {
-  if (typeof store !== "string") return store;
-  if (store === ":memory:") return new MemoryStore();
-  return new SqliteStore(store, { clock, ...(durability ? { durability } : {}) });
-}
-
-function checkNumber(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new LocalError("BAD_ARGUMENT", `${name} must be ${least} to ${most}, not ${value}`);
   }
 }

@@ -14,6 +14,7 @@
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
+import { wrongName } from "../../server/protocol/name.ts";
 import { crc32 } from "./crc32.ts";
 
 /** Bytes of the sector in flash. */
@@ -134,6 +135,8 @@ export function encodeFields(settings: Settings): Uint8Array<ArrayBuffer> {
   for (const [tag, name] of names) {
     if (settings[name] !== undefined) fields.set(tag, encodeValue(name, settings[name]));
   }
+  const wrong = settings.id === undefined ? undefined : wrongName(settings.id);
+  if (wrong !== undefined) throw bad("id", wrong);
   for (const [tag, value] of Object.entries(settings.unknown ?? {})) {
     const number = Number(tag);
     if (!Number.isInteger(number) || number < 0 || number > 255 || names.has(number)) {

@@ -184,7 +184,7 @@ export class Core {
     this.#set(R.TIMEOUT, timeout);
     this.#set(R.DIALECT, dialect);
     this.#set(R.ID_LEN, name.length);
-    this.#set(R.SUITE, key ? 1 : 0);
+    this.#set(R.SUITE, key ? 2 : 0);
     this.#set(R.SEED, randomWord());
     this.#set(R.TX_EPOCH, randomWord() || 1);
     this.#set(R.RX_EPOCH, position.epoch);

@@ -176,7 +176,7 @@ Deno.test("a server that speaks micropython-iot's dialect is named, and so is wh
 for (
   const [what, answer] of [
     ["is cut short", "\x0200\n"],
-    ["is of another suite", `\x0202${"0".repeat(88)}\n`],
+    ["is of another suite", `\x0203${"0".repeat(88)}\n`],
     ["says nothing but zeros", `\x0200${"0".repeat(88)}\n`],
     ["has letters in its numbers", `\x0200${"x".repeat(88)}\n`],
     ["is another protocol's", "HTTP/1.1 400 Bad Request\r\n\r\n"],

@@ -1,13 +1,14 @@
 /** What says which device this is, and where its server is. */
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { wrongMetadata } from "../../server/protocol/greeting.ts";
+import { wrongName } from "../../server/protocol/name.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
 import type { CoreOptions, CoreSize, Position } from "./core.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
-  /** This device's name at the server: 1 to 128 bytes of UTF-8 without control characters. */
+  /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
   /** Name or address of the server. Default "127.0.0.1". */
   host?: string;
@@ -36,21 +37,11 @@ export type BootOptions = Omit<ConnectionOptions, "onState"> & {
   size?: Partial<CoreSize>;
 };
 
-/** What a server's limit for a hello leaves for the id. */
-const MOST_ID_BYTES = 128;
-
 /** Checks the options, and returns what is the core's of them. @throws {LocalError} BAD_ARGUMENT */
 export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
   const { id, port = 8123, timeout = 2000, dialect = 2 } = options;
-  const bytes = new TextEncoder().encode(id).length;
-  // deno-lint-ignore no-control-regex
-  if (bytes < 1 || bytes > MOST_ID_BYTES || /[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
-    throw badArgument(
-      `id must be 1 to ${MOST_ID_BYTES} bytes without control characters, not ${
-        JSON.stringify(id)
-      }`,
-    );
-  }
+  const wrongId = wrongName(id);
+  if (wrongId !== undefined) throw badArgument(`id ${JSON.stringify(id)}: ${wrongId}`);
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw badArgument(`port must be 1 to 65535, not ${port}`);
   }

@@ -32,7 +32,7 @@ for (
       "a welcome of another suite",
       "BAD_GREETING",
       2,
-      (hello: string) => welcome(hello, { suite: "01" }),
+      (hello: string) => welcome(hello, { suite: "02" }),
     ],
     [
       "a welcome that ends too early",

@@ -70,6 +70,8 @@ const R: usize = memory.data(SIZE, 4);
 const CONTROL: usize = 64;
 /** Digits of a proof: 128 bits. */
 const PROOF: i32 = 32;
+/** The suite with proofs. */
+const KEYED: i32 = 2;
 /** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. */
 const GREETING_BYTES: i32 = 3 + 11 * 8;
 // First bytes of the lines that only dialect 2 has.
@@ -419,14 +421,16 @@ function line(now: i32): i32 {
 
 /** The first line of dialect 2 has arrived, behind the hello. Returns what is wrong with it. */
 function greeted(length: i32): i32 {
-  let at = inLine;
   const suite = get(SUITE);
-  const proof = at + GREETING_BYTES;
-  if (load<u8>(at) != WELCOME | length != GREETING_BYTES + suite * PROOF - 2) return BAD_GREETING;
-  at += 3;
+  const proof = inLine + GREETING_BYTES;
+  const digits = control + 1;
+  if (load<u8>(inLine) != WELCOME | length != GREETING_BYTES + suite * (PROOF / KEYED) - 2) return BAD_GREETING;
+  // With a key, what it makes of the nonce hides the four positions.
+  if (suite) hmac(proof - PROOF, PROOF, digits);
   for (let word: usize = PEER_TX_EPOCH; word < <usize>SIZE; word += 4) {
-    set(word, number(at, 8));
-    at += 8;
+    const place = (word << 1) - (PEER_TX_EPOCH << 1);
+    const isHidden = <i32>word < suite * (<i32>PEER_WINDOW / KEYED);
+    set(word, number(inLine + 3 + place, 8) ^ (isHidden ? number(digits + place, 8) : 0));
   }
   if (
     malformed | (number(inLine + 1, 2) ^ suite) || <i32>(<u32>(get(PEER_WINDOW) - 1) > 63) |
@@ -434,7 +438,6 @@ function greeted(length: i32): i32 {
     <i32>(<u32>get(PEER_BYTES) < <u32>FRAME) | <i32>!get(PEER_TX_EPOCH)
   ) return BAD_GREETING;
   if (suite) {
-    const digits = control + 1;
     hmac(inbox, <i32>(proof - inbox), digits);
     for (let i = 0; i < PROOF; i++) malformed |= load<u8>(digits + i) ^ load<u8>(proof + i);
     if (malformed) return BAD_PROOF;

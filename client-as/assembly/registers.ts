@@ -64,7 +64,7 @@ export const RECENT = 96;
 export const SEED = 100;
 /** Host: bytes of the id, with a newline behind it: 2 to 256. */
 export const ID_LEN = 104;
-/** Host: 0 no proof, 1 HMAC-SHA256 with a key that only the host knows. */
+/** Host: 0 no proof, 2 HMAC-SHA256 with a key that only the host knows. */
 export const SUITE = 108;
 
 // What the welcome said, in its order: to the end of the block.

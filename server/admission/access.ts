@@ -21,13 +21,14 @@ export class Access {
   #keys = new Map<string, Uint8Array>();
   readonly #stock: Set<string>;
   readonly #open: boolean;
+  #stockOnly = 0; // of the stock devices, those without a key
   /** How many connections of an address are held: of connections, so bounded as they are. */
   readonly #held = new Map<string, number>();
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if nobody could connect */
   constructor({ keys = [], open = false, stock = [] }: AccessOptions) {
-    this.setKeys(keys);
     this.#stock = new Set(stock);
+    this.setKeys(keys);
     this.#open = open;
     if (!open && this.#keys.size === 0 && this.#stock.size === 0) {
       throw new LocalError(
@@ -50,6 +51,9 @@ export class Access {
     const parsed = new Map<string, Uint8Array>();
     for (const [id, text] of keys) {
       const [key, before] = [parseKey(id, text), old.get(id)];
+      if (parsed.has(id)) {
+        throw new LocalError("BAD_ARGUMENT", `there are two keys for ${JSON.stringify(id)}`);
+      }
       const same = before && timingSafeEqual(before, key);
       // The same object as long as it is the same key: see `keyFor`.
       parsed.set(id, same ? before : key);
@@ -57,16 +61,23 @@ export class Access {
       else changed.add(id);
     }
     this.#keys = parsed;
+    this.#stockOnly = this.#stock.difference(parsed).size;
     return changed;
   }
 
-  /** Whether a device of dialect 1 may connect. A device with a key must use it. */
-  checkStock(id: string): void {
+  /**
+   * Whether a device of dialect 1 may connect. A device with a key must use it.
+   *
+   * @param advice Goes with a refusal.
+   */
+  checkStock(id: string, advice?: string): void {
+    const options = advice === undefined ? {} : { advice };
     if (this.#keys.has(id)) {
-      throw new PeerError("NOT_ADMITTED", "there is a key for this id: dialect 1 cannot prove it");
+      const message = "there is a key for this id: dialect 1 cannot prove it";
+      throw new PeerError("NOT_ADMITTED", message, options);
     }
     if (!this.#open && !this.#stock.has(id)) {
-      throw new PeerError("NOT_ADMITTED", "neither --open nor --stock admits this id");
+      throw new PeerError("NOT_ADMITTED", "neither --open nor --stock admits this id", options);
     }
   }
 
@@ -87,6 +98,11 @@ export class Access {
   /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
   names(id: string): boolean {
     return this.#keys.has(id) || this.#stock.has(id);
+  }
+
+  /** How many such ids there are. */
+  get named(): number {
+    return this.#keys.size + this.#stockOnly;
   }
 
   /** Checks a proof in constant time. @throws {Refused} */

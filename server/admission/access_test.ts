@@ -17,13 +17,20 @@ function refusal(call: () => void): number {
 
 // Who may connect.
 
+Deno.test("two keys for one id are refused, and nothing has changed", () => {
+  const access = new Access({ keys: [["1", "a".repeat(64)]] });
+  const twice: [string, string][] = [["2", "b".repeat(64)], ["2", "b".repeat(64)]];
+  assertThrows(() => access.setKeys(twice), LocalError, 'two keys for "2"');
+  assert(access.keyFor({ id: "1", suite: 2 }));
+});
+
 Deno.test("a server that could admit nobody is refused, with what to do about it", () => {
   const error = assertThrows(() => new Access({}), LocalError, "--keys");
   assertEquals(error.code, "NOT_OPEN");
   assertThrows(() => new Access({ keys: [], stock: [], open: false }), LocalError, "--open");
 });
 
-/** Who comes in: "1" and what it is told in dialect 2, with suite 00 and 01, and in dialect 1. */
+/** Who comes in: "1" and what it is told in dialect 2, with suite 00 and 02, and in dialect 1. */
 const policies: [string, AccessOptions, { plain: unknown; proving: unknown; stock: boolean }][] = [
   ["a key", { keys: keysOf("1") }, { plain: 3, proving: "key", stock: false }],
   ["a key, and the server is open", { keys: keysOf("1"), open: true }, {
@@ -45,7 +52,7 @@ const policies: [string, AccessOptions, { plain: unknown; proving: unknown; stoc
 for (const [who, options, expected] of policies) {
   Deno.test(`a device that has ${who}: who comes in, and what it is told if not`, () => {
     const access = new Access(options);
-    const ask = (suite: 0 | 1): unknown => {
+    const ask = (suite: 0 | 2): unknown => {
       try {
         return access.keyFor({ id: "1", suite }) ? "key" : "none";
       } catch (error) {
@@ -53,7 +60,7 @@ for (const [who, options, expected] of policies) {
         return error.refusal;
       }
     };
-    assertEquals([ask(0), ask(1)], [expected.plain, expected.proving]);
+    assertEquals([ask(0), ask(2)], [expected.plain, expected.proving]);
     if (expected.stock) return access.checkStock("1");
     assertEquals(assertThrows(() => access.checkStock("1"), PeerError).code, "NOT_ADMITTED");
   });
@@ -91,7 +98,7 @@ Deno.test("a key is kept as it was given, whatever becomes of the bytes", () => 
   const bytes = parseKey("1", KEY);
   const access = new Access({ keys: [["1", bytes]] });
   bytes.fill(0);
-  assertEquals(access.keyFor({ id: "1", suite: 1 }), parseKey("1", KEY));
+  assertEquals(access.keyFor({ id: "1", suite: 2 }), parseKey("1", KEY));
 });
 
 Deno.test("nobody who prints what knows the keys sees them", () => {
@@ -103,19 +110,19 @@ Deno.test("nobody who prints what knows the keys sees them", () => {
 
 Deno.test("new keys replace all old ones, and it is known which have changed", () => {
   const access = new Access({ keys: keysOf("1234") });
-  const [same] = [access.keyFor({ id: "2", suite: 1 })];
+  const [same] = [access.keyFor({ id: "2", suite: 2 })];
   const changed = access.setKeys([...keysOf("24"), ...keysOf("3", OTHER_KEY), ...keysOf("5")]);
   assertEquals([...changed].sort(), ["1", "3", "5"]);
-  assert(access.keyFor({ id: "2", suite: 1 }) === same, "the same key is the same object");
-  assertEquals(refusal(() => access.keyFor({ id: "1", suite: 1 })), 4);
-  assertEquals(access.keyFor({ id: "3", suite: 1 }), parseKey("3", OTHER_KEY));
+  assert(access.keyFor({ id: "2", suite: 2 }) === same, "the same key is the same object");
+  assertEquals(refusal(() => access.keyFor({ id: "1", suite: 2 })), 4);
+  assertEquals(access.keyFor({ id: "3", suite: 2 }), parseKey("3", OTHER_KEY));
 });
 
 Deno.test("new keys of which one is wrong change nothing", () => {
   const access = new Access({ keys: keysOf("1") });
   assertThrows(() => access.setKeys([["2", KEY], ["1", "short"]]), LocalError);
-  assertEquals(access.keyFor({ id: "1", suite: 1 }), parseKey("1", KEY));
-  assertEquals(refusal(() => access.keyFor({ id: "2", suite: 1 })), 4);
+  assertEquals(access.keyFor({ id: "1", suite: 2 }), parseKey("1", KEY));
+  assertEquals(refusal(() => access.keyFor({ id: "2", suite: 2 })), 4);
 });
 
 // Proofs.

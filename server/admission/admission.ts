@@ -8,16 +8,19 @@ import {
   formatWelcome,
   HELLO,
   type Hello2,
+  masked,
   parseHello2,
   PROOF,
   randomNonce,
   Refusal,
 } from "../protocol/greeting.ts";
-import { proofOf } from "../protocol/proof.ts";
+import { maskOf, proofOf } from "../protocol/proof.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import { concat } from "../protocol/lines.ts";
+import { wrongOnWire } from "../protocol/name.ts";
+import { adviceAbout, foreign } from "./foreign.ts";
 
 /** A connection that may come in. */
 export interface Admitted {
@@ -27,6 +30,8 @@ export interface Admitted {
   metadata: string;
   /** The device claims messages that were never sent: the store is older than what the server once sent. */
   ahead: boolean;
+  /** It seems to speak something else: see `PeerError`. */
+  advice?: string;
   /**
    * Gives the connection to the device's session; to be called after `session.disconnect`.
    *
@@ -45,7 +50,7 @@ export interface Host {
   readonly access: Access;
   readonly limits: Limits;
   /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
-   * TOO_MANY_DEVICES */
+   * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
 }
 
@@ -59,12 +64,14 @@ export interface Step {
   wants?: string;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** The machine that reads one connection's greeting; like `Session`, without socket and clock. */
 export class Admission {
   #host: Host;
   #hostname: string;
   #id = "";
-  #held: Uint8Array = new Uint8Array(0);
+  #held: Uint8Array = NOTHING;
   #greets = false; // in dialect 2, so it can be told what is wrong
   #welcomed: Admitted | undefined; // the device is to show that it is there
   #proves: ((line: string) => void) | undefined;
@@ -80,6 +87,11 @@ export class Admission {
   /** What the other end says that it is called; "": nothing yet. */
   get id(): string {
     return this.#id;
+  }
+
+  /** Whether there is a welcome to answer. */
+  get isWelcomed(): boolean {
+    return this.#welcomed !== undefined;
   }
 
   /** What came behind the greeting, once that is done. */
@@ -104,14 +116,27 @@ export class Admission {
     }
     const { helloBytes } = this.#host.limits;
     const end = bytes.indexOf(10);
-    if (end > helloBytes || (end < 0 && bytes.length > helloBytes)) {
-      throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+    try {
+      if (end > helloBytes || (end < 0 && bytes.length > helloBytes)) {
+        throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
+      }
+      if (end < 0) {
+        // No hello begins so: others may not send what would end their first line.
+        if (bytes[0]! < 0x20 && !this.#greets) throwIfForeign(bytes);
+        return { output: "" };
+      }
+      return this.#line(bytes.subarray(0, end), bytes.slice(end + 1));
+    } catch (error) {
+      if (!this.#greets && isBadHello(error)) throwIfForeign(bytes);
+      throw error;
     }
-    if (end < 0) return { output: "" };
+  }
+
+  #line(bytes: Uint8Array, rest: Uint8Array): Step {
     const line = this.#proves
-      ? lenient.decode(bytes.subarray(0, end)) // a proof is wrong, whatever it is
-      : decode(bytes.subarray(0, end));
-    this.#held = bytes.slice(end + 1);
+      ? lenient.decode(bytes) // a proof is wrong, whatever it is
+      : decode(bytes);
+    this.#held = rest;
     if (this.#proves) {
       this.#proves(line);
       return { output: "", admitted: this.#welcomed! };
@@ -137,12 +162,14 @@ export class Admission {
   #hello1(id: string): Step {
     checkId(id);
     this.#id = id;
-    this.#host.access.checkStock(id);
+    const advice = adviceAbout(id);
+    this.#host.access.checkStock(id, advice);
     const admitted: Admitted = {
       id,
       dialect: 1,
       metadata: "",
       ahead: false,
+      ...(advice !== undefined && { advice }),
       check: () => {},
       connect: (session, now) => {
         const dialect = new Dialect1(
@@ -165,15 +192,32 @@ export class Admission {
     return this.#withRecord(hello.id, (record) => this.#welcome(line, hello, key, record));
   }
 
+  /**
+   * The welcome is about to be sent. What has come by now was not said in answer to it, so it confirms nothing.
+   *
+   * @param more What came besides what `receive` was given.
+   * @throws {PeerError} BAD_LINE, unless it is empty lines
+   */
+  beforeWelcome(more: Uint8Array): void {
+    const early = [this.#held, more];
+    this.#held = NOTHING;
+    if (early.every((bytes) => bytes.every((byte) => byte === 10))) return;
+    throw new PeerError("BAD_LINE", "a line came behind the hello, before there was a welcome");
+  }
+
   /** A hello alone changes nothing, also where the record is a new device's. */
   #welcome(line: string, hello: Hello2, key: Uint8Array | undefined, known: DeviceRecord): Step {
+    this.beforeWelcome(NOTHING);
     const { access, limits, record } = this.#host;
     const agreement = agree(hello, known, limits);
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "there is another key for this id by now");
     };
-    const welcome = formatWelcome(hello.suite, agreement.welcome, randomNonce());
+    const nonce = randomNonce();
+    // Anybody can say a device's name, and is told nothing of it.
+    const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
+    const welcome = formatWelcome(hello.suite, said, nonce);
     this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;
@@ -248,10 +292,22 @@ function admitted(
 
 function refusalOf(error: PeerError): number | undefined {
   if (error instanceof Refused) return error.refusal;
-  if (error.code === "TOO_MANY_DEVICES") return Refusal.full;
+  if (error.code === "TOO_MANY_DEVICES" || error.code === "TOO_MANY_CONNECTIONS") {
+    return Refusal.full;
+  }
   return error.code === "BAD_GREETING" || error.code === "BAD_HELLO"
     ? Refusal.badGreeting
     : undefined;
+}
+
+function isBadHello(error: unknown): boolean {
+  return error instanceof PeerError && ["BAD_HELLO", "HELLO_TOO_LONG"].includes(error.code);
+}
+
+/** @throws {PeerError} BAD_HELLO, if the first bytes are those of another protocol */
+function throwIfForeign(bytes: Uint8Array): void {
+  const error = foreign(bytes);
+  if (error) throw error;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -267,9 +323,6 @@ function decode(line: Uint8Array): string {
 
 /** @throws {PeerError} BAD_HELLO */
 function checkId(id: string): void {
-  if (id === "") throw new PeerError("BAD_HELLO", "the first line has no id");
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(id)) {
-    throw new PeerError("BAD_HELLO", "the id has a control character");
-  }
+  const wrong = wrongOnWire(id);
+  if (wrong !== undefined) throw new PeerError("BAD_HELLO", wrong);
 }

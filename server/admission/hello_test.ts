@@ -1,5 +1,5 @@
 /** Hellos: which are accepted, and how the others are refused. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Door, key } from "../../tests/support/door.ts";
 import {
   helloLine,
@@ -8,6 +8,7 @@ import {
   refusal,
   type Said,
 } from "../../tests/support/greeting.ts";
+import { PeerError } from "../protocol/errors.ts";
 
 const encoder = new TextEncoder();
 
@@ -48,7 +49,8 @@ const malformed: [what: string, hello: string][] = [
   ["has a space in a number", good.replace("00abcdef", " 0abcdef")],
   ["has a sign in a number", good.replace("00abcdef", "-0abcdef")],
   ["has a nonce that is not hexadecimal", helloLine({ nonce: "z".repeat(32) })],
-  ["names suite 02", helloLine({ suite: "02" })],
+  ["names suite 01, as older devices do", helloLine({ suite: "01" })],
+  ["names suite 03", helloLine({ suite: "03" })],
   ["names suite ff", helloLine({ suite: "ff" })],
   ["names no suite", helloLine({ suite: "zz" })],
   ["names its stream 0", helloLine({ txEpoch: 0 })],
@@ -104,13 +106,13 @@ Deno.test("what a device says about itself stands behind a TAB, and is no part o
 
 Deno.test("metadata are part of what is proved", () => {
   const guest = Door.withKey().knock();
-  guest.greets({ suite: "01", id: "1\tversion=1" });
+  guest.greets({ suite: "02", id: "1\tversion=1" });
   const { hello, welcome } = guest.greeting;
   const forged = hello.replace("version=1", "version=2");
   assertEquals(guest.turnedAway(proveLine(key, forged, welcome))[0], "BAD_PROOF");
 
   const honest = Door.withKey().knock();
-  honest.greets({ suite: "01", id: "1\tversion=1" });
+  honest.greets({ suite: "02", id: "1\tversion=1" });
   honest.says(honest.proof());
   assertEquals([honest.admitted?.id, honest.admitted?.metadata], ["1", "version=1"]);
 });
@@ -164,7 +166,7 @@ Deno.test("a hello at its limits is welcome: windows of 1 and 64, bytes of line 
 
 Deno.test("a hello may come byte by byte, and a proof too", () => {
   const guest = Door.withKey().knock();
-  const hello = helloLine({ suite: "01" });
+  const hello = helloLine({ suite: "02" });
   for (const byte of `${hello}\n`) guest.says(byte);
   const prove = proveLine(key, hello, guest.heard.trimEnd());
   for (const byte of prove) {
@@ -173,3 +175,52 @@ Deno.test("a hello may come byte by byte, and a proof too", () => {
   }
   assertEquals(guest.admitted?.id, "1");
 });
+
+Deno.test("names that may not be given any more are let in as before", () => {
+  for (const id of ["x".repeat(229), "a\x85b", "\x9b"]) {
+    const guest = new Door().knock();
+    guest.greets({ id });
+    guest.says("\n");
+    assertEquals(guest.admitted?.id, id);
+    const stock = new Door().knock();
+    stock.says(`${id}\n`);
+    assertEquals(stock.admitted?.id, id);
+  }
+});
+
+for (const suite of ["00", "02"] as const) {
+  const door = () => suite === "00" ? new Door() : Door.withKey();
+  Deno.test(`empty lines behind a hello of suite ${suite}, before the welcome, confirm nothing`, () => {
+    const guest = door().knock();
+    const hello = helloLine({ suite });
+    guest.says(`${hello}\n\n\n`);
+    assert(isWelcome(guest.heard));
+    guest.admission.beforeWelcome(encoder.encode("\n")); // while a commit was under way
+    assertEquals([guest.admitted, guest.admission.rest.length], [undefined, 0]);
+    guest.says(suite === "00" ? "\n" : proveLine(key, hello, guest.heard.trimEnd()));
+    assertEquals(guest.admitted?.id, "1");
+  });
+
+  Deno.test(`another line behind a hello of suite ${suite}, before the welcome, is BAD_LINE`, () => {
+    for (
+      const early of [
+        "00a\n",
+        "\n00\n",
+        "0",
+        `${helloLine({ suite })}\n`,
+        `\x03${"0".repeat(32)}\n`,
+      ]
+    ) {
+      const guest = door().knock();
+      const told = guest.turnedAway(`${helloLine({ suite })}\n${early}`);
+      assertEquals([guest.heard, ...told], ["", "BAD_LINE", ""], early);
+      const late = door().knock();
+      late.says(`${helloLine({ suite })}\n`);
+      const error = assertThrows(
+        () => late.admission.beforeWelcome(encoder.encode(early)),
+        PeerError,
+      );
+      assertEquals(error.code, "BAD_LINE");
+    }
+  });
+}

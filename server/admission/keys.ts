@@ -5,67 +5,103 @@
 import { KEY_BYTES, parseKey } from "../protocol/proof.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { toHex } from "../protocol/greeting.ts";
-import { byteLength } from "../protocol/lines.ts";
+import { wrongName, wrongOnWire } from "../protocol/name.ts";
+import { type Disk, Occupied, realDisk, replaceFile } from "./replace_file.ts";
 
 /** A key for each id. */
 export type Keys = Map<string, Uint8Array>;
 
-/** Longest id in bytes: our devices take no longer one. */
-const LONGEST_ID = 128;
-
-/** So long one command waits for another to finish, in ms. */
-const PATIENCE = 2000;
+/** What stands in a file whose keys were all removed, and is meant to have none: with `true` in place of a key. */
+const NONE = "no keys";
 
 /**
  * Reads a file of keys.
  *
- * @throws {LocalError} BAD_ARGUMENT: missing, not permitted, or not such a file
+ * @param inUse How many keys a running server has: a file that has none is refused in their place, unless it says
+ * that this is meant.
+ * @throws {LocalError} BAD_ARGUMENT: missing, not permitted, empty, or not such a file
  */
-export function readKeys(path: string): Keys {
+export function readKeys(path: string, inUse = 0): Keys {
   let text;
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
     throw unusable(path, error);
   }
-  return parseKeys(path, text);
-}
-
-function parseKeys(path: string, text: string): Keys {
-  if (text.trim() === "") return new Map();
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    // What the parser says quotes the text.
-    throw refusal(path, "is not JSON: a comma or a quote may be wrong in it");
-  }
-  if (typeof content !== "object" || content === null || Array.isArray(content)) {
-    throw refusal(path, 'is not a JSON object: it must say { "ID": "64 hex digits", ... }');
-  }
-  const keys: Keys = new Map();
-  for (const [id, key] of Object.entries(content)) {
-    checkId(id);
-    keys.set(id, parseKey(id, typeof key === "string" ? key : ""));
+  if (text.trim() === "") throw refusal(path, "is empty: `keys add ID --keys FILE` makes a key");
+  const { keys, meant } = parseKeys(path, text);
+  if (keys.size === 0 && inUse > 0 && !meant) {
+    throw refusal(
+      path,
+      `has no key in it, and would remove all ${inUse}: if that is meant, write { "${NONE}": true }`,
+    );
   }
   return keys;
 }
 
+/** @returns the keys, and if there are none, whether the file says so */
+function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
+  const json = text.replace(/^\ufeff/, ""); // Windows' editors begin with one
+  let content: unknown;
+  try {
+    content = JSON.parse(json);
+  } catch {
+    // What the parser says quotes the text.
+    throw refusal(
+      path,
+      "is not JSON: a comma or a quote may be wrong in it, or its end is missing",
+    );
+  }
+  if (typeof content !== "object" || content === null || Array.isArray(content)) {
+    throw refusal(path, 'is not a JSON object: it must say { "ID": "64 hex digits", ... }');
+  }
+  const entries = Object.entries(content);
+  if (entries.length === 1 && entries[0]![0] === NONE && entries[0]![1] === true) {
+    return { keys: new Map(), meant: true };
+  }
+  const twice = firstTwice(json);
+  if (twice !== undefined) throw refusal(path, `has two keys for ${JSON.stringify(twice)}`);
+  const keys: Keys = new Map();
+  for (const [id, key] of entries) {
+    const wrong = wrongOnWire(id);
+    if (wrong !== undefined) throw refusal(path, `has the name ${JSON.stringify(id)}: ${wrong}`);
+    keys.set(id, parseKey(id, typeof key === "string" ? key : ""));
+  }
+  return { keys, meant: false };
+}
+
+/** The first name that an object in JSON has twice: its parser takes the last one, and does not say so. */
+function firstTwice(json: string): string | undefined {
+  const names = new Set<string>();
+  let depth = 0;
+  for (const [token, isName] of json.matchAll(/"(?:[^"\\]|\\.)*"\s*(:)?|[[\]{}]/g)) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") depth--;
+    else if (isName && depth === 1) {
+      const name = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1));
+      if (names.has(name)) return name;
+      names.add(name);
+    }
+  }
+  return undefined;
+}
+
 /**
- * A complaint if others than the file's owner and its group may read or change it.
+ * A complaint if others than a file's owner and its group may read or change it.
  *
- * @throws {LocalError} BAD_ARGUMENT
+ * @param what What is in it.
+ * @returns undefined also if there is no such file, or no such thing as a mode on this system
  */
-export function exposure(path: string): string | undefined {
+export function exposure(path: string, what = "the keys"): string | undefined {
   let mode;
   try {
     mode = Deno.statSync(path).mode;
-  } catch (error) {
-    throw unusable(path, error);
+  } catch {
+    return undefined; // whoever reads it says that it cannot be read
   }
-  if (mode === null || (mode & 0o006) === 0) return undefined; // null: no such thing on this system
-  return `every user of this machine can ${mode & 0o002 ? "change" : "read"} the keys in ` +
-    `${JSON.stringify(path)}: chmod 600 it, and replace those keys`;
+  if (mode === null || (mode & 0o006) === 0) return undefined;
+  return `every user of this machine can ${mode & 0o002 ? "change" : "read"} ${what} in ` +
+    `${JSON.stringify(path)}: chmod 600 it, and replace what is in it`;
 }
 
 /**
@@ -80,8 +116,10 @@ export async function addKey(
   id: string,
   replace = false,
   given?: string,
+  disk: Disk = realDisk,
 ): Promise<string> {
-  checkId(id);
+  const wrong = wrongName(id);
+  if (wrong !== undefined) throw badArgument(`${JSON.stringify(id)}: ${wrong}`);
   const key = given === undefined
     ? crypto.getRandomValues(new Uint8Array(KEY_BYTES))
     : parseKey(id, given);
@@ -90,7 +128,7 @@ export async function addKey(
       throw badArgument(`${JSON.stringify(id)} has a key: --replace gives it another`);
     }
     keys.set(id, key);
-  });
+  }, disk);
   return toHex(key);
 }
 
@@ -98,78 +136,21 @@ export async function addKey(
 export async function removeKey(path: string, id: string): Promise<void> {
   await change(path, (keys) => {
     if (!keys.delete(id)) throw badArgument(`${JSON.stringify(id)} has no key in ${path}`);
-  });
+  }, realDisk);
 }
 
-/** Changes a file of keys as a whole: whoever reads it meanwhile finds the old keys or the new ones. */
-async function change(path: string, use: (keys: Keys) => void): Promise<void> {
-  const real = locate(path)?.path ?? path;
-  const draft = `${real}.new`;
-  using file = await createAlone(path, draft);
+/** Changes a file of keys as a whole: whoever reads it meanwhile, or after a loss of power, finds the old or the new. */
+async function change(path: string, use: (keys: Keys) => void, disk: Disk): Promise<void> {
   try {
-    const old = locate(path);
-    if (old) adopt(draft, old);
-    const keys: Keys = old ? readKeys(real) : new Map();
-    use(keys);
-    const content = Object.fromEntries(Array.from(keys, ([id, key]) => [id, toHex(key)]));
-    const bytes = new TextEncoder().encode(`${JSON.stringify(content, null, 2)}\n`);
-    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync();
-    Deno.renameSync(draft, real);
+    await replaceFile(path, (old) => {
+      const keys = old?.trim() ? parseKeys(path, old).keys : new Map<string, Uint8Array>();
+      use(keys);
+      const content = Object.fromEntries(Array.from(keys, ([id, key]) => [id, toHex(key)]));
+      return `${JSON.stringify(keys.size === 0 ? { [NONE]: true } : content, null, 2)}\n`;
+    }, disk);
   } catch (error) {
-    Deno.removeSync(draft);
-    throw unusable(path, error);
+    throw error instanceof Occupied ? refusal(path, error.message) : unusable(path, error);
   }
-}
-
-/** A file that is there. */
-interface Place {
-  /** Without symbolic links. */
-  path: string;
-  info: Deno.FileInfo;
-}
-
-/** Where a file really is; undefined if it is not there yet. */
-function locate(path: string): Place | undefined {
-  try {
-    const real = Deno.realPathSync(path);
-    return { path: real, info: Deno.statSync(real) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw unusable(path, error);
-  }
-}
-
-/** Creates the file that the new keys are written to. As long as it is there, no one else changes them. */
-async function createAlone(path: string, draft: string): Promise<Deno.FsFile> {
-  for (let waited = 0;; waited += 20) {
-    try {
-      return Deno.openSync(draft, { write: true, createNew: true, mode: 0o600 });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw unusable(path, error);
-    }
-    if (waited >= PATIENCE) {
-      throw refusal(path, `is being changed; if no other command does that, remove ${draft}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** Whoever may read the old file, a server with an account of its own perhaps, may read the new one. */
-function adopt(draft: string, { info: { mode, uid, gid } }: Place): void {
-  if (Deno.build.os === "windows") return;
-  if (Deno.uid() === 0) Deno.chownSync(draft, uid, gid);
-  if (mode !== null) Deno.chmodSync(draft, mode & 0o777);
-}
-
-/** An id that every device can say. @throws {LocalError} BAD_ARGUMENT */
-function checkId(id: string): void {
-  if (id === "") throw badArgument("an id has one character at least");
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(id) || !id.isWellFormed()) {
-    throw badArgument(`${JSON.stringify(id)} cannot be an id: no control characters`);
-  }
-  if (byteLength(id) > LONGEST_ID) throw badArgument(`an id has ${LONGEST_ID} bytes at most`);
 }
 
 function unusable(path: string, error: unknown): unknown {

@@ -1,4 +1,6 @@
 /** How an application comes to the server. */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { LocalError } from "../protocol/errors.ts";
 import type { App } from "../mod.ts";
 
@@ -10,7 +12,7 @@ import type { App } from "../mod.ts";
 export async function loadApp(name: string): Promise<App> {
   const url = /^\w+$/.test(name)
     ? new URL(`./${name}.ts`, import.meta.url)
-    : new URL(name, `file://${Deno.cwd()}/`);
+    : pathToFileURL(resolve(name)); // not as part of a URL: a path may have #, ? and % in it
   let module;
   try {
     module = await import(url.href);

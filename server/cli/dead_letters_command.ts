@@ -1,5 +1,6 @@
 /** The part of the command line that looks after messages that were given up. */
 import { parseArgs } from "node:util";
+import { exhume } from "../link/dead_letters.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { Session } from "../link/session.ts";
 import { printable } from "../observe/log.ts";
@@ -70,7 +71,8 @@ async function change(
   const acquired = await store.acquire(id);
   if (!acquired.state) throw badArgument(`no device has ever connected as ${JSON.stringify(id)}`);
   const { record } = new Ledger(id, acquired, changed);
-  new Session(record, 0, defaultLimits).exhume(/^\d+$/.test(number) ? Number(number) : -1, revives);
+  const session = new Session(record, 0, defaultLimits);
+  exhume(session, /^\d+$/.test(number) ? Number(number) : -1, revives);
   await store.commit({ works: [], changes: () => changed });
 }
 

@@ -5,19 +5,22 @@ import { loadApp } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { Tls } from "../transport/platform.ts";
+import { loadTls } from "./certificate.ts";
 
 export const HELP = `Holdfast server: keeps a link to every device, through outages.
 
 Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
        deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
+       deno run -A server/main.ts forget ID | clear ID --store FILE
        deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
-                    a SIGHUP reads the file again, and cuts off whose key has changed
+                    a SIGHUP reads the file again, and cuts off whose key has changed; what is
+                    wrong with it is said, and the old keys stay
   --stock ID,ID     these too, without a key: boards with micropython-iot's client
-  --open            every device that can reach the port and has no key here
+  --open            every device that can reach the port and has no key here; beside --keys or --stock
+                    these have half of the room (--limit connections, totalText), and the others find theirs
 
 What must not be lost:
   --store FILE      keep messages and positions in this SQLite file; it is created if need be.
@@ -65,8 +68,11 @@ export function parse(args: string[]) {
   }).values;
 }
 
-/** @throws {LocalError} BAD_ARGUMENT */
-export async function toServerOptions({ open, host, store, durability, app, ...rest }: Options) {
+/** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */
+export async function toServerOptions(
+  { open, host, store, durability, app, ...rest }: Options,
+  print: (line: string) => void,
+) {
   const format = rest.log;
   if (format !== "text" && format !== "json") {
     throw badArgument(`--log takes text or json, not ${format}`);
@@ -75,7 +81,7 @@ export async function toServerOptions({ open, host, store, durability, app, ...r
     throw badArgument(`--durability takes full or normal, not ${durability}`);
   }
   if (store === "") throw badArgument("--store takes the name of a file, or :memory:");
-  const log = logTo((line) => console.error(line), format);
+  const log = logTo(print, format);
   const stock = rest.stock.flatMap(toIds);
   const keys = rest.keys === undefined ? new Map<string, Uint8Array>() : readKeys(rest.keys);
   if (rest.keys !== undefined) {
@@ -105,23 +111,6 @@ function toIds(list: string): string[] {
   const ids = list.split(",");
   if (ids.includes("")) throw badArgument(`--stock takes ids with a comma between them: "${list}"`);
   return ids;
-}
-
-/** Reads certificate and key. @throws {LocalError} BAD_ARGUMENT */
-export function loadTls(cert?: string, key?: string): Tls | undefined {
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined) throw badArgument("--tls-key needs --tls-cert beside it");
-  if (key === undefined) throw badArgument("--tls-cert needs --tls-key beside it");
-  return { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
-}
-
-function readPem(option: string, path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    throw badArgument(`${option} ${path} cannot be read: ${error.message}`);
-  }
 }
 
 function toLimit(text: string): [string, number] {

@@ -4,6 +4,8 @@ import type { DeviceRecord, Outgoing } from "./record.ts";
 export abstract class Dialect {
   /** Waits for the socket: greetings, acks, messages. */
   output = "";
+  /** Goes with the error when a line has no id: what the other end seems to be. */
+  advice: string | undefined;
   /** How many messages of the outbox are on their way. */
   protected next = 0;
 

@@ -11,7 +11,13 @@ const WINDOW = 16;
  * it took last must reach back to every message that may be repeated. */
 const IDS_OPEN = 32;
 
+const NO_IDS =
+  "its messages have no ids: if it has the client of micropython-iot's version 0.1, of 2018, put " +
+  "a later one on it";
+
 export class Dialect1 extends Dialect {
+  /** As long as no line had an id. */
+  override advice: string | undefined = NO_IDS;
   #progress = 0; // last ack, or when the first message without one was sent
   #idsSinceAck = 0;
   #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
@@ -27,7 +33,9 @@ export class Dialect1 extends Dialect {
     this.output = "\n";
   }
 
-  override check(): void {}
+  override check(): void {
+    this.advice = undefined;
+  }
 
   override accept(line: string, hasRoom: boolean): boolean {
     const id = lineId(line);
@@ -44,6 +52,7 @@ export class Dialect1 extends Dialect {
   }
 
   override acknowledged(id: number, now: number): void {
+    this.advice = undefined;
     this.#idsSinceAck = 0;
     const { outbox } = this.record;
     for (let i = 0; i < this.next; i++) {

@@ -1,3 +1,5 @@
+import { LocalError } from "../protocol/errors.ts";
+
 /** Everything that a stranger could make grow, and how far it may. */
 export interface Limits {
   /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 65 of metadata. Default 320. */
@@ -14,16 +16,24 @@ export interface Limits {
   outboxAge: number;
   /** Text in either of the two, and of one device's dead letters, in UTF-16 units. Default 1 Mi. */
   queueText: number;
+  /** Text in the queues of all devices together, in UTF-16 units; each message counts 100 more. Beyond it, a queue that
+   * is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
+   * are keys or names of stock devices, all others have half of it. Default 256 Mi. */
+  totalText: number;
   /** How often an application may fail with one message before that becomes a dead letter, where there are any. Default 5. */
   attempts: number;
   /** Dead letters of one device. When there are more, a message that fails holds up those behind it. Default 100. */
   deadLetters: number;
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
-   * new one. Default 2,000. */
+   * new one. Where there are keys or names of stock devices, each of these has a place, and all other devices together
+   * half of the rest. Default 2,000. */
   connections: number;
-  /** Devices ever seen, as each has a record of its own. Those with a key, and those named as stock, have a
-   * place beyond it as well. Default 10,000. */
+  /** Devices that have neither a key nor are named as stock, as each has a record of its own. When there are more, the
+   * one that was away for longest makes room for a new one, see `forgetAfter`. Default 10,000. */
   devices: number;
+  /** How long such a device must have been away before it may be forgotten to make room, in ms; and nothing of it or
+   * for it may be waiting then. Until a restart of the server nobody was away. Default 3,600,000: an hour. */
+  forgetAfter: number;
 }
 
 /** What is allowed unless something else is said. */
@@ -34,8 +44,23 @@ export const defaultLimits: Readonly<Limits> = {
   outbox: 1000,
   outboxAge: Infinity,
   queueText: 1024 * 1024,
+  totalText: 256 * 1024 * 1024,
   attempts: 5,
   deadLetters: 100,
   connections: 2000,
   devices: 10_000,
+  forgetAfter: 3_600_000,
 };
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkLimits(limits: Partial<Limits>): void {
+  for (const [name, value] of Object.entries(limits)) {
+    checkNumber(`limits.${name}`, value, 1, 2 ** 31);
+  }
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkNumber(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new LocalError("BAD_ARGUMENT", `${name} must be ${least} to ${most}, not ${value}`);
+}

@@ -14,7 +14,9 @@
  * - a full inbox accepts nothing: not acknowledged, a message stays with the device.
  */
 import { LocalError, PeerError } from "../protocol/errors.ts";
+import { noMessages } from "./counts.ts";
 import type { Limits } from "./limits.ts";
+import { Pool, PoolShare, QueueText } from "./pool.ts";
 import { type Dialect, quote } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
@@ -22,11 +24,11 @@ import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts"
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
 
+/** UTF-16 units of them that may be read also when the queues of all devices are full. */
+const BACKLOG_TEXT = 64 * 1024;
+
 /** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
 const OUTPUT = 64 * 1024;
-
-/** Characters that are kept of why a message became a dead letter. */
-const LETTER_ERROR = 200;
 
 /** How a message is to be sent. */
 export interface WriteOptions {
@@ -36,18 +38,12 @@ export interface WriteOptions {
   wait?: boolean;
 }
 
-/** Messages since the server was started. */
-export interface MessageCounts {
-  /** Of the device, accepted. */
-  received: number;
-  /** Of the device, done with by the application. */
-  processed: number;
-  /** Of the device, given up: dead letters. */
-  dead: number;
-  /** To the device, accepted with qos. */
-  written: number;
-  /** To the device, acknowledged by it. */
-  delivered: number;
+/** How many messages were dropped. */
+export interface Cleared {
+  /** Of the device, which its application has not processed. */
+  inbox: number;
+  /** To the device, which it has not acknowledged. */
+  outbox: number;
 }
 
 /** Who wrote a message, and wants to know what became of it. */
@@ -63,17 +59,12 @@ export class Session {
   #met = false; // it has connected to this session
   #sent = 0;
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
-  #inboxText = 0;
-  #outboxText = 0;
+  readonly #inboxText: QueueText;
+  readonly #outboxText: QueueText; // of what was not withdrawn
+  readonly #backlogText: QueueText;
   #lineBytes: number; // longest text that the device takes, as far as is known
   #writers: Map<Outgoing, Writer> | undefined; // of those who wait
-  readonly counts: MessageCounts = {
-    received: 0,
-    processed: 0,
-    dead: 0,
-    written: 0,
-    delivered: 0,
-  };
+  readonly counts = noMessages();
 
   /**
    * @param record What is remembered of the device.
@@ -81,6 +72,7 @@ export class Session {
    * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
    * the commit, as with a message; a server that is killed before may be told again.
    * @param booted Told when the device has begun a new stream of messages: it was started, or knows nothing any more.
+   * @param share What its queues take of what all devices may hold.
    */
   constructor(
     readonly record: DeviceRecord,
@@ -88,15 +80,27 @@ export class Session {
     readonly limits: Limits,
     readonly logged: (line: string) => void = () => {},
     readonly booted: () => void = () => {},
+    readonly share: PoolShare = new PoolShare(new Pool(Infinity)),
   ) {
+    this.#inboxText = new QueueText(share);
+    this.#outboxText = new QueueText(share);
+    this.#backlogText = new QueueText(share);
     this.#lineBytes = limits.lineBytes;
-    for (const text of record.inbox) this.#inboxText += text.length;
-    for (const message of record.outbox) this.#outboxText += weight(message);
+    for (const text of record.inbox) this.#inboxText.add(text);
+    for (const message of record.outbox) {
+      if (message.text !== WITHDRAWN) this.#outboxText.add(message.text);
+    }
     this.disconnect(); // a killed server had no time to
   }
 
   get connected(): boolean {
     return this.#dialect !== undefined;
+  }
+
+  /** Nothing waits: no message of the device, none to it. */
+  get isIdle(): boolean {
+    const { inbox, outbox } = this.record;
+    return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);
   }
 
   /**
@@ -106,7 +110,9 @@ export class Session {
   get wantsInput(): boolean {
     const dialect = this.#dialect;
     if (!dialect || dialect.output.length >= OUTPUT) return false;
-    return this.#backlog.length === 0 || (dialect.awaitsAcks && this.#backlog.length < BACKLOG);
+    if (this.#backlog.length === 0) return true;
+    if (!dialect.awaitsAcks || this.#backlog.length >= BACKLOG) return false;
+    return this.#backlogText.units < BACKLOG_TEXT || this.share.hasRoom;
   }
 
   /**
@@ -130,11 +136,16 @@ export class Session {
   }
 
   #withdraw(message: Outgoing, lineBytes: number): void {
-    this.#outboxText -= weight(message);
+    this.#leaves(message);
     this.record.withdraw(message);
     this.#takeWriter(message)?.failed(
       new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
     );
+  }
+
+  /** A message leaves the outbox, or will, as it is withdrawn. */
+  #leaves({ text }: Outgoing): void {
+    if (text !== WITHDRAWN) this.#outboxText.remove(text);
   }
 
   #takeWriter(message: Outgoing): Writer | undefined {
@@ -146,12 +157,31 @@ export class Session {
   /** The connection is gone. What it left half done is forgotten. */
   disconnect(): void {
     this.#dialect = undefined;
+    for (const line of this.#backlog) this.#backlogText.remove(line);
     this.#backlog = [];
     for (const message of this.record.outbox) {
       if (message.qos || message.text === WITHDRAWN) continue;
-      this.#outboxText -= weight(message);
+      this.#leaves(message);
       this.record.withdraw(message);
     }
+  }
+
+  /**
+   * Drops all that waits, in both directions. There is no connection: on the next one both ends go on behind it.
+   *
+   * @param why What the writers of messages to the device are told.
+   */
+  clear(why: LocalError): Cleared {
+    const { inbox, outbox } = this.record;
+    const cleared = { inbox: inbox.length, outbox: 0 };
+    for (let left = cleared.inbox; left > 0; left--) this.#inboxText.remove(this.record.process());
+    while (outbox.length > 0) {
+      const message = this.record.settle();
+      if (message.text !== WITHDRAWN) cleared.outbox++;
+      this.#leaves(message);
+      this.#takeWriter(message)?.failed(why);
+    }
+    return cleared;
   }
 
   /** Lines were read. @throws {PeerError} if the connection must end */
@@ -162,7 +192,7 @@ export class Session {
     for (const line of lines) {
       if (line === "") continue;
       const id = lineId(line);
-      if (id < 0) throw new PeerError("BAD_LINE", `a line starts with no id: ${quote(line)}`);
+      if (id < 0) throw this.#badLine(line);
       if (line.length === 2) dialect.acknowledged(id, now);
       else {
         dialect.check(line);
@@ -171,6 +201,12 @@ export class Session {
     }
     if (error) throw error;
     dialect.prepare();
+  }
+
+  #badLine(line: string): PeerError {
+    const { advice } = this.#dialect!;
+    const message = `a line starts with no id: ${quote(line)}`;
+    return new PeerError("BAD_LINE", message, advice === undefined ? {} : { advice });
   }
 
   /**
@@ -188,7 +224,9 @@ export class Session {
   /** Whether the inbox has no room: the device keeps what it has until there is some. */
   get isFull(): boolean {
     const { record: { inbox }, limits } = this;
-    return inbox.length >= limits.inbox || this.#inboxText >= limits.queueText;
+    if (inbox.length >= limits.inbox || this.#inboxText.units >= limits.queueText) return true;
+    // One message has room always: so nobody is held up by others.
+    return inbox.length > 0 && !this.share.hasRoom;
   }
 
   #accept(dialect: Dialect, line: string): boolean {
@@ -196,7 +234,7 @@ export class Session {
     const before = record.inbox.length;
     if (!dialect.accept(line, !this.isFull)) return false;
     if (record.inbox.length > before) {
-      this.#inboxText += line.length - 2;
+      this.#inboxText.add(line.slice(2));
       this.counts.received++;
     }
     return true;
@@ -204,7 +242,9 @@ export class Session {
 
   /** Keeps a message until there is room for it. In dialect 1 it may be sent again meanwhile. */
   #postpone(line: string): void {
-    if (!this.#backlog.includes(line)) this.#backlog.push(line);
+    if (this.#backlog.includes(line)) return;
+    this.#backlog.push(line);
+    this.#backlogText.add(line);
   }
 
   /** Accepts what was read while the inbox was full, as far as possible. */
@@ -212,14 +252,14 @@ export class Session {
     const backlog = this.#backlog;
     let accepted = 0;
     while (accepted < backlog.length && this.#accept(this.#dialect!, backlog[accepted]!)) {
-      accepted++;
+      this.#backlogText.remove(backlog[accepted++]!);
     }
     if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
   /** The device has a message, or it was withdrawn: it leaves the outbox. */
   readonly settled = (message: Outgoing): void => {
-    this.#outboxText -= weight(message);
+    this.#leaves(message);
     if (message.qos && message.text !== WITHDRAWN) this.counts.delivered++;
     this.#takeWriter(message)?.arrived();
   };
@@ -243,42 +283,19 @@ export class Session {
   }
 
   #left(text: string): void {
-    this.#inboxText -= text.length;
+    this.#inboxText.remove(text);
     if (this.#backlog.length > 0) this.#resume();
   }
 
-  /**
-   * The oldest message becomes a dead letter.
-   *
-   * @param error Why.
-   * @param date In ms since 1970.
-   * @returns false: there are too many, and nothing has changed
-   */
-  bury(error: string, date: number): boolean {
-    const { record, limits } = this;
-    const letters = record.state.deadLetters ?? [];
-    const held = letters.reduce((sum, { text }) => sum + text.length, 0);
-    if (letters.length >= limits.deadLetters || held >= limits.queueText) return false;
+  /** The oldest message has become a dead letter. */
+  gaveUp(text: string): void {
     this.counts.dead++;
-    this.#left(record.bury(error.slice(0, LETTER_ERROR), date));
-    return true;
+    this.#left(text);
   }
 
-  /**
-   * A dead letter is one no more.
-   *
-   * @param number Its number.
-   * @param revives It comes to the end of the inbox again.
-   * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL
-   */
-  exhume(number: number, revives: boolean): void {
-    const letter = this.record.state.deadLetters?.find((letter) => letter.number === number);
-    if (!letter) throw new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
-    if (revives && this.isFull) {
-      throw new LocalError("INBOX_FULL", "the inbox is full: there is no room for a dead letter");
-    }
-    this.record.exhume(letter, revives);
-    if (revives) this.#inboxText += letter.text.length;
+  /** A dead letter is in the inbox again. */
+  tookBack(text: string): void {
+    this.#inboxText.add(text);
   }
 
   /**
@@ -302,7 +319,7 @@ export class Session {
       if (this.#whyFull(now) !== undefined) return false;
       const before = record.outbox.length;
       const sent = this.#dialect!.sendOnce(line, now);
-      if (record.outbox.length > before) this.#outboxText += line.length;
+      if (record.outbox.length > before) this.#outboxText.add(line);
       return sent;
     }
     const message = this.#enqueue(line, wait, now);
@@ -314,7 +331,7 @@ export class Session {
   #enqueue(line: string, wait: boolean, now: number): Outgoing {
     const full = this.#whyFull(now);
     if (full !== undefined) throw new LocalError("OUTBOX_FULL", full);
-    this.#outboxText += line.length;
+    this.#outboxText.add(line);
     this.counts.written++;
     return this.record.write(line, { overtakes: !wait, qos: true }, now);
   }
@@ -337,7 +354,7 @@ export class Session {
 
   /** The message accepted last never was. */
   unenqueue(): void {
-    this.#outboxText -= this.record.outbox.at(-1)!.text.length;
+    this.#leaves(this.record.outbox.at(-1)!);
     this.counts.written--;
     this.record.unwrite();
   }
@@ -350,9 +367,10 @@ export class Session {
   /** Why no message can be accepted now; undefined: it can. */
   #whyFull(now: number): string | undefined {
     const { record: { outbox }, limits } = this;
-    if (outbox.length >= limits.outbox || this.#outboxText >= limits.queueText) {
+    if (outbox.length >= limits.outbox || this.#outboxText.units >= limits.queueText) {
       return `${outbox.length} messages wait for this device already: await write, or drop some`;
     }
+    if (outbox.length > 0 && !this.share.hasRoom) return this.share.whyFull;
     if (limits.outboxAge === Infinity) return undefined;
     const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
     const age = now - (oldest?.written ?? now);
@@ -413,9 +431,10 @@ export class Session {
    */
   tick(now: number, reads = true): void {
     if (!this.#dialect) return;
-    this.#dialect.prepare();
     // What we do not read we cannot hear.
     if (!reads || !this.wantsInput) this.#heard = now;
+    if (this.#backlog.length > 0) this.#resume(); // other devices may have made room
+    this.#dialect.prepare();
     if (this.isSilent(now)) {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }
@@ -424,9 +443,4 @@ export class Session {
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
-}
-
-/** What a message takes of the outbox's room for text. */
-function weight({ text }: Outgoing): number {
-  return text === WITHDRAWN ? 0 : text.length;
 }

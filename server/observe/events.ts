@@ -1,5 +1,5 @@
 /** What happens at a server, as it happens: the one source of its log, and of whatever else watches it. */
-import type { MessageCounts } from "../link/session.ts";
+import type { MessageCounts } from "../link/counts.ts";
 
 /** One thing that happened. */
 export type ServerEvent =
@@ -18,12 +18,21 @@ export type ServerEvent =
   | { event: "replaced"; device: string; address: string }
   | { event: "disconnected"; device: string; address: string; code: string; message: string }
   /** Before it was known which device it is. */
-  | { event: "refused"; address?: string; code: string; message: string }
+  | {
+    event: "refused";
+    address?: string;
+    /** Its id, as it says: anybody may claim any. */
+    claimed?: string;
+    code: string;
+    message: string;
+  }
   /** The device begins a new stream of messages: it was started, or it is a stranger. Comes before `connected` in
    * dialect 2, and with the first message in dialect 1. */
   | { event: "booted"; device: string }
   /** A line that the device itself has logged. */
   | { event: "log"; device: string; message: string }
+  /** The device was forgotten: by `Server.forget`, or to make room for another one. */
+  | { event: "forgotten"; device: string; message: string }
   | { event: "app_started"; device: string }
   /** With `restartIn` it has ended, and is begun again in so many ms. Without, something has failed that it had planned
    * or did not wait for. */

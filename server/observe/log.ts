@@ -1,5 +1,5 @@
 /** The log: one entry for every change of a connection, with the reason. */
-import type { EventListener, ServerEvent } from "./events.ts";
+import type { ServerEvent } from "./events.ts";
 
 /** Events that are no entries. */
 const UNLOGGED: readonly string[] = ["booted", "app_started", "messages"];
@@ -10,6 +10,8 @@ export interface LogEntry {
   event: Exclude<ServerEvent["event"], "booted" | "app_started" | "messages">;
   /** Id of the device. */
   device?: string;
+  /** The id that a peer gave itself which was refused: anybody may claim any. */
+  claimed?: string;
   /** Address of the other end, or of this one where the event is `listening`. */
   address?: string;
   /** Why; a `PeerCode` where the other end is the reason. */
@@ -24,25 +26,15 @@ export interface LogEntry {
   connects?: number;
   /** When an application that has failed is begun again, in ms. */
   restartIn?: number;
-  /** How many more refusals of this kind, or lines of this device, went unsaid since the last such entry. */
+  /** How many more entries about this peer or device went unsaid since the last one. */
   unsaid?: number;
 }
 
 /** Takes entries; `Server.listen` wants one. */
 export type Log = (entry: LogEntry) => void;
 
-/** One refusal of a kind is logged in so many ms, and as many lines of each device's own as a boot may have to say. */
-const INTERVAL = 1000;
-
-/** Makes entries of events. @param now In ms. */
-export function logFrom(log: Log, now: () => number): EventListener {
-  const calmed = calm(log, INTERVAL, now);
-  return (event) => {
-    if (isLogged(event)) calmed(event);
-  };
-}
-
-function isLogged(event: ServerEvent): event is Extract<ServerEvent, LogEntry> {
+/** Whether an event is an entry. */
+export function isLogged(event: ServerEvent): event is Extract<ServerEvent, LogEntry> {
   return !UNLOGGED.includes(event.event);
 }
 
@@ -73,10 +65,12 @@ function escape(character: string): string {
 }
 
 function asText(entry: LogEntry): string {
-  const { event, device, address, code, message, connects, metadata, restartIn, unsaid } = entry;
+  const { event, device, claimed, address, code, message, connects, metadata, restartIn, unsaid } =
+    entry;
   const words: string[] = [event];
   // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
+  if (claimed !== undefined) words.push(JSON.stringify(claimed));
   if (address) words.push(address);
   if (connects !== undefined) words.push(`connection ${connects}`);
   if (metadata) words.push(JSON.stringify(metadata));
@@ -84,54 +78,4 @@ function asText(entry: LogEntry): string {
   if (restartIn !== undefined) words.push(`restart in ${restartIn / 1000} s`);
   if (unsaid) words.push(`(and ${unsaid} more)`);
   return words.join(" ") + (message ? `: ${message}` : "");
-}
-
-/** Lines of one device's own log that are said in an interval: what a boot may have to say. */
-const LINES = 32;
-
-/** What is said of one kind in an interval. */
-interface Kind {
-  until: number;
-  left: number;
-  unsaid: number;
-}
-
-/**
- * Lets one refusal of each kind through in every `interval` ms, and of what each device logs itself 32
- * lines: neither strangers nor devices can flood the log. How many went unsaid is said with the next one, and
- * of a device's lines when it is disconnected at the latest.
- */
-export function calm(log: Log, interval: number, now: () => number): Log {
-  const refusals = new Map<string | undefined, Kind>();
-  const devices = new Map<string | undefined, Kind>();
-  const limit = (
-    kinds: typeof devices,
-    name: string | undefined,
-    most: number,
-    entry: LogEntry,
-  ) => {
-    let kind = kinds.get(name);
-    if (kind && now() < kind.until && kind.left === 0) {
-      kind.unsaid++;
-      return;
-    }
-    log(kind?.unsaid ? { ...entry, unsaid: kind.unsaid } : entry);
-    if (!kind || now() >= kind.until) {
-      kind = { until: now() + interval, left: most, unsaid: 0 };
-      kinds.set(name, kind);
-    }
-    kind.left--;
-    kind.unsaid = 0;
-  };
-  return (entry) => {
-    const { event, device, code } = entry;
-    if (event === "refused") return limit(refusals, code, 1, entry);
-    if (event === "log") return limit(devices, device, LINES, entry);
-    const unsaid = event === "disconnected" && devices.get(device)?.unsaid;
-    if (unsaid) {
-      log({ event: "log", device: device!, unsaid });
-      devices.get(device)!.unsaid = 0;
-    }
-    log(entry);
-  };
 }

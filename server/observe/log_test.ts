@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { calm, type LogEntry, logTo } from "./log.ts";
+import { type LogEntry, logTo } from "./log.ts";
 
 function text(entry: LogEntry): string {
   const lines: string[] = [];
@@ -31,6 +31,16 @@ Deno.test("a connection's number and what went unsaid are in the line", () => {
   assertStringIncludes(text({ event: "log", device: "a", message: "heap 9" }), 'log "a": heap 9');
 });
 
+Deno.test("a line about somebody who was refused has the id that was claimed", () => {
+  const line = text({
+    event: "refused",
+    claimed: "kitchen",
+    address: "[::1]:9",
+    code: "BAD_PROOF",
+  });
+  assertEquals(line.slice(25), 'refused "kitchen" [::1]:9 BAD_PROOF');
+});
+
 Deno.test("an entry in JSON has the time and the entry's own fields", () => {
   let line = "";
   const entry: LogEntry = { event: "connected", device: 'a"\n\u001b[2J', connects: 1 };
@@ -50,69 +60,18 @@ Deno.test("neither an id nor a message can control the terminal that shows the l
   for (const format of ["text", "json"] as const) {
     let line = "";
     const log = logTo((text) => line = text, format);
-    for (const entry of [{ device: HOSTILE }, { message: HOSTILE }, { address: HOSTILE }]) {
+    for (
+      const entry of [{ device: HOSTILE }, { message: HOSTILE }, { address: HOSTILE }, {
+        claimed: HOSTILE,
+      }]
+    ) {
       log({ event: "refused", ...entry });
       assert(!ACTIVE.test(line), `${format}: ${JSON.stringify(line)}`);
     }
-    if (format === "json") assertEquals(JSON.parse(line).address, HOSTILE);
+    if (format === "json") assertEquals(JSON.parse(line).claimed, HOSTILE);
   }
 });
 
 Deno.test("what is harmless stays as it is", () => {
   assertStringIncludes(text({ event: "connected", device: "Küche 世界 🐙" }), '"Küche 世界 🐙"');
-});
-
-Deno.test("refusals of one kind are said once in an interval, with how many went unsaid", () => {
-  let time = 0;
-  const entries: LogEntry[] = [];
-  const log = calm((entry) => entries.push(entry), 1000, () => time);
-  const refuse = (code: string) => log({ event: "refused", code });
-  for (let n = 0; n < 10; n++) refuse("BAD_HELLO");
-  refuse("NO_HELLO");
-  assertEquals(entries, [{ event: "refused", code: "BAD_HELLO" }, {
-    event: "refused",
-    code: "NO_HELLO",
-  }]);
-  time = 1000;
-  refuse("BAD_HELLO");
-  assertEquals(entries.at(-1), { event: "refused", code: "BAD_HELLO", unsaid: 9 });
-  time = 2000;
-  refuse("BAD_HELLO");
-  assertEquals(entries.at(-1), { event: "refused", code: "BAD_HELLO" });
-  assertEquals(entries.length, 4);
-});
-
-Deno.test("a device that logs without end is heard so often in an interval, and then how much it had to say", () => {
-  let time = 0;
-  const entries: LogEntry[] = [];
-  const log = calm((entry) => entries.push(entry), 1000, () => time);
-  const says = (device: string) => log({ event: "log", device, message: "here" });
-  for (let n = 0; n < 100; n++) says("loud");
-  says("quiet");
-  assertEquals(entries.length, 33);
-  assertEquals(entries.at(-1)?.device, "quiet");
-  time = 999;
-  says("loud");
-  assertEquals(entries.length, 33);
-  time = 1000;
-  says("loud");
-  assertEquals(entries.at(-1), { event: "log", device: "loud", message: "here", unsaid: 69 });
-  for (let n = 0; n < 40; n++) says("loud");
-  assertEquals(entries.length, 65);
-  log({ event: "disconnected", device: "loud" });
-  assertEquals(entries.slice(-2), [
-    { event: "log", device: "loud", unsaid: 9 },
-    { event: "disconnected", device: "loud" },
-  ]);
-  log({ event: "connected", device: "loud" });
-  time = 2000;
-  says("loud");
-  assertEquals(entries.at(-1), { event: "log", device: "loud", message: "here" });
-});
-
-Deno.test("entries that are no refusals are always said", () => {
-  const entries: LogEntry[] = [];
-  const log = calm((entry) => entries.push(entry), 1000, () => 0);
-  for (let n = 0; n < 3; n++) log({ event: "connected", device: "1", connects: n });
-  assertEquals(entries.length, 3);
 });

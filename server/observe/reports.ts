@@ -1,6 +1,7 @@
 /** Makes events of what becomes of devices' messages and of their applications. */
 import { quote } from "../link/dialect.ts";
-import type { MessageCounts } from "../link/session.ts";
+import type { MessageCounts } from "../link/counts.ts";
+import type { HoldfastError } from "../protocol/errors.ts";
 import type { AppState } from "../runtime/application.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Events } from "./events.ts";
@@ -14,6 +15,8 @@ interface Reported {
   readonly app: AppState;
   readonly inbox: number;
   readonly counts: Readonly<MessageCounts>;
+  readonly connects: number;
+  readonly metadata: string;
 }
 
 export class Reports {
@@ -28,6 +31,18 @@ export class Reports {
     this.#clock = clock;
   }
 
+  /** A device has a connection. */
+  connected({ id: device, connects, metadata }: Reported, address: string, dialect: 1 | 2): void {
+    const about = metadata === "" ? {} : { metadata };
+    this.#events.emit({ event: "connected", device, address, connects, dialect, ...about });
+  }
+
+  /** A connection has none. @param claimed Whose it would have been; "" if it did not say. */
+  refused(address: string, claimed: string, { code, message }: HoldfastError): void {
+    const who = claimed === "" ? { address } : { address, claimed };
+    this.#events.emit({ event: "refused", ...who, code, message });
+  }
+
   /** Messages were counted. */
   moved(device: Reported): void {
     if (this.#isClosed) return;
@@ -39,6 +54,11 @@ export class Reports {
       }
       this.#moved.clear();
     });
+  }
+
+  /** The device is here no longer. */
+  forget(device: Reported): void {
+    this.#moved.delete(device);
   }
 
   /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */

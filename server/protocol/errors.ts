@@ -17,7 +17,9 @@ export type LocalCode =
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
+  | "CLEARED" // the message was dropped by `Device.clear`
   | "FENCED" // somebody else has taken charge of this device
+  | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
   | "INBOX_FULL" // there is no room for a dead letter
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
@@ -56,8 +58,22 @@ export type PeerCode =
   | "TOO_MANY_CONNECTIONS"
   | "TOO_MANY_DEVICES";
 
+/** What goes with a `PeerError`. */
+export interface PeerErrorOptions extends ErrorOptions {
+  /** For whoever has set up the other end, where that seems to be the fault: what it is, and what to do. */
+  advice?: string;
+}
+
 /** The other end's fault, or the network's. */
 export class PeerError extends HoldfastError<PeerCode> {
   /** As it is printed. */
   override name = "PeerError";
+  /** What the other end seems to be, if not one of ours, and what to do about it. */
+  readonly advice: string | undefined;
+
+  /** Says what is wrong. @param code For programs; `message` is for people. */
+  constructor(code: PeerCode, message: string, options?: PeerErrorOptions) {
+    super(code, message, options);
+    this.advice = options?.advice;
+  }
 }

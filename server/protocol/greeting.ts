@@ -17,8 +17,8 @@ export const TAB = "\t";
 /** Most bytes of metadata. */
 export const METADATA_BYTES = 64;
 
-/** No proof, or HMAC-SHA256 cut to 128 bits. */
-export type Suite = 0 | 1;
+/** No proof, or HMAC-SHA256 cut to 128 bits. Suite 1 told the positions to whoever asked. */
+export type Suite = 0 | 2;
 
 /** What an end says about itself, eight hex digits each, in this order. All are 32 bits, unsigned. */
 export interface Greeting {
@@ -54,7 +54,8 @@ export interface Hello2 extends Greeting {
 /** @throws {PeerError} BAD_GREETING, with the reason */
 export function parseHello2(line: string): Hello2 {
   const suite = hexNumber(line.slice(1, 3));
-  if (suite > 1) throw bad(`suite ${suite} is not known here`);
+  if (suite === 1) throw bad("suite 1 is not spoken any more: the device needs a newer client");
+  if (suite !== 0 && suite !== 2) throw bad(`suite ${suite} is not known here`);
   const greeting = {} as Greeting;
   for (const [i, word] of WORDS.entries()) {
     greeting[word] = hexNumber(line.slice(3 + i * 8, 11 + i * 8));
@@ -68,12 +69,12 @@ export function parseHello2(line: string): Hello2 {
   }
   const name = line.slice(NONCE_END);
   const tab = name.indexOf(TAB);
-  if (tab < 0) return { suite: suite as Suite, ...greeting, id: name, metadata: "" };
+  if (tab < 0) return { suite, ...greeting, id: name, metadata: "" };
   const metadata = name.slice(tab + 1);
   const wrong = wrongMetadata(metadata);
   if (wrong) throw bad(wrong);
   return {
-    suite: suite as Suite,
+    suite,
     ...greeting,
     id: flat(name.slice(0, tab)),
     metadata: flat(metadata),
@@ -105,6 +106,23 @@ export function wrongMetadata(metadata: string): string | undefined {
 export function formatWelcome(suite: Suite, greeting: Greeting, nonce: string): string {
   const words = WORDS.map((word) => greeting[word].toString(16).padStart(8, "0"));
   return `${WELCOME}0${suite}${words.join("")}${nonce}`;
+}
+
+/** The greeting's words that say how far an end is: the first four. */
+const POSITIONS = WORDS.slice(0, 4);
+
+/**
+ * A greeting whose positions are hidden, or, if they are, shown.
+ *
+ * @param mask 32 hex digits.
+ */
+export function masked(greeting: Greeting, mask: string): Greeting {
+  const result = { ...greeting };
+  for (const [i, word] of POSITIONS.entries()) {
+    const digits = mask.slice(i * 8, i * 8 + 8);
+    result[word] = (greeting[word] ^ parseInt(digits, 16)) >>> 0;
+  }
+  return result;
 }
 
 /** 128 random bits. */

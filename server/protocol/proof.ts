@@ -18,7 +18,17 @@ export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
   );
 }
 
-/** The proof of dialect 2's suite 1: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
+/** The proof of dialect 2's suite 2: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
 export function proofOf(key: Uint8Array, greeting: string): string {
-  return createHmac("sha256", key).update(greeting).digest("hex").slice(0, 32);
+  return hmac(key, greeting);
+}
+
+/** What hides the positions in a welcome with this nonce. No proof is of so few bytes. */
+export function maskOf(key: Uint8Array, nonce: string): string {
+  return hmac(key, nonce);
+}
+
+/** 32 hex digits. */
+function hmac(key: Uint8Array, text: string): string {
+  return createHmac("sha256", key).update(text).digest("hex").slice(0, 32);
 }

@@ -1,7 +1,9 @@
 import type { Admitted } from "../admission/admission.ts";
-import type { MessageCounts, Session, WriteOptions, Writer } from "../link/session.ts";
 import type { DeadLetter } from "../link/record.ts";
-import type { LocalError, PeerError } from "../protocol/errors.ts";
+import { exhume } from "../link/dead_letters.ts";
+import type { MessageCounts } from "../link/counts.ts";
+import type { Cleared, Session, WriteOptions, Writer } from "../link/session.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
@@ -9,9 +11,9 @@ import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
 import type { Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
-import { caller } from "./run.ts";
+import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
-import type { Turn } from "./turn.ts";
+import type { Transfer, Turn } from "./turn.ts";
 
 /** A message with qos on its way to the device, and who waits for it. */
 class PendingWrite implements Writer {
@@ -88,6 +90,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
   #isFull = false; // the inbox, and that was said
+  #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
+  #toClear = false;
   #metadata = "";
   #since: number;
   #counted = 0;
@@ -113,7 +117,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   get pace(): Pace {
-    return caller()?.pace ?? this.#host.pace;
+    return paceOf(this.#host.pace);
   }
 
   get attempts(): number {
@@ -146,6 +150,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   get outbox(): number {
     return this.session.record.outbox.length;
+  }
+
+  /** Whether nothing is lost if it is forgotten, but where both ends are. */
+  get isIdle(): boolean {
+    return !this.connected && this.session.isIdle;
   }
 
   /** Why nothing more is accepted, if that is so. */
@@ -220,6 +229,30 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
+  clear(): Promise<Cleared> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    const clear = Promise.withResolvers<Cleared>();
+    (this.#clears ??= new Set()).add(clear);
+    this.#toClear = true;
+    this.turn.enter(this.beforeDelivery);
+    return clear.promise;
+  }
+
+  /** Drops all that waits, unless `consume` has the oldest message in its hands: then afterwards. */
+  readonly beforeDelivery = (): void => {
+    if (!this.#toClear || this.#readers.isConsuming) return;
+    this.#toClear = false;
+    // What was sent cannot be dropped while its ack may come.
+    if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
+    this.#readers.forget();
+    const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
+    this.touch();
+    const clears = this.#clears!;
+    for (const clear of clears) {
+      this.turn.whenSafe(() => clears.delete(clear) && clear.resolve(cleared));
+    }
+  };
+
   readonly touch = (): void => {
     this.turn.touch(this.#out);
   };
@@ -265,6 +298,22 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.disconnected(this, serving.address, reason);
   }
 
+  /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
+  forgetting(transfer: Pick<Transfer, "done" | "failed"> & { check?(): void }): Transfer {
+    const ledger = this.#ledger;
+    return {
+      statements: [],
+      changes: (id) => id === ledger.id,
+      apply() {
+        transfer.check?.();
+        ledger.remove();
+      },
+      undo: () => ledger.keep(),
+      done: () => transfer.done(),
+      failed: (error) => transfer.failed(error),
+    };
+  }
+
   /** Ends the connection without a word to anybody: the device is not this server's any more. */
   drop(): void {
     this.#serving?.drop();
@@ -297,7 +346,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       this.turn.enter(() => {
         try {
           if (this.#closed) throw this.#closed;
-          this.session.exhume(number, revives);
+          exhume(this.session, number, revives);
           this.touch();
           resolve();
         } catch (error) {
@@ -312,6 +361,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#closed = reason;
     this.application?.close();
     this.#readers.close(reason);
+    for (const clear of this.#clears ?? []) clear.reject(reason);
     for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }

@@ -100,8 +100,17 @@ export class Greeting implements Stage {
     );
   }
 
+  /** Sends the welcome. */
   #say(output: string): void {
     if (this.#over) return;
+    const early = this.#held;
+    this.#held = NOTHING;
+    try {
+      this.#admission.beforeWelcome(early);
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      return this.#turnAway(error);
+    }
     this.#connection.write(output);
     this.#goOn();
   }
@@ -152,7 +161,10 @@ export class Greeting implements Stage {
     if (this.#over || this.#late || this.#leaving) return;
     const { clock, timeout } = this.#host;
     if (this.#ours) this.#connection.wakeAt(clock.now() + timeout / 4);
-    else this.cut(new PeerError("NO_HELLO", `no complete hello within ${timeout} ms`));
+    else {
+      const missing = this.#admission.isWelcomed ? "no answer to the welcome" : "no complete hello";
+      this.cut(new PeerError("NO_HELLO", `${missing} within ${timeout} ms`));
+    }
   }
 
   ended(reason: PeerError): void {

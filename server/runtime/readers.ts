@@ -1,3 +1,4 @@
+import { bury } from "../link/dead_letters.ts";
 import type { Session } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -54,6 +55,8 @@ export interface ReadersOwner {
   /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
   readonly attempts: number;
   readonly touch: () => void;
+  /** No message is in the hands of `consume`, perhaps: what has waited for that comes first. */
+  beforeDelivery(): void;
   /** The oldest message has become a dead letter, or cannot: there are too many. */
   gaveUp(text: string, error: unknown, isBuried: boolean): void;
 }
@@ -121,6 +124,7 @@ export class Readers implements Reading {
 
   /** Hands messages to those who wait for one. */
   readonly deliver = (): void => {
+    this.#owner.beforeDelivery();
     while (this.#waiting.length > 0) {
       const { run, consumption } = this.#waiting[0]!;
       const text = this.#next(run, consumption);
@@ -185,7 +189,7 @@ export class Readers implements Reading {
     const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;
     const text = session.peek();
     if (!isFree || closed || trouble.attempts < attempts || text === undefined) return;
-    const isBuried = session.bury(String(error), clock.date());
+    const isBuried = bury(session, String(error), clock.date());
     if (isBuried) {
       this.#calm();
       touch();
@@ -197,6 +201,18 @@ export class Readers implements Reading {
   #calm(): void {
     this.#trouble?.cancel();
     this.#trouble = undefined;
+  }
+
+  /** Whether `consume` has the oldest message in its hands. */
+  get isConsuming(): boolean {
+    return this.#consumption !== undefined;
+  }
+
+  /** All messages were dropped. */
+  forget(): void {
+    this.#handedOut = false;
+    this.#handedTo = undefined;
+    this.#calm();
   }
 
   /** Whoever waits is told. */

@@ -15,12 +15,15 @@ export interface ReceptionHost {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly admission: Host;
+  /** Most connections at one time. */
+  readonly connections: number;
   /** For a whole greeting, and the silence that is taken for an outage, in ms. */
   readonly timeout: number;
   record(id: string): Promise<DeviceRecord>;
   release(id: string): void;
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
-  refused(address: string, error: PeerError | LocalError): void;
+  /** @param claimed The id that the other end gave itself; "": none. */
+  refused(address: string, claimed: string, error: PeerError | LocalError): void;
 }
 
 /** Receives connections, and knows all that are open. */
@@ -58,10 +61,10 @@ export class Reception implements ConnectionHost, GreetingHost {
   /** A connection was made. */
   accept(socket: Socket): void {
     if (this.#closed) return socket.close();
-    const { limits } = this.#host.admission;
-    if (this.#open.size >= limits.connections && !this.#evict()) {
-      const message = `${limits.connections} connections are the most (limit)`;
-      this.#host.refused(socket.address, new PeerError("TOO_MANY_CONNECTIONS", message));
+    const { connections } = this.#host;
+    if (this.#open.size >= connections && !this.#evict()) {
+      const message = `${connections} connections are the most (limit)`;
+      this.#host.refused(socket.address, "", new PeerError("TOO_MANY_CONNECTIONS", message));
       return socket.close();
     }
     const connection = new Connection(socket, this);
@@ -101,6 +104,11 @@ export class Reception implements ConnectionHost, GreetingHost {
     return oldest !== undefined;
   }
 
+  /** The system has no room for another connection: half of those whose greeting is not complete make some. */
+  makeRoom(): void {
+    for (let n = Math.ceil(this.#greetings.size / 2); n > 0; n--) this.#evict();
+  }
+
   record(id: string): Promise<DeviceRecord> {
     return this.#host.record(id);
   }
@@ -115,8 +123,9 @@ export class Reception implements ConnectionHost, GreetingHost {
   }
 
   refused(connection: Connection, error: PeerError | LocalError): void {
+    const claimed = this.#greetings.get(connection)!.id;
     this.#greetings.delete(connection);
-    if (!this.#closed) this.#host.refused(connection.address, error);
+    if (!this.#closed) this.#host.refused(connection.address, claimed, error);
   }
 
   /** Ends the greetings of a device: what they were, or would be, told of it is true no longer. */

@@ -16,6 +16,43 @@ Deno.test("whoever says no hello in time is turned away", async () => {
   assertEquals(scene.log, ["refused NO_HELLO", "refused NO_HELLO"]);
 });
 
+Deno.test("empty lines, or pieces of one, give nobody more time for the greeting", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]] });
+  const hello = `${helloLine({ id: "1", suite: "02" })}\n`;
+  const sockets = [];
+  for (
+    const [first, next] of [[hello, "\n"], [hello, "\x03"], ["x", "x"], ["\x01", "0"]] as const
+  ) {
+    sockets.push([await scene.knock(first), next] as const);
+  }
+  for (let n = 1; n < 20; n++) {
+    await scene.platform.advance(TIMEOUT / 20);
+    for (const [socket, next] of sockets) await scene.says(socket, next);
+  }
+  assertEquals(sockets.map(([{ closed }]) => closed), [false, false, false, false]);
+  await scene.platform.advance(TIMEOUT * 0.15);
+  assertEquals(sockets.map(([{ closed }]) => closed), [true, true, true, true]);
+  assertEquals(scene.log, Array(4).fill("refused NO_HELLO"));
+});
+
+Deno.test("what comes during a commit, before the welcome, does not confirm a connection", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const patient = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  const hasty = await scene.knock(`${helloLine({ id: "2" })}\n`);
+  await scene.says(patient, "\n\n");
+  await scene.says(hasty, "00a\n");
+  assertEquals([patient.written, hasty.written], ["", ""]);
+  release();
+  await scene.platform.turn();
+  assertEquals([patient.written.at(0), patient.closed], ["\x02", false]);
+  assertEquals([hasty.written, hasty.closed, scene.log], ["", true, ["refused BAD_LINE"]]);
+  assertEquals(scene.server.devices, []);
+  await scene.says(patient, "\n");
+  assertEquals(scene.server.devices.map(({ id }) => id), ["1"]);
+});
+
 Deno.test("a hello is not late because we did not listen", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock();
@@ -64,14 +101,15 @@ for (const dialect of [1, 2] as const) {
     await using scene = await ManualServer.start({ store });
     const release = store.hold();
     const socket = await scene.knock(hello);
-    await scene.says(socket, dialect === 1 ? "00first\n01sec" : "\n00first\n01sec");
+    await scene.says(socket, dialect === 1 ? "00first\n01sec" : "\n");
     assertEquals(socket.paused, true);
     await scene.platform.advance(3 * TIMEOUT);
     assertEquals([socket.closed, socket.written, store.asked], [false, "", ["1"]]);
-    socket.gives("ond\n");
+    if (dialect === 1) socket.gives("ond\n");
     release();
     await scene.platform.turn();
     await scene.platform.turn();
+    if (dialect === 2) await scene.says(socket, "00first\n01second\n"); // the welcome is there
     const device = await scene.server.device("1");
     assertEquals([await device.readline(), await device.readline()], ["first", "second"]);
     assertEquals([device.connected, socket.paused], [true, false]);
@@ -132,7 +170,7 @@ Deno.test("a store that cannot read a device turns away its connection, and nobo
 
 Deno.test("a welcome that is out of date when it is answered is not taken", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
-  const hello = helloLine({ id: "1", suite: "01" });
+  const hello = helloLine({ id: "1", suite: "02" });
   const [slow, quick] = [await scene.knock(`${hello}\n`), await scene.knock(`${hello}\n`)];
   const answer = ({ written }: ManualSocket) =>
     proveLine(parseKey("1", KEY), hello, written.trimEnd());
@@ -148,7 +186,7 @@ Deno.test("a welcome that is out of date when it is answered is not taken", asyn
 
 Deno.test("who is refused late hears it after a quarter of the timeout, and what it says meanwhile is not read", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
-  const socket = await scene.knock(`${helloLine({ id: "1", suite: "01" })}\n`);
+  const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
   await scene.says(socket, `\x03${"0".repeat(32)}\n`);
   await scene.says(socket, "more and more\n");
   await scene.platform.advance(TIMEOUT / 4 - 1);

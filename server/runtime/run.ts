@@ -31,6 +31,11 @@ export function caller(): Run | undefined {
   return runs.getStore();
 }
 
+/** The pace of whoever calls now. @param own Of those who are no application's. */
+export function paceOf(own: Pace): Pace {
+  return caller()?.pace ?? own;
+}
+
 let watching = false;
 
 /** Calls what belongs to a run from there on. */

@@ -3,6 +3,7 @@ import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
+import type { Pace } from "./pace.ts";
 import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
@@ -46,10 +47,7 @@ export async function transact(
   checkOpen();
   const collector = new Collector(host.database, (id, text, options = {}) => {
     const to = host.find(id);
-    if (!to) {
-      const message = `no device has ever connected as ${JSON.stringify(id)}`;
-      throw new LocalError("UNKNOWN_DEVICE", message);
-    }
+    if (!to) throw unknownDevice(id);
     written.push({ to, line: to.session.check(text), options });
   });
   try {
@@ -62,6 +60,25 @@ export async function transact(
     const { statements } = collector.end();
     host.turn.transfer(new ApplicationTransfer(statements, written, consumer, resolve, reject));
   });
+}
+
+export function unknownDevice(id: string): LocalError {
+  return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
+}
+
+/** The same for somebody who may call it again and again. */
+export async function transactAtPace(
+  host: TransactionHost,
+  use: (tx: Transaction) => Promise<void> | void,
+  pace: Pace,
+): Promise<void> {
+  try {
+    await transact(host, use);
+  } catch (error) {
+    await pace.refused();
+    throw error;
+  }
+  await pace.done();
 }
 
 /** What an application's transaction changes in the records. */
@@ -77,12 +94,18 @@ class ApplicationTransfer implements Transfer {
     readonly failed: (error: unknown) => void,
   ) {}
 
+  get #devices(): DeviceDriver[] {
+    return this.written.map(({ to }) => to).concat(this.consumer ?? []);
+  }
+
   changes(device: string): boolean {
-    return this.consumer?.id === device || this.written.some(({ to }) => to.id === device);
+    return this.#devices.some(({ id }) => id === device);
   }
 
   apply(): void {
     try {
+      const forgotten = this.#devices.find(({ closed }) => closed?.code === "FORGOTTEN");
+      if (forgotten) throw forgotten.closed;
       for (const { to, line, options } of this.written) {
         to.session.enqueue(line, options, to.clock.now());
         this.#applied++;

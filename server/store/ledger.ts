@@ -35,6 +35,8 @@ export class Ledger implements Change, Journal {
   #heardAny = false;
   #forgotten = false;
   #letters: readonly DeadLetter[]; // that the store has
+  #removed = false;
+  #gone = false; // its removal is safe: the record is nobody's any more
 
   /**
    * @param acquired Its state belongs to the record from now on.
@@ -85,8 +87,24 @@ export class Ledger implements Change, Journal {
     return now.length !== this.#letters.length || now.some((it, i) => it !== this.#letters[i]);
   }
 
+  /** Whether the store is to forget the device, and all that it has of it. */
+  get removed(): boolean {
+    return this.#removed;
+  }
+
+  remove(): void {
+    this.#removed = true;
+    if (!this.#entered) this.#enter();
+  }
+
+  /** Undoes `remove`. */
+  keep(): void {
+    this.#removed = false;
+  }
+
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
+    if (this.#removed) return this.#known;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
       this.#lettersDiffer;
@@ -122,13 +140,14 @@ export class Ledger implements Change, Journal {
   }
 
   #enter(): void {
+    if (this.#gone) return;
     this.#entered = true;
     this.#changed.add(this);
   }
 
   /** Tells what differs. The commit may still fail: `committed` says that it has not. */
   write(rows: RowWriter): void {
-    if (!this.differs) return;
+    if (!this.differs || this.#removed) return;
     if (this.#rowDiffers || !this.#known) {
       rows.positions(this.record.positions, this.record.state.sent);
     }
@@ -178,6 +197,7 @@ export class Ledger implements Change, Journal {
 
   /** What the record is now is safe: to be called after a commit, before anything changes. */
   committed(): void {
+    this.#gone = this.#removed;
     // The store was told of a device only if there was anything to be told.
     if (!this.#known) this.#known = this.differs;
     this.#entered = this.#positions = false;

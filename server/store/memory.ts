@@ -55,10 +55,13 @@ export class MemoryStore implements Store {
     for (const change of changes) {
       const kept = this.#devices.get(change.id);
       if (kept && kept.token !== change.token) throw new FencedError(change.id);
-      if (kept?.state !== change.state) (others ??= []).push(change);
+      if (kept?.state !== change.state || change.removed) (others ??= []).push(change);
     }
     if (!others) return;
-    for (const { id, state, token } of others) this.#devices.set(id, { state, token });
+    for (const { id, state, token, removed } of others) {
+      if (removed) this.#devices.delete(id);
+      else this.#devices.set(id, { state, token });
+    }
   }
 
   close(): Promise<void> {

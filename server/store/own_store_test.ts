@@ -55,14 +55,17 @@ class JsonStore implements Store {
 
   async commit({ changes }: Batch): Promise<ReadonlyMap<Work, unknown>> {
     const refused = new Map<Work, unknown>();
-    const rows: [id: string, json: string][] = [];
-    for (const { id, token, state } of changes(refused)) {
+    const rows: [id: string, json: string | undefined][] = [];
+    for (const { id, token, state, removed } of changes(refused)) {
       if (token !== this.#tokens.get(id)) throw new FencedError(id);
-      rows.push([id, JSON.stringify(state)]);
+      rows.push([id, removed ? undefined : JSON.stringify(state)]);
     }
     await this.disk.written;
     if (!this.disk.works) throw new LocalError("STORE_FAILED", "no room left");
-    for (const [id, json] of rows) this.disk.devices.set(id, json);
+    for (const [id, json] of rows) {
+      if (json === undefined) this.disk.devices.delete(id);
+      else this.disk.devices.set(id, json);
+    }
     return refused;
   }
 

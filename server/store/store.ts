@@ -58,6 +58,8 @@ export interface Change {
   readonly id: string;
   /** With which it was acquired. */
   readonly token: number;
+  /** Whether the device is to be forgotten: the store does not know it any more then. `write` tells nothing. */
+  readonly removed: boolean;
   /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
   readonly state: DeviceState;
   /** Tells the difference to what the store was given last. */

@@ -2,6 +2,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import { PeerError } from "../protocol/errors.ts";
+import { joinAddress } from "./address.ts";
 import type { ConnectOptions, Socket, SocketEvents } from "./platform.ts";
 
 /**
@@ -27,6 +28,10 @@ const WORDS: Record<string, string> = {
   ENETUNREACH: "the network cannot be reached",
 };
 
+const ONE_SIDED_TLS =
+  "TLS is on at one end and off at the other: give the device the certificate (`tls`), or start the " +
+  "server without --tls-cert";
+
 /** What node's handle of a TCP socket has, and node's TLS does not use: see `pause`. */
 interface Handle {
   readStart?(): void;
@@ -44,6 +49,8 @@ export class NodeSocket implements Socket {
   /** Undefined before the start, and after the end. */
   #events: SocketEvents | undefined;
   #closed = false;
+  /** With TLS, whether the handshake is done. */
+  #secure = false;
   /** What has ended it before it was started. */
   #failure: PeerError | undefined;
   /** Pieces that wait until the one before them is taken. */
@@ -117,9 +124,7 @@ export class NodeSocket implements Socket {
   }
 
   get address(): string {
-    return net.isIPv6(this.hostname)
-      ? `[${this.hostname}]:${this.#port}`
-      : `${this.hostname}:${this.#port}`;
+    return joinAddress(this.hostname, this.#port);
   }
 
   start(events: SocketEvents): void {
@@ -139,6 +144,7 @@ export class NodeSocket implements Socket {
   #watch(): void {
     const stream = this.#stream;
     if (stream !== this.#raw) {
+      stream.once("secure", () => this.#secure = true);
       stream.on("error", this.#onError);
       // This is all that node:tls tells of a server's socket that fails after its handshake.
       stream.on("_tlsError", this.#onError);
@@ -156,7 +162,10 @@ export class NodeSocket implements Socket {
 
   #onEnd = (): void => this.#end(new PeerError("LOST", "the other end closed the connection"));
 
-  #onError = (error: unknown): void => this.#end(lost(error));
+  #onError = (error: unknown): void => {
+    // After the handshake it is garbage, whoever made it.
+    this.#end(this.#secure ? lost(error) : oneSidedTls(error) ?? lost(error));
+  };
 
   #end(reason: PeerError): void {
     const events = this.#events;
@@ -239,6 +248,15 @@ export class NodeSocket implements Socket {
 
 function byteLength(piece: Uint8Array | string): number {
   return typeof piece === "string" ? encoder.encode(piece).length : piece.length;
+}
+
+/** What TLS fails with when the first thing that it hears is something else. */
+function oneSidedTls(cause: unknown): PeerError | undefined {
+  if (!(cause instanceof Error) || !/InvalidContentType|wrong version/.test(cause.message)) {
+    return undefined;
+  }
+  const message = "the other end does not speak TLS";
+  return new PeerError("LOST", message, { cause, advice: ONE_SIDED_TLS });
 }
 
 /** Whatever a socket fails with is the fault of the peer or of the network. */

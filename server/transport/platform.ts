@@ -110,6 +110,8 @@ export interface ConnectOptions {
 
 /** The machine. */
 export interface Platform extends Clock {
+  /** How many more files this process may open, sockets among them; undefined if it cannot be known. */
+  freeFiles?(): number | undefined;
   /**
    * Begins to listen.
    *

@@ -19,6 +19,7 @@ import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";
 import { Random } from "../support/random.ts";
+import { RawServer } from "../support/raw.ts";
 import { until } from "../support/wait.ts";
 import { application, chipTest, firmware, isUp, line, plugIn } from "./support.ts";
 
@@ -345,3 +346,26 @@ chipTest(
     await line(board, "link up", from);
   },
 );
+
+for (const closes of [false, true]) {
+  const what = closes ? "and hangs up" : "and holds the line";
+  chipTest(
+    `a server that talks on behind a line that ends the link, ${what}: the chip drops it, and tries again`,
+    async () => {
+      // As a web server would: an error page. It does not say that it is none of ours.
+      await using server = new RawServer(async (peer) => {
+        await peer.sayIfHeard(`zz\n${"x".repeat(1457)}`);
+        if (closes) peer.close();
+      });
+      await using board = await plugIn({
+        port: server.port,
+        id: "1",
+        application: application("main"),
+        speed: 10,
+      });
+      await server.peer(2);
+      await line(board, "holdfast: link down reason=BAD");
+      assertEquals(board.boots, 1);
+    },
+  );
+}

@@ -12,12 +12,13 @@ import { Can, Core, coreModule, type CoreSize, Event, UP } from "../../bridge/ho
 import { Access } from "../../server/admission/access.ts";
 import { Admission, type Admitted } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
-import { formatWelcome, PROOF, REFUSAL } from "../../server/protocol/greeting.ts";
+import { formatWelcome, masked, PROOF, REFUSAL } from "../../server/protocol/greeting.ts";
 import { defaultLimits } from "../../server/link/limits.ts";
 import { newState } from "../../server/link/record.ts";
 import { Session } from "../../server/link/session.ts";
 import { Records } from "../support/records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
+import { maskOf } from "../../server/protocol/proof.ts";
 import { bytesOf, fromLatin1, latin1 } from "../support/ends.ts";
 import {
   helloLine,
@@ -199,7 +200,7 @@ class Peer {
     known.session.disconnect();
     admitted.connect(known.session, server.now);
     if (admitted.dialect === 2) {
-      const welcome = parseWelcome(this.said[0]!);
+      const welcome = parseWelcome(this.said[0]!, KEY);
       this.#first = welcome.rxNext;
       // What a device claims to have, it need not get.
       known.toDevice = known.toDevice.slice(-record.outbox.length || known.toDevice.length);
@@ -277,7 +278,7 @@ function drawHello(random: Random, server: ServerUnderTest, id: string): string 
   const is = (): boolean => random.once(3);
   const said: Partial<Said> = {
     id,
-    suite: id === "A" ? "01" : "00",
+    suite: id === "A" ? "02" : "00",
     txEpoch: is() ? oddNumber(random, positions.rxEpoch) : 1 + random.int(0, 3),
     txFirst: is() ? oddNumber(random, positions.rxNext) : positions.rxNext,
     rxEpoch: is() ? oddNumber(random, positions.txEpoch) : 0,
@@ -360,7 +361,7 @@ function serveHonestly(server: ServerUnderTest, id: string): void {
   const { record } = known.session;
   const held = record.outbox.map(({ text }) => text);
   const connection = new Peer(server);
-  const hello = helloLine({ id, suite: id === "A" ? "01" : "00", txEpoch: 0xfeed });
+  const hello = helloLine({ id, suite: id === "A" ? "02" : "00", txEpoch: 0xfeed });
   connection.say(bytesOf(`${hello}\n`));
   const welcome = connection.said[0]!;
   connection.say(bytesOf(id === "A" ? proveLine(KEY, hello, welcome) : "\n"));
@@ -496,7 +497,9 @@ function welcomeFor(hello: string, key: Uint8Array | undefined, random?: Random)
     bytes: odd(1000),
     line: odd(200),
   };
-  const line = formatWelcome(key ? 1 : 0, greeting, "6".repeat(32));
+  const nonce = "6".repeat(32);
+  const said = key ? masked(greeting, maskOf(key, nonce)) : greeting;
+  const line = formatWelcome(key ? 2 : 0, said, nonce);
   return key ? line + welcomeProof(key, hello, line) : line;
 }
 
@@ -510,7 +513,7 @@ for (const key of [undefined, KEY]) {
       const { position, done } = core;
       const good = fromLatin1(`${welcomeFor(hello, key, random)}\n`);
       const spoilt = random.once(2) ? spoil(random, good) : good;
-      test.next = parseInt(latin1(good).slice(11, 19), 16);
+      test.next = parseWelcome(latin1(good), key).txFirst;
       const checkProven = () => {
         if (!key) {
           test.leastLine = 0; // whoever that was may have said anything

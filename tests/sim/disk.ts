@@ -147,6 +147,15 @@ export class Disk {
     }
   }
 
+  /** A device is forgotten. @throws {Violation} if something waits for it, or of it */
+  remove(id: string): void {
+    const rows = this.devices.get(id);
+    const waits = rows &&
+      (rows.inbox[0] ?? rows.outbox.find(({ text }) => text !== WITHDRAWN)?.text);
+    if (waits !== undefined) throw new Violation(`${id} is forgotten, and ${waits} waits`);
+    this.devices.delete(id);
+  }
+
   /** @throws {Violation} if what it has of a device is not what the server takes for safe */
   compare({ id, state }: Change): void {
     const rows = this.devices.get(id);

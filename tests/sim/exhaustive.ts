@@ -151,6 +151,7 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     lines: [],
     devices: [device],
     open: true,
+    siege: false,
     stock: [],
     gather: 0,
     storeTime: 1,

@@ -73,6 +73,8 @@ export interface Scenario {
   lines: readonly number[];
   devices: DevicePlan[];
   open: boolean;
+  /** All devices have keys, and strangers want all that the server has. */
+  siege: boolean;
   stock: string[];
   /** Longest turn of the server before its commit, in ms. */
   gather: number;
@@ -114,11 +116,14 @@ export function drawScenario(random: Random): Scenario {
   const timeout = random.pick([400, 1000, 2000]);
   const long = random.chance(0.01);
   const lineBytes = random.pick(LINES);
-  const changesDialect = random.chance(0.05);
+  const siege = random.chance(0.06);
+  const changesDialect = !siege && random.chance(0.05);
   const count = long ? 1 : random.pick([1, 1, 1, 2, 3]);
   const devices: DevicePlan[] = [];
   for (let i = 0; i < count; i++) {
-    devices.push(drawDevice(random, { timeout, long, lineBytes, changesDialect, id: names[i]! }));
+    devices.push(
+      drawDevice(random, { timeout, long, lineBytes, changesDialect, siege, id: names[i]! }),
+    );
   }
   const faults = drawFaults(random);
   const churns = random.chance(0.1);
@@ -138,13 +143,16 @@ export function drawScenario(random: Random): Scenario {
       queueText: random.pick([1, 300, 1024 * 1024]),
       attempts: 3,
       deadLetters: 2,
-      connections: random.pick([2000, 2000, 8]),
-      devices: 1000, // strangers, too
+      totalText: siege ? 4000 : random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
+      connections: siege ? random.pick([12, 16]) : random.pick([2000, 2000, 8]),
+      devices: siege ? random.pick([4, 40]) : 1000, // strangers, too
+      forgetAfter: timeout,
     },
     // In dialect 1 nobody could tell a device.
     lines: devices.every(({ dialect }) => dialect === 2) && !changesDialect ? LINES : [],
     devices,
     open: true,
+    siege,
     stock: [],
     gather: random.pick([0, 0, 5, Math.floor(timeout / 20)]),
     storeTime: churns
@@ -193,12 +201,13 @@ interface DeviceFrame {
   long: boolean;
   lineBytes: number;
   changesDialect: boolean;
+  siege: boolean;
   id: string;
 }
 
 function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
-  const { timeout, long, lineBytes, changesDialect, id } = frame;
-  const dialect = random.chance(0.7) ? 2 : 1;
+  const { timeout, long, lineBytes, changesDialect, siege, id } = frame;
+  const dialect = siege || random.chance(0.7) ? 2 : 1;
   const mayBeFirst = dialect === 1 || changesDialect;
   const line = random.between(dialect === 2 || changesDialect ? LEAST_LINE : 4, 2 * lineBytes);
   const inbox = Math.max(2 * (line + 3), LEAST_INBOX);
@@ -214,7 +223,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
   return {
     id,
     dialect,
-    key: random.chance(0.3) && !mayBeFirst ? drawKey(random) : undefined,
+    key: siege || (random.chance(0.3) && !mayBeFirst) ? drawKey(random) : undefined,
     metadata: random.pick(["", `device=${id} reset=watchdog`]),
     size,
     talk,

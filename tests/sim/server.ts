@@ -182,6 +182,10 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server: a newer connection of ${event.device}`);
         return;
       case "disconnected":
+        if (/^it was away/.test(event.message)) {
+          throw new Violation(`${event.device} is forgotten for being away, and is here`);
+        }
+        return this.#ended(event);
       case "refused":
         return this.#ended(event);
       case "log":

@@ -55,7 +55,7 @@ for (const [variant, { name }] of VARIANTS.entries()) {
 }
 
 /** Seeds after which each of these must have been found. */
-const SOON = 300;
+const SOON = 500;
 
 /** One of each kind; `deno task sim --mutations` hunts for all. */
 const QUICK = [

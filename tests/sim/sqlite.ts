@@ -1,6 +1,6 @@
 /** The real `SqliteStore` on files, beside the rows of the simulated disk: both must have the same. */
 import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
-import type { Acquired, Batch, Work } from "../../server/store/store.ts";
+import type { Acquired, Batch, RowWriter, Work } from "../../server/store/store.ts";
 import { Disk } from "./disk.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
@@ -53,7 +53,8 @@ export class SqliteDisk extends Disk {
         this.devices.entries().filter(([, { isMadeUp }]) => isMadeUp).map(([id, rows]) => {
           rows.isMadeUp = false;
           const state = this.stateOf(id, 0, 0)!;
-          return { id, token: 0, state, write: (to) => to.positions(state.positions, state.sent) };
+          const write = (to: RowWriter) => to.positions(state.positions, state.sent);
+          return { id, token: 0, state, removed: false, write };
         }),
     });
   }

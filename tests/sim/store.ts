@@ -43,7 +43,7 @@ interface Pending {
   batch: Batch;
   works: readonly Work[];
   refused: Map<Work, unknown>;
-  changes: Map<string, { token: number; rows: Row[] }>;
+  changes: Map<string, { token: number; rows: Row[]; removed: boolean }>;
   /** A real store has it. */
   isWritten: boolean;
   /** There was no room for it. */
@@ -165,7 +165,8 @@ export class SimStore implements Store {
     for (const change of batch.changes(refused)) {
       const recorder = new Recorder(this.#ahead);
       change.write(recorder);
-      changes.set(change.id, { token: change.token, rows: recorder.rows });
+      const { id, token, removed } = change;
+      changes.set(id, { token, rows: recorder.rows, removed });
     }
     return changes;
   }
@@ -184,7 +185,7 @@ export class SimStore implements Store {
     if (this.#random.chance(ASKS_AGAIN)) this.#askAgain(this.#pending!);
     this.#apply();
     for (const change of batch.changes(refused)) {
-      if (changes.has(change.id)) this.disk.compare(change);
+      if (changes.has(change.id) && !change.removed) this.disk.compare(change);
     }
     this.#pending = undefined;
     this.world.committed();
@@ -213,7 +214,10 @@ export class SimStore implements Store {
         if (sql === EFFECT) this.disk.affect(params, this.world);
       }
     }
-    for (const [id, { rows }] of changes) this.disk.write(id, rows, this.world);
+    for (const [id, { rows, removed }] of changes) {
+      if (removed) this.disk.remove(id);
+      else this.disk.write(id, rows, this.world);
+    }
   }
 
   /** The process is killed. */

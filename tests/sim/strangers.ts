@@ -83,7 +83,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
 function helloOf({ random }: World, { id, key }: DevicePlan): string {
   const words = [random.word(), 0, 0, 0, 64, 1000, 500];
   const digits = words.map((word) => word.toString(16).padStart(8, "0")).join("");
-  return `${HELLO}0${key ? 1 : 0}${digits}${"5".repeat(32)}${key ? id : LOUD}`;
+  return `${HELLO}0${key ? 2 : 0}${digits}${"5".repeat(32)}${key ? id : LOUD}`;
 }
 
 function garbage({ random }: World): Uint8Array {
@@ -136,5 +136,5 @@ function forgedWelcome(hello: string): string {
     bytes: 2000,
     line: 500,
   };
-  return `${formatWelcome(1, greeting, "6".repeat(32))}${"7".repeat(32)}\n`;
+  return `${formatWelcome(2, greeting, "6".repeat(32))}${"7".repeat(32)}\n`;
 }

@@ -11,6 +11,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
+import { besiege, checkQueues } from "./siege.ts";
 import type { Patience } from "./silence.ts";
 import { Folder, SqliteDisk } from "./sqlite.ts";
 import type { SimSocket } from "./socket.ts";
@@ -122,6 +123,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     for (const device of devices) {
       this.clock.after(this.random.below(timeout), () => device.start());
     }
+    if (scenario.siege) besiege(this);
     if (scenario.faults.length > 0) this.#planFault();
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
@@ -174,11 +176,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** A time in which all that may be left to do can be done, in ms. */
   #work(): number {
-    const { gather, storeTime = 0, timeout, devices } = this.scenario;
+    const { gather, storeTime = 0, acquireTime = 0, timeout, devices } = this.scenario;
     let time = 0;
     for (const { talk, serverTalk, conditions } of devices) {
       const { latency, jitter } = conditions;
-      const each = 4 * (latency + jitter + gather + storeTime + 2) + talk.busy + serverTalk.busy;
+      // What an application asks the store takes as long as a device does.
+      const each = 4 * (latency + jitter + gather + storeTime + 2) + acquireTime + talk.busy +
+        serverTalk.busy;
       const written = serverTalk.messages + serverTalk.answers;
       const messages = 2 * (talk.messages + talk.answers + written);
       time += messages * (each + talk.pause + serverTalk.pause);
@@ -370,6 +374,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   committed(): void {
     for (const books of this.books.values()) books.committed();
     this.transfers.committed();
+    checkQueues(this.scenario, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
       if (rows.inbox.length > inbox) {

@@ -43,7 +43,7 @@ export async function greet(
   scene: Scene,
   { key, ...said }: Partial<Said> & { key?: string } = {},
 ): Promise<RawPeer> {
-  const hello = helloLine({ suite: key ? "01" : "00", ...said });
+  const hello = helloLine({ suite: key ? "02" : "00", ...said });
   const peer = await scene.dial(`${hello}\n`);
   const welcome = await until(() => peer.lines[0]);
   await peer.say(key ? proveLine(parseKey("1", key), hello, welcome) : "\n");

@@ -9,6 +9,27 @@ export interface CertificateOptions {
   altName?: string;
 }
 
+/** A certificate that was valid until yesterday, for a private key. */
+export async function makeExpired(openssl: string, key: string): Promise<string> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [keyFile, request, cert] = ["key", "request", "cert"].map((name) => `${folder}/${name}`);
+    await Deno.writeTextFile(keyFile!, key);
+    for (
+      const args of [
+        ["req", "-new", "-key", keyFile!, "-subj", "/CN=holdfast test", "-out", request!],
+        ["x509", "-req", "-in", request!, "-signkey", keyFile!, "-days", "-1", "-out", cert!],
+      ]
+    ) {
+      const { success, stderr } = await new Deno.Command(openssl, { args }).output();
+      assert(success, new TextDecoder().decode(stderr));
+    }
+    return await Deno.readTextFile(cert!);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 /**
  * A certificate that vouches for itself, and its private key, in PEM. It is none of an authority, as openssl makes
  * them otherwise: no server may show such a one.

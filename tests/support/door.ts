@@ -82,7 +82,7 @@ export class Guest {
   greets(said: Partial<Said> = {}): Welcome {
     this.#hello = helloLine(said);
     this.says(`${this.#hello}\n`);
-    return parseWelcome(this.heard);
+    return parseWelcome(this.heard, key);
   }
 
   /** The line that proves who says it, unless it has another key than the server's. */

@@ -42,21 +42,27 @@ export interface Welcome extends Greeting {
   proof: string;
 }
 
-/** @param line With its newline or without. */
-export function parseWelcome(line: string): Welcome {
+/**
+ * @param line With its newline or without.
+ * @param key What shows the positions of suite 02; without, they are as they came.
+ */
+export function parseWelcome(line: string, key?: Uint8Array): Welcome {
   const text = line.trimEnd();
   if (!isWelcome(text)) throw new Error(`no welcome: ${JSON.stringify(line)}`);
+  const [suite, nonce] = [text.slice(1, 3), text.slice(59, 91)];
+  const mask = key && suite === "02" ? proofOf(key, nonce) : "0".repeat(32);
   const word = (n: number) => parseInt(text.slice(3 + n * 8, 11 + n * 8), 16);
+  const position = (n: number) => (word(n) ^ parseInt(mask.slice(n * 8, n * 8 + 8), 16)) >>> 0;
   return {
-    suite: text.slice(1, 3),
-    txEpoch: word(0),
-    txFirst: word(1),
-    rxEpoch: word(2),
-    rxNext: word(3),
+    suite,
+    txEpoch: position(0),
+    txFirst: position(1),
+    rxEpoch: position(2),
+    rxNext: position(3),
     window: word(4),
     bytes: word(5),
     line: word(6),
-    nonce: text.slice(59, 91),
+    nonce,
     proof: text.slice(91),
   };
 }

@@ -53,6 +53,10 @@ export class Process implements AsyncDisposable {
     return Number(address!.split(":").at(-1));
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LocalError } from "../../server/protocol/errors.ts";
 import { MemoryStore } from "../../server/store/memory.ts";
 import type { Acquired, Batch } from "../../server/store/store.ts";
 
@@ -11,6 +12,8 @@ export class SlowStore extends MemoryStore {
   readonly asked: string[] = [];
   /** What asking for a device fails with. */
   fails: Error | undefined;
+  /** Whether it can commit. */
+  works = true;
   #held: Promise<void> | undefined;
 
   /** Everything takes until the result is called. */
@@ -32,6 +35,7 @@ export class SlowStore extends MemoryStore {
 
   override async commit(batch: Batch) {
     await this.#held;
+    if (!this.works) throw new LocalError("STORE_FAILED", "no room left");
     return await super.commit(batch);
   }
 }

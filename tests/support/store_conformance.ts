@@ -260,6 +260,57 @@ export function describeStore(
     assertEquals((await rig.reopened()).record("1").inbox, [`${1 - losers[0]!}`]);
   });
 
+  test("a device that is removed is not known, and comes back as a new one", async (rig) => {
+    const driver = await rig.driver();
+    for (const id of ["1", "2"]) {
+      const record = await driver.begin(id);
+      record.receive(`from ${id}`);
+      record.write(`to ${id}`, { overtakes: false, qos: true }, 0);
+      record.hear(1, "a");
+    }
+    await driver.commit();
+    driver.ledgers.get("1")!.remove();
+    driver.record("2").process();
+    await driver.commit();
+    driver.record("1").receive("late"); // it is nobody's any more
+    await driver.commit();
+    const left = [{ id: "2", inbox: 0, outbox: 1 }];
+    assertEquals(await rig.list(), left);
+    const state = driver.states()["2"]!;
+    assertEquals((await rig.reopened()).states(), { "2": state });
+    const again = await rig.driver();
+    const record = await again.begin("1");
+    assertEquals([record.inbox, record.outbox, record.state.heard], [[], [], []]);
+    record.receive("new");
+    await again.commit();
+    assertEquals((await rig.reopened()).record("1").inbox, ["new"]);
+    assertEquals((await rig.driver()).states()["2"], state);
+  });
+
+  test("a removal that is not wanted any more never was, and one of an unknown device is none", async (rig) => {
+    const driver = await rig.driver();
+    const [one, two] = [await driver.begin("1"), await driver.begin("2")];
+    one.receive("a");
+    await driver.commit();
+    for (const id of ["1", "2"]) driver.ledgers.get(id)!.remove();
+    driver.ledgers.get("1")!.keep();
+    one.receive("b");
+    two.receive("c");
+    await driver.commit();
+    assertEquals((await rig.reopened()).ledgers.size, 1);
+    assertEquals((await rig.driver()).record("1").inbox, ["a", "b"]);
+  });
+
+  test("a former owner cannot remove a device", async (rig) => {
+    const old = await rig.driver();
+    (await old.begin("1")).receive("a");
+    await old.commit();
+    await rig.store.acquire("1");
+    old.ledgers.get("1")!.remove();
+    assertEquals((await assertRejects(() => old.commit(), LocalError)).code, "FENCED");
+    assertEquals(await rig.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+  });
+
   test("closing commits nothing", async (rig) => {
     const driver = await rig.driver();
     (await driver.begin("1")).receive("a");

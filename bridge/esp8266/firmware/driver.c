@@ -19,6 +19,7 @@ static uint32_t owner; /* whose position is kept */
 static struct core_position kept;
 static bool up;
 static bool connecting; /* asked for, and neither opened nor closed yet */
+static bool open; /* opened, and not closed since: bytes that come are of this connection */
 static bool wifi;
 static bool heard, silence;
 static uint32_t polled;
@@ -59,7 +60,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .position = kept,
   };
   core_boot(&boot, now);
-  up = connecting = false;
+  up = connecting = open = false;
   polled = now;
 }
 
@@ -89,7 +90,7 @@ static void say_reason(void) {
 
 /* The connection, or the attempt, is over. */
 static void went_down(void) {
-  connecting = false;
+  connecting = open = false;
   uint32_t reason = core_get(R_REASON);
   if (reason == CORE_NO_ANSWER || reason == CORE_SILENT) silence = true;
   say_reason();
@@ -221,6 +222,7 @@ void driver_drop(uint32_t now) {
 void driver_opened(uint32_t now) {
   if (!connecting) return;
   connecting = false;
+  open = true;
   settled = false;
   core_opened(now);
 }
@@ -235,9 +237,10 @@ void driver_closed(uint32_t now) {
 size_t driver_received(const uint8_t *bytes, size_t length) {
   heard = true;
   size_t taken = 0;
-  while (taken < length && !engine_trap()) {
+  while (taken < length && open && !engine_trap()) {
     uint32_t now = port_ms();
     if (!settled) pump(now); /* only then does the core say where the next bytes go */
+    if (!open) break; /* that has ended the connection, and with it these bytes */
     size_t n = core_receive(bytes + taken, length - taken, now);
     if (!n) break;
     settled = false;

@@ -57,7 +57,9 @@ void firmware_tcp_closed(void);
 
 /* Bytes have arrived. Returns how many were taken, 0 to `length`. The board keeps the rest, takes no more
  * from the network meanwhile (the sender is slowed down by TCP's window), and offers the rest again after
- * each `firmware_run`. The bytes are not needed after the call. Not from flash: any alignment is fine. */
+ * each `firmware_run`. The bytes are not needed after the call. Not from flash: any alignment is fine.
+ * The firmware may call `port_tcp_close` from within, and then `port_tcp_open`: what it returns means nothing
+ * then, the rest of the bytes is forgotten, and whatever arrives next is of another connection. */
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length);
 
 /* Bytes have come in on the serial line, in any number. */

@@ -7,6 +7,10 @@ static void enter(struct wifi_policy *policy, enum wifi_policy_state state, uint
   policy->since = now;
 }
 
+static bool is_on(const struct wifi_policy *policy) {
+  return policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP;
+}
+
 /* Leaves, and joins again after a pause that depends on how often that failed. */
 static void again(struct wifi_policy *policy, uint32_t now) {
   policy->leave = true;
@@ -16,7 +20,7 @@ static void again(struct wifi_policy *policy, uint32_t now) {
 }
 
 void wifi_policy_start(struct wifi_policy *policy, uint32_t now) {
-  policy->leave = policy->state != WIFI_POLICY_OFF && policy->state != WIFI_POLICY_PAUSED;
+  if (is_on(policy)) policy->leave = true; /* else it has been left, or is still to be */
   policy->failures = policy->silences = 0;
   policy->limit = WIFI_SUSPECT;
   policy->pause = 0;
@@ -24,7 +28,7 @@ void wifi_policy_start(struct wifi_policy *policy, uint32_t now) {
 }
 
 void wifi_policy_stop(struct wifi_policy *policy) {
-  policy->leave = policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP;
+  if (is_on(policy)) policy->leave = true;
   policy->state = WIFI_POLICY_OFF;
 }
 
@@ -35,7 +39,7 @@ void wifi_policy_up(struct wifi_policy *policy, uint32_t now) {
 }
 
 void wifi_policy_down(struct wifi_policy *policy, uint32_t now) {
-  if (policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP) again(policy, now);
+  if (is_on(policy)) again(policy, now);
 }
 
 void wifi_policy_heard(struct wifi_policy *policy) {

@@ -20,7 +20,7 @@ describe("the hello of dialect 2", () => {
   });
 
   test("of a device with a key asks for a proof", () => {
-    expect(withKey().startsWith("\x01010dec0de1")).toBe(true);
+    expect(withKey().startsWith("\x01020dec0de1")).toBe(true);
   });
 
   test("has another nonce on each connection", () => {

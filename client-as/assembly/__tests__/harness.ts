@@ -263,10 +263,15 @@ export class Welcome {
   line: i32 = 512;
   nonce: string = "000102030405060708090a0b0c0d0e0f";
 
-  /** Without proof and newline. */
+  /** Without proof and newline. In suite 02 the positions are hidden. */
   get text(): string {
-    return this.kind + hex(this.suite) + word(this.txEpoch) + word(this.txFirst) +
-      word(this.rxEpoch) + word(this.rxNext) + word(this.window) + word(this.bytes) +
+    const mask = this.suite == 2 ? proof(this.nonce) : "0".repeat(32);
+    const positions = [this.txEpoch, this.txFirst, this.rxEpoch, this.rxNext];
+    let hidden = "";
+    for (let i = 0; i < 4; i++) {
+      hidden += word(positions[i] ^ <i32>(<i64>parseInt(mask.substr(8 * i, 8), 16)));
+    }
+    return this.kind + hex(this.suite) + hidden + word(this.window) + word(this.bytes) +
       word(this.line) + this.nonce;
   }
 
@@ -377,7 +382,7 @@ export function answerTo(line: string): string {
 /** Boots a device with a key, and returns its hello. */
 export function withKey(): string {
   defaults2();
-  set(SUITE, 1);
+  set(SUITE, 2);
   boot();
   return greet();
 }

@@ -198,7 +198,7 @@ describe("a proof", () => {
   test("that is right is answered with ours, before anything else", () => {
     const hello = withKey();
     say("a");
-    const welcome = withSuite(1).proven(hello);
+    const welcome = withSuite(2).proven(hello);
     hear(welcome);
     expect(get(STATE)).toBe(UP);
     expect(pump()).toBe("\x03" + proof(hello + welcome) + "\n00a\n");
@@ -208,7 +208,7 @@ describe("a proof", () => {
   test("is right wherever the welcome is cut", () => {
     for (let at = 0; at < 124; at++) {
       const hello = withKey();
-      const welcome = withSuite(1).proven(hello);
+      const welcome = withSuite(2).proven(hello);
       hear(welcome.substr(0, at));
       expect(pump()).toBe("");
       hear(welcome.substr(at));
@@ -218,7 +218,7 @@ describe("a proof", () => {
 
   test("with any digit wrong is wrong, and ours is not shown", () => {
     for (let at = 91; at < 91 + 32; at++) {
-      const welcome = withSuite(1).proven(withKey());
+      const welcome = withSuite(2).proven(withKey());
       hear(changed(welcome, at, welcome.charAt(at) == "0" ? "1" : "0"));
       expect(pump()).toBe("[close BAD_PROOF]");
       expect(get(REASON)).toBe(11);
@@ -228,7 +228,7 @@ describe("a proof", () => {
   test("in other characters is wrong", () => {
     const others = ["g", "A", "F", " ", "\0", "/", ":", "`", "\x7f"];
     for (let i = 0; i < others.length; i++) {
-      const welcome = withSuite(1).proven(withKey());
+      const welcome = withSuite(2).proven(withKey());
       hear(changed(welcome, 100, others[i]));
       expect(pump()).toBe("[close BAD_PROOF]");
     }
@@ -237,7 +237,7 @@ describe("a proof", () => {
   test("holds for all that was said", () => {
     // The suite and the kind are looked at before: a change of them is a bad greeting.
     for (let at = 3; at < 91; at++) {
-      const welcome = withSuite(1).proven(withKey());
+      const welcome = withSuite(2).proven(withKey());
       if (at >= 35 && at < 59) continue; // window, bytes and line may be impossible then
       hear(changed(welcome, at, welcome.charAt(at) == "0" ? "1" : "0"));
       expect(pump()).toBe("[close BAD_PROOF]");
@@ -246,7 +246,7 @@ describe("a proof", () => {
   });
 
   test("for an earlier hello is wrong: a welcome cannot be replayed", () => {
-    const welcome = withSuite(1).proven(withKey());
+    const welcome = withSuite(2).proven(withKey());
     hear(welcome);
     pump();
     lose();
@@ -257,17 +257,17 @@ describe("a proof", () => {
 
   test("of ours sent back to us is wrong", () => {
     const hello = withKey();
-    const welcome = withSuite(1).proven(hello);
+    const welcome = withSuite(2).proven(hello);
     hear(welcome);
     const ours = pump().substr(1, 32);
     lose();
     greet();
-    hear(withSuite(1).text + ours + "\n");
+    hear(withSuite(2).text + ours + "\n");
     expect(pump()).toBe("[close BAD_PROOF]");
   });
 
   test("cannot be left out, or cut short", () => {
-    const welcome = withSuite(1).proven(withKey());
+    const welcome = withSuite(2).proven(withKey());
     hear(welcome.substr(0, 91) + "\n");
     expect(pump()).toBe("[close BAD_GREETING]");
     withKey();
@@ -282,13 +282,13 @@ describe("a proof", () => {
     defaults2();
     boot();
     const hello = greet();
-    hear(withSuite(1).proven(hello));
+    hear(withSuite(2).proven(hello));
     expect(pump()).toBe("[close BAD_GREETING]");
   });
 
   test("of a proven server does not make its position possible", () => {
     const hello = withKey();
-    const welcome = withSuite(1);
+    const welcome = withSuite(2);
     welcome.rxNext = 1;
     hear(welcome.proven(hello));
     expect(pump()).toBe("[close BAD_POSITION]");
@@ -296,7 +296,7 @@ describe("a proof", () => {
 
   test("goes out when the socket takes it", () => {
     const hello = withKey();
-    const welcome = withSuite(1).proven(hello);
+    const welcome = withSuite(2).proven(hello);
     hear(welcome);
     expect(pump(CAN_RECEIVE)).toBe("");
     later(700);
@@ -375,7 +375,7 @@ describe("the pause before the next attempt", () => {
       expect(get(WAIT)).toBeGreaterThanOrEqual(4000);
       expect(get(WAIT)).toBeLessThanOrEqual(8000);
     }
-    const welcome = withSuite(1).proven(withKey());
+    const welcome = withSuite(2).proven(withKey());
     hear(changed(welcome, 91, welcome.charAt(91) == "0" ? "1" : "0"));
     pump();
     expect(get(WAIT)).toBeGreaterThanOrEqual(4000);

@@ -67,6 +67,7 @@ export class SqliteStore implements Store, Database {
   #closed = false;
   #known = new Map<string, Known>();
   #added = new Map<string, Known>(); // by the transaction that is under way
+  #removed = new Set<string>(); // by it, too
   #lastDevice = 0;
   #tokens = 0;
   #tables: Tables;
@@ -138,6 +139,7 @@ export class SqliteStore implements Store, Database {
         throw error;
       }
       for (const [id, known] of this.#added) this.#known.set(id, known);
+      for (const id of this.#removed) this.#known.delete(id);
       return refused;
     });
   }
@@ -164,6 +166,7 @@ export class SqliteStore implements Store, Database {
       this.#release.run();
     }
     this.#added.clear();
+    this.#removed.clear();
     this.#tables.begin(this.#clock.date() - this.#clock.now());
     for (const change of batch.changes(refused)) this.#write(change);
     this.#tables.flush();
@@ -172,14 +175,17 @@ export class SqliteStore implements Store, Database {
   }
 
   #write(change: Change): void {
-    const { id, token } = change;
+    const { id, token, removed } = change;
     const known = this.#known.get(id);
     if (known) {
       if (known.token !== token) throw new FencedError(id);
       this.#tables.of(known.device, id, true);
-      change.write(this.#tables);
+      if (removed) this.#tables.remove();
+      else change.write(this.#tables);
+      if (removed) this.#removed.add(id);
       return;
     }
+    if (removed) return;
     const device = this.#lastDevice + 1;
     this.#tables.of(device, id, false);
     change.write(this.#tables);

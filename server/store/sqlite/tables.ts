@@ -54,6 +54,7 @@ export class Tables implements RowWriter {
   readonly #forgotten: StatementSync;
   readonly #buried: StatementSync;
   readonly #exhumed: StatementSync;
+  readonly #removals: readonly StatementSync[];
 
   constructor(db: DatabaseSync) {
     const changing = ["tx_epoch", "tx_next", "tx_sent", "next_id", "rx_epoch", "rx_next"]
@@ -75,6 +76,9 @@ export class Tables implements RowWriter {
     this.#exhumed = db.prepare(
       "DELETE FROM holdfast_dead_letters WHERE device = ? AND number = ?",
     );
+    this.#removals = ["dead_letters", "heard", "outbox", "inbox", "devices"].map((name) =>
+      db.prepare(`DELETE FROM holdfast_${name} WHERE device = ?`)
+    );
   }
 
   /**
@@ -92,6 +96,11 @@ export class Tables implements RowWriter {
     this.#device = device;
     this.#id = id;
     this.exists = exists;
+  }
+
+  /** Nothing is left of the device. */
+  remove(): void {
+    for (const removal of this.#removals) removal.run(this.#device);
   }
 
   /** Writes the rows that still wait for others. */

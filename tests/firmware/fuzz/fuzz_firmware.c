@@ -167,6 +167,7 @@ uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b) {
   (void)a;
   if (trapped) return 0;
   require(!inside); /* none is called while another runs */
+  require(function != CORE_RECEIVED || tcp_open); /* what came on a connection ends with it */
   if (!left) return 0;
   inside = true;
   /* It writes to its memory: to its registers, mostly. */

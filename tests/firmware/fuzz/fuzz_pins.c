@@ -14,29 +14,38 @@
 /* ---- Registers ---- */
 
 #define PINS 17
-static uint32_t out, enabled, open_drain, pull_up, outside;
-static bool gpio_selected[PINS];
+#define GPIO(offset) (0x60000300 + (offset))
+#define TIMER(offset) (0x60000600 + (offset))
+#define EDGE_INTERRUPTS 0x3ff00004
+static uint32_t out, enabled, open_drain, outside;
 static uint32_t rtc_out, rtc_enabled;
-static uint32_t timer_load;
+static uint32_t timer_load, edges;
 static bool timer_runs;
 static void (*timer_function)(void *);
+
+/* Which pin a multiplexer is of, from 0x60000804 on. They begin as something that nobody wants. */
+static const uint8_t mux_pins[16] = {12, 13, 14, 15, 3, 1, 6, 7, 8, 9, 10, 11, 0, 2, 4, 5};
+#define FIRST_MUX 0x60000804
+static uint32_t mux[PINS];
 
 static bool is_flash(unsigned pin) { return pin >= 6 && pin <= 11; }
 
 static void check_mask(uint32_t mask) { require((mask & ~0xf03fu) == 0); }
 
-void fuzz_select(uint32_t mux, unsigned function) {
-  unsigned pin = mux - FUZZ_MUX;
-  require(pin < 16 && !is_flash(pin));
-  require(function == (pin == 0 || pin == 2 || pin == 4 || pin == 5 ? 0u : 3u)); /* which is GPIO */
-  gpio_selected[pin] = true;
+static bool is_mux(uint32_t address) { return address >= FIRST_MUX && address < FIRST_MUX + 16 * 4 && address % 4 == 0; }
+
+static uint32_t *mux_at(uint32_t address) {
+  unsigned pin = mux_pins[(address - FIRST_MUX) / 4];
+  require(!is_flash(pin));
+  return &mux[pin];
 }
 
-void fuzz_pull_up(uint32_t mux, int on) {
-  unsigned pin = mux - FUZZ_MUX;
-  require(pin < 16 && !is_flash(pin));
-  pull_up = (pull_up & ~(1u << pin)) | (uint32_t)on << pin;
+static bool gpio_selected(unsigned pin) {
+  unsigned function = (mux[pin] >> 4 & 3) | (mux[pin] >> 6 & 4);
+  return function == (pin == 0 || pin == 2 || pin == 4 || pin == 5 ? 0 : 3);
 }
+
+static bool pull_up(unsigned pin) { return mux[pin] >> 7 & 1; }
 
 /* What a pin shows: what pulls it low wins. */
 static bool level(unsigned pin) {
@@ -44,37 +53,51 @@ static bool level(unsigned pin) {
   return drives ? out >> pin & 1 : outside >> pin & 1;
 }
 
+/* Where nothing is, a real chip stops. */
 uint32_t fuzz_read(uint32_t address) {
-  if (address == FUZZ_GPIO + GPIO_IN_ADDRESS) {
+  if (is_mux(address)) return *mux_at(address);
+  if (address == GPIO(0x18)) {
     uint32_t in = 0;
     for (unsigned pin = 0; pin < 16; pin++) in |= (uint32_t)level(pin) << pin;
     return in;
   }
-  if (address >= FUZZ_GPIO + GPIO_PIN0_ADDRESS && address < FUZZ_GPIO + GPIO_PIN_ADDR(16)) {
-    return (open_drain >> (address - FUZZ_GPIO - GPIO_PIN0_ADDRESS) / 4 & 1) << 2 | 0x80; /* and another bit */
+  if (address >= GPIO(0x28) && address < GPIO(0x28 + 16 * 4)) {
+    return (open_drain >> (address - GPIO(0x28)) / 4 & 1) << 2 | 0x80; /* and another bit */
   }
-  if (address == RTC_GPIO_OUT) return rtc_out | 0x100;
-  if (address == RTC_GPIO_ENABLE) return rtc_enabled | 0x100;
-  if (address == RTC_GPIO_IN_DATA) return rtc_enabled ? rtc_out : outside >> 16 & 1;
-  require(address == PAD_XPD_DCDC_CONF || address == RTC_GPIO_CONF);
-  return 0xff;
+  switch (address) {
+    case 0x60000768: return rtc_out | 0x100;
+    case 0x60000774: return rtc_enabled | 0x100;
+    case 0x6000078c: return rtc_enabled ? rtc_out : outside >> 16 & 1;
+    case 0x60000790: /* RTC_GPIO_CONF */
+    case 0x600007a0: return 0xff; /* PAD_XPD_DCDC_CONF */
+    case EDGE_INTERRUPTS: return edges;
+  }
+  abort();
 }
 
 void fuzz_write(uint32_t address, uint32_t value) {
-  switch (address) {
-    case FUZZ_GPIO + GPIO_OUT_W1TS_ADDRESS: check_mask(value), out |= value; return;
-    case FUZZ_GPIO + GPIO_OUT_W1TC_ADDRESS: check_mask(value), out &= ~value; return;
-    case FUZZ_GPIO + GPIO_ENABLE_W1TS_ADDRESS: check_mask(value), enabled |= value; return;
-    case FUZZ_GPIO + GPIO_ENABLE_W1TC_ADDRESS: check_mask(value), enabled &= ~value; return;
-    case RTC_GPIO_OUT: require(value >> 1 == 0x80), rtc_out = value & 1; return;
-    case RTC_GPIO_ENABLE: require(value >> 1 == 0x80), rtc_enabled = value & 1; return;
-    case PAD_XPD_DCDC_CONF: require(value == 0xbd); return;
-    case RTC_GPIO_CONF: require(value == 0xfe); return;
-    case 0x4000 + FRC1_LOAD_ADDRESS: require(value >= 50 && value <= 5000000), timer_load = value; return;
-    case 0x4000 + FRC1_CTRL_ADDRESS: timer_runs = value != 0; return;
+  if (is_mux(address)) {
+    uint32_t *register_of_pin = mux_at(address);
+    require(((*register_of_pin ^ value) & ~0x1b0u) == 0); /* its function and its pull-up, and nothing else */
+    *register_of_pin = value;
+    return;
   }
-  unsigned pin = (address - FUZZ_GPIO - GPIO_PIN0_ADDRESS) / 4;
-  require(pin < 16 && !is_flash(pin) && (value & ~4u) == 0x80);
+  switch (address) {
+    case GPIO(0x04): check_mask(value), out |= value; return;
+    case GPIO(0x08): check_mask(value), out &= ~value; return;
+    case GPIO(0x10): check_mask(value), enabled |= value; return;
+    case GPIO(0x14): check_mask(value), enabled &= ~value; return;
+    case 0x60000768: require(value >> 1 == 0x80), rtc_out = value & 1; return;
+    case 0x60000774: require(value >> 1 == 0x80), rtc_enabled = value & 1; return;
+    case 0x60000790: require(value == 0xfe); return;
+    case 0x600007a0: require(value == 0xbd); return;
+    case EDGE_INTERRUPTS: require((value & ~2u) == (edges & ~2u)), edges = value; return;
+    case TIMER(0x00): require(value >= 50 && value <= 5000000), timer_load = value; return;
+    case TIMER(0x08): timer_runs = value != 0; return;
+  }
+  require(address >= GPIO(0x28) && address < GPIO(0x28 + 16 * 4) && address % 4 == 0);
+  unsigned pin = (address - GPIO(0x28)) / 4;
+  require(!is_flash(pin) && (value & ~4u) == 0x80);
   open_drain = (open_drain & ~(1u << pin)) | (value >> 2 & 1) << pin;
 }
 
@@ -103,9 +126,9 @@ static void check_pin(unsigned pin) {
     else require(rtc_enabled == drives && (!drives || rtc_out == pins[pin].high));
     return;
   }
-  require(gpio_selected[pin] && (enabled >> pin & 1) == drives);
+  require(gpio_selected(pin) && (enabled >> pin & 1) == drives);
   require((open_drain >> pin & 1) == (pins[pin].kind == LINE_));
-  require((pull_up >> pin & 1) == (pins[pin].kind != WRITTEN));
+  require(pull_up(pin) == (pins[pin].kind != WRITTEN));
   if (drives) require((out >> pin & 1) == pins[pin].high);
 }
 
@@ -114,6 +137,7 @@ static void check_pwm(void) {
   unsigned active = 0;
   for (unsigned pin = 0; pin < 16; pin++) active += pins[pin].kind == PWM;
   require(timer_runs == (active > 0));
+  require(!timer_runs || (edges & 2));
   if (!active) return;
   uint64_t period = 5000000 / hz, high[16] = {0}, total = 0;
   unsigned periods = 0, steps = 0;
@@ -136,13 +160,14 @@ static void check_pwm(void) {
     if (pins[pin].kind != PWM) continue;
     uint64_t wanted = period * pins[pin].duty / 1023;
     require(high[pin] >= wanted && high[pin] <= wanted + late);
-    require(gpio_selected[pin] && (enabled >> pin & 1) && !(open_drain >> pin & 1));
+    require(gpio_selected(pin) && (enabled >> pin & 1) && !(open_drain >> pin & 1));
   }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input = data;
   left = size;
+  for (unsigned pin = 0; pin < PINS; pin++) mux[pin] |= 0x4a; /* others of its bits */
   /* Each input begins with outputs that are low: the chip is not reset in between. */
   for (unsigned pin = 0; pin < PINS; pin++) {
     port_gpio_write(pin, false);

@@ -190,10 +190,20 @@ void firmware_tcp_closed(void) {
   require(port_tcp_room() == 0);
 }
 
+static void open_connection(void);
+static void close_connection(void);
+static unsigned ends_inside; /* what it does when bytes come: 1 closes the connection, 2 opens another one, too */
+
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
   require(asked && opened && !closed && length > 0);
   size_t n = length < appetite ? length : appetite;
   for (size_t i = 0; i < n; i++) require(bytes[i] == expected++);
+  if (ends_inside) {
+    close_connection();
+    if (ends_inside == 2) open_connection();
+    ends_inside = 0;
+    return next() * 8 % (length + 1); /* it means nothing any more */
+  }
   appetite -= n;
   taken += n;
   return n;
@@ -242,10 +252,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   left = size;
   query_count = 0;
   asked = opened = closed = fail_memory = false;
+  ends_inside = 0;
   expected = sent_value;
   arrived = taken = 0;
   while (left) {
-    switch (next() % 12) {
+    switch (next() % 13) {
       case 0: open_connection(); break;
       case 1: answer_query(); break;
       case 2:
@@ -285,9 +296,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
       case 10: close_connection(); break;
       case 11: fail_memory = next() % 2; break;
+      case 12: ends_inside = next() % 3; break;
     }
   }
   /* All that has arrived is told, and then the end. */
+  ends_inside = 0;
   appetite = SIZE_MAX;
   tcp_tell();
   tcp_tell();

@@ -61,6 +61,9 @@ int main(void) {
     } else if (!strcmp(word, "words")) {
       copy_words(now, buffers[0], bytes_of(second, buffers[0]));
     } else {
+      char *last = word + strlen(word) - 1;
+      bool more = *last == '+'; /* happens too, before the policy is asked what to do */
+      if (more) *last = 0;
       if (!strcmp(word, "start")) wifi_policy_start(&policy, now);
       else if (!strcmp(word, "stop")) wifi_policy_stop(&policy);
       else if (!strcmp(word, "up")) wifi_policy_up(&policy, now);
@@ -68,6 +71,7 @@ int main(void) {
       else if (!strcmp(word, "heard")) wifi_policy_heard(&policy);
       else if (!strcmp(word, "silence")) wifi_policy_silence(&policy, now);
       else if (strcmp(word, "at")) return 1;
+      if (more) continue;
       poll(now);
     }
     fflush(stdout);

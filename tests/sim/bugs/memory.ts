@@ -45,7 +45,7 @@ const SERVER_BUGS: Bugs = {
   ),
   "the store is told what a failed commit was told, and no more": edit(
     LEDGER,
-    "if (!this.differs) return;",
+    "if (!this.differs || this.#removed) return;",
     "if (!this.differs) return;\n    queueMicrotask(() => this.committed());",
   ),
 };

@@ -9,6 +9,8 @@ const LEDGER = "server/store/ledger.ts";
 const PACE = "server/runtime/pace.ts";
 const READERS = "server/runtime/readers.ts";
 const RUN = "server/runtime/run.ts";
+const PLACES = "server/runtime/places.ts";
+const POOL = "server/link/pool.ts";
 const SERVER = "server/server.ts";
 const SERVING = "server/runtime/serving.ts";
 const SESSION = "server/link/session.ts";
@@ -268,7 +270,7 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a device that another server has taken is welcomed with what was lost": edit(
     SERVER,
-    '    this.#reception.cut(id, new PeerError("STALE_GREETING", message));\n',
+    '    this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));\n',
     "",
   ),
   "a connection that is closed is still told of bytes": [
@@ -290,9 +292,9 @@ const CONNECTION_BUGS: Bugs = {
     'this.settled = this.write = () => { throw new TypeError("cancelled"); };\n      throw new PeerError("SILENT",',
   ),
   "a device that is asked for twice is fenced out by its own server": edit(
-    SERVER,
-    "    stranger.acquired.then(forget, forget);",
-    "    this.#strangers.delete(id);",
+    "server/runtime/callers.ts",
+    "    caller.acquired.then(forget, forget);",
+    "    this.#callers.delete(id);",
   ),
   "a device whose key was changed stays": edit(
     SERVER,
@@ -301,9 +303,39 @@ const CONNECTION_BUGS: Bugs = {
   ),
 };
 
+/** Strangers, who take what is not theirs. */
+const STRANGER_BUGS: Bugs = {
+  "strangers keep devices with a key out": edit(
+    PLACES,
+    "return Math.max(0, Math.floor((this.connections - named) / 2));",
+    "return this.connections;",
+  ),
+  "strangers have all the memory": edit(
+    POOL,
+    "return !isOpen || !this.#hasNamed() || this.#takenOpen < this.#most / 2;",
+    "return true;",
+  ),
+  "the queues of all devices have no bound": edit(
+    POOL,
+    "if (this.#taken >= this.#most) return false;",
+    "",
+  ),
+  "when the queues of all devices are full, one device can hold up another": edit(
+    SESSION,
+    "return inbox.length > 0 && !this.share.hasRoom;",
+    "return !this.share.hasRoom;",
+  ),
+  "a stranger is forgotten while messages wait": edit(
+    SESSION,
+    "return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);",
+    "return inbox.length + outbox.length >= 0;",
+  ),
+};
+
 export const RUNTIME_BUGS: Bugs = {
   ...TURN_BUGS,
   ...TRANSACTION_BUGS,
   ...APPLICATION_BUGS,
   ...CONNECTION_BUGS,
+  ...STRANGER_BUGS,
 };

@@ -118,13 +118,13 @@ const GREETING_BUGS: Bugs = {
   ),
   "a full inbox takes more": edit(
     SESSION,
-    "return inbox.length >= limits.inbox ||",
-    "return inbox.length > limits.inbox ||",
+    "if (inbox.length >= limits.inbox ||",
+    "if (inbox.length > limits.inbox ||",
   ),
   "what waits for room in the inbox outlives its connection": edit(
     SESSION,
-    "    this.#dialect = undefined;\n    this.#backlog = [];",
-    "    this.#dialect = undefined;",
+    "    this.#backlog = [];\n    for (const message",
+    "    for (const message",
   ),
 };
 

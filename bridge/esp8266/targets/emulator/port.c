@@ -270,7 +270,9 @@ static void take_frame(unsigned at) {
 
 bool events_offer(void) {
   if (!received_length) return true;
+  uint8_t before = connection;
   unsigned taken = firmware_tcp_received(received, received_length);
+  if (connection != before) return true; /* it has closed this one, and what was received is forgotten */
   received_length -= taken;
   bytes_move(received, received + taken, received_length);
   if (taken) {

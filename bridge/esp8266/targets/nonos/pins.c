@@ -52,7 +52,9 @@ static void set_open_drain(unsigned pin, bool open_drain) {
 }
 
 static void set_level(unsigned pin, bool high) {
-  GPIO_REG_WRITE(high ? GPIO_OUT_W1TS_ADDRESS : GPIO_OUT_W1TC_ADDRESS, BIT(pin));
+  /* Not in one: the SDK's macro has no brackets around its argument. */
+  if (high) GPIO_REG_WRITE(GPIO_OUT_W1TS_ADDRESS, BIT(pin));
+  else GPIO_REG_WRITE(GPIO_OUT_W1TC_ADDRESS, BIT(pin));
 }
 
 static bool level(unsigned pin) {

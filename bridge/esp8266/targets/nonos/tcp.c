@@ -110,7 +110,9 @@ bool tcp_offer(void) {
   while (received_length) {
     size_t piece = sizeof received - received_at;
     if (piece > received_length) piece = received_length;
+    uintptr_t before = attempt;
     size_t taken = firmware_tcp_received((const uint8_t *)received + received_at, piece);
+    if (attempt != before) return true; /* it has closed this connection, and what was received is forgotten */
     if (taken == 0) break;
     took = true;
     received_at = (received_at + taken) % sizeof received;

@@ -1,0 +1,49 @@
+/** The files of `--tls-cert` and `--tls-key`. */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { LocalError } from "../protocol/errors.ts";
+import type { Tls } from "../transport/platform.ts";
+
+/** Reads certificate and key. @throws {LocalError} BAD_ARGUMENT, naming the file */
+export function loadTls(cert?: string, key?: string): Tls | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined) throw badArgument("--tls-key needs --tls-cert beside it");
+  if (key === undefined) throw badArgument("--tls-cert needs --tls-key beside it");
+  const tls = { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
+  check(`--tls-cert ${cert}`, "certificate", () => {
+    // All of the chain: TLS takes the first, and leaves out what it cannot read behind it.
+    for (const one of tls.cert.split(/^(?=-----BEGIN )/m)) {
+      if (one.startsWith("-----BEGIN ")) new X509Certificate(one);
+    }
+    new X509Certificate(tls.cert);
+  });
+  check(`--tls-key ${key}`, "private key", () => createPrivateKey(tls.key));
+  return tls;
+}
+
+/** A complaint if nobody takes a certificate any more. */
+export function expiry({ cert }: Tls): string | undefined {
+  const { validTo } = new X509Certificate(cert);
+  return Date.parse(validTo) < Date.now() ? `the certificate has expired (${validTo})` : undefined;
+}
+
+function readPem(option: string, path: string): string {
+  try {
+    return Deno.readTextFileSync(path).replace(/^\ufeff/, "");
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw badArgument(`${option} ${path} cannot be read: ${error.message}`);
+  }
+}
+
+function check(file: string, what: string, parse: () => void): void {
+  try {
+    parse();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw badArgument(`${file} cannot be read: it is no ${what}, or not all of one`, cause);
+  }
+}
+
+function badArgument(message: string, cause?: Error): LocalError {
+  return new LocalError("BAD_ARGUMENT", message, { cause });
+}

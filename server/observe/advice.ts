@@ -1,0 +1,24 @@
+import type { Events } from "./events.ts";
+
+/** So many are remembered. */
+const MOST = 1000;
+
+/** Tells once of each machine what is set up wrongly about it, and what to do. */
+export class Advice {
+  readonly #events: Events;
+  #given = new Set<string>(); // oldest first
+
+  constructor(events: Events) {
+    this.#events = events;
+  }
+
+  /** @param address With its port. @param advice Undefined: nothing is wrong. */
+  give(address: string, advice: string | undefined): void {
+    if (advice === undefined) return;
+    const given = `${address.replace(/:\d+$/, "")} ${advice}`;
+    if (this.#given.has(given)) return;
+    if (this.#given.size >= MOST) this.#given.delete(this.#given.values().next().value!);
+    this.#given.add(given);
+    this.#events.emit({ event: "warning", address, code: "WRONG_PROTOCOL", message: advice });
+  }
+}

@@ -1,0 +1,41 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { wrongName, wrongOnWire } from "./name.ts";
+
+Deno.test("names that may be given: up to 64 bytes of UTF-8", () => {
+  for (
+    const name of [
+      "1",
+      " ",
+      "Küche 🐙",
+      "00",
+      "__proto__",
+      "\ufeff",
+      "x".repeat(64),
+      "é".repeat(32),
+    ]
+  ) {
+    assertEquals([wrongName(name), wrongOnWire(name)], [undefined, undefined]);
+  }
+});
+
+Deno.test("names that nobody may give, but that devices may have", () => {
+  for (
+    const [name, reason] of [
+      ["x".repeat(65), "64 bytes at most, not 65"],
+      ["é".repeat(33), "64 bytes at most, not 66"],
+      ["\x80", "no control characters"],
+      ["a\x9f", "no control characters"],
+    ] as const
+  ) {
+    assertStringIncludes(wrongName(name)!, reason);
+    assertEquals(wrongOnWire(name), undefined);
+  }
+});
+
+Deno.test("names that are none", () => {
+  for (const name of ["", "\0", "a\nb", "a\tb", "\x1f", "\x7f"]) {
+    assertEquals(wrongName(name), wrongOnWire(name));
+    assertEquals(typeof wrongName(name), "string");
+  }
+  assertStringIncludes(wrongName("\ud83d")!, "well-formed");
+});

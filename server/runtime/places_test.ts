@@ -1,0 +1,206 @@
+/** Who finds room beside strangers, on a clock in the hands of the test. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { KEY } from "../../tests/support/callers.ts";
+import { helloLine, proveLine } from "../../tests/support/greeting.ts";
+import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
+import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+import { LocalError, MemoryStore } from "../mod.ts";
+import { parseKey } from "../protocol/proof.ts";
+
+const HOUR = 3_600_000;
+
+/** Comes in dialect 1. */
+async function comes(scene: ManualServer, id: string): Promise<ManualSocket> {
+  return await scene.knock(`${id}\n\n`);
+}
+
+/** Comes with its key. */
+async function proves(scene: ManualServer, id: string): Promise<ManualSocket> {
+  const hello = helloLine({ id, suite: "02" });
+  const socket = await scene.knock(`${hello}\n`);
+  await scene.says(socket, proveLine(parseKey(id, KEY), hello, socket.written.trimEnd()));
+  return socket;
+}
+
+function known(scene: ManualServer): string[] {
+  return scene.server.devices.map(({ id }) => id);
+}
+
+async function leave(scene: ManualServer, ...sockets: ManualSocket[]): Promise<void> {
+  for (const socket of sockets) socket.fails(new Error("reset"));
+  await scene.platform.turn();
+}
+
+Deno.test("strangers have half of the connections that those with a key leave", async () => {
+  await using scene = await ManualServer.start({
+    keys: [["1", KEY], ["2", KEY]],
+    limits: { connections: 8 },
+  });
+  const strangers: ManualSocket[] = [];
+  for (let n = 0; n < 20; n++) strangers.push(await comes(scene, `stranger ${n}`));
+  assertEquals(strangers.filter(({ closed }) => !closed).length, 3);
+  assertEquals(scene.log.filter((it) => it === "refused TOO_MANY_CONNECTIONS").length, 17);
+  const keyed = [await proves(scene, "1"), await proves(scene, "2")];
+  assertEquals(keyed.map(({ closed }) => closed), [false, false]);
+  // One that is there may come again, and take the place of its older connection.
+  const again = await comes(scene, "stranger 1");
+  assertEquals([strangers[1]!.closed, again.closed], [true, false]);
+  // Who greets in dialect 2 is told.
+  const told = await scene.knock(`${helloLine({ id: "stranger 9" })}\n`);
+  assertEquals([told.closed, told.written], [true, "\x0406\n"]);
+  await leave(scene, again);
+  assertEquals((await comes(scene, "stranger 9")).closed, false);
+});
+
+Deno.test("strangers do not keep out those with a key who greet at the same time", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { connections: 5 } });
+  for (let n = 0; n < 2; n++) await comes(scene, `stranger ${n}`);
+  const hello = helloLine({ suite: "02" });
+  const socket = await scene.knock(`${hello}\n`);
+  for (let n = 0; n < 2; n++) await scene.knock("half");
+  await scene.says(socket, proveLine(parseKey("1", KEY), hello, socket.written.trimEnd()));
+  assertEquals(socket.closed, false);
+  assert(scene.log.includes("connected 1"), scene.log.join());
+});
+
+Deno.test("without keys strangers have all connections", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 4 } });
+  const sockets = [];
+  for (let n = 0; n < 4; n++) sockets.push(await comes(scene, `${n}`));
+  assertEquals(sockets.map(({ closed }) => closed), Array(4).fill(false));
+});
+
+Deno.test("a name of a stock device is none of a stranger's", async () => {
+  await using scene = await ManualServer.start({ stock: ["1"], limits: { connections: 3 } });
+  const [stranger, other, stock] = [
+    await comes(scene, "a"),
+    await comes(scene, "b"),
+    await comes(scene, "1"),
+  ];
+  assertEquals([stranger!.closed, other!.closed, stock!.closed], [false, true, false]);
+});
+
+Deno.test("when others are given keys, strangers beyond their share are cut off", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { connections: 9 } });
+  const strangers = [];
+  for (let n = 0; n < 4; n++) strangers.push(await comes(scene, `${n + 10}`));
+  scene.server.setKeys([["1", KEY], ["2", KEY], ["3", KEY], ["10", KEY]]);
+  await scene.platform.turn();
+  // The first has a key now, which its connection did not prove; of the others two have room.
+  assertEquals(strangers.map(({ closed }) => closed), [true, true, false, false]);
+  scene.server.setKeys([["1", KEY]]);
+  assertEquals((await comes(scene, "10")).closed, false);
+});
+
+Deno.test("a new stranger has the place of the one that was away for longest", async () => {
+  const store = new MemoryStore();
+  await using scene = await ManualServer.start({
+    keys: [["keyed", KEY]],
+    store,
+    limits: { devices: 2 },
+  });
+  const [first, second] = [await comes(scene, "first"), await comes(scene, "second")];
+  await leave(scene, await proves(scene, "keyed"), first!);
+  await scene.platform.advance(10);
+  await leave(scene, second!);
+  await scene.platform.advance(HOUR - 20);
+  assertEquals((await comes(scene, "early")).closed, true);
+  assertEquals(scene.log.at(-1), "refused TOO_MANY_DEVICES");
+  await scene.platform.advance(15);
+  const old = await scene.server.device("first");
+  const waits = assertRejects(() => old.readline(), LocalError);
+  const third = await comes(scene, "third");
+  assertEquals((await waits).code, "FORGOTTEN");
+  assertEquals(scene.log.slice(-2), ["connected third", "forgotten first"]);
+  assertEquals(known(scene), ["second", "keyed", "third"]);
+  assertEquals((await store.list()).map(({ id }) => id).sort(), ["keyed", "second", "third"]);
+  // It comes back as a new one, as soon as there is room.
+  await scene.platform.advance(10);
+  assertEquals((await comes(scene, "first")).closed, false);
+  assertEquals(known(scene), ["keyed", "third", "first"]);
+  assertEquals((await scene.server.device("first")).connects, 1);
+  assertEquals(third.closed, false);
+});
+
+Deno.test("a stranger that is here, or for which something waits, is not forgotten", async () => {
+  await using scene = await ManualServer.start({ limits: { devices: 3 } });
+  const [here, says, waits] = [
+    await comes(scene, "here"),
+    await comes(scene, "says"),
+    await comes(scene, "waits"),
+  ];
+  await scene.says(says!, "00not processed\n");
+  await leave(scene, says!, waits!);
+  const written = (await scene.server.device("waits")).write("not there yet");
+  const lost = assertRejects(() => written);
+  here!.gives("\n");
+  await scene.platform.turn();
+  for (let waited = 0; waited <= HOUR; waited += TIMEOUT / 2) {
+    here!.gives("\n");
+    await scene.platform.advance(TIMEOUT / 2);
+    if (waited > 10 * TIMEOUT) waited = Math.max(waited, HOUR - 2 * TIMEOUT);
+  }
+  await scene.platform.advance(1);
+  const device = await scene.server.device("says");
+  assertEquals((await comes(scene, "new")).closed, true);
+  assertEquals(await device.readline(), "not processed");
+  const more = assertRejects(() => device.readline());
+  await scene.platform.turn();
+  await scene.platform.advance(HOUR);
+  assertEquals((await comes(scene, "new")).closed, false);
+  await more;
+  assertEquals(known(scene), ["here", "waits", "new"]);
+  await scene.server.close();
+  await lost;
+});
+
+Deno.test("one that comes back before it is forgotten stays, and needs a place as a new one does", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store, limits: { devices: 1, forgetAfter: 1 } });
+  await leave(scene, await comes(scene, "old"));
+  await scene.platform.advance(10);
+  store.works = false;
+  const fresh = await comes(scene, "new"); // the store fails: nobody is forgotten yet
+  assertEquals([fresh.closed, known(scene)], [false, ["old", "new"]]);
+  const back = await comes(scene, "old");
+  assertEquals([back.closed, scene.log.at(-1)], [true, "refused TOO_MANY_DEVICES"]);
+  await leave(scene, fresh);
+  await scene.platform.advance(10);
+  assertEquals((await comes(scene, "old")).closed, false);
+  store.works = true;
+  await scene.platform.advance(1000);
+  assertEquals(known(scene), ["old"]);
+});
+
+Deno.test("who greets in the name of one that is forgotten meanwhile greets again", async () => {
+  await using scene = await ManualServer.start();
+  await leave(scene, await comes(scene, "1"));
+  const socket = await scene.knock(`${helloLine()}\n`);
+  assert(socket.written.startsWith("\x02"));
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  await forgotten;
+  assertEquals([socket.closed, scene.log.at(-1)], [true, "forgotten 1"]);
+  const again = await scene.knock(`${helloLine()}\n`);
+  await scene.says(again, "00hello\n");
+  assertEquals((await scene.server.device("1")).connects, 1);
+});
+
+Deno.test("what the store said of a device before it was forgotten is asked for again", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const hello = `${helloLine()}\n`;
+  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both know it from the store
+  await scene.says(first!, "\n");
+  const go = store.hold();
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  const third = await scene.knock(hello); // its turn comes with the end of the commit
+  go();
+  await scene.platform.turn();
+  await forgotten;
+  assertEquals([first!.closed, second!.closed, third.closed], [true, true, false]);
+  await scene.says(third, "00kept\n");
+  assertEquals(await store.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
+});

@@ -1,0 +1,59 @@
+/** The command line of the mutation test. */
+import { parseArgs } from "node:util";
+
+export const HELP = `deno task mutation [options] [files and folders]
+
+Changes the source in one small way after the other, and runs the tests that pass through that
+place. A change that all of them pass has survived: a line that no test holds.
+
+  --jobs N     changes tried at the same time  (one a processor)
+  --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
+  --list       instead: the changes there are, without trying them
+  --json       the result as JSON on stdout; everything else on stderr
+  --help       this text
+
+Files and folders of the source: those whose code is changed
+(server/link server/protocol server/admission server/runtime server/store).
+
+Exit code: 0 if it could measure, whatever has survived; 1 if the tests fail without any change, 2 for
+wrong options.`;
+
+const ROOMS = ["link", "protocol", "admission", "runtime", "store"].map((room) => `server/${room}`);
+
+export interface Options {
+  /** Files and folders whose code is changed. */
+  source: string[];
+  jobs: number;
+  seeds: number;
+  list: boolean;
+  json: boolean;
+}
+
+/** @throws {Error} one that tells the user what is wrong */
+export function parse(args: string[]): Options | "help" {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
+      seeds: { type: "string", default: "300" },
+      list: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  return {
+    source: positionals.length > 0 ? positionals : ROOMS,
+    jobs: number("--jobs", values.jobs, 1),
+    seeds: number("--seeds", values.seeds, 0),
+    list: values.list,
+    json: values.json,
+  };
+}
+
+function number(name: string, text: string, least: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= Number.MAX_SAFE_INTEGER) return value;
+  throw new Error(`${name} must be a whole number from ${least} on, not ${JSON.stringify(text)}`);
+}

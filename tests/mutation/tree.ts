@@ -1,0 +1,137 @@
+/**
+ * A copy of the source that holds all mutants at once, each asleep until the environment names it. The mutants are
+ * made by Stryker's instrumenter.
+ */
+/** In no list of imports, and so not in deno.lock: what is there, everybody downloads who builds. */
+const INSTRUMENTER = "npm:@stryker-mutator/instrumenter@9.6.1";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** What tests and the simulator load. */
+const COPIED = [
+  "server",
+  "bridge",
+  "client-as",
+  "tests",
+  "deno.json",
+  "deno.lock",
+  "asconfig.json",
+];
+
+/** What is there already, or has no end. */
+const LEFT_OUT = new Set(["node_modules", "screenshots"]);
+
+/** Of messages and patterns most changes are changes of words. */
+const EXCLUDED = ["StringLiteral", "Regex", "ObjectLiteral"];
+
+/** A small change of the source. */
+export interface Mutant {
+  id: string;
+  file: string;
+  /** Counted from 1. */
+  line: number;
+  /** What kind of change. */
+  kind: string;
+  before: string;
+  after: string;
+}
+
+/** Where the mutants are. */
+export interface Tree extends AsyncDisposable {
+  folder: string;
+  mutants: Mutant[];
+}
+
+/** What is used of Stryker's. */
+interface Instrumenter {
+  instrument(
+    files: { name: string; content: string; mutate: boolean }[],
+    options: { excludedMutations: string[]; ignorers: []; plugins: null },
+  ): Promise<{
+    files: { name: string; content: string }[];
+    mutants: {
+      id: string;
+      fileName: string;
+      location: { start: Position; end: Position };
+      mutatorName: string;
+      replacement: string;
+      status?: string;
+    }[];
+  }>;
+}
+
+/** Counted from 0. */
+interface Position {
+  line: number;
+  column: number;
+}
+
+/** It asks before it says anything. */
+const logger = {
+  isDebugEnabled: () => false,
+  debug: () => {},
+  info: () => {},
+  warn: console.error,
+};
+
+/** @param source Files and folders whose code gets mutants. @throws {Error} if there is no such file */
+export async function plant(source: readonly string[]): Promise<Tree> {
+  const names: string[] = [];
+  for (const path of source) await find(path.replace(/\/$/, ""), names);
+  const contents = await Promise.all(names.map((name) => Deno.readTextFile(new URL(name, ROOT))));
+  const { Instrumenter } = await import(INSTRUMENTER);
+  const instrumenter: Instrumenter = new Instrumenter(logger);
+  const made = await instrumenter.instrument(
+    names.map((name, i) => ({ name, content: contents[i]!, mutate: true })),
+    { excludedMutations: EXCLUDED, ignorers: [], plugins: null },
+  );
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-mutation-" });
+  for (const name of COPIED) await copy(name, folder);
+  await Deno.symlink(new URL("node_modules", ROOT), `${folder}/node_modules`);
+  for (const { name, content } of made.files) {
+    await Deno.writeTextFile(`${folder}/${name}`, content);
+  }
+  const lines = new Map(names.map((name, i) => [name, contents[i]!.split("\n")]));
+  return {
+    folder,
+    mutants: made.mutants
+      .filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
+      .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
+        id,
+        file: fileName,
+        line: start.line + 1,
+        kind: mutatorName,
+        before: cut(lines.get(fileName)!, start, end),
+        after: replacement,
+      })),
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+function cut(lines: readonly string[], start: Position, end: Position): string {
+  if (start.line === end.line) return lines[start.line]!.slice(start.column, end.column);
+  return [
+    lines[start.line]!.slice(start.column),
+    ...lines.slice(start.line + 1, end.line),
+    lines[end.line]!.slice(0, end.column),
+  ].join("\n");
+}
+
+async function find(path: string, names: string[]): Promise<void> {
+  const { isDirectory } = await Deno.stat(new URL(path, ROOT));
+  if (!isDirectory) return void names.push(path);
+  for await (const { name, isDirectory } of Deno.readDir(new URL(path, ROOT))) {
+    if (isDirectory) await find(`${path}/${name}`, names);
+    else if (/(?<!_test|\.d)\.ts$/.test(name)) names.push(`${path}/${name}`);
+  }
+  names.sort();
+}
+
+async function copy(path: string, folder: string): Promise<void> {
+  const { isDirectory } = await Deno.stat(new URL(path, ROOT));
+  if (!isDirectory) return await Deno.copyFile(new URL(path, ROOT), `${folder}/${path}`);
+  await Deno.mkdir(`${folder}/${path}`);
+  for await (const { name } of Deno.readDir(new URL(path, ROOT))) {
+    if (!LEFT_OUT.has(name)) await copy(`${path}/${name}`, folder);
+  }
+}

@@ -1,0 +1,81 @@
+/** Strangers who say names, and want everything that an open server gives: connections, places, memory. */
+import { MESSAGE } from "../../server/link/pool.ts";
+import { WITHDRAWN } from "../../server/link/record.ts";
+import { frame } from "../../server/protocol/lines.ts";
+import type { Rows } from "./disk.ts";
+import { Circuit, type End, Path } from "./network.ts";
+import { Violation } from "./promises.ts";
+import type { Scenario } from "./scenario.ts";
+import type { World } from "./world.ts";
+
+/** How many come, and under how many names. */
+const STRANGERS = 24;
+const NAMES = 40;
+
+const encoder = new TextEncoder();
+
+/** They come, talk, acknowledge nothing, go, and come again under another name, until the world ends. */
+export function besiege(world: World): void {
+  for (let n = 0; n < STRANGERS; n++) comeAgain(world);
+}
+
+function comeAgain(world: World): void {
+  const { random, clock, scenario: { timeout } } = world;
+  clock.after(random.below(timeout), () => come(world, `N${random.below(NAMES)}`));
+}
+
+function come(world: World, name: string): void {
+  const { random, clock, scenario: { timeout, devices } } = world;
+  const conditions = { ...devices[0]!.conditions, segment: Infinity };
+  const path = new Path(clock, random, conditions, "10.8.8.8");
+  let over = false;
+  const leave = () => {
+    if (over) return;
+    over = true;
+    socket.close();
+    comeAgain(world);
+  };
+  let number = 0;
+  const talk = () => {
+    if (over) return;
+    const text = "?".repeat(random.between(1, 60));
+    const line = number === 0 ? `${name}\n` : `\n${frame(number % 255 + 1, text)}`;
+    number++;
+    socket.write(encoder.encode(line));
+    clock.after(random.between(1, timeout / 8), talk);
+  };
+  const socket: End = new Circuit(path, world.server, {
+    opened: talk,
+    readable: () => void socket.read(Infinity),
+    writable() {},
+    ended: leave,
+  }).client;
+  // Some stay for good.
+  clock.after(random.pick([timeout, 4 * timeout, Infinity, Infinity]), leave);
+}
+
+/** @throws {Violation} if more waits in the store than all devices, or those that just say a name, may have */
+export function checkQueues(
+  { limits: { totalText, lineBytes }, devices, siege }: Scenario,
+  stored: ReadonlyMap<string, Rows>,
+): void {
+  const named = new Set(devices.flatMap(({ id, key }) => key ? [id] : []));
+  let all = 0;
+  let open = 0;
+  for (const [id, { inbox, outbox }] of stored) {
+    const texts = outbox.map(({ text }) => text).filter((text) => text !== WITHDRAWN);
+    const units = beyondFirst(inbox) + beyondFirst(texts);
+    all += units;
+    if (!named.has(id)) open += units;
+  }
+  const most = (share: number) => share + lineBytes + MESSAGE;
+  if (all > most(totalText)) throw new Violation(`the queues of all devices hold ${all}`);
+  if (siege && open > most(totalText / 2)) throw new Violation(`strangers' queues hold ${open}`);
+}
+
+/** A queue may always have one message. */
+function beyondFirst(texts: readonly string[]): number {
+  let units = 0;
+  for (let n = 1; n < texts.length; n++) units += texts[n]!.length + MESSAGE;
+  return units;
+}
