@@ -226,18 +226,24 @@ export class Conversation {
     else {
       const row = await tx.get(COUNT, id, text);
       const { repeats, copied } = this.#books!.fromDevice.find(text)!;
-      // A slow answer may come after the device was lost, and has come back: what it sees then commits nothing.
-      const isOurs = this.world.server.conversations.get(id) === this;
-      if (isOurs && row && Number(row.n) > 0 && repeats === 0 && !copied) {
+      if (this.#isCurrent && row && Number(row.n) > 0 && repeats === 0 && !copied) {
         throw new Violation(`${JSON.stringify(text)} comes again, and its effect is there`);
       }
     }
     tx.run(EFFECT, id, text);
-    attempt.transfer.add(`effect of ${id}\0${text}`);
+    if (this.#isCurrent) attempt.transfer.add(`effect of ${id}\0${text}`);
     if (this.#random.chance(0.3)) await this.#work();
     if (fails === "statement") tx.run(BROKEN, text);
     this.#writeTo(tx, attempt);
     if (fails === "after") throw new ChangedItsMind();
+  }
+
+  /**
+   * Whether the device has not been lost since, and come back: a slow answer of the store may come later than that.
+   * What is seen and done then commits nothing.
+   */
+  get #isCurrent(): boolean {
+    return this.world.server.conversations.get(this.device.id) === this;
   }
 
   #begin(name: string): Attempt {

@@ -1,0 +1,243 @@
+/**
+ * The fuzzers of the firmware's C: what each is compiled of, and the inputs that it starts from. Those in
+ * `corpus/NAME.txt`, one a line in hex, are kept: they once found something, or reach what few others do.
+ *
+ * @module
+ */
+import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
+import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
+import { compileC, FIRMWARE, HERE } from "./compile.ts";
+
+const NONOS = new URL("../../../bridge/esp8266/targets/nonos", import.meta.url).pathname;
+
+/** Programs from outside. */
+export const TOOLS = {
+  clang: "clang",
+  "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
+};
+
+/** Longest input, in bytes. */
+const LONGEST = 1024;
+
+/** One fuzzer. */
+export interface Fuzzer {
+  /** Of `NAME.c`. */
+  name: string;
+  about: string;
+  /** Paths of what else it is compiled of. */
+  sources: string[];
+  seeds: () => Uint8Array[];
+  flags?: string[];
+}
+
+/** A fuzzer's end. */
+export interface Ended {
+  /** Whether it has found nothing. */
+  ok: boolean;
+  /** What libFuzzer said. */
+  said: string;
+}
+
+/** A compiled fuzzer in a folder of its own. */
+export class Trial implements AsyncDisposable {
+  private constructor(readonly fuzzer: Fuzzer, readonly folder: string) {}
+
+  /** The inputs that it starts from, and those that it keeps because they reach something new. */
+  get corpus(): string {
+    return `${this.folder}/corpus`;
+  }
+
+  static async compile(clang: string, fuzzer: Fuzzer): Promise<Trial> {
+    const trial = new Trial(fuzzer, await Deno.makeTempDir({ prefix: "holdfast-fuzz-" }));
+    const { name, sources, flags = [] } = fuzzer;
+    try {
+      await compileC(clang, [`${HERE}/${name}.c`, ...sources], `${trial.folder}/${name}`, [
+        "-fsanitize=fuzzer,address,undefined",
+        "-Wno-unknown-attributes", // gcc has some that clang has not
+        ...flags,
+      ]);
+      await Deno.mkdir(trial.corpus);
+      await Deno.mkdir(`${trial.folder}/found`);
+      for (const [at, seed] of fuzzer.seeds().entries()) {
+        await Deno.writeFile(`${trial.corpus}/seed-${at}`, seed);
+      }
+      for (const [at, input] of (await kept(fuzzer)).entries()) {
+        await Deno.writeFile(`${trial.corpus}/kept-${at}`, Uint8Array.fromHex(input));
+      }
+      return trial;
+    } catch (error) {
+      await trial[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** @param options libFuzzer's; without folders it takes its corpus. */
+  async run(options: string[], folders = [this.corpus]): Promise<Ended> {
+    const { code, stderr } = await new Deno.Command(`${this.folder}/${this.fuzzer.name}`, {
+      args: [...options, `-max_len=${LONGEST}`, "-print_final_stats=1", ...folders],
+      cwd: this.folder,
+      stdout: "null",
+      stderr: "piped",
+    }).output();
+    return { ok: code === 0, said: new TextDecoder().decode(stderr) };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Where a fuzzer's inputs are kept. */
+export function corpusFile({ name }: Fuzzer): string {
+  return `${HERE}/corpus/${name.slice("fuzz_".length)}.txt`;
+}
+
+/** The inputs that are kept, in hex. */
+async function kept(fuzzer: Fuzzer): Promise<string[]> {
+  const lines = (await Deno.readTextFile(corpusFile(fuzzer))).split("\n");
+  return lines.filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+/** Keeps more inputs. @param why A line of its own above them. */
+export async function keep(fuzzer: Fuzzer, inputs: Uint8Array[], why?: string): Promise<void> {
+  const known = new Set(await kept(fuzzer));
+  const added = inputs.map((input) => input.toHex()).filter((input) => !known.has(input)).sort();
+  if (added.length === 0) return;
+  const lines = why === undefined ? added : [`# ${why}`, ...added];
+  await Deno.writeTextFile(corpusFile(fuzzer), lines.join("\n") + "\n", { append: true });
+}
+
+const firmware = (...names: string[]) => names.map((name) => `${FIRMWARE}/${name}.c`);
+const nonos = (...names: string[]) => names.map((name) => `${NONOS}/${name}.c`);
+const bytes = (inputs: number[][]) => () => inputs.map((input) => Uint8Array.from(input));
+
+/** What targets/nonos is compiled with, here. */
+const CHIP = ["-std=gnu11", `-I${HERE}`, `-I${NONOS}`];
+const CHIP_AND_SDK = [...CHIP, `-I${HERE}/sdk`];
+
+function settingsSeeds(): Uint8Array[] {
+  const { sectors, changes } = loadVectors();
+  const sector = sectorOf(sectors[1]!).subarray(0, 200);
+  const cut = (first: number, length: number) => Math.ceil(first * 255 / length);
+  return [
+    ...sectors.map((vector) => Uint8Array.of(255, 1, ...sectorOf(vector).subarray(0, 512))),
+    ...changes.map((change) => bytesOfHex(change.changes)).map((change) =>
+      Uint8Array.of(cut(200, 200 + change.length), 1, ...sector, ...change)
+    ),
+  ];
+}
+
+function improvSeeds(): Uint8Array[] {
+  return [
+    ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
+    encodeWifi("Home", "secret78"),
+    ...encodeChanges({ server: "10.0.0.1", id: "kitchen", key: new Uint8Array(32), port: 1 }),
+    ...loadVectors().changes.flatMap(({ changes }) =>
+      changes.length <= 506 ? [encodeCommand(0x48, bytesOfHex(changes))] : []
+    ),
+  ];
+}
+
+function firmwareSeeds(): Uint8Array[] {
+  const frames = [
+    ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
+    encodeWifi("Home", "secret78"),
+    ...encodeChanges({ server: "10.0.0.1", id: "kitchen", log: true }),
+  ];
+  // Whatever the start takes of the zeros: then a frame comes in, and the firmware runs.
+  return frames.flatMap((frame) =>
+    [40, 41].map((zeros) => Uint8Array.of(...Array(zeros).fill(0), frame.length, ...frame, 9, 9))
+  );
+}
+
+function firmwareSources(): string[] {
+  // Two are part of the fuzzer's own file, and in the interpreter's place is a module that does what it likes.
+  const apart = ["engine_wasm3.c", "firmware.c", "setup.c"];
+  return [...Deno.readDirSync(FIRMWARE)].map(({ name }) => name).sort()
+    .filter((name) => name.endsWith(".c") && !apart.includes(name))
+    .map((name) => `${FIRMWARE}/${name}`);
+}
+
+const steps = (...all: (number | number[])[]) => Uint8Array.from(all.flat());
+
+function connectionSeeds(): Uint8Array[] {
+  const open = [0, 0, 1, 0x55, 1, 2]; // the address is known, the port is free; it is answered
+  return [
+    steps(open, [8, 9], 9, 20, 1, 3, 50, 1, 9, [8, 255], 9, 10),
+    steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // arrives, ends, and only then is it taken
+    steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
+    steps(open, 9, 6, 9, open, 9),
+    steps(open, 9, [8, 255], 3, 100, 50, 1, [12, 1], 9, 0, open, 3, 20, 20, 9), // the firmware closes it from within
+    steps(open, 9, [8, 3], 3, 100, 50, 1, [12, 2], 9, 1, 2, 3, 20, 20, 9), // and opens the next
+  ];
+}
+
+function loopSeeds(): Uint8Array[] {
+  // What resets it, how much flash there is; then interrupts, time, WiFi that comes and goes.
+  const all = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
+  // It joins in its first run; then more comes than can wait until it runs again.
+  const join = [0, 1, 0, 1, 1, 0, 255, 0];
+  const news = (count: number) => Array.from({ length: count }, () => [3, 4, 0]).flat();
+  return [...all, [...join, ...news(2), 1], [...join, ...news(2), 3, 1]].map((input) =>
+    steps(input)
+  );
+}
+
+export const FUZZERS: readonly Fuzzer[] = [
+  {
+    name: "fuzz_settings",
+    about: "the settings sector and its changes",
+    sources: firmware("settings", "bytes", "crc32"),
+    seeds: settingsSeeds,
+  },
+  {
+    name: "fuzz_improv",
+    about: "frames on the serial line",
+    sources: firmware("improv", "settings", "bytes", "words", "crc32"),
+    seeds: improvSeeds,
+  },
+  {
+    name: "fuzz_firmware",
+    about: "the firmware, between any board and any application",
+    sources: firmwareSources(),
+    seeds: firmwareSeeds,
+    flags: ["-std=gnu11"],
+  },
+  {
+    name: "fuzz_tcp",
+    about: "the chip's connection, on any network",
+    sources: [...nonos("tcp"), ...firmware("bytes")],
+    seeds: connectionSeeds,
+    flags: CHIP,
+  },
+  {
+    name: "fuzz_main",
+    about: "the chip's loop, start and WiFi, under any SDK",
+    sources: firmware("bytes"),
+    seeds: loopSeeds,
+    flags: CHIP_AND_SDK,
+  },
+  {
+    name: "fuzz_pins",
+    about: "the chip's pins, in front of its registers",
+    sources: nonos("gpio", "pins", "pwm"),
+    seeds: bytes([
+      [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
+      [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
+      [4, 4, 128, 0, 250, 4, 0, 1, 4, 1, 0, 4, 2, 1, 16, 4, 200, 0, 1],
+    ]),
+    flags: CHIP_AND_SDK,
+  },
+  {
+    name: "fuzz_serial",
+    about: "the chip's serial line, in front of its registers",
+    sources: firmware("words"),
+    seeds: bytes([
+      [0, 5, 1, 1, 1, 1, 1, 1, 1, 1, 0], // five bytes and a silence; the firmware is told
+      [0, 200, 1, ...Array(200).fill(1), 0, 200, 1, ...Array(200).fill(1), 1], // more than may wait
+      [2, 200, ...Array(200).fill(7), ...Array(600).fill(0)], // more than the FIFO takes at once
+      [2, 9, ...Array(9).fill(7), ...Array(27).fill(0), 3, ...Array(60).fill(1)],
+    ]),
+    flags: CHIP_AND_SDK,
+  },
+];
