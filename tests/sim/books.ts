@@ -18,6 +18,8 @@ export class Books {
   #effects = new Set<string>();
   /** How often the server's application was given each message. */
   #attempts = new Map<string, number>();
+  /** Messages that an application had in its hands when it failed: they come again. */
+  #owed = new Set<string>();
   /** Dead letters of the commit under way. */
   #buried = new Set<string>();
   /** How often the server's store was lost. */
@@ -159,7 +161,13 @@ export class Books {
     this.#attempted(text);
   }
 
+  /** The application fails with a message in its hands. */
+  owes(text: string): void {
+    this.#owed.add(text);
+  }
+
   #attempted(text: string): void {
+    this.#owed.delete(text);
     this.#attempts.set(text, (this.#attempts.get(text) ?? 0) + 1);
   }
 
@@ -206,6 +214,11 @@ export class Books {
 
   /** The store knows that a message was processed. */
   processed(text: string): void {
+    if (this.#owed.has(text) && !this.#buried.has(text)) {
+      throw new Violation(
+        `${this.id}: the application has failed with ${text}, and it is done with`,
+      );
+    }
     const isKnown = this.#effects.delete(text) || this.#buried.delete(text);
     // Consumed, or given up, though an earlier run of the application was handed it.
     if (isKnown && this.#handedOut[0]?.text !== text) return;
@@ -260,6 +273,7 @@ export class Books {
 
   /** @param found What the store holds of the device when it is another one: none, or an old copy. */
   serverDied(found?: Pick<Rows, "inbox" | "outbox">): void {
+    this.#owed.clear();
     this.fromDevice.readerBegins();
     this.log.readerBegins();
     for (const message of this.#logged) message.repeats = 1;

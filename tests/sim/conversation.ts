@@ -39,7 +39,8 @@ export class Conversation {
   #pending = 0; // writes that have not been answered
   #toAnswer = 0;
   #isWriting = false;
-  #hasFailed = false; // this run of the application: what it says any more is refused
+  #failedAt: number | undefined; // the step in which this run of the application has failed: what it says is refused
+  #readsAhead = false;
 
   constructor(
     readonly world: World,
@@ -80,7 +81,7 @@ export class Conversation {
 
   /** The server has said that this run of the application has failed. */
   failed(): void {
-    this.#hasFailed = true;
+    this.#failedAt = this.world.clock.steps;
   }
 
   #misbehave(): void {
@@ -104,7 +105,8 @@ export class Conversation {
 
   /** This run of the application has failed before, and something that it still wanted was not begun. */
   #isLeft(error: unknown): boolean {
-    return this.#hasFailed && this.#isOver(error) && String(error).includes("another follows");
+    return this.#failedAt !== undefined && this.#isOver(error) &&
+      String(error).includes("another follows");
   }
 
   #pause(ms: number): Promise<void> {
@@ -134,6 +136,7 @@ export class Conversation {
   }
 
   async #readAhead(): Promise<void> {
+    this.#readsAhead = true;
     const ask = () => this.device.readline().then((line) => this.#see(line));
     let next = ask();
     for (;;) {
@@ -154,12 +157,23 @@ export class Conversation {
     }
   }
 
+  /** Nothing is given to what is left of a run that has failed. */
+  #checkServed(what: string): void {
+    if (this.#failedAt === undefined || this.#failedAt === this.world.clock.steps) return;
+    throw new Violation(`what is left of a failed application ${what}`);
+  }
+
   #see(line: string): void {
+    this.#checkServed(`is given ${JSON.stringify(line)}`);
     this.#isReading = false;
     this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
     this.world.messages++;
     this.#books!.handedOut(line);
-    if (this.#misconduct!.fails()) throw new AppFailure(`with ${line}`);
+    if (this.#misconduct!.fails()) {
+      // Who has asked for the next one already has perhaps said that this one is done with.
+      if (!this.#readsAhead) this.#books!.owes(line);
+      throw new AppFailure(`with ${line}`);
+    }
     this.#answer();
   }
 
@@ -184,12 +198,15 @@ export class Conversation {
       this.#isReading = true;
       let attempt: Attempt | undefined;
       let line = "";
+      let isLate = false;
       try {
         await this.device.consume(async (text, tx) => {
           this.#isReading = false;
           line = text;
+          this.#checkServed(`is offered ${JSON.stringify(text)}`);
           attempt = this.#begin(`the consuming of ${JSON.stringify(text)}`);
           await this.#consume(text, tx, attempt);
+          isLate = this.#failedAt !== undefined;
         });
       } catch (error) {
         if (attempt && error instanceof FencedError) this.#failed(attempt, error);
@@ -205,6 +222,7 @@ export class Conversation {
         continue;
       }
       if (!attempt) throw new Violation("consume has returned without a message");
+      if (isLate) this.#checkServed(`has consumed ${JSON.stringify(line)}`);
       this.#log(`has consumed ${JSON.stringify(line)} of ${this.device.id}`);
       attempt.transfer.told();
     }
@@ -295,7 +313,7 @@ export class Conversation {
     const talk = this.#talk!;
     this.#isWriting = true;
     while (talk.messages > 0) {
-      await this.#pause(this.#random.below(talk.pause + 1));
+      if (this.#random.chance(0.9)) await this.#pause(this.#random.below(talk.pause + 1));
       if (talk.messages <= 0) break;
       failing();
       const { qosOff, waits } = talk;

@@ -130,6 +130,7 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     answers: 0,
     failures: 0,
     dropped: 0,
+    told: 0,
   };
   const device: DevicePlan = {
     id: "A",

@@ -37,8 +37,14 @@ export class Misconduct {
     const { talk } = this;
     if (talk.dropped <= 0 || !this.#random.chance(0.2)) return;
     talk.dropped--;
+    const { platform, world } = this;
     const pause = this.#random.below(talk.pause + 1);
-    void new Promise<void>((resolve) => void this.platform.after(pause, resolve)).then(() => {
+    void new Promise<void>((resolve) => void platform.after(pause, resolve)).then(() => {
+      const { told } = talk;
+      platform.after(1, () => {
+        if (talk.told > told || world.serverIsDown) return;
+        throw new Violation("an application has dropped a promise that failed, and it is not told");
+      });
       throw new AppFailure("dropped");
     });
   }

@@ -25,6 +25,8 @@ export interface DeviceTalk {
   /** On the server: it fails so often, and drops so many promises that fail. */
   failures: number;
   dropped: number;
+  /** Of the promises that it has dropped, those of which the server has told. */
+  told: number;
 }
 
 /**
@@ -260,6 +262,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     answers: !long && random.chance(0.3) ? 20 : 0,
     failures: random.pick([0, 0, 1, 3]),
     dropped: random.pick([0, 0, 3]),
+    told: 0,
   };
 }
 

@@ -34,6 +34,9 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
 /** What may be said of a connection that was there before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
+/** Where those come from who are no device of the world. */
+const STRANGERS = "10.9.9.9:";
+
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
   disk: Disk;
@@ -194,6 +197,7 @@ export class ServerProcess implements Host, Wiring {
       case "warning":
         if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
         if (event.code === "FENCED") return this.#lost(event.device!);
+        if (event.code === "WRONG_PROTOCOL" && event.address!.startsWith(STRANGERS)) return;
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
@@ -214,7 +218,10 @@ export class ServerProcess implements Host, Wiring {
     }
     const { world } = this;
     world.log?.(`the application of ${id} has failed: ${message}`);
-    if (restartIn === undefined) return world.count("an application drops a promise");
+    if (restartIn === undefined) {
+      world.serverTalks.get(id)!.told++;
+      return world.count("an application drops a promise");
+    }
     world.count("an application fails");
     this.conversations.get(id)?.failed();
     this.conversations.delete(id);

@@ -132,9 +132,9 @@ const APPLICATION_BUGS: Bugs = {
     "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
     "turn.whenSafe(() => void (this.#isClosed || this.#run()));",
   ),
-  "a promise that an application drops is told as nobody's": edit(
+  "a promise that an application drops fails in silence": edit(
     RUN,
-    "  if (!run) return;\n  event.preventDefault();\n  run.uncaught(event.reason);",
+    "  run.uncaught(event.reason);",
     "",
   ),
   "a message that an application has failed with counts as processed": edit(
@@ -146,11 +146,6 @@ const APPLICATION_BUGS: Bugs = {
     READERS,
     "    for (const reader of leaving) reader.reject(run.over!);",
     "    this.#waiting.unshift(...leaving);",
-  ),
-  "a message is offered again while what consumed it may still be committed": edit(
-    READERS,
-    "if (consumption?.run === run && !consumption.isCommitting) this.#consumption = undefined;",
-    "if (consumption?.run === run) this.#consumption = undefined;",
   ),
   "what is left of a failed application commits": edit(
     TRANSACTIONS,

@@ -51,8 +51,8 @@ const LINE_BUGS: Bugs = {
   ),
   "a line without an id ends the program": edit(
     SESSION,
-    'throw new PeerError("BAD_LINE", `a line starts with no id',
-    "throw new TypeError(`a line starts with no id",
+    'return new PeerError("BAD_LINE", message, advice',
+    'throw new TypeError(message); return new PeerError("BAD_LINE", message, advice',
   ),
   "a bad byte in an id ends the program": edit(
     ADMISSION,
