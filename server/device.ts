@@ -46,6 +46,14 @@ export interface Device extends AsyncIterable<string> {
   discard(number: number): Promise<void>;
 
   /**
+   * Resolves when there is a connection; at once if there is one. `await device.ready()` before a `write` without qos
+   * makes of it what micropython-iot calls that: it waits for the link, and is sent once.
+   *
+   * @throws {LocalError} CLOSED
+   */
+  ready(): Promise<void>;
+
+  /**
    * The next message, as soon as there is one; without the newline at its end. Asking for it says that
    * the one before has been processed.
    *

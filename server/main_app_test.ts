@@ -123,6 +123,9 @@ Deno.test("an application that goes on asking when the server is closed does not
   using place = folder();
   const app = `
     device.write("begins");
+    device.readline();
+    device.ready();
+    server.device("never here");
     const ask = async (what) => { for (;;) { try { await what(); } catch {} } };
     ask(() => device.readline());
     ask(() => device.consume(() => {}));
@@ -134,6 +137,7 @@ Deno.test("an application that goes on asking when the server is closed does not
   await using rig = Rig.start(place, app, "--store", `${place.path}/holdfast.db`);
   await (await rig.device("1")).hears("00begins");
   await rig.isWell();
+  assertEquals(rig.entries("app_failed"), []);
 });
 
 Deno.test("what an application drops is its own failure: the server lives on", async () => {

@@ -14,7 +14,7 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import { Callers } from "./runtime/callers.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
-import { Pace } from "./runtime/pace.ts";
+import { dismiss, Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { caller, paceOf } from "./runtime/run.ts";
@@ -427,7 +427,7 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
     const listening = this.#listener?.close();
-    for (const arrival of this.#arrivals.values()) arrival.reject(closed);
+    for (const arrival of this.#arrivals.values()) dismiss(arrival, closed);
     this.#reception.close();
     for (const device of this.#devices.values()) {
       device.close(closed);

@@ -9,7 +9,7 @@ import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
-import type { Pace } from "./pace.ts";
+import { dismiss, type Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
@@ -89,6 +89,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #serving: Serving | undefined;
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
+  #readiness: PromiseWithResolvers<void> | undefined;
   #isFull = false; // the inbox, and that was said
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #toClear = false;
@@ -164,6 +165,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   get counts(): Readonly<MessageCounts> {
     return this.session.counts;
+  }
+
+  ready(): Promise<void> {
+    const reason = this.#closed ?? caller()?.over;
+    if (reason) return this.pace.refused().then(() => Promise.reject(reason));
+    if (this.connected) return this.pace.done() ?? Promise.resolve();
+    return (this.#readiness ??= Promise.withResolvers()).promise;
   }
 
   readline(): Promise<string> {
@@ -287,6 +295,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     admitted.connect(this.session, this.clock.now());
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
+    this.#readiness?.resolve();
+    this.#readiness = undefined;
   }
 
   ended(serving: Serving, reason: PeerError): void {
@@ -360,8 +370,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   close(reason: LocalError): void {
     this.#closed = reason;
     this.application?.close();
+    if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
-    for (const clear of this.#clears ?? []) clear.reject(reason);
+    for (const clear of this.#clears ?? []) dismiss(clear, reason);
     for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }

@@ -5,6 +5,7 @@
  * one of messages without qos, would never let a socket, a timer or a signal have a turn. So such results are told
  * later.
  */
+import type { LocalError } from "../protocol/errors.ts";
 import type { Clock } from "../transport/platform.ts";
 
 /** Results that may be told at once, one after the other. */
@@ -57,4 +58,10 @@ export class Pace {
       this.#pause = Math.min(LONGEST, 2 * this.#pause || 1);
     });
   }
+}
+
+/** Tells whoever waits why there is nothing to wait for. Who does not await it need not know. */
+export function dismiss<T>({ promise, reject }: PromiseWithResolvers<T>, reason: LocalError): void {
+  promise.catch(() => {});
+  reject(reason);
 }

@@ -3,7 +3,7 @@ import type { Session } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { Pace } from "./pace.ts";
+import { dismiss, type Pace } from "./pace.ts";
 import { caller, type Reading, type Run } from "./run.ts";
 import type { Turn } from "./turn.ts";
 
@@ -18,9 +18,7 @@ const LONGEST_WAIT = 1000;
 const PASSING: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"]);
 
 /** Who waits for a message. */
-interface Reader {
-  resolve(text: string): void;
-  reject(reason: LocalError): void;
+interface Reader extends PromiseWithResolvers<string> {
   readonly run: Run | undefined;
   /** Of `consume`: there, asking for the next message does not say that this one was processed. */
   readonly consumption: Consumption | undefined;
@@ -85,12 +83,11 @@ export class Readers implements Reading {
       const text = this.#next(run, consumption);
       if (text !== undefined) return Promise.resolve(text);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const reader = { resolve, reject, run, consumption };
+    const reader = { ...Promise.withResolvers<string>(), run, consumption };
     if (this.#waiting.length === 0) this.#waiting = [reader]; // room for one, not for 17
     else this.#waiting.push(reader);
     if (turn.busy) turn.enter(this.deliver);
-    return promise;
+    return reader.promise;
   }
 
   /** Has the next message processed by a transaction. @param transact Runs it. */
@@ -152,7 +149,7 @@ export class Readers implements Reading {
   leave(run: Run, error: unknown): void {
     const leaving = this.#waiting.filter((reader) => reader.run === run);
     this.#waiting = this.#waiting.filter((reader) => reader.run !== run);
-    for (const reader of leaving) reader.reject(run.over!);
+    for (const reader of leaving) dismiss(reader, run.over!);
     const consumption = this.#consumption;
     if (consumption?.run === run && !consumption.isCommitting) this.#consumption = undefined;
     if (this.#handedOut && this.#handedTo === run) {
@@ -218,6 +215,6 @@ export class Readers implements Reading {
   /** Whoever waits is told. */
   close(reason: LocalError): void {
     this.#calm();
-    for (const reader of this.#waiting.splice(0)) reader.reject(reason);
+    for (const reader of this.#waiting.splice(0)) dismiss(reader, reason);
   }
 }

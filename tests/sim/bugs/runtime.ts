@@ -127,11 +127,6 @@ const APPLICATION_BUGS: Bugs = {
     "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
     "",
   ),
-  "an application is begun again in the midst of results": edit(
-    APPLICATION,
-    "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
-    "turn.whenSafe(() => void (this.#isClosed || this.#run()));",
-  ),
   "a promise that an application drops fails in silence": edit(
     RUN,
     "  run.uncaught(event.reason);",
@@ -161,11 +156,6 @@ const APPLICATION_BUGS: Bugs = {
     READERS,
     "trouble.attempts < attempts ||",
     "trouble.attempts < attempts - 1 ||",
-  ),
-  "a message is given up, and still processed": edit(
-    READERS,
-    "const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;",
-    "const isFree = true;",
   ),
   "a dead letter is in no commit": edit(
     LEDGER,
