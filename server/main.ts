@@ -1,6 +1,8 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
+import { runBackupCommand } from "./cli/backup_command.ts";
+import { Control } from "./cli/control.ts";
 import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
@@ -25,6 +27,10 @@ async function main(): Promise<number> {
   try {
     if (Deno.args[0] === "keys") {
       await runKeysCommand(Deno.args.slice(1));
+      return 0;
+    }
+    if (Deno.args[0] === "backup") {
+      await runBackupCommand(Deno.args.slice(1));
       return 0;
     }
     if (Deno.args[0] === "dead-letters") {
@@ -84,7 +90,11 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
-  await stopped.promise;
+  {
+    // No longer than the store is locked: the next server's socket has the same name.
+    using _control = openControl(server, values.store);
+    await stopped.promise;
+  }
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
@@ -98,7 +108,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
 
 /** Says what was wrong. @returns the exit code */
 function failed(error: unknown): number {
-  if (error instanceof Failure) {
+  if (error instanceof Failure || isFailure(error)) {
     console.error(`holdfast: ${error.message}`);
     return 1;
   }
@@ -156,12 +166,27 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   warn(server, "NO_APP", message);
 }
 
+/** Takes the orders of `backup`, if there is a file to lay the socket beside. */
+function openControl(server: Server, store: string): Control | undefined {
+  if (store === ":memory:" || Deno.build.os === "windows") return undefined;
+  try {
+    return new Control(store, ({ path }) => server.backup(path));
+  } catch (error) {
+    warn(server, "NO_CONTROL", `\`backup\` cannot reach this server: ${error}`);
+    return undefined;
+  }
+}
+
 function warn(server: Server, code: string, message: string | undefined): void {
   if (message) server.events.emit({ event: "warning", code, message });
 }
 
 /** Nothing is wrong with the arguments. */
 class Failure extends Error {}
+
+function isFailure(error: unknown): error is LocalError {
+  return error instanceof LocalError && error.code === "BACKUP_FAILED";
+}
 
 async function listen(options: ServerOptions): Promise<Server> {
   try {

@@ -27,7 +27,7 @@ export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export { MemoryStore } from "./store/memory.ts";
 export type { Durability } from "./store/sqlite/database.ts";
-export type { StoreClock } from "./store/sqlite/loading.ts";
+export type { StoreClock } from "./store/sqlite/mark.ts";
 export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";
 export {
   type Acquired,
@@ -50,6 +50,7 @@ export {
 } from "./store/store.ts";
 export type { Transaction, TransactionWriteOptions } from "./store/transaction.ts";
 export type {
+  Boot,
   Clock,
   ConnectOptions,
   Listener,

@@ -68,13 +68,6 @@ export interface ServerOptions extends AccessOptions {
   log?: Log;
 }
 
-/**
- * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
- * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
- * their turn, after the server has worked for them.
- */
-const BACKLOG = 1024;
-
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
   /** Silence that is taken for an outage, in ms. */
@@ -86,12 +79,11 @@ export class Server implements AsyncDisposable {
   readonly #store: Store;
   readonly #ownsStore: boolean;
   readonly #access: Access;
-  readonly #app: App | undefined;
   readonly #limits: Limits;
   readonly #turn: Turn;
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost;
-  readonly #applicationHost: ApplicationHost<DeviceDriver>;
+  readonly #applicationHost: ApplicationHost<DeviceDriver> | undefined;
   readonly #pace: Pace;
   readonly #reports: Reports;
   #listener: Listener | undefined;
@@ -115,25 +107,21 @@ export class Server implements AsyncDisposable {
     this.#access = access;
     this.#store = store;
     this.#ownsStore = store !== ownStore;
-    this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
     this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
+    this.#reports = new Reports(this.events, platform);
     this.#turn = new Turn(store, platform, {
-      storeFails: (error) => {
-        const why = error ? { code: error.code, message: error.message } : {};
-        this.events.emit({ event: "store", ...why });
-      },
+      storeFails: (error) => this.#reports.store(error),
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
-    this.#reports = new Reports(this.events, platform);
     this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
-    this.#applicationHost = {
+    this.#applicationHost = app && {
       reports: this.#reports,
-      call: (device) => this.#app!(device, this),
+      call: (device) => app(device, this),
       closed: () => this.#closed,
     };
   }
@@ -174,7 +162,7 @@ export class Server implements AsyncDisposable {
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
     this.#listener = await this.#platform.listen(
-      { hostname, port, tls, backlog: Math.min(this.#places.connections, BACKLOG) },
+      { hostname, port, tls, backlog: this.#places.backlog },
       (socket) => this.#reception.accept(socket),
       (error) => {
         // No more files, most likely. Those who knock meanwhile wait in the system's queue.
@@ -183,9 +171,8 @@ export class Server implements AsyncDisposable {
       },
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
-    for (const message of this.#places.shortages()) {
-      this.events.emit({ event: "warning", code: "TOO_FEW_CONNECTIONS", message });
-    }
+    if (this.#store.older) this.#warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
+    for (const message of this.#places.shortages()) this.#warn("TOO_FEW_CONNECTIONS", message);
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
   }
@@ -272,6 +259,19 @@ export class Server implements AsyncDisposable {
     return transactAtPace(this.#transactionHost, use, paceOf(this.#pace));
   }
 
+  /** How much waits for the store: at most one for each connection and device, however long that fails. */
+  get waiting(): number {
+    return this.#turn.waiting;
+  }
+
+  /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
+  async backup(path: string): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    const none = "this store makes no backups: one in an SQLite file does";
+    if (!this.#store.backup) throw new LocalError("BAD_ARGUMENT", none);
+    await this.#store.backup(path);
+  }
+
   get #transactionHost(): TransactionHost {
     return {
       turn: this.#turn,
@@ -303,10 +303,7 @@ export class Server implements AsyncDisposable {
       },
       release: (id) => this.#callers.release(id),
       admit: (...args) => this.#admit(...args),
-      refused: (address, claimed, error) => {
-        this.#reports.refused(address, claimed, error);
-        if (error instanceof PeerError) this.#advice.give(address, error.advice);
-      },
+      refused: (...args) => this.#advice.refused(...args),
     };
   }
 
@@ -317,7 +314,7 @@ export class Server implements AsyncDisposable {
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     if (this.#closed) throw new PeerError("LOST", this.#closed.message);
     admitted.check();
-    const { id, dialect } = admitted;
+    const { id, dialect, older } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
     this.#places.check(id, device);
@@ -327,15 +324,16 @@ export class Server implements AsyncDisposable {
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
+    if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
     this.#reports.connected(device, address, dialect);
     this.#advice.give(address, admitted.advice);
-    if (admitted.ahead) {
-      const message = "the device has messages that this store never sent: is it an old copy?";
-      this.events.emit({ event: "warning", device: id, address, code: "STORE_IS_OLD", message });
-    }
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
     this.#begin(device);
+  }
+
+  #warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
+    this.events.emit({ event: "warning", ...of, code, message });
   }
 
   /** Another server has a device now. If it comes back to this one, it is asked for anew. */
@@ -344,7 +342,7 @@ export class Server implements AsyncDisposable {
     const device = this.#devices.get(id)!;
     device.drop();
     this.#remove(device, error);
-    this.events.emit({ event: "warning", device: id, code, message });
+    this.#warn(code, message, { device: id });
   }
 
   /** A new device is to have the place of this one. */
@@ -414,7 +412,7 @@ export class Server implements AsyncDisposable {
 
   /** Runs the application for a device. */
   #begin(device: DeviceDriver): void {
-    if (!this.#app) return;
+    if (!this.#applicationHost) return;
     device.application ??= new Application(device, this.#applicationHost);
     device.application.begin();
   }

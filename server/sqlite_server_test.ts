@@ -195,6 +195,52 @@ Deno.test("what was written on an old copy, and not sent, is not taken for what 
   }
 });
 
+Deno.test("a server that is started on a store without its log says so", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
+  try {
+    {
+      await using _ = await Scene.start({ store: path });
+      Deno.copyFileSync(path, copy); // as people make backups
+    }
+    for (const store of [copy, path]) {
+      await using scene = await Scene.start({ store });
+      await scene.logs("listening");
+      const warnings = scene.log.filter(({ event }) => event === "warning");
+      assertEquals(warnings.map(({ code }) => code), store === copy ? ["STORE_IS_OLD"] : []);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("an old copy is noticed by a device that only sends, and once", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
+  const sends = async (store: string, txFirst: number, ...texts: string[]) => {
+    await using scene = await Scene.start({ store });
+    const peer = await scene.dial(`${helloLine({ txFirst })}\n`);
+    const { rxNext } = parseWelcome(await until(() => peer.lines[0]));
+    for (const [n, text] of texts.entries()) {
+      await peer.say(`0${rxNext + n}${text}\n`);
+      await peer.hears(`0${rxNext + n}`);
+    }
+    await peer.say("\n");
+    await scene.logs("connected");
+    return { rxNext, warnings: scene.log.filter(({ event }) => event === "warning") };
+  };
+  try {
+    await sends(path, 0, "zero");
+    Deno.copyFileSync(path, copy);
+    assertEquals(await sends(path, 1, "one", "two"), { rxNext: 1, warnings: [] });
+    const { rxNext, warnings } = await sends(copy, 3, "three");
+    assertEquals([rxNext, warnings.map(({ code }) => code)], [3, ["STORE_IS_OLD"]]);
+    assertEquals(await sends(copy, 4, "four"), { rxNext: 4, warnings: [] });
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
 Deno.test("what was sent before a restart may be there after it", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const path = `${folder}/holdfast.db`;

@@ -1,5 +1,5 @@
 /** A server whose store cannot write for a while: a full disk, for example. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { helloLine } from "../tests/support/greeting.ts";
 import type { RawPeer } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
@@ -96,6 +96,28 @@ Deno.test("while a store fails nobody is welcomed, as a welcome says what is saf
   assertEquals([again.heard, other.heard], ["", ""]);
   store.fails = false;
   await until(() => again.lines.length > 0 && other.lines.length > 0);
+});
+
+Deno.test("while a store fails, whoever says hello and goes leaves nothing behind", async () => {
+  const store = new FailingStore();
+  await using scene = await Scene.start({ store, limits: { connections: 20 } });
+  const [, peer] = await meet(scene, 2);
+  store.fails = true;
+  await peer.say("00not safe\n");
+  await scene.logs("store", "STORE_FAILED");
+  for (let round = 0; round < 10; round++) {
+    const peers = [];
+    for (let i = 0; i < 10; i++) {
+      const name = `${round} ${i}`;
+      peers.push(await scene.dial(`${helloLine({ id: i % 2 ? "1" : name })}\n`));
+      if (i % 2 === 0) await until(() => store.asked.has(name), { what: "the hello to be read" });
+    }
+    assert(scene.server.waiting <= 22, `${scene.server.waiting} wait`);
+    for (const each of peers) await each[Symbol.asyncDispose]();
+  }
+  await until(() => scene.server.waiting <= 1);
+  store.fails = false;
+  await until(() => scene.server.waiting === 0);
 });
 
 Deno.test("a device that gives up on a failing server is no reason to lose anything", async () => {

@@ -42,7 +42,8 @@ export interface Settings {
   ssid?: string;
   /** Its password, 8 to 64 bytes, or empty. Default: none, an open network. */
   password?: string;
-  /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. */
+  /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. A board cannot look up a name
+   * that ends in `.local`: it has no mDNS. */
   server?: string;
   /** TCP port of the server, 1 to 65535. Default 8123. */
   port?: number;

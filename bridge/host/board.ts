@@ -171,7 +171,7 @@ export class Board implements AsyncDisposable {
       receive: ({ byteOffset, length }: Uint8Array) =>
         this.#run(() => this.#application.onMessage?.(byteOffset, length)) !== 0,
       positionChanged: (position: Position) => this.#kept.position = position,
-      stateChanged: (connected: boolean, reason?: PeerError) => {
+      stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         options.onState?.(connected, reason);
         if (connected === this.#wasUp) return; // one more attempt to connect has failed
         this.#wasUp = connected;

@@ -2,18 +2,21 @@ import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { checkText } from "../../server/protocol/lines.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
-import { type Core, coreModule, type CoreSize, pcSize, type Position } from "./core.ts";
+import { type Core, coreModule, type CoreSize, pcSize, type TxStream } from "./core.ts";
 import { ClientDriver } from "./driver.ts";
-import { Handout } from "./handout.ts";
-import { type ClientMemory, PositionFile } from "./memory.ts";
+import { Handout, type Progress } from "./handout.ts";
+import type { ClientMemory, KeptOutbox } from "./memory.ts";
+import { MemoryFile } from "./memory_file.ts";
 import type { ConnectionOptions } from "./options.ts";
+import { type ClientWriteOptions, Outbox, sizeFor } from "./outbox.ts";
 
 /** What a client must and can be told. */
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * What keeps how far this client has got, so that a restarted process takes each message once: the name of
-   * a file, or a memory of your own, which is closed with the client. With it, a message counts as processed, and
-   * is acknowledged, when the next one is asked for. Dialect 2.
+   * What keeps how far this client has got and what it has still to send, so that whatever process comes next takes each
+   * message once, and sends what this one has accepted: the name of a file (SQLite), or a memory of your own, which is
+   * closed with the client. With it, a message counts as processed, and is acknowledged, when the next one is asked
+   * for. Dialect 2.
    * Default: none; a message counts as processed when it is handed out.
    */
   memory?: string | ClientMemory;
@@ -21,41 +24,19 @@ export interface ClientOptions extends ConnectionOptions {
   size?: Partial<CoreSize>;
 }
 
-/** How a message is to be sent to the server. */
-export interface ClientWriteOptions {
-  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
-  qos?: boolean;
-  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 keeps the order without
-   * waiting. Default true. */
-  wait?: boolean;
-  /** Stops waiting. A message that is on its way already may still be delivered. */
-  signal?: AbortSignal;
-}
-
-interface Writer {
-  text: Uint8Array;
-  wait: boolean;
-  done: () => void;
-  fail: (reason: unknown) => void;
-}
-
-/** Most writes that wait for room in the core's outbox. */
-const MOST_WRITERS = 1024;
-
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
   #driver: ClientDriver;
   #memory: ClientMemory | undefined;
+  /** What of the server's stream the memory knows to be processed. */
+  #progress: Progress | undefined;
   #handout: Handout;
-  #waits: boolean;
+  #outbox: Outbox;
   #core: Core;
   #line: number;
   #readers: PromiseWithResolvers<string>[] = [];
-  #waiting: Writer[] = []; // not yet in the core
-  #sent: (Writer | undefined)[] = []; // in the core's outbox; undefined: nobody waits for it
-  #settled = 0; // how many of those that the core accepted are done
   #readiness: PromiseWithResolvers<void> | undefined;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
@@ -64,43 +45,51 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * Begins to connect.
    *
    * @param platform Clock and network. Default: those of this machine.
-   * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled
+   * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled; STORE_UNUSABLE, for a `memory` that is
+   * none, damaged, another device's, or in use
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
+    const { memory, dialect = 2, id } = options;
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
+    if (memory !== undefined && dialect === 1) {
+      throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
+    }
+    const isOurs = typeof memory === "string";
+    this.#memory = isOurs ? new MemoryFile(memory, id) : memory;
+    const kept = this.#memory?.kept;
+    this.#progress = kept?.progress;
+    this.#handout = new Handout(kept?.progress);
+    const isUp = () => this.#driver.up;
     const owner = {
-      exchange: () => this.#exchange(),
-      canReceive: () => this.#readers.length > 0,
+      exchange: () => this.#outbox.exchange(isUp()),
+      canReceive: () => this.#readers.length > 0 && this.#mayHandOut(),
       receive: (message: Uint8Array) => {
         const text = decode(message);
         if (this.#memory && this.#handout.offered(this.#core.position, text)) return true;
         this.#readers.shift()!.resolve(text);
         return this.#memory === undefined;
       },
-      positionChanged: (position: Position) => this.#memory?.keep({ position, processed: 0n }),
-      stateChanged: (connected: boolean, reason?: PeerError) => {
+      positionChanged() {}, // the memory is told before anything is sent
+      stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
         options.onState?.(connected, reason);
       },
+      ...(this.#memory ? { isDirty: () => this.#isDirty, commit: () => this.#commit() } : {}),
     };
-    this.#waits = options.dialect === 1;
-    if (options.memory !== undefined) {
-      if (this.#waits) throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
-      const { memory } = options;
-      this.#memory = typeof memory === "string" ? new PositionFile(memory) : memory;
-    }
-    const kept = this.#memory?.kept;
-    const position = kept?.position;
-    this.#handout = new Handout(kept);
     try {
-      const boot = { ...options, position };
-      this.#driver = new ClientDriver(owner, coreModule(), {}, boot, size, platform);
+      const position = kept?.progress.position;
+      const stream = kept && streamOf(kept.outbox);
+      const boot = { ...options, position, stream, size: {} };
+      const coreSize = kept ? sizeFor(size, kept.outbox) : size;
+      this.#driver = new ClientDriver(owner, coreModule(), {}, boot, coreSize, platform);
     } catch (error) {
-      if (typeof options.memory === "string") this.#memory?.close();
+      if (isOurs) this.#memory?.close();
       throw error;
     }
     this.#core = this.#driver.core;
+    const left = this.#memory && (kept?.outbox ?? "nothing");
+    this.#outbox = new Outbox(this.#core, dialect === 1, left);
     this.#driver.pump();
   }
 
@@ -112,6 +101,11 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /** How often the link came up. */
   get connects(): number {
     return this.#core.connects;
+  }
+
+  /** Messages to the server that it has not acknowledged yet; with a `memory`, also those of earlier processes. */
+  get outbox(): number {
+    return this.#outbox.length;
   }
 
   /** Resolves when the link is up. @throws {LocalError} CLOSED */
@@ -129,13 +123,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * acknowledged. If the process ends before it has asked, also by `close`, the next process is handed the
    * message again. Who asks for several at once says so in advance.
    *
-   * @throws {LocalError} CLOSED
+   * @throws {LocalError} CLOSED; STORE_FAILED if the `memory` cannot keep what was processed, on a full disk for
+   * example: then nothing is acknowledged, and it can be asked again
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
-    const done = this.#memory && this.#handout.asked(this.#core.position);
-    // At once: without a link, nobody will be told for a while.
-    if (done) this.#memory!.keep(done);
+    this.#handout.asked();
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
     this.#driver.pump();
@@ -155,101 +148,86 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * Sends a message. Through an outage it waits.
+   * Sends a message. Through an outage it waits. With `memory`, what this process has kept and not sent is sent by the
+   * next one.
    *
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
-   * @returns true once the server has acknowledged it; without qos, true if it was handed to the network
-   * and false if there is no link, or no room in the outbox
-   * @throws {LocalError} BAD_TEXT, also when a server comes back that takes shorter lines; OUTBOX_FULL if 1,024 writes wait already; CLOSED
+   * @returns true once the server has acknowledged it, or see `until`; without qos, true if it was handed to the
+   * network and false if there is no link, or no room in the outbox
+   * @throws {LocalError} BAD_ARGUMENT; BAD_TEXT, also when a server comes back that takes shorter lines; OUTBOX_FULL if
+   * 1,024 writes wait already; STORE_FAILED if the `memory` cannot keep it: it was not accepted; CLOSED: it may be in
+   * the `memory`, and arrive by the next process
    */
   async write(text: string, options: ClientWriteOptions = {}): Promise<boolean> {
-    const { qos = true, wait = true, signal } = options;
     if (this.#closed) throw this.#closed;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
+    const { qos = true, until = "arrived" } = options;
+    if (until === "kept" && !(qos && this.#memory)) {
+      const message = "only a message with qos can be kept, by a client with a memory";
+      throw new LocalError("BAD_ARGUMENT", message);
+    }
     const bytes = new TextEncoder().encode(checkText(text, this.#line));
-    if (!qos) {
-      const accepted = this.#core.write(bytes, false);
-      if (accepted) this.#sent.push(undefined);
-      this.#driver.pump();
-      return accepted;
-    }
-    if (this.#waiting.length >= MOST_WRITERS) {
-      throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes wait already: await them`);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    const writer = { text: bytes, wait, done: () => resolve(true), fail: reject };
-    this.#waiting.push(writer);
-    const abort = () => {
-      this.#waiting = this.#waiting.filter((other) => other !== writer);
-      reject(signal!.reason);
-      this.#driver.pump(); // it may have held up others
-    };
-    signal?.addEventListener("abort", abort);
-    this.#driver.pump();
-    try {
-      return await promise;
-    } finally {
-      signal?.removeEventListener("abort", abort);
-    }
+    return await this.#outbox.write(bytes, options, this.#driver.up, this.#driver.pump);
   }
 
   #up(): void {
-    this.#settle();
-    // A server that has come back with shorter lines: the core has withdrawn what does not fit them.
-    for (const [i, writer] of this.#sent.entries()) {
-      if (!writer || writer.text.length <= this.#core.longest) continue;
-      this.#sent[i] = undefined;
-      this.#refuse(writer);
-    }
+    this.#outbox.linkUp();
     this.#readiness?.resolve();
     this.#readiness = undefined;
   }
 
-  #refuse(writer: Writer): void {
-    writer.fail(new LocalError("BAD_TEXT", `the server takes ${this.#core.longest} bytes at most`));
+  /** A message is handed out when the one before it is safely done with. The core offers that one until it is taken. */
+  #mayHandOut(): boolean {
+    return !this.#memory || this.#handout.isAt(this.#core.position) || !this.#hasProgress;
   }
 
-  /** Tells the writers whose messages have arrived. */
-  #settle(): void {
-    const core = this.#core;
-    for (; this.#settled !== core.done; this.#settled = this.#settled + 1 >>> 0) {
-      this.#sent.shift()?.done();
+  /** Whether more is processed than the memory knows. */
+  get #hasProgress(): boolean {
+    const { position: { epoch, next }, processed } = this.#handout.progress(this.#core.position);
+    const known = this.#progress;
+    return known?.position.epoch !== epoch || known.position.next !== next ||
+      known.processed !== processed;
+  }
+
+  get #isDirty(): boolean {
+    return this.#hasProgress || this.#outbox.isDirty;
+  }
+
+  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; whoever waits was told */
+  #commit(): void {
+    const progress = this.#handout.progress(this.#core.position);
+    try {
+      this.#memory!.commit({ progress, ...this.#outbox.change });
+    } catch (cause) {
+      const error = failure(cause);
+      this.#outbox.failed(error);
+      for (const reader of this.#readers.splice(0)) reader.reject(error);
+      throw error;
     }
+    this.#progress = progress;
+    this.#outbox.committed();
   }
 
-  /** Moves messages into the core as their turn comes. */
-  #exchange(): void {
-    const core = this.#core;
-    this.#settle();
-    // How long a text may be is for the server to say, in its first greeting of dialect 2.
-    if (!this.#waits && core.connects === 0) return;
-    while (this.#waiting.length > 0) {
-      const writer = this.#waiting[0]!;
-      if (this.#waits && writer.wait && core.queued !== core.done) break;
-      // Without a link, it may not have been the server who said so.
-      if (writer.text.length > core.longest && this.#driver.up) {
-        this.#waiting.shift();
-        this.#refuse(writer);
-        continue;
-      }
-      if (!core.write(writer.text, true)) break;
-      this.#sent.push(this.#waiting.shift());
-    }
-  }
-
-  /** Ends the link. Whoever waits for a message, an ack or the link is rejected with CLOSED. */
+  /**
+   * Ends the link. Whoever waits for a message, an ack or the link is rejected with CLOSED.
+   *
+   * @throws {LocalError} STORE_FAILED if the `memory` cannot keep what was processed or written last
+   */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
-  #close(): Promise<void> {
+  // deno-lint-ignore require-await
+  async #close(): Promise<void> {
     this.#closed = new LocalError("CLOSED", "the client was closed");
-    this.#readiness?.reject(this.#closed);
-    for (const reader of this.#readers) reader.reject(this.#closed);
-    for (const writer of [...this.#sent, ...this.#waiting]) writer?.fail(this.#closed);
-    this.#driver.close();
-    this.#memory?.close();
-    return Promise.resolve();
+    try {
+      this.#driver.close();
+    } finally {
+      this.#readiness?.reject(this.#closed);
+      for (const reader of this.#readers) reader.reject(this.#closed);
+      this.#outbox.close(this.#closed);
+      this.#memory?.close();
+    }
   }
 
   /** The same as `close`. */
@@ -265,4 +243,14 @@ function decode(message: Uint8Array): string {
   } catch (cause) {
     throw new PeerError("BAD_UTF8", "a message is not UTF-8", { cause });
   }
+}
+
+function streamOf({ epoch, first }: KeptOutbox): TxStream {
+  return { epoch, first: first % 2 ** 32 };
+}
+
+/** Whatever a memory throws. */
+function failure(cause: unknown): LocalError {
+  if (cause instanceof LocalError) return cause;
+  return new LocalError("STORE_FAILED", `the client's memory has failed: ${cause}`, { cause });
 }

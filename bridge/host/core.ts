@@ -25,6 +25,9 @@ export const Event = {
 /** What a host can do, for `poll`. */
 export const Can = { send: R.CAN_SEND, receive: R.CAN_RECEIVE } as const;
 
+/** `Core.state` while a connection is asked for. */
+export const CONNECTING = R.CONNECTING;
+
 /** `Core.state` while messages can be sent. */
 export const UP = R.UP;
 
@@ -116,6 +119,14 @@ export interface Position {
   next: number;
 }
 
+/** Where a device goes on in the stream of messages that it sends itself. */
+export interface TxStream {
+  /** Names the stream. */
+  epoch: number;
+  /** Number of the message that is written first, modulo 2^32. */
+  first: number;
+}
+
 /** What a core is told at its boot. */
 export interface CoreOptions extends CoreSize {
   id: string;
@@ -128,6 +139,8 @@ export interface CoreOptions extends CoreSize {
   key?: Uint8Array | undefined;
   /** What `Core.position` was before. */
   position?: Position | undefined;
+  /** Default: a stream of its own. Dialect 2. */
+  stream?: TxStream | undefined;
 }
 
 /** What the hello ends in. */
@@ -190,6 +203,12 @@ export class Core {
     this.#set(R.RX_EPOCH, position.epoch);
     this.#set(R.RX_NEXT, position.next);
     const end = core.init(0, now);
+    if (options.stream) {
+      const { epoch, first } = options.stream;
+      this.#set(R.TX_EPOCH, epoch);
+      this.#set(R.TX_FIRST, first);
+      this.#set(R.TX_NEXT, first);
+    }
     const missing = Math.ceil((end - core.memory.buffer.byteLength) / 65536);
     if (missing > 0) core.memory.grow(missing);
     this.#view = new DataView(core.memory.buffer);
@@ -253,6 +272,11 @@ export class Core {
     return { epoch: this.#get(R.RX_EPOCH) >>> 0, next: this.#get(R.RX_NEXT) >>> 0 };
   }
 
+  /** Names the stream of the messages that it sends. It changes if the server says that it knows more of it. */
+  get epoch(): number {
+    return this.#get(R.TX_EPOCH) >>> 0;
+  }
+
   /** How often the link came up. */
   get connects(): number {
     return this.#get(R.CONNECTS);
@@ -299,6 +323,16 @@ export class Core {
     if (at === 0) return false;
     this.#bytes(at, text.length).set(text);
     return this.exports.write(text.length, qos ? 1 : 0) === 1;
+  }
+
+  /** Accepts a message that was withdrawn: it has its number, and nobody will see it. Dialect 2. */
+  writeWithdrawn(): boolean {
+    const at = this.exports.room(1);
+    if (at === 0) return false;
+    this.#bytes(at, 1)[0] = 0x2d;
+    if (this.exports.write(1, 1) === 0) return false;
+    this.#bytes(at, 1)[0] = 0; // `write` refuses NUL
+    return true;
   }
 }
 

@@ -21,14 +21,17 @@ function listen(options: ServerOptions): Promise<Server> {
 }
 
 /** A client, and why it has no link. */
-function dial(port: number, options: Partial<ClientOptions> = {}): [Client, PeerError[]] {
-  const reasons: PeerError[] = [];
-  const onState = (_: boolean, reason?: PeerError) => reason && reasons.push(reason);
+function dial(
+  port: number,
+  options: Partial<ClientOptions> = {},
+): [Client, (PeerError | LocalError)[]] {
+  const reasons: (PeerError | LocalError)[] = [];
+  const onState = (_: boolean, reason?: PeerError | LocalError) => reason && reasons.push(reason);
   return [new Client({ id: "1", port, timeout: TIMEOUT, onState, ...options }), reasons];
 }
 
 /** The first reason, as people and programs see it. */
-async function firstReason(reasons: PeerError[]): Promise<string> {
+async function firstReason(reasons: (PeerError | LocalError)[]): Promise<string> {
   await until(() => reasons.length > 0, { what: "a reason" });
   return `${reasons[0]!.code}: ${reasons[0]!.message}`;
 }

@@ -2,10 +2,11 @@
  * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
  * the messages that arrive, is for whoever owns the driver.
  */
-import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
-import { Can, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
+import { isIP } from "node:net";
+import { Can, CONNECTING, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { addressOf, type BootOptions, coreOptions } from "./options.ts";
 import { CoreSocket } from "./socket.ts";
 
@@ -26,8 +27,15 @@ export interface DriverOwner {
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
-  stateChanged(connected: boolean, reason?: PeerError): void;
+  stateChanged(connected: boolean, reason?: PeerError | LocalError): void;
+  /** Of an owner with a memory: whether there is something that must be safe before anything goes out. */
+  isDirty?(): boolean;
+  /** Makes it safe. @throws {LocalError} if that is not possible: nothing goes out, and it is tried again */
+  commit?(): void;
 }
+
+/** Of the timeout: the pause before another attempt to make safe what could not be. */
+const COMMIT_PAUSE = 1 / 8;
 
 const MESSAGES: Partial<Record<PeerCode, string>> = {
   NO_ANSWER: "the server did not accept the connection in time",
@@ -61,10 +69,20 @@ export class ClientDriver {
   readonly #size: CoreSize;
   readonly #platform: Platform;
   #address: ConnectOptions;
+  #timeout: number;
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
+  /** What the server's name means, once that is known: kept while attempts repeat. */
+  #addresses: readonly string[] | undefined;
+  /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has. */
+  #standsSince: number | undefined;
+  #stood = 0;
+  /** Forgets the lookup that is under way. */
+  #forgetLookup: (() => void) | undefined;
   #socket: CoreSocket | undefined;
+  /** It has been connected. */
+  #wasOpened = false;
   /** When the core heard something last, so far as it counts. */
   #heard = 0;
   /** When the core sent something last. */
@@ -78,6 +96,7 @@ export class ClientDriver {
   #looking = false;
   /** Whether `#flush` is to come. */
   #flushing = false;
+  #cancelRetry: (() => void) | undefined;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
   #timerDue = 0;
@@ -97,6 +116,8 @@ export class ClientDriver {
     const settings = coreOptions(options, size);
     this.core = new Core(module, imports, settings, this.#now());
     this.#address = addressOf(options);
+    this.#addresses = addressesIn(this.#address);
+    this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
   }
@@ -111,6 +132,11 @@ export class ClientDriver {
     const settings = coreOptions(options, this.#size);
     this.core.boot(settings, this.#now());
     this.#address = addressOf(options);
+    this.#addresses = addressesIn(this.#address);
+    this.#forgetLookup?.();
+    this.#forgetLookup = undefined;
+    this.#goOn();
+    this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
     this.#release();
@@ -187,7 +213,11 @@ export class ClientDriver {
     const event = core.poll(now, can);
     switch (event) {
       case Event.connect:
-        this.#connect(now);
+        if (this.#addresses) this.#connect(now);
+        else {
+          this.#standsSince = this.#platform.now();
+          this.#lookUp();
+        }
         break;
       case Event.close:
         this.#drop(this.#reason());
@@ -207,9 +237,11 @@ export class ClientDriver {
       this.#owner.stateChanged(true);
     }
     if (event !== Event.none) return true;
-    if (this.#socket?.hasOutput && !this.#flushing) {
+    if (!this.#flushing && (this.#socket?.hasOutput || this.#owner.isDirty?.())) {
       this.#flushing = true;
-      this.#platform.soon(this.#flush);
+      // What is to be made safe is so at once for all that this turn brings: that costs.
+      if (this.#owner.commit) this.#platform.endOfTurn(this.#flush);
+      else this.#platform.soon(this.#flush);
     }
     return this.#moveInput(now);
   }
@@ -217,8 +249,27 @@ export class ClientDriver {
   /** Hands over what was collected: once for all that was written by the code that ran before. */
   #flush = (): void => {
     this.#flushing = false;
-    if (this.#socket?.flush()) this.pump();
+    if (this.#closed) return;
+    if (this.#owner.isDirty?.()) {
+      try {
+        this.#owner.commit!();
+      } catch (error) {
+        if (!(error instanceof LocalError)) throw error;
+        return this.#commitFailed(error);
+      }
+      this.#socket?.flush();
+      this.pump(); // what is safe now can be sent
+    } else if (this.#socket?.flush()) this.pump();
   };
+
+  /** Nothing of what was collected may go out. */
+  #commitFailed(error: LocalError): void {
+    this.#flushing = true;
+    this.#cancelRetry = this.#platform.after(this.#timeout * COMMIT_PAUSE, this.#flush);
+    this.core.closed(this.#now());
+    this.#drop(error);
+    this.pump();
+  }
 
   #reason(): PeerError {
     const { reason, refusal } = this.core;
@@ -252,10 +303,47 @@ export class ClientDriver {
     this.#keepPosition();
   }
 
+  /** Looks up the server's name, beside whatever else goes on. */
+  #lookUp(): void {
+    const { hostname } = this.#address;
+    if (this.#forgetLookup || isIP(hostname)) return;
+    const cancel = this.#platform.after(this.#timeout, () => {
+      if (this.#addresses) return;
+      this.#owner.stateChanged(false, stillLookedUp(hostname, this.#timeout));
+    });
+    const forget = this.#platform.resolve(hostname, (found) => {
+      cancel();
+      this.#forgetLookup = undefined;
+      if (!(found instanceof PeerError)) this.#addresses = found;
+      if (this.#standsSince === undefined) return; // it is for the next attempt
+      this.#goOn();
+      const now = this.#now();
+      if (found instanceof PeerError) {
+        this.core.closed(now);
+        this.#drop(found);
+      } else if (this.core.state === CONNECTING) this.#connect(now); // it has not been closed meanwhile
+      this.pump();
+    });
+    this.#forgetLookup = () => {
+      cancel();
+      forget();
+    };
+  }
+
+  /** The core's clock goes on. */
+  #goOn(): void {
+    if (this.#standsSince === undefined) return;
+    this.#stood += this.#platform.now() - this.#standsSince;
+    this.#standsSince = undefined;
+  }
+
   #connect(now: number): void {
     this.#heard = this.#sent = now;
-    const socket = this.#socket = new CoreSocket(this.#platform, this.#address, {
+    this.#wasOpened = false;
+    const address = { ...this.#address, addresses: this.#addresses };
+    const socket = this.#socket = new CoreSocket(this.#platform, address, {
       opened: () => {
+        this.#wasOpened = true;
         const now = this.#heard = this.#sent = this.#now();
         this.core.opened(now);
         this.pump();
@@ -279,7 +367,9 @@ export class ClientDriver {
     this.pump();
   }
 
-  #drop(reason: PeerError): void {
+  #drop(reason: PeerError | LocalError): void {
+    // It may have moved. Meanwhile it is tried where it was.
+    if (this.#socket && !this.#wasOpened) this.#lookUp();
     this.#release();
     this.#owner.stateChanged(false, reason);
   }
@@ -292,7 +382,8 @@ export class ClientDriver {
 
   #setTimer(now: number): void {
     const due = now + this.core.wait;
-    if (this.#cancelTimer && this.#timerDue <= due) return; // it looks again then
+    // It looks again then; but a timer that should have run by now, if the clock has jumped ahead, is late.
+    if (this.#cancelTimer && this.#timerDue > now && this.#timerDue <= due) return;
     this.#cancelTimer?.();
     this.#timerDue = due;
     this.#cancelTimer = this.#platform.after(Math.max(0, due - this.#now()), () => {
@@ -301,18 +392,34 @@ export class ClientDriver {
     });
   }
 
-  /** Ends the link at once, without a word to its owner. */
+  /** Ends the link at once, without a word to its owner. @throws {LocalError} from its `commit` */
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
-    this.#socket?.flush();
-    this.#release();
+    this.#cancelRetry?.();
+    this.#forgetLookup?.();
+    try {
+      if (this.#owner.isDirty?.()) this.#owner.commit!();
+      this.#socket?.flush();
+    } finally {
+      this.#release();
+    }
   }
 
-  /** The clock of the core, in whole ms. */
+  /** The clock of the core, in whole ms. The time that a lookup takes is none of its attempt's. */
   #now(): number {
-    return Math.floor(this.#platform.now());
+    return Math.floor((this.#standsSince ?? this.#platform.now()) - this.#stood);
   }
+}
+
+/** What needs no lookup. */
+function addressesIn({ hostname }: ConnectOptions): readonly string[] | undefined {
+  return isIP(hostname) ? [hostname] : undefined;
+}
+
+function stillLookedUp(hostname: string, ms: number): PeerError {
+  const name = JSON.stringify(hostname);
+  return new PeerError("NO_ADDRESS", `the name ${name} is being looked up for ${ms} ms already`);
 }
 
 /**

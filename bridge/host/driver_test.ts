@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ClientMachine, ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import { PeerError } from "../../server/protocol/errors.ts";
+import { ClientDisk } from "../../tests/sim/client_disk.ts";
 import { Client, LocalError } from "./mod.ts";
 
 // A loop that is late.
@@ -179,7 +180,8 @@ Deno.test("on a real machine: a client whose program was busy for longer than th
       worker.onmessage = ({ data }) => resolve(data)
     );
     const told: string[] = [];
-    const onState = (up: boolean, reason?: PeerError) => void told.push(up ? "up" : reason!.code);
+    const onState = (up: boolean, reason?: PeerError | LocalError) =>
+      void told.push(up ? "up" : reason!.code);
     await using client = new Client({ id: "1", port, timeout: 300, dialect: 1, onState });
     await client.ready();
     for (let round = 0; round < 5; round++) {
@@ -347,13 +349,27 @@ for (
   });
 }
 
+Deno.test("a clock that jumps ahead does not make a client late", async () => {
+  await using scene = new ManualClient({ dialect: 2 });
+  const { machine, client, told } = scene;
+  machine.socket.events.opened();
+  machine.socket.gives("no welcome\n"); // a long pause follows
+  machine.passes(TIMEOUT); // so that the next timer is its end
+  const { length } = machine.sockets;
+  const { now } = machine;
+  machine.now = () => now() + 3_600_000;
+  void client.write("a", { qos: false }); // it looks at the clock
+  assertEquals(machine.sockets.length, length + 1, "the pause is over");
+  machine.passes(TIMEOUT / 2);
+  assertEquals(told, ["BAD_GREETING", "NO_ANSWER"]);
+});
+
 Deno.test("a memory of one's own is read, kept and closed; not if the client is refused", async () => {
-  const calls: unknown[] = [];
-  const memory = {
-    kept: { position: { epoch: 7, next: 1 }, processed: 0n },
-    keep: (progress: unknown) => void calls.push(progress),
-    close: () => void calls.push("closed"),
-  };
+  const disk = new ClientDisk();
+  const position = { epoch: 7, next: 1 };
+  const outbox = { epoch: 8, first: 9, next: 9, messages: [] };
+  disk.state = { progress: { position, processed: 0n }, outbox };
+  const memory = disk.open();
   const machine = new ClientMachine();
   try {
     new Client({ id: "", memory }, machine);
@@ -361,11 +377,12 @@ Deno.test("a memory of one's own is read, kept and closed; not if the client is 
   } catch (error) {
     assert(error instanceof LocalError, `${error}`);
   }
-  assertEquals(calls, []);
+  assertEquals([disk.users, disk.commits], [1, 0]);
   const client = new Client({ id: "1", memory }, machine);
   machine.socket.events.opened();
   await machine.turn();
-  assert(machine.socket.text.includes("0000000700000001"), machine.socket.text);
+  const { text } = machine.socket;
+  assert(text.includes("00000008000000090000000700000001"), text);
   await client.close();
-  assertEquals(calls, ["closed"]);
+  assertEquals([disk.users, disk.commits], [0, 0], "there was nothing to keep");
 });

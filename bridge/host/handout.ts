@@ -19,12 +19,14 @@ export interface Progress {
 export class Handout {
   #position: Position | undefined;
   #digest = 0n;
+  #isDone = false;
 
   /** @param kept What an earlier process has left. */
   constructor(kept?: Progress) {
     if (!kept || kept.processed === 0n) return;
     this.#position = kept.position;
     this.#digest = kept.processed;
+    this.#isDone = true;
   }
 
   /**
@@ -34,25 +36,27 @@ export class Handout {
    */
   offered(position: Position, text: string): boolean {
     const digest = digestOf(text);
-    if (this.#isAt(position) && this.#digest === digest) return true;
+    if (this.isAt(position) && this.#digest === digest) return true;
     this.#position = position;
     this.#digest = digest;
+    this.#isDone = false;
     return false;
   }
 
-  /**
-   * The application asks for the next message.
-   *
-   * @param position The core's.
-   * @returns what to keep, if there is a message that is done with, but not yet taken
-   */
-  asked(position: Position): Progress | undefined {
-    if (!this.#isAt(position)) return undefined; // it was taken, or the server's stream is another one
-    return { position, processed: this.#digest };
+  /** The application asks for the next message: it is done with the one that it has. */
+  asked(): void {
+    this.#isDone = true;
   }
 
-  #isAt({ epoch, next }: Position): boolean {
+  /** Whether the application has had the message at that position: it was not taken from the core. */
+  isAt({ epoch, next }: Position): boolean {
     return this.#position?.epoch === epoch && this.#position.next === next;
+  }
+
+  /** What is to be kept when the core is at that position. */
+  progress(position: Position): Progress {
+    const processed = this.#isDone && this.isAt(position) ? this.#digest : 0n;
+    return { position, processed };
   }
 }
 

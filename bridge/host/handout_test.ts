@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Handout } from "./handout.ts";
 
 const at = (epoch: number, next: number) => ({ epoch, next });
@@ -20,21 +20,29 @@ Deno.test("another message under the same number, from an old copy of the store,
 
 Deno.test("who asks for the next message is done with the one that it has, if that was not taken yet", () => {
   const handout = new Handout();
-  assertEquals(handout.asked(at(0, 0)), undefined);
-  assertEquals(handout.asked(at(7, 1)), undefined);
-  handout.offered(at(7, 2 ** 32 - 1), "a");
-  assertEquals(handout.asked(at(7, 2 ** 32 - 1))?.position, at(7, 2 ** 32 - 1));
-  assertEquals(handout.asked(at(7, 0)), undefined, "it was taken");
-  assertEquals(handout.asked(at(8, 2 ** 32 - 1)), undefined, "the server has another stream");
+  const processed = (epoch: number, next: number) => handout.progress(at(epoch, next)).processed;
+  handout.asked();
+  assertEquals(processed(0, 0), 0n);
+  assertEquals(processed(7, 1), 0n);
+  const last = 2 ** 32 - 1;
+  handout.offered(at(7, last), "a");
+  assertEquals(processed(7, last), 0n, "it is busy with it");
+  handout.asked();
+  assert(processed(7, last) > 0n);
+  assertEquals(handout.progress(at(7, last)).position, at(7, last));
+  assertEquals(processed(7, 0), 0n, "it was taken");
+  assertEquals(processed(8, last), 0n, "the server has another stream");
 });
 
 Deno.test("what an earlier process was done with is not handed out again, but another under its number is", () => {
   const earlier = new Handout();
   earlier.offered(at(7, 1), "a");
-  const kept = earlier.asked(at(7, 1));
+  earlier.asked();
+  const kept = earlier.progress(at(7, 1));
   assertEquals(new Handout(kept).offered(at(7, 1), "a"), true);
   // An old copy of the server's store has since given the number to another message.
   assertEquals(new Handout(kept).offered(at(7, 1), "b"), false);
   assertEquals(new Handout(kept).offered(at(8, 1), "a"), false, "of another stream");
+  assertEquals(new Handout(kept).progress(at(7, 1)), kept, "and it is known to the next one, too");
   assertEquals(new Handout({ position: at(7, 1), processed: 0n }).offered(at(7, 1), "a"), false);
 });

@@ -1,81 +1,61 @@
-/**
- * A file that stands for a chip's RTC memory: where a client has got to in its server's stream, so that a
- * restarted process takes each message once, and what it has processed beyond that. 32 bytes: a mark, the position,
- * the digest, and a digest of these.
- */
-import { createHash } from "node:crypto";
-import { LocalError } from "../../server/protocol/errors.ts";
+/** What a client keeps beyond the end of its process, and what keeps it. */
 import type { Progress } from "./handout.ts";
 
-const MARK = 0x48464d32; // "HFM2"
-const BYTES = 32;
-const SUM = 20;
-
-/** Keeps how far a client has got, beyond the end of its process. */
-export interface ClientMemory {
-  /** What was kept last; undefined if nothing was. */
-  readonly kept: Progress | undefined;
-  /** Keeps this instead. It is safe when this returns. */
-  keep(progress: Progress): void;
-  /** The client has ended. */
-  close(): void;
+/** A message that a client has accepted, and its server has not acknowledged. */
+export interface KeptMessage {
+  /** Counted from the beginning of the stream, and never from 0 again. */
+  readonly number: number;
+  /** In UTF-8. */
+  readonly text: Uint8Array;
 }
 
-export class PositionFile implements ClientMemory, Disposable {
-  #file: Deno.FsFile;
-  #bytes = new DataView(new ArrayBuffer(BYTES));
+/** What a client has still to write to its server. */
+export interface KeptOutbox {
+  /** Names the stream, as the server knows it. */
+  readonly epoch: number;
+  /** Number of the oldest message that the server may not have. */
+  readonly first: number;
+  /** Number of the next message. None before it is ever given to another message. */
+  readonly next: number;
+  /** In the order of their numbers. What is missing in between was withdrawn. */
+  readonly messages: readonly KeptMessage[];
+}
 
-  /** Opens or makes the file. @throws {LocalError} BAD_ARGUMENT if it cannot, or it is something else */
-  constructor(readonly path: string) {
-    try {
-      this.#file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
-    } catch (cause) {
-      if (!(cause instanceof Error)) throw cause;
-      throw new LocalError("BAD_ARGUMENT", `the memory ${path}: ${cause.message}`, { cause });
-    }
-    const { size } = this.#file.statSync();
-    if (size === 0 || (size === BYTES && this.#read())) return;
-    this.#file.close();
-    throw new LocalError(
-      "BAD_ARGUMENT",
-      `${path} is no memory of a client, or damaged. Without it, messages may come twice: delete it to go on`,
-    );
-  }
+/** What a memory holds. */
+export interface Remembered {
+  /** What of the server's stream is processed. */
+  readonly progress: Progress;
+  /** What is on its way to the server. */
+  readonly outbox: KeptOutbox;
+}
 
-  /** What was kept last; undefined in a new file. */
-  get kept(): Progress | undefined {
-    if (this.#bytes.getUint32(0) !== MARK) return undefined;
-    const position = { epoch: this.#bytes.getUint32(4), next: this.#bytes.getUint32(8) };
-    return { position, processed: this.#bytes.getBigUint64(12) };
-  }
+/** What is to become safe in one step. */
+export interface MemoryChange {
+  /** Replaces what was there. */
+  readonly progress: Progress;
+  /** These three replace those of `KeptOutbox`. A message before `first` is to be forgotten. */
+  readonly epoch: number;
+  /** See `KeptOutbox`. */
+  readonly first: number;
+  /** See `KeptOutbox`. */
+  readonly next: number;
+  /** Numbers of messages that are to be forgotten as well: the server cannot take them. */
+  readonly withdrawn: readonly number[];
+  /** What is to be kept in addition. */
+  readonly written: readonly KeptMessage[];
+}
 
-  #read(): boolean {
-    const bytes = new Uint8Array(this.#bytes.buffer);
-    this.#file.readSync(bytes);
-    const sum = this.#sum();
-    return this.kept !== undefined && bytes.subarray(SUM).every((byte, i) => byte === sum[i]);
-  }
-
-  /** Keeps it, in one write. */
-  keep({ position: { epoch, next }, processed }: Progress): void {
-    for (const [i, word] of [MARK, epoch, next].entries()) this.#bytes.setUint32(i * 4, word);
-    this.#bytes.setBigUint64(12, processed);
-    const bytes = new Uint8Array(this.#bytes.buffer);
-    bytes.set(this.#sum(), SUM);
-    this.#file.seekSync(0, Deno.SeekMode.Start);
-    this.#file.writeSync(bytes);
-  }
-
-  #sum(): Uint8Array {
-    const bytes = new Uint8Array(this.#bytes.buffer, 0, SUM);
-    return createHash("sha256").update(bytes).digest().subarray(0, BYTES - SUM);
-  }
-
-  close(): void {
-    this.#file.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
+/** Keeps what one client must not forget, beyond the end of its process. */
+export interface ClientMemory {
+  /** What it held when it was opened; undefined if nothing was ever committed. */
+  readonly kept: Remembered | undefined;
+  /**
+   * Makes all of this safe, or nothing of it. Called at most once in a turn of the event loop. When it has returned,
+   * the client lets the server and its application know.
+   *
+   * @throws {Error} if that was not possible. The client tries again when there is more to keep.
+   */
+  commit(change: MemoryChange): void;
+  /** The client has ended. */
+  close(): void;
 }

@@ -1,10 +1,9 @@
 /** A client whose process ends, and another that takes its place, with its memory and without. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { type Device, MemoryStore, Server } from "../../server/mod.ts";
 import { FaultProxy } from "../../tests/support/proxy.ts";
 import { until } from "../../tests/support/wait.ts";
-import { Client, type ClientOptions, LocalError } from "./mod.ts";
-import { PositionFile } from "./memory.ts";
+import { Client, type ClientOptions } from "./mod.ts";
 
 const TIMEOUT = 500;
 
@@ -264,24 +263,6 @@ Deno.test("who asks for several messages at once gets them one after the other",
   assertEquals(await next.readline(), "4");
 });
 
-Deno.test("what a process wrote and was not told of may be missing, but has no gap and comes once", async () => {
-  await using scene = await Scene.start();
-  const first = scene.client({ memory: scene.memory });
-  const device = await scene.device();
-  let told = 0;
-  for (const text of numbers(100)) void first.write(text).then(() => told++, () => {});
-  await until(() => told >= 10, { what: "some acks" });
-  scene.proxy.reset();
-  await first.close();
-  await using second = scene.client({ memory: scene.memory });
-  await second.write("from the second");
-  const heard = [await device.readline()];
-  while (heard.at(-1) !== "from the second") heard.push(await device.readline());
-  const arrived = heard.length - 1;
-  assertEquals(heard.slice(0, arrived), numbers(arrived));
-  assert(arrived >= told, `${told} were acknowledged, ${arrived} are there`);
-});
-
 Deno.test("a server that forgot everything sends all that it has to a client that remembers", async () => {
   await using scene = await Scene.start();
   for (const text of ["from the first server", "from the second"]) {
@@ -292,76 +273,5 @@ Deno.test("a server that forgot everything sends all that it has to a client tha
     await written;
     await client.close();
     await scene.replaceServer();
-  }
-});
-
-Deno.test("a memory is its owner's alone, and keeps what was kept last", async () => {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/client.state`;
-  try {
-    using file = new PositionFile(path);
-    assertEquals(file.kept, undefined);
-    const most = 2 ** 32 - 1;
-    for (
-      const kept of [
-        { position: { epoch: 1, next: 0 }, processed: 0n },
-        { position: { epoch: most, next: most }, processed: 2n ** 64n - 1n },
-      ]
-    ) {
-      file.keep(kept);
-      using again = new PositionFile(path);
-      assertEquals(again.kept, kept);
-    }
-    if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
-Deno.test("a memory that is damaged, or none, is refused and left as it is", async () => {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/client.state`;
-  try {
-    new PositionFile(path)[Symbol.dispose]();
-    using file = new PositionFile(path);
-    file.keep({ position: { epoch: 12345, next: 678 }, processed: 9n });
-    const good = Deno.readFileSync(path);
-    const flipped = (at: number) => good.map((byte, i) => i === at ? byte ^ 4 : byte);
-    const damaged = [
-      ...good.keys().map(flipped),
-      good.slice(0, 31),
-      good.slice(0, 1),
-      new Uint8Array(32),
-      new Uint8Array([...good, 0]),
-      new TextEncoder().encode("somebody's notes, which must not be overwritten"),
-    ];
-    for (const bytes of damaged) {
-      Deno.writeFileSync(path, bytes);
-      const error = assertThrows(() => new Client({ id: "1", memory: path }), LocalError, path);
-      assertEquals(error.code, "BAD_ARGUMENT");
-      assert(error.message.includes("delete it"), error.message);
-      assertEquals(Deno.readFileSync(path), bytes);
-    }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
-Deno.test("a memory that cannot be had is refused by name, and a refused client holds none", async () => {
-  const folder = await Deno.makeTempDir();
-  const memory = `${folder}/client.state`;
-  try {
-    const wrong: [Partial<ClientOptions>, string][] = [
-      [{ memory: `${folder}/missing/client.state` }, "missing"],
-      [{ memory: folder }, folder],
-      [{ memory, dialect: 1 }, "dialect 1"],
-      [{ memory, port: 0 }, "port"],
-    ];
-    for (const [options, name] of wrong) {
-      const error = assertThrows(() => new Client({ id: "1", ...options }), LocalError, name);
-      assertEquals(error.code, "BAD_ARGUMENT");
-    }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
   }
 });

@@ -3,7 +3,8 @@
  *
  * @module
  */
-export { Client, type ClientOptions, type ClientWriteOptions } from "./client.ts";
+export { Client, type ClientOptions } from "./client.ts";
+export { type ClientWriteOptions } from "./outbox.ts";
 export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
 export {
   Board,
@@ -17,6 +18,12 @@ export {
 export { type Fields, readFields } from "./fields.ts";
 export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";
-export { type ClientMemory } from "./memory.ts";
+export {
+  type ClientMemory,
+  type KeptMessage,
+  type KeptOutbox,
+  type MemoryChange,
+  type Remembered,
+} from "./memory.ts";
 export { type ConnectionOptions } from "./options.ts";
 export * from "../../server/protocol/errors.ts";

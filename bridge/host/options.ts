@@ -4,13 +4,14 @@ import { wrongMetadata } from "../../server/protocol/greeting.ts";
 import { wrongName } from "../../server/protocol/name.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
-import type { CoreOptions, CoreSize, Position } from "./core.ts";
+import type { CoreOptions, CoreSize, Position, TxStream } from "./core.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
   /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
-  /** Name or address of the server. Default "127.0.0.1". */
+  /** Name or address of the server. What a name was found to mean is kept, and looked up again beside attempts that
+   * fail. A lookup may take its time: then, and when it fails, `onState` is told NO_ADDRESS. Default "127.0.0.1". */
   host?: string;
   /** TCP port of the server. Default 8123. */
   port?: number;
@@ -25,14 +26,17 @@ export interface ConnectionOptions {
   metadata?: string;
   /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
-  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. */
-  onState?: (connected: boolean, reason?: PeerError) => void;
+  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. A `LocalError` is
+   * STORE_FAILED: the client's memory. */
+  onState?: (connected: boolean, reason?: PeerError | LocalError) => void;
 }
 
 /** What a core is booted with, and where it connects to. */
 export type BootOptions = Omit<ConnectionOptions, "onState"> & {
   /** Where it goes on in the server's stream. */
   position?: Position | undefined;
+  /** Where it goes on in its own. */
+  stream?: TxStream | undefined;
   /** What differs from the size that the driver was made with. */
   size?: Partial<CoreSize>;
 };
@@ -64,6 +68,7 @@ export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
     dialect,
     key,
     position: options.position,
+    stream: options.stream,
   };
 }
 

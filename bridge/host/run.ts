@@ -114,7 +114,7 @@ function load(file: string): WebAssembly.Module {
 }
 
 /** Says how the link is, but not that it still is so. */
-function stateShower(): (connected: boolean, reason?: PeerError) => void {
+function stateShower(): (connected: boolean, reason?: PeerError | LocalError) => void {
   let shown = "";
   return (connected, reason) => {
     const state = connected ? "link up" : `no link: ${reason!.code}: ${reason!.message}`;

@@ -31,6 +31,10 @@
  *    because the server has come back with a PEER_LINE, known when the link is up, that they exceed.
  * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
  *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
+ *    A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first message)
+ *    behind `init`, writes what it has kept before the first `poll`, and saves TX_EPOCH before `opened`, as a greeting
+ *    may have changed it. A message that is to be there as withdrawn is written as any text, whose first byte then
+ *    becomes NUL.
  * 6. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
  *

@@ -28,8 +28,8 @@ export interface Admitted {
   dialect: 1 | 2;
   /** What the device says about itself; "" if nothing. */
   metadata: string;
-  /** The device claims messages that were never sent: the store is older than what the server once sent. */
-  ahead: boolean;
+  /** How the device shows that the store is older than what it was told; undefined: it does not. */
+  older: string | undefined;
   /** It seems to speak something else: see `PeerError`. */
   advice?: string;
   /**
@@ -168,7 +168,7 @@ export class Admission {
       id,
       dialect: 1,
       metadata: "",
-      ahead: false,
+      older: undefined, // dialect 1 has no positions
       ...(advice !== undefined && { advice }),
       check: () => {},
       connect: (session, now) => {
@@ -264,24 +264,24 @@ function admitted(
   checkKey: () => void,
 ): Admitted {
   const { connects } = find().positions;
-  const { welcome, ahead } = agreement;
+  const { welcome, renamed, older } = agreement;
   /** What is agreed by now, if it does not differ from what the device was told. */
   const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
-    const { welcome: late, known, rxNext, ahead: lateAhead } = agree(hello, record, limits);
+    const { welcome: late, known, rxNext, renamed: renamedNow } = agree(hello, record, limits);
     if (
-      record.positions.connects !== connects || lateAhead !== ahead ||
+      record.positions.connects !== connects || renamedNow !== renamed ||
       late.txFirst !== welcome.txFirst || distance(welcome.rxNext, rxNext) < 0
     ) {
       throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");
     }
-    return { welcome, known, rxNext, ahead };
+    return { welcome, known, rxNext, renamed, older };
   };
   return {
     id: hello.id,
     dialect: 2,
     metadata: hello.metadata,
-    ahead,
+    older,
     check: () => void renewed(find()),
     connect(session, now) {
       const dialect = new Dialect2(hello, renewed(session.record), session);

@@ -76,11 +76,46 @@ Deno.test("a position beyond what was ever sent: our store is old, and our strea
     assert(welcome.txEpoch !== 99 && welcome.txEpoch !== 0);
     assertEquals(welcome.txFirst, 3);
     guest.says("\n");
-    assertEquals(guest.admitted?.ahead, true);
+    assertMatch(guest.admitted?.older ?? "", /never sent/);
     guest.admitted!.connect(door.session(), door.now);
     assertEquals(record.positions.txEpoch, welcome.txEpoch);
     assertEquals(record.outbox.map(({ text }) => text), ["three", "four", "five"]);
   }
+});
+
+for (
+  const [what, said, connects, older] of [
+    ["it only sends, and goes on", { txEpoch: 77, txFirst: 7 }, 1, undefined],
+    ["it only sends, and was told of the last one, but not safely", { txEpoch: 77, txFirst: 6 }, 1],
+    ["it only sends, and has dropped what it was told of", { txEpoch: 77, txFirst: 8 }, 1, /told/],
+    ["the same, far away", { txEpoch: 77, txFirst: 2 ** 31 }, 1, /told/],
+    ["it was started, and knows nothing", { txEpoch: 78, txFirst: 0 }, 1, undefined],
+    ["it was started, and knows our stream", { txEpoch: 78, rxEpoch: 99, rxNext: 5 }, 1, undefined],
+    ["it has taken all that was sent", { txEpoch: 77, txFirst: 7, rxEpoch: 99, rxNext: 6 }, 1],
+    ["it has taken more than was sent", { rxEpoch: 99, rxNext: 7 }, 1, /never sent/],
+    ["it knows a stream that we do not", { rxEpoch: 98, rxNext: 0 }, 1, /stream/],
+    ["it was never here, but elsewhere", { rxEpoch: 98, rxNext: 5 }, 0, undefined],
+  ] as [string, Partial<Said>, number, RegExp?][]
+) {
+  Deno.test(`an old store is noticed by what the device was told: ${what}`, () => {
+    const door = new Door();
+    lively(door).change({ connects });
+    const guest = door.knock();
+    guest.greets(said);
+    guest.says("\n");
+    if (older) assertMatch(guest.admitted?.older ?? "", older);
+    else assertEquals(guest.admitted?.older, undefined);
+  });
+}
+
+Deno.test("an old store is noticed again, if the link ends before the welcome is answered", () => {
+  const door = new Door();
+  lively(door).change({ connects: 1 });
+  const { txEpoch } = door.knock().greets({ rxEpoch: 99, rxNext: 7 }); // and that is all
+  const guest = door.knock();
+  guest.greets({ rxEpoch: txEpoch, rxNext: 3 });
+  guest.says("\n");
+  assert(guest.admitted?.older);
 });
 
 Deno.test("what was written but never sent cannot be there: our store is old, and had others in its place", () => {

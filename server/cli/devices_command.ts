@@ -48,6 +48,8 @@ export async function runDevicesCommand(args: string[]): Promise<void> {
   // Who mistypes its name gets no new store.
   if (!exists(path)) throw badArgument(`the store ${JSON.stringify(path)} does not exist`);
   const store = new SqliteStore(path);
+  // The server that opens it next has no reason any more to say so.
+  if (store.older) console.error(`holdfast: warning: the store: ${store.older}`);
   try {
     const { inbox, outbox } = await drop(store, id, command === "forget");
     const done = command === "forget" ? "forgot" : "cleared";

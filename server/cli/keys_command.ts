@@ -58,11 +58,24 @@ export async function runKeysCommand(args: string[]): Promise<void> {
   }
   if (action === "add" && key !== undefined) {
     await addKey(path, ids[0]!, replace, await askForKey(ids[0]!));
-  } else if (action === "add") console.log(await addKey(path, ids[0]!, replace));
+  } else if (action === "add") showKey(await addKey(path, ids[0]!, replace));
   else if (action === "remove") await removeKey(path, ids[0]!);
   else for (const id of readKeys(path).keys()) console.log(printable(id));
   const complaint = exposure(path);
   if (complaint) console.error(`holdfast: warning: ${complaint}`);
+}
+
+/** The key is shown this once: if that fails, nobody must think that it was. */
+function showKey(key: string): void {
+  const bytes = new TextEncoder().encode(`${key}\n`);
+  try {
+    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw badArgument(
+      `the key was made, but not printed (${error.message}): --replace makes another`,
+    );
+  }
 }
 
 function badArgument(message: string): LocalError {

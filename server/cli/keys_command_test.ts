@@ -107,6 +107,20 @@ Deno.test("a key on the command line is refused, because others would see it the
   }
 });
 
+Deno.test({
+  name: "a key that could not be printed is not taken for one that was",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using place = folder();
+    const command = [Deno.execPath(), "run", "-A", "--no-check", MAIN, "keys", "add", "hall"];
+    const args = ["-c", 'exec "$@" >/dev/full', "sh", ...command];
+    const { code, err } = await run("sh", args, place.path, "");
+    assertEquals(code, 2);
+    assertStringIncludes(err, "the key was made, but not printed (No space left on device");
+    assert(!err.includes(place.key("hall")));
+  },
+});
+
 toolTest(
   "a terminal asks for the key, and does not show it",
   { script: "bsdutils" },

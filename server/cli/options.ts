@@ -11,6 +11,7 @@ export const HELP = `Holdfast server: keeps a link to every device, through outa
 
 Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
        deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
+       deno run -A server/main.ts backup FILE --store FILE
        deno run -A server/main.ts forget ID | clear ID --store FILE
        deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
 

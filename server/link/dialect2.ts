@@ -21,29 +21,45 @@ export interface Agreement {
   known: number;
   /** Number of the message that we expect next. The old connection may have brought more since the welcome. */
   rxNext: number;
-  /** The device claims to be further than we ever got: our store is older than what we once sent. */
-  ahead: boolean;
+  /** The device has numbers that we may since have given to other messages: our stream gets another name. */
+  renamed: boolean;
+  /** How the device shows that our store is older than what it was told; undefined: it does not. */
+  older: string | undefined;
 }
 
 /** Works out what a hello means for a record. Changes nothing. */
 export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agreement {
-  const { txEpoch, rxEpoch, rxNext } = record.positions;
+  const { txEpoch, rxEpoch, rxNext, connects } = record.positions;
   const { txFirst } = record;
   let known = 0;
-  let ahead = false;
+  let renamed = false;
+  let older: string | undefined;
   if (hello.rxEpoch === txEpoch) {
     // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
     known = Math.max(0, distance(txFirst, hello.rxNext));
     // More than was sent, not than was written: an old copy of the store may since have given the numbers of
     // what it does not know to other messages.
-    ahead = known > record.sent;
-    if (ahead) known = 0;
+    renamed = known > record.sent;
+    if (renamed) {
+      known = 0;
+      older = "it has messages that this store never sent";
+    }
+  } else if (hello.rxEpoch !== 0 && connects > 0) {
+    // Named by a welcome that this store does not remember. Where it was put in the place of a newer one, that may be
+    // back one day, and must not take numbers of this one for its own.
+    renamed = true;
+    older = "it has taken messages of a stream that this store does not know";
   }
-  const continues = hello.txEpoch === rxEpoch && distance(hello.txFirst, rxNext) >= 0;
+  const isKnown = hello.txEpoch === rxEpoch;
+  const continues = isKnown && distance(hello.txFirst, rxNext) >= 0;
   const expected = continues ? rxNext : hello.txFirst;
+  // It drops what was acknowledged, and nothing else.
+  if (isKnown && !continues) {
+    older = "it was told that messages are here which this store does not have";
+  }
   return {
     welcome: {
-      txEpoch: ahead ? randomEpoch() : txEpoch,
+      txEpoch: renamed ? randomEpoch() : txEpoch,
       txFirst: (txFirst + known) >>> 0,
       rxEpoch: hello.txEpoch,
       rxNext: expected,
@@ -53,7 +69,8 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
     },
     known,
     rxNext: expected,
-    ahead,
+    renamed,
+    older: older && `${older}: is it an old copy, or was the device on another server?`,
   };
 }
 

@@ -137,7 +137,7 @@ Deno.test("a position beyond what was ever sent: all that is held goes out in a 
   link.writeAll(2);
   link.said();
   const welcome = link.resume(3);
-  assertEquals([welcome.ahead, welcome.txFirst], [true, 0]);
+  assertEquals([welcome.renamed, welcome.txFirst], [true, 0]);
   assert(welcome.txEpoch !== txEpoch);
   assertEquals(link.record.positions.txEpoch, welcome.txEpoch);
   assertEquals(link.said(), ["00message 0", "01message 1"]);

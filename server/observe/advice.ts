@@ -1,3 +1,4 @@
+import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Events } from "./events.ts";
 
 /** So many are remembered. */
@@ -10,6 +11,14 @@ export class Advice {
 
   constructor(events: Events) {
     this.#events = events;
+  }
+
+  /** Tells that somebody was refused. @param claimed The id that it gave itself; "": none. */
+  refused(address: string, claimed: string, error: PeerError | LocalError): void {
+    const { code, message } = error;
+    const who = claimed === "" ? { address } : { address, claimed };
+    this.#events.emit({ event: "refused", ...who, code, message });
+    if (error instanceof PeerError) this.give(address, error.advice);
   }
 
   /** @param address With its port. @param advice Undefined: nothing is wrong. */

@@ -1,13 +1,11 @@
-/** Makes events of what becomes of devices' messages and of their applications. */
+/** Makes events of what becomes of devices, their messages and their applications, and of the store. */
 import { quote } from "../link/dialect.ts";
 import type { MessageCounts } from "../link/counts.ts";
-import type { HoldfastError } from "../protocol/errors.ts";
 import type { AppState } from "../runtime/application.ts";
 import type { Clock } from "../transport/platform.ts";
+import type { LocalError } from "../protocol/errors.ts";
+import { CountsTeller } from "./counts.ts";
 import type { Events } from "./events.ts";
-
-/** Between two events that tell a device's counts, in ms. */
-const COUNTS_INTERVAL = 1000;
 
 /** Whom it is about. */
 interface Reported {
@@ -21,14 +19,12 @@ interface Reported {
 
 export class Reports {
   readonly #events: Events;
-  readonly #clock: Clock;
-  #moved = new Set<Reported>(); // whose counts are to be told
-  #telling: (() => void) | undefined;
+  readonly #counts: CountsTeller;
   #isClosed = false;
 
   constructor(events: Events, clock: Clock) {
     this.#events = events;
-    this.#clock = clock;
+    this.#counts = new CountsTeller(events, clock);
   }
 
   /** A device has a connection. */
@@ -37,28 +33,20 @@ export class Reports {
     this.#events.emit({ event: "connected", device, address, connects, dialect, ...about });
   }
 
-  /** A connection has none. @param claimed Whose it would have been; "" if it did not say. */
-  refused(address: string, claimed: string, { code, message }: HoldfastError): void {
-    const who = claimed === "" ? { address } : { address, claimed };
-    this.#events.emit({ event: "refused", ...who, code, message });
+  /** The store begins to fail; or, with undefined, works again. */
+  store(error: LocalError | undefined): void {
+    const why = error && { code: error.code, message: error.message };
+    this.#events.emit({ event: "store", ...why });
   }
 
   /** Messages were counted. */
   moved(device: Reported): void {
-    if (this.#isClosed) return;
-    this.#moved.add(device);
-    this.#telling ??= this.#clock.after(COUNTS_INTERVAL, () => {
-      this.#telling = undefined;
-      for (const { id, counts } of this.#moved) {
-        this.#events.emit({ event: "messages", device: id, ...counts });
-      }
-      this.#moved.clear();
-    });
+    this.#counts.moved(device);
   }
 
   /** The device is here no longer. */
   forget(device: Reported): void {
-    this.#moved.delete(device);
+    this.#counts.remove(device);
   }
 
   /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */
@@ -98,6 +86,6 @@ export class Reports {
   /** The server is closed: what applications do now is nobody's affair. */
   close(): void {
     this.#isClosed = true;
-    this.#telling?.();
+    this.#counts.stop();
   }
 }

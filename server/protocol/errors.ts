@@ -14,6 +14,7 @@ export abstract class HoldfastError<Code extends string = string> extends Error 
 
 /** What can be wrong on this side. */
 export type LocalCode =
+  | "BACKUP_FAILED" // the disk for it is full, for example
   | "BAD_ARGUMENT" // of a call or on the command line
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
@@ -48,6 +49,7 @@ export type PeerCode =
   | "LINE_TOO_LONG"
   | "LOST" // closed or reset by the other end or the network
   | "NOT_ADMITTED" // by keys, --stock or --open
+  | "NO_ADDRESS" // the server's name cannot be looked up
   | "NO_ANSWER" // no TCP connection in time
   | "NO_GREETING" // connected, but nothing was heard in time
   | "NO_HELLO" // connected, but no hello came in time

@@ -202,10 +202,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     (this.#writes ??= new Set()).add(write);
     const abort = () => write.failed(signal!.reason);
     signal?.addEventListener("abort", abort);
+    let forget: (() => void) | undefined;
     if (reason) write.refuse(reason);
     else if (signal?.aborted) write.refuse(signal.reason);
-    else if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));
-    else this.#begin(text, options, write);
+    else forget = this.turn.enter(() => this.#begin(text, options, write));
     try {
       const isSent = await write.promise;
       if (options.qos !== false) pace.accepted();
@@ -218,6 +218,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       if (write.isRefused) await pace.refused();
       throw error;
     } finally {
+      forget?.(); // it was given up
       signal?.removeEventListener("abort", abort);
     }
   }

@@ -4,7 +4,7 @@ import { LocalError, PeerError } from "../protocol/errors.ts";
 import { concat } from "../protocol/lines.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Connection, Stage } from "./connection.ts";
-import type { Turn } from "./turn.ts";
+import type { Forget, Turn } from "./turn.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -35,6 +35,7 @@ export class Greeting implements Stage {
   #host: GreetingHost;
   #held = NOTHING;
   #asked: string | undefined; // for this device's record
+  #forget: Forget | undefined; // takes back what waits for the turn
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
   #leaving: PeerError | LocalError | undefined; // the farewell is on its way
@@ -70,7 +71,7 @@ export class Greeting implements Stage {
   /** Takes a step while no commit is under way: a greeting says how far both ends have got. */
   #step(next: () => Step): void {
     this.#ours = true;
-    this.#host.turn.enter(() => {
+    this.#await(this.#host.turn.enter(() => {
       if (this.#over) return;
       try {
         this.#follow(next());
@@ -78,14 +79,19 @@ export class Greeting implements Stage {
         if (!(error instanceof PeerError)) throw error;
         this.#turnAway(error);
       }
-    });
+    }));
   }
 
   #follow({ output, admitted, wants }: Step): void {
     if (admitted) this.#admit(admitted);
     else if (wants !== undefined) this.#fetch(wants);
-    else if (output !== "") this.#host.turn.whenSafe(() => this.#say(output));
+    else if (output !== "") this.#await(this.#host.turn.whenSafe(() => this.#say(output)));
     else this.#goOn();
+  }
+
+  /** What was called at once may wait for something else by now. */
+  #await(forget: Forget | undefined): void {
+    if (forget) this.#forget = forget;
   }
 
   #fetch(id: string): void {
@@ -185,6 +191,7 @@ export class Greeting implements Stage {
 
   #finish(): void {
     this.#over = true;
+    this.#forget?.();
     this.#admission.end();
     if (this.#asked !== undefined) this.#host.release(this.#asked);
   }

@@ -8,6 +8,13 @@ import type { DeviceDriver } from "./device_driver.ts";
 const SPARE_FILES = 32;
 
 /**
+ * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
+ * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
+ * their turn, after the server has worked for them.
+ */
+const BACKLOG = 1024;
+
+/**
  * Who finds room. A device with neither key nor a name as stock is open: anybody may say its name, and any number of
  * names. So open devices have a share, and all others always find a place:
  * - of the connections, one is set aside for each of the others; of the rest, half is for open devices, and half for
@@ -34,6 +41,11 @@ export class Places {
     this.#limits = limits;
     this.#clock = clock;
     this.connections = Math.max(1, Math.min(limits.connections, files - SPARE_FILES));
+  }
+
+  /** Connections that may wait in the system. */
+  get backlog(): number {
+    return Math.min(this.connections, BACKLOG);
   }
 
   /** What keeps devices out that should have a place, and what to do about it; one message each. */

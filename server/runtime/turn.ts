@@ -14,6 +14,9 @@ const NONE: Refused = new Map();
 /** Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. */
 export type Result = (safe: boolean) => void;
 
+/** Takes back what waits. */
+export type Forget = () => void;
+
 /** Who is told of what a commit comes to. */
 export interface TurnOwner {
   /** The store begins to fail; or, with undefined, works again. */
@@ -55,7 +58,7 @@ export class Turn {
   #results = new Set<Result>();
   #transfers: Transfer[] = []; // waiting, or in the commit that is under way
   #applied: Transfer[] = []; // of those in the commit, those that have changed the records
-  #waiting: (() => void)[] = [];
+  #waiting = new Set<() => void>();
   #underWay: Promise<void> | undefined;
   #scheduled = false;
   #cancelRetry: (() => void) | undefined;
@@ -78,10 +81,21 @@ export class Turn {
     return this.#failure;
   }
 
-  /** Calls `change` at once, or when the commit under way has ended and its results are out. */
-  enter(change: () => void): void {
-    if (this.busy) this.#waiting.push(change);
-    else change();
+  /** How much waits: results for their commit, and changes for the end of the one under way. */
+  get waiting(): number {
+    return this.#results.size + this.#waiting.size;
+  }
+
+  /**
+   * Calls `change` at once, or when the commit under way has ended and its results are out; once, however often it is
+   * given meanwhile.
+   *
+   * @returns forgets it: whoever has gone must leave nothing here, as a commit may take long. undefined: it was called
+   */
+  enter(change: () => void): Forget | undefined {
+    if (!this.busy) return void change();
+    this.#waiting.add(change);
+    return () => void this.#waiting.delete(change);
   }
 
   /**
@@ -105,13 +119,14 @@ export class Turn {
     if (!this.busy && !this.#failure) this.#schedule();
   }
 
-  /** Calls `run` when all changes so far are safe. */
-  whenSafe(run: () => void): void {
+  /** Calls `run` when all changes so far are safe. @returns forgets it, as `enter`: a store may fail for long */
+  whenSafe(run: () => void): Forget | undefined {
     const clean = this.changed.size === 0 && this.#transfers.length === 0;
-    if (clean && !this.busy && !this.#failure) return run();
+    if (clean && !this.busy && !this.#failure) return void run();
     const result = (safe: boolean) => safe && run();
     this.#results.add(result);
     if (!this.busy && !this.#failure) this.#schedule();
+    return () => void this.#results.delete(result);
   }
 
   #schedule(): void {
@@ -241,7 +256,7 @@ export class Turn {
 
   #letIn(): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
+    this.#waiting = new Set();
     for (const change of waiting) this.enter(change);
     if (this.#transfers.length > 0 && !this.#failure) this.#schedule();
   }

@@ -159,6 +159,32 @@ Deno.test("where nothing has changed no commit is made", async () => {
   assertEquals(scene.events.at(-1), "at once");
 });
 
+Deno.test("who has gone leaves nothing behind, while a commit is under way and while the store fails", async () => {
+  const scene = new Scene();
+  const never = () => scene.events.push("never");
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  const before = scene.turn.waiting;
+  for (const wait of [scene.turn.enter, scene.turn.whenSafe]) {
+    const forget = wait.call(scene.turn, never)!;
+    assertEquals(scene.turn.waiting, before + 1);
+    forget();
+    assertEquals(scene.turn.waiting, before);
+  }
+  for (let i = 0; i < 100; i++) scene.turn.enter(never);
+  assertEquals(scene.turn.waiting, before + 1, "the same one is called once");
+  scene.store.fails = new LocalError("STORE_FAILED", "full");
+  release();
+  await until(() => scene.turn.failure);
+  for (let i = 0; i < 100; i++) scene.turn.whenSafe(never)!();
+  assertEquals(scene.turn.waiting, 1, "the result that was asked for");
+  scene.store.fails = undefined;
+  await scene.settled();
+  assertEquals(scene.events.filter((event) => event === "never").length, 1);
+  assertEquals([scene.turn.waiting, scene.turn.whenSafe(() => {})], [0, undefined]);
+});
+
 Deno.test("what a result changes waits for a commit of its own", async () => {
   const scene = new Scene();
   let rounds = 0;
@@ -217,6 +243,21 @@ Deno.test("while a store fails nothing comes out as safe; when it works again al
   const after = scene.events.slice(scene.events.indexOf("1: a b |"));
   assertEquals(after, ["1: a b |", "works", "a true", "b true"]);
   assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
+});
+
+Deno.test("while a failing store is tried again, whoever comes is told when that has failed, too", async () => {
+  const scene = new Scene();
+  scene.fail();
+  scene.receive("a");
+  await until(() => scene.turn.failure);
+  const release = scene.store.hold();
+  await until(() => scene.turn.busy);
+  scene.turn.touch(scene.result("b"));
+  assertEquals(scene.events.includes("b false"), false, "it would change what is being committed");
+  release();
+  await until(() => scene.events.includes("b false"));
+  scene.mend();
+  await scene.turn.close();
 });
 
 Deno.test("a store that fails for long is tried again and again, and said once", async () => {

@@ -1,6 +1,6 @@
 import { MemoryStore } from "./memory.ts";
 import type { Durability } from "./sqlite/database.ts";
-import type { StoreClock } from "./sqlite/loading.ts";
+import type { StoreClock } from "./sqlite/mark.ts";
 import { SqliteStore } from "./sqlite/sqlite.ts";
 import type { Store } from "./store.ts";
 

@@ -131,6 +131,8 @@ export interface Store {
   readonly gathers: boolean;
   /** The applications' part of it, if there is one. */
   readonly database?: Database;
+  /** What showed, when it was opened, that it is older than what was told, for people. */
+  readonly older?: string | undefined;
   /** All devices that it knows. */
   list(): Promise<KnownDevice[]>;
   /**
@@ -147,6 +149,12 @@ export interface Store {
    * @throws {FencedError} somebody else has acquired this device since; nothing of the batch is in the store
    */
   commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
+  /**
+   * Copies all that is committed into another file, while commits go on; not every store can.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED
+   */
+  backup?(path: string): Promise<void>;
   /** Frees what it holds. It commits nothing. */
   close(): Promise<void>;
 }

@@ -1,9 +1,11 @@
 /** The real {@linkcode Platform}: node:net and node:tls, as Deno has them. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import dns from "node:dns";
 import net from "node:net";
 import tls from "node:tls";
-import { LocalError } from "../protocol/errors.ts";
-import { NodeSocket } from "./node_socket.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import { boot } from "./boot.ts";
+import { inWords, NodeSocket } from "./node_socket.ts";
 import type { Listener, ListenOptions, Platform, Socket, Tls } from "./platform.ts";
 
 /**
@@ -27,6 +29,7 @@ const PROBE = "/dev/null";
 export const nodePlatform: Platform = {
   now: () => performance.now(),
   date: () => Date.now(),
+  boot,
   after(ms, run) {
     const timer = setTimeout(run, Math.min(Math.ceil(ms), LONGEST));
     return () => clearTimeout(timer);
@@ -36,6 +39,7 @@ export const nodePlatform: Platform = {
   caughtUp,
   freeFiles,
   listen,
+  resolve,
   connect: NodeSocket.connect,
 };
 
@@ -123,6 +127,28 @@ function knock(
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EMFILE" || code === "ENFILE") failed(error as Error);
   }
+}
+
+function resolve(
+  hostname: string,
+  ended: (found: readonly string[] | PeerError) => void,
+): () => void {
+  let forgotten = false;
+  const end = (error: unknown, found: readonly dns.LookupAddress[] = []) => {
+    if (forgotten) return;
+    if (!error && found.length > 0) return ended(found.map(({ address }) => address));
+    const why = error ? inWords(error) : "it has no address";
+    const message = `the name ${JSON.stringify(hostname)} cannot be looked up: ${why}`;
+    ended(new PeerError("NO_ADDRESS", message, { cause: error }));
+  };
+  try {
+    dns.lookup(hostname, { all: true }, end);
+  } catch (error) { // what can be no name
+    queueMicrotask(() => end(error));
+  }
+  return () => {
+    forgotten = true;
+  };
 }
 
 /** Deno calls an address that this machine does not have EINVAL. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { RawServer } from "../../tests/support/raw.ts";
 import { closedAllBut, End, openSockets, Place, settled } from "../../tests/support/sockets.ts";
 import { until } from "../../tests/support/wait.ts";
+import { PeerError } from "../protocol/errors.ts";
 import { nodePlatform } from "./node.ts";
 
 Deno.test("an attempt that fails has a reason that people can read", async () => {
@@ -35,6 +36,49 @@ Deno.test("a host is also found by its name", async () => {
   const client = place.connect(undefined, "localhost");
   await client.is("opened");
   assertEquals(client.socket.address, `localhost:${place.listener.port}`);
+});
+
+Deno.test("a name that was looked up before is not looked up again", async () => {
+  await using place = await Place.open();
+  const end = new End();
+  const { port } = place.listener;
+  end.socket = nodePlatform.connect(
+    { hostname: "no-such-host.invalid", addresses: ["127.0.0.1"], port },
+    end,
+  );
+  await end.is("opened");
+  assertEquals(end.socket.hostname, "no-such-host.invalid");
+  end.socket.close();
+});
+
+/** What a lookup ends in. */
+function lookup(hostname: string): Promise<readonly string[] | PeerError> {
+  return new Promise((resolve) => {
+    let early = true;
+    nodePlatform.resolve(hostname, (found) => {
+      assert(!early, "not before resolve has returned");
+      resolve(found);
+    });
+    early = false;
+  });
+}
+
+Deno.test("a lookup gives addresses, or a reason that people can read", async () => {
+  for (const [name, one] of [["localhost", /^(127\.0\.0\.1|::1)$/], ["::1", /^::1$/]] as const) {
+    const found = await lookup(name);
+    assert(Array.isArray(found) && one.test(found[0]), `${name}: ${found}`);
+  }
+  for (const name of ["no such host", "half a \0 host", "no-such-host.invalid", ""]) {
+    const found = await lookup(name);
+    assert(found instanceof PeerError, `${name}: ${found}`);
+    assertEquals(found.code, "NO_ADDRESS");
+    assertStringIncludes(found.message, `the name ${JSON.stringify(name)} cannot be looked up: `);
+  }
+});
+
+Deno.test("a lookup that is forgotten says nothing", async () => {
+  nodePlatform.resolve("localhost", () => assert(false, "it was forgotten"))();
+  await lookup("localhost");
 });
 
 Deno.test("what is written from within opened goes out, and who closes there hears no more", async () => {

@@ -83,7 +83,7 @@ export class NodeSocket implements Socket {
 
   /** Starts to connect. */
   static connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): NodeSocket {
-    const { hostname, port, tls } = options;
+    const { hostname, port, tls, addresses } = options;
     const raw = new net.Socket();
     const socket = new NodeSocket(raw, hostname, port, undefined);
     socket.#events = events;
@@ -93,7 +93,8 @@ export class NodeSocket implements Socket {
       else socket.#opened(events);
     });
     try {
-      raw.connect({ host: hostname, port, autoSelectFamily: true });
+      const lookup = addresses && foundAlready(addresses);
+      raw.connect({ host: hostname, port, autoSelectFamily: true, ...(lookup ? { lookup } : {}) });
     } catch (error) { // a host name that can be none
       queueMicrotask(() => socket.#onError(error));
     }
@@ -250,6 +251,23 @@ function byteLength(piece: Uint8Array | string): number {
   return typeof piece === "string" ? encoder.encode(piece).length : piece.length;
 }
 
+/** In place of a lookup. */
+function foundAlready(addresses: readonly string[]): net.LookupFunction {
+  const all = addresses.map((address) => ({ address, family: net.isIP(address) }));
+  return (_hostname, { all: wantsAll }, found) => {
+    // As a lookup does: not from within the call.
+    if (wantsAll) queueMicrotask(() => found(null, all));
+    else queueMicrotask(() => found(null, all[0]!.address, all[0]!.family));
+  };
+}
+
+/** What people read of an error of the system. */
+export function inWords(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const words = WORDS[(error as NodeJS.ErrnoException).code ?? ""];
+  return words ? `${words} (${error.message})` : error.message;
+}
+
 /** What TLS fails with when the first thing that it hears is something else. */
 function oneSidedTls(cause: unknown): PeerError | undefined {
   if (!(cause instanceof Error) || !/InvalidContentType|wrong version/.test(cause.message)) {
@@ -263,7 +281,5 @@ function oneSidedTls(cause: unknown): PeerError | undefined {
 function lost(error: unknown): PeerError {
   // Of a host with several addresses, each has failed in its own way.
   const cause = error instanceof AggregateError ? error.errors[0] : error;
-  if (!(cause instanceof Error)) return new PeerError("LOST", String(cause), { cause });
-  const words = WORDS[(cause as NodeJS.ErrnoException).code ?? ""];
-  return new PeerError("LOST", words ? `${words} (${cause.message})` : cause.message, { cause });
+  return new PeerError("LOST", inWords(cause), { cause });
 }

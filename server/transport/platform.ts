@@ -4,12 +4,22 @@
  */
 import type { PeerError } from "../protocol/errors.ts";
 
+/** How long a machine runs. */
+export interface Boot {
+  /** Names this start of it. */
+  id: string;
+  /** ms since then, also while it sleeps. */
+  uptime: number;
+}
+
 /** Time and turns. */
 export interface Clock {
   /** ms on a clock that never goes back. */
   now(): number;
   /** ms since 1970, on a clock that somebody may set. */
   date(): number;
+  /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: nobody knows. */
+  boot?(): Boot | undefined;
   /** Calls `run` once, when `ms` have passed: at most 2^31 - 1. @returns forgets it */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the code that runs now has returned. */
@@ -102,6 +112,8 @@ export interface Listener {
 export interface ConnectOptions {
   /** Name or address. */
   hostname: string;
+  /** What `resolve` has found for it; then it is not looked up again. */
+  addresses?: readonly string[] | undefined;
   /** TCP port. */
   port: number;
   /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
@@ -125,6 +137,13 @@ export interface Platform extends Clock {
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener>;
+  /**
+   * Looks up what a name means, as long as that may take.
+   *
+   * @param ended Told once, not from within this call: the addresses, one at least, the best one first; or NO_ADDRESS.
+   * @returns forgets it
+   */
+  resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void;
   /** Starts to connect. `opened` is told when bytes can be written, and reading begins; `ended` if that fails. */
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
 }

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { Client, LocalError, type PeerCode } from "../../bridge/host/mod.ts";
+import { Client, LocalError } from "../../bridge/host/mod.ts";
 import { Account, numbered } from "./account.ts";
 
 /** What an outage or a kill can look like from here; anything else is a fault of the link. */
-const HARMLESS = new Set<PeerCode>(["LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED"]);
+const HARMLESS = new Set<string>(["LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED"]);
 
 /** Messages that wait for their answer, at most: twice the window, so that some wait for credit too. */
 const MOST_OPEN = 128;

@@ -98,7 +98,7 @@ export class Conversation implements AsyncDisposable {
     return (21 + 3 * Math.sin(n / 9 + this.number)).toFixed(1);
   }
 
-  #state(up: boolean, reason: PeerError | undefined): void {
+  #state(up: boolean, reason: PeerError | LocalError | undefined): void {
     if (this.#up && !up) {
       this.outages++;
       const passed = performance.now() - (this.#broken?.at ?? -Infinity);

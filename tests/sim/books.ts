@@ -2,7 +2,7 @@
 import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
-import type { Rows } from "./disk.ts";
+import { OlderStore, type Replacement } from "./older.ts";
 import { type Manner, type Message, Stream, Violation } from "./promises.ts";
 
 export class Books {
@@ -10,6 +10,8 @@ export class Books {
   readonly toDevice: Stream;
   /** What the device logs at the server. */
   readonly log: Stream;
+  /** Whether the server says that its store is old. */
+  readonly older: OlderStore;
   /** What the server's application was handed by `readline`, but is not safely processed. */
   #handedOut: Message[] = [];
   /** What the server has logged, but does not know safely that it has. */
@@ -29,8 +31,15 @@ export class Books {
   /**
    * @param mayBeFirst Whether the device speaks dialect 1, or may some day.
    * @param attempts How often an application must have had a message before it may be given up.
+   * @param now The time, in ms.
    */
-  constructor(readonly id: string, readonly mayBeFirst: boolean, readonly attempts: number) {
+  constructor(
+    readonly id: string,
+    readonly mayBeFirst: boolean,
+    readonly attempts: number,
+    readonly now: () => number,
+  ) {
+    this.older = new OlderStore(id);
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
     this.log = new Stream(`log of ${id}`);
@@ -72,6 +81,32 @@ export class Books {
     message.excused = true;
   }
 
+  /** A device's writer is told that its message is kept. */
+  deviceToldKept(message: Message): void {
+    if (!message.kept) throw this.#violation("told that", message, "is kept: it is not");
+  }
+
+  /** The memory of the device's client has it. */
+  deviceKept(text: string): void {
+    const message = this.fromDevice.find(text);
+    if (!message) {
+      throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, and not written`);
+    }
+    message.kept = message.held = true;
+  }
+
+  /** The memory of the device's client has it no longer. @param lineBytes What the server takes */
+  deviceForgot(text: string, lineBytes: number): void {
+    const message = this.fromDevice.find(text)!;
+    message.held = false;
+    if (message.lost) message.excused = true; // by a server that is another one now
+    if (message.safe || message.excused) return;
+    if (message.bytes <= lineBytes) {
+      throw this.#violation("", message, "is forgotten, and the server does not have it");
+    }
+    message.excused = true;
+  }
+
   /** A device's writer is told that its message was not accepted. */
   deviceRefused(message: Message): void {
     if (message.safe) throw this.#violation("", message, "was refused, but the server has it");
@@ -80,6 +115,7 @@ export class Books {
 
   seenByDevice(text: string, dialect: 1 | 2): Message {
     const message = this.toDevice.seen(text, dialect === 2);
+    message.memory = this.older.memory;
     // In dialect 1 nobody keeps a message without qos.
     if (!message.safe && (message.qos || dialect === 2)) {
       throw this.#violation("", message, "was sent before it was safe");
@@ -90,8 +126,10 @@ export class Books {
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#boot++;
+    this.older.deviceDied(knows);
     this.toDevice.readerBegins();
     if (knows) return;
+    for (const message of this.fromDevice.messages) message.kept = message.held = false;
     for (const message of this.toDevice.messages) {
       if (message.seen > 0 && message.qos && !message.settled) message.repeats = 1;
     }
@@ -187,7 +225,7 @@ export class Books {
   received(text: string): void {
     const message = this.fromDevice.find(text);
     if (!message) return;
-    message.safe = true;
+    this.#safe(message);
     message.lost = false;
   }
 
@@ -231,7 +269,7 @@ export class Books {
   written(text: string): void {
     const message = this.toDevice.find(text);
     if (!message) return;
-    message.safe = true;
+    this.#safe(message);
     this.toDevice.place(message);
   }
 
@@ -267,12 +305,17 @@ export class Books {
         `${this.id}: what was done with ${JSON.stringify(text)} is safe, and it is not`,
       );
     }
-    for (const message of this.#logged) message.safe = true;
+    for (const message of this.#logged) this.#safe(message);
     this.#logged = [];
   }
 
-  /** @param found What the store holds of the device when it is another one: none, or an old copy. */
-  serverDied(found?: Pick<Rows, "inbox" | "outbox">): void {
+  #safe(message: Message): void {
+    message.safe = true;
+    message.safeAt = Math.min(message.safeAt, this.now());
+  }
+
+  /** @param replacement Given if the store is another one: an empty one, or an old copy. */
+  serverDied(replacement?: Replacement): void {
     this.#owed.clear();
     this.fromDevice.readerBegins();
     this.log.readerBegins();
@@ -281,8 +324,13 @@ export class Books {
     for (const message of this.toDevice.all()) {
       if (!message.safe && (message.qos || !this.mayBeFirst)) message.gone = true;
     }
-    if (!found) { for (const message of this.#handedOut) message.repeats = 1; }
-    else this.#storeReplaced(new Set(found.inbox), new Set(found.outbox.map(({ text }) => text)));
+    if (!replacement) { for (const message of this.#handedOut) message.repeats = 1; }
+    else {
+      const { fromDevice, log, toDevice } = this;
+      this.older.replaced(replacement, this.#boot, [fromDevice, log], toDevice);
+      const { inbox = [], outbox = [] } = replacement.found ?? {};
+      this.#storeReplaced(new Set(inbox), new Set(outbox.map(({ text }) => text)));
+    }
     this.#handedOut = [];
   }
 
@@ -303,7 +351,9 @@ export class Books {
       const held = inbox.has(message.text);
       message.copied ||= held;
       if (held) message.isBuried = false;
-      const comesAgain = message.epoch === this.#boot && !message.told;
+      const comesAgain = message.kept
+        ? message.held
+        : message.epoch === this.#boot && !message.told;
       if (message.seen > 0 && (held || comesAgain)) message.repeats = 1;
       if (message.seen > 0 || !message.safe || held) continue;
       if (comesAgain) message.lost = true;

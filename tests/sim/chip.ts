@@ -1,7 +1,7 @@
 /** An application on a chip: it is given a message, and has processed it when it returns. */
 import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
-import type { PeerError } from "../../server/protocol/errors.ts";
+import type { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -99,7 +99,7 @@ export class Chip implements Program {
     if (platform.isAlive && device.dialect === 2) device.memory = { position, processed: 0n };
   }
 
-  #stateChanged(connected: boolean, reason?: PeerError): void {
+  #stateChanged(connected: boolean, reason?: PeerError | LocalError): void {
     if (!this.platform.isAlive) return;
     this.device.stateChanged(connected, reason);
     if (!connected) return;

@@ -3,19 +3,21 @@
  * driver of the core, or the real `Client`.
  */
 import type { Progress } from "../../bridge/host/handout.ts";
-import type { PeerError } from "../../server/protocol/errors.ts";
+import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { SocketEvents } from "../../server/transport/platform.ts";
 import type { Books } from "./books.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { Circuit, DOWN, type Host, type Path } from "./network.ts";
+import { SimMemory } from "./memory.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { DevicePlan, DeviceTalk } from "./scenario.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import { SimSocket } from "./socket.ts";
+import type { Torn } from "./store.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";
 
@@ -81,8 +83,12 @@ export class SimDevice implements Wiring {
   deafUntil = 0;
   /** Answers in the server's place. */
   impostor: Host | undefined;
-  /** What outlives a reset: RTC memory, or a file. */
+  /** What outlives a reset of a chip: RTC memory. */
   memory: Progress | undefined;
+  /** What outlives a program on a host. */
+  disk: SimMemory;
+  /** The next commit to the disk is its last act. */
+  tears: Torn | undefined;
   program: Program | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
@@ -101,6 +107,7 @@ export class SimDevice implements Wiring {
     this.talk = plan.talk;
     this.dialect = plan.dialect;
     this.clockAhead = plan.clockAhead;
+    this.disk = new SimMemory(this, world.folder, plan.firstNumber);
   }
 
   get id(): string {
@@ -117,7 +124,7 @@ export class SimDevice implements Wiring {
 
   /** It will die soon. */
   get isCursed(): boolean {
-    return this.dies !== undefined;
+    return this.dies !== undefined || this.tears !== undefined;
   }
 
   get isIdle(): boolean {
@@ -158,7 +165,7 @@ export class SimDevice implements Wiring {
   }
 
   /** The link came up, or was lost. */
-  stateChanged(connected: boolean, reason?: PeerError): void {
+  stateChanged(connected: boolean, reason?: PeerError | LocalError): void {
     if (connected) {
       this.#socket?.serves();
       this.world.log?.(`${this.id} has a link`);
@@ -168,6 +175,7 @@ export class SimDevice implements Wiring {
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
+    if (reason instanceof LocalError) return; // of its memory
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
     }
@@ -216,7 +224,7 @@ export class SimDevice implements Wiring {
     if (this.dies === "before acting") {
       // Who acknowledges what is handed out may miss it.
       if (this.program!.mayMiss) books.toDevice.find(text)!.excused = true;
-      this.#dieOf("death before the application acts");
+      this.dieOf("death before the application acts");
       return false;
     }
     world.log?.(`${this.id} sees ${JSON.stringify(text)}`);
@@ -226,7 +234,7 @@ export class SimDevice implements Wiring {
     if (this.dies === "after acting") {
       const message = books.toDevice.find(text)!;
       if (message.qos) message.repeats = 1;
-      this.#dieOf("death before the position is kept");
+      this.dieOf("death before the position is kept");
       return false;
     }
     if (this.dies === "soon") this.#dieSoon();
@@ -242,6 +250,11 @@ export class SimDevice implements Wiring {
     return this.dialect === 2 && this.plan.kind !== "host";
   }
 
+  /** Whether its client has a memory. */
+  get hasDisk(): boolean {
+    return this.dialect === 2 && this.plan.kind === "host with memory";
+  }
+
   /** The position is kept, and the ack is on its way. */
   #dieSoon(): void {
     const { boot, world, plan: { conditions: { latency } } } = this;
@@ -252,7 +265,8 @@ export class SimDevice implements Wiring {
     });
   }
 
-  #dieOf(kind: string): void {
+  /** Dies of something that was waiting for it. */
+  dieOf(kind: string): void {
     this.world.count(kind);
     const keepsMemory = this.world.random.chance(0.7);
     this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
@@ -269,7 +283,10 @@ export class SimDevice implements Wiring {
     this.#platform?.die(closes);
     this.#platform = undefined;
     this.busyUntil = 0;
-    this.dies = undefined;
+    this.dies = this.tears = undefined;
+    this.disk.die();
+    // Dialect 1 has no use for a disk: who comes back to dialect 2 begins anew.
+    if (!keepsMemory || dialect === 1) this.disk = new SimMemory(this, this.world.folder, 0);
     if (!keepsMemory) this.memory = undefined;
     this.books.deviceDied(keepsMemory && this.remembers && dialect === 2);
     this.boot++;

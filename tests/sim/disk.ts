@@ -35,7 +35,7 @@ export interface DiskWatcher {
 /** A server tries again after a commit has failed; in ms, and a little more. */
 const RETRY = 300;
 
-/** One device's rows. Times of messages are dates. */
+/** One device's rows. Times of messages are on the world's clock. */
 export interface Rows {
   positions: Positions;
   sent: number;
@@ -60,6 +60,8 @@ export class Disk {
   devices = new Map<string, Rows>();
   /** Rows of the applications' table: how often each effect is there. */
   effects = new Map<string, number>();
+  /** When it was copied from another one, in ms. */
+  madeAt = -Infinity;
   /** Nothing can be written. */
   full = false;
   /** Until when commits take this long, in ms. */
@@ -163,8 +165,8 @@ export class Disk {
     if (differs) throw new Violation(`the store of ${id} is not what is in memory: ${differs}`);
   }
 
-  /** What a server is given of a device. @param now On its clock, `date` in ms since 1970. */
-  stateOf(id: string, now: number, date: number): DeviceState | undefined {
+  /** What a server is given of a device. @param ahead How far the world's clock is ahead of its own. */
+  stateOf(id: string, ahead: number): DeviceState | undefined {
     const rows = this.devices.get(id);
     if (!rows) return undefined;
     return {
@@ -173,7 +175,7 @@ export class Disk {
       inbox: [...rows.inbox],
       outbox: rows.outbox.map((message) => ({
         ...message,
-        written: now - Math.max(0, date - message.written),
+        written: message.written - ahead,
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
       ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),

@@ -6,6 +6,15 @@ import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
 
+/** Those who come while the store is full. */
+const FLOOD = 100;
+
+/** They count when they have happened. */
+const WAITING: readonly FaultKind[] = [
+  "device boots, an ack on its way",
+  "device killed in a commit",
+];
+
 /** Lets one happen. */
 export function cause(world: World, kind: FaultKind): void {
   const { random, scenario, clock } = world;
@@ -19,7 +28,7 @@ export function cause(world: World, kind: FaultKind): void {
     random.pick(path.connections).sever(tellClient, tellServer);
   };
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
-  if (!kind.startsWith("death") && kind !== "device boots, an ack on its way") world.count(kind);
+  if (!kind.startsWith("death") && !WAITING.includes(kind)) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
   if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
   switch (kind) {
@@ -77,6 +86,14 @@ export function cause(world: World, kind: FaultKind): void {
     case "device boots, an ack on its way":
       device.dies = "soon";
       return;
+    case "device killed in a commit":
+      if (device.hasDisk) device.tears = random.pick(["before", "after"]);
+      return;
+    case "device's memory full": {
+      const { disk } = device;
+      disk.full = true;
+      return until(() => disk.full = false);
+    }
     case "death before the application acts":
       device.dies = "before acting";
       return;
@@ -103,6 +120,12 @@ export function cause(world: World, kind: FaultKind): void {
       return world.server.fence(device.id);
     case "store full":
       world.server.disk.full = true;
+      return until(() => world.server.disk.full = false);
+    case "store full, and many come and go":
+      world.server.disk.full = true;
+      for (let i = 0; i < FLOOD; i++) {
+        clock.after(i * time / FLOOD, () => strangerConnects(world, "wrong key", device.plan));
+      }
       return until(() => world.server.disk.full = false);
     case "store lost":
       return world.killServer(undefined, world.server.disk.empty());
@@ -140,6 +163,7 @@ export function cause(world: World, kind: FaultKind): void {
 function putBack(world: World, tries: number): void {
   const { random, scenario: { timeout }, clock, server } = world;
   const copy = server.disk.copy();
+  copy.madeAt = clock.now;
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }

@@ -1,7 +1,5 @@
 /** An application on a host: the real `Client`, with a memory or without. */
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
-import type { Progress } from "../../bridge/host/handout.ts";
-import type { ClientMemory } from "../../bridge/host/memory.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -15,24 +13,25 @@ export class HostProgram implements Program {
   #handed: Message | undefined; // what the application may still be busy with
   #remembers: boolean;
   readonly #way: Reading;
-  readonly #iterator: AsyncIterator<string>;
+  #iterator: AsyncIterator<string>;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
-    const { id, key, size, metadata, kind } = device.plan;
+    const { id, key, size, metadata } = device.plan;
     const { dialect } = device;
-    this.#remembers = kind === "host with memory" && dialect === 2;
+    this.#remembers = device.hasDisk;
     const options: ClientOptions = {
       id,
       size,
       timeout: device.world.scenario.timeout,
       dialect,
+      host: device.world.random.pick(["10.0.1.1", "server.lan"]),
       onState: (connected, reason) => {
         if (platform.isAlive) device.stateChanged(connected, reason);
       },
     };
     if (dialect === 2 && key) options.key = key;
     if (dialect === 2) options.metadata = metadata;
-    if (this.#remembers) options.memory = new Memory(device, platform);
+    if (this.#remembers) options.memory = device.disk.open(platform, () => this.#committed());
     this.#client = new Client(options, platform);
     this.#iterator = this.#client[Symbol.asyncIterator]();
     this.#way = device.world.random.pick([
@@ -64,11 +63,11 @@ export class HostProgram implements Program {
   }
 
   get isIdle(): boolean {
-    return this.#pending === 0;
+    return this.#pending === 0 && this.#client.outbox === 0;
   }
 
   died(closes: boolean): void {
-    if (closes) this.#client.close();
+    if (closes) this.#run(this.#client.close());
     if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
   }
 
@@ -86,15 +85,35 @@ export class HostProgram implements Program {
   /** Asks for a message. @returns whether the device lives when it has come */
   async #ask(): Promise<boolean> {
     const { device, platform } = this;
-    this.#asked++;
-    this.#handed = undefined; // asking for the next one says that it is done with
-    const text = this.#way === "for await"
-      ? (await this.#iterator.next()).value as string
-      : await this.#client.readline();
-    this.#asked--;
-    if (!platform.isAlive || !device.see(text)) return false;
-    if (this.#remembers && this.#asked === 0) this.#handed = device.books.toDevice.find(text);
+    const text = await this.#next();
+    if (!platform.isAlive) {
+      // It was handed over with the one of which the device has died.
+      if (!this.#remembers) device.books.toDevice.find(text)!.excused = true;
+      return false;
+    }
+    if (!device.see(text)) return false;
+    if (this.#remembers) this.#handed = device.books.toDevice.find(text);
     return true;
+  }
+
+  async #next(): Promise<string> {
+    for (;;) {
+      this.#asked++;
+      try {
+        if (this.#way !== "for await") return await this.#client.readline();
+        return (await this.#iterator.next()).value as string;
+      } catch (error) {
+        if (!this.platform.isAlive || !isOfMemory(error)) throw error;
+        this.#iterator = this.#client[Symbol.asyncIterator]();
+      } finally {
+        this.#asked--;
+      }
+    }
+  }
+
+  /** Asking for the next message says that the one before is done with. Now that is safe. */
+  #committed(): void {
+    if (this.#asked > 0) this.#handed = undefined;
   }
 
   async #read(): Promise<void> {
@@ -139,10 +158,12 @@ export class HostProgram implements Program {
     this.#pending++;
     try {
       const signal = limit ? { signal: limit.signal } : {};
-      const sent = await this.#client.write(text, { qos, wait, ...signal });
+      const until = qos && this.#remembers && world.random.chance(0.3) ? "kept" : "arrived";
+      const sent = await this.#client.write(text, { qos, wait, until, ...signal });
       if (!platform.isAlive) return;
       if (qos && !sent) throw new Violation(`${device.id}: a write with qos gives ${sent}`);
-      if (qos) books.deviceTold(message);
+      if (until === "kept") books.deviceToldKept(message);
+      else if (qos) books.deviceTold(message);
       else if (!sent) books.deviceRefused(message);
     } catch (error) {
       if (!platform.isAlive) return;
@@ -158,6 +179,7 @@ export class HostProgram implements Program {
       message.excused = true; // it may be on its way
       return;
     }
+    if (isOfMemory(error)) return device.books.deviceRefused(message);
     if (!(error instanceof LocalError) || error.code !== "BAD_TEXT") throw error;
     device.world.log?.(`${device.id} is told that ${JSON.stringify(message.text)} is too long`);
     if (device.meetsImpostor || message.text.startsWith("\x01")) message.excused = true;
@@ -165,17 +187,7 @@ export class HostProgram implements Program {
   }
 }
 
-/** Keeps what the client remembers, for as long as this process lives. */
-class Memory implements ClientMemory {
-  constructor(readonly device: SimDevice, readonly platform: SimPlatform) {}
-
-  get kept(): Progress | undefined {
-    return this.device.memory;
-  }
-
-  keep(progress: Progress): void {
-    if (this.platform.isAlive) this.device.memory = progress;
-  }
-
-  close(): void {}
+/** Whether the client's memory has failed. */
+function isOfMemory(error: unknown): boolean {
+  return error instanceof LocalError && error.code === "STORE_FAILED";
 }

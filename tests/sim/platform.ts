@@ -1,5 +1,6 @@
 /** A simulated machine for one life of a process: the real drivers of both ends run on it. */
 import type {
+  Boot,
   ConnectOptions,
   Listener,
   ListenOptions,
@@ -7,9 +8,13 @@ import type {
   Socket,
   SocketEvents,
 } from "../../server/transport/platform.ts";
+import { PeerError } from "../../server/protocol/errors.ts";
 import type { End } from "./network.ts";
 import type { Process } from "./process.ts";
 import { SimSocket } from "./socket.ts";
+
+/** Of a name, in ms. */
+const LONGEST_LOOKUP = 3000;
 
 /** Date at the beginning of a world, in ms since 1970. */
 const BEGINNING = Date.UTC(2030, 0, 1);
@@ -50,6 +55,11 @@ export class SimPlatform implements Platform {
     return BEGINNING + this.process.world.clock.now + this.wiring.dateAhead;
   }
 
+  /** All processes run on one machine, which is never off. */
+  boot(): Boot {
+    return { id: "the only one", uptime: this.process.world.clock.now };
+  }
+
   after(ms: number, run: () => void): () => void {
     if (!this.isAlive) return () => {};
     // As real timers: in whole ms, at least one, and late rather than early, but not by a fraction.
@@ -84,6 +94,16 @@ export class SimPlatform implements Platform {
     return Promise.resolve({ port: 8123, setTls() {}, close });
   }
 
+  /** Takes its time, and knows nothing now and then. */
+  resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void {
+    const { random } = this.process.world;
+    const fails = random.chance(0.2);
+    return this.after(random.skewed(1, LONGEST_LOOKUP), () => {
+      const failure = new PeerError("NO_ADDRESS", `${hostname} is not known today`);
+      ended(fails ? failure : ["10.0.1.1"]);
+    });
+  }
+
   get listens(): boolean {
     return this.isAlive && this.#accept !== undefined;
   }
@@ -106,7 +126,8 @@ export class SimPlatform implements Platform {
 
   connect(_options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
     const socket = this.wiring.connect(this, events);
-    this.sockets.add(socket);
+    if (this.isAlive) this.sockets.add(socket);
+    else socket.die(false); // killed amid what it was doing
     return socket;
   }
 

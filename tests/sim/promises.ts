@@ -21,6 +21,9 @@
  * | ------------------------------------------- | ------------------------------------------------------ |
  * | device boots                                | what it wrote and was not told of may be missing: but   |
  * |                                             | never one before another that arrives (order holds)    |
+ * | a host's client is killed, its memory is kept | what it has committed there arrives all the same, once;  |
+ * |                                             | what it has not is as above                            |
+ * | a host's memory is full                      | what is refused for that never arrives                 |
  * | device boots without memory, or in dialect 1 | what it has seen, with qos, and the server does not     |
  * |                                             | safely know of, may come once more                     |
  * | device dies before its application acts on  | nothing: the message comes again, and is seen once     |
@@ -42,7 +45,8 @@
  * | another server takes the device for a while | as if the server was killed, for this device           |
  * | server killed while it holds a message that | it is withdrawn when the device comes back, and nobody |
  * | its device turns out to have no room for    | is left to be told                                     |
- * | old copy of the server's store put back     | what the copy holds, seen or on its way, may come once |
+ * | old copy of the server's store put back     | (and a device that can show it has it said, `older.ts`) |
+ * |                                             | what the copy holds, seen or on its way, may come once |
  * |                                             | more, for each time that happens, until the server     |
  * |                                             | knows that it has arrived. What the lost one held, and |
  * |                                             | the copy does not: as below                            |
@@ -94,10 +98,18 @@ export interface Message {
   isBuried: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
+  /** Since when, in ms; Infinity: never. */
+  safeAt: number;
   /** To the device: the store knows that it has arrived. */
   settled: boolean;
+  /** To the device: how often it had lost its position when it saw this last. */
+  memory: number;
   /** Its writer was told. */
   told: boolean;
+  /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
+  kept: boolean;
+  /** It is in there now. */
+  held: boolean;
 }
 
 /** How a message was written. */
@@ -157,8 +169,12 @@ export class Stream {
       gone: false,
       isBuried: false,
       safe: false,
+      safeAt: Infinity,
       settled: false,
+      memory: 0,
       told: false,
+      kept: false,
+      held: false,
     };
     this.#byText.set(text, message);
     this.#placeless.add(message);
@@ -261,6 +277,6 @@ export class Stream {
   }
 }
 
-function isMissing({ seen, qos, excused, gone, epoch }: Message, since: number): boolean {
-  return seen === 0 && qos && !excused && !gone && epoch >= since;
+function isMissing({ seen, qos, excused, gone, epoch, kept }: Message, since: number): boolean {
+  return seen === 0 && qos && !excused && !gone && (epoch >= since || kept);
 }

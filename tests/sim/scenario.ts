@@ -129,7 +129,7 @@ export function drawScenario(random: Random): Scenario {
   }
   const faults = drawFaults(random);
   const churns = random.chance(0.1);
-  if (faults.includes(OLD_COPY)) devices.forEach((plan) => talksOn(plan, timeout));
+  if (faults.includes(OLD_COPY)) devices.forEach((plan) => talksOn(plan, timeout, random));
   return {
     timeout,
     limits: {
@@ -234,16 +234,18 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     clockAhead: random.pick([0, 2 ** 31 - timeout, 2 ** 32 - timeout, random.word()]),
     firstNumber: random.pick([0, 0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
     firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
-    kind: random.pick(["chip", "chip", "host", "host with memory"]),
+    kind: random.pick(["chip", "chip", "host", "host with memory", "host with memory"]),
   };
 }
 
-/** Both ends have something to write for a long time, and the server's application something to read. */
-function talksOn({ talk, serverTalk }: DevicePlan, timeout: number): void {
+/** Both ends have something to write for a long time, and the server's application something to read; or only one. */
+function talksOn({ talk, serverTalk }: DevicePlan, timeout: number, random: Random): void {
   talk.messages += 20;
   serverTalk.messages += 20;
   talk.pause = serverTalk.pause = timeout / 4;
   serverTalk.busy = timeout / 4;
+  const silent = random.pick([undefined, talk, serverTalk]);
+  if (silent) silent.messages = silent.answers = 0;
 }
 
 export function drawKey(random: Random): Uint8Array {

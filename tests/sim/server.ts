@@ -12,6 +12,7 @@ import { Violation } from "./promises.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import type { SimSocket } from "./socket.ts";
 import { CREATE } from "./statements.ts";
+import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
 import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -34,8 +35,8 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
 /** What may be said of a connection that was there before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
-/** Where those come from who are no device of the world. */
-const STRANGERS = "10.9.9.9:";
+/** Most that the application of one device does at a time. */
+const WRITES = 20;
 
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
@@ -154,6 +155,7 @@ export class ServerProcess implements Host, Wiring {
   /** A device's connection has arrived at the machine. */
   accept(end: End): void {
     const { world } = this;
+    this.#checkWaiting();
     const platform = this.#platform!;
     const address = `${end.path.hostname}:${++this.#ports}`;
     const { clock, random } = world;
@@ -174,12 +176,20 @@ export class ServerProcess implements Host, Wiring {
     });
   }
 
+  /** Whoever has gone waits for nothing. */
+  #checkWaiting(): void {
+    const { waiting = 0, devices = [] } = this.server ?? {};
+    const most = this.world.scenario.limits.connections + WRITES * devices.length;
+    if (waiting > most) throw new Violation(`${waiting} wait for the store, and ${most} are there`);
+  }
+
   #told(event: ServerEvent): void {
     const { world } = this;
     switch (event.event) {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
+        this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
@@ -195,9 +205,14 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
         return world.books.get(event.device)?.logged(event.message);
       case "warning":
-        if (event.code === "STORE_IS_OLD") return world.count("a device ahead of the store");
+        if (event.code === "STORE_IS_OLD") {
+          world.log?.(`server: ${event.device}: ${event.message}`);
+          world.count("a device ahead of the store");
+          return world.books.get(event.device!)?.older.said();
+        }
         if (event.code === "FENCED") return this.#lost(event.device!);
-        if (event.code === "WRONG_PROTOCOL" && event.address!.startsWith(STRANGERS)) return;
+        // What strangers say may look like anything; no device of ours may.
+        if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
@@ -227,6 +242,12 @@ export class ServerProcess implements Host, Wiring {
     this.conversations.delete(id);
     world.books.get(id)?.appFailed();
     world.disturb(world.clock.now + restartIn);
+  }
+
+  /** Dialect 1 has no positions to show it by. */
+  #checkOlder(id: string): void {
+    const books = this.world.books.get(id);
+    if (books && !books.mayBeFirst) books.older.admitted();
   }
 
   /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
@@ -272,8 +293,8 @@ export class ServerProcess implements Host, Wiring {
     this.sockets.clear();
     this.conversations.clear();
     this.fullUntil = 0;
+    world.serverDied(this.disk, disk);
     if (disk) this.disk = disk;
-    world.serverDied(disk);
   }
 
   /** The world ends. */

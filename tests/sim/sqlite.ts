@@ -10,6 +10,9 @@ import { CREATE } from "./statements.ts";
 /** Memory that looks like a disk, where there is such a thing. */
 const MEMORY = "/dev/shm";
 
+/** How exact times are in a file, in ms: each process that opens it rounds. */
+const ROUNDED = 20;
+
 const NOTHING = new Uint8Array(0);
 
 /** A folder for the files of one world. */
@@ -45,6 +48,8 @@ export class SqliteDisk extends Disk {
   /** A process opens the file. */
   override open(platform: SimPlatform): void {
     this.#store = new SqliteStore(this.#path, { durability: "normal", clock: platform });
+    const { older } = this.#store;
+    if (older) throw new Violation(`the file is said to be old: ${older}`);
     const work: Work = { statements: [{ sql: CREATE, params: [] }] };
     this.#store.commit({
       works: [work],
@@ -52,7 +57,7 @@ export class SqliteDisk extends Disk {
       changes: () =>
         this.devices.entries().filter(([, { isMadeUp }]) => isMadeUp).map(([id, rows]) => {
           rows.isMadeUp = false;
-          const state = this.stateOf(id, 0, 0)!;
+          const state = this.stateOf(id, 0)!;
           const write = (to: RowWriter) => to.positions(state.positions, state.sent);
           return { id, token: 0, state, removed: false, write };
         }),
@@ -75,6 +80,13 @@ export class SqliteDisk extends Disk {
   override async acquire(id: string, acquired: Acquired): Promise<Acquired> {
     const real = await this.#store!.acquire(id);
     const [left, right] = [acquired, real].map(({ state }) => JSON.stringify(state, timeless));
+    acquired.state?.outbox.forEach(({ written }, i) => {
+      const { written: kept = NaN } = real.state?.outbox[i] ?? {};
+      if (Math.abs(kept - written) < ROUNDED) return;
+      throw new Violation(
+        `the file has a message of ${id} that was written ${written - kept} ms late`,
+      );
+    });
     if (left !== right) throw new Violation(`the file has ${right} of ${id}, and not ${left}`);
     return real;
   }
@@ -113,7 +125,7 @@ export class SqliteDisk extends Disk {
   }
 }
 
-/** When a message was written is told by a date, which may have been set since the file was opened. */
+/** When a message was written is kept in whole ms, and so is how far the file's clock is. */
 function timeless(name: string, value: unknown): unknown {
   return name === "written" ? undefined : value;
 }
@@ -122,7 +134,7 @@ function timeless(name: string, value: unknown): unknown {
  * Takes back the end of what a commit wrote into the log: a part of what was appended, or, if the log was begun
  * again, of what lies over that which is in the file by now. Returns whether there is anything to take back.
  */
-function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
+export function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
   const after = read(path);
   let first = 0;
   while (first < before.length && before[first] === after[first]) first++;
@@ -137,7 +149,7 @@ function tear(path: string, before: Uint8Array, below: (n: number) => number): b
   return true;
 }
 
-function copyFiles(from: string, to: string): void {
+export function copyFiles(from: string, to: string): void {
   for (const end of ["", "-wal"]) if (exists(from + end)) Deno.copyFileSync(from + end, to + end);
 }
 
@@ -150,10 +162,10 @@ function exists(path: string): boolean {
   }
 }
 
-function read(path: string): Uint8Array<ArrayBuffer> {
+export function read(path: string): Uint8Array<ArrayBuffer> {
   return exists(path) ? Deno.readFileSync(path) : NOTHING;
 }
 
-function remove(path: string): void {
+export function remove(path: string): void {
   if (exists(path)) Deno.removeSync(path);
 }

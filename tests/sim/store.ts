@@ -59,7 +59,6 @@ export class SimStore implements Store {
   #tokens = new Map<string, number>();
   #pending: Pending | undefined;
   #isDead = false;
-  #ahead = 0; // `#dateAhead` when the commit under way began
 
   /** @param time Draws how long something takes, in ms; undefined: no time at all. */
   constructor(
@@ -71,9 +70,9 @@ export class SimStore implements Store {
     this.database = { query: (sql, params) => this.#query(sql, params), check };
   }
 
-  /** How far the date is ahead of the process's clock, which may change. */
-  get #dateAhead(): number {
-    return this.platform.date() - this.platform.now();
+  /** How far the world's clock is ahead of the process's. */
+  get #ahead(): number {
+    return -this.platform.wiring.clockAhead;
   }
 
   list(): Promise<KnownDevice[]> {
@@ -86,8 +85,7 @@ export class SimStore implements Store {
 
   acquire(id: string): Promise<Acquired> {
     return this.#later(async () => {
-      const { platform } = this;
-      const state = this.disk.stateOf(id, platform.now(), platform.date());
+      const state = this.disk.stateOf(id, this.#ahead);
       const token = (this.#tokens.get(id) ?? 0) + 1;
       const acquired = await this.disk.acquire(id, { state, token });
       this.#tokens.set(id, acquired.token);
@@ -99,7 +97,6 @@ export class SimStore implements Store {
     if (this.#pending) throw new Violation("a commit begins while another one is under way");
     const works = [...batch.works];
     const refused = execute(works);
-    this.#ahead = this.#dateAhead;
     const changes = this.#collect(batch, refused);
     const pending: Pending = this.#pending = {
       batch,
@@ -264,8 +261,8 @@ function check(sql: string): void {
 class Recorder implements RowWriter {
   readonly rows: Row[] = [];
 
-  /** @param dateAhead How far dates are ahead of the process's clock. */
-  constructor(readonly dateAhead: number) {}
+  /** @param ahead How far the world's clock is ahead of the process's. */
+  constructor(readonly ahead: number) {}
 
   positions(positions: Positions, sent: number): void {
     this.rows.push(["positions", { ...positions }, sent]);
@@ -280,7 +277,7 @@ class Recorder implements RowWriter {
   }
 
   written(number: number, message: Outgoing): void {
-    this.rows.push(["written", number, { ...message, written: message.written + this.dateAhead }]);
+    this.rows.push(["written", number, { ...message, written: message.written + this.ahead }]);
   }
 
   settled(before: number): void {

@@ -34,6 +34,9 @@ export const STRANGERS: readonly Stranger[] = [
 /** Those who come where there is a key: they try that more often. */
 export const THIEVES: readonly Stranger[] = [...STRANGERS, "wrong key", "wrong key", "replay"];
 
+/** Where strangers come from. */
+export const ELSEWHERE = "10.9.9.9";
+
 /** The name that the server knows a loud stranger by. */
 export const LOUD = "Z";
 
@@ -42,7 +45,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const { random, clock } = world;
   const conditions = { ...plan.conditions, segment: Infinity };
   if (stranger === "deaf") conditions.capacity = 200;
-  const path = new Path(clock, random, conditions, "10.9.9.9");
+  const path = new Path(clock, random, conditions, ELSEWHERE);
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);

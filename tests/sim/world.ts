@@ -55,7 +55,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   #disturbedUntil = 0;
   #disturbances = 0;
   #overheard: SimSocket | undefined;
-  #folder: Folder | undefined;
+  /** For what is on files. */
+  readonly folder: Folder | undefined;
 
   /** @param log Told what happens, if somebody wants to know. */
   constructor(
@@ -63,11 +64,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
   ) {
-    this.#folder = scenario.onFile ? new Folder() : undefined;
-    const disk = this.#folder ? new SqliteDisk(this.#folder) : new Disk();
+    this.folder = scenario.onFile ? new Folder() : undefined;
+    const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
-      const books = new Books(plan.id, this.mayBeFirst(plan.id), scenario.limits.attempts);
+      const { attempts } = scenario.limits;
+      const now = () => this.clock.now;
+      const books = new Books(plan.id, this.mayBeFirst(plan.id), attempts, now);
       this.books.set(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
       const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
@@ -80,7 +83,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** Leaves nothing behind. */
   [Symbol.dispose](): void {
     this.server.end();
-    this.#folder?.[Symbol.dispose]();
+    for (const device of this.devices) device.disk.die();
+    this.folder?.[Symbol.dispose]();
   }
 
   /** Longest text that the server takes, or will when it has come back. */
@@ -128,7 +132,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
-    for (const device of devices) device.dies = undefined;
+    for (const device of devices) device.dies = device.tears = undefined;
     const patience = PATIENCE * timeout + this.#work();
     let stable = false;
     while (!stable) {
@@ -316,9 +320,16 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.server.changeKeys(plan);
   }
 
-  serverDied(disk: Disk | undefined): void {
+  /** @param disk The store that takes the place of the one before, if one does. */
+  serverDied(before: Disk, disk: Disk | undefined): void {
     for (const [id, books] of this.books) {
-      books.serverDied(disk && (disk.devices.get(id) ?? { inbox: [], outbox: [] }));
+      books.serverDied(
+        disk && {
+          madeAt: disk.madeAt,
+          before: before.devices.get(id),
+          found: disk.devices.get(id),
+        },
+      );
     }
   }
 

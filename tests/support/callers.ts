@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { Client, type ClientOptions, type PeerError } from "../../bridge/host/mod.ts";
+import {
+  Client,
+  type ClientOptions,
+  type LocalError,
+  type PeerError,
+} from "../../bridge/host/mod.ts";
 import type { ServerOptions } from "../../server/mod.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
 import { helloLine, proveLine, type Said } from "./greeting.ts";
@@ -26,8 +31,8 @@ export const locked: ServerOptions = { open: false, keys: [["1", KEY]] };
 export function dial(
   { port }: { port: number },
   options: Partial<ClientOptions> = {},
-): [Client, PeerError[]] {
-  const reasons: PeerError[] = [];
+): [Client, (PeerError | LocalError)[]] {
+  const reasons: (PeerError | LocalError)[] = [];
   const client = new Client({
     id: "1",
     port,

@@ -18,9 +18,9 @@ export const PATIENT = 5000;
 /** What a client has told about its link: "up", or the code of the reason why it is down. */
 export class States {
   readonly seen: string[] = [];
-  readonly reasons: PeerError[] = [];
+  readonly reasons: (PeerError | LocalError)[] = [];
 
-  onState = (connected: boolean, reason?: PeerError): void => {
+  onState = (connected: boolean, reason?: PeerError | LocalError): void => {
     this.seen.push(connected ? "up" : reason!.code);
     if (reason) this.reasons.push(reason);
   };

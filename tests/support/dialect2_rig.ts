@@ -53,7 +53,7 @@ export class Dialect2Rig {
     const dialect = new Dialect2(this.hello, agreement, this.session);
     this.session.connect(dialect, this.hello.line, false, this.now);
     this.flush();
-    return { ...agreement.welcome, ahead: agreement.ahead };
+    return { ...agreement.welcome, renamed: agreement.renamed, older: agreement.older };
   }
 
   /** A new connection in dialect 1. */

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientOptions } from "../../bridge/host/mod.ts";
-import type { PeerError } from "../../server/protocol/errors.ts";
+import type { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import type {
   ConnectOptions,
   Listener,
@@ -80,8 +80,16 @@ export class TestSocket implements Socket {
   }
 }
 
+/** A name that is being looked up, until somebody answers. */
+export interface Lookup {
+  readonly hostname: string;
+  ended(found: readonly string[] | PeerError): void;
+}
+
 export class ClientMachine extends ManualClock implements Platform {
   readonly sockets: TestSocket[] = [];
+  /** Names that are being looked up. */
+  lookups: Lookup[] = [];
 
   connect(options: ConnectOptions, events: Events): Socket {
     const socket = new TestSocket(options, events);
@@ -95,6 +103,17 @@ export class ClientMachine extends ManualClock implements Platform {
     throw new Error("a client does not listen");
   }
 
+  resolve(hostname: string, ended: Lookup["ended"]): () => void {
+    const lookup = { hostname, ended };
+    this.lookups.push(lookup);
+    return () => void (this.lookups = this.lookups.filter((other) => other !== lookup));
+  }
+
+  /** The oldest lookup has an answer. */
+  finds(found: readonly string[] | PeerError): void {
+    this.lookups.shift()!.ended(found);
+  }
+
   get socket(): TestSocket {
     return this.sockets.at(-1)!;
   }
@@ -106,7 +125,7 @@ export class ClientMachine extends ManualClock implements Platform {
 
   /** What has come is read, and whoever waited for that is told. */
   looks(): void {
-    this.socket.read();
+    this.sockets.at(-1)?.read();
     for (const run of this.looking.splice(0)) run();
   }
 
@@ -126,7 +145,7 @@ export class ManualClient implements AsyncDisposable {
   readonly client: Client;
 
   constructor(options: Partial<ClientOptions> = {}) {
-    const onState = (up: boolean, reason?: PeerError) =>
+    const onState = (up: boolean, reason?: PeerError | LocalError) =>
       void this.told.push(up ? "up" : reason!.code);
     const all = { id: "1", timeout: TIMEOUT, dialect: 1 as const, onState, ...options };
     this.client = new Client(all, this.machine);

@@ -166,6 +166,10 @@ export class ManualPlatform extends ManualClock implements Platform {
     throw new Error("nobody is called from here");
   }
 
+  resolve(): () => void {
+    throw new Error("nobody is called from here");
+  }
+
   /** Somebody has connected. */
   knock(): ManualSocket {
     const socket = new ManualSocket();

@@ -17,7 +17,15 @@ export interface ServerSettings {
 }
 
 /** What a server's log can say without anything being wrong: outages, and what a kill leaves behind. */
-const HARMLESS = new Set(["LOST", "SILENT", "STALLED", "NO_HELLO", "STALE_GREETING", "CLOSED"]);
+const HARMLESS = new Set([
+  "LOST",
+  "SILENT",
+  "STALLED",
+  "NO_HELLO",
+  "STALE_GREETING",
+  "CLOSED",
+  "UNSAID",
+]);
 
 /** One server, from its start to its end. */
 export class ServerProcess implements AsyncDisposable {

@@ -8,6 +8,7 @@ import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { TcpConnection } from "./tcp.ts";
+import { lookup } from "node:dns/promises";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 
 /** Arguments for `qemu-system-xtensa`: the chip's processor, and nothing but the frames around it. */
@@ -51,6 +52,8 @@ export interface EmulatorOptions {
   watchdog?: number;
   /** Where a connection really goes. Default: where the chip wants it to. */
   route?: (host: string, port: number) => { hostname: string; port: number };
+  /** Looks names up. Default: this machine's way. */
+  lookup?: (name: string) => Promise<string>;
   /** Called with each line on the serial port, without its end. */
   onLine?: (line: string) => void;
   /** Called with what comes from the serial port. */
@@ -242,6 +245,7 @@ export class Emulator implements AsyncDisposable {
       payload[0]!,
       route(host, port),
       (bytes) => this.#send(bytes),
+      this.#options.lookup ?? (async (name) => (await lookup(name)).address),
     );
     this.#connections.add(connection);
     connection.ended.then(() => this.#connections.delete(connection));

@@ -31,6 +31,8 @@ export const ToChip = {
   wake: "B", // reset reason, speed (u16), seed (u32), kept words
   pins: "P", // path of the FIFOs, NUL: see targets/emulator/pins.c
   flash: "F", // address (u32), bytes; empty: that was all
+  tcpNameKnown: "K", // connection
+  tcpNameUnknown: "U", // connection
   tcpOpened: "O", // connection
   tcpClosed: "C", // connection
   tcpData: "D", // connection, bytes

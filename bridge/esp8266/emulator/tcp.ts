@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isIP } from "node:net";
 import { frame, FromChip, ToChip, u16 } from "./frames.ts";
 
 /** Bytes on their way to the chip that it has not taken yet, at most: its TCP window. */
@@ -24,11 +25,24 @@ export class TcpConnection {
     readonly number: number,
     address: { hostname: string; port: number },
     readonly toChip: (bytes: Uint8Array) => void,
+    lookup: (name: string) => Promise<string>,
   ) {
-    this.ended = this.#run(address);
+    this.ended = this.#run(address, lookup);
   }
 
-  async #run(address: { hostname: string; port: number }): Promise<void> {
+  async #run(
+    address: { hostname: string; port: number },
+    lookup: (name: string) => Promise<string>,
+  ): Promise<void> {
+    if (!isIP(address.hostname)) {
+      try {
+        address = { ...address, hostname: await lookup(address.hostname) };
+        this.#tell(ToChip.tcpNameKnown);
+      } catch {
+        this.#tell(ToChip.tcpNameUnknown);
+        return this.close();
+      }
+    }
     try {
       const conn = await Deno.connect({ ...address, signal: this.#aborter.signal });
       if (this.#closed) return conn.close();

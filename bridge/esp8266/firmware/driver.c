@@ -21,6 +21,9 @@ static bool up;
 static bool connecting; /* asked for, and neither opened nor closed yet */
 static bool open; /* opened, and not closed since: bytes that come are of this connection */
 static bool wifi;
+/* The core's clock stands while the server's name is looked up: since when, and how long it has. */
+static bool stands;
+static uint32_t stands_since, stood;
 static bool heard, silence;
 static uint32_t polled;
 static bool settled; /* nothing has been done to the core since it had nothing more to do */
@@ -30,6 +33,15 @@ static uint32_t lines[512 / 4] IN_WORDS;
 static size_t lines_length;
 static unsigned lines_lost;
 static bool passing_on;
+
+/* The core's clock, at that time of the board's. */
+static uint32_t core_time(uint32_t now) {
+  if (stands && !(connecting && port_tcp_resolving())) {
+    stood += now - stands_since;
+    stands = false;
+  }
+  return (stands ? stands_since : now) - stood;
+}
 
 static size_t append(char *name, size_t at, const char *text) {
   for (; *text && at < CORE_MOST_NAME - 1; text++) name[at++] = *text;
@@ -59,9 +71,9 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .line = settings->line,
     .position = kept,
   };
-  core_boot(&boot, now);
   up = connecting = open = false;
-  polled = now;
+  polled = core_time(now);
+  core_boot(&boot, polled);
 }
 
 /* Before the server may be told of it: the core says so with its next piece. */
@@ -70,6 +82,20 @@ static void keep_position(void) {
   if (position.epoch == kept.epoch && position.next == kept.next) return;
   kept = position;
   kept_write(owner, position);
+}
+
+/* Whether the server's name is one that only mDNS knows, which this firmware does not speak. */
+static bool is_local(void) {
+  const char *name = settings->server;
+  const char *end = ".local";
+  size_t length = text_length(name), tail = text_length(end);
+  if (length && name[length - 1] == '.') length--;
+  if (length <= tail) return false;
+  for (size_t i = 0; i < tail; i++) {
+    char c = name[length - tail + i];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != end[i]) return false;
+  }
+  return true;
 }
 
 static void say_reason(void) {
@@ -88,15 +114,19 @@ static void say_reason(void) {
   console_end();
 }
 
+static void tell_application(void) {
+  if (!up) return;
+  up = false;
+  engine_call(ON_STATE, 0, 0);
+}
+
 /* The connection, or the attempt, is over. */
 static void went_down(void) {
   connecting = open = false;
   uint32_t reason = core_get(R_REASON);
   if (reason == CORE_NO_ANSWER || reason == CORE_SILENT) silence = true;
   say_reason();
-  if (!up) return;
-  up = false;
-  engine_call(ON_STATE, 0, 0);
+  tell_application();
 }
 
 static void see_state(void) {
@@ -121,6 +151,8 @@ static void connect(uint32_t now) {
   console_end();
   connecting = true;
   port_tcp_open(settings->server, settings->port);
+  stands = port_tcp_resolving();
+  stands_since = now + stood;
 }
 
 static void send(void) {
@@ -198,6 +230,7 @@ static void pump(uint32_t now) {
 
 enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
   wifi = wifi_up;
+  now = core_time(now);
   if (!wifi && core_get(R_STATE) == CORE_IDLE && now - polled < ASLEEP) {
     if (*wait > 60000) *wait = 60000;
   } else {
@@ -215,12 +248,14 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
 void driver_drop(uint32_t now) {
   if (core_get(R_STATE) == CORE_IDLE) return;
   port_tcp_close();
-  core_closed(now);
+  connecting = false;
+  core_closed(core_time(now));
   went_down();
 }
 
 void driver_opened(uint32_t now) {
   if (!connecting) return;
+  now = core_time(now);
   connecting = false;
   open = true;
   settled = false;
@@ -230,15 +265,24 @@ void driver_opened(uint32_t now) {
 void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
-  core_closed(now);
+  core_closed(core_time(now));
   went_down();
+}
+
+void driver_no_address(uint32_t now) {
+  connecting = false;
+  core_closed(core_time(now));
+  silence = true; /* it may be the network that does not answer */
+  console_begin("link down reason=NO_ADDRESS");
+  if (is_local()) console_text(" name=local");
+  console_end();
 }
 
 size_t driver_received(const uint8_t *bytes, size_t length) {
   heard = true;
   size_t taken = 0;
   while (taken < length && open && !engine_trap()) {
-    uint32_t now = port_ms();
+    uint32_t now = core_time(port_ms());
     if (!settled) pump(now); /* only then does the core say where the next bytes go */
     if (!open) break; /* that has ended the connection, and with it these bytes */
     size_t n = core_receive(bytes + taken, length - taken, now);

@@ -23,6 +23,7 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait);
 /* Events of the connection. */
 void driver_opened(uint32_t now);
 void driver_closed(uint32_t now);
+void driver_no_address(uint32_t now);
 size_t driver_received(const uint8_t *bytes, size_t length);
 
 /* A line of the console is to go to the server, too, if that is set and can be done; else it is counted. */

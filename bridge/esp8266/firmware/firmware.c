@@ -307,6 +307,10 @@ void firmware_tcp_opened(void) {
   if (is_linking()) driver_opened(port_ms());
 }
 
+void firmware_tcp_no_address(void) {
+  if (is_linking()) driver_no_address(port_ms());
+}
+
 void firmware_tcp_closed(void) {
   if (is_linking()) driver_closed(port_ms());
 }

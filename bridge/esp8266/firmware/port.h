@@ -55,6 +55,9 @@ void firmware_tcp_opened(void);
  * `port_tcp_close`. Bytes that had arrived before are told before. */
 void firmware_tcp_closed(void);
 
+/* The same, because nobody knows an address for the name. */
+void firmware_tcp_no_address(void);
+
 /* Bytes have arrived. Returns how many were taken, 0 to `length`. The board keeps the rest, takes no more
  * from the network meanwhile (the sender is slowed down by TCP's window), and offers the rest again after
  * each `firmware_run`. The bytes are not needed after the call. Not from flash: any alignment is fine.
@@ -143,8 +146,13 @@ bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked));
 /* --- TCP: one connection --- */
 
 /* Starts to connect to `host`, a name or an IPv4 address, NUL-terminated and not needed after the call. Called
- * only while there is no connection, and WiFi is up. The answer is `firmware_tcp_opened` or `_closed`. */
+ * only while there is no connection, and WiFi is up. The answer is `firmware_tcp_opened`, `_closed` or `_no_address`.
+ * What a name was found to mean is kept while attempts repeat, and looked up again beside them. */
 void port_tcp_open(const char *host, uint16_t port);
+
+/* Whether that name is still being looked up: no time of an attempt to connect. A lookup ends by itself, in some ten
+ * seconds; the board calls `firmware_run` then. */
+bool port_tcp_resolving(void);
 
 /* Drops the connection, or the attempt: at once, without waiting for the other end (RST will do). Nothing of it
  * is told afterwards, and what arrived and was not taken is forgotten. Harmless when there is none. */

@@ -82,6 +82,13 @@ const LINKS: Record<string, { why: string; tries: string[] | ((id: string) => st
       "Are board and server in the same network? Guest WiFi often keeps devices apart.",
     ],
   },
+  NO_ADDRESS: {
+    why: "no address is known for this name",
+    tries: [
+      "Is the name right? A board cannot look up names that end in .local.",
+      "Flash the board’s settings again, with the server’s IPv4 address in place of its name.",
+    ],
+  },
   NO_GREETING: {
     why: "something answers there, but it does not speak as a Holdfast server does",
     tries: ["Is the port right?", "Is the dialect right? Most boards want 2."],

@@ -59,6 +59,8 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["wifi down reason=lost", /gone again/, /closer/],
   ["wifi down reason=refused", /does not let the board in/, /MAC address/],
   ["link down reason=NO_ANSWER", /192\.168\.1\.10:8123: nothing answers/, /server running/],
+  ["link down reason=NO_ADDRESS", /no address is known/, /\.local/],
+  ["link down reason=NO_ADDRESS name=local", /no address is known/, /IPv4 address/],
   ["link down reason=NO_GREETING", /does not speak/, /port right/],
   ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
   ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],

@@ -8,21 +8,34 @@ import { APPLICATION_ID, MIGRATIONS, newestVersion, SCHEMA, SCHEMA_VERSION } fro
 export type Durability = "full" | "normal";
 
 /** Pages in the log (WAL) after which they are moved into the file; 4 KB each. */
-const CHECKPOINT_PAGES = 1000;
+export const CHECKPOINT_PAGES = 1000;
 
 /** Bytes that the log keeps when it is empty: twice what it has between two checkpoints. */
 const LOG_BYTES = 2 * CHECKPOINT_PAGES * 4096;
 
 /** Files up to this size are checked as a whole at opening, about 0.1 s; of larger ones, what is loaded. */
-const CHECKED_BYTES = 64 * 1024 * 1024;
+export const CHECKED_BYTES = 64 * 1024 * 1024;
 
 /** Paths that this process has open. SQLite's locks are between processes: to open and close a file
  * that is in use here already would drop them. */
 const inUse = new Set<string>();
 
+/** Whether this process has the file at a real path open. */
+export function isInUse(real: string): boolean {
+  return inUse.has(real);
+}
+
 /** A store's file, locked against every other process until it is closed. */
 export interface OpenDatabase {
   db: DatabaseSync;
+  /** Its real path. */
+  path: string;
+  /** Reads the file itself. The handle stays open as long as the database: to close it would drop SQLite's locks. */
+  reader(): Deno.FsFile;
+  /** Whether there was a log (WAL) beside it. */
+  hadLog: boolean;
+  /** Whether the file lies no more where it was opened: then nothing should be written. */
+  isMoved(): boolean;
   /** Closes it; what is in its log is moved into the file. */
   close(): void;
 }
@@ -51,8 +64,10 @@ export function openDatabase(
   }
   inUse.add(real);
   let db: DatabaseSync | undefined;
+  const hadLog = sizeOf(`${real}-wal`) > 0;
+  const inode = inodeOf(real);
   try {
-    checkHeader(path, real, newestVersion(migrations));
+    checkHeader(path, real, newestVersion(migrations), hadLog);
     db = new DatabaseSync(real, { timeout: 0, enableForeignKeyConstraints: false });
     prepare(path, db, migrations);
     configure(path, db, durability);
@@ -62,11 +77,17 @@ export function openDatabase(
     throw unusable(path, error);
   }
   const opened = db;
+  let reader: Deno.FsFile | undefined;
   return {
     db: opened,
+    path: real,
+    reader: () => reader ??= Deno.openSync(real),
+    hadLog,
+    isMoved: () => inodeOf(real) !== inode,
     close() {
       inUse.delete(real);
       opened.close();
+      reader?.close();
     },
   };
 }
@@ -87,6 +108,22 @@ function locate(path: string, absolute: string): string {
   return Deno.realPathSync(absolute);
 }
 
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function inodeOf(path: string): number | null | undefined {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return undefined;
+  }
+}
+
 function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);
@@ -98,18 +135,22 @@ function exists(path: string): boolean {
 
 /**
  * Looks at the first bytes, before SQLite does: to open somebody else's database may already change it.
- * An empty file has nothing to lose.
+ * An empty file has nothing to lose, unless there is a log beside it: SQLite would delete that.
  */
-function checkHeader(path: string, real: string, newest: number): void {
+function checkHeader(path: string, real: string, newest: number, hasLog: boolean): void {
   const header = new Uint8Array(100);
   using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
   let length = 0;
   for (let n; (n = file.readSync(header.subarray(length))); length += n);
+  if (length === 0 && hasLog) throw damaged(path, "it is empty, and the log beside it is not");
   if (length === 0) return;
-  const magic = new TextDecoder().decode(header.subarray(0, 16));
-  if (length < header.length || magic !== "SQLite format 3\0") {
+  // What a power cut may leave where the file system had the file's length, and not yet what is in it.
+  if (header.every((byte) => byte === 0)) throw damaged(path, "it begins with zeros");
+  const magic = new TextDecoder().decode(header.subarray(0, Math.min(length, 16)));
+  if (!"SQLite format 3\0".startsWith(magic)) {
     throw refusal(path, "is not a store, but some other file: choose another path");
   }
+  if (length < header.length) throw damaged(path, `it has only ${length} bytes`);
   const view = new DataView(header.buffer);
   if (view.getUint32(68) !== APPLICATION_ID) {
     throw refusal(path, "is another program's SQLite database: choose another path");
@@ -127,7 +168,7 @@ function checkVersion(path: string, version: number, newest: number): void {
 }
 
 /** Executes one statement; returns its first row. */
-function run(db: DatabaseSync, sql: string): Record<string, unknown> {
+export function run(db: DatabaseSync, sql: string): Record<string, unknown> {
   return db.prepare(sql).get() ?? {};
 }
 
@@ -157,6 +198,9 @@ function configure(path: string, db: DatabaseSync, durability: Durability): void
     throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
   }
   run(db, `PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
+  // On macOS a sync leaves it to the disk when it writes; elsewhere these do nothing.
+  run(db, `PRAGMA fullfsync = ${durability === "full" ? "ON" : "OFF"}`);
+  run(db, "PRAGMA checkpoint_fullfsync = ON");
   run(db, `PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   run(db, `PRAGMA journal_size_limit = ${LOG_BYTES}`);
   const bytes = Number(run(db, "PRAGMA page_count").page_count) *

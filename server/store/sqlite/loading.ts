@@ -11,22 +11,20 @@ export interface Loaded {
   state: DeviceState;
 }
 
-/** The process's own clock, and the date. */
-export interface StoreClock {
-  /** ms on a clock that never goes back. */
-  now(): number;
-  /** ms since 1970, on a clock that somebody may set. */
-  date(): number;
-}
-
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Reads all devices, or one.
  *
+ * @param clock `now` on the process's clock, `offset` from that to the store's; in ms.
  * @throws {LocalError} STORE_UNUSABLE, if rows contradict each other
  */
-export function load(path: string, db: DatabaseSync, clock: StoreClock, only?: number): Loaded[] {
+export function load(
+  path: string,
+  db: DatabaseSync,
+  { now, offset }: { now: number; offset: number },
+  only?: number,
+): Loaded[] {
   const all = new Map<number, Loaded>();
   const rows = <Row>(sql: (where: string) => string) => {
     const where = only === undefined ? "" : `WHERE device = ${only}`;
@@ -78,14 +76,14 @@ export function load(path: string, db: DatabaseSync, clock: StoreClock, only?: n
   for (const { device, first, last, json } of rows<Queue>(OUTBOX)) {
     const { outbox, sent } = of(device);
     const messages = parse<[number | null, string, number, number, number]>(json);
-    for (const [i, [id, text, overtakes, qos, date]] of messages.entries()) {
+    for (const [i, [id, text, overtakes, qos, time]] of messages.entries()) {
       outbox.push({
         seq: (first + i) % 2 ** 32,
         id: id ?? undefined,
         text,
         overtakes: overtakes === 1,
         qos: qos === 1,
-        written: fromDate(date, clock),
+        written: Math.min(time - offset, now),
       });
     }
     check(first === sent - outbox.length && last === sent - 1, device);
@@ -107,11 +105,6 @@ export function load(path: string, db: DatabaseSync, clock: StoreClock, only?: n
     all.get(device)!.state = { ...of(device), deadLetters };
   }
   return [...all.values()];
-}
-
-/** How long ago a date is, on the process's own clock. A date in the future is now: the computer's clock was set back. */
-function fromDate(date: number, clock: StoreClock): number {
-  return clock.now() - Math.max(0, clock.date() - date);
 }
 
 /** What the file has of all devices, in the order in which they came. */

@@ -49,6 +49,7 @@ function expectedOfOld(): Record<string, unknown> {
         const [id, hash, position, connection] = line.split(" ").map(Number);
         return [id, { hash, position, connection }];
       }),
+      deadLetters: [],
     }]).toSorted(),
   );
 }

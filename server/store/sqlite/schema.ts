@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -40,7 +40,7 @@ CREATE TABLE holdfast_outbox (
   text TEXT NOT NULL,          -- one NUL: withdrawn
   overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
   qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
-  written INTEGER NOT NULL,    -- when, in ms since 1970
+  written INTEGER NOT NULL,    -- when, in ms on the store's clock
   PRIMARY KEY (device, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
@@ -51,6 +51,15 @@ CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it te
   connection INTEGER NOT NULL, -- the value of connects at that time
   PRIMARY KEY (device, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_store (   -- one row: see mark.ts
+  is_open INTEGER NOT NULL,    -- 1 until it is closed: its log (-wal) is a part of it
+  copied INTEGER,              -- when, in ms since 1970, if it is a backup that nobody has opened yet
+  time INTEGER,                -- when this was written, in ms on the store's clock; NULL: not yet
+  date INTEGER NOT NULL,       -- the same in ms since 1970
+  boot TEXT,                   -- and since this start of the machine
+  uptime INTEGER NOT NULL
+) STRICT;
+INSERT INTO holdfast_store VALUES (0, NULL, NULL, 0, NULL, 0);
 CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
   device INTEGER NOT NULL,
   number INTEGER NOT NULL,     -- the one that it had in the inbox
@@ -77,7 +86,19 @@ UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
 ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
 UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
 `,
-  // To 4. There were no dead letters.
+  // To 4. The store's clock begins at the date, which times were told by.
+  `
+CREATE TABLE holdfast_store (
+  is_open INTEGER NOT NULL,
+  copied INTEGER,
+  time INTEGER,
+  date INTEGER NOT NULL,
+  boot TEXT,
+  uptime INTEGER NOT NULL
+) STRICT;
+INSERT INTO holdfast_store VALUES (0, NULL, NULL, 0, NULL, 0);
+`,
+  // To 5. There were no dead letters.
   `
 CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
   device INTEGER NOT NULL,

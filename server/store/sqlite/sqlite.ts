@@ -1,8 +1,18 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
-import { type Durability, explain, isDisk, isSqlite, openDatabase, unusable } from "./database.ts";
+import {
+  type Durability,
+  explain,
+  isDisk,
+  isSqlite,
+  type OpenDatabase,
+  openDatabase,
+  unusable,
+} from "./database.ts";
+import { Backup } from "./backup.ts";
 import { Guard } from "./guard.ts";
-import { list, load, type StoreClock } from "./loading.ts";
+import { list, load } from "./loading.ts";
+import { Mark, type StoreClock } from "./mark.ts";
 import { FencedError } from "../store.ts";
 import type {
   Acquired,
@@ -17,6 +27,7 @@ import type {
   Work,
 } from "../store.ts";
 import { Tables } from "./tables.ts";
+import { boot } from "../../transport/boot.ts";
 
 /** What `SqliteStore` can be told. */
 export interface SqliteStoreOptions {
@@ -26,11 +37,11 @@ export interface SqliteStoreOptions {
    * lost, all of them whole: what was acknowledged in them is gone.
    */
   durability?: Durability;
-  /** Both in ms: `now` on the clock that messages' times are on, `date` since 1970. Default: the process's. */
+  /** `now` is the clock that messages' times are on. Default: the process's. */
   clock?: StoreClock;
 }
 
-const processClock: StoreClock = { now: () => performance.now(), date: () => Date.now() };
+const processClock: StoreClock = { now: () => performance.now(), date: () => Date.now(), boot };
 
 /** A device in the file. */
 interface Known {
@@ -63,7 +74,9 @@ export class SqliteStore implements Store, Database {
   readonly database: Database = this;
   #db: DatabaseSync;
   #clock: StoreClock;
-  #closeFile: () => void;
+  #file: OpenDatabase;
+  #mark: Mark;
+  #backup: Backup;
   #closed = false;
   #known = new Map<string, Known>();
   #added = new Map<string, Known>(); // by the transaction that is under way
@@ -89,19 +102,21 @@ export class SqliteStore implements Store, Database {
     readonly path: string,
     { durability = "full", clock = processClock }: SqliteStoreOptions = {},
   ) {
-    const { db, close } = openDatabase(path, durability);
+    const file = this.#file = openDatabase(path, durability);
+    const { db } = file;
     this.#db = db;
     this.#clock = clock;
-    this.#closeFile = close;
     try {
+      this.#mark = new Mark(path, db, clock, file.hadLog);
+      this.#backup = new Backup(file, this.#mark, () => clock.date());
       // All at once, which takes a tenth of the time that one by one would.
-      for (const { id, device, state } of load(path, db, clock)) {
+      for (const { id, device, state } of load(path, db, this.#time)) {
         this.#known.set(id, { device, token: 0, state });
         this.#lastDevice = device;
       }
       this.#tables = new Tables(db);
     } catch (error) {
-      close();
+      file.close();
       throw unusable(path, error);
     }
     this.#begin = db.prepare("BEGIN IMMEDIATE");
@@ -113,6 +128,15 @@ export class SqliteStore implements Store, Database {
     this.#guard = new Guard(db);
   }
 
+  /** What shows that the store is older than what was told, for people; undefined: nothing. */
+  get older(): string | undefined {
+    return this.#mark.older;
+  }
+
+  get #time(): { now: number; offset: number } {
+    return { now: this.#clock.now(), offset: this.#mark.offset };
+  }
+
   list(): Promise<KnownDevice[]> {
     return this.#promise(() => list(this.#db));
   }
@@ -122,7 +146,7 @@ export class SqliteStore implements Store, Database {
       const token = ++this.#tokens;
       const known = this.#known.get(id);
       if (!known) return { state: undefined, token };
-      const state = known.state ?? load(this.path, this.#db, this.#clock, known.device)[0]!.state;
+      const state = known.state ?? load(this.path, this.#db, this.#time, known.device)[0]!.state;
       known.state = undefined;
       known.token = token;
       return { state, token };
@@ -167,7 +191,8 @@ export class SqliteStore implements Store, Database {
     }
     this.#added.clear();
     this.#removed.clear();
-    this.#tables.begin(this.#clock.date() - this.#clock.now());
+    this.#mark.renew();
+    this.#tables.begin(this.#mark.offset);
     for (const change of batch.changes(refused)) this.#write(change);
     this.#tables.flush();
     this.#commit.run();
@@ -212,16 +237,31 @@ export class SqliteStore implements Store, Database {
     this.#guard.check(sql);
   }
 
+  /**
+   * Copies all that is committed into another file, while commits go on. It is a store of its own, which says, when it
+   * is opened, that it is a backup. An earlier backup is replaced when this one is complete.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED; STORE_FAILED: it was closed
+   */
+  async backup(path: string): Promise<void> {
+    this.#checkOpen();
+    await this.#backup.to(path);
+  }
+
   /** Executes a statement of any kind, for tests. Returns its rows. */
   protected execute(sql: string): SqlRow[] {
     return this.#db.prepare(sql).all();
   }
 
-  close(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    return this.#promise(() => {
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#backup.stop();
+    if (this.#backup.underWay) await this.#backup.underWay;
+    if (this.#closed) return; // by somebody else who has waited
+    await this.#promise(() => {
       this.#closed = true;
-      this.#closeFile();
+      if (!this.#file.isMoved()) this.#mark.close();
+      this.#file.close();
     });
   }
 

@@ -44,7 +44,7 @@ export class Tables implements RowWriter {
   exists = false;
   #device = 0;
   #id = "";
-  #dateOffset = 0;
+  #offset = 0;
   readonly #devices: Bulk;
   readonly #inbox: Bulk;
   readonly #outbox: Bulk;
@@ -84,10 +84,10 @@ export class Tables implements RowWriter {
   /**
    * A transaction begins.
    *
-   * @param dateOffset From the process's own clock to ms since 1970.
+   * @param offset From the process's own clock to the store's, in ms.
    */
-  begin(dateOffset: number): void {
-    this.#dateOffset = dateOffset;
+  begin(offset: number): void {
+    this.#offset = offset;
     for (const bulk of [this.#devices, this.#inbox, this.#outbox, this.#heard]) bulk.clear();
   }
 
@@ -126,9 +126,9 @@ export class Tables implements RowWriter {
   }
 
   written(number: number, { id, text, overtakes, qos, written }: Outgoing): void {
-    const date = Math.round(this.#dateOffset + written);
+    const time = Math.round(this.#offset + written);
     // deno-fmt-ignore
-    this.#outbox.add(this.#device, number, id ?? null, text, Number(overtakes), Number(qos), date);
+    this.#outbox.add(this.#device, number, id ?? null, text, Number(overtakes), Number(qos), time);
   }
 
   settled(before: number): void {

@@ -111,6 +111,8 @@ void port_tcp_open(const char *host, uint16_t port) {
 }
 void port_tcp_close(void) { tcp_asked = tcp_open = false; }
 static size_t room;
+bool port_tcp_resolving(void) { return tcp_asked && !tcp_open && next() % 2; }
+
 size_t port_tcp_room(void) { return room = tcp_open ? next() * 8 : 0; }
 void port_tcp_send(const uint8_t *bytes, size_t length) {
   require(length == 0 || (tcp_open && length <= room));
@@ -215,7 +217,12 @@ static void happen(void) {
       if (tcp_asked && !tcp_open) tcp_open = true, firmware_tcp_opened();
       break;
     case 4:
-      if (tcp_asked) tcp_asked = tcp_open = false, firmware_tcp_closed();
+      if (tcp_asked) {
+        bool unknown = !tcp_open && next() % 2;
+        tcp_asked = tcp_open = false;
+        if (unknown) firmware_tcp_no_address();
+        else firmware_tcp_closed();
+      }
       break;
     case 5:
       if (wifi_on) firmware_wifi(next() % 5);

@@ -37,6 +37,7 @@ static struct query queries[8];
 static unsigned query_count;
 
 err_t dns_gethostbyname(const char *name, ip_addr_t *address, dns_found_callback found, void *argument) {
+  if (strcmp(name, "other") == 0) return ERR_ARG;
   require(strcmp(name, "server") == 0);
   unsigned kind = next() % 4;
   if (kind == 0) {
@@ -177,6 +178,12 @@ static uint8_t expected;
 static size_t taken, appetite;
 static bool inside; /* it is called by one at a time */
 
+void firmware_tcp_no_address(void) {
+  require(!inside && asked && !opened && !closed && alive == 0 && !port_tcp_resolving());
+  closed = true;
+  asked = false;
+}
+
 void firmware_tcp_opened(void) {
   require(!inside && asked && !opened && !closed);
   opened = true;
@@ -248,6 +255,8 @@ static void send_bytes(void) {
 uint32_t port_random(void) { return next() * 0x01010101u; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  port_tcp_open("other", 1); /* what was found in the run before is forgotten */
+  port_tcp_close();
   input = data;
   left = size;
   query_count = 0;
@@ -256,6 +265,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   expected = sent_value;
   arrived = taken = 0;
   while (left) {
+    require(!port_tcp_resolving() || (asked && !alive && query_count));
     switch (next() % 13) {
       case 0: open_connection(); break;
       case 1: answer_query(); break;

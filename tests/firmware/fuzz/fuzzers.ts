@@ -206,7 +206,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   {
     name: "fuzz_tcp",
     about: "the chip's connection, on any network",
-    sources: [...nonos("tcp"), ...firmware("bytes")],
+    sources: [...nonos("tcp"), ...firmware("bytes", "crc32")],
     seeds: connectionSeeds,
     flags: CHIP,
   },

@@ -2,9 +2,12 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const CLIENT = "bridge/host/client.ts";
+const DIALECT2 = "server/link/dialect2.ts";
 const DRIVER = "bridge/host/driver.ts";
 const HANDOUT = "bridge/host/handout.ts";
+const OUTBOX = "bridge/host/outbox.ts";
 const LEDGER = "server/store/ledger.ts";
+const MARK = "server/store/sqlite/mark.ts";
 const RECORD = "server/link/record.ts";
 const SOCKET = "bridge/host/socket.ts";
 
@@ -22,6 +25,36 @@ const SERVER_BUGS: Bugs = {
   "a restarted server names its stream anew, and counts on": forgets("state.positions.txEpoch++;"),
   "a restarted server takes what it holds for sent": forgets(
     "state.positions.txSent = state.positions.txNext;",
+  ),
+  "nobody is told that the store lacks what a device sent": edit(
+    DIALECT2,
+    "if (isKnown && !continues) {",
+    "if (isKnown && !continues && connects < 0) {",
+  ),
+  "nobody is told that the store never sent what a device has": edit(
+    DIALECT2,
+    'older = "it has messages that this store never sent";',
+    "",
+  ),
+  "that the store is old is forgotten with a welcome that is not answered": edit(
+    DIALECT2,
+    "else if (hello.rxEpoch !== 0 && connects > 0)",
+    "else if (hello.rxEpoch !== 0 && connects < 0)",
+  ),
+  "a store is taken for old by every device that boots": edit(
+    DIALECT2,
+    "if (isKnown && !continues) {",
+    "if (!continues) {",
+  ),
+  "a date that is set makes messages older": edit(
+    MARK,
+    "return time + machine.uptime - uptime;",
+    "return time + Math.max(0, clock.date() - date);",
+  ),
+  "a store that was killed is said to have lost its log": edit(
+    MARK,
+    "if (is_open === 0 || hasLog) return undefined;",
+    "if (is_open === 0) return undefined;",
   ),
   "numbers do not come round": edit(
     RECORD,
@@ -74,8 +107,8 @@ const DEVICE_BUGS: Bugs = {
   ),
   "a host takes another message for the one that it has": edit(
     HANDOUT,
-    "if (this.#isAt(position) && this.#digest === digest) return true;",
-    "if (this.#isAt(position)) return true;",
+    "if (this.isAt(position) && this.#digest === digest) return true;",
+    "if (this.isAt(position)) return true;",
   ),
   "the device's epoch is used again": edit(
     "bridge/host/core.ts",
@@ -113,10 +146,64 @@ const DEVICE_BUGS: Bugs = {
     "",
   ),
   "a client tells nobody whose message has become too long": edit(
-    CLIENT,
-    "      this.#sent[i] = undefined;\n      this.#refuse(writer);",
-    "      this.#sent[i] = undefined;",
+    OUTBOX,
+    "if (this.#isTooLong(entry)) this.#refuse(entry, this.#first + i);",
+    "",
+  ),
+  "a client whose clock has jumped ahead waits for a timer of before": edit(
+    DRIVER,
+    "this.#timerDue > now && ",
+    "",
   ),
 };
 
-export const MEMORY_BUGS: Bugs = { ...SERVER_BUGS, ...DEVICE_BUGS };
+/** Of a client's memory. */
+const OUTBOX_BUGS: Bugs = {
+  "a client does not keep every fourth message": edit(
+    OUTBOX,
+    "if (text && qos) written",
+    "if (text && qos && (this.#next + i) % 4) written",
+  ),
+  "a restarted client names its stream anew, and counts on": edit(
+    CLIENT,
+    "streamOf(kept.outbox);",
+    "streamOf({ ...kept.outbox, epoch: kept.outbox.epoch ^ 2 });",
+  ),
+  "a restarted client closes the gaps in its numbers": edit(
+    OUTBOX,
+    "this.#waiting.push(silent(texts.get(number)));",
+    "if (texts.has(number)) this.#waiting.push(silent(texts.get(number)));",
+  ),
+  "a restarted client counts on behind the last message that it has kept": edit(
+    OUTBOX,
+    "this.#next = next;",
+    "this.#next = (messages.at(-1)?.number ?? first - 1) + 1;",
+  ),
+  "a restarted client does not know yet what it has sent": edit(
+    OUTBOX,
+    "    this.#fill(false);\n",
+    "",
+  ),
+  "a client forgets what it has sent": edit(
+    OUTBOX,
+    "first: this.#first,",
+    "first: this.#first + this.#sent.length,",
+  ),
+  "a client keeps what it has refused": edit(
+    OUTBOX,
+    "failed(error: LocalError): void {\n    for (const entry of this.#fresh.splice(0)) entry.fail(error);",
+    "failed(error: LocalError): void {\n    for (const entry of this.#fresh) entry.fail(error);",
+  ),
+  "a client says that a message is kept before it is": edit(
+    OUTBOX,
+    '    signal?.addEventListener("abort", abort);\n',
+    '    signal?.addEventListener("abort", abort);\n    if (until === "kept") resolve(true);\n',
+  ),
+  "a client hands out a message before the one before it is safely done with": edit(
+    CLIENT,
+    "return !this.#memory || this.#handout.isAt(this.#core.position) || !this.#hasProgress;",
+    "return true;",
+  ),
+};
+
+export const MEMORY_BUGS: Bugs = { ...SERVER_BUGS, ...DEVICE_BUGS, ...OUTBOX_BUGS };

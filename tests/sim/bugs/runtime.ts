@@ -24,9 +24,10 @@ const TURN_BUGS: Bugs = {
     "    if (!this.#failure) this.#schedule();\n    else",
     "    if (!this.#failure) this.#clock.soon(() => result(true)), this.#schedule();\n    else",
   ),
+  "who has gone waits for the store all the same": edit(GREETING, "    this.#forget?.();\n", ""),
   "the welcome goes out before the commit": edit(
     GREETING,
-    "this.#host.turn.whenSafe(() => this.#say(output));",
+    "this.#await(this.#host.turn.whenSafe(() => this.#say(output)));",
     "this.#say(output);",
   ),
   "a message is handed out before it is safe": edit(
@@ -44,15 +45,10 @@ const TURN_BUGS: Bugs = {
     "if (this.#held.length > 0 || this.#owner.turn.busy) this.#hold(bytes);",
     "if (this.#held.length > 0) this.#hold(bytes);",
   ),
-  "bytes are taken in while a failing store is tried again": edit(
-    TURN,
-    "else if (!this.busy) result(false);",
-    "else result(false);",
-  ),
   "a write is taken in while a commit is under way": edit(
     DEVICE,
-    "else if (this.turn.busy) this.turn.enter(() => this.#begin(text, options, write));\n    else this.#begin",
-    "else this.#begin",
+    "else forget = this.turn.enter(() => this.#begin(text, options, write));",
+    "else this.#begin(text, options, write);",
   ),
   "a message counts as processed while a commit is under way": edit(
     READERS,
@@ -61,8 +57,8 @@ const TURN_BUGS: Bugs = {
   ),
   "a connection takes over while a commit is under way": edit(
     GREETING,
-    "    this.#host.turn.enter(() => {\n      if (this.#over) return;",
-    "    queueMicrotask(() => {\n      if (this.#over) return;",
+    "this.#host.turn.enter(() => {\n      if (this.#over) return;",
+    "void queueMicrotask(() => {\n      if (this.#over) return;",
   ),
   "a connection ends while a commit is under way": edit(
     SERVING,
@@ -139,7 +135,7 @@ const APPLICATION_BUGS: Bugs = {
   ),
   "what is left of a failed application goes on reading": edit(
     READERS,
-    "    for (const reader of leaving) reader.reject(run.over!);",
+    "    for (const reader of leaving) dismiss(reader, run.over!);",
     "    this.#waiting.unshift(...leaving);",
   ),
   "what is left of a failed application commits": edit(

@@ -51,8 +51,8 @@ const LINE_BUGS: Bugs = {
   ),
   "a line without an id ends the program": edit(
     SESSION,
-    'return new PeerError("BAD_LINE", message, advice',
-    'throw new TypeError(message); return new PeerError("BAD_LINE", message, advice',
+    'return new PeerError("BAD_LINE", message, advice === undefined ? {} : { advice });',
+    "throw new TypeError(message);",
   ),
   "a bad byte in an id ends the program": edit(
     ADMISSION,
@@ -93,8 +93,8 @@ const GREETING_BUGS: Bugs = {
   ),
   "a greeting that is out of date is taken": edit(
     ADMISSION,
-    "record.positions.connects !== connects || lateAhead !== ahead ||",
-    "lateAhead !== ahead ||",
+    "record.positions.connects !== connects || renamedNow !== renamed ||",
+    "renamedNow !== renamed ||",
   ),
   "the window is off by one": edit(
     DIALECT2,

@@ -165,6 +165,7 @@ bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {
 
 static uint8_t connection; /* number of the connection, so that late frames of an old one are known */
 static bool open;
+static bool resolving; /* the host looks the name up */
 static unsigned unacknowledged;
 static uint8_t received[MOST_PAYLOAD]; /* and not taken by the firmware yet */
 static unsigned received_length;
@@ -176,14 +177,22 @@ void port_tcp_open(const char *host, uint16_t port) {
   put(header, 3);
   put(host, length);
   open = false;
+  resolving = false;
+  for (size_t i = 0; i < length; i++) {
+    if (host[i] != '.' && (host[i] < '0' || host[i] > '9')) resolving = true;
+  }
   unacknowledged = received_length = 0;
 }
 
 void port_tcp_close(void) {
   frame('c', &connection, 1);
   connection++;
-  open = false;
+  open = resolving = false;
   received_length = 0;
+}
+
+bool port_tcp_resolving(void) {
+  return resolving;
 }
 
 size_t port_tcp_room(void) {
@@ -210,12 +219,21 @@ void port_serial_write(const uint8_t *bytes, size_t length) {
 static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
   if (!length || payload[0] != connection) return; /* of a connection that is closed already */
   switch (type) {
+    case 'U':
+      open = resolving = false;
+      connection++;
+      firmware_tcp_no_address();
+      break;
+    case 'K':
+      resolving = false;
+      break;
     case 'O':
       open = true;
+      resolving = false;
       firmware_tcp_opened();
       break;
     case 'C':
-      open = false;
+      open = resolving = false;
       connection++;
       firmware_tcp_closed();
       break;
@@ -233,6 +251,8 @@ static void take_frame(unsigned at) {
   uint8_t *payload = input + at + 3;
   unsigned length = length_at(at) - 3;
   switch (input[at]) {
+    case 'U':
+    case 'K':
     case 'O':
     case 'C':
     case 'A':

@@ -10,6 +10,7 @@
 #include "lwip/dns.h"
 
 #include "bytes.h"
+#include "crc32.h"
 #include "parts.h"
 #include "port.h"
 #include "task.h"
@@ -32,6 +33,13 @@ static bool opened_news; /* to be told */
 static bool ended;       /* by the other end, or for want of memory; to be told when all is taken */
 static uint16_t port;
 static uintptr_t attempt; /* answers of DNS for earlier ones come late */
+static bool resolving;   /* this one waits for such an answer */
+static bool no_address;  /* why it has ended */
+
+/* What a name was found to mean last, and which (its checksum). */
+static uint32_t name_sum;
+static ip_addr_t known;
+static bool is_known;
 
 /* Received and not taken; the bytes go round in it. As many as the window has. */
 static uint32_t received[TCP_MSS / 4] IN_WORDS;
@@ -60,7 +68,7 @@ static void forget(void) {
     if (old->state == CLOSED) tcp_close(old);
     else tcp_abort(old);
   }
-  is_open = opened_news = ended = false;
+  is_open = opened_news = ended = resolving = no_address = false;
   received_length = 0;
 }
 
@@ -129,8 +137,10 @@ void tcp_tell(void) {
   }
   tcp_offer();
   if (ended && received_length == 0) {
+    bool was_unknown = no_address;
     forget();
-    firmware_tcp_closed();
+    if (was_unknown) firmware_tcp_no_address();
+    else firmware_tcp_closed();
   }
 }
 
@@ -150,11 +160,24 @@ static void connect(ip_addr_t *address) {
   if (tcp_connect(pcb, address, port, on_connected) != ERR_OK) end();
 }
 
-static void on_address(const char *unused, ip_addr_t *address, void *which) {
-  (void)unused;
-  if ((uintptr_t)which != attempt) return;
-  if (address) connect(address);
-  else end();
+static void found(const ip_addr_t *address) {
+  known = *address;
+  is_known = true;
+}
+
+static void has_no_address(void) {
+  no_address = true;
+  end();
+}
+
+static void on_address(const char *name, ip_addr_t *address, void *which) {
+  /* One that comes late is good for the next attempt. */
+  if (address && crc32(0, name, text_length(name)) == name_sum) found(address);
+  if ((uintptr_t)which != attempt || !resolving) return;
+  resolving = false;
+  if (!address) return has_no_address();
+  connect(&known);
+  task_wake(); /* the attempt's time begins */
 }
 
 void port_tcp_open(const char *host, uint16_t to_port) {
@@ -166,9 +189,18 @@ void port_tcp_open(const char *host, uint16_t to_port) {
   if (length > MOST_HOST) return end();
   bytes_copy(name, host, length + 1);
   ip_addr_t address;
+  uint32_t sum = crc32(0, name, length);
+  if (sum != name_sum) is_known = false;
+  name_sum = sum;
   err_t error = dns_gethostbyname(name, &address, on_address, (void *)attempt);
-  if (error == ERR_OK) connect(&address);
-  else if (error != ERR_INPROGRESS) end();
+  if (error == ERR_OK) found(&address);
+  if (is_known) connect(&known); /* it may have moved: then the answer tells the next attempt */
+  else if (error == ERR_INPROGRESS) resolving = true;
+  else has_no_address();
+}
+
+bool port_tcp_resolving(void) {
+  return resolving;
 }
 
 void port_tcp_close(void) {

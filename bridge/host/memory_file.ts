@@ -1,0 +1,270 @@
+/** Keeps what a client must not forget in an SQLite file. */
+import { resolve } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { ClientMemory, KeptMessage, MemoryChange, Remembered } from "./memory.ts";
+
+/** Says that an SQLite file is ours. */
+const APPLICATION_ID = 0x48464d33; // "HFM3"
+
+/** What the files had to 0.1.0 begin with: 32 bytes, which knew no outbox. */
+const OLD_MARK = 0x48464d32; // "HFM2"
+
+/** Of the schema. */
+const VERSION = 1;
+
+/** There is one client in a file. */
+const SCHEMA = `
+  CREATE TABLE client (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id BLOB NOT NULL,
+    rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
+    tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;`;
+
+/** Bytes that the log keeps when it is empty. */
+const LOG_BYTES = 1024 * 1024;
+
+/** Primary result codes of SQLite. */
+const BUSY = 5;
+const LOCKED = 6;
+const CORRUPT = 11;
+const FULL = 13;
+const NOTADB = 26;
+
+/** Paths that this process has open: SQLite's locks are between processes. */
+const inUse = new Set<string>();
+
+interface ClientRow {
+  id: Uint8Array;
+  rx_epoch: number;
+  rx_next: number;
+  processed: string;
+  tx_epoch: number;
+  tx_first: number;
+  tx_next: number;
+}
+
+/**
+ * A client's memory in a file. A commit is one transaction and one fsync: it survives the end of the process and the
+ * loss of power, if the disk keeps what was synced. The file is locked while it is open; its `-wal` beside it is a part
+ * of it. It belongs to one device. A copy of it that is put back later has forgotten what was sent since, and may
+ * give its numbers to other messages, which the server then takes for repeats: do not copy it back.
+ */
+export class MemoryFile implements ClientMemory, Disposable {
+  readonly kept: Remembered | undefined;
+  readonly #id: Uint8Array;
+  readonly #db: DatabaseSync;
+  readonly #real: string;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #state: StatementSync;
+  readonly #forget: StatementSync;
+  readonly #withdraw: StatementSync;
+  readonly #write: StatementSync;
+  #closed = false;
+
+  /**
+   * Opens the file; makes it, for its owner alone (mode 0600), if there is none.
+   *
+   * @param id The device's name.
+   * @throws {LocalError} STORE_UNUSABLE: no memory, damaged, another device's, in use, or not permitted. It was left
+   * as it is.
+   */
+  constructor(readonly path: string, id: string) {
+    this.#id = new TextEncoder().encode(id);
+    let db: DatabaseSync | undefined;
+    let real: string | undefined;
+    try {
+      const located = locate(path);
+      if (inUse.has(located)) throw refusal(path, "is in use by another client in this process");
+      inUse.add(real = located);
+      checkHeader(path, real);
+      db = new DatabaseSync(real, { timeout: 0 });
+      prepare(path, db);
+      this.kept = this.#load(db, id);
+      this.#begin = db.prepare("BEGIN IMMEDIATE");
+      this.#commit = db.prepare("COMMIT");
+      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+      this.#forget = db.prepare("DELETE FROM outbox WHERE number < ?");
+      this.#withdraw = db.prepare("DELETE FROM outbox WHERE number = ?");
+      this.#write = db.prepare("INSERT INTO outbox VALUES (?, ?)");
+    } catch (error) {
+      db?.close();
+      if (real !== undefined) inUse.delete(real);
+      throw unusable(path, error);
+    }
+    this.#db = db;
+    this.#real = real;
+  }
+
+  #load(db: DatabaseSync, id: string): Remembered | undefined {
+    const row = db.prepare("SELECT * FROM client").get() as unknown as ClientRow | undefined;
+    if (!row) return undefined;
+    const owner = new TextDecoder().decode(row.id);
+    if (owner !== id) {
+      const [theirs, ours] = [owner, id].map((name) => JSON.stringify(name));
+      throw refusal(this.path, `is that of ${theirs}, not of ${ours}: give each client its own`);
+    }
+    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next } = row;
+    const messages = db.prepare("SELECT number, text FROM outbox ORDER BY number")
+      .all() as unknown as KeptMessage[];
+    const [oldest = tx_first, newest = tx_next - 1] = [messages[0], messages.at(-1)]
+      .map((message) => message?.number);
+    const isRight = tx_first <= tx_next && tx_first <= oldest && newest < tx_next &&
+      messages.every(({ text }) => text.length > 0);
+    if (!isRight || !/^\d+$/.test(processed)) throw damaged(this.path, "its rows contradict");
+    return {
+      progress: {
+        position: { epoch: rx_epoch, next: rx_next },
+        processed: BigInt(processed),
+      },
+      outbox: { epoch: tx_epoch, first: tx_first, next: tx_next, messages },
+    };
+  }
+
+  /** @throws {LocalError} STORE_FAILED; nothing has changed then */
+  commit({ progress, epoch, first, next, withdrawn, written }: MemoryChange): void {
+    const { position, processed } = progress;
+    try {
+      this.#begin.run();
+      const { epoch: rxEpoch, next: rxNext } = position;
+      this.#state.run(this.#id, rxEpoch, rxNext, `${processed}`, epoch, first, next);
+      this.#forget.run(first);
+      for (const number of withdrawn) this.#withdraw.run(number);
+      for (const { number, text } of written) this.#write.run(number, text);
+      this.#commit.run();
+    } catch (cause) {
+      this.#tryRollback();
+      if (!(cause instanceof Error) || codeOf(cause) === undefined) throw cause;
+      const fix = codeOf(cause) === FULL ? "; make room on its disk" : "";
+      throw new LocalError(
+        "STORE_FAILED",
+        `nothing can be written to the memory ${JSON.stringify(this.path)}: ${cause.message}${fix}`,
+        { cause },
+      );
+    }
+  }
+
+  #tryRollback(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+    } catch {
+      // what matters is the error that led here; BEGIN will say so if it lasts
+    }
+  }
+
+  /** What was committed stays. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    inUse.delete(this.#real);
+    this.#db.close();
+  }
+
+  /** The same as `close`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The file behind a path, which is created if necessary. */
+function locate(path: string): string {
+  const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
+  try {
+    Deno.openSync(absolute, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  if (!Deno.statSync(absolute).isFile) throw refusal(path, "is no file: choose another path");
+  return Deno.realPathSync(absolute);
+}
+
+/** Looks at the first bytes, before SQLite does: to open somebody else's database may already change it. */
+function checkHeader(path: string, real: string): void {
+  const header = new Uint8Array(100);
+  using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
+  let length = 0;
+  for (let n; (n = file.readSync(header.subarray(length))); length += n);
+  if (length === 0) return;
+  const view = new DataView(header.buffer);
+  if (view.getUint32(0) === OLD_MARK) {
+    throw refusal(
+      path,
+      "is that of an earlier Holdfast, which kept no outbox. Without it, messages from the server may come twice: " +
+        "delete it to go on",
+    );
+  }
+  const magic = new TextDecoder().decode(header.subarray(0, 16));
+  if (length < header.length || magic !== "SQLite format 3\0") {
+    throw refusal(path, "is no memory of a client, but some other file: choose another path");
+  }
+  if (view.getUint32(68) !== APPLICATION_ID) {
+    throw refusal(path, "is another program's SQLite database: choose another path");
+  }
+}
+
+/** Locks the file, gives it the schema and checks it. */
+function prepare(path: string, db: DatabaseSync): void {
+  const run = (sql: string): Record<string, unknown> => db.prepare(sql).get() ?? {};
+  run("PRAGMA locking_mode = EXCLUSIVE");
+  run("BEGIN EXCLUSIVE"); // fails if another process has it
+  if (run("PRAGMA application_id").application_id !== APPLICATION_ID) {
+    // By itself: one page, so whatever happens now, the file is empty or known as ours.
+    run(`PRAGMA application_id = ${APPLICATION_ID}`);
+    run("COMMIT");
+    run("BEGIN EXCLUSIVE");
+  }
+  const found = Number(run("PRAGMA user_version").user_version);
+  if (found > VERSION) {
+    throw refusal(path, `was written by a newer Holdfast (schema ${found}): install that one`);
+  }
+  if (found === 0) {
+    db.exec(SCHEMA);
+    run(`PRAGMA user_version = ${VERSION}`);
+  }
+  run("COMMIT");
+  if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {
+    throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
+  }
+  run("PRAGMA synchronous = FULL");
+  run(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
+  const { quick_check: verdict } = run("PRAGMA quick_check(1)");
+  if (verdict !== "ok") throw damaged(path, String(verdict));
+}
+
+function damaged(path: string, what: string, cause?: unknown): LocalError {
+  return refusal(
+    path,
+    `is damaged (${what}). Without it, messages from the server may come twice, and those kept in it are lost: ` +
+      "delete it to go on",
+    cause,
+  );
+}
+
+function refusal(path: string, what: string, cause?: unknown): LocalError {
+  return new LocalError("STORE_UNUSABLE", `the memory ${JSON.stringify(path)} ${what}`, { cause });
+}
+
+/** Why opening has failed, as an error for the user. What is a bug stays as it is. */
+function unusable(path: string, error: unknown): unknown {
+  if (error instanceof LocalError || !(error instanceof Error)) return error;
+  const code = codeOf(error);
+  if (code === BUSY || code === LOCKED) {
+    return refusal(
+      path,
+      "is in use by another process: stop that one, or give each its own",
+      error,
+    );
+  }
+  if (code === CORRUPT || code === NOTADB) return damaged(path, error.message, error);
+  if (code === undefined && !(error.name in Deno.errors) && !("code" in error)) return error;
+  return refusal(path, `cannot be opened: ${error.message}`, error);
+}
+
+/** SQLite's primary result code; undefined if the error is not SQLite's. */
+function codeOf(error: Error): number | undefined {
+  const { errcode } = error as { errcode?: unknown };
+  return typeof errcode === "number" ? errcode & 255 : undefined;
+}

@@ -1,0 +1,235 @@
+/** The file of a client's memory: what it keeps, and what it refuses. */
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { smallDiskTest } from "../../tests/support/small_disk.ts";
+import { Client, type ClientOptions, LocalError } from "./mod.ts";
+import type { MemoryChange } from "./memory.ts";
+import { MemoryFile } from "./memory_file.ts";
+
+function fileTest(name: string, run: (path: string, folder: string) => void | Promise<void>): void {
+  Deno.test(`client memory: ${name}`, async () => {
+    const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+    try {
+      await run(`${folder}/client.state`, folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+const change: MemoryChange = {
+  progress: { position: { epoch: 1, next: 0 }, processed: 0n },
+  epoch: 2,
+  first: 0,
+  next: 0,
+  withdrawn: [],
+  written: [],
+};
+
+const MOST = 2 ** 32 - 1;
+
+/** What another process would find. */
+function found(path: string) {
+  using file = new MemoryFile(path, "1");
+  return file.kept;
+}
+
+function refused(path: string, ...parts: string[]): void {
+  const error = assertThrows(() => new Client({ id: "1", memory: path }), LocalError);
+  assertEquals(error.code, "STORE_UNUSABLE");
+  for (const part of [JSON.stringify(path), ...parts]) assertStringIncludes(error.message, part);
+}
+
+fileTest("it is its owner's alone, and keeps what was committed last", (path) => {
+  assertEquals(found(path), undefined);
+  const last = {
+    progress: { position: { epoch: MOST, next: MOST }, processed: 2n ** 64n - 1n },
+    epoch: MOST,
+  };
+  {
+    using file = new MemoryFile(path, "1");
+    const written = [0, 1, 3].map((number) => ({ number, text: bytes(`text ${number}`) }));
+    file.commit({ ...change, next: 4, written });
+    file.commit({ ...change, next: 2 ** 32 + 2, first: 1, withdrawn: [3], written: [] });
+    const beyond = [{ number: 2 ** 32 + 2, text: bytes("a NUL \0 inside") }];
+    file.commit({ ...change, ...last, first: 1, next: 2 ** 32 + 3, written: beyond });
+  }
+  const { progress, outbox } = found(path)!;
+  assertEquals(progress, last.progress);
+  assertEquals([outbox.epoch, outbox.first, outbox.next], [MOST, 1, 2 ** 32 + 3]);
+  assertEquals(
+    outbox.messages.map(({ number, text }) => [number, new TextDecoder().decode(text)]),
+    [[1, "text 1"], [2 ** 32 + 2, "a NUL \0 inside"]],
+  );
+  if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+});
+
+fileTest("a commit is on the disk when it returns, and is all or nothing", (path) => {
+  using file = new MemoryFile(path, "1");
+  file.commit({ ...change, next: 1, written: [{ number: 0, text: bytes("a") }] });
+  const twice = [1, 1].map((number) => ({ number, text: bytes("b") }));
+  const error = assertThrows(() => file.commit({ ...change, next: 2, written: twice }), LocalError);
+  assertEquals(error.code, "STORE_FAILED");
+  file.commit({ ...change, next: 3, written: [{ number: 2, text: bytes("c") }] });
+  const copy = `${path}.copy`; // what a kill would leave now
+  for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, copy + end);
+  const { outbox } = found(copy)!;
+  assertEquals([outbox.next, outbox.messages.map(({ number }) => number)], [3, [0, 2]]);
+});
+
+fileTest("what is no memory, or damaged, is refused and left as it is", (path) => {
+  const old = new Uint8Array(32);
+  old.set(bytes("HFM2"));
+  const notes = bytes("somebody's notes, which must not be overwritten".repeat(9));
+  for (
+    const [contents, ...parts] of [
+      [old, "an earlier Holdfast", "may come twice", "delete it to go on"],
+      [notes, "some other file"],
+      [new Uint8Array(1), "some other file"],
+      [new Uint8Array(8192), "some other file"],
+    ] as [Uint8Array, ...string[]][]
+  ) {
+    Deno.writeFileSync(path, contents);
+    refused(path, ...parts);
+    assertEquals(Deno.readFileSync(path), contents);
+  }
+  Deno.removeSync(path);
+  {
+    using file = new MemoryFile(path, "1");
+    const written = Array.from({ length: 400 }, (_, number) => ({ number, text: bytes("text") }));
+    file.commit({ ...change, next: 400, written });
+  }
+  const good = Deno.readFileSync(path);
+  for (let at = 4096; at < good.length; at += 512) {
+    Deno.writeFileSync(path, good.map((byte, i) => i >= at && i < at + 512 ? ~byte : byte));
+    const before = Deno.readFileSync(path);
+    try {
+      assertEquals(found(path)!.outbox.messages.length, 400, "it lies where nothing is");
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      refused(path, "is damaged", "delete it to go on");
+    }
+    assertEquals(Deno.readFileSync(path), before);
+  }
+});
+
+fileTest("rows that contradict each other are damage", (path) => {
+  new MemoryFile(path, "1")[Symbol.dispose]();
+  for (
+    const sql of [
+      "INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9)",
+      "INSERT INTO outbox VALUES (4, x'61')",
+      "UPDATE outbox SET number = 9",
+      "UPDATE outbox SET number = 8, text = x''",
+      "DELETE FROM outbox; UPDATE client SET processed = 'much'",
+      "UPDATE client SET processed = '0', tx_next = 4",
+    ]
+  ) {
+    const db = new DatabaseSync(path);
+    db.exec(sql);
+    db.close();
+    if (sql.startsWith("INSERT INTO client")) assertEquals(found(path)?.outbox.first, 5);
+    else refused(path, "is damaged");
+  }
+});
+
+fileTest("somebody else's database, and one of a later version, are refused", (path) => {
+  let db = new DatabaseSync(path);
+  db.exec("CREATE TABLE t (x)");
+  db.close();
+  refused(path, "another program's");
+  Deno.removeSync(path);
+  new MemoryFile(path, "1")[Symbol.dispose]();
+  db = new DatabaseSync(path);
+  db.exec("PRAGMA user_version = 9");
+  db.close();
+  refused(path, "newer Holdfast", "9");
+});
+
+fileTest("another device's is refused", (path) => {
+  {
+    using file = new MemoryFile(path, "kitchen");
+    file.commit(change);
+  }
+  refused(path, 'is that of "kitchen", not of "1"');
+});
+
+fileTest("one that is in use is refused by name, in this process and in another", async (path) => {
+  {
+    using _ = new MemoryFile(path, "1");
+    refused(path, "in use by another client in this process");
+    const script = new URL("../../tests/support/client_process.ts", import.meta.url).pathname;
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", script, "1", path],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertEquals(code, 1);
+    const said = new TextDecoder().decode(stderr);
+    assertStringIncludes(said, `the memory ${JSON.stringify(path)} is in use by another process`);
+  }
+  found(path);
+});
+
+fileTest(
+  "one that cannot be had is refused by name, and a refused client holds none",
+  (path, folder) => {
+    refused(`${folder}/missing/client.state`, "missing");
+    refused(folder, "is no file");
+    const wrong: [Partial<ClientOptions>, string][] = [
+      [{ dialect: 1 }, "dialect 1"],
+      [{ port: 0 }, "port"],
+    ];
+    for (const [options, name] of wrong) {
+      const make = () => new Client({ id: "1", memory: path, ...options });
+      assertEquals(assertThrows(make, LocalError, name).code, "BAD_ARGUMENT");
+    }
+    found(path);
+  },
+);
+
+fileTest("a message that is longer than this client's lines is named", (path) => {
+  {
+    using file = new MemoryFile(path, "1");
+    file.commit({ ...change, next: 1, written: [{ number: 0, text: bytes("x".repeat(200)) }] });
+  }
+  const make = () => new Client({ id: "1", memory: path, size: { line: 150 } });
+  assertEquals(assertThrows(make, LocalError, "200 bytes").code, "BAD_ARGUMENT");
+  assertEquals(found(path)!.outbox.messages.length, 1);
+});
+
+smallDiskTest(
+  "client memory: on a full disk a commit fails by name, changes nothing, and succeeds when there is room",
+  (disk) => {
+    const path = `${disk.folder}/client.state`;
+    using file = new MemoryFile(path, "1");
+    file.commit({ ...change, next: 1, written: [{ number: 0, text: bytes("a") }] });
+    disk.fill();
+    const much = Array.from(
+      { length: 64 },
+      (_, i) => ({ number: 1 + i, text: new Uint8Array(9999) }),
+    );
+    const error = assertThrows(
+      () => file.commit({ ...change, next: 65, written: much }),
+      LocalError,
+    );
+    assertEquals(error.code, "STORE_FAILED");
+    assertStringIncludes(error.message, JSON.stringify(path));
+    disk.empty();
+    file.commit({ ...change, next: 65, written: much });
+    file.close();
+    assertEquals(found(path)!.outbox.messages.length, 65);
+  },
+);
+
+smallDiskTest(
+  "client memory: a new one on a full disk is refused, and can be made later",
+  (disk) => {
+    const path = `${disk.folder}/client.state`;
+    disk.fill();
+    refused(path, "cannot be opened");
+    disk.empty();
+    assertEquals(found(path), undefined);
+  },
+);

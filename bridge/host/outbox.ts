@@ -1,0 +1,268 @@
+/** What a client has to send: messages that wait for room in the core, and those in it, with whoever waits for them. */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Core, CoreSize } from "./core.ts";
+import type { KeptMessage, KeptOutbox, MemoryChange } from "./memory.ts";
+
+/** Most writes that wait for room in the core's outbox. */
+const MOST_WRITERS = 1024;
+
+/** Most messages that a core holds, and bytes of its outbox that each takes beside its text. */
+const MOST_IN_CORE = 64;
+const OVERHEAD = 7;
+
+/** How a message is to be sent to the server. */
+export interface ClientWriteOptions {
+  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
+  qos?: boolean;
+  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 keeps the order without
+   * waiting. Default true. */
+  wait?: boolean;
+  /**
+   * When `write` resolves: when the message has "arrived" at the server; or when it is "kept" in the client's
+   * `memory`, so that it arrives whatever becomes of this process. Default "arrived".
+   */
+  until?: "arrived" | "kept";
+  /** Stops waiting. A message that is on its way already, or kept in a `memory`, may still be delivered. */
+  signal?: AbortSignal;
+}
+
+/** One message. */
+interface Entry {
+  /** Undefined: it was withdrawn, but has its number. */
+  text: Uint8Array | undefined;
+  readonly qos: boolean;
+  readonly wait: boolean;
+  readonly until: "arrived" | "kept";
+  /** Its writer waits for one of these. */
+  done(sent: boolean): void;
+  fail(reason: unknown): void;
+}
+
+/** Nobody waits for it: its writer was told, or was in an earlier process. */
+function silent(text: Uint8Array | undefined): Entry {
+  return { text, qos: true, wait: true, until: "kept", done() {}, fail() {} };
+}
+
+/** The size of a core that can hold what an earlier one may have sent. */
+export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
+  const longest = Math.max(0, ...kept.messages.map(({ text }) => text.length));
+  if (longest > size.line) {
+    const message = `size.line is ${size.line}, and the memory holds a message of ${longest} bytes`;
+    throw new LocalError("BAD_ARGUMENT", message);
+  }
+  const window = Math.min(kept.next - kept.first, MOST_IN_CORE);
+  const bytes = kept.messages.filter(({ number }) => number < kept.first + window)
+    .reduce((sum, { text }) => sum + text.length, window * (1 + OVERHEAD));
+  return {
+    ...size,
+    window: Math.max(size.window, window),
+    outbox: Math.max(size.outbox, bytes),
+  };
+}
+
+/**
+ * Messages on their way to the server. Without a memory they go into the core as there is room. With one, they get
+ * their numbers and become safe first, all of one turn of the event loop in one commit. Only then they go into the
+ * core; and their writers are told when the memory knows it, too. So whatever process comes next, it writes each
+ * message under the number under which the server may have it already.
+ */
+export class Outbox {
+  readonly #core: Core;
+  readonly #isKept: boolean;
+  /** In dialect 1 order is kept by waiting. */
+  readonly #waits: boolean;
+  /** Not in the memory yet. */
+  #fresh: Entry[] = [];
+  /** Not in the core yet. */
+  #waiting: Entry[] = [];
+  /** In the core. */
+  #sent: Entry[] = [];
+  /** Number of the oldest message in the core, counted from the beginning of the stream. */
+  #first = 0;
+  /** With a memory: number of the next message that it is given. */
+  #next = 0;
+  /** What the memory knows. */
+  #keptFirst = 0;
+  #keptEpoch: number | undefined;
+  /** Numbers of messages that it is to forget. */
+  #withdrawn: number[] = [];
+  /** What writers are told when it knows of it. */
+  #news: (() => void)[] = [];
+
+  /**
+   * @param waits Dialect 1.
+   * @param kept What an earlier process has left; "nothing" if there is a memory and nothing in it.
+   */
+  constructor(core: Core, waits: boolean, kept?: KeptOutbox | "nothing") {
+    this.#core = core;
+    this.#waits = waits;
+    this.#isKept = kept !== undefined;
+    if (kept === undefined || kept === "nothing") return;
+    const { first, next, epoch, messages } = kept;
+    this.#first = this.#keptFirst = first;
+    this.#next = next;
+    this.#keptEpoch = epoch;
+    const texts = new Map(messages.map(({ number, text }) => [number, text]));
+    for (let number = first; number < next; number++) {
+      this.#waiting.push(silent(texts.get(number)));
+    }
+    // At once: the server may be about to say that it has them.
+    this.#fill(false);
+  }
+
+  /** How many messages the server has not acknowledged. */
+  get length(): number {
+    return this.#fresh.length + this.#waiting.length + this.#sent.length;
+  }
+
+  /**
+   * Adds a message.
+   *
+   * @param isUp Whether there is a link.
+   * @param pump To be called when there is something new for the core, or for the memory.
+   */
+  async write(
+    text: Uint8Array,
+    { qos = true, wait = true, until = "arrived", signal }: ClientWriteOptions,
+    isUp: boolean,
+    pump: () => void,
+  ): Promise<boolean> {
+    if (!qos && !this.#isKept) {
+      const accepted = this.#core.write(text, false);
+      if (accepted) this.#sent.push(silent(text));
+      pump();
+      return accepted;
+    }
+    // Its number would have to wait for its turn.
+    if (!qos && (!isUp || this.#waiting.length > 0)) return false;
+    if (this.#waiting.length + this.#fresh.length >= MOST_WRITERS) {
+      throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes wait already: await them`);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const entry: Entry = { text, qos, wait, until, done: resolve, fail: reject };
+    (this.#isKept ? this.#fresh : this.#waiting).push(entry);
+    const abort = () => {
+      this.#fresh = this.#fresh.filter((other) => other !== entry);
+      if (!this.#isKept) this.#waiting = this.#waiting.filter((other) => other !== entry);
+      reject(signal!.reason);
+      pump(); // it may have held up others
+    };
+    signal?.addEventListener("abort", abort);
+    pump();
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Sees what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
+  exchange(isUp: boolean): void {
+    this.#settle();
+    // How long a text may be is for the server to say, in its first greeting of dialect 2.
+    if (this.#waits || this.#core.connects > 0) this.#fill(isUp);
+  }
+
+  #settle(): void {
+    for (; this.#first % 2 ** 32 !== this.#core.done; this.#first++) {
+      const entry = this.#sent.shift();
+      if (this.#isKept) this.#news.push(() => entry?.done(true));
+      else entry?.done(true);
+    }
+  }
+
+  #fill(isUp: boolean): void {
+    const core = this.#core;
+    for (let entry; (entry = this.#waiting[0]);) {
+      if (this.#waits && entry.wait && core.queued !== core.done) return;
+      // Without a link, it may not have been the server who said so.
+      if (isUp && entry.qos && this.#isTooLong(entry)) {
+        this.#refuse(entry, this.#first + this.#sent.length);
+        if (!this.#isKept) {
+          this.#waiting.shift();
+          continue;
+        }
+      }
+      if (!entry.text) {
+        if (!core.writeWithdrawn()) return;
+      } else if (entry.qos) {
+        if (!core.write(entry.text, true)) return;
+      } else {
+        const accepted = core.write(entry.text, false);
+        entry.done(accepted);
+        if (!accepted) {
+          entry.text = undefined; // the memory has given its number away
+          continue;
+        }
+      }
+      this.#sent.push(this.#waiting.shift()!);
+    }
+  }
+
+  #isTooLong({ text }: Entry): boolean {
+    return text !== undefined && text.length > this.#core.longest;
+  }
+
+  /** The server cannot take it. */
+  #refuse(entry: Entry, number: number): void {
+    const { longest } = this.#core;
+    const error = new LocalError("BAD_TEXT", `the server takes ${longest} bytes at most`);
+    entry.text = undefined;
+    if (!this.#isKept) return entry.fail(error);
+    this.#withdrawn.push(number);
+    this.#news.push(() => entry.fail(error));
+  }
+
+  /** The link is up. If the server has come back with shorter lines, the core has withdrawn what does not fit them. */
+  linkUp(): void {
+    this.#settle();
+    for (const [i, entry] of this.#sent.entries()) {
+      if (this.#isTooLong(entry)) this.#refuse(entry, this.#first + i);
+    }
+  }
+
+  /** Whether there is something that the memory does not know. */
+  get isDirty(): boolean {
+    return this.#fresh.length > 0 || this.#withdrawn.length > 0 ||
+      this.#first !== this.#keptFirst || this.#core.epoch !== this.#keptEpoch;
+  }
+
+  /** What the memory does not know. Either `committed` or `failed` follows at once. */
+  get change(): Omit<MemoryChange, "progress"> {
+    const written: KeptMessage[] = [];
+    for (const [i, { text, qos }] of this.#fresh.entries()) {
+      // What has no qos gets a number, which nobody may use again.
+      if (text && qos) written.push({ number: this.#next + i, text });
+    }
+    return {
+      epoch: this.#core.epoch,
+      first: this.#first,
+      next: this.#next + this.#fresh.length,
+      withdrawn: this.#withdrawn,
+      written,
+    };
+  }
+
+  /** The memory knows everything. */
+  committed(): void {
+    this.#next += this.#fresh.length;
+    this.#keptFirst = this.#first;
+    this.#keptEpoch = this.#core.epoch;
+    this.#withdrawn = [];
+    for (const entry of this.#fresh.splice(0)) {
+      if (entry.until === "kept") entry.done(true);
+      this.#waiting.push(entry);
+    }
+    for (const tell of this.#news.splice(0)) tell();
+  }
+
+  /** The memory knows nothing of it: what is new was not accepted, and the rest is tried again. */
+  failed(error: LocalError): void {
+    for (const entry of this.#fresh.splice(0)) entry.fail(error);
+  }
+
+  /** Nothing will be sent any more. */
+  close(error: LocalError): void {
+    for (const entry of [...this.#sent, ...this.#waiting, ...this.#fresh]) entry.fail(error);
+  }
+}

@@ -1,0 +1,63 @@
+/** The part of the command line that makes backups of a store. */
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { LocalError } from "../protocol/errors.ts";
+import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import { order } from "./control.ts";
+
+const HELP = `Makes a backup of a store, while its server runs or not.
+
+Usage: deno run -A server/main.ts backup FILE --store FILE
+
+  FILE              where to; an earlier backup there is replaced when this one is complete
+  --store FILE      what the server was given as --store
+  --help
+
+The backup is one file, and a store of its own: to put it back, stop the server, move away the store and what lies
+beside it (-wal, .sock), and copy the backup to its place.
+`;
+
+/**
+ * Runs `backup` with the arguments behind it.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, BACKUP_FAILED, STORE_UNUSABLE
+ * @throws {TypeError} of `parseArgs`
+ */
+export async function runBackupCommand(args: string[]): Promise<void> {
+  const { values: { store, help }, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      store: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (help) return console.log(HELP);
+  const [file] = positionals;
+  if (!file || positionals.length > 1) throw badArgument("say backup FILE --store FILE");
+  if (!store || store === ":memory:") throw badArgument("backup needs --store FILE");
+  const path = resolve(file);
+  if (await order(store, { command: "backup", path })) return;
+  // No server has it, or one without a socket, which the store says.
+  if (!exists(store)) throw badArgument(`the store ${JSON.stringify(store)} does not exist`);
+  const opened = new SqliteStore(store);
+  // The server that opens it next has no reason any more to say so.
+  if (opened.older) console.error(`holdfast: warning: the store: ${opened.older}`);
+  try {
+    await opened.backup(path);
+  } finally {
+    await opened.close();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", `${message} (backup --help tells more)`);
+}

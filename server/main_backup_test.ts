@@ -1,0 +1,105 @@
+/** `backup` on the command line: of a store whose server runs, and of one that nobody has open. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fails, folder, Process, start } from "../tests/support/main_process.ts";
+import { RawPeer } from "../tests/support/raw.ts";
+import { until } from "../tests/support/wait.ts";
+
+async function backup(...args: string[]): Promise<[number, string]> {
+  await using process = new Process(["backup", ...args]);
+  const { code } = await process.ended;
+  return [code, process.stdout + process.stderr];
+}
+
+Deno.test("a backup of a server that runs has what was acknowledged, and says what it is", async () => {
+  using dir = folder();
+  const [store, file] = [`${dir.path}/holdfast.db`, `${dir.path}/backup.db`];
+  {
+    await using process = start("--open", "--store", store);
+    await using peer = await RawPeer.dial(await process.port());
+    await peer.say("1\n00one\n");
+    await peer.hears("00");
+    await until(() => exists(`${store}.sock`));
+    assertEquals(Deno.statSync(`${store}.sock`).mode! & 0o777, 0o600);
+    assertEquals(await backup(file, "--store", store), [0, ""]);
+    await peer.say("01two\n");
+    await peer.hears("00", "01");
+    const [code, text] = await backup(store, "--store", store);
+    assertEquals(code, 2);
+    assertStringIncludes(text, "is the store itself");
+    const failed = await backup(`${dir.path}/nowhere/x`, "--store", store);
+    assertEquals(failed[0], 1);
+    assertStringIncludes(failed[1], "No such file");
+    process.kill("SIGTERM");
+    assertEquals((await process.ended).code, 0);
+  }
+  assert(!exists(`${store}.sock`), "it goes with its server");
+  await using restored = start("--open", "--store", file, "--app", "echo");
+  const { code, message } = await restored.logs("warning");
+  assertEquals(code, "STORE_IS_OLD");
+  assertStringIncludes(message!, "it is a backup of 20");
+  await using peer = await RawPeer.dial(await restored.port());
+  await peer.say("1\n\n");
+  await peer.hears("00echo one");
+});
+
+Deno.test("a socket that a killed server has left is nobody's: the store is opened, or taken over", async () => {
+  using dir = folder();
+  const [store, file] = [`${dir.path}/holdfast.db`, `${dir.path}/backup.db`];
+  {
+    await using process = start("--open", "--store", store);
+    await until(() => exists(`${store}.sock`));
+    process.kill("SIGKILL");
+    await process.ended;
+  }
+  assert(exists(`${store}.sock`));
+  assertEquals(await backup(file, "--store", store), [0, ""]);
+  await using process = start("--open", "--store", store);
+  await process.port();
+  await until(async () => (await backup(file, "--store", store))[0] === 0);
+  assertEquals(process.log.filter(({ event }) => event === "warning"), []);
+});
+
+Deno.test("who talks nonsense to the socket is answered or left, and the server goes on", async () => {
+  using dir = folder();
+  const store = `${dir.path}/holdfast.db`;
+  await using process = start("--open", "--store", store, "--app", "echo");
+  await until(() => exists(`${store}.sock`));
+  for (const text of ["\n", "{}\n", '{"command":"backup"}\n', "null\n", "x".repeat(100_000), ""]) {
+    using connection = await Deno.connect({ transport: "unix", path: `${store}.sock` });
+    await connection.write(new TextEncoder().encode(text)).catch(() => {});
+    if (!text.endsWith("\n")) continue;
+    const answer = new Uint8Array(1000);
+    const length = await connection.read(answer);
+    assertStringIncludes(new TextDecoder().decode(answer.subarray(0, length!)), '"BAD_ARGUMENT"');
+  }
+  await using peer = await RawPeer.dial(await process.port());
+  await peer.say("1\n00hello\n");
+  await peer.hears("00", "00echo hello");
+  assertEquals(await backup(`${dir.path}/backup.db`, "--store", store), [0, ""]);
+});
+
+Deno.test("wrong arguments of backup are named, with exit code 2", async () => {
+  for (
+    const [args, text] of [
+      [[], "say backup FILE"],
+      [["a", "b", "--store", "x"], "say backup FILE"],
+      [["a"], "backup needs --store FILE"],
+      [["a", "--store", ":memory:"], "backup needs --store FILE"],
+      [["a", "--store", "no-such-store.db"], "does not exist"],
+      [["a", "--stroe", "x"], "'--stroe'"],
+    ] as const
+  ) {
+    const [code, said] = await fails("backup", ...args);
+    assertEquals(code, 2);
+    assertStringIncludes(said, text);
+  }
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

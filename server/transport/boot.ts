@@ -1,0 +1,20 @@
+import type { Boot } from "./platform.ts";
+
+const ID = "/proc/sys/kernel/random/boot_id";
+const UPTIME = "/proc/uptime";
+
+/** How long this machine runs; undefined where nobody says so: Linux does, to who may read /proc. */
+export function boot(): Boot | undefined {
+  if (Deno.build.os !== "linux" || !mayRead(ID) || !mayRead(UPTIME)) return undefined;
+  try {
+    const uptime = parseFloat(Deno.readTextFileSync(UPTIME)) * 1000;
+    return uptime >= 0 ? { id: Deno.readTextFileSync(ID).trim(), uptime } : undefined;
+  } catch {
+    return undefined; // a sandbox without it
+  }
+}
+
+/** Without asking a person. */
+function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}

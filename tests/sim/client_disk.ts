@@ -1,0 +1,53 @@
+/**
+ * A client's memory without a file: what was committed, and what a commit that fails leaves.
+ *
+ * @module
+ */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { ClientMemory, MemoryChange, Remembered } from "../../bridge/host/memory.ts";
+
+/** What outlives a client's process. */
+export class ClientDisk {
+  /** What was committed last. */
+  state: Remembered | undefined;
+  /** Nothing can be written. */
+  full = false;
+  commits = 0;
+  /** How many processes have it open. */
+  users = 0;
+
+  /** For one process. */
+  open(): ClientMemory {
+    this.users++;
+    return {
+      kept: this.state,
+      commit: (change) => this.commit(change),
+      close: () => void this.users--,
+    };
+  }
+
+  commit(change: MemoryChange): void {
+    if (this.full) throw new LocalError("STORE_FAILED", "the disk is full");
+    this.commits++;
+    const { progress, epoch, first, next, withdrawn, written } = change;
+    const before = this.state?.outbox;
+    if (before) check(first >= before.first && next >= before.next, "numbers go back");
+    const messages =
+      before?.messages.filter(({ number }) => number >= first && !withdrawn.includes(number)) ?? [];
+    let last = before?.next ?? 0;
+    for (const { number, text } of written) {
+      check(number >= last && number < next, `${number} is given twice, or out of turn`);
+      messages.push({ number, text: text.slice() });
+      last = number + 1;
+    }
+    const position = { ...progress.position };
+    this.state = {
+      progress: { ...progress, position },
+      outbox: { epoch, first, next, messages },
+    };
+  }
+}
+
+function check(isRight: boolean, what: string): void {
+  if (!isRight) throw new Error(`a client's memory: ${what}`);
+}

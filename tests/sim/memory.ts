@@ -1,0 +1,104 @@
+/** What a simulated host keeps beyond the end of its process: the client's memory, on a file in a share of the worlds. */
+import type { ClientMemory, MemoryChange, Remembered } from "../../bridge/host/memory.ts";
+import { MemoryFile } from "../../bridge/host/memory_file.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { ClientDisk } from "./client_disk.ts";
+import type { SimDevice } from "./device.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import { copyFiles, type Folder, read, remove, tear } from "./sqlite.ts";
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+export class SimMemory {
+  /** What is safe. */
+  readonly #disk = new ClientDisk();
+  #path: string | undefined;
+  #file: MemoryFile | undefined;
+
+  /** @param first Number of the first message, as after a long life. */
+  constructor(readonly device: SimDevice, readonly folder: Folder | undefined, first: number) {
+    this.#path = folder?.next();
+    if (first === 0 || folder) return;
+    const progress = { position: { epoch: 0, next: 0 }, processed: 0n };
+    const epoch = device.world.random.word() || 1;
+    this.#disk.state = { progress, outbox: { epoch, first, next: first, messages: [] } };
+  }
+
+  /** Nothing can be written. */
+  set full(full: boolean) {
+    this.#disk.full = full;
+  }
+
+  /** A process begins to use it. @param committed Told when it has committed something */
+  open(platform: SimPlatform, committed: () => void): ClientMemory {
+    if (this.#path !== undefined) {
+      this.#file = new MemoryFile(this.#path, this.device.id);
+      const [file, rows] = [this.#file.kept, this.#disk.state].map(asText);
+      if (file !== rows) throw new Violation(`the memory's file has ${file}, and not ${rows}`);
+    }
+    return {
+      kept: this.#disk.state,
+      commit: (change) => {
+        if (platform.isAlive) this.#commit(change, platform);
+        if (!platform.isAlive) throw new Error("the process is dead");
+        committed();
+      },
+      close() {},
+    };
+  }
+
+  #commit(change: MemoryChange, platform: SimPlatform): void {
+    const { device, device: { world } } = this;
+    world.step();
+    if (!platform.isAlive) return; // killed before it
+    if (this.#disk.full) throw new LocalError("STORE_FAILED", "the memory is full");
+    const { tears } = device;
+    device.tears = undefined;
+    if (tears === "before" && !this.#path) return device.dieOf("device killed in a commit");
+    const before = this.#path === undefined ? undefined : read(`${this.#path}-wal`);
+    this.#file?.commit(change);
+    // What has not come to the log as a whole is not there.
+    if (tears === "before" && this.#kill((path) => tear(`${path}-wal`, before!, below))) {
+      return device.dieOf("device killed in a commit");
+    }
+    const held = this.#disk.state?.outbox.messages ?? [];
+    this.#disk.commit(change);
+    for (const { text } of change.written) device.books.deviceKept(decoder.decode(text));
+    for (const { number, text } of held) {
+      if (number >= change.first && !change.withdrawn.includes(number)) continue;
+      device.books.deviceForgot(decoder.decode(text), device.leastLine);
+    }
+    if (tears) device.dieOf("device killed in a commit");
+
+    function below(n: number): number {
+      return world.random.below(n);
+    }
+  }
+
+  /** Its process is killed: the next one finds what is there now. */
+  die(): void {
+    this.#kill(() => true);
+  }
+
+  /** @param change What is done to what is left. @returns what that says */
+  #kill(change: (path: string) => boolean): boolean {
+    const path = this.#path;
+    if (path === undefined || !this.#file) return true;
+    const next = this.folder!.next();
+    copyFiles(path, next);
+    const changed = change(next);
+    this.#file.close();
+    this.#file = undefined;
+    for (const end of ["", "-wal", "-shm"]) remove(path + end);
+    this.#path = next;
+    return changed;
+  }
+}
+
+function asText(kept: Remembered | undefined): string {
+  return JSON.stringify(kept, (_, value) => {
+    if (typeof value === "bigint") return `${value}`;
+    return value instanceof Uint8Array ? decoder.decode(value) : value;
+  });
+}

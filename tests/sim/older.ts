@@ -1,0 +1,85 @@
+/**
+ * What the server must say of a store that is older than what a device was told, and that it says nothing of the kind
+ * otherwise. It is known here from what was told, not from the positions in the greeting.
+ */
+import type { Rows } from "./disk.ts";
+import { type Stream, Violation } from "./promises.ts";
+
+/** A store that takes the place of another one. */
+export interface Replacement {
+  /** When it was copied, in ms. */
+  madeAt: number;
+  /** What the lost one held of the device, and what this one holds. */
+  before: Rows | undefined;
+  found: Rows | undefined;
+}
+
+export class OlderStore {
+  /** The device knows that the store lacks what it sent, or what it took. */
+  #sent = false;
+  #taken = false;
+  #replacements = 0;
+  #memory = 0;
+
+  constructor(readonly id: string) {}
+
+  /** How often the device has lost its position. */
+  get memory(): number {
+    return this.#memory;
+  }
+
+  /** @param knows It will come back with its position, and use it. */
+  deviceDied(knows: boolean): void {
+    this.#sent = false; // what it was told of its earlier stream dies with it
+    if (knows) return;
+    this.#taken = false;
+    this.#memory++;
+  }
+
+  /**
+   * @param boot Of the device that lives now.
+   * @param up What it has written.
+   * @param down What was written to it.
+   */
+  replaced(
+    { madeAt, before, found }: Replacement,
+    boot: number,
+    up: readonly Stream[],
+    down: Stream,
+  ): void {
+    this.#sent = this.#taken = false;
+    // Where several stores have taken turns, nobody need find out which of them told what.
+    if (this.#replacements++ > 0 || !found || !before) return;
+    const { positions } = found;
+    if (positions.rxEpoch === before.positions.rxEpoch) {
+      this.#sent = up.some(({ messages }) =>
+        messages.some(({ epoch, told, safe, safeAt }) =>
+          epoch === boot && told && safe && safeAt > madeAt
+        )
+      );
+    }
+    if (positions.txEpoch === before.positions.txEpoch) {
+      this.#taken = down.messages.some(({ seen, settled, safeAt, memory }) =>
+        seen > 0 && settled && safeAt > madeAt && memory === this.#memory
+      );
+    }
+  }
+
+  /** The server has said it. */
+  said(): void {
+    if (this.#replacements === 0) {
+      throw new Violation(`${this.id}: the store is said to be old, and it is the only one`);
+    }
+    this.#sent = this.#taken = false;
+  }
+
+  /** The device was let in. If there is something to be said, it was. */
+  admitted(): void {
+    if (this.#sent) {
+      throw new Violation(`${this.id}: nobody says that the store lacks what it sent`);
+    }
+    if (this.#taken) {
+      throw new Violation(`${this.id}: nobody says that the store is older than what it took`);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Tests of a file system that is full.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+
+/** A small file system of its own, mounted over a folder. */
+export interface SmallDisk {
+  readonly folder: string;
+  /** Leaves no room. */
+  fill(): void;
+  /** Makes room again. */
+  empty(): void;
+}
+
+/** Registers a test on such a disk; where tests may not mount, it is shown as ignored. */
+export function smallDiskTest(name: string, run: (disk: SmallDisk) => Promise<void> | void): void {
+  const ignore = !mayMount();
+  Deno.test({ name: ignore ? `${name} [needs root, to mount]` : name, ignore, fn });
+  async function fn(): Promise<void> {
+    const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+    assert(mount(folder));
+    const filler = `${folder}/filler`;
+    const fill = () => {
+      using file = Deno.openSync(filler, { write: true, create: true });
+      const block = new Uint8Array(4096);
+      try {
+        for (;;) file.writeSync(block);
+      } catch {
+        // full
+      }
+    };
+    try {
+      await run({ folder, fill, empty: () => Deno.removeSync(filler) });
+    } finally {
+      assert(command("umount", "-l", folder));
+      Deno.removeSync(folder);
+    }
+  }
+}
+
+let answer: boolean | undefined;
+
+function mayMount(): boolean {
+  if (answer !== undefined) return answer;
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return answer = false;
+  const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
+  answer = mount(folder);
+  if (answer) command("umount", "-l", folder);
+  Deno.removeSync(folder);
+  return answer;
+}
+
+function mount(folder: string): boolean {
+  return command("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder);
+}
+
+function command(name: string, ...args: string[]): boolean {
+  return new Deno.Command(name, { args, stderr: "null" }).outputSync().success;
+}
