@@ -1,4 +1,7 @@
-import type { Cleared, MessageCounts, WriteOptions } from "./link/session.ts";
+import type { MessageCounts } from "./link/counts.ts";
+import type { DeadLetter } from "./link/record.ts";
+import type { Cleared, WriteOptions } from "./link/session.ts";
+import type { AppState } from "./runtime/application.ts";
 import type { Transaction } from "./store/transaction.ts";
 
 /** How a message is to be sent to a device. */
@@ -26,6 +29,29 @@ export interface Device extends AsyncIterable<string> {
   readonly outbox: number;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
+  /** How the server's application for this device is. */
+  readonly app: AppState;
+  /** Messages from the device that were given up, as applications have failed with them; oldest first. */
+  readonly deadLetters: readonly DeadLetter[];
+
+  /**
+   * Puts a dead letter back: it comes once more, after all that wait now.
+   *
+   * @param number The letter's.
+   * @returns when that is done; it becomes safe with the next commit
+   * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL; CLOSED
+   */
+  revive(number: number): Promise<void>;
+  /** Forgets a dead letter. As `revive` otherwise. */
+  discard(number: number): Promise<void>;
+
+  /**
+   * Resolves when there is a connection; at once if there is one. `await device.ready()` before a `write` without qos
+   * makes of it what micropython-iot calls that: it waits for the link, and is sent once.
+   *
+   * @throws {LocalError} CLOSED
+   */
+  ready(): Promise<void>;
 
   /**
    * The next message, as soon as there is one; without the newline at its end. Asking for it says that
@@ -37,7 +63,8 @@ export interface Device extends AsyncIterable<string> {
 
   /**
    * Processes the next message such that its effects and the fact that it is done become safe in one
-   * step. Other readers of this device wait meanwhile.
+   * step. Other readers of this device wait meanwhile. A message with which that fails is offered again, the second
+   * time after 10 ms, then after ten times as long, up to 10 s; see `ServerOptions.deadLetters`, too.
    *
    * ```ts
    * import type { Device, Transaction } from "@holdfast/holdfast";

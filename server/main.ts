@@ -3,12 +3,21 @@ import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
 import { runBackupCommand } from "./cli/backup_command.ts";
 import { Control } from "./cli/control.ts";
+import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
-import { LocalError, Server, type ServerOptions } from "./mod.ts";
+import { surviveUncaught } from "./cli/uncaught.ts";
+import {
+  defaultLimits,
+  type Events,
+  type Limits,
+  LocalError,
+  Server,
+  type ServerOptions,
+} from "./mod.ts";
 import { joinAddress } from "./transport/address.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -22,6 +31,10 @@ async function main(): Promise<number> {
     }
     if (Deno.args[0] === "backup") {
       await runBackupCommand(Deno.args.slice(1));
+      return 0;
+    }
+    if (Deno.args[0] === "dead-letters") {
+      await runDeadLettersCommand(Deno.args.slice(1));
       return 0;
     }
     if (isDevicesCommand(Deno.args)) {
@@ -55,15 +68,25 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   let reread = false;
   let reload = () => void (reread = true);
+  let events: Events | undefined;
+  if (values.app !== undefined) {
+    surviveUncaught((error) => {
+      const message = error instanceof Error && error.stack || String(error);
+      if (events) return events.emit({ event: "app_failed", message });
+      stopped.reject(new Failure(`--app ${values.app} has failed: ${message}`));
+    });
+  }
   const options = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const server = await listen(options);
-  printing.tell(server.events);
+  events = server.events;
+  printing.tell(events);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
+  if (values.app === undefined) warnOfNoApp(server, options.limits);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
@@ -134,6 +157,13 @@ function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
 function warnOfExposure(server: Server, { keys, "tls-key": key }: Options): void {
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
+}
+
+function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
+  const { inbox } = { ...defaultLimits, ...limits };
+  const message = "there is no --app, so nothing reads what devices send: it is acknowledged and " +
+    `kept, up to ${inbox} messages of each device (limit inbox); what follows stays on the device`;
+  warn(server, "NO_APP", message);
 }
 
 /** Takes the orders of `backup`, if there is a file to lay the socket beside. */

@@ -48,7 +48,8 @@ Deno.test("a server with fewer files than connections says so at the start, and 
 });
 
 Deno.test("a server with files enough for its connections says nothing of them", async () => {
-  await using process = new Process([...ARGS, "--limit", "connections=20"], { files: 200 });
+  const args = [...ARGS, "--app", "echo", "--limit", "connections=20"];
+  await using process = new Process(args, { files: 200 });
   await using _ = await isServed(await process.port(), "1");
   assertEquals(process.log.map(({ event }) => event), ["listening", "connected"]);
 });

@@ -118,7 +118,8 @@ Deno.test("--help tells the options on stdout, and starts nothing", async () => 
 });
 
 Deno.test("the log is lines of text unless told otherwise", async () => {
-  await using process = new Process(["--open", "--host", "127.0.0.1", "--port", "0"]);
+  const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--app", "echo"];
+  await using process = new Process(own);
   await until(() => process.stderr.endsWith("\n"));
   assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
 });

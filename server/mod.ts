@@ -18,10 +18,12 @@
 export type { AccessOptions } from "./admission/access.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
-export type { Cleared, MessageCounts, WriteOptions } from "./link/session.ts";
+export type { MessageCounts } from "./link/counts.ts";
+export type { Cleared, WriteOptions } from "./link/session.ts";
 export { type EventListener, Events, type ServerEvent } from "./observe/events.ts";
 export { type Log, type LogEntry, logTo } from "./observe/log.ts";
 export * from "./protocol/errors.ts";
+export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export { MemoryStore } from "./store/memory.ts";
 export type { Durability } from "./store/sqlite/database.ts";
@@ -32,6 +34,7 @@ export {
   type Batch,
   type Change,
   type Database,
+  type DeadLetter,
   type DeviceState,
   FencedError,
   type KnownDevice,

@@ -6,16 +6,24 @@ import { Pool, PoolShare } from "./link/pool.ts";
 import { Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
-import { CountsTeller } from "./observe/counts.ts";
 import { Events } from "./observe/events.ts";
 import { type Log, printable } from "./observe/log.ts";
+import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
-import type { Connection } from "./runtime/connection.ts";
+import { Application, type ApplicationHost } from "./runtime/application.ts";
 import { Callers } from "./runtime/callers.ts";
+import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
+import { dismiss, Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
-import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
+import { caller, paceOf } from "./runtime/run.ts";
+import {
+  transact,
+  transactAtPace,
+  type TransactionHost,
+  unknownDevice,
+} from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import { openStore } from "./store/open.ts";
@@ -25,7 +33,12 @@ import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Listener, Platform, Tls } from "./transport/platform.ts";
 
-/** Started once for every device, at its first connection. */
+/**
+ * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
+ * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
+ * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
+ * device's messages are kept.
+ */
 export type App = (device: Device, server: Server) => Promise<void>;
 
 /** What `Server.listen` can be told. */
@@ -46,6 +59,9 @@ export interface ServerOptions extends AccessOptions {
   tls?: Tls;
   /** Run for every device. */
   app?: App;
+  /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
+   * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
+  deadLetters?: boolean;
   /** Bounds on what others can make grow. */
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
@@ -63,19 +79,19 @@ export class Server implements AsyncDisposable {
   readonly #store: Store;
   readonly #ownsStore: boolean;
   readonly #access: Access;
-  readonly #app: App | undefined;
   readonly #limits: Limits;
   readonly #turn: Turn;
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost;
+  readonly #applicationHost: ApplicationHost<DeviceDriver> | undefined;
+  readonly #pace: Pace;
+  readonly #reports: Reports;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
   readonly #callers: Callers;
   readonly #places: Places;
   readonly #pool: Pool;
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
-  #begun = new WeakSet<DeviceDriver>(); // whose application was started
-  readonly #counts: CountsTeller;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -83,7 +99,7 @@ export class Server implements AsyncDisposable {
     access: Access,
     store: Store,
     timeout: number,
-    { app, limits, log, store: ownStore }: ServerOptions,
+    { app, deadLetters, limits, log, store: ownStore }: ServerOptions,
     platform: Platform,
   ) {
     this.timeout = timeout;
@@ -91,23 +107,24 @@ export class Server implements AsyncDisposable {
     this.#access = access;
     this.#store = store;
     this.#ownsStore = store !== ownStore;
-    this.#app = app;
     this.#limits = { ...defaultLimits, ...limits };
     this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
-    this.#counts = new CountsTeller(this.events, platform);
     this.#callers = new Callers((id) => this.#acquire(id), this.#places.connections);
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
+    this.#reports = new Reports(this.events, platform);
     this.#turn = new Turn(store, platform, {
-      storeFails: (error) =>
-        this.events.emit({
-          event: "store",
-          ...(error && { code: error.code, message: error.message }),
-        }),
+      storeFails: (error) => this.#reports.store(error),
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
-    this.#deviceHost = this.#hostDevices();
+    this.#pace = new Pace(platform);
+    this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
+    this.#applicationHost = app && {
+      reports: this.#reports,
+      call: (device) => app(device, this),
+      closed: () => this.#closed,
+    };
   }
 
   /**
@@ -220,7 +237,8 @@ export class Server implements AsyncDisposable {
   device(id: string): Promise<Device> {
     const device = this.#devices.get(id);
     if (device) return Promise.resolve(device);
-    if (this.#closed) return Promise.reject(this.#closed);
+    const reason = this.#closed ?? caller()?.over;
+    if (reason) return paceOf(this.#pace).refused().then(() => Promise.reject(reason));
     let arrival = this.#arrivals.get(id);
     if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers<Device>());
     return arrival.promise;
@@ -239,7 +257,7 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return transact(this.#transactionHost, use);
+    return transactAtPace(this.#transactionHost, use, paceOf(this.#pace));
   }
 
   /** How much waits for the store: at most one for each connection and device, however long that fails. */
@@ -298,7 +316,7 @@ export class Server implements AsyncDisposable {
   #admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     if (this.#closed) throw new PeerError("LOST", this.#closed.message);
     admitted.check();
-    const { id, dialect, metadata, older } = admitted;
+    const { id, dialect, older } = admitted;
     const { address } = connection;
     let device = this.#devices.get(id);
     this.#places.check(id, device);
@@ -309,14 +327,7 @@ export class Server implements AsyncDisposable {
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
     if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
-    this.events.emit({
-      event: "connected",
-      device: id,
-      address,
-      connects: device.connects,
-      dialect,
-      ...(metadata === "" ? {} : { metadata }),
-    });
+    this.#reports.connected(device, address, dialect);
     this.#advice.give(address, admitted.advice);
     this.#arrivals.get(id)?.resolve(device);
     this.#arrivals.delete(id);
@@ -361,7 +372,7 @@ export class Server implements AsyncDisposable {
     const { id } = device;
     this.#devices.delete(id);
     this.#places.remove(device);
-    this.#counts.remove(device);
+    this.#reports.forget(device);
     device.close(why);
     this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));
     this.#callers.drop(id);
@@ -384,12 +395,14 @@ export class Server implements AsyncDisposable {
     return device;
   }
 
-  #hostDevices(): DeviceHost {
+  #hostDevices(attempts: number): DeviceHost {
     return {
       turn: this.#turn,
       clock: this.#platform,
+      pace: this.#pace,
+      attempts,
+      reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      moved: (device) => this.#counts.moved(device),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;
@@ -399,18 +412,11 @@ export class Server implements AsyncDisposable {
     };
   }
 
-  /** Runs the application for a device, once. */
-  async #begin(device: DeviceDriver): Promise<void> {
-    if (!this.#app || this.#begun.has(device)) return;
-    this.#begun.add(device);
-    this.events.emit({ event: "app_started", device: device.id });
-    try {
-      await this.#app(device, this);
-    } catch (error) {
-      if (error === this.#closed || error === device.closed) return;
-      const message = error instanceof Error && error.stack || String(error);
-      this.events.emit({ event: "app_failed", device: device.id, message });
-    }
+  /** Runs the application for a device. */
+  #begin(device: DeviceDriver): void {
+    if (!this.#applicationHost) return;
+    device.application ??= new Application(device, this.#applicationHost);
+    device.application.begin();
   }
 
   /** Ends all connections. Whoever waits for a message, an ack or a device is rejected with CLOSED. */
@@ -421,17 +427,17 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
     const listening = this.#listener?.close();
-    for (const arrival of this.#arrivals.values()) arrival.reject(closed);
+    for (const arrival of this.#arrivals.values()) dismiss(arrival, closed);
     this.#reception.close();
     for (const device of this.#devices.values()) {
       device.close(closed);
       device.cut(new PeerError("LOST", closed.message));
     }
-    this.#counts.stop();
     await listening;
     try {
       await this.#turn.close();
     } finally {
+      this.#reports.close();
       if (this.#ownsStore) await this.#store.close();
     }
     this.events.emit({ event: "closed" });

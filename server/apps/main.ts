@@ -3,7 +3,7 @@
  * [connects, count, free memory], and gets [our count, its count, its free memory].
  */
 import type { App, Device } from "../mod.ts";
-import { type DemoOptions, numbers, sleep } from "./demo.ts";
+import { type DemoOptions, numbers, persist, sleep } from "./demo.ts";
 
 /** The application. */
 export function main({ interval = 5000, print = console.log }: DemoOptions = {}): App {
@@ -19,7 +19,7 @@ export function main({ interval = 5000, print = console.log }: DemoOptions = {})
     const send = async () => {
       for (let sent = 0;; sent++) {
         const line = JSON.stringify([sent, count, memory]);
-        await device.write(line); // waits until it has arrived, through outages
+        await persist(device, line); // waits until it has arrived, through outages
         print(`${device.id}: sent ${line}`);
         await sleep(interval);
       }

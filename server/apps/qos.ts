@@ -5,7 +5,7 @@
  * [number, connects].
  */
 import type { App, Device } from "../mod.ts";
-import { type DemoOptions, numbers, sleep } from "./demo.ts";
+import { type DemoOptions, numbers, persist, sleep } from "./demo.ts";
 import { Sequence } from "./sequence.ts";
 
 /** How often both ends' counts are told, in intervals. */
@@ -40,7 +40,7 @@ export function qos(options: QosOptions = {}): App {
       for (let round = 1;; round++) {
         const arrivals = Array.from({ length: burst }, () => {
           const line = JSON.stringify([number++, device.connects]);
-          return device.write(line, { wait: burst === 1 });
+          return persist(device, line, { wait: burst === 1 });
         });
         await Promise.all(arrivals);
         if (round % REPORT === 0) print(`${device.id}: here: ${here}; there: ${there}`);

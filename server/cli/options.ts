@@ -13,6 +13,7 @@ Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_
        deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
        deno run -A server/main.ts backup FILE --store FILE
        deno run -A server/main.ts forget ID | clear ID --store FILE
+       deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -34,7 +35,10 @@ What must not be lost:
   --host ADDRESS    address to listen on                (0.0.0.0: every interface)
   --timeout MS      silence that is taken for an outage; the same on the devices (2000)
   --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, or a module of
-                    yours whose default export is (device, server) => Promise<void>
+                    yours whose default export is (device, server) => Promise<void>; one that fails
+                    is begun again, after 1 s to 60 s
+  --dead-letters    set aside a message with which the application has failed 5 times (limit
+                    attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
   --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
   --help
@@ -57,6 +61,7 @@ export function parse(args: string[]) {
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
       app: { type: "string" },
+      "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", default: false },
@@ -95,6 +100,7 @@ export async function toServerOptions(
     timeout: toNumber("--timeout", rest.timeout),
     store,
     durability,
+    deadLetters: rest["dead-letters"],
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
     ...(tls && { tls }),

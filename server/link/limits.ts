@@ -14,12 +14,16 @@ export interface Limits {
    * refused. It is not dropped, and when the device has taken it, it goes on. Counted over restarts, if the store
    * outlives them. Default: for ever. */
   outboxAge: number;
-  /** Text in either of the two, in UTF-16 units. Default 1 Mi. */
+  /** Text in either of the two, and of one device's dead letters, in UTF-16 units. Default 1 Mi. */
   queueText: number;
   /** Text in the queues of all devices together, in UTF-16 units; each message counts 100 more. Beyond it, a queue that
    * is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
    * are keys or names of stock devices, all others have half of it. Default 256 Mi. */
   totalText: number;
+  /** How often an application may fail with one message before that becomes a dead letter, where there are any. Default 5. */
+  attempts: number;
+  /** Dead letters of one device. When there are more, a message that fails holds up those behind it. Default 100. */
+  deadLetters: number;
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
    * new one. Where there are keys or names of stock devices, each of these has a place, and all other devices together
    * half of the rest. Default 2,000. */
@@ -41,6 +45,8 @@ export const defaultLimits: Readonly<Limits> = {
   outboxAge: Infinity,
   queueText: 1024 * 1024,
   totalText: 256 * 1024 * 1024,
+  attempts: 5,
+  deadLetters: 100,
   connections: 2000,
   devices: 10_000,
   forgetAfter: 3_600_000,

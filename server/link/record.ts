@@ -16,6 +16,18 @@ export interface Outgoing {
   readonly written: number;
 }
 
+/** A message from a device that its application has failed with again and again. */
+export interface DeadLetter {
+  /** Its number among all messages from the device, from 0 on. */
+  readonly number: number;
+  /** What it says. */
+  readonly text: string;
+  /** What the application has failed with, the first 200 characters. */
+  readonly error: string;
+  /** When it was given up, in ms since 1970. */
+  readonly date: number;
+}
+
 /** Text of a message that was withdrawn. */
 export const WITHDRAWN = "\0";
 
@@ -64,6 +76,8 @@ export interface DeviceState {
   readonly outbox: Outgoing[];
   /** Ids of dialect 1, and what is known of them. */
   readonly heard: [id: number, noted: Noted][];
+  /** Messages from the device that were given up; oldest first. Not there, or empty: there are none. */
+  readonly deadLetters?: DeadLetter[];
 }
 
 const NONE: [number, Noted][] = [];
@@ -106,7 +120,7 @@ export class DeviceRecord {
 
   /** @param state What a store has of the device. From now on it belongs to the record. */
   constructor(readonly id: string, journal: Journal, state: DeviceState = newState()) {
-    const { positions, sent, inbox, outbox, heard } = state;
+    const { positions, sent, inbox, outbox, heard, deadLetters } = state;
     const { duplicates } = this;
     for (const [id, noted] of heard) duplicates.restore(id, noted);
     this.#journal = journal;
@@ -116,7 +130,14 @@ export class DeviceRecord {
     this.safe = inbox.length;
     this.#forgetBehind();
     // Properties of its own, not of a prototype: JSON and structuredClone take these only.
-    this.#state = { positions, sent, inbox, outbox, heard: NONE };
+    this.#state = {
+      positions,
+      sent,
+      inbox,
+      outbox,
+      heard: NONE,
+      ...(deadLetters && { deadLetters }),
+    };
     if (heard.length > 0) this.#tellHeard();
   }
 
@@ -184,6 +205,21 @@ export class DeviceRecord {
     this.inbox.unshift(text);
     this.safe++;
     this.positions.processed--;
+    this.#journal.moved();
+  }
+
+  /** The oldest message of the inbox becomes a dead letter. Returns its text. */
+  bury(error: string, date: number): string {
+    const number = this.positions.processed;
+    const text = this.process();
+    (this.#state.deadLetters ??= []).push({ number, text, error, date });
+    return text;
+  }
+
+  /** A dead letter is one no more. @param revives It comes to the end of the inbox. */
+  exhume(letter: DeadLetter, revives: boolean): void {
+    this.#state.deadLetters = this.#state.deadLetters!.filter((other) => other !== letter);
+    if (revives) this.inbox.push(letter.text);
     this.#journal.moved();
   }
 

@@ -14,6 +14,7 @@
  * - a full inbox accepts nothing: not acknowledged, a message stays with the device.
  */
 import { LocalError, PeerError } from "../protocol/errors.ts";
+import { noMessages } from "./counts.ts";
 import type { Limits } from "./limits.ts";
 import { Pool, PoolShare, QueueText } from "./pool.ts";
 import { type Dialect, quote } from "./dialect.ts";
@@ -35,18 +36,6 @@ export interface WriteOptions {
   qos?: boolean;
   /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 needs no waiting. Default true. */
   wait?: boolean;
-}
-
-/** Messages since the server was started. */
-export interface MessageCounts {
-  /** Of the device, accepted. */
-  received: number;
-  /** Of the device, done with by the application. */
-  processed: number;
-  /** To the device, accepted with qos. */
-  written: number;
-  /** To the device, acknowledged by it. */
-  delivered: number;
 }
 
 /** How many messages were dropped. */
@@ -75,7 +64,7 @@ export class Session {
   readonly #backlogText: QueueText;
   #lineBytes: number; // longest text that the device takes, as far as is known
   #writers: Map<Outgoing, Writer> | undefined; // of those who wait
-  readonly counts: MessageCounts = { received: 0, processed: 0, written: 0, delivered: 0 };
+  readonly counts = noMessages();
 
   /**
    * @param record What is remembered of the device.
@@ -232,13 +221,18 @@ export class Session {
     return true;
   }
 
-  #accept(dialect: Dialect, line: string): boolean {
-    const { record, limits } = this;
-    const before = record.inbox.length;
+  /** Whether the inbox has no room: the device keeps what it has until there is some. */
+  get isFull(): boolean {
+    const { record: { inbox }, limits } = this;
+    if (inbox.length >= limits.inbox || this.#inboxText.units >= limits.queueText) return true;
     // One message has room always: so nobody is held up by others.
-    const hasRoom = before < limits.inbox && this.#inboxText.units < limits.queueText &&
-      (before === 0 || this.share.hasRoom);
-    if (!dialect.accept(line, hasRoom)) return false;
+    return inbox.length > 0 && !this.share.hasRoom;
+  }
+
+  #accept(dialect: Dialect, line: string): boolean {
+    const { record } = this;
+    const before = record.inbox.length;
+    if (!dialect.accept(line, !this.isFull)) return false;
     if (record.inbox.length > before) {
       this.#inboxText.add(line.slice(2));
       this.counts.received++;
@@ -284,9 +278,24 @@ export class Session {
 
   /** The oldest message has left the inbox, and that is safe. */
   processed(text: string): void {
-    this.#inboxText.remove(text);
     this.counts.processed++;
+    this.#left(text);
+  }
+
+  #left(text: string): void {
+    this.#inboxText.remove(text);
     if (this.#backlog.length > 0) this.#resume();
+  }
+
+  /** The oldest message has become a dead letter. */
+  gaveUp(text: string): void {
+    this.counts.dead++;
+    this.#left(text);
+  }
+
+  /** A dead letter is in the inbox again. */
+  tookBack(text: string): void {
+    this.#inboxText.add(text);
   }
 
   /**

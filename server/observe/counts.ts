@@ -1,4 +1,4 @@
-import type { MessageCounts } from "../link/session.ts";
+import type { MessageCounts } from "../link/counts.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Events } from "./events.ts";
 

@@ -1,5 +1,5 @@
 /** What happens at a server, as it happens: the one source of its log, and of whatever else watches it. */
-import type { MessageCounts } from "../link/session.ts";
+import type { MessageCounts } from "../link/counts.ts";
 
 /** One thing that happened. */
 export type ServerEvent =
@@ -34,7 +34,13 @@ export type ServerEvent =
   /** The device was forgotten: by `Server.forget`, or to make room for another one. */
   | { event: "forgotten"; device: string; message: string }
   | { event: "app_started"; device: string }
-  | { event: "app_failed"; device: string; message: string }
+  /** With `restartIn` it has ended, and is begun again in so many ms. Without, something has failed that it had planned
+   * or did not wait for. */
+  | { event: "app_failed"; device?: string; message: string; restartIn?: number }
+  /** It has returned. */
+  | { event: "app_ended"; device: string; message: string }
+  /** A message of the device was given up, as the application has failed with it again and again. */
+  | { event: "dead_letter"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */
   | { event: "store"; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */

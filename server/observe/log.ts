@@ -24,6 +24,8 @@ export interface LogEntry {
   metadata?: string;
   /** How often this device has connected. */
   connects?: number;
+  /** When an application that has failed is begun again, in ms. */
+  restartIn?: number;
   /** How many more entries about this peer or device went unsaid since the last one. */
   unsaid?: number;
 }
@@ -63,7 +65,8 @@ function escape(character: string): string {
 }
 
 function asText(entry: LogEntry): string {
-  const { event, device, claimed, address, code, message, connects, metadata, unsaid } = entry;
+  const { event, device, claimed, address, code, message, connects, metadata, restartIn, unsaid } =
+    entry;
   const words: string[] = [event];
   // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
@@ -72,6 +75,7 @@ function asText(entry: LogEntry): string {
   if (connects !== undefined) words.push(`connection ${connects}`);
   if (metadata) words.push(JSON.stringify(metadata));
   if (code) words.push(code);
+  if (restartIn !== undefined) words.push(`restart in ${restartIn / 1000} s`);
   if (unsaid) words.push(`(and ${unsaid} more)`);
   return words.join(" ") + (message ? `: ${message}` : "");
 }

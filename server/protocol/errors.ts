@@ -21,6 +21,7 @@ export type LocalCode =
   | "CLEARED" // the message was dropped by `Device.clear`
   | "FENCED" // somebody else has taken charge of this device
   | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
+  | "INBOX_FULL" // there is no room for a dead letter
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
   | "OUTBOX_FULL"

@@ -1,25 +1,26 @@
 import type { Admitted } from "../admission/admission.ts";
-import type { Cleared, MessageCounts, Session, WriteOptions, Writer } from "../link/session.ts";
+import type { DeadLetter } from "../link/record.ts";
+import { exhume } from "../link/dead_letters.ts";
+import type { MessageCounts } from "../link/counts.ts";
+import type { Cleared, Session, WriteOptions, Writer } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
+import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
+import { dismiss, type Pace } from "./pace.ts";
+import { Readers, type ReadersOwner } from "./readers.ts";
+import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
 import type { Transfer, Turn } from "./turn.ts";
-
-/** Who waits for a message. */
-interface Reader {
-  resolve(text: string): void;
-  reject(reason: LocalError): void;
-  /** By `consume`: asking for the next message does not say that this one was processed. */
-  consumes: boolean;
-}
 
 /** A message with qos on its way to the device, and who waits for it. */
 class PendingWrite implements Writer {
   readonly #promise = Promise.withResolvers<boolean>();
   readonly #over: (write: PendingWrite) => void;
+  /** It was refused: it has never begun. */
+  isRefused = false;
 
   /** @param over Told when nobody waits for it any more. */
   constructor(over: (write: PendingWrite) => void) {
@@ -39,6 +40,11 @@ class PendingWrite implements Writer {
     this.#promise.reject(error);
   }
 
+  refuse(error: unknown): void {
+    this.isRefused = true;
+    this.failed(error);
+  }
+
   settle(value: boolean): void {
     this.#over(this);
     this.#promise.resolve(value);
@@ -49,29 +55,44 @@ class PendingWrite implements Writer {
 export interface DeviceHost {
   readonly turn: Turn;
   readonly clock: Clock;
+  /** Of those who call and are no application's run. */
+  readonly pace: Pace;
+  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  readonly attempts: number;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
   /** A connection has ended, and no newer one has taken its place. */
   disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
-  /** Messages of the device were counted. */
+  readonly reports: DeviceReports;
+}
+
+/** Is told what becomes of devices' messages. */
+export interface DeviceReports {
+  /** Messages were counted. */
   moved(device: DeviceDriver): void;
+  /** The inbox is full. @returns whether that was said; if not, it is told again */
+  full(device: DeviceDriver): boolean;
+  /** A message has become a dead letter, or cannot: there are too many. */
+  gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
 }
 
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
  * application do. The session changes only while no commit is under way, and each change is followed by `touch`.
  */
-export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
+export class DeviceDriver implements AsyncIterable<string>, ServingOwner, ReadersOwner {
   readonly session: Session;
+  /** What is run for it. */
+  application: Application<DeviceDriver> | undefined;
   readonly #ledger: Ledger;
   readonly #host: DeviceHost;
   #serving: Serving | undefined;
-  #readers: Reader[] = [];
+  readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
+  #readiness: PromiseWithResolvers<void> | undefined;
+  #isFull = false; // the inbox, and that was said
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #toClear = false;
-  #handedOut = false;
-  #consuming = false;
   #metadata = "";
   #since: number;
   #counted = 0;
@@ -94,6 +115,18 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
 
   get clock(): Clock {
     return this.#host.clock;
+  }
+
+  get pace(): Pace {
+    return paceOf(this.#host.pace);
+  }
+
+  get attempts(): number {
+    return this.#host.attempts;
+  }
+
+  get app(): AppState {
+    return this.application?.state ?? "none";
   }
 
   get connected(): boolean {
@@ -134,32 +167,19 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     return this.session.counts;
   }
 
+  ready(): Promise<void> {
+    const reason = this.#closed ?? caller()?.over;
+    if (reason) return this.pace.refused().then(() => Promise.reject(reason));
+    if (this.connected) return this.pace.done() ?? Promise.resolve();
+    return (this.#readiness ??= Promise.withResolvers()).promise;
+  }
+
   readline(): Promise<string> {
-    return this.#take(false);
+    return this.#readers.take();
   }
 
-  #take(consumes: boolean): Promise<string> {
-    if (this.#closed) return Promise.reject(this.#closed);
-    if (!this.turn.busy && this.#readers.length === 0) {
-      const text = this.#next(consumes);
-      if (text !== undefined) return Promise.resolve(text);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const reader = { resolve, reject, consumes };
-    if (this.#readers.length === 0) this.#readers = [reader]; // room for one, not for 17
-    else this.#readers.push(reader);
-    if (this.turn.busy) this.turn.enter(this.#deliver);
-    return promise;
-  }
-
-  async consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void> {
-    const line = await this.#take(true);
-    try {
-      await this.#host.transact((tx) => use(line, tx), this);
-    } finally {
-      this.#consuming = false;
-      this.turn.enter(this.#deliver);
-    }
+  consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void> {
+    return this.#readers.consume(use, (use) => this.#host.transact(use, this));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
@@ -176,14 +196,27 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     text: string,
     { signal, ...options }: WriteOptions & { signal?: AbortSignal } = {},
   ): Promise<boolean> {
-    signal?.throwIfAborted();
+    const { pace } = this;
+    const reason = caller()?.over;
     const write = new PendingWrite(this.#forget);
     (this.#writes ??= new Set()).add(write);
     const abort = () => write.failed(signal!.reason);
     signal?.addEventListener("abort", abort);
-    const forget = this.turn.enter(() => this.#begin(text, options, write));
+    let forget: (() => void) | undefined;
+    if (reason) write.refuse(reason);
+    else if (signal?.aborted) write.refuse(signal.reason);
+    else forget = this.turn.enter(() => this.#begin(text, options, write));
     try {
-      return await write.promise;
+      const isSent = await write.promise;
+      if (options.qos !== false) pace.accepted();
+      else {
+        const turn = isSent ? pace.done() : pace.refused();
+        if (turn) await turn;
+      }
+      return isSent;
+    } catch (error) {
+      if (write.isRefused) await pace.refused();
+      throw error;
     } finally {
       forget?.(); // it was given up
       signal?.removeEventListener("abort", abort);
@@ -201,7 +234,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
       this.touch();
       if (!accepted || options.qos === false) write.settle(accepted);
     } catch (error) {
-      write.failed(error);
+      write.refuse(error);
     }
   }
 
@@ -210,17 +243,17 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     const clear = Promise.withResolvers<Cleared>();
     (this.#clears ??= new Set()).add(clear);
     this.#toClear = true;
-    this.turn.enter(this.#clear);
+    this.turn.enter(this.beforeDelivery);
     return clear.promise;
   }
 
   /** Drops all that waits, unless `consume` has the oldest message in its hands: then afterwards. */
-  readonly #clear = (): void => {
-    if (this.#consuming || !this.#toClear) return;
+  readonly beforeDelivery = (): void => {
+    if (!this.#toClear || this.#readers.isConsuming) return;
     this.#toClear = false;
     // What was sent cannot be dropped while its ack may come.
     if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
-    this.#handedOut = false;
+    this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.touch();
     const clears = this.#clears!;
@@ -229,29 +262,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     }
   };
 
-  /** Hands messages to those who wait for one. */
-  readonly #deliver = (): void => {
-    this.#clear();
-    while (this.#readers.length > 0) {
-      const text = this.#next(this.#readers[0]!.consumes);
-      if (text === undefined) return;
-      this.#readers.shift()!.resolve(text);
-    }
-  };
-
-  /** Takes the next message, if there is one; the one before has been processed. */
-  #next(consumes: boolean): string | undefined {
-    if (this.#consuming) return undefined;
-    if (this.#handedOut) {
-      this.session.shift();
-      this.touch();
-    }
-    const text = this.session.peek();
-    this.#handedOut = text !== undefined && !consumes;
-    this.#consuming = text !== undefined && consumes;
-    return text;
-  }
-
   readonly touch = (): void => {
     this.turn.touch(this.#out);
   };
@@ -259,11 +269,14 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
-    if (safe) this.#deliver();
-    const { received, processed, written, delivered } = this.session.counts;
-    const counted = received + processed + written + delivered;
-    if (counted !== this.#counted) this.#host.moved(this);
+    if (safe) this.#readers.deliver();
+    const { received, processed, dead, written, delivered } = this.session.counts;
+    const counted = received + processed + dead + written + delivered;
+    if (counted !== this.#counted) this.#host.reports.moved(this);
     this.#counted = counted;
+    if (this.#closed) return;
+    if (this.session.isFull) this.#isFull ||= this.#host.reports.full(this);
+    else if (this.inbox === 0) this.#isFull = false;
   };
 
   get isSafe(): boolean {
@@ -283,6 +296,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     admitted.connect(this.session, this.clock.now());
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
+    this.#readiness?.resolve();
+    this.#readiness = undefined;
   }
 
   ended(serving: Serving, reason: PeerError): void {
@@ -321,11 +336,44 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner {
     this.#serving?.cut(reason);
   }
 
+  get deadLetters(): readonly DeadLetter[] {
+    return this.session.record.state.deadLetters ?? [];
+  }
+
+  gaveUp(text: string, error: unknown, isBuried: boolean): void {
+    this.#host.reports.gaveUp(this, text, error, isBuried);
+  }
+
+  revive(number: number): Promise<void> {
+    return this.#dispose(number, true);
+  }
+
+  discard(number: number): Promise<void> {
+    return this.#dispose(number, false);
+  }
+
+  #dispose(number: number, revives: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.turn.enter(() => {
+        try {
+          if (this.#closed) throw this.#closed;
+          exhume(this.session, number, revives);
+          this.touch();
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
   /** Whoever waits is told. */
   close(reason: LocalError): void {
     this.#closed = reason;
-    for (const reader of this.#readers.splice(0)) reader.reject(reason);
-    for (const clear of this.#clears ?? []) clear.reject(reason);
+    this.application?.close();
+    if (this.#readiness) dismiss(this.#readiness, reason);
+    this.#readers.close(reason);
+    for (const clear of this.#clears ?? []) dismiss(clear, reason);
     for (const write of [...this.#writes ?? []]) write.failed(reason);
   }
 }

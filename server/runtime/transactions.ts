@@ -3,6 +3,8 @@ import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
+import type { Pace } from "./pace.ts";
+import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
 /** What transactions need of the server. */
@@ -36,9 +38,10 @@ export async function transact(
   consumer?: DeviceDriver,
 ): Promise<void> {
   const written: Written[] = [];
+  const run = caller();
   const checkOpen = () => {
     const devices = written.map(({ to }) => to).concat(consumer ?? []);
-    const closed = host.closed() ?? devices.find(({ closed }) => closed)?.closed;
+    const closed = host.closed() ?? run?.over ?? devices.find(({ closed }) => closed)?.closed;
     if (closed) throw closed;
   };
   checkOpen();
@@ -61,6 +64,21 @@ export async function transact(
 
 export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
+}
+
+/** The same for somebody who may call it again and again. */
+export async function transactAtPace(
+  host: TransactionHost,
+  use: (tx: Transaction) => Promise<void> | void,
+  pace: Pace,
+): Promise<void> {
+  try {
+    await transact(host, use);
+  } catch (error) {
+    await pace.refused();
+    throw error;
+  }
+  await pace.done();
 }
 
 /** What an application's transaction changes in the records. */

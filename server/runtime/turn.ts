@@ -100,12 +100,12 @@ export class Turn {
 
   /**
    * Something has changed; `result(true)` is called after it is safe, once however often it is given. While the
-   * store fails, `result(false)` is called at once as well.
+   * store fails, `result(false)` is called as well: at once, or after the attempt that is under way.
    */
   touch(result: Result): void {
     this.#results.add(result);
-    if (this.#failure) result(false);
-    else this.#schedule();
+    if (!this.#failure) this.#schedule();
+    else if (!this.busy) result(false); // else when that attempt has failed, too
   }
 
   /** Whether this result waits for changes to become safe. */

@@ -245,6 +245,21 @@ Deno.test("while a store fails nothing comes out as safe; when it works again al
   assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
 });
 
+Deno.test("while a failing store is tried again, whoever comes is told when that has failed, too", async () => {
+  const scene = new Scene();
+  scene.fail();
+  scene.receive("a");
+  await until(() => scene.turn.failure);
+  const release = scene.store.hold();
+  await until(() => scene.turn.busy);
+  scene.turn.touch(scene.result("b"));
+  assertEquals(scene.events.includes("b false"), false, "it would change what is being committed");
+  release();
+  await until(() => scene.events.includes("b false"));
+  scene.mend();
+  await scene.turn.close();
+});
+
 Deno.test("a store that fails for long is tried again and again, and said once", async () => {
   const scene = new Scene();
   scene.fail();

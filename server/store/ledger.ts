@@ -4,11 +4,19 @@
  * It does not collect changes, but compares: a message that has come and gone between two commits leaves no trace,
  * what was undone is not told, and after a failed commit the next one is told just what is missing by then.
  */
-import { DeviceRecord, type DeviceState, type Journal, type Outgoing } from "../link/record.ts";
+import {
+  type DeadLetter,
+  DeviceRecord,
+  type DeviceState,
+  type Journal,
+  type Outgoing,
+} from "../link/record.ts";
 import type { Acquired, Change, RowWriter } from "./store.ts";
 
 /** Ids of dialect 1. */
 const IDS = 256;
+
+const NO_LETTERS: readonly DeadLetter[] = [];
 
 export class Ledger implements Change, Journal {
   readonly record: DeviceRecord;
@@ -26,6 +34,7 @@ export class Ledger implements Change, Journal {
   #heard: Uint8Array | undefined; // 1 for each id that is to be told
   #heardAny = false;
   #forgotten = false;
+  #letters: readonly DeadLetter[]; // that the store has
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -48,6 +57,7 @@ export class Ledger implements Change, Journal {
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
+    this.#letters = this.#lettersNow.length > 0 ? [...this.#lettersNow] : NO_LETTERS;
   }
 
   /** The record's whole state. It is alive. */
@@ -65,6 +75,16 @@ export class Ledger implements Change, Journal {
 
   get #settled(): number {
     return this.record.state.sent - this.record.outbox.length;
+  }
+
+  get #lettersNow(): readonly DeadLetter[] {
+    return this.record.state.deadLetters ?? NO_LETTERS;
+  }
+
+  /** Whether there are other dead letters: each is the same object for as long as it is one. */
+  get #lettersDiffer(): boolean {
+    const now = this.#lettersNow;
+    return now.length !== this.#letters.length || now.some((it, i) => it !== this.#letters[i]);
   }
 
   /** Whether the store is to forget the device, and all that it has of it. */
@@ -86,7 +106,8 @@ export class Ledger implements Change, Journal {
   get differs(): boolean {
     if (this.#removed) return this.#known;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
-      this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny;
+      this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
+      this.#lettersDiffer;
   }
 
   get #rowDiffers(): boolean {
@@ -130,6 +151,7 @@ export class Ledger implements Change, Journal {
     if (this.#rowDiffers || !this.#known) {
       rows.positions(this.record.positions, this.record.state.sent);
     }
+    if (this.#lettersDiffer) this.#writeLetters(rows);
     this.#writeInbox(rows);
     this.#writeOutbox(rows);
     if (this.#heardAny) this.#writeHeard(rows);
@@ -166,6 +188,13 @@ export class Ledger implements Change, Journal {
     }
   }
 
+  #writeLetters(rows: RowWriter): void {
+    const now = new Set(this.#lettersNow);
+    const before = new Set(this.#letters);
+    for (const letter of before) if (!now.has(letter)) rows.exhumed(letter.number);
+    for (const letter of now) if (!before.has(letter)) rows.buried(letter);
+  }
+
   /** What the record is now is safe: to be called after a commit, before anything changes. */
   committed(): void {
     this.#gone = this.#removed;
@@ -181,6 +210,7 @@ export class Ledger implements Change, Journal {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);
     }
+    if (this.#lettersDiffer) this.#letters = [...this.#lettersNow];
     this.record.safe = this.record.inbox.length;
   }
 }

@@ -34,6 +34,14 @@ class Noting implements RowWriter {
   heard(id: number): void {
     this.rows.push(`heard ${id}`);
   }
+
+  buried({ number, text, error }: { number: number; text: string; error: string }): void {
+    this.rows.push(`buried ${number} ${text}: ${error}`);
+  }
+
+  exhumed(number: number): void {
+    this.rows.push(`exhumed ${number}`);
+  }
 }
 
 function started(sent = 0) {

@@ -6,10 +6,10 @@
  * always what is safe, or what is being made safe.
  */
 import type { Noted } from "../link/duplicates.ts";
-import type { DeviceState, Outgoing, Positions } from "../link/record.ts";
+import type { DeadLetter, DeviceState, Outgoing, Positions } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 
-export type { DeviceState, Noted, Outgoing, Positions };
+export type { DeadLetter, DeviceState, Noted, Outgoing, Positions };
 
 /** A device that the server has taken charge of. */
 export interface Acquired {
@@ -46,6 +46,10 @@ export interface RowWriter {
   forgotten(): void;
   /** What is known of an id of dialect 1; a row of that id is replaced. */
   heard(id: number, noted: Noted): void;
+  /** A message from the device has become a dead letter. */
+  buried(letter: DeadLetter): void;
+  /** The dead letter of this number is one no more. */
+  exhumed(number: number): void;
 }
 
 /** What is different in one device. */

@@ -18,17 +18,25 @@ export class Books {
   #logged: Message[] = [];
   /** What an application's statement has seen in the commit under way. */
   #effects = new Set<string>();
+  /** How often the server's application was given each message. */
+  #attempts = new Map<string, number>();
+  /** Messages that an application had in its hands when it failed: they come again. */
+  #owed = new Set<string>();
+  /** Dead letters of the commit under way. */
+  #buried = new Set<string>();
   /** How often the server's store was lost. */
   #stores = 0;
   #boot = 0;
 
   /**
    * @param mayBeFirst Whether the device speaks dialect 1, or may some day.
+   * @param attempts How often an application must have had a message before it may be given up.
    * @param now The time, in ms.
    */
   constructor(
     readonly id: string,
     readonly mayBeFirst: boolean,
+    readonly attempts: number,
     readonly now: () => number,
   ) {
     this.older = new OlderStore(id);
@@ -177,7 +185,9 @@ export class Books {
 
   /** `readline` has handed a message to the server's application. */
   handedOut(text: string): void {
-    this.#handedOut.push(this.#seenByServer(text));
+    const message = this.#seenByServer(text);
+    this.#attempted(text);
+    if (this.#handedOut.at(-1) !== message) this.#handedOut.push(message);
   }
 
   /** `consume` offers a message to the server's application: it is seen if that succeeds. */
@@ -185,6 +195,18 @@ export class Books {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
+    if (message.isBuried) throw this.#violation("", message, "was given up, and is offered again");
+    this.#attempted(text);
+  }
+
+  /** The application fails with a message in its hands. */
+  owes(text: string): void {
+    this.#owed.add(text);
+  }
+
+  #attempted(text: string): void {
+    this.#owed.delete(text);
+    this.#attempts.set(text, (this.#attempts.get(text) ?? 0) + 1);
   }
 
   /** What the server's application does with a message that it consumes has become safe. */
@@ -207,10 +229,39 @@ export class Books {
     message.lost = false;
   }
 
+  /** The server's application has failed in the middle of the message that it was handed last: it comes again. */
+  appFailed(): void {
+    this.fromDevice.readerBegins();
+    const last = this.#handedOut.at(-1);
+    if (last) last.repeats = Math.max(1, last.repeats);
+  }
+
+  /** The store knows a message as a dead letter. Nobody is going to see it, or see it again. */
+  buried(text: string): void {
+    const message = this.fromDevice.find(text);
+    if (!message) return;
+    const attempts = this.#attempts.get(text) ?? 0;
+    if (attempts < this.attempts) {
+      throw this.#violation("", message, `was given up after ${attempts} attempts`);
+    }
+    message.repeats = 0;
+    message.excused = true;
+    message.isBuried = true;
+    this.#buried.add(text);
+  }
+
   /** The store knows that a message was processed. */
   processed(text: string): void {
-    if (this.#effects.delete(text)) return;
+    if (this.#owed.has(text) && !this.#buried.has(text)) {
+      throw new Violation(
+        `${this.id}: the application has failed with ${text}, and it is done with`,
+      );
+    }
+    const isKnown = this.#effects.delete(text) || this.#buried.delete(text);
+    // Consumed, or given up, though an earlier run of the application was handed it.
+    if (isKnown && this.#handedOut[0]?.text !== text) return;
     const message = this.#handedOut.shift();
+    if (message && !message.copied) message.repeats = 0;
     if (message?.text === text) return;
     throw new Violation(`${this.id}: ${JSON.stringify(text)} is done with, and nobody has seen it`);
   }
@@ -265,6 +316,7 @@ export class Books {
 
   /** @param replacement Given if the store is another one: an empty one, or an old copy. */
   serverDied(replacement?: Replacement): void {
+    this.#owed.clear();
     this.fromDevice.readerBegins();
     this.log.readerBegins();
     for (const message of this.#logged) message.repeats = 1;
@@ -298,6 +350,7 @@ export class Books {
     for (const message of [...fromDevice.messages, ...log.messages]) {
       const held = inbox.has(message.text);
       message.copied ||= held;
+      if (held) message.isBuried = false;
       const comesAgain = message.kept
         ? message.held
         : message.epoch === this.#boot && !message.told;

@@ -12,6 +12,8 @@ interface Event {
 
 export class Clock {
   now = 0;
+  /** How many things have happened. */
+  steps = 0;
   /** Told before each step that a fault could come before: something arrives, or is committed. */
   onStep: (() => void) | undefined;
   #heap: Event[] = [];
@@ -59,6 +61,7 @@ export class Clock {
     this.#atOnce = first.time > this.now ? 0 : this.#atOnce + 1;
     if (this.#atOnce > MOST_AT_ONCE) throw new Error("time stands still: an endless loop");
     this.now = first.time;
+    this.steps++;
     first.run();
     return true;
   }

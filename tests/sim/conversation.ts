@@ -6,6 +6,7 @@ import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
+import { AppFailure, Misconduct } from "./misconduct.ts";
 import { type Message, Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
@@ -33,10 +34,13 @@ export class Conversation {
   readonly #books: Books | undefined;
   readonly #talk: DeviceTalk | undefined;
   readonly #random: Random;
+  readonly #misconduct: Misconduct | undefined;
   #isReading = true; // waits for the next message, or has not begun
   #pending = 0; // writes that have not been answered
   #toAnswer = 0;
   #isWriting = false;
+  #failedAt: number | undefined; // the step in which this run of the application has failed: what it says is refused
+  #readsAhead = false;
 
   constructor(
     readonly world: World,
@@ -47,6 +51,7 @@ export class Conversation {
     this.#books = world.books.get(device.id);
     this.#talk = world.serverTalks.get(device.id);
     this.#random = world.random;
+    if (this.#talk) this.#misconduct = new Misconduct(world, platform, this.#talk);
   }
 
   get isIdle(): boolean {
@@ -61,11 +66,31 @@ export class Conversation {
       for await (const line of device) if (line !== "") device.write(line).catch(() => {});
       return;
     }
+    const talks = this.#converse();
+    if (this.#misconduct!.returns) this.#run(talks);
+    else await talks;
+  }
+
+  async #converse(): Promise<void> {
     try {
-      await Promise.all([this.#read(), this.#write()]);
+      await Promise.all([this.#read(), this.#write(() => this.#misbehave())]);
     } catch (error) {
       if (!this.#isOver(error)) throw error;
     }
+  }
+
+  /** The server has said that this run of the application has failed. */
+  failed(): void {
+    this.#failedAt = this.world.clock.steps;
+  }
+
+  #misbehave(): void {
+    this.#misconduct!.drop();
+    if (this.#misconduct!.fails()) throw new AppFailure("the application");
+  }
+
+  #insist(tries: () => Promise<unknown>): Promise<void> {
+    return this.#misconduct!.insist(tries, (error) => this.#isOver(error));
   }
 
   #log(what: string): void {
@@ -76,6 +101,12 @@ export class Conversation {
   #isOver(error: unknown): boolean {
     if (error instanceof FencedError) return error.device === this.device.id;
     return error instanceof LocalError && error.code === "CLOSED";
+  }
+
+  /** This run of the application has failed before, and something that it still wanted was not begun. */
+  #isLeft(error: unknown): boolean {
+    return this.#failedAt !== undefined && this.#isOver(error) &&
+      String(error).includes("another follows");
   }
 
   #pause(ms: number): Promise<void> {
@@ -105,6 +136,7 @@ export class Conversation {
   }
 
   async #readAhead(): Promise<void> {
+    this.#readsAhead = true;
     const ask = () => this.device.readline().then((line) => this.#see(line));
     let next = ask();
     for (;;) {
@@ -125,11 +157,23 @@ export class Conversation {
     }
   }
 
+  /** Nothing is given to what is left of a run that has failed. */
+  #checkServed(what: string): void {
+    if (this.#failedAt === undefined || this.#failedAt === this.world.clock.steps) return;
+    throw new Violation(`what is left of a failed application ${what}`);
+  }
+
   #see(line: string): void {
+    this.#checkServed(`is given ${JSON.stringify(line)}`);
     this.#isReading = false;
     this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
     this.world.messages++;
     this.#books!.handedOut(line);
+    if (this.#misconduct!.fails()) {
+      // Who has asked for the next one already has perhaps said that this one is done with.
+      if (!this.#readsAhead) this.#books!.owes(line);
+      throw new AppFailure(`with ${line}`);
+    }
     this.#answer();
   }
 
@@ -154,21 +198,31 @@ export class Conversation {
       this.#isReading = true;
       let attempt: Attempt | undefined;
       let line = "";
+      let isLate = false;
       try {
         await this.device.consume(async (text, tx) => {
           this.#isReading = false;
           line = text;
+          this.#checkServed(`is offered ${JSON.stringify(text)}`);
           attempt = this.#begin(`the consuming of ${JSON.stringify(text)}`);
           await this.#consume(text, tx, attempt);
+          isLate = this.#failedAt !== undefined;
         });
       } catch (error) {
         if (attempt && error instanceof FencedError) this.#failed(attempt, error);
-        if (this.#isOver(error)) throw error;
+        if (this.#isOver(error)) {
+          if (this.#isLeft(error)) this.#failed(attempt, error);
+          throw error;
+        }
         this.#failed(attempt, error);
+        if (error instanceof AppFailure) throw error;
+        this.#misconduct!.spin();
+        if (this.#misconduct!.isStubborn) continue;
         await this.#pause(1 + this.#random.below(this.#talk!.busy + 10));
         continue;
       }
       if (!attempt) throw new Violation("consume has returned without a message");
+      if (isLate) this.#checkServed(`has consumed ${JSON.stringify(line)}`);
       this.#log(`has consumed ${JSON.stringify(line)} of ${this.device.id}`);
       attempt.transfer.told();
     }
@@ -179,10 +233,13 @@ export class Conversation {
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
     this.#books!.offered(text);
-    const fails = this.#random.chance(world.scenario.failures)
+    const misconduct = this.#misconduct!;
+    const fails = misconduct.failsWith(text, world.scenario.failures)
       ? this.#random.pick(["before", "after", "statement"])
       : undefined;
-    if (fails === "before") throw new ChangedItsMind();
+    if (fails === "before") {
+      throw misconduct.fails() ? new AppFailure(`with ${text}`) : new ChangedItsMind();
+    }
     if (this.#random.chance(0.5)) tx.run(CREATE);
     else {
       const row = await tx.get(COUNT, id, text);
@@ -234,8 +291,8 @@ export class Conversation {
 
   /** Nothing of a transaction has happened. */
   #failed(attempt: Attempt | undefined, error: unknown): void {
-    const known = error instanceof ChangedItsMind ||
-      (error instanceof LocalError && this.#mayFail(error)) ||
+    const known = error instanceof ChangedItsMind || error instanceof AppFailure ||
+      (error instanceof LocalError && this.#mayFail(error)) || this.#isLeft(error) ||
       (error instanceof Error && error.message.includes("NOT NULL"));
     if (!known) throw error;
     if (!attempt) return;
@@ -251,12 +308,14 @@ export class Conversation {
     return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED";
   }
 
-  async #write(): Promise<void> {
+  /** @param failing Called before each message. */
+  async #write(failing = () => {}): Promise<void> {
     const talk = this.#talk!;
     this.#isWriting = true;
     while (talk.messages > 0) {
-      await this.#pause(this.#random.below(talk.pause + 1));
+      if (this.#random.chance(0.9)) await this.#pause(this.#random.below(talk.pause + 1));
       if (talk.messages <= 0) break;
+      failing();
       const { qosOff, waits } = talk;
       const manner = {
         qos: !this.#random.chance(qosOff),
@@ -297,7 +356,8 @@ export class Conversation {
       });
       attempt.transfer.told();
     } catch (error) {
-      if (error instanceof FencedError || !this.#isOver(error)) this.#failed(attempt, error);
+      const isRefused = error instanceof FencedError || this.#isLeft(error) || !this.#isOver(error);
+      if (isRefused) this.#failed(attempt, error);
       if (this.#isOver(error)) throw error;
       talk.messages++;
     } finally {
@@ -327,8 +387,10 @@ export class Conversation {
       this.#pending--;
     }
     if (!isDone) {
-      // Not at once: what is full will be so for a while.
+      // Not at once, or not always: what is full will be so for a while.
       this.#pending++;
+      await this.#insist(() => device.write(""));
+      await this.#insist(() => this.server.transaction(() => {}));
       await this.#pause(1 + this.#random.below(world.scenario.timeout / 4));
       this.#pending--;
       if (manner.isAnswer) return this.#send(manner);
@@ -363,6 +425,7 @@ export class Conversation {
         return true;
       }
       if (error instanceof FencedError) books.serverLost(message);
+      if (this.#isLeft(error)) books.serverRefused(message);
       if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
       if (error.code === "BAD_TEXT") {

@@ -1,6 +1,7 @@
 /** What the simulated store has on its disk: rows, as any real store has them. */
 import type { Noted } from "../../server/link/duplicates.ts";
 import {
+  type DeadLetter,
   type DeviceState,
   type Outgoing,
   type Positions,
@@ -24,6 +25,8 @@ export interface DiskWatcher {
   effect(device: string, text: string): void;
   received(id: string, text: string): void;
   processed(id: string, text: string): void;
+  /** A message is a dead letter. Told before all else of its commit. */
+  buried(id: string, text: string): void;
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
@@ -42,6 +45,7 @@ export interface Rows {
   inbox: string[];
   outbox: Outgoing[];
   heard: (Noted | undefined)[];
+  letters: DeadLetter[];
   /** The world has made it up: no commit has written it. */
   isMadeUp?: boolean;
 }
@@ -174,6 +178,7 @@ export class Disk {
         written: message.written - ahead,
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
+      ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),
     };
   }
 }
@@ -187,6 +192,7 @@ export function emptyRows(positions: Positions, sent: number): Rows {
     inbox: [],
     outbox: [],
     heard: [],
+    letters: [],
   };
 }
 
@@ -226,6 +232,12 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
     case "heard":
       rows.heard[row[1]] = row[2];
       return;
+    case "buried":
+      rows.letters.push(row[1]);
+      return;
+    case "exhumed":
+      rows.letters = rows.letters.filter(({ number }) => number !== row[1]);
+      return;
   }
 }
 
@@ -257,6 +269,7 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
   if (rows.outbox.length > 0 && rows.outboxFirst + rows.outbox.length !== state.sent) {
     return "numbers in the outbox";
   }
+  if (JSON.stringify(rows.letters) !== JSON.stringify(state.deadLetters ?? [])) return "letters";
   if (rows.inbox.length !== inbox.length) return `inbox ${rows.inbox.length}, not ${inbox.length}`;
   if (rows.inbox.some((text, i) => text !== inbox[i])) return "a message in the inbox";
   if (rows.outbox.length !== outbox.length) {

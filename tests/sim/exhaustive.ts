@@ -128,6 +128,9 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     logs,
     long: 0,
     answers: 0,
+    failures: 0,
+    dropped: 0,
+    told: 0,
   };
   const device: DevicePlan = {
     id: "A",
@@ -159,6 +162,9 @@ function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant):
     reads: variant.reads ?? ["readline"],
     transactions: variant.transactions ?? 0,
     failures: 0,
+    returns: 0,
+    stubborn: 0,
+    deadLetters: false,
     changesDialect: false,
     faults: [],
     faultPause: 1,

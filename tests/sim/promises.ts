@@ -35,6 +35,9 @@
  * | several messages at once, dies              |                                                        |
  * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
  * |                                             | come once more                                         |
+ * | application on the server fails             | what it was handed last may come once more             |
+ * | application fails with a message so often   | that message may be given up: then nobody sees it any  |
+ * | as it may                                   | more                                                   |
  * | server killed                               | what its application wrote that was not yet safe: gone, |
  * |                                             | and it was never sent, nor was anybody told otherwise   |
  * | server killed                               | a line of the log that was not yet safe may be logged  |
@@ -91,6 +94,8 @@ export interface Message {
   excused: boolean;
   /** It must not arrive any more. */
   gone: boolean;
+  /** It is a dead letter. */
+  isBuried: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
@@ -162,6 +167,7 @@ export class Stream {
       lost: false,
       excused: false,
       gone: false,
+      isBuried: false,
       safe: false,
       safeAt: Infinity,
       settled: false,

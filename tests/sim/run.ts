@@ -1,5 +1,6 @@
 /** Plays one seed. */
 import { PeerError } from "../../server/protocol/errors.ts";
+import { caller } from "../../server/runtime/run.ts";
 import { hookCores } from "./cores.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
@@ -52,6 +53,7 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
   using world: World = new World(random, scenario, stamp);
   using cores = hookCores(world);
   const unhandled = (event: PromiseRejectionEvent) => {
+    if (caller()) return; // an application has dropped it: that is to be an event
     event.preventDefault();
     world.failed(event.reason);
   };

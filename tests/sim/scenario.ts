@@ -22,6 +22,11 @@ export interface DeviceTalk {
   long: number;
   /** Answers some of what it sees: so many. */
   answers: number;
+  /** On the server: it fails so often, and drops so many promises that fail. */
+  failures: number;
+  dropped: number;
+  /** Of the promises that it has dropped, those of which the server has told. */
+  told: number;
 }
 
 /**
@@ -88,6 +93,12 @@ export interface Scenario {
   /** Share of what it writes that is in a transaction, and of its transactions that it has fail. */
   transactions: number;
   failures: number;
+  /** Share of the lives of an application in which it returns at once, and leaves its loops behind. */
+  returns: number;
+  /** Share of refusals and failures after which it tries again at once. */
+  stubborn: number;
+  /** A message with which an application has failed `limits.attempts` times is given up. */
+  deadLetters: boolean;
   /** Devices may come back from a death with the other dialect. */
   changesDialect: boolean;
   faults: FaultKind[];
@@ -132,6 +143,8 @@ export function drawScenario(random: Random): Scenario {
         { outbox: 1000, outboxAge: timeout },
       ]),
       queueText: random.pick([1, 300, 1024 * 1024]),
+      attempts: 3,
+      deadLetters: 2,
       totalText: siege ? 4000 : random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
       connections: siege ? random.pick([12, 16]) : random.pick([2000, 2000, 8]),
       devices: siege ? random.pick([4, 40]) : 1000, // strangers, too
@@ -160,6 +173,9 @@ export function drawScenario(random: Random): Scenario {
     ]),
     transactions: random.pick([0, 0.2, 0.6]),
     failures: random.pick([0, 0.1, 0.5]),
+    returns: random.pick([0, 0.3]),
+    stubborn: random.pick([0, 0.5]),
+    deadLetters: random.chance(0.3),
     changesDialect,
     faults,
     faultPause: Math.floor(timeout * random.pick([0.3, 1, 1, 3])),
@@ -246,6 +262,9 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     logs: random.pick([0, 0, 0.2, 0.6]),
     long: random.pick([0, 0.2, 0.8]),
     answers: !long && random.chance(0.3) ? 20 : 0,
+    failures: random.pick([0, 0, 1, 3]),
+    dropped: random.pick([0, 0, 3]),
+    told: 0,
   };
 }
 

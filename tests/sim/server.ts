@@ -91,6 +91,7 @@ export class ServerProcess implements Host, Wiring {
         stock,
         open,
         store,
+        deadLetters: world.scenario.deadLetters,
         app: (device, server) => {
           const conversation = new Conversation(world, platform, device, server);
           this.conversations.set(device.id, conversation);
@@ -212,12 +213,35 @@ export class ServerProcess implements Host, Wiring {
         if (event.code === "FENCED") return this.#lost(event.device!);
         // What strangers say may look like anything; no device of ours may.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
+        if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
+        if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
       case "app_failed":
-        throw new Violation(`the application of ${event.device} failed: ${event.message}`);
+        return this.#appFailed(event);
+      case "app_ended":
+        return world.count("an application returns");
+      case "dead_letter":
+        return world.count("a dead letter");
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
+  }
+
+  #appFailed({ device: id, message, restartIn }: ServerEvent & { event: "app_failed" }): void {
+    if (id === undefined || !message.startsWith("AppFailure")) {
+      throw new Violation(`the application of ${id} failed: ${message}`);
+    }
+    const { world } = this;
+    world.log?.(`the application of ${id} has failed: ${message}`);
+    if (restartIn === undefined) {
+      world.serverTalks.get(id)!.told++;
+      return world.count("an application drops a promise");
+    }
+    world.count("an application fails");
+    this.conversations.get(id)?.failed();
+    this.conversations.delete(id);
+    world.books.get(id)?.appFailed();
+    world.disturb(world.clock.now + restartIn);
   }
 
   /** Dialect 1 has no positions to show it by. */

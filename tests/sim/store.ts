@@ -7,6 +7,7 @@ import {
   type Acquired,
   type Batch,
   type Database,
+  type DeadLetter,
   FencedError,
   type KnownDevice,
   type Outgoing,
@@ -201,6 +202,9 @@ export class SimStore implements Store {
   #apply(): void {
     const { works, refused, changes } = this.#pending!;
     this.disk.isCommitting = false;
+    for (const [id, { rows }] of changes) {
+      for (const row of rows) if (row[0] === "buried") this.world.buried(id, row[1].text);
+    }
     for (const work of works) {
       if (refused.has(work)) continue;
       for (const { sql, params } of work.statements) {
@@ -286,5 +290,13 @@ class Recorder implements RowWriter {
 
   heard(id: number, noted: Parameters<RowWriter["heard"]>[1]): void {
     this.rows.push(["heard", id, { ...noted }]);
+  }
+
+  buried(letter: DeadLetter): void {
+    this.rows.push(["buried", letter]);
+  }
+
+  exhumed(number: number): void {
+    this.rows.push(["exhumed", number]);
   }
 }

@@ -68,7 +68,9 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
     this.devices = scenario.devices.map((plan, i) => {
-      const books = new Books(plan.id, this.mayBeFirst(plan.id), () => this.clock.now);
+      const { attempts } = scenario.limits;
+      const now = () => this.clock.now;
+      const books = new Books(plan.id, this.mayBeFirst(plan.id), attempts, now);
       this.books.set(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
       const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
@@ -189,6 +191,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       const messages = 2 * (talk.messages + talk.answers + written);
       time += messages * (each + talk.pause + serverTalk.pause);
       time += written * timeout / 4; // refused, and tried again
+      time += serverTalk.failures * 3000; // the application is begun again after a pause
     }
     return time;
   }
@@ -360,6 +363,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   processed(id: string, text: string): void {
     this.books.get(id)?.processed(text);
+  }
+
+  buried(id: string, text: string): void {
+    this.books.get(id)?.buried(text);
   }
 
   written(id: string, text: string): void {

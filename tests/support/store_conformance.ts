@@ -15,6 +15,7 @@ import { type DeviceState, newState, WITHDRAWN } from "../../server/link/record.
 import { LocalError } from "../../server/protocol/errors.ts";
 import { type Random, randomTest } from "./random.ts";
 import { describeDatabase } from "./store_database.ts";
+import { keepsLetters } from "./store_letters.ts";
 import { StoreModel } from "./store_model.ts";
 import { type StorePlace, StoreRig } from "./store_place.ts";
 
@@ -111,6 +112,8 @@ export function describeStore(
     assertEquals(again.record("1").inbox, texts);
     assertEquals(again.record("1").outbox[1]!.text, WITHDRAWN);
   });
+
+  test("dead letters are kept, come again and go, with the commit", keepsLetters);
 
   test("numbers go on beyond 2^32, and have room for 2^53", async (rig) => {
     const most = Number.MAX_SAFE_INTEGER;

@@ -14,13 +14,14 @@ interface Effect {
 }
 
 /** A state that can be compared with another: nothing in it is alive, and what is undefined is there. */
-export function plain({ positions, sent, inbox, outbox, heard }: DeviceState) {
+export function plain({ positions, sent, inbox, outbox, heard, deadLetters }: DeviceState) {
   return structuredClone({
     positions,
     sent,
     inbox,
     outbox: outbox.map((message) => ({ ...message, id: message.id })),
     heard: [...heard].sort(([a], [b]) => a - b),
+    deadLetters: deadLetters ?? [],
   });
 }
 

@@ -94,6 +94,16 @@ export function load(
       heard.push([id, { hash, position, connection }]);
     }
   }
+  for (const { device, json } of rows<Group>(LETTERS)) {
+    const letters = parse<[number, string, string, number]>(json);
+    const deadLetters = letters.map(([number, text, error, date]) => ({
+      number,
+      text,
+      error,
+      date,
+    }));
+    all.get(device)!.state = { ...of(device), deadLetters };
+  }
   return [...all.values()];
 }
 
@@ -154,3 +164,7 @@ const OUTBOX = (where: string) => `
 const HEARD = (where: string) => `
   SELECT device, json_group_array(json_array(id, hash, position, connection)) AS json
   FROM holdfast_heard ${where} GROUP BY device`;
+
+const LETTERS = (where: string) => `
+  SELECT device, json_group_array(json_array(number, text, error, date) ORDER BY number) AS json
+  FROM holdfast_dead_letters ${where} GROUP BY device`;

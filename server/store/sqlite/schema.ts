@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -60,6 +60,14 @@ CREATE TABLE holdfast_store (   -- one row: see mark.ts
   uptime INTEGER NOT NULL
 ) STRICT;
 INSERT INTO holdfast_store VALUES (0, NULL, NULL, 0, NULL, 0);
+CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,     -- the one that it had in the inbox
+  text TEXT NOT NULL,
+  error TEXT NOT NULL,         -- why
+  date INTEGER NOT NULL,       -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
 `;
 
 /**
@@ -89,6 +97,17 @@ CREATE TABLE holdfast_store (
   uptime INTEGER NOT NULL
 ) STRICT;
 INSERT INTO holdfast_store VALUES (0, NULL, NULL, 0, NULL, 0);
+`,
+  // To 5. There were no dead letters.
+  `
+CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given up
+  device INTEGER NOT NULL,
+  number INTEGER NOT NULL,     -- the one that it had in the inbox
+  text TEXT NOT NULL,
+  error TEXT NOT NULL,         -- why
+  date INTEGER NOT NULL,       -- when, in ms since 1970
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
 `,
 ];
 

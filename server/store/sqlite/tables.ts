@@ -1,6 +1,6 @@
 /** Writes rows of the store's own tables. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Noted, Outgoing, Positions, RowWriter, SqlInput } from "../store.ts";
+import type { DeadLetter, Noted, Outgoing, Positions, RowWriter, SqlInput } from "../store.ts";
 
 /** Rows that go into one statement. */
 const BULK = 50;
@@ -52,6 +52,8 @@ export class Tables implements RowWriter {
   readonly #processed: StatementSync;
   readonly #settled: StatementSync;
   readonly #forgotten: StatementSync;
+  readonly #buried: StatementSync;
+  readonly #exhumed: StatementSync;
   readonly #removals: readonly StatementSync[];
 
   constructor(db: DatabaseSync) {
@@ -70,7 +72,11 @@ export class Tables implements RowWriter {
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
     this.#forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
-    this.#removals = ["heard", "outbox", "inbox", "devices"].map((name) =>
+    this.#buried = db.prepare("INSERT INTO holdfast_dead_letters VALUES (?, ?, ?, ?, ?)");
+    this.#exhumed = db.prepare(
+      "DELETE FROM holdfast_dead_letters WHERE device = ? AND number = ?",
+    );
+    this.#removals = ["dead_letters", "heard", "outbox", "inbox", "devices"].map((name) =>
       db.prepare(`DELETE FROM holdfast_${name} WHERE device = ?`)
     );
   }
@@ -135,5 +141,13 @@ export class Tables implements RowWriter {
 
   heard(id: number, { hash, position, connection }: Noted): void {
     this.#heard.add(this.#device, id, hash, position, connection);
+  }
+
+  buried({ number, text, error, date }: DeadLetter): void {
+    this.#buried.run(this.#device, number, text, error, Math.round(date));
+  }
+
+  exhumed(number: number): void {
+    this.#exhumed.run(this.#device, number);
   }
 }

@@ -1,9 +1,14 @@
 /** Bugs of the server's drivers: turn, connections, devices, transactions. */
 import { type Bugs, edit } from "./bug.ts";
 
+const APPLICATION = "server/runtime/application.ts";
 const CONNECTION = "server/runtime/connection.ts";
 const DEVICE = "server/runtime/device_driver.ts";
 const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
+const PACE = "server/runtime/pace.ts";
+const READERS = "server/runtime/readers.ts";
+const RUN = "server/runtime/run.ts";
 const PLACES = "server/runtime/places.ts";
 const POOL = "server/link/pool.ts";
 const SERVER = "server/server.ts";
@@ -16,8 +21,8 @@ const TURN = "server/runtime/turn.ts";
 const TURN_BUGS: Bugs = {
   "acks and messages go out before the commit": edit(
     TURN,
-    "    if (this.#failure) result(false);\n    else this.#schedule();",
-    "    if (this.#failure) result(false);\n    else this.#clock.soon(() => result(true)), this.#schedule();",
+    "    if (!this.#failure) this.#schedule();\n    else",
+    "    if (!this.#failure) this.#clock.soon(() => result(true)), this.#schedule();\n    else",
   ),
   "who has gone waits for the store all the same": edit(GREETING, "    this.#forget?.();\n", ""),
   "the welcome goes out before the commit": edit(
@@ -32,8 +37,8 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#deliver();",
-    "    if (safe) this.#deliver();\n    this.#serving?.flush(safe);",
+    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#readers.deliver();",
+    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);",
   ),
   "bytes are taken in while a commit is under way": edit(
     SERVING,
@@ -42,13 +47,13 @@ const TURN_BUGS: Bugs = {
   ),
   "a write is taken in while a commit is under way": edit(
     DEVICE,
-    "const forget = this.turn.enter(() => this.#begin(text, options, write));",
-    "const forget = void this.#begin(text, options, write) as undefined | (() => void);",
+    "else forget = this.turn.enter(() => this.#begin(text, options, write));",
+    "else this.#begin(text, options, write);",
   ),
   "a message counts as processed while a commit is under way": edit(
-    DEVICE,
-    "if (!this.turn.busy && this.#readers.length === 0) {",
-    "if (this.#readers.length === 0) {",
+    READERS,
+    "if (!turn.busy && this.#waiting.length === 0) {",
+    "if (this.#waiting.length === 0) {",
   ),
   "a connection takes over while a commit is under way": edit(
     GREETING,
@@ -71,8 +76,8 @@ const TURN_BUGS: Bugs = {
 const TRANSACTION_BUGS: Bugs = {
   "a message is processed before what consumed it is safe": edit(
     DEVICE,
-    "await this.#host.transact((tx) => use(line, tx), this);",
-    "this.session.shift();\n      this.touch();\n      await this.#host.transact((tx) => use(line, tx));",
+    "this.#readers.consume(use, (use) => this.#host.transact(use, this));",
+    "this.#readers.consume(use, (use) => {\n      this.session.shift();\n      this.touch();\n      return this.#host.transact(use);\n    });",
   ),
   "a message of a transaction is accepted though that fails": edit(
     TRANSACTIONS,
@@ -103,6 +108,55 @@ const TRANSACTION_BUGS: Bugs = {
     TURN,
     "error: unknown): void {\n    this.#undo();",
     "error: unknown): void {",
+  ),
+};
+
+/** Applications that fail, and what is left of them. */
+const APPLICATION_BUGS: Bugs = {
+  "a loop of refusals holds up everybody": edit(
+    PACE,
+    "  refused(): Promise<void> {",
+    "  refused(): Promise<void> {\n    if (this.#pause >= 0) return Promise.resolve();",
+  ),
+  "an application that has failed is not begun again": edit(
+    APPLICATION,
+    "turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));",
+    "",
+  ),
+  "a promise that an application drops fails in silence": edit(
+    RUN,
+    "  run.uncaught(event.reason);",
+    "",
+  ),
+  "a message that an application has failed with counts as processed": edit(
+    READERS,
+    "      this.#handedOut = false;\n      this.#handedTo = undefined;\n      this.#failed(error);",
+    "      this.#failed(error);",
+  ),
+  "what is left of a failed application goes on reading": edit(
+    READERS,
+    "    for (const reader of leaving) dismiss(reader, run.over!);",
+    "    this.#waiting.unshift(...leaving);",
+  ),
+  "what is left of a failed application commits": edit(
+    TRANSACTIONS,
+    "host.closed() ?? run?.over ?? devices",
+    "host.closed() ?? devices",
+  ),
+  "a message that has failed is never offered again": edit(
+    READERS,
+    "        trouble.rests = false;\n        turn.enter(this.deliver);",
+    "",
+  ),
+  "a message is given up too early": edit(
+    READERS,
+    "trouble.attempts < attempts ||",
+    "trouble.attempts < attempts - 1 ||",
+  ),
+  "a dead letter is in no commit": edit(
+    LEDGER,
+    "if (this.#lettersDiffer) this.#writeLetters(rows);",
+    "",
   ),
 };
 
@@ -249,8 +303,8 @@ const STRANGER_BUGS: Bugs = {
   ),
   "when the queues of all devices are full, one device can hold up another": edit(
     SESSION,
-    "(before === 0 || this.share.hasRoom);",
-    "this.share.hasRoom;",
+    "return inbox.length > 0 && !this.share.hasRoom;",
+    "return !this.share.hasRoom;",
   ),
   "a stranger is forgotten while messages wait": edit(
     SESSION,
@@ -262,6 +316,7 @@ const STRANGER_BUGS: Bugs = {
 export const RUNTIME_BUGS: Bugs = {
   ...TURN_BUGS,
   ...TRANSACTION_BUGS,
+  ...APPLICATION_BUGS,
   ...CONNECTION_BUGS,
   ...STRANGER_BUGS,
 };

@@ -118,8 +118,8 @@ const GREETING_BUGS: Bugs = {
   ),
   "a full inbox takes more": edit(
     SESSION,
-    "before < limits.inbox &&",
-    "before <= limits.inbox &&",
+    "if (inbox.length >= limits.inbox ||",
+    "if (inbox.length > limits.inbox ||",
   ),
   "what waits for room in the inbox outlives its connection": edit(
     SESSION,

@@ -1,0 +1,40 @@
+/** Messages from a device that were given up, as its application fails with them again and again. */
+import { LocalError } from "../protocol/errors.ts";
+import type { Session } from "./session.ts";
+
+/** Characters that are kept of why a message was given up. */
+const ERROR = 200;
+
+/**
+ * The oldest message becomes a dead letter.
+ *
+ * @param error Why.
+ * @param date In ms since 1970.
+ * @returns false: there are too many, and nothing has changed
+ */
+export function bury(session: Session, error: string, date: number): boolean {
+  const { record, limits } = session;
+  const letters = record.state.deadLetters ?? [];
+  const held = letters.reduce((sum, { text }) => sum + text.length, 0);
+  if (letters.length >= limits.deadLetters || held >= limits.queueText) return false;
+  session.gaveUp(record.bury(error.slice(0, ERROR), date));
+  return true;
+}
+
+/**
+ * A dead letter is one no more.
+ *
+ * @param number Its number.
+ * @param revives It comes to the end of the inbox again.
+ * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL
+ */
+export function exhume(session: Session, number: number, revives: boolean): void {
+  const { record } = session;
+  const letter = record.state.deadLetters?.find((letter) => letter.number === number);
+  if (!letter) throw new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
+  if (revives && session.isFull) {
+    throw new LocalError("INBOX_FULL", "the inbox is full: there is no room for a dead letter");
+  }
+  record.exhume(letter, revives);
+  if (revives) session.tookBack(letter.text);
+}

@@ -1,0 +1,321 @@
+/** Applications that do what they should not, in a real server: they harm nobody but their own device. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { folder, Process } from "../tests/support/main_process.ts";
+import { RawPeer } from "../tests/support/raw.ts";
+import { until } from "../tests/support/wait.ts";
+import type { LogEntry } from "./mod.ts";
+
+/** A server with an application, and a device that is served like any other. */
+class Rig implements AsyncDisposable {
+  #port: number | undefined;
+  readonly #peers: RawPeer[] = [];
+
+  constructor(readonly process: Process) {}
+
+  /** @param app What stands in the function that is the application, but for a device that says what it hears. */
+  static start(place: ReturnType<typeof folder>, app: string, ...args: string[]): Rig {
+    const path = `${place.path}/app.js`;
+    Deno.writeTextFileSync(
+      path,
+      `const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      export default async function app(device, server) {
+        if (device.id === "healthy") {
+          for await (const line of device) await device.write("heard " + line);
+        }
+        ${app}
+      }`,
+    );
+    const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    return new Rig(new Process([...own, "--app", path, ...args]));
+  }
+
+  async device(id: string): Promise<RawPeer> {
+    const peer = await RawPeer.dial(this.#port ??= await this.process.port());
+    this.#peers.push(peer);
+    await peer.say(`${id}\n\n`);
+    peer.keepAlive(400);
+    return peer;
+  }
+
+  entries(event: LogEntry["event"]): LogEntry[] {
+    return this.process.log.filter((entry) => entry.event === event);
+  }
+
+  /** Others are served, and a signal ends the server in good order. */
+  async isWell(): Promise<void> {
+    const peer = await this.device("healthy");
+    await peer.say("00text\n");
+    await peer.hears("00heard text");
+    await this.stops();
+  }
+
+  async stops(): Promise<void> {
+    this.process.kill("SIGTERM");
+    const { code } = await this.process.ended;
+    assertEquals([code, this.process.log.at(-1)?.event], [0, "closed"], this.process.stderr);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+    for (const peer of this.#peers) await peer[Symbol.asyncDispose]();
+  }
+}
+
+const POISONED = `
+  await server.transaction((tx) => tx.run("CREATE TABLE IF NOT EXISTS r (v)"));
+  for (;;) {
+    try {
+      await device.consume((line, tx) => tx.run("INSERT INTO r VALUES (?)", JSON.parse(line).v));
+      await device.write("took one");
+    } catch {}
+  }`;
+
+Deno.test("a message that fails again and again holds up its own device only, after a restart, too", async () => {
+  using place = folder();
+  const store = ["--store", `${place.path}/holdfast.db`];
+  {
+    await using rig = Rig.start(place, POISONED, ...store);
+    const peer = await rig.device("1");
+    await peer.say('00not json\n01{"v":1}\n');
+    await peer.hears("00", "01");
+    await rig.isWell();
+  }
+  {
+    await using rig = Rig.start(place, POISONED, ...store);
+    await rig.isWell();
+  }
+  await using rig = Rig.start(place, POISONED, ...store, "--dead-letters", "--limit", "attempts=3");
+  const peer = await rig.device("1");
+  await peer.hears("00took one");
+  const { device, message } = await rig.process.logs("dead_letter");
+  assertEquals(device, "1");
+  assertStringIncludes(message!, '"not json": SyntaxError: ');
+  await rig.isWell();
+});
+
+for (
+  const [what, loop] of Object.entries({
+    "writes to a full outbox": "try { await device.write('x'); } catch {}",
+    "writes without qos": "await device.write('x', { qos: false });",
+    "writes without qos to nobody":
+      "await (await server.device('gone')).write('x', { qos: false })",
+    "writes what is no text": "try { await device.write(''); } catch {}",
+    "has a transaction fail": "try { await server.transaction(() => { throw 1; }); } catch {}",
+    "has transactions that do nothing": "await server.transaction(() => {});",
+    "gives up before it begins":
+      "try { await device.write('x', { signal: AbortSignal.abort() }); } catch {}",
+  })
+) {
+  Deno.test(`an application that ${what}, for ever: others are served`, async () => {
+    using place = folder();
+    const app = `await server.device("gone");
+      device.write("begins"); ${what.includes("full") ? "device.write('x');" : ""}
+      for (;;) { ${loop} }`;
+    await using rig = Rig.start(place, app, "--limit", "outbox=2");
+    await (await rig.device("gone"))[Symbol.asyncDispose]();
+    const peer = await rig.device("1");
+    await peer.hears("00begins");
+    await rig.isWell();
+  });
+}
+
+Deno.test("an application that goes on asking when the server is closed does not hold up its end", async () => {
+  using place = folder();
+  const app = `
+    device.write("begins");
+    device.readline();
+    device.ready();
+    server.device("never here");
+    const ask = async (what) => { for (;;) { try { await what(); } catch {} } };
+    ask(() => device.readline());
+    ask(() => device.consume(() => {}));
+    ask(() => device.write("x", { qos: false }));
+    ask(() => server.transaction(() => {}));
+    ask(() => server.device("never here"));
+    ask(async () => { for await (const _ of device); });
+    await ask(() => server.waitAll(["never here"]));`;
+  await using rig = Rig.start(place, app, "--store", `${place.path}/holdfast.db`);
+  await (await rig.device("1")).hears("00begins");
+  await rig.isWell();
+  assertEquals(rig.entries("app_failed"), []);
+});
+
+Deno.test("what an application drops is its own failure: the server lives on", async () => {
+  using place = folder();
+  const app = `
+    await device.readline();
+    for (let i = 0; i < 4; i++) device.write("c" + i);
+    Promise.reject(new Error("dropped"));
+    queueMicrotask(() => { throw new Error("in a microtask"); });
+    setTimeout(() => { throw new Error("in a timer"); }, 1);
+    setImmediate(() => { throw new Error("in an immediate"); });
+    const timer = setInterval(() => { clearInterval(timer); throw new Error("in an interval"); }, 1);
+    sleep(1).then(() => { throw new Error("after a pause"); });
+    device.write("waits for ever");
+    for await (const line of device) await device.write("echo " + line);`;
+  await using rig = Rig.start(place, app, "--limit", "outbox=3");
+  const peer = await rig.device("1");
+  await peer.say("00go\n");
+  const expected = ["OUTBOX_FULL", "dropped", "in a microtask", "in a timer", "in an immediate"]
+    .concat("in an interval", "after a pause");
+  await until(() => rig.entries("app_failed").length >= expected.length + 1);
+  const failures = rig.entries("app_failed");
+  for (const { device, restartIn, message } of failures) {
+    assertEquals([device, restartIn], ["1", undefined], message);
+  }
+  const said = failures.map(({ message }) => message).join("\n");
+  for (const what of expected.slice(1)) assertStringIncludes(said, what);
+  assertStringIncludes(said, "messages wait for this device already");
+  await rig.isWell();
+  assertEquals(
+    rig.entries("app_failed").length,
+    failures.length,
+    "a write pending at the end is none",
+  );
+});
+
+Deno.test("a failure that is no device's is told of the application, and the server lives on", async () => {
+  using place = folder();
+  const path = `${place.path}/app.js`;
+  Deno.writeTextFileSync(
+    path,
+    `setInterval(() => { throw new Error("of the module"); }, 20);
+    setTimeout(() => Promise.reject(new Error("dropped by the module")), 20);
+    export { default } from ${JSON.stringify(new URL("./apps/echo.ts", import.meta.url).href)};`,
+  );
+  await using process = new Process(["--open", "--port", "0", "--log", "json", "--app", path]);
+  await using peer = await RawPeer.dial(await process.port());
+  await peer.say("1\n\n");
+  peer.keepAlive(400);
+  await until(() =>
+    /dropped by the module/.test(process.stderr) && /of the module/.test(process.stderr)
+  );
+  for (const { event, device } of process.log) {
+    if (event === "app_failed") assertEquals(device, undefined);
+  }
+  await peer.say("00text\n");
+  await peer.hears("00echo text");
+  process.kill("SIGTERM");
+  assertEquals((await process.ended).code, 0);
+});
+
+Deno.test("an application that has failed is begun again, with the message that it failed with", async () => {
+  using place = folder();
+  const app = `
+    globalThis.begun = (globalThis.begun ?? 0) + 1;
+    for await (const line of device) {
+      if (line === "bad" && begun < 3) throw new Error("bad reading");
+      await device.write(begun + " " + device.app + " " + line);
+    }`;
+  await using rig = Rig.start(place, app);
+  const peer = await rig.device("1");
+  await peer.say("00good\n01bad\n02good\n");
+  await peer.hears("001 running good");
+  await peer.say("00\n");
+  await peer.hears("013 running bad");
+  await peer.say("01\n");
+  await peer.hears("023 running good");
+  assertEquals(rig.entries("app_failed").map(({ restartIn }) => restartIn), [1000, 2000]);
+  await rig.isWell();
+});
+
+Deno.test("what is left of an application that has failed is served no more", async () => {
+  using place = folder();
+  const app = `
+    const run = globalThis.runs = (globalThis.runs ?? 0) + 1;
+    const read = async () => { for await (const line of device) await device.write(run + line); };
+    const fail = async () => { if (run === 1) { await sleep(1); throw new Error("first"); } };
+    await Promise.all([read(), fail()]);`;
+  await using rig = Rig.start(place, app);
+  const peer = await rig.device("1");
+  await until(() => rig.entries("app_failed").length > 0);
+  await peer.say("00a\n");
+  await peer.hears("002a");
+  await peer.say("00\n01b\n");
+  await peer.hears("012b");
+  await rig.isWell();
+});
+
+Deno.test("an application that returns: its messages are kept, and that is said, also when the inbox is full", async () => {
+  using place = folder();
+  const app = "await device.readline();";
+  await using rig = Rig.start(place, app, "--limit", "inbox=2");
+  const peer = await rig.device("1");
+  await peer.say("00a\n");
+  assertStringIncludes((await rig.process.logs("app_ended")).message!, "1 messages wait");
+  await peer.say("01b\n");
+  await peer.hears("01");
+  const { device, code } = await rig.process.logs("warning");
+  assertEquals([device, code], ["1", "INBOX_FULL"]);
+  await rig.isWell();
+});
+
+Deno.test("without an application it is said what becomes of messages, once, and when an inbox is full", async () => {
+  const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+  await using process = new Process([...own, "--limit", "inbox=3"]);
+  await using peer = await RawPeer.dial(await process.port());
+  const { code, message } = await process.logs("warning");
+  assertEquals(code, "NO_APP");
+  assertStringIncludes(message!, "up to 3 messages");
+  await peer.say("1\n\n00a\n01b\n02c\n03d\n");
+  await peer.hears("00", "01", "02");
+  const codes = () =>
+    process.log.filter(({ event }) => event === "warning").map(({ code }) => code);
+  await until(() => codes().length > 1);
+  assertEquals(codes(), ["NO_APP", "INBOX_FULL"]);
+});
+
+Deno.test("dead letters are listed, come again when they are revived, and can be discarded", async () => {
+  using place = folder();
+  const store = ["--store", `${place.path}/holdfast.db`];
+  const consuming = `
+    for (;;) {
+      try {
+        await device.consume((line, tx) => {
+          if (line !== "good" && device.connects < 2) throw new Error(line);
+          tx.write(device.id, "took " + line);
+        });
+      } catch {}
+    }`;
+  {
+    await using rig = Rig.start(
+      place,
+      consuming,
+      ...store,
+      "--dead-letters",
+      "--limit",
+      "attempts=2",
+    );
+    const peer = await rig.device("1");
+    await peer.say("00bad\n01worse\n02good\n");
+    await peer.hears("00took good");
+    await peer.say("00\n");
+    await rig.stops();
+  }
+  const command = async (...args: string[]) => {
+    await using process = new Process(["dead-letters", ...args, ...store]);
+    const { code } = await process.ended;
+    return [code, process.stdout + process.stderr] as const;
+  };
+  const [code, said] = await command("list");
+  const [bad, worse] = said.trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals([code, bad.device, bad.number, bad.text, bad.error], [
+    0,
+    "1",
+    0,
+    "bad",
+    "Error: bad",
+  ]);
+  assertEquals([worse.number, worse.text], [1, "worse"]);
+  assertEquals(await command("discard", "1", "1"), [0, ""]);
+  assertEquals(await command("revive", "1", "0"), [0, ""]);
+  assertEquals(await command("list"), [0, ""]);
+  for (
+    const wrong of [["revive", "1", "0"], ["revive", "1", "x"], ["revive", "2", "0"], ["bury"]]
+  ) {
+    assertEquals((await command(...wrong))[0], 2, wrong.join(" "));
+  }
+  await using rig = Rig.start(place, consuming, ...store);
+  await (await rig.device("1")).hears("01took bad");
+  await rig.isWell();
+});

@@ -1,0 +1,91 @@
+/** Makes events of what becomes of devices, their messages and their applications, and of the store. */
+import { quote } from "../link/dialect.ts";
+import type { MessageCounts } from "../link/counts.ts";
+import type { AppState } from "../runtime/application.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { LocalError } from "../protocol/errors.ts";
+import { CountsTeller } from "./counts.ts";
+import type { Events } from "./events.ts";
+
+/** Whom it is about. */
+interface Reported {
+  readonly id: string;
+  readonly app: AppState;
+  readonly inbox: number;
+  readonly counts: Readonly<MessageCounts>;
+  readonly connects: number;
+  readonly metadata: string;
+}
+
+export class Reports {
+  readonly #events: Events;
+  readonly #counts: CountsTeller;
+  #isClosed = false;
+
+  constructor(events: Events, clock: Clock) {
+    this.#events = events;
+    this.#counts = new CountsTeller(events, clock);
+  }
+
+  /** A device has a connection. */
+  connected({ id: device, connects, metadata }: Reported, address: string, dialect: 1 | 2): void {
+    const about = metadata === "" ? {} : { metadata };
+    this.#events.emit({ event: "connected", device, address, connects, dialect, ...about });
+  }
+
+  /** The store begins to fail; or, with undefined, works again. */
+  store(error: LocalError | undefined): void {
+    const why = error && { code: error.code, message: error.message };
+    this.#events.emit({ event: "store", ...why });
+  }
+
+  /** Messages were counted. */
+  moved(device: Reported): void {
+    this.#counts.moved(device);
+  }
+
+  /** The device is here no longer. */
+  forget(device: Reported): void {
+    this.#counts.remove(device);
+  }
+
+  /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */
+  full({ id: device, app, inbox }: Reported): boolean {
+    if (app === "running") return false;
+    const message = `${inbox} messages wait, and nothing reads them: the device keeps what follows`;
+    this.#events.emit({ event: "warning", device, code: "INBOX_FULL", message });
+    return true;
+  }
+
+  /** A message has become a dead letter, or cannot: there are too many. */
+  gaveUp({ id: device }: Reported, text: string, error: unknown, isBuried: boolean): void {
+    const message = `${quote(text)}: ${error}`;
+    if (isBuried) this.#events.emit({ event: "dead_letter", device, message });
+    else this.#events.emit({ event: "warning", device, code: "DEAD_LETTERS_FULL", message });
+  }
+
+  /** An application begins. */
+  started({ id: device }: Reported): void {
+    this.#events.emit({ event: "app_started", device });
+  }
+
+  /** An application has failed. @param restartIn ms until it is begun again, if it is */
+  failed({ id: device }: Reported, message: string, restartIn?: number): void {
+    if (this.#isClosed) return;
+    const again = restartIn === undefined ? {} : { restartIn };
+    this.#events.emit({ event: "app_failed", device, message, ...again });
+  }
+
+  /** An application has returned. */
+  ended({ id: device, inbox }: Reported): void {
+    const message = `it has returned, and ${inbox} messages wait: ` +
+      "what the device sends is kept until somebody reads it";
+    this.#events.emit({ event: "app_ended", device, message });
+  }
+
+  /** The server is closed: what applications do now is nobody's affair. */
+  close(): void {
+    this.#isClosed = true;
+    this.#counts.stop();
+  }
+}

@@ -1,0 +1,165 @@
+/** Applications that fail: when they are begun again, what they are given, and what is left of them. */
+import { assertEquals, assertRejects } from "@std/assert";
+import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+import { type App, LocalError, type ServerOptions } from "../mod.ts";
+
+/** A server whose clock the test has, and a device of it. */
+async function meet(app: App, options: ServerOptions = {}) {
+  const scene = await ManualServer.start({ app, ...options });
+  const socket = await scene.knock("1\n\n");
+  await scene.platform.advance(1);
+  return { scene, socket, device: await scene.server.device("1") };
+}
+
+/** Lets time pass in which the device keeps its link alive. */
+async function pass(scene: ManualServer, socket: ManualSocket, ms: number): Promise<void> {
+  for (; ms > 0; ms -= 500) {
+    await scene.says(socket, "\n");
+    await scene.platform.advance(Math.min(ms, 500));
+  }
+}
+
+Deno.test("an application that fails is begun again after 1 s, then after twice as long, up to 60 s", async () => {
+  let begun = 0;
+  const { scene, socket, device } = await meet(() => {
+    begun++;
+    throw new Error("no");
+  });
+  await using _ = scene;
+  let expected = 1;
+  for (const pause of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    assertEquals([begun, device.app], [expected, "failed"]);
+    await pass(scene, socket, pause * 1000 - 50);
+    assertEquals(begun, expected);
+    await pass(scene, socket, 50);
+    assertEquals(begun, ++expected);
+  }
+});
+
+Deno.test("an application that has processed something is begun again after 1 s", async () => {
+  let begun = 0;
+  const { scene, socket, device } = await meet(async (device) => {
+    begun++;
+    for await (const line of device) {
+      if (line === "bad" && begun < 3) throw new Error(line);
+      else if (line === "worse") throw new Error(line);
+    }
+  });
+  await using _ = scene;
+  await scene.says(socket, "00bad\n");
+  await pass(scene, socket, 3500); // it has failed at once, and 1 s and 3 s later
+  assertEquals([begun, device.inbox], [3, 0]);
+  await scene.says(socket, "01worse\n"); // it has failed, and has processed something before
+  await pass(scene, socket, 1500);
+  assertEquals([begun, device.inbox], [4, 1]);
+});
+
+Deno.test("while the store fails an application is not begun again, and is at once when it works", async () => {
+  const store = new SlowStore();
+  let begun = 0;
+  const app: App = async (device) => {
+    begun++;
+    await device.write("text");
+    throw new Error("the device has it");
+  };
+  const { scene, socket } = await meet(app, { store });
+  await using _ = scene;
+  const commit = store.commit.bind(store);
+  store.commit = () => Promise.reject(new LocalError("STORE_FAILED", "no room"));
+  await scene.says(socket, "00\n");
+  await pass(scene, socket, 5000);
+  assertEquals(begun, 1);
+  store.commit = commit;
+  await pass(scene, socket, 500);
+  assertEquals(begun, 2);
+});
+
+Deno.test("what an application writes when it is begun again goes out when it is safe", async () => {
+  const store = new SlowStore();
+  let begun = 0;
+  const app: App = async (device) => {
+    if (device.id === "2") return;
+    if (begun++ === 0) throw new Error("no");
+    await device.write("text");
+  };
+  const { scene, socket } = await meet(app, { store });
+  await using _ = scene;
+  const other = await scene.knock("2\n\n");
+  socket.takesNothing();
+  await pass(scene, socket, 600); // a keepalive is on its way
+  const commit = store.commit.bind(store);
+  let release = store.hold();
+  await scene.says(other, "00a\n");
+  await scene.platform.advance(500); // it is due, and a commit is under way
+  socket.takesAgain();
+  const end = release;
+  store.commit = (batch) => {
+    store.commit = commit;
+    release = store.hold();
+    return commit(batch);
+  };
+  end();
+  await scene.platform.turn();
+  assertEquals([begun, socket.written.includes("text")], [2, false]);
+  release();
+  await scene.platform.turn();
+  assertEquals(socket.written.includes("text"), true);
+});
+
+Deno.test("a message that may yet be committed is nobody else's when its application has failed", async () => {
+  const store = new SlowStore();
+  const fails = Promise.withResolvers<never>();
+  const app: App = async (device) => {
+    device.consume(() => void (store.works = false)).catch(() => {});
+    await fails.promise;
+  };
+  const { scene, socket, device } = await meet(app, { store });
+  await using _ = scene;
+  const read = device.readline();
+  await scene.says(socket, "00a\n01b\n");
+  assertEquals(scene.log.at(-1), "store STORE_FAILED");
+  fails.reject(new Error("beside it"));
+  await scene.platform.turn();
+  assertEquals(device.app, "failed");
+  store.works = true;
+  await scene.platform.advance(500);
+  assertEquals([await read, device.counts.processed], ["b", 1]);
+});
+
+Deno.test("what is left of an application that has failed is told CLOSED by everything", async () => {
+  const codes: string[] = [];
+  const later = Promise.withResolvers<void>();
+  let begun = 0;
+  const app: App = async (device, server) => {
+    if (begun++ > 0) return;
+    const left = async () => {
+      await later.promise;
+      const calls = [
+        () => device.readline(),
+        () => device.consume(() => {}),
+        () => device.write("x"),
+        () => device.write("x", { qos: false }),
+        () => device.ready(),
+        () => server.transaction(() => {}),
+        () => server.device("2"),
+      ];
+      for (const call of calls) codes.push((await assertRejects(call, LocalError)).code);
+    };
+    void left();
+    await Promise.resolve();
+    throw new Error("no");
+  };
+  const { scene, socket } = await meet(app);
+  await using _ = scene;
+  later.resolve();
+  await pass(scene, socket, 2000);
+  assertEquals(codes, Array(7).fill("CLOSED"));
+  assertEquals(scene.log.filter((entry) => entry.startsWith("app_")), [
+    "app_started 1",
+    "app_failed 1",
+    "app_started 1",
+    "app_ended 1",
+  ]);
+});

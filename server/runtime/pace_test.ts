@@ -1,0 +1,53 @@
+import { assertEquals } from "@std/assert";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
+import { Pace } from "./pace.ts";
+
+/** How long a caller waits who tries again at once so many times, each time in ms. */
+async function pauses(clock: ManualClock, pace: Pace, times: number): Promise<number[]> {
+  const found: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const begun = clock.now();
+    let told = Infinity;
+    void pace.refused().then(() => told = clock.now() - begun);
+    await clock.turn();
+    for (let ms = 0; told === Infinity; ms++) await clock.advance(1);
+    found.push(told);
+  }
+  return found;
+}
+
+Deno.test("whoever tries again at once is told later each time, up to 100 ms, until something is accepted", async () => {
+  const clock = new ManualClock();
+  const pace = new Pace(clock);
+  assertEquals(await pauses(clock, pace, 10), [0, 1, 2, 4, 8, 16, 32, 64, 100, 100]);
+  pace.accepted();
+  assertEquals(await pauses(clock, pace, 3), [0, 1, 2]);
+});
+
+Deno.test("whoever waits by himself is told in the next turn", async () => {
+  const clock = new ManualClock();
+  const pace = new Pace(clock);
+  await pauses(clock, pace, 5); // 8 ms
+  await clock.advance(20);
+  assertEquals(await pauses(clock, pace, 2), [0, 1]);
+});
+
+Deno.test("several refusals at one time are told together, and count once", async () => {
+  const clock = new ManualClock();
+  const pace = new Pace(clock);
+  let told = 0;
+  for (let i = 0; i < 1000; i++) void pace.refused().then(() => told++);
+  await Promise.resolve();
+  assertEquals(told, 0);
+  await clock.turn();
+  assertEquals(told, 1000);
+  assertEquals(await pauses(clock, pace, 1), [1]);
+});
+
+Deno.test("of results that come at once, one in 64 waits for the next turn", async () => {
+  const clock = new ManualClock();
+  const pace = new Pace(clock);
+  const waits = Array.from({ length: 200 }, () => pace.done()).flatMap((it, i) => it ? [i] : []);
+  assertEquals(waits, [63, 127, 191]);
+  await clock.turn();
+});

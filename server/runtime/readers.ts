@@ -1,0 +1,220 @@
+import { bury } from "../link/dead_letters.ts";
+import type { Session } from "../link/session.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Transaction } from "../store/transaction.ts";
+import type { Clock } from "../transport/platform.ts";
+import { dismiss, type Pace } from "./pace.ts";
+import { caller, type Reading, type Run } from "./run.ts";
+import type { Turn } from "./turn.ts";
+
+/** Pause before a message is offered again to `consume`, in ms; none after the first failure, ten times as long each time. */
+const FIRST_PAUSE = 10;
+const LONGEST_PAUSE = 10_000;
+
+/** The same where the failure says nothing about the message. */
+const LONGEST_WAIT = 1000;
+
+/** Failures that pass by themselves: a message is not their reason. */
+const PASSING: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"]);
+
+/** Who waits for a message. */
+interface Reader extends PromiseWithResolvers<string> {
+  readonly run: Run | undefined;
+  /** Of `consume`: there, asking for the next message does not say that this one was processed. */
+  readonly consumption: Consumption | undefined;
+}
+
+/** A message in the hands of `consume`. */
+interface Consumption {
+  readonly run: Run | undefined;
+  /** What is done with it is on its way into the store: nobody else may have it. */
+  isCommitting: boolean;
+}
+
+/** What is wrong with the oldest message. */
+interface Trouble {
+  failures: number;
+  /** How many of them may be the message's fault. */
+  attempts: number;
+  /** It is not offered to `consume` at present. */
+  rests: boolean;
+  cancel(): void;
+}
+
+/** Whose messages are read. */
+export interface ReadersOwner {
+  readonly session: Session;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  /** Why nothing is served any more. */
+  readonly closed: LocalError | undefined;
+  /** The pace of whoever calls now. */
+  readonly pace: Pace;
+  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  readonly attempts: number;
+  readonly touch: () => void;
+  /** No message is in the hands of `consume`, perhaps: what has waited for that comes first. */
+  beforeDelivery(): void;
+  /** The oldest message has become a dead letter, or cannot: there are too many. */
+  gaveUp(text: string, error: unknown, isBuried: boolean): void;
+}
+
+/** Hands one device's messages to those who ask for them: in order, each to one of them at a time. */
+export class Readers implements Reading {
+  readonly #owner: ReadersOwner;
+  #waiting: Reader[] = [];
+  #handedOut = false; // by `readline`: it is processed when somebody asks for the next one
+  #handedTo: Run | undefined;
+  #consumption: Consumption | undefined;
+  #trouble: Trouble | undefined;
+
+  constructor(owner: ReadersOwner) {
+    this.#owner = owner;
+  }
+
+  /** The next message, when there is one. The one before has been processed. */
+  take(consumption?: Consumption): Promise<string> {
+    const { turn, closed, pace } = this.#owner;
+    const run = caller();
+    const reason = closed ?? run?.over;
+    if (reason) return pace.refused().then(() => Promise.reject(reason));
+    run?.readings.add(this);
+    if (!turn.busy && this.#waiting.length === 0) {
+      const text = this.#next(run, consumption);
+      if (text !== undefined) return Promise.resolve(text);
+    }
+    const reader = { ...Promise.withResolvers<string>(), run, consumption };
+    if (this.#waiting.length === 0) this.#waiting = [reader]; // room for one, not for 17
+    else this.#waiting.push(reader);
+    if (turn.busy) turn.enter(this.deliver);
+    return reader.promise;
+  }
+
+  /** Has the next message processed by a transaction. @param transact Runs it. */
+  async consume(
+    use: (line: string, tx: Transaction) => Promise<void> | void,
+    transact: (use: (tx: Transaction) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const consumption: Consumption = { run: caller(), isCommitting: false };
+    const line = await this.take(consumption);
+    try {
+      await transact(async (tx) => {
+        await use(line, tx);
+        consumption.isCommitting = true;
+      });
+      this.#end(consumption);
+    } catch (error) {
+      this.#end(consumption, error);
+      await this.#owner.pace.refused();
+      throw error;
+    }
+  }
+
+  #end(consumption: Consumption, ...failures: [unknown?]): void {
+    if (this.#consumption === consumption) {
+      this.#consumption = undefined;
+      if (failures.length > 0) this.#failed(failures[0]);
+      else this.#calm();
+    }
+    this.#owner.turn.enter(this.deliver);
+  }
+
+  /** Hands messages to those who wait for one. */
+  readonly deliver = (): void => {
+    this.#owner.beforeDelivery();
+    while (this.#waiting.length > 0) {
+      const { run, consumption } = this.#waiting[0]!;
+      const text = this.#next(run, consumption);
+      if (text === undefined) return;
+      this.#waiting.shift()!.resolve(text);
+    }
+  };
+
+  /** Takes the next message, if there is one; the one before has been processed. */
+  #next(run: Run | undefined, consumption: Consumption | undefined): string | undefined {
+    if (this.#consumption || (consumption && this.#trouble?.rests)) return undefined;
+    const { session, touch } = this.#owner;
+    if (this.#handedOut) {
+      this.#calm();
+      session.shift();
+      touch();
+    }
+    const text = session.peek();
+    this.#handedOut = text !== undefined && !consumption;
+    this.#handedTo = this.#handedOut ? run : undefined;
+    this.#consumption = text === undefined ? undefined : consumption;
+    return text;
+  }
+
+  leave(run: Run, error: unknown): void {
+    const leaving = this.#waiting.filter((reader) => reader.run === run);
+    this.#waiting = this.#waiting.filter((reader) => reader.run !== run);
+    for (const reader of leaving) dismiss(reader, run.over!);
+    const consumption = this.#consumption;
+    if (consumption?.run === run && !consumption.isCommitting) this.#consumption = undefined;
+    if (this.#handedOut && this.#handedTo === run) {
+      this.#handedOut = false;
+      this.#handedTo = undefined;
+      this.#failed(error);
+    }
+    this.#owner.turn.enter(this.deliver);
+  }
+
+  /** An application has failed with the oldest message. */
+  #failed(error: unknown): void {
+    const { clock, turn, closed } = this.#owner;
+    if (closed) return;
+    const passes = error instanceof LocalError && PASSING.has(error.code);
+    const trouble = this.#trouble ??= { failures: 0, attempts: 0, rests: false, cancel() {} };
+    const pause = FIRST_PAUSE * 10 ** (trouble.failures++ - 1);
+    trouble.cancel();
+    trouble.rests = trouble.failures > 1;
+    if (trouble.rests) {
+      trouble.cancel = clock.after(Math.min(pause, passes ? LONGEST_WAIT : LONGEST_PAUSE), () => {
+        trouble.rests = false;
+        turn.enter(this.deliver);
+      });
+    }
+    if (passes) return;
+    trouble.attempts++;
+    turn.enter(() => this.#bury(trouble, error));
+  }
+
+  /** The oldest message becomes a dead letter if it has failed often enough, and nobody has it by now. */
+  #bury(trouble: Trouble, error: unknown): void {
+    const { session, clock, closed, attempts, touch } = this.#owner;
+    const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;
+    const text = session.peek();
+    if (!isFree || closed || trouble.attempts < attempts || text === undefined) return;
+    const isBuried = bury(session, String(error), clock.date());
+    if (isBuried) {
+      this.#calm();
+      touch();
+    }
+    if (isBuried || trouble.attempts === attempts) this.#owner.gaveUp(text, error, isBuried);
+  }
+
+  /** The oldest message is another one. */
+  #calm(): void {
+    this.#trouble?.cancel();
+    this.#trouble = undefined;
+  }
+
+  /** Whether `consume` has the oldest message in its hands. */
+  get isConsuming(): boolean {
+    return this.#consumption !== undefined;
+  }
+
+  /** All messages were dropped. */
+  forget(): void {
+    this.#handedOut = false;
+    this.#handedTo = undefined;
+    this.#calm();
+  }
+
+  /** Whoever waits is told. */
+  close(reason: LocalError): void {
+    this.#calm();
+    for (const reader of this.#waiting.splice(0)) dismiss(reader, reason);
+  }
+}
