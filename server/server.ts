@@ -88,7 +88,7 @@ export class Server implements AsyncDisposable {
   readonly #reports: Reports;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
-  readonly #callers = new Callers((id) => this.#acquire(id));
+  readonly #callers: Callers;
   readonly #places: Places;
   readonly #pool: Pool;
   #arrivals = new Map<string, PromiseWithResolvers<Device>>();
@@ -109,6 +109,7 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#limits = { ...defaultLimits, ...limits };
     this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
+    this.#callers = new Callers((id) => this.#acquire(id), this.#places.connections);
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
@@ -297,11 +298,12 @@ export class Server implements AsyncDisposable {
       admission,
       connections: this.#places.connections,
       timeout: this.timeout,
-      record: (id) => {
+      record: (id, told, failed) => {
         const known = this.#devices.get(id)?.session.record;
-        return known ? Promise.resolve(known) : this.#callers.ask(id);
+        if (!known) return this.#callers.ask(id, told, failed);
+        queueMicrotask(() => told(known));
+        return () => {};
       },
-      release: (id) => this.#callers.release(id),
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };

@@ -1,10 +1,18 @@
 import type { DeviceRecord } from "../link/record.ts";
+import { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
+import type { Forget } from "./turn.ts";
+
+/** A greeting that needs a device's record. */
+interface Asker {
+  told(record: DeviceRecord): void;
+  failed(error: unknown): void;
+}
 
 /** A device that is not here, as long as a connection greets in its name. */
 interface Caller {
-  greetings: number;
-  acquired: Promise<Ledger>;
+  askers: Set<Asker>;
+  /** Undefined until the store has answered. */
   ledger: Ledger | undefined;
 }
 
@@ -12,24 +20,74 @@ interface Caller {
 export class Callers {
   #callers = new Map<string, Caller>();
   readonly #acquire: (id: string) => Promise<Ledger>;
+  readonly #most: number;
 
-  /** @param acquire Asks the store. */
-  constructor(acquire: (id: string) => Promise<Ledger>) {
+  /**
+   * @param acquire Asks the store.
+   * @param most Devices that are kept at a time: where the store does not answer, those who ask come and go.
+   */
+  constructor(acquire: (id: string) => Promise<Ledger>, most: number) {
     this.#acquire = acquire;
+    this.#most = most;
   }
 
-  /** The record of a device. Whoever asks meanwhile is given the same. */
-  async ask(id: string): Promise<DeviceRecord> {
+  /** Devices that are kept at present. */
+  get size(): number {
+    return this.#callers.size;
+  }
+
+  /**
+   * Asks for the record of a device. Whoever asks meanwhile is given the same. The answer does not come before this
+   * returns.
+   *
+   * @returns to be called when the record is no longer needed, or the answer
+   */
+  ask(id: string, told: Asker["told"], failed: Asker["failed"]): Forget {
+    const asker = { told, failed };
     let caller = this.#callers.get(id);
     if (!caller) {
-      caller = { greetings: 0, acquired: this.#acquire(id), ledger: undefined };
-      this.#callers.set(id, caller);
+      if (this.#callers.size >= this.#most) {
+        const message = `the store was asked for ${this.#most} devices, and does not answer`;
+        queueMicrotask(() => failed(new LocalError("STORE_FAILED", message)));
+        return () => {};
+      }
+      caller = this.#call(id);
     }
-    caller.greetings++;
-    return (caller.ledger = await caller.acquired).record;
+    caller.askers.add(asker);
+    const { askers, ledger } = caller;
+    if (ledger) queueMicrotask(() => askers.has(asker) && told(ledger.record));
+    return () => this.#release(id, caller, asker);
   }
 
-  /** Of a device whose record was asked for, and not released. */
+  #call(id: string): Caller {
+    const caller: Caller = { askers: new Set(), ledger: undefined };
+    this.#callers.set(id, caller);
+    this.#acquire(id).then(
+      (ledger) => {
+        caller.ledger = ledger;
+        for (const asker of [...caller.askers]) asker.told(ledger.record);
+        this.#forgetIfUnused(id, caller);
+      },
+      (error) => {
+        if (this.#callers.get(id) === caller) this.#callers.delete(id);
+        for (const asker of [...caller.askers]) asker.failed(error);
+      },
+    );
+    return caller;
+  }
+
+  #release(id: string, caller: Caller, asker: Asker): void {
+    caller.askers.delete(asker);
+    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
+    // whoever had the earlier answer would be fenced out.
+    if (caller.ledger) this.#forgetIfUnused(id, caller);
+  }
+
+  #forgetIfUnused(id: string, caller: Caller): void {
+    if (caller.askers.size === 0 && this.#callers.get(id) === caller) this.#callers.delete(id);
+  }
+
+  /** Of a device whose record was asked for, and is needed still. */
   ledger(id: string): Ledger {
     return this.#callers.get(id)!.ledger!;
   }
@@ -37,17 +95,5 @@ export class Callers {
   /** What the store has of a device is another thing now. Nobody greets in its name. */
   drop(id: string): void {
     this.#callers.delete(id);
-  }
-
-  /** Who has asked needs it no longer. */
-  release(id: string): void {
-    const caller = this.#callers.get(id);
-    if (!caller || --caller.greetings > 0) return;
-    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
-    // whoever had the earlier answer would be fenced out.
-    const forget = () => {
-      if (caller.greetings === 0 && this.#callers.get(id) === caller) this.#callers.delete(id);
-    };
-    caller.acquired.then(forget, forget);
   }
 }

@@ -14,9 +14,16 @@ export interface GreetingHost {
   readonly clock: Clock;
   /** For a whole greeting, in ms. */
   readonly timeout: number;
-  /** Asks the store for a device that is not here, and keeps it until `release`. */
-  record(id: string): Promise<DeviceRecord>;
-  release(id: string): void;
+  /**
+   * Asks for a device's record, and keeps it.
+   *
+   * @returns to be called when the record is no longer needed, or the answer
+   */
+  record(
+    id: string,
+    told: (record: DeviceRecord) => void,
+    failed: (error: unknown) => void,
+  ): Forget;
   /**
    * A connection may come in. Called while no commit is under way.
    *
@@ -34,7 +41,7 @@ export class Greeting implements Stage {
   #admission: Admission;
   #host: GreetingHost;
   #held = NOTHING;
-  #asked: string | undefined; // for this device's record
+  #release: Forget | undefined; // the record is needed no longer
   #forget: Forget | undefined; // takes back what waits for the turn
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
@@ -95,12 +102,13 @@ export class Greeting implements Stage {
   }
 
   #fetch(id: string): void {
-    this.#asked = id;
-    this.#host.record(id).then(
+    this.#release = this.#host.record(
+      id,
       (record) => this.#step(() => this.#admission.provide(record)),
       (error) => {
         if (this.#over) return;
-        const message = `its record cannot be read: ${error?.message ?? error}`;
+        const why = error instanceof Error ? error.message : String(error);
+        const message = `its record cannot be read: ${why}`;
         this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));
       },
     );
@@ -193,6 +201,6 @@ export class Greeting implements Stage {
     this.#over = true;
     this.#forget?.();
     this.#admission.end();
-    if (this.#asked !== undefined) this.#host.release(this.#asked);
+    this.#release?.();
   }
 }

@@ -1,11 +1,10 @@
 import { Admission, type Admitted, type Host } from "../admission/admission.ts";
-import type { DeviceRecord } from "../link/record.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Clock, Socket } from "../transport/platform.ts";
 import { TimerWheel } from "../transport/wheel.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { Greeting, type GreetingHost } from "./greeting.ts";
-import type { Turn } from "./turn.ts";
+import type { Forget, Turn } from "./turn.ts";
 
 /** Connections that begin their greeting within a ms: when a thousand come together, the links that are there go on. */
 const STARTS = 64;
@@ -19,8 +18,7 @@ export interface ReceptionHost {
   readonly connections: number;
   /** For a whole greeting, and the silence that is taken for an outage, in ms. */
   readonly timeout: number;
-  record(id: string): Promise<DeviceRecord>;
-  release(id: string): void;
+  record: GreetingHost["record"];
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
   /** @param claimed The id that the other end gave itself; "": none. */
   refused(address: string, claimed: string, error: PeerError | LocalError): void;
@@ -109,12 +107,8 @@ export class Reception implements ConnectionHost, GreetingHost {
     for (let n = Math.ceil(this.#greetings.size / 2); n > 0; n--) this.#evict();
   }
 
-  record(id: string): Promise<DeviceRecord> {
-    return this.#host.record(id);
-  }
-
-  release(id: string): void {
-    this.#host.release(id);
+  record(...asked: Parameters<GreetingHost["record"]>): Forget {
+    return this.#host.record(...asked);
   }
 
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {

@@ -274,8 +274,8 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a device that is asked for twice is fenced out by its own server": edit(
     "server/runtime/callers.ts",
-    "    caller.acquired.then(forget, forget);",
-    "    this.#callers.delete(id);",
+    "if (caller.ledger) this.#forgetIfUnused(id, caller);",
+    "this.#forgetIfUnused(id, caller);",
   ),
   "a device whose key was changed stays": edit(
     SERVER,
