@@ -10,14 +10,7 @@ import { expiry, loadTls } from "./cli/certificate.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
-import {
-  defaultLimits,
-  type Events,
-  type Limits,
-  LocalError,
-  Server,
-  type ServerOptions,
-} from "./mod.ts";
+import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 import { joinAddress } from "./transport/address.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -68,13 +61,10 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   let reread = false;
   let reload = () => void (reread = true);
-  let events: Events | undefined;
+  const early: string[] = []; // what an application fails with while it is loaded
+  let report = (message: string): void => void early.push(message);
   if (values.app !== undefined) {
-    surviveUncaught((error) => {
-      const message = error instanceof Error && error.stack || String(error);
-      if (events) return events.emit({ event: "app_failed", message });
-      stopped.reject(new Failure(`--app ${values.app} has failed: ${message}`));
-    });
+    surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
   const options = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
@@ -82,8 +72,9 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   // It would end a server that has nothing to read again, too.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const server = await listen(options);
-  events = server.events;
-  printing.tell(events);
+  printing.tell(server.events);
+  report = (message) => server.events.emit({ event: "app_failed", message });
+  early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
   if (values.app === undefined) warnOfNoApp(server, options.limits);

@@ -181,6 +181,8 @@ Deno.test("a failure that is no device's is told of the application, and the ser
     path,
     `setInterval(() => { throw new Error("of the module"); }, 20);
     setTimeout(() => Promise.reject(new Error("dropped by the module")), 20);
+    Promise.reject(new Error("dropped while it is loaded"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
     export { default } from ${JSON.stringify(new URL("./apps/echo.ts", import.meta.url).href)};`,
   );
   await using process = new Process(["--open", "--port", "0", "--log", "json", "--app", path]);
@@ -188,7 +190,8 @@ Deno.test("a failure that is no device's is told of the application, and the ser
   await peer.say("1\n\n");
   peer.keepAlive(400);
   await until(() =>
-    /dropped by the module/.test(process.stderr) && /of the module/.test(process.stderr)
+    /dropped while/.test(process.stderr) && /dropped by the module/.test(process.stderr) &&
+    /of the module/.test(process.stderr)
   );
   for (const { event, device } of process.log) {
     if (event === "app_failed") assertEquals(device, undefined);

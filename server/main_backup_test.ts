@@ -53,7 +53,7 @@ Deno.test("a socket that a killed server has left is nobody's: the store is open
   }
   assert(exists(`${store}.sock`));
   assertEquals(await backup(file, "--store", store), [0, ""]);
-  await using process = start("--open", "--store", store);
+  await using process = start("--open", "--app", "echo", "--store", store);
   await process.port();
   await until(async () => (await backup(file, "--store", store))[0] === 0);
   assertEquals(process.log.filter(({ event }) => event === "warning"), []);

@@ -30,6 +30,7 @@ export function remote({ print = console.log }: Pick<DemoOptions, "print"> = {})
   };
   const hear = async (rx: Device) => {
     for await (const _request of rx) tell();
+    tell(); // the server is closed
   };
 
   return async (device: Device, server: Server) => {
