@@ -2,7 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Dialect2Rig, frame } from "../../tests/support/dialect2_rig.ts";
 import { SessionRig, TIMEOUT } from "../../tests/support/session_rig.ts";
-import { LocalError } from "../protocol/errors.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
 import { defaultLimits } from "./limits.ts";
 import { Session } from "./session.ts";
 
@@ -120,4 +120,23 @@ Deno.test("nothing waits when both queues are empty, or hold what was withdrawn"
   assertEquals([link.record.outbox.length, link.session.isIdle], [1, true], "it was withdrawn");
   const restarted = new Session(link.record, TIMEOUT, defaultLimits);
   assertEquals(restarted.isIdle, true);
+});
+
+Deno.test("a device has booted when its stream has another name, and only then", () => {
+  const link = new Dialect2Rig();
+  let boots = 0;
+  link.session = new Session(link.record, TIMEOUT, defaultLimits, () => {}, () => boots++);
+  const seen: number[] = [];
+  for (const txEpoch of [77, 77, 78, 78]) {
+    link.connect({ txEpoch });
+    seen.push(boots);
+  }
+  assertEquals(seen, [1, 1, 2, 2]);
+});
+
+Deno.test("a message out of turn: the log is told which came, and which should have", () => {
+  const link = Dialect2Rig.up();
+  link.hears(`${frame(0, "a")}\n`);
+  const error = assertThrows(() => link.hears(`${frame(255, "b")}\n`), PeerError);
+  assertEquals([error.code, error.message], ["GAP", "message ff came where 01 was expected"]);
 });
