@@ -17,7 +17,7 @@ const FLASH = { start: 0x40200000, end: 0x40300000 };
 export function subWordLoads(disassembly: string): Fault[] {
   return [...instructions(disassembly)].filter(({ instruction }) =>
     /^(l8ui|l16ui|l16si)\b/.test(instruction)
-  );
+  ).map(faultOf);
 }
 
 /** Instructions of functions that call, or point, into the flash: not to be had while it cannot be read. */
@@ -29,7 +29,37 @@ export function flashReferences(disassembly: string, functions: string[]): Fault
       fault.instruction.match(/^(?:call0|j)\s+([0-9a-f]+)/) ?? [];
     const target = parseInt(address ?? "0", 16);
     return target >= FLASH.start && target < FLASH.end;
-  });
+  }).map(faultOf);
+}
+
+/** Where the chip's registers begin. What lies below, and is no memory, cannot be written. */
+const FIRST_REGISTER = 0x3ff00000;
+
+/**
+ * Stores to an address that is a number in the code and too small to be one: what a macro without brackets makes of a
+ * register's offset. Only where no jump leads in between, so that the number is certain.
+ */
+export function storesToNowhere(disassembly: string): Fault[] {
+  const all = [...instructions(disassembly)];
+  const targets = new Set(all.flatMap(({ instruction }) => {
+    const [, target] = instruction.match(/^(?:b|j|loop).*?([0-9a-f]+) </) ?? [];
+    return target === undefined ? [] : [parseInt(target, 16)];
+  }));
+  const faults: Fault[] = [];
+  let current = "";
+  let numbers = new Map<string, number>();
+  for (const { address, ...fault } of all) {
+    const [name, first = "", second = "", third = ""] = fault.instruction.split(/[ ,]+/);
+    if (fault.function !== current || targets.has(address)) numbers = new Map();
+    current = fault.function;
+    if (/^s(8|16|32)i/.test(name!)) {
+      const base = numbers.get(second);
+      if (base !== undefined && base + Number(third) < FIRST_REGISTER) faults.push(fault);
+    } else if (/^(j|jx|ret|call)/.test(name!)) numbers = new Map();
+    else if (/^movi/.test(name!)) numbers.set(first, Number(second) >>> 0);
+    else numbers.delete(first);
+  }
+  return faults;
 }
 
 /** Names of the functions that a disassembly has. */
@@ -37,14 +67,22 @@ export function functionsOf(disassembly: string): string[] {
   return [...disassembly.matchAll(/^[0-9a-f]+ <(\w+)>:$/gm)].map(([, name]) => name!);
 }
 
-function* instructions(disassembly: string): Generator<Fault> {
+function faultOf({ function: name, instruction }: Fault): Fault {
+  return { function: name, instruction };
+}
+
+function* instructions(disassembly: string): Generator<Fault & { address: number }> {
   let current = "";
   for (const line of disassembly.split("\n")) {
     const [, name] = line.match(/^[0-9a-f]+ <([^>]+)>:$/) ?? [];
     if (name !== undefined) current = name;
-    const [, instruction] = line.match(/^\s*[0-9a-f]+:\t[0-9a-f ]+\t(.+)$/) ?? [];
+    const [, address, instruction] = line.match(/^\s*([0-9a-f]+):\t[0-9a-f ]+\t(.+)$/) ?? [];
     if (instruction !== undefined) {
-      yield { function: current, instruction: instruction.replaceAll("\t", " ") };
+      yield {
+        function: current,
+        address: parseInt(address!, 16),
+        instruction: instruction.replaceAll("\t", " "),
+      };
     }
   }
 }

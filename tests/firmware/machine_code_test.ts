@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { flashReferences, functionsOf, subWordLoads } from "./machine_code.ts";
+import { flashReferences, functionsOf, storesToNowhere, subWordLoads } from "./machine_code.ts";
 
 const DISASSEMBLY = `
 board.elf:     file format elf32-xtensa-le
@@ -32,6 +32,30 @@ Deno.test("calls and pointers into flash are found in the functions asked for", 
     "call0 40210000 <in_flash>",
   ]);
   assertEquals(flashReferences(DISASSEMBLY, ["in_flash"]).length, 1);
+});
+
+Deno.test("stores to a register's offset, in place of the register, are found", () => {
+  const disassembly = `
+0000001c <pins_output>:
+  20:\tf2ff\tl32r\ta2, 10 <x> (60000304 <y>)
+  24:\t0020\tmemw
+  26:\t02f9\ts32i.n\ta15, a2, 0
+  69:\t1f0c\tmovi.n\ta15, 1
+  6b:\t420c\tmovi.n\ta2, 4
+  6d:\t401c\tssl\ta12
+  70:\ta1ff\tsll\ta15, a15
+  73:\t0020\tmemw
+  76:\t02f9\ts32i.n\ta15, a2, 0
+  7a:\t0c0c\tmovi.n\ta3, 0
+  7c:\t2822\tbeqi\ta2, 2, 82 <pins_output+0x66>
+  7f:\t0c2d\tmov.n\ta3, a12
+  82:\t0329\ts32i.n\ta2, a3, 8
+  84:\t0c1c\tmovi.n\ta4, -16
+  86:\t0429\ts32i.n\ta2, a4, 0
+`;
+  assertEquals(storesToNowhere(disassembly), [
+    { function: "pins_output", instruction: "s32i.n a15, a2, 0" },
+  ]);
 });
 
 Deno.test("the functions of a disassembly", () => {

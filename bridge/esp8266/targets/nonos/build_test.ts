@@ -14,6 +14,7 @@ import { BUDGET, build, link } from "./build.ts";
 import {
   flashReferences,
   functionsOf,
+  storesToNowhere,
   subWordLoads,
 } from "../../../../tests/firmware/machine_code.ts";
 
@@ -113,26 +114,35 @@ Deno.test({
     }),
 });
 
-sdkTest("nothing reads flash in bytes, and no interrupt needs it", async (sdk) => {
-  await withFolders(async (out) => {
-    const { folder, objects, elf } = await link(options(out!, sdk));
-    assertEquals(elf.symbols.filter((symbol) => symbol.undefined).map(({ name }) => name), []);
-    for (const object of objects) {
-      const faults = subWordLoads(await run("xtensa-lx106-elf-objdump", ["-d", object], folder));
-      // The interpreter's operations read the application's memory, which is RAM.
-      assertEquals(faults.filter((fault) => !fault.function.startsWith("op_")), [], object);
-    }
-    const inRam = (await Promise.all(
-      objects.map((object) =>
-        run("xtensa-lx106-elf-objdump", ["-d", "-j", ".iram.text", object], folder)
-          .then(functionsOf, () => []) // it has no such section
-      ),
-    )).flat();
-    assertEquals(inRam.sort(), ["on_interrupt", "on_timer", "task_wake"]);
-    const code = await run("xtensa-lx106-elf-objdump", ["-d", "-j", ".text", "nonos.elf"], folder);
-    assertEquals(flashReferences(code, inRam), []);
-    // What they call of the SDK's is in RAM as well.
-    const post = elf.symbols.find(({ name }) => name === "system_os_post")!.value;
-    assert(post >= 0x40100000 && post < 0x40108000, post.toString(16));
-  });
-});
+sdkTest(
+  "nothing reads flash in bytes or writes where no register is, and no interrupt needs flash",
+  async (sdk) => {
+    await withFolders(async (out) => {
+      const { folder, objects, elf } = await link(options(out!, sdk));
+      assertEquals(elf.symbols.filter((symbol) => symbol.undefined).map(({ name }) => name), []);
+      for (const object of objects) {
+        const disassembly = await run("xtensa-lx106-elf-objdump", ["-d", object], folder);
+        assertEquals(storesToNowhere(disassembly), [], object);
+        const faults = subWordLoads(disassembly);
+        // The interpreter's operations read the application's memory, which is RAM.
+        assertEquals(faults.filter((fault) => !fault.function.startsWith("op_")), [], object);
+      }
+      const inRam = (await Promise.all(
+        objects.map((object) =>
+          run("xtensa-lx106-elf-objdump", ["-d", "-j", ".iram.text", object], folder)
+            .then(functionsOf, () => []) // it has no such section
+        ),
+      )).flat();
+      assertEquals(inRam.sort(), ["on_interrupt", "on_timer", "task_wake"]);
+      const code = await run(
+        "xtensa-lx106-elf-objdump",
+        ["-d", "-j", ".text", "nonos.elf"],
+        folder,
+      );
+      assertEquals(flashReferences(code, inRam), []);
+      // What they call of the SDK's is in RAM as well.
+      const post = elf.symbols.find(({ name }) => name === "system_os_post")!.value;
+      assert(post >= 0x40100000 && post < 0x40108000, post.toString(16));
+    });
+  },
+);
