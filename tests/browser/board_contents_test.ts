@@ -201,6 +201,7 @@ browserTest("a file that is missing is asked for, and nobody else is blamed", as
   await openTools(visitor);
   await visitor.press("Restore the backup");
   assertMatch(await visitor.fault(), /No backup is chosen/);
+  await visitor.listed();
   await visitor.check("Files on this computer");
   await visitor.flash();
   const said = await visitor.fault();
@@ -215,6 +216,7 @@ browserTest("local files: firmware at its addresses, and an application from a .
   const { page } = visitor;
   const wasm = moduleLike(3001, 11);
   const code = codeLike(50_001, 12);
+  await visitor.listed();
   await visitor.check("Files on this computer");
   await visitor.field("File 1").setInputFiles(file("boot.bin", images.files["boot.bin"]!));
   await visitor.press("Add a file");
@@ -259,6 +261,7 @@ browserTest(
         const fixture = new Fixture();
         const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
         await using visitor = await lab.open({ fixture });
+        await visitor.listed();
         await visitor.check("Files on this computer");
         await visitor.field("File 1").setInputFiles(file(name, bytes));
         await visitor.flash();

@@ -160,6 +160,11 @@ export class Visitor implements AsyncDisposable {
     await this.page.getByRole("radio", { name, exact }).check();
   }
 
+  /** Waits until the list of firmware has come: it moves what is below it. */
+  async listed(): Promise<void> {
+    await this.page.getByText("The list of firmware is loading").waitFor({ state: "hidden" });
+  }
+
   field(name: string): Locator {
     return this.page.getByLabel(name, { exact: true });
   }
