@@ -116,6 +116,7 @@ export class DeviceRecord {
   safe: number;
   readonly positions: Positions;
   readonly #state: { -readonly [Key in keyof DeviceState]: DeviceState[Key] };
+  #tellsHeard = false; // whether the state has what is noted; to look it up there would be dear
   readonly #journal: Journal;
 
   /** @param state What a store has of the device. From now on it belongs to the record. */
@@ -144,6 +145,7 @@ export class DeviceRecord {
   /** An accessor of its own makes a dictionary of the object, 560 bytes: only devices of dialect 1 get one. */
   #tellHeard(): void {
     const { duplicates } = this;
+    this.#tellsHeard = true;
     Object.defineProperty(this.#state, "heard", {
       get: () => allNoted(duplicates),
       enumerable: true,
@@ -186,7 +188,7 @@ export class DeviceRecord {
   /** Notes what an id of dialect 1 carried. Returns whether that is new. */
   hear(id: number, text: string): boolean {
     if (!this.duplicates.note(id, text, this.positions.connects)) return false;
-    if (this.#state.heard === NONE) this.#tellHeard();
+    if (!this.#tellsHeard) this.#tellHeard();
     this.#journal.heard(id);
     return true;
   }
