@@ -1,8 +1,8 @@
 /**
  * A process with a client that has a memory, to be killed. For each line on stdin that is empty it asks for a message,
- * says "asked", and then what it got; any other line it writes, and says "kept" or the error's code, and the line.
- * With a third argument it writes by itself, in bursts, "ARGUMENT 0", "ARGUMENT 1" and so on without end.
- * Arguments: the port, and the file of the memory.
+ * says "asked" when that is safe, and then what it got; any other line it writes, and says "kept" or the error's code,
+ * and the line. With a third argument it writes by itself, in bursts, "ARGUMENT 0", "ARGUMENT 1" and so on without
+ * end. Arguments: the port, and the file of the memory.
  */
 import { createInterface } from "node:readline";
 import { Client, LocalError } from "../../bridge/host/mod.ts";
@@ -33,6 +33,8 @@ async function write(text: string): Promise<boolean> {
 
 async function ask(): Promise<void> {
   const line = client.readline();
+  // The message before is done with now, and safe when something that was kept later is: till then a kill undoes it.
+  await client.write("asked", { until: "kept" });
   console.log("asked");
   try {
     console.log(`got ${await line}`);

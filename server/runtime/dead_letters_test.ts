@@ -1,0 +1,60 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { helloLine } from "../../tests/support/greeting.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import type { Device } from "../device.ts";
+import { LocalError } from "../protocol/errors.ts";
+
+/** A server that gives a message up after two failures, and an application that cannot process some. */
+async function start(...texts: string[]) {
+  const processed: string[] = [];
+  const app = async (device: Device) => {
+    for (;;) {
+      try {
+        await device.consume((line) => {
+          if (line.startsWith("bad")) throw new Error("it cannot be");
+          processed.push(line);
+        });
+      } catch (error) {
+        if (error instanceof LocalError) throw error;
+      }
+    }
+  };
+  const limits = { attempts: 2, deadLetters: 2, inbox: 4 };
+  const scene = await ManualServer.start({ app, deadLetters: true, limits });
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.advance(1);
+  const lines = texts.map((text, i) => `0${i}${text}\n`);
+  await scene.says(socket, `\n${lines.join("")}`);
+  const pass = async () => {
+    for (let i = 0; i < 20; i++) await scene.platform.advance(1000);
+  };
+  await pass();
+  return { scene, processed, pass, device: await scene.server.device("1") };
+}
+
+const textsOf = ({ deadLetters }: Device) => deadLetters.map(({ text }) => text);
+
+Deno.test("dead letters: what fails twice makes way, is counted, and can be put back", async () => {
+  const { scene, processed, pass, device } = await start("bad", "a");
+  await using _ = scene;
+  assertEquals([textsOf(device), processed], [["bad"], ["a"]]);
+  const { processed: done, dead } = device.counts;
+  assertEquals([done, dead, device.inbox], [1, 1, 0]);
+  await device.revive(device.deadLetters[0]!.number);
+  assertEquals(textsOf(device), []);
+  await pass();
+  assertEquals([textsOf(device), device.counts.dead], [["bad"], 2], "it has failed again");
+  await device.discard(device.deadLetters[0]!.number);
+  assertEquals(textsOf(device), []);
+  const error = await assertRejects(() => device.revive(99), LocalError);
+  assertEquals(error.code, "BAD_ARGUMENT");
+});
+
+Deno.test("dead letters: where there are too many, the message waits, and goes when one is gone", async () => {
+  const { scene, processed, pass, device } = await start("bad 1", "bad 2", "bad 3", "a");
+  await using _ = scene;
+  assertEquals([textsOf(device), processed, device.inbox], [["bad 1", "bad 2"], [], 2]);
+  await device.discard(device.deadLetters[0]!.number);
+  await pass();
+  assertEquals([textsOf(device), processed], [["bad 2", "bad 3"], ["a"]]);
+});
