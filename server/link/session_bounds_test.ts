@@ -140,3 +140,28 @@ Deno.test("a message out of turn: the log is told which came, and which should h
   const error = assertThrows(() => link.hears(`${frame(255, "b")}\n`), PeerError);
   assertEquals([error.code, error.message], ["GAP", "message ff came where 01 was expected"]);
 });
+
+Deno.test("a transaction's message waits for those before it: dialect 1", () => {
+  const link = SessionRig.booted();
+  link.write("a");
+  link.session.enqueue("b", {}, link.now);
+  link.session.resume();
+  link.flush();
+  assertEquals(link.said(), ["01a"]);
+  link.hears("01\n");
+  assertEquals(link.said(), ["02b"]);
+});
+
+Deno.test("a device has the credit that it was given, however many messages were acknowledged before", () => {
+  const link = Dialect2Rig.up({}, { lineBytes: 20, inbox: 1 });
+  let number = 0;
+  const next = () => `${frame(number++, "x".repeat(20))}\n`;
+  for (let i = 0; i < 100; i++) {
+    link.hears(next());
+    link.readAll();
+  }
+  link.hears(next()); // the inbox is full
+  for (let i = 0; i < 4; i++) link.hears(next()); // the credit is four lines of that length
+  const error = assertThrows(() => link.hears(next()), PeerError);
+  assertEquals(error.code, "CREDIT");
+});
