@@ -1,9 +1,9 @@
 /** The part of the command line that makes backups of a store. */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { LocalError } from "../protocol/errors.ts";
-import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import { badArgument } from "./arguments.ts";
 import { order } from "./control.ts";
+import { withStoppedStore } from "./stopped_store.ts";
 
 const HELP = `Makes a backup of a store, while its server runs or not.
 
@@ -34,30 +34,10 @@ export async function runBackupCommand(args: string[]): Promise<void> {
   });
   if (help) return console.log(HELP);
   const [file] = positionals;
-  if (!file || positionals.length > 1) throw badArgument("say backup FILE --store FILE");
-  if (!store || store === ":memory:") throw badArgument("backup needs --store FILE");
+  if (!file || positionals.length > 1) throw badArgument("backup", "say backup FILE --store FILE");
+  if (!store || store === ":memory:") throw badArgument("backup", "backup needs --store FILE");
   const path = resolve(file);
   if (await order(store, { command: "backup", path })) return;
   // No server has it, or one without a socket, which the store says.
-  if (!exists(store)) throw badArgument(`the store ${JSON.stringify(store)} does not exist`);
-  const opened = new SqliteStore(store);
-  // The server that opens it next has no reason any more to say so.
-  if (opened.older) console.error(`holdfast: warning: the store: ${opened.older}`);
-  try {
-    await opened.backup(path);
-  } finally {
-    await opened.close();
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `${message} (backup --help tells more)`);
+  await withStoppedStore(store, "backup", (store) => store.backup(path));
 }

@@ -4,9 +4,12 @@ import { exhume } from "../link/dead_letters.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { Session } from "../link/session.ts";
 import { printable } from "../observe/log.ts";
-import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
-import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import type { SqliteStore } from "../store/sqlite/sqlite.ts";
+import { badArgument } from "./arguments.ts";
+import { withStoppedStore } from "./stopped_store.ts";
+
+const COMMAND = "dead-letters";
 
 const HELP =
   `Looks after dead letters: messages with which the application has failed again and again.
@@ -36,20 +39,22 @@ export async function runDeadLettersCommand(args: string[]): Promise<void> {
   });
   if (help) return console.log(HELP);
   if (action !== "list" && action !== "revive" && action !== "discard") {
-    throw badArgument("say dead-letters list, dead-letters revive or dead-letters discard");
+    throw badArgument(
+      COMMAND,
+      "say dead-letters list, dead-letters revive or dead-letters discard",
+    );
   }
-  if (!path || path === ":memory:") throw badArgument("dead-letters takes --store FILE");
+  if (!path || path === ":memory:") throw badArgument(COMMAND, "dead-letters takes --store FILE");
   if (rest.length !== (action === "list" ? 0 : 2)) {
-    throw badArgument(`dead-letters ${action} takes ${action === "list" ? "no id" : "ID NUMBER"}`);
+    throw badArgument(
+      COMMAND,
+      `dead-letters ${action} takes ${action === "list" ? "no id" : "ID NUMBER"}`,
+    );
   }
-  if (!exists(path)) throw badArgument(`the store ${path} does not exist`);
-  const store = new SqliteStore(path);
-  try {
+  await withStoppedStore(path, COMMAND, async (store) => {
     if (action === "list") await list(store);
     else await change(store, rest as [string, string], action === "revive");
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 async function list(store: SqliteStore): Promise<void> {
@@ -69,21 +74,11 @@ async function change(
 ): Promise<void> {
   const changed = new Set<Ledger>();
   const acquired = await store.acquire(id);
-  if (!acquired.state) throw badArgument(`no device has ever connected as ${JSON.stringify(id)}`);
+  if (!acquired.state) {
+    throw badArgument(COMMAND, `no device has ever connected as ${JSON.stringify(id)}`);
+  }
   const { record } = new Ledger(id, acquired, changed);
   const session = new Session(record, 0, defaultLimits);
   exhume(session, /^\d+$/.test(number) ? Number(number) : -1, revives);
   await store.commit({ works: [], changes: () => changed });
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `${message} (dead-letters --help tells more)`);
 }

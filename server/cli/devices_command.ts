@@ -3,7 +3,9 @@ import { parseArgs } from "node:util";
 import { printable } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
-import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import type { SqliteStore } from "../store/sqlite/sqlite.ts";
+import { badArgument } from "./arguments.ts";
+import { withStoppedStore } from "./stopped_store.ts";
 
 const HELP = `Looks after the devices in a store, while no server has it.
 
@@ -43,20 +45,13 @@ export async function runDevicesCommand(args: string[]): Promise<void> {
   });
   if (help) return console.log(HELP);
   const [id] = ids;
-  if (id === undefined || ids.length > 1) throw badArgument(`${command} takes one id`);
-  if (path === undefined) throw badArgument(`${command} needs --store FILE`);
-  // Who mistypes its name gets no new store.
-  if (!exists(path)) throw badArgument(`the store ${JSON.stringify(path)} does not exist`);
-  const store = new SqliteStore(path);
-  // The server that opens it next has no reason any more to say so.
-  if (store.older) console.error(`holdfast: warning: the store: ${store.older}`);
-  try {
+  if (id === undefined || ids.length > 1) throw badArgument("forget", `${command} takes one id`);
+  if (path === undefined) throw badArgument("forget", `${command} needs --store FILE`);
+  await withStoppedStore(path, "forget", async (store) => {
     const { inbox, outbox } = await drop(store, id, command === "forget");
     const done = command === "forget" ? "forgot" : "cleared";
     console.log(`${done} ${printable(id)}: ${inbox} messages from it and ${outbox} to it dropped`);
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 /** Drops a device's messages, or all of it. @returns how many messages they were */
@@ -74,17 +69,4 @@ async function drop(store: SqliteStore, id: string, forgets: boolean) {
   if (forgets) ledger.remove();
   await store.commit({ works: [], changes: () => changed });
   return known;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `${message} (forget --help tells more)`);
 }

@@ -1,6 +1,6 @@
 /** The part of the command line that looks after the file of keys. */
 import { parseArgs } from "node:util";
-import { LocalError } from "../protocol/errors.ts";
+import { badArgument } from "./arguments.ts";
 import { addKey, exposure, readKeys, removeKey } from "../admission/keys.ts";
 import { askForKey } from "./keys_prompt.ts";
 import { printable } from "../observe/log.ts";
@@ -43,18 +43,22 @@ export async function runKeysCommand(args: string[]): Promise<void> {
   const { keys: path, key, replace, help } = values;
   if (help) return console.log(HELP);
   if (action !== "add" && action !== "remove" && action !== "list") {
-    throw badArgument("say keys add ID, keys remove ID or keys list");
+    throw badArgument("keys", "say keys add ID, keys remove ID or keys list");
   }
-  if (key !== undefined && action !== "add") throw badArgument("--key belongs to keys add");
+  if (key !== undefined && action !== "add") throw badArgument("keys", "--key belongs to keys add");
   if (key !== undefined && key !== "-") {
     throw badArgument(
+      "keys",
       "--key takes - alone, and the key comes on stdin: on the command line others could read it, and " +
         "the shell would keep it in its history",
     );
   }
-  if (replace && action !== "add") throw badArgument("--replace belongs to keys add");
+  if (replace && action !== "add") throw badArgument("keys", "--replace belongs to keys add");
   if (ids.length !== (action === "list" ? 0 : 1)) {
-    throw badArgument(action === "list" ? "keys list takes no id" : `keys ${action} takes one id`);
+    throw badArgument(
+      "keys",
+      action === "list" ? "keys list takes no id" : `keys ${action} takes one id`,
+    );
   }
   if (action === "add" && key !== undefined) {
     await addKey(path, ids[0]!, replace, await askForKey(ids[0]!));
@@ -73,11 +77,8 @@ function showKey(key: string): void {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     throw badArgument(
+      "keys",
       `the key was made, but not printed (${error.message}): --replace makes another`,
     );
   }
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `${message} (keys --help tells more)`);
 }
