@@ -13,6 +13,7 @@ import { LocalError } from "../../protocol/errors.ts";
 import { MemoryStore } from "../memory.ts";
 import { SqliteStore } from "./sqlite.ts";
 import { snapshots, step, stepping, stepsOf } from "../../../tests/support/store_steps.ts";
+import { smallDiskTest } from "../../../tests/support/small_disk.ts";
 
 const TEXT_LENGTH = 20;
 
@@ -284,63 +285,44 @@ faultTest("a full file: nothing is safe, nothing is lost, and it goes on", async
   await checkFullDisk(`${folder}/db`, (store) => store.allow(0), (store) => store.allow(100_000));
 });
 
-/** A small file system, if the tests may mount one. */
-async function onSmallDisk(folder: string, fn: () => Promise<void> | void): Promise<void> {
-  const run = async (command: string, ...args: string[]) =>
-    (await new Deno.Command(command, { args, stderr: "null" }).output()).success;
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
-  if (!await run("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder)) return;
-  try {
-    await fn();
-  } finally {
-    assert(await run("umount", "-l", folder));
-  }
-}
+smallDiskTest(
+  "sqlite store: a full disk: nothing is safe, nothing is lost, and it goes on",
+  ({ folder, fill, empty }) => checkFullDisk(`${folder}/db`, fill, empty),
+);
 
-faultTest("a full disk: nothing is safe, nothing is lost, and it goes on", async (folder) => {
-  await onSmallDisk(folder, async () => {
-    const fill = () => {
-      using file = Deno.openSync(`${folder}/filler`, { write: true, create: true });
-      const block = new Uint8Array(4096);
-      try {
-        for (;;) file.writeSync(block);
-      } catch {
-        // full
-      }
-    };
-    await checkFullDisk(`${folder}/db`, fill, () => Deno.removeSync(`${folder}/filler`));
-  });
-});
-
-faultTest("a new store on a full disk is refused, and can be made later", async (folder) => {
-  await onSmallDisk(folder, async () => {
+smallDiskTest(
+  "sqlite store: a new store on a full disk is refused, and can be made later",
+  async ({ folder }) => {
     Deno.writeFileSync(`${folder}/filler`, new Uint8Array(32 * 1024 * 1024 - 4096));
     const error = assertThrows(() => new SqliteStore(`${folder}/db`), LocalError);
     assertEquals(error.code, "STORE_UNUSABLE");
     Deno.removeSync(`${folder}/filler`);
     await new SqliteStore(`${folder}/db`).close();
-  });
-});
+  },
+);
 
-faultTest("a file that may only be read is refused", async (folder) => {
-  const refused = () => {
-    const error = assertThrows(() => new SqliteStore(`${folder}/db`), LocalError);
-    assertEquals(error.code, "STORE_UNUSABLE");
-    assertStringIncludes(error.message, "write access");
-  };
-  if (Deno.build.os === "windows") return;
-  if (Deno.uid() !== 0) {
-    await new SqliteStore(`${folder}/db`).close();
-    Deno.chmodSync(`${folder}/db`, 0o400);
-    return refused();
-  }
-  await onSmallDisk(folder, async () => { // modes do not bind root
+function assertReadOnly(path: string): void {
+  const error = assertThrows(() => new SqliteStore(path), LocalError);
+  assertEquals(error.code, "STORE_UNUSABLE");
+  assertStringIncludes(error.message, "write access");
+}
+
+const READ_ONLY = "a file that may only be read is refused";
+if (Deno.uid() === 0) {
+  smallDiskTest(`sqlite store: ${READ_ONLY}`, async ({ folder }) => { // modes do not bind root
     await new SqliteStore(`${folder}/db`).close();
     const args = ["-o", "remount,ro", folder];
     assert((await new Deno.Command("mount", { args }).output()).success);
-    refused();
+    assertReadOnly(`${folder}/db`);
   });
-});
+} else {
+  faultTest(READ_ONLY, async (folder) => {
+    if (Deno.build.os === "windows") return;
+    await new SqliteStore(`${folder}/db`).close();
+    Deno.chmodSync(`${folder}/db`, 0o400);
+    assertReadOnly(`${folder}/db`);
+  });
+}
 
 faultTest("a store that fails can be closed, which unlocks the file", async (folder) => {
   const store = new CrampedStore(`${folder}/db`);
