@@ -16,6 +16,13 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import { wrongName } from "../../server/protocol/name.ts";
 import { crc32 } from "./crc32.ts";
+import {
+  decodeStatic,
+  encodeStatic,
+  STATIC_BYTES,
+  type StaticAddress,
+  wrongStatic,
+} from "./ipv4.ts";
 
 /** Bytes of the sector in flash. */
 export const SECTOR_BYTES = 4096;
@@ -34,6 +41,9 @@ export const Tag = {
   timeout: 7,
   dialect: 8,
   log: 9,
+  // 10 is LINE_TAG
+  server2: 11,
+  ip: 12,
 } as const;
 
 /** What a device can be told. A field that is absent has the default of the firmware. */
@@ -45,6 +55,9 @@ export interface Settings {
   /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. A board cannot look up a name
    * that ends in `.local`: it has no mDNS. */
   server?: string;
+  /** Another name or address of the same server, with the same port, which the device goes to when `server` does not
+   * answer. Default: none. */
+  server2?: string;
   /** TCP port of the server, 1 to 65535. Default 8123. */
   port?: number;
   /** The device's name at the server, 1 to 64 bytes of UTF-8. */
@@ -57,6 +70,8 @@ export interface Settings {
   dialect?: 1 | 2;
   /** Whether the lines of the console go to the server, too. Default false. */
   log?: boolean;
+  /** The board's address in the WiFi. Default: DHCP. */
+  ip?: StaticAddress;
   /** Fields of other versions, by their tags: kept, and not looked at. */
   unknown?: Record<number, Uint8Array>;
 }
@@ -238,6 +253,7 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "password":
       return value === "" ? new Uint8Array(0) : text(name, value, 8, 64);
     case "server":
+    case "server2":
       return text(name, value, 1, 64);
     case "id":
       return text(name, value, 1, 64);
@@ -255,6 +271,11 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "log":
       if (typeof value !== "boolean") throw bad(name, "it is true or false");
       return Uint8Array.of(value ? 1 : 0);
+    case "ip": {
+      const wrong = wrongStatic(value as StaticAddress);
+      if (wrong) throw bad(`${name}.${wrong.part}`, wrong.what);
+      return encodeStatic(value as StaticAddress);
+    }
   }
 }
 
@@ -263,6 +284,7 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "ssid":
     case "password":
     case "server":
+    case "server2":
     case "id": {
       let decoded: string;
       try {
@@ -286,6 +308,12 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "log":
       if (value.length !== 1 || value[0]! > 1) throw bad(name, "it is one byte, 0 or 1");
       return value[0] === 1;
+    case "ip": {
+      if (value.length !== STATIC_BYTES) throw bad(name, `it has ${STATIC_BYTES} bytes`);
+      const ip = decodeStatic(value);
+      encodeValue(name, ip); // the same limits
+      return ip;
+    }
   }
 }
 
@@ -298,7 +326,7 @@ function text(name: Name, value: unknown, least: number, most: number): Uint8Arr
   if (bytes.length < least || bytes.length > most) {
     throw bad(name, `it has ${bytes.length} bytes, and ${least} to ${most} are possible`);
   }
-  if (name === "server" && !/^[0-9A-Za-z._-]+$/.test(value)) {
+  if (name.startsWith("server") && !/^[0-9A-Za-z._-]+$/.test(value)) {
     throw bad(
       name,
       "it is a name or an IPv4 address: 0-9 A-Z a-z . _ - only (a port is a field of its own)",

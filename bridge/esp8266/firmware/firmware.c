@@ -54,6 +54,12 @@ static void say_values(void) {
   console_value(settings.server, text_length(settings.server));
   console_text(":");
   console_number(settings.port);
+  if (settings.server2[0]) {
+    console_text(" server2=");
+    console_value(settings.server2, text_length(settings.server2));
+    console_text(":");
+    console_number(settings.port);
+  }
   console_text(" ssid=");
   console_value(settings.ssid, text_length(settings.ssid));
   console_text(settings.has_key ? " key=yes" : " key=no");

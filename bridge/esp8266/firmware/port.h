@@ -147,7 +147,8 @@ bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked));
 
 /* Starts to connect to `host`, a name or an IPv4 address, NUL-terminated and not needed after the call. Called
  * only while there is no connection, and WiFi is up. The answer is `firmware_tcp_opened`, `_closed` or `_no_address`.
- * What a name was found to mean is kept while attempts repeat, and looked up again beside them. */
+ * What a name was found to mean is kept while attempts repeat, also when another one is tried in turn, and looked up
+ * again beside them. */
 void port_tcp_open(const char *host, uint16_t port);
 
 /* Whether that name is still being looked up: no time of an attempt to connect. A lookup ends by itself, in some ten
