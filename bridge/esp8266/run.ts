@@ -28,8 +28,8 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
 
 Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
 "adc=512" the analogue input, "reset" resets it, "power" takes its power away for a moment, "hang" makes
-it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused) says what a join
-leads to.`;
+it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused, no-dhcp) says what
+a join leads to.`;
 
 /** Exit codes: 0 ended by a signal, 1 the chip failed, 2 wrong arguments. */
 async function main(): Promise<number> {
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
 
 function act(emulator: Emulator, line: string): void {
   const [, input, value] = line.match(/^(adc|\d+)\s*=\s*(\d+)$/) ?? [];
-  const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused)$/) ?? [];
+  const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused|no-dhcp)$/) ?? [];
   if (input === "adc") emulator.setAnalogue(Number(value));
   else if (input !== undefined && Number(input) <= 16) {
     emulator.setPin(Number(input), Number(value) ? 1 : 0);

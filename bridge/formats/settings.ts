@@ -44,6 +44,7 @@ export const Tag = {
   // 10 is LINE_TAG
   server2: 11,
   ip: 12,
+  country: 13,
 } as const;
 
 /** What a device can be told. A field that is absent has the default of the firmware. */
@@ -72,6 +73,9 @@ export interface Settings {
   log?: boolean;
   /** The board's address in the WiFi. Default: DHCP. */
   ip?: StaticAddress;
+  /** Where the board is, two capital letters as in DE: there it may send on all channels of its WiFi. Default: none, and
+   * on the channels 12 and 13 it finds no hidden network. */
+  country?: string;
   /** Fields of other versions, by their tags: kept, and not looked at. */
   unknown?: Record<number, Uint8Array>;
 }
@@ -255,6 +259,8 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "server":
     case "server2":
       return text(name, value, 1, 64);
+    case "country":
+      return text(name, value, 2, 2);
     case "id":
       return text(name, value, 1, 64);
     case "key":
@@ -285,6 +291,7 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "password":
     case "server":
     case "server2":
+    case "country":
     case "id": {
       let decoded: string;
       try {
@@ -331,6 +338,9 @@ function text(name: Name, value: unknown, least: number, most: number): Uint8Arr
       name,
       "it is a name or an IPv4 address: 0-9 A-Z a-z . _ - only (a port is a field of its own)",
     );
+  }
+  if (name === "country" && !/^[A-Z]{2}$/.test(value)) {
+    throw bad(name, "it is two capital letters, like DE");
   }
   return bytes;
 }

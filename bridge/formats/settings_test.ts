@@ -74,6 +74,8 @@ Deno.test("what can not be written is refused, and the field named", () => {
     [{ unknown: { 256: new Uint8Array(1) } }, "tags are 0 to 255"],
     [{ unknown: { 10: new Uint8Array(256) } }, "a value has 255 bytes at most"],
     [{ unknown: { 20: new Uint8Array(255), 21: new Uint8Array(255) } }, "has room for 500"],
+    [{ country: "de" }, "settings: country: it is two capital letters, like DE"],
+    [{ country: "DEU" }, "settings: country: it has 3 bytes, and 2 to 2 are possible"],
     [{ server2: "a b" }, "settings: server2: it is a name or an IPv4 address"],
     [{ ip: net({ address: "192.168.1" }) }, "settings: ip.address: it is an address that a host"],
     [
@@ -123,6 +125,7 @@ randomTest("what was written is read, and one wrong bit is noticed", 300, (rando
   if (random.once(2)) settings.key = random.bytes(32);
   if (random.once(2)) settings.timeout = random.int(100, 3_600_000);
   if (random.once(2)) settings.log = random.once(2);
+  if (random.once(2)) settings.country = random.pick(["DE", "US", "ZZ"]);
   if (random.once(2)) settings.server2 = "s".repeat(random.int(1, 64));
   if (random.once(2)) {
     settings.ip = {
@@ -131,7 +134,7 @@ randomTest("what was written is read, and one wrong bit is noticed", 300, (rando
       ...(random.once(2) ? { dns: "9.9.9.9" } : {}),
     };
   }
-  if (random.once(2)) settings.unknown = { [random.int(13, 255)]: random.bytes(20) };
+  if (random.once(2)) settings.unknown = { [random.int(14, 255)]: random.bytes(20) };
   const sector = encodeSettings(settings);
   assertEquals(decodeSettings(sector), { state: "ok", settings });
   const used = 12 + encodeFields(settings).length;

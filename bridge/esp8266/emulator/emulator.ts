@@ -6,6 +6,7 @@
  */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
+import { decodeStatic, parseIPv4, STATIC_BYTES, type StaticAddress } from "../../formats/ipv4.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { TcpConnection } from "./tcp.ts";
 import { lookup } from "node:dns/promises";
@@ -20,9 +21,28 @@ const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wa
 /** Why a chip starts. */
 export type Reset = typeof RESETS[number];
 
-/** What joining the WiFi leads to; `silent`: nothing ever comes of it. */
-export type WifiOutcome = "up" | "not-found" | "wrong-password" | "refused" | "silent";
-const WIFI = ["up", "lost", "not-found", "wrong-password", "refused"] as const;
+/** What the chip is told of its WiFi, in the firmware's order. */
+const WIFI = [
+  "up",
+  "lost",
+  "not-found",
+  "wrong-password",
+  "refused",
+  "no-dhcp",
+  "associated",
+] as const;
+/** What joining the WiFi leads to; `silent`: nothing ever comes of it; `associated`: nothing comes after that. */
+export type WifiOutcome = Exclude<typeof WIFI[number], "lost"> | "silent";
+
+/** What the chip has been told of a WiFi that it is to join. */
+export interface Join {
+  ssid: string;
+  password: string;
+  /** Two letters, or none. */
+  country: string;
+  /** Its address; undefined: from DHCP. */
+  ip: StaticAddress | undefined;
+}
 
 const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
@@ -81,6 +101,8 @@ export class Emulator implements AsyncDisposable {
   wifi: WifiOutcome = "up";
   /** How often it was asked to join. */
   joins = 0;
+  /** What it was asked to join last. */
+  join: Join | undefined;
   /** How often it has started. */
   boots = 0;
   /** Networks that a scan finds. */
@@ -192,6 +214,7 @@ export class Emulator implements AsyncDisposable {
         return this.#serial(payload);
       case FromChip.wifiJoin:
         this.joins++;
+        this.join = readJoin(payload);
         if (this.wifi !== "silent") this.#tellWifi(this.wifi);
         return;
       case FromChip.wifiLeave:
@@ -291,7 +314,9 @@ export class Emulator implements AsyncDisposable {
   }
 
   #tellWifi(outcome: typeof WIFI[number]): void {
-    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), Uint8Array.of(192, 168, 1, 31)));
+    const address = parseIPv4(this.join?.ip?.address ?? "192.168.1.31")!;
+    const bytes = [24, 16, 8, 0].map((shift) => address >>> shift & 255);
+    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), Uint8Array.from(bytes)));
   }
 
   /** The WiFi is gone, and the chip notices; a join finds it again if `wifi` says so. */
@@ -362,6 +387,13 @@ export class Emulator implements AsyncDisposable {
     this.#abandon(true);
     await Promise.all(connections.map((connection) => connection.ended));
   }
+}
+
+function readJoin(payload: Uint8Array): Join {
+  const ip = decodeStatic(payload);
+  const texts = new TextDecoder().decode(payload.subarray(STATIC_BYTES)).split("\0");
+  const [ssid = "", password = "", country = ""] = texts;
+  return { ssid, password, country, ip: ip.address === "0.0.0.0" ? undefined : ip };
 }
 
 function word(payload: Uint8Array): number {

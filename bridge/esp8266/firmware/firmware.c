@@ -106,7 +106,8 @@ static bool choose(const uint8_t *fields, uint32_t length) {
   struct settings chosen;
   setup_read(&chosen);
   if (!settings_configure(fields, length, &chosen)) return false;
-  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
+  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password) ||
+    text_compare(settings.country, chosen.country) || bytes_compare(settings.ip, chosen.ip, sizeof chosen.ip);
   adopt(&chosen);
   choice = true;
   return true;
@@ -217,11 +218,25 @@ static void reconfigure(uint32_t now) {
   engine_call(ON_START, 0, 0);
 }
 
+static void wifi_is_down(const char *reason) {
+  console_begin("wifi down reason=");
+  console_text(reason);
+  console_end();
+}
+
+/* It could not be joined in time. */
+static void give_up_wifi(void) {
+  bool no_dhcp = wifi.associated && !settings.ip[0];
+  last_wifi = no_dhcp ? WIFI_NO_DHCP : WIFI_REFUSED;
+  wifi_is_down(no_dhcp ? "no-dhcp" : "no-answer");
+}
+
 static void run_wifi(uint32_t now, uint32_t *wait) {
   uint32_t wifi_wait;
   enum wifi_policy_action action;
   while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
-    if (action == WIFI_DO_LEAVE) {
+    if (action != WIFI_DO_JOIN) {
+      if (action == WIFI_DO_GIVE_UP) give_up_wifi();
       driver_drop(now);
       port_wifi_leave();
       continue;
@@ -229,7 +244,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
     console_begin("wifi joining ssid=");
     console_value(settings.ssid, text_length(settings.ssid));
     console_end();
-    port_wifi_join(settings.ssid, settings.password);
+    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip });
   }
   if (wifi_wait < *wait) *wait = wifi_wait;
   setup_wifi = wifi.state == WIFI_POLICY_UP ? IMPROV_JOINED
@@ -286,9 +301,13 @@ static bool is_linking(void) {
 }
 
 void firmware_wifi(enum firmware_wifi state) {
-  static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused" };
+  static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused", "no-dhcp" };
   if (!is_linking()) return;
   uint32_t now = port_ms();
+  if (state == WIFI_ASSOCIATED) {
+    wifi_policy_associated(&wifi, now);
+    return;
+  }
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
     wifi_policy_up(&wifi, now);
@@ -302,9 +321,7 @@ void firmware_wifi(enum firmware_wifi state) {
   } else {
     if (wifi.state != WIFI_POLICY_JOINING && wifi.state != WIFI_POLICY_UP) return;
     wifi_policy_down(&wifi, now);
-    console_begin("wifi down reason=");
-    console_text(words[state]);
-    console_end();
+    wifi_is_down(words[state]);
   }
   last_wifi = state;
 }

@@ -39,8 +39,10 @@ enum firmware_wifi {
   WIFI_UP,          /* associated, and there is an IP address */
   WIFI_LOST,        /* was up, or associated, and is no longer; or the address is gone */
   WIFI_NOT_FOUND,   /* no access point of that name */
-  WIFI_WRONG_PASSWORD,
-  WIFI_REFUSED      /* any other reason not to be let in; also: no address in time */
+  WIFI_WRONG_PASSWORD, /* also what some access points say otherwise, if it is the likeliest reason */
+  WIFI_REFUSED,     /* any other reason not to be let in */
+  WIFI_NO_DHCP,     /* let in, and nobody has given it an address */
+  WIFI_ASSOCIATED   /* let in: what is missing is the address, or to prove the password */
 };
 
 /* The state of WiFi has changed since `port_wifi_join`. A board may go on trying by itself after any of
@@ -128,10 +130,17 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length);
 
 /* --- WiFi --- */
 
-/* Joins a network (station, DHCP, power saving off). `password` "": an open one. Both NUL-terminated, and
- * not needed after the call. Does not write to flash. Called only when WiFi is off: at the start, or after
- * `port_wifi_leave`. */
-void port_wifi_join(const char *ssid, const char *password);
+struct port_wifi {
+  const char *ssid;
+  const char *password; /* "": an open network */
+  const char *country;  /* two letters; "": none is known, so channels that some countries have not are only listened to */
+  const uint32_t *ip;   /* as in the settings: address, netmask, gateway, DNS; the first 0: DHCP */
+};
+
+/* Joins a network (station, power saving off): of several access points of that name the one that is heard best, also
+ * one that does not say its name. Texts are NUL-terminated; nothing is needed after the call. Does not write to flash.
+ * Called only when WiFi is off: at the start, or after `port_wifi_leave`. */
+void port_wifi_join(const struct port_wifi *wifi);
 
 /* Leaves the network, or gives up joining; the radio stays ready for the next join. */
 void port_wifi_leave(void);

@@ -57,6 +57,13 @@ static bool is_server(const char *text) {
   return true;
 }
 
+static bool is_country(const char *text) {
+  for (; *text; text++) {
+    if (*text < 'A' || *text > 'Z') return false;
+  }
+  return true;
+}
+
 static bool take_number(const uint8_t *value, size_t length, size_t size, uint32_t least,
                         uint32_t most, uint32_t *number) {
   if (length != size) return false;
@@ -102,6 +109,7 @@ static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct 
       return length == 0 || take_text(value, length, 8, 64, s->password);
     case SETTINGS_SERVER: return take_text(value, length, 1, 64, s->server) && is_server(s->server);
     case SETTINGS_SERVER2: return take_text(value, length, 1, 64, s->server2) && is_server(s->server2);
+    case SETTINGS_COUNTRY: return take_text(value, length, 2, 2, s->country) && is_country(s->country);
     case SETTINGS_IP: return take_ip(value, length, s->ip);
     case SETTINGS_ID: return take_text(value, length, 1, 64, s->id);
     case SETTINGS_KEY:

@@ -26,7 +26,8 @@ enum settings_tag {
   SETTINGS_LOG,
   SETTINGS_LINE, /* of an application only: in the sector it is one of another version */
   SETTINGS_SERVER2,
-  SETTINGS_IP
+  SETTINGS_IP,
+  SETTINGS_COUNTRY
 };
 
 #define SETTINGS_MOST_LINE 512
@@ -39,6 +40,7 @@ struct settings {
   char server[65];
   char server2[65]; /* or none: with the same port */
   char id[65];
+  char country[3]; /* two letters, or none */
   uint8_t key[32];
   bool has_key;
   bool log;

@@ -92,9 +92,11 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
   return true;
 }
 
-void port_wifi_join(const char *ssid, const char *password) {
+void port_wifi_join(const struct port_wifi *wifi) {
   require(!wifi_on);
-  require(strlen(ssid) >= 1 && strlen(ssid) <= 32 && strlen(password) <= 64);
+  require(strlen(wifi->ssid) >= 1 && strlen(wifi->ssid) <= 32 && strlen(wifi->password) <= 64);
+  require(strlen(wifi->country) == 0 || strlen(wifi->country) == 2);
+  require(!wifi->ip[0] || (wifi->ip[1] && wifi->ip[2] != wifi->ip[0]));
   wifi_on = true;
 }
 void port_wifi_leave(void) { wifi_on = false; }
@@ -225,7 +227,7 @@ static void happen(void) {
       }
       break;
     case 5:
-      if (wifi_on) firmware_wifi(next() % 5);
+      if (wifi_on) firmware_wifi(next() % 7);
       break;
     case 6: now_us += next_word(); break;
     case 7:

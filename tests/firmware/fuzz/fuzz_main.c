@@ -113,11 +113,43 @@ uint8_t wifi_station_get_auto_connect(void) { return 1; }
 bool wifi_station_set_auto_connect(uint8_t on) { return !on; }
 bool wifi_set_sleep_type(int type) { return type == NONE_SLEEP_T; }
 bool wifi_station_set_hostname(char *name) { return require(strcmp(name, "holdfast-abc123") == 0), true; }
+/* What the firmware asks for, and what the SDK has been told: the same, when it is to connect. */
+static struct port_wifi asked;
+static uint32_t asked_ip[4];
+static wifi_country_t country;
+static struct ip_info fixed;
+static uint32_t fixed_dns;
+static bool dhcp;
+
 bool wifi_station_set_config_current(struct station_config *config) {
   require(config->ssid[0] && !config->bssid_set && config->channel == 0);
+  require(config->all_channel_scan && config->threshold.rssi == 0 && !config->open_and_wep_mode_disable);
   return next() % 8 != 7;
 }
-bool wifi_station_connect(void) { return wifi_asked = true; }
+bool wifi_set_country(wifi_country_t *to) {
+  require(to->schan == 1 && to->nchan && to->schan + to->nchan <= 15);
+  return country = *to, true;
+}
+enum dhcp_status wifi_station_dhcpc_status(void) { return dhcp ? DHCP_STARTED : DHCP_STOPPED; }
+bool wifi_station_dhcpc_start(void) { return dhcp = true; }
+bool wifi_station_dhcpc_stop(void) { return dhcp = false, true; }
+bool wifi_set_ip_info(uint8_t interface, struct ip_info *info) {
+  if (interface != STATION_IF || dhcp) return false;
+  return fixed = *info, true;
+}
+void tcp_use_dns(uint32_t address) { fixed_dns = address; }
+
+bool wifi_station_connect(void) {
+  require(dhcp == !asked_ip[0]);
+  if (asked_ip[0]) {
+    require(fixed.ip.addr == asked_ip[0] && fixed.netmask.addr == asked_ip[1] && fixed.gw.addr == asked_ip[2]);
+    require(!asked_ip[3] || fixed_dns == asked_ip[3]);
+  }
+  bool known = asked.country[0] != 0;
+  require(country.policy == (known ? WIFI_COUNTRY_POLICY_MANUAL : WIFI_COUNTRY_POLICY_AUTO));
+  if (known) require(!memcmp(country.cc, asked.country, 2) && country.nchan == (asked.country[0] == 'U' ? 11 : 13));
+  return wifi_asked = true;
+}
 bool wifi_station_disconnect(void) { return wifi_asked = connected = false, true; }
 bool wifi_get_ip_info(uint8_t interface, struct ip_info *info) {
   info->ip.addr = connected ? 0x0100a8c0 : 0;
@@ -156,6 +188,7 @@ static bool wants_run; /* something has happened since it ran */
 static uint32_t deadline; /* ms */
 static int last = -1; /* state that it was told */
 static enum { UNKNOWN, CONNECTED, NOT_CONNECTED } truth; /* since it joined */
+static bool handshake_failed, dhcp_timed_out; /* so the SDK has said */
 static uint32_t last_fed; /* ms */
 static bool starving;
 
@@ -183,6 +216,17 @@ static void scan_found_one(const char *ssid, int rssi, bool locked) {
   if (ssid) require(strlen(ssid) >= 1 && strlen(ssid) <= 32 && rssi <= 127);
 }
 
+static void join(void) {
+  static const char *const countries[] = {"", "DE", "US"};
+  static const uint32_t addresses[] = {0x3201a8c0, 0x00ffffff, 0x0101a8c0, 0x0101a8c0};
+  unsigned how = next();
+  bool fixed_address = how & 2;
+  for (unsigned i = 0; i < 4; i++) asked_ip[i] = fixed_address ? addresses[i] : 0;
+  if (how & 4) asked_ip[3] = 0;
+  asked = (struct port_wifi){"Home", how & 1 ? "correct horse" : "", countries[how / 8 % 3], asked_ip};
+  port_wifi_join(&asked);
+}
+
 uint32_t firmware_run(void) {
   require(has_started && running_task && !in_firmware);
   in_firmware = true;
@@ -193,7 +237,7 @@ uint32_t firmware_run(void) {
         joined = true;
         last = -1;
         truth = UNKNOWN;
-        port_wifi_join("Home", next() & 1 ? "correct horse" : "");
+        join();
       }
       break;
     case 2:
@@ -219,7 +263,10 @@ uint32_t firmware_run(void) {
 
 void firmware_wifi(enum firmware_wifi state) {
   require(running_task && !in_firmware && joined);
-  require(state <= WIFI_REFUSED);
+  require(state <= WIFI_ASSOCIATED);
+  if (state == WIFI_ASSOCIATED) return; /* a step on the way */
+  if (state == WIFI_WRONG_PASSWORD) require(asked.password[0] || handshake_failed);
+  if (state == WIFI_NO_DHCP) require(dhcp_timed_out);
   if (state == WIFI_UP) require(port_wifi_ip() != 0 || !connected);
   if (state == WIFI_LOST) require(last == WIFI_UP || last == -1 || last >= WIFI_LOST);
   last = state;
@@ -269,6 +316,8 @@ static void tell_wifi(unsigned event, unsigned reason) {
     connected = true;
   }
   if (event == EVENT_STAMODE_DISCONNECTED) connected = false;
+  if (event == EVENT_STAMODE_DISCONNECTED) handshake_failed |= reason == 15 || reason == 202 || reason == 204;
+  if (event == EVENT_STAMODE_DHCP_TIMEOUT) dhcp_timed_out = true;
   if (event == EVENT_STAMODE_GOT_IP) truth = CONNECTED;
   if (event == EVENT_STAMODE_DISCONNECTED || event == EVENT_STAMODE_DHCP_TIMEOUT) truth = NOT_CONNECTED;
   wifi_handler(&all);
@@ -323,6 +372,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memset(timers, 0, sizeof timers);
   running_task = in_firmware = has_started = joined = wants_run = wifi_asked = connected = false;
   starving = false;
+  dhcp = true; /* as the SDK starts */
+  handshake_failed = dhcp_timed_out = false;
   started = woken = wanted = has_address = false;
   news_count = 0;
   for (unsigned i = 3; i < 6; i++) partitions[i].addr = 0xfb000 + (i - 3) * 0x1000;

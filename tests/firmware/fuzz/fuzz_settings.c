@@ -19,6 +19,7 @@ static void check_settings(const struct settings *s) {
   check_text(s->server, sizeof s->server);
   check_text(s->server2, sizeof s->server2);
   check_text(s->id, sizeof s->id);
+  require(!s->country[0] || (s->country[1] && !s->country[2]));
   if (s->ip[0]) {
     uint32_t in_order[4]; /* as numbers */
     for (int i = 0; i < 4; i++) in_order[i] = __builtin_bswap32(s->ip[i]);

@@ -45,6 +45,7 @@ static void print_settings(const struct settings *s) {
   printf(" port=%u timeout=%u dialect=%u log=%u", s->port, s->timeout, s->dialect, s->log);
   print_hex("server2", s->server2, strlen(s->server2));
   print_hex("ip", s->ip, s->ip[0] ? sizeof s->ip : 0);
+  print_hex("country", s->country, strlen(s->country));
   print_hex("missing", tags, count);
 }
 

@@ -72,7 +72,7 @@ function aboutSector(sector: Uint8Array): string {
     `ssid=${text(s.ssid)} password=${text(s.password)} server=${text(s.server)} id=${text(s.id)}`,
     `key=${s.key ? plain(s.key) : ""} port=${port} timeout=${timeout} dialect=${dialect}`,
     `log=${log ? 1 : 0} server2=${text(s.server2)} ip=${s.ip ? plain(encodeStatic(s.ip)) : ""}`,
-    `missing=${plain(Uint8Array.from(missing))}`,
+    `country=${text(s.country)} missing=${plain(Uint8Array.from(missing))}`,
   ].join(" ");
 }
 

@@ -137,11 +137,13 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 static uint32_t ip;
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
-void port_wifi_join(const char *ssid, const char *password) {
-  size_t length = text_length(ssid) + 1, more = text_length(password);
-  frame_start('j', length + more);
-  put(ssid, length);
-  put(password, more);
+void port_wifi_join(const struct port_wifi *wifi) {
+  const char *texts[] = { wifi->ssid, wifi->password, wifi->country };
+  size_t length = 16;
+  for (unsigned i = 0; i < 3; i++) length += text_length(texts[i]) + 1;
+  frame_start('j', length);
+  put(wifi->ip, 16);
+  for (unsigned i = 0; i < 3; i++) put(texts[i], text_length(texts[i]) + 1);
 }
 
 void port_wifi_leave(void) {

@@ -127,6 +127,11 @@ sdkTest(
         // The interpreter's operations read the application's memory, which is RAM.
         assertEquals(faults.filter((fault) => !fault.function.startsWith("op_")), [], object);
       }
+      // The C library's functions read bytes, so what they are given must not be in flash.
+      for (const object of objects.filter((name) => name.includes("target_"))) {
+        const undefineds = await run("xtensa-lx106-elf-nm", ["--undefined-only", object], folder);
+        assertEquals(undefineds.match(/\b(mem(cpy|move|cmp|chr)|str\w+)$/gm) ?? [], [], object);
+      }
       const inRam = (await Promise.all(
         objects.map((object) =>
           run("xtensa-lx106-elf-objdump", ["-d", "-j", ".iram.text", object], folder)

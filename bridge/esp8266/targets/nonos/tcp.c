@@ -187,6 +187,11 @@ static void on_address(const char *name, ip_addr_t *address, void *which) {
   task_wake(); /* the attempt's time begins */
 }
 
+void tcp_use_dns(uint32_t address) {
+  ip_addr_t server = { address };
+  dns_setserver(0, &server);
+}
+
 void port_tcp_open(const char *host, uint16_t to_port) {
   forget();
   port = to_port;
