@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import type { Application, BuildOptions, Built } from "./target.ts";
 import { BuildError } from "./errors.ts";
+import { type FlashMode, flashModes } from "../formats/image.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BOARDS = ["emulator", "nonos"];
@@ -25,6 +26,8 @@ Usage: deno task firmware [options]
   --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
   --aot NAME|FILE  instead of --app: one application, translated to C ahead of time, as part of the
                    firmware (needs wabt)
+  --flash-mode M   how the chip reads its flash: dout starts on every module; dio, qout and qio are
+                   faster, and some modules do not start with them; for the chip        (dout)
   --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
   --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
@@ -38,6 +41,7 @@ class UsageError extends Error {}
 interface Options {
   board: string;
   sdk: string | undefined;
+  flashMode: FlashMode | undefined;
   flavour: string;
   apps: string[];
   aot: boolean;
@@ -55,6 +59,7 @@ function parse(args: string[]): Options | undefined {
       options: {
         board: { type: "string", default: "emulator" },
         sdk: { type: "string" },
+        "flash-mode": { type: "string" },
         flavour: { type: "string", default: "wifi" },
         app: { type: "string", multiple: true, default: [] },
         aot: { type: "string", multiple: true, default: [] },
@@ -68,13 +73,19 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { board, flavour, json, sdk, measure, app, aot } = values;
+  const { board, flavour, json, sdk, measure, app, aot, "flash-mode": mode } = values;
   oneOf("--board", board, BOARDS);
   oneOf("--flavour", flavour, FLAVOURS);
   if (board === "nonos" && sdk === undefined) {
     throw new UsageError(
       "--board nonos needs --sdk FOLDER: Espressif's ESP8266_NONOS_SDK 3.0.x, see bridge/esp8266/README.md",
     );
+  }
+  if (mode !== undefined) {
+    oneOf("--flash-mode", mode, flashModes);
+    if (board !== "nonos") {
+      throw new UsageError("--flash-mode is for --board nonos: no other has it");
+    }
   }
   if (aot.length > 0) {
     const fault = "--aot puts one application into the firmware";
@@ -90,6 +101,7 @@ function parse(args: string[]): Options | undefined {
   return {
     board,
     sdk,
+    flashMode: mode as FlashMode | undefined,
     flavour,
     apps: [...app, ...aot],
     aot: aot.length > 0,
@@ -99,7 +111,7 @@ function parse(args: string[]): Options | undefined {
   };
 }
 
-function oneOf(option: string, value: string, values: string[]): void {
+function oneOf(option: string, value: string, values: readonly string[]): void {
   if (!values.includes(value)) {
     throw new UsageError(`${option} is one of ${values.join(", ")}, not "${value}"`);
   }
@@ -145,7 +157,7 @@ async function main(args: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { board, json, out, flavour, aot, sdk } = options;
+  const { board, json, out, flavour, aot, sdk, flashMode } = options;
   const started = performance.now();
   if (options.measure) {
     const { measure, showMeasured } = await import("./measure.ts");
@@ -164,6 +176,7 @@ async function main(args: string[]): Promise<number> {
     applications: await applications(flavour, options.apps),
     aot,
     ...(sdk === undefined ? {} : { sdk: absolute(sdk) }),
+    ...(flashMode === undefined ? {} : { flashMode }),
     say: (line) => json || console.log(line),
   });
   if (json) console.log(JSON.stringify({ board, flavour, aot, files, sizes }));

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FlashMode } from "../formats/image.ts";
 
 /** An application to go with the firmware. */
 export interface Application {
@@ -35,6 +36,8 @@ export interface BuildOptions {
   aot?: boolean;
   /** The vendor's SDK, for targets that need one. */
   sdk?: string;
+  /** How the chip is to read its flash, for targets that have one. Default: as every module can. */
+  flashMode?: FlashMode;
   /** Says a line of progress. */
   say: (line: string) => void;
 }

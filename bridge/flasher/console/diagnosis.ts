@@ -121,11 +121,31 @@ const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> =
       "Is the name spelt right? Capital and small letters differ.",
       "Does the WiFi have 2.4 GHz? The chip knows no other.",
       "Move the board closer to the access point.",
+      "If its name is hidden, enter your country under “More settings” in step 3, and flash.",
     ],
   },
   "wrong-password": {
     why: (ssid) => `The WiFi ${ssid} does not accept the password.`,
-    tries: ["Enter the password again; “Show the password” lets you check it."],
+    tries: [
+      "Enter the password again; “Show the password” lets you check it.",
+      "If it is right, move the board closer to the access point: a weak signal can look like this.",
+    ],
+  },
+  "no-dhcp": {
+    why: (ssid) => `The WiFi ${ssid} lets the board in, but gives it no address.`,
+    tries: [
+      "Is DHCP on in the router? It may have given away all its addresses: restart it.",
+      "Is the password right? Some routers let a board in first, and check it afterwards.",
+      "Or give the board a fixed address: “More settings” in step 3, then flash.",
+    ],
+  },
+  "no-answer": {
+    why: (ssid) => `The WiFi ${ssid} does not answer the board.`,
+    tries: [
+      "Move the board closer to the access point.",
+      "Does the access point admit known devices only? It needs the board’s MAC address.",
+      "Restart the access point.",
+    ],
   },
   lost: {
     why: (ssid) => `The WiFi ${ssid} is gone again.`,
@@ -186,6 +206,7 @@ export class Diagnosis {
       : bad("The board says nothing.", [
         "Press RESET on the board. GPIO0 must not be at GND now, or it waits in boot mode.",
         "If that does not help, flash it again, with “First erase the whole flash”.",
+        "Have you chosen another mode than DOUT in step 2? Choose DOUT, and flash again.",
       ]);
     return true;
   }

@@ -56,6 +56,10 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["application failed: unreachable", /has a fault: unreachable/, /another/],
   ["wifi down reason=not-found", /no WiFi called Home Sweet Home/, /2\.4 GHz/],
   ["wifi down reason=wrong-password", /does not accept the password/, /password/],
+  ["wifi down reason=wrong-password", /does not accept the password/, /weak signal/],
+  ["wifi down reason=not-found", /no WiFi called/, /hidden.*country/],
+  ["wifi down reason=no-dhcp", /lets the board in, but gives it no address/, /DHCP.*fixed address/],
+  ["wifi down reason=no-answer", /does not answer the board/, /closer/],
   ["wifi down reason=lost", /gone again/, /closer/],
   ["wifi down reason=refused", /does not let the board in/, /MAC address/],
   ["link down reason=NO_ANSWER", /192\.168\.1\.10:8123: nothing answers/, /server running/],
@@ -187,6 +191,7 @@ Deno.test("a board that says nothing, or nothing of ours", () => {
   assert(silent.overdue());
   assertMatch(silent.verdict.headline, /says nothing/);
   assertMatch(silent.verdict.tries[0]!, /RESET/);
+  assertMatch(silent.verdict.tries.join(" "), /DOUT/);
   const other = after("MicroPython v1.19");
   assert(other.overdue());
   assertMatch(other.verdict.headline, /not Holdfast/);

@@ -13,6 +13,7 @@ import {
   type FirmwareChoice,
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
+import type { FlashMode } from "../../formats/image.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
@@ -81,6 +82,7 @@ function show(): void {
   const within = manifest !== undefined && isApplicationWithin(manifest);
   byId("application-choice").hidden = within;
   byId("application-within").hidden = !within;
+  byId("flash-mode-field").hidden = manifest === undefined;
   const applications = manifest?.applications ?? [];
   const options = [
     ...applications.map(({ name }, index) => [String(index), name]),
@@ -123,6 +125,11 @@ export function applicationChoice(): ApplicationChoice {
   if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
   const part = came?.manifest.applications[Number(value)];
   return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
+}
+
+/** How the chip is to read the flash. */
+export function flashMode(): FlashMode {
+  return select("flash-mode").value as FlashMode;
 }
 
 /** The sector of the settings in the flash. */

@@ -6,7 +6,7 @@ import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./port.ts";
 import { openConsole } from "./console_view.ts";
 import { byId, chosen, input, say } from "./dom.ts";
-import { applicationChoice, firmwareChoice, stillMissing } from "./firmware_view.ts";
+import { applicationChoice, firmwareChoice, flashMode, stillMissing } from "./firmware_view.ts";
 import { PartsView } from "./parts_view.ts";
 import { readSettings } from "./settings_view.ts";
 import { saveBackup } from "./tools.ts";
@@ -44,7 +44,7 @@ function showMissing(): void {
 
 async function flash(): Promise<void> {
   // All of the form as it is now: it may be changed while the board is looked for.
-  const [firmware, application] = [firmwareChoice(), applicationChoice()];
+  const [firmware, application, mode] = [firmwareChoice(), applicationChoice(), flashMode()];
   const area = settingsArea(firmware);
   const what = chosen("settings");
   const [backupFirst, eraseAll] = [input("backup-first").checked, input("erase-all").checked];
@@ -57,7 +57,8 @@ async function flash(): Promise<void> {
   const kept = eraseAll ? keptThroughErase(firmware, application, !sector) : [];
   const chip = await connect();
   const { flashBytes } = chip.facts;
-  const pieces = forChip(await loadPieces(firmware, application, flashBytes), firmware, chip.facts);
+  const loaded = await loadPieces(firmware, application, flashBytes);
+  const pieces = forChip(loaded, firmware, chip.facts, mode);
   if (sector) pieces.push({ name: "settings", offset: area.offset, data: sector });
   for (const { name, offset, size } of kept) {
     pieces.push({ name, offset, data: await chip.read(offset, size) });

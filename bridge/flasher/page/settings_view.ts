@@ -15,6 +15,12 @@ const IDS: Record<FieldName, string> = {
   timeout: "timeout",
   dialect: "dialect",
   log: "log",
+  server2: "server2",
+  address: "ip-address",
+  netmask: "ip-netmask",
+  gateway: "ip-gateway",
+  dns: "ip-dns",
+  country: "country",
 };
 
 /** A key that was made, shown and confirmed, and for which id: it is not shown again for a retry. */
@@ -87,7 +93,7 @@ function show(): void {
   const write = chosen("settings") === "write";
   for (const id of ["settings-fields", "key-fields", "more-fields"]) byId(id).hidden = !write;
   byId("server-fields").hidden = !write || told;
-  byId("timeout-field").hidden = told;
+  for (const id of ["timeout-field", "server2-field"]) byId(id).hidden = told;
   byId("settings-told").hidden = !told;
   byId("key-field").hidden = chosen("key") !== "have";
 }
@@ -145,6 +151,12 @@ function read(key: string): ReturnType<typeof readFields> {
     timeout: input("timeout").value,
     dialect: select("dialect").value,
     log: input("log").checked,
+    server2: input("server2").value,
+    address: input("ip-address").value,
+    netmask: input("ip-netmask").value,
+    gateway: input("ip-gateway").value,
+    dns: input("ip-dns").value,
+    country: input("country").value,
   }, told);
 }
 
@@ -172,7 +184,11 @@ export function forgetDevice(): string {
   made = undefined;
   input("device").value = "";
   input("key").value = "";
-  if (!told) return "Everything is kept but the device’s id and key.";
+  const hadAddress = input("ip-address").value !== "";
+  input("ip-address").value = ""; // no two boards may have the same
+  if (!told) {
+    return `Everything is kept but the device’s ${hadAddress ? "id, address" : "id"} and key.`;
+  }
   const keyed = chosen("settings") === "write" && chosen("key") !== "none";
   return keyed ? "Everything is kept but the key." : "Everything is kept.";
 }

@@ -208,16 +208,24 @@ Deno.test("flashes of other sizes get the layout of the next smaller one", async
   assertEquals(error.code, "BAD_PLAN");
 });
 
-Deno.test("an ESP8285 is told how to read the flash that is inside it", async () => {
+Deno.test("an image says how its flash is read: as it was chosen, and in an ESP8285 as it can be", async () => {
   const files = await site();
   const built = await builtIn(files);
   const pieces = await loadPieces(built, { kind: "keep" }, MB, getter(files));
-  assertEquals(forChip(pieces, built, { name: "ESP8266EX" }), pieces);
-  assertEquals(forChip(pieces, { kind: "files", files: [] }, { name: "ESP8285" }), pieces);
-  const [first, ...rest] = forChip(pieces, built, { name: "ESP8285" });
-  assertEquals(decodeImage(first!.data as Uint8Array<ArrayBuffer>).mode, "dout");
-  assertEquals(first!.data.with(2, boot[2]!), boot);
-  assertEquals(rest, pieces.slice(1));
+  const asBuilt = decodeImage(boot).mode;
+  assertEquals(forChip(pieces, built, { name: "ESP8266EX" }, asBuilt), pieces);
+  assertEquals(forChip(pieces, { kind: "files", files: [] }, { name: "ESP8285" }, "qio"), pieces);
+  const modes = [
+    ["ESP8285", "qio", "dout"],
+    ["ESP8266EX", "qio", "qio"],
+    ["ESP8266EX", undefined, "dout"],
+  ] as const;
+  for (const [name, chosen, mode] of modes) {
+    const [first, ...rest] = forChip(pieces, built, { name }, chosen);
+    assertEquals(decodeImage(first!.data as Uint8Array<ArrayBuffer>).mode, mode);
+    assertEquals(first!.data.with(2, boot[2]!), boot);
+    assertEquals(rest, pieces.slice(1));
+  }
 });
 
 Deno.test("what is kept though the whole flash is erased is read before", async () => {

@@ -1,9 +1,10 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { defaults, encodeSettings, type Settings } from "../../formats/settings.ts";
+import { describeNetwork, type NetworkFields, pasted, readNetwork } from "./network_form.ts";
 
 /** The form's fields as they are typed. */
-export interface Fields {
+export interface Fields extends NetworkFields {
   ssid: string;
   password: string;
   server: string;
@@ -44,14 +45,15 @@ export function readFields(
     take("password", fields.password, TEXT.password);
   }
   if (!told) {
-    // People paste what the server printed.
-    const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
-      [];
+    const { host, port } = pasted(fields.server);
     take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
     take("port", wholeNumber(port ?? fields.port), TEXT.port);
     take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
     take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
   }
+  const network = readNetwork(fields, settings, told);
+  Object.assign(settings, network.settings);
+  Object.assign(problems, network.problems);
   settings.dialect = fields.dialect === "1" ? 1 : 2;
   settings.log = fields.log;
   if (fields.key !== "") {
@@ -124,16 +126,28 @@ export function keysLine(id: string, action: keyof typeof ACTIONS = "add"): stri
 
 /** A row of what the board has, for people; no secret is in it. */
 export function describeSettings(settings: Settings): [name: string, value: string][] {
-  const { ssid, password, server, port = 8123, id, key, timeout = 2000, dialect = 2, log } =
-    settings;
+  const {
+    ssid,
+    password,
+    server,
+    server2,
+    port = 8123,
+    id,
+    key,
+    timeout = 2000,
+    dialect = 2,
+    log,
+  } = settings;
   return [
     ["WiFi name", ssid ?? "none"],
     ["WiFi password", password ? "there is one" : "none"],
     ["Server", server === undefined ? "none" : `${server}:${port}`],
+    ["Second server address", server2 === undefined ? "none" : `${server2}:${port}`],
     ["Device id", id ?? "none"],
     ["Key", key ? "there is one" : "none"],
     ["Timeout", `${timeout} ms`],
     ["Dialect", String(dialect)],
     ["Console to the server", log ? "yes" : "no"],
+    ...describeNetwork(settings),
   ];
 }

@@ -21,6 +21,12 @@ const FILLED: Fields = {
   timeout: "2000",
   dialect: "2",
   log: false,
+  server2: "",
+  address: "",
+  netmask: "255.255.255.0",
+  gateway: "",
+  dns: "",
+  country: "",
 };
 
 function read(fields: Partial<Fields>) {

@@ -54,6 +54,8 @@ export interface ChipOptions {
   mac?: string;
   /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
   embedded?: boolean;
+  /** Whether its flash, though outside, can be read as DOUT only, as on some ESP-01S. */
+  onlyDout?: boolean;
   /** The word that names the chip. */
   magic?: number;
   /** What runs when the flash holds an image; unless told, nothing that says anything. */
@@ -280,7 +282,10 @@ export class Chip {
 
   #runProgram(reason: ResetReason): void {
     this.#halt();
-    const fault = imageFault(this.flash.bytes, this.#options.embedded);
+    const fault = imageFault(
+      this.flash.bytes,
+      this.#options.embedded || this.#options.onlyDout,
+    );
     if (fault !== undefined) {
       const said = fault === "checksum" ? "csum err\r\nets_main.c \r\n" : "ets_main.c \r\n";
       this.#send(encoder.encode(said), ROM_BAUD);

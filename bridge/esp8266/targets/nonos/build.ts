@@ -71,7 +71,8 @@ export async function build(options: BuildOptions): Promise<Built> {
     files[file] = `${out}/${file}`;
     return await describePart(name, offset, file, bytes);
   };
-  const bootOf = (size: FlashSize, file: string) => write("boot", 0, file, encodeImage(boot, size));
+  const bootOf = (size: FlashSize, file: string) =>
+    write("boot", 0, file, encodeImage(boot, size, options.flashMode));
   const initData = await Deno.readFile(`${options.sdk}/bin/esp_init_data_default_v08.bin`);
   const ends = async (size: FlashSize): Promise<Part[]> => {
     const end = FLASH_END[size];

@@ -84,7 +84,7 @@ sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
         "system",
       ]);
       const image = decodeImage(await Deno.readFile(`${a}/${parts[0]!.file}`));
-      assertEquals(image.sizeCode, sizeCode);
+      assertEquals([image.sizeCode, image.mode], [sizeCode, "dout"]); // every module starts with it
       assertEquals(image.entry, 0x40100004);
     }
     assertEquals(manifest.applications.map(({ name }) => name), ["main", "other"]);
@@ -98,13 +98,14 @@ Deno.test({
   ignore: !SDK || !ESPTOOL,
   fn: () =>
     withFolders(async (out) => {
-      const { files } = await build(options(out!, SDK!));
+      const { files } = await build({ ...options(out!, SDK!), flashMode: "qio" });
       for (const name of ["boot.bin", "boot-4MB.bin"]) {
         const args = ["esptool.py", "--chip", "esp8266", "image_info", files[name]!];
         const said = await run(PYTHON, args, ESPTOOL!);
         assertMatch(said, /Entry point: (0x)?40100004/);
         assertMatch(said, /Checksum: (0x)?[0-9a-f]{2} \(valid\)/);
-        const { segments } = decodeImage(await Deno.readFile(files[name]!));
+        const { segments, mode } = decodeImage(await Deno.readFile(files[name]!));
+        assertEquals(mode, "qio");
         const read = said.matchAll(/^Segment \d+: len (0x[0-9a-f]+) load (0x[0-9a-f]+)/gm);
         assertEquals(
           [...read].map(([, length, address]) => [Number(length), Number(address)]),
