@@ -6,9 +6,11 @@
  */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
-import { decodeStatic, parseIPv4, STATIC_BYTES, type StaticAddress } from "../../formats/ipv4.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { TcpConnection } from "./tcp.ts";
+import { addressAfter, type Join, readJoin, WIFI, type WifiOutcome } from "./wifi.ts";
+
+export type { Join, WifiOutcome };
 import { lookup } from "node:dns/promises";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 
@@ -20,29 +22,6 @@ export const EMULATOR: readonly string[] =
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
 /** Why a chip starts. */
 export type Reset = typeof RESETS[number];
-
-/** What the chip is told of its WiFi, in the firmware's order. */
-const WIFI = [
-  "up",
-  "lost",
-  "not-found",
-  "wrong-password",
-  "refused",
-  "no-dhcp",
-  "associated",
-] as const;
-/** What joining the WiFi leads to; `silent`: nothing ever comes of it; `associated`: nothing comes after that. */
-export type WifiOutcome = Exclude<typeof WIFI[number], "lost"> | "silent";
-
-/** What the chip has been told of a WiFi that it is to join. */
-export interface Join {
-  ssid: string;
-  password: string;
-  /** Two letters, or none. */
-  country: string;
-  /** Its address; undefined: from DHCP. */
-  ip: StaticAddress | undefined;
-}
 
 const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
@@ -314,9 +293,7 @@ export class Emulator implements AsyncDisposable {
   }
 
   #tellWifi(outcome: typeof WIFI[number]): void {
-    const address = parseIPv4(this.join?.ip?.address ?? "192.168.1.31")!;
-    const bytes = [24, 16, 8, 0].map((shift) => address >>> shift & 255);
-    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), Uint8Array.from(bytes)));
+    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), addressAfter(this.join)));
   }
 
   /** The WiFi is gone, and the chip notices; a join finds it again if `wifi` says so. */
@@ -387,13 +364,6 @@ export class Emulator implements AsyncDisposable {
     this.#abandon(true);
     await Promise.all(connections.map((connection) => connection.ended));
   }
-}
-
-function readJoin(payload: Uint8Array): Join {
-  const ip = decodeStatic(payload);
-  const texts = new TextDecoder().decode(payload.subarray(STATIC_BYTES)).split("\0");
-  const [ssid = "", password = "", country = ""] = texts;
-  return { ssid, password, country, ip: ip.address === "0.0.0.0" ? undefined : ip };
 }
 
 function word(payload: Uint8Array): number {
