@@ -249,7 +249,9 @@ static void write_flash(void) {
   uint32_t header[12] = {MAGIC, HEADER_WORDS * 4 << 16 | 1, sizeof wasm, crc32(0, wasm, sizeof wasm), 0x6e69616d};
   memcpy(flash + 0xf0000, header, sizeof header);
   memcpy(flash + 0xf0000 + sizeof header, wasm, sizeof wasm);
-  static const uint8_t fields[] = "\1\4Home\3\1a\5\1" "1\x9\1\1";
+  static const uint8_t fields[] =
+    "\1\4Home\3\1a\5\1" "1\x9\1\1"
+    "\xb\1z\xc\x10\xc0\xa8\1\x32\xff\xff\xff\0\xc0\xa8\1\1\0\0\0\0\xd\2GR";
   static uint8_t bytes[SETTINGS_USED];
   settings_clear(bytes);
   require(settings_change(bytes, fields, sizeof fields - 1));

@@ -24,7 +24,7 @@ static void check_settings(const struct settings *s) {
     uint32_t in_order[4]; /* as numbers */
     for (int i = 0; i < 4; i++) in_order[i] = __builtin_bswap32(s->ip[i]);
     uint32_t own = in_order[0], mask = in_order[1], gateway = in_order[2], dns = in_order[3];
-    require((mask | (mask - 1)) == 0xffffffff && (own & ~mask) && (own | mask) != 0xffffffff);
+    require(mask && (mask | (mask - 1)) == 0xffffffff && (own & ~mask) && (own | mask) != 0xffffffff);
     require(!gateway || ((gateway & mask) == (own & mask) && gateway != own));
     require(dns != own);
   }
