@@ -51,6 +51,18 @@ export const BUDGET = {
   code: 0xe0000,
 };
 
+/**
+ * What the SDK takes of the heap, in bytes: before the firmware starts, and for WiFi once it is started. Read where the
+ * SDK ran with the chip's own ROM, without a radio; a connection takes more, for as long as it is there.
+ */
+const SDK_TAKES = { start: 7_696, wifi: 5_072 };
+
+/** Bytes of heap that stay free beside an application that takes so many. @param dramLeft of what was linked */
+export function heapLeft(dramLeft: number, application: number): number {
+  const header = 16; // the heap's own, and what aligns it
+  return dramLeft - SDK_TAKES.start - SDK_TAKES.wifi - application - header;
+}
+
 /** Builds the files for the flash. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
   const { out, version, flavour, applications, say } = options;
