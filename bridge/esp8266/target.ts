@@ -33,6 +33,8 @@ export interface BuildOptions {
   applications: Application[];
   /** Translates the first application ahead of time, into the firmware; there is no other one then. */
   aot?: boolean;
+  /** Whether it is for a release: then there is a manifest in any case. */
+  release?: boolean;
   /** The vendor's SDK, for targets that need one. */
   sdk?: string;
   /** Says a line of progress. */

@@ -198,8 +198,8 @@ function checkExports(section: Reader | undefined): void {
     (exported.get("memory") === 2 ? undefined : "memory");
   if (lacking !== undefined) {
     throw bad(
-      `it is no application for this firmware: it exports no ${lacking}. An application begins with ` +
-        'export * from "../assembly/core"',
+      `it is no application for this firmware: it exports no ${lacking}. An application exports all of the core; ` +
+        "client-as/README.md shows one",
     );
   }
 }
