@@ -45,6 +45,9 @@ export const CORE_EXPORTS = [
 /** Where a module's data must end, in bytes: the memory that it is first loaded with (`engine_wasm3.c`). */
 export const DATA_END = 2048;
 
+/** How deep blocks (`if`, `while`, `switch`) may be within each other (`m3_most_depth`). */
+export const MOST_DEPTH = 16;
+
 /** Bytes of RAM for interpreted code, at most; it takes about two for each byte of a module's code. */
 const CODE_RAM = 24 * 1024;
 const RAM_OF_CODE = 1.9;
@@ -160,7 +163,7 @@ function checkType(type: number): void {
 
 function typesIn(section: Reader | undefined): FunctionType[] {
   return section?.list(() => {
-    section.byte(); // a function
+    if (section.byte() !== 0x60) throw bad(`it has types that are no functions: ${TOOLS}`);
     const lengths = [0, 1].map(() => {
       const values = section.list(() => section.byte());
       for (const type of values) checkType(type);
@@ -252,16 +255,29 @@ function checkCode(section: Reader | undefined): void {
       body.number();
       checkType(body.byte());
     });
-    while (!body.done) checkInstruction(body);
+    let depth = 0;
+    while (!body.done) {
+      depth += DEEPER[checkInstruction(body)] ?? 0;
+      if (depth > MOST_DEPTH) {
+        throw bad(
+          `a function of it has more than ${MOST_DEPTH} blocks (if, while, switch) within each other: ` +
+            "make functions of the inner ones",
+        );
+      }
+    }
   });
 }
 
-function checkInstruction(body: Reader): void {
+/** What opens and ends a block: block, loop, if, end. */
+const DEEPER: Record<number, number> = { 0x02: 1, 0x03: 1, 0x04: 1, 0x0b: -1 };
+
+/** Reads one, and returns its opcode. */
+function checkInstruction(body: Reader): number {
   const code = body.byte();
   if (code === 0x0e) { // br_table
     body.list(() => body.number());
     body.number();
-    return;
+    return code;
   }
   const operands = OPERANDS[code];
   if (operands === undefined) {
@@ -272,4 +288,5 @@ function checkInstruction(body: Reader): void {
     throw bad(`it has an instruction that the firmware has not (${hex}, ${kind}): ${TOOLS}`);
   }
   for (let n = 0; n < operands; n++) body.number();
+  return code;
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "../../server/protocol/errors.ts";
-import { checkModule, CORE_EXPORTS, DATA_END, IMPORTS } from "./module.ts";
+import { randomTest } from "../../tests/support/random.ts";
+import { checkModule, CORE_EXPORTS, DATA_END, IMPORTS, MOST_DEPTH } from "./module.ts";
 
 const BUILD = new URL("../../client-as/build/", import.meta.url);
 const FIRMWARE = new URL("../esp8266/firmware/", import.meta.url);
@@ -47,6 +48,8 @@ Deno.test("the imports, exports and bounds are those of the firmware", async () 
     [...CORE_EXPORTS],
   );
   assertEquals(Number(engine.match(/#define FIRST_MEMORY (\d+)/)![1]), DATA_END);
+  const config = await read("wasm3_config.h");
+  assertEquals(Number(config.match(/#define m3_most_depth (\d+)/)![1]), MOST_DEPTH);
 });
 
 Deno.test("a file that is no module, of another version, damaged, cut off or too long is refused", () => {
@@ -110,6 +113,10 @@ function leb(value: number): number[] {
   return value < 0x80 ? [value] : [value & 0x7f | 0x80, ...leb(value >> 7)];
 }
 
+/** Loops within each other. */
+const nested = (depth: number): number[] =>
+  depth === 0 ? [] : [0x03, 0x40, ...nested(depth - 1), 0x0b];
+
 const imported = (module: string, name: string, type: number, kind = 0) => [
   ...text(module),
   ...text(name),
@@ -134,6 +141,11 @@ Deno.test("what the firmware has not is named", () => {
     [{ body: [0x42, 0, 0x1a] }, "(0x42, one of 64-bit"],
     [{ body: fill }, "(0xfc, one that older interpreters do not know)"],
     [{ body: [0x41, 0, 0x0e, 1, 0, 0] }, undefined], // br_table
+    [{ body: nested(16) }, undefined],
+    [
+      { body: nested(17) },
+      "a function of it has more than 16 blocks (if, while, switch) within each other",
+    ],
     [{ body: Array(14_000).fill(0x01) }, "bytes of the board's memory, and there are 24576"],
     [{ data: [0, 0x41, 0xfc, 0x0f, 0x0b, 4, 1, 2, 3, 4] }, undefined], // at 2,044
     [
@@ -148,3 +160,23 @@ Deno.test("what the firmware has not is named", () => {
     else refused(wasm, why);
   }
 });
+
+randomTest(
+  "whatever changes in a module: it is taken, or refused with a reason",
+  3000,
+  (random) => {
+    const changed = built("main");
+    const most = random.pick([200, 600, changed.length]); // its tables come first
+    for (let n = random.int(1, 3); n > 0; n--) {
+      changed[random.int(8, most - 1)] = random.int(
+        0,
+        255,
+      );
+    }
+    try {
+      checkModule(changed);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+    }
+  },
+);

@@ -5,6 +5,7 @@ import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import { Command, encodeCommand } from "../../bridge/formats/improv.ts";
 import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
+import { compile } from "../support/compile.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
 import {
@@ -14,6 +15,7 @@ import {
   firmware,
   isUp,
   line,
+  plugIn,
   plugInBehindProxy,
 } from "./support.ts";
 import { Watch } from "./watched.ts";
@@ -195,6 +197,52 @@ toolTest(
         assertEquals(watch.counters.illegal > 0, type === "uint8_t", watch.counters.where);
       }
     });
+  },
+);
+
+toolTest(
+  "memory: blocks as deep as may be take no more stack than the start has, deeper ones are refused",
+  tools,
+  async () => {
+    const elf = await firmware(["-DMEASURE"]);
+    const inner: Record<string, (depth: number, body: string) => string> = {
+      then: (depth, body) => `if (x != ${depth}) { ${body} x *= 3; } else { x += ${depth}; }`,
+      other: (depth, body) => `if (x != ${depth}) { x *= 3; } else { ${body} x += ${depth}; }`,
+      loop: (depth, body) => `while (x > ${depth}) { ${body} x += ${depth}; }`,
+    };
+    for (
+      const [kind, [depth, refused]] of Object.entries({
+        then: [16, 17],
+        other: [16, 25],
+        loop: [8, 9],
+      })
+    ) {
+      for (const blocks of [depth!, refused!]) {
+        let body = "x++;";
+        for (let at = 0; at < blocks; at++) body = inner[kind]!(at, body);
+        const wasm = await compile(
+          `export * from "../assembly/core"; let x = 1;
+           export function onTick(): i32 { ${body}; return x; }`,
+        );
+        await using board = await plugIn({
+          port: 1,
+          id: "1",
+          firmware: elf,
+          application: { name: "deep", wasm },
+        });
+        await line(
+          board,
+          `holdfast: application ${
+            blocks === depth ? "name=deep" : "refused: blocks nested too deep"
+          }`,
+        );
+        board.measure();
+        const stack = await line(board, "memory c-stack-start=");
+        const bytes = Number(stack.match(/=(\d+)/)![1]);
+        // Of 6,144 on the chip, where interrupts take some of it, too.
+        assert(bytes <= 5120, `${kind}, ${blocks} blocks: ${bytes} bytes of stack`);
+      }
+    }
   },
 );
 
