@@ -125,7 +125,7 @@ toolTest(
       `the chip's heap, left ${left.map((bytes) => String(bytes).padStart(10)).join("")}`,
     );
     for (const [at, table] of tables.entries()) assertWithin(names[at]!, table, LIMIT);
-    assert(left[names.indexOf("main")]! >= 26 * 1024, `${left} bytes of heap are left`);
+    assert(left[names.indexOf("main")]! >= 30 * 1024, `${left} bytes of heap are left`);
   },
 );
 
