@@ -29,6 +29,8 @@ Usage: deno task firmware [options]
   --flash-mode M   how the chip reads its flash: dout starts on every module; dio, qout and qio are
                    faster, and some modules do not start with them; for the chip        (dout)
   --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
+  --release FOLDER instead: all flavours and applications, with the page that flashes them, checksums and
+                   licences, as a folder for any static web host (needs wabt)
   --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
   --help
@@ -46,6 +48,8 @@ interface Options {
   apps: string[];
   aot: boolean;
   out: string;
+  /** The folder of a release. */
+  release: string | undefined;
   measure: boolean;
   json: boolean;
 }
@@ -64,6 +68,7 @@ function parse(args: string[]): Options | undefined {
         app: { type: "string", multiple: true, default: [] },
         aot: { type: "string", multiple: true, default: [] },
         out: { type: "string" },
+        release: { type: "string" },
         measure: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -73,7 +78,7 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { board, flavour, json, sdk, measure, app, aot, "flash-mode": mode } = values;
+  const { board, flavour, json, sdk, measure, app, aot, release, "flash-mode": mode } = values;
   oneOf("--board", board, BOARDS);
   oneOf("--flavour", flavour, FLAVOURS);
   if (board === "nonos" && sdk === undefined) {
@@ -86,6 +91,17 @@ function parse(args: string[]): Options | undefined {
     if (board !== "nonos") {
       throw new UsageError("--flash-mode is for --board nonos: no other has it");
     }
+  }
+  if (release !== undefined) {
+    const other = ["out", "aot", "measure", "flavour"].find((name) =>
+      args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`))
+    );
+    if (other !== undefined) {
+      throw new UsageError(
+        `--release builds all there is for a board: --${other} does not go with it`,
+      );
+    }
+    if (release === "") throw new UsageError("--release takes the path of a folder");
   }
   if (aot.length > 0) {
     const fault = "--aot puts one application into the firmware";
@@ -106,6 +122,7 @@ function parse(args: string[]): Options | undefined {
     apps: [...app, ...aot],
     aot: aot.length > 0,
     out: absolute(out),
+    release: release === undefined ? undefined : absolute(release),
     measure,
     json,
   };
@@ -151,6 +168,32 @@ async function applications(flavour: string, names: string[]): Promise<Applicati
   }));
 }
 
+async function builderOf(board: string): Promise<(options: BuildOptions) => Promise<Built>> {
+  return (await import(`./targets/${board}/build.ts`)).build;
+}
+
+async function publish({ board, sdk, apps, json }: Options, folder: string): Promise<number> {
+  const { release } = await import("./release.ts"); // with the page's bundler
+  const flavours: Record<string, Application[]> = {};
+  for (const flavour of FLAVOURS) {
+    flavours[flavour] = await applications(flavour, flavour === "wifi" ? apps : []);
+  }
+  const { bytes, files } = await release({
+    out: folder,
+    board,
+    sdk: sdk === undefined ? undefined : absolute(sdk),
+    version: await version(),
+    build: await builderOf(board),
+    flavours,
+    say: (line) => json || console.log(line),
+  });
+  if (json) console.log(JSON.stringify({ board, release: folder, bytes, files }));
+  else {console.log(
+      `\n${folder}: ${files.length} files, ${bytes} bytes; README.txt in it says more`,
+    );}
+  return 0;
+}
+
 async function main(args: string[]): Promise<number> {
   const options = parse(args);
   if (!options) {
@@ -165,10 +208,9 @@ async function main(args: string[]): Promise<number> {
     console.log(json ? JSON.stringify(results) : showMeasured(results));
     return 0;
   }
+  if (options.release !== undefined) return await publish(options, options.release);
   await Deno.mkdir(out, { recursive: true });
-  const { build } = await import(`./targets/${board}/build.ts`) as {
-    build: (options: BuildOptions) => Promise<Built>;
-  };
+  const build = await builderOf(board);
   const { files, sizes } = await build({
     out,
     version: await version(),

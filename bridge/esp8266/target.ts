@@ -34,6 +34,8 @@ export interface BuildOptions {
   applications: Application[];
   /** Translates the first application ahead of time, into the firmware; there is no other one then. */
   aot?: boolean;
+  /** Whether it is for a release: then there is a manifest in any case. */
+  release?: boolean;
   /** The vendor's SDK, for targets that need one. */
   sdk?: string;
   /** How the chip is to read its flash, for targets that have one. Default: as every module can. */

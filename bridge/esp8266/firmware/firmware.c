@@ -20,9 +20,6 @@
 #define HEADER_WORDS 12
 #define MAGIC 0x50414648u /* "HFAP" */
 
-/* What an application and its interpreter get at most. */
-#define MEMORY_WANTED (32 * 1024)
-
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
 #define TRAP_PAUSE 5000
@@ -119,11 +116,8 @@ static uint32_t memory_needed(void) {
 
 /* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */
 static const char *prepare(const uint8_t *wasm, uint32_t length) {
-  size_t available;
-  void *memory = port_memory(MEMORY_WANTED, &available);
-  arena_open(memory, available);
   const char *wrong = engine_load(wasm, length, application_imports, memory_needed);
-  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
+  if (wrong) arena_close(); /* nothing of it runs */
   arena_seal();
   return wrong;
 }

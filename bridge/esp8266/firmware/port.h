@@ -85,10 +85,11 @@ void port_delay_us(uint32_t us);
 /* 32 bits that nobody can guess: they make nonces. */
 uint32_t port_random(void);
 
-/* Memory for the application, as much as the board can spare in one piece and the firmware wants
- * (`wanted` is an upper limit), aligned to 8. Called once, in `firmware_start`. It is the only memory
- * that the firmware ever asks for. *length: how many bytes it is. */
-void *port_memory(size_t wanted, size_t *length);
+/* Memory for the application, in one piece aligned to 8: as much as the board can spare, at least `least` and at most
+ * `most` bytes, which are multiples of 8. *length: how many bytes it is. 0, and a length of 0: there is no such piece.
+ * What it gave before is taken back first, so that (0, 0) only gives back. Called in `firmware_start` alone, and the
+ * only memory that the firmware ever asks for. */
+void *port_memory(size_t least, size_t most, size_t *length);
 
 /* Bytes of heap that the board has left. */
 uint32_t port_free_heap(void);

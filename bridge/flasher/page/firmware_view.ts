@@ -14,6 +14,9 @@ import {
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
 import type { FlashMode } from "../../formats/image.ts";
+import { inspectApplication } from "../plan/application.ts";
+import { bytesOf } from "../plan/pieces.ts";
+import { explain } from "../words/faults.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
@@ -25,6 +28,7 @@ let rows = 0;
 export async function setUpFirmware(): Promise<string> {
   byId("firmware-choice").addEventListener("change", show);
   select("application").addEventListener("change", show);
+  input("application-file").addEventListener("change", () => void showApplicationFile());
   button("add-file").addEventListener("click", () => addRow().focus());
   addRow();
   const note = byId("firmware-note");
@@ -97,6 +101,29 @@ function show(): void {
     box.value = applications.length > 0 ? "0" : "keep";
   }
   byId("application-field").hidden = within || box.value !== "file";
+}
+
+/** Says at once whether the firmware can run the file that was chosen: nobody need flash it to know. */
+async function showApplicationFile(): Promise<void> {
+  const field = input("application-file");
+  const file = field.files?.[0];
+  let words = "", good = true;
+  if (file) {
+    try {
+      const { size, imports } = inspectApplication(await bytesOf(file), file.name);
+      const uses = imports.filter((name) => name.startsWith("board."))
+        .map((name) => name.slice("board.".length)).join(", ");
+      words = `${file.name} can be flashed: ${size} bytes${uses && `; it uses ${uses}`}.`;
+    } catch (error) {
+      good = false;
+      words = explain(error).text;
+    }
+  }
+  if (field.files?.[0] !== file) return; // another one was chosen meanwhile
+  byId("application-note").textContent = words;
+  byId("application-note").className = good ? "hint" : "problem";
+  if (good) field.removeAttribute("aria-invalid");
+  else field.setAttribute("aria-invalid", "true");
 }
 
 /** The firmware that came with the page and is chosen. */

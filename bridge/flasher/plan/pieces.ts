@@ -5,7 +5,7 @@ import { decodeImage, type FlashMode, flashModes } from "../../formats/image.ts"
 import { type FlashSize, flashSizes, type Part, partsFor } from "../../formats/manifest.ts";
 import type { ChipFacts } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
-import { toApplication } from "./application.ts";
+import { inspectApplication, toApplication } from "./application.ts";
 import { fetchPart, type Firmware } from "./firmware.ts";
 import { parseAddress, type Piece } from "./plan.ts";
 
@@ -122,7 +122,9 @@ export async function loadPieces(
   if (application.kind === "file") {
     if (!application.file) throw new FlashError("NOT_CHOSEN", "no application file is chosen");
     const { name } = application.file;
-    const data = toApplication(await bytesOf(application.file), name);
+    const bytes = await bytesOf(application.file);
+    inspectApplication(bytes, name);
+    const data = toApplication(bytes, name);
     const offset = firmware.kind === "built"
       ? firmware.firmware.manifest.applications[0]?.offset ?? APPLICATION_OFFSET
       : APPLICATION_OFFSET;

@@ -19,7 +19,9 @@ const boot = encodeImage({
   segments: [{ address: 0x40100000, data: new Uint8Array(64).fill(5) }],
 }, "1MB");
 const code = new Uint8Array(1000).fill(7);
-const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+const wasm = Deno.readFileSync(new URL("../../../client-as/build/main.wasm", import.meta.url));
+/** A module, and no application. */
+const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 const application = encodeApplication("main", wasm);
 
 /** A site with one firmware, whose files may be changed. */
@@ -137,6 +139,9 @@ Deno.test("an application that the firmware would not run is refused", async () 
     [application.slice(0, 50), "its end is missing"],
     [damaged(application, 50), "its checksum is wrong"],
     [damaged(application, 4), "a version that is not known"],
+    [empty, "x.bin: it is no application for this firmware: it exports no registers"],
+    [encodeApplication("empty", empty), "it exports no registers"],
+    [wasm.slice(0, 3000), "it is damaged or cut off"],
     [new Uint8Array(50_000).map((_, at) => wasm[at] ?? 0), "there is room for"],
   ];
   for (const [bytes, reason] of wrong) {

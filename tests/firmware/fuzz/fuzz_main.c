@@ -36,18 +36,30 @@ static enum flash_size_map map;
 
 uint32_t system_get_time(void) { return now; }
 uint32_t system_get_chip_id(void) { return 0xabc123; }
-uint32_t system_get_free_heap_size(void) { return next() * 256; }
 void system_soft_wdt_feed(void) {}
 void system_set_os_print(uint8_t on) { (void)on; }
 void system_init_done_cb(init_done_cb_t done) { init_done = done; }
 struct rst_info *system_get_rst_info(void) { return &reset_info; }
 unsigned long os_random(void) { return next(); }
 void os_delay_us(uint32_t us) { now += us; }
-static void *kept_block; /* the application's memory: until the next reset */
-void *os_malloc_dram(size_t length) { return kept_block = malloc(length); }
+
+/* The heap has so much left, in pieces that are no longer than that; who takes of it: the start's stack, the application. */
+static size_t heap_left, heap_piece;
+static struct { void *at; size_t length; } blocks[2];
+uint32_t system_get_free_heap_size(void) { return (uint32_t)heap_left; }
+void *os_malloc_dram(size_t length) {
+  if (length > heap_left || length > heap_piece) return 0;
+  unsigned i = blocks[0].at != 0;
+  require(length && !blocks[i].at);
+  heap_left -= blocks[i].length = length;
+  return blocks[i].at = malloc(length);
+}
 void os_free(void *block) {
+  unsigned i = block != blocks[0].at;
+  require(block && block == blocks[i].at); /* one that is not free yet */
+  heap_left += blocks[i].length;
   free(block);
-  if (block == kept_block) kept_block = 0;
+  blocks[i].at = 0;
 }
 
 bool system_rtc_mem_read(uint8_t block, void *to, uint16_t length) {
@@ -164,7 +176,11 @@ bool wifi_station_scan(void *config, void (*done)(void *result, STATUS status)) 
   return true;
 }
 
+static bool has_started;
+static size_t said;
+
 void system_restart_local(void) {
+  require(has_started || said); /* or nobody would know why */
   reset_info.reason = REASON_SOFT_RESTART;
   longjmp(reset, 1);
 }
@@ -178,12 +194,16 @@ void serial_tell(void) {
   serial_bytes = 0;
 }
 void serial_drain(void) {}
+void port_serial_write(const uint8_t *bytes, size_t length) {
+  require(bytes[length - 1] == '\n');
+  said += length;
+}
 void tcp_tell(void) { require(running_task); }
 bool tcp_offer(void) { return next() % 8 == 7; }
 
 /* ---- The firmware ---- */
 
-static bool in_firmware, has_started, joined;
+static bool in_firmware, joined;
 static bool wants_run; /* something has happened since it ran */
 static uint32_t deadline; /* ms */
 static int last = -1; /* state that it was told */
@@ -197,14 +217,34 @@ void call_on_stack(void (*function)(void), void *top) {
   function();
 }
 
+static size_t memory(size_t least, size_t most) {
+  size_t length;
+  void *given_now = port_memory(least, most, &length);
+  require(!given_now == !length && ((uintptr_t)given_now & 7) == 0);
+  require(length == 0 || (length >= least && length <= most && length % 8 == 0));
+  if (length) {
+    memset(given_now, 1, length);
+    require(heap_left >= 16 * 1024); /* the SDK's */
+  }
+  return length;
+}
+
+/* As much as there is, then as much as is needed, or nothing of it. */
+static void take_memory(void) {
+  size_t before = heap_left;
+  size_t most = memory(0, 8192);
+  if (heap_piece >= 8192 + 8 && before >= 8192 + 8 + 16 * 1024) require(most == 8192);
+  require(most || heap_piece < 1024 || before < 16 * 1024 + 1024);
+  size_t needed = most / 16 * 8;
+  require(memory(needed, needed) == needed);
+  require(memory(32 * 1024, 32 * 1024) == 0 || heap_piece >= 32 * 1024);
+  require(memory(0, 0) == 0 && heap_left == before);
+  memory(needed, needed);
+}
+
 void firmware_start(void) {
   require(!has_started && !in_firmware);
-  if (map == FLASH_SIZE_32M_MAP_512_512) {
-    size_t length;
-    void *memory = port_memory(8192, &length);
-    require(((uintptr_t)memory & 7) == 0 && length <= 8192 && length % 8 == 0);
-    if (memory) memset(memory, 1, length);
-  }
+  if (map == FLASH_SIZE_32M_MAP_512_512) take_memory();
   has_started = true;
   wants_run = true;
   last_fed = clock_ms;
@@ -357,12 +397,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   reset_info.reason = next() % 7;
   map = next() & 1 ? FLASH_SIZE_32M_MAP_512_512 : FLASH_SIZE_8M_MAP_512_512;
   volatile unsigned resets = 0;
+  /* By its end, which means something else as well: most inputs end with something small. */
+  size_t heap = size > 1 ? (255u - data[size - 1]) * 256 : 0, piece = size > 1 ? (255u - data[size - 2]) * 256 : 0;
   if (setjmp(reset)) {
     resets++;
     if (resets == 8) return 0;
   }
   /* As after a reset; RTC memory stays. */
-  os_free(kept_block);
+  for (unsigned i = 0; i < 2; i++) free(blocks[i].at), blocks[i].at = 0;
+  given = 0;
+  heap_left = heap;
+  heap_piece = piece;
+  said = 0;
   task = 0;
   posted = 0;
   init_done = 0;

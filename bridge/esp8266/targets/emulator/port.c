@@ -3,7 +3,6 @@
  * what survives a reset) is a program on the host: frames to it go out on file descriptor 1 and come in on 0,
  * see frames.ts. It runs under `-semihosting`.
  */
-#include "arena.h"
 #include "bytes.h"
 #include "engine.h"
 #include "events.h"
@@ -59,14 +58,19 @@ uint32_t port_random(void) {
   return random_state * 0x9e3779b1u;
 }
 
-void *port_memory(size_t wanted, size_t *length) {
-  *length = wanted < sizeof memory ? wanted : sizeof memory;
-  return memory;
+size_t memory_spare = sizeof memory;
+static size_t given;
+
+void *port_memory(size_t least, size_t most, size_t *length) {
+  given = (most < memory_spare ? most : memory_spare) & ~(size_t)7;
+  if (given < least) given = 0;
+  *length = given;
+  return given ? memory : 0;
 }
 
 uint32_t port_free_heap(void) {
   extern uint8_t bss_end[], stack_end[];
-  return stack_end - bss_end - 4096 + sizeof memory - arena_use().used;
+  return stack_end - bss_end - 4096 + sizeof memory - given;
 }
 
 enum port_reset port_reset_reason(void) {

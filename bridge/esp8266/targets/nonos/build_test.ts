@@ -5,10 +5,17 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { BuildError } from "../../errors.ts";
 import { decodeImage } from "../../../formats/image.ts";
 import { checkPart, type FlashSize, partsFor, readManifest } from "../../../formats/manifest.ts";
+import { release } from "../../release.ts";
 import { run } from "../../toolchain.ts";
 import { BUDGET, build, link } from "./build.ts";
 import {
@@ -152,3 +159,28 @@ sdkTest(
     });
   },
 );
+
+sdkTest("a release for the chip has the vendor's licence and lwIP's notices in it", async (sdk) => {
+  await withFolders(async (out) => {
+    const { files } = await release({
+      out: out!,
+      board: "nonos",
+      sdk,
+      version: "0.1.0",
+      build,
+      flavours: { wifi: [{ name: "main", wasm }] },
+      say: () => {},
+    });
+    for (const file of ["index.html", "SHA256SUMS", "firmware/nonos/init-data.bin"]) {
+      assert(files.includes(file), file);
+    }
+    const manifest = readManifest(await Deno.readTextFile(`${out}/firmware/nonos/manifest.json`));
+    assertEquals(manifest.applications.map(({ name }) => name), ["main"]);
+    const licences = await Deno.readTextFile(`${out}/licences.txt`);
+    for (
+      const words of ["ESPRESSIF MIT License", "Swedish Institute of Computer Science", "wasm3"]
+    ) {
+      assertStringIncludes(licences, words);
+    }
+  });
+});

@@ -110,13 +110,20 @@ void chip_begin(void) {
 /* What WiFi and TCP may come to need, at most, beside what they have taken by now. */
 #define HEAP_FOR_SDK (16 * 1024)
 
-void *port_memory(size_t wanted, size_t *length) {
+/* The heap tells how much it has, not in which pieces: where there is none of that length, shorter ones are tried. */
+#define HEAP_STEP 512
+
+static uint8_t *given; /* to the application */
+
+void *port_memory(size_t least, size_t most, size_t *length) {
+  if (given) os_free(given);
+  given = 0;
   uint32_t free = system_get_free_heap_size();
-  size_t spare = free > HEAP_FOR_SDK ? free - HEAP_FOR_SDK : 0;
-  size_t size = (wanted < spare ? wanted : spare) & ~(size_t)7;
-  uint8_t *memory = size ? os_malloc_dram(size + 8) : 0;
-  *length = memory ? size : 0;
-  return memory ? memory + (-(uintptr_t)memory & 7) : 0;
+  size_t taken = HEAP_FOR_SDK + 8, spare = free > taken ? free - taken : 0; /* 8: to align it */
+  size_t size = (most < spare ? most : spare) & ~(size_t)7;
+  while (size && size >= least && !(given = os_malloc_dram(size + 8))) size -= size < HEAP_STEP ? size : HEAP_STEP;
+  *length = given ? size : 0;
+  return given ? given + (-(uintptr_t)given & 7) : 0;
 }
 
 uint32_t port_free_heap(void) {
