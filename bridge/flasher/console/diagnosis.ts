@@ -1,6 +1,9 @@
 /** How far the board has got, from its console: on the server, or the exact reason why not. */
 import { keysLine } from "../plan/settings_form.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
+import { Restarts } from "./restarts.ts";
+import { parseRom, type RomReport } from "./rom.ts";
+import { IMAGE_WORDS, loopWords, pinWords } from "./start_words.ts";
 
 /** One of the things that must go well, in their order. */
 export interface Step {
@@ -144,12 +147,26 @@ export class Diagnosis {
   #steps = new Map<Topic, Step>();
   #verdict: Verdict = WAITING;
   #values: Record<string, string> = {};
+  /** The verdict from what was not heard, if it is one. */
+  #guess: Verdict | undefined;
   #heard = false;
+  #noise = false;
+  #restarts = new Restarts();
+  /** Of the last crash. */
+  #exception: number | undefined;
+  /** The ROM has begun to load a program, since it started. */
+  #loaded = false;
+  /** Why the chip does not get as far as its program. */
+  #stuck: { headline: string; tries: readonly string[] } | undefined;
+  /** Its pins are the reason. */
+  #pins = false;
   /** The application of the board has its settings from a Pyboard, and not from the flash. */
   #told = false;
 
   get verdict(): Verdict {
-    return this.#verdict;
+    const { reason } = this.#restarts;
+    const words = this.#stuck ?? (reason && loopWords(reason, this.#exception));
+    return words ? bad(words.headline, [...words.tries]) : this.#verdict;
   }
 
   get steps(): Step[] {
@@ -158,36 +175,117 @@ export class Diagnosis {
 
   /** Whether there is nothing more to wait for, for the better or the worse. */
   get settled(): boolean {
-    return this.#verdict.kind !== "waiting";
+    return this.verdict.kind !== "waiting";
   }
 
-  /** Takes a line of the console. True if it has changed something. */
-  push(line: string): boolean {
+  /** Whether the board itself has told how it is. */
+  get known(): boolean {
+    return this.settled && this.verdict !== this.#guess;
+  }
+
+  /** Whether the firmware has said something. */
+  get speaks(): boolean {
+    return this.#steps.size > 0;
+  }
+
+  /** The page, or somebody else, restarts the board: that is no fault of it. */
+  expectRestart(): void {
+    this.#restarts.expect();
+  }
+
+  /** Takes a line of the console. True if it has changed something. @param now in ms, of any clock */
+  push(line: string, now = 0): boolean {
     this.#heard = true;
     const report = parseReport(line);
-    if (!report) return false;
+    if (!report) {
+      const rom = parseRom(line);
+      if (rom) this.#takeRom(rom, now);
+      return rom !== undefined;
+    }
+    this.#stuck = undefined;
     if (report.topic === "boot") { // all over again
       this.#steps = new Map();
       this.#told = false;
+      this.#restarts.started(report.values.reset ?? "unknown", "firmware", now);
     }
     Object.assign(this.#values, report.values);
     this.#take(report);
     return true;
   }
 
+  /** Bytes have come that are no text. */
+  pushNoise(): void {
+    this.#noise = true;
+  }
+
+  /** When the verdict may change although nothing is heard, in ms; Infinity: never. */
+  get deadline(): number {
+    return this.#restarts.calm;
+  }
+
+  /** It is `now`. */
+  tick(now: number): void {
+    this.#restarts.tick(now);
+  }
+
   /** The board had time enough to say something. True if that changes the verdict. */
   overdue(): boolean {
-    if (this.#steps.size > 0 || this.settled) return false;
-    this.#verdict = this.#heard
+    if (this.known) return false;
+    const last = this.steps.at(-1);
+    this.#verdict = this.#guess = last
+      ? bad(`The board has said nothing more for a while. The last was about: ${last.name}.`, [
+        "Press “Restart the board”.",
+        FLASH_AGAIN,
+      ])
+      : this.#loaded
+      ? bad("The board starts a program, but it does not speak as Holdfast’s firmware does.", [
+        "Flash firmware and application, not the settings alone.",
+        FLASH_AGAIN,
+      ])
+      : this.#heard
       ? bad("The board runs something, but not Holdfast’s firmware.", [
         "Flash firmware and application, not the settings alone.",
         "If you have just flashed them, press RESET on the board.",
       ])
+      : this.#noise
+      ? bad("The board says something that cannot be read.", [
+        "Press RESET on the board, and wait for ten seconds.",
+        "On a bare module: is GND of the adapter connected with GND of the module?",
+        FLASH_AGAIN,
+      ])
       : bad("The board says nothing.", [
         "Press RESET on the board. GPIO0 must not be at GND now, or it waits in boot mode.",
-        "If that does not help, flash it again, with “First erase the whole flash”.",
+        FLASH_AGAIN,
       ]);
     return true;
+  }
+
+  #takeRom(report: RomReport, now: number): void {
+    switch (report.what) {
+      case "start": {
+        this.#restarts.started(report.reason, "rom", now);
+        this.#loaded = false;
+        const pins = pinWords(report.mode);
+        // What is wrong with the flash stays so: the chip tries again and again.
+        if (pins || this.#pins) this.#stuck = pins;
+        this.#pins = pins !== undefined;
+        return;
+      }
+      case "load":
+        this.#loaded = true;
+        return;
+      case "exception":
+        this.#exception = report.number;
+        return this.#restarts.started("exception", "crash", now);
+      case "watchdog":
+        return this.#restarts.started("watchdog", "rom-watchdog", now);
+      case "nothing":
+        // It says so of a damaged program, too.
+        this.#stuck ??= this.#loaded ? IMAGE_WORDS.checksum : IMAGE_WORDS.nothing;
+        return;
+      default:
+        this.#stuck = IMAGE_WORDS[report.what];
+    }
   }
 
   #take({ topic, what, values }: Report): void {
@@ -236,7 +334,10 @@ export class Diagnosis {
       if (this.#told) this.#verdict = this.#configured(values);
       return;
     }
-    if (what.startsWith("changed")) return step("waiting", "changed, so the board restarts");
+    if (what.startsWith("changed")) {
+      this.#restarts.expect();
+      return step("waiting", "changed, so the board restarts");
+    }
     const damaged = what.startsWith("damaged");
     step("bad", what.split(":")[0]!);
     this.#verdict = bad(
@@ -330,6 +431,8 @@ const TOLD = "pyboard";
 const PYBOARD =
   "Server, id and WiFi come from the Pyboard’s configuration: is that right? (If it names no WiFi, the " +
   "stored one is used.)";
+
+const FLASH_AGAIN = "If that does not help, flash it again, with “First erase the whole flash”.";
 
 const WAITING = waiting("The board has been restarted. Waiting for what it says …");
 

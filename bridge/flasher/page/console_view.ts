@@ -2,6 +2,7 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
+import { Hearing } from "../console/hearing.ts";
 import { forgetVerdict, leave, listen, openedConsole } from "./port.ts";
 import { button, byId, make, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
@@ -10,10 +11,9 @@ import { work } from "./work.ts";
 
 /** Lines that are kept on the page. */
 const MOST = 500;
-/** A board that runs says its first line within a second; joining a WiFi comes after it. */
-const PATIENCE = 8000;
 
 let diagnosis = new Diagnosis();
+let hearing = new Hearing(diagnosis, 0);
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 export function setUpConsole(): void {
@@ -45,7 +45,15 @@ export async function openConsole(fromStart = true, frame: (frame: Frame) => voi
     },
     line,
     lost,
-    frame,
+    noise() {
+      hearing.noise(performance.now());
+      wait();
+    },
+    frame(one) {
+      hearing.frame();
+      wait();
+      frame(one);
+    },
   }, fromStart);
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
@@ -53,20 +61,40 @@ export async function openConsole(fromStart = true, frame: (frame: Frame) => voi
 
 function begin(): void {
   diagnosis = new Diagnosis();
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    if (openedConsole() && diagnosis.overdue()) showVerdict();
-  }, PATIENCE);
+  hearing = new Hearing(diagnosis, performance.now());
+  wait();
   showVerdict();
 }
 
+/** For what is to be done if nothing is heard. */
+function wait(): void {
+  clearTimeout(timer);
+  const { deadline } = hearing;
+  if (deadline === Infinity) return;
+  timer = setTimeout(() => {
+    const console = openedConsole();
+    if (!console) return;
+    const order = hearing.tick(performance.now());
+    showVerdict();
+    wait();
+    if (!order) return;
+    show(`(listening at ${order.baud} baud)`, "aside");
+    void console.listenAt(order.baud, order.restart);
+  }, Math.max(0, Math.ceil(deadline - performance.now())));
+}
+
 function line(text: string): void {
+  show(text, text.startsWith("holdfast: ") ? "own" : "");
+  if (hearing.line(text, performance.now())) showVerdict();
+  wait();
+}
+
+function show(text: string, className: string): void {
   const log = byId("console");
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  log.append(make("div", { className: text.startsWith("holdfast: ") ? "own" : "" }, text));
+  log.append(make("div", { className }, text));
   while (log.childElementCount > MOST) log.firstElementChild!.remove();
   if (atEnd) log.scrollTop = log.scrollHeight; // unless someone reads further up
-  if (diagnosis.push(text)) showVerdict();
 }
 
 function lost(error: unknown): void {
@@ -90,7 +118,10 @@ function showVerdict(): void {
   box.dataset.kind = verdict.kind;
   // A headline that stays is not touched, so that it is not read out for every line.
   const headline = box.querySelector(".headline") ?? make("p", { className: "headline" });
-  if (headline.textContent !== verdict.headline) headline.textContent = verdict.headline;
+  if (headline.textContent !== verdict.headline) {
+    headline.textContent = verdict.headline;
+    say(verdict.headline, true);
+  }
   const rest: Node[] = [];
   if (verdict.tries.length > 0) {
     rest.push(make("p", {}, "What to try:"));

@@ -32,7 +32,13 @@ export function chosen(name: string): string {
   return document.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.value ?? "";
 }
 
-/** One line about what is going on, which screen readers say when they have time. */
-export function say(text: string): void {
-  byId("status").textContent = text;
+/**
+ * One line about what is going on, which screen readers say when they have time.
+ *
+ * @param saidElsewhere what they say already: it is only shown
+ */
+export function say(text: string, saidElsewhere = false): void {
+  const line = byId("status");
+  line.setAttribute("aria-live", saidElsewhere ? "off" : "polite");
+  line.textContent = text;
 }

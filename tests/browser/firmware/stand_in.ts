@@ -26,7 +26,7 @@ import {
   type Settings,
   Tag,
 } from "../../../bridge/formats/settings.ts";
-import type { Firmware, Hardware, Program } from "../chip/chip.ts";
+import type { Firmware, Hardware, Program, ResetReason } from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 
 /** Where things are in the flash. */
@@ -46,6 +46,8 @@ export interface World {
   pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
+  /** The board is reset for this reason so many ms after each start. */
+  fails?: { reason: ResetReason; after: number } | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -73,6 +75,8 @@ class Running implements Program {
     this.#board = board;
     this.#world = world;
     this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);
+    const { fails } = world;
+    if (fails) board.after(fails.after, () => board.restart(fails.reason));
     const sector = decodeSettings(board.flash.read(SETTINGS, SECTOR)!);
     this.#settings = sector.state === "ok" ? sector.settings : {};
     if (world.pyboard !== undefined) {
