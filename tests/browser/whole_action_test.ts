@@ -82,7 +82,7 @@ browserTest(
     await dialog.waitFor();
     await visitor.shoot("04-the-key");
     const shown = await dialog.innerText();
-    assertMatch(shown, /deno run -A server\/main\.ts keys add .*kitchen/);
+    assertMatch(shown, /npx -y deno@\S+ run -A server\/main\.ts keys add .*kitchen/);
     const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
     keys.kitchen = key;
     await visitor.press("I have it: go on");
@@ -141,7 +141,7 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
     "the server has no key for the device",
     home({ "192.168.1.10:8123": { keys: {} } }),
     "22".repeat(32),
-    /refuses the board: it has no key for this device/,
+    /refuses the board: it does not know this board’s key/,
   ],
 ];
 

@@ -1,5 +1,6 @@
 /** How far the board has got, from its console: on the server, or the exact reason why not. */
-import { keysLine } from "../plan/settings_form.ts";
+import { aboutApplication } from "../plan/applications.ts";
+import { LINKS, type Place, REFUSALS } from "./link_words.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
 import { Restarts } from "./restarts.ts";
 import { parseRom, type RomReport } from "./rom.ts";
@@ -26,94 +27,6 @@ const NAMES: Record<Topic, string> = {
   application: "Application",
   wifi: "WiFi",
   link: "Server",
-};
-
-/** What a server means by a code (PROTOCOL.md, "Proof"). */
-const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }> = {
-  "01": {
-    why: "it has no key for this device, and is not open to others",
-    tries: (id) => [
-      `Enter the key at the server, in its folder: ${keysLine(id)}`,
-      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
-      "Is the device id spelt as it is at the server?",
-    ],
-  },
-  "02": {
-    why: "the key is not the one that it has for this device",
-    tries: (id) => [
-      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
-      "Or flash the board’s settings again, with the server’s key.",
-    ],
-  },
-  "03": {
-    why: "it has a key for this device, and the board has none",
-    tries: (id) => [
-      "Flash the board’s settings again, with the key that the server has.",
-      `Or remove it there, if the server is open: ${keysLine(id, "remove")}`,
-    ],
-  },
-  "04": {
-    why: "it has no key for this device, so it cannot prove itself to the board",
-    tries: (id) => [
-      `Enter the key at the server, in its folder: ${keysLine(id)}`,
-      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
-    ],
-  },
-  "05": {
-    why: "it does not understand the board’s greeting",
-    tries: () => ["Are the firmware and the server of the same version? Update the older one."],
-  },
-  "06": {
-    why: "it has as many devices as it takes",
-    tries: () => ["Raise its limit: --limit, see the server’s --help."],
-  },
-};
-
-const SAME_VERSION = [
-  "Wait: the board tries again.",
-  "Are the firmware and the server of the same version? Update the older one.",
-];
-
-/** What a board hears when the path to the server is broken. */
-const LINKS: Record<string, { why: string; tries: string[] | ((id: string) => string[]) }> = {
-  NO_ANSWER: {
-    why: "nothing answers there",
-    tries: [
-      "Is the server running? Does it say this port?",
-      "Is the address right? On the server’s computer, look at its IPv4 address.",
-      "Does a firewall on that computer keep the port closed?",
-      "Are board and server in the same network? Guest WiFi often keeps devices apart.",
-    ],
-  },
-  NO_ADDRESS: {
-    why: "no address is known for this name",
-    tries: [
-      "Is the name right? A board cannot look up names that end in .local.",
-      "Flash the board’s settings again, with the server’s IPv4 address in place of its name.",
-    ],
-  },
-  NO_GREETING: {
-    why: "something answers there, but it does not speak as a Holdfast server does",
-    tries: ["Is the port right?", "Is the dialect right? Most boards want 2."],
-  },
-  BAD_PROOF: {
-    why: "the server’s key for this device is another one than the board’s",
-    tries: (id) => [
-      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
-      "Or flash the board’s settings again, with the server’s key.",
-    ],
-  },
-  SILENT: {
-    why: "nothing was heard from it any more",
-    tries: ["Is the WiFi weak where the board is?", "Is the timeout the same at both ends?"],
-  },
-  LOST: { why: "the connection was closed", tries: ["Is the server still running?"] },
-  STALLED: { why: "it takes nothing any more", tries: ["Wait: the board tries again."] },
-  LINE_TOO_LONG: { why: "it sent more than the board has room for", tries: SAME_VERSION },
-  BAD_LINE: { why: "it sent something that is not of this protocol", tries: SAME_VERSION },
-  GAP: { why: "a message of it is missing", tries: SAME_VERSION },
-  BAD_POSITION: { why: "it counts the messages otherwise than the board", tries: SAME_VERSION },
-  BAD_GREETING: { why: "it greets otherwise than the board understands", tries: SAME_VERSION },
 };
 
 /** What keeps a board from its WiFi. */
@@ -291,7 +204,7 @@ export class Diagnosis {
   #take({ topic, what, values }: Report): void {
     const step = (state: Step["state"], text: string) =>
       this.#steps.set(topic, { name: NAMES[topic], state, text });
-    const { ssid = "", server = "", id = "ID" } = this.#values;
+    const { ssid = "", server = "" } = this.#values;
     switch (topic) {
       case "boot":
         step("good", `started, version ${values.version ?? "unknown"}`);
@@ -323,7 +236,7 @@ export class Diagnosis {
           );
         } else {
           step("bad", [values.reason ?? what, values.code].filter(Boolean).join(" "));
-          this.#verdict = this.#unlinked(values, server, id);
+          this.#verdict = this.#unlinked(values);
         }
     }
   }
@@ -403,23 +316,33 @@ export class Diagnosis {
     return bad(headline, this.#told ? [PYBOARD, ...tries] : tries);
   }
 
-  #unlinked({ reason = "", code }: Report["values"], server: string, id: string): Verdict {
+  #unlinked({ reason = "", code }: Report["values"]): Verdict {
+    const { server = "" } = this.#values;
     const refusal = code === undefined ? undefined : REFUSALS[code];
     if (refusal) {
       return this.#bad(
         `The server ${server} refuses the board: ${refusal.why}.`,
-        refusal.tries(id),
+        refusal.tries(this.#place),
       );
     }
     const known = LINKS[reason];
-    if (known) {
-      const tries = typeof known.tries === "function" ? known.tries(id) : known.tries;
-      return this.#bad(`No link with the server ${server}: ${known.why}.`, tries);
-    }
-    return this.#bad(
-      `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
-      [],
-    );
+    return known
+      ? this.#bad(`No link with the server ${server}: ${known.why}.`, known.tries(this.#place))
+      : this.#bad(
+        `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
+        [],
+      );
+  }
+
+  /** What the lines that are to be run at the server must name. */
+  get #place(): Place {
+    const { id = "ID", server = "", key, name = "" } = this.#values;
+    return {
+      id,
+      key: key === "yes",
+      port: Number(server.match(/:(\d+)$/)?.[1] ?? 8123),
+      app: this.#told ? undefined : aboutApplication(name)?.app,
+    };
   }
 }
 

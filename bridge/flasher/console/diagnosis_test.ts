@@ -65,12 +65,21 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
   ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
   ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
-  ["link down reason=REFUSED code=01", /no key for this device/, /keys add kitchen --key -/],
+  ["link down reason=REFUSED code=01", /boards with a key only/, /Make one.*--open/],
   ["link down reason=REFUSED code=02", /not the one/, /keys add kitchen --key - --replace/],
   ["link down reason=REFUSED code=03", /the board has none/, /keys remove kitchen/],
-  ["link down reason=REFUSED code=04", /cannot prove itself/, /keys add kitchen --key -/],
+  [
+    "link down reason=REFUSED code=04",
+    /does not know this board’s key/,
+    /keys add kitchen --key -/,
+  ],
   ["link down reason=REFUSED code=05", /does not understand/, /same version/],
   ["link down reason=REFUSED code=06", /as many devices/, /--limit/],
+  [
+    "link down reason=REFUSED code=04",
+    /does not know/,
+    /`npx -y deno@\S+ run -A server\/main\.ts --keys keys\.json --app main`/,
+  ],
 ];
 
 Deno.test("what keeps a board from the server is said exactly, with what to try", () => {
@@ -123,7 +132,7 @@ Deno.test("what keeps a Pyboard's board from the server points to its configurat
     const [line, headline, advice] of [
       ["wifi down reason=not-found", /no WiFi called Home/, /2\.4 GHz/],
       ["link down reason=NO_ANSWER", /nothing answers/, /server running/],
-      ["link down reason=REFUSED code=01", /no key for this device/, /keys add shed --key -/],
+      ["link down reason=REFUSED code=04", /does not know/, /keys add shed --key -/],
       ["link down reason=NEW_THING", /NEW_THING/, /./],
     ] as const
   ) {

@@ -4,7 +4,7 @@ import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
 import { Hearing } from "../console/hearing.ts";
 import { forgetVerdict, leave, listen, openedConsole } from "./port.ts";
-import { button, byId, make, say } from "./dom.ts";
+import { button, byId, make, marked, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";
 import { work } from "./work.ts";
@@ -125,7 +125,7 @@ function showVerdict(): void {
   const rest: Node[] = [];
   if (verdict.tries.length > 0) {
     rest.push(make("p", {}, "What to try:"));
-    rest.push(make("ul", {}, ...verdict.tries.map((words) => make("li", {}, words))));
+    rest.push(make("ul", {}, ...verdict.tries.map((words) => make("li", {}, ...marked(words)))));
   }
   if (headline.parentElement !== box) box.replaceChildren(headline);
   while (box.childElementCount > 1) box.lastElementChild!.remove();

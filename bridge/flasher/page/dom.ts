@@ -27,6 +27,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Words, of which those in backquotes are to be run, or copied, as they are. */
+export function marked(words: string): (Node | string)[] {
+  return words.split("`").map((part, index) => index % 2 === 0 ? part : make("code", {}, part));
+}
+
 /** The value of the chosen radio button of a group. */
 export function chosen(name: string): string {
   return document.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.value ?? "";

@@ -13,6 +13,7 @@ import {
   type FirmwareChoice,
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
+import { aboutApplication } from "../plan/applications.ts";
 import { button, byId, chosen, input, make, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
@@ -37,9 +38,8 @@ export async function setUpFirmware(): Promise<string> {
       note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
     } else if (firmware.length === 0) {
       note.replaceChildren(
-        "No firmware has been built yet. Build it in the project’s folder with ",
-        make("code", {}, "deno task firmware --board nonos"),
-        ", then reload this page. Or choose files on this computer.",
+        "This page has come without firmware. The README of Holdfast says how to build it (“A board”): " +
+          "then reload this page. Or choose files on this computer.",
       );
     }
   } catch (error) {
@@ -123,6 +123,13 @@ export function applicationChoice(): ApplicationChoice {
   if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
   const part = came?.manifest.applications[Number(value)];
   return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
+}
+
+/** The server's `--app` that belongs to what is chosen, if that is known. */
+export function serverApp(): string | undefined {
+  const choice = applicationChoice();
+  if (choice.kind === "within") return aboutApplication(built()?.manifest.aot ?? "")?.app;
+  return choice.kind === "built" ? aboutApplication(choice.part.name)?.app : undefined;
 }
 
 /** The sector of the settings in the flash. */

@@ -6,9 +6,9 @@ import { makePlan } from "../plan/plan.ts";
 import { connect, showFacts } from "./port.ts";
 import { openConsole } from "./console_view.ts";
 import { byId, chosen, input, say } from "./dom.ts";
-import { applicationChoice, firmwareChoice, stillMissing } from "./firmware_view.ts";
+import { applicationChoice, firmwareChoice, serverApp, stillMissing } from "./firmware_view.ts";
 import { PartsView } from "./parts_view.ts";
-import { readSettings } from "./settings_view.ts";
+import { readSettings, settingsWritten } from "./settings_view.ts";
 import { saveBackup } from "./tools.ts";
 import { markEarly, work } from "./work.ts";
 
@@ -49,7 +49,7 @@ async function flash(): Promise<void> {
   const what = chosen("settings");
   const [backupFirst, eraseAll] = [input("backup-first").checked, input("erase-all").checked];
   const sector = what === "write"
-    ? await readSettings()
+    ? await readSettings(serverApp())
     : what === "erase"
     ? new Uint8Array(area.size).fill(0xff)
     : undefined;
@@ -74,6 +74,7 @@ async function flash(): Promise<void> {
     erasing: () => view.note("Erasing the whole flash. This takes up to a minute."),
     piece: (index, state, done) => view.update(index, state, done),
   }, eraseAll);
+  settingsWritten();
   showFacts(chip); // the speed may have changed
   view.note(`Everything is written, and verified by its MD5. ${saved}`.trim());
   await openConsole();

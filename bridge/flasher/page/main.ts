@@ -1,9 +1,10 @@
 /// <reference lib="dom" />
 /** The page: puts its steps together. */
+import { DENO } from "../plan/commands.ts";
 import { obstacle } from "../chip/serial.ts";
 import { connect, leave, trustSpeed } from "./port.ts";
 import { setUpConsole } from "./console_view.ts";
-import { button, byId, say, select } from "./dom.ts";
+import { button, byId, marked, say, select } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
@@ -18,7 +19,8 @@ const OBSTACLES = {
     title: "This page was not loaded securely",
     text:
       "Browsers open serial ports only for pages that come over HTTPS, or from this computer. Start " +
-      "the page here with “deno task flasher” and open the address that it prints, or host it with HTTPS.",
+      `the page on this computer, in the folder of Holdfast, with \`${DENO} task flasher\`, and open ` +
+      "the address that it prints. Or use a page that comes over HTTPS.",
   },
   unsupported: {
     title: "This browser cannot open a serial port",
@@ -32,7 +34,7 @@ function setUp(): void {
   const why = obstacle(globalThis);
   if (why) {
     byId("obstacle-title").textContent = OBSTACLES[why].title;
-    byId("obstacle-text").textContent = OBSTACLES[why].text;
+    byId("obstacle-text").replaceChildren(...marked(OBSTACLES[why].text));
     byId("obstacle").hidden = false;
     for (const element of document.querySelectorAll<HTMLButtonElement>(".needs-port")) {
       element.disabled = true;

@@ -1,7 +1,13 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The form's third step: what the device is told. */
-import { type FieldName, makeKey, readFields } from "../plan/settings_form.ts";
+import {
+  doubtsAbout,
+  type FieldName,
+  makeKey,
+  type Problems,
+  readFields,
+} from "../plan/settings_form.ts";
 import { showKey } from "./key_dialog.ts";
 import { button, byId, chosen, input, make, say, select } from "./dom.ts";
 
@@ -17,8 +23,11 @@ const IDS: Record<FieldName, string> = {
   log: "log",
 };
 
-/** A key that was made, shown and confirmed, and for which id: it is not shown again for a retry. */
+/** A key that was made, shown and confirmed, and for which id: it is not shown again until a board has it. */
 let made: { id: string | undefined; key: string } | undefined;
+
+/** What was pointed out as doubtful, in fields that may not have been changed since. */
+let confirmed = "";
 
 /** Another board tells this one its settings. */
 let told = false;
@@ -97,8 +106,9 @@ function show(): void {
  *
  * @returns undefined if it is not to be written: a field must be corrected, and has the focus, or the key was
  *   not taken; it is said which
+ * @param app what the server has to run for the application, if that is known
  */
-export async function readSettings(): Promise<Uint8Array | undefined> {
+export async function readSettings(app?: string): Promise<Uint8Array | undefined> {
   const choice = chosen("key");
   const id = told ? undefined : input("device").value.trim();
   if (made?.id !== id) made = undefined;
@@ -106,22 +116,21 @@ export async function readSettings(): Promise<Uint8Array | undefined> {
   const key = choice === "have" ? input("key").value.trim() || "?" : choice === "make" ? ZEROS : "";
   const first = read(key);
   if ("problems" in first) {
-    for (const [name, fieldId] of Object.entries(IDS)) {
-      complain(fieldId, first.problems[name as FieldName]);
-    }
-    const wrong = Object.keys(IDS).find((name) => first.problems[name as FieldName])!;
-    const field = byId(IDS[wrong as FieldName]);
-    field.closest("details")?.setAttribute("open", "");
-    // The field of a key that is to be made is not shown.
-    (field.closest("[hidden]") ? byId("key-make") : field).focus();
-    say("Something must be corrected first.");
+    complainOf(first.problems, "Something must be corrected first.");
+    return undefined;
+  }
+  const doubts = doubtsAbout({ ssid: input("ssid").value, password: input("password").value });
+  const meant = JSON.stringify([doubts, input("ssid").value, input("password").value]);
+  if (Object.keys(doubts).length > 0 && meant !== confirmed) {
+    confirmed = meant; // whoever presses again means it
+    complainOf(doubts, "Please look at this again.");
     return undefined;
   }
   if (choice !== "make") return first.sector;
   if (made === undefined) {
     const key = makeKey();
     say(""); // whatever was to be corrected is
-    if (!await showKey(id, key)) {
+    if (!await showKey({ id, app: told ? undefined : app, port: first.settings.port }, key)) {
       say("Nothing was flashed, and the key is forgotten.");
       return undefined;
     }
@@ -130,6 +139,17 @@ export async function readSettings(): Promise<Uint8Array | undefined> {
   const second = read(made.key);
   if ("problems" in second) throw new Error("a made key is refused");
   return second.sector;
+}
+
+/** Shows what is wrong with the fields, and puts the focus on the first of them. */
+function complainOf(problems: Problems, words: string): void {
+  for (const [name, id] of Object.entries(IDS)) complain(id, problems[name as FieldName]);
+  const wrong = Object.keys(IDS).find((name) => problems[name as FieldName])!;
+  const field = byId(IDS[wrong as FieldName]);
+  field.closest("details")?.setAttribute("open", "");
+  // The field of a key that is to be made is not shown.
+  (field.closest("[hidden]") ? byId("key-make") : field).focus();
+  say(words);
 }
 
 const ZEROS = "0".repeat(64);
@@ -165,6 +185,11 @@ function complain(id: string, words: string | undefined): void {
   }
   if (described.length > 0) field.setAttribute("aria-describedby", described.join(" "));
   else field.removeAttribute("aria-describedby");
+}
+
+/** A board has the settings: whoever wants a key to be made from now on wants another one. */
+export function settingsWritten(): void {
+  made = undefined;
 }
 
 /** For the next board: everything stays but its id and key. Returns what is to be said of that. */

@@ -1,5 +1,6 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/protocol/errors.ts";
+import { doubtful, wrongPassword, wrongServer } from "./checks.ts";
 import { defaults, encodeSettings, type Settings } from "../../formats/settings.ts";
 
 /** The form's fields as they are typed. */
@@ -39,15 +40,21 @@ export function readFields(
     else problems[name] = words;
   };
 
+  const refuse = (name: FieldName, words: string | undefined) => {
+    if (words !== undefined) problems[name] ??= words;
+  };
+
   if (!told || fields.ssid !== "" || fields.password !== "") {
     take("ssid", fields.ssid, fields.ssid === "" ? "Enter the name of the WiFi." : TEXT.ssid);
     take("password", fields.password, TEXT.password);
+    refuse("password", wrongPassword(fields.password));
   }
   if (!told) {
     // People paste what the server printed.
     const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
       [];
     take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
+    refuse("server", wrongServer(host));
     take("port", wholeNumber(port ?? fields.port), TEXT.port);
     take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
     take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
@@ -66,6 +73,16 @@ export function readFields(
     if (settings[name as keyof Settings] === value) delete settings[name as keyof Settings];
   }
   return { settings, sector: encodeSettings(settings) };
+}
+
+/** What can be so, but is hardly ever meant to be, by field. */
+export function doubtsAbout({ ssid, password }: Pick<Fields, "ssid" | "password">): Problems {
+  const doubts: Problems = {};
+  for (const [name, text] of Object.entries({ ssid, password })) {
+    const words = doubtful(text);
+    if (words !== undefined) doubts[name as "ssid" | "password"] = words;
+  }
+  return doubts;
 }
 
 const TEXT = {
@@ -104,22 +121,6 @@ export function parseKey(text: string): Uint8Array | undefined {
 export function makeKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** What can be done with a device's key at the server. */
-const ACTIONS = {
-  add: ["add", " --key -"],
-  replace: ["add", " --key - --replace"],
-  remove: ["remove", ""],
-} as const;
-
-/** The line to run at the server, which then asks for the key if it needs one. For sh and its like. */
-export function keysLine(id: string, action: keyof typeof ACTIONS = "add"): string {
-  const [command, options] = ACTIONS[action];
-  const quoted = /^[0-9A-Za-z._-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`;
-  // An id that starts with a hyphen would be taken for an option.
-  const rest = id.startsWith("-") ? `${options} -- ${quoted}` : ` ${quoted}${options}`;
-  return `deno run -A server/main.ts keys ${command}${rest}`;
 }
 
 /** A row of what the board has, for people; no secret is in it. */
