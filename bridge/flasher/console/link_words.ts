@@ -88,7 +88,7 @@ export const LINKS: Record<string, Reason> = {
     why: "nothing answers there",
     tries: ({ key, app, port }) => [
       `Is the server running? ${FOLDER}: \`${serverLine({ keys: key, open: !key, app, port })}\``,
-      "Is the address right? The server says it when it starts (“boards reach it at …”).",
+      "Is the address right? The server says it when it starts, in the line “reachable”.",
       "Does a firewall on that computer keep the port closed?",
       "Are board and server in the same network? Guest WiFi often keeps devices apart.",
     ],
