@@ -285,3 +285,25 @@ browserTest("what cannot work is said beside its field; a space at an end, once"
   await visitor.press("Flash the board"); // it is meant
   await visitor.sees("Connecting to the board …");
 });
+
+browserTest(
+  "an application is shown with what it does and with the server's half; drivers have links",
+  async () => {
+    await using visitor = await lab.open();
+    await visitor.listed();
+    const { page } = visitor;
+    const about = async () => {
+      const id = await visitor.field("Application").getAttribute("aria-describedby");
+      return await page.locator(`#${id}`).innerText();
+    };
+    assertMatch(await about(), /^Counts in both directions.* in the server: --app main$/);
+    await visitor.field("Application").selectOption("blink"); // somebody's own
+    assertMatch(await about(), /The program that the board runs/);
+    await page.getByText("Help: no port in the list").click();
+    for (const name of ["CP210x", "CH340 or CH341", "FTDI"]) {
+      const link = page.getByRole("link", { name });
+      assertMatch((await link.getAttribute("href"))!, /^https:/);
+      assertEquals(await link.getAttribute("target"), "_blank"); // the form is not lost
+    }
+  },
+);

@@ -75,7 +75,7 @@ browserTest(
     await visitor.hears("app: initiator link waiting");
     await visitor.shoot("11-pyboard-waits");
     assertFlash(chip, pyboard, "1MB");
-    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 5);
+    assertEquals(await visitor.page.getByText("verified: it is as it was sent").count(), 5);
     // The Pyboard is plugged in meanwhile, and the page tells what comes of it.
     around.pyboard = CONFIGURATION;
     await visitor.sees("The Pyboard names no WiFi, and none is stored on this board.");

@@ -211,24 +211,29 @@ chipInBrowserTest(
     await visitor.check(/^Erase them/);
     await visitor.press("Flash the board");
     await visitor.hears("holdfast: settings blank: waiting for settings");
-    await visitor.sees("The board has no settings yet, and waits for them.");
+    await visitor.sees("The settings are erased, as you wanted. The board waits for new ones.");
     assertSameBytes(sectorOf(chip), new Uint8Array(SECTOR_BYTES).fill(0xff));
 
-    // The WiFi by the page, what else there is by the same client.
+    // The WiFi alone, by Improv-Serial's own command.
     await visitor.press("Ask the board");
     await visitor.awaits(visitor.field("Network"));
     assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
-    await visitor.field("Network").selectOption("Home (-61 dBm)");
-    await visitor.field("Password of the network").fill("correct horse");
+    await visitor.field("Network").selectOption("Home (good signal)");
+    await visitor.field("Password of the network").fill("not this one");
     await visitor.press("Join this network");
     await visitor.hears("holdfast: settings incomplete: waiting for settings");
-    const rest = { server: "192.168.1.10", id: "kitchen", timeout: TIMEOUT * SPEED };
+    // All of them, with the network from the board's scan.
+    await visitor.press("Fill in its settings");
+    await visitor.press("Look for networks");
+    await visitor.field("Networks that the board hears").selectOption("Home (good signal)");
     const from = lines.length;
-    await improv.change({ ...rest, key: Uint8Array.fromHex(key) });
+    await visitor.fill({ key });
+    await visitor.press("Send these settings");
     await until(() => lines.slice(from).some((line) => line.startsWith("holdfast: link up")), {
       what: () => `the link, after ${lines.slice(from).join("\n")}`,
     });
     await visitor.sees(SUCCESS);
+    const rest = { server: "192.168.1.10", id: "kitchen", timeout: TIMEOUT * SPEED };
     const sector = decodeSettings(sectorOf(chip));
     const settings = { ssid: "Home", password: "correct horse", ...rest };
     assertEquals(sector, { state: "ok", settings: { ...settings, key: Uint8Array.fromHex(key) } });

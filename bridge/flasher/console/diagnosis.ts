@@ -69,12 +69,24 @@ export class Diagnosis {
   #exception: number | undefined;
   /** The ROM has begun to load a program, since it started. */
   #loaded = false;
+  readonly #erased: boolean;
+  #waitsForSettings = false;
   /** Why the chip does not get as far as its program. */
   #stuck: { headline: string; tries: readonly string[] } | undefined;
   /** Its pins are the reason. */
   #pins = false;
   /** The application of the board has its settings from a Pyboard, and not from the flash. */
   #told = false;
+
+  /** @param erased the settings have been erased on purpose: that there are none is no fault */
+  constructor({ erased = false } = {}) {
+    this.#erased = erased;
+  }
+
+  /** Whether the board cannot go on before it is given settings; it takes them by its serial line. */
+  get waitsForSettings(): boolean {
+    return this.#waitsForSettings;
+  }
 
   get verdict(): Verdict {
     const { reason } = this.#restarts;
@@ -118,7 +130,7 @@ export class Diagnosis {
     this.#stuck = undefined;
     if (report.topic === "boot") { // all over again
       this.#steps = new Map();
-      this.#told = false;
+      this.#told = this.#waitsForSettings = false;
       this.#restarts.started(report.values.reset ?? "unknown", "firmware", now);
     }
     Object.assign(this.#values, report.values);
@@ -235,7 +247,9 @@ export class Diagnosis {
             this.#told ? "The Pyboard is on the server." : "This device is on the server.",
           );
         } else {
-          step("bad", [values.reason ?? what, values.code].filter(Boolean).join(" "));
+          const code = [values.reason ?? what, values.code].filter(Boolean).join(" ");
+          const known = REFUSALS[values.code ?? ""] ?? LINKS[values.reason ?? ""];
+          step("bad", known ? `${known.why} (${code})` : code);
           this.#verdict = this.#unlinked(values);
         }
     }
@@ -251,6 +265,12 @@ export class Diagnosis {
       this.#restarts.expect();
       return step("waiting", "changed, so the board restarts");
     }
+    this.#waitsForSettings = true;
+    if (this.#erased && what.startsWith("blank")) {
+      step("good", "erased");
+      this.#verdict = good("The settings are erased, as you wanted. The board waits for new ones.");
+      return;
+    }
     const damaged = what.startsWith("damaged");
     step("bad", what.split(":")[0]!);
     this.#verdict = bad(
@@ -259,10 +279,7 @@ export class Diagnosis {
         : what.startsWith("incomplete")
         ? "The settings on the board are not complete: WiFi, server and id are needed."
         : "The board has no settings yet, and waits for them.",
-      [
-        "Fill in the settings, choose “Write these”, and flash.",
-        "Or set its WiFi without flashing.",
-      ],
+      ["Fill in the settings in step 3, and press “Send these settings”: nothing needs to be flashed."],
     );
   }
 
@@ -275,6 +292,7 @@ export class Diagnosis {
       );
       if (within && values.name === TOLD) {
         this.#told = true;
+        this.#waitsForSettings = false;
         // What the firmware says of damaged ones, it says before it knows that it needs none.
         const damaged = this.#steps.get("settings")?.state === "bad"
           ? " The settings on the board are damaged, and not used."
@@ -297,7 +315,7 @@ export class Diagnosis {
         ? "The application on the board is damaged."
         : `The firmware cannot run this application: ${what.replace(/^refused: /, "it ")}.`,
       what.startsWith("refused")
-        ? ["Choose an application for this board, or firmware for another flavour of it."]
+        ? ["Choose another application in step 2, or another firmware."]
         : ["Choose an application, and flash."],
     );
   }

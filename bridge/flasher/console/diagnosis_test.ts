@@ -46,13 +46,13 @@ Deno.test("as long as nothing is certain, it says what is waited for", () => {
 
 /** The last line, and what people are told. */
 const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
-  ["settings blank: waiting for settings", /no settings yet/, /Write these/],
+  ["settings blank: waiting for settings", /no settings yet/, /Send these settings/],
   ["settings damaged (checksum): waiting for settings", /settings .* damaged/, /flash/],
   ["settings incomplete: waiting for settings", /not complete/, /flash/],
   ["application missing", /no application/, /Choose an application/],
   ["application damaged (checksum)", /application .* damaged/, /flash/],
-  ["application refused: needs board.foo", /cannot run .* needs board\.foo/, /another flavour/],
-  ["application refused: too large for the memory", /too large for the memory/, /another flavour/],
+  ["application refused: needs board.foo", /cannot run .* needs board\.foo/, /another firmware/],
+  ["application refused: too large for the memory", /too large for the memory/, /another firmware/],
   ["application failed: unreachable", /has a fault: unreachable/, /another/],
   ["wifi down reason=not-found", /no WiFi called Home Sweet Home/, /2\.4 GHz/],
   ["wifi down reason=wrong-password", /does not accept the password/, /password/],
@@ -166,6 +166,25 @@ Deno.test("settings that were changed from outside are no fault", () => {
   const { verdict, steps } = after(...JOINED, "holdfast: settings changed: restarting");
   assertEquals(verdict.kind, "waiting");
   assertEquals(steps[1]!.state, "waiting");
+});
+
+Deno.test("settings that were erased on purpose are no alarm; others that are missing are", () => {
+  const erased = new Diagnosis({ erased: true });
+  for (const line of [BOOT[0]!, "holdfast: settings blank: waiting for settings"]) {
+    erased.push(line);
+  }
+  assertEquals(erased.verdict, {
+    kind: "good",
+    headline: "The settings are erased, as you wanted. The board waits for new ones.",
+    tries: [],
+  });
+  assertEquals([erased.waitsForSettings, erased.settled], [true, true]);
+  erased.push("holdfast: settings incomplete: waiting for settings");
+  assertEquals(erased.verdict.kind, "bad");
+  for (const line of JOINED) erased.push(line);
+  assertEquals(erased.waitsForSettings, false);
+  const blank = after(BOOT[0]!, "holdfast: settings blank: waiting for settings");
+  assertEquals([blank.verdict.kind, blank.waitsForSettings], ["bad", true]);
 });
 
 Deno.test("a reason that is not known is shown as it is", () => {

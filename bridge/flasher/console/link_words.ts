@@ -104,7 +104,7 @@ export const LINKS: Record<string, Reason> = {
     why: "something answers there, but it does not speak as a Holdfast server does",
     tries: () => [
       "Is the port right?",
-      "Is “Protocol” in “More settings” right? Most boards want 2.",
+      "Is “Dialect” in “More settings” right? Holdfast’s server wants 2.",
     ],
   },
   BAD_PROOF: {

@@ -2,6 +2,7 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
+import { SLOW } from "../chip/serial.ts";
 import { Hearing } from "../console/hearing.ts";
 import { forgetVerdict, leave, listen, openedConsole } from "./port.ts";
 import { button, byId, make, marked, say } from "./dom.ts";
@@ -32,12 +33,29 @@ export function setUpConsole(): void {
   button("another").addEventListener("click", () => void work({ step: "board", action: another }));
 }
 
+/** Is told of the frames between the lines. */
+let frames: (frame: Frame) => void = () => {};
+/** The settings were erased on purpose. */
+let erased = false;
+
+/** Whoever asks the board something is told of its answers, until somebody else is or the console is opened anew. */
+export function hearFrames(listener: (frame: Frame) => void): void {
+  frames = listener;
+}
+
+/** Whether the board is listened to, and its firmware has said something. */
+export function isUnderstood(): boolean {
+  return diagnosis.speaks && hearing.baud === SLOW;
+}
+
 /**
- * Listens to the board's program, from its start on unless told.
+ * Listens to the board's program, from its start on.
  *
- * @param frame is told of the frames between the lines
+ * @param withoutSettings its settings have been erased on purpose
  */
-export async function openConsole(fromStart = true, frame: (frame: Frame) => void = () => {}) {
+export async function openConsole(withoutSettings = false): Promise<void> {
+  erased = withoutSettings;
+  frames = () => {};
   await listen({
     begin() {
       byId("console").replaceChildren();
@@ -52,15 +70,15 @@ export async function openConsole(fromStart = true, frame: (frame: Frame) => voi
     frame(one) {
       hearing.frame();
       wait();
-      frame(one);
+      frames(one);
     },
-  }, fromStart);
+  });
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
 
 function begin(): void {
-  diagnosis = new Diagnosis();
+  diagnosis = new Diagnosis({ erased });
   hearing = new Hearing(diagnosis, performance.now());
   wait();
   showVerdict();
@@ -136,6 +154,7 @@ function showVerdict(): void {
     return item;
   }));
   button("another").hidden = !diagnosis.settled;
+  button("give-settings").hidden = !diagnosis.waitsForSettings;
 }
 
 async function another(): Promise<void> {

@@ -14,7 +14,7 @@ import {
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
 import { aboutApplication } from "../plan/applications.ts";
-import { button, byId, chosen, input, make, select } from "./dom.ts";
+import { button, byId, chosen, input, make, marked, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
 
@@ -61,17 +61,17 @@ export async function setUpFirmware(): Promise<string> {
   }
   show();
   void keepForOffline(firmware);
-  return firmware.length > 0
-    ? "The list of firmware is here: you can flash now."
-    : note.textContent;
+  return note.textContent;
 }
 
-/** Why nothing can be flashed yet; empty: it can. */
-export function stillMissing(): string {
-  return chosen("firmware") === ""
-    ? "The list of firmware is still loading. Flash when it is here, or choose files on this computer " +
-      "in step 2."
-    : "";
+/** Whether what will be flashed depends on a list that has not come yet. */
+export function isListAwaited(): boolean {
+  return chosen("firmware") === "";
+}
+
+/** Whether the list has brought some firmware. */
+export function isFirmwareThere(): boolean {
+  return firmware.length > 0;
 }
 
 function show(): void {
@@ -95,6 +95,19 @@ function show(): void {
     box.value = applications.length > 0 ? "0" : "keep";
   }
   byId("application-field").hidden = within || box.value !== "file";
+  showAbout(applications[Number(box.value)]?.name);
+}
+
+/** What the application does that is chosen, and its other half at the server. */
+function showAbout(name: string | undefined): void {
+  const about = aboutApplication(name ?? "");
+  byId("application-about").replaceChildren(
+    ...marked(
+      about
+        ? `${about.does} Its other half runs in the server: \`--app ${about.app}\``
+        : "The program that the board runs. It may have an other half, which runs in the server (--app).",
+    ),
+  );
 }
 
 /** The firmware that came with the page and is chosen. */

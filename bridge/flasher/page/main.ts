@@ -10,6 +10,7 @@ import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
 import { setUpImprov } from "./improv_view.ts";
 import { setUpSettings } from "./settings_view.ts";
+import { setUpSerialSettings } from "./serial_settings_view.ts";
 import { setUpStatusLine } from "./status_line.ts";
 import { setUpTools } from "./tools.ts";
 import { setUpWork, work } from "./work.ts";
@@ -26,7 +27,7 @@ const OBSTACLES = {
     title: "This browser cannot open a serial port",
     text:
       "It does not have Web Serial, the feature that the page needs to reach a board. Open the page in " +
-      "a desktop browser that has it; those built on Chromium do. Everything else on the page works here.",
+      "a desktop browser that has it; those built on Chromium do, like Chrome and Edge. Everything else on the page works here.",
   },
 };
 
@@ -61,6 +62,7 @@ function setUp(): void {
   setUpSettings();
   setUpTools();
   setUpConsole();
+  setUpSerialSettings();
   setUpImprov();
   setUpFlash(setUpFirmware());
 }

@@ -94,39 +94,37 @@ export function showSettingsFor(toldByOther: boolean): void {
 
 function show(): void {
   const write = chosen("settings") === "write";
-  for (const id of ["settings-fields", "key-fields", "more-fields"]) byId(id).hidden = !write;
+  for (const id of ["settings-fields", "key-fields", "more-fields", "send-fields"]) {
+    byId(id).hidden = !write;
+  }
   byId("server-fields").hidden = !write || told;
   byId("timeout-field").hidden = told;
   byId("settings-told").hidden = !told;
   byId("key-field").hidden = chosen("key") !== "have";
 }
 
+/** Whether the fields can be written; if not, one has the focus, and says what is wrong. */
+export function checkSettings(): boolean {
+  return looksRight() !== undefined;
+}
+
+/** What is to be written, and its sector. */
+export type Written = Extract<ReturnType<typeof read>, { sector: Uint8Array }>;
+
 /**
- * The sector to write. Makes a key, and shows it, if that is wanted.
+ * The settings to write. Makes a key, and shows it, if that is wanted.
  *
  * @returns undefined if it is not to be written: a field must be corrected, and has the focus, or the key was
  *   not taken; it is said which
  * @param app what the server has to run for the application, if that is known
  */
-export async function readSettings(app?: string): Promise<Uint8Array | undefined> {
+export async function readSettings(app?: string): Promise<Written | undefined> {
+  const first = looksRight();
+  if (!first) return undefined;
   const choice = chosen("key");
   const id = told ? undefined : input("device").value.trim();
   if (made?.id !== id) made = undefined;
-  // Any key will do to find out whether the rest is right.
-  const key = choice === "have" ? input("key").value.trim() || "?" : choice === "make" ? ZEROS : "";
-  const first = read(key);
-  if ("problems" in first) {
-    complainOf(first.problems, "Something must be corrected first.");
-    return undefined;
-  }
-  const doubts = doubtsAbout({ ssid: input("ssid").value, password: input("password").value });
-  const meant = JSON.stringify([doubts, input("ssid").value, input("password").value]);
-  if (Object.keys(doubts).length > 0 && meant !== confirmed) {
-    confirmed = meant; // whoever presses again means it
-    complainOf(doubts, "Please look at this again.");
-    return undefined;
-  }
-  if (choice !== "make") return first.sector;
+  if (choice !== "make") return first;
   if (made === undefined) {
     const key = makeKey();
     say(""); // whatever was to be corrected is
@@ -138,7 +136,28 @@ export async function readSettings(app?: string): Promise<Uint8Array | undefined
   }
   const second = read(made.key);
   if ("problems" in second) throw new Error("a made key is refused");
-  return second.sector;
+  return second;
+}
+
+/** What is in the fields; undefined if something is wrong, or doubtful for the first time: that is pointed out. */
+function looksRight(): Written | undefined {
+  const choice = chosen("key");
+  // Any key will do to find out whether the rest is right.
+  const key = choice === "have" ? input("key").value.trim() || "?" : choice === "make" ? ZEROS : "";
+  const first = read(key);
+  if ("problems" in first) {
+    complainOf(first.problems, "Something must be corrected first.");
+    return undefined;
+  }
+  const fields = { ssid: input("ssid").value, password: input("password").value };
+  const doubts = doubtsAbout(fields);
+  const meant = JSON.stringify(fields);
+  if (Object.keys(doubts).length > 0 && meant !== confirmed) {
+    confirmed = meant; // whoever presses again means it
+    complainOf(doubts, "Please look at this again.");
+    return undefined;
+  }
+  return first;
 }
 
 /** Shows what is wrong with the fields, and puts the focus on the first of them. */

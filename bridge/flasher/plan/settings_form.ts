@@ -1,7 +1,8 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { doubtful, wrongPassword, wrongServer } from "./checks.ts";
-import { defaults, encodeSettings, type Settings } from "../../formats/settings.ts";
+import type { encodeChanges } from "../../formats/improv.ts";
+import { defaults, encodeSettings, type Settings, Tag } from "../../formats/settings.ts";
 
 /** The form's fields as they are typed. */
 export interface Fields {
@@ -75,6 +76,18 @@ export function readFields(
   return { settings, sector: encodeSettings(settings) };
 }
 
+/** What is wrong with a WiFi, in words; undefined: nothing that can be seen. */
+export function wrongWifi(ssid: string, password: string): string | undefined {
+  if (ssid === "" || !isPossible({ ssid })) return TEXT.ssid;
+  return isPossible({ password }) ? wrongPassword(password) : TEXT.password;
+}
+
+/** What makes a board that has other settings have these: what is not among them is taken away. */
+export function allChanges(settings: Settings): Parameters<typeof encodeChanges>[0] {
+  const names = Object.keys(Tag) as (keyof typeof Tag)[];
+  return Object.fromEntries(names.map((name) => [name, settings[name] ?? null]));
+}
+
 /** What can be so, but is hardly ever meant to be, by field. */
 export function doubtsAbout({ ssid, password }: Pick<Fields, "ssid" | "password">): Problems {
   const doubts: Problems = {};
@@ -86,11 +99,13 @@ export function doubtsAbout({ ssid, password }: Pick<Fields, "ssid" | "password"
 }
 
 const TEXT = {
-  ssid: "A WiFi name has 32 bytes at most, and no control characters.",
+  ssid:
+    "A WiFi name has 32 bytes at most (a letter with an accent has two), and no control characters.",
   password: "A WiFi password has 8 to 64 characters; leave it empty for an open network.",
   server: "A name or an IPv4 address of 64 characters at most: letters, digits, dots and hyphens.",
   port: "A port is a number from 1 to 65535.",
-  id: "A device id has 64 bytes at most, and no control characters.",
+  id:
+    "A device id has 64 bytes at most (a letter with an accent has two), and no control characters.",
   timeout: "The timeout is a number of ms from 100 to 3600000.",
 };
 

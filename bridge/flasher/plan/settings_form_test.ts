@@ -1,6 +1,14 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { decodeSettings, encodeSettings, type Settings } from "../../formats/settings.ts";
+import { encodeChanges } from "../../formats/improv.ts";
 import {
+  changeSettings,
+  decodeSettings,
+  encodeSettings,
+  type Settings,
+  Tag,
+} from "../../formats/settings.ts";
+import {
+  allChanges,
   describeSettings,
   doubtsAbout,
   type Fields,
@@ -123,6 +131,22 @@ Deno.test("what a sector could hold, and what cannot work, is refused", () => {
     "ssid",
     "password",
   ]);
+});
+
+Deno.test("what is not in the form is taken away from a board that has it", () => {
+  const settings: Settings = { ssid: "Home", server: "10.0.0.2", id: "hall" };
+  const changes = allChanges(settings);
+  assertEquals(Object.keys(changes).sort(), Object.keys(Tag).sort());
+  assertEquals([changes.ssid, changes.key, changes.timeout], ["Home", null, null]);
+  const before = {
+    ...settings,
+    id: "kitchen",
+    key: new Uint8Array(32).fill(1),
+    timeout: 5000,
+    log: true,
+  };
+  const frame = encodeChanges(changes)[0]!;
+  assertEquals(changeSettings(before, frame.subarray(11, -2)), settings);
 });
 
 Deno.test("each field says what is wrong with it", () => {

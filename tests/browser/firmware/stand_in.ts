@@ -53,6 +53,8 @@ export interface World {
   pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
+  /** Whether it can look for networks; it can unless told. */
+  scans?: boolean;
   /** The board is reset for this reason so many ms after each start. */
   fails?: { reason: ResetReason; after: number } | undefined;
 }
@@ -245,6 +247,7 @@ class Running implements Program {
       case Command.info:
         return this.#texts(command, "Holdfast", "0.1.0", "ESP8266", "nonos");
       case Command.scan:
+        if (this.#world.scans === false) return this.#fail(Failure.unknown);
         for (const [ssid, password] of Object.entries(this.#world.networks)) {
           this.#texts(command, ssid, "-61", password === "" ? "NO" : "YES");
         }
