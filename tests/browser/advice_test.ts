@@ -166,11 +166,22 @@ browserTest(
     for (const line of lines) await terminal.run(line, key);
     await visitor.press("I have it: go on");
     await visitor.sees(SUCCESS);
+    // Corrected and flashed again, the board keeps its key; the page does not show it again.
+    await visitor.page.getByText("More settings").click();
+    await visitor.page.getByLabel(/^Send what the board prints/).check();
+    await visitor.press("Flash the board");
+    await visitor.sees("Connecting to the board …");
+    await visitor.sees(SUCCESS);
+    assertEquals(await visitor.field("I have one").isChecked(), true);
     // Flashed once more, with another key: the same lines are right again.
     const again = await flashWithKey(visitor);
     for (const line of again.lines) await terminal.run(line, again.key);
     await visitor.press("I have it: go on");
     await visitor.sees(SUCCESS);
+    // The next board gets a key of its own.
+    await visitor.press("Flash another board");
+    assertEquals(await visitor.field("Key (64 hex digits)").inputValue(), "");
+    assertEquals(await visitor.page.getByRole("radio", { name: /^Make one/ }).isChecked(), true);
   },
 );
 

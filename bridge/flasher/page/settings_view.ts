@@ -26,6 +26,9 @@ const IDS: Record<FieldName, string> = {
 /** A key that was made, shown and confirmed, and for which id: it is not shown again until a board has it. */
 let made: { id: string | undefined; key: string } | undefined;
 
+/** The key in its field was made here. */
+let wasMade = false;
+
 /** What was pointed out as doubtful, in fields that may not have been changed since. */
 let confirmed = "";
 
@@ -206,14 +209,25 @@ function complain(id: string, words: string | undefined): void {
   else field.removeAttribute("aria-describedby");
 }
 
-/** A board has the settings: whoever wants a key to be made from now on wants another one. */
+/**
+ * A board has the settings. A key that was made for it is one that there is from now on, for when something is corrected;
+ * whoever wants one to be made wants another.
+ */
 export function settingsWritten(): void {
+  if (!made) return;
+  input("key").value = made.key;
+  input("key-have").checked = true;
   made = undefined;
+  wasMade = true;
+  show();
 }
 
 /** For the next board: everything stays but its id and key. Returns what is to be said of that. */
 export function forgetDevice(): string {
   made = undefined;
+  if (wasMade) input("key-make").checked = true;
+  wasMade = false;
+  show();
   input("device").value = "";
   input("key").value = "";
   if (!told) return "Everything is kept but the device’s id and key.";
