@@ -93,7 +93,7 @@ function parse(args: string[]): Options | undefined {
     }
   }
   if (release !== undefined) {
-    const other = ["out", "aot", "measure", "flavour"].find((name) =>
+    const other = ["out", "aot", "measure", "flavour", "flash-mode"].find((name) =>
       args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`))
     );
     if (other !== undefined) {

@@ -110,7 +110,7 @@ browserTest("settings are erased, and the board then waits for others", async ()
   await visitor.check(/^Erase them/);
   await visitor.press("Flash the board");
   await visitor.hears("holdfast: settings blank: waiting for settings");
-  await visitor.sees("The board has no settings yet, and waits for them.");
+  await visitor.sees("The settings are erased, as you wanted. The board waits for new ones.");
   assertSameBytes(sectorOf(chip), new Uint8Array(4096).fill(0xff));
   await visitor.shoot("07-waiting-for-settings");
 });
@@ -360,12 +360,12 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   const listed = await page.getByLabel("Network", { exact: true }).locator("option")
     .allInnerTexts();
   assertEquals(listed, [
-    "Home (-61 dBm)",
-    "Garden (-61 dBm)",
-    "Café (-61 dBm, open)",
+    "Home (good signal)",
+    "Garden (good signal)",
+    "Café (good signal, without a password)",
     "Another one",
   ]);
-  await page.getByLabel("Network", { exact: true }).selectOption("Garden (-61 dBm)");
+  await page.getByLabel("Network", { exact: true }).selectOption("Garden (good signal)");
   await visitor.field("Password of the network").fill("another secret");
   await visitor.shoot("07-another-wifi");
   await visitor.press("Join this network");

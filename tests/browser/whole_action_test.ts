@@ -51,7 +51,7 @@ for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
     await visitor.hears("app: hello from the application");
     await visitor.hears("holdfast: settings id=kitchen server=192.168.1.10:8123 ssid=Home key=no");
     assertEquals(differing(chip, size, "main", settings), 0);
-    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 7);
+    assertEquals(await visitor.page.getByText("verified: it is as it was sent").count(), 7);
     if (size === "4MB") await visitor.shoot("03-on-the-server");
   });
 }
@@ -140,7 +140,7 @@ browserTest(
     await dialog.waitFor();
     await visitor.shoot("04-the-key");
     const shown = await dialog.innerText();
-    assertMatch(shown, /deno run -A server\/main\.ts keys add .*kitchen/);
+    assertMatch(shown, /npx -y deno@\S+ run -A server\/main\.ts keys add .*kitchen/);
     const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
     keys.kitchen = key;
     await visitor.press("I have it: go on");
@@ -199,7 +199,7 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
     "the server has no key for the device",
     home({ "192.168.1.10:8123": { keys: {} } }),
     "22".repeat(32),
-    /refuses the board: it has no key for this device/,
+    /refuses the board: it does not know this board’s key/,
   ],
 ];
 

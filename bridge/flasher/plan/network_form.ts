@@ -1,6 +1,7 @@
 /** What is typed of the network beside WiFi and server: another address of the server, one of the board's own, the country. */
 import { parseIPv4, type StaticAddress, wrongStatic } from "../../formats/ipv4.ts";
 import type { Settings } from "../../formats/settings.ts";
+import { wrongServer } from "./checks.ts";
 
 /** The form's fields as they are typed. */
 export interface NetworkFields {
@@ -58,6 +59,8 @@ function readSecond(
   if (!/^[0-9A-Za-z._-]{1,64}$/.test(host)) {
     problems.server2 =
       "A name or an IPv4 address of 64 characters at most: letters, digits, dots and hyphens.";
+  } else if (wrongServer(host) !== undefined) {
+    problems.server2 = wrongServer(host)!;
   } else if (host === server) {
     problems.server2 = "This is the first address again: enter another one, or leave it empty.";
   } else if (own !== undefined && Number(own) !== port) {

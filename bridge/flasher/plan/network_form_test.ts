@@ -49,6 +49,7 @@ Deno.test("another address of the server, as it is pasted; the board's own; a co
 const wrong: [Partial<NetworkFields>, Settings, keyof NetworkProblems][] = [
   [{ server2: "my server" }, KNOWN, "server2"],
   [{ server2: "192.168.1.10" }, KNOWN, "server2"],
+  [{ server2: "127.0.0.1" }, KNOWN, "server2"],
   [{ server2: "192.168.1.11:9000" }, KNOWN, "server2"],
   [{ server2: "192.168.1.11:8123" }, { ...KNOWN, port: 9000 }, "server2"],
   [{ server2: "a".repeat(65) }, KNOWN, "server2"],
