@@ -243,10 +243,8 @@ browserTest(
       const chip = flashedBoard(fixture, firmwareIn(home()));
       chip.setLines = () => {}; // the adapter is there, the chip does not start
       await using visitor = await lab.open({ fixture });
-      await visitor.listed();
       fixture.cable().press(true);
-      await visitor.page.clock.install();
-      await visitor.press("Open the console");
+      await listen(visitor);
       await turnToRom(visitor);
       await visitor.page.clock.fastForward(5000);
       await visitor.sees("The board says nothing.");

@@ -49,6 +49,7 @@ export class Console {
 
   /** Starts the board's program anew, and listens at the firmware's speed. @throws {FlashError} LOST */
   async restart(): Promise<void> {
+    await this.#changing;
     if (this.#baud !== SLOW) return await this.listenAt(SLOW, true);
     try {
       await restart(this.#port);
@@ -64,11 +65,13 @@ export class Console {
    * @param fromStart whether the board's program is started anew then
    */
   async listenAt(baudRate: number, fromStart: boolean): Promise<void> {
-    this.#changing = this.#change(baudRate, fromStart);
+    // One after the other: somebody may restart the board meanwhile.
+    this.#changing = this.#changing.then(() => this.#change(baudRate, fromStart));
     await this.#changing;
   }
 
   async #change(baudRate: number, fromStart: boolean): Promise<void> {
+    if (this.#closed) return;
     this.#paused = true;
     await this.#stop();
     await this.#release();

@@ -158,6 +158,11 @@ export class Diagnosis {
     return true;
   }
 
+  /** It has answered: it runs something. */
+  pushFrame(): void {
+    this.#heard = true;
+  }
+
   /** Bytes have come that are no text. */
   pushNoise(): void {
     this.#noise = true;

@@ -76,10 +76,11 @@ export class Hearing {
     else if (this.#tried && !this.#lines) this.#wait(now + FIRST_LINE);
   }
 
-  /** A frame of Improv-Serial: the speed is right, and what comes next is asked for. */
-  frame(): void {
+  /** A frame of Improv-Serial: the speed is right. */
+  frame(now: number): void {
+    this.#diagnosis.pushFrame();
     this.#lines = true;
-    this.#deadline = Infinity;
+    this.#deadline = now + NEXT_LINE;
   }
 
   /** It is `now`: what to do with the port, if anything. */

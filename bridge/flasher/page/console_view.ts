@@ -68,11 +68,12 @@ export async function openConsole(withoutSettings = false): Promise<void> {
       wait();
     },
     frame(one) {
-      hearing.frame();
+      hearing.frame(performance.now());
       wait();
       frames(one);
     },
   });
+  wait(); // what was to be done by now could not be, as opening a port takes its time
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
