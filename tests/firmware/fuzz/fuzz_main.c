@@ -389,6 +389,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   init_done();
   require(has_started);
   require((int)port_reset_reason() == truth_of_reset);
+  struct port_crash crash;
+  require(port_crash(&crash) == (truth_of_reset == RESET_EXCEPTION));
   truth_of_reset = -1;
   run_tasks();
   require(!wants_run); /* it ran right after its start */

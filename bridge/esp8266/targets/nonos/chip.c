@@ -105,6 +105,12 @@ enum port_reset port_reset_reason(void) {
   return reset_reason;
 }
 
+bool port_crash(struct port_crash *crash) {
+  const struct rst_info *info = system_get_rst_info();
+  *crash = (struct port_crash){.cause = info->exccause, .instruction = info->epc1, .address = info->excvaddr};
+  return info->reason == REASON_EXCEPTION_RST;
+}
+
 void chip_begin(void) {
   reset_reason = read_reset_reason();
   port_feed_watchdog();
