@@ -34,14 +34,32 @@ static bool failed;     /* the application has trapped */
 static uint32_t failed_at;
 static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
 
+static void say_address(uint32_t address) {
+  for (int shift = 24; shift >= 0; shift -= 8) console_hex(address >> shift);
+}
+
+static void say_crash(void) {
+  struct port_crash crash;
+  if (!port_crash(&crash)) return;
+  console_begin("crash cause=");
+  console_number(crash.cause);
+  console_text(" at=");
+  say_address(crash.instruction);
+  console_text(" address=");
+  say_address(crash.address);
+  console_end();
+}
+
 static void say_boot(void) {
+  enum port_reset reason = port_reset_reason();
   console_begin("boot version=" FIRMWARE_VERSION " board=");
   console_text(port_board);
   console_text(" reset=");
-  console_text(reset_words[port_reset_reason()]);
+  console_text(reset_words[reason]);
   console_text(" heap=");
   console_number(port_free_heap());
   console_end();
+  if (reason == RESET_EXCEPTION) say_crash();
 }
 
 static void say_values(void) {

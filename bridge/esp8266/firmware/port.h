@@ -102,6 +102,13 @@ enum port_reset { RESET_POWER_ON, RESET_EXTERNAL, RESET_SOFTWARE, RESET_WATCHDOG
  * it (a note in memory that survives, if it ends in a software reset). */
 enum port_reset port_reset_reason(void);
 
+/* After RESET_EXCEPTION: the processor's number for what happened, the instruction that it happened at, and the
+ * address that this one wanted. False: the board does not know. */
+struct port_crash {
+  uint32_t cause, instruction, address;
+};
+bool port_crash(struct port_crash *crash);
+
 /* Resets the chip (RESET_SOFTWARE). Does not return. What was given to `port_serial_write` goes out before. */
 void port_restart(void) __attribute__((noreturn));
 

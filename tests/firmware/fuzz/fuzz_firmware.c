@@ -47,7 +47,13 @@ uint32_t port_ms(void) { return port_us() / 1000 + 0xfffff000; } /* it wraps soo
 void port_delay_us(uint32_t us) { require(us <= 1000), now_us += us; }
 uint32_t port_random(void) { return next_word(); }
 uint32_t port_free_heap(void) { return 20000; }
-enum port_reset port_reset_reason(void) { return next() % 6; }
+static enum port_reset reset_reason;
+enum port_reset port_reset_reason(void) { return reset_reason = next() % 6; }
+bool port_crash(struct port_crash *crash) {
+  require(reset_reason == RESET_EXCEPTION);
+  *crash = (struct port_crash){29, 0x402149a0, 4};
+  return true;
+}
 void port_restart(void) { longjmp(restarted, 1); }
 void port_feed_watchdog(void) {}
 
@@ -124,8 +130,15 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
 }
 void port_tcp_flush(void) {}
 
+static enum port_reset said_reason;
+static bool said_crash;
+static bool is_line(const char *line, const uint8_t *bytes, size_t length) {
+  return length >= strlen(line) && memcmp(bytes, line, strlen(line)) == 0;
+}
 void port_serial_write(const uint8_t *bytes, size_t length) {
   read_all(bytes, length);
+  if (is_line("holdfast: boot ", bytes, length)) said_reason = reset_reason;
+  if (is_line("holdfast: crash cause=29 at=402149a0 address=00000004\r\n", bytes, length)) said_crash = true;
 }
 
 static void check_pin(unsigned pin) { require(pin <= 16 && (pin < 6 || pin > 11)); }
@@ -279,7 +292,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memset(&reader, 0, sizeof reader);
   application_reset();
   if (setjmp(restarted) == 0) {
+    said_crash = false;
     firmware_start();
+    require(said_crash == (said_reason == RESET_EXCEPTION));
     while (left) happen();
   }
   return 0;

@@ -26,7 +26,6 @@ static init_done_cb_t init_done;
 static void (*wifi_handler)(System_Event_t *);
 static bool wifi_asked, connected;
 static uint32_t rtc[192];
-static struct rst_info reset_info;
 static jmp_buf reset;
 static bool running_task;
 static os_timer_t *timers[4];
@@ -39,7 +38,6 @@ uint32_t system_get_chip_id(void) { return 0xabc123; }
 void system_soft_wdt_feed(void) {}
 void system_set_os_print(uint8_t on) { (void)on; }
 void system_init_done_cb(init_done_cb_t done) { init_done = done; }
-struct rst_info *system_get_rst_info(void) { return &reset_info; }
 unsigned long os_random(void) { return next(); }
 void os_delay_us(uint32_t us) { now += us; }
 
@@ -179,9 +177,53 @@ bool wifi_station_scan(void *config, void (*done)(void *result, STATUS status)) 
 static bool has_started;
 static size_t said;
 
+/* ---- Why it started: what the vendor's machine code makes of it ---- */
+
+/* What the SDK keeps of the end: it is forgotten once it has started. The hardware's cause is that of the last
+ * reset by the hardware, and the SDK's own restarts are none. */
+static uint32_t kept_reason, hardware_cause;
+static struct rst_info reset_info;
+static int truth_of_reset; /* enum port_reset, or -1 */
+
+struct rst_info *system_get_rst_info(void) { return &reset_info; }
+uint32_t rtc_get_reset_reason(void) { return hardware_cause; }
+
+static void sdk_starts(void) {
+  reset_info.reason = kept_reason;
+  kept_reason = REASON_DEFAULT_RST;
+}
+
+/* Also the end of its own watchdog: what that one has kept is lost. */
 void system_restart_local(void) {
   require(has_started || said); /* or nobody would know why */
-  reset_info.reason = REASON_SOFT_RESTART;
+  if (truth_of_reset < 0) truth_of_reset = RESET_WATCHDOG; /* the firmware's, of 20 s */
+  if (kept_reason != REASON_EXCEPTION_RST) kept_reason = REASON_SOFT_RESTART;
+  longjmp(reset, 1);
+}
+
+static void end(enum port_reset why) {
+  truth_of_reset = (int)why;
+  switch (why) {
+    case RESET_POWER_ON:
+      memset(rtc, next(), sizeof rtc);
+      hardware_cause = 1;
+      break;
+    case RESET_EXTERNAL:
+      kept_reason = REASON_EXT_SYS_RST;
+      hardware_cause = 2;
+      break;
+    case RESET_EXCEPTION:
+      kept_reason = REASON_EXCEPTION_RST;
+      system_restart_local();
+      break;
+    default:
+      /* The hardware's watchdog bites twice, the first time by an interrupt, if those are on. Between the two there
+       * is the SDK's own, by another one. */
+      if (next() & 1) kept_reason = REASON_WDT_RST;
+      if (kept_reason && next() & 1) system_restart_local();
+      hardware_cause = 4;
+      break;
+  }
   longjmp(reset, 1);
 }
 
@@ -286,7 +328,9 @@ uint32_t firmware_run(void) {
       break;
     case 3: port_wifi_scan(scan_found_one); break;
     case 4:
-      if (next() == 255) port_restart();
+      if (next() != 255) break;
+      truth_of_reset = RESET_SOFTWARE;
+      port_restart();
       break;
     case 5: starving = true; break; /* from here on there is no progress */
     default:
@@ -384,7 +428,16 @@ static void happen(void) {
       }
       break;
     case 7:
-      if (next() % 4 == 3) pass(21000); /* is it a watchdog that bites? */
+      switch (next() % 16) {
+        case 0: end(RESET_POWER_ON); break;
+        case 1: end(RESET_EXTERNAL); break;
+        case 2: end(RESET_EXCEPTION); break;
+        case 4: end(RESET_WATCHDOG); break;
+        case 3:
+        case 7:
+        case 11:
+        case 15: pass(21000); break; /* is it a watchdog that bites? */
+      }
       break;
   }
 }
@@ -394,7 +447,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   left = size;
   now = 0xfff00000; /* it wraps soon */
   memset(rtc, 0x5a, sizeof rtc);
-  reset_info.reason = next() % 7;
+  hardware_cause = 1 + next() % 2;
+  kept_reason = hardware_cause == 2 ? REASON_EXT_SYS_RST : REASON_DEFAULT_RST;
+  truth_of_reset = hardware_cause == 2 ? RESET_EXTERNAL : RESET_POWER_ON;
   map = next() & 1 ? FLASH_SIZE_32M_MAP_512_512 : FLASH_SIZE_8M_MAP_512_512;
   volatile unsigned resets = 0;
   /* By its end, which means something else as well: most inputs end with something small. */
@@ -423,13 +478,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   started = woken = wanted = has_address = false;
   news_count = 0;
   for (unsigned i = 3; i < 6; i++) partitions[i].addr = 0xfb000 + (i - 3) * 0x1000;
+  sdk_starts();
   user_pre_init();
   user_init();
   run_tasks();
   require(!has_started && init_done);
   init_done();
   require(has_started);
-  if (resets) require(port_reset_reason() == RESET_SOFTWARE || port_reset_reason() == RESET_WATCHDOG);
+  require((int)port_reset_reason() == truth_of_reset);
+  struct port_crash crash;
+  require(port_crash(&crash) == (truth_of_reset == RESET_EXCEPTION));
+  truth_of_reset = -1;
   run_tasks();
   require(!wants_run); /* it ran right after its start */
   while (left) happen();

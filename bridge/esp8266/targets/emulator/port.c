@@ -77,6 +77,11 @@ enum port_reset port_reset_reason(void) {
   return reset_reason;
 }
 
+bool port_crash(struct port_crash *crash) {
+  (void)crash;
+  return false; /* an exception ends QEMU */
+}
+
 void port_restart(void) {
   frame('r', 0, 0);
   flush();

@@ -41,7 +41,7 @@ enum rst_reason {
   REASON_EXT_SYS_RST
 };
 struct rst_info {
-  uint32_t reason;
+  uint32_t reason, exccause, epc1, epc2, epc3, excvaddr, depc;
 };
 struct rst_info *system_get_rst_info(void);
 
