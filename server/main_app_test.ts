@@ -17,7 +17,8 @@ class Rig implements AsyncDisposable {
     const path = `${place.path}/app.js`;
     Deno.writeTextFileSync(
       path,
-      `const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      `import * as node from "node:timers";
+      const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
       export default async function app(device, server) {
         if (device.id === "healthy") {
           for await (const line of device) await device.write("heard " + line);
@@ -149,6 +150,12 @@ Deno.test("what an application drops is its own failure: the server lives on", a
     queueMicrotask(() => { throw new Error("in a microtask"); });
     setTimeout(() => { throw new Error("in a timer"); }, 1);
     setImmediate(() => { throw new Error("in an immediate"); });
+    node.setTimeout((arg) => { throw new Error("in Node's timer " + arg); }, 1, "with an argument");
+    node.setImmediate(() => { throw new Error("in Node's immediate"); });
+    const other = node.setInterval(() => {
+      node.clearInterval(other);
+      throw new Error("in Node's interval");
+    }, 1);
     const timer = setInterval(() => { clearInterval(timer); throw new Error("in an interval"); }, 1);
     sleep(1).then(() => { throw new Error("after a pause"); });
     device.write("waits for ever");
@@ -157,7 +164,8 @@ Deno.test("what an application drops is its own failure: the server lives on", a
   const peer = await rig.device("1");
   await peer.say("00go\n");
   const expected = ["OUTBOX_FULL", "dropped", "in a microtask", "in a timer", "in an immediate"]
-    .concat("in an interval", "after a pause");
+    .concat("in an interval", "after a pause", "in Node's timer with an argument")
+    .concat("in Node's immediate", "in Node's interval");
   await until(() => rig.entries("app_failed").length >= expected.length + 1);
   const failures = rig.entries("app_failed");
   for (const { device, restartIn, message } of failures) {
