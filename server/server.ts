@@ -364,7 +364,7 @@ export class Server implements AsyncDisposable {
     if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
     device.cut(new PeerError("LOST", why.message));
     this.#remove(device, why);
-    this.events.emit({ event: "forgotten", device: device.id, message: why.message });
+    this.#reports.forgotten(device, why);
   }
 
   /** A device is here no longer. Whoever has its `Device` is told why; who greets in its name greets again. */

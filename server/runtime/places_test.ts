@@ -5,7 +5,7 @@ import { helloLine, proveLine } from "../../tests/support/greeting.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
-import { LocalError, MemoryStore } from "../mod.ts";
+import { type Device, LocalError, MemoryStore } from "../mod.ts";
 import { parseKey } from "../protocol/proof.ts";
 
 const HOUR = 3_600_000;
@@ -153,6 +153,26 @@ Deno.test("a stranger that is here, or for which something waits, is not forgott
   assertEquals(known(scene), ["here", "waits", "new"]);
   await scene.server.close();
   await lost;
+});
+
+Deno.test("a stranger that is forgotten takes its dead letters along, and that is said", async () => {
+  const app = async (device: Device) => {
+    for (;;) await device.consume(() => Promise.reject(new Error("it cannot be")));
+  };
+  const limits = { devices: 1, attempts: 1 };
+  await using scene = await ManualServer.start({ app, deadLetters: true, limits });
+  const said: string[] = [];
+  scene.server.events.subscribe((it) => it.event === "forgotten" && said.push(it.message));
+  const socket = await comes(scene, "old");
+  await scene.says(socket, "00bad\n01worse\n");
+  const device = await scene.server.device("old");
+  for (let n = 0; device.deadLetters.length < 2 && n < 20; n++) await scene.platform.advance(1000);
+  await leave(scene, socket);
+  await scene.platform.advance(HOUR + 1);
+  assertEquals((await comes(scene, "new")).closed, false);
+  assertEquals(said, [
+    "it was away for long, and others needed the room; 2 dead letters are lost",
+  ]);
 });
 
 Deno.test("one that comes back before it is forgotten stays, and needs a place as a new one does", async () => {
