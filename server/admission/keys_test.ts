@@ -306,3 +306,33 @@ Deno.test("a path that leads to no file is said", async () => {
   await assertRejects(() => addKey(folder.path, "1"), LocalError);
   await assertRejects(() => addKey(`${folder.path}/no/keys`, "1"), LocalError, "does not exist");
 });
+
+Deno.test("what is no key is named with its device, whatever it is", () => {
+  using folder = new Folder();
+  for (const value of ["5", "true", "null", '["x"]', '{ "x": 1, "x": 1 }', '"short"']) {
+    folder.write(`{ "kitchen": ${value} }`);
+    const { message } = assertThrows(() => readKeys(folder.keys, 1), LocalError);
+    if (!message.includes('two keys for "x"')) assertStringIncludes(message, '"kitchen"');
+  }
+});
+
+Deno.test("a key that was made elsewhere is the one that is added, and a bad one is named once", async () => {
+  using folder = new Folder();
+  assertEquals(await addKey(folder.keys, "kitchen", false, SECRET.toUpperCase()), SECRET);
+  assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);
+  const again = await assertRejects(() => addKey(folder.keys, "kitchen"), LocalError);
+  assertEquals(again.message, '"kitchen" has a key: --replace gives it another');
+});
+
+Deno.test({
+  name: "a file of keys keeps its owner, whoever changes it",
+  ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
+  async fn() {
+    using folder = new Folder();
+    await addKey(folder.keys, "kitchen");
+    Deno.chownSync(folder.keys, 1234, 2345);
+    await addKey(folder.keys, "cellar");
+    const { uid, gid } = Deno.statSync(folder.keys);
+    assertEquals([uid, gid], [1234, 2345]);
+  },
+});
