@@ -47,7 +47,8 @@ export class Pool {
 export class PoolShare {
   readonly #pool: Pool;
   #taken = 0;
-  #isOpen = false;
+  #isOpen: boolean;
+  #isGone = false;
 
   constructor(pool: Pool, isOpen = false) {
     this.#pool = pool;
@@ -60,7 +61,6 @@ export class PoolShare {
   }
 
   set isOpen(isOpen: boolean) {
-    if (isOpen === this.#isOpen) return;
     this.#pool.add(-this.#taken, this.#isOpen);
     this.#isOpen = isOpen;
     this.#pool.add(this.#taken, isOpen);
@@ -90,12 +90,14 @@ export class PoolShare {
     this.#change(-text.length - MESSAGE);
   }
 
-  /** Nothing is left of the device. */
-  clear(): void {
+  /** The device is here no longer: what still happens in its queues takes nothing. */
+  leave(): void {
     this.#change(-this.#taken);
+    this.#isGone = true;
   }
 
   #change(units: number): void {
+    if (this.#isGone) return;
     this.#taken += units;
     this.#pool.add(units, this.#isOpen);
   }

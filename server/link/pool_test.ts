@@ -117,6 +117,17 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   assertEquals(devices.pool.taken, 1 + MESSAGE);
 });
 
+Deno.test("a device that is here no longer takes nothing, whatever still happens to it", () => {
+  const devices = new Devices(1000);
+  const [one, other] = [devices.add(true), devices.add(true)];
+  hears(one, "00a", "01b");
+  other.write("kept", {}, nobody, 0);
+  one.share.leave();
+  one.shift();
+  one.write("x", {}, nobody, 0);
+  assertEquals(devices.pool.taken, 4 + MESSAGE);
+});
+
 Deno.test("a backlog behind a full inbox counts, and is given back with the connection", () => {
   const devices = new Devices(4 * MESSAGE);
   const [greedy, other] = [devices.add(), devices.add()];

@@ -378,6 +378,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   /** Whoever waits is told. */
   close(reason: LocalError): void {
     this.#closed = reason;
+    this.session.share.leave();
     this.application?.close();
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
