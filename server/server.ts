@@ -123,7 +123,6 @@ export class Server implements AsyncDisposable {
     this.#applicationHost = app && {
       reports: this.#reports,
       call: (device) => app(device, this),
-      closed: () => this.#closed,
     };
   }
 

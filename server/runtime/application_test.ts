@@ -56,6 +56,45 @@ Deno.test("an application that has processed something is begun again after 1 s"
   assertEquals([begun, device.inbox], [4, 1]);
 });
 
+Deno.test("an application that has run for a minute is begun again after 1 s", async () => {
+  let begun = 0;
+  let fail = () => {};
+  const { scene, socket, device } = await meet(() => {
+    if (++begun < 3) throw new Error("at once");
+    return new Promise((_, reject) => fail = () => reject(new Error("late")));
+  });
+  await using _ = scene;
+  await pass(scene, socket, 3500);
+  assertEquals([begun, device.app], [3, "running"]);
+  await pass(scene, socket, 60_000);
+  fail();
+  await pass(scene, socket, 1500);
+  assertEquals(begun, 4);
+  fail();
+  await pass(scene, socket, 1500);
+  assertEquals(begun, 4, "it has run for half a second only");
+});
+
+Deno.test("an application that fails is told of with where it was", async () => {
+  const messages: string[] = [];
+  const { scene, socket } = await meet(() => {
+    throw new Error("no");
+  });
+  await using _ = scene;
+  scene.server.events.subscribe((it) => it.event === "app_failed" && messages.push(it.message));
+  await pass(scene, socket, 1500);
+  assertEquals(messages.map((it) => /^Error: no\n +at .*application_test/.test(it)), [true]);
+});
+
+Deno.test("an application that returns because the server is closed has not ended by itself", async () => {
+  const { scene } = await meet(async (device) => {
+    for await (const line of device) void line;
+  });
+  await scene.server.close();
+  await scene.platform.turn();
+  assertEquals(scene.log.filter((entry) => entry.startsWith("app_")), ["app_started 1"]);
+});
+
 Deno.test("while the store fails an application is not begun again, and is at once when it works", async () => {
   const store = new SlowStore();
   let begun = 0;
