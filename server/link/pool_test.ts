@@ -117,6 +117,20 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   assertEquals(devices.pool.taken, 1 + MESSAGE);
 });
 
+Deno.test("what devices with a key take leaves strangers their half, dead letters among it", () => {
+  const devices = new Devices(8 * MESSAGE, true);
+  const [stranger, other, keyed] = [devices.add(true), devices.add(true), devices.add()];
+  for (let n = 0; n < 3; n++) keyed.write("x", {}, nobody, 0);
+  hears(stranger, "00bad", "01worse", "02worst");
+  assertEquals([bury(stranger, "", 0), bury(stranger, "", 0)], [true, true]);
+  other.write("x", {}, nobody, 0);
+  assertEquals(bury(stranger, "", 0), true, "it takes no more than it did");
+  refused(other);
+  keyed.write("x", {}, nobody, 0);
+  hears(stranger, "03evil");
+  assertEquals(bury(stranger, "", 0), false);
+});
+
 Deno.test("a device that is here no longer takes nothing, whatever still happens to it", () => {
   const devices = new Devices(1000);
   const [one, other] = [devices.add(true), devices.add(true)];
