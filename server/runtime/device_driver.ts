@@ -51,6 +51,10 @@ class PendingWrite implements Writer {
   }
 }
 
+const asResult = (value: string) => ({ value });
+/** CLOSED: nothing else is thrown. */
+const atEnd = () => ({ done: true as const, value: undefined });
+
 /** What the drivers of all devices of a server share. */
 export interface DeviceHost {
   readonly turn: Turn;
@@ -184,13 +188,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
-    return {
-      next: () =>
-        this.readline().then(
-          (value) => ({ value }),
-          () => ({ done: true, value: undefined }), // CLOSED: nothing else is thrown
-        ),
-    };
+    return { next: () => this.#readers.take().then(asResult, atEnd) };
   }
 
   async write(

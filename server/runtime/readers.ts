@@ -65,6 +65,7 @@ export class Readers implements Reading {
   #waiting: Reader[] = [];
   #handedOut = false; // by `readline`: it is processed when somebody asks for the next one
   #handedTo: Run | undefined;
+  #readBy: Run | undefined; // the last one that knows of it
   #consumption: Consumption | undefined;
   #trouble: Trouble | undefined;
 
@@ -74,11 +75,12 @@ export class Readers implements Reading {
 
   /** The next message, when there is one. The one before has been processed. */
   take(consumption?: Consumption): Promise<string> {
-    const { turn, closed, pace } = this.#owner;
+    const { turn, closed } = this.#owner;
     const run = caller();
     const reason = closed ?? run?.over;
-    if (reason) return pace.refused().then(() => Promise.reject(reason));
-    run?.readings.add(this);
+    if (reason) return this.#owner.pace.refused().then(() => Promise.reject(reason));
+    if (run !== this.#readBy) run?.readings.add(this);
+    this.#readBy = run;
     if (!turn.busy && this.#waiting.length === 0) {
       const text = this.#next(run, consumption);
       if (text !== undefined) return Promise.resolve(text);

@@ -169,6 +169,8 @@ export class Conversation {
     this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
     this.world.messages++;
     this.#books!.handedOut(line);
+    // It was on its way to this run when that failed.
+    if (this.#failedAt !== undefined) this.#books!.appFailed();
     if (this.#misconduct!.fails()) {
       // Who has asked for the next one already has perhaps said that this one is done with.
       if (!this.#readsAhead) this.#books!.owes(line);

@@ -18,6 +18,10 @@ export class OlderStore {
   /** The device knows that the store lacks what it sent, or what it took. */
   #sent = false;
   #taken = false;
+  /** The store has never confirmed the device, so that it cannot know the streams that its own welcomes have named. */
+  #isNew = false;
+  /** The device has taken a welcome, and the server does not know it yet. */
+  #isWelcomed = false;
   #replacements = 0;
   #memory = 0;
 
@@ -47,7 +51,8 @@ export class OlderStore {
     up: readonly Stream[],
     down: Stream,
   ): void {
-    this.#sent = this.#taken = false;
+    this.#sent = this.#taken = this.#isWelcomed = false;
+    this.#isNew = found?.positions.connects === 0;
     // Where several stores have taken turns, nobody need find out which of them told what.
     if (this.#replacements++ > 0 || !found || !before) return;
     const { positions } = found;
@@ -65,6 +70,13 @@ export class OlderStore {
     }
   }
 
+  /** The device has a link: from now on it goes by the stream that the welcome has named. */
+  welcomed(): void {
+    // The welcome before this one was never confirmed. It showed what the device has, and nothing proved it.
+    if (this.#isNew && this.#isWelcomed) this.#taken = false;
+    this.#isWelcomed = true;
+  }
+
   /** The server has said it. */
   said(): void {
     if (this.#replacements === 0) {
@@ -75,6 +87,7 @@ export class OlderStore {
 
   /** The device was let in. If there is something to be said, it was. */
   admitted(): void {
+    this.#isNew = this.#isWelcomed = false;
     if (this.#sent) {
       throw new Violation(`${this.id}: nobody says that the store lacks what it sent`);
     }
