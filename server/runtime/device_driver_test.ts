@@ -249,3 +249,37 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   assertEquals(lines(again), ["00"]);
   assertEquals(await (await scene.server.device("1")).readline(), "a");
 });
+
+Deno.test("since when a device is here, or away, is told in the time of day", async () => {
+  await using scene = await ManualServer.start();
+  const begun = scene.platform.date();
+  const { server, platform } = scene;
+  const socket = await scene.knock("1\n\n");
+  const device = await server.device("1");
+  const since = () => device.since.getTime() - begun;
+  assertEquals([since(), device.connected], [0, true]);
+  await platform.advance(500);
+  await scene.says(socket, "\n");
+  socket.fails(new Error("reset"));
+  await platform.turn();
+  assertEquals([since(), device.connected], [500, false]);
+  await platform.advance(700);
+  await scene.knock("1\n\n");
+  assertEquals([since(), device.connected], [1200, true]);
+});
+
+Deno.test("what is ready waits for nothing, what is not waits for the next connection, and all who do are told", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  const device = await scene.server.device("1");
+  await device.ready();
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  let told = 0;
+  const waiting = [device.ready(), device.ready()].map((it) => it.then(() => void told++));
+  await scene.platform.turn();
+  assertEquals(told, 0);
+  await scene.knock("1\n\n");
+  await Promise.all(waiting);
+  assertEquals(told, 2);
+});
