@@ -283,3 +283,27 @@ Deno.test("what is ready waits for nothing, what is not waits for the next conne
   await Promise.all(waiting);
   assertEquals(told, 2);
 });
+
+Deno.test("that an inbox is full is said once, and again when it was empty", async () => {
+  await using scene = await ManualServer.start({ limits: { inbox: 2 } });
+  const socket = await scene.knock("1\n\n");
+  const device = await scene.server.device("1");
+  const said = () => scene.log.filter((entry) => entry === "warning 1 INBOX_FULL").length;
+  await scene.says(socket, "00a\n");
+  assertEquals(said(), 0);
+  await scene.says(socket, "01b\n");
+  assertEquals(said(), 1);
+  await device.readline();
+  const b = device.readline(); // a is done
+  await scene.platform.turn();
+  await scene.says(socket, "02c\n");
+  assertEquals([await b, device.inbox, said()], ["b", 2, 1]);
+  const c = device.readline();
+  const next = device.readline(); // all are done
+  await scene.platform.turn();
+  assertEquals([await c, device.inbox], ["c", 0]);
+  await scene.says(socket, "03d\n");
+  await next;
+  await scene.says(socket, "04e\n");
+  assertEquals([device.inbox, said()], [2, 2]);
+});
