@@ -79,3 +79,42 @@ Deno.test("dead letters: whoever puts one back waits until that is safe, or the 
   await scene.server.close();
   assertEquals((await rejected).code, "CLOSED");
 });
+
+Deno.test("dead letters: each is told of once, and once that there are too many", async () => {
+  const { scene } = await start("bad 1", "bad 2", "bad 3", "a");
+  await using _ = scene;
+  const said = scene.log.filter((entry) => /dead_letter|DEAD/.test(entry));
+  assertEquals(said, ["dead_letter 1", "dead_letter 1", "warning 1 DEAD_LETTERS_FULL"]);
+});
+
+Deno.test("dead letters: a failure that passes by itself is no attempt, and is soon over", async () => {
+  let tries = 0;
+  const app = async (device: Device) => {
+    for (;;) {
+      try {
+        await device.consume((_, tx) => {
+          tries++;
+          tx.write("2", "full");
+        });
+      } catch { /* again */ }
+    }
+  };
+  const limits = { attempts: 2, outbox: 1 };
+  await using scene = await ManualServer.start({ app, deadLetters: true, limits });
+  await scene.knock(`${helloLine({ id: "2" })}\n`);
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.advance(1);
+  const other = await scene.knock(`${helloLine({ id: "2" })}\n`);
+  await scene.says(other, "\n");
+  const full = await scene.server.device("2");
+  full.write("full").catch(() => {});
+  await scene.says(socket, "\n00a\n");
+  const device = await scene.server.device("1");
+  for (let n = 0; n < 100; n++) {
+    await scene.says(socket, "\n");
+    await scene.platform.advance(100);
+  }
+  assertEquals([device.deadLetters, device.inbox], [[], 1]);
+  // At once, then after 10, 100 and 1000 ms, and each second from there on.
+  assertEquals(tries >= 11 && tries <= 13, true, `${tries}`);
+});
