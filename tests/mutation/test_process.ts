@@ -20,8 +20,8 @@ export interface Question {
   core?: string;
   /** Worlds of the simulator to play after the tests. */
   seeds?: number;
-  /** @property limit ms after which it does not end */
-  tests: { file: string; index: number; limit: number }[];
+  /** With the ms that each takes, and after which it does not end. */
+  tests: { file: string; index: number; ms: number; limit: number }[];
   /** A mutant that is passed more often than that has made a loop without an end. */
   mostPasses: number;
 }
@@ -75,7 +75,8 @@ export class TestProcess implements AsyncDisposable {
     const { file, tests, seeds = 0 } = question;
     // One test that does not end is the last one.
     const longest = Math.max(0, ...tests.map(({ limit }) => limit));
-    const patience = PATIENCE + longest + seeds * WORLD + (file ? MEASURING : 0);
+    const usual = tests.reduce((sum, { ms }) => sum + ms, 0);
+    const patience = PATIENCE + 3 * usual + longest + seeds * WORLD + (file ? MEASURING : 0);
     const timer = setTimeout(() => this.#kill(), patience);
     try {
       await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(question)}\n`));
