@@ -202,3 +202,64 @@ Deno.test("what is left of an application that has failed is told CLOSED by ever
     "app_ended 1",
   ]);
 });
+
+Deno.test("when an application has failed its own readers are told, and others go on where they are", async () => {
+  const fails = Promise.withResolvers<never>();
+  let told = "";
+  let begun = 0;
+  const { scene, socket, device } = await meet(async (device) => {
+    if (begun++ > 0) return;
+    device.readline().catch((error) => told = error.code);
+    await fails.promise;
+  });
+  await using _ = scene;
+  const first = device.readline(); // behind the application's
+  fails.reject(new Error("beside it"));
+  await scene.platform.turn();
+  assertEquals(told, "CLOSED");
+  await scene.says(socket, "00a\n01b\n");
+  assertEquals(await first, "a");
+});
+
+Deno.test("a message that somebody else has in hand does not come again when an application fails", async () => {
+  const fails = Promise.withResolvers<never>();
+  let begun = 0;
+  const { scene, socket, device } = await meet(async (device) => {
+    if (begun++ > 0) return;
+    await device.readline();
+    await fails.promise;
+  });
+  await using _ = scene;
+  await scene.says(socket, "00a\n01b\n02c\n");
+  const b = device.readline(); // a is done
+  await scene.platform.turn();
+  assertEquals(await b, "b");
+  fails.reject(new Error("too late"));
+  await scene.platform.turn();
+  const c = device.readline();
+  await scene.platform.turn();
+  assertEquals(await c, "c");
+});
+
+Deno.test("a message with which consume fails is offered again at once, then after 10 ms, 100 ms and 1 s", async () => {
+  let tries = 0;
+  const { scene, socket } = await meet(async (device) => {
+    for (;;) {
+      try {
+        await device.consume(() => {
+          tries++;
+          throw new Error("no");
+        });
+      } catch { /* again */ }
+      if (tries > 100) return;
+    }
+  });
+  await using _ = scene;
+  await scene.says(socket, "00a\n");
+  assertEquals(tries, 2);
+  for (const [ms, expected] of [[9, 2], [2, 3], [90, 3], [11, 4], [480, 4], [480, 4], [50, 5]]) {
+    await scene.says(socket, "\n");
+    await scene.platform.advance(ms!);
+    assertEquals(tries, expected, `${ms}`);
+  }
+});
