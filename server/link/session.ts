@@ -90,6 +90,7 @@ export class Session {
     for (const message of record.outbox) {
       if (message.text !== WITHDRAWN) this.#outboxText.add(message.text);
     }
+    for (const { text } of record.state.deadLetters ?? []) share.add(text);
     this.disconnect(); // a killed server had no time to
   }
 
@@ -290,12 +291,14 @@ export class Session {
   /** The oldest message has become a dead letter. */
   gaveUp(text: string): void {
     this.counts.dead++;
+    this.share.add(text);
     this.#left(text);
   }
 
-  /** A dead letter is in the inbox again. */
-  tookBack(text: string): void {
-    this.#inboxText.add(text);
+  /** A dead letter is one no more. @param revives It is in the inbox again. */
+  exhumed(text: string, revives: boolean): void {
+    this.share.remove(text);
+    if (revives) this.#inboxText.add(text);
   }
 
   /**
