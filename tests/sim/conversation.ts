@@ -6,7 +6,8 @@ import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
-import { AppFailure, Misconduct } from "./misconduct.ts";
+import { AppFailure, ChangedItsMind, Misconduct } from "./misconduct.ts";
+import { isLost } from "./operator.ts";
 import { type Message, Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
@@ -14,9 +15,6 @@ import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 import { newText } from "./text.ts";
 import type { Transfer } from "./transfers.ts";
 import type { World } from "./world.ts";
-
-/** An application's own reason to have a transaction fail. */
-class ChangedItsMind extends Error {}
 
 /** A message to a device, as the books have it. */
 interface Entry {
@@ -97,10 +95,11 @@ export class Conversation {
     this.world.log?.(`server ${what}`);
   }
 
-  /** The server is closed, or has lost this device to another one. */
+  /** The server is closed, or has lost this device. */
   #isOver(error: unknown): boolean {
     if (error instanceof FencedError) return error.device === this.device.id;
-    return error instanceof LocalError && error.code === "CLOSED";
+    if (!(error instanceof LocalError)) return false;
+    return error.code === "CLOSED" || (error.code === "FORGOTTEN" && !this.#isCurrent);
   }
 
   /** This run of the application has failed before, and something that it still wanted was not begun. */
@@ -211,7 +210,7 @@ export class Conversation {
           isLate = this.#failedAt !== undefined;
         });
       } catch (error) {
-        if (attempt && error instanceof FencedError) this.#failed(attempt, error);
+        if (attempt && isLost(error)) this.#failed(attempt, error);
         if (this.#isOver(error)) {
           if (this.#isLeft(error)) this.#failed(attempt, error);
           throw error;
@@ -307,7 +306,8 @@ export class Conversation {
   #mayFail({ code }: LocalError): boolean {
     // One that is closed does not wait until its store works again.
     if (code === "STORE_FAILED") return this.world.serverIsDown;
-    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED";
+    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED" ||
+      code === "FORGOTTEN";
   }
 
   /** @param failing Called before each message. */
@@ -358,7 +358,7 @@ export class Conversation {
       });
       attempt.transfer.told();
     } catch (error) {
-      const isRefused = error instanceof FencedError || this.#isLeft(error) || !this.#isOver(error);
+      const isRefused = isLost(error) || this.#isLeft(error) || !this.#isOver(error);
       if (isRefused) this.#failed(attempt, error);
       if (this.#isOver(error)) throw error;
       talk.messages++;
@@ -426,10 +426,14 @@ export class Conversation {
         books.serverGaveUp(message);
         return true;
       }
-      if (error instanceof FencedError) books.serverLost(message);
+      if (isLost(error)) books.serverLost(message);
       if (this.#isLeft(error)) books.serverRefused(message);
       if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
+      if (error.code === "CLEARED") {
+        books.serverCleared(message);
+        return true;
+      }
       if (error.code === "BAD_TEXT") {
         books.serverFailed(message, error, world.deviceLine(device.id));
         return true;
