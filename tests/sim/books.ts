@@ -306,8 +306,8 @@ export class Books {
     const message = this.toDevice.find(text);
     if (!message) return;
     message.settled = true;
-    this.dropped.withdraws(message);
-    message.repeats = 0; // its reader has kept that it has it
+    // Its reader has kept that it has it, or it is dropped, and may be on its way.
+    if (!this.dropped.withdraws(message)) message.repeats = 0;
   }
 
   /** A commit is done: all that the server knew at its beginning is safe. */

@@ -1,17 +1,12 @@
 /** What an operator has had the server drop: what may be missing for that, and what must not come any more. */
-import { type Message, type Stream, Violation } from "./promises.ts";
-
-/** Messages of which so many may have been dropped before they were in the store. */
-interface Doubt {
-  most: number;
-  messages: Message[];
-}
+import { isMissing, type Message, type Stream, Violation } from "./promises.ts";
 
 export class Dropped {
   /** `clear`s under way. */
   readonly orders = new Set<object>();
   #lately: Message[] = []; // to the device: they may be on their way still
-  #doubts: Doubt[] = [];
+  #doubtful = new Set<Message>(); // from the device: of these, so many were dropped before they were in the store
+  #vanished = 0;
 
   /** A message from the device has left the store, and nobody has seen it. @returns whether it may have */
   leaves(message: Message): boolean {
@@ -20,9 +15,11 @@ export class Dropped {
     return true;
   }
 
-  /** A message to the device has left the store: as it has arrived, or, if some are dropped just now, perhaps not. */
-  withdraws(message: Message): void {
-    if (this.orders.size > 0) this.forgets(message);
+  /** A message to the device has left the store. @returns whether it may have been dropped */
+  withdraws(message: Message): boolean {
+    if (this.orders.size === 0) return false;
+    this.forgets(message);
+    return true;
   }
 
   /** The store has a message to the device no longer. */
@@ -39,22 +36,20 @@ export class Dropped {
   /** So many messages of the device have been received and dropped, and the store has never had them. */
   vanished(count: number, { name, messages }: Stream): void {
     if (this.orders.size === 0) throw new Violation(`${name}: ${count} messages vanish`);
-    const all = messages.filter(({ seen, safe, gone }) => seen === 0 && !safe && !gone);
-    for (const message of all) message.doubtful = true;
-    this.#doubts.push({ most: count, messages: all });
+    this.#vanished += count;
+    for (const message of messages) {
+      if (message.seen > 0 || message.safe || message.gone) continue;
+      message.doubtful = true;
+      this.#doubtful.add(message);
+    }
   }
 
   /** One that is missing and was not dropped. @param epoch Of the device's life of now */
   missing(epoch: number): Message | undefined {
-    for (const { most, messages } of this.#doubts) {
-      const missing = messages.filter((message) =>
-        message.seen === 0 && message.qos && !message.excused && !message.gone &&
-        (message.epoch >= epoch || message.kept)
-      );
-      const received = missing.find(({ safe }) => safe);
-      if (received || missing.length > most) return received ?? missing.at(-1);
-    }
-    return undefined;
+    const missing = [...this.#doubtful].filter((message) =>
+      isMissing({ ...message, doubtful: false }, epoch)
+    );
+    return missing.find(({ safe }) => safe) ?? missing[this.#vanished];
   }
 
   serverDied(): void {
@@ -64,7 +59,8 @@ export class Dropped {
   /** The store is another one: what was dropped in the one before may come all the same. */
   storeReplaced(): void {
     this.#lately = [];
-    for (const { messages } of this.#doubts) for (const message of messages) message.excused = true;
-    this.#doubts = [];
+    for (const message of this.#doubtful) message.excused = true;
+    this.#doubtful.clear();
+    this.#vanished = 0;
   }
 }

@@ -287,7 +287,8 @@ export class Stream {
   }
 }
 
-function isMissing(message: Message, since: number): boolean {
+/** Whether a message that should arrive has not. @param since Boots before that one do not count */
+export function isMissing(message: Message, since: number): boolean {
   const { seen, qos, excused, doubtful, gone, epoch, kept } = message;
   return seen === 0 && qos && !excused && !doubtful && !gone && (epoch >= since || kept);
 }
