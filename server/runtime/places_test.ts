@@ -143,6 +143,20 @@ Deno.test("a new stranger has the place of the one that was away for longest", a
   assertEquals(third.closed, false);
 });
 
+Deno.test("one for which something comes at the last moment stays", async () => {
+  await using scene = await ManualServer.start({ limits: { devices: 1 } });
+  await leave(scene, await comes(scene, "old"));
+  await scene.platform.advance(HOUR + 1);
+  const old = await scene.server.device("old");
+  const codes: string[] = [];
+  scene.server.events.subscribe(({ event }) => {
+    if (event === "connected") old.write("x").catch(({ code }) => codes.push(code));
+  });
+  await comes(scene, "new");
+  assertEquals([known(scene), old.outbox, codes], [["old", "new"], 1, []]);
+  await scene.server.close();
+});
+
 Deno.test("a stranger that is here, or for which something waits, is not forgotten", async () => {
   await using scene = await ManualServer.start({ limits: { devices: 3 } });
   const [here, says, waits] = [
