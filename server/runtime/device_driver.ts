@@ -163,6 +163,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return !this.connected && this.session.isIdle;
   }
 
+  /** Whether the store has it no longer, or will not after the commit that is being made. */
+  get isForgotten(): boolean {
+    return this.#ledger.removed;
+  }
+
   /** Why nothing more is accepted, if that is so. */
   get closed(): LocalError | undefined {
     return this.#closed;
@@ -267,7 +272,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
-    if (this.#ledger.removed) return; // the store has forgotten it: nothing of it is safe
+    if (this.isForgotten) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) this.#readers.deliver();
     const { received, processed, dead, written, delivered } = this.session.counts;

@@ -320,3 +320,19 @@ Deno.test("nothing goes out that came in the turn in which its device was forgot
   assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
   assertEquals(lines(socket), [], "the store has neither");
 });
+
+Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
+  await using scene = await ManualServer.start();
+  await scene.knock("1\n\n");
+  await scene.knock("2\n\n");
+  const other = await scene.server.device("2");
+  const forgotten = scene.server.forget("1");
+  const written = scene.server.transaction((tx) => {
+    tx.write("2", "x");
+    tx.write("1", "x");
+  });
+  const refused = assertRejects(() => written, LocalError);
+  await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
+  await Promise.all([forgotten, scene.platform.turn()]);
+  assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
+});

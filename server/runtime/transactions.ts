@@ -104,8 +104,9 @@ class ApplicationTransfer implements Transfer {
 
   apply(): void {
     try {
-      const forgotten = this.#devices.find(({ closed }) => closed?.code === "FORGOTTEN");
-      if (forgotten) throw forgotten.closed;
+      if (this.#devices.some(({ isForgotten }) => isForgotten)) {
+        throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
+      }
       for (const { to, line, options } of this.written) {
         to.session.enqueue(line, options, to.clock.now());
         this.#applied++;

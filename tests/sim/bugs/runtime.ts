@@ -332,7 +332,7 @@ const OPERATOR_BUGS: Bugs = {
   ),
   "an ack goes out for what came while its device was forgotten": edit(
     DEVICE,
-    "    if (this.#ledger.removed) return; // the store has forgotten it: nothing of it is safe\n",
+    "    if (this.isForgotten) return; // nothing of it is safe\n",
     "",
   ),
 };
