@@ -98,8 +98,7 @@ export class Serving implements Stage {
     const held = this.#held;
     this.#held = NOTHING;
     this.#feed(held);
-    if (this.#held.length > 0 || this.#over || !this.#owner.session.wantsInput) return;
-    this.#connection.resume();
+    if (this.#owner.session.wantsInput) this.#connection.resume();
   };
 
   /**

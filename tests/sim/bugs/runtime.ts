@@ -264,7 +264,7 @@ const CONNECTION_BUGS: Bugs = {
   ],
   "reading does not go on after a pause": edit(
     SERVING,
-    "    this.#connection.resume();\n  };",
+    "    if (this.#owner.session.wantsInput) this.#connection.resume();\n  };",
     "  };",
   ),
   "a send that a timeout has ended throws in the application's write": edit(
