@@ -10,12 +10,13 @@ async function start(...texts: string[]) {
   const app = async (device: Device) => {
     for (;;) {
       try {
-        await device.consume((line) => {
+        await device.consume((line, tx) => {
           if (line.startsWith("bad")) throw new Error("it cannot be");
+          if (line === "long") tx.write(device.id, "x".repeat(1e6));
           processed.push(line);
         });
       } catch (error) {
-        if (error instanceof LocalError) throw error;
+        if (error instanceof LocalError && error.code !== "BAD_TEXT") throw error;
       }
     }
   };
@@ -56,6 +57,12 @@ Deno.test("dead letters: what fails twice makes way, is counted, and can be put 
   assertEquals(textsOf(device), []);
   const error = await assertRejects(() => device.revive(99), LocalError);
   assertEquals(error.code, "BAD_ARGUMENT");
+});
+
+Deno.test("dead letters: a message is given up, too, if the application writes what may not be", async () => {
+  const { scene, processed, device } = await start("long", "a");
+  await using _ = scene;
+  assertEquals([textsOf(device), processed], [["long"], ["a"]]);
 });
 
 Deno.test("dead letters: where there are too many, the message waits, and goes when one is gone", async () => {

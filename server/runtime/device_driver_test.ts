@@ -4,6 +4,7 @@ import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { MemoryStore } from "../store/memory.ts";
 
 /** What a socket was told, without keepalives. */
 function lines({ written }: ManualSocket): string[] {
@@ -335,4 +336,23 @@ Deno.test("a transaction in the commit in which its device is forgotten is refus
   await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
   await Promise.all([forgotten, scene.platform.turn()]);
   assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
+});
+
+Deno.test("what concerns other devices than the one that was lost goes on", async () => {
+  const store = new MemoryStore();
+  await using scene = await ManualServer.start({ store });
+  for (const id of ["1", "2", "3"]) await scene.knock(`${id}\n\n`);
+  const { server } = scene;
+  const kept = await server.device("2");
+  await store.acquire("1"); // another server has it now
+  const codes = ["1", "2"].map(async (id) => {
+    const written = server.transaction((tx) => tx.write(id, "x"));
+    return await written.then(() => "safe", ({ code }) => code);
+  });
+  const forgotten = server.forget("3");
+  await new Promise((resolve) => setImmediate(resolve)); // all of it is on its way into the commit
+  await scene.platform.turn();
+  assertEquals([await Promise.all(codes), kept.outbox], [["FENCED", "safe"], 1]);
+  assertEquals(await forgotten, { inbox: 0, outbox: 0 });
+  assertEquals(server.devices, [kept]);
 });
