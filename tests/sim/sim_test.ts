@@ -55,7 +55,7 @@ for (const [variant, { name }] of VARIANTS.entries()) {
 }
 
 /** Seeds after which each of these must have been found. */
-const SOON = 500;
+const SOON = 1000;
 
 /** One of each kind; `deno task sim --mutations` hunts for all. */
 const QUICK = [
@@ -64,6 +64,7 @@ const QUICK = [
   "a newer connection goes on where the older one was",
   "bytes are taken in while a commit is under way",
   "a device is silent at the first look",
+  "a device that was forgotten keeps its connection",
   "the outbox dies with the server",
   "a newline at the start of a segment is a keepalive",
   "core: an ack settles one message too many",
