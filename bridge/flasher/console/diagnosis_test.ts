@@ -78,7 +78,11 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
     /keys add kitchen --key -/,
   ],
   ["link down reason=REFUSED code=05", /does not understand/, /same version/],
-  ["link down reason=REFUSED code=06", /as many devices/, /--limit/],
+  [
+    "link down reason=REFUSED code=06",
+    /no room for another device without a key/,
+    /Make one.*--limit devices=20000/,
+  ],
   [
     "link down reason=REFUSED code=04",
     /does not know/,
