@@ -273,6 +273,24 @@ browserTest(
   },
 );
 
+browserTest(
+  "a port that takes longer to open than a board to speak: nothing is waited for in vain",
+  async () => {
+    const fixture = new Fixture();
+    const chip = flashedBoard(fixture, firmwareIn(home()));
+    chip.setLines = () => {}; // nothing will be heard that could hide it
+    await using visitor = await lab.open({ fixture });
+    fixture.cable().press(true);
+    const goOn = fixture.hold("open");
+    await listen(visitor);
+    await visitor.page.clock.fastForward(8000);
+    goOn();
+    await visitor.hears("(listening at 74880 baud)");
+    await visitor.page.clock.fastForward(5000);
+    await visitor.sees("The board says nothing.");
+  },
+);
+
 browserTest("unplugged while the speed is changed: said once, and the port is let go", async () => {
   const fixture = new Fixture();
   const chip = flashedBoard(fixture, firmwareIn(home()));
