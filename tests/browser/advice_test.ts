@@ -88,7 +88,7 @@ class Terminal implements AsyncDisposable {
   /** What the server says to a device with these settings: what its firmware would be told. */
   readonly answer = async ({ id, key }: Settings): Promise<string | undefined> => {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    await using client: Client = new Client({
+    const client: Client = new Client({
       id: id!,
       port: this.through ?? this.port,
       ...(key ? { key } : {}),
@@ -98,6 +98,7 @@ class Terminal implements AsyncDisposable {
         client.write("[0]").then(() => resolve(undefined), () => {});
       },
     });
+    await using _closed = client;
     return await promise;
   };
 
@@ -266,22 +267,18 @@ function impostor(port: number, ofDevice: Uint8Array, ofServer: Uint8Array) {
     createHmac("sha256", key).update(text, "latin1").digest("hex").slice(0, 32);
   /** The positions are hidden with what follows from key and nonce; the rest is proved. */
   const disguise = (hello: string, welcome: string) => {
-    const words = welcome.match(/^(\x02\s?02\s?)([0-9a-f ]+?)([0-9a-f]{32}) ?([0-9a-f]{32})$/);
-    if (!words || hex(ofServer, `${hello}\n${welcome.slice(0, -32).trimEnd()}`) !== words[4]) {
+    const words = welcome.match(/^(.02)([0-9a-f]{56})([0-9a-f]{32})([0-9a-f]{32})$/);
+    if (!words || hex(ofServer, `${hello}\n${welcome.slice(0, -32)}`) !== words[4]) {
       return welcome; // it has another key by now
     }
     const [, start = "", fields = "", nonce = ""] = words;
     const masks = [ofServer, ofDevice].map((key) => hex(key, nonce));
-    let digit = 0;
-    const masked = fields.replaceAll(/[0-9a-f]/g, (own) => {
-      const [theirs, ours] = masks.map((mask) => parseInt(mask[digit] ?? "0", 16)) as [
-        number,
-        number,
-      ];
-      return digit++ < 32 ? (parseInt(own, 16) ^ theirs ^ ours).toString(16) : own;
+    const masked = fields.replaceAll(/./g, (digit, at: number) => {
+      const shown = masks.map((mask) => parseInt(mask[at] ?? "0", 16)); // the rest is not hidden
+      return shown.reduce((value, mask) => value ^ mask, parseInt(digit, 16)).toString(16);
     });
     const said = start + masked + nonce;
-    return said + welcome.slice(said.length, -32) + hex(ofDevice, `${hello}\n${said}`);
+    return said + hex(ofDevice, `${hello}\n${said}`);
   };
   const carry = async (device: Deno.Conn) => {
     const server = await Deno.connect({ hostname: "127.0.0.1", port });
