@@ -253,7 +253,10 @@ Deno.test("values are decoded, also where they are damaged", () => {
 Deno.test("a crash is told as what it is, and a row of them with its number", () => {
   for (
     const [cause, words] of [
-      [0, /ran something that is no instruction \(exception 0, at 40214b12, address 00000004\)/],
+      [
+        0,
+        /ran into something that is no instruction \(exception 0, at 40214b12, address 00000004\)/,
+      ],
       [28, /read from where no memory is \(exception 28, at 40214b12, address 00000004\)/],
       [29, /wrote to where no memory is \(exception 29,/],
       [63, /did something that the chip does not allow \(exception 63,/],

@@ -23,7 +23,7 @@ const LOOPS: Record<string, { why: string; tries: string[] }> = {
       FLASH_ALL,
       DISCONNECT,
       POWER,
-      "If nothing of this helps, the firmware has a fault. Whoever built it needs the line “holdfast: crash …”, " +
+      "If none of this helps, the firmware has a fault. Whoever built it needs the line “holdfast: crash …”, " +
       "if there is one in the console.",
     ],
   },
@@ -55,19 +55,18 @@ const LOOPS: Record<string, { why: string; tries: string[] }> = {
 
 /** What a program did, by the processor's number of the exception. */
 const EXCEPTIONS: Record<number, string> = {
-  0: "it ran something that is no instruction",
-  3: "it read or wrote single bytes where the chip only allows whole words",
-  6: "it divided by zero",
-  9: "it read or wrote at an odd address",
-  20: "it jumped to where no program is",
-  28: "it read from where no memory is",
-  29: "it wrote to where no memory is",
+  0: "the program ran into something that is no instruction",
+  3: "the program read or wrote single bytes where the chip only allows whole words",
+  9: "the program read or wrote at an address where no number can begin",
+  20: "the program jumped to where no program is",
+  28: "the program read from where no memory is",
+  29: "the program wrote to where no memory is",
 };
 
 /** Of an exception. @param address where it wanted to read or write, as the firmware says it */
 export function crashWords(number: number, at?: string, address?: string): string {
   const place = [at && `at ${at}`, address && `address ${address}`].filter(Boolean).join(", ");
-  const what = EXCEPTIONS[number] ?? "it did something that the chip does not allow";
+  const what = EXCEPTIONS[number] ?? "the program did something that the chip does not allow";
   return `${what} (exception ${number}${place && ", " + place})`;
 }
 

@@ -114,7 +114,8 @@ function showAbout(name: string | undefined): void {
     ...marked(
       about
         ? `${about.does} Its other half runs in the server: \`--app ${about.app}\``
-        : "The program that the board runs. It may have an other half, which runs in the server (--app).",
+        : "The program that the board runs. If it has another half for the server, start the server with that: " +
+          "`--app ./FILE.ts`",
     ),
   );
 }
