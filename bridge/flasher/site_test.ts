@@ -265,7 +265,7 @@ Deno.test("the page is served on this computer, until a signal ends it; a port i
 function served(command: Deno.Command) {
   const child = command.spawn();
   const said = { out: "", err: "" };
-  const read = async (stream: ReadableStream<Uint8Array>, to: "out" | "err") => {
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, to: "out" | "err") => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) said[to] += text;
   };
   const reading = Promise.all([read(child.stdout, "out"), read(child.stderr, "err")]);
