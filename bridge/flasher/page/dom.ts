@@ -29,7 +29,16 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 
 /** Words, of which those in backquotes are to be run, or copied, as they are. */
 export function marked(words: string): (Node | string)[] {
-  return words.split("`").map((part, index) => index % 2 === 0 ? part : make("code", {}, part));
+  return words.split("`").map((part, index) =>
+    index % 2 === 0 ? part : make("code", {}, ...unbroken(part))
+  );
+}
+
+/** A line that is to be run: where it is too long for the page, it breaks at its spaces, and not within `--app`. */
+export function unbroken(line: string): (Node | string)[] {
+  return line.split(/( )/).map((word) =>
+    word === " " ? word : make("span", { className: "word" }, word)
+  );
 }
 
 /** Shows, or takes away, what is wrong with a field. */
