@@ -6,7 +6,8 @@ import { type Lines } from "../protocol/lines.ts";
 import { Dialect1 } from "./dialect1.ts";
 import { defaultLimits } from "./limits.ts";
 import { MESSAGE, Pool, PoolShare } from "./pool.ts";
-import { Session, type Writer } from "./session.ts";
+import type { Writer } from "./outbox.ts";
+import { Session } from "./session.ts";
 
 const nobody: Writer = { arrived() {}, failed() {} };
 
@@ -24,8 +25,7 @@ class Devices {
   add(isOpen = false): Session {
     const record = this.records.create(`${++this.#ids}`);
     const share = new PoolShare(this.pool, isOpen);
-    const ignore = () => {};
-    const session = new Session(record, TIMEOUT, defaultLimits, ignore, ignore, share);
+    const session = new Session(record, TIMEOUT, defaultLimits, undefined, share);
     connect(session);
     return session;
   }
@@ -65,7 +65,7 @@ Deno.test("what all queues hold is counted, and nothing is left of it in the end
   assertEquals(devices.pool.taken, 4 + MESSAGE);
   // What a store has is counted when its server is started.
   const again = new Pool(1000);
-  new Session(two.record, TIMEOUT, defaultLimits, undefined, undefined, new PoolShare(again));
+  new Session(two.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, 4 + MESSAGE);
 });
 

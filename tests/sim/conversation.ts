@@ -1,5 +1,6 @@
 /** What an application on the server does with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
+import type { WriteOptions } from "../../server/link/outbox.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
@@ -19,6 +20,17 @@ import type { World } from "./world.ts";
 class ChangedItsMind extends Error {}
 
 /** A message to a device, as the books have it. */
+/** How a message is sent. */
+interface Sending extends WriteOptions {
+  qos: boolean;
+  wait: boolean;
+}
+
+interface Answering extends Sending {
+  /** It answers one that was seen. */
+  isAnswer: boolean;
+}
+
 interface Entry {
   books: Books;
   message: Message;
@@ -274,11 +286,12 @@ export class Conversation {
   #writeTo(tx: Transaction, attempt: Attempt): void {
     for (const id of this.world.books.keys()) {
       if (!this.#random.chance(0.3)) continue;
-      const entry = this.#enter(id, { qos: true, wait: this.#random.chance(0.7) });
+      const options = { qos: true, wait: this.#random.chance(0.7), ...this.#expiring };
+      const entry = this.#enter(id, options);
       if (!entry) continue;
-      const { text, waits } = entry.message;
+      const { text } = entry.message;
       try {
-        tx.write(id, text, { wait: waits });
+        tx.write(id, text, options);
       } catch (error) {
         if (!(error instanceof LocalError)) throw error;
         // It need not have connected yet, and its line may be shorter than what is known here.
@@ -319,10 +332,12 @@ export class Conversation {
       if (talk.messages <= 0) break;
       failing();
       const { qosOff, waits } = talk;
+      const qos = !this.#random.chance(qosOff);
       const manner = {
-        qos: !this.#random.chance(qosOff),
+        qos,
         wait: this.#random.chance(waits),
         isAnswer: false,
+        ...(qos && this.#expiring),
       };
       if (this.#random.chance(this.world.scenario.transactions)) await this.#transact();
       else {
@@ -332,6 +347,12 @@ export class Conversation {
       }
     }
     this.#isWriting = false;
+  }
+
+  /** How long the next message is of use, if for a time only. */
+  get #expiring(): { expires?: number } {
+    if (!this.#random.chance(this.#talk!.expiring)) return {};
+    return { expires: 1 + this.#random.skewed(0, 2 * this.world.scenario.timeout) };
   }
 
   /** What nobody waits for. */
@@ -368,17 +389,18 @@ export class Conversation {
   }
 
   /** Thinks of a text for a device; undefined: none that would fit. */
-  #enter(id: string, { qos, wait }: { qos: boolean; wait: boolean }): Entry | undefined {
+  #enter(id: string, { qos, wait, expires = Infinity }: Sending): Entry | undefined {
     const { world } = this;
     const books = world.books.get(id)!;
     const most = Math.min(world.lineBytes, world.mayBeFirst(id) ? world.deviceLine(id) : Infinity);
     const text = newText(books.toDevice, this.#random, most, this.#talk!.long);
     if (text === undefined) return undefined;
-    return { books, message: books.serverWrites(text, { qos, waits: wait }) };
+    const manner = { qos, waits: wait, expires: world.clock.now + expires };
+    return { books, message: books.serverWrites(text, manner) };
   }
 
   /** Writes a message; if it is refused, another one later. */
-  async #send(manner: { qos: boolean; wait: boolean; isAnswer: boolean }): Promise<void> {
+  async #send(manner: Answering): Promise<void> {
     const { device, world } = this;
     const entry = this.#enter(device.id, manner);
     let isDone = true;
@@ -405,10 +427,11 @@ export class Conversation {
   /** @returns whether it was accepted, or need not be */
   async #sendOne(
     { books, message }: Entry,
-    { qos, wait, isAnswer }: { qos: boolean; wait: boolean; isAnswer: boolean },
+    { isAnswer, ...options }: Answering,
   ): Promise<boolean> {
     const { device, world } = this;
     const { text } = message;
+    const { qos } = options;
     const limit = this.#random.chance(0.1) ? new AbortController() : undefined;
     if (limit) this.platform.after(this.#random.below(world.scenario.timeout), () => limit.abort());
     const end = this.#random.chance(0.1) ? "\n" : "";
@@ -416,7 +439,7 @@ export class Conversation {
     if (!isAnswer) this.#talk!.messages--;
     try {
       const signal = limit ? { signal: limit.signal } : {};
-      const sent = await device.write(text + end, { qos, wait, ...signal });
+      const sent = await device.write(text + end, { ...options, ...signal });
       if (!qos && !sent) books.serverRefused(message);
       else if (!qos) books.serverSent(message);
       else books.serverTold(message);
@@ -430,6 +453,10 @@ export class Conversation {
       if (this.#isLeft(error)) books.serverRefused(message);
       if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
+      if (error.code === "EXPIRED" || error.code === "UNDECIDED") {
+        books.serverExpired(message, error.code === "EXPIRED");
+        return true;
+      }
       if (error.code === "BAD_TEXT") {
         books.serverFailed(message, error, world.deviceLine(device.id));
         return true;
