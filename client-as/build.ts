@@ -2,6 +2,7 @@
  * `deno task build`: compiles the client core and every device application to
  * `client-as/build/<name>.wasm`, says what each module is made of, and fails when the core outgrows
  * its budget. Compiles only when a source is newer than the modules, unless told `--force`.
+ * `deno task build my_app.ts` compiles that application instead, to `my_app.wasm` beside it.
  *
  * An application is compiled together with the core, by the `core` target of asconfig.json: its
  * module exports the core's functions next to its own.
@@ -9,21 +10,49 @@
  * @module
  */
 
+import { parseArgs } from "node:util";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const HELP = `deno task build [options] [APPLICATION.ts …]
+
+Without applications: compiles the core and the examples to client-as/build, as far as they have changed.
+With some: compiles those, each to a .wasm beside it. They import the core, and what they need, by its place:
+
+  export * from "./client-as/assembly/core";   (in an application in the project's folder)
+  import { every, log } from "./client-as/assembly/app";
+
+A .wasm runs on a PC (deno run -A bridge/host/run.ts my_app.wasm --id 1), and the flasher's page puts it on a
+board: in step 2, as an application of “A file on this computer”. No compiler for the chip is needed.
+
+  --force  compile whether or not something has changed
+  --help   this text
+
+Exit codes: 0 built, 1 it does not compile, or the core is over its budget (the message says which), 2 wrong options.`;
+
 /** What the core may cost: 3 KB of flash and, as wasm3 makes 3.8 bytes of heap of each, about 2 KB of
  * code. Applications have no budget here. */
 const CORE_BUDGET = { fileBytes: 3705, codeBytes: 3367, imports: 1, startSections: 0 };
 
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";
-const CORE = { name: "core", source: "client-as/assembly/core.ts" };
+const CORE: Product = { name: "core", source: "client-as/assembly/core.ts" };
 /** Folders with applications, each .ts file in them being one; and those with what these import. */
 const APPLICATIONS = ["client-as/examples", "bridge/pyboard/assembly/app"];
 const FOLDERS = ["client-as/assembly", "client-as/examples", "bridge/pyboard/assembly"];
 /** What the modules depend on, besides the sources in the folders. */
 const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
 
-/** What becomes a .wasm. */
-type Product = typeof CORE;
+/** What becomes a .wasm: a name for people, and paths in the project's folder. */
+interface Product {
+  name: string;
+  source: string;
+  /** In `client-as/build` unless told. */
+  wasm?: string;
+}
+
+/** Arguments that cannot be. */
+class UsageError extends Error {}
 
 /** What a module is made of. */
 export interface ModuleFacts {
@@ -86,8 +115,21 @@ export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
   return complaints;
 }
 
-function output(product: Product): string {
-  return `${BUILD}/${product.name}.wasm`;
+function output({ name, wasm }: Product): string {
+  return wasm ?? `${BUILD}/${name}.wasm`;
+}
+
+/** An application of somebody's own, at a path that was typed in `folder`. @throws {UsageError} */
+function own(path: string, folder: string): Product {
+  if (!/\.ts$/.test(path)) {
+    throw new UsageError(`an application is a .ts file, and ${path} is not`);
+  }
+  const file = resolve(folder, path);
+  if (changed(file) === undefined) throw new UsageError(`there is no ${file}`);
+  // asc wants a path in its own way, also where others have backslashes.
+  const source = relative(fileURLToPath(ROOT), file).replaceAll("\\", "/");
+  const name = source.slice(source.lastIndexOf("/") + 1, -".ts".length);
+  return { name, source, wasm: source.slice(0, -".ts".length) + ".wasm" };
 }
 
 /** The files below a folder, or none if there is no such folder. */
@@ -151,10 +193,30 @@ function report({ name }: Product, facts: ModuleFacts): void {
   );
 }
 
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        force: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
 async function main(): Promise<void> {
+  const { values, positionals } = parse(Deno.args);
+  if (values.help) return console.log(HELP);
+  // A task runs in the project's folder, wherever it was called.
+  const folder = Deno.env.get("INIT_CWD") ?? Deno.cwd();
+  const applications = positionals.map((path) => own(path, folder));
   Deno.chdir(ROOT);
-  const all = products();
-  if (Deno.args.includes("--force") || !upToDate(all)) {
+  const all = applications.length > 0 ? applications : products();
+  if (applications.length > 0 || values.force || !upToDate(all)) {
     for (const product of all) await compile(product);
   }
   for (const product of all) {
@@ -164,6 +226,7 @@ async function main(): Promise<void> {
     if (complaints.length > 0) {
       throw new Error(`The core is over its budget:\n  ${complaints.join("\n  ")}`);
     }
+    if (product.wasm !== undefined) console.log(`built ${resolve(product.wasm)}`);
   }
 }
 
@@ -172,6 +235,7 @@ if (import.meta.main) {
     await main();
   } catch (error) {
     console.error(`build: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    if (error instanceof UsageError) console.error("(--help lists the options)");
+    Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

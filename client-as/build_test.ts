@@ -1,4 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { checkModule } from "../bridge/formats/module.ts";
 import { inspect, overBudget } from "./build.ts";
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
@@ -49,4 +50,57 @@ Deno.test("a core over its budget is told each excess", () => {
       "start sections: 1, allowed 0",
     ],
   );
+});
+
+/** Runs the command line in a folder, as `deno task` does. */
+async function build(folder: string, ...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", new URL("./build.ts", import.meta.url).pathname, ...args],
+    cwd: new URL("../", import.meta.url),
+    env: { NO_COLOR: "1", INIT_CWD: folder },
+  }).output();
+  return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("an application of somebody's own, anywhere, becomes a .wasm beside it that the firmware can run", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const assembly = new URL("./assembly", import.meta.url).pathname;
+    await Deno.mkdir(`${folder}/lamps`);
+    await Deno.writeTextFile(
+      `${folder}/lamps/lamp.ts`,
+      `export * from "${"../".repeat(20)}..${assembly}/core";
+       import { gpio_write } from "${"../".repeat(20)}..${assembly}/app";
+       export function onMessage(ptr: usize, length: i32): void { gpio_write(2, length & 1); }`,
+    );
+    const { code, out, err } = await build(folder, "lamps/lamp.ts");
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(out, `built ${folder}/lamps/lamp.wasm`);
+    const { imports } = checkModule(await Deno.readFile(`${folder}/lamps/lamp.wasm`));
+    assertEquals(imports, ["host.hmac", "board.gpio_write"]);
+
+    await Deno.writeTextFile(`${folder}/wrong.ts`, "export function onTick(): void { fly(); }");
+    const wrong = await build(folder, "wrong.ts");
+    assertEquals(wrong.code, 1);
+    assertStringIncludes(wrong.err, "wrong.ts does not compile");
+    assertStringIncludes(wrong.err, "Cannot find name 'fly'");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("build: help, and what is wrong with an argument", async () => {
+  const help = await build(".", "--help");
+  assertEquals(help.code, 0);
+  assert(help.out.includes("--force") && help.out.includes("my_app.wasm"), help.out);
+  const wrong: [args: string[], why: string][] = [
+    [["none.ts"], "there is no /nowhere/none.ts"],
+    [["main.wasm"], "an application is a .ts file, and main.wasm is not"],
+    [["--fast"], "--fast"],
+  ];
+  for (const [args, why] of wrong) {
+    const { code, out, err } = await build("/nowhere", ...args);
+    assertEquals([code, out], [2, ""], args.join(" "));
+    assertStringIncludes(err, why);
+  }
 });

@@ -9,6 +9,7 @@ import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
+import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
 import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 import { joinAddress } from "./transport/address.ts";
@@ -73,6 +74,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const server = await listen(options);
   printing.tell(server.events);
+  tellWhereBoardsReachIt(server, options.hostname);
   report = (message) => server.events.emit({ event: "app_failed", message });
   early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
@@ -148,6 +150,19 @@ function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
 function warnOfExposure(server: Server, { keys, "tls-key": key }: Options): void {
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
+}
+
+/** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
+function tellWhereBoardsReachIt(server: Server, hostname: string): void {
+  if (hostname !== "0.0.0.0" && hostname !== "::") return;
+  const message = "a board in the same network finds the server at this address";
+  for (const address of boardAddresses()) {
+    server.events.emit({
+      event: "reachable",
+      address: joinAddress(address, server.port),
+      message,
+    });
+  }
 }
 
 function warnOfNoApp(server: Server, limits: Partial<Limits>): void {

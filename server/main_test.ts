@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { fails, folder, MAIN, Process, start } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";
 import { until } from "../tests/support/wait.ts";
+import { boardAddresses } from "./cli/reachable.ts";
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`the echo application answers, and ${signal} ends the server in good order`, async () => {
@@ -122,6 +123,19 @@ Deno.test("the log is lines of text unless told otherwise", async () => {
   await using process = new Process(own);
   await until(() => process.stderr.endsWith("\n"));
   assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
+});
+
+Deno.test("a server on every interface says where boards find it, to be pasted", async () => {
+  await using process = new Process(["--open", "--port", "0", "--app", "echo", "--log", "json"]);
+  const port = await process.port();
+  const expected = boardAddresses().map((address) => `${address}:${port}`);
+  const told = () => process.log.filter(({ event }) => event === "reachable");
+  await until(() => told().length === expected.length, { what: () => process.stderr });
+  assertEquals(told().map(({ address }) => address), expected);
+  for (const { address } of told()) {
+    const [hostname] = address!.split(":");
+    (await Deno.connect({ hostname: hostname!, port })).close();
+  }
 });
 
 /** Whether this machine can listen on IPv6. */

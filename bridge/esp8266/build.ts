@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import type { Application, BuildOptions, Built } from "./target.ts";
 import { BuildError } from "./errors.ts";
+import { type FlashMode, flashModes } from "../formats/image.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BOARDS = ["emulator", "nonos"];
@@ -25,7 +26,11 @@ Usage: deno task firmware [options]
   --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
   --aot NAME|FILE  instead of --app: one application, translated to C ahead of time, as part of the
                    firmware (needs wabt)
+  --flash-mode M   how the chip reads its flash: dout starts on every module; dio, qout and qio are
+                   faster, and some modules do not start with them; for the chip        (dout)
   --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
+  --release FOLDER instead: all flavours and applications, with the page that flashes them, checksums and
+                   licences, as a folder for any static web host (needs wabt)
   --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
   --help
@@ -38,10 +43,13 @@ class UsageError extends Error {}
 interface Options {
   board: string;
   sdk: string | undefined;
+  flashMode: FlashMode | undefined;
   flavour: string;
   apps: string[];
   aot: boolean;
   out: string;
+  /** The folder of a release. */
+  release: string | undefined;
   measure: boolean;
   json: boolean;
 }
@@ -55,10 +63,12 @@ function parse(args: string[]): Options | undefined {
       options: {
         board: { type: "string", default: "emulator" },
         sdk: { type: "string" },
+        "flash-mode": { type: "string" },
         flavour: { type: "string", default: "wifi" },
         app: { type: "string", multiple: true, default: [] },
         aot: { type: "string", multiple: true, default: [] },
         out: { type: "string" },
+        release: { type: "string" },
         measure: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -68,13 +78,30 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError((error as Error).message);
   }
   if (values.help) return undefined;
-  const { board, flavour, json, sdk, measure, app, aot } = values;
+  const { board, flavour, json, sdk, measure, app, aot, release, "flash-mode": mode } = values;
   oneOf("--board", board, BOARDS);
   oneOf("--flavour", flavour, FLAVOURS);
   if (board === "nonos" && sdk === undefined) {
     throw new UsageError(
       "--board nonos needs --sdk FOLDER: Espressif's ESP8266_NONOS_SDK 3.0.x, see bridge/esp8266/README.md",
     );
+  }
+  if (mode !== undefined) {
+    oneOf("--flash-mode", mode, flashModes);
+    if (board !== "nonos") {
+      throw new UsageError("--flash-mode is for --board nonos: no other has it");
+    }
+  }
+  if (release !== undefined) {
+    const other = ["out", "aot", "measure", "flavour", "flash-mode"].find((name) =>
+      args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`))
+    );
+    if (other !== undefined) {
+      throw new UsageError(
+        `--release builds all there is for a board: --${other} does not go with it`,
+      );
+    }
+    if (release === "") throw new UsageError("--release takes the path of a folder");
   }
   if (aot.length > 0) {
     const fault = "--aot puts one application into the firmware";
@@ -90,16 +117,18 @@ function parse(args: string[]): Options | undefined {
   return {
     board,
     sdk,
+    flashMode: mode as FlashMode | undefined,
     flavour,
     apps: [...app, ...aot],
     aot: aot.length > 0,
     out: absolute(out),
+    release: release === undefined ? undefined : absolute(release),
     measure,
     json,
   };
 }
 
-function oneOf(option: string, value: string, values: string[]): void {
+function oneOf(option: string, value: string, values: readonly string[]): void {
   if (!values.includes(value)) {
     throw new UsageError(`${option} is one of ${values.join(", ")}, not "${value}"`);
   }
@@ -139,13 +168,39 @@ async function applications(flavour: string, names: string[]): Promise<Applicati
   }));
 }
 
+async function builderOf(board: string): Promise<(options: BuildOptions) => Promise<Built>> {
+  return (await import(`./targets/${board}/build.ts`)).build;
+}
+
+async function publish({ board, sdk, apps, json }: Options, folder: string): Promise<number> {
+  const { release } = await import("./release.ts"); // with the page's bundler
+  const flavours: Record<string, Application[]> = {};
+  for (const flavour of FLAVOURS) {
+    flavours[flavour] = await applications(flavour, flavour === "wifi" ? apps : []);
+  }
+  const { bytes, files } = await release({
+    out: folder,
+    board,
+    sdk: sdk === undefined ? undefined : absolute(sdk),
+    version: await version(),
+    build: await builderOf(board),
+    flavours,
+    say: (line) => json || console.log(line),
+  });
+  if (json) console.log(JSON.stringify({ board, release: folder, bytes, files }));
+  else {console.log(
+      `\n${folder}: ${files.length} files, ${bytes} bytes; README.txt in it says more`,
+    );}
+  return 0;
+}
+
 async function main(args: string[]): Promise<number> {
   const options = parse(args);
   if (!options) {
     console.log(HELP);
     return 0;
   }
-  const { board, json, out, flavour, aot, sdk } = options;
+  const { board, json, out, flavour, aot, sdk, flashMode } = options;
   const started = performance.now();
   if (options.measure) {
     const { measure, showMeasured } = await import("./measure.ts");
@@ -153,10 +208,9 @@ async function main(args: string[]): Promise<number> {
     console.log(json ? JSON.stringify(results) : showMeasured(results));
     return 0;
   }
+  if (options.release !== undefined) return await publish(options, options.release);
   await Deno.mkdir(out, { recursive: true });
-  const { build } = await import(`./targets/${board}/build.ts`) as {
-    build: (options: BuildOptions) => Promise<Built>;
-  };
+  const build = await builderOf(board);
   const { files, sizes } = await build({
     out,
     version: await version(),
@@ -164,6 +218,7 @@ async function main(args: string[]): Promise<number> {
     applications: await applications(flavour, options.apps),
     aot,
     ...(sdk === undefined ? {} : { sdk: absolute(sdk) }),
+    ...(flashMode === undefined ? {} : { flashMode }),
     say: (line) => json || console.log(line),
   });
   if (json) console.log(JSON.stringify({ board, flavour, aot, files, sizes }));

@@ -14,7 +14,7 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
   APPLICATION       one of client-as/build, by its name, or a .wasm
   --aot             instead: the one that is in the firmware
   --id ID           the device's name at the server
-  --server ADDRESS  name or address of the server                (127.0.0.1)
+  --server ADDRESS  name or address of the server; a second time: another of it, tried in turn (127.0.0.1)
   --port N          its TCP port                                 (8123)
   --timeout MS      silence that is taken for an outage          (2000)
   --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
@@ -28,8 +28,8 @@ Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
 
 Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
 "adc=512" the analogue input, "reset" resets it, "power" takes its power away for a moment, "hang" makes
-it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused) says what a join
-leads to.`;
+it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused, no-dhcp) says what
+a join leads to.`;
 
 /** Exit codes: 0 ended by a signal, 1 the chip failed, 2 wrong arguments. */
 async function main(): Promise<number> {
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
 
 function act(emulator: Emulator, line: string): void {
   const [, input, value] = line.match(/^(adc|\d+)\s*=\s*(\d+)$/) ?? [];
-  const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused)$/) ?? [];
+  const [, outcome] = line.match(/^wifi=(up|not-found|wrong-password|refused|no-dhcp)$/) ?? [];
   if (input === "adc") emulator.setAnalogue(Number(value));
   else if (input !== undefined && Number(input) <= 16) {
     emulator.setPin(Number(input), Number(value) ? 1 : 0);
@@ -82,7 +82,7 @@ function parse(args: string[]): EmulatorOptions | undefined {
     allowPositionals: true,
     options: {
       id: { type: "string" },
-      server: { type: "string", default: "127.0.0.1" },
+      server: { type: "string", multiple: true, default: ["127.0.0.1"] },
       port: { type: "string", default: "8123" },
       timeout: { type: "string", default: "2000" },
       key: { type: "string" },
@@ -96,7 +96,9 @@ function parse(args: string[]): EmulatorOptions | undefined {
     },
   });
   if (values.help) return undefined;
-  const { id, server, log, blank, dialect, aot } = values;
+  const { id, log, blank, dialect, aot } = values;
+  const [server, server2, ...more] = values.server;
+  if (more.length > 0) throw badArgument("--server can be given twice: there is room for two");
   if (aot && positionals.length > 0) {
     throw badArgument("with --aot the application is in the firmware: name none");
   }
@@ -112,7 +114,8 @@ function parse(args: string[]): EmulatorOptions | undefined {
     ...(blank ? {} : {
       settings: {
         ssid: "emulated",
-        server,
+        server: server!,
+        ...(server2 === undefined ? {} : { server2 }),
         port: toNumber("--port", values.port),
         id: id!,
         timeout: toNumber("--timeout", values.timeout),

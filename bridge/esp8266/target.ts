@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FlashMode } from "../formats/image.ts";
 
 /** An application to go with the firmware. */
 export interface Application {
@@ -33,8 +34,12 @@ export interface BuildOptions {
   applications: Application[];
   /** Translates the first application ahead of time, into the firmware; there is no other one then. */
   aot?: boolean;
+  /** Whether it is for a release: then there is a manifest in any case. */
+  release?: boolean;
   /** The vendor's SDK, for targets that need one. */
   sdk?: string;
+  /** How the chip is to read its flash, for targets that have one. Default: as every module can. */
+  flashMode?: FlashMode;
   /** Says a line of progress. */
   say: (line: string) => void;
 }

@@ -454,7 +454,27 @@ _   (Read_u8 (& opcode, io_bytes, i_end));
   },
 ];
 
-const PATCHES = [...CODE, ...WORDS, ...NAMES];
+/** What would crash. */
+const FAULTS: Patch[] = [
+  // Of a module for which memory has run out, counts say more than there is. The arena forgets all of it anyway.
+  { file: "m3_parse.c", from: "        m3_FreeModule (module);\n", to: "" },
+  // Each block within a block takes some 250 bytes more of the C stack, which ends somewhere (`START_STACK`).
+  {
+    file: "m3_compile.c",
+    from: "_try {\n    // validate and dealloc params ----------------------------\n",
+    to: '_try {\n    _throwif ("blocks nested too deep", block->depth > m3_most_depth);\n',
+  },
+  // An address has 32 bits, and a length may be as large.
+  {
+    file: "m3_parse.c",
+    from:
+      '        i_bytes += segment->size;\n\n        _throwif("data segment underflow", i_bytes > i_end);',
+    to:
+      '        _throwif("data segment underflow", segment->size > (u32)(i_end - i_bytes));\n        i_bytes += segment->size;',
+  },
+];
+
+const PATCHES = [...CODE, ...WORDS, ...NAMES, ...FAULTS];
 
 /** The changed sources. @throws {BuildError} if a place is not as it was when the change was written */
 export function patchWasm3(sources: Map<string, string>): Map<string, string> {

@@ -33,8 +33,8 @@ const COMMON = {
   write: false,
 } as const satisfies esbuild.BuildOptions;
 
-/** Bundles the page. */
-export async function buildSite(): Promise<Site> {
+/** Bundles the page. @param texts licences of what comes with it */
+export async function buildSite(texts: string[] = []): Promise<Site> {
   const site: Site = new Map();
   for (const name of STATIC) {
     site.set(name, await Deno.readFile(new URL(`page/${name}`, HERE)));
@@ -48,7 +48,7 @@ export async function buildSite(): Promise<Site> {
       plugins: [onlyThisChip],
       metafile: true,
     });
-    site.set("licences.txt", await licences(Object.keys(page.metafile.inputs)));
+    site.set("licences.txt", await licences(Object.keys(page.metafile.inputs), texts));
     for (const { path, contents } of page.outputFiles) {
       const name = path.slice(1);
       if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never asked for
@@ -68,19 +68,28 @@ export async function buildSite(): Promise<Site> {
   return site;
 }
 
-/** The licences of this project and of the packages that these files, relative to this one, are from. */
-async function licences(files: string[]): Promise<Uint8Array> {
+/** What esptool-js has in it that is not its own. */
+const STUB = `esp-flasher-stub: the program that esptool-js puts into the chip's RAM
+
+Copyright Espressif Systems, https://github.com/espressif/esp-flasher-stub
+
+Licensed under either of the Apache License, Version 2.0 (its text stands at esptool-js), or the MIT license.
+`;
+
+/** The licences of this project, of the packages that these files, relative to this one, are from, and others. */
+async function licences(files: string[], others: string[]): Promise<Uint8Array> {
   const folders = files.flatMap((file) =>
     file.match(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//) ?? []
   );
   const texts = [`Holdfast\n\n${await Deno.readTextFile(new URL("../../LICENSE", HERE))}`];
-  for (const folder of Array.from(new Set(folders), (folder) => new URL(folder, HERE))) {
+  for (const folder of Array.from(new Set(folders.sort()), (folder) => new URL(folder, HERE))) {
     const names = Array.from(Deno.readDirSync(folder), ({ name }) => name);
     const file = names.find((name) => /^licen[cs]e/i.test(name));
     const read = (name: string) => Deno.readTextFile(new URL(name, folder));
     const { name, version, license } = JSON.parse(await read("package.json"));
     texts.push(`${name} ${version}\n\n${file ? await read(file) : `Licence: ${license}\n`}`);
   }
+  texts.push(STUB, ...others);
   return new TextEncoder().encode(texts.join(`\n${"-".repeat(80)}\n\n`));
 }
 

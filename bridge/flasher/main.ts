@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { buildSite, type Site, weigh } from "./build.ts";
+import { DENO } from "./plan/commands.ts";
 import { readImages } from "./images.ts";
 import { answer } from "./serve.ts";
 
@@ -121,7 +122,7 @@ function describe(
 ): string {
   const images = firmware.length > 0
     ? `firmware: ${firmware.join(", ")}`
-    : "no firmware yet: deno task firmware --board nonos builds it, and the page takes files of yours";
+    : `no firmware yet: ${DENO} task firmware --board nonos --sdk FOLDER builds it, and the page takes files of yours`;
   const kb = (bytes: number) => `${(bytes / 1000).toFixed(1)} KB`;
   return `first load ${kb(weight.entry)} compressed (allowed ${kb(ENTRY_BUDGET)}), ` +
     `with the first board ${kb(weight.loader)} more\n${images}`;

@@ -90,7 +90,12 @@ Deno.test("the page weighs what it may, asks nobody else, and is complete", asyn
   );
   assert(entry > 5000 && entry <= ENTRY_BUDGET, `${entry}`);
   const text = (name: string) => new TextDecoder().decode(site.get(name));
-  const html = text("index.html");
+  // What people may follow is not asked by the page itself.
+  const links = /<a\s[^>]*href="https:[^>]*>/g;
+  for (const [link] of text("index.html").matchAll(links)) {
+    assertStringIncludes(link, `rel="noopener noreferrer"`);
+  }
+  const html = text("index.html").replace(links, "<a>");
   assertStringIncludes(html, "default-src 'none'");
   assertEquals(html.match(/ (src|href)="(\/|https?:)[^"]*"/g), null, "relative addresses only");
   for (const [, name] of html.matchAll(/(?:src|href)="([^"#]+)"/g)) assert(site.has(name!), name);

@@ -24,6 +24,9 @@ export const flashModes = ["qio", "qout", "dio", "dout"] as const;
 /** Name of a way to talk to the flash. */
 export type FlashMode = typeof flashModes[number];
 
+/** One that every flash can be read in: the others save a few clocks for each read, and some modules do not start. */
+export const DEFAULT_FLASH_MODE: FlashMode = "dout";
+
 /** An image. */
 export interface Image {
   entry: number;
@@ -55,7 +58,7 @@ const RAM = [
 export function encodeImage(
   { entry, segments }: { entry: number; segments: Segment[] },
   size: FlashSize,
-  mode: FlashMode = "dio",
+  mode: FlashMode = DEFAULT_FLASH_MODE,
 ): Uint8Array<ArrayBuffer> {
   let length = 8;
   for (const { data } of segments) length += 8 + data.length;

@@ -16,6 +16,13 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import { wrongName } from "../../server/protocol/name.ts";
 import { crc32 } from "./crc32.ts";
+import {
+  decodeStatic,
+  encodeStatic,
+  STATIC_BYTES,
+  type StaticAddress,
+  wrongStatic,
+} from "./ipv4.ts";
 
 /** Bytes of the sector in flash. */
 export const SECTOR_BYTES = 4096;
@@ -34,6 +41,10 @@ export const Tag = {
   timeout: 7,
   dialect: 8,
   log: 9,
+  // 10 is LINE_TAG
+  server2: 11,
+  ip: 12,
+  country: 13,
 } as const;
 
 /** What a device can be told. A field that is absent has the default of the firmware. */
@@ -45,6 +56,9 @@ export interface Settings {
   /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. A board cannot look up a name
    * that ends in `.local`: it has no mDNS. */
   server?: string;
+  /** Another name or address of the same server, with the same port, which the device goes to when `server` does not
+   * answer. Default: none. */
+  server2?: string;
   /** TCP port of the server, 1 to 65535. Default 8123. */
   port?: number;
   /** The device's name at the server, 1 to 64 bytes of UTF-8. */
@@ -57,6 +71,11 @@ export interface Settings {
   dialect?: 1 | 2;
   /** Whether the lines of the console go to the server, too. Default false. */
   log?: boolean;
+  /** The board's address in the WiFi. Default: DHCP. */
+  ip?: StaticAddress;
+  /** Where the board is, two capital letters as in DE: there it may send on all channels of its WiFi. Default: none, and
+   * on the channels 12 and 13 it finds no hidden network. */
+  country?: string;
   /** Fields of other versions, by their tags: kept, and not looked at. */
   unknown?: Record<number, Uint8Array>;
 }
@@ -238,7 +257,10 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "password":
       return value === "" ? new Uint8Array(0) : text(name, value, 8, 64);
     case "server":
+    case "server2":
       return text(name, value, 1, 64);
+    case "country":
+      return text(name, value, 2, 2);
     case "id":
       return text(name, value, 1, 64);
     case "key":
@@ -255,6 +277,11 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "log":
       if (typeof value !== "boolean") throw bad(name, "it is true or false");
       return Uint8Array.of(value ? 1 : 0);
+    case "ip": {
+      const wrong = wrongStatic(value as StaticAddress);
+      if (wrong) throw bad(`${name}.${wrong.part}`, wrong.what);
+      return encodeStatic(value as StaticAddress);
+    }
   }
 }
 
@@ -263,6 +290,8 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "ssid":
     case "password":
     case "server":
+    case "server2":
+    case "country":
     case "id": {
       let decoded: string;
       try {
@@ -286,6 +315,12 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "log":
       if (value.length !== 1 || value[0]! > 1) throw bad(name, "it is one byte, 0 or 1");
       return value[0] === 1;
+    case "ip": {
+      if (value.length !== STATIC_BYTES) throw bad(name, `it has ${STATIC_BYTES} bytes`);
+      const ip = decodeStatic(value);
+      encodeValue(name, ip); // the same limits
+      return ip;
+    }
   }
 }
 
@@ -298,11 +333,14 @@ function text(name: Name, value: unknown, least: number, most: number): Uint8Arr
   if (bytes.length < least || bytes.length > most) {
     throw bad(name, `it has ${bytes.length} bytes, and ${least} to ${most} are possible`);
   }
-  if (name === "server" && !/^[0-9A-Za-z._-]+$/.test(value)) {
+  if (name.startsWith("server") && !/^[0-9A-Za-z._-]+$/.test(value)) {
     throw bad(
       name,
       "it is a name or an IPv4 address: 0-9 A-Z a-z . _ - only (a port is a field of its own)",
     );
+  }
+  if (name === "country" && !/^[A-Z]{2}$/.test(value)) {
+    throw bad(name, "it is two capital letters, like DE");
   }
   return bytes;
 }

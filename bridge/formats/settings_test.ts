@@ -21,6 +21,7 @@ import {
 } from "../../tests/vectors/settings/vectors.ts";
 
 const vectors = loadVectors();
+const net = (parts: object) => ({ address: "192.168.1.50", netmask: "255.255.255.0", ...parts });
 const least: Settings = { ssid: "Home", server: "192.168.1.10", id: "kitchen" };
 
 for (const vector of vectors.sectors) {
@@ -72,7 +73,26 @@ Deno.test("what can not be written is refused, and the field named", () => {
     [{ unknown: { 5: new Uint8Array(1) } }, "tags are 0 to 255"],
     [{ unknown: { 256: new Uint8Array(1) } }, "tags are 0 to 255"],
     [{ unknown: { 10: new Uint8Array(256) } }, "a value has 255 bytes at most"],
-    [{ unknown: { 10: new Uint8Array(255), 11: new Uint8Array(255) } }, "has room for 500"],
+    [{ unknown: { 20: new Uint8Array(255), 21: new Uint8Array(255) } }, "has room for 500"],
+    [{ country: "de" }, "settings: country: it is two capital letters, like DE"],
+    [{ country: "DEU" }, "settings: country: it has 3 bytes, and 2 to 2 are possible"],
+    [{ server2: "a b" }, "settings: server2: it is a name or an IPv4 address"],
+    [{ ip: net({ address: "192.168.1" }) }, "settings: ip.address: it is an address that a host"],
+    [
+      { ip: net({ address: "192.168.1.256" }) },
+      "settings: ip.address: it is an address that a host",
+    ],
+    [
+      { ip: net({ address: "192.168.01.5" }) },
+      "settings: ip.address: it is an address that a host",
+    ],
+    [{ ip: net({ address: "127.0.0.1" }) }, "settings: ip.address: it is an address that a host"],
+    [{ ip: net({ address: "192.168.1.255" }) }, "settings: ip.address: in this netmask, it is the"],
+    [{ ip: net({ netmask: "255.0.255.0" }) }, "settings: ip.netmask: it is 128.0.0.0 to"],
+    [{ ip: net({ netmask: "24" }) }, "settings: ip.netmask: it is 128.0.0.0 to"],
+    [{ ip: net({ gateway: "192.168.2.1" }) }, "settings: ip.gateway: it is an address in the same"],
+    [{ ip: net({ gateway: "192.168.1.50" }) }, "settings: ip.gateway: it is another address than"],
+    [{ ip: net({ dns: "0.0.0.0" }) }, "settings: ip.dns: it is the address of another host"],
   ];
   for (const [settings, message] of cases) {
     const error = assertThrows(
@@ -105,7 +125,16 @@ randomTest("what was written is read, and one wrong bit is noticed", 300, (rando
   if (random.once(2)) settings.key = random.bytes(32);
   if (random.once(2)) settings.timeout = random.int(100, 3_600_000);
   if (random.once(2)) settings.log = random.once(2);
-  if (random.once(2)) settings.unknown = { [random.int(10, 255)]: random.bytes(20) };
+  if (random.once(2)) settings.country = random.pick(["DE", "US", "ZZ"]);
+  if (random.once(2)) settings.server2 = "s".repeat(random.int(1, 64));
+  if (random.once(2)) {
+    settings.ip = {
+      address: `10.${random.int(0, 255)}.${random.int(0, 255)}.${random.int(2, 254)}`,
+      netmask: random.pick(["255.0.0.0", "255.255.0.0", "255.255.255.0"]),
+      ...(random.once(2) ? { dns: "9.9.9.9" } : {}),
+    };
+  }
+  if (random.once(2)) settings.unknown = { [random.int(14, 255)]: random.bytes(20) };
   const sector = encodeSettings(settings);
   assertEquals(decodeSettings(sector), { state: "ok", settings });
   const used = 12 + encodeFields(settings).length;

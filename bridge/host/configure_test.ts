@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { compile } from "../../tests/support/compile.ts";
 import { until } from "../../tests/support/wait.ts";
-import { Board, type BoardOptions, I2c, Kept, readFields, Wifi } from "./mod.ts";
+import { Board, type BoardOptions, type Fields, I2c, Kept, readFields, Wifi } from "./mod.ts";
 
 /**
  * Its settings, a list of fields, and what else it is to do are in its kept memory: at 0 how many starts
@@ -124,6 +124,17 @@ Deno.test("an application that configures itself is who and where it says", asyn
     "accepted 1",
     "configured 1",
   ]);
+});
+
+Deno.test("of two addresses of the server that an application says, the board goes to the one that answers", async () => {
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
+  const said: Partial<Fields>[] = [];
+  const ip = [10, 0, 0, 5, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+  const two = [...field(3, "127.0.0.7"), ...field(11, "127.0.0.1"), ...field(12, ip)];
+  const fields = [...field(5, "probe"), ...field(4, [server.port & 255, server.port >> 8]), ...two];
+  await using _ = await start(fields, { onConfigure: (fields) => said.push(fields) });
+  assertEquals((await server.device("probe")).id, "probe");
+  assertEquals(said.map(({ host }) => host), [["127.0.0.7", "127.0.0.1"]]);
 });
 
 Deno.test("what is not told in a configuration is as in the settings", async () => {

@@ -4,10 +4,10 @@
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
-import { isIP } from "node:net";
+import type { Platform } from "../../server/transport/platform.ts";
 import { Can, CONNECTING, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
-import { addressOf, type BootOptions, coreOptions } from "./options.ts";
+import { addressesOf, type BootOptions, coreOptions } from "./options.ts";
+import { Addresses } from "./addresses.ts";
 import { CoreSocket } from "./socket.ts";
 
 /** What a driver needs of its owner, who may call `pump` in any of these. */
@@ -68,18 +68,16 @@ export class ClientDriver {
   readonly #owner: DriverOwner;
   readonly #size: CoreSize;
   readonly #platform: Platform;
-  #address: ConnectOptions;
+  #addresses: Addresses;
   #timeout: number;
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
-  /** What the server's name means, once that is known: kept while attempts repeat. */
-  #addresses: readonly string[] | undefined;
   /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has. */
   #standsSince: number | undefined;
   #stood = 0;
-  /** Forgets the lookup that is under way. */
-  #forgetLookup: (() => void) | undefined;
+  /** While it stands: what comes of it when that takes too long. */
+  #cancelPatience: (() => void) | undefined;
   #socket: CoreSocket | undefined;
   /** It has been connected. */
   #wasOpened = false;
@@ -114,9 +112,8 @@ export class ClientDriver {
     this.#size = size;
     this.#platform = platform;
     const settings = coreOptions(options, size);
+    this.#addresses = new Addresses(addressesOf(options), platform);
     this.core = new Core(module, imports, settings, this.#now());
-    this.#address = addressOf(options);
-    this.#addresses = addressesIn(this.#address);
     this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
@@ -130,11 +127,10 @@ export class ClientDriver {
    */
   boot(options: BootOptions): void {
     const settings = coreOptions(options, this.#size);
+    const addresses = new Addresses(addressesOf(options), this.#platform);
     this.core.boot(settings, this.#now());
-    this.#address = addressOf(options);
-    this.#addresses = addressesIn(this.#address);
-    this.#forgetLookup?.();
-    this.#forgetLookup = undefined;
+    this.#addresses.forget();
+    this.#addresses = addresses;
     this.#goOn();
     this.#timeout = settings.timeout;
     this.#patience = patienceOf(settings);
@@ -213,11 +209,8 @@ export class ClientDriver {
     const event = core.poll(now, can);
     switch (event) {
       case Event.connect:
-        if (this.#addresses) this.#connect(now);
-        else {
-          this.#standsSince = this.#platform.now();
-          this.#lookUp();
-        }
+        if (this.#addresses.current.addresses) this.#connect(now);
+        else this.#stand();
         break;
       case Event.close:
         this.#drop(this.#reason());
@@ -303,35 +296,40 @@ export class ClientDriver {
     this.#keepPosition();
   }
 
+  /** Nobody knows whereto yet: the core waits, and its clock stands. */
+  #stand(): void {
+    this.#standsSince = this.#platform.now();
+    this.#lookUp();
+    this.#cancelPatience = this.#platform.after(this.#timeout, () => {
+      const reason = stillLookedUp(this.#addresses.current.hostname, this.#timeout);
+      if (this.#addresses.count > 1) this.#giveUp(reason);
+      else this.#owner.stateChanged(false, reason);
+    });
+  }
+
   /** Looks up the server's name, beside whatever else goes on. */
   #lookUp(): void {
-    const { hostname } = this.#address;
-    if (this.#forgetLookup || isIP(hostname)) return;
-    const cancel = this.#platform.after(this.#timeout, () => {
-      if (this.#addresses) return;
-      this.#owner.stateChanged(false, stillLookedUp(hostname, this.#timeout));
-    });
-    const forget = this.#platform.resolve(hostname, (found) => {
-      cancel();
-      this.#forgetLookup = undefined;
-      if (!(found instanceof PeerError)) this.#addresses = found;
+    this.#addresses.lookUp((failure) => {
       if (this.#standsSince === undefined) return; // it is for the next attempt
+      if (failure) return this.#giveUp(failure);
       this.#goOn();
-      const now = this.#now();
-      if (found instanceof PeerError) {
-        this.core.closed(now);
-        this.#drop(found);
-      } else if (this.core.state === CONNECTING) this.#connect(now); // it has not been closed meanwhile
+      if (this.core.state === CONNECTING) this.#connect(this.#now()); // it has not been closed meanwhile
       this.pump();
     });
-    this.#forgetLookup = () => {
-      cancel();
-      forget();
-    };
+  }
+
+  /** There is no address, so this attempt is over. */
+  #giveUp(reason: PeerError): void {
+    this.#goOn();
+    this.core.closed(this.#now());
+    this.#drop(reason);
+    this.pump();
   }
 
   /** The core's clock goes on. */
   #goOn(): void {
+    this.#cancelPatience?.();
+    this.#cancelPatience = undefined;
     if (this.#standsSince === undefined) return;
     this.#stood += this.#platform.now() - this.#standsSince;
     this.#standsSince = undefined;
@@ -340,8 +338,7 @@ export class ClientDriver {
   #connect(now: number): void {
     this.#heard = this.#sent = now;
     this.#wasOpened = false;
-    const address = { ...this.#address, addresses: this.#addresses };
-    const socket = this.#socket = new CoreSocket(this.#platform, address, {
+    const socket = this.#socket = new CoreSocket(this.#platform, this.#addresses.current, {
       opened: () => {
         this.#wasOpened = true;
         const now = this.#heard = this.#sent = this.#now();
@@ -370,6 +367,8 @@ export class ClientDriver {
   #drop(reason: PeerError | LocalError): void {
     // It may have moved. Meanwhile it is tried where it was.
     if (this.#socket && !this.#wasOpened) this.#lookUp();
+    // An attempt that has brought no link; a link that was lost is first sought where it was.
+    if (!this.#up && reason instanceof PeerError) this.#addresses.next();
     this.#release();
     this.#owner.stateChanged(false, reason);
   }
@@ -397,7 +396,8 @@ export class ClientDriver {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#cancelRetry?.();
-    this.#forgetLookup?.();
+    this.#cancelPatience?.();
+    this.#addresses.forget();
     try {
       if (this.#owner.isDirty?.()) this.#owner.commit!();
       this.#socket?.flush();
@@ -410,11 +410,6 @@ export class ClientDriver {
   #now(): number {
     return Math.floor((this.#standsSince ?? this.#platform.now()) - this.#stood);
   }
-}
-
-/** What needs no lookup. */
-function addressesIn({ hostname }: ConnectOptions): readonly string[] | undefined {
-  return isIP(hostname) ? [hostname] : undefined;
 }
 
 function stillLookedUp(hostname: string, ms: number): PeerError {

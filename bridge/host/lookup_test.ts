@@ -1,7 +1,7 @@
 /** A server that is known by its name, and a resolver that is slow, or fails. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
-import { PeerError } from "./mod.ts";
+import { LocalError, PeerError } from "./mod.ts";
 
 const NOBODY = new PeerError("NO_ADDRESS", "there is no such host");
 const FOUND = ["192.0.2.1", "2001:db8::1"];
@@ -104,6 +104,74 @@ Deno.test("a client that is closed during a lookup forgets it", async () => {
   await scene.client.close();
   assertEquals([scene.machine.lookups.length, scene.machine.timers], [0, 0]);
   assertEquals(lookup!.hostname, "server.lan");
+});
+
+Deno.test("of two addresses, the other one has its turn when one brings no link; a lost link is sought where it was", async () => {
+  await using scene = new ManualClient({ host: ["192.0.2.7", "192.0.2.8"] });
+  const { machine, told } = scene;
+  const attempt = (number: number) => {
+    while (machine.sockets.length < number) machine.passes(5);
+    return machine.socket;
+  };
+  const [first, second] = [1, 2].map(attempt); // nobody answers
+  assertEquals([first, second].map((it) => it!.options.hostname), ["192.0.2.7", "192.0.2.8"]);
+  second!.events.opened();
+  second!.events.ended(new PeerError("LOST", "something else is there, which greets nobody"));
+  attempt(3).events.ended(new PeerError("NO_ANSWER", "turned down"));
+  attempt(4).events.opened();
+  machine.socket.gives("\n");
+  assertEquals(told.at(-1), "up");
+  machine.socket.events.ended(new PeerError("LOST", "it is restarted"));
+  attempt(5).events.ended(new PeerError("NO_ANSWER", "it is not back yet"));
+  attempt(6);
+  const tried = machine.sockets.map(({ options }) => options.hostname.at(-1)).join("");
+  assertEquals(tried, "787887");
+});
+
+Deno.test("each of several names has its own lookup, and one that takes long does not keep the others waiting", async () => {
+  await using scene = new ManualClient({ host: ["slow.lan", "server.lan"] });
+  const { machine, told } = scene;
+  const asked = () => machine.lookups.map(({ hostname }) => hostname);
+  machine.passes(TIMEOUT - 5);
+  assertEquals([asked(), told], [["slow.lan"], []]);
+  while (machine.lookups.length < 2) machine.passes(5);
+  assertEquals([asked(), told], [["slow.lan", "server.lan"], ["NO_ADDRESS"]]);
+  machine.finds(["192.0.2.9"]); // for when it is that one's turn again
+  assertEquals(machine.sockets.length, 0);
+  machine.lookups[0]!.ended(NOBODY);
+  while (machine.sockets.length === 0) machine.passes(5);
+  const { hostname, addresses } = machine.socket.options;
+  assertEquals([hostname, addresses, told], ["slow.lan", ["192.0.2.9"], [
+    "NO_ADDRESS",
+    "NO_ADDRESS",
+  ]]);
+});
+
+Deno.test("a name that is still looked up when its turn comes again is waited for as long again", async () => {
+  await using scene = new ManualClient({ host: ["slow.lan", "192.0.2.8"] });
+  const { machine, told } = scene;
+  while (machine.sockets.length === 0) machine.passes(5);
+  machine.socket.events.ended(new PeerError("NO_ANSWER", "turned down"));
+  while (machine.sockets.length < 2) machine.passes(5);
+  assertEquals(told, ["NO_ADDRESS", "NO_ANSWER", "NO_ADDRESS"]);
+  assertEquals(machine.lookups.length, 1, "it is asked for once");
+});
+
+Deno.test("what cannot be where a server is is refused by name", () => {
+  for (
+    const [host, message] of [
+      [[], "host must be a name or an address, or 1 to 8 of them"],
+      [Array.from({ length: 9 }, (_, n) => `10.0.0.${n}`), "1 to 8 of them"],
+      [7, "host must be a name"],
+      [["10.0.0.2", ""], 'host must be names and addresses, not ""'],
+      [["10.0.0.2", 7], "not 7"],
+      [["10.0.0.2", "10.0.0.2"], "the same address twice"],
+    ] as const
+  ) {
+    const error = assertThrows(() => new ManualClient({ host: host as string[] }), LocalError);
+    assertEquals((error as LocalError).code, "BAD_ARGUMENT");
+    assertStringIncludes((error as LocalError).message, message);
+  }
 });
 
 /** A shell in a mount and network namespace of its own, if the machine permits one. */

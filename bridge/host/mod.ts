@@ -16,6 +16,7 @@ export {
   type Wires,
 } from "./board.ts";
 export { type Fields, readFields } from "./fields.ts";
+export type { StaticAddress } from "../formats/ipv4.ts";
 export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";
 export {

@@ -10,9 +10,12 @@ import type { CoreOptions, CoreSize, Position, TxStream } from "./core.ts";
 export interface ConnectionOptions {
   /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
-  /** Name or address of the server. What a name was found to mean is kept, and looked up again beside attempts that
-   * fail. A lookup may take its time: then, and when it fails, `onState` is told NO_ADDRESS. Default "127.0.0.1". */
-  host?: string;
+  /** Name or address of the server, or several of these, 1 to 8, which all lead to the same server or to one with
+   * the same store. An attempt that brings no link is followed by one at the next of them, after the last at the first
+   * again; a link that was lost is first sought where it was. What a name was found to mean is kept, and looked up
+   * again beside attempts that fail. A lookup may take its time: then, and when it fails, `onState` is told NO_ADDRESS;
+   * of several, the next is tried meanwhile. Default "127.0.0.1". */
+  host?: string | readonly string[];
   /** TCP port of the server. Default 8123. */
   port?: number;
   /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
@@ -72,9 +75,23 @@ export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
   };
 }
 
-/** Where the server is. */
-export function addressOf({ host = "127.0.0.1", port = 8123, tls }: BootOptions): ConnectOptions {
-  return { hostname: host, port, tls };
+/** Most names and addresses of a server. */
+const MOST_HOSTS = 8;
+
+/** Where the server is. @throws {LocalError} BAD_ARGUMENT */
+export function addressesOf(
+  { host = "127.0.0.1", port = 8123, tls }: BootOptions,
+): ConnectOptions[] {
+  const hosts = typeof host === "string" ? [host] : host;
+  if (!Array.isArray(hosts) || hosts.length < 1 || hosts.length > MOST_HOSTS) {
+    throw badArgument(`host must be a name or an address, or 1 to ${MOST_HOSTS} of them`);
+  }
+  const wrong = hosts.find((name) => typeof name !== "string" || name === "");
+  if (wrong !== undefined) {
+    throw badArgument(`host must be names and addresses, not ${JSON.stringify(wrong)}`);
+  }
+  if (new Set(hosts).size < hosts.length) throw badArgument("host has the same address twice");
+  return hosts.map((hostname) => ({ hostname, port, tls }));
 }
 
 function badArgument(message: string): LocalError {

@@ -9,7 +9,7 @@ const HELP = `Runs a device application on this computer instead of a board.
 Usage: deno run -A bridge/host/run.ts APPLICATION.wasm --id ID [options]
 
   --id ID           the device's name at the server
-  --server ADDRESS  name or address of the server          (127.0.0.1)
+  --server ADDRESS  name or address of the server; again for others of it, tried in turn (127.0.0.1)
   --port N          its TCP port                           (8123)
   --timeout MS      silence that is taken for an outage; the same at the server (2000)
   --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
@@ -70,7 +70,7 @@ function parse(args: string[]): BoardOptions | undefined {
     allowPositionals: true,
     options: {
       id: { type: "string" },
-      server: { type: "string", default: "127.0.0.1" },
+      server: { type: "string", multiple: true, default: ["127.0.0.1"] },
       port: { type: "string", default: "8123" },
       timeout: { type: "string", default: "2000" },
       key: { type: "string" },

@@ -4,6 +4,8 @@ import type { MessageCounts } from "../link/counts.ts";
 /** One thing that happened. */
 export type ServerEvent =
   | { event: "listening"; address: string }
+  /** The command line knows an address of this machine that boards can be told. */
+  | { event: "reachable"; address: string; message: string }
   | {
     event: "connected";
     device: string;

@@ -12,7 +12,7 @@ export interface LogEntry {
   device?: string;
   /** The id that a peer gave itself which was refused: anybody may claim any. */
   claimed?: string;
-  /** Address of the other end, or of this one where the event is `listening`. */
+  /** Address of the other end, or of this one where the event is `listening` or `reachable`. */
   address?: string;
   /** Why; a `PeerCode` where the other end is the reason. */
   code?: string;

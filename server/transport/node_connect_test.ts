@@ -1,7 +1,7 @@
 /** Attempts of the real platform to connect. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { RawServer } from "../../tests/support/raw.ts";
-import { closedAllBut, End, openSockets, Place, settled } from "../../tests/support/sockets.ts";
+import { closedAllBut, End, Place, settled, socketCounter } from "../../tests/support/sockets.ts";
 import { until } from "../../tests/support/wait.ts";
 import { PeerError } from "../protocol/errors.ts";
 import { nodePlatform } from "./node.ts";
@@ -105,7 +105,7 @@ Deno.test("what is written from within opened goes out, and who closes there hea
 for (const tls of [undefined, true] as const) {
   const over = tls ? "TLS" : "TCP";
   Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves nothing`, async () => {
-    const before = openSockets();
+    const opened = socketCounter();
     {
       await using server = new RawServer();
       const { port } = server;
@@ -131,26 +131,26 @@ for (const tls of [undefined, true] as const) {
       }
       const end = new End();
       nodePlatform.connect({ hostname: "localhost", port, tls }, end).close(); // looks the name up
-      await settled(() => openSockets());
+      await settled(opened);
       assertEquals(end.told, []);
     }
-    await closedAllBut(before);
+    await closedAllBut(0, opened);
   });
 
   Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves nothing`, async () => {
     // A listener that accepts nobody: once its queue is full, further attempts get no answer.
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
-    const before = openSockets();
+    const opened = socketCounter();
     const ends = Array.from({ length: 10 }, () => {
       const end = new End();
       const { port } = listener.addr;
       end.socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
       return end;
     });
-    await settled(() => openSockets());
+    await settled(opened);
     assert(tls || ends.some(({ told }) => told.length === 0), "all were answered");
     for (const end of ends) end.socket.close();
-    await closedAllBut(before);
+    await closedAllBut(0, opened);
     assert(ends.every(({ told }) => !told.includes("ended")));
   });
 }

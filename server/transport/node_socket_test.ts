@@ -6,10 +6,10 @@ import {
   closedAllBut,
   MB,
   MORE_THAN_FITS,
-  openSockets,
   overBoth,
   Place,
   settled,
+  socketCounter,
 } from "../../tests/support/sockets.ts";
 import { until } from "../../tests/support/wait.ts";
 
@@ -164,14 +164,14 @@ overBoth("whoever closes from within what it is told hears no more", async (tls,
 
 overBoth("a connection leaves nothing behind, whoever ends it", async (tls, trusted) => {
   await using place = await Place.open(tls);
-  const before = openSockets();
+  const opened = socketCounter();
   for (let n = 0; n < 6; n++) {
     const pair = await place.pair(trusted);
     pair[n % 2]!.socket.write(new Uint8Array(n < 3 ? 1 : MB));
     pair[n % 2]!.socket.close();
     await pair[1 - n % 2]!.is("ended");
   }
-  await closedAllBut(before);
+  await closedAllBut(0, opened);
 });
 
 Deno.test("a reset by the other end is told as such", async () => {

@@ -4,15 +4,10 @@ import { Buffer } from "node:buffer";
 import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
 import { assertSameBytes } from "./firmware/bytes.ts";
 import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
-import {
-  applicationImage,
-  codeLike,
-  flashWith,
-  makeImages,
-  moduleLike,
-} from "./firmware/images.ts";
+import { applicationImage, codeLike, flashWith, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Op } from "./chip/machine.ts";
+import { application } from "../firmware/support.ts";
 import { Fixture } from "./page/fixture.ts";
 import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 
@@ -115,7 +110,7 @@ browserTest("settings are erased, and the board then waits for others", async ()
   await visitor.check(/^Erase them/);
   await visitor.press("Flash the board");
   await visitor.hears("holdfast: settings blank: waiting for settings");
-  await visitor.sees("The board has no settings yet, and waits for them.");
+  await visitor.sees("The settings are erased, as you wanted. The board waits for new ones.");
   assertSameBytes(sectorOf(chip), new Uint8Array(4096).fill(0xff));
   await visitor.shoot("07-waiting-for-settings");
 });
@@ -214,7 +209,7 @@ browserTest("local files: firmware at its addresses, and an application from a .
   const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
   await using visitor = await lab.open({ fixture });
   const { page } = visitor;
-  const wasm = moduleLike(3001, 11);
+  const { wasm } = application("remote_tx");
   const code = codeLike(50_001, 12);
   await visitor.listed();
   await visitor.check("Files on this computer");
@@ -229,7 +224,7 @@ browserTest("local files: firmware at its addresses, and an application from a .
   await visitor.shoot("07-local-files");
   await visitor.field("Address of file 2").fill("0x10000");
   await visitor.press("Flash the board");
-  await visitor.hears("holdfast: application name=garden bytes=3001");
+  await visitor.hears("holdfast: application name=garden bytes=" + wasm.length);
   await visitor.sees(SUCCESS);
   assertSameBytes(chip.flash.read(0, images.files["boot.bin"]!.length), images.files["boot.bin"]!);
   assertSameBytes(chip.flash.read(0x10000, code.length), code);
@@ -269,6 +264,50 @@ browserTest(
         assertEquals(chip.flash.erasures.some((count) => count > 0), false);
       });
     }
+  },
+);
+
+browserTest(
+  "an application's file is looked at when it is chosen, and one that the firmware cannot run is not flashed",
+  async () => {
+    const fixture = new Fixture();
+    const chip = runningBoard(fixture);
+    await using visitor = await lab.open({ fixture });
+    const { page } = visitor;
+    await visitor.listed();
+    await page.getByLabel("Application", { exact: true }).selectOption("A file on this computer");
+    const field = visitor.field("Application file (.wasm or .bin)");
+    const note = page.locator("#application-note");
+    const { wasm } = application("main");
+    const cases: [name: string, bytes: Uint8Array, says: RegExp][] = [
+      [
+        "notes.txt",
+        new TextEncoder().encode("hello"),
+        /choose the file that “deno task build” has made/,
+      ],
+      ["cut.wasm", wasm.slice(0, 2000), /cut\.wasm: it is damaged or cut off/],
+      ["empty.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), /it exports no registers/],
+      ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly of version 2/],
+      ["nothing.wasm", new Uint8Array(0), /neither a \.wasm/],
+    ];
+    for (const [name, bytes, says] of cases) {
+      await field.setInputFiles(file(name, bytes));
+      await visitor.awaits(note.filter({ hasText: says }));
+      assertEquals(await field.getAttribute("aria-invalid"), "true", name);
+    }
+    await visitor.check("Keep them");
+    await visitor.press("Flash the board");
+    assertMatch(await visitor.fault(), /nothing\.wasm is neither/);
+    assertEquals(chip.flash.erasures.some((count) => count > 0), false);
+
+    await field.setInputFiles(file("kitchen.wasm", wasm));
+    const uses =
+      `kitchen.wasm can be flashed: ${wasm.length} bytes; it uses log, free_memory, every.`;
+    await visitor.awaits(note.filter({ hasText: uses }));
+    assertEquals(await field.getAttribute("aria-invalid"), null);
+    await visitor.press("Flash the board");
+    await visitor.hears(`holdfast: application name=kitchen bytes=${wasm.length}`);
+    await visitor.sees(SUCCESS);
   },
 );
 
@@ -321,12 +360,12 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   const listed = await page.getByLabel("Network", { exact: true }).locator("option")
     .allInnerTexts();
   assertEquals(listed, [
-    "Home (-61 dBm)",
-    "Garden (-61 dBm)",
-    "Café (-61 dBm, open)",
+    "Home (good signal)",
+    "Garden (good signal)",
+    "Café (good signal, without a password)",
     "Another one",
   ]);
-  await page.getByLabel("Network", { exact: true }).selectOption("Garden (-61 dBm)");
+  await page.getByLabel("Network", { exact: true }).selectOption("Garden (good signal)");
   await visitor.field("Password of the network").fill("another secret");
   await visitor.shoot("07-another-wifi");
   await visitor.press("Join this network");

@@ -143,6 +143,23 @@ Deno.test("a board that is unplugged while it is restarted: the port is let go",
   assertEquals([error.code, port.cable.isOpen, port.readable], ["LOST", false, null]);
 });
 
+Deno.test("the speed is changed again while it is being changed: the last one counts", async () => {
+  await using board = await listening(firmwareIn(WORLD), HOME);
+  await board.says("app: hello");
+  const before = board.lines.length;
+  const changes = [74880, 115200, 74880].map((baud) => board.console.listenAt(baud, false));
+  await board.console.restart(); // at the firmware's speed, whatever was asked for before
+  await Promise.all(changes);
+  assertEquals(board.lost, []);
+  await until(() => board.lines.slice(before).includes("app: hello from the application"), {
+    what: () => board.lines.join("\n"),
+  });
+  const closing = board.console.listenAt(74880, true);
+  await board.console.close();
+  await closing;
+  assertEquals([board.port.cable.isOpen, board.lost], [false, []]);
+});
+
 Deno.test("a console on a port that another program uses", async () => {
   const port = new CablePort();
   await port.open({ baudRate: 9600 });

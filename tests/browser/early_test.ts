@@ -23,46 +23,47 @@ function hasFocus(thing: Locator): Promise<boolean> {
   return thing.evaluate((it) => it === it.ownerDocument.activeElement);
 }
 
-browserTest("flashing before the list of firmware has come: not yet, and why", async () => {
+browserTest("flashing before the list of firmware has come: it is waited for", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   const list = Promise.withResolvers<void>();
   await using visitor = await lab.open({ fixture, listed: list.promise });
   const { page } = visitor;
   const flash = page.getByRole("button", { name: "Flash the board" });
-  await visitor.fill();
   await visitor.sees(STILL_LOADING);
-  assertEquals(await flash.getAttribute("aria-disabled"), "true");
   const described = await flash.getAttribute("aria-describedby");
   assertMatch(await page.locator(`#${described}`).innerText(), STILL_LOADING);
-
-  // It can be reached, and says why it does nothing, however it is pressed.
-  const status = page.locator("#status");
-  const ways: [string, () => Promise<void>][] = [
-    ["the mouse", () => flash.click({ force: true })],
-    ["Enter in a field", () => visitor.field("Device id").press("Enter")],
-    ["Enter on the button", () => flash.press("Enter")],
-    ["Space on the button", () => flash.press("Space")],
-  ];
-  for (const [way, press] of ways) {
-    await page.evaluate(() => {
-      const { document } = globalThis as unknown as {
-        document: { getElementById(id: string): { textContent: string } };
-      };
-      document.getElementById("status").textContent = "";
-    });
-    await press();
-    assertMatch(await status.innerText(), STILL_LOADING, way);
-  }
-  assertEquals(await hasFocus(flash), true);
-  assertEquals(await page.getByRole("alert").filter({ visible: true }).count(), 0);
+  // What is wrong in the form is said at once, not after the waiting.
+  await visitor.fill({ server: "localhost" });
+  await flash.press("Enter");
+  await visitor.sees(/the board itself/);
+  // No port, no waiting.
+  fixture.choice = "cancel";
+  await visitor.fill();
+  await flash.press("Enter");
+  await visitor.sees(/No port was chosen/);
+  fixture.choice = 0;
+  await visitor.field("Device id").press("Enter");
+  await visitor.sees("Waiting for the list of firmware …");
+  await visitor.shoot("14-waiting-for-the-list");
+  await visitor.press("Stop");
+  assertMatch(await visitor.fault(), /Stopped/);
+  await visitor.press("Try again");
+  await page.getByRole("alert").filter({ visible: true }).waitFor({ state: "hidden" });
   assertEquals(chip.boots.loader, 0);
-
   list.resolve();
-  await visitor.awaits(status.getByText("The list of firmware is here"));
-  assertEquals(await page.getByText(STILL_LOADING).count(), 0);
-  await visitor.press("Flash the board");
   await visitor.sees(SUCCESS);
+  assertEquals(await page.getByText(STILL_LOADING).filter({ visible: true }).count(), 0);
+});
+
+browserTest("whoever waits for the list, and then chooses files, waits no longer", async () => {
+  const fixture = new Fixture();
+  fixture.add({ firmware: firmwareIn(world), flashSize: MB });
+  await using visitor = await lab.open({ fixture, listed: new Promise(() => {}) });
+  await visitor.flash();
+  await visitor.sees("Waiting for the list of firmware …");
+  await visitor.check("Files on this computer");
+  assertMatch(await visitor.fault(), /No firmware file is chosen/);
 });
 
 browserTest(
@@ -181,7 +182,7 @@ browserTest("the list of networks takes the focus from nobody who went on", asyn
   await visitor.press("Ask the board");
   await visitor.awaits(network);
   assertEquals(await hasFocus(network), true);
-  const goOn = fixture.hold("open");
+  const goOn = fixture.hold("write");
   await visitor.press("Ask the board");
   await network.waitFor({ state: "hidden" });
   await visitor.field("Device id").focus();

@@ -75,7 +75,7 @@ browserTest(
     await visitor.hears("app: initiator link waiting");
     await visitor.shoot("11-pyboard-waits");
     assertFlash(chip, pyboard, "1MB");
-    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 5);
+    assertEquals(await visitor.page.getByText("verified: it is as it was sent").count(), 5);
     // The Pyboard is plugged in meanwhile, and the page tells what comes of it.
     around.pyboard = CONFIGURATION;
     await visitor.sees("The Pyboard names no WiFi, and none is stored on this board.");
@@ -122,7 +122,7 @@ browserTest("a Pyboard's board gets WiFi and key, and nothing that it would not 
   const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
   await visitor.press("I have it: go on");
   // The server does not know it yet: the board's own line names the id, and so does the advice.
-  await visitor.sees(/refuses the board: it has no key for this device/);
+  await visitor.sees(/refuses the board: it does not know this board’s key/);
   await visitor.sees(/keys add shed --key -/);
   await visitor.sees(/Server, id and WiFi come from the Pyboard’s configuration/);
   keys.shed = key;

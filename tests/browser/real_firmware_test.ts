@@ -8,6 +8,7 @@ import { APPLICATION_OFFSET, encodeApplication } from "../../bridge/formats/appl
 import { describePart } from "../../bridge/formats/manifest.ts";
 import { FrameReader } from "../../bridge/formats/improv.ts";
 import { decodeSettings, SECTOR_BYTES } from "../../bridge/formats/settings.ts";
+import { DENO } from "../../bridge/flasher/plan/commands.ts";
 import { ImprovClient } from "../../bridge/flasher/console/improv_client.ts";
 import { readKeys } from "../../server/admission/keys.ts";
 import { Server } from "../../server/mod.ts";
@@ -60,8 +61,8 @@ async function serve() {
     heard,
     /** Runs the line that the page shows, in the server's folder; a server reads its keys when told. */
     async run(line: string, key: string): Promise<void> {
-      const [program, ...args] = line.split(" ");
-      assertEquals([program, args.slice(0, 3)], ["deno", ["run", "-A", "server/main.ts"]]);
+      assert(line.startsWith(`${DENO} run -A server/main.ts keys `), line);
+      const args = line.slice(DENO.length + 1).split(" ");
       const command = new Deno.Command(Deno.execPath(), {
         args: [...args, "--keys", path],
         cwd: new URL("../../", import.meta.url),
@@ -185,11 +186,11 @@ chipInBrowserTest(
     await using board = await setUp();
     const { end, lines, visitor } = board;
     const linked = () => lines.some((line) => line.startsWith("holdfast: link up"));
-    const command = "deno run -A server/main.ts keys add kitchen --key -";
+    const command = `${DENO} run -A server/main.ts keys add kitchen --key -`;
     await visitor.page.getByText("More settings").click();
     await visitor.field("Timeout in ms").fill(String(TIMEOUT * SPEED));
     await visitor.flash({ key: "22".repeat(32) });
-    await visitor.sees(/192\.168\.1\.10:8123 refuses the board: it has no key for this device/);
+    await visitor.sees(/192\.168\.1\.10:8123 refuses the board: it does not know this board’s key/);
     await visitor.sees(command);
     await end.run(command, "11".repeat(32));
     await visitor.sees(/the server’s key for this device is another one than the board’s/);
@@ -210,24 +211,29 @@ chipInBrowserTest(
     await visitor.check(/^Erase them/);
     await visitor.press("Flash the board");
     await visitor.hears("holdfast: settings blank: waiting for settings");
-    await visitor.sees("The board has no settings yet, and waits for them.");
+    await visitor.sees("The settings are erased, as you wanted. The board waits for new ones.");
     assertSameBytes(sectorOf(chip), new Uint8Array(SECTOR_BYTES).fill(0xff));
 
-    // The WiFi by the page, what else there is by the same client.
+    // The WiFi alone, by Improv-Serial's own command.
     await visitor.press("Ask the board");
     await visitor.awaits(visitor.field("Network"));
     assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
-    await visitor.field("Network").selectOption("Home (-61 dBm)");
-    await visitor.field("Password of the network").fill("correct horse");
+    await visitor.field("Network").selectOption("Home (good signal)");
+    await visitor.field("Password of the network").fill("not this one");
     await visitor.press("Join this network");
     await visitor.hears("holdfast: settings incomplete: waiting for settings");
-    const rest = { server: "192.168.1.10", id: "kitchen", timeout: TIMEOUT * SPEED };
+    // All of them, with the network from the board's scan.
+    await visitor.press("Fill in its settings");
+    await visitor.press("Look for networks");
+    await visitor.field("Networks that the board hears").selectOption("Home (good signal)");
     const from = lines.length;
-    await improv.change({ ...rest, key: Uint8Array.fromHex(key) });
+    await visitor.fill({ key });
+    await visitor.press("Send these settings");
     await until(() => lines.slice(from).some((line) => line.startsWith("holdfast: link up")), {
       what: () => `the link, after ${lines.slice(from).join("\n")}`,
     });
     await visitor.sees(SUCCESS);
+    const rest = { server: "192.168.1.10", id: "kitchen", timeout: TIMEOUT * SPEED };
     const sector = decodeSettings(sectorOf(chip));
     const settings = { ssid: "Home", password: "correct horse", ...rest };
     assertEquals(sector, { state: "ok", settings: { ...settings, key: Uint8Array.fromHex(key) } });

@@ -229,7 +229,7 @@ browserTest("no firmware was built: the page says how to get it, and takes files
   const empty = await Deno.makeTempDir();
   try {
     await using visitor = await lab.open({ images: empty });
-    await visitor.sees(/deno task firmware/);
+    await visitor.sees(/has come without firmware/);
     assertEquals(
       await visitor.page.getByRole("radio", { name: "Files on this computer" }).isChecked(),
       true,

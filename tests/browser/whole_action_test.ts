@@ -10,6 +10,7 @@ const images = await makeImages();
 const lab = useLab(() => Promise.resolve({ nonos: images }));
 
 const MB = 1024 * 1024;
+const MODE = "How the chip reads its flash";
 
 function home(servers: World["servers"] = { "192.168.1.10:8123": {} }): World {
   return { networks: { Home: "correct horse" }, servers };
@@ -50,7 +51,7 @@ for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
     await visitor.hears("app: hello from the application");
     await visitor.hears("holdfast: settings id=kitchen server=192.168.1.10:8123 ssid=Home key=no");
     assertEquals(differing(chip, size, "main", settings), 0);
-    assertEquals(await visitor.page.getByText("verified: MD5 is right").count(), 7);
+    assertEquals(await visitor.page.getByText("verified: it is as it was sent").count(), 7);
     if (size === "4MB") await visitor.shoot("03-on-the-server");
   });
 }
@@ -63,10 +64,67 @@ browserTest(
     await using visitor = await lab.open({ fixture });
     await visitor.connect();
     assertEquals(await visitor.fact("Chip").innerText(), "ESP8285");
+    await visitor.field(MODE).selectOption("qio");
     await visitor.flash();
     await visitor.sees("This device is on the server.");
-    assertEquals([chip.flash.bytes[2], images.files["boot.bin"]![2]], [3, 2]);
-    assertEquals(differing(chip, "1MB", "main", settings), 1);
+    assertEquals(chip.flash.bytes[2], 3);
+    assertEquals(differing(chip, "1MB", "main", settings), 0);
+  },
+);
+
+browserTest(
+  "a module whose flash is read as DOUT only starts with the page’s default; with another mode the page says why not",
+  async () => {
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB, onlyDout: true });
+    await using visitor = await lab.open({ fixture });
+    await visitor.connect();
+    assertEquals(await visitor.fact("Chip").innerText(), "ESP8266EX");
+    await visitor.flash();
+    await visitor.sees("This device is on the server.");
+    assertEquals([chip.flash.bytes[2], differing(chip, "1MB", "main", settings)], [3, 0]);
+    await visitor.field(MODE).selectOption("dio");
+    await visitor.press("Flash the board");
+    await visitor.sees(/Choose DOUT, and flash again/);
+    assertEquals([chip.flash.bytes[2], differing(chip, "1MB", "main", settings)], [2, 1]);
+  },
+);
+
+browserTest(
+  "a second server address, a fixed address and a country are written; what cannot be is said at its field",
+  async () => {
+    const fixture = new Fixture();
+    const chip = fixture.add({ firmware: firmwareIn(home()) });
+    await using visitor = await lab.open({ fixture });
+    await visitor.page.getByText("More settings", { exact: true }).click();
+    const fields = {
+      "Second server address (optional)": "192.168.1.11",
+      "Fixed address (optional)": "192.168.1.50",
+      "Gateway: the router": "192.168.2.1",
+      "DNS server, to look up names": "192.168.1.1",
+      "Country (optional)": "de",
+    };
+    for (const [name, value] of Object.entries(fields)) await visitor.field(name).fill(value);
+    await visitor.flash();
+    const gateway = visitor.field("Gateway: the router");
+    await visitor.sees(/The gateway is the router’s address/);
+    assertEquals(await gateway.getAttribute("aria-invalid"), "true");
+    assertEquals(await gateway.evaluate((field) => field === document.activeElement), true);
+    await visitor.shoot("06-a-gateway-of-another-network");
+    await gateway.fill("192.168.1.1");
+    await visitor.press("Flash the board");
+    await visitor.sees("This device is on the server.");
+    const ip = {
+      address: "192.168.1.50",
+      netmask: "255.255.255.0",
+      gateway: "192.168.1.1",
+      dns: "192.168.1.1",
+    };
+    const all = { ...settings, server2: "192.168.1.11", ip, country: "DE" };
+    assertEquals(differing(chip, "4MB", "main", all), 0);
+    await visitor.press("Flash another board");
+    assertEquals(await visitor.field("Fixed address (optional)").inputValue(), "");
+    assertEquals(await gateway.inputValue(), "192.168.1.1");
   },
 );
 
@@ -82,7 +140,7 @@ browserTest(
     await dialog.waitFor();
     await visitor.shoot("04-the-key");
     const shown = await dialog.innerText();
-    assertMatch(shown, /deno run -A server\/main\.ts keys add .*kitchen/);
+    assertMatch(shown, /npx -y deno@\S+ run -A server\/main\.ts keys add .*kitchen/);
     const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
     keys.kitchen = key;
     await visitor.press("I have it: go on");
@@ -141,7 +199,7 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
     "the server has no key for the device",
     home({ "192.168.1.10:8123": { keys: {} } }),
     "22".repeat(32),
-    /refuses the board: it has no key for this device/,
+    /refuses the board: it does not know this board’s key/,
   ],
 ];
 

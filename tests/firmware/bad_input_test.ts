@@ -187,6 +187,19 @@ const broken: [
     "application refused: another kind of board.millis",
   ],
   [
+    "one with data that is longer than all of it, by as much as addresses have",
+    () =>
+      // Memory 0, at 0x10000010, of 0xF0000000 bytes.
+      encodeApplication(
+        "x",
+        Uint8Array.of(
+          ...application("remote_tx").wasm,
+          ...[11, 14, 1, 0, 0x41, 0x90, 0x80, 0x80, 0x80, 0x01, 0x0b, 0x80, 0x80, 0x80, 0x80, 0x0f],
+        ),
+      ),
+    "application refused: data segment underflow",
+  ],
+  [
     "one that counts in 64 bits",
     async () =>
       encodeApplication(

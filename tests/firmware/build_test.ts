@@ -70,6 +70,8 @@ Deno.test("firmware: wrong arguments, and help", async () => {
     [["--board", "arduino"], '--board is one of emulator, nonos, not "arduino"'],
     [["--board", "nonos"], "needs --sdk"],
     [["--flavour", "plum"], "--flavour is one of"],
+    [["--flash-mode", "fast"], '--flash-mode is one of qio, qout, dio, dout, not "fast"'],
+    [["--flash-mode", "dio"], "--flash-mode is for --board nonos: no other has it"],
     [["--fast"], "--fast"],
     [["--aot", "main", "--aot", "qos"], "one application into the firmware, not 2"],
     [["--aot", "main", "--app", "qos"], "no place for --app"],

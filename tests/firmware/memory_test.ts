@@ -1,9 +1,11 @@
 /** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
 import { assert, assertEquals } from "@std/assert";
+import { BUDGET, heapLeft } from "../../bridge/esp8266/targets/nonos/build.ts";
 import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import { Command, encodeCommand } from "../../bridge/formats/improv.ts";
 import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
+import { compile } from "../support/compile.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
 import {
@@ -13,6 +15,7 @@ import {
   firmware,
   isUp,
   line,
+  plugIn,
   plugInBehindProxy,
 } from "./support.ts";
 import { Watch } from "./watched.ts";
@@ -20,7 +23,7 @@ import { Watch } from "./watched.ts";
 const TIMEOUT = 2000;
 const SPEED = 20;
 /** Bytes. */
-const BUDGET = { heap: 16 * 1024, stack: 3 * 1024 };
+const LIMIT = { heap: 16 * 1024, stack: 3 * 1024 };
 
 const tools = { ...chipTools, gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" };
 
@@ -117,7 +120,12 @@ toolTest(
         shown.join("\n")
       }`,
     );
-    for (const [at, table] of tables.entries()) assertWithin(names[at]!, table, BUDGET);
+    const left = tables.map((table) => heapLeft(BUDGET.dramLeft, table.get("given")!));
+    console.log(
+      `the chip's heap, left ${left.map((bytes) => String(bytes).padStart(10)).join("")}`,
+    );
+    for (const [at, table] of tables.entries()) assertWithin(names[at]!, table, LIMIT);
+    assert(left[names.indexOf("main")]! >= 30 * 1024, `${left} bytes of heap are left`);
   },
 );
 
@@ -127,21 +135,21 @@ toolTest(
   async ({ gcc }) => {
     const table = await inFolder((folder) => observe("main", gcc, folder, true));
     console.log([...table].map(([what, bytes]) => `${what} ${bytes}`).join("\n"));
-    assertWithin("main", table, { ...BUDGET, heap: BUDGET.heap / 3 });
+    assertWithin("main", table, { ...LIMIT, heap: LIMIT.heap / 3 });
   },
 );
 
 function assertWithin(
   name: string,
   table: Map<string, number>,
-  { heap, stack }: typeof BUDGET,
+  { heap, stack }: typeof LIMIT,
 ): void {
   const within = (what: string, most: number) => {
     const bytes = table.get(what)!;
     assert(bytes <= most, `${name}: ${what} takes ${bytes} bytes of ${most}`);
   };
   within("used", heap);
-  within("most", heap);
+  assertEquals(table.get("given"), table.get("used"), `${name}: just what it takes is taken`);
   within("c-stack-start", stack);
   within("c-stack", stack);
   within("refused", 0); // nothing was asked for after the start
@@ -188,6 +196,110 @@ toolTest(
         assert(watch.counters.stores > 0);
         assertEquals(watch.counters.illegal > 0, type === "uint8_t", watch.counters.where);
       }
+    });
+  },
+);
+
+toolTest(
+  "memory: blocks as deep as may be take no more stack than the start has, deeper ones are refused",
+  tools,
+  async () => {
+    const elf = await firmware(["-DMEASURE"]);
+    const inner: Record<string, (depth: number, body: string) => string> = {
+      then: (depth, body) => `if (x != ${depth}) { ${body} x *= 3; } else { x += ${depth}; }`,
+      other: (depth, body) => `if (x != ${depth}) { x *= 3; } else { ${body} x += ${depth}; }`,
+      loop: (depth, body) => `while (x > ${depth}) { ${body} x += ${depth}; }`,
+    };
+    for (
+      const [kind, [depth, refused]] of Object.entries({
+        then: [16, 17],
+        other: [16, 25],
+        loop: [8, 9],
+      })
+    ) {
+      for (const blocks of [depth!, refused!]) {
+        let body = "x++;";
+        for (let at = 0; at < blocks; at++) body = inner[kind]!(at, body);
+        const wasm = await compile(
+          `export * from "../assembly/core"; let x = 1;
+           export function onTick(): i32 { ${body}; return x; }`,
+        );
+        await using board = await plugIn({
+          port: 1,
+          id: "1",
+          firmware: elf,
+          application: { name: "deep", wasm },
+        });
+        await line(
+          board,
+          `holdfast: application ${
+            blocks === depth ? "name=deep" : "refused: blocks nested too deep"
+          }`,
+        );
+        board.measure();
+        const stack = await line(board, "memory c-stack-start=");
+        const bytes = Number(stack.match(/=(\d+)/)![1]);
+        // Of 6,144 on the chip, where interrupts take some of it, too.
+        assert(bytes <= 5120, `${kind}, ${blocks} blocks: ${bytes} bytes of stack`);
+      }
+    }
+  },
+);
+
+toolTest(
+  "memory: where the heap is nearly full or in pieces, an application loads or is refused by name",
+  tools,
+  async () => {
+    await inFolder(async (folder) => {
+      // With ever less memory in one piece. What it takes is never more than that, nor more than it needs.
+      const text = `
+        #include "application.h"
+        #include "arena.h"
+        #include "console.h"
+        #include "engine.h"
+        #include "port.h"
+        #include "target/events.h"
+        static uint32_t needed(void) { return 2600; }
+        static void say(const char *what) {
+          console_begin(what);
+          console_text(" spare=");
+          console_number(memory_spare);
+          console_text(" given=");
+          console_number(arena_use().length);
+          console_end();
+        }
+        void program(const uint8_t *wasm, size_t length) {
+          const char *before = "";
+          for (memory_spare = 20000; memory_spare; memory_spare -= 8) {
+            if (memory_spare > 4096 && memory_spare % 424) continue; /* whatever comes first is short of memory below */
+            port_feed_watchdog();
+            const char *wrong = engine_load(wasm, length, application_imports, needed);
+            if (wrong != before) say(wrong ? wrong : "loaded");
+            before = wrong;
+            if (arena_use().length > memory_spare) say("more than there is");
+            if (!wrong && arena_use().length - arena_use().used > 7) say("more than it takes");
+            if (wrong) arena_close();
+          }
+          say("done");
+          port_restart();
+        }`;
+      const elf = await buildEmulator(folder, "0", {
+        defines: ["-DEMULATOR_PROGRAM", "-I."],
+        more: [{ name: "program.c", text }],
+      });
+      await using chip = new Emulator({ firmware: elf, application: application("main") });
+      await line(chip, "done");
+      const said = chip.lines.slice(0, 3).map((line) =>
+        line.match(/holdfast: (.*) spare=(\d+) given=(\d+)/)!
+      );
+      assertEquals(said.map(([, what]) => what), [
+        "loaded",
+        "refused: too large for the memory",
+        "done",
+      ]);
+      const [, , most, given] = said[0]!.map(Number), enough = Number(said[1]![2]) + 424;
+      assert(most! > 19_500);
+      assert(given! < enough && given! > enough - 424, `${given} bytes, and ${enough} were enough`);
     });
   },
 );

@@ -1,5 +1,6 @@
 /** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server behind all that. */
 import { assert, assertEquals } from "@std/assert";
+import { BUDGET, heapLeft } from "../../bridge/esp8266/targets/nonos/build.ts";
 import { Server } from "../../server/mod.ts";
 import { Testbed } from "../pyboard/testbed.ts";
 import { LocalInitiator } from "../pyboard/initiator.ts";
@@ -75,6 +76,10 @@ toolTest(
     await until(() => said("c-stack") > 0, { what: "the measurements" });
     const heap = said("used") + said("globals");
     console.log(`${heap} bytes of RAM, ${said("c-stack")} of stack`);
+    assertEquals(said("given"), said("used"));
+    const left = heapLeft(BUDGET.dramLeft, said("given"));
+    console.log(`${left} bytes of the chip's heap are left`);
+    assert(left >= 40 * 1024);
     assert(heap > 4000 && heap <= 16 * 1024, `${heap} bytes of RAM`);
     assert(said("c-stack") <= 3 * 1024, `${said("c-stack")} bytes of stack`);
     const { loads, illegal, where } = watch.counters;

@@ -189,10 +189,29 @@ toolTest(
     await tell(gcc, [
       ["start 0", "join wait 15000"],
       ["at 14999", "wait 1"],
-      ["at 15000", "leave join wait 15000"],
-      ["at 30000", "leave wait 500"],
+      ["at 15000", "give-up join wait 15000"],
+      ["at 30000", "give-up wait 500"],
       ["up 30100", "wait 400"], // too late: it was left
+      ["in 30200", "wait 300"],
       ["at 30500", "join wait 15000"],
+    ]);
+  },
+);
+
+toolTest(
+  "WiFi: that lets the board in has as long again to give it an address, once",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    await tell(gcc, [
+      ["start 0", "join wait 15000"],
+      ["in 14000", "wait 15000"],
+      ["in 20000", "wait 9000"],
+      ["at 28999", "wait 1"],
+      ["at 29000", "give-up join wait 15000"],
+      ["in 30000", "wait 15000"],
+      ["up 44000", "wait 60000"],
+      ["in 44100", "wait 60000"],
+      ["down 45000", "leave wait 500"],
     ]);
   },
 );

@@ -4,6 +4,7 @@ import { ClientDriver } from "../../bridge/host/driver.ts";
 import type { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
+import { NOBODY } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
 import type { Message } from "./promises.ts";
 
@@ -34,6 +35,7 @@ export class Chip implements Program {
       {},
       {
         id,
+        host: device.world.random.chance(0.3) ? [NOBODY, "10.0.1.1"] : "10.0.1.1",
         timeout: device.world.scenario.timeout,
         dialect,
         ...(dialect === 2 ? { metadata, position: memory?.position } : {}),

@@ -5,11 +5,11 @@
 import type { Progress } from "../../bridge/host/handout.ts";
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
-import type { SocketEvents } from "../../server/transport/platform.ts";
+import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
 import type { Books } from "./books.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
-import { Circuit, DOWN, type Host, type Path } from "./network.ts";
+import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
 import { SimMemory } from "./memory.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
@@ -151,12 +151,20 @@ export class SimDevice implements Wiring {
     });
   }
 
-  connect(_platform: SimPlatform, events: SocketEvents & { opened(): void }): SimSocket {
+  connect(
+    _platform: SimPlatform,
+    { addresses, hostname }: ConnectOptions,
+    events: SocketEvents & { opened(): void },
+  ): SimSocket {
     const { world } = this;
-    world.log?.(`${this.id} connects`);
-    this.meetsImpostor = this.impostor !== undefined;
+    world.log?.(`${this.id} connects to ${hostname}`);
+    const isThere = addresses?.[0] !== NOBODY;
+    this.meetsImpostor = isThere && this.impostor !== undefined;
     this.leastLine = world.lineBytes;
-    const { client } = new Circuit(this.path, this.impostor ?? world.server);
+    const { client } = new Circuit(
+      this.path,
+      isThere ? this.impostor ?? world.server : { listens: false, accept() {} },
+    );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
     socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };

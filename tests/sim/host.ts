@@ -2,9 +2,16 @@
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
+import { NOBODY } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
 import type { Reading } from "./scenario.ts";
 import { type Message, Violation } from "./promises.ts";
+
+/** How it knows its server; at one of these addresses is nobody. */
+const HOSTS = ["10.0.1.1", "server.lan", ["10.0.1.1", "server.lan"], [NOBODY, "server.lan"], [
+  "server.lan",
+  NOBODY,
+]];
 
 export class HostProgram implements Program {
   #client: Client;
@@ -24,7 +31,7 @@ export class HostProgram implements Program {
       size,
       timeout: device.world.scenario.timeout,
       dialect,
-      host: device.world.random.pick(["10.0.1.1", "server.lan"]),
+      host: device.world.random.pick(HOSTS),
       onState: (connected, reason) => {
         if (platform.isAlive) device.stateChanged(connected, reason);
       },

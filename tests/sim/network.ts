@@ -82,6 +82,9 @@ export class Path {
   }
 }
 
+/** An address at which there is no machine of the server's: whoever connects is refused, or hears nothing. */
+export const NOBODY = "10.0.1.9";
+
 /** A machine that connections are made to. */
 export interface Host {
   readonly listens: boolean;

@@ -28,7 +28,11 @@ export interface Wiring {
   /** How late the end of a turn of its event loop may come, in ms. */
   readonly gather: number;
   /** Makes a connection, whose events go to the socket returned. */
-  connect(platform: SimPlatform, events: SocketEvents & { opened(): void }): SimSocket;
+  connect(
+    platform: SimPlatform,
+    options: ConnectOptions,
+    events: SocketEvents & { opened(): void },
+  ): SimSocket;
 }
 
 export class SimPlatform implements Platform {
@@ -124,8 +128,8 @@ export class SimPlatform implements Platform {
     this.process.arrive(() => this.#failed?.(error));
   }
 
-  connect(_options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
-    const socket = this.wiring.connect(this, events);
+  connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
+    const socket = this.wiring.connect(this, options, events);
     if (this.isAlive) this.sockets.add(socket);
     else socket.die(false); // killed amid what it was doing
     return socket;

@@ -108,24 +108,30 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** Sockets that this process has open. 0 where one cannot see. */
-export function openSockets(): number {
-  if (Deno.build.os !== "linux") return 0;
-  let count = 0;
+/** Counts the sockets that this process has opened from now on, and not closed. 0 where one cannot see. */
+export function socketCounter(): () => number {
+  const before = new Set(openSockets()); // some of them are being closed, perhaps
+  return () => openSockets().filter((socket) => !before.has(socket)).length;
+}
+
+function openSockets(): string[] {
+  if (Deno.build.os !== "linux") return [];
+  const sockets: string[] = [];
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     try {
-      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:")) count++;
+      const path = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      if (path.startsWith("socket:")) sockets.push(path);
     } catch {
       // The handle of the folder itself is gone by now.
     }
   }
-  return count;
+  return sockets;
 }
 
-/** Waits until as many sockets are open as there were. */
-export function closedAllBut(count: number): Promise<unknown> {
-  return until(() => openSockets() <= count, {
-    what: () => `${count} sockets, not ${openSockets()}`,
+/** Waits until no more than so many of the sockets are open. @param opened A counter of them */
+export function closedAllBut(count: number, opened: () => number): Promise<unknown> {
+  return until(() => opened() <= count, {
+    what: () => `${count} sockets, not ${opened()}`,
   });
 }
 

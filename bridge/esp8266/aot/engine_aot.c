@@ -68,7 +68,11 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
     import_calls[i] = import->call;
   }
   /* Once to see how much memory it needs, and once more with that. */
-  if (start(AOT_FIRST_MEMORY) && start((needed() + 7) & ~7u)) return 0;
+  arena_open();
+  if (start(AOT_FIRST_MEMORY)) {
+    uint32_t memory = (needed() + 7) & ~7u;
+    if (!trap && memory <= ARENA_MOST && arena_fit(memory) && start(memory)) return 0;
+  }
   return trap ? complain(trap, 0, 0) : "refused: too large for the memory";
 }
 
@@ -153,7 +157,7 @@ void engine_measure(void) {
   console_memory("globals", sizeof app);
   console_memory("linear", app.w2c_memory.size);
   console_memory("used", use.used);
-  console_memory("most", use.most);
+  console_memory("given", use.length);
   console_memory("refused", use.refused);
 }
 #endif

@@ -8,6 +8,9 @@ import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { TcpConnection } from "./tcp.ts";
+import { addressAfter, type Join, readJoin, WIFI, type WifiOutcome } from "./wifi.ts";
+
+export type { Join, WifiOutcome };
 import { lookup } from "node:dns/promises";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
 
@@ -19,10 +22,6 @@ export const EMULATOR: readonly string[] =
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
 /** Why a chip starts. */
 export type Reset = typeof RESETS[number];
-
-/** What joining the WiFi leads to; `silent`: nothing ever comes of it. */
-export type WifiOutcome = "up" | "not-found" | "wrong-password" | "refused" | "silent";
-const WIFI = ["up", "lost", "not-found", "wrong-password", "refused"] as const;
 
 const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
@@ -81,6 +80,8 @@ export class Emulator implements AsyncDisposable {
   wifi: WifiOutcome = "up";
   /** How often it was asked to join. */
   joins = 0;
+  /** What it was asked to join last. */
+  join: Join | undefined;
   /** How often it has started. */
   boots = 0;
   /** Networks that a scan finds. */
@@ -192,6 +193,7 @@ export class Emulator implements AsyncDisposable {
         return this.#serial(payload);
       case FromChip.wifiJoin:
         this.joins++;
+        this.join = readJoin(payload);
         if (this.wifi !== "silent") this.#tellWifi(this.wifi);
         return;
       case FromChip.wifiLeave:
@@ -291,7 +293,7 @@ export class Emulator implements AsyncDisposable {
   }
 
   #tellWifi(outcome: typeof WIFI[number]): void {
-    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), Uint8Array.of(192, 168, 1, 31)));
+    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), addressAfter(this.join)));
   }
 
   /** The WiFi is gone, and the chip notices; a join finds it again if `wifi` says so. */

@@ -3,18 +3,34 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "port.h"
 
 static uint8_t *start, *end, *top;
 static uint8_t *last; /* the newest block, until it is released */
-static size_t most, lost;
+static size_t lost;
 static unsigned refused;
 static bool sealed;
 
-void arena_open(void *memory, size_t length) {
-  start = memory;
-  end = start + (length & ~7u);
-  most = refused = 0;
+static void take(size_t least, size_t wanted) {
+  size_t length;
+  start = port_memory(least, wanted, &length);
+  end = start ? start + length : 0;
+  refused = 0;
   arena_reset();
+}
+
+void arena_open(void) {
+  take(0, ARENA_MOST);
+}
+
+bool arena_fit(size_t length) {
+  length = (length + 7) & ~(size_t)7;
+  take(length, length);
+  return start != 0;
+}
+
+void arena_close(void) {
+  take(0, 0);
 }
 
 void arena_reset(void) {
@@ -33,17 +49,12 @@ static void *refuse(void) {
   return 0;
 }
 
-static void taken(void) {
-  if ((size_t)(top - start) > most) most = top - start;
-}
-
 void *arena_allocate(size_t length) {
   uint8_t *block = length & 7 ? top : (uint8_t *)(((uintptr_t)top + 7) & ~(uintptr_t)7);
   size_t rounded = (length + 3) & ~(size_t)3;
   if (sealed || rounded < length || block > end || rounded > (size_t)(end - block)) return refuse();
   top = block + rounded;
   last = block;
-  taken();
   bytes_fill(block, 0, rounded);
   return block;
 }
@@ -61,7 +72,6 @@ void *arena_resize(void *block, size_t length, size_t old_length) {
   size_t rounded = (length + 3) & ~(size_t)3;
   if (sealed || rounded < length || rounded > (size_t)(end - last)) return refuse();
   top = last + rounded;
-  taken();
   bytes_fill(last + old_length, 0, rounded - old_length);
   return block;
 }
@@ -72,6 +82,14 @@ void arena_release(void *block) {
   last = 0;
 }
 
+size_t arena_used(void) {
+  return top - start;
+}
+
+bool arena_refused(void) {
+  return refused != 0;
+}
+
 struct arena_use arena_use(void) {
-  return (struct arena_use){ top - start, most, end - start, lost, refused };
+  return (struct arena_use){ top - start, end - start, lost, refused };
 }

@@ -1,7 +1,7 @@
 /*
- * The memory of the application and of the interpreter that runs it: one piece, asked of the board once,
- * and given out from its front. After the start it is sealed: nothing allocates any more, so nothing can
- * fail or fragment later.
+ * The memory of the application and of the interpreter that runs it: one piece of the board's, given out from its
+ * front. It is asked for twice: a large one to find out in it how much is needed, then one of that length. After
+ * the start it is sealed: nothing allocates any more, so nothing can fail or fragment later.
  */
 #ifndef HOLDFAST_ARENA_H
 #define HOLDFAST_ARENA_H
@@ -9,8 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Takes a piece of memory, aligned to 8. */
-void arena_open(void *start, size_t length);
+/* What an application and its interpreter get at most. */
+#define ARENA_MOST (32 * 1024)
+
+/* Asks the board for as much as it can spare, up to that; it may be nothing. What was given out is gone. */
+void arena_open(void);
+
+/* Asks for just this much in its place. False: the board cannot spare it, and the arena is empty. */
+bool arena_fit(size_t length);
+
+/* Gives all of it back to the board. */
+void arena_close(void);
 
 /* Forgets everything that was given out. */
 void arena_reset(void);
@@ -27,9 +36,15 @@ void *arena_resize(void *block, size_t length, size_t old_length);
 /* Takes back what was given out last; anything else stays until the next reset. */
 void arena_release(void *block);
 
-/* In bytes: given out at present, most so far, all there is, and released in vain. */
+/* Bytes that are given out. */
+size_t arena_used(void);
+
+/* Whether there was no room for something, since it was opened. */
+bool arena_refused(void);
+
+/* All of it, in bytes: given out at present, all there is, and released in vain. */
 struct arena_use {
-  size_t used, most, length, lost;
+  size_t used, length, lost;
   unsigned refused; /* requests after the seal, or without room */
 };
 struct arena_use arena_use(void);

@@ -21,6 +21,7 @@ static bool up;
 static bool connecting; /* asked for, and neither opened nor closed yet */
 static bool open; /* opened, and not closed since: bytes that come are of this connection */
 static bool wifi;
+static bool second; /* it is the turn of the server's other address */
 /* The core's clock stands while the server's name is looked up: since when, and how long it has. */
 static bool stands;
 static uint32_t stands_since, stood;
@@ -60,6 +61,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
   }
   owner = crc32(crc32(0, settings->id, text_length(settings->id) + 1), settings->server, text_length(settings->server));
   owner = crc32(owner, &settings->port, sizeof settings->port);
+  owner = crc32(owner, settings->server2, text_length(settings->server2));
   kept = kept_read(owner);
   application_key(settings->has_key ? settings->key : 0);
   struct core_boot boot = {
@@ -71,9 +73,20 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .line = settings->line,
     .position = kept,
   };
-  up = connecting = open = false;
+  up = connecting = open = second = false;
   polled = core_time(now);
   core_boot(&boot, polled);
+}
+
+/* Where it is sought now. */
+static const char *server(void) {
+  return second ? settings->server2 : settings->server;
+}
+
+/* An attempt that has brought no link is followed by one at the other address, if there is one; a link that was lost
+ * is first sought where it was. */
+static void take_turns(void) {
+  second = !second && settings->server2[0];
 }
 
 /* Before the server may be told of it: the core says so with its next piece. */
@@ -86,7 +99,7 @@ static void keep_position(void) {
 
 /* Whether the server's name is one that only mDNS knows, which this firmware does not speak. */
 static bool is_local(void) {
-  const char *name = settings->server;
+  const char *name = server();
   const char *end = ".local";
   size_t length = text_length(name), tail = text_length(end);
   if (length && name[length - 1] == '.') length--;
@@ -129,6 +142,12 @@ static void went_down(void) {
   tell_application();
 }
 
+/* The same, and it was the server's or the network's doing. */
+static void failed(void) {
+  if (!up) take_turns();
+  went_down();
+}
+
 static void see_state(void) {
   if (up || core_get(R_STATE) != CORE_UP) return;
   up = true;
@@ -145,12 +164,12 @@ static void connect(uint32_t now) {
     return;
   }
   console_begin("link connecting server=");
-  console_value(settings->server, text_length(settings->server));
+  console_value(server(), text_length(server()));
   console_text(":");
   console_number(settings->port);
   console_end();
   connecting = true;
-  port_tcp_open(settings->server, settings->port);
+  port_tcp_open(server(), settings->port);
   stands = port_tcp_resolving();
   stands_since = now + stood;
 }
@@ -220,7 +239,7 @@ static void pump(uint32_t now) {
     if (event == CORE_CONNECT) connect(now);
     else if (event == CORE_CLOSE) {
       port_tcp_close();
-      went_down();
+      failed();
     } else if (event == CORE_SEND) send();
     else if (event == CORE_MESSAGE) hand_over();
     see_state();
@@ -266,7 +285,7 @@ void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
   core_closed(core_time(now));
-  went_down();
+  failed();
 }
 
 void driver_no_address(uint32_t now) {
@@ -276,6 +295,7 @@ void driver_no_address(uint32_t now) {
   console_begin("link down reason=NO_ADDRESS");
   if (is_local()) console_text(" name=local");
   console_end();
+  take_turns();
 }
 
 size_t driver_received(const uint8_t *bytes, size_t length) {

@@ -1,4 +1,8 @@
-/* Drives the core: carries out what it asks for, over the board's TCP connection, as bridge/host/driver.ts does on a PC. */
+/*
+ * Drives the core: carries out what it asks for, over the board's TCP connection, as bridge/host/driver.ts does on a PC.
+ * Where the settings have two addresses of the server, it goes to the other one after each attempt that has brought no
+ * link, and a link that was lost is first sought where it was.
+ */
 #ifndef HOLDFAST_DRIVER_H
 #define HOLDFAST_DRIVER_H
 

@@ -40,8 +40,9 @@ struct engine_import {
 };
 
 /*
- * Makes a module ready to run, in memory of the arena. `imports` end with a null `module`. It is loaded twice: then
- * `needed` can ask the module itself how many bytes of linear memory it needs, before it gets those.
+ * Makes a module ready to run, in an arena that fits it. `imports` end with a null `module`. It is loaded twice: then
+ * `needed` can ask the module itself how many bytes of linear memory it needs, and the board is asked for just what
+ * all of it takes.
  *
  * Returns 0, or what is wrong, as in the console's line: "refused: needs board.foo".
  */

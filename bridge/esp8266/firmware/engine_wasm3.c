@@ -11,6 +11,11 @@ const char *const engine_names[ENGINE_FUNCTIONS] = {
   "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
 };
 
+#define TOO_LARGE "refused: too large for the memory"
+
+/* Linear memory for the first look at a module, in bytes: enough for its data. */
+#define FIRST_MEMORY 2048
+
 static IM3Runtime runtime;
 static IM3Function functions[ENGINE_FUNCTIONS] IN_WORDS;
 static const char *trap;
@@ -32,12 +37,13 @@ static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint
 
 static uint32_t complaint[64 / 4] IN_WORDS;
 
+/* `name` is one of the module's if `module` is, which may have anything in it; else it is a text of ours or wasm3's. */
 static const char *complain(const char *text, const char *module, const char *name) {
   const char *parts[] = { text, module, module ? "." : 0, name };
   size_t at = 0;
   for (unsigned i = 0; i < 4; i++) {
     for (const char *part = parts[i]; part && *part && at < sizeof complaint - 1; part++) {
-      words_put(complaint, at++, (uint8_t)*part > ' ' && *part < 127 ? *part : i ? '?' : *part);
+      words_put(complaint, at++, !module || !i || (*part > ' ' && *part < 127) ? *part : '?');
     }
   }
   words_put(complaint, at, 0);
@@ -102,7 +108,7 @@ static const char *link_import(IM3Module module, uint32_t index, const struct en
     IM3Function function = &module->functions[index];
     imported |= (uint32_t)1 << (imports - table);
     if (!fits(function, imports)) return complain_of("refused: another kind of ", of, name);
-    return CompileRawFunction(module, function, call_import, imports) ? "too large: no memory" : 0;
+    return CompileRawFunction(module, function, call_import, imports) ? TOO_LARGE : 0;
   }
   return complain_of("refused: needs ", of, name);
 }
@@ -151,7 +157,7 @@ static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t
   m3_too_far = false;
   IM3Environment environment = m3_NewEnvironment();
   runtime = environment ? m3_NewRuntime(environment, 0, 0) : 0;
-  if (!runtime) return "too large: no memory";
+  if (!runtime) return TOO_LARGE;
   runtime->memoryLimit = memory;
   IM3Module module;
   M3Result result = m3_ParseModule(environment, &module, wasm, length);
@@ -181,16 +187,26 @@ static __attribute__((noinline)) const char *compile(void) {
   return 0;
 }
 
+/* In line: each frame is one more on the stack while it compiles. */
+static inline __attribute__((always_inline)) const char *prepare_all(
+  const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory
+) {
+  const char *wrong = prepare(wasm, length, imports, memory);
+  if (!wrong) wrong = compile();
+  return arena_refused() ? TOO_LARGE : wrong;
+}
+
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void)) {
   /* Once with memory for the module's data alone, to see how much it takes, and once more with that. */
-  const char *wrong = prepare(wasm, length, imports, 2048);
-  if (!wrong) wrong = compile();
+  arena_open();
+  const char *wrong = prepare_all(wasm, length, imports, FIRST_MEMORY);
   if (wrong) return wrong;
-  uint32_t memory = needed();
+  uint32_t memory = (needed() + 7) & ~7u;
   if (trap) return complain("refused: ", 0, trap);
-  wrong = prepare(wasm, length, imports, (memory + 7) & ~7u);
-  if (!wrong) wrong = compile();
+  /* All else takes the same again: only the length of the linear memory is another one. */
+  if (memory > ARENA_MOST || !arena_fit(arena_used() - FIRST_MEMORY + memory)) return TOO_LARGE;
+  wrong = prepare_all(wasm, length, imports, memory);
   if (wrong) return wrong;
   IM3Module module = runtime->modules;
   if (module->startFunction >= 0) {
@@ -269,7 +285,7 @@ void engine_measure(void) {
   struct arena_use use = arena_use();
   console_memory("lost", use.lost);
   console_memory("used", use.used);
-  console_memory("most", use.most);
+  console_memory("given", use.length);
   console_memory("refused", use.refused);
 }
 #endif

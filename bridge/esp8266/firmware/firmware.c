@@ -20,9 +20,6 @@
 #define HEADER_WORDS 12
 #define MAGIC 0x50414648u /* "HFAP" */
 
-/* What an application and its interpreter get at most. */
-#define MEMORY_WANTED (32 * 1024)
-
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
 #define TRAP_PAUSE 5000
@@ -37,14 +34,32 @@ static bool failed;     /* the application has trapped */
 static uint32_t failed_at;
 static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
 
+static void say_address(uint32_t address) {
+  for (int shift = 24; shift >= 0; shift -= 8) console_hex(address >> shift);
+}
+
+static void say_crash(void) {
+  struct port_crash crash;
+  if (!port_crash(&crash)) return;
+  console_begin("crash cause=");
+  console_number(crash.cause);
+  console_text(" at=");
+  say_address(crash.instruction);
+  console_text(" address=");
+  say_address(crash.address);
+  console_end();
+}
+
 static void say_boot(void) {
+  enum port_reset reason = port_reset_reason();
   console_begin("boot version=" FIRMWARE_VERSION " board=");
   console_text(port_board);
   console_text(" reset=");
-  console_text(reset_words[port_reset_reason()]);
+  console_text(reset_words[reason]);
   console_text(" heap=");
   console_number(port_free_heap());
   console_end();
+  if (reason == RESET_EXCEPTION) say_crash();
 }
 
 static void say_values(void) {
@@ -54,6 +69,12 @@ static void say_values(void) {
   console_value(settings.server, text_length(settings.server));
   console_text(":");
   console_number(settings.port);
+  if (settings.server2[0]) {
+    console_text(" server2=");
+    console_value(settings.server2, text_length(settings.server2));
+    console_text(":");
+    console_number(settings.port);
+  }
   console_text(" ssid=");
   console_value(settings.ssid, text_length(settings.ssid));
   console_text(settings.has_key ? " key=yes" : " key=no");
@@ -100,7 +121,8 @@ static bool choose(const uint8_t *fields, uint32_t length) {
   struct settings chosen;
   setup_read(&chosen);
   if (!settings_configure(fields, length, &chosen)) return false;
-  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password);
+  other_wifi |= text_compare(settings.ssid, chosen.ssid) || text_compare(settings.password, chosen.password) ||
+    text_compare(settings.country, chosen.country) || bytes_compare(settings.ip, chosen.ip, sizeof chosen.ip);
   adopt(&chosen);
   choice = true;
   return true;
@@ -112,11 +134,8 @@ static uint32_t memory_needed(void) {
 
 /* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */
 static const char *prepare(const uint8_t *wasm, uint32_t length) {
-  size_t available;
-  void *memory = port_memory(MEMORY_WANTED, &available);
-  arena_open(memory, available);
   const char *wrong = engine_load(wasm, length, application_imports, memory_needed);
-  if (!wrong && arena_use().refused) wrong = "refused: too large for the memory";
+  if (wrong) arena_close(); /* nothing of it runs */
   arena_seal();
   return wrong;
 }
@@ -211,11 +230,25 @@ static void reconfigure(uint32_t now) {
   engine_call(ON_START, 0, 0);
 }
 
+static void wifi_is_down(const char *reason) {
+  console_begin("wifi down reason=");
+  console_text(reason);
+  console_end();
+}
+
+/* It could not be joined in time. */
+static void give_up_wifi(void) {
+  bool no_dhcp = wifi.associated && !settings.ip[0];
+  last_wifi = no_dhcp ? WIFI_NO_DHCP : WIFI_REFUSED;
+  wifi_is_down(no_dhcp ? "no-dhcp" : "no-answer");
+}
+
 static void run_wifi(uint32_t now, uint32_t *wait) {
   uint32_t wifi_wait;
   enum wifi_policy_action action;
   while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
-    if (action == WIFI_DO_LEAVE) {
+    if (action != WIFI_DO_JOIN) {
+      if (action == WIFI_DO_GIVE_UP) give_up_wifi();
       driver_drop(now);
       port_wifi_leave();
       continue;
@@ -223,7 +256,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
     console_begin("wifi joining ssid=");
     console_value(settings.ssid, text_length(settings.ssid));
     console_end();
-    port_wifi_join(settings.ssid, settings.password);
+    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip });
   }
   if (wifi_wait < *wait) *wait = wifi_wait;
   setup_wifi = wifi.state == WIFI_POLICY_UP ? IMPROV_JOINED
@@ -280,9 +313,13 @@ static bool is_linking(void) {
 }
 
 void firmware_wifi(enum firmware_wifi state) {
-  static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused" };
+  static const char *const words[] = { "up", "lost", "not-found", "wrong-password", "refused", "no-dhcp" };
   if (!is_linking()) return;
   uint32_t now = port_ms();
+  if (state == WIFI_ASSOCIATED) {
+    wifi_policy_associated(&wifi, now);
+    return;
+  }
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
     wifi_policy_up(&wifi, now);
@@ -296,9 +333,7 @@ void firmware_wifi(enum firmware_wifi state) {
   } else {
     if (wifi.state != WIFI_POLICY_JOINING && wifi.state != WIFI_POLICY_UP) return;
     wifi_policy_down(&wifi, now);
-    console_begin("wifi down reason=");
-    console_text(words[state]);
-    console_end();
+    wifi_is_down(words[state]);
   }
   last_wifi = state;
 }

@@ -106,6 +106,8 @@ bool improv_wifi(const uint8_t *data, size_t length, uint8_t *fields, size_t *fi
     to += size;
     at += size;
   }
+  fields[to++] = SETTINGS_IP; /* an address given by hand is one of another network: removed */
+  fields[to++] = 0;
   *fields_length = to;
   return at == length && data[0] > 0; /* a network without a name would remove the one that is set */
 }

@@ -73,7 +73,8 @@ size_t improv_result(uint8_t *frame, uint8_t command, const uint8_t *data, size_
 /* A result that is texts, as Improv-Serial's own are. What does not fit is left out, whole texts at a time. */
 size_t improv_texts(uint8_t *frame, uint8_t command, const char *const *texts, unsigned count);
 
-/* The data of IMPROV_WIFI as fields for `settings_change` (IMPROV_MOST_RESULT + 2 bytes). False: malformed. */
+/* The data of IMPROV_WIFI as fields for `settings_change`, with DHCP. False: malformed. */
+#define IMPROV_WIFI_FIELDS (IMPROV_MOST_RESULT + 4)
 bool improv_wifi(const uint8_t *data, size_t length, uint8_t *fields, size_t *fields_length);
 
 /* The answer to IMPROV_GET: fields as they may be shown. The password's is left out, the key's is there without

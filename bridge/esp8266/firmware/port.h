@@ -39,8 +39,10 @@ enum firmware_wifi {
   WIFI_UP,          /* associated, and there is an IP address */
   WIFI_LOST,        /* was up, or associated, and is no longer; or the address is gone */
   WIFI_NOT_FOUND,   /* no access point of that name */
-  WIFI_WRONG_PASSWORD,
-  WIFI_REFUSED      /* any other reason not to be let in; also: no address in time */
+  WIFI_WRONG_PASSWORD, /* also what some access points say otherwise, if it is the likeliest reason */
+  WIFI_REFUSED,     /* any other reason not to be let in */
+  WIFI_NO_DHCP,     /* let in, and nobody has given it an address */
+  WIFI_ASSOCIATED   /* let in: what is missing is the address, or to prove the password */
 };
 
 /* The state of WiFi has changed since `port_wifi_join`. A board may go on trying by itself after any of
@@ -83,10 +85,11 @@ void port_delay_us(uint32_t us);
 /* 32 bits that nobody can guess: they make nonces. */
 uint32_t port_random(void);
 
-/* Memory for the application, as much as the board can spare in one piece and the firmware wants
- * (`wanted` is an upper limit), aligned to 8. Called once, in `firmware_start`. It is the only memory
- * that the firmware ever asks for. *length: how many bytes it is. */
-void *port_memory(size_t wanted, size_t *length);
+/* Memory for the application, in one piece aligned to 8: as much as the board can spare, at least `least` and at most
+ * `most` bytes, which are multiples of 8. *length: how many bytes it is. 0, and a length of 0: there is no such piece.
+ * What it gave before is taken back first, so that (0, 0) only gives back. Called in `firmware_start` alone, and the
+ * only memory that the firmware ever asks for. */
+void *port_memory(size_t least, size_t most, size_t *length);
 
 /* Bytes of heap that the board has left. */
 uint32_t port_free_heap(void);
@@ -98,6 +101,13 @@ enum port_reset { RESET_POWER_ON, RESET_EXTERNAL, RESET_SOFTWARE, RESET_WATCHDOG
 /* Why the chip started. That the watchdog of 20 s bit is to be told as RESET_WATCHDOG however the board does
  * it (a note in memory that survives, if it ends in a software reset). */
 enum port_reset port_reset_reason(void);
+
+/* After RESET_EXCEPTION: the processor's number for what happened, the instruction that it happened at, and the
+ * address that this one wanted. False: the board does not know. */
+struct port_crash {
+  uint32_t cause, instruction, address;
+};
+bool port_crash(struct port_crash *crash);
 
 /* Resets the chip (RESET_SOFTWARE). Does not return. What was given to `port_serial_write` goes out before. */
 void port_restart(void) __attribute__((noreturn));
@@ -128,10 +138,17 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length);
 
 /* --- WiFi --- */
 
-/* Joins a network (station, DHCP, power saving off). `password` "": an open one. Both NUL-terminated, and
- * not needed after the call. Does not write to flash. Called only when WiFi is off: at the start, or after
- * `port_wifi_leave`. */
-void port_wifi_join(const char *ssid, const char *password);
+struct port_wifi {
+  const char *ssid;
+  const char *password; /* "": an open network */
+  const char *country;  /* two letters; "": none is known, so channels that some countries have not are only listened to */
+  const uint32_t *ip;   /* as in the settings: address, netmask, gateway, DNS; the first 0: DHCP */
+};
+
+/* Joins a network (station, power saving off): of several access points of that name the one that is heard best, also
+ * one that does not say its name. Texts are NUL-terminated; nothing is needed after the call. Does not write to flash.
+ * Called only when WiFi is off: at the start, or after `port_wifi_leave`. */
+void port_wifi_join(const struct port_wifi *wifi);
 
 /* Leaves the network, or gives up joining; the radio stays ready for the next join. */
 void port_wifi_leave(void);
@@ -147,7 +164,8 @@ bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked));
 
 /* Starts to connect to `host`, a name or an IPv4 address, NUL-terminated and not needed after the call. Called
  * only while there is no connection, and WiFi is up. The answer is `firmware_tcp_opened`, `_closed` or `_no_address`.
- * What a name was found to mean is kept while attempts repeat, and looked up again beside them. */
+ * What a name was found to mean is kept while attempts repeat, also when another one is tried in turn, and looked up
+ * again beside them. */
 void port_tcp_open(const char *host, uint16_t port);
 
 /* Whether that name is still being looked up: no time of an attempt to connect. A lookup ends by itself, in some ten

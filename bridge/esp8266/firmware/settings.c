@@ -57,11 +57,46 @@ static bool is_server(const char *text) {
   return true;
 }
 
+static bool is_country(const char *text) {
+  for (; *text; text++) {
+    if (*text < 'A' || *text > 'Z') return false;
+  }
+  return true;
+}
+
 static bool take_number(const uint8_t *value, size_t length, size_t size, uint32_t least,
                         uint32_t most, uint32_t *number) {
   if (length != size) return false;
   *number = little(value, size);
   return *number >= least && *number <= most;
+}
+
+static uint32_t big(const uint8_t *bytes) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Whether it can be one host's: neither "this network", this host itself, a group's, nor reserved. */
+static bool is_host(uint32_t address) {
+  uint32_t first = address >> 24;
+  return first >= 1 && first <= 223 && first != 127;
+}
+
+/* Whether it is neither the network's own name nor its broadcast. `hosts`: the bits that tell hosts apart. */
+static bool is_within(uint32_t address, uint32_t hosts) {
+  uint32_t host = address & hosts;
+  return host && host != hosts;
+}
+
+/* Address, netmask, gateway and DNS: ipv4.ts says what is wrong with them. */
+static bool take_ip(const uint8_t *value, size_t length, uint32_t ip[4]) {
+  if (length != 16) return false;
+  for (size_t i = 0; i < 4; i++) ip[i] = little(value + 4 * i, 4);
+  uint32_t own = big(value), hosts = ~big(value + 4), gateway = big(value + 8), dns = big(value + 12);
+  if (!is_host(own) || !is_within(own, hosts)) return false;
+  if ((hosts & (hosts + 1)) || hosts < 3 || hosts == 0xffffffff) return false;
+  if (gateway && (!is_host(gateway) || !is_within(gateway, hosts))) return false;
+  if (gateway && (gateway == own || ((gateway ^ own) & ~hosts))) return false;
+  return !dns || (is_host(dns) && dns != own);
 }
 
 static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct settings *s) {
@@ -73,6 +108,9 @@ static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct 
       s->password[0] = 0;
       return length == 0 || take_text(value, length, 8, 64, s->password);
     case SETTINGS_SERVER: return take_text(value, length, 1, 64, s->server) && is_server(s->server);
+    case SETTINGS_SERVER2: return take_text(value, length, 1, 64, s->server2) && is_server(s->server2);
+    case SETTINGS_COUNTRY: return take_text(value, length, 2, 2, s->country) && is_country(s->country);
+    case SETTINGS_IP: return take_ip(value, length, s->ip);
     case SETTINGS_ID: return take_text(value, length, 1, 64, s->id);
     case SETTINGS_KEY:
       if (length != sizeof s->key) return false;
@@ -141,7 +179,8 @@ bool settings_decode_fields(const uint8_t *fields, size_t length, struct setting
 bool settings_configure(const uint8_t *fields, size_t length, struct settings *settings) {
   if (!well_formed(fields, length)) return false;
   for (size_t at = 0; at < length; at += field_size(fields + at, length - at)) {
-    if (fields[at] == SETTINGS_SSID) settings->password[0] = 0;
+    if (fields[at] == SETTINGS_SSID) settings->password[0] = 0, settings->ip[0] = 0;
+    if (fields[at] == SETTINGS_SERVER) settings->server2[0] = 0;
   }
   for (size_t at = 0; at < length; at += field_size(fields + at, length - at)) {
     uint32_t line = 0;

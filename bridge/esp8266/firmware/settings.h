@@ -24,7 +24,10 @@ enum settings_tag {
   SETTINGS_TIMEOUT,
   SETTINGS_DIALECT,
   SETTINGS_LOG,
-  SETTINGS_LINE /* of an application only: in the sector it is one of another version */
+  SETTINGS_LINE, /* of an application only: in the sector it is one of another version */
+  SETTINGS_SERVER2,
+  SETTINGS_IP,
+  SETTINGS_COUNTRY
 };
 
 #define SETTINGS_MOST_LINE 512
@@ -35,7 +38,9 @@ struct settings {
   char ssid[33];
   char password[65];
   char server[65];
+  char server2[65]; /* or none: with the same port */
   char id[65];
+  char country[3]; /* two letters, or none */
   uint8_t key[32];
   bool has_key;
   bool log;
@@ -43,6 +48,8 @@ struct settings {
   uint16_t port;
   uint16_t line;    /* bytes of the longest text; not stored */
   uint32_t timeout; /* ms */
+  /* Address, netmask, gateway and DNS, a.b.c.d as the bytes of a word from the lowest; 0: none, and DHCP. */
+  uint32_t ip[4];
 };
 
 enum settings_state {
@@ -66,7 +73,8 @@ enum settings_state settings_decode(const uint8_t *sector, struct settings *sett
 bool settings_decode_fields(const uint8_t *fields, size_t length, struct settings *settings);
 
 /* What an application is configured with, over what is stored: a field that is not there stays as it is, but an
- * ssid without a password is an open network. False: as above, or there is no server or no id; `settings` is of
+ * ssid without a password is an open network, one without an address has DHCP, and a server without another one
+ * has none. False: as above, or there is no server or no id; `settings` is of
  * no use then. */
 bool settings_configure(const uint8_t *fields, size_t length, struct settings *settings);
 

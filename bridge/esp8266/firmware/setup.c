@@ -93,7 +93,7 @@ static void set(uint8_t code, const uint8_t *fields, size_t length) {
 }
 
 static APART void set_wifi(const uint8_t *data, size_t length) {
-  uint8_t fields[IMPROV_MOST_RESULT + 2];
+  uint8_t fields[IMPROV_WIFI_FIELDS];
   size_t fields_length;
   if (improv_wifi(data, length, fields, &fields_length)) set(IMPROV_WIFI, fields, fields_length);
   else answer_error(IMPROV_INVALID);

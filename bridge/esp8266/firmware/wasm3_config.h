@@ -24,6 +24,7 @@
 #define d_m3MaxConstantTableSize 32
 #define d_m3MaxFunctionStackHeight 88 /* also makes the stack of values 640 bytes: they share memory */
 #define d_m3MaxDuplicateFunctionImpl 1
+#define m3_most_depth 16 /* of blocks in blocks: with more of them, compiling takes more stack than there is */
 
 /* Its strings and tables are in flash, and so is the module that it reads. */
 #define memcpy bytes_copy

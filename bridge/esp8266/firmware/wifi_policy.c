@@ -32,6 +32,12 @@ void wifi_policy_stop(struct wifi_policy *policy) {
   policy->state = WIFI_POLICY_OFF;
 }
 
+void wifi_policy_associated(struct wifi_policy *policy, uint32_t now) {
+  if (policy->state != WIFI_POLICY_JOINING || policy->associated) return;
+  policy->associated = true;
+  policy->since = now;
+}
+
 void wifi_policy_up(struct wifi_policy *policy, uint32_t now) {
   if (policy->state != WIFI_POLICY_JOINING) return;
   policy->silences = 0;
@@ -57,7 +63,11 @@ void wifi_policy_silence(struct wifi_policy *policy, uint32_t now) {
 enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t now, uint32_t *wait) {
   uint32_t passed = now - policy->since;
   *wait = IDLE_WAIT;
-  if (policy->state == WIFI_POLICY_JOINING && passed >= WIFI_JOIN_LIMIT) again(policy, now);
+  if (policy->state == WIFI_POLICY_JOINING && passed >= WIFI_JOIN_LIMIT) {
+    again(policy, now);
+    policy->leave = false;
+    return WIFI_DO_GIVE_UP;
+  }
   if (policy->leave) {
     policy->leave = false;
     return WIFI_DO_LEAVE;
@@ -70,5 +80,6 @@ enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t no
     return WIFI_DO_NOTHING;
   }
   enter(policy, WIFI_POLICY_JOINING, now);
+  policy->associated = false;
   return WIFI_DO_JOIN;
 }

@@ -6,8 +6,8 @@
  * - A WiFi is suspect if nothing answers on it: so many attempts in a row that met silence, with not a byte heard
  *   and no refusal in between (a refusal is an answer). It is left and joined anew: after SUSPECT such
  *   attempts, then after twice as many, and so on up to 8 times, as the server may be what is gone.
- * - A WiFi that is lost, or could not be joined in JOIN_LIMIT, is left and joined anew: at once, then with pauses of
- *   0.5, 1, 2, 4 and 8 s.
+ * - A WiFi that is lost, or could not be joined in time, is left and joined anew: at once, then with pauses of
+ *   0.5, 1, 2, 4 and 8 s. In time: JOIN_LIMIT until it lets the board in, and as long again until there is an address.
  */
 #ifndef HOLDFAST_WIFI_POLICY_H
 #define HOLDFAST_WIFI_POLICY_H
@@ -16,11 +16,12 @@
 #include <stdint.h>
 
 #define WIFI_SUSPECT 6
-#define WIFI_JOIN_LIMIT 15000 /* ms: association and DHCP */
+#define WIFI_JOIN_LIMIT 15000 /* ms: association; DHCP */
 
 enum wifi_policy_state { WIFI_POLICY_OFF, WIFI_POLICY_JOINING, WIFI_POLICY_UP, WIFI_POLICY_PAUSED };
 
-enum wifi_policy_action { WIFI_DO_NOTHING, WIFI_DO_JOIN, WIFI_DO_LEAVE };
+/* GIVE_UP: to leave, as it could not be joined in time; nobody has said why. */
+enum wifi_policy_action { WIFI_DO_NOTHING, WIFI_DO_JOIN, WIFI_DO_LEAVE, WIFI_DO_GIVE_UP };
 
 struct wifi_policy {
   enum wifi_policy_state state;
@@ -29,6 +30,7 @@ struct wifi_policy {
   uint8_t failures;  /* to join, in a row */
   uint8_t silences;  /* attempts to reach the server that met silence, in a row */
   uint8_t limit;     /* how many of them make the WiFi suspect */
+  bool associated;   /* the last time that it joined, it was let in */
   bool leave;        /* to be left first */
 };
 
@@ -36,7 +38,8 @@ struct wifi_policy {
 void wifi_policy_start(struct wifi_policy *policy, uint32_t now);
 void wifi_policy_stop(struct wifi_policy *policy);
 
-/* It is up; it is down, or could not be joined. */
+/* It has let the board in; it is up; it is down, or could not be joined. */
+void wifi_policy_associated(struct wifi_policy *policy, uint32_t now);
 void wifi_policy_up(struct wifi_policy *policy, uint32_t now);
 void wifi_policy_down(struct wifi_policy *policy, uint32_t now);
 

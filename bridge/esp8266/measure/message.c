@@ -106,8 +106,7 @@ static const struct engine_import imports[] = {
   { 0, 0, 0, false, 0 },
 };
 
-void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length) {
-  arena_open(memory, memory_length);
+void program(const uint8_t *wasm, size_t length) {
   uint32_t start = count();
   const char *wrong = engine_load(wasm, length, imports, memory_needed);
   say("load", (count() - start) * STEP);
@@ -122,5 +121,5 @@ void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_len
   start = count();
   for (unsigned n = 0; n < MESSAGES; n++) outgoing(n & 255);
   say("outgoing", (count() - start) * STEP / MESSAGES);
-  say("heap", arena_use().most);
+  say("heap", arena_use().length);
 }

@@ -8,6 +8,8 @@ export interface ConsoleEvents {
   line(text: string): void;
   /** A frame of Improv-Serial, which come between the lines. */
   frame(frame: Frame): void;
+  /** Bytes that are no text have come. */
+  noise?(): void;
   /** The port is gone. Not called after `close`. */
   lost(error: FlashError): void;
 }
@@ -17,6 +19,9 @@ export class Console {
   readonly #events: ConsoleEvents;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #reading: Promise<void> = Promise.resolve();
+  #changing: Promise<void> = Promise.resolve();
+  #paused = false;
+  #baud = SLOW;
   #closed = false;
 
   private constructor(port: Port, events: ConsoleEvents) {
@@ -30,11 +35,7 @@ export class Console {
    * @throws {FlashError} PORT_BUSY, LOST
    */
   static async open(port: Port, events: ConsoleEvents, fromStart: boolean): Promise<Console> {
-    try {
-      await port.open({ baudRate: SLOW, bufferSize: BUFFER });
-    } catch (cause) {
-      throw new FlashError("PORT_BUSY", `the port does not open: ${cause}`, undefined, { cause });
-    }
+    await open(port, SLOW);
     const console = new Console(port, events);
     console.#reading = console.#read();
     try {
@@ -46,12 +47,47 @@ export class Console {
     }
   }
 
-  /** @throws {FlashError} LOST */
+  /** Starts the board's program anew, and listens at the firmware's speed. @throws {FlashError} LOST */
   async restart(): Promise<void> {
+    await this.#changing;
+    if (this.#baud !== SLOW) return await this.listenAt(SLOW, true);
     try {
       await restart(this.#port);
     } catch (cause) {
       throw new FlashError("LOST", "the connection to the board was lost", undefined, { cause });
+    }
+  }
+
+  /**
+   * Listens at another speed from now on. Nothing is heard or sent while the port is opened anew; if it is gone, that
+   * is told as always.
+   *
+   * @param fromStart whether the board's program is started anew then
+   */
+  async listenAt(baudRate: number, fromStart: boolean): Promise<void> {
+    // One after the other: somebody may restart the board meanwhile.
+    this.#changing = this.#changing.then(() => this.#change(baudRate, fromStart));
+    await this.#changing;
+  }
+
+  async #change(baudRate: number, fromStart: boolean): Promise<void> {
+    if (this.#closed) return;
+    this.#paused = true;
+    await this.#stop();
+    await this.#release();
+    if (this.#closed) return;
+    try {
+      await open(this.#port, baudRate);
+    } catch (error) {
+      this.#closed = true;
+      return this.#events.lost(error as FlashError);
+    }
+    this.#baud = baudRate;
+    this.#paused = false;
+    this.#reading = this.#read();
+    try {
+      if (fromStart) await restart(this.#port);
+    } catch { // it is gone, and whoever reads from it tells so
     }
   }
 
@@ -71,12 +107,17 @@ export class Console {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#changing;
+    await this.#stop();
+    await this.#release();
+  }
+
+  async #stop(): Promise<void> {
     try {
       await this.#reader?.cancel();
       await this.#reading;
     } catch { // the port is gone, and with it what was to be read
     }
-    await this.#release();
   }
 
   /** A port that is gone is still open to the browser, and would not open again. */
@@ -91,7 +132,7 @@ export class Console {
     const lines = new LineReader();
     const frames = new FrameReader();
     let why: unknown = "it ended";
-    while (this.#port.readable && !this.#closed) {
+    while (this.#port.readable && !this.#closed && !this.#paused) {
       const reader = this.#port.readable.getReader();
       this.#reader = reader;
       try {
@@ -100,6 +141,7 @@ export class Console {
           if (done) break;
           const pieces = frames.push(value);
           for (const line of lines.push(pieces.text)) this.#events.line(line);
+          if (lines.noisy) this.#events.noise?.();
           for (const frame of pieces.frames) this.#events.frame(frame);
         }
         break;
@@ -108,14 +150,23 @@ export class Console {
         const passing = ["BufferOverrunError", "BreakError", "FramingError", "ParityError"];
         why = error instanceof Error ? error.message : error;
         if (!(error instanceof Error && passing.includes(error.name))) break;
+        this.#events.noise?.();
       } finally {
         reader.releaseLock();
       }
     }
-    if (!this.#closed) {
+    if (!this.#closed && !this.#paused) {
       this.#closed = true;
       await this.#release();
       this.#events.lost(new FlashError("LOST", `the connection to the board was lost: ${why}`));
     }
+  }
+}
+
+async function open(port: Port, baudRate: number): Promise<void> {
+  try {
+    await port.open({ baudRate, bufferSize: BUFFER });
+  } catch (cause) {
+    throw new FlashError("PORT_BUSY", `the port does not open: ${cause}`, undefined, { cause });
   }
 }

@@ -1,6 +1,10 @@
 /** How far the board has got, from its console: on the server, or the exact reason why not. */
-import { keysLine } from "../plan/settings_form.ts";
+import { aboutApplication } from "../plan/applications.ts";
+import { LINKS, type Place, REFUSALS } from "./link_words.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
+import { Restarts } from "./restarts.ts";
+import { parseRom, type RomReport } from "./rom.ts";
+import { IMAGE_WORDS, loopWords, OTHER_MODE, pinWords } from "./start_words.ts";
 
 /** One of the things that must go well, in their order. */
 export interface Step {
@@ -25,94 +29,6 @@ const NAMES: Record<Topic, string> = {
   link: "Server",
 };
 
-/** What a server means by a code (PROTOCOL.md, "Proof"). */
-const REFUSALS: Record<string, { why: string; tries: (id: string) => string[] }> = {
-  "01": {
-    why: "it has no key for this device, and is not open to others",
-    tries: (id) => [
-      `Enter the key at the server, in its folder: ${keysLine(id)}`,
-      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
-      "Is the device id spelt as it is at the server?",
-    ],
-  },
-  "02": {
-    why: "the key is not the one that it has for this device",
-    tries: (id) => [
-      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
-      "Or flash the board’s settings again, with the server’s key.",
-    ],
-  },
-  "03": {
-    why: "it has a key for this device, and the board has none",
-    tries: (id) => [
-      "Flash the board’s settings again, with the key that the server has.",
-      `Or remove it there, if the server is open: ${keysLine(id, "remove")}`,
-    ],
-  },
-  "04": {
-    why: "it has no key for this device, so it cannot prove itself to the board",
-    tries: (id) => [
-      `Enter the key at the server, in its folder: ${keysLine(id)}`,
-      "Then send the server a SIGHUP, or start it again, so that it reads its keys.",
-    ],
-  },
-  "05": {
-    why: "it does not understand the board’s greeting",
-    tries: () => ["Are the firmware and the server of the same version? Update the older one."],
-  },
-  "06": {
-    why: "it has as many devices as it takes",
-    tries: () => ["Raise its limit: --limit, see the server’s --help."],
-  },
-};
-
-const SAME_VERSION = [
-  "Wait: the board tries again.",
-  "Are the firmware and the server of the same version? Update the older one.",
-];
-
-/** What a board hears when the path to the server is broken. */
-const LINKS: Record<string, { why: string; tries: string[] | ((id: string) => string[]) }> = {
-  NO_ANSWER: {
-    why: "nothing answers there",
-    tries: [
-      "Is the server running? Does it say this port?",
-      "Is the address right? On the server’s computer, look at its IPv4 address.",
-      "Does a firewall on that computer keep the port closed?",
-      "Are board and server in the same network? Guest WiFi often keeps devices apart.",
-    ],
-  },
-  NO_ADDRESS: {
-    why: "no address is known for this name",
-    tries: [
-      "Is the name right? A board cannot look up names that end in .local.",
-      "Flash the board’s settings again, with the server’s IPv4 address in place of its name.",
-    ],
-  },
-  NO_GREETING: {
-    why: "something answers there, but it does not speak as a Holdfast server does",
-    tries: ["Is the port right?", "Is the dialect right? Most boards want 2."],
-  },
-  BAD_PROOF: {
-    why: "the server’s key for this device is another one than the board’s",
-    tries: (id) => [
-      `Give the server this board’s key, in its folder: ${keysLine(id, "replace")}`,
-      "Or flash the board’s settings again, with the server’s key.",
-    ],
-  },
-  SILENT: {
-    why: "nothing was heard from it any more",
-    tries: ["Is the WiFi weak where the board is?", "Is the timeout the same at both ends?"],
-  },
-  LOST: { why: "the connection was closed", tries: ["Is the server still running?"] },
-  STALLED: { why: "it takes nothing any more", tries: ["Wait: the board tries again."] },
-  LINE_TOO_LONG: { why: "it sent more than the board has room for", tries: SAME_VERSION },
-  BAD_LINE: { why: "it sent something that is not of this protocol", tries: SAME_VERSION },
-  GAP: { why: "a message of it is missing", tries: SAME_VERSION },
-  BAD_POSITION: { why: "it counts the messages otherwise than the board", tries: SAME_VERSION },
-  BAD_GREETING: { why: "it greets otherwise than the board understands", tries: SAME_VERSION },
-};
-
 /** What keeps a board from its WiFi. */
 const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> = {
   "not-found": {
@@ -121,11 +37,31 @@ const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> =
       "Is the name spelt right? Capital and small letters differ.",
       "Does the WiFi have 2.4 GHz? The chip knows no other.",
       "Move the board closer to the access point.",
+      "If its name is hidden, enter your country under “More settings” in step 3, and flash.",
     ],
   },
   "wrong-password": {
     why: (ssid) => `The WiFi ${ssid} does not accept the password.`,
-    tries: ["Enter the password again; “Show the password” lets you check it."],
+    tries: [
+      "Enter the password again; “Show the password” lets you check it.",
+      "If it is right, move the board closer to the access point: a weak signal can look like this.",
+    ],
+  },
+  "no-dhcp": {
+    why: (ssid) => `The WiFi ${ssid} lets the board in, but gives it no address.`,
+    tries: [
+      "Is DHCP on in the router? It may have given away all its addresses: restart it.",
+      "Is the password right? Some routers let a board in first, and check it afterwards.",
+      "Or give the board a fixed address: “More settings” in step 3, then flash.",
+    ],
+  },
+  "no-answer": {
+    why: (ssid) => `The WiFi ${ssid} does not answer the board.`,
+    tries: [
+      "Move the board closer to the access point.",
+      "Does the access point admit known devices only? It needs the board’s MAC address.",
+      "Restart the access point.",
+    ],
   },
   lost: {
     why: (ssid) => `The WiFi ${ssid} is gone again.`,
@@ -144,12 +80,38 @@ export class Diagnosis {
   #steps = new Map<Topic, Step>();
   #verdict: Verdict = WAITING;
   #values: Record<string, string> = {};
+  /** The verdict from what was not heard, if it is one. */
+  #guess: Verdict | undefined;
   #heard = false;
+  #noise = false;
+  #restarts = new Restarts();
+  /** Of the last crash. */
+  #exception: number | undefined;
+  /** The ROM has begun to load a program, since it started. */
+  #loaded = false;
+  readonly #erased: boolean;
+  #waitsForSettings = false;
+  /** Why the chip does not get as far as its program. */
+  #stuck: { headline: string; tries: readonly string[] } | undefined;
+  /** Its pins are the reason. */
+  #pins = false;
   /** The application of the board has its settings from a Pyboard, and not from the flash. */
   #told = false;
 
+  /** @param erased the settings have been erased on purpose: that there are none is no fault */
+  constructor({ erased = false } = {}) {
+    this.#erased = erased;
+  }
+
+  /** Whether the board cannot go on before it is given settings; it takes them by its serial line. */
+  get waitsForSettings(): boolean {
+    return this.#waitsForSettings;
+  }
+
   get verdict(): Verdict {
-    return this.#verdict;
+    const { reason } = this.#restarts;
+    const words = this.#stuck ?? (reason && loopWords(reason, this.#exception));
+    return words ? bad(words.headline, [...words.tries]) : this.#verdict;
   }
 
   get steps(): Step[] {
@@ -158,42 +120,129 @@ export class Diagnosis {
 
   /** Whether there is nothing more to wait for, for the better or the worse. */
   get settled(): boolean {
-    return this.#verdict.kind !== "waiting";
+    return this.verdict.kind !== "waiting";
   }
 
-  /** Takes a line of the console. True if it has changed something. */
-  push(line: string): boolean {
+  /** Whether the board itself has told how it is. */
+  get known(): boolean {
+    return this.settled && this.verdict !== this.#guess;
+  }
+
+  /** Whether the firmware has said something. */
+  get speaks(): boolean {
+    return this.#steps.size > 0;
+  }
+
+  /** The page, or somebody else, restarts the board: that is no fault of it. */
+  expectRestart(): void {
+    this.#restarts.expect();
+  }
+
+  /** Takes a line of the console. True if it has changed something. @param now in ms, of any clock */
+  push(line: string, now = 0): boolean {
     this.#heard = true;
     const report = parseReport(line);
-    if (!report) return false;
+    if (!report) {
+      const rom = parseRom(line);
+      if (rom) this.#takeRom(rom, now);
+      return rom !== undefined;
+    }
+    this.#stuck = undefined;
     if (report.topic === "boot") { // all over again
       this.#steps = new Map();
-      this.#told = false;
+      this.#told = this.#waitsForSettings = false;
+      this.#restarts.started(report.values.reset ?? "unknown", "firmware", now);
     }
     Object.assign(this.#values, report.values);
     this.#take(report);
     return true;
   }
 
+  /** It has answered: it runs something. */
+  pushFrame(): void {
+    this.#heard = true;
+  }
+
+  /** Bytes have come that are no text. */
+  pushNoise(): void {
+    this.#noise = true;
+  }
+
+  /** When the verdict may change although nothing is heard, in ms; Infinity: never. */
+  get deadline(): number {
+    return this.#restarts.calm;
+  }
+
+  /** It is `now`. */
+  tick(now: number): void {
+    this.#restarts.tick(now);
+  }
+
   /** The board had time enough to say something. True if that changes the verdict. */
   overdue(): boolean {
-    if (this.#steps.size > 0 || this.settled) return false;
-    this.#verdict = this.#heard
+    if (this.known) return false;
+    const last = this.steps.at(-1);
+    this.#verdict = this.#guess = last
+      ? bad(`The board has said nothing more for a while. The last was about: ${last.name}.`, [
+        "Press “Restart the board”.",
+        FLASH_AGAIN,
+      ])
+      : this.#loaded
+      ? bad("The board starts a program, but it does not speak as Holdfast’s firmware does.", [
+        "Flash firmware and application, not the settings alone.",
+        FLASH_AGAIN,
+      ])
+      : this.#heard
       ? bad("The board runs something, but not Holdfast’s firmware.", [
         "Flash firmware and application, not the settings alone.",
         "If you have just flashed them, press RESET on the board.",
       ])
+      : this.#noise
+      ? bad("The board says something that cannot be read.", [
+        "Press RESET on the board, and wait for ten seconds.",
+        "On a bare module: is GND of the adapter connected with GND of the module?",
+        FLASH_AGAIN,
+      ])
       : bad("The board says nothing.", [
         "Press RESET on the board. GPIO0 must not be at GND now, or it waits in boot mode.",
-        "If that does not help, flash it again, with “First erase the whole flash”.",
+        FLASH_AGAIN,
+        OTHER_MODE,
       ]);
     return true;
+  }
+
+  #takeRom(report: RomReport, now: number): void {
+    switch (report.what) {
+      case "start": {
+        this.#restarts.started(report.reason, "rom", now);
+        this.#loaded = false;
+        const pins = pinWords(report.mode);
+        // What is wrong with the flash stays so: the chip tries again and again.
+        if (pins || this.#pins) this.#stuck = pins;
+        this.#pins = pins !== undefined;
+        return;
+      }
+      case "load":
+        this.#loaded = true;
+        return;
+      case "exception":
+        this.#exception = report.number;
+        return this.#restarts.started("exception", "crash", now);
+      case "watchdog":
+        return this.#restarts.started("watchdog", "rom-watchdog", now);
+      case "nothing":
+        // It says so of a damaged program, too.
+        this.#stuck ??= this.#loaded ? IMAGE_WORDS.checksum : IMAGE_WORDS.nothing;
+        return;
+      default:
+        this.#stuck = IMAGE_WORDS[report.what];
+    }
   }
 
   #take({ topic, what, values }: Report): void {
     const step = (state: Step["state"], text: string) =>
       this.#steps.set(topic, { name: NAMES[topic], state, text });
-    const { ssid = "", server = "", id = "ID" } = this.#values;
+    const { ssid = "", server = "" } = this.#values;
     switch (topic) {
       case "boot":
         step("good", `started, version ${values.version ?? "unknown"}`);
@@ -224,8 +273,10 @@ export class Diagnosis {
             this.#told ? "The Pyboard is on the server." : "This device is on the server.",
           );
         } else {
-          step("bad", [values.reason ?? what, values.code].filter(Boolean).join(" "));
-          this.#verdict = this.#unlinked(values, server, id);
+          const code = [values.reason ?? what, values.code].filter(Boolean).join(" ");
+          const known = REFUSALS[values.code ?? ""] ?? LINKS[values.reason ?? ""];
+          step("bad", known ? `${known.why} (${code})` : code);
+          this.#verdict = this.#unlinked(values);
         }
     }
   }
@@ -236,7 +287,16 @@ export class Diagnosis {
       if (this.#told) this.#verdict = this.#configured(values);
       return;
     }
-    if (what.startsWith("changed")) return step("waiting", "changed, so the board restarts");
+    if (what.startsWith("changed")) {
+      this.#restarts.expect();
+      return step("waiting", "changed, so the board restarts");
+    }
+    this.#waitsForSettings = true;
+    if (this.#erased && what.startsWith("blank")) {
+      step("good", "erased");
+      this.#verdict = good("The settings are erased, as you wanted. The board waits for new ones.");
+      return;
+    }
     const damaged = what.startsWith("damaged");
     step("bad", what.split(":")[0]!);
     this.#verdict = bad(
@@ -245,10 +305,7 @@ export class Diagnosis {
         : what.startsWith("incomplete")
         ? "The settings on the board are not complete: WiFi, server and id are needed."
         : "The board has no settings yet, and waits for them.",
-      [
-        "Fill in the settings, choose “Write these”, and flash.",
-        "Or set its WiFi without flashing.",
-      ],
+      ["Fill in the settings in step 3, and press “Send these settings”: nothing needs to be flashed."],
     );
   }
 
@@ -261,6 +318,7 @@ export class Diagnosis {
       );
       if (within && values.name === TOLD) {
         this.#told = true;
+        this.#waitsForSettings = false;
         // What the firmware says of damaged ones, it says before it knows that it needs none.
         const damaged = this.#steps.get("settings")?.state === "bad"
           ? " The settings on the board are damaged, and not used."
@@ -283,7 +341,7 @@ export class Diagnosis {
         ? "The application on the board is damaged."
         : `The firmware cannot run this application: ${what.replace(/^refused: /, "it ")}.`,
       what.startsWith("refused")
-        ? ["Choose an application for this board, or firmware for another flavour of it."]
+        ? ["Choose another application in step 2, or another firmware."]
         : ["Choose an application, and flash."],
     );
   }
@@ -302,23 +360,33 @@ export class Diagnosis {
     return bad(headline, this.#told ? [PYBOARD, ...tries] : tries);
   }
 
-  #unlinked({ reason = "", code }: Report["values"], server: string, id: string): Verdict {
+  #unlinked({ reason = "", code }: Report["values"]): Verdict {
+    const { server = "" } = this.#values;
     const refusal = code === undefined ? undefined : REFUSALS[code];
     if (refusal) {
       return this.#bad(
         `The server ${server} refuses the board: ${refusal.why}.`,
-        refusal.tries(id),
+        refusal.tries(this.#place),
       );
     }
     const known = LINKS[reason];
-    if (known) {
-      const tries = typeof known.tries === "function" ? known.tries(id) : known.tries;
-      return this.#bad(`No link with the server ${server}: ${known.why}.`, tries);
-    }
-    return this.#bad(
-      `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
-      [],
-    );
+    return known
+      ? this.#bad(`No link with the server ${server}: ${known.why}.`, known.tries(this.#place))
+      : this.#bad(
+        `No link with the server ${server}: ${[reason, code].filter(Boolean).join(" ")}.`,
+        [],
+      );
+  }
+
+  /** What the lines that are to be run at the server must name. */
+  get #place(): Place {
+    const { id = "ID", server = "", key, name = "" } = this.#values;
+    return {
+      id,
+      key: key === "yes",
+      port: Number(server.match(/:(\d+)$/)?.[1] ?? 8123),
+      app: this.#told ? undefined : aboutApplication(name)?.app,
+    };
   }
 }
 
@@ -330,6 +398,8 @@ const TOLD = "pyboard";
 const PYBOARD =
   "Server, id and WiFi come from the Pyboard’s configuration: is that right? (If it names no WiFi, the " +
   "stored one is used.)";
+
+const FLASH_AGAIN = "If that does not help, flash it again, with “First erase the whole flash”.";
 
 const WAITING = waiting("The board has been restarted. Waiting for what it says …");
 

@@ -46,16 +46,20 @@ Deno.test("as long as nothing is certain, it says what is waited for", () => {
 
 /** The last line, and what people are told. */
 const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
-  ["settings blank: waiting for settings", /no settings yet/, /Write these/],
+  ["settings blank: waiting for settings", /no settings yet/, /Send these settings/],
   ["settings damaged (checksum): waiting for settings", /settings .* damaged/, /flash/],
   ["settings incomplete: waiting for settings", /not complete/, /flash/],
   ["application missing", /no application/, /Choose an application/],
   ["application damaged (checksum)", /application .* damaged/, /flash/],
-  ["application refused: needs board.foo", /cannot run .* needs board\.foo/, /another flavour/],
-  ["application refused: too large for the memory", /too large for the memory/, /another flavour/],
+  ["application refused: needs board.foo", /cannot run .* needs board\.foo/, /another firmware/],
+  ["application refused: too large for the memory", /too large for the memory/, /another firmware/],
   ["application failed: unreachable", /has a fault: unreachable/, /another/],
   ["wifi down reason=not-found", /no WiFi called Home Sweet Home/, /2\.4 GHz/],
   ["wifi down reason=wrong-password", /does not accept the password/, /password/],
+  ["wifi down reason=wrong-password", /does not accept the password/, /weak signal/],
+  ["wifi down reason=not-found", /no WiFi called/, /hidden.*country/],
+  ["wifi down reason=no-dhcp", /lets the board in, but gives it no address/, /DHCP.*fixed address/],
+  ["wifi down reason=no-answer", /does not answer the board/, /closer/],
   ["wifi down reason=lost", /gone again/, /closer/],
   ["wifi down reason=refused", /does not let the board in/, /MAC address/],
   ["link down reason=NO_ANSWER", /192\.168\.1\.10:8123: nothing answers/, /server running/],
@@ -65,12 +69,21 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
   ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
   ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
-  ["link down reason=REFUSED code=01", /no key for this device/, /keys add kitchen --key -/],
+  ["link down reason=REFUSED code=01", /boards with a key only/, /Make one.*--open/],
   ["link down reason=REFUSED code=02", /not the one/, /keys add kitchen --key - --replace/],
   ["link down reason=REFUSED code=03", /the board has none/, /keys remove kitchen/],
-  ["link down reason=REFUSED code=04", /cannot prove itself/, /keys add kitchen --key -/],
+  [
+    "link down reason=REFUSED code=04",
+    /does not know this board’s key/,
+    /keys add kitchen --key -/,
+  ],
   ["link down reason=REFUSED code=05", /does not understand/, /same version/],
   ["link down reason=REFUSED code=06", /as many devices/, /--limit/],
+  [
+    "link down reason=REFUSED code=04",
+    /does not know/,
+    /`npx -y deno@\S+ run -A server\/main\.ts --keys keys\.json --app main`/,
+  ],
 ];
 
 Deno.test("what keeps a board from the server is said exactly, with what to try", () => {
@@ -123,7 +136,7 @@ Deno.test("what keeps a Pyboard's board from the server points to its configurat
     const [line, headline, advice] of [
       ["wifi down reason=not-found", /no WiFi called Home/, /2\.4 GHz/],
       ["link down reason=NO_ANSWER", /nothing answers/, /server running/],
-      ["link down reason=REFUSED code=01", /no key for this device/, /keys add shed --key -/],
+      ["link down reason=REFUSED code=04", /does not know/, /keys add shed --key -/],
       ["link down reason=NEW_THING", /NEW_THING/, /./],
     ] as const
   ) {
@@ -159,6 +172,25 @@ Deno.test("settings that were changed from outside are no fault", () => {
   assertEquals(steps[1]!.state, "waiting");
 });
 
+Deno.test("settings that were erased on purpose are no alarm; others that are missing are", () => {
+  const erased = new Diagnosis({ erased: true });
+  for (const line of [BOOT[0]!, "holdfast: settings blank: waiting for settings"]) {
+    erased.push(line);
+  }
+  assertEquals(erased.verdict, {
+    kind: "good",
+    headline: "The settings are erased, as you wanted. The board waits for new ones.",
+    tries: [],
+  });
+  assertEquals([erased.waitsForSettings, erased.settled], [true, true]);
+  erased.push("holdfast: settings incomplete: waiting for settings");
+  assertEquals(erased.verdict.kind, "bad");
+  for (const line of JOINED) erased.push(line);
+  assertEquals(erased.waitsForSettings, false);
+  const blank = after(BOOT[0]!, "holdfast: settings blank: waiting for settings");
+  assertEquals([blank.verdict.kind, blank.waitsForSettings], ["bad", true]);
+});
+
 Deno.test("a reason that is not known is shown as it is", () => {
   for (
     const line of [
@@ -187,10 +219,10 @@ Deno.test("a board that says nothing, or nothing of ours", () => {
   assert(silent.overdue());
   assertMatch(silent.verdict.headline, /says nothing/);
   assertMatch(silent.verdict.tries[0]!, /RESET/);
+  assertMatch(silent.verdict.tries.join(" "), /DOUT/);
   const other = after("MicroPython v1.19");
   assert(other.overdue());
   assertMatch(other.verdict.headline, /not Holdfast/);
-  assertEquals(after(BOOT[0]!).overdue(), false);
 });
 
 Deno.test("lines that only look like the firmware's change nothing", () => {

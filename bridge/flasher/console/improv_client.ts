@@ -94,7 +94,16 @@ export class ImprovClient {
 
   /** Changes other settings, and the board restarts. */
   async change(changes: Parameters<typeof encodeChanges>[0]): Promise<void> {
-    for (const frame of encodeChanges(changes)) await this.#ask(Command.set, frame, SOON);
+    for (const [index, frame] of encodeChanges(changes).entries()) {
+      try {
+        await this.#ask(Command.set, frame, SOON);
+      } catch (error) {
+        // It restarts after each, and does not hear what comes meanwhile.
+        const isDeaf = error instanceof FlashError && error.code === "NO_IMPROV";
+        if (index === 0 || !isDeaf) throw error;
+        await this.#ask(Command.set, frame, SOON);
+      }
+    }
   }
 
   /** Sends a command, and waits for its answer, or for all of them up to the `last`. */

@@ -6,10 +6,14 @@ const LONGEST = 400;
 export class LineReader {
   readonly #decoder = new TextDecoder();
   #line = "";
+  /** Whether there was something that cannot be shown in the bytes that came last. */
+  noisy = false;
 
   /** The lines that end in these bytes, without what cannot be shown. */
   push(bytes: Uint8Array): string[] {
-    this.#line += this.#decoder.decode(bytes, { stream: true });
+    const text = this.#decoder.decode(bytes, { stream: true });
+    this.noisy = NOISE.test(text.replace(COLOURS, "").replaceAll("\r", ""));
+    this.#line += text;
     const lines = this.#line.split(/\r?\n|\r/);
     this.#line = lines.pop()!;
     while (this.#line.length > LONGEST) {

@@ -2,18 +2,19 @@
 /** The console: its lines, and what they mean for the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
+import { SLOW } from "../chip/serial.ts";
+import { Hearing } from "../console/hearing.ts";
 import { forgetVerdict, leave, listen, openedConsole } from "./port.ts";
-import { button, byId, make, say } from "./dom.ts";
+import { button, byId, make, marked, say } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 import { forgetDevice } from "./settings_view.ts";
 import { work } from "./work.ts";
 
 /** Lines that are kept on the page. */
 const MOST = 500;
-/** A board that runs says its first line within a second; joining a WiFi comes after it. */
-const PATIENCE = 8000;
 
 let diagnosis = new Diagnosis();
+let hearing = new Hearing(diagnosis, 0);
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 export function setUpConsole(): void {
@@ -32,12 +33,29 @@ export function setUpConsole(): void {
   button("another").addEventListener("click", () => void work({ step: "board", action: another }));
 }
 
+/** Is told of the frames between the lines. */
+let frames: (frame: Frame) => void = () => {};
+/** The settings were erased on purpose. */
+let erased = false;
+
+/** Whoever asks the board something is told of its answers, until somebody else is or the console is opened anew. */
+export function hearFrames(listener: (frame: Frame) => void): void {
+  frames = listener;
+}
+
+/** Whether the board is listened to, and its firmware has said something. */
+export function isUnderstood(): boolean {
+  return diagnosis.speaks && hearing.baud === SLOW;
+}
+
 /**
- * Listens to the board's program, from its start on unless told.
+ * Listens to the board's program, from its start on.
  *
- * @param frame is told of the frames between the lines
+ * @param withoutSettings its settings have been erased on purpose
  */
-export async function openConsole(fromStart = true, frame: (frame: Frame) => void = () => {}) {
+export async function openConsole(withoutSettings = false): Promise<void> {
+  erased = withoutSettings;
+  frames = () => {};
   await listen({
     begin() {
       byId("console").replaceChildren();
@@ -45,28 +63,57 @@ export async function openConsole(fromStart = true, frame: (frame: Frame) => voi
     },
     line,
     lost,
-    frame,
-  }, fromStart);
+    noise() {
+      hearing.noise(performance.now());
+      wait();
+    },
+    frame(one) {
+      hearing.frame(performance.now());
+      wait();
+      frames(one);
+    },
+  });
+  wait(); // what was to be done by now could not be, as opening a port takes its time
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
 
 function begin(): void {
-  diagnosis = new Diagnosis();
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    if (openedConsole() && diagnosis.overdue()) showVerdict();
-  }, PATIENCE);
+  diagnosis = new Diagnosis({ erased });
+  hearing = new Hearing(diagnosis, performance.now());
+  wait();
   showVerdict();
 }
 
+/** For what is to be done if nothing is heard. */
+function wait(): void {
+  clearTimeout(timer);
+  const { deadline } = hearing;
+  if (deadline === Infinity) return;
+  timer = setTimeout(() => {
+    const console = openedConsole();
+    if (!console) return;
+    const order = hearing.tick(performance.now());
+    showVerdict();
+    wait();
+    if (!order) return;
+    show(`(listening at ${order.baud} baud)`, "aside");
+    void console.listenAt(order.baud, order.restart);
+  }, Math.max(0, Math.ceil(deadline - performance.now())));
+}
+
 function line(text: string): void {
+  show(text, text.startsWith("holdfast: ") ? "own" : "");
+  if (hearing.line(text, performance.now())) showVerdict();
+  wait();
+}
+
+function show(text: string, className: string): void {
   const log = byId("console");
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  log.append(make("div", { className: text.startsWith("holdfast: ") ? "own" : "" }, text));
+  log.append(make("div", { className }, text));
   while (log.childElementCount > MOST) log.firstElementChild!.remove();
   if (atEnd) log.scrollTop = log.scrollHeight; // unless someone reads further up
-  if (diagnosis.push(text)) showVerdict();
 }
 
 function lost(error: unknown): void {
@@ -90,11 +137,14 @@ function showVerdict(): void {
   box.dataset.kind = verdict.kind;
   // A headline that stays is not touched, so that it is not read out for every line.
   const headline = box.querySelector(".headline") ?? make("p", { className: "headline" });
-  if (headline.textContent !== verdict.headline) headline.textContent = verdict.headline;
+  if (headline.textContent !== verdict.headline) {
+    headline.textContent = verdict.headline;
+    say(verdict.headline, true);
+  }
   const rest: Node[] = [];
   if (verdict.tries.length > 0) {
     rest.push(make("p", {}, "What to try:"));
-    rest.push(make("ul", {}, ...verdict.tries.map((words) => make("li", {}, words))));
+    rest.push(make("ul", {}, ...verdict.tries.map((words) => make("li", {}, ...marked(words)))));
   }
   if (headline.parentElement !== box) box.replaceChildren(headline);
   while (box.childElementCount > 1) box.lastElementChild!.remove();
@@ -105,6 +155,7 @@ function showVerdict(): void {
     return item;
   }));
   button("another").hidden = !diagnosis.settled;
+  button("give-settings").hidden = !diagnosis.waitsForSettings;
 }
 
 async function another(): Promise<void> {

@@ -27,12 +27,23 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Words, of which those in backquotes are to be run, or copied, as they are. */
+export function marked(words: string): (Node | string)[] {
+  return words.split("`").map((part, index) => index % 2 === 0 ? part : make("code", {}, part));
+}
+
 /** The value of the chosen radio button of a group. */
 export function chosen(name: string): string {
   return document.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.value ?? "";
 }
 
-/** One line about what is going on, which screen readers say when they have time. */
-export function say(text: string): void {
-  byId("status").textContent = text;
+/**
+ * One line about what is going on, which screen readers say when they have time.
+ *
+ * @param saidElsewhere what they say already: it is only shown
+ */
+export function say(text: string, saidElsewhere = false): void {
+  const line = byId("status");
+  line.setAttribute("aria-live", saidElsewhere ? "off" : "polite");
+  line.textContent = text;
 }

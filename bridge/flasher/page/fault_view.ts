@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The panel that says what failed. There is one; it moves to the step that failed. */
 import { explain } from "../words/faults.ts";
-import { button, byId, make, say } from "./dom.ts";
+import { button, byId, make, marked, say } from "./dom.ts";
 
 /**
  * Shows an error.
@@ -15,7 +15,7 @@ export function showFault(error: unknown, step: string, retry: () => void): void
   byId(step).after(panel);
   byId("fault-title").textContent = title;
   byId("fault-text").textContent = text;
-  byId("fault-tries").replaceChildren(...tries.map((line) => make("li", {}, line)));
+  byId("fault-tries").replaceChildren(...tries.map((line) => make("li", {}, ...marked(line))));
   byId("fault-details").textContent = details;
   button("fault-help").hidden = !help;
   button("retry").onclick = () => {

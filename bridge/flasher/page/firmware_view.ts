@@ -13,7 +13,12 @@ import {
   type FirmwareChoice,
   settingsArea as areaOf,
 } from "../plan/pieces.ts";
-import { button, byId, chosen, input, make, select } from "./dom.ts";
+import type { FlashMode } from "../../formats/image.ts";
+import { inspectApplication } from "../plan/application.ts";
+import { bytesOf } from "../plan/pieces.ts";
+import { explain } from "../words/faults.ts";
+import { aboutApplication } from "../plan/applications.ts";
+import { button, byId, chosen, input, make, marked, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
 
@@ -24,6 +29,7 @@ let rows = 0;
 export async function setUpFirmware(): Promise<string> {
   byId("firmware-choice").addEventListener("change", show);
   select("application").addEventListener("change", show);
+  input("application-file").addEventListener("change", () => void showApplicationFile());
   button("add-file").addEventListener("click", () => addRow().focus());
   addRow();
   const note = byId("firmware-note");
@@ -37,9 +43,8 @@ export async function setUpFirmware(): Promise<string> {
       note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
     } else if (firmware.length === 0) {
       note.replaceChildren(
-        "No firmware has been built yet. Build it in the project’s folder with ",
-        make("code", {}, "deno task firmware --board nonos"),
-        ", then reload this page. Or choose files on this computer.",
+        "This page has come without firmware. The README of Holdfast says how to build it (“A board”): " +
+          "then reload this page. Or choose files on this computer.",
       );
     }
   } catch (error) {
@@ -61,17 +66,17 @@ export async function setUpFirmware(): Promise<string> {
   }
   show();
   void keepForOffline(firmware);
-  return firmware.length > 0
-    ? "The list of firmware is here: you can flash now."
-    : note.textContent;
+  return note.textContent;
 }
 
-/** Why nothing can be flashed yet; empty: it can. */
-export function stillMissing(): string {
-  return chosen("firmware") === ""
-    ? "The list of firmware is still loading. Flash when it is here, or choose files on this computer " +
-      "in step 2."
-    : "";
+/** Whether what will be flashed depends on a list that has not come yet. */
+export function isListAwaited(): boolean {
+  return chosen("firmware") === "";
+}
+
+/** Whether the list has brought some firmware. */
+export function isFirmwareThere(): boolean {
+  return firmware.length > 0;
 }
 
 function show(): void {
@@ -81,6 +86,7 @@ function show(): void {
   const within = manifest !== undefined && isApplicationWithin(manifest);
   byId("application-choice").hidden = within;
   byId("application-within").hidden = !within;
+  byId("flash-mode-field").hidden = manifest === undefined;
   const applications = manifest?.applications ?? [];
   const options = [
     ...applications.map(({ name }, index) => [String(index), name]),
@@ -95,6 +101,42 @@ function show(): void {
     box.value = applications.length > 0 ? "0" : "keep";
   }
   byId("application-field").hidden = within || box.value !== "file";
+  showAbout(applications[Number(box.value)]?.name);
+}
+
+/** What the application does that is chosen, and its other half at the server. */
+function showAbout(name: string | undefined): void {
+  const about = aboutApplication(name ?? "");
+  byId("application-about").replaceChildren(
+    ...marked(
+      about
+        ? `${about.does} Its other half runs in the server: \`--app ${about.app}\``
+        : "The program that the board runs. It may have an other half, which runs in the server (--app).",
+    ),
+  );
+}
+
+/** Says at once whether the firmware can run the file that was chosen: nobody need flash it to know. */
+async function showApplicationFile(): Promise<void> {
+  const field = input("application-file");
+  const file = field.files?.[0];
+  let words = "", good = true;
+  if (file) {
+    try {
+      const { size, imports } = inspectApplication(await bytesOf(file), file.name);
+      const uses = imports.filter((name) => name.startsWith("board."))
+        .map((name) => name.slice("board.".length)).join(", ");
+      words = `${file.name} can be flashed: ${size} bytes${uses && `; it uses ${uses}`}.`;
+    } catch (error) {
+      good = false;
+      words = explain(error).text;
+    }
+  }
+  if (field.files?.[0] !== file) return; // another one was chosen meanwhile
+  byId("application-note").textContent = words;
+  byId("application-note").className = good ? "hint" : "problem";
+  if (good) field.removeAttribute("aria-invalid");
+  else field.setAttribute("aria-invalid", "true");
 }
 
 /** The firmware that came with the page and is chosen. */
@@ -123,6 +165,18 @@ export function applicationChoice(): ApplicationChoice {
   if (value === "file") return { kind: "file", file: input("application-file").files?.[0] };
   const part = came?.manifest.applications[Number(value)];
   return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
+}
+
+/** How the chip is to read the flash. */
+export function flashMode(): FlashMode {
+  return select("flash-mode").value as FlashMode;
+}
+
+/** The server's `--app` that belongs to what is chosen, if that is known. */
+export function serverApp(): string | undefined {
+  const choice = applicationChoice();
+  if (choice.kind === "within") return aboutApplication(built()?.manifest.aot ?? "")?.app;
+  return choice.kind === "built" ? aboutApplication(choice.part.name)?.app : undefined;
 }
 
 /** The sector of the settings in the flash. */

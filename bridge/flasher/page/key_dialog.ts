@@ -1,21 +1,29 @@
 /// <reference lib="dom" />
 /** Shows a key once, with what to do with it. */
-import { keysLine } from "../plan/settings_form.ts";
+import { keysLine, serverLine } from "../plan/commands.ts";
 import { button, byId, say } from "./dom.ts";
 
-/**
- * Resolves when the dialog is closed: true to go on.
- *
- * @param id undefined: another board has it
- */
-export function showKey(id: string | undefined, key: string): Promise<boolean> {
+/** Whose key it is, and what the server is to be started with. */
+export interface KeyPlace {
+  /** undefined: another board has it. */
+  id: string | undefined;
+  app: string | undefined;
+  port: number | undefined;
+}
+
+/** Resolves when the dialog is closed: true to go on. */
+export function showKey({ id, app, port }: KeyPlace, key: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("key-dialog");
-  const line = keysLine(id ?? "ID");
+  // The id may have a key there, from the last time that this board was flashed.
+  const line = keysLine(id ?? "ID", "replace");
+  const start = serverLine({ keys: true, open: false, app, port });
   byId("key-title").textContent = `The key of ${id ?? "this board"}`;
   byId("key-told").hidden = id !== undefined;
   byId("key-command").textContent = line;
   byId("key-value").textContent = key;
+  byId("key-start").textContent = start;
   button("copy-command").onclick = (event) => copy(event, line, "key-command");
+  button("copy-start").onclick = (event) => copy(event, start, "key-start");
   button("copy-key").onclick = (event) => copy(event, key, "key-value");
   dialog.returnValue = "cancel"; // what Escape leaves
   dialog.showModal();

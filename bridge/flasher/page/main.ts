@@ -1,14 +1,16 @@
 /// <reference lib="dom" />
 /** The page: puts its steps together. */
+import { DENO } from "../plan/commands.ts";
 import { obstacle } from "../chip/serial.ts";
 import { connect, leave, trustSpeed } from "./port.ts";
 import { setUpConsole } from "./console_view.ts";
-import { button, byId, say, select } from "./dom.ts";
+import { button, byId, marked, say, select } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
 import { setUpImprov } from "./improv_view.ts";
 import { setUpSettings } from "./settings_view.ts";
+import { setUpSerialSettings } from "./serial_settings_view.ts";
 import { setUpStatusLine } from "./status_line.ts";
 import { setUpTools } from "./tools.ts";
 import { setUpWork, work } from "./work.ts";
@@ -18,13 +20,14 @@ const OBSTACLES = {
     title: "This page was not loaded securely",
     text:
       "Browsers open serial ports only for pages that come over HTTPS, or from this computer. Start " +
-      "the page here with “deno task flasher” and open the address that it prints, or host it with HTTPS.",
+      `the page on this computer, in the folder of Holdfast, with \`${DENO} task flasher\`, and open ` +
+      "the address that it prints. Or use a page that comes over HTTPS.",
   },
   unsupported: {
     title: "This browser cannot open a serial port",
     text:
       "It does not have Web Serial, the feature that the page needs to reach a board. Open the page in " +
-      "a desktop browser that has it; those built on Chromium do. Everything else on the page works here.",
+      "a desktop browser that has it; those built on Chromium do, like Chrome and Edge. Everything else on the page works here.",
   },
 };
 
@@ -32,7 +35,7 @@ function setUp(): void {
   const why = obstacle(globalThis);
   if (why) {
     byId("obstacle-title").textContent = OBSTACLES[why].title;
-    byId("obstacle-text").textContent = OBSTACLES[why].text;
+    byId("obstacle-text").replaceChildren(...marked(OBSTACLES[why].text));
     byId("obstacle").hidden = false;
     for (const element of document.querySelectorAll<HTMLButtonElement>(".needs-port")) {
       element.disabled = true;
@@ -59,6 +62,7 @@ function setUp(): void {
   setUpSettings();
   setUpTools();
   setUpConsole();
+  setUpSerialSettings();
   setUpImprov();
   setUpFlash(setUpFirmware());
 }

@@ -16,9 +16,9 @@ const WORDS: Record<PieceState | "reading" | "read", string> = {
   waiting: "waiting",
   writing: "writing",
   checking: "written, not yet checked",
-  verified: "verified: MD5 is right",
+  verified: "verified: it is as it was sent",
   reading: "reading",
-  read: "read: MD5 is right",
+  read: "read, and verified",
 };
 
 export class PartsView {

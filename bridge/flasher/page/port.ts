@@ -71,6 +71,18 @@ export async function connect({ anew = false } = {}): Promise<Chip> {
   return chip;
 }
 
+/**
+ * Lets the user choose a port while the browser still takes that for the answer to a click, for what comes later.
+ *
+ * @returns is aborted when that is to be stopped
+ * @throws {DOMException} NotFoundError: no port was chosen
+ */
+export async function choosePortEarly(): Promise<AbortSignal> {
+  const { signal } = stopper = new AbortController();
+  await choosePort();
+  return signal;
+}
+
 /** The user chooses a speed: it is tried even if it has failed before. */
 export function trustSpeed(): void {
   slow = false;
@@ -120,7 +132,7 @@ async function closeConsole(): Promise<void> {
 /** What was said of a board need not be so any more when nobody listens to it. */
 export function forgetVerdict(): void {
   for (const id of ["verdict", "steps"]) byId(id).replaceChildren();
-  button("restart").hidden = true;
+  for (const id of ["restart", "give-settings"]) button(id).hidden = true;
 }
 
 /** What listens to the board's program; `begin` is called before anything can be heard. */
@@ -128,8 +140,8 @@ export interface Listener extends ConsoleEvents {
   begin(): void;
 }
 
-/** Leaves the loader, and listens to the board's program. @throws as {@linkcode connect} */
-export async function listen(events: Listener, fromStart: boolean): Promise<Console> {
+/** Leaves the loader, and listens to the board's program, from its start on. @throws as {@linkcode connect} */
+export async function listen(events: Listener): Promise<Console> {
   await release((open) => open.close());
   const loading = part(import("../console/console.ts"));
   const chosen = await choosePort();
@@ -141,7 +153,7 @@ export async function listen(events: Listener, fromStart: boolean): Promise<Cons
       terminal = undefined;
       events.lost(error);
     },
-  }, fromStart);
+  }, true);
 }
 
 /** The console, if it is open. */

@@ -46,7 +46,7 @@ async function showSettings(): Promise<void> {
     ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
   );
   byId("present").hidden = false;
-  say("The settings are shown. The board waits in its loader until you disconnect it.");
+  say("The settings are shown. The board runs its program again when you press “Disconnect”.");
 }
 
 /**
@@ -96,6 +96,6 @@ async function restore(): Promise<void> {
   }]);
   await carryOut(chip, plan, { piece: (index, state, done) => view.update(index, state, done) });
   showFacts(chip);
-  view.note("The backup is on the board again, and verified by its MD5.");
+  view.note("The backup is on the board again, read back, and right.");
   await openConsole();
 }

@@ -6,8 +6,6 @@ import { button, say, TITLE } from "./dom.ts";
 import { hideFault, showFault } from "./fault_view.ts";
 
 let busy = false;
-/** Buttons that something is missing for, whether or not anything is being done. */
-const early = new Set<string>();
 
 /** Buttons that would start something else. */
 const STARTERS = [
@@ -20,6 +18,8 @@ const STARTERS = [
   "open-console",
   "restart",
   "another",
+  "scan",
+  "send-settings",
   "improv-ask",
   "improv-join",
 ];
@@ -53,17 +53,10 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
   }
 }
 
-/** Marks a button that it is too early for, or no more. Whoever knows what is missing says so. */
-export function markEarly(id: string, tooEarly: boolean): void {
-  if (tooEarly) early.add(id);
-  else early.delete(id);
-  showStarters();
-}
-
 /** Not `disabled`: the button that was pressed would lose the focus, and could not be asked why. */
 function showStarters(): void {
   for (const id of STARTERS) {
-    if (busy || early.has(id)) button(id).setAttribute("aria-disabled", "true");
+    if (busy) button(id).setAttribute("aria-disabled", "true");
     else button(id).removeAttribute("aria-disabled");
   }
 }

@@ -2,6 +2,7 @@
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_MOST, encodeApplication } from "../../formats/application.ts";
 import { crc32 } from "../../formats/crc32.ts";
+import { checkModule, type ModuleFacts } from "../../formats/module.ts";
 import { FlashError } from "../chip/errors.ts";
 
 const HEADER = 48;
@@ -19,13 +20,33 @@ const WASM = [0x00, 0x61, 0x73, 0x6d];
 export function toApplication(file: Uint8Array, fileName: string): Uint8Array {
   if (startsWith(file, MAGIC)) return checkApplication(file, fileName);
   if (!startsWith(file, WASM)) {
-    throw new FlashError("BAD_IMAGE", `${fileName} is neither a .wasm nor an application's image`);
+    throw new FlashError(
+      "BAD_IMAGE",
+      `${fileName} is neither a .wasm nor an application's image: choose the file that “deno task build” has made`,
+    );
   }
   try {
     return encodeApplication(shortName(fileName), file);
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
     throw new FlashError("BAD_IMAGE", error.message, undefined, { cause: error });
+  }
+}
+
+/**
+ * What is in a file of one's own, if the firmware can run it: a .wasm, or an application's image.
+ *
+ * @throws {FlashError} BAD_IMAGE, which says what is wrong with it
+ */
+export function inspectApplication(file: Uint8Array, fileName: string): ModuleFacts {
+  const image = toApplication(file, fileName);
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const start = view.getUint16(6, true);
+  try {
+    return checkModule(image.slice(start, start + view.getUint32(8, true)));
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw new FlashError("BAD_IMAGE", `${fileName}: ${error.message}`, undefined, { cause: error });
   }
 }
 

@@ -1,11 +1,11 @@
 /** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../formats/application.ts";
-import { decodeImage, flashModes } from "../../formats/image.ts";
+import { decodeImage, type FlashMode, flashModes } from "../../formats/image.ts";
 import { type FlashSize, flashSizes, type Part, partsFor } from "../../formats/manifest.ts";
 import type { ChipFacts } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
-import { toApplication } from "./application.ts";
+import { inspectApplication, toApplication } from "./application.ts";
 import { fetchPart, type Firmware } from "./firmware.ts";
 import { parseAddress, type Piece } from "./plan.ts";
 
@@ -32,20 +32,23 @@ export type ApplicationChoice =
 export const SETTINGS_AREA = { offset: 0xfa000, size: 4096 };
 
 /**
- * The flash inside an ESP8285 has two pins less, so its ROM must be told to use one for data (DOUT). The
- * byte is in the header, which no checksum covers. Files of one's own stay as they are.
+ * Says in the image how the ROM is to read the flash. The flash inside an ESP8285 has two pins less, and can be read as
+ * DOUT only, whatever is chosen. The byte is in the header, which no checksum covers. Files of one's own stay as they
+ * are.
  */
 export function forChip(
   pieces: Piece[],
   firmware: FirmwareChoice,
   { name }: Pick<ChipFacts, "name">,
+  chosen: FlashMode = "dout",
 ): Piece[] {
-  if (name !== "ESP8285" || firmware.kind !== "built") return pieces;
+  if (firmware.kind !== "built") return pieces;
+  const mode = flashModes.indexOf(name === "ESP8285" ? "dout" : chosen);
   return pieces.map((piece) => {
-    if (piece.offset !== 0) return piece;
+    if (piece.offset !== 0 || piece.data[2] === mode) return piece;
     const data = piece.data.slice();
-    data[2] = flashModes.indexOf("dout");
-    return { ...piece, name: `${piece.name} for an ESP8285`, data };
+    data[2] = mode;
+    return { ...piece, name: `${piece.name} for ${flashModes[mode]!.toUpperCase()}`, data };
   });
 }
 
@@ -119,7 +122,9 @@ export async function loadPieces(
   if (application.kind === "file") {
     if (!application.file) throw new FlashError("NOT_CHOSEN", "no application file is chosen");
     const { name } = application.file;
-    const data = toApplication(await bytesOf(application.file), name);
+    const bytes = await bytesOf(application.file);
+    inspectApplication(bytes, name);
+    const data = toApplication(bytes, name);
     const offset = firmware.kind === "built"
       ? firmware.firmware.manifest.applications[0]?.offset ?? APPLICATION_OFFSET
       : APPLICATION_OFFSET;

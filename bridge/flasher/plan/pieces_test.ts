@@ -19,7 +19,9 @@ const boot = encodeImage({
   segments: [{ address: 0x40100000, data: new Uint8Array(64).fill(5) }],
 }, "1MB");
 const code = new Uint8Array(1000).fill(7);
-const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+const wasm = Deno.readFileSync(new URL("../../../client-as/build/main.wasm", import.meta.url));
+/** A module, and no application. */
+const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 const application = encodeApplication("main", wasm);
 
 /** A site with one firmware, whose files may be changed. */
@@ -137,6 +139,9 @@ Deno.test("an application that the firmware would not run is refused", async () 
     [application.slice(0, 50), "its end is missing"],
     [damaged(application, 50), "its checksum is wrong"],
     [damaged(application, 4), "a version that is not known"],
+    [empty, "x.bin: it is no application for this firmware: it exports no registers"],
+    [encodeApplication("empty", empty), "it exports no registers"],
+    [wasm.slice(0, 3000), "it is damaged or cut off"],
     [new Uint8Array(50_000).map((_, at) => wasm[at] ?? 0), "there is room for"],
   ];
   for (const [bytes, reason] of wrong) {
@@ -208,16 +213,24 @@ Deno.test("flashes of other sizes get the layout of the next smaller one", async
   assertEquals(error.code, "BAD_PLAN");
 });
 
-Deno.test("an ESP8285 is told how to read the flash that is inside it", async () => {
+Deno.test("an image says how its flash is read: as it was chosen, and in an ESP8285 as it can be", async () => {
   const files = await site();
   const built = await builtIn(files);
   const pieces = await loadPieces(built, { kind: "keep" }, MB, getter(files));
-  assertEquals(forChip(pieces, built, { name: "ESP8266EX" }), pieces);
-  assertEquals(forChip(pieces, { kind: "files", files: [] }, { name: "ESP8285" }), pieces);
-  const [first, ...rest] = forChip(pieces, built, { name: "ESP8285" });
-  assertEquals(decodeImage(first!.data as Uint8Array<ArrayBuffer>).mode, "dout");
-  assertEquals(first!.data.with(2, boot[2]!), boot);
-  assertEquals(rest, pieces.slice(1));
+  const asBuilt = decodeImage(boot).mode;
+  assertEquals(forChip(pieces, built, { name: "ESP8266EX" }, asBuilt), pieces);
+  assertEquals(forChip(pieces, { kind: "files", files: [] }, { name: "ESP8285" }, "qio"), pieces);
+  const modes = [
+    ["ESP8285", "qio", "dout"],
+    ["ESP8266EX", "qio", "qio"],
+    ["ESP8266EX", undefined, "dout"],
+  ] as const;
+  for (const [name, chosen, mode] of modes) {
+    const [first, ...rest] = forChip(pieces, built, { name }, chosen);
+    assertEquals(decodeImage(first!.data as Uint8Array<ArrayBuffer>).mode, mode);
+    assertEquals(first!.data.with(2, boot[2]!), boot);
+    assertEquals(rest, pieces.slice(1));
+  }
 });
 
 Deno.test("what is kept though the whole flash is erased is read before", async () => {

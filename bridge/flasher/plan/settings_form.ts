@@ -1,9 +1,12 @@
 /** What the fields of the form mean: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/protocol/errors.ts";
-import { defaults, encodeSettings, type Settings } from "../../formats/settings.ts";
+import { doubtful, wrongPassword, wrongServer } from "./checks.ts";
+import type { encodeChanges } from "../../formats/improv.ts";
+import { defaults, encodeSettings, type Settings, Tag } from "../../formats/settings.ts";
+import { describeNetwork, type NetworkFields, pasted, readNetwork } from "./network_form.ts";
 
 /** The form's fields as they are typed. */
-export interface Fields {
+export interface Fields extends NetworkFields {
   ssid: string;
   password: string;
   server: string;
@@ -39,19 +42,26 @@ export function readFields(
     else problems[name] = words;
   };
 
+  const refuse = (name: FieldName, words: string | undefined) => {
+    if (words !== undefined) problems[name] ??= words;
+  };
+
   if (!told || fields.ssid !== "" || fields.password !== "") {
     take("ssid", fields.ssid, fields.ssid === "" ? "Enter the name of the WiFi." : TEXT.ssid);
     take("password", fields.password, TEXT.password);
+    refuse("password", wrongPassword(fields.password));
   }
   if (!told) {
-    // People paste what the server printed.
-    const [, host = "", port] = fields.server.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ??
-      [];
+    const { host, port } = pasted(fields.server);
     take("server", host, host === "" ? "Enter the address of the server." : TEXT.server);
+    refuse("server", wrongServer(host));
     take("port", wholeNumber(port ?? fields.port), TEXT.port);
     take("id", fields.id.trim(), fields.id.trim() === "" ? "Enter an id for the device." : TEXT.id);
     take("timeout", wholeNumber(fields.timeout), TEXT.timeout);
   }
+  const network = readNetwork(fields, settings, told);
+  Object.assign(settings, network.settings);
+  Object.assign(problems, network.problems);
   settings.dialect = fields.dialect === "1" ? 1 : 2;
   settings.log = fields.log;
   if (fields.key !== "") {
@@ -68,12 +78,36 @@ export function readFields(
   return { settings, sector: encodeSettings(settings) };
 }
 
+/** What is wrong with a WiFi, in words; undefined: nothing that can be seen. */
+export function wrongWifi(ssid: string, password: string): string | undefined {
+  if (ssid === "" || !isPossible({ ssid })) return TEXT.ssid;
+  return isPossible({ password }) ? wrongPassword(password) : TEXT.password;
+}
+
+/** What makes a board that has other settings have these: what is not among them is taken away. */
+export function allChanges(settings: Settings): Parameters<typeof encodeChanges>[0] {
+  const names = Object.keys(Tag) as (keyof typeof Tag)[];
+  return Object.fromEntries(names.map((name) => [name, settings[name] ?? null]));
+}
+
+/** What can be so, but is hardly ever meant to be, by field. */
+export function doubtsAbout({ ssid, password }: Pick<Fields, "ssid" | "password">): Problems {
+  const doubts: Problems = {};
+  for (const [name, text] of Object.entries({ ssid, password })) {
+    const words = doubtful(text);
+    if (words !== undefined) doubts[name as "ssid" | "password"] = words;
+  }
+  return doubts;
+}
+
 const TEXT = {
-  ssid: "A WiFi name has 32 bytes at most, and no control characters.",
+  ssid:
+    "A WiFi name has 32 bytes at most (a letter with an accent has two), and no control characters.",
   password: "A WiFi password has 8 to 64 characters; leave it empty for an open network.",
   server: "A name or an IPv4 address of 64 characters at most: letters, digits, dots and hyphens.",
   port: "A port is a number from 1 to 65535.",
-  id: "A device id has 64 bytes at most, and no control characters.",
+  id:
+    "A device id has 64 bytes at most (a letter with an accent has two), and no control characters.",
   timeout: "The timeout is a number of ms from 100 to 3600000.",
 };
 
@@ -106,34 +140,30 @@ export function makeKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What can be done with a device's key at the server. */
-const ACTIONS = {
-  add: ["add", " --key -"],
-  replace: ["add", " --key - --replace"],
-  remove: ["remove", ""],
-} as const;
-
-/** The line to run at the server, which then asks for the key if it needs one. For sh and its like. */
-export function keysLine(id: string, action: keyof typeof ACTIONS = "add"): string {
-  const [command, options] = ACTIONS[action];
-  const quoted = /^[0-9A-Za-z._-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`;
-  // An id that starts with a hyphen would be taken for an option.
-  const rest = id.startsWith("-") ? `${options} -- ${quoted}` : ` ${quoted}${options}`;
-  return `deno run -A server/main.ts keys ${command}${rest}`;
-}
-
 /** A row of what the board has, for people; no secret is in it. */
 export function describeSettings(settings: Settings): [name: string, value: string][] {
-  const { ssid, password, server, port = 8123, id, key, timeout = 2000, dialect = 2, log } =
-    settings;
+  const {
+    ssid,
+    password,
+    server,
+    server2,
+    port = 8123,
+    id,
+    key,
+    timeout = 2000,
+    dialect = 2,
+    log,
+  } = settings;
   return [
     ["WiFi name", ssid ?? "none"],
     ["WiFi password", password ? "there is one" : "none"],
     ["Server", server === undefined ? "none" : `${server}:${port}`],
+    ["Second server address", server2 === undefined ? "none" : `${server2}:${port}`],
     ["Device id", id ?? "none"],
     ["Key", key ? "there is one" : "none"],
     ["Timeout", `${timeout} ms`],
     ["Dialect", String(dialect)],
     ["Console to the server", log ? "yes" : "no"],
+    ...describeNetwork(settings),
   ];
 }

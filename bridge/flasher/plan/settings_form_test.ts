@@ -1,9 +1,17 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { decodeSettings, encodeSettings, type Settings } from "../../formats/settings.ts";
+import { encodeChanges } from "../../formats/improv.ts";
 import {
+  changeSettings,
+  decodeSettings,
+  encodeSettings,
+  type Settings,
+  Tag,
+} from "../../formats/settings.ts";
+import {
+  allChanges,
   describeSettings,
+  doubtsAbout,
   type Fields,
-  keysLine,
   makeKey,
   parseKey,
   readFields,
@@ -21,6 +29,12 @@ const FILLED: Fields = {
   timeout: "2000",
   dialect: "2",
   log: false,
+  server2: "",
+  address: "",
+  netmask: "255.255.255.0",
+  gateway: "",
+  dns: "",
+  country: "",
 };
 
 function read(fields: Partial<Fields>) {
@@ -108,6 +122,39 @@ function assertProblems(reader: typeof read | typeof readTold, wrong: readonly W
   }
 }
 
+Deno.test("what a sector could hold, and what cannot work, is refused", () => {
+  assertProblems(read, [
+    [{ server: "localhost" }, "server", /the board itself/],
+    [{ server: "tcp://127.0.0.1:8123" }, "server", /the board itself/],
+    [{ server: "0.0.0.0:8123" }, "server", /all of its addresses/],
+    [{ server: "192.168.1.256" }, "server", /four numbers/],
+    [{ server: "pi.local" }, "server", /\.local/],
+    [{ password: "x".repeat(64) }, "password", /63 characters/],
+  ]);
+  assert("settings" in read({ password: "0a".repeat(32) }));
+  assertEquals(doubtsAbout({ ssid: "Home", password: "12345678" }), {});
+  assertEquals(Object.keys(doubtsAbout({ ssid: "Home ", password: " 12345678" })), [
+    "ssid",
+    "password",
+  ]);
+});
+
+Deno.test("what is not in the form is taken away from a board that has it", () => {
+  const settings: Settings = { ssid: "Home", server: "10.0.0.2", id: "hall" };
+  const changes = allChanges(settings);
+  assertEquals(Object.keys(changes).sort(), Object.keys(Tag).sort());
+  assertEquals([changes.ssid, changes.key, changes.timeout], ["Home", null, null]);
+  const before = {
+    ...settings,
+    id: "kitchen",
+    key: new Uint8Array(32).fill(1),
+    timeout: 5000,
+    log: true,
+  };
+  const frame = encodeChanges(changes)[0]!;
+  assertEquals(changeSettings(before, frame.subarray(11, -2)), settings);
+});
+
 Deno.test("each field says what is wrong with it", () => {
   const wrong: Wrong[] = [
     [{ ssid: "" }, "ssid", /Enter the name/],
@@ -169,16 +216,6 @@ Deno.test("a made key is a key, and never the same", () => {
   assertEquals(parseKey(makeKey())?.length, 32);
   assertNotEquals(makeKey(), makeKey());
   assertEquals(parseKey(` ${KEY.toUpperCase()}\n`), parseKey(KEY));
-});
-
-Deno.test("the line for the server is safe in a shell, whatever the id is", () => {
-  const START = "deno run -A server/main.ts keys add";
-  assertEquals(keysLine("kitchen"), `${START} kitchen --key -`);
-  assertEquals(keysLine("küche 1"), `${START} 'küche 1' --key -`);
-  assertEquals(keysLine("it's; rm -rf $HOME"), `${START} 'it'\\''s; rm -rf $HOME' --key -`);
-  assertEquals(keysLine("-x"), `${START} --key - -- -x`);
-  assertEquals(keysLine("-x", "replace"), `${START} --key - --replace -- -x`);
-  assertEquals(keysLine("a b", "remove"), "deno run -A server/main.ts keys remove 'a b'");
 });
 
 Deno.test("what is on a board is shown without its secrets", () => {

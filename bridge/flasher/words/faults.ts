@@ -1,4 +1,5 @@
 /** What people are told when something fails: what, where, and what to try. */
+import { DENO } from "../plan/commands.ts";
 import { type FlashCode, FlashError, hex } from "../chip/errors.ts";
 
 export interface Fault {
@@ -153,8 +154,9 @@ const WORDS: Record<FlashCode, Words> = {
     title: "A file could not be loaded",
     more: "Nothing was changed on the board.",
     tries: [
-      "Is the server of this page still running? Start it again: deno task flasher",
-      "Build the firmware again: deno task firmware --board nonos",
+      "Does the program that serves this page still run? Start it again, in the folder of Holdfast: " +
+      `\`${DENO} task flasher\``,
+      "If firmware is missing, build it again, as Holdfast’s README says.",
       "Or choose files on this computer.",
     ],
   },

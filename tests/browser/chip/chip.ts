@@ -18,7 +18,7 @@ import { flipBits, garble, understands } from "./uart.ts";
 export const ROM_BAUD = 74880;
 
 /** Why the processor starts. */
-export type ResetReason = "power-on" | "external" | "software";
+export type ResetReason = "power-on" | "external" | "software" | "watchdog" | "exception";
 
 /** What a program in flash has of the board. */
 export interface Hardware {
@@ -29,8 +29,8 @@ export interface Hardware {
   print(text: string | Uint8Array): void;
   /** Does something later, unless the chip is reset before. */
   after(ms: number, what: () => void): void;
-  /** Resets the processor. */
-  restart(): void;
+  /** Resets the processor: by software unless told. */
+  restart(reason?: ResetReason): void;
 }
 
 /** A program that runs. */
@@ -54,6 +54,8 @@ export interface ChipOptions {
   mac?: string;
   /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
   embedded?: boolean;
+  /** Whether its flash, though outside, can be read as DOUT only, as on some ESP-01S. */
+  onlyDout?: boolean;
   /** The word that names the chip. */
   magic?: number;
   /** What runs when the flash holds an image; unless told, nothing that says anything. */
@@ -67,6 +69,10 @@ export interface ChipOptions {
   /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit unless told. */
   cleanBaud?: number;
 }
+
+/** Boot modes, as the pins have it. */
+const DOWNLOAD = 1;
+const FROM_FLASH = 3;
 
 const SILENT: Firmware = () => ({ baud: 115200, receive() {} });
 const encoder = new TextEncoder();
@@ -83,6 +89,8 @@ export class Chip {
   readonly commands: number[] = [];
   /** The time in ms, as last told. */
   now = 0;
+  /** What wires at GPIO15, GPIO0 and GPIO2 make of the next starts, a bit each; as they should be unless told. */
+  wired: number | undefined;
 
   #options: ChipOptions;
   #firmware: Firmware;
@@ -268,26 +276,31 @@ export class Chip {
   #start(reason: ResetReason): void {
     this.#halt();
     this.#registers = this.#newRegisters();
-    const cause = { "power-on": 1, external: 2, software: 4 }[reason];
-    const mode = this.#download ? 1 : 3;
-    const hello = `\r\n ets Jan  8 2013,rst cause:${cause}, boot mode:(${mode},6)\r\n\r\n`;
+    const cause = { "power-on": 1, external: 2, software: 2, exception: 2, watchdog: 4 }[reason];
+    const mode = this.wired ?? (this.#download ? DOWNLOAD : FROM_FLASH);
+    const hello = `\r\n ets Jan  8 2013,rst cause:${cause}, boot mode:(${mode},6)\r\n\r\n` +
+      `${reason === "watchdog" ? "wdt reset\r\n" : ""}${mode >= 4 ? "waiting for host\r\n" : ""}`;
     this.#send(encoder.encode(hello), ROM_BAUD);
-    if (this.#download) {
+    if (mode === DOWNLOAD) {
       this.boots.loader++;
       this.#mode = { rom: new Rom(this.#machine) };
-    } else this.#runProgram(reason);
+    } else if (mode === FROM_FLASH) this.#runProgram(reason);
   }
 
   #runProgram(reason: ResetReason): void {
     this.#halt();
-    const fault = imageFault(this.flash.bytes, this.#options.embedded);
+    const fault = imageFault(
+      this.flash.bytes,
+      this.#options.embedded || this.#options.onlyDout,
+    );
+    const load = "load 0x40100000, len 4096, room 16 \r\ntail 0\r\n";
     if (fault !== undefined) {
-      const said = fault === "checksum" ? "csum err\r\nets_main.c \r\n" : "ets_main.c \r\n";
+      const said = `${fault === "checksum" ? `${load}csum err\r\n` : ""}ets_main.c \r\n`;
       this.#send(encoder.encode(said), ROM_BAUD);
       return;
     }
     this.boots.program++;
-    this.#send(encoder.encode("load 0x40100000, len 4096, room 16 \r\ntail 0\r\n"), ROM_BAUD);
+    this.#send(encoder.encode(load), ROM_BAUD);
     const started: { program?: Program } = {};
     const baud = () => started.program?.baud ?? 115200;
     started.program = this.#firmware({
@@ -296,7 +309,7 @@ export class Chip {
       reason,
       print: (text) => this.#send(typeof text === "string" ? encoder.encode(text) : text, baud()),
       after: (ms, what) => this.#timers.push({ at: this.now + ms, what }),
-      restart: () => this.#start("software"),
+      restart: (reason = "software") => this.#start(reason),
     });
     this.#baud = started.program.baud;
     this.#mode = { program: started.program };

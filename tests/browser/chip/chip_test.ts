@@ -75,7 +75,10 @@ Deno.test("images: a wrong byte, and a segment that does not end, are found", ()
   assertEquals(imageFault(flash), "no image");
   flash.set(image);
   assertEquals(imageFault(flash), undefined);
+  assertEquals(imageFault(flash, true), undefined);
+  flash[2] = 2;
   assertEquals(imageFault(flash, true), "flash mode");
+  assertEquals(imageFault(flash), undefined);
   flash[20]! ^= 1;
   assertEquals(imageFault(flash), "checksum");
   flash[13] = 0xff;

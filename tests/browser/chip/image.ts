@@ -20,12 +20,12 @@ export interface Segment {
 /**
  * Why the ROM would not start what is at the beginning of the flash; undefined: it would.
  *
- * @param embedded Whether the flash is inside the chip, where it lacks the pins for any mode but DOUT.
+ * @param onlyDout Whether the flash can be read in no other mode: inside a chip it lacks the pins, and some cannot.
  */
-export function imageFault(flash: Uint8Array, embedded = false): string | undefined {
+export function imageFault(flash: Uint8Array, onlyDout = false): string | undefined {
   const view = new DataView(flash.buffer, flash.byteOffset, flash.length);
   if (flash[0] !== MAGIC) return "no image";
-  if (embedded && flash[2] !== DOUT) return "flash mode";
+  if (onlyDout && flash[2] !== DOUT) return "flash mode";
   let at = 8;
   let sum = CHECKSUM_SEED;
   for (let i = 0; i < flash[1]!; i++) {
@@ -39,12 +39,16 @@ export function imageFault(flash: Uint8Array, embedded = false): string | undefi
   return flash[at | 15] === sum ? undefined : "checksum";
 }
 
-/** Makes an image that the ROM starts. */
-export function makeImage(entry: number, segments: Segment[]): Uint8Array<ArrayBuffer> {
+/** Makes an image that the ROM starts. @param mode 0 to 3: QIO, QOUT, DIO, DOUT */
+export function makeImage(
+  entry: number,
+  segments: Segment[],
+  mode = DOUT,
+): Uint8Array<ArrayBuffer> {
   const length = segments.reduce((sum, { data }) => sum + 8 + data.length, 8);
   const image = new Uint8Array((length | 15) + 1);
   const view = new DataView(image.buffer);
-  image.set([MAGIC, segments.length, 0x02, 0x20]);
+  image.set([MAGIC, segments.length, mode, 0x20]);
   view.setUint32(4, entry, true);
   let at = 8;
   let sum = CHECKSUM_SEED;

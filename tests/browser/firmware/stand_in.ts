@@ -26,19 +26,26 @@ import {
   type Settings,
   Tag,
 } from "../../../bridge/formats/settings.ts";
-import type { Firmware, Hardware, Program } from "../chip/chip.ts";
+import type { Firmware, Hardware, Program, ResetReason } from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 
 /** Where things are in the flash. */
 export const APPLICATION = 0xf0000;
 export const SETTINGS = 0xfa000;
 
+/** A server. One with keys admits those devices only; one that answers is asked. */
+export interface PretendedServer {
+  keys?: Record<string, string>;
+  /** Why there is no link with a device with these settings; undefined: there is one. */
+  answer?: (settings: Settings) => Promise<string | undefined>;
+}
+
 /** What a board finds around it. */
 export interface World {
   /** Networks in the air, and their passwords; "" for an open one. */
   networks: Record<string, string>;
-  /** Servers by `name:port`. A server with keys admits those devices only. */
-  servers: Record<string, { keys?: Record<string, string> }>;
+  /** Servers by `name:port`. */
+  servers: Record<string, PretendedServer>;
   /**
    * What a Pyboard on the board's wires tells it. Null: nothing yet, or nothing is there. Without this the firmware
    * is the one that has its settings in the flash.
@@ -46,6 +53,10 @@ export interface World {
   pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
+  /** Whether it can look for networks; it can unless told. */
+  scans?: boolean;
+  /** The board is reset for this reason so many ms after each start. */
+  fails?: { reason: ResetReason; after: number } | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -73,6 +84,8 @@ class Running implements Program {
     this.#board = board;
     this.#world = world;
     this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);
+    const { fails } = world;
+    if (fails) board.after(fails.after, () => board.restart(fails.reason));
     const sector = decodeSettings(board.flash.read(SETTINGS, SECTOR)!);
     this.#settings = sector.state === "ok" ? sector.settings : {};
     if (world.pyboard !== undefined) {
@@ -169,18 +182,27 @@ class Running implements Program {
     this.#say(`link connecting server=${this.#server}`);
     this.#later(() => {
       const server = this.#world.servers[this.#server];
-      if (server === undefined) this.#say("link down reason=NO_ANSWER");
-      else {
-        const reason = refusal(server.keys, id!, key);
-        if (reason === undefined) {
-          this.#say("link up connects=1");
-          if (this.#world.pyboard === undefined) this.#log("hello from the application");
-          return;
-        }
-        this.#say(`link down reason=${reason}`);
-      }
-      this.#later(() => this.#connect());
+      if (server?.answer) return this.#ask(server.answer);
+      this.#answered(server === undefined ? "NO_ANSWER" : refusal(server.keys, id!, key));
     });
+  }
+
+  #answered(reason: string | undefined): void {
+    if (reason === undefined) {
+      this.#say("link up connects=1");
+      if (this.#world.pyboard === undefined) this.#log("hello from the application");
+      return;
+    }
+    this.#say(`link down reason=${reason}`);
+    this.#later(() => this.#connect());
+  }
+
+  /** Asks a server that takes its time; the chip looks again and again, as it is told of time alone. */
+  #ask(answer: NonNullable<PretendedServer["answer"]>): void {
+    const answers: (string | undefined)[] = [];
+    void answer(this.#settings).then((reason) => answers.push(reason));
+    const look = () => answers.length === 0 ? this.#later(look) : this.#answered(answers[0]);
+    look();
   }
 
   receive(bytes: Uint8Array): void {
@@ -225,6 +247,7 @@ class Running implements Program {
       case Command.info:
         return this.#texts(command, "Holdfast", "0.1.0", "ESP8266", "nonos");
       case Command.scan:
+        if (this.#world.scans === false) return this.#fail(Failure.unknown);
         for (const [ssid, password] of Object.entries(this.#world.networks)) {
           this.#texts(command, ssid, "-61", password === "" ? "NO" : "YES");
         }

@@ -22,11 +22,11 @@ static void check_frame(const uint8_t *frame, size_t length, uint8_t type) {
 
 static void carry_out(const struct improv_command *command) {
   uint8_t *frame = malloc(IMPROV_FRAME);
-  uint8_t *fields = malloc(IMPROV_MOST_RESULT + 2);
+  uint8_t *fields = malloc(IMPROV_WIFI_FIELDS);
   size_t length;
   require(command->length <= IMPROV_MOST_RESULT);
   if (improv_wifi(command->data, command->length, fields, &length)) {
-    require(length == command->length + 2);
+    require(length == command->length + 4);
     check_frame(frame, improv_fields(frame, fields, length), IMPROV_RESULT);
   }
   check_frame(frame, improv_fields(frame, command->data, command->length), IMPROV_RESULT);

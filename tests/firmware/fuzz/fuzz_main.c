@@ -26,7 +26,6 @@ static init_done_cb_t init_done;
 static void (*wifi_handler)(System_Event_t *);
 static bool wifi_asked, connected;
 static uint32_t rtc[192];
-static struct rst_info reset_info;
 static jmp_buf reset;
 static bool running_task;
 static os_timer_t *timers[4];
@@ -36,18 +35,29 @@ static enum flash_size_map map;
 
 uint32_t system_get_time(void) { return now; }
 uint32_t system_get_chip_id(void) { return 0xabc123; }
-uint32_t system_get_free_heap_size(void) { return next() * 256; }
 void system_soft_wdt_feed(void) {}
 void system_set_os_print(uint8_t on) { (void)on; }
 void system_init_done_cb(init_done_cb_t done) { init_done = done; }
-struct rst_info *system_get_rst_info(void) { return &reset_info; }
 unsigned long os_random(void) { return next(); }
 void os_delay_us(uint32_t us) { now += us; }
-static void *kept_block; /* the application's memory: until the next reset */
-void *os_malloc_dram(size_t length) { return kept_block = malloc(length); }
+
+/* The heap has so much left, in pieces that are no longer than that; who takes of it: the start's stack, the application. */
+static size_t heap_left, heap_piece;
+static struct { void *at; size_t length; } blocks[2];
+uint32_t system_get_free_heap_size(void) { return (uint32_t)heap_left; }
+void *os_malloc_dram(size_t length) {
+  if (length > heap_left || length > heap_piece) return 0;
+  unsigned i = blocks[0].at != 0;
+  require(length && !blocks[i].at);
+  heap_left -= blocks[i].length = length;
+  return blocks[i].at = malloc(length);
+}
 void os_free(void *block) {
+  unsigned i = block != blocks[0].at;
+  require(block && block == blocks[i].at); /* one that is not free yet */
+  heap_left += blocks[i].length;
   free(block);
-  if (block == kept_block) kept_block = 0;
+  blocks[i].at = 0;
 }
 
 bool system_rtc_mem_read(uint8_t block, void *to, uint16_t length) {
@@ -113,11 +123,43 @@ uint8_t wifi_station_get_auto_connect(void) { return 1; }
 bool wifi_station_set_auto_connect(uint8_t on) { return !on; }
 bool wifi_set_sleep_type(int type) { return type == NONE_SLEEP_T; }
 bool wifi_station_set_hostname(char *name) { return require(strcmp(name, "holdfast-abc123") == 0), true; }
+/* What the firmware asks for, and what the SDK has been told: the same, when it is to connect. */
+static struct port_wifi asked;
+static uint32_t asked_ip[4];
+static wifi_country_t country;
+static struct ip_info fixed;
+static uint32_t fixed_dns;
+static bool dhcp;
+
 bool wifi_station_set_config_current(struct station_config *config) {
   require(config->ssid[0] && !config->bssid_set && config->channel == 0);
+  require(config->all_channel_scan && config->threshold.rssi == 0 && !config->open_and_wep_mode_disable);
   return next() % 8 != 7;
 }
-bool wifi_station_connect(void) { return wifi_asked = true; }
+bool wifi_set_country(wifi_country_t *to) {
+  require(to->schan == 1 && to->nchan && to->schan + to->nchan <= 15);
+  return country = *to, true;
+}
+enum dhcp_status wifi_station_dhcpc_status(void) { return dhcp ? DHCP_STARTED : DHCP_STOPPED; }
+bool wifi_station_dhcpc_start(void) { return dhcp = true; }
+bool wifi_station_dhcpc_stop(void) { return dhcp = false, true; }
+bool wifi_set_ip_info(uint8_t interface, struct ip_info *info) {
+  if (interface != STATION_IF || dhcp) return false;
+  return fixed = *info, true;
+}
+void tcp_use_dns(uint32_t address) { fixed_dns = address; }
+
+bool wifi_station_connect(void) {
+  require(dhcp == !asked_ip[0]);
+  if (asked_ip[0]) {
+    require(fixed.ip.addr == asked_ip[0] && fixed.netmask.addr == asked_ip[1] && fixed.gw.addr == asked_ip[2]);
+    require(!asked_ip[3] || fixed_dns == asked_ip[3]);
+  }
+  bool known = asked.country[0] != 0;
+  require(country.policy == (known ? WIFI_COUNTRY_POLICY_MANUAL : WIFI_COUNTRY_POLICY_AUTO));
+  if (known) require(!memcmp(country.cc, asked.country, 2) && country.nchan == (asked.country[0] == 'U' ? 11 : 13));
+  return wifi_asked = true;
+}
 bool wifi_station_disconnect(void) { return wifi_asked = connected = false, true; }
 bool wifi_get_ip_info(uint8_t interface, struct ip_info *info) {
   info->ip.addr = connected ? 0x0100a8c0 : 0;
@@ -132,10 +174,10 @@ bool wifi_station_scan(void *config, void (*done)(void *result, STATUS status)) 
   return true;
 }
 
-void system_restart_local(void) {
-  reset_info.reason = REASON_SOFT_RESTART;
-  longjmp(reset, 1);
-}
+static bool has_started;
+static size_t said;
+
+#include "resets.h"
 
 /* ---- The other parts of the board ---- */
 
@@ -146,16 +188,21 @@ void serial_tell(void) {
   serial_bytes = 0;
 }
 void serial_drain(void) {}
+void port_serial_write(const uint8_t *bytes, size_t length) {
+  require(bytes[length - 1] == '\n');
+  said += length;
+}
 void tcp_tell(void) { require(running_task); }
 bool tcp_offer(void) { return next() % 8 == 7; }
 
 /* ---- The firmware ---- */
 
-static bool in_firmware, has_started, joined;
+static bool in_firmware, joined;
 static bool wants_run; /* something has happened since it ran */
 static uint32_t deadline; /* ms */
 static int last = -1; /* state that it was told */
 static enum { UNKNOWN, CONNECTED, NOT_CONNECTED } truth; /* since it joined */
+static bool handshake_failed, dhcp_timed_out; /* so the SDK has said */
 static uint32_t last_fed; /* ms */
 static bool starving;
 
@@ -164,14 +211,34 @@ void call_on_stack(void (*function)(void), void *top) {
   function();
 }
 
+static size_t memory(size_t least, size_t most) {
+  size_t length;
+  void *given_now = port_memory(least, most, &length);
+  require(!given_now == !length && ((uintptr_t)given_now & 7) == 0);
+  require(length == 0 || (length >= least && length <= most && length % 8 == 0));
+  if (length) {
+    memset(given_now, 1, length);
+    require(heap_left >= 16 * 1024); /* the SDK's */
+  }
+  return length;
+}
+
+/* As much as there is, then as much as is needed, or nothing of it. */
+static void take_memory(void) {
+  size_t before = heap_left;
+  size_t most = memory(0, 8192);
+  if (heap_piece >= 8192 + 8 && before >= 8192 + 8 + 16 * 1024) require(most == 8192);
+  require(most || heap_piece < 1024 || before < 16 * 1024 + 1024);
+  size_t needed = most / 16 * 8;
+  require(memory(needed, needed) == needed);
+  require(memory(32 * 1024, 32 * 1024) == 0 || heap_piece >= 32 * 1024);
+  require(memory(0, 0) == 0 && heap_left == before);
+  memory(needed, needed);
+}
+
 void firmware_start(void) {
   require(!has_started && !in_firmware);
-  if (map == FLASH_SIZE_32M_MAP_512_512) {
-    size_t length;
-    void *memory = port_memory(8192, &length);
-    require(((uintptr_t)memory & 7) == 0 && length <= 8192 && length % 8 == 0);
-    if (memory) memset(memory, 1, length);
-  }
+  if (map == FLASH_SIZE_32M_MAP_512_512) take_memory();
   has_started = true;
   wants_run = true;
   last_fed = clock_ms;
@@ -181,6 +248,17 @@ void firmware_start(void) {
 static void scan_found_one(const char *ssid, int rssi, bool locked) {
   (void)locked;
   if (ssid) require(strlen(ssid) >= 1 && strlen(ssid) <= 32 && rssi <= 127);
+}
+
+static void join(void) {
+  static const char *const countries[] = {"", "DE", "US"};
+  static const uint32_t addresses[] = {0x3201a8c0, 0x00ffffff, 0x0101a8c0, 0x0101a8c0};
+  unsigned how = next();
+  bool fixed_address = how & 2;
+  for (unsigned i = 0; i < 4; i++) asked_ip[i] = fixed_address ? addresses[i] : 0;
+  if (how & 4) asked_ip[3] = 0;
+  asked = (struct port_wifi){"Home", how & 1 ? "correct horse" : "", countries[how / 8 % 3], asked_ip};
+  port_wifi_join(&asked);
 }
 
 uint32_t firmware_run(void) {
@@ -193,7 +271,7 @@ uint32_t firmware_run(void) {
         joined = true;
         last = -1;
         truth = UNKNOWN;
-        port_wifi_join("Home", next() & 1 ? "correct horse" : "");
+        join();
       }
       break;
     case 2:
@@ -202,7 +280,9 @@ uint32_t firmware_run(void) {
       break;
     case 3: port_wifi_scan(scan_found_one); break;
     case 4:
-      if (next() == 255) port_restart();
+      if (next() != 255) break;
+      truth_of_reset = RESET_SOFTWARE;
+      port_restart();
       break;
     case 5: starving = true; break; /* from here on there is no progress */
     default:
@@ -219,7 +299,10 @@ uint32_t firmware_run(void) {
 
 void firmware_wifi(enum firmware_wifi state) {
   require(running_task && !in_firmware && joined);
-  require(state <= WIFI_REFUSED);
+  require(state <= WIFI_ASSOCIATED);
+  if (state == WIFI_ASSOCIATED) return; /* a step on the way */
+  if (state == WIFI_WRONG_PASSWORD) require(asked.password[0] || handshake_failed);
+  if (state == WIFI_NO_DHCP) require(dhcp_timed_out);
   if (state == WIFI_UP) require(port_wifi_ip() != 0 || !connected);
   if (state == WIFI_LOST) require(last == WIFI_UP || last == -1 || last >= WIFI_LOST);
   last = state;
@@ -269,6 +352,8 @@ static void tell_wifi(unsigned event, unsigned reason) {
     connected = true;
   }
   if (event == EVENT_STAMODE_DISCONNECTED) connected = false;
+  if (event == EVENT_STAMODE_DISCONNECTED) handshake_failed |= reason == 15 || reason == 202 || reason == 204;
+  if (event == EVENT_STAMODE_DHCP_TIMEOUT) dhcp_timed_out = true;
   if (event == EVENT_STAMODE_GOT_IP) truth = CONNECTED;
   if (event == EVENT_STAMODE_DISCONNECTED || event == EVENT_STAMODE_DHCP_TIMEOUT) truth = NOT_CONNECTED;
   wifi_handler(&all);
@@ -295,7 +380,16 @@ static void happen(void) {
       }
       break;
     case 7:
-      if (next() % 4 == 3) pass(21000); /* is it a watchdog that bites? */
+      switch (next() % 16) {
+        case 0: end(RESET_POWER_ON); break;
+        case 1: end(RESET_EXTERNAL); break;
+        case 2: end(RESET_EXCEPTION); break;
+        case 4: end(RESET_WATCHDOG); break;
+        case 3:
+        case 7:
+        case 11:
+        case 15: pass(21000); break; /* is it a watchdog that bites? */
+      }
       break;
   }
 }
@@ -305,15 +399,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   left = size;
   now = 0xfff00000; /* it wraps soon */
   memset(rtc, 0x5a, sizeof rtc);
-  reset_info.reason = next() % 7;
+  hardware_cause = 1 + next() % 2;
+  kept_reason = hardware_cause == 2 ? REASON_EXT_SYS_RST : REASON_DEFAULT_RST;
+  truth_of_reset = hardware_cause == 2 ? RESET_EXTERNAL : RESET_POWER_ON;
   map = next() & 1 ? FLASH_SIZE_32M_MAP_512_512 : FLASH_SIZE_8M_MAP_512_512;
   volatile unsigned resets = 0;
+  /* By its end, which means something else as well: most inputs end with something small. */
+  size_t heap = size > 1 ? (255u - data[size - 1]) * 256 : 0, piece = size > 1 ? (255u - data[size - 2]) * 256 : 0;
   if (setjmp(reset)) {
     resets++;
     if (resets == 8) return 0;
   }
   /* As after a reset; RTC memory stays. */
-  os_free(kept_block);
+  for (unsigned i = 0; i < 2; i++) free(blocks[i].at), blocks[i].at = 0;
+  given = 0;
+  heap_left = heap;
+  heap_piece = piece;
+  said = 0;
   task = 0;
   posted = 0;
   init_done = 0;
@@ -323,16 +425,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memset(timers, 0, sizeof timers);
   running_task = in_firmware = has_started = joined = wants_run = wifi_asked = connected = false;
   starving = false;
+  dhcp = true; /* as the SDK starts */
+  handshake_failed = dhcp_timed_out = false;
   started = woken = wanted = has_address = false;
   news_count = 0;
   for (unsigned i = 3; i < 6; i++) partitions[i].addr = 0xfb000 + (i - 3) * 0x1000;
+  sdk_starts();
   user_pre_init();
   user_init();
   run_tasks();
   require(!has_started && init_done);
   init_done();
   require(has_started);
-  if (resets) require(port_reset_reason() == RESET_SOFTWARE || port_reset_reason() == RESET_WATCHDOG);
+  require((int)port_reset_reason() == truth_of_reset);
+  struct port_crash crash;
+  require(port_crash(&crash) == (truth_of_reset == RESET_EXCEPTION));
+  truth_of_reset = -1;
   run_tasks();
   require(!wants_run); /* it ran right after its start */
   while (left) happen();

@@ -17,7 +17,17 @@ static void check_settings(const struct settings *s) {
   check_text(s->ssid, sizeof s->ssid);
   check_text(s->password, sizeof s->password);
   check_text(s->server, sizeof s->server);
+  check_text(s->server2, sizeof s->server2);
   check_text(s->id, sizeof s->id);
+  require(!s->country[0] || (s->country[1] && !s->country[2]));
+  if (s->ip[0]) {
+    uint32_t in_order[4]; /* as numbers */
+    for (int i = 0; i < 4; i++) in_order[i] = __builtin_bswap32(s->ip[i]);
+    uint32_t own = in_order[0], mask = in_order[1], gateway = in_order[2], dns = in_order[3];
+    require(mask && (mask | (mask - 1)) == 0xffffffff && (own & ~mask) && (own | mask) != 0xffffffff);
+    require(!gateway || ((gateway & mask) == (own & mask) && gateway != own));
+    require(dns != own);
+  }
   require(s->port >= 1 && s->timeout >= 100 && s->timeout <= 3600000);
   require(s->dialect == 1 || s->dialect == 2);
   require(!(s->has_key && s->dialect == 1));

@@ -166,6 +166,7 @@ function connectionSeeds(): Uint8Array[] {
     steps(open, [8, 9], 9, 20, 1, 3, 50, 1, 9, [8, 255], 9, 10),
     steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // arrives, ends, and only then is it taken
     steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
+    steps([0, 2], 10, [13, 2], 1, 0, 1, 1, 10, [0, 2]), // and one to the other name is made
     steps(open, 9, 6, 9, open, 9),
     steps(open, 9, [8, 255], 3, 100, 50, 1, [12, 1], 9, 0, open, 3, 20, 20, 9), // the firmware closes it from within
     steps(open, 9, [8, 3], 3, 100, 50, 1, [12, 2], 9, 1, 2, 3, 20, 20, 9), // and opens the next

@@ -43,6 +43,9 @@ static void print_settings(const struct settings *s) {
   print_hex("id", s->id, strlen(s->id));
   print_hex("key", s->key, s->has_key ? 32 : 0);
   printf(" port=%u timeout=%u dialect=%u log=%u", s->port, s->timeout, s->dialect, s->log);
+  print_hex("server2", s->server2, strlen(s->server2));
+  print_hex("ip", s->ip, s->ip[0] ? sizeof s->ip : 0);
+  print_hex("country", s->country, strlen(s->country));
   print_hex("missing", tags, count);
 }
 
@@ -99,7 +102,7 @@ static void answer_frames(void) {
 
 static void answer_wifi(void) {
   struct piece data = next_piece();
-  uint8_t fields[IMPROV_MOST_RESULT + 2];
+  uint8_t fields[IMPROV_WIFI_FIELDS];
   size_t length;
   bool good = improv_wifi(data.bytes, data.length, fields, &length);
   printf("%s", good ? "fields" : "malformed");

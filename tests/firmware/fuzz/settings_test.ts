@@ -27,6 +27,7 @@ import {
   Tag,
   USED_BYTES,
 } from "../../../bridge/formats/settings.ts";
+import { encodeStatic } from "../../../bridge/formats/ipv4.ts";
 import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
 import { crc32 } from "../../../bridge/formats/crc32.ts";
 import { LocalError } from "../../../server/protocol/errors.ts";
@@ -70,7 +71,8 @@ function aboutSector(sector: Uint8Array): string {
     word,
     `ssid=${text(s.ssid)} password=${text(s.password)} server=${text(s.server)} id=${text(s.id)}`,
     `key=${s.key ? plain(s.key) : ""} port=${port} timeout=${timeout} dialect=${dialect}`,
-    `log=${log ? 1 : 0} missing=${plain(Uint8Array.from(missing))}`,
+    `log=${log ? 1 : 0} server2=${text(s.server2)} ip=${s.ip ? plain(encodeStatic(s.ip)) : ""}`,
+    `country=${text(s.country)} missing=${plain(Uint8Array.from(missing))}`,
   ].join(" ");
 }
 
@@ -235,7 +237,7 @@ toolTest("frames in C: what the device answers is understood", { gcc: "gcc" }, a
     assertEquals(decodeTexts(decodeResult(read(long))!.data), ["x".repeat(200), "z"]);
     assertEquals(
       wifi,
-      `fields fields=${plain(encodeFields({ ssid: "Home", password: "secret78" }))}`,
+      `fields fields=${plain(encodeFields({ ssid: "Home", password: "secret78" }))}0c00`,
     );
     assertEquals(malformed, Array(5).fill("malformed"));
   });

@@ -25,7 +25,7 @@ static void print_words(const uint32_t *words) {
 
 /* Asks until there is nothing to do; says all that was asked for, and the wait. */
 static void poll(uint32_t now) {
-  static const char *const words[] = { "", "join ", "leave " };
+  static const char *const words[] = { "", "join ", "leave ", "give-up " };
   uint32_t wait;
   enum wifi_policy_action action;
   while ((action = wifi_policy_poll(&policy, now, &wait)) != WIFI_DO_NOTHING) printf("%s", words[action]);
@@ -66,6 +66,7 @@ int main(void) {
       if (more) *last = 0;
       if (!strcmp(word, "start")) wifi_policy_start(&policy, now);
       else if (!strcmp(word, "stop")) wifi_policy_stop(&policy);
+      else if (!strcmp(word, "in")) wifi_policy_associated(&policy, now);
       else if (!strcmp(word, "up")) wifi_policy_up(&policy, now);
       else if (!strcmp(word, "down")) wifi_policy_down(&policy, now);
       else if (!strcmp(word, "heard")) wifi_policy_heard(&policy);

@@ -155,6 +155,11 @@ const DEVICE_BUGS: Bugs = {
     "this.#timerDue > now && ",
     "",
   ),
+  "a client stays at an address where nobody is": edit(
+    DRIVER,
+    "if (!this.#up && reason instanceof PeerError) this.#addresses.next();",
+    "",
+  ),
 };
 
 /** Of a client's memory. */

@@ -1,13 +1,20 @@
 /**
- * The emulator's half that is firmware: one ELF file for QEMU's lx106.
+ * The emulator's half that is firmware: one ELF file for QEMU's lx106. For a release, to try one without a chip, what
+ * would be in a flash as well.
  *
  * @module
  */
 import type { Application, BuildOptions, Built, Target } from "../../target.ts";
 import { builtIn, flavourDefines } from "../../target.ts";
+import { readElf } from "../../elf.ts";
+import { writeFlashFiles } from "../../flash_files.ts";
+import { imagesOf } from "../../placement.ts";
 import { encodeApplication } from "../../../formats/application.ts";
 import { compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { run, sectionSizes } from "../../toolchain.ts";
+
+/** Where code in RAM begins. */
+const IRAM = 0x40100000;
 
 /** Memory for the application, in bytes: about what the chip has left. */
 const MEMORY = 32 * 1024;
@@ -26,6 +33,13 @@ export async function build(options: BuildOptions): Promise<Built> {
   for (const { name, wasm } of aot ? [] : applications) {
     files[name] = `${out}/${name}.app.bin`;
     await Deno.writeFile(files[name], encodeApplication(name, wasm));
+  }
+  if (options.release) {
+    // As if it were a chip's: what only starts QEMU is no part of a flash.
+    const program = readElf(await Deno.readFile(elf));
+    const sections = program.sections.filter(({ name }) => name !== ".reset");
+    const images = imagesOf({ ...program, sections, entry: IRAM });
+    Object.assign(files, await writeFlashFiles(options, "emulator", images, undefined));
   }
   const sections = await sectionSizes("emulator.elf", out);
   const size = (...names: string[]) => names.reduce((sum, name) => sum + (sections[name] ?? 0), 0);

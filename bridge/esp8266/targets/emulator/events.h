@@ -3,7 +3,11 @@
 #define EMULATOR_EVENTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* How much of its memory the board can spare for an application: a program of a test changes it. */
+extern size_t memory_spare;
 
 /* At the start: waits for the host to say why and with what in flash and memory the chip wakes. */
 void events_wake(void);

@@ -6,8 +6,8 @@
 #include "stack.h"
 
 /* In place of the firmware: runner.c, or a program that is compiled with it. */
-void run_calls(void *memory, size_t memory_length);
-void program(const uint8_t *wasm, size_t length, void *memory, size_t memory_length);
+void run_calls(void);
+void program(const uint8_t *wasm, size_t length);
 
 static __attribute__((noinline)) void live(void) {
   uint32_t wait = firmware_run();
@@ -26,16 +26,12 @@ int main(void) {
   extern uint8_t words_start[], words_end[];
   bytes_fill(words_start, 0, words_end - words_start);
   events_wake();
-#if defined EMULATOR_RUNNER || defined EMULATOR_PROGRAM
-  size_t length;
-  void *memory = port_memory(-1, &length);
-#endif
 #ifdef EMULATOR_RUNNER
-  run_calls(memory, length);
+  run_calls();
 #endif
 #ifdef EMULATOR_PROGRAM
   const uint32_t *header = port_flash_map(0xF0000);
-  program((const uint8_t *)(header + 12), header[2], memory, length);
+  program((const uint8_t *)(header + 12), header[2]);
   flush();
   leave(0);
 #endif

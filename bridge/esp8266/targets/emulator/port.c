@@ -3,7 +3,6 @@
  * what survives a reset) is a program on the host: frames to it go out on file descriptor 1 and come in on 0,
  * see frames.ts. It runs under `-semihosting`.
  */
-#include "arena.h"
 #include "bytes.h"
 #include "engine.h"
 #include "events.h"
@@ -59,18 +58,28 @@ uint32_t port_random(void) {
   return random_state * 0x9e3779b1u;
 }
 
-void *port_memory(size_t wanted, size_t *length) {
-  *length = wanted < sizeof memory ? wanted : sizeof memory;
-  return memory;
+size_t memory_spare = sizeof memory;
+static size_t given;
+
+void *port_memory(size_t least, size_t most, size_t *length) {
+  given = (most < memory_spare ? most : memory_spare) & ~(size_t)7;
+  if (given < least) given = 0;
+  *length = given;
+  return given ? memory : 0;
 }
 
 uint32_t port_free_heap(void) {
   extern uint8_t bss_end[], stack_end[];
-  return stack_end - bss_end - 4096 + sizeof memory - arena_use().used;
+  return stack_end - bss_end - 4096 + sizeof memory - given;
 }
 
 enum port_reset port_reset_reason(void) {
   return reset_reason;
+}
+
+bool port_crash(struct port_crash *crash) {
+  (void)crash;
+  return false; /* an exception ends QEMU */
 }
 
 void port_restart(void) {
@@ -137,11 +146,13 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 static uint32_t ip;
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
-void port_wifi_join(const char *ssid, const char *password) {
-  size_t length = text_length(ssid) + 1, more = text_length(password);
-  frame_start('j', length + more);
-  put(ssid, length);
-  put(password, more);
+void port_wifi_join(const struct port_wifi *wifi) {
+  const char *texts[] = { wifi->ssid, wifi->password, wifi->country };
+  size_t length = 16;
+  for (unsigned i = 0; i < 3; i++) length += text_length(texts[i]) + 1;
+  frame_start('j', length);
+  put(wifi->ip, 16);
+  for (unsigned i = 0; i < 3; i++) put(texts[i], text_length(texts[i]) + 1);
 }
 
 void port_wifi_leave(void) {

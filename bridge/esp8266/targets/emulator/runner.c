@@ -7,7 +7,6 @@
  * and, amid a call:             h at length to memory                                 answer: J memory
  */
 #ifdef EMULATOR_RUNNER
-#include "arena.h"
 #include "bytes.h"
 #include "core.h"
 #include "engine.h"
@@ -35,12 +34,11 @@ static uint32_t ask_for_hmac(const uint32_t *arguments) {
   return 0;
 }
 
-void run_calls(void *memory, size_t memory_length) {
+void run_calls(void) {
   static const struct engine_import imports[] = {
     { "host", "hmac", 3, false, ask_for_hmac },
     { 0, 0, 0, false, 0 },
   };
-  arena_open(memory, memory_length);
   for (;; drop_frame(0)) {
     next_frame();
     uint32_t words[4];

@@ -3,21 +3,12 @@
  *
  * @module
  */
-import { APPLICATION_OFFSET, encodeApplication } from "../../../formats/application.ts";
 import type { BuildOptions, Built } from "../../target.ts";
 import { builtIn, flavourDefines } from "../../target.ts";
 import { type Elf, readElf } from "../../elf.ts";
 import { BuildError } from "../../errors.ts";
 import { compileFirmware } from "../../firmware.ts";
-import { encodeImage } from "../../../formats/image.ts";
-import {
-  describePart,
-  type FlashSize,
-  type Manifest,
-  type Part,
-  writeManifest,
-} from "../../../formats/manifest.ts";
-import { SECTOR_BYTES } from "../../../formats/settings.ts";
+import { writeFlashFiles } from "../../flash_files.ts";
 import { imagesOf } from "../../placement.ts";
 import { run } from "../../toolchain.ts";
 
@@ -33,12 +24,6 @@ const NEEDED = [
   ...LIBRARIES.map((name) => `lib/lib${name}.a`),
 ];
 
-const SETTINGS_OFFSET = 0xfa000;
-const SECTOR = 4096;
-
-/** Where the SDK keeps its own, from the end of the flash. */
-const FLASH_END: Record<FlashSize, number> = { "1MB": 0x100000, "4MB": 0x400000 };
-
 /** Memory of the chip, in bytes. */
 const DRAM = { start: 0x3ffe8000, size: 0x14000 };
 const IRAM = { start: 0x40100000, size: 0x8000 };
@@ -51,61 +36,29 @@ export const BUDGET = {
   code: 0xe0000,
 };
 
+/**
+ * What the SDK takes of the heap, in bytes: before the firmware starts, and for WiFi once it is started. Read where the
+ * SDK ran with the chip's own ROM, without a radio: linked with 55,648 bytes left, `main` said that 33,704 were free. A
+ * connection takes more, for as long as it is there.
+ */
+const SDK_TAKES = { start: 1_544, wifi: 5_072 };
+
+/** Bytes of heap that stay free beside an application that takes so many. @param dramLeft of what was linked */
+export function heapLeft(dramLeft: number, application: number): number {
+  const header = 16; // the heap's own, and what aligns it
+  return dramLeft - SDK_TAKES.start - SDK_TAKES.wifi - application - header;
+}
+
 /** Builds the files for the flash. @throws {BuildError} */
 export async function build(options: BuildOptions): Promise<Built> {
-  const { out, version, flavour, applications, say } = options;
-  const aot = builtIn(options);
   const { elf, folder } = await link(options);
-  const { boot, code, codeOffset } = imagesOf(elf);
-  const sizes = measure(elf, await Deno.readTextFile(`${folder}/nonos.map`), code.length);
+  const images = imagesOf(elf);
+  const map = await Deno.readTextFile(`${folder}/nonos.map`);
+  const sizes = measure(elf, map, images.code.length);
   check(sizes);
-
-  const files: Record<string, string> = {};
-  const write = async (
-    name: string,
-    offset: number,
-    file: string,
-    bytes: Uint8Array<ArrayBuffer>,
-  ) => {
-    await Deno.writeFile(`${out}/${file}`, bytes);
-    files[file] = `${out}/${file}`;
-    return await describePart(name, offset, file, bytes);
-  };
-  const bootOf = (size: FlashSize, file: string) => write("boot", 0, file, encodeImage(boot, size));
   const initData = await Deno.readFile(`${options.sdk}/bin/esp_init_data_default_v08.bin`);
-  const ends = async (size: FlashSize): Promise<Part[]> => {
-    const end = FLASH_END[size];
-    const blank = (name: string, offset: number, sectors: number) =>
-      write(name, offset, `blank${sectors}.bin`, new Uint8Array(sectors * SECTOR).fill(0xff));
-    return [
-      await blank("rf-calibration", end - 5 * SECTOR, 1),
-      await write("init-data", end - 4 * SECTOR, "init-data.bin", initData),
-      await blank("system", end - 3 * SECTOR, 3),
-    ];
-  };
-  const manifest: Manifest = {
-    name: "holdfast",
-    version,
-    board: "nonos",
-    flavour,
-    ...(aot ? { aot: aot.name } : {}),
-    chip: "ESP8266",
-    parts: [await bootOf("1MB", "boot.bin"), await write("code", codeOffset, "code.bin", code)],
-    flash: {
-      "1MB": await ends("1MB"),
-      // The size of the flash is in the image's header, and the SDK goes by it.
-      "4MB": [await bootOf("4MB", "boot-4MB.bin"), ...await ends("4MB")],
-    },
-    applications: [],
-    settings: { offset: SETTINGS_OFFSET, size: SECTOR_BYTES },
-  };
-  for (const { name, wasm } of aot ? [] : applications) {
-    const area = encodeApplication(name, wasm);
-    manifest.applications.push(await write(name, APPLICATION_OFFSET, `${name}.app.bin`, area));
-  }
-  files.manifest = `${out}/manifest.json`;
-  await Deno.writeTextFile(files.manifest, writeManifest(manifest));
-  say(`for 1 MB and 4 MB of flash: ${Object.keys(files).join(" ")}`);
+  const files = await writeFlashFiles(options, "nonos", images, initData);
+  options.say(`for 1 MB and 4 MB of flash: ${Object.keys(files).join(" ")}`);
   return { files, sizes };
 }
 

@@ -5,10 +5,17 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { BuildError } from "../../errors.ts";
 import { decodeImage } from "../../../formats/image.ts";
 import { checkPart, type FlashSize, partsFor, readManifest } from "../../../formats/manifest.ts";
+import { release } from "../../release.ts";
 import { run } from "../../toolchain.ts";
 import { BUDGET, build, link } from "./build.ts";
 import {
@@ -84,7 +91,7 @@ sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
         "system",
       ]);
       const image = decodeImage(await Deno.readFile(`${a}/${parts[0]!.file}`));
-      assertEquals(image.sizeCode, sizeCode);
+      assertEquals([image.sizeCode, image.mode], [sizeCode, "dout"]); // every module starts with it
       assertEquals(image.entry, 0x40100004);
     }
     assertEquals(manifest.applications.map(({ name }) => name), ["main", "other"]);
@@ -98,13 +105,14 @@ Deno.test({
   ignore: !SDK || !ESPTOOL,
   fn: () =>
     withFolders(async (out) => {
-      const { files } = await build(options(out!, SDK!));
+      const { files } = await build({ ...options(out!, SDK!), flashMode: "qio" });
       for (const name of ["boot.bin", "boot-4MB.bin"]) {
         const args = ["esptool.py", "--chip", "esp8266", "image_info", files[name]!];
         const said = await run(PYTHON, args, ESPTOOL!);
         assertMatch(said, /Entry point: (0x)?40100004/);
         assertMatch(said, /Checksum: (0x)?[0-9a-f]{2} \(valid\)/);
-        const { segments } = decodeImage(await Deno.readFile(files[name]!));
+        const { segments, mode } = decodeImage(await Deno.readFile(files[name]!));
+        assertEquals(mode, "qio");
         const read = said.matchAll(/^Segment \d+: len (0x[0-9a-f]+) load (0x[0-9a-f]+)/gm);
         assertEquals(
           [...read].map(([, length, address]) => [Number(length), Number(address)]),
@@ -127,6 +135,11 @@ sdkTest(
         // The interpreter's operations read the application's memory, which is RAM.
         assertEquals(faults.filter((fault) => !fault.function.startsWith("op_")), [], object);
       }
+      // The C library's functions read bytes, so what they are given must not be in flash.
+      for (const object of objects.filter((name) => name.includes("target_"))) {
+        const undefineds = await run("xtensa-lx106-elf-nm", ["--undefined-only", object], folder);
+        assertEquals(undefineds.match(/\b(mem(cpy|move|cmp|chr)|str\w+)$/gm) ?? [], [], object);
+      }
       const inRam = (await Promise.all(
         objects.map((object) =>
           run("xtensa-lx106-elf-objdump", ["-d", "-j", ".iram.text", object], folder)
@@ -146,3 +159,28 @@ sdkTest(
     });
   },
 );
+
+sdkTest("a release for the chip has the vendor's licence and lwIP's notices in it", async (sdk) => {
+  await withFolders(async (out) => {
+    const { files } = await release({
+      out: out!,
+      board: "nonos",
+      sdk,
+      version: "0.1.0",
+      build,
+      flavours: { wifi: [{ name: "main", wasm }] },
+      say: () => {},
+    });
+    for (const file of ["index.html", "SHA256SUMS", "firmware/nonos/init-data.bin"]) {
+      assert(files.includes(file), file);
+    }
+    const manifest = readManifest(await Deno.readTextFile(`${out}/firmware/nonos/manifest.json`));
+    assertEquals(manifest.applications.map(({ name }) => name), ["main"]);
+    const licences = await Deno.readTextFile(`${out}/licences.txt`);
+    for (
+      const words of ["ESPRESSIF MIT License", "Swedish Institute of Computer Science", "wasm3"]
+    ) {
+      assertStringIncludes(licences, words);
+    }
+  });
+});

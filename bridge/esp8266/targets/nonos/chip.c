@@ -36,7 +36,11 @@ void port_delay_us(uint32_t us) {
  * used, would want the first 32 of them.) */
 #define KEPT_BLOCK 64
 #define NOTE_BLOCK (KEPT_BLOCK + PORT_KEPT_WORDS)
-#define NOTE_WATCHDOG 0x57444F47u
+#define NOTE_RESTART 0x52535452u
+
+/* The ROM's: why the hardware was reset the last time. A restart by the SDK is no reset of the hardware. */
+uint32_t rtc_get_reset_reason(void);
+#define HARDWARE_WATCHDOG 4
 
 #define WATCHDOG_MS 20000
 
@@ -55,8 +59,7 @@ void port_kept_write(unsigned first, const uint32_t *words, unsigned count) {
 /* `system_restart` only sets a timer and returns; this is what it does when the timer fires. */
 void system_restart_local(void);
 
-static void __attribute__((noreturn)) restart(uint32_t note) {
-  system_rtc_mem_write(NOTE_BLOCK, &note, sizeof note);
+static void __attribute__((noreturn)) restart(void) {
   serial_drain();
   wifi_station_disconnect();
   system_restart_local();
@@ -64,14 +67,16 @@ static void __attribute__((noreturn)) restart(uint32_t note) {
 }
 
 void port_restart(void) {
-  restart(0);
+  uint32_t note = NOTE_RESTART;
+  system_rtc_mem_write(NOTE_BLOCK, &note, sizeof note);
+  restart();
 }
 
 /* A loop that never ends does not get here: it is ended by the SDK's own watchdog, after 3 seconds, or by the
  * hardware's after 8. This one is for a firmware that goes on, and gets nowhere. */
 static void check_watchdog(void *unused) {
   (void)unused;
-  if (port_ms() - fed_at > WATCHDOG_MS) restart(NOTE_WATCHDOG);
+  if (port_ms() - fed_at > WATCHDOG_MS) restart();
 }
 
 void port_feed_watchdog(void) {
@@ -87,15 +92,23 @@ static enum port_reset read_reset_reason(void) {
     case REASON_WDT_RST:
     case REASON_SOFT_WDT_RST: return RESET_WATCHDOG;
     case REASON_EXCEPTION_RST: return RESET_EXCEPTION;
-    case REASON_SOFT_RESTART: return note == NOTE_WATCHDOG ? RESET_WATCHDOG : RESET_SOFTWARE;
+    /* The SDK calls the end of its own watchdog a restart, too. */
+    case REASON_SOFT_RESTART: return note == NOTE_RESTART ? RESET_SOFTWARE : RESET_WATCHDOG;
     case REASON_DEEP_SLEEP_AWAKE: return RESET_WAKE;
     case REASON_EXT_SYS_RST: return RESET_EXTERNAL;
-    default: return RESET_POWER_ON;
+    /* Nor has it noticed the hardware's watchdog, if that bit while interrupts were off. */
+    default: return rtc_get_reset_reason() == HARDWARE_WATCHDOG ? RESET_WATCHDOG : RESET_POWER_ON;
   }
 }
 
 enum port_reset port_reset_reason(void) {
   return reset_reason;
+}
+
+bool port_crash(struct port_crash *crash) {
+  const struct rst_info *info = system_get_rst_info();
+  *crash = (struct port_crash){.cause = info->exccause, .instruction = info->epc1, .address = info->excvaddr};
+  return info->reason == REASON_EXCEPTION_RST;
 }
 
 void chip_begin(void) {
@@ -110,13 +123,20 @@ void chip_begin(void) {
 /* What WiFi and TCP may come to need, at most, beside what they have taken by now. */
 #define HEAP_FOR_SDK (16 * 1024)
 
-void *port_memory(size_t wanted, size_t *length) {
+/* The heap tells how much it has, not in which pieces: where there is none of that length, shorter ones are tried. */
+#define HEAP_STEP 512
+
+static uint8_t *given; /* to the application */
+
+void *port_memory(size_t least, size_t most, size_t *length) {
+  if (given) os_free(given);
+  given = 0;
   uint32_t free = system_get_free_heap_size();
-  size_t spare = free > HEAP_FOR_SDK ? free - HEAP_FOR_SDK : 0;
-  size_t size = (wanted < spare ? wanted : spare) & ~(size_t)7;
-  uint8_t *memory = size ? os_malloc_dram(size + 8) : 0;
-  *length = memory ? size : 0;
-  return memory ? memory + (-(uintptr_t)memory & 7) : 0;
+  size_t taken = HEAP_FOR_SDK + 8, spare = free > taken ? free - taken : 0; /* 8: to align it */
+  size_t size = (most < spare ? most : spare) & ~(size_t)7;
+  while (size && size >= least && !(given = os_malloc_dram(size + 8))) size -= size < HEAP_STEP ? size : HEAP_STEP;
+  *length = given ? size : 0;
+  return given ? given + (-(uintptr_t)given & 7) : 0;
 }
 
 uint32_t port_free_heap(void) {

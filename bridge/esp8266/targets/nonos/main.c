@@ -75,7 +75,11 @@ static void start(void) {
   chip_begin();
   wifi_begin();
   uint8_t *stack = os_malloc_dram(START_STACK);
-  if (!stack) port_restart(); /* nothing else has been taken yet: it cannot be */
+  if (!stack) { /* nothing of ours has been taken yet: it is the SDK that has left too little */
+    static const uint8_t words[] = "holdfast: no memory to start with\r\n";
+    port_serial_write(words, sizeof words - 1);
+    port_restart();
+  }
   call_on_stack(firmware_start, (void *)((uintptr_t)(stack + START_STACK) & ~(uintptr_t)15));
   os_free(stack);
   started = true;

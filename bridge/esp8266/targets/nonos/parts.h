@@ -21,6 +21,9 @@ void tcp_tell(void);
 /* Hands the firmware what it has not taken yet. True: it took some, and may have to run again. */
 bool tcp_offer(void);
 
+/* Names are looked up there: the board has an address that is not from DHCP. */
+void tcp_use_dns(uint32_t address);
+
 /* Waits until the last byte has left. */
 void serial_drain(void);
 

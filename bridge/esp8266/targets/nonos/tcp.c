@@ -36,10 +36,14 @@ static uintptr_t attempt; /* answers of DNS for earlier ones come late */
 static bool resolving;   /* this one waits for such an answer */
 static bool no_address;  /* why it has ended */
 
-/* What a name was found to mean last, and which (its checksum). */
-static uint32_t name_sum;
-static ip_addr_t known;
-static bool is_known;
+/* What the two names that were asked for last were found to mean. */
+struct known {
+  uint32_t name; /* its checksum */
+  ip_addr_t address;
+  bool is_known;
+};
+static struct known known[2];
+static struct known *now_known = known; /* of this attempt's name */
 
 /* Received and not taken; the bytes go round in it. As many as the window has. */
 static uint32_t received[TCP_MSS / 4] IN_WORDS;
@@ -160,9 +164,9 @@ static void connect(ip_addr_t *address) {
   if (tcp_connect(pcb, address, port, on_connected) != ERR_OK) end();
 }
 
-static void found(const ip_addr_t *address) {
-  known = *address;
-  is_known = true;
+static void found(struct known *which, const ip_addr_t *address) {
+  which->address = *address;
+  which->is_known = true;
 }
 
 static void has_no_address(void) {
@@ -172,12 +176,20 @@ static void has_no_address(void) {
 
 static void on_address(const char *name, ip_addr_t *address, void *which) {
   /* One that comes late is good for the next attempt. */
-  if (address && crc32(0, name, text_length(name)) == name_sum) found(address);
+  uint32_t sum = crc32(0, name, text_length(name));
+  for (unsigned i = 0; i < 2; i++) {
+    if (address && known[i].name == sum) found(known + i, address);
+  }
   if ((uintptr_t)which != attempt || !resolving) return;
   resolving = false;
   if (!address) return has_no_address();
-  connect(&known);
+  connect(&now_known->address);
   task_wake(); /* the attempt's time begins */
+}
+
+void tcp_use_dns(uint32_t address) {
+  ip_addr_t server = { address };
+  dns_setserver(0, &server);
 }
 
 void port_tcp_open(const char *host, uint16_t to_port) {
@@ -190,11 +202,11 @@ void port_tcp_open(const char *host, uint16_t to_port) {
   bytes_copy(name, host, length + 1);
   ip_addr_t address;
   uint32_t sum = crc32(0, name, length);
-  if (sum != name_sum) is_known = false;
-  name_sum = sum;
+  if (now_known->name != sum) now_known = known + (now_known == known); /* the other one's turn, or place */
+  if (now_known->name != sum) *now_known = (struct known){ .name = sum };
   err_t error = dns_gethostbyname(name, &address, on_address, (void *)attempt);
-  if (error == ERR_OK) found(&address);
-  if (is_known) connect(&known); /* it may have moved: then the answer tells the next attempt */
+  if (error == ERR_OK) found(now_known, &address);
+  if (now_known->is_known) connect(&now_known->address); /* it may have moved: then the answer tells the next attempt */
   else if (error == ERR_INPROGRESS) resolving = true;
   else has_no_address();
 }

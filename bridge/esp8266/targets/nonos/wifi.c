@@ -12,13 +12,15 @@
 /* From `port_wifi_join` to `port_wifi_leave`. */
 static bool wanted;
 static bool has_address;
+static bool has_password; /* this network's */
 
 /* What is to be told. */
 static uint8_t news[4];
 static volatile unsigned news_count;
 
 static void note(enum firmware_wifi state) {
-  /* If the firmware is that slow, the last that happened is what matters. */
+  /* If the firmware is that slow, the last that happened is what matters; this is but a step. */
+  if (news_count == sizeof news && state == WIFI_ASSOCIATED) return;
   if (news_count == sizeof news) news_count--;
   news[news_count++] = state;
   task_wake();
@@ -36,6 +38,8 @@ void wifi_tell(void) {
 static enum firmware_wifi meaning(unsigned reason) {
   switch (reason) {
     case REASON_NO_AP_FOUND: return WIFI_NOT_FOUND;
+    /* So say many access points when the password is wrong; an open one has another reason. */
+    case REASON_AUTH_EXPIRE: return has_password ? WIFI_WRONG_PASSWORD : WIFI_REFUSED;
     case REASON_4WAY_HANDSHAKE_TIMEOUT:
     case REASON_HANDSHAKE_TIMEOUT:
     case REASON_AUTH_FAIL: return WIFI_WRONG_PASSWORD;
@@ -47,6 +51,9 @@ static enum firmware_wifi meaning(unsigned reason) {
 static void happened(System_Event_t *event) {
   if (!wanted) return;
   switch (event->event) {
+    case EVENT_STAMODE_CONNECTED:
+      if (!has_address) note(WIFI_ASSOCIATED);
+      break;
     case EVENT_STAMODE_GOT_IP:
       has_address = true;
       note(WIFI_UP);
@@ -60,7 +67,7 @@ static void happened(System_Event_t *event) {
       break;
     }
     case EVENT_STAMODE_DHCP_TIMEOUT:
-      note(has_address ? WIFI_LOST : WIFI_REFUSED);
+      note(has_address ? WIFI_LOST : WIFI_NO_DHCP);
       has_address = false;
       break;
     default: break;
@@ -83,15 +90,55 @@ void wifi_begin(void) {
   wifi_set_event_handler_cb(happened);
 }
 
-void port_wifi_join(const char *ssid, const char *password) {
+/* The network, and the best access point of it: without `all_channel_scan` it is the first, in the order of channels. */
+static bool set_network(const struct port_wifi *wifi) {
   struct station_config config;
   bytes_fill(&config, 0, sizeof config);
   /* Neither ends with NUL if it is as long as it can be. */
-  bytes_copy(config.ssid, ssid, text_length(ssid));
-  bytes_copy(config.password, password, text_length(password));
+  bytes_copy(config.ssid, wifi->ssid, text_length(wifi->ssid));
+  bytes_copy(config.password, wifi->password, text_length(wifi->password));
+  config.all_channel_scan = true;
+  return wifi_station_set_config_current(&config);
+}
+
+/* Where there are 11 channels. Elsewhere there are 13, or a 14th that is for 802.11b only. */
+static bool has_eleven_channels(const char *country) {
+  static const char eleven[] = "AS\0CA\0GU\0MP\0PR\0TW\0US\0VI\0";
+  for (const char *known = eleven; *known; known += 3) {
+    if (!text_compare(known, country)) return true;
+  }
+  return false;
+}
+
+/* Of channels 12 and 13, the SDK sends on neither unless it has been told for certain that it may: it hears a network
+ * that says its name there, and finds no hidden one. What it is told is not kept in flash. */
+static bool set_country(const char *country) {
+  bool known = country[0] != 0;
+  wifi_country_t channels;
+  bytes_copy(channels.cc, known ? country : "CN", 3); /* that is what the SDK starts with */
+  channels.schan = 1;
+  channels.nchan = has_eleven_channels(country) ? 11 : 13;
+  channels.policy = known ? WIFI_COUNTRY_POLICY_MANUAL : WIFI_COUNTRY_POLICY_AUTO;
+  return wifi_set_country(&channels);
+}
+
+static bool set_address(const uint32_t *ip) {
+  bool asks = wifi_station_dhcpc_status() == DHCP_STARTED;
+  if (!ip[0]) return asks || wifi_station_dhcpc_start();
+  if (asks && !wifi_station_dhcpc_stop()) return false;
+  struct ip_info info;
+  info.ip.addr = ip[0];
+  info.netmask.addr = ip[1];
+  info.gw.addr = ip[2];
+  if (ip[3]) tcp_use_dns(ip[3]);
+  return wifi_set_ip_info(STATION_IF, &info);
+}
+
+void port_wifi_join(const struct port_wifi *wifi) {
+  has_password = wifi->password[0] != 0;
   has_address = false;
   wanted = true;
-  bool good = wifi_station_set_config_current(&config) && wifi_station_connect();
+  bool good = set_network(wifi) && set_country(wifi->country) && set_address(wifi->ip) && wifi_station_connect();
   if (!good) note(WIFI_REFUSED);
 }
 

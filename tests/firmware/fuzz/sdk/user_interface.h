@@ -41,7 +41,7 @@ enum rst_reason {
   REASON_EXT_SYS_RST
 };
 struct rst_info {
-  uint32_t reason;
+  uint32_t reason, exccause, epc1, epc2, epc3, excvaddr, depc;
 };
 struct rst_info *system_get_rst_info(void);
 
@@ -73,18 +73,37 @@ uint8_t wifi_station_get_auto_connect(void);
 bool wifi_station_set_auto_connect(uint8_t on);
 bool wifi_set_sleep_type(int type);
 bool wifi_station_set_hostname(char *name);
+typedef struct {
+  int8_t rssi;
+  int authmode;
+} wifi_fast_scan_threshold_t;
 struct station_config {
-  uint8_t ssid[32], password[64], channel, bssid_set;
+  uint8_t ssid[32], password[64], channel, bssid_set, bssid[6];
+  wifi_fast_scan_threshold_t threshold;
+  bool open_and_wep_mode_disable, all_channel_scan;
 };
 bool wifi_station_set_config_current(struct station_config *config);
 bool wifi_station_connect(void);
 bool wifi_station_disconnect(void);
+struct ip_addr {
+  uint32_t addr;
+};
 struct ip_info {
-  struct {
-    uint32_t addr;
-  } ip;
+  struct ip_addr ip, netmask, gw;
 };
 bool wifi_get_ip_info(uint8_t interface, struct ip_info *info);
+bool wifi_set_ip_info(uint8_t interface, struct ip_info *info);
+enum dhcp_status { DHCP_STOPPED, DHCP_STARTED };
+bool wifi_station_dhcpc_start(void);
+bool wifi_station_dhcpc_stop(void);
+enum dhcp_status wifi_station_dhcpc_status(void);
+
+enum { WIFI_COUNTRY_POLICY_AUTO, WIFI_COUNTRY_POLICY_MANUAL };
+typedef struct {
+  char cc[3];
+  uint8_t schan, nchan, policy;
+} wifi_country_t;
+bool wifi_set_country(wifi_country_t *country);
 
 enum {
   EVENT_STAMODE_CONNECTED,
@@ -94,6 +113,7 @@ enum {
   EVENT_STAMODE_DHCP_TIMEOUT
 };
 enum {
+  REASON_AUTH_EXPIRE = 2,
   REASON_ASSOC_LEAVE = 8,
   REASON_4WAY_HANDSHAKE_TIMEOUT = 15,
   REASON_BEACON_TIMEOUT = 200,

@@ -1,0 +1,123 @@
+/**
+ * Decides at which speed to listen to a board. The firmware speaks at 115200 baud. A chip that does not get as far as
+ * that says why at 74880, which is noise here. The time goes in; no clock, no port.
+ *
+ * @module
+ */
+import { SLOW } from "../chip/serial.ts";
+import type { Diagnosis } from "./diagnosis.ts";
+
+/** The speed of the chip's ROM, with a crystal of 26 MHz. */
+export const ROM_BAUD = 74880;
+
+/** A board that runs says its first line within a second, its ROM at once: longer silence means something. In ms. */
+const FIRST_LINE = 8000;
+const ROM_LINES = 4000;
+/** The watchdog lets a program hang for some seconds before the ROM speaks again. */
+const ROM_AGAIN = 12_000;
+/** Noise at the ROM's speed is the program, which speaks at another: the ROM has finished. */
+const ROM_DONE = 1000;
+/** Nothing that the firmware waits for takes so long without a line about it. */
+const NEXT_LINE = 90_000;
+
+/** What to do with the port. */
+export interface Order {
+  baud: number;
+  /** Whether the board is to be restarted, so that what it says first is heard. */
+  restart: boolean;
+}
+
+export class Hearing {
+  readonly #diagnosis: Diagnosis;
+  #baud = SLOW;
+  #deadline: number;
+  /** The first turn at the ROM's speed is over: from now on the board is not restarted any more. */
+  #tried = false;
+  /** Of what has come at this speed: bytes that are no text, and lines that say something. */
+  #noise = false;
+  #lines = false;
+  /** Noise had come at the speed before. */
+  #noiseBefore = false;
+  /** What kept the board from its program does so no more: somebody has done what the page said. */
+  #mended = false;
+
+  constructor(diagnosis: Diagnosis, now: number) {
+    this.#diagnosis = diagnosis;
+    this.#deadline = now + FIRST_LINE;
+  }
+
+  get baud(): number {
+    return this.#baud;
+  }
+
+  /** When `tick` must be called, if nothing comes before, in ms; Infinity: never. */
+  get deadline(): number {
+    return Math.min(this.#deadline, this.#diagnosis.deadline);
+  }
+
+  /** A line. True if the verdict may have changed. */
+  line(text: string, now: number): boolean {
+    const { known } = this.#diagnosis;
+    if (!this.#diagnosis.push(text, now)) return false;
+    this.#lines = true;
+    this.#mended = known && !this.#diagnosis.known || this.#mended && !this.#diagnosis.known;
+    if (this.#baud === ROM_BAUD) {
+      this.#deadline = this.#diagnosis.known ? Infinity : now + ROM_AGAIN;
+    } else if (this.#diagnosis.speaks) this.#deadline = now + NEXT_LINE;
+    return true;
+  }
+
+  /** Bytes that are no text. */
+  noise(now: number): void {
+    this.#diagnosis.pushNoise();
+    this.#noise = true;
+    if (this.#diagnosis.known) return;
+    if (this.#baud === ROM_BAUD) this.#wait(now + ROM_DONE);
+    else if (this.#tried && !this.#lines) this.#wait(now + FIRST_LINE);
+  }
+
+  /** A frame of Improv-Serial: the speed is right. */
+  frame(now: number): void {
+    this.#diagnosis.pushFrame();
+    this.#lines = true;
+    this.#deadline = now + NEXT_LINE;
+  }
+
+  /** It is `now`: what to do with the port, if anything. */
+  tick(now: number): Order | undefined {
+    this.#diagnosis.tick(now);
+    // A board that has got over its restarts has more to say.
+    if (this.#deadline === Infinity && this.#diagnosis.verdict.kind === "waiting") {
+      this.#deadline = now + (this.#baud === SLOW ? NEXT_LINE : 0);
+    }
+    if (now < this.#deadline) return undefined;
+    this.#deadline = Infinity;
+    if (this.#baud === SLOW) {
+      if (!this.#lines) return this.#turn(ROM_BAUD, now);
+      this.#diagnosis.overdue();
+      return undefined;
+    }
+    if (this.#mended) return this.#turn(SLOW, now);
+    this.#diagnosis.overdue();
+    this.#tried = true;
+    // Who presses RESET now, as the words say, is to be heard here: it was noise before.
+    const stays = this.#diagnosis.known || !this.#noise && !this.#lines && this.#noiseBefore;
+    return stays ? undefined : this.#turn(SLOW, now);
+  }
+
+  #wait(until: number): void {
+    this.#deadline = Math.min(this.#deadline, until);
+  }
+
+  #turn(baud: number, now: number): Order {
+    this.#baud = baud;
+    this.#noiseBefore = this.#noise;
+    this.#noise = this.#lines = false;
+    const restart = !this.#tried || this.#mended;
+    if (restart) this.#diagnosis.expectRestart();
+    if (baud === ROM_BAUD) this.#deadline = now + (this.#noiseBefore ? ROM_AGAIN : ROM_LINES);
+    else if (restart) this.#deadline = now + FIRST_LINE;
+    this.#mended = false;
+    return { baud, restart };
+  }
+}

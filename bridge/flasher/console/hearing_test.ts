@@ -1,0 +1,257 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { Diagnosis } from "./diagnosis.ts";
+import { Hearing, ROM_BAUD } from "./hearing.ts";
+
+const SLOW = 115200;
+const BOOT = "holdfast: boot version=0.1.0 board=nonos reset=external heap=31240";
+const START = " ets Jan  8 2013,rst cause:2, boot mode:(3,6)";
+const LOAD = "load 0x40100000, len 4096, room 16 ";
+
+/** A page that listens to a board, in a time of its own. */
+class Page {
+  now = 0;
+  readonly diagnosis = new Diagnosis();
+  readonly hearing = new Hearing(this.diagnosis, 0);
+  restarts = 0;
+
+  get headline(): string {
+    return this.diagnosis.verdict.headline;
+  }
+
+  /** Nothing is heard for as long as this, in ms. */
+  wait(ms: number): void {
+    const until = this.now + ms;
+    for (;;) {
+      const next = Math.max(this.hearing.deadline, this.now);
+      if (next > until) break;
+      this.now = next;
+      const order = this.hearing.tick(this.now);
+      if (order?.restart) this.restarts++;
+      if (order) assertEquals(order.baud, this.hearing.baud);
+    }
+    this.now = until;
+  }
+
+  hears(...lines: string[]): void {
+    for (const line of lines) this.hearing.line(line, this.now);
+  }
+
+  /** Bytes that are no text at this speed. */
+  hearsNoise(): void {
+    this.hearing.noise(this.now);
+  }
+}
+
+Deno.test("silence, and noise before the firmware's lines, leave a good board alone", () => {
+  const page = new Page();
+  page.hearsNoise(); // the ROM
+  page.wait(1000);
+  page.hears(BOOT, "holdfast: link up connects=1");
+  page.wait(600_000);
+  page.hearsNoise();
+  page.wait(600_000);
+  assertEquals([page.headline, page.hearing.baud, page.restarts], [
+    "This device is on the server.",
+    SLOW,
+    0,
+  ]);
+});
+
+Deno.test("noise alone: the ROM is listened to from a restart on, and its reason told", () => {
+  for (
+    const [lines, words] of [
+      [[" ets Jan  8 2013,rst cause:1, boot mode:(1,6)"], /GPIO0 is connected with GND/],
+      [[" ets Jan  8 2013,rst cause:1, boot mode:(2,6)"], /GPIO2 is connected with GND/],
+      [
+        [" ets Jan  8 2013,rst cause:2, boot mode:(7,7)", "waiting for host"],
+        /GPIO15 is not connected/,
+      ],
+      [[START, LOAD, "tail 0", "csum err", "ets_main.c "], /damaged \(wrong checksum\)/],
+      [[START, "ets_main.c "], /no program in its flash/],
+      [[START, "load 0xffffffff, len -1, room 16 ", "ets_main.c "], /no program in its flash/],
+      [[START, LOAD, "rf_cal[0] !=0x05,is 0xFF"], /settings of its radio are missing/],
+    ] as const
+  ) {
+    const page = new Page();
+    page.hearsNoise();
+    page.wait(8000);
+    assertEquals([page.hearing.baud, page.restarts], [ROM_BAUD, 1]);
+    page.hears(...lines);
+    assertMatch(page.headline, words);
+    assertEquals(page.diagnosis.verdict.kind, "bad");
+    // It tries again and again, without another reason.
+    page.wait(9000);
+    page.hears(...lines);
+    page.wait(600_000);
+    assertMatch(page.headline, words);
+    assertEquals([page.hearing.baud, page.restarts], [ROM_BAUD, 1]);
+  }
+});
+
+Deno.test("what was wrong with the pins is mended: the firmware is heard again", () => {
+  const page = new Page();
+  page.wait(8000);
+  page.hears(" ets Jan  8 2013,rst cause:2, boot mode:(1,6)");
+  page.wait(60_000);
+  page.hears(START, LOAD);
+  page.hearsNoise();
+  page.wait(1000);
+  assertEquals([page.hearing.baud, page.restarts], [SLOW, 2]); // to hear all of it
+  assertEquals(page.diagnosis.verdict.kind, "waiting");
+  page.hearsNoise();
+  page.hears(BOOT, "holdfast: wifi up ip=192.168.1.31", "holdfast: link up connects=1");
+  assertEquals(page.headline, "This device is on the server.");
+});
+
+Deno.test("a crash before the firmware's first line is a row of restarts, with its number", () => {
+  const page = new Page();
+  page.hearsNoise();
+  page.wait(8000);
+  const crash = [
+    START,
+    LOAD,
+    "Fatal exception 29(StoreProhibitedCause):",
+    "epc1=0x40203d21, epc2=0",
+  ];
+  for (let i = 0; i < 3; i++) {
+    page.hears(...crash);
+    page.wait(300);
+  }
+  assertMatch(page.headline, /again and again: its program crashes \(exception 29\)/);
+  page.wait(600_000); // it has no power any more, say
+  assertEquals(page.diagnosis.verdict.kind, "bad");
+});
+
+Deno.test("a program of others: said as far as it is known, and the board is left alone then", () => {
+  const silent = new Page();
+  silent.wait(600_000);
+  assertMatch(silent.headline, /says nothing/);
+  assertEquals([silent.hearing.baud, silent.restarts], [SLOW, 1]);
+
+  const other = new Page();
+  other.hears("MicroPython v1.19");
+  other.wait(8000);
+  other.hears(START, LOAD);
+  other.hearsNoise();
+  other.wait(1000);
+  assertMatch(other.headline, /starts a program, but it does not speak as Holdfast/);
+  other.hears("MicroPython v1.19");
+  other.wait(600_000);
+  assertEquals([other.hearing.baud, other.restarts], [SLOW, 1]);
+
+  const noise = new Page();
+  for (let i = 0; i < 100; i++) {
+    noise.hearsNoise();
+    noise.wait(1000);
+  }
+  assertMatch(noise.headline, /cannot be read/);
+  assertEquals(noise.restarts, 1);
+});
+
+Deno.test("a board without wires for its reset: what the ROM says is heard when RESET is pressed", () => {
+  const page = new Page();
+  page.hearsNoise(); // somebody has pressed it
+  page.wait(8000 + 12_000);
+  assertMatch(page.headline, /cannot be read/);
+  assertMatch(page.diagnosis.verdict.tries.join(" "), /Press RESET/);
+  page.wait(60_000);
+  page.hears(START, LOAD, "csum err", "ets_main.c ");
+  assertMatch(page.headline, /wrong checksum/);
+});
+
+Deno.test("whoever answers is not listened to at another speed", () => {
+  const page = new Page();
+  page.wait(5000);
+  page.hearing.frame(page.now);
+  page.wait(600_000);
+  assertMatch(page.headline, /runs something, but not Holdfast/);
+  assertEquals([page.hearing.baud, page.restarts], [SLOW, 0]);
+});
+
+Deno.test("a board that stops in the middle is not waited for without end", () => {
+  for (
+    const last of ["wifi joining ssid=Home", "wifi up ip=10.0.0.2", "settings changed: restarting"]
+  ) {
+    const page = new Page();
+    page.hears(BOOT, `holdfast: ${last}`);
+    page.wait(600_000);
+    assertEquals(page.diagnosis.verdict.kind, "bad", last);
+    assertMatch(page.headline, /nothing more for a while/);
+    page.hears("holdfast: link up connects=1");
+    assertEquals(page.diagnosis.verdict.kind, "good");
+  }
+});
+
+/** The firmware's first line after a restart for this reason, and what it says next. */
+function again(reason: string, ...rest: string[]): string[] {
+  return [BOOT.replace("external", reason), ...rest];
+}
+
+Deno.test("a row of restarts is told with its reason, also when the server is reached in between", () => {
+  for (
+    const [reason, times, words] of [
+      ["exception", 2, /its program crashes \(exception\)/],
+      ["watchdog", 2, /its program hangs.*\(watchdog\)/],
+      ["power-on", 3, /its power fails \(power-on\)/],
+      ["external", 3, /its power dips \(external\)/],
+      ["software", 3, /its program restarts it \(software\)/],
+      ["moon", 3, /\(moon\)/],
+    ] as const
+  ) {
+    const page = new Page();
+    page.hears(...again("external", "holdfast: link up connects=1"));
+    for (let i = 1; i <= times; i++) {
+      assertEquals(page.diagnosis.verdict.kind, "good", `${reason}, ${i}`);
+      page.wait(4000);
+      page.hears(...again(reason, "holdfast: link up connects=1"));
+    }
+    assertEquals(page.diagnosis.verdict.kind, "bad", reason);
+    assertMatch(page.headline, words);
+    assertMatch(page.headline, /restarts again and again/);
+    // Once it goes on for long enough, it is what it says it is.
+    page.wait(19_000);
+    assertEquals(page.diagnosis.verdict.kind, "bad");
+    page.wait(2000);
+    assertEquals(page.headline, "This device is on the server.");
+  }
+});
+
+Deno.test("restarts that are wanted, or far apart, are no row", () => {
+  const page = new Page();
+  page.hears(...again("external"));
+  for (let i = 0; i < 5; i++) {
+    page.hears("holdfast: settings changed: restarting", ...again("software"));
+  }
+  for (let i = 0; i < 5; i++) page.hears(...again("wake"));
+  page.hears("holdfast: link up connects=1");
+  for (let i = 0; i < 5; i++) {
+    page.wait(130_000);
+    page.hears(...again("exception", "holdfast: link up connects=1"));
+  }
+  assertEquals(page.headline, "This device is on the server.");
+});
+
+Deno.test("one start is counted once, whoever tells of it", () => {
+  const page = new Page(); // a crystal of 40 MHz: the ROM has the firmware's speed
+  page.hears(START, LOAD, ...again("external"));
+  page.wait(1000);
+  page.hears("Fatal exception 0(IllegalInstructionCause):", START, LOAD, ...again("exception"));
+  assertEquals(page.diagnosis.verdict.kind, "waiting");
+  page.wait(1000);
+  const wdt = " ets Jan  8 2013,rst cause:4, boot mode:(3,6)";
+  page.hears(wdt, "wdt reset", LOAD, ...again("watchdog"));
+  assertMatch(page.headline, /again and again: its program hangs/);
+});
+
+Deno.test("half lines and rubbish that look like the ROM's tell nothing wrong", () => {
+  const page = new Page();
+  page.hears(
+    "rst cause:",
+    "boot mode:(",
+    "oad 0x40100000, len",
+    "rst cause:x, boot mode:(y,z)",
+    "exception handling",
+  );
+  assertEquals(page.diagnosis.verdict.kind, "waiting");
+  assertEquals(page.diagnosis.deadline, Infinity);
+});

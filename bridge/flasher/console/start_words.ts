@@ -1,0 +1,93 @@
+/** Why a board does not start its program, or starts again and again, and what to try. */
+
+export interface Words {
+  headline: string;
+  tries: string[];
+}
+
+const POWER =
+  "Is its power good? Take a short USB cable and a port of the computer itself, and disconnect what the board feeds.";
+/** With a mode that its flash does not know, a chip reads rubbish, and says one thing or the other, or nothing. */
+export const OTHER_MODE =
+  "Have you chosen another mode than DOUT in step 2? Choose DOUT, and flash again.";
+const FLASH_ALL = "Flash it again, with “First erase the whole flash”.";
+const OTHER_APPLICATION =
+  "Choose another application in step 2, and flash. “main” needs no wiring.";
+const DISCONNECT = "Disconnect what is wired to the board’s pins, and press RESET.";
+
+const LOOPS: Record<string, { why: string; tries: string[] }> = {
+  exception: {
+    why: "its program crashes",
+    tries: [OTHER_APPLICATION, FLASH_ALL, DISCONNECT, POWER],
+  },
+  watchdog: {
+    why: "its program hangs, and the chip’s watchdog restarts it",
+    tries: [OTHER_APPLICATION, DISCONNECT, POWER, FLASH_ALL],
+  },
+  "power-on": {
+    why: "its power fails",
+    tries: [POWER, "The chip needs up to 300 mA at 3.3 V, most of it when it uses its radio."],
+  },
+  external: {
+    why: "it is reset from outside, or its power dips",
+    tries: [
+      "If you have pressed RESET, wait: the board then starts once.",
+      POWER,
+      "Is something connected to the pin RST or EN? Disconnect it.",
+    ],
+  },
+  software: {
+    why: "its program restarts it",
+    tries: [OTHER_APPLICATION, FLASH_ALL],
+  },
+};
+
+/** Of a board that restarts again and again. @param exception the number of the last one, if it was told */
+export function loopWords(reason: string, exception: number | undefined): Words {
+  const { why, tries } = LOOPS[reason] ??
+    { why: `the reason is not known (${reason})`, tries: [POWER, OTHER_APPLICATION, FLASH_ALL] };
+  const number = reason === "exception" && exception !== undefined ? `${exception}` : "";
+  const detail = LOOPS[reason] ? ` (${[reason, number].filter(Boolean).join(" ")})` : "";
+  return { headline: `The board restarts again and again: ${why}${detail}.`, tries };
+}
+
+/** Of a chip whose pins keep it from the program in its flash; undefined: they do not. */
+export function pinWords(mode: number): Words | undefined {
+  if (mode === 3) return undefined;
+  const [why, mend] = (mode & 4) !== 0
+    ? ["GPIO15 is not connected with GND", "Connect GPIO15 with GND."]
+    : (mode & 2) === 0
+    ? [
+      "GPIO0 is connected with GND, so it waits to be flashed",
+      "Let go of the button FLASH (BOOT), or take the wire or jumper off GPIO0.",
+    ]
+    : ["GPIO2 is connected with GND", "Take off what is connected to GPIO2."];
+  return {
+    headline: `The board does not start its program: ${why}.`,
+    tries: [mend, "Then press RESET on the board."],
+  };
+}
+
+/** Of a chip that finds no program that it can start, or not all that it needs. */
+export const IMAGE_WORDS = {
+  checksum: {
+    headline: "The board does not start: the program in its flash is damaged (wrong checksum).",
+    tries: [
+      FLASH_ALL,
+      "If it stays so, choose the slow speed in step 1, and flash again.",
+      OTHER_MODE,
+      POWER,
+    ],
+  },
+  nothing: {
+    headline: "The board does not start: there is no program in its flash.",
+    tries: ["Choose firmware and application in step 2, and flash.", OTHER_MODE],
+  },
+  calibration: {
+    headline: "The board does not start: the settings of its radio are missing in the flash.",
+    tries: [
+      "Choose a Holdfast firmware in step 2, not files of your own, and flash: it brings them.",
+      FLASH_ALL,
+    ],
+  },
+} as const satisfies Record<string, Words>;

@@ -1,0 +1,53 @@
+/// <reference lib="dom" />
+/** Asks the board's program, by the console's port: which networks it hears, and to take settings. */
+import { FlashError } from "../chip/errors.ts";
+import { ImprovClient, type Network } from "../console/improv_client.ts";
+import { hearFrames, isUnderstood, openConsole } from "./console_view.ts";
+import { openedConsole } from "./port.ts";
+import { say } from "./dom.ts";
+
+/**
+ * Whom to ask. A board that is listened to already stays as it is; another one is restarted.
+ *
+ * @throws {FlashError} NO_IMPROV, LOST
+ */
+export async function talk(): Promise<ImprovClient> {
+  const client: ImprovClient = new ImprovClient((bytes) => {
+    const console = openedConsole();
+    if (!console) throw new FlashError("LOST", "the connection to the board was lost");
+    return console.send(bytes);
+  });
+  // Opening a port resets some boards, and others do not: this way it is the same for all.
+  if (!openedConsole() || !isUnderstood()) await openConsole();
+  hearFrames((frame) => client.receive(frame));
+  say("Asking the board …");
+  try {
+    await client.info();
+  } catch (error) {
+    // A board that was just restarted needs a moment until it listens.
+    if (!(error instanceof FlashError && error.code === "NO_IMPROV")) throw error;
+    await client.info();
+  }
+  return client;
+}
+
+/** The networks that the board hears; none if it cannot look for any. @throws {FlashError} LOST */
+export async function networksOf(client: ImprovClient): Promise<Network[]> {
+  say("The board looks for networks …");
+  try {
+    const networks = await client.networks();
+    const many = networks.length === 1 ? "1 network" : `${networks.length} networks`;
+    say(`The board hears ${many}.`);
+    return networks;
+  } catch (error) {
+    if (!(error instanceof FlashError && error.code !== "LOST")) throw error;
+    say("The board cannot look for networks now. Type the name of yours.");
+    return [];
+  }
+}
+
+/** How a network is called in a list. Experience says what a strength is good for. */
+export function describe({ ssid, strength, secure }: Network): string {
+  const signal = strength >= -60 ? "strong" : strength >= -75 ? "good" : "weak";
+  return `${ssid} (${signal} signal${secure ? "" : ", without a password"})`;
+}

@@ -1,0 +1,36 @@
+/** What the applications do that come with the firmware, and what the server has to run for them. */
+
+export interface About {
+  /** A line for people. */
+  does: string;
+  /** The server's `--app`. */
+  app: string;
+}
+
+const ABOUT: Record<string, About> = {
+  main: {
+    does: "Counts in both directions, a message every five seconds: the first thing to try.",
+    app: "main",
+  },
+  qos: {
+    does: "Checks for as long as it runs that every message arrives once and in order.",
+    app: "qos",
+  },
+  qos_fast: {
+    does: "The same check with four messages at once.",
+    app: "qos_fast",
+  },
+  remote_tx: {
+    does: "Its button FLASH works the LED of another board, which runs remote_rx. Device id: tx.",
+    app: "remote",
+  },
+  remote_rx: {
+    does: "Its LED is worked by another board, which runs remote_tx. Device id: rx.",
+    app: "remote",
+  },
+};
+
+/** Of the application with this name; undefined for one of somebody's own. */
+export function aboutApplication(name: string): About | undefined {
+  return Object.hasOwn(ABOUT, name) ? ABOUT[name] : undefined;
+}

@@ -1,0 +1,41 @@
+/** Addresses of this machine that can be entered on a board. */
+
+/** As much of an interface as matters here. */
+export interface Interface {
+  name: string;
+  family: string;
+  address: string;
+}
+
+/** Networks inside this machine, and tunnels: no board is in them. */
+const VIRTUAL =
+  /^(lo|docker|podman|br-|bridge|veth|virbr|vmnet|vboxnet|lxc|lxd|cni|flannel|cali|tun|tap|utun|wg|zt|tailscale|awdl|llw|vEthernet|VirtualBox|VMware)/i;
+
+/** The networks of homes and offices, the most usual ones first. */
+const PRIVATE = [/^192\.168\./, /^10\./, /^172\.(1[6-9]|2\d|3[01])\./];
+
+/** Most that are said: of more, nobody could tell which one is meant. */
+const MOST = 3;
+
+/** The IPv4 addresses under which boards most likely reach this machine, the likeliest first. */
+export function boardAddresses(interfaces: readonly Interface[] = present()): string[] {
+  const rank = (address: string) => {
+    const at = PRIVATE.findIndex((network) => network.test(address));
+    return at < 0 ? PRIVATE.length : at;
+  };
+  const addresses = interfaces
+    .filter(({ name, family, address }) =>
+      family === "IPv4" && !VIRTUAL.test(name) && !/^(127|169\.254)\./.test(address)
+    )
+    .map(({ address }) => address);
+  return [...new Set(addresses)].sort((a, b) => rank(a) - rank(b)).slice(0, MOST);
+}
+
+/** None where that may not be known. */
+function present(): Interface[] {
+  try {
+    return Deno.networkInterfaces();
+  } catch {
+    return [];
+  }
+}

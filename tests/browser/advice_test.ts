@@ -1,0 +1,320 @@
+/**
+ * What the page advises is true: each line that it shows is run as it stands, at a real server in a folder with nothing
+ * but the sources, and then the board gets on the server.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Client } from "../../bridge/host/mod.ts";
+import { DENO } from "../../bridge/flasher/plan/commands.ts";
+import type { Settings } from "../../bridge/formats/settings.ts";
+import { until } from "../support/wait.ts";
+import { firmwareIn } from "./firmware/stand_in.ts";
+import { makeImages } from "./firmware/images.ts";
+import { Fixture } from "./page/fixture.ts";
+import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+
+const images = await makeImages(20_000);
+const lab = useLab(() => Promise.resolve({ nonos: images }));
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const SUCCESS = "This device is on the server.";
+const MAIN = `${DENO} run -A server/main.ts`;
+const NEWCOMER = `${MAIN} --open --app main`;
+
+/** The terminal of the server's computer, in a fresh clone as far as the server needs it. */
+class Terminal implements AsyncDisposable {
+  #server: { child: Deno.ChildProcess; said: string; ended: Promise<unknown> } | undefined;
+
+  private constructor(readonly folder: string, readonly port: number) {}
+
+  static async open(): Promise<Terminal> {
+    const folder = await Deno.makeTempDir({ prefix: "holdfast-clone-" });
+    await copy(`${ROOT}server`, `${folder}/server`);
+    await Deno.copyFile(`${ROOT}deno.json`, `${folder}/deno.json`);
+    // Nobody else has it, as long as the server of this test comes back to it.
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    return new Terminal(folder, port);
+  }
+
+  /** Runs a line; one that starts the server goes on, in place of the server before. */
+  async run(line: string, typed = ""): Promise<void> {
+    assert(line.startsWith(`${MAIN} `), line);
+    // The same Deno as npx would bring, in the same shell.
+    const command = new Deno.Command("sh", {
+      args: ["-c", line.replace(DENO, `exec '${Deno.execPath()}'`)],
+      cwd: this.folder,
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    });
+    if (!line.includes("main.ts keys ")) return await this.#serve(command);
+    const child = command.spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(`${typed}\n`)).catch(() => {});
+    await writer.close().catch(() => {});
+    const { success, stderr } = await child.output();
+    assert(success, `${line}: ${new TextDecoder().decode(stderr)}`);
+  }
+
+  async #serve(command: Deno.Command): Promise<void> {
+    await this.stop();
+    const child = command.spawn();
+    const server = this.#server = { child, said: "", ended: Promise.resolve() as Promise<unknown> };
+    const collect = async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+        server.said += text;
+      }
+    };
+    server.ended = Promise.all([
+      child.status,
+      collect(),
+      child.stdin.close(),
+      child.stdout.cancel(),
+    ]);
+    await until(() => server.said.includes("listening"), { what: () => server.said });
+  }
+
+  /** Ctrl+C. */
+  async stop(): Promise<void> {
+    this.#server?.child.kill("SIGINT");
+    await this.#server?.ended;
+    this.#server = undefined;
+  }
+
+  /** What the server says to a device with these settings: what its firmware would be told. */
+  readonly answer = async ({ id, key }: Settings): Promise<string | undefined> => {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    await using _client = new Client({
+      id: id!,
+      port: this.port,
+      ...(key ? { key } : {}),
+      onState: (up, reason) => resolve(up ? undefined : reasonOf(reason!)),
+    });
+    return await promise;
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** As the firmware says it. A client calls a connection that was never made lost, too. */
+function reasonOf({ code, message }: Error & { code: string }): string {
+  if (code === "LOST") return "NO_ANSWER";
+  if (code !== "REFUSED") return code;
+  const codes: [RegExp, string][] = [
+    [/this device gave none/, "03"],
+    [/cannot prove itself/, "04"],
+    [/is not open/, "01"],
+    [/the wrong key|another key/, "02"],
+  ];
+  return `REFUSED code=${codes.find(([words]) => words.test(message))?.[1] ?? message}`;
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copy(`${from}/${name}`, `${to}/${name}`);
+    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+/** A newcomer with a board, and a terminal for the server. */
+async function setUp() {
+  const stack = new AsyncDisposableStack();
+  const terminal = stack.use(await Terminal.open());
+  const fixture = new Fixture();
+  const servers = { [`192.168.1.10:${terminal.port}`]: { answer: terminal.answer } };
+  const world = { networks: { Home: "correct horse" }, servers, pace: 100 };
+  fixture.add({ firmware: firmwareIn(world), flashSize: 1 << 20 });
+  const visitor = stack.use(await lab.open({ fixture }));
+  await visitor.listed();
+  await visitor.field("Server port").fill(String(terminal.port));
+  return { terminal, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Flashes with a key of the page's, which is looked at, and not given to the server. */
+async function flashWithKey(visitor: Visitor): Promise<{ key: string; lines: string[] }> {
+  await visitor.flash({ key: "make" });
+  await visitor.page.getByRole("dialog").waitFor();
+  const text = (id: string) => visitor.page.locator(id).innerText();
+  return {
+    key: await text("#key-value"),
+    lines: [await text("#key-command"), await text("#key-start")],
+  };
+}
+
+/** The lines that the verdict shows, an advice each. */
+async function advised(visitor: Visitor): Promise<{ words: string; lines: string[] }[]> {
+  const tries = visitor.page.locator("#verdict li");
+  return await Promise.all((await tries.all()).map(async (item) => ({
+    words: await item.innerText(),
+    lines: await item.locator("code").allInnerTexts(),
+  })));
+}
+
+browserTest(
+  "the key's dialog, followed to the letter, brings a newcomer's board on the server",
+  async () => {
+    await using place = await setUp();
+    const { terminal, visitor } = place;
+    await terminal.run(`${NEWCOMER} --port ${terminal.port}`);
+    const { key, lines } = await flashWithKey(visitor);
+    for (const line of lines) await terminal.run(line, key);
+    await visitor.press("I have it: go on");
+    await visitor.sees(SUCCESS);
+    // Corrected and flashed again, the board keeps its key; the page does not show it again.
+    await visitor.page.getByText("More settings").click();
+    await visitor.page.getByLabel(/^Send what the board prints/).check();
+    await visitor.press("Flash the board");
+    await visitor.sees("Connecting to the board …");
+    await visitor.sees(SUCCESS);
+    assertEquals(await visitor.field("I have one").isChecked(), true);
+    // Flashed once more, with another key: the same lines are right again.
+    const again = await flashWithKey(visitor);
+    for (const line of again.lines) await terminal.run(line, again.key);
+    await visitor.press("I have it: go on");
+    await visitor.sees(SUCCESS);
+    // The next board gets a key of its own.
+    await visitor.press("Flash another board");
+    assertEquals(await visitor.field("Key (64 hex digits)").inputValue(), "");
+    assertEquals(await visitor.page.getByRole("radio", { name: /^Make one/ }).isChecked(), true);
+  },
+);
+
+browserTest("a key that the server does not know: each advice is true", async (t) => {
+  await using place = await setUp();
+  const { terminal, visitor } = place;
+  await terminal.run(`${NEWCOMER} --port ${terminal.port}`);
+  const { key } = await flashWithKey(visitor);
+  await visitor.press("I have it: go on"); // but it was not given to the server
+  await visitor.sees(/it does not know this board’s key/);
+  const tries = await advised(visitor);
+  await visitor.shoot("09-key-unknown");
+  await t.step("do without a key", async () => {
+    assertMatch(tries[3]!.words, /do without a key/);
+    await visitor.check(/^None/);
+    await visitor.press("Flash the board");
+    await visitor.sees(SUCCESS);
+  });
+  await t.step("give the server the key", async () => {
+    await visitor.flash({ key });
+    await visitor.sees(/it does not know this board’s key/);
+    for (const { lines } of tries.slice(0, 2)) await terminal.run(lines[0]!, key);
+    await visitor.sees(SUCCESS);
+  });
+  await t.step("another key", async () => {
+    assertMatch(tries[2]!.words, /make the board another key/);
+    const { key, lines } = await flashWithKey(visitor);
+    for (const line of lines) await terminal.run(line, key);
+    await visitor.press("I have it: go on");
+    await visitor.sees(SUCCESS);
+  });
+});
+
+browserTest("a server that has keys, and a board without one: each advice is true", async (t) => {
+  for (
+    const [id, refusal] of [["hall", /lets in boards with a key only/], [
+      "kitchen",
+      /and the board has none/,
+    ]] as const
+  ) {
+    const advice = id === "hall" ? [1] : [2, 3];
+    for (const way of ["make one", "open the server"]) {
+      await t.step(`the key is ${id}'s, the board kitchen: ${way}`, async () => {
+        await using place = await setUp();
+        const { terminal, visitor } = place;
+        await terminal.run(`${MAIN} keys add ${id} --key -`, "11".repeat(32));
+        await terminal.run(`${MAIN} --keys keys.json --app main --port ${terminal.port}`);
+        await visitor.flash();
+        await visitor.sees(refusal);
+        if (way === "make one") {
+          const { key, lines } = await flashWithKey(visitor);
+          for (const line of lines) await terminal.run(line, key);
+          await visitor.press("I have it: go on");
+        } else {
+          const tries = await advised(visitor);
+          for (const at of advice) await terminal.run(tries[at]!.lines[0]!);
+        }
+        await visitor.sees(SUCCESS);
+      });
+    }
+  }
+});
+
+browserTest("another key at the server: each advice is true", async () => {
+  await using place = await setUp();
+  const { terminal, visitor } = place;
+  await terminal.run(`${MAIN} keys add kitchen --key -`, "11".repeat(32));
+  await terminal.run(`${MAIN} --keys keys.json --app main --port ${terminal.port}`);
+  const key = "22".repeat(32);
+  await visitor.flash({ key });
+  await visitor.sees(/is another one than the board’s/);
+  for (const { lines } of (await advised(visitor)).slice(0, 2)) await terminal.run(lines[0]!, key);
+  await visitor.sees(SUCCESS);
+});
+
+browserTest("no server: the line that starts it is right, with a key and without", async () => {
+  for (const key of ["", "22".repeat(32)]) {
+    await using place = await setUp();
+    const { terminal, visitor } = place;
+    if (key !== "") await terminal.run(`${MAIN} keys add kitchen --key -`, key);
+    await visitor.flash({ key });
+    await visitor.sees(/nothing answers there/);
+    const [first] = await advised(visitor);
+    assertEquals(first!.lines.length, 1);
+    await terminal.run(first!.lines[0]!);
+    await visitor.sees(SUCCESS);
+  }
+});
+
+browserTest("what cannot work is said beside its field; a space at an end, once", async () => {
+  const fixture = new Fixture();
+  const chip = fixture.add({ flashSize: 1 << 20 });
+  await using visitor = await lab.open({ fixture });
+  await visitor.listed();
+  const cases: [Parameters<Visitor["flash"]>[0], string, RegExp][] = [
+    [{ server: "localhost" }, "Server address", /the board itself/],
+    [{ server: "127.0.0.1" }, "Server address", /the board itself/],
+    [{ server: "0.0.0.0" }, "Server address", /all of its addresses/],
+    [{ server: "192.168.1.300" }, "Server address", /four numbers/],
+    [{ server: "raspberrypi.local" }, "Server address", /\.local/],
+    [{ password: "z".repeat(64) }, "WiFi password", /hex digits/],
+    [{ ssid: "Home " }, "WiFi name", /a space/],
+    [{ password: " correct horse" }, "WiFi password", /a space/],
+  ];
+  for (const [fields, name, words] of cases) {
+    await visitor.flash(fields);
+    await visitor.sees(words);
+    assertEquals(await visitor.field(name).getAttribute("aria-invalid"), "true");
+    assertEquals(chip.boots.loader, 0);
+  }
+  await visitor.shoot("09-a-space");
+  await visitor.press("Flash the board"); // it is meant
+  await visitor.sees("Connecting to the board …");
+});
+
+browserTest(
+  "an application is shown with what it does and with the server's half; drivers have links",
+  async () => {
+    await using visitor = await lab.open();
+    await visitor.listed();
+    const { page } = visitor;
+    const about = async () => {
+      const id = await visitor.field("Application").getAttribute("aria-describedby");
+      return await page.locator(`#${id}`).innerText();
+    };
+    assertMatch(await about(), /^Counts in both directions.* in the server: --app main$/);
+    await visitor.field("Application").selectOption("blink"); // somebody's own
+    assertMatch(await about(), /The program that the board runs/);
+    await page.getByText("Help: no port in the list").click();
+    for (const name of ["CP210x", "CH340 or CH341", "FTDI"]) {
+      const link = page.getByRole("link", { name });
+      assertMatch((await link.getAttribute("href"))!, /^https:/);
+      assertEquals(await link.getAttribute("target"), "_blank"); // the form is not lost
+    }
+  },
+);

@@ -1,0 +1,83 @@
+/** A chip that knows two addresses of its server. */
+import { assertEquals } from "@std/assert";
+import { Server } from "../../server/mod.ts";
+import { application, chipTest, connects, isUp, line, plugIn } from "./support.ts";
+import { until } from "../support/wait.ts";
+
+const SPEED = 20;
+const TIMEOUT = 1000;
+const FIRST = "10.0.0.2";
+const SECOND = "10.0.0.3";
+
+function listen(port = 0): Promise<Server> {
+  return Server.listen({ port, hostname: "127.0.0.1", timeout: TIMEOUT, open: true });
+}
+
+/** A port on which nobody listens. */
+async function deserted(): Promise<number> {
+  const server = await listen();
+  const { port } = server;
+  await server.close();
+  return port;
+}
+
+chipTest(
+  "the other address has its turn when one brings no link; a lost link is sought where it was",
+  async () => {
+    await using server = await listen();
+    const nobody = await deserted();
+    let at = SECOND;
+    await using board = await plugIn({
+      port: 8123,
+      id: "1",
+      application: application("main"),
+      speed: SPEED,
+      settings: { server: FIRST, server2: SECOND, timeout: TIMEOUT * SPEED },
+      route: (host) => ({ hostname: "127.0.0.1", port: host === at ? server.port : nobody }),
+    });
+    const tried = () =>
+      board.lines.flatMap((line) =>
+        line.match(/^holdfast: link connecting server=(.*):8123$/)?.[1] ?? []
+      );
+    assertEquals(
+      await line(board, "settings id=1"),
+      `holdfast: settings id=1 server=${FIRST}:8123 server2=${SECOND}:8123 ssid=Home key=no`,
+    );
+    await until(() => isUp(board), { what: "the link" });
+    assertEquals(tried(), [FIRST, SECOND]);
+
+    // It is lost, and found again where it was.
+    board.loseWifi();
+    await until(() => connects(board) === 2, { what: "the link to be back" });
+    assertEquals(tried(), [FIRST, SECOND, SECOND]);
+
+    // The server moves to its other address.
+    at = FIRST;
+    board.loseWifi();
+    await until(() => connects(board) === 3, { what: "the link at the other address" });
+    assertEquals(tried(), [FIRST, SECOND, SECOND, SECOND, FIRST]);
+  },
+);
+
+chipTest(
+  "of two names, one that nobody knows keeps no board from the other",
+  async () => {
+    await using server = await listen();
+    await using board = await plugIn({
+      port: server.port,
+      id: "1",
+      application: application("main"),
+      speed: SPEED,
+      settings: { server: "kitchen.local", server2: "server.lan", timeout: TIMEOUT * SPEED },
+      lookup: (name) =>
+        name === "server.lan" ? Promise.resolve("127.0.0.1") : Promise.reject(new Error("nobody")),
+    });
+    await until(() => isUp(board), { what: "the link" });
+    assertEquals(board.lines.filter((line) => line.includes(" link ")), [
+      `holdfast: link connecting server=kitchen.local:${server.port}`,
+      "holdfast: link down reason=NO_ADDRESS name=local",
+      `holdfast: link connecting server=server.lan:${server.port}`,
+      "holdfast: link up connects=1",
+    ]);
+  },
+);
