@@ -73,11 +73,13 @@ Deno.test("a deadline in a transaction counts from there; the operator is told",
   await done;
   await scene.platform.advance(100);
   assertEquals(told, ["1 a EXPIRED"]);
-  await assertRejects(
+  const refused = assertRejects(
     () => scene.server.transaction((tx) => tx.write("1", "a", { expires: 0 })),
     LocalError,
     "expires must be 1 to",
   );
+  await scene.platform.turn();
+  await refused;
 });
 
 Deno.test("a server that is started again keeps to the deadlines of the one before", async () => {
