@@ -39,7 +39,7 @@ export interface Device extends AsyncIterable<string> {
    * Puts a dead letter back: it comes once more, after all that wait now.
    *
    * @param number The letter's.
-   * @returns when that is done; it becomes safe with the next commit
+   * @returns when that is safe; while the store fails, that takes until it works again
    * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL; CLOSED
    */
   revive(number: number): Promise<void>;

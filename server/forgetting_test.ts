@@ -65,6 +65,23 @@ Deno.test("its application ends, and is started anew when it comes back", async 
   assertEquals(scene.codes("app_failed"), []);
 });
 
+Deno.test("what waited for a device that is forgotten takes no room any more", async () => {
+  await using scene = await Scene.start({ limits: { totalText: 1000 } });
+  const [device, peer] = await scene.device("1");
+  await peer.say(`00${"x".repeat(100)}\n01${"x".repeat(100)}\n`);
+  await until(() => device.inbox === 2);
+  const lost = Array.from({ length: 3 }, () => codeOf(device.write("x".repeat(100))));
+  const [other] = await scene.device("2");
+  const kept = [codeOf(other.write("first"))];
+  assertEquals(await codeOf(other.write("second")), "OUTBOX_FULL");
+  await scene.server.forget("1");
+  assertEquals(await Promise.all(lost), Array(3).fill("FORGOTTEN"));
+  kept.push(codeOf(other.write("second")));
+  await until(() => other.outbox === 2);
+  await other.clear();
+  assertEquals(await Promise.all(kept), ["CLEARED", "CLEARED"]);
+});
+
 Deno.test("a device that nobody knows cannot be forgotten, nor one of a closed server", async () => {
   const scene = await Scene.start();
   assertEquals(await codeOf(scene.server.forget("1")), "UNKNOWN_DEVICE");

@@ -7,6 +7,7 @@ import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
+import { carryOut, giveOrStart, parseOrder } from "./cli/orders.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
@@ -14,7 +15,13 @@ import { surviveUncaught } from "./cli/uncaught.ts";
 import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 import { joinAddress } from "./transport/address.ts";
 
+/** For commands. */
+const give = giveOrStart(Server.listen);
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/** Codes of errors with which nothing is wrong with the arguments. */
+const FAILURES: ReadonlySet<string> = new Set(["BACKUP_FAILED", "CLOSED", "STORE_FAILED"]);
 
 /** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments. */
 async function main(): Promise<number> {
@@ -24,15 +31,15 @@ async function main(): Promise<number> {
       return 0;
     }
     if (Deno.args[0] === "backup") {
-      await runBackupCommand(Deno.args.slice(1));
+      await runBackupCommand(Deno.args.slice(1), give);
       return 0;
     }
     if (Deno.args[0] === "dead-letters") {
-      await runDeadLettersCommand(Deno.args.slice(1));
+      await runDeadLettersCommand(Deno.args.slice(1), give);
       return 0;
     }
     if (isDevicesCommand(Deno.args)) {
-      await runDevicesCommand(Deno.args);
+      await runDevicesCommand(Deno.args, give);
       return 0;
     }
     const values = parse(Deno.args);
@@ -172,13 +179,13 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   warn(server, "NO_APP", message);
 }
 
-/** Takes the orders of `backup`, if there is a file to lay the socket beside. */
+/** Takes the orders of commands, if there is a file to lay the socket beside. */
 function openControl(server: Server, store: string): Control | undefined {
   if (store === ":memory:" || Deno.build.os === "windows") return undefined;
   try {
-    return new Control(store, ({ path }) => server.backup(path));
+    return new Control(store, (order) => carryOut(server, parseOrder(order)));
   } catch (error) {
-    warn(server, "NO_CONTROL", `\`backup\` cannot reach this server: ${error}`);
+    warn(server, "NO_CONTROL", `commands such as \`backup\` cannot reach this server: ${error}`);
     return undefined;
   }
 }
@@ -191,7 +198,7 @@ function warn(server: Server, code: string, message: string | undefined): void {
 class Failure extends Error {}
 
 function isFailure(error: unknown): error is LocalError {
-  return error instanceof LocalError && error.code === "BACKUP_FAILED";
+  return error instanceof LocalError && FAILURES.has(error.code);
 }
 
 async function listen(options: ServerOptions): Promise<Server> {

@@ -17,7 +17,8 @@ class Rig implements AsyncDisposable {
     const path = `${place.path}/app.js`;
     Deno.writeTextFileSync(
       path,
-      `const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      `import * as node from "node:timers";
+      const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
       export default async function app(device, server) {
         if (device.id === "healthy") {
           for await (const line of device) await device.write("heard " + line);
@@ -149,6 +150,12 @@ Deno.test("what an application drops is its own failure: the server lives on", a
     queueMicrotask(() => { throw new Error("in a microtask"); });
     setTimeout(() => { throw new Error("in a timer"); }, 1);
     setImmediate(() => { throw new Error("in an immediate"); });
+    node.setTimeout((arg) => { throw new Error("in Node's timer " + arg); }, 1, "with an argument");
+    node.setImmediate(() => { throw new Error("in Node's immediate"); });
+    const other = node.setInterval(() => {
+      node.clearInterval(other);
+      throw new Error("in Node's interval");
+    }, 1);
     const timer = setInterval(() => { clearInterval(timer); throw new Error("in an interval"); }, 1);
     sleep(1).then(() => { throw new Error("after a pause"); });
     device.write("waits for ever");
@@ -157,7 +164,8 @@ Deno.test("what an application drops is its own failure: the server lives on", a
   const peer = await rig.device("1");
   await peer.say("00go\n");
   const expected = ["OUTBOX_FULL", "dropped", "in a microtask", "in a timer", "in an immediate"]
-    .concat("in an interval", "after a pause");
+    .concat("in an interval", "after a pause", "in Node's timer with an argument")
+    .concat("in Node's immediate", "in Node's interval");
   await until(() => rig.entries("app_failed").length >= expected.length + 1);
   const failures = rig.entries("app_failed");
   for (const { device, restartIn, message } of failures) {
@@ -266,59 +274,4 @@ Deno.test("without an application it is said what becomes of messages, once, and
     process.log.filter(({ event }) => event === "warning").map(({ code }) => code);
   await until(() => codes().length > 1);
   assertEquals(codes(), ["NO_APP", "INBOX_FULL"]);
-});
-
-Deno.test("dead letters are listed, come again when they are revived, and can be discarded", async () => {
-  using place = folder();
-  const store = ["--store", `${place.path}/holdfast.db`];
-  const consuming = `
-    for (;;) {
-      try {
-        await device.consume((line, tx) => {
-          if (line !== "good" && device.connects < 2) throw new Error(line);
-          tx.write(device.id, "took " + line);
-        });
-      } catch {}
-    }`;
-  {
-    await using rig = Rig.start(
-      place,
-      consuming,
-      ...store,
-      "--dead-letters",
-      "--limit",
-      "attempts=2",
-    );
-    const peer = await rig.device("1");
-    await peer.say("00bad\n01worse\n02good\n");
-    await peer.hears("00took good");
-    await peer.say("00\n");
-    await rig.stops();
-  }
-  const command = async (...args: string[]) => {
-    await using process = new Process(["dead-letters", ...args, ...store]);
-    const { code } = await process.ended;
-    return [code, process.stdout + process.stderr] as const;
-  };
-  const [code, said] = await command("list");
-  const [bad, worse] = said.trim().split("\n").map((line) => JSON.parse(line));
-  assertEquals([code, bad.device, bad.number, bad.text, bad.error], [
-    0,
-    "1",
-    0,
-    "bad",
-    "Error: bad",
-  ]);
-  assertEquals([worse.number, worse.text], [1, "worse"]);
-  assertEquals(await command("discard", "1", "1"), [0, ""]);
-  assertEquals(await command("revive", "1", "0"), [0, ""]);
-  assertEquals(await command("list"), [0, ""]);
-  for (
-    const wrong of [["revive", "1", "0"], ["revive", "1", "x"], ["revive", "2", "0"], ["bury"]]
-  ) {
-    assertEquals((await command(...wrong))[0], 2, wrong.join(" "));
-  }
-  await using rig = Rig.start(place, consuming, ...store);
-  await (await rig.device("1")).hears("01took bad");
-  await rig.isWell();
 });

@@ -64,7 +64,18 @@ Deno.test("who talks nonsense to the socket is answered or left, and the server 
   const store = `${dir.path}/holdfast.db`;
   await using process = start("--open", "--store", store, "--app", "echo");
   await until(() => exists(`${store}.sock`));
-  for (const text of ["\n", "{}\n", '{"command":"backup"}\n', "null\n", "x".repeat(100_000), ""]) {
+  const orders = ['{"command":"backup"}', '{"command":"clear"}', '{"command":"forget","device":1}']
+    .concat(
+      '{"command":"revive","device":"1"}',
+      '{"command":"revive","device":"1","number":"0"}',
+      "{}",
+    );
+  for (
+    const text of ["", ...orders, "null", "[]"].map((line) => `${line}\n`).concat(
+      "x".repeat(100_000),
+      "",
+    )
+  ) {
     using connection = await Deno.connect({ transport: "unix", path: `${store}.sock` });
     await connection.write(new TextEncoder().encode(text)).catch(() => {});
     if (!text.endsWith("\n")) continue;

@@ -3,7 +3,7 @@ import type { Admitted, Host } from "./admission/admission.ts";
 import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
-import { Session } from "./link/session.ts";
+import { type Cleared, Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
@@ -123,7 +123,6 @@ export class Server implements AsyncDisposable {
     this.#applicationHost = app && {
       reports: this.#reports,
       call: (device) => app(device, this),
-      closed: () => this.#closed,
     };
   }
 
@@ -198,17 +197,17 @@ export class Server implements AsyncDisposable {
    * Forgets a device: what waits for it or for its application, and how far both ends are. Its `Device` ends with
    * FORGOTTEN. If it is still admitted and comes back, it is a new device.
    *
-   * @returns when that is safe; while the store fails, that takes until it works again
+   * @returns how many messages were dropped, when that is safe; while the store fails, that takes until it works again
    * @throws {LocalError} UNKNOWN_DEVICE; CLOSED
    */
-  async forget(id: string): Promise<void> {
+  async forget(id: string): Promise<Cleared> {
     if (this.#closed) throw this.#closed;
     const device = this.#devices.get(id);
     if (!device) throw unknownDevice(id);
-    await new Promise<void>((resolve, reject) => {
-      const done = () => {
+    return await new Promise((resolve, reject) => {
+      const done = (dropped: Cleared) => {
         this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
-        resolve();
+        resolve(dropped);
       };
       this.#turn.transfer(device.forgetting({ done, failed: reject }));
     });
@@ -364,7 +363,7 @@ export class Server implements AsyncDisposable {
     if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
     device.cut(new PeerError("LOST", why.message));
     this.#remove(device, why);
-    this.events.emit({ event: "forgotten", device: device.id, message: why.message });
+    this.#reports.forgotten(device, why);
   }
 
   /** A device is here no longer. Whoever has its `Device` is told why; who greets in its name greets again. */

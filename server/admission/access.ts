@@ -3,6 +3,7 @@ import { timingSafeEqual } from "node:crypto";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { Refusal, type Suite } from "../protocol/greeting.ts";
 import { parseKey } from "../protocol/proof.ts";
+import { peerOf } from "../transport/address.ts";
 
 /** Who may connect. */
 export interface AccessOptions {
@@ -14,7 +15,7 @@ export interface AccessOptions {
   stock?: Iterable<string>;
 }
 
-/** Connections of one address that wait for the refusal of a wrong proof. */
+/** Connections of one peer that wait for the refusal of a wrong proof. */
 const HELD = 4;
 
 export class Access {
@@ -113,19 +114,21 @@ export class Access {
     throw new Refused(Refusal.badProof, "the proof is wrong: the keys differ");
   }
 
-  /** A connection from this address is to wait for its refusal. Returns whether it may: not if many do. */
+  /** A connection of this peer is to wait for its refusal. Returns whether it may: not if many do. */
   hold(hostname: string): boolean {
-    const held = this.#held.get(hostname) ?? 0;
+    const peer = peerOf(hostname);
+    const held = this.#held.get(peer) ?? 0;
     if (held >= HELD) return false;
-    this.#held.set(hostname, held + 1);
+    this.#held.set(peer, held + 1);
     return true;
   }
 
   /** A connection that was held has ended. */
   release(hostname: string): void {
-    const held = this.#held.get(hostname)!;
-    if (held > 1) this.#held.set(hostname, held - 1);
-    else this.#held.delete(hostname);
+    const peer = peerOf(hostname);
+    const held = this.#held.get(peer)!;
+    if (held > 1) this.#held.set(peer, held - 1);
+    else this.#held.delete(peer);
   }
 }
 

@@ -164,6 +164,11 @@ Deno.test("so many of an address are held as may be, each until it is let go, an
   access.release("10.0.0.1");
   assertEquals([hold(), hold()], [true, false]);
   for (let n = 0; n < 4; n++) access.release("10.0.0.1");
+  const network = (n: number) => `2001:db8:0:1::${n}`;
+  assertEquals([1, 2, 3, 4, 5].map((n) => hold(network(n))), [true, true, true, true, false]);
+  assertEquals(hold("2001:db8:0:2::1"), true);
+  access.release(network(4));
+  assertEquals(hold(network(6)), true);
   assertEquals([hold(), hold(), hold(), hold(), hold()], [true, true, true, true, false]);
 });
 

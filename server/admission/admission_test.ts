@@ -245,3 +245,19 @@ Deno.test("a key that is added between welcome and answer lets nobody in who has
   guest.says("\n");
   assertThrows(() => guest.admitted!.check(), PeerError);
 });
+
+Deno.test("whoever leaves without a wrong proof frees none of the places of those who are told late", () => {
+  const door = Door.withKey();
+  const wrong = () => {
+    const guest = door.knock();
+    guest.greets({ suite: "02" });
+    const [, told] = guest.turnedAway(guest.proof(new Uint8Array(32)));
+    return told;
+  };
+  const late = refusal("02");
+  assertEquals([wrong(), wrong(), wrong(), wrong(), wrong()], [late, late, late, late, ""]);
+  const other = door.knock();
+  other.greets({ suite: "02" });
+  other.admission.end();
+  assertEquals(wrong(), "");
+});

@@ -224,3 +224,19 @@ for (const suite of ["00", "02"] as const) {
     }
   });
 }
+
+Deno.test("a hello as long as may be is one, also while its end is on its way", () => {
+  const id = "x".repeat(64);
+  const door = new Door({ open: true }, { helloBytes: id.length });
+  const guest = door.knock();
+  guest.says(id);
+  guest.says("\n");
+  assertEquals(guest.admitted?.id, id);
+  assertEquals(door.knock().turnedAway(`${id}x`)[0], "HELLO_TOO_LONG");
+});
+
+Deno.test("a byte-order mark is a part of the name that it stands in", () => {
+  const guest = new Door().knock();
+  guest.says("\ufeffkitchen\n");
+  assertEquals(guest.admitted?.id, "\ufeffkitchen");
+});

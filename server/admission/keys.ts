@@ -70,18 +70,14 @@ function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
   return { keys, meant: false };
 }
 
-/** The first name that an object in JSON has twice: its parser takes the last one, and does not say so. */
+/** The first name that stands in a file twice: JSON's parser takes the last one, and does not say so. */
 function firstTwice(json: string): string | undefined {
   const names = new Set<string>();
-  let depth = 0;
-  for (const [token, isName] of json.matchAll(/"(?:[^"\\]|\\.)*"\s*(:)?|[[\]{}]/g)) {
-    if (token === "{" || token === "[") depth++;
-    else if (token === "}" || token === "]") depth--;
-    else if (isName && depth === 1) {
-      const name = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1));
-      if (names.has(name)) return name;
-      names.add(name);
-    }
+  for (const [, text, isName] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:)?/g)) {
+    if (!isName) continue;
+    const name = JSON.parse(text!);
+    if (names.has(name)) return name;
+    names.add(name);
   }
   return undefined;
 }
@@ -164,7 +160,6 @@ function unusable(path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.PermissionDenied) {
     return refusal(path, "is out of reach: its user needs access to it and to its folder");
   }
-  if (error instanceof Deno.errors.InvalidData) return refusal(path, "is not a text file");
   return refusal(path, `cannot be used: ${error.message}`);
 }
 

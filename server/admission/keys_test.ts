@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { addKey, exposure, readKeys, removeKey } from "./keys.ts";
 import { type Disk, realDisk } from "./replace_file.ts";
@@ -89,7 +90,9 @@ Deno.test("many who add a key at the same time all get theirs in", async () => {
 Deno.test("what an interrupted command left is said, and what to do about it", async () => {
   using folder = new Folder();
   Deno.writeTextFileSync(`${folder.keys}.new`, "");
-  await assertRejects(() => addKey(folder.keys, "1"), LocalError, `remove ${folder.path}`);
+  let said = "";
+  addKey(folder.keys, "1").catch((error) => said = `${error}`);
+  assertStringIncludes(await until(() => said), `remove ${folder.path}`);
 });
 
 Deno.test("whoever reads the file while it is changed finds all of it", async () => {
@@ -305,4 +308,34 @@ Deno.test("a path that leads to no file is said", async () => {
   assertThrows(() => readKeys(folder.path), LocalError, "cannot be used");
   await assertRejects(() => addKey(folder.path, "1"), LocalError);
   await assertRejects(() => addKey(`${folder.path}/no/keys`, "1"), LocalError, "does not exist");
+});
+
+Deno.test("what is no key is named with its device, whatever it is", () => {
+  using folder = new Folder();
+  for (const value of ["5", "true", "null", '["x"]', '{ "x": 1, "x": 1 }', '"short"']) {
+    folder.write(`{ "kitchen": ${value} }`);
+    const { message } = assertThrows(() => readKeys(folder.keys, 1), LocalError);
+    if (!message.includes('two keys for "x"')) assertStringIncludes(message, '"kitchen"');
+  }
+});
+
+Deno.test("a key that was made elsewhere is the one that is added, and a bad one is named once", async () => {
+  using folder = new Folder();
+  assertEquals(await addKey(folder.keys, "kitchen", false, SECRET.toUpperCase()), SECRET);
+  assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);
+  const again = await assertRejects(() => addKey(folder.keys, "kitchen"), LocalError);
+  assertEquals(again.message, '"kitchen" has a key: --replace gives it another');
+});
+
+Deno.test({
+  name: "a file of keys keeps its owner, whoever changes it",
+  ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
+  async fn() {
+    using folder = new Folder();
+    await addKey(folder.keys, "kitchen");
+    Deno.chownSync(folder.keys, 1234, 2345);
+    await addKey(folder.keys, "cellar");
+    const { uid, gid } = Deno.statSync(folder.keys);
+    assertEquals([uid, gid], [1234, 2345]);
+  },
 });

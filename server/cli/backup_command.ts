@@ -2,8 +2,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { badArgument } from "./arguments.ts";
-import { order } from "./control.ts";
-import { withStoppedStore } from "./stopped_store.ts";
+import type { Give } from "./orders.ts";
 
 const HELP = `Makes a backup of a store, while its server runs or not.
 
@@ -20,10 +19,11 @@ beside it (-wal, .sock), and copy the backup to its place.
 /**
  * Runs `backup` with the arguments behind it.
  *
- * @throws {LocalError} BAD_ARGUMENT, BACKUP_FAILED, STORE_UNUSABLE
+ * @param give `giveOrStart`'s.
+ * @throws {LocalError} BAD_ARGUMENT, BACKUP_FAILED, STORE_UNUSABLE, CLOSED
  * @throws {TypeError} of `parseArgs`
  */
-export async function runBackupCommand(args: string[]): Promise<void> {
+export async function runBackupCommand(args: string[], give: Give): Promise<void> {
   const { values: { store, help }, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -36,8 +36,5 @@ export async function runBackupCommand(args: string[]): Promise<void> {
   const [file] = positionals;
   if (!file || positionals.length > 1) throw badArgument("backup", "say backup FILE --store FILE");
   if (!store || store === ":memory:") throw badArgument("backup", "backup needs --store FILE");
-  const path = resolve(file);
-  if (await order(store, { command: "backup", path })) return;
-  // No server has it, or one without a socket, which the store says.
-  await withStoppedStore(store, "backup", (store) => store.backup(path));
+  await give(store, { command: "backup", path: resolve(file) });
 }

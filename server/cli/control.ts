@@ -1,17 +1,11 @@
 /**
- * How a command reaches the server that has a store open: by a socket beside the file, for its owner alone. One line of
- * JSON each way, `{"command": "backup", "path": "…"}`, answered by `{}` or `{"code": "…", "message": "…"}`.
+ * How a command reaches the server that has a store open: by a socket beside the file, for its owner alone. The order
+ * is a line of JSON, such as `{"command": "backup", "path": "…"}`; it is answered by any number of lines
+ * `{"line": "…"}` that the command prints, and by `{}` or `{"code": "…", "message": "…"}` at the end.
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
 
-/** What a command asks for. */
-export interface Order {
-  command: "backup";
-  /** Absolute. */
-  path: string;
-}
-
-/** Bytes of a line, and ms until it must be there. */
+/** Bytes of an order, and ms until it must be there. */
 const MOST = 64 * 1024;
 const PATIENCE = 5000;
 
@@ -24,13 +18,14 @@ export function controlPath(store: string): string {
 export class Control implements Disposable {
   #listener: Deno.UnixListener;
   #path: string;
-  #carryOut: (order: Order) => Promise<void>;
+  #carryOut: (order: unknown) => AsyncIterable<string>;
 
   /**
    * @param store Its file, which this process has locked: a socket that an earlier one has left is nobody's.
+   * @param carryOut Given anything that is JSON. Gives the lines that the command prints.
    * @throws {Error} the operating system's
    */
-  constructor(store: string, carryOut: (order: Order) => Promise<void>) {
+  constructor(store: string, carryOut: (order: unknown) => AsyncIterable<string>) {
     this.#path = controlPath(store);
     this.#carryOut = carryOut;
     tryRemove(this.#path);
@@ -51,16 +46,19 @@ export class Control implements Disposable {
   async #serve(connection: Deno.UnixConn): Promise<void> {
     using _ = connection;
     try {
-      const answer = await this.#answer(await readLine(connection));
-      await writeLine(connection, answer);
+      const order = await readOrder(connection);
+      await writeLine(connection, await this.#obey(order, connection));
     } catch {
       // it has gone, or said nothing
     }
   }
 
-  async #answer(line: string): Promise<unknown> {
+  /** @returns what is said at the end */
+  async #obey(order: string, connection: Deno.UnixConn): Promise<unknown> {
     try {
-      await this.#carryOut(parseOrder(line));
+      for await (const line of this.#carryOut(JSON.parse(order))) {
+        await writeLine(connection, { line });
+      }
       return {};
     } catch (error) {
       if (error instanceof HoldfastError) return { code: error.code, message: error.message };
@@ -77,10 +75,15 @@ export class Control implements Disposable {
 /**
  * Gives an order to the server that has this store open.
  *
+ * @param print Given the lines that it says.
  * @returns false if there is none
- * @throws {LocalError} what the server answers
+ * @throws {LocalError} what the server answers; CLOSED if it has ended before that
  */
-export async function order(store: string, order: Order): Promise<boolean> {
+export async function order(
+  store: string,
+  order: unknown,
+  print: (line: string) => void,
+): Promise<boolean> {
   let connection: Deno.UnixConn;
   try {
     connection = await Deno.connect({ transport: "unix", path: controlPath(store) });
@@ -88,33 +91,41 @@ export async function order(store: string, order: Order): Promise<boolean> {
     return false;
   }
   using _ = connection;
-  await writeLine(connection, order);
-  const { code, message } = JSON.parse(await readLine(connection, Infinity));
-  if (code !== undefined) throw new LocalError(code, String(message));
-  return true;
-}
-
-function parseOrder(line: string): Order {
-  const { command, path } = JSON.parse(line);
-  if (command === "backup" && typeof path === "string") return { command, path };
-  throw new LocalError("BAD_ARGUMENT", "the server does not know this command");
-}
-
-async function readLine(connection: Deno.UnixConn, patience = PATIENCE): Promise<string> {
-  const timer = patience === Infinity ? undefined : setTimeout(() => connection.close(), patience);
   try {
-    const decoder = new TextDecoder();
-    let line = "";
-    const piece = new Uint8Array(4096);
-    while (!line.includes("\n")) {
-      const read = await connection.read(piece);
-      if (read === null) throw new Error("the server has ended");
-      line += decoder.decode(piece.subarray(0, read), { stream: true });
-      if (line.length > MOST) throw new Error("the line does not end");
+    await writeLine(connection, order);
+    for await (const answer of readLines(connection)) {
+      const { line, code, message } = JSON.parse(answer);
+      if (code !== undefined) throw new LocalError(code, String(message));
+      if (line === undefined) return true;
+      print(line);
     }
-    return line;
+  } catch (error) {
+    if (error instanceof LocalError) throw error;
+    // It was killed, or does not speak as it should.
+  }
+  throw new LocalError("CLOSED", "the server has ended: perhaps it has done this, perhaps not");
+}
+
+/** An order, which whoever connects must say soon. */
+async function readOrder(connection: Deno.UnixConn): Promise<string> {
+  const timer = setTimeout(() => connection.close(), PATIENCE);
+  try {
+    for await (const line of readLines(connection, MOST)) return line;
+    throw new Error("it has gone");
   } finally {
     clearTimeout(timer);
+  }
+}
+
+async function* readLines(connection: Deno.UnixConn, most = Infinity): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  const piece = new Uint8Array(4096);
+  let rest = "";
+  for (let read; (read = await connection.read(piece)) !== null;) {
+    const lines = (rest + decoder.decode(piece.subarray(0, read), { stream: true })).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+    if (rest.length > most) throw new Error("the line does not end");
   }
 }
 

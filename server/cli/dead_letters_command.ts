@@ -1,13 +1,7 @@
 /** The part of the command line that looks after messages that were given up. */
 import { parseArgs } from "node:util";
-import { exhume } from "../link/dead_letters.ts";
-import { defaultLimits } from "../link/limits.ts";
-import { Session } from "../link/session.ts";
-import { printable } from "../observe/log.ts";
-import { Ledger } from "../store/ledger.ts";
-import type { SqliteStore } from "../store/sqlite/sqlite.ts";
 import { badArgument } from "./arguments.ts";
-import { withStoppedStore } from "./stopped_store.ts";
+import type { Give } from "./orders.ts";
 
 const COMMAND = "dead-letters";
 
@@ -21,18 +15,19 @@ Usage: deno run -A server/main.ts dead-letters list --store FILE
   list              a line for each: device, number, when, why, and what it says, as JSON
   revive            the message comes to the application again, after those that wait
   discard           forgets it
-  --store FILE      the server's; it must be stopped
+  --store FILE      what the server was given as --store; it may run or not
   --help
 `;
 
 /**
  * Runs `dead-letters` with the arguments behind it.
  *
- * @throws {LocalError} BAD_ARGUMENT; INBOX_FULL; STORE_UNUSABLE; STORE_FAILED
+ * @param give `giveOrStart`'s.
+ * @throws {LocalError} BAD_ARGUMENT; UNKNOWN_DEVICE; INBOX_FULL; STORE_UNUSABLE; STORE_FAILED; CLOSED
  * @throws {TypeError} of `parseArgs`
  */
-export async function runDeadLettersCommand(args: string[]): Promise<void> {
-  const { values: { store: path, help }, positionals: [action, ...rest] } = parseArgs({
+export async function runDeadLettersCommand(args: string[], give: Give): Promise<void> {
+  const { values: { store, help }, positionals: [action, ...rest] } = parseArgs({
     args,
     allowPositionals: true,
     options: { store: { type: "string" }, help: { type: "boolean", default: false } },
@@ -44,41 +39,17 @@ export async function runDeadLettersCommand(args: string[]): Promise<void> {
       "say dead-letters list, dead-letters revive or dead-letters discard",
     );
   }
-  if (!path || path === ":memory:") throw badArgument(COMMAND, "dead-letters takes --store FILE");
-  if (rest.length !== (action === "list" ? 0 : 2)) {
-    throw badArgument(
-      COMMAND,
-      `dead-letters ${action} takes ${action === "list" ? "no id" : "ID NUMBER"}`,
-    );
+  if (!store || store === ":memory:") throw badArgument(COMMAND, `${COMMAND} needs --store FILE`);
+  if (action === "list") {
+    if (rest.length > 0) throw badArgument(COMMAND, `${COMMAND} list takes no id`);
+    return await give(store, { command: "list dead letters" });
   }
-  await withStoppedStore(path, COMMAND, async (store) => {
-    if (action === "list") await list(store);
-    else await change(store, rest as [string, string], action === "revive");
-  });
-}
-
-async function list(store: SqliteStore): Promise<void> {
-  for (const { id } of await store.list()) {
-    for (const letter of (await store.acquire(id)).state?.deadLetters ?? []) {
-      const { number, text, error, date } = letter;
-      const line = { device: id, number, date: new Date(date).toISOString(), error, text };
-      console.log(printable(JSON.stringify(line)));
-    }
+  const [device, number] = rest;
+  if (!device || number === undefined || rest.length > 2) {
+    throw badArgument(COMMAND, `${COMMAND} ${action} takes ID NUMBER`);
   }
-}
-
-async function change(
-  store: SqliteStore,
-  [id, number]: [string, string],
-  revives: boolean,
-): Promise<void> {
-  const changed = new Set<Ledger>();
-  const acquired = await store.acquire(id);
-  if (!acquired.state) {
-    throw badArgument(COMMAND, `no device has ever connected as ${JSON.stringify(id)}`);
+  if (!/^\d+$/.test(number)) {
+    throw badArgument(COMMAND, `NUMBER is what list shows, not ${JSON.stringify(number)}`);
   }
-  const { record } = new Ledger(id, acquired, changed);
-  const session = new Session(record, 0, defaultLimits);
-  exhume(session, /^\d+$/.test(number) ? Number(number) : -1, revives);
-  await store.commit({ works: [], changes: () => changed });
+  await give(store, { command: action, device, number: Number(number) });
 }

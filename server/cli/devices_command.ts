@@ -1,26 +1,23 @@
-/** The part of the command line that looks after the devices in a store's file, while no server has it. */
+/** The part of the command line that looks after the devices of a server. */
 import { parseArgs } from "node:util";
-import { printable } from "../observe/log.ts";
-import { LocalError } from "../protocol/errors.ts";
-import { Ledger } from "../store/ledger.ts";
-import type { SqliteStore } from "../store/sqlite/sqlite.ts";
 import { badArgument } from "./arguments.ts";
-import { withStoppedStore } from "./stopped_store.ts";
+import type { Give } from "./orders.ts";
 
-const HELP = `Looks after the devices in a store, while no server has it.
+const HELP = `Looks after the devices of a server, while it runs or not.
 
 Usage: deno run -A server/main.ts forget ID --store FILE
        deno run -A server/main.ts clear ID --store FILE
 
-  forget ID         the store knows the device no longer: messages that wait and positions are gone. If it
-                    comes back it is a new device. Where it has a key, \`keys remove ID\` keeps it away
+  forget ID         the store knows the device no longer: messages that wait, dead letters and positions are
+                    gone. If it comes back it is a new device. Where it has a key, \`keys remove ID\` keeps it away
   clear ID          messages from the device that are not processed, and messages to it that it has not
                     acknowledged, are dropped; both ends go on behind them
-  --store FILE      where the server keeps devices
+  --store FILE      what the server was given as --store
   --help
 
-A server that runs has its store for itself: stop it first, or call \`server.forget(id)\` and \`device.clear()\`
-in its application.
+If the device is connected, its connection is ended first. It comes back at once: after \`forget\` as a new device,
+for which the application begins again, and what it still had to say arrives. \`clear\` waits until a message that
+the application is consuming is done. While the store fails, both wait until it works again.
 `;
 
 /** Whether these arguments are for `runDevicesCommand`. */
@@ -31,11 +28,12 @@ export function isDevicesCommand([command]: string[]): boolean {
 /**
  * Runs `forget` or `clear` with the arguments behind it.
  *
- * @throws {LocalError} BAD_ARGUMENT, UNKNOWN_DEVICE, STORE_UNUSABLE, STORE_FAILED
+ * @param give `giveOrStart`'s.
+ * @throws {LocalError} BAD_ARGUMENT, UNKNOWN_DEVICE, STORE_UNUSABLE, STORE_FAILED, CLOSED
  * @throws {TypeError} of `parseArgs`
  */
-export async function runDevicesCommand(args: string[]): Promise<void> {
-  const { values: { store: path, help }, positionals: [command, ...ids] } = parseArgs({
+export async function runDevicesCommand(args: string[], give: Give): Promise<void> {
+  const { values: { store, help }, positionals: [word, ...ids] } = parseArgs({
     args,
     allowPositionals: true,
     options: {
@@ -44,29 +42,9 @@ export async function runDevicesCommand(args: string[]): Promise<void> {
     },
   });
   if (help) return console.log(HELP);
-  const [id] = ids;
-  if (id === undefined || ids.length > 1) throw badArgument("forget", `${command} takes one id`);
-  if (path === undefined) throw badArgument("forget", `${command} needs --store FILE`);
-  await withStoppedStore(path, "forget", async (store) => {
-    const { inbox, outbox } = await drop(store, id, command === "forget");
-    const done = command === "forget" ? "forgot" : "cleared";
-    console.log(`${done} ${printable(id)}: ${inbox} messages from it and ${outbox} to it dropped`);
-  });
-}
-
-/** Drops a device's messages, or all of it. @returns how many messages they were */
-async function drop(store: SqliteStore, id: string, forgets: boolean) {
-  const known = (await store.list()).find((device) => device.id === id);
-  if (!known) {
-    const message = `the store ${JSON.stringify(store.path)} has no device ${JSON.stringify(id)}`;
-    throw new LocalError("UNKNOWN_DEVICE", message);
-  }
-  const changed = new Set<Ledger>();
-  const ledger = new Ledger(id, await store.acquire(id), changed);
-  const { record } = ledger;
-  while (record.inbox.length > 0) record.process();
-  while (record.outbox.length > 0) record.settle();
-  if (forgets) ledger.remove();
-  await store.commit({ works: [], changes: () => changed });
-  return known;
+  const command = word === "clear" ? "clear" : "forget";
+  const [device] = ids;
+  if (!device || ids.length > 1) throw badArgument(command, `${command} takes one id`);
+  if (!store || store === ":memory:") throw badArgument(command, `${command} needs --store FILE`);
+  await give(store, { command, device });
 }

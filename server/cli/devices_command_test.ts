@@ -1,7 +1,11 @@
+/** `forget` and `clear` on the command line: of a server that runs, and of a store that nobody has open. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { helloLine, parseWelcome, type Said } from "../../tests/support/greeting.ts";
 import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
+import { until } from "../../tests/support/wait.ts";
 import { SqliteStore } from "../mod.ts";
+import { order } from "./control.ts";
 
 /** What a command says on stdout. */
 async function says(...args: string[]): Promise<string> {
@@ -19,7 +23,77 @@ async function list(path: string) {
   }
 }
 
-Deno.test("forget and clear change a store that no server has, and refuse one that is in use", async () => {
+/** A server on a store that commands can reach. */
+async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {
+  const process = start("--open", "--timeout", "60000", "--store", store, ...args);
+  const port = await process.port();
+  await until(() => order(store, {}, () => {}).then(() => false, () => true));
+  return [process, port];
+}
+
+/** A device of dialect 2 that has greeted. */
+async function greet(port: number, said: Partial<Said>): Promise<RawPeer> {
+  const peer = await RawPeer.dial(port);
+  await peer.say(`${helloLine(said)}\n\n`);
+  await until(() => peer.lines[0]);
+  return peer;
+}
+
+Deno.test("clear drops what waits while the server runs: both ends go on behind it", async () => {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  const [process, port] = await reachable(store);
+  await using _ = process;
+  const peer = await greet(port, { txEpoch: 7 });
+  await peer.say("00one\n01two\n");
+  await peer.hears("01");
+  assertEquals(
+    await says("clear", "1", "--store", store),
+    "cleared 1: 2 messages from it and 0 to it dropped\n",
+  );
+  await peer.end();
+  const { txEpoch } = parseWelcome(peer.lines[0]!);
+  await using back = await greet(port, { txEpoch: 7, txFirst: 2, rxEpoch: txEpoch });
+  const welcome = parseWelcome(back.lines[0]!);
+  assertEquals([welcome.rxEpoch, welcome.rxNext, welcome.txEpoch], [7, 2, txEpoch]);
+  await back.say("02three\n");
+  await back.hears("02");
+  assertEquals(
+    await says("clear", "1", "--store", store),
+    "cleared 1: 1 messages from it and 0 to it dropped\n",
+  );
+  assertEquals(
+    await says("clear", "1", "--store", store),
+    "cleared 1: 0 messages from it and 0 to it dropped\n",
+  );
+});
+
+Deno.test("forget cuts a device off that is connected, and it comes back as a new one", async () => {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  const [process, port] = await reachable(store, "--app", "echo");
+  await using _ = process;
+  const peer = await greet(port, { txEpoch: 7 });
+  await peer.say("00one\n");
+  await peer.hears("00echo one");
+  const { txEpoch } = parseWelcome(peer.lines[0]!);
+  // It has heard the echo, and the server does not know. The application waits for that, with the message in hand.
+  assertEquals(
+    await says("forget", "1", "--store", store),
+    "forgot 1: 1 messages from it and 1 to it dropped\n",
+  );
+  await peer.end();
+  assertEquals((await process.logs("forgotten")).device, "1");
+  await using back = await greet(port, { txEpoch: 7, txFirst: 1, rxEpoch: txEpoch, rxNext: 1 });
+  const welcome = parseWelcome(back.lines[0]!);
+  // It is told of no position that the store does not have any more.
+  assertEquals([welcome.txFirst, welcome.txEpoch === txEpoch, welcome.rxNext], [0, false, 1]);
+  await back.say("01two\n");
+  await back.hears("00echo two");
+  assertEquals(process.log.filter(({ event }) => event === "warning"), []);
+});
+
+Deno.test("forget and clear change a store that no server has", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   {
@@ -31,16 +105,9 @@ Deno.test("forget and clear change a store that no server has, and refuse one th
     await using two = await RawPeer.dial(port);
     await two.say("2\n00c\n02d\n03e\n");
     await two.hears("03");
-    for (const command of ["forget", "clear"]) {
-      const [code, text] = await fails(command, "1", "--store", store);
-      assertEquals(code, 2);
-      assertStringIncludes(text, "is in use by another server");
-    }
     process.kill("SIGTERM");
     await process.ended;
   }
-  const [code, text] = await fails("clear", "3", "--store", store);
-  assertEquals([code, text.includes('has no device "3"')], [2, true], text);
   assertEquals(
     await says("clear", "1", "--store", store),
     "cleared 1: 2 messages from it and 0 to it dropped\n",
@@ -64,9 +131,71 @@ Deno.test("forget and clear change a store that no server has, and refuse one th
   await two.hears("00echo c");
 });
 
-Deno.test("forget --help tells both commands", async () => {
+Deno.test("a store in use whose server cannot be reached is not touched, and a device that is unknown is named", async () => {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  const [process] = await reachable(store);
+  await using _ = process;
   for (const command of ["forget", "clear"]) {
+    const [code, text] = await fails(command, "no\x1bbody", "--store", store);
+    assertEquals([code, text.includes('connected as "no\\u001bbody"')], [2, true], text);
+  }
+  Deno.removeSync(`${store}.sock`);
+  for (const command of ["forget", "clear"]) {
+    const [code, text] = await fails(command, "1", "--store", store);
+    assertEquals([code, text.includes("is in use by another server")], [2, true], text);
+  }
+  process.kill("SIGTERM");
+  await process.ended;
+  const [code, text] = await fails("clear", "3", "--store", store);
+  assertEquals([code, text.includes('connected as "3"')], [2, true], text);
+});
+
+Deno.test("wrong arguments of forget and clear are named, and --help tells both", async () => {
+  for (const command of ["forget", "clear"]) {
+    for (
+      const [args, text] of [
+        [[], `${command} takes one id`],
+        [["1", "2"], `${command} takes one id`],
+        [["", "--store", "x"], `${command} takes one id`],
+        [["1"], `${command} needs --store FILE`],
+        [["1", "--store", ":memory:"], `${command} needs --store FILE`],
+        [["1", "--store", "no-such-store.db"], "does not exist"],
+        [["1", "--stroe", "x"], "'--stroe'"],
+      ] as const
+    ) {
+      const [code, said] = await fails(command, ...args);
+      assertEquals([code, said.includes(text)], [2, true], said);
+    }
     const text = await says(command, "--help");
     for (const word of ["forget ID", "clear ID", "--store FILE"]) assertStringIncludes(text, word);
   }
 });
+
+Deno.test({
+  name: "a server that is killed before it has answered is named",
+  ignore: Deno.build.os !== "linux",
+  fn: killedMeanwhile,
+});
+
+async function killedMeanwhile() {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  const app = `${place.path}/app.js`;
+  Deno.writeTextFileSync(
+    app,
+    `export default (device) => device.consume(() => new Promise(() => {}));`,
+  );
+  const [process, port] = await reachable(store, "--app", app);
+  await using _ = process;
+  await using peer = await RawPeer.dial(port);
+  await peer.say("1\n00held\n");
+  await peer.hears("00");
+  await using command = new Process(["clear", "1", "--store", store]);
+  // It waits for the application. The system names the socket once as long as nobody is connected.
+  const sockets = () => Deno.readTextFileSync("/proc/net/unix").split(`${store}.sock`).length - 1;
+  await until(() => sockets() > 1);
+  process.kill("SIGKILL");
+  assertEquals((await command.ended).code, 1);
+  assertStringIncludes(command.stderr, "perhaps it has done this, perhaps not");
+}

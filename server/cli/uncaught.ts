@@ -1,4 +1,5 @@
 /** Keeps the errors of an application that is loaded into the server's process from ending it. */
+import nodeTimers from "node:timers";
 import { caller } from "../runtime/run.ts";
 
 type Call = (...args: unknown[]) => unknown;
@@ -6,16 +7,38 @@ type Call = (...args: unknown[]) => unknown;
 /** What throws in a timer is nobody's any more when it is told as an event, so it is caught here. */
 function catching(call: unknown): unknown {
   if (typeof call !== "function") return call;
+  const run = caller(); // of whoever plans it
   return function (this: unknown, ...args: unknown[]): unknown {
     try {
       return (call as Call).apply(this, args);
     } catch (error) {
-      const run = caller();
       if (!run) throw error;
       run.uncaught(error);
       return undefined;
     }
   };
+}
+
+/** Node's timers, and the property in which each keeps what it calls. */
+function exemplars(): [object, string][] {
+  const timer = nodeTimers.setTimeout(() => {}, 0);
+  const immediate = nodeTimers.setImmediate(() => {});
+  nodeTimers.clearTimeout(timer);
+  nodeTimers.clearImmediate(immediate);
+  return [[timer, "_onTimeout"], [immediate, "_onImmediate"]];
+}
+
+/** Modules have Node's functions by name, so these cannot be replaced: what they make catches instead. */
+function catchInNodeTimers(): void {
+  for (const [{ constructor: { prototype } }, property] of exemplars()) {
+    Object.defineProperty(prototype, property, {
+      configurable: true,
+      set(this: object, call: unknown) {
+        const value = catching(call);
+        Object.defineProperty(this, property, { value, writable: true, enumerable: true });
+      },
+    });
+  }
 }
 
 /**
@@ -29,6 +52,7 @@ export function surviveUncaught(report: (error: unknown) => void): void {
     const timer = timers[name]!;
     timers[name] = (call, ...rest) => timer(catching(call), ...rest);
   }
+  catchInNodeTimers();
   addEventListener("error", (event) => {
     event.preventDefault();
     const run = caller();

@@ -10,13 +10,14 @@ const ERROR = 200;
  *
  * @param error Why.
  * @param date In ms since 1970.
- * @returns false: there are too many, and nothing has changed
+ * @returns false: there are too many, or the queues of all devices are full, and nothing has changed
  */
 export function bury(session: Session, error: string, date: number): boolean {
   const { record, limits } = session;
   const letters = record.state.deadLetters ?? [];
   const held = letters.reduce((sum, { text }) => sum + text.length, 0);
   if (letters.length >= limits.deadLetters || held >= limits.queueText) return false;
+  if (!session.share.mayKeep(record.inbox[0]!)) return false;
   session.gaveUp(record.bury(error.slice(0, ERROR), date));
   return true;
 }
@@ -36,5 +37,5 @@ export function exhume(session: Session, number: number, revives: boolean): void
     throw new LocalError("INBOX_FULL", "the inbox is full: there is no room for a dead letter");
   }
   record.exhume(letter, revives);
-  if (revives) session.tookBack(letter.text);
+  session.exhumed(letter.text, revives);
 }

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { DuplicateRecord } from "./duplicates.ts";
+import { Random } from "../../tests/support/random.ts";
 import { nextId } from "../protocol/lines.ts";
 
 /** A device whose messages may arrive more than once; says for each arrival whether it was new. */
@@ -118,4 +119,72 @@ Deno.test("texts that differ in little are told apart", () => {
     "e\u0301",
   ];
   for (const text of texts) assertEquals(device.arrives(9, text), "new", JSON.stringify(text));
+});
+
+Deno.test("a repeat is known behind 222 newer messages, and the next one is new: ids come round after 255", () => {
+  for (const [newer, what] of [[222, "repeat"], [223, "new"]] as const) {
+    const device = new Arrivals();
+    assertEquals(device.arrives(7, "late"), "new");
+    device.more(newer, 8);
+    assertEquals(device.arrives(7, "late"), what);
+  }
+});
+
+Deno.test("messages that never came count as newer ones, too", () => {
+  const device = new Arrivals();
+  for (const id of [5, 100, 200, 40]) assertEquals(device.arrives(id, "x"), "new");
+  assertEquals(device.arrives(5, "x"), "new");
+});
+
+Deno.test("a message that others have overtaken is not a newer one", () => {
+  const device = new Arrivals();
+  for (const id of [10, 12, 11]) assertEquals(device.arrives(id, "x"), "new");
+  for (const id of [10, 12, 11]) assertEquals(device.arrives(id, "x"), "repeat");
+});
+
+Deno.test("the first message after a boot may be overtaken on its own connection", () => {
+  const device = new Arrivals();
+  device.more(3, 0);
+  device.connection++;
+  for (const id of [1, 2, 0]) assertEquals(device.arrives(id, "booted"), "new");
+  for (const id of [1, 2, 0]) assertEquals(device.arrives(id, "booted"), "repeat");
+});
+
+Deno.test("a record that is put back, in any order, goes on as it would have", () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const random = new Random(seed);
+    const device = new Arrivals();
+    const again = new Arrivals();
+    const run = (count: number, both: Arrivals[]) => {
+      for (let n = 0; n < count; n++) {
+        if (random.once(150)) { for (const one of both) one.connection++; }
+        // The next one, or one of those around it.
+        const id = random.once(1000) ? 0 : (next + random.int(250, 258)) % 255 + 1;
+        next = random.once(5) ? next : nextId(next);
+        const text = random.pick(["a", "b", "c", "d"]);
+        const [one, other = one] = both.map((it) => it.arrives(id, text));
+        assertEquals(other, one, `seed ${seed}: ${id} ${text}`);
+      }
+    };
+    let next = 1;
+    run(random.int(0, 900), [device]);
+    const ids = Array.from({ length: 256 }, (_, id) => id);
+    for (const id of random.once(2) ? ids : ids.reverse()) {
+      const noted = device.record.noted(id);
+      if (noted) again.record.restore(id, noted);
+    }
+    again.connection = device.connection;
+    run(300, [device, again]);
+  }
+});
+
+Deno.test("what was overtaken is not the newest one when a record is put back, in either order", () => {
+  for (const order of [[7, 8, 9], [9, 8, 7]]) {
+    const device = new Arrivals();
+    for (const id of [7, 9, 8]) assertEquals(device.arrives(id, "late"), "new");
+    const again = new Arrivals();
+    for (const id of order) again.record.restore(id, device.record.noted(id)!);
+    again.more(220, 10);
+    assertEquals(again.arrives(7, "late"), "repeat", "behind 222 newer ones");
+  }
 });

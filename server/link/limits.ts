@@ -16,8 +16,8 @@ export interface Limits {
   outboxAge: number;
   /** Text in either of the two, and of one device's dead letters, in UTF-16 units. Default 1 Mi. */
   queueText: number;
-  /** Text in the queues of all devices together, in UTF-16 units; each message counts 100 more. Beyond it, a queue that
-   * is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
+  /** Text in the queues of all devices together, and of all dead letters, in UTF-16 units; each message counts 100
+   * more. Beyond it, a queue that is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
    * are keys or names of stock devices, all others have half of it. Default 256 Mi. */
   totalText: number;
   /** How often an application may fail with one message before that becomes a dead letter, where there are any. Default 5. */

@@ -1,7 +1,7 @@
 /** What a message takes of the pool beside its text, in UTF-16 units: about what the engine needs for it. */
 export const MESSAGE = 100;
 
-/** All that waits in the queues of all devices together, in UTF-16 units, and how much that may be. */
+/** All that the queues of all devices hold, and their dead letters, in UTF-16 units, and how much that may be. */
 export class Pool {
   readonly #most: number;
   readonly #hasNamed: () => boolean;
@@ -22,10 +22,13 @@ export class Pool {
     return this.#taken;
   }
 
-  /** @param isOpen Whether for a device whose name anybody may say. */
-  hasRoom(isOpen: boolean): boolean {
-    if (this.#taken >= this.#most) return false;
-    return !isOpen || !this.#hasNamed() || this.#takenOpen < this.#most / 2;
+  /**
+   * @param isOpen Whether for a device whose name anybody may say.
+   * @param beside What does not count, as it only moves: it is of that device.
+   */
+  hasRoom(isOpen: boolean, beside = 0): boolean {
+    if (this.#taken - beside >= this.#most) return false;
+    return !isOpen || !this.#hasNamed() || this.#takenOpen - beside < this.#most / 2;
   }
 
   add(units: number, isOpen: boolean): void {
@@ -35,7 +38,7 @@ export class Pool {
 
   /** Why there is no room, for people. */
   get whyFull(): string {
-    return `the queues of all devices hold ${this.#taken} units of text, and ${this.#most} are the most ` +
+    return `the queues and dead letters of all devices hold ${this.#taken} units of text, and ${this.#most} are the most ` +
       `(limit totalText${this.#hasNamed() ? ", half of it for devices without a key" : ""})`;
   }
 }
@@ -44,7 +47,8 @@ export class Pool {
 export class PoolShare {
   readonly #pool: Pool;
   #taken = 0;
-  #isOpen = false;
+  #isOpen: boolean;
+  #isGone = false;
 
   constructor(pool: Pool, isOpen = false) {
     this.#pool = pool;
@@ -57,7 +61,6 @@ export class PoolShare {
   }
 
   set isOpen(isOpen: boolean) {
-    if (isOpen === this.#isOpen) return;
     this.#pool.add(-this.#taken, this.#isOpen);
     this.#isOpen = isOpen;
     this.#pool.add(this.#taken, isOpen);
@@ -72,6 +75,11 @@ export class PoolShare {
     return this.#pool.whyFull;
   }
 
+  /** Whether a message of a queue may stay beyond it, where nothing limits how many follow. */
+  mayKeep(text: string): boolean {
+    return this.#pool.hasRoom(this.#isOpen, text.length + MESSAGE);
+  }
+
   /** A message has entered a queue. */
   add(text: string): void {
     this.#change(text.length + MESSAGE);
@@ -82,12 +90,14 @@ export class PoolShare {
     this.#change(-text.length - MESSAGE);
   }
 
-  /** Nothing is left of the device. */
-  clear(): void {
+  /** The device is here no longer: what still happens in its queues takes nothing. */
+  leave(): void {
     this.#change(-this.#taken);
+    this.#isGone = true;
   }
 
   #change(units: number): void {
+    if (this.#isGone) return;
     this.#taken += units;
     this.#pool.add(units, this.#isOpen);
   }

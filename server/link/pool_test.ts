@@ -3,6 +3,7 @@ import { Records } from "../../tests/support/records.ts";
 import { TIMEOUT } from "../../tests/support/session_rig.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { type Lines } from "../protocol/lines.ts";
+import { bury, exhume } from "./dead_letters.ts";
 import { Dialect1 } from "./dialect1.ts";
 import { defaultLimits } from "./limits.ts";
 import { MESSAGE, Pool, PoolShare } from "./pool.ts";
@@ -75,7 +76,7 @@ Deno.test("when the queues of all devices are full, none grows, and each may hav
   for (let n = 0; n < 3; n++) greedy.write("x", {}, nobody, 0);
   assertEquals(
     refused(greedy),
-    "the queues of all devices hold 303 units of text, and 300 are the most (limit totalText)",
+    "the queues and dead letters of all devices hold 303 units of text, and 300 are the most (limit totalText)",
   );
   assertEquals(greedy.write("x", { qos: false }, nobody, 0), false);
   other.write("one", {}, nobody, 0);
@@ -89,6 +90,56 @@ Deno.test("when the queues of all devices are full, none grows, and each may hav
   other.tick(0);
   assertEquals([other.record.inbox, other.wantsInput], [["a", "b"], true]);
   assertEquals(other.transmit(0), "01\n");
+});
+
+Deno.test("dead letters count, and where all is full there are no more of them", () => {
+  const devices = new Devices(3 * MESSAGE);
+  const [failing, other] = [devices.add(), devices.add()];
+  hears(failing, "00bad", "01worse", "02worst");
+  const { taken } = devices.pool;
+  assertEquals([bury(failing, "", 0), bury(failing, "", 0), devices.pool.taken], [
+    true,
+    true,
+    taken,
+  ]);
+  other.write("x", {}, nobody, 0);
+  assertEquals(bury(failing, "", 0), false);
+  // What a store has is counted when its server is started.
+  const again = new Pool(1000);
+  new Session(failing.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
+  assertEquals(again.taken, taken);
+  exhume(failing, 0, false);
+  assertEquals(devices.pool.taken, taken + 1 - "bad".length);
+  failing.shift();
+  exhume(failing, 1, true);
+  assertEquals(failing.record.inbox, ["worse"]);
+  failing.shift();
+  assertEquals(devices.pool.taken, 1 + MESSAGE);
+});
+
+Deno.test("what devices with a key take leaves strangers their half, dead letters among it", () => {
+  const devices = new Devices(8 * MESSAGE, true);
+  const [stranger, other, keyed] = [devices.add(true), devices.add(true), devices.add()];
+  for (let n = 0; n < 3; n++) keyed.write("x", {}, nobody, 0);
+  hears(stranger, "00bad", "01worse", "02worst");
+  assertEquals([bury(stranger, "", 0), bury(stranger, "", 0)], [true, true]);
+  other.write("x", {}, nobody, 0);
+  assertEquals(bury(stranger, "", 0), true, "it takes no more than it did");
+  refused(other);
+  keyed.write("x", {}, nobody, 0);
+  hears(stranger, "03evil");
+  assertEquals(bury(stranger, "", 0), false);
+});
+
+Deno.test("a device that is here no longer takes nothing, whatever still happens to it", () => {
+  const devices = new Devices(1000);
+  const [one, other] = [devices.add(true), devices.add(true)];
+  hears(one, "00a", "01b");
+  other.write("kept", {}, nobody, 0);
+  one.share.leave();
+  one.shift();
+  one.write("x", {}, nobody, 0);
+  assertEquals(devices.pool.taken, 4 + MESSAGE);
 });
 
 Deno.test("a backlog behind a full inbox counts, and is given back with the connection", () => {

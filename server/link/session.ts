@@ -87,6 +87,7 @@ export class Session {
     this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText.add(text);
     this.#outbox = new Outbox(this);
+    for (const { text } of record.state.deadLetters ?? []) share.add(text);
     this.disconnect(); // a killed server had no time to
   }
 
@@ -282,12 +283,14 @@ export class Session {
   /** The oldest message has become a dead letter. */
   gaveUp(text: string): void {
     this.counts.dead++;
+    this.share.add(text);
     this.#left(text);
   }
 
-  /** A dead letter is in the inbox again. */
-  tookBack(text: string): void {
-    this.#inboxText.add(text);
+  /** A dead letter is one no more. @param revives It is in the inbox again. */
+  exhumed(text: string, revives: boolean): void {
+    this.share.remove(text);
+    if (revives) this.#inboxText.add(text);
   }
 
   /**

@@ -1,8 +1,12 @@
 /** Dialect 1, messages from the device: acks, repeats, a full inbox. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { breaks, frame, SessionRig, TIMEOUT } from "../../tests/support/session_rig.ts";
+import { Records } from "../../tests/support/records.ts";
 import { PeerError } from "../protocol/errors.ts";
 import { LineSplitter, nextId } from "../protocol/lines.ts";
+import { Dialect1 } from "./dialect1.ts";
+import { defaultLimits } from "./limits.ts";
+import { Session } from "./session.ts";
 
 const encoder = new TextEncoder();
 
@@ -241,4 +245,28 @@ Deno.test("acks that nobody takes stop the reading", () => {
   link.flush();
   assertEquals(link.said().length, lines);
   assertEquals(link.session.wantsInput, true);
+});
+
+Deno.test("in dialect 1 a device has booted when its id 00 is new, and only then", () => {
+  const record = new Records().create("1");
+  let boots = 0;
+  const reports = { logged() {}, booted: () => void boots++ };
+  const session = new Session(record, TIMEOUT, defaultLimits, reports);
+  const dialect = new Dialect1(record, session.settled, TIMEOUT, () => session.booted());
+  session.connect(dialect, 100, false, 0);
+  const hears = (...lines: string[]) => session.receive({ lines }, 0);
+  hears("01a", "02b");
+  assertEquals(boots, 0);
+  hears("00c", "00c");
+  assertEquals(boots, 1);
+  hears("03d", "00e");
+  assertEquals([boots, record.inbox], [2, ["a", "b", "c", "d", "e"]]);
+});
+
+Deno.test("a repeat is acknowledged while the inbox is full, and what is new is not", () => {
+  const link = SessionRig.up({ inbox: 1 });
+  link.hears("01a\n");
+  assertEquals(link.said(), ["01"]);
+  link.hears("01a\n02b\n");
+  assertEquals(link.said(), ["01"]);
 });

@@ -250,6 +250,24 @@ Deno.test("two messages on their way never have the same id, whatever goes out b
   }
 });
 
+Deno.test("ids do not come round to the oldest message without an ack, whatever overtakes it", () => {
+  const link = SessionRig.booted();
+  link.write("oldest");
+  assertEquals(link.said(), ["01oldest"]);
+  const overtaking = () => {
+    for (let count = 0;; count++) {
+      if (!link.write("x", { qos: false }).accepted) return count;
+      const [line] = link.said();
+      link.hears(`${line!.slice(0, 2)}\n`);
+    }
+  };
+  assertEquals(overtaking(), 31, "02 to 20");
+  link.hears("01\n");
+  link.write("next");
+  assertEquals(link.said(), ["21next"]);
+  assertEquals(overtaking(), 31);
+});
+
 Deno.test("an outbox full of messages refuses the next one, and has room after an ack", () => {
   const link = SessionRig.up({ outbox: 3 });
   for (let n = 0; n < 3; n++) link.write(`${n}`);

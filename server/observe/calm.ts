@@ -1,3 +1,4 @@
+import { peerOf } from "../transport/address.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { EventListener } from "./events.ts";
 import { isLogged, type Log, type LogEntry } from "./log.ts";
@@ -159,7 +160,7 @@ class Topics {
 
 /** Without the port. */
 function hostOf(address = ""): string {
-  return address.replace(/:\d+$/, "");
+  return peerOf(address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1"));
 }
 
 function shortened(entry: LogEntry): LogEntry {

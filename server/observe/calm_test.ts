@@ -110,6 +110,18 @@ Deno.test("a peer under many names, and many peers, are bounded together", () =>
   assert(book.bytes - before < 100_000, `${book.bytes - before}`);
 });
 
+Deno.test("a peer under many addresses of its IPv6 network is one", () => {
+  const book = new Book();
+  for (let n = 0; n < 2000; n++) {
+    const address = `[2001:db8:0:1::${n.toString(16)}]:1`;
+    book.say({ event: "refused", address, code: "BAD_HELLO" });
+  }
+  assert(book.bytes < 5000, `${book.bytes}`);
+  const other = { event: "refused", address: "[2001:db8:0:2::1]:1", code: "BAD_HELLO" } as const;
+  book.say(other);
+  assertEquals(book.entries.at(-1), other);
+});
+
 Deno.test("how many went unsaid is told with the next one, or soon by itself, or at the end", async () => {
   const flood = (book: Book) => {
     for (let n = 0; n < 1000; n++) book.say({ event: "log", device: "1", message: "here" });

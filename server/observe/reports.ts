@@ -19,6 +19,12 @@ interface Reported {
   readonly metadata: string;
 }
 
+/** The same, and what it has given up. */
+interface Buried {
+  readonly id: string;
+  readonly deadLetters: readonly unknown[];
+}
+
 export class Reports {
   readonly #events: Events;
   readonly #counts: CountsTeller;
@@ -44,6 +50,12 @@ export class Reports {
   /** Messages were counted. */
   moved(device: Reported): void {
     this.#counts.moved(device);
+  }
+
+  /** The store has forgotten the device. */
+  forgotten({ id: device, deadLetters }: Buried, why: LocalError): void {
+    const lost = deadLetters.length === 0 ? "" : `; ${deadLetters.length} dead letters are lost`;
+    this.#events.emit({ event: "forgotten", device, message: why.message + lost });
   }
 
   /** The device is here no longer. */

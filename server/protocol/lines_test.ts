@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LocalError, PeerError } from "./errors.ts";
-import { checkText, frame, lineId, LineSplitter, nextId } from "./lines.ts";
+import { byteLength, checkText, frame, lineId, LineSplitter, nextId } from "./lines.ts";
 
 const encoder = new TextEncoder();
 
@@ -141,4 +141,25 @@ Deno.test("texts that no line can carry are refused, with the reason", () => {
 Deno.test("an error of the peer names its cause", () => {
   const { error } = new LineSplitter(10).push(new Uint8Array([0xff, 10]));
   assert(error instanceof PeerError && error.cause instanceof TypeError);
+});
+
+Deno.test("an id is two lower-case hex digits, and nothing that lies beside them", () => {
+  for (let code = 0; code < 128; code++) {
+    const character = String.fromCharCode(code);
+    const value = /[0-9a-f]/.test(character) ? parseInt(character, 16) : undefined;
+    assertEquals(lineId(`0${character}`), value ?? -1, JSON.stringify(character));
+    assertEquals(lineId(`${character}0`) >= 0, value !== undefined, JSON.stringify(character));
+  }
+});
+
+Deno.test("a text has as many bytes as it takes in UTF-8, at each boundary, too", () => {
+  const encoder = new TextEncoder();
+  const units = [0, 0x7e, 0x7f, 0x80, 0x7fe, 0x7ff, 0x800, 0xd7fe, 0xd7ff, 0xe000, 0xe001, 0xffff];
+  for (const unit of units) {
+    const text = String.fromCharCode(unit);
+    assertEquals(byteLength(text), encoder.encode(text).length, unit.toString(16));
+  }
+  for (const point of [0x10000, 0x10ffff]) {
+    assertEquals(byteLength(`a${String.fromCodePoint(point)}`), 5, point.toString(16));
+  }
 });

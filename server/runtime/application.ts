@@ -37,8 +37,6 @@ export interface ApplicationHost<Device> {
   readonly reports: ApplicationReports<Device>;
   /** Calls the application. */
   call(device: Device): Promise<void>;
-  /** Why nothing is served any more. */
-  closed(): LocalError | undefined;
 }
 
 export class Application<Device extends Served> {
@@ -102,12 +100,12 @@ export class Application<Device extends Served> {
   }
 
   get #isClosed(): boolean {
-    return this.#device.closed !== undefined || this.#host.closed() !== undefined;
+    return this.#device.closed !== undefined;
   }
 
   /** Whether it is told so because nothing is served any more. */
   #isExpected(error: unknown): boolean {
-    return error === this.#device.closed || error === this.#host.closed();
+    return error === this.#device.closed;
   }
 
   /** It is not begun again. */

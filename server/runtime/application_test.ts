@@ -56,6 +56,45 @@ Deno.test("an application that has processed something is begun again after 1 s"
   assertEquals([begun, device.inbox], [4, 1]);
 });
 
+Deno.test("an application that has run for a minute is begun again after 1 s", async () => {
+  let begun = 0;
+  let fail = () => {};
+  const { scene, socket, device } = await meet(() => {
+    if (++begun < 3) throw new Error("at once");
+    return new Promise((_, reject) => fail = () => reject(new Error("late")));
+  });
+  await using _ = scene;
+  await pass(scene, socket, 3500);
+  assertEquals([begun, device.app], [3, "running"]);
+  await pass(scene, socket, 60_000);
+  fail();
+  await pass(scene, socket, 1500);
+  assertEquals(begun, 4);
+  fail();
+  await pass(scene, socket, 1500);
+  assertEquals(begun, 4, "it has run for half a second only");
+});
+
+Deno.test("an application that fails is told of with where it was", async () => {
+  const messages: string[] = [];
+  const { scene, socket } = await meet(() => {
+    throw new Error("no");
+  });
+  await using _ = scene;
+  scene.server.events.subscribe((it) => it.event === "app_failed" && messages.push(it.message));
+  await pass(scene, socket, 1500);
+  assertEquals(messages.map((it) => /^Error: no\n +at .*application_test/.test(it)), [true]);
+});
+
+Deno.test("an application that returns because the server is closed has not ended by itself", async () => {
+  const { scene } = await meet(async (device) => {
+    for await (const line of device) void line;
+  });
+  await scene.server.close();
+  await scene.platform.turn();
+  assertEquals(scene.log.filter((entry) => entry.startsWith("app_")), ["app_started 1"]);
+});
+
 Deno.test("while the store fails an application is not begun again, and is at once when it works", async () => {
   const store = new SlowStore();
   let begun = 0;
@@ -162,4 +201,65 @@ Deno.test("what is left of an application that has failed is told CLOSED by ever
     "app_started 1",
     "app_ended 1",
   ]);
+});
+
+Deno.test("when an application has failed its own readers are told, and others go on where they are", async () => {
+  const fails = Promise.withResolvers<never>();
+  let told = "";
+  let begun = 0;
+  const { scene, socket, device } = await meet(async (device) => {
+    if (begun++ > 0) return;
+    device.readline().catch((error) => told = error.code);
+    await fails.promise;
+  });
+  await using _ = scene;
+  const first = device.readline(); // behind the application's
+  fails.reject(new Error("beside it"));
+  await scene.platform.turn();
+  assertEquals(told, "CLOSED");
+  await scene.says(socket, "00a\n01b\n");
+  assertEquals(await first, "a");
+});
+
+Deno.test("a message that somebody else has in hand does not come again when an application fails", async () => {
+  const fails = Promise.withResolvers<never>();
+  let begun = 0;
+  const { scene, socket, device } = await meet(async (device) => {
+    if (begun++ > 0) return;
+    await device.readline();
+    await fails.promise;
+  });
+  await using _ = scene;
+  await scene.says(socket, "00a\n01b\n02c\n");
+  const b = device.readline(); // a is done
+  await scene.platform.turn();
+  assertEquals(await b, "b");
+  fails.reject(new Error("too late"));
+  await scene.platform.turn();
+  const c = device.readline();
+  await scene.platform.turn();
+  assertEquals(await c, "c");
+});
+
+Deno.test("a message with which consume fails is offered again at once, then after 10 ms, 100 ms and 1 s", async () => {
+  let tries = 0;
+  const { scene, socket } = await meet(async (device) => {
+    for (;;) {
+      try {
+        await device.consume(() => {
+          tries++;
+          throw new Error("no");
+        });
+      } catch { /* again */ }
+      if (tries > 100) return;
+    }
+  });
+  await using _ = scene;
+  await scene.says(socket, "00a\n");
+  assertEquals(tries, 2);
+  for (const [ms, expected] of [[9, 2], [2, 3], [90, 3], [11, 4], [480, 4], [480, 4], [50, 5]]) {
+    await scene.says(socket, "\n");
+    await scene.platform.advance(ms!);
+    assertEquals(tries, expected, `${ms}`);
+  }
 });

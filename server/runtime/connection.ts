@@ -52,10 +52,6 @@ export class Connection implements SocketEvents {
     return this.#socket.hostname;
   }
 
-  get isOpen(): boolean {
-    return !this.#closed;
-  }
-
   /** Begins to read. */
   start(stage: Stage): void {
     this.#stage = stage;

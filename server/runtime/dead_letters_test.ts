@@ -29,32 +29,92 @@ async function start(...texts: string[]) {
     for (let i = 0; i < 20; i++) await scene.platform.advance(1000);
   };
   await pass();
-  return { scene, processed, pass, device: await scene.server.device("1") };
+  const device = await scene.server.device("1");
+  /** Of a dead letter, in the turn in which it is safe. */
+  const does = async (what: "revive" | "discard") => {
+    const [{ number } = { number: -1 }] = device.deadLetters;
+    const done = device[what](number);
+    assertEquals(device.deadLetters.filter((letter) => letter.number === number), []);
+    await scene.platform.turn();
+    await done;
+  };
+  return { scene, processed, pass, device, does };
 }
 
 const textsOf = ({ deadLetters }: Device) => deadLetters.map(({ text }) => text);
 
 Deno.test("dead letters: what fails twice makes way, is counted, and can be put back", async () => {
-  const { scene, processed, pass, device } = await start("bad", "a");
+  const { scene, processed, pass, device, does } = await start("bad", "a");
   await using _ = scene;
   assertEquals([textsOf(device), processed], [["bad"], ["a"]]);
   const { processed: done, dead } = device.counts;
   assertEquals([done, dead, device.inbox], [1, 1, 0]);
-  await device.revive(device.deadLetters[0]!.number);
-  assertEquals(textsOf(device), []);
+  await does("revive");
   await pass();
   assertEquals([textsOf(device), device.counts.dead], [["bad"], 2], "it has failed again");
-  await device.discard(device.deadLetters[0]!.number);
+  await does("discard");
   assertEquals(textsOf(device), []);
   const error = await assertRejects(() => device.revive(99), LocalError);
   assertEquals(error.code, "BAD_ARGUMENT");
 });
 
 Deno.test("dead letters: where there are too many, the message waits, and goes when one is gone", async () => {
-  const { scene, processed, pass, device } = await start("bad 1", "bad 2", "bad 3", "a");
+  const { scene, processed, pass, device, does } = await start("bad 1", "bad 2", "bad 3", "a");
   await using _ = scene;
   assertEquals([textsOf(device), processed, device.inbox], [["bad 1", "bad 2"], [], 2]);
-  await device.discard(device.deadLetters[0]!.number);
+  await does("discard");
   await pass();
   assertEquals([textsOf(device), processed], [["bad 2", "bad 3"], ["a"]]);
+});
+
+Deno.test("dead letters: whoever puts one back waits until that is safe, or the server is closed", async () => {
+  const { scene, device } = await start("bad", "a");
+  await using _ = scene;
+  const [{ number } = { number: -1 }] = device.deadLetters;
+  let isDone = false;
+  const revived = device.revive(number).finally(() => isDone = true);
+  await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(isDone, false, "nothing was committed yet");
+  const rejected = assertRejects(() => revived, LocalError);
+  await scene.server.close();
+  assertEquals((await rejected).code, "CLOSED");
+});
+
+Deno.test("dead letters: each is told of once, and once that there are too many", async () => {
+  const { scene } = await start("bad 1", "bad 2", "bad 3", "a");
+  await using _ = scene;
+  const said = scene.log.filter((entry) => /dead_letter|DEAD/.test(entry));
+  assertEquals(said, ["dead_letter 1", "dead_letter 1", "warning 1 DEAD_LETTERS_FULL"]);
+});
+
+Deno.test("dead letters: a failure that passes by itself is no attempt, and is soon over", async () => {
+  let tries = 0;
+  const app = async (device: Device) => {
+    for (;;) {
+      try {
+        await device.consume((_, tx) => {
+          tries++;
+          tx.write("2", "full");
+        });
+      } catch { /* again */ }
+    }
+  };
+  const limits = { attempts: 2, outbox: 1 };
+  await using scene = await ManualServer.start({ app, deadLetters: true, limits });
+  await scene.knock(`${helloLine({ id: "2" })}\n`);
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.advance(1);
+  const other = await scene.knock(`${helloLine({ id: "2" })}\n`);
+  await scene.says(other, "\n");
+  const full = await scene.server.device("2");
+  full.write("full").catch(() => {});
+  await scene.says(socket, "\n00a\n");
+  const device = await scene.server.device("1");
+  for (let n = 0; n < 100; n++) {
+    await scene.says(socket, "\n");
+    await scene.platform.advance(100);
+  }
+  assertEquals([device.deadLetters, device.inbox], [[], 1]);
+  // At once, then after 10, 100 and 1000 ms, and each second from there on.
+  assertEquals(tries >= 11 && tries <= 13, true, `${tries}`);
 });

@@ -109,6 +109,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #readiness: PromiseWithResolvers<void> | undefined;
   #isFull = false; // the inbox, and that was said
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
+  #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
   #metadata = "";
   #since: number;
@@ -348,17 +349,21 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
-  forgetting(transfer: Pick<Transfer, "done" | "failed"> & { check?(): void }): Transfer {
+  forgetting(
+    transfer: Pick<Transfer, "failed"> & { check?(): void; done(dropped: Cleared): void },
+  ): Transfer {
     const ledger = this.#ledger;
+    let dropped: Cleared;
     return {
       statements: [],
       changes: (id) => id === ledger.id,
-      apply() {
+      apply: () => {
         transfer.check?.();
+        dropped = { inbox: this.inbox, outbox: this.outbox };
         ledger.remove();
       },
       undo: () => ledger.keep(),
-      done: () => transfer.done(),
+      done: () => transfer.done(dropped),
       failed: (error) => transfer.failed(error),
     };
   }
@@ -391,28 +396,33 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   #dispose(number: number, revives: boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.turn.enter(() => {
-        try {
-          if (this.#closed) throw this.#closed;
-          exhume(this.session, number, revives);
-          this.touch();
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      });
+    const disposal = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = disposal;
+    this.turn.enter(() => {
+      try {
+        if (this.#closed) throw this.#closed;
+        exhume(this.session, number, revives);
+        this.touch();
+        const disposals = this.#disposals ??= new Set();
+        disposals.add(disposal);
+        this.turn.whenSafe(() => disposals.delete(disposal) && resolve());
+      } catch (error) {
+        reject(error);
+      }
     });
+    return promise;
   }
 
   /** Whoever waits is told. */
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelExpiry?.();
+    this.session.share.leave();
     this.application?.close();
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const clear of this.#clears ?? []) dismiss(clear, reason);
+    for (const disposal of this.#disposals ?? []) dismiss(disposal, reason);
     for (const write of [...this.#writes ?? []]) write.end(reason);
   }
 }

@@ -249,3 +249,61 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   assertEquals(lines(again), ["00"]);
   assertEquals(await (await scene.server.device("1")).readline(), "a");
 });
+
+Deno.test("since when a device is here, or away, is told in the time of day", async () => {
+  await using scene = await ManualServer.start();
+  const begun = scene.platform.date();
+  const { server, platform } = scene;
+  const socket = await scene.knock("1\n\n");
+  const device = await server.device("1");
+  const since = () => device.since.getTime() - begun;
+  assertEquals([since(), device.connected], [0, true]);
+  await platform.advance(500);
+  await scene.says(socket, "\n");
+  socket.fails(new Error("reset"));
+  await platform.turn();
+  assertEquals([since(), device.connected], [500, false]);
+  await platform.advance(700);
+  await scene.knock("1\n\n");
+  assertEquals([since(), device.connected], [1200, true]);
+});
+
+Deno.test("what is ready waits for nothing, what is not waits for the next connection, and all who do are told", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  const device = await scene.server.device("1");
+  await device.ready();
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  let told = 0;
+  const waiting = [device.ready(), device.ready()].map((it) => it.then(() => void told++));
+  await scene.platform.turn();
+  assertEquals(told, 0);
+  await scene.knock("1\n\n");
+  await Promise.all(waiting);
+  assertEquals(told, 2);
+});
+
+Deno.test("that an inbox is full is said once, and again when it was empty", async () => {
+  await using scene = await ManualServer.start({ limits: { inbox: 2 } });
+  const socket = await scene.knock("1\n\n");
+  const device = await scene.server.device("1");
+  const said = () => scene.log.filter((entry) => entry === "warning 1 INBOX_FULL").length;
+  await scene.says(socket, "00a\n");
+  assertEquals(said(), 0);
+  await scene.says(socket, "01b\n");
+  assertEquals(said(), 1);
+  await device.readline();
+  const b = device.readline(); // a is done
+  await scene.platform.turn();
+  await scene.says(socket, "02c\n");
+  assertEquals([await b, device.inbox, said()], ["b", 2, 1]);
+  const c = device.readline();
+  const next = device.readline(); // all are done
+  await scene.platform.turn();
+  assertEquals([await c, device.inbox], ["c", 0]);
+  await scene.says(socket, "03d\n");
+  await next;
+  await scene.says(socket, "04e\n");
+  assertEquals([device.inbox, said()], [2, 2]);
+});

@@ -3,10 +3,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KEY } from "../../tests/support/callers.ts";
 import { helloLine, proveLine } from "../../tests/support/greeting.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
-import type { ManualSocket } from "../../tests/support/manual_platform.ts";
+import { ManualClock, type ManualSocket } from "../../tests/support/manual_platform.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
-import { LocalError, MemoryStore } from "../mod.ts";
+import { Access } from "../admission/access.ts";
+import { defaultLimits } from "../link/limits.ts";
+import { type Device, LocalError, MemoryStore } from "../mod.ts";
 import { parseKey } from "../protocol/proof.ts";
+import { Places } from "./places.ts";
 
 const HOUR = 3_600_000;
 
@@ -31,6 +34,23 @@ async function leave(scene: ManualServer, ...sockets: ManualSocket[]): Promise<v
   for (const socket of sockets) socket.fails(new Error("reset"));
   await scene.platform.turn();
 }
+
+Deno.test("what keeps devices out is told, with what to raise", () => {
+  const shortages = (keys: number, connections: number, files?: number) => {
+    const ids = Array.from({ length: keys }, (_, n) => [`${n}`, KEY] as const);
+    const access = new Access({ open: true, keys: ids });
+    const limits = { ...defaultLimits, connections };
+    return new Places(access, limits, new ManualClock(), files).shortages();
+  };
+  assertEquals([shortages(0, 200), shortages(200, 200, 232)], [[], []]);
+  const [files, ...others] = shortages(0, 200, 231);
+  assertEquals(others, []);
+  assert(files!.includes("199 connections only, and not for 200"), files);
+  assert(files!.includes("by 1, or lower --limit connections"), files);
+  const [named] = shortages(201, 200);
+  assert(named!.includes("201 devices with a key") && named!.includes("200 connections"), named);
+  assertEquals(shortages(3, 200, 34).length, 2);
+});
 
 Deno.test("strangers have half of the connections that those with a key leave", async () => {
   await using scene = await ManualServer.start({
@@ -153,6 +173,26 @@ Deno.test("a stranger that is here, or for which something waits, is not forgott
   assertEquals(known(scene), ["here", "waits", "new"]);
   await scene.server.close();
   await lost;
+});
+
+Deno.test("a stranger that is forgotten takes its dead letters along, and that is said", async () => {
+  const app = async (device: Device) => {
+    for (;;) await device.consume(() => Promise.reject(new Error("it cannot be")));
+  };
+  const limits = { devices: 1, attempts: 1 };
+  await using scene = await ManualServer.start({ app, deadLetters: true, limits });
+  const said: string[] = [];
+  scene.server.events.subscribe((it) => it.event === "forgotten" && said.push(it.message));
+  const socket = await comes(scene, "old");
+  await scene.says(socket, "00bad\n01worse\n");
+  const device = await scene.server.device("old");
+  for (let n = 0; device.deadLetters.length < 2 && n < 20; n++) await scene.platform.advance(1000);
+  await leave(scene, socket);
+  await scene.platform.advance(HOUR + 1);
+  assertEquals((await comes(scene, "new")).closed, false);
+  assertEquals(said, [
+    "it was away for long, and others needed the room; 2 dead letters are lost",
+  ]);
 });
 
 Deno.test("one that comes back before it is forgotten stays, and needs a place as a new one does", async () => {

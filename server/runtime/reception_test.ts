@@ -235,3 +235,33 @@ Deno.test("a device that another server has taken is not welcomed with what was 
   assertEquals(scene.log.findLast((entry) => entry.startsWith("connected")), "connected 1");
   assertEquals(again.closed, false);
 });
+
+Deno.test("where the system has no room for a connection, half of those that have not greeted make some", async () => {
+  await using scene = await ManualServer.start();
+  const here = await scene.knock("1\n\n");
+  const silent: ManualSocket[] = [];
+  for (let n = 0; n < 5; n++) silent.push(await scene.knock());
+  const closed = () => silent.map((socket) => socket.closed);
+  scene.platform.acceptsNothing(new Error("EMFILE"));
+  await scene.platform.turn();
+  assertEquals(closed(), [true, true, true, false, false], "the oldest");
+  scene.platform.acceptsNothing(new Error("EMFILE"));
+  scene.platform.acceptsNothing(new Error("EMFILE"));
+  await scene.platform.turn();
+  assertEquals([closed(), here.closed], [Array(5).fill(true), false]);
+  assertEquals(scene.log.filter((it) => it === "refused NOT_ACCEPTED").length, 3);
+});
+
+Deno.test("whoever is turned away is told why before the connection ends, if it takes it in time", async () => {
+  for (const takes of [true, false]) {
+    await using scene = await ManualServer.start();
+    const socket = scene.platform.knock();
+    socket.takesNothing();
+    socket.gives(`${helloLine({ suite: "02" })}\n`);
+    await scene.platform.advance(TIMEOUT - 1);
+    assertEquals([socket.written.at(0), socket.closed], ["\x04", false]);
+    if (takes) socket.takesAgain();
+    else await scene.platform.advance(TIMEOUT * 1.1);
+    assertEquals([socket.closed, scene.log], [true, ["refused NOT_ADMITTED"]]);
+  }
+});

@@ -232,6 +232,16 @@ Deno.test("a newline that ends a line is no keepalive, wherever the network has 
   assertEquals(scene.session.record.inbox, ["text"]);
 });
 
+Deno.test("lines come byte by byte, as long as may be, and of another length behind a newline", async () => {
+  const scene = new Scene({ lineBytes: 20 });
+  for (const byte of "\n00text\n01x\n") scene.socket.gives(byte);
+  const longest = "y".repeat(20);
+  scene.socket.gives(`02${longest}`);
+  scene.socket.gives("\n\n03z\n");
+  await scene.clock.turn();
+  assertEquals([scene.session.record.inbox, scene.codes], [["text", "x", longest, "z"], []]);
+});
+
 Deno.test("a full inbox stops the reading, and what was read before that is kept", async () => {
   const scene = new Scene({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");

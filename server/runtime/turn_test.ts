@@ -99,9 +99,9 @@ class Scene {
     this.store.fails = undefined;
   }
 
-  /** A transaction that writes to the device. */
-  writing(text: string): Transfer & { ended: string | undefined } {
-    const { events, ledger } = this;
+  /** A transaction that writes to the device, or to another one. */
+  writing(text: string, ledger = this.ledger): Transfer & { ended: string | undefined } {
+    const { events } = this;
     const { record } = ledger;
     return {
       statements: [],
@@ -408,6 +408,23 @@ Deno.test("a device that somebody else has taken charge of is left out, and all 
   assertEquals(scene.events, ["1 is fenced", "commit", "2: b |", "b true"]);
   assertEquals(scene.ledger.record.safe, 0);
   assertEquals(transfer.ended, 'somebody else has taken charge of device "1"');
+});
+
+Deno.test("a transaction for others than the device that is fenced goes on, too", async () => {
+  const scene = new Scene();
+  const other = scene.device("2");
+  const commit = scene.store.commit.bind(scene.store);
+  scene.store.commit = (batch) => {
+    const taken = [...batch.changes(new Map())].some(({ id }) => id === "1");
+    return taken ? Promise.reject(new FencedError("1")) : commit(batch);
+  };
+  other.record.receive("b"); // it has changed before the one that is gone
+  const [lost, kept] = [scene.writing("lost"), scene.writing("kept", other)];
+  scene.turn.transfer(lost);
+  scene.turn.transfer(kept);
+  await until(() => kept.ended);
+  assertEquals(lost.ended, 'somebody else has taken charge of device "1"');
+  assertEquals(scene.events, ["1 is fenced", "commit", "2: b | kept", "kept is done"]);
 });
 
 Deno.test("a device that is fenced at the very end does not keep the others from being committed", async () => {

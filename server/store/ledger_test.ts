@@ -183,3 +183,43 @@ Deno.test("ledger: what a store had, it is not told", () => {
   assertEquals(ledger.record.safe, 1);
   assertEquals(structuredClone(ledger.state), structuredClone(record.state));
 });
+
+Deno.test("ledger: dead letters are told as they come and go, each once", () => {
+  const { ledger, record, changed, told } = started();
+  for (const text of ["a", "b", "c"]) record.receive(text);
+  ledger.committed();
+  changed.clear();
+  record.bury("no", 0);
+  assertEquals([ledger.differs, told().filter((row) => /buried/.test(row))], [
+    true,
+    ["buried 0 a: no"],
+  ]);
+  ledger.committed();
+  changed.clear();
+  assertEquals([ledger.differs, told()], [false, []]);
+  // One goes and another one comes: there are as many as before.
+  record.exhume(record.state.deadLetters![0]!, false);
+  record.bury("nor this", 0);
+  assertEquals(changed.has(ledger), true);
+  assertEquals(told().filter((row) => /buried|exhumed/.test(row)), [
+    "exhumed 0",
+    "buried 1 b: nor this",
+  ]);
+  ledger.committed();
+  changed.clear();
+  record.exhume(record.state.deadLetters![0]!, false);
+  assertEquals([ledger.differs, told()], [true, ["exhumed 1"]]);
+});
+
+Deno.test("ledger: a message that was given an id, or withdrawn, is told again, if the store has it", () => {
+  const { ledger, record, changed, write, told } = started();
+  write("a");
+  write("b");
+  ledger.committed();
+  changed.clear();
+  record.withdraw(record.outbox[1]!);
+  assertEquals([ledger.differs, changed.has(ledger)], [true, true]);
+  assertEquals(told(), ["written 1 - \0"]);
+  ledger.committed();
+  assertEquals([ledger.differs, told()], [false, []]);
+});

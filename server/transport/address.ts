@@ -2,3 +2,26 @@
 export function joinAddress(hostname: string, port: number): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
+
+/**
+ * Who is behind an address, to count what one peer does: in IPv6 its network of 64 bits, as each machine has as many
+ * addresses there as it likes. Addresses of the link alone are all in one network, and stay apart.
+ *
+ * @param hostname An address without a port or brackets.
+ */
+export function peerOf(hostname: string): string {
+  const [address = ""] = hostname.split("%"); // without its interface
+  const mapped = address.match(/^::ffff:(\d+(?:\.\d+){3})$/i);
+  if (mapped) return mapped[1]!;
+  if (!address.includes(":") || /^fe[89ab]/i.test(address)) return hostname;
+  const [front = "", back] = address.split("::");
+  const words = front === "" ? [] : front.split(":");
+  if (back !== undefined) {
+    // An IPv4 address at the end is two words.
+    const behind = back === "" ? 0 : back.split(":").length + (back.includes(".") ? 1 : 0);
+    while (words.length < 8 - behind) words.push("0");
+    words.push(...back.split(":"));
+  }
+  const network = words.slice(0, 4).map((word) => parseInt(word, 16).toString(16));
+  return `${network.join(":")}::/64`;
+}

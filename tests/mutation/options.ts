@@ -1,5 +1,6 @@
 /** The command line of the mutation test. */
 import { parseArgs } from "node:util";
+import { CORE } from "./core_mutants.ts";
 
 export const HELP = `deno task mutation [options] [files and folders]
 
@@ -8,22 +9,33 @@ place. A change that all of them pass has survived: a line that no test holds.
 
   --jobs N     changes tried at the same time  (one a processor)
   --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
+  --budget MS  of all tests that are run for a change, as they take without one  (8000)
+  --every N    only each Nth change: a sample  (1)
   --list       instead: the changes there are, without trying them
   --json       the result as JSON on stdout; everything else on stderr
   --help       this text
 
-Files and folders of the source: those whose code is changed
-(server/link server/protocol server/admission server/runtime server/store).
+Files and folders of the source: those whose code is changed (server/link server/protocol
+server/admission server/runtime server/store client-as/assembly/core.ts). The tests that run are those
+that pass the place and are likely to find something, as far as --budget goes: those beside the file, of its
+room, the fast ones elsewhere. What they miss is a survivor: look at it with a larger budget. Of the core nothing else can be changed.
 
 Exit code: 0 if it could measure, whatever has survived; 1 if the tests fail without any change, 2 for
 wrong options.`;
 
-const ROOMS = ["link", "protocol", "admission", "runtime", "store"].map((room) => `server/${room}`);
+const ROOT = new URL("../../", import.meta.url);
+
+const ROOMS = ["link", "protocol", "admission", "runtime", "store"].map((room) => `server/${room}`)
+  .concat(CORE);
 
 export interface Options {
   /** Files and folders whose code is changed. */
   source: string[];
   jobs: number;
+  /** Of the tests for a change, in ms. */
+  budget: number;
+  /** Each so many changes one is tried. */
+  every: number;
   seeds: number;
   list: boolean;
   json: boolean;
@@ -37,6 +49,8 @@ export function parse(args: string[]): Options | "help" {
     options: {
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       seeds: { type: "string", default: "300" },
+      budget: { type: "string", default: "8000" },
+      every: { type: "string", default: "1" },
       list: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -44,12 +58,27 @@ export function parse(args: string[]): Options | "help" {
   });
   if (values.help) return "help";
   return {
-    source: positionals.length > 0 ? positionals : ROOMS,
+    source: positionals.length > 0 ? positionals.map(checkSource) : ROOMS,
     jobs: number("--jobs", values.jobs, 1),
+    budget: number("--budget", values.budget, 1),
+    every: number("--every", values.every, 1),
     seeds: number("--seeds", values.seeds, 0),
     list: values.list,
     json: values.json,
   };
+}
+
+function checkSource(path: string): string {
+  if (path === CORE) return path;
+  if (!/^server(\/|$)/.test(path)) {
+    throw new Error(`only what lies in server/, and ${CORE}, is changed`);
+  }
+  try {
+    Deno.statSync(new URL(path, ROOT));
+  } catch {
+    throw new Error(`there is no ${path}`);
+  }
+  return path;
 }
 
 function number(name: string, text: string, least: number): number {

@@ -1,108 +1,187 @@
 /** Runs tests, and worlds of the simulator, with one mutant awake. */
+import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
-/** Tests that need nothing but this process and its files; the fast ones first. */
-const TESTS = ["server", "tests/vectors"];
+/** Where tests are that need nothing but this process and its files: of the server, and of the core. */
+export const SERVER_TESTS = ["server", "tests/vectors"];
+export const CORE_TESTS = ["tests/vectors"];
 
-/** Beyond so many times its usual duration, and so many ms, a test hangs: mutants often cause endless loops. */
-const PATIENCE = { times: 5, ms: 10_000 };
+/** Those that import these run the server in another process, in which no mutant is awake. */
+const ELSEWHERE = /\/(main_process|server_process|syncs)\.ts"/;
 
-/** A test file: how long it takes, and which mutants it passes. */
-export interface TestFile {
-  name: string;
-  ms: number;
-  passes: Set<string>;
+/**
+ * Beyond so many times its usual duration, and so many ms, a test waits for ever; or, run alone, so many ms longer, as
+ * Deno ends one for which nothing can happen any more.
+ */
+const PATIENCE = { times: 5, ms: 2000 };
+
+const ALONE = 20_000;
+
+/** A loop has no end if a mutant in it is passed so many times as often as usual, and so many times more. */
+const ENDLESS = { times: 100, more: 1_000_000 };
+
+/** After so many mutants that were found, the process may hold too much that they have left. */
+const FOUND = 25;
+
+/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it. "hung": a
+ * test found it by waiting for ever. */
+export type Fate =
+  | "killed"
+  | "endless"
+  | "hung"
+  | "found by the simulator"
+  | "survived"
+  | "passed by no test";
+
+/** The same, and who has found it. */
+export interface Verdict {
+  fate: Fate;
+  by?: string;
+  why?: string;
 }
 
-/** What became of a mutant. "hung": a test found it, by never ending. */
-export type Fate = "killed" | "hung" | "found by the simulator" | "survived" | "passed by no test";
-
-/** @returns all test files of the tree, below a folder of it */
-export async function testFiles(folder: string): Promise<string[]> {
+/** All test files of the tree below a folder of it. */
+async function testFiles(folder: string, tests: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (path: string) => {
     for await (const { name, isDirectory } of Deno.readDir(`${folder}/${path}`)) {
-      if (isDirectory) await walk(`${path}/${name}`);
-      else if (name.endsWith("_test.ts")) found.push(`${path}/${name}`);
+      const file = `${path}/${name}`;
+      if (isDirectory) await walk(file);
+      else if (name.endsWith("_test.ts")) {
+        if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${file}`))) found.push(file);
+      }
     }
   };
-  for (const path of TESTS) await walk(path);
+  for (const path of tests) await walk(path);
   return found.sort();
 }
 
-/** Runs a test file with all mutants asleep. @throws {Error} with its output, if it fails */
-export async function measure(folder: string, name: string): Promise<TestFile> {
-  const file = await Deno.makeTempFile({ prefix: "holdfast-mutation-" });
-  try {
-    const begun = performance.now();
-    const { ended, output } = await run(folder, testArgs([name]), {
-      HOLDFAST_MUTANTS_PASSED: file,
-    });
-    if (ended !== 0) throw new Error(`${name} fails without any change:\n${output}`);
-    const ms = performance.now() - begun;
-    return { name, ms, passes: new Set(JSON.parse(await Deno.readTextFile(file))) };
-  } finally {
-    await Deno.remove(file);
-  }
-}
+/** The tests, and what each passes. */
+export class Trials implements AsyncDisposable {
+  readonly #tests: Measured[] = [];
+  /** Mutants that are passed when files are loaded: they must be awake before. */
+  readonly #loading = new Set<string>();
+  #process: TestProcess | undefined;
+  #found = 0;
 
-/** Tries a mutant. @param seeds Worlds to play if no test finds it. */
-export async function attempt(
-  folder: string,
-  { id }: Mutant,
-  files: readonly TestFile[],
-  seeds: number,
-): Promise<Fate> {
-  const passing = files.filter(({ passes }) => passes.has(id)).sort((a, b) => a.ms - b.ms);
-  const awake = { __STRYKER_ACTIVE_MUTANT__: id };
-  for (const { name, ms } of passing) {
-    const limit = ms * PATIENCE.times + PATIENCE.ms;
-    const { ended } = await run(folder, testArgs([name], "--fail-fast"), awake, limit);
-    if (ended === undefined) return "hung";
-    if (ended !== 0) return "killed";
+  /**
+   * @param tests Where these are.
+   * @param budget How long those of one mutant may take together, in ms: the likely ones come first.
+   * @param seeds Worlds of the simulator for what survives them.
+   */
+  constructor(
+    readonly folder: string,
+    readonly tests: readonly string[],
+    readonly budget: number,
+    readonly seeds: number,
+  ) {}
+
+  /** Runs all tests with all mutants asleep. @param told Of each file, and of tests that fail, which are left out */
+  async measure(told: (what: string) => void): Promise<void> {
+    for (const file of await testFiles(this.folder, this.tests)) {
+      told(file);
+      await using process = new TestProcess(this.folder);
+      const { measured = [], loading = [] } =
+        await process.ask({ file, tests: [], mostPasses: Infinity }) ?? {};
+      if (measured.length === 0) told(`${file} is left out: it cannot be loaded, or has no test`);
+      for (const test of measured) {
+        if (test.error) told(`${file}: ${test.name} is left out: it fails: ${test.error}`);
+        else this.#tests.push(test);
+      }
+      for (const id of loading) this.#loading.add(id);
+    }
   }
-  if (seeds > 0) {
-    const args = ["run", "-A", "--no-check", "tests/sim/main.ts"];
-    const { ended } = await run(
-      folder,
-      args.concat("--jobs", "1", "--seeds", `${seeds}`),
-      awake,
-      seeds * 1000,
+
+  /** The same measurements for other trials of the same mutants. */
+  share(): Trials {
+    const trials = new Trials(this.folder, this.tests, this.budget, this.seeds);
+    trials.#tests.push(...this.#tests);
+    for (const id of this.#loading) trials.#loading.add(id);
+    return trials;
+  }
+
+  /**
+   * Tries a mutant: with the tests that pass it, then in worlds of the simulator.
+   *
+   * @param core The mutant, if it is one of the core: all tests pass that.
+   */
+  async attempt({ id, file }: Mutant, core?: Uint8Array): Promise<Verdict> {
+    const isLoading = this.#loading.has(id);
+    const tests = likely(
+      file,
+      this.budget,
+      this.#tests.filter(({ passes }) => core || isLoading || passes[id] !== undefined),
     );
-    if (ended !== 0) return "found by the simulator";
+    const usual = Math.max(0, ...tests.map(({ passes }) => passes[id] ?? 0));
+    const question: Question = {
+      mutant: id,
+      ...(core && { core: core.toBase64() }),
+      seeds: this.seeds,
+      mostPasses: usual * ENDLESS.times + ENDLESS.more,
+      tests: tests.map(({ file, index, ms }) => (
+        { file, index, ms, limit: ms * PATIENCE.times + PATIENCE.ms }
+      )),
+    };
+    const isFresh = this.#found === 0;
+    let answer;
+    if (isLoading) {
+      await using process = new TestProcess(this.folder, id);
+      answer = await process.ask(question);
+    } else {
+      answer = await (this.#process ??= new TestProcess(this.folder)).ask(question);
+      if (answer?.fate !== "survived") this.#found++;
+      const isSpent = answer?.fate !== "killed" || answer.isStray || this.#found >= FOUND;
+      if (answer?.fate !== "survived" && isSpent) await this.#renew();
+      // It may be what another mutant has left.
+      if (answer?.isStray && !isFresh) return await this.attempt({ id, file } as Mutant, core);
+    }
+    if (!answer?.fate) return { fate: "hung", why: "the event loop stands still, or has ended" };
+    const { fate, by, why } = answer;
+    if (fate === "hung" && !core && await this.#endsAlone(id, by!)) {
+      return { fate: "killed", by: by! };
+    }
+    if (fate !== "survived") return { fate, ...(by && { by }), ...(why && { why }) };
+    return { fate: tests.length > 0 ? "survived" : "passed by no test" };
   }
-  return passing.length > 0 ? "survived" : "passed by no test";
-}
 
-function testArgs(names: string[], ...more: string[]): string[] {
-  return ["test", "-A", "--no-check", "--preload", "tests/mutation/coverage.ts", ...more, ...names];
-}
-
-/** Runs deno. @returns the exit code, undefined if it had to be stopped; and what it printed */
-async function run(
-  folder: string,
-  args: string[],
-  env: Record<string, string>,
-  limit = 600_000,
-): Promise<{ ended: number | undefined; output: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: folder,
-    env: { ...env, NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  let stopped = false;
-  const timer = setTimeout(() => {
-    stopped = true;
-    child.kill("SIGKILL");
-  }, limit);
-  try {
-    const { code, stdout, stderr } = await child.output();
-    const text = new TextDecoder();
-    return { ended: stopped ? undefined : code, output: text.decode(stdout) + text.decode(stderr) };
-  } finally {
+  /** Whether a test ends by itself in a process of its own. @param name With its file */
+  async #endsAlone(id: string, name: string): Promise<boolean> {
+    const [file, test] = name.split(/: (.*)/s) as [string, string];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["test", "-A", "--no-check", "--filter", test, file],
+      cwd: this.folder,
+      env: { __STRYKER_ACTIVE_MUTANT__: id, NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    let ends = true;
+    const timer = setTimeout(() => {
+      ends = false;
+      child.kill("SIGKILL");
+    }, ALONE);
+    const { success } = await child.status;
     clearTimeout(timer);
+    return ends && !success;
   }
+
+  async #renew(): Promise<void> {
+    await this.#process?.[Symbol.asyncDispose]();
+    this.#process = undefined;
+    this.#found = 0;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#renew();
+  }
+}
+
+/** Those of the tests that are likely to find something: those beside the file, in its room, elsewhere; fast ones first. */
+function likely(file: string, budget: number, tests: readonly Measured[]): Measured[] {
+  const own = file.replace(/\.ts$/, "_test.ts");
+  const room = file.split("/").slice(0, 2).join("/") + "/";
+  const distance = ({ file }: Measured) => file === own ? 0 : file.startsWith(room) ? 1 : 2;
+  let left = budget;
+  return tests.toSorted((a, b) => distance(a) - distance(b) || a.ms - b.ms)
+    .filter(({ ms }) => ms < left && (left -= ms) > 0);
 }

@@ -1,46 +1,25 @@
 /** What an application on the server does with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
-import type { WriteOptions } from "../../server/link/outbox.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
+import {
+  type Answering,
+  type Attempt,
+  ChangedItsMind,
+  type Entry,
+  type Sending,
+} from "./attempt.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
 import { AppFailure, Misconduct } from "./misconduct.ts";
-import { type Message, Violation } from "./promises.ts";
+import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 import { newText } from "./text.ts";
-import type { Transfer } from "./transfers.ts";
 import type { World } from "./world.ts";
-
-/** An application's own reason to have a transaction fail. */
-class ChangedItsMind extends Error {}
-
-/** A message to a device, as the books have it. */
-/** How a message is sent. */
-interface Sending extends WriteOptions {
-  qos: boolean;
-  wait: boolean;
-}
-
-interface Answering extends Sending {
-  /** It answers one that was seen. */
-  isAnswer: boolean;
-}
-
-interface Entry {
-  books: Books;
-  message: Message;
-}
-
-/** What a transaction of the application consists of, for the books. */
-interface Attempt {
-  transfer: Transfer;
-  entries: Entry[];
-}
 
 export class Conversation {
   readonly #books: Books | undefined;

@@ -10,6 +10,10 @@ const FOLDERS = ["server", "bridge/host", "bridge/formats", "client-as/assembly"
 const CORE_FOLDER = "client-as/assembly/";
 const CORE = "client-as/build/core.wasm";
 
+/** How the compiler makes the module that is flashed, and how the same one quickly, larger. */
+const SMALL = ["--config", "asconfig.json", "--target", "core"];
+const QUICKLY = ["--runtime", "stub", "--noAssert", "--use", "abort=", "--initialMemory", "1"];
+
 /** A copy of the source with a bug in it. */
 export interface Tree extends AsyncDisposable {
   /** The module of its workers. */
@@ -56,13 +60,21 @@ export async function apply({ file, find, replace }: Edit, source?: string): Pro
   return text.replace(find, () => replace);
 }
 
-/** Compiles the core. @param changed Its sources that are not as they lie there. */
-async function compile(changed: ReadonlyMap<string, string>): Promise<Uint8Array> {
+/**
+ * Compiles the core.
+ *
+ * @param changed Its sources that are not as they lie there.
+ * @param quickly Without looking for the smallest module.
+ * @throws {Error} if it does not compile
+ */
+export async function compile(
+  changed: ReadonlyMap<string, string>,
+  quickly = false,
+): Promise<Uint8Array<ArrayBuffer>> {
   const { default: asc } = await import("assemblyscript/asc");
-  let compiled: Uint8Array | undefined;
+  let compiled: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main(
-    [`${CORE_FOLDER}core.ts`, "--config", "asconfig.json", "--target", "core"]
-      .concat("--outFile", "mutant.wasm"),
+    [`${CORE_FOLDER}core.ts`, ...(quickly ? QUICKLY : SMALL), "--outFile", "mutant.wasm"],
     {
       readFile: async (name: string) => {
         try {
@@ -72,7 +84,7 @@ async function compile(changed: ReadonlyMap<string, string>): Promise<Uint8Array
         }
       },
       writeFile: (_: string, contents: string | Uint8Array) => {
-        if (typeof contents !== "string") compiled = contents;
+        if (typeof contents !== "string") compiled = new Uint8Array(contents);
       },
       listFiles: () => [],
     },

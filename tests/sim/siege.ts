@@ -62,9 +62,10 @@ export function checkQueues(
   const named = new Set(devices.flatMap(({ id, key }) => key ? [id] : []));
   let all = 0;
   let open = 0;
-  for (const [id, { inbox, outbox }] of stored) {
+  for (const [id, { inbox, outbox, letters }] of stored) {
     const texts = outbox.map(({ text }) => text).filter((text) => text !== WITHDRAWN);
-    const units = beyondFirst(inbox) + beyondFirst(texts);
+    const dead = letters.reduce((sum, { text }) => sum + text.length + MESSAGE, 0);
+    const units = beyondFirst(inbox) + beyondFirst(texts) + dead;
     all += units;
     if (!named.has(id)) open += units;
   }

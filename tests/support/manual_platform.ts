@@ -156,9 +156,16 @@ export class ManualSocket implements Socket {
 /** A machine whose only network is the sockets that a test knocks with. */
 export class ManualPlatform extends ManualClock implements Platform {
   #accept: ((socket: Socket) => void) | undefined;
+  /** The system cannot accept a connection. */
+  acceptsNothing: (error: Error) => void = () => {};
 
-  listen(_: unknown, accept: (socket: Socket) => void): Promise<Listener> {
+  listen(
+    _: unknown,
+    accept: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ): Promise<Listener> {
     this.#accept = accept;
+    this.acceptsNothing = failed;
     return Promise.resolve({ port: 1, setTls() {}, close: () => Promise.resolve() });
   }
 

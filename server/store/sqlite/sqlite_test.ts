@@ -307,6 +307,11 @@ storeTest("rows that contradict each other are refused", async (path) => {
   const damage = {
     "DELETE FROM holdfast_inbox WHERE number = 1": "a message of device 1 is missing",
     "DELETE FROM holdfast_outbox WHERE number = 2": "a message of device 1 is missing",
+    "DELETE FROM holdfast_outbox WHERE number = 1": "a message of device 1 is missing",
+    "DELETE FROM holdfast_outbox WHERE number = 0; UPDATE holdfast_outbox SET number = 5 WHERE number = 2":
+      "a message of device 1 is missing",
+    "DELETE FROM holdfast_inbox WHERE number = 0": "a message of device 1 is missing",
+    "UPDATE holdfast_inbox SET number = 5 WHERE number = 2": "a message of device 1 is missing",
     "DELETE FROM holdfast_devices": "device 1 is missing",
     "DELETE FROM holdfast_store": "what it says about itself is missing",
   };

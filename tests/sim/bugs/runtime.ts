@@ -293,12 +293,12 @@ const STRANGER_BUGS: Bugs = {
   ),
   "strangers have all the memory": edit(
     POOL,
-    "return !isOpen || !this.#hasNamed() || this.#takenOpen < this.#most / 2;",
+    "return !isOpen || !this.#hasNamed() || this.#takenOpen - beside < this.#most / 2;",
     "return true;",
   ),
   "the queues of all devices have no bound": edit(
     POOL,
-    "if (this.#taken >= this.#most) return false;",
+    "if (this.#taken - beside >= this.#most) return false;",
     "",
   ),
   "when the queues of all devices are full, one device can hold up another": edit(

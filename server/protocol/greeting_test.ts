@@ -1,0 +1,32 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { helloLine } from "../../tests/support/greeting.ts";
+import { PeerError } from "./errors.ts";
+import { parseHello2, wrongMetadata } from "./greeting.ts";
+
+Deno.test("a suite that is not spoken is named, and the old one with what to do", () => {
+  for (const [suite, reason] of [["01", "needs a newer client"], ["03", "suite 3 is not known"]]) {
+    const error = assertThrows(() => parseHello2(helloLine({ suite: suite! })), PeerError);
+    assertEquals(error.code, "BAD_GREETING");
+    assertStringIncludes(error.message, reason!);
+  }
+});
+
+Deno.test("a hello whose name is empty has metadata all the same", () => {
+  const { id, metadata } = parseHello2(helloLine({ id: "\tfw=1" }));
+  assertEquals([id, metadata], ["", "fw=1"]);
+});
+
+Deno.test("metadata are named for what is wrong with them", () => {
+  assertEquals(wrongMetadata("fw=1 up=\ud83d\udc19"), undefined);
+  for (
+    const [metadata, reason] of [
+      ["fw=\ud83d", "lone surrogate"],
+      ["fw=\x1f", "a control character"],
+      ["fw", "key=value"],
+      ["=1", "key=value"],
+      ["a=1  b=2", "key=value"],
+      ["a=" + "x".repeat(63), "64 bytes, not 65"],
+      ["", "key=value"],
+    ] as const
+  ) assertStringIncludes(wrongMetadata(metadata)!, reason);
+});

@@ -1,0 +1,177 @@
+/**
+ * Mutants of the client core. It is AssemblyScript, in which no mutant can sleep: each is a module of its own.
+ *
+ * @module
+ */
+import process from "node:process";
+import { compile } from "../sim/mutants.ts";
+import type { Mutant } from "./tree.ts";
+
+/** Stryker's instrumenter uses the same one. Nothing of the project needs it, so it is in no list of imports. */
+const PARSER = "npm:@babel/parser@7.29.15";
+
+/** The core. */
+export const CORE = "client-as/assembly/core.ts";
+
+/** A mutant, and where it is in the source, in characters. */
+export interface CoreMutant extends Mutant {
+  from: number;
+  to: number;
+}
+
+/** Decorators of functions, which TypeScript does not have. */
+const DECORATOR = /^@\w+(\(.*\))?$/gm;
+
+/**
+ * What becomes of operators: as Stryker has it for TypeScript; and where parts of a condition do nothing, the core joins
+ * them by `&` and `|`.
+ */
+const OPERATORS: Readonly<Record<string, string[]>> = {
+  "+": ["-"],
+  "-": ["+"],
+  "*": ["/"],
+  "%": ["*"],
+  "<": ["<=", ">="],
+  "<=": ["<", ">"],
+  ">": [">=", "<="],
+  ">=": [">", "<"],
+  "==": ["!="],
+  "!=": ["=="],
+  "&": ["|"],
+  "|": ["&"],
+  "&&": ["||"],
+  "||": ["&&"],
+  "<<": [">>"],
+  ">>>": [">>"],
+  "+=": ["-="],
+  "-=": ["+="],
+  "++": ["--"],
+  "--": ["++"],
+};
+
+/** A node of Babel's syntax tree. */
+interface Node {
+  type: string;
+  start: number;
+  end: number;
+  loc: { start: { line: number } };
+  operator?: string;
+  left?: Node;
+  right?: Node;
+  argument?: Node;
+  expression?: Node;
+  test?: Node | null;
+  body?: Node | Node[];
+  value?: unknown;
+}
+
+/** A change: of these characters to that. */
+type Change = [kind: string, from: number, to: number, after: string];
+
+/** @param source The core's. */
+export async function coreMutants(source: string): Promise<CoreMutant[]> {
+  const { parse } = await import(PARSER);
+  const content = source.replace(DECORATOR, (decorator) => " ".repeat(decorator.length));
+  const tree = parse(content, { sourceType: "module", plugins: ["typescript"] });
+  const mutants: Omit<CoreMutant, "id">[] = [];
+  for (const node of nodes(tree.program)) {
+    for (const [kind, from, to, after] of changes(node, source)) {
+      const line = source.slice(0, from).split("\n").length;
+      const before = source.slice(from, to);
+      const isNew = !mutants.some((it) => it.from === from && it.to === to && it.after === after);
+      if (isNew) mutants.push({ file: CORE, line, kind, before, after, from, to });
+    }
+  }
+  return mutants.sort((a, b) => a.from - b.from).map((it, i) => ({ id: `core ${i}`, ...it }));
+}
+
+function* nodes(node: Node): Generator<Node> {
+  yield node;
+  for (const child of Object.values(node).flat()) {
+    if (typeof child?.type === "string" && typeof child.start === "number") yield* nodes(child);
+  }
+}
+
+function* changes(node: Node, source: string): Generator<Change> {
+  const { type, start, end, operator = "", left, right, argument, expression, test } = node;
+  switch (type) {
+    case "BinaryExpression":
+      if (/^[<>=!]=?$/.test(operator)) {
+        for (const value of ["true", "false"]) yield ["comparison", start, end, value];
+      }
+      yield* operators(node, left!.end, right!.start);
+      break;
+    case "LogicalExpression":
+    case "AssignmentExpression":
+      yield* operators(node, left!.end, right!.start);
+      break;
+    case "UpdateExpression":
+      yield* argument!.start > start
+        ? operators(node, start, argument!.start)
+        : operators(node, argument!.end, end);
+      break;
+    case "UnaryExpression":
+      yield ["operator", start, end, source.slice(argument!.start, argument!.end)];
+      break;
+    case "ExpressionStatement":
+      if (expression!.type === "CallExpression") yield ["call", start, end, ";"];
+      break;
+    case "BlockStatement":
+      if ((node.body as Node[]).length > 0) yield ["block", start, end, "{}"];
+      break;
+    case "BooleanLiteral":
+      yield ["value", start, end, `${!node.value}`];
+  }
+  if (test) {
+    for (const value of ["true", "false"]) yield ["condition", test.start, test.end, value];
+  }
+
+  function* operators({ operator = "" }: Node, from: number, to: number): Generator<Change> {
+    const at = source.indexOf(operator, from);
+    if (at < 0 || at >= to) return;
+    for (const other of OPERATORS[operator] ?? []) {
+      yield ["operator", at, at + operator.length, other];
+    }
+  }
+}
+
+/** A loop that goes on for so many rounds in the life of a core has no end. */
+const ROUNDS = 200_000_000;
+
+const GUARD = `
+let turns: i32 = 0;
+function turn(): void {
+  if (++turns > ${ROUNDS}) unreachable();
+}
+`;
+
+/**
+ * Compiles a mutant.
+ *
+ * @param mutant undefined: none, but what is compiled with them.
+ * @throws {Error} if it does not compile
+ */
+export async function compileMutant(
+  source: string,
+  mutant?: CoreMutant,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const changed = mutant
+    ? source.slice(0, mutant.from) + mutant.after + source.slice(mutant.to)
+    : source;
+  // A module that does not return could only be ended together with its process.
+  const guarded = changed
+    .replace(/\bwhile \(/g, "while (turn(), ")
+    .replace(
+      /\bfor \(([^;]*); *([^;]*);/g,
+      (_, init, test) => `for (${init}; turn(), ${test || "true"};`,
+    );
+  const { exit } = process;
+  process.exit = () => {
+    throw new Error("the compiler has crashed");
+  };
+  try {
+    return await compile(new Map([[CORE, guarded + GUARD]]), true);
+  } finally {
+    process.exit = exit;
+  }
+}
