@@ -1,6 +1,7 @@
 /** Messages that are of use for a time only, from `write` to what its writer and the operator are told. */
 import { assertEquals, assertRejects } from "@std/assert";
 import type { ManualSocket } from "../tests/support/manual_platform.ts";
+import { helloLine } from "../tests/support/greeting.ts";
 import { ManualServer, TIMEOUT } from "../tests/support/manual_server.ts";
 import { SlowStore } from "../tests/support/slow_store.ts";
 import type { ServerEvent } from "./observe/events.ts";
@@ -101,4 +102,27 @@ Deno.test("a server that is started again keeps to the deadlines of the one befo
   assertEquals(told, ["1 100 EXPIRED"]);
   const socket = await scene.knock("1\n\n");
   assertEquals(texts(socket), ["20000"]);
+});
+
+Deno.test("a device that is there and acknowledges nothing is asked by a new connection", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.says(socket, "\n");
+  const device = await scene.server.device("1");
+  const fate = fateOf(device.write("open the door", { expires: 100 }));
+  await scene.platform.turn();
+  assertEquals(texts(socket).slice(-1), ["open the door"]);
+  const stays = async (ms: number) => {
+    for (const end = scene.platform.now() + ms; scene.platform.now() < end;) {
+      await scene.says(socket, "\n");
+      await scene.platform.advance(TIMEOUT / 20);
+    }
+  };
+  await stays(TIMEOUT);
+  assertEquals([device.connected, fate.of], [true, undefined]);
+  await stays(TIMEOUT / 4);
+  assertEquals([device.connected, fate.of], [false, undefined]);
+  assertEquals(scene.log.filter((entry) => entry.startsWith("disconnected")), [
+    "disconnected 1 LATE",
+  ]);
 });

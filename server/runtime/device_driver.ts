@@ -313,6 +313,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   readonly #expire = (): void => {
     this.#expiry = Infinity;
+    if (this.#closed) return;
     this.session.expire(this.clock.now());
     this.touch();
   };
