@@ -48,6 +48,8 @@ export class Books {
   /** How often the device may have forgotten what it has, as far as the server knows: now, and at its last connection. */
   #doubts = 0;
   #doubtsKnown = 0;
+  /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
+  isClaimed = false;
   /** What the application of a client with a memory has, and is not done with. */
   inHand: Message | undefined;
 
@@ -142,14 +144,10 @@ export class Books {
     }
   }
 
-  /** The server has let the device in. */
-  admitted(): void {
+  /** The device has a link. */
+  linkUp(): void {
     this.#doubtsKnown = this.#doubts;
-  }
-
-  /** Somebody else says hello in the device's name, and that it knows nothing. */
-  isClaimed(): void {
-    this.#doubts++;
+    this.older.welcomed();
   }
 
   /** The device has no link any more. */
@@ -168,7 +166,7 @@ export class Books {
     message.excused = true;
     if (this.older.isReplaced) return; // by a store that does not know what became of it
     if (!isKnown) {
-      if (this.mayBeFirst || message.since !== this.#doubts) return;
+      if (this.mayBeFirst || this.isClaimed || message.since !== this.#doubts) return;
       throw this.#violation("", message, "is undecided, and the device can say what it has");
     }
     if (message.told) throw this.#violation("", message, "has arrived, and expires");

@@ -180,7 +180,7 @@ export class SimDevice implements Wiring {
       if (this.meetsImpostor && this.plan.key) {
         throw new Violation(`${this.id} takes an impostor for its server`);
       }
-      this.books.older.welcomed();
+      this.books.linkUp();
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);

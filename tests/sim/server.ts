@@ -253,7 +253,6 @@ export class ServerProcess implements Host, Wiring {
   /** Dialect 1 has no positions to show it by. */
   #checkOlder(id: string): void {
     const books = this.world.books.get(id);
-    books?.admitted();
     if (books && !books.mayBeFirst) books.older.admitted();
   }
 
