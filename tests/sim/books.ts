@@ -45,6 +45,14 @@ export class Books {
     this.log = new Stream(`log of ${id}`);
   }
 
+  /** How often the device may have forgotten what it has, as far as the server knows: now, and at its last connection. */
+  #doubts = 0;
+  #doubtsKnown = 0;
+  /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
+  isClaimed = false;
+  /** What the application of a client with a memory has, and is not done with. */
+  inHand: Message | undefined;
+
   /** @param logs It is a line of the log, where such are known. */
   deviceWrote(text: string, boot: number, manner: Manner, logs = false): Message {
     if (!logs) return this.fromDevice.accepted(text, boot, manner);
@@ -126,6 +134,7 @@ export class Books {
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#boot++;
+    if (!knows) this.#doubts++;
     this.older.deviceDied(knows);
     this.toDevice.readerBegins();
     if (knows) return;
@@ -135,9 +144,49 @@ export class Books {
     }
   }
 
+  /** The device has a link. */
+  linkUp(): void {
+    this.#doubtsKnown = this.#doubts;
+    this.older.welcomed();
+  }
+
+  /** The device has no link any more. */
+  linkLost(): void {
+    if (this.inHand) this.inHand.isCut = true;
+  }
+
   /** The server's application writes. Where it comes in the order shows in the store. */
   serverWrites(text: string, manner: Manner): Message {
-    return this.toDevice.offered(text, this.#stores, manner);
+    return this.toDevice.offered(text, this.#stores, { ...manner, since: this.#doubtsKnown });
+  }
+
+  /** The server says that a message was not delivered in time. @param isKnown And that it never will be */
+  serverExpired(message: Message, isKnown: boolean): void {
+    if (this.#isOfUse(message)) throw this.#violation("", message, "expires too early");
+    message.excused = true;
+    if (this.older.isReplaced) return; // by a store that does not know what became of it
+    if (!isKnown) {
+      if (this.mayBeFirst || this.isClaimed || message.since !== this.#doubts) return;
+      throw this.#violation("", message, "is undecided, and the device can say what it has");
+    }
+    if (message.told) throw this.#violation("", message, "has arrived, and expires");
+    // A hello says nothing of what the application was not done with when the link was lost, or the device died.
+    const isUndone = message.isCut ||
+      (message.repeats > 0 && message.memory === this.older.memory);
+    if (message.seen > 0 && !isUndone) {
+      throw this.#violation("", message, "expires, and was seen");
+    }
+    message.gone = true;
+  }
+
+  /** A store keeps times in whole ms. */
+  #isOfUse({ expires }: Message): boolean {
+    return expires - 2 > this.now();
+  }
+
+  /** The same, where its writer may be no more. */
+  serverToldExpired(text: string, isKnown: boolean): void {
+    this.serverExpired(this.toDevice.find(text)!, isKnown);
   }
 
   /** The server's writer is told that its message has arrived. */
@@ -285,7 +334,7 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (message.bytes <= lineBytes) {
+    if (message.bytes <= lineBytes && this.#isOfUse(message)) {
       throw this.#violation("", message, "was withdrawn without a reason");
     }
     message.excused = true;
@@ -295,7 +344,8 @@ export class Books {
     const message = this.toDevice.find(text);
     if (!message) return;
     message.settled = true;
-    message.repeats = 0; // its reader has kept that it has it
+    if (this.#isOfUse(message)) message.repeats = 0; // its reader has kept that it has it
+    else message.excused = true; // or it was withdrawn, while nobody was here
   }
 
   /** A commit is done: all that the server knew at its beginning is safe. */
@@ -316,6 +366,7 @@ export class Books {
 
   /** @param replacement Given if the store is another one: an empty one, or an old copy. */
   serverDied(replacement?: Replacement): void {
+    this.#doubts++;
     this.#owed.clear();
     this.fromDevice.readerBegins();
     this.log.readerBegins();

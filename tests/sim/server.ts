@@ -220,6 +220,12 @@ export class ServerProcess implements Host, Wiring {
         return this.#appFailed(event);
       case "app_ended":
         return world.count("an application returns");
+      case "expired": {
+        world.count(event.code === "EXPIRED" ? "a message expires" : "a message is undecided");
+        world.log?.(`server: ${event.code} ${JSON.stringify(event.text)} to ${event.device}`);
+        const books = world.books.get(event.device);
+        return books?.serverToldExpired(event.text, event.code === "EXPIRED");
+      }
       case "dead_letter":
         return world.count("a dead letter");
       case "store":
