@@ -283,6 +283,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
+    if (this.#ledger.removed) return; // the store has forgotten it: nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) this.#readers.deliver();
     this.#watchExpiry();

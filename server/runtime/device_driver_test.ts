@@ -307,3 +307,16 @@ Deno.test("that an inbox is full is said once, and again when it was empty", asy
   await scene.says(socket, "04e\n");
   assertEquals([device.inbox, said()], [2, 2]);
 });
+
+Deno.test("nothing goes out that came in the turn in which its device was forgotten", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  const device = await scene.server.device("1");
+  const codes = Promise.all([device.readline(), device.write("never")].map(async (promise) => {
+    return (await assertRejects(() => promise, LocalError)).code;
+  }));
+  socket.gives("00a\n");
+  await Promise.all([scene.server.forget("1"), scene.platform.turn()]);
+  assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
+  assertEquals(lines(socket), [], "the store has neither");
+});

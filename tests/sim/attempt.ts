@@ -26,6 +26,3 @@ export interface Attempt {
   transfer: Transfer;
   entries: Entry[];
 }
-
-/** An application's own reason to have a transaction fail. */
-export class ChangedItsMind extends Error {}

@@ -4,16 +4,11 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
-import {
-  type Answering,
-  type Attempt,
-  ChangedItsMind,
-  type Entry,
-  type Sending,
-} from "./attempt.ts";
+import { type Answering, type Attempt, type Entry, type Sending } from "./attempt.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
-import { AppFailure, Misconduct } from "./misconduct.ts";
+import { AppFailure, ChangedItsMind, Misconduct } from "./misconduct.ts";
+import { isLost } from "./operator.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
@@ -88,10 +83,11 @@ export class Conversation {
     this.world.log?.(`server ${what}`);
   }
 
-  /** The server is closed, or has lost this device to another one. */
+  /** The server is closed, or has lost this device. */
   #isOver(error: unknown): boolean {
     if (error instanceof FencedError) return error.device === this.device.id;
-    return error instanceof LocalError && error.code === "CLOSED";
+    if (!(error instanceof LocalError)) return false;
+    return error.code === "CLOSED" || (error.code === "FORGOTTEN" && !this.#isCurrent);
   }
 
   /** This run of the application has failed before, and something that it still wanted was not begun. */
@@ -202,7 +198,7 @@ export class Conversation {
           isLate = this.#failedAt !== undefined;
         });
       } catch (error) {
-        if (attempt && error instanceof FencedError) this.#failed(attempt, error);
+        if (attempt && isLost(error)) this.#failed(attempt, error);
         if (this.#isOver(error)) {
           if (this.#isLeft(error)) this.#failed(attempt, error);
           throw error;
@@ -299,7 +295,8 @@ export class Conversation {
   #mayFail({ code }: LocalError): boolean {
     // One that is closed does not wait until its store works again.
     if (code === "STORE_FAILED") return this.world.serverIsDown;
-    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED";
+    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED" ||
+      code === "FORGOTTEN";
   }
 
   /** @param failing Called before each message. */
@@ -358,7 +355,7 @@ export class Conversation {
       });
       attempt.transfer.told();
     } catch (error) {
-      const isRefused = error instanceof FencedError || this.#isLeft(error) || !this.#isOver(error);
+      const isRefused = isLost(error) || this.#isLeft(error) || !this.#isOver(error);
       if (isRefused) this.#failed(attempt, error);
       if (this.#isOver(error)) throw error;
       talk.messages++;
@@ -428,12 +425,16 @@ export class Conversation {
         books.serverGaveUp(message);
         return true;
       }
-      if (error instanceof FencedError) books.serverLost(message);
+      if (isLost(error)) books.serverLost(message);
       if (this.#isLeft(error)) books.serverRefused(message);
       if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
       if (error.code === "EXPIRED" || error.code === "UNDECIDED") {
-        books.serverExpired(message, error.code === "EXPIRED");
+        books.expiring.expired(message, error.code === "EXPIRED");
+        return true;
+      }
+      if (error.code === "CLEARED") {
+        books.serverCleared(message);
         return true;
       }
       if (error.code === "BAD_TEXT") {

@@ -30,6 +30,10 @@ export interface DiskWatcher {
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
+  /** So many messages of the device have been received and processed, and were never in the store. */
+  vanished(id: string, count: number): void;
+  /** The device is forgotten. @param waits What waits for it, or of it, if anything does */
+  forgotten(id: string, waits: string | undefined): void;
 }
 
 /** A server tries again after a commit has failed; in ms, and a little more. */
@@ -143,19 +147,23 @@ export class Disk {
     for (const row of written) {
       if (row[0] === "positions") {
         const [, positions, sent] = row;
+        const vanished = rows
+          ? positions.processed - rows.positions.processed - rows.inbox.length
+          : positions.processed;
+        if (vanished > 0) watcher.vanished(id, vanished);
         if (rows) Object.assign(rows, { positions, sent });
         else this.devices.set(id, rows = emptyRows(positions, sent));
       } else writeRow(rows!, id, row, watcher);
     }
   }
 
-  /** A device is forgotten. @throws {Violation} if something waits for it, or of it */
-  remove(id: string): void {
+  /** A device is forgotten. */
+  remove(id: string, watcher: DiskWatcher): void {
     const rows = this.devices.get(id);
     const waits = rows &&
       (rows.inbox[0] ?? rows.outbox.find(({ text }) => text !== WITHDRAWN)?.text);
-    if (waits !== undefined) throw new Violation(`${id} is forgotten, and ${waits} waits`);
     this.devices.delete(id);
+    watcher.forgotten(id, waits);
   }
 
   /** @throws {Violation} if what it has of a device is not what the server takes for safe */

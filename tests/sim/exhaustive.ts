@@ -92,6 +92,8 @@ export const BLOWS: Readonly<Record<string, Blow>> = {
   "the device dies before acting": ({ devices }) => void (devices[0]!.dies = "before acting"),
   "the device dies after acting": ({ devices }) => void (devices[0]!.dies = "after acting"),
   "another server takes the device": (world) => world.server.fence("A"),
+  "the operator clears the device": (world) => world.operator.clear("A"),
+  "the operator forgets the device": (world) => world.operator.forget("A"),
   "the server is killed": (world) => world.killServer(),
   "the server is killed before a commit": (world) => world.tearNextCommit("before"),
   "the server is killed after a commit": (world) => world.tearNextCommit("after"),

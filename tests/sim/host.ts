@@ -125,7 +125,7 @@ export class HostProgram implements Program {
 
   #hand(message: Message | undefined): void {
     this.#handed = message;
-    this.device.books.inHand = message;
+    this.device.books.expiring.inHand = message;
   }
 
   async #read(): Promise<void> {

@@ -69,10 +69,16 @@ export class OlderStore {
       );
     }
     if (positions.txEpoch === before.positions.txEpoch) {
-      this.#taken = down.messages.some(({ seen, settled, safeAt, memory }) =>
-        seen > 0 && settled && safeAt > madeAt && memory === this.#memory
+      this.#taken = down.messages.some(({ seen, settled, dropped, safeAt, memory }) =>
+        seen > 0 && settled && !dropped && safeAt > madeAt && memory === this.#memory
       );
     }
+  }
+
+  /** The store has forgotten the device: it knows nothing that could be older than what the device was told. */
+  forgotten(): void {
+    this.#sent = this.#taken = this.#isWelcomed = false;
+    this.#isNew = true;
   }
 
   /** The device has a link: from now on it goes by the stream that the welcome has named. */

@@ -50,6 +50,9 @@
  * |                                             | more, for each time that happens, until the server     |
  * |                                             | knows that it has arrived. What the lost one held, and |
  * |                                             | the copy does not: as below                            |
+ * | operator clears a device                    | what waits in the server then, either way, never comes; |
+ * |                                             | to the device, what was sent of it may have arrived     |
+ * | operator has the server forget a device     | as if the server's store was lost, for this device      |
  * | server's store lost                         | to the device: what was not seen may be missing. From   |
  * |                                             | it: what it was not told of may come once more, and     |
  * |                                             | what it was told of, and nobody had seen, may be missing |
@@ -96,6 +99,10 @@ export interface Message {
   gone: boolean;
   /** It is a dead letter. */
   isBuried: boolean;
+  /** The operator has had the server drop it, and nothing of it is on its way. */
+  dropped: boolean;
+  /** It may be one of several that the operator has had the server drop: see `Dropped`. */
+  doubtful: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
@@ -177,6 +184,8 @@ export class Stream {
       excused: false,
       gone: false,
       isBuried: false,
+      dropped: false,
+      doubtful: false,
       safe: false,
       safeAt: Infinity,
       expires,
@@ -232,6 +241,7 @@ export class Stream {
         text,
       );
     }
+    if (message.dropped) throw this.#violation("was dropped, and is seen all the same", text);
     if (message.seen > 0) {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
@@ -289,6 +299,8 @@ export class Stream {
   }
 }
 
-function isMissing({ seen, qos, excused, gone, epoch, kept }: Message, since: number): boolean {
-  return seen === 0 && qos && !excused && !gone && (epoch >= since || kept);
+/** Whether a message that should arrive has not. @param since Boots before that one do not count */
+export function isMissing(message: Message, since: number): boolean {
+  const { seen, qos, excused, doubtful, gone, epoch, kept } = message;
+  return seen === 0 && qos && !excused && !doubtful && !gone && (epoch >= since || kept);
 }

@@ -212,7 +212,7 @@ export class SimStore implements Store {
       }
     }
     for (const [id, { rows, removed }] of changes) {
-      if (removed) this.disk.remove(id);
+      if (removed) this.disk.remove(id, this.world);
       else this.disk.write(id, rows, this.world);
     }
   }

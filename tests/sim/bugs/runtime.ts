@@ -313,10 +313,35 @@ const STRANGER_BUGS: Bugs = {
   ),
 };
 
+/** The operator has a device forgotten, or what waits for it dropped. */
+const OPERATOR_BUGS: Bugs = {
+  "what is dropped may still be acknowledged": edit(
+    DEVICE,
+    '    if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));\n',
+    "",
+  ),
+  "a message that was dropped is the one that the application has read": edit(
+    DEVICE,
+    "    this.#readers.forget();\n    const cleared",
+    "    const cleared",
+  ),
+  "a device that was forgotten keeps its connection": edit(
+    SERVER,
+    '    device.cut(new PeerError("LOST", why.message));\n    this.#remove(device, why);\n    this.#reports',
+    "    this.#remove(device, why);\n    this.#reports",
+  ),
+  "an ack goes out for what came while its device was forgotten": edit(
+    DEVICE,
+    "    if (this.#ledger.removed) return; // the store has forgotten it: nothing of it is safe\n",
+    "",
+  ),
+};
+
 export const RUNTIME_BUGS: Bugs = {
   ...TURN_BUGS,
   ...TRANSACTION_BUGS,
   ...APPLICATION_BUGS,
   ...CONNECTION_BUGS,
   ...STRANGER_BUGS,
+  ...OPERATOR_BUGS,
 };
