@@ -2,6 +2,8 @@
 import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
+import { Dropped } from "./dropped.ts";
+import { Expiring } from "./expiring.ts";
 import { OlderStore, type Replacement } from "./older.ts";
 import { type Manner, type Message, Stream, Violation } from "./promises.ts";
 
@@ -12,6 +14,10 @@ export class Books {
   readonly log: Stream;
   /** Whether the server says that its store is old. */
   readonly older: OlderStore;
+  /** Its messages that are of use for a time only. */
+  readonly expiring: Expiring;
+  /** What the operator has had the server drop. */
+  readonly dropped = new Dropped();
   /** What the server's application was handed by `readline`, but is not safely processed. */
   #handedOut: Message[] = [];
   /** What the server has logged, but does not know safely that it has. */
@@ -40,6 +46,7 @@ export class Books {
     readonly now: () => number,
   ) {
     this.older = new OlderStore(id);
+    this.expiring = new Expiring(this);
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
     this.log = new Stream(`log of ${id}`);
@@ -68,7 +75,7 @@ export class Books {
     if (message.gone) throw this.#violation("told that", message, "arrived: it was refused");
     message.told = true;
     if (message.lost) message.excused = true; // by a server that is another one now
-    if (message.qos && !message.safe && !message.excused) {
+    if (message.qos && !message.safe && !message.excused && !message.doubtful) {
       throw this.#violation("told that", message, "arrived: it is not safe");
     }
   }
@@ -100,7 +107,7 @@ export class Books {
     const message = this.fromDevice.find(text)!;
     message.held = false;
     if (message.lost) message.excused = true; // by a server that is another one now
-    if (message.safe || message.excused) return;
+    if (message.safe || message.excused || message.doubtful) return;
     if (message.bytes <= lineBytes) {
       throw this.#violation("", message, "is forgotten, and the server does not have it");
     }
@@ -126,6 +133,7 @@ export class Books {
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#boot++;
+    if (!knows) this.expiring.forgot();
     this.older.deviceDied(knows);
     this.toDevice.readerBegins();
     if (knows) return;
@@ -135,9 +143,15 @@ export class Books {
     }
   }
 
+  /** The device has a link. */
+  linkUp(): void {
+    this.expiring.linkUp();
+    this.older.welcomed();
+  }
+
   /** The server's application writes. Where it comes in the order shows in the store. */
   serverWrites(text: string, manner: Manner): Message {
-    return this.toDevice.offered(text, this.#stores, manner);
+    return this.toDevice.offered(text, this.#stores, { ...manner, since: this.expiring.known });
   }
 
   /** The server's writer is told that its message has arrived. */
@@ -178,6 +192,12 @@ export class Books {
     if (!message.safe) message.gone = true;
   }
 
+  /** The server's writer is told that its message was dropped. If the server is killed now, perhaps it was not. */
+  serverCleared(message: Message): void {
+    if (message.safe) message.excused = true;
+    else message.gone = true;
+  }
+
   /** The server's writer no longer waits for an answer. */
   serverGaveUp(message: Message): void {
     if (!message.safe) message.excused = true; // nobody knows whether it was accepted
@@ -196,6 +216,7 @@ export class Books {
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
     if (message.isBuried) throw this.#violation("", message, "was given up, and is offered again");
+    if (message.dropped) throw this.#violation("", message, "was dropped, and is offered");
     this.#attempted(text);
   }
 
@@ -252,14 +273,15 @@ export class Books {
 
   /** The store knows that a message was processed. */
   processed(text: string): void {
-    if (this.#owed.has(text) && !this.#buried.has(text)) {
+    if (this.#owed.has(text) && !this.#buried.has(text) && this.dropped.orders.size === 0) {
       throw new Violation(
         `${this.id}: the application has failed with ${text}, and it is done with`,
       );
     }
     const isKnown = this.#effects.delete(text) || this.#buried.delete(text);
+    const isNext = this.#handedOut[0]?.text === text;
     // Consumed, or given up, though an earlier run of the application was handed it.
-    if (isKnown && this.#handedOut[0]?.text !== text) return;
+    if (!isNext && (isKnown || this.dropped.leaves(this.fromDevice.find(text)!))) return;
     const message = this.#handedOut.shift();
     if (message && !message.copied) message.repeats = 0;
     if (message?.text === text) return;
@@ -285,7 +307,7 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (message.bytes <= lineBytes) {
+    if (message.bytes <= lineBytes && this.expiring.isOfUse(message)) {
       throw this.#violation("", message, "was withdrawn without a reason");
     }
     message.excused = true;
@@ -295,7 +317,9 @@ export class Books {
     const message = this.toDevice.find(text);
     if (!message) return;
     message.settled = true;
-    message.repeats = 0; // its reader has kept that it has it
+    const isDropped = this.dropped.withdraws(message);
+    if (!this.expiring.isOfUse(message)) message.excused = true; // it was withdrawn, perhaps, while nobody was here
+    else if (!isDropped) message.repeats = 0; // its reader has kept that it has it, or it may be on its way
   }
 
   /** A commit is done: all that the server knew at its beginning is safe. */
@@ -316,14 +340,7 @@ export class Books {
 
   /** @param replacement Given if the store is another one: an empty one, or an old copy. */
   serverDied(replacement?: Replacement): void {
-    this.#owed.clear();
-    this.fromDevice.readerBegins();
-    this.log.readerBegins();
-    for (const message of this.#logged) message.repeats = 1;
-    this.#logged = [];
-    for (const message of this.toDevice.all()) {
-      if (!message.safe && (message.qos || !this.mayBeFirst)) message.gone = true;
-    }
+    this.#sessionEnds();
     if (!replacement) { for (const message of this.#handedOut) message.repeats = 1; }
     else {
       const { fromDevice, log, toDevice } = this;
@@ -334,14 +351,39 @@ export class Books {
     this.#handedOut = [];
   }
 
+  /** As the operator wants it, the store has forgotten the device in the commit under way. */
+  forgotten(): void {
+    this.#sessionEnds();
+    this.#effects.clear();
+    this.older.forgotten();
+    this.#storeReplaced(new Set(), new Set());
+    for (const message of this.toDevice.messages) this.dropped.forgets(message);
+    this.#handedOut = [];
+  }
+
+  /** All that the server has of the device outside its store is gone. */
+  #sessionEnds(): void {
+    this.expiring.forgot();
+    this.#owed.clear();
+    this.dropped.serverDied();
+    this.fromDevice.readerBegins();
+    this.log.readerBegins();
+    for (const message of this.#logged) message.repeats = 1;
+    this.#logged = [];
+    for (const message of this.toDevice.all()) {
+      if (!message.safe && (message.qos || !this.mayBeFirst)) message.gone = true;
+    }
+  }
+
   #storeReplaced(inbox: Set<string>, outbox: Set<string>): void {
     const { fromDevice, toDevice, log } = this;
+    this.dropped.storeReplaced();
     if (outbox.size === 0) this.#stores++;
     toDevice.writerForgets();
     for (const message of toDevice.messages) {
       if (!outbox.has(message.text)) message.excused ||= message.seen === 0;
       else {
-        message.settled = false;
+        message.settled = message.dropped = false;
         message.copied = true;
         // What was granted before, and is still on its way, is on the one connection that is going to end.
         if (message.qos) message.repeats = Math.min(message.repeats, 1) + 1;
@@ -354,6 +396,7 @@ export class Books {
       const comesAgain = message.kept
         ? message.held
         : message.epoch === this.#boot && !message.told;
+      if (held || comesAgain) message.dropped = false;
       if (message.seen > 0 && (held || comesAgain)) message.repeats = 1;
       if (message.seen > 0 || !message.safe || held) continue;
       if (comesAgain) message.lost = true;
@@ -369,7 +412,7 @@ export class Books {
 
   unfinished(): Message | undefined {
     return this.fromDevice.missing(this.#boot) ?? this.log.missing(this.#boot) ??
-      this.toDevice.missing(0);
+      this.toDevice.missing(0) ?? this.dropped.missing(this.#boot);
   }
 
   #violation(before: string, { text }: Message, after: string): Violation {

@@ -30,6 +30,10 @@ export interface DiskWatcher {
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
+  /** So many messages of the device have been received and processed, and were never in the store. */
+  vanished(id: string, count: number): void;
+  /** The device is forgotten. @param waits What waits for it, or of it, if anything does */
+  forgotten(id: string, waits: string | undefined): void;
 }
 
 /** A server tries again after a commit has failed; in ms, and a little more. */
@@ -143,19 +147,23 @@ export class Disk {
     for (const row of written) {
       if (row[0] === "positions") {
         const [, positions, sent] = row;
+        const vanished = rows
+          ? positions.processed - rows.positions.processed - rows.inbox.length
+          : positions.processed;
+        if (vanished > 0) watcher.vanished(id, vanished);
         if (rows) Object.assign(rows, { positions, sent });
         else this.devices.set(id, rows = emptyRows(positions, sent));
       } else writeRow(rows!, id, row, watcher);
     }
   }
 
-  /** A device is forgotten. @throws {Violation} if something waits for it, or of it */
-  remove(id: string): void {
+  /** A device is forgotten. */
+  remove(id: string, watcher: DiskWatcher): void {
     const rows = this.devices.get(id);
     const waits = rows &&
       (rows.inbox[0] ?? rows.outbox.find(({ text }) => text !== WITHDRAWN)?.text);
-    if (waits !== undefined) throw new Violation(`${id} is forgotten, and ${waits} waits`);
     this.devices.delete(id);
+    watcher.forgotten(id, waits);
   }
 
   /** @throws {Violation} if what it has of a device is not what the server takes for safe */
@@ -176,6 +184,7 @@ export class Disk {
       outbox: rows.outbox.map((message) => ({
         ...message,
         written: message.written - ahead,
+        expires: message.expires === undefined ? undefined : message.expires - ahead,
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
       ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),
@@ -276,9 +285,9 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
     return `outbox ${rows.outbox.length}, not ${outbox.length}`;
   }
   const altered = rows.outbox.some((row, i) => {
-    const { seq, id, text, overtakes, qos } = outbox[i]!;
+    const { seq, id, text, overtakes, qos, isDoubtful } = outbox[i]!;
     return row.seq !== seq || row.id !== id || row.text !== text || row.overtakes !== overtakes ||
-      row.qos !== qos;
+      row.qos !== qos || row.isDoubtful !== isDoubtful;
   });
   return altered ? "a message in the outbox" : undefined;
 }

@@ -27,6 +27,8 @@ export const FAULTS = [
   "server closed",
   "server out of files",
   "another server takes a device",
+  "operator clears a device",
+  "operator forgets a device",
   "store full",
   "store full, and many come and go",
   "store slow",

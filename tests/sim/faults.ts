@@ -118,6 +118,10 @@ export function cause(world: World, kind: FaultKind): void {
     }
     case "another server takes a device":
       return world.server.fence(device.id);
+    case "operator clears a device":
+      return world.operator.clear(device.id);
+    case "operator forgets a device":
+      return world.operator.forget(device.id);
     case "store full":
       world.server.disk.full = true;
       return until(() => world.server.disk.full = false);

@@ -10,6 +10,9 @@ export class AppFailure extends Error {
   override name = "AppFailure";
 }
 
+/** Its own reason to have a transaction fail. */
+export class ChangedItsMind extends Error {}
+
 /** Results that come while nothing else happens: more are an endless loop that holds up everybody. */
 const MOST_AT_ONCE = 500;
 

@@ -32,6 +32,11 @@ export class OlderStore {
     return this.#memory;
   }
 
+  /** Whether a store has taken the place of another one. */
+  get isReplaced(): boolean {
+    return this.#replacements > 0;
+  }
+
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#sent = false; // what it was told of its earlier stream dies with it
@@ -64,10 +69,16 @@ export class OlderStore {
       );
     }
     if (positions.txEpoch === before.positions.txEpoch) {
-      this.#taken = down.messages.some(({ seen, settled, safeAt, memory }) =>
-        seen > 0 && settled && safeAt > madeAt && memory === this.#memory
+      this.#taken = down.messages.some(({ seen, settled, dropped, safeAt, memory }) =>
+        seen > 0 && settled && !dropped && safeAt > madeAt && memory === this.#memory
       );
     }
+  }
+
+  /** The store has forgotten the device: it knows nothing that could be older than what the device was told. */
+  forgotten(): void {
+    this.#sent = this.#taken = this.#isWelcomed = false;
+    this.#isNew = true;
   }
 
   /** The device has a link: from now on it goes by the stream that the welcome has named. */

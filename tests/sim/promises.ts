@@ -50,6 +50,9 @@
  * |                                             | more, for each time that happens, until the server     |
  * |                                             | knows that it has arrived. What the lost one held, and |
  * |                                             | the copy does not: as below                            |
+ * | operator clears a device                    | what waits in the server then, either way, never comes; |
+ * |                                             | to the device, what was sent of it may have arrived     |
+ * | operator has the server forget a device     | as if the server's store was lost, for this device      |
  * | server's store lost                         | to the device: what was not seen may be missing. From   |
  * |                                             | it: what it was not told of may come once more, and     |
  * |                                             | what it was told of, and nobody had seen, may be missing |
@@ -96,14 +99,24 @@ export interface Message {
   gone: boolean;
   /** It is a dead letter. */
   isBuried: boolean;
+  /** The operator has had the server drop it, and nothing of it is on its way. */
+  dropped: boolean;
+  /** It may be one of several that the operator has had the server drop: see `Dropped`. */
+  doubtful: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
   safeAt: number;
+  /** To the device: from when on it is not to be sent, in ms; Infinity: always. */
+  readonly expires: number;
+  /** To the device: see `Books`. */
+  readonly since: number;
   /** To the device: the store knows that it has arrived. */
   settled: boolean;
   /** To the device: how often it had lost its position when it saw this last. */
   memory: number;
+  /** To a client with a memory: the link was lost while its application had it. */
+  isCut: boolean;
   /** Its writer was told. */
   told: boolean;
   /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
@@ -117,6 +130,8 @@ export interface Manner {
   qos: boolean;
   waits: boolean;
   loose?: boolean;
+  expires?: number;
+  since?: number;
 }
 
 /** The messages of one device in one direction. */
@@ -152,7 +167,8 @@ export class Stream {
   }
 
   /** Somebody writes a message whose place `place` tells later, if it gets one. */
-  offered(text: string, epoch: number, { qos, waits, loose = false }: Manner): Message {
+  offered(text: string, epoch: number, manner: Manner): Message {
+    const { qos, waits, loose = false, expires = Infinity, since = 0 } = manner;
     const message: Message = {
       text,
       bytes: byteLength(text),
@@ -168,10 +184,15 @@ export class Stream {
       excused: false,
       gone: false,
       isBuried: false,
+      dropped: false,
+      doubtful: false,
       safe: false,
       safeAt: Infinity,
+      expires,
+      since,
       settled: false,
       memory: 0,
+      isCut: false,
       told: false,
       kept: false,
       held: false,
@@ -220,6 +241,7 @@ export class Stream {
         text,
       );
     }
+    if (message.dropped) throw this.#violation("was dropped, and is seen all the same", text);
     if (message.seen > 0) {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
@@ -277,6 +299,8 @@ export class Stream {
   }
 }
 
-function isMissing({ seen, qos, excused, gone, epoch, kept }: Message, since: number): boolean {
-  return seen === 0 && qos && !excused && !gone && (epoch >= since || kept);
+/** Whether a message that should arrive has not. @param since Boots before that one do not count */
+export function isMissing(message: Message, since: number): boolean {
+  const { seen, qos, excused, doubtful, gone, epoch, kept } = message;
+  return seen === 0 && qos && !excused && !doubtful && !gone && (epoch >= since || kept);
 }

@@ -14,6 +14,8 @@ export interface DeviceTalk {
   qosOff: number;
   /** Share of those that wait for the earlier ones. */
   waits: number;
+  /** On the server: share of those with qos that are of use for a time only. */
+  expiring: number;
   /** Longest time that it takes over a message seen, in ms. */
   busy: number;
   /** Share of those that are lines of a device's log. Dialect 2. */
@@ -129,7 +131,9 @@ export function drawScenario(random: Random): Scenario {
   }
   const faults = drawFaults(random);
   const churns = random.chance(0.1);
-  if (faults.includes(OLD_COPY)) devices.forEach((plan) => talksOn(plan, timeout, random));
+  if (faults.includes(OLD_COPY) || OPERATOR.includes(faults[0]!)) {
+    devices.forEach((plan) => talksOn(plan, timeout, random));
+  }
   return {
     timeout,
     limits: {
@@ -188,13 +192,26 @@ const names = ["A", "B", "C"];
 /** Weakens what is promised, and hides most other faults: it has worlds of its own. */
 const OLD_COPY = "old copy of the store";
 
+/** Likewise: what they drop, nobody misses. */
+const OPERATOR: FaultKind[] = ["operator clears a device", "operator forgets a device"];
+
+/** Shares of the seeds in which these happen beside others. */
+const RARE: ReadonlyMap<FaultKind, number> = new Map([
+  ["store lost", 0.03],
+  [OLD_COPY, 0],
+  [OPERATOR[0]!, 0.05],
+  [OPERATOR[1]!, 0.05],
+]);
+
 /** Each kind in half of the seeds: what one fault hides, another seed shows. */
 function drawFaults(random: Random): FaultKind[] {
   if (random.chance(0.03)) return [];
   if (random.chance(0.07)) return [OLD_COPY, OLD_COPY, random.pick(FAULTS), random.pick(FAULTS)];
-  const kinds = FAULTS.filter((kind) =>
-    kind !== OLD_COPY && random.chance(kind === "store lost" ? 0.03 : 0.5)
-  );
+  if (random.chance(0.07)) {
+    const kind = random.pick(OPERATOR);
+    return [kind, kind, random.pick(FAULTS), random.pick(FAULTS)];
+  }
+  const kinds = FAULTS.filter((kind) => random.chance(RARE.get(kind) ?? 0.5));
   return kinds.length > 0 ? kinds : ["cut"];
 }
 
@@ -258,6 +275,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     pause: long ? 2 : random.skewed(0, timeout),
     qosOff: random.pick([0, 0, 0.3, 0.7]),
     waits: random.pick([1, 0, 0.5]),
+    expiring: random.pick([0, 0, 0.3, 0.8]),
     busy: long ? random.pick([0, 2]) : random.pick([0, 0, 0, 10, timeout / 4]),
     logs: random.pick([0, 0, 0.2, 0.6]),
     long: random.pick([0, 0.2, 0.8]),

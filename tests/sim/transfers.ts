@@ -15,6 +15,10 @@ export class Transfer {
     this.owner.add(part, this);
   }
 
+  forgive(part: string): void {
+    this.#parts.delete(part);
+  }
+
   safe(part: string): void {
     if (this.#failed) throw new Violation(`${this.name} has failed, but ${part} is safe`);
     this.#safe.add(part);
@@ -61,6 +65,11 @@ export class Transfers {
     if (!transfer) return;
     transfer.safe(part);
     this.#touched.add(transfer);
+  }
+
+  /** The device that was to have this is forgotten in the same commit. */
+  forgive(part: string): void {
+    this.#byPart.get(part)?.forgive(part);
   }
 
   /** The commit is done. */

@@ -6,6 +6,7 @@ import { SimDevice } from "./device.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
+import { Operator } from "./operator.ts";
 import type { Surroundings } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
@@ -39,6 +40,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
+  readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
@@ -197,10 +199,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   #isDone(): boolean {
-    return this.devices.every((device) =>
-      device.isUp && device.isIdle && this.server.isIdle(device.id) &&
-      !this.books.get(device.id)!.unfinished()
-    );
+    return this.operator.isIdle &&
+      this.devices.every((device) =>
+        device.isUp && device.isIdle && this.server.isIdle(device.id) &&
+        !this.books.get(device.id)!.unfinished()
+      );
   }
 
   #complain(): never {
@@ -213,6 +216,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
     }
+    if (!this.operator.isIdle) throw new Violation("what the operator wants is not done");
     throw new Violation("links are lost again and again without a fault");
   }
 
@@ -322,6 +326,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   /** @param disk The store that takes the place of the one before, if one does. */
   serverDied(before: Disk, disk: Disk | undefined): void {
+    this.operator.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -380,6 +385,25 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   settled(id: string, text: string): void {
     this.books.get(id)?.settled(text);
+  }
+
+  vanished(id: string, count: number): void {
+    const books = this.books.get(id);
+    books?.dropped.vanished(count, books.fromDevice);
+  }
+
+  forgotten(id: string, waits: string | undefined): void {
+    const books = this.books.get(id);
+    const isWanted = this.operator.forgets(id);
+    if (waits !== undefined && !isWanted) {
+      throw new Violation(`${id} is forgotten, and ${waits} waits`);
+    }
+    if (!books) return;
+    if (!isWanted) throw new Violation(`${id} is forgotten, and nobody wants it`);
+    for (const { text, safe } of books.toDevice.all()) {
+      if (!safe) this.transfers.forgive(`${id}\0${text}`);
+    }
+    books.forgotten();
   }
 
   committed(): void {

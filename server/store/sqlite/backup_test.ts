@@ -1,4 +1,5 @@
 /** Backups of a store that goes on meanwhile. */
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { snapshots, step, stepping, stepsOf } from "../../../tests/support/store_steps.ts";
 import { LocalError } from "../../protocol/errors.ts";
@@ -129,6 +130,9 @@ backupTest("a backup takes nobody else's place", async (folder) => {
   Deno.symlinkSync(`${folder}/db`, `${folder}/link`);
   await new SqliteStore(`${folder}/closed`).close();
   const other = new SqliteStore(`${folder}/other`);
+  const foreign = new DatabaseSync(`${folder}/foreign`);
+  foreign.exec("CREATE TABLE diary (page TEXT)");
+  foreign.close();
   const before = Deno.readFileSync(`${folder}/closed`);
   for (
     const [name, why] of [
@@ -136,6 +140,7 @@ backupTest("a backup takes nobody else's place", async (folder) => {
       ["link", "is the store itself"],
       ["diary", "no backup of a store"],
       ["closed", "no backup of a store"],
+      ["foreign", "no backup of a store"],
       ["other", "is a store in use"],
       ["", "is a directory"],
     ] as const
@@ -147,6 +152,13 @@ backupTest("a backup takes nobody else's place", async (folder) => {
     assertEquals(code, "BAD_ARGUMENT");
     assertStringIncludes(message, why);
   }
+  if (Deno.build.os !== "windows") {
+    const { message } = await assertRejects(() => store.backup("/dev/null"), LocalError);
+    assertStringIncludes(message, "is not a regular file");
+  }
+  Deno.writeTextFileSync(`${folder}/empty`, "");
+  await store.backup(`${folder}/empty`);
+  assert(Deno.statSync(`${folder}/empty`).size > 0, "nobody needs an empty file");
   const failed = await assertRejects(() => store.backup(`${folder}/nowhere/x`), LocalError);
   assertEquals(failed.code, "BACKUP_FAILED");
   assertEquals(Deno.readFileSync(`${folder}/closed`), before);

@@ -178,6 +178,19 @@ markTest("where a machine does not say how long it runs, the date does", async (
   assertEquals(await computer.ageInNext(), 10_000, "one that went back says nothing");
 });
 
+markTest(
+  "how long a machine runs says nothing about the time before it was started",
+  async (path) => {
+    const computer = new Computer(path, true);
+    const store = computer.open();
+    await computer.write(store);
+    await store.close();
+    computer.restart(3000);
+    computer.pass(DAY); // by now it runs for longer than before
+    assertEquals(await computer.ageInNext(), 3000 + DAY);
+  },
+);
+
 Deno.test("this machine says how long it runs, and goes on", () => {
   if (Deno.build.os !== "linux") return;
   const [first, second] = [boot()!, boot()!];

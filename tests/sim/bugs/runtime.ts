@@ -91,13 +91,13 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a message of a transaction goes out before that is safe": edit(
     SESSION,
-    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {",
-    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {\n    queueMicrotask(() => this.resume());",
+    "  enqueue(line: string, manner: Manner, now: number): void {",
+    "  enqueue(line: string, manner: Manner, now: number): void {\n    queueMicrotask(() => this.resume());",
   ),
   "a transaction's message may be longer than the device takes by then": edit(
     SESSION,
-    "this.#enqueue(this.check(line), wait, now);",
-    "this.#enqueue(line, wait, now);",
+    "this.#outbox.accept(checkText(line, this.#lineBytes), manner, now);",
+    "this.#outbox.accept(line, manner, now);",
   ),
   "an ack goes out for what was received since the commit began": edit(
     TURN,
@@ -313,10 +313,35 @@ const STRANGER_BUGS: Bugs = {
   ),
 };
 
+/** The operator has a device forgotten, or what waits for it dropped. */
+const OPERATOR_BUGS: Bugs = {
+  "what is dropped may still be acknowledged": edit(
+    DEVICE,
+    '    if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));\n',
+    "",
+  ),
+  "a message that was dropped is the one that the application has read": edit(
+    DEVICE,
+    "    this.#readers.forget();\n    const cleared",
+    "    const cleared",
+  ),
+  "a device that was forgotten keeps its connection": edit(
+    SERVER,
+    '    device.cut(new PeerError("LOST", why.message));\n    this.#remove(device, why);\n    this.#reports',
+    "    this.#remove(device, why);\n    this.#reports",
+  ),
+  "an ack goes out for what came while its device was forgotten": edit(
+    DEVICE,
+    "    if (this.#ledger.removed) return; // the store has forgotten it: nothing of it is safe\n",
+    "",
+  ),
+};
+
 export const RUNTIME_BUGS: Bugs = {
   ...TURN_BUGS,
   ...TRANSACTION_BUGS,
   ...APPLICATION_BUGS,
   ...CONNECTION_BUGS,
   ...STRANGER_BUGS,
+  ...OPERATOR_BUGS,
 };

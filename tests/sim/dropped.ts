@@ -1,0 +1,66 @@
+/** What an operator has had the server drop: what may be missing for that, and what must not come any more. */
+import { isMissing, type Message, type Stream, Violation } from "./promises.ts";
+
+export class Dropped {
+  /** `clear`s under way. */
+  readonly orders = new Set<object>();
+  #lately: Message[] = []; // to the device: they may be on their way still
+  #doubtful = new Set<Message>(); // from the device: of these, so many were dropped before they were in the store
+  #vanished = 0;
+
+  /** A message from the device has left the store, and nobody has seen it. @returns whether it may have */
+  leaves(message: Message): boolean {
+    if (this.orders.size === 0) return false;
+    message.excused = message.dropped = true;
+    return true;
+  }
+
+  /** A message to the device has left the store. @returns whether it may have been dropped */
+  withdraws(message: Message): boolean {
+    if (this.orders.size === 0) return false;
+    this.forgets(message);
+    return true;
+  }
+
+  /** The store has a message to the device no longer. */
+  forgets(message: Message): void {
+    message.excused ||= message.seen === 0;
+    this.#lately.push(message);
+  }
+
+  /** The device has a newer connection: on the one before, nothing comes any more. */
+  admitted(): void {
+    for (const message of this.#lately.splice(0)) message.dropped = true;
+  }
+
+  /** So many messages of the device have been received and dropped, and the store has never had them. */
+  vanished(count: number, { name, messages }: Stream): void {
+    if (this.orders.size === 0) throw new Violation(`${name}: ${count} messages vanish`);
+    this.#vanished += count;
+    for (const message of messages) {
+      if (message.seen > 0 || message.safe || message.gone) continue;
+      message.doubtful = true;
+      this.#doubtful.add(message);
+    }
+  }
+
+  /** One that is missing and was not dropped. @param epoch Of the device's life of now */
+  missing(epoch: number): Message | undefined {
+    const missing = [...this.#doubtful].filter((message) =>
+      isMissing({ ...message, doubtful: false }, epoch)
+    );
+    return missing.find(({ safe }) => safe) ?? missing[this.#vanished];
+  }
+
+  serverDied(): void {
+    this.orders.clear();
+  }
+
+  /** The store is another one: what was dropped in the one before may come all the same. */
+  storeReplaced(): void {
+    this.#lately = [];
+    for (const message of this.#doubtful) message.excused = true;
+    this.#doubtful.clear();
+    this.#vanished = 0;
+  }
+}

@@ -1,0 +1,83 @@
+/** Whoever runs the server: has it forget a device, or drop what waits for one, while it runs. */
+import { LocalError } from "../../server/protocol/errors.ts";
+import { Violation } from "./promises.ts";
+import type { World } from "./world.ts";
+
+/** A device is not this server's any more: another one has it, or the operator has had it forgotten. */
+export function isLost(error: unknown): boolean {
+  return error instanceof LocalError && (error.code === "FENCED" || error.code === "FORGOTTEN");
+}
+
+export class Operator {
+  /** Devices that the server that runs now has been told to forget; an entry for each time. */
+  #forgets: string[] = [];
+  #clears = 0;
+
+  constructor(readonly world: World) {}
+
+  /** Nothing that was ordered is still to be done. */
+  get isIdle(): boolean {
+    return this.#forgets.length + this.#clears === 0;
+  }
+
+  /** Whether the server is to forget this device. */
+  forgets(id: string): boolean {
+    return this.#forgets.includes(id);
+  }
+
+  /** The server is gone, and with it what it was told. */
+  serverDied(): void {
+    this.#forgets = [];
+    this.#clears = 0;
+  }
+
+  forget(id: string): void {
+    const { server } = this.world.server;
+    if (!server) return;
+    const isKnown = server.devices.some((device) => device.id === id);
+    this.#forgets.push(id);
+    this.#order(`forget ${id}`, () => server.forget(id), (error) => {
+      this.#forgets.splice(this.#forgets.indexOf(id), 1);
+      if (error?.code === "UNKNOWN_DEVICE" && !isKnown) return true;
+      return error?.code === "FENCED";
+    });
+  }
+
+  clear(id: string): void {
+    const device = this.world.server.server?.devices.find((device) => device.id === id);
+    if (!device) return;
+    const { dropped } = this.world.books.get(id)!;
+    const order = {};
+    dropped.orders.add(order);
+    this.#clears++;
+    this.#order(`clear ${id}`, () => device.clear(), (error) => {
+      dropped.orders.delete(order);
+      this.#clears--;
+      return error?.code === "FENCED" || error?.code === "FORGOTTEN";
+    });
+  }
+
+  /** @param over Told of the end, and why it failed, if it did. Returns whether it may have. */
+  #order(
+    what: string,
+    run: () => Promise<unknown>,
+    over: (error: LocalError | undefined) => boolean,
+  ): void {
+    const { world, world: { clock, server: { process } } } = this;
+    const { life } = process;
+    const end = (error: LocalError | undefined) => {
+      if (process.life !== life) return;
+      world.log?.(`operator: ${what}: ${error ?? "done"}`);
+      world.disturb(clock.now);
+      if (over(error) || !error || (error.code === "CLOSED" && world.serverIsDown)) return;
+      throw new Violation(`the operator's ${what} fails: ${error}`);
+    };
+    world.log?.(`operator: ${what}`);
+    process.enter(() => {
+      run().then(() => end(undefined), (error) => {
+        if (!(error instanceof LocalError)) throw error;
+        end(error);
+      }).catch((error) => world.failed(error));
+    });
+  }
+}
