@@ -1,6 +1,7 @@
 import type { MessageCounts } from "./link/counts.ts";
 import type { DeadLetter } from "./link/record.ts";
-import type { Cleared, WriteOptions } from "./link/session.ts";
+import type { WriteOptions } from "./link/outbox.ts";
+import type { Cleared } from "./link/session.ts";
 import type { AppState } from "./runtime/application.ts";
 import type { Transaction } from "./store/transaction.ts";
 
@@ -108,8 +109,9 @@ export interface Device extends AsyncIterable<string> {
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
    * @returns true once the device has acknowledged it; without qos, true if it was handed to the network
    * and false if there is no link, or one on which nothing is taken or acknowledged
-   * @throws {LocalError} BAD_TEXT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
-   * message accepted before stays in the store); CLEARED; FORGOTTEN
+   * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
+   * message accepted before stays in the store, with its deadline); CLEARED; FORGOTTEN; EXPIRED, UNDECIDED: see
+   * `expires`
    */
   write(text: string, options?: DeviceWriteOptions): Promise<boolean>;
 }

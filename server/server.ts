@@ -7,7 +7,7 @@ import { type Cleared, Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
-import { type Log, printable } from "./observe/log.ts";
+import type { Log } from "./observe/log.ts";
 import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
@@ -384,8 +384,7 @@ export class Server implements AsyncDisposable {
       record,
       this.timeout,
       this.#limits,
-      (line) => this.events.emit({ event: "log", device: id, message: printable(line) }),
-      () => this.events.emit({ event: "booted", device: id }),
+      this.#reports,
       new PoolShare(this.#pool, !this.#access.names(id)),
     );
     const device = new DeviceDriver(ledger, session, this.#deviceHost);

@@ -33,11 +33,23 @@ const COMMON = {
   write: false,
 } as const satisfies esbuild.BuildOptions;
 
-/** Bundles the page. @param texts licences of what comes with it */
-export async function buildSite(texts: string[] = []): Promise<Site> {
+/**
+ * Bundles the page.
+ *
+ * @param texts licences of what comes with it
+ * @param servedHere it is not published, but for whoever serves it from the folder of Holdfast
+ */
+export async function buildSite(texts: string[] = [], servedHere = false): Promise<Site> {
   const site: Site = new Map();
   for (const name of STATIC) {
     site.set(name, await Deno.readFile(new URL(`page/${name}`, HERE)));
+  }
+  if (servedHere) {
+    const html = new TextDecoder().decode(site.get("index.html"));
+    site.set(
+      "index.html",
+      new TextEncoder().encode(html.replace("<html ", "<html data-served-here ")),
+    );
   }
   try {
     const page = await esbuild.build({

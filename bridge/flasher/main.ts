@@ -81,7 +81,7 @@ async function write(site: Site, folder: string | URL): Promise<void> {
 }
 
 async function run({ port, host, buildOnly, out, json }: Options): Promise<void> {
-  const site = await buildSite();
+  const site = await buildSite([], !buildOnly);
   const weight = await weigh(site);
   const images = await readImages();
   const firmware = [...images.keys()].filter((path) => path.endsWith("/manifest.json"))

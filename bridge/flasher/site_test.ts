@@ -4,7 +4,11 @@ import { describePart, readManifest, writeManifest } from "../formats/manifest.t
 import { buildSite, weigh } from "./build.ts";
 import { readImages } from "./images.ts";
 import { ENTRY_BUDGET } from "./main.ts";
+import { FlashError } from "./chip/errors.ts";
+import { DENO } from "./plan/commands.ts";
 import { answer } from "./serve.ts";
+import { explain } from "./words/faults.ts";
+import { clone } from "../../tests/support/clone.ts";
 import { until } from "../../tests/support/wait.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
@@ -176,6 +180,49 @@ Deno.test("the command line: help, and what is wrong with an option", async () =
   }
 });
 
+Deno.test("the lines with “task” that page and README show are right in a fresh clone", async () => {
+  const root = new URL("../../", import.meta.url);
+  const shown = [
+    await Deno.readTextFile(new URL("README.md", root)),
+    await Deno.readTextFile(new URL("README.md", import.meta.url)),
+    await Deno.readTextFile(new URL("page/index.html", import.meta.url)),
+    ...explain(new FlashError("NO_FILE", "it is gone"), true).tries,
+  ].join("\n");
+  const lines = new Set(shown.match(/npx -y deno@\S+ task (flasher|build my_app\.ts)/g));
+  assertEquals([...lines].sort(), [
+    `${DENO} task build my_app.ts`,
+    `${DENO} task flasher`,
+  ]);
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-clone-" });
+  try {
+    await clone(folder, ["bridge", "client-as", "server", "deno.json", "deno.lock", "LICENSE"]);
+    await Deno.writeTextFile(
+      `${folder}/my_app.ts`,
+      'export * from "./client-as/assembly/core";\nexport function onStart(): void {}\n',
+    );
+    /** The same Deno as npx would bring, in the same shell, on a port that is free. */
+    const start = (line: string, more = "") =>
+      new Deno.Command("sh", {
+        args: ["-c", line.replace(DENO, `exec '${Deno.execPath()}'`) + more],
+        cwd: folder,
+        env: { NO_COLOR: "1" },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      });
+    const built = await start(`${DENO} task build my_app.ts`).output();
+    assert(built.success, new TextDecoder().decode(built.stderr));
+    assert((await Deno.stat(`${folder}/my_app.wasm`)).size > 1000);
+
+    await using page = served(start(`${DENO} task flasher`, " --port 0 --json"));
+    const response = await fetch((await page.facts()).url);
+    // Its words are for whoever has the clone.
+    assertStringIncludes(await response.text(), "<html data-served-here ");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("the page is built into a folder, to be hosted elsewhere", async () => {
   const folder = Deno.makeTempDirSync();
   try {
@@ -188,6 +235,8 @@ Deno.test("the page is built into a folder, to be hosted elsewhere", async () =>
     for (const name of ["index.html", "main.js", "worker.js", "firmware"]) {
       assert(names.includes(name), name);
     }
+    const html = Deno.readTextFileSync(`${where}/index.html`);
+    assertEquals(html.includes("data-served-here"), false);
     JSON.parse(Deno.readTextFileSync(`${where}/firmware/index.json`));
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -195,28 +244,41 @@ Deno.test("the page is built into a folder, to be hosted elsewhere", async () =>
 });
 
 Deno.test("the page is served on this computer, until a signal ends it; a port in use is said", async () => {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, "--port", "0", "--json"],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let out = "";
-  const reading = (async () => {
-    for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) out += piece;
-  })();
-  try {
-    await until(() => out.includes("\n"), { what: "the address" });
-    const { url, weight } = JSON.parse(out);
-    assertMatch(url, /^http:\/\/localhost:\d+\/$/);
-    assert(weight.entry > 0);
-    const page = await (await fetch(url)).text();
-    assertStringIncludes(page, "<h1>Holdfast flasher</h1>");
-    const { code, err } = await run("--port", new URL(url).port);
-    assertEquals(code, 1);
-    assertStringIncludes(err, "is in use: choose another with --port");
-  } finally {
-    child.kill("SIGTERM");
-    await reading;
-    assertEquals((await child.status).code, 0);
-  }
+  await using page = served(
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", MAIN, "--port", "0", "--json"],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }),
+  );
+  const { url, weight } = await page.facts();
+  assertMatch(url, /^http:\/\/localhost:\d+\/$/);
+  assert(weight.entry > 0);
+  assertStringIncludes(await (await fetch(url)).text(), "<h1>Holdfast flasher</h1>");
+  const { code, err } = await run("--port", new URL(url).port);
+  assertEquals(code, 1);
+  assertStringIncludes(err, "is in use: choose another with --port");
 });
+
+/** A page that is being served, until it is ended by a signal. */
+function served(command: Deno.Command) {
+  const child = command.spawn();
+  const said = { out: "", err: "" };
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, to: "out" | "err") => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) said[to] += text;
+  };
+  const reading = Promise.all([read(child.stdout, "out"), read(child.stderr, "err")]);
+  return {
+    /** What it says of itself once it can be opened. */
+    async facts() {
+      await until(() => said.out.includes("\n"), { what: () => `the address: ${said.err}` });
+      return JSON.parse(said.out);
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      await reading;
+      assertEquals((await child.status).code, 0, said.err);
+    },
+  };
+}

@@ -172,12 +172,8 @@ export class Admission {
       ...(advice !== undefined && { advice }),
       check: () => {},
       connect: (session, now) => {
-        const dialect = new Dialect1(
-          session.record,
-          session.settled,
-          session.timeout,
-          session.booted,
-        );
+        const { record, settled, timeout } = session;
+        const dialect = new Dialect1(record, settled, timeout, () => session.booted());
         session.connect(dialect, session.limits.lineBytes, true, now);
       },
     };
@@ -210,6 +206,7 @@ export class Admission {
     this.beforeWelcome(NOTHING);
     const { access, limits, record } = this.#host;
     const agreement = agree(hello, known, limits);
+    if (!agreement.isTold) known.mayHaveForgotten = true;
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "there is another key for this id by now");
@@ -268,14 +265,15 @@ function admitted(
   /** What is agreed by now, if it does not differ from what the device was told. */
   const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
-    const { welcome: late, known, rxNext, renamed: renamedNow } = agree(hello, record, limits);
+    const now = agree(hello, record, limits);
+    const { welcome: late, known, rxNext, isTold } = now;
     if (
-      record.positions.connects !== connects || renamedNow !== renamed ||
+      record.positions.connects !== connects || now.renamed !== renamed ||
       late.txFirst !== welcome.txFirst || distance(welcome.rxNext, rxNext) < 0
     ) {
       throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");
     }
-    return { welcome, known, rxNext, renamed, older };
+    return { welcome, known, rxNext, isTold, renamed, older };
   };
   return {
     id: hello.id,

@@ -50,6 +50,7 @@ for (const runs of [true, false]) {
     const stop = async () => {
       process.kill("SIGTERM");
       assertEquals((await process.ended).code, 0);
+      await peer[Symbol.asyncDispose]();
     };
     try {
       await peer.say("00bad\n01worse\n02good\n");

@@ -44,7 +44,7 @@ Deno.test("clear drops what waits while the server runs: both ends go on behind 
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store);
   await using _ = process;
-  const peer = await greet(port, { txEpoch: 7 });
+  await using peer = await greet(port, { txEpoch: 7 });
   await peer.say("00one\n01two\n");
   await peer.hears("01");
   assertEquals(
@@ -73,7 +73,7 @@ Deno.test("forget cuts a device off that is connected, and it comes back as a ne
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store, "--app", "echo");
   await using _ = process;
-  const peer = await greet(port, { txEpoch: 7 });
+  await using peer = await greet(port, { txEpoch: 7 });
   await peer.say("00one\n");
   await peer.hears("00echo one");
   const { txEpoch } = parseWelcome(peer.lines[0]!);

@@ -10,8 +10,10 @@ export interface MessageCounts {
   written: number;
   /** To the device, acknowledged by it. */
   delivered: number;
+  /** To the device, withdrawn as their time was up. */
+  expired: number;
 }
 
 export function noMessages(): MessageCounts {
-  return { received: 0, processed: 0, dead: 0, written: 0, delivered: 0 };
+  return { received: 0, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
 }

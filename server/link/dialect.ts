@@ -6,7 +6,7 @@ export abstract class Dialect {
   output = "";
   /** Goes with the error when a line has no id: what the other end seems to be. */
   advice: string | undefined;
-  /** How many messages of the outbox are on their way. */
+  /** See `underWay`. */
   protected next = 0;
 
   /** @param settled Told of every message that the device has, and of every one that leaves the outbox. */
@@ -15,10 +15,13 @@ export abstract class Dialect {
     protected readonly settled: (message: Outgoing) => void,
   ) {}
 
-  /** Whether acks are awaited. */
-  get awaitsAcks(): boolean {
-    return this.next > 0;
+  /** How many messages of the outbox, the oldest ones, are on their way. */
+  get underWay(): number {
+    return this.next;
   }
+
+  /** Whether its greeting has told what the device has. */
+  readonly isTold: boolean = false;
 
   /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
   abstract check(line: string): void;

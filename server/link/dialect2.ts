@@ -21,6 +21,8 @@ export interface Agreement {
   known: number;
   /** Number of the message that we expect next. The old connection may have brought more since the welcome. */
   rxNext: number;
+  /** The device has told what it has of our stream: nothing from there on. */
+  isTold: boolean;
   /** The device has numbers that we may since have given to other messages: our stream gets another name. */
   renamed: boolean;
   /** How the device shows that our store is older than what it was told; undefined: it does not. */
@@ -34,7 +36,8 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
   let known = 0;
   let renamed = false;
   let older: string | undefined;
-  if (hello.rxEpoch === txEpoch) {
+  const knowsUs = hello.rxEpoch === txEpoch;
+  if (knowsUs) {
     // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
     known = Math.max(0, distance(txFirst, hello.rxNext));
     // More than was sent, not than was written: an old copy of the store may since have given the numbers of
@@ -69,6 +72,7 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
     },
     known,
     rxNext: expected,
+    isTold: knowsUs && !renamed,
     renamed,
     older: older && `${older}: is it an old copy, or was the device on another server?`,
   };
@@ -89,15 +93,16 @@ export interface Owner {
   readonly record: DeviceRecord;
   /** See `Dialect`. */
   readonly settled: (message: Outgoing) => void;
-  /** Told of every line that the device itself has logged, without what marks it as one. */
-  readonly logged: (line: string) => void;
-  /** Told when the device has begun a new stream of messages. */
-  readonly booted: () => void;
+  /** The device itself has logged a line. Given without what marks it as one. */
+  logged(line: string): void;
+  /** The device has begun a new stream of messages. */
+  booted(): void;
 }
 
 export class Dialect2 extends Dialect {
   readonly hello: Hello2;
-  readonly #logged: Owner["logged"];
+  override readonly isTold: boolean;
+  readonly #owner: Owner;
   #expected: number;
   #next: number; // to be accepted; behind the record's own position if the welcome said too little
   #credit: number; // bytes that the device may send without an ack
@@ -111,13 +116,15 @@ export class Dialect2 extends Dialect {
   /** Applies what was agreed. `settled` is called for what the device has already. */
   constructor(
     hello: Hello2,
-    { welcome, known, rxNext }: Agreement,
-    { record, settled, logged, booted }: Owner,
+    { welcome, known, rxNext, isTold }: Agreement,
+    owner: Owner,
   ) {
+    const { record, settled } = owner;
     super(record, settled);
-    if (record.positions.rxEpoch !== welcome.rxEpoch) booted();
-    this.#logged = logged;
+    if (record.positions.rxEpoch !== welcome.rxEpoch) owner.booted();
+    this.#owner = owner;
     this.hello = hello;
+    this.isTold = isTold;
     const { txEpoch, rxEpoch, bytes } = welcome;
     this.#credit = bytes;
     record.change({ txEpoch, rxEpoch, rxNext });
@@ -147,7 +154,7 @@ export class Dialect2 extends Dialect {
     const text = line.slice(2);
     const next = (this.#next + 1) >>> 0;
     if (this.#next === this.record.positions.rxNext) {
-      if (text.startsWith(LOGGED)) this.#logged(text.slice(1));
+      if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));
       else if (!text.startsWith(WITHDRAWN)) {
         if (!hasRoom) return false;
         this.record.receive(text);

@@ -7,7 +7,8 @@ import { bury, exhume } from "./dead_letters.ts";
 import { Dialect1 } from "./dialect1.ts";
 import { defaultLimits } from "./limits.ts";
 import { MESSAGE, Pool, PoolShare } from "./pool.ts";
-import { Session, type Writer } from "./session.ts";
+import type { Writer } from "./outbox.ts";
+import { Session } from "./session.ts";
 
 const nobody: Writer = { arrived() {}, failed() {} };
 
@@ -25,8 +26,7 @@ class Devices {
   add(isOpen = false): Session {
     const record = this.records.create(`${++this.#ids}`);
     const share = new PoolShare(this.pool, isOpen);
-    const ignore = () => {};
-    const session = new Session(record, TIMEOUT, defaultLimits, ignore, ignore, share);
+    const session = new Session(record, TIMEOUT, defaultLimits, undefined, share);
     connect(session);
     return session;
   }
@@ -66,7 +66,7 @@ Deno.test("what all queues hold is counted, and nothing is left of it in the end
   assertEquals(devices.pool.taken, 4 + MESSAGE);
   // What a store has is counted when its server is started.
   const again = new Pool(1000);
-  new Session(two.record, TIMEOUT, defaultLimits, undefined, undefined, new PoolShare(again));
+  new Session(two.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, 4 + MESSAGE);
 });
 
@@ -106,7 +106,7 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   assertEquals(bury(failing, "", 0), false);
   // What a store has is counted when its server is started.
   const again = new Pool(1000);
-  new Session(failing.record, TIMEOUT, defaultLimits, undefined, undefined, new PoolShare(again));
+  new Session(failing.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, taken);
   exhume(failing, 0, false);
   assertEquals(devices.pool.taken, taken + 1 - "bad".length);

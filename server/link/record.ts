@@ -14,6 +14,16 @@ export interface Outgoing {
   readonly qos: boolean;
   /** When it was accepted, in ms on the process's clock that never goes back; before 0: by an earlier process. */
   readonly written: number;
+  /** From when on it is not sent any more, on that clock; undefined: it is sent until it has arrived. */
+  readonly expires: number | undefined;
+  /** The device may have it, and cannot say so any more. Only noted of a message that expires. */
+  isDoubtful: boolean;
+}
+
+/** How a message is to be sent. */
+export interface Manner extends Pick<Outgoing, "overtakes" | "qos"> {
+  /** See `Outgoing`. */
+  readonly expires?: number;
 }
 
 /** A message from a device that its application has failed with again and again. */
@@ -37,7 +47,7 @@ export interface Journal {
   moved(): void;
   /** A position, an epoch or a counter changed. */
   changed(): void;
-  /** A message in the outbox was given an id or was withdrawn. */
+  /** A message in the outbox was given an id, became doubtful or was withdrawn. */
   altered(message: Outgoing): void;
   /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
   heard(id: number): void;
@@ -115,6 +125,11 @@ export class DeviceRecord {
   /** How many messages of the inbox are safe in the store, and may be shown to the application. */
   safe: number;
   readonly positions: Positions;
+  /**
+   * A device that did not know our stream was told its name, and may have taken that over: what it says next that it
+   * has, says nothing of what it had before. Not remembered, so it is true at first. See `Deadlines`.
+   */
+  mayHaveForgotten = true;
   readonly #state: { -readonly [Key in keyof DeviceState]: DeviceState[Key] };
   #tellsHeard = false; // whether the state has what is noted; to look it up there would be dear
   readonly #journal: Journal;
@@ -225,9 +240,22 @@ export class DeviceRecord {
     this.#journal.moved();
   }
 
-  write(text: string, options: Pick<Outgoing, "overtakes" | "qos">, now: number): Outgoing {
+  write(
+    text: string,
+    { overtakes, qos, expires }: Manner,
+    now: number,
+  ): Outgoing {
     const { txNext } = this.positions;
-    const message: Outgoing = { seq: txNext, id: undefined, text, ...options, written: now };
+    const message: Outgoing = {
+      seq: txNext,
+      id: undefined,
+      text,
+      overtakes,
+      qos,
+      written: now,
+      expires,
+      isDoubtful: false,
+    };
     this.positions.txNext = (txNext + 1) >>> 0;
     this.#state.sent++;
     this.outbox.push(message);
@@ -267,6 +295,11 @@ export class DeviceRecord {
       this.#journal.altered(message);
     }
     return id;
+  }
+
+  doubt(message: Outgoing): void {
+    message.isDoubtful = true;
+    this.#journal.altered(message);
   }
 
   withdraw(message: Outgoing): void {

@@ -16,9 +16,17 @@
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { noMessages } from "./counts.ts";
 import type { Limits } from "./limits.ts";
+import {
+  checkManner,
+  type Expired,
+  Outbox,
+  seconds,
+  type WriteOptions,
+  type Writer,
+} from "./outbox.ts";
 import { Pool, PoolShare, QueueText } from "./pool.ts";
 import { type Dialect, quote } from "./dialect.ts";
-import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
+import { type DeviceRecord, type Manner, type Outgoing, WITHDRAWN } from "./record.ts";
 import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
@@ -30,14 +38,6 @@ const BACKLOG_TEXT = 64 * 1024;
 /** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
 const OUTPUT = 64 * 1024;
 
-/** How a message is to be sent. */
-export interface WriteOptions {
-  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
-  qos?: boolean;
-  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 needs no waiting. Default true. */
-  wait?: boolean;
-}
-
 /** How many messages were dropped. */
 export interface Cleared {
   /** Of the device, which its application has not processed. */
@@ -46,11 +46,16 @@ export interface Cleared {
   outbox: number;
 }
 
-/** Who wrote a message, and wants to know what became of it. */
-export interface Writer {
-  arrived(): void;
-  failed(error: LocalError): void;
+/** Is told what devices say and do. */
+export interface SessionReports {
+  /** A device itself has logged a line. Its ack waits for the commit, as a message's; a server that is killed before
+   * may be told again. */
+  logged(device: string, line: string): void;
+  /** A device has begun a new stream of messages: it was started, or knows nothing any more. */
+  booted(device: string): void;
 }
+
+const NOBODY: SessionReports = { logged() {}, booted() {} };
 
 export class Session {
   #dialect: Dialect | undefined;
@@ -60,36 +65,28 @@ export class Session {
   #sent = 0;
   #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
   readonly #inboxText: QueueText;
-  readonly #outboxText: QueueText; // of what was not withdrawn
+  readonly #outbox: Outbox;
   readonly #backlogText: QueueText;
   #lineBytes: number; // longest text that the device takes, as far as is known
-  #writers: Map<Outgoing, Writer> | undefined; // of those who wait
   readonly counts = noMessages();
 
   /**
    * @param record What is remembered of the device.
    * @param timeout Silence that is taken for an outage, in ms.
-   * @param logged Told of every line that the device itself has logged. Each is counted, and its ack waits for
-   * the commit, as with a message; a server that is killed before may be told again.
-   * @param booted Told when the device has begun a new stream of messages: it was started, or knows nothing any more.
    * @param share What its queues take of what all devices may hold.
    */
   constructor(
     readonly record: DeviceRecord,
     readonly timeout: number,
     readonly limits: Limits,
-    readonly logged: (line: string) => void = () => {},
-    readonly booted: () => void = () => {},
+    readonly reports: SessionReports = NOBODY,
     readonly share: PoolShare = new PoolShare(new Pool(Infinity)),
   ) {
     this.#inboxText = new QueueText(share);
-    this.#outboxText = new QueueText(share);
     this.#backlogText = new QueueText(share);
     this.#lineBytes = limits.lineBytes;
     for (const text of record.inbox) this.#inboxText.add(text);
-    for (const message of record.outbox) {
-      if (message.text !== WITHDRAWN) this.#outboxText.add(message.text);
-    }
+    this.#outbox = new Outbox(this);
     for (const { text } of record.state.deadLetters ?? []) share.add(text);
     this.disconnect(); // a killed server had no time to
   }
@@ -112,7 +109,7 @@ export class Session {
     const dialect = this.#dialect;
     if (!dialect || dialect.output.length >= OUTPUT) return false;
     if (this.#backlog.length === 0) return true;
-    if (!dialect.awaitsAcks || this.#backlog.length >= BACKLOG) return false;
+    if (dialect.underWay === 0 || this.#backlog.length >= BACKLOG) return false;
     return this.#backlogText.units < BACKLOG_TEXT || this.share.hasRoom;
   }
 
@@ -131,39 +128,38 @@ export class Session {
     this.#lineBytes = lineBytes;
     this.record.change({ connects: this.record.positions.connects + 1 });
     for (const message of this.record.outbox) {
-      if (byteLength(message.text) > lineBytes) this.#withdraw(message, lineBytes);
+      if (byteLength(message.text) > lineBytes) {
+        const why = `the device has come back with room for ${lineBytes} bytes only`;
+        this.#outbox.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
+      }
     }
+    this.#outbox.connected(dialect, now);
     dialect.prepare();
   }
 
-  #withdraw(message: Outgoing, lineBytes: number): void {
-    this.#leaves(message);
-    this.record.withdraw(message);
-    this.#takeWriter(message)?.failed(
-      new LocalError("BAD_TEXT", `the device has come back with room for ${lineBytes} bytes only`),
-    );
+  /** When `expire` is to be called; Infinity: never, as long as nothing is written. */
+  get expiry(): number {
+    return this.#outbox.expiry;
   }
 
-  /** A message leaves the outbox, or will, as it is withdrawn. */
-  #leaves({ text }: Outgoing): void {
-    if (text !== WITHDRAWN) this.#outboxText.remove(text);
+  /** Withdraws the messages whose time is up, as far as it is known what has become of them. */
+  expire(now: number): void {
+    this.#outbox.expire(now, this.#dialect);
   }
 
-  #takeWriter(message: Outgoing): Writer | undefined {
-    const writer = this.#writers?.get(message);
-    if (writer) this.#writers!.delete(message);
-    return writer;
+  /** Messages that were withdrawn since the last call, as their time was up: to be told when that is safe. */
+  takeExpired(): readonly Expired[] {
+    return this.#outbox.takeExpired();
   }
 
   /** The connection is gone. What it left half done is forgotten. */
   disconnect(): void {
+    if (this.#dialect) this.#outbox.disconnected(this.#dialect);
     this.#dialect = undefined;
     for (const line of this.#backlog) this.#backlogText.remove(line);
     this.#backlog = [];
     for (const message of this.record.outbox) {
-      if (message.qos || message.text === WITHDRAWN) continue;
-      this.#leaves(message);
-      this.record.withdraw(message);
+      if (!message.qos && message.text !== WITHDRAWN) this.#outbox.withdraw(message);
     }
   }
 
@@ -173,16 +169,17 @@ export class Session {
    * @param why What the writers of messages to the device are told.
    */
   clear(why: LocalError): Cleared {
-    const { inbox, outbox } = this.record;
-    const cleared = { inbox: inbox.length, outbox: 0 };
-    for (let left = cleared.inbox; left > 0; left--) this.#inboxText.remove(this.record.process());
-    while (outbox.length > 0) {
-      const message = this.record.settle();
-      if (message.text !== WITHDRAWN) cleared.outbox++;
-      this.#leaves(message);
-      this.#takeWriter(message)?.failed(why);
-    }
-    return cleared;
+    const inbox = this.record.inbox.length;
+    for (let left = inbox; left > 0; left--) this.#inboxText.remove(this.record.process());
+    return { inbox, outbox: this.#outbox.clear(why) };
+  }
+
+  logged(line: string): void {
+    this.reports.logged(this.record.id, line);
+  }
+
+  booted(): void {
+    this.reports.booted(this.record.id);
   }
 
   /** Lines were read. @throws {PeerError} if the connection must end */
@@ -258,12 +255,7 @@ export class Session {
     if (accepted > 0) this.#backlog = backlog.slice(accepted);
   }
 
-  /** The device has a message, or it was withdrawn: it leaves the outbox. */
-  readonly settled = (message: Outgoing): void => {
-    this.#leaves(message);
-    if (message.qos && message.text !== WITHDRAWN) this.counts.delivered++;
-    this.#takeWriter(message)?.arrived();
-  };
+  readonly settled = (message: Outgoing): void => this.#outbox.settled(message);
 
   /** The oldest message for the application, once it is safe. */
   peek(): string | undefined {
@@ -305,61 +297,47 @@ export class Session {
    * Accepts a message for the device. `writer` is told what becomes of it, if it has qos.
    *
    * @returns false if it was not accepted: it has no qos, and there is no link
-   * @throws {LocalError} BAD_TEXT; OUTBOX_FULL
+   * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL
    */
-  write(
-    text: string,
-    { qos = true, wait = true }: WriteOptions,
-    writer: Writer,
-    now: number,
-  ): boolean {
+  write(text: string, options: WriteOptions, writer: Writer, now: number): boolean {
+    const { qos = true } = options;
     const { record } = this;
     const line = checkText(text, this.#lineBytes);
+    const manner = checkManner(options, now);
     if (!qos && (!this.#dialect || !this.#proven || this.#dialect.output.length >= OUTPUT)) {
       return false;
     }
     if (!qos) {
-      if (this.#whyFull(now) !== undefined) return false;
+      if (this.#outbox.whyFull(now) !== undefined) return false;
       const before = record.outbox.length;
       const sent = this.#dialect!.sendOnce(line, now);
-      if (record.outbox.length > before) this.#outboxText.add(line);
+      if (record.outbox.length > before) this.#outbox.added(line);
       return sent;
     }
-    const message = this.#enqueue(line, wait, now);
-    (this.#writers ??= new Map()).set(message, writer);
+    this.#outbox.await(this.#outbox.accept(line, manner, now), writer);
     this.#dialect?.prepare();
     return true;
   }
 
-  #enqueue(line: string, wait: boolean, now: number): Outgoing {
-    const full = this.#whyFull(now);
-    if (full !== undefined) throw new LocalError("OUTBOX_FULL", full);
-    this.#outboxText.add(line);
-    this.counts.written++;
-    return this.record.write(line, { overtakes: !wait, qos: true }, now);
-  }
-
-  /** A text as `write` takes it. @throws {LocalError} BAD_TEXT */
-  check(text: string): string {
-    return checkText(text, this.#lineBytes);
+  /** A text and how to send it, as `write` takes them. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
+  check(text: string, options: WriteOptions, now: number): [line: string, manner: Manner] {
+    return [checkText(text, this.#lineBytes), checkManner(options, now)];
   }
 
   /**
    * Accepts a message that may be withdrawn without a trace: its transaction may fail. Nothing is sent of it before
    * `resume`.
    *
-   * @param line From `check`.
+   * @param line From `check`, as the manner.
    * @throws {LocalError} OUTBOX_FULL; BAD_TEXT: the device has come back meanwhile, and takes shorter lines
    */
-  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {
-    this.#enqueue(this.check(line), wait, now);
+  enqueue(line: string, manner: Manner, now: number): void {
+    this.#outbox.accept(checkText(line, this.#lineBytes), manner, now);
   }
 
   /** The message accepted last never was. */
   unenqueue(): void {
-    this.#leaves(this.record.outbox.at(-1)!);
-    this.counts.written--;
-    this.record.unwrite();
+    this.#outbox.unaccept();
   }
 
   /** What was enqueued is safe: it may be sent. */
@@ -367,23 +345,8 @@ export class Session {
     this.#dialect?.prepare();
   }
 
-  /** Why no message can be accepted now; undefined: it can. */
-  #whyFull(now: number): string | undefined {
-    const { record: { outbox }, limits } = this;
-    if (outbox.length >= limits.outbox || this.#outboxText.units >= limits.queueText) {
-      return `${outbox.length} messages wait for this device already: await write, or drop some`;
-    }
-    if (outbox.length > 0 && !this.share.hasRoom) return this.share.whyFull;
-    if (limits.outboxAge === Infinity) return undefined;
-    const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
-    const age = now - (oldest?.written ?? now);
-    if (age <= limits.outboxAge) return undefined;
-    return `the oldest of ${outbox.length} messages has waited for this device for ` +
-      `${seconds(age)}, and ${seconds(limits.outboxAge)} is the most (limit outboxAge): ` +
-      `${this.#whereabouts(now)}; it goes on when the device has taken that message`;
-  }
-
-  #whereabouts(now: number): string {
+  /** Where the device is, for people. */
+  whereabouts(now: number): string {
     if (this.#dialect) return "the device is connected, and has not acknowledged it";
     if (!this.#met) return "the device has not connected since the server was started";
     return `the device has been away for ${seconds(now - this.#heard)}`;
@@ -428,9 +391,15 @@ export class Session {
     return now - this.#heard >= this.timeout;
   }
 
+  /** Whether `tick` would end the connection, as an ack has not come for long that is to decide about a message. */
+  isLate(now: number, reads = true): boolean {
+    if (!this.#dialect || !reads || !this.wantsInput) return false;
+    return now - this.#outbox.late(now, this.#dialect) >= this.timeout;
+  }
+
   /**
    * @param reads Whether the device's socket is read.
-   * @throws {PeerError} SILENT, if the connection must end
+   * @throws {PeerError} SILENT, LATE, if the connection must end
    */
   tick(now: number, reads = true): void {
     if (!this.#dialect) return;
@@ -441,9 +410,9 @@ export class Session {
     if (this.isSilent(now)) {
       throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
     }
+    if (this.isLate(now, reads)) {
+      const message = `a message has no ack ${this.timeout} ms after its time was up`;
+      throw new PeerError("LATE", message); // what the next greeting says decides
+    }
   }
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
 }

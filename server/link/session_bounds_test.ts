@@ -125,7 +125,10 @@ Deno.test("nothing waits when both queues are empty, or hold what was withdrawn"
 Deno.test("a device has booted when its stream has another name, and only then", () => {
   const link = new Dialect2Rig();
   let boots = 0;
-  link.session = new Session(link.record, TIMEOUT, defaultLimits, () => {}, () => boots++);
+  link.session = new Session(link.record, TIMEOUT, defaultLimits, {
+    logged() {},
+    booted: () => boots++,
+  });
   const seen: number[] = [];
   for (const txEpoch of [77, 77, 78, 78]) {
     link.connect({ txEpoch });
@@ -144,7 +147,7 @@ Deno.test("a message out of turn: the log is told which came, and which should h
 Deno.test("a transaction's message waits for those before it: dialect 1", () => {
   const link = SessionRig.booted();
   link.write("a");
-  link.session.enqueue("b", {}, link.now);
+  link.session.enqueue("b", { overtakes: false, qos: true }, link.now);
   link.session.resume();
   link.flush();
   assertEquals(link.said(), ["01a"]);

@@ -250,8 +250,9 @@ Deno.test("acks that nobody takes stop the reading", () => {
 Deno.test("in dialect 1 a device has booted when its id 00 is new, and only then", () => {
   const record = new Records().create("1");
   let boots = 0;
-  const session = new Session(record, TIMEOUT, defaultLimits, () => {}, () => void boots++);
-  const dialect = new Dialect1(record, session.settled, TIMEOUT, session.booted);
+  const reports = { logged() {}, booted: () => void boots++ };
+  const session = new Session(record, TIMEOUT, defaultLimits, reports);
+  const dialect = new Dialect1(record, session.settled, TIMEOUT, () => session.booted());
   session.connect(dialect, 100, false, 0);
   const hears = (...lines: string[]) => session.receive({ lines }, 0);
   hears("01a", "02b");

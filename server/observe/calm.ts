@@ -66,7 +66,9 @@ export function calm(log: Log, clock: Pick<Clock, "now" | "after">): Log {
 export function logFrom(log: Log, clock: Pick<Clock, "now" | "after">): EventListener {
   const calmed = calm(log, clock);
   return (event) => {
-    if (isLogged(event)) calmed(event);
+    if (!isLogged(event)) return;
+    const { text: _, ...entry } = { text: "", ...event }; // the message quotes it
+    calmed(entry);
   };
 }
 

@@ -41,6 +41,8 @@ export type ServerEvent =
   | { event: "app_failed"; device?: string; message: string; restartIn?: number }
   /** It has returned. */
   | { event: "app_ended"; device: string; message: string }
+  /** A message to the device was withdrawn, as its time was up: EXPIRED or UNDECIDED. */
+  | { event: "expired"; device: string; text: string; code: string; message: string }
   /** A message of the device was given up, as the application has failed with it again and again. */
   | { event: "dead_letter"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */

@@ -1,11 +1,13 @@
 /** Makes events of what becomes of devices, their messages and their applications, and of the store. */
 import { quote } from "../link/dialect.ts";
 import type { MessageCounts } from "../link/counts.ts";
+import type { Expired } from "../link/outbox.ts";
 import type { AppState } from "../runtime/application.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { LocalError } from "../protocol/errors.ts";
 import { CountsTeller } from "./counts.ts";
 import type { Events } from "./events.ts";
+import { printable } from "./log.ts";
 
 /** Whom it is about. */
 interface Reported {
@@ -74,6 +76,22 @@ export class Reports {
     const message = `${quote(text)}: ${error}`;
     if (isBuried) this.#events.emit({ event: "dead_letter", device, message });
     else this.#events.emit({ event: "warning", device, code: "DEAD_LETTERS_FULL", message });
+  }
+
+  /** A message to a device was withdrawn, as its time was up. */
+  expired({ id: device }: Reported, { text, error: { code, message } }: Expired): void {
+    const about = `${quote(text)}: ${message}`;
+    this.#events.emit({ event: "expired", device, text, code, message: about });
+  }
+
+  /** A device itself has logged a line. */
+  logged(device: string, line: string): void {
+    this.#events.emit({ event: "log", device, message: printable(line) });
+  }
+
+  /** A device has begun a new stream of messages. */
+  booted(device: string): void {
+    this.#events.emit({ event: "booted", device });
   }
 
   /** An application begins. */

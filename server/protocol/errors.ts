@@ -19,6 +19,7 @@ export type LocalCode =
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
   | "CLEARED" // the message was dropped by `Device.clear`
+  | "EXPIRED" // the message was not delivered in time, and never will be
   | "FENCED" // somebody else has taken charge of this device
   | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
   | "INBOX_FULL" // there is no room for a dead letter
@@ -27,6 +28,7 @@ export type LocalCode =
   | "OUTBOX_FULL"
   | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
   | "STORE_UNUSABLE" // not a store of ours, or a damaged one
+  | "UNDECIDED" // the message was sent, and nobody can say whether it was delivered; it is not sent again
   | "UNKNOWN_DEVICE"; // the server has no device of this id
 
 /** Our fault, or our user's. */
@@ -46,6 +48,7 @@ export type PeerCode =
   | "CREDIT" // more was sent than the receiver had room for
   | "GAP" // a message is missing
   | "HELLO_TOO_LONG"
+  | "LATE" // no ack came for `timeout` after a message's time was up: the next connection says what has become of it
   | "LINE_TOO_LONG"
   | "LOST" // closed or reset by the other end or the network
   | "NOT_ADMITTED" // by keys, --stock or --open

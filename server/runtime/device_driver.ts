@@ -2,7 +2,8 @@ import type { Admitted } from "../admission/admission.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
-import type { Cleared, Session, WriteOptions, Writer } from "../link/session.ts";
+import type { Expired, WriteOptions, Writer } from "../link/outbox.ts";
+import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -19,11 +20,13 @@ import type { Transfer, Turn } from "./turn.ts";
 class PendingWrite implements Writer {
   readonly #promise = Promise.withResolvers<boolean>();
   readonly #over: (write: PendingWrite) => void;
+  readonly #turn: Turn;
   /** It was refused: it has never begun. */
   isRefused = false;
 
   /** @param over Told when nobody waits for it any more. */
-  constructor(over: (write: PendingWrite) => void) {
+  constructor(turn: Turn, over: (write: PendingWrite) => void) {
+    this.#turn = turn;
     this.#over = over;
   }
 
@@ -36,13 +39,18 @@ class PendingWrite implements Writer {
   }
 
   failed(error: unknown): void {
-    this.#over(this);
-    this.#promise.reject(error);
+    this.#turn.whenSafe(() => this.end(error));
   }
 
   refuse(error: unknown): void {
     this.isRefused = true;
-    this.failed(error);
+    this.end(error);
+  }
+
+  /** Nobody waits for it any more. */
+  end(error: unknown): void {
+    this.#over(this);
+    this.#promise.reject(error);
   }
 
   settle(value: boolean): void {
@@ -54,6 +62,9 @@ class PendingWrite implements Writer {
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
 const atEnd = () => ({ done: true as const, value: undefined });
+
+/** Longest time that a timer takes, in ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What the drivers of all devices of a server share. */
 export interface DeviceHost {
@@ -74,6 +85,8 @@ export interface DeviceHost {
 export interface DeviceReports {
   /** Messages were counted. */
   moved(device: DeviceDriver): void;
+  /** A message was withdrawn, as its time was up, and that is safe. */
+  expired(device: DeviceDriver, message: Expired): void;
   /** The inbox is full. @returns whether that was said; if not, it is told again */
   full(device: DeviceDriver): boolean;
   /** A message has become a dead letter, or cannot: there are too many. */
@@ -101,6 +114,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #metadata = "";
   #since: number;
   #counted = 0;
+  #expiry = Infinity; // when messages' time is looked at
+  #cancelExpiry: (() => void) | undefined;
   #closed: LocalError | undefined;
 
   constructor(ledger: Ledger, session: Session, host: DeviceHost) {
@@ -108,6 +123,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#ledger = ledger;
     this.#host = host;
     this.#since = host.clock.date();
+    this.#watchExpiry();
   }
 
   get id(): string {
@@ -202,9 +218,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   ): Promise<boolean> {
     const { pace } = this;
     const reason = caller()?.over;
-    const write = new PendingWrite(this.#forget);
+    const write = new PendingWrite(this.turn, this.#forget);
     (this.#writes ??= new Set()).add(write);
-    const abort = () => write.failed(signal!.reason);
+    const abort = () => write.end(signal!.reason);
     signal?.addEventListener("abort", abort);
     let forget: (() => void) | undefined;
     if (reason) write.refuse(reason);
@@ -275,13 +291,37 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.isForgotten) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) this.#readers.deliver();
-    const { received, processed, dead, written, delivered } = this.session.counts;
-    const counted = received + processed + dead + written + delivered;
+    this.#watchExpiry();
+    if (safe) {
+      for (const it of this.session.takeExpired()) this.#host.reports.expired(this, it);
+    }
+    const { received, processed, dead, written, delivered, expired } = this.session.counts;
+    const counted = received + processed + dead + written + delivered + expired;
     if (counted !== this.#counted) this.#host.reports.moved(this);
     this.#counted = counted;
     if (this.#closed) return;
     if (this.session.isFull) this.#isFull ||= this.#host.reports.full(this);
     else if (this.inbox === 0) this.#isFull = false;
+  };
+
+  /** Looks at the messages to the device when the next one's time is up. */
+  #watchExpiry(): void {
+    const { expiry } = this.session;
+    if (expiry === this.#expiry || this.#closed) return;
+    this.#cancelExpiry?.();
+    this.#expiry = expiry;
+    this.#cancelExpiry = undefined;
+    if (expiry === Infinity) return;
+    const { clock } = this;
+    const pause = Math.min(Math.max(0, expiry - clock.now()), LONGEST_TIMER);
+    this.#cancelExpiry = clock.after(pause, () => this.turn.enter(this.#expire));
+  }
+
+  readonly #expire = (): void => {
+    this.#expiry = Infinity;
+    if (this.#closed) return;
+    this.session.expire(this.clock.now());
+    this.touch();
   };
 
   get isSafe(): boolean {
@@ -309,6 +349,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.#serving !== serving) return;
     this.#serving = undefined;
     this.session.disconnect();
+    this.session.expire(this.clock.now());
     this.#since = this.clock.date();
     this.touch();
     this.#host.disconnected(this, serving.address, reason);
@@ -382,12 +423,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   /** Whoever waits is told. */
   close(reason: LocalError): void {
     this.#closed = reason;
+    this.#cancelExpiry?.();
     this.session.share.leave();
     this.application?.close();
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const clear of this.#clears ?? []) dismiss(clear, reason);
     for (const disposal of this.#disposals ?? []) dismiss(disposal, reason);
-    for (const write of [...this.#writes ?? []]) write.failed(reason);
+    for (const write of [...this.#writes ?? []]) write.end(reason);
   }
 }

@@ -132,7 +132,7 @@ Deno.test("a transaction that fails takes nothing out of the inbox, and makes no
   await scene.platform.turn();
   assertEquals([error.code, device.inbox, device.outbox], ["OUTBOX_FULL", 1, 0]);
   assertEquals(lines(socket), ["00"], "b is not acknowledged");
-  const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0 };
+  const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
   assertEquals({ ...device.counts }, counts);
 });
 
@@ -223,7 +223,7 @@ Deno.test("what a device's messages come to is told once a second while they mov
   const socket = await scene.knock("1\n\n");
   for (let n = 0; n < 5; n++) await scene.says(socket, `0${n}text ${n}\n`);
   await scene.platform.advance(1000);
-  const counts = { received: 5, processed: 0, dead: 0, written: 0, delivered: 0 };
+  const counts = { received: 5, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
   assertEquals(told, [{ event: "messages", device: "1", ...counts }]);
   await scene.says(socket, "\n");
   await scene.platform.advance(TIMEOUT / 2);

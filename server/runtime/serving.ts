@@ -124,7 +124,7 @@ export class Serving implements Stage {
   wake(now: number): void {
     const { session, turn } = this.#owner;
     const reads = !this.#connection.isPaused;
-    const isGone = session.isSilent(now, reads) ||
+    const isGone = session.isSilent(now, reads) || session.isLate(now, reads) ||
       this.#connection.isStalled(session.timeout, now);
     // Later: a server that was busy has perhaps not listened. But also while a commit is under way: where one follows
     // the other, that is nearly always.

@@ -1,4 +1,4 @@
-import type { WriteOptions } from "../link/session.ts";
+import type { Manner } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
@@ -21,7 +21,7 @@ export interface TransactionHost {
 interface Written {
   to: DeviceDriver;
   line: string;
-  options: WriteOptions;
+  manner: Manner;
 }
 
 /**
@@ -48,7 +48,8 @@ export async function transact(
   const collector = new Collector(host.database, (id, text, options = {}) => {
     const to = host.find(id);
     if (!to) throw unknownDevice(id);
-    written.push({ to, line: to.session.check(text), options });
+    const [line, manner] = to.session.check(text, options, to.clock.now());
+    written.push({ to, line, manner });
   });
   try {
     await use(collector);
@@ -107,8 +108,8 @@ class ApplicationTransfer implements Transfer {
       if (this.#devices.some(({ isForgotten }) => isForgotten)) {
         throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
       }
-      for (const { to, line, options } of this.written) {
-        to.session.enqueue(line, options, to.clock.now());
+      for (const { to, line, manner } of this.written) {
+        to.session.enqueue(line, manner, to.clock.now());
         this.#applied++;
       }
     } catch (error) {

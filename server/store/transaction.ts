@@ -6,6 +6,8 @@ import type { Database, SqlInput, SqlRow, Statement, Work } from "./store.ts";
 export interface TransactionWriteOptions {
   /** As for `Device.write`. Default true. */
   wait?: boolean;
+  /** As for `Device.write`: counted from this call. Who is told is `server.events`, with "expired". */
+  expires?: number;
 }
 
 /**
@@ -38,7 +40,7 @@ export interface Transaction {
    * by then, the whole transaction is refused with OUTBOX_FULL. It works with every store.
    *
    * @param text As for `Device.write`.
-   * @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has returned already
+   * @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has returned already, or see `expires`
    */
   write(deviceId: string, text: string, options?: TransactionWriteOptions): void;
 }

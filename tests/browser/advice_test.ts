@@ -3,9 +3,11 @@
  * but the sources, and then the board gets on the server.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { createHmac } from "node:crypto";
 import { Client } from "../../bridge/host/mod.ts";
 import { DENO } from "../../bridge/flasher/plan/commands.ts";
 import type { Settings } from "../../bridge/formats/settings.ts";
+import { clone } from "../support/clone.ts";
 import { until } from "../support/wait.ts";
 import { firmwareIn } from "./firmware/stand_in.ts";
 import { makeImages } from "./firmware/images.ts";
@@ -15,21 +17,21 @@ import { browserTest, useLab, type Visitor } from "./page/browser.ts";
 const images = await makeImages(20_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 const SUCCESS = "This device is on the server.";
 const MAIN = `${DENO} run -A server/main.ts`;
 const NEWCOMER = `${MAIN} --open --app main`;
 
 /** The terminal of the server's computer, in a fresh clone as far as the server needs it. */
 class Terminal implements AsyncDisposable {
+  /** Devices come by another port than the server's. */
+  through: number | undefined;
   #server: { child: Deno.ChildProcess; said: string; ended: Promise<unknown> } | undefined;
 
   private constructor(readonly folder: string, readonly port: number) {}
 
   static async open(): Promise<Terminal> {
     const folder = await Deno.makeTempDir({ prefix: "holdfast-clone-" });
-    await copy(`${ROOT}server`, `${folder}/server`);
-    await Deno.copyFile(`${ROOT}deno.json`, `${folder}/deno.json`);
+    await clone(folder, ["server", "deno.json"]);
     // Nobody else has it, as long as the server of this test comes back to it.
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
@@ -86,12 +88,17 @@ class Terminal implements AsyncDisposable {
   /** What the server says to a device with these settings: what its firmware would be told. */
   readonly answer = async ({ id, key }: Settings): Promise<string | undefined> => {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    await using _client = new Client({
+    const client: Client = new Client({
       id: id!,
-      port: this.port,
+      port: this.through ?? this.port,
       ...(key ? { key } : {}),
-      onState: (up, reason) => resolve(up ? undefined : reasonOf(reason!)),
+      onState(up, reason) {
+        if (!up) return resolve(reasonOf(reason!));
+        // The server may still find the device's proof wrong, unless it takes something from it.
+        client.write("[0]").then(() => resolve(undefined), () => {});
+      },
     });
+    await using _closed = client;
     return await promise;
   };
 
@@ -109,17 +116,10 @@ function reasonOf({ code, message }: Error & { code: string }): string {
     [/this device gave none/, "03"],
     [/cannot prove itself/, "04"],
     [/is not open/, "01"],
-    [/the wrong key|another key/, "02"],
+    [/the keys differ/, "02"],
+    [/too many connections or devices/, "06"],
   ];
   return `REFUSED code=${codes.find(([words]) => words.test(message))?.[1] ?? message}`;
-}
-
-async function copy(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to);
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) await copy(`${from}/${name}`, `${to}/${name}`);
-    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
-  }
 }
 
 /** A newcomer with a board, and a terminal for the server. */
@@ -255,6 +255,116 @@ browserTest("another key at the server: each advice is true", async () => {
   await visitor.sees(/is another one than the board’s/);
   for (const { lines } of (await advised(visitor)).slice(0, 2)) await terminal.run(lines[0]!, key);
   await visitor.sees(SUCCESS);
+});
+
+/**
+ * Between a device and a server with another key: shows the device what a server with its own key would say, so that it
+ * goes on, and the server is the one that turns it away.
+ */
+function impostor(port: number, ofDevice: Uint8Array, ofServer: Uint8Array) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const hex = (key: Uint8Array, text: string) =>
+    createHmac("sha256", key).update(text, "latin1").digest("hex").slice(0, 32);
+  /** The positions are hidden with what follows from key and nonce; the rest is proved. */
+  const disguise = (hello: string, welcome: string) => {
+    const words = welcome.match(/^(.02)([0-9a-f]{56})([0-9a-f]{32})([0-9a-f]{32})$/);
+    if (!words || hex(ofServer, `${hello}\n${welcome.slice(0, -32)}`) !== words[4]) {
+      return welcome; // it has another key by now
+    }
+    const [, start = "", fields = "", nonce = ""] = words;
+    const masks = [ofServer, ofDevice].map((key) => hex(key, nonce));
+    const masked = fields.replaceAll(/./g, (digit, at: number) => {
+      const shown = masks.map((mask) => parseInt(mask[at] ?? "0", 16)); // the rest is not hidden
+      return shown.reduce((value, mask) => value ^ mask, parseInt(digit, 16)).toString(16);
+    });
+    const said = start + masked + nonce;
+    return said + hex(ofDevice, `${hello}\n${said}`);
+  };
+  const carry = async (device: Deno.Conn) => {
+    const server = await Deno.connect({ hostname: "127.0.0.1", port });
+    let hello = "", welcome = "";
+    const up = new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, to) {
+        if (!hello.includes("\n")) hello += latin1(bytes);
+        to.enqueue(bytes);
+      },
+    });
+    const down = new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, to) {
+        if (welcome.includes("\n")) return to.enqueue(bytes);
+        welcome += latin1(bytes);
+        const [line = "", ...rest] = welcome.split("\n");
+        if (rest.length === 0) return;
+        const said = [disguise(hello.split("\n")[0]!, line), ...rest].join("\n");
+        to.enqueue(Uint8Array.from(said, (c) => c.charCodeAt(0)));
+      },
+    });
+    await Promise.allSettled([
+      device.readable.pipeThrough(up).pipeTo(server.writable),
+      server.readable.pipeThrough(down).pipeTo(device.writable),
+    ]);
+  };
+  const accept = async () => {
+    const all: Promise<void>[] = [];
+    for await (const device of listener) all.push(carry(device).catch(() => device.close()));
+    await Promise.all(all);
+  };
+  const ended = accept();
+  return {
+    port: listener.addr.port,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await ended;
+    },
+  };
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+browserTest("a key that the server finds wrong: each advice is true", async () => {
+  await using place = await setUp();
+  const { terminal, visitor } = place;
+  const [ofServer, ofDevice] = ["11".repeat(32), "22".repeat(32)];
+  await using between = impostor(
+    terminal.port,
+    Uint8Array.fromHex(ofDevice),
+    Uint8Array.fromHex(ofServer),
+  );
+  terminal.through = between.port;
+  await terminal.run(`${MAIN} keys add kitchen --key -`, ofServer);
+  await terminal.run(`${MAIN} --keys keys.json --app main --port ${terminal.port}`);
+  await visitor.flash({ key: ofDevice });
+  await visitor.sees(/REFUSED 02/);
+  await visitor.sees(/the key is not the one that it has for this device/);
+  for (const { lines } of (await advised(visitor)).slice(0, 2)) {
+    await terminal.run(lines[0]!, ofDevice);
+  }
+  await visitor.sees(SUCCESS);
+});
+
+browserTest("a server without room for one more: each advice is true", async (t) => {
+  for (const way of ["a key", "more room"]) {
+    await t.step(way, async () => {
+      await using place = await setUp();
+      const { terminal, visitor } = place;
+      const start = `${NEWCOMER} --port ${terminal.port}`;
+      await terminal.run(`${start} --limit devices=1`);
+      await using first = new Client({ id: "first", port: terminal.port });
+      await first.ready();
+      await visitor.flash();
+      await visitor.sees(/no room for another device without a key/);
+      const tries = await advised(visitor);
+      if (way === "a key") {
+        assertMatch(tries[0]!.words, /“Make one”/);
+        const { key, lines } = await flashWithKey(visitor);
+        for (const line of lines) await terminal.run(line, key);
+        await visitor.press("I have it: go on");
+      } else await terminal.run(`${start} --limit devices=1 ${tries[1]!.lines[0]}`);
+      await visitor.sees(SUCCESS);
+    });
+  }
 });
 
 browserTest("no server: the line that starts it is right, with a key and without", async () => {

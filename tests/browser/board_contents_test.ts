@@ -378,6 +378,34 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   });
 });
 
+browserTest("another WiFi: a space at an end of what is typed is asked about once", async () => {
+  const fixture = new Fixture();
+  const chip = runningBoard(fixture);
+  await using visitor = await lab.open({ fixture });
+  await visitor.press("Ask the board");
+  const network = visitor.field("Network");
+  await visitor.awaits(network);
+  await network.selectOption("Another one");
+  const fields = ["Name of the network", "Password of the network"];
+  for (
+    const [at, texts] of [["Garden ", "another secret"], ["Garden", " another secret"]].entries()
+  ) {
+    for (const [i, name] of fields.entries()) await visitor.field(name).fill(texts[i]!);
+    await visitor.press("Join this network");
+    await visitor.sees(/There is a space at its beginning or end/);
+    const invalid = await Promise.all(
+      fields.map((name) => visitor.field(name).getAttribute("aria-invalid")),
+    );
+    assertEquals(invalid, at === 0 ? ["true", null] : [null, "true"]);
+  }
+  const before = decodeSettings(sectorOf(chip));
+  assertEquals(before, { state: "ok", settings });
+  await visitor.press("Join this network"); // it is meant
+  await visitor.hears("holdfast: wifi joining ssid=Garden");
+  await visitor.sees(/does not accept the password/);
+  assertEquals(await visitor.page.getByText(/There is a space/).count(), 0);
+});
+
 browserTest("another WiFi: firmware that does not know Improv-Serial", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);

@@ -59,7 +59,7 @@ browserTest(
   async (t) => {
     for (
       const [reason, words, advice] of [
-        ["exception", /its program crashes \(exception\)/, /another application/],
+        ["exception", /its program crashes \(exception 28\)/, /another application/],
         ["watchdog", /its program hangs.*\(watchdog\)/, /another application/],
         ["power-on", /its power fails \(power-on\)/, /USB cable/],
       ] as const
@@ -75,6 +75,9 @@ browserTest(
         assertMatch(await statusLine(visitor), /restarts again and again/);
         await visitor.shoot(`08-restarts-${reason}`);
         if (reason !== "exception") return;
+        await visitor.sees(
+          /read from where no memory is \(exception 28, at 40214b12, address 00000004\)/,
+        );
         // Something mends it, and it goes on for long enough.
         world.fails = undefined;
         await visitor.page.clock.install();
@@ -132,7 +135,7 @@ const stuck: Record<string, { prepare: (chip: Chip) => void; says: RegExp; tries
   },
   "a damaged program": {
     prepare: (chip) => chip.flash.program(0x100, new Uint8Array(16)),
-    says: /program in its flash is damaged/,
+    says: /program in its flash is damaged \(wrong checksum\)/,
     tries: /slow speed/,
   },
   "a blank flash": {
@@ -140,10 +143,24 @@ const stuck: Record<string, { prepare: (chip: Chip) => void; says: RegExp; tries
     says: /no program in its flash/,
     tries: /step 2/,
   },
+  "a cut program": {
+    prepare: (chip) => {
+      chip.flash.eraseSectors(0, 8);
+      chip.flash.program(0, Uint8Array.of(0xe9, 3, 3, 0x20)); // and then blank
+    },
+    says: /loads a program, and then says nothing more/,
+    tries: /a part of the program may be missing/,
+  },
+  "only the first part of a program": {
+    prepare: (chip) => chip.firmware = () => ({ baud: 115200, receive() {} }),
+    says: /loads a program, and then says nothing more/,
+    tries: /firmware and application/,
+  },
   "no calibration of the radio": {
     prepare: (chip) =>
       chip.firmware = (board) => {
-        board.after(50, () => board.print("rf_cal[0] !=0x05,is 0xFF\r\n"));
+        board.after(50, () => board.print("Mo\r\nrf_cal[0] !=0x05,is 0xFF\r\n"));
+        board.after(60, () => board.restart());
         return { baud: ROM_BAUD, receive() {} };
       },
     says: /settings of its radio are missing/,
@@ -160,6 +177,10 @@ browserTest("a board that does not start its program: what its ROM says, in word
       await using visitor = await lab.open({ fixture });
       await listen(visitor);
       await turnToRom(visitor);
+      if (says.source.includes("nothing more")) {
+        await visitor.hears(/^load /);
+        await visitor.page.clock.fastForward(13_000);
+      }
       await visitor.sees(says);
       assertMatch(await visitor.page.locator("#verdict").innerText(), tries);
       assertMatch(await statusLine(visitor), says);
@@ -249,6 +270,24 @@ browserTest(
       await visitor.page.clock.fastForward(5000);
       await visitor.sees("The board says nothing.");
     });
+  },
+);
+
+browserTest(
+  "a port that takes longer to open than a board to speak: nothing is waited for in vain",
+  async () => {
+    const fixture = new Fixture();
+    const chip = flashedBoard(fixture, firmwareIn(home()));
+    chip.setLines = () => {}; // nothing will be heard that could hide it
+    await using visitor = await lab.open({ fixture });
+    fixture.cable().press(true);
+    const goOn = fixture.hold("open");
+    await listen(visitor);
+    await visitor.page.clock.fastForward(8000);
+    goOn();
+    await visitor.hears("(listening at 74880 baud)");
+    await visitor.page.clock.fastForward(5000);
+    await visitor.sees("The board says nothing.");
   },
 );
 

@@ -64,6 +64,7 @@ browserTest(
     await using visitor = await lab.open({ fixture });
     await visitor.connect();
     assertEquals(await visitor.fact("Chip").innerText(), "ESP8285");
+    await visitor.page.getByText("More about the flash").click();
     await visitor.field(MODE).selectOption("qio");
     await visitor.flash();
     await visitor.sees("This device is on the server.");
@@ -83,6 +84,7 @@ browserTest(
     await visitor.flash();
     await visitor.sees("This device is on the server.");
     assertEquals([chip.flash.bytes[2], differing(chip, "1MB", "main", settings)], [3, 0]);
+    await visitor.page.getByText("More about the flash").click();
     await visitor.field(MODE).selectOption("dio");
     await visitor.press("Flash the board");
     await visitor.sees(/Choose DOUT, and flash again/);

@@ -3,6 +3,7 @@ import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import { Dropped } from "./dropped.ts";
+import { Expiring } from "./expiring.ts";
 import { OlderStore, type Replacement } from "./older.ts";
 import { type Manner, type Message, Stream, Violation } from "./promises.ts";
 
@@ -13,6 +14,8 @@ export class Books {
   readonly log: Stream;
   /** Whether the server says that its store is old. */
   readonly older: OlderStore;
+  /** Its messages that are of use for a time only. */
+  readonly expiring: Expiring;
   /** What the operator has had the server drop. */
   readonly dropped = new Dropped();
   /** What the server's application was handed by `readline`, but is not safely processed. */
@@ -43,6 +46,7 @@ export class Books {
     readonly now: () => number,
   ) {
     this.older = new OlderStore(id);
+    this.expiring = new Expiring(this);
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
     this.log = new Stream(`log of ${id}`);
@@ -129,6 +133,7 @@ export class Books {
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#boot++;
+    if (!knows) this.expiring.forgot();
     this.older.deviceDied(knows);
     this.toDevice.readerBegins();
     if (knows) return;
@@ -138,9 +143,15 @@ export class Books {
     }
   }
 
+  /** The device has a link. */
+  linkUp(): void {
+    this.expiring.linkUp();
+    this.older.welcomed();
+  }
+
   /** The server's application writes. Where it comes in the order shows in the store. */
   serverWrites(text: string, manner: Manner): Message {
-    return this.toDevice.offered(text, this.#stores, manner);
+    return this.toDevice.offered(text, this.#stores, { ...manner, since: this.expiring.known });
   }
 
   /** The server's writer is told that its message has arrived. */
@@ -296,7 +307,7 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (message.bytes <= lineBytes) {
+    if (message.bytes <= lineBytes && this.expiring.isOfUse(message)) {
       throw this.#violation("", message, "was withdrawn without a reason");
     }
     message.excused = true;
@@ -306,8 +317,9 @@ export class Books {
     const message = this.toDevice.find(text);
     if (!message) return;
     message.settled = true;
-    // Its reader has kept that it has it, or it is dropped, and may be on its way.
-    if (!this.dropped.withdraws(message)) message.repeats = 0;
+    const isDropped = this.dropped.withdraws(message);
+    if (!this.expiring.isOfUse(message)) message.excused = true; // it was withdrawn, perhaps, while nobody was here
+    else if (!isDropped) message.repeats = 0; // its reader has kept that it has it, or it may be on its way
   }
 
   /** A commit is done: all that the server knew at its beginning is safe. */
@@ -351,6 +363,7 @@ export class Books {
 
   /** All that the server has of the device outside its store is gone. */
   #sessionEnds(): void {
+    this.expiring.forgot();
     this.#owed.clear();
     this.dropped.serverDied();
     this.fromDevice.readerBegins();

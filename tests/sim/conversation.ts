@@ -4,29 +4,17 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
+import { type Answering, type Attempt, type Entry, type Sending } from "./attempt.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
 import { AppFailure, ChangedItsMind, Misconduct } from "./misconduct.ts";
 import { isLost } from "./operator.ts";
-import { type Message, Violation } from "./promises.ts";
+import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 import { newText } from "./text.ts";
-import type { Transfer } from "./transfers.ts";
 import type { World } from "./world.ts";
-
-/** A message to a device, as the books have it. */
-interface Entry {
-  books: Books;
-  message: Message;
-}
-
-/** What a transaction of the application consists of, for the books. */
-interface Attempt {
-  transfer: Transfer;
-  entries: Entry[];
-}
 
 export class Conversation {
   readonly #books: Books | undefined;
@@ -273,11 +261,12 @@ export class Conversation {
   #writeTo(tx: Transaction, attempt: Attempt): void {
     for (const id of this.world.books.keys()) {
       if (!this.#random.chance(0.3)) continue;
-      const entry = this.#enter(id, { qos: true, wait: this.#random.chance(0.7) });
+      const options = { qos: true, wait: this.#random.chance(0.7), ...this.#expiring };
+      const entry = this.#enter(id, options);
       if (!entry) continue;
-      const { text, waits } = entry.message;
+      const { text } = entry.message;
       try {
-        tx.write(id, text, { wait: waits });
+        tx.write(id, text, options);
       } catch (error) {
         if (!(error instanceof LocalError)) throw error;
         // It need not have connected yet, and its line may be shorter than what is known here.
@@ -319,10 +308,12 @@ export class Conversation {
       if (talk.messages <= 0) break;
       failing();
       const { qosOff, waits } = talk;
+      const qos = !this.#random.chance(qosOff);
       const manner = {
-        qos: !this.#random.chance(qosOff),
+        qos,
         wait: this.#random.chance(waits),
         isAnswer: false,
+        ...(qos && this.#expiring),
       };
       if (this.#random.chance(this.world.scenario.transactions)) await this.#transact();
       else {
@@ -332,6 +323,12 @@ export class Conversation {
       }
     }
     this.#isWriting = false;
+  }
+
+  /** How long the next message is of use, if for a time only. */
+  get #expiring(): { expires?: number } {
+    if (!this.#random.chance(this.#talk!.expiring)) return {};
+    return { expires: 1 + this.#random.skewed(0, 2 * this.world.scenario.timeout) };
   }
 
   /** What nobody waits for. */
@@ -368,17 +365,18 @@ export class Conversation {
   }
 
   /** Thinks of a text for a device; undefined: none that would fit. */
-  #enter(id: string, { qos, wait }: { qos: boolean; wait: boolean }): Entry | undefined {
+  #enter(id: string, { qos, wait, expires = Infinity }: Sending): Entry | undefined {
     const { world } = this;
     const books = world.books.get(id)!;
     const most = Math.min(world.lineBytes, world.mayBeFirst(id) ? world.deviceLine(id) : Infinity);
     const text = newText(books.toDevice, this.#random, most, this.#talk!.long);
     if (text === undefined) return undefined;
-    return { books, message: books.serverWrites(text, { qos, waits: wait }) };
+    const manner = { qos, waits: wait, expires: world.clock.now + expires };
+    return { books, message: books.serverWrites(text, manner) };
   }
 
   /** Writes a message; if it is refused, another one later. */
-  async #send(manner: { qos: boolean; wait: boolean; isAnswer: boolean }): Promise<void> {
+  async #send(manner: Answering): Promise<void> {
     const { device, world } = this;
     const entry = this.#enter(device.id, manner);
     let isDone = true;
@@ -405,10 +403,11 @@ export class Conversation {
   /** @returns whether it was accepted, or need not be */
   async #sendOne(
     { books, message }: Entry,
-    { qos, wait, isAnswer }: { qos: boolean; wait: boolean; isAnswer: boolean },
+    { isAnswer, ...options }: Answering,
   ): Promise<boolean> {
     const { device, world } = this;
     const { text } = message;
+    const { qos } = options;
     const limit = this.#random.chance(0.1) ? new AbortController() : undefined;
     if (limit) this.platform.after(this.#random.below(world.scenario.timeout), () => limit.abort());
     const end = this.#random.chance(0.1) ? "\n" : "";
@@ -416,7 +415,7 @@ export class Conversation {
     if (!isAnswer) this.#talk!.messages--;
     try {
       const signal = limit ? { signal: limit.signal } : {};
-      const sent = await device.write(text + end, { qos, wait, ...signal });
+      const sent = await device.write(text + end, { ...options, ...signal });
       if (!qos && !sent) books.serverRefused(message);
       else if (!qos) books.serverSent(message);
       else books.serverTold(message);
@@ -430,6 +429,10 @@ export class Conversation {
       if (this.#isLeft(error)) books.serverRefused(message);
       if (!(error instanceof LocalError) || this.#isOver(error)) throw error;
       this.#log(`is told that ${JSON.stringify(text)} was refused: ${error.code}`);
+      if (error.code === "EXPIRED" || error.code === "UNDECIDED") {
+        books.expiring.expired(message, error.code === "EXPIRED");
+        return true;
+      }
       if (error.code === "CLEARED") {
         books.serverCleared(message);
         return true;

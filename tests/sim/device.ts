@@ -180,10 +180,11 @@ export class SimDevice implements Wiring {
       if (this.meetsImpostor && this.plan.key) {
         throw new Violation(`${this.id} takes an impostor for its server`);
       }
-      this.books.older.welcomed();
+      this.books.linkUp();
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
+    this.books.expiring.linkLost();
     if (reason instanceof LocalError) return; // of its memory
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);

@@ -184,6 +184,7 @@ export class Disk {
       outbox: rows.outbox.map((message) => ({
         ...message,
         written: message.written - ahead,
+        expires: message.expires === undefined ? undefined : message.expires - ahead,
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
       ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),
@@ -284,9 +285,9 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
     return `outbox ${rows.outbox.length}, not ${outbox.length}`;
   }
   const altered = rows.outbox.some((row, i) => {
-    const { seq, id, text, overtakes, qos } = outbox[i]!;
+    const { seq, id, text, overtakes, qos, isDoubtful } = outbox[i]!;
     return row.seq !== seq || row.id !== id || row.text !== text || row.overtakes !== overtakes ||
-      row.qos !== qos;
+      row.qos !== qos || row.isDoubtful !== isDoubtful;
   });
   return altered ? "a message in the outbox" : undefined;
 }

@@ -23,11 +23,14 @@ interface Variant {
   transactions?: number;
   /** Share of those from the device that are lines of its log. */
   logs: number;
+  /** Share of those to the device that are of use for a time only. */
+  expiring?: number;
 }
 
 export const VARIANTS: readonly Variant[] = [
   { name: "dialect 2", dialect: 2, waits: 0, qosOff: 0, logs: 0 },
   { name: "dialect 2, some without qos", dialect: 2, waits: 0, qosOff: 0.5, logs: 0 },
+  { name: "dialect 2, some expire", dialect: 2, waits: 0, qosOff: 0, logs: 0, expiring: 0.5 },
   { name: "dialect 2, some for the log", dialect: 2, waits: 0, qosOff: 0, logs: 0.5 },
   {
     name: "dialect 2, with a key",
@@ -48,6 +51,7 @@ export const VARIANTS: readonly Variant[] = [
     transactions: 0.7,
   },
   { name: "dialect 1", dialect: 1, waits: 1, qosOff: 0, logs: 0 },
+  { name: "dialect 1, some expire", dialect: 1, waits: 0, qosOff: 0, logs: 0, expiring: 0.5 },
   { name: "dialect 1, without waiting", dialect: 1, waits: 0, qosOff: 0, logs: 0 },
 ];
 
@@ -120,12 +124,15 @@ export async function explore(variant: Variant, plan: readonly Planned[]): Promi
   return { steps, violation };
 }
 
-function scenarioOf({ dialect, key, waits, qosOff, logs, ...variant }: Variant): Scenario {
+function scenarioOf(
+  { dialect, key, waits, qosOff, logs, expiring = 0, ...variant }: Variant,
+): Scenario {
   const talk: DeviceTalk = {
     messages: 3,
     pause: 0,
     qosOff,
     waits,
+    expiring,
     busy: 0,
     logs,
     long: 0,

@@ -1,6 +1,7 @@
 /** Known bugs, to prove that the checker finds them. */
 import type { Edit } from "./bugs/bug.ts";
 import { CORE_BUGS } from "./bugs/core.ts";
+import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
@@ -15,4 +16,5 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...RUNTIME_BUGS,
   ...MEMORY_BUGS,
   ...CORE_BUGS,
+  ...DEADLINE_BUGS,
 }).map(([name, edits]) => ({ name, edits }));

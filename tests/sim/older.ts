@@ -32,6 +32,11 @@ export class OlderStore {
     return this.#memory;
   }
 
+  /** Whether a store has taken the place of another one. */
+  get isReplaced(): boolean {
+    return this.#replacements > 0;
+  }
+
   /** @param knows It will come back with its position, and use it. */
   deviceDied(knows: boolean): void {
     this.#sent = false; // what it was told of its earlier stream dies with it

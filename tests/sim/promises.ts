@@ -107,10 +107,16 @@ export interface Message {
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
   safeAt: number;
+  /** To the device: from when on it is not to be sent, in ms; Infinity: always. */
+  readonly expires: number;
+  /** To the device: see `Books`. */
+  readonly since: number;
   /** To the device: the store knows that it has arrived. */
   settled: boolean;
   /** To the device: how often it had lost its position when it saw this last. */
   memory: number;
+  /** To a client with a memory: the link was lost while its application had it. */
+  isCut: boolean;
   /** Its writer was told. */
   told: boolean;
   /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
@@ -124,6 +130,8 @@ export interface Manner {
   qos: boolean;
   waits: boolean;
   loose?: boolean;
+  expires?: number;
+  since?: number;
 }
 
 /** The messages of one device in one direction. */
@@ -159,7 +167,8 @@ export class Stream {
   }
 
   /** Somebody writes a message whose place `place` tells later, if it gets one. */
-  offered(text: string, epoch: number, { qos, waits, loose = false }: Manner): Message {
+  offered(text: string, epoch: number, manner: Manner): Message {
+    const { qos, waits, loose = false, expires = Infinity, since = 0 } = manner;
     const message: Message = {
       text,
       bytes: byteLength(text),
@@ -179,8 +188,11 @@ export class Stream {
       doubtful: false,
       safe: false,
       safeAt: Infinity,
+      expires,
+      since,
       settled: false,
       memory: 0,
+      isCut: false,
       told: false,
       kept: false,
       held: false,

@@ -14,6 +14,8 @@ export interface DeviceTalk {
   qosOff: number;
   /** Share of those that wait for the earlier ones. */
   waits: number;
+  /** On the server: share of those with qos that are of use for a time only. */
+  expiring: number;
   /** Longest time that it takes over a message seen, in ms. */
   busy: number;
   /** Share of those that are lines of a device's log. Dialect 2. */
@@ -273,6 +275,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
     pause: long ? 2 : random.skewed(0, timeout),
     qosOff: random.pick([0, 0, 0.3, 0.7]),
     waits: random.pick([1, 0, 0.5]),
+    expiring: random.pick([0, 0, 0.3, 0.8]),
     busy: long ? random.pick([0, 2]) : random.pick([0, 0, 0, 10, timeout / 4]),
     logs: random.pick([0, 0, 0.2, 0.6]),
     long: random.pick([0, 0.2, 0.8]),

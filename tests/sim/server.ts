@@ -221,6 +221,13 @@ export class ServerProcess implements Host, Wiring {
         return this.#appFailed(event);
       case "app_ended":
         return world.count("an application returns");
+      case "expired": {
+        world.count(event.code === "EXPIRED" ? "a message expires" : "a message is undecided");
+        world.log?.(`server: ${event.code} ${JSON.stringify(event.text)} to ${event.device}`);
+        const books = world.books.get(event.device);
+        const message = books?.toDevice.find(event.text);
+        return message && books!.expiring.expired(message, event.code === "EXPIRED");
+      }
       case "forgotten":
         world.log?.(`server: ${event.device} is forgotten: ${event.message}`);
         return void this.conversations.delete(event.device);

@@ -80,11 +80,12 @@ export class SqliteDisk extends Disk {
   override async acquire(id: string, acquired: Acquired): Promise<Acquired> {
     const real = await this.#store!.acquire(id);
     const [left, right] = [acquired, real].map(({ state }) => JSON.stringify(state, timeless));
-    acquired.state?.outbox.forEach(({ written }, i) => {
-      const { written: kept = NaN } = real.state?.outbox[i] ?? {};
-      if (Math.abs(kept - written) < ROUNDED) return;
+    acquired.state?.outbox.forEach(({ written, expires = 0 }, i) => {
+      const { written: kept = NaN, expires: end = 0 } = real.state?.outbox[i] ?? {};
+      if (Math.abs(kept - written) < ROUNDED && Math.abs(end - expires) < ROUNDED) return;
       throw new Violation(
-        `the file has a message of ${id} that was written ${written - kept} ms late`,
+        `the file has a message of ${id} that was written ${written - kept} ms late, ` +
+          `or expires ${expires - end} ms late`,
       );
     });
     if (left !== right) throw new Violation(`the file has ${right} of ${id}, and not ${left}`);
@@ -125,9 +126,9 @@ export class SqliteDisk extends Disk {
   }
 }
 
-/** When a message was written is kept in whole ms, and so is how far the file's clock is. */
+/** When a message was written, and when it expires, is kept in whole ms, and so is how far the file's clock is. */
 function timeless(name: string, value: unknown): unknown {
-  return name === "written" ? undefined : value;
+  return name === "written" || name === "expires" ? undefined : value;
 }
 
 /**

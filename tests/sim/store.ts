@@ -277,7 +277,9 @@ class Recorder implements RowWriter {
   }
 
   written(number: number, message: Outgoing): void {
-    this.rows.push(["written", number, { ...message, written: message.written + this.ahead }]);
+    const { ahead } = this;
+    const expires = message.expires === undefined ? undefined : message.expires + ahead;
+    this.rows.push(["written", number, { ...message, written: message.written + ahead, expires }]);
   }
 
   settled(before: number): void {

@@ -49,6 +49,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
+  for (const books of world.books.values()) books.expiring.isClaimed = true; // it may repeat what any device has said
   let number = 0;
   const speak = () => {
     if (socket.closed || socket.failed) return;

@@ -6,7 +6,8 @@
 import { Dialect1 } from "../../server/link/dialect1.ts";
 import { agree, Dialect2 } from "../../server/link/dialect2.ts";
 import { defaultLimits, type Limits } from "../../server/link/limits.ts";
-import { Session, type WriteOptions } from "../../server/link/session.ts";
+import type { WriteOptions } from "../../server/link/outbox.ts";
+import { Session } from "../../server/link/session.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import type { Hello2 } from "../../server/protocol/greeting.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
@@ -49,6 +50,7 @@ export class Dialect2Rig {
     this.hello = { ...this.hello, ...said };
     this.session.disconnect();
     const agreement = agree(this.hello, this.record, this.session.limits);
+    if (!agreement.isTold) this.record.mayHaveForgotten = true; // as `Admission` notes
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
     const dialect = new Dialect2(this.hello, agreement, this.session);
     this.session.connect(dialect, this.hello.line, false, this.now);

@@ -7,7 +7,7 @@ import { Access } from "../../server/admission/access.ts";
 import { Admission } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { defaultLimits, type Limits } from "../../server/link/limits.ts";
-import { Session } from "../../server/link/session.ts";
+import { Session, type SessionReports } from "../../server/link/session.ts";
 import { type DeviceRecord, type DeviceState, newState } from "../../server/link/record.ts";
 import { Records } from "./records.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
@@ -81,8 +81,11 @@ export class ServerEnd extends End {
   }
 
   #start(): Session {
-    const log = (line: string) => this.ask(`log ${line}`);
-    return new Session(this.#record, this.timeout, this.#limits, log);
+    const reports: SessionReports = {
+      logged: (_device, line) => void this.ask(`log ${line}`),
+      booted() {},
+    };
+    return new Session(this.#record, this.timeout, this.#limits, reports);
   }
 
   override get timeout(): number {

@@ -21,6 +21,7 @@ const HARMLESS = new Set([
   "LOST",
   "SILENT",
   "STALLED",
+  "LATE",
   "NO_HELLO",
   "STALE_GREETING",
   "CLOSED",

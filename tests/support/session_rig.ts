@@ -6,7 +6,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Dialect1 } from "../../server/link/dialect1.ts";
 import { defaultLimits, type Limits } from "../../server/link/limits.ts";
-import { Session, type WriteOptions } from "../../server/link/session.ts";
+import type { WriteOptions } from "../../server/link/outbox.ts";
+import { Session } from "../../server/link/session.ts";
 import { PeerError } from "../../server/protocol/errors.ts";
 import { LineSplitter } from "../../server/protocol/lines.ts";
 import { Records } from "./records.ts";

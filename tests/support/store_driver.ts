@@ -19,7 +19,7 @@ export function plain({ positions, sent, inbox, outbox, heard, deadLetters }: De
     positions,
     sent,
     inbox,
-    outbox: outbox.map((message) => ({ ...message, id: message.id })),
+    outbox: outbox.map((message) => ({ ...message, id: message.id, expires: message.expires })),
     heard: [...heard].sort(([a], [b]) => a - b),
     deadLetters: deadLetters ?? [],
   });

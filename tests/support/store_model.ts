@@ -27,7 +27,7 @@ export class StoreModel {
     const text = `${this.#texts++}`;
     const at = random.int(0, Math.max(0, outbox.length - 1));
     const message = record.outbox[at];
-    switch (random.int(0, 9)) {
+    switch (random.int(0, 10)) {
       case 0:
       case 1:
         record.receive(text);
@@ -41,10 +41,21 @@ export class StoreModel {
       }
       case 3:
       case 4: {
-        const options = { overtakes: random.once(2), qos: random.once(2) };
+        const options = {
+          overtakes: random.once(2),
+          qos: random.once(2),
+          ...(random.once(2) && { expires: random.int(0, 1000) }),
+        };
         const written = random.int(0, 1000);
         record.write(text, options, written);
-        this.#write({ id: undefined, text, ...options, written });
+        this.#write({
+          id: undefined,
+          text,
+          expires: undefined,
+          ...options,
+          written,
+          isDoubtful: false,
+        });
         break;
       }
       case 5:
@@ -68,6 +79,11 @@ export class StoreModel {
         if (!message) break;
         record.withdraw(message);
         outbox[at]!.text = WITHDRAWN;
+        break;
+      case 10:
+        if (!message) break;
+        record.doubt(message);
+        outbox[at]!.isDoubtful = true;
         break;
       case 8: {
         const connects = positions.connects + random.int(0, 1);
@@ -137,7 +153,8 @@ export class StoreModel {
           this.state.positions.processed++;
         } else {
           const { write: text } = effect;
-          this.#write({ id: undefined, text, overtakes: false, qos: true, written: 0 });
+          const manner = { overtakes: false, qos: true, expires: undefined };
+          this.#write({ id: undefined, text, ...manner, written: 0, isDoubtful: false });
         }
       }
     }

@@ -4,7 +4,7 @@ import { LINKS, type Place, REFUSALS } from "./link_words.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
 import { Restarts } from "./restarts.ts";
 import { parseRom, type RomReport } from "./rom.ts";
-import { IMAGE_WORDS, loopWords, OTHER_MODE, pinWords } from "./start_words.ts";
+import { crashWords, IMAGE_WORDS, loopWords, OTHER_MODE, pinWords } from "./start_words.ts";
 
 /** One of the things that must go well, in their order. */
 export interface Step {
@@ -23,6 +23,7 @@ export interface Verdict {
 
 const NAMES: Record<Topic, string> = {
   boot: "Firmware",
+  crash: "Last crash",
   settings: "Settings",
   application: "Application",
   wifi: "WiFi",
@@ -87,8 +88,11 @@ export class Diagnosis {
   #restarts = new Restarts();
   /** Of the last crash. */
   #exception: number | undefined;
-  /** The ROM has begun to load a program, since it started. */
+  /** The ROM has begun to load a program, since it started; something else was heard after it. */
   #loaded = false;
+  #wentOn = false;
+  /** The last thing that was heard is a crash: there was no start since. */
+  #crashed = false;
   readonly #erased: boolean;
   #waitsForSettings = false;
   /** Why the chip does not get as far as its program. */
@@ -145,9 +149,11 @@ export class Diagnosis {
     if (!report) {
       const rom = parseRom(line);
       if (rom) this.#takeRom(rom, now);
+      else this.#wentOn = this.#loaded;
       return rom !== undefined;
     }
     this.#stuck = undefined;
+    this.#crashed = false;
     if (report.topic === "boot") { // all over again
       this.#steps = new Map();
       this.#told = this.#waitsForSettings = false;
@@ -166,6 +172,7 @@ export class Diagnosis {
   /** Bytes have come that are no text. */
   pushNoise(): void {
     this.#noise = true;
+    this.#wentOn = this.#loaded;
   }
 
   /** When the verdict may change although nothing is heard, in ms; Infinity: never. */
@@ -187,6 +194,8 @@ export class Diagnosis {
         "Press “Restart the board”.",
         FLASH_AGAIN,
       ])
+      : this.#loaded && !this.#wentOn
+      ? bad(IMAGE_WORDS.silent.headline, [...IMAGE_WORDS.silent.tries])
       : this.#loaded
       ? bad("The board starts a program, but it does not speak as Holdfast’s firmware does.", [
         "Flash firmware and application, not the settings alone.",
@@ -214,9 +223,10 @@ export class Diagnosis {
   #takeRom(report: RomReport, now: number): void {
     switch (report.what) {
       case "start": {
-        this.#restarts.started(report.reason, "rom", now);
-        this.#loaded = false;
         const pins = pinWords(report.mode);
+        if (pins || this.#pins) this.#restarts.expect(); // somebody is at the wires
+        this.#restarts.startedByRom(report.cause, now);
+        this.#loaded = this.#wentOn = this.#crashed = false;
         // What is wrong with the flash stays so: the chip tries again and again.
         if (pins || this.#pins) this.#stuck = pins;
         this.#pins = pins !== undefined;
@@ -225,11 +235,20 @@ export class Diagnosis {
       case "load":
         this.#loaded = true;
         return;
+      case "more":
+        return;
       case "exception":
+        // One after the other without a start: the ROM's own, as its pins send it to a memory that is empty.
+        if (this.#crashed && report.number === 0) {
+          this.#stuck = pinWords(2);
+          this.#pins = true;
+        }
+        if (this.#pins) return;
+        this.#crashed = true;
         this.#exception = report.number;
         return this.#restarts.started("exception", "crash", now);
       case "watchdog":
-        return this.#restarts.started("watchdog", "rom-watchdog", now);
+        return this.#restarts.started("watchdog", "crash", now);
       case "nothing":
         // It says so of a damaged program, too.
         this.#stuck ??= this.#loaded ? IMAGE_WORDS.checksum : IMAGE_WORDS.nothing;
@@ -247,6 +266,11 @@ export class Diagnosis {
       case "boot":
         step("good", `started, version ${values.version ?? "unknown"}`);
         this.#verdict = WAITING;
+        return;
+      case "crash":
+        if (values.cause === undefined) return;
+        this.#exception = Number(values.cause);
+        step("bad", crashWords(this.#exception, values.at, values.address));
         return;
       case "settings":
         return this.#settings(what, values, step);

@@ -78,7 +78,11 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
     /keys add kitchen --key -/,
   ],
   ["link down reason=REFUSED code=05", /does not understand/, /same version/],
-  ["link down reason=REFUSED code=06", /as many devices/, /--limit/],
+  [
+    "link down reason=REFUSED code=06",
+    /no room for another device without a key/,
+    /Make one.*--limit devices=20000/,
+  ],
   [
     "link down reason=REFUSED code=04",
     /does not know/,
@@ -244,6 +248,42 @@ Deno.test("lines that only look like the firmware's change nothing", () => {
 Deno.test("values are decoded, also where they are damaged", () => {
   const report = parseReport("holdfast: settings id=a%20%25%C3%BC%0A ssid=50%zz key=yes x==");
   assertEquals(report?.values, { id: "a %ü\n", ssid: "50%zz", key: "yes", x: "=" });
+});
+
+Deno.test("a crash is told as what it is, and a row of them with its number", () => {
+  for (
+    const [cause, words] of [
+      [
+        0,
+        /ran into something that is no instruction \(exception 0, at 40214b12, address 00000004\)/,
+      ],
+      [28, /read from where no memory is \(exception 28, at 40214b12, address 00000004\)/],
+      [29, /wrote to where no memory is \(exception 29,/],
+      [63, /did something that the chip does not allow \(exception 63,/],
+    ] as const
+  ) {
+    const line = `holdfast: crash cause=${cause} at=40214b12 address=00000004`;
+    const crashed = [BOOT[0]!.replace("external", "exception"), line, ...JOINED.slice(1)];
+    const once = after(...crashed, "holdfast: link up connects=1");
+    assertEquals(once.verdict.headline, ON_SERVER);
+    assertEquals([once.steps[1]!.name, once.steps[1]!.state], ["Last crash", "bad"]);
+    assertMatch(once.steps[1]!.text, words);
+    const loop = after(...crashed, ...crashed);
+    assertStringIncludes(loop.verdict.headline, `its program crashes (exception ${cause})`);
+  }
+  assertEquals(after(BOOT[0]!, "holdfast: crash").steps.length, 1);
+});
+
+Deno.test("where the ROM stops in the middle of a line, that is heard at once", () => {
+  const text = "\r\n ets Jan  8 2013,rst cause:1, boot mode:(3,7)\r\n\r\nets_main.c ";
+  const lines = [" ets Jan  8 2013,rst cause:1, boot mode:(3,7)", "ets_main.c "];
+  const bytes = new TextEncoder().encode(text);
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const reader = new LineReader();
+    const heard =
+      () => [...reader.push(bytes.subarray(0, cut)), ...reader.push(bytes.subarray(cut))];
+    assertEquals([...heard(), ...heard()], [...lines, ...lines]); // and again after a reset
+  }
 });
 
 Deno.test("lines are lines, wherever they are cut, and noise is left out", () => {

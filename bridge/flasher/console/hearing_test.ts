@@ -6,6 +6,8 @@ const SLOW = 115200;
 const BOOT = "holdfast: boot version=0.1.0 board=nonos reset=external heap=31240";
 const START = " ets Jan  8 2013,rst cause:2, boot mode:(3,6)";
 const LOAD = "load 0x40100000, len 4096, room 16 ";
+const SUM = ["tail 0", "chksum 0x8b", "csum 0x8b"];
+const RAM = ["Fatal exception (0): ", "epc1=0x40100000, epc2=0x00000000, epc3=0x00000000"];
 
 /** A page that listens to a board, in a time of its own. */
 class Page {
@@ -66,10 +68,14 @@ Deno.test("noise alone: the ROM is listened to from a restart on, and its reason
         [" ets Jan  8 2013,rst cause:2, boot mode:(7,7)", "waiting for host"],
         /GPIO15 is not connected/,
       ],
-      [[START, LOAD, "tail 0", "csum err", "ets_main.c "], /damaged \(wrong checksum\)/],
+      [[START, LOAD, ...SUM, "csum err", "ets_main.c "], /damaged \(wrong checksum\)/],
       [[START, "ets_main.c "], /no program in its flash/],
-      [[START, "load 0xffffffff, len -1, room 16 ", "ets_main.c "], /no program in its flash/],
-      [[START, LOAD, "rf_cal[0] !=0x05,is 0xFF"], /settings of its radio are missing/],
+      [
+        [START, LOAD, ...SUM, "Mo", "rf_cal[0] !=0x05,is 0xFF"],
+        /settings of its radio are missing/,
+      ],
+      // In the middle of it, as no wire resets the board: without end, and without another start.
+      [[...RAM, ...RAM, ...RAM], /GPIO2 is connected with GND/],
     ] as const
   ) {
     const page = new Page();
@@ -103,6 +109,18 @@ Deno.test("what was wrong with the pins is mended: the firmware is heard again",
   assertEquals(page.headline, "This device is on the server.");
 });
 
+Deno.test("a pin that made the ROM crash without end is let go: that is no row of restarts", () => {
+  const page = new Page();
+  page.hearsNoise();
+  page.wait(8000);
+  for (const start of [[], [START.replace("(3,", "(2,")]]) {
+    page.hears(...start, ...RAM, ...RAM, ...RAM, ...RAM);
+    assertMatch(page.headline, /GPIO2 is connected with GND/);
+    page.hears(START, LOAD, ...SUM);
+    assertEquals(page.diagnosis.verdict.kind, "waiting");
+  }
+});
+
 Deno.test("a crash before the firmware's first line is a row of restarts, with its number", () => {
   const page = new Page();
   page.hearsNoise();
@@ -120,6 +138,60 @@ Deno.test("a crash before the firmware's first line is a row of restarts, with i
   assertMatch(page.headline, /again and again: its program crashes \(exception 29\)/);
   page.wait(600_000); // it has no power any more, say
   assertEquals(page.diagnosis.verdict.kind, "bad");
+});
+
+Deno.test("restarts of which only the ROM tells: its old cause is not taken for the reason", () => {
+  for (
+    const [causes, words] of [
+      [
+        [2, 2, 2, 2, 2],
+        /again and again: its program crashes before it says anything, or its power fails\./,
+      ],
+      [
+        [1, 1, 1, 1, 1],
+        /again and again: its program crashes before it says anything, or its power fails\./,
+      ],
+      [[2, 2, 1, 1, 1], /its power fails \(power-on\)/],
+      [[2, 2, 4, 4, 4], /its program hangs.*\(watchdog\)/],
+    ] as const
+  ) {
+    const page = new Page();
+    page.hearsNoise();
+    page.wait(8000);
+    for (const cause of causes) {
+      assertEquals(page.diagnosis.verdict.kind, "waiting", `${causes}`);
+      page.hears(START.replace("cause:2", `cause:${cause}`), LOAD, ...SUM);
+      page.wait(3000);
+    }
+    assertMatch(page.headline, words);
+  }
+});
+
+Deno.test("a chip that slept too long for its watchdog once, and was then restarted as it was told to", () => {
+  const page = new Page(); // a crystal of 40 MHz
+  const wdt = START.replace("cause:2", "cause:4");
+  page.hears(START, LOAD, ...again("external"));
+  page.hears(wdt, "wdt reset", LOAD, ...again("watchdog", "holdfast: link up connects=1"));
+  for (let i = 0; i < 5; i++) {
+    page.hears("holdfast: settings changed: restarting", wdt, "wdt reset", LOAD);
+    page.hears(...again("software", "holdfast: link up connects=1"));
+  }
+  for (let i = 0; i < 5; i++) page.hears(wdt, "wdt reset", LOAD, ...again("wake"));
+  page.hears("holdfast: link up connects=1");
+  assertEquals(page.headline, "This device is on the server.");
+});
+
+Deno.test("a chip that loads its program, and then nothing: a part of it is missing", () => {
+  for (const lines of [[LOAD, ...SUM], ["load 0xffffffff, len -1, room 16 "]]) {
+    const page = new Page();
+    page.hearsNoise();
+    page.wait(8000);
+    page.hears(START, ...lines);
+    page.wait(600_000);
+    assertMatch(page.headline, /loads a program, and then says nothing more/);
+    assertMatch(page.diagnosis.verdict.tries.join(" "), /a part of the program may be missing/);
+    assertEquals(page.restarts, 1);
+  }
 });
 
 Deno.test("a program of others: said as far as it is known, and the board is left alone then", () => {

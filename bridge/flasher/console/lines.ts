@@ -1,4 +1,5 @@
 /** Bytes of a serial line to lines for people. */
+import { LAST_WORD } from "./rom.ts";
 
 /** Longest line that is shown; a board that sends no end of line must not fill the page. */
 const LONGEST = 400;
@@ -16,6 +17,10 @@ export class LineReader {
     this.#line += text;
     const lines = this.#line.split(/\r?\n|\r/);
     this.#line = lines.pop()!;
+    if (LAST_WORD.test(this.#line)) { // nothing follows, not even an end of the line
+      lines.push(this.#line);
+      this.#line = "";
+    }
     while (this.#line.length > LONGEST) {
       lines.push(this.#line.slice(0, LONGEST));
       this.#line = this.#line.slice(LONGEST);

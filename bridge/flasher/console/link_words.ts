@@ -41,6 +41,9 @@ function otherKey(place: Place): string[] {
   ];
 }
 
+/** Twice as many as a server takes unless told. */
+const MORE = "--limit devices=20000";
+
 /** What a server means by a code (PROTOCOL.md, "Proof"). */
 export const REFUSALS: Record<string, Reason> = {
   "01": {
@@ -77,8 +80,13 @@ export const REFUSALS: Record<string, Reason> = {
     tries: () => ["Are the firmware and the server of the same version? Update the older one."],
   },
   "06": {
-    why: "it has as many devices as it takes",
-    tries: () => ["Start the server with a higher limit, like “--limit devices=2000”."],
+    why: "it has no room for another device without a key",
+    tries: () => [
+      "Give the board a key, for which there is always room: choose “Make one” in step 3, flash, and do what " +
+      "the page then shows.",
+      "Or let the server take more devices: stop it (Ctrl+C), and start it with the same line as before and " +
+      `this at its end: \`${MORE}\``,
+    ],
   },
 };
 

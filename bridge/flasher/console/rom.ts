@@ -7,10 +7,15 @@
 
 /** One of those lines. */
 export type RomReport =
-  /** It starts: why, in the firmware's words, and what its pins tell it: a bit each for GPIO15, GPIO0, GPIO2. */
-  | { what: "start"; reason: string; mode: number }
+  /**
+   * It starts. The cause, as the ROM numbers it, is that of the last reset by hardware: a program that restarts the
+   * chip, or crashes, leaves it as it was. The mode is what the pins tell it: a bit each for GPIO15, GPIO0, GPIO2.
+   */
+  | { what: "start"; cause: number; mode: number }
   /** It loads a program from the flash. */
   | { what: "load" }
+  /** More of the same, which says nothing else. */
+  | { what: "more" }
   /** The program that it has loaded is damaged. */
   | { what: "checksum" }
   /** It has no program to go on with. */
@@ -19,25 +24,16 @@ export type RomReport =
   | { what: "calibration" }
   /** The program has crashed; the number of the exception. */
   | { what: "exception"; number: number }
-  /** The watchdog has ended a program that hung. */
+  /** The watchdog of the vendor's code has ended a program that hung. */
   | { what: "watchdog" };
-
-/** By the ROM's numbers. */
-const REASONS: Record<number, string> = {
-  1: "power-on",
-  2: "external",
-  3: "watchdog",
-  4: "watchdog",
-};
 
 const LINES: [pattern: RegExp, report: (found: string[]) => RomReport][] = [
   [/rst cause: ?(\d+), boot mode: ?\((\d+),\d+\)/, ([, cause, mode]) => ({
     what: "start",
-    reason: REASONS[Number(cause)] ?? "unknown",
+    cause: Number(cause),
     mode: Number(mode),
   })],
-  // Where nothing is in the flash, the sizes are those of blank memory: no program.
-  [/^load 0x(?!ffffffff)[0-9a-f]{8}, len \d+, room \d+/, () => ({ what: "load" })],
+  [/^load 0x[0-9a-f]{8}, len -?\d+, room \d+/, () => ({ what: "load" })],
   [/csum err/, () => ({ what: "checksum" })],
   [/ets_main\.c/, () => ({ what: "nothing" })],
   [/rf_cal\[0\] ?!= ?0x05/, () => ({ what: "calibration" })],
@@ -45,8 +41,12 @@ const LINES: [pattern: RegExp, report: (found: string[]) => RomReport][] = [
     what: "exception",
     number: Number(number),
   })],
-  [/^(?:soft )?wdt reset/i, () => ({ what: "watchdog" })],
+  [/^soft wdt reset/i, () => ({ what: "watchdog" })],
+  [/^(?:tail|chksum|csum|ho|epc1=?|wdt reset|waiting for host)\b/, () => ({ what: "more" })],
 ];
+
+/** Where a chip stops, it does so in the middle of a line. */
+export const LAST_WORD = /ets_main\.c $/;
 
 /** Reads a line; undefined if it is none of these. */
 export function parseRom(line: string): RomReport | undefined {

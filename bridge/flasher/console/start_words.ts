@@ -18,7 +18,14 @@ const DISCONNECT = "Disconnect what is wired to the board’s pins, and press RE
 const LOOPS: Record<string, { why: string; tries: string[] }> = {
   exception: {
     why: "its program crashes",
-    tries: [OTHER_APPLICATION, FLASH_ALL, DISCONNECT, POWER],
+    tries: [
+      OTHER_APPLICATION,
+      FLASH_ALL,
+      DISCONNECT,
+      POWER,
+      "If none of this helps, the firmware has a fault. Whoever built it needs the line “holdfast: crash …”, " +
+      "if there is one in the console.",
+    ],
   },
   watchdog: {
     why: "its program hangs, and the chip’s watchdog restarts it",
@@ -40,14 +47,37 @@ const LOOPS: Record<string, { why: string; tries: string[] }> = {
     why: "its program restarts it",
     tries: [OTHER_APPLICATION, FLASH_ALL],
   },
+  unknown: {
+    why: "its program crashes before it says anything, or its power fails",
+    tries: [POWER, FLASH_ALL, OTHER_APPLICATION, DISCONNECT],
+  },
 };
+
+/** What a program did, by the processor's number of the exception. */
+const EXCEPTIONS: Record<number, string> = {
+  0: "the program ran into something that is no instruction",
+  3: "the program read or wrote single bytes where the chip only allows whole words",
+  9: "the program read or wrote at an address where no number can begin",
+  20: "the program jumped to where no program is",
+  28: "the program read from where no memory is",
+  29: "the program wrote to where no memory is",
+};
+
+/** Of an exception. @param address where it wanted to read or write, as the firmware says it */
+export function crashWords(number: number, at?: string, address?: string): string {
+  const place = [at && `at ${at}`, address && `address ${address}`].filter(Boolean).join(", ");
+  const what = EXCEPTIONS[number] ?? "the program did something that the chip does not allow";
+  return `${what} (exception ${number}${place && ", " + place})`;
+}
 
 /** Of a board that restarts again and again. @param exception the number of the last one, if it was told */
 export function loopWords(reason: string, exception: number | undefined): Words {
   const { why, tries } = LOOPS[reason] ??
     { why: `the reason is not known (${reason})`, tries: [POWER, OTHER_APPLICATION, FLASH_ALL] };
   const number = reason === "exception" && exception !== undefined ? `${exception}` : "";
-  const detail = LOOPS[reason] ? ` (${[reason, number].filter(Boolean).join(" ")})` : "";
+  const detail = LOOPS[reason] && reason !== "unknown"
+    ? ` (${[reason, number].filter(Boolean).join(" ")})`
+    : "";
   return { headline: `The board restarts again and again: ${why}${detail}.`, tries };
 }
 
@@ -88,6 +118,14 @@ export const IMAGE_WORDS = {
     tries: [
       "Choose a Holdfast firmware in step 2, not files of your own, and flash: it brings them.",
       FLASH_ALL,
+    ],
+  },
+  silent: {
+    headline: "The board loads a program, and then says nothing more.",
+    tries: [
+      "Flash firmware and application, not the settings alone: a part of the program may be missing.",
+      FLASH_ALL,
+      OTHER_MODE,
     ],
   },
 } as const satisfies Record<string, Words>;

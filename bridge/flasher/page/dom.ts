@@ -29,8 +29,39 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 
 /** Words, of which those in backquotes are to be run, or copied, as they are. */
 export function marked(words: string): (Node | string)[] {
-  return words.split("`").map((part, index) => index % 2 === 0 ? part : make("code", {}, part));
+  return words.split("`").map((part, index) =>
+    index % 2 === 0 ? part : make("code", {}, ...unbroken(part))
+  );
 }
+
+/** A line that is to be run: where it is too long for the page, it breaks at its spaces, and not within `--app`. */
+export function unbroken(line: string): (Node | string)[] {
+  return line.split(/( )/).map((word) =>
+    word === " " ? word : make("span", { className: "word" }, word)
+  );
+}
+
+/** Shows, or takes away, what is wrong with a field. */
+export function complain(id: string, words: string | undefined): void {
+  const field = byId(id);
+  const problemId = `${id}-problem`;
+  document.getElementById(problemId)?.remove();
+  const described = (field.getAttribute("aria-describedby") ?? "").split(" ")
+    .filter((name) => name !== "" && name !== problemId);
+  if (words === undefined) field.removeAttribute("aria-invalid");
+  else {
+    field.setAttribute("aria-invalid", "true");
+    described.unshift(problemId);
+    (field.closest(".with-button") ?? field).after(
+      make("p", { id: problemId, className: "problem" }, words),
+    );
+  }
+  if (described.length > 0) field.setAttribute("aria-describedby", described.join(" "));
+  else field.removeAttribute("aria-describedby");
+}
+
+/** Whether the page is served by `deno task flasher`, from the folder of Holdfast; otherwise it is published. */
+export const isServedHere = () => "servedHere" in document.documentElement.dataset;
 
 /** The value of the chosen radio button of a group. */
 export function chosen(name: string): string {

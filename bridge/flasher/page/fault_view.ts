@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The panel that says what failed. There is one; it moves to the step that failed. */
 import { explain } from "../words/faults.ts";
-import { button, byId, make, marked, say } from "./dom.ts";
+import { button, byId, isServedHere, make, marked, say } from "./dom.ts";
 
 /**
  * Shows an error.
@@ -10,7 +10,7 @@ import { button, byId, make, marked, say } from "./dom.ts";
  * @param retry what "Try again" does
  */
 export function showFault(error: unknown, step: string, retry: () => void): void {
-  const { title, text, tries, help, details } = explain(error);
+  const { title, text, tries, help, details } = explain(error, isServedHere());
   const panel = byId("fault");
   byId(step).after(panel);
   byId("fault-title").textContent = title;

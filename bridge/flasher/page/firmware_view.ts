@@ -18,7 +18,7 @@ import { inspectApplication } from "../plan/application.ts";
 import { bytesOf } from "../plan/pieces.ts";
 import { explain } from "../words/faults.ts";
 import { aboutApplication } from "../plan/applications.ts";
-import { button, byId, chosen, input, make, marked, select } from "./dom.ts";
+import { button, byId, chosen, input, isServedHere, make, marked, select } from "./dom.ts";
 import { keepForOffline } from "./offline.ts";
 import { showSettingsFor } from "./settings_view.ts";
 
@@ -43,8 +43,11 @@ export async function setUpFirmware(): Promise<string> {
       note.textContent = `Some firmware cannot be used: ${list.complaints.join("; ")}.`;
     } else if (firmware.length === 0) {
       note.replaceChildren(
-        "This page has come without firmware. The README of Holdfast says how to build it (“A board”): " +
-          "then reload this page. Or choose files on this computer.",
+        "This page has come without firmware. " +
+          (isServedHere()
+            ? "The README of Holdfast says how to build it (“A board”): then reload this page."
+            : "Tell whoever has published it.") +
+          " Or choose files on this computer.",
       );
     }
   } catch (error) {
@@ -111,7 +114,8 @@ function showAbout(name: string | undefined): void {
     ...marked(
       about
         ? `${about.does} Its other half runs in the server: \`--app ${about.app}\``
-        : "The program that the board runs. It may have an other half, which runs in the server (--app).",
+        : "The program that the board runs. If it has another half for the server, start the server with that: " +
+          "`--app ./FILE.ts`",
     ),
   );
 }

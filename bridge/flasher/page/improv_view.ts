@@ -2,9 +2,9 @@
 /** Another WiFi for a board that runs already: Improv-Serial, by the console's port. */
 import { FlashError } from "../chip/errors.ts";
 import type { ImprovClient, Network } from "../console/improv_client.ts";
-import { wrongWifi } from "../plan/settings_form.ts";
+import { doubtsAbout, wrongWifi } from "../plan/settings_form.ts";
 import { openedConsole } from "./port.ts";
-import { byId, input, make, say, select } from "./dom.ts";
+import { byId, complain, input, make, say, select } from "./dom.ts";
 import { describe, networksOf, talk } from "./talk.ts";
 import { work } from "./work.ts";
 
@@ -12,15 +12,20 @@ import { work } from "./work.ts";
 const OTHER = "other";
 
 const step = "wifi-step";
+/** For what is typed. */
+const FIELDS = ["network-name", "network-password"] as const;
 let networks: Network[] = [];
 let client: ImprovClient | undefined;
+/** What was pointed out as doubtful. */
+let confirmed = "";
 
 export function setUpImprov(): void {
   byId("improv-ask").addEventListener("click", () => void work({ step, action: ask }));
   select("network").addEventListener("change", show);
+  for (const id of FIELDS) byId(id).addEventListener("input", () => complain(id, undefined));
   byId("improv").addEventListener("submit", (event) => {
     event.preventDefault();
-    void work({ step, action: join });
+    if (looksRight()) void work({ step, action: join });
   });
 }
 
@@ -50,6 +55,25 @@ async function ask(): Promise<void> {
 
 function show(): void {
   byId("network-field").hidden = select("network").value !== OTHER;
+}
+
+/** Whether what is typed may be sent; what is doubtful is pointed out once. */
+function looksRight(): boolean {
+  const [ssid, password] = FIELDS.map((id) => input(id).value) as [string, string];
+  // The name of a network that the board hears is right as it is.
+  const typed = select("network").value === OTHER ? { ssid, password } : { ssid: "", password };
+  const doubts = doubtsAbout(typed);
+  const meant = JSON.stringify(typed);
+  complain("network-name", doubts.ssid);
+  complain("network-password", doubts.password);
+  if (Object.keys(doubts).length === 0 || meant === confirmed) {
+    for (const id of FIELDS) complain(id, undefined);
+    return true;
+  }
+  confirmed = meant; // whoever presses again means it
+  input(doubts.ssid === undefined ? "network-password" : "network-name").focus();
+  say("Please look at this again.");
+  return false;
 }
 
 async function join(): Promise<void> {

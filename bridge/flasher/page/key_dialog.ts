@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Shows a key once, with what to do with it. */
 import { keysLine, serverLine } from "../plan/commands.ts";
-import { button, byId, say } from "./dom.ts";
+import { button, byId, say, unbroken } from "./dom.ts";
 
 /** Whose key it is, and what the server is to be started with. */
 export interface KeyPlace {
@@ -19,9 +19,9 @@ export function showKey({ id, app, port }: KeyPlace, key: string): Promise<boole
   const start = serverLine({ keys: true, open: false, app, port });
   byId("key-title").textContent = `The key of ${id ?? "this board"}`;
   byId("key-told").hidden = id !== undefined;
-  byId("key-command").textContent = line;
+  byId("key-command").replaceChildren(...unbroken(line));
   byId("key-value").textContent = key;
-  byId("key-start").textContent = start;
+  byId("key-start").replaceChildren(...unbroken(start));
   button("copy-command").onclick = (event) => copy(event, line, "key-command");
   button("copy-start").onclick = (event) => copy(event, start, "key-start");
   button("copy-key").onclick = (event) => copy(event, key, "key-value");

@@ -4,7 +4,7 @@ import { DENO } from "../plan/commands.ts";
 import { obstacle } from "../chip/serial.ts";
 import { connect, leave, trustSpeed } from "./port.ts";
 import { setUpConsole } from "./console_view.ts";
-import { button, byId, marked, say, select } from "./dom.ts";
+import { button, byId, marked, say, select, unbroken } from "./dom.ts";
 import { setUpFirmware } from "./firmware_view.ts";
 import { setUpFlash } from "./flash.ts";
 import { setUpHelp } from "./help.ts";
@@ -40,6 +40,9 @@ function setUp(): void {
     for (const element of document.querySelectorAll<HTMLButtonElement>(".needs-port")) {
       element.disabled = true;
     }
+  }
+  for (const code of document.querySelectorAll("code")) {
+    code.replaceChildren(...unbroken(code.textContent));
   }
   button("connect").addEventListener(
     "click",

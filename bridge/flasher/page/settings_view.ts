@@ -9,7 +9,7 @@ import {
   readFields,
 } from "../plan/settings_form.ts";
 import { showKey } from "./key_dialog.ts";
-import { button, byId, chosen, input, make, say, select } from "./dom.ts";
+import { button, byId, chosen, complain, input, say, select } from "./dom.ts";
 
 const IDS: Record<FieldName, string> = {
   ssid: "ssid",
@@ -200,25 +200,6 @@ function read(key: string): ReturnType<typeof readFields> {
     dns: input("ip-dns").value,
     country: input("country").value,
   }, told);
-}
-
-/** Shows, or takes away, what is wrong with a field. */
-function complain(id: string, words: string | undefined): void {
-  const field = byId(id);
-  const problemId = `${id}-problem`;
-  document.getElementById(problemId)?.remove();
-  const described = (field.getAttribute("aria-describedby") ?? "").split(" ")
-    .filter((name) => name !== "" && name !== problemId);
-  if (words === undefined) field.removeAttribute("aria-invalid");
-  else {
-    field.setAttribute("aria-invalid", "true");
-    described.unshift(problemId);
-    (field.closest(".with-button") ?? field).after(
-      make("p", { id: problemId, className: "problem" }, words),
-    );
-  }
-  if (described.length > 0) field.setAttribute("aria-describedby", described.join(" "));
-  else field.removeAttribute("aria-describedby");
 }
 
 /**

@@ -21,11 +21,12 @@ const ABOUT: Record<string, About> = {
     app: "qos_fast",
   },
   remote_tx: {
-    does: "Its button FLASH works the LED of another board, which runs remote_rx. Device id: tx.",
+    does:
+      "Its button FLASH switches the LED of another board, which runs remote_rx. Give it the device id tx.",
     app: "remote",
   },
   remote_rx: {
-    does: "Its LED is worked by another board, which runs remote_tx. Device id: rx.",
+    does: "Its LED is switched by another board, which runs remote_tx. Give it the device id rx.",
     app: "remote",
   },
 };

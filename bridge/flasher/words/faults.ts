@@ -154,16 +154,29 @@ const WORDS: Record<FlashCode, Words> = {
     title: "A file could not be loaded",
     more: "Nothing was changed on the board.",
     tries: [
-      "Does the program that serves this page still run? Start it again, in the folder of Holdfast: " +
-      `\`${DENO} task flasher\``,
-      "If firmware is missing, build it again, as Holdfast’s README says.",
+      "Is this computer online? Reload the page, and try again.",
+      "If it stays so, a file is missing where this page is published: tell whoever has published it.",
       "Or choose files on this computer.",
     ],
   },
 };
 
-/** Puts an error into words. What is no FlashError is a bug of the page, and is said to be one. */
-export function explain(error: unknown): Fault {
+/** What to try instead with a page that is served from the folder of Holdfast. */
+const SERVED_HERE: Partial<Record<FlashCode, string[]>> = {
+  NO_FILE: [
+    "Does the program that serves this page still run? Start it again, in the folder of Holdfast: " +
+    `\`${DENO} task flasher\``,
+    "If firmware is missing, build it again, as Holdfast’s README says.",
+    "Or choose files on this computer.",
+  ],
+};
+
+/**
+ * Puts an error into words. What is no FlashError is a bug of the page, and is said to be one.
+ *
+ * @param servedHere whether the page is served from the folder of Holdfast; otherwise it is published
+ */
+export function explain(error: unknown, servedHere = false): Fault {
   const details = error instanceof Error ? describe(error) : String(error);
   if (!(error instanceof FlashError)) {
     return {
@@ -174,7 +187,8 @@ export function explain(error: unknown): Fault {
       details,
     };
   }
-  const { title, tries, help = false } = WORDS[error.code];
+  const { title, help = false } = WORDS[error.code];
+  const tries = servedHere && SERVED_HERE[error.code] || WORDS[error.code].tries;
   // Who loses the board without an address was not writing.
   const idle = error.code === "LOST" && error.address === undefined;
   const more = idle ? undefined : WORDS[error.code].more;

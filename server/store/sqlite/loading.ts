@@ -75,8 +75,8 @@ export function load(
   }
   for (const { device, first, last, json } of rows<Queue>(OUTBOX)) {
     const { outbox, sent } = of(device);
-    const messages = parse<[number | null, string, number, number, number]>(json);
-    for (const [i, [id, text, overtakes, qos, time]] of messages.entries()) {
+    const messages = parse<OutboxRow>(json);
+    for (const [i, [id, text, overtakes, qos, time, end, isDoubtful]] of messages.entries()) {
       outbox.push({
         seq: (first + i) % 2 ** 32,
         id: id ?? undefined,
@@ -84,6 +84,8 @@ export function load(
         overtakes: overtakes === 1,
         qos: qos === 1,
         written: Math.min(time - offset, now),
+        expires: end === null ? undefined : end - offset,
+        isDoubtful: isDoubtful === 1,
       });
     }
     check(first === sent - outbox.length && last === sent - 1, device);
@@ -139,6 +141,16 @@ interface DeviceRow {
   processed: number;
 }
 
+type OutboxRow = [
+  id: number | null,
+  text: string,
+  overtakes: number,
+  qos: number,
+  written: number,
+  expires: number | null,
+  isDoubtful: number,
+];
+
 /** All rows of a device, as one text: seven times as fast as row by row. And unlike a plain TEXT, JSON
  * does not end at a NUL. */
 interface Group {
@@ -158,7 +170,7 @@ const INBOX = (where: string) => `
 
 const OUTBOX = (where: string) => `
   SELECT device, min(number) AS first, max(number) AS last,
-    json_group_array(json_array(id, text, overtakes, qos, written) ORDER BY number) AS json
+    json_group_array(json_array(id, text, overtakes, qos, written, expires, is_doubtful) ORDER BY number) AS json
   FROM holdfast_outbox ${where} GROUP BY device`;
 
 const HEARD = (where: string) => `

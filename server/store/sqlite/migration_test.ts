@@ -43,7 +43,8 @@ function expectedOfOld(): Record<string, unknown> {
       sent: positions.txNext,
       inbox,
       outbox: outbox.map(({ date, id, ...message }) => {
-        return { ...message, id: id ?? undefined, written: clock.now() - (clock.date() - date) };
+        const written = clock.now() - (clock.date() - date);
+        return { ...message, id: id ?? undefined, written, expires: undefined, isDoubtful: false };
       }),
       heard: heard.map((line) => {
         const [id, hash, position, connection] = line.split(" ").map(Number);

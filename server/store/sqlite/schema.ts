@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -41,6 +41,8 @@ CREATE TABLE holdfast_outbox (
   overtakes INTEGER NOT NULL,  -- 1: in dialect 1, does not wait for those ahead
   qos INTEGER NOT NULL,        -- 0: is withdrawn when the connection ends
   written INTEGER NOT NULL,    -- when, in ms on the store's clock
+  expires INTEGER,             -- from when on it is not sent any more, on that clock; NULL: never
+  is_doubtful INTEGER NOT NULL DEFAULT 0,  -- 1: the device may have it, and cannot say so any more
   PRIMARY KEY (device, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE holdfast_heard (  -- in dialect 1, what each id carried last: it tells repeats
@@ -108,6 +110,11 @@ CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given u
   date INTEGER NOT NULL,       -- when, in ms since 1970
   PRIMARY KEY (device, number)
 ) STRICT, WITHOUT ROWID;
+`,
+  // To 6. No message had a deadline.
+  `
+ALTER TABLE holdfast_outbox ADD COLUMN expires INTEGER;
+ALTER TABLE holdfast_outbox ADD COLUMN is_doubtful INTEGER NOT NULL DEFAULT 0;
 `,
 ];
 

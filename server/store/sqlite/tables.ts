@@ -67,7 +67,7 @@ export class Tables implements RowWriter {
       `ON CONFLICT (device) DO UPDATE SET ${replaced.join(", ")}`,
     );
     this.#inbox = new Bulk(db, "INSERT INTO holdfast_inbox", 3);
-    this.#outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 7);
+    this.#outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 9);
     this.#heard = new Bulk(db, "INSERT OR REPLACE INTO holdfast_heard", 5);
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
@@ -125,10 +125,17 @@ export class Tables implements RowWriter {
     this.#processed.run(this.#device, before);
   }
 
-  written(number: number, { id, text, overtakes, qos, written }: Outgoing): void {
+  written(
+    number: number,
+    { id, text, overtakes, qos, written, expires, isDoubtful }: Outgoing,
+  ): void {
     const time = Math.round(this.#offset + written);
+    const end = expires === undefined ? null : Math.round(this.#offset + expires);
     // deno-fmt-ignore
-    this.#outbox.add(this.#device, number, id ?? null, text, Number(overtakes), Number(qos), time);
+    this.#outbox.add(
+      this.#device, number, id ?? null, text, Number(overtakes), Number(qos), time, end,
+      Number(isDoubtful),
+    );
   }
 
   settled(before: number): void {

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { Chip, type ChipOptions } from "./chip.ts";
+import { Chip, type ChipOptions, type Firmware } from "./chip.ts";
+import { makeImage } from "./image.ts";
 import { checksum, Op } from "./machine.ts";
 import { slipFrame, SlipReader } from "./slip.ts";
 
@@ -120,4 +121,24 @@ function block(data: Uint8Array, sequence: number): Uint8Array<ArrayBuffer> {
   bytes.set(words(data.length, sequence));
   bytes.set(data, 16);
   return bytes;
+}
+
+/** A program that says hello, and repeats what it hears. */
+export const parrot: Firmware = (board) => {
+  board.print(`hello after ${board.reason}\r\n`);
+  return { baud: 115200, receive: (bytes) => board.print(bytes) };
+};
+
+/** An image that the ROM starts. */
+export const image = makeImage(0x40100000, [{
+  address: 0x40100000,
+  data: new Uint8Array(64).fill(7),
+}]);
+
+/** A board that was just reset, and runs the parrot unless told. */
+export function withProgram(options: ChipOptions = {}): Asker {
+  const asker = new Asker({ firmware: parrot, ...options });
+  asker.chip.flash.program(0, image);
+  asker.chip.press({ flashButton: false }, 0);
+  return asker;
 }

@@ -6,7 +6,7 @@
  */
 import { Faults } from "./faults.ts";
 import { Flash } from "./flash.ts";
-import { imageFault } from "./image.ts";
+import { loadImage } from "./image.ts";
 import { type Command, type Machine, parseCommand } from "./machine.ts";
 import { ESP8266_MAGIC, Registers } from "./registers.ts";
 import { Rom } from "./rom.ts";
@@ -17,7 +17,7 @@ import { flipBits, garble, understands } from "./uart.ts";
 /** The speed at which the ROM says how it was started, on a board with a crystal of 26 MHz. */
 export const ROM_BAUD = 74880;
 
-/** Why the processor starts. */
+/** Why the processor starts; the watchdog is the one outside of it. */
 export type ResetReason = "power-on" | "external" | "software" | "watchdog" | "exception";
 
 /** What a program in flash has of the board. */
@@ -25,8 +25,8 @@ export interface Hardware {
   readonly flash: Flash;
   readonly mac: string;
   readonly reason: ResetReason;
-  /** Sends on the serial line. */
-  print(text: string | Uint8Array): void;
+  /** Sends on the serial line, at the program's speed unless told. */
+  print(text: string | Uint8Array, baud?: number): void;
   /** Does something later, unless the chip is reset before. */
   after(ms: number, what: () => void): void;
   /** Resets the processor: by software unless told. */
@@ -72,7 +72,11 @@ export interface ChipOptions {
 
 /** Boot modes, as the pins have it. */
 const DOWNLOAD = 1;
+const FROM_RAM = 2;
 const FROM_FLASH = 3;
+
+/** What the ROM calls a reset by hardware. */
+const CAUSES: Partial<Record<ResetReason, number>> = { "power-on": 1, external: 2, watchdog: 4 };
 
 const SILENT: Firmware = () => ({ baud: 115200, receive() {} });
 const encoder = new TextEncoder();
@@ -101,6 +105,8 @@ export class Chip {
   #download = false;
   #mode: { rom: Rom } | { stub: Stub } | { program: Program } | undefined;
   #baud: number | undefined;
+  /** Of the last reset that was not the program's own doing; the ROM knows no other. */
+  #cause = 0;
   #slip = new SlipReader();
   #frames: Uint8Array[] = [];
   #busyUntil = 0;
@@ -276,38 +282,46 @@ export class Chip {
   #start(reason: ResetReason): void {
     this.#halt();
     this.#registers = this.#newRegisters();
-    const cause = { "power-on": 1, external: 2, software: 2, exception: 2, watchdog: 4 }[reason];
+    this.#cause = CAUSES[reason] ?? this.#cause;
     const mode = this.wired ?? (this.#download ? DOWNLOAD : FROM_FLASH);
-    const hello = `\r\n ets Jan  8 2013,rst cause:${cause}, boot mode:(${mode},6)\r\n\r\n` +
-      `${reason === "watchdog" ? "wdt reset\r\n" : ""}${mode >= 4 ? "waiting for host\r\n" : ""}`;
-    this.#send(encoder.encode(hello), ROM_BAUD);
+    this.#say(`\r\n ets Jan  8 2013,rst cause:${this.#cause}, boot mode:(${mode},6)\r\n\r\n`);
+    if (this.#cause === CAUSES.watchdog) this.#say("wdt reset\r\n");
+    if (mode >= 4) this.#say("waiting for host\r\n");
     if (mode === DOWNLOAD) {
       this.boots.loader++;
       this.#mode = { rom: new Rom(this.#machine) };
-    } else if (mode === FROM_FLASH) this.#runProgram(reason);
+    } else if (mode === FROM_RAM) this.#fail();
+    else if (mode === FROM_FLASH) this.#runProgram(reason);
+  }
+
+  /** The ROM, or the vendor's code after it, says something. */
+  #say(text: string): void {
+    this.#send(encoder.encode(text), ROM_BAUD);
+  }
+
+  /** It runs what is in its memory, which is nothing, and goes on with that without end. */
+  #fail(): void {
+    const registers = ["epc1=0x40100000", "epc2", "epc3", "excvaddr", "depc"]
+      .map((name) => name.includes("=") ? name : `${name}=0x00000000`).join(", ");
+    this.#say(`Fatal exception (0): \r\n${registers}\r\n`);
+    this.#timers.push({ at: this.now + 20, what: () => this.#fail() });
   }
 
   #runProgram(reason: ResetReason): void {
     this.#halt();
-    const fault = imageFault(
-      this.flash.bytes,
-      this.#options.embedded || this.#options.onlyDout,
-    );
-    const load = "load 0x40100000, len 4096, room 16 \r\ntail 0\r\n";
-    if (fault !== undefined) {
-      const said = `${fault === "checksum" ? `${load}csum err\r\n` : ""}ets_main.c \r\n`;
-      this.#send(encoder.encode(said), ROM_BAUD);
-      return;
-    }
+    const { embedded, onlyDout } = this.#options;
+    const { fault, says } = loadImage(this.flash.bytes, embedded || onlyDout);
+    this.#say(says);
+    if (fault !== undefined) return;
     this.boots.program++;
-    this.#send(encoder.encode(load), ROM_BAUD);
     const started: { program?: Program } = {};
     const baud = () => started.program?.baud ?? 115200;
     started.program = this.#firmware({
       flash: this.flash,
       mac: this.mac,
       reason,
-      print: (text) => this.#send(typeof text === "string" ? encoder.encode(text) : text, baud()),
+      print: (text, at = baud()) =>
+        this.#send(typeof text === "string" ? encoder.encode(text) : text, at),
       after: (ms, what) => this.#timers.push({ at: this.now + ms, what }),
       restart: (reason = "software") => this.#start(reason),
     });

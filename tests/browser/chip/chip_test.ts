@@ -1,32 +1,16 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import { deflateSync } from "node:zlib";
 import { codeLike } from "../firmware/images.ts";
-import { Asker, words } from "./asker.ts";
-import { Chip, type Firmware, ROM_BAUD } from "./chip.ts";
+import { Asker, parrot, withProgram, words } from "./asker.ts";
+import { Chip } from "./chip.ts";
 import { Flash, SECTOR } from "./flash.ts";
-import { imageFault, makeImage } from "./image.ts";
 import { Op } from "./machine.ts";
 import { ESP32_MAGIC, ESP8266_MAGIC, MAGIC_ADDRESS } from "./registers.ts";
 import { romEraseCount } from "./rom.ts";
 import { slipFrame, SlipReader } from "./slip.ts";
 
 const OK = [0, 0];
-
-/** A program that says hello, and repeats what it hears. */
-const parrot: Firmware = (board) => {
-  board.print(`hello after ${board.reason}\r\n`);
-  return { baud: 115200, receive: (bytes) => board.print(bytes) };
-};
-
-const image = makeImage(0x40100000, [{ address: 0x40100000, data: new Uint8Array(64).fill(7) }]);
-
-function withProgram(options = {}): Asker {
-  const asker = new Asker({ firmware: parrot, ...options });
-  asker.chip.flash.program(0, image);
-  asker.chip.press({ flashButton: false }, 0);
-  return asker;
-}
 
 /** Bytes that do not compress away. */
 function noise(length: number): Uint8Array {
@@ -70,21 +54,6 @@ Deno.test("frames: what is escaped comes out as it went in, however it is cut", 
   }
 });
 
-Deno.test("images: a wrong byte, and a segment that does not end, are found", () => {
-  const flash = new Uint8Array(8192).fill(0xff);
-  assertEquals(imageFault(flash), "no image");
-  flash.set(image);
-  assertEquals(imageFault(flash), undefined);
-  assertEquals(imageFault(flash, true), undefined);
-  flash[2] = 2;
-  assertEquals(imageFault(flash, true), "flash mode");
-  assertEquals(imageFault(flash), undefined);
-  flash[20]! ^= 1;
-  assertEquals(imageFault(flash), "checksum");
-  flash[13] = 0xff;
-  assertEquals(imageFault(flash), "segment beyond the flash");
-});
-
 Deno.test("lines: RTS alone resets; DTR alone on release leads into the loader", () => {
   const asker = withProgram();
   assertEquals(asker.chip.state, "program");
@@ -120,29 +89,6 @@ Deno.test("lines: a board without the two transistors ignores them, its buttons 
   assertEquals(asker.chip.state, "program");
   asker.chip.press({ flashButton: true }, asker.now);
   assertEquals(asker.chip.state, "rom");
-});
-
-Deno.test("boot: the ROM talks at 74880 baud, the program at its own; neither is readable at the other's", () => {
-  const asker = withProgram();
-  const first = asker.heardText();
-  assertMatch(first, /hello after external\r\n$/);
-  assertEquals(first.includes("boot mode"), false);
-  asker.baud = ROM_BAUD;
-  asker.chip.press({ flashButton: false }, asker.now);
-  const second = asker.heardText();
-  assertMatch(second, /rst cause:2, boot mode:\(3,6\)/);
-  assertEquals(second.includes("hello"), false);
-});
-
-Deno.test("boot: without an image, or with a damaged one, no program runs", () => {
-  const asker = new Asker({ firmware: parrot });
-  asker.baud = ROM_BAUD;
-  assertMatch(asker.heardText(), /ets_main\.c/);
-  asker.chip.flash.program(0, image);
-  asker.chip.flash.program(20, Uint8Array.of(0));
-  asker.chip.press({ flashButton: false }, 0);
-  assertMatch(asker.heardText(), /csum err/);
-  assertEquals(asker.chip.boots.program, 0);
 });
 
 Deno.test("ROM: syncs eight times, names the chip, and refuses what it does not know", () => {

@@ -9,6 +9,8 @@ const MAGIC = 0xe9;
 const CHECKSUM_SEED = 0xef;
 /** Reading the flash with one pin for data; the third byte of an image. */
 const DOUT = 3;
+/** Of a chip that does not go on. No end of a line follows. */
+const LAST_WORD = "ets_main.c ";
 
 /** A piece of an image that goes to RAM. */
 export interface Segment {
@@ -17,26 +19,49 @@ export interface Segment {
   data: Uint8Array;
 }
 
+/** What the ROM makes of what is at the beginning of the flash. */
+export interface Loaded {
+  /** Why it does not start it; undefined: it does. */
+  fault?: "no image" | "flash mode" | "segment beyond the flash" | "checksum";
+  /** What it says meanwhile. Where it stops, it does so in the middle of a line. */
+  says: string;
+}
+
+/** It reads in pieces of so many bytes, and tells how each segment lies in them. */
+const PIECE = 16;
+
 /**
- * Why the ROM would not start what is at the beginning of the flash; undefined: it would.
+ * Loads a program as the ROM does.
  *
  * @param onlyDout Whether the flash can be read in no other mode: inside a chip it lacks the pins, and some cannot.
  */
-export function imageFault(flash: Uint8Array, onlyDout = false): string | undefined {
+export function loadImage(flash: Uint8Array, onlyDout = false): Loaded {
   const view = new DataView(flash.buffer, flash.byteOffset, flash.length);
-  if (flash[0] !== MAGIC) return "no image";
-  if (onlyDout && flash[2] !== DOUT) return "flash mode";
+  if (flash[0] !== MAGIC) return { fault: "no image", says: LAST_WORD };
+  if (onlyDout && flash[2] !== DOUT) return { fault: "flash mode", says: LAST_WORD };
+  const hex = (byte: number) => `0x${byte.toString(16).padStart(2, "0")}`;
   let at = 8;
   let sum = CHECKSUM_SEED;
+  let says = "";
   for (let i = 0; i < flash[1]!; i++) {
-    if (at + 8 > flash.length) return "segment beyond the flash";
+    const used = at % PIECE;
+    const split = i > 0 && used + 8 > PIECE; // the segment's header goes over into the next piece
+    if (split) says += `ho 0 tail ${used} room ${PIECE - used}\r\n`;
+    if (at + 8 > flash.length) return { fault: "segment beyond the flash", says };
+    const room = i === 0 ? PIECE : (split ? 2 * PIECE : PIECE) - used - 8;
+    const address = view.getUint32(at, true);
     const length = view.getUint32(at + 4, true);
     at += 8;
-    if (at + length >= flash.length) return "segment beyond the flash";
+    says += `load 0x${address.toString(16).padStart(8, "0")}, len ${length | 0}, room ${room} \r\n`;
+    if (at + length >= flash.length) return { fault: "segment beyond the flash", says };
     for (const byte of flash.subarray(at, at + length)) sum ^= byte;
     at += length;
+    says += `tail ${Math.max(0, length - room) % PIECE}\r\nchksum ${hex(sum)}\r\n`;
   }
-  return flash[at | 15] === sum ? undefined : "checksum";
+  says += `csum ${hex(flash[at | 15] ?? 0xff)}\r\n`;
+  return flash[at | 15] === sum
+    ? { says }
+    : { fault: "checksum", says: `${says}csum err\r\n${LAST_WORD}` };
 }
 
 /** Makes an image that the ROM starts. @param mode 0 to 3: QIO, QOUT, DIO, DOUT */

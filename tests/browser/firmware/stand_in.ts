@@ -26,7 +26,13 @@ import {
   type Settings,
   Tag,
 } from "../../../bridge/formats/settings.ts";
-import type { Firmware, Hardware, Program, ResetReason } from "../chip/chip.ts";
+import {
+  type Firmware,
+  type Hardware,
+  type Program,
+  type ResetReason,
+  ROM_BAUD,
+} from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 
 /** Where things are in the flash. */
@@ -59,6 +65,12 @@ export interface World {
   fails?: { reason: ResetReason; after: number } | undefined;
 }
 
+/** What the vendor's code says before it runs the firmware. */
+const VENDOR = "boot not set\r\n ota1 not set\r\n ota2 not set\r\n Mo\r\n" +
+  "phy_version: 1156.0, 635e6fc, Feb 20 2020, 16:18:08, NONOS\r\n" +
+  "rf cal sector: 1019\r\n freq trace enable 0\r\n rf[112] : 00\r\n rf[113] : 00\r\n rf[114] : 01\r\n" +
+  "\r\nSDK ver: 3.0.6-dev(072755c) compiled @ Apr  6 2023 03:06:03\r\nphy ver: 1156_0, pp ver: 10.2\r\n\r\n";
+
 const encoder = new TextEncoder();
 
 /** Spaces, controls and % as %20 …, so that a value is one word. */
@@ -83,7 +95,9 @@ class Running implements Program {
   constructor(board: Hardware, world: World) {
     this.#board = board;
     this.#world = world;
+    board.print(VENDOR, ROM_BAUD);
     this.#say(`boot version=0.1.0 board=nonos reset=${board.reason} heap=31240`);
+    if (board.reason === "exception") this.#say("crash cause=28 at=40214b12 address=00000004");
     const { fails } = world;
     if (fails) board.after(fails.after, () => board.restart(fails.reason));
     const sector = decodeSettings(board.flash.read(SETTINGS, SECTOR)!);

@@ -91,13 +91,13 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a message of a transaction goes out before that is safe": edit(
     SESSION,
-    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {",
-    "  enqueue(line: string, { wait = true }: WriteOptions, now: number): void {\n    queueMicrotask(() => this.resume());",
+    "  enqueue(line: string, manner: Manner, now: number): void {",
+    "  enqueue(line: string, manner: Manner, now: number): void {\n    queueMicrotask(() => this.resume());",
   ),
   "a transaction's message may be longer than the device takes by then": edit(
     SESSION,
-    "this.#enqueue(this.check(line), wait, now);",
-    "this.#enqueue(line, wait, now);",
+    "this.#outbox.accept(checkText(line, this.#lineBytes), manner, now);",
+    "this.#outbox.accept(line, manner, now);",
   ),
   "an ack goes out for what was received since the commit began": edit(
     TURN,

@@ -5,6 +5,7 @@ const ADMISSION = "server/admission/admission.ts";
 const DIALECT2 = "server/link/dialect2.ts";
 const DUPLICATES = "server/link/duplicates.ts";
 const LINES = "server/protocol/lines.ts";
+const OUTBOX = "server/link/outbox.ts";
 const SESSION = "server/link/session.ts";
 
 /** How dialect 1 tells repeats. */
@@ -64,12 +65,12 @@ const LINE_BUGS: Bugs = {
 const GREETING_BUGS: Bugs = {
   "a line of the log is given to the application": edit(
     DIALECT2,
-    "if (text.startsWith(LOGGED)) this.#logged(text.slice(1));\n      else if",
+    "if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));\n      else if",
     "if",
   ),
   "a line of the log is acknowledged, and not logged": edit(
     DIALECT2,
-    "this.#logged(text.slice(1));",
+    "this.#owner.logged(text.slice(1));",
     ";",
   ),
   "what comes together with the greeting is discarded": edit(
@@ -93,8 +94,8 @@ const GREETING_BUGS: Bugs = {
   ),
   "a greeting that is out of date is taken": edit(
     ADMISSION,
-    "record.positions.connects !== connects || renamedNow !== renamed ||",
-    "renamedNow !== renamed ||",
+    "record.positions.connects !== connects || now.renamed !== renamed ||",
+    "now.renamed !== renamed ||",
   ),
   "the window is off by one": edit(
     DIALECT2,
@@ -108,11 +109,11 @@ const GREETING_BUGS: Bugs = {
   ),
   "what the device has no room for is sent": edit(
     SESSION,
-    "if (byteLength(message.text) > lineBytes) this.#withdraw(message, lineBytes);",
-    "",
+    "if (byteLength(message.text) > lineBytes) {",
+    "if (lineBytes < 0) {",
   ),
   "a full outbox takes more": edit(
-    SESSION,
+    OUTBOX,
     "if (outbox.length >= limits.outbox ||",
     "if (outbox.length > limits.outbox ||",
   ),

@@ -1,0 +1,128 @@
+/** Messages that are of use for a time only, from `write` to what its writer and the operator are told. */
+import { assertEquals, assertRejects } from "@std/assert";
+import type { ManualSocket } from "../tests/support/manual_platform.ts";
+import { helloLine } from "../tests/support/greeting.ts";
+import { ManualServer, TIMEOUT } from "../tests/support/manual_server.ts";
+import { SlowStore } from "../tests/support/slow_store.ts";
+import type { ServerEvent } from "./observe/events.ts";
+import { LocalError } from "./protocol/errors.ts";
+import { MemoryStore } from "./store/memory.ts";
+
+/** What becomes of a write: undefined as long as that is open. */
+function fateOf(write: Promise<boolean>): { of?: string } {
+  const fate: { of?: string } = {};
+  write.then(() => fate.of = "arrived", ({ code }) => fate.of = code);
+  return fate;
+}
+
+/** Messages that the device was sent. */
+function texts({ written }: ManualSocket): string[] {
+  return written.split("\n").filter((line) => line.length > 2).map((line) => line.slice(2));
+}
+
+function expiries({ server }: ManualServer): string[] {
+  const told: string[] = [];
+  server.events.subscribe((event: ServerEvent) => {
+    if (event.event === "expired") told.push(`${event.device} ${event.text} ${event.code}`);
+  });
+  return told;
+}
+
+Deno.test("a message to a device that is away is given up at its deadline, and is never sent", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  const told = expiries(scene);
+  const device = await scene.server.device("1");
+  const fate = fateOf(device.write("open the door", { expires: 5000 }));
+  await scene.platform.advance(4999);
+  assertEquals(fate.of, undefined);
+  await scene.platform.advance(1);
+  assertEquals([fate.of, told], ["EXPIRED", ["1 open the door EXPIRED"]]);
+  assertEquals([device.outbox, device.counts.expired], [0, 1]);
+  const back = await scene.knock("1\n\n");
+  assertEquals(texts(back), []);
+});
+
+Deno.test("nobody is told that a message has expired before that is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const socket = await scene.knock("1\n\n");
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  const device = await scene.server.device("1");
+  const fate = fateOf(device.write("a", { expires: 100 }));
+  await scene.platform.turn();
+  const told = expiries(scene);
+  const release = store.hold();
+  await scene.platform.advance(100);
+  assertEquals([fate.of, told], [undefined, []]);
+  release();
+  await scene.platform.turn();
+  assertEquals([fate.of, told], ["EXPIRED", ["1 a EXPIRED"]]);
+});
+
+Deno.test("a deadline in a transaction counts from there; the operator is told", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  const told = expiries(scene);
+  const done = scene.server.transaction((tx) => tx.write("1", "a", { expires: 100 }));
+  await scene.platform.turn();
+  await done;
+  await scene.platform.advance(100);
+  assertEquals(told, ["1 a EXPIRED"]);
+  const refused = assertRejects(
+    () => scene.server.transaction((tx) => tx.write("1", "a", { expires: 0 })),
+    LocalError,
+    "expires must be 1 to",
+  );
+  await scene.platform.turn();
+  await refused;
+});
+
+Deno.test("a server that is started again keeps to the deadlines of the one before", async () => {
+  const store = new MemoryStore();
+  {
+    await using scene = await ManualServer.start({ store });
+    const socket = await scene.knock("1\n\n");
+    socket.fails(new Error("reset"));
+    await scene.platform.turn();
+    const device = await scene.server.device("1");
+    for (const expires of [100, 10 * TIMEOUT]) {
+      fateOf(device.write(`${expires}`, { expires }));
+    }
+    await scene.platform.turn();
+  }
+  await using scene = await ManualServer.start({ store });
+  const told = expiries(scene);
+  await scene.platform.advance(100);
+  assertEquals(told, ["1 100 EXPIRED"]);
+  const socket = await scene.knock("1\n\n");
+  assertEquals(texts(socket), ["20000"]);
+});
+
+Deno.test("a device that is there and acknowledges nothing is asked by a new connection", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.says(socket, "\n");
+  const device = await scene.server.device("1");
+  const fate = fateOf(device.write("open the door", { expires: 100 }));
+  await scene.platform.turn();
+  assertEquals(texts(socket).slice(-1), ["open the door"]);
+  const stays = async (ms: number) => {
+    for (const end = scene.platform.now() + ms; scene.platform.now() < end;) {
+      await scene.says(socket, "\n");
+      await scene.platform.advance(TIMEOUT / 20);
+    }
+  };
+  await stays(TIMEOUT);
+  assertEquals([device.connected, fate.of], [true, undefined]);
+  await stays(TIMEOUT / 4);
+  assertEquals([device.connected, fate.of], [false, undefined]);
+  assertEquals(scene.log.filter((entry) => entry.startsWith("disconnected")), [
+    "disconnected 1 LATE",
+  ]);
+});

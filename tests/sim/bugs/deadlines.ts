@@ -1,0 +1,40 @@
+/** Bugs of messages that are of use for a time only. */
+import { type Bugs, edit } from "./bug.ts";
+
+const ADMISSION = "server/admission/admission.ts";
+const DEADLINES = "server/link/deadlines.ts";
+const OUTBOX = "server/link/outbox.ts";
+const TABLES = "server/store/sqlite/tables.ts";
+
+export const DEADLINE_BUGS: Bugs = {
+  "what may have been sent expires while the device is away": edit(
+    DEADLINES,
+    'return !dialect && this.#wasSent(message) ? "open" : "EXPIRED";',
+    'return "EXPIRED";',
+  ),
+  "what is on its way expires": edit(
+    DEADLINES,
+    '    if (dialect && index < dialect.underWay) return "open";\n',
+    "",
+  ),
+  "a device that has forgotten what it has is believed": edit(
+    DEADLINES,
+    "if (isSure || message.isDoubtful",
+    "if (isSure || !isTold || message.isDoubtful",
+  ),
+  "what a welcome has told that was never confirmed is believed": edit(
+    ADMISSION,
+    "    if (!agreement.isTold) known.mayHaveForgotten = true;\n",
+    "",
+  ),
+  "what expires stays in the outbox": edit(
+    OUTBOX,
+    "this.withdraw(message)?.failed(error);",
+    "this.#takeWriter(message)?.failed(error);",
+  ),
+  "a deadline does not outlive the server": edit(
+    TABLES,
+    "expires === undefined ? null : Math.round(this.#offset + expires)",
+    "expires === undefined ? null : null",
+  ),
+};
