@@ -92,8 +92,7 @@ export interface Device extends AsyncIterable<string> {
   /**
    * Drops all that waits: messages from the device that are not processed, messages to it that it has not
    * acknowledged. Some of these may have arrived all the same. A connection is ended for that, and comes back at once.
-   * While `consume` is under way, it waits for its end. Writers are told CLEARED at once: if the server is killed
-   * before this is safe, what was in the store is there again.
+   * While `consume` is under way, it waits for its end. Writers are told CLEARED when it is safe.
    *
    * @returns how many they were, when that is safe
    * @throws {LocalError} CLOSED, FORGOTTEN

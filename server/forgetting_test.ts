@@ -2,7 +2,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { dial, greet } from "../tests/support/callers.ts";
 import { parseWelcome } from "../tests/support/greeting.ts";
+import { ManualServer } from "../tests/support/manual_server.ts";
 import { Scene } from "../tests/support/scene.ts";
+import { SlowStore } from "../tests/support/slow_store.ts";
 import { until } from "../tests/support/wait.ts";
 import { LocalError, MemoryStore, Server, SqliteStore } from "./mod.ts";
 
@@ -194,4 +196,23 @@ Deno.test("a transaction for a device that is forgotten before it is committed i
   });
   assertEquals(await codeOf(written), "FORGOTTEN");
   peer.close();
+});
+
+Deno.test("nobody is told that a message was dropped before that is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const socket = await scene.knock("1\n\n");
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  const device = await scene.server.device("1");
+  let told = false;
+  const fate = codeOf(device.write("a")).finally(() => told = true);
+  await scene.platform.turn();
+  const release = store.hold();
+  const cleared = device.clear();
+  await scene.platform.turn();
+  assertEquals(told, false);
+  release();
+  await scene.platform.turn();
+  assertEquals([await fate, await cleared], ["CLEARED", { inbox: 0, outbox: 1 }]);
 });
