@@ -205,7 +205,7 @@ Deno.test("the lines with “task” that page and README show are right in a fr
       new Deno.Command("sh", {
         args: ["-c", line.replace(DENO, `exec '${Deno.execPath()}'`) + more],
         cwd: folder,
-        env: { NO_COLOR: "1" },
+        env: { NO_COLOR: "1", INIT_CWD: folder }, // a task that runs these tests has set another one
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
