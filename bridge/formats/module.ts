@@ -29,7 +29,7 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
   "board.kept": [3, 1],
 };
 
-/** What the core exports: an application is compiled together with it (`engine.h`). */
+/** What the core exports, in the order of `engine.h`: an application is compiled together with it. */
 export const CORE_EXPORTS = [
   "registers",
   "init",

@@ -1,4 +1,5 @@
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
+import { CORE_EXPORTS } from "../formats/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
 import { ClientDriver } from "./driver.ts";
@@ -74,18 +75,7 @@ interface Application extends CoreExports {
 }
 
 /** What makes a module one that is compiled with the core. */
-const CORE_EXPORTS: readonly (keyof CoreExports)[] = [
-  "memory",
-  "registers",
-  "init",
-  "opened",
-  "closed",
-  "received",
-  "poll",
-  "take",
-  "room",
-  "write",
-];
+const EXPORTS: readonly (keyof CoreExports)[] = ["memory", ...CORE_EXPORTS];
 
 /** Pins of the simulated board: 0 to 16, without those of the flash. */
 const MOST_PIN = 16;
@@ -384,7 +374,7 @@ function keptPart({ bytes }: Kept, at: number, ptr: number, length: number) {
 /** @throws {LocalError} BAD_ARGUMENT */
 function checkApplication(module: WebAssembly.Module, board: string[]): void {
   const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
-  const lacking = CORE_EXPORTS.find((name) => !exports.includes(name));
+  const lacking = EXPORTS.find((name) => !exports.includes(name));
   if (lacking) throw badArgument(`this is no application: it does not export \`${lacking}\``);
   const unknown = WebAssembly.Module.imports(module).find(({ module, name, kind }) =>
     module !== "host" && (module !== "board" || kind !== "function" || !board.includes(name))

@@ -5,24 +5,15 @@
  * @module
  */
 import { encodeApplication } from "../../bridge/formats/application.ts";
+import { CORE_EXPORTS } from "../../bridge/formats/module.ts";
 import { EMULATOR } from "../../bridge/esp8266/emulator/emulator.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/emulator/frames.ts";
 
 /** Bytes of memory that are compared: all that a module has on the chip. */
 const MEMORY = 4096;
 
-/** In the order of the firmware's engine.h. */
-const FUNCTIONS = [
-  "registers",
-  "init",
-  "opened",
-  "closed",
-  "received",
-  "poll",
-  "take",
-  "room",
-  "write",
-];
+/** By any name that a module may have. */
+const EXPORTS: readonly string[] = CORE_EXPORTS;
 
 /** The emulator, talked to without a pause: a call returns when the chip has answered. */
 export class RemoteChip implements Disposable {
@@ -120,7 +111,7 @@ function twin(
     while (end > from && there[end - 1] === memory[end - 1]) end--;
     const changed = memory.slice(from, end);
     chip.calls++;
-    chip.send(frame("X", FUNCTIONS.indexOf(name), u32(a), u32(b), u32(from), changed));
+    chip.send(frame("X", EXPORTS.indexOf(name), u32(a), u32(b), u32(from), changed));
     const local = Number((exports[name] as (...args: number[]) => number)(...args) ?? 0) | 0;
     let answer = chip.next();
     while (answer.type === "h") { // the same is asked of the host's, so it is answered from its arguments
@@ -144,7 +135,7 @@ function twin(
     }
     return result;
   };
-  const functions = Object.keys(exports).filter((name) => FUNCTIONS.includes(name));
+  const functions = Object.keys(exports).filter((name) => EXPORTS.includes(name));
   return {
     memory: exports.memory,
     ...Object.fromEntries(functions.map((name) => [name, (...args: number[]) => call(name, args)])),

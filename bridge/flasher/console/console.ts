@@ -47,7 +47,7 @@ export class Console {
     }
   }
 
-  /** Starts the board's program anew, and listens at the firmware's speed. @throws {FlashError} LOST */
+  /** Starts the board's program again, and listens at the firmware's speed. @throws {FlashError} LOST */
   async restart(): Promise<void> {
     await this.#changing;
     if (this.#baud !== SLOW) return await this.listenAt(SLOW, true);
@@ -59,10 +59,10 @@ export class Console {
   }
 
   /**
-   * Listens at another speed from now on. Nothing is heard or sent while the port is opened anew; if it is gone, that
+   * Listens at another speed from now on. Nothing is heard or sent while the port is opened again; if it is gone, that
    * is told as always.
    *
-   * @param fromStart whether the board's program is started anew then
+   * @param fromStart whether the board's program is started again then
    */
   async listenAt(baudRate: number, fromStart: boolean): Promise<void> {
     // One after the other: somebody may restart the board meanwhile.

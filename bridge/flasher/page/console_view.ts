@@ -38,7 +38,7 @@ let frames: (frame: Frame) => void = () => {};
 /** The settings were erased on purpose. */
 let erased = false;
 
-/** Whoever asks the board something is told of its answers, until somebody else is or the console is opened anew. */
+/** Whoever asks the board something is told of its answers, until somebody else is or the console is opened again. */
 export function hearFrames(listener: (frame: Frame) => void): void {
   frames = listener;
 }
