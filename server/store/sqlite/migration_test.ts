@@ -51,6 +51,7 @@ function expectedOfOld(): Record<string, unknown> {
         return [id, { hash, position, connection }];
       }),
       deadLetters: [],
+      memos: new Map(),
     }]).toSorted(),
   );
 }
@@ -141,6 +142,23 @@ migrationTest(
       await store.close();
       exec(path, `UPDATE holdfast_outbox SET written = written - ${HOUR}`);
     }
+  },
+);
+
+migrationTest(
+  "a store of schema 6, which knew no memos, has none, and takes some",
+  async (path) => {
+    makeOld(path);
+    await statesIn(path);
+    exec(path, "DROP TABLE holdfast_memos; PRAGMA user_version = 6");
+    const store = new SqliteStore(path, { clock });
+    const driver = await StoreDriver.on(store);
+    assertEquals(driver.states() as unknown, expectedOfOld());
+    driver.record("kitchen").setMemo("heater", "1");
+    await driver.commit();
+    await store.close();
+    const { kitchen, garage } = await statesIn(path);
+    assertEquals([kitchen!.memos, garage!.memos], [new Map([["heater", "1"]]), new Map()]);
   },
 );
 
