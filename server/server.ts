@@ -1,5 +1,7 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
+import type { Thing } from "./channels/thing.ts";
+import { thingOf } from "./channels/thing_driver.ts";
 import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
@@ -7,7 +9,6 @@ import { type Cleared, Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
-import type { Log } from "./observe/log.ts";
 import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
@@ -26,6 +27,7 @@ import {
 } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
+import type { ServerSettings } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
@@ -42,30 +44,9 @@ import type { Listener, Platform, Tls } from "./transport/platform.ts";
 export type App = (device: Device, server: Server) => Promise<void>;
 
 /** What `Server.listen` can be told. */
-export interface ServerOptions extends AccessOptions {
-  /** TCP port, 0 to 65535; 0: any free one, see `server.port`. Default 8123. */
-  port?: number;
-  /** Address to listen on. Default "0.0.0.0": every IPv4 interface. */
-  hostname?: string;
-  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
-  timeout?: number;
-  /** Path of an SQLite file, ":memory:" (forgotten with the process), or a store of your own, which
-   * outlives the server. Default ":memory:". */
-  store?: string | Store;
-  /** What a message on a store's disk has survived when it is acknowledged: with "full" a loss of power,
-   * with "normal" the end of the process, at several times the speed. Default "full". */
-  durability?: "full" | "normal";
-  /** Serves the same protocol over TLS: certificate and key in PEM. */
-  tls?: Tls;
+export interface ServerOptions extends ServerSettings {
   /** Run for every device. */
   app?: App;
-  /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
-   * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
-  deadLetters?: boolean;
-  /** Bounds on what others can make grow. */
-  limits?: Partial<Limits>;
-  /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
-  log?: Log;
 }
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
@@ -202,8 +183,7 @@ export class Server implements AsyncDisposable {
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#closed) throw this.#closed;
-    const device = this.#devices.get(id);
-    if (!device) throw unknownDevice(id);
+    const device = this.#find(id);
     return await new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
         this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
@@ -243,6 +223,18 @@ export class Server implements AsyncDisposable {
     return arrival.promise;
   }
 
+  /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
+  async thing(id: string): Promise<Thing> {
+    const device = await this.device(id) as DeviceDriver;
+    return thingOf(device, this.events);
+  }
+
+  #find(id: string): DeviceDriver {
+    const device = this.#devices.get(id);
+    if (device) return device;
+    throw unknownDevice(id);
+  }
+
   /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */
   waitAll(ids: Iterable<string>): Promise<Device[]> {
     return Promise.all(Array.from(ids, (id) => this.device(id)));
@@ -277,7 +269,8 @@ export class Server implements AsyncDisposable {
       turn: this.#turn,
       database: this.#store.database,
       closed: () => this.#closed,
-      find: (id) => this.#devices.get(id),
+      find: (id) => this.#find(id),
+      set: (device, ...setting) => thingOf(device, this.events).setting(...setting),
     };
   }
 
@@ -390,6 +383,7 @@ export class Server implements AsyncDisposable {
     const device = new DeviceDriver(ledger, session, this.#deviceHost);
     this.#devices.set(id, device);
     this.#places.add(device);
+    if (record.memos.size > 0) thingOf(device, this.events); // settings may be due
     return device;
   }
 

@@ -2,7 +2,7 @@ import type { Admitted } from "../admission/admission.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
-import type { Expired, WriteOptions, Writer } from "../link/outbox.ts";
+import type { Expired, WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -12,52 +12,10 @@ import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
 import { dismiss, type Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
+import { PendingWrite } from "./pending_write.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
 import type { Transfer, Turn } from "./turn.ts";
-
-/** A message with qos on its way to the device, and who waits for it. */
-class PendingWrite implements Writer {
-  readonly #promise = Promise.withResolvers<boolean>();
-  readonly #over: (write: PendingWrite) => void;
-  readonly #turn: Turn;
-  /** It was refused: it has never begun. */
-  isRefused = false;
-
-  /** @param over Told when nobody waits for it any more. */
-  constructor(turn: Turn, over: (write: PendingWrite) => void) {
-    this.#turn = turn;
-    this.#over = over;
-  }
-
-  get promise(): Promise<boolean> {
-    return this.#promise.promise;
-  }
-
-  arrived(): void {
-    this.settle(true);
-  }
-
-  failed(error: unknown): void {
-    this.#turn.whenSafe(() => this.end(error));
-  }
-
-  refuse(error: unknown): void {
-    this.isRefused = true;
-    this.end(error);
-  }
-
-  /** Nobody waits for it any more. */
-  end(error: unknown): void {
-    this.#over(this);
-    this.#promise.reject(error);
-  }
-
-  settle(value: boolean): void {
-    this.#over(this);
-    this.#promise.resolve(value);
-  }
-}
 
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
@@ -93,6 +51,16 @@ export interface DeviceReports {
   gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
 }
 
+/** What is built on the messages of a device. */
+export interface Above {
+  /** All changes so far are safe. The record may be changed. */
+  out(): void;
+  /** All messages that waited were dropped. The record may be changed. */
+  cleared(): void;
+  /** Nothing more comes of the device. */
+  close(reason: LocalError): void;
+}
+
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
  * application do. The session changes only while no commit is under way, and each change is followed by `touch`.
@@ -101,6 +69,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly session: Session;
   /** What is run for it. */
   application: Application<DeviceDriver> | undefined;
+  above: Above | undefined;
   readonly #ledger: Ledger;
   readonly #host: DeviceHost;
   #serving: Serving | undefined;
@@ -275,6 +244,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
+    this.above?.cleared();
     this.touch();
     const clears = this.#clears!;
     for (const clear of clears) {
@@ -290,7 +260,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly #out = (safe: boolean): void => {
     if (this.isForgotten) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
-    if (safe) this.#readers.deliver();
+    if (safe) {
+      this.#readers.deliver();
+      this.above?.out();
+    }
     this.#watchExpiry();
     if (safe) {
       for (const it of this.session.takeExpired()) this.#host.reports.expired(this, it);
@@ -426,6 +399,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#cancelExpiry?.();
     this.session.share.leave();
     this.application?.close();
+    this.above?.close(reason);
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const clear of this.#clears ?? []) dismiss(clear, reason);

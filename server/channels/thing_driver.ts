@@ -1,0 +1,284 @@
+import { distance } from "../link/dialect2.ts";
+import { LocalError } from "../protocol/errors.ts";
+import {
+  formatMarked,
+  isName,
+  parseMarked,
+  textOf,
+  type Value,
+  valueOf,
+} from "../protocol/channel_lines.ts";
+import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
+import type { Deed, SetOptions } from "../store/transaction.ts";
+import type { Events } from "../observe/events.ts";
+import {
+  type ChannelState,
+  isMet,
+  type LocalRule,
+  LONGEST_VALUE,
+  nextTag,
+  type Report,
+  States,
+} from "./states.ts";
+import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
+import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
+
+/** Its memo's key. */
+const APPLICATION = "@";
+
+/** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
+export class ThingDriver implements Thing, Above {
+  readonly id: string;
+  readonly #device: DeviceDriver;
+  readonly #events: Events;
+  readonly #states: States;
+  readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
+  readonly #requests: Requests;
+
+  constructor(device: DeviceDriver, events: Events) {
+    this.id = device.id;
+    this.#device = device;
+    this.#events = events;
+    const { record } = device.session;
+    this.#states = new States(record);
+    this.#requests = new Requests(device, events);
+    for (const { text, seq } of record.outbox) {
+      const marked = parseMarked(text);
+      if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
+    }
+  }
+
+  get connected(): boolean {
+    return this.#device.connected;
+  }
+
+  get channels(): string[] {
+    return this.#states.names();
+  }
+
+  desired(channel: string): Desired | undefined {
+    const state = this.#states.get(channel);
+    const { desired, fault } = state;
+    if (!desired) return undefined;
+    const { text, at, by } = desired;
+    const why = fault === undefined ? {} : { fault };
+    return { value: valueOf(text), at: new Date(at), by, isMet: isMet(state), ...why };
+  }
+
+  reported(channel: string): Reported | undefined {
+    const { reported } = this.#states.get(channel);
+    return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
+  }
+
+  set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const deed = this.setting(channel, value, options);
+    const { turn } = this.#device;
+    turn.transfer({
+      statements: [],
+      changes: (id) => id === this.id,
+      apply: () => {
+        if (deed.device.closed) throw deed.device.closed;
+        deed.apply();
+      },
+      undo: () => deed.undo(),
+      done: () => {
+        deed.done();
+        resolve();
+      },
+      failed: reject,
+    });
+    return promise;
+  }
+
+  request(
+    channel: string,
+    value?: unknown,
+    options: RequestOptions = {},
+  ): Promise<Value | undefined> {
+    return this.#requests.ask(channel, value, options);
+  }
+
+  /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
+  setting(channel: string, value: unknown, { by = "server" }: SetOptions): Deed {
+    checkName(channel);
+    if (by.length < 1 || by.length > 64) throw badArgument("by has 1 to 64 characters");
+    const text = textOf(value);
+    if (text.length > LONGEST_VALUE) {
+      throw badArgument(
+        `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
+      );
+    }
+    const at = this.#device.clock.date();
+    return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
+  }
+
+  /** A change of a channel's state, as a part of a transaction. @param report What the device has told */
+  #deed(channel: string, change: (states: States) => void, report?: Report): Deed {
+    let before: ChannelState;
+    let sent = false;
+    const states = this.#states;
+    return {
+      device: this.#device,
+      apply: () => {
+        before = states.get(channel);
+        change(states);
+        sent = this.#send(channel);
+      },
+      undo: () => {
+        if (sent) this.#unsend(channel);
+        states.put(channel, before);
+      },
+      done: () => {
+        this.#tell(channel, before, report);
+        this.#device.session.resume();
+        this.#device.touch();
+      },
+    };
+  }
+
+  #tell(channel: string, before: ChannelState, report: Report | undefined): void {
+    const { id: device } = this;
+    if (report) {
+      this.#events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
+    }
+    const isNow = isMet(this.#states.get(channel));
+    if (isNow === isMet(before)) return;
+    this.#events.emit({ event: isNow ? "met" : "parted", device, channel });
+  }
+
+  /** Now, in ms since 1970. */
+  get now(): number {
+    return this.#device.clock.date();
+  }
+
+  /** Its application was started: it knows nothing that it was told before. */
+  started(name: string, version: string): Deed {
+    const { record } = this.#device.session;
+    let before: [string, string | undefined][];
+    return {
+      device: this.#device,
+      apply: () => {
+        before = [[APPLICATION, record.memos.get(APPLICATION)], ...record.memos];
+        this.#states.forgotten();
+        record.setMemo(APPLICATION, JSON.stringify([name, version]));
+      },
+      undo: () => {
+        for (const [key, text] of before) record.setMemo(key, text);
+        this.#states.index();
+      },
+      done: () => this.#device.touch(),
+    };
+  }
+
+  /** The device has told unasked what a channel is. */
+  reporting(channel: string, report: Report, rule: LocalRule): Deed {
+    return this.#deed(channel, (states) => states.reported(channel, report, rule), report);
+  }
+
+  /** The device has answered a request or a setting. */
+  answered(answer: Answer, at: number): Deed {
+    if (isOfRequest(answer)) return this.afterwards(() => this.#requests.answered(answer));
+    const { name: channel, tag } = answer;
+    const { desired } = this.#states.get(channel);
+    if (!desired) return this.afterwards(() => this.#requests.answered(answer)); // nobody has asked
+    if (answer.mark === "fault") {
+      return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
+    }
+    const { value: text = desired.text } = answer;
+    if (text.length > LONGEST_VALUE) {
+      return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
+    }
+    const report = { text, at };
+    return this.#deed(channel, (states) => states.answered(channel, tag, report), report);
+  }
+
+  /** Something to be done when a transaction is safe. */
+  afterwards(done: () => void): Deed {
+    return { device: this.#device, apply() {}, undo() {}, done };
+  }
+
+  /** Something that the device says: a line of its log, or one that nobody takes. */
+  tell(event: "log" | "plain_line", message: string): void {
+    this.#events.emit({ event, device: this.id, message });
+  }
+
+  get application(): RunningApplication | undefined {
+    const text = this.#device.session.record.memos.get(APPLICATION);
+    if (text === undefined) return undefined;
+    const [name, version] = JSON.parse(text);
+    return { name, version };
+  }
+
+  /** All changes so far are safe: settings that are due become messages, if there is a link. */
+  out(): void {
+    let isAnySent = false;
+    for (const channel of this.#states.due) isAnySent = this.#send(channel) || isAnySent;
+    if (!isAnySent) return;
+    this.#device.session.resume();
+    this.#device.touch();
+  }
+
+  /** Makes a message of what is desired, if it is due and none of that channel is on its way. */
+  #send(channel: string): boolean {
+    const { session, clock } = this.#device;
+    const { desired, isDue = false } = this.#states.get(channel);
+    if (!desired || !isDue || !session.connected || this.#isUnderWay(channel)) return false;
+    const { txNext } = session.record.positions;
+    const tag = nextTag(this.#states.get(channel));
+    const line = formatMarked({ mark: "set", name: channel, tag, value: desired.text });
+    try {
+      const now = clock.now();
+      session.enqueue(...session.check(line, {}, now), now);
+    } catch (error) {
+      if (error instanceof LocalError && error.code === "OUTBOX_FULL") return false; // when there is room
+      if (!(error instanceof LocalError)) throw error;
+      this.#states.unsendable(channel);
+      return false;
+    }
+    this.#underWay.set(channel, txNext);
+    this.#states.sent(channel, tag);
+    return true;
+  }
+
+  #unsend(channel: string): void {
+    this.#device.session.unenqueue();
+    this.#underWay.delete(channel);
+  }
+
+  #isUnderWay(channel: string): boolean {
+    const number = this.#underWay.get(channel);
+    if (number === undefined) return false;
+    const { txFirst } = this.#device.session.record;
+    if (distance(txFirst, number) >= 0) return true;
+    this.#underWay.delete(channel);
+    return false;
+  }
+
+  /** All messages to the device were dropped. */
+  cleared(): void {
+    this.#underWay.clear();
+    this.#states.forgotten();
+  }
+
+  /** Nothing more comes of it. */
+  close(reason: LocalError): void {
+    this.#requests.close(reason);
+  }
+}
+
+/** The thing that a device is. */
+export function thingOf(device: DeviceDriver, events: Events): ThingDriver {
+  const { above } = device;
+  return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, events);
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkName(channel: string): void {
+  if (isName(channel)) return;
+  throw badArgument(`${JSON.stringify(channel)} is no channel: 1 to 32 of a-z 0-9 _ - / are`);
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}
