@@ -266,7 +266,7 @@ export class DeviceRecord {
 
   /**
    * Keeps a small value of the layer above, in one commit with all else that changes. That layer bounds how many there
-   * are, and how long.
+   * are, and how long; keys and texts are well-formed Unicode, as messages are.
    *
    * @param text undefined: it is kept no more
    */
