@@ -150,6 +150,17 @@ export class States {
     this.put(name, { ...state, ...(!isLast && fault !== undefined && { fault }), reported });
   }
 
+  /** The device has taken a setting, and does not say what the channel is now. */
+  taken(name: string, tag: string | undefined): void {
+    this.put(name, this.#paid(name, tag));
+  }
+
+  /** What was sent with a tag, as far as that is known: a newer value may be desired since. */
+  sentAs(name: string, tag: string | undefined): string | undefined {
+    const { desired, isDue = false, isAwaited = false, tag: last } = this.get(name);
+    return isAwaited && !isDue && tag === last ? desired?.text : undefined;
+  }
+
   /** The device does not take a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
     const state = this.#paid(name, tag);

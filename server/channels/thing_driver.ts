@@ -9,6 +9,7 @@ import {
   valueOf,
 } from "../protocol/channel_lines.ts";
 import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
+import { transactDeed } from "../runtime/transactions.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Events } from "../observe/events.ts";
 import {
@@ -70,25 +71,9 @@ export class ThingDriver implements Thing, Above {
     return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
   }
 
-  set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const deed = this.setting(channel, value, options);
-    const { turn } = this.#device;
-    turn.transfer({
-      statements: [],
-      changes: (id) => id === this.id,
-      apply: () => {
-        if (deed.device.closed) throw deed.device.closed;
-        deed.apply();
-      },
-      undo: () => deed.undo(),
-      done: () => {
-        deed.done();
-        resolve();
-      },
-      failed: reject,
-    });
-    return promise;
+  // Not merely returned, so that a wrong argument rejects the promise.
+  async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
+    await transactDeed(this.#device.turn, this.setting(channel, value, options));
   }
 
   request(
@@ -185,7 +170,8 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = desired.text } = answer;
+    const { value: text = this.#states.sentAs(channel, tag) } = answer;
+    if (text === undefined) return this.#deed(channel, (states) => states.taken(channel, tag));
     if (text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }

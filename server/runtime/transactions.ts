@@ -86,6 +86,20 @@ export async function transact(
   });
 }
 
+/**
+ * Does one thing, as a transaction of nothing else.
+ *
+ * @returns when it is safe; while the store fails, that takes until it works again
+ * @throws {LocalError} why it is not accepted any more, or what `deed` throws: nothing has happened then
+ */
+export function transactDeed(turn: Turn, deed: Deed): Promise<void> {
+  const closed = caller()?.over ?? deed.device.closed;
+  if (closed) return Promise.reject(closed);
+  return new Promise((resolve, reject) => {
+    turn.transfer(new ApplicationTransfer([], [deed], undefined, resolve, reject));
+  });
+}
+
 export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
 }
