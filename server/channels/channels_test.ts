@@ -231,3 +231,18 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   const logged = told.filter(({ event }) => event === "log");
   assertEquals(logged, [{ event: "log", device: "1", message: "hello" }]);
 });
+
+Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
+  const { scene, board, thing } = await begin({});
+  await using _ = scene;
+  let isOver = false;
+  const loop = async (refused: () => Promise<unknown>) => {
+    while (!isOver) await assertRejects(refused, LocalError, "is no channel");
+  };
+  const loops = [loop(() => thing.set("No", 1)), loop(() => thing.request("No"))];
+  await board.says("?time.1");
+  assertEquals(board.news().length, 1);
+  isOver = true;
+  await scene.platform.advance(1000);
+  await Promise.all(loops);
+});
