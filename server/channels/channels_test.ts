@@ -246,3 +246,22 @@ Deno.test("a loop that catches every refusal leaves the others their turns", asy
   await scene.platform.advance(1000);
   await Promise.all(loops);
 });
+
+Deno.test("what is said again is not sent again, unless the device is otherwise", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  const set = async (value: unknown, by: string) => {
+    const safe = thing.set("fan", value, { by });
+    await board.settle();
+    await safe;
+  };
+  await set(20, "first");
+  await set("20.0", "second"); // another value: a text
+  assertEquals(board.news(), ["=fan.1 20", '=fan.2 "20.0"']);
+  await set("20.0", "third");
+  await board.says(':fan.2 "20.0"');
+  await set("20.0", "fourth");
+  assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
+  await board.says("~fan.2 busy"); // answers twice: that is nobody's
+  assertEquals(thing.desired("fan")!.isMet, true);
+});
