@@ -237,7 +237,9 @@ Deno.test("an answer without a value to a setting that a newer one has overtaken
   await using _ = scene;
   void thing.set("led", 1);
   await board.settle();
-  void thing.set("led", 2);
+  const newer = thing.set("led", 2);
+  await scene.platform.turn();
+  await newer;
   await board.says(":led.1");
   assertEquals(thing.reported("led"), undefined);
   assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
@@ -277,5 +279,40 @@ Deno.test("what is left of an application that has failed sets nothing", async (
   await using _ = scene;
   await new LineBoard(scene).connect();
   goesOn.resolve();
+  await scene.platform.advance(10);
   assertEquals((await refused)!.code, "CLOSED");
+});
+
+Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
+  const { scene, board, thing } = await begin({});
+  await using _ = scene;
+  let isOver = false;
+  const loop = async (refused: () => Promise<unknown>) => {
+    while (!isOver) await assertRejects(refused, LocalError, "is no channel");
+  };
+  const loops = [loop(() => thing.set("No", 1)), loop(() => thing.request("No"))];
+  await board.says("?time.1");
+  assertEquals(board.news().length, 1);
+  isOver = true;
+  await scene.platform.advance(1000);
+  await Promise.all(loops);
+});
+
+Deno.test("what is said again is not sent again, unless the device is otherwise", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  const set = async (value: unknown, by: string) => {
+    const safe = thing.set("fan", value, { by });
+    await board.settle();
+    await safe;
+  };
+  await set(20, "first");
+  await set("20.0", "second"); // another value: a text
+  assertEquals(board.news(), ["=fan.1 20", '=fan.2 "20.0"']);
+  await set("20.0", "third");
+  await board.says(':fan.2 "20.0"');
+  await set("20.0", "fourth");
+  assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
+  await board.says("~fan.2 busy"); // answers twice: that is nobody's
+  assertEquals(thing.desired("fan")!.isMet, true);
 });

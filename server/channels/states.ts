@@ -75,6 +75,11 @@ function isOpen({ isDue = false, isAwaited = false }: ChannelState): boolean {
   return isDue || isAwaited;
 }
 
+/** Whether this is the answer that is awaited. */
+function isAnswered({ tag: sent, isAwaited = false }: ChannelState, tag?: string): boolean {
+  return isAwaited && tag === sent;
+}
+
 /** Whether they say the same value, perhaps in other words: 20 and 20.0. */
 function isSame(one: { text: string } | undefined, other: { text: string }): boolean {
   if (one === undefined || one.text === other.text) return one !== undefined;
@@ -124,10 +129,17 @@ export class States {
     else this.#due?.delete(name);
   }
 
-  /** Somebody wants it so. @throws {LocalError} BAD_ARGUMENT: there are too many channels */
+  /**
+   * Somebody wants it so. What was said already stays as it was said first.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there are too many channels
+   */
   set(name: string, desired: Setting): void {
     this.#checkRoom(name);
-    const { fault: _, ...state } = this.get(name);
+    const { fault, ...state } = this.get(name);
+    // Said already: the device has it, or will.
+    const isSaid = fault === undefined && isSame(state.desired, desired);
+    if (isSaid && (isOpen(state) || isSame(state.reported, desired))) return;
     this.put(name, { ...state, desired, isDue: true });
   }
 
@@ -143,33 +155,32 @@ export class States {
     this.put(name, { ...state, fault: "too_long" });
   }
 
-  /** The device has taken a setting, and says what the channel is now. */
-  answered(name: string, tag: string | undefined, reported: Report): void {
-    const { fault, ...state } = this.#paid(name, tag);
-    const isLast = !isOpen(state);
-    this.put(name, { ...state, ...(!isLast && fault !== undefined && { fault }), reported });
-  }
-
-  /** The device has taken a setting, and does not say what the channel is now. */
-  taken(name: string, tag: string | undefined): void {
-    this.put(name, this.#paid(name, tag));
-  }
-
-  /** What was sent with a tag, as far as that is known: a newer value may be desired since. */
-  sentAs(name: string, tag: string | undefined): string | undefined {
-    const { desired, isDue = false, isAwaited = false, tag: last } = this.get(name);
-    return isAwaited && !isDue && tag === last ? desired?.text : undefined;
+  /**
+   * The device has taken a setting.
+   *
+   * @param text What the channel is now, if it says that; else it is as it was sent.
+   * @returns what is known to be reported by that
+   */
+  answered(name: string, at: number, tag?: string, text?: string): Report | undefined {
+    const state = this.get(name);
+    const { fault: _, isAwaited: _awaited, ...rest } = state;
+    const isAnswer = isAnswered(state, tag);
+    // Nothing else was desired since then, if nothing is due.
+    const known = text ?? (isAnswer && !state.isDue ? state.desired?.text : undefined);
+    if (known === undefined) {
+      if (isAnswer) this.put(name, rest);
+      return undefined;
+    }
+    const reported = { text: known, at };
+    this.put(name, isAnswer ? { ...rest, reported } : { ...state, reported });
+    return reported;
   }
 
   /** The device does not take a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
-    const state = this.#paid(name, tag);
-    if (!isOpen(state)) this.put(name, { ...state, fault }); // else there is a newer one
-  }
-
-  #paid(name: string, tag: string | undefined): ChannelState {
-    const { isAwaited = false, ...state } = this.get(name);
-    return isAwaited && tag !== state.tag ? { ...state, isAwaited } : state;
+    const { isAwaited: _, ...state } = this.get(name);
+    if (!isAnswered(this.get(name), tag)) return; // there is a newer one, or it was answered before
+    this.put(name, state.isDue ? state : { ...state, fault });
   }
 
   /** The device says unasked what a channel is. */

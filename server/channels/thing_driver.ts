@@ -9,7 +9,6 @@ import {
   valueOf,
 } from "../protocol/channel_lines.ts";
 import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
-import { transactDeed } from "../runtime/transactions.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Events } from "../observe/events.ts";
 import {
@@ -71,9 +70,10 @@ export class ThingDriver implements Thing, Above {
     return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
   }
 
-  // Not merely returned, so that a wrong argument rejects the promise.
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
-    await transactDeed(this.#device.turn, this.setting(channel, value, options));
+    const { closed } = this.#device;
+    if (closed) throw closed; // and not UNKNOWN_DEVICE, if it was forgotten
+    await this.#device.transact((tx) => tx.set(this.id, channel, value, options));
   }
 
   request(
@@ -81,7 +81,7 @@ export class ThingDriver implements Thing, Above {
     value?: unknown,
     options: RequestOptions = {},
   ): Promise<Value | undefined> {
-    return this.#requests.ask(channel, value, options);
+    return this.#device.pace.keep(this.#requests.ask(channel, value, options));
   }
 
   /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
@@ -98,8 +98,13 @@ export class ThingDriver implements Thing, Above {
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
 
-  /** A change of a channel's state, as a part of a transaction. @param report What the device has told */
-  #deed(channel: string, change: (states: States) => void, report?: Report): Deed {
+  /**
+   * A change of a channel's state, as a part of a transaction.
+   *
+   * @param change Returns what the device has told by it, if it has.
+   */
+  #deed(channel: string, change: (states: States) => Report | void): Deed {
+    let report: Report | void;
     let before: ChannelState;
     let sent = false;
     const states = this.#states;
@@ -107,7 +112,7 @@ export class ThingDriver implements Thing, Above {
       device: this.#device,
       apply: () => {
         before = states.get(channel);
-        change(states);
+        report = change(states);
         sent = this.#send(channel);
       },
       undo: () => {
@@ -122,7 +127,7 @@ export class ThingDriver implements Thing, Above {
     };
   }
 
-  #tell(channel: string, before: ChannelState, report: Report | undefined): void {
+  #tell(channel: string, before: ChannelState, report: Report | void): void {
     const { id: device } = this;
     if (report) {
       this.#events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
@@ -158,7 +163,10 @@ export class ThingDriver implements Thing, Above {
 
   /** The device has told unasked what a channel is. */
   reporting(channel: string, report: Report, rule: LocalRule): Deed {
-    return this.#deed(channel, (states) => states.reported(channel, report, rule), report);
+    return this.#deed(channel, (states) => {
+      states.reported(channel, report, rule);
+      return report;
+    });
   }
 
   /** The device has answered a request or a setting. */
@@ -170,13 +178,11 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = this.#states.sentAs(channel, tag) } = answer;
-    if (text === undefined) return this.#deed(channel, (states) => states.taken(channel, tag));
+    const { value: text = "" } = answer;
     if (text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }
-    const report = { text, at };
-    return this.#deed(channel, (states) => states.answered(channel, tag, report), report);
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, answer.value));
   }
 
   /** Something to be done when a transaction is safe. */

@@ -9,7 +9,6 @@ import {
   type TransactionWriteOptions,
 } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Pace } from "./pace.ts";
 import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
@@ -86,37 +85,8 @@ export async function transact(
   });
 }
 
-/**
- * Does one thing, as a transaction of nothing else.
- *
- * @returns when it is safe; while the store fails, that takes until it works again
- * @throws {LocalError} why it is not accepted any more, or what `deed` throws: nothing has happened then
- */
-export function transactDeed(turn: Turn, deed: Deed): Promise<void> {
-  const closed = caller()?.over ?? deed.device.closed;
-  if (closed) return Promise.reject(closed);
-  return new Promise((resolve, reject) => {
-    turn.transfer(new ApplicationTransfer([], [deed], undefined, resolve, reject));
-  });
-}
-
 export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
-}
-
-/** The same for somebody who may call it again and again. */
-export async function transactAtPace(
-  host: TransactionHost,
-  use: (tx: Transaction) => Promise<void> | void,
-  pace: Pace,
-): Promise<void> {
-  try {
-    await transact(host, use);
-  } catch (error) {
-    await pace.refused();
-    throw error;
-  }
-  await pace.done();
 }
 
 /** What an application's transaction changes in the records. */
