@@ -76,12 +76,22 @@ export function channels(
     const thing = await server.thing(device.id);
     if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
     const dispatcher = new Dispatcher(thing, byName, options);
-    for (;;) await device.consume((line, tx) => dispatcher.take(line, tx));
+    for (;;) {
+      try {
+        await device.consume((line, tx) => dispatcher.take(line, tx));
+      } catch (error) {
+        // The message comes again, at the pace of `consume`.
+        if (thing.isClosed || !(error instanceof LocalError) || !PASSING.has(error.code)) throw error;
+      }
+    }
   };
 }
 
 /** Channels that the server itself answers. */
 const RESERVED: readonly string[] = ["log", "time"];
+
+/** No fault of a handler: another device has no room, or is no longer here. */
+const PASSING: ReadonlySet<string> = new Set(["OUTBOX_FULL", "FENCED", "FORGOTTEN"]);
 
 /** Hands a device's messages to its handlers. */
 class Dispatcher {
