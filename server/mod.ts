@@ -27,7 +27,7 @@ export {
 } from "./channels/app.ts";
 export { FaultError, type RequestOptions } from "./channels/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
-export type { Desired, Reported, RunningApplication, Thing } from "./channels/thing.ts";
+export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";

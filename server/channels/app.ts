@@ -6,17 +6,15 @@ import { LocalError } from "../protocol/errors.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import { FaultError } from "./requests.ts";
 import { type LocalRule, LONGEST_VALUE } from "./states.ts";
-import type { Thing } from "./thing.ts";
-import { checkName, ThingDriver } from "./thing_driver.ts";
+import type { Moment, Thing } from "./thing.ts";
+import { checkName, momentOf, ThingDriver, type Times } from "./thing_driver.ts";
 
 /** What a handler is given beside the value. */
-export interface Told {
+export interface Told extends Moment {
   /** The device. */
   readonly thing: Thing;
   /** What is done here becomes safe together with the fact that the message is processed. */
   readonly tx: Transaction;
-  /** When a reading was taken, if the device says that; else when it came. */
-  readonly at: Date;
 }
 
 /** Takes a value that a device has told. What it throws fails the message: it comes again. */
@@ -102,21 +100,22 @@ class Dispatcher {
   async take(line: string, transaction: Transaction): Promise<void> {
     const tx = collector(transaction);
     const marked = parseMarked(line);
-    const told: Told = { thing: this.#thing, tx, at: new Date(this.#thing.now) };
+    const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
+    const told: Told = { thing: this.#thing, tx, ...momentOf(times) };
     switch (marked?.mark) {
       case undefined:
         return await this.#plain(line, told);
       case "boot":
         return tx.add(this.#thing.started(marked.name, marked.version));
       case "set":
-        return await this.#report(marked, told);
+        return await this.#report(marked, times, told);
       case "event":
         return await this.#event(marked, told);
       case "ask":
         return await this.#ask(marked, told, tx);
       case "answer":
       case "fault":
-        return tx.add(this.#thing.answered(marked, told.at.getTime()));
+        return tx.add(this.#thing.answered(marked, times.at));
     }
   }
 
@@ -126,11 +125,11 @@ class Dispatcher {
     collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
   }
 
-  async #report(marked: Of<"set">, told: Told): Promise<void> {
+  async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
     const channel = this.#channels.get(marked.name);
     if (!channel) return this.#fault(marked, "unknown", told);
     if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
-    const report = { text: marked.value, at: told.at.getTime() };
+    const report = { text: marked.value, ...times };
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, channel.local ?? "wins"));
     await channel.report?.(valueOf(marked.value), told);
