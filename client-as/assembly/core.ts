@@ -45,6 +45,8 @@
  * 7. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
  *
+ * DEADLINES is 0 in an application that has none (`build.ts`): then `expire` does nothing, and costs nothing.
+ *
  * For its size, conditions whose parts do nothing are joined by `&` and `|`: `&&` and `||` cost five bytes more.
  *
  * A message is acknowledged by `take`, not before. Messages not yet taken when a connection ends are
@@ -251,7 +253,7 @@ export function room(n: i32): usize {
     move(outbox, outHead, outEnd);
     outNext -= free;
     outEnd -= free;
-    outSent = max(outSent, outHead) - free;
+    if (DEADLINES) outSent = max(outSent, outHead) - free;
     outHead = outbox;
     if (outEnd > limit) return 0;
   }
@@ -270,12 +272,13 @@ export function write(n: i32, qos: i32): i32 {
   frame(text - 2, end, name);
   store<u32>(outEnd, n + FRAME | name << 16 | <i32>!qos << 24);
   outEnd = end + 1;
-  if (qos > 1) outSent = outEnd;
+  if (DEADLINES && qos > 1) outSent = outEnd;
   return 1;
 }
 
 /** The time of this message is up. See the contract. */
 export function expire(number: i32): i32 {
+  if (!DEADLINES) return 0;
   let next = get(TX_FIRST);
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
     if (next++ != number | load<u8>(entry, 3) & SETTLED) continue;
@@ -353,7 +356,7 @@ function send(now: i32): bool {
       const end = after(outNext);
       const flags = load<u8>(outNext, 3);
       if (
-        <i32>(flags == LATE) | outNext != outHead & (
+        (DEADLINES ? <i32>(flags == LATE) : 0) | outNext != outHead & (
           <i32>(end - outHead) > get(PEER_BYTES) |
           // In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would
           // look like a boot.
@@ -364,7 +367,7 @@ function send(now: i32): bool {
       ) break;
       at = outNext + HEADER;
       outNext = end;
-      outSent = max(outSent, end);
+      if (DEADLINES) outSent = max(outSent, end);
       if (flags != DONE_WITH) length = flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at);
       if (flags != 0 & !second()) finish(at - HEADER);
     }
@@ -432,7 +435,7 @@ function line(now: i32): i32 {
     if (reason) return reason;
   } else {
     // It has dropped the connection before this one, which could bring something beside the welcome until then.
-    if (second()) outSent = outNext;
+    if (DEADLINES && second()) outSent = outNext;
     if (length > -2) { // no keepalive
       const value = number(inLine, 2);
       if (malformed) return BAD_LINE;

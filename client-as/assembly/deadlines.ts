@@ -10,7 +10,8 @@
  *       if (expired()) gpio_write(LED, 1); // nobody has heard it
  *     }
  *
- * The table is there only in applications that use it, 64 bytes.
+ * An application without such messages pays nothing for them. One that boots its core anew (`configure`) must not have
+ * any waiting: their numbers begin again.
  */
 import { millis } from "./board";
 import { expire, registers } from "./core";
@@ -19,9 +20,12 @@ import { QOS, send } from "./text";
 
 /** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
 const MOST: i32 = 8;
-/** Of each, its number and when its time is up. */
-const TABLE: usize = memory.data(64, 4);
 let count = 0;
+
+/** Of each, its number and when its time is up. */
+function table(): usize {
+  return memory.data(64, 4);
+}
 
 /**
  * Sends the line with qos, to be of use for so many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
@@ -47,7 +51,7 @@ export function expired(): i32 {
   let withdrawn = 0;
   count = 0;
   for (let i = 0; i < waiting; i++) {
-    const entry = TABLE + (i << 3);
+    const entry = table() + (i << 3);
     const number = load<i32>(entry);
     const end = load<i32>(entry, 4);
     if (number - load<i32>(registers() + TX_FIRST) < 0) continue; // it has arrived
@@ -61,7 +65,8 @@ export function expired(): i32 {
 }
 
 function remember(number: i32, end: i32): void {
-  const entry = TABLE + (count++ << 3);
+  if (!DEADLINES) ERROR("this application has deadlines"); // so `build.ts` knows
+  const entry = table() + (count++ << 3);
   store<i32>(entry, number);
   store<i32>(entry, end, 4);
 }
