@@ -105,8 +105,13 @@ export class ThingDriver implements Thing, Above {
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
 
-  /** A change of a channel's state, as a part of a transaction. @param report What the device has told */
-  #deed(channel: string, change: (states: States) => void, report?: Report): Deed {
+  /**
+   * A change of a channel's state, as a part of a transaction.
+   *
+   * @param change Returns what the device has told by it, if it has.
+   */
+  #deed(channel: string, change: (states: States) => Report | void): Deed {
+    let report: Report | void;
     let before: ChannelState;
     let sent = false;
     const states = this.#states;
@@ -114,7 +119,7 @@ export class ThingDriver implements Thing, Above {
       device: this.#device,
       apply: () => {
         before = states.get(channel);
-        change(states);
+        report = change(states);
         sent = this.#send(channel);
       },
       undo: () => {
@@ -129,7 +134,7 @@ export class ThingDriver implements Thing, Above {
     };
   }
 
-  #tell(channel: string, before: ChannelState, report: Report | undefined): void {
+  #tell(channel: string, before: ChannelState, report: Report | void): void {
     const { id: device } = this;
     if (report) {
       const value = valueOf(report.text);
@@ -175,7 +180,10 @@ export class ThingDriver implements Thing, Above {
 
   /** The device has told unasked what a channel is. */
   reporting(channel: string, report: Report, rule: LocalRule): Deed {
-    return this.#deed(channel, (states) => states.reported(channel, report, rule), report);
+    return this.#deed(channel, (states) => {
+      states.reported(channel, report, rule);
+      return report;
+    });
   }
 
   /** The device has answered a request or a setting. */
@@ -187,12 +195,11 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = desired.text } = answer;
+    const { value: text = "" } = answer;
     if (text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }
-    const report = { text, at };
-    return this.#deed(channel, (states) => states.answered(channel, tag, report), report);
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, answer.value));
   }
 
   /** Something to be done when a transaction is safe. */
