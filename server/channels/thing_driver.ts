@@ -32,6 +32,9 @@ export class ThingDriver implements Thing, Above {
   readonly #device: DeviceDriver;
   readonly #events: Events;
   readonly #states: States;
+  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  isShared = false;
+  readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
 
@@ -46,6 +49,11 @@ export class ThingDriver implements Thing, Above {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
     }
+  }
+
+  /** Whose channels these are. */
+  get device(): DeviceDriver {
+    return this.#device;
   }
 
   get connected(): boolean {
@@ -147,6 +155,16 @@ export class ThingDriver implements Thing, Above {
     this.#events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
+  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  knows(channel: string): boolean {
+    return this.#states.has(channel);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean {
+    return this.#states.hasRoom(channel);
+  }
+
   /** Now, in ms since 1970. */
   get now(): number {
     return this.#device.clock.date();
@@ -201,6 +219,18 @@ export class ThingDriver implements Thing, Above {
   /** Something that the device says: a line of its log, or one that nobody takes. */
   tell(event: "log" | "plain_line", message: string): void {
     this.#events.emit({ event, device: this.id, message });
+  }
+
+  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  failed(error: unknown, restartIn?: number): void {
+    const message = error instanceof Error && error.stack || String(error);
+    const restart = restartIn === undefined ? {} : { restartIn };
+    this.#events.emit({ event: "app_failed", device: this.id, message, ...restart });
+  }
+
+  /** One of its applications has returned. */
+  ended(message: string): void {
+    this.#events.emit({ event: "app_ended", device: this.id, message });
   }
 
   get application(): RunningApplication | undefined {
@@ -261,9 +291,16 @@ export class ThingDriver implements Thing, Above {
     this.#states.forgotten();
   }
 
+  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  whenClosed(told: (reason: LocalError) => void): () => void {
+    this.#closing.add(told);
+    return () => void this.#closing.delete(told);
+  }
+
   /** Nothing more comes of it. */
   close(reason: LocalError): void {
     this.#requests.close(reason);
+    for (const told of this.#closing) told(reason);
   }
 }
 
