@@ -19,12 +19,7 @@ import { dismiss, Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { caller, paceOf } from "./runtime/run.ts";
-import {
-  transact,
-  transactAtPace,
-  type TransactionHost,
-  unknownDevice,
-} from "./runtime/transactions.ts";
+import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import type { ServerSettings } from "./server_options.ts";
@@ -248,7 +243,7 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return transactAtPace(this.#transactionHost, use, paceOf(this.#pace));
+    return paceOf(this.#pace).keep(transact(this.#transactionHost, use));
   }
 
   /** How much waits for the store: at most one for each connection and device, however long that fails. */

@@ -232,3 +232,37 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   const logged = told.filter(({ event }) => event === "log");
   assertEquals(logged, [{ event: "log", device: "1", message: "hello" }]);
 });
+
+Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
+  const { scene, board, thing } = await begin({});
+  await using _ = scene;
+  let isOver = false;
+  const loop = async (refused: () => Promise<unknown>) => {
+    while (!isOver) await assertRejects(refused, LocalError, "is no channel");
+  };
+  const loops = [loop(() => thing.set("No", 1)), loop(() => thing.request("No"))];
+  await board.says("?time.1");
+  assertEquals(board.news().length, 1);
+  isOver = true;
+  await scene.platform.advance(1000);
+  await Promise.all(loops);
+});
+
+Deno.test("what is said again is not sent again, unless the device is otherwise", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  const set = async (value: unknown, by: string) => {
+    const safe = thing.set("fan", value, { by });
+    await board.settle();
+    await safe;
+  };
+  await set(20, "first");
+  await set("20.0", "second"); // another value: a text
+  assertEquals(board.news(), ["=fan.1 20", '=fan.2 "20.0"']);
+  await set("20.0", "third");
+  await board.says(':fan.2 "20.0"');
+  await set("20.0", "fourth");
+  assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
+  await board.says("~fan.2 busy"); // answers twice: that is nobody's
+  assertEquals(thing.desired("fan")!.isMet, true);
+});

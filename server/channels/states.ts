@@ -75,6 +75,11 @@ function isOpen({ isDue = false, isAwaited = false }: ChannelState): boolean {
   return isDue || isAwaited;
 }
 
+/** Whether this is the answer that is awaited. */
+function isAnswered({ tag: sent, isAwaited = false }: ChannelState, tag?: string): boolean {
+  return isAwaited && tag === sent;
+}
+
 /** Whether they say the same value, perhaps in other words: 20 and 20.0. */
 function isSame(one: { text: string } | undefined, other: { text: string }): boolean {
   if (one === undefined || one.text === other.text) return one !== undefined;
@@ -124,10 +129,17 @@ export class States {
     else this.#due?.delete(name);
   }
 
-  /** Somebody wants it so. @throws {LocalError} BAD_ARGUMENT: there are too many channels */
+  /**
+   * Somebody wants it so. What was said already stays as it was said first.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: there are too many channels
+   */
   set(name: string, desired: Setting): void {
     this.#checkRoom(name);
-    const { fault: _, ...state } = this.get(name);
+    const { fault, ...state } = this.get(name);
+    // Said already: the device has it, or will.
+    const isSaid = fault === undefined && isSame(state.desired, desired);
+    if (isSaid && (isOpen(state) || isSame(state.reported, desired))) return;
     this.put(name, { ...state, desired, isDue: true });
   }
 
@@ -145,20 +157,17 @@ export class States {
 
   /** The device has taken a setting, and says what the channel is now. */
   answered(name: string, tag: string | undefined, reported: Report): void {
-    const { fault, ...state } = this.#paid(name, tag);
-    const isLast = !isOpen(state);
-    this.put(name, { ...state, ...(!isLast && fault !== undefined && { fault }), reported });
+    const state = this.get(name);
+    if (!isAnswered(state, tag)) return this.put(name, { ...state, reported });
+    const { fault: _, isAwaited: _awaited, ...rest } = state;
+    this.put(name, { ...rest, reported });
   }
 
   /** The device does not take a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
-    const state = this.#paid(name, tag);
-    if (!isOpen(state)) this.put(name, { ...state, fault }); // else there is a newer one
-  }
-
-  #paid(name: string, tag: string | undefined): ChannelState {
-    const { isAwaited = false, ...state } = this.get(name);
-    return isAwaited && tag !== state.tag ? { ...state, isAwaited } : state;
+    const { isAwaited: _, ...state } = this.get(name);
+    if (!isAnswered(this.get(name), tag)) return; // there is a newer one, or it was answered before
+    this.put(name, state.isDue ? state : { ...state, fault });
   }
 
   /** The device says unasked what a channel is. */

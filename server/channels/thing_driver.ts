@@ -78,25 +78,10 @@ export class ThingDriver implements Thing, Above {
     return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
   }
 
-  set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const deed = this.setting(channel, value, options);
-    const { turn } = this.#device;
-    turn.transfer({
-      statements: [],
-      changes: (id) => id === this.id,
-      apply: () => {
-        if (deed.device.closed) throw deed.device.closed;
-        deed.apply();
-      },
-      undo: () => deed.undo(),
-      done: () => {
-        deed.done();
-        resolve();
-      },
-      failed: reject,
-    });
-    return promise;
+  async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
+    const { closed } = this.#device;
+    if (closed) throw closed; // and not UNKNOWN_DEVICE, if it was forgotten
+    await this.#device.transact((tx) => tx.set(this.id, channel, value, options));
   }
 
   request(
@@ -104,7 +89,7 @@ export class ThingDriver implements Thing, Above {
     value?: unknown,
     options: RequestOptions = {},
   ): Promise<Value | undefined> {
-    return this.#requests.ask(channel, value, options);
+    return this.#device.pace.keep(this.#requests.ask(channel, value, options));
   }
 
   /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */

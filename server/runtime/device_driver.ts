@@ -181,6 +181,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.#readers.consume(use, (use) => this.#host.transact(use, this));
   }
 
+  /** As `Server.transaction`. */
+  transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return this.pace.keep(this.#host.transact(use));
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
     return { next: () => this.#readers.take().then(asResult, atEnd) };
   }

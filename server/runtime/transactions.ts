@@ -9,7 +9,6 @@ import {
   type TransactionWriteOptions,
 } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Pace } from "./pace.ts";
 import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
@@ -88,21 +87,6 @@ export async function transact(
 
 export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
-}
-
-/** The same for somebody who may call it again and again. */
-export async function transactAtPace(
-  host: TransactionHost,
-  use: (tx: Transaction) => Promise<void> | void,
-  pace: Pace,
-): Promise<void> {
-  try {
-    await transact(host, use);
-  } catch (error) {
-    await pace.refused();
-    throw error;
-  }
-  await pace.done();
 }
 
 /** What an application's transaction changes in the records. */
