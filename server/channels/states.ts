@@ -212,9 +212,18 @@ export class States {
     }
   }
 
+  /** Whether anything is known of a channel. */
+  has(name: string): boolean {
+    return this.#record.memos.has(MARK + name);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(name: string): boolean {
+    return this.has(name) || this.names().length < MOST_CHANNELS;
+  }
+
   #checkRoom(name: string): void {
-    const { memos } = this.#record;
-    if (memos.has(MARK + name) || this.names().length < MOST_CHANNELS) return;
+    if (this.hasRoom(name)) return;
     const message = `a device has ${MOST_CHANNELS} channels at most: ${
       JSON.stringify(name)
     } is one more`;

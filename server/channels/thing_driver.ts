@@ -39,6 +39,9 @@ export class ThingDriver implements Thing, Above {
   readonly #device: DeviceDriver;
   readonly #host: ThingHost;
   readonly #states: States;
+  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  isShared = false;
+  readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
 
@@ -53,6 +56,11 @@ export class ThingDriver implements Thing, Above {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
     }
+  }
+
+  /** Whose channels these are. */
+  get device(): DeviceDriver {
+    return this.#device;
   }
 
   get connected(): boolean {
@@ -145,6 +153,16 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
+  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  knows(channel: string): boolean {
+    return this.#states.has(channel);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean {
+    return this.#states.hasRoom(channel);
+  }
+
   /** Now, in ms since 1970. */
   get now(): number {
     return this.#host.timekeeper.date;
@@ -212,6 +230,18 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event, device: this.id, message });
   }
 
+  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  failed(error: unknown, restartIn?: number): void {
+    const message = error instanceof Error && error.stack || String(error);
+    const restart = restartIn === undefined ? {} : { restartIn };
+    this.#host.events.emit({ event: "app_failed", device: this.id, message, ...restart });
+  }
+
+  /** One of its applications has returned. */
+  ended(message: string): void {
+    this.#host.events.emit({ event: "app_ended", device: this.id, message });
+  }
+
   get application(): RunningApplication | undefined {
     const text = this.#device.session.record.memos.get(APPLICATION);
     if (text === undefined) return undefined;
@@ -270,9 +300,16 @@ export class ThingDriver implements Thing, Above {
     this.#states.forgotten();
   }
 
+  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  whenClosed(told: (reason: LocalError) => void): () => void {
+    this.#closing.add(told);
+    return () => void this.#closing.delete(told);
+  }
+
   /** Nothing more comes of it. */
   close(reason: LocalError): void {
     this.#requests.close(reason);
+    for (const told of this.#closing) told(reason);
   }
 }
 
