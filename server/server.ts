@@ -1,7 +1,7 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { Thing } from "./channels/thing.ts";
-import { thingOf } from "./channels/thing_driver.ts";
+import { Things } from "./channels/things.ts";
 import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
@@ -62,6 +62,7 @@ export class Server implements AsyncDisposable {
   readonly #applicationHost: ApplicationHost<DeviceDriver> | undefined;
   readonly #pace: Pace;
   readonly #reports: Reports;
+  readonly #things: Things;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
   readonly #callers: Callers;
@@ -89,13 +90,14 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
+    this.#things = new Things(this.events, platform);
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
-    this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
+    this.#deviceHost = this.#hostDevices(deadLetters ?? false);
     this.#applicationHost = app && {
       reports: this.#reports,
       call: (device) => app(device, this),
@@ -221,7 +223,7 @@ export class Server implements AsyncDisposable {
   /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
   async thing(id: string): Promise<Thing> {
     const device = await this.device(id) as DeviceDriver;
-    return thingOf(device, this.events);
+    return this.#things.of(device);
   }
 
   #find(id: string): DeviceDriver {
@@ -265,7 +267,7 @@ export class Server implements AsyncDisposable {
       database: this.#store.database,
       closed: () => this.#closed,
       find: (id) => this.#find(id),
-      set: (device, ...setting) => thingOf(device, this.events).setting(...setting),
+      set: (device, ...setting) => this.#things.of(device).setting(...setting),
     };
   }
 
@@ -378,18 +380,21 @@ export class Server implements AsyncDisposable {
     const device = new DeviceDriver(ledger, session, this.#deviceHost);
     this.#devices.set(id, device);
     this.#places.add(device);
-    if (record.memos.size > 0) thingOf(device, this.events); // settings may be due
+    this.#things.met(device);
     return device;
   }
 
-  #hostDevices(attempts: number): DeviceHost {
+  #hostDevices(deadLetters: boolean): DeviceHost {
     return {
       turn: this.#turn,
       clock: this.#platform,
       pace: this.#pace,
-      attempts,
+      attempts: this.#limits.attempts,
+      deadLetters,
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
+      connected: (device) => this.#things.connected(device),
+      revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;

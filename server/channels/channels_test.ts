@@ -5,7 +5,8 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
-import { type Channels, channels, type ChannelsOptions } from "./app.ts";
+import { channels } from "./app.ts";
+import type { Channels, ChannelsOptions } from "./channel.ts";
 import { FaultError } from "./requests.ts";
 
 async function begin(

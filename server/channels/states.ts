@@ -32,8 +32,10 @@ export interface Setting {
 /** What a device has told of a channel. */
 export interface Report {
   readonly text: string;
-  /** When it was taken, or else when it came, in ms since 1970. */
+  /** When it came, in ms since 1970. */
   readonly at: number;
+  /** When it was taken, if the device has stamped it; null: the server does not know that. */
+  readonly taken?: number | null;
 }
 
 /** What is known of a channel. */
@@ -62,6 +64,11 @@ const UNKNOWN: ChannelState = {};
 
 /** A memo's key of a channel. */
 const MARK = "=";
+
+/** Whether anything is known of a device's channels. */
+export function hasChannels(record: DeviceRecord): boolean {
+  return record.memos.keys().some((key) => key.startsWith(MARK));
+}
 
 /** Whether a device has what it should have, as far as that is known. */
 export function isMet(state: ChannelState): boolean {
@@ -193,8 +200,8 @@ export class States {
     }
     const { fault: _, ...rest } = state;
     if (rule === "loses") return this.put(name, { ...rest, reported, isDue: true });
-    const { text, at } = reported;
-    this.put(name, { ...rest, reported, desired: { text, at, by: "device" } });
+    const { text, taken, at: came } = reported;
+    this.put(name, { ...rest, reported, desired: { text, at: taken ?? came, by: "device" } });
   }
 
   /** Settings that were sent may not have been taken by the device as it is now: all are due again. */
@@ -205,9 +212,18 @@ export class States {
     }
   }
 
+  /** Whether anything is known of a channel. */
+  has(name: string): boolean {
+    return this.#record.memos.has(MARK + name);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(name: string): boolean {
+    return this.has(name) || this.names().length < MOST_CHANNELS;
+  }
+
   #checkRoom(name: string): void {
-    const { memos } = this.#record;
-    if (memos.has(MARK + name) || this.names().length < MOST_CHANNELS) return;
+    if (this.hasRoom(name)) return;
     const message = `a device has ${MOST_CHANNELS} channels at most: ${
       JSON.stringify(name)
     } is one more`;

@@ -20,32 +20,47 @@ import {
   type Report,
   States,
 } from "./states.ts";
-import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
+import type { Timekeeper } from "./clock.ts";
+import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
 import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
 
 /** Its memo's key. */
 const APPLICATION = "@";
 
+/** What things of a server share. */
+export interface ThingHost {
+  readonly events: Events;
+  readonly timekeeper: Timekeeper;
+}
+
 /** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
 export class ThingDriver implements Thing, Above {
   readonly id: string;
   readonly #device: DeviceDriver;
-  readonly #events: Events;
+  readonly #host: ThingHost;
   readonly #states: States;
+  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  isShared = false;
+  readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
 
-  constructor(device: DeviceDriver, events: Events) {
+  constructor(device: DeviceDriver, host: ThingHost) {
     this.id = device.id;
     this.#device = device;
-    this.#events = events;
+    this.#host = host;
     const { record } = device.session;
     this.#states = new States(record);
-    this.#requests = new Requests(device, events);
+    this.#requests = new Requests(device, host.events);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
     }
+  }
+
+  /** Whose channels these are. */
+  get device(): DeviceDriver {
+    return this.#device;
   }
 
   get connected(): boolean {
@@ -72,7 +87,7 @@ export class ThingDriver implements Thing, Above {
 
   reported(channel: string): Reported | undefined {
     const { reported } = this.#states.get(channel);
-    return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
+    return reported && { value: valueOf(reported.text), ...momentOf(reported) };
   }
 
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
@@ -99,7 +114,7 @@ export class ThingDriver implements Thing, Above {
         `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
       );
     }
-    const at = this.#device.clock.date();
+    const at = this.now;
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
 
@@ -135,16 +150,36 @@ export class ThingDriver implements Thing, Above {
   #tell(channel: string, before: ChannelState, report: Report | void): void {
     const { id: device } = this;
     if (report) {
-      this.#events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
+      const value = valueOf(report.text);
+      this.#host.events.emit({ event: "reported", device, channel, value, ...momentOf(report) });
     }
     const isNow = isMet(this.#states.get(channel));
     if (isNow === isMet(before)) return;
-    this.#events.emit({ event: isNow ? "met" : "parted", device, channel });
+    this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
+  }
+
+  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  knows(channel: string): boolean {
+    return this.#states.has(channel);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean {
+    return this.#states.hasRoom(channel);
   }
 
   /** Now, in ms since 1970. */
   get now(): number {
-    return this.#device.clock.date();
+    return this.#host.timekeeper.date;
+  }
+
+  /** When the oldest message came; and, if it has a stamp, when that was taken. */
+  timesOf(stamp: number | undefined): Times {
+    const at = this.now;
+    if (stamp === undefined) return { at };
+    const { record } = this.#device.session;
+    const taken = this.#host.timekeeper.takenAt(record, record.positions.processed, stamp);
+    return { at, taken: taken ?? null };
   }
 
   /** Its application was started: it knows nothing that it was told before. */
@@ -197,7 +232,19 @@ export class ThingDriver implements Thing, Above {
 
   /** Something that the device says: a line of its log, or one that nobody takes. */
   tell(event: "log" | "plain_line", message: string): void {
-    this.#events.emit({ event, device: this.id, message });
+    this.#host.events.emit({ event, device: this.id, message });
+  }
+
+  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  failed(error: unknown, restartIn?: number): void {
+    const message = error instanceof Error && error.stack || String(error);
+    const restart = restartIn === undefined ? {} : { restartIn };
+    this.#host.events.emit({ event: "app_failed", device: this.id, message, ...restart });
+  }
+
+  /** One of its applications has returned. */
+  ended(message: string): void {
+    this.#host.events.emit({ event: "app_ended", device: this.id, message });
   }
 
   get application(): RunningApplication | undefined {
@@ -258,16 +305,26 @@ export class ThingDriver implements Thing, Above {
     this.#states.forgotten();
   }
 
+  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  whenClosed(told: (reason: LocalError) => void): () => void {
+    this.#closing.add(told);
+    return () => void this.#closing.delete(told);
+  }
+
   /** Nothing more comes of it. */
   close(reason: LocalError): void {
     this.#requests.close(reason);
+    for (const told of this.#closing) told(reason);
   }
 }
 
-/** The thing that a device is. */
-export function thingOf(device: DeviceDriver, events: Events): ThingDriver {
-  const { above } = device;
-  return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, events);
+/** Of a report. */
+export type Times = Omit<Report, "text">;
+
+/** What applications are told of that. */
+export function momentOf({ at, taken }: Times): Moment {
+  const isStamped = taken !== undefined;
+  return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

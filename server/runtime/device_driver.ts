@@ -30,12 +30,17 @@ export interface DeviceHost {
   readonly clock: Clock;
   /** Of those who call and are no application's run. */
   readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  /** Failures with one message after which it becomes a dead letter, and whether there are any. */
   readonly attempts: number;
+  readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
+  /** A connection was admitted, and the session has it. The record may be changed. */
+  connected(device: DeviceDriver): void;
   /** A connection has ended, and no newer one has taken its place. */
   disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
+  /** A dead letter is the newest message. The record may be changed. @param number What it was. */
+  revived(device: DeviceDriver, number: number): void;
   readonly reports: DeviceReports;
 }
 
@@ -53,6 +58,8 @@ export interface DeviceReports {
 
 /** What is built on the messages of a device. */
 export interface Above {
+  /** A message with which it fails must not hold up the others for ever. */
+  readonly isShared: boolean;
   /** All changes so far are safe. The record may be changed. */
   out(): void;
   /** All messages that waited were dropped. The record may be changed. */
@@ -112,7 +119,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   get attempts(): number {
-    return this.#host.attempts;
+    const { attempts, deadLetters } = this.#host;
+    return deadLetters || this.above?.isShared ? attempts : Infinity;
   }
 
   get app(): AppState {
@@ -317,6 +325,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#metadata = admitted.metadata;
     this.#since = this.clock.date();
     admitted.connect(this.session, this.clock.now());
+    this.#host.connected(this);
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
     this.#readiness?.resolve();
@@ -387,6 +396,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       try {
         if (this.#closed) throw this.#closed;
         exhume(this.session, number, revives);
+        if (revives) this.#host.revived(this, number);
         this.touch();
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);

@@ -254,6 +254,7 @@ export class ServerProcess implements Host, Wiring {
     }
     const { world } = this;
     world.log?.(`the application of ${id} has failed: ${message}`);
+    if (restartIn === undefined && world.channels) return world.count("a handler fails");
     if (restartIn === undefined) {
       world.serverTalks.get(id)!.told++;
       return world.count("an application drops a promise");
