@@ -25,6 +25,17 @@ export {
   type ThingSource,
   type Told,
 } from "./channels/app.ts";
+export type {
+  ChannelDescription,
+  Description,
+  EnumDescription,
+  NamedChannel,
+  NumberDescription,
+  NumberRange,
+  PlainDescription,
+  SensorDescription,
+} from "./channels/description.ts";
+export type { DescriptionsByName } from "./channels/descriptions.ts";
 export { FaultError, type RequestOptions } from "./channels/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";

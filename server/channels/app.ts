@@ -1,5 +1,7 @@
 /** Applications that are made of channels: handlers by name instead of lines. */
 import type { Device } from "../device.ts";
+import { wrongOwn } from "./described.ts";
+import { checkDescription, type Description } from "./description.ts";
 import type { Marked, Value } from "../protocol/channel_lines.ts";
 import { formatMarked, parseMarked, textOf, valueOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -42,6 +44,8 @@ export type Channels = Record<string, Channel | Handler>;
 export interface ChannelsOptions {
   /** Takes plain lines. Default: they are processed, and told as events, "plain_line". */
   line?: (text: string, told: Told) => Promise<void> | void;
+  /** What the channels are, if the server was not told for the application that runs on the device. */
+  description?: Description;
 }
 
 /** What such an application needs of a server: `Server` has it. */
@@ -53,7 +57,7 @@ export interface ThingSource {
 /**
  * An application of channels.
  *
- * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved
+ * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved; the description is wrong
  */
 export function channels(
   definitions: Channels,
@@ -70,9 +74,11 @@ export function channels(
       typeof definition === "function" ? { report: definition, event: definition } : definition,
     );
   }
+  const description = options.description && checkDescription(options.description);
   return async (device, server) => {
     const thing = await server.thing(device.id);
     if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+    if (description) thing.describe(description);
     const dispatcher = new Dispatcher(thing, byName, options);
     for (;;) await device.consume((line, tx) => dispatcher.take(line, tx));
   };
@@ -106,7 +112,7 @@ class Dispatcher {
       case undefined:
         return await this.#plain(line, told);
       case "boot":
-        return tx.add(this.#thing.started(marked.name, marked.version));
+        return this.#boot(marked, told, tx);
       case "set":
         return await this.#report(marked, times, told);
       case "event":
@@ -125,10 +131,19 @@ class Dispatcher {
     collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
   }
 
+  #boot(marked: Of<"boot">, told: Told, tx: Collector): void {
+    const { name, version, description } = marked;
+    const wrong = description === undefined ? undefined : wrongOwn(description);
+    tx.add(this.#thing.started(name, version, wrong === undefined ? description : undefined));
+    if (wrong !== undefined) this.#refuse(marked, "BAD_DESCRIPTION", wrong, told);
+  }
+
   async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
     const channel = this.#channels.get(marked.name);
     if (!channel) return this.#fault(marked, "unknown", told);
     if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
+    const wrong = this.#thing.wrongReport(marked.name, marked.value);
+    if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     const report = { text: marked.value, ...times };
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, channel.local ?? "wins"));
@@ -168,10 +183,33 @@ class Dispatcher {
     tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
   }
 
-  #fault(marked: Of<"set" | "event" | "ask">, code: "unknown" | "bad_value", { tx }: Told): void {
+  /** What the device says cannot be: it is told, and so is whoever watches. */
+  #refuse(
+    marked: Of<"set" | "boot">,
+    code: "BAD_VALUE" | "BAD_DESCRIPTION",
+    wrong: string,
+    told: Told,
+  ): void {
+    const thing = this.#thing;
+    this.#fault(marked, "bad_value", told, marked.mark === "boot" ? wrong : undefined);
+    collector(told.tx).add(thing.afterwards(() => thing.warn(code, wrong)));
+  }
+
+  #fault(
+    marked: Of<"set" | "event" | "ask" | "boot">,
+    code: "unknown" | "bad_value",
+    told: Told,
+    words?: string,
+  ): void {
     const { name } = marked;
     const tag = marked.mark === "ask" ? { tag: marked.tag } : {};
-    tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code }));
+    const why = words === undefined ? {} : { words };
+    try {
+      told.tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code, ...why }));
+    } catch (error) {
+      if (!(error instanceof LocalError && error.code === "BAD_TEXT")) throw error;
+      if (words !== undefined) this.#fault(marked, code, told); // it takes short lines only
+    }
   }
 }
 

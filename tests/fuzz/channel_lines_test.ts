@@ -19,6 +19,7 @@ function line(random: Random): string {
     oddText(random, 40),
     "n".repeat(random.int(30, 34)),
     '{"a":[1,',
+    " {",
     "]}",
     '"',
     "\ud83d",
