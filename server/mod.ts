@@ -16,15 +16,15 @@
  * @module
  */
 export type { AccessOptions } from "./admission/access.ts";
-export {
-  type Channel,
-  type Channels,
-  channels,
-  type ChannelsOptions,
-  type Handler,
-  type ThingSource,
-  type Told,
-} from "./channels/app.ts";
+export { channels } from "./channels/app.ts";
+export type {
+  Channel,
+  Channels,
+  ChannelsOptions,
+  Handler,
+  ThingSource,
+  Told,
+} from "./channels/channel.ts";
 export type {
   ChannelDescription,
   Description,
@@ -36,6 +36,8 @@ export type {
   SensorDescription,
 } from "./channels/description.ts";
 export type { DescriptionsByName } from "./channels/descriptions.ts";
+export { share } from "./channels/share.ts";
+export { type AppOf } from "./channels/table.ts";
 export { FaultError, type RequestOptions } from "./channels/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";

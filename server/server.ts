@@ -98,7 +98,7 @@ export class Server implements AsyncDisposable {
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
-    this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
+    this.#deviceHost = this.#hostDevices(deadLetters ?? false);
     this.#applicationHost = app && {
       reports: this.#reports,
       call: (device) => app(device, this),
@@ -390,12 +390,13 @@ export class Server implements AsyncDisposable {
     return device;
   }
 
-  #hostDevices(attempts: number): DeviceHost {
+  #hostDevices(deadLetters: boolean): DeviceHost {
     return {
       turn: this.#turn,
       clock: this.#platform,
       pace: this.#pace,
-      attempts,
+      attempts: this.#limits.attempts,
+      deadLetters,
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
       connected: (device) => this.#things.connected(device),

@@ -7,7 +7,8 @@ import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { ServerOptions } from "../server.ts";
 import { MemoryStore } from "../store/memory.ts";
-import { channels, type ChannelsOptions } from "./app.ts";
+import { channels } from "./app.ts";
+import type { ChannelsOptions } from "./channel.ts";
 import type { Description } from "./description.ts";
 
 const own = '{"name":"own","channels":{"temp":{"kind":"number","min":5,"max":30,"unit":"°C"}}}';

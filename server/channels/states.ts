@@ -162,12 +162,25 @@ export class States {
     this.put(name, { ...state, fault: "too_long" });
   }
 
-  /** The device has taken a setting, and says what the channel is now. */
-  answered(name: string, tag: string | undefined, reported: Report): void {
+  /**
+   * The device has taken a setting.
+   *
+   * @param text What the channel is now, if it says that; else it is as it was sent.
+   * @returns what is known to be reported by that
+   */
+  answered(name: string, at: number, tag?: string, text?: string): Report | undefined {
     const state = this.get(name);
-    if (!isAnswered(state, tag)) return this.put(name, { ...state, reported });
     const { fault: _, isAwaited: _awaited, ...rest } = state;
-    this.put(name, { ...rest, reported });
+    const isAnswer = isAnswered(state, tag);
+    // Nothing else was desired since then, if nothing is due.
+    const known = text ?? (isAnswer && !state.isDue ? state.desired?.text : undefined);
+    if (known === undefined) {
+      if (isAnswer) this.put(name, rest);
+      return undefined;
+    }
+    const reported = { text: known, at };
+    this.put(name, isAnswer ? { ...rest, reported } : { ...state, reported });
+    return reported;
   }
 
   /** The device does not take a setting. */
@@ -199,9 +212,18 @@ export class States {
     }
   }
 
+  /** Whether anything is known of a channel. */
+  has(name: string): boolean {
+    return this.#record.memos.has(MARK + name);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(name: string): boolean {
+    return this.has(name) || this.names().length < MOST_CHANNELS;
+  }
+
   #checkRoom(name: string): void {
-    const { memos } = this.#record;
-    if (memos.has(MARK + name) || this.names().length < MOST_CHANNELS) return;
+    if (this.hasRoom(name)) return;
     const message = `a device has ${MOST_CHANNELS} channels at most: ${
       JSON.stringify(name)
     } is one more`;

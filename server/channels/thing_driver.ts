@@ -46,6 +46,9 @@ export class ThingDriver implements Thing, Above {
   readonly #device: DeviceDriver;
   readonly #host: ThingHost;
   readonly #states: States;
+  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  isShared = false;
+  readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
   readonly #described: Described;
@@ -62,6 +65,11 @@ export class ThingDriver implements Thing, Above {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
     }
+  }
+
+  /** Whose channels these are. */
+  get device(): DeviceDriver {
+    return this.#device;
   }
 
   get connected(): boolean {
@@ -116,8 +124,13 @@ export class ThingDriver implements Thing, Above {
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
 
-  /** A change of a channel's state, as a part of a transaction. @param report What the device has told */
-  #deed(channel: string, change: (states: States) => void, report?: Report): Deed {
+  /**
+   * A change of a channel's state, as a part of a transaction.
+   *
+   * @param change Returns what the device has told by it, if it has.
+   */
+  #deed(channel: string, change: (states: States) => Report | void): Deed {
+    let report: Report | void;
     let before: ChannelState;
     let sent = false;
     const states = this.#states;
@@ -125,7 +138,7 @@ export class ThingDriver implements Thing, Above {
       device: this.#device,
       apply: () => {
         before = states.get(channel);
-        change(states);
+        report = change(states);
         sent = this.#send(channel);
       },
       undo: () => {
@@ -140,7 +153,7 @@ export class ThingDriver implements Thing, Above {
     };
   }
 
-  #tell(channel: string, before: ChannelState, report: Report | undefined): void {
+  #tell(channel: string, before: ChannelState, report: Report | void): void {
     const { id: device } = this;
     if (report) {
       const value = valueOf(report.text);
@@ -149,6 +162,16 @@ export class ThingDriver implements Thing, Above {
     const isNow = isMet(this.#states.get(channel));
     if (isNow === isMet(before)) return;
     this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
+  }
+
+  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  knows(channel: string): boolean {
+    return this.#states.has(channel);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean {
+    return this.#states.hasRoom(channel);
   }
 
   /** Now, in ms since 1970. */
@@ -188,7 +211,10 @@ export class ThingDriver implements Thing, Above {
 
   /** The device has told unasked what a channel is. */
   reporting(channel: string, report: Report, rule: LocalRule): Deed {
-    return this.#deed(channel, (states) => states.reported(channel, report, rule), report);
+    return this.#deed(channel, (states) => {
+      states.reported(channel, report, rule);
+      return report;
+    });
   }
 
   /** The device has answered a request or a setting. */
@@ -200,17 +226,16 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = desired.text } = answer;
-    if (text.length > LONGEST_VALUE) {
+    const { value: text } = answer;
+    if (text !== undefined && text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }
-    const wrong = this.wrongReport(channel, text);
+    const wrong = text === undefined ? undefined : this.wrongReport(channel, text);
     if (wrong !== undefined) {
       const deed = this.#deed(channel, (states) => states.refused(channel, tag, "bad_value"));
       return { ...deed, done: () => (deed.done(), this.warn("BAD_VALUE", wrong)) };
     }
-    const report = { text, at };
-    return this.#deed(channel, (states) => states.answered(channel, tag, report), report);
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
   }
 
   /** Why a channel cannot be this; undefined: it can. */
@@ -241,6 +266,18 @@ export class ThingDriver implements Thing, Above {
   /** An application here describes channels of the device. */
   describe(description: Description): void {
     this.#described.add(description);
+  }
+
+  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  failed(error: unknown, restartIn?: number): void {
+    const message = error instanceof Error && error.stack || String(error);
+    const restart = restartIn === undefined ? {} : { restartIn };
+    this.#host.events.emit({ event: "app_failed", device: this.id, message, ...restart });
+  }
+
+  /** One of its applications has returned. */
+  ended(message: string): void {
+    this.#host.events.emit({ event: "app_ended", device: this.id, message });
   }
 
   get application(): RunningApplication | undefined {
@@ -301,9 +338,16 @@ export class ThingDriver implements Thing, Above {
     this.#states.forgotten();
   }
 
+  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  whenClosed(told: (reason: LocalError) => void): () => void {
+    this.#closing.add(told);
+    return () => void this.#closing.delete(told);
+  }
+
   /** Nothing more comes of it. */
   close(reason: LocalError): void {
     this.#requests.close(reason);
+    for (const told of this.#closing) told(reason);
   }
 }
 

@@ -30,8 +30,9 @@ export interface DeviceHost {
   readonly clock: Clock;
   /** Of those who call and are no application's run. */
   readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  /** Failures with one message after which it becomes a dead letter, and whether there are any. */
   readonly attempts: number;
+  readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
   /** A connection was admitted, and the session has it. The record may be changed. */
@@ -57,6 +58,8 @@ export interface DeviceReports {
 
 /** What is built on the messages of a device. */
 export interface Above {
+  /** A message with which it fails must not hold up the others for ever. */
+  readonly isShared: boolean;
   /** All changes so far are safe. The record may be changed. */
   out(): void;
   /** All messages that waited were dropped. The record may be changed. */
@@ -116,7 +119,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   get attempts(): number {
-    return this.#host.attempts;
+    const { attempts, deadLetters } = this.#host;
+    return deadLetters || this.above?.isShared ? attempts : Infinity;
   }
 
   get app(): AppState {

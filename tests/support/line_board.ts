@@ -39,6 +39,12 @@ export class LineBoard {
     await this.settle();
   }
 
+  /** Says that it is there, which it must again and again. */
+  async isHere(): Promise<void> {
+    await this.scene.says(this.#socket!, "\n");
+    await this.settle();
+  }
+
   /** Takes what has come, until nothing more comes. */
   async settle(): Promise<void> {
     await this.scene.platform.turn();
