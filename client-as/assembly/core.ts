@@ -3,6 +3,8 @@
  * numbers, greeting, outbox, keepalive, timeouts and the decision when to connect again. It has no
  * socket, no clock, no key and no allocator. The host (JavaScript, or C in a firmware) carries bytes and
  * the time in, and carries out what `poll` asks for. One import, which does nothing but compute: `hmac`.
+ * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
+ * another one's.
  *
  * ## The contract
  *
@@ -64,9 +66,6 @@
  * newline by the id. An outbox entry is a length (u16), an id (u8), flags (u8), then the line as sent.
  * Both queues move to their front when their end is reached, so every line lies in one piece. While the
  * greeting is going on, the inbox holds the hello and the welcome behind it: what the proofs sign.
- *
- * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
- * another one's.
  */
 import {
   BAD_GREETING, BAD_LINE, BAD_POSITION, BAD_PROOF, BYTES, CAN_RECEIVE, CAN_SEND, CLOSE, CLOSING, CONNECT,
