@@ -1,5 +1,6 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
+import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Thing } from "./channels/thing.ts";
 import { Things } from "./channels/things.ts";
 import type { Device } from "./device.ts";
@@ -76,7 +77,7 @@ export class Server implements AsyncDisposable {
     access: Access,
     store: Store,
     timeout: number,
-    { app, deadLetters, limits, log, store: ownStore }: ServerOptions,
+    { app, deadLetters, descriptions, limits, log, store: ownStore }: ServerOptions,
     platform: Platform,
   ) {
     this.timeout = timeout;
@@ -90,7 +91,7 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
-    this.#things = new Things(this.events, platform);
+    this.#things = new Things(this.events, platform, descriptions);
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => this.#lose(error),
@@ -127,14 +128,14 @@ export class Server implements AsyncDisposable {
     checkLimits(options.limits ?? {});
     const access = new Access(options);
     const store = openStore(options.store ?? ":memory:", options.durability, platform);
-    const server = new Server(access, store, timeout, options, platform);
     try {
+      const server = new Server(access, store, timeout, options, platform);
       await server.#start(options);
+      return server;
     } catch (error) {
       if (store !== options.store) await store.close();
       throw error;
     }
-    return server;
   }
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
@@ -169,6 +170,11 @@ export class Server implements AsyncDisposable {
       "others have a key now, and need the room",
     );
     for (const device of this.#places.regroup(this.#devices.values())) device.cut(crowded);
+  }
+
+  /** Takes over other descriptions in place of all that there were. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
+  setDescriptions(descriptions: DescriptionsByName): void {
+    this.#things.descriptions.replace(descriptions);
   }
 
   /**

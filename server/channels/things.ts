@@ -2,14 +2,22 @@ import type { Events } from "../observe/events.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Clock } from "../transport/platform.ts";
 import { renumbered, Timekeeper } from "./clock.ts";
+import { Descriptions, type DescriptionsByName } from "./descriptions.ts";
 import { hasChannels } from "./states.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 
 /** The things of a server. */
 export class Things implements ThingHost {
   readonly timekeeper: Timekeeper;
+  readonly descriptions: Descriptions;
 
-  constructor(readonly events: Events, clock: Pick<Clock, "now" | "date">) {
+  /** @throws {LocalError} BAD_ARGUMENT: a description is wrong */
+  constructor(
+    readonly events: Events,
+    clock: Pick<Clock, "now" | "date">,
+    descriptions?: DescriptionsByName,
+  ) {
+    this.descriptions = new Descriptions(descriptions);
     this.timekeeper = new Timekeeper(clock);
   }
 
