@@ -40,8 +40,9 @@ What must not be lost:
                     is begun again, after 1 s to 60 s. Several share each device's link: of these, one
                     may take plain lines, the others take channels; what fails is set aside then as
                     with --dead-letters
-  --descriptions FOLDER  what the channels of applications are: kitchen.json, kitchen@3.json for version 3;
-                    a SIGHUP reads them again; what is wrong is said, and the old ones stay
+  --descriptions FOLDER
+                    what the channels of applications are: kitchen.json, or kitchen@3.json for its
+                    version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
