@@ -169,7 +169,8 @@ export class HostProgram implements Program {
 
   async #write({ text, qos, wait, expires: ms }: Draft): Promise<void> {
     const { device, platform, device: { world, books } } = this;
-    const limit = qos && world.random.chance(0.1) ? new AbortController() : undefined;
+    const mayGiveUp = qos && !device.channels; // what a channel is must be said
+    const limit = mayGiveUp && world.random.chance(0.1) ? new AbortController() : undefined;
     if (limit) platform.after(world.random.below(world.scenario.timeout), () => limit.abort());
     world.log?.(`${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`);
     const loose = !qos && this.#pending > 0;
