@@ -40,6 +40,7 @@ export class Attempt {
 export class ChannelBooks {
   readonly things = new Map<string, ThingBooks>();
   readonly #attempts = new Map<string, Attempt>();
+  readonly #processing = new Map<string, Attempt>(); // by device, its newest
   readonly #touched = new Set<Attempt>(); // in the commit under way
   readonly #changed = new Set<string>(); // channels of which something else is desired since the last commit
   #time = 0;
@@ -57,7 +58,9 @@ export class ChannelBooks {
 
   begin(name: string, of?: { id: string; text: string }): Attempt {
     const attempt = new Attempt(name, of?.id);
-    if (of) this.#attempts.set(`${of.id}\0${of.text}`, attempt);
+    if (!of) return attempt;
+    this.#attempts.set(`${of.id}\0${of.text}`, attempt);
+    this.#processing.set(of.id, attempt);
     return attempt;
   }
 
@@ -76,6 +79,13 @@ export class ChannelBooks {
   /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
   forgive(id: string): void {
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
+  }
+
+  /** What a device has told is in the store: that belongs to the processing of its message. */
+  told(id: string): void {
+    const attempt = this.#processing.get(id);
+    if (!attempt) throw new Violation(`${id}: something is known of it that it has not said`);
+    this.#touched.add(attempt);
   }
 
   /** When all is over, what is shown is what is in the store. */
@@ -113,6 +123,7 @@ export class ChannelBooks {
   /** What the server has not made safe is gone. */
   serverDied(): void {
     this.#attempts.clear();
+    this.#processing.clear();
     for (const thing of this.things.values()) thing.serverDied();
   }
 }

@@ -239,6 +239,7 @@ export class ThingBooks {
           "is safe as reported, and the device has not said it",
         );
       }
+      this.all.told(this.id);
       this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
     }
     if (state.desired?.text !== before?.desired?.text) this.#desires(channel, state);
