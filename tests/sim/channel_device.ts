@@ -46,7 +46,7 @@ export class ChannelDevice {
     const isLate = this.#late.length > 0 && (this.#toSay === 0 || random.chance(0.3));
     const text = this.#queue.shift() ?? (isLate ? this.#late.shift()! : this.#speak());
     this.books.says(text);
-    return { text, qos: true, wait: random.chance(this.device.talk.waits) };
+    return { text, qos: true, wait: random.chance(this.device.talk.waits), expires: Infinity };
   }
 
   /** Says something unasked. */

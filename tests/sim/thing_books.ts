@@ -225,6 +225,7 @@ export class ThingBooks {
   // What becomes safe.
 
   memo(key: string, text: string | undefined): void {
+    if (key === "@") return this.all.told(this.id);
     if (!key.startsWith("=")) return;
     const channel = key.slice(1);
     const before = this.#kept.get(channel);
