@@ -7,6 +7,7 @@ import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
+import { readDescriptions } from "./cli/descriptions.ts";
 import { carryOut, giveOrStart, parseOrder } from "./cli/orders.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
@@ -71,7 +72,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   let reload = () => void (reread = true);
   const early: string[] = []; // what an application fails with while it is loaded
   let report = (message: string): void => void early.push(message);
-  if (values.app !== undefined) {
+  if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
   const options = await toServerOptions(values, printing.log);
@@ -86,7 +87,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
-  if (values.app === undefined) warnOfNoApp(server, options.limits);
+  if (values.app.length === 0) warnOfNoApp(server, options.limits);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
@@ -141,6 +142,14 @@ function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
     server.setKeys(read);
     keys = read;
     server.events.emit({ event: "keys", message: `${keys.size} from ${values.keys}` });
+  });
+  attempt("descriptions", () => {
+    const { descriptions: folder } = values;
+    if (folder === undefined) return;
+    const descriptions = readDescriptions(folder);
+    server.setDescriptions(descriptions);
+    const { length } = Object.keys(descriptions);
+    server.events.emit({ event: "descriptions", message: `${length} from ${folder}` });
   });
   attempt("certificate and its key", () => {
     const tls = loadTls(values["tls-cert"], values["tls-key"]);

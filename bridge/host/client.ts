@@ -87,6 +87,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
         return this.#memory === undefined;
       },
       positionChanged() {}, // the memory is told before anything is sent
+      clock: () => deviceMs(platform),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
         options.onState?.(connected, reason);
@@ -290,6 +291,11 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** The ms of a device on a host: of the date, so that they go on when its program is started again. 32 bits. */
+export function deviceMs(platform: Platform): number {
+  return Math.floor(platform.date()) % 2 ** 32;
 }
 
 /** @throws {PeerError} BAD_UTF8 */
