@@ -44,10 +44,10 @@ export const DEADLINE_BUGS: Bugs = {
     "const mayBeThere = <i32>(entry < outSent);",
     "const mayBeThere = 0;",
   ),
-  "the core forgets with the connection what it has sent": edit(
+  "the core does not note what it sends": edit(
     CORE,
     "if (DEADLINES) outSent = max(outSent, end);",
-    "if (DEADLINES) outSent = outNext;",
+    "",
   ),
   "the core does not move what it knows with its outbox": edit(
     CORE,
