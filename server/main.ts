@@ -71,7 +71,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   let reload = () => void (reread = true);
   const early: string[] = []; // what an application fails with while it is loaded
   let report = (message: string): void => void early.push(message);
-  if (values.app !== undefined) {
+  if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
   const options = await toServerOptions(values, printing.log);
@@ -86,7 +86,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
-  if (values.app === undefined) warnOfNoApp(server, options.limits);
+  if (values.app.length === 0) warnOfNoApp(server, options.limits);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting

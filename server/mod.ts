@@ -16,16 +16,32 @@
  * @module
  */
 export type { AccessOptions } from "./admission/access.ts";
+export { channels } from "./channels/app.ts";
+export type {
+  Channel,
+  Channels,
+  ChannelsOptions,
+  Handler,
+  ThingSource,
+  Told,
+} from "./channels/channel.ts";
+export { share } from "./channels/share.ts";
+export { type AppOf } from "./channels/table.ts";
+export { FaultError, type RequestOptions } from "./channels/requests.ts";
+export type { LocalRule } from "./channels/states.ts";
+export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";
 export type { WriteOptions } from "./link/outbox.ts";
 export type { Cleared } from "./link/session.ts";
 export { type EventListener, Events, type ServerEvent } from "./observe/events.ts";
-export { type Log, type LogEntry, logTo } from "./observe/log.ts";
+export { type Log, type LogEntry, logTo, type Unlogged } from "./observe/log.ts";
+export type { FaultCode, Value } from "./protocol/channel_lines.ts";
 export * from "./protocol/errors.ts";
 export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
+export type { ServerSettings } from "./server_options.ts";
 export { MemoryStore } from "./store/memory.ts";
 export type { Durability } from "./store/sqlite/database.ts";
 export type { StoreClock } from "./store/sqlite/mark.ts";
@@ -49,7 +65,7 @@ export {
   type Store,
   type Work,
 } from "./store/store.ts";
-export type { Transaction, TransactionWriteOptions } from "./store/transaction.ts";
+export type { SetOptions, Transaction, TransactionWriteOptions } from "./store/transaction.ts";
 export type {
   Boot,
   Clock,

@@ -1,5 +1,7 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
+import type { Thing } from "./channels/thing.ts";
+import { Things } from "./channels/things.ts";
 import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
@@ -7,7 +9,6 @@ import { type Cleared, Session } from "./link/session.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
-import type { Log } from "./observe/log.ts";
 import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
@@ -18,14 +19,10 @@ import { dismiss, Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { caller, paceOf } from "./runtime/run.ts";
-import {
-  transact,
-  transactAtPace,
-  type TransactionHost,
-  unknownDevice,
-} from "./runtime/transactions.ts";
+import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
+import type { ServerSettings } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { FencedError, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
@@ -42,30 +39,9 @@ import type { Listener, Platform, Tls } from "./transport/platform.ts";
 export type App = (device: Device, server: Server) => Promise<void>;
 
 /** What `Server.listen` can be told. */
-export interface ServerOptions extends AccessOptions {
-  /** TCP port, 0 to 65535; 0: any free one, see `server.port`. Default 8123. */
-  port?: number;
-  /** Address to listen on. Default "0.0.0.0": every IPv4 interface. */
-  hostname?: string;
-  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
-  timeout?: number;
-  /** Path of an SQLite file, ":memory:" (forgotten with the process), or a store of your own, which
-   * outlives the server. Default ":memory:". */
-  store?: string | Store;
-  /** What a message on a store's disk has survived when it is acknowledged: with "full" a loss of power,
-   * with "normal" the end of the process, at several times the speed. Default "full". */
-  durability?: "full" | "normal";
-  /** Serves the same protocol over TLS: certificate and key in PEM. */
-  tls?: Tls;
+export interface ServerOptions extends ServerSettings {
   /** Run for every device. */
   app?: App;
-  /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
-   * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
-  deadLetters?: boolean;
-  /** Bounds on what others can make grow. */
-  limits?: Partial<Limits>;
-  /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
-  log?: Log;
 }
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
@@ -86,6 +62,7 @@ export class Server implements AsyncDisposable {
   readonly #applicationHost: ApplicationHost<DeviceDriver> | undefined;
   readonly #pace: Pace;
   readonly #reports: Reports;
+  readonly #things: Things;
   #listener: Listener | undefined;
   #devices = new Map<string, DeviceDriver>();
   readonly #callers: Callers;
@@ -113,13 +90,14 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
+    this.#things = new Things(this.events, platform);
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => this.#lose(error),
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
-    this.#deviceHost = this.#hostDevices(deadLetters ? this.#limits.attempts : Infinity);
+    this.#deviceHost = this.#hostDevices(deadLetters ?? false);
     this.#applicationHost = app && {
       reports: this.#reports,
       call: (device) => app(device, this),
@@ -202,8 +180,7 @@ export class Server implements AsyncDisposable {
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#closed) throw this.#closed;
-    const device = this.#devices.get(id);
-    if (!device) throw unknownDevice(id);
+    const device = this.#find(id);
     return await new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
         this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
@@ -243,6 +220,18 @@ export class Server implements AsyncDisposable {
     return arrival.promise;
   }
 
+  /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
+  async thing(id: string): Promise<Thing> {
+    const device = await this.device(id) as DeviceDriver;
+    return this.#things.of(device);
+  }
+
+  #find(id: string): DeviceDriver {
+    const device = this.#devices.get(id);
+    if (device) return device;
+    throw unknownDevice(id);
+  }
+
   /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */
   waitAll(ids: Iterable<string>): Promise<Device[]> {
     return Promise.all(Array.from(ids, (id) => this.device(id)));
@@ -256,7 +245,7 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return transactAtPace(this.#transactionHost, use, paceOf(this.#pace));
+    return paceOf(this.#pace).keep(transact(this.#transactionHost, use));
   }
 
   /** How much waits for the store: at most one for each connection and device, however long that fails. */
@@ -277,7 +266,8 @@ export class Server implements AsyncDisposable {
       turn: this.#turn,
       database: this.#store.database,
       closed: () => this.#closed,
-      find: (id) => this.#devices.get(id),
+      find: (id) => this.#find(id),
+      set: (device, ...setting) => this.#things.of(device).setting(...setting),
     };
   }
 
@@ -390,17 +380,21 @@ export class Server implements AsyncDisposable {
     const device = new DeviceDriver(ledger, session, this.#deviceHost);
     this.#devices.set(id, device);
     this.#places.add(device);
+    this.#things.met(device);
     return device;
   }
 
-  #hostDevices(attempts: number): DeviceHost {
+  #hostDevices(deadLetters: boolean): DeviceHost {
     return {
       turn: this.#turn,
       clock: this.#platform,
       pace: this.#pace,
-      attempts,
+      attempts: this.#limits.attempts,
+      deadLetters,
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
+      connected: (device) => this.#things.connected(device),
+      revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;

@@ -20,6 +20,7 @@
  */
 export * from "./board";
 export * from "./channel";
+export * from "./deadlines";
 export * from "./debounce";
 export * from "./json";
 export * from "./status";

@@ -1,8 +1,29 @@
 /** How an application comes to the server. */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { share } from "../channels/share.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { App } from "../mod.ts";
+import type { App, Server } from "../mod.ts";
+
+/**
+ * Loads applications; several share each device.
+ *
+ * @throws {LocalError} BAD_ARGUMENT: one cannot be loaded, or they cannot share a device
+ */
+export async function loadApps(names: readonly string[]): Promise<App | undefined> {
+  const apps = new Map<string, App>();
+  for (const name of names) {
+    if (apps.has(name)) throw badArgument(`--app ${name} was given twice`);
+    apps.set(name, await loadApp(name));
+  }
+  if (apps.size < 2) return apps.values().next().value;
+  try {
+    return share<Server>(Object.fromEntries(apps));
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw badArgument(`--app: ${error.message}`, error);
+  }
+}
 
 /**
  * Loads an application: a bare name is one of those that come with the server, anything else a file.

@@ -1,7 +1,7 @@
 /** The server's options on its command line. */
 import { parseArgs } from "node:util";
 import { readKeys } from "../admission/keys.ts";
-import { loadApp } from "../apps/load.ts";
+import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -36,7 +36,9 @@ What must not be lost:
   --timeout MS      silence that is taken for an outage; the same on the devices (2000)
   --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, or a module of
                     yours whose default export is (device, server) => Promise<void>; one that fails
-                    is begun again, after 1 s to 60 s
+                    is begun again, after 1 s to 60 s. Several share each device's link: of these, one
+                    may take plain lines, the others take channels; what fails is set aside then as
+                    with --dead-letters
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
@@ -60,7 +62,7 @@ export function parse(args: string[]) {
       stock: { type: "string", multiple: true, default: [] },
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
-      app: { type: "string" },
+      app: { type: "string", multiple: true, default: [] },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
@@ -90,6 +92,7 @@ export async function toServerOptions(
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
     }
   }
+  const loaded = await loadApps(app);
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,
@@ -104,7 +107,7 @@ export async function toServerOptions(
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
     ...(tls && { tls }),
-    ...(app === undefined ? {} : { app: await loadApp(app) }),
+    ...(loaded && { app: loaded }),
   } as const;
 }
 

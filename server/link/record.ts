@@ -51,6 +51,8 @@ export interface Journal {
   altered(message: Outgoing): void;
   /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
   heard(id: number): void;
+  /** A memo is another one. @param before What it was; undefined: there was none. */
+  kept(key: string, before: string | undefined): void;
 }
 
 /** The state of a record beside its queues. */
@@ -88,9 +90,13 @@ export interface DeviceState {
   readonly heard: [id: number, noted: Noted][];
   /** Messages from the device that were given up; oldest first. Not there, or empty: there are none. */
   readonly deadLetters?: DeadLetter[];
+  /** Small values that the layer above keeps, in any order. Not there, or empty: there are none. */
+  readonly memos?: [key: string, text: string][];
 }
 
 const NONE: [number, Noted][] = [];
+
+const NO_MEMOS: ReadonlyMap<string, string> = new Map();
 
 /** State of a device that was never here: of one to which so many messages were written once, for tests. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
@@ -132,11 +138,12 @@ export class DeviceRecord {
   mayHaveForgotten = true;
   readonly #state: { -readonly [Key in keyof DeviceState]: DeviceState[Key] };
   #tellsHeard = false; // whether the state has what is noted; to look it up there would be dear
+  #memos: Map<string, string> | undefined; // as soon as there is one
   readonly #journal: Journal;
 
   /** @param state What a store has of the device. From now on it belongs to the record. */
   constructor(readonly id: string, journal: Journal, state: DeviceState = newState()) {
-    const { positions, sent, inbox, outbox, heard, deadLetters } = state;
+    const { positions, sent, inbox, outbox, heard, deadLetters, memos } = state;
     const { duplicates } = this;
     for (const [id, noted] of heard) duplicates.restore(id, noted);
     this.#journal = journal;
@@ -155,6 +162,7 @@ export class DeviceRecord {
       ...(deadLetters && { deadLetters }),
     };
     if (heard.length > 0) this.#tellHeard();
+    if (memos && memos.length > 0) this.#keepMemos(memos);
   }
 
   /** An accessor of its own makes a dictionary of the object, 560 bytes: only devices of dialect 1 get one. */
@@ -166,6 +174,17 @@ export class DeviceRecord {
       enumerable: true,
       configurable: true,
     });
+  }
+
+  /** From now on there may be memos: only such devices pay for it, as in `#tellHeard`. */
+  #keepMemos(known?: DeviceState["memos"]): Map<string, string> {
+    const memos = this.#memos = new Map(known);
+    Object.defineProperty(this.#state, "memos", {
+      get: () => [...memos],
+      enumerable: true,
+      configurable: true,
+    });
+    return memos;
   }
 
   /** All that a store has to keep. It is alive. */
@@ -238,6 +257,25 @@ export class DeviceRecord {
     this.#state.deadLetters = this.#state.deadLetters!.filter((other) => other !== letter);
     if (revives) this.inbox.push(letter.text);
     this.#journal.moved();
+  }
+
+  /** Small values that the layer above keeps of the device. It is alive. */
+  get memos(): ReadonlyMap<string, string> {
+    return this.#memos ?? NO_MEMOS;
+  }
+
+  /**
+   * Keeps a small value of the layer above, in one commit with all else that changes. That layer bounds how many there
+   * are, and how long; keys and texts are well-formed Unicode, as messages are.
+   *
+   * @param text undefined: it is kept no more
+   */
+  setMemo(key: string, text: string | undefined): void {
+    const before = this.#memos?.get(key);
+    if (text === before) return;
+    if (text === undefined) this.#memos!.delete(key);
+    else (this.#memos ?? this.#keepMemos()).set(key, text);
+    this.#journal.kept(key, before);
   }
 
   write(

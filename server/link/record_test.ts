@@ -3,7 +3,7 @@ import { DeviceRecord, type DeviceState, type Journal, newState, WITHDRAWN } fro
 
 /** Counts what it is told. */
 class CountingJournal implements Journal {
-  counts = { moved: 0, changed: 0, altered: 0, heard: 0 };
+  counts = { moved: 0, changed: 0, altered: 0, heard: 0, kept: 0 };
 
   moved(): void {
     this.counts.moved++;
@@ -20,6 +20,10 @@ class CountingJournal implements Journal {
   heard(): void {
     this.counts.heard++;
   }
+
+  kept(): void {
+    this.counts.kept++;
+  }
 }
 
 /** A record with something in every part of it. */
@@ -30,6 +34,7 @@ function full(sent = 2 ** 32 - 2): DeviceRecord {
     record.hear(record.inbox.length, text);
     record.write(text, { overtakes: text === "b", qos: text !== "c" }, 5);
   }
+  record.setMemo("m", "1");
   record.safe = 2;
   record.release();
   record.giveId(record.outbox[1]);
@@ -74,7 +79,7 @@ Deno.test("record: undoing is a change, as what it undoes may have been told alr
   record.unprocess(record.process());
   record.write("b", { overtakes: false, qos: true }, 0);
   record.unwrite();
-  assertEquals(journal.counts, { moved: 5, changed: 0, altered: 0, heard: 0 });
+  assertEquals(journal.counts, { moved: 5, changed: 0, altered: 0, heard: 0, kept: 0 });
 });
 
 Deno.test("record: its state is alive, and can be copied by whoever keeps it", () => {
@@ -103,6 +108,24 @@ Deno.test("record: a state makes the same record again", () => {
   assertEquals(all(again), { ...all(record), safe: 3 }); // what a store has is safe
   assertEquals(again.outbox[1]!.text, WITHDRAWN);
   assertEquals(again.hear(3, "c"), false, "a repeat is known");
+  assertEquals(again.memos, new Map([["m", "1"]]));
+});
+
+Deno.test("record: memos are replaced and dropped, and the same again is no change", () => {
+  const journal = new CountingJournal();
+  const record = new DeviceRecord("1", journal);
+  record.setMemo("a", undefined);
+  assertEquals([record.memos.size, journal.counts.kept], [0, 0]);
+  assertEquals(Object.hasOwn(record.state, "memos"), false, "who has none pays for none");
+  for (const text of ["1", "1", "", ""]) record.setMemo("a", text);
+  record.setMemo("__proto__", "2");
+  assertEquals([record.memos.get("a"), record.memos.get("b")], ["", undefined]);
+  assertEquals(journal.counts.kept, 3);
+  const memos = [["a", ""], ["__proto__", "2"]];
+  assertEquals(structuredClone(record.state).memos, memos as [string, string][]);
+  assertEquals(JSON.parse(JSON.stringify(record.state)).memos, memos);
+  for (const key of ["a", "a", "__proto__"]) record.setMemo(key, undefined);
+  assertEquals([record.memos.size, record.state.memos, journal.counts.kept], [0, [], 5]);
 });
 
 Deno.test("record: what was sent in dialect 1 only means the same behind the outbox and at its front", () => {

@@ -1,4 +1,5 @@
 /** What happens at a server, as it happens: the one source of its log, and of whatever else watches it. */
+import type { Value } from "../protocol/channel_lines.ts";
 import type { MessageCounts } from "../link/counts.ts";
 
 /** One thing that happened. */
@@ -45,6 +46,28 @@ export type ServerEvent =
   | { event: "expired"; device: string; text: string; code: string; message: string }
   /** A message of the device was given up, as the application has failed with it again and again. */
   | { event: "dead_letter"; device: string; message: string }
+  /** The device has told what a channel is: a report, or its answer to a setting. When: see `Moment`. */
+  | {
+    event: "reported";
+    device: string;
+    channel: string;
+    value: Value;
+    at: Date | undefined;
+    isStamped: boolean;
+  }
+  /** What a channel is has become what is desired, or is so no more. */
+  | { event: "met" | "parted"; device: string; channel: string }
+  /** An answer or a fault for which nobody waits any more. */
+  | {
+    event: "late_answer";
+    device: string;
+    channel: string;
+    tag: string;
+    value?: Value;
+    fault?: string;
+  }
+  /** A line of the device that is about no channel, and that its application does not take. */
+  | { event: "plain_line"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */
   | { event: "store"; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */

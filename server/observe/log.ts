@@ -2,12 +2,21 @@
 import type { ServerEvent } from "./events.ts";
 
 /** Events that are no entries. */
-const UNLOGGED: readonly string[] = ["booted", "app_started", "messages"];
+export type Unlogged = "booted" | "app_started" | "messages" | "reported" | "met" | "parted";
+
+const UNLOGGED: readonly string[] = [
+  "booted",
+  "app_started",
+  "messages",
+  "reported",
+  "met",
+  "parted",
+] satisfies Unlogged[];
 
 /** One event as it is logged. */
 export interface LogEntry {
   /** What has happened. */
-  event: Exclude<ServerEvent["event"], "booted" | "app_started" | "messages">;
+  event: Exclude<ServerEvent["event"], Unlogged>;
   /** Id of the device. */
   device?: string;
   /** The id that a peer gave itself which was refused: anybody may claim any. */

@@ -12,10 +12,16 @@ export const CHANNEL_NAME_LENGTH = 32;
 export const VALUE_DEPTH = 32;
 
 /** What can be wrong with a setting or a request. */
-export const FAULT_CODES = ["unknown", "bad_value", "busy", "failed", "unsupported"] as const;
+export type FaultCode = "unknown" | "bad_value" | "busy" | "failed" | "unsupported";
 
-/** One of {@link FAULT_CODES}. */
-export type FaultCode = typeof FAULT_CODES[number];
+/** All of them. */
+export const FAULT_CODES: readonly FaultCode[] = [
+  "unknown",
+  "bad_value",
+  "busy",
+  "failed",
+  "unsupported",
+];
 
 /** What a channel's value can be: JSON. */
 export type Value = null | boolean | number | string | Value[] | { [name: string]: Value };

@@ -20,6 +20,7 @@ export type LocalCode =
   | "CLOSED" // the server or client was closed
   | "CLEARED" // the message was dropped by `Device.clear`
   | "EXPIRED" // the message was not delivered in time, and never will be
+  | "FAULT" // the other end has answered a request with a fault
   | "FENCED" // somebody else has taken charge of this device
   | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
   | "INBOX_FULL" // there is no room for a dead letter
@@ -28,6 +29,7 @@ export type LocalCode =
   | "OUTBOX_FULL"
   | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
   | "STORE_UNUSABLE" // not a store of ours, or a damaged one
+  | "UNANSWERED" // a request was delivered, and not answered in time
   | "UNDECIDED" // the message was sent, and nobody can say whether it was delivered; it is not sent again
   | "UNKNOWN_DEVICE"; // the server has no device of this id
 

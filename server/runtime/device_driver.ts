@@ -2,7 +2,7 @@ import type { Admitted } from "../admission/admission.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
-import type { Expired, WriteOptions, Writer } from "../link/outbox.ts";
+import type { Expired, WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -12,52 +12,10 @@ import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
 import { dismiss, type Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
+import { PendingWrite } from "./pending_write.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
 import type { Transfer, Turn } from "./turn.ts";
-
-/** A message with qos on its way to the device, and who waits for it. */
-class PendingWrite implements Writer {
-  readonly #promise = Promise.withResolvers<boolean>();
-  readonly #over: (write: PendingWrite) => void;
-  readonly #turn: Turn;
-  /** It was refused: it has never begun. */
-  isRefused = false;
-
-  /** @param over Told when nobody waits for it any more. */
-  constructor(turn: Turn, over: (write: PendingWrite) => void) {
-    this.#turn = turn;
-    this.#over = over;
-  }
-
-  get promise(): Promise<boolean> {
-    return this.#promise.promise;
-  }
-
-  arrived(): void {
-    this.settle(true);
-  }
-
-  failed(error: unknown): void {
-    this.#turn.whenSafe(() => this.end(error));
-  }
-
-  refuse(error: unknown): void {
-    this.isRefused = true;
-    this.end(error);
-  }
-
-  /** Nobody waits for it any more. */
-  end(error: unknown): void {
-    this.#over(this);
-    this.#promise.reject(error);
-  }
-
-  settle(value: boolean): void {
-    this.#over(this);
-    this.#promise.resolve(value);
-  }
-}
 
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
@@ -72,12 +30,17 @@ export interface DeviceHost {
   readonly clock: Clock;
   /** Of those who call and are no application's run. */
   readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  /** Failures with one message after which it becomes a dead letter, and whether there are any. */
   readonly attempts: number;
+  readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
+  /** A connection was admitted, and the session has it. The record may be changed. */
+  connected(device: DeviceDriver): void;
   /** A connection has ended, and no newer one has taken its place. */
   disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
+  /** A dead letter is the newest message. The record may be changed. @param number What it was. */
+  revived(device: DeviceDriver, number: number): void;
   readonly reports: DeviceReports;
 }
 
@@ -93,6 +56,18 @@ export interface DeviceReports {
   gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
 }
 
+/** What is built on the messages of a device. */
+export interface Above {
+  /** A message with which it fails must not hold up the others for ever. */
+  readonly isShared: boolean;
+  /** All changes so far are safe. The record may be changed. */
+  out(): void;
+  /** All messages that waited were dropped. The record may be changed. */
+  cleared(): void;
+  /** Nothing more comes of the device. */
+  close(reason: LocalError): void;
+}
+
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
  * application do. The session changes only while no commit is under way, and each change is followed by `touch`.
@@ -101,6 +76,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly session: Session;
   /** What is run for it. */
   application: Application<DeviceDriver> | undefined;
+  above: Above | undefined;
   readonly #ledger: Ledger;
   readonly #host: DeviceHost;
   #serving: Serving | undefined;
@@ -143,7 +119,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   get attempts(): number {
-    return this.#host.attempts;
+    const { attempts, deadLetters } = this.#host;
+    return deadLetters || this.above?.isShared ? attempts : Infinity;
   }
 
   get app(): AppState {
@@ -206,6 +183,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void> {
     return this.#readers.consume(use, (use) => this.#host.transact(use, this));
+  }
+
+  /** As `Server.transaction`. */
+  transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return this.pace.keep(this.#host.transact(use));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<string, void> {
@@ -275,6 +257,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
+    this.above?.cleared();
     this.touch();
     const clears = this.#clears!;
     for (const clear of clears) {
@@ -290,7 +273,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly #out = (safe: boolean): void => {
     if (this.isForgotten) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
-    if (safe) this.#readers.deliver();
+    if (safe) {
+      this.#readers.deliver();
+      this.above?.out();
+    }
     this.#watchExpiry();
     if (safe) {
       for (const it of this.session.takeExpired()) this.#host.reports.expired(this, it);
@@ -339,6 +325,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#metadata = admitted.metadata;
     this.#since = this.clock.date();
     admitted.connect(this.session, this.clock.now());
+    this.#host.connected(this);
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
     this.#readiness?.resolve();
@@ -409,6 +396,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       try {
         if (this.#closed) throw this.#closed;
         exhume(this.session, number, revives);
+        if (revives) this.#host.revived(this, number);
         this.touch();
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);
@@ -426,6 +414,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#cancelExpiry?.();
     this.session.share.leave();
     this.application?.close();
+    this.above?.close(reason);
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const clear of this.#clears ?? []) dismiss(clear, reason);

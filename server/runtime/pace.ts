@@ -31,6 +31,18 @@ export class Pace {
     this.#pause = 0;
   }
 
+  /** What comes of something that may be done again and again is told at this pace. */
+  async keep<T>(result: Promise<T>): Promise<T> {
+    try {
+      await result;
+    } catch (error) {
+      await this.refused();
+      throw error;
+    }
+    await this.done();
+    return result;
+  }
+
   /** Something was done at once. @returns what is to be awaited first, if anything */
   done(): Promise<void> | undefined {
     this.accepted();

@@ -1,9 +1,14 @@
 import type { Manner } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
-import { Collector, type Transaction } from "../store/transaction.ts";
+import {
+  Collector,
+  type Deed,
+  type SetOptions,
+  type Transaction,
+  type TransactionWriteOptions,
+} from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Pace } from "./pace.ts";
 import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
@@ -11,17 +16,36 @@ import type { Transfer, Turn } from "./turn.ts";
 export interface TransactionHost {
   readonly turn: Turn;
   readonly database: Database | undefined;
-  /** A device that the server knows. */
-  find(id: string): DeviceDriver | undefined;
+  /** A device that the server knows. @throws {LocalError} UNKNOWN_DEVICE */
+  find(id: string): DeviceDriver;
+  /** Makes a deed of what a channel of a device should be. @throws {LocalError} BAD_ARGUMENT */
+  set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Deed;
   /** Why nothing is accepted any more. */
   closed(): LocalError | undefined;
 }
 
-/** A message that a transaction writes. */
-interface Written {
-  to: DeviceDriver;
-  line: string;
-  manner: Manner;
+/** A message to a device. */
+class Writing implements Deed {
+  readonly #line: string;
+  readonly #manner: Manner;
+
+  constructor(readonly device: DeviceDriver, text: string, options: TransactionWriteOptions) {
+    const now = device.clock.now();
+    [this.#line, this.#manner] = device.session.check(text, options, now);
+  }
+
+  apply(): void {
+    this.device.session.enqueue(this.#line, this.#manner, this.device.clock.now());
+  }
+
+  undo(): void {
+    this.device.session.unenqueue();
+  }
+
+  done(): void {
+    this.device.session.resume();
+    this.device.touch();
+  }
 }
 
 /**
@@ -37,20 +61,17 @@ export async function transact(
   use: (tx: Transaction) => Promise<void> | void,
   consumer?: DeviceDriver,
 ): Promise<void> {
-  const written: Written[] = [];
   const run = caller();
+  const collector = new Collector(host.database, {
+    write: (id, text, options) => new Writing(host.find(id), text, options),
+    set: (id, ...setting) => host.set(host.find(id), ...setting),
+  });
   const checkOpen = () => {
-    const devices = written.map(({ to }) => to).concat(consumer ?? []);
+    const devices = [...collector.deeds.map(({ device }) => device), ...consumer ? [consumer] : []];
     const closed = host.closed() ?? run?.over ?? devices.find(({ closed }) => closed)?.closed;
     if (closed) throw closed;
   };
   checkOpen();
-  const collector = new Collector(host.database, (id, text, options = {}) => {
-    const to = host.find(id);
-    if (!to) throw unknownDevice(id);
-    const [line, manner] = to.session.check(text, options, to.clock.now());
-    written.push({ to, line, manner });
-  });
   try {
     await use(collector);
   } finally {
@@ -59,7 +80,8 @@ export async function transact(
   checkOpen();
   await new Promise<void>((resolve, reject) => {
     const { statements } = collector.end();
-    host.turn.transfer(new ApplicationTransfer(statements, written, consumer, resolve, reject));
+    const { deeds } = collector;
+    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumer, resolve, reject));
   });
 }
 
@@ -67,49 +89,30 @@ export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
 }
 
-/** The same for somebody who may call it again and again. */
-export async function transactAtPace(
-  host: TransactionHost,
-  use: (tx: Transaction) => Promise<void> | void,
-  pace: Pace,
-): Promise<void> {
-  try {
-    await transact(host, use);
-  } catch (error) {
-    await pace.refused();
-    throw error;
-  }
-  await pace.done();
-}
-
 /** What an application's transaction changes in the records. */
 class ApplicationTransfer implements Transfer {
-  #applied = 0; // how many of the messages written
+  #applied = 0; // how many of the deeds
   #consumed: string | undefined;
 
   constructor(
     readonly statements: readonly Statement[],
-    readonly written: readonly Written[],
+    readonly deeds: readonly Deed[],
     readonly consumer: DeviceDriver | undefined,
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,
   ) {}
 
-  get #devices(): DeviceDriver[] {
-    return this.written.map(({ to }) => to).concat(this.consumer ?? []);
-  }
-
   changes(device: string): boolean {
-    return this.#devices.some(({ id }) => id === device);
+    return this.consumer?.id === device || this.deeds.some((deed) => deed.device.id === device);
   }
 
   apply(): void {
     try {
-      if (this.#devices.some(({ isForgotten }) => isForgotten)) {
+      if (this.consumer?.isForgotten || this.deeds.some(({ device }) => device.isForgotten)) {
         throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
       }
-      for (const { to, line, manner } of this.written) {
-        to.session.enqueue(line, manner, to.clock.now());
+      for (const deed of this.deeds) {
+        deed.apply();
         this.#applied++;
       }
     } catch (error) {
@@ -124,16 +127,11 @@ class ApplicationTransfer implements Transfer {
   undo(): void {
     if (this.#consumed !== undefined) this.consumer!.session.record.unprocess(this.#consumed);
     this.#consumed = undefined;
-    for (; this.#applied > 0; this.#applied--) {
-      this.written[this.#applied - 1]!.to.session.unenqueue();
-    }
+    while (this.#applied > 0) this.deeds[--this.#applied]!.undo();
   }
 
   done(): void {
-    for (const { to } of this.written) {
-      to.session.resume();
-      to.touch();
-    }
+    for (const deed of this.deeds) deed.done();
     if (this.#consumed !== undefined) {
       this.consumer!.session.processed(this.#consumed);
       this.consumer!.touch();

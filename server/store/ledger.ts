@@ -35,6 +35,7 @@ export class Ledger implements Change, Journal {
   #heardAny = false;
   #forgotten = false;
   #letters: readonly DeadLetter[]; // that the store has
+  #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -107,7 +108,11 @@ export class Ledger implements Change, Journal {
     if (this.#removed) return this.#known;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
-      this.#lettersDiffer;
+      this.#lettersDiffer || this.#memosDiffer;
+  }
+
+  get #memosDiffer(): boolean {
+    return this.#memos !== undefined && this.#memos.size > 0;
   }
 
   get #rowDiffers(): boolean {
@@ -139,6 +144,13 @@ export class Ledger implements Change, Journal {
     if (!this.#entered) this.#enter();
   }
 
+  kept(key: string, before: string | undefined): void {
+    const memos = this.#memos ??= new Map();
+    if (!memos.has(key)) memos.set(key, before);
+    else if (memos.get(key) === this.record.memos.get(key)) memos.delete(key); // it is what it was
+    if (!this.#entered) this.#enter();
+  }
+
   #enter(): void {
     if (this.#gone) return;
     this.#entered = true;
@@ -155,6 +167,7 @@ export class Ledger implements Change, Journal {
     this.#writeInbox(rows);
     this.#writeOutbox(rows);
     if (this.#heardAny) this.#writeHeard(rows);
+    if (this.#memosDiffer) this.#writeMemos(rows);
   }
 
   #writeInbox(rows: RowWriter): void {
@@ -195,6 +208,11 @@ export class Ledger implements Change, Journal {
     for (const letter of now) if (!before.has(letter)) rows.buried(letter);
   }
 
+  #writeMemos(rows: RowWriter): void {
+    const { memos } = this.record;
+    for (const key of this.#memos!.keys()) rows.memo(key, memos.get(key));
+  }
+
   /** What the record is now is safe: to be called after a commit, before anything changes. */
   committed(): void {
     this.#gone = this.#removed;
@@ -205,7 +223,7 @@ export class Ledger implements Change, Journal {
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
-    this.#altered = undefined;
+    this.#altered = this.#memos = undefined;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

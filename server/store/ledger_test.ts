@@ -42,6 +42,10 @@ class Noting implements RowWriter {
   exhumed(number: number): void {
     this.rows.push(`exhumed ${number}`);
   }
+
+  memo(key: string, text: string | undefined): void {
+    this.rows.push(`memo ${key} ${text ?? "-"}`);
+  }
 }
 
 function started(sent = 0) {
@@ -175,6 +179,7 @@ Deno.test("ledger: what a store had, it is not told", () => {
   record.receive("a");
   write("x");
   record.hear(1, "a");
+  record.setMemo("m", "1");
   const changed = new Set<Ledger>();
   const ledger = new Ledger("1", { state: structuredClone(record.state), token: 4 }, changed);
   const noting = new Noting();
@@ -209,6 +214,49 @@ Deno.test("ledger: dead letters are told as they come and go, each once", () => 
   changed.clear();
   record.exhume(record.state.deadLetters![0]!, false);
   assertEquals([ledger.differs, told()], [true, ["exhumed 1"]]);
+});
+
+Deno.test("ledger: memos are told as they come, change and go, each once", () => {
+  const { ledger, record, changed, told, commit } = started();
+  record.setMemo("a", "1");
+  record.setMemo("a", "2");
+  record.setMemo("b", "1");
+  record.setMemo("none", undefined);
+  assertEquals([changed.size, ledger.differs], [1, true]);
+  const rows = ["positions, 0 sent", "memo a 2", "memo b 1"];
+  assertEquals(told(), rows);
+  assertEquals(told(), rows, "and the same after a failed commit");
+  commit();
+  record.setMemo("a", "2");
+  assertEquals([changed.size, ledger.differs, told()], [0, false, []], "it is the same");
+  record.setMemo("a", undefined);
+  record.setMemo("b", "");
+  record.receive("x");
+  assertEquals(told(), ["received 0 x", "memo a -", "memo b "]);
+  commit();
+  assertEquals([ledger.differs, told()], [false, []]);
+});
+
+Deno.test("ledger: a memo that is again what the store has is not told", () => {
+  const { ledger, record, told, commit } = started();
+  record.setMemo("new", "1");
+  record.setMemo("new", undefined);
+  assertEquals([ledger.differs, told()], [false, []]);
+  commit();
+  record.setMemo("a", "1");
+  assertEquals(told(), ["positions, 0 sent", "memo a 1"], "the device is still unknown");
+  commit();
+  for (const text of ["2", undefined, "3"]) {
+    record.setMemo("a", text);
+    assertEquals(told(), [`memo a ${text ?? "-"}`]);
+    record.setMemo("a", "1");
+    assertEquals([ledger.differs, told()], [false, []]);
+  }
+  // As told while a commit was under way that has failed since.
+  record.setMemo("a", "2");
+  told();
+  record.setMemo("a", "1");
+  assertEquals([ledger.differs, told()], [false, []]);
 });
 
 Deno.test("ledger: a message that was given an id, or withdrawn, is told again, if the store has it", () => {

@@ -50,6 +50,8 @@ export interface RowWriter {
   buried(letter: DeadLetter): void;
   /** The dead letter of this number is one no more. */
   exhumed(number: number): void;
+  /** A small value that is kept of the device: a row of that key is replaced. undefined: it is kept no more. */
+  memo(key: string, text: string | undefined): void;
 }
 
 /** What is different in one device. */

@@ -10,6 +10,12 @@ export interface TransactionWriteOptions {
   expires?: number;
 }
 
+/** How a channel is set. */
+export interface SetOptions {
+  /** Who wants it so, 1 to 64 characters. Default "server". */
+  by?: string;
+}
+
 /**
  * Everything in it becomes safe in one step, or nothing of it happens. `Device.consume` adds that the message which it
  * was given is processed.
@@ -43,25 +49,50 @@ export interface Transaction {
    * @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has returned already, or see `expires`
    */
   write(deviceId: string, text: string, options?: TransactionWriteOptions): void;
+  /**
+   * What a channel of a device of this server should be, as `Thing.set` says it.
+   *
+   * @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT: as for `Thing.set`, or the function has returned already
+   */
+  set(deviceId: string, channel: string, value: unknown, options?: SetOptions): void;
+}
+
+/** A change of one device's record that becomes safe with its transaction, or never was. */
+export interface Deed {
+  /** Of whom the record is. */
+  readonly device: {
+    readonly id: string;
+    readonly isForgotten: boolean;
+    readonly closed: LocalError | undefined;
+  };
+  /** Changes the record. May be called again after `undo`. @throws {LocalError} and nothing has changed */
+  apply(): void;
+  /** Takes back what `apply` did; of what was done since, all was taken back before. */
+  undo(): void;
+  /** It is safe. */
+  done(): void;
+}
+
+/** Makes deeds of what a transaction is told about devices. */
+export interface DeedMaker {
+  /** @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT */
+  write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
+  /** @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT */
+  set(deviceId: string, channel: string, value: unknown, options: SetOptions): Deed;
 }
 
 /** Collects what a function adds to its transaction. */
 export class Collector implements Transaction {
   #statements: Statement[] = [];
+  #deeds: Deed[] = [];
   #over = false;
   #database: Database | undefined;
-  #write: (deviceId: string, text: string, options: TransactionWriteOptions) => void;
+  #maker: DeedMaker;
 
-  /**
-   * @param database undefined if the store has none.
-   * @param write Takes a message, or throws BAD_TEXT or UNKNOWN_DEVICE.
-   */
-  constructor(
-    database: Database | undefined,
-    write: (deviceId: string, text: string, options: TransactionWriteOptions) => void,
-  ) {
+  /** @param database undefined if the store has none. */
+  constructor(database: Database | undefined, maker: DeedMaker) {
     this.#database = database;
-    this.#write = write;
+    this.#maker = maker;
   }
 
   run(sql: string, ...params: SqlInput[]): void {
@@ -81,7 +112,32 @@ export class Collector implements Transaction {
 
   write(deviceId: string, text: string, options: TransactionWriteOptions = {}): void {
     this.#checkOpen();
-    this.#write(deviceId, text, options);
+    this.#deeds.push(this.#maker.write(deviceId, text, options));
+  }
+
+  set(deviceId: string, channel: string, value: unknown, options: SetOptions = {}): void {
+    this.#checkOpen();
+    this.#deeds.push(this.#maker.set(deviceId, channel, value, options));
+  }
+
+  /** Adds what only the layers above the link can make. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
+  add(deed: Deed): void {
+    this.#checkOpen();
+    this.#deeds.push(deed);
+  }
+
+  /** What was collected so far. @returns forgets what was added since */
+  mark(): () => void {
+    const [statements, deeds] = [this.#statements.length, this.#deeds.length];
+    return () => {
+      this.#statements.length = statements;
+      this.#deeds.length = deeds;
+    };
+  }
+
+  /** In the order in which they were added. */
+  get deeds(): readonly Deed[] {
+    return this.#deeds;
   }
 
   #checkOpen(): void {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database } from "./store.ts";
-import { Collector } from "./transaction.ts";
+import { Collector, type Deed } from "./transaction.ts";
 
 /** Answers each query with itself, and refuses some statements. */
 const database: Database = {
@@ -13,12 +13,16 @@ const database: Database = {
 
 function collecting(database?: Database) {
   const written: unknown[] = [];
+  const collect = (...message: unknown[]): Deed => {
+    const [id] = message;
+    if (id === "nobody") throw new LocalError("UNKNOWN_DEVICE", "who?");
+    written.push(message);
+    const device = { id: String(id), isForgotten: false, closed: undefined };
+    return { device, apply() {}, undo() {}, done() {} };
+  };
   return {
     written,
-    tx: new Collector(database, (...message) => {
-      if (message[0] === "nobody") throw new LocalError("UNKNOWN_DEVICE", "who?");
-      written.push(message);
-    }),
+    tx: new Collector(database, { write: collect, set: collect }),
   };
 }
 

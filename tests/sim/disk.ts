@@ -50,6 +50,7 @@ export interface Rows {
   outbox: Outgoing[];
   heard: (Noted | undefined)[];
   letters: DeadLetter[];
+  memos: Map<string, string>;
   /** The world has made it up: no commit has written it. */
   isMadeUp?: boolean;
 }
@@ -188,6 +189,7 @@ export class Disk {
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
       ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),
+      ...(rows.memos.size > 0 && { memos: [...rows.memos].sort() }), // as SQLite has them
     };
   }
 }
@@ -202,6 +204,7 @@ export function emptyRows(positions: Positions, sent: number): Rows {
     outbox: [],
     heard: [],
     letters: [],
+    memos: new Map(),
   };
 }
 
@@ -247,6 +250,15 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
     case "exhumed":
       rows.letters = rows.letters.filter(({ number }) => number !== row[1]);
       return;
+    case "memo": {
+      const [, key, text] = row;
+      if (rows.memos.get(key) === text) {
+        throw new Violation(`the store is told a memo again: ${key}`);
+      }
+      if (text === undefined) rows.memos.delete(key);
+      else rows.memos.set(key, text);
+      return;
+    }
   }
 }
 
@@ -279,6 +291,10 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
     return "numbers in the outbox";
   }
   if (JSON.stringify(rows.letters) !== JSON.stringify(state.deadLetters ?? [])) return "letters";
+  const memos = state.memos ?? [];
+  if (rows.memos.size !== memos.length || memos.some(([key, it]) => rows.memos.get(key) !== it)) {
+    return "memos";
+  }
   if (rows.inbox.length !== inbox.length) return `inbox ${rows.inbox.length}, not ${inbox.length}`;
   if (rows.inbox.some((text, i) => text !== inbox[i])) return "a message in the inbox";
   if (rows.outbox.length !== outbox.length) {

@@ -301,4 +301,8 @@ class Recorder implements RowWriter {
   exhumed(number: number): void {
     this.rows.push(["exhumed", number]);
   }
+
+  memo(key: string, text: string | undefined): void {
+    this.rows.push(["memo", key, text]);
+  }
 }

@@ -16,6 +16,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import { type Random, randomTest } from "./random.ts";
 import { describeDatabase } from "./store_database.ts";
 import { keepsLetters } from "./store_letters.ts";
+import { keepsMemos, keepsMemosOfTransactions } from "./store_memos.ts";
 import { StoreModel } from "./store_model.ts";
 import { type StorePlace, StoreRig } from "./store_place.ts";
 
@@ -115,6 +116,10 @@ export function describeStore(
 
   test("dead letters are kept, come again and go, with the commit", keepsLetters);
 
+  test("memos are kept, replaced and dropped, and go with their device", keepsMemos);
+
+  test("memos that a transaction changes are safe with it, or as before", keepsMemosOfTransactions);
+
   test("numbers go on beyond 2^32, and have room for 2^53", async (rig) => {
     const most = Number.MAX_SAFE_INTEGER;
     for (const [id, sent] of [["a", 2 ** 32 - 3], ["b", 2 ** 45 - 3], ["c", most - 10]] as const) {
@@ -212,6 +217,7 @@ export function describeStore(
     record.receive("a");
     record.write("b", { overtakes: false, qos: true }, 0);
     record.hear(1, "a");
+    record.setMemo("m", "a");
     await driver.commit();
     const before = driver.states();
     const spoil = async () => {
@@ -220,6 +226,7 @@ export function describeStore(
       state.inbox.push("c");
       state.outbox[0]!.text = "c";
       state.heard.pop();
+      state.memos!.pop();
     };
     await spoil();
     assertEquals((await rig.driver()).states(), before);

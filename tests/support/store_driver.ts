@@ -14,7 +14,7 @@ interface Effect {
 }
 
 /** A state that can be compared with another: nothing in it is alive, and what is undefined is there. */
-export function plain({ positions, sent, inbox, outbox, heard, deadLetters }: DeviceState) {
+export function plain({ positions, sent, inbox, outbox, heard, deadLetters, memos }: DeviceState) {
   return structuredClone({
     positions,
     sent,
@@ -22,6 +22,7 @@ export function plain({ positions, sent, inbox, outbox, heard, deadLetters }: De
     outbox: outbox.map((message) => ({ ...message, id: message.id, expires: message.expires })),
     heard: [...heard].sort(([a], [b]) => a - b),
     deadLetters: deadLetters ?? [],
+    memos: new Map([...memos ?? []].sort(([a], [b]) => a < b ? -1 : 1)),
   });
 }
 
@@ -89,6 +90,18 @@ export class StoreDriver {
     return {
       apply: () => record.write(text, { overtakes: false, qos: true }, 0),
       undo: () => record.unwrite(),
+    };
+  }
+
+  noting(id: string, key: string, text: string | undefined): Effect {
+    const record = this.record(id);
+    let before: string | undefined;
+    return {
+      apply() {
+        before = record.memos.get(key);
+        record.setMemo(key, text);
+      },
+      undo: () => record.setMemo(key, before),
     };
   }
 

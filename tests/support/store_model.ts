@@ -12,7 +12,7 @@ import { plain, type StoreDriver } from "./store_driver.ts";
 type State = ReturnType<typeof plain>;
 
 /** What an accepted transaction does. */
-type Effect = "process" | { write: string };
+type Effect = "process" | { write: string } | { key: string; memo: string | undefined };
 
 export class StoreModel {
   #waiting: { work: Work; accepted: boolean; effects: Effect[] }[] = [];
@@ -27,7 +27,7 @@ export class StoreModel {
     const text = `${this.#texts++}`;
     const at = random.int(0, Math.max(0, outbox.length - 1));
     const message = record.outbox[at];
-    switch (random.int(0, 10)) {
+    switch (random.int(0, 11)) {
       case 0:
       case 1:
         record.receive(text);
@@ -80,6 +80,12 @@ export class StoreModel {
         record.withdraw(message);
         outbox[at]!.text = WITHDRAWN;
         break;
+      case 11: {
+        const { key, memo } = this.#memo(random, text);
+        record.setMemo(key, memo);
+        this.#keep(key, memo);
+        break;
+      }
       case 10:
         if (!message) break;
         record.doubt(message);
@@ -108,6 +114,16 @@ export class StoreModel {
     }
   }
 
+  /** One of few, so that they are changed back as well. */
+  #memo(random: Random, text: string): { key: string; memo: string | undefined } {
+    return { key: random.pick(["a", "b", "c"]), memo: random.pick([undefined, "x", "y", text]) };
+  }
+
+  #keep(key: string, memo: string | undefined): void {
+    if (memo === undefined) this.state.memos.delete(key);
+    else this.state.memos.set(key, memo);
+  }
+
   /** A change that certainly is one. */
   connect(record: DeviceRecord): void {
     const connects = ++this.state.positions.connects;
@@ -134,11 +150,13 @@ export class StoreModel {
     const bad = { sql: "GARBAGE", params: [] };
     const effects: Effect[] = [{ write: `${this.#texts++}` }];
     if (record.safe > this.#claimed) effects.push("process");
+    if (random.once(2)) effects.push(this.#memo(random, `${this.#texts++}`));
     const work = driver.transact(
       hasDatabase ? [good, ...accepted ? [] : [bad]] : [],
-      ...effects.map((it) =>
-        it === "process" ? driver.processing(id) : driver.writing(id, it.write)
-      ),
+      ...effects.map((it) => {
+        if (it === "process") return driver.processing(id);
+        return "key" in it ? driver.noting(id, it.key, it.memo) : driver.writing(id, it.write);
+      }),
     );
     this.#waiting.push({ work, accepted, effects });
   }
@@ -151,7 +169,8 @@ export class StoreModel {
         if (effect === "process") {
           assert(this.state.inbox.shift() !== undefined);
           this.state.positions.processed++;
-        } else {
+        } else if ("key" in effect) this.#keep(effect.key, effect.memo);
+        else {
           const { write: text } = effect;
           const manner = { overtakes: false, qos: true, expires: undefined };
           this.#write({ id: undefined, text, ...manner, written: 0, isDoubtful: false });

@@ -50,6 +50,7 @@ export function step(driver: StoreDriver, i: number, length: number): void {
     if (i % 4 === n) record.giveId(message);
     const older = outbox[outbox.length >> 1]!;
     if (i % 6 === n) record.giveId(older);
+    record.setMemo(`${i % 5}`, i % 9 === n ? undefined : i % 2 ? text : "the same");
     if (i % 11 === n && older.text !== WITHDRAWN) record.withdraw(older);
     while (outbox.length > (i + n) % 9) record.settle();
   }

@@ -41,7 +41,8 @@ const STORES_OWN = ["COMMIT", "ROLLBACK", "BEGIN", "SAVEPOINT x", "RELEASE holdf
   .concat("CREATE INDEX mine ON holdfast_inbox (text)", "ANALYZE holdfast_inbox")
   .concat("CREATE TRIGGER t AFTER INSERT ON holdfast_inbox BEGIN SELECT 1; END")
   .concat("ALTER TABLE holdfast_inbox ADD COLUMN x", "ALTER TABLE log RENAME TO holdfast_log")
-  .concat("WITH x AS (SELECT 1) DELETE FROM holdfast_outbox");
+  .concat("WITH x AS (SELECT 1) DELETE FROM holdfast_outbox")
+  .concat("INSERT OR REPLACE INTO holdfast_memos VALUES (1, 'a', 'b')");
 
 guardTest(
   "statements cannot touch what is the store's, at the call or later",

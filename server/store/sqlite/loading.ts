@@ -45,6 +45,10 @@ export function load(
       throw damaged(path, "a text is not UTF-8", cause);
     }
   };
+  const add = (device: number, more: Partial<DeviceState>) => {
+    const state = { ...of(device), ...more };
+    all.get(device)!.state = state;
+  };
   for (const row of rows<DeviceRow>(DEVICES)) {
     all.set(row.device, {
       id: decoder.decode(row.name),
@@ -104,7 +108,10 @@ export function load(
       error,
       date,
     }));
-    all.get(device)!.state = { ...of(device), deadLetters };
+    add(device, { deadLetters });
+  }
+  for (const { device, json } of rows<Group>(MEMOS)) {
+    add(device, { memos: parse<[string, string]>(json) });
   }
   return [...all.values()];
 }
@@ -180,3 +187,7 @@ const HEARD = (where: string) => `
 const LETTERS = (where: string) => `
   SELECT device, json_group_array(json_array(number, text, error, date) ORDER BY number) AS json
   FROM holdfast_dead_letters ${where} GROUP BY device`;
+
+const MEMOS = (where: string) => `
+  SELECT device, json_group_array(json_array(key, text) ORDER BY key) AS json
+  FROM holdfast_memos ${where} GROUP BY device`;

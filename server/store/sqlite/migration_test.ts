@@ -51,6 +51,7 @@ function expectedOfOld(): Record<string, unknown> {
         return [id, { hash, position, connection }];
       }),
       deadLetters: [],
+      memos: new Map(),
     }]).toSorted(),
   );
 }
@@ -144,6 +145,23 @@ migrationTest(
   },
 );
 
+migrationTest(
+  "a store of schema 6, which knew no memos, has none, and takes some",
+  async (path) => {
+    makeOld(path);
+    await statesIn(path);
+    exec(path, "DROP TABLE holdfast_memos; PRAGMA user_version = 6");
+    const store = new SqliteStore(path, { clock });
+    const driver = await StoreDriver.on(store);
+    assertEquals(driver.states() as unknown, expectedOfOld());
+    driver.record("kitchen").setMemo("heater", "1");
+    await driver.commit();
+    await store.close();
+    const { kitchen, garage } = await statesIn(path);
+    assertEquals([kitchen!.memos, garage!.memos], [new Map([["heater", "1"]]), new Map()]);
+  },
+);
+
 migrationTest("a newer store is refused, and left as it is", (path) => {
   makeOld(path);
   exec(path, "PRAGMA user_version = 99");
@@ -200,6 +218,24 @@ migrationTest("migrations follow each other, and only those that are missing", (
 
 migrationTest("a new file has the newest schema, too", (path) => {
   assertEquals(look(openDatabase(path, "full", MADE_UP)).version, NEWEST);
+});
+
+/** The store's tables, and their columns in order. Defaults are left out: a migration needs some, a new file none. */
+function columns(path: string): unknown[] {
+  const { db, close } = openDatabase(path, "full");
+  const rows = db.prepare(`
+    SELECT t.name AS "table", c.name, c.type, c."notnull", c.pk, t.strict, t.wr
+    FROM pragma_table_list AS t, pragma_table_info(t.name) AS c
+    WHERE t.name LIKE 'holdfast\\_%' ESCAPE '\\' ORDER BY t.name, c.cid`).all();
+  close();
+  return rows;
+}
+
+migrationTest("a file that was migrated has the tables of a new one", (path) => {
+  makeOld(path);
+  const migrated = columns(path);
+  assertEquals(migrated, columns(`${path}-new`));
+  assert(migrated.length > 30, `${migrated.length} columns`);
 });
 
 migrationTest("a migration that fails leaves the file as it was", (path) => {

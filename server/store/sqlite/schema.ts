@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 6;
+export const SCHEMA_VERSION = 7;
 
 /**
  * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
@@ -70,6 +70,12 @@ CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given u
   date INTEGER NOT NULL,       -- when, in ms since 1970
   PRIMARY KEY (device, number)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE holdfast_memos (  -- small values that the layer above the link keeps
+  device INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (device, key)
+) STRICT, WITHOUT ROWID;
 `;
 
 /**
@@ -115,6 +121,15 @@ CREATE TABLE holdfast_dead_letters (  -- messages from devices that were given u
   `
 ALTER TABLE holdfast_outbox ADD COLUMN expires INTEGER;
 ALTER TABLE holdfast_outbox ADD COLUMN is_doubtful INTEGER NOT NULL DEFAULT 0;
+`,
+  // To 7. There were no memos.
+  `
+CREATE TABLE holdfast_memos (  -- small values that the layer above the link keeps
+  device INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (device, key)
+) STRICT, WITHOUT ROWID;
 `,
 ];
 

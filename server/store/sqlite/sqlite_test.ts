@@ -98,6 +98,7 @@ storeTest("a device that was acquired before is read from the file again", async
       record.receive(`${text}${id}`);
       record.write(text, { overtakes: false, qos: true }, 0);
       record.hear(record.inbox.length, text);
+      record.setMemo(text, id);
     }
     record.process();
     record.settle();
@@ -303,6 +304,17 @@ storeTest("a damaged store is refused", async (path) => {
   await within(path, ({ ledgers }) => assertEquals(ledgers.size, 1000));
 });
 
+/** SQL that puts a number where the table takes texts only, as a damaged page may have it. */
+const NUMBER_AS_TEXT = `PRAGMA writable_schema = ON;
+  UPDATE sqlite_schema SET sql = replace(sql, 'text TEXT', 'text ANY') WHERE name = 'holdfast_memos';
+  PRAGMA writable_schema = RESET;
+  UPDATE holdfast_memos SET text = 5;
+  PRAGMA writable_schema = ON;
+  UPDATE sqlite_schema SET sql = replace(sql, 'text ANY', 'text TEXT') WHERE name = 'holdfast_memos';`;
+
+/** What Deno's types do not have yet: whether a schema may be written. */
+const WRITABLE = { defensive: false } as ConstructorParameters<typeof DatabaseSync>[1];
+
 storeTest("rows that contradict each other are refused", async (path) => {
   const damage = {
     "DELETE FROM holdfast_inbox WHERE number = 1": "a message of device 1 is missing",
@@ -313,17 +325,20 @@ storeTest("rows that contradict each other are refused", async (path) => {
     "DELETE FROM holdfast_inbox WHERE number = 0": "a message of device 1 is missing",
     "UPDATE holdfast_inbox SET number = 5 WHERE number = 2": "a message of device 1 is missing",
     "DELETE FROM holdfast_devices": "device 1 is missing",
+    "UPDATE holdfast_memos SET device = 7": "device 7 is missing",
+    [NUMBER_AS_TEXT]: "non-TEXT value in holdfast_memos.text",
     "DELETE FROM holdfast_store": "what it says about itself is missing",
   };
   for (const [i, [sql, message]] of Object.entries(damage).entries()) {
     await within(`${path}${i}`, async (driver) => {
       const record = await driver.acquire("1");
+      record.setMemo("m", "1");
       for (const text of ["a", "b", "c"]) {
         record.receive(text);
         record.write(text, { overtakes: false, qos: true }, 0);
       }
     });
-    const db = new DatabaseSync(`${path}${i}`);
+    const db = new DatabaseSync(`${path}${i}`, WRITABLE);
     db.exec(sql);
     db.close();
     assertUnusable(`${path}${i}`, message);

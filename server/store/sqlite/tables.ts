@@ -49,11 +49,14 @@ export class Tables implements RowWriter {
   readonly #inbox: Bulk;
   readonly #outbox: Bulk;
   readonly #heard: Bulk;
+  readonly #memos: Bulk;
+  readonly #bulks: readonly Bulk[];
   readonly #processed: StatementSync;
   readonly #settled: StatementSync;
   readonly #forgotten: StatementSync;
   readonly #buried: StatementSync;
   readonly #exhumed: StatementSync;
+  readonly #dropped: StatementSync;
   readonly #removals: readonly StatementSync[];
 
   constructor(db: DatabaseSync) {
@@ -69,6 +72,8 @@ export class Tables implements RowWriter {
     this.#inbox = new Bulk(db, "INSERT INTO holdfast_inbox", 3);
     this.#outbox = new Bulk(db, "INSERT OR REPLACE INTO holdfast_outbox", 9);
     this.#heard = new Bulk(db, "INSERT OR REPLACE INTO holdfast_heard", 5);
+    this.#memos = new Bulk(db, "INSERT OR REPLACE INTO holdfast_memos", 3);
+    this.#bulks = [this.#devices, this.#inbox, this.#outbox, this.#heard, this.#memos];
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
     this.#forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
@@ -76,7 +81,8 @@ export class Tables implements RowWriter {
     this.#exhumed = db.prepare(
       "DELETE FROM holdfast_dead_letters WHERE device = ? AND number = ?",
     );
-    this.#removals = ["dead_letters", "heard", "outbox", "inbox", "devices"].map((name) =>
+    this.#dropped = db.prepare("DELETE FROM holdfast_memos WHERE device = ? AND key = ?");
+    this.#removals = ["memos", "dead_letters", "heard", "outbox", "inbox", "devices"].map((name) =>
       db.prepare(`DELETE FROM holdfast_${name} WHERE device = ?`)
     );
   }
@@ -88,7 +94,7 @@ export class Tables implements RowWriter {
    */
   begin(offset: number): void {
     this.#offset = offset;
-    for (const bulk of [this.#devices, this.#inbox, this.#outbox, this.#heard]) bulk.clear();
+    for (const bulk of this.#bulks) bulk.clear();
   }
 
   /** The rows that come now are of this device. */
@@ -105,7 +111,7 @@ export class Tables implements RowWriter {
 
   /** Writes the rows that still wait for others. */
   flush(): void {
-    for (const bulk of [this.#devices, this.#inbox, this.#outbox, this.#heard]) bulk.flush();
+    for (const bulk of this.#bulks) bulk.flush();
   }
 
   positions(positions: Positions, sent: number): void {
@@ -156,5 +162,10 @@ export class Tables implements RowWriter {
 
   exhumed(number: number): void {
     this.#exhumed.run(this.#device, number);
+  }
+
+  memo(key: string, text: string | undefined): void {
+    if (text === undefined) this.#dropped.run(this.#device, key);
+    else this.#memos.add(this.#device, key, text);
   }
 }

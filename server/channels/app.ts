@@ -1,0 +1,236 @@
+/** Applications that are made of channels: handlers by name instead of lines. */
+import type { Device } from "../device.ts";
+import type { FaultCode, Marked } from "../protocol/channel_lines.ts";
+import { formatMarked, parseMarked, textOf, valueOf } from "../protocol/channel_lines.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { caller } from "../runtime/run.ts";
+import { Collector, type Transaction } from "../store/transaction.ts";
+import { type PlainLines, runPlain } from "./plain_lines.ts";
+import { FaultError } from "./requests.ts";
+import { LONGEST_VALUE } from "./states.ts";
+import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
+import { declareParts, type Holder, type Holding, Table } from "./table.ts";
+import { checkName, momentOf, ThingDriver, type Times } from "./thing_driver.ts";
+
+/**
+ * An application of channels.
+ *
+ * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved
+ */
+export function channels(
+  definitions: Channels,
+  options: ChannelsOptions = {},
+): (device: Device, server: ThingSource) => Promise<void> {
+  const byName = new Map<string, Channel>();
+  for (const [name, definition] of Object.entries(definitions)) {
+    checkName(name);
+    if (RESERVED.includes(name)) {
+      throw badArgument(`channel ${name} is reserved`);
+    }
+    byName.set(
+      name,
+      typeof definition === "function" ? { report: definition, event: definition } : definition,
+    );
+  }
+  const part = { name: "", channels: byName, options };
+  const table = new Table([part]);
+  return declareParts((device: Device, server: ThingSource) => serve(device, server, table), [
+    part,
+  ]);
+}
+
+/** Hands a device's messages to the applications that have their channels, one transaction for each, until its end. */
+export async function serve<Server extends ThingSource>(
+  device: Device,
+  server: Server,
+  table: Table,
+): Promise<void> {
+  const thing = await server.thing(device.id);
+  if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  thing.isShared = table.parts.length > 1;
+  const plain = table.plain && runPlain(thing, table.plain, server);
+  const dispatcher = new Dispatcher(thing, table, plain?.lines);
+  let failing: string | undefined; // the message that has failed, and was told
+  try {
+    for (;;) {
+      let message = "";
+      try {
+        await device.consume((line, tx) => dispatcher.take(message = line, tx));
+        plain?.lines.settled();
+        failing = undefined;
+      } catch (error) {
+        plain?.lines.settled(error);
+        if (thing.device.closed ?? caller()?.over) throw error;
+        if (message !== failing) thing.failed(dispatcher.blame(error));
+        failing = message;
+      }
+    }
+  } finally {
+    plain?.close();
+  }
+}
+
+/** Channels that the server itself answers. */
+const RESERVED: readonly string[] = ["log", "time"];
+
+/** Hands a device's messages to their handlers. */
+class Dispatcher {
+  readonly #thing: ThingDriver;
+  readonly #table: Table;
+  readonly #plain: PlainLines | undefined;
+  #called: string[] = []; // applications that the message was given to
+  #blamed: unknown; // an error that names its application
+
+  constructor(thing: ThingDriver, table: Table, plain: PlainLines | undefined) {
+    this.#thing = thing;
+    this.#table = table;
+    this.#plain = plain;
+  }
+
+  async take(line: string, transaction: Transaction): Promise<void> {
+    const tx = collector(transaction);
+    this.#called = [];
+    const marked = parseMarked(line);
+    const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
+    const told: Told = { thing: this.#thing, tx, ...momentOf(times) };
+    switch (marked?.mark) {
+      case undefined:
+        return await this.#takePlain(line, told);
+      case "boot":
+        return tx.add(this.#thing.started(marked.name, marked.version));
+      case "set":
+        return await this.#report(marked, times, told);
+      case "event":
+        return await this.#event(marked, told);
+      case "ask":
+        return await this.#ask(marked, told, tx);
+      case "answer":
+      case "fault":
+        return tx.add(this.#thing.answered(marked, times.at));
+    }
+  }
+
+  async #takePlain(line: string, told: Told): Promise<void> {
+    let isTaken = false;
+    for (const { name, options, plain } of this.#table.parts) {
+      const { line: take } = options;
+      if (take) await this.#call(name, () => take(line, told));
+      isTaken ||= take !== undefined;
+      if (!plain) continue;
+      isTaken = await this.#call(name, () => this.#plain!.process(line, told.tx)) || isTaken;
+    }
+    if (isTaken) return;
+    const thing = this.#thing;
+    collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
+  }
+
+  async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
+    const holding = this.#find(marked.name);
+    if (!holding) return this.#fault(marked, "unknown", told);
+    if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
+    if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
+    const report = { text: marked.value, ...times };
+    // What the handler sets is newer than what the device has reported.
+    collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
+    for (const { app, channel } of holding.holders) {
+      await this.#call(app, () => channel.report?.(valueOf(marked.value), told));
+    }
+  }
+
+  async #event(marked: Of<"event">, told: Told): Promise<void> {
+    const thing = this.#thing;
+    if (marked.name === "log") {
+      const log = () => thing.tell("log", marked.value ?? "");
+      return collector(told.tx).add(thing.afterwards(log));
+    }
+    const holders = this.#having(marked.name, "event");
+    if (holders.length === 0) return this.#fault(marked, "unknown", told);
+    for (const { app, channel } of holders) {
+      await this.#call(app, () => channel.event!(valueOf(marked.value), told));
+    }
+  }
+
+  async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
+    const { name, tag } = marked;
+    if (name === "time") return this.#answer(marked, this.#thing.now, told);
+    const [holder] = this.#having(name, "ask");
+    if (!holder) return this.#fault(marked, "unknown", told);
+    const { app, channel } = holder;
+    const forget = tx.mark();
+    try {
+      const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), told));
+      this.#answer(marked, value, told);
+    } catch (error) {
+      if (!(error instanceof FaultError)) throw error;
+      forget();
+      const { fault: code, words } = error;
+      const why = words === "" ? {} : { words };
+      tx.write(this.#thing.id, formatMarked({ mark: "fault", name, tag, code, ...why }));
+    }
+  }
+
+  /** Who takes reports of a channel. One that was set is known, whether or not an application names it. */
+  #find(channel: string): Holding | undefined {
+    return this.#table.find(channel) ?? (this.#thing.knows(channel) ? UNHELD : undefined);
+  }
+
+  /** Those who have a handler for it. */
+  #having(channel: string, handler: "event" | "ask"): readonly Holder[] {
+    const holders = this.#table.find(channel)?.holders ?? [];
+    return holders.filter(({ channel }) => channel[handler]);
+  }
+
+  /** Calls an application's handler. @throws what it throws, with the application's name */
+  async #call<T>(app: string, handler: () => Promise<T> | T): Promise<T> {
+    this.#called.push(app);
+    try {
+      return await handler();
+    } catch (error) {
+      if (error instanceof FaultError) throw error;
+      throw this.#blamed = named(app, error);
+    }
+  }
+
+  /** An error with the names of the applications of which one has caused it. */
+  blame(error: unknown): unknown {
+    return error === this.#blamed ? error : named(this.#called.join(" or "), error);
+  }
+
+  #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: Told): void {
+    const text = value === undefined ? {} : { value: textOf(value) };
+    tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
+  }
+
+  #fault(marked: Of<"set" | "event" | "ask">, code: FaultCode, { tx }: Told): void {
+    const { name } = marked;
+    const tag = marked.mark === "ask" ? { tag: marked.tag } : {};
+    tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code }));
+  }
+}
+
+/** A channel that no application has. */
+const UNHELD: Holding = { holders: [], local: "wins" };
+
+/** An error that names the application which it comes from; only one that is alone has no name. */
+function named(app: string, error: unknown): unknown {
+  if (app === "") return error;
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const message = `${app}: ${cause.message}`;
+  const blamed = cause instanceof LocalError
+    ? new LocalError(cause.code, message, { cause })
+    : new Error(message, { cause });
+  blamed.stack = `${app}: ${cause.stack}`;
+  return blamed;
+}
+
+/** A marked line of these kinds. */
+type Of<Mark extends Marked["mark"]> = Extract<Marked, { mark: Mark }>;
+
+function collector(tx: Transaction): Collector {
+  if (tx instanceof Collector) return tx;
+  throw badArgument("this is no transaction of a server");
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,319 @@
+/** Channels of a server with a board: what is desired and reported, and how they come together. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { LineBoard } from "../../tests/support/line_board.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import type { ServerEvent } from "../observe/events.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { MemoryStore } from "../store/memory.ts";
+import { channels } from "./app.ts";
+import type { Channels, ChannelsOptions } from "./channel.ts";
+import { FaultError } from "./requests.ts";
+
+async function begin(
+  definitions: Channels,
+  options: ChannelsOptions = {},
+  store = new MemoryStore(),
+) {
+  const scene = await ManualServer.start({ app: channels(definitions, options), store });
+  const board = new LineBoard(scene);
+  await board.connect();
+  const thing = await scene.server.thing("1");
+  const told: ServerEvent[] = [];
+  scene.server.events.subscribe((event) => told.push(event));
+  return { scene, board, thing, told };
+}
+
+Deno.test("a setting is sent, answered, and met", async () => {
+  const { scene, board, thing, told } = await begin({ heater: {} });
+  await using _ = scene;
+  const set = thing.set("heater", 1, { by: "test" });
+  await board.settle();
+  await set;
+  assertEquals(board.news(), ["=heater.1 1"]);
+  assertEquals(thing.desired("heater")?.isMet, false);
+  await board.says(":heater.1 1");
+  const { at, ...desired } = thing.desired("heater")!;
+  assertEquals(desired, { value: 1, by: "test", isMet: true });
+  assertEquals(at.getTime(), 1_700_000_000_000);
+  assertEquals(thing.reported("heater")?.value, 1);
+  const events = told.filter((event) => "channel" in event).map(({ event }) => event);
+  assertEquals(events, ["parted", "reported", "met"]);
+});
+
+Deno.test("of a thousand settings in an outage the last one travels", async () => {
+  const { scene, board, thing } = await begin({ heater: {} });
+  await using _ = scene;
+  await board.leave();
+  for (let value = 1; value <= 1000; value++) void thing.set("heater", value);
+  await scene.platform.turn();
+  await board.connect();
+  assertEquals(board.news(), ["=heater.1 1000"]);
+});
+
+Deno.test("of settings that come while one is on its way the last one follows", async () => {
+  const { scene, board, thing } = await begin({ heater: {} });
+  await using _ = scene;
+  board.takes = false;
+  for (let value = 1; value <= 10; value++) {
+    void thing.set("heater", value);
+    await scene.platform.turn();
+  }
+  board.takes = true;
+  await board.settle();
+  assertEquals(board.news(), ["=heater.1 1", "=heater.2 10"]);
+});
+
+Deno.test("a report that is older than a setting is no change at the device", async () => {
+  const { scene, board, thing } = await begin({ led: {} });
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  await board.says("=led 0"); // it has waited in the device
+  assertEquals(thing.desired("led")?.value, 1);
+  await board.says(":led.1 1");
+  assertEquals(thing.desired("led")?.isMet, true);
+  await board.says("=led 0"); // somebody has pressed the switch
+  const { value, by, isMet } = thing.desired("led")!;
+  assertEquals({ value, by, isMet }, { value: 0, by: "device", isMet: true });
+});
+
+Deno.test("a change at the device loses where the channel says so: it is set back", async () => {
+  const { scene, board, thing } = await begin({ led: { local: "loses" } });
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  await board.says(":led.1 1");
+  board.news();
+  await board.says("=led 0");
+  assertEquals(board.news(), ["=led.2 1"]);
+  assertEquals(thing.desired("led")?.value, 1);
+});
+
+Deno.test("after its start the device is told all that is desired", async () => {
+  const { scene, board, thing } = await begin({ led: {}, fan: {} });
+  await using _ = scene;
+  void thing.set("led", 1);
+  void thing.set("fan", "slow");
+  await board.settle();
+  await board.says(":led.1 1");
+  await board.says(":fan.1 slow");
+  board.news();
+  await board.says("@kitchen 3");
+  assertEquals(board.news().sort(), ["=fan.2 slow", "=led.2 1"]);
+  assertEquals(thing.application, { name: "kitchen", version: "3" });
+});
+
+Deno.test("desired and reported survive the server", async () => {
+  const store = new MemoryStore();
+  {
+    const { scene, board, thing } = await begin({ led: {} }, {}, store);
+    await using _ = scene;
+    await board.says("=led 0");
+    await board.leave();
+    void thing.set("led", 1, { by: "me" });
+    await scene.platform.turn();
+  }
+  const { scene, board, thing } = await begin({ led: {} }, {}, store);
+  await using _ = scene;
+  assertEquals(board.news(), ["=led.1 1"]);
+  assertEquals(thing.reported("led")?.value, 0);
+  assertEquals(thing.desired("led")?.by, "me");
+});
+
+Deno.test("what a device does not take is told, and stays desired", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  void thing.set("fan", 900);
+  await board.settle();
+  await board.says("~fan.1 bad_value");
+  const { value, fault, isMet } = thing.desired("fan")!;
+  assertEquals({ value, fault, isMet }, { value: 900, fault: "bad_value", isMet: false });
+});
+
+Deno.test("handlers by name; a handler's settings are in the transaction of its message", async () => {
+  const seen: unknown[] = [];
+  const { scene, board, thing } = await begin({
+    temp(value, { tx, thing }) {
+      seen.push(value);
+      tx.set(thing.id, "heater", Number(value) < 20 ? 1 : 0);
+    },
+    heater: {},
+    button: { event: (value) => void seen.push(["pressed", value]) },
+  });
+  await using _ = scene;
+  await board.says("=temp 19.5");
+  assertEquals(board.news(), ["=heater.1 1"]);
+  await board.says("!button long");
+  assertEquals(seen, [19.5, ["pressed", "long"]]);
+  assertEquals(thing.reported("temp")?.value, 19.5);
+});
+
+Deno.test("a request: the answer, the device's fault, nothing in time, never asked", async () => {
+  const { scene, board, thing, told } = await begin({});
+  await using _ = scene;
+  const asked = thing.request("adc", 3);
+  await board.settle();
+  const [line] = board.news();
+  const tag = /^\?adc\.(\d{10}) 3$/.exec(line!)![1];
+  await board.says(`:adc.${tag} 512`);
+  assertEquals(await asked, 512);
+
+  const refused = assertRejects(() => thing.request("adc"), FaultError, "adc: busy: come later");
+  await board.settle();
+  await board.says(`~adc.${board.news()[0]!.slice(5)} busy come later`);
+  await refused;
+
+  const slow = assertRejects(
+    () => thing.request("adc", 1, { deadline: 500 }),
+    LocalError,
+    "has not answered",
+  );
+  await board.settle();
+  const [late] = board.news();
+  await scene.platform.advance(500);
+  await slow;
+  await board.says(`:adc.${late!.slice(5, 15)} 7`);
+  assertEquals(told.at(-1)?.event === "messages" ? told.at(-2) : told.at(-1), {
+    event: "late_answer",
+    device: "1",
+    channel: "adc",
+    tag: late!.slice(5, 15),
+    value: 7,
+  });
+
+  await board.leave();
+  const never = assertRejects(
+    () => thing.request("adc", 1, { deadline: 500 }),
+    LocalError,
+    "never will be",
+  );
+  await scene.platform.advance(500);
+  await never;
+  await board.connect();
+  assertEquals(board.news(), []);
+});
+
+Deno.test("a device asks the server: time, an application's answer, its fault, an unknown one", async () => {
+  const { scene, board } = await begin({
+    config: { ask: (name) => name === "interval" ? 5000 : undefined },
+    door: {
+      ask: (_, { tx, thing }) => {
+        tx.set(thing.id, "led", 1); // is not done
+        throw new FaultError("busy");
+      },
+    },
+  });
+  await using _ = scene;
+  await board.says("?time.1");
+  await board.says("?config.2 interval");
+  await board.says("?config.3 what");
+  await board.says("?door.4");
+  await board.says("?nothing.5");
+  assertEquals(board.news(), [
+    ":time.1 1700000000000",
+    ":config.2 5000",
+    ":config.3",
+    "~door.4 busy",
+    "~nothing.5 unknown",
+  ]);
+});
+
+Deno.test("unknown channels are answered by name; plain lines are the application's", async () => {
+  const lines: string[] = [];
+  const { scene, board, told } = await begin({}, { line: (line) => void lines.push(line) });
+  await using _ = scene;
+  await board.says("=what 1");
+  await board.says("!what");
+  await board.says("[1,2]");
+  await board.says("= 5");
+  await board.says("!log hello");
+  assertEquals(board.news(), ["~what unknown", "~what unknown"]);
+  assertEquals(lines, ["[1,2]", "= 5"]);
+  const logged = told.filter(({ event }) => event === "log");
+  assertEquals(logged, [{ event: "log", device: "1", message: "hello" }]);
+});
+
+Deno.test("an answer without a value to a setting that a newer one has overtaken says nothing of that", async () => {
+  const { scene, board, thing } = await begin({ led: {} });
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  const newer = thing.set("led", 2);
+  await scene.platform.turn();
+  await newer;
+  await board.says(":led.1");
+  assertEquals(thing.reported("led"), undefined);
+  assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
+  await board.says(":led.2");
+  assertEquals(thing.reported("led")?.value, 2);
+  assertEquals(thing.desired("led")?.isMet, true);
+});
+
+Deno.test("a server that is closed takes no setting", async () => {
+  const { scene, thing } = await begin({ led: {} });
+  await scene.server.close();
+  assertEquals((await assertRejects(() => thing.set("led", 1), LocalError)).code, "CLOSED");
+});
+
+Deno.test("a setting that comes into the commit in which its device is forgotten is refused", async () => {
+  const { scene, thing } = await begin({ led: {} });
+  await using _ = scene;
+  const forgotten = scene.server.forget("1");
+  const refused = assertRejects(() => thing.set("led", 1), LocalError);
+  await scene.platform.turn();
+  await forgotten;
+  assertEquals((await refused).code, "FORGOTTEN");
+});
+
+Deno.test("what is left of an application that has failed sets nothing", async () => {
+  const store = new MemoryStore();
+  const goesOn = Promise.withResolvers<void>();
+  let refused: Promise<LocalError> | undefined;
+  const scene = await ManualServer.start({
+    store,
+    app: async (device, server) => {
+      const thing = await server.thing(device.id);
+      refused ??= goesOn.promise.then(() => assertRejects(() => thing.set("led", 1), LocalError));
+      throw new Error("the application");
+    },
+  });
+  await using _ = scene;
+  await new LineBoard(scene).connect();
+  goesOn.resolve();
+  await scene.platform.advance(10);
+  assertEquals((await refused)!.code, "CLOSED");
+});
+
+Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
+  const { scene, board, thing } = await begin({});
+  await using _ = scene;
+  let isOver = false;
+  const loop = async (refused: () => Promise<unknown>) => {
+    while (!isOver) await assertRejects(refused, LocalError, "is no channel");
+  };
+  const loops = [loop(() => thing.set("No", 1)), loop(() => thing.request("No"))];
+  await board.says("?time.1");
+  assertEquals(board.news().length, 1);
+  isOver = true;
+  await scene.platform.advance(1000);
+  await Promise.all(loops);
+});
+
+Deno.test("what is said again is not sent again, unless the device is otherwise", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  const set = async (value: unknown, by: string) => {
+    const safe = thing.set("fan", value, { by });
+    await board.settle();
+    await safe;
+  };
+  await set(20, "first");
+  await set("20.0", "second"); // another value: a text
+  assertEquals(board.news(), ["=fan.1 20", '=fan.2 "20.0"']);
+  await set("20.0", "third");
+  await board.says(':fan.2 "20.0"');
+  await set("20.0", "fourth");
+  assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
+  await board.says("~fan.2 busy"); // answers twice: that is nobody's
+  assertEquals(thing.desired("fan")!.isMet, true);
+});

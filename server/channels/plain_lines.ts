@@ -1,0 +1,272 @@
+/**
+ * A device's plain lines, for an application that knows of nothing else, beside others that take its channels. It reads
+ * them as it would read all lines; the message that a line is stays in the hands of whoever shares the device out until
+ * the line is processed, so what the others do with it is in the same commit.
+ */
+import type { Device, DeviceWriteOptions } from "../device.ts";
+import type { MessageCounts } from "../link/counts.ts";
+import type { DeadLetter } from "../link/record.ts";
+import type { Cleared } from "../link/session.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { Application, type AppState, type Served } from "../runtime/application.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import { dismiss } from "../runtime/pace.ts";
+import type { Transaction } from "../store/transaction.ts";
+import type { Part } from "./table.ts";
+import type { ThingDriver } from "./thing_driver.ts";
+
+/** A line that is to be processed. */
+interface Offer {
+  readonly line: string;
+  readonly tx: Transaction;
+  /** Somebody has it. */
+  isTaken: boolean;
+  /** The application is done with it, or cannot be. */
+  readonly done: PromiseWithResolvers<void>;
+  /** That is safe, or its transaction has failed. */
+  readonly safe: PromiseWithResolvers<void>;
+}
+
+/** Hands plain lines to the runs of one application, one after the other. */
+export class PlainLines {
+  readonly #device: DeviceDriver;
+  #offer: Offer | undefined;
+  #view: PlainDevice | undefined;
+  #hasReturned = false;
+  #taken = 0;
+
+  constructor(device: DeviceDriver) {
+    this.#device = device;
+  }
+
+  /** How many lines the application has taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /**
+   * Has the application process a line.
+   *
+   * @returns false: it has returned, and takes none any more
+   * @throws why it cannot
+   */
+  async process(line: string, tx: Transaction): Promise<boolean> {
+    if (this.#hasReturned) return false;
+    const [done, safe] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    safe.promise.catch(() => {}); // nobody may wait for it
+    this.#offer = { line, tx, isTaken: false, done, safe };
+    this.#view?.deliver();
+    await done.promise;
+    return true;
+  }
+
+  /** The transaction of the line that was processed last is safe, or has failed. */
+  settled(...failures: [unknown?]): void {
+    const { safe } = this.#offer ?? {};
+    this.#offer = undefined;
+    if (failures.length === 0) safe?.resolve();
+    else safe?.reject(failures[0]);
+  }
+
+  /** A run begins. @returns what it is given as its device */
+  begin(): Device {
+    return this.#view = new PlainDevice(this.#device, () => this.#next());
+  }
+
+  #next(): Offer | undefined {
+    if (!this.#offer || this.#offer.isTaken) return undefined;
+    this.#offer.isTaken = true;
+    this.#taken++;
+    return this.#offer;
+  }
+
+  /** The run has failed: its line comes again to the next one, and nothing else is handed to it. */
+  failed(error: unknown): void {
+    const over = new LocalError(
+      "CLOSED",
+      "this run of the application has failed: another follows",
+    );
+    this.#view?.end(over);
+    this.#view = undefined;
+    this.#offer?.done.reject(error);
+  }
+
+  /** The application has returned: nobody takes lines any more. */
+  returned(): void {
+    this.#hasReturned = true;
+    this.#view?.end(new LocalError("CLOSED", "this application has returned"));
+    this.#offer?.done.resolve();
+  }
+
+  /** Whoever waits is told. */
+  close(reason: LocalError): void {
+    this.#view?.end(reason);
+    this.#offer?.done.reject(reason);
+  }
+}
+
+/** What a run of the application has as its device. */
+class PlainDevice implements Device {
+  readonly #device: DeviceDriver;
+  readonly #next: () => Offer | undefined;
+  readonly #readers: PromiseWithResolvers<Offer>[] = [];
+  #inHand: Offer | undefined; // of `readline`
+  #over: LocalError | undefined;
+
+  constructor(device: DeviceDriver, next: () => Offer | undefined) {
+    this.#device = device;
+    this.#next = next;
+  }
+
+  /** There is another line. */
+  deliver(): void {
+    if (this.#readers.length === 0) return;
+    const offer = this.#next();
+    if (offer) this.#readers.shift()!.resolve(offer);
+  }
+
+  end(reason: LocalError): void {
+    this.#over = reason;
+    for (const reader of this.#readers.splice(0)) dismiss(reader, reason);
+  }
+
+  #take(): Promise<Offer> {
+    const over = this.#over;
+    if (over) return this.#device.pace.refused().then(() => Promise.reject(over));
+    this.#processed();
+    const reader = Promise.withResolvers<Offer>();
+    this.#readers.push(reader);
+    this.deliver();
+    return reader.promise;
+  }
+
+  /** Whoever asks for the next line, or drops all of them, has processed the one before. */
+  #processed(): void {
+    this.#inHand?.done.resolve();
+    this.#inHand = undefined;
+  }
+
+  async readline(): Promise<string> {
+    this.#inHand = await this.#take();
+    return this.#inHand.line;
+  }
+
+  async consume(use: (line: string, tx: Transaction) => Promise<void> | void): Promise<void> {
+    const { line, tx, done, safe } = await this.#take();
+    try {
+      await use(line, tx);
+    } catch (error) {
+      done.reject(error);
+      await this.#device.pace.refused();
+      throw error;
+    }
+    done.resolve();
+    await safe.promise;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<string, void> {
+    return {
+      next: () =>
+        this.readline().then(
+          (value) => ({ value }),
+          () => ({ done: true, value: undefined }),
+        ),
+    };
+  }
+
+  clear(): Promise<Cleared> {
+    this.#processed();
+    return this.#device.clear();
+  }
+
+  get id(): string {
+    return this.#device.id;
+  }
+  get connected(): boolean {
+    return this.#device.connected;
+  }
+  get since(): Date {
+    return this.#device.since;
+  }
+  get connects(): number {
+    return this.#device.connects;
+  }
+  get metadata(): string {
+    return this.#device.metadata;
+  }
+  get inbox(): number {
+    return this.#device.inbox;
+  }
+  get outbox(): number {
+    return this.#device.outbox;
+  }
+  get counts(): Readonly<MessageCounts> {
+    return this.#device.counts;
+  }
+  get app(): AppState {
+    return this.#device.app;
+  }
+  get deadLetters(): readonly DeadLetter[] {
+    return this.#device.deadLetters;
+  }
+  revive(number: number): Promise<void> {
+    return this.#device.revive(number);
+  }
+  discard(number: number): Promise<void> {
+    return this.#device.discard(number);
+  }
+  ready(): Promise<void> {
+    return this.#device.ready();
+  }
+  write(text: string, options?: DeviceWriteOptions): Promise<boolean> {
+    return this.#device.write(text, options);
+  }
+}
+
+/** Runs an application of plain lines for a device, as if it were alone, until it is closed. */
+export function runPlain(
+  thing: ThingDriver,
+  { name, plain }: Part,
+  server: unknown,
+): { lines: PlainLines; close(): void } {
+  const { device } = thing;
+  const lines = new PlainLines(device);
+  const served: Served = {
+    clock: device.clock,
+    turn: device.turn,
+    counts: {
+      get processed() {
+        return lines.taken;
+      },
+    },
+    get closed() {
+      return device.closed;
+    },
+  };
+  const application = new Application(served, {
+    reports: {
+      started() {},
+      failed: (_, message, restartIn) => thing.failed(`${name}: ${message}`, restartIn),
+      ended: () => thing.ended(`${name} has returned: plain lines are told as events now`),
+    },
+    call: async () => {
+      try {
+        await plain!(lines.begin(), server);
+      } catch (error) {
+        lines.failed(error);
+        throw error;
+      }
+      lines.returned();
+    },
+  });
+  const forget = thing.whenClosed((reason) => lines.close(reason));
+  application.begin();
+  return {
+    lines,
+    close() {
+      forget();
+      application.close();
+      lines.close(new LocalError("CLOSED", "this run of the application has failed"));
+    },
+  };
+}

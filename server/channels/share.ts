@@ -1,0 +1,45 @@
+/** Several applications on one device, which do not know of each other. */
+import { LocalError } from "../protocol/errors.ts";
+import { serve } from "./app.ts";
+import type { ThingSource } from "./channel.ts";
+import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
+
+/**
+ * Makes one application of several: they share each device's link. Those made by `channels` have their channels, and
+ * one may be an application of plain lines, which is given the lines that are about no channel.
+ *
+ * ```ts
+ * import { type App, channels, share } from "@holdfast/holdfast";
+ *
+ * const app: App = share({
+ *   thermostat: channels({ temp: (value) => console.log(`it is ${value}`), heater: {} }),
+ *   log: channels({ temp: (value) => console.log(`to be noted: ${value}`) }),
+ *   echo: async (device) => {
+ *     for await (const line of device) await device.write(`echo ${line}`);
+ *   },
+ * });
+ * ```
+ *
+ * A report or an event goes to all who have its channel, in one transaction: in the order in which they are given here.
+ * So a message with which one of them fails has failed for all. It comes again, the second time after 10 ms, then after
+ * ten times as long, up to 10 s; `app_failed` says whose fault it is. After `limits.attempts` failures it becomes a dead
+ * letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for ever.
+ *
+ * An application of plain lines that fails is begun again as if it were alone, after 1 s to 60 s. As long as it has a
+ * line in hand, what comes behind that waits. When it has returned, plain lines are told as events, "plain_line".
+ *
+ * @param apps By names under which failures are told.
+ * @throws {LocalError} BAD_ARGUMENT: two of them answer the same request, have different rules for the same channel, or
+ * both take plain lines
+ */
+export function share<Server extends ThingSource>(
+  apps: Record<string, AppOf<Server>>,
+): AppOf<Server> {
+  const parts = Object.entries(apps).flatMap(([name, app]) => {
+    if (typeof app === "function") return partsOf(name, app);
+    throw new LocalError("BAD_ARGUMENT", `${name} is no application: a function is`);
+  });
+  if (parts.length === 0) throw new LocalError("BAD_ARGUMENT", "share needs an application");
+  const table = new Table(parts);
+  return declareParts<AppOf<Server>>((device, server) => serve(device, server, table), parts);
+}

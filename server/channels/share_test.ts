@@ -1,0 +1,214 @@
+/** Several applications on one device: each with its channels, and one of plain lines. */
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { LineBoard } from "../../tests/support/line_board.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import type { Device } from "../device.ts";
+import { type App, LocalError, type ServerEvent, type ServerOptions } from "../mod.ts";
+import { channels } from "./app.ts";
+import { FaultError } from "./requests.ts";
+import { share } from "./share.ts";
+
+async function begin(apps: Record<string, App>, options: ServerOptions = {}) {
+  const scene = await ManualServer.start({ app: share(apps), ...options });
+  const told: ServerEvent[] = [];
+  scene.server.events.subscribe((event) => told.push(event));
+  const board = new LineBoard(scene);
+  await board.connect();
+  const thing = await scene.server.thing("1");
+  const failures = () =>
+    told.flatMap((event) => event.event === "app_failed" ? [event.message.split("\n")[0]!] : []);
+  return { scene, board, thing, told, failures };
+}
+
+/** Lets time go by until what waits for it is done. */
+async function pass(scene: ManualServer, board: LineBoard, ms: number): Promise<void> {
+  for (let at = 0; at < ms; at += 500) {
+    await scene.platform.advance(500);
+    await board.isHere();
+  }
+}
+
+Deno.test("each application has its channels, and a channel of two goes to both", async () => {
+  const seen: unknown[] = [];
+  const { scene, board } = await begin({
+    thermostat: channels({ temp: (value) => void seen.push(["thermostat", value]) }),
+    logger: channels({
+      temp: (value) => void seen.push(["logger", value]),
+      door: { event: (value) => void seen.push(["door", value]) },
+    }),
+  });
+  await using _ = scene;
+  await board.says("=temp 20");
+  await board.says("!door open");
+  await board.says("=what 1");
+  assertEquals(seen, [["thermostat", 20], ["logger", 20], ["door", "open"]]);
+  assertEquals(board.news(), ["~what unknown"]);
+});
+
+Deno.test("a request has one who answers it", async () => {
+  const ask = channels({ config: { ask: () => 1 } });
+  const both = "one and two both answer a request: channel config";
+  assertThrows(() => share({ one: ask, two: ask }), LocalError, both);
+  const { scene, board } = await begin({
+    one: ask,
+    two: channels({ config: {}, door: { ask: () => Promise.reject(new FaultError("busy")) } }),
+  });
+  await using _ = scene;
+  await board.says("?config.1");
+  await board.says("?door.2");
+  assertEquals(board.news(), [":config.1 1", "~door.2 busy"]);
+});
+
+Deno.test("what cannot share a device is named", () => {
+  const plain = async (device: Device) => void await device.readline();
+  for (
+    const [apps, message] of [
+      [{}, "share needs an application"],
+      [{ one: plain, two: plain }, "one and two both take all plain lines"],
+      [
+        { one: channels({ led: { local: "wins" } }), two: channels({ led: { local: "loses" } }) },
+        "one and two have different rules for changes at the device: channel led",
+      ],
+      [{ one: 1 as unknown as App }, "one is no application: a function is"],
+      [{ one: share({ a: plain }), two: share({ b: plain }) }, "one/a and two/b both take all"],
+    ] satisfies [Record<string, App>, string][]
+  ) assertThrows(() => share(apps), LocalError, message);
+});
+
+Deno.test("a message with which one of them fails holds up the others for a while, and is set aside", async () => {
+  const seen: unknown[] = [];
+  const { scene, board, failures } = await begin({
+    good: channels({ temp: (value) => void seen.push(value), fan() {} }),
+    bad: channels({
+      temp() {
+        throw new Error("boom");
+      },
+    }),
+  });
+  await using _ = scene;
+  await board.says("=temp 20");
+  await board.says("=fan 1");
+  await pass(scene, board, 3000);
+  assertEquals([...new Set(failures())], ["bad: Error: boom"]);
+  const [device] = scene.server.devices;
+  assertEquals(device!.deadLetters.map(({ text }) => text), ["=temp 20"]);
+  assertStringIncludes(device!.deadLetters[0]!.error, "bad: boom");
+  const thing = await scene.server.thing("1");
+  assertEquals(thing.reported("temp"), undefined, "nothing of it has happened");
+  assertEquals(thing.reported("fan")?.value, 1);
+});
+
+Deno.test("an application of plain lines beside channels gets its lines, and only these", async () => {
+  const seen: unknown[] = [];
+  const echo = async (device: Device) => {
+    for await (const line of device) await device.write(`echo ${line}`);
+    seen.push("closed");
+  };
+  const { scene, board } = await begin({
+    echo,
+    logger: channels({ temp: (value) => void seen.push(value) }, {
+      line: (line) => void seen.push(`line ${line}`),
+    }),
+  });
+  {
+    await using _ = scene;
+    for (const line of ["one", "=temp 20", "two", "=temp 21", "?time.1"]) await board.says(line);
+    assertEquals(board.news(), ["echo one", "echo two", ":time.1 1700000000000"]);
+    // A line is processed when its reader asks for the next one.
+    assertEquals(scene.server.devices.map(({ inbox }) => inbox), [0]);
+  }
+  assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
+});
+
+Deno.test("consume of plain lines is one transaction with the others", async () => {
+  let fails = true;
+  const seen: string[] = [];
+  const { scene, board, thing, failures } = await begin({
+    plain: async (device) => {
+      for (;;) {
+        await device.consume((line, tx) => {
+          seen.push(line);
+          tx.set(device.id, "led", line);
+          if (fails) throw new Error("not yet");
+        });
+        seen.push("done");
+      }
+    },
+    led: channels({ led: {} }),
+  });
+  await using _ = scene;
+  await board.says("on");
+  assertEquals([seen, thing.desired("led")], [["on"], undefined]);
+  fails = false;
+  await pass(scene, board, 1500);
+  assertEquals(seen, ["on", "on", "done"]);
+  assertEquals(thing.desired("led")?.value, "on");
+  assertEquals([...new Set(failures())], ["plain: Error: not yet"]);
+});
+
+Deno.test("an application of plain lines that fails at its start, or returns, stops no channel for ever", async () => {
+  for (const kind of ["fails", "returns"]) {
+    const { scene, board, thing, told } = await begin({
+      plain: () => kind === "fails" ? Promise.reject(new Error("boom")) : Promise.resolve(),
+      temp: channels({ temp() {} }),
+    });
+    await using _ = scene;
+    await board.says("=temp 1");
+    await board.says("line");
+    await board.says("=temp 2");
+    await pass(scene, board, 90_000);
+    assertEquals(thing.reported("temp")?.value, 2, kind);
+    const plain = told.filter(({ event }) => event === "plain_line");
+    assertEquals(plain.length, kind === "fails" ? 0 : 1, kind);
+    const [device] = scene.server.devices;
+    assertEquals(device!.deadLetters.map(({ text }) => text), kind === "fails" ? ["line"] : []);
+  }
+});
+
+Deno.test("what is left of a run of plain lines that has failed is handed nothing", async () => {
+  const seen: string[] = [];
+  let run = 0;
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      const name = ++run;
+      const read = async () => {
+        for await (const line of device) seen.push(`${name} ${line}`);
+        seen.push(`${name} ends`);
+      };
+      const reading = read();
+      if (name === 1) throw new Error("boom");
+      await reading;
+    },
+  });
+  await using _ = scene;
+  await scene.platform.advance(1000);
+  await board.says("line");
+  assertEquals(seen, ["1 ends", "2 line"]);
+});
+
+Deno.test("a device that is cleared or forgotten while a line is in hand", async () => {
+  for (const act of ["clear", "forget"] as const) {
+    const ends: unknown[] = [];
+    let cleared: unknown;
+    const { scene, board } = await begin({
+      plain: async (device) => {
+        try {
+          for (;;) {
+            await device.readline();
+            if (act === "clear") cleared = await device.clear();
+            else await new Promise(() => {});
+          }
+        } finally {
+          ends.push(act);
+        }
+      },
+    });
+    await using _ = scene;
+    await board.says("line");
+    const forgot = act === "forget" && scene.server.forget("1");
+    await scene.platform.turn();
+    await forgot;
+    if (act === "clear") assertEquals(cleared, { inbox: 0, outbox: 0 });
+    else assertEquals(scene.server.devices, []);
+  }
+});

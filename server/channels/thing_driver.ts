@@ -1,0 +1,333 @@
+import { distance } from "../link/dialect2.ts";
+import { LocalError } from "../protocol/errors.ts";
+import {
+  formatMarked,
+  isName,
+  parseMarked,
+  textOf,
+  type Value,
+  valueOf,
+} from "../protocol/channel_lines.ts";
+import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
+import type { Deed, SetOptions } from "../store/transaction.ts";
+import type { Events } from "../observe/events.ts";
+import {
+  type ChannelState,
+  isMet,
+  type LocalRule,
+  LONGEST_VALUE,
+  nextTag,
+  type Report,
+  States,
+} from "./states.ts";
+import type { Timekeeper } from "./clock.ts";
+import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
+import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
+
+/** Its memo's key. */
+const APPLICATION = "@";
+
+/** What things of a server share. */
+export interface ThingHost {
+  readonly events: Events;
+  readonly timekeeper: Timekeeper;
+}
+
+/** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
+export class ThingDriver implements Thing, Above {
+  readonly id: string;
+  readonly #device: DeviceDriver;
+  readonly #host: ThingHost;
+  readonly #states: States;
+  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  isShared = false;
+  readonly #closing = new Set<(reason: LocalError) => void>();
+  readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
+  readonly #requests: Requests;
+
+  constructor(device: DeviceDriver, host: ThingHost) {
+    this.id = device.id;
+    this.#device = device;
+    this.#host = host;
+    const { record } = device.session;
+    this.#states = new States(record);
+    this.#requests = new Requests(device, host.events);
+    for (const { text, seq } of record.outbox) {
+      const marked = parseMarked(text);
+      if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
+    }
+  }
+
+  /** Whose channels these are. */
+  get device(): DeviceDriver {
+    return this.#device;
+  }
+
+  get connected(): boolean {
+    return this.#device.connected;
+  }
+
+  get channels(): string[] {
+    return this.#states.names();
+  }
+
+  desired(channel: string): Desired | undefined {
+    const state = this.#states.get(channel);
+    const { desired, fault } = state;
+    if (!desired) return undefined;
+    const { text, at, by } = desired;
+    const why = fault === undefined ? {} : { fault };
+    return { value: valueOf(text), at: new Date(at), by, isMet: isMet(state), ...why };
+  }
+
+  reported(channel: string): Reported | undefined {
+    const { reported } = this.#states.get(channel);
+    return reported && { value: valueOf(reported.text), ...momentOf(reported) };
+  }
+
+  async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
+    const { closed } = this.#device;
+    if (closed) throw closed; // and not UNKNOWN_DEVICE, if it was forgotten
+    await this.#device.transact((tx) => tx.set(this.id, channel, value, options));
+  }
+
+  request(
+    channel: string,
+    value?: unknown,
+    options: RequestOptions = {},
+  ): Promise<Value | undefined> {
+    return this.#device.pace.keep(this.#requests.ask(channel, value, options));
+  }
+
+  /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
+  setting(channel: string, value: unknown, { by = "server" }: SetOptions): Deed {
+    checkName(channel);
+    if (by.length < 1 || by.length > 64) throw badArgument("by has 1 to 64 characters");
+    const text = textOf(value);
+    if (text.length > LONGEST_VALUE) {
+      throw badArgument(
+        `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
+      );
+    }
+    const at = this.now;
+    return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
+  }
+
+  /**
+   * A change of a channel's state, as a part of a transaction.
+   *
+   * @param change Returns what the device has told by it, if it has.
+   */
+  #deed(channel: string, change: (states: States) => Report | void): Deed {
+    let report: Report | void;
+    let before: ChannelState;
+    let sent = false;
+    const states = this.#states;
+    return {
+      device: this.#device,
+      apply: () => {
+        before = states.get(channel);
+        report = change(states);
+        sent = this.#send(channel);
+      },
+      undo: () => {
+        if (sent) this.#unsend(channel);
+        states.put(channel, before);
+      },
+      done: () => {
+        this.#tell(channel, before, report);
+        this.#device.session.resume();
+        this.#device.touch();
+      },
+    };
+  }
+
+  #tell(channel: string, before: ChannelState, report: Report | void): void {
+    const { id: device } = this;
+    if (report) {
+      const value = valueOf(report.text);
+      this.#host.events.emit({ event: "reported", device, channel, value, ...momentOf(report) });
+    }
+    const isNow = isMet(this.#states.get(channel));
+    if (isNow === isMet(before)) return;
+    this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
+  }
+
+  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  knows(channel: string): boolean {
+    return this.#states.has(channel);
+  }
+
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean {
+    return this.#states.hasRoom(channel);
+  }
+
+  /** Now, in ms since 1970. */
+  get now(): number {
+    return this.#host.timekeeper.date;
+  }
+
+  /** When the oldest message came; and, if it has a stamp, when that was taken. */
+  timesOf(stamp: number | undefined): Times {
+    const at = this.now;
+    if (stamp === undefined) return { at };
+    const { record } = this.#device.session;
+    const taken = this.#host.timekeeper.takenAt(record, record.positions.processed, stamp);
+    return { at, taken: taken ?? null };
+  }
+
+  /** Its application was started: it knows nothing that it was told before. */
+  started(name: string, version: string): Deed {
+    const { record } = this.#device.session;
+    let before: [string, string | undefined][];
+    return {
+      device: this.#device,
+      apply: () => {
+        before = [[APPLICATION, record.memos.get(APPLICATION)], ...record.memos];
+        this.#states.forgotten();
+        record.setMemo(APPLICATION, JSON.stringify([name, version]));
+      },
+      undo: () => {
+        for (const [key, text] of before) record.setMemo(key, text);
+        this.#states.index();
+      },
+      done: () => this.#device.touch(),
+    };
+  }
+
+  /** The device has told unasked what a channel is. */
+  reporting(channel: string, report: Report, rule: LocalRule): Deed {
+    return this.#deed(channel, (states) => {
+      states.reported(channel, report, rule);
+      return report;
+    });
+  }
+
+  /** The device has answered a request or a setting. */
+  answered(answer: Answer, at: number): Deed {
+    if (isOfRequest(answer)) return this.afterwards(() => this.#requests.answered(answer));
+    const { name: channel, tag } = answer;
+    const { desired } = this.#states.get(channel);
+    if (!desired) return this.afterwards(() => this.#requests.answered(answer)); // nobody has asked
+    if (answer.mark === "fault") {
+      return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
+    }
+    const { value: text = "" } = answer;
+    if (text.length > LONGEST_VALUE) {
+      return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
+    }
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, answer.value));
+  }
+
+  /** Something to be done when a transaction is safe. */
+  afterwards(done: () => void): Deed {
+    return { device: this.#device, apply() {}, undo() {}, done };
+  }
+
+  /** Something that the device says: a line of its log, or one that nobody takes. */
+  tell(event: "log" | "plain_line", message: string): void {
+    this.#host.events.emit({ event, device: this.id, message });
+  }
+
+  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  failed(error: unknown, restartIn?: number): void {
+    const message = error instanceof Error && error.stack || String(error);
+    const restart = restartIn === undefined ? {} : { restartIn };
+    this.#host.events.emit({ event: "app_failed", device: this.id, message, ...restart });
+  }
+
+  /** One of its applications has returned. */
+  ended(message: string): void {
+    this.#host.events.emit({ event: "app_ended", device: this.id, message });
+  }
+
+  get application(): RunningApplication | undefined {
+    const text = this.#device.session.record.memos.get(APPLICATION);
+    if (text === undefined) return undefined;
+    const [name, version] = JSON.parse(text);
+    return { name, version };
+  }
+
+  /** All changes so far are safe: settings that are due become messages, if there is a link. */
+  out(): void {
+    let isAnySent = false;
+    for (const channel of this.#states.due) isAnySent = this.#send(channel) || isAnySent;
+    if (!isAnySent) return;
+    this.#device.session.resume();
+    this.#device.touch();
+  }
+
+  /** Makes a message of what is desired, if it is due and none of that channel is on its way. */
+  #send(channel: string): boolean {
+    const { session, clock } = this.#device;
+    const { desired, isDue = false } = this.#states.get(channel);
+    if (!desired || !isDue || !session.connected || this.#isUnderWay(channel)) return false;
+    const { txNext } = session.record.positions;
+    const tag = nextTag(this.#states.get(channel));
+    const line = formatMarked({ mark: "set", name: channel, tag, value: desired.text });
+    try {
+      const now = clock.now();
+      session.enqueue(...session.check(line, {}, now), now);
+    } catch (error) {
+      if (error instanceof LocalError && error.code === "OUTBOX_FULL") return false; // when there is room
+      if (!(error instanceof LocalError)) throw error;
+      this.#states.unsendable(channel);
+      return false;
+    }
+    this.#underWay.set(channel, txNext);
+    this.#states.sent(channel, tag);
+    return true;
+  }
+
+  #unsend(channel: string): void {
+    this.#device.session.unenqueue();
+    this.#underWay.delete(channel);
+  }
+
+  #isUnderWay(channel: string): boolean {
+    const number = this.#underWay.get(channel);
+    if (number === undefined) return false;
+    const { txFirst } = this.#device.session.record;
+    if (distance(txFirst, number) >= 0) return true;
+    this.#underWay.delete(channel);
+    return false;
+  }
+
+  /** All messages to the device were dropped. */
+  cleared(): void {
+    this.#underWay.clear();
+    this.#states.forgotten();
+  }
+
+  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  whenClosed(told: (reason: LocalError) => void): () => void {
+    this.#closing.add(told);
+    return () => void this.#closing.delete(told);
+  }
+
+  /** Nothing more comes of it. */
+  close(reason: LocalError): void {
+    this.#requests.close(reason);
+    for (const told of this.#closing) told(reason);
+  }
+}
+
+/** Of a report. */
+export type Times = Omit<Report, "text">;
+
+/** What applications are told of that. */
+export function momentOf({ at, taken }: Times): Moment {
+  const isStamped = taken !== undefined;
+  return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkName(channel: string): void {
+  if (isName(channel)) return;
+  throw badArgument(`${JSON.stringify(channel)} is no channel: 1 to 32 of a-z 0-9 _ - / are`);
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,38 @@
+import type { Events } from "../observe/events.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Clock } from "../transport/platform.ts";
+import { renumbered, Timekeeper } from "./clock.ts";
+import { hasChannels } from "./states.ts";
+import { ThingDriver, type ThingHost } from "./thing_driver.ts";
+
+/** The things of a server. */
+export class Things implements ThingHost {
+  readonly timekeeper: Timekeeper;
+
+  constructor(readonly events: Events, clock: Pick<Clock, "now" | "date">) {
+    this.timekeeper = new Timekeeper(clock);
+  }
+
+  /** The thing that a device is. */
+  of(device: DeviceDriver): ThingDriver {
+    const { above } = device;
+    return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, this);
+  }
+
+  /** A device is here. */
+  met(device: DeviceDriver): void {
+    if (hasChannels(device.session.record)) this.of(device); // settings may be due
+  }
+
+  /** It has connected. */
+  connected({ id, metadata, session: { record } }: DeviceDriver): void {
+    const message = this.timekeeper.note(record, metadata);
+    if (message === undefined) return;
+    this.events.emit({ event: "warning", device: id, code: "BAD_METADATA", message });
+  }
+
+  /** A message of it has become the newest one. @param number What it was. */
+  revived({ session: { record } }: DeviceDriver, number: number): void {
+    renumbered(record, number);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * A board of dialect 1 on a server in the hands of a test: it acknowledges what it is sent, and says what the test wants.
+ *
+ * @module
+ */
+import type { ManualSocket } from "./manual_platform.ts";
+import type { ManualServer } from "./manual_server.ts";
+
+export class LineBoard {
+  /** Messages that it has taken. */
+  readonly taken: string[] = [];
+  /** Whether it takes messages. */
+  takes = true;
+  #socket: ManualSocket | undefined;
+  #read = 0;
+  #last = 0;
+  #next = 0;
+
+  constructor(readonly scene: ManualServer, readonly id = "1") {}
+
+  async connect(): Promise<void> {
+    this.#socket = await this.scene.knock(`${this.id}\n\n`);
+    this.#read = 0;
+    await this.settle();
+  }
+
+  /** The connection breaks. */
+  async leave(): Promise<void> {
+    this.#socket!.fails(new Error("reset"));
+    this.#socket = undefined;
+    await this.scene.platform.turn();
+  }
+
+  /** Says a message, and acknowledges whatever comes of it. */
+  async says(text: string): Promise<void> {
+    const id = this.#next.toString(16).padStart(2, "0");
+    this.#next = this.#next % 255 + 1;
+    await this.scene.says(this.#socket!, `${id}${text}\n`);
+    await this.settle();
+  }
+
+  /** Says that it is there, which it must again and again. */
+  async isHere(): Promise<void> {
+    await this.scene.says(this.#socket!, "\n");
+    await this.settle();
+  }
+
+  /** Takes what has come, until nothing more comes. */
+  async settle(): Promise<void> {
+    await this.scene.platform.turn();
+    while (this.takes && this.#socket) {
+      const lines = this.#socket.written.slice(this.#read).split("\n");
+      this.#read = this.#socket.written.length - lines.pop()!.length;
+      const messages = lines.filter((line) => line.length > 2);
+      if (messages.length === 0) return;
+      for (const line of messages) {
+        const id = line.slice(0, 2);
+        if (Number.parseInt(id, 16) !== this.#last || id === "00") this.taken.push(line.slice(2));
+        this.#last = Number.parseInt(id, 16);
+        await this.scene.says(this.#socket, `${id}\n`);
+      }
+      await this.scene.platform.turn();
+    }
+  }
+
+  /** What it has taken since the last call. */
+  news(): string[] {
+    return this.taken.splice(0);
+  }
+}
