@@ -35,6 +35,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
+  readonly #platform: Platform;
   #driver: ClientDriver;
   #memory: ClientMemory | undefined;
   /** What of the server's stream the memory knows to be processed. */
@@ -64,6 +65,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
     const { memory, dialect = 2, id, timeout = 2000 } = options;
+    this.#platform = platform;
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
     if (memory !== undefined && dialect === 1) {
@@ -130,6 +132,16 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /** Messages to the server that it has not acknowledged yet; with a `memory`, also those of earlier processes. */
   get outbox(): number {
     return this.#outbox.length;
+  }
+
+  /** Whether it has a `memory`, so that a message can be "kept". */
+  get remembers(): boolean {
+    return this.#memory !== undefined;
+  }
+
+  /** The device's clock, as its hellos say it: the date's ms, 32 bits. They go on when the program is started again. */
+  get ms(): number {
+    return deviceMs(this.#platform);
   }
 
   /** Resolves when the link is up. @throws {LocalError} CLOSED */
@@ -294,7 +306,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
 }
 
 /** The ms of a device on a host: of the date, so that they go on when its program is started again. 32 bits. */
-export function deviceMs(platform: Platform): number {
+function deviceMs(platform: Platform): number {
   return Math.floor(platform.date()) % 2 ** 32;
 }
 

@@ -8,7 +8,7 @@ import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
 import { type PlainLines, runPlain } from "./plain_lines.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
