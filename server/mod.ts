@@ -25,6 +25,7 @@ export type {
   ThingSource,
   Told,
 } from "./channels/channel.ts";
+export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
 export { share } from "./channels/share.ts";
 export { type AppOf } from "./channels/table.ts";
 export { FaultError, type RequestOptions } from "./channels/requests.ts";

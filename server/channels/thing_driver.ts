@@ -20,17 +20,24 @@ import {
   type Report,
   States,
 } from "./states.ts";
+import type { Links } from "./links.ts";
 import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
 import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
 
 /** Its memo's key. */
 const APPLICATION = "@";
 
+/** What things of a server share. */
+export interface ThingHost {
+  readonly events: Events;
+  readonly links: Links;
+}
+
 /** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
 export class ThingDriver implements Thing, Above {
   readonly id: string;
   readonly #device: DeviceDriver;
-  readonly #events: Events;
+  readonly #host: ThingHost;
   readonly #states: States;
   /** Several applications take its messages: one that fails must not hold up the others for ever. */
   isShared = false;
@@ -38,13 +45,13 @@ export class ThingDriver implements Thing, Above {
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
 
-  constructor(device: DeviceDriver, events: Events) {
+  constructor(device: DeviceDriver, host: ThingHost) {
     this.id = device.id;
     this.#device = device;
-    this.#events = events;
+    this.#host = host;
     const { record } = device.session;
     this.#states = new States(record);
-    this.#requests = new Requests(device, events);
+    this.#requests = new Requests(device, host.events);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
@@ -54,6 +61,16 @@ export class ThingDriver implements Thing, Above {
   /** Whose channels these are. */
   get device(): DeviceDriver {
     return this.#device;
+  }
+
+  /** Whoever has linked it counts on it. */
+  get isKept(): boolean {
+    return this.links.concern(this.id);
+  }
+
+  /** Those of the server. */
+  get links(): Links {
+    return this.#host.links;
   }
 
   get connected(): boolean {
@@ -133,16 +150,21 @@ export class ThingDriver implements Thing, Above {
   #tell(channel: string, before: ChannelState, report: Report | undefined): void {
     const { id: device } = this;
     if (report) {
-      this.#events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
+      this.#host.events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
     }
     const isNow = isMet(this.#states.get(channel));
     if (isNow === isMet(before)) return;
-    this.#events.emit({ event: isNow ? "met" : "parted", device, channel });
+    this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
   /** Whether anything is known of a channel: somebody has set it, or it was reported. */
   knows(channel: string): boolean {
     return this.#states.has(channel);
+  }
+
+  /** Whether a report is news from the device: neither older than what was set, nor to be set back, nor known. */
+  isNews(channel: string, text: string, rule: LocalRule): boolean {
+    return this.#states.isNews(channel, text, rule);
   }
 
   /** Whether a channel is known, or could be. */
@@ -203,19 +225,19 @@ export class ThingDriver implements Thing, Above {
 
   /** Something that the device says: a line of its log, or one that nobody takes. */
   tell(event: "log" | "plain_line", message: string): void {
-    this.#events.emit({ event, device: this.id, message });
+    this.#host.events.emit({ event, device: this.id, message });
   }
 
   /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
   failed(error: unknown, restartIn?: number): void {
     const message = error instanceof Error && error.stack || String(error);
     const restart = restartIn === undefined ? {} : { restartIn };
-    this.#events.emit({ event: "app_failed", device: this.id, message, ...restart });
+    this.#host.events.emit({ event: "app_failed", device: this.id, message, ...restart });
   }
 
   /** One of its applications has returned. */
   ended(message: string): void {
-    this.#events.emit({ event: "app_ended", device: this.id, message });
+    this.#host.events.emit({ event: "app_ended", device: this.id, message });
   }
 
   get application(): RunningApplication | undefined {
@@ -287,12 +309,6 @@ export class ThingDriver implements Thing, Above {
     this.#requests.close(reason);
     for (const told of this.#closing) told(reason);
   }
-}
-
-/** The thing that a device is. */
-export function thingOf(device: DeviceDriver, events: Events): ThingDriver {
-  const { above } = device;
-  return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, events);
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */
