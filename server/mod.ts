@@ -30,7 +30,7 @@ export { share } from "./channels/share.ts";
 export { type AppOf } from "./channels/table.ts";
 export { FaultError, type RequestOptions } from "./channels/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
-export type { Desired, Reported, RunningApplication, Thing } from "./channels/thing.ts";
+export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";

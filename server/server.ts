@@ -67,10 +67,10 @@ export class Server implements AsyncDisposable {
   readonly #deviceHost: DeviceHost;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
   readonly #app: App | undefined;
-  readonly #things = new Things(this.events, (id) => this.#devices.get(id));
   readonly #linking: Linking;
   readonly #pace: Pace;
   readonly #reports: Reports;
+  readonly #things: Things;
   #listener: Listener | undefined;
   readonly #devices: Roster;
   readonly #places: Places;
@@ -95,6 +95,7 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
+    this.#things = new Things(this.events, platform, (id) => this.#devices.get(id));
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
@@ -396,6 +397,8 @@ export class Server implements AsyncDisposable {
       deadLetters,
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
+      connected: (device) => this.#things.connected(device),
+      revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
         const { code, message } = this.#closed ?? reason;

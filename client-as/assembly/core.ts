@@ -4,6 +4,9 @@
  * socket, no clock, no key and no allocator. The host (JavaScript, or C in a firmware) carries bytes and
  * the time in, and carries out what `poll` asks for. One import, which does nothing but compute: `hmac`.
  *
+ * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
+ * another one's.
+ *
  * ## The contract
  *
  * 1. `registers()` gives the address of the register block (`registers.ts`). Write the settings ("host" there),
@@ -33,10 +36,19 @@
  *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
  *    A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first message)
  *    behind `init`, writes what it has kept before the first `poll`, and saves TX_EPOCH before `opened`, as a greeting
- *    may have changed it. A message that is to be there as withdrawn is written as any text, whose first byte then
- *    becomes NUL.
- * 6. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
+ *    may have changed it. What an earlier boot may have sent it writes with qos 3: 1, and may be there. A message that
+ *    is to be there as withdrawn is written as any text, whose first byte then becomes NUL.
+ * 6. `expire(number)` says that the time of a message is up. 1: it is withdrawn, and the other end will never see it.
+ *    0: it has left the outbox, has no qos, or may be there. Then call it again after every other call, until it returns
+ *    1 or TX_FIRST is beyond the number: meanwhile the message, and what is behind it, is not sent again, in dialect
+ *    2. What was not sent can be withdrawn at once. What was sent can be if the next greeting says that it is not there,
+ *    as soon as anything was heard behind that. Dialect 1 has no such greeting: what was sent is withdrawn at
+ *    once, and 2 says that nobody can know. A boot's first message, and what is 64 or more behind the last
+ *    ack, cannot be withdrawn in dialect 1.
+ * 7. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
+ *
+ * DEADLINES is 0 in an application that has none (`build.ts`): then `expire` does nothing, and costs nothing.
  *
  * For its size, conditions whose parts do nothing are joined by `&` and `|`: `&&` and `||` cost five bytes more.
  *
@@ -55,9 +67,6 @@
  * newline by the id. An outbox entry is a length (u16), an id (u8), flags (u8), then the line as sent.
  * Both queues move to their front when their end is reached, so every line lies in one piece. While the
  * greeting is going on, the inbox holds the hello and the welcome behind it: what the proofs sign.
- *
- * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
- * another one's.
  */
 import {
   BAD_GREETING, BAD_LINE, BAD_POSITION, BAD_PROOF, BYTES, CAN_RECEIVE, CAN_SEND, CLOSE, CLOSING, CONNECT,
@@ -96,6 +105,9 @@ const HEADER: i32 = 4;
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
 const WITHDRAWN: u8 = 3; // its line is shorter than its place
+const LATE: u8 = 4; // its time was up when it may have been there: it is not sent again
+/** The flags without which a message waits for its ack. */
+const SETTLED: i32 = 3;
 
 /** Writes the first 32 hex digits of HMAC-SHA256(key, length bytes at `at`) to `to`. */
 // @ts-ignore: decorator
@@ -121,6 +133,7 @@ let outbox: usize = 0; // also where the inbox ends
 let outHead: usize = 0; // oldest message not done
 let outNext: usize = 0; // next to send
 let outEnd: usize = 0;
+let outSent: usize = 0; // what lies before it may be at the other end
 let expected: i32 = 0; // dialect 2: number of the next message to arrive
 let malformed: i32 = 0; // negative: `number` met something else than digits
 
@@ -155,7 +168,7 @@ export function init(base: usize, now: i32): usize {
   control = id + get(ID_LEN);
   recent = control + CONTROL;
   inbox = recent + (get(RECENT) << 2);
-  outbox = outHead = outNext = outEnd = inbox + get(INBOX);
+  outbox = outHead = outNext = outEnd = outSent = inbox + get(INBOX);
   inLimit = outbox - get(LINE) - FRAME;
   recentCount = recentUp = recentBoot = 0;
   newestId = bootConnect = known = 0;
@@ -238,9 +251,10 @@ export function room(n: i32): usize {
   if (outEnd > limit) {
     const free = outHead - outbox;
     move(outbox, outHead, outEnd);
-    outHead = outbox;
     outNext -= free;
     outEnd -= free;
+    if (DEADLINES) outSent = max(outSent, outHead) - free;
+    outHead = outbox;
     if (outEnd > limit) return 0;
   }
   return outEnd + HEADER + 2;
@@ -258,7 +272,26 @@ export function write(n: i32, qos: i32): i32 {
   frame(text - 2, end, name);
   store<u32>(outEnd, n + FRAME | name << 16 | <i32>!qos << 24);
   outEnd = end + 1;
+  if (DEADLINES && qos > 1) outSent = outEnd;
   return 1;
+}
+
+/** The time of this message is up. See the contract. */
+export function expire(number: i32): i32 {
+  if (!DEADLINES) return 0;
+  let next = get(TX_FIRST);
+  for (let entry = outHead; entry < outEnd; entry = after(entry)) {
+    if (next++ != number | load<u8>(entry, 3) & SETTLED) continue;
+    const mayBeThere = <i32>(entry < outSent);
+    // Dialect 1 cannot do without 00, nor without many ids in a row: they tell a message from a repeat.
+    if (second() ? mayBeThere : <u32>(number - 1) >= <u32>(known + UNKNOWN)) {
+      if (second()) store<u8>(entry, LATE, 3);
+      return 0;
+    }
+    drop(entry);
+    return 1 + mayBeThere;
+  }
+  return 0;
 }
 
 export function poll(now: i32, can: i32): i32 {
@@ -321,8 +354,9 @@ function send(now: i32): bool {
     }
     while (!length && outNext < outEnd) {
       const end = after(outNext);
+      const flags = load<u8>(outNext, 3);
       if (
-        outNext != outHead & (
+        (DEADLINES ? <i32>(flags == LATE) : 0) | outNext != outHead & (
           <i32>(end - outHead) > get(PEER_BYTES) |
           // In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would
           // look like a boot.
@@ -333,7 +367,7 @@ function send(now: i32): bool {
       ) break;
       at = outNext + HEADER;
       outNext = end;
-      const flags = load<u8>(at - 1);
+      if (DEADLINES) outSent = max(outSent, end);
       if (flags != DONE_WITH) length = flags == WITHDRAWN ? FRAME + 1 : <i32>(end - at);
       if (flags != 0 & !second()) finish(at - HEADER);
     }
@@ -399,17 +433,21 @@ function line(now: i32): i32 {
   if (second() & get(STATE) != UP) {
     const reason = greeted(length);
     if (reason) return reason;
-  } else if (length > -2) { // no keepalive
-    const value = number(inLine, 2);
-    if (malformed) return BAD_LINE;
-    if (!length) {
-      if (!acked(value, now)) return BAD_POSITION;
-    } else if (second() | inEnd <= inLimit) {
-      if (value != (expected++ & 255) & second()) return GAP;
-      store<u16>(inLine, length);
-      store<u8>(inEnd - 1, value);
-      inLine = inEnd;
-    } // else it was read only for the acks behind it. Not acknowledged, it will come again.
+  } else {
+    // It has dropped the connection before this one, which could bring something beside the welcome until then.
+    if (DEADLINES && second()) outSent = outNext;
+    if (length > -2) { // no keepalive
+      const value = number(inLine, 2);
+      if (malformed) return BAD_LINE;
+      if (!length) {
+        if (!acked(value, now)) return BAD_POSITION;
+      } else if (second() | inEnd <= inLimit) {
+        if (value != (expected++ & 255) & second()) return GAP;
+        store<u16>(inLine, length);
+        store<u8>(inEnd - 1, value);
+        inLine = inEnd;
+      } // else it was read only for the acks behind it. Not acknowledged, it will come again.
+    }
   }
   inEnd = inLine;
   if (get(STATE) != UP) {
@@ -494,12 +532,16 @@ function finish(entry: usize): void {
 /** Withdraws what is qos off, or longer than the other end takes. In dialect 2 its number must go out. */
 function withdraw(longest: u32): void {
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
-    if (!load<u8>(entry, 3) & <u32>load<u16>(entry) - FRAME <= longest) continue;
-    if (second()) {
-      store<u8>(entry, WITHDRAWN, 3);
-      store<u16>(entry, 0x0a00, HEADER + 2); // NUL and the line's new end
-    } else finish(entry);
+    if (load<u8>(entry, 3) & SETTLED | <i32>(<u32>load<u16>(entry) - FRAME > longest)) drop(entry);
   }
+}
+
+/** Nobody is to see this message. In dialect 2 its number must go out. */
+function drop(entry: usize): void {
+  if (second()) {
+    store<u8>(entry, WITHDRAWN, 3);
+    store<u16>(entry, 0x0a00, HEADER + 2); // NUL and the line's new end
+  } else finish(entry);
 }
 
 /** The outbox entry behind this one. */

@@ -1,7 +1,7 @@
 /** The first lines of a connection: who is there, whether it may come in, and in which dialect. */
 import { type Access, Refused } from "./access.ts";
 import { Dialect1 } from "../link/dialect1.ts";
-import { agree, type Agreement, Dialect2, distance } from "../link/dialect2.ts";
+import { agree, type Agreement, Dialect2 } from "../link/dialect2.ts";
 import { PeerError } from "../protocol/errors.ts";
 import {
   formatRefusal,
@@ -266,14 +266,14 @@ function admitted(
   const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
     const now = agree(hello, record, limits);
-    const { welcome: late, known, rxNext, isTold } = now;
+    const { welcome: late, known, isTold } = now;
     if (
       record.positions.connects !== connects || now.renamed !== renamed ||
-      late.txFirst !== welcome.txFirst || distance(welcome.rxNext, rxNext) < 0
+      late.txFirst !== welcome.txFirst || late.rxNext !== welcome.rxNext
     ) {
       throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");
     }
-    return { welcome, known, rxNext, isTold, renamed, older };
+    return { welcome, known, isTold, renamed, older };
   };
   return {
     id: hello.id,

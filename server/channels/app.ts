@@ -10,7 +10,7 @@ import { FaultError } from "./requests.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
-import { checkName, ThingDriver } from "./thing_driver.ts";
+import { checkName, momentOf, ThingDriver, type Times } from "./thing_driver.ts";
 
 /**
  * An application of channels.
@@ -91,21 +91,22 @@ class Dispatcher {
     const tx = collector(transaction);
     this.#called = [];
     const marked = parseMarked(line);
-    const told: Told = { thing: this.#thing, tx, at: new Date(this.#thing.now) };
+    const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
+    const told: Told = { thing: this.#thing, tx, ...momentOf(times) };
     switch (marked?.mark) {
       case undefined:
         return await this.#takePlain(line, told);
       case "boot":
         return tx.add(this.#thing.started(marked.name, marked.version));
       case "set":
-        return await this.#report(marked, told);
+        return await this.#report(marked, times, told);
       case "event":
         return await this.#event(marked, told);
       case "ask":
         return await this.#ask(marked, told, tx);
       case "answer":
       case "fault":
-        return tx.add(this.#thing.answered(marked, told.at.getTime()));
+        return tx.add(this.#thing.answered(marked, times.at));
     }
   }
 
@@ -123,12 +124,12 @@ class Dispatcher {
     collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
   }
 
-  async #report(marked: Of<"set">, told: Told): Promise<void> {
+  async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
     const holding = this.#find(marked.name);
     if (!holding) return this.#fault(marked, "unknown", told);
     if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
-    const report = { text: marked.value, at: told.at.getTime() };
+    const report = { text: marked.value, ...times };
     const isNews = this.#thing.isNews(marked.name, marked.value, holding.local);
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));

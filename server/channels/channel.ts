@@ -2,16 +2,14 @@
 import type { Value } from "../protocol/channel_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { LocalRule } from "./states.ts";
-import type { Thing } from "./thing.ts";
+import type { Moment, Thing } from "./thing.ts";
 
 /** What a handler is given beside the value. */
-export interface Told {
+export interface Told extends Moment {
   /** The device. */
   readonly thing: Thing;
   /** What is done here becomes safe together with the fact that the message is processed. */
   readonly tx: Transaction;
-  /** When a reading was taken, if the device says that; else when it came. */
-  readonly at: Date;
 }
 
 /**

@@ -233,6 +233,57 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   assertEquals(logged, [{ event: "log", device: "1", message: "hello" }]);
 });
 
+Deno.test("an answer without a value to a setting that a newer one has overtaken says nothing of that", async () => {
+  const { scene, board, thing } = await begin({ led: {} });
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  const newer = thing.set("led", 2);
+  await scene.platform.turn();
+  await newer;
+  await board.says(":led.1");
+  assertEquals(thing.reported("led"), undefined);
+  assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
+  await board.says(":led.2");
+  assertEquals(thing.reported("led")?.value, 2);
+  assertEquals(thing.desired("led")?.isMet, true);
+});
+
+Deno.test("a server that is closed takes no setting", async () => {
+  const { scene, thing } = await begin({ led: {} });
+  await scene.server.close();
+  assertEquals((await assertRejects(() => thing.set("led", 1), LocalError)).code, "CLOSED");
+});
+
+Deno.test("a setting that comes into the commit in which its device is forgotten is refused", async () => {
+  const { scene, thing } = await begin({ led: {} });
+  await using _ = scene;
+  const forgotten = scene.server.forget("1");
+  const refused = assertRejects(() => thing.set("led", 1), LocalError);
+  await scene.platform.turn();
+  await forgotten;
+  assertEquals((await refused).code, "FORGOTTEN");
+});
+
+Deno.test("what is left of an application that has failed sets nothing", async () => {
+  const store = new MemoryStore();
+  const goesOn = Promise.withResolvers<void>();
+  let refused: Promise<LocalError> | undefined;
+  const scene = await ManualServer.start({
+    store,
+    app: async (device, server) => {
+      const thing = await server.thing(device.id);
+      refused ??= goesOn.promise.then(() => assertRejects(() => thing.set("led", 1), LocalError));
+      throw new Error("the application");
+    },
+  });
+  await using _ = scene;
+  await new LineBoard(scene).connect();
+  goesOn.resolve();
+  await scene.platform.advance(10);
+  assertEquals((await refused)!.code, "CLOSED");
+});
+
 Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
   const { scene, board, thing } = await begin({});
   await using _ = scene;

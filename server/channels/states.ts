@@ -32,8 +32,10 @@ export interface Setting {
 /** What a device has told of a channel. */
 export interface Report {
   readonly text: string;
-  /** When it was taken, or else when it came, in ms since 1970. */
+  /** When it came, in ms since 1970. */
   readonly at: number;
+  /** When it was taken, if the device has stamped it; null: the server does not know that. */
+  readonly taken?: number | null;
 }
 
 /** What is known of a channel. */
@@ -62,6 +64,11 @@ const UNKNOWN: ChannelState = {};
 
 /** A memo's key of a channel. */
 const MARK = "=";
+
+/** Whether anything is known of a device's channels. */
+export function hasChannels(record: DeviceRecord): boolean {
+  return record.memos.keys().some((key) => key.startsWith(MARK));
+}
 
 /** Whether a device has what it should have, as far as that is known. */
 export function isMet(state: ChannelState): boolean {
@@ -155,12 +162,25 @@ export class States {
     this.put(name, { ...state, fault: "too_long" });
   }
 
-  /** The device has taken a setting, and says what the channel is now. */
-  answered(name: string, tag: string | undefined, reported: Report): void {
+  /**
+   * The device has taken a setting.
+   *
+   * @param text What the channel is now, if it says that; else it is as it was sent.
+   * @returns what is known to be reported by that
+   */
+  answered(name: string, at: number, tag?: string, text?: string): Report | undefined {
     const state = this.get(name);
-    if (!isAnswered(state, tag)) return this.put(name, { ...state, reported });
     const { fault: _, isAwaited: _awaited, ...rest } = state;
-    this.put(name, { ...rest, reported });
+    const isAnswer = isAnswered(state, tag);
+    // Nothing else was desired since then, if nothing is due.
+    const known = text ?? (isAnswer && !state.isDue ? state.desired?.text : undefined);
+    if (known === undefined) {
+      if (isAnswer) this.put(name, rest);
+      return undefined;
+    }
+    const reported = { text: known, at };
+    this.put(name, isAnswer ? { ...rest, reported } : { ...state, reported });
+    return reported;
   }
 
   /** The device does not take a setting. */
@@ -180,8 +200,8 @@ export class States {
     }
     const { fault: _, ...rest } = state;
     if (rule === "loses") return this.put(name, { ...rest, reported, isDue: true });
-    const { text, at } = reported;
-    this.put(name, { ...rest, reported, desired: { text, at, by: "device" } });
+    const { text, taken, at: came } = reported;
+    this.put(name, { ...rest, reported, desired: { text, at: taken ?? came, by: "device" } });
   }
 
   /** Settings that were sent may not have been taken by the device as it is now: all are due again. */

@@ -17,12 +17,21 @@ export interface Desired {
   readonly fault?: string;
 }
 
+/** When something was so that a device tells. */
+export interface Moment {
+  /**
+   * If the device has stamped it, when it was taken; undefined: nobody knows, as the server does not have the clock of
+   * that boot. Not stamped: when it was processed here.
+   */
+  readonly at: Date | undefined;
+  /** Whether the device has said when. */
+  readonly isStamped: boolean;
+}
+
 /** What a channel is, as far as the device has told. */
-export interface Reported {
+export interface Reported extends Moment {
   /** JSON; or text, if it is no JSON. */
   readonly value: Value;
-  /** When it was taken, if the device says that; else when it came. */
-  readonly at: Date;
 }
 
 /** What runs on a device, as it says when it is started. */

@@ -20,8 +20,9 @@ import {
   type Report,
   States,
 } from "./states.ts";
+import type { Timekeeper } from "./clock.ts";
 import type { Links } from "./links.ts";
-import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
+import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
 import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
 
 /** Its memo's key. */
@@ -31,6 +32,7 @@ const APPLICATION = "@";
 export interface ThingHost {
   readonly events: Events;
   readonly links: Links;
+  readonly timekeeper: Timekeeper;
 }
 
 /** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
@@ -92,7 +94,7 @@ export class ThingDriver implements Thing, Above {
 
   reported(channel: string): Reported | undefined {
     const { reported } = this.#states.get(channel);
-    return reported && { value: valueOf(reported.text), at: new Date(reported.at) };
+    return reported && { value: valueOf(reported.text), ...momentOf(reported) };
   }
 
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
@@ -119,12 +121,17 @@ export class ThingDriver implements Thing, Above {
         `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
       );
     }
-    const at = this.#device.clock.date();
+    const at = this.now;
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
 
-  /** A change of a channel's state, as a part of a transaction. @param report What the device has told */
-  #deed(channel: string, change: (states: States) => void, report?: Report): Deed {
+  /**
+   * A change of a channel's state, as a part of a transaction.
+   *
+   * @param change Returns what the device has told by it, if it has.
+   */
+  #deed(channel: string, change: (states: States) => Report | void): Deed {
+    let report: Report | void;
     let before: ChannelState;
     let sent = false;
     const states = this.#states;
@@ -132,7 +139,7 @@ export class ThingDriver implements Thing, Above {
       device: this.#device,
       apply: () => {
         before = states.get(channel);
-        change(states);
+        report = change(states);
         sent = this.#send(channel);
       },
       undo: () => {
@@ -147,10 +154,11 @@ export class ThingDriver implements Thing, Above {
     };
   }
 
-  #tell(channel: string, before: ChannelState, report: Report | undefined): void {
+  #tell(channel: string, before: ChannelState, report: Report | void): void {
     const { id: device } = this;
     if (report) {
-      this.#host.events.emit({ event: "reported", device, channel, value: valueOf(report.text) });
+      const value = valueOf(report.text);
+      this.#host.events.emit({ event: "reported", device, channel, value, ...momentOf(report) });
     }
     const isNow = isMet(this.#states.get(channel));
     if (isNow === isMet(before)) return;
@@ -174,7 +182,16 @@ export class ThingDriver implements Thing, Above {
 
   /** Now, in ms since 1970. */
   get now(): number {
-    return this.#device.clock.date();
+    return this.#host.timekeeper.date;
+  }
+
+  /** When the oldest message came; and, if it has a stamp, when that was taken. */
+  timesOf(stamp: number | undefined): Times {
+    const at = this.now;
+    if (stamp === undefined) return { at };
+    const { record } = this.#device.session;
+    const taken = this.#host.timekeeper.takenAt(record, record.positions.processed, stamp);
+    return { at, taken: taken ?? null };
   }
 
   /** Its application was started: it knows nothing that it was told before. */
@@ -198,7 +215,10 @@ export class ThingDriver implements Thing, Above {
 
   /** The device has told unasked what a channel is. */
   reporting(channel: string, report: Report, rule: LocalRule): Deed {
-    return this.#deed(channel, (states) => states.reported(channel, report, rule), report);
+    return this.#deed(channel, (states) => {
+      states.reported(channel, report, rule);
+      return report;
+    });
   }
 
   /** The device has answered a request or a setting. */
@@ -210,12 +230,11 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = desired.text } = answer;
+    const { value: text = "" } = answer;
     if (text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }
-    const report = { text, at };
-    return this.#deed(channel, (states) => states.answered(channel, tag, report), report);
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, answer.value));
   }
 
   /** Something to be done when a transaction is safe. */
@@ -309,6 +328,15 @@ export class ThingDriver implements Thing, Above {
     this.#requests.close(reason);
     for (const told of this.#closing) told(reason);
   }
+}
+
+/** Of a report. */
+export type Times = Omit<Report, "text">;
+
+/** What applications are told of that. */
+export function momentOf({ at, taken }: Times): Moment {
+  const isStamped = taken !== undefined;
+  return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

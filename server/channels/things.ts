@@ -1,14 +1,23 @@
 import type { Events } from "../observe/events.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Clock } from "../transport/platform.ts";
+import { renumbered, Timekeeper } from "./clock.ts";
 import { Links } from "./links.ts";
+import { hasChannels } from "./states.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 
 /** The things of a server. */
 export class Things implements ThingHost {
   readonly links: Links;
+  readonly timekeeper: Timekeeper;
 
   /** @param find A device that the server knows. */
-  constructor(readonly events: Events, find: (id: string) => DeviceDriver | undefined) {
+  constructor(
+    readonly events: Events,
+    clock: Pick<Clock, "now" | "date">,
+    find: (id: string) => DeviceDriver | undefined,
+  ) {
+    this.timekeeper = new Timekeeper(clock);
     this.links = new Links(events, (id) => {
       const device = find(id);
       return device && this.of(device);
@@ -23,13 +32,25 @@ export class Things implements ThingHost {
 
   /** A device is here. */
   met(device: DeviceDriver): void {
-    const { memos } = device.session.record;
-    this.links.met(device.id, memos);
-    if (memos.size > 0 || this.links.concern(device.id)) this.of(device); // settings may be due
+    const { record } = device.session;
+    this.links.met(device.id, record.memos);
+    if (hasChannels(record) || this.links.concern(device.id)) this.of(device); // settings may be due
   }
 
   /** A device is here no longer. */
   lost(device: DeviceDriver): void {
     this.links.met(device.id);
+  }
+
+  /** It has connected. */
+  connected({ id, metadata, session: { record } }: DeviceDriver): void {
+    const message = this.timekeeper.note(record, metadata);
+    if (message === undefined) return;
+    this.events.emit({ event: "warning", device: id, code: "BAD_METADATA", message });
+  }
+
+  /** A message of it has become the newest one. @param number What it was. */
+  revived({ session: { record } }: DeviceDriver, number: number): void {
+    renumbered(record, number);
   }
 }

@@ -19,8 +19,6 @@ export interface Agreement {
   welcome: Greeting;
   /** How many messages of our outbox the device has already. */
   known: number;
-  /** Number of the message that we expect next. The old connection may have brought more since the welcome. */
-  rxNext: number;
   /** The device has told what it has of our stream: nothing from there on. */
   isTold: boolean;
   /** The device has numbers that we may since have given to other messages: our stream gets another name. */
@@ -71,7 +69,6 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
       line: limits.lineBytes,
     },
     known,
-    rxNext: expected,
     isTold: knowsUs && !renamed,
     renamed,
     older: older && `${older}: is it an old copy, or was the device on another server?`,
@@ -104,7 +101,6 @@ export class Dialect2 extends Dialect {
   override readonly isTold: boolean;
   readonly #owner: Owner;
   #expected: number;
-  #next: number; // to be accepted; behind the record's own position if the welcome said too little
   #credit: number; // bytes that the device may send without an ack
   #acknowledged: number; // the next message after those whose ack went out
   // Of what it has sent; counted in UTF-16 units, which are fewer than bytes or as many.
@@ -116,7 +112,7 @@ export class Dialect2 extends Dialect {
   /** Applies what was agreed. `settled` is called for what the device has already. */
   constructor(
     hello: Hello2,
-    { welcome, known, rxNext, isTold }: Agreement,
+    { welcome, known, isTold }: Agreement,
     owner: Owner,
   ) {
     const { record, settled } = owner;
@@ -125,10 +121,10 @@ export class Dialect2 extends Dialect {
     this.#owner = owner;
     this.hello = hello;
     this.isTold = isTold;
-    const { txEpoch, rxEpoch, bytes } = welcome;
+    const { txEpoch, rxEpoch, rxNext, bytes } = welcome;
     this.#credit = bytes;
     record.change({ txEpoch, rxEpoch, rxNext });
-    this.#expected = this.#next = this.#acknowledged = welcome.rxNext;
+    this.#expected = this.#acknowledged = rxNext;
     for (let i = 0; i < known && record.outbox.length > 0; i++) settled(record.settle());
   }
 
@@ -151,17 +147,14 @@ export class Dialect2 extends Dialect {
   }
 
   override accept(line: string, hasRoom: boolean): boolean {
+    const { record } = this;
     const text = line.slice(2);
-    const next = (this.#next + 1) >>> 0;
-    if (this.#next === this.record.positions.rxNext) {
-      if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));
-      else if (!text.startsWith(WITHDRAWN)) {
-        if (!hasRoom) return false;
-        this.record.receive(text);
-      }
-      this.record.change({ rxNext: next });
+    if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));
+    else if (!text.startsWith(WITHDRAWN)) {
+      if (!hasRoom) return false;
+      record.receive(text);
     }
-    this.#next = next;
+    record.change({ rxNext: (record.positions.rxNext + 1) >>> 0 });
     this.#unaccepted -= line.length + 1;
     this.#ack = lineId(line);
     return true;
@@ -196,7 +189,7 @@ export class Dialect2 extends Dialect {
     if (this.#ack !== undefined) {
       this.output += ack(this.#ack);
       this.#ack = undefined;
-      this.#acknowledged = this.#next;
+      this.#acknowledged = this.record.positions.rxNext;
       this.#unacknowledged = this.#unaccepted;
     }
     const { outbox, sent } = this.record;

@@ -46,8 +46,15 @@ export type ServerEvent =
   | { event: "expired"; device: string; text: string; code: string; message: string }
   /** A message of the device was given up, as the application has failed with it again and again. */
   | { event: "dead_letter"; device: string; message: string }
-  /** The device has told what a channel is: a report, or its answer to a setting. */
-  | { event: "reported"; device: string; channel: string; value: Value }
+  /** The device has told what a channel is: a report, or its answer to a setting. When: see `Moment`. */
+  | {
+    event: "reported";
+    device: string;
+    channel: string;
+    value: Value;
+    at: Date | undefined;
+    isStamped: boolean;
+  }
   /** What a channel is has become what is desired, or is so no more. */
   | { event: "met" | "parted"; device: string; channel: string }
   /** An answer or a fault for which nobody waits any more. */

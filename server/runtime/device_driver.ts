@@ -35,8 +35,12 @@ export interface DeviceHost {
   readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
+  /** A connection was admitted, and the session has it. The record may be changed. */
+  connected(device: DeviceDriver): void;
   /** A connection has ended, and no newer one has taken its place. */
   disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
+  /** A dead letter is the newest message. The record may be changed. @param number What it was. */
+  revived(device: DeviceDriver, number: number): void;
   readonly reports: DeviceReports;
 }
 
@@ -323,6 +327,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#metadata = admitted.metadata;
     this.#since = this.clock.date();
     admitted.connect(this.session, this.clock.now());
+    this.#host.connected(this);
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
     this.#readiness?.resolve();
@@ -393,6 +398,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       try {
         if (this.#closed) throw this.#closed;
         exhume(this.session, number, revives);
+        if (revives) this.#host.revived(this, number);
         this.touch();
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);

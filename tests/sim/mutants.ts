@@ -12,7 +12,8 @@ const CORE = "client-as/build/core.wasm";
 
 /** How the compiler makes the module that is flashed, and how the same one quickly, larger. */
 const SMALL = ["--config", "asconfig.json", "--target", "core"];
-const QUICKLY = ["--runtime", "stub", "--noAssert", "--use", "abort=", "--initialMemory", "1"];
+const QUICKLY = ["--runtime", "stub", "--noAssert", "--initialMemory", "1"]
+  .concat(...["abort=", "DEADLINES=1"].map((alias) => ["--use", alias]));
 
 /** A copy of the source with a bug in it. */
 export interface Tree extends AsyncDisposable {

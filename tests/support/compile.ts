@@ -5,7 +5,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** Compiles a text as if it were the example `client-as/examples/probe.ts`, the way the build does. */
 export async function compile(source: string): Promise<Uint8Array<ArrayBuffer>> {
   const name = "client-as/examples/probe.ts";
-  const options = ["--config", "asconfig.json", "--target", "core", "--baseDir", ROOT];
+  const options = ["--config", "asconfig.json", "--target", "application", "--baseDir", ROOT];
   let wasm: unknown;
   const { error, stderr } = await asc.main([name, ...options, "--outFile", "probe.wasm"], {
     readFile: async (file: string, folder: string) => {

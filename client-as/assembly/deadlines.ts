@@ -1,0 +1,72 @@
+/**
+ * Messages that are of use for a time only: "open the door" is not to arrive an hour late. Each arrives, or the
+ * application is told that it has expired, and never will.
+ *
+ *     begin(20);
+ *     text("the bell rings");
+ *     sendWithin(5000);
+ *
+ *     export function onTick(): void {
+ *       if (expired()) gpio_write(LED, 1); // nobody has heard it
+ *     }
+ *
+ * An application without such messages pays nothing for them. One that boots its core anew (`configure`) must not have
+ * any waiting: their numbers begin again.
+ */
+import { millis } from "./board";
+import { expire, registers } from "./core";
+import { TX_FIRST, TX_NEXT } from "./registers";
+import { QOS, send } from "./text";
+
+/** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
+const MOST: i32 = 8;
+let count = 0;
+
+/** Of each, its number and when its time is up. */
+function table(): usize {
+  return memory.data(64, 4);
+}
+
+/**
+ * Sends the line with qos, to be of use for so many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
+ * 8 such lines wait already.
+ */
+export function sendWithin(ms: i32): bool {
+  const number = load<i32>(registers() + TX_NEXT);
+  if (ms < 1 || count == MOST || !send(QOS)) return false;
+  remember(number, millis() + ms);
+  return true;
+}
+
+/**
+ * How many of those lines have expired since the last call: their time was up, and they will never arrive. To be called
+ * in `onTick`, every second or more often: a line that was sent when the link was lost holds up all behind it from
+ * the moment at which its time is up until this function has looked at it on the next link.
+ *
+ * In dialect 1 nobody can know whether a line that was sent is there. It counts as expired, and may have arrived.
+ */
+export function expired(): i32 {
+  const now = millis();
+  const waiting = count;
+  let withdrawn = 0;
+  count = 0;
+  for (let i = 0; i < waiting; i++) {
+    const entry = table() + (i << 3);
+    const number = load<i32>(entry);
+    const end = load<i32>(entry, 4);
+    if (number - load<i32>(registers() + TX_FIRST) < 0) continue; // it has arrived
+    if (now - end >= 0 && expire(number)) {
+      withdrawn++;
+      continue;
+    }
+    remember(number, end);
+  }
+  return withdrawn;
+}
+
+function remember(number: i32, end: i32): void {
+  if (!DEADLINES) ERROR("this application has deadlines"); // so `build.ts` knows
+  const entry = table() + (count++ << 3);
+  store<i32>(entry, number);
+  store<i32>(entry, end, 4);
+}

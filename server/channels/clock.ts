@@ -1,0 +1,160 @@
+/**
+ * When readings were taken, though devices have no clock. A device says its own milliseconds when it connects, and stamps
+ * a reading with them: so its age is known, whatever it has waited for since. That is kept in one of the device's memos,
+ * for each boot of which messages may still wait.
+ *
+ * The milliseconds are 32 bits and come round every 49.7 days. So a reading's age is known up to that, less the
+ * tolerance below. What passes at the server is taken from its own clock, which goes on while it is down.
+ */
+import type { DeviceRecord } from "../link/record.ts";
+import type { Clock } from "../transport/platform.ts";
+
+/** A memo's key. */
+const CLOCK = "ms";
+
+/** The milliseconds come round. */
+const ROUND = 2 ** 32;
+
+/** Most boots that are kept. */
+const MOST_BOOTS = 8;
+
+/**
+ * How far a stamp may be ahead of what the server expects, in ms: a day. The hello takes its time, a device's clock may
+ * run fast while its link lasts, and the server's may be set back. Such a reading counts as taken now.
+ */
+const TOLERANCE = 86_400_000;
+
+/** A device's milliseconds when it connected last. */
+interface DeviceClock {
+  readonly ms: number;
+  /** When that was, in ms since 1970. */
+  readonly date: number;
+  /** The same on the clock of a process that never goes back, and which process. */
+  readonly now: number;
+  readonly run: number;
+}
+
+/** One run of a device, as far as its clock is concerned. */
+interface Boot {
+  /** Number of its first message. */
+  readonly from: number;
+  /** Its stream. */
+  readonly epoch: number;
+  /** undefined: it has not said. */
+  readonly clock?: DeviceClock;
+}
+
+function bootsOf(record: DeviceRecord): Boot[] {
+  const text = record.memos.get(CLOCK);
+  return text === undefined ? [] : JSON.parse(text);
+}
+
+function keep(record: DeviceRecord, boots: readonly Boot[]): void {
+  record.setMemo(CLOCK, JSON.stringify(boots.slice(-MOST_BOOTS)));
+}
+
+/**
+ * A server's time, and what it makes of its devices'. How long something is ago is counted by the clock that nobody sets;
+ * beyond the process's end, by the machine's.
+ */
+export class Timekeeper {
+  readonly #clock: Pick<Clock, "now" | "date">;
+  readonly #run: number; // names this process's `now`
+
+  constructor(clock: Pick<Clock, "now" | "date">) {
+    this.#clock = clock;
+    this.#run = Math.round(clock.date() - clock.now());
+  }
+
+  /** Now, in ms since 1970. */
+  get date(): number {
+    return this.#clock.date();
+  }
+
+  /**
+   * A device has connected. Those that have never said their milliseconds cost nothing.
+   *
+   * @returns what is wrong with the milliseconds that it says; undefined: nothing
+   */
+  note(record: DeviceRecord, metadata: string): string | undefined {
+    const said = /(?:^| )ms=([^ ]*)/.exec(metadata)?.[1];
+    if (said !== undefined && isTime(said)) {
+      const now = Math.round(this.#clock.now());
+      noteTime(record, { ms: Number(said), date: this.date, run: this.#run, now });
+    } else noteNone(record);
+    if (said === undefined || isTime(said)) return undefined;
+    return `ms=${said} is not the time of a device: 0 to ${ROUND - 1} are, in ms`;
+  }
+
+  /**
+   * When a reading was taken, in ms since 1970, and never later than now; undefined if the server does not have the clock
+   * of that boot.
+   *
+   * @param number The message's, from 0 on.
+   */
+  takenAt(record: DeviceRecord, number: number, stamp: number): number | undefined {
+    const { clock } = bootOf(bootsOf(record), number) ?? {};
+    if (!clock) return undefined;
+    const { ms, date, run, now } = clock;
+    const passed = run === this.#run ? Math.round(this.#clock.now()) - now : this.date - date;
+    const age = modulo(ms + passed - stamp);
+    return age > ROUND - TOLERANCE ? this.date : this.date - age;
+  }
+}
+
+function isTime(text: string): boolean {
+  return /^\d{1,10}$/.test(text) && Number(text) < ROUND;
+}
+
+function noteTime(record: DeviceRecord, clock: DeviceClock): void {
+  const { rxEpoch: epoch } = record.positions;
+  const boots = bootsOf(record);
+  const last = boots.at(-1);
+  if (last?.epoch === epoch) keep(record, [...boots.slice(0, -1), { ...last, clock }]);
+  else add(record, boots, { epoch, clock });
+}
+
+/** It does not say: so nobody can tell whether it was started again. Dialect 1 has no metadata. */
+function noteNone(record: DeviceRecord): void {
+  const boots = bootsOf(record);
+  if (boots.at(-1)?.clock) add(record, boots, { epoch: record.positions.rxEpoch });
+}
+
+/** A boot begins with the message that comes next. Those of which no message is left are forgotten. */
+function add(record: DeviceRecord, boots: readonly Boot[], boot: Omit<Boot, "from">): void {
+  const { positions: { processed }, inbox, state: { deadLetters = [] } } = record;
+  const from = processed + inbox.length;
+  const oldest = Math.min(processed, ...deadLetters.map(({ number }) => number));
+  const all = [...before(boots, from), { from, ...boot }];
+  keep(record, all.filter((_, i) => i + 1 === all.length || all[i + 1]!.from > oldest));
+}
+
+/** Boots that have begun before a message. */
+function before(boots: readonly Boot[], number: number): Boot[] {
+  return boots.filter(({ from }) => from < number);
+}
+
+/** In which one a message was sent. */
+function bootOf(boots: readonly Boot[], number: number): Boot | undefined {
+  return boots.findLast(({ from }) => from <= number);
+}
+
+function modulo(ms: number): number {
+  return (ms % ROUND + ROUND) % ROUND;
+}
+
+/** A message, a dead letter, has come again as the newest one: its stamp counts as before. @param was Its number then. */
+export function renumbered(record: DeviceRecord, was: number): void {
+  const boots = bootsOf(record);
+  const last = boots.at(-1);
+  const boot = bootOf(boots, was);
+  if (!last || boot === last) return;
+  const { epoch } = last;
+  const next = record.positions.processed + record.inbox.length;
+  const is = next - 1;
+  keep(record, [
+    ...before(boots, is),
+    { epoch, ...boot, from: is },
+    { ...last, from: next },
+  ]);
+}
