@@ -14,6 +14,9 @@ Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_
        deno run -A server/main.ts backup FILE --store FILE
        deno run -A server/main.ts forget ID | clear ID --store FILE
        deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
+       deno run -A server/main.ts state [ID] | set ID/CHANNEL VALUE --store FILE
+       deno run -A server/main.ts request ID/CHANNEL [VALUE] --store FILE
+       deno run -A server/main.ts connect FROM TO | disconnect FROM TO | links --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -39,6 +42,9 @@ What must not be lost:
                     is begun again, after 1 s to 60 s. Several share each device's link: of these, one
                     may take plain lines, the others take channels; what fails is set aside then as
                     with --dead-letters
+  --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
+                    second is set to, through restarts, until \`disconnect\` ends it; with a map of
+                    values behind a space, as JSON. Without --app, linked devices are served all the same
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
@@ -63,6 +69,7 @@ export function parse(args: string[]) {
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
       app: { type: "string", multiple: true, default: [] },
+      connect: { type: "string", multiple: true, default: [] },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
@@ -92,7 +99,7 @@ export async function toServerOptions(
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
     }
   }
-  const loaded = await loadApps(app);
+  const loaded = await loadApps(app, rest.connect.length > 0);
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,
