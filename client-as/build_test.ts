@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { checkModule } from "../bridge/formats/module.ts";
+import { compile } from "../tests/support/compile.ts";
 import { inspect, overBudget } from "./build.ts";
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
@@ -103,4 +104,57 @@ Deno.test("build: help, and what is wrong with an argument", async () => {
     assertEquals([code, out], [2, ""], args.join(" "));
     assertStringIncludes(err, why);
   }
+});
+
+/** What an application says and hears in plain lines, and the same with channels, all of them. */
+const PLAIN = `
+  export * from "../assembly/core";
+  import {
+    begin, bytes, integer, is, millis, number, QOS, random, read, send, text, unsigned,
+  } from "../assembly/app";
+  export function onStart(): void { begin(20); text("@a 1"); send(QOS); }
+  export function onTick(): void {
+    begin(20); text("=a "); number(random()); send(QOS);
+    begin(20); text("=a@"); unsigned(millis()); send(QOS);
+  }
+  export function onMessage(ptr: usize, length: i32): void {
+    read(ptr, length);
+    if (is("a")) { begin(20); number(integer(-1)); send(QOS); }
+  }`;
+const CHANNELS = `
+  export * from "../assembly/core";
+  export { canReceive } from "../assembly/app";
+  import {
+    answer, answered, ask, done, hear, hello, integer, is, millis, number, on, QOS, random, refuse, send, tell, tellAt,
+  } from "../assembly/app";
+  export function onStart(): void { hello("@a 1"); }
+  export function onTick(): void {
+    tell("=a"); number(random()); send(QOS);
+    tellAt("=a", millis()); send(QOS);
+    ask("?a"); send(QOS);
+  }
+  export function onMessage(ptr: usize, length: i32): bool {
+    if (!hear(ptr, length)) return true;
+    if (on("=a")) {
+      if (is("a")) refuse("busy");
+      else { answer(); number(integer(-1)); }
+    } else if (answered(":a")) number(integer(-1));
+    return done();
+  }`;
+
+Deno.test("channels, all of what there is, cost 600 bytes at most, and nothing where they are not used", async () => {
+  const core = inspect(
+    await compile(`export * from "../assembly/core"; import "../assembly/app";`),
+  );
+  assertEquals(overBudget(core), []);
+  const plain = inspect(await compile(PLAIN));
+  const channels = inspect(await compile(CHANNELS));
+  const more = channels.fileBytes - plain.fileBytes;
+  console.log(
+    `channels: ${more} bytes more than plain lines, ${
+      channels.fileBytes - core.fileBytes
+    } more than the core alone`,
+  );
+  assert(more <= 600, `channels cost ${more} bytes`);
+  assertEquals(channels.startSections, 0);
 });

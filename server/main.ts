@@ -14,6 +14,7 @@ import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
 import { expiry, loadTls } from "./cli/certificate.ts";
+import { readDescriptions } from "./cli/descriptions.ts";
 import { carryOut, giveOrStart, parseOrder } from "./cli/orders.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
@@ -175,6 +176,14 @@ function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
     server.setKeys(read);
     keys = read;
     server.events.emit({ event: "keys", message: `${keys.size} from ${values.keys}` });
+  });
+  attempt("descriptions", () => {
+    const { descriptions: folder } = values;
+    if (folder === undefined) return;
+    const descriptions = readDescriptions(folder);
+    server.setDescriptions(descriptions);
+    const { length } = Object.keys(descriptions);
+    server.events.emit({ event: "descriptions", message: `${length} from ${folder}` });
   });
   attempt("certificate and its key", () => {
     const tls = loadTls(values["tls-cert"], values["tls-key"]);

@@ -1,8 +1,8 @@
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
+import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Thing } from "./channels/thing.ts";
-import { channels } from "./channels/app.ts";
-import { Linking } from "./channels/linking.ts";
+import { LINKED, Linking } from "./channels/linking.ts";
 import type { ChannelLink, LinkOptions } from "./channels/links.ts";
 import { Things } from "./channels/things.ts";
 import type { Device } from "./device.ts";
@@ -40,9 +40,6 @@ import type { Listener, Platform, Tls } from "./transport/platform.ts";
  * device's messages are kept.
  */
 export type App = (device: Device, server: Server) => Promise<void>;
-
-/** Serves devices that are linked where there is no application: they have whatever channels they have. */
-const LINKED: App = channels({}, { others: { event() {} } });
 
 /** What `Server.listen` can be told. */
 export interface ServerOptions extends ServerSettings {
@@ -82,7 +79,7 @@ export class Server implements AsyncDisposable {
     access: Access,
     store: Store,
     timeout: number,
-    { app, deadLetters, limits, log, store: ownStore }: ServerOptions,
+    { app, deadLetters, descriptions, limits, log, store: ownStore }: ServerOptions,
     platform: Platform,
   ) {
     this.timeout = timeout;
@@ -95,7 +92,8 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
-    this.#things = new Things(this.events, platform, (id) => this.#devices.get(id));
+    const find = (id: string) => this.#devices.get(id);
+    this.#things = new Things(this.events, platform, find, descriptions);
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
@@ -145,14 +143,14 @@ export class Server implements AsyncDisposable {
     checkLimits(options.limits ?? {});
     const access = new Access(options);
     const store = openStore(options.store ?? ":memory:", options.durability, platform);
-    const server = new Server(access, store, timeout, options, platform);
     try {
+      const server = new Server(access, store, timeout, options, platform);
       await server.#start(options);
+      return server;
     } catch (error) {
       if (store !== options.store) await store.close();
       throw error;
     }
-    return server;
   }
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
@@ -188,6 +186,11 @@ export class Server implements AsyncDisposable {
       "others have a key now, and need the room",
     );
     for (const device of this.#places.regroup(this.#devices)) device.cut(crowded);
+  }
+
+  /** Takes over other descriptions in place of all that there were. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
+  setDescriptions(descriptions: DescriptionsByName): void {
+    this.#things.descriptions.replace(descriptions);
   }
 
   /**
@@ -321,12 +324,7 @@ export class Server implements AsyncDisposable {
       admission,
       connections: this.#places.connections,
       timeout: this.timeout,
-      record: (id, told, failed) => {
-        const known = this.#devices.get(id)?.session.record;
-        if (!known) return this.#devices.callers.ask(id, told, failed);
-        queueMicrotask(() => told(known));
-        return () => {};
-      },
+      record: (...args) => this.#devices.ask(...args),
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };

@@ -161,6 +161,7 @@ export class Board implements AsyncDisposable {
       receive: ({ byteOffset, length }: Uint8Array) =>
         this.#run(() => this.#application.onMessage?.(byteOffset, length)) !== 0,
       positionChanged: (position: Position) => this.#kept.position = position,
+      clock: millis,
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         options.onState?.(connected, reason);
         if (connected === this.#wasUp) return; // one more attempt to connect has failed
@@ -237,7 +238,7 @@ export class Board implements AsyncDisposable {
         const bytes = this.#memory(ptr, length);
         if (bytes) onLog?.(decoder.decode(bytes));
       },
-      millis: () => Math.floor(performance.now()),
+      millis,
       random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
       free_memory: () => FREE_MEMORY,
       every: (ms = 0) => {
@@ -356,6 +357,11 @@ export class Board implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** The board's clock. */
+function millis(): number {
+  return Math.floor(performance.now());
 }
 
 function isPin(pin: number): boolean {

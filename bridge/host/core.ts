@@ -85,18 +85,25 @@ function checkSize(options: CoreOptions): void {
   // A welcome, with its proof and newline, is a line like any other.
   check("line", line, dialect === 2 ? GREETING + PROOF_DIGITS + 1 - FRAME : 1, 32_000);
   check("outbox", outbox, line + FRAME + 4, 2 ** 24);
-  // In dialect 2 a whole line is read behind the hello.
-  const hello = GREETING + byteLength(nameOf(options)) + 1;
-  const longest = line + FRAME;
-  check("inbox", inbox, Math.max(2 * longest, dialect === 2 ? hello + longest : 0), 2 ** 24);
+  check("inbox", inbox, leastInbox(options), 2 ** 24);
   check("recent", recent, 1, 223);
   check("window", window, 1, 64);
+}
+
+/** Bytes that an inbox has at least. In dialect 2 a whole line is read behind the hello. */
+export function leastInbox(options: CoreOptions): number {
+  const longest = options.line + FRAME;
+  const hello = GREETING + byteLength(nameOf(options)) + 1;
+  return Math.max(2 * longest, options.dialect === 2 ? hello + longest : 0);
 }
 
 function check(name: keyof CoreSize, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
   throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
 }
+
+/** What has become of a message, by the core's number. */
+const FATES = [undefined, "EXPIRED", "UNDECIDED"] as const;
 
 export interface CoreExports {
   memory: WebAssembly.Memory;
@@ -109,6 +116,7 @@ export interface CoreExports {
   take(): void;
   room(n: number): number;
   write(n: number, qos: number): number;
+  expire(number: number): number;
 }
 
 /** How far a device has got in the stream of messages that its server sends. */
@@ -132,6 +140,8 @@ export interface CoreOptions extends CoreSize {
   id: string;
   /** See `ConnectionOptions`; "": none. */
   metadata?: string | undefined;
+  /** The device's ms, which each hello says in place of the digits of a {@linkcode NO_MS} at the end of `metadata`. */
+  clock?: (() => number) | undefined;
   /** In ms. */
   timeout: number;
   dialect: 1 | 2;
@@ -142,6 +152,10 @@ export interface CoreOptions extends CoreSize {
   /** Default: a stream of its own. Dialect 2. */
   stream?: TxStream | undefined;
 }
+
+/** What says the device's time in metadata, before it is known: as many digits as 32 bits need. */
+export const NO_MS = "ms=0000000000";
+const MS_DIGITS = NO_MS.length - "ms=".length;
 
 /** What the hello ends in. */
 function nameOf({ id, metadata }: CoreOptions): string {
@@ -155,6 +169,9 @@ export class Core {
   #registers: number;
   #view: DataView;
   #key: Uint8Array | undefined;
+  #clock: (() => number) | undefined;
+  /** Where the hello's digits of the time are. */
+  #digits = 0;
 
   /**
    * Instantiates a module with the core in it, and boots it.
@@ -212,7 +229,10 @@ export class Core {
     const missing = Math.ceil((end - core.memory.buffer.byteLength) / 65536);
     if (missing > 0) core.memory.grow(missing);
     this.#view = new DataView(core.memory.buffer);
-    this.#bytes(this.#get(R.PTR), name.length).set(name);
+    const at = this.#get(R.PTR);
+    this.#bytes(at, name.length).set(name);
+    this.#clock = options.metadata?.endsWith(NO_MS) ? options.clock : undefined;
+    this.#digits = at + name.length - 1 - MS_DIGITS;
   }
 
   #hmac(key: Uint8Array, at: number, length: number, to: number): void {
@@ -299,6 +319,10 @@ export class Core {
 
   opened(now: number): void {
     crypto.getRandomValues(this.#bytes(this.#registers + R.NONCE, NONCE_BYTES));
+    if (this.#clock) {
+      const ms = (Math.floor(this.#clock()) % 2 ** 32).toString().padStart(MS_DIGITS, "0");
+      new TextEncoder().encodeInto(ms, this.#bytes(this.#digits, MS_DIGITS));
+    }
     this.exports.opened(now);
   }
 
@@ -317,12 +341,27 @@ export class Core {
     this.exports.take();
   }
 
-  /** Accepts a message, if there is room (and, without qos, a link). */
-  write(text: Uint8Array, qos: boolean): boolean {
+  /**
+   * Accepts a message, if there is room (and, without qos, a link).
+   *
+   * @param wasSent An earlier process may have sent it.
+   */
+  write(text: Uint8Array, qos: boolean, wasSent = false): boolean {
     const at = this.exports.room(text.length);
     if (at === 0) return false;
     this.#bytes(at, text.length).set(text);
-    return this.exports.write(text.length, qos ? 1 : 0) === 1;
+    return this.exports.write(text.length, qos ? (wasSent ? 3 : 1) : 0) === 1;
+  }
+
+  /**
+   * The time of a message is up. Of one that may be at the server this is to be said again before each `poll`, until it
+   * has left the outbox.
+   *
+   * @param number Modulo 2^32.
+   * @returns what has become of it, if it was withdrawn now
+   */
+  expire(number: number): "EXPIRED" | "UNDECIDED" | undefined {
+    return FATES[this.exports.expire(number | 0)];
   }
 
   /** Accepts a message that was withdrawn: it has its number, and nobody will see it. Dialect 2. */

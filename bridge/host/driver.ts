@@ -28,6 +28,8 @@ export interface DriverOwner {
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
   stateChanged(connected: boolean, reason?: PeerError | LocalError): void;
+  /** The device's ms, for its hellos. Without it they say none. */
+  clock?(): number;
   /** Of an owner with a memory: whether there is something that must be safe before anything goes out. */
   isDirty?(): boolean;
   /** Makes it safe. @throws {LocalError} if that is not possible: nothing goes out, and it is tried again */
@@ -111,7 +113,7 @@ export class ClientDriver {
     this.#owner = owner;
     this.#size = size;
     this.#platform = platform;
-    const settings = coreOptions(options, size);
+    const settings = coreOptions(options, size, owner.clock);
     this.#addresses = new Addresses(addressesOf(options), platform);
     this.core = new Core(module, imports, settings, this.#now());
     this.#timeout = settings.timeout;
@@ -126,7 +128,7 @@ export class ClientDriver {
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
    */
   boot(options: BootOptions): void {
-    const settings = coreOptions(options, this.#size);
+    const settings = coreOptions(options, this.#size, this.#owner.clock);
     const addresses = new Addresses(addressesOf(options), this.#platform);
     this.core.boot(settings, this.#now());
     this.#addresses.forget();
@@ -203,6 +205,7 @@ export class ClientDriver {
   #step(now: number): boolean {
     const { core } = this;
     this.#owner.exchange(core);
+    if (this.#closed) return false; // by the owner
     const can = (this.#socket?.canSend ? Can.send : 0) |
       (this.#owner.canReceive() ? Can.receive : 0);
     this.#polled = now;
@@ -360,6 +363,13 @@ export class ClientDriver {
     }
     if (socket !== this.#socket || this.#closed) return;
     this.core.closed(now);
+    this.#drop(reason);
+    this.pump();
+  }
+
+  /** Ends the connection, if there is one, for a reason of its owner's. Another one follows. */
+  end(reason: PeerError): void {
+    this.core.closed(this.#now());
     this.#drop(reason);
     this.pump();
   }

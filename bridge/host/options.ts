@@ -1,10 +1,18 @@
 /** What says which device this is, and where its server is. */
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
-import { wrongMetadata } from "../../server/protocol/greeting.ts";
+import { METADATA_BYTES, wrongMetadata } from "../../server/protocol/greeting.ts";
+import { byteLength } from "../../server/protocol/lines.ts";
 import { wrongName } from "../../server/protocol/name.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
-import type { CoreOptions, CoreSize, Position, TxStream } from "./core.ts";
+import {
+  type CoreOptions,
+  type CoreSize,
+  leastInbox,
+  NO_MS,
+  type Position,
+  type TxStream,
+} from "./core.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
@@ -25,7 +33,8 @@ export interface ConnectionOptions {
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
   /** What the server is told about this device at each connection: `key=value` pairs with a space between
-   * them, 64 bytes at most, without control characters. Dialect 2. Default: nothing. */
+   * them, 64 bytes at most, without control characters. Dialect 2. The device's time, `ms=`, follows them where 14
+   * bytes are left. Default: nothing else. */
   metadata?: string;
   /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
@@ -44,8 +53,17 @@ export type BootOptions = Omit<ConnectionOptions, "onState"> & {
   size?: Partial<CoreSize>;
 };
 
-/** Checks the options, and returns what is the core's of them. @throws {LocalError} BAD_ARGUMENT */
-export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
+/**
+ * Checks the options, and returns what is the core's of them.
+ *
+ * @param clock The device's ms, for its hellos.
+ * @throws {LocalError} BAD_ARGUMENT
+ */
+export function coreOptions(
+  options: BootOptions,
+  size: CoreSize,
+  clock?: () => number,
+): CoreOptions {
   const { id, port = 8123, timeout = 2000, dialect = 2 } = options;
   const wrongId = wrongName(id);
   if (wrongId !== undefined) throw badArgument(`id ${JSON.stringify(id)}: ${wrongId}`);
@@ -62,7 +80,7 @@ export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
   const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
   if (wrong) throw badArgument(wrong);
   if (metadata !== "" && dialect === 1) throw badArgument("dialect 1 has no metadata");
-  return {
+  const chosen: CoreOptions = {
     ...size,
     ...options.size,
     id,
@@ -73,6 +91,15 @@ export function coreOptions(options: BootOptions, size: CoreSize): CoreOptions {
     position: options.position,
     stream: options.stream,
   };
+  return clock && dialect === 2 ? withClock(chosen, clock) : chosen;
+}
+
+/** The same with the device's time behind its metadata, if there is room for it. */
+function withClock(options: CoreOptions, clock: () => number): CoreOptions {
+  const metadata = options.metadata ? `${options.metadata} ${NO_MS}` : NO_MS;
+  const timed = { ...options, metadata, clock };
+  const fits = byteLength(metadata) <= METADATA_BYTES && options.inbox >= leastInbox(timed);
+  return fits ? timed : options;
 }
 
 /** Most names and addresses of a server. */

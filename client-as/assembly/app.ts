@@ -19,6 +19,7 @@
  * used costs nothing, as it is not compiled.
  */
 export * from "./board";
+export * from "./channel";
 export * from "./deadlines";
 export * from "./debounce";
 export * from "./json";

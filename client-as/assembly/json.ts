@@ -12,6 +12,8 @@
  * space count as blanks, and what has no quotes need be no number, nor true, false or null.
  */
 
+import { endOf } from "./text";
+
 const SPACE: i32 = 0x20;
 const QUOTE: i32 = 0x22;
 const COMMA: i32 = 0x2c;
@@ -69,11 +71,17 @@ export function integer(fallback: i32): i32 {
  * decoded, and quotes do not matter.
  */
 export function is(literal: string): bool {
-  const length = literal.length;
-  if (length != valueLength()) return false;
-  for (let i = 0; i < length; i++) {
-    const c = load<u16>(changetype<usize>(literal) + (i << 1));
-    if (c != load<u8>(value + i) || c > 127) return false;
+  return same(value, valueLength(), literal);
+}
+
+/** Whether these bytes are this literal, in ASCII. */
+export function same(ptr: usize, length: i32, literal: string): bool {
+  let at = <i32>(endOf(literal) - changetype<usize>(literal));
+  if (at != length << 1) return false;
+  while (at) {
+    at -= 2;
+    // A byte beyond ASCII is negative here, and no character is.
+    if (load<i8>(ptr + (at >> 1)) != <i32>load<u16>(changetype<usize>(literal) + at)) return false;
   }
   return true;
 }

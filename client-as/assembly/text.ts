@@ -55,12 +55,24 @@ export function byte(value: u32): void {
 
 /** Bytes from elsewhere in memory: a piece of a message received, say. */
 export function bytes(ptr: usize, length: i32): void {
-  for (let i = 0; i < length; i++) byte(load<u8>(ptr + i));
+  copy(ptr, ptr + length, 1);
+}
+
+/** Every `step`-th byte from there on. */
+export function copy(from: usize, end: usize, step: i32): void {
+  for (; from < end; from += step) byte(load<u8>(from));
+}
+
+/** Where a literal ends in memory: its size lies in front of it. `literal.length` would be one more function. */
+// @ts-ignore: decorator
+@inline
+export function endOf(literal: string): usize {
+  return changetype<usize>(literal) + load<u32>(changetype<usize>(literal) - 4);
 }
 
 /** A literal, as UTF-8. Half a surrogate pair is no character, and refuses the line. */
 export function text(literal: string): void {
-  const end = changetype<usize>(literal) + (literal.length << 1);
+  const end = endOf(literal);
   for (let from = changetype<usize>(literal); from < end; from += 2) {
     let c = <u32>load<u16>(from);
     if (c >= 0x80) {
@@ -84,16 +96,20 @@ export function text(literal: string): void {
 
 /** A decimal number. */
 export function number(value: i32): void {
-  let rest: u32 = value;
   if (value < 0) {
     byte(MINUS);
-    rest = 0 - rest; // right for the least i32, too
+    value = 0 - value; // right for the least i32, too
   }
+  unsigned(value);
+}
+
+/** A decimal number without a sign: a time, say. */
+export function unsigned(value: u32): void {
   let unit: u32 = 1;
-  while (rest / unit > 9) unit *= 10;
+  while (value / unit > 9) unit *= 10;
   for (; unit; unit /= 10) {
-    byte(ZERO + rest / unit);
-    rest %= unit;
+    byte(ZERO + value / unit);
+    value %= unit;
   }
 }
 

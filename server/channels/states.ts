@@ -11,7 +11,7 @@ import { valueOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 
 /** Channels of a device that are kept. */
-const MOST_CHANNELS = 256;
+export const MOST_CHANNELS = 256;
 
 /** Those of requests are greater. */
 const MOST_TAG = 4_999_999_999;

@@ -3,6 +3,7 @@ import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Clock } from "../transport/platform.ts";
 import { renumbered, Timekeeper } from "./clock.ts";
 import { Links } from "./links.ts";
+import { Descriptions, type DescriptionsByName } from "./descriptions.ts";
 import { hasChannels } from "./states.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 
@@ -10,13 +11,19 @@ import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 export class Things implements ThingHost {
   readonly links: Links;
   readonly timekeeper: Timekeeper;
+  readonly descriptions: Descriptions;
 
-  /** @param find A device that the server knows. */
+  /**
+   * @param find A device that the server knows.
+   * @throws {LocalError} BAD_ARGUMENT: a description is wrong
+   */
   constructor(
     readonly events: Events,
     clock: Pick<Clock, "now" | "date">,
     find: (id: string) => DeviceDriver | undefined,
+    descriptions?: DescriptionsByName,
   ) {
+    this.descriptions = new Descriptions(descriptions);
     this.timekeeper = new Timekeeper(clock);
     this.links = new Links(events, (id) => {
       const device = find(id);

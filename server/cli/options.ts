@@ -6,6 +6,7 @@ import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
+import { readDescriptions } from "./descriptions.ts";
 
 export const HELP = `Holdfast server: keeps a link to every device, through outages.
 
@@ -45,6 +46,8 @@ What must not be lost:
   --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
                     second is set to, through restarts, until \`disconnect\` ends it; with a map of
                     values behind a space, as JSON. Without --app, linked devices are served all the same
+  --descriptions FOLDER  what the channels of applications are: kitchen.json, kitchen@3.json for version 3;
+                    a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
@@ -70,6 +73,7 @@ export function parse(args: string[]) {
       "tls-key": { type: "string" },
       app: { type: "string", multiple: true, default: [] },
       connect: { type: "string", multiple: true, default: [] },
+      descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
@@ -111,6 +115,7 @@ export async function toServerOptions(
     store,
     durability,
     deadLetters: rest["dead-letters"],
+    ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
     ...(tls && { tls }),

@@ -1,5 +1,5 @@
 /** What a chip tells: its console, the same lines at the server, and the hello's metadata. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type LogEntry, Server } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";
 import { until } from "../support/wait.ts";
@@ -74,7 +74,7 @@ chipTest(
     });
     assertEquals(end.lines().slice(0, 2), ["holdfast: link up connects=1", "app: Link up"]);
     const device = await end.server.device("1");
-    assertEquals(device.metadata, "reset=power-on version=0.1.0 board=emulator");
+    assertMatch(device.metadata, /^reset=power-on version=0.1.0 board=emulator ms=\d{10}$/);
     board.reset("external");
     await until(() => device.metadata.startsWith("reset=external"), { what: "the next hello" });
     await until(() => end.heard.length > 1, { what: "messages" });

@@ -38,6 +38,8 @@ export interface Draft {
   text: string;
   qos: boolean;
   wait: boolean;
+  /** For how long it is of use, in ms; Infinity: always. */
+  expires: number;
 }
 
 /** What runs on a device between a boot and its end. */
@@ -167,9 +169,18 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
-    socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };
+    socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
+  }
+
+  #wrote(socket: SimSocket, bytes: Uint8Array): void {
+    const { world, world: { clock, scenario: { timeout } } } = this;
+    world.overhear(socket, bytes);
+    if (this.meetsImpostor) return;
+    // Its socket may take nothing for the timeout; a chip's application looks now and then only.
+    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
+    this.books.aging.sent(bytes, this.boot, clock.now - since);
   }
 
   /** The link came up, or was lost. */
@@ -197,6 +208,7 @@ export class SimDevice implements Wiring {
   /** Its clock jumps. */
   jump(ms: number): void {
     this.clockAhead += ms;
+    this.books.aging.jumps(ms);
     const { clock, scenario: { timeout } } = this.world;
     // What it was about to do at a certain time, a keepalive for example, it does later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
@@ -205,17 +217,20 @@ export class SimDevice implements Wiring {
   /** What its application says next; undefined: no text was found that fits. */
   draft(): Draft | undefined {
     const { random, lineBytes } = this.world;
-    const { qosOff, waits, long, logs } = this.talk;
+    const { qosOff, waits, long, logs, expiring } = this.talk;
     const { fromDevice, writtenByDevice } = this.books;
     const line = Math.min(this.plan.size.line, lineBytes);
     const isLog = this.plan.kind === "chip" && this.dialect === 2 && random.chance(logs);
     const most = line - (isLog ? LOGGED.length : 0);
     const text = newText(fromDevice, random, most, long, writtenByDevice);
     if (text === undefined) return undefined;
+    const qos = !random.chance(qosOff);
+    const ages = qos && !isLog && random.chance(expiring);
     return {
       text: isLog ? LOGGED + text : text,
-      qos: !random.chance(qosOff),
+      qos,
       wait: random.chance(waits),
+      expires: ages ? 1 + random.skewed(0, 2 * this.world.scenario.timeout) : Infinity,
     };
   }
 

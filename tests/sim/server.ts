@@ -275,8 +275,17 @@ export class ServerProcess implements Host, Wiring {
 
   #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
     const plan = this.world.planOf(id);
-    if (!plan || said === (dialect === 2 ? plan.metadata : "")) return;
-    throw new Violation(`${id} is said to have said ${said} of itself`);
+    if (!plan) return;
+    // Behind them the device's time, if there is room: a chip's goes with the world's clock.
+    const [, metadata, ms] = said.match(/^(.*?)(?: ?ms=(\d{10}))?$/)!;
+    if (metadata !== (dialect === 2 ? plan.metadata : "")) {
+      throw new Violation(`${id} is said to have said ${said} of itself`);
+    }
+    if (ms === undefined || plan.kind !== "chip") return;
+    const ago = this.world.clock.now - Number(ms);
+    if (ago < 0 || ago > 2 * this.world.scenario.timeout) {
+      throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
+    }
   }
 
   #ended(event: Extract<ServerEvent, { event: "disconnected" | "refused" }>): void {

@@ -5,6 +5,7 @@
 #include "words.h"
 
 static uint32_t *registers;
+static uint32_t ms_at; /* where the hello's digits of the time are; 0: it says none */
 
 static void set(enum core_register offset, uint32_t value) {
   registers[offset / 4] = value;
@@ -49,10 +50,13 @@ void core_boot(const struct core_boot *boot, uint32_t now) {
   set(R_RX_EPOCH, boot->position.epoch);
   set(R_RX_NEXT, boot->position.next);
   initialize(boot->name_length, boot->dialect, boot->line, now);
-  uint8_t *name = engine_at(core_get(R_PTR), boot->name_length + 1);
+  uint32_t address = core_get(R_PTR);
+  uint8_t *name = engine_at(address, boot->name_length + 1);
+  ms_at = 0;
   if (!name) return;
   bytes_copy(name, boot->name, boot->name_length);
   name[boot->name_length] = '\n';
+  if (boot->says_ms) ms_at = address + boot->name_length - CORE_MS_DIGITS;
 }
 
 struct core_position core_position(void) {
@@ -68,7 +72,14 @@ enum core_event core_poll(uint32_t now, unsigned can) {
   return engine_call(CORE_POLL, now, can);
 }
 
-void core_opened(uint32_t now) {
+static void say_ms(uint32_t ms) {
+  uint8_t *digits = ms_at ? engine_at(ms_at, CORE_MS_DIGITS) : 0;
+  if (!digits) return;
+  for (unsigned i = CORE_MS_DIGITS; i--; ms /= 10) digits[i] = '0' + ms % 10;
+}
+
+void core_opened(uint32_t now, uint32_t ms) {
+  say_ms(ms);
   for (unsigned i = 0; i < 4; i++) set(R_NONCE + i * 4, port_random());
   engine_call(CORE_OPENED, now, 0);
 }

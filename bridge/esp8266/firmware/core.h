@@ -64,6 +64,12 @@ enum core_register {
 /* Bytes of the longest name (64), of what follows it in the hello (1 + 64), and of the newline. */
 #define CORE_MOST_NAME 130
 
+/* Bytes of what the hello says about the device, behind the TAB; what says its time in it, and how many digits that
+ * has. */
+#define CORE_METADATA 64
+#define CORE_MS "ms=0000000000"
+#define CORE_MS_DIGITS 10
+
 /* The longest piece that the core ever sends: a line, or its hello. */
 #define CORE_MOST_PIECE (CORE_LINE + 3)
 
@@ -76,6 +82,7 @@ struct core_position {
 struct core_boot {
   const char *name; /* the device's id, and what else its hello carries; without the newline */
   size_t name_length;
+  bool says_ms; /* the name ends in CORE_MS: each hello says the board's ms there */
   uint32_t timeout;
   uint8_t dialect;
   bool key;
@@ -96,7 +103,8 @@ struct core_position core_position(void);
 uint8_t *core_piece(size_t *length);
 
 enum core_event core_poll(uint32_t now, unsigned can);
-void core_opened(uint32_t now);
+/* `ms`: the board's clock, which the core's may be behind. */
+void core_opened(uint32_t now, uint32_t ms);
 void core_closed(uint32_t now);
 /* Takes as many of the bytes as there is room for, and returns how many. */
 size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now);

@@ -52,12 +52,18 @@ static size_t append(char *name, size_t at, const char *text) {
 void driver_boot(const struct settings *chosen, uint32_t now) {
   settings = chosen;
   char name[CORE_MOST_NAME];
-  size_t length = append(name, 0, settings->id);
+  size_t length = append(name, 0, settings->id), id_length = length;
   if (HELLO_METADATA && settings->dialect == 2) {
     length = append(name, length, "\treset=");
     length = append(name, length, reset_words[port_reset_reason()]);
     length = append(name, length, " version=" FIRMWARE_VERSION " board=");
     length = append(name, length, port_board);
+  }
+  /* A space in front, or the TAB. */
+  bool says_ms = settings->dialect == 2 && length + text_length(CORE_MS) <= id_length + CORE_METADATA;
+  if (says_ms) {
+    length = append(name, length, length == id_length ? "\t" : " ");
+    length = append(name, length, CORE_MS);
   }
   owner = crc32(crc32(0, settings->id, text_length(settings->id) + 1), settings->server, text_length(settings->server));
   owner = crc32(owner, &settings->port, sizeof settings->port);
@@ -67,6 +73,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
   struct core_boot boot = {
     .name = name,
     .name_length = length,
+    .says_ms = says_ms,
     .timeout = settings->timeout,
     .dialect = settings->dialect,
     .key = settings->has_key,
@@ -274,11 +281,10 @@ void driver_drop(uint32_t now) {
 
 void driver_opened(uint32_t now) {
   if (!connecting) return;
-  now = core_time(now);
   connecting = false;
   open = true;
   settled = false;
-  core_opened(now);
+  core_opened(core_time(now), now);
 }
 
 void driver_closed(uint32_t now) {

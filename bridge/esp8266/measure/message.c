@@ -60,7 +60,7 @@ static void receive(size_t length) {
 /* The greeting, to where messages flow. */
 static void greet(void) {
   must(poll() == CORE_CONNECT, "connect");
-  core_opened(0);
+  core_opened(0, 0);
   must(poll() == CORE_SEND, "hello");
   must(poll() == CORE_NONE, "rest");
   line[0] = 2;

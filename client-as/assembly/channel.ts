@@ -1,0 +1,198 @@
+/**
+ * Channels: what an application is told about one, and what it says about one. PROTOCOL.md, "Channels", has the lines.
+ *
+ *     export { canReceive } from "../assembly/app"; // no message comes while there is no room for its answer
+ *
+ *     export function onStart(): void {
+ *       hello("@kitchen 3"); // before anything else
+ *       every(1000);
+ *     }
+ *
+ *     export function onTick(): void {
+ *       tellAt("=temp", millis()); // =temp@123456 512
+ *       number(adc_read());
+ *       send(QOS);
+ *     }
+ *
+ *     export function onMessage(ptr: usize, length: i32): bool {
+ *       if (!hear(ptr, length)) return true; // a plain line: none of ours
+ *       if (on("=heater")) {
+ *         const wanted = integer(-1);
+ *         if (wanted == 0 || wanted == 1) {
+ *           gpio_write(HEATER, wanted);
+ *           answer(); // :heater.8 1
+ *           number(wanted);
+ *         }
+ *       } else if (on("?adc")) {
+ *         answer(); // :adc.9 512
+ *         number(adc_read());
+ *       }
+ *       return done(); // the answer goes out, or ~heater.8 bad_value, or ~fan.9 unknown
+ *     }
+ *
+ * Literals show the line as it is: its mark and its name, `=heater`. One answer goes out for each setting and each
+ * request, and none for anything else; nothing is copied, and nothing kept beyond the message. Who answers answers
+ * first: while an answer is due, `tell` is refused.
+ */
+import { random } from "./board";
+import { room } from "./core";
+import { read, same } from "./json";
+import { pending } from "./status";
+import { begin, byte, copy, endOf, QOS, send, unsigned } from "./text";
+
+const SPACE: i32 = 0x20;
+const EVENT: i32 = 0x21; // !
+const DASH: i32 = 0x2d;
+const DOT: i32 = 0x2e;
+const ZERO: i32 = 0x30;
+const COLON: i32 = 0x3a;
+const SETTING: i32 = 0x3d; // =
+const REQUEST: i32 = 0x3f; // ?
+const AT: i32 = 0x40;
+const UNDERSCORE: i32 = 0x5f;
+const LETTER: i32 = 0x61; // a
+const FAULT: i32 = 0x7e; // ~
+
+/** Bytes of the longest line that is begun here: every end takes it. */
+const MOST: i32 = 121;
+const MOST_NAME: u32 = 32;
+const MOST_DIGITS: u32 = 10;
+
+// Whether an answer is due, and what it is if there is none.
+const UNKNOWN: i32 = 1; // no `on` has known the name
+const BAD_VALUE: i32 = 2;
+const BEGUN: i32 = 3; // there is one
+
+let due: i32 = 0;
+let line: usize = 0; // what was heard
+let headLength: i32 = 0; // of its mark and name
+let tagEnd: usize = 0; // an answer repeats what is between the mark and here
+let asked: u32 = 0; // the tag of the last request
+
+/**
+ * Looks at a message. True if it is about a channel: then `on` tells which, and what `integer` and `is` look at is its
+ * value. False: a plain line, as are those with a stamp, which only devices send.
+ */
+export function hear(ptr: usize, length: i32): bool {
+  const end = ptr + length;
+  const mark = <i32>load<u8>(ptr);
+  let at = line = ptr;
+  let dot: usize = 0; // where the tag begins
+  while (++at < end) {
+    const c = <u32>load<u8>(at);
+    if (!dot & <i32>(c == DOT)) dot = at;
+    else if (
+      !(<i32>(c - ZERO < 10) | !dot & (<i32>(c - DASH < 13) | <i32>(c - LETTER < 26) | <i32>(c == UNDERSCORE)))
+    ) break;
+  }
+  tagEnd = at;
+  headLength = <i32>((dot ? dot : at) - ptr);
+  const hasValue = <usize>(at < end);
+  read(at + hasValue, <i32>(end - at - hasValue));
+  const answers = <i32>((mark | 2) == REQUEST); // a setting has the other bits of a request's mark
+  const isMarked = (answers | <i32>(mark == EVENT) | <i32>(mark == COLON) | <i32>(mark == FAULT)) &
+    <i32>(<u32>(headLength - 2) < MOST_NAME) &
+    (dot ? <i32>(<u32>(at - dot - 2) < MOST_DIGITS) & <i32>(mark != EVENT) : <i32>(mark != REQUEST)) &
+    (hasValue ? <i32>(at + 1 < end) & <i32>(load<u8>(at) == SPACE) : <i32>(mark != SETTING));
+  due = answers & isMarked;
+  return <bool>isMarked;
+}
+
+/** Whether the message is this: its mark and its name, as in "=heater". */
+export function on(head: string): bool {
+  if (!same(line, headLength, head)) return false;
+  if (due) due = BAD_VALUE;
+  return true;
+}
+
+/** Begins the answer: compose its value, and call `done`. Nothing is begun if none is due. */
+export function answer(): void {
+  reply(COLON);
+}
+
+/** Answers that it cannot be: "busy", "failed", "unsupported", "bad_value", with words behind a space. `done` follows. */
+export function refuse(code: string): void {
+  reply(FAULT);
+  copy(changetype<usize>(code), endOf(code), 2);
+}
+
+/**
+ * To be called for each message about a channel, at its end: sends the answer that is due. Without one, that the name is
+ * unknown if no `on` was true, or else that the value is bad; and that it has failed if the answer is too long.
+ * False if something else has taken its room: then `onMessage` is to return that, and is offered the message again.
+ */
+export function done(): bool {
+  let without = due;
+  if (without == BEGUN && send(QOS)) without = due = 0;
+  if (!without) return true;
+  reply(FAULT);
+  // unknown, bad_value, failed: literals would take three times the memory.
+  const codes = memory.data<u8>([
+    0x75, 0x6e, 0x6b, 0x6e, 0x6f, 0x77, 0x6e, 0, 0,
+    0x62, 0x61, 0x64, 0x5f, 0x76, 0x61, 0x6c, 0x75, 0x65,
+    0x66, 0x61, 0x69, 0x6c, 0x65, 0x64,
+  ]);
+  const code = codes + 9 * (without - 1);
+  copy(code, code + (0x6970 >> (without << 2) & 15), 1); // they are 7, 9 and 6 bytes long
+  due = 0;
+  return <bool>(<i32>send(QOS) | <i32>!pending()); // with nothing on its way, there will never be more room
+}
+
+function reply(mark: i32): void {
+  if (!due) return;
+  due = BEGUN;
+  begin(MOST);
+  byte(mark);
+  copy(line + 1, tagEnd, 1);
+  byte(SPACE);
+}
+
+/**
+ * Whether a message can be offered: there is room for an answer to it, or nothing to wait for. To be exported by every
+ * application that calls `hear`.
+ */
+export function canReceive(): bool {
+  return <bool>(<i32>!pending() | <i32>(room(MOST) != 0));
+}
+
+/** The first line after a start, as "@kitchen 3": application and version, in ASCII. To be called first in `onStart`. */
+export function hello(line: string): bool {
+  start(line);
+  return send(QOS);
+}
+
+/** Begins a line that tells of a channel: "=temp", a reading or a change made here; "!button", something has happened. */
+// @ts-ignore: decorator
+@inline
+export function tell(head: string): void {
+  start(head);
+  byte(SPACE);
+}
+
+/** The same with the time, by `millis()`: the server works out when that was, however late the line comes. */
+export function tellAt(head: string, ms: i32): void {
+  start(head);
+  byte(AT);
+  unsigned(ms);
+  byte(SPACE);
+}
+
+/** Begins a request to the server, "?time". A value may follow, behind a `byte(0x20)`. */
+export function ask(head: string): void {
+  if (!asked) asked = random() >>> 1; // an answer to a former run's request is none to one of ours
+  start(head);
+  byte(DOT);
+  unsigned(++asked);
+}
+
+function start(head: string): void {
+  begin(due ? 0 : MOST);
+  copy(changetype<usize>(head), endOf(head), 2); // ASCII: `text` is long
+}
+
+/** Whether the message answers the last request: ":time", or "~time" if the server could not. */
+export function answered(head: string): bool {
+  let tag: u32 = 0;
+  for (let at = line + headLength; ++at < tagEnd;) tag = tag * 10 + load<u8>(at) - ZERO;
+  return <bool>(<i32>on(head) & <i32>(tag == asked));
+}
