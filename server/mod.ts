@@ -25,6 +25,7 @@ export type {
   ThingSource,
   Told,
 } from "./channels/channel.ts";
+export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
 export type {
   ChannelDescription,
   Description,

@@ -43,7 +43,6 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #handout: Handout;
   #outbox: Outbox;
   #core: Core;
-  readonly #platform: Platform;
   /** From the process's clock to that of the memory, in ms. */
   readonly #behind: number;
   readonly #timeout: number;
@@ -76,7 +75,6 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const kept = this.#memory?.kept;
     this.#progress = kept?.progress;
     this.#handout = new Handout(kept?.progress);
-    this.#platform = platform;
     this.#timeout = timeout;
     this.#behind = behind(kept?.clock, platform);
     const owner = {

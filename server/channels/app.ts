@@ -151,11 +151,13 @@ class Dispatcher {
     if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
     const report = { text: marked.value, ...times };
+    const isNews = this.#thing.isNews(marked.name, marked.value, holding.local);
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
       await this.#call(app, () => channel.report?.(valueOf(marked.value), told));
     }
+    if (isNews) this.#follow(marked, told);
   }
 
   async #event(marked: Of<"event">, told: Told): Promise<void> {
@@ -165,10 +167,13 @@ class Dispatcher {
       return collector(told.tx).add(thing.afterwards(log));
     }
     const holders = this.#having(marked.name, "event");
-    if (holders.length === 0) return this.#fault(marked, "unknown", told);
+    if (holders.length === 0 && !this.#isFollowed(marked.name)) {
+      return this.#fault(marked, "unknown", told);
+    }
     for (const { app, channel } of holders) {
       await this.#call(app, () => channel.event!(valueOf(marked.value), told));
     }
+    this.#follow(marked, told);
   }
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
@@ -190,9 +195,19 @@ class Dispatcher {
     }
   }
 
-  /** Who takes reports of a channel. One that was set is known, whether or not an application names it. */
+  /** Who takes reports of a channel. One that was set, or is followed, is known without an application as well. */
   #find(channel: string): Holding | undefined {
-    return this.#table.find(channel) ?? (this.#thing.knows(channel) ? UNHELD : undefined);
+    const isKnown = () => this.#thing.knows(channel) || this.#isFollowed(channel);
+    return this.#table.find(channel) ?? (isKnown() ? UNHELD : undefined);
+  }
+
+  #isFollowed(channel: string): boolean {
+    return this.#thing.links.follows(this.#thing.id, channel);
+  }
+
+  /** Other devices' channels follow. */
+  #follow({ name, value }: Of<"set" | "event">, { tx }: Told): void {
+    this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
   /** Those who have a handler for it. */
