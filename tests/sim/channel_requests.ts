@@ -1,5 +1,5 @@
 /** The books of requests: each has one outcome, and that is the right one. */
-import { FaultError } from "../../server/channels/requests.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
 import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import type { Books } from "./books.ts";

@@ -1,6 +1,6 @@
 /** An application of channels on the server: what it does with one device, in one life of the server. */
 import { channels } from "../../server/channels/app.ts";
-import { FaultError } from "../../server/channels/requests.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
