@@ -25,6 +25,18 @@ export type {
   ThingSource,
   Told,
 } from "./channels/channel.ts";
+export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
+export type {
+  ChannelDescription,
+  Description,
+  EnumDescription,
+  NamedChannel,
+  NumberDescription,
+  NumberRange,
+  PlainDescription,
+  SensorDescription,
+} from "./channels/description.ts";
+export type { DescriptionsByName } from "./channels/descriptions.ts";
 export { share } from "./channels/share.ts";
 export { type AppOf } from "./channels/table.ts";
 export type { RequestOptions } from "./channels/requests.ts";

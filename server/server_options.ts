@@ -1,5 +1,6 @@
 /** What a server can be told when it begins. */
 import type { AccessOptions } from "./admission/access.ts";
+import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Limits } from "./link/limits.ts";
 import type { Log } from "./observe/log.ts";
 import type { Store } from "./store/store.ts";
@@ -24,6 +25,8 @@ export interface ServerSettings extends AccessOptions {
   /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
    * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
   deadLetters?: boolean;
+  /** What the channels of devices are, by application, or by application and version: kitchen, kitchen@3. */
+  descriptions?: DescriptionsByName;
   /** Bounds on what others can make grow. */
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */

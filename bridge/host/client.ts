@@ -1,11 +1,12 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { checkExpiry } from "../../server/protocol/expiry.ts";
 import { checkText } from "../../server/protocol/lines.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
 import { type Core, coreModule, type CoreSize, pcSize, type TxStream } from "./core.ts";
 import { ClientDriver } from "./driver.ts";
 import { Handout, type Progress } from "./handout.ts";
-import type { ClientMemory, KeptOutbox } from "./memory.ts";
+import type { ClientMemory, KeptClock, KeptOutbox } from "./memory.ts";
 import { MemoryFile } from "./memory_file.ts";
 import type { ConnectionOptions } from "./options.ts";
 import { type ClientWriteOptions, Outbox, sizeFor } from "./outbox.ts";
@@ -22,7 +23,13 @@ export interface ClientOptions extends ConnectionOptions {
   memory?: string | ClientMemory;
   /** Buffers. */
   size?: Partial<CoreSize>;
+  /** Called when a message was withdrawn as its time was up (`expires`), also one of an earlier process, which is in the
+   * `memory`. The error is EXPIRED or UNDECIDED. */
+  onExpired?: (text: string, error: LocalError) => void;
 }
+
+/** Longest that a platform waits, in ms. */
+const LONGEST_ALARM = 2 ** 31 - 1;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -36,6 +43,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #handout: Handout;
   #outbox: Outbox;
   #core: Core;
+  /** From the process's clock to that of the memory, in ms. */
+  readonly #behind: number;
+  readonly #timeout: number;
+  #upAt = 0;
+  #alarmAt = Infinity;
+  #cancelAlarm: (() => void) | undefined;
   #line: number;
   #readers: PromiseWithResolvers<string>[] = [];
   #readiness: PromiseWithResolvers<void> | undefined;
@@ -50,7 +63,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * none, damaged, another device's, or in use
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
-    const { memory, dialect = 2, id } = options;
+    const { memory, dialect = 2, id, timeout = 2000 } = options;
     this.#platform = platform;
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
@@ -62,9 +75,10 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const kept = this.#memory?.kept;
     this.#progress = kept?.progress;
     this.#handout = new Handout(kept?.progress);
-    const isUp = () => this.#driver.up;
+    this.#timeout = timeout;
+    this.#behind = behind(kept?.clock, platform);
     const owner = {
-      exchange: () => this.#outbox.exchange(isUp()),
+      exchange: () => this.#exchange(),
       canReceive: () => this.#readers.length > 0 && this.#mayHandOut(),
       receive: (message: Uint8Array) => {
         const text = decode(message);
@@ -92,7 +106,14 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     }
     this.#core = this.#driver.core;
     const left = this.#memory && (kept?.outbox ?? "nothing");
-    this.#outbox = new Outbox(this.#core, dialect === 1, left);
+    const outboxOwner = {
+      core: this.#core,
+      waits: dialect === 1,
+      now: () => platform.now(),
+      behind: this.#behind,
+      expired: (text: Uint8Array, error: LocalError) => options.onExpired?.(decode(text), error),
+    };
+    this.#outbox = new Outbox(outboxOwner, left);
     this.#driver.pump();
   }
 
@@ -167,14 +188,16 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
    * @returns true once the server has acknowledged it, or see `until`; without qos, true if it was handed to the
    * network and false if there is no link, or no room in the outbox
-   * @throws {LocalError} BAD_ARGUMENT; BAD_TEXT, also when a server comes back that takes shorter lines; OUTBOX_FULL if
+   * @throws {LocalError} BAD_ARGUMENT; EXPIRED and UNDECIDED, see `expires`; BAD_TEXT, also when a server comes back
+   * that takes shorter lines; OUTBOX_FULL if
    * 1,024 writes wait already; STORE_FAILED if the `memory` cannot keep it: it was not accepted; CLOSED: it may be in
    * the `memory`, and arrive by the next process
    */
   async write(text: string, options: ClientWriteOptions = {}): Promise<boolean> {
     if (this.#closed) throw this.#closed;
     options.signal?.throwIfAborted();
-    const { qos = true, until = "arrived" } = options;
+    const { qos = true, until = "arrived", expires } = options;
+    checkExpiry(expires, qos);
     if (until === "kept" && !(qos && this.#memory)) {
       const message = "only a message with qos can be kept, by a client with a memory";
       throw new LocalError("BAD_ARGUMENT", message);
@@ -183,7 +206,35 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return await this.#outbox.write(bytes, options, this.#driver.up, this.#driver.pump);
   }
 
+  /** Before every poll of the core. */
+  #exchange(): void {
+    this.#outbox.exchange(this.#driver.up);
+    const timeout = this.#timeout;
+    const late = this.#driver.up
+      ? Math.max(this.#outbox.lateSince, this.#upAt) + timeout
+      : Infinity;
+    if (this.#platform.now() >= late) {
+      const message = `a message has no ack ${timeout} ms after its time was up`;
+      this.#driver.end(new PeerError("LATE", message)); // what the next greeting says decides
+    } else this.#setAlarm(Math.min(this.#outbox.expiry, late));
+  }
+
+  /** What is due then is done before the next poll. */
+  #setAlarm(at: number): void {
+    if (at === this.#alarmAt) return;
+    this.#cancelAlarm?.();
+    this.#alarmAt = at;
+    this.#cancelAlarm = undefined;
+    if (at === Infinity) return;
+    const wait = at - this.#platform.now();
+    this.#cancelAlarm = this.#platform.after(Math.min(Math.max(0, wait), LONGEST_ALARM), () => {
+      this.#alarmAt = Infinity;
+      this.#driver.pump();
+    });
+  }
+
   #up(): void {
+    this.#upAt = this.#platform.now();
     this.#outbox.linkUp();
     this.#readiness?.resolve();
     this.#readiness = undefined;
@@ -210,7 +261,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #commit(): void {
     const progress = this.#handout.progress(this.#core.position);
     try {
-      this.#memory!.commit({ progress, ...this.#outbox.change });
+      const time = Math.round(this.#platform.now() + this.#behind);
+      const clock = { time, date: Math.round(this.#platform.date()) };
+      this.#memory!.commit({ progress, clock, ...this.#outbox.change });
     } catch (cause) {
       const error = failure(cause);
       this.#outbox.failed(error);
@@ -233,6 +286,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   // deno-lint-ignore require-await
   async #close(): Promise<void> {
     this.#closed = new LocalError("CLOSED", "the client was closed");
+    this.#cancelAlarm?.();
     try {
       this.#driver.close();
     } finally {
@@ -261,6 +315,13 @@ function decode(message: Uint8Array): string {
   } catch (cause) {
     throw new PeerError("BAD_UTF8", "a message is not UTF-8", { cause });
   }
+}
+
+/** How far the process's clock is behind the memory's: that has gone on while nobody was here. */
+function behind(clock: KeptClock | undefined, platform: Platform): number {
+  if (!clock) return 0;
+  const away = platform.date() - clock.date; // set back, the date says nothing
+  return clock.time + Math.max(0, away) - platform.now();
 }
 
 function streamOf({ epoch, first }: KeptOutbox): TxStream {

@@ -102,6 +102,9 @@ function check(name: keyof CoreSize, value: number, least: number, most: number)
   throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
 }
 
+/** What has become of a message, by the core's number. */
+const FATES = [undefined, "EXPIRED", "UNDECIDED"] as const;
+
 export interface CoreExports {
   memory: WebAssembly.Memory;
   registers(): number;
@@ -113,6 +116,7 @@ export interface CoreExports {
   take(): void;
   room(n: number): number;
   write(n: number, qos: number): number;
+  expire(number: number): number;
 }
 
 /** How far a device has got in the stream of messages that its server sends. */
@@ -337,12 +341,27 @@ export class Core {
     this.exports.take();
   }
 
-  /** Accepts a message, if there is room (and, without qos, a link). */
-  write(text: Uint8Array, qos: boolean): boolean {
+  /**
+   * Accepts a message, if there is room (and, without qos, a link).
+   *
+   * @param wasSent An earlier process may have sent it.
+   */
+  write(text: Uint8Array, qos: boolean, wasSent = false): boolean {
     const at = this.exports.room(text.length);
     if (at === 0) return false;
     this.#bytes(at, text.length).set(text);
-    return this.exports.write(text.length, qos ? 1 : 0) === 1;
+    return this.exports.write(text.length, qos ? (wasSent ? 3 : 1) : 0) === 1;
+  }
+
+  /**
+   * The time of a message is up. Of one that may be at the server this is to be said again before each `poll`, until it
+   * has left the outbox.
+   *
+   * @param number Modulo 2^32.
+   * @returns what has become of it, if it was withdrawn now
+   */
+  expire(number: number): "EXPIRED" | "UNDECIDED" | undefined {
+    return FATES[this.exports.expire(number | 0)];
   }
 
   /** Accepts a message that was withdrawn: it has its number, and nobody will see it. Dialect 2. */

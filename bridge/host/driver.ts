@@ -205,6 +205,7 @@ export class ClientDriver {
   #step(now: number): boolean {
     const { core } = this;
     this.#owner.exchange(core);
+    if (this.#closed) return false; // by the owner
     const can = (this.#socket?.canSend ? Can.send : 0) |
       (this.#owner.canReceive() ? Can.receive : 0);
     this.#polled = now;
@@ -362,6 +363,13 @@ export class ClientDriver {
     }
     if (socket !== this.#socket || this.#closed) return;
     this.core.closed(now);
+    this.#drop(reason);
+    this.pump();
+  }
+
+  /** Ends the connection, if there is one, for a reason of its owner's. Another one follows. */
+  end(reason: PeerError): void {
+    this.core.closed(this.#now());
     this.#drop(reason);
     this.pump();
   }

@@ -368,7 +368,7 @@ Deno.test("a memory of one's own is read, kept and closed; not if the client is 
   const disk = new ClientDisk();
   const position = { epoch: 7, next: 1 };
   const outbox = { epoch: 8, first: 9, next: 9, messages: [] };
-  disk.state = { progress: { position, processed: 0n }, outbox };
+  disk.state = { progress: { position, processed: 0n }, outbox, clock: { time: 0, date: 0 } };
   const memory = disk.open();
   const machine = new ClientMachine();
   try {

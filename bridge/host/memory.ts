@@ -7,6 +7,16 @@ export interface KeptMessage {
   readonly number: number;
   /** In UTF-8. */
   readonly text: Uint8Array;
+  /** From when on it is not to be delivered any more, in whole ms on the clock of the memory; undefined: never. */
+  readonly expires?: number;
+}
+
+/** A clock that goes on from process to process, in whole ms, as it stood at a commit. */
+export interface KeptClock {
+  /** What it said. */
+  readonly time: number;
+  /** The date then, in ms since 1970. What it says at the next start is how long nobody was here. */
+  readonly date: number;
 }
 
 /** What a client has still to write to its server. */
@@ -27,12 +37,16 @@ export interface Remembered {
   readonly progress: Progress;
   /** What is on its way to the server. */
   readonly outbox: KeptOutbox;
+  /** For `KeptMessage.expires`. */
+  readonly clock: KeptClock;
 }
 
 /** What is to become safe in one step. */
 export interface MemoryChange {
   /** Replaces what was there. */
   readonly progress: Progress;
+  /** Likewise. */
+  readonly clock: KeptClock;
   /** These three replace those of `KeptOutbox`. A message before `first` is to be forgotten. */
   readonly epoch: number;
   /** See `KeptOutbox`. */

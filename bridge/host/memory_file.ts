@@ -11,17 +11,23 @@ const APPLICATION_ID = 0x48464d33; // "HFM3"
 const OLD_MARK = 0x48464d32; // "HFM2"
 
 /** Of the schema. */
-const VERSION = 1;
+const VERSION = 2;
 
-/** There is one client in a file. */
-const SCHEMA = `
+/** What it has had since which version. There is one client in a file. */
+const SCHEMA = [
+  `
   CREATE TABLE client (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     id BLOB NOT NULL,
     rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
     tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL
   ) STRICT;
-  CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;`;
+  CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;`,
+  `
+  ALTER TABLE client ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE client ADD COLUMN date INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE outbox ADD COLUMN expires INTEGER;`,
+];
 
 /** Bytes that the log keeps when it is empty. */
 const LOG_BYTES = 1024 * 1024;
@@ -44,6 +50,14 @@ interface ClientRow {
   tx_epoch: number;
   tx_first: number;
   tx_next: number;
+  time: number;
+  date: number;
+}
+
+interface OutboxRow {
+  number: number;
+  text: Uint8Array;
+  expires: number | null;
 }
 
 /**
@@ -86,10 +100,10 @@ export class MemoryFile implements ClientMemory, Disposable {
       this.kept = this.#load(db, id);
       this.#begin = db.prepare("BEGIN IMMEDIATE");
       this.#commit = db.prepare("COMMIT");
-      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
       this.#forget = db.prepare("DELETE FROM outbox WHERE number < ?");
       this.#withdraw = db.prepare("DELETE FROM outbox WHERE number = ?");
-      this.#write = db.prepare("INSERT INTO outbox VALUES (?, ?)");
+      this.#write = db.prepare("INSERT INTO outbox VALUES (?, ?, ?)");
     } catch (error) {
       db?.close();
       if (real !== undefined) inUse.delete(real);
@@ -107,9 +121,14 @@ export class MemoryFile implements ClientMemory, Disposable {
       const [theirs, ours] = [owner, id].map((name) => JSON.stringify(name));
       throw refusal(this.path, `is that of ${theirs}, not of ${ours}: give each client its own`);
     }
-    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next } = row;
-    const messages = db.prepare("SELECT number, text FROM outbox ORDER BY number")
-      .all() as unknown as KeptMessage[];
+    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next, time, date } = row;
+    const rows = db.prepare("SELECT number, text, expires FROM outbox ORDER BY number")
+      .all() as unknown as OutboxRow[];
+    const messages: KeptMessage[] = rows.map(({ number, text, expires }) => ({
+      number,
+      text,
+      ...(expires !== null && { expires }),
+    }));
     const [oldest = tx_first, newest = tx_next - 1] = [messages[0], messages.at(-1)]
       .map((message) => message?.number);
     const isRight = tx_first <= tx_next && tx_first <= oldest && newest < tx_next &&
@@ -121,19 +140,23 @@ export class MemoryFile implements ClientMemory, Disposable {
         processed: BigInt(processed),
       },
       outbox: { epoch: tx_epoch, first: tx_first, next: tx_next, messages },
+      clock: { time, date },
     };
   }
 
   /** @throws {LocalError} STORE_FAILED; nothing has changed then */
-  commit({ progress, epoch, first, next, withdrawn, written }: MemoryChange): void {
+  commit({ progress, clock, epoch, first, next, withdrawn, written }: MemoryChange): void {
     const { position, processed } = progress;
     try {
       this.#begin.run();
       const { epoch: rxEpoch, next: rxNext } = position;
-      this.#state.run(this.#id, rxEpoch, rxNext, `${processed}`, epoch, first, next);
+      const { time, date } = clock;
+      this.#state.run(this.#id, rxEpoch, rxNext, `${processed}`, epoch, first, next, time, date);
       this.#forget.run(first);
       for (const number of withdrawn) this.#withdraw.run(number);
-      for (const { number, text } of written) this.#write.run(number, text);
+      for (const { number, text, expires = null } of written) {
+        this.#write.run(number, text, expires);
+      }
       this.#commit.run();
     } catch (cause) {
       this.#tryRollback();
@@ -220,8 +243,8 @@ function prepare(path: string, db: DatabaseSync): void {
   if (found > VERSION) {
     throw refusal(path, `was written by a newer Holdfast (schema ${found}): install that one`);
   }
-  if (found === 0) {
-    db.exec(SCHEMA);
+  if (found < VERSION) {
+    for (const sql of SCHEMA.slice(found)) db.exec(sql);
     run(`PRAGMA user_version = ${VERSION}`);
   }
   run("COMMIT");

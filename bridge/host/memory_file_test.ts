@@ -21,6 +21,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 const change: MemoryChange = {
   progress: { position: { epoch: 1, next: 0 }, processed: 0n },
+  clock: { time: 0, date: 0 },
   epoch: 2,
   first: 0,
   next: 0,
@@ -64,6 +65,36 @@ fileTest("it is its owner's alone, and keeps what was committed last", (path) =>
     [[1, "text 1"], [2 ** 32 + 2, "a NUL \0 inside"]],
   );
   if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+});
+
+fileTest("times are kept, and a file that knew none is read", (path) => {
+  {
+    const db = new DatabaseSync(path);
+    db.exec(`
+      PRAGMA application_id = ${0x48464d33};
+      CREATE TABLE client (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        id BLOB NOT NULL,
+        rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
+        tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;
+      INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9);
+      INSERT INTO outbox VALUES (7, x'61');
+      PRAGMA user_version = 1;`);
+    db.close();
+  }
+  assertEquals(found(path)!.clock, { time: 0, date: 0 });
+  const old = { number: 7, text: bytes("a") };
+  assertEquals(found(path)!.outbox.messages, [old]);
+  const clock = { time: -5, date: 1e12 };
+  const message = { number: 9, text: bytes("b"), expires: 2 ** 40 };
+  {
+    using file = new MemoryFile(path, "1");
+    file.commit({ ...change, clock, first: 5, next: 10, written: [message] });
+  }
+  assertEquals(found(path)!.clock, clock);
+  assertEquals(found(path)!.outbox.messages, [old, message]);
 });
 
 fileTest("a commit is on the disk when it returns, and is all or nothing", (path) => {
@@ -119,8 +150,8 @@ fileTest("rows that contradict each other are damage", (path) => {
   new MemoryFile(path, "1")[Symbol.dispose]();
   for (
     const sql of [
-      "INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9)",
-      "INSERT INTO outbox VALUES (4, x'61')",
+      "INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9, 0, 0)",
+      "INSERT INTO outbox VALUES (4, x'61', NULL)",
       "UPDATE outbox SET number = 9",
       "UPDATE outbox SET number = 8, text = x''",
       "DELETE FROM outbox; UPDATE client SET processed = 'much'",

@@ -28,6 +28,7 @@ export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";
 export {
   type ClientMemory,
+  type KeptClock,
   type KeptMessage,
   type KeptOutbox,
   type MemoryChange,

@@ -1,5 +1,6 @@
 /** What a client has to send: messages that wait for room in the core, and those in it, with whoever waits for them. */
 import { LocalError } from "../../server/protocol/errors.ts";
+import { explainFate } from "../../server/protocol/expiry.ts";
 import type { Core, CoreSize } from "./core.ts";
 import type { KeptMessage, KeptOutbox, MemoryChange } from "./memory.ts";
 
@@ -22,6 +23,13 @@ export interface ClientWriteOptions {
    * `memory`, so that it arrives whatever becomes of this process. Default "arrived".
    */
   until?: "arrived" | "kept";
+  /**
+   * For how long it is of use, in ms: 1 to 31,536,000,000, a year. By then it is delivered, or not any more: `write` is
+   * rejected with EXPIRED. If it was sent and its ack did not come, the next connection decides; where that cannot (in
+   * dialect 1, or as the server has lost its store), UNDECIDED. In a `memory` the time goes on from process to
+   * process. Only with qos. Default: for ever.
+   */
+  expires?: number;
   /** Stops waiting. A message that is on its way already, or kept in a `memory`, may still be delivered. */
   signal?: AbortSignal;
 }
@@ -33,14 +41,22 @@ interface Entry {
   readonly qos: boolean;
   readonly wait: boolean;
   readonly until: "arrived" | "kept";
+  /** From when on it is not to be delivered any more, in ms on the process's clock; Infinity: never. */
+  readonly expires: number;
+  /** An earlier process may have sent it. */
+  readonly wasSent: boolean;
+  /** The server may have it, and cannot say so any more. */
+  isDoubtful: boolean;
   /** Its writer waits for one of these. */
   done(sent: boolean): void;
   fail(reason: unknown): void;
 }
 
-/** Nobody waits for it: its writer was told, or was in an earlier process. */
-function silent(text: Uint8Array | undefined): Entry {
-  return { text, qos: true, wait: true, until: "kept", done() {}, fail() {} };
+/** Nobody waits for it: it has no qos, or its writer was in an earlier process. */
+function silent(text: Uint8Array | undefined, expires = Infinity, wasSent = false): Entry {
+  const isDoubtful = false;
+  const until = "kept";
+  return { text, qos: true, wait: true, until, expires, wasSent, isDoubtful, done() {}, fail() {} };
 }
 
 /** The size of a core that can hold what an earlier one may have sent. */
@@ -60,6 +76,18 @@ export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
   };
 }
 
+/** Whose messages they are. */
+export interface OutboxOwner {
+  readonly core: Core;
+  /** Dialect 1: order is kept by waiting. */
+  readonly waits: boolean;
+  /** The process's clock, in ms, and what it is behind that of the memory. */
+  now(): number;
+  readonly behind: number;
+  /** A message was withdrawn as its time was up. */
+  expired(text: Uint8Array, error: LocalError): void;
+}
+
 /**
  * Messages on their way to the server. Without a memory they go into the core as there is room. With one, they get
  * their numbers and become safe first, all of one turn of the event loop in one commit. Only then they go into the
@@ -67,9 +95,9 @@ export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
  * message under the number under which the server may have it already.
  */
 export class Outbox {
+  readonly #owner: OutboxOwner;
   readonly #core: Core;
   readonly #isKept: boolean;
-  /** In dialect 1 order is kept by waiting. */
   readonly #waits: boolean;
   /** Not in the memory yet. */
   #fresh: Entry[] = [];
@@ -88,26 +116,37 @@ export class Outbox {
   #withdrawn: number[] = [];
   /** What writers are told when it knows of it. */
   #news: (() => void)[] = [];
+  /** The streams, by whose positions the next greeting says what has arrived. */
+  #streams: string;
+  /** When the time of a message is up; Infinity: of none. */
+  #expiry = Infinity;
+  /** When the time was up of the first message of which only the server can say what has become; Infinity: of none. */
+  #lateSince = Infinity;
 
-  /**
-   * @param waits Dialect 1.
-   * @param kept What an earlier process has left; "nothing" if there is a memory and nothing in it.
-   */
-  constructor(core: Core, waits: boolean, kept?: KeptOutbox | "nothing") {
-    this.#core = core;
-    this.#waits = waits;
+  /** @param kept What an earlier process has left; "nothing" if there is a memory and nothing in it. */
+  constructor(owner: OutboxOwner, kept?: KeptOutbox | "nothing") {
+    this.#owner = owner;
+    this.#core = owner.core;
+    this.#waits = owner.waits;
     this.#isKept = kept !== undefined;
+    this.#streams = this.#namesOfStreams;
     if (kept === undefined || kept === "nothing") return;
     const { first, next, epoch, messages } = kept;
     this.#first = this.#keptFirst = first;
     this.#next = next;
     this.#keptEpoch = epoch;
-    const texts = new Map(messages.map(({ number, text }) => [number, text]));
+    const byNumber = new Map(messages.map((message) => [message.number, message]));
     for (let number = first; number < next; number++) {
-      this.#waiting.push(silent(texts.get(number)));
+      const { text, expires = Infinity } = byNumber.get(number) ?? {};
+      this.#add(this.#waiting, silent(text, expires - owner.behind, true));
     }
     // At once: the server may be about to say that it has them.
     this.#fill(false);
+  }
+
+  #add(queue: Entry[], entry: Entry): void {
+    queue.push(entry);
+    this.#expiry = Math.min(this.#expiry, entry.expires);
   }
 
   /** How many messages the server has not acknowledged. */
@@ -123,7 +162,7 @@ export class Outbox {
    */
   async write(
     text: Uint8Array,
-    { qos = true, wait = true, until = "arrived", signal }: ClientWriteOptions,
+    { qos = true, wait = true, until = "arrived", expires = Infinity, signal }: ClientWriteOptions,
     isUp: boolean,
     pump: () => void,
   ): Promise<boolean> {
@@ -139,8 +178,18 @@ export class Outbox {
       throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes wait already: await them`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    const entry: Entry = { text, qos, wait, until, done: resolve, fail: reject };
-    (this.#isKept ? this.#fresh : this.#waiting).push(entry);
+    const entry: Entry = {
+      text,
+      qos,
+      wait,
+      until,
+      expires: this.#owner.now() + expires,
+      wasSent: false,
+      isDoubtful: false,
+      done: resolve,
+      fail: reject,
+    };
+    this.#add(this.#isKept ? this.#fresh : this.#waiting, entry);
     const abort = () => {
       this.#fresh = this.#fresh.filter((other) => other !== entry);
       if (!this.#isKept) this.#waiting = this.#waiting.filter((other) => other !== entry);
@@ -159,8 +208,65 @@ export class Outbox {
   /** Sees what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
   exchange(isUp: boolean): void {
     this.#settle();
-    // How long a text may be is for the server to say, in its first greeting of dialect 2.
-    if (this.#waits || this.#core.connects > 0) this.#fill(isUp);
+    const now = this.#owner.now();
+    if (now >= Math.min(this.#expiry, this.#lateSince)) this.#expire(now);
+    // In dialect 1 what is in the core may be there, and nobody can say. In dialect 2 how long a text may be is for the
+    // server to say, in its first greeting.
+    if (this.#waits ? isUp : this.#core.connects > 0) this.#fill(isUp);
+  }
+
+  /** When the time of the next message is up; Infinity: of none. */
+  get expiry(): number {
+    return this.#expiry;
+  }
+
+  /** When the time was up of the first message that is on its way, or may be there; Infinity: of none. Dialect 2 */
+  get lateSince(): number {
+    return this.#waits ? Infinity : this.#lateSince;
+  }
+
+  /** Withdraws what is of no use any more, as far as it is known what has become of it. */
+  #expire(now: number): void {
+    this.#expiry = this.#lateSince = Infinity;
+    this.#fresh = this.#fresh.filter((entry) => {
+      if (!this.#isOver(entry, now)) return true;
+      this.#withdraw(entry, "EXPIRED");
+      return false;
+    });
+    const first = this.#first + this.#sent.length; // of those that wait
+    const waiting = this.#waiting.filter((entry, i) => {
+      if (!this.#isOver(entry, now) || entry.wasSent) return true;
+      this.#withdraw(entry, "EXPIRED", first + i);
+      return this.#isKept; // then it has a number
+    });
+    this.#waiting = waiting;
+    this.#sent.forEach((entry, i) => {
+      if (!this.#isOver(entry, now)) return;
+      const number = this.#first + i;
+      const fate = this.#core.expire(number);
+      if (!fate) this.#lateSince = Math.min(this.#lateSince, entry.expires);
+      else this.#withdraw(entry, entry.isDoubtful ? "UNDECIDED" : fate, number);
+    });
+  }
+
+  #isOver({ text, expires }: Entry, now: number): boolean {
+    if (!text) return false; // withdrawn before
+    if (expires > now) this.#expiry = Math.min(this.#expiry, expires);
+    return expires <= now;
+  }
+
+  /** @param number That by which the memory knows it. */
+  #withdraw(entry: Entry, fate: "EXPIRED" | "UNDECIDED", number?: number): void {
+    const text = entry.text!;
+    const error = explainFate(fate, "server");
+    const tell = () => {
+      entry.fail(error);
+      this.#owner.expired(text, error);
+    };
+    entry.text = undefined;
+    if (!this.#isKept || number === undefined) return tell();
+    this.#withdrawn.push(number);
+    this.#news.push(tell);
   }
 
   #settle(): void {
@@ -186,7 +292,7 @@ export class Outbox {
       if (!entry.text) {
         if (!core.writeWithdrawn()) return;
       } else if (entry.qos) {
-        if (!core.write(entry.text, true)) return;
+        if (!core.write(entry.text, true, entry.wasSent)) return;
       } else {
         const accepted = core.write(entry.text, false);
         entry.done(accepted);
@@ -195,7 +301,7 @@ export class Outbox {
           continue;
         }
       }
-      this.#sent.push(this.#waiting.shift()!);
+      this.#add(this.#sent, this.#waiting.shift()!);
     }
   }
 
@@ -213,9 +319,21 @@ export class Outbox {
     this.#news.push(() => entry.fail(error));
   }
 
-  /** The link is up. If the server has come back with shorter lines, the core has withdrawn what does not fit them. */
+  get #namesOfStreams(): string {
+    return `${this.#core.position.epoch} ${this.#core.epoch}`;
+  }
+
+  /**
+   * The link is up. If the server has come back with shorter lines, the core has withdrawn what does not fit them. If
+   * it has come back without what it knew, it cannot say what was there.
+   */
   linkUp(): void {
     this.#settle();
+    const before = this.#streams;
+    this.#streams = this.#namesOfStreams;
+    if (before !== this.#streams && !before.startsWith("0 ")) {
+      for (const entry of this.#sent) entry.isDoubtful = true;
+    }
     for (const [i, entry] of this.#sent.entries()) {
       if (this.#isTooLong(entry)) this.#refuse(entry, this.#first + i);
     }
@@ -228,11 +346,14 @@ export class Outbox {
   }
 
   /** What the memory does not know. Either `committed` or `failed` follows at once. */
-  get change(): Omit<MemoryChange, "progress"> {
+  get change(): Omit<MemoryChange, "progress" | "clock"> {
     const written: KeptMessage[] = [];
-    for (const [i, { text, qos }] of this.#fresh.entries()) {
+    const { behind } = this.#owner;
+    for (const [i, { text, qos, expires }] of this.#fresh.entries()) {
       // What has no qos gets a number, which nobody may use again.
-      if (text && qos) written.push({ number: this.#next + i, text });
+      if (!text || !qos) continue;
+      const end = expires === Infinity ? {} : { expires: Math.round(expires + behind) };
+      written.push({ number: this.#next + i, text, ...end });
     }
     return {
       epoch: this.#core.epoch,

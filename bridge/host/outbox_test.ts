@@ -1,81 +1,12 @@
 /** What a client with a memory writes: it goes out when it is safe, and outlives the process. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ClientDisk } from "../../tests/sim/client_disk.ts";
-import { States } from "../../tests/support/clients.ts";
-import { helloLine } from "../../tests/support/greeting.ts";
-import { ClientMachine, TIMEOUT } from "../../tests/support/manual_client.ts";
-import { Client, type ClientOptions, LocalError } from "./mod.ts";
-
-/** A client in dialect 2 on a machine of its own, and a server in the hands of the test. */
-class Desk implements AsyncDisposable {
-  readonly machine = new ClientMachine();
-  readonly states = new States();
-  readonly client: Client;
-  /** What was sent on the last connection. */
-  #sent = "";
-
-  constructor(readonly disk: ClientDisk, options: Partial<ClientOptions> = {}) {
-    const { onState } = this.states;
-    const all = { id: "1", timeout: TIMEOUT, memory: disk.open(), onState, ...options };
-    this.client = new Client(all, this.machine);
-  }
-
-  /** The server answers that hello. */
-  async answer([epoch, first]: number[], rxNext = first!, line = 500): Promise<void> {
-    const said = { txEpoch: 9, rxEpoch: epoch!, rxNext, line, bytes: 64_000, id: "" };
-    this.says(`\x02${helloLine(said).slice(1)}\n`);
-    await this.machine.turn();
-  }
-
-  /** Opens the connection. @returns the hello's words: txEpoch, txFirst, rxEpoch, rxNext */
-  async hello(): Promise<number[]> {
-    await this.machine.turn();
-    const { socket } = this.machine;
-    const write = socket.write.bind(socket);
-    this.#sent = "";
-    socket.write = (bytes) => {
-      this.#sent += new TextDecoder().decode(bytes);
-      return write(bytes);
-    };
-    socket.events.opened();
-    await this.machine.turn();
-    const words = this.#sent.slice(3, 35).match(/.{8}/g) ?? [];
-    return words.map((word) => parseInt(word, 16));
-  }
-
-  /** The server welcomes it. @param rxNext What it expects next; default: what the client has first */
-  async welcome(rxNext?: number, line = 500): Promise<void> {
-    await this.answer(await this.hello(), rxNext, line);
-    assertEquals(this.states.seen.at(-1), "up");
-  }
-
-  says(text: string): void {
-    this.machine.socket.gives(text);
-  }
-
-  /** Lines sent since the greeting, without keepalives. */
-  get lines(): string[] {
-    return this.#sent.split("\n").slice(1).filter((line) => line !== "");
-  }
-
-  /** Its process is killed: what was not committed is gone. */
-  kill(): void {
-    this.machine.socket.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client.close();
-    assertEquals(this.machine.timers, 0, "a timer is left");
-  }
-}
+import { Desk, fate } from "../../tests/support/client_desk.ts";
+import { TIMEOUT } from "../../tests/support/manual_client.ts";
+import { type ClientOptions, LocalError } from "./mod.ts";
 
 function texts(disk: ClientDisk): string[] {
   return disk.state!.outbox.messages.map(({ text }) => new TextDecoder().decode(text));
-}
-
-/** What becomes of a write: "true", or the code of its error. */
-function fate(write: Promise<boolean>): Promise<string> {
-  return write.then(String, (error: LocalError) => error.code);
 }
 
 Deno.test("what is written goes out when it is safe, all of a turn in one commit", async () => {

@@ -3,6 +3,8 @@
  * numbers, greeting, outbox, keepalive, timeouts and the decision when to connect again. It has no
  * socket, no clock, no key and no allocator. The host (JavaScript, or C in a firmware) carries bytes and
  * the time in, and carries out what `poll` asks for. One import, which does nothing but compute: `hmac`.
+ * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
+ * another one's.
  *
  * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
  * another one's.

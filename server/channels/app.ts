@@ -5,6 +5,8 @@ import { formatMarked, parseMarked, textOf, valueOf } from "../protocol/channel_
 import { LocalError } from "../protocol/errors.ts";
 import { caller } from "../runtime/run.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
+import { wrongOwn } from "./described.ts";
+import { checkDescription } from "./description.ts";
 import { type PlainLines, runPlain } from "./plain_lines.ts";
 import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
@@ -15,7 +17,7 @@ import { checkName, momentOf, ThingDriver, type Times } from "./thing_driver.ts"
 /**
  * An application of channels.
  *
- * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved
+ * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved; the description is wrong
  */
 export function channels(
   definitions: Channels,
@@ -32,7 +34,8 @@ export function channels(
       typeof definition === "function" ? { report: definition, event: definition } : definition,
     );
   }
-  const part = { name: "", channels: byName, options };
+  const described = options.description && { description: checkDescription(options.description) };
+  const part = { name: "", channels: byName, options: { ...options, ...described } };
   const table = new Table([part]);
   return declareParts((device: Device, server: ThingSource) => serve(device, server, table), [
     part,
@@ -47,6 +50,7 @@ export async function serve<Server extends ThingSource>(
 ): Promise<void> {
   const thing = await server.thing(device.id);
   if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  for (const description of table.descriptions) thing.describe(description);
   thing.isShared = table.parts.length > 1;
   const plain = table.plain && runPlain(thing, table.plain, server);
   const dispatcher = new Dispatcher(thing, table, plain?.lines);
@@ -61,6 +65,7 @@ export async function serve<Server extends ThingSource>(
       } catch (error) {
         plain?.lines.settled(error);
         if (thing.device.closed ?? caller()?.over) throw error;
+        if (passes(error)) continue; // the message comes again, at the pace of `consume`
         if (message !== failing) thing.failed(dispatcher.blame(error));
         failing = message;
       }
@@ -72,6 +77,13 @@ export async function serve<Server extends ThingSource>(
 
 /** Channels that the server itself answers. */
 const RESERVED: readonly string[] = ["log", "time"];
+
+/** Whether no handler is at fault: another device has no room, or is no longer here. */
+function passes(error: unknown): boolean {
+  return error instanceof LocalError && PASSING.has(error.code);
+}
+
+const PASSING: ReadonlySet<string> = new Set(["OUTBOX_FULL", "FENCED", "FORGOTTEN"]);
 
 /** Hands a device's messages to their handlers. */
 class Dispatcher {
@@ -97,7 +109,7 @@ class Dispatcher {
       case undefined:
         return await this.#takePlain(line, told);
       case "boot":
-        return tx.add(this.#thing.started(marked.name, marked.version));
+        return this.#boot(marked, told, tx);
       case "set":
         return await this.#report(marked, times, told);
       case "event":
@@ -124,17 +136,28 @@ class Dispatcher {
     collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
   }
 
+  #boot(marked: Of<"boot">, told: Told, tx: Collector): void {
+    const { name, version, description } = marked;
+    const wrong = description === undefined ? undefined : wrongOwn(description);
+    tx.add(this.#thing.started(name, version, wrong === undefined ? description : undefined));
+    if (wrong !== undefined) this.#refuse(marked, "BAD_DESCRIPTION", wrong, told);
+  }
+
   async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
     const holding = this.#find(marked.name);
     if (!holding) return this.#fault(marked, "unknown", told);
     if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
+    const wrong = this.#thing.wrongReport(marked.name, marked.value);
+    if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
     const report = { text: marked.value, ...times };
+    const isNews = this.#thing.isNews(marked.name, marked.value, holding.local);
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
       await this.#call(app, () => channel.report?.(valueOf(marked.value), told));
     }
+    if (isNews) this.#follow(marked, told);
   }
 
   async #event(marked: Of<"event">, told: Told): Promise<void> {
@@ -144,10 +167,13 @@ class Dispatcher {
       return collector(told.tx).add(thing.afterwards(log));
     }
     const holders = this.#having(marked.name, "event");
-    if (holders.length === 0) return this.#fault(marked, "unknown", told);
+    if (holders.length === 0 && !this.#isFollowed(marked.name)) {
+      return this.#fault(marked, "unknown", told);
+    }
     for (const { app, channel } of holders) {
       await this.#call(app, () => channel.event!(valueOf(marked.value), told));
     }
+    this.#follow(marked, told);
   }
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
@@ -169,9 +195,19 @@ class Dispatcher {
     }
   }
 
-  /** Who takes reports of a channel. One that was set is known, whether or not an application names it. */
+  /** Who takes reports of a channel. One that was set, or is followed, is known without an application as well. */
   #find(channel: string): Holding | undefined {
-    return this.#table.find(channel) ?? (this.#thing.knows(channel) ? UNHELD : undefined);
+    const isKnown = () => this.#thing.knows(channel) || this.#isFollowed(channel);
+    return this.#table.find(channel) ?? (isKnown() ? UNHELD : undefined);
+  }
+
+  #isFollowed(channel: string): boolean {
+    return this.#thing.links.follows(this.#thing.id, channel);
+  }
+
+  /** Other devices' channels follow. */
+  #follow({ name, value }: Of<"set" | "event">, { tx }: Told): void {
+    this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
   /** Those who have a handler for it. */
@@ -201,10 +237,33 @@ class Dispatcher {
     tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
   }
 
-  #fault(marked: Of<"set" | "event" | "ask">, code: FaultCode, { tx }: Told): void {
+  /** What the device says cannot be: it is told, and so is whoever watches. */
+  #refuse(
+    marked: Of<"set" | "boot">,
+    code: "BAD_VALUE" | "BAD_DESCRIPTION",
+    wrong: string,
+    told: Told,
+  ): void {
+    const thing = this.#thing;
+    this.#fault(marked, "bad_value", told, marked.mark === "boot" ? wrong : undefined);
+    collector(told.tx).add(thing.afterwards(() => thing.warn(code, wrong)));
+  }
+
+  #fault(
+    marked: Of<"set" | "event" | "ask" | "boot">,
+    code: FaultCode,
+    told: Told,
+    words?: string,
+  ): void {
     const { name } = marked;
     const tag = marked.mark === "ask" ? { tag: marked.tag } : {};
-    tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code }));
+    const why = words === undefined ? {} : { words };
+    try {
+      told.tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code, ...why }));
+    } catch (error) {
+      if (!(error instanceof LocalError && error.code === "BAD_TEXT")) throw error;
+      if (words !== undefined) this.#fault(marked, code, told); // it takes short lines only
+    }
   }
 }
 

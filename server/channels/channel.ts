@@ -1,6 +1,7 @@
 /** What an application says of its channels. */
 import type { Value } from "../protocol/channel_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
+import type { Description } from "./description.ts";
 import type { LocalRule } from "./states.ts";
 import type { Moment, Thing } from "./thing.ts";
 
@@ -42,6 +43,8 @@ export interface ChannelsOptions {
   line?: (text: string, told: Told) => Promise<void> | void;
   /** All channels that no application of the device has by name. Default: they are answered with "unknown". */
   others?: Channel;
+  /** What the channels are, if the server was not told for the application that runs on the device. */
+  description?: Description;
 }
 
 /** What such an application needs of a server: `Server` has it. */

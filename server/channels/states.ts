@@ -11,7 +11,7 @@ import { valueOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 
 /** Channels of a device that are kept. */
-const MOST_CHANNELS = 256;
+export const MOST_CHANNELS = 256;
 
 /** Those of requests are greater. */
 const MOST_TAG = 4_999_999_999;
@@ -210,6 +210,14 @@ export class States {
       const { fault: _, ...state } = this.get(name);
       if (state.desired) this.put(name, { ...state, isDue: true });
     }
+  }
+
+  /** Whether a report tells something new, and is neither older than what was set nor to be set back. */
+  isNews(name: string, text: string, rule: LocalRule): boolean {
+    const state = this.get(name);
+    const report = { text };
+    if (isOpen(state) || isSame(state.reported, report)) return false;
+    return rule === "wins" || !state.desired || isSame(report, state.desired);
   }
 
   /** Whether anything is known of a channel. */

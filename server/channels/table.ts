@@ -2,6 +2,7 @@
 import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Channel, ChannelsOptions } from "./channel.ts";
+import type { Description } from "./description.ts";
 import type { LocalRule } from "./states.ts";
 
 /** An application as it is run for a device. */
@@ -58,6 +59,8 @@ export class Table {
   readonly parts: readonly Part[];
   /** The one of plain lines. */
   readonly plain: Part | undefined;
+  /** What they say that channels are. */
+  readonly descriptions: readonly Description[];
   readonly #byName = new Map<string, Holding>();
   readonly #others: Holding | undefined;
 
@@ -78,6 +81,7 @@ export class Table {
     const others = parts.flatMap(({ name: app, options: { others: channel } }) =>
       channel ? [{ app, channel }] : []
     );
+    this.descriptions = parts.flatMap(({ options: { description } }) => description ?? []);
     if (others.length > 0) this.#others = hold("others", others);
   }
 

@@ -1,6 +1,7 @@
 /** One device as its channels show it: what they are, what they should be, and what it is asked. */
 import type { Value } from "../protocol/channel_lines.ts";
 import type { SetOptions } from "../store/transaction.ts";
+import type { Description } from "./description.ts";
 import type { RequestOptions } from "./requests.ts";
 
 /** What a channel should be. */
@@ -52,6 +53,11 @@ export interface Thing {
   readonly channels: string[];
   /** What its application calls itself; undefined: it has not told. */
   readonly application: RunningApplication | undefined;
+  /**
+   * What its channels are: as the server was told by the application's name and version, else as the applications here
+   * say, else as the device itself says; undefined: nobody has said.
+   */
+  readonly description: Description | undefined;
 
   /** What a channel should be; undefined: nobody has said. */
   desired(channel: string): Desired | undefined;
@@ -66,7 +72,7 @@ export interface Thing {
    *
    * @param value JSON, 1,024 characters at most as text.
    * @returns when it is safe
-   * @throws {LocalError} BAD_ARGUMENT; CLOSED, FORGOTTEN
+   * @throws {LocalError} BAD_ARGUMENT, also if it is not what `description` allows; CLOSED, FORGOTTEN
    */
   set(channel: string, value: unknown, options?: SetOptions): Promise<void>;
 

@@ -21,16 +21,25 @@ import {
   States,
 } from "./states.ts";
 import type { Timekeeper } from "./clock.ts";
+import type { Links } from "./links.ts";
+import { Described, OWN_DESCRIPTION } from "./described.ts";
+import { type Description, wrongReport, wrongSetting } from "./description.ts";
+import type { Descriptions } from "./descriptions.ts";
 import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
 import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
 
 /** Its memo's key. */
 const APPLICATION = "@";
 
+/** Keys of memos that a start may make. */
+const MEMOS = [APPLICATION, OWN_DESCRIPTION];
+
 /** What things of a server share. */
 export interface ThingHost {
   readonly events: Events;
+  readonly links: Links;
   readonly timekeeper: Timekeeper;
+  readonly descriptions: Descriptions;
 }
 
 /** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
@@ -44,6 +53,7 @@ export class ThingDriver implements Thing, Above {
   readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
+  readonly #described: Described;
 
   constructor(device: DeviceDriver, host: ThingHost) {
     this.id = device.id;
@@ -52,6 +62,7 @@ export class ThingDriver implements Thing, Above {
     const { record } = device.session;
     this.#states = new States(record);
     this.#requests = new Requests(device, host.events);
+    this.#described = new Described(record, host.descriptions);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
@@ -63,8 +74,23 @@ export class ThingDriver implements Thing, Above {
     return this.#device;
   }
 
+  /** Whoever has linked it counts on it. */
+  get isKept(): boolean {
+    return this.links.concern(this.id);
+  }
+
+  /** Those of the server. */
+  get links(): Links {
+    return this.#host.links;
+  }
+
   get connected(): boolean {
     return this.#device.connected;
+  }
+
+  /** Nothing more comes of it. */
+  get isClosed(): boolean {
+    return this.#device.closed !== undefined;
   }
 
   get channels(): string[] {
@@ -109,6 +135,8 @@ export class ThingDriver implements Thing, Above {
         `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
       );
     }
+    const wrong = this.description && wrongSetting(this.description, channel, value);
+    if (wrong !== undefined) throw badArgument(wrong);
     const at = this.now;
     return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
   }
@@ -158,6 +186,11 @@ export class ThingDriver implements Thing, Above {
     return this.#states.has(channel);
   }
 
+  /** Whether a report is news from the device: neither older than what was set, nor to be set back, nor known. */
+  isNews(channel: string, text: string, rule: LocalRule): boolean {
+    return this.#states.isNews(channel, text, rule);
+  }
+
   /** Whether a channel is known, or could be. */
   hasRoom(channel: string): boolean {
     return this.#states.hasRoom(channel);
@@ -178,15 +211,17 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** Its application was started: it knows nothing that it was told before. */
-  started(name: string, version: string): Deed {
+  started(name: string, version: string, description: string | undefined): Deed {
     const { record } = this.#device.session;
     let before: [string, string | undefined][];
     return {
       device: this.#device,
       apply: () => {
-        before = [[APPLICATION, record.memos.get(APPLICATION)], ...record.memos];
+        before = MEMOS.map((key) => [key, record.memos.get(key)]);
+        before.push(...record.memos);
         this.#states.forgotten();
         record.setMemo(APPLICATION, JSON.stringify([name, version]));
+        this.#described.keep(description);
       },
       undo: () => {
         for (const [key, text] of before) record.setMemo(key, text);
@@ -213,11 +248,22 @@ export class ThingDriver implements Thing, Above {
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
-    const { value: text = "" } = answer;
-    if (text.length > LONGEST_VALUE) {
+    const { value: text } = answer;
+    if (text !== undefined && text.length > LONGEST_VALUE) {
       return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
     }
-    return this.#deed(channel, (states) => states.answered(channel, at, tag, answer.value));
+    const wrong = text === undefined ? undefined : this.wrongReport(channel, text);
+    if (wrong !== undefined) {
+      const deed = this.#deed(channel, (states) => states.refused(channel, tag, "bad_value"));
+      return { ...deed, done: () => (deed.done(), this.warn("BAD_VALUE", wrong)) };
+    }
+    return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
+  }
+
+  /** Why a channel cannot be this; undefined: it can. */
+  wrongReport(channel: string, text: string): string | undefined {
+    const { description } = this;
+    return description && wrongReport(description, channel, valueOf(text));
   }
 
   /** Something to be done when a transaction is safe. */
@@ -228,6 +274,20 @@ export class ThingDriver implements Thing, Above {
   /** Something that the device says: a line of its log, or one that nobody takes. */
   tell(event: "log" | "plain_line", message: string): void {
     this.#host.events.emit({ event, device: this.id, message });
+  }
+
+  /** What the device says cannot be. */
+  warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string): void {
+    this.#host.events.emit({ event: "warning", device: this.id, code, message });
+  }
+
+  get description(): Description | undefined {
+    return this.#described.of(this.application);
+  }
+
+  /** An application here describes channels of the device. */
+  describe(description: Description): void {
+    this.#described.add(description);
   }
 
   /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */

@@ -6,6 +6,7 @@ import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
+import { readDescriptions } from "./descriptions.ts";
 
 export const HELP = `Holdfast server: keeps a link to every device, through outages.
 
@@ -14,6 +15,9 @@ Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_
        deno run -A server/main.ts backup FILE --store FILE
        deno run -A server/main.ts forget ID | clear ID --store FILE
        deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
+       deno run -A server/main.ts state [ID] | set ID/CHANNEL VALUE --store FILE
+       deno run -A server/main.ts request ID/CHANNEL [VALUE] --store FILE
+       deno run -A server/main.ts connect FROM TO | disconnect FROM TO | links --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -39,6 +43,12 @@ What must not be lost:
                     is begun again, after 1 s to 60 s. Several share each device's link: of these, one
                     may take plain lines, the others take channels; what fails is set aside then as
                     with --dead-letters
+  --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
+                    second is set to, through restarts, until \`disconnect\` ends it; with a map of
+                    values behind a space, as JSON. Without --app, linked devices are served all the same
+  --descriptions FOLDER
+                    what the channels of applications are: kitchen.json, or kitchen@3.json for its
+                    version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)
@@ -63,6 +73,8 @@ export function parse(args: string[]) {
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
       app: { type: "string", multiple: true, default: [] },
+      connect: { type: "string", multiple: true, default: [] },
+      descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
@@ -92,7 +104,7 @@ export async function toServerOptions(
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
     }
   }
-  const loaded = await loadApps(app);
+  const loaded = await loadApps(app, rest.connect.length > 0);
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,
@@ -104,6 +116,7 @@ export async function toServerOptions(
     store,
     durability,
     deadLetters: rest["dead-letters"],
+    ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
     ...(tls && { tls }),

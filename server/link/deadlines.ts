@@ -6,13 +6,9 @@
  * neither can come (dialect 1 has no such greeting; a device of dialect 2 may have lost its memory since; so it may
  * while a server was not there) the message is withdrawn as well, and its writer is told UNDECIDED.
  */
-import { LocalError } from "../protocol/errors.ts";
 import type { Dialect } from "./dialect.ts";
 import { distance } from "./dialect2.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
-
-/** Longest time that a message can be given, in ms: a year. */
-export const LONGEST_EXPIRY = 365 * 24 * 3_600_000;
 
 /** What is known of a message whose time is up. */
 export type Fate =
@@ -94,12 +90,4 @@ export class Deadlines {
     this.#isAnyLate = first < Infinity;
     return first;
   }
-}
-
-/** What a message's writer is told. */
-export function explain(fate: "EXPIRED" | "UNDECIDED"): LocalError {
-  const message = fate === "EXPIRED"
-    ? "the message was not delivered in time, and never will be"
-    : "the message was sent, and the device cannot say whether it has it; it is not sent again";
-  return new LocalError(fate, message);
 }

@@ -1,9 +1,10 @@
 /** A session's messages to its device: who waits for them, what room they take, and when their time is up. */
 import { LocalError } from "../protocol/errors.ts";
 import type { MessageCounts } from "./counts.ts";
-import { Deadlines, explain, LONGEST_EXPIRY } from "./deadlines.ts";
+import { checkExpiry, explainFate } from "../protocol/expiry.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Dialect } from "./dialect.ts";
-import { checkNumber, type Limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 import { type PoolShare, QueueText } from "./pool.ts";
 import { type DeviceRecord, type Manner, type Outgoing, WITHDRAWN } from "./record.ts";
 
@@ -169,7 +170,7 @@ export class Outbox {
     const { record, counts } = this.#owner;
     for (const [message, fate] of this.#deadlines.due(now, dialect)) {
       if (fate === "open") continue;
-      const error = explain(fate);
+      const error = explainFate(fate, "device");
       const { text } = message;
       counts.expired++;
       this.withdraw(message)?.failed(error);
@@ -198,10 +199,8 @@ export function checkManner(
   now: number,
 ): Manner {
   const manner = { overtakes: !wait, qos };
-  if (expires === undefined) return manner;
-  checkNumber("expires", expires, 1, LONGEST_EXPIRY);
-  if (qos) return { ...manner, expires: now + expires };
-  throw new LocalError("BAD_ARGUMENT", "a message without qos never waits: it needs no expires");
+  checkExpiry(expires, qos);
+  return expires === undefined ? manner : { ...manner, expires: now + expires };
 }
 
 export function seconds(ms: number): string {

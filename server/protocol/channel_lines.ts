@@ -41,8 +41,8 @@ export type Marked =
   | { mark: "answer"; name: string; tag?: string; value?: string }
   /** `~name.tag code words`: likewise, if it cannot. The words are for people. */
   | { mark: "fault"; name: string; tag?: string; code: FaultCode; words?: string }
-  /** `@name version`: the application has started. */
-  | { mark: "boot"; name: string; version: string };
+  /** `@name version`, or `@name version {…}`: the application has started. `description`: what its channels are, JSON. */
+  | { mark: "boot"; name: string; version: string; description?: string };
 
 const MARKS = {
   "=": "set",
@@ -88,8 +88,17 @@ export function parseMarked(line: string): Marked | undefined {
     case "fault":
       return parseFault(name, tag, value);
     case "boot":
-      return value === undefined ? undefined : { mark, name, version: value };
+      return value === undefined ? undefined : parseBoot(name, value);
   }
+}
+
+/** What begins with a brace is a description. */
+function parseBoot(name: string, text: string): Marked | undefined {
+  if (text.startsWith("{")) return undefined;
+  const end = text.indexOf(" {");
+  if (end < 0) return { mark: "boot", name, version: text };
+  if (end === 0) return undefined;
+  return { mark: "boot", name, version: text.slice(0, end), description: text.slice(end + 1) };
 }
 
 function parseFault(name: string, tag?: string, text = ""): Marked | undefined {
@@ -130,9 +139,19 @@ export function formatMarked(marked: Marked): string {
     }
     return line + ` ${marked.code}` + behind(marked.words, "words");
   }
-  if (mark === "boot") return line + behind(marked.version, "version");
+  if (mark === "boot") return line + formatBoot(marked);
   if (mark === "set" && marked.value === undefined) throw bad("a setting has a value");
   return line + behind(marked.value, "value");
+}
+
+function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>): string {
+  if (version.startsWith("{") || version.includes(" {")) {
+    throw bad("a version has no brace where a description would begin");
+  }
+  if (description !== undefined && !description.startsWith("{")) {
+    throw bad("a description is a JSON object");
+  }
+  return behind(version, "version") + behind(description, "description");
 }
 
 const NAME_RULE = `1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`;

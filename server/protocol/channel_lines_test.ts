@@ -32,6 +32,12 @@ const LINES: readonly (readonly [string, Marked])[] = [
   ["~a failed so  what", { mark: "fault", name: "a", code: "failed", words: "so  what" }],
   ["@kitchen 3", { mark: "boot", name: "kitchen", version: "3" }],
   ["@kitchen 3 beta", { mark: "boot", name: "kitchen", version: "3 beta" }],
+  ["@kitchen 3{a}", { mark: "boot", name: "kitchen", version: "3{a}" }],
+  ["@kitchen 3 {", { mark: "boot", name: "kitchen", version: "3", description: "{" }],
+  [
+    '@kitchen 3 beta {"a": {"b": 1}}',
+    { mark: "boot", name: "kitchen", version: "3 beta", description: '{"a": {"b": 1}}' },
+  ],
   [`=${"x".repeat(32)} \ufeff`, { mark: "set", name: "x".repeat(32), value: "\ufeff" }],
 ];
 
@@ -54,6 +60,8 @@ Deno.test("lines that only look marked are plain", () => {
       "= 1",
       "heater 1",
       "[1,2]",
+      "@kitchen {}",
+      "@kitchen  {}",
       "=heater",
       "=heater ",
       "=heater=1",
@@ -131,6 +139,10 @@ Deno.test("what nobody can say is refused, with the reason", () => {
       [{ mark: "fault", name: "a", code: "sad" }, '"sad" is no code'],
       [{ mark: "fault", name: "a", code: "busy", words: "" }, "words: at least one"],
       [{ mark: "boot", name: "a", version: "" }, "version: at least one"],
+      [{ mark: "boot", name: "a", version: "3 {4}" }, "has no brace"],
+      [{ mark: "boot", name: "a", version: "{3}" }, "has no brace"],
+      [{ mark: "boot", name: "a", version: "3", description: "[]" }, "is a JSON object"],
+      [{ mark: "boot", name: "a", version: "3", description: "" }, "is a JSON object"],
     ] as const
   ) {
     const error = assertThrows(() => formatMarked(marked as Marked), LocalError);
@@ -273,7 +285,7 @@ function randomMarked(random: Random): Marked {
       code: random.pick(FAULT_CODES),
       ...maybe({ words: text }),
     }),
-    () => ({ mark: "boot", name, version: text }),
+    () => ({ mark: "boot", name, version: text, ...maybe({ description: `{${text}` }) }),
   ])();
 }
 

@@ -22,6 +22,7 @@ function line(random: Random): string {
     oddText(random, 40),
     "n".repeat(random.int(30, 34)),
     '{"a":[1,',
+    " {",
     "]}",
     '"',
     "\ud83d",

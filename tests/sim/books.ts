@@ -2,6 +2,7 @@
 import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
+import { Aging } from "./aging.ts";
 import { Dropped } from "./dropped.ts";
 import { Expiring } from "./expiring.ts";
 import { OlderStore, type Replacement } from "./older.ts";
@@ -16,6 +17,8 @@ export class Books {
   readonly older: OlderStore;
   /** Its messages that are of use for a time only. */
   readonly expiring: Expiring;
+  /** Likewise of the device's. */
+  readonly aging: Aging;
   /** What the operator has had the server drop. */
   readonly dropped = new Dropped();
   /** What the server's application was handed by `readline`, but is not safely processed. */
@@ -50,6 +53,7 @@ export class Books {
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
     this.log = new Stream(`log of ${id}`);
+    this.aging = new Aging(this);
   }
 
   /** @param logs It is a line of the log, where such are known. */
@@ -108,7 +112,7 @@ export class Books {
     message.held = false;
     if (message.lost) message.excused = true; // by a server that is another one now
     if (message.safe || message.excused || message.doubtful) return;
-    if (message.bytes <= lineBytes) {
+    if (message.bytes <= lineBytes && !this.aging.isOver(message, this.#boot)) {
       throw this.#violation("", message, "is forgotten, and the server does not have it");
     }
     message.excused = true;
@@ -356,6 +360,7 @@ export class Books {
     this.#sessionEnds();
     this.#effects.clear();
     this.older.forgotten();
+    this.aging.isForgotten = true;
     this.#storeReplaced(new Set(), new Set());
     for (const message of this.toDevice.messages) this.dropped.forgets(message);
     this.#handedOut = [];

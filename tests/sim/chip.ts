@@ -18,6 +18,10 @@ export class Chip implements Program {
   #settled: number;
   #next: Draft | undefined; // did not fit yet
   #writesAt = 0;
+  /** Messages that are of use for a time only, with their numbers. */
+  #aging: { number: number; message: Message }[] = [];
+  #withdrawn = new Set<Message>();
+  #ticksAt = Infinity;
   #wakesAt = Infinity;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
@@ -83,6 +87,7 @@ export class Chip implements Program {
     let due = Infinity;
     if (device.busyUntil > this.#now) due = device.busyUntil;
     if (device.talk.messages > 0 && this.#writesAt > this.#now) due = Math.min(due, this.#writesAt);
+    due = Math.min(due, this.#ticksAt);
     if (this.#wakesAt <= due) return; // it looks again then
     this.#wakesAt = due;
     this.platform.after(due - this.#now, () => {
@@ -113,7 +118,8 @@ export class Chip implements Program {
   /** The application learns what has arrived. */
   #settle(core: Core): void {
     for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
-      this.device.books.deviceTold(this.#accepted[(this.#settled - this.#first) >>> 0]!);
+      const message = this.#accepted[(this.#settled - this.#first) >>> 0]!;
+      if (!this.#withdrawn.has(message)) this.device.books.deviceTold(message);
     }
   }
 
@@ -133,6 +139,7 @@ export class Chip implements Program {
     const { device, platform } = this;
     if (!platform.isAlive) return;
     this.#settle(core);
+    if (this.#now >= this.#ticksAt) this.#tick(core);
     const { talk, world } = device;
     while (talk.messages > 0 && this.#now >= this.#writesAt) {
       const next = this.#next ??= device.draft();
@@ -144,7 +151,29 @@ export class Chip implements Program {
     this.#setAlarm();
   }
 
-  #write(core: Core, { text, qos, wait }: Draft): boolean {
+  /** The application looks whether the time of its messages is up, as in `client-as/assembly/deadlines.ts`. */
+  #tick(core: Core): void {
+    const { device, device: { world } } = this;
+    this.#aging = this.#aging.filter(({ number, message }) => {
+      if ((number - core.done | 0) < 0) return false;
+      const fate = this.#now < message.expires ? undefined : core.expire(number);
+      if (fate === undefined) return true;
+      world.log?.(`${device.id} withdraws ${JSON.stringify(message.text)}: ${fate}`);
+      world.count(`a message of a device is ${fate}`);
+      device.books.aging.expired(message, fate === "EXPIRED", device.boot);
+      this.#withdrawn.add(message);
+      return false;
+    });
+    this.#nextTick();
+  }
+
+  #nextTick(): void {
+    const { world } = this.device;
+    const pause = 1 + world.random.below(world.scenario.timeout / 8);
+    this.#ticksAt = this.#aging.length > 0 ? this.#now + pause : Infinity;
+  }
+
+  #write(core: Core, { text, qos, wait, expires: ms }: Draft): boolean {
     const { device } = this;
     if (device.dialect === 1 && wait && core.queued !== core.done) return false;
     if (!core.write(encoder.encode(text), qos)) return false;
@@ -152,9 +181,11 @@ export class Chip implements Program {
       `${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`,
     );
     const logs = device.dialect === 2 && text.startsWith(LOGGED);
-    this.#accepted.push(
-      device.books.deviceWrote(text, device.boot, { qos, waits: wait }, logs),
-    );
+    const manner = { qos, waits: wait, expires: this.#now + ms };
+    const message = device.books.deviceWrote(text, device.boot, manner, logs);
+    this.#accepted.push(message);
+    if (ms < Infinity) this.#aging.push({ number: (core.queued - 1) >>> 0, message });
+    if (this.#ticksAt === Infinity) this.#nextTick();
     return true;
   }
 }

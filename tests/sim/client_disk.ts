@@ -29,21 +29,23 @@ export class ClientDisk {
   commit(change: MemoryChange): void {
     if (this.full) throw new LocalError("STORE_FAILED", "the disk is full");
     this.commits++;
-    const { progress, epoch, first, next, withdrawn, written } = change;
+    const { progress, clock, epoch, first, next, withdrawn, written } = change;
     const before = this.state?.outbox;
     if (before) check(first >= before.first && next >= before.next, "numbers go back");
     const messages =
       before?.messages.filter(({ number }) => number >= first && !withdrawn.includes(number)) ?? [];
     let last = before?.next ?? 0;
-    for (const { number, text } of written) {
+    for (const message of written) {
+      const { number, text } = message;
       check(number >= last && number < next, `${number} is given twice, or out of turn`);
-      messages.push({ number, text: text.slice() });
+      messages.push({ ...message, text: text.slice() });
       last = number + 1;
     }
     const position = { ...progress.position };
     this.state = {
       progress: { ...progress, position },
       outbox: { epoch, first, next, messages },
+      clock,
     };
   }
 }

@@ -7,6 +7,7 @@ import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
 import type { Books } from "./books.ts";
+import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
@@ -38,6 +39,8 @@ export interface Draft {
   text: string;
   qos: boolean;
   wait: boolean;
+  /** For how long it is of use, in ms; Infinity: always. */
+  expires: number;
 }
 
 /** What runs on a device between a boot and its end. */
@@ -90,6 +93,8 @@ export class SimDevice implements Wiring {
   /** The next commit to the disk is its last act. */
   tears: Torn | undefined;
   program: Program | undefined;
+  /** What it does in a world of channels. */
+  readonly channels: ChannelDevice | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
   /** Shortest line that a server may have named on this connection. */
@@ -108,6 +113,8 @@ export class SimDevice implements Wiring {
     this.dialect = plan.dialect;
     this.clockAhead = plan.clockAhead;
     this.disk = new SimMemory(this, world.folder, plan.firstNumber);
+    const things = world.channels?.things.get(plan.id);
+    if (things) this.channels = things.device = new ChannelDevice(this, things);
   }
 
   get id(): string {
@@ -144,6 +151,7 @@ export class SimDevice implements Wiring {
   start(): void {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
+    this.channels?.start();
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -167,9 +175,18 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
-    socket.tap = { read() {}, wrote: (bytes) => world.overhear(socket, bytes) };
+    socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
+  }
+
+  #wrote(socket: SimSocket, bytes: Uint8Array): void {
+    const { world, world: { clock, scenario: { timeout } } } = this;
+    world.overhear(socket, bytes);
+    if (this.meetsImpostor) return;
+    // Its socket may take nothing for the timeout; a chip's application looks now and then only.
+    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
+    this.books.aging.sent(bytes, this.boot, clock.now - since);
   }
 
   /** The link came up, or was lost. */
@@ -197,6 +214,7 @@ export class SimDevice implements Wiring {
   /** Its clock jumps. */
   jump(ms: number): void {
     this.clockAhead += ms;
+    this.books.aging.jumps(ms);
     const { clock, scenario: { timeout } } = this.world;
     // What it was about to do at a certain time, a keepalive for example, it does later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
@@ -204,18 +222,22 @@ export class SimDevice implements Wiring {
 
   /** What its application says next; undefined: no text was found that fits. */
   draft(): Draft | undefined {
+    if (this.channels) return this.channels.draft();
     const { random, lineBytes } = this.world;
-    const { qosOff, waits, long, logs } = this.talk;
+    const { qosOff, waits, long, logs, expiring } = this.talk;
     const { fromDevice, writtenByDevice } = this.books;
     const line = Math.min(this.plan.size.line, lineBytes);
     const isLog = this.plan.kind === "chip" && this.dialect === 2 && random.chance(logs);
     const most = line - (isLog ? LOGGED.length : 0);
     const text = newText(fromDevice, random, most, long, writtenByDevice);
     if (text === undefined) return undefined;
+    const qos = !random.chance(qosOff);
+    const ages = qos && !isLog && random.chance(expiring);
     return {
       text: isLog ? LOGGED + text : text,
-      qos: !random.chance(qosOff),
+      qos,
       wait: random.chance(waits),
+      expires: ages ? 1 + random.skewed(0, 2 * this.world.scenario.timeout) : Infinity,
     };
   }
 
@@ -239,6 +261,7 @@ export class SimDevice implements Wiring {
     }
     world.log?.(`${this.id} sees ${JSON.stringify(text)}`);
     books.seenByDevice(text, this.dialect);
+    this.channels?.take(text);
     world.messages++;
     this.busyUntil = world.clock.now + world.random.below(this.talk.busy + 1);
     if (this.dies === "after acting") {

@@ -53,6 +53,7 @@ export class Expiring {
     };
     if (this.isOfUse(message)) fail("expires too early");
     message.excused = true;
+    older.expired();
     if (older.isReplaced) return; // by a store that does not know what became of it
     if (!isKnown) {
       if (mayBeFirst || this.isClaimed || message.since !== this.#doubts) return;

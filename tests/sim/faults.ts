@@ -71,14 +71,12 @@ export function cause(world: World, kind: FaultKind): void {
       return world.server.process.freeze(clock.now + time);
     case "device's clock jumps":
       return device.jump(random.pick([time, -time, 3_600_000]));
-    case "date set":
-      random.pick([device, world.server]).dateAhead += random.pick([
-        time,
-        -time,
-        3_600_000,
-        -3_600_000,
-      ]);
+    case "date set": {
+      const whose = random.pick([device, world.server]);
+      whose.dateAhead += random.pick([time, -time, 3_600_000, -3_600_000]);
+      if (whose === device) device.books.aging.isDateSet = true;
       return;
+    }
     case "device boots, memory kept":
       return boot(world, device, true);
     case "device boots, memory lost":

@@ -36,6 +36,13 @@ export class HostProgram implements Program {
         if (platform.isAlive) device.stateChanged(connected, reason);
       },
     };
+    options.onExpired = (text, { code }) => {
+      if (!platform.isAlive) return;
+      const message = device.books.fromDevice.find(text)!;
+      device.world.log?.(`${device.id} is told that ${JSON.stringify(text)} is ${code}`);
+      device.world.count(`a message of a device is ${code}`);
+      device.books.aging.expired(message, code === "EXPIRED", device.boot);
+    };
     if (dialect === 2 && key) options.key = key;
     if (dialect === 2) options.metadata = metadata;
     if (this.#remembers) options.memory = device.disk.open(platform, () => this.#committed());
@@ -160,18 +167,23 @@ export class HostProgram implements Program {
     }
   }
 
-  async #write({ text, qos, wait }: Draft): Promise<void> {
+  async #write({ text, qos, wait, expires: ms }: Draft): Promise<void> {
     const { device, platform, device: { world, books } } = this;
-    const limit = qos && world.random.chance(0.1) ? new AbortController() : undefined;
+    const mayGiveUp = qos && !device.channels; // what a channel is must be said
+    const limit = mayGiveUp && world.random.chance(0.1) ? new AbortController() : undefined;
     if (limit) platform.after(world.random.below(world.scenario.timeout), () => limit.abort());
     world.log?.(`${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`);
     const loose = !qos && this.#pending > 0;
-    const message = books.deviceWrote(text, device.boot, { qos, waits: wait, loose });
+    const expires = world.clock.now + ms;
+    const message = books.deviceWrote(text, device.boot, { qos, waits: wait, loose, expires });
     this.#pending++;
     try {
       const signal = limit ? { signal: limit.signal } : {};
-      const until = qos && this.#remembers && world.random.chance(0.3) ? "kept" : "arrived";
-      const sent = await this.#client.write(text, { qos, wait, until, ...signal });
+      const until: "kept" | "arrived" = qos && this.#remembers && world.random.chance(0.3)
+        ? "kept"
+        : "arrived";
+      const options = { qos, wait, until, ...signal, ...(ms < Infinity && { expires: ms }) };
+      const sent = await this.#client.write(text, options);
       if (!platform.isAlive) return;
       if (qos && !sent) throw new Violation(`${device.id}: a write with qos gives ${sent}`);
       if (until === "kept") books.deviceToldKept(message);
@@ -192,6 +204,12 @@ export class HostProgram implements Program {
       return;
     }
     if (isOfMemory(error)) return device.books.deviceRefused(message);
+    if (error instanceof LocalError && (error.code === "EXPIRED" || error.code === "UNDECIDED")) {
+      if (!message.excused) {
+        throw new Violation(`${device.id}: only its writer knows of ${message.text}`);
+      }
+      return;
+    }
     if (!(error instanceof LocalError) || error.code !== "BAD_TEXT") throw error;
     device.world.log?.(`${device.id} is told that ${JSON.stringify(message.text)} is too long`);
     if (device.meetsImpostor || message.text.startsWith("\x01")) message.excused = true;

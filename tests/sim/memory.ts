@@ -22,7 +22,8 @@ export class SimMemory {
     if (first === 0 || folder) return;
     const progress = { position: { epoch: 0, next: 0 }, processed: 0n };
     const epoch = device.world.random.word() || 1;
-    this.#disk.state = { progress, outbox: { epoch, first, next: first, messages: [] } };
+    const outbox = { epoch, first, next: first, messages: [] };
+    this.#disk.state = { progress, outbox, clock: { time: 0, date: 0 } };
   }
 
   /** Nothing can be written. */

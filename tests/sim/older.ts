@@ -81,6 +81,11 @@ export class OlderStore {
     this.#isNew = true;
   }
 
+  /** A message has expired. Numbers that the device knows of the lost store may have gone to such, and be passed over. */
+  expired(): void {
+    this.#taken = false;
+  }
+
   /** The device has a link: from now on it goes by the stream that the welcome has named. */
   welcomed(): void {
     // The welcome before this one was never confirmed. It showed what the device has, and nothing proved it.

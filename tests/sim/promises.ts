@@ -107,8 +107,8 @@ export interface Message {
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
   safeAt: number;
-  /** To the device: from when on it is not to be sent, in ms; Infinity: always. */
-  readonly expires: number;
+  /** From when on it is not to be sent, in ms; Infinity: always. */
+  expires: number;
   /** To the device: see `Books`. */
   readonly since: number;
   /** To the device: the store knows that it has arrived. */

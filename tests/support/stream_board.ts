@@ -11,6 +11,8 @@ import type { ManualServer } from "./manual_server.ts";
 export class StreamBoard {
   /** What it says about itself; as it is, without its milliseconds. */
   metadata: string | undefined;
+  /** Longest text that it takes, in bytes. */
+  line = 512;
   #socket: ManualSocket | undefined;
   #epoch = 0xa0;
   #first = 0; // number of the oldest message that waits
@@ -47,7 +49,7 @@ export class StreamBoard {
   async connect(): Promise<void> {
     const metadata = this.metadata ?? `version=1 ms=${this.now}`;
     const id = metadata === "" ? this.id : `${this.id}\t${metadata}`;
-    const hello = helloLine({ txEpoch: this.#epoch, txFirst: this.#first, id });
+    const hello = helloLine({ txEpoch: this.#epoch, txFirst: this.#first, line: this.line, id });
     const socket = this.#socket = await this.scene.knock(`${hello}\n`);
     const { rxNext } = parseWelcome(socket.written.split("\n")[0]!);
     this.#waiting.splice(0, rxNext - this.#first);
@@ -61,6 +63,11 @@ export class StreamBoard {
     this.#socket?.fails(new Error("reset"));
     this.#socket = undefined;
     await this.scene.platform.turn();
+  }
+
+  /** Lines that the server has said on this connection. */
+  get heard(): string[] {
+    return this.#socket?.written.split("\n").slice(0, -1) ?? [];
   }
 
   /** Says a message, at once or when it connects. */

@@ -1,6 +1,8 @@
 /** Bugs of messages that are of use for a time only. */
 import { type Bugs, edit } from "./bug.ts";
 
+const CORE = "client-as/assembly/core.ts";
+const CLIENT_OUTBOX = "bridge/host/outbox.ts";
 const ADMISSION = "server/admission/admission.ts";
 const DEADLINES = "server/link/deadlines.ts";
 const OUTBOX = "server/link/outbox.ts";
@@ -36,5 +38,55 @@ export const DEADLINE_BUGS: Bugs = {
     TABLES,
     "expires === undefined ? null : Math.round(this.#offset + expires)",
     "expires === undefined ? null : null",
+  ),
+  "the core withdraws what the server may have": edit(
+    CORE,
+    "const mayBeThere = <i32>(entry < outSent);",
+    "const mayBeThere = 0;",
+  ),
+  "the core does not note what it sends": edit(
+    CORE,
+    "if (DEADLINES) outSent = max(outSent, end);",
+    "",
+  ),
+  "the core does not move what it knows with its outbox": edit(
+    CORE,
+    "if (DEADLINES) outSent = max(outSent, outHead) - free;",
+    "",
+  ),
+  "the core believes a welcome while the older connection may still deliver": edit(
+    CORE,
+    "  withdraw(get(PEER_LINE));\n",
+    "  withdraw(get(PEER_LINE));\n  outSent = outHead;\n",
+  ),
+  "the core sends again what is late": edit(
+    CORE,
+    "if (second()) store<u8>(entry, LATE, 3);",
+    "",
+  ),
+  "a server takes what the older connection brings behind a welcome": edit(
+    ADMISSION,
+    "late.txFirst !== welcome.txFirst || late.rxNext !== welcome.rxNext",
+    "late.txFirst !== welcome.txFirst",
+  ),
+  "a client does not know what an earlier process may have sent": edit(
+    CLIENT_OUTBOX,
+    "core.write(entry.text, true, entry.wasSent)",
+    "core.write(entry.text, true)",
+  ),
+  "a client's deadline does not outlive its process": edit(
+    CLIENT_OUTBOX,
+    "const end = expires === Infinity ? {} : {",
+    "const end = expires < Infinity ? {} : {",
+  ),
+  "a client's deadline begins anew with each process": edit(
+    "bridge/host/client.ts",
+    "return clock.time + Math.max(0, away) - platform.now();",
+    "return clock.time - platform.now();",
+  ),
+  "what a client has given up goes out": edit(
+    CLIENT_OUTBOX,
+    "    entry.text = undefined;\n    if (!this.#isKept || number === undefined) return tell();",
+    "    if (!this.#isKept || number === undefined) return tell();",
   ),
 };

@@ -1,0 +1,72 @@
+import type { DeviceRecord } from "../link/record.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { type Description, parseDescription } from "./description.ts";
+import type { Descriptions } from "./descriptions.ts";
+import type { RunningApplication } from "./thing.ts";
+
+/** A memo's key: the description that the device has sent, as it came. */
+export const OWN_DESCRIPTION = "@description";
+
+/** Longest text of it, in UTF-16 units. */
+const LONGEST_OWN = 8192;
+
+/** What is described of one device. The operator's word counts, then that of its applications here, then its own. */
+export class Described {
+  readonly #record: DeviceRecord;
+  readonly #descriptions: Descriptions;
+  #byApps: Description[] | undefined;
+  #own: { text: string; description: Description | undefined } | undefined;
+
+  constructor(record: DeviceRecord, descriptions: Descriptions) {
+    this.#record = record;
+    this.#descriptions = descriptions;
+  }
+
+  /** An application here describes channels of it. */
+  add(description: Description): void {
+    const all = this.#byApps ??= [];
+    if (!all.includes(description)) all.push(description);
+  }
+
+  /** The one that counts for what runs on the device. */
+  of(application: RunningApplication | undefined): Description | undefined {
+    const given = application && this.#descriptions.find(application);
+    return given ?? (this.#byApps ? merged(this.#byApps) : this.#ofDevice());
+  }
+
+  #ofDevice(): Description | undefined {
+    const text = this.#record.memos.get(OWN_DESCRIPTION);
+    if (text === undefined) return undefined;
+    if (this.#own?.text !== text) this.#own = { text, description: parseKept(text) };
+    return this.#own.description;
+  }
+
+  /** The device describes itself from now on, or does so no more. */
+  keep(text: string | undefined): void {
+    this.#record.setMemo(OWN_DESCRIPTION, text);
+  }
+}
+
+/** Several applications describe channels of their own. */
+function merged(all: readonly Description[]): Description {
+  const [first] = all as [Description];
+  if (all.length === 1) return first;
+  const channels = Object.assign(Object.create(null), ...all.map(({ channels }) => channels));
+  return { ...first, channels };
+}
+
+/** What this server takes no more counts as none. */
+function parseKept(text: string): Description | undefined {
+  return wrongOwn(text) === undefined ? parseDescription(text) : undefined;
+}
+
+/** What is wrong with a description that a device sends, beginning with the place in it; undefined: nothing. */
+export function wrongOwn(text: string): string | undefined {
+  try {
+    parseDescription(text, LONGEST_OWN);
+    return undefined;
+  } catch (error) {
+    if (error instanceof LocalError) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,179 @@
+/** A described device on a server: where its description comes from, and what it keeps out. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { LineBoard } from "../../tests/support/line_board.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import { StreamBoard } from "../../tests/support/stream_board.ts";
+import type { ServerEvent } from "../observe/events.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { ServerOptions } from "../server.ts";
+import { MemoryStore } from "../store/memory.ts";
+import { channels } from "./app.ts";
+import type { ChannelsOptions } from "./channel.ts";
+import type { Description } from "./description.ts";
+
+const own = '{"name":"own","channels":{"temp":{"kind":"number","min":5,"max":30,"unit":"°C"}}}';
+
+/** Another one. */
+function called(name: string, max = 30): Description {
+  return { name, channels: { temp: { kind: "number", min: 5, max } } };
+}
+
+async function begin(options: ChannelsOptions = {}, server: ServerOptions = {}) {
+  const seen: unknown[] = [];
+  const app = channels({ temp: (value) => void seen.push(value), button: {} }, options);
+  const scene = await ManualServer.start({ app, ...server });
+  const board = new LineBoard(scene);
+  await board.connect();
+  const thing = await scene.server.thing("1");
+  const told: ServerEvent[] = [];
+  scene.server.events.subscribe((event) => told.push(event));
+  const warnings = () =>
+    told.flatMap((it) => it.event === "warning" ? [[it.code, it.message]] : []);
+  return { scene, board, thing, seen, warnings };
+}
+
+async function refused(scene: ManualServer, done: Promise<void>, words: string) {
+  const error = assertRejects(() => done, LocalError, words);
+  await scene.platform.advance(100); // refusals are told at a pace
+  return await error as LocalError;
+}
+
+Deno.test("a device brings its description, which survives the server until another application starts", async () => {
+  const store = new MemoryStore();
+  {
+    const { scene, board, thing } = await begin({}, { store });
+    await using _ = scene;
+    assertEquals(thing.description, undefined);
+    await board.says(`@kitchen 3 ${own}`);
+    assertEquals(JSON.stringify(thing.description), own);
+    assertEquals(thing.application, { name: "kitchen", version: "3" });
+    assertEquals(board.news(), []);
+  }
+  const { scene, board, thing } = await begin({}, { store });
+  await using _ = scene;
+  assertEquals(JSON.stringify(thing.description), own);
+  await board.says("@kitchen 4");
+  assertEquals(thing.description, undefined);
+  assertEquals(thing.application, { name: "kitchen", version: "4" });
+});
+
+Deno.test("a wrong description is refused with the place in it; the application is noted all the same", async () => {
+  const { scene, board, thing, warnings } = await begin();
+  await using _ = scene;
+  await board.says(`@kitchen 2 ${own}`);
+  await board.says('@kitchen 3 {"channels":{"temp":{"kind":"lamp"}}}');
+  const why =
+    '/channels/temp/kind: "lamp" is no kind: sensor, switch, number, enum, event, text are';
+  assertEquals(board.news(), [`~kitchen bad_value ${why}`]);
+  assertEquals(warnings(), [["BAD_DESCRIPTION", why]]);
+  assertEquals(thing.description, undefined, "that of version 2 is not one of version 3");
+  assertEquals(thing.application, { name: "kitchen", version: "3" });
+  await board.says(`@kitchen 3 {${"x".repeat(8192)}`);
+  assertEquals(board.news(), ["~kitchen bad_value /: it has 8192 characters at most, not 8193"]);
+});
+
+Deno.test("a device that takes short lines only is told without the place", async () => {
+  await using scene = await ManualServer.start({ app: channels({}) });
+  const board = new StreamBoard(scene, "1", 0);
+  board.line = 30;
+  await board.connect();
+  await board.says("@kitchen 3 {}");
+  assertEquals(board.heard.slice(-1), ["00~kitchen bad_value"]);
+  await board.says(`@${"k".repeat(32)} 3 {}`); // not even that fits
+  assertEquals(board.heard.slice(-1), ["01"]);
+});
+
+Deno.test("a setting that the description does not allow is refused, also in a transaction", async () => {
+  const { scene, board, thing } = await begin();
+  await using _ = scene;
+  await board.says(`@kitchen 3 ${own}`);
+  const words = "temp takes 5 to 30 °C, not 31";
+  const error = await refused(scene, thing.set("temp", 31), words);
+  assertEquals(error.code, "BAD_ARGUMENT");
+  await refused(scene, scene.server.transaction((tx) => tx.set("1", "temp", 31)), words);
+  assertEquals(thing.desired("temp"), undefined);
+  const set = thing.set("temp", 30);
+  await board.settle();
+  await set;
+  assertEquals(board.news(), ["=temp.1 30"]);
+});
+
+Deno.test("a report that cannot be is answered, not kept, not handed out, and warned of", async () => {
+  const { scene, board, thing, seen, warnings } = await begin();
+  await using _ = scene;
+  await board.says(`@kitchen 3 ${own}`);
+  await board.says("=temp 20");
+  await board.says("=temp 85");
+  await board.says("=temp warm");
+  assertEquals(board.news(), ["~temp bad_value", "~temp bad_value"]);
+  assertEquals(seen, [20]);
+  assertEquals(thing.reported("temp")?.value, 20);
+  assertEquals(warnings(), [
+    ["BAD_VALUE", "temp is 5 to 30 °C, not 85"],
+    ["BAD_VALUE", 'temp is 5 to 30 °C, not "warm"'],
+  ]);
+});
+
+Deno.test("an answer to a setting that cannot be is a fault of it", async () => {
+  const { scene, board, thing, warnings } = await begin();
+  await using _ = scene;
+  await board.says(`@kitchen 3 ${own}`);
+  void thing.set("temp", 20);
+  await board.settle();
+  await board.says(":temp.1 85");
+  const { value, fault, isMet } = thing.desired("temp")!;
+  assertEquals({ value, fault, isMet }, { value: 20, fault: "bad_value", isMet: false });
+  assertEquals(thing.reported("temp"), undefined);
+  assertEquals(warnings(), [["BAD_VALUE", "temp is 5 to 30 °C, not 85"]]);
+  assertEquals(board.news(), ["=temp.1 20"], "an answer is not answered");
+});
+
+Deno.test("the server's description counts first, then that of its application, then the device's own", async () => {
+  const { scene, board, thing } = await begin({ description: called("app") }, {
+    descriptions: { "kitchen@3": called("third"), kitchen: called("any") },
+  });
+  await using _ = scene;
+  const name = () => thing.description?.name;
+  assertEquals(name(), "app");
+  await board.says(`@hall 1 ${own}`);
+  assertEquals(name(), "app");
+  await board.says(`@kitchen 1 ${own}`);
+  assertEquals(name(), "any");
+  await board.says(`@kitchen 3 ${own}`);
+  assertEquals(name(), "third");
+  scene.server.setDescriptions({ kitchen: called("new", 20) });
+  assertEquals(name(), "new");
+  await refused(scene, thing.set("temp", 21), "temp takes 5 to 20, not 21");
+  scene.server.setDescriptions({});
+  assertEquals(name(), "app");
+});
+
+Deno.test("a wrong description stops a server, and an application, from beginning", async () => {
+  const descriptions = { kitchen: { channels: { temp: { kind: "lamp" } } } } as never;
+  await assertRejects(
+    () => ManualServer.start({ descriptions }),
+    LocalError,
+    'kitchen: /channels/temp/kind: "lamp" is no kind',
+  );
+  await assertRejects(
+    () => begin({ description: { channels: { Temp: { kind: "text" } } } }),
+    LocalError,
+    "/channels/Temp: no name of a channel",
+  );
+});
+
+Deno.test("what is desired stays, though another description would not allow it", async () => {
+  const { scene, board, thing } = await begin({}, {});
+  await using _ = scene;
+  await board.says(`@kitchen 3 ${own}`);
+  void thing.set("temp", 20);
+  await board.settle();
+  assertEquals(board.news(), ["=temp.1 20"]);
+  await board.says(`@kitchen 4 {"channels":{"temp":{"kind":"number","max":10}}}`);
+  assertEquals(
+    board.news(),
+    ["=temp.2 20"],
+    "what was desired stays; the device says what it makes of it",
+  );
+  await refused(scene, thing.set("temp", 20), "temp takes 10 or less, not 20");
+});

@@ -1,0 +1,284 @@
+/**
+ * What the channels of an application are: kind, unit, range, name for people. Whatever a file, a program or a device
+ * gives as one is held to a JSON Schema first, and refused with the place in it.
+ */
+import { type OutputUnit, type Schema, Validator } from "@cfworker/json-schema";
+import { CHANNEL_NAME_LENGTH, isName, textOf, type Value } from "../protocol/channel_lines.ts";
+import { printable } from "../observe/log.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { MOST_CHANNELS } from "./states.ts";
+
+/** What is told of a channel of any kind. */
+export interface NamedChannel {
+  /** For people, 1 to 64 characters. */
+  readonly name?: string;
+}
+
+/** Between which numbers a value lies, and in what it is measured. */
+export interface NumberRange {
+  /** 1 to 16 characters: °C. */
+  readonly unit?: string;
+  /** The least value. */
+  readonly min?: number;
+  /** The greatest value. */
+  readonly max?: number;
+}
+
+/** It is measured: the device tells, and it cannot be set. A number if it has a unit or a range, else any JSON. */
+export interface SensorDescription extends NamedChannel, NumberRange {
+  /** Which it is. */
+  readonly kind: "sensor";
+}
+
+/** A number that can be set. */
+export interface NumberDescription extends NamedChannel, NumberRange {
+  /** Which it is. */
+  readonly kind: "number";
+  /** Between two values that people are offered; others are taken, too. */
+  readonly step?: number;
+}
+
+/** One of several words, which can be set. */
+export interface EnumDescription extends NamedChannel {
+  /** Which it is. */
+  readonly kind: "enum";
+  /** 1 to 64 of them, each of 1 to 64 characters. */
+  readonly values: readonly string[];
+}
+
+/** "switch": on or off, `true` and `false` or 1 and 0. "text": any text that can be set. "event": it happens. */
+export interface PlainDescription extends NamedChannel {
+  /** Which it is. */
+  readonly kind: "switch" | "text" | "event";
+}
+
+/** What a channel is. */
+export type ChannelDescription =
+  | SensorDescription
+  | NumberDescription
+  | EnumDescription
+  | PlainDescription;
+
+/** What an application's channels are. */
+export interface Description {
+  /** Of the application, for people, 1 to 64 characters. */
+  readonly name?: string;
+  /** By their names, 256 at most. Those that are not in it may be used, too. */
+  readonly channels: Readonly<Record<string, ChannelDescription>>;
+}
+
+/** Longest text of a description, in UTF-16 units. */
+export const LONGEST_DESCRIPTION = 65_536;
+
+/** Beyond that a double knows no tenths. */
+const MOST_NUMBER = 1e15;
+
+/** What people are shown has no controls, and no halves of characters. */
+const UNSHOWABLE = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/u;
+
+const label: Schema = { type: "string", minLength: 1, maxLength: 64 };
+const number: Schema = { type: "number", minimum: -MOST_NUMBER, maximum: MOST_NUMBER };
+const range = { unit: { ...label, maxLength: 16 }, min: number, max: number };
+
+const FRAME = validator({
+  type: "object",
+  required: ["channels"],
+  properties: {
+    name: label,
+    channels: {
+      type: "object",
+      maxProperties: MOST_CHANNELS,
+      additionalProperties: { type: "object", required: ["kind"] },
+    },
+  },
+  additionalProperties: false,
+});
+
+const KINDS: ReadonlyMap<unknown, Validator> = new Map(
+  Object.entries<Record<string, Schema>>({
+    sensor: range,
+    switch: {},
+    number: { ...range, step: { ...number, minimum: 1e-9 } },
+    enum: { values: { type: "array", minItems: 1, maxItems: 64, items: label } },
+    event: {},
+    text: {},
+  }).map(([kind, properties]) => [
+    kind,
+    validator({
+      required: kind === "enum" ? ["values"] : [],
+      properties: { kind: true, name: label, ...properties },
+      additionalProperties: false,
+    }),
+  ]),
+);
+
+function validator(schema: Schema): Validator {
+  return new Validator(schema, "2020-12");
+}
+
+/**
+ * A description from its JSON.
+ *
+ * @param longest Most characters.
+ * @throws {LocalError} BAD_ARGUMENT, beginning with the place in it
+ */
+export function parseDescription(text: string, longest = LONGEST_DESCRIPTION): Description {
+  if (text.length > longest) {
+    throw refusal("", `it has ${longest} characters at most, not ${text.length}`);
+  }
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw refusal("", "this is not JSON: a comma or a quote may be wrong in it");
+  }
+  check(FRAME, json, "");
+  const { channels, ...rest } = json as Description;
+  checkWords(rest.name, "/name");
+  // Without a prototype, so that nothing has a description that was not given one.
+  const checked: Record<string, ChannelDescription> = Object.create(null);
+  for (const [name, channel] of Object.entries(channels)) {
+    const place = `/channels/${pointer(name)}`;
+    if (!isName(name)) {
+      throw refusal(
+        place,
+        `no name of a channel: 1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`,
+      );
+    }
+    checked[name] = checkChannel(channel, place);
+  }
+  return { ...rest, channels: checked };
+}
+
+/** The same of what a program gives. @throws {LocalError} BAD_ARGUMENT, beginning with the place in it */
+export function checkDescription(description: Description): Description {
+  let text;
+  try {
+    text = JSON.stringify(description);
+  } catch (cause) {
+    throw refusal("", `this is not JSON: ${cause}`);
+  }
+  return parseDescription(text ?? "");
+}
+
+function checkChannel(channel: ChannelDescription, place: string): ChannelDescription {
+  const kind = KINDS.get(channel.kind);
+  if (!kind) {
+    const all = [...KINDS.keys()].join(", ");
+    const { kind: given } = channel;
+    throw refusal(
+      `${place}/kind`,
+      `${typeof given === "string" ? short(given) : "this"} is no kind: ${all} are`,
+    );
+  }
+  check(kind, channel, place);
+  const { name, unit, values = [] } = channel as Partial<SensorDescription & EnumDescription>;
+  checkWords(name, `${place}/name`);
+  checkWords(unit, `${place}/unit`);
+  for (const [i, value] of values.entries()) checkWords(value, `${place}/values/${i}`);
+  if (new Set(values).size < values.length) {
+    throw refusal(`${place}/values`, "a value is there twice");
+  }
+  const { min = -Infinity, max = Infinity } = channel as NumberRange;
+  if (min > max) throw refusal(`${place}/min`, `${min} is more than max, ${max}`);
+  return channel;
+}
+
+/** The library would compile a pattern for each text. */
+function checkWords(text: string | undefined, place: string): void {
+  if (text !== undefined && UNSHOWABLE.test(text)) {
+    throw refusal(place, "what people are shown has no controls");
+  }
+}
+
+function check(validator: Validator, json: unknown, place: string): void {
+  const { valid, errors } = validator.validate(json);
+  if (valid) return;
+  const error = errors.at(-1)!; // the innermost
+  throw refusal(place + error.instanceLocation.slice(1), wordsOf(error));
+}
+
+/** The library's words; others, where those tell too little. */
+function wordsOf({ keyword, error }: OutputUnit): string {
+  if (keyword === "false") return "there is no such member";
+  if (keyword === "maxProperties") return `there are ${MOST_CHANNELS} channels at most`;
+  return error;
+}
+
+function refusal(place: string, what: string): LocalError {
+  const where = printable(place.length > 100 ? `${place.slice(0, 100)}…` : place).toWellFormed();
+  return new LocalError("BAD_ARGUMENT", `${where || "/"}: ${what}`);
+}
+
+/** A name in a JSON pointer. */
+function pointer(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+/** Why a channel of that description cannot be set to this; undefined: it can. */
+export function wrongSetting(
+  { channels }: Description,
+  channel: string,
+  value: unknown,
+): string | undefined {
+  const described = channels[channel];
+  if (!described) return undefined;
+  const { kind } = described;
+  if (kind === "sensor" || kind === "event") {
+    return `${channel} is ${kind === "event" ? "an event" : "a sensor"}: it cannot be set`;
+  }
+  const range = kind === "text"
+    ? typeof value !== "string" && "a text"
+    : rangeIfBeyond(described, value);
+  return range ? `${channel} takes ${range}, not ${short(value)}` : undefined;
+}
+
+/** Why a channel of that description cannot be this, as a device says; undefined: it can. */
+export function wrongReport(
+  { channels }: Description,
+  channel: string,
+  value: Value,
+): string | undefined {
+  const described = channels[channel];
+  if (!described) return undefined;
+  if (described.kind === "event") return `${channel} is an event: it is no value`;
+  const range = rangeIfBeyond(described, value);
+  return range && `${channel} is ${range}, not ${short(value)}`;
+}
+
+/** What a value would have to be, if it is something else. */
+function rangeIfBeyond(described: ChannelDescription, value: unknown): string | undefined {
+  switch (described.kind) {
+    case "sensor":
+    case "number":
+      return isWithin(described, value) ? undefined : rangeOf(described);
+    case "switch":
+      return [true, false, 0, 1].includes(value as boolean) ? undefined : "true or false";
+    case "enum":
+      return typeof value !== "object" && described.values.includes(String(value))
+        ? undefined
+        : `one of ${described.values.join(", ")}`;
+    default:
+      return undefined;
+  }
+}
+
+function isWithin(described: SensorDescription | NumberDescription, value: unknown): boolean {
+  const { kind, unit, min, max } = described;
+  const isAny = kind === "sensor" && unit === undefined && min === undefined && max === undefined;
+  return isAny ||
+    typeof value === "number" && value >= (min ?? -Infinity) && value <= (max ?? Infinity);
+}
+
+function rangeOf({ unit, min, max }: NumberRange): string {
+  const last = unit === undefined ? "" : ` ${unit}`;
+  if (min !== undefined && max !== undefined) return `${min} to ${max}${last}`;
+  if (min !== undefined) return `${min}${last} or more`;
+  if (max !== undefined) return `${max}${last} or less`;
+  return "a number";
+}
+
+function short(value: unknown): string {
+  const text = typeof value === "string" ? JSON.stringify(value) : textOf(value);
+  return text.length > 60 ? `${text.slice(0, 60).toWellFormed()}…` : text;
+}

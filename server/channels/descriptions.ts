@@ -1,0 +1,57 @@
+/** Descriptions that a server is given, by application and version. */
+import { isName } from "../protocol/channel_lines.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { checkDescription, type Description } from "./description.ts";
+import type { RunningApplication } from "./thing.ts";
+
+/** Most descriptions of a server. */
+const MOST = 1000;
+
+/** By application, or by application and version: kitchen, kitchen@3. */
+export type DescriptionsByName = Readonly<Record<string, Description>>;
+
+export class Descriptions {
+  #all: ReadonlyMap<string, Description>;
+
+  /** @param given See `Server.setDescriptions`. @throws {LocalError} BAD_ARGUMENT, with whose it is and the place in it */
+  constructor(given: DescriptionsByName = {}) {
+    this.#all = checked(given);
+  }
+
+  /** Takes others in place of all that there were. Throws as the constructor does; nothing has changed then. */
+  replace(given: DescriptionsByName): void {
+    this.#all = checked(given);
+  }
+
+  /** The one of that version, or else of the application. */
+  find({ name, version }: RunningApplication): Description | undefined {
+    return this.#all.get(`${name}@${version}`) ?? this.#all.get(name);
+  }
+}
+
+function checked(given: DescriptionsByName): ReadonlyMap<string, Description> {
+  const entries = Object.entries(given);
+  if (entries.length > MOST) {
+    throw badArgument(`a server takes ${MOST} descriptions at most, not ${entries.length}`);
+  }
+  return new Map(entries.map(([whose, description]) => {
+    checkDescribed(whose);
+    try {
+      return [whose, checkDescription(description)];
+    } catch (error) {
+      throw error instanceof LocalError ? badArgument(`${whose}: ${error.message}`) : error;
+    }
+  }));
+}
+
+/** Whether this may have a description: `kitchen`, or `kitchen@3`. @throws {LocalError} BAD_ARGUMENT */
+export function checkDescribed(whose: string): void {
+  const at = whose.indexOf("@");
+  if (isName(at < 0 ? whose : whose.slice(0, at)) && at !== whose.length - 1) return;
+  const words = "is no application: a name of a-z 0-9 _ - / is, and perhaps @ and its version";
+  throw badArgument(`${JSON.stringify(whose)} ${words}`);
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

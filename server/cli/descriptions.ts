@@ -1,0 +1,64 @@
+/** The folder of descriptions on the command line. */
+import { join } from "node:path";
+import {
+  type Description,
+  LONGEST_DESCRIPTION,
+  parseDescription,
+} from "../channels/description.ts";
+import { checkDescribed } from "../channels/descriptions.ts";
+import { LocalError } from "../protocol/errors.ts";
+
+const SUFFIX = ".json";
+
+/** Most bytes of a character. */
+const BYTES = 3;
+
+/**
+ * Reads the descriptions in a folder: `kitchen.json` is one of the application kitchen, `kitchen@3.json` of its version 3.
+ * Other files and folders are left alone.
+ *
+ * @throws {LocalError} BAD_ARGUMENT, with the file and the place in it
+ */
+export function readDescriptions(folder: string): Record<string, Description> {
+  const names = about(folder, () => Array.from(Deno.readDirSync(folder), ({ name }) => name))
+    .filter((name) => name.endsWith(SUFFIX) && !name.startsWith(".")).sort();
+  const all = names.map((file): [string, Description] => {
+    const path = join(folder, file);
+    return about(path, () => {
+      const whose = file.slice(0, -SUFFIX.length);
+      checkDescribed(whose);
+      return [whose, parseDescription(read(path))];
+    });
+  });
+  return Object.fromEntries(all);
+}
+
+function read(path: string): string {
+  const { isFile, size } = Deno.statSync(path);
+  if (!isFile) throw badArgument("this is no file");
+  if (size > LONGEST_DESCRIPTION * BYTES) {
+    throw badArgument(`it has ${LONGEST_DESCRIPTION} characters at most`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+  } catch (error) {
+    throw error instanceof TypeError ? badArgument("this is not UTF-8") : error;
+  }
+}
+
+/** Whatever is wrong in there is said with the path. */
+function about<T>(path: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const what = error instanceof LocalError
+      ? error.message
+      : `it cannot be read: ${error.message}`;
+    throw badArgument(`the description ${JSON.stringify(path)}: ${what}`);
+  }
+}
+
+function badArgument(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,75 @@
+/** Messages of a device that are of use for a time only: what it may say has become of them, and until when it sends. */
+import type { OlderStore } from "./older.ts";
+import { type Message, type Stream, Violation } from "./promises.ts";
+
+/** Whose messages they are. */
+interface Writer {
+  readonly id: string;
+  readonly mayBeFirst: boolean;
+  readonly older: OlderStore;
+  readonly fromDevice: Stream;
+  readonly now: () => number;
+}
+
+const decoder = new TextDecoder();
+
+export class Aging {
+  /** The device's date was set, or its clock: what it knows of the times of an earlier process may be wrong. */
+  isDateSet = false;
+  /** The server has forgotten the device. */
+  isForgotten = false;
+  readonly #from: Writer;
+
+  constructor(from: Writer) {
+    this.#from = from;
+  }
+
+  /** The device's clock jumps. */
+  jumps(ms: number): void {
+    this.isDateSet = true;
+    for (const message of this.#from.fromDevice.all()) message.expires -= ms;
+  }
+
+  /**
+   * Its application is told that a message was withdrawn.
+   *
+   * @param isKnown And that it never arrives
+   * @param boot The one that lives
+   */
+  expired(message: Message, isKnown: boolean, boot: number): void {
+    const { mayBeFirst, older, now } = this.#from;
+    const isSure = message.epoch === boot || !this.isDateSet;
+    if (isSure && message.expires - 2 > now()) this.#fail(message, "expires too early");
+    message.excused = true;
+    if (older.isReplaced || this.isForgotten) return; // by a server that does not know what was there
+    if (isKnown) {
+      if (message.safe) this.#fail(message, "expires, and the server has it");
+      message.gone = true;
+    } else if (!mayBeFirst) this.#fail(message, "is undecided, and the server can say what it has");
+  }
+
+  /** What the memory of a client need not hold any more. */
+  isOver({ epoch, expires }: Message, boot: number): boolean {
+    return expires <= this.#from.now() + 2 ||
+      (this.isDateSet && epoch !== boot && expires < Infinity);
+  }
+
+  /**
+   * The device has written to its socket.
+   *
+   * @param latest Until when its application or its system may have had no chance to do so earlier, in ms from now
+   */
+  sent(bytes: Uint8Array, boot: number, latest: number): void {
+    const { fromDevice, mayBeFirst, now } = this.#from;
+    if (mayBeFirst) return; // dialect 1 must send some of them
+    for (const line of decoder.decode(bytes).split("\n")) {
+      const message = fromDevice.find(line.slice(2));
+      if (!message || (this.isDateSet && message.epoch !== boot)) continue;
+      if (message.expires < now() - latest) this.#fail(message, "is sent when its time is long up");
+    }
+  }
+
+  #fail({ text }: Message, what: string): void {
+    throw new Violation(`${this.#from.id}: ${JSON.stringify(text.slice(0, 60))} ${what}`);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * A client in dialect 2 whose server is a test.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { Client, type ClientOptions, type LocalError } from "../../bridge/host/mod.ts";
+import type { ClientDisk } from "../sim/client_disk.ts";
+import { States } from "./clients.ts";
+import { helloLine } from "./greeting.ts";
+import { ClientMachine, TIMEOUT } from "./manual_client.ts";
+
+/** On a machine of its own. */
+export class Desk implements AsyncDisposable {
+  readonly states = new States();
+  readonly client: Client;
+  /** What was sent on the last connection. */
+  #sent = "";
+
+  constructor(
+    readonly disk?: ClientDisk,
+    options: Partial<ClientOptions> = {},
+    readonly machine = new ClientMachine(),
+  ) {
+    const { onState } = this.states;
+    const memory = disk && { memory: disk.open() };
+    const all = { id: "1", timeout: TIMEOUT, ...memory, onState, ...options };
+    this.client = new Client(all, this.machine);
+  }
+
+  /** The server answers that hello. @param txEpoch Names its stream */
+  async answer([epoch, first]: number[], rxNext = first!, line = 500, txEpoch = 9): Promise<void> {
+    const said = { txEpoch, rxEpoch: epoch!, rxNext, line, bytes: 64_000, id: "" };
+    this.says(`\x02${helloLine(said).slice(1)}\n`);
+    await this.machine.turn();
+  }
+
+  /** Opens the connection. @returns the hello's words: txEpoch, txFirst, rxEpoch, rxNext */
+  async hello(): Promise<number[]> {
+    await this.machine.turn();
+    const { socket } = this.machine;
+    const write = socket.write.bind(socket);
+    this.#sent = "";
+    socket.write = (bytes) => {
+      this.#sent += new TextDecoder().decode(bytes);
+      return write(bytes);
+    };
+    socket.events.opened();
+    await this.machine.turn();
+    const words = this.#sent.slice(3, 35).match(/.{8}/g) ?? [];
+    return words.map((word) => parseInt(word, 16));
+  }
+
+  /** The server welcomes it. @param rxNext What it expects next; default: what the client has first */
+  async welcome(rxNext?: number, line = 500): Promise<void> {
+    await this.answer(await this.hello(), rxNext, line);
+    assertEquals(this.states.seen.at(-1), "up");
+  }
+
+  says(text: string): void {
+    this.machine.socket.gives(text);
+  }
+
+  /** Lines sent since the greeting, without keepalives. */
+  get lines(): string[] {
+    return this.#sent.split("\n").slice(1).filter((line) => line !== "");
+  }
+
+  /** Its process is killed: what was not committed is gone. */
+  kill(): void {
+    this.machine.socket.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client.close();
+    assertEquals(this.machine.timers, 0, "a timer is left");
+  }
+}
+
+/** What becomes of a write: "true", or the code of its error. */
+export function fate(write: Promise<boolean>): Promise<string> {
+  return write.then(String, (error: LocalError) => error.code);
+}
