@@ -31,18 +31,23 @@ export interface DeviceChannel {
 export interface DeviceChannelsOptions {
   /** What its application is called: 1 to 32 of `a-z 0-9 _ - /`. */
   app: string;
-  /** Any text, not empty. */
+  /** Any text, not empty; not beginning with "{", and without " {". */
   version: string;
+  /** What its channels are, for servers that have not been told: `client-as/PROTOCOL.md`, "Descriptions". JSON. */
+  description?: object;
   /** What it can be told and asked, by name. What it only reports need not be here. */
   channels?: Readonly<Record<string, DeviceChannel>>;
   /** Takes lines that are about no channel. Default: they are passed over. */
   line?: (text: string) => void | Promise<void>;
-  /** Told what a handler throws, and that the client's memory fails. Default: it is shown on the console. */
+  /**
+   * Told what a handler throws, that the client's memory fails, and as a `FaultError` what the server does not take of
+   * what it was told. Default: it is shown on the console.
+   */
   onError?: (error: unknown, line?: string) => void;
 }
 
 /** How a report or an event is sent. Default: until it is kept, with a `memory`, and else until it has arrived. */
-export interface TellOptions extends Pick<ClientWriteOptions, "until" | "signal"> {
+export interface TellOptions extends Pick<ClientWriteOptions, "until" | "expires" | "signal"> {
   /** When it was: true for now. The server is told, however late the line comes. Default: it is not. */
   stamped?: boolean | Date;
 }
@@ -107,12 +112,13 @@ export class Channels {
 
   /** Begins to read, and to answer. @throws {LocalError} BAD_ARGUMENT */
   constructor(client: Client, options: DeviceChannelsOptions) {
-    const { app, version, channels = {} } = options;
+    const { app, version, description, channels = {} } = options;
     for (const name of Object.keys(channels)) checkName(name);
     this.#client = client;
     this.#options = options;
     this.#channels = new Map(Object.entries(channels));
-    this.#boot = formatMarked({ mark: "boot", name: app, version });
+    const more = description && { description: textOf(description) };
+    this.#boot = formatMarked({ mark: "boot", name: app, version, ...more });
     this.#sayBoot();
     this.ended = this.#read();
   }
@@ -125,13 +131,15 @@ export class Channels {
    */
   async report(channel: string, value: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
-    await this.#write({ mark: "set", name: channel, ...stamp, value: textOf(value) }, options);
+    const line: Marked = { mark: "set", name: channel, ...stamp, value: textOf(value) };
+    await this.#write(line, written(options));
   }
 
   /** Tells that something has happened. @throws {LocalError} as for `report` */
   async event(channel: string, value?: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
-    await this.#write({ mark: "event", name: channel, ...stamp, ...textIn(value) }, options);
+    const line: Marked = { mark: "event", name: channel, ...stamp, ...textIn(value) };
+    await this.#write(line, written(options));
   }
 
   /**
@@ -140,8 +148,9 @@ export class Channels {
    *
    * @param value JSON, for the server.
    * @returns what it answers; undefined if it answers without a value
-   * @throws {LocalError} UNANSWERED in time, though the server may have been asked; FAULT: it answers with a fault, see `FaultError`; BAD_ARGUMENT; OUTBOX_FULL if
-   * 1,000 requests wait already; and as for `Client.write`
+   * @throws {LocalError} EXPIRED: it was not asked in time, and never will be; UNANSWERED: it was asked, and has not
+   * answered in time; FAULT: it answers with a fault, see `FaultError`; UNDECIDED, as for a message that expires;
+   * BAD_ARGUMENT; OUTBOX_FULL if 1,000 requests wait already; and as for `Client.write`
    */
   async ask(
     channel: string,
@@ -158,13 +167,21 @@ export class Channels {
     const tag = String(this.#tag);
     const line: Marked = { mark: "ask", name: channel, tag, ...textIn(value) };
     const { promise, resolve, reject } = Promise.withResolvers<Value | undefined>();
-    const stop = new AbortController(); // what is not on its way by then need not go
-    const timer = setTimeout(() => {
-      reject(new LocalError("UNANSWERED", `${channel}: the server has not answered in time`));
-      stop.abort();
-    }, deadline);
     this.#asked.set(tag, { channel, resolve, reject });
-    this.#write(line, { signal: stop.signal }).catch(reject);
+    let isOver = false;
+    let isThere = false;
+    const unanswered = () => {
+      if (!isOver || !isThere) return;
+      reject(new LocalError("UNANSWERED", `${channel}: the server has not answered in time`));
+    };
+    const timer = setTimeout(() => {
+      isOver = true;
+      unanswered();
+    }, deadline);
+    this.#write(line, { until: "arrived", expires: deadline }).then(() => {
+      isThere = true;
+      unanswered();
+    }, reject);
     try {
       return await promise;
     } finally {
@@ -182,10 +199,10 @@ export class Channels {
   }
 
   /** Behind what says which application this is, which may have been refused, too. */
-  async #write(marked: Marked, { until, signal }: TellOptions): Promise<void> {
+  async #write(marked: Marked, options: ClientWriteOptions): Promise<void> {
     const line = formatMarked(marked);
     this.#sayBoot();
-    await this.#client.write(line, { until: until ?? this.#until, ...(signal && { signal }) });
+    await this.#client.write(line, { until: this.#until, ...options });
   }
 
   get #until(): "kept" | "arrived" {
@@ -301,8 +318,12 @@ export class Channels {
   }
 
   #answered(marked: Marked & { mark: "answer" | "fault" }): undefined {
-    const { name, tag = "" } = marked;
-    const asked = this.#asked.get(tag);
+    const { name, tag } = marked;
+    if (tag === undefined && marked.mark === "fault") {
+      this.#failed(new FaultError(marked.code, marked.words, name)); // what was told is not taken
+      return;
+    }
+    const asked = this.#asked.get(tag ?? "");
     if (asked?.channel !== name) return; // too late, or an earlier process has asked
     if (marked.mark === "answer") asked.resolve(valueOf(marked.value));
     else asked.reject(new FaultError(marked.code, marked.words, name));
@@ -334,6 +355,10 @@ export class Channels {
     if (onError) onError(error, line);
     else console.error(line === undefined ? "channels:" : `channels: ${line}:`, error);
   }
+}
+
+function written({ stamped: _, ...options }: TellOptions): ClientWriteOptions {
+  return options;
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */
