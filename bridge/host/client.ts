@@ -90,6 +90,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       clock: () => deviceMs(platform),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
+        else if (this.#memory && this.#handout.holds(this.#core.position)) this.#core.skip();
         options.onState?.(connected, reason);
       },
       ...(this.#memory ? { isDirty: () => this.#isDirty, commit: () => this.#commit() } : {}),
@@ -162,7 +163,8 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
-    this.#handout.asked();
+    const left = this.#handout.asked();
+    if (left !== undefined) return Promise.resolve(left);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
     this.#driver.pump();
@@ -247,10 +249,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
 
   /** Whether more is processed than the memory knows. */
   get #hasProgress(): boolean {
-    const { position: { epoch, next }, processed } = this.#handout.progress(this.#core.position);
+    const { position: { epoch, next }, processed, held } = this.#handout.progress(
+      this.#core.position,
+    );
     const known = this.#progress;
     return known?.position.epoch !== epoch || known.position.next !== next ||
-      known.processed !== processed;
+      known.processed !== processed || known.held !== held;
   }
 
   get #isDirty(): boolean {

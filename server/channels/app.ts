@@ -104,7 +104,7 @@ class Dispatcher {
     this.#called = [];
     const marked = parseMarked(line);
     const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
-    const told: Told = { thing: this.#thing, tx, ...momentOf(times) };
+    const told: Told = { thing: this.#thing, channel: marked?.name ?? "", tx, ...momentOf(times) };
     switch (marked?.mark) {
       case undefined:
         return await this.#takePlain(line, told);

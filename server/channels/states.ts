@@ -207,6 +207,7 @@ export class States {
   /** Settings that were sent may not have been taken by the device as it is now: all are due again. */
   forgotten(): void {
     for (const name of this.names()) {
+      if (this.#due?.has(name)) continue; // a device may say so in every line
       const { fault: _, ...state } = this.get(name);
       if (state.desired) this.put(name, { ...state, isDue: true });
     }

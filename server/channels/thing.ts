@@ -39,7 +39,7 @@ export interface Reported extends Moment {
 export interface RunningApplication {
   /** 1 to 32 of a-z 0-9 _ - /. */
   readonly name: string;
-  /** Any text. */
+  /** Any text; of a longer one, the first 256 characters. */
   readonly version: string;
 }
 

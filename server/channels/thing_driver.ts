@@ -31,6 +31,9 @@ import { type Answer, isOfRequest, type RequestOptions, Requests } from "./reque
 /** Its memo's key. */
 const APPLICATION = "@";
 
+/** Longest version that is kept, in UTF-16 units: of a longer one, the beginning. */
+const LONGEST_VERSION = 256;
+
 /** Keys of memos that a start may make. */
 const MEMOS = [APPLICATION, OWN_DESCRIPTION];
 
@@ -220,7 +223,7 @@ export class ThingDriver implements Thing, Above {
         before = MEMOS.map((key) => [key, record.memos.get(key)]);
         before.push(...record.memos);
         this.#states.forgotten();
-        record.setMemo(APPLICATION, JSON.stringify([name, version]));
+        record.setMemo(APPLICATION, JSON.stringify([name, version.slice(0, LONGEST_VERSION)]));
         this.#described.keep(description);
       },
       undo: () => {
@@ -321,8 +324,9 @@ export class ThingDriver implements Thing, Above {
   /** Makes a message of what is desired, if it is due and none of that channel is on its way. */
   #send(channel: string): boolean {
     const { session, clock } = this.#device;
+    if (!session.connected || this.#isUnderWay(channel)) return false;
     const { desired, isDue = false } = this.#states.get(channel);
-    if (!desired || !isDue || !session.connected || this.#isUnderWay(channel)) return false;
+    if (!desired || !isDue) return false;
     const { txNext } = session.record.positions;
     const tag = nextTag(this.#states.get(channel));
     const line = formatMarked({ mark: "set", name: channel, tag, value: desired.text });

@@ -38,8 +38,8 @@ What must not be lost:
   --port N          TCP port, 0: any free one           (8123)
   --host ADDRESS    address to listen on                (0.0.0.0: every interface)
   --timeout MS      silence that is taken for an outage; the same on the devices (2000)
-  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, or a module of
-                    yours whose default export is (device, server) => Promise<void>; one that fails
+  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, thermostat, door,
+                    logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails
                     is begun again, after 1 s to 60 s. Several share each device's link: of these, one
                     may take plain lines, the others take channels; what fails is set aside then as
                     with --dead-letters

@@ -7,7 +7,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
-import { Attempt, type ChannelBooks } from "./channel_books.ts";
+import type { ChannelBooks } from "./channel_books.ts";
 import { ASKED, READING, RULES, valueFrom } from "./channel_plan.ts";
 import { AppFailure, ChangedItsMind } from "./misconduct.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -15,7 +15,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, CREATE, EFFECT } from "./statements.ts";
-import type { ThingBooks } from "./thing_books.ts";
+import { Attempt, type ThingBooks } from "./thing_books.ts";
 import type { World } from "./world.ts";
 
 const NAMES = Object.keys(RULES);

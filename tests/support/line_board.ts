@@ -16,7 +16,7 @@ export class LineBoard {
   #last = 0;
   #next = 0;
 
-  constructor(readonly scene: ManualServer, readonly id = "1") {}
+  constructor(public scene: ManualServer, readonly id = "1") {}
 
   async connect(): Promise<void> {
     this.#socket = await this.scene.knock(`${this.id}\n\n`);
@@ -29,6 +29,11 @@ export class LineBoard {
     this.#socket!.fails(new Error("reset"));
     this.#socket = undefined;
     await this.scene.platform.turn();
+  }
+
+  /** Its application begins anew: it was restarted. Dialect 1 says so with the first id, 00. */
+  reboot(): void {
+    this.#next = 0;
   }
 
   /** Says a message, and acknowledges whatever comes of it. */
