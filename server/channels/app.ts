@@ -8,7 +8,7 @@ import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
 import { type PlainLines, runPlain } from "./plain_lines.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
@@ -65,6 +65,7 @@ export async function serve<Server extends ThingSource>(
       } catch (error) {
         plain?.lines.settled(error);
         if (thing.device.closed ?? caller()?.over) throw error;
+        if (passes(error)) continue; // the message comes again, at the pace of `consume`
         if (message !== failing) thing.failed(dispatcher.blame(error));
         failing = message;
       }
@@ -76,6 +77,13 @@ export async function serve<Server extends ThingSource>(
 
 /** Channels that the server itself answers. */
 const RESERVED: readonly string[] = ["log", "time"];
+
+/** Whether no handler is at fault: another device has no room, or is no longer here. */
+function passes(error: unknown): boolean {
+  return error instanceof LocalError && PASSING.has(error.code);
+}
+
+const PASSING: ReadonlySet<string> = new Set(["OUTBOX_FULL", "FENCED", "FORGOTTEN"]);
 
 /** Hands a device's messages to their handlers. */
 class Dispatcher {

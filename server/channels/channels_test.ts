@@ -7,7 +7,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import type { Channels, ChannelsOptions } from "./channel.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 
 async function begin(
   definitions: Channels,
@@ -316,4 +316,22 @@ Deno.test("what is said again is not sent again, unless the device is otherwise"
   assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
   await board.says("~fan.2 busy"); // answers twice: that is nobody's
   assertEquals(thing.desired("fan")!.isMet, true);
+});
+
+Deno.test("a device is answered when there is room for that, and its application has not failed", async () => {
+  const scene = await ManualServer.start({ app: channels({}), limits: { outbox: 1 } });
+  await using _ = scene;
+  const failed: ServerEvent[] = [];
+  scene.server.events.subscribe((told) => void (told.event === "app_failed" && failed.push(told)));
+  const board = new LineBoard(scene);
+  await board.connect();
+  board.takes = false;
+  await board.says("?time.1");
+  await board.says("?time.2");
+  board.takes = true;
+  await board.settle();
+  await scene.platform.advance(1000);
+  await board.settle();
+  assertEquals(board.news().map((line) => line.slice(0, 7)), [":time.1", ":time.2"]);
+  assertEquals(failed, []);
 });

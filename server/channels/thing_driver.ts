@@ -91,6 +91,11 @@ export class ThingDriver implements Thing, Above {
     return this.#device.connected;
   }
 
+  /** Nothing more comes of it. */
+  get isClosed(): boolean {
+    return this.#device.closed !== undefined;
+  }
+
   get channels(): string[] {
     return this.#states.names();
   }

@@ -46,8 +46,9 @@ What must not be lost:
   --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
                     second is set to, through restarts, until \`disconnect\` ends it; with a map of
                     values behind a space, as JSON. Without --app, linked devices are served all the same
-  --descriptions FOLDER  what the channels of applications are: kitchen.json, kitchen@3.json for version 3;
-                    a SIGHUP reads them again; what is wrong is said, and the old ones stay
+  --descriptions FOLDER
+                    what the channels of applications are: kitchen.json, or kitchen@3.json for its
+                    version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
   --log text|json   a line for every change of a connection, on stderr           (text)

@@ -7,6 +7,7 @@ import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
 import type { Books } from "./books.ts";
+import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
@@ -92,6 +93,8 @@ export class SimDevice implements Wiring {
   /** The next commit to the disk is its last act. */
   tears: Torn | undefined;
   program: Program | undefined;
+  /** What it does in a world of channels. */
+  readonly channels: ChannelDevice | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
   /** Shortest line that a server may have named on this connection. */
@@ -110,6 +113,8 @@ export class SimDevice implements Wiring {
     this.dialect = plan.dialect;
     this.clockAhead = plan.clockAhead;
     this.disk = new SimMemory(this, world.folder, plan.firstNumber);
+    const things = world.channels?.things.get(plan.id);
+    if (things) this.channels = things.device = new ChannelDevice(this, things);
   }
 
   get id(): string {
@@ -146,6 +151,7 @@ export class SimDevice implements Wiring {
   start(): void {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
+    this.channels?.start();
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -195,7 +201,6 @@ export class SimDevice implements Wiring {
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
-    this.books.expiring.linkLost();
     if (reason instanceof LocalError) return; // of its memory
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
@@ -216,6 +221,7 @@ export class SimDevice implements Wiring {
 
   /** What its application says next; undefined: no text was found that fits. */
   draft(): Draft | undefined {
+    if (this.channels) return this.channels.draft();
     const { random, lineBytes } = this.world;
     const { qosOff, waits, long, logs, expiring } = this.talk;
     const { fromDevice, writtenByDevice } = this.books;
@@ -254,6 +260,7 @@ export class SimDevice implements Wiring {
     }
     world.log?.(`${this.id} sees ${JSON.stringify(text)}`);
     books.seenByDevice(text, this.dialect);
+    this.channels?.take(text);
     world.messages++;
     this.busyUntil = world.clock.now + world.random.below(this.talk.busy + 1);
     if (this.dies === "after acting") {

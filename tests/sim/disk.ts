@@ -30,6 +30,8 @@ export interface DiskWatcher {
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
+  /** @param text undefined: it is gone */
+  memo(id: string, key: string, text: string | undefined): void;
   /** So many messages of the device have been received and processed, and were never in the store. */
   vanished(id: string, count: number): void;
   /** The device is forgotten. @param waits What waits for it, or of it, if anything does */
@@ -257,7 +259,7 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
       }
       if (text === undefined) rows.memos.delete(key);
       else rows.memos.set(key, text);
-      return;
+      return watcher.memo(id, key, text);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** Known bugs, to prove that the checker finds them. */
 import type { Edit } from "./bugs/bug.ts";
+import { CHANNEL_BUGS } from "./bugs/channels.ts";
 import { CORE_BUGS } from "./bugs/core.ts";
 import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
@@ -17,4 +18,5 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...MEMORY_BUGS,
   ...CORE_BUGS,
   ...DEADLINE_BUGS,
+  ...CHANNEL_BUGS,
 }).map(([name, edits]) => ({ name, edits }));

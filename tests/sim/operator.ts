@@ -8,6 +8,9 @@ export function isLost(error: unknown): boolean {
   return error instanceof LocalError && (error.code === "FENCED" || error.code === "FORGOTTEN");
 }
 
+/** What an order may fail with that a server is given while it is closed. */
+const ENDS: ReadonlySet<string> = new Set(["CLOSED", "STORE_FAILED"]);
+
 export class Operator {
   /** Devices that the server that runs now has been told to forget; an entry for each time. */
   #forgets: string[] = [];
@@ -49,6 +52,7 @@ export class Operator {
     const { dropped } = this.world.books.get(id)!;
     const order = {};
     dropped.orders.add(order);
+    this.world.channels?.things.get(id)?.dropped();
     this.#clears++;
     this.#order(`clear ${id}`, () => device.clear(), (error) => {
       dropped.orders.delete(order);
@@ -69,7 +73,7 @@ export class Operator {
       if (process.life !== life) return;
       world.log?.(`operator: ${what}: ${error ?? "done"}`);
       world.disturb(clock.now);
-      if (over(error) || !error || (error.code === "CLOSED" && world.serverIsDown)) return;
+      if (over(error) || !error || (world.serverIsDown && ENDS.has(error.code))) return;
       throw new Violation(`the operator's ${what} fails: ${error}`);
     };
     world.log?.(`operator: ${what}`);

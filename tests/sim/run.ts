@@ -1,6 +1,7 @@
 /** Plays one seed. */
 import { PeerError } from "../../server/protocol/errors.ts";
 import { caller } from "../../server/runtime/run.ts";
+import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
@@ -14,6 +15,8 @@ export interface Outcome {
   /** Simulated ms. */
   time: number;
   devices: number;
+  /** They speak of channels. */
+  channels: boolean;
   /** Messages seen by applications. */
   messages: number;
   faults: ReadonlyMap<string, number>;
@@ -33,6 +36,7 @@ let playing: Promise<unknown> = Promise.resolve();
 export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawScenario(random);
+  if (speaksChannels(seed)) addChannels(scenario, random);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }
@@ -70,7 +74,14 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
     Error.stackTraceLimit = depth;
   }
   const { clock, messages, faults } = world;
-  return { violation, time: clock.now, devices: scenario.devices.length, messages, faults };
+  return {
+    violation,
+    time: clock.now,
+    devices: scenario.devices.length,
+    channels: scenario.channels ?? false,
+    messages,
+    faults,
+  };
 }
 
 function describeError(error: unknown): string {

@@ -103,6 +103,8 @@ export interface Scenario {
   deadLetters: boolean;
   /** Devices may come back from a death with the other dialect. */
   changesDialect: boolean;
+  /** Devices and applications speak of channels, and of nothing else. */
+  channels?: boolean;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

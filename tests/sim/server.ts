@@ -2,6 +2,7 @@
 import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import { Server } from "../../server/server.ts";
+import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
@@ -48,7 +49,7 @@ export class ServerProcess implements Host, Wiring {
   /** The connections of this life by the other end's address. */
   readonly sockets = new Map<string, SimSocket>();
   server: Server | undefined;
-  readonly conversations = new Map<string, Conversation>();
+  readonly conversations = new Map<string, Conversation | ChannelTalk>();
   #platform: SimPlatform | undefined;
   #store: SimStore | undefined;
   #ports = 0;
@@ -93,7 +94,8 @@ export class ServerProcess implements Host, Wiring {
         store,
         deadLetters: world.scenario.deadLetters,
         app: (device, server) => {
-          const conversation = new Conversation(world, platform, device, server);
+          const Talk = world.channels?.things.has(device.id) ? ChannelTalk : Conversation;
+          const conversation = new Talk(world, platform, device, server);
           this.conversations.set(device.id, conversation);
           return conversation.hold();
         },
@@ -233,6 +235,14 @@ export class ServerProcess implements Host, Wiring {
         return void this.conversations.delete(event.device);
       case "dead_letter":
         return world.count("a dead letter");
+      case "reported":
+        return world.channels?.things.get(event.device)?.reported(event.channel, event.value);
+      case "met":
+        return world.channels?.things.get(event.device)?.met(event.channel);
+      case "late_answer":
+        return world.channels?.things.get(event.device)?.requests.late(event.tag);
+      case "plain_line":
+        return world.channels?.things.get(event.device)?.plainLine(event.message);
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
@@ -244,6 +254,7 @@ export class ServerProcess implements Host, Wiring {
     }
     const { world } = this;
     world.log?.(`the application of ${id} has failed: ${message}`);
+    if (restartIn === undefined && world.channels) return world.count("a handler fails");
     if (restartIn === undefined) {
       world.serverTalks.get(id)!.told++;
       return world.count("an application drops a promise");
@@ -266,6 +277,7 @@ export class ServerProcess implements Host, Wiring {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
     this.world.books.get(id)?.serverDied();
+    this.world.channels?.things.get(id)?.serverDied();
   }
 
   /** Another server takes a device for a moment. */
@@ -283,7 +295,10 @@ export class ServerProcess implements Host, Wiring {
     }
     if (ms === undefined || plan.kind !== "chip") return;
     const ago = this.world.clock.now - Number(ms);
-    if (ago < 0 || ago > 2 * this.world.scenario.timeout) {
+    const { timeout } = this.world.scenario;
+    // A hello lies unread while the server stands.
+    const isLate = this.world.clock.now - this.process.frozenUntil < timeout;
+    if (ago < 0 || (ago > 2 * timeout && !isLate)) {
       throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
     }
   }

@@ -1,6 +1,7 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
+import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
 import { Disk, emptyRows } from "./disk.ts";
@@ -40,6 +41,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
+  /** In a world of channels. */
+  readonly channels: ChannelBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -66,6 +69,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
   ) {
+    this.channels = scenario.channels ? new ChannelBooks() : undefined;
     this.folder = scenario.onFile ? new Folder() : undefined;
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
@@ -74,6 +78,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       const now = () => this.clock.now;
       const books = new Books(plan.id, this.mayBeFirst(plan.id), attempts, now);
       this.books.set(plan.id, books);
+      this.channels?.add(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
       const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
       path.isOverheard = plan.key !== undefined;
@@ -199,11 +204,14 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   #isDone(): boolean {
-    return this.operator.isIdle &&
+    const isDone = this.operator.isIdle &&
       this.devices.every((device) =>
         device.isUp && device.isIdle && this.server.isIdle(device.id) &&
-        !this.books.get(device.id)!.unfinished()
+        !this.books.get(device.id)!.unfinished() &&
+        !this.channels?.things.get(device.id)?.unfinished()
       );
+    if (isDone) this.channels?.look();
+    return isDone;
   }
 
   #complain(): never {
@@ -212,6 +220,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
       const { id } = device;
       if (!device.isUp) throw new Violation(`${id}: the device finds no link`);
       if (!device.isIdle) throw new Violation(`${id}: the device has still something to write`);
+      const channel = this.channels?.things.get(id)?.unfinished();
+      if (channel) throw new Violation(`${id}: ${channel}`);
       if (!this.server.isIdle(id)) {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
@@ -327,6 +337,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** @param disk The store that takes the place of the one before, if one does. */
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
+    this.channels?.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -359,6 +370,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   effect(id: string, text: string): void {
     this.transfers.safe(`effect of ${id}\0${text}`);
+    this.channels?.effect(id, text);
     this.books.get(id)!.effect(text);
   }
 
@@ -376,6 +388,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   written(id: string, text: string): void {
     this.transfers.safe(`${id}\0${text}`);
+    this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
   }
 
@@ -404,11 +417,17 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (!safe) this.transfers.forgive(`${id}\0${text}`);
     }
     books.forgotten();
+    this.channels?.things.get(id)?.forgotten();
+  }
+
+  memo(id: string, key: string, text: string | undefined): void {
+    this.channels?.things.get(id)?.memo(key, text);
   }
 
   committed(): void {
     for (const books of this.books.values()) books.committed();
     this.transfers.committed();
+    this.channels?.committed(this.server.disk);
     checkQueues(this.scenario, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {

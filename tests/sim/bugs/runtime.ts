@@ -38,8 +38,8 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#readers.deliver();",
-    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);",
+    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n",
+    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);\n",
   ),
   "bytes are taken in while a commit is under way": edit(
     SERVING,
@@ -82,7 +82,7 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a message of a transaction is accepted though that fails": edit(
     TRANSACTIONS,
-    "      this.written[this.#applied - 1]!.to.session.unenqueue();",
+    "    this.device.session.unenqueue();\n",
     "",
   ),
   "a message is done with though what consumed it has failed": edit(

@@ -1,0 +1,146 @@
+/**
+ * The time of readings, whatever happens between: boots, outages, restarts of the server, dead letters, clocks that are
+ * set. A reading has the time at which it was taken, or none; none only if its device has not said its milliseconds.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { renumbered, Timekeeper } from "../../server/channels/clock.ts";
+import { Records } from "../support/records.ts";
+import { type Random, randomTest } from "../support/random.ts";
+
+const HOUR = 3_600_000;
+const ROUND = 2 ** 32;
+
+/** What is true of a reading, and whether the server can know. */
+interface Reading {
+  readonly taken: number;
+  readonly stamp: number;
+  isKnown: boolean;
+}
+
+class ClockWorld {
+  readonly record = new Records().create("1");
+  /** Of the messages in the inbox. */
+  readonly inbox: Reading[] = [];
+  readonly letters = new Map<number, Reading>();
+  /** What the device has not sent. */
+  waiting: Reading[] = [];
+  /** The true time. */
+  now = 1_700_000_000_000;
+  #epoch = 0;
+  #zero = 0; // when the device's milliseconds were 0
+  #isOn = false;
+  #saysTime = false;
+  #skew = 0; // how far the server's machine is ahead
+  #started = 0;
+  keeper!: Timekeeper;
+  checked = 0;
+
+  /** @param setsClock The machine's clock is set, and the server is not started again. */
+  constructor(readonly random: Random, readonly setsClock: boolean) {
+    this.boot();
+    this.restart();
+  }
+
+  boot(): void {
+    this.#isOn = false;
+    this.#epoch++;
+    this.#zero = this.now - this.random.pick([0, this.random.bits(), ROUND - 1 - HOUR]);
+    this.waiting = [];
+  }
+
+  restart(): void {
+    this.#isOn = false;
+    this.#started = this.now - this.random.int(0, 1e9);
+    const date = () => this.now + this.#skew;
+    this.keeper = new Timekeeper({ now: () => this.now - this.#started, date });
+  }
+
+  setClock(): void {
+    this.#skew += this.random.int(-2e9, 2e9);
+  }
+
+  read(): void {
+    const stamp = (this.now - this.#zero) % ROUND;
+    this.waiting.push({ taken: this.now, stamp, isKnown: false });
+    if (this.#isOn) this.#send();
+  }
+
+  connect(): void {
+    this.#isOn = true;
+    this.#saysTime = !this.random.once(6);
+    this.record.change({ rxEpoch: this.#epoch });
+    const metadata = this.#saysTime ? `ms=${(this.now - this.#zero) % ROUND} version=1` : "";
+    this.keeper.note(this.record, metadata);
+    this.#send();
+  }
+
+  leave(): void {
+    this.#isOn = false;
+  }
+
+  #send(): void {
+    for (const reading of this.waiting.splice(0)) {
+      reading.isKnown = this.#saysTime;
+      this.record.inbox.push("=");
+      this.inbox.push(reading);
+    }
+  }
+
+  process(): void {
+    const reading = this.inbox.shift();
+    if (!reading) return;
+    this.check(this.record.positions.processed, reading);
+    if (!this.random.once(4)) return void this.record.process();
+    this.letters.set(this.record.positions.processed, reading);
+    this.record.bury("why", this.now);
+  }
+
+  revive(): void {
+    const [first] = this.letters;
+    if (!first) return;
+    const [number, reading] = first;
+    this.letters.delete(number);
+    this.record.exhume(this.record.state.deadLetters!.find((it) => it.number === number)!, true);
+    renumbered(this.record, number);
+    this.inbox.push(reading);
+  }
+
+  check(number: number, { taken, stamp, isKnown }: Reading): void {
+    const at = this.keeper.takenAt(this.record, number, stamp);
+    const boots = JSON.parse(this.record.memos.get("ms") ?? "[]").length;
+    if (at === undefined) return assert(!isKnown || boots >= 8, "it could be known");
+    this.checked++;
+    assertEquals(at - this.#skew, taken, `${number}`);
+  }
+}
+
+let checked = 0;
+
+randomTest("a reading has its time, or none", 500, (random) => {
+  const world = new ClockWorld(random, random.once(2));
+  for (let step = 0; step < 80; step++) {
+    world.now += random.pick([0, 1, 50, 1000, random.int(0, HOUR), random.int(0, 12 * HOUR)]);
+    random.pick<() => void>([
+      () => world.read(),
+      () => world.read(),
+      () => world.connect(),
+      () => world.connect(),
+      () => world.leave(),
+      () => world.boot(),
+      () => world.process(),
+      () => world.process(),
+      () => world.revive(),
+      () => world.setsClock ? world.setClock() : world.restart(),
+    ])();
+    for (const [i, reading] of world.inbox.entries()) {
+      world.check(world.record.positions.processed + i, reading);
+    }
+  }
+  checked += world.checked;
+});
+
+Deno.test("some of them have one", () => {
+  assert(checked > 1000, `${checked} had`);
+});

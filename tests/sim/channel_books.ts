@@ -1,0 +1,110 @@
+/**
+ * The books of channels. What they hold, for every seed and every fault:
+ *
+ * - What a device is set to, somebody has set: nothing of a transaction that has failed, nothing that a killed server
+ *   did not know safely, and nothing older than what the device has answered since it was started.
+ * - One setting of a channel is on its way at most.
+ * - What `set` has said to be safe is in the store, or something newer; what the store has is there after a kill.
+ * - What the server shows of a channel, and what the store has, the device has said.
+ * - What a handler does becomes safe with its message: its row, its settings, its answer; or nothing of it.
+ * - When all faults have ended, the device has what is desired, and says so; or why not.
+ *
+ * An operator who drops messages, or has a device forgotten, takes what is in them with him; what is desired is sent
+ * again then.
+ */
+import type { Books } from "./books.ts";
+import type { Disk } from "./disk.ts";
+import { Violation } from "./promises.ts";
+import { Attempt, type Owner, type Setting, ThingBooks } from "./thing_books.ts";
+
+/** The books of all devices of a world. */
+export class ChannelBooks implements Owner {
+  readonly things = new Map<string, ThingBooks>();
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #processing = new Map<string, Attempt>(); // by device, its newest
+  readonly #touched = new Set<Attempt>(); // in the commit under way
+  readonly #changed = new Set<string>(); // channels of which something else is desired since the last commit
+  #time = 0;
+
+  add(id: string, books: Books): ThingBooks {
+    const thing = new ThingBooks(id, this, books);
+    this.things.set(id, thing);
+    return thing;
+  }
+
+  /** A number that grows. */
+  tick(): number {
+    return ++this.#time;
+  }
+
+  begin(name: string, of?: { id: string; text: string }): Attempt {
+    const attempt = new Attempt(name, of?.id);
+    if (!of) return attempt;
+    this.#attempts.set(`${of.id}\0${of.text}`, attempt);
+    this.#processing.set(of.id, attempt);
+    return attempt;
+  }
+
+  /** What is done with a message is in the store. */
+  effect(id: string, text: string): void {
+    const attempt = this.#attempts.get(`${id}\0${text}`);
+    if (!attempt) return;
+    if (attempt.hasFailed) {
+      throw new Violation(`${attempt.name} has failed, and its effect is safe`);
+    }
+    attempt.isEffectKept = true;
+    this.#touched.add(attempt);
+    this.things.get(id)!.processed(text);
+  }
+
+  /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
+  forgive(id: string): void {
+    for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
+  }
+
+  /** What a device has told is in the store: that belongs to the processing of its message. */
+  told(id: string): void {
+    const attempt = this.#processing.get(id);
+    if (!attempt) throw new Violation(`${id}: something is known of it that it has not said`);
+    this.#touched.add(attempt);
+  }
+
+  /** When all is over, what is shown is what is in the store. */
+  look(): void {
+    for (const books of this.things.values()) books.look(books.thing!, true);
+  }
+
+  /** A setting is in the store. */
+  kept({ attempt, books: { id }, channel }: Setting): void {
+    this.#changed.add(`${id}\0${channel}`);
+    if (attempt) this.#touched.add(attempt);
+  }
+
+  /** A commit is done. */
+  committed({ devices }: Disk): void {
+    for (const { name, of, isEffectKept, settings, asked } of this.#touched) {
+      const missing = settings.find(({ isKept, isForgotten, books: { id }, channel }) =>
+        !isKept && !isForgotten && !this.#changed.has(`${id}\0${channel}`)
+      );
+      if (missing) {
+        throw new Violation(`${name} is safe, but not its setting of ${missing.channel}`);
+      }
+      if (of !== undefined && !isEffectKept) {
+        throw new Violation(`${name} is safe, but not its effect`);
+      }
+      if (asked !== undefined && ![...this.things.values()].some((it) => it.answers.has(asked))) {
+        throw new Violation(`${name} is safe, but not its answer`);
+      }
+    }
+    this.#touched.clear();
+    this.#changed.clear();
+    for (const [id, { outbox }] of devices) this.things.get(id)?.checkOutbox(outbox);
+  }
+
+  /** What the server has not made safe is gone. */
+  serverDied(): void {
+    this.#attempts.clear();
+    this.#processing.clear();
+    for (const thing of this.things.values()) thing.serverDied();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * What a simulated device does with its channels: it has their values in its RAM, answers settings and requests,
+ * changes some of them itself, and asks the server.
+ */
+import {
+  formatMarked,
+  type Marked,
+  parseMarked,
+  textOf,
+  valueOf,
+} from "../../server/protocol/channel_lines.ts";
+import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_plan.ts";
+import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import type { DeviceTalk, Scenario } from "./scenario.ts";
+import type { ThingBooks } from "./thing_books.ts";
+
+/** The device that it runs on. */
+interface Machine {
+  readonly id: string;
+  /** Boots so far. */
+  readonly boot: number;
+  readonly talk: DeviceTalk;
+  readonly world: { readonly random: Random; readonly scenario: Scenario };
+}
+
+export class ChannelDevice {
+  /** What its channels are. */
+  readonly values = new Map<string, unknown>();
+  #queue: string[] = [];
+  #late: string[] = []; // answers that it takes its time for
+  #toSay: number; // unasked
+
+  constructor(readonly device: Machine, readonly books: ThingBooks) {
+    this.#toSay = device.talk.messages;
+  }
+
+  /** It boots: what it knew is gone. */
+  start(): void {
+    this.values.clear();
+    this.#queue = [];
+    this.#late = [];
+    this.device.talk.messages = this.#toSay;
+    this.books.deviceStarts();
+    this.#push(`@sim ${this.device.boot + 1}`);
+  }
+
+  #push(line: string, queue = this.#queue): void {
+    queue.push(this.books.unique(line));
+    this.device.talk.messages++;
+  }
+
+  /** What its application says next. */
+  draft() {
+    const { random } = this.device.world;
+    const isLate = this.#late.length > 0 && (this.#toSay === 0 || random.chance(0.3));
+    const text = this.#queue.shift() ?? (isLate ? this.#late.shift()! : this.#speak());
+    this.books.says(text);
+    return { text, qos: true, wait: random.chance(this.device.talk.waits), expires: Infinity };
+  }
+
+  /** Says something unasked. */
+  #speak(): string {
+    const { random } = this.device.world;
+    this.#toSay = Math.max(0, this.#toSay - 1);
+    switch (random.pick(["change", "change", "change", "read", "event", "ask", "time", "else"])) {
+      case "change":
+        return this.#change();
+      case "read":
+        return this.#report(READING);
+      case "event":
+        return this.books.unique(`!button ${this.books.count()}`);
+      case "ask":
+        return `?config.${this.books.count()} interval`;
+      case "time":
+        return `?time.${this.books.count()}`;
+      default: // a channel that nobody knows, or a line of no channel
+        return `${random.chance(0.5) ? "=" : ""}x${this.books.count()} 1`;
+    }
+  }
+
+  /** Somebody turns a knob at the device. */
+  #change(): string {
+    return this.#report(this.device.world.random.pick(Object.keys(RULES)));
+  }
+
+  #report(name: string): string {
+    const { random } = this.device.world;
+    let value;
+    do value = valueFrom(this.books.count(), random); while (!takes(value));
+    this.values.set(name, value);
+    this.books.changedThere(name, value);
+    return formatMarked({ mark: "set", name, value: textOf(value) });
+  }
+
+  /** A message has come. */
+  take(text: string): void {
+    const marked = parseMarked(text);
+    const { random } = this.device.world;
+    if (random.chance(0.05)) this.#push(this.#change());
+    switch (marked?.mark) {
+      case "set":
+        return this.#set(marked);
+      case "ask":
+        return this.#answer(marked);
+      case "answer":
+      case "fault":
+        return this.books.deviceAnswered(marked);
+      default:
+        throw new Violation(`${this.device.id} is sent ${JSON.stringify(text)}`);
+    }
+  }
+
+  #set({ name, tag, value: text }: Extract<Marked, { mark: "set" }>): void {
+    const value = valueOf(text);
+    this.books.settingSeen(name, value);
+    const verdict = verdictOf(value);
+    if (verdict === "bad_value") {
+      // Each line is another one, for the books.
+      return this.#push(`~${name}.${tag} bad_value ${text}`);
+    }
+    this.values.set(name, verdict.value);
+    this.#push(this.#taken(`:${name}.${tag}`, verdict.value, text));
+  }
+
+  #taken(head: string, value: unknown, text: string): string {
+    const { random, scenario: { faults } } = this.device.world;
+    const isMute = textOf(value) === text && !faults.includes("operator forgets a device") &&
+      random.chance(0.2) && !this.books.hasSaid(head);
+    if (isMute) return head;
+    const inOtherWords = Number.isInteger(value) && random.chance(0.2) ? ".0" : "";
+    return `${head} ${textOf(value)}${inOtherWords}`;
+  }
+
+  #answer({ name, tag, value }: Extract<Marked, { mark: "ask" }>): void {
+    const { random } = this.device.world;
+    const way = random.pick(["at once", "at once", "late", "never", "fault"]);
+    const request = this.books.requestSeen(name, tag, valueOf(value));
+    if (name !== ASKED) throw new Violation(`${this.device.id} is asked for ${name}`);
+    if (way === "never") return;
+    if (way === "fault") {
+      request.faults.add("busy");
+      return this.#push(`~${name}.${tag} busy`);
+    }
+    const answer = this.books.count();
+    request.answers.add(answer);
+    this.#push(`:${name}.${tag} ${answer}`, way === "late" ? this.#late : this.#queue);
+  }
+}

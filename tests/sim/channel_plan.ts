@@ -1,0 +1,74 @@
+/** Worlds in which devices speak of channels: which there are, and what a device makes of what it is told. */
+import type { LocalRule } from "../../server/channels/states.ts";
+import type { FaultKind } from "./fault_kinds.ts";
+import type { Random } from "./random.ts";
+import type { DeviceTalk, Scenario } from "./scenario.ts";
+
+/** Of so many seeds one is such a world. */
+const SHARE = 6;
+
+/** What is set, and what a change at the device comes to. */
+export const RULES: Readonly<Record<string, LocalRule>> = { led: "wins", fan: "loses" };
+
+/** A channel that a device reports, and nobody sets. */
+export const READING = "temp";
+
+/** What a device is asked for. */
+export const ASKED = "adc";
+
+/**
+ * With these the store is another one, or an old one: nobody knows then what anybody has said. Or what the device says
+ * is refused: nobody is told then.
+ */
+const OUT: readonly FaultKind[] = [
+  "store lost",
+  "old copy of the store",
+  "device's memory full",
+];
+
+/** Shortest line of such a device, in bytes. */
+const LINE = 60;
+
+/** Whether a seed's devices speak of channels. */
+export function speaksChannels(seed: number): boolean {
+  return seed % SHARE === 0;
+}
+
+/** Makes a scenario one of channels, and nothing else. */
+export function addChannels(scenario: Scenario, random: Random): void {
+  if (scenario.siege) return; // is about something else
+  const faults = scenario.faults.filter((kind) => !OUT.includes(kind));
+  scenario.faults = faults.length > 0 ? faults : ["cut"];
+  scenario.channels = true;
+  scenario.deadLetters = false; // who drops what a device says, drops its state
+  for (const { talk, serverTalk, size } of scenario.devices) {
+    size.line = Math.max(size.line, LINE);
+    size.outbox = Math.max(size.outbox, LINE + 7);
+    plain(talk, random.skewed(0, 15));
+    plain(serverTalk, random.skewed(1, 20));
+  }
+}
+
+/** What is not about channels is not said. */
+function plain(talk: DeviceTalk, messages: number): void {
+  Object.assign(talk, { messages, qosOff: 0, expiring: 0, logs: 0, long: 0, answers: 0 });
+  talk.dropped = 0;
+}
+
+/** A value as the applications say it: a number, or a text with a number in it. No two are the same. */
+export function valueFrom(count: number, random: Random): number | string {
+  return random.chance(0.7) ? count : `s${count}`;
+}
+
+/** What a device makes of a setting: this is what it has then, if it takes it. */
+export function verdictOf(value: unknown): { value: unknown } | "bad_value" {
+  const count = Number(String(value).replace("s", ""));
+  if (count % 10 === 9) return "bad_value";
+  return { value: count % 10 >= 7 && Number.isInteger(count) ? count + 0.5 : value };
+}
+
+/** Whether a device takes a value as it is. */
+export function takes(value: unknown): boolean {
+  const verdict = verdictOf(value);
+  return verdict !== "bad_value" && verdict.value === value;
+}

@@ -1,0 +1,166 @@
+/** The books of requests: each has one outcome, and that is the right one. */
+import { FaultError } from "../../server/protocol/fault.ts";
+import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
+import type { LocalError } from "../../server/protocol/errors.ts";
+import type { Books } from "./books.ts";
+import { type Message, Violation } from "./promises.ts";
+
+/** One request to a device. */
+export interface Request {
+  readonly value: number;
+  readonly expires: number;
+  /** What the device has answered, if it has. */
+  readonly answers: Set<unknown>;
+  readonly faults: Set<string>;
+  tag: string | undefined;
+  message: Message | undefined;
+  /** When an answer was processed, in ms. */
+  answeredAt: number;
+  /** Nobody waits for it: it has an outcome, or whoever waited is no more. */
+  isOver: boolean;
+  /** It was never written. */
+  isRefused: boolean;
+}
+
+/** Whoever asks is served no longer: nobody knows what comes of what was asked. */
+const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
+
+/** Whom they are made to. */
+interface Addressee {
+  readonly id: string;
+  readonly books: Books;
+  /** A number that nobody else says. */
+  count(): number;
+}
+
+export class RequestBooks {
+  readonly #requests = new Map<unknown, Request>(); // by value
+  readonly #byTag = new Map<string, Request>();
+
+  constructor(readonly of: Addressee) {}
+
+  /** @param deadline In ms from now. */
+  begins(deadline: number): Request {
+    const value = this.of.count();
+    const request: Request = {
+      value,
+      expires: this.of.books.now() + deadline,
+      answers: new Set(),
+      faults: new Set(),
+      tag: undefined,
+      message: undefined,
+      answeredAt: Infinity,
+      isOver: false,
+      isRefused: false,
+    };
+    this.#requests.set(value, request);
+    return request;
+  }
+
+  /** It is in the store. @returns until when it is of use */
+  written({ tag, value }: Extract<Marked, { mark: "ask" }>, text: string): number {
+    const request = this.#requests.get(Number(value));
+    if (!request) throw new Violation(`${this.of.id}: nobody has asked ${text}`);
+    if (request.isRefused) throw this.#violation(request, "was refused, and is written");
+    request.tag = tag;
+    this.#byTag.set(tag, request);
+    return request.expires;
+  }
+
+  /** The device's application has it. */
+  seen(name: string, tag: string, value: unknown): Request {
+    const request = this.#requests.get(value);
+    if (!request || request.tag !== tag) throw new Violation(`nobody has asked ${name}.${tag}`);
+    return request;
+  }
+
+  /** The device's answer was processed. */
+  processed(tag: string): void {
+    const request = this.#byTag.get(tag);
+    if (request) request.answeredAt = Math.min(request.answeredAt, this.of.books.now());
+  }
+
+  /** It has an outcome. */
+  answered(request: Request, value: Value | undefined): void {
+    this.#ends(request);
+    if (!request.answers.has(value)) {
+      throw this.#violation(request, `is answered with ${value}, and the device has not said that`);
+    }
+    this.#checkSafe(request);
+  }
+
+  #checkSafe(request: Request): void {
+    if (request.answeredAt === Infinity) {
+      throw this.#violation(request, "is answered, and that is not safe");
+    }
+  }
+
+  #ends(request: Request): void {
+    if (request.isOver) throw this.#violation(request, "has two outcomes");
+    request.isOver = true;
+  }
+
+  /** @returns whether this is one of the outcomes that a request may have */
+  failed(request: Request, error: LocalError): boolean {
+    if (LOST.has(error.code)) return false;
+    this.#ends(request);
+    const { books, books: { expiring, toDevice } } = this.of;
+    const message = [...toDevice.all()].find(({ text }) =>
+      text.startsWith(`?`) && text.endsWith(` ${request.value}`)
+    );
+    switch (error.code) {
+      case "FAULT":
+        if (!request.faults.has((error as FaultError).fault)) {
+          throw this.#violation(request, `has ${error}, and the device has not said that`);
+        }
+        this.#checkSafe(request);
+        return true;
+      case "EXPIRED":
+        if (books.now() < request.expires - 2) throw this.#violation(request, "expires too early");
+        if (message) expiring.expired(message, true);
+        else request.isRefused = true;
+        return true;
+      case "UNDECIDED":
+        if (message) expiring.expired(message, false);
+        return true;
+      case "UNANSWERED":
+        if (books.now() < request.expires - 2) throw this.#violation(request, "ends too early");
+        if (!message || (message.seen === 0 && !message.excused)) {
+          throw this.#violation(request, "is said to have been asked, and was not");
+        }
+        if (request.answeredAt < request.expires - 2) {
+          throw this.#violation(request, "was answered, and is called unanswered");
+        }
+        return true;
+      case "CLEARED":
+        if (message) books.serverCleared(message);
+        return true;
+      case "OUTBOX_FULL":
+      case "STORE_FAILED":
+        if (message) throw this.#violation(request, `was refused, and written: ${error}`);
+        request.isRefused = true;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The server tells of an answer that nobody has waited for. */
+  late(tag: string): void {
+    const request = this.#byTag.get(tag);
+    if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;
+    throw this.#violation(request, "is answered late, and waits");
+  }
+
+  /** Nobody is there who waits. */
+  serverDied(): void {
+    for (const request of this.#requests.values()) {
+      request.isOver = true;
+      if (request.tag === undefined) request.isRefused = true;
+    }
+  }
+
+  #violation({ value }: Request, what: string): Violation {
+    return new Violation(`${this.of.id}: request ${value} ${what}`);
+  }
+}

@@ -1,0 +1,259 @@
+/** An application of channels on the server: what it does with one device, in one life of the server. */
+import { channels } from "../../server/channels/app.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
+import type { Thing } from "../../server/channels/thing.ts";
+import type { Device } from "../../server/device.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Server } from "../../server/server.ts";
+import { FencedError } from "../../server/store/store.ts";
+import type { Transaction } from "../../server/store/transaction.ts";
+import type { ChannelBooks } from "./channel_books.ts";
+import { ASKED, READING, RULES, valueFrom } from "./channel_plan.ts";
+import { AppFailure, ChangedItsMind } from "./misconduct.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import type { DeviceTalk } from "./scenario.ts";
+import { BROKEN, CREATE, EFFECT } from "./statements.ts";
+import { Attempt, type ThingBooks } from "./thing_books.ts";
+import type { World } from "./world.ts";
+
+const NAMES = Object.keys(RULES);
+
+export class ChannelTalk {
+  readonly #books: ThingBooks;
+  readonly #all: ChannelBooks;
+  readonly #talk: DeviceTalk;
+  readonly #random: Random;
+  #isReading = true;
+  #pending = 0;
+  #attempt: Attempt | undefined; // of the message that is processed
+  #hasFailed = false;
+
+  constructor(
+    readonly world: World,
+    readonly platform: SimPlatform,
+    readonly device: Device,
+    readonly server: Server,
+  ) {
+    this.#all = world.channels!;
+    this.#books = this.#all.things.get(device.id)!;
+    this.#talk = world.serverTalks.get(device.id)!;
+    this.#random = world.random;
+  }
+
+  get isIdle(): boolean {
+    return this.#isReading && this.#pending === 0 && this.#talk.messages === 0;
+  }
+
+  /** The application. */
+  async hold(): Promise<void> {
+    const thing = await this.server.thing(this.device.id);
+    this.#books.thing = thing;
+    const report = (value: unknown, { tx }: { tx: Transaction }) => this.#handle(value, tx);
+    const app = channels({
+      ...Object.fromEntries(NAMES.map((name) => [name, { report, local: RULES[name]! }])),
+      [READING]: report,
+      button: { event: report },
+      config: { ask: (value, { tx }) => this.#answer(value, tx) },
+    });
+    try {
+      await Promise.all([app(this.#watched, this.server), this.#act(thing)]);
+    } catch (error) {
+      if (!this.#isOver(error)) throw error;
+    }
+  }
+
+  /** The server has said that this run of the application has failed. */
+  failed(): void {
+    this.#hasFailed = true;
+  }
+
+  /** The server is closed, or has lost this device. */
+  #isOver(error: unknown): boolean {
+    if (error instanceof FencedError) return error.device === this.device.id;
+    if (!(error instanceof LocalError)) return false;
+    return error.code === "CLOSED" || error.code === "FORGOTTEN";
+  }
+
+  #log(what: string): void {
+    this.world.log?.(`server ${what}`);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.platform.after(ms, resolve));
+  }
+
+  /** Takes its time. */
+  async #work(): Promise<void> {
+    const { clock, serverBusyUntil } = this.world;
+    const time = Math.max(this.#random.below(this.#talk.busy + 1), serverBusyUntil - clock.now);
+    if (time > 0) await this.#pause(time);
+  }
+
+  /** The device as the application has it, with an effect of each message that is processed. */
+  get #watched(): Device {
+    const { device } = this;
+    const consume: Device["consume"] = (use) => this.#consume(use);
+    return new Proxy(device, {
+      get: (_, name) => name === "consume" ? consume : Reflect.get(device, name),
+    });
+  }
+
+  async #consume(use: Parameters<Device["consume"]>[0]): Promise<void> {
+    const { device } = this;
+    let attempt: Attempt | undefined;
+    this.#isReading = true;
+    try {
+      await device.consume(async (text, tx) => {
+        this.#isReading = false;
+        attempt = this.#attempt = this.#begin(text);
+        tx.run(CREATE);
+        tx.run(EFFECT, device.id, text);
+        await use(text, tx);
+        if (this.#random.chance(0.3)) await this.#work();
+        if (this.#fails()) tx.run(BROKEN, text);
+      });
+    } catch (error) {
+      if (attempt) this.#log(`is told that ${attempt.name} has failed: ${error}`);
+      attempt?.fail();
+      // A statement of the application's.
+      if (!(error instanceof LocalError || error instanceof AppFailure)) {
+        if (!String(error).includes("NOT NULL")) throw error;
+        throw new AppFailure(attempt!.name);
+      }
+      throw error;
+    }
+    this.#log(`has done ${attempt!.name} of ${device.id}`);
+    this.#told(attempt!);
+  }
+
+  #begin(text: string): Attempt {
+    const { device: { id }, world } = this;
+    this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
+    world.messages++;
+    world.books.get(id)!.offered(text);
+    const attempt = this.#all.begin(`the processing of ${JSON.stringify(text)}`, { id, text });
+    attempt.asked = /^\?[a-z]+\.(\d+)/.exec(text)?.[1];
+    return attempt;
+  }
+
+  #told(attempt: Attempt): void {
+    for (const setting of attempt.settings) setting.books.safe(setting);
+  }
+
+  /** A report, or an event. */
+  async #handle(_: unknown, tx: Transaction): Promise<void> {
+    if (this.#random.chance(0.3)) await this.#work();
+    this.#setTo(tx, this.#attempt!, 0.2);
+    if (this.#fails()) throw new AppFailure(this.#attempt!.name);
+  }
+
+  /** A question of the device. */
+  #answer(value: unknown, tx: Transaction): unknown {
+    if (value !== "interval") throw new Violation(`${value} is asked for`);
+    const attempt = new Attempt("what is refused");
+    this.#setTo(tx, this.#random.chance(0.5) ? attempt : this.#attempt!, 0.2);
+    if (attempt.settings.length === 0) return this.#books.count();
+    attempt.fail();
+    throw new FaultError("busy", `until ${this.#books.count()}`);
+  }
+
+  /** Whether this fails as a whole, which does not happen for ever. */
+  #fails(): boolean {
+    if (this.#talk.failures <= 0 || !this.#random.chance(0.1)) return false;
+    this.#talk.failures--;
+    return true;
+  }
+
+  /** The transaction sets channels of this device, and of others. */
+  #setTo(tx: Transaction, attempt: Attempt, chance: number): void {
+    for (const [id, books] of this.#all.things) {
+      if (!this.#random.chance(chance)) continue;
+      const channel = this.#random.pick(NAMES);
+      const value = valueFrom(books.count(), this.#random);
+      try {
+        tx.set(id, channel, value);
+      } catch (error) {
+        if (error instanceof LocalError && error.code === "UNKNOWN_DEVICE") continue;
+        throw error;
+      }
+      books.sets(channel, value, attempt);
+      this.#log(`sets ${channel} of ${id} to ${value} in ${attempt.name}`);
+    }
+  }
+
+  /** What it does unasked. */
+  async #act(thing: Thing): Promise<void> {
+    const talk = this.#talk;
+    while (talk.messages > 0) {
+      if (this.#random.chance(0.9)) await this.#pause(this.#random.below(talk.pause + 1));
+      if (talk.messages <= 0 || this.#hasFailed) return;
+      talk.messages--;
+      this.#books.look(thing);
+      const act = this.#random.pick([
+        () => this.#set(thing),
+        () => this.#set(thing),
+        () => this.#request(thing),
+        () => this.#transact(),
+      ]);
+      this.#pending++;
+      const done = act().finally(() => this.#pending--);
+      if (this.#random.chance(0.5)) await done;
+      else done.catch((error) => this.#isOver(error) || this.world.failed(error));
+    }
+  }
+
+  async #set(thing: Thing): Promise<void> {
+    const channel = this.#random.pick(NAMES);
+    const value = valueFrom(this.#books.count(), this.#random);
+    const setting = this.#books.sets(channel, value);
+    this.#log(`sets ${channel} of ${thing.id} to ${value}`);
+    try {
+      await thing.set(channel, value);
+    } catch (error) {
+      this.#log(`is told that ${channel} ${value} was not set: ${error}`);
+      this.#books.failed(setting);
+      throw error;
+    }
+    this.#books.safe(setting);
+  }
+
+  async #request(thing: Thing): Promise<void> {
+    const deadline = 1 + this.#random.skewed(0, 3 * this.world.scenario.timeout);
+    const { requests } = this.#books;
+    const request = requests.begins(deadline);
+    this.#log(`asks ${thing.id} ${request.value}, for ${deadline} ms`);
+    try {
+      const value = await thing.request(ASKED, request.value, { deadline });
+      this.#log(`is answered ${request.value} with ${value}`);
+      requests.answered(request, value);
+    } catch (error) {
+      this.#log(`is not answered ${request.value}: ${error}`);
+      if (!(error instanceof LocalError) || !requests.failed(request, error)) throw error;
+    }
+  }
+
+  async #transact(): Promise<void> {
+    const attempt = this.#all.begin(`a transaction for ${this.device.id}`);
+    try {
+      await this.server.transaction(async (tx) => {
+        if (this.#random.chance(0.3)) await this.#pause(this.#random.below(this.#talk.pause + 1));
+        this.#setTo(tx, attempt, 0.5);
+        if (this.#random.chance(this.world.scenario.failures)) {
+          if (this.#random.chance(0.5)) throw new ChangedItsMind();
+          tx.run(BROKEN, "");
+        }
+      });
+    } catch (error) {
+      this.#log(`is told that ${attempt.name} has failed: ${error}`);
+      attempt.fail();
+      const isMeant = error instanceof ChangedItsMind || String(error).includes("NOT NULL");
+      const isLost = error instanceof LocalError &&
+        (error.code === "FENCED" || error.code === "FORGOTTEN");
+      if (!isMeant && !isLost) throw error;
+      return;
+    }
+    this.#told(attempt);
+  }
+}

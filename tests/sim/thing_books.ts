@@ -1,0 +1,416 @@
+/** The books of one device's channels: see `channel_books.ts`. */
+import {
+  type Marked,
+  parseMarked,
+  textOf,
+  type Value,
+  valueOf,
+} from "../../server/protocol/channel_lines.ts";
+import type { ChannelState } from "../../server/channels/states.ts";
+import type { Thing } from "../../server/channels/thing.ts";
+import type { Books } from "./books.ts";
+import { READING, RULES, takes, verdictOf } from "./channel_plan.ts";
+import { RequestBooks } from "./channel_requests.ts";
+import { Violation } from "./promises.ts";
+
+/** What somebody wants a channel to be. */
+export interface Setting {
+  readonly books: ThingBooks;
+  readonly channel: string;
+  readonly value: unknown;
+  /** Somebody has changed it at the device. */
+  readonly isLocal: boolean;
+  readonly attempt: Attempt | undefined;
+  /** When that was said, and when it was known to be safe: numbers that grow. */
+  calledAt: number;
+  safeAt: number;
+  /** The store has had it, or a message with it. */
+  isKept: boolean;
+  /** It has never been. */
+  hasFailed: boolean;
+  /** The device was forgotten, and with it what it should be. */
+  isForgotten: boolean;
+}
+
+/** What is to become safe in one step. */
+export class Attempt {
+  readonly settings: Setting[] = [];
+  /** Tag of the device's question. */
+  asked: string | undefined;
+  isEffectKept = false;
+  hasFailed = false;
+
+  /** @param of The device whose message is processed by this, if one is. */
+  constructor(readonly name: string, readonly of?: string) {}
+
+  /** Its application is told that nothing of it has happened. */
+  fail(): void {
+    this.hasFailed = true;
+    if (this.isEffectKept) throw new Violation(`${this.name} is said to have failed, and is safe`);
+    for (const { books, ...setting } of this.settings) books.failed(setting);
+  }
+}
+
+/** The books of all devices. */
+export interface Owner {
+  /** A number that grows. */
+  tick(): number;
+  /** A setting is in the store. */
+  kept(setting: Setting): void;
+  /** What a device has told is in the store. */
+  told(id: string): void;
+  /** The device is forgotten in the commit under way. */
+  forgive(id: string): void;
+}
+
+/** What a device is, and not only the server's view of it. */
+interface Truth {
+  readonly values: ReadonlyMap<string, unknown>;
+}
+
+export class ThingBooks {
+  readonly requests: RequestBooks;
+  /** Tags of the device's questions whose answers are in the store, or were. */
+  readonly answers = new Set<string>();
+  /** What the server's application shows. */
+  thing: Thing | undefined;
+  device: Truth | undefined;
+  readonly #said = new Map<string, Set<unknown>>(); // by channel
+  readonly #settings = new Map<string, Setting>(); // by channel and value
+  #kept = new Map<string, ChannelState>(); // in the store
+  #shown = new Map<string, Set<Value>>(); // was in the store as reported
+  #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
+  #answeredAt = new Map<string, number>(); // the same of those that the device has seen since it was started
+  readonly #lines = new Set<string>();
+  readonly #plain = new Set<string>();
+  #isDropped = false; // something that the device has said
+  #count = 0;
+
+  constructor(readonly id: string, readonly all: Owner, readonly books: Books) {
+    this.requests = new RequestBooks(this);
+  }
+
+  /** A number that nobody else says. */
+  count(): number {
+    return ++this.#count;
+  }
+
+  hasSaid(line: string): boolean {
+    return this.#lines.has(line);
+  }
+
+  /** The same to say, and a line that the device has not said before: the books know messages by their texts. */
+  unique(line: string): string {
+    if (this.hasSaid(line)) {
+      const [head, value] = [line.replace(/ .*/, ""), line.replace(/^\S* /, "")];
+      line = line.startsWith("~") ? `${line} again` : `${head}  ${JSON.stringify(valueOf(value))}`;
+      while (this.hasSaid(line)) line = line.replace(" ", "  ");
+    }
+    this.#lines.add(line);
+    return line;
+  }
+
+  // What the device does.
+
+  deviceStarts(): void {
+    this.#answeredAt.clear();
+  }
+
+  says(text: string): void {
+    if (!parseMarked(text)) this.#plain.add(text);
+  }
+
+  /** A channel of the device is something else now, and it will say so. */
+  changedThere(channel: string, value: unknown): void {
+    this.#says(channel, value);
+    if (!(channel in RULES)) return;
+    this.#settings.set(key(channel, value), this.#setting(channel, value, undefined, true));
+  }
+
+  #says(channel: string, value: unknown): void {
+    const said = this.#said.get(channel) ?? new Set();
+    this.#said.set(channel, said.add(value));
+  }
+
+  #setting(channel: string, value: unknown, attempt?: Attempt, isLocal = false): Setting {
+    const calledAt = this.all.tick();
+    return {
+      books: this,
+      channel,
+      value,
+      isLocal,
+      attempt,
+      calledAt,
+      safeAt: Infinity,
+      isKept: false,
+      hasFailed: false,
+      isForgotten: false,
+    };
+  }
+
+  /** The device is given a setting, and answers it. */
+  settingSeen(channel: string, value: unknown): void {
+    const setting = this.#find(channel, value);
+    if (!setting || setting.hasFailed) {
+      throw this.#violation(channel, value, "is sent, and not set");
+    }
+    const answeredAt = this.#answeredAt.get(channel) ?? 0;
+    if (setting.safeAt < answeredAt) {
+      throw this.#violation(channel, value, "is sent after something newer");
+    }
+    this.#answeredAt.set(channel, Math.max(answeredAt, setting.calledAt));
+    const verdict = verdictOf(value);
+    if (verdict !== "bad_value") this.#says(channel, verdict.value);
+  }
+
+  requestSeen(...seen: Parameters<RequestBooks["seen"]>): ReturnType<RequestBooks["seen"]> {
+    return this.requests.seen(...seen);
+  }
+
+  /** The device is given an answer, or told that there is none. */
+  deviceAnswered({ name, tag }: Extract<Marked, { mark: "answer" | "fault" }>): void {
+    if (tag === undefined ? !name.startsWith("x") : !this.answers.has(tag)) {
+      throw new Violation(`${this.id}: an answer of ${name} that nobody has given`);
+    }
+  }
+
+  // What the server's application does.
+
+  /** Somebody wants a channel to be another. */
+  sets(channel: string, value: unknown, attempt?: Attempt): Setting {
+    const setting = this.#setting(channel, value, attempt);
+    this.#settings.set(key(channel, value), setting);
+    attempt?.settings.push(setting);
+    return setting;
+  }
+
+  #find(channel: string, value: unknown): Setting | undefined {
+    return this.#settings.get(key(channel, value));
+  }
+
+  /** It is said to be safe. */
+  safe(setting: Setting): void {
+    const { channel, value, calledAt } = setting;
+    const { desired } = this.#kept.get(channel) ?? {};
+    const newer = desired && this.#find(channel, valueOf(desired.text));
+    if (!setting.isKept && !setting.isForgotten && (!newer || newer.safeAt < calledAt)) {
+      throw this.#violation(channel, value, "is said to be set safely, and is not");
+    }
+    setting.safeAt = this.all.tick();
+    this.#toldAt.set(channel, Math.max(calledAt, this.#toldAt.get(channel) ?? 0));
+  }
+
+  /** It is said that it was not set. */
+  failed({ channel, value }: Pick<Setting, "channel" | "value">): void {
+    const setting = this.#find(channel, value)!;
+    setting.hasFailed = true;
+    if (setting.isKept) throw this.#violation(channel, value, "has failed, and was set");
+  }
+
+  /** A message of the device was processed. */
+  processed(text: string): void {
+    const marked = parseMarked(text);
+    if (marked?.mark === "answer" || marked?.mark === "fault") {
+      this.requests.processed(marked.tag ?? "");
+    }
+    if (marked?.mark !== "set") return;
+    const setting = this.#find(marked.name, valueOf(marked.value));
+    if (setting?.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
+  }
+
+  // What the server tells.
+
+  /** The server says what the device has reported. */
+  reported(channel: string, value: Value): void {
+    if (!this.#shown.get(channel)?.has(value)) {
+      throw this.#violation(channel, value, "is told, and is not safe");
+    }
+  }
+
+  met(channel: string): void {
+    if (this.thing?.desired(channel)?.isMet === false) {
+      throw new Violation(`${this.id}: ${channel} is said to be met, and is not`);
+    }
+  }
+
+  plainLine(text: string): void {
+    if (!this.#plain.has(text)) throw new Violation(`${this.id}: nobody has said ${text}`);
+  }
+
+  /** Looks at what the server shows. @param isStill And that is what the store has */
+  look(thing: Thing, isStill = false): void {
+    for (const channel of [...Object.keys(RULES), READING]) {
+      const reported = thing.reported(channel)?.value;
+      if (reported !== undefined && !this.#said.get(channel)?.has(reported)) {
+        throw this.#violation(channel, reported, "is shown, and the device has never said it");
+      }
+      const desired = thing.desired(channel)?.value;
+      if (this.#find(channel, desired)?.hasFailed) {
+        throw this.#violation(channel, desired, "is shown as desired, and that has failed");
+      }
+      if (!isStill) continue;
+      const kept = this.#kept.get(channel);
+      const differs = kept?.desired?.text !== text(desired) ||
+        valueOf(kept?.reported?.text) !== reported;
+      if (differs) throw new Violation(`${this.id}: ${channel} is not as it is in the store`);
+    }
+  }
+
+  // What becomes safe.
+
+  memo(key: string, text: string | undefined): void {
+    if (key === "@") return this.all.told(this.id);
+    if (!key.startsWith("=")) return;
+    const channel = key.slice(1);
+    const before = this.#kept.get(channel);
+    const state: ChannelState = text === undefined ? {} : JSON.parse(text);
+    this.#kept.set(channel, state);
+    if (state.reported && state.reported.text !== before?.reported?.text) {
+      const value = valueOf(state.reported.text);
+      if (!this.#said.get(channel)?.has(value)) {
+        throw this.#violation(
+          channel,
+          value,
+          "is safe as reported, and the device has not said it",
+        );
+      }
+      this.all.told(this.id);
+      this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
+    }
+    if (state.desired?.text !== before?.desired?.text) this.#desires(channel, state);
+  }
+
+  #desires(channel: string, { desired }: ChannelState): void {
+    const value = desired && valueOf(desired.text);
+    const setting = this.#find(channel, value);
+    if (!setting || setting.hasFailed || setting.isLocal !== (desired!.by === "device")) {
+      throw this.#violation(channel, value, "is desired, and nobody has set it");
+    }
+    if (setting.isLocal && RULES[channel] !== "wins") {
+      throw this.#violation(channel, value, "was changed at the device, and wins");
+    }
+    if (setting.safeAt < (this.#toldAt.get(channel) ?? 0)) {
+      throw this.#violation(channel, value, "is desired again, and something newer was set");
+    }
+    this.#keeps(setting);
+  }
+
+  #keeps(setting: Setting): void {
+    if (setting.isKept) return;
+    setting.isKept = true;
+    this.all.kept(setting);
+  }
+
+  /** A message to the device is in the store. */
+  written(text: string): void {
+    const marked = parseMarked(text);
+    const { toDevice } = this.books;
+    let expires = Infinity;
+    switch (marked?.mark) {
+      case "set": {
+        const setting = this.#find(marked.name, valueOf(marked.value));
+        if (!setting || setting.hasFailed) {
+          throw this.#violation(marked.name, marked.value, "is sent, and not set");
+        }
+        this.#keeps(setting);
+        break;
+      }
+      case "ask":
+        expires = this.requests.written(marked, text);
+        break;
+      case "answer":
+      case "fault":
+        if (marked.tag !== undefined) this.answers.add(marked.tag);
+        break;
+      default:
+        throw new Violation(`${this.id}: who has written ${JSON.stringify(text)}?`);
+    }
+    const known = toDevice.find(text);
+    // A device that was forgotten may say again what it has said, and be answered again.
+    if (known) known.repeats++;
+    else this.books.serverWrites(text, { qos: true, waits: true, expires });
+  }
+
+  /** The store's outbox after a commit. */
+  checkOutbox(outbox: readonly { text: string }[]): void {
+    const settings = outbox.flatMap(({ text }) => /^=([a-z]+)/.exec(text)?.[1] ?? []);
+    if (new Set(settings).size < settings.length) {
+      throw new Violation(`${this.id}: several settings of a channel are on their way`);
+    }
+  }
+
+  /** All that the server has not made safe is gone, or it has lost the device. */
+  serverDied(): void {
+    this.thing = undefined;
+    this.requests.serverDied();
+    for (const setting of this.#settings.values()) {
+      if (setting.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
+      else if (!setting.isLocal) setting.hasFailed = true;
+    }
+  }
+
+  /** What waited was dropped, or is going to be. */
+  dropped(): void {
+    this.#isDropped = true;
+  }
+
+  /** The store has forgotten the device. */
+  forgotten(): void {
+    this.dropped();
+    this.#kept.clear();
+    this.#toldAt.clear();
+    for (const setting of this.#settings.values()) setting.isForgotten = true;
+    this.all.forgive(this.id);
+    this.serverDied();
+  }
+
+  // The end.
+
+  /** What is not as it should be, when all is over. */
+  unfinished(): string | undefined {
+    const { thing, device } = this;
+    if (!thing || !device) return "no application is there";
+    for (const channel of Object.keys(RULES)) {
+      const wrong = this.#differs(channel, thing, device);
+      if (wrong) return `${channel} ${wrong}`;
+    }
+    const reading = device.values.get(READING);
+    if (!this.#isDropped && reading !== undefined && thing.reported(READING)?.value !== reading) {
+      return `${READING} is ${reading}, and ${thing.reported(READING)?.value} is shown`;
+    }
+    return undefined;
+  }
+
+  #differs(channel: string, thing: Thing, { values }: Truth): string | undefined {
+    const desired = thing.desired(channel);
+    const reported = thing.reported(channel)?.value;
+    const value = values.get(channel);
+    if (!desired) {
+      const isKnown = value === undefined || value === reported || this.#isDropped;
+      return isKnown ? undefined : `is ${value}, and ${reported} is shown`;
+    }
+    const verdict = verdictOf(desired.value);
+    if (verdict === "bad_value") {
+      return desired.fault === verdict && !desired.isMet
+        ? undefined
+        : "was refused, and is not told";
+    }
+    if (value === verdict.value && reported === value && desired.isMet === takes(desired.value)) {
+      return;
+    }
+    return `should be ${verdict.value}, is ${value}, ${reported} is shown, ` +
+      `and ${desired.isMet ? "met" : "not met"}`;
+  }
+
+  #violation(channel: string, value: unknown, what: string): Violation {
+    return new Violation(`${this.id}: ${channel} ${JSON.stringify(value)} ${what}`);
+  }
+}
+
+function key(channel: string, value: unknown): string {
+  return `${channel}\0${value}`;
+}
+
+function text(value: Value | undefined): string | undefined {
+  return value === undefined ? undefined : textOf(value);
+}
