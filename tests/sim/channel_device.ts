@@ -46,7 +46,7 @@ export class ChannelDevice {
     const isLate = this.#late.length > 0 && (this.#toSay === 0 || random.chance(0.3));
     const text = this.#queue.shift() ?? (isLate ? this.#late.shift()! : this.#speak());
     this.books.says(text);
-    return { text, qos: true, wait: random.chance(this.device.talk.waits) };
+    return { text, qos: true, wait: random.chance(this.device.talk.waits), expires: Infinity };
   }
 
   /** Says something unasked. */
@@ -75,12 +75,16 @@ export class ChannelDevice {
   }
 
   #report(name: string): string {
-    const { random } = this.device.world;
+    const { device, books, books: { readings } } = this;
+    const { random } = device.world;
     let value;
-    do value = valueFrom(this.books.count(), random); while (!takes(value));
+    do value = valueFrom(books.count(), random); while (!takes(value));
     this.values.set(name, value);
-    this.books.changedThere(name, value);
-    return formatMarked({ mark: "set", name, value: textOf(value) });
+    books.changedThere(name, value);
+    const stamp = readings.stamp(device);
+    const line = formatMarked({ mark: "set", name, ...stamp, value: textOf(value) });
+    readings.says(line, device);
+    return line;
   }
 
   /** A message has come. */
