@@ -24,8 +24,10 @@ Deno.test("what a device says about itself is the server's to read, and in its l
     await using _ = client;
     const device = await scene.server.device("1");
     await client.ready();
-    assertEquals([device.id, device.metadata], ["1", metadata]);
-    assertEquals((await scene.logs("connected")).metadata, metadata);
+    const [, said, ms] = device.metadata.match(/^(.*) ms=(\d{10})$/)!;
+    assertEquals([device.id, said], ["1", metadata]);
+    assert(Number(ms) <= Date.now() % 2 ** 32);
+    assertEquals((await scene.logs("connected")).metadata, device.metadata);
   }
 });
 

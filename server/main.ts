@@ -3,6 +3,13 @@ import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
 import { runBackupCommand } from "./cli/backup_command.ts";
 import { Control } from "./cli/control.ts";
+import { isChannelsCommand, runChannelsCommand } from "./cli/channels_command.ts";
+import {
+  isLinksCommand,
+  type LinkArgument,
+  parseLink,
+  runLinksCommand,
+} from "./cli/links_command.ts";
 import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
@@ -14,6 +21,7 @@ import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
 import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
+import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
 
 /** For commands. */
@@ -22,9 +30,23 @@ const give = giveOrStart(Server.listen);
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Codes of errors with which nothing is wrong with the arguments. */
-const FAILURES: ReadonlySet<string> = new Set(["BACKUP_FAILED", "CLOSED", "STORE_FAILED"]);
+const FAILURES: ReadonlySet<string> = new Set([
+  "BACKUP_FAILED",
+  "CLOSED",
+  "FORGOTTEN",
+  "OUTBOX_FULL",
+  "STORE_FAILED",
+]);
 
-/** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments. */
+/** Exit codes of a request that was not answered with a value. */
+const OUTCOMES: Readonly<Record<string, number>> = {
+  FAULT: 3,
+  EXPIRED: 4,
+  UNANSWERED: 5,
+  UNDECIDED: 5,
+};
+
+/** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments; of a request, see `OUTCOMES`. */
 async function main(): Promise<number> {
   try {
     if (Deno.args[0] === "keys") {
@@ -41,6 +63,14 @@ async function main(): Promise<number> {
     }
     if (isDevicesCommand(Deno.args)) {
       await runDevicesCommand(Deno.args, give);
+      return 0;
+    }
+    if (isLinksCommand(Deno.args)) {
+      await runLinksCommand(Deno.args, give);
+      return 0;
+    }
+    if (isChannelsCommand(Deno.args)) {
+      await runChannelsCommand(Deno.args, give);
       return 0;
     }
     const values = parse(Deno.args);
@@ -80,6 +110,8 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
+  const links = values.connect.map(parseLink);
+  for (const { from, to } of links) [from, to].forEach(parsePlace);
   const server = await listen(options);
   printing.tell(server.events);
   tellWhereBoardsReachIt(server, options.hostname);
@@ -88,6 +120,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
   if (values.app.length === 0) warnOfNoApp(server, options.limits);
+  await connectAll(server, links);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
@@ -109,9 +142,10 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
 
 /** Says what was wrong. @returns the exit code */
 function failed(error: unknown): number {
-  if (error instanceof Failure || isFailure(error)) {
-    console.error(`holdfast: ${error.message}`);
-    return 1;
+  const outcome = error instanceof LocalError ? OUTCOMES[error.code] : undefined;
+  if (error instanceof Failure || isFailure(error) || outcome !== undefined) {
+    console.error(`holdfast: ${(error as Error).message}`);
+    return outcome ?? 1;
   }
   if (error instanceof LocalError || isArgumentError(error)) {
     console.error(`holdfast: ${error.message}\n(--help lists the options)`);
@@ -181,9 +215,21 @@ function tellWhereBoardsReachIt(server: Server, hostname: string): void {
   }
 }
 
+/** @throws {LocalError} BAD_ARGUMENT: the server is closed then */
+async function connectAll(server: Server, links: readonly LinkArgument[]): Promise<void> {
+  try {
+    for (const { from, to, map } of links) await server.connect(from, to, map && { map });
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
 function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   const { inbox } = { ...defaultLimits, ...limits };
-  const message = "there is no --app, so nothing reads what devices send: it is acknowledged and " +
+  const which = server.links.length > 0 ? "devices without a link" : "devices";
+  const message =
+    `there is no --app, so nothing reads what ${which} send: it is acknowledged and ` +
     `kept, up to ${inbox} messages of each device (limit inbox); what follows stays on the device`;
   warn(server, "NO_APP", message);
 }

@@ -25,6 +25,7 @@ export type {
   ThingSource,
   Told,
 } from "./channels/channel.ts";
+export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
 export type {
   ChannelDescription,
   Description,
@@ -38,7 +39,7 @@ export type {
 export type { DescriptionsByName } from "./channels/descriptions.ts";
 export { share } from "./channels/share.ts";
 export { type AppOf } from "./channels/table.ts";
-export { FaultError, type RequestOptions } from "./channels/requests.ts";
+export type { RequestOptions } from "./channels/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
@@ -50,6 +51,7 @@ export { type EventListener, Events, type ServerEvent } from "./observe/events.t
 export { type Log, type LogEntry, logTo, type Unlogged } from "./observe/log.ts";
 export type { FaultCode, Value } from "./protocol/channel_lines.ts";
 export * from "./protocol/errors.ts";
+export { FaultError } from "./protocol/fault.ts";
 export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export type { ServerSettings } from "./server_options.ts";

@@ -2,6 +2,8 @@ import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Thing } from "./channels/thing.ts";
+import { LINKED, Linking } from "./channels/linking.ts";
+import type { ChannelLink, LinkOptions } from "./channels/links.ts";
 import { Things } from "./channels/things.ts";
 import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
@@ -13,19 +15,19 @@ import { Events } from "./observe/events.ts";
 import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
-import { Callers } from "./runtime/callers.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
-import { dismiss, Pace } from "./runtime/pace.ts";
+import { Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
+import { Roster } from "./runtime/roster.ts";
 import { caller, paceOf } from "./runtime/run.ts";
-import { transact, type TransactionHost, unknownDevice } from "./runtime/transactions.ts";
+import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import type { ServerSettings } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
-import type { FencedError, Store } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
@@ -60,16 +62,16 @@ export class Server implements AsyncDisposable {
   readonly #turn: Turn;
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost;
-  readonly #applicationHost: ApplicationHost<DeviceDriver> | undefined;
+  readonly #applicationHost: ApplicationHost<DeviceDriver>;
+  readonly #app: App | undefined;
+  readonly #linking: Linking;
   readonly #pace: Pace;
   readonly #reports: Reports;
   readonly #things: Things;
   #listener: Listener | undefined;
-  #devices = new Map<string, DeviceDriver>();
-  readonly #callers: Callers;
+  readonly #devices: Roster;
   readonly #places: Places;
   readonly #pool: Pool;
-  #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -87,22 +89,35 @@ export class Server implements AsyncDisposable {
     this.#ownsStore = store !== ownStore;
     this.#limits = { ...defaultLimits, ...limits };
     this.#places = new Places(access, this.#limits, platform, platform.freeFiles?.());
-    this.#callers = new Callers((id) => this.#acquire(id), this.#places.connections);
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
-    this.#things = new Things(this.events, platform, descriptions);
+    const find = (id: string) => this.#devices.get(id);
+    this.#things = new Things(this.events, platform, find, descriptions);
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
-      fenced: (error) => this.#lose(error),
+      fenced: (error) => {
+        this.#devices.lose(error);
+        this.#warn(error.code, error.message, { device: error.device });
+      },
     });
+    this.#devices = this.#keepRoster();
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
     this.#deviceHost = this.#hostDevices(deadLetters ?? false);
-    this.#applicationHost = app && {
+    this.#app = app;
+    this.#applicationHost = {
       reports: this.#reports,
-      call: (device) => app(device, this),
+      call: (device) => (app ?? LINKED)(device, this),
     };
+    this.#linking = new Linking({
+      app,
+      events: this.events,
+      things: this.#things,
+      know: (id) => this.#devices.know(id),
+      transaction: (use) => this.transaction(use),
+      begin: (device) => this.#begin(device),
+    });
   }
 
   /**
@@ -139,7 +154,8 @@ export class Server implements AsyncDisposable {
   }
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
-    for (const { id } of await this.#store.list()) this.#meet(await this.#acquire(id));
+    for (const { id } of await this.#store.list()) this.#devices.meet(await this.#acquire(id));
+    await this.#linking.start();
     this.#listener = await this.#platform.listen(
       { hostname, port, tls, backlog: this.#places.backlog },
       (socket) => this.#reception.accept(socket),
@@ -153,7 +169,7 @@ export class Server implements AsyncDisposable {
     if (this.#store.older) this.#warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
     for (const message of this.#places.shortages()) this.#warn("TOO_FEW_CONNECTIONS", message);
     // What came before a restart is processed now; the application of others begins when they connect.
-    for (const device of this.#devices.values()) if (device.inbox > 0) this.#begin(device);
+    for (const device of this.#devices) if (device.inbox > 0) this.#begin(device);
   }
 
   /**
@@ -169,7 +185,7 @@ export class Server implements AsyncDisposable {
       "TOO_MANY_CONNECTIONS",
       "others have a key now, and need the room",
     );
-    for (const device of this.#places.regroup(this.#devices.values())) device.cut(crowded);
+    for (const device of this.#places.regroup(this.#devices)) device.cut(crowded);
   }
 
   /** Takes over other descriptions in place of all that there were. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
@@ -186,14 +202,7 @@ export class Server implements AsyncDisposable {
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#closed) throw this.#closed;
-    const device = this.#find(id);
-    return await new Promise((resolve, reject) => {
-      const done = (dropped: Cleared) => {
-        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
-        resolve(dropped);
-      };
-      this.#turn.transfer(device.forgetting({ done, failed: reject }));
-    });
+    return await this.#devices.forget(this.#devices.find(id));
   }
 
   /**
@@ -212,7 +221,7 @@ export class Server implements AsyncDisposable {
 
   /** All devices that the store knows: those that have ever connected. */
   get devices(): Device[] {
-    return [...this.#devices.values()];
+    return [...this.#devices];
   }
 
   /** A device: at once if the store knows it, else when it has connected for the first time. @throws {LocalError} CLOSED */
@@ -221,9 +230,7 @@ export class Server implements AsyncDisposable {
     if (device) return Promise.resolve(device);
     const reason = this.#closed ?? caller()?.over;
     if (reason) return paceOf(this.#pace).refused().then(() => Promise.reject(reason));
-    let arrival = this.#arrivals.get(id);
-    if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers<Device>());
-    return arrival.promise;
+    return this.#devices.arrival(id);
   }
 
   /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
@@ -232,10 +239,34 @@ export class Server implements AsyncDisposable {
     return this.#things.of(device);
   }
 
-  #find(id: string): DeviceDriver {
-    const device = this.#devices.get(id);
-    if (device) return device;
-    throw unknownDevice(id);
+  /**
+   * Has a channel of one device follow a channel of another, from now on and until `disconnect`, through restarts:
+   *
+   * ```ts ignore
+   * await server.connect("tx/button", "rx/led"); // the ancestor's remote control
+   * await server.connect("door/lock", "hall/lamp", { map: { open: 1, "*": 0 } });
+   * ```
+   *
+   * What the first device reports unasked or tells as an event is what the other one's channel should be, in the
+   * transaction of that message. What it has reported already counts at once. The devices need not have connected yet.
+   *
+   * @param from Id of a device, a slash, and its channel.
+   * @param to The same. It is set by "link " and `from`.
+   * @returns when it is safe
+   * @throws {LocalError} BAD_ARGUMENT; CLOSED; STORE_FAILED
+   */
+  connect(from: string, to: string, options: LinkOptions = {}): Promise<void> {
+    return this.#linking.connect(from, to, options);
+  }
+
+  /** Ends what `connect` has begun; the channel stays as it is. @throws {LocalError} BAD_ARGUMENT: there is no such link */
+  disconnect(from: string, to: string): Promise<void> {
+    return this.#linking.disconnect(from, to);
+  }
+
+  /** All links between channels. */
+  get links(): ChannelLink[] {
+    return this.#things.links.all;
   }
 
   /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */
@@ -272,7 +303,7 @@ export class Server implements AsyncDisposable {
       turn: this.#turn,
       database: this.#store.database,
       closed: () => this.#closed,
-      find: (id) => this.#find(id),
+      find: (id) => this.#devices.find(id),
       set: (device, ...setting) => this.#things.of(device).setting(...setting),
     };
   }
@@ -293,12 +324,7 @@ export class Server implements AsyncDisposable {
       admission,
       connections: this.#places.connections,
       timeout: this.timeout,
-      record: (id, told, failed) => {
-        const known = this.#devices.get(id)?.session.record;
-        if (!known) return this.#callers.ask(id, told, failed);
-        queueMicrotask(() => told(known));
-        return () => {};
-      },
+      record: (...args) => this.#devices.ask(...args),
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };
@@ -316,16 +342,15 @@ export class Server implements AsyncDisposable {
     let device = this.#devices.get(id);
     this.#places.check(id, device);
     const leaves = this.#places.makeRoom(id, device);
-    if (leaves) this.#forgetForRoom(leaves);
-    device ??= this.#meet(this.#callers.ledger(id));
+    if (leaves) this.#devices.forgetForRoom(leaves);
+    device ??= this.#devices.meet(this.#devices.callers.ledger(id));
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
     if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
     this.#reports.connected(device, address, dialect);
     this.#advice.give(address, admitted.advice);
-    this.#arrivals.get(id)?.resolve(device);
-    this.#arrivals.delete(id);
+    this.#devices.arrived(device);
     this.#begin(device);
   }
 
@@ -333,48 +358,23 @@ export class Server implements AsyncDisposable {
     this.events.emit({ event: "warning", ...of, code, message });
   }
 
-  /** Another server has a device now. If it comes back to this one, it is asked for anew. */
-  #lose(error: FencedError): void {
-    const { device: id, code, message } = error;
-    const device = this.#devices.get(id)!;
-    device.drop();
-    this.#remove(device, error);
-    this.#warn(code, message, { device: id });
-  }
-
-  /** A new device is to have the place of this one. */
-  #forgetForRoom(device: DeviceDriver): void {
-    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
-    this.#turn.transfer(device.forgetting({
-      check: () => {
-        if (!this.#places.mayForget(device)) throw why;
+  #keepRoster(): Roster {
+    return new Roster({
+      turn: this.#turn,
+      places: this.#places,
+      acquire: (id) => this.#acquire(id),
+      make: (ledger) => this.#make(ledger),
+      met: (device) => this.#things.met(device),
+      lost: (device, why) => {
+        this.#things.lost(device);
+        this.#reports.forget(device);
+        this.#reception.cut(device.id, new PeerError("STALE_GREETING", why.message));
       },
-      done: () => this.#drop(device, why),
-      failed: () => this.#places.keep(device),
-    }));
+      forgotten: (device, why) => this.#reports.forgotten(device, why),
+    });
   }
 
-  /** The store has forgotten a device. */
-  #drop(device: DeviceDriver, why: LocalError): void {
-    if (this.#devices.get(device.id) !== device) return; // somebody else was quicker
-    device.cut(new PeerError("LOST", why.message));
-    this.#remove(device, why);
-    this.#reports.forgotten(device, why);
-  }
-
-  /** A device is here no longer. Whoever has its `Device` is told why; who greets in its name greets again. */
-  #remove(device: DeviceDriver, why: LocalError): void {
-    const { id } = device;
-    this.#devices.delete(id);
-    this.#places.remove(device);
-    this.#reports.forget(device);
-    device.close(why);
-    this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));
-    this.#callers.drop(id);
-  }
-
-  /** A device that is here from now on. */
-  #meet(ledger: Ledger): DeviceDriver {
+  #make(ledger: Ledger): DeviceDriver {
     const { id, record } = ledger;
     const session = new Session(
       record,
@@ -383,11 +383,7 @@ export class Server implements AsyncDisposable {
       this.#reports,
       new PoolShare(this.#pool, !this.#access.names(id)),
     );
-    const device = new DeviceDriver(ledger, session, this.#deviceHost);
-    this.#devices.set(id, device);
-    this.#places.add(device);
-    this.#things.met(device);
-    return device;
+    return new DeviceDriver(ledger, session, this.#deviceHost);
   }
 
   #hostDevices(deadLetters: boolean): DeviceHost {
@@ -412,7 +408,7 @@ export class Server implements AsyncDisposable {
 
   /** Runs the application for a device. */
   #begin(device: DeviceDriver): void {
-    if (!this.#applicationHost) return;
+    if (!this.#app && !this.#things.links.concern(device.id)) return;
     device.application ??= new Application(device, this.#applicationHost);
     device.application.begin();
   }
@@ -425,9 +421,9 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
     const listening = this.#listener?.close();
-    for (const arrival of this.#arrivals.values()) dismiss(arrival, closed);
+    this.#devices.close(closed);
     this.#reception.close();
-    for (const device of this.#devices.values()) {
+    for (const device of this.#devices) {
       device.close(closed);
       device.cut(new PeerError("LOST", closed.message));
     }

@@ -35,6 +35,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
+  readonly #platform: Platform;
   #driver: ClientDriver;
   #memory: ClientMemory | undefined;
   /** What of the server's stream the memory knows to be processed. */
@@ -42,7 +43,6 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #handout: Handout;
   #outbox: Outbox;
   #core: Core;
-  readonly #platform: Platform;
   /** From the process's clock to that of the memory, in ms. */
   readonly #behind: number;
   readonly #timeout: number;
@@ -64,6 +64,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
     const { memory, dialect = 2, id, timeout = 2000 } = options;
+    this.#platform = platform;
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
     if (memory !== undefined && dialect === 1) {
@@ -74,7 +75,6 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const kept = this.#memory?.kept;
     this.#progress = kept?.progress;
     this.#handout = new Handout(kept?.progress);
-    this.#platform = platform;
     this.#timeout = timeout;
     this.#behind = behind(kept?.clock, platform);
     const owner = {
@@ -90,6 +90,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       clock: () => deviceMs(platform),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
+        else if (this.#memory && this.#handout.holds(this.#core.position)) this.#core.skip();
         options.onState?.(connected, reason);
       },
       ...(this.#memory ? { isDirty: () => this.#isDirty, commit: () => this.#commit() } : {}),
@@ -132,6 +133,16 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#outbox.length;
   }
 
+  /** Whether it has a `memory`, so that a message can be "kept". */
+  get remembers(): boolean {
+    return this.#memory !== undefined;
+  }
+
+  /** The device's clock, as its hellos say it: the date's ms, 32 bits. They go on when the program is started again. */
+  get ms(): number {
+    return deviceMs(this.#platform);
+  }
+
   /** Resolves when the link is up. @throws {LocalError} CLOSED */
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
@@ -152,7 +163,8 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
-    this.#handout.asked();
+    const left = this.#handout.asked();
+    if (left !== undefined) return Promise.resolve(left);
     const reader = Promise.withResolvers<string>();
     this.#readers.push(reader);
     this.#driver.pump();
@@ -237,10 +249,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
 
   /** Whether more is processed than the memory knows. */
   get #hasProgress(): boolean {
-    const { position: { epoch, next }, processed } = this.#handout.progress(this.#core.position);
+    const { position: { epoch, next }, processed, held } = this.#handout.progress(
+      this.#core.position,
+    );
     const known = this.#progress;
     return known?.position.epoch !== epoch || known.position.next !== next ||
-      known.processed !== processed;
+      known.processed !== processed || known.held !== held;
   }
 
   get #isDirty(): boolean {
@@ -294,7 +308,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
 }
 
 /** The ms of a device on a host: of the date, so that they go on when its program is started again. 32 bits. */
-export function deviceMs(platform: Platform): number {
+function deviceMs(platform: Platform): number {
   return Math.floor(platform.date()) % 2 ** 32;
 }
 

@@ -292,6 +292,11 @@ export class Core {
     return { epoch: this.#get(R.RX_EPOCH) >>> 0, next: this.#get(R.RX_NEXT) >>> 0 };
   }
 
+  /** Without a link: the message at the position has been taken. */
+  skip(): void {
+    this.#set(R.RX_NEXT, this.#get(R.RX_NEXT) + 1);
+  }
+
   /** Names the stream of the messages that it sends. It changes if the server says that it knows more of it. */
   get epoch(): number {
     return this.#get(R.TX_EPOCH) >>> 0;

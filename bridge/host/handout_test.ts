@@ -18,6 +18,23 @@ Deno.test("another message under the same number, from an old copy of the store,
   assertEquals(handout.offered(at(7, 1), "b"), true);
 });
 
+Deno.test("what the application has when the connection ends is held, by the next process, too", () => {
+  const handout = new Handout();
+  assertEquals(handout.holds(at(7, 1)), false, "there is nothing");
+  handout.offered(at(7, 1), "a");
+  assertEquals(handout.progress(at(7, 1)), { position: at(7, 1), processed: 0n });
+  assertEquals([handout.holds(at(7, 1)), handout.holds(at(7, 2))], [true, false]);
+  const kept = handout.progress(at(7, 2));
+  assertEquals(kept, { position: at(7, 2), processed: 0n, held: "a" });
+  for (const one of [handout, new Handout(kept)]) {
+    if (one !== handout) assertEquals(one.asked(), "a");
+    assertEquals(one.progress(at(7, 2)), kept, "it is busy with it");
+    assertEquals(one.asked(), undefined);
+    assertEquals(one.progress(at(7, 2)), { position: at(7, 2), processed: 0n });
+    assertEquals(one.offered(at(7, 2), "a"), false, "another one");
+  }
+});
+
 Deno.test("who asks for the next message is done with the one that it has, if that was not taken yet", () => {
   const handout = new Handout();
   const processed = (epoch: number, next: number) => handout.progress(at(epoch, next)).processed;

@@ -26,6 +26,7 @@ const SCHEMA = [
   `
   ALTER TABLE client ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE client ADD COLUMN date INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE client ADD COLUMN held TEXT;
   ALTER TABLE outbox ADD COLUMN expires INTEGER;`,
 ];
 
@@ -52,6 +53,7 @@ interface ClientRow {
   tx_next: number;
   time: number;
   date: number;
+  held: string | null;
 }
 
 interface OutboxRow {
@@ -100,7 +102,7 @@ export class MemoryFile implements ClientMemory, Disposable {
       this.kept = this.#load(db, id);
       this.#begin = db.prepare("BEGIN IMMEDIATE");
       this.#commit = db.prepare("COMMIT");
-      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
       this.#forget = db.prepare("DELETE FROM outbox WHERE number < ?");
       this.#withdraw = db.prepare("DELETE FROM outbox WHERE number = ?");
       this.#write = db.prepare("INSERT INTO outbox VALUES (?, ?, ?)");
@@ -121,7 +123,7 @@ export class MemoryFile implements ClientMemory, Disposable {
       const [theirs, ours] = [owner, id].map((name) => JSON.stringify(name));
       throw refusal(this.path, `is that of ${theirs}, not of ${ours}: give each client its own`);
     }
-    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next, time, date } = row;
+    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next, time, date, held } = row;
     const rows = db.prepare("SELECT number, text, expires FROM outbox ORDER BY number")
       .all() as unknown as OutboxRow[];
     const messages: KeptMessage[] = rows.map(({ number, text, expires }) => ({
@@ -138,6 +140,7 @@ export class MemoryFile implements ClientMemory, Disposable {
       progress: {
         position: { epoch: rx_epoch, next: rx_next },
         processed: BigInt(processed),
+        ...(held !== null && { held }),
       },
       outbox: { epoch: tx_epoch, first: tx_first, next: tx_next, messages },
       clock: { time, date },
@@ -146,12 +149,23 @@ export class MemoryFile implements ClientMemory, Disposable {
 
   /** @throws {LocalError} STORE_FAILED; nothing has changed then */
   commit({ progress, clock, epoch, first, next, withdrawn, written }: MemoryChange): void {
-    const { position, processed } = progress;
+    const { position, processed, held = null } = progress;
     try {
       this.#begin.run();
       const { epoch: rxEpoch, next: rxNext } = position;
       const { time, date } = clock;
-      this.#state.run(this.#id, rxEpoch, rxNext, `${processed}`, epoch, first, next, time, date);
+      this.#state.run(
+        this.#id,
+        rxEpoch,
+        rxNext,
+        `${processed}`,
+        epoch,
+        first,
+        next,
+        time,
+        date,
+        held,
+      );
       this.#forget.run(first);
       for (const number of withdrawn) this.#withdraw.run(number);
       for (const { number, text, expires = null } of written) {

@@ -150,7 +150,7 @@ fileTest("rows that contradict each other are damage", (path) => {
   new MemoryFile(path, "1")[Symbol.dispose]();
   for (
     const sql of [
-      "INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9, 0, 0)",
+      "INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9, 0, 0, NULL)",
       "INSERT INTO outbox VALUES (4, x'61', NULL)",
       "UPDATE outbox SET number = 9",
       "UPDATE outbox SET number = 8, text = x''",

@@ -249,6 +249,26 @@ Deno.test("a message whose connection ends while the application has it is not h
   await written;
 });
 
+Deno.test("a message that the application has when the link is lost has arrived, whatever its time", async () => {
+  await using scene = await Scene.start();
+  const first = scene.client({ memory: scene.memory });
+  const device = await scene.device();
+  await first.ready();
+  const written = device.write("a", { expires: TIMEOUT });
+  assertEquals(await first.readline(), "a");
+  scene.proxy.blackhole();
+  await until(() => !device.connected, { what: "the outage" });
+  scene.proxy.restore({ drop: true });
+  assertEquals(await written, true);
+  await first.close(); // it was not done with it
+  await using second = scene.client({ memory: scene.memory });
+  const next = device.write("b");
+  assertEquals(await second.readline(), "a");
+  assertEquals(await second.readline(), "b");
+  skip(second.readline());
+  await next;
+});
+
 Deno.test("who asks for several messages at once gets them one after the other", async () => {
   await using scene = await Scene.start();
   const client = scene.client({ memory: scene.memory });

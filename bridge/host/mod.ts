@@ -3,6 +3,13 @@
  *
  * @module
  */
+export {
+  type AskOptions,
+  Channels,
+  type DeviceChannel,
+  type DeviceChannelsOptions,
+  type TellOptions,
+} from "./channels.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { type ClientWriteOptions } from "./outbox.ts";
 export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
@@ -28,4 +35,6 @@ export {
   type Remembered,
 } from "./memory.ts";
 export { type ConnectionOptions } from "./options.ts";
+export type { FaultCode, Value } from "../../server/protocol/channel_lines.ts";
 export * from "../../server/protocol/errors.ts";
+export { FaultError } from "../../server/protocol/fault.ts";

@@ -35,7 +35,8 @@
  *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged, or withdrawn
  *    because the server has come back with a PEER_LINE, known when the link is up, that they exceed.
  * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
- *    reset, save them when `take` or `poll` has changed them, before the next `poll`.
+ *    reset, save them when `take` or `poll` has changed them, before the next `poll`. A host that keeps the message
+ *    which it was offered last, and could not take before the connection ended, adds 1 to RX_NEXT before `opened`.
  *    A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first message)
  *    behind `init`, writes what it has kept before the first `poll`, and saves TX_EPOCH before `opened`, as a greeting
  *    may have changed it. What an earlier boot may have sent it writes with qos 3: 1, and may be there. A message that

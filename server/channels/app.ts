@@ -8,7 +8,7 @@ import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
 import { type PlainLines, runPlain } from "./plain_lines.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
@@ -104,7 +104,7 @@ class Dispatcher {
     this.#called = [];
     const marked = parseMarked(line);
     const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
-    const told: Told = { thing: this.#thing, tx, ...momentOf(times) };
+    const told: Told = { thing: this.#thing, channel: marked?.name ?? "", tx, ...momentOf(times) };
     switch (marked?.mark) {
       case undefined:
         return await this.#takePlain(line, told);
@@ -151,11 +151,13 @@ class Dispatcher {
     if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
     const report = { text: marked.value, ...times };
+    const isNews = this.#thing.isNews(marked.name, marked.value, holding.local);
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
       await this.#call(app, () => channel.report?.(valueOf(marked.value), told));
     }
+    if (isNews) this.#follow(marked, told);
   }
 
   async #event(marked: Of<"event">, told: Told): Promise<void> {
@@ -165,10 +167,13 @@ class Dispatcher {
       return collector(told.tx).add(thing.afterwards(log));
     }
     const holders = this.#having(marked.name, "event");
-    if (holders.length === 0) return this.#fault(marked, "unknown", told);
+    if (holders.length === 0 && !this.#isFollowed(marked.name)) {
+      return this.#fault(marked, "unknown", told);
+    }
     for (const { app, channel } of holders) {
       await this.#call(app, () => channel.event!(valueOf(marked.value), told));
     }
+    this.#follow(marked, told);
   }
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
@@ -190,9 +195,19 @@ class Dispatcher {
     }
   }
 
-  /** Who takes reports of a channel. One that was set is known, whether or not an application names it. */
+  /** Who takes reports of a channel. One that was set, or is followed, is known without an application as well. */
   #find(channel: string): Holding | undefined {
-    return this.#table.find(channel) ?? (this.#thing.knows(channel) ? UNHELD : undefined);
+    const isKnown = () => this.#thing.knows(channel) || this.#isFollowed(channel);
+    return this.#table.find(channel) ?? (isKnown() ? UNHELD : undefined);
+  }
+
+  #isFollowed(channel: string): boolean {
+    return this.#thing.links.follows(this.#thing.id, channel);
+  }
+
+  /** Other devices' channels follow. */
+  #follow({ name, value }: Of<"set" | "event">, { tx }: Told): void {
+    this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
   /** Those who have a handler for it. */

@@ -9,6 +9,8 @@ import type { Moment, Thing } from "./thing.ts";
 export interface Told extends Moment {
   /** The device. */
   readonly thing: Thing;
+  /** Name of the channel; "" for a plain line. */
+  readonly channel: string;
   /** What is done here becomes safe together with the fact that the message is processed. */
   readonly tx: Transaction;
 }

@@ -7,7 +7,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import type { Channels, ChannelsOptions } from "./channel.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 
 async function begin(
   definitions: Channels,

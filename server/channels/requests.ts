@@ -1,7 +1,6 @@
 /** Requests to one device that wait for their answers: each has one outcome. */
 import type { Events } from "../observe/events.ts";
 import {
-  type FaultCode,
   formatMarked,
   isName,
   type Marked,
@@ -10,6 +9,7 @@ import {
   valueOf,
 } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { FaultError } from "../protocol/fault.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 
 /**
@@ -29,17 +29,6 @@ const MOST = 1000;
 export interface RequestOptions {
   /** By when it is to be answered, in ms from now: 1 to 31,536,000,000, a year. Default 10,000. */
   deadline?: number;
-}
-
-/** A request that cannot be answered with a value: the device says so, or an application to the device. */
-export class FaultError extends LocalError {
-  /** As it is printed. */
-  override name = "FaultError";
-
-  /** Says what it is. @param fault Its code. @param words For people. @param channel Who says so. */
-  constructor(readonly fault: FaultCode, readonly words = "", readonly channel = "") {
-    super("FAULT", [channel, fault, words].filter((part) => part !== "").join(": "));
-  }
 }
 
 /** An answer, or a fault that has a tag. */

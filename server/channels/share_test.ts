@@ -5,7 +5,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import type { Device } from "../device.ts";
 import { type App, LocalError, type ServerEvent, type ServerOptions } from "../mod.ts";
 import { channels } from "./app.ts";
-import { FaultError } from "./requests.ts";
+import { FaultError } from "../protocol/fault.ts";
 import { share } from "./share.ts";
 
 async function begin(apps: Record<string, App>, options: ServerOptions = {}) {

@@ -212,6 +212,14 @@ export class States {
     }
   }
 
+  /** Whether a report tells something new, and is neither older than what was set nor to be set back. */
+  isNews(name: string, text: string, rule: LocalRule): boolean {
+    const state = this.get(name);
+    const report = { text };
+    if (isOpen(state) || isSame(state.reported, report)) return false;
+    return rule === "wins" || !state.desired || isSame(report, state.desired);
+  }
+
   /** Whether anything is known of a channel. */
   has(name: string): boolean {
     return this.#record.memos.has(MARK + name);

@@ -21,6 +21,7 @@ import {
   States,
 } from "./states.ts";
 import type { Timekeeper } from "./clock.ts";
+import type { Links } from "./links.ts";
 import { Described, OWN_DESCRIPTION } from "./described.ts";
 import { type Description, wrongReport, wrongSetting } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
@@ -36,6 +37,7 @@ const MEMOS = [APPLICATION, OWN_DESCRIPTION];
 /** What things of a server share. */
 export interface ThingHost {
   readonly events: Events;
+  readonly links: Links;
   readonly timekeeper: Timekeeper;
   readonly descriptions: Descriptions;
 }
@@ -70,6 +72,16 @@ export class ThingDriver implements Thing, Above {
   /** Whose channels these are. */
   get device(): DeviceDriver {
     return this.#device;
+  }
+
+  /** Whoever has linked it counts on it. */
+  get isKept(): boolean {
+    return this.links.concern(this.id);
+  }
+
+  /** Those of the server. */
+  get links(): Links {
+    return this.#host.links;
   }
 
   get connected(): boolean {
@@ -172,6 +184,11 @@ export class ThingDriver implements Thing, Above {
   /** Whether anything is known of a channel: somebody has set it, or it was reported. */
   knows(channel: string): boolean {
     return this.#states.has(channel);
+  }
+
+  /** Whether a report is news from the device: neither older than what was set, nor to be set back, nor known. */
+  isNews(channel: string, text: string, rule: LocalRule): boolean {
+    return this.#states.isNews(channel, text, rule);
   }
 
   /** Whether a channel is known, or could be. */

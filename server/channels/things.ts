@@ -2,23 +2,33 @@ import type { Events } from "../observe/events.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Clock } from "../transport/platform.ts";
 import { renumbered, Timekeeper } from "./clock.ts";
+import { Links } from "./links.ts";
 import { Descriptions, type DescriptionsByName } from "./descriptions.ts";
 import { hasChannels } from "./states.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 
 /** The things of a server. */
 export class Things implements ThingHost {
+  readonly links: Links;
   readonly timekeeper: Timekeeper;
   readonly descriptions: Descriptions;
 
-  /** @throws {LocalError} BAD_ARGUMENT: a description is wrong */
+  /**
+   * @param find A device that the server knows.
+   * @throws {LocalError} BAD_ARGUMENT: a description is wrong
+   */
   constructor(
     readonly events: Events,
     clock: Pick<Clock, "now" | "date">,
+    find: (id: string) => DeviceDriver | undefined,
     descriptions?: DescriptionsByName,
   ) {
     this.descriptions = new Descriptions(descriptions);
     this.timekeeper = new Timekeeper(clock);
+    this.links = new Links(events, (id) => {
+      const device = find(id);
+      return device && this.of(device);
+    });
   }
 
   /** The thing that a device is. */
@@ -29,7 +39,14 @@ export class Things implements ThingHost {
 
   /** A device is here. */
   met(device: DeviceDriver): void {
-    if (hasChannels(device.session.record)) this.of(device); // settings may be due
+    const { record } = device.session;
+    this.links.met(device.id, record.memos);
+    if (hasChannels(record) || this.links.concern(device.id)) this.of(device); // settings may be due
+  }
+
+  /** A device is here no longer. */
+  lost(device: DeviceDriver): void {
+    this.links.met(device.id);
   }
 
   /** It has connected. @param ago When it greeted, in ms. */

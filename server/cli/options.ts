@@ -15,6 +15,9 @@ Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_
        deno run -A server/main.ts backup FILE --store FILE
        deno run -A server/main.ts forget ID | clear ID --store FILE
        deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
+       deno run -A server/main.ts state [ID] | set ID/CHANNEL VALUE --store FILE
+       deno run -A server/main.ts request ID/CHANNEL [VALUE] --store FILE
+       deno run -A server/main.ts connect FROM TO | disconnect FROM TO | links --store FILE
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -35,11 +38,14 @@ What must not be lost:
   --port N          TCP port, 0: any free one           (8123)
   --host ADDRESS    address to listen on                (0.0.0.0: every interface)
   --timeout MS      silence that is taken for an outage; the same on the devices (2000)
-  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, or a module of
-                    yours whose default export is (device, server) => Promise<void>; one that fails
+  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, thermostat, door,
+                    logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails
                     is begun again, after 1 s to 60 s. Several share each device's link: of these, one
                     may take plain lines, the others take channels; what fails is set aside then as
                     with --dead-letters
+  --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
+                    second is set to, through restarts, until \`disconnect\` ends it; with a map of
+                    values behind a space, as JSON. Without --app, linked devices are served all the same
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -67,6 +73,7 @@ export function parse(args: string[]) {
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
       app: { type: "string", multiple: true, default: [] },
+      connect: { type: "string", multiple: true, default: [] },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
@@ -97,7 +104,7 @@ export async function toServerOptions(
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
     }
   }
-  const loaded = await loadApps(app);
+  const loaded = await loadApps(app, rest.connect.length > 0);
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,

@@ -1,4 +1,6 @@
 /** A server that nobody can reach, for what commands do with a store while no other one has it. */
+import type { Device } from "../device.ts";
+import { declareParts } from "../channels/table.ts";
 import type { Limits } from "../link/limits.ts";
 import { SqliteStore } from "../store/sqlite/sqlite.ts";
 import type { Store } from "../store/store.ts";
@@ -12,9 +14,12 @@ const unreachable: Platform = {
   listen: () => Promise.resolve({ port: 0, setTls() {}, close: () => Promise.resolve() }),
 };
 
+/** Takes no message: they are for the application of the server that is started next. */
+const NO_APP = declareParts((_: Device) => Promise.resolve(), []);
+
 /** Starts a server on a store and a machine. */
 export type Start<Server> = (
-  options: { open: true; store: Store; limits: Partial<Limits> },
+  options: { open: true; store: Store; limits: Partial<Limits>; app: typeof NO_APP },
   platform: Platform,
 ) => Promise<Server & AsyncDisposable>;
 
@@ -41,7 +46,7 @@ export async function withStoppedServer<Server>(
   try {
     // The bound on all queues is the affair of the server that is started next.
     const limits = { totalText: 2 ** 31 };
-    await using server = await start({ open: true, store, limits }, unreachable);
+    await using server = await start({ open: true, store, limits, app: NO_APP }, unreachable);
     await use(server);
   } finally {
     await store.close();

@@ -60,6 +60,8 @@ export interface DeviceReports {
 export interface Above {
   /** A message with which it fails must not hold up the others for ever. */
   readonly isShared: boolean;
+  /** The device is not to be forgotten to make room for another one. */
+  readonly isKept: boolean;
   /** All changes so far are safe. The record may be changed. */
   out(): void;
   /** All messages that waited were dropped. The record may be changed. */
@@ -153,7 +155,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   /** Whether nothing is lost if it is forgotten, but where both ends are. */
   get isIdle(): boolean {
-    return !this.connected && this.session.isIdle;
+    return !this.connected && this.session.isIdle && !this.above?.isKept;
   }
 
   /** Whether the store has it no longer, or will not after the commit that is being made. */

@@ -15,29 +15,10 @@
 import type { Books } from "./books.ts";
 import type { Disk } from "./disk.ts";
 import { Violation } from "./promises.ts";
-import { type Setting, ThingBooks } from "./thing_books.ts";
-
-/** What is to become safe in one step. */
-export class Attempt {
-  readonly settings: Setting[] = [];
-  /** Tag of the device's question. */
-  asked: string | undefined;
-  isEffectKept = false;
-  hasFailed = false;
-
-  /** @param of The device whose message is processed by this, if one is. */
-  constructor(readonly name: string, readonly of?: string) {}
-
-  /** Its application is told that nothing of it has happened. */
-  fail(): void {
-    this.hasFailed = true;
-    if (this.isEffectKept) throw new Violation(`${this.name} is said to have failed, and is safe`);
-    for (const { books, ...setting } of this.settings) books.failed(setting);
-  }
-}
+import { Attempt, type Owner, type Setting, ThingBooks } from "./thing_books.ts";
 
 /** The books of all devices of a world. */
-export class ChannelBooks {
+export class ChannelBooks implements Owner {
   readonly things = new Map<string, ThingBooks>();
   readonly #attempts = new Map<string, Attempt>();
   readonly #processing = new Map<string, Attempt>(); // by device, its newest

@@ -10,9 +10,18 @@ import {
   valueOf,
 } from "../../server/protocol/channel_lines.ts";
 import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_plan.ts";
-import type { ThingBooks } from "./thing_books.ts";
-import type { Draft, SimDevice } from "./device.ts";
 import { Violation } from "./promises.ts";
+import type { Random } from "./random.ts";
+import type { DeviceTalk, Scenario } from "./scenario.ts";
+import type { Stamping } from "./reading_books.ts";
+import type { ThingBooks } from "./thing_books.ts";
+
+/** The device that it runs on. */
+interface Machine extends Stamping {
+  readonly id: string;
+  readonly talk: DeviceTalk;
+  readonly world: Stamping["world"] & { readonly random: Random; readonly scenario: Scenario };
+}
 
 export class ChannelDevice {
   /** What its channels are. */
@@ -21,7 +30,7 @@ export class ChannelDevice {
   #late: string[] = []; // answers that it takes its time for
   #toSay: number; // unasked
 
-  constructor(readonly device: SimDevice, readonly books: ThingBooks) {
+  constructor(readonly device: Machine, readonly books: ThingBooks) {
     this.#toSay = device.talk.messages;
   }
 
@@ -41,7 +50,7 @@ export class ChannelDevice {
   }
 
   /** What its application says next. */
-  draft(): Draft {
+  draft() {
     const { random } = this.device.world;
     const isLate = this.#late.length > 0 && (this.#toSay === 0 || random.chance(0.3));
     const text = this.#queue.shift() ?? (isLate ? this.#late.shift()! : this.#speak());

@@ -1,8 +1,8 @@
 /** The books of requests: each has one outcome, and that is the right one. */
-import { FaultError } from "../../server/channels/requests.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
 import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
-import type { ThingBooks } from "./thing_books.ts";
+import type { Books } from "./books.ts";
 import { type Message, Violation } from "./promises.ts";
 
 /** One request to a device. */
@@ -25,11 +25,19 @@ export interface Request {
 /** Whoever asks is served no longer: nobody knows what comes of what was asked. */
 const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
 
+/** Whom they are made to. */
+interface Addressee {
+  readonly id: string;
+  readonly books: Books;
+  /** A number that nobody else says. */
+  count(): number;
+}
+
 export class RequestBooks {
   readonly #requests = new Map<unknown, Request>(); // by value
   readonly #byTag = new Map<string, Request>();
 
-  constructor(readonly of: ThingBooks) {}
+  constructor(readonly of: Addressee) {}
 
   /** @param deadline In ms from now. */
   begins(deadline: number): Request {

@@ -1,14 +1,14 @@
 /** An application of channels on the server: what it does with one device, in one life of the server. */
 import { channels } from "../../server/channels/app.ts";
 import type { Told } from "../../server/channels/channel.ts";
-import { FaultError } from "../../server/channels/requests.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
-import { Attempt, type ChannelBooks } from "./channel_books.ts";
+import type { ChannelBooks } from "./channel_books.ts";
 import { ASKED, READING, RULES, valueFrom } from "./channel_plan.ts";
 import { AppFailure, ChangedItsMind } from "./misconduct.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -16,7 +16,7 @@ import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, CREATE, EFFECT } from "./statements.ts";
-import type { ThingBooks } from "./thing_books.ts";
+import { Attempt, type ThingBooks } from "./thing_books.ts";
 import type { World } from "./world.ts";
 
 const NAMES = Object.keys(RULES);
@@ -150,8 +150,8 @@ export class ChannelTalk {
 
   /** A reading has the time at which it was taken. */
   #checkTime(told: Told): void {
-    const { readings, device } = this.#books;
-    readings.told(this.#offered, told, this.platform.date(), device!.device);
+    const device = this.world.devices.find(({ id }) => id === this.device.id)!;
+    this.#books.readings.told(this.#offered, told, this.platform.date(), device);
   }
 
   /** A report, or an event. */

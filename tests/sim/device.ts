@@ -214,7 +214,6 @@ export class SimDevice implements Wiring {
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
-    this.books.expiring.linkLost();
     if (reason instanceof LocalError) return; // of its memory
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);

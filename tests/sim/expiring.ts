@@ -17,8 +17,6 @@ export class Expiring {
   known = 0;
   /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
   isClaimed = false;
-  /** What the application of a client with a memory has, and is not done with. */
-  inHand: Message | undefined;
   readonly #to: Addressee;
 
   constructor(to: Addressee) {
@@ -33,11 +31,6 @@ export class Expiring {
   /** The device has a link. */
   linkUp(): void {
     this.known = this.#doubts;
-  }
-
-  /** The device has no link any more. */
-  linkLost(): void {
-    if (this.inHand) this.inHand.isCut = true;
   }
 
   /** A store keeps times in whole ms. */
@@ -60,8 +53,8 @@ export class Expiring {
       fail("is undecided, and the device can say what it has");
     }
     if (message.told) fail("has arrived, and expires");
-    // A hello says nothing of what the application was not done with when the link was lost, or the device died.
-    const isUndone = message.isCut || (message.repeats > 0 && message.memory === older.memory);
+    // A hello says nothing of what the application was not done with when the device died.
+    const isUndone = message.repeats > 0 && message.memory === older.memory;
     if (message.seen > 0 && !isUndone) fail("expires, and was seen");
     message.gone = true;
   }

@@ -106,7 +106,7 @@ export class HostProgram implements Program {
       return false;
     }
     if (!device.see(text)) return false;
-    if (this.#remembers) this.#hand(device.books.toDevice.find(text)!);
+    if (this.#remembers) this.#handed = device.books.toDevice.find(text)!;
     return true;
   }
 
@@ -127,12 +127,7 @@ export class HostProgram implements Program {
 
   /** Asking for the next message says that the one before is done with. Now that is safe. */
   #committed(): void {
-    if (this.#asked > 0) this.#hand(undefined);
-  }
-
-  #hand(message: Message | undefined): void {
-    this.#handed = message;
-    this.device.books.expiring.inHand = message;
+    if (this.#asked > 0) this.#handed = undefined;
   }
 
   async #read(): Promise<void> {

@@ -115,8 +115,6 @@ export interface Message {
   settled: boolean;
   /** To the device: how often it had lost its position when it saw this last. */
   memory: number;
-  /** To a client with a memory: the link was lost while its application had it. */
-  isCut: boolean;
   /** Its writer was told. */
   told: boolean;
   /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
@@ -192,7 +190,6 @@ export class Stream {
       since,
       settled: false,
       memory: 0,
-      isCut: false,
       told: false,
       kept: false,
       held: false,

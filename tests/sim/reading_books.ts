@@ -1,7 +1,21 @@
 /** The books of one device's readings: when each was taken, and when the server says that it was. */
 import type { Moment } from "../../server/channels/thing.ts";
-import type { SimDevice } from "./device.ts";
 import { Violation } from "./promises.ts";
+
+/** A device, as far as its clock is concerned. */
+export interface Stamping {
+  /** Its milliseconds. */
+  readonly ms: number;
+  readonly dialect: 1 | 2;
+  /** Boots so far. */
+  readonly boot: number;
+  readonly isDateSet: boolean;
+  readonly world: {
+    readonly clock: { readonly now: number };
+    readonly server: { readonly isDateSet: boolean };
+    readonly scenario: { readonly timeout: number };
+  };
+}
 
 /** What is true of a reading. */
 interface Taken {
@@ -20,17 +34,17 @@ export class ReadingBooks {
   constructor(readonly id: string) {}
 
   /** The device reads its sensor. @returns what it stamps that with, if it does */
-  stamp({ ms }: SimDevice): { stamp?: number } {
+  stamp({ ms }: Stamping): { stamp?: number } {
     return this.#count++ % 3 === 2 ? {} : { stamp: ms };
   }
 
   /** It says so in this line. */
-  says(line: string, { world, dialect }: SimDevice): void {
+  says(line: string, { world, dialect }: Stamping): void {
     this.#taken.set(line, { at: world.clock.now, dialect });
   }
 
   /** The server's application is given a reading. @param date The server's, in ms since 1970. */
-  told(line: string, { at, isStamped }: Moment, date: number, device: SimDevice): void {
+  told(line: string, { at, isStamped }: Moment, date: number, device: Stamping): void {
     const { world, boot } = device;
     const taken = this.#taken.get(line)!;
     if (isStamped !== line.includes("@")) throw this.#violation(line, "is stamped, or is not");

@@ -68,6 +68,7 @@ const QUICK = [
   "the outbox dies with the server",
   "a newline at the start of a segment is a keepalive",
   "core: an ack settles one message too many",
+  "a report that is older than a setting is a change at the device",
 ];
 
 for (const name of QUICK) {

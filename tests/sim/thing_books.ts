@@ -9,8 +9,6 @@ import {
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Books } from "./books.ts";
-import type { Attempt, ChannelBooks } from "./channel_books.ts";
-import type { ChannelDevice } from "./channel_device.ts";
 import { READING, RULES, takes, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { Violation } from "./promises.ts";
@@ -35,6 +33,42 @@ export interface Setting {
   isForgotten: boolean;
 }
 
+/** What is to become safe in one step. */
+export class Attempt {
+  readonly settings: Setting[] = [];
+  /** Tag of the device's question. */
+  asked: string | undefined;
+  isEffectKept = false;
+  hasFailed = false;
+
+  /** @param of The device whose message is processed by this, if one is. */
+  constructor(readonly name: string, readonly of?: string) {}
+
+  /** Its application is told that nothing of it has happened. */
+  fail(): void {
+    this.hasFailed = true;
+    if (this.isEffectKept) throw new Violation(`${this.name} is said to have failed, and is safe`);
+    for (const { books, ...setting } of this.settings) books.failed(setting);
+  }
+}
+
+/** The books of all devices. */
+export interface Owner {
+  /** A number that grows. */
+  tick(): number;
+  /** A setting is in the store. */
+  kept(setting: Setting): void;
+  /** What a device has told is in the store. */
+  told(id: string): void;
+  /** The device is forgotten in the commit under way. */
+  forgive(id: string): void;
+}
+
+/** What a device is, and not only the server's view of it. */
+interface Truth {
+  readonly values: ReadonlyMap<string, unknown>;
+}
+
 export class ThingBooks {
   readonly requests: RequestBooks;
   readonly readings: ReadingBooks;
@@ -42,7 +76,7 @@ export class ThingBooks {
   readonly answers = new Set<string>();
   /** What the server's application shows. */
   thing: Thing | undefined;
-  device: ChannelDevice | undefined;
+  device: Truth | undefined;
   readonly #said = new Map<string, Set<unknown>>(); // by channel
   readonly #settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
@@ -54,7 +88,7 @@ export class ThingBooks {
   #isDropped = false; // something that the device has said
   #count = 0;
 
-  constructor(readonly id: string, readonly all: ChannelBooks, readonly books: Books) {
+  constructor(readonly id: string, readonly all: Owner, readonly books: Books) {
     this.requests = new RequestBooks(this);
     this.readings = new ReadingBooks(id);
   }
@@ -228,6 +262,7 @@ export class ThingBooks {
   // What becomes safe.
 
   memo(key: string, text: string | undefined): void {
+    if (key === "@") return this.all.told(this.id);
     if (!key.startsWith("=")) return;
     const channel = key.slice(1);
     const before = this.#kept.get(channel);
@@ -349,7 +384,7 @@ export class ThingBooks {
     return undefined;
   }
 
-  #differs(channel: string, thing: Thing, { values }: ChannelDevice): string | undefined {
+  #differs(channel: string, thing: Thing, { values }: Truth): string | undefined {
     const desired = thing.desired(channel);
     const reported = thing.reported(channel)?.value;
     const value = values.get(channel);

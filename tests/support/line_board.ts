@@ -31,6 +31,11 @@ export class LineBoard {
     await this.scene.platform.turn();
   }
 
+  /** Its application begins anew: it was restarted. Dialect 1 says so with the first id, 00. */
+  reboot(): void {
+    this.#next = 0;
+  }
+
   /** Says a message, and acknowledges whatever comes of it. */
   async says(text: string): Promise<void> {
     const id = this.#next.toString(16).padStart(2, "0");

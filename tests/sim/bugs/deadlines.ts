@@ -44,14 +44,9 @@ export const DEADLINE_BUGS: Bugs = {
     "const mayBeThere = <i32>(entry < outSent);",
     "const mayBeThere = 0;",
   ),
-  "the core forgets with the connection what it has sent": edit(
+  "the core does not note what it sends": edit(
     CORE,
     "if (DEADLINES) outSent = max(outSent, end);",
-    "if (DEADLINES) outSent = outNext;",
-  ),
-  "the core does not move what it knows with its outbox": edit(
-    CORE,
-    "if (DEADLINES) outSent = max(outSent, outHead) - free;",
     "",
   ),
   "the core believes a welcome while the older connection may still deliver": edit(
@@ -78,6 +73,11 @@ export const DEADLINE_BUGS: Bugs = {
     CLIENT_OUTBOX,
     "const end = expires === Infinity ? {} : {",
     "const end = expires < Infinity ? {} : {",
+  ),
+  "a client's hello says nothing of what its application has": edit(
+    "bridge/host/client.ts",
+    "this.#memory && this.#handout.holds(this.#core.position)",
+    "this.#memory && false",
   ),
   "a client's deadline begins anew with each process": edit(
     "bridge/host/client.ts",

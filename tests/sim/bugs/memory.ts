@@ -166,8 +166,8 @@ const DEVICE_BUGS: Bugs = {
 const OUTBOX_BUGS: Bugs = {
   "a client does not keep every fourth message": edit(
     OUTBOX,
-    "if (text && qos) written",
-    "if (text && qos && (this.#next + i) % 4) written",
+    "written.push({ number: this.#next + i, text, ...end });",
+    "if ((this.#next + i) % 4) written.push({ number: this.#next + i, text, ...end });",
   ),
   "a restarted client names its stream anew, and counts on": edit(
     CLIENT,
@@ -176,8 +176,8 @@ const OUTBOX_BUGS: Bugs = {
   ),
   "a restarted client closes the gaps in its numbers": edit(
     OUTBOX,
-    "this.#waiting.push(silent(texts.get(number)));",
-    "if (texts.has(number)) this.#waiting.push(silent(texts.get(number)));",
+    "      this.#add(this.#waiting, silent(text, expires - owner.behind, true));",
+    "      if (text) this.#add(this.#waiting, silent(text, expires - owner.behind, true));",
   ),
   "a restarted client counts on behind the last message that it has kept": edit(
     OUTBOX,

@@ -11,6 +11,7 @@ const READERS = "server/runtime/readers.ts";
 const RUN = "server/runtime/run.ts";
 const PLACES = "server/runtime/places.ts";
 const POOL = "server/link/pool.ts";
+const ROSTER = "server/runtime/roster.ts";
 const SERVER = "server/server.ts";
 const SERVING = "server/runtime/serving.ts";
 const SESSION = "server/link/session.ts";
@@ -37,8 +38,8 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n    if (safe) this.#readers.deliver();",
-    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);",
+    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n",
+    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);\n",
   ),
   "bytes are taken in while a commit is under way": edit(
     SERVING,
@@ -81,7 +82,7 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a message of a transaction is accepted though that fails": edit(
     TRANSACTIONS,
-    "      this.written[this.#applied - 1]!.to.session.unenqueue();",
+    "    this.device.session.unenqueue();\n",
     "",
   ),
   "a message is done with though what consumed it has failed": edit(
@@ -251,7 +252,7 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a device that another server has taken is welcomed with what was lost": edit(
     SERVER,
-    '    this.#reception.cut(id, new PeerError("STALE_GREETING", why.message));\n',
+    '        this.#reception.cut(device.id, new PeerError("STALE_GREETING", why.message));\n',
     "",
   ),
   "a connection that is closed is still told of bytes": [
@@ -326,9 +327,9 @@ const OPERATOR_BUGS: Bugs = {
     "    const cleared",
   ),
   "a device that was forgotten keeps its connection": edit(
-    SERVER,
-    '    device.cut(new PeerError("LOST", why.message));\n    this.#remove(device, why);\n    this.#reports',
-    "    this.#remove(device, why);\n    this.#reports",
+    ROSTER,
+    '    device.cut(new PeerError("LOST", why.message));\n',
+    "",
   ),
   "an ack goes out for what came while its device was forgotten": edit(
     DEVICE,

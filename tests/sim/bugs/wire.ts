@@ -65,7 +65,7 @@ const LINE_BUGS: Bugs = {
 const GREETING_BUGS: Bugs = {
   "a line of the log is given to the application": edit(
     DIALECT2,
-    "if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));\n      else if",
+    "if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));\n    else if",
     "if",
   ),
   "a line of the log is acknowledged, and not logged": edit(

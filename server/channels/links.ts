@@ -1,0 +1,248 @@
+/**
+ * Links between devices: what a channel of one tells is what a channel of another should be. They are kept in the memos
+ * of the device from which they lead, so they are as durable as that is, and go when it is forgotten.
+ *
+ * A link follows what happens at its device: an event, or a report that the device makes unasked. What the server has
+ * set, and the answer to it, goes nowhere: so links may form a circle, and nothing runs round it.
+ */
+import type { Events } from "../observe/events.ts";
+import { isName, textOf, type Value, valueOf } from "../protocol/channel_lines.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { wrongName } from "../protocol/name.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Collector, Deed, SetOptions } from "../store/transaction.ts";
+
+/** The memo's key. */
+const LINKS = "link";
+
+/** Links that lead from one device. */
+const MOST_LINKS = 64;
+
+/** Values of one link's map. */
+const MOST_VALUES = 64;
+
+/** Longest text of all links from one device, in UTF-16 units. */
+const LONGEST_MEMO = 16 * 1024;
+
+/** Longest of what a setting has as its reason. */
+const LONGEST_BY = 64;
+
+/** What a link makes of values: by their text, or of all others by "*". Without "*" these go nowhere. */
+export type LinkMap = Readonly<Record<string, Value>>;
+
+/** How two channels are linked. */
+export interface LinkOptions {
+  /**
+   * Other values for the channel that follows: `{ pressed: 1, "*": 0 }`. Default: the same value; 1 for an event that
+   * has none. 64 values at most.
+   */
+  map?: Record<string, unknown>;
+}
+
+/** One channel that follows another. */
+export interface ChannelLink {
+  /** Id of a device, a slash, and its channel: whose reports and events are followed. */
+  readonly from: string;
+  /** The same: which is set. */
+  readonly to: string;
+  /** As in `LinkOptions`. */
+  readonly map?: LinkMap;
+}
+
+/** Channel of a device. */
+export interface Place {
+  readonly device: string;
+  readonly channel: string;
+}
+
+/**
+ * What `device/channel` means. The first slash counts: a device whose id has one cannot be named like this.
+ *
+ * @throws {LocalError} BAD_ARGUMENT
+ */
+export function parsePlace(text: string): Place {
+  const slash = text.indexOf("/");
+  const device = text.slice(0, Math.max(0, slash));
+  const channel = text.slice(slash + 1);
+  const wrong = slash < 0 ? "a device's id, a slash and a channel are needed" : wrongName(device);
+  if (wrong === undefined && isName(channel)) return { device, channel };
+  throw bad(`${JSON.stringify(text)}: ${wrong ?? "a channel is 1 to 32 of a-z 0-9 _ - /"}`);
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function checkMap(map: Record<string, unknown> | undefined): LinkMap | undefined {
+  if (map === undefined) return undefined;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw bad('a map of values is an object: {"pressed": 1, "*": 0}');
+  }
+  const values = Object.entries(map);
+  if (values.length === 0 || values.length > MOST_VALUES) {
+    throw bad(`a map has 1 to ${MOST_VALUES} values, not ${values.length}`);
+  }
+  return Object.fromEntries(values.map(([text, value]) => [text, valueOf(textOf(value))]));
+}
+
+/** A device, as far as links need it. */
+export interface Linked {
+  readonly id: string;
+  readonly device: DeviceDriver;
+  /** Whether a channel is known, or could be. */
+  hasRoom(channel: string): boolean;
+  /** What a channel should be, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
+  setting(channel: string, value: unknown, options: SetOptions): Deed;
+}
+
+/** A link as a memo of its device has it. */
+export interface Kept {
+  readonly channel: string;
+  readonly to: Place;
+  readonly map?: LinkMap;
+}
+
+/** All links of a server. */
+export class Links {
+  readonly #events: Events;
+  readonly #find: (id: string) => Linked | undefined;
+  readonly #from = new Map<string, readonly Kept[]>();
+  readonly #leads = new Map<string, number>(); // how many lead to a device
+
+  /** @param find A device that the server knows. */
+  constructor(events: Events, find: (id: string) => Linked | undefined) {
+    this.#events = events;
+    this.#find = find;
+  }
+
+  get all(): ChannelLink[] {
+    return [...this.#from].flatMap(([device, links]) =>
+      links.map(({ channel, to, map }) => ({
+        from: `${device}/${channel}`,
+        to: `${to.device}/${to.channel}`,
+        ...(map && { map }),
+      }))
+    );
+  }
+
+  /** Devices to which links lead. */
+  get targets(): Iterable<string> {
+    return this.#leads.keys();
+  }
+
+  /** Whether a link leads from a device, or to it. */
+  concern(device: string): boolean {
+    return this.#from.has(device) || this.#leads.has(device);
+  }
+
+  /** Whether a channel is followed. */
+  follows(device: string, channel: string): boolean {
+    return this.#from.get(device)?.some((link) => link.channel === channel) ?? false;
+  }
+
+  /** The server knows a device, with these memos. Or knows it no longer. */
+  met(device: string, memos?: ReadonlyMap<string, string>): void {
+    const count = (links: readonly Kept[], by: 1 | -1) => {
+      for (const { to } of links) {
+        const leads = (this.#leads.get(to.device) ?? 0) + by;
+        if (leads > 0) this.#leads.set(to.device, leads);
+        else this.#leads.delete(to.device);
+      }
+    };
+    count(this.#from.get(device) ?? [], -1);
+    const links = memos ? linksIn(memos) : [];
+    count(links, 1);
+    if (links.length > 0) this.#from.set(device, links);
+    else this.#from.delete(device);
+  }
+
+  /**
+   * Adds to a transaction what follows from what a device has told. Nothing of that keeps the device's own message from
+   * being processed: what cannot be set is told as a warning.
+   */
+  follow(source: Linked, channel: string, value: Value | undefined, tx: Collector): void {
+    for (const link of this.#from.get(source.id) ?? []) {
+      if (link.channel === channel) this.lead(source, link, value, tx);
+    }
+  }
+
+  /** The same for one link. */
+  lead({ id }: Linked, { channel, to, map }: Kept, value: Value | undefined, tx: Collector): void {
+    const mapped = mappedBy(map, value);
+    if (mapped === undefined) return;
+    const by = `link ${id}/${channel}`.slice(0, LONGEST_BY);
+    try {
+      const target = this.#find(to.device);
+      if (!target) throw new LocalError("UNKNOWN_DEVICE", "that device was forgotten");
+      if (!target.hasRoom(to.channel)) throw bad("that device has too many channels");
+      tx.add(target.setting(to.channel, mapped, { by }));
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      const message = `${id}/${channel} to ${to.device}/${to.channel}: ${error.message}`;
+      this.#events.emit({ event: "warning", device: id, code: "LINK_FAILED", message });
+    }
+  }
+
+  /** Makes a link, as a part of a transaction. One that is there already gets this map. */
+  connecting(source: Linked, link: Kept): Deed {
+    return this.#changing(source, (links) => {
+      const others = links.filter((other) => !leads(other, link));
+      if (others.length >= MOST_LINKS) {
+        throw bad(`${source.id} has ${MOST_LINKS} links already, and that is the most`);
+      }
+      return [...others, link];
+    });
+  }
+
+  /** Ends a link, as a part of a transaction. */
+  disconnecting(source: Linked, link: Kept): Deed {
+    return this.#changing(source, (links) => links.filter((other) => !leads(other, link)));
+  }
+
+  /** The link that leads from there to the same channel. */
+  find(device: string, link: Kept): Kept | undefined {
+    return this.#from.get(device)?.find((other) => leads(other, link));
+  }
+
+  #changing({ device }: Linked, change: (links: readonly Kept[]) => readonly Kept[]): Deed {
+    const { record } = device.session;
+    let before: string | undefined;
+    return {
+      device,
+      apply: () => {
+        before = record.memos.get(LINKS);
+        const links = change(linksIn(record.memos));
+        const text = links.length === 0 ? undefined : JSON.stringify(links);
+        if (text !== undefined && text.length > LONGEST_MEMO) {
+          throw bad(`the links from ${device.id} have too much text: ${LONGEST_MEMO} is the most`);
+        }
+        record.setMemo(LINKS, text);
+      },
+      undo: () => record.setMemo(LINKS, before),
+      done: () => {
+        this.met(device.id, record.memos);
+        device.touch();
+      },
+    };
+  }
+}
+
+function linksIn(memos: ReadonlyMap<string, string>): readonly Kept[] {
+  const text = memos.get(LINKS);
+  return text === undefined ? [] : JSON.parse(text);
+}
+
+/** Whether two lead from the same channel to the same. */
+function leads(one: Kept, other: Kept): boolean {
+  return one.channel === other.channel && one.to.device === other.to.device &&
+    one.to.channel === other.to.channel;
+}
+
+/** What a link makes of a value; undefined: nothing. */
+function mappedBy(map: LinkMap | undefined, value: Value | undefined): Value | undefined {
+  if (!map) return value === undefined ? 1 : value;
+  const text = value === undefined ? "" : textOf(value);
+  const key = Object.hasOwn(map, text) ? text : "*";
+  return Object.hasOwn(map, key) ? map[key] : undefined;
+}
+
+function bad(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

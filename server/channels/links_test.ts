@@ -1,0 +1,285 @@
+/** Links between devices: what a channel of one tells is what a channel of another should be. */
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { LineBoard } from "../../tests/support/line_board.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import type { Device } from "../device.ts";
+import {
+  channels,
+  LocalError,
+  type LogEntry,
+  MemoryStore,
+  type ServerOptions,
+  share,
+} from "../mod.ts";
+
+/** A server, with as many boards as there are ids. */
+async function begin(options: ServerOptions = {}, ids = ["tx", "rx"]) {
+  const scene = await ManualServer.start(options);
+  const boards = ids.map((id) => new LineBoard(scene, id));
+  for (const board of boards) await board.connect();
+  const act = async <T>(what: Promise<T>): Promise<T> => {
+    what.catch(() => {}); // it is looked at afterwards
+    await scene.platform.turn();
+    for (const board of boards) await board.settle();
+    return await what;
+  };
+  return { scene, boards, server: scene.server, act };
+}
+
+Deno.test("the remote control is one line: no application, and boards that only know their channels", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.1 1"]);
+  await rx!.says(":led.1 1");
+  const thing = await server.thing("rx");
+  const { value, by, isMet } = thing.desired("led")!;
+  assertEquals({ value, by, isMet }, { value: 1, by: "link tx/button", isMet: true });
+  await tx!.says("!button 0"); // an event is followed, too
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.2 0"]);
+  assertEquals(tx!.news(), []);
+});
+
+Deno.test("what happens in an outage of the second device is made up for: the last value", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await rx!.leave();
+  for (const level of [1, 0, 1]) await tx!.says(`=button ${level}`);
+  await rx!.connect();
+  assertEquals(rx!.news(), ["=led.1 1"]);
+});
+
+Deno.test("devices need not have connected, and links survive the server", async () => {
+  const store = new MemoryStore();
+  {
+    const { scene, server, act } = await begin({ store }, []);
+    await using _ = scene;
+    await act(server.connect("tx/button", "rx/led", { map: { pressed: 1, "*": 0 } }));
+    const tx = new LineBoard(scene, "tx");
+    await tx.connect();
+    await tx.says("!button pressed");
+    assertEquals(tx.news(), []);
+  }
+  {
+    const { scene, boards: [rx], server } = await begin({ store }, ["rx"]);
+    await using _ = scene;
+    assertEquals(rx!.news(), ["=led.1 1"]);
+    assertEquals(server.links, [
+      { from: "tx/button", to: "rx/led", map: { pressed: 1, "*": 0 } },
+    ]);
+  }
+  // A store that has no trace of the second device, as nothing has happened there.
+  const other = new MemoryStore();
+  {
+    const { scene, server, act } = await begin({ store: other }, []);
+    await using _ = scene;
+    await act(server.connect("tx/button", "rx/led"));
+  }
+  const { scene, boards: [tx] } = await begin({ store: other }, ["tx"]);
+  await using _ = scene;
+  await tx!.says("!button");
+  const rx = new LineBoard(scene, "rx");
+  await rx.connect();
+  assertEquals(rx.news(), ["=led.1 1"], "an event without a value is a 1");
+});
+
+Deno.test("what was reported before counts at once, and a link that is there already changes nothing", async () => {
+  const app = channels({ button: {} });
+  const { scene, boards: [tx, rx], server, act } = await begin({ app });
+  await using _ = scene;
+  await tx!.says("=button 1");
+  await act(server.connect("tx/button", "rx/led"));
+  assertEquals(rx!.news(), ["=led.1 1"]);
+  await rx!.says(":led.1 1");
+  await rx!.says("=led 0"); // somebody has switched it off there
+  await act(server.connect("tx/button", "rx/led"));
+  await tx!.says("=button 1"); // and this is no news
+  await rx!.settle();
+  assertEquals(rx!.news(), []);
+  const thing = await server.thing("rx");
+  assertEquals(thing.desired("led")!.by, "device");
+});
+
+Deno.test("a map says what becomes of values, and others go nowhere", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  const map = { open: "red", "[1,2]": { pair: true }, "": "nothing", __proto__: 5 };
+  await act(server.connect("tx/lock", "rx/lamp", { map }));
+  for (const line of ["open", "shut", "[1, 2]", "constructor", "__proto__", "toString"]) {
+    await tx!.says(`!lock ${line}`);
+    await rx!.settle();
+  }
+  await tx!.says("!lock");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=lamp.1 red", '=lamp.2 {"pair":true}', "=lamp.3 nothing"]);
+});
+
+Deno.test("links in a circle: nothing runs round it, and both ends agree", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/led", "rx/led"));
+  await act(server.connect("rx/led", "tx/led"));
+  const reply = async (board: LineBoard) => {
+    const lines = board.news();
+    for (const line of lines) {
+      const [, tag, value] = /^=led\.(\d+) (.*)$/.exec(line)!;
+      await board.says(`:led.${tag} ${value}`);
+      await board.says(`=led ${value}`); // it tells all its changes, also those that it was told
+    }
+    return lines.length;
+  };
+  await tx!.says("=led 1");
+  await tx!.says("=led 0");
+  await rx!.says("=led 2");
+  let count = 0;
+  for (let round = 0; round < 20; round++) {
+    for (const board of [tx!, rx!]) {
+      await board.settle();
+      count += await reply(board);
+    }
+  }
+  assertEquals(count <= 4, true, `${count} settings went round`);
+  const values = await Promise.all(["tx", "rx"].map(async (id) => {
+    const thing = await server.thing(id);
+    return (thing.desired("led") ?? thing.reported("led"))?.value;
+  }));
+  assertEquals(values[0], values[1]);
+});
+
+Deno.test("a report that is older than a setting, or is to be set back, is not followed", async () => {
+  const app = channels({ led: { local: "loses" } });
+  const { scene, boards: [tx, rx], server, act } = await begin({ app });
+  await using _ = scene;
+  await act(server.connect("tx/led", "rx/led"));
+  const thing = await server.thing("tx");
+  await act(thing.set("led", 5));
+  await tx!.says("=led 0"); // has waited in the device
+  await tx!.says(":led.1 5");
+  await tx!.says("=led 9"); // is set back
+  await rx!.settle();
+  assertEquals(tx!.news(), ["=led.1 5", "=led.2 5"]);
+  assertEquals(rx!.news(), []);
+});
+
+Deno.test("a link ends; what it has set stays", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await act(server.connect("tx/button", "rx/lamp"));
+  await tx!.says("=button 1");
+  await act(server.disconnect("tx/button", "rx/led"));
+  await tx!.says("=button 0");
+  await rx!.settle();
+  assertEquals(rx!.news().sort(), ["=lamp.1 1", "=lamp.2 0", "=led.1 1"]);
+  assertEquals(server.links, [{ from: "tx/button", to: "rx/lamp" }]);
+  await assertRejects(
+    () => act(server.disconnect("tx/button", "rx/led")),
+    LocalError,
+    "there is no link from tx/button to rx/led",
+  );
+});
+
+Deno.test("what cannot be linked is named", async () => {
+  const { scene, server } = await begin({}, []);
+  await using _ = scene;
+  const act = async (what: Promise<void>) => {
+    what.catch(() => {});
+    await scene.platform.advance(1000); // who is refused again and again is told so after a pause
+    await what;
+  };
+  for (
+    const [from, to, map, message] of [
+      ["tx", "rx/led", undefined, '"tx": a device\'s id, a slash and a channel are needed'],
+      ["tx/Button", "rx/led", undefined, "a channel is 1 to 32"],
+      ["/button", "rx/led", undefined, "a name has one character at least"],
+      ["t\nx/button", "rx/led", undefined, "no control characters"],
+      ["x".repeat(65) + "/a", "rx/led", undefined, "64 bytes at most"],
+      ["tx/led", "tx/led", undefined, "tx/led cannot follow itself"],
+      ["tx/led", "rx/led", {}, "a map has 1 to 64 values"],
+      ["tx/led", "rx/led", [1] as never, "a map of values is an object"],
+      ["tx/led", "rx/led", { a: () => 1 }, "a value is JSON"],
+      ["tx/led", "rx/led", { a: "x".repeat(20_000) }, "have too much text"],
+    ] as const
+  ) {
+    const failure = server.connect(from, to, map === undefined ? {} : { map });
+    await assertRejects(() => act(failure), LocalError, message);
+  }
+  for (let i = 0; i < 64; i++) await act(server.connect("tx/led", `rx/led${i}`));
+  await assertRejects(() => act(server.connect("tx/led", "rx/led")), LocalError, "64 links");
+  await assertRejects(() => act(server.connect("tx/led", "rx/led")), LocalError, "64 links");
+  assertEquals(server.links.length, 64);
+});
+
+Deno.test("a second device that was forgotten is told as a warning, and the first goes on", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  const warnings: string[] = [];
+  server.events.subscribe((event) => {
+    if (event.event === "warning") warnings.push(`${event.code} ${event.message}`);
+  });
+  await act(server.connect("tx/button", "rx/led"));
+  await rx!.leave();
+  await act(server.forget("rx"));
+  await tx!.says("=button 1");
+  assertEquals(tx!.news(), []);
+  assertStringIncludes(warnings[0]!, "LINK_FAILED tx/button to rx/led: that device was forgotten");
+  await rx!.connect();
+  await tx!.says("=button 0");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.1 0"]);
+  await act(server.forget("tx"));
+  assertEquals(server.links, []);
+});
+
+Deno.test("a value that the second device cannot have is told, and the first goes on", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/text", "rx/text"));
+  await tx!.says(`!text ${"x".repeat(2000)}`);
+  await tx!.says("!text short");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=text.1 short"]);
+  assertEquals(scene.log.filter((it) => it.startsWith("warning")), ["warning tx LINK_FAILED"]);
+});
+
+Deno.test("a device that is linked is not forgotten to make room", async () => {
+  const limits = { devices: 2, forgetAfter: 1000 };
+  const { scene, boards: [tx, rx], server, act } = await begin({ limits });
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await tx!.leave();
+  await rx!.leave();
+  await scene.platform.advance(5000);
+  await new LineBoard(scene, "new").connect();
+  assertEquals(server.devices.map(({ id }) => id), ["tx", "rx"]);
+});
+
+Deno.test("an application that takes all lines itself hears of no links: that is refused, or told at the start", async () => {
+  const store = new MemoryStore();
+  const echo = async (device: Device) => {
+    for await (const line of device) await device.write(`echo ${line}`);
+  };
+  {
+    const { scene, boards: [tx, rx], server, act } = await begin({ store, app: share({ echo }) });
+    await using _ = scene;
+    await act(server.connect("tx/button", "rx/led"));
+    await tx!.says("=button 1");
+    await tx!.says("hello");
+    await rx!.settle();
+    assertEquals([tx!.news(), rx!.news()], [["echo hello"], ["=led.1 1"]]);
+  }
+  const codes: unknown[] = [];
+  const log = ({ code }: LogEntry) => void codes.push(code);
+  const { scene, server, act } = await begin({ store, app: echo, log }, []);
+  await using _ = scene;
+  assertEquals(codes.includes("LINKS_IDLE"), true);
+  await assertRejects(
+    () => act(server.connect("tx/button", "rx/fan")),
+    LocalError,
+    "would not be heard: the server's application takes all lines itself",
+  );
+});

@@ -1,0 +1,156 @@
+/** Which devices a server knows: how one comes to be here, and how it goes. */
+import type { DeviceRecord } from "../link/record.ts";
+import type { Cleared } from "../link/session.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
+import type { Ledger } from "../store/ledger.ts";
+import type { FencedError } from "../store/store.ts";
+import { Callers } from "./callers.ts";
+import type { DeviceDriver } from "./device_driver.ts";
+import { dismiss } from "./pace.ts";
+import type { Places } from "./places.ts";
+import { unknownDevice } from "./transactions.ts";
+import type { Forget, Turn } from "./turn.ts";
+
+/** What it needs of the server. */
+export interface RosterHost {
+  readonly turn: Turn;
+  readonly places: Places;
+  /** What the store has of a device. */
+  acquire(id: string): Promise<Ledger>;
+  /** A device, of what the store has of it. */
+  make(ledger: Ledger): DeviceDriver;
+  /** A device is here. */
+  met(device: DeviceDriver): void;
+  /** It is here no longer: whoever greets in its name greets again. */
+  lost(device: DeviceDriver, why: LocalError): void;
+  /** The store has forgotten it. */
+  forgotten(device: DeviceDriver, why: LocalError): void;
+}
+
+export class Roster {
+  readonly callers: Callers;
+  readonly #host: RosterHost;
+  readonly #here = new Map<string, DeviceDriver>();
+  readonly #arrivals = new Map<string, PromiseWithResolvers<DeviceDriver>>();
+  #closed: LocalError | undefined;
+
+  constructor(host: RosterHost) {
+    this.#host = host;
+    this.callers = new Callers((id) => host.acquire(id), host.places.connections);
+  }
+
+  get(id: string): DeviceDriver | undefined {
+    return this.#here.get(id);
+  }
+
+  /** @throws {LocalError} UNKNOWN_DEVICE */
+  find(id: string): DeviceDriver {
+    const device = this.#here.get(id);
+    if (device) return device;
+    throw unknownDevice(id);
+  }
+
+  /** All of them. */
+  [Symbol.iterator](): IterableIterator<DeviceDriver> {
+    return this.#here.values();
+  }
+
+  /** A device that is not here, as soon as it has connected for the first time. */
+  arrival(id: string): Promise<DeviceDriver> {
+    let arrival = this.#arrivals.get(id);
+    if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers());
+    return arrival.promise;
+  }
+
+  /** A device has connected. */
+  arrived(device: DeviceDriver): void {
+    this.#arrivals.get(device.id)?.resolve(device);
+    this.#arrivals.delete(device.id);
+  }
+
+  /** A device that is here from now on. */
+  meet(ledger: Ledger): DeviceDriver {
+    const device = this.#host.make(ledger);
+    this.#here.set(device.id, device);
+    this.#host.places.add(device);
+    this.#host.met(device);
+    return device;
+  }
+
+  /** As `Callers.ask`: also of a device that is here. */
+  ask(id: string, told: (record: DeviceRecord) => void, failed: (error: unknown) => void): Forget {
+    const known = this.#here.get(id)?.session.record;
+    if (!known) return this.callers.ask(id, told, failed);
+    queueMicrotask(() => told(known));
+    return () => {};
+  }
+
+  /** A device that is here, or is from now on, though it has never connected. */
+  know(id: string): Promise<DeviceDriver> {
+    return new Promise((resolve, reject) => {
+      const device = this.#here.get(id);
+      if (device) return resolve(device);
+      const told = () => {
+        if (this.#closed) return reject(this.#closed);
+        resolve(this.#here.get(id) ?? this.meet(this.callers.ledger(id)));
+        release();
+      };
+      const release = this.callers.ask(id, told, reject);
+    });
+  }
+
+  /** Has the store forget a device. */
+  forget(device: DeviceDriver): Promise<Cleared> {
+    return new Promise((resolve, reject) => {
+      const done = (dropped: Cleared) => {
+        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
+        resolve(dropped);
+      };
+      this.#host.turn.transfer(device.forgetting({ done, failed: reject }));
+    });
+  }
+
+  /** A new device is to have the place of this one. */
+  forgetForRoom(device: DeviceDriver): void {
+    const { places, turn } = this.#host;
+    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
+    turn.transfer(device.forgetting({
+      check: () => {
+        if (!places.mayForget(device)) throw why;
+      },
+      done: () => this.#drop(device, why),
+      failed: () => places.keep(device),
+    }));
+  }
+
+  /** Another server has a device now. If it comes back to this one, it is asked for anew. */
+  lose(error: FencedError): void {
+    const device = this.#here.get(error.device)!;
+    device.drop();
+    this.#remove(device, error);
+  }
+
+  /** The store has forgotten a device. */
+  #drop(device: DeviceDriver, why: LocalError): void {
+    if (this.#here.get(device.id) !== device) return; // somebody else was quicker
+    device.cut(new PeerError("LOST", why.message));
+    this.#remove(device, why);
+    this.#host.forgotten(device, why);
+  }
+
+  /** A device is here no longer. Whoever has its `Device` is told why. */
+  #remove(device: DeviceDriver, why: LocalError): void {
+    const { id } = device;
+    this.#here.delete(id);
+    this.#host.places.remove(device);
+    device.close(why);
+    this.#host.lost(device, why);
+    this.callers.drop(id);
+  }
+
+  /** Whoever waits for a device is told. */
+  close(reason: LocalError): void {
+    this.#closed = reason;
+    for (const arrival of this.#arrivals.values()) dismiss(arrival, reason);
+  }
+}
