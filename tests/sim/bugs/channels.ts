@@ -130,16 +130,6 @@ export const CHANNEL_BUGS: Bugs = {
     "this.put(name, state.isDue ? state : { ...state, fault });",
     "void fault, this.put(name, state);",
   ),
-  "a reading counts by the clock of the device's newest boot": edit(
-    "server/channels/clock.ts",
-    "return boots.findLast(({ from }) => from <= number);",
-    "return boots.at(-1);",
-  ),
-  "a boot begins with the message that is processed": edit(
-    "server/channels/clock.ts",
-    "const from = processed + inbox.length;",
-    "const from = processed;",
-  ),
   "another process takes the clock of the one before for its own": edit(
     "server/channels/clock.ts",
     "run === this.#run ?",
@@ -150,7 +140,7 @@ export const CHANNEL_BUGS: Bugs = {
     "return (ms % ROUND + ROUND) % ROUND;",
     "return Math.max(0, ms);",
   ),
-  "the milliseconds of a boot are noted once": edit(
+  "the milliseconds of a boot are taken for those of the one before": edit(
     "server/channels/clock.ts",
     "if (last?.epoch === epoch) keep(",
     "if (last?.epoch !== epoch) keep(",
