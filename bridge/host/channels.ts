@@ -4,6 +4,7 @@ import {
   formatMarked,
   isName,
   type Marked,
+  NAME_RULE,
   parseMarked,
   textOf,
   type Value,
@@ -11,6 +12,7 @@ import {
 } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
+import { type RequestOptions, Requests } from "../../server/protocol/requests.ts";
 import type { Client } from "./client.ts";
 import type { ClientWriteOptions } from "./outbox.ts";
 
@@ -31,41 +33,31 @@ export interface DeviceChannel {
 export interface DeviceChannelsOptions {
   /** What its application is called: 1 to 32 of `a-z 0-9 _ - /`. */
   app: string;
-  /** Any text, not empty. */
+  /** Any text, not empty; not beginning with "{", and without " {". */
   version: string;
+  /** What its channels are, for servers that have not been told: `client-as/PROTOCOL.md`, "Descriptions". JSON. */
+  description?: object;
   /** What it can be told and asked, by name. What it only reports need not be here. */
   channels?: Readonly<Record<string, DeviceChannel>>;
   /** Takes lines that are about no channel. Default: they are passed over. */
   line?: (text: string) => void | Promise<void>;
-  /** Told what a handler throws, and that the client's memory fails. Default: it is shown on the console. */
+  /**
+   * Told what a handler throws, that the client's memory fails, and as a `FaultError` what the server does not take of
+   * what it was told. Default: it is shown on the console.
+   */
   onError?: (error: unknown, line?: string) => void;
 }
 
 /** How a report or an event is sent. Default: until it is kept, with a `memory`, and else until it has arrived. */
-export interface TellOptions extends Pick<ClientWriteOptions, "until" | "signal"> {
+export interface TellOptions extends Pick<ClientWriteOptions, "until" | "expires" | "signal"> {
   /** When it was: true for now. The server is told, however late the line comes. Default: it is not. */
   stamped?: boolean | Date;
 }
 
-/** How a request is made. */
-export interface AskOptions {
-  /** By when it is to be answered, in ms from now: 1 to 2,147,483,647. Default 10,000. */
-  deadline?: number;
-}
-
 /** Answers that may be on their way to the server while further messages are handled. */
 const MOST_ANSWERS = 64;
-/** Requests that wait at once. */
-const MOST_ASKED = 1000;
-const LONGEST_DEADLINE = 2 ** 31 - 1;
 /** ms until what has failed for lack of room, or of a disk, is tried again. */
 const PAUSE = 1000;
-
-interface Pending {
-  channel: string;
-  resolve(value: Value | undefined): void;
-  reject(error: LocalError): void;
-}
 
 /**
  * A device with channels. It reads all messages of its client, one after the other: nobody else may. The first thing
@@ -101,18 +93,25 @@ export class Channels {
   /** That which application this is was accepted; undefined: it is to be said. */
   #said: Promise<unknown> | undefined;
   #answers = new Set<Promise<void>>();
-  #asked = new Map<string, Pending>();
-  // Beginning anywhere: an answer to an earlier process is none to this one.
-  #tag = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  readonly #requests = new Requests({
+    name: "the server",
+    firstTag: 0,
+    write: (line, expires) => this.#say(line, { until: "arrived", expires }),
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  });
 
   /** Begins to read, and to answer. @throws {LocalError} BAD_ARGUMENT */
   constructor(client: Client, options: DeviceChannelsOptions) {
-    const { app, version, channels = {} } = options;
+    const { app, version, description, channels = {} } = options;
     for (const name of Object.keys(channels)) checkName(name);
     this.#client = client;
     this.#options = options;
     this.#channels = new Map(Object.entries(channels));
-    this.#boot = formatMarked({ mark: "boot", name: app, version });
+    const more = description && { description: textOf(description) };
+    this.#boot = formatMarked({ mark: "boot", name: app, version, ...more });
     this.#sayBoot();
     this.ended = this.#read();
   }
@@ -125,13 +124,15 @@ export class Channels {
    */
   async report(channel: string, value: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
-    await this.#write({ mark: "set", name: channel, ...stamp, value: textOf(value) }, options);
+    const line: Marked = { mark: "set", name: channel, ...stamp, value: textOf(value) };
+    await this.#say(formatMarked(line), written(options));
   }
 
   /** Tells that something has happened. @throws {LocalError} as for `report` */
   async event(channel: string, value?: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
-    await this.#write({ mark: "event", name: channel, ...stamp, ...textIn(value) }, options);
+    const line: Marked = { mark: "event", name: channel, ...stamp, ...textIn(value) };
+    await this.#say(formatMarked(line), written(options));
   }
 
   /**
@@ -140,37 +141,16 @@ export class Channels {
    *
    * @param value JSON, for the server.
    * @returns what it answers; undefined if it answers without a value
-   * @throws {LocalError} UNANSWERED in time, though the server may have been asked; FAULT: it answers with a fault, see `FaultError`; BAD_ARGUMENT; OUTBOX_FULL if
-   * 1,000 requests wait already; and as for `Client.write`
+   * @throws {LocalError} EXPIRED: it was not asked in time, and never will be; UNANSWERED: it was asked, and has not
+   * answered in time; FAULT: it answers with a fault, see `FaultError`; UNDECIDED, as for a message that expires;
+   * BAD_ARGUMENT; OUTBOX_FULL if 1,000 requests wait already; and as for `Client.write`
    */
-  async ask(
+  ask(
     channel: string,
     value?: unknown,
-    { deadline = 10_000 }: AskOptions = {},
+    options: RequestOptions = {},
   ): Promise<Value | undefined> {
-    if (!(deadline >= 1 && deadline <= LONGEST_DEADLINE)) {
-      throw badArgument(`deadline must be 1 to ${LONGEST_DEADLINE} ms, not ${deadline}`);
-    }
-    if (this.#asked.size >= MOST_ASKED) {
-      throw new LocalError("OUTBOX_FULL", `${MOST_ASKED} requests wait already`);
-    }
-    this.#tag = (this.#tag + 1) >>> 0;
-    const tag = String(this.#tag);
-    const line: Marked = { mark: "ask", name: channel, tag, ...textIn(value) };
-    const { promise, resolve, reject } = Promise.withResolvers<Value | undefined>();
-    const stop = new AbortController(); // what is not on its way by then need not go
-    const timer = setTimeout(() => {
-      reject(new LocalError("UNANSWERED", `${channel}: the server has not answered in time`));
-      stop.abort();
-    }, deadline);
-    this.#asked.set(tag, { channel, resolve, reject });
-    this.#write(line, { signal: stop.signal }).catch(reject);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#asked.delete(tag);
-    }
+    return this.#requests.ask(channel, value, options);
   }
 
   #stamp({ stamped = false }: TellOptions): { stamp?: number } {
@@ -182,10 +162,9 @@ export class Channels {
   }
 
   /** Behind what says which application this is, which may have been refused, too. */
-  async #write(marked: Marked, { until, signal }: TellOptions): Promise<void> {
-    const line = formatMarked(marked);
+  async #say(line: string, options: ClientWriteOptions): Promise<void> {
     this.#sayBoot();
-    await this.#client.write(line, { until: until ?? this.#until, ...(signal && { signal }) });
+    await this.#client.write(line, { until: this.#until, ...options });
   }
 
   get #until(): "kept" | "arrived" {
@@ -213,7 +192,7 @@ export class Channels {
       line = await next;
     }
     const closed = new LocalError("CLOSED", "the client was closed");
-    for (const { reject } of this.#asked.values()) reject(closed);
+    this.#requests.close(closed);
     await Promise.all(this.#answers);
   }
 
@@ -301,11 +280,12 @@ export class Channels {
   }
 
   #answered(marked: Marked & { mark: "answer" | "fault" }): undefined {
-    const { name, tag = "" } = marked;
-    const asked = this.#asked.get(tag);
-    if (asked?.channel !== name) return; // too late, or an earlier process has asked
-    if (marked.mark === "answer") asked.resolve(valueOf(marked.value));
-    else asked.reject(new FaultError(marked.code, marked.words, name));
+    const { name, tag } = marked;
+    if (tag === undefined && marked.mark === "fault") {
+      this.#failed(new FaultError(marked.code, marked.words, name)); // what was told is not taken
+      return;
+    }
+    this.#requests.answered(marked);
   }
 
   #send(answer: Marked, line: string): void {
@@ -317,7 +297,7 @@ export class Channels {
   async #sendAll(answer: Marked, line: string): Promise<void> {
     for (;;) {
       try {
-        return await this.#write(answer, {});
+        return await this.#say(formatMarked(answer), {});
       } catch (error) {
         if (isClosed(error)) return;
         this.#failed(error, line);
@@ -336,6 +316,10 @@ export class Channels {
   }
 }
 
+function written({ stamped: _, ...options }: TellOptions): ClientWriteOptions {
+  return options;
+}
+
 /** @throws {LocalError} BAD_ARGUMENT */
 function textIn(value: unknown): { value?: string } {
   return value === undefined ? {} : { value: textOf(value) };
@@ -343,7 +327,7 @@ function textIn(value: unknown): { value?: string } {
 
 function checkName(name: string): void {
   if (isName(name)) return;
-  throw badArgument(`${JSON.stringify(name)} is no channel: 1 to 32 of a-z 0-9 _ - / are`);
+  throw badArgument(`${JSON.stringify(name)} is no channel: ${NAME_RULE}`);
 }
 
 function isText(error: unknown): boolean {

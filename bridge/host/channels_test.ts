@@ -136,7 +136,7 @@ Deno.test("events are done once, plain lines are handed over, and neither is ans
   ];
   assertEquals(await says(device, [...lines, "~x busy", "?end.1"], 1), [":end.1 1"]);
   assertEquals(heard, [undefined, 3, "hello", "oh", "=Heater 1", "@app 1"]);
-  assertEquals(part.errors.map((error) => (error as Error).message), ["cracked", "no"]);
+  assertEquals(part.errors.map((error) => (error as Error).message), ["cracked", "no", "x: busy"]);
 });
 
 Deno.test("reports and events, with the time of the device's clock", async () => {
@@ -196,17 +196,30 @@ Deno.test("the server is asked: its answer, its fault, or that there is none", a
   assertEquals((await assertRejects(() => part.channels.ask("z"), LocalError)).code, "CLOSED");
 });
 
-Deno.test("a request in an outage has no answer in time, and what comes late is passed over", async () => {
+Deno.test("a request whose time is up before it was sent has expired, and nobody is asked", async () => {
   await using server = await listen();
   await using cable = await FaultProxy.start({ target: { port: 1 } }); // nobody is there
   await using part = plugIn(cable.port);
   const error = await assertRejects(() => part.channels.ask("x", 1, { deadline: 20 }), LocalError);
-  assertEquals(error.code, "UNANSWERED");
+  assertEquals(error.code, "EXPIRED");
   cable.retarget(server.port);
   const device = await byHand(server);
   void part.channels.report("temp", 1).catch(() => {});
-  assertEquals(await device.readline(), "=temp 1"); // nobody is asked what nobody waits for
+  assertEquals(await device.readline(), "=temp 1");
   assertEquals(part.errors, []);
+});
+
+Deno.test("what the server does not take is told to the program", async () => {
+  await using server = await listen();
+  await using part = plugIn(server.port);
+  const device = await byHand(server);
+  await device.write("~temp unknown");
+  await device.write("~kitchen bad_value /channels: no object");
+  await until(() => part.errors.length === 2, { what: "two errors" });
+  assertEquals(part.errors.map((error) => (error as FaultError).message), [
+    "temp: unknown",
+    "kitchen: bad_value: /channels: no object",
+  ]);
 });
 
 Deno.test("an answer that is too long for the server has failed", async () => {
@@ -224,7 +237,16 @@ Deno.test("wrong names and arguments are refused with the reason", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const { client, channels } = part;
-  for (const options of [{ app: "Kitchen" }, { version: "" }, { channels: { "a b": {} } }]) {
+  for (
+    const options of [
+      { app: "Kitchen" },
+      { version: "" },
+      { version: "{" },
+      { channels: { "a b": {} } },
+      { description: [] },
+      { description: new Date() },
+    ]
+  ) {
     const error = assertThrows(
       () => new Channels(client, { app: "a", version: "1", ...options }),
       LocalError,
@@ -243,6 +265,16 @@ Deno.test("wrong names and arguments are refused with the reason", async () => {
       () => channels.ask("a", 1, { deadline: 2 ** 31 }),
     ]
   ) assertEquals((await assertRejects(call, LocalError)).code, "BAD_ARGUMENT", `${call}`);
+});
+
+Deno.test("a device may bring the description of its channels", async () => {
+  await using server = await listen({ app: channels({ temp: {}, heater: {} }) });
+  const description = { channels: { heater: { kind: "switch" } } };
+  await using _ = plugIn(server.port, { description, channels: { heater: { set() {} } } });
+  const thing = await server.thing("1");
+  await until(() => thing.application, { what: "its application" });
+  await assertRejects(() => thing.set("heater", 5), LocalError);
+  await thing.set("heater", 1);
 });
 
 Deno.test("with a memory, the next process says what the last one has told before that it has started", async () => {

@@ -259,14 +259,17 @@ export function runPlain(
       lines.returned();
     },
   });
-  const forget = thing.whenClosed((reason) => lines.close(reason));
+  const end = (reason: LocalError) => {
+    application.close();
+    lines.close(reason);
+  };
+  const forget = thing.whenClosed(end);
   application.begin();
   return {
     lines,
     close() {
       forget();
-      application.close();
-      lines.close(new LocalError("CLOSED", "this run of the application has failed"));
+      end(new LocalError("CLOSED", "this run of the application has failed"));
     },
   };
 }

@@ -2,7 +2,7 @@
 import type { Value } from "../protocol/channel_lines.ts";
 import type { SetOptions } from "../store/transaction.ts";
 import type { Description } from "./description.ts";
-import type { RequestOptions } from "./requests.ts";
+import type { RequestOptions } from "../protocol/requests.ts";
 
 /** What a channel should be. */
 export interface Desired {
@@ -39,7 +39,7 @@ export interface Reported extends Moment {
 export interface RunningApplication {
   /** 1 to 32 of a-z 0-9 _ - /. */
   readonly name: string;
-  /** Any text. */
+  /** Any text; of a longer one, the first 256 characters. */
   readonly version: string;
 }
 

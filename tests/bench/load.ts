@@ -12,11 +12,14 @@ import { TextLineStream } from "@std/streams";
 /** What the loader can be told. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
-  | { do: "open"; port: number; ids: string[]; dialect: 1 | 2 }
+  | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying }
   /** Sends on all connections, with `window` messages in flight on each; answers with a {@linkcode Run}. */
   | { do: "run"; window: number; warmUpMs: number; ms: number }
   /** Closes all connections; answers with a {@linkcode Closed}. */
   | { do: "close" };
+
+/** What the messages are: plain lines, or reports of a channel, each another value. */
+export type Saying = "lines" | "reports";
 
 export interface Opened {
   /** From the first connection attempt until all connections had been greeted. */
@@ -57,17 +60,21 @@ interface Script {
   lines: Uint8Array;
 }
 
-function script(ids: number, first: number): Script {
+function script(ids: number, first: number, says: Saying = "lines"): Script {
   const round = ids * 16;
   const lines = Array.from({ length: round + MOST_WINDOW }, (_, i) => {
     const id = (i % ids + first).toString(16).padStart(2, "0");
-    return `${id}${`message ${i % round}`.padEnd(TEXT_BYTES, ".")}\n`;
+    const text = says === "lines"
+      ? `message ${i % round}`.padEnd(TEXT_BYTES, ".")
+      : `=temp ${i % round}.`.padEnd(TEXT_BYTES, "5");
+    return `${id}${text}\n`;
   });
   return { round, lines: new TextEncoder().encode(lines.join("")) };
 }
 
 /** Dialect 1 has 01 … ff, dialect 2 00 … ff. */
 const SCRIPTS = { 1: script(255, 1), 2: script(256, 0) };
+const REPORTS = { 1: script(255, 1, "reports"), 2: script(256, 0, "reports") };
 
 /** A hello of dialect 2, with a new stream. */
 function hello2(id: string): string {
@@ -106,14 +113,16 @@ class LoadConnection {
     readonly conn: Deno.TcpConn,
     readonly dialect: 1 | 2,
     readonly samples: number[] | undefined,
+    says: Saying,
   ) {
-    this.#script = SCRIPTS[dialect];
+    this.#script = (says === "lines" ? SCRIPTS : REPORTS)[dialect];
   }
 
   static async open(
     port: number,
     id: string,
     dialect: 1 | 2,
+    says: Saying,
     samples?: number[],
   ): Promise<LoadConnection> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -128,7 +137,7 @@ class LoadConnection {
     }
     if (!greeting.startsWith(dialect === 1 ? "\n" : "\x02")) throw new Error("a bad greeting");
     await conn.write(KEEPALIVE);
-    const connection = new LoadConnection(conn, dialect, samples);
+    const connection = new LoadConnection(conn, dialect, samples, says);
     if (dialect === 2) connection.#read().catch((error) => connection.#fail(error));
     return connection;
   }
@@ -266,11 +275,16 @@ function fail(error: Error): never {
 let connections: LoadConnection[] = [];
 const samples: number[] = [];
 
-async function open(port: number, ids: string[], dialect: 1 | 2): Promise<Opened> {
+async function open(
+  port: number,
+  ids: string[],
+  dialect: 1 | 2,
+  says?: Saying,
+): Promise<Opened> {
   const start = performance.now();
   await Promise.all(ids.map(async (id, i) => {
     const sampled = i < SAMPLED ? samples : undefined;
-    connections.push(await LoadConnection.open(port, id, dialect, sampled));
+    connections.push(await LoadConnection.open(port, id, dialect, says ?? "lines", sampled));
   }));
   return { ms: performance.now() - start };
 }
@@ -309,7 +323,7 @@ function sleep(ms: number): Promise<void> {
 async function obey(command: Command): Promise<Opened | Run | Closed> {
   switch (command.do) {
     case "open":
-      return await open(command.port, command.ids, command.dialect);
+      return await open(command.port, command.ids, command.dialect, command.says);
     case "run":
       return await run(command.window, command.warmUpMs, command.ms);
     case "close":

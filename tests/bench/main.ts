@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { measureAccept } from "./accept.ts";
+import { measureChannels } from "./channels.ts";
 import { measureHerd } from "./herd.ts";
 import { measureOutage } from "./outage.ts";
 import { Loader } from "./processes.ts";
@@ -15,11 +16,21 @@ import { measureRecovery } from "./recovery.ts";
 import { measureStore } from "./store.ts";
 import { measureSpeed, roundtrip, throughput } from "./speed.ts";
 
-const SECTIONS = ["roundtrip", "throughput", "store", "accept", "outage", "recovery", "herd"];
+const SECTIONS = [
+  "roundtrip",
+  "throughput",
+  "store",
+  "channels",
+  "accept",
+  "outage",
+  "recovery",
+  "herd",
+];
 
-/** Rounds of accepting: each takes 6 s; of stores: 9 s; of recoveries: 20 s. */
+/** Rounds of accepting: each takes 6 s; of stores: 9 s; of channels: 20 s; of recoveries: 20 s. */
 const ACCEPT_ROUNDS = 5;
 const STORE_ROUNDS = 5;
+const CHANNEL_ROUNDS = 5;
 const RECOVERY_ROUNDS = 6;
 
 const HELP = `deno task bench [options]
@@ -76,6 +87,9 @@ async function run(
   if (loads.length > 0) sections.push(await measureSpeed(loads, loader, { rounds, reference }));
   if (only.includes("store")) {
     sections.push(await measureStore(loader, Math.min(rounds, STORE_ROUNDS)));
+  }
+  if (only.includes("channels")) {
+    sections.push(...await measureChannels(loader, Math.min(rounds, CHANNEL_ROUNDS)));
   }
   if (only.includes("accept")) {
     sections.push(await measureAccept(loader, Math.min(rounds, ACCEPT_ROUNDS)));

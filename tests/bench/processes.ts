@@ -6,7 +6,7 @@
  */
 import { TextLineStream } from "@std/streams";
 import type { Order, State, Written } from "./herd_load.ts";
-import type { Closed, Command, Opened, Run } from "./load.ts";
+import type { Closed, Command, Opened, Run, Saying } from "./load.ts";
 
 const HERE = import.meta.dirname!;
 
@@ -217,8 +217,8 @@ export class Loader extends Process {
     super("load", Deno.execPath(), ["run", "-A", `${HERE}/${script}`]);
   }
 
-  open(port: number, ids: string[], dialect: 1 | 2 = 1): Promise<Opened> {
-    return this.ask({ do: "open", port, ids, dialect });
+  open(port: number, ids: string[], dialect: 1 | 2 = 1, says: Saying = "lines"): Promise<Opened> {
+    return this.ask({ do: "open", port, ids, dialect, says });
   }
 
   run(window: number, warmUpMs: number, ms: number): Promise<Run> {

@@ -16,7 +16,7 @@ export class LineBoard {
   #last = 0;
   #next = 0;
 
-  constructor(readonly scene: ManualServer, readonly id = "1") {}
+  constructor(public scene: ManualServer, readonly id = "1") {}
 
   async connect(): Promise<void> {
     this.#socket = await this.scene.knock(`${this.id}\n\n`);
