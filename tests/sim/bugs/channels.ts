@@ -130,4 +130,19 @@ export const CHANNEL_BUGS: Bugs = {
     "this.put(name, state.isDue ? state : { ...state, fault });",
     "void fault, this.put(name, state);",
   ),
+  "another process takes the clock of the one before for its own": edit(
+    "server/channels/clock.ts",
+    "run === this.#run ?",
+    "run > 0 ?",
+  ),
+  "a device's milliseconds do not come round": edit(
+    "server/channels/clock.ts",
+    "return (ms % ROUND + ROUND) % ROUND;",
+    "return Math.max(0, ms);",
+  ),
+  "the milliseconds of a boot are taken for those of the one before": edit(
+    "server/channels/clock.ts",
+    "if (last?.epoch === epoch) keep(",
+    "if (last?.epoch !== epoch) keep(",
+  ),
 };
