@@ -50,6 +50,9 @@ export async function serve<Server extends ThingSource>(
 ): Promise<void> {
   const thing = await server.thing(device.id);
   if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  if (device !== thing.device) {
+    throw badArgument("give share what channels({ … }) returns, and no function that calls it");
+  }
   for (const description of table.descriptions) thing.describe(description);
   thing.isShared = table.parts.length > 1;
   const plain = table.plain && runPlain(thing, table.plain, server);

@@ -9,8 +9,8 @@ const THING = "server/channels/thing_driver.ts";
 export const CHANNEL_BUGS: Bugs = {
   "a setting is sent though one of its channel is on its way": edit(
     THING,
-    "|| !session.connected || this.#isUnderWay(channel)) return false;",
-    "|| !session.connected) return false;",
+    "if (!session.connected || this.#isUnderWay(channel)) return false;",
+    "if (!session.connected) return false;",
   ),
   "a server that is started again does not know what is on its way": edit(
     THING,
