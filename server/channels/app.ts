@@ -154,11 +154,13 @@ class Dispatcher {
     if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
     const report = { text: marked.value, ...times };
-    const isNews = this.#thing.isNews(marked.name, marked.value, holding.local);
+    const isNews = this.#isFollowed(marked.name) &&
+      this.#thing.isNews(marked.name, marked.value, holding.local);
     // What the handler sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
-      await this.#call(app, () => channel.report?.(valueOf(marked.value), told));
+      if (!channel.report) continue;
+      await this.#call(app, () => channel.report!(valueOf(marked.value), told));
     }
     if (isNews) this.#follow(marked, told);
   }

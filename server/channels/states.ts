@@ -90,12 +90,16 @@ function isAnswered({ tag: sent, isAwaited = false }: ChannelState, tag?: string
 /** Whether they say the same value, perhaps in other words: 20 and 20.0. */
 function isSame(one: { text: string } | undefined, other: { text: string }): boolean {
   if (one === undefined || one.text === other.text) return one !== undefined;
-  return JSON.stringify(valueOf(one.text)) === JSON.stringify(valueOf(other.text));
+  const [a, b] = [valueOf(one.text), valueOf(other.text)];
+  if (typeof a !== "object" || typeof b !== "object") return a === b;
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 export class States {
   readonly #record: DeviceRecord;
   #due: Set<string> | undefined;
+  /** What was looked at last: one change looks at its channel several times. */
+  #last: { text: string; state: ChannelState } | undefined;
 
   constructor(record: DeviceRecord) {
     this.#record = record;
@@ -116,7 +120,9 @@ export class States {
 
   get(name: string): ChannelState {
     const text = this.#record.memos.get(MARK + name);
-    return text === undefined ? UNKNOWN : JSON.parse(text);
+    if (text === undefined) return UNKNOWN;
+    if (this.#last?.text !== text) this.#last = { text, state: JSON.parse(text) };
+    return this.#last.state;
   }
 
   /** Channels whose setting the device is to be told. */
@@ -128,6 +134,7 @@ export class States {
   put(name: string, state: ChannelState): void {
     const text = JSON.stringify(state);
     this.#record.setMemo(MARK + name, text === "{}" ? undefined : text);
+    this.#last = { text, state };
     this.#index(name, state);
   }
 

@@ -2,7 +2,7 @@
 import type { Value } from "../protocol/channel_lines.ts";
 import type { SetOptions } from "../store/transaction.ts";
 import type { Description } from "./description.ts";
-import type { RequestOptions } from "./requests.ts";
+import type { RequestOptions } from "../protocol/requests.ts";
 
 /** What a channel should be. */
 export interface Desired {

@@ -2,7 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const APP = "server/channels/app.ts";
-const REQUESTS = "server/channels/requests.ts";
+const REQUESTS = "server/protocol/requests.ts";
 const STATES = "server/channels/states.ts";
 const THING = "server/channels/thing_driver.ts";
 
@@ -96,8 +96,8 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "the answer to a request is told before it is safe": edit(
     THING,
-    "if (isOfRequest(answer)) return this.afterwards(() => this.#requests.answered(answer));",
-    "if (isOfRequest(answer)) {\n      this.#requests.answered(answer);\n" +
+    "if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));",
+    "if (isOfRequest(answer)) {\n      this.#settle(answer);\n" +
       "      return this.afterwards(() => {});\n    }",
   ),
   "a request that was delivered expires": edit(
