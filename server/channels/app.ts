@@ -7,7 +7,7 @@ import { caller } from "../runtime/run.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
-import { type PlainLines, runPlain } from "./plain_lines.ts";
+import { PlainDevice, type PlainLines, runPlain } from "./plain_lines.ts";
 import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
@@ -50,6 +50,9 @@ export async function serve<Server extends ThingSource>(
 ): Promise<void> {
   const thing = await server.thing(device.id);
   if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  if (device instanceof PlainDevice) {
+    throw badArgument("give share what channels({ … }) returns, and no function that calls it");
+  }
   for (const description of table.descriptions) thing.describe(description);
   thing.isShared = table.parts.length > 1;
   const plain = table.plain && runPlain(thing, table.plain, server);
