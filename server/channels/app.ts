@@ -190,13 +190,23 @@ class Dispatcher {
     const forget = tx.mark();
     try {
       const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), told));
-      this.#answer(marked, value, told);
+      this.#answerOrWarn(marked, value, told);
     } catch (error) {
       if (!(error instanceof FaultError)) throw error;
       forget();
-      const { fault: code, words } = error;
-      const why = words === "" ? {} : { words };
-      tx.write(this.#thing.id, formatMarked({ mark: "fault", name, tag, code, ...why }));
+      const words = error.words === "" ? undefined : error.words;
+      this.#fault(marked, error.fault, told, words);
+    }
+  }
+
+  /** Answers, unless that cannot be said: no JSON, or longer than the device takes. @throws {FaultError} */
+  #answerOrWarn(marked: Of<"ask">, value: unknown, told: Told): void {
+    try {
+      this.#answer(marked, value, told);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      this.#thing.warn("BAD_VALUE", `the answer to ?${marked.name}: ${error.message}`);
+      throw new FaultError("failed");
     }
   }
 
