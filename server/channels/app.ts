@@ -182,7 +182,7 @@ class Dispatcher {
   }
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
-    const { name, tag } = marked;
+    const { name } = marked;
     if (name === "time") return this.#answer(marked, this.#thing.now, told);
     const [holder] = this.#having(name, "ask");
     if (!holder) return this.#fault(marked, "unknown", told);
