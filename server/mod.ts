@@ -39,7 +39,7 @@ export type {
 export type { DescriptionsByName } from "./channels/descriptions.ts";
 export { share } from "./channels/share.ts";
 export { type AppOf } from "./channels/table.ts";
-export type { RequestOptions } from "./channels/requests.ts";
+export type { RequestOptions } from "./protocol/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";

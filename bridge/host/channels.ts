@@ -4,6 +4,7 @@ import {
   formatMarked,
   isName,
   type Marked,
+  NAME_RULE,
   parseMarked,
   textOf,
   type Value,
@@ -11,6 +12,7 @@ import {
 } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
+import { type RequestOptions, Requests } from "../../server/protocol/requests.ts";
 import type { Client } from "./client.ts";
 import type { ClientWriteOptions } from "./outbox.ts";
 
@@ -52,25 +54,10 @@ export interface TellOptions extends Pick<ClientWriteOptions, "until" | "expires
   stamped?: boolean | Date;
 }
 
-/** How a request is made. */
-export interface AskOptions {
-  /** By when it is to be answered, in ms from now: 1 to 2,147,483,647. Default 10,000. */
-  deadline?: number;
-}
-
 /** Answers that may be on their way to the server while further messages are handled. */
 const MOST_ANSWERS = 64;
-/** Requests that wait at once. */
-const MOST_ASKED = 1000;
-const LONGEST_DEADLINE = 2 ** 31 - 1;
 /** ms until what has failed for lack of room, or of a disk, is tried again. */
 const PAUSE = 1000;
-
-interface Pending {
-  channel: string;
-  resolve(value: Value | undefined): void;
-  reject(error: LocalError): void;
-}
 
 /**
  * A device with channels. It reads all messages of its client, one after the other: nobody else may. The first thing
@@ -106,9 +93,15 @@ export class Channels {
   /** That which application this is was accepted; undefined: it is to be said. */
   #said: Promise<unknown> | undefined;
   #answers = new Set<Promise<void>>();
-  #asked = new Map<string, Pending>();
-  // Beginning anywhere: an answer to an earlier process is none to this one.
-  #tag = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  readonly #requests = new Requests({
+    name: "the server",
+    firstTag: 0,
+    write: (line, expires) => this.#say(line, { until: "arrived", expires }),
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  });
 
   /** Begins to read, and to answer. @throws {LocalError} BAD_ARGUMENT */
   constructor(client: Client, options: DeviceChannelsOptions) {
@@ -132,14 +125,14 @@ export class Channels {
   async report(channel: string, value: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
     const line: Marked = { mark: "set", name: channel, ...stamp, value: textOf(value) };
-    await this.#write(line, written(options));
+    await this.#say(formatMarked(line), written(options));
   }
 
   /** Tells that something has happened. @throws {LocalError} as for `report` */
   async event(channel: string, value?: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
     const line: Marked = { mark: "event", name: channel, ...stamp, ...textIn(value) };
-    await this.#write(line, written(options));
+    await this.#say(formatMarked(line), written(options));
   }
 
   /**
@@ -152,42 +145,12 @@ export class Channels {
    * answered in time; FAULT: it answers with a fault, see `FaultError`; UNDECIDED, as for a message that expires;
    * BAD_ARGUMENT; OUTBOX_FULL if 1,000 requests wait already; and as for `Client.write`
    */
-  async ask(
+  ask(
     channel: string,
     value?: unknown,
-    { deadline = 10_000 }: AskOptions = {},
+    options: RequestOptions = {},
   ): Promise<Value | undefined> {
-    if (!(deadline >= 1 && deadline <= LONGEST_DEADLINE)) {
-      throw badArgument(`deadline must be 1 to ${LONGEST_DEADLINE} ms, not ${deadline}`);
-    }
-    if (this.#asked.size >= MOST_ASKED) {
-      throw new LocalError("OUTBOX_FULL", `${MOST_ASKED} requests wait already`);
-    }
-    this.#tag = (this.#tag + 1) >>> 0;
-    const tag = String(this.#tag);
-    const line: Marked = { mark: "ask", name: channel, tag, ...textIn(value) };
-    const { promise, resolve, reject } = Promise.withResolvers<Value | undefined>();
-    this.#asked.set(tag, { channel, resolve, reject });
-    let isOver = false;
-    let isThere = false;
-    const unanswered = () => {
-      if (!isOver || !isThere) return;
-      reject(new LocalError("UNANSWERED", `${channel}: the server has not answered in time`));
-    };
-    const timer = setTimeout(() => {
-      isOver = true;
-      unanswered();
-    }, deadline);
-    this.#write(line, { until: "arrived", expires: deadline }).then(() => {
-      isThere = true;
-      unanswered();
-    }, reject);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#asked.delete(tag);
-    }
+    return this.#requests.ask(channel, value, options);
   }
 
   #stamp({ stamped = false }: TellOptions): { stamp?: number } {
@@ -199,8 +162,7 @@ export class Channels {
   }
 
   /** Behind what says which application this is, which may have been refused, too. */
-  async #write(marked: Marked, options: ClientWriteOptions): Promise<void> {
-    const line = formatMarked(marked);
+  async #say(line: string, options: ClientWriteOptions): Promise<void> {
     this.#sayBoot();
     await this.#client.write(line, { until: this.#until, ...options });
   }
@@ -230,7 +192,7 @@ export class Channels {
       line = await next;
     }
     const closed = new LocalError("CLOSED", "the client was closed");
-    for (const { reject } of this.#asked.values()) reject(closed);
+    this.#requests.close(closed);
     await Promise.all(this.#answers);
   }
 
@@ -323,10 +285,7 @@ export class Channels {
       this.#failed(new FaultError(marked.code, marked.words, name)); // what was told is not taken
       return;
     }
-    const asked = this.#asked.get(tag ?? "");
-    if (asked?.channel !== name) return; // too late, or an earlier process has asked
-    if (marked.mark === "answer") asked.resolve(valueOf(marked.value));
-    else asked.reject(new FaultError(marked.code, marked.words, name));
+    this.#requests.answered(marked);
   }
 
   #send(answer: Marked, line: string): void {
@@ -338,7 +297,7 @@ export class Channels {
   async #sendAll(answer: Marked, line: string): Promise<void> {
     for (;;) {
       try {
-        return await this.#write(answer, {});
+        return await this.#say(formatMarked(answer), {});
       } catch (error) {
         if (isClosed(error)) return;
         this.#failed(error, line);
@@ -368,7 +327,7 @@ function textIn(value: unknown): { value?: string } {
 
 function checkName(name: string): void {
   if (isName(name)) return;
-  throw badArgument(`${JSON.stringify(name)} is no channel: 1 to 32 of a-z 0-9 _ - / are`);
+  throw badArgument(`${JSON.stringify(name)} is no channel: ${NAME_RULE}`);
 }
 
 function isText(error: unknown): boolean {

@@ -4,12 +4,12 @@
  * @module
  */
 export {
-  type AskOptions,
   Channels,
   type DeviceChannel,
   type DeviceChannelsOptions,
   type TellOptions,
 } from "./channels.ts";
+export type { RequestOptions } from "../../server/protocol/requests.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { type ClientWriteOptions } from "./outbox.ts";
 export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";

@@ -376,3 +376,22 @@ Deno.test("a device that answers twice, and otherwise than it was set, is told o
   assertEquals(board.news(), ["=fan.1 900", "=fan.2 900"]);
   assertEquals([thing.desired("fan")?.isMet, thing.reported("fan")?.value], [false, 100]);
 });
+
+Deno.test("an answer that cannot be said is a fault, and holds up nothing", async () => {
+  const { scene, board, told } = await begin({
+    config: { ask: (what) => what === "long" ? "x".repeat(40_000) : () => {} },
+    door: { ask: () => Promise.reject(new FaultError("busy", "x".repeat(40_000))) },
+  });
+  await using _ = scene;
+  await board.says("?config.1 long");
+  await board.says("?config.2 code");
+  await board.says("?door.3");
+  await board.says("?time.4");
+  assertEquals(board.news(), [
+    "~config.1 failed",
+    "~config.2 failed",
+    "~door.3 busy",
+    ":time.4 1700000000000",
+  ]);
+  assertEquals(told.filter(({ event }) => event === "warning").length, 2);
+});

@@ -1,8 +1,11 @@
 /** Links between devices: what a channel of one tells is what a channel of another should be. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import type { Device } from "../device.ts";
+import { Events } from "../observe/events.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import { Links } from "./links.ts";
 import {
   channels,
   LocalError,
@@ -283,3 +286,25 @@ Deno.test("an application that takes all lines itself hears of no links: that is
     "would not be heard: the server's application takes all lines itself",
   );
 });
+
+Deno.test("a link that cannot be made safe is none", async () => {
+  const { scene, server } = await begin();
+  await using _ = scene;
+  const source = await server.device("tx") as DeviceDriver;
+  const events = new Events();
+  const links = new Links(events, () => undefined);
+  const linked = { id: "tx", device: source, hasRoom: () => true, setting: () => fail() };
+  const one = { channel: "button", to: { device: "rx", channel: "led" } };
+  for (const deed of [links.connecting(linked, one), links.disconnecting(linked, one)]) {
+    const before = [...source.session.record.memos];
+    deed.apply();
+    assertNotEquals([...source.session.record.memos], before);
+    deed.undo();
+    assertEquals([...source.session.record.memos], before);
+    deed.apply();
+  }
+});
+
+function fail(): never {
+  throw new Error("not called");
+}

@@ -106,7 +106,7 @@ export class PlainLines {
 }
 
 /** What a run of the application has as its device. */
-class PlainDevice implements Device {
+export class PlainDevice implements Device {
   readonly #device: DeviceDriver;
   readonly #next: () => Offer | undefined;
   readonly #readers: PromiseWithResolvers<Offer>[] = [];
@@ -259,14 +259,17 @@ export function runPlain(
       lines.returned();
     },
   });
-  const forget = thing.whenClosed((reason) => lines.close(reason));
+  const end = (reason: LocalError) => {
+    application.close();
+    lines.close(reason);
+  };
+  const forget = thing.whenClosed(end);
   application.begin();
   return {
     lines,
     close() {
       forget();
-      application.close();
-      lines.close(new LocalError("CLOSED", "this run of the application has failed"));
+      end(new LocalError("CLOSED", "this run of the application has failed"));
     },
   };
 }

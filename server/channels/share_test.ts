@@ -212,3 +212,24 @@ Deno.test("a device that is cleared or forgotten while a line is in hand", async
     else assertEquals(scene.server.devices, []);
   }
 });
+
+Deno.test("a server is closed while a line waits for an application that is to be begun again", async () => {
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      await device.readline();
+      throw new Error("boom");
+    },
+    temp: channels({ temp() {} }),
+  });
+  await using _ = scene; // it looks whether a timer is left
+  await board.says("line");
+  assertEquals(scene.server.devices.map(({ inbox }) => inbox), [1]);
+});
+
+Deno.test("a function that calls an application of channels is none: that is told", async () => {
+  const temp = channels({ temp() {} });
+  const { scene, failures } = await begin({ temp: (device, server) => temp(device, server) });
+  await using _ = scene;
+  await scene.platform.turn();
+  assertStringIncludes(failures()[0]!, "temp: LocalError: give share what channels({ … }) returns");
+});

@@ -2,7 +2,7 @@
 import type { Value } from "../protocol/channel_lines.ts";
 import type { SetOptions } from "../store/transaction.ts";
 import type { Description } from "./description.ts";
-import type { RequestOptions } from "./requests.ts";
+import type { RequestOptions } from "../protocol/requests.ts";
 
 /** What a channel should be. */
 export interface Desired {
@@ -77,7 +77,8 @@ export interface Thing {
   set(channel: string, value: unknown, options?: SetOptions): Promise<void>;
 
   /**
-   * Asks the device, and waits for its answer.
+   * Asks the device, and waits for its answer. A handler of the same device must not wait for that: the answer is a
+   * message, and comes after the one that is handled.
    *
    * @param value JSON, for the device.
    * @returns what it answers; undefined if it answers without a value

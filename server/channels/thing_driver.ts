@@ -3,6 +3,7 @@ import { LocalError } from "../protocol/errors.ts";
 import {
   formatMarked,
   isName,
+  NAME_RULE,
   parseMarked,
   textOf,
   type Value,
@@ -26,7 +27,10 @@ import { Described, OWN_DESCRIPTION } from "./described.ts";
 import { type Description, wrongReport, wrongSetting } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
 import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
-import { type Answer, isOfRequest, type RequestOptions, Requests } from "./requests.ts";
+import { type Answer, type RequestOptions, Requests } from "../protocol/requests.ts";
+
+/** Tags of requests are at least so great, those of settings less. */
+const FIRST_TAG = 5_000_000_000;
 
 /** Its memo's key. */
 const APPLICATION = "@";
@@ -64,7 +68,12 @@ export class ThingDriver implements Thing, Above {
     this.#host = host;
     const { record } = device.session;
     this.#states = new States(record);
-    this.#requests = new Requests(device, host.events);
+    this.#requests = new Requests({
+      name: "the device",
+      firstTag: FIRST_TAG,
+      write: (line, expires) => device.write(line, { expires }),
+      after: (ms, run) => device.clock.after(ms, run),
+    });
     this.#described = new Described(record, host.descriptions);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
@@ -242,12 +251,20 @@ export class ThingDriver implements Thing, Above {
     });
   }
 
+  /** A request has its answer. */
+  #settle(answer: Answer): void {
+    if (this.#requests.answered(answer)) return;
+    const { name: channel, tag = "" } = answer;
+    const what = answer.mark === "fault" ? { fault: answer.code } : valueIn(answer);
+    this.#host.events.emit({ event: "late_answer", device: this.id, channel, tag, ...what });
+  }
+
   /** The device has answered a request or a setting. */
   answered(answer: Answer, at: number): Deed {
-    if (isOfRequest(answer)) return this.afterwards(() => this.#requests.answered(answer));
+    if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));
     const { name: channel, tag } = answer;
     const { desired } = this.#states.get(channel);
-    if (!desired) return this.afterwards(() => this.#requests.answered(answer)); // nobody has asked
+    if (!desired) return this.afterwards(() => this.#settle(answer)); // nobody has asked
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
@@ -386,10 +403,19 @@ export function momentOf({ at, taken }: Times): Moment {
   return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };
 }
 
+/** Whether an answer is one to a request: settings have other tags. */
+function isOfRequest({ tag = "0" }: Answer): boolean {
+  return Number(tag) >= FIRST_TAG;
+}
+
+function valueIn({ value }: { value?: string }): { value?: Value } {
+  return value === undefined ? {} : { value: valueOf(value) };
+}
+
 /** @throws {LocalError} BAD_ARGUMENT */
 export function checkName(channel: string): void {
   if (isName(channel)) return;
-  throw badArgument(`${JSON.stringify(channel)} is no channel: 1 to 32 of a-z 0-9 _ - / are`);
+  throw badArgument(`${JSON.stringify(channel)} is no channel: ${NAME_RULE}`);
 }
 
 function badArgument(message: string): LocalError {

@@ -4,7 +4,7 @@
  */
 import type { ChannelLink, LinkOptions } from "../channels/links.ts";
 import { parsePlace } from "../channels/links.ts";
-import type { RequestOptions } from "../channels/requests.ts";
+import type { RequestOptions } from "../protocol/requests.ts";
 import type { Thing } from "../channels/thing.ts";
 import { printable } from "../observe/log.ts";
 import { textOf, type Value } from "../protocol/channel_lines.ts";

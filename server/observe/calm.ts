@@ -68,8 +68,16 @@ export function logFrom(log: Log, clock: Pick<Clock, "now" | "after">): EventLis
   return (event) => {
     if (!isLogged(event)) return;
     const { text: _, ...entry } = { text: "", ...event }; // the message quotes it
-    calmed(entry);
+    calmed(withoutTime(entry));
   };
+}
+
+/** A device's milliseconds say nothing to people. */
+function withoutTime(entry: LogEntry): LogEntry {
+  if (entry.metadata === undefined) return entry;
+  const metadata = entry.metadata.replace(/(?:^| )ms=\S*/, "").trimStart();
+  const { metadata: _, ...rest } = entry;
+  return metadata === "" ? rest : { ...rest, metadata };
 }
 
 /** What an entry is charged to. The first one counts it if it cannot be said. */

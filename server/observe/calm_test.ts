@@ -46,6 +46,18 @@ Deno.test("what is said now and then is said as it is", async () => {
   assertEquals(book.clock.timers, 0);
 });
 
+Deno.test("of what a device says about itself its milliseconds are left out", () => {
+  const told: (string | undefined)[] = [];
+  const listener = logFrom(({ metadata }) => told.push(metadata), new ManualClock());
+  const of = { device: "1", address: "[::1]:4711", connects: 1, dialect: 2 } as const;
+  for (
+    const metadata of ["reset=power-on ms=0000000042", "ms=1 a=1", "ms=1", "items=5", "ms= x=1"]
+  ) {
+    listener({ event: "connected", ...of, metadata });
+  }
+  assertEquals(told, ["reset=power-on", "a=1", undefined, "items=5", "x=1"]);
+});
+
 const FLOODS: [string, LogEntry, number][] = [
   ["a device's own lines", { event: "log", device: "1", message: "x".repeat(16_000) }, 25_000_000],
   ["a device that comes", { event: "connected", device: "1", address: "10.0.0.7:1" }, 13_000_000],

@@ -154,7 +154,8 @@ function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>)
   return behind(version, "version") + behind(description, "description");
 }
 
-const NAME_RULE = `1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`;
+/** What a name is, for people. */
+export const NAME_RULE = `1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`;
 
 function behind(text: string | undefined, what: string): string {
   if (text === "") throw bad(`${what}: at least one character is needed`);

@@ -20,6 +20,8 @@ export interface Request {
   isOver: boolean;
   /** It was never written. */
   isRefused: boolean;
+  /** The server has lost the device: what was decided just before is told still. */
+  isLost: boolean;
 }
 
 /** Whoever asks is served no longer: nobody knows what comes of what was asked. */
@@ -52,6 +54,7 @@ export class RequestBooks {
       answeredAt: Infinity,
       isOver: false,
       isRefused: false,
+      isLost: false,
     };
     this.#requests.set(value, request);
     return request;
@@ -96,8 +99,9 @@ export class RequestBooks {
   }
 
   #ends(request: Request): void {
-    if (request.isOver) throw this.#violation(request, "has two outcomes");
+    if (request.isOver && !request.isLost) throw this.#violation(request, "has two outcomes");
     request.isOver = true;
+    request.isLost = false;
   }
 
   /** @returns whether this is one of the outcomes that a request may have */
@@ -155,6 +159,7 @@ export class RequestBooks {
   /** Nobody is there who waits. */
   serverDied(): void {
     for (const request of this.#requests.values()) {
+      request.isLost = !request.isOver;
       request.isOver = true;
       if (request.tag === undefined) request.isRefused = true;
     }

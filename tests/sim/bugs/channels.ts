@@ -2,7 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const APP = "server/channels/app.ts";
-const REQUESTS = "server/channels/requests.ts";
+const REQUESTS = "server/protocol/requests.ts";
 const STATES = "server/channels/states.ts";
 const THING = "server/channels/thing_driver.ts";
 
@@ -96,8 +96,8 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "the answer to a request is told before it is safe": edit(
     THING,
-    "if (isOfRequest(answer)) return this.afterwards(() => this.#requests.answered(answer));",
-    "if (isOfRequest(answer)) {\n      this.#requests.answered(answer);\n" +
+    "if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));",
+    "if (isOfRequest(answer)) {\n      this.#settle(answer);\n" +
       "      return this.afterwards(() => {});\n    }",
   ),
   "a request that was delivered expires": edit(
@@ -129,5 +129,20 @@ export const CHANNEL_BUGS: Bugs = {
     STATES,
     "this.put(name, state.isDue ? state : { ...state, fault });",
     "void fault, this.put(name, state);",
+  ),
+  "another process takes the clock of the one before for its own": edit(
+    "server/channels/clock.ts",
+    "run === this.#run ?",
+    "run > 0 ?",
+  ),
+  "a device's milliseconds do not come round": edit(
+    "server/channels/clock.ts",
+    "return (ms % ROUND + ROUND) % ROUND;",
+    "return Math.max(0, ms);",
+  ),
+  "the milliseconds of a boot are taken for those of the one before": edit(
+    "server/channels/clock.ts",
+    "if (last?.epoch === epoch) keep(",
+    "if (last?.epoch !== epoch) keep(",
   ),
 };

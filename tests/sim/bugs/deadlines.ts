@@ -49,20 +49,10 @@ export const DEADLINE_BUGS: Bugs = {
     "if (DEADLINES) outSent = max(outSent, end);",
     "",
   ),
-  "the core believes a welcome while the older connection may still deliver": edit(
-    CORE,
-    "  withdraw(get(PEER_LINE));\n",
-    "  withdraw(get(PEER_LINE));\n  outSent = outHead;\n",
-  ),
   "the core sends again what is late": edit(
     CORE,
     "if (second()) store<u8>(entry, LATE, 3);",
     "",
-  ),
-  "a server takes what the older connection brings behind a welcome": edit(
-    ADMISSION,
-    "late.txFirst !== welcome.txFirst || late.rxNext !== welcome.rxNext",
-    "late.txFirst !== welcome.txFirst",
   ),
   "a client does not know what an earlier process may have sent": edit(
     CLIENT_OUTBOX,
@@ -73,16 +63,6 @@ export const DEADLINE_BUGS: Bugs = {
     CLIENT_OUTBOX,
     "const end = expires === Infinity ? {} : {",
     "const end = expires < Infinity ? {} : {",
-  ),
-  "a client's hello says nothing of what its application has": edit(
-    "bridge/host/client.ts",
-    "this.#memory && this.#handout.holds(this.#core.position)",
-    "this.#memory && false",
-  ),
-  "a client's deadline begins anew with each process": edit(
-    "bridge/host/client.ts",
-    "return clock.time + Math.max(0, away) - platform.now();",
-    "return clock.time - platform.now();",
   ),
   "what a client has given up goes out": edit(
     CLIENT_OUTBOX,
