@@ -1,6 +1,7 @@
 /** An application on a host: the real `Client`, with a memory or without. */
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import type { MemoryChange } from "../../bridge/host/memory.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import { NOBODY } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
@@ -45,7 +46,7 @@ export class HostProgram implements Program {
     };
     if (dialect === 2 && key) options.key = key;
     if (dialect === 2) options.metadata = metadata;
-    if (this.#remembers) options.memory = device.disk.open(platform, () => this.#committed());
+    if (this.#remembers) options.memory = device.disk.open(platform, (it) => this.#committed(it));
     this.#client = new Client(options, platform);
     this.#iterator = this.#client[Symbol.asyncIterator]();
     this.#way = device.world.random.pick([
@@ -126,8 +127,10 @@ export class HostProgram implements Program {
   }
 
   /** Asking for the next message says that the one before is done with. Now that is safe. */
-  #committed(): void {
-    if (this.#asked > 0) this.#handed = undefined;
+  #committed({ progress }: MemoryChange): void {
+    // What the memory holds comes again, though the server knows that it is there.
+    if (this.#handed) this.#handed.held = progress?.held !== undefined;
+    if (this.#asked > 0 && progress?.held === undefined) this.#handed = undefined;
   }
 
   async #read(): Promise<void> {

@@ -32,7 +32,7 @@ export class SimMemory {
   }
 
   /** A process begins to use it. @param committed Told when it has committed something */
-  open(platform: SimPlatform, committed: () => void): ClientMemory {
+  open(platform: SimPlatform, committed: (change: MemoryChange) => void): ClientMemory {
     if (this.#path !== undefined) {
       this.#file = new MemoryFile(this.#path, this.device.id);
       const [file, rows] = [this.#file.kept, this.#disk.state].map(asText);
@@ -43,7 +43,7 @@ export class SimMemory {
       commit: (change) => {
         if (platform.isAlive) this.#commit(change, platform);
         if (!platform.isAlive) throw new Error("the process is dead");
-        committed();
+        committed(change);
       },
       close() {},
     };

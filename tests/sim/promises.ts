@@ -119,7 +119,7 @@ export interface Message {
   told: boolean;
   /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
   kept: boolean;
-  /** It is in there now. */
+  /** It is in there now; to the device: its client's memory holds it for the application. */
   held: boolean;
 }
 
