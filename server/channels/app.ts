@@ -65,8 +65,10 @@ export async function serve<Server extends ThingSource>(
         await device.consume((line, tx) => dispatcher.take(message = line, tx));
         plain?.lines.settled();
         failing = undefined;
+        dispatcher.isCareful = false;
       } catch (error) {
         plain?.lines.settled(error);
+        dispatcher.isCareful = true;
         if (thing.device.closed ?? caller()?.over) throw error;
         if (passes(error)) continue; // the message comes again, at the pace of `consume`
         if (message !== failing) thing.failed(dispatcher.blame(error));
@@ -88,6 +90,9 @@ function passes(error: unknown): boolean {
 
 const PASSING: ReadonlySet<string> = new Set(["OUTBOX_FULL", "FENCED", "FORGOTTEN"]);
 
+/** Most messages that one transaction takes beside the first. */
+const MOST_FURTHER = 63;
+
 /** Hands a device's messages to their handlers. */
 class Dispatcher {
   readonly #thing: ThingDriver;
@@ -95,6 +100,8 @@ class Dispatcher {
   readonly #plain: PlainLines | undefined;
   #called: string[] = []; // applications that the message was given to
   #blamed: unknown; // an error that names its application
+  /** A transaction has failed: the next one is of one message, so that it is known which. */
+  isCareful = false;
 
   constructor(thing: ThingDriver, table: Table, plain: PlainLines | undefined) {
     this.#thing = thing;
@@ -102,11 +109,40 @@ class Dispatcher {
     this.#plain = plain;
   }
 
+  /**
+   * A message, and those behind it that no application looks at: these cost no transaction of their own, and nobody sees
+   * a state that is not safe.
+   */
   async take(line: string, transaction: Transaction): Promise<void> {
     const tx = collector(transaction);
+    await this.#takeOne(line, parseMarked(line), tx);
+    if (this.isCareful) return;
+    for (let next; tx.taken < MOST_FURTHER && (next = tx.next) !== undefined;) {
+      const marked = parseMarked(next);
+      if (!this.#isSilent(marked)) return;
+      tx.take();
+      await this.#takeOne(next, marked, tx);
+    }
+  }
+
+  /** Whether a message only changes what is kept of a channel. */
+  #isSilent(marked: Marked | undefined): boolean {
+    if (marked?.mark === "answer" || marked?.mark === "fault") return true;
+    if (marked?.mark !== "set" || this.#isFollowed(marked.name)) return false;
+    const holding = this.#find(marked.name);
+    return holding !== undefined && holding.holders.every(({ channel }) => !channel.report) &&
+      this.#thing.hasRoom(marked.name) && this.#whyBad(marked) === undefined;
+  }
+
+  /** Why a report is not kept, for people; "" if that needs no words. */
+  #whyBad({ name, value }: Of<"set">): string | undefined {
+    return value.length > LONGEST_VALUE ? "" : this.#thing.wrongReport(name, value);
+  }
+
+  async #takeOne(line: string, marked: Marked | undefined, tx: Collector): Promise<void> {
     this.#called = [];
-    const marked = parseMarked(line);
-    const times = this.#thing.timesOf(marked && "stamp" in marked ? marked.stamp : undefined);
+    const stamp = marked && "stamp" in marked ? marked.stamp : undefined;
+    const times = this.#thing.timesOf(stamp, tx.taken);
     const told: Told = { thing: this.#thing, channel: marked?.name ?? "", tx, ...momentOf(times) };
     switch (marked?.mark) {
       case undefined:
@@ -149,8 +185,8 @@ class Dispatcher {
   async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
     const holding = this.#find(marked.name);
     if (!holding) return this.#fault(marked, "unknown", told);
-    if (marked.value.length > LONGEST_VALUE) return this.#fault(marked, "bad_value", told);
-    const wrong = this.#thing.wrongReport(marked.name, marked.value);
+    const wrong = this.#whyBad(marked);
+    if (wrong === "") return this.#fault(marked, "bad_value", told);
     if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
     if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
     const report = { text: marked.value, ...times };

@@ -213,12 +213,13 @@ export class ThingDriver implements Thing, Above {
     return this.#host.timekeeper.date;
   }
 
-  /** When the oldest message came; and, if it has a stamp, when that was taken. */
-  timesOf(stamp: number | undefined): Times {
+  /** When a message came; and, if it has a stamp, when that was taken. @param index Its place in the inbox */
+  timesOf(stamp: number | undefined, index: number): Times {
     const at = this.now;
     if (stamp === undefined) return { at };
     const { record } = this.#device.session;
-    const taken = this.#host.timekeeper.takenAt(record, record.positions.processed, stamp);
+    const number = record.positions.processed + index;
+    const taken = this.#host.timekeeper.takenAt(record, number, stamp);
     return { at, taken: taken ?? null };
   }
 

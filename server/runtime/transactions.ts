@@ -4,6 +4,7 @@ import type { Database, Statement } from "../store/store.ts";
 import {
   Collector,
   type Deed,
+  type DeedMaker,
   type SetOptions,
   type Transaction,
   type TransactionWriteOptions,
@@ -62,9 +63,14 @@ export async function transact(
   consumer?: DeviceDriver,
 ): Promise<void> {
   const run = caller();
-  const collector = new Collector(host.database, {
-    write: (id, text, options) => new Writing(host.find(id), text, options),
-    set: (id, ...setting) => host.set(host.find(id), ...setting),
+  const maker = {
+    write: (...[id, text, options]: Parameters<DeedMaker["write"]>) =>
+      new Writing(host.find(id), text, options),
+    set: (...[id, ...setting]: Parameters<DeedMaker["set"]>) => host.set(host.find(id), ...setting),
+  };
+  const record = consumer?.session.record;
+  const collector = new Collector(host.database, maker, (n) => {
+    return record && n + 1 < record.safe ? record.inbox[n + 1] : undefined;
   });
   const checkOpen = () => {
     const devices = [...collector.deeds.map(({ device }) => device), ...consumer ? [consumer] : []];
@@ -80,8 +86,9 @@ export async function transact(
   checkOpen();
   await new Promise<void>((resolve, reject) => {
     const { statements } = collector.end();
-    const { deeds } = collector;
-    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumer, resolve, reject));
+    const { deeds, taken } = collector;
+    const consumed = consumer && { device: consumer, count: 1 + taken };
+    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumed, resolve, reject));
   });
 }
 
@@ -89,26 +96,34 @@ export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
 }
 
+/** Messages that a transaction takes out of an inbox. */
+interface Consumed {
+  readonly device: DeviceDriver;
+  readonly count: number;
+}
+
 /** What an application's transaction changes in the records. */
 class ApplicationTransfer implements Transfer {
   #applied = 0; // how many of the deeds
-  #consumed: string | undefined;
+  #texts: string[] = []; // of the messages taken out of the inbox
 
   constructor(
     readonly statements: readonly Statement[],
     readonly deeds: readonly Deed[],
-    readonly consumer: DeviceDriver | undefined,
+    readonly consumed: Consumed | undefined,
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,
   ) {}
 
   changes(device: string): boolean {
-    return this.consumer?.id === device || this.deeds.some((deed) => deed.device.id === device);
+    return this.consumed?.device.id === device ||
+      this.deeds.some((deed) => deed.device.id === device);
   }
 
   apply(): void {
+    const { device: consumer, count = 0 } = this.consumed ?? {};
     try {
-      if (this.consumer?.isForgotten || this.deeds.some(({ device }) => device.isForgotten)) {
+      if (consumer?.isForgotten || this.deeds.some(({ device }) => device.isForgotten)) {
         throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
       }
       for (const deed of this.deeds) {
@@ -119,23 +134,20 @@ class ApplicationTransfer implements Transfer {
       this.undo();
       throw error;
     }
-    const record = this.consumer?.session.record;
-    this.#consumed = record?.inbox[0];
-    record?.process();
+    while (this.#texts.length < count) this.#texts.push(consumer!.session.record.process());
   }
 
   undo(): void {
-    if (this.#consumed !== undefined) this.consumer!.session.record.unprocess(this.#consumed);
-    this.#consumed = undefined;
+    for (let text; (text = this.#texts.pop()) !== undefined;) {
+      this.consumed!.device.session.record.unprocess(text);
+    }
     while (this.#applied > 0) this.deeds[--this.#applied]!.undo();
   }
 
   done(): void {
     for (const deed of this.deeds) deed.done();
-    if (this.#consumed !== undefined) {
-      this.consumer!.session.processed(this.#consumed);
-      this.consumer!.touch();
-    }
+    for (const text of this.#texts) this.consumed!.device.session.processed(text);
+    this.consumed?.device.touch();
     this.resolve();
   }
 }

@@ -81,6 +81,9 @@ export interface DeedMaker {
   set(deviceId: string, channel: string, value: unknown, options: SetOptions): Deed;
 }
 
+/** Messages that wait behind the one that a transaction processes: the n-th of them, if it is there. */
+export type Further = (n: number) => string | undefined;
+
 /** Collects what a function adds to its transaction. */
 export class Collector implements Transaction {
   #statements: Statement[] = [];
@@ -88,11 +91,19 @@ export class Collector implements Transaction {
   #over = false;
   #database: Database | undefined;
   #maker: DeedMaker;
+  #further: Further;
+  /** Messages that it processes beside the first one. */
+  taken = 0;
 
   /** @param database undefined if the store has none. */
-  constructor(database: Database | undefined, maker: DeedMaker) {
+  constructor(
+    database: Database | undefined,
+    maker: DeedMaker,
+    further: Further = () => undefined,
+  ) {
     this.#database = database;
     this.#maker = maker;
+    this.#further = further;
   }
 
   run(sql: string, ...params: SqlInput[]): void {
@@ -124,6 +135,17 @@ export class Collector implements Transaction {
   add(deed: Deed): void {
     this.#checkOpen();
     this.#deeds.push(deed);
+  }
+
+  /** The message behind those that it processes, if there is one. */
+  get next(): string | undefined {
+    return this.#further(this.taken);
+  }
+
+  /** It processes the next message as well. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
+  take(): void {
+    this.#checkOpen();
+    this.taken++;
   }
 
   /** What was collected so far. @returns forgets what was added since */

@@ -36,11 +36,14 @@ export class LineBoard {
     this.#next = 0;
   }
 
-  /** Says a message, and acknowledges whatever comes of it. */
-  async says(text: string): Promise<void> {
-    const id = this.#next.toString(16).padStart(2, "0");
-    this.#next = this.#next % 255 + 1;
-    await this.scene.says(this.#socket!, `${id}${text}\n`);
+  /** Says messages, in one piece, and acknowledges whatever comes of them. */
+  async says(...texts: string[]): Promise<void> {
+    let piece = "";
+    for (const text of texts) {
+      piece += `${this.#next.toString(16).padStart(2, "0")}${text}\n`;
+      this.#next = this.#next % 255 + 1;
+    }
+    await this.scene.says(this.#socket!, piece);
     await this.settle();
   }
 
