@@ -7,7 +7,7 @@ import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
-import type { Transaction } from "../../server/store/transaction.ts";
+import { Collector, type Transaction } from "../../server/store/transaction.ts";
 import type { ChannelBooks } from "./channel_books.ts";
 import { ASKED, READING, RULES, valueFrom } from "./channel_plan.ts";
 import { AppFailure, ChangedItsMind } from "./misconduct.ts";
@@ -107,30 +107,47 @@ export class ChannelTalk {
 
   async #consume(use: Parameters<Device["consume"]>[0]): Promise<void> {
     const { device } = this;
-    let attempt: Attempt | undefined;
+    const attempts: Attempt[] = [];
     this.#isReading = true;
     try {
       await device.consume(async (text, tx) => {
         this.#isReading = false;
-        attempt = this.#attempt = this.#begin(text);
-        tx.run(CREATE);
-        tx.run(EFFECT, device.id, text);
+        this.#attempt = this.#takes(text, tx, attempts);
+        this.#offered = text;
+        const collector = tx as Collector;
+        collector.take = () => { // a further message is processed by this transaction
+          this.#takes(collector.next!, tx, attempts);
+          Collector.prototype.take.call(collector);
+        };
         await use(text, tx);
         if (this.#random.chance(0.3)) await this.#work();
         if (this.#fails()) tx.run(BROKEN, text);
       });
     } catch (error) {
-      if (attempt) this.#log(`is told that ${attempt.name} has failed: ${error}`);
-      attempt?.fail();
+      for (const attempt of attempts) {
+        this.#log(`is told that ${attempt.name} has failed: ${error}`);
+        attempt.fail();
+      }
       // A statement of the application's.
       if (!(error instanceof LocalError || error instanceof AppFailure)) {
         if (!String(error).includes("NOT NULL")) throw error;
-        throw new AppFailure(attempt!.name);
+        throw new AppFailure(attempts[0]!.name);
       }
       throw error;
     }
-    this.#log(`has done ${attempt!.name} of ${device.id}`);
-    this.#told(attempt!);
+    for (const attempt of attempts) {
+      this.#log(`has done ${attempt.name} of ${device.id}`);
+      this.#told(attempt);
+    }
+  }
+
+  /** A message is processed by a transaction, which has an effect of it. */
+  #takes(text: string, tx: Transaction, attempts: Attempt[]): Attempt {
+    const attempt = this.#begin(text);
+    attempts.push(attempt);
+    tx.run(CREATE);
+    tx.run(EFFECT, this.device.id, text);
+    return attempt;
   }
 
   #begin(text: string): Attempt {
@@ -138,7 +155,6 @@ export class ChannelTalk {
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
     world.books.get(id)!.offered(text);
-    this.#offered = text;
     const attempt = this.#all.begin(`the processing of ${JSON.stringify(text)}`, { id, text });
     attempt.asked = /^\?[a-z]+\.(\d+)/.exec(text)?.[1];
     return attempt;

@@ -80,7 +80,7 @@ export class ThingBooks {
   readonly #said = new Map<string, Set<unknown>>(); // by channel
   readonly #settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
-  #shown = new Map<string, Set<Value>>(); // was in the store as reported
+  #shown = new Map<string, Set<Value>>(); // see #show
   #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
   #answeredAt = new Map<string, number>(); // the same of those that the device has seen since it was started
   readonly #lines = new Set<string>();
@@ -216,9 +216,18 @@ export class ThingBooks {
     if (marked?.mark === "answer" || marked?.mark === "fault") {
       this.requests.processed(marked.tag ?? "");
     }
+    if (marked?.mark === "answer" && marked.value !== undefined) {
+      this.#show(marked.name, valueOf(marked.value));
+    }
     if (marked?.mark !== "set") return;
+    this.#show(marked.name, valueOf(marked.value));
     const setting = this.#find(marked.name, valueOf(marked.value));
     if (setting?.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
+  }
+
+  /** A value may be told: it was in the store, or its message was processed with one that says another. */
+  #show(channel: string, value: Value): void {
+    this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
   }
 
   // What the server tells.
@@ -278,7 +287,7 @@ export class ThingBooks {
         );
       }
       this.all.told(this.id);
-      this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
+      this.#show(channel, value);
     }
     if (state.desired?.text !== before?.desired?.text) this.#desires(channel, state);
   }
