@@ -6,6 +6,7 @@ import { MemoryStore } from "../store/memory.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import type { App, ServerOptions } from "../server.ts";
 import { channels } from "./app.ts";
+import type { Handler } from "./channel.ts";
 
 const DATE = 1_700_000_000_000;
 const DAY = 86_400_000;
@@ -14,13 +15,12 @@ const DAY = 86_400_000;
 type Reading = [value: unknown, at: number | undefined, isStamped: boolean];
 
 /** An application that notes readings, as soon as it may. */
-function gated() {
+function gated({ looks = true } = {}) {
   const readings: Reading[] = [];
   const { promise, resolve: open } = Promise.withResolvers<void>();
-  const note = channels({
-    temp: (value, { at, isStamped }) =>
-      void readings.push([value, at && at.getTime() - DATE, isStamped]),
-  });
+  const temp: Handler = (value, { at, isStamped }) =>
+    void readings.push([value, at && at.getTime() - DATE, isStamped]);
+  const note = channels({ temp: looks ? temp : {} });
   const app: App = (device, server) => promise.then(() => note(device, server));
   return { app, open, readings };
 }
@@ -135,6 +135,26 @@ Deno.test("readings of several boots wait for the application: each has its time
     [3, undefined, true],
     [4, 2500, true],
   ]);
+});
+
+Deno.test("readings of several boots that nobody looks at, and so share a transaction, have their times", async () => {
+  const { app, open } = gated({ looks: false });
+  await using scene = await TimeScene.start(50_000, { app });
+  const { board } = scene;
+  const told: (number | undefined)[] = [];
+  scene.server.server.events.subscribe((event) => {
+    if (event.event === "reported") told.push(event.at && event.at.getTime() - DATE);
+  });
+  await board.connect();
+  await board.reads(1);
+  await scene.passes(1000);
+  board.reboot();
+  await scene.server.platform.advance(200);
+  await board.connect();
+  await board.reads(2);
+  open();
+  await scene.passes(DAY);
+  assertEquals(told, [0, 1200]);
 });
 
 Deno.test("a hello counts from when it came, however long its device takes to confirm it", async () => {

@@ -5,6 +5,7 @@ const APP = "server/channels/app.ts";
 const REQUESTS = "server/protocol/requests.ts";
 const STATES = "server/channels/states.ts";
 const THING = "server/channels/thing_driver.ts";
+const TRANSACTIONS = "server/runtime/transactions.ts";
 
 export const CHANNEL_BUGS: Bugs = {
   "a setting is sent though one of its channel is on its way": edit(
@@ -144,5 +145,15 @@ export const CHANNEL_BUGS: Bugs = {
     "server/channels/clock.ts",
     "if (last?.epoch === epoch) keep(",
     "if (last?.epoch !== epoch) keep(",
+  ),
+  "of several messages that share a transaction the first one is processed": edit(
+    TRANSACTIONS,
+    "{ device: consumer, count: 1 + taken }",
+    "{ device: consumer, count: 1 }",
+  ),
+  "a transaction takes messages that are not safe": edit(
+    TRANSACTIONS,
+    "record && n + 1 < record.safe ?",
+    "record && n + 1 < record.inbox.length ?",
   ),
 };
