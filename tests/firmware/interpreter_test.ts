@@ -32,7 +32,9 @@ const SOURCE = `
     return x;
   }
 
-  function narrow(n: i32): i32 { return (n * 31 + 7 ^ -2) % 1009; }
+  function narrow(n: i32): i32 { return (n * 31 + 32767 ^ -32768) % 1009; }
+
+  function half(n: i32): i32 { return (n * 31 + 32768) % 1009; }
 
   function wide(n: i32): i32 { return (n * 1664525 + 1013904223 ^ -2) % 1009; }
 
@@ -43,7 +45,7 @@ const SOURCE = `
 };
   }
 
-  const CALLS: ((n: i32) => i32)[] = [table, nested, narrow, wide, many];
+  const CALLS: ((n: i32) => i32)[] = [table, nested, narrow, half, wide, many];
   const LINE: usize = memory.data(16);
 
   function say(n: i32): void {
@@ -60,7 +62,7 @@ const SOURCE = `
       for (let n = -20; n < 40; n++) sum = sum * 33 ^ CALLS[which](n);
       say(sum);
     }
-    for (let n = -20; n < 40; n++) x = x * 5 ^ table(n) + nested(n) + narrow(n) + wide(n) + many(n);
+    for (let n = -20; n < 40; n++) x = x * 5 ^ table(n) + nested(n) + narrow(n) + half(n) + wide(n) + many(n);
     say(x);
   }`;
 
@@ -80,10 +82,10 @@ chipTest(
       },
     });
     (instance.exports.onStart as () => void)();
-    assertEquals(expected.length, 6);
-    assert(new Set(expected).size === 6, expected.join(" "));
+    assertEquals(expected.length, 7);
+    assert(new Set(expected).size === 7, expected.join(" "));
     await using board = await plugIn({ port: 1, id: "1", application: { name: "branches", wasm } });
-    await line(board, `app: ${expected[5]}`);
+    await line(board, `app: ${expected[6]}`);
     assertEquals(
       board.lines.filter((it) => it.startsWith("app: ")).map((it) => it.slice(5)),
       expected,
