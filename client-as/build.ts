@@ -30,7 +30,7 @@ board: in step 2, as an application of “A file on this computer”. No compile
 
 Exit codes: 0 built, 1 it does not compile, or the core is over its budget (the message says which), 2 wrong options.`;
 
-/** What the core may cost, in flash and, as wasm3 makes 3.8 bytes of heap of each byte of code, in RAM. Of it 198 and
+/** What the core may cost, in flash and, as wasm3 makes 2.4 bytes of heap of each byte of code, in RAM. Of it 198 and
  * 182 bytes are for deadlines (`expire`): what may be at the server is to be known, and is held back. An application
  * without deadlines has nothing of that. Applications have no budget here. */
 const CORE_BUDGET = { fileBytes: 3903, codeBytes: 3549, imports: 1, startSections: 0 };

@@ -7,36 +7,19 @@
  *   the two words of an import take two.
  * - **Registers of 32 bits**, and no 64-bit values: a module with i64 in it is refused.
  * - Addresses are checked in 32 bits; memory does not grow.
- * - A function keeps no names: exports and imports are looked up in the module, where it lies in flash.
  *
- * Long because it is a list: each patch shows what it replaces.
+ * What is kept of a module besides its code is in wasm3_records.ts.
  *
  * @module
  */
 import { BuildError } from "./errors.ts";
-
-/**
- * In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`; with `until`, so does
- * all from there up to the next place with that text.
- */
-interface Patch {
-  file: string;
-  from: string;
-  until?: string;
-  to: string;
-  times?: number;
-}
+import { type Patch, RECORDS } from "./wasm3_records.ts";
 
 const CODE: Patch[] = [
   {
     file: "m3_core.h",
     from: "typedef void /*const*/ *                    code_t;",
     to: "typedef u16 code_t;",
-  },
-  {
-    file: "m3_core.h",
-    from: "d_m3CodePageFreeLinesThreshold      4+2",
-    to: "d_m3CodePageFreeLinesThreshold (6+2)",
   },
   {
     file: "m3_exec_defs.h",
@@ -149,11 +132,6 @@ extern bool             m3_too_far;`,
   },
   {
     file: "m3_compile.c",
-    from: "EmitWord (o->page, op_Branch);",
-    to: "EmitOperation (o->page, op_Branch);",
-  },
-  {
-    file: "m3_compile.c",
     from: "EmitWord (o->page, i_operation);",
     to: "EmitOperation (o->page, i_operation);",
   },
@@ -207,16 +185,6 @@ extern bool             m3_too_far;`,
     file: "m3_compile.c",
     from: "CompileElseBlock  (IM3Compilation o, pc_t * o_startPC, IM3FuncType i_blockType)",
     to: "CompileElseBlock  (IM3Compilation o, code_t * o_startPC, IM3FuncType i_blockType)",
-  },
-  {
-    file: "m3_compile.c",
-    from: "* o_startPC = GetPagePC (elsePage);",
-    to: "* o_startPC = m3_distance (GetPagePC (elsePage));",
-  },
-  {
-    file: "m3_compile.c",
-    from: "AcquireCodePageWithCapacity (io_module->runtime, 4);",
-    to: "AcquireCodePageWithCapacity (io_module->runtime, 6);",
   },
   {
     file: "m3_compile.c",
@@ -294,166 +262,6 @@ const WORDS: Patch[] = [
   },
 ];
 
-/** No names: engine_wasm3.c reads exports and imports where they are, in flash. */
-const NAMES: Patch[] = [
-  {
-    file: "m3_function.h",
-    from: "    M3ImportInfo            import;",
-    until: "    bytes_t                 wasm;",
-    to: "",
-  },
-  {
-    file: "m3_function.h",
-    from: "    cstr_t                  names[d_m3MaxDuplicateFunctionImpl];",
-    until: "    IM3FuncType             funcType;",
-    to: "",
-  },
-  {
-    file: "m3_function.c",
-    from: "    for (int i = 0; i < i_function->numNames; i++)",
-    until: "    if (i_function->ownsWasmCode)",
-    to: "",
-  },
-  {
-    file: "m3_function.c",
-    from: "cstr_t  m3_GetFunctionName  (IM3Function i_function)",
-    until: "IM3Module  m3_GetFunctionModule",
-    to: "",
-  },
-  {
-    file: "m3_function.c",
-    from: "cstr_t *  GetFunctionNames",
-    until: "u16  GetFunctionNumArgs",
-    to: "",
-  },
-  {
-    file: "m3_module.c",
-    from:
-      "            m3_Free (i_module->globals[i].name);\n            FreeImportInfo(&(i_module->globals[i].import));\n",
-    to: "",
-  },
-  {
-    file: "m3_module.c",
-    from: "    if (i_importInfo and func->numNames == 0)",
-    until: '    m3log (module, "   added function',
-    to: "",
-  },
-  { file: "m3_env.h", from: "    M3ImportInfo            import;\n\n    union", to: "    union" },
-  { file: "m3_env.h", from: "        i64 i64Value;", to: "        i32 i64Value;" },
-  {
-    file: "m3_env.h",
-    from: "    cstr_t                  name;\n    bytes_t                 initExpr;",
-    to: "    bytes_t initExpr;",
-  },
-  { file: "m3_env.c", from: "IM3Global  m3_FindGlobal", until: "M3Result  m3_GetGlobal", to: "" },
-  {
-    file: "m3_env.c",
-    from: "void *  v_FindFunction",
-    until: "static\nM3Result checkStartFunction",
-    to: "",
-  },
-  {
-    file: "m3_parse.c",
-    from: "_       (Read_utf8 (& import.moduleUtf8, & i_bytes, i_end));",
-    to: "_       (Skip_utf8 (& i_bytes, i_end));",
-  },
-  {
-    file: "m3_parse.c",
-    from: "_       (Read_utf8 (& import.fieldUtf8, & i_bytes, i_end));",
-    to: "_       (Skip_utf8 (& i_bytes, i_end));",
-  },
-  {
-    file: "m3_parse.c",
-    from: "                i8 waType;\n                u8 type, isMutable;",
-    until: "            }\n            break;\n\n            default:",
-    to: '                _throw ("an imported global");\n',
-  },
-  {
-    file: "m3_parse.c",
-    from: "M3Result  ParseSection_Export",
-    until: "M3Result  ParseSection_Start",
-    to: "",
-  },
-  {
-    file: "m3_parse.c",
-    from: "M3Result  ParseSection_Name",
-    until: "M3Result  ParseModuleSection",
-    to: "",
-  },
-  {
-    file: "m3_parse.c",
-    from: "        ParseSection_Custom,    // 0",
-    to: "        NULL,                   // 0",
-  },
-  {
-    file: "m3_parse.c",
-    from: "        ParseSection_Export,    // 7",
-    to: "        NULL,                   // 7",
-  },
-  {
-    file: "m3_parse.c",
-    from: "M3Result  ParseSection_Import",
-    to: `static M3Result  Skip_utf8  (bytes_t * io_bytes, cbytes_t i_end)
-{
-    u32 length;
-    M3Result result = ReadLEB_u32 (& length, io_bytes, i_end);
-    if (not result and length > (u32)(i_end - * io_bytes)) result = m3Err_wasmUnderrun;
-    if (not result) * io_bytes += length;
-    return result;
-}
-
-M3Result  ParseSection_Import`,
-  },
-  // The header of a page of code.
-  {
-    file: "m3_core.h",
-    from: "    u32                           lineIndex;",
-    until: "# if d_m3RecordBacktraces\n    struct M3CodeMappingPage *    mapping;",
-    to: "    u16 lineIndex, numLines;\n\n",
-  },
-  // The stack of values lies where the compiler works: when all is compiled, nobody else needs that.
-  {
-    file: "m3_env.c",
-    from:
-      '        runtime->stack = m3_Malloc ("Wasm Stack", i_stackSizeInBytes + 4*sizeof (m3slot_t)); // TODO: more precise stack checks',
-    to:
-      "        runtime->stack = & runtime->compilation;\n        i_stackSizeInBytes = sizeof (M3Compilation) - 4*sizeof (m3slot_t);",
-  },
-  // An initial value is a constant: no need to compile and run it, with a compiler of its own on the C stack.
-  {
-    file: "m3_env.c",
-    from: "    // OPTZ: use a simplified interpreter for expressions",
-    until: "M3Result  InitMemory",
-    to: `    u8 opcode;
-_   (Read_u8 (& opcode, io_bytes, i_end));
-    _throwif (m3Err_restrictedOpcode, opcode != c_waOp_i32_const or i_type != c_m3Type_i32);
-_   (ReadLEB_i32 (o_expressed, io_bytes, i_end));
-_   (Read_u8 (& opcode, io_bytes, i_end));
-    _throwif (m3Err_restrictedOpcode, opcode != c_waOp_end);
-    _catch: return result;
-}
-
-`,
-  },
-  // What a function is compiled from, and the constants that it has afterwards, need one word.
-  {
-    file: "m3_function.h",
-    from: "    bytes_t                 wasmEnd;\n",
-    to: "    union { bytes_t wasmEnd; void * constants; };\n",
-  },
-  { file: "m3_function.h", from: "    void *                  constants;\n", to: "" },
-  {
-    file: "m3_compile.c",
-    from: "    if (numConstantSlots)\n",
-    to: "    io_function->constants = NULL;\n    if (numConstantSlots)\n",
-  },
-  {
-    file: "m3_code.c",
-    from: "        page->info.sequence = ++i_runtime->newCodePageSequence;\n",
-    to: "",
-  },
-];
-
 /** What would crash. */
 const FAULTS: Patch[] = [
   // Of a module for which memory has run out, counts say more than there is. The arena forgets all of it anyway.
@@ -464,17 +272,9 @@ const FAULTS: Patch[] = [
     from: "_try {\n    // validate and dealloc params ----------------------------\n",
     to: '_try {\n    _throwif ("blocks nested too deep", block->depth > m3_most_depth);\n',
   },
-  // An address has 32 bits, and a length may be as large.
-  {
-    file: "m3_parse.c",
-    from:
-      '        i_bytes += segment->size;\n\n        _throwif("data segment underflow", i_bytes > i_end);',
-    to:
-      '        _throwif("data segment underflow", segment->size > (u32)(i_end - i_bytes));\n        i_bytes += segment->size;',
-  },
 ];
 
-const PATCHES = [...CODE, ...WORDS, ...NAMES, ...FAULTS];
+const PATCHES = [...CODE, ...WORDS, ...RECORDS, ...FAULTS];
 
 /** The changed sources. @throws {BuildError} if a place is not as it was when the change was written */
 export function patchWasm3(sources: Map<string, string>): Map<string, string> {

@@ -199,6 +199,18 @@ const broken: [
       ),
     "application refused: data segment underflow",
   ],
+  ...[[0xff, 0xff, 0xff, 0xff, 0x07], [0x7f]].map((offset): (typeof broken)[number] => [
+    "one with data behind its memory, or before it",
+    () =>
+      encodeApplication(
+        "x",
+        Uint8Array.of(
+          ...application("remote_tx").wasm,
+          ...[11, 6 + offset.length, 1, 0, 0x41, ...offset, 0x0b, 1, 0x55],
+        ),
+      ),
+    "application refused: data segment out of bounds",
+  ]),
   [
     "one that counts in 64 bits",
     async () =>

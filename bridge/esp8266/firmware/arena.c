@@ -86,6 +86,16 @@ size_t arena_used(void) {
   return top - start;
 }
 
+size_t arena_left(void) {
+  uint8_t *block = (uint8_t *)(((uintptr_t)top + 7) & ~(uintptr_t)7);
+  return block < end ? (end - block) & ~(size_t)7 : 0;
+}
+
+void arena_trim(size_t length) {
+  uint8_t *rest = last + ((length + 7) & ~(size_t)7);
+  if (last && rest < top) top = rest;
+}
+
 bool arena_refused(void) {
   return refused != 0;
 }

@@ -39,6 +39,12 @@ void arena_release(void *block);
 /* Bytes that are given out. */
 size_t arena_used(void);
 
+/* Bytes that can be given out in one piece, in eights. */
+size_t arena_left(void);
+
+/* Takes back the end of what was given out last: this much of it stays, rounded up to eights. */
+void arena_trim(size_t length);
+
 /* Whether there was no room for something, since it was opened. */
 bool arena_refused(void);
 

@@ -175,13 +175,22 @@ static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t
   return 0;
 }
 
+/* The one page of code; 0: there is no function. */
+static IM3CodePage code_page(void) {
+  return runtime->pagesOpen ? runtime->pagesOpen : runtime->pagesFull;
+}
+
 /* Compiles all of it, from a shallow stack, as compiling takes a deep one; and memory. */
 static __attribute__((noinline)) const char *compile(void) {
   IM3Module module = runtime->modules;
   for (uint32_t i = module->numFuncImports; i < module->numFunctions; i++) {
-    M3Result result = CompileFunction(&module->functions[i]);
+    M3Result result = CompileFunction(module, &module->functions[i]);
+    if (result == m3Err_mallocFailedCodePage) return TOO_LARGE;
     if (result) return complain("refused: ", 0, result);
   }
+  /* The page got all the memory that was left. */
+  IM3CodePage page = code_page();
+  if (page) arena_trim(sizeof page->info + (page->info.lineIndex + d_m3CodePageFreeLinesThreshold) * sizeof(code_t));
   if (m3_too_far) return "refused: too large for the interpreter";
   bytes_fill(runtime->stack, 0, sizeof(M3Compilation));
   return 0;
@@ -258,20 +267,14 @@ void *engine_at(uint32_t address, uint32_t length) {
 /* What the arena holds, for the tables. */
 void engine_measure(void) {
   IM3Module module = runtime->modules;
-  uint32_t code = 0, spare = 0, pages = 0;
-  IM3CodePage lists[] = { runtime->pagesOpen, runtime->pagesFull, runtime->environment->pagesReleased };
-  for (unsigned i = 0; i < 3; i++) {
-    for (IM3CodePage page = lists[i]; page; page = page->info.next) {
-      pages++;
-      code += page->info.lineIndex * sizeof(code_t);
-      spare += NumFreeLines(page) * sizeof(code_t);
-    }
-  }
   uint32_t constants = 0;
-  for (uint32_t i = 0; i < module->numFunctions; i++) constants += module->functions[i].numConstantBytes;
-  console_memory("code", code);
-  console_memory("code-spare", spare);
-  console_memory("code-page-headers", pages * sizeof(M3CodePageHeader));
+  for (uint32_t i = 0; i < module->numFunctions; i++) {
+    IM3Function function = &module->functions[i];
+    constants += (function->numConstants << function->wideConstants) * sizeof(code_t);
+  }
+  IM3CodePage page = code_page();
+  console_memory("code", page->info.lineIndex * sizeof(code_t) - constants);
+  console_memory("code-spare", NumFreeLines(page) * sizeof(code_t) + sizeof page->info);
   console_memory("constants", constants);
   console_memory("functions", module->numFunctions * sizeof(M3Function));
   console_memory("globals", module->numGlobals * sizeof(M3Global));

@@ -20,7 +20,6 @@
 #define d_m3HasFloat 0
 #define d_m3NoFloatDynamic 0
 #define d_m3RecordBacktraces 0
-#define d_m3CodePageAlignSize 512
 #define d_m3MaxConstantTableSize 32
 #define d_m3MaxFunctionStackHeight 88 /* also makes the stack of values 640 bytes: they share memory */
 #define d_m3MaxDuplicateFunctionImpl 1
