@@ -1,0 +1,65 @@
+/** Messages that no application looks at are processed several at a time. */
+import { assertEquals } from "@std/assert";
+import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
+import { MemoryStore } from "../store/memory.ts";
+import type { Batch } from "../store/store.ts";
+import type { Handler } from "./channel.ts";
+
+/** Counts applications' transactions. */
+class CountingStore extends MemoryStore {
+  works = 0;
+
+  override commit(batch: Batch) {
+    this.works += batch.works.length;
+    return super.commit(batch);
+  }
+}
+
+Deno.test("reports that no application looks at share a transaction, and it sees what is safe", async () => {
+  const seen: unknown[] = [];
+  const store = new CountingStore();
+  const target: Handler = (value, { thing }) => {
+    seen.push([value, thing.reported("temp")?.value]);
+  };
+  const { scene, board, thing, told } = await begin({ temp: {}, fan: {}, target }, {}, store);
+  await using _ = scene;
+  await board.says(
+    "=temp 0",
+    "=temp 1",
+    "=fan 2",
+    "=temp 3",
+    "=target 20",
+    "=temp 4",
+    "=what 1",
+    "=temp 5",
+  );
+  const values = told.flatMap((it) => it.event === "reported" ? [it.value] : []);
+  assertEquals(values, [0, 1, 2, 3, 20, 4, 5]);
+  assertEquals(seen, [[20, 3]]);
+  assertEquals([thing.reported("temp")?.value, thing.reported("fan")?.value], [5, 2]);
+  assertEquals(board.news(), ["~what unknown"]);
+  assertEquals(store.works, 3); // up to the handled one, from there to the unknown one, and the rest
+});
+
+Deno.test("of messages that share a transaction which fails, one after the other comes again alone", async () => {
+  /** Refuses two transactions. */
+  class RefusingStore extends CountingStore {
+    override async commit(batch: Batch) {
+      const [work] = batch.works;
+      if (!work || this.works >= 2) return await super.commit(batch);
+      const refused = new Map([[work, new Error("no")]]);
+      await super.commit({ works: batch.works, changes: () => batch.changes(refused) });
+      return refused;
+    }
+  }
+  const store = new RefusingStore();
+  const { scene, board, thing, told } = await begin({ temp: {}, fan: {} }, {}, store);
+  await using _ = scene;
+  await board.says("=temp 1", "=fan 2", "=temp 3");
+  await scene.platform.advance(1000);
+  await board.settle();
+  const values = told.flatMap((it) => it.event === "reported" ? [it.value] : []);
+  assertEquals(values, [1, 2, 3]);
+  assertEquals([thing.reported("temp")?.value, thing.reported("fan")?.value], [3, 2]);
+  assertEquals(store.works, 4); // all, the first, the first, the others
+});
