@@ -81,7 +81,11 @@ export async function transact(
   await new Promise<void>((resolve, reject) => {
     const { statements } = collector.end();
     const { deeds } = collector;
-    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumer, resolve, reject));
+    const done = () => {
+      collector.committed();
+      resolve();
+    };
+    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumer, done, reject));
   });
 }
 
