@@ -13,8 +13,14 @@ import { bytesOf, count, createTables, publish } from "./rows.ts";
 import type { Delivery } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 
-/** Publications that are under way at once, and messages: as many as mosquitto grants, and more than most need. */
+/** Publications that are under way at once, if the broker has no bound of its own. */
 const WINDOW = 100;
+
+/** The same in MQTT 3.1.1: a broker cannot say what it takes, and mosquitto cuts off whoever has more under way. */
+const SAFE_WINDOW = 20;
+
+/** Messages with QoS 2 that the broker may have under way at once. */
+const RECEIVE_MAXIMUM = 100;
 
 /** In s. */
 const KEEPALIVE = 30;
@@ -35,6 +41,8 @@ export interface MqttOptions {
   prefix?: string;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
   version?: Version;
+  /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
+  window?: number;
   /** For how long a device without a connection is said to be online still, in ms. Default 30,000. */
   offlineAfter?: number;
   /** Publications that wait for the broker; as long as there are more, devices' messages wait. Default 10,000. */
@@ -71,6 +79,11 @@ export class MqttBridge {
   constructor(options: MqttOptions, platform: Platform = nodePlatform) {
     const { hostname, tls, port = tls ? 8883 : 1883, prefix = "holdfast" } = options;
     const { mostRows: rows = 10_000, mostBytes: bytes = 16 * 1024 * 1024 } = options;
+    checkWhole("port", port, 1, 65_535);
+    checkWhole("window", options.window ?? 1, 1, 10_000);
+    checkWhole("mostRows", rows, 1, 1_000_000);
+    checkWhole("mostBytes", bytes, 1, 2 ** 40);
+    checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
     this.#options = options;
     this.#place = { hostname, port, tls };
     this.#platform = platform;
@@ -106,8 +119,8 @@ export class MqttBridge {
       keepalive: KEEPALIVE,
       status: this.#topics.status,
       subscribe: [this.#topics.settings],
-      window: WINDOW,
-      receiveMaximum: WINDOW,
+      window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
+      receiveMaximum: RECEIVE_MAXIMUM,
     });
     this.#availability = new Availability(server, this.#platform, offlineAfter, (id, state) => {
       server.transaction((tx) => this.#put(tx, this.#topics.availability(id), state, true))
@@ -212,6 +225,13 @@ export class MqttBridge {
     const message = "so much waits for the broker that devices' messages wait, too";
     this.#server!.events.emit({ event: "warning", code: "BROKER_BEHIND", message });
   }
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function checkWhole(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  const rule = `a whole number from ${least} to ${most}`;
+  throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
 }
 
 /** @throws {Refusal} */

@@ -8,19 +8,19 @@ import type { InFlight, Publication, Task } from "./tasks.ts";
 const [WAITING, SENT, RELEASED] = [0, 1, 2];
 
 const TABLES = [
-  `CREATE TABLE IF NOT EXISTS mqtt_out (
+  `CREATE TABLE mqtt_out (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
     payload TEXT NOT NULL,
     retain INTEGER NOT NULL,
     stage INTEGER NOT NULL DEFAULT ${WAITING}
   )`,
-  `CREATE INDEX IF NOT EXISTS mqtt_out_by_stage ON mqtt_out (stage, seq)`,
+  `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
   // Of a state that waits there is one row. One that was sent stays as it was sent.
-  `CREATE UNIQUE INDEX IF NOT EXISTS mqtt_out_state ON mqtt_out (topic)
+  `CREATE UNIQUE INDEX mqtt_out_state ON mqtt_out (topic)
     WHERE retain = 1 AND stage = ${WAITING}`,
-  `CREATE TABLE IF NOT EXISTS mqtt_in (packet INTEGER PRIMARY KEY)`,
-  `CREATE TABLE IF NOT EXISTS mqtt_session (
+  `CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`,
+  `CREATE TABLE mqtt_session (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     client_id TEXT NOT NULL,
     is_known INTEGER NOT NULL
@@ -33,11 +33,11 @@ const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain) VALUES (?, ?, ?)`
 const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
 
-/** Begins to use the tables. @throws {LocalError} BAD_ARGUMENT: the store has no database */
-export function createTables(tx: Transaction, clientId: string): void {
+/** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
+export async function createTables(tx: Transaction, clientId: string): Promise<void> {
+  let session;
   try {
-    for (const sql of TABLES) tx.run(sql);
-    tx.run(`INSERT OR IGNORE INTO mqtt_session VALUES (1, ?, 0)`, clientId);
+    session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
   } catch (cause) {
     if (!(cause instanceof LocalError && cause.code === "BAD_ARGUMENT")) throw cause;
     const message =
@@ -45,6 +45,9 @@ export function createTables(tx: Transaction, clientId: string): void {
       `lost: --store FILE on the command line (${cause.message})`;
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
+  if (session) return;
+  for (const sql of TABLES) tx.run(sql);
+  tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
 }
 
 /** What the tables have when the bridge begins. */

@@ -7,6 +7,9 @@ import { Buffer } from "node:buffer";
 import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
 import { until } from "./wait.ts";
 
+/** More at once mosquitto does not take: to one who speaks MQTT 3.1.1 it says nothing of that, and cuts it off. */
+const WINDOW = 20;
+
 /** mosquitto, with what it keeps in a folder of its own. */
 export class Mosquitto implements AsyncDisposable {
   readonly port: number;
@@ -103,7 +106,7 @@ export class MqttPeer implements AsyncDisposable {
   readonly #id: string;
   readonly #subscribes: readonly string[];
   readonly #taken = new Set<number>();
-  readonly #out = new Map<number, { packet: Packet; isReleased: boolean }>();
+  readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
   #next = 1;
   #conn: Deno.TcpConn | undefined;
   #isClosed = false;
@@ -138,8 +141,8 @@ export class MqttPeer implements AsyncDisposable {
       retain,
       messageId,
     } as const;
-    this.#out.set(messageId, { packet, isReleased: false });
-    if (this.#isReady) this.#send(packet);
+    this.#out.set(messageId, { packet, isReleased: false, isSent: false });
+    this.#fill();
   }
 
   /** All that it has published was taken by the broker. */
@@ -198,12 +201,11 @@ export class MqttPeer implements AsyncDisposable {
       }
       case "suback":
         this.#isReady = true;
-        for (const [id, { packet, isReleased }] of this.#out) {
-          this.#send(
-            isReleased ? { cmd: "pubrel", messageId: id } : { ...packet, dup: true } as Packet,
-          );
+        for (const [id, out] of this.#out) {
+          if (out.isReleased) this.#send({ cmd: "pubrel", messageId: id });
+          else if (out.isSent) this.#send({ ...out.packet, dup: true } as Packet);
         }
-        return;
+        return this.#fill();
       case "publish":
         if (packet.qos < 2 || !this.#taken.has(messageId)) {
           const { topic, payload, retain: isRetained } = packet;
@@ -222,6 +224,17 @@ export class MqttPeer implements AsyncDisposable {
       }
       case "pubcomp":
         this.#out.delete(messageId);
+        return this.#fill();
+    }
+  }
+
+  #fill(): void {
+    let window = WINDOW;
+    for (const out of this.#out.values()) {
+      if (window-- === 0 || !this.#isReady) return;
+      if (out.isSent) continue;
+      out.isSent = true;
+      this.#send(out.packet);
     }
   }
 
