@@ -395,7 +395,7 @@ export class Server implements AsyncDisposable {
       deadLetters,
       reports: this.#reports,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      connected: (device) => this.#things.connected(device),
+      connected: (...args) => this.#things.connected(...args),
       revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);

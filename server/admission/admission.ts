@@ -28,6 +28,8 @@ export interface Admitted {
   dialect: 1 | 2;
   /** What the device says about itself; "" if nothing. */
   metadata: string;
+  /** When its hello came, in ms on the process's clock; undefined: just now. Whoever has a clock says so. */
+  greetedAt?: number;
   /** How the device shows that the store is older than what it was told; undefined: it does not. */
   older: string | undefined;
   /** It seems to speak something else: see `PeerError`. */

@@ -7,7 +7,7 @@ import { caller } from "../runtime/run.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
-import { type PlainLines, runPlain } from "./plain_lines.ts";
+import { PlainDevice, type PlainLines, runPlain } from "./plain_lines.ts";
 import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
@@ -50,6 +50,9 @@ export async function serve<Server extends ThingSource>(
 ): Promise<void> {
   const thing = await server.thing(device.id);
   if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  if (device instanceof PlainDevice) {
+    throw badArgument("give share what channels({ … }) returns, and no function that calls it");
+  }
   for (const description of table.descriptions) thing.describe(description);
   thing.isShared = table.parts.length > 1;
   const plain = table.plain && runPlain(thing, table.plain, server);
@@ -195,7 +198,7 @@ class Dispatcher {
   }
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
-    const { name, tag } = marked;
+    const { name } = marked;
     if (name === "time") return this.#answer(marked, this.#thing.now, told);
     const [holder] = this.#having(name, "ask");
     if (!holder) return this.#fault(marked, "unknown", told);
@@ -203,13 +206,23 @@ class Dispatcher {
     const forget = tx.mark();
     try {
       const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), told));
-      this.#answer(marked, value, told);
+      this.#answerOrWarn(marked, value, told);
     } catch (error) {
       if (!(error instanceof FaultError)) throw error;
       forget();
-      const { fault: code, words } = error;
-      const why = words === "" ? {} : { words };
-      tx.write(this.#thing.id, formatMarked({ mark: "fault", name, tag, code, ...why }));
+      const words = error.words === "" ? undefined : error.words;
+      this.#fault(marked, error.fault, told, words);
+    }
+  }
+
+  /** Answers, unless that cannot be said: no JSON, or longer than the device takes. @throws {FaultError} */
+  #answerOrWarn(marked: Of<"ask">, value: unknown, told: Told): void {
+    try {
+      this.#answer(marked, value, told);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      this.#thing.warn("BAD_VALUE", `the answer to ?${marked.name}: ${error.message}`);
+      throw new FaultError("failed");
     }
   }
 

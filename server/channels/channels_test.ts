@@ -335,3 +335,63 @@ Deno.test("a device is answered when there is room for that, and its application
   assertEquals(board.news().map((line) => line.slice(0, 7)), [":time.1", ":time.2"]);
   assertEquals(failed, []);
 });
+
+Deno.test("a device that was forgotten answers what it was set to before: in the end it is what it should be", async () => {
+  const { scene, board } = await begin({ led: {} });
+  await using _ = scene;
+  await board.leave();
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  await forgotten;
+  for (const old of [":led.1 1", "~led.1 bad_value"]) {
+    const again = new LineBoard(scene);
+    await again.connect();
+    const thing = await scene.server.thing("1");
+    void thing.set("led", 2);
+    await again.settle();
+    assertEquals(again.news(), ["=led.1 2"]);
+    // Its tags begin anew, and what the device has queued came before that.
+    await again.says(old);
+    await again.says("=led 5");
+    await again.says(":led.1 2");
+    assertEquals(again.news(), ["=led.2 5"]);
+    await again.says(":led.2 5");
+    assertEquals([thing.desired("led")?.isMet, thing.reported("led")?.value], [true, 5]);
+    await again.leave();
+    const forgotten = scene.server.forget("1");
+    await scene.platform.turn();
+    await forgotten;
+  }
+});
+
+Deno.test("a device that answers twice, and otherwise than it was set, is told once more, and not for ever", async () => {
+  const { scene, board, thing } = await begin({ fan: {} });
+  await using _ = scene;
+  void thing.set("fan", 900);
+  await board.settle();
+  for (let tag = 1; tag <= 3; tag++) {
+    await board.says(`:fan.${tag} 100`);
+    await board.says(`:fan.${tag} 100`);
+  }
+  assertEquals(board.news(), ["=fan.1 900", "=fan.2 900"]);
+  assertEquals([thing.desired("fan")?.isMet, thing.reported("fan")?.value], [false, 100]);
+});
+
+Deno.test("an answer that cannot be said is a fault, and holds up nothing", async () => {
+  const { scene, board, told } = await begin({
+    config: { ask: (what) => what === "long" ? "x".repeat(40_000) : () => {} },
+    door: { ask: () => Promise.reject(new FaultError("busy", "x".repeat(40_000))) },
+  });
+  await using _ = scene;
+  await board.says("?config.1 long");
+  await board.says("?config.2 code");
+  await board.says("?door.3");
+  await board.says("?time.4");
+  assertEquals(board.news(), [
+    "~config.1 failed",
+    "~config.2 failed",
+    "~door.3 busy",
+    ":time.4 1700000000000",
+  ]);
+  assertEquals(told.filter(({ event }) => event === "warning").length, 2);
+});

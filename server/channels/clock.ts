@@ -74,13 +74,15 @@ export class Timekeeper {
   /**
    * A device has connected. Those that have never said their milliseconds cost nothing.
    *
+   * @param ago When it said so, in ms: it may have taken its time to show who it is.
    * @returns what is wrong with the milliseconds that it says; undefined: nothing
    */
-  note(record: DeviceRecord, metadata: string): string | undefined {
+  note(record: DeviceRecord, metadata: string, ago = 0): string | undefined {
     const said = /(?:^| )ms=([^ ]*)/.exec(metadata)?.[1];
     if (said !== undefined && isTime(said)) {
-      const now = Math.round(this.#clock.now());
-      noteTime(record, { ms: Number(said), date: this.date, run: this.#run, now });
+      const now = Math.round(this.#clock.now() - ago);
+      const date = Math.round(this.date - ago);
+      noteTime(record, { ms: Number(said), date, run: this.#run, now });
     } else noteNone(record);
     if (said === undefined || isTime(said)) return undefined;
     return `ms=${said} is not the time of a device: 0 to ${ROUND - 1} are, in ms`;

@@ -106,7 +106,7 @@ export class PlainLines {
 }
 
 /** What a run of the application has as its device. */
-class PlainDevice implements Device {
+export class PlainDevice implements Device {
   readonly #device: DeviceDriver;
   readonly #next: () => Offer | undefined;
   readonly #readers: PromiseWithResolvers<Offer>[] = [];

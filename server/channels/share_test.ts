@@ -225,3 +225,11 @@ Deno.test("a server is closed while a line waits for an application that is to b
   await board.says("line");
   assertEquals(scene.server.devices.map(({ inbox }) => inbox), [1]);
 });
+
+Deno.test("a function that calls an application of channels is none: that is told", async () => {
+  const temp = channels({ temp() {} });
+  const { scene, failures } = await begin({ temp: (device, server) => temp(device, server) });
+  await using _ = scene;
+  await scene.platform.turn();
+  assertStringIncludes(failures()[0]!, "temp: LocalError: give share what channels({ … }) returns");
+});

@@ -50,6 +50,8 @@ export interface ChannelState {
   readonly tag?: string;
   /** The device has not answered that one. */
   readonly isAwaited?: boolean;
+  /** It was sent for an answer that nobody awaited: once, or a device that answers twice would be told for ever. */
+  readonly isAgain?: boolean;
 }
 
 /** What a change at the device itself comes to: it "wins" and is what is desired from now on, or it "loses" and is set back. */
@@ -150,7 +152,7 @@ export class States {
    */
   set(name: string, desired: Setting): void {
     this.#checkRoom(name);
-    const { fault, ...state } = this.get(name);
+    const { fault, isAgain: _, ...state } = this.get(name);
     // Said already: the device has it, or will.
     const isSaid = fault === undefined && isSame(state.desired, desired);
     if (isSaid && (isOpen(state) || isSame(state.reported, desired))) return;
@@ -192,14 +194,26 @@ export class States {
       return undefined;
     }
     const reported = { text: known, at };
-    this.put(name, isAnswer ? { ...rest, reported } : { ...state, reported });
+    if (isAnswer) this.put(name, { ...rest, reported });
+    else this.#putUnawaited(name, { ...state, reported });
     return reported;
+  }
+
+  /**
+   * An answer came that nobody awaits. The one that was taken for it was perhaps to another setting with its tag, from
+   * before the device was forgotten: then what it has said since was older than it seemed. It is told again.
+   */
+  #putUnawaited(name: string, state: ChannelState): void {
+    const { fault: _, ...rest } = state;
+    const { desired, reported, isAgain } = state;
+    const isWrong = desired && !isAgain && !isOpen(state) && !isSame(reported, desired);
+    this.put(name, isWrong ? { ...rest, isDue: true, isAgain: true } : state);
   }
 
   /** The device does not take a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
     const { isAwaited: _, ...state } = this.get(name);
-    if (!isAnswered(this.get(name), tag)) return; // there is a newer one, or it was answered before
+    if (!isAnswered(this.get(name), tag)) return this.#putUnawaited(name, this.get(name));
     this.put(name, state.isDue ? state : { ...state, fault });
   }
 
@@ -211,7 +225,7 @@ export class States {
     if (!desired || isOpen(state) || isSame(reported, desired)) {
       return this.put(name, { ...state, reported });
     }
-    const { fault: _, ...rest } = state;
+    const { fault: _, isAgain: _again, ...rest } = state;
     if (rule === "loses") return this.put(name, { ...rest, reported, isDue: true });
     const { text, taken, at: came } = reported;
     this.put(name, { ...rest, reported, desired: { text, at: taken ?? came, by: "device" } });

@@ -77,7 +77,8 @@ export interface Thing {
   set(channel: string, value: unknown, options?: SetOptions): Promise<void>;
 
   /**
-   * Asks the device, and waits for its answer.
+   * Asks the device, and waits for its answer. A handler of the same device must not wait for that: the answer is a
+   * message, and comes after the one that is handled.
    *
    * @param value JSON, for the device.
    * @returns what it answers; undefined if it answers without a value

@@ -63,9 +63,9 @@ export class Things implements ThingHost {
     this.links.met(device.id);
   }
 
-  /** It has connected. */
-  connected({ id, metadata, session: { record } }: DeviceDriver): void {
-    const message = this.timekeeper.note(record, metadata);
+  /** It has connected. @param ago When it greeted, in ms. */
+  connected({ id, metadata, session: { record } }: DeviceDriver, ago: number): void {
+    const message = this.timekeeper.note(record, metadata, ago);
     if (message === undefined) return;
     this.events.emit({ event: "warning", device: id, code: "BAD_METADATA", message });
   }

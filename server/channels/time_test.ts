@@ -137,6 +137,17 @@ Deno.test("readings of several boots wait for the application: each has its time
   ]);
 });
 
+Deno.test("a hello counts from when it came, however long its device takes to confirm it", async () => {
+  await using scene = await TimeScene.start(5000);
+  const { board } = scene;
+  await board.reads(21);
+  await scene.passes(500);
+  board.pausesInGreeting = 1000;
+  await board.connect();
+  await board.reads(22);
+  assertEquals(scene.news(), [[21, 0, true], [22, 1500, true]]);
+});
+
 Deno.test("a reading without a known time is told as such, everywhere", async () => {
   await using scene = await TimeScene.start();
   const told: unknown[] = [];

@@ -35,8 +35,8 @@ export interface DeviceHost {
   readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
-  /** A connection was admitted, and the session has it. The record may be changed. */
-  connected(device: DeviceDriver): void;
+  /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */
+  connected(device: DeviceDriver, ago: number): void;
   /** A connection has ended, and no newer one has taken its place. */
   disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
   /** A dead letter is the newest message. The record may be changed. @param number What it was. */
@@ -326,8 +326,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.session.disconnect();
     this.#metadata = admitted.metadata;
     this.#since = this.clock.date();
-    admitted.connect(this.session, this.clock.now());
-    this.#host.connected(this);
+    const now = this.clock.now();
+    admitted.connect(this.session, now);
+    this.#host.connected(this, now - (admitted.greetedAt ?? now));
     this.#serving = new Serving(connection, this);
     this.#serving.begin(ahead);
     this.#readiness?.resolve();

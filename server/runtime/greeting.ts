@@ -43,6 +43,7 @@ export class Greeting implements Stage {
   #held = NOTHING;
   #release: Forget | undefined; // the record is needed no longer
   #forget: Forget | undefined; // takes back what waits for the turn
+  #greetedAt = 0; // when its hello came
   #ours = false; // the next step is ours, so the other end need not hurry
   #late: PeerError | undefined; // why it is turned away, which is told later
   #leaving: PeerError | LocalError | undefined; // the farewell is on its way
@@ -66,6 +67,7 @@ export class Greeting implements Stage {
 
   data(bytes: Uint8Array): void {
     if (this.#late || this.#leaving) return;
+    if (!this.#admission.isWelcomed) this.#greetedAt = this.#host.clock.now();
     if (this.#ours) {
       this.#held = concat(this.#held, bytes);
       this.#connection.pause();
@@ -141,6 +143,7 @@ export class Greeting implements Stage {
   #admit(admitted: Admitted): void {
     const { rest } = this.#admission;
     const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
+    admitted.greetedAt = this.#greetedAt;
     this.#host.admit(this.#connection, admitted, ahead);
     this.#finish();
   }

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { existsSync } from "node:fs";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
+import { outage, turnDown } from "./channels.ts";
 import { runners } from "./herd.ts";
 import { type Pace, runHerd, type Runner } from "./herd_run.ts";
 import { Contestant, Loader } from "./processes.ts";
@@ -43,6 +44,23 @@ Deno.test("the loader speaks both dialects, to a store on disk too", async () =>
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("devices report, are set and asked, and of settings in an outage the last ones travel", async () => {
+  await using server = await Contestant.script("channels", "channel_server.ts", []);
+  await using answerers = await Contestant.script("answerers", "channel_load.ts", []);
+  await using loader = new Loader();
+  await loader.open(server.port, ["reports 1", "handled 1"], 2, "reports");
+  const { rate } = await loader.run(8, 20, 100);
+  assert(rate > 0 && (await loader.close()).acked > 0);
+
+  for (const what of ["lines", "settings", "requests"] as const) {
+    const ids = [`${what === "lines" ? what : "things"} 1`];
+    const { rate, p50, p99 } = await turnDown(server, answerers, { ids, do: what }, 2, 100);
+    assert(rate > 0 && p50 > 0 && p99 >= p50, what);
+  }
+  const { ms, messages, bytes } = await outage(server, answerers, 1000);
+  assert(ms > 0 && messages === 10 && bytes > 100, JSON.stringify({ ms, messages, bytes }));
 });
 
 toolTest(

@@ -63,9 +63,14 @@ export async function measureChannels(loader: Loader, rounds: number): Promise<S
     await using server = await Contestant.script(store, "channel_server.ts", options);
     await using answerers = await Contestant.script("answerers", "channel_load.ts", []);
     up.push(...await take(store, UP, rounds, (it) => turnUp(server, loader, it)));
-    down.push(...await take(store, DOWN, rounds, (it) => turnDown(server, answerers, it)));
+    down.push(
+      ...await take(store, DOWN, rounds, ({ kind, do: what }) => {
+        const load = { ids: idsOf(kind, ANSWERERS), do: what };
+        return turnDown(server, answerers, load, TO_EACH, TURN_MS);
+      }),
+    );
     progress(`${SETTINGS} settings in an outage, ${store}`);
-    after.push({ store, ...await outage(server, answerers) });
+    after.push({ store, ...await outage(server, answerers, SETTINGS) });
   }
   return [
     table(`Channels up, ${CONNECTIONS} connections × ${WINDOW} in flight`, up, "reports"),
@@ -141,29 +146,34 @@ async function turnUp(
   return turn;
 }
 
-async function turnDown(
+/** Has these devices answer, with so many under way to each. */
+export async function turnDown(
   server: Contestant,
   answerers: Contestant,
-  { kind, do: what }: (typeof DOWN)[number],
+  load: { ids: string[]; do: "lines" | "settings" | "requests" },
+  window: number,
+  ms: number,
 ): Promise<Turn> {
-  const ids = idsOf(kind, ANSWERERS);
-  await tell<unknown>(answerers, { do: "open", port: server.port, ids });
-  const order: ChannelOrder = { do: what, ids, window: TO_EACH, ms: TURN_MS };
-  const turn = await watch(server, () => tell<Answered>(server, order));
+  await tell<unknown>(answerers, { do: "open", port: server.port, ids: load.ids });
+  const turn = await watch(server, () => tell<Answered>(server, { ...load, window, ms }));
   await tell<unknown>(answerers, { do: "close" });
   return turn;
 }
 
 /** A device goes, is set again and again, and comes back. */
-async function outage(server: Contestant, answerers: Contestant): Promise<SetIn & Sent> {
-  const open: AnswererOrder = { do: "open", port: server.port, ids: ["things away"] };
+export async function outage(
+  server: Contestant,
+  answerers: Contestant,
+  settings: number,
+): Promise<SetIn & Sent> {
+  const ids = ["things away"];
+  const open: AnswererOrder = { do: "open", port: server.port, ids };
   await tell<unknown>(answerers, open);
   await tell<unknown>(answerers, { do: "close" });
-  const order: ChannelOrder = { do: "outage", id: "things away", settings: SETTINGS };
-  const set = await tell<SetIn>(server, order);
+  const set = await tell<SetIn>(server, { do: "outage", id: ids[0]!, settings });
   await tell<unknown>(answerers, open);
-  // Behind all that was set.
-  await tell<Answered>(server, { do: "requests", ids: ["things away"], window: 1, ms: 500 });
+  // What is answered was sent behind all that was set.
+  await tell<Answered>(server, { do: "requests", ids, window: 1, ms: 500 });
   const { messages, bytes } = await tell<Sent>(answerers, { do: "close" });
   return { ...set, messages, bytes };
 }

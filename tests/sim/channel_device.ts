@@ -13,15 +13,14 @@ import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_pl
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk, Scenario } from "./scenario.ts";
+import type { Stamping } from "./reading_books.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 /** The device that it runs on. */
-interface Machine {
+interface Machine extends Stamping {
   readonly id: string;
-  /** Boots so far. */
-  readonly boot: number;
   readonly talk: DeviceTalk;
-  readonly world: { readonly random: Random; readonly scenario: Scenario };
+  readonly world: Stamping["world"] & { readonly random: Random; readonly scenario: Scenario };
 }
 
 export class ChannelDevice {
@@ -85,12 +84,16 @@ export class ChannelDevice {
   }
 
   #report(name: string): string {
-    const { random } = this.device.world;
+    const { device, books, books: { readings } } = this;
+    const { random } = device.world;
     let value;
-    do value = valueFrom(this.books.count(), random); while (!takes(value));
+    do value = valueFrom(books.count(), random); while (!takes(value));
     this.values.set(name, value);
-    this.books.changedThere(name, value);
-    return formatMarked({ mark: "set", name, value: textOf(value) });
+    books.changedThere(name, value);
+    const stamp = readings.stamp(device);
+    const line = formatMarked({ mark: "set", name, ...stamp, value: textOf(value) });
+    readings.says(line, device);
+    return line;
   }
 
   /** A message has come. */

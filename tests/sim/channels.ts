@@ -1,5 +1,6 @@
 /** An application of channels on the server: what it does with one device, in one life of the server. */
 import { channels } from "../../server/channels/app.ts";
+import type { Told } from "../../server/channels/channel.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Device } from "../../server/device.ts";
@@ -28,6 +29,7 @@ export class ChannelTalk {
   #isReading = true;
   #pending = 0;
   #attempt: Attempt | undefined; // of the message that is processed
+  #offered = ""; // its text
   #hasFailed = false;
 
   constructor(
@@ -50,11 +52,14 @@ export class ChannelTalk {
   async hold(): Promise<void> {
     const thing = await this.server.thing(this.device.id);
     this.#books.thing = thing;
-    const report = (value: unknown, { tx }: { tx: Transaction }) => this.#handle(value, tx);
+    const report = (value: unknown, told: Told) => {
+      this.#checkTime(told);
+      return this.#handle(value, told.tx);
+    };
     const app = channels({
       ...Object.fromEntries(NAMES.map((name) => [name, { report, local: RULES[name]! }])),
       [READING]: report,
-      button: { event: report },
+      button: { event: (value, { tx }) => this.#handle(value, tx) },
       config: { ask: (value, { tx }) => this.#answer(value, tx) },
     });
     try {
@@ -133,6 +138,7 @@ export class ChannelTalk {
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
     world.books.get(id)!.offered(text);
+    this.#offered = text;
     const attempt = this.#all.begin(`the processing of ${JSON.stringify(text)}`, { id, text });
     attempt.asked = /^\?[a-z]+\.(\d+)/.exec(text)?.[1];
     return attempt;
@@ -140,6 +146,12 @@ export class ChannelTalk {
 
   #told(attempt: Attempt): void {
     for (const setting of attempt.settings) setting.books.safe(setting);
+  }
+
+  /** A reading has the time at which it was taken. */
+  #checkTime(told: Told): void {
+    const device = this.world.devices.find(({ id }) => id === this.device.id)!;
+    this.#books.readings.told(this.#offered, told, this.platform.date(), device);
   }
 
   /** A report, or an event. */

@@ -33,7 +33,7 @@ export class Chip implements Program {
         canReceive: () => platform.isAlive && this.#now >= device.busyUntil,
         receive: (message) => this.#receive(message),
         positionChanged: (position) => this.#keep(position),
-        clock: () => this.#now,
+        clock: () => device.ms,
         stateChanged: (connected, reason) => this.#stateChanged(connected, reason),
       },
       coreModule(),

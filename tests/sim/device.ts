@@ -77,6 +77,8 @@ export class SimDevice implements Wiring {
   boot = 0;
   clockAhead: number;
   dateAhead = 0;
+  /** Somebody has set its date. */
+  isDateSet = false;
   /** Dies when its application has another message: before or after it acts on it, in any case before it can keep
    * its position; or soon after it has. */
   dies: "before acting" | "after acting" | "soon" | undefined;
@@ -123,6 +125,17 @@ export class SimDevice implements Wiring {
 
   get gather(): number {
     return 0;
+  }
+
+  /** Its milliseconds: a chip's begin anew with each boot, and come round soon. */
+  get ms(): number {
+    if (this.plan.kind === "chip") return this.msIn(this.boot);
+    return Math.floor(this.#platform!.date()) % 2 ** 32;
+  }
+
+  /** What a chip's are now, if that is its boot. */
+  msIn(boot: number): number {
+    return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
 
   get isUp(): boolean {

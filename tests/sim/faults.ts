@@ -74,6 +74,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "date set": {
       const whose = random.pick([device, world.server]);
       whose.dateAhead += random.pick([time, -time, 3_600_000, -3_600_000]);
+      whose.isDateSet = true;
       if (whose === device) device.books.aging.isDateSet = true;
       return;
     }

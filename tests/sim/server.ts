@@ -44,6 +44,8 @@ export class ServerProcess implements Host, Wiring {
   disk: Disk;
   clockAhead = 0;
   dateAhead = 0;
+  /** Somebody has set its date. */
+  isDateSet = false;
   /** The system has no more files for connections until then. */
   fullUntil = 0;
   /** The connections of this life by the other end's address. */
@@ -288,17 +290,22 @@ export class ServerProcess implements Host, Wiring {
   #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
     const plan = this.world.planOf(id);
     if (!plan) return;
-    // Behind them the device's time, if there is room: a chip's goes with the world's clock.
+    // Behind them the device's time, if there is room.
     const [, metadata, ms] = said.match(/^(.*?)(?: ?ms=(\d{10}))?$/)!;
     if (metadata !== (dialect === 2 ? plan.metadata : "")) {
       throw new Violation(`${id} is said to have said ${said} of itself`);
     }
     if (ms === undefined || plan.kind !== "chip") return;
-    const ago = this.world.clock.now - Number(ms);
-    const { timeout } = this.world.scenario;
+    const device = this.world.devices.find((device) => device.id === id)!;
+    // It may be off by now, and about to boot.
+    const ago = Math.min(
+      ...[device.boot, device.boot - 1].map((boot) => device.msIn(boot) - Number(ms))
+        .map((ago) => ago < 0 ? ago + 2 ** 32 : ago),
+    );
+    const { clock, scenario: { timeout } } = this.world;
     // A hello lies unread while the server stands.
-    const isLate = this.world.clock.now - this.process.frozenUntil < timeout;
-    if (ago < 0 || (ago > 2 * timeout && !isLate)) {
+    const isLate = clock.now - this.process.frozenUntil < Math.max(timeout, ago);
+    if (ago > 2 * timeout && !isLate) {
       throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
     }
   }

@@ -12,6 +12,7 @@ import type { Books } from "./books.ts";
 import { READING, RULES, takes, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { Violation } from "./promises.ts";
+import { ReadingBooks } from "./reading_books.ts";
 
 /** What somebody wants a channel to be. */
 export interface Setting {
@@ -70,6 +71,7 @@ interface Truth {
 
 export class ThingBooks {
   readonly requests: RequestBooks;
+  readonly readings: ReadingBooks;
   /** Tags of the device's questions whose answers are in the store, or were. */
   readonly answers = new Set<string>();
   /** What the server's application shows. */
@@ -88,6 +90,7 @@ export class ThingBooks {
 
   constructor(readonly id: string, readonly all: Owner, readonly books: Books) {
     this.requests = new RequestBooks(this);
+    this.readings = new ReadingBooks(id);
   }
 
   /** A number that nobody else says. */

@@ -11,6 +11,8 @@ import type { ManualServer } from "./manual_server.ts";
 export class StreamBoard {
   /** What it says about itself; as it is, without its milliseconds. */
   metadata: string | undefined;
+  /** How long it takes to confirm its connection, in ms. */
+  pausesInGreeting = 0;
   /** Longest text that it takes, in bytes. */
   line = 512;
   #socket: ManualSocket | undefined;
@@ -51,6 +53,7 @@ export class StreamBoard {
     const id = metadata === "" ? this.id : `${this.id}\t${metadata}`;
     const hello = helloLine({ txEpoch: this.#epoch, txFirst: this.#first, line: this.line, id });
     const socket = this.#socket = await this.scene.knock(`${hello}\n`);
+    await this.scene.platform.advance(this.pausesInGreeting);
     const { rxNext } = parseWelcome(socket.written.split("\n")[0]!);
     this.#waiting.splice(0, rxNext - this.#first);
     this.#first = rxNext;

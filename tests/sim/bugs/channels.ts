@@ -9,8 +9,8 @@ const THING = "server/channels/thing_driver.ts";
 export const CHANNEL_BUGS: Bugs = {
   "a setting is sent though one of its channel is on its way": edit(
     THING,
-    "|| !session.connected || this.#isUnderWay(channel)) return false;",
-    "|| !session.connected) return false;",
+    "if (!session.connected || this.#isUnderWay(channel)) return false;",
+    "if (!session.connected) return false;",
   ),
   "a server that is started again does not know what is on its way": edit(
     THING,
@@ -129,5 +129,20 @@ export const CHANNEL_BUGS: Bugs = {
     STATES,
     "this.put(name, state.isDue ? state : { ...state, fault });",
     "void fault, this.put(name, state);",
+  ),
+  "another process takes the clock of the one before for its own": edit(
+    "server/channels/clock.ts",
+    "run === this.#run ?",
+    "run > 0 ?",
+  ),
+  "a device's milliseconds do not come round": edit(
+    "server/channels/clock.ts",
+    "return (ms % ROUND + ROUND) % ROUND;",
+    "return Math.max(0, ms);",
+  ),
+  "the milliseconds of a boot are taken for those of the one before": edit(
+    "server/channels/clock.ts",
+    "if (last?.epoch === epoch) keep(",
+    "if (last?.epoch !== epoch) keep(",
   ),
 };
