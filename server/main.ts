@@ -219,8 +219,8 @@ function tellWhereBoardsReachIt(server: Server, hostname: string): void {
 /** Loaded only if there is a broker. @throws {LocalError} BAD_ARGUMENT */
 async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | undefined> {
   if (mqtt === undefined) return undefined;
-  const { MqttBridge, mqttOptions } = await import("../bridge/mqtt/mod.ts");
-  return new MqttBridge(mqttOptions({ mqtt, ...values }));
+  const { bridgeFrom } = await import("../bridge/mqtt/options.ts");
+  return bridgeFrom({ mqtt, ...values });
 }
 
 /** Does what is to be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */

@@ -7,7 +7,6 @@ import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
-import type { Version } from "./codec.ts";
 import { Room } from "./room.ts";
 import { bytesOf, count, createTables, publish } from "./rows.ts";
 import type { Delivery } from "./tasks.ts";
@@ -35,12 +34,14 @@ export interface MqttOptions {
   port?: number;
   /** The certificate in PEM that signed the broker's, or true for those that the system trusts. Default: no TLS. */
   tls?: { caCert: string } | true;
+  /** At the broker. Default: none. */
   username?: string;
+  /** The user's. */
   password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
-  version?: Version;
+  version?: 4 | 5;
   /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
   window?: number;
   /** For how long a device without a connection is said to be online still, in ms. Default 30,000. */
@@ -55,6 +56,8 @@ export interface MqttOptions {
 class Refusal extends HoldfastError<"BAD_VALUE" | "RETAINED_SET" | "UNKNOWN_TOPIC"> {}
 
 /**
+ * Brings what a server's devices tell to a broker, and what is said there to the devices.
+ *
  * ```ts ignore
  * const mqtt = new MqttBridge({ hostname: "broker.lan" });
  * const server = await Server.listen({ store: "server.db", observe: mqtt.observe });
@@ -75,7 +78,7 @@ export class MqttBridge {
   #availability: Availability | undefined;
   #closed: LocalError | undefined;
 
-  /** @throws {LocalError} BAD_ARGUMENT */
+  /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
   constructor(options: MqttOptions, platform: Platform = nodePlatform) {
     const { hostname, tls, port = tls ? 8883 : 1883, prefix = "holdfast" } = options;
     const { mostRows: rows = 10_000, mostBytes: bytes = 16 * 1024 * 1024 } = options;

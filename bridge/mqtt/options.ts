@@ -1,7 +1,7 @@
 /** The command line's options for a broker. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Version } from "./codec.ts";
-import type { MqttOptions } from "./bridge.ts";
+import { MqttBridge, type MqttOptions } from "./bridge.ts";
 
 /** As they are typed. */
 export interface MqttArguments {
@@ -14,8 +14,12 @@ export interface MqttArguments {
 
 const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
 
-/** @throws {LocalError} BAD_ARGUMENT */
-export function mqttOptions(values: MqttArguments): MqttOptions {
+/** The bridge that is wanted. @throws {LocalError} BAD_ARGUMENT */
+export function bridgeFrom(values: MqttArguments): MqttBridge {
+  return new MqttBridge(optionsFrom(values));
+}
+
+function optionsFrom(values: MqttArguments): MqttOptions {
   const { protocol, hostname, port, username, password, pathname, search, hash } = parse(
     values.mqtt,
   );

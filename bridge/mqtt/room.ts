@@ -1,7 +1,7 @@
 /**
  * Bounds what waits for the broker. It counts in memory what is added and what is done; that can only be too much, as a
  * state that takes the place of another and a transaction that fails are counted as well. Where it seems full, it counts
- * in the store.
+ * in the store. Transactions that are under way are not counted there: so each device may be one message above the bound.
  */
 import type { Amount } from "./rows.ts";
 
