@@ -4,12 +4,7 @@ import { isArgumentError } from "./cli/arguments.ts";
 import { runBackupCommand } from "./cli/backup_command.ts";
 import { Control } from "./cli/control.ts";
 import { isChannelsCommand, runChannelsCommand } from "./cli/channels_command.ts";
-import {
-  isLinksCommand,
-  type LinkArgument,
-  parseLink,
-  runLinksCommand,
-} from "./cli/links_command.ts";
+import { isLinksCommand, parseLink, runLinksCommand } from "./cli/links_command.ts";
 import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
 import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
 import { runKeysCommand } from "./cli/keys_command.ts";
@@ -20,6 +15,7 @@ import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
+import type { MqttBridge } from "../bridge/mqtt/mod.ts";
 import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
@@ -112,15 +108,19 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const links = values.connect.map(parseLink);
   for (const { from, to } of links) [from, to].forEach(parsePlace);
-  const server = await listen(options);
+  const mqtt = await bridgeToMqtt(values);
+  const server = await listen({ ...options, ...(mqtt && { observe: mqtt.observe }) });
   printing.tell(server.events);
   tellWhereBoardsReachIt(server, options.hostname);
   report = (message) => server.events.emit({ event: "app_failed", message });
   early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
   warnOfExposure(server, values);
-  if (values.app.length === 0) warnOfNoApp(server, options.limits);
-  await connectAll(server, links);
+  if (values.app.length === 0 && !mqtt) warnOfNoApp(server, options.limits);
+  await prepare(server, async () => {
+    for (const { from, to, map } of links) await server.connect(from, to, map && { map });
+    await mqtt?.start(server);
+  });
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
@@ -132,6 +132,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
+    await mqtt?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
@@ -215,10 +216,17 @@ function tellWhereBoardsReachIt(server: Server, hostname: string): void {
   }
 }
 
-/** @throws {LocalError} BAD_ARGUMENT: the server is closed then */
-async function connectAll(server: Server, links: readonly LinkArgument[]): Promise<void> {
+/** Loaded only if there is a broker. @throws {LocalError} BAD_ARGUMENT */
+async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | undefined> {
+  if (mqtt === undefined) return undefined;
+  const { bridgeFrom } = await import("../bridge/mqtt/options.ts");
+  return bridgeFrom({ mqtt, ...values });
+}
+
+/** Does what is to be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
+async function prepare(server: Server, act: () => Promise<void>): Promise<void> {
   try {
-    for (const { from, to, map } of links) await server.connect(from, to, map && { map });
+    await act();
   } catch (error) {
     await server.close();
     throw error;

@@ -22,6 +22,7 @@ export type {
   Channels,
   ChannelsOptions,
   Handler,
+  Observer,
   ThingSource,
   Told,
 } from "./channels/channel.ts";

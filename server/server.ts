@@ -79,7 +79,7 @@ export class Server implements AsyncDisposable {
     access: Access,
     store: Store,
     timeout: number,
-    { app, deadLetters, descriptions, limits, log, store: ownStore }: ServerOptions,
+    { app, deadLetters, descriptions, limits, log, observe, store: ownStore }: ServerOptions,
     platform: Platform,
   ) {
     this.timeout = timeout;
@@ -93,7 +93,7 @@ export class Server implements AsyncDisposable {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.#devices.get(id);
-    this.#things = new Things(this.events, platform, find, descriptions);
+    this.#things = new Things(this.events, platform, find, { descriptions, observe });
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
@@ -408,7 +408,7 @@ export class Server implements AsyncDisposable {
 
   /** Runs the application for a device. */
   #begin(device: DeviceDriver): void {
-    if (!this.#app && !this.#things.links.concern(device.id)) return;
+    if (!this.#app && !this.#things.concern(device)) return;
     device.application ??= new Application(device, this.#applicationHost);
     device.application.begin();
   }

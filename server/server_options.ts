@@ -1,5 +1,6 @@
 /** What a server can be told when it begins. */
 import type { AccessOptions } from "./admission/access.ts";
+import type { Observer } from "./channels/channel.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Limits } from "./link/limits.ts";
 import type { Log } from "./observe/log.ts";
@@ -27,6 +28,11 @@ export interface ServerSettings extends AccessOptions {
   deadLetters?: boolean;
   /** What the channels of devices are, by application, or by application and version: kitchen, kitchen@3. */
   descriptions?: DescriptionsByName;
+  /**
+   * Is told of what all devices tell, in the transaction in which that is processed. Not together with an application
+   * that takes all lines itself; `share` is the way out.
+   */
+  observe?: Observer;
   /** Bounds on what others can make grow. */
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */

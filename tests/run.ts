@@ -61,7 +61,7 @@ function steps(testArgs: string[]): Step[] {
     {
       name: "docs",
       about: "public symbols are documented",
-      args: ["doc", "--lint", "server/mod.ts", "bridge/host/mod.ts"],
+      args: ["doc", "--lint", "server/mod.ts", "bridge/host/mod.ts", "bridge/mqtt/mod.ts"],
     },
     {
       name: "build",

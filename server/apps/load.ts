@@ -8,19 +8,19 @@ import type { App, Server } from "../mod.ts";
 /**
  * Loads applications; several share each device.
  *
- * @param hasLinks One that takes plain lines shares them with these, too.
+ * @param isWatched Somebody else wants to hear of channels: one that takes plain lines shares its devices, too.
  * @throws {LocalError} BAD_ARGUMENT: one cannot be loaded, or they cannot share a device
  */
 export async function loadApps(
   names: readonly string[],
-  hasLinks = false,
+  isWatched = false,
 ): Promise<App | undefined> {
   const apps = new Map<string, App>();
   for (const name of names) {
     if (apps.has(name)) throw badArgument(`--app ${name} was given twice`);
     apps.set(name, await loadApp(name));
   }
-  if (apps.size === 0 || (apps.size === 1 && !hasLinks)) return apps.values().next().value;
+  if (apps.size === 0 || (apps.size === 1 && !isWatched)) return apps.values().next().value;
   try {
     return share<Server>(Object.fromEntries(apps));
   } catch (error) {

@@ -127,6 +127,7 @@ class Dispatcher {
 
   /** Whether a message only changes what is kept of a channel. */
   #isSilent(marked: Marked | undefined): boolean {
+    if (this.#thing.observer) return false;
     if (marked?.mark === "answer" || marked?.mark === "fault") return true;
     if (marked?.mark !== "set" || this.#isFollowed(marked.name)) return false;
     const holding = this.#find(marked.name);
@@ -157,7 +158,7 @@ class Dispatcher {
         return await this.#ask(marked, told, tx);
       case "answer":
       case "fault":
-        return tx.add(this.#thing.answered(marked, times.at));
+        return await this.#answered(marked, times.at, told);
     }
   }
 
@@ -198,7 +199,22 @@ class Dispatcher {
       if (!channel.report) continue;
       await this.#call(app, () => channel.report!(valueOf(marked.value), told));
     }
+    await this.#observe("report", marked.value, told);
     if (isNews) this.#follow(marked, told);
+  }
+
+  async #answered(marked: Of<"answer" | "fault">, at: number, told: Told): Promise<void> {
+    const text = this.#thing.toldBy(marked);
+    collector(told.tx).add(this.#thing.answered(marked, at));
+    if (text !== undefined) await this.#observe("report", text, told);
+  }
+
+  /** Whoever observes all devices is told. */
+  async #observe(what: "report" | "event", text: string | undefined, told: Told): Promise<void> {
+    const { observer } = this.#thing;
+    if (!observer?.[what]) return;
+    const value = text === undefined ? undefined : valueOf(text);
+    await this.#call("observe", () => observer[what]!(value, told));
   }
 
   async #event(marked: Of<"event">, told: Told): Promise<void> {
@@ -208,12 +224,13 @@ class Dispatcher {
       return collector(told.tx).add(thing.afterwards(log));
     }
     const holders = this.#having(marked.name, "event");
-    if (holders.length === 0 && !this.#isFollowed(marked.name)) {
+    if (holders.length === 0 && !this.#isWatched(marked.name)) {
       return this.#fault(marked, "unknown", told);
     }
     for (const { app, channel } of holders) {
       await this.#call(app, () => channel.event!(valueOf(marked.value), told));
     }
+    await this.#observe("event", marked.value, told);
     this.#follow(marked, told);
   }
 
@@ -246,14 +263,19 @@ class Dispatcher {
     }
   }
 
-  /** Who takes reports of a channel. One that was set, or is followed, is known without an application as well. */
+  /** Who takes reports of a channel. One that was set or is watched is known without an application as well. */
   #find(channel: string): Holding | undefined {
-    const isKnown = () => this.#thing.knows(channel) || this.#isFollowed(channel);
+    const isKnown = () => this.#thing.knows(channel) || this.#isWatched(channel);
     return this.#table.find(channel) ?? (isKnown() ? UNHELD : undefined);
   }
 
   #isFollowed(channel: string): boolean {
     return this.#thing.links.follows(this.#thing.id, channel);
+  }
+
+  /** Whether somebody beside the applications wants to know of a channel. */
+  #isWatched(channel: string): boolean {
+    return this.#thing.observer !== undefined || this.#isFollowed(channel);
   }
 
   /** Other devices' channels follow. */

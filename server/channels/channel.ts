@@ -36,6 +36,18 @@ export interface Channel {
   local?: LocalRule;
 }
 
+/**
+ * Is told of what all devices tell of all channels, whichever application takes them: for a bridge to somewhere else. It
+ * is called after the applications' handlers, in the same transaction, and what it throws fails the message like theirs.
+ * As long as it waits the message waits, and what comes behind it from that device.
+ */
+export interface Observer {
+  /** Takes what a channel is: the device has reported it, or has answered a setting with it. */
+  report?: Handler;
+  /** Takes an event. */
+  event?: Handler;
+}
+
 /** Channels by their names. A function takes reports and events. */
 export type Channels = Record<string, Channel | Handler>;
 

@@ -32,9 +32,16 @@ export class Linking {
     this.#host = host;
   }
 
-  /** All devices that the store knows are here: so are those from now on to which a link leads. */
+  /**
+   * All devices that the store knows are here: so are those from now on to which a link leads.
+   *
+   * @throws {LocalError} BAD_ARGUMENT
+   */
   async start(): Promise<void> {
     const { app, events, things, know } = this.#host;
+    if (things.observer && app && isPlain(app)) {
+      throw bad(`nothing could be observed: ${TAKES_ALL}`);
+    }
     for (const id of [...things.links.targets]) things.of(await know(id));
     const { length } = things.links.all;
     if (length === 0 || !app || !isPlain(app)) return;

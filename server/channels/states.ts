@@ -171,6 +171,13 @@ export class States {
     this.put(name, { ...state, fault: "too_long" });
   }
 
+  /** What the channel is if the device answers so without a value; undefined: nobody knows. */
+  confirmed(name: string, tag?: string): string | undefined {
+    const state = this.get(name);
+    // Nothing else was desired since then, if nothing is due.
+    return isAnswered(state, tag) && !state.isDue ? state.desired?.text : undefined;
+  }
+
   /**
    * The device has taken a setting.
    *
@@ -181,8 +188,7 @@ export class States {
     const state = this.get(name);
     const { fault: _, isAwaited: _awaited, ...rest } = state;
     const isAnswer = isAnswered(state, tag);
-    // Nothing else was desired since then, if nothing is due.
-    const known = text ?? (isAnswer && !state.isDue ? state.desired?.text : undefined);
+    const known = text ?? this.confirmed(name, tag);
     if (known === undefined) {
       if (isAnswer) this.put(name, rest);
       return undefined;

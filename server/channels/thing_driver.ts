@@ -23,6 +23,7 @@ import {
 } from "./states.ts";
 import type { Timekeeper } from "./clock.ts";
 import type { Links } from "./links.ts";
+import type { Observer } from "./channel.ts";
 import { Described, OWN_DESCRIPTION } from "./described.ts";
 import { type Description, wrongReport, wrongSetting } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
@@ -47,6 +48,7 @@ export interface ThingHost {
   readonly links: Links;
   readonly timekeeper: Timekeeper;
   readonly descriptions: Descriptions;
+  readonly observer: Observer | undefined;
 }
 
 /** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
@@ -94,6 +96,11 @@ export class ThingDriver implements Thing, Above {
   /** Those of the server. */
   get links(): Links {
     return this.#host.links;
+  }
+
+  /** Is told of what all devices tell. */
+  get observer(): Observer | undefined {
+    return this.#host.observer;
   }
 
   get connected(): boolean {
@@ -279,6 +286,16 @@ export class ThingDriver implements Thing, Above {
       return { ...deed, done: () => (deed.done(), this.warn("BAD_VALUE", wrong)) };
     }
     return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
+  }
+
+  /** What a channel is by that answer; undefined: it does not say. */
+  toldBy(answer: Answer): string | undefined {
+    const { name: channel, tag } = answer;
+    const isOfSetting = !isOfRequest(answer) && this.#states.get(channel).desired;
+    if (!isOfSetting || answer.mark !== "answer") return undefined;
+    const text = answer.value ?? this.#states.confirmed(channel, tag);
+    if (text === undefined || text.length > LONGEST_VALUE) return undefined;
+    return this.wrongReport(channel, text) === undefined ? text : undefined;
   }
 
   /** Why a channel cannot be this; undefined: it can. */

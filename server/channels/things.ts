@@ -1,17 +1,25 @@
 import type { Events } from "../observe/events.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Clock } from "../transport/platform.ts";
+import type { Observer } from "./channel.ts";
 import { renumbered, Timekeeper } from "./clock.ts";
 import { Links } from "./links.ts";
 import { Descriptions, type DescriptionsByName } from "./descriptions.ts";
 import { hasChannels } from "./states.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 
+/** What a server says of all its things. */
+export interface ThingsOptions {
+  descriptions?: DescriptionsByName | undefined;
+  observe?: Observer | undefined;
+}
+
 /** The things of a server. */
 export class Things implements ThingHost {
   readonly links: Links;
   readonly timekeeper: Timekeeper;
   readonly descriptions: Descriptions;
+  readonly observer: Observer | undefined;
 
   /**
    * @param find A device that the server knows.
@@ -21,9 +29,10 @@ export class Things implements ThingHost {
     readonly events: Events,
     clock: Pick<Clock, "now" | "date">,
     find: (id: string) => DeviceDriver | undefined,
-    descriptions?: DescriptionsByName,
+    { descriptions, observe }: ThingsOptions = {},
   ) {
     this.descriptions = new Descriptions(descriptions);
+    this.observer = observe;
     this.timekeeper = new Timekeeper(clock);
     this.links = new Links(events, (id) => {
       const device = find(id);
@@ -35,6 +44,11 @@ export class Things implements ThingHost {
   of(device: DeviceDriver): ThingDriver {
     const { above } = device;
     return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, this);
+  }
+
+  /** Whether anybody counts on a device's channels, also where there is no application. */
+  concern({ id }: DeviceDriver): boolean {
+    return this.observer !== undefined || this.links.concern(id);
   }
 
   /** A device is here. */

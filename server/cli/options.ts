@@ -46,6 +46,12 @@ What must not be lost:
   --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
                     second is set to, through restarts, until \`disconnect\` ends it; with a map of
                     values behind a space, as JSON. Without --app, linked devices are served all the same
+  --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
+                    set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
+  --mqtt-prefix TEXT  topics begin with it              (holdfast)
+  --mqtt-password-file FILE  the user's password at the broker
+  --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
+  --mqtt-version 5|3.1.1  of MQTT                       (5)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -74,6 +80,11 @@ export function parse(args: string[]) {
       "tls-key": { type: "string" },
       app: { type: "string", multiple: true, default: [] },
       connect: { type: "string", multiple: true, default: [] },
+      mqtt: { type: "string" },
+      "mqtt-prefix": { type: "string" },
+      "mqtt-password-file": { type: "string" },
+      "mqtt-ca": { type: "string" },
+      "mqtt-version": { type: "string" },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
@@ -104,7 +115,11 @@ export async function toServerOptions(
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);
     }
   }
-  const loaded = await loadApps(app, rest.connect.length > 0);
+  const alone = Object.keys(rest).find((name) => name.startsWith("mqtt-"));
+  if (alone !== undefined && rest.mqtt === undefined) {
+    throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
+  }
+  const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,

@@ -70,6 +70,8 @@ export type ServerEvent =
   | { event: "plain_line"; device: string; message: string }
   /** The store begins to fail, with a code; or, without, works again. */
   | { event: "store"; code?: string; message?: string }
+  /** A bridge has a broker's session; or, with a code, has lost the broker. */
+  | { event: "broker"; address: string; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }

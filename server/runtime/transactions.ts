@@ -88,7 +88,11 @@ export async function transact(
     const { statements } = collector.end();
     const { deeds, taken } = collector;
     const consumed = consumer && { device: consumer, count: 1 + taken };
-    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumed, resolve, reject));
+    const done = () => {
+      collector.committed();
+      resolve();
+    };
+    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumed, done, reject));
   });
 }
 

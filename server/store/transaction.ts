@@ -55,6 +55,12 @@ export interface Transaction {
    * @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT: as for `Thing.set`, or the function has returned already
    */
   set(deviceId: string, channel: string, value: unknown, options?: SetOptions): void;
+  /**
+   * Calls `run` when the transaction is safe; not at all if it is not. For what only lives in memory.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: the function has returned already
+   */
+  afterCommit(run: () => void): void;
 }
 
 /** A change of one device's record that becomes safe with its transaction, or never was. */
@@ -88,6 +94,7 @@ export type Further = (n: number) => string | undefined;
 export class Collector implements Transaction {
   #statements: Statement[] = [];
   #deeds: Deed[] = [];
+  #afterwards: (() => void)[] = [];
   #over = false;
   #database: Database | undefined;
   #maker: DeedMaker;
@@ -131,6 +138,11 @@ export class Collector implements Transaction {
     this.#deeds.push(this.#maker.set(deviceId, channel, value, options));
   }
 
+  afterCommit(run: () => void): void {
+    this.#checkOpen();
+    this.#afterwards.push(run);
+  }
+
   /** Adds what only the layers above the link can make. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
   add(deed: Deed): void {
     this.#checkOpen();
@@ -151,15 +163,22 @@ export class Collector implements Transaction {
   /** What was collected so far. @returns forgets what was added since */
   mark(): () => void {
     const [statements, deeds] = [this.#statements.length, this.#deeds.length];
+    const afterwards = this.#afterwards.length;
     return () => {
       this.#statements.length = statements;
       this.#deeds.length = deeds;
+      this.#afterwards.length = afterwards;
     };
   }
 
   /** In the order in which they were added. */
   get deeds(): readonly Deed[] {
     return this.#deeds;
+  }
+
+  /** It is safe. What this calls fails for itself. */
+  committed(): void {
+    for (const run of this.#afterwards) queueMicrotask(run);
   }
 
   #checkOpen(): void {

@@ -1,0 +1,295 @@
+/**
+ * Drives a session: sockets, the time, and the store in which the session's tasks become safe.
+ *
+ * One loop makes one transaction after the other. Each has whatever the session asks for by then, marks publications
+ * that wait as sent, as many as the broker takes, and reads those that the one before has marked: from then on they
+ * are what they are, and go out.
+ */
+import type { Transaction } from "../../server/mod.ts";
+import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
+import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
+import { BrokerError } from "./errors.ts";
+import { isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
+import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
+import type { Delivery, Publication, Task } from "./tasks.ts";
+
+/** Messages that wait for the store; beyond that nothing is read. */
+const MOST_WAITING = 1000;
+
+/** Before the session is loaded again when the store has refused it, in ms. */
+const PAUSE = 1000;
+
+/** What it needs of the bridge. */
+export interface BrokerHost {
+  readonly platform: Platform;
+  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
+  /** Does what a message wants. @throws {HoldfastError} it cannot be done */
+  deliver(delivery: Delivery, tx: Transaction): void;
+  /** The broker knows nothing: all states are published again. */
+  announce(tx: Transaction): Promise<void>;
+  /** A publication is done. */
+  completed(publication: { topic: string; payload: string }): void;
+  /** The broker is there; or, with a reason, is not. */
+  tell(error?: HoldfastError): void;
+  warn(code: string, message: string): void;
+}
+
+export class Broker {
+  readonly #host: BrokerHost;
+  readonly #place: ConnectOptions;
+  readonly #options: Omit<SessionOptions, "clientId">;
+  readonly #running: Promise<void>;
+  #session!: MqttSession;
+  #payloads = new Map<number, Publication>(); // under way, by their rows
+  #last = 0; // of the rows that the session has
+  #isWaiting = true; // rows wait, perhaps
+  #marked = 0; // at most so many rows are to be read
+  #socket: Socket | undefined;
+  #isPaused = false;
+  #isBlocked = false; // the broker does not read
+  #lost: HoldfastError | undefined;
+  #cancel = () => {};
+  #woken = Promise.withResolvers<void>();
+  #isClosed = false;
+
+  constructor(
+    host: BrokerHost,
+    place: ConnectOptions,
+    options: Omit<SessionOptions, "clientId">,
+  ) {
+    this.#host = host;
+    this.#place = place;
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  /** Something was added to what waits. */
+  added(): void {
+    this.#isWaiting = true;
+    this.#wake();
+  }
+
+  /** Ends the connection without a word: so the broker publishes the will. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancel();
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#wake();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#begin();
+        while (!this.#isClosed) await this.#turn();
+      } catch (error) {
+        if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) break;
+        // What the session has in memory may be other than what is in the store.
+        this.#drop();
+        this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
+        await new Promise<void>((resolve) => this.#later(PAUSE, resolve));
+      }
+    }
+    this.#drop();
+  }
+
+  async #begin(): Promise<void> {
+    const { platform } = this.#host;
+    await this.#host.transaction(async (tx) => {
+      const { clientId, ...kept } = await load(tx);
+      this.#session = new MqttSession({ ...this.#options, clientId }, kept);
+      this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
+      this.#last = kept.inFlight.at(-1)?.seq ?? 0;
+    });
+    this.#isWaiting = true;
+    this.#marked = 0;
+    this.#lost = undefined;
+    this.#session.start(platform.now());
+  }
+
+  async #turn(): Promise<void> {
+    const session = this.#session;
+    const now = this.#host.platform.now();
+    if (this.#lost) {
+      session.closed(now);
+      this.#host.tell(this.#lost);
+      this.#lost = undefined;
+    }
+    const tasks = session.tasks();
+    if (tasks.length > 0 || this.#marked > 0 || (this.#isWaiting && session.free > 0)) {
+      await this.#commit(tasks);
+    } else {
+      if (session.wantsConnection(now)) this.#connect();
+      this.#flush();
+      await this.#woken.promise;
+      this.#woken = Promise.withResolvers();
+    }
+    this.#flush();
+  }
+
+  /** Makes tasks safe, and takes publications to the session. */
+  async #commit(tasks: readonly Task[]): Promise<void> {
+    const session = this.#session;
+    let rows: Publication[] = [];
+    let marked = 0;
+    const wasMarked = this.#marked;
+    try {
+      await this.#host.transaction(async (tx) => {
+        rows = wasMarked > 0 ? await sentBehind(tx, this.#last) : [];
+        for (const task of tasks) await this.#perform(task, tx);
+        marked = this.#isWaiting ? session.free - rows.length : 0;
+        if (marked <= 0) return;
+        this.#isWaiting = false; // until something is added after this
+        markSent(tx, marked, session.end);
+      });
+    } catch (error) {
+      this.#isWaiting = true;
+      if (this.#isClosed || tasks.length === 0) throw error;
+      for (const task of tasks) await this.#performAlone(task);
+      rows = [];
+      marked = wasMarked;
+    }
+    this.#marked = Math.max(0, marked);
+    if (wasMarked > 0 && rows.length === wasMarked) this.#isWaiting = true; // there may be more
+    for (const row of rows) this.#payloads.set(row.seq, row);
+    this.#last = rows.at(-1)?.seq ?? this.#last;
+    session.publish(rows);
+    for (const task of tasks) this.#safe(task);
+  }
+
+  /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
+  async #performAlone(task: Task): Promise<void> {
+    try {
+      await this.#host.transaction((tx) => this.#perform(task, tx));
+    } catch (error) {
+      if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
+        throw error;
+      }
+      await this.#host.transaction((tx) => keep(tx, task));
+      this.#refuse(task, error);
+    }
+  }
+
+  async #perform(task: Task, tx: Transaction): Promise<void> {
+    if (task.does === "resume" && !task.isPresent) {
+      if (await isKnown(tx)) tx.afterCommit(() => this.#forgot());
+      await this.#host.announce(tx);
+    }
+    keep(tx, task);
+    if (task.does !== "deliver") return;
+    try {
+      this.#host.deliver(task, tx);
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      tx.afterCommit(() => this.#refuse(task, error));
+    }
+  }
+
+  #refuse({ topic }: Delivery, { code, message }: HoldfastError): void {
+    const name = code === "BAD_ARGUMENT" ? "BAD_VALUE" : code;
+    this.#host.warn(name, `${JSON.stringify(topic)} sets nothing: ${message}`);
+  }
+
+  #forgot(): void {
+    const message =
+      "the broker has forgotten the session: what was on its way may be lost or come " +
+      "twice; all states are published again";
+    this.#host.warn("BROKER_FORGOT", message);
+  }
+
+  #safe(task: Task): void {
+    if (task.does === "complete") {
+      const publication = this.#payloads.get(task.seq)!;
+      this.#payloads.delete(task.seq);
+      this.#host.completed(publication);
+      if (task.refused !== undefined) {
+        this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
+      }
+    }
+    this.#session.safe(task, this.#host.platform.now());
+    if (task.does === "resume" && this.#session.isReady) this.#host.tell();
+  }
+
+  #connect(): void {
+    const session = this.#session;
+    const { platform } = this.#host;
+    session.connecting(platform.now());
+    this.#isPaused = this.#isBlocked = false;
+    const socket = platform.connect(this.#place, {
+      opened: () => this.#guard(socket, () => session.opened(platform.now())),
+      data: (bytes) => this.#guard(socket, () => session.received(bytes, platform.now())),
+      drained: () => this.#guard(socket, () => this.#isBlocked = false),
+      ended: (reason) => {
+        if (this.#socket === socket) this.#lose(reason);
+      },
+    });
+    this.#socket = socket;
+  }
+
+  /** Something that a connection brings. */
+  #guard(socket: Socket | undefined, act: () => void): void {
+    if (!socket || this.#socket !== socket) return;
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      this.#lose(error);
+    }
+    this.#flush();
+    this.#wake();
+  }
+
+  /** The session is told by the loop, when no transaction is under way. */
+  #lose(reason: HoldfastError): void {
+    this.#drop();
+    this.#lost = reason;
+    this.#wake();
+  }
+
+  #drop(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#cancel();
+  }
+
+  #flush(): void {
+    const socket = this.#socket;
+    if (socket) {
+      for (const bytes of this.#session.output()) {
+        if (!socket.write(bytes)) this.#isBlocked = true;
+      }
+      const pauses = this.#isBlocked || this.#session.waiting > MOST_WAITING;
+      if (pauses !== this.#isPaused) {
+        if (pauses) socket.pause();
+        else socket.resume();
+      }
+      this.#isPaused = pauses;
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#cancel();
+    const { deadline } = this.#session;
+    if (deadline === undefined || this.#isClosed) return;
+    this.#later(Math.max(0, deadline - this.#host.platform.now()), () => {
+      this.#guard(this.#socket, () => this.#session.timeout(this.#host.platform.now()));
+      this.#wake();
+    });
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#cancel();
+    const forget = this.#host.platform.after(ms, run);
+    this.#cancel = () => {
+      forget();
+      this.#cancel = () => {};
+    };
+  }
+
+  #wake(): void {
+    this.#woken.resolve();
+  }
+}

@@ -1,0 +1,103 @@
+/** The bridge at a broker that says what no test can have a real one say. */
+import { assertEquals } from "@std/assert";
+import { folder } from "../../tests/support/main_process.ts";
+import { ScriptBroker } from "../../tests/support/script_broker.ts";
+import { until } from "../../tests/support/wait.ts";
+import { Server, type ServerEvent } from "../../server/mod.ts";
+import { Client } from "../host/mod.ts";
+import { MqttBridge } from "./mod.ts";
+
+/** A server with a bridge, on a store. */
+async function serve(broker: ScriptBroker, path: string) {
+  await using stack = new AsyncDisposableStack();
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, version: 4 });
+  const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
+  const store = `${path}/server.db`;
+  const server = stack.use(await Server.listen({ ...options, store, observe: mqtt.observe }));
+  stack.use(mqtt);
+  const events: ServerEvent[] = [];
+  server.events.subscribe((event) => void events.push(event));
+  await mqtt.start(server);
+  const all = stack.move();
+  return { server, events, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+const setting = {
+  cmd: "publish",
+  topic: "holdfast/1/led/set",
+  retain: false,
+  messageId: 7,
+} as const;
+
+Deno.test("a message that comes again after a restart does nothing again", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  {
+    await using first = await serve(broker, dir.path);
+    await broker.welcomes(false);
+    await using client = new Client({ id: "1", port: first.server.port });
+    await client.ready();
+    await broker.says({ ...setting, payload: "1", qos: 2, dup: false });
+    assertEquals((await broker.hears("pubrec")).messageId, 7);
+    const thing = await first.server.thing("1");
+    assertEquals(thing.desired("led")?.value, 1);
+    await thing.set("led", 2); // somebody else wants it otherwise
+  }
+  {
+    await using second = await serve(broker, dir.path);
+    await broker.welcomes(true);
+    await broker.says({ ...setting, payload: "1", qos: 2, dup: true });
+    assertEquals((await broker.hears("pubrec")).messageId, 7);
+    const thing = await second.server.thing("1");
+    assertEquals(thing.desired("led")?.value, 2);
+    await broker.says({ cmd: "pubrel", messageId: 7 });
+    await broker.hears("pubcomp");
+    await broker.says({ ...setting, payload: "3", qos: 2, dup: false }); // another one
+    await broker.hears("pubrec");
+    assertEquals(thing.desired("led")?.value, 3);
+  }
+});
+
+Deno.test("whatever a broker does wrong is said by name, and the bridge comes again", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  await using all = await serve(broker, dir.path);
+  const wrongs: [string, () => Promise<void> | void][] = [
+    ["MALFORMED", () => broker.gives(Uint8Array.of(0x36, 0))],
+    ["UNEXPECTED", () => broker.says({ cmd: "puback", messageId: 1 })],
+    ["TOO_LARGE", () => broker.gives(Uint8Array.of(0x90, 0xff, 0xff, 0xff, 0x7f))],
+    ["LOST", () => broker.leaves()],
+  ];
+  for (const [code, act] of wrongs) {
+    await broker.welcomes(false);
+    await act();
+    const told = () => all.events.some((event) => event.event === "broker" && event.code === code);
+    await until(told, { what: () => `${code} in ${JSON.stringify(all.events)}` });
+  }
+  await broker.welcomes(false);
+});
+
+Deno.test("of messages that come at once the one that cannot be harms no other", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  await using all = await serve(broker, dir.path);
+  await broker.welcomes(false);
+  await using client = new Client({ id: "1", port: all.server.port });
+  await client.ready();
+  const thing = await all.server.thing("1");
+  const channels = Array.from({ length: 300 }, (_, n) => `c${n}`); // a device has 256 at most
+  await Promise.all(channels.map((channel, n) =>
+    broker.says({
+      ...setting,
+      topic: `holdfast/1/${channel}/set`,
+      messageId: n + 1,
+      payload: "1",
+      qos: 2,
+      dup: false,
+    })
+  ));
+  for (const _ of channels) await broker.hears("pubrec");
+  assertEquals(thing.channels.length, 256);
+  const warned = all.events.flatMap((event) => event.event === "warning" ? [event.code] : []);
+  assertEquals(warned, Array(300 - 256).fill("BAD_VALUE"));
+});

@@ -1,0 +1,6 @@
+/**
+ * A bridge between a server's devices and an MQTT broker: README.md has its topics, and what it promises.
+ *
+ * @module
+ */
+export { MqttBridge, type MqttOptions } from "./bridge.ts";

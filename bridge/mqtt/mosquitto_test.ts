@@ -1,0 +1,230 @@
+/** Devices at a real broker: what they tell comes out there, and what is said there reaches them. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { folder } from "../../tests/support/main_process.ts";
+import { Mosquitto, MqttPeer } from "../../tests/support/mosquitto.ts";
+import { toolTest } from "../../tests/support/tools.ts";
+import { until } from "../../tests/support/wait.ts";
+import { LocalError, Server, type ServerEvent, type ServerOptions } from "../../server/mod.ts";
+import { Channels, Client } from "../host/mod.ts";
+import type { Version } from "./codec.ts";
+import { MqttBridge, type MqttOptions } from "./mod.ts";
+
+const TOOLS = { mosquitto: "mosquitto" };
+
+/** A server with a bridge to a broker, and somebody at that broker. */
+async function begin(
+  mosquitto: string,
+  options: Partial<MqttOptions> = {},
+  { app }: Pick<ServerOptions, "app"> = {},
+) {
+  await using stack = new AsyncDisposableStack();
+  const { path } = stack.use(folder());
+  const broker = stack.use(await Mosquitto.start(mosquitto));
+  const peer = stack.use(new MqttPeer(broker.port, ["holdfast/#"]));
+  await peer.ready();
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, ...options });
+  const server = stack.use(
+    await Server.listen({
+      port: 0,
+      hostname: "127.0.0.1",
+      open: true,
+      store: `${path}/server.db`,
+      durability: "normal",
+      observe: mqtt.observe,
+      ...(app && { app }),
+    }),
+  );
+  stack.use(mqtt);
+  const events: ServerEvent[] = [];
+  server.events.subscribe((event) => void events.push(event));
+  await mqtt.start(server);
+  const all = stack.move();
+  return { server, mqtt, broker, peer, events, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** A device that has an LED, and says what it was set to. */
+function ledDevice(port: number, id = "kitchen") {
+  const set: unknown[] = [];
+  const client = new Client({ id, port });
+  const device = new Channels(client, {
+    app: "kitchen",
+    version: "1",
+    channels: { led: { set: (value) => void set.push(value) }, "led/2": { set: () => 5 } },
+  });
+  return { client, device, set };
+}
+
+for (const [name, version] of [["3.1.1", 4], ["5", 5]] as [string, Version][]) {
+  toolTest(
+    `a report, an event, a setting and its answer, over MQTT ${name}`,
+    TOOLS,
+    async ({ mosquitto }) => {
+      await using all = await begin(mosquitto, { version });
+      const { peer, server } = all;
+      await peer.shows("holdfast/status", "online");
+      const { client, device, set } = ledDevice(server.port);
+      await using _ = client;
+      await peer.shows("holdfast/kitchen/availability", "online");
+      await device.report("temp", 21.5);
+      await peer.shows("holdfast/kitchen/temp", "21.5");
+      await device.event("button", "pressed");
+      await peer.shows("holdfast/kitchen/event/button", "pressed");
+      peer.publish("holdfast/kitchen/led/set", "1");
+      await peer.shows("holdfast/kitchen/led", "1");
+      peer.publish("holdfast/kitchen/led%2F2/set", '{"on": true}');
+      await peer.shows("holdfast/kitchen/led%2F2", "5"); // as the device answers
+      assertEquals(set, [1]);
+      const desired = (await server.thing("kitchen")).desired("led")!;
+      assertEquals([desired.value, desired.by], [1, "mqtt"]);
+      await using later = new MqttPeer(all.broker.port, ["holdfast/#"]);
+      await later.shows("holdfast/kitchen/temp", "21.5");
+      await later.shows("holdfast/status", "online");
+      assertEquals(later.arrived.every(({ isRetained }) => isRetained), true);
+      assertEquals(later.at("holdfast/kitchen/event/button"), []);
+      await all.mqtt.close();
+      await peer.shows("holdfast/status", "offline");
+    },
+  );
+
+  toolTest(
+    `a setting that cannot be is a warning by name, over MQTT ${name}`,
+    TOOLS,
+    async ({ mosquitto }) => {
+      await using all = await begin(mosquitto, { version });
+      const { peer, server, events } = all;
+      const { client, set } = ledDevice(server.port);
+      await using _ = client;
+      await peer.shows("holdfast/kitchen/availability", "online");
+      const bad: [string, string | Uint8Array][] = [
+        ["holdfast/kitchen/led/set", ""],
+        ["holdfast/kitchen/led/set", Uint8Array.of(0xff, 0xfe)],
+        ["holdfast/kitchen/led/set", "x".repeat(2000)],
+        ["holdfast/kitchen/led/set", "x".repeat(600_000)],
+        ["holdfast/kitchen/LED/set", "1"],
+        ["holdfast/nobody/led/set", "1"],
+        ["holdfast/kitchen%2f/led/set", "1"],
+      ];
+      for (const [topic, payload] of bad) peer.publish(topic, payload);
+      peer.publish("holdfast/kitchen/led/set", "2");
+      await peer.shows("holdfast/kitchen/led", "2");
+      const codes = events.flatMap((event) => event.event === "warning" ? [event.code] : []);
+      assertEquals(codes, [...Array(5).fill("BAD_VALUE"), "UNKNOWN_DEVICE", "UNKNOWN_TOPIC"]);
+      assertEquals(set, [2]);
+    },
+  );
+
+  toolTest(
+    `a retained setting is ignored, and said, over MQTT ${name}`,
+    TOOLS,
+    async ({ mosquitto }) => {
+      await using broker = await Mosquitto.start(mosquitto);
+      await using peer = new MqttPeer(broker.port, ["holdfast/#"]);
+      peer.publish("holdfast/kitchen/led/set", "1", true);
+      await peer.settled();
+      await using all = await begin(mosquitto, { version, port: broker.port });
+      const { client, device, set } = ledDevice(all.server.port);
+      await using _ = client;
+      await device.report("temp", 1);
+      const warned = () =>
+        all.events.some((event) => "code" in event && event.code === "RETAINED_SET");
+      await until(warned, { what: "RETAINED_SET" });
+      peer.publish("holdfast/kitchen/led/set", "2");
+      await peer.shows("holdfast/kitchen/led", "2");
+      assertEquals(set, [2]);
+    },
+  );
+}
+
+toolTest("a short outage of a device is none, a long one is", TOOLS, async ({ mosquitto }) => {
+  await using all = await begin(mosquitto, { offlineAfter: 100 });
+  const { peer, server } = all;
+  const topic = "holdfast/a%2Fb/availability";
+  {
+    const { client } = ledDevice(server.port, "a/b");
+    await using _ = client;
+    await peer.shows(topic, "online");
+  }
+  await peer.shows(topic, "offline");
+  const { client } = ledDevice(server.port, "a/b");
+  await using _ = client;
+  await peer.shows(topic, "online");
+  assertEquals(peer.at(topic), ["online", "offline", "online"]);
+});
+
+toolTest(
+  "of a state that waits for the broker the last value counts, of events all",
+  TOOLS,
+  async ({ mosquitto }) => {
+    await using all = await begin(mosquitto);
+    const { peer, server, broker, events } = all;
+    const { client, device } = ledDevice(server.port);
+    await using _ = client;
+    await peer.shows("holdfast/kitchen/availability", "online");
+    await broker.stop();
+    await until(() => events.some((event) => event.event === "broker" && event.code), {
+      what: "LOST",
+    });
+    for (let n = 1; n <= 20; n++) {
+      await device.report("temp", n);
+      await device.event("count", n);
+    }
+    await until(async () => (await server.thing("kitchen")).reported("temp")?.value === 20);
+    await broker.start();
+    await peer.shows("holdfast/kitchen/event/count", "20");
+    await peer.shows("holdfast/kitchen/temp", "20");
+    assertEquals(peer.at("holdfast/kitchen/temp"), ["20"]);
+    const all20 = Array.from({ length: 20 }, (_, i) => String(i + 1));
+    assertEquals(peer.at("holdfast/kitchen/event/count"), all20);
+  },
+);
+
+toolTest(
+  "where too much waits for the broker the device's messages wait, and none is lost",
+  TOOLS,
+  async ({ mosquitto }) => {
+    await using all = await begin(mosquitto, { mostRows: 5 });
+    const { peer, server, broker, events } = all;
+    const { client, device } = ledDevice(server.port);
+    await using _ = client;
+    await peer.shows("holdfast/kitchen/availability", "online");
+    await broker.stop();
+    const sent = Array.from({ length: 30 }, (_, n) => device.event("count", n));
+    await until(() => events.some((event) => "code" in event && event.code === "BROKER_BEHIND"), {
+      what: "BROKER_BEHIND",
+    });
+    await Promise.all(sent);
+    let rows = 0;
+    await server.transaction(async (tx) => {
+      rows = Number((await tx.get("SELECT count(*) AS n FROM mqtt_out"))!.n);
+    });
+    assertEquals(rows, 5);
+    await broker.start();
+    await peer.shows("holdfast/kitchen/event/count", "29");
+    assertEquals(peer.at("holdfast/kitchen/event/count"), sent.map((_, n) => String(n)));
+  },
+);
+
+toolTest("a broker that forgets is told everything again", TOOLS, async ({ mosquitto }) => {
+  await using all = await begin(mosquitto);
+  const { peer, server, broker, events } = all;
+  const { client, device } = ledDevice(server.port);
+  await using _ = client;
+  await device.report("temp", 1);
+  await peer.shows("holdfast/kitchen/temp", "1");
+  await broker.stop("SIGKILL"); // it has written nothing yet
+  await broker.start();
+  await until(() => events.some((event) => "code" in event && event.code === "BROKER_FORGOT"), {
+    what: "BROKER_FORGOT",
+  });
+  await using later = new MqttPeer(broker.port, ["holdfast/#"]);
+  await later.shows("holdfast/kitchen/temp", "1");
+  await later.shows("holdfast/kitchen/availability", "online");
+  await later.shows("holdfast/status", "online");
+});
+
+Deno.test("a store without a database is refused by name", async () => {
+  await using mqtt = new MqttBridge({ hostname: "127.0.0.1", port: 1 });
+  await using server = await Server.listen({ port: 0, open: true, observe: mqtt.observe });
+  const error = await assertRejects(() => mqtt.start(server), LocalError, "--store");
+  assertEquals(error.code, "BAD_ARGUMENT");
+});

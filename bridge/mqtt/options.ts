@@ -1,0 +1,79 @@
+/** The command line's options for a broker. */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Version } from "./codec.ts";
+import { MqttBridge, type MqttOptions } from "./bridge.ts";
+
+/** As they are typed. */
+export interface MqttArguments {
+  mqtt: string;
+  "mqtt-prefix"?: string | undefined;
+  "mqtt-password-file"?: string | undefined;
+  "mqtt-ca"?: string | undefined;
+  "mqtt-version"?: string | undefined;
+}
+
+const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
+
+/** The bridge that is wanted. @throws {LocalError} BAD_ARGUMENT */
+export function bridgeFrom(values: MqttArguments): MqttBridge {
+  return new MqttBridge(optionsFrom(values));
+}
+
+function optionsFrom(values: MqttArguments): MqttOptions {
+  const { protocol, hostname, port, username, password, pathname, search, hash } = parse(
+    values.mqtt,
+  );
+  const isSecure = protocol === "mqtts:";
+  if (password !== "") {
+    const why = "everybody on this machine can read the command line: put it into a file, " +
+      "--mqtt-password-file FILE";
+    throw bad(`--mqtt takes no password, as ${why}`);
+  }
+  if (!/^\/?$/.test(pathname) || search !== "" || hash !== "") {
+    throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
+  }
+  const { "mqtt-password-file": file, "mqtt-ca": ca, "mqtt-prefix": prefix } = values;
+  if (file !== undefined && username === "") {
+    throw bad("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST");
+  }
+  if (ca !== undefined && !isSecure) throw bad("--mqtt-ca is for TLS: --mqtt mqtts://HOST");
+  const version = VERSIONS[values["mqtt-version"] ?? "5"];
+  if (version === undefined) {
+    throw bad(`--mqtt-version takes 5 or 3.1.1, not ${values["mqtt-version"]}`);
+  }
+  return {
+    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    version,
+    ...(port !== "" && { port: Number(port) }),
+    ...(username !== "" && { username: decodeURIComponent(username) }),
+    ...(file !== undefined &&
+      { password: read("--mqtt-password-file", file).replace(/\r?\n$/, "") }),
+    ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
+    ...(prefix !== undefined && { prefix }),
+  };
+}
+
+function parse(text: string): URL {
+  let url: URL | undefined;
+  try {
+    url = new URL(text);
+    decodeURIComponent(url.username);
+  } catch {
+    url = undefined;
+  }
+  // The text is not repeated: somebody may have put a password into it.
+  if (url && ["mqtt:", "mqtts:"].includes(url.protocol) && url.hostname !== "") return url;
+  throw bad("--mqtt takes mqtt://USER@HOST:PORT, or mqtts:// for TLS");
+}
+
+function read(option: string, file: string): string {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (cause) {
+    throw new LocalError("BAD_ARGUMENT", `${option}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function bad(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

@@ -1,0 +1,87 @@
+/**
+ * Bounds what waits for the broker. It counts in memory what is added and what is done; that can only be too much, as a
+ * state that takes the place of another and a transaction that fails are counted as well. Where it seems full, it counts
+ * in the store. Transactions that are under way are not counted there: so each device may be one message above the bound.
+ */
+import type { Amount } from "./rows.ts";
+
+export class Room {
+  readonly #most: Amount;
+  readonly #count: () => Promise<Amount>;
+  readonly #told: (isFull: boolean) => void;
+  #rows = 0;
+  #bytes = 0;
+  #counting: Promise<void> | undefined;
+  #isFull = false;
+  #freed = Promise.withResolvers<void>();
+
+  /**
+   * @param count Counts what is in the store.
+   * @param told Told when somebody begins to wait, and when nobody does any more.
+   */
+  constructor(most: Amount, count: () => Promise<Amount>, told: (isFull: boolean) => void) {
+    this.#most = most;
+    this.#count = count;
+    this.#told = told;
+    this.#freed.promise.catch(() => {});
+  }
+
+  /** Waits until there is room, and takes it. @throws what it was closed with */
+  async take(bytes: number): Promise<void> {
+    while (this.#lacks(bytes)) {
+      const { promise } = this.#freed;
+      await this.count();
+      if (!this.#lacks(bytes)) break;
+      this.#tell(true);
+      await promise;
+    }
+    this.add(bytes);
+  }
+
+  /** Counts what is in the store. */
+  count(): Promise<void> {
+    return this.#counting ??= this.#recount();
+  }
+
+  /** Takes room, whether or not there is some. */
+  add(bytes: number): void {
+    this.#rows++;
+    this.#bytes += bytes;
+  }
+
+  /** A publication is done. */
+  free(bytes: number): void {
+    this.#rows = Math.max(0, this.#rows - 1);
+    this.#bytes = Math.max(0, this.#bytes - bytes);
+    this.#tell(false);
+    this.#freed.resolve();
+    this.#freed = Promise.withResolvers();
+    this.#freed.promise.catch(() => {});
+  }
+
+  close(reason: Error): void {
+    this.#freed.reject(reason);
+  }
+
+  /** One that alone is too large goes when there is nothing else. */
+  #lacks(bytes: number): boolean {
+    if (this.#rows === 0) return false;
+    return this.#rows >= this.#most.rows || this.#bytes + bytes > this.#most.bytes;
+  }
+
+  async #recount(): Promise<void> {
+    try {
+      const { rows, bytes } = await this.#count();
+      this.#rows = rows;
+      this.#bytes = bytes;
+    } finally {
+      this.#counting = undefined;
+    }
+  }
+
+  #tell(isFull: boolean): void {
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    this.#told(isFull);
+  }
+}

@@ -1,0 +1,59 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { Room } from "./room.ts";
+
+/** Room for three rows or 100 bytes; `has` is what the store has. */
+function begin() {
+  const has = { rows: 0, bytes: 0 };
+  const told: boolean[] = [];
+  let counts = 0;
+  const count = () => {
+    counts++;
+    return Promise.resolve({ ...has });
+  };
+  const room = new Room({ rows: 3, bytes: 100 }, count, (isFull) => void told.push(isFull));
+  return { room, has, told, counts: () => counts };
+}
+
+/** Whether it has taken the room by now. */
+async function takes(taking: Promise<void>): Promise<boolean> {
+  let isDone = false;
+  taking.then(() => isDone = true, () => {});
+  await new Promise((resolve) => setImmediate(resolve));
+  return isDone;
+}
+
+Deno.test("where it seems full the store says how much there really is", async () => {
+  const { room, has, told, counts } = begin();
+  for (let i = 0; i < 9; i++) { // the same state again and again: one row
+    await room.take(10);
+    Object.assign(has, { rows: 1, bytes: 10 });
+  }
+  assertEquals([told, counts()], [[], 3]);
+});
+
+Deno.test("whoever finds no room waits until a row is done", async () => {
+  const { room, has, told } = begin();
+  for (let i = 0; i < 3; i++) await room.take(1);
+  Object.assign(has, { rows: 3, bytes: 3 });
+  const waiting = room.take(1);
+  assertEquals([await takes(waiting), told], [false, [true]]);
+  has.rows = 2;
+  room.free(1);
+  assertEquals([await takes(waiting), told], [true, [true, false]]);
+  has.rows = 3;
+  const late = room.take(1);
+  assertEquals(await takes(late), false);
+  room.close(new Error("closed"));
+  await assertRejects(() => late, Error, "closed");
+});
+
+Deno.test("bytes are bounded too, and one that is larger than all of it goes alone", async () => {
+  const { room, has } = begin();
+  await room.take(500);
+  Object.assign(has, { rows: 1, bytes: 500 });
+  const next = room.take(1);
+  assertEquals(await takes(next), false);
+  Object.assign(has, { rows: 0, bytes: 0 });
+  room.free(500);
+  await next;
+});

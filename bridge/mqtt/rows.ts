@@ -1,0 +1,140 @@
+/** What of the bridge lies in the server's store, and how much of it there may be. */
+import { LocalError, type SqlRow, type Transaction } from "../../server/mod.ts";
+import { byteLength } from "../../server/protocol/lines.ts";
+import type { Kept } from "./mqtt_session.ts";
+import type { InFlight, Publication, Task } from "./tasks.ts";
+
+/** How far a publication is. */
+const [WAITING, SENT, RELEASED] = [0, 1, 2];
+
+const TABLES = [
+  `CREATE TABLE mqtt_out (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    retain INTEGER NOT NULL,
+    stage INTEGER NOT NULL DEFAULT ${WAITING}
+  )`,
+  `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
+  // Of a state that waits there is one row. One that was sent stays as it was sent.
+  `CREATE UNIQUE INDEX mqtt_out_state ON mqtt_out (topic)
+    WHERE retain = 1 AND stage = ${WAITING}`,
+  `CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`,
+  `CREATE TABLE mqtt_session (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    client_id TEXT NOT NULL,
+    is_known INTEGER NOT NULL
+  )`,
+];
+
+const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain) VALUES (?, ?, ?)`;
+
+/** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
+const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
+  DO UPDATE SET payload = excluded.payload`;
+
+/** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
+export async function createTables(tx: Transaction, clientId: string): Promise<void> {
+  let session;
+  try {
+    session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
+  } catch (cause) {
+    if (!(cause instanceof LocalError && cause.code === "BAD_ARGUMENT")) throw cause;
+    const message =
+      "MQTT needs a store with a database, as what is due to the broker must not be " +
+      `lost: --store FILE on the command line (${cause.message})`;
+    throw new LocalError("BAD_ARGUMENT", message, { cause });
+  }
+  if (session) return;
+  for (const sql of TABLES) tx.run(sql);
+  tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
+}
+
+/** What the tables have when the bridge begins. */
+export async function load(tx: Transaction): Promise<Kept & { clientId: string }> {
+  const session = await tx.get(`SELECT client_id FROM mqtt_session`);
+  const rows = await tx.all(`SELECT * FROM mqtt_out WHERE stage > ${WAITING} ORDER BY seq`);
+  const taken = await tx.all(`SELECT packet FROM mqtt_in`);
+  return {
+    clientId: String(session!.client_id),
+    inFlight: rows.map((row): InFlight => ({
+      ...toPublication(row),
+      isReleased: Number(row.stage) === RELEASED,
+    })),
+    taken: taken.map(({ packet }) => Number(packet)),
+  };
+}
+
+/** Whether a broker had the session before. */
+export async function isKnown(tx: Transaction): Promise<boolean> {
+  return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;
+}
+
+/** Adds a publication; of a state (retained) the one that waits is replaced. */
+export function publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
+  tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0);
+}
+
+/** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */
+export function markSent(tx: Transaction, most: number, end: number): void {
+  tx.run(
+    `UPDATE mqtt_out SET stage = ${SENT} WHERE seq IN (
+      SELECT seq FROM mqtt_out WHERE stage = ${WAITING} AND seq < ? ORDER BY seq LIMIT ?
+    )`,
+    Math.min(end, Number.MAX_SAFE_INTEGER),
+    most,
+  );
+}
+
+/** Those that are `sent`, behind one. */
+export async function sentBehind(tx: Transaction, seq: number): Promise<Publication[]> {
+  const sql = `SELECT * FROM mqtt_out WHERE stage = ${SENT} AND seq > ? ORDER BY seq`;
+  return (await tx.all(sql, seq)).map(toPublication);
+}
+
+/** Makes a task safe. What a message does is another matter. */
+export function keep(tx: Transaction, task: Task): void {
+  switch (task.does) {
+    case "deliver":
+      if (task.qos === 2) tx.run(`INSERT OR IGNORE INTO mqtt_in VALUES (?)`, task.packet);
+      return;
+    case "forget":
+      return tx.run(`DELETE FROM mqtt_in WHERE packet = ?`, task.packet);
+    case "release":
+      return tx.run(`UPDATE mqtt_out SET stage = ${RELEASED} WHERE seq = ?`, task.seq);
+    case "complete":
+      return tx.run(`DELETE FROM mqtt_out WHERE seq = ?`, task.seq);
+    case "resume":
+      if (task.isPresent) return;
+      tx.run(`DELETE FROM mqtt_in`);
+      tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${RELEASED}`);
+      tx.run(`UPDATE mqtt_session SET is_known = 1`);
+  }
+}
+
+/** How much there is. */
+export interface Amount {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export async function count(tx: Transaction): Promise<Amount> {
+  const sql = `SELECT count(*) AS n,
+    coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))), 0) AS bytes
+    FROM mqtt_out`;
+  const { n, bytes } = (await tx.get(sql))!;
+  return { rows: Number(n), bytes: Number(bytes) };
+}
+
+export function bytesOf({ topic, payload }: { topic: string; payload: string }): number {
+  return byteLength(topic) + byteLength(payload);
+}
+
+function toPublication({ seq, topic, payload, retain }: SqlRow): Publication {
+  return {
+    seq: Number(seq),
+    topic: String(topic),
+    payload: String(payload),
+    retain: Number(retain) === 1,
+  };
+}

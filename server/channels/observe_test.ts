@@ -1,0 +1,110 @@
+/** Whoever observes all devices is told what they tell, in the transaction in which that is processed. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { LineBoard } from "../../tests/support/line_board.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import {
+  channels,
+  type Handler,
+  LocalError,
+  MemoryStore,
+  Server,
+  type ServerOptions,
+  share,
+} from "../mod.ts";
+
+/** A server with a board; `told` is what its observer was told, `safe` what became safe of that. */
+async function begin(options: ServerOptions = {}) {
+  const told: string[] = [];
+  const safe: string[] = [];
+  const gate = { opens: Promise.resolve(), fails: false };
+  const take = (what: string): Handler => async (value, { thing, channel, tx }) => {
+    const text = `${thing.id} ${what} ${channel} ${value ?? "-"}`;
+    told.push(text);
+    tx.afterCommit(() => safe.push(text));
+    await gate.opens;
+    if (gate.fails) throw new Error("not today");
+  };
+  const observe = { report: take("report"), event: take("event") };
+  const scene = await ManualServer.start({ ...options, observe });
+  const board = new LineBoard(scene);
+  await board.connect();
+  return { scene, board, told, safe, gate };
+}
+
+Deno.test("without an application all reports and events are observed, and no channel is unknown", async () => {
+  const { scene, board, told, safe } = await begin();
+  await using _ = scene;
+  await board.says("=temp 21.5");
+  await board.says("!button");
+  await board.says("!log started");
+  assertEquals(told, ["1 report temp 21.5", "1 event button -"]);
+  assertEquals(safe, told);
+  assertEquals(board.news(), []);
+});
+
+Deno.test("beside an application that has the channel, and after it", async () => {
+  const order: string[] = [];
+  const app = channels({ temp: () => void order.push("app") });
+  const { scene, board, told } = await begin({ app });
+  await using _ = scene;
+  await board.says("=temp 1");
+  await board.says("=other 2");
+  assertEquals(order, ["app"]);
+  assertEquals(told, ["1 report temp 1", "1 report other 2"]);
+});
+
+Deno.test("the answer to a setting is observed, with or without a value, and a fault is not", async () => {
+  const { scene, board, told } = await begin();
+  await using _ = scene;
+  const thing = await scene.server.thing("1");
+  for (const answer of [":led.1 8", ":led.2", "~led.3 busy"]) {
+    void thing.set("led", 7 + told.length);
+    await board.settle();
+    await board.says(answer);
+  }
+  assertEquals(told, ["1 report led 8", "1 report led 8"]);
+  await board.says(":led.2 5"); // of no setting that is awaited, but it says what the channel is
+  await board.says(":lamp 5"); // nobody has set it
+  assertEquals(told.slice(2), ["1 report led 5"]);
+});
+
+Deno.test("as long as the observer waits the message waits, and what is behind it", async () => {
+  const { scene, board, told, safe, gate } = await begin();
+  await using _ = scene;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate.opens = promise;
+  await board.says("=temp 1");
+  await board.says("=temp 2");
+  assertEquals(told, ["1 report temp 1"]);
+  const thing = await scene.server.thing("1");
+  assertEquals([safe, thing.reported("temp")], [[], undefined]);
+  resolve();
+  await scene.platform.turn();
+  assertEquals(safe, ["1 report temp 1", "1 report temp 2"]);
+  assertEquals(thing.reported("temp")?.value, 2);
+});
+
+Deno.test("a message with which the observer fails comes again, and nothing of it has happened", async () => {
+  const { scene, board, told, safe, gate } = await begin({ app: channels({ temp: {} }) });
+  await using _ = scene;
+  gate.fails = true;
+  await board.says("=temp 1");
+  await board.says("=temp 2");
+  const thing = await scene.server.thing("1");
+  assertEquals(thing.reported("temp"), undefined);
+  gate.fails = false;
+  await scene.platform.advance(2000);
+  assertEquals(safe, ["1 report temp 1", "1 report temp 2"]);
+  assertEquals(told.filter((text) => text.endsWith("2")).length, 1);
+  assertEquals(scene.log.filter((entry) => entry.startsWith("app_failed")), ["app_failed 1"]);
+});
+
+Deno.test("an application that takes all lines itself would hide everything: it is refused by name", async () => {
+  const app: ServerOptions["app"] = async (device) => {
+    for await (const _ of device);
+  };
+  const options = { open: true, port: 0, observe: {}, store: new MemoryStore() };
+  const error = await assertRejects(() => Server.listen({ ...options, app }), LocalError, "share");
+  assertEquals(error.code, "BAD_ARGUMENT");
+  await using _ = await Server.listen({ ...options, hostname: "127.0.0.1", app: share({ app }) });
+});

@@ -1,0 +1,136 @@
+/** The command line's options for a broker. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { makeCertificate } from "../tests/support/certificate.ts";
+import { fails, folder, start } from "../tests/support/main_process.ts";
+import { Mosquitto, MqttPeer } from "../tests/support/mosquitto.ts";
+import { toolTest } from "../tests/support/tools.ts";
+import { until } from "../tests/support/wait.ts";
+
+const SECRET = "a secret that nobody sees";
+
+toolTest(
+  "user and password, over TLS: the password is neither in the log nor in the list of processes",
+  { mosquitto: "mosquitto", mosquitto_passwd: "mosquitto", openssl: "openssl" },
+  async ({ mosquitto, mosquitto_passwd, openssl }) => {
+    using dir = folder();
+    const { cert, key } = await makeCertificate(openssl);
+    await using broker = await Mosquitto.start(mosquitto, async (path) => {
+      await Deno.writeTextFile(`${path}/cert.pem`, cert);
+      await Deno.writeTextFile(`${path}/key.pem`, key);
+      await Deno.writeTextFile(`${path}/passwords`, "");
+      const args = ["-b", `${path}/passwords`, "holdfast", SECRET];
+      await new Deno.Command(mosquitto_passwd, { args, stderr: "null" }).output();
+      return ["allow_anonymous false", `password_file ${path}/passwords`]
+        .concat(`certfile ${path}/cert.pem`, `keyfile ${path}/key.pem`);
+    });
+    await Deno.writeTextFile(`${dir.path}/ca.pem`, cert);
+    const run = (name: string, password: string) => {
+      Deno.writeTextFileSync(`${dir.path}/password`, password);
+      return start(
+        ...["--open", "--store", `${dir.path}/${name}.db`, "--mqtt-ca", `${dir.path}/ca.pem`],
+        ...["--mqtt", `mqtts://holdfast@127.0.0.1:${broker.port}`],
+        ...["--mqtt-password-file", `${dir.path}/password`],
+      );
+    };
+    await using right = run("right", `${SECRET}\n`);
+    assertEquals((await right.logs("broker")).code, undefined);
+    const listed = await Deno.readTextFile(`/proc/${right.pid}/cmdline`);
+    assertEquals([listed, right.stderr, right.stdout].map((text) => text.includes(SECRET)), [
+      false,
+      false,
+      false,
+    ]);
+    await using wrong = run("wrong", `not ${SECRET}`);
+    const { code, message } = await wrong.logs("broker");
+    assertEquals(code, "REFUSED");
+    assertStringIncludes(message!, "the broker refuses the connection: not authorized");
+    assertEquals(wrong.stderr.includes(SECRET), false);
+  },
+);
+
+toolTest(
+  "the will says offline when the server is killed, and an application of plain lines goes on",
+  { mosquitto: "mosquitto" },
+  async ({ mosquitto }) => {
+    using dir = folder();
+    await using broker = await Mosquitto.start(mosquitto);
+    await using peer = new MqttPeer(broker.port, ["home/#"]);
+    await using server = start(
+      ...["--open", "--store", `${dir.path}/s.db`, "--app", "echo", "--mqtt-prefix", "home"],
+      ...["--mqtt", `mqtt://127.0.0.1:${broker.port}`, "--mqtt-version", "3.1.1"],
+    );
+    await peer.shows("home/status", "online");
+    server.kill("SIGKILL");
+    await peer.shows("home/status", "offline");
+  },
+);
+
+toolTest(
+  "a server that is stopped in good order says so to the broker",
+  { mosquitto: "mosquitto" },
+  async ({ mosquitto }) => {
+    using dir = folder();
+    await using broker = await Mosquitto.start(mosquitto);
+    await using peer = new MqttPeer(broker.port, ["holdfast/#"]);
+    await using server = start(
+      ...["--open", "--store", `${dir.path}/s.db`, "--mqtt", `mqtt://127.0.0.1:${broker.port}`],
+    );
+    await peer.shows("holdfast/status", "online");
+    server.kill("SIGTERM");
+    assertEquals((await server.ended).code, 0);
+    await peer.shows("holdfast/status", "offline");
+    assertEquals(server.log.filter(({ event }) => event === "warning"), []);
+  },
+);
+
+Deno.test("a broker that is not there is told, and the server serves devices", async () => {
+  using dir = folder();
+  await using server = start(
+    "--open",
+    "--store",
+    `${dir.path}/s.db`,
+    "--mqtt",
+    "mqtt://127.0.0.1:1",
+  );
+  const { code, address } = await server.logs("broker");
+  assertEquals([code, address], ["LOST", "127.0.0.1:1"]);
+  await until(() => server.log.filter(({ event }) => event === "broker").length > 1, {
+    what: "another attempt",
+  });
+});
+
+const WRONG: [string, string[], string][] = [
+  ["without a store", ["--mqtt", "mqtt://localhost"], "--store FILE"],
+  ["another protocol", ["--mqtt", "http://localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
+  ["no URL", ["--mqtt", "localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
+  ["something behind it", ["--mqtt", "mqtt://localhost/topic"], "nothing behind it"],
+  ["a bad prefix", ["--mqtt", "mqtt://localhost", "--mqtt-prefix", "a/#"], "a prefix has"],
+  [
+    "another version",
+    ["--mqtt", "mqtt://localhost", "--mqtt-version", "4"],
+    "--mqtt-version takes",
+  ],
+  ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
+  ["a CA without TLS", ["--mqtt", "mqtt://localhost", "--mqtt-ca", "x"], "--mqtt-ca is for TLS"],
+  ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],
+  [
+    "no such file",
+    ["--mqtt", "mqtt://u@h", "--mqtt-password-file", "/no/file"],
+    "--mqtt-password-file",
+  ],
+];
+for (const [what, args, says] of WRONG) {
+  Deno.test(`wrong arguments for MQTT: ${what}`, async () => {
+    const [code, stderr] = await fails("--open", "--port", "0", "--host", "127.0.0.1", ...args);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, says);
+  });
+}
+
+Deno.test("a password in the URL is refused, and not repeated", async () => {
+  for (const url of [`mqtt://user:${SECRET}@host`, `mqtt://user:${SECRET}@ho st:x`]) {
+    const [code, stderr] = await fails("--open", "--mqtt", url);
+    assertEquals([code, stderr.includes(SECRET)], [2, false]);
+    assertStringIncludes(stderr, "--mqtt takes");
+  }
+});

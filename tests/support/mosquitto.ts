@@ -1,0 +1,255 @@
+/**
+ * A real broker on a free port, which can be stopped, killed and started again; and a peer at it.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
+import { until } from "./wait.ts";
+
+/** More at once mosquitto does not take: to one who speaks MQTT 3.1.1 it says nothing of that, and cuts it off. */
+const WINDOW = 20;
+
+/** mosquitto, with what it keeps in a folder of its own. */
+export class Mosquitto implements AsyncDisposable {
+  readonly port: number;
+  readonly #command: string;
+  readonly #folder: string;
+  #child: Deno.ChildProcess | undefined;
+  #log = "";
+  #read: Promise<void> = Promise.resolve();
+
+  private constructor(command: string, folder: string, port: number) {
+    this.#command = command;
+    this.#folder = folder;
+    this.port = port;
+  }
+
+  /** @param settings Lines for its configuration, instead of letting everybody in. */
+  static async start(
+    command: string,
+    settings: readonly string[] | ((folder: string) => Promise<string[]>) = [
+      "allow_anonymous true",
+    ],
+  ): Promise<Mosquitto> {
+    // It cannot choose a port by itself.
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const folder = await Deno.makeTempDir();
+    const broker = new Mosquitto(command, folder, port);
+    const own = typeof settings === "function" ? await settings(folder) : settings;
+    const lines = [
+      `listener ${port} 127.0.0.1`,
+      "persistence true",
+      `persistence_location ${folder}/`,
+    ]
+      .concat("max_queued_messages 0", own);
+    if (Deno.uid() === 0) lines.push("user root"); // else it drops to one who may not read the file
+    await Deno.writeTextFile(`${folder}/mosquitto.conf`, lines.join("\n") + "\n");
+    await broker.start();
+    return broker;
+  }
+
+  /** What it has logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts it, again perhaps. */
+  async start(): Promise<void> {
+    const child = this.#child = new Deno.Command(this.#command, {
+      args: ["-c", `${this.#folder}/mosquitto.conf`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const from = this.#log.length;
+    this.#read = (async () => {
+      const text = child.stderr.pipeThrough(new TextDecoderStream());
+      for await (const piece of text) this.#log += piece;
+    })();
+    const runs = () => this.#log.slice(from).includes(" running");
+    await until(runs, { what: () => `mosquitto to run: ${this.#log.slice(from)}` });
+  }
+
+  /** Stops it in good order, or not. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    this.#child = undefined;
+    child.kill(signal);
+    await child.status;
+    await this.#read;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** What has come to a peer. */
+export interface Arrived {
+  topic: string;
+  payload: string;
+  isRetained: boolean;
+}
+
+/**
+ * Somebody else at the broker, MQTT 3.1.1, who takes and sends with QoS 2 through the broker's restarts: its own state
+ * is in memory, and it is never killed.
+ */
+export class MqttPeer implements AsyncDisposable {
+  readonly arrived: Arrived[] = [];
+  readonly #port: number;
+  readonly #id: string;
+  readonly #subscribes: readonly string[];
+  readonly #taken = new Set<number>();
+  readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
+  #next = 1;
+  #conn: Deno.TcpConn | undefined;
+  #isClosed = false;
+  #running: Promise<void>;
+  #isReady = false;
+
+  constructor(
+    port: number,
+    subscribes: readonly string[],
+    id = `peer${crypto.randomUUID().slice(0, 8)}`,
+  ) {
+    this.#port = port;
+    this.#id = id;
+    this.#subscribes = subscribes;
+    this.#running = this.#run();
+  }
+
+  /** It has subscribed, and the broker has said so. */
+  async ready(): Promise<void> {
+    await until(() => this.#isReady, { what: "the peer's subscription" });
+  }
+
+  publish(topic: string, payload: string | Uint8Array, retain = false): void {
+    const messageId = this.#next++;
+    const bytes = Buffer.from(payload as string);
+    const packet = {
+      cmd: "publish",
+      topic,
+      payload: bytes,
+      qos: 2,
+      dup: false,
+      retain,
+      messageId,
+    } as const;
+    this.#out.set(messageId, { packet, isReleased: false, isSent: false });
+    this.#fill();
+  }
+
+  /** All that it has published was taken by the broker. */
+  async settled(): Promise<void> {
+    await until(() => this.#out.size === 0, { what: () => `${this.#out.size} publications` });
+  }
+
+  /** What came to a topic. */
+  at(topic: string): string[] {
+    return this.arrived.filter((one) => one.topic === topic).map(({ payload }) => payload);
+  }
+
+  /** The last that came to a topic is this. */
+  async shows(topic: string, payload: string): Promise<void> {
+    await until(() => this.at(topic).at(-1) === payload, {
+      what: () => `${payload} at ${topic}; there was ${this.at(topic).slice(-3)}`,
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        this.#conn = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
+        await this.#serve(this.#conn);
+      } catch {
+        // The broker is not there; it will be.
+      }
+      this.#isReady = false;
+      this.#conn = undefined;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #serve(conn: Deno.TcpConn): Promise<void> {
+    if (this.#isClosed) return conn.close();
+    this.#send({
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: 4,
+      clientId: this.#id,
+      clean: false,
+      keepalive: 0,
+    });
+    const decoder = new Decoder(4);
+    for await (const bytes of conn.readable) {
+      for (const { packet } of decoder.take(bytes)) this.#take(packet);
+    }
+  }
+
+  #take(packet: Packet): void {
+    const messageId = packet.messageId!;
+    switch (packet.cmd) {
+      case "connack": {
+        const subscriptions = this.#subscribes.map((topic) => ({ topic, qos: 2 as const }));
+        return this.#send({ cmd: "subscribe", messageId: 0xffff, subscriptions });
+      }
+      case "suback":
+        this.#isReady = true;
+        for (const [id, out] of this.#out) {
+          if (out.isReleased) this.#send({ cmd: "pubrel", messageId: id });
+          else if (out.isSent) this.#send({ ...out.packet, dup: true } as Packet);
+        }
+        return this.#fill();
+      case "publish":
+        if (packet.qos < 2 || !this.#taken.has(messageId)) {
+          const { topic, payload, retain: isRetained } = packet;
+          this.arrived.push({ topic, payload: payload.toString(), isRetained });
+        }
+        if (packet.qos < 2) return;
+        this.#taken.add(messageId);
+        return this.#send({ cmd: "pubrec", messageId });
+      case "pubrel":
+        this.#taken.delete(messageId);
+        return this.#send({ cmd: "pubcomp", messageId });
+      case "pubrec": {
+        const out = this.#out.get(messageId);
+        if (out) out.isReleased = true;
+        return this.#send({ cmd: "pubrel", messageId });
+      }
+      case "pubcomp":
+        this.#out.delete(messageId);
+        return this.#fill();
+    }
+  }
+
+  #fill(): void {
+    let window = WINDOW;
+    for (const out of this.#out.values()) {
+      if (window-- === 0 || !this.#isReady) return;
+      if (out.isSent) continue;
+      out.isSent = true;
+      this.#send(out.packet);
+    }
+  }
+
+  #send(packet: Packet): void {
+    // It cannot be written if the connection is lost; then it is sent again.
+    this.#conn?.write(encode(packet, 4)).catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    try {
+      this.#conn?.close();
+    } catch {
+      // It was lost.
+    }
+    await this.#running;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * A broker that says what a test wants, to the one client that it has.
+ *
+ * @module
+ */
+import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
+import { until } from "./wait.ts";
+
+const VERSION = 4;
+
+export class ScriptBroker implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  #conn: Deno.TcpConn | undefined;
+  #packets: Packet[] = [];
+  readonly #running = this.#run();
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** Accepts the client, and says that it knows it. */
+  async welcomes(sessionPresent: boolean): Promise<void> {
+    await this.hears("connect");
+    await this.says({ cmd: "connack", sessionPresent, returnCode: 0 });
+    const { messageId } = await this.hears("subscribe");
+    await this.says({ cmd: "suback", messageId: messageId!, granted: [2] });
+  }
+
+  /** The next packet of a kind; others that came before it are passed over. */
+  async hears(cmd: Packet["cmd"]): Promise<Packet> {
+    const found = () => this.#packets.findIndex((packet) => packet.cmd === cmd);
+    await until(() => found() >= 0, {
+      what: () => `${cmd} among ${this.#packets.map((it) => it.cmd)}`,
+    });
+    return this.#packets.splice(0, found() + 1).at(-1)!;
+  }
+
+  async says(packet: Packet): Promise<void> {
+    await this.gives(encode(packet, VERSION));
+  }
+
+  async gives(bytes: Uint8Array): Promise<void> {
+    await this.#conn!.write(bytes);
+  }
+
+  /** Ends the connection. */
+  leaves(): void {
+    const conn = this.#conn;
+    this.#conn = undefined;
+    try {
+      conn?.close();
+    } catch {
+      // The client has ended it.
+    }
+  }
+
+  async #run(): Promise<void> {
+    for await (const conn of this.#listener) {
+      this.leaves();
+      this.#conn = conn;
+      this.#packets = [];
+      void this.#read(conn);
+    }
+  }
+
+  async #read(conn: Deno.TcpConn): Promise<void> {
+    const decoder = new Decoder(VERSION);
+    try {
+      for await (const bytes of conn.readable) {
+        for (const { packet } of decoder.take(bytes)) this.#packets.push(packet);
+      }
+    } catch {
+      // The connection has ended.
+    }
+    if (this.#conn === conn) this.#conn = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.leaves();
+    this.#listener.close();
+    await this.#running;
+  }
+}
