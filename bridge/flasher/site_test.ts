@@ -195,7 +195,15 @@ Deno.test("the lines with “task” that page and README show are right in a fr
   ]);
   const folder = await Deno.makeTempDir({ prefix: "holdfast-clone-" });
   try {
-    await clone(folder, ["bridge", "client-as", "server", "deno.json", "deno.lock", "LICENSE"]);
+    await clone(folder, [
+      "bridge",
+      "client-as",
+      "server",
+      "asconfig.json",
+      "deno.json",
+      "deno.lock",
+      "LICENSE",
+    ]);
     await Deno.writeTextFile(
       `${folder}/my_app.ts`,
       'export * from "./client-as/assembly/core";\nexport function onStart(): void {}\n',

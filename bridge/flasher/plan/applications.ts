@@ -29,6 +29,21 @@ const ABOUT: Record<string, About> = {
     does: "Its LED is switched by another board, which runs remote_tx. Give it the device id rx.",
     app: "remote",
   },
+  thermostat: {
+    does:
+      "Keeps the analogue input at a target by a heater at pin 5; the server says what the target is, and keeps it.",
+    app: "thermostat",
+  },
+  door: {
+    does:
+      "Unlocks a door, at pin 5, when the server asks for it in time, and tells when it is opened and closed.",
+    app: "door",
+  },
+  logger: {
+    does:
+      "Reads the analogue input each second, and tells when that was, also of what it has read in an outage.",
+    app: "logger",
+  },
 };
 
 /** Of the application with this name; undefined for one of somebody's own. */
