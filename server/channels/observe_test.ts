@@ -4,6 +4,7 @@ import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import {
   channels,
+  FaultError,
   type Handler,
   LocalError,
   MemoryStore,
@@ -97,6 +98,24 @@ Deno.test("a message with which the observer fails comes again, and nothing of i
   assertEquals(safe, ["1 report temp 1", "1 report temp 2"]);
   assertEquals(told.filter((text) => text.endsWith("2")).length, 1);
   assertEquals(scene.log.filter((entry) => entry.startsWith("app_failed")), ["app_failed 1"]);
+});
+
+Deno.test("what was to follow a commit is forgotten with an answer that is a fault", async () => {
+  const calls: string[] = [];
+  const app = channels({
+    adc: {
+      ask(value, { tx }) {
+        tx.afterCommit(() => calls.push(String(value)));
+        if (value === 1) throw new FaultError("busy");
+        return value;
+      },
+    },
+  });
+  const { scene, board } = await begin({ app });
+  await using _ = scene;
+  await board.says("?adc.1 1");
+  await board.says("?adc.2 2");
+  assertEquals([board.news(), calls], [["~adc.1 busy", ":adc.2 2"], ["2"]]);
 });
 
 Deno.test("an application that takes all lines itself would hide everything: it is refused by name", async () => {

@@ -16,6 +16,9 @@ function isSeveral(sql: string): boolean {
 /** The authorizer is not told what a table is to be called. */
 const RENAMES = /^\s*alter\b.*\bholdfast_/is;
 
+/** What does nothing if there is something already, or nothing: SQLite asks nobody about it then. */
+const CONDITIONAL = /^\s*(create|drop)\b.*\bif\s+(not\s+)?exists\b/is;
+
 /** How many of the application's statements of a kind are kept prepared. */
 const PREPARED = 200;
 
@@ -147,7 +150,8 @@ export class Guard {
     if (RENAMES.test(sql)) throw refusal(kind, sql);
     this.#actions = 0;
     const statement = this.#db.prepare(sql);
-    if (this.#actions === 0) throw refusal(kind, sql); // VACUUM, or nothing at all
+    // VACUUM, or nothing at all.
+    if (this.#actions === 0 && !CONDITIONAL.test(sql)) throw refusal(kind, sql);
     const { prepared } = kind;
     if (prepared.size >= PREPARED) prepared.delete(prepared.keys().next().value!);
     prepared.set(sql, statement);

@@ -34,6 +34,21 @@ async function lines(store: SqliteStore): Promise<unknown[]> {
   return rows.map(({ line }) => line);
 }
 
+guardTest(
+  "what is there already, or gone already, can be made or dropped again",
+  async (store, driver) => {
+    const statements = ["CREATE TABLE IF NOT EXISTS log (line)", "DROP TABLE IF EXISTS gone"]
+      .concat("CREATE INDEX IF NOT EXISTS by_line ON log (line)", "DROP INDEX IF EXISTS gone")
+      .concat("DROP VIEW IF EXISTS gone");
+    for (let i = 0; i < 2; i++) {
+      for (const sql of statements) {
+        store.check(sql);
+        assertEquals(await run(driver, sql), undefined, sql);
+      }
+    }
+  },
+);
+
 const STORES_OWN = ["COMMIT", "ROLLBACK", "BEGIN", "SAVEPOINT x", "RELEASE holdfast_work"]
   .concat("VACUUM", "--", "", "PRAGMA user_version = 7", "ATTACH '/tmp/x' AS x", "DETACH x")
   .concat("DELETE FROM holdfast_inbox", "UPDATE HOLDFAST_devices SET id = 'x'")
