@@ -132,7 +132,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
-    await mqtt?.close();
+    mqtt?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;

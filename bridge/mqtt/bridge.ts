@@ -52,6 +52,13 @@ export interface MqttOptions {
   mostBytes?: number;
 }
 
+/** A retained topic. */
+interface State {
+  readonly topic: string;
+  /** What it should say now; undefined: nothing. */
+  readonly read: () => string | undefined;
+}
+
 /** What a message wants cannot be done. */
 class Refusal extends HoldfastError<"BAD_VALUE" | "RETAINED_SET" | "UNKNOWN_TOPIC"> {}
 
@@ -133,17 +140,17 @@ export class MqttBridge {
   }
 
   /** Ends it, before the server is closed. What is due to the broker stays in the store. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
     this.#availability?.close();
-    await this.#broker?.close();
+    this.#broker?.close();
   }
 
   /** The same as `close`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   async #report(value: Value, { thing, channel, tx }: Told): Promise<void> {
@@ -203,18 +210,36 @@ export class MqttBridge {
     tx.set(device, channel, valueOf(decode(payload)), { by: "mqtt" });
   }
 
-  /** The broker knows nothing of what was published before. */
+  /** Publishes what all devices are. */
   async #announce(server: Server, tx: Transaction): Promise<void> {
+    const states: State[] = [];
     for (const { id } of server.devices) {
       const thing = await server.thing(id);
       for (const channel of thing.channels) {
-        const reported = thing.reported(channel);
-        if (!reported) continue;
-        this.#put(tx, this.#topics.state(id, channel), textOf(reported.value), true);
+        const read = () => {
+          const reported = thing.reported(channel);
+          return reported && textOf(reported.value);
+        };
+        states.push({ topic: this.#topics.state(id, channel), read });
       }
-      const state = this.#availability?.get(id);
-      if (state !== undefined) this.#put(tx, this.#topics.availability(id), state, true);
+      const read = () => this.#availability?.get(id);
+      states.push({ topic: this.#topics.availability(id), read });
     }
+    this.#putStates(server, tx, states);
+  }
+
+  /** What becomes safe while this waits for its commit comes out before it, though it is newer: then it comes again. */
+  #putStates(server: Server, tx: Transaction, states: readonly State[]): void {
+    const said = states.map(({ read }) => read());
+    for (const [i, { topic }] of states.entries()) {
+      const text = said[i];
+      if (text !== undefined) this.#put(tx, topic, text, true);
+    }
+    tx.afterCommit(() => {
+      const newer = states.filter(({ read }, i) => read() !== said[i]);
+      if (newer.length === 0) return;
+      server.transaction((tx) => this.#putStates(server, tx, newer)).catch(() => {}); // it was closed
+    });
   }
 
   async #count() {

@@ -25,7 +25,7 @@ export interface BrokerHost {
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /** Does what a message wants. @throws {HoldfastError} it cannot be done */
   deliver(delivery: Delivery, tx: Transaction): void;
-  /** The broker knows nothing: all states are published again. */
+  /** The broker may know nothing, or what was so before this process: all states are published. */
   announce(tx: Transaction): Promise<void>;
   /** A publication is done. */
   completed(publication: { topic: string; payload: string }): void;
@@ -38,7 +38,6 @@ export class Broker {
   readonly #host: BrokerHost;
   readonly #place: ConnectOptions;
   readonly #options: Omit<SessionOptions, "clientId">;
-  readonly #running: Promise<void>;
   #session!: MqttSession;
   #payloads = new Map<number, Publication>(); // under way, by their rows
   #last = 0; // of the rows that the session has
@@ -50,6 +49,7 @@ export class Broker {
   #lost: HoldfastError | undefined;
   #cancel = () => {};
   #woken = Promise.withResolvers<void>();
+  #hasAnnounced = false;
   #isClosed = false;
 
   constructor(
@@ -60,7 +60,7 @@ export class Broker {
     this.#host = host;
     this.#place = place;
     this.#options = options;
-    this.#running = this.#run();
+    void this.#run();
   }
 
   /** Something was added to what waits. */
@@ -69,14 +69,15 @@ export class Broker {
     this.#wake();
   }
 
-  /** Ends the connection without a word: so the broker publishes the will. */
-  async close(): Promise<void> {
+  /**
+   * Ends the connection without a word: so the broker publishes the will. A transaction that is under way is not waited
+   * for: with a store that fails that may be for ever.
+   */
+  close(): void {
     this.#isClosed = true;
     this.#cancel();
-    this.#socket?.close();
-    this.#socket = undefined;
+    this.#drop();
     this.#wake();
-    await this.#running;
   }
 
   async #run(): Promise<void> {
@@ -173,9 +174,10 @@ export class Broker {
   }
 
   async #perform(task: Task, tx: Transaction): Promise<void> {
-    if (task.does === "resume" && !task.isPresent) {
-      if (await isKnown(tx)) tx.afterCommit(() => this.#forgot());
+    if (task.does === "resume" && !(task.isPresent && this.#hasAnnounced)) {
+      if (!task.isPresent && await isKnown(tx)) tx.afterCommit(() => this.#forgot());
       await this.#host.announce(tx);
+      tx.afterCommit(() => this.#hasAnnounced = true);
     }
     keep(tx, task);
     if (task.does !== "deliver") return;

@@ -8,7 +8,11 @@ import { Client } from "../host/mod.ts";
 import { MqttBridge } from "./mod.ts";
 
 /** A server with a bridge, on a store. */
-async function serve(broker: ScriptBroker, path: string) {
+async function serve(
+  broker: ScriptBroker,
+  path: string,
+  seenBy: (server: Server) => Pick<Server, "transaction"> = (server) => server,
+) {
   await using stack = new AsyncDisposableStack();
   const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, version: 4 });
   const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
@@ -17,7 +21,14 @@ async function serve(broker: ScriptBroker, path: string) {
   stack.use(mqtt);
   const events: ServerEvent[] = [];
   server.events.subscribe((event) => void events.push(event));
-  await mqtt.start(server);
+  const transaction: Server["transaction"] = (use) => seenBy(server).transaction(use);
+  const seen = new Proxy(server, {
+    get: (_, name) => {
+      const value = name === "transaction" ? transaction : Reflect.get(server, name, server);
+      return typeof value === "function" ? value.bind(server) : value;
+    },
+  });
+  await mqtt.start(seen);
   const all = stack.move();
   return { server, events, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
@@ -100,4 +111,49 @@ Deno.test("of messages that come at once the one that cannot be harms no other",
   assertEquals(thing.channels.length, 256);
   const warned = all.events.flatMap((event) => event.event === "warning" ? [event.code] : []);
   assertEquals(warned, Array(300 - 256).fill("BAD_VALUE"));
+});
+
+Deno.test("what a device tells while all states are announced is not undone by what it was before", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  {
+    await using first = await serve(broker, dir.path);
+    await broker.welcomes(false);
+    await using client = new Client({ id: "1", port: first.server.port });
+    await client.write("=temp 1");
+    const temp = async () => (await first.server.thing("1")).reported("temp");
+    await until(temp, { what: "a report" });
+  }
+  const gate = Promise.withResolvers<void>();
+  let announcing = false;
+  await using second = await serve(broker, dir.path, (server) => ({
+    transaction: (use) =>
+      server.transaction(async (tx) => {
+        await use(tx);
+        if (announcing) await gate.promise;
+      }),
+  }));
+  await broker.hears("connect");
+  announcing = true;
+  await broker.says({ cmd: "connack", sessionPresent: true, returnCode: 0 });
+  await using client = new Client({ id: "1", port: second.server.port });
+  await client.write("=temp 2");
+  const thing = await second.server.thing("1");
+  await until(() => thing.reported("temp")?.value === 2, { what: "the newer report" });
+  gate.resolve();
+  const { messageId } = await broker.hears("subscribe");
+  await broker.says({ cmd: "suback", messageId: messageId!, granted: [2] });
+  const rows = async () => {
+    let found: string[] = [];
+    await second.server.transaction(async (tx) => {
+      const sql = "SELECT payload FROM mqtt_out WHERE topic = 'holdfast/1/temp' ORDER BY seq";
+      found = (await tx.all(sql)).map(({ payload }) => String(payload));
+    });
+    return found;
+  };
+  let last: string[] = [];
+  await until(async () => (last = await rows()).at(-1) === "2", {
+    what: () => `2 after ${last}`,
+    timeout: 5000,
+  });
 });

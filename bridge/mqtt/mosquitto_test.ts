@@ -81,7 +81,7 @@ for (const [name, version] of [["3.1.1", 4], ["5", 5]] as [string, Version][]) {
       await later.shows("holdfast/status", "online");
       assertEquals(later.arrived.every(({ isRetained }) => isRetained), true);
       assertEquals(later.at("holdfast/kitchen/event/button"), []);
-      await all.mqtt.close();
+      all.mqtt.close();
       await peer.shows("holdfast/status", "offline");
     },
   );
@@ -223,7 +223,7 @@ toolTest("a broker that forgets is told everything again", TOOLS, async ({ mosqu
 });
 
 Deno.test("a store without a database is refused by name", async () => {
-  await using mqtt = new MqttBridge({ hostname: "127.0.0.1", port: 1 });
+  using mqtt = new MqttBridge({ hostname: "127.0.0.1", port: 1 });
   await using server = await Server.listen({ port: 0, open: true, observe: mqtt.observe });
   const error = await assertRejects(() => mqtt.start(server), LocalError, "--store");
   assertEquals(error.code, "BAD_ARGUMENT");

@@ -353,10 +353,7 @@ export class MqttSession {
     const known = this.#in.get(packet);
     if (known === "taken") return this.#answer("pubrec", packet);
     if (known) return; // its answer comes when it is safe
-    if (this.#options.version === 5 && this.#in.size >= this.#options.receiveMaximum) {
-      const most = this.#options.receiveMaximum;
-      throw new BrokerError("UNEXPECTED", `more than ${most} messages at once are not taken`);
-    }
+    // There may be more than the receive maximum: mosquitto 2.0.11 does not always keep it. Ids bound them.
     this.#in.set(packet, "pending");
     this.#tasks.push(task);
   }

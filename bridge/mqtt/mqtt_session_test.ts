@@ -258,11 +258,11 @@ both("what a broker cannot say now ends the connection by name", (version) => {
   }
 });
 
-Deno.test("a broker that sends more at once than it was told ends the connection", () => {
+Deno.test("a broker that sends more at once than it was told is borne: mosquitto is one", () => {
   const rig = new MqttRig(5);
   rig.connect();
-  for (let id = 1; id <= 4; id++) rig.delivers(id);
-  fails("UNEXPECTED", () => rig.delivers(5));
+  for (let id = 1; id <= 9; id++) rig.delivers(id);
+  assertEquals(rig.settle().length, 9);
 });
 
 Deno.test("a broker of version 5 may end the connection, with its reason", () => {
