@@ -85,7 +85,8 @@ for (const version of ["3.1.1", "5"]) {
       for (const id of DEVICES) {
         const [topic, taken] = [`holdfast/${id}/event/count`, set.get(id)!];
         await until(() => peer.at(topic).length >= MESSAGES, { timeout: 60_000 });
-        assertEquals(peer.at(topic), numbers);
+        const said = () => [...logs, server].map(({ stderr }) => stderr).join("\n");
+        assertEquals(peer.at(topic), numbers, `${id}: ${peer.at(topic)}; ${said()}`);
         const what = () => `${taken.length} settings of ${id}; ${server.stderr}`;
         await until(() => taken.length >= MESSAGES, { timeout: 60_000, what });
         assertEquals(taken.toSorted(), numbers.map((n) => `c${n} ${n}`).sort());
