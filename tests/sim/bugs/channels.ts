@@ -50,8 +50,8 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "an answer without a value is one to what is desired by now": edit(
     STATES,
-    "isAnswer && !state.isDue ? state.desired?.text",
-    "isAnswer ? state.desired?.text",
+    "isAnswered(state, tag) && !state.isDue ? state.desired?.text",
+    "isAnswered(state, tag) ? state.desired?.text",
   ),
   "a change at the device that loses is not set back": edit(
     STATES,

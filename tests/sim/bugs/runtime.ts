@@ -87,7 +87,7 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a message is done with though what consumed it has failed": edit(
     TRANSACTIONS,
-    "if (this.#consumed !== undefined) this.consumer!.session.record.unprocess(this.#consumed);",
+    "      this.consumed!.device.session.record.unprocess(text);\n",
     "",
   ),
   "a message of a transaction goes out before that is safe": edit(
