@@ -115,8 +115,10 @@ class Dispatcher {
    */
   async take(line: string, transaction: Transaction): Promise<void> {
     const tx = collector(transaction);
-    await this.#takeOne(line, parseMarked(line), tx);
-    if (this.isCareful) return;
+    const first = parseMarked(line);
+    await this.#takeOne(line, first, tx);
+    // What comes behind a start counts by the description that this brings: it must be safe first.
+    if (this.isCareful || first?.mark === "boot") return;
     for (let next; tx.taken < MOST_FURTHER && (next = tx.next) !== undefined;) {
       const marked = parseMarked(next);
       if (!this.#isSilent(marked)) return;

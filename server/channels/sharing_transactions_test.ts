@@ -63,3 +63,13 @@ Deno.test("of messages that share a transaction which fails, one after the other
   assertEquals([thing.reported("temp")?.value, thing.reported("fan")?.value], [3, 2]);
   assertEquals(store.works, 4); // all, the first, the first, the others
 });
+
+Deno.test("what a start says of channels counts for the reports behind it, however they come", async () => {
+  const { scene, board, thing } = await begin({ temp: {} });
+  await using _ = scene;
+  const own = (max: number) => `{"channels":{"temp":{"kind":"number","min":5,"max":${max}}}}`;
+  await board.says(`@kitchen 3 ${own(30)}`, "=temp 85", "=temp 20");
+  assertEquals([board.news(), thing.reported("temp")?.value], [["~temp bad_value"], 20]);
+  await board.says(`@kitchen 4 ${own(100)}`, "=temp 85");
+  assertEquals([board.news(), thing.reported("temp")?.value], [[], 85]);
+});
