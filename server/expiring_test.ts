@@ -30,11 +30,8 @@ function expiries({ server }: ManualServer): string[] {
 
 Deno.test("a message to a device that is away is given up at its deadline, and is never sent", async () => {
   await using scene = await ManualServer.start();
-  const socket = await scene.knock("1\n\n");
-  socket.fails(new Error("reset"));
-  await scene.platform.turn();
+  const device = await scene.away("1");
   const told = expiries(scene);
-  const device = await scene.server.device("1");
   const fate = fateOf(device.write("open the door", { expires: 5000 }));
   await scene.platform.advance(4999);
   assertEquals(fate.of, undefined);
@@ -48,10 +45,7 @@ Deno.test("a message to a device that is away is given up at its deadline, and i
 Deno.test("nobody is told that a message has expired before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
-  const socket = await scene.knock("1\n\n");
-  socket.fails(new Error("reset"));
-  await scene.platform.turn();
-  const device = await scene.server.device("1");
+  const device = await scene.away("1");
   const fate = fateOf(device.write("a", { expires: 100 }));
   await scene.platform.turn();
   const told = expiries(scene);
@@ -65,9 +59,7 @@ Deno.test("nobody is told that a message has expired before that is safe", async
 
 Deno.test("a deadline in a transaction counts from there; the operator is told", async () => {
   await using scene = await ManualServer.start();
-  const socket = await scene.knock("1\n\n");
-  socket.fails(new Error("reset"));
-  await scene.platform.turn();
+  await scene.away("1");
   const told = expiries(scene);
   const done = scene.server.transaction((tx) => tx.write("1", "a", { expires: 100 }));
   await scene.platform.turn();
@@ -87,10 +79,7 @@ Deno.test("a server that is started again keeps to the deadlines of the one befo
   const store = new MemoryStore();
   {
     await using scene = await ManualServer.start({ store });
-    const socket = await scene.knock("1\n\n");
-    socket.fails(new Error("reset"));
-    await scene.platform.turn();
-    const device = await scene.server.device("1");
+    const device = await scene.away("1");
     for (const expires of [100, 10 * TIMEOUT]) {
       fateOf(device.write(`${expires}`, { expires }));
     }

@@ -201,10 +201,7 @@ Deno.test("a transaction for a device that is forgotten before it is committed i
 Deno.test("nobody is told that a message was dropped before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
-  const socket = await scene.knock("1\n\n");
-  socket.fails(new Error("reset"));
-  await scene.platform.turn();
-  const device = await scene.server.device("1");
+  const device = await scene.away("1");
   let told = false;
   const fate = codeOf(device.write("a")).finally(() => told = true);
   await scene.platform.turn();

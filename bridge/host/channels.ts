@@ -1,10 +1,9 @@
 /** Channels of a device that is a program: `client-as/PROTOCOL.md`, "Channels", has the lines. */
 import {
+  checkChannel,
   type FaultCode,
   formatMarked,
-  isName,
   type Marked,
-  NAME_RULE,
   parseMarked,
   textOf,
   type Value,
@@ -106,7 +105,7 @@ export class Channels {
   /** Begins to read, and to answer. @throws {LocalError} BAD_ARGUMENT */
   constructor(client: Client, options: DeviceChannelsOptions) {
     const { app, version, description, channels = {} } = options;
-    for (const name of Object.keys(channels)) checkName(name);
+    for (const name of Object.keys(channels)) checkChannel(name);
     this.#client = client;
     this.#options = options;
     this.#channels = new Map(Object.entries(channels));
@@ -323,11 +322,6 @@ function written({ stamped: _, ...options }: TellOptions): ClientWriteOptions {
 /** @throws {LocalError} BAD_ARGUMENT */
 function textIn(value: unknown): { value?: string } {
   return value === undefined ? {} : { value: textOf(value) };
-}
-
-function checkName(name: string): void {
-  if (isName(name)) return;
-  throw badArgument(`${JSON.stringify(name)} is no channel: ${NAME_RULE}`);
 }
 
 function isText(error: unknown): boolean {

@@ -167,13 +167,16 @@ export class MqttBridge {
     await this.#ready.promise;
     if (this.#closed) throw this.#closed;
     await this.#room.take(bytesOf({ topic, payload }));
-    publish(tx, topic, payload, retain);
-    tx.afterCommit(() => this.#broker!.added());
+    this.#publish(tx, topic, payload, retain);
   }
 
   /** Adds one that is bounded by the number of devices and channels. */
   #put(tx: Transaction, topic: string, payload: string, retain: boolean): void {
     this.#room.add(bytesOf({ topic, payload }));
+    this.#publish(tx, topic, payload, retain);
+  }
+
+  #publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
     publish(tx, topic, payload, retain);
     tx.afterCommit(() => this.#broker!.added());
   }

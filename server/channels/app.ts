@@ -1,7 +1,13 @@
 /** Applications that are made of channels: handlers by name instead of lines. */
 import type { Device } from "../device.ts";
 import type { FaultCode, Marked } from "../protocol/channel_lines.ts";
-import { formatMarked, parseMarked, textOf, valueOf } from "../protocol/channel_lines.ts";
+import {
+  checkChannel,
+  formatMarked,
+  parseMarked,
+  textOf,
+  valueOf,
+} from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { caller } from "../runtime/run.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
@@ -12,7 +18,7 @@ import { FaultError } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
-import { checkName, momentOf, ThingDriver, type Times } from "./thing_driver.ts";
+import { momentOf, ThingDriver, type Times } from "./thing_driver.ts";
 
 /**
  * An application of channels.
@@ -25,7 +31,7 @@ export function channels(
 ): (device: Device, server: ThingSource) => Promise<void> {
   const byName = new Map<string, Channel>();
   for (const [name, definition] of Object.entries(definitions)) {
-    checkName(name);
+    checkChannel(name);
     if (RESERVED.includes(name)) {
       throw badArgument(`channel ${name} is reserved`);
     }
@@ -206,7 +212,7 @@ class Dispatcher {
   }
 
   async #answered(marked: Of<"answer" | "fault">, at: number, told: Told): Promise<void> {
-    const text = this.#thing.toldBy(marked);
+    const text = this.#thing.observer && this.#thing.toldBy(marked);
     collector(told.tx).add(this.#thing.answered(marked, at));
     if (text !== undefined) await this.#observe("report", text, told);
   }

@@ -212,9 +212,10 @@ export class States {
 
   /** The device does not take a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
-    const { isAwaited: _, ...state } = this.get(name);
-    if (!isAnswered(this.get(name), tag)) return this.#putUnawaited(name, this.get(name));
-    this.put(name, state.isDue ? state : { ...state, fault });
+    const state = this.get(name);
+    if (!isAnswered(state, tag)) return this.#putUnawaited(name, state);
+    const { isAwaited: _, ...rest } = state;
+    this.put(name, rest.isDue ? rest : { ...rest, fault });
   }
 
   /** The device says unasked what a channel is. */

@@ -1,9 +1,8 @@
 import { distance } from "../link/dialect2.ts";
 import { LocalError } from "../protocol/errors.ts";
 import {
+  checkChannel,
   formatMarked,
-  isName,
-  NAME_RULE,
   parseMarked,
   textOf,
   type Value,
@@ -63,6 +62,8 @@ export class ThingDriver implements Thing, Above {
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
   readonly #described: Described;
+  /** As it was read last: each report is held to its description. */
+  #application: { text: string; is: RunningApplication } | undefined;
 
   constructor(device: DeviceDriver, host: ThingHost) {
     this.id = device.id;
@@ -107,11 +108,6 @@ export class ThingDriver implements Thing, Above {
     return this.#device.connected;
   }
 
-  /** Nothing more comes of it. */
-  get isClosed(): boolean {
-    return this.#device.closed !== undefined;
-  }
-
   get channels(): string[] {
     return this.#states.names();
   }
@@ -146,7 +142,7 @@ export class ThingDriver implements Thing, Above {
 
   /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
   setting(channel: string, value: unknown, { by = "server" }: SetOptions): Deed {
-    checkName(channel);
+    checkChannel(channel);
     if (by.length < 1 || by.length > 64) throw badArgument("by has 1 to 64 characters");
     const text = textOf(value);
     if (text.length > LONGEST_VALUE) {
@@ -343,8 +339,11 @@ export class ThingDriver implements Thing, Above {
   get application(): RunningApplication | undefined {
     const text = this.#device.session.record.memos.get(APPLICATION);
     if (text === undefined) return undefined;
-    const [name, version] = JSON.parse(text);
-    return { name, version };
+    if (this.#application?.text !== text) {
+      const [name, version] = JSON.parse(text);
+      this.#application = { text, is: { name, version } };
+    }
+    return this.#application.is;
   }
 
   /** All changes so far are safe: settings that are due become messages, if there is a link. */
@@ -360,10 +359,11 @@ export class ThingDriver implements Thing, Above {
   #send(channel: string): boolean {
     const { session, clock } = this.#device;
     if (!session.connected || this.#isUnderWay(channel)) return false;
-    const { desired, isDue = false } = this.#states.get(channel);
+    const state = this.#states.get(channel);
+    const { desired, isDue = false } = state;
     if (!desired || !isDue) return false;
     const { txNext } = session.record.positions;
-    const tag = nextTag(this.#states.get(channel));
+    const tag = nextTag(state);
     const line = formatMarked({ mark: "set", name: channel, tag, value: desired.text });
     try {
       const now = clock.now();
@@ -428,12 +428,6 @@ function isOfRequest({ tag = "0" }: Answer): boolean {
 
 function valueIn({ value }: { value?: string }): { value?: Value } {
   return value === undefined ? {} : { value: valueOf(value) };
-}
-
-/** @throws {LocalError} BAD_ARGUMENT */
-export function checkName(channel: string): void {
-  if (isName(channel)) return;
-  throw badArgument(`${JSON.stringify(channel)} is no channel: ${NAME_RULE}`);
 }
 
 function badArgument(message: string): LocalError {

@@ -63,6 +63,11 @@ export function isName(name: string): boolean {
   return NAME.test(name);
 }
 
+/** @throws {LocalError} BAD_ARGUMENT: no channel may have this name */
+export function checkChannel(name: string): void {
+  if (!isName(name)) throw bad(`${JSON.stringify(name)} is no channel: ${NAME_RULE}`);
+}
+
 /** What a line says about a channel; undefined: it is a plain line. */
 export function parseMarked(line: string): Marked | undefined {
   const head = HEAD.exec(line);

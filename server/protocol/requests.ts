@@ -1,9 +1,8 @@
 /** Requests of one end that wait for the other's answer: each has one outcome. The same at both ends. */
 import {
+  checkChannel,
   formatMarked,
-  isName,
   type Marked,
-  NAME_RULE,
   textOf,
   type Value,
   valueOf,
@@ -115,10 +114,8 @@ export class Requests {
 }
 
 function check(channel: string, deadline: number): void {
-  const wrong = !isName(channel)
-    ? `${JSON.stringify(channel)} is no channel: ${NAME_RULE}`
-    : !(deadline >= 1 && deadline <= LONGEST_DEADLINE)
-    ? `deadline must be 1 to ${LONGEST_DEADLINE} ms, not ${deadline}`
-    : undefined;
-  if (wrong !== undefined) throw new LocalError("BAD_ARGUMENT", wrong);
+  checkChannel(channel);
+  if (deadline >= 1 && deadline <= LONGEST_DEADLINE) return;
+  const message = `deadline must be 1 to ${LONGEST_DEADLINE} ms, not ${deadline}`;
+  throw new LocalError("BAD_ARGUMENT", message);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { Server, type ServerOptions } from "../../server/mod.ts";
+import { type Device, Server, type ServerOptions } from "../../server/mod.ts";
 import { ManualPlatform, type ManualSocket } from "./manual_platform.ts";
 
 export const TIMEOUT = 2000;
@@ -32,6 +32,14 @@ export class ManualServer implements AsyncDisposable {
     if (text !== "") socket.gives(text);
     await this.platform.turn();
     return socket;
+  }
+
+  /** A device that was here, and is not now. */
+  async away(id: string): Promise<Device> {
+    const socket = await this.knock(`${id}\n\n`);
+    socket.fails(new Error("reset"));
+    await this.platform.turn();
+    return await this.server.device(id);
   }
 
   async says(socket: ManualSocket, text: string): Promise<void> {

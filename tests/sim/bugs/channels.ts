@@ -128,8 +128,8 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "what a device does not take is not told": edit(
     STATES,
-    "this.put(name, state.isDue ? state : { ...state, fault });",
-    "void fault, this.put(name, state);",
+    "this.put(name, rest.isDue ? rest : { ...rest, fault });",
+    "void fault, this.put(name, rest);",
   ),
   "another process takes the clock of the one before for its own": edit(
     "server/channels/clock.ts",
