@@ -1,14 +1,16 @@
 /** Between a server's devices and an MQTT broker: one connection for all of them. */
 import type { Observer, Server, Told, Transaction, Value } from "../../server/mod.ts";
-import { isName, NAME_RULE, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
-import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
+import { textOf } from "../../server/protocol/channel_lines.ts";
+import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
+import { perform } from "./commands.ts";
+import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
-import { bytesOf, count, createTables, publish } from "./rows.ts";
+import { bytesOf, count, createTables, type Message, publish } from "./rows.ts";
 import type { Delivery } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 
@@ -24,7 +26,11 @@ const RECEIVE_MAXIMUM = 100;
 /** In s. */
 const KEEPALIVE = 30;
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Requests that are under way at once. */
+const MOST_REQUESTS = 1000;
+
+/** For what is asked or to be done if that says nothing of it, in ms. */
+const DEADLINE = 10_000;
 
 /** Where the broker is, and what it is told. */
 export interface MqttOptions {
@@ -50,6 +56,10 @@ export interface MqttOptions {
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
   mostBytes?: number;
+  /** Requests that wait for devices' answers at once; those beyond are answered with TOO_MANY_REQUESTS. Default 1,000. */
+  mostRequests?: number;
+  /** How long a request waits for its answer, and what is to be done for its device, if they do not say, in ms. Default 10,000. */
+  deadline?: number;
 }
 
 /** A retained topic. */
@@ -58,9 +68,6 @@ interface State {
   /** What it should say now; undefined: nothing. */
   readonly read: () => string | undefined;
 }
-
-/** What a message wants cannot be done. */
-class Refusal extends HoldfastError<"BAD_VALUE" | "RETAINED_SET" | "UNKNOWN_TOPIC"> {}
 
 /**
  * Brings what a server's devices tell to a broker, and what is said there to the devices.
@@ -79,9 +86,11 @@ export class MqttBridge {
   readonly #platform: Platform;
   readonly #topics: Topics;
   readonly #room: Room;
+  readonly #patience: number;
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
   #broker: Broker | undefined;
+  #requests: Requests | undefined;
   #availability: Availability | undefined;
   #closed: LocalError | undefined;
 
@@ -94,7 +103,10 @@ export class MqttBridge {
     checkWhole("mostRows", rows, 1, 1_000_000);
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
     checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
+    checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
+    checkWhole("deadline", options.deadline ?? 1, 1, 2 ** 31 - 1);
     this.#options = options;
+    this.#patience = options.deadline ?? DEADLINE;
     this.#place = { hostname, port, tls };
     this.#platform = platform;
     this.#topics = new Topics(prefix);
@@ -113,8 +125,10 @@ export class MqttBridge {
    * @throws {LocalError} BAD_ARGUMENT: its store has no database
    */
   async start(server: Server): Promise<void> {
+    const requests = this.#askThrough(server);
     try {
       await server.transaction((tx) => createTables(tx, newClientId()));
+      await server.transaction((tx) => requests.start(tx));
     } catch (error) {
       this.#ready.reject(error);
       throw error;
@@ -128,12 +142,13 @@ export class MqttBridge {
       ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
-      subscribe: [this.#topics.settings],
+      subscribe: this.#topics.commands,
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
     this.#availability = new Availability(server, this.#platform, offlineAfter, (id, state) => {
-      server.transaction((tx) => this.#put(tx, this.#topics.availability(id), state, true))
+      const topic = this.#topics.availability(id);
+      server.transaction((tx) => this.#put(tx, { topic, payload: state, retain: true }))
         .catch(() => {}); // the server was closed
     });
     this.#ready.resolve();
@@ -145,6 +160,7 @@ export class MqttBridge {
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
     this.#availability?.close();
+    this.#requests?.close();
     this.#broker?.close();
   }
 
@@ -167,28 +183,48 @@ export class MqttBridge {
     await this.#ready.promise;
     if (this.#closed) throw this.#closed;
     await this.#room.take(bytesOf({ topic, payload }));
-    this.#publish(tx, topic, payload, retain);
+    this.#publish(tx, { topic, payload, retain });
   }
 
-  /** Adds one that is bounded by the number of devices and channels. */
-  #put(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    this.#room.add(bytesOf({ topic, payload }));
-    this.#publish(tx, topic, payload, retain);
+  /** Adds one that is bounded by the number of devices, channels and requests. */
+  #put(tx: Transaction, message: Message): void {
+    this.#room.add(bytesOf(message));
+    this.#publish(tx, message);
   }
 
-  #publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    publish(tx, topic, payload, retain);
-    tx.afterCommit(() => this.#broker!.added());
+  #publish(tx: Transaction, message: Message): void {
+    publish(tx, message);
+    tx.afterCommit(() => this.#broker?.added());
+  }
+
+  #askThrough(server: Server): Requests {
+    const host = {
+      topics: this.#topics,
+      now: () => this.#platform.now(),
+      knows: (id: string) => server.devices.some((device) => device.id === id),
+      thing: (id: string) => server.thing(id),
+      transaction: (use: (tx: Transaction) => void) => server.transaction(use),
+      put: (tx: Transaction, message: Message) => this.#put(tx, message),
+      hasRoom: (bytes: number) => this.#room.has(bytes),
+    };
+    const { mostRequests = MOST_REQUESTS } = this.#options;
+    return this.#requests = new Requests(host, mostRequests, this.#patience);
   }
 
   #host(server: Server) {
     const address = joinAddress(this.#place.hostname, this.#place.port);
+    const commands = {
+      topics: this.#topics,
+      requests: this.#requests!,
+      now: () => this.#platform.now(),
+      patience: this.#patience,
+    };
     return {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
-      deliver: (delivery: Delivery, tx: Transaction) => this.#deliver(delivery, tx),
+      deliver: (delivery: Delivery, tx: Transaction) => perform(delivery, tx, commands),
       announce: (tx: Transaction) => this.#announce(server, tx),
-      completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
+      completed: (one: Message) => this.#room.free(bytesOf(one)),
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
         server.events.emit({ event: "broker", address, ...why });
@@ -196,21 +232,6 @@ export class MqttBridge {
       warn: (code: string, message: string) =>
         server.events.emit({ event: "warning", address, code, message }),
     };
-  }
-
-  /** @throws {HoldfastError} */
-  #deliver({ topic, payload, isRetained, isCut }: Delivery, tx: Transaction): void {
-    const target = this.#topics.parse(topic);
-    if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
-    if (isRetained) {
-      const why = "a setting must not be retained: it would come again with every connection";
-      throw new Refusal("RETAINED_SET", why);
-    }
-    if (isCut) throw new Refusal("BAD_VALUE", "the payload is too long");
-    if (payload.length === 0) throw new Refusal("BAD_VALUE", "the payload is empty");
-    const { device, channel } = target;
-    if (!isName(channel)) throw new Refusal("BAD_VALUE", `this is no channel: ${NAME_RULE}`);
-    tx.set(device, channel, valueOf(decode(payload)), { by: "mqtt" });
   }
 
   /** Publishes what all devices are. */
@@ -236,7 +257,7 @@ export class MqttBridge {
     const said = states.map(({ read }) => read());
     for (const [i, { topic }] of states.entries()) {
       const text = said[i];
-      if (text !== undefined) this.#put(tx, topic, text, true);
+      if (text !== undefined) this.#put(tx, { topic, payload: text, retain: true });
     }
     tx.afterCommit(() => {
       const newer = states.filter(({ read }, i) => read() !== said[i]);
@@ -263,15 +284,6 @@ function checkWhole(name: string, value: number, least: number, most: number): v
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const rule = `a whole number from ${least} to ${most}`;
   throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
-}
-
-/** @throws {Refusal} */
-function decode(payload: Uint8Array): string {
-  try {
-    return decoder.decode(payload);
-  } catch (cause) {
-    throw new Refusal("BAD_VALUE", "the payload is no UTF-8", { cause });
-  }
 }
 
 /** Any broker takes 23 letters and digits. */

@@ -28,7 +28,7 @@ export interface BrokerHost {
   /** The broker may know nothing, or what was so before this process: all states are published. */
   announce(tx: Transaction): Promise<void>;
   /** A publication is done. */
-  completed(publication: { topic: string; payload: string }): void;
+  completed(publication: Publication): void;
   /** The broker is there; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
   warn(code: string, message: string): void;
@@ -38,7 +38,7 @@ export class Broker {
   readonly #host: BrokerHost;
   readonly #place: ConnectOptions;
   readonly #options: Omit<SessionOptions, "clientId">;
-  #session!: MqttSession;
+  #session!: MqttSession; // from the first transaction on
   #payloads = new Map<number, Publication>(); // under way, by their rows
   #last = 0; // of the rows that the session has
   #isWaiting = true; // rows wait, perhaps
@@ -50,6 +50,7 @@ export class Broker {
   #cancel = () => {};
   #woken = Promise.withResolvers<void>();
   #hasAnnounced = false;
+  #wanted: ReadonlySet<string> = new Set(); // topic filters
   #isClosed = false;
 
   constructor(
@@ -66,6 +67,16 @@ export class Broker {
   /** Something was added to what waits. */
   added(): void {
     this.#isWaiting = true;
+    this.#wake();
+  }
+
+  /** These topic filters are wanted from now on, beside the bridge's own. */
+  want(filters: ReadonlySet<string>): void {
+    this.#wanted = filters;
+    const session: MqttSession | undefined = this.#session;
+    if (!session) return;
+    session.want(filters);
+    this.#flush();
     this.#wake();
   }
 
@@ -99,8 +110,9 @@ export class Broker {
   async #begin(): Promise<void> {
     const { platform } = this.#host;
     await this.#host.transaction(async (tx) => {
-      const { clientId, ...kept } = await load(tx);
+      const { clientId, ...kept } = await load(tx, this.#options.subscribe);
       this.#session = new MqttSession({ ...this.#options, clientId }, kept);
+      this.#session.want(this.#wanted);
       this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
       this.#last = kept.inFlight.at(-1)?.seq ?? 0;
     });
@@ -191,7 +203,7 @@ export class Broker {
 
   #refuse({ topic }: Delivery, { code, message }: HoldfastError): void {
     const name = code === "BAD_ARGUMENT" ? "BAD_VALUE" : code;
-    this.#host.warn(name, `${JSON.stringify(topic)} sets nothing: ${message}`);
+    this.#host.warn(name, `${JSON.stringify(topic)} does nothing: ${message}`);
   }
 
   #forgot(): void {

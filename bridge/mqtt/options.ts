@@ -10,7 +10,11 @@ export interface MqttArguments {
   "mqtt-password-file"?: string | undefined;
   "mqtt-ca"?: string | undefined;
   "mqtt-version"?: string | undefined;
+  "mqtt-deadline"?: string | undefined;
 }
+
+/** No timer takes longer. */
+const MOST_MS = 2 ** 31 - 1;
 
 const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
 
@@ -33,6 +37,7 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
   }
   const { "mqtt-password-file": file, "mqtt-ca": ca, "mqtt-prefix": prefix } = values;
+  const { "mqtt-deadline": deadline } = values;
   if (file !== undefined && username === "") {
     throw bad("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST");
   }
@@ -50,7 +55,15 @@ function optionsFrom(values: MqttArguments): MqttOptions {
       { password: read("--mqtt-password-file", file).replace(/\r?\n$/, "") }),
     ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
     ...(prefix !== undefined && { prefix }),
+    ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
   };
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function toWhole(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= MOST_MS) return value;
+  throw bad(`${option} takes ms, ${least} to ${MOST_MS}, not ${JSON.stringify(text)}`);
 }
 
 function parse(text: string): URL {

@@ -52,6 +52,8 @@ What must not be lost:
   --mqtt-password-file FILE  the user's password at the broker
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
+  --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
+                    device, if the message has no expiry                         (10000)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -85,6 +87,7 @@ export function parse(args: string[]) {
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
+      "mqtt-deadline": { type: "string" },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
