@@ -112,6 +112,11 @@ const WRONG: [string, string[], string][] = [
   ],
   ["no time", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "1s"], "--mqtt-deadline takes ms"],
   ["no time at all", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
+  [
+    "a topic of devices that is none",
+    ["--mqtt", "mqtt://localhost", "--mqtt-own-topics", "a", "--mqtt-own-topics", "$SYS/#"],
+    "topics of devices",
+  ],
   ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
   ["a CA without TLS", ["--mqtt", "mqtt://localhost", "--mqtt-ca", "x"], "--mqtt-ca is for TLS"],
   ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],

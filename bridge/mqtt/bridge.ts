@@ -8,10 +8,11 @@ import type { ConnectOptions, Platform } from "../../server/transport/platform.t
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { perform } from "./commands.ts";
+import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
 import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
-import { bytesOf, count, createTables, type Message, publish } from "./rows.ts";
-import type { Delivery } from "./tasks.ts";
+import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
+import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 
 /** Publications that are under way at once, if the broker has no bound of its own. */
@@ -60,6 +61,11 @@ export interface MqttOptions {
   mostRequests?: number;
   /** How long a request waits for its answer, and what is to be done for its device, if they do not say, in ms. Default 10,000. */
   deadline?: number;
+  /**
+   * Topics that devices may publish to and hear by themselves, as topic filters; `{id}` stands for the device's id.
+   * Wildcards do not stand for anything below `prefix`. Default: none.
+   */
+  ownTopics?: readonly string[];
 }
 
 /** A retained topic. */
@@ -86,11 +92,13 @@ export class MqttBridge {
   readonly #platform: Platform;
   readonly #topics: Topics;
   readonly #room: Room;
+  readonly #own: OwnTopics;
   readonly #patience: number;
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
   #broker: Broker | undefined;
   #requests: Requests | undefined;
+  #unsubscribe: (() => void) | undefined;
   #availability: Availability | undefined;
   #closed: LocalError | undefined;
 
@@ -112,6 +120,13 @@ export class MqttBridge {
     this.#topics = new Topics(prefix);
     this.#ready.promise.catch(() => {});
     this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
+    this.#own = new OwnTopics({
+      topics: this.#topics,
+      now: () => platform.now(),
+      wantsOthers: () => this.#broker?.wantsOthers(),
+      warn: (device, code, message) =>
+        this.#server?.events.emit({ event: "warning", device, code, message }),
+    }, options.ownTopics ?? []);
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -128,12 +143,16 @@ export class MqttBridge {
     const requests = this.#askThrough(server);
     try {
       await server.transaction((tx) => createTables(tx, newClientId()));
-      await server.transaction((tx) => requests.start(tx));
+      this.#server = server;
+      await server.transaction(async (tx) => {
+        await requests.start(tx);
+        await this.#own.start(server, await knownFilters(tx));
+      });
     } catch (error) {
       this.#ready.reject(error);
       throw error;
     }
-    this.#server = server;
+    this.#unsubscribe = server.events.subscribe((event) => this.#own.take(event));
     await this.#room.count();
     const { version = 5, username, password, offlineAfter = 30_000 } = this.#options;
     this.#broker = new Broker(this.#host(server), this.#place, {
@@ -159,6 +178,7 @@ export class MqttBridge {
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
+    this.#unsubscribe?.();
     this.#availability?.close();
     this.#requests?.close();
     this.#broker?.close();
@@ -169,21 +189,35 @@ export class MqttBridge {
     this.close();
   }
 
-  async #report(value: Value, { thing, channel, tx }: Told): Promise<void> {
-    await this.#add(tx, this.#topics.state(thing.id, channel), textOf(value), true);
+  async #report(value: Value, told: Told): Promise<void> {
+    const { thing, channel, tx } = told;
+    await this.#started();
+    if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
+    const topic = this.#topics.state(thing.id, channel);
+    await this.#add(tx, { topic, payload: textOf(value), retain: true });
   }
 
-  async #event(value: Value | undefined, { thing, channel, tx }: Told): Promise<void> {
-    const text = value === undefined ? "" : textOf(value);
-    await this.#add(tx, this.#topics.event(thing.id, channel), text, false);
+  async #event(value: Value | undefined, told: Told): Promise<void> {
+    const { thing, channel, tx } = told;
+    await this.#started();
+    if (this.#own.isOn && channel === OWN_CHANNEL) {
+      const message = this.#own.message(value, told);
+      return message && await this.#add(tx, message);
+    }
+    const payload = value === undefined ? "" : textOf(value);
+    const topic = this.#topics.event(thing.id, channel);
+    await this.#add(tx, { topic, payload, retain: false });
+  }
+
+  async #started(): Promise<void> {
+    await this.#ready.promise;
+    if (this.#closed) throw this.#closed;
   }
 
   /** Adds a publication to a device's transaction, which waits until there is room. */
-  async #add(tx: Transaction, topic: string, payload: string, retain: boolean): Promise<void> {
-    await this.#ready.promise;
-    if (this.#closed) throw this.#closed;
-    await this.#room.take(bytesOf({ topic, payload }));
-    this.#publish(tx, { topic, payload, retain });
+  async #add(tx: Transaction, message: Message): Promise<void> {
+    await this.#room.take(bytesOf(message));
+    this.#publish(tx, message);
   }
 
   /** Adds one that is bounded by the number of devices, channels and requests. */
@@ -213,16 +247,23 @@ export class MqttBridge {
 
   #host(server: Server) {
     const address = joinAddress(this.#place.hostname, this.#place.port);
+    const own = this.#own;
     const commands = {
       topics: this.#topics,
       requests: this.#requests!,
+      own,
       now: () => this.#platform.now(),
       patience: this.#patience,
     };
     return {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
-      deliver: (delivery: Delivery, tx: Transaction) => perform(delivery, tx, commands),
+      get filters() {
+        return own.filters;
+      },
+      notGranted: (filter: RefusedFilter) => own.notGranted(filter),
+      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) =>
+        perform(delivery, tx, without, commands),
       announce: (tx: Transaction) => this.#announce(server, tx),
       completed: (one: Message) => this.#room.free(bytesOf(one)),
       tell: (error?: HoldfastError) => {

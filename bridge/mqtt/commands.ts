@@ -1,6 +1,7 @@
 /** What messages at the broker want of devices. */
 import type { Transaction } from "../../server/mod.ts";
 import { formatMarked, isName, NAME_RULE, textOf } from "../../server/protocol/channel_lines.ts";
+import type { OwnTopics } from "./own_topics.ts";
 import { Refusal, timeOf, valueIn } from "./payload.ts";
 import type { Requests } from "./requests.ts";
 import type { Delivery } from "./tasks.ts";
@@ -10,15 +11,27 @@ import type { Topics } from "./topics.ts";
 export interface CommandsHost {
   readonly topics: Topics;
   readonly requests: Requests;
+  readonly own: OwnTopics;
   /** As `Clock.now`. */
   now(): number;
   /** For how long what is to be done may wait for the device if it says nothing of that, in ms. */
   readonly patience: number;
 }
 
-/** Does what a message wants, as a part of a transaction. @throws {HoldfastError} it cannot be done */
-export function perform(delivery: Delivery, tx: Transaction, host: CommandsHost): void {
+/**
+ * Does what a message wants, as a part of a transaction.
+ *
+ * @param without Devices that cannot take it, where it is for several.
+ * @throws {HoldfastError} it cannot be done
+ */
+export function perform(
+  delivery: Delivery,
+  tx: Transaction,
+  without: ReadonlySet<string>,
+  host: CommandsHost,
+): void {
   const target = host.topics.parse(delivery.topic);
+  if (!target && host.own.isOn) return host.own.deliver(delivery, tx, without);
   if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
   const { command, device, channel } = target;
   if (delivery.isRetained) {

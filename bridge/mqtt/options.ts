@@ -11,6 +11,7 @@ export interface MqttArguments {
   "mqtt-ca"?: string | undefined;
   "mqtt-version"?: string | undefined;
   "mqtt-deadline"?: string | undefined;
+  "mqtt-own-topics"?: string[] | undefined;
 }
 
 /** No timer takes longer. */
@@ -37,7 +38,7 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
   }
   const { "mqtt-password-file": file, "mqtt-ca": ca, "mqtt-prefix": prefix } = values;
-  const { "mqtt-deadline": deadline } = values;
+  const { "mqtt-deadline": deadline, "mqtt-own-topics": ownTopics } = values;
   if (file !== undefined && username === "") {
     throw bad("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST");
   }
@@ -55,6 +56,7 @@ function optionsFrom(values: MqttArguments): MqttOptions {
       { password: read("--mqtt-password-file", file).replace(/\r?\n$/, "") }),
     ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
     ...(prefix !== undefined && { prefix }),
+    ...(ownTopics && { ownTopics }),
     ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
   };
 }

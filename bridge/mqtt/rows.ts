@@ -99,6 +99,12 @@ export async function load(
   };
 }
 
+/** Topic filters that a broker may have, oldest first. */
+export async function knownFilters(tx: Transaction): Promise<string[]> {
+  const rows = await tx.all(`SELECT filter FROM mqtt_filters ORDER BY rowid`);
+  return rows.map(({ filter }) => String(filter));
+}
+
 /** Whether a broker had the session before. */
 export async function isKnown(tx: Transaction): Promise<boolean> {
   return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;

@@ -50,6 +50,8 @@ const LONGEST_RESPONSE = 1024;
 export class Topics {
   /** Whether the bridge is there: online or offline, retained. */
   readonly status: string;
+  /** All topics of the bridge, as a filter. */
+  readonly all: string;
   /** All topics with which something is wanted of devices, as filters. */
   readonly commands: readonly string[];
   readonly #prefix: string;
@@ -64,6 +66,7 @@ export class Topics {
     }
     this.#prefix = prefix;
     this.status = `${prefix}/status`;
+    this.all = `${prefix}/#`;
     this.commands = [`${prefix}/+/+/set`, `${prefix}/+/request/+`, `${prefix}/+/do/+`];
   }
 

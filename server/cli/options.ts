@@ -54,6 +54,8 @@ What must not be lost:
   --mqtt-version 5|3.1.1  of MQTT                       (5)
   --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
                     device, if the message has no expiry                         (10000)
+  --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
+                    it is the device's id; wildcards have nothing below the prefix         (none)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -88,6 +90,7 @@ export function parse(args: string[]) {
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
       "mqtt-deadline": { type: "string" },
+      "mqtt-own-topics": { type: "string", multiple: true },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
