@@ -111,6 +111,12 @@ const WRONG: [string, string[], string][] = [
     "--mqtt-version takes",
   ],
   ["no time", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "1s"], "--mqtt-deadline takes ms"],
+  [
+    "no time for a device",
+    ["--mqtt", "mqtt://localhost", "--mqtt-offline-after", "a=b=1s"],
+    "--mqtt-offline-after takes ms",
+  ],
+  ["no time for sleep", ["--mqtt", "mqtt://localhost", "--mqtt-sleeping", "x="], "--mqtt-sleeping"],
   ["no time at all", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
   [
     "a topic of devices that is none",

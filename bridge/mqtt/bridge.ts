@@ -5,7 +5,7 @@ import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts"
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
-import { Availability } from "./availability.ts";
+import { Availability, type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { perform } from "./commands.ts";
 import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
@@ -14,6 +14,7 @@ import { Room } from "./room.ts";
 import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
+import { Wills } from "./wills.ts";
 
 /** Publications that are under way at once, if the broker has no bound of its own. */
 const WINDOW = 100;
@@ -52,7 +53,12 @@ export interface MqttOptions {
   /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
   window?: number;
   /** For how long a device without a connection is said to be online still, in ms. Default 30,000. */
-  offlineAfter?: number;
+  offlineAfter?: PerDevice;
+  /**
+   * For how long a device may sleep: it is said to be sleeping then, and offline only after that, in ms. Default: what the
+   * device says itself in the metadata of its hello, `sleep=` and seconds; else it does not sleep.
+   */
+  sleeping?: PerDevice;
   /** Publications that wait for the broker; as long as there are more, devices' messages wait. Default 10,000. */
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
@@ -93,6 +99,7 @@ export class MqttBridge {
   readonly #topics: Topics;
   readonly #room: Room;
   readonly #own: OwnTopics;
+  readonly #wills: Wills;
   readonly #patience: number;
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
@@ -110,7 +117,9 @@ export class MqttBridge {
     checkWhole("window", options.window ?? 1, 1, 10_000);
     checkWhole("mostRows", rows, 1, 1_000_000);
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
-    checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
+    for (const name of ["offlineAfter", "sleeping"] as const) {
+      for (const value of timesIn(options[name])) checkWhole(name, value, 0, 2 ** 31 - 1);
+    }
     checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
     checkWhole("deadline", options.deadline ?? 1, 1, 2 ** 31 - 1);
     this.#options = options;
@@ -127,6 +136,7 @@ export class MqttBridge {
       warn: (device, code, message) =>
         this.#server?.events.emit({ event: "warning", device, code, message }),
     }, options.ownTopics ?? []);
+    this.#wills = new Wills({ own: this.#own, put: (...args) => this.#put(...args) });
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -147,14 +157,19 @@ export class MqttBridge {
       await server.transaction(async (tx) => {
         await requests.start(tx);
         await this.#own.start(server, await knownFilters(tx));
+        await this.#wills.start(tx, server);
       });
     } catch (error) {
       this.#ready.reject(error);
       throw error;
     }
-    this.#unsubscribe = server.events.subscribe((event) => this.#own.take(event));
+    this.#unsubscribe = server.events.subscribe((event) => {
+      this.#own.take(event);
+      if (event.event !== "forgotten") return;
+      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
+    });
     await this.#room.count();
-    const { version = 5, username, password, offlineAfter = 30_000 } = this.#options;
+    const { version = 5, username, password, offlineAfter, sleeping } = this.#options;
     this.#broker = new Broker(this.#host(server), this.#place, {
       version,
       ...(username !== undefined && { username }),
@@ -165,11 +180,18 @@ export class MqttBridge {
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
-    this.#availability = new Availability(server, this.#platform, offlineAfter, (id, state) => {
-      const topic = this.#topics.availability(id);
-      server.transaction((tx) => this.#put(tx, { topic, payload: state, retain: true }))
-        .catch(() => {}); // the server was closed
-    });
+    const slept = (id: string) => this.#wills.slept(id);
+    this.#availability = new Availability(
+      server,
+      this.#platform,
+      { offlineAfter, sleeping, slept },
+      (id, state, sleep) => {
+        server.transaction((tx) => {
+          this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
+          if (isKnown(server, id)) this.#wills.changed(tx, id, state, sleep);
+        }).catch(() => {}); // the server was closed
+      },
+    );
     this.#ready.resolve();
   }
 
@@ -193,6 +215,7 @@ export class MqttBridge {
     const { thing, channel, tx } = told;
     await this.#started();
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
+    this.#wills.report(value, told);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
   }
@@ -235,7 +258,7 @@ export class MqttBridge {
     const host = {
       topics: this.#topics,
       now: () => this.#platform.now(),
-      knows: (id: string) => server.devices.some((device) => device.id === id),
+      knows: (id: string) => isKnown(server, id),
       thing: (id: string) => server.thing(id),
       transaction: (use: (tx: Transaction) => void) => server.transaction(use),
       put: (tx: Transaction, message: Message) => this.#put(tx, message),
@@ -325,6 +348,10 @@ function checkWhole(name: string, value: number, least: number, most: number): v
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const rule = `a whole number from ${least} to ${most}`;
   throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
+}
+
+function isKnown(server: Server, id: string): boolean {
+  return server.devices.some((device) => device.id === id);
 }
 
 /** Any broker takes 23 letters and digits. */

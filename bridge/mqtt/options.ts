@@ -12,6 +12,8 @@ export interface MqttArguments {
   "mqtt-version"?: string | undefined;
   "mqtt-deadline"?: string | undefined;
   "mqtt-own-topics"?: string[] | undefined;
+  "mqtt-offline-after"?: string[] | undefined;
+  "mqtt-sleeping"?: string[] | undefined;
 }
 
 /** No timer takes longer. */
@@ -57,6 +59,8 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
     ...(prefix !== undefined && { prefix }),
     ...(ownTopics && { ownTopics }),
+    ...perDevice("--mqtt-offline-after", "offlineAfter", values["mqtt-offline-after"]),
+    ...perDevice("--mqtt-sleeping", "sleeping", values["mqtt-sleeping"]),
     ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
   };
 }
@@ -66,6 +70,25 @@ function toWhole(option: string, text: string, least: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= MOST_MS) return value;
   throw bad(`${option} takes ms, ${least} to ${MOST_MS}, not ${JSON.stringify(text)}`);
+}
+
+/** MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */
+function perDevice<Name extends string>(
+  option: string,
+  name: Name,
+  texts: string[] | undefined,
+): { [name in Name]?: (id: string) => number | undefined } {
+  if (!texts) return {};
+  let others: number | undefined;
+  const byId = new Map<string, number>();
+  for (const text of texts) {
+    const end = text.lastIndexOf("=");
+    const ms = toWhole(option, text.slice(end + 1), 0);
+    if (end < 0) others = ms;
+    else byId.set(text.slice(0, end), ms);
+  }
+  const of = (id: string) => byId.get(id) ?? others;
+  return { [name]: of } as { [name in Name]?: typeof of };
 }
 
 function parse(text: string): URL {

@@ -6,7 +6,7 @@
  * have a topic in common, and are not the same, cannot both be: a broker may send a message once for each of them, and
  * nobody could tell that from two messages.
  */
-import type { Server, ServerEvent, Thing, Told, Transaction } from "../../server/mod.ts";
+import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts";
 import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { covers, Filters, wrongFilter } from "./filters.ts";
@@ -100,17 +100,17 @@ export class OwnTopics {
   }
 
   /** A device says what it wants to hear: as a part of its transaction. */
-  report(value: Value, { thing, tx }: Told): void {
-    const { id } = thing;
+  report(value: Value, told: Told): void {
+    const { thing: { id }, tx } = told;
     const listed = filtersIn(value);
     const isList = Array.isArray(value) && listed.length === value.length || value === null;
     const rule = `it is a list of ${MOST_FILTERS} filters at most`;
-    if (!isList) this.#refuse(thing, tx, "BAD_VALUE", rule);
+    if (!isList) this.#refuse(told, "BAD_VALUE", rule);
     // What others want may be another matter by the time that this is safe: it is tried now, and counts then.
     const before = this.#wants.get(id) ?? [];
     const refused = this.#assign(id, listed);
     this.#assign(id, before);
-    for (const why of refused) this.#refuse(thing, tx, "NOT_ALLOWED", why);
+    for (const why of refused) this.#refuse(told, "NOT_ALLOWED", why);
     tx.afterCommit(() => {
       this.#assign(id, listed);
       this.#host.wantsOthers();
@@ -118,18 +118,21 @@ export class OwnTopics {
   }
 
   /** What a device wants to be published; undefined: nothing, as it was refused in its transaction. */
-  message(
-    value: Value | undefined,
-    { thing, tx }: Pick<Told, "thing" | "tx">,
-  ): Message | undefined {
+  message(value: Value | undefined, told: Told): Message | undefined {
     const message = messageIn(value);
     if (typeof message === "string") {
-      this.#refuse(thing, tx, "BAD_VALUE", message);
+      this.#refuse(told, "BAD_VALUE", message);
       return undefined;
     }
-    if (this.#allows(thing.id, message.topic)) return message;
-    this.#refuse(thing, tx, "NOT_ALLOWED", notAllowed(message.topic));
+    if (this.#allows(told.thing.id, message.topic)) return message;
+    this.#refuse(told, "NOT_ALLOWED", notAllowed(message.topic));
     return undefined;
+  }
+
+  /** The message that a device has said it means, if it is one that the operator allows. */
+  allowed(id: string, value: Value): Message | undefined {
+    const message = messageIn(value);
+    return typeof message !== "string" && this.#allows(id, message.topic) ? message : undefined;
   }
 
   /**
@@ -167,14 +170,21 @@ export class OwnTopics {
   }
 
   /** The device and the log are told what cannot be. */
-  #refuse({ id }: Thing, tx: Transaction, code: "BAD_VALUE" | "NOT_ALLOWED", why: string): void {
-    const fault = code === "BAD_VALUE" ? "bad_value" : "unsupported";
-    const told = { mark: "fault", name: OWN_CHANNEL, code: fault } as const;
+  #refuse(
+    { thing: { id }, channel: name, tx }: Told,
+    code: "BAD_VALUE" | "NOT_ALLOWED",
+    why: string,
+  ): void {
+    const fault = {
+      mark: "fault",
+      name,
+      code: code === "BAD_VALUE" ? "bad_value" : "unsupported",
+    } as const;
     try {
-      tx.write(id, formatMarked({ ...told, words: why }));
+      tx.write(id, formatMarked({ ...fault, words: why }));
     } catch (error) {
       if (!(error instanceof LocalError && error.code === "BAD_TEXT")) throw error;
-      tx.write(id, formatMarked(told)); // it takes short lines only
+      tx.write(id, formatMarked(fault)); // it takes short lines only
     }
     tx.afterCommit(() => this.#host.warn(id, code, why));
   }

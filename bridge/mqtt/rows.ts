@@ -35,6 +35,11 @@ const ADDED_TABLES = [
     topic TEXT NOT NULL,
     correlation TEXT
   )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_devices (
+    device TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sleep INTEGER NOT NULL
+  )`,
   `CREATE TABLE IF NOT EXISTS mqtt_filters (
     filter TEXT PRIMARY KEY,
     is_granted INTEGER NOT NULL DEFAULT 0

@@ -54,6 +54,9 @@ What must not be lost:
   --mqtt-version 5|3.1.1  of MQTT                       (5)
   --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
                     device, if the message has no expiry                         (10000)
+  --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
+  --mqtt-sleeping MS|ID=MS  several times: for how long a device may sleep before it is offline (what it says
+                    itself: sleep=SECONDS in its metadata)
   --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
                     it is the device's id; wildcards have nothing below the prefix         (none)
   --descriptions FOLDER
@@ -90,6 +93,8 @@ export function parse(args: string[]) {
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
       "mqtt-deadline": { type: "string" },
+      "mqtt-offline-after": { type: "string", multiple: true },
+      "mqtt-sleeping": { type: "string", multiple: true },
       "mqtt-own-topics": { type: "string", multiple: true },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
