@@ -77,6 +77,7 @@ export class MqttSession {
   #tasks: Task[] = [];
   readonly #out = new Map<number, Outgoing>(); // by packet id, in order
   readonly #in = new Map<number, "pending" | "taken" | "going">();
+  #isForgotten = false; // by the broker, and that is not safe
   #window: number;
   #longest = Infinity; // packet that the broker takes, in bytes
   #keepalive: number; // ms
@@ -270,7 +271,11 @@ export class MqttSession {
     this.#answerBy = undefined;
     this.#plan(now);
     this.#phase = "resuming";
-    this.#tasks.push({ does: "resume", isPresent: packet.sessionPresent });
+    if (!packet.sessionPresent) {
+      this.#isForgotten = true;
+      this.#in.clear();
+    }
+    this.#tasks.push({ does: "resume", isPresent: !this.#isForgotten });
   }
 
   /** When to ask the broker whether it is there. */
@@ -279,7 +284,7 @@ export class MqttSession {
   }
 
   #resume(isPresent: boolean, now: number): void {
-    if (!isPresent) this.#in.clear();
+    if (!isPresent) this.#isForgotten = false;
     for (const out of this.#out.values()) {
       out.isDue = true;
       out.isPending = false;
@@ -315,14 +320,15 @@ export class MqttSession {
   #fill(): void {
     if (!this.isReady) return;
     let underWay = 0;
-    for (const { isDue, isReleased } of this.#out.values()) if (!isDue || isReleased) underWay++;
     for (const [packet, out] of this.#out) {
-      if (!out.isDue) continue;
-      if (out.isReleased) {
+      if (out.isReleased && out.isDue) {
         out.isDue = false;
         this.#answer("pubrel", packet);
-        continue;
       }
+      if (!out.isDue) underWay++;
+    }
+    for (const [packet, out] of this.#out) {
+      if (!out.isDue) continue;
       if (underWay >= this.#window) return;
       out.isDue = false;
       const { topic, payload, retain } = out;

@@ -102,6 +102,8 @@ export interface Arrived {
  */
 export class MqttPeer implements AsyncDisposable {
   readonly arrived: Arrived[] = [];
+  /** Told of each that arrives. */
+  onArrival: ((one: Arrived) => void) | undefined;
   readonly #port: number;
   readonly #id: string;
   readonly #subscribes: readonly string[];
@@ -109,6 +111,7 @@ export class MqttPeer implements AsyncDisposable {
   readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
   #next = 1;
   #conn: Deno.TcpConn | undefined;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #isClosed = false;
   #running: Promise<void>;
   #isReady = false;
@@ -171,13 +174,14 @@ export class MqttPeer implements AsyncDisposable {
         // The broker is not there; it will be.
       }
       this.#isReady = false;
-      this.#conn = undefined;
+      this.#conn = this.#writer = undefined;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
   async #serve(conn: Deno.TcpConn): Promise<void> {
     if (this.#isClosed) return conn.close();
+    this.#writer = conn.writable.getWriter();
     this.#send({
       cmd: "connect",
       protocolId: "MQTT",
@@ -196,6 +200,7 @@ export class MqttPeer implements AsyncDisposable {
     const messageId = packet.messageId!;
     switch (packet.cmd) {
       case "connack": {
+        if (!packet.sessionPresent) this.#forget();
         const subscriptions = this.#subscribes.map((topic) => ({ topic, qos: 2 as const }));
         return this.#send({ cmd: "subscribe", messageId: 0xffff, subscriptions });
       }
@@ -209,7 +214,9 @@ export class MqttPeer implements AsyncDisposable {
       case "publish":
         if (packet.qos < 2 || !this.#taken.has(messageId)) {
           const { topic, payload, retain: isRetained } = packet;
-          this.arrived.push({ topic, payload: payload.toString(), isRetained });
+          const one = { topic, payload: payload.toString(), isRetained };
+          this.arrived.push(one);
+          this.onArrival?.(one);
         }
         if (packet.qos < 2) return;
         this.#taken.add(messageId);
@@ -228,6 +235,12 @@ export class MqttPeer implements AsyncDisposable {
     }
   }
 
+  /** The broker knows nothing of what was under way. */
+  #forget(): void {
+    this.#taken.clear();
+    for (const out of this.#out.values()) out.isReleased = false;
+  }
+
   #fill(): void {
     let window = WINDOW;
     for (const out of this.#out.values()) {
@@ -240,7 +253,7 @@ export class MqttPeer implements AsyncDisposable {
 
   #send(packet: Packet): void {
     // It cannot be written if the connection is lost; then it is sent again.
-    this.#conn?.write(encode(packet, 4)).catch(() => {});
+    this.#writer?.write(encode(packet, 4)).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
