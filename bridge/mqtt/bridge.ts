@@ -22,8 +22,11 @@ const WINDOW = 100;
 /** The same in MQTT 3.1.1: a broker cannot say what it takes, and mosquitto cuts off whoever has more under way. */
 const SAFE_WINDOW = 20;
 
-/** Messages with QoS 2 that the broker may have under way at once. */
-const RECEIVE_MAXIMUM = 100;
+/**
+ * Messages with QoS 2 that the broker may have under way at once. mosquitto remembers through a restart how far 20 of
+ * them are (its `max_inflight_messages`), and sends what there is beyond them once more.
+ */
+const RECEIVE_MAXIMUM = 20;
 
 /** In s. */
 const KEEPALIVE = 30;

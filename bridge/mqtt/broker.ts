@@ -9,7 +9,7 @@ import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
 import { BrokerError } from "./errors.ts";
-import { isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
+import { isAnyWaiting, isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
@@ -54,6 +54,7 @@ export class Broker {
   #last = 0; // of the rows that the session has
   #isWaiting = true; // rows wait, perhaps
   #marked = 0; // at most so many rows are to be read
+  #isHeld = false; // rows wait for ids that others have
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
@@ -160,6 +161,7 @@ export class Broker {
     try {
       await this.#host.transaction(async (tx) => {
         rows = wasMarked > 0 ? await sentBehind(tx, this.#last) : [];
+        if (wasMarked > 0) this.#isHeld = rows.length < wasMarked && await isAnyWaiting(tx);
         for (const task of tasks) await this.#perform(task, tx);
         marked = this.#isWaiting ? session.free - rows.length : 0;
         if (marked <= 0) return;
@@ -234,6 +236,7 @@ export class Broker {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
       this.#host.completed(publication);
+      if (this.#isHeld) this.#isWaiting = true;
       if (task.refused !== undefined) {
         this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
       }

@@ -73,6 +73,7 @@ export class MqttSession {
   readonly #out: Outgoing;
   readonly #in: Incoming;
   readonly #subscriptions: Subscriptions;
+  #isForgotten = false; // by the broker, and that is not safe
   #window: number;
   #longest = Infinity; // packet that the broker takes, in bytes
   #keepalive: number; // ms
@@ -271,7 +272,11 @@ export class MqttSession {
     this.#answerBy = undefined;
     this.#plan(now);
     this.#phase = "resuming";
-    this.#tasks.push({ does: "resume", isPresent: packet.sessionPresent });
+    if (!packet.sessionPresent) {
+      this.#isForgotten = true;
+      this.#in.clear();
+    }
+    this.#tasks.push({ does: "resume", isPresent: !this.#isForgotten });
   }
 
   /** When to ask the broker whether it is there. */
@@ -280,7 +285,7 @@ export class MqttSession {
   }
 
   #resume(isPresent: boolean, now: number): void {
-    if (!isPresent) this.#in.clear();
+    if (!isPresent) this.#isForgotten = false;
     this.#out.resume(isPresent);
     if (this.#phase !== "resuming") return;
     this.#phase = "ready";

@@ -71,14 +71,15 @@ export class Outgoing {
   /** Sends what is due, as far as the broker takes it. */
   fill({ window, longest }: Bounds): void {
     let underWay = 0;
-    for (const { isDue, isReleased } of this.#all.values()) if (!isDue || isReleased) underWay++;
     for (const [packet, out] of this.#all) {
-      if (!out.isDue) continue;
-      if (out.isReleased) {
+      if (out.isReleased && out.isDue) {
         out.isDue = false;
         this.#outlet.answer("pubrel", packet);
-        continue;
       }
+      if (!out.isDue) underWay++;
+    }
+    for (const [packet, out] of this.#all) {
+      if (!out.isDue) continue;
       if (underWay >= window) return;
       out.isDue = false;
       const bytes = this.#encode(packet, out);

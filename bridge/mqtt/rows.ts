@@ -140,6 +140,11 @@ export async function sentBehind(tx: Transaction, seq: number): Promise<Publicat
   return (await tx.all(sql, seq)).map(toPublication);
 }
 
+/** Whether any waits. */
+export async function isAnyWaiting(tx: Transaction): Promise<boolean> {
+  return await tx.get(`SELECT 1 FROM mqtt_out WHERE stage = ${WAITING} LIMIT 1`) !== undefined;
+}
+
 /** Makes a task safe. What a message does is another matter. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {

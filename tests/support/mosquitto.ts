@@ -108,6 +108,8 @@ export type MessageProperties = NonNullable<Extract<Packet, { cmd: "publish" }>[
 export class MqttPeer implements AsyncDisposable {
   readonly arrived: Arrived[] = [];
   readonly #version: Version;
+  /** Told of each that arrives. */
+  onArrival: ((one: Arrived) => void) | undefined;
   readonly #port: number;
   readonly #id: string;
   readonly #subscribes: readonly string[];
@@ -115,6 +117,7 @@ export class MqttPeer implements AsyncDisposable {
   readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
   #next = 1;
   #conn: Deno.TcpConn | undefined;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #isClosed = false;
   #running: Promise<void>;
   #isReady = false;
@@ -185,13 +188,14 @@ export class MqttPeer implements AsyncDisposable {
         // The broker is not there; it will be.
       }
       this.#isReady = false;
-      this.#conn = undefined;
+      this.#conn = this.#writer = undefined;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
   async #serve(conn: Deno.TcpConn): Promise<void> {
     if (this.#isClosed) return conn.close();
+    this.#writer = conn.writable.getWriter();
     this.#send({
       cmd: "connect",
       protocolId: "MQTT",
@@ -211,6 +215,7 @@ export class MqttPeer implements AsyncDisposable {
     const messageId = packet.messageId!;
     switch (packet.cmd) {
       case "connack": {
+        if (!packet.sessionPresent) this.#forget();
         const subscriptions = this.#subscribes.map((topic) => ({ topic, qos: 2 as const }));
         return this.#send({ cmd: "subscribe", messageId: 0xffff, subscriptions });
       }
@@ -225,7 +230,9 @@ export class MqttPeer implements AsyncDisposable {
         if (packet.qos < 2 || !this.#taken.has(messageId)) {
           const { topic, payload, retain: isRetained, properties } = packet;
           const more = properties && { properties };
-          this.arrived.push({ topic, payload: payload.toString(), isRetained, ...more });
+          const one = { topic, payload: payload.toString(), isRetained, ...more };
+          this.arrived.push(one);
+          this.onArrival?.(one);
         }
         if (packet.qos < 2) return;
         this.#taken.add(messageId);
@@ -244,6 +251,12 @@ export class MqttPeer implements AsyncDisposable {
     }
   }
 
+  /** The broker knows nothing of what was under way. */
+  #forget(): void {
+    this.#taken.clear();
+    for (const out of this.#out.values()) out.isReleased = false;
+  }
+
   #fill(): void {
     let window = WINDOW;
     for (const out of this.#out.values()) {
@@ -256,7 +269,7 @@ export class MqttPeer implements AsyncDisposable {
 
   #send(packet: Packet): void {
     // It cannot be written if the connection is lost; then it is sent again.
-    this.#conn?.write(encode(packet, this.#version)).catch(() => {});
+    this.#writer?.write(encode(packet, this.#version)).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
