@@ -243,7 +243,10 @@ export class ThingDriver implements Thing, Above {
         for (const [key, text] of before) record.setMemo(key, text);
         this.#states.index();
       },
-      done: () => this.#device.touch(),
+      done: () => {
+        this.#toldDescribed();
+        this.#device.touch();
+      },
     };
   }
 
@@ -321,7 +324,11 @@ export class ThingDriver implements Thing, Above {
 
   /** An application here describes channels of the device. */
   describe(description: Description): void {
-    this.#described.add(description);
+    if (this.#described.add(description)) this.#toldDescribed();
+  }
+
+  #toldDescribed(): void {
+    this.#host.events.emit({ event: "described", device: this.id });
   }
 
   /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */

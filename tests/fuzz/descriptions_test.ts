@@ -17,8 +17,10 @@ import { oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
 const NAMES = ["temp", "a/b", "__proto__", "constructor", "Temp", "", "x".repeat(33), "a b", "\n"];
-const KINDS = ["sensor", "switch", "number", "enum", "event", "text", "lamp", "__proto__", ""];
-const MEMBERS = ["kind", "name", "unit", "min", "max", "step", "values", "__proto__", "pattern"];
+const KINDS = ["sensor", "switch", "number", "enum", "event", "text", "binary", "button"];
+const NO_KINDS = ["lamp", "__proto__", ""];
+const MEMBERS = ["kind", "name", "unit", "min", "max", "step", "value", "values", "__proto__"]
+  .concat("pattern");
 const NUMBERS = [0, 1, -1, 0.1, 5e-324, 1e15, 1e16, 1e308, Infinity, -Infinity, NaN];
 
 /** JSON, mostly; not by JSON.stringify, which knows no name twice and no number beyond. */
@@ -49,7 +51,7 @@ function member(name: string, value: string): string {
 }
 
 function channel(random: Random, depth: number): string {
-  const kind = member("kind", JSON.stringify(random.pick(KINDS.slice(0, random.once(3) ? 9 : 6))));
+  const kind = member("kind", JSON.stringify(random.pick(random.once(3) ? NO_KINDS : KINDS)));
   const rest = list(random, 12, () => {
     const name = random.pick(MEMBERS);
     if (random.once(2)) return member(name, json(random, depth + 1));
