@@ -21,17 +21,19 @@ export function unescapeLevel(level: string): string | undefined {
   return escapeLevel(name) === level ? name : undefined;
 }
 
-/** The level that is no channel: what stands for a channel of this name is no level that `escapeLevel` makes. */
+/** Levels that are no channels: what stands for a channel of such a name is no level that `escapeLevel` makes. */
 const AVAILABILITY = "availability";
-const ESCAPED_CHANNEL = `%${AVAILABILITY}`;
+const DIAGNOSTICS = "diagnostics";
+const NO_CHANNELS: readonly string[] = [AVAILABILITY, DIAGNOSTICS];
 
 function escapeChannel(name: string): string {
-  return name === AVAILABILITY ? ESCAPED_CHANNEL : escapeLevel(name);
+  return NO_CHANNELS.includes(name) ? `%${name}` : escapeLevel(name);
 }
 
 function unescapeChannel(level: string): string | undefined {
-  if (level === ESCAPED_CHANNEL) return AVAILABILITY;
-  return level === AVAILABILITY ? undefined : unescapeLevel(level);
+  const name = level.slice(1);
+  if (level === `%${name}` && NO_CHANNELS.includes(name)) return name;
+  return NO_CHANNELS.includes(level) ? undefined : unescapeLevel(level);
 }
 
 /** Where a device's channel is set. */
@@ -40,22 +42,26 @@ export interface SetTopic {
   readonly channel: string;
 }
 
+/** @throws {LocalError} BAD_ARGUMENT: topics cannot begin with it */
+export function checkPrefix(prefix: string): void {
+  // deno-lint-ignore no-control-regex
+  if (/^[^+#\x00]{1,256}$/.test(prefix) && !/^\$|^\/|\/$|\/\//.test(prefix)) return;
+  const rule = "1 to 256 characters, no + # or NUL, no $ or / at its beginning, no / at its end";
+  throw new LocalError("BAD_ARGUMENT", `a prefix has ${rule}: ${JSON.stringify(prefix)}`);
+}
+
 export class Topics {
   /** Whether the bridge is there: online or offline, retained. */
   readonly status: string;
   /** All topics with which channels are set. */
   readonly settings: string;
-  readonly #prefix: string;
+  /** They begin with it and a slash. */
+  readonly prefix: string;
 
   /** @param prefix One or more levels. @throws {LocalError} BAD_ARGUMENT */
   constructor(prefix: string) {
-    // deno-lint-ignore no-control-regex
-    if (!/^[^+#\x00]{1,256}$/.test(prefix) || /^\$|^\/|\/$|\/\//.test(prefix)) {
-      const rule =
-        "1 to 256 characters, no + # or NUL, no $ or / at its beginning, no / at its end";
-      throw new LocalError("BAD_ARGUMENT", `a prefix has ${rule}: ${JSON.stringify(prefix)}`);
-    }
-    this.#prefix = prefix;
+    checkPrefix(prefix);
+    this.prefix = prefix;
     this.status = `${prefix}/status`;
     this.settings = `${prefix}/+/+/set`;
   }
@@ -63,6 +69,16 @@ export class Topics {
   /** What a channel is. */
   state(device: string, channel: string): string {
     return `${this.#device(device)}/${escapeChannel(channel)}`;
+  }
+
+  /** Where it is set. */
+  setting(device: string, channel: string): string {
+    return `${this.state(device, channel)}/set`;
+  }
+
+  /** Where the device is asked. */
+  request(device: string, channel: string): string {
+    return `${this.#device(device)}/request/${escapeChannel(channel)}`;
   }
 
   /** What has happened. */
@@ -75,16 +91,32 @@ export class Topics {
     return `${this.#device(device)}/${AVAILABILITY}`;
   }
 
+  /** What a device says about itself. */
+  diagnostics(device: string): string {
+    return `${this.#device(device)}/${DIAGNOSTICS}`;
+  }
+
+  /** Whose topic it is; undefined: no device's. */
+  deviceOf(topic: string): string | undefined {
+    const [id = "", ...more] = this.#levels(topic);
+    return more.length > 0 && unescapeLevel(id) || undefined;
+  }
+
   /** Which channel a topic sets; undefined: it is none of these. */
   parse(topic: string): SetTopic | undefined {
-    if (!topic.startsWith(`${this.#prefix}/`)) return undefined;
-    const [id = "", name = "", set, ...more] = topic.slice(this.#prefix.length + 1).split("/");
+    const [id = "", name = "", set, ...more] = this.#levels(topic);
     const [device, channel] = [unescapeLevel(id), unescapeChannel(name)];
     if (set !== "set" || more.length > 0 || !device || !channel) return undefined;
     return { device, channel };
   }
 
+  /** Those behind the prefix. */
+  #levels(topic: string): string[] {
+    const { prefix } = this;
+    return topic.startsWith(`${prefix}/`) ? topic.slice(prefix.length + 1).split("/") : [];
+  }
+
   #device(id: string): string {
-    return `${this.#prefix}/${escapeLevel(id)}`;
+    return `${this.prefix}/${escapeLevel(id)}`;
   }
 }

@@ -30,12 +30,13 @@ Deno.test("topics of a device with a difficult name", () => {
 
 Deno.test("a channel may be called like a topic that is none", () => {
   const topics = new Topics("holdfast");
-  for (const channel of ["availability", "event", "set", "status"]) {
-    const state = topics.state("1", channel);
-    assertEquals([topics.availability("1"), topics.status].includes(state), false);
-    assertEquals(topics.parse(`${state}/set`), { device: "1", channel });
+  const others = [topics.availability("1"), topics.diagnostics("1"), topics.status];
+  for (const channel of ["availability", "diagnostics", "event", "set", "status"]) {
+    assertEquals(others.includes(topics.state("1", channel)), false);
+    assertEquals(topics.parse(topics.setting("1", channel)), { device: "1", channel });
   }
   assertEquals(topics.parse("holdfast/1/availability/set"), undefined);
+  assertEquals(topics.parse("holdfast/1/diagnostics/set"), undefined);
 });
 
 Deno.test("other topics set nothing", () => {
@@ -50,6 +51,17 @@ Deno.test("other topics set nothing", () => {
     const topic of [...others, "other/1/led/set", "holdfastx/1/led/set", "holdfast/a%2f/led/set"]
   ) {
     assertEquals(topics.parse(topic), undefined, topic);
+  }
+});
+
+Deno.test("whose a topic is", () => {
+  const topics = new Topics("home/holdfast");
+  for (const id of ["1", "a/b", "event", "#", "%"]) {
+    const all = [topics.state(id, "led/1"), topics.event(id, "x"), topics.availability(id)];
+    for (const topic of [...all, topics.diagnostics(id)]) assertEquals(topics.deviceOf(topic), id);
+  }
+  for (const topic of [topics.status, "home/holdfast/1", "home/1/led", "home/holdfast//x", ""]) {
+    assertEquals(topics.deviceOf(topic), undefined, topic);
   }
 });
 
