@@ -5,10 +5,12 @@ import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
+import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { Room } from "./room.ts";
 import { bytesOf, count, createTables, publish } from "./rows.ts";
+import { createRetained, remember } from "./retained.ts";
 import type { Delivery } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 
@@ -40,6 +42,8 @@ export interface MqttOptions {
   password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
+  /** Devices with a description appear in Home Assistant. Default: they do not. */
+  homeAssistant?: boolean | HomeAssistantOptions;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
   version?: 4 | 5;
   /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
@@ -78,11 +82,13 @@ export class MqttBridge {
   readonly #place: ConnectOptions;
   readonly #platform: Platform;
   readonly #topics: Topics;
+  readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #room: Room;
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
   #broker: Broker | undefined;
   #availability: Availability | undefined;
+  #announcer: Announcer | undefined;
   #closed: LocalError | undefined;
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
@@ -98,6 +104,8 @@ export class MqttBridge {
     this.#place = { hostname, port, tls };
     this.#platform = platform;
     this.#topics = new Topics(prefix);
+    const { homeAssistant: shown = false } = options;
+    if (shown) this.#homeAssistant = checkHomeAssistant(shown === true ? {} : shown, this.#topics);
     this.#ready.promise.catch(() => {});
     this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
     this.observe = {
@@ -114,7 +122,10 @@ export class MqttBridge {
    */
   async start(server: Server): Promise<void> {
     try {
-      await server.transaction((tx) => createTables(tx, newClientId()));
+      await server.transaction(async (tx) => {
+        await createTables(tx, newClientId());
+        createRetained(tx);
+      });
     } catch (error) {
       this.#ready.reject(error);
       throw error;
@@ -128,14 +139,21 @@ export class MqttBridge {
       ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
-      subscribe: [this.#topics.settings],
+      subscribe: [this.#topics.settings, ...Announcer.filters(this.#homeAssistant)],
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
     this.#availability = new Availability(server, this.#platform, offlineAfter, (id, state) => {
-      server.transaction((tx) => this.#put(tx, this.#topics.availability(id), state, true))
-        .catch(() => {}); // the server was closed
+      this.#again(server, (tx) => this.#put(tx, this.#topics.availability(id), state, true));
     });
+    this.#announcer = new Announcer({
+      server,
+      clock: this.#platform,
+      topics: this.#topics,
+      put: (tx, topic, payload) => this.#put(tx, topic, payload, true),
+      restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+      warn: (code, message) => server.events.emit({ event: "warning", code, message }),
+    }, this.#homeAssistant);
     this.#ready.resolve();
   }
 
@@ -145,6 +163,7 @@ export class MqttBridge {
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
     this.#availability?.close();
+    this.#announcer?.close();
     this.#broker?.close();
   }
 
@@ -178,6 +197,8 @@ export class MqttBridge {
 
   #publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
     publish(tx, topic, payload, retain);
+    const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
+    if (device !== undefined) remember(tx, topic, device);
     tx.afterCommit(() => this.#broker!.added());
   }
 
@@ -187,8 +208,14 @@ export class MqttBridge {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
       deliver: (delivery: Delivery, tx: Transaction) => this.#deliver(delivery, tx),
-      announce: (tx: Transaction) => this.#announce(server, tx),
-      completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
+      announce: async (tx: Transaction) => {
+        await this.#announce(server, tx);
+        tx.afterCommit(() => this.#announcer!.all(true));
+      },
+      completed: (one: { topic: string; payload: string }) => {
+        this.#room.free(bytesOf(one));
+        this.#announcer!.completed(one.topic, one.payload);
+      },
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
         server.events.emit({ event: "broker", address, ...why });
@@ -200,6 +227,7 @@ export class MqttBridge {
 
   /** @throws {HoldfastError} */
   #deliver({ topic, payload, isRetained, isCut }: Delivery, tx: Transaction): void {
+    if (this.#announcer!.hears(topic, payload, tx)) return;
     const target = this.#topics.parse(topic);
     if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
     if (isRetained) {
@@ -213,11 +241,13 @@ export class MqttBridge {
     tx.set(device, channel, valueOf(decode(payload)), { by: "mqtt" });
   }
 
-  /** Publishes what all devices are. */
-  async #announce(server: Server, tx: Transaction): Promise<void> {
+  /** Publishes what all devices are. @param only This device, if the server knows it */
+  async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
     const states: State[] = [];
-    for (const { id } of server.devices) {
-      const thing = await server.thing(id);
+    const devices = server.devices.filter(({ id }) => only === undefined || id === only);
+    // All at once: one that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
+      const { id } = thing;
       for (const channel of thing.channels) {
         const read = () => {
           const reported = thing.reported(channel);
@@ -240,9 +270,12 @@ export class MqttBridge {
     }
     tx.afterCommit(() => {
       const newer = states.filter(({ read }, i) => read() !== said[i]);
-      if (newer.length === 0) return;
-      server.transaction((tx) => this.#putStates(server, tx, newer)).catch(() => {}); // it was closed
+      if (newer.length > 0) this.#again(server, (tx) => this.#putStates(server, tx, newer));
     });
+  }
+
+  #again(server: Server, use: (tx: Transaction) => Promise<void> | void): void {
+    server.transaction(use).catch(() => {}); // it was closed
   }
 
   async #count() {

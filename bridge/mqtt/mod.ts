@@ -3,4 +3,6 @@
  *
  * @module
  */
+export type { HomeAssistantOptions } from "./announcer.ts";
+export type { AvailabilityOf } from "./discovery.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";
