@@ -81,7 +81,7 @@ export class Announcer {
   readonly #host: AnnouncerHost;
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
-  readonly #gone = new Set<string>();
+  readonly #gone = new Map<string, { isSecond: boolean }>();
   readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
   #running: Promise<void> | undefined;
@@ -140,7 +140,7 @@ export class Announcer {
     } else if (event.event === "connected") {
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
-    } else if (event.event === "forgotten") this.#gone.add(event.device);
+    } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
     else return;
     this.#wake();
   }
@@ -165,9 +165,13 @@ export class Announcer {
       try {
         await this.#host.server.transaction((tx) => this.#step(tx, gone, due, isSwept));
         this.#isSwept = true;
+        // Something may have become safe meanwhile that was on its way when the device was forgotten.
+        for (const [id, { isSecond }] of gone) {
+          if (!isSecond && !this.#gone.has(id)) this.#gone.set(id, { isSecond: true });
+        }
       } catch (error) {
         if (error instanceof LocalError && error.code === "CLOSED") return;
-        for (const id of gone) this.#gone.add(id);
+        for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
@@ -180,7 +184,7 @@ export class Announcer {
 
   async #step(
     tx: Transaction,
-    gone: readonly string[],
+    gone: readonly [string, { isSecond: boolean }][],
     due: readonly [string, { isAgain: boolean }][],
     isSwept: boolean,
   ): Promise<void> {
@@ -194,7 +198,8 @@ export class Announcer {
         isAgain,
       })),
     );
-    const stale = (await Promise.all(gone.map((id) => topicsOf(tx, id)))).flat();
+    const empty = gone.filter(([id, { isSecond }]) => !isSecond || !known.has(id));
+    const stale = (await Promise.all(empty.map(([id]) => topicsOf(tx, id)))).flat();
     if (!isSwept) {
       remember(tx, topics.status, "");
       const all = await topicsOf(tx);

@@ -1,6 +1,6 @@
 /**
  * Hostile descriptions: whatever a device sends as one, it is taken as it is, or refused with a place; and whatever was
- * taken, a value is allowed by it or refused by name.
+ * taken, a value is allowed by it or refused by name, and Home Assistant takes what is made of it.
  *
  * @module
  */
@@ -11,11 +11,15 @@ import {
   wrongReport,
   wrongSetting,
 } from "../../server/channels/description.ts";
+import { discoveryOf } from "../../bridge/mqtt/discovery.ts";
+import { Topics } from "../../bridge/mqtt/topics.ts";
 import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import { wrongDiscovery } from "../support/home_assistant.ts";
 import { oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
+const TOPICS = new Topics("holdfast");
 const NAMES = ["temp", "a/b", "__proto__", "constructor", "Temp", "", "x".repeat(33), "a b", "\n"];
 const KINDS = ["sensor", "switch", "number", "enum", "event", "text", "binary", "button"];
 const NO_KINDS = ["lamp", "__proto__", ""];
@@ -103,6 +107,9 @@ randomTest("any description is taken, or refused with a place", 1000, (random) =
       assert(wrong === undefined || isDescribed && wrong.startsWith(`${name} `), wrong);
     }
   }
+  const portrait = { id: "kitchen", application: undefined, description: description_ };
+  const shown = discoveryOf({ ...portrait, diagnostics: {} }, TOPICS, "sensors");
+  if (shown) assertEquals(wrongDiscovery("ha/device/kitchen/config", JSON.stringify(shown)), []);
   const line = parseMarked(`@kitchen 3 ${again}`);
   assertEquals(line, { mark: "boot", name: "kitchen", version: "3", description: again });
 });
