@@ -72,8 +72,7 @@ export class Availability {
     } else if (event.event === "disconnected") this.#leaves(event.device);
     else if (event.event === "forgotten") {
       this.#stays(event.device);
-      this.#is(event.device, "offline");
-      this.#states.delete(event.device);
+      this.#states.delete(event.device); // its topics are taken back
       this.#announced.delete(event.device);
     }
   }

@@ -5,12 +5,14 @@ import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts"
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
+import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
 import { Availability, type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { perform } from "./commands.ts";
 import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
 import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
+import { createRetained, remember } from "./retained.ts";
 import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
@@ -51,6 +53,8 @@ export interface MqttOptions {
   password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
+  /** Devices with a description appear in Home Assistant. Default: they do not. */
+  homeAssistant?: boolean | HomeAssistantOptions;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
   version?: 4 | 5;
   /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
@@ -100,6 +104,7 @@ export class MqttBridge {
   readonly #place: ConnectOptions;
   readonly #platform: Platform;
   readonly #topics: Topics;
+  readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #room: Room;
   readonly #own: OwnTopics;
   readonly #wills: Wills;
@@ -110,6 +115,7 @@ export class MqttBridge {
   #requests: Requests | undefined;
   #unsubscribe: (() => void) | undefined;
   #availability: Availability | undefined;
+  #announcer: Announcer | undefined;
   #closed: LocalError | undefined;
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
@@ -130,6 +136,8 @@ export class MqttBridge {
     this.#place = { hostname, port, tls };
     this.#platform = platform;
     this.#topics = new Topics(prefix);
+    const { homeAssistant: shown = false } = options;
+    if (shown) this.#homeAssistant = checkHomeAssistant(shown === true ? {} : shown, this.#topics);
     this.#ready.promise.catch(() => {});
     this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
     this.#own = new OwnTopics({
@@ -155,7 +163,10 @@ export class MqttBridge {
   async start(server: Server): Promise<void> {
     const requests = this.#askThrough(server);
     try {
-      await server.transaction((tx) => createTables(tx, newClientId()));
+      await server.transaction(async (tx) => {
+        await createTables(tx, newClientId());
+        createRetained(tx);
+      });
       this.#server = server;
       await server.transaction(async (tx) => {
         await requests.start(tx);
@@ -179,7 +190,7 @@ export class MqttBridge {
       ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
-      subscribe: this.#topics.commands,
+      subscribe: [...this.#topics.commands, ...Announcer.filters(this.#homeAssistant)],
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
@@ -189,12 +200,20 @@ export class MqttBridge {
       this.#platform,
       { offlineAfter, sleeping, slept },
       (id, state, sleep) => {
-        server.transaction((tx) => {
+        this.#again(server, (tx) => {
           this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
           if (isKnown(server, id)) this.#wills.changed(tx, id, state, sleep);
-        }).catch(() => {}); // the server was closed
+        });
       },
     );
+    this.#announcer = new Announcer({
+      server,
+      clock: this.#platform,
+      topics: this.#topics,
+      put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+      restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+      warn: (code, message) => server.events.emit({ event: "warning", code, message }),
+    }, this.#homeAssistant);
     this.#ready.resolve();
   }
 
@@ -206,6 +225,7 @@ export class MqttBridge {
     this.#unsubscribe?.();
     this.#availability?.close();
     this.#requests?.close();
+    this.#announcer?.close();
     this.#broker?.close();
   }
 
@@ -254,6 +274,9 @@ export class MqttBridge {
 
   #publish(tx: Transaction, message: Message): void {
     publish(tx, message);
+    const { topic, payload, retain } = message;
+    const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
+    if (device !== undefined) remember(tx, topic, device);
     tx.afterCommit(() => this.#broker?.added());
   }
 
@@ -288,10 +311,18 @@ export class MqttBridge {
         return own.filters;
       },
       notGranted: (filter: RefusedFilter) => own.notGranted(filter),
-      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) =>
-        perform(delivery, tx, without, commands),
-      announce: (tx: Transaction) => this.#announce(server, tx),
-      completed: (one: Message) => this.#room.free(bytesOf(one)),
+      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) => {
+        if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) return;
+        perform(delivery, tx, without, commands);
+      },
+      announce: async (tx: Transaction) => {
+        await this.#announce(server, tx);
+        tx.afterCommit(() => this.#announcer!.all(true));
+      },
+      completed: (one: Message) => {
+        this.#room.free(bytesOf(one));
+        this.#announcer!.completed(one.topic, one.payload);
+      },
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
         server.events.emit({ event: "broker", address, ...why });
@@ -301,11 +332,13 @@ export class MqttBridge {
     };
   }
 
-  /** Publishes what all devices are. */
-  async #announce(server: Server, tx: Transaction): Promise<void> {
+  /** Publishes what all devices are. @param only This device, if the server knows it */
+  async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
     const states: State[] = [];
-    for (const { id } of server.devices) {
-      const thing = await server.thing(id);
+    const devices = server.devices.filter(({ id }) => only === undefined || id === only);
+    // All at once: one that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
+      const { id } = thing;
       for (const channel of thing.channels) {
         const read = () => {
           const reported = thing.reported(channel);
@@ -328,9 +361,12 @@ export class MqttBridge {
     }
     tx.afterCommit(() => {
       const newer = states.filter(({ read }, i) => read() !== said[i]);
-      if (newer.length === 0) return;
-      server.transaction((tx) => this.#putStates(server, tx, newer)).catch(() => {}); // it was closed
+      if (newer.length > 0) this.#again(server, (tx) => this.#putStates(server, tx, newer));
     });
+  }
+
+  #again(server: Server, use: (tx: Transaction) => Promise<void> | void): void {
+    server.transaction(use).catch(() => {}); // it was closed
   }
 
   async #count() {

@@ -1,12 +1,17 @@
 /** The command line's options for a broker. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Version } from "./codec.ts";
+import type { HomeAssistantOptions } from "./announcer.ts";
 import { MqttBridge, type MqttOptions } from "./bridge.ts";
+import { AVAILABILITIES } from "./discovery.ts";
 
 /** As they are typed. */
 export interface MqttArguments {
   mqtt: string;
   "mqtt-prefix"?: string | undefined;
+  "mqtt-home-assistant"?: boolean | undefined;
+  "mqtt-home-assistant-prefix"?: string | undefined;
+  "mqtt-home-assistant-availability"?: string | undefined;
   "mqtt-password-file"?: string | undefined;
   "mqtt-ca"?: string | undefined;
   "mqtt-version"?: string | undefined;
@@ -62,6 +67,32 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     ...perDevice("--mqtt-offline-after", "offlineAfter", values["mqtt-offline-after"]),
     ...perDevice("--mqtt-sleeping", "sleeping", values["mqtt-sleeping"]),
     ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
+    ...homeAssistantFrom(values),
+  };
+}
+
+function homeAssistantFrom(
+  {
+    "mqtt-home-assistant": isWanted,
+    "mqtt-home-assistant-prefix": prefix,
+    "mqtt-home-assistant-availability": given,
+  }: MqttArguments,
+): { homeAssistant?: HomeAssistantOptions } {
+  if (!isWanted) {
+    if ((prefix ?? given) === undefined) return {};
+    const option = prefix === undefined ? "availability" : "prefix";
+    throw bad(`--mqtt-home-assistant-${option} needs --mqtt-home-assistant`);
+  }
+  const availability = AVAILABILITIES.find((one) => one === given);
+  if (given !== undefined && !availability) {
+    const all = AVAILABILITIES.join(", ");
+    throw bad(`--mqtt-home-assistant-availability takes one of ${all}, not ${given}`);
+  }
+  return {
+    homeAssistant: {
+      ...(prefix !== undefined && { prefix }),
+      ...(availability && { availability }),
+    },
   };
 }
 

@@ -22,7 +22,15 @@ export function unescapeLevel(level: string): string | undefined {
 }
 
 /** Levels that are no channel: of a channel that is called so there is a `%` before it, which `escapeLevel` never makes. */
-const WORDS: readonly string[] = ["availability", "event", "set", "request", "response", "do"];
+const WORDS: readonly string[] = [
+  "availability",
+  "diagnostics",
+  "event",
+  "set",
+  "request",
+  "response",
+  "do",
+];
 
 function escapeChannel(name: string): string {
   return WORDS.includes(name) ? `%${name}` : escapeLevel(name);
@@ -47,6 +55,14 @@ export interface CommandTopic {
 /** Longest topic to which an answer goes, in UTF-16 units. */
 const LONGEST_RESPONSE = 1024;
 
+/** @throws {LocalError} BAD_ARGUMENT: topics cannot begin with it */
+export function checkPrefix(prefix: string): void {
+  // deno-lint-ignore no-control-regex
+  if (/^[^+#\x00]{1,256}$/.test(prefix) && !/^\$|^\/|\/$|\/\//.test(prefix)) return;
+  const rule = "1 to 256 characters, no + # or NUL, no $ or / at its beginning, no / at its end";
+  throw new LocalError("BAD_ARGUMENT", `a prefix has ${rule}: ${JSON.stringify(prefix)}`);
+}
+
 export class Topics {
   /** Whether the bridge is there: online or offline, retained. */
   readonly status: string;
@@ -54,17 +70,13 @@ export class Topics {
   readonly all: string;
   /** All topics with which something is wanted of devices, as filters. */
   readonly commands: readonly string[];
-  readonly #prefix: string;
+  /** They begin with it and a slash. */
+  readonly prefix: string;
 
   /** @param prefix One or more levels. @throws {LocalError} BAD_ARGUMENT */
   constructor(prefix: string) {
-    // deno-lint-ignore no-control-regex
-    if (!/^[^+#\x00]{1,256}$/.test(prefix) || /^\$|^\/|\/$|\/\//.test(prefix)) {
-      const rule =
-        "1 to 256 characters, no + # or NUL, no $ or / at its beginning, no / at its end";
-      throw new LocalError("BAD_ARGUMENT", `a prefix has ${rule}: ${JSON.stringify(prefix)}`);
-    }
-    this.#prefix = prefix;
+    checkPrefix(prefix);
+    this.prefix = prefix;
     this.status = `${prefix}/status`;
     this.all = `${prefix}/#`;
     this.commands = [`${prefix}/+/+/set`, `${prefix}/+/request/+`, `${prefix}/+/do/+`];
@@ -73,6 +85,16 @@ export class Topics {
   /** What a channel is. */
   state(device: string, channel: string): string {
     return `${this.#device(device)}/${escapeChannel(channel)}`;
+  }
+
+  /** Where it is set. */
+  setting(device: string, channel: string): string {
+    return `${this.state(device, channel)}/set`;
+  }
+
+  /** Where the device is asked. */
+  request(device: string, channel: string): string {
+    return `${this.#device(device)}/request/${escapeChannel(channel)}`;
   }
 
   /** What has happened. */
@@ -92,7 +114,7 @@ export class Topics {
 
   /** Whether a topic is the bridge's, and nobody else's. */
   owns(topic: string): boolean {
-    return topic.startsWith(`${this.#prefix}/`);
+    return topic.startsWith(`${this.prefix}/`);
   }
 
   /** What a topic wants, and of which channel; undefined: it is none of these. */
@@ -123,12 +145,24 @@ export class Topics {
     return "it is one of the bridge's own";
   }
 
-  /** What is behind the prefix. */
+  /** What a device says about itself. */
+  diagnostics(device: string): string {
+    return `${this.#device(device)}/diagnostics`;
+  }
+
+  /** Whose topic it is; undefined: no device's. */
+  deviceOf(topic: string): string | undefined {
+    const [id = "", ...more] = this.#levels(topic);
+    return more.length > 0 && unescapeLevel(id) || undefined;
+  }
+
+  /** Those behind the prefix. */
   #levels(topic: string): string[] {
-    return topic.slice(this.#prefix.length + 1).split("/");
+    const { prefix } = this;
+    return topic.startsWith(`${prefix}/`) ? topic.slice(prefix.length + 1).split("/") : [];
   }
 
   #device(id: string): string {
-    return `${this.#prefix}/${escapeLevel(id)}`;
+    return `${this.prefix}/${escapeLevel(id)}`;
   }
 }

@@ -34,10 +34,22 @@ Deno.test("topics of a device with a difficult name", () => {
 
 Deno.test("a channel may be called like a topic that is none", () => {
   const topics = new Topics("holdfast");
-  const words = ["availability", "event", "set", "request", "response", "do", "status"];
+  const words = [
+    "availability",
+    "diagnostics",
+    "event",
+    "set",
+    "request",
+    "response",
+    "do",
+    "status",
+  ];
   for (const channel of words) {
     const state = topics.state("1", channel);
-    assertEquals([topics.availability("1"), topics.status].includes(state), false);
+    assertEquals(
+      [topics.availability("1"), topics.diagnostics("1"), topics.status].includes(state),
+      false,
+    );
     const device = "1";
     assertEquals(topics.parse(`${state}/set`), { command: "set", device, channel });
     const level = state.split("/").at(-1);
@@ -68,6 +80,17 @@ Deno.test("other topics set nothing", () => {
     const topic of [...others, "other/1/led/set", "holdfastx/1/led/set", "holdfast/a%2f/led/set"]
   ) {
     assertEquals(topics.parse(topic), undefined, topic);
+  }
+});
+
+Deno.test("whose a topic is", () => {
+  const topics = new Topics("home/holdfast");
+  for (const id of ["1", "a/b", "event", "#", "%"]) {
+    const all = [topics.state(id, "led/1"), topics.event(id, "x"), topics.availability(id)];
+    for (const topic of [...all, topics.diagnostics(id)]) assertEquals(topics.deviceOf(topic), id);
+  }
+  for (const topic of [topics.status, "home/holdfast/1", "home/1/led", "home/holdfast//x", ""]) {
+    assertEquals(topics.deviceOf(topic), undefined, topic);
   }
 });
 

@@ -49,6 +49,9 @@ What must not be lost:
   --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
                     set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
   --mqtt-prefix TEXT  topics begin with it              (holdfast)
+  --mqtt-home-assistant  devices with a description appear in Home Assistant
+  --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
+  --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
   --mqtt-password-file FILE  the user's password at the broker
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
@@ -89,6 +92,9 @@ export function parse(args: string[]) {
       connect: { type: "string", multiple: true, default: [] },
       mqtt: { type: "string" },
       "mqtt-prefix": { type: "string" },
+      "mqtt-home-assistant": { type: "boolean" },
+      "mqtt-home-assistant-prefix": { type: "string" },
+      "mqtt-home-assistant-availability": { type: "string" },
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
