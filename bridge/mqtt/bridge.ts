@@ -1,5 +1,5 @@
 /** Between a server's devices and an MQTT broker: one connection for all of them. */
-import type { Observer, Server, Told, Transaction, Value } from "../../server/mod.ts";
+import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { isName, NAME_RULE, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
@@ -183,6 +183,9 @@ export class MqttBridge {
 
   #host(server: Server) {
     const address = joinAddress(this.#place.hostname, this.#place.port);
+    const emit = (event: ServerEvent) => {
+      if (!this.#closed) server.events.emit(event);
+    };
     return {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
@@ -191,10 +194,9 @@ export class MqttBridge {
       completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
-        server.events.emit({ event: "broker", address, ...why });
+        emit({ event: "broker", address, ...why });
       },
-      warn: (code: string, message: string) =>
-        server.events.emit({ event: "warning", address, code, message }),
+      warn: (code: string, message: string) => emit({ event: "warning", address, code, message }),
     };
   }
 
@@ -276,5 +278,6 @@ function decode(payload: Uint8Array): string {
 
 /** Any broker takes 23 letters and digits. */
 function newClientId(): string {
-  return `holdfast${crypto.randomUUID().replaceAll("-", "").slice(0, 15)}`;
+  const bytes = crypto.getRandomValues(new Uint8Array(7));
+  return `holdfast${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
