@@ -183,9 +183,6 @@ export class MqttBridge {
 
   #host(server: Server) {
     const address = joinAddress(this.#place.hostname, this.#place.port);
-    const emit = (event: ServerEvent) => {
-      if (!this.#closed) server.events.emit(event);
-    };
     return {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
@@ -194,9 +191,10 @@ export class MqttBridge {
       completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
-        emit({ event: "broker", address, ...why });
+        this.#emit({ event: "broker", address, ...why });
       },
-      warn: (code: string, message: string) => emit({ event: "warning", address, code, message }),
+      warn: (code: string, message: string) =>
+        this.#emit({ event: "warning", address, code, message }),
     };
   }
 
@@ -256,7 +254,11 @@ export class MqttBridge {
   #toldFull(isFull: boolean): void {
     if (!isFull) return;
     const message = "so much waits for the broker that devices' messages wait, too";
-    this.#server!.events.emit({ event: "warning", code: "BROKER_BEHIND", message });
+    this.#emit({ event: "warning", code: "BROKER_BEHIND", message });
+  }
+
+  #emit(event: ServerEvent): void {
+    if (!this.#closed) this.#server!.events.emit(event);
   }
 }
 
