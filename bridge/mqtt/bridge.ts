@@ -1,5 +1,5 @@
 /** Between a server's devices and an MQTT broker: one connection for all of them. */
-import type { Observer, Server, Told, Transaction, Value } from "../../server/mod.ts";
+import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
@@ -212,7 +212,7 @@ export class MqttBridge {
       topics: this.#topics,
       put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
       restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
-      warn: (code, message) => server.events.emit({ event: "warning", code, message }),
+      warn: (code, message) => this.#emit({ event: "warning", code, message }),
     }, this.#homeAssistant);
     this.#ready.resolve();
   }
@@ -325,10 +325,10 @@ export class MqttBridge {
       },
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
-        server.events.emit({ event: "broker", address, ...why });
+        this.#emit({ event: "broker", address, ...why });
       },
       warn: (code: string, message: string) =>
-        server.events.emit({ event: "warning", address, code, message }),
+        this.#emit({ event: "warning", address, code, message }),
     };
   }
 
@@ -378,7 +378,11 @@ export class MqttBridge {
   #toldFull(isFull: boolean): void {
     if (!isFull) return;
     const message = "so much waits for the broker that devices' messages wait, too";
-    this.#server!.events.emit({ event: "warning", code: "BROKER_BEHIND", message });
+    this.#emit({ event: "warning", code: "BROKER_BEHIND", message });
+  }
+
+  #emit(event: ServerEvent): void {
+    if (!this.#closed) this.#server!.events.emit(event);
   }
 }
 
@@ -395,5 +399,6 @@ function isKnown(server: Server, id: string): boolean {
 
 /** Any broker takes 23 letters and digits. */
 function newClientId(): string {
-  return `holdfast${crypto.randomUUID().replaceAll("-", "").slice(0, 15)}`;
+  const bytes = crypto.getRandomValues(new Uint8Array(7));
+  return `holdfast${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }

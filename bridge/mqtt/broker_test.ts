@@ -32,7 +32,7 @@ async function serve(
   });
   await mqtt.start(seen);
   const all = stack.move();
-  return { server, events, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { server, mqtt, events, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 const setting = {
@@ -88,6 +88,43 @@ Deno.test("whatever a broker does wrong is said by name, and the bridge comes ag
     await until(told, { what: () => `${code} in ${JSON.stringify(all.events)}` });
   }
   await broker.welcomes(false);
+});
+
+Deno.test("a broker that has had the session once is said to have forgotten it", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  await using all = await serve(broker, dir.path);
+  const forgot = () =>
+    all.events.filter((it) => "code" in it && it.code === "BROKER_FORGOT").length;
+  await broker.welcomes(true); // the CONNACK without it was lost
+  assertEquals(forgot(), 0);
+  broker.leaves();
+  await broker.welcomes(false);
+  await until(() => forgot() === 1, { what: "the warning" });
+});
+
+Deno.test("a bridge that was closed says nothing more", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let holds = false;
+  let held: Promise<void> | undefined;
+  await using all = await serve(broker, dir.path, (server) => ({
+    transaction(use) {
+      const done = server.transaction(use);
+      if (!holds) return done;
+      begun.resolve();
+      return held = done.then(() => gate.promise);
+    },
+  }));
+  await broker.hears("connect");
+  holds = true;
+  await broker.says({ cmd: "connack", sessionPresent: false, returnCode: 0 });
+  await begun.promise;
+  all.mqtt.close();
+  gate.resolve();
+  await held;
+  assertEquals(all.events.filter(({ event }) => event === "broker"), []);
 });
 
 Deno.test("of messages that come at once the one that cannot be harms no other", async () => {

@@ -158,11 +158,11 @@ export function keep(tx: Transaction, task: Task): void {
     case "complete":
       return tx.run(`DELETE FROM mqtt_out WHERE seq = ?`, task.seq);
     case "resume":
+      tx.run(`UPDATE mqtt_session SET is_known = 1`);
       if (task.isPresent) return;
       tx.run(`DELETE FROM mqtt_in`);
       tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${RELEASED}`);
-      tx.run(`UPDATE mqtt_filters SET is_granted = 0`);
-      return tx.run(`UPDATE mqtt_session SET is_known = 1`);
+      return tx.run(`UPDATE mqtt_filters SET is_granted = 0`);
     case "subscribe":
       return keepFilters(tx, task.filters);
     case "subscribed":
