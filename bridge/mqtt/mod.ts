@@ -3,4 +3,5 @@
  *
  * @module
  */
+export type { PerDevice } from "./availability.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";

@@ -10,7 +10,14 @@ export interface MqttArguments {
   "mqtt-password-file"?: string | undefined;
   "mqtt-ca"?: string | undefined;
   "mqtt-version"?: string | undefined;
+  "mqtt-deadline"?: string | undefined;
+  "mqtt-own-topics"?: string[] | undefined;
+  "mqtt-offline-after"?: string[] | undefined;
+  "mqtt-sleeping"?: string[] | undefined;
 }
+
+/** No timer takes longer. */
+const MOST_MS = 2 ** 31 - 1;
 
 const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
 
@@ -33,6 +40,7 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
   }
   const { "mqtt-password-file": file, "mqtt-ca": ca, "mqtt-prefix": prefix } = values;
+  const { "mqtt-deadline": deadline, "mqtt-own-topics": ownTopics } = values;
   if (file !== undefined && username === "") {
     throw bad("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST");
   }
@@ -50,7 +58,37 @@ function optionsFrom(values: MqttArguments): MqttOptions {
       { password: read("--mqtt-password-file", file).replace(/\r?\n$/, "") }),
     ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
     ...(prefix !== undefined && { prefix }),
+    ...(ownTopics && { ownTopics }),
+    ...perDevice("--mqtt-offline-after", "offlineAfter", values["mqtt-offline-after"]),
+    ...perDevice("--mqtt-sleeping", "sleeping", values["mqtt-sleeping"]),
+    ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
   };
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function toWhole(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= MOST_MS) return value;
+  throw bad(`${option} takes ms, ${least} to ${MOST_MS}, not ${JSON.stringify(text)}`);
+}
+
+/** MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */
+function perDevice<Name extends string>(
+  option: string,
+  name: Name,
+  texts: string[] | undefined,
+): { [name in Name]?: (id: string) => number | undefined } {
+  if (!texts) return {};
+  let others: number | undefined;
+  const byId = new Map<string, number>();
+  for (const text of texts) {
+    const end = text.lastIndexOf("=");
+    const ms = toWhole(option, text.slice(end + 1), 0);
+    if (end < 0) others = ms;
+    else byId.set(text.slice(0, end), ms);
+  }
+  const of = (id: string) => byId.get(id) ?? others;
+  return { [name]: of } as { [name in Name]?: typeof of };
 }
 
 function parse(text: string): URL {

@@ -21,30 +21,39 @@ export function unescapeLevel(level: string): string | undefined {
   return escapeLevel(name) === level ? name : undefined;
 }
 
-/** The level that is no channel: what stands for a channel of this name is no level that `escapeLevel` makes. */
-const AVAILABILITY = "availability";
-const ESCAPED_CHANNEL = `%${AVAILABILITY}`;
+/** Levels that are no channel: of a channel that is called so there is a `%` before it, which `escapeLevel` never makes. */
+const WORDS: readonly string[] = ["availability", "event", "set", "request", "response", "do"];
 
 function escapeChannel(name: string): string {
-  return name === AVAILABILITY ? ESCAPED_CHANNEL : escapeLevel(name);
+  return WORDS.includes(name) ? `%${name}` : escapeLevel(name);
 }
 
 function unescapeChannel(level: string): string | undefined {
-  if (level === ESCAPED_CHANNEL) return AVAILABILITY;
-  return level === AVAILABILITY ? undefined : unescapeLevel(level);
+  if (WORDS.includes(level)) return undefined;
+  const word = level.slice(1);
+  return level.startsWith("%") && WORDS.includes(word) ? word : unescapeLevel(level);
 }
 
-/** Where a device's channel is set. */
-export interface SetTopic {
+/** What can be wanted of a channel. */
+export type Command = "set" | "request" | "do";
+
+/** What is wanted, and of which channel. */
+export interface CommandTopic {
+  readonly command: Command;
   readonly device: string;
   readonly channel: string;
 }
 
+/** Longest topic to which an answer goes, in UTF-16 units. */
+const LONGEST_RESPONSE = 1024;
+
 export class Topics {
   /** Whether the bridge is there: online or offline, retained. */
   readonly status: string;
-  /** All topics with which channels are set. */
-  readonly settings: string;
+  /** All topics of the bridge, as a filter. */
+  readonly all: string;
+  /** All topics with which something is wanted of devices, as filters. */
+  readonly commands: readonly string[];
   readonly #prefix: string;
 
   /** @param prefix One or more levels. @throws {LocalError} BAD_ARGUMENT */
@@ -57,7 +66,8 @@ export class Topics {
     }
     this.#prefix = prefix;
     this.status = `${prefix}/status`;
-    this.settings = `${prefix}/+/+/set`;
+    this.all = `${prefix}/#`;
+    this.commands = [`${prefix}/+/+/set`, `${prefix}/+/request/+`, `${prefix}/+/do/+`];
   }
 
   /** What a channel is. */
@@ -72,16 +82,50 @@ export class Topics {
 
   /** Whether a device is there. */
   availability(device: string): string {
-    return `${this.#device(device)}/${AVAILABILITY}`;
+    return `${this.#device(device)}/availability`;
   }
 
-  /** Which channel a topic sets; undefined: it is none of these. */
-  parse(topic: string): SetTopic | undefined {
-    if (!topic.startsWith(`${this.#prefix}/`)) return undefined;
-    const [id = "", name = "", set, ...more] = topic.slice(this.#prefix.length + 1).split("/");
-    const [device, channel] = [unescapeLevel(id), unescapeChannel(name)];
-    if (set !== "set" || more.length > 0 || !device || !channel) return undefined;
-    return { device, channel };
+  /** Where the answer to a request goes, if it does not say. */
+  response(device: string, channel: string): string {
+    return `${this.#device(device)}/response/${escapeChannel(channel)}`;
+  }
+
+  /** Whether a topic is the bridge's, and nobody else's. */
+  owns(topic: string): boolean {
+    return topic.startsWith(`${this.#prefix}/`);
+  }
+
+  /** What a topic wants, and of which channel; undefined: it is none of these. */
+  parse(topic: string): CommandTopic | undefined {
+    if (!this.owns(topic)) return undefined;
+    const [id = "", one = "", other = "", ...more] = this.#levels(topic);
+    if (more.length > 0) return undefined;
+    const isSetting = other === "set";
+    const command = isSetting ? "set" : one;
+    if (command !== "set" && command !== "request" && command !== "do") return undefined;
+    const [device, channel] = [unescapeLevel(id), unescapeChannel(isSetting ? one : other)];
+    if (!device || !channel || (command === "set") !== isSetting) return undefined;
+    return { command, device, channel };
+  }
+
+  /**
+   * Why an answer may not go to a topic; undefined: it may. Of the bridge's own only those are left that are for
+   * answers: else whoever may only ask could have it say what devices are, or want something of them without end.
+   */
+  wrongResponse(topic: string): string | undefined {
+    // deno-lint-ignore no-control-regex
+    if (!/^[^+#\x00]+$/.test(topic)) return "it is no topic";
+    if (topic.length > LONGEST_RESPONSE) return `it has more than ${LONGEST_RESPONSE} characters`;
+    if (topic.startsWith("$")) return "it begins with $";
+    if (!this.owns(topic)) return undefined;
+    const [, word, channel, ...more] = this.#levels(topic);
+    if (word === "response" && channel && more.length === 0) return undefined;
+    return "it is one of the bridge's own";
+  }
+
+  /** What is behind the prefix. */
+  #levels(topic: string): string[] {
+    return topic.slice(this.#prefix.length + 1).split("/");
   }
 
   #device(id: string): string {

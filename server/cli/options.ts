@@ -52,6 +52,13 @@ What must not be lost:
   --mqtt-password-file FILE  the user's password at the broker
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
+  --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
+                    device, if the message has no expiry                         (10000)
+  --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
+  --mqtt-sleeping MS|ID=MS  several times: for how long a device may sleep before it is offline (what it says
+                    itself: sleep=SECONDS in its metadata)
+  --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
+                    it is the device's id; wildcards have nothing below the prefix         (none)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -85,6 +92,10 @@ export function parse(args: string[]) {
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
+      "mqtt-deadline": { type: "string" },
+      "mqtt-offline-after": { type: "string", multiple: true },
+      "mqtt-sleeping": { type: "string", multiple: true },
+      "mqtt-own-topics": { type: "string", multiple: true },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },
