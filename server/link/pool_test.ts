@@ -138,7 +138,8 @@ Deno.test("a device that is here no longer takes nothing, whatever still happens
   other.write("kept", {}, nobody, 0);
   one.share.leave();
   one.shift();
-  one.write("x", {}, nobody, 0);
+  assertEquals(devices.pool.taken, 4 + MESSAGE);
+  one.write("something", {}, nobody, 0);
   assertEquals(devices.pool.taken, 4 + MESSAGE);
 });
 
