@@ -143,6 +143,18 @@ Deno.test("a device that is here no longer takes nothing, whatever still happens
   assertEquals(devices.pool.taken, 4 + MESSAGE);
 });
 
+Deno.test("what was withdrawn takes nothing after a restart, either", () => {
+  const one = new Devices(1000).add();
+  one.write("kept", {}, nobody, 0);
+  one.write("of use for a ms", { expires: 1 }, nobody, 0);
+  one.disconnect();
+  one.expire(1);
+  assertEquals(one.record.outbox.length, 2, "its number is to be told");
+  const pool = new Pool(1000);
+  new Session(one.record, TIMEOUT, defaultLimits, undefined, new PoolShare(pool));
+  assertEquals(pool.taken, 4 + MESSAGE);
+});
+
 Deno.test("a backlog behind a full inbox counts, and is given back with the connection", () => {
   const devices = new Devices(4 * MESSAGE);
   const [greedy, other] = [devices.add(), devices.add()];

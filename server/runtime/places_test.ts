@@ -50,6 +50,11 @@ Deno.test("what keeps devices out is told, with what to raise", () => {
   const [named] = shortages(201, 200);
   assert(named!.includes("201 devices with a key") && named!.includes("200 connections"), named);
   assertEquals(shortages(3, 200, 34).length, 2);
+  const backlog = (connections: number) => {
+    const limits = { ...defaultLimits, connections };
+    return new Places(new Access({ open: true }), limits, new ManualClock()).backlog;
+  };
+  assertEquals([backlog(200), backlog(5000)], [200, 1024]);
 });
 
 Deno.test("strangers have half of the connections that those with a key leave", async () => {
@@ -149,12 +154,28 @@ Deno.test("one for which something comes at the last moment stays", async () => 
   await scene.platform.advance(HOUR + 1);
   const old = await scene.server.device("old");
   const codes: string[] = [];
-  scene.server.events.subscribe(({ event }) => {
-    if (event === "connected") old.write("x").catch(({ code }) => codes.push(code));
+  scene.server.events.subscribe((it) => {
+    if (it.event !== "connected" || it.device !== "new") return;
+    old.write("x").catch(({ code }) => codes.push(code));
   });
-  await comes(scene, "new");
+  const fresh = await comes(scene, "new");
   assertEquals([known(scene), old.outbox, codes], [["old", "new"], 1, []]);
-  await scene.server.close();
+  // When that is gone it makes room as all others do.
+  const cleared = old.clear();
+  await leave(scene, fresh);
+  await cleared;
+  assertEquals(codes, ["CLEARED"]);
+  await scene.platform.advance(HOUR + 1);
+  await comes(scene, "third");
+  assertEquals(known(scene), ["new", "third"]);
+});
+
+Deno.test("one with a key has a place of its own, and takes no stranger's", async () => {
+  await using scene = await ManualServer.start({ keys: [["keyed", KEY]], limits: { devices: 1 } });
+  await leave(scene, await comes(scene, "old"));
+  await scene.platform.advance(HOUR + 1);
+  await proves(scene, "keyed");
+  assertEquals(known(scene), ["old", "keyed"]);
 });
 
 Deno.test("a stranger that is here, or for which something waits, is not forgotten", async () => {
@@ -221,10 +242,13 @@ Deno.test("one that comes back before it is forgotten stays, and needs a place a
   assertEquals([back.closed, scene.log.at(-1)], [true, "refused TOO_MANY_DEVICES"]);
   await leave(scene, fresh);
   await scene.platform.advance(10);
-  assertEquals((await comes(scene, "old")).closed, false);
+  const stays = await comes(scene, "old");
+  assertEquals(stays.closed, false);
   store.works = true;
   await scene.platform.advance(1000);
   assertEquals(known(scene), ["old"]);
+  await scene.says(stays, "00text\n");
+  assertEquals(stays.written.trim(), "00");
 });
 
 Deno.test("who greets in the name of one that is forgotten meanwhile greets again", async () => {
