@@ -118,6 +118,20 @@ Deno.test("when others are given keys, strangers beyond their share are cut off"
   assertEquals((await comes(scene, "10")).closed, false);
 });
 
+Deno.test("one that is given a key takes no stranger's place any more, until that is taken back", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { devices: 2 } });
+  for (const id of ["10", "11"]) await comes(scene, id);
+  assertEquals((await comes(scene, "12")).closed, true);
+  scene.server.setKeys([["1", KEY], ["10", KEY]]);
+  await scene.platform.turn();
+  assertEquals((await comes(scene, "12")).closed, false);
+  scene.server.setKeys([["1", KEY]]);
+  await scene.platform.turn();
+  await leave(scene, await comes(scene, "10"));
+  assertEquals((await comes(scene, "13")).closed, true);
+  assertEquals(scene.log.at(-1), "refused TOO_MANY_DEVICES");
+});
+
 Deno.test("a new stranger has the place of the one that was away for longest", async () => {
   const store = new MemoryStore();
   await using scene = await ManualServer.start({
