@@ -96,6 +96,46 @@ Deno.test("strangers who say nothing make room for devices, the oldest first, be
   assertEquals([device.closed, scene.log.at(-1)], [false, "connected 1"]);
 });
 
+Deno.test("one that has made room before its greeting could begin is not begun with", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 80 } });
+  for (let n = 0; n < 64; n++) scene.platform.knock().gives(`${n}\n`);
+  await scene.platform.turn();
+  const silent = Array.from({ length: 16 }, () => scene.platform.knock());
+  const device = scene.platform.knock();
+  assertEquals(silent.map(({ closed }) => closed), silent.map((_, i) => i === 0));
+  await scene.platform.advance(1);
+  await scene.says(device, "64\n");
+  assertEquals(scene.log.at(-1), "connected 64");
+});
+
+Deno.test("a hello that comes in pieces during a commit is whole behind it", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const other = await scene.knock("1\n\n");
+  const release = store.hold();
+  await scene.says(other, "00a\n");
+  const socket = await scene.knock("kit");
+  await scene.says(socket, "che");
+  await scene.says(socket, "n\n\n");
+  assertEquals(socket.written, "");
+  release();
+  await scene.platform.turn();
+  assertEquals([scene.log.at(-1), socket.closed], ["connected kitchen", false]);
+});
+
+Deno.test("after we have kept it waiting, a greeting has a quarter of the timeout left", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.advance(TIMEOUT * 1.1);
+  release();
+  await scene.platform.turn();
+  assertEquals([socket.written.at(0), socket.closed], ["\x02", false]);
+  await scene.platform.advance(TIMEOUT * 0.25);
+  assertEquals([socket.closed, scene.log], [true, ["refused NO_HELLO"]]);
+});
+
 Deno.test("where everybody has said hello the next one is refused", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 2 } });
   for (const id of ["1", "2"]) await scene.knock(`${id}\n`);
@@ -204,6 +244,15 @@ Deno.test("who is refused late hears it after a quarter of the timeout, and what
   await scene.platform.advance(TIMEOUT / 10);
   assertEquals([socket.closed, scene.log], [true, ["refused BAD_PROOF"]]);
   assert(socket.written.endsWith("\x0402\n"));
+});
+
+Deno.test("who leaves before it is told why it is refused was refused for that", async () => {
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
+  const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
+  await scene.says(socket, `\x03${"0".repeat(32)}\n`);
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  assertEquals(scene.log, ["refused BAD_PROOF"]);
 });
 
 Deno.test("a farewell that nobody takes does not keep its connection", async () => {

@@ -178,7 +178,7 @@ export class Serving implements Stage {
 
   ended(reason: PeerError): void {
     this.#owner.turn.enter(() => {
-      if (this.#held.length > 0) this.#goOn(); // it came before the end
+      this.#goOn(); // what is held came before the end
       this.#end(reason);
     });
   }
