@@ -4,7 +4,8 @@ import { isName, NAME_RULE, textOf, valueOf } from "../../server/protocol/channe
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
+import type { Platform } from "../../server/transport/platform.ts";
+import { type Access, access, type MqttCredentials } from "./access.ts";
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { Room } from "./room.ts";
@@ -27,17 +28,13 @@ const KEEPALIVE = 30;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Where the broker is, and what it is told. */
-export interface MqttOptions {
+export interface MqttOptions extends MqttCredentials {
   /** Name or address. */
   hostname: string;
   /** Default 1883; with TLS 8883. */
   port?: number;
-  /** The certificate in PEM that signed the broker's, or true for those that the system trusts. Default: no TLS. */
-  tls?: { caCert: string } | true;
   /** At the broker. Default: none. */
   username?: string;
-  /** The user's. */
-  password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
@@ -75,11 +72,12 @@ export class MqttBridge {
   /** For `Server.listen`: what devices tell becomes publications. It waits until `start`. */
   readonly observe: Observer;
   readonly #options: MqttOptions;
-  readonly #place: ConnectOptions;
+  readonly #port: number;
   readonly #platform: Platform;
   readonly #topics: Topics;
   readonly #room: Room;
   readonly #ready = Promise.withResolvers<void>();
+  #access: Access;
   #server: Server | undefined;
   #broker: Broker | undefined;
   #availability: Availability | undefined;
@@ -87,7 +85,7 @@ export class MqttBridge {
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
   constructor(options: MqttOptions, platform: Platform = nodePlatform) {
-    const { hostname, tls, port = tls ? 8883 : 1883, prefix = "holdfast" } = options;
+    const { hostname, port = options.tls ? 8883 : 1883, prefix = "holdfast" } = options;
     const { mostRows: rows = 10_000, mostBytes: bytes = 16 * 1024 * 1024 } = options;
     checkWhole("port", port, 1, 65_535);
     checkWhole("window", options.window ?? 1, 1, 10_000);
@@ -95,7 +93,8 @@ export class MqttBridge {
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
     checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
     this.#options = options;
-    this.#place = { hostname, port, tls };
+    this.#port = port;
+    this.#access = access(hostname, port, options);
     this.#platform = platform;
     this.#topics = new Topics(prefix);
     this.#ready.promise.catch(() => {});
@@ -121,11 +120,10 @@ export class MqttBridge {
     }
     this.#server = server;
     await this.#room.count();
-    const { version = 5, username, password, offlineAfter = 30_000 } = this.#options;
-    this.#broker = new Broker(this.#host(server), this.#place, {
+    const { version = 5, username, offlineAfter = 30_000 } = this.#options;
+    this.#broker = new Broker(this.#host(server), {
       version,
       ...(username !== undefined && { username }),
-      ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
       subscribe: [this.#topics.settings],
@@ -137,6 +135,20 @@ export class MqttBridge {
         .catch(() => {}); // the server was closed
     });
     this.#ready.resolve();
+  }
+
+  /**
+   * Uses other credentials from the next connection on, which is made at once if there is none. TLS is on or off for
+   * good, as the port is another one.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: they cannot be used; the old ones stay then
+   */
+  setCredentials(credentials: MqttCredentials): void {
+    if (!credentials.tls !== !this.#options.tls) {
+      throw new LocalError("BAD_ARGUMENT", "TLS to a broker is not turned on or off while it runs");
+    }
+    this.#access = access(this.#options.hostname, this.#port, credentials);
+    this.#broker?.retry();
   }
 
   /** Ends it, before the server is closed. What is due to the broker stays in the store. */
@@ -182,9 +194,10 @@ export class MqttBridge {
   }
 
   #host(server: Server) {
-    const address = joinAddress(this.#place.hostname, this.#place.port);
+    const address = joinAddress(this.#options.hostname, this.#port);
     return {
       platform: this.#platform,
+      access: () => this.#access,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
       deliver: (delivery: Delivery, tx: Transaction) => this.#deliver(delivery, tx),
       announce: (tx: Transaction) => this.#announce(server, tx),

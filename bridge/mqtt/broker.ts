@@ -7,8 +7,10 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
-import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
+import type { Platform, Socket } from "../../server/transport/platform.ts";
+import type { Access } from "./access.ts";
 import { BrokerError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import type { Delivery, Publication, Task } from "./tasks.ts";
@@ -22,6 +24,8 @@ const PAUSE = 1000;
 /** What it needs of the bridge. */
 export interface BrokerHost {
   readonly platform: Platform;
+  /** Where the next connection goes, and with what. */
+  access(): Access;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /** Does what a message wants. @throws {HoldfastError} it cannot be done */
   deliver(delivery: Delivery, tx: Transaction): void;
@@ -36,7 +40,6 @@ export interface BrokerHost {
 
 export class Broker {
   readonly #host: BrokerHost;
-  readonly #place: ConnectOptions;
   readonly #options: Omit<SessionOptions, "clientId">;
   #session!: MqttSession;
   #payloads = new Map<number, Publication>(); // under way, by their rows
@@ -46,21 +49,23 @@ export class Broker {
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
+  #taken = 0; // bytes that it had taken when the session's time was up last
   #lost: HoldfastError | undefined;
   #cancel = () => {};
   #woken = Promise.withResolvers<void>();
   #hasAnnounced = false;
   #isClosed = false;
 
-  constructor(
-    host: BrokerHost,
-    place: ConnectOptions,
-    options: Omit<SessionOptions, "clientId">,
-  ) {
+  constructor(host: BrokerHost, options: Omit<SessionOptions, "clientId">) {
     this.#host = host;
-    this.#place = place;
     this.#options = options;
     void this.#run();
+  }
+
+  /** If there is no connection, the next one is made without a pause. */
+  retry(): void {
+    if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
+    this.#wake();
   }
 
   /** Something was added to what waits. */
@@ -219,8 +224,10 @@ export class Broker {
     const { platform } = this.#host;
     session.connecting(platform.now());
     this.#isPaused = this.#isBlocked = false;
-    const socket = platform.connect(this.#place, {
-      opened: () => this.#guard(socket, () => session.opened(platform.now())),
+    this.#taken = 0;
+    const { place, password } = this.#host.access();
+    const socket = platform.connect(place, {
+      opened: () => this.#guard(socket, () => session.opened(platform.now(), password)),
       data: (bytes) => this.#guard(socket, () => session.received(bytes, platform.now())),
       drained: () => this.#guard(socket, () => this.#isBlocked = false),
       ended: (reason) => {
@@ -231,10 +238,10 @@ export class Broker {
   }
 
   /** Something that a connection brings. */
-  #guard(socket: Socket | undefined, act: () => void): void {
+  #guard(socket: Socket | undefined, act: (socket: Socket) => void): void {
     if (!socket || this.#socket !== socket) return;
     try {
-      act();
+      act(socket);
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       this.#lose(error);
@@ -246,7 +253,7 @@ export class Broker {
   /** The session is told by the loop, when no transaction is under way. */
   #lose(reason: HoldfastError): void {
     this.#drop();
-    this.#lost = reason;
+    this.#lost = explain(reason, this.#session.isGreeting, this.#options.version);
     this.#wake();
   }
 
@@ -277,9 +284,17 @@ export class Broker {
     const { deadline } = this.#session;
     if (deadline === undefined || this.#isClosed) return;
     this.#later(Math.max(0, deadline - this.#host.platform.now()), () => {
-      this.#guard(this.#socket, () => this.#session.timeout(this.#host.platform.now()));
+      this.#guard(this.#socket, (socket) => this.#timeout(socket));
       this.#wake();
     });
+  }
+
+  #timeout(socket: Socket): void {
+    const now = this.#host.platform.now();
+    // On a slow link a question takes its time behind the publications: that is no silence.
+    if (this.#isBlocked && socket.taken > this.#taken) this.#session.taken(now);
+    this.#taken = socket.taken;
+    this.#session.timeout(now);
   }
 
   #later(ms: number, run: () => void): void {

@@ -3,4 +3,5 @@
  *
  * @module
  */
+export type { MqttCredentials, MqttTls } from "./access.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";

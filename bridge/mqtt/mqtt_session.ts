@@ -8,17 +8,12 @@
  * store before PUBREC, in one transaction with what the message does, and gone before PUBCOMP.
  */
 import { Buffer } from "node:buffer";
+import { checkNoAlias, TopicAliases } from "./aliases.ts";
 import { decodeTask, type Delivery, type InFlight, type Publication, type Task } from "./tasks.ts";
 import { Decoder, encode, type Packet, type Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 import { checkConnack, refusal } from "./reasons.ts";
-
-/** For the answer to CONNECT and to PINGREQ, in ms. */
-const PATIENCE = 10_000;
-
-/** Between connections, in ms: twice as long after each failure. */
-const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 60_000;
+import { Timing } from "./timing.ts";
 
 /** The broker keeps the session for as long as it can. */
 const FOR_EVER = 0xffff_ffff;
@@ -37,7 +32,6 @@ export interface SessionOptions {
   version: Version;
   clientId: string;
   username?: string;
-  password?: Uint8Array;
   /** In s. */
   keepalive: number;
   /** A retained topic that says whether the bridge is there: online or offline. */
@@ -79,16 +73,14 @@ export class MqttSession {
   readonly #in = new Map<number, "pending" | "taken" | "going">();
   #window: number;
   #longest = Infinity; // packet that the broker takes, in bytes
-  #keepalive: number; // ms
-  #retryAt: number | undefined;
-  #failures = 0;
-  #answerBy: number | undefined; // CONNACK or PINGRESP
-  #pingAt: number | undefined;
+  #aliases = new TopicAliases(0);
+  readonly #timing: Timing;
+  #isSubscribed = false;
 
   constructor(options: SessionOptions, { inFlight, taken }: Kept) {
     this.#options = options;
     this.#window = options.window;
-    this.#keepalive = options.keepalive * 1000;
+    this.#timing = new Timing(options.keepalive);
     this.#decoder = new Decoder(options.version);
     for (const one of inFlight) this.#add(one, true);
     for (const id of taken) this.#in.set(id, "taken");
@@ -96,24 +88,31 @@ export class MqttSession {
 
   /** Begins to want a connection. */
   start(now: number): void {
-    this.#retryAt = now;
+    this.#timing.start(now);
   }
 
   /** When `timeout` is to be called, or a connection to be made. */
   get deadline(): number | undefined {
-    const times = [this.#retryAt, this.#answerBy, this.#pingAt].filter((time) =>
-      time !== undefined
-    );
-    return times.length > 0 ? Math.min(...times) : undefined;
+    return this.#timing.deadline;
   }
 
   wantsConnection(now: number): boolean {
-    return this.#retryAt !== undefined && now >= this.#retryAt;
+    return this.#timing.wantsConnection(now);
   }
 
   /** How long until the next connection, in ms. */
   pause(now: number): number {
-    return Math.max(0, (this.#retryAt ?? now) - now);
+    return this.#timing.pause(now);
+  }
+
+  /** There is no connection, and none is being made. */
+  get isOffline(): boolean {
+    return this.#phase === "offline";
+  }
+
+  /** The broker was sent CONNECT, and has not answered. */
+  get isGreeting(): boolean {
+    return this.#phase === "greeting";
   }
 
   /** The broker has the session, and takes publications. */
@@ -135,17 +134,15 @@ export class MqttSession {
   /** A connection is being made. */
   connecting(now: number): void {
     this.#phase = "connecting";
-    this.#retryAt = undefined;
-    this.#answerBy = now + PATIENCE;
+    this.#timing.connecting(now);
   }
 
   /** The connection is there. */
-  opened(now: number): void {
-    const { version, clientId, username, password, keepalive, status, receiveMaximum } =
-      this.#options;
+  opened(now: number, password?: Uint8Array): void {
+    const { version, clientId, username, keepalive, status, receiveMaximum } = this.#options;
     this.#phase = "greeting";
     this.#decoder = new Decoder(version);
-    this.#answerBy = now + PATIENCE;
+    this.#timing.opened(now);
     this.#send({
       cmd: "connect",
       protocolId: "MQTT",
@@ -164,21 +161,14 @@ export class MqttSession {
   closed(now: number): void {
     this.#phase = "offline";
     this.#output = [];
-    this.#answerBy = this.#pingAt = undefined;
+    this.#isSubscribed = false;
     for (const task of this.#tasks.splice(0)) this.#forget(task);
-    this.#retryAt = now +
-      Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures++, 16));
+    this.#timing.closed(now);
   }
 
   /** @throws {BrokerError} the connection is to be closed */
   timeout(now: number): void {
-    if (this.#answerBy !== undefined && now >= this.#answerBy) {
-      throw new BrokerError("SILENT", `the broker has said nothing for ${PATIENCE} ms`);
-    }
-    if (this.#pingAt === undefined || now < this.#pingAt) return;
-    this.#send({ cmd: "pingreq" });
-    this.#answerBy = now + PATIENCE;
-    this.#pingAt = undefined; // until the answer
+    if (this.#timing.timeout(now)) this.#send({ cmd: "pingreq" });
   }
 
   /** @throws {BrokerError} the connection is to be closed */
@@ -239,20 +229,21 @@ export class MqttSession {
     if (this.#phase === "greeting") return this.#greeted(packet, now);
     switch (packet.cmd) {
       case "publish":
+        checkNoAlias(packet);
         return this.#deliver(decodeTask(packet, isCut));
       case "pubrel":
         return this.#released(packet.messageId!);
       case "pubrec":
+        this.#timing.progressed();
         return this.#received(packet.messageId!, refusal(packet));
       case "pubcomp":
+        this.#timing.progressed();
         return this.#completed(packet.messageId!);
       case "suback":
         return this.#subscribed(packet);
       case "pingresp":
-        if (this.#answerBy === undefined) break;
-        this.#answerBy = undefined;
-        this.#plan(now);
-        return;
+        if (!this.#timing.answered(now)) break;
+        return this.#timing.check(this.#owed(), now);
       case "disconnect":
         if (this.#options.version !== 5) break;
         throw new BrokerError("REFUSED", `the broker ends the connection: ${refusal(packet)}`);
@@ -262,20 +253,28 @@ export class MqttSession {
 
   #greeted(packet: Packet, now: number): void {
     if (packet.cmd !== "connack") throw unexpected(packet);
-    const { version, window, keepalive } = this.#options;
+    const { version, window } = this.#options;
     const granted = checkConnack(packet, version);
     this.#window = Math.min(window, granted.receiveMaximum);
     this.#longest = granted.maximumPacketSize;
-    this.#keepalive = (granted.serverKeepAlive ?? keepalive) * 1000;
-    this.#answerBy = undefined;
-    this.#plan(now);
+    this.#aliases = new TopicAliases(granted.topicAliasMaximum);
+    this.#timing.greeted(granted.serverKeepAlive, now);
     this.#phase = "resuming";
     this.#tasks.push({ does: "resume", isPresent: packet.sessionPresent });
   }
 
-  /** When to ask the broker whether it is there. */
-  #plan(now: number): void {
-    this.#pingAt = this.#keepalive > 0 ? now + this.#keepalive : undefined;
+  /** What the broker has not answered. */
+  #owed(): string | undefined {
+    if (!this.#isSubscribed) return "SUBSCRIBE";
+    for (const [packet, { isDue, isPending, isReleased }] of this.#out) {
+      if (!isDue && !isPending) return `${isReleased ? "PUBREL" : "PUBLISH"} ${packet}`;
+    }
+    return undefined;
+  }
+
+  /** The broker takes what was sent: its answers cannot be there yet. */
+  taken(now: number): void {
+    this.#timing.taken(now);
   }
 
   #resume(isPresent: boolean, now: number): void {
@@ -287,8 +286,7 @@ export class MqttSession {
     }
     if (this.#phase !== "resuming") return;
     this.#phase = "ready";
-    this.#failures = 0;
-    this.#plan(now);
+    this.#timing.resumed(now);
     const { status, subscribe, version } = this.#options;
     this.#send({
       cmd: "publish",
@@ -314,6 +312,7 @@ export class MqttSession {
   /** Sends what is due, as far as the broker takes it. */
   #fill(): void {
     if (!this.isReady) return;
+    const { version } = this.#options;
     let underWay = 0;
     for (const { isDue, isReleased } of this.#out.values()) if (!isDue || isReleased) underWay++;
     for (const [packet, out] of this.#out) {
@@ -326,15 +325,11 @@ export class MqttSession {
       if (underWay >= this.#window) return;
       out.isDue = false;
       const { topic, payload, retain } = out;
-      const bytes = encode({
-        cmd: "publish",
-        messageId: packet,
-        qos: 2,
-        dup: out.isAgain,
-        topic,
-        payload,
-        retain,
-      }, this.#options.version);
+      const full = {
+        ...{ cmd: "publish", messageId: packet, qos: 2, dup: out.isAgain } as const,
+        ...{ topic, payload, retain },
+      };
+      const bytes = encode(full, version);
       if (bytes.length > this.#longest) {
         const why = `it has ${bytes.length} bytes, and the broker takes ${this.#longest}`;
         out.isPending = true;
@@ -343,7 +338,8 @@ export class MqttSession {
       }
       underWay++;
       out.isAgain = true;
-      this.#output.push(bytes);
+      const short = this.#aliases.shorten(full);
+      this.#output.push(short ? encode(short, version) : bytes);
     }
   }
 
@@ -400,6 +396,7 @@ export class MqttSession {
     if (packet.messageId !== SUBSCRIBE_ID) throw unexpected(packet);
     const granted = packet.granted.map(Number);
     const at = granted.findIndex((qos) => qos !== 2);
+    this.#isSubscribed = true;
     if (at < 0 && granted.length === this.#options.subscribe.length) return;
     const topic = this.#options.subscribe[at] ?? "all topics";
     throw new BrokerError("REFUSED", `the broker does not grant ${topic} with QoS 2`);

@@ -49,8 +49,11 @@ What must not be lost:
   --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
                     set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
   --mqtt-prefix TEXT  topics begin with it              (holdfast)
-  --mqtt-password-file FILE  the user's password at the broker
+  --mqtt-password-file FILE  the user's password at the broker; without, HOLDFAST_MQTT_PASSWORD in the
+                    environment, if it is set. A SIGHUP reads this file and the next three again
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
+  --mqtt-cert FILE  for a broker that asks for one: the bridge's certificate (PEM)
+  --mqtt-key FILE   and its private key (PEM)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
@@ -84,6 +87,8 @@ export function parse(args: string[]) {
       "mqtt-prefix": { type: "string" },
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
+      "mqtt-cert": { type: "string" },
+      "mqtt-key": { type: "string" },
       "mqtt-version": { type: "string" },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
