@@ -12,6 +12,10 @@ export class ScriptBroker implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   #conn: Deno.TcpConn | undefined;
   #packets: Packet[] = [];
+  #reading = Promise.resolve();
+  #readOn = () => {};
+  /** It answers whoever asks whether it is there; that is not heard. */
+  answersPings = false;
   readonly #running = this.#run();
 
   get port(): number {
@@ -43,6 +47,23 @@ export class ScriptBroker implements AsyncDisposable {
     await this.#conn!.write(bytes);
   }
 
+  /** Reads nothing more. */
+  pauses(): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reading = promise;
+    this.#readOn = resolve;
+  }
+
+  /** Reads again. */
+  resumes(): void {
+    this.#readOn();
+  }
+
+  /** How many packets of a kind have come that nobody has asked for. */
+  count(cmd: Packet["cmd"]): number {
+    return this.#packets.filter((packet) => packet.cmd === cmd).length;
+  }
+
   /** Ends the connection. */
   leaves(): void {
     const conn = this.#conn;
@@ -67,7 +88,12 @@ export class ScriptBroker implements AsyncDisposable {
     const decoder = new Decoder(VERSION);
     try {
       for await (const bytes of conn.readable) {
-        for (const { packet } of decoder.take(bytes)) this.#packets.push(packet);
+        for (const { packet } of decoder.take(bytes)) {
+          const isPing = this.answersPings && packet.cmd === "pingreq";
+          if (isPing) await this.says({ cmd: "pingresp" });
+          else this.#packets.push(packet);
+        }
+        await this.#reading;
       }
     } catch {
       // The connection has ended.
@@ -76,6 +102,7 @@ export class ScriptBroker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.resumes();
     this.leaves();
     this.#listener.close();
     await this.#running;
