@@ -244,30 +244,23 @@ class Dispatcher {
 
   async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
     const { name } = marked;
-    if (name === "time") return this.#answer(marked, this.#thing.now, told);
+    if (name === "time") return void this.#answer(marked, this.#thing.now, told);
     const [holder] = this.#having(name, "ask");
     if (!holder) return this.#fault(marked, "unknown", told);
     const { app, channel } = holder;
     const forget = tx.mark();
     try {
       const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), told));
-      this.#answerOrWarn(marked, value, told);
+      const unsayable = this.#answer(marked, value, told);
+      if (unsayable === undefined) return;
+      forget();
+      this.#fault(marked, "failed", told);
+      this.#warn("BAD_VALUE", `the answer to ?${name}: ${unsayable}`, told);
     } catch (error) {
       if (!(error instanceof FaultError)) throw error;
       forget();
       const words = error.words === "" ? undefined : error.words;
       this.#fault(marked, error.fault, told, words);
-    }
-  }
-
-  /** Answers, unless that cannot be said: no JSON, or longer than the device takes. @throws {FaultError} */
-  #answerOrWarn(marked: Of<"ask">, value: unknown, told: Told): void {
-    try {
-      this.#answer(marked, value, told);
-    } catch (error) {
-      if (!(error instanceof LocalError)) throw error;
-      this.#thing.warn("BAD_VALUE", `the answer to ?${marked.name}: ${error.message}`);
-      throw new FaultError("failed");
     }
   }
 
@@ -313,9 +306,16 @@ class Dispatcher {
     return error === this.#blamed ? error : named(this.#called.join(" or "), error);
   }
 
-  #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: Told): void {
-    const text = value === undefined ? {} : { value: textOf(value) };
-    tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
+  /** @returns why that cannot be said, if it cannot: no JSON, or longer than the device takes */
+  #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: Told): string | undefined {
+    try {
+      const text = value === undefined ? {} : { value: textOf(value) };
+      tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error;
+      return error.message;
+    }
   }
 
   /** What the device says cannot be: it is told, and so is whoever watches. */
@@ -325,9 +325,14 @@ class Dispatcher {
     wrong: string,
     told: Told,
   ): void {
-    const thing = this.#thing;
     this.#fault(marked, "bad_value", told, marked.mark === "boot" ? wrong : undefined);
-    collector(told.tx).add(thing.afterwards(() => thing.warn(code, wrong)));
+    this.#warn(code, wrong, told);
+  }
+
+  /** Whoever watches is told, when the transaction is safe. */
+  #warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string, { tx }: Told): void {
+    const thing = this.#thing;
+    collector(tx).add(thing.afterwards(() => thing.warn(code, message)));
   }
 
   #fault(

@@ -76,17 +76,35 @@ Deno.test("a change at the device loses where the channel says so: it is set bac
 });
 
 Deno.test("after its start the device is told all that is desired", async () => {
-  const { scene, board, thing } = await begin({ led: {}, fan: {} });
+  const { scene, board, thing, told } = await begin({ led: {}, fan: {} });
   await using _ = scene;
   void thing.set("led", 1);
   void thing.set("fan", "slow");
   await board.settle();
   await board.says(":led.1 1");
-  await board.says(":fan.1 slow");
+  await board.says(":fan.1 fast");
   board.news();
+  told.length = 0;
   await board.says("@kitchen 3");
   assertEquals(board.news().sort(), ["=fan.2 slow", "=led.2 1"]);
   assertEquals(thing.application, { name: "kitchen", version: "3" });
+  await board.says(":led.2 1");
+  assertEquals(metOf(told), ["led parted", "led met"], "the fan was not met before");
+});
+
+Deno.test("what a device is told anew, as its messages were cleared, is not met until then", async () => {
+  const { scene, board, thing, told } = await begin({ led: {} });
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  await board.says(":led.1 1");
+  told.length = 0;
+  const cleared = scene.server.device("1").then((device) => device.clear());
+  await board.settle();
+  await cleared;
+  assertEquals(board.news(), ["=led.1 1", "=led.2 1"]);
+  await board.says(":led.2 1");
+  assertEquals(metOf(told), ["led parted", "led met"]);
 });
 
 Deno.test("desired and reported survive the server", async () => {
@@ -381,3 +399,10 @@ Deno.test("an answer that cannot be said is a fault, and holds up nothing", asyn
   ]);
   assertEquals(told.filter(({ event }) => event === "warning").length, 2);
 });
+
+/** What was told of whether devices have their channels as they should be. */
+function metOf(told: readonly ServerEvent[]): string[] {
+  return told.flatMap((it) =>
+    it.event === "met" || it.event === "parted" ? `${it.channel} ${it.event}` : []
+  );
+}

@@ -41,13 +41,16 @@ export interface LinkOptions {
 
 /** One channel that follows another. */
 export interface ChannelLink {
-  /** Id of a device, a slash, and its channel: whose reports and events are followed. */
+  /** Id of a device (a slash in it as %2F), a slash, and its channel: whose reports and events are followed. */
   readonly from: string;
   /** The same: which is set. */
   readonly to: string;
   /** As in `LinkOptions`. */
   readonly map?: LinkMap;
 }
+
+/** In a device's id, in `device/channel`. */
+const ESCAPED = /%(2F|25)/gi;
 
 /** Channel of a device. */
 export interface Place {
@@ -56,17 +59,22 @@ export interface Place {
 }
 
 /**
- * What `device/channel` means. The first slash counts: a device whose id has one cannot be named like this.
+ * What `device/channel` means. The first slash counts: in a device's id a slash is written as %2F, and %2F as %252F.
  *
  * @throws {LocalError} BAD_ARGUMENT
  */
 export function parsePlace(text: string): Place {
   const slash = text.indexOf("/");
-  const device = text.slice(0, Math.max(0, slash));
+  const device = text.slice(0, Math.max(0, slash)).replace(ESCAPED, decodeURIComponent);
   const channel = text.slice(slash + 1);
   const wrong = slash < 0 ? "a device's id, a slash and a channel are needed" : wrongName(device);
   if (wrong === undefined && isName(channel)) return { device, channel };
   throw bad(`${JSON.stringify(text)}: ${wrong ?? "a channel is 1 to 32 of a-z 0-9 _ - /"}`);
+}
+
+/** What `parsePlace` takes. */
+export function formatPlace({ device, channel }: Place): string {
+  return `${device.replace(/%(?=2F|25)|\//gi, encodeURIComponent)}/${channel}`;
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */
@@ -115,8 +123,8 @@ export class Links {
   get all(): ChannelLink[] {
     return [...this.#from].flatMap(([device, links]) =>
       links.map(({ channel, to, map }) => ({
-        from: `${device}/${channel}`,
-        to: `${to.device}/${to.channel}`,
+        from: formatPlace({ device, channel }),
+        to: formatPlace(to),
         ...(map && { map }),
       }))
     );
@@ -167,7 +175,8 @@ export class Links {
   lead({ id }: Linked, { channel, to, map }: Kept, value: Value | undefined, tx: Collector): void {
     const mapped = mappedBy(map, value);
     if (mapped === undefined) return;
-    const by = `link ${id}/${channel}`.slice(0, LONGEST_BY);
+    const from = formatPlace({ device: id, channel });
+    const by = `link ${from}`.slice(0, LONGEST_BY);
     try {
       const target = this.#find(to.device);
       if (!target) throw new LocalError("UNKNOWN_DEVICE", "that device was forgotten");
@@ -175,7 +184,7 @@ export class Links {
       tx.add(target.setting(to.channel, mapped, { by }));
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
-      const message = `${id}/${channel} to ${to.device}/${to.channel}: ${error.message}`;
+      const message = `${from} to ${formatPlace(to)}: ${error.message}`;
       this.#events.emit({ event: "warning", device: id, code: "LINK_FAILED", message });
     }
   }

@@ -217,6 +217,17 @@ Deno.test("what cannot be linked is named", async () => {
   assertEquals(server.links.length, 64);
 });
 
+Deno.test("an id with a slash has %2F in its place", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin({}, ["hall/tx", "50%2Fa/%25"]);
+  await using _ = scene;
+  await act(server.connect("hall%2Ftx/button", "50%252Fa%2F%2525/led"));
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.1 1"]);
+  assertEquals(server.links, [{ from: "hall%2Ftx/button", to: "50%252Fa%2F%2525/led" }]);
+  assertEquals((await server.thing("50%2Fa/%25")).desired("led")?.by, "link hall%2Ftx/button");
+});
+
 Deno.test("a second device that was forgotten is told as a warning, and the first goes on", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;

@@ -232,13 +232,22 @@ export class States {
     this.put(name, { ...rest, reported, desired: { text, at: taken ?? came, by: "device" } });
   }
 
-  /** Settings that were sent may not have been taken by the device as it is now: all are due again. */
-  forgotten(): void {
+  /**
+   * Settings that were sent may not have been taken by the device as it is now: all are due again.
+   *
+   * @returns the channels that were met until now
+   */
+  forgotten(): string[] {
+    const met: string[] = [];
     for (const name of this.names()) {
       if (this.#due?.has(name)) continue; // a device may say so in every line
-      const { fault: _, ...state } = this.get(name);
-      if (state.desired) this.put(name, { ...state, isDue: true });
+      const state = this.get(name);
+      if (!state.desired) continue;
+      if (isMet(state)) met.push(name);
+      const { fault: _, ...rest } = state;
+      this.put(name, { ...rest, isDue: true });
     }
+    return met;
   }
 
   /** Whether a report tells something new, and is neither older than what was set nor to be set back. */

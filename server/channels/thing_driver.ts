@@ -196,6 +196,13 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
+  /** Channels that a device had as they should be are to be set again. */
+  #parted(met: readonly string[]): void {
+    for (const channel of met) {
+      this.#host.events.emit({ event: "parted", device: this.id, channel });
+    }
+  }
+
   /** Whether anything is known of a channel: somebody has set it, or it was reported. */
   knows(channel: string): boolean {
     return this.#states.has(channel);
@@ -230,12 +237,13 @@ export class ThingDriver implements Thing, Above {
   started(name: string, version: string, description: string | undefined): Deed {
     const { record } = this.#device.session;
     let before: [string, string | undefined][];
+    let met: string[] = [];
     return {
       device: this.#device,
       apply: () => {
         before = MEMOS.map((key) => [key, record.memos.get(key)]);
         before.push(...record.memos);
-        this.#states.forgotten();
+        met = this.#states.forgotten();
         record.setMemo(APPLICATION, JSON.stringify([name, version.slice(0, LONGEST_VERSION)]));
         this.#described.keep(description);
       },
@@ -243,7 +251,10 @@ export class ThingDriver implements Thing, Above {
         for (const [key, text] of before) record.setMemo(key, text);
         this.#states.index();
       },
-      done: () => this.#device.touch(),
+      done: () => {
+        this.#parted(met);
+        this.#device.touch();
+      },
     };
   }
 
@@ -396,7 +407,7 @@ export class ThingDriver implements Thing, Above {
   /** All messages to the device were dropped. */
   cleared(): void {
     this.#underWay.clear();
-    this.#states.forgotten();
+    this.#parted(this.#states.forgotten());
   }
 
   /** Somebody is told when nothing more comes of it. @returns forgets it */

@@ -3,7 +3,7 @@
  * command runs one itself for as long as that takes. So it is the same code that does it.
  */
 import type { ChannelLink, LinkOptions } from "../channels/links.ts";
-import { parsePlace } from "../channels/links.ts";
+import { formatPlace, parsePlace } from "../channels/links.ts";
 import type { RequestOptions } from "../protocol/requests.ts";
 import type { Thing } from "../channels/thing.ts";
 import { printable } from "../observe/log.ts";
@@ -178,8 +178,8 @@ function stateOf(thing: Thing, channel: string): State {
 }
 
 function asText(line: State & { device: string; channel: string }): string {
-  const { device, channel, reported, reportedAt, desired, by, desiredAt, met, fault } = line;
-  const words = [`${device}/${channel}`];
+  const { reported, reportedAt, desired, by, desiredAt, met, fault } = line;
+  const words = [formatPlace(line)];
   if (reported !== undefined) {
     words.push(
       `is ${textOf(reported)}`,

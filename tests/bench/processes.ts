@@ -17,12 +17,22 @@ export async function mostHandles(): Promise<number> {
   return Number(new TextDecoder().decode(stdout)) || Infinity; // it says "unlimited"
 }
 
-/** Lets a command have as many files open as the system allows. It keeps its process id. */
-function withHandles(command: string, args: string[]): [string, string[]] {
+/**
+ * Lets a command have as many files open as the system allows. It keeps its process id.
+ *
+ * @param niceness how much it steps back behind others, see nice(1)
+ */
+function withHandles(command: string, args: string[], niceness: number): [string, string[]] {
   if (Deno.build.os === "windows") return [command, args];
-  const script = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$0" "$@"';
+  const script = `ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec nice -n ${niceness} "$0" "$@"`;
   return ["sh", ["-c", script, command, ...args]];
 }
+
+/**
+ * What the load must not wait for: in the field devices have processors of their own. Servers and the busy process
+ * beside them have the same, so they share what the load leaves.
+ */
+const BEHIND_THE_LOAD = 5;
 
 /**
  * A port that is free now, and that the system gives to nobody who connects: else, while there is no server,
@@ -52,8 +62,8 @@ class Process implements AsyncDisposable {
   #failure: Promise<never>; // if it ends by itself
   #closed = false;
 
-  constructor(readonly name: string, command: string, args: string[]) {
-    const [program, all] = withHandles(command, args);
+  constructor(readonly name: string, command: string, args: string[], niceness = 0) {
+    const [program, all] = withHandles(command, args, niceness);
     this.#child = new Deno.Command(program, {
       args: all,
       stdin: "piped",
@@ -139,7 +149,7 @@ export class Contestant extends Process {
   port = 0;
 
   private static async start(name: string, command: string, args: string[]): Promise<Contestant> {
-    const contestant = new Contestant(name, command, args);
+    const contestant = new Contestant(name, command, args, BEHIND_THE_LOAD);
     contestant.port = await contestant.expect((line) => {
       const port = line.match(/^\{"port": ?(\d+)\}$|"address":"[\d.]+:(\d+)"/);
       return port ? Number(port[1] ?? port[2]) : undefined;
@@ -190,7 +200,7 @@ export class Contestant extends Process {
     // It does not end with its input by itself.
     const script = '"$0" -c "$1" & trap "kill $!" EXIT; echo "pid $!"; cat';
     const args = ["-c", script, command, `${folder}/mosquitto.conf`];
-    const broker = new Contestant("mosquitto", "sh", args);
+    const broker = new Contestant("mosquitto", "sh", args, BEHIND_THE_LOAD);
     let pid: number | undefined;
     let running = false;
     await broker.expect((line) => {
@@ -250,6 +260,7 @@ export class Busy extends Process {
   constructor() {
     // The loop ends with the input as well, and when it has had 15 minutes of processor time in any case.
     const loop = "(ulimit -t 900; while :; do :; done) &";
-    super("busy", "sh", ["-c", `${loop} trap "kill $!" EXIT; trap exit INT TERM HUP; cat`]);
+    const args = ["-c", `${loop} trap "kill $!" EXIT; trap exit INT TERM HUP; cat`];
+    super("busy", "sh", args, BEHIND_THE_LOAD);
   }
 }
