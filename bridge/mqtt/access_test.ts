@@ -1,11 +1,11 @@
 /** What the bridge proves itself with at a broker, and what becomes of it when that is replaced. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { Bridged } from "../../tests/support/bridged.ts";
 import { makeCertificate } from "../../tests/support/certificate.ts";
-import { folder } from "../../tests/support/main_process.ts";
 import { Mosquitto } from "../../tests/support/mosquitto.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
-import { LocalError, Server, type ServerEvent } from "../../server/mod.ts";
+import { LocalError } from "../../server/mod.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
 
 const TOOLS = { mosquitto: "mosquitto", openssl: "openssl" };
@@ -29,32 +29,6 @@ async function begin(mosquitto: string, openssl: string, altName = "IP:127.0.0.1
   return { broker, own, caCert: brokers.cert };
 }
 
-async function bridge(port: number, options: Partial<MqttOptions>) {
-  await using stack = new AsyncDisposableStack();
-  const { path } = stack.use(folder());
-  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port, ...options });
-  const store = {
-    store: `${path}/server.db`,
-    durability: "normal",
-    observe: mqtt.observe,
-  } as const;
-  const server = stack.use(
-    await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, ...store }),
-  );
-  stack.use(mqtt);
-  const events: ServerEvent[] = [];
-  server.events.subscribe((event) => void events.push(event));
-  await mqtt.start(server);
-  const all = stack.move();
-  /** What was told of the broker, when one of it says this. */
-  const tells = (code: string | undefined) =>
-    until(
-      () => events.find((event) => event.event === "broker" && event.code === code),
-      { what: () => `${code} in ${JSON.stringify(events)}` },
-    ) as Promise<Extract<ServerEvent, { event: "broker" }>>;
-  return { mqtt, events, tells, [Symbol.asyncDispose]: () => all.disposeAsync() };
-}
-
 toolTest(
   "a broker that wants a certificate knows the bridge by it",
   TOOLS,
@@ -62,7 +36,11 @@ toolTest(
     const { broker, own, caCert } = await begin(mosquitto, openssl);
     await using _ = broker;
     for (const version of [4, 5] as const) {
-      await using all = await bridge(broker.port, { version, tls: { caCert, ...own } });
+      await using all = await Bridged.start({
+        port: broker.port,
+        version,
+        tls: { caCert, ...own },
+      });
       await all.tells(undefined);
       const known = new RegExp(`as holdfast\\w+ \\(p${version === 4 ? 2 : 5}.*u'the bridge'`);
       await until(() => known.test(broker.log), { what: () => broker.log });
@@ -93,7 +71,7 @@ toolTest(
       ],
     ];
     for (const [at, tls, code, says] of wrongs) {
-      await using all = await bridge(at.port, { tls: tls! });
+      await using all = await Bridged.start({ port: at.port, tls: tls! });
       const { message } = await all.tells(code);
       assertStringIncludes(message!, says);
     }
@@ -107,7 +85,7 @@ toolTest(
     const { broker, own, caCert } = await begin(mosquitto, openssl);
     await using _ = broker;
     const other = await makeCertificate(openssl);
-    await using all = await bridge(broker.port, { tls: { caCert, ...other } });
+    await using all = await Bridged.start({ port: broker.port, tls: { caCert, ...other } });
     await all.tells("CERTIFICATE_REFUSED");
     // Pauses have become long, if one waits for them.
     await until(() => all.events.filter(({ event }) => event === "broker").length > 1);

@@ -6,10 +6,12 @@ import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
 import { type Access, access, type MqttCredentials } from "./access.ts";
+import { AgeBound } from "./age.ts";
 import { Availability } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { Room } from "./room.ts";
 import { bytesOf, count, createTables, publish } from "./rows.ts";
+import { Counters, type MqttState } from "./state.ts";
 import type { Delivery } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 
@@ -47,6 +49,8 @@ export interface MqttOptions extends MqttCredentials {
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
   mostBytes?: number;
+  /** For how long an event waits for the broker before it is given up, in ms. Default: for ever. */
+  maxAge?: number;
 }
 
 /** A retained topic. */
@@ -81,6 +85,8 @@ export class MqttBridge {
   #server: Server | undefined;
   #broker: Broker | undefined;
   #availability: Availability | undefined;
+  #age: AgeBound | undefined;
+  readonly #counters = new Counters();
   #closed: LocalError | undefined;
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
@@ -92,6 +98,7 @@ export class MqttBridge {
     checkWhole("mostRows", rows, 1, 1_000_000);
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
     checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
+    checkWhole("maxAge", options.maxAge ?? 1, 1, 2 ** 40);
     this.#options = options;
     this.#port = port;
     this.#access = access(hostname, port, options);
@@ -113,13 +120,15 @@ export class MqttBridge {
    */
   async start(server: Server): Promise<void> {
     try {
-      await server.transaction((tx) => createTables(tx, newClientId()));
+      await server.transaction((tx) => createTables(tx, newClientId(), this.#platform.date()));
     } catch (error) {
       this.#ready.reject(error);
       throw error;
     }
     this.#server = server;
     await this.#room.count();
+    this.#age = this.#ageBound(server);
+    await this.#age.start();
     const { version = 5, username, offlineAfter = 30_000 } = this.#options;
     this.#broker = new Broker(this.#host(server), {
       version,
@@ -157,7 +166,26 @@ export class MqttBridge {
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
     this.#availability?.close();
+    this.#age?.close();
     this.#broker?.close();
+  }
+
+  /** How it is. Nothing is asked of the store for it. */
+  get state(): MqttState {
+    const { connectedSince, oldest, problem, connects, published, received, givenUp } =
+      this.#counters;
+    const inFlight = this.#broker?.inFlight ?? { rows: 0, bytes: 0 };
+    const { rows, bytes } = this.#room.amount;
+    const waiting = Math.max(0, rows - inFlight.rows);
+    return {
+      ...{ problem, connects, published, received, givenUp, inFlight: inFlight.rows },
+      connectedSince: connectedSince === undefined ? undefined : new Date(connectedSince),
+      waiting: {
+        rows: waiting,
+        bytes: waiting === 0 ? 0 : Math.max(0, bytes - inFlight.bytes),
+        ...(oldest !== undefined && waiting > 0 && { since: new Date(oldest) }),
+      },
+    };
   }
 
   /** The same as `close`. */
@@ -178,19 +206,37 @@ export class MqttBridge {
   async #add(tx: Transaction, topic: string, payload: string, retain: boolean): Promise<void> {
     await this.#ready.promise;
     if (this.#closed) throw this.#closed;
-    await this.#room.take(bytesOf({ topic, payload }));
+    await this.#room.take(bytesOf({ topic, payload }), retain ? topic : undefined);
     this.#publish(tx, topic, payload, retain);
   }
 
   /** Adds one that is bounded by the number of devices and channels. */
   #put(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    this.#room.add(bytesOf({ topic, payload }));
+    this.#room.add(bytesOf({ topic, payload }), retain ? topic : undefined);
     this.#publish(tx, topic, payload, retain);
   }
 
   #publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    publish(tx, topic, payload, retain);
-    tx.afterCommit(() => this.#broker!.added());
+    const since = this.#platform.date();
+    publish(tx, { topic, payload, retain, since });
+    tx.afterCommit(() => {
+      this.#counters.added(since);
+      this.#broker!.added();
+    });
+  }
+
+  #ageBound(server: Server): AgeBound {
+    const { transaction, warn } = this.#host(server);
+    return new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, {
+      transaction,
+      warn,
+      gaveUp: ({ rows, bytes, oldest }) => {
+        this.#room.free(bytes, rows);
+        this.#counters.givenUp += rows;
+        this.#counters.oldest = oldest;
+        this.#broker?.gaveUp();
+      },
+    });
   }
 
   #host(server: Server) {
@@ -201,9 +247,12 @@ export class MqttBridge {
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
       deliver: (delivery: Delivery, tx: Transaction) => this.#deliver(delivery, tx),
       announce: (tx: Transaction) => this.#announce(server, tx),
-      completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
+      room: this.#room,
+      counters: this.#counters,
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
+        this.#counters.tell(this.#platform.date(), why);
+        if (!error) this.#age!.over();
         server.events.emit({ event: "broker", address, ...why });
       },
       warn: (code: string, message: string) =>

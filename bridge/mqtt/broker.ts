@@ -11,12 +11,26 @@ import type { Platform, Socket } from "../../server/transport/platform.ts";
 import type { Access } from "./access.ts";
 import { BrokerError } from "./errors.ts";
 import { explain } from "./explain.ts";
-import { isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
+import type { Room } from "./room.ts";
+import {
+  type Amount,
+  bytesOf,
+  isKnown,
+  keep,
+  load,
+  markSent,
+  type Row,
+  sentBehind,
+} from "./rows.ts";
+import type { Counters } from "./state.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import type { Delivery, Publication, Task } from "./tasks.ts";
 
 /** Messages that wait for the store; beyond that nothing is read. */
 const MOST_WAITING = 1000;
+
+/** A publication that is so far behind the last one may have kept others back, as ids come again. */
+const FAR = 30_000;
 
 /** Before the session is loaded again when the store has refused it, in ms. */
 const PAUSE = 1000;
@@ -31,8 +45,9 @@ export interface BrokerHost {
   deliver(delivery: Delivery, tx: Transaction): void;
   /** The broker may know nothing, or what was so before this process: all states are published. */
   announce(tx: Transaction): Promise<void>;
-  /** A publication is done. */
-  completed(publication: { topic: string; payload: string }): void;
+  /** What waits, or is under way. */
+  readonly room: Room;
+  readonly counters: Counters;
   /** The broker is there; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
   warn(code: string, message: string): void;
@@ -46,6 +61,7 @@ export class Broker {
   #last = 0; // of the rows that the session has
   #isWaiting = true; // rows wait, perhaps
   #marked = 0; // at most so many rows are to be read
+  #hasGaps = false; // rows wait, perhaps, of which the ids are not free
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
@@ -66,6 +82,17 @@ export class Broker {
   retry(): void {
     if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
     this.#wake();
+  }
+
+  /** Publications that are under way. */
+  get inFlight(): Amount {
+    const all = [...this.#payloads.values()];
+    return { rows: all.length, bytes: all.reduce((sum, one) => sum + bytesOf(one), 0) };
+  }
+
+  /** Much that has waited is gone: what follows it is far from what is under way. */
+  gaveUp(): void {
+    this.#hasGaps = this.#payloads.size > 0;
   }
 
   /** Something was added to what waits. */
@@ -110,6 +137,7 @@ export class Broker {
       this.#last = kept.inFlight.at(-1)?.seq ?? 0;
     });
     this.#isWaiting = true;
+    this.#hasGaps = this.#payloads.size > 0;
     this.#marked = 0;
     this.#lost = undefined;
     this.#session.start(platform.now());
@@ -127,6 +155,7 @@ export class Broker {
     if (tasks.length > 0 || this.#marked > 0 || (this.#isWaiting && session.free > 0)) {
       await this.#commit(tasks);
     } else {
+      if (session.free > 0) this.#settle();
       if (session.wantsConnection(now)) this.#connect();
       this.#flush();
       await this.#woken.promise;
@@ -135,10 +164,17 @@ export class Broker {
     this.#flush();
   }
 
+  /** Nothing waits: the room's count may have become too much. */
+  #settle(): void {
+    const { room, counters } = this.#host;
+    counters.oldest = undefined;
+    if (room.amount.rows !== this.#payloads.size) room.settle(this.inFlight);
+  }
+
   /** Makes tasks safe, and takes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
     const session = this.#session;
-    let rows: Publication[] = [];
+    let rows: Row[] = [];
     let marked = 0;
     const wasMarked = this.#marked;
     try {
@@ -148,6 +184,7 @@ export class Broker {
         marked = this.#isWaiting ? session.free - rows.length : 0;
         if (marked <= 0) return;
         this.#isWaiting = false; // until something is added after this
+        this.#host.room.moves();
         markSent(tx, marked, session.end);
       });
     } catch (error) {
@@ -160,6 +197,7 @@ export class Broker {
     this.#marked = Math.max(0, marked);
     if (wasMarked > 0 && rows.length === wasMarked) this.#isWaiting = true; // there may be more
     for (const row of rows) this.#payloads.set(row.seq, row);
+    if (rows.length > 0) this.#host.counters.sent(rows.at(-1)!.since);
     this.#last = rows.at(-1)?.seq ?? this.#last;
     session.publish(rows);
     for (const task of tasks) this.#safe(task);
@@ -207,13 +245,19 @@ export class Broker {
   }
 
   #safe(task: Task): void {
+    const { room, counters } = this.#host;
+    if (task.does === "deliver") counters.received++;
     if (task.does === "complete") {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
-      this.#host.completed(publication);
-      if (task.refused !== undefined) {
+      room.free(bytesOf(publication));
+      if (task.refused === undefined) counters.published++;
+      else {
+        counters.givenUp++;
         this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
       }
+      if (this.#hasGaps || this.#last - task.seq > FAR) this.#isWaiting = true;
+      if (this.#payloads.size === 0) this.#hasGaps = false;
     }
     this.#session.safe(task, this.#host.platform.now());
     if (task.does === "resume" && this.#session.isReady) this.#host.tell();

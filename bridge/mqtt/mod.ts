@@ -5,3 +5,4 @@
  */
 export type { MqttCredentials, MqttTls } from "./access.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";
+export type { MqttState } from "./state.ts";

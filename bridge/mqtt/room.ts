@@ -11,6 +11,7 @@ export class Room {
   readonly #told: (isFull: boolean) => void;
   #rows = 0;
   #bytes = 0;
+  readonly #states = new Map<string, number>(); // that wait, as far as is known, with their bytes
   #counting: Promise<void> | undefined;
   #isFull = false;
   #freed = Promise.withResolvers<void>();
@@ -26,16 +27,21 @@ export class Room {
     this.#freed.promise.catch(() => {});
   }
 
-  /** Waits until there is room, and takes it. @throws what it was closed with */
-  async take(bytes: number): Promise<void> {
-    while (this.#lacks(bytes)) {
+  /**
+   * Waits until there is room, and takes it.
+   *
+   * @param state The topic, if a newer value takes the place of one that waits: such a one needs no room.
+   * @throws what it was closed with
+   */
+  async take(bytes: number, state?: string): Promise<void> {
+    while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
-      if (!this.#lacks(bytes)) break;
+      if (!this.#lacks(bytes, state)) break;
       this.#tell(true);
       await promise;
     }
-    this.add(bytes);
+    this.add(bytes, state);
   }
 
   /** Counts what is in the store. */
@@ -43,16 +49,37 @@ export class Room {
     return this.#counting ??= this.#recount();
   }
 
-  /** Takes room, whether or not there is some. */
-  add(bytes: number): void {
-    this.#rows++;
-    this.#bytes += bytes;
+  /** Takes room, whether or not there is some. @param state As for `take`. */
+  add(bytes: number, state?: string): void {
+    const before = state === undefined ? undefined : this.#states.get(state);
+    if (state !== undefined) this.#states.set(state, bytes);
+    this.#bytes += bytes - (before ?? 0);
+    if (before === undefined) this.#rows++;
   }
 
-  /** A publication is done. */
-  free(bytes: number): void {
-    this.#rows = Math.max(0, this.#rows - 1);
-    this.#bytes = Math.max(0, this.#bytes - bytes);
+  /** States that wait are perhaps on their way from now on: what is added then has a row of its own. */
+  moves(): void {
+    this.#states.clear();
+  }
+
+  /** Publications are done. */
+  free(bytes: number, rows = 1): void {
+    this.#set(this.#rows - rows, this.#bytes - bytes);
+  }
+
+  /** There is nothing but this. */
+  settle({ rows, bytes }: Amount): void {
+    this.#set(rows, bytes);
+  }
+
+  /** How much there is, at most. */
+  get amount(): Amount {
+    return { rows: this.#rows, bytes: this.#bytes };
+  }
+
+  #set(rows: number, bytes: number): void {
+    this.#rows = Math.max(0, rows);
+    this.#bytes = Math.max(0, bytes);
     this.#tell(false);
     this.#freed.resolve();
     this.#freed = Promise.withResolvers();
@@ -64,8 +91,8 @@ export class Room {
   }
 
   /** One that alone is too large goes when there is nothing else. */
-  #lacks(bytes: number): boolean {
-    if (this.#rows === 0) return false;
+  #lacks(bytes: number, state: string | undefined): boolean {
+    if (this.#rows === 0 || (state !== undefined && this.#states.has(state))) return false;
     return this.#rows >= this.#most.rows || this.#bytes + bytes > this.#most.bytes;
   }
 

@@ -1,13 +1,12 @@
 /** Brokers that are slow, or do not answer: they are left by name, and asked for nothing that must be kept in memory. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { folder } from "../../tests/support/main_process.ts";
+import { Bridged } from "../../tests/support/bridged.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
-import { Server, type ServerEvent } from "../../server/mod.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform, Socket } from "../../server/transport/platform.ts";
 import { Channels, Client } from "../host/mod.ts";
-import { MqttBridge, type MqttOptions } from "./mod.ts";
+import type { MqttOptions } from "./mod.ts";
 
 /** So many times as fast the bridge's time goes: its patience is 10 s and more. */
 const HASTE = 50;
@@ -18,33 +17,19 @@ const hasty: Platform = {
   after: (ms, run) => nodePlatform.after(ms / HASTE, run),
 };
 
+/** A server with a bridge, and a device. */
 async function begin(broker: ScriptBroker, options: Partial<MqttOptions> = {}, platform = hasty) {
   await using stack = new AsyncDisposableStack();
-  const { path } = stack.use(folder());
-  const place = { hostname: "127.0.0.1", port: broker.port, version: 4 } as const;
-  const mqtt = new MqttBridge({ ...place, ...options }, platform);
-  const store = {
-    store: `${path}/server.db`,
-    durability: "normal",
-    observe: mqtt.observe,
-  } as const;
-  const server = stack.use(
-    await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, ...store }),
+  const bridged = stack.use(
+    await Bridged.start({ port: broker.port, version: 4, ...options }, platform),
   );
-  stack.use(mqtt);
-  const events: ServerEvent[] = [];
-  server.events.subscribe((event) => void events.push(event));
-  await mqtt.start(server);
-  const client = stack.use(new Client({ id: "1", port: server.port }));
+  const client = stack.use(new Client({ id: "1", port: bridged.server.port }));
   const device = new Channels(client, { app: "a", version: "1", channels: {} });
   const all = stack.move();
   const silent = async (about: string) => {
-    const found = () => events.find((event) => "code" in event && event.code === "SILENT");
-    const what = () => `SILENT in ${JSON.stringify(events)}`;
-    const { message } = await until(found, { what }) as { message: string };
-    assertStringIncludes(message, about);
+    assertStringIncludes((await bridged.tells("SILENT")).message!, about);
   };
-  return { server, mqtt, device, events, silent, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { bridged, device, silent, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 Deno.test("a broker that accepts and does not answer CONNECT is left, and tried again", async () => {
@@ -84,10 +69,8 @@ Deno.test("of what waits for a slow broker no more is under way than the window"
   await broker.welcomes(false);
   broker.pauses();
   await Promise.all(Array.from({ length: 100 }, (_, n) => all.device.event("count", n)));
-  let stages: number[] = [];
-  await all.server.transaction(async (tx) => {
-    stages = (await tx.all("SELECT stage FROM mqtt_out")).map(({ stage }) => Number(stage));
-  });
+  const rows = await all.bridged.rows("SELECT stage FROM mqtt_out");
+  const stages = rows.map(({ stage }) => Number(stage));
   assert(stages.length >= 100, String(stages.length));
   assertEquals(stages.filter((stage) => stage > 0).length, 7);
 });
@@ -138,6 +121,6 @@ Deno.test("a slow link is no silent broker", async () => {
     Array.from({ length: 20 }, (_, n) => all.device.event("count", `${n} ${text}`)),
   );
   await until(() => broker.count("publish") >= 20, { timeout: 20_000 });
-  const told = all.events.flatMap((event) => event.event === "broker" ? [event.code] : []);
+  const told = all.bridged.events.flatMap((event) => event.event === "broker" ? [event.code] : []);
   assertEquals(told, [undefined]);
 });
