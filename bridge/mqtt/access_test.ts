@@ -1,6 +1,6 @@
 /** What the bridge proves itself with at a broker, and what becomes of it when that is replaced. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { Bridged } from "../../tests/support/bridged.ts";
+import { AtBroker } from "../../tests/support/at_broker.ts";
 import { makeCertificate } from "../../tests/support/certificate.ts";
 import { Mosquitto } from "../../tests/support/mosquitto.ts";
 import { toolTest } from "../../tests/support/tools.ts";
@@ -36,7 +36,7 @@ toolTest(
     const { broker, own, caCert } = await begin(mosquitto, openssl);
     await using _ = broker;
     for (const version of [4, 5] as const) {
-      await using all = await Bridged.start({
+      await using all = await AtBroker.start({
         port: broker.port,
         version,
         tls: { caCert, ...own },
@@ -71,7 +71,7 @@ toolTest(
       ],
     ];
     for (const [at, tls, code, says] of wrongs) {
-      await using all = await Bridged.start({ port: at.port, tls: tls! });
+      await using all = await AtBroker.start({ port: at.port, tls: tls! });
       const { message } = await all.tells(code);
       assertStringIncludes(message!, says);
     }
@@ -85,7 +85,7 @@ toolTest(
     const { broker, own, caCert } = await begin(mosquitto, openssl);
     await using _ = broker;
     const other = await makeCertificate(openssl);
-    await using all = await Bridged.start({ port: broker.port, tls: { caCert, ...other } });
+    await using all = await AtBroker.start({ port: broker.port, tls: { caCert, ...other } });
     await all.tells("CERTIFICATE_REFUSED");
     // Pauses have become long, if one waits for them.
     await until(() => all.events.filter(({ event }) => event === "broker").length > 1);

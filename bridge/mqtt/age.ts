@@ -5,7 +5,9 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { Clock } from "../../server/transport/platform.ts";
+import type { Room } from "./room.ts";
 import { type GivenUp, giveUp, takeGivenUp } from "./rows.ts";
+import type { Counters } from "./state.ts";
 
 /** Longest time of a timer, in ms. */
 const LONGEST = 2 ** 31 - 1;
@@ -13,7 +15,8 @@ const LONGEST = 2 ** 31 - 1;
 /** What it needs of the bridge. */
 export interface AgeHost {
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
-  gaveUp(given: GivenUp): void;
+  readonly room: Room;
+  readonly counters: Counters;
   warn(code: string, message: string): void;
 }
 
@@ -62,13 +65,14 @@ export class AgeBound {
   close(): void {
     this.#isClosed = true;
     this.#cancel();
-    this.over();
   }
 
-  #gaveUp(given: GivenUp): void {
-    const { rows } = given;
+  #gaveUp({ rows, bytes, oldest }: GivenUp): void {
     if (rows === 0) return;
-    this.#host.gaveUp(given);
+    const { room, counters } = this.#host;
+    room.free(bytes, rows);
+    counters.givenUp += rows;
+    counters.oldest = oldest;
     this.#given += rows;
     if (this.#told > 0) return;
     this.#told = rows;

@@ -14,7 +14,8 @@ import { BrokerError } from "./errors.ts";
 /** As many are used, though a broker takes more. */
 const MOST = 1000;
 
-type Publish = Extract<Packet, { cmd: "publish" }>;
+/** A message. */
+export type Publish = Extract<Packet, { cmd: "publish" }>;
 
 export class TopicAliases {
   readonly #most: number;

@@ -15,6 +15,7 @@ import type { Room } from "./room.ts";
 import {
   type Amount,
   bytesOf,
+  isAnyWaiting,
   isKnown,
   keep,
   load,
@@ -24,13 +25,12 @@ import {
 } from "./rows.ts";
 import type { Counters } from "./state.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
-import type { Delivery, Publication, Task } from "./tasks.ts";
+import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
 /** Messages that wait for the store; beyond that nothing is read. */
 const MOST_WAITING = 1000;
 
-/** A publication that is so far behind the last one may have kept others back, as ids come again. */
-const FAR = 30_000;
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** Before the session is loaded again when the store has refused it, in ms. */
 const PAUSE = 1000;
@@ -40,14 +40,25 @@ export interface BrokerHost {
   readonly platform: Platform;
   /** Where the next connection goes, and with what. */
   access(): Access;
-  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
-  /** Does what a message wants. @throws {HoldfastError} it cannot be done */
-  deliver(delivery: Delivery, tx: Transaction): void;
-  /** The broker may know nothing, or what was so before this process: all states are published. */
-  announce(tx: Transaction): Promise<void>;
   /** What waits, or is under way. */
   readonly room: Room;
   readonly counters: Counters;
+  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
+  /**
+   * Does what a message wants.
+   *
+   * @param without Devices that cannot take it; those that can are to get it.
+   * @throws {HoldfastError} it cannot be done
+   */
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void;
+  /** Topic filters that are wanted beside the bridge's own. */
+  readonly filters: ReadonlySet<string>;
+  /** The broker does not take a topic filter that is wanted. */
+  notGranted(filter: RefusedFilter): void;
+  /** The broker may know nothing, or what was so before this process: all states are published. */
+  announce(tx: Transaction): Promise<void>;
+  /** A publication is done. */
+  completed(publication: Publication): void;
   /** The broker is there; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
   warn(code: string, message: string): void;
@@ -56,12 +67,12 @@ export interface BrokerHost {
 export class Broker {
   readonly #host: BrokerHost;
   readonly #options: Omit<SessionOptions, "clientId">;
-  #session!: MqttSession;
+  #session!: MqttSession; // from the first transaction on
   #payloads = new Map<number, Publication>(); // under way, by their rows
   #last = 0; // of the rows that the session has
   #isWaiting = true; // rows wait, perhaps
   #marked = 0; // at most so many rows are to be read
-  #hasGaps = false; // rows wait, perhaps, of which the ids are not free
+  #isHeld = false; // rows wait for ids that others have
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
@@ -72,16 +83,13 @@ export class Broker {
   #hasAnnounced = false;
   #isClosed = false;
 
-  constructor(host: BrokerHost, options: Omit<SessionOptions, "clientId">) {
+  constructor(
+    host: BrokerHost,
+    options: Omit<SessionOptions, "clientId">,
+  ) {
     this.#host = host;
     this.#options = options;
     void this.#run();
-  }
-
-  /** If there is no connection, the next one is made without a pause. */
-  retry(): void {
-    if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
-    this.#wake();
   }
 
   /** Publications that are under way. */
@@ -90,14 +98,24 @@ export class Broker {
     return { rows: all.length, bytes: all.reduce((sum, one) => sum + bytesOf(one), 0) };
   }
 
-  /** Much that has waited is gone: what follows it is far from what is under way. */
-  gaveUp(): void {
-    this.#hasGaps = this.#payloads.size > 0;
+  /** If there is no connection, the next one is made without a pause. */
+  retry(): void {
+    if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
+    this.#wake();
   }
 
   /** Something was added to what waits. */
   added(): void {
     this.#isWaiting = true;
+    this.#wake();
+  }
+
+  /** Other topic filters are wanted. */
+  wantsOthers(): void {
+    const session: MqttSession | undefined = this.#session;
+    if (!session) return;
+    session.want(this.#host.filters);
+    this.#flush();
     this.#wake();
   }
 
@@ -131,13 +149,13 @@ export class Broker {
   async #begin(): Promise<void> {
     const { platform } = this.#host;
     await this.#host.transaction(async (tx) => {
-      const { clientId, ...kept } = await load(tx);
+      const { clientId, ...kept } = await load(tx, this.#options.subscribe);
       this.#session = new MqttSession({ ...this.#options, clientId }, kept);
+      this.#session.want(this.#host.filters);
       this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
       this.#last = kept.inFlight.at(-1)?.seq ?? 0;
     });
     this.#isWaiting = true;
-    this.#hasGaps = this.#payloads.size > 0;
     this.#marked = 0;
     this.#lost = undefined;
     this.#session.start(platform.now());
@@ -155,7 +173,7 @@ export class Broker {
     if (tasks.length > 0 || this.#marked > 0 || (this.#isWaiting && session.free > 0)) {
       await this.#commit(tasks);
     } else {
-      if (session.free > 0) this.#settle();
+      if (session.free > 0 && !this.#isHeld) this.#settle();
       if (session.wantsConnection(now)) this.#connect();
       this.#flush();
       await this.#woken.promise;
@@ -180,6 +198,7 @@ export class Broker {
     try {
       await this.#host.transaction(async (tx) => {
         rows = wasMarked > 0 ? await sentBehind(tx, this.#last) : [];
+        if (wasMarked > 0) this.#isHeld = rows.length < wasMarked && await isAnyWaiting(tx);
         for (const task of tasks) await this.#perform(task, tx);
         marked = this.#isWaiting ? session.free - rows.length : 0;
         if (marked <= 0) return;
@@ -205,18 +224,25 @@ export class Broker {
 
   /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
   async #performAlone(task: Task): Promise<void> {
-    try {
-      await this.#host.transaction((tx) => this.#perform(task, tx));
-    } catch (error) {
-      if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
-        throw error;
+    const without = new Set<string>();
+    for (;;) {
+      try {
+        return await this.#host.transaction((tx) => this.#perform(task, tx, without));
+      } catch (error) {
+        if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
+          throw error;
+        }
+        const device = error instanceof LocalError ? error.device : undefined;
+        if (device === undefined || without.has(device)) {
+          await this.#host.transaction((tx) => keep(tx, task));
+          return this.#refuse(task, error);
+        }
+        without.add(device); // others may be able to take it
       }
-      await this.#host.transaction((tx) => keep(tx, task));
-      this.#refuse(task, error);
     }
   }
 
-  async #perform(task: Task, tx: Transaction): Promise<void> {
+  async #perform(task: Task, tx: Transaction, without = NOBODY): Promise<void> {
     if (task.does === "resume" && !(task.isPresent && this.#hasAnnounced)) {
       if (!task.isPresent && await isKnown(tx)) tx.afterCommit(() => this.#forgot());
       await this.#host.announce(tx);
@@ -225,7 +251,7 @@ export class Broker {
     keep(tx, task);
     if (task.does !== "deliver") return;
     try {
-      this.#host.deliver(task, tx);
+      this.#host.deliver(task, tx, without);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       tx.afterCommit(() => this.#refuse(task, error));
@@ -234,7 +260,7 @@ export class Broker {
 
   #refuse({ topic }: Delivery, { code, message }: HoldfastError): void {
     const name = code === "BAD_ARGUMENT" ? "BAD_VALUE" : code;
-    this.#host.warn(name, `${JSON.stringify(topic)} sets nothing: ${message}`);
+    this.#host.warn(name, `${JSON.stringify(topic)} does nothing: ${message}`);
   }
 
   #forgot(): void {
@@ -245,19 +271,21 @@ export class Broker {
   }
 
   #safe(task: Task): void {
-    const { room, counters } = this.#host;
+    const { counters } = this.#host;
     if (task.does === "deliver") counters.received++;
     if (task.does === "complete") {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
-      room.free(bytesOf(publication));
+      this.#host.completed(publication);
+      if (this.#isHeld) this.#isWaiting = true;
       if (task.refused === undefined) counters.published++;
       else {
         counters.givenUp++;
         this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
       }
-      if (this.#hasGaps || this.#last - task.seq > FAR) this.#isWaiting = true;
-      if (this.#payloads.size === 0) this.#hasGaps = false;
+    }
+    if (task.does === "subscribed") {
+      for (const filter of task.refused) this.#host.notGranted(filter);
     }
     this.#session.safe(task, this.#host.platform.now());
     if (task.does === "resume" && this.#session.isReady) this.#host.tell();

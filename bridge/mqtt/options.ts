@@ -2,19 +2,32 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import { checkCertificates, checkPair, expiry } from "../../server/transport/tls_pair.ts";
 import type { MqttCredentials, MqttTls } from "./access.ts";
+import type { HomeAssistantOptions } from "./announcer.ts";
 import type { Version } from "./codec.ts";
 import { MqttBridge, type MqttOptions } from "./bridge.ts";
+import { AVAILABILITIES } from "./discovery.ts";
 
 /** As they are typed. */
 export interface MqttArguments {
   mqtt: string;
   "mqtt-prefix"?: string | undefined;
+  "mqtt-home-assistant"?: boolean | undefined;
+  "mqtt-home-assistant-prefix"?: string | undefined;
+  "mqtt-home-assistant-availability"?: string | undefined;
   "mqtt-password-file"?: string | undefined;
   "mqtt-ca"?: string | undefined;
   "mqtt-cert"?: string | undefined;
   "mqtt-key"?: string | undefined;
   "mqtt-version"?: string | undefined;
+  "mqtt-max-age"?: string | undefined;
+  "mqtt-deadline"?: string | undefined;
+  "mqtt-own-topics"?: string[] | undefined;
+  "mqtt-offline-after"?: string[] | undefined;
+  "mqtt-sleeping"?: string[] | undefined;
 }
+
+/** No timer takes longer. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** A bridge whose credentials lie in files. */
 export interface MqttFromFiles {
@@ -74,7 +87,8 @@ function optionsFrom(values: MqttArguments): MqttOptions {
   if (!/^\/?$/.test(pathname) || search !== "" || hash !== "") {
     throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
   }
-  const { "mqtt-prefix": prefix } = values;
+  const { "mqtt-prefix": prefix, "mqtt-max-age": maxAge } = values;
+  const { "mqtt-deadline": deadline, "mqtt-own-topics": ownTopics } = values;
   const version = VERSIONS[values["mqtt-version"] ?? "5"];
   if (version === undefined) {
     throw bad(`--mqtt-version takes 5 or 3.1.1, not ${values["mqtt-version"]}`);
@@ -86,6 +100,12 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     ...(username !== "" && { username: decodeURIComponent(username) }),
     ...credentialsFrom(values, url),
     ...(prefix !== undefined && { prefix }),
+    ...(maxAge !== undefined && { maxAge: toAge("--mqtt-max-age", maxAge) }),
+    ...(ownTopics && { ownTopics }),
+    ...perDevice("--mqtt-offline-after", "offlineAfter", values["mqtt-offline-after"]),
+    ...perDevice("--mqtt-sleeping", "sleeping", values["mqtt-sleeping"]),
+    ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
+    ...homeAssistantFrom(values),
   };
 }
 
@@ -127,6 +147,67 @@ function tlsFrom(
   named(`--mqtt-cert ${certFile}`, () => checkCertificates(cert));
   named(`--mqtt-key ${keyFile}`, () => checkPair({ cert, key }));
   return { ...tls, cert, key };
+}
+
+function homeAssistantFrom(
+  {
+    "mqtt-home-assistant": isWanted,
+    "mqtt-home-assistant-prefix": prefix,
+    "mqtt-home-assistant-availability": given,
+  }: MqttArguments,
+): { homeAssistant?: HomeAssistantOptions } {
+  if (!isWanted) {
+    if ((prefix ?? given) === undefined) return {};
+    const option = prefix === undefined ? "availability" : "prefix";
+    throw bad(`--mqtt-home-assistant-${option} needs --mqtt-home-assistant`);
+  }
+  const availability = AVAILABILITIES.find((one) => one === given);
+  if (given !== undefined && !availability) {
+    const all = AVAILABILITIES.join(", ");
+    throw bad(`--mqtt-home-assistant-availability takes one of ${all}, not ${given}`);
+  }
+  return {
+    homeAssistant: {
+      ...(prefix !== undefined && { prefix }),
+      ...(availability && { availability }),
+    },
+  };
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function toWhole(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= MOST_MS) return value;
+  throw bad(`${option} takes ms, ${least} to ${MOST_MS}, not ${JSON.stringify(text)}`);
+}
+
+/** MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */
+function perDevice<Name extends string>(
+  option: string,
+  name: Name,
+  texts: string[] | undefined,
+): { [name in Name]?: (id: string) => number | undefined } {
+  if (!texts) return {};
+  let others: number | undefined;
+  const byId = new Map<string, number>();
+  for (const text of texts) {
+    const end = text.lastIndexOf("=");
+    const ms = toWhole(option, text.slice(end + 1), 0);
+    if (end < 0) others = ms;
+    else byId.set(text.slice(0, end), ms);
+  }
+  const of = (id: string) => byId.get(id) ?? others;
+  return { [name]: of } as { [name in Name]?: typeof of };
+}
+
+/** In ms, of one of these. */
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function toAge(option: string, text: string): number {
+  const [, number = "", unit = ""] = text.match(/^([1-9]\d{0,5})([smhd])$/) ?? [];
+  if (number !== "") return Number(number) * UNITS[unit]!;
+  throw bad(`${option} takes a time such as 90s, 30m, 36h or 7d, not ${JSON.stringify(text)}`);
 }
 
 function parse(text: string): URL {

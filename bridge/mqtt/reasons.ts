@@ -38,6 +38,7 @@ const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
   0x8c: ["it wants another way of authentication than user and password", OWNER],
   0x8d: ["keepalive timeout"],
   0x8e: ["another client has the same id", "two servers must not run on copies of one store"],
+  0x8f: ["the topic filter is not accepted"],
   0x90: ["the topic's name is not accepted"],
   0x91: ["the packet's id is in use"],
   0x93: ["more was sent at once than it takes"],
@@ -62,10 +63,14 @@ export function refusal(packet: Packet): string | undefined {
     properties?: { reasonString?: string; serverReference?: string };
   };
   if (code < FAILURE) return packet.cmd === "disconnect" ? "without a reason" : undefined;
+  return reasonOf(code, properties.reasonString, properties.serverReference);
+}
+
+/** What a reason code means. @param said The broker's own words. */
+export function reasonOf(code: number, ...said: (string | undefined)[]): string {
   const [words = "a reason without words"] = REASONS[code] ?? [];
-  const { reasonString, serverReference } = properties;
-  const said = [`0x${code.toString(16)}`, reasonString, serverReference].filter((text) => text);
-  return `${words} (${said.join(": ")})`;
+  const all = [`0x${code.toString(16)}`, ...said].filter((text) => text);
+  return `${words} (${all.join(": ")})`;
 }
 
 /** Why CONNACK refuses, and what to do. */

@@ -11,6 +11,8 @@ export class Room {
   readonly #told: (isFull: boolean) => void;
   #rows = 0;
   #bytes = 0;
+  /** In the store, when it was counted last, and not done since. Each of them wakes those who wait. */
+  #stored = 0;
   readonly #states = new Map<string, number>(); // that wait, as far as is known, with their bytes
   #counting: Promise<void> | undefined;
   #isFull = false;
@@ -37,11 +39,19 @@ export class Room {
     while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
-      if (!this.#lacks(bytes, state)) break;
+      // What else has taken room may be of transactions that fail: none of them would wake anybody.
+      if (!this.#lacks(bytes, state) || this.#stored === 0) break;
       this.#tell(true);
       await promise;
     }
     this.add(bytes, state);
+  }
+
+  /** Whether there is room, as far as is known: it may be that there is more. */
+  has(bytes: number): boolean {
+    if (!this.#lacks(bytes)) return true;
+    this.count().catch(() => {}); // the server was closed
+    return false;
   }
 
   /** Counts what is in the store. */
@@ -64,11 +74,13 @@ export class Room {
 
   /** Publications are done. */
   free(bytes: number, rows = 1): void {
+    this.#stored = Math.max(0, this.#stored - rows);
     this.#set(this.#rows - rows, this.#bytes - bytes);
   }
 
   /** There is nothing but this. */
   settle({ rows, bytes }: Amount): void {
+    this.#stored = rows;
     this.#set(rows, bytes);
   }
 
@@ -91,7 +103,7 @@ export class Room {
   }
 
   /** One that alone is too large goes when there is nothing else. */
-  #lacks(bytes: number, state: string | undefined): boolean {
+  #lacks(bytes: number, state?: string): boolean {
     if (this.#rows === 0 || (state !== undefined && this.#states.has(state))) return false;
     return this.#rows >= this.#most.rows || this.#bytes + bytes > this.#most.bytes;
   }
@@ -99,7 +111,7 @@ export class Room {
   async #recount(): Promise<void> {
     try {
       const { rows, bytes } = await this.#count();
-      this.#rows = rows;
+      this.#rows = this.#stored = rows;
       this.#bytes = bytes;
     } finally {
       this.#counting = undefined;

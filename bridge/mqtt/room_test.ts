@@ -72,3 +72,10 @@ Deno.test("a newer value of a state that waits needs no room, unless it may be o
   room.free(100, 9);
   assertEquals(room.amount, { rows: 0, bytes: 0 });
 });
+
+Deno.test("nobody waits for room that a transaction has taken: if it fails, no row will free it", async () => {
+  const { room } = begin();
+  for (let i = 0; i < 3; i++) await room.take(1);
+  const all = Array.from({ length: 5 }, () => room.take(1)); // one count is for all of them
+  for (const taking of all) assertEquals(await takes(taking), true);
+});

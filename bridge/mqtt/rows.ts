@@ -17,6 +17,7 @@ const TABLES = [
     payload TEXT NOT NULL,
     retain INTEGER NOT NULL,
     stage INTEGER NOT NULL DEFAULT ${WAITING},
+    properties TEXT,
     ${SINCE}
   )`,
   `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
@@ -31,7 +32,32 @@ const TABLES = [
   )`,
 ];
 
-const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, since) VALUES (?, ?, ?, ?)`;
+/** Likewise, if they are not there yet. */
+const ADDED_TABLES = [
+  `CREATE TABLE IF NOT EXISTS mqtt_requests (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    correlation TEXT
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_devices (
+    device TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sleep INTEGER NOT NULL
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_filters (
+    filter TEXT PRIMARY KEY,
+    is_granted INTEGER NOT NULL DEFAULT 0
+  )`,
+];
+
+/** What stores do not have in which a bridge was before. */
+const ADDED: readonly [table: string, column: string][] = [
+  ["mqtt_out", "properties TEXT"],
+  ["mqtt_out", SINCE],
+];
+
+const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since)
+  VALUES (?, ?, ?, ?, ?)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
 const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
@@ -39,9 +65,9 @@ const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${W
 
 /** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
 export async function createTables(tx: Transaction, clientId: string, date: number): Promise<void> {
-  let out;
+  let session;
   try {
-    out = await tx.get(`SELECT sql FROM sqlite_master WHERE name = 'mqtt_out'`);
+    session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
   } catch (cause) {
     if (!(cause instanceof LocalError && cause.code === "BAD_ARGUMENT")) throw cause;
     const message =
@@ -49,30 +75,50 @@ export async function createTables(tx: Transaction, clientId: string, date: numb
       `lost: --store FILE on the command line (${cause.message})`;
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
-  if (out) {
-    if (String(out.sql).includes("since")) return;
-    tx.run(`ALTER TABLE mqtt_out ADD COLUMN ${SINCE}`); // a store of before
-    return tx.run(`UPDATE mqtt_out SET since = ?`, date);
-  }
+  for (const sql of ADDED_TABLES) tx.run(sql);
+  if (session) return await addColumns(tx, date);
   for (const sql of TABLES) tx.run(sql);
   tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
 }
 
-/** What the tables have when the bridge begins. */
-export async function load(tx: Transaction): Promise<Kept & { clientId: string }> {
+async function addColumns(tx: Transaction, date: number): Promise<void> {
+  for (const [table, column] of ADDED) {
+    const { sql } = (await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table))!;
+    if (String(sql).includes(column)) continue;
+    tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+    if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
+  }
+}
+
+/** What the tables have when the bridge begins. @param own Filters of the bridge's own, which they have from now on. */
+export async function load(
+  tx: Transaction,
+  own: readonly string[],
+): Promise<Kept & { clientId: string }> {
   const session = await tx.get(`SELECT client_id FROM mqtt_session`);
-  const rows = await tx.all(
-    `SELECT * FROM mqtt_out WHERE stage IN (${SENT}, ${RELEASED}) ORDER BY seq`,
-  );
+  const underWay = `stage IN (${SENT}, ${RELEASED})`;
+  const rows = await tx.all(`SELECT * FROM mqtt_out WHERE ${underWay} ORDER BY seq`);
   const taken = await tx.all(`SELECT packet FROM mqtt_in`);
+  const filters = await tx.all(`SELECT * FROM mqtt_filters ORDER BY rowid`);
+  keepFilters(tx, own);
   return {
     clientId: String(session!.client_id),
     inFlight: rows.map((row): InFlight => ({
-      ...toRow(row),
+      ...toPublication(row),
       isReleased: Number(row.stage) === RELEASED,
     })),
     taken: taken.map(({ packet }) => Number(packet)),
+    filters: filters.map(({ filter, is_granted }) => ({
+      filter: String(filter),
+      isGranted: Number(is_granted) === 1,
+    })),
   };
+}
+
+/** Topic filters that a broker may have, oldest first. */
+export async function knownFilters(tx: Transaction): Promise<string[]> {
+  const rows = await tx.all(`SELECT filter FROM mqtt_filters ORDER BY rowid`);
+  return rows.map(({ filter }) => String(filter));
 }
 
 /** Whether a broker had the session before. */
@@ -80,18 +126,23 @@ export async function isKnown(tx: Transaction): Promise<boolean> {
   return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;
 }
 
+/** What is to be published. */
+export type Message = Omit<Publication, "seq">;
+
 /** A publication as it lies in the store. */
 export interface Row extends Publication {
   /** When it was added, in ms since 1970. */
   readonly since: number;
 }
 
-/** Adds a publication; of a state (retained) the one that waits is replaced. */
+/** Adds a publication; of a state (retained) the one that waits is replaced. @param since In ms since 1970. */
 export function publish(
   tx: Transaction,
-  { topic, payload, retain, since }: Omit<Row, "seq">,
+  { topic, payload, retain, properties }: Message,
+  since: number,
 ): void {
-  tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0, since);
+  const sql = retain ? REPLACE : PUBLISH;
+  tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since);
 }
 
 /** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */
@@ -108,7 +159,15 @@ export function markSent(tx: Transaction, most: number, end: number): void {
 /** Those that are `sent`, behind one. */
 export async function sentBehind(tx: Transaction, seq: number): Promise<Row[]> {
   const sql = `SELECT * FROM mqtt_out WHERE stage = ${SENT} AND seq > ? ORDER BY seq`;
-  return (await tx.all(sql, seq)).map(toRow);
+  return (await tx.all(sql, seq)).map((row) => ({
+    ...toPublication(row),
+    since: Number(row.since),
+  }));
+}
+
+/** Whether any waits. */
+export async function isAnyWaiting(tx: Transaction): Promise<boolean> {
+  return await tx.get(`SELECT 1 FROM mqtt_out WHERE stage = ${WAITING} LIMIT 1`) !== undefined;
 }
 
 /** Makes a task safe. What a message does is another matter. */
@@ -124,10 +183,28 @@ export function keep(tx: Transaction, task: Task): void {
     case "complete":
       return tx.run(`DELETE FROM mqtt_out WHERE seq = ?`, task.seq);
     case "resume":
+      tx.run(`UPDATE mqtt_session SET is_known = 1`);
       if (task.isPresent) return;
       tx.run(`DELETE FROM mqtt_in`);
       tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${RELEASED}`);
-      tx.run(`UPDATE mqtt_session SET is_known = 1`);
+      return tx.run(`UPDATE mqtt_filters SET is_granted = 0`);
+    case "subscribe":
+      return keepFilters(tx, task.filters);
+    case "subscribed":
+      for (const filter of task.granted) {
+        tx.run(`UPDATE mqtt_filters SET is_granted = 1 WHERE filter = ?`, filter);
+      }
+      return;
+    case "unsubscribed":
+      for (const filter of task.filters) {
+        tx.run(`DELETE FROM mqtt_filters WHERE filter = ?`, filter);
+      }
+  }
+}
+
+function keepFilters(tx: Transaction, filters: readonly string[]): void {
+  for (const filter of filters) {
+    tx.run(`INSERT OR IGNORE INTO mqtt_filters (filter) VALUES (?)`, filter);
   }
 }
 
@@ -138,18 +215,12 @@ export interface Amount {
 }
 
 const AMOUNT = `count(*) AS n,
-  coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))), 0) AS bytes`;
+  coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))
+    + coalesce(length(CAST(properties AS BLOB)), 0)), 0) AS bytes`;
 
 export async function count(tx: Transaction): Promise<Amount> {
   const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out`))!;
   return { rows: Number(n), bytes: Number(bytes) };
-}
-
-/** When the oldest that waits was added, in ms since 1970. */
-async function oldestWaiting(tx: Transaction): Promise<number | undefined> {
-  const sql = `SELECT since FROM mqtt_out WHERE stage = ${WAITING} ORDER BY seq LIMIT 1`;
-  const row = await tx.get(sql);
-  return row && Number(row.since);
 }
 
 const EVENT_WAITS = `stage = ${WAITING} AND retain = 0`;
@@ -171,25 +242,29 @@ export async function takeGivenUp(tx: Transaction): Promise<GivenUp> {
   const gone = `stage = ${GIVEN_UP}`;
   const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out WHERE ${gone}`))!;
   if (Number(n) > 0) tx.run(`DELETE FROM mqtt_out WHERE ${gone}`);
-  const event = await tx.get(`SELECT min(since) AS since FROM mqtt_out WHERE ${EVENT_WAITS}`);
   return {
     rows: Number(n),
     bytes: Number(bytes),
-    oldest: await oldestWaiting(tx),
-    oldestEvent: event?.since == null ? undefined : Number(event.since),
+    oldest: await oldest(tx, `stage = ${WAITING}`),
+    oldestEvent: await oldest(tx, EVENT_WAITS),
   };
 }
 
-export function bytesOf({ topic, payload }: { topic: string; payload: string }): number {
-  return byteLength(topic) + byteLength(payload);
+async function oldest(tx: Transaction, which: string): Promise<number | undefined> {
+  const row = await tx.get(`SELECT since FROM mqtt_out WHERE ${which} ORDER BY seq LIMIT 1`);
+  return row && Number(row.since);
 }
 
-function toRow({ seq, topic, payload, retain, since }: SqlRow): Row {
+export function bytesOf({ topic, payload, properties = "" }: Omit<Message, "retain">): number {
+  return byteLength(topic) + byteLength(payload) + byteLength(properties);
+}
+
+function toPublication({ seq, topic, payload, retain, properties }: SqlRow): Publication {
   return {
     seq: Number(seq),
     topic: String(topic),
     payload: String(payload),
     retain: Number(retain) === 1,
-    since: Number(since),
+    ...(properties !== null && { properties: String(properties) }),
   };
 }

@@ -1,6 +1,6 @@
 /** Brokers that are slow, or do not answer: they are left by name, and asked for nothing that must be kept in memory. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Bridged } from "../../tests/support/bridged.ts";
+import { AtBroker } from "../../tests/support/at_broker.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
@@ -21,7 +21,7 @@ const hasty: Platform = {
 async function begin(broker: ScriptBroker, options: Partial<MqttOptions> = {}, platform = hasty) {
   await using stack = new AsyncDisposableStack();
   const bridged = stack.use(
-    await Bridged.start({ port: broker.port, version: 4, ...options }, platform),
+    await AtBroker.start({ port: broker.port, version: 4, ...options }, platform),
   );
   const client = stack.use(new Client({ id: "1", port: bridged.server.port }));
   const device = new Channels(client, { app: "a", version: "1", channels: {} });

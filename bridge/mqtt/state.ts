@@ -1,5 +1,7 @@
 /** How the bridge is: counters in memory, that nobody has to ask the store for. */
 
+import type { Amount } from "./rows.ts";
+
 /** How a bridge is. Counts begin with its start. */
 export interface MqttState {
   /** Since when the broker is there. */
@@ -47,5 +49,20 @@ export class Counters {
   /** One was sent: those behind it are not older. */
   sent(since: number): void {
     if (this.oldest !== undefined) this.oldest = Math.max(this.oldest, since);
+  }
+
+  /** @param kept What is in the store. @param inFlight What of it is under way. */
+  state(kept: Amount, inFlight: Amount = { rows: 0, bytes: 0 }): MqttState {
+    const { connectedSince, oldest, problem, connects, published, received, givenUp } = this;
+    const rows = Math.max(0, kept.rows - inFlight.rows);
+    return {
+      ...{ problem, connects, published, received, givenUp, inFlight: inFlight.rows },
+      connectedSince: connectedSince === undefined ? undefined : new Date(connectedSince),
+      waiting: {
+        rows,
+        bytes: rows === 0 ? 0 : Math.max(0, kept.bytes - inFlight.bytes),
+        ...(oldest !== undefined && rows > 0 && { since: new Date(oldest) }),
+      },
+    };
   }
 }

@@ -212,8 +212,10 @@ class Dispatcher {
   }
 
   async #answered(marked: Of<"answer" | "fault">, at: number, told: Told): Promise<void> {
-    const text = this.#thing.observer && this.#thing.toldBy(marked);
-    collector(told.tx).add(this.#thing.answered(marked, at));
+    const text = this.#thing.toldBy(marked);
+    // Without a value it confirms what was set by now: something else may be, before this is safe.
+    const said = text === undefined ? marked : { ...marked, value: text };
+    collector(told.tx).add(this.#thing.answered(said, at));
     if (text !== undefined) await this.#observe("report", text, told);
   }
 

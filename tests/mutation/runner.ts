@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { compileCore } from "./core_mutants.ts";
 import type { Answer, Measured, Question } from "./test_process.ts";
 
 /** Begins an answer. */
@@ -116,7 +117,13 @@ async function attempt(
   { mutant, core, tests, seeds = 0, mostPasses }: Question,
 ): Promise<Answer> {
   stryker.activeMutant = mutant;
-  if (core !== undefined) cores.holdfastCore = new WebAssembly.Module(Uint8Array.fromBase64(core));
+  if (core !== undefined) {
+    try {
+      cores.holdfastCore = new WebAssembly.Module(await compileCore(core));
+    } catch {
+      return { fate: "does not compile" };
+    }
+  }
   stryker.hitCount = 0;
   stryker.hitLimit = mostPasses;
   for (const { file, index, limit } of tests) {

@@ -16,7 +16,7 @@ export interface Measured {
 export interface Question {
   file?: string;
   mutant?: string;
-  /** The mutant is this .wasm, in base64. */
+  /** The mutant is one of the core: its source. */
   core?: string;
   /** Worlds of the simulator to play after the tests. */
   seeds?: number;
@@ -31,7 +31,7 @@ export interface Answer {
   measured?: Measured[];
   /** Mutants that are passed while the file is loaded. */
   loading?: string[];
-  fate?: "killed" | "endless" | "hung" | "found by the simulator" | "survived";
+  fate?: "killed" | "endless" | "hung" | "found by the simulator" | "survived" | "does not compile";
   /** The test that has found it. */
   by?: string;
   why?: string;

@@ -48,6 +48,24 @@ export interface Mutant {
   kind: string;
   before: string;
   after: string;
+  /** Which one, if the file can be changed so in several places. */
+  nth: number;
+  /** The source with the change in it, if it is of the core, where none can sleep. */
+  core?: string;
+}
+
+/** Counts those that change the same in the same file in the same way. */
+export function numbered<Any extends Omit<Mutant, "nth">>(
+  mutants: readonly Any[],
+): (Any & Mutant)[] {
+  const counts = new Map<string, number>();
+  return mutants.map((mutant) => {
+    const { file, kind, before, after } = mutant;
+    const change = JSON.stringify([file, kind, before, after]);
+    const nth = counts.get(change) ?? 0;
+    counts.set(change, nth + 1);
+    return { ...mutant, nth };
+  });
 }
 
 /** Where the mutants are. */
@@ -113,16 +131,17 @@ export async function plant(source: readonly string[]): Promise<Tree> {
   const lines = new Map(names.map((name, i) => [name, contents[i]!.split("\n")]));
   return {
     folder,
-    mutants: made.mutants
-      .filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
-      .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
-        id,
-        file: fileName,
-        line: start.line + 1,
-        kind: mutatorName,
-        before: cut(lines.get(fileName)!, start, end),
-        after: replacement,
-      })),
+    mutants: numbered(
+      made.mutants.filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
+        .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
+          id,
+          file: fileName,
+          line: start.line + 1,
+          kind: mutatorName,
+          before: cut(lines.get(fileName)!, start, end),
+          after: replacement,
+        })),
+    ),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
 }

@@ -1,78 +1,81 @@
 /**
- * A server with a bridge to an MQTT broker that a test has somewhere.
+ * A real broker, a peer at it, and a server with a bridge between them that can be started again on its store.
  *
  * @module
  */
 import { MqttBridge, type MqttOptions } from "../../bridge/mqtt/mod.ts";
-import { Server, type ServerEvent } from "../../server/mod.ts";
-import { nodePlatform } from "../../server/transport/node.ts";
-import type { Platform } from "../../server/transport/platform.ts";
+import { Server, type ServerEvent, type ServerOptions } from "../../server/mod.ts";
 import { folder } from "./main_process.ts";
-import { until } from "./wait.ts";
+import { Mosquitto, MqttPeer } from "./mosquitto.ts";
 
 export class Bridged implements AsyncDisposable {
+  readonly broker: Mosquitto;
+  readonly peer: MqttPeer;
+  /** What all servers have told so far. */
   readonly events: ServerEvent[] = [];
-  readonly #stack: AsyncDisposableStack;
+  server!: Server;
+  mqtt!: MqttBridge;
+  #options: Partial<MqttOptions>;
+  readonly #folder = folder();
+  #port = 0;
 
-  private constructor(
-    readonly server: Server,
-    readonly mqtt: MqttBridge,
-    stack: AsyncDisposableStack,
-  ) {
-    this.#stack = stack;
+  private constructor(broker: Mosquitto, peer: MqttPeer, options: Partial<MqttOptions>) {
+    this.broker = broker;
+    this.peer = peer;
+    this.#options = options;
   }
 
-  /**
-   * @param options `hostname` is this machine unless told.
-   * @param platform Of the bridge; the server has the real one.
-   * @param path Of the store; a new one unless told.
-   */
-  static async start(
-    options: Partial<MqttOptions> & { port: number },
-    platform: Platform = nodePlatform,
-    path?: string,
+  /** @param subscribes What the peer wants to hear of. It speaks the bridge's version. */
+  static async begin(
+    mosquitto: string,
+    options: Partial<MqttOptions> = {},
+    subscribes: readonly string[] = ["#"],
   ): Promise<Bridged> {
     await using stack = new AsyncDisposableStack();
-    const store = path ?? `${stack.use(folder()).path}/server.db`;
-    const mqtt = new MqttBridge({ hostname: "127.0.0.1", ...options }, platform);
-    const own = { store, durability: "normal", observe: mqtt.observe } as const;
-    const server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, ...own });
-    stack.use(server);
-    stack.use(mqtt);
-    const bridged = new Bridged(server, mqtt, stack.move());
-    server.events.subscribe((event) => void bridged.events.push(event));
-    try {
-      await mqtt.start(server);
-    } catch (error) {
-      await bridged[Symbol.asyncDispose]();
-      throw error;
-    }
-    return bridged;
+    const broker = stack.use(await Mosquitto.start(mosquitto));
+    const { version = 5 } = options;
+    const peer = stack.use(new MqttPeer(broker.port, subscribes, undefined, version));
+    await peer.ready();
+    const all = new Bridged(broker, peer, options);
+    await all.start();
+    stack.move();
+    return all;
   }
 
-  /** What was told of the broker, when one of it says this; undefined: it is there. */
-  async tells(code: string | undefined): Promise<Extract<ServerEvent, { event: "broker" }>> {
-    const found = () =>
-      this.events.find((event) => event.event === "broker" && event.code === code);
-    const what = () => `${code} in ${JSON.stringify(this.events)}`;
-    return await until(found, { what }) as Extract<ServerEvent, { event: "broker" }>;
+  /** Starts a server where the last one was. @param more Other options, from now on. */
+  async start(more: Partial<MqttOptions> = {}, serverOptions: ServerOptions = {}): Promise<void> {
+    this.#options = { ...this.#options, ...more };
+    const at = { hostname: "127.0.0.1", port: this.broker.port };
+    this.mqtt = new MqttBridge({ ...at, ...this.#options });
+    this.server = await Server.listen({
+      port: this.#port,
+      hostname: "127.0.0.1",
+      open: true,
+      store: `${this.#folder.path}/server.db`,
+      durability: "normal",
+      observe: this.mqtt.observe,
+      ...serverOptions,
+    });
+    this.#port = this.server.port;
+    this.server.events.subscribe((event) => void this.events.push(event));
+    await this.mqtt.start(this.server);
   }
 
-  /** Warnings with a code. */
-  warned(code: string): string[] {
-    return this.events.flatMap((event) =>
-      event.event === "warning" && event.code === code ? [event.message] : []
-    );
+  /** Ends bridge and server. */
+  async stop(): Promise<void> {
+    this.mqtt.close();
+    await this.server.close();
   }
 
-  /** Rows that a query finds. */
-  async rows(sql: string): Promise<Record<string, unknown>[]> {
-    let found: Record<string, unknown>[] = [];
-    await this.server.transaction(async (tx) => void (found = await tx.all(sql)));
-    return found;
+  /** Codes of warnings so far. */
+  get warned(): string[] {
+    return this.events.flatMap((event) => event.event === "warning" ? [event.code] : []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stack.disposeAsync();
+    await this.stop();
+    await this.peer[Symbol.asyncDispose]();
+    await this.broker[Symbol.asyncDispose]();
+    this.#folder[Symbol.dispose]();
   }
 }

@@ -16,27 +16,35 @@ export class ScriptBroker implements AsyncDisposable {
   #readOn = () => {};
   /** It answers whoever asks whether it is there; that is not heard. */
   answersPings = false;
+  /** It takes publications to these topics; that is not heard either. */
+  takes: (topic: string) => boolean = () => false;
+  readonly #taken = new Set<number>();
   readonly #running = this.#run();
 
   get port(): number {
     return this.#listener.addr.port;
   }
 
-  /** Accepts the client, and says that it knows it. */
+  /** Accepts the client, and says whether it knows it. */
   async welcomes(sessionPresent: boolean): Promise<void> {
     await this.hears("connect");
     await this.says({ cmd: "connack", sessionPresent, returnCode: 0 });
-    const { messageId } = await this.hears("subscribe");
-    await this.says({ cmd: "suback", messageId: messageId!, granted: [2] });
+    await this.grants();
+  }
+
+  /** Grants what is subscribed. */
+  async grants(): Promise<void> {
+    const { messageId, subscriptions } = await this.hears("subscribe");
+    await this.says({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) });
   }
 
   /** The next packet of a kind; others that came before it are passed over. */
-  async hears(cmd: Packet["cmd"]): Promise<Packet> {
+  async hears<Cmd extends Packet["cmd"]>(cmd: Cmd): Promise<Extract<Packet, { cmd: Cmd }>> {
     const found = () => this.#packets.findIndex((packet) => packet.cmd === cmd);
     await until(() => found() >= 0, {
       what: () => `${cmd} among ${this.#packets.map((it) => it.cmd)}`,
     });
-    return this.#packets.splice(0, found() + 1).at(-1)!;
+    return this.#packets.splice(0, found() + 1).at(-1) as Extract<Packet, { cmd: Cmd }>;
   }
 
   async says(packet: Packet): Promise<void> {
@@ -89,9 +97,7 @@ export class ScriptBroker implements AsyncDisposable {
     try {
       for await (const bytes of conn.readable) {
         for (const { packet } of decoder.take(bytes)) {
-          const isPing = this.answersPings && packet.cmd === "pingreq";
-          if (isPing) await this.says({ cmd: "pingresp" });
-          else this.#packets.push(packet);
+          if (!await this.#answers(packet)) this.#packets.push(packet);
         }
         await this.#reading;
       }
@@ -99,6 +105,19 @@ export class ScriptBroker implements AsyncDisposable {
       // The connection has ended.
     }
     if (this.#conn === conn) this.#conn = undefined;
+  }
+
+  /** What it answers by itself. */
+  async #answers(packet: Packet): Promise<boolean> {
+    const messageId = packet.messageId!;
+    if (packet.cmd === "pingreq" && this.answersPings) await this.says({ cmd: "pingresp" });
+    else if (packet.cmd === "publish" && packet.qos === 2 && this.takes(packet.topic)) {
+      this.#taken.add(messageId);
+      await this.says({ cmd: "pubrec", messageId });
+    } else if (packet.cmd === "pubrel" && this.#taken.delete(messageId)) {
+      await this.says({ cmd: "pubcomp", messageId });
+    } else return false;
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
