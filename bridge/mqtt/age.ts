@@ -4,13 +4,10 @@
  * when the broker is there again: so the log stays short, however long that takes.
  */
 import type { Transaction } from "../../server/mod.ts";
-import type { Clock } from "../../server/transport/platform.ts";
+import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 import type { Room } from "./room.ts";
 import { type GivenUp, giveUp, takeGivenUp } from "./rows.ts";
 import type { Counters } from "./state.ts";
-
-/** Longest time of a timer, in ms. */
-const LONGEST = 2 ** 31 - 1;
 
 /** What it needs of the bridge. */
 export interface AgeHost {
@@ -49,7 +46,7 @@ export class AgeBound {
     // What comes later cannot be too old before that.
     const now = this.#clock.date();
     const wait = Math.max(1, (taken.oldestEvent ?? now) + this.#maxAge - now);
-    this.#cancel = this.#clock.after(Math.min(wait, this.#maxAge, LONGEST), () => {
+    this.#cancel = this.#clock.after(Math.min(wait, this.#maxAge, LONGEST_TIMER), () => {
       this.start().catch(() => {}); // the server was closed
     });
   }

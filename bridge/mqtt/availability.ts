@@ -1,6 +1,6 @@
 /** Whether devices are there, as it is told: a short outage is none. */
 import type { Server, ServerEvent } from "../../server/mod.ts";
-import type { Clock } from "../../server/transport/platform.ts";
+import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 
 /** Sleeping: it has said that it would go, and is to be back in time. */
 export type AvailabilityState = "online" | "offline" | "sleeping";
@@ -26,9 +26,6 @@ type AvailabilityListener = (id: string, state: AvailabilityState, sleep: number
 
 /** In ms. */
 const OFFLINE_AFTER = 30_000;
-
-/** No timer takes longer, in ms. */
-const LONGEST = 2 ** 31 - 1;
 
 export class Availability {
   readonly #clock: Clock;
@@ -100,7 +97,7 @@ export class Availability {
 
   #after(id: string, ms: number, run: () => void): void {
     this.#stays(id);
-    const forget = this.#clock.after(Math.min(ms, LONGEST), () => {
+    const forget = this.#clock.after(Math.min(ms, LONGEST_TIMER), () => {
       this.#leaving.delete(id);
       run();
     });
@@ -133,5 +130,5 @@ export function timesIn(of: PerDevice | undefined): number[] {
 /** What a device says in its metadata: for how many seconds it may sleep. In ms; undefined: nothing. */
 export function sleepIn(metadata: string): number | undefined {
   const seconds = /(?:^| )sleep=(\d{1,9})(?: |$)/.exec(metadata)?.[1];
-  return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, LONGEST);
+  return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, LONGEST_TIMER);
 }

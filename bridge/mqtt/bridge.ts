@@ -4,7 +4,7 @@ import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import type { Platform } from "../../server/transport/platform.ts";
+import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
 import { type Access, access, type MqttCredentials } from "./access.ts";
 import { AgeBound } from "./age.ts";
 import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
@@ -131,11 +131,11 @@ export class MqttBridge {
     checkWhole("mostRows", rows, 1, 1_000_000);
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
     for (const name of ["offlineAfter", "sleeping"] as const) {
-      for (const value of timesIn(options[name])) checkWhole(name, value, 0, 2 ** 31 - 1);
+      for (const value of timesIn(options[name])) checkWhole(name, value, 0, LONGEST_TIMER);
     }
     checkWhole("maxAge", options.maxAge ?? 1, 1, 2 ** 40);
     checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
-    checkWhole("deadline", options.deadline ?? 1, 1, 2 ** 31 - 1);
+    checkWhole("deadline", options.deadline ?? 1, 1, LONGEST_TIMER);
     this.#options = options;
     this.#patience = options.deadline ?? DEADLINE;
     this.#port = port;

@@ -53,6 +53,15 @@ both("a message is safe with its id before PUBREC, and its id gone before PUBCOM
   assertEquals(rig.settle(), ["deliver 7"]);
 });
 
+both("whether a message is new is told by its id, not by its DUP flag", (version) => {
+  const rig = new MqttRig(version);
+  rig.connect();
+  rig.delivers(7, "1", { dup: true }); // the first copy was lost with the connection
+  assertEquals(rig.settle(), ["deliver 7"]);
+  rig.delivers(7, "1", { dup: false });
+  assertEquals([rig.settle(), rig.sent()], [[], ["pubrec 7", "pubrec 7"]]);
+});
+
 both("messages of QoS 0 and 1 are delivered as well", (version) => {
   const rig = new MqttRig(version);
   rig.connect();

@@ -1,10 +1,11 @@
 /** The command line's options for a broker. */
 import { LocalError } from "../../server/protocol/errors.ts";
+import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { checkCertificates, checkPair, expiry } from "../../server/transport/tls_pair.ts";
 import type { MqttCredentials, MqttTls } from "./access.ts";
 import type { HomeAssistantOptions } from "./announcer.ts";
-import type { Version } from "./codec.ts";
 import { MqttBridge, type MqttOptions } from "./bridge.ts";
+import type { Version } from "./codec.ts";
 import { AVAILABILITIES } from "./discovery.ts";
 
 /** As they are typed. */
@@ -25,9 +26,6 @@ export interface MqttArguments {
   "mqtt-offline-after"?: string[] | undefined;
   "mqtt-sleeping"?: string[] | undefined;
 }
-
-/** No timer takes longer. */
-const MOST_MS = 2 ** 31 - 1;
 
 /** A bridge whose credentials lie in files. */
 export interface MqttFromFiles {
@@ -177,8 +175,8 @@ function homeAssistantFrom(
 /** @throws {LocalError} BAD_ARGUMENT */
 function toWhole(option: string, text: string, least: number): number {
   const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= MOST_MS) return value;
-  throw bad(`${option} takes ms, ${least} to ${MOST_MS}, not ${JSON.stringify(text)}`);
+  if (/^\d+$/.test(text) && value >= least && value <= LONGEST_TIMER) return value;
+  throw bad(`${option} takes ms, ${least} to ${LONGEST_TIMER}, not ${JSON.stringify(text)}`);
 }
 
 /** MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */

@@ -9,6 +9,7 @@
 import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts";
 import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import { sayFault } from "../../server/protocol/fault.ts";
 import { covers, Filters, wrongFilter } from "./filters.ts";
 import { messageIn, valueFor } from "./own_message.ts";
 import { Refusal, textIn, timeOf } from "./payload.ts";
@@ -175,17 +176,9 @@ export class OwnTopics {
     code: "BAD_VALUE" | "NOT_ALLOWED",
     why: string,
   ): void {
-    const fault = {
-      mark: "fault",
-      name,
-      code: code === "BAD_VALUE" ? "bad_value" : "unsupported",
-    } as const;
-    try {
-      tx.write(id, formatMarked({ ...fault, words: why }));
-    } catch (error) {
-      if (!(error instanceof LocalError && error.code === "BAD_TEXT")) throw error;
-      tx.write(id, formatMarked(fault)); // it takes short lines only
-    }
+    const fault = code === "BAD_VALUE" ? "bad_value" : "unsupported";
+    const write = (line: string) => tx.write(id, line);
+    sayFault(write, { mark: "fault", name, code: fault, words: why });
     tx.afterCommit(() => this.#host.warn(id, code, why));
   }
 

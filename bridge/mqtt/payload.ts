@@ -1,10 +1,8 @@
 /** What the payload of a message says, and for how long. */
 import { HoldfastError } from "../../server/protocol/errors.ts";
 import { type Value, valueOf } from "../../server/protocol/channel_lines.ts";
+import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import type { Delivery } from "./tasks.ts";
-
-/** No timer takes longer, in ms. */
-const LONGEST = 2 ** 31 - 1;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -45,5 +43,5 @@ export function valueIn(delivery: Delivery): Value | undefined {
 export function timeOf({ expiresAt }: Delivery, now: number): number | undefined {
   if (expiresAt === undefined) return undefined;
   if (expiresAt <= now) throw new Refusal("EXPIRED", "its time was up before it could be done");
-  return Math.min(LONGEST, Math.ceil(expiresAt - now));
+  return Math.min(LONGEST_TIMER, Math.ceil(expiresAt - now));
 }

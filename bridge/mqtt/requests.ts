@@ -29,7 +29,7 @@ export interface RequestsHost {
   transaction(use: (tx: Transaction) => void): Promise<void>;
   /** Adds a publication. */
   put(tx: Transaction, message: Message): void;
-  /** Whether so many bytes more may wait for the broker. */
+  /** Whether this many more bytes may wait for the broker. */
   hasRoom(bytes: number): boolean;
 }
 
@@ -139,10 +139,8 @@ export class Requests {
     }
     this.#taken.set(tx, taken + 1);
     const id = ++this.#last;
-    tx.run(
-      `INSERT INTO mqtt_requests (id, topic, correlation) VALUES (?, ?, ?)`,
-      ...[id, asker.topic, asker.correlation ?? null],
-    );
+    const sql = `INSERT INTO mqtt_requests (id, topic, correlation) VALUES (?, ?, ?)`;
+    tx.run(sql, id, asker.topic, asker.correlation ?? null);
     tx.afterCommit(() =>
       void this.#ask(id, asker, { device, channel, value, deadline: now + time })
     );

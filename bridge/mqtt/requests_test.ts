@@ -140,7 +140,7 @@ for (const [name, version] of VERSIONS) {
   );
 
   toolTest(
-    `a request whose server is killed is answered when it is started, over MQTT ${name}`,
+    `a request whose server is closed is answered when it is started again, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using all = await Bridged.begin(mosquitto, { version });

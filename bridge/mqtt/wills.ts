@@ -39,12 +39,13 @@ export class Wills {
     this.#host = host;
   }
 
-  /** Reads what was told, and what devices have reported. */
+  /** Reads what was told, and, where topics of their own are allowed, what devices have reported. */
   async start(tx: Transaction, server: Pick<Server, "devices" | "thing">): Promise<void> {
     for (const { device, state, sleep } of await tx.all(`SELECT * FROM mqtt_devices`)) {
       const told = { state: String(state) as AvailabilityState, sleep: Number(sleep) };
       this.#devices.set(String(device), told);
     }
+    if (!this.#host.own.isOn) return;
     for (const { id } of server.devices) {
       const thing = await server.thing(id);
       const known = this.#of(id);
@@ -77,11 +78,8 @@ export class Wills {
     const known = this.#of(id);
     const before = known.state ?? "offline";
     Object.assign(known, { state, sleep });
-    tx.run(`INSERT OR REPLACE INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?)`, ...[
-      id,
-      state,
-      sleep,
-    ]);
+    const sql = `INSERT OR REPLACE INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?)`;
+    tx.run(sql, id, state, sleep);
     if ((before === "offline") === (state === "offline")) return;
     const said = known[state === "offline" ? "will" : "welcome"];
     const message = isSaid(said) ? this.#host.own.allowed(id, said) : undefined;

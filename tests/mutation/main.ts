@@ -48,7 +48,7 @@ async function main(): Promise<number> {
   }
   const trial = { tree, results, options, stop: stop.signal };
   await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
-  await tryAll(trial, CORE_TESTS, chosen(ofCore));
+  await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
   report([...tree.mutants, ...ofCore], results);
   return stop.signal.aborted ? 130 : 0;
 }
@@ -65,11 +65,12 @@ async function tryAll(
   { tree, results, options: { jobs, budget, seeds }, stop }: Trial,
   tests: readonly string[],
   mutants: readonly Mutant[],
+  core?: string,
 ): Promise<void> {
   if (mutants.length === 0) return;
   const told = (what: string) => console.error(`mutation: ${what}`);
   await using trials = new Trials(tree.folder, tests, budget, seeds, stop);
-  await trials.measure(jobs, told);
+  await trials.measure(jobs, told, core);
   let tried = 0;
   const left = mutants.values();
   const work = async () => {

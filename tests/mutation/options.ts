@@ -9,7 +9,7 @@ place. A change that all of them pass has survived: a line that no test holds.
 
   --jobs N     changes tried at the same time  (one a processor)
   --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
-  --budget MS  of all tests that are run for a change, as they take without one  (8000)
+  --budget MS  of processor time, for all tests that are run for a change, as they take without one  (8000)
   --every N    only each Nth change: a sample  (1)
   --results F  each result is added to this file, as a line of JSON, and what is there is not tried again: a run
                that was stopped goes on. A change is known by its file and text, wherever it lies there now

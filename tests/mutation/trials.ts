@@ -1,4 +1,5 @@
 /** Runs tests, and worlds of the simulator, with one mutant awake. */
+import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
@@ -62,12 +63,14 @@ export class Trials implements AsyncDisposable {
   readonly #tests: Measured[] = [];
   /** Mutants that are passed when files are loaded: they must be awake before. */
   readonly #loading = new Set<string>();
+  readonly #specs: Specs;
+  #hasSpecs = false;
   #process: TestProcess | undefined;
   #found = 0;
 
   /**
    * @param tests Where these are.
-   * @param budget How long those of one mutant may take together, in ms: the likely ones come first.
+   * @param budget Of the processor, in ms, for those of one mutant together: the likely ones come first.
    * @param seeds Worlds of the simulator for what survives them.
    * @param stop Ends what is under way, without a verdict.
    */
@@ -78,6 +81,7 @@ export class Trials implements AsyncDisposable {
     readonly seeds: number,
     readonly stop: AbortSignal,
   ) {
+    this.#specs = new Specs(folder, stop);
     stop.addEventListener("abort", () => this.#renew());
   }
 
@@ -86,8 +90,9 @@ export class Trials implements AsyncDisposable {
    *
    * @param jobs Files at the same time.
    * @param told Of each file, and of tests that fail, which are left out.
+   * @param core Its source, if mutants of it are tried: its specs are run as well.
    */
-  async measure(jobs: number, told: (what: string) => void): Promise<void> {
+  async measure(jobs: number, told: (what: string) => void, core?: string): Promise<void> {
     const files = (await testFiles(this.folder, this.tests)).values();
     const work = async () => {
       for (const file of files) {
@@ -97,6 +102,10 @@ export class Trials implements AsyncDisposable {
       }
     };
     await Promise.all(Array.from({ length: jobs }, work));
+    if (core === undefined) return;
+    told("the core's specs");
+    this.#hasSpecs = await this.#specs.pass(core);
+    if (!this.#hasSpecs) told("the core's specs are left out: they fail");
   }
 
   async #measure(file: string, told: (what: string) => void): Promise<void> {
@@ -116,10 +125,11 @@ export class Trials implements AsyncDisposable {
     const trials = new Trials(this.folder, this.tests, this.budget, this.seeds, this.stop);
     trials.#tests.push(...this.#tests);
     for (const id of this.#loading) trials.#loading.add(id);
+    trials.#hasSpecs = this.#hasSpecs;
     return trials;
   }
 
-  /** Tries a mutant: with the tests that pass it, then in worlds of the simulator. */
+  /** Tries a mutant: with the tests that pass it, then in worlds of the simulator; the core's with its specs, too. */
   async attempt(mutant: Mutant): Promise<Verdict> {
     const { id, file, core } = mutant;
     const isLoading = this.#loading.has(id);
@@ -159,6 +169,9 @@ export class Trials implements AsyncDisposable {
       return { fate: "killed", by: by! };
     }
     if (fate !== "survived") return { fate, ...(by && { by }), ...(why && { why }) };
+    if (core && this.#hasSpecs && !await this.#specs.pass(core)) {
+      return { fate: "killed", by: "the core's specs" };
+    }
     return { fate: tests.length > 0 ? "survived" : "passed by no test" };
   }
 
@@ -200,6 +213,6 @@ function likely(file: string, budget: number, tests: readonly Measured[]): Measu
   const room = file.split("/").slice(0, 2).join("/") + "/";
   const distance = ({ file }: Measured) => file === own ? 0 : file.startsWith(room) ? 1 : 2;
   let left = budget;
-  return tests.toSorted((a, b) => distance(a) - distance(b) || a.ms - b.ms)
-    .filter(({ ms }) => ms < left && (left -= ms) > 0);
+  return tests.toSorted((a, b) => distance(a) - distance(b) || a.cost - b.cost)
+    .filter(({ cost }) => cost < left && (left -= cost) > 0);
 }

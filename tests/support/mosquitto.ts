@@ -10,6 +10,9 @@ import { until } from "./wait.ts";
 /** More at once mosquitto does not take: to one who speaks MQTT 3.1.1 it says nothing of that, and cuts it off. */
 const WINDOW = 20;
 
+/** Ids of publications are 1 to this one; the last is of SUBSCRIBE. */
+const MOST_ID = 0xfffe;
+
 /** mosquitto, with what it keeps in a folder of its own. */
 export class Mosquitto implements AsyncDisposable {
   readonly port: number;
@@ -115,7 +118,7 @@ export class MqttPeer implements AsyncDisposable {
   readonly #subscribes: readonly string[];
   readonly #taken = new Set<number>();
   readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
-  #next = 1;
+  #next = 0;
   #conn: Deno.TcpConn | undefined;
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #isClosed = false;
@@ -146,7 +149,7 @@ export class MqttPeer implements AsyncDisposable {
     retain = false,
     properties?: MessageProperties,
   ): void {
-    const messageId = this.#next++;
+    const messageId = this.#freeId();
     const bytes = Buffer.from(payload as string);
     const packet = {
       cmd: "publish",
@@ -160,6 +163,11 @@ export class MqttPeer implements AsyncDisposable {
     } as const;
     this.#out.set(messageId, { packet, isReleased: false, isSent: false });
     this.#fill();
+  }
+
+  #freeId(): number {
+    do this.#next = this.#next % MOST_ID + 1; while (this.#out.has(this.#next));
+    return this.#next;
   }
 
   /** All that it has published was taken by the broker. */

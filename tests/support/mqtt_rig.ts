@@ -68,7 +68,7 @@ export class MqttRig {
   delivers(
     messageId: number,
     payload = "1",
-    more: Partial<Packet & { qos: 0 | 1 | 2 }> = {},
+    more: Partial<Packet & { qos: 0 | 1 | 2; dup: boolean }> = {},
   ): void {
     const topic = "h/1/led/set";
     const packet = { cmd: "publish", messageId, qos: 2, dup: false, retain: false, topic, payload };
