@@ -1,6 +1,7 @@
 /** Brokers that are slow, or do not answer: they are left by name, and asked for nothing that must be kept in memory. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AtBroker } from "../../tests/support/at_broker.ts";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
@@ -8,28 +9,43 @@ import type { Platform, Socket } from "../../server/transport/platform.ts";
 import { Channels, Client } from "../host/mod.ts";
 import type { MqttOptions } from "./mod.ts";
 
-/** So many times as fast the bridge's time goes: its patience is 10 s and more. */
-const HASTE = 50;
+/** In ms: a small part of the bridge's patience. */
+const STEP = 500;
 
-const hasty: Platform = {
-  ...nodePlatform,
-  now: () => nodePlatform.now() * HASTE,
-  after: (ms, run) => nodePlatform.after(ms / HASTE, run),
-};
-
-/** A server with a bridge, and a device. */
-async function begin(broker: ScriptBroker, options: Partial<MqttOptions> = {}, platform = hasty) {
+/** A server with a bridge, whose time passes when the test says so, and a device. */
+async function begin(
+  broker: ScriptBroker,
+  options: Partial<MqttOptions> = {},
+  through = (platform: Platform) => platform,
+) {
   await using stack = new AsyncDisposableStack();
+  const clock = new ManualClock();
+  const platform = through({ ...nodePlatform, now: clock.now, after: clock.after });
   const bridged = stack.use(
     await AtBroker.start({ port: broker.port, version: 4, ...options }, platform),
   );
   const client = stack.use(new Client({ id: "1", port: bridged.server.port }));
   const device = new Channels(client, { app: "a", version: "1", channels: {} });
   const all = stack.move();
+  /** Time passes until something is so; what is sent meanwhile takes no time. */
+  const passes = (condition: () => boolean) =>
+    until(async () => {
+      await clock.advance(STEP);
+      return condition();
+    });
   const silent = async (about: string) => {
+    await passes(() => bridged.events.some((one) => one.event === "broker" && one.code));
     assertStringIncludes((await bridged.tells("SILENT")).message!, about);
   };
-  return { bridged, device, silent, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  const connects = () => passes(() => broker.count("connect") > 0);
+  return {
+    bridged,
+    device,
+    passes,
+    silent,
+    connects,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
 }
 
 Deno.test("a broker that accepts and does not answer CONNECT is left, and tried again", async () => {
@@ -37,6 +53,7 @@ Deno.test("a broker that accepts and does not answer CONNECT is left, and tried 
   await using all = await begin(broker);
   await broker.hears("connect");
   await all.silent("CONNECT");
+  await all.connects();
   await broker.welcomes(false);
 });
 
@@ -45,6 +62,7 @@ Deno.test("a broker that does not answer PINGREQ is left, and tried again", asyn
   await using all = await begin(broker);
   await broker.welcomes(false);
   await all.silent("PINGREQ");
+  await all.connects();
   await broker.welcomes(true);
 });
 
@@ -55,6 +73,7 @@ Deno.test("a broker that does not answer PUBLISH is left, and sent it again", as
   await all.device.event("button", "pressed");
   broker.answersPings = true;
   await all.silent("PUBLISH");
+  await all.connects();
   await broker.hears("connect");
   await broker.says({ cmd: "connack", sessionPresent: true, returnCode: 0 });
   await until(async () => {
@@ -113,14 +132,17 @@ function slowly(platform: Platform, bytes: number, ms: number): Platform {
 Deno.test("a slow link is no silent broker", async () => {
   await using broker = new ScriptBroker();
   // What is under way takes a minute, and a question stands in line behind it.
-  await using all = await begin(broker, {}, slowly(hasty, 100, 3000));
-  await broker.welcomes(false);
+  await using all = await begin(broker, {}, (platform) => slowly(platform, 100, 3000));
+  let isWelcome = false;
+  const welcomed = broker.welcomes(false).then(() => isWelcome = true);
+  await all.passes(() => isWelcome);
+  await welcomed;
   broker.answersPings = true;
   const text = "x".repeat(200);
   await Promise.all(
     Array.from({ length: 20 }, (_, n) => all.device.event("count", `${n} ${text}`)),
   );
-  await until(() => broker.count("publish") >= 20, { timeout: 20_000 });
+  await all.passes(() => broker.count("publish") >= 20);
   const told = all.bridged.events.flatMap((event) => event.event === "broker" ? [event.code] : []);
   assertEquals(told, [undefined]);
 });
