@@ -19,6 +19,7 @@ import type { MqttBridge } from "../bridge/mqtt/mod.ts";
 import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
+import type { Web } from "./web/web.ts";
 
 /** For commands. */
 const give = giveOrStart(Server.listen);
@@ -121,6 +122,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.start(server);
   });
+  const web = await openPage(server, values);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
@@ -133,6 +135,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.close();
+    await web?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
@@ -221,6 +224,21 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | 
   if (mqtt === undefined) return undefined;
   const { bridgeFrom } = await import("../bridge/mqtt/options.ts");
   return bridgeFrom({ mqtt, ...values });
+}
+
+/** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
+async function openPage(server: Server, { web }: Options): Promise<Web | undefined> {
+  if (web === undefined) return undefined;
+  const { Web } = await import("./web/web.ts");
+  try {
+    const page = await Web.start(server, { port: Number(web) });
+    server.events.emit({ event: "page", address: page.url });
+    return page;
+  } catch (cause) {
+    await server.close();
+    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
+    throw new Failure(`port ${web} is in use: choose another one with --web PORT`, { cause });
+  }
 }
 
 /** Does what is to be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */

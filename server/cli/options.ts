@@ -57,6 +57,8 @@ What must not be lost:
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
+  --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
+                    free port
   --log text|json   a line for every change of a connection, on stderr           (text)
   --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
   --help
@@ -87,6 +89,7 @@ export function parse(args: string[]) {
       "mqtt-version": { type: "string" },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
+      web: { type: "string" },
       log: { type: "string", default: "text" },
       limit: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", default: false },
@@ -120,6 +123,9 @@ export async function toServerOptions(
     throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
   }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
+  if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
+    throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
+  }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,

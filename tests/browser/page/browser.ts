@@ -4,37 +4,13 @@
  *
  * @module
  */
-import {
-  type Browser,
-  type BrowserContextOptions,
-  chromium,
-  type Locator,
-  type Page,
-} from "playwright-core";
+import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
-import { locate, toolTest } from "../../support/tools.ts";
 import { type Images, writeImages } from "../firmware/images.ts";
+import { browserIsThere, launch, PATIENCE, shoot } from "./chromium.ts";
 import { Fixture } from "./fixture.ts";
-
-/** Without these it looks for updates, and needs a sandbox that root has not. */
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
-];
-
-/** A test gives up a step after this many ms; the machine may have much else to do. */
-const PATIENCE = 120_000;
-
-/** Where pictures of the page are left: not kept in the repository. */
-const SHOTS = new URL("../screenshots/", import.meta.url);
 
 /** What the tests of a file share. */
 export class Lab {
@@ -51,7 +27,6 @@ export class Lab {
 
   /** @param images what the page finds as built firmware: a folder each */
   async start(images: Record<string, Images>): Promise<void> {
-    const { paths } = locate({ chromium: "chromium" });
     this.site = await buildSite();
     this.#folder = await Deno.makeTempDir({ prefix: "holdfast-images-" });
     for (const [name, set] of Object.entries(images)) {
@@ -67,13 +42,7 @@ export class Lab {
         return answer(request, this.site, () => readImages(this.#images ?? folder));
       },
     );
-    this.#browser = await chromium.launch({
-      executablePath: paths.chromium!,
-      headless: true,
-      args: ARGS,
-      timeout: PATIENCE,
-      handleSIGTERM: false, // it would close the browser, and the tests would go on without it
-    });
+    this.#browser = await launch();
   }
 
   async stop(): Promise<void> {
@@ -239,8 +208,7 @@ export class Visitor implements AsyncDisposable {
 
   /** Takes a picture of all of the page. */
   async shoot(name: string): Promise<void> {
-    await Deno.mkdir(SHOTS, { recursive: true });
-    await this.page.screenshot({ path: new URL(`${name}.png`, SHOTS).pathname, fullPage: true });
+    await shoot(this.page, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -258,24 +226,4 @@ export function useLab(images: () => Promise<Record<string, Images>>): Lab {
     Deno.test.afterAll(() => lab.stop());
   }
   return lab;
-}
-
-/**
- * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none.
- *
- * @param more what else it needs: programs, and Debian's packages for them
- */
-export function browserTest(
-  name: string,
-  body: (t: Deno.TestContext) => Promise<void>,
-  more: Record<string, string> = {},
-): void {
-  const tools = { chromium: "chromium", ...more };
-  if (locate(tools).missing.length > 0) return toolTest(name, tools, () => {});
-  // The browser, which the tests share, has its own timers and pipes in this process.
-  Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
-}
-
-function browserIsThere(): boolean {
-  return locate({ chromium: "chromium" }).missing.length === 0;
 }
