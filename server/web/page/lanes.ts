@@ -74,7 +74,7 @@ export function merged(
 /** A time that the timeline can show, in ms, and what it is called. */
 export const RANGES: readonly (readonly [ms: number, name: string])[] = [
   [60_000, "minute"],
-  [600_000, "10 minutes"],
+  [600_000, "10 min"],
   [3_600_000, "hour"],
   [86_400_000, "day"],
   [604_800_000, "week"],

@@ -51,5 +51,5 @@ Deno.test("a young server's timeline is short, and never longer than an hour una
   const names = [0, 59_999, 60_001, 600_000, 600_001, 1e9].map((known) =>
     RANGES.find(([ms]) => ms === rangeFor(known))![1]
   );
-  assertEquals(names, ["minute", "minute", "10 minutes", "10 minutes", "hour", "hour"]);
+  assertEquals(names, ["minute", "minute", "10 min", "10 min", "hour", "hour"]);
 });

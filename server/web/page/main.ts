@@ -90,6 +90,7 @@ function show(): void {
   }
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
+  byId("fleet").hidden = rows.length === 0;
   byId("summary").textContent = rows.length === 0
     ? "The server runs and waits for its first device."
     : `${

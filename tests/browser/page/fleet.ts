@@ -93,6 +93,7 @@ export class Fleet implements AsyncDisposable {
     const client = new Client({ id, port: this.#proxy.port, timeout: TIMEOUT, ...options });
     this.#stack.use(client);
     await client.ready();
+    await this.#server.device(id);
     return client;
   }
 
