@@ -11,6 +11,8 @@ export class Room {
   readonly #told: (isFull: boolean) => void;
   #rows = 0;
   #bytes = 0;
+  /** In the store, when it was counted last, and not done since. Each of them wakes those who wait. */
+  #stored = 0;
   #counting: Promise<void> | undefined;
   #isFull = false;
   #freed = Promise.withResolvers<void>();
@@ -31,11 +33,19 @@ export class Room {
     while (this.#lacks(bytes)) {
       const { promise } = this.#freed;
       await this.count();
-      if (!this.#lacks(bytes)) break;
+      // What else has taken room may be of transactions that fail: none of them would wake anybody.
+      if (!this.#lacks(bytes) || this.#stored === 0) break;
       this.#tell(true);
       await promise;
     }
     this.add(bytes);
+  }
+
+  /** Whether there is room, as far as is known: it may be that there is more. */
+  has(bytes: number): boolean {
+    if (!this.#lacks(bytes)) return true;
+    this.count().catch(() => {}); // the server was closed
+    return false;
   }
 
   /** Counts what is in the store. */
@@ -51,6 +61,7 @@ export class Room {
 
   /** A publication is done. */
   free(bytes: number): void {
+    this.#stored = Math.max(0, this.#stored - 1);
     this.#rows = Math.max(0, this.#rows - 1);
     this.#bytes = Math.max(0, this.#bytes - bytes);
     this.#tell(false);
@@ -72,7 +83,7 @@ export class Room {
   async #recount(): Promise<void> {
     try {
       const { rows, bytes } = await this.#count();
-      this.#rows = rows;
+      this.#rows = this.#stored = rows;
       this.#bytes = bytes;
     } finally {
       this.#counting = undefined;

@@ -57,3 +57,10 @@ Deno.test("bytes are bounded too, and one that is larger than all of it goes alo
   room.free(500);
   await next;
 });
+
+Deno.test("nobody waits for room that a transaction has taken: if it fails, no row will free it", async () => {
+  const { room } = begin();
+  for (let i = 0; i < 3; i++) await room.take(1);
+  const all = Array.from({ length: 5 }, () => room.take(1)); // one count is for all of them
+  for (const taking of all) assertEquals(await takes(taking), true);
+});

@@ -69,6 +69,23 @@ Deno.test("the answer to a setting is observed, with or without a value, and a f
   assertEquals(told.slice(2), ["1 report led 5"]);
 });
 
+Deno.test("what an answer confirms is what it said, also if something else is set before that is safe", async () => {
+  const { scene, board, told, gate } = await begin();
+  await using _ = scene;
+  const thing = await scene.server.thing("1");
+  void thing.set("led", 1);
+  await board.settle();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate.opens = promise;
+  await board.says(":led.1");
+  void thing.set("led", 2);
+  await board.settle();
+  resolve();
+  await scene.platform.turn();
+  assertEquals(told, ["1 report led 1"]);
+  assertEquals(thing.reported("led")?.value, 1);
+});
+
 Deno.test("as long as the observer waits the message waits, and what is behind it", async () => {
   const { scene, board, told, safe, gate } = await begin();
   await using _ = scene;
