@@ -1,5 +1,6 @@
 /** The page's files. Browsers know no types: those are taken out, and nothing else is built. */
 import { stripTypeScriptTypes } from "node:module";
+import { type Route, route } from "./routes.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   css: "text/css; charset=utf-8",
@@ -18,14 +19,9 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 } as const;
 
-export interface Page {
-  /** A file of the page; undefined: there is none of that name. */
-  answer(path: string, method: string): Response | undefined;
-}
-
-/** Reads all files of the page. */
-export async function readPage(): Promise<Page> {
-  const files = new Map<string, { bytes: Uint8Array<ArrayBuffer>; type: string }>();
+/** Routes to all files of the page. They are no secret: anybody may have them. */
+export async function pageRoutes(): Promise<Route[]> {
+  const routes: Route[] = [];
   for (const folder of ["page", "parts"]) {
     const url = new URL(`./${folder}/`, import.meta.url);
     for await (const { name, isFile } of Deno.readDir(url)) {
@@ -33,17 +29,14 @@ export async function readPage(): Promise<Page> {
       if (!isFile || type === undefined || name.endsWith("_test.ts")) continue;
       const text = await Deno.readTextFile(new URL(name, url));
       const served = name.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
-      files.set(`/${folder}/${name}`, { bytes: new TextEncoder().encode(served), type });
+      const path = name === "index.html" ? "/" : `/${folder}/${name}`;
+      routes.push(fileRoute(path, type, new TextEncoder().encode(served)));
     }
   }
-  return {
-    answer(path, method) {
-      const file = files.get(path === "/" ? "/page/index.html" : path);
-      if (!file) return undefined;
-      const { bytes, type } = file;
-      return new Response(method === "HEAD" ? null : bytes, {
-        headers: { ...HEADERS, "content-type": type, "content-length": String(bytes.length) },
-      });
-    },
-  };
+  return routes;
+}
+
+function fileRoute(path: string, type: string, bytes: Uint8Array<ArrayBuffer>): Route {
+  const headers = { ...HEADERS, "content-type": type };
+  return route("GET", path, "nothing", () => new Response(bytes, { headers }));
 }

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
-import { type SeenDevice, type Told, Web } from "./web.ts";
+import type { SeenDevice, Told } from "./seen.ts";
+import { Web } from "./web.ts";
 
 /** A server, and the page of it. */
 async function begin() {
@@ -44,9 +45,15 @@ Deno.test("devices are listed, and each is shown", async () => {
   });
   assertEquals(link?.to, undefined);
   const none = await get("/api/devices/nobody");
-  assertEquals([none.status, await none.json()], [404, { error: "no device nobody" }]);
+  assertEquals([none.status, await none.json()], [404, {
+    code: "UNKNOWN_DEVICE",
+    message: `no device has ever connected as "nobody"`,
+  }]);
   const wrong = await get("/api/devices/%");
-  assertEquals([wrong.status, await wrong.json()], [400, { error: "a % in the path is none" }]);
+  assertEquals([wrong.status, await wrong.json()], [400, {
+    code: "BAD_ARGUMENT",
+    message: "a % in the path begins no character",
+  }]);
 });
 
 Deno.test("a stream tells everything, and then what changes", async () => {
@@ -138,7 +145,8 @@ Deno.test("a page too many is refused, and there is room again when one is close
   const pages = await Promise.all(Array.from({ length: 64 }, () => fetch(url)));
   const refused = await fetch(url);
   assertEquals([refused.status, await refused.json()], [503, {
-    error: "64 pages are open already",
+    code: "TOO_MANY_STREAMS",
+    message: "64 pages are open already",
   }]);
   for (const page of pages) await page.body!.cancel();
   await until(async () => {

@@ -61,3 +61,30 @@ export function outagesIn(spans: readonly Span[]): { count: number; ms: number }
   const away = spans.filter(({ state }) => state === "away");
   return { count: away.length, ms: away.reduce((sum, { from, to }) => sum + to - from, 0) };
 }
+
+/** Times of which the last have changed, or have come. Both oldest first. */
+export function merged(
+  known: readonly LinkTime[],
+  changed: readonly LinkTime[],
+): readonly LinkTime[] {
+  const [first] = changed;
+  return first ? [...known.filter(({ from }) => from < first.from), ...changed] : known;
+}
+
+/** A time that the timeline can show, in ms, and what it is called. */
+export const RANGES: readonly (readonly [ms: number, name: string])[] = [
+  [60_000, "minute"],
+  [600_000, "10 minutes"],
+  [3_600_000, "hour"],
+  [86_400_000, "day"],
+  [604_800_000, "week"],
+];
+
+/** The longest that is shown unless somebody asks for more. */
+const LONGEST_UNASKED = 3_600_000;
+
+/** Which of them shows most of what is known: the shortest that has all of it. @param known for how long, in ms */
+export function rangeFor(known: number): number {
+  const [ms] = RANGES.find(([ms]) => ms >= Math.min(known, LONGEST_UNASKED))!;
+  return ms;
+}

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { LinkTime } from "../history.ts";
-import { outagesIn, type Range, spansOf } from "./lanes.ts";
+import { merged, outagesIn, type Range, rangeFor, RANGES, spansOf } from "./lanes.ts";
 
 const RANGE: Range = { from: 1000, to: 2000 };
 const ALWAYS: LinkTime[] = [{ from: 0 }];
@@ -35,4 +35,21 @@ Deno.test("while the server did not run nobody saw the device", () => {
     lane([{ from: 0, to: 1050 }], [{ from: 0, to: 1100 }]),
     "up 1000-1050 away 1050-1100 unseen 1100-2000",
   );
+});
+
+Deno.test("times that have changed take the place of those that were", () => {
+  assertEquals(merged([], [{ from: 1 }]), [{ from: 1 }]);
+  assertEquals(merged([{ from: 1, to: 2 }, { from: 3 }], []), [{ from: 1, to: 2 }, { from: 3 }]);
+  assertEquals(merged([{ from: 1, to: 2 }, { from: 3 }], [{ from: 3, to: 4 }, { from: 5 }]), [
+    { from: 1, to: 2 },
+    { from: 3, to: 4 },
+    { from: 5 },
+  ]);
+});
+
+Deno.test("a young server's timeline is short, and never longer than an hour unasked", () => {
+  const names = [0, 59_999, 60_001, 600_000, 600_001, 1e9].map((known) =>
+    RANGES.find(([ms]) => ms === rangeFor(known))![1]
+  );
+  assertEquals(names, ["minute", "minute", "10 minutes", "10 minutes", "hour", "hour"]);
 });

@@ -3,8 +3,8 @@
 /** A device's row of the table. */
 import { make } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
-import type { SeenDevice } from "../web.ts";
-import { type LaneState, outagesIn, type Range, spansOf } from "./lanes.ts";
+import type { SeenDevice } from "../seen.ts";
+import { type LaneState, merged, outagesIn, type Range, spansOf } from "./lanes.ts";
 import { counted, lasting } from "./words.ts";
 
 /** Width of a lane in units of its own. */
@@ -19,18 +19,18 @@ const STATES: readonly LaneState[] = ["unseen", "up", "away"];
 export class Row {
   readonly element: HTMLTableRowElement;
   #device: SeenDevice;
-  #links: LinkTime[];
+  #links: readonly LinkTime[];
   readonly #state = make("span", { className: "state" });
   readonly #since = make("span", { className: "since" });
-  readonly #received = make("td", { className: "number" });
-  readonly #delivered = make("td", { className: "number" });
-  readonly #waiting = make("td", { className: "number" });
+  readonly #received = make("td", { role: "cell", className: "number" });
+  readonly #delivered = make("td", { role: "cell", className: "number" });
+  readonly #waiting = make("td", { role: "cell", className: "number" });
   readonly #lane = document.createElementNS(SVG, "svg");
   readonly #paths = new Map<LaneState, SVGPathElement>();
 
   constructor(device: SeenDevice) {
     this.#device = device;
-    this.#links = [...device.links];
+    this.#links = device.links;
     this.#lane.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.#lane.setAttribute("preserveAspectRatio", "none");
     this.#lane.setAttribute("role", "img");
@@ -40,18 +40,22 @@ export class Row {
       this.#paths.set(state, path);
       this.#lane.append(path);
     }
-    const lane = make("td", { className: "timeline" });
+    const lane = make("td", { role: "cell", className: "timeline" });
     lane.append(this.#lane);
     this.element = make(
       "tr",
-      {},
-      make("th", { scope: "row", textContent: device.id }),
-      make("td", {}, this.#state, " ", this.#since),
+      { role: "row" },
+      make("th", { role: "rowheader", scope: "row", textContent: device.id }),
+      make("td", { role: "cell" }, this.#state, " ", this.#since),
       lane,
       this.#received,
       this.#delivered,
       this.#waiting,
     );
+  }
+
+  get id(): string {
+    return this.#device.id;
   }
 
   get isUp(): boolean {
@@ -61,10 +65,7 @@ export class Row {
   /** It has changed. @param device With those of its links that have. */
   update(device: SeenDevice): void {
     this.#device = device;
-    const [first] = device.links;
-    if (!first) return;
-    const kept = this.#links.filter(({ from }) => from < first.from);
-    this.#links = [...kept, ...device.links];
+    this.#links = merged(this.#links, device.links);
   }
 
   /** Shows it as it is now. @param now By the server's clock, in ms since 1970. */

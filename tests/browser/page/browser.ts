@@ -4,13 +4,14 @@
  *
  * @module
  */
-import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
 import { type Images, writeImages } from "../firmware/images.ts";
-import { browserIsThere, launch, PATIENCE, shoot } from "./chromium.ts";
+import { browserIsThere, launch, PATIENCE } from "./chromium.ts";
 import { Fixture } from "./fixture.ts";
+import { Person } from "./person.ts";
 
 /** What the tests of a file share. */
 export class Lab {
@@ -108,25 +109,10 @@ export const form: Readonly<Required<Form>> = {
   key: "",
 };
 
-/** Somebody who uses the page: sees and presses what has a role and a name. */
-export class Visitor implements AsyncDisposable {
-  /** What the page has thrown, or complained about on its own console. */
-  readonly errors: string[] = [];
-
-  constructor(readonly page: Page, readonly fixture: Fixture) {
-    page.on("pageerror", (error) => this.errors.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error") this.errors.push(message.text());
-    });
-  }
-
-  async press(name: string): Promise<void> {
-    await this.page.getByRole("button", { name, exact: true }).click();
-  }
-
-  async check(name: string | RegExp): Promise<void> {
-    const exact = typeof name === "string";
-    await this.page.getByRole("radio", { name, exact }).check();
+/** Somebody who flashes boards with the page. */
+export class Visitor extends Person {
+  constructor(page: Page, readonly fixture: Fixture) {
+    super(page);
   }
 
   /** Waits until the list of firmware has come: it moves what is below it. */
@@ -134,20 +120,10 @@ export class Visitor implements AsyncDisposable {
     await this.page.getByText("The list of firmware is loading").waitFor({ state: "hidden" });
   }
 
-  field(name: string): Locator {
-    return this.page.getByLabel(name, { exact: true });
-  }
-
   /** Chooses the port and waits until the board is known. */
   async connect(): Promise<void> {
     await this.press("Choose port");
     await this.awaits(this.fact("Chip"));
-  }
-
-  /** What stands beside a term in the list of the board's facts, or of its settings. */
-  fact(term: string): Locator {
-    const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
-    return row.locator("xpath=following-sibling::dd");
   }
 
   async fill(fields: Form = {}): Promise<void> {
@@ -170,51 +146,15 @@ export class Visitor implements AsyncDisposable {
     await this.press("Flash the board");
   }
 
-  /** Waits until the page has these words somewhere for all to see. */
-  async sees(text: string | RegExp): Promise<void> {
-    await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
-  }
-
   /** Waits until a part of the flash is being written. */
   async seesWriting(): Promise<void> {
     await this.awaits(this.page.getByText("writing", { exact: true }).first());
   }
 
-  /** Waits for a line on the board's console. */
-  async hears(text: string | RegExp): Promise<void> {
-    await this.awaits(this.page.getByRole("log").getByText(text).first());
-  }
-
-  /** Waits for a failure to be shown, and gives all that it says. */
-  async fault(): Promise<string> {
-    const alert = this.page.getByRole("alert").filter({ visible: true });
-    await this.awaits(alert);
-    return await alert.innerText();
-  }
-
-  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
-  async awaits(thing: Locator): Promise<void> {
-    try {
-      await thing.waitFor();
-    } catch (error) {
-      await this.shoot("failed");
-      const alert = this.page.getByRole("alert").filter({ visible: true });
-      const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
-      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
-        cause: error,
-      });
-    }
-  }
-
-  /** Takes a picture of all of the page. */
-  async shoot(name: string): Promise<void> {
-    await shoot(this.page, name);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
+  override async [Symbol.asyncDispose](): Promise<void> {
     await this.page.context().close();
     this.fixture[Symbol.dispose]();
-    if (this.errors.length > 0) throw new Error(`the page complains: ${this.errors.join("; ")}`);
+    await super[Symbol.asyncDispose]();
   }
 }
 
