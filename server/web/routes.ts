@@ -1,10 +1,12 @@
 /** Which requests are answered, with what, and for whom: a table of routes, each with the right that it takes. */
 import { HoldfastError } from "../protocol/errors.ts";
 
-/** What somebody may do: who may act may look as well. */
-export type Right = "nothing" | "look" | "act";
+/**
+ * What somebody may do: who may act may look as well. The owner of the server's files may do what concerns files, too.
+ */
+export type Right = "nothing" | "look" | "act" | "own";
 
-const RANK: Readonly<Record<Right, number>> = { nothing: 0, look: 1, act: 2 };
+const RANK: Readonly<Record<Right, number>> = { nothing: 0, look: 1, act: 2, own: 3 };
 
 /** A request for which there is a route. */
 export interface Asked<Names extends string = string> {
@@ -137,6 +139,13 @@ export class Router {
 function check(may: Right, needs: Right): void {
   if (RANK[may] >= RANK[needs]) return;
   if (may === "nothing") throw new Refusal(401, "NOT_LOGGED_IN", "log in first, or send a token");
+  if (needs === "own") {
+    throw new Refusal(
+      403,
+      "NOT_OWNER",
+      "this is done on the server's machine alone, over its socket",
+    );
+  }
   throw new Refusal(403, "READ_ONLY", "here one may look, and change nothing");
 }
 

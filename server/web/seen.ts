@@ -1,7 +1,7 @@
 /** What is seen of the devices and their past, at once and as it changes. */
 import type { Device } from "../device.ts";
-import { Changes, type DeviceView, viewOf } from "./fleet.ts";
-import type { History, LinkTime, Recorded } from "./history.ts";
+import { Changes, type DeviceView, viewOf, type Watched } from "./fleet.ts";
+import type { History, LinkTime } from "./history.ts";
 import { Refusal } from "./routes.ts";
 import { streamOf } from "./stream.ts";
 
@@ -26,14 +26,19 @@ export interface Told {
   readonly gone?: readonly string[];
 }
 
+/** Where nobody has asked for a history, there is none. */
+export const NO_HISTORY: Past = { of: () => [], served: [] };
+
+type Past = Pick<History, "of" | "served">;
+
 export class Seen {
-  readonly #server: Recorded;
-  readonly #history: History;
+  readonly #server: Watched;
+  readonly #history: Past;
   readonly #signal: AbortSignal;
   #streams = 0;
 
   /** @param signal ends all streams */
-  constructor(server: Recorded, history: History, signal: AbortSignal) {
+  constructor(server: Watched, history: Past, signal: AbortSignal) {
     this.#server = server;
     this.#history = history;
     this.#signal = signal;

@@ -1,8 +1,9 @@
 /** The page that shows what becomes of devices, and the same for programs: read only, for this machine alone. */
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
-import { deviceRoutes } from "./api.ts";
-import { History, type Recorded } from "./history.ts";
+import type { Operated } from "./acts.ts";
+import { apiRoutes } from "./api_routes.ts";
+import { History } from "./history.ts";
 import { isForUs } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
 import { Refusal, refused, type Route, Router } from "./routes.ts";
@@ -42,7 +43,7 @@ export class Web {
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async start(
-    server: Recorded,
+    server: Operated,
     options: WebOptions,
     clock: Clock = nodePlatform,
   ): Promise<Web> {
@@ -50,7 +51,7 @@ export class Web {
     const history = await History.start(server, clock);
     const stop = new AbortController();
     const seen = new Seen(server, history, stop.signal);
-    return new Web(history, [...deviceRoutes(seen), ...files], stop, options);
+    return new Web(history, [...apiRoutes(server, seen, stop.signal), ...files], stop, options);
   }
 
   /** What a browser opens. */
