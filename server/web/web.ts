@@ -1,8 +1,7 @@
 /** The page that shows what becomes of devices, and the same for programs: read only, for this machine alone. */
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { Operated } from "./acts.ts";
-import { apiRoutes } from "./api_routes.ts";
+import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
 import { History } from "./history.ts";
 import { isForUs } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
@@ -10,7 +9,7 @@ import { Refusal, refused, type Route, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
 
 /** Where the page is. */
-export interface WebOptions {
+export interface WebOptions extends ApiOptions {
   /** TCP port on this machine, 0: any free one. */
   port: number;
 }
@@ -43,7 +42,7 @@ export class Web {
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async start(
-    server: Operated,
+    server: Served,
     options: WebOptions,
     clock: Clock = nodePlatform,
   ): Promise<Web> {
@@ -51,7 +50,8 @@ export class Web {
     const history = await History.start(server, clock);
     const stop = new AbortController();
     const seen = new Seen(server, history, stop.signal);
-    return new Web(history, [...apiRoutes(server, seen, stop.signal), ...files], stop, options);
+    const api = apiRoutes(server, seen, stop.signal, options);
+    return new Web(history, [...api, ...files], stop, options);
   }
 
   /** What a browser opens. */
