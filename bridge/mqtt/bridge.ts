@@ -210,7 +210,7 @@ export class MqttBridge {
       (id, state, sleep) => {
         this.#again(server, (tx) => {
           this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
-          if (isKnown(server, id)) this.#wills.changed(tx, id, state, sleep);
+          if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
         });
       },
     );
@@ -317,7 +317,7 @@ export class MqttBridge {
     const host = {
       topics: this.#topics,
       now: () => this.#platform.now(),
-      knows: (id: string) => isKnown(server, id),
+      knows: (id: string) => server.known(id) !== undefined,
       thing: (id: string) => server.thing(id),
       transaction: (use: (tx: Transaction) => void) => server.transaction(use),
       put: (tx: Transaction, message: Message) => this.#put(tx, message),
@@ -429,10 +429,6 @@ function checkWhole(name: string, value: number, least: number, most: number): v
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const rule = `a whole number from ${least} to ${most}`;
   throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
-}
-
-function isKnown(server: Server, id: string): boolean {
-  return server.devices.some((device) => device.id === id);
 }
 
 /** Any broker takes 23 letters and digits. */
