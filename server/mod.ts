@@ -86,6 +86,7 @@ export type {
   Boot,
   Clock,
   ConnectOptions,
+  ConnectTls,
   Listener,
   ListenOptions,
   Platform,
