@@ -121,6 +121,11 @@ export class MqttSession {
     return this.#phase === "ready";
   }
 
+  /** Nothing was sent on this connection yet that the broker could answer. */
+  get #isResuming(): boolean {
+    return this.#phase === "resuming";
+  }
+
   /** How many more publications it takes. */
   get free(): number {
     return this.isReady ? Math.max(0, this.#window - this.#out.size) : 0;
@@ -372,7 +377,7 @@ export class MqttSession {
 
   #received(packet: number, refused: string | undefined): void {
     const out = this.#out.get(packet);
-    if (out?.isPending) return;
+    if (out?.isPending || this.#isResuming) return;
     if (!out) {
       if (refused === undefined) this.#answer("pubrel", packet, NOT_FOUND);
       return;
@@ -387,7 +392,7 @@ export class MqttSession {
 
   #completed(packet: number): void {
     const out = this.#out.get(packet);
-    if (!out) return; // it was told before
+    if (!out || this.#isResuming) return; // it was told before, or will be asked again
     if (!out.isReleased || out.isDue) {
       throw new BrokerError("UNEXPECTED", `PUBCOMP for ${packet}, which was not released`);
     }
