@@ -73,9 +73,17 @@ export class ChannelDevice {
         return `?config.${this.books.count()} interval`;
       case "time":
         return `?time.${this.books.count()}`;
-      default: // a channel that nobody knows, or a line of no channel
-        return `${random.chance(0.5) ? "=" : ""}x${this.books.count()} 1`;
+      default:
+        return this.#saySomethingElse();
     }
+  }
+
+  /** A channel that no application knows, or a line of no channel. */
+  #saySomethingElse(): string {
+    const name = `x${this.books.count()}`;
+    if (this.device.world.random.chance(0.5)) return `${name} 1`;
+    this.books.changedThere(name, 1);
+    return `=${name} 1`;
   }
 
   /** Somebody turns a knob at the device. */

@@ -31,6 +31,10 @@ export interface Setting {
   hasFailed: boolean;
   /** The device was forgotten, and with it what it should be. */
   isForgotten: boolean;
+  /** Somebody has published it at a broker, who sends it again until the server has it. */
+  readonly isPublished: boolean;
+  /** And may do so once too often. */
+  mayRepeat: boolean;
 }
 
 /** What is to become safe in one step. */
@@ -58,6 +62,8 @@ export interface Owner {
   tick(): number;
   /** A setting is in the store. */
   kept(setting: Setting): void;
+  /** It is, and something that was published takes effect again. */
+  again(setting: Setting): void;
   /** What a device has told is in the store. */
   told(id: string): void;
   /** The device is forgotten in the commit under way. */
@@ -127,7 +133,7 @@ export class ThingBooks {
   changedThere(channel: string, value: unknown): void {
     this.#says(channel, value);
     if (!(channel in RULES)) return;
-    this.#settings.set(key(channel, value), this.#setting(channel, value, undefined, true));
+    this.#settings.set(key(channel, value), this.#setting(channel, value, { isLocal: true }));
   }
 
   #says(channel: string, value: unknown): void {
@@ -135,19 +141,22 @@ export class ThingBooks {
     this.#said.set(channel, said.add(value));
   }
 
-  #setting(channel: string, value: unknown, attempt?: Attempt, isLocal = false): Setting {
+  #setting(channel: string, value: unknown, more: Partial<Setting> = {}): Setting {
     const calledAt = this.all.tick();
     return {
       books: this,
       channel,
       value,
-      isLocal,
-      attempt,
+      isLocal: false,
+      attempt: undefined,
       calledAt,
       safeAt: Infinity,
       isKept: false,
       hasFailed: false,
       isForgotten: false,
+      isPublished: false,
+      mayRepeat: false,
+      ...more,
     };
   }
 
@@ -158,7 +167,7 @@ export class ThingBooks {
       throw this.#violation(channel, value, "is sent, and not set");
     }
     const answeredAt = this.#answeredAt.get(channel) ?? 0;
-    if (setting.safeAt < answeredAt) {
+    if (setting.safeAt < answeredAt && !setting.mayRepeat) {
       throw this.#violation(channel, value, "is sent after something newer");
     }
     this.#answeredAt.set(channel, Math.max(answeredAt, setting.calledAt));
@@ -181,9 +190,16 @@ export class ThingBooks {
 
   /** Somebody wants a channel to be another. */
   sets(channel: string, value: unknown, attempt?: Attempt): Setting {
-    const setting = this.#setting(channel, value, attempt);
+    const setting = this.#setting(channel, value, { attempt });
     this.#settings.set(key(channel, value), setting);
     attempt?.settings.push(setting);
+    return setting;
+  }
+
+  /** Somebody at a broker wants it. */
+  published(channel: string, value: unknown): Setting {
+    const setting = this.#setting(channel, value, { isPublished: true });
+    this.#settings.set(key(channel, value), setting);
     return setting;
   }
 
@@ -301,7 +317,8 @@ export class ThingBooks {
     if (setting.isLocal && RULES[channel] !== "wins") {
       throw this.#violation(channel, value, "was changed at the device, and wins");
     }
-    if (setting.safeAt < (this.#toldAt.get(channel) ?? 0)) {
+    if (setting.isKept && setting.isPublished) this.all.again(setting);
+    if (setting.safeAt < (this.#toldAt.get(channel) ?? 0) && !setting.mayRepeat) {
       throw this.#violation(channel, value, "is desired again, and something newer was set");
     }
     this.#keeps(setting);
@@ -357,7 +374,7 @@ export class ThingBooks {
     this.requests.serverDied();
     for (const setting of this.#settings.values()) {
       if (setting.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
-      else if (!setting.isLocal) setting.hasFailed = true;
+      else if (!setting.isLocal && !setting.isPublished) setting.hasFailed = true;
     }
   }
 
