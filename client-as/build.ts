@@ -39,8 +39,9 @@ const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";
 const CORE: Product = { name: "core", source: "client-as/assembly/core.ts" };
 /** Folders with applications, each .ts file in them being one; and those with what these import. */
-const APPLICATIONS = ["client-as/examples", "bridge/pyboard/assembly/app"];
-const FOLDERS = ["client-as/assembly", "client-as/examples", "bridge/pyboard/assembly"];
+const EXAMPLES = ["client-as/examples", "bridge/mqtt/examples"];
+const APPLICATIONS = [...EXAMPLES, "bridge/pyboard/assembly/app"];
+const FOLDERS = ["client-as/assembly", ...EXAMPLES, "bridge/pyboard/assembly"];
 /** What the modules depend on, besides the sources in the folders. */
 const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
 

@@ -1,7 +1,8 @@
 /** The command line's options for a broker. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { Channels, Client } from "../bridge/host/mod.ts";
 import { makeCertificate } from "../tests/support/certificate.ts";
-import { fails, folder, start } from "../tests/support/main_process.ts";
+import { fails, folder, Process, start } from "../tests/support/main_process.ts";
 import { Mosquitto, MqttPeer } from "../tests/support/mosquitto.ts";
 import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
@@ -83,6 +84,37 @@ toolTest(
   },
 );
 
+toolTest(
+  "of a device that is forgotten by a command while no server runs nothing stays at the broker",
+  { mosquitto: "mosquitto" },
+  async ({ mosquitto }) => {
+    using dir = folder();
+    await using broker = await Mosquitto.start(mosquitto);
+    await using peer = new MqttPeer(broker.port, ["#"]);
+    const store = ["--store", `${dir.path}/s.db`];
+    await Deno.writeTextFile(
+      `${dir.path}/kitchen.json`,
+      '{"channels":{"temp":{"kind":"sensor","unit":"°C"}}}',
+    );
+    const options = ["--open", ...store, "--descriptions", dir.path]
+      .concat("--mqtt", `mqtt://127.0.0.1:${broker.port}`, "--mqtt-home-assistant");
+    const topics = ["homeassistant/device/holdfast__kitchen/config"]
+      .concat(["temp", "availability", "diagnostics"].map((name) => `holdfast/kitchen/${name}`));
+    {
+      await using server = start(...options);
+      await using client = new Client({ id: "kitchen", port: await server.port() });
+      await new Channels(client, { app: "kitchen", version: "1" }).report("temp", 1);
+      await until(() => topics.every((topic) => peer.at(topic).at(-1)), { what: "its topics" });
+      server.kill("SIGTERM");
+      assertEquals((await server.ended).code, 0);
+    }
+    await using forgetting = new Process(["forget", "kitchen", ...store]);
+    assertEquals((await forgetting.ended).code, 0);
+    await using _ = start(...options);
+    for (const topic of topics) await peer.shows(topic, "");
+  },
+);
+
 Deno.test("a broker that is not there is told, and the server serves devices", async () => {
   using dir = folder();
   await using server = start(
@@ -110,7 +142,40 @@ const WRONG: [string, string[], string][] = [
     ["--mqtt", "mqtt://localhost", "--mqtt-version", "4"],
     "--mqtt-version takes",
   ],
+  ["no time", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "1s"], "--mqtt-deadline takes ms"],
+  [
+    "no time for a device",
+    ["--mqtt", "mqtt://localhost", "--mqtt-offline-after", "a=b=1s"],
+    "--mqtt-offline-after takes ms",
+  ],
+  ["no time for sleep", ["--mqtt", "mqtt://localhost", "--mqtt-sleeping", "x="], "--mqtt-sleeping"],
+  ["no time at all", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
+  [
+    "a topic of devices that is none",
+    ["--mqtt", "mqtt://localhost", "--mqtt-own-topics", "a", "--mqtt-own-topics", "$SYS/#"],
+    "topics of devices",
+  ],
   ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
+  [
+    "Home Assistant without a broker",
+    ["--mqtt-home-assistant"],
+    "--mqtt-home-assistant needs a broker",
+  ],
+  [
+    "Home Assistant's prefix without it",
+    ["--mqtt", "mqtt://localhost", "--mqtt-home-assistant-prefix", "ha"],
+    "needs --mqtt-home-assistant",
+  ],
+  [
+    "another availability",
+    ["--mqtt", "mqtt://h", "--mqtt-home-assistant", "--mqtt-home-assistant-availability", "some"],
+    "takes one of sensors, all, none, not some",
+  ],
+  [
+    "Home Assistant's prefix as the bridge's",
+    ["--mqtt", "mqtt://h", "--mqtt-home-assistant", "--mqtt-prefix", "homeassistant"],
+    "is Home Assistant's",
+  ],
   ["a CA without TLS", ["--mqtt", "mqtt://localhost", "--mqtt-ca", "x"], "--mqtt-ca is for TLS"],
   ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],
   [

@@ -28,9 +28,11 @@ export type {
 } from "./channels/channel.ts";
 export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
 export type {
+  ButtonDescription,
   ChannelDescription,
   Description,
   EnumDescription,
+  EventDescription,
   NamedChannel,
   NumberDescription,
   NumberRange,

@@ -191,6 +191,7 @@ export class Server implements AsyncDisposable {
   /** Takes over other descriptions in place of all that there were. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
   setDescriptions(descriptions: DescriptionsByName): void {
     this.#things.descriptions.replace(descriptions);
+    this.events.emit({ event: "described" });
   }
 
   /**

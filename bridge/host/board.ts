@@ -1,4 +1,5 @@
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
+import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { CORE_EXPORTS } from "../formats/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
@@ -87,9 +88,6 @@ const MOST_HZ = 1000;
 
 /** What `free_memory` says, in bytes: there is no heap that could be measured. */
 const FREE_MEMORY = 20_000;
-
-/** More ms than this a timer takes for 1. */
-const LONGEST_INTERVAL = 2 ** 31 - 1;
 
 const decoder = new TextDecoder(); // a log shows what it can
 
@@ -244,7 +242,7 @@ export class Board implements AsyncDisposable {
       every: (ms = 0) => {
         clearInterval(this.#timer);
         if (ms <= 0 || this.#closed) return;
-        this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_INTERVAL));
+        this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_TIMER));
       },
       configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
       wifi: () => this.wifi,

@@ -2,7 +2,7 @@ import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { checkExpiry } from "../../server/protocol/expiry.ts";
 import { checkText } from "../../server/protocol/lines.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import type { Platform } from "../../server/transport/platform.ts";
+import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
 import { type Core, coreModule, type CoreSize, pcSize, type TxStream } from "./core.ts";
 import { ClientDriver } from "./driver.ts";
 import { Handout, type Progress } from "./handout.ts";
@@ -27,9 +27,6 @@ export interface ClientOptions extends ConnectionOptions {
    * `memory`. The error is EXPIRED or UNDECIDED. */
   onExpired?: (text: string, error: LocalError) => void;
 }
-
-/** Longest that a platform waits, in ms. */
-const LONGEST_ALARM = 2 ** 31 - 1;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -229,7 +226,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#cancelAlarm = undefined;
     if (at === Infinity) return;
     const wait = at - this.#platform.now();
-    this.#cancelAlarm = this.#platform.after(Math.min(Math.max(0, wait), LONGEST_ALARM), () => {
+    this.#cancelAlarm = this.#platform.after(Math.min(Math.max(0, wait), LONGEST_TIMER), () => {
       this.#alarmAt = Infinity;
       this.#driver.pump();
     });

@@ -1,30 +1,54 @@
 /** Whether devices are there, as it is told: a short outage is none. */
 import type { Server, ServerEvent } from "../../server/mod.ts";
-import type { Clock } from "../../server/transport/platform.ts";
+import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 
-export type AvailabilityState = "online" | "offline";
+/** Sleeping: it has said that it would go, and is to be back in time. */
+export type AvailabilityState = "online" | "offline" | "sleeping";
+
+/** Something in ms: for all devices, by their ids, or as a function of them; undefined: nothing is said. */
+export type PerDevice =
+  | number
+  | Readonly<Record<string, number>>
+  | ((id: string) => number | undefined);
+
+/** When devices count as gone. */
+export interface AvailabilityOptions {
+  /** For how long one without a connection is online still, in ms. Default 30,000. */
+  readonly offlineAfter?: PerDevice | undefined;
+  /** For how long one may sleep, in ms. Default: what it says in its metadata (`sleep=` seconds), or else not at all. */
+  readonly sleeping?: PerDevice | undefined;
+  /** What it has said of that to an earlier process, in ms. */
+  slept?(id: string): number | undefined;
+}
+
+/** @param sleep For how long the device may sleep, in ms. */
+type AvailabilityListener = (id: string, state: AvailabilityState, sleep: number) => void;
+
+/** In ms. */
+const OFFLINE_AFTER = 30_000;
 
 export class Availability {
   readonly #clock: Clock;
-  readonly #offlineAfter: number;
-  readonly #tell: (id: string, state: AvailabilityState) => void;
+  readonly #options: AvailabilityOptions;
+  readonly #tell: AvailabilityListener;
   readonly #states = new Map<string, AvailabilityState>();
+  readonly #announced = new Map<string, number>(); // by those who have connected, in ms
   readonly #leaving = new Map<string, () => void>();
   readonly #unsubscribe: () => void;
 
   /** @param tell Told of each change; and of each device once, when it is known for certain. */
   constructor(
-    server: Server,
+    server: Pick<Server, "devices" | "events">,
     clock: Clock,
-    offlineAfter: number,
-    tell: (id: string, state: AvailabilityState) => void,
+    options: AvailabilityOptions,
+    tell: AvailabilityListener,
   ) {
     this.#clock = clock;
-    this.#offlineAfter = offlineAfter;
+    this.#options = options;
     this.#tell = tell;
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
-    for (const { id, connected } of server.devices) {
-      if (connected) this.#is(id, "online");
+    for (const { id, connected, metadata } of server.devices) {
+      if (connected) this.#comes(id, metadata);
       else this.#leaves(id);
     }
   }
@@ -41,21 +65,41 @@ export class Availability {
 
   #take(event: ServerEvent): void {
     if (event.event === "connected") {
-      this.#stays(event.device);
-      this.#is(event.device, "online");
+      this.#comes(event.device, event.metadata);
     } else if (event.event === "disconnected") this.#leaves(event.device);
     else if (event.event === "forgotten") {
       this.#stays(event.device);
-      this.#is(event.device, "offline");
-      this.#states.delete(event.device);
+      this.#states.delete(event.device); // its topics are taken back
+      this.#announced.delete(event.device);
     }
   }
 
-  #leaves(id: string): void {
+  /** For how long a device may sleep, as was said last, in ms. */
+  sleep(id: string): number {
+    const { sleeping, slept } = this.#options;
+    return per(sleeping, id) ?? this.#announced.get(id) ?? slept?.(id) ?? 0;
+  }
+
+  #comes(id: string, metadata = ""): void {
     this.#stays(id);
-    const forget = this.#clock.after(this.#offlineAfter, () => {
+    this.#announced.set(id, sleepIn(metadata) ?? 0);
+    this.#is(id, "online");
+  }
+
+  #leaves(id: string): void {
+    const patience = per(this.#options.offlineAfter, id) ?? OFFLINE_AFTER;
+    const sleep = this.sleep(id);
+    this.#after(id, patience, () => {
+      this.#is(id, sleep > 0 ? "sleeping" : "offline");
+      if (sleep > 0) this.#after(id, sleep, () => this.#is(id, "offline"));
+    });
+  }
+
+  #after(id: string, ms: number, run: () => void): void {
+    this.#stays(id);
+    const forget = this.#clock.after(Math.min(ms, LONGEST_TIMER), () => {
       this.#leaving.delete(id);
-      this.#is(id, "offline");
+      run();
     });
     this.#leaving.set(id, forget);
   }
@@ -68,6 +112,23 @@ export class Availability {
   #is(id: string, state: AvailabilityState): void {
     if (this.#states.get(id) === state) return;
     this.#states.set(id, state);
-    this.#tell(id, state);
+    this.#tell(id, state, this.sleep(id));
   }
+}
+
+function per(of: PerDevice | undefined, id: string): number | undefined {
+  if (typeof of === "function") return of(id);
+  return typeof of === "object" ? Object.hasOwn(of, id) ? of[id] : undefined : of;
+}
+
+/** Those that can be checked before they are used. */
+export function timesIn(of: PerDevice | undefined): number[] {
+  if (of === undefined || typeof of === "function") return [];
+  return typeof of === "object" ? Object.values(of) : [of];
+}
+
+/** What a device says in its metadata: for how many seconds it may sleep. In ms; undefined: nothing. */
+export function sleepIn(metadata: string): number | undefined {
+  const seconds = /(?:^| )sleep=(\d{1,9})(?: |$)/.exec(metadata)?.[1];
+  return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, LONGEST_TIMER);
 }

@@ -1,16 +1,26 @@
 /** Between a server's devices and an MQTT broker: one connection for all of them. */
 import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
-import { isName, NAME_RULE, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
-import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
+import { textOf } from "../../server/protocol/channel_lines.ts";
+import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import type { ConnectOptions, Platform } from "../../server/transport/platform.ts";
-import { Availability } from "./availability.ts";
+import {
+  type ConnectOptions,
+  LONGEST_TIMER,
+  type Platform,
+} from "../../server/transport/platform.ts";
+import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
+import { Availability, type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
+import { perform } from "./commands.ts";
+import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
+import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
-import { bytesOf, count, createTables, publish } from "./rows.ts";
-import type { Delivery } from "./tasks.ts";
+import { createRetained, remember } from "./retained.ts";
+import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
+import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
+import { Wills } from "./wills.ts";
 
 /** Publications that are under way at once, if the broker has no bound of its own. */
 const WINDOW = 100;
@@ -18,13 +28,20 @@ const WINDOW = 100;
 /** The same in MQTT 3.1.1: a broker cannot say what it takes, and mosquitto cuts off whoever has more under way. */
 const SAFE_WINDOW = 20;
 
-/** Messages with QoS 2 that the broker may have under way at once. */
-const RECEIVE_MAXIMUM = 100;
+/**
+ * Messages with QoS 2 that the broker may have under way at once. mosquitto remembers through a restart how far 20 of
+ * them are (its `max_inflight_messages`), and sends what there is beyond them once more.
+ */
+const RECEIVE_MAXIMUM = 20;
 
 /** In s. */
 const KEEPALIVE = 30;
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Requests that are under way at once. */
+const MOST_REQUESTS = 1000;
+
+/** For what is asked or to be done if that says nothing of it, in ms. */
+const DEADLINE = 10_000;
 
 /** Where the broker is, and what it is told. */
 export interface MqttOptions {
@@ -40,16 +57,32 @@ export interface MqttOptions {
   password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
+  /** Devices with a description appear in Home Assistant. Default: they do not. */
+  homeAssistant?: boolean | HomeAssistantOptions;
   /** Of MQTT: 4 is 3.1.1. Default 5. */
   version?: 4 | 5;
   /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
   window?: number;
   /** For how long a device without a connection is said to be online still, in ms. Default 30,000. */
-  offlineAfter?: number;
+  offlineAfter?: PerDevice;
+  /**
+   * For how long a device may sleep: it is said to be sleeping then, and offline only after that, in ms. Default: what the
+   * device says itself in the metadata of its hello, `sleep=` and seconds; else it does not sleep.
+   */
+  sleeping?: PerDevice;
   /** Publications that wait for the broker; as long as there are more, devices' messages wait. Default 10,000. */
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
   mostBytes?: number;
+  /** Requests that wait for devices' answers at once; those beyond are answered with TOO_MANY_REQUESTS. Default 1,000. */
+  mostRequests?: number;
+  /** How long a request waits for its answer, and what is to be done for its device, if they do not say, in ms. Default 10,000. */
+  deadline?: number;
+  /**
+   * Topics that devices may publish to and hear by themselves, as topic filters; `{id}` stands for the device's id.
+   * Wildcards do not stand for anything below `prefix`. Default: none.
+   */
+  ownTopics?: readonly string[];
 }
 
 /** A retained topic. */
@@ -58,9 +91,6 @@ interface State {
   /** What it should say now; undefined: nothing. */
   readonly read: () => string | undefined;
 }
-
-/** What a message wants cannot be done. */
-class Refusal extends HoldfastError<"BAD_VALUE" | "RETAINED_SET" | "UNKNOWN_TOPIC"> {}
 
 /**
  * Brings what a server's devices tell to a broker, and what is said there to the devices.
@@ -78,11 +108,18 @@ export class MqttBridge {
   readonly #place: ConnectOptions;
   readonly #platform: Platform;
   readonly #topics: Topics;
+  readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #room: Room;
+  readonly #own: OwnTopics;
+  readonly #wills: Wills;
+  readonly #patience: number;
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
   #broker: Broker | undefined;
+  #requests: Requests | undefined;
+  #unsubscribe: (() => void) | undefined;
   #availability: Availability | undefined;
+  #announcer: Announcer | undefined;
   #closed: LocalError | undefined;
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
@@ -93,13 +130,28 @@ export class MqttBridge {
     checkWhole("window", options.window ?? 1, 1, 10_000);
     checkWhole("mostRows", rows, 1, 1_000_000);
     checkWhole("mostBytes", bytes, 1, 2 ** 40);
-    checkWhole("offlineAfter", options.offlineAfter ?? 0, 0, 2 ** 31 - 1);
+    for (const name of ["offlineAfter", "sleeping"] as const) {
+      for (const value of timesIn(options[name])) checkWhole(name, value, 0, LONGEST_TIMER);
+    }
+    checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
+    checkWhole("deadline", options.deadline ?? 1, 1, LONGEST_TIMER);
     this.#options = options;
+    this.#patience = options.deadline ?? DEADLINE;
     this.#place = { hostname, port, tls };
     this.#platform = platform;
     this.#topics = new Topics(prefix);
+    const { homeAssistant: shown = false } = options;
+    if (shown) this.#homeAssistant = checkHomeAssistant(shown === true ? {} : shown, this.#topics);
     this.#ready.promise.catch(() => {});
     this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
+    this.#own = new OwnTopics({
+      topics: this.#topics,
+      now: () => platform.now(),
+      wantsOthers: () => this.#broker?.wantsOthers(),
+      warn: (device, code, message) =>
+        this.#server?.events.emit({ event: "warning", device, code, message }),
+    }, options.ownTopics ?? []);
+    this.#wills = new Wills({ own: this.#own, put: (...args) => this.#put(...args) });
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -113,29 +165,59 @@ export class MqttBridge {
    * @throws {LocalError} BAD_ARGUMENT: its store has no database
    */
   async start(server: Server): Promise<void> {
+    const requests = this.#askThrough(server);
     try {
-      await server.transaction((tx) => createTables(tx, newClientId()));
+      await server.transaction(async (tx) => {
+        await createTables(tx, newClientId());
+        createRetained(tx);
+      });
+      this.#server = server;
+      await server.transaction(async (tx) => {
+        await requests.start(tx);
+        await this.#own.start(server, await knownFilters(tx));
+        await this.#wills.start(tx, server);
+      });
     } catch (error) {
       this.#ready.reject(error);
       throw error;
     }
-    this.#server = server;
+    this.#unsubscribe = server.events.subscribe((event) => {
+      this.#own.take(event);
+      if (event.event !== "forgotten") return;
+      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
+    });
     await this.#room.count();
-    const { version = 5, username, password, offlineAfter = 30_000 } = this.#options;
+    const { version = 5, username, password, offlineAfter, sleeping } = this.#options;
     this.#broker = new Broker(this.#host(server), this.#place, {
       version,
       ...(username !== undefined && { username }),
       ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
-      subscribe: [this.#topics.settings],
+      subscribe: [...this.#topics.commands, ...Announcer.filters(this.#homeAssistant)],
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
-    this.#availability = new Availability(server, this.#platform, offlineAfter, (id, state) => {
-      server.transaction((tx) => this.#put(tx, this.#topics.availability(id), state, true))
-        .catch(() => {}); // the server was closed
-    });
+    const slept = (id: string) => this.#wills.slept(id);
+    this.#availability = new Availability(
+      server,
+      this.#platform,
+      { offlineAfter, sleeping, slept },
+      (id, state, sleep) => {
+        this.#again(server, (tx) => {
+          this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
+          if (isKnown(server, id)) this.#wills.changed(tx, id, state, sleep);
+        });
+      },
+    );
+    this.#announcer = new Announcer({
+      server,
+      clock: this.#platform,
+      topics: this.#topics,
+      put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+      restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+      warn: (code, message) => this.#emit({ event: "warning", code, message }),
+    }, this.#homeAssistant);
     this.#ready.resolve();
   }
 
@@ -144,7 +226,10 @@ export class MqttBridge {
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
+    this.#unsubscribe?.();
     this.#availability?.close();
+    this.#requests?.close();
+    this.#announcer?.close();
     this.#broker?.close();
   }
 
@@ -153,42 +238,95 @@ export class MqttBridge {
     this.close();
   }
 
-  async #report(value: Value, { thing, channel, tx }: Told): Promise<void> {
-    await this.#add(tx, this.#topics.state(thing.id, channel), textOf(value), true);
+  async #report(value: Value, told: Told): Promise<void> {
+    const { thing, channel, tx } = told;
+    await this.#started();
+    if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
+    this.#wills.report(value, told);
+    const topic = this.#topics.state(thing.id, channel);
+    await this.#add(tx, { topic, payload: textOf(value), retain: true });
   }
 
-  async #event(value: Value | undefined, { thing, channel, tx }: Told): Promise<void> {
-    const text = value === undefined ? "" : textOf(value);
-    await this.#add(tx, this.#topics.event(thing.id, channel), text, false);
+  async #event(value: Value | undefined, told: Told): Promise<void> {
+    const { thing, channel, tx } = told;
+    await this.#started();
+    if (this.#own.isOn && channel === OWN_CHANNEL) {
+      const message = this.#own.message(value, told);
+      return message && await this.#add(tx, message);
+    }
+    const payload = value === undefined ? "" : textOf(value);
+    const topic = this.#topics.event(thing.id, channel);
+    await this.#add(tx, { topic, payload, retain: false });
+  }
+
+  async #started(): Promise<void> {
+    await this.#ready.promise;
+    if (this.#closed) throw this.#closed;
   }
 
   /** Adds a publication to a device's transaction, which waits until there is room. */
-  async #add(tx: Transaction, topic: string, payload: string, retain: boolean): Promise<void> {
-    await this.#ready.promise;
-    if (this.#closed) throw this.#closed;
-    await this.#room.take(bytesOf({ topic, payload }));
-    this.#publish(tx, topic, payload, retain);
+  async #add(tx: Transaction, message: Message): Promise<void> {
+    await this.#room.take(bytesOf(message));
+    this.#publish(tx, message);
   }
 
-  /** Adds one that is bounded by the number of devices and channels. */
-  #put(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    this.#room.add(bytesOf({ topic, payload }));
-    this.#publish(tx, topic, payload, retain);
+  /** Adds one that is bounded by the number of devices, channels and requests. */
+  #put(tx: Transaction, message: Message): void {
+    this.#room.add(bytesOf(message));
+    this.#publish(tx, message);
   }
 
-  #publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-    publish(tx, topic, payload, retain);
-    tx.afterCommit(() => this.#broker!.added());
+  #publish(tx: Transaction, message: Message): void {
+    publish(tx, message);
+    const { topic, payload, retain } = message;
+    const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
+    if (device !== undefined) remember(tx, topic, device);
+    tx.afterCommit(() => this.#broker?.added());
+  }
+
+  #askThrough(server: Server): Requests {
+    const host = {
+      topics: this.#topics,
+      now: () => this.#platform.now(),
+      knows: (id: string) => isKnown(server, id),
+      thing: (id: string) => server.thing(id),
+      transaction: (use: (tx: Transaction) => void) => server.transaction(use),
+      put: (tx: Transaction, message: Message) => this.#put(tx, message),
+      hasRoom: (bytes: number) => this.#room.has(bytes),
+    };
+    const { mostRequests = MOST_REQUESTS } = this.#options;
+    return this.#requests = new Requests(host, mostRequests, this.#patience);
   }
 
   #host(server: Server) {
     const address = joinAddress(this.#place.hostname, this.#place.port);
+    const own = this.#own;
+    const commands = {
+      topics: this.#topics,
+      requests: this.#requests!,
+      own,
+      now: () => this.#platform.now(),
+      patience: this.#patience,
+    };
     return {
       platform: this.#platform,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
-      deliver: (delivery: Delivery, tx: Transaction) => this.#deliver(delivery, tx),
-      announce: (tx: Transaction) => this.#announce(server, tx),
-      completed: (one: { topic: string; payload: string }) => this.#room.free(bytesOf(one)),
+      get filters() {
+        return own.filters;
+      },
+      notGranted: (filter: RefusedFilter) => own.notGranted(filter),
+      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) => {
+        if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) return;
+        perform(delivery, tx, without, commands);
+      },
+      announce: async (tx: Transaction) => {
+        await this.#announce(server, tx);
+        tx.afterCommit(() => this.#announcer!.all(true));
+      },
+      completed: (one: Message) => {
+        this.#room.free(bytesOf(one));
+        this.#announcer!.completed(one.topic, one.payload);
+      },
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
         this.#emit({ event: "broker", address, ...why });
@@ -198,26 +336,13 @@ export class MqttBridge {
     };
   }
 
-  /** @throws {HoldfastError} */
-  #deliver({ topic, payload, isRetained, isCut }: Delivery, tx: Transaction): void {
-    const target = this.#topics.parse(topic);
-    if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
-    if (isRetained) {
-      const why = "a setting must not be retained: it would come again with every connection";
-      throw new Refusal("RETAINED_SET", why);
-    }
-    if (isCut) throw new Refusal("BAD_VALUE", "the payload is too long");
-    if (payload.length === 0) throw new Refusal("BAD_VALUE", "the payload is empty");
-    const { device, channel } = target;
-    if (!isName(channel)) throw new Refusal("BAD_VALUE", `this is no channel: ${NAME_RULE}`);
-    tx.set(device, channel, valueOf(decode(payload)), { by: "mqtt" });
-  }
-
-  /** Publishes what all devices are. */
-  async #announce(server: Server, tx: Transaction): Promise<void> {
+  /** Publishes what all devices are. @param only This device, if the server knows it */
+  async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
     const states: State[] = [];
-    for (const { id } of server.devices) {
-      const thing = await server.thing(id);
+    const devices = server.devices.filter(({ id }) => only === undefined || id === only);
+    // All at once: one that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
+      const { id } = thing;
       for (const channel of thing.channels) {
         const read = () => {
           const reported = thing.reported(channel);
@@ -236,13 +361,16 @@ export class MqttBridge {
     const said = states.map(({ read }) => read());
     for (const [i, { topic }] of states.entries()) {
       const text = said[i];
-      if (text !== undefined) this.#put(tx, topic, text, true);
+      if (text !== undefined) this.#put(tx, { topic, payload: text, retain: true });
     }
     tx.afterCommit(() => {
       const newer = states.filter(({ read }, i) => read() !== said[i]);
-      if (newer.length === 0) return;
-      server.transaction((tx) => this.#putStates(server, tx, newer)).catch(() => {}); // it was closed
+      if (newer.length > 0) this.#again(server, (tx) => this.#putStates(server, tx, newer));
     });
+  }
+
+  #again(server: Server, use: (tx: Transaction) => Promise<void> | void): void {
+    server.transaction(use).catch(() => {}); // it was closed
   }
 
   async #count() {
@@ -269,13 +397,8 @@ function checkWhole(name: string, value: number, least: number, most: number): v
   throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
 }
 
-/** @throws {Refusal} */
-function decode(payload: Uint8Array): string {
-  try {
-    return decoder.decode(payload);
-  } catch (cause) {
-    throw new Refusal("BAD_VALUE", "the payload is no UTF-8", { cause });
-  }
+function isKnown(server: Server, id: string): boolean {
+  return server.devices.some((device) => device.id === id);
 }
 
 /** Any broker takes 23 letters and digits. */

@@ -9,12 +9,14 @@ import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
 import { BrokerError } from "./errors.ts";
-import { isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
+import { isAnyWaiting, isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
-import type { Delivery, Publication, Task } from "./tasks.ts";
+import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
 /** Messages that wait for the store; beyond that nothing is read. */
 const MOST_WAITING = 1000;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** Before the session is loaded again when the store has refused it, in ms. */
 const PAUSE = 1000;
@@ -23,12 +25,21 @@ const PAUSE = 1000;
 export interface BrokerHost {
   readonly platform: Platform;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
-  /** Does what a message wants. @throws {HoldfastError} it cannot be done */
-  deliver(delivery: Delivery, tx: Transaction): void;
+  /**
+   * Does what a message wants.
+   *
+   * @param without Devices that cannot take it; those that can are to get it.
+   * @throws {HoldfastError} it cannot be done
+   */
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void;
+  /** Topic filters that are wanted beside the bridge's own. */
+  readonly filters: ReadonlySet<string>;
+  /** The broker does not take a topic filter that is wanted. */
+  notGranted(filter: RefusedFilter): void;
   /** The broker may know nothing, or what was so before this process: all states are published. */
   announce(tx: Transaction): Promise<void>;
   /** A publication is done. */
-  completed(publication: { topic: string; payload: string }): void;
+  completed(publication: Publication): void;
   /** The broker is there; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
   warn(code: string, message: string): void;
@@ -38,11 +49,12 @@ export class Broker {
   readonly #host: BrokerHost;
   readonly #place: ConnectOptions;
   readonly #options: Omit<SessionOptions, "clientId">;
-  #session!: MqttSession;
+  #session!: MqttSession; // from the first transaction on
   #payloads = new Map<number, Publication>(); // under way, by their rows
   #last = 0; // of the rows that the session has
   #isWaiting = true; // rows wait, perhaps
   #marked = 0; // at most so many rows are to be read
+  #isHeld = false; // rows wait for ids that others have
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
@@ -66,6 +78,15 @@ export class Broker {
   /** Something was added to what waits. */
   added(): void {
     this.#isWaiting = true;
+    this.#wake();
+  }
+
+  /** Other topic filters are wanted. */
+  wantsOthers(): void {
+    const session: MqttSession | undefined = this.#session;
+    if (!session) return;
+    session.want(this.#host.filters);
+    this.#flush();
     this.#wake();
   }
 
@@ -99,8 +120,9 @@ export class Broker {
   async #begin(): Promise<void> {
     const { platform } = this.#host;
     await this.#host.transaction(async (tx) => {
-      const { clientId, ...kept } = await load(tx);
+      const { clientId, ...kept } = await load(tx, this.#options.subscribe);
       this.#session = new MqttSession({ ...this.#options, clientId }, kept);
+      this.#session.want(this.#host.filters);
       this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
       this.#last = kept.inFlight.at(-1)?.seq ?? 0;
     });
@@ -139,6 +161,7 @@ export class Broker {
     try {
       await this.#host.transaction(async (tx) => {
         rows = wasMarked > 0 ? await sentBehind(tx, this.#last) : [];
+        if (wasMarked > 0) this.#isHeld = rows.length < wasMarked && await isAnyWaiting(tx);
         for (const task of tasks) await this.#perform(task, tx);
         marked = this.#isWaiting ? session.free - rows.length : 0;
         if (marked <= 0) return;
@@ -162,18 +185,25 @@ export class Broker {
 
   /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
   async #performAlone(task: Task): Promise<void> {
-    try {
-      await this.#host.transaction((tx) => this.#perform(task, tx));
-    } catch (error) {
-      if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
-        throw error;
+    const without = new Set<string>();
+    for (;;) {
+      try {
+        return await this.#host.transaction((tx) => this.#perform(task, tx, without));
+      } catch (error) {
+        if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
+          throw error;
+        }
+        const device = error instanceof LocalError ? error.device : undefined;
+        if (device === undefined || without.has(device)) {
+          await this.#host.transaction((tx) => keep(tx, task));
+          return this.#refuse(task, error);
+        }
+        without.add(device); // others may be able to take it
       }
-      await this.#host.transaction((tx) => keep(tx, task));
-      this.#refuse(task, error);
     }
   }
 
-  async #perform(task: Task, tx: Transaction): Promise<void> {
+  async #perform(task: Task, tx: Transaction, without = NOBODY): Promise<void> {
     if (task.does === "resume" && !(task.isPresent && this.#hasAnnounced)) {
       if (!task.isPresent && await isKnown(tx)) tx.afterCommit(() => this.#forgot());
       await this.#host.announce(tx);
@@ -182,7 +212,7 @@ export class Broker {
     keep(tx, task);
     if (task.does !== "deliver") return;
     try {
-      this.#host.deliver(task, tx);
+      this.#host.deliver(task, tx, without);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       tx.afterCommit(() => this.#refuse(task, error));
@@ -191,7 +221,7 @@ export class Broker {
 
   #refuse({ topic }: Delivery, { code, message }: HoldfastError): void {
     const name = code === "BAD_ARGUMENT" ? "BAD_VALUE" : code;
-    this.#host.warn(name, `${JSON.stringify(topic)} sets nothing: ${message}`);
+    this.#host.warn(name, `${JSON.stringify(topic)} does nothing: ${message}`);
   }
 
   #forgot(): void {
@@ -206,9 +236,13 @@ export class Broker {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
       this.#host.completed(publication);
+      if (this.#isHeld) this.#isWaiting = true;
       if (task.refused !== undefined) {
         this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
       }
+    }
+    if (task.does === "subscribed") {
+      for (const filter of task.refused) this.#host.notGranted(filter);
     }
     this.#session.safe(task, this.#host.platform.now());
     if (task.does === "resume" && this.#session.isReady) this.#host.tell();

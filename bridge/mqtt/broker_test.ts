@@ -1,10 +1,12 @@
 /** The bridge at a broker that says what no test can have a real one say. */
+import type { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Server, type ServerEvent } from "../../server/mod.ts";
 import { Client } from "../host/mod.ts";
+import type { Packet } from "./codec.ts";
 import { MqttBridge } from "./mod.ts";
 
 /** A server with a bridge, on a store. */
@@ -178,8 +180,7 @@ Deno.test("what a device tells while all states are announced is not undone by w
   const thing = await second.server.thing("1");
   await until(() => thing.reported("temp")?.value === 2, { what: "the newer report" });
   gate.resolve();
-  const { messageId } = await broker.hears("subscribe");
-  await broker.says({ cmd: "suback", messageId: messageId!, granted: [2] });
+  await broker.grants();
   const rows = async () => {
     let found: string[] = [];
     await second.server.transaction(async (tx) => {
@@ -193,4 +194,34 @@ Deno.test("what a device tells while all states are announced is not undone by w
     what: () => `2 after ${last}`,
     timeout: 5000,
   });
+});
+
+Deno.test("a publication that waits for an id goes out when the one that has it is done", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  const ids = 65_534;
+  {
+    await using first = await serve(broker, dir.path);
+    await first.server.transaction((tx) => {
+      const add =
+        "INSERT INTO mqtt_out (seq, topic, payload, retain, stage) VALUES (?, 't', ?, 0, ?)";
+      tx.run(add, 1, "stuck", 1);
+      tx.run(add, ids, "last id", 0);
+      tx.run(add, 1 + ids, "same id", 0);
+    });
+  }
+  await using _second = await serve(broker, dir.path);
+  await broker.welcomes(true);
+  const heard = async () => {
+    const { messageId, payload } = await broker.hears("publish") as Packet & { payload: Buffer };
+    return [messageId, payload.toString()];
+  };
+  assertEquals(await heard(), [1, "stuck"]);
+  assertEquals(await heard(), [ids, "last id"]);
+  for (const messageId of [ids, 1]) {
+    await broker.says({ cmd: "pubrec", messageId });
+    await broker.hears("pubrel");
+    await broker.says({ cmd: "pubcomp", messageId });
+  }
+  assertEquals(await heard(), [1, "same id"]);
 });

@@ -92,8 +92,10 @@ export class Decoder {
       this.#error = error;
     }
     const packet = this.#parsed as Packet | undefined;
-    if (packet && this.#error === undefined && hasId(packet)) return packet;
-    const why = this.#error instanceof Error ? this.#error.message : "it is incomplete";
+    const isWhole = packet && this.#error === undefined && hasId(packet);
+    if (isWhole && hasSingleProperties(packet)) return packet;
+    const missing = isWhole ? "a property is there twice" : "it is incomplete";
+    const why = this.#error instanceof Error ? this.#error.message : missing;
     throw new BrokerError("MALFORMED", `a packet that cannot be read: ${why}`, {
       cause: this.#error,
     });
@@ -116,6 +118,17 @@ function hasId({ cmd, messageId = 0, ...more }: Packet): boolean {
     return true;
   }
   return messageId > 0;
+}
+
+/** Properties of MQTT 5 that may be there several times. */
+const SEVERAL: readonly string[] = ["userProperties", "subscriptionIdentifier"];
+
+/** Whether all others are there once, and whole: the parser makes lists of them. */
+function hasSingleProperties(packet: Packet): boolean {
+  const { properties = {} } = packet as { properties?: Record<string, unknown> };
+  return Object.entries(properties).every(([name, value]) =>
+    SEVERAL.includes(name) || (value !== null && value !== undefined && !Array.isArray(value))
+  );
 }
 
 /** A length as it is written. */

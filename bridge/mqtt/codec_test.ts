@@ -49,3 +49,20 @@ Deno.test("what is no packet is named", () => {
     assertEquals(error.code, "MALFORMED");
   }
 });
+
+Deno.test("a property that is there twice is no packet", () => {
+  const user = [0x26, 0, 1, 97, 0, 1, 98];
+  const expiry = (seconds: number) => [0x02, 0, 0, 0, seconds];
+  const message = (...properties: number[]) => {
+    const body = [0, 1, 116, properties.length, ...properties];
+    return Uint8Array.of(0x30, body.length, ...body);
+  };
+  const taken = (bytes: Uint8Array) => [...new Decoder(5).take(bytes)].length;
+  assertEquals(taken(message(...user, ...user, ...expiry(1))), 1);
+  const error = assertThrows(
+    () => taken(message(...expiry(1), ...expiry(2))),
+    BrokerError,
+    "a property is there twice",
+  );
+  assertEquals(error.code, "MALFORMED");
+});

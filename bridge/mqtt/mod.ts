@@ -3,4 +3,7 @@
  *
  * @module
  */
+export type { HomeAssistantOptions } from "./announcer.ts";
+export type { PerDevice } from "./availability.ts";
+export type { AvailabilityOf } from "./discovery.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";

@@ -1,7 +1,7 @@
 /** Devices at a real broker: what they tell comes out there, and what is said there reaches them. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
-import { Mosquitto, MqttPeer } from "../../tests/support/mosquitto.ts";
+import { type Arrived, Mosquitto, MqttPeer } from "../../tests/support/mosquitto.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError, Server, type ServerEvent, type ServerOptions } from "../../server/mod.ts";
@@ -10,6 +10,8 @@ import type { Version } from "./codec.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
 
 const TOOLS = { mosquitto: "mosquitto" };
+
+const VERSIONS: readonly [string, Version][] = [["3.1.1", 4], ["5", 5]];
 
 /** A server with a bridge to a broker, and somebody at that broker. */
 async function begin(
@@ -54,7 +56,7 @@ function ledDevice(port: number, id = "kitchen") {
   return { client, device, set };
 }
 
-for (const [name, version] of [["3.1.1", 4], ["5", 5]] as [string, Version][]) {
+for (const [name, version] of VERSIONS) {
   toolTest(
     `a report, an event, a setting and its answer, over MQTT ${name}`,
     TOOLS,
@@ -135,6 +137,72 @@ for (const [name, version] of [["3.1.1", 4], ["5", 5]] as [string, Version][]) {
   );
 }
 
+for (const [name, version] of VERSIONS) {
+  for (const isSaved of [false, true]) {
+    const what = isSaved ? "and knows only what it has saved" : "and has saved nothing";
+    toolTest(
+      `a broker that is killed amid messages ${what} stops nothing for good, over MQTT ${name}`,
+      TOOLS,
+      ({ mosquitto }) => killAmidMessages(mosquitto, version, isSaved),
+    );
+  }
+}
+
+async function killAmidMessages(mosquitto: string, version: Version, isSaved: boolean) {
+  await using all = await begin(mosquitto, { version });
+  const { peer, server, broker, events } = all;
+  const { client, device } = ledDevice(server.port);
+  await using _ = client;
+  await peer.shows("holdfast/kitchen/availability", "online");
+  const count = (code: string) => events.filter((one) => "code" in one && one.code === code).length;
+  if (isSaved) {
+    await broker.stop();
+    await broker.start();
+  }
+  const counts = "holdfast/kitchen/event/count";
+  let [n, isDone] = [0, false];
+  const telling = (async () => {
+    while (!isDone) await device.event("count", n++);
+  })();
+  for (let kill = 1; kill <= 3; kill++) {
+    for (let i = 0; i < 50; i++) peer.publish("holdfast/kitchen/led/set", String(i));
+    const seen = peer.at(counts).length;
+    await until(() => peer.at(counts).length > seen + 20, { what: `events before kill ${kill}` });
+    await broker.stop("SIGKILL");
+    await broker.start();
+    if (!isSaved) await until(() => count("BROKER_FORGOT") === kill, { what: "BROKER_FORGOT" });
+  }
+  // What is told from now on comes, once and in order.
+  const [from, before] = [n, peer.arrived.length];
+  const isNew = ({ topic, payload }: Arrived) => topic === counts && Number(payload) > from;
+  const later = () => peer.arrived.slice(before).filter(isNew).map(({ payload }) => payload);
+  await until(() => later().length > 20, { what: () => `events after ${from}` });
+  isDone = true;
+  await telling;
+  await peer.shows(counts, String(n - 1));
+  const wanted = Array.from({ length: n - from - 1 }, (_, i) => String(from + 1 + i));
+  assertEquals(later(), wanted);
+  await peer.settled();
+  peer.publish("holdfast/kitchen/led/set", "99");
+  await peer.shows("holdfast/kitchen/led", "99");
+  await until(async () => await rowsOf(server) === 0, { what: "all rows to be gone" });
+  assertEquals(count("BROKER_FORGOT"), isSaved ? 0 : 3);
+  await using newcomer = new MqttPeer(broker.port, ["holdfast/#"]);
+  await newcomer.shows("holdfast/kitchen/led", "99");
+  await newcomer.shows("holdfast/kitchen/availability", "online");
+  await newcomer.shows("holdfast/status", "online");
+}
+
+/** How much is under way, or waits. */
+async function rowsOf(server: Server): Promise<number> {
+  let rows = 0;
+  await server.transaction(async (tx) => {
+    const sql = "SELECT (SELECT count(*) FROM mqtt_out) + (SELECT count(*) FROM mqtt_in) AS n";
+    rows = Number((await tx.get(sql))!.n);
+  });
+  return rows;
+}
+
 toolTest("a short outage of a device is none, a long one is", TOOLS, async ({ mosquitto }) => {
   await using all = await begin(mosquitto, { offlineAfter: 100 });
   const { peer, server } = all;
@@ -193,11 +261,7 @@ toolTest(
       what: "BROKER_BEHIND",
     });
     await Promise.all(sent);
-    let rows = 0;
-    await server.transaction(async (tx) => {
-      rows = Number((await tx.get("SELECT count(*) AS n FROM mqtt_out"))!.n);
-    });
-    assertEquals(rows, 5);
+    assertEquals(await rowsOf(server), 5);
     await broker.start();
     await peer.shows("holdfast/kitchen/event/count", "29");
     assertEquals(peer.at("holdfast/kitchen/event/count"), sent.map((_, n) => String(n)));

@@ -8,10 +8,21 @@
  * store before PUBREC, in one transaction with what the message does, and gone before PUBCOMP.
  */
 import { Buffer } from "node:buffer";
-import { decodeTask, type Delivery, type InFlight, type Publication, type Task } from "./tasks.ts";
+import {
+  type AnswerCommand,
+  decodeTask,
+  type Filter,
+  type InFlight,
+  type Outlet,
+  type Publication,
+  type Task,
+} from "./tasks.ts";
 import { Decoder, encode, type Packet, type Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
+import { Incoming } from "./incoming.ts";
+import { Outgoing } from "./outgoing.ts";
 import { checkConnack, refusal } from "./reasons.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** For the answer to CONNECT and to PINGREQ, in ms. */
 const PATIENCE = 10_000;
@@ -23,15 +34,6 @@ const LONGEST_PAUSE = 60_000;
 /** The broker keeps the session for as long as it can. */
 const FOR_EVER = 0xffff_ffff;
 
-/** Ids of publications are 1 to this one. */
-const MOST_ID = 0xfffe;
-
-/** Id of the only SUBSCRIBE. */
-const SUBSCRIBE_ID = 0xffff;
-
-/** "Packet Identifier not found". */
-const NOT_FOUND = 0x92;
-
 /** What a session is told when it begins. */
 export interface SessionOptions {
   version: Version;
@@ -42,7 +44,7 @@ export interface SessionOptions {
   keepalive: number;
   /** A retained topic that says whether the bridge is there: online or offline. */
   status: string;
-  /** Topic filters. */
+  /** The bridge's own topic filters. */
   subscribe: readonly string[];
   /** Publications that are under way at once. */
   window: number;
@@ -56,15 +58,8 @@ export interface Kept {
   readonly inFlight: readonly InFlight[];
   /** Ids of messages that were taken, and not released by the broker. */
   readonly taken: readonly number[];
-}
-
-interface Outgoing extends InFlight {
-  /** It was sent on some connection. */
-  isAgain: boolean;
-  /** It has not gone out on this connection. */
-  isDue: boolean;
-  /** What follows is a task. */
-  isPending: boolean;
+  /** What the broker may have, the bridge's own among them. */
+  readonly filters: readonly Filter[];
 }
 
 type Phase = "offline" | "connecting" | "greeting" | "resuming" | "ready";
@@ -75,8 +70,10 @@ export class MqttSession {
   #decoder: Decoder;
   #output: Uint8Array[] = [];
   #tasks: Task[] = [];
-  readonly #out = new Map<number, Outgoing>(); // by packet id, in order
-  readonly #in = new Map<number, "pending" | "taken" | "going">();
+  readonly #out: Outgoing;
+  readonly #in: Incoming;
+  readonly #subscriptions: Subscriptions;
+  #isForgotten = false; // by the broker, and that is not safe
   #window: number;
   #longest = Infinity; // packet that the broker takes, in bytes
   #keepalive: number; // ms
@@ -85,13 +82,21 @@ export class MqttSession {
   #answerBy: number | undefined; // CONNACK or PINGRESP
   #pingAt: number | undefined;
 
-  constructor(options: SessionOptions, { inFlight, taken }: Kept) {
+  constructor(options: SessionOptions, { inFlight, taken, filters }: Kept) {
     this.#options = options;
     this.#window = options.window;
     this.#keepalive = options.keepalive * 1000;
     this.#decoder = new Decoder(options.version);
-    for (const one of inFlight) this.#add(one, true);
-    for (const id of taken) this.#in.set(id, "taken");
+    const outlet: Outlet = {
+      send: (packet) => this.#send(packet),
+      answer: (...answer) => this.#answer(...answer),
+      write: (bytes) => void this.#output.push(bytes),
+      ask: (task) => void this.#tasks.push(task),
+    };
+    this.#out = new Outgoing(outlet, options.version, inFlight);
+    this.#in = new Incoming(outlet, taken);
+    const { version, subscribe } = options;
+    this.#subscriptions = new Subscriptions(outlet, version, subscribe, filters);
   }
 
   /** Begins to want a connection. */
@@ -121,11 +126,6 @@ export class MqttSession {
     return this.#phase === "ready";
   }
 
-  /** Nothing was sent on this connection yet that the broker could answer. */
-  get #isResuming(): boolean {
-    return this.#phase === "resuming";
-  }
-
   /** How many more publications it takes. */
   get free(): number {
     return this.isReady ? Math.max(0, this.#window - this.#out.size) : 0;
@@ -133,8 +133,12 @@ export class MqttSession {
 
   /** Publications from this one on have no id yet: one of those under way has it. */
   get end(): number {
-    const [oldest] = this.#out.values();
-    return oldest ? oldest.seq + MOST_ID : Infinity;
+    return this.#out.end;
+  }
+
+  /** These topic filters are wanted from now on, beside the bridge's own. */
+  want(filters: ReadonlySet<string>): void {
+    this.#subscriptions.want(filters);
   }
 
   /** A connection is being made. */
@@ -170,6 +174,7 @@ export class MqttSession {
     this.#phase = "offline";
     this.#output = [];
     this.#answerBy = this.#pingAt = undefined;
+    this.#subscriptions.closed();
     for (const task of this.#tasks.splice(0)) this.#forget(task);
     this.#retryAt = now +
       Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures++, 16));
@@ -208,7 +213,7 @@ export class MqttSession {
 
   /** Takes publications that are `sent` in the store: no more than `free`. */
   publish(publications: readonly Publication[]): void {
-    for (const one of publications) this.#add({ ...one, isReleased: false }, false);
+    this.#out.add(publications);
     this.#fill();
   }
 
@@ -218,41 +223,34 @@ export class MqttSession {
       case "resume":
         return this.#resume(task.isPresent, now);
       case "deliver":
-        if (task.qos === 0) return;
-        if (task.qos === 2) this.#in.set(task.packet, "taken");
-        return this.#answer(task.qos === 2 ? "pubrec" : "puback", task.packet);
       case "forget":
-        this.#in.delete(task.packet);
-        return this.#answer("pubcomp", task.packet);
-      case "release": {
-        const out = this.#out.get(task.packet)!;
-        Object.assign(out, { isReleased: true, isPending: false });
-        return this.#answer("pubrel", task.packet);
-      }
+        return this.#in.safe(task);
+      case "release":
       case "complete":
-        this.#out.delete(task.packet);
+        this.#out.safe(task);
         return this.#fill();
+      case "subscribe":
+      case "subscribed":
+      case "unsubscribed":
+        return this.#subscriptions.safe(task);
     }
-  }
-
-  #add(one: InFlight, isAgain: boolean): void {
-    const packet = packetId(one.seq);
-    this.#out.set(packet, { ...one, isAgain, isDue: true, isPending: false });
   }
 
   #take(packet: Packet, isCut: boolean, now: number): void {
     if (this.#phase === "greeting") return this.#greeted(packet, now);
     switch (packet.cmd) {
       case "publish":
-        return this.#deliver(decodeTask(packet, isCut));
+        return this.#in.deliver(decodeTask(packet, isCut, now));
       case "pubrel":
-        return this.#released(packet.messageId!);
+        return this.#in.released(packet.messageId!);
       case "pubrec":
-        return this.#received(packet.messageId!, refusal(packet));
       case "pubcomp":
-        return this.#completed(packet.messageId!);
+        if (this.#phase === "resuming") return; // nothing was sent yet: they will be asked again
+        if (packet.cmd === "pubcomp") return this.#out.completed(packet.messageId!);
+        return this.#out.received(packet.messageId!, refusal(packet));
       case "suback":
-        return this.#subscribed(packet);
+      case "unsuback":
+        return this.#subscriptions.answered(packet);
       case "pingresp":
         if (this.#answerBy === undefined) break;
         this.#answerBy = undefined;
@@ -275,7 +273,11 @@ export class MqttSession {
     this.#answerBy = undefined;
     this.#plan(now);
     this.#phase = "resuming";
-    this.#tasks.push({ does: "resume", isPresent: packet.sessionPresent });
+    if (!packet.sessionPresent) {
+      this.#isForgotten = true;
+      this.#in.clear();
+    }
+    this.#tasks.push({ does: "resume", isPresent: !this.#isForgotten });
   }
 
   /** When to ask the broker whether it is there. */
@@ -284,147 +286,37 @@ export class MqttSession {
   }
 
   #resume(isPresent: boolean, now: number): void {
-    if (!isPresent) this.#in.clear();
-    for (const out of this.#out.values()) {
-      out.isDue = true;
-      out.isPending = false;
-      if (!isPresent) Object.assign(out, { isReleased: false, isAgain: false });
-    }
+    if (!isPresent) this.#isForgotten = false;
+    this.#out.resume(isPresent);
     if (this.#phase !== "resuming") return;
     this.#phase = "ready";
     this.#failures = 0;
     this.#plan(now);
-    const { status, subscribe, version } = this.#options;
-    this.#send({
-      cmd: "publish",
-      topic: status,
-      payload: "online",
-      qos: 0,
-      dup: false,
-      retain: true,
-    });
-    this.#send({
-      cmd: "subscribe",
-      messageId: SUBSCRIBE_ID,
-      // Version 5 says of each message whether it was published as a retained one.
-      subscriptions: subscribe.map((topic) => ({
-        topic,
-        qos: 2 as const,
-        ...(version === 5 && { rap: true, nl: false, rh: 0 }),
-      })),
-    });
+    const topic = this.#options.status;
+    const [qos, dup, retain] = [0 as const, false, true];
+    this.#send({ cmd: "publish", topic, payload: "online", qos, dup, retain });
+    this.#subscriptions.begin(isPresent, this.#longest);
     this.#fill();
   }
 
   /** Sends what is due, as far as the broker takes it. */
   #fill(): void {
-    if (!this.isReady) return;
-    let underWay = 0;
-    for (const { isDue, isReleased } of this.#out.values()) if (!isDue || isReleased) underWay++;
-    for (const [packet, out] of this.#out) {
-      if (!out.isDue) continue;
-      if (out.isReleased) {
-        out.isDue = false;
-        this.#answer("pubrel", packet);
-        continue;
-      }
-      if (underWay >= this.#window) return;
-      out.isDue = false;
-      const { topic, payload, retain } = out;
-      const bytes = encode({
-        cmd: "publish",
-        messageId: packet,
-        qos: 2,
-        dup: out.isAgain,
-        topic,
-        payload,
-        retain,
-      }, this.#options.version);
-      if (bytes.length > this.#longest) {
-        const why = `it has ${bytes.length} bytes, and the broker takes ${this.#longest}`;
-        out.isPending = true;
-        this.#tasks.push({ does: "complete", packet, seq: out.seq, topic, refused: why });
-        continue;
-      }
-      underWay++;
-      out.isAgain = true;
-      this.#output.push(bytes);
-    }
-  }
-
-  #deliver(task: Delivery): void {
-    const { packet, qos } = task;
-    if (qos < 2) return void this.#tasks.push(task);
-    const known = this.#in.get(packet);
-    if (known === "taken") return this.#answer("pubrec", packet);
-    if (known) return; // its answer comes when it is safe
-    // There may be more than the receive maximum: mosquitto 2.0.11 does not always keep it. Ids bound them.
-    this.#in.set(packet, "pending");
-    this.#tasks.push(task);
-  }
-
-  #released(packet: number): void {
-    const known = this.#in.get(packet);
-    if (known === "going") return;
-    if (known === "pending") {
-      throw new BrokerError("UNEXPECTED", `message ${packet} is released before it was taken`);
-    }
-    // It was forgotten already, and the broker does not know that.
-    if (!known) return this.#answer("pubcomp", packet, NOT_FOUND);
-    this.#in.set(packet, "going");
-    this.#tasks.push({ does: "forget", packet });
-  }
-
-  #received(packet: number, refused: string | undefined): void {
-    const out = this.#out.get(packet);
-    if (out?.isPending || this.#isResuming) return;
-    if (!out) {
-      if (refused === undefined) this.#answer("pubrel", packet, NOT_FOUND);
-      return;
-    }
-    if (out.isReleased) return this.#answer("pubrel", packet);
-    if (out.isDue) throw new BrokerError("UNEXPECTED", `PUBREC for ${packet}, which was not sent`);
-    out.isPending = true;
-    const { seq, topic } = out;
-    if (refused === undefined) this.#tasks.push({ does: "release", packet, seq });
-    else this.#tasks.push({ does: "complete", packet, seq, topic, refused });
-  }
-
-  #completed(packet: number): void {
-    const out = this.#out.get(packet);
-    if (!out || this.#isResuming) return; // it was told before, or will be asked again
-    if (!out.isReleased || out.isDue) {
-      throw new BrokerError("UNEXPECTED", `PUBCOMP for ${packet}, which was not released`);
-    }
-    if (out.isPending) return;
-    out.isPending = true;
-    this.#tasks.push({ does: "complete", packet, seq: out.seq, topic: out.topic });
-  }
-
-  #subscribed(packet: Extract<Packet, { cmd: "suback" }>): void {
-    if (packet.messageId !== SUBSCRIBE_ID) throw unexpected(packet);
-    const granted = packet.granted.map(Number);
-    const at = granted.findIndex((qos) => qos !== 2);
-    if (at < 0 && granted.length === this.#options.subscribe.length) return;
-    const topic = this.#options.subscribe[at] ?? "all topics";
-    throw new BrokerError("REFUSED", `the broker does not grant ${topic} with QoS 2`);
+    if (this.isReady) this.#out.fill({ window: this.#window, longest: this.#longest });
   }
 
   /** A task that nobody has taken is none any more. */
   #forget(task: Task): void {
     switch (task.does) {
       case "deliver":
-        if (task.qos === 2) this.#in.delete(task.packet);
-        return;
       case "forget":
-        return void this.#in.set(task.packet, "taken");
+        return this.#in.forget(task);
       case "release":
       case "complete":
-        this.#out.get(task.packet)!.isPending = false;
+        return this.#out.forget(task);
     }
   }
 
-  #answer(cmd: "puback" | "pubrec" | "pubrel" | "pubcomp", packet: number, reason = 0): void {
+  #answer(cmd: AnswerCommand, packet: number, reason = 0): void {
     if (this.#phase !== "ready" && this.#phase !== "resuming") return;
     const why = this.#options.version === 5 && reason > 0 ? { reasonCode: reason } : {};
     this.#send({ cmd, messageId: packet, ...why } as Packet);
@@ -433,11 +325,6 @@ export class MqttSession {
   #send(packet: Packet): void {
     this.#output.push(encode(packet, this.#options.version));
   }
-}
-
-/** The id of a publication. Those that are under way at once are less than `MOST_ID` apart. */
-function packetId(seq: number): number {
-  return (seq - 1) % MOST_ID + 1;
 }
 
 function unexpected({ cmd, messageId }: Packet): BrokerError {

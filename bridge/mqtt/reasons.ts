@@ -28,6 +28,7 @@ const REASONS: Readonly<Record<number, string>> = {
   0x8b: "it is shutting down",
   0x8d: "keepalive timeout",
   0x8e: "another client has the same id",
+  0x8f: "the topic filter is not accepted",
   0x90: "the topic's name is not accepted",
   0x91: "the packet's id is in use",
   0x93: "more was sent at once than it takes",
@@ -48,8 +49,13 @@ export function refusal(packet: Packet): string | undefined {
     properties?: { reasonString?: string };
   };
   if (code < FAILURE) return packet.cmd === "disconnect" ? "without a reason" : undefined;
+  return reasonOf(code, reasonString);
+}
+
+/** What a reason code means. */
+export function reasonOf(code: number, said?: string): string {
   const words = REASONS[code] ?? "a reason without words";
-  const more = reasonString === undefined ? "" : `: ${reasonString}`;
+  const more = said === undefined ? "" : `: ${said}`;
   return `${words} (0x${code.toString(16)}${more})`;
 }
 

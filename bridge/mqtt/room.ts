@@ -41,6 +41,13 @@ export class Room {
     this.add(bytes);
   }
 
+  /** Whether there is room, as far as is known: it may be that there is more. */
+  has(bytes: number): boolean {
+    if (!this.#lacks(bytes)) return true;
+    this.count().catch(() => {}); // the server was closed
+    return false;
+  }
+
   /** Counts what is in the store. */
   count(): Promise<void> {
     return this.#counting ??= this.#recount();

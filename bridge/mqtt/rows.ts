@@ -13,7 +13,8 @@ const TABLES = [
     topic TEXT NOT NULL,
     payload TEXT NOT NULL,
     retain INTEGER NOT NULL,
-    stage INTEGER NOT NULL DEFAULT ${WAITING}
+    stage INTEGER NOT NULL DEFAULT ${WAITING},
+    properties TEXT
   )`,
   `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
   // Of a state that waits there is one row. One that was sent stays as it was sent.
@@ -27,7 +28,28 @@ const TABLES = [
   )`,
 ];
 
-const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain) VALUES (?, ?, ?)`;
+/** Likewise, if they are not there yet. */
+const ADDED_TABLES = [
+  `CREATE TABLE IF NOT EXISTS mqtt_requests (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    correlation TEXT
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_devices (
+    device TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sleep INTEGER NOT NULL
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_filters (
+    filter TEXT PRIMARY KEY,
+    is_granted INTEGER NOT NULL DEFAULT 0
+  )`,
+];
+
+/** What stores do not have in which a bridge was before. */
+const ADDED: readonly [table: string, column: string][] = [["mqtt_out", "properties TEXT"]];
+
+const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties) VALUES (?, ?, ?, ?)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
 const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
@@ -45,16 +67,29 @@ export async function createTables(tx: Transaction, clientId: string): Promise<v
       `lost: --store FILE on the command line (${cause.message})`;
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
-  if (session) return;
+  for (const sql of ADDED_TABLES) tx.run(sql);
+  if (session) return await addColumns(tx);
   for (const sql of TABLES) tx.run(sql);
   tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
 }
 
-/** What the tables have when the bridge begins. */
-export async function load(tx: Transaction): Promise<Kept & { clientId: string }> {
+async function addColumns(tx: Transaction): Promise<void> {
+  for (const [table, column] of ADDED) {
+    const { sql } = (await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table))!;
+    if (!String(sql).includes(column)) tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+  }
+}
+
+/** What the tables have when the bridge begins. @param own Filters of the bridge's own, which they have from now on. */
+export async function load(
+  tx: Transaction,
+  own: readonly string[],
+): Promise<Kept & { clientId: string }> {
   const session = await tx.get(`SELECT client_id FROM mqtt_session`);
   const rows = await tx.all(`SELECT * FROM mqtt_out WHERE stage > ${WAITING} ORDER BY seq`);
   const taken = await tx.all(`SELECT packet FROM mqtt_in`);
+  const filters = await tx.all(`SELECT * FROM mqtt_filters ORDER BY rowid`);
+  keepFilters(tx, own);
   return {
     clientId: String(session!.client_id),
     inFlight: rows.map((row): InFlight => ({
@@ -62,7 +97,17 @@ export async function load(tx: Transaction): Promise<Kept & { clientId: string }
       isReleased: Number(row.stage) === RELEASED,
     })),
     taken: taken.map(({ packet }) => Number(packet)),
+    filters: filters.map(({ filter, is_granted }) => ({
+      filter: String(filter),
+      isGranted: Number(is_granted) === 1,
+    })),
   };
+}
+
+/** Topic filters that a broker may have, oldest first. */
+export async function knownFilters(tx: Transaction): Promise<string[]> {
+  const rows = await tx.all(`SELECT filter FROM mqtt_filters ORDER BY rowid`);
+  return rows.map(({ filter }) => String(filter));
 }
 
 /** Whether a broker had the session before. */
@@ -70,9 +115,12 @@ export async function isKnown(tx: Transaction): Promise<boolean> {
   return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;
 }
 
+/** What is to be published. */
+export type Message = Omit<Publication, "seq">;
+
 /** Adds a publication; of a state (retained) the one that waits is replaced. */
-export function publish(tx: Transaction, topic: string, payload: string, retain: boolean): void {
-  tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0);
+export function publish(tx: Transaction, { topic, payload, retain, properties }: Message): void {
+  tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0, properties ?? null);
 }
 
 /** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */
@@ -92,6 +140,11 @@ export async function sentBehind(tx: Transaction, seq: number): Promise<Publicat
   return (await tx.all(sql, seq)).map(toPublication);
 }
 
+/** Whether any waits. */
+export async function isAnyWaiting(tx: Transaction): Promise<boolean> {
+  return await tx.get(`SELECT 1 FROM mqtt_out WHERE stage = ${WAITING} LIMIT 1`) !== undefined;
+}
+
 /** Makes a task safe. What a message does is another matter. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {
@@ -109,6 +162,24 @@ export function keep(tx: Transaction, task: Task): void {
       if (task.isPresent) return;
       tx.run(`DELETE FROM mqtt_in`);
       tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${RELEASED}`);
+      return tx.run(`UPDATE mqtt_filters SET is_granted = 0`);
+    case "subscribe":
+      return keepFilters(tx, task.filters);
+    case "subscribed":
+      for (const filter of task.granted) {
+        tx.run(`UPDATE mqtt_filters SET is_granted = 1 WHERE filter = ?`, filter);
+      }
+      return;
+    case "unsubscribed":
+      for (const filter of task.filters) {
+        tx.run(`DELETE FROM mqtt_filters WHERE filter = ?`, filter);
+      }
+  }
+}
+
+function keepFilters(tx: Transaction, filters: readonly string[]): void {
+  for (const filter of filters) {
+    tx.run(`INSERT OR IGNORE INTO mqtt_filters (filter) VALUES (?)`, filter);
   }
 }
 
@@ -120,21 +191,23 @@ export interface Amount {
 
 export async function count(tx: Transaction): Promise<Amount> {
   const sql = `SELECT count(*) AS n,
-    coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))), 0) AS bytes
+    coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))
+      + coalesce(length(CAST(properties AS BLOB)), 0)), 0) AS bytes
     FROM mqtt_out`;
   const { n, bytes } = (await tx.get(sql))!;
   return { rows: Number(n), bytes: Number(bytes) };
 }
 
-export function bytesOf({ topic, payload }: { topic: string; payload: string }): number {
-  return byteLength(topic) + byteLength(payload);
+export function bytesOf({ topic, payload, properties = "" }: Omit<Message, "retain">): number {
+  return byteLength(topic) + byteLength(payload) + byteLength(properties);
 }
 
-function toPublication({ seq, topic, payload, retain }: SqlRow): Publication {
+function toPublication({ seq, topic, payload, retain, properties }: SqlRow): Publication {
   return {
     seq: Number(seq),
     topic: String(topic),
     payload: String(payload),
     retain: Number(retain) === 1,
+    ...(properties !== null && { properties: String(properties) }),
   };
 }

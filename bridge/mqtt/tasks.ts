@@ -9,6 +9,16 @@ export interface Publication {
   readonly topic: string;
   readonly payload: string;
   readonly retain: boolean;
+  /** What MQTT 5 says beside the payload, as the store has it: JSON of {@link Properties}. */
+  readonly properties?: string;
+}
+
+/** What MQTT 5 says beside the payload of an answer. */
+export interface Properties {
+  /** What the request had, in base64. */
+  readonly correlation?: string;
+  /** Why there is no answer. */
+  readonly error?: string;
 }
 
 /** A publication that is under way. */
@@ -27,6 +37,12 @@ export interface Delivery {
   readonly isRetained: boolean;
   /** Its end was left out. */
   readonly isCut: boolean;
+  /** When its time is up. MQTT 5. */
+  readonly expiresAt?: number;
+  /** Where an answer is wanted. MQTT 5. */
+  readonly responseTopic?: string;
+  /** What is to be repeated with the answer. MQTT 5. */
+  readonly correlation?: Uint8Array;
 }
 
 /** What is to be made safe before the broker may know of it. */
@@ -45,13 +61,57 @@ export type Task =
     readonly seq: number;
     readonly topic: string;
     readonly refused?: string;
-  };
+  }
+  /** These filters are to be subscribed: that the broker may have them is to be kept. */
+  | { readonly does: "subscribe"; readonly filters: readonly string[] }
+  /** The broker has these, and does not take those. */
+  | {
+    readonly does: "subscribed";
+    readonly granted: readonly string[];
+    readonly refused: readonly RefusedFilter[];
+  }
+  /** The broker has these no longer. */
+  | { readonly does: "unsubscribed"; readonly filters: readonly string[] };
 
+/** A topic filter that the broker may have. */
+export interface Filter {
+  readonly filter: string;
+  /** It has said so. */
+  readonly isGranted: boolean;
+}
+
+/** One that it does not take. */
+export interface RefusedFilter {
+  readonly filter: string;
+  readonly why: string;
+}
+
+/** What answers a packet by its id. */
+export type AnswerCommand = "puback" | "pubrec" | "pubrel" | "pubcomp";
+
+/** Where the parts of a session put what they have to say. */
+export interface Outlet {
+  /** To the broker. */
+  send(packet: Packet): void;
+  /** To the broker, if it listens at present. @param reason Of MQTT 5. */
+  answer(cmd: AnswerCommand, packet: number, reason?: number): void;
+  /** The same, as bytes. */
+  write(bytes: Uint8Array): void;
+  /** To whoever has the store. */
+  ask(task: Task): void;
+}
+
+/** The task that a message is. */
 export function decodeTask(
-  { messageId = 0, qos, topic, payload, retain }: Extract<Packet, { cmd: "publish" }>,
+  { messageId = 0, qos, topic, payload, retain, properties = {} }: Extract<
+    Packet,
+    { cmd: "publish" }
+  >,
   isCut: boolean,
+  now: number,
 ): Delivery {
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+  const { messageExpiryInterval: expiry, responseTopic, correlationData: correlation } = properties;
   return {
     does: "deliver",
     packet: messageId,
@@ -60,5 +120,8 @@ export function decodeTask(
     payload: bytes,
     isRetained: retain,
     isCut,
+    ...(expiry !== undefined && { expiresAt: now + expiry * 1000 }),
+    ...(responseTopic !== undefined && { responseTopic }),
+    ...(correlation !== undefined && { correlation }),
   };
 }

@@ -6,9 +6,6 @@
  * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
  * another one's.
  *
- * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
- * another one's.
- *
  * ## The contract
  *
  * 1. `registers()` gives the address of the register block (`registers.ts`). Write the settings ("host" there),

@@ -14,7 +14,7 @@ import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
 import { PlainDevice, type PlainLines, runPlain } from "./plain_lines.ts";
-import { FaultError } from "../protocol/fault.ts";
+import { FaultError, sayFault } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
@@ -347,12 +347,8 @@ class Dispatcher {
     const { name } = marked;
     const tag = marked.mark === "ask" ? { tag: marked.tag } : {};
     const why = words === undefined ? {} : { words };
-    try {
-      told.tx.write(this.#thing.id, formatMarked({ mark: "fault", name, ...tag, code, ...why }));
-    } catch (error) {
-      if (!(error instanceof LocalError && error.code === "BAD_TEXT")) throw error;
-      if (words !== undefined) this.#fault(marked, code, told); // it takes short lines only
-    }
+    const write = (line: string) => told.tx.write(this.#thing.id, line);
+    sayFault(write, { mark: "fault", name, ...tag, code, ...why });
   }
 }
 

@@ -92,7 +92,7 @@ Deno.test("after its start the device is told all that is desired", async () => 
   assertEquals(metOf(told), ["led parted", "led met"], "the fan was not met before");
 });
 
-Deno.test("what a device is told anew, as its messages were cleared, is not met until then", async () => {
+Deno.test("what a device is told again, as its messages were cleared, is not met until then", async () => {
   const { scene, board, thing, told } = await begin({ led: {} });
   await using _ = scene;
   void thing.set("led", 1);

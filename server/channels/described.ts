@@ -22,10 +22,12 @@ export class Described {
     this.#descriptions = descriptions;
   }
 
-  /** An application here describes channels of it. */
-  add(description: Description): void {
+  /** An application here describes channels of it. @returns whether that is news */
+  add(description: Description): boolean {
     const all = this.#byApps ??= [];
-    if (!all.includes(description)) all.push(description);
+    if (all.includes(description)) return false;
+    all.push(description);
+    return true;
   }
 
   /** The one that counts for what runs on the device. */

@@ -63,7 +63,7 @@ Deno.test("a wrong description is refused with the place in it; the application 
   await board.says(`@kitchen 2 ${own}`);
   await board.says('@kitchen 3 {"channels":{"temp":{"kind":"lamp"}}}');
   const why =
-    '/channels/temp/kind: "lamp" is no kind: sensor, switch, number, enum, event, text are';
+    '/channels/temp/kind: "lamp" is no kind: sensor, switch, number, enum, event, text, binary, button are';
   assertEquals(board.news(), [`~kitchen bad_value ${why}`]);
   assertEquals(warnings(), [["BAD_DESCRIPTION", why]]);
   assertEquals(thing.description, undefined, "that of version 2 is not one of version 3");
@@ -176,4 +176,20 @@ Deno.test("what is desired stays, though another description would not allow it"
     "what was desired stays; the device says what it makes of it",
   );
   await refused(scene, thing.set("temp", 20), "temp takes 10 or less, not 20");
+});
+
+Deno.test("whoever watches is told when something else may be described: after a start, or by other ones", async () => {
+  const described: (string | undefined)[] = [];
+  const { scene, board } = await begin();
+  await using _ = scene;
+  scene.server.events.subscribe((event) => {
+    if (event.event === "described") described.push(event.device);
+  });
+  await board.says(`@kitchen 2 ${own}`);
+  await board.says("=temp 20");
+  assertEquals(described, ["1"]);
+  await board.says("@kitchen 3");
+  assertEquals(described, ["1", "1"]);
+  scene.server.setDescriptions({});
+  assertEquals(described, ["1", "1", undefined]);
 });

@@ -46,10 +46,29 @@ export interface EnumDescription extends NamedChannel {
   readonly values: readonly string[];
 }
 
-/** "switch": on or off, `true` and `false` or 1 and 0. "text": any text that can be set. "event": it happens. */
+/** It happens. */
+export interface EventDescription extends NamedChannel {
+  /** Which it is. */
+  readonly kind: "event";
+  /** Words with which it is told, as for an enum; others are taken, too. */
+  readonly values?: readonly string[];
+}
+
+/** The device does it when it is asked: a request. */
+export interface ButtonDescription extends NamedChannel {
+  /** Which it is. */
+  readonly kind: "button";
+  /** What the request says, 1 to 64 characters. Default: nothing. */
+  readonly value?: string;
+}
+
+/**
+ * "switch": on or off, `true` and `false` or 1 and 0, which can be set. "binary": the same, and it cannot. "text": any
+ * text that can be set.
+ */
 export interface PlainDescription extends NamedChannel {
   /** Which it is. */
-  readonly kind: "switch" | "text" | "event";
+  readonly kind: "switch" | "binary" | "text";
 }
 
 /** What a channel is. */
@@ -57,6 +76,8 @@ export type ChannelDescription =
   | SensorDescription
   | NumberDescription
   | EnumDescription
+  | EventDescription
+  | ButtonDescription
   | PlainDescription;
 
 /** What an application's channels are. */
@@ -79,6 +100,7 @@ const UNSHOWABLE = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/u;
 const label: Schema = { type: "string", minLength: 1, maxLength: 64 };
 const number: Schema = { type: "number", minimum: -MOST_NUMBER, maximum: MOST_NUMBER };
 const range = { unit: { ...label, maxLength: 16 }, min: number, max: number };
+const words: Schema = { type: "array", minItems: 1, maxItems: 64, items: label };
 
 const FRAME = validator({
   type: "object",
@@ -99,9 +121,11 @@ const KINDS: ReadonlyMap<unknown, Validator> = new Map(
     sensor: range,
     switch: {},
     number: { ...range, step: { ...number, minimum: 1e-9 } },
-    enum: { values: { type: "array", minItems: 1, maxItems: 64, items: label } },
-    event: {},
+    enum: { values: words },
+    event: { values: words },
     text: {},
+    binary: {},
+    button: { value: label },
   }).map(([kind, properties]) => [
     kind,
     validator({
@@ -161,6 +185,13 @@ export function checkDescription(description: Description): Description {
   return parseDescription(text ?? "");
 }
 
+/** What people are shown, or may choose, of a channel of some kind. */
+interface Words {
+  readonly unit?: string;
+  readonly value?: string;
+  readonly values?: readonly string[];
+}
+
 function checkChannel(channel: ChannelDescription, place: string): ChannelDescription {
   const kind = KINDS.get(channel.kind);
   if (!kind) {
@@ -172,9 +203,10 @@ function checkChannel(channel: ChannelDescription, place: string): ChannelDescri
     );
   }
   check(kind, channel, place);
-  const { name, unit, values = [] } = channel as Partial<SensorDescription & EnumDescription>;
+  const { name, unit, value, values = [] } = channel as NamedChannel & Words;
   checkWords(name, `${place}/name`);
   checkWords(unit, `${place}/unit`);
+  checkWords(value, `${place}/value`);
   for (const [i, value] of values.entries()) checkWords(value, `${place}/values/${i}`);
   if (new Set(values).size < values.length) {
     throw refusal(`${place}/values`, "a value is there twice");
@@ -215,6 +247,14 @@ function pointer(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
+/** Kinds that cannot be set, in words. */
+const UNSETTABLE: Readonly<Partial<Record<ChannelDescription["kind"], string>>> = {
+  sensor: "a sensor",
+  binary: "a sensor",
+  event: "an event",
+  button: "a button",
+};
+
 /** Why a channel of that description cannot be set to this; undefined: it can. */
 export function wrongSetting(
   { channels }: Description,
@@ -224,9 +264,8 @@ export function wrongSetting(
   const described = channels[channel];
   if (!described) return undefined;
   const { kind } = described;
-  if (kind === "sensor" || kind === "event") {
-    return `${channel} is ${kind === "event" ? "an event" : "a sensor"}: it cannot be set`;
-  }
+  const what = UNSETTABLE[kind];
+  if (what) return `${channel} is ${what}: it cannot be set`;
   const range = kind === "text"
     ? typeof value !== "string" && "a text"
     : rangeIfBeyond(described, value);
@@ -241,7 +280,10 @@ export function wrongReport(
 ): string | undefined {
   const described = channels[channel];
   if (!described) return undefined;
-  if (described.kind === "event") return `${channel} is an event: it is no value`;
+  const { kind } = described;
+  if (kind === "event" || kind === "button") {
+    return `${channel} is ${UNSETTABLE[kind]}: it is no value`;
+  }
   const range = rangeIfBeyond(described, value);
   return range && `${channel} is ${range}, not ${short(value)}`;
 }
@@ -253,6 +295,7 @@ function rangeIfBeyond(described: ChannelDescription, value: unknown): string | 
     case "number":
       return isWithin(described, value) ? undefined : rangeOf(described);
     case "switch":
+    case "binary":
       return [true, false, 0, 1].includes(value as boolean) ? undefined : "true or false";
     case "enum":
       return typeof value !== "object" && described.values.includes(String(value))

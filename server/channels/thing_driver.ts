@@ -252,6 +252,7 @@ export class ThingDriver implements Thing, Above {
         this.#states.index();
       },
       done: () => {
+        this.#host.events.emit({ event: "described", device: this.id });
         this.#parted(met);
         this.#device.touch();
       },
@@ -332,7 +333,8 @@ export class ThingDriver implements Thing, Above {
 
   /** An application here describes channels of the device. */
   describe(description: Description): void {
-    this.#described.add(description);
+    if (!this.#described.add(description)) return;
+    this.#host.events.emit({ event: "described", device: this.id });
   }
 
   /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */

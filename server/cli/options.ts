@@ -49,9 +49,19 @@ What must not be lost:
   --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
                     set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
   --mqtt-prefix TEXT  topics begin with it              (holdfast)
+  --mqtt-home-assistant  devices with a description appear in Home Assistant
+  --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
+  --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
   --mqtt-password-file FILE  the user's password at the broker
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
+  --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
+                    device, if the message has no expiry                         (10000)
+  --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
+  --mqtt-sleeping MS|ID=MS  several times: for how long a device may sleep before it is offline (what it says
+                    itself: sleep=SECONDS in its metadata)
+  --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
+                    it is the device's id; wildcards have nothing below the prefix         (none)
   --descriptions FOLDER
                     what the channels of applications are: kitchen.json, or kitchen@3.json for its
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
@@ -82,9 +92,16 @@ export function parse(args: string[]) {
       connect: { type: "string", multiple: true, default: [] },
       mqtt: { type: "string" },
       "mqtt-prefix": { type: "string" },
+      "mqtt-home-assistant": { type: "boolean" },
+      "mqtt-home-assistant-prefix": { type: "string" },
+      "mqtt-home-assistant-availability": { type: "string" },
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
       "mqtt-version": { type: "string" },
+      "mqtt-deadline": { type: "string" },
+      "mqtt-offline-after": { type: "string", multiple: true },
+      "mqtt-sleeping": { type: "string", multiple: true },
+      "mqtt-own-topics": { type: "string", multiple: true },
       descriptions: { type: "string" },
       "dead-letters": { type: "boolean", default: false },
       log: { type: "string", default: "text" },

@@ -46,6 +46,9 @@ export type ServerEvent =
   | { event: "expired"; device: string; text: string; code: string; message: string }
   /** A message of the device was given up, as the application has failed with it again and again. */
   | { event: "dead_letter"; device: string; message: string }
+  /** What is described of the device may be something else now: its application was started, or another description was
+   * given. Without a device: of all. */
+  | { event: "described"; device?: string }
   /** The device has told what a channel is: a report, or its answer to a setting. When: see `Moment`. */
   | {
     event: "reported";

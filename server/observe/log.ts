@@ -2,11 +2,19 @@
 import type { ServerEvent } from "./events.ts";
 
 /** Events that are no entries. */
-export type Unlogged = "booted" | "app_started" | "messages" | "reported" | "met" | "parted";
+export type Unlogged =
+  | "booted"
+  | "app_started"
+  | "described"
+  | "messages"
+  | "reported"
+  | "met"
+  | "parted";
 
 const UNLOGGED: readonly string[] = [
   "booted",
   "app_started",
+  "described",
   "messages",
   "reported",
   "met",

@@ -37,6 +37,8 @@ export type LocalCode =
 export class LocalError extends HoldfastError<LocalCode> {
   /** As it is printed. */
   override name = "LocalError";
+  /** Where several devices are concerned, the one with which it cannot be. */
+  declare device?: string;
 }
 
 /** What can be wrong on the other side. */

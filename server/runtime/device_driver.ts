@@ -7,7 +7,7 @@ import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
-import type { Clock } from "../transport/platform.ts";
+import { type Clock, LONGEST_TIMER } from "../transport/platform.ts";
 import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
 import { dismiss, type Pace } from "./pace.ts";
@@ -20,9 +20,6 @@ import type { Transfer, Turn } from "./turn.ts";
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
 const atEnd = () => ({ done: true as const, value: undefined });
-
-/** Longest time that a timer takes, in ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What the drivers of all devices of a server share. */
 export interface DeviceHost {

@@ -36,7 +36,12 @@ class Writing implements Deed {
   }
 
   apply(): void {
-    this.device.session.enqueue(this.#line, this.#manner, this.device.clock.now());
+    try {
+      this.device.session.enqueue(this.#line, this.#manner, this.device.clock.now());
+    } catch (error) {
+      if (error instanceof LocalError) error.device = this.device.id;
+      throw error;
+    }
   }
 
   undo(): void {

@@ -25,7 +25,7 @@ export interface Acquired {
 /** Somebody else has taken charge of a device. */
 export class FencedError extends LocalError {
   /** Says which device it is. @param device Its id. */
-  constructor(readonly device: string) {
+  constructor(override readonly device: string) {
     super("FENCED", `somebody else has taken charge of device ${JSON.stringify(device)}`);
   }
 }

@@ -43,7 +43,8 @@ export interface Transaction {
   all(sql: string, ...params: SqlInput[]): Promise<SqlRow[]>;
   /**
    * A message to a device of this server, accepted if and only if the transaction commits. If there is no room for it
-   * by then, the whole transaction is refused with OUTBOX_FULL. It works with every store.
+   * by then, the whole transaction is refused with OUTBOX_FULL; the error's `device` says whose. It works with
+   * every store.
    *
    * @param text As for `Device.write`.
    * @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has returned already, or see `expires`

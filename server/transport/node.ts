@@ -6,7 +6,14 @@ import tls from "node:tls";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { boot } from "./boot.ts";
 import { inWords, NodeSocket } from "./node_socket.ts";
-import type { Listener, ListenOptions, Platform, Socket, Tls } from "./platform.ts";
+import {
+  type Listener,
+  type ListenOptions,
+  LONGEST_TIMER,
+  type Platform,
+  type Socket,
+  type Tls,
+} from "./platform.ts";
 
 /**
  * Deno's event loop is tokio's. As long as it has something to do, it asks the system which sockets are ready only
@@ -15,9 +22,6 @@ import type { Listener, ListenOptions, Platform, Socket, Tls } from "./platform.
  */
 const PASSES = 64;
 const SOCKETS_OF_AN_ANSWER = 1024;
-
-/** Longest time of a timer, in ms. */
-const LONGEST = 2 ** 31 - 1;
 
 /** The interval of `knock`, in ms. */
 const KNOCK = 250;
@@ -31,7 +35,7 @@ export const nodePlatform: Platform = {
   date: () => Date.now(),
   boot,
   after(ms, run) {
-    const timer = setTimeout(run, Math.min(Math.ceil(ms), LONGEST));
+    const timer = setTimeout(run, Math.min(Math.ceil(ms), LONGEST_TIMER));
     return () => clearTimeout(timer);
   },
   soon: (run) => queueMicrotask(run),

@@ -12,6 +12,9 @@ export interface Boot {
   uptime: number;
 }
 
+/** The longest time that `Clock.after` takes, in ms: more than this the system's timers take for 1. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** Time and turns. */
 export interface Clock {
   /** ms on a clock that never goes back. */
@@ -20,7 +23,7 @@ export interface Clock {
   date(): number;
   /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: nobody knows. */
   boot?(): Boot | undefined;
-  /** Calls `run` once, when `ms` have passed: at most 2^31 - 1. @returns forgets it */
+  /** Calls `run` once, when `ms` have passed: at most `LONGEST_TIMER`. @returns forgets it */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the code that runs now has returned. */
   soon(run: () => void): void;

@@ -64,7 +64,7 @@ const WORK = 4;
 const DRAIN = 60_000;
 
 /** Counts of what was done to the network. */
-type Faults = Pick<ChaosResult, "resets" | "holes" | "halfOpen">;
+export type Faults = Pick<ChaosResult, "resets" | "holes" | "halfOpen">;
 
 /** The world: a folder for what lasts, a server at a time, cables and devices. */
 class Scene implements AsyncDisposable {
@@ -231,7 +231,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
 }
 
 /** Causes one fault of a cable after the other until the signal, and leaves it whole. */
-async function disturb(
+export async function disturb(
   proxy: FaultProxy,
   random: Random,
   timeout: number,

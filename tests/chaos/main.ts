@@ -47,7 +47,8 @@ function parse(args: string[]) {
   } as const;
 }
 
-function toNumber(name: string, text: string, least: number, most: number): number {
+/** @throws {Error} it is no such number */
+export function toNumber(name: string, text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (value >= least && value <= most) return value;
   throw new Error(`${name} takes a whole number from ${least} to ${most}, not "${text}"`);

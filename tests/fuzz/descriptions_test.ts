@@ -1,6 +1,6 @@
 /**
  * Hostile descriptions: whatever a device sends as one, it is taken as it is, or refused with a place; and whatever was
- * taken, a value is allowed by it or refused by name.
+ * taken, a value is allowed by it or refused by name, and Home Assistant takes what is made of it.
  *
  * @module
  */
@@ -11,14 +11,20 @@ import {
   wrongReport,
   wrongSetting,
 } from "../../server/channels/description.ts";
+import { discoveryOf } from "../../bridge/mqtt/discovery.ts";
+import { Topics } from "../../bridge/mqtt/topics.ts";
 import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import { wrongDiscovery } from "../support/home_assistant.ts";
 import { oddText } from "../support/noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
+const TOPICS = new Topics("holdfast");
 const NAMES = ["temp", "a/b", "__proto__", "constructor", "Temp", "", "x".repeat(33), "a b", "\n"];
-const KINDS = ["sensor", "switch", "number", "enum", "event", "text", "lamp", "__proto__", ""];
-const MEMBERS = ["kind", "name", "unit", "min", "max", "step", "values", "__proto__", "pattern"];
+const KINDS = ["sensor", "switch", "number", "enum", "event", "text", "binary", "button"];
+const NO_KINDS = ["lamp", "__proto__", ""];
+const MEMBERS = ["kind", "name", "unit", "min", "max", "step", "value", "values", "__proto__"]
+  .concat("pattern");
 const NUMBERS = [0, 1, -1, 0.1, 5e-324, 1e15, 1e16, 1e308, Infinity, -Infinity, NaN];
 
 /** JSON, mostly; not by JSON.stringify, which knows no name twice and no number beyond. */
@@ -49,7 +55,7 @@ function member(name: string, value: string): string {
 }
 
 function channel(random: Random, depth: number): string {
-  const kind = member("kind", JSON.stringify(random.pick(KINDS.slice(0, random.once(3) ? 9 : 6))));
+  const kind = member("kind", JSON.stringify(random.pick(random.once(3) ? NO_KINDS : KINDS)));
   const rest = list(random, 12, () => {
     const name = random.pick(MEMBERS);
     if (random.once(2)) return member(name, json(random, depth + 1));
@@ -101,6 +107,9 @@ randomTest("any description is taken, or refused with a place", 1000, (random) =
       assert(wrong === undefined || isDescribed && wrong.startsWith(`${name} `), wrong);
     }
   }
+  const portrait = { id: "kitchen", application: undefined, description: description_ };
+  const shown = discoveryOf({ ...portrait, diagnostics: {} }, TOPICS, "sensors");
+  if (shown) assertEquals(wrongDiscovery("ha/device/kitchen/config", JSON.stringify(shown)), []);
   const line = parseMarked(`@kitchen 3 ${again}`);
   assertEquals(line, { mark: "boot", name: "kitchen", version: "3", description: again });
 });

@@ -25,10 +25,15 @@ const CODES = ["LOST", "MALFORMED", "REFUSED", "SILENT", "TOO_LARGE", "UNEXPECTE
 
 /** What may be said of what comes from it. */
 const WARNINGS = [
+  "BAD_RESPONSE_TOPIC",
   "BAD_VALUE",
   "BROKER_BEHIND",
   "BROKER_FORGOT",
+  "EXPIRED",
   "NOT_PUBLISHED",
+  "NOT_SUBSCRIBED",
+  "RETAINED_DO",
+  "RETAINED_REQUEST",
   "RETAINED_SET",
   "UNKNOWN_DEVICE",
   "UNKNOWN_TOPIC",
@@ -105,7 +110,22 @@ class BrokerSocket implements Socket {
   }
 }
 
-const TOPICS = ["holdfast/1/led/set", "holdfast/1/LED/set", "holdfast//x/set", "\0", "a/+"];
+const TOPICS = [
+  "holdfast/1/led/set",
+  "holdfast/1/LED/set",
+  "holdfast//x/set",
+  "holdfast/1/request/adc",
+  "holdfast/1/do/door",
+  "home/1/in",
+  "home/1/other",
+  "homeassistant/status",
+  "\0",
+  "a/+",
+];
+
+/** What the device says of itself. */
+const BOOT = '@plug 1 {"channels":{"led":{"kind":"switch"}}}';
+const CONFIG = "homeassistant/device/holdfast__1/config";
 
 /** The network to the broker, and the broker. */
 class Broker extends ManualPlatform {
@@ -151,8 +171,13 @@ class Broker extends ManualPlatform {
       if (cmd === "connect") {
         const code = this.version === 5 ? { reasonCode: 0 } : { returnCode: 0 };
         this.says({ cmd: "connack", sessionPresent: false, ...code } as Packet);
-      } else if (cmd === "subscribe") this.says({ cmd: "suback", messageId, granted: [2] });
-      else if (cmd === "publish" && (more as Published).qos === 2) {
+      } else if (cmd === "subscribe") {
+        const { subscriptions } = more as Extract<Packet, { cmd: "subscribe" }>;
+        this.says({ cmd: "suback", messageId, granted: subscriptions.map(() => 2) });
+      } else if (cmd === "unsubscribe") {
+        const { unsubscriptions } = more as Extract<Packet, { cmd: "unsubscribe" }>;
+        this.says({ cmd: "unsuback", messageId, granted: unsubscriptions.map(() => 0) });
+      } else if (cmd === "publish" && (more as Published).qos === 2) {
         this.says({ cmd: "pubrec", messageId });
       } else if (cmd === "pubrel") this.says({ cmd: "pubcomp", messageId });
       else if (cmd === "pubrec") this.says({ cmd: "pubrel", messageId });
@@ -184,6 +209,8 @@ class Broker extends ManualPlatform {
 /** A server, a bridge, a device and a broker. */
 class World {
   readonly warned: string[] = [];
+  /** What the device was told, beside requests. */
+  readonly told: string[] = [];
   said = 0;
   scene!: ManualServer;
   board!: LineBoard;
@@ -194,13 +221,15 @@ class World {
   async start(): Promise<void> {
     const { broker, store } = this;
     const { version } = broker;
-    this.bridge = new MqttBridge({ hostname: "broker", version, mostRows: 5 }, broker);
+    const more = { ownTopics: ["home/{id}/#"], homeAssistant: true, mostRequests: 3 };
+    this.bridge = new MqttBridge({ hostname: "broker", version, mostRows: 5, ...more }, broker);
     const { observe } = this.bridge;
     this.scene = await ManualServer.start({ store, observe, timeout: 3_600_000 });
     this.scene.server.events.subscribe((event) => this.#look(event));
     await this.#runs(this.bridge.start(this.scene.server));
     this.board = new LineBoard(this.scene);
     await this.board.connect();
+    await this.board.says(BOOT, `=mqtt/will home/1/gone yes`);
   }
 
   #look(event: ServerEvent): void {
@@ -216,10 +245,26 @@ class World {
     await this.broker.advance(ms);
     await this.scene.platform.advance(1);
     await this.board.settle();
+    for (const text of this.board.news()) {
+      if (!text.startsWith("?adc.")) this.told.push(text);
+      else await this.board.says(text.replace(/^\?(\S+).*/, ":$1 512"));
+    }
   }
 
   async says(): Promise<void> {
-    await this.board.says(`!button ${++this.said}`, `=temp ${this.said}`);
+    const { random } = this.broker;
+    const topics = random.pick([
+      "[]",
+      '["home/1/in"]',
+      '["home/1/in","home/1/other"]',
+      '["home/+"]',
+    ]);
+    await this.board.says(
+      `!button ${++this.said}`,
+      `=temp ${this.said}`,
+      `!mqtt home/1/out own ${this.said}`,
+      `=mqtt ${topics}`,
+    );
   }
 
   /** Has the server work until something is done. */
@@ -234,7 +279,9 @@ class World {
   async left(): Promise<number> {
     let n = 0;
     await this.#runs(this.scene.server.transaction(async (tx) => {
-      n = Number((await tx.get("SELECT count(*) AS n FROM mqtt_out"))!.n);
+      for (const table of ["mqtt_out", "mqtt_requests"]) {
+        n += Number((await tx.get(`SELECT count(*) AS n FROM ${table}`))!.n);
+      }
     }));
     return n;
   }
@@ -242,7 +289,8 @@ class World {
   /** What the device has said and the broker was never told. */
   get missing(): number[] {
     const all = Array.from({ length: this.said }, (_, i) => i + 1);
-    return all.filter((n) => !this.broker.events.has(String(n)));
+    const { events } = this.broker;
+    return all.filter((n) => !events.has(String(n)) || !events.has(`own ${n}`));
   }
 }
 
@@ -264,6 +312,7 @@ randomTest(NAME, 15, async (random) => {
   broker.isGood = true; // it is another one
   broker.socket?.fails();
   await world.says();
+  await world.board.says('=mqtt ["home/1/in"]');
   for (let i = 0; i < 500 && !await isDone(world); i++) {
     broker.acts();
     await world.passes(broker.socket?.isOpen ? 10 : 5000);
@@ -273,17 +322,32 @@ randomTest(NAME, 15, async (random) => {
   assert(world.missing.length <= givenUp, `${world.missing} are missing`);
   assertEquals([await world.left(), broker.states.get("holdfast/1/temp")], [0, String(world.said)]);
 
+  assertEquals(Object.keys(JSON.parse(broker.states.get(CONFIG)!).cmps), ["switch__led"]);
   const { server } = world.scene;
-  broker.says({ cmd: "publish", messageId: 9, qos: 2, dup: false, retain: false, ...setting });
-  await world.passes(1);
+  world.told.splice(0);
+  for (const [i, message] of LAST.entries()) {
+    const head = { messageId: 9 + i, qos: 2, dup: false, retain: false } as const;
+    broker.says({ cmd: "publish", ...head, ...message });
+    await world.passes(1);
+    broker.answers();
+  }
   const thing = await server.thing("1");
-  assertEquals(thing.desired("led")?.value, "on");
+  assertEquals(thing.desired("led")?.value, 1);
+  assertEquals(world.told.filter((text) => text.startsWith("!")), ["!door 7", "!mqtt home/1/in 8"]);
+  for (let i = 0; i < 10; i++) await world.passes(1);
+  assert(broker.events.has("512"), "the request has no answer");
   world.bridge.close();
   await world.scene[Symbol.asyncDispose]();
   await store.close();
 });
 
-const setting = { topic: "holdfast/1/led/set", payload: "on" } as const;
+/** What is said to a bridge for which nothing is in the way any more. */
+const LAST = [
+  { topic: "holdfast/1/led/set", payload: "1" },
+  { topic: "holdfast/1/do/door", payload: "7" },
+  { topic: "home/1/in", payload: "8" },
+  { topic: "holdfast/1/request/adc", payload: "9" },
+];
 
 async function isDone(world: World): Promise<boolean> {
   const { states, socket } = world.broker;

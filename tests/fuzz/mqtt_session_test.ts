@@ -75,7 +75,7 @@ class World {
       subscribe: ["h/+/+/set"],
       window: WINDOW,
       receiveMaximum: WINDOW,
-    }, { inFlight, taken: [...this.kept.taken] });
+    }, { inFlight, taken: [...this.kept.taken], filters: [] });
     this.session.start(this.now);
   }
 
@@ -86,8 +86,21 @@ class World {
       return true;
     } catch (error) {
       assert(error instanceof BrokerError, `${error}`);
-      this.session.closed(this.now);
+      this.#closes();
       return false;
+    }
+  }
+
+  /** The connection is gone: the owner says so when no transaction is under way. */
+  #closes(): void {
+    this.#commits();
+    this.session.closed(this.now);
+  }
+
+  #commits(): void {
+    for (const task of this.#tasks.splice(0)) {
+      this.kept.keep(task);
+      this.session.safe(task, this.now);
     }
   }
 
@@ -95,10 +108,7 @@ class World {
   works(): void {
     const { session, random, kept } = this;
     if (random.once(3)) {
-      for (const task of this.#tasks.splice(0)) {
-        kept.keep(task);
-        session.safe(task, this.now);
-      }
+      this.#commits();
       this.#tasks = session.tasks();
     }
     if (random.once(3) && this.#tasks.length === 0) {
@@ -124,7 +134,7 @@ class World {
       const ids = [...this.kept.out.keys()];
       if (!says(brokerNoise(random, version, TOPICS, ids))) return;
     }
-    session.closed(this.now);
+    this.#closes();
   }
 }
 

@@ -5,19 +5,13 @@
  */
 import process from "node:process";
 import { compile } from "../sim/mutants.ts";
-import type { Mutant } from "./tree.ts";
+import { type Mutant, numbered } from "./tree.ts";
 
 /** Stryker's instrumenter uses the same one. Nothing of the project needs it, so it is in no list of imports. */
 const PARSER = "npm:@babel/parser@7.29.15";
 
 /** The core. */
 export const CORE = "client-as/assembly/core.ts";
-
-/** A mutant, and where it is in the source, in characters. */
-export interface CoreMutant extends Mutant {
-  from: number;
-  to: number;
-}
 
 /** Decorators of functions, which TypeScript does not have. */
 const DECORATOR = /^@\w+(\(.*\))?$/gm;
@@ -69,20 +63,28 @@ interface Node {
 type Change = [kind: string, from: number, to: number, after: string];
 
 /** @param source The core's. */
-export async function coreMutants(source: string): Promise<CoreMutant[]> {
+export async function coreMutants(source: string): Promise<Mutant[]> {
   const { parse } = await import(PARSER);
   const content = source.replace(DECORATOR, (decorator) => " ".repeat(decorator.length));
   const tree = parse(content, { sourceType: "module", plugins: ["typescript"] });
-  const mutants: Omit<CoreMutant, "id">[] = [];
+  const made = new Map<string, Change>();
   for (const node of nodes(tree.program)) {
-    for (const [kind, from, to, after] of changes(node, source)) {
-      const line = source.slice(0, from).split("\n").length;
-      const before = source.slice(from, to);
-      const isNew = !mutants.some((it) => it.from === from && it.to === to && it.after === after);
-      if (isNew) mutants.push({ file: CORE, line, kind, before, after, from, to });
+    for (const change of changes(node, source)) {
+      const [, from, to, after] = change;
+      const place = `${from} ${to} ${after}`;
+      if (!made.has(place)) made.set(place, change);
     }
   }
-  return mutants.sort((a, b) => a.from - b.from).map((it, i) => ({ id: `core ${i}`, ...it }));
+  const sorted = [...made.values()].sort(([, a], [, b]) => a - b);
+  return numbered(sorted.map(([kind, from, to, after], i) => ({
+    id: `core ${i}`,
+    file: CORE,
+    line: source.slice(0, from).split("\n").length,
+    kind,
+    before: source.slice(from, to),
+    after,
+    core: source.slice(0, from) + after + source.slice(to),
+  })));
 }
 
 function* nodes(node: Node): Generator<Node> {
@@ -136,7 +138,7 @@ function* changes(node: Node, source: string): Generator<Change> {
 }
 
 /** A loop that goes on for so many rounds in the life of a core has no end. */
-const ROUNDS = 200_000_000;
+const ROUNDS = 50_000_000;
 
 const GUARD = `
 let turns: i32 = 0;
@@ -145,32 +147,29 @@ function turn(): void {
 }
 `;
 
-/**
- * Compiles a mutant.
- *
- * @param mutant undefined: none, but what is compiled with them.
- * @throws {Error} if it does not compile
- */
-export async function compileMutant(
-  source: string,
-  mutant?: CoreMutant,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const changed = mutant
-    ? source.slice(0, mutant.from) + mutant.after + source.slice(mutant.to)
-    : source;
-  // A module that does not return could only be ended together with its process.
-  const guarded = changed
+/** A core whose loops end: a module that does not return could only be ended together with its process. */
+export function bounded(source: string): string {
+  return source
     .replace(/\bwhile \(/g, "while (turn(), ")
     .replace(
       /\bfor \(([^;]*); *([^;]*);/g,
       (_, init, test) => `for (${init}; turn(), ${test || "true"};`,
-    );
+    ) + GUARD;
+}
+
+/**
+ * Compiles a core, so that its loops end.
+ *
+ * @param source With a mutant, or without.
+ * @throws {Error} if it does not compile
+ */
+export async function compileCore(source: string): Promise<Uint8Array<ArrayBuffer>> {
   const { exit } = process;
   process.exit = () => {
     throw new Error("the compiler has crashed");
   };
   try {
-    return await compile(new Map([[CORE, guarded + GUARD]]), true);
+    return await compile(new Map([[CORE, bounded(source)]]), true);
   } finally {
     process.exit = exit;
   }

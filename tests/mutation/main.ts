@@ -4,95 +4,88 @@
  * @module
  */
 import { HELP, type Options, parse } from "./options.ts";
-import { compileMutant, CORE, type CoreMutant, coreMutants } from "./core_mutants.ts";
+import { CORE, coreMutants } from "./core_mutants.ts";
 import { type Mutant, plant, type Tree } from "./tree.ts";
-import { CORE_TESTS, type Fate, SERVER_TESTS, Trials, type Verdict } from "./trials.ts";
-
-/** A mutant, and what became of it. */
-type Result = Mutant & Verdict;
-
-const SURVIVED: Fate[] = ["survived", "passed by no test"];
+import { Results, SURVIVED } from "./results.ts";
+import { CORE_TESTS, type Fate, SERVER_TESTS, Trials } from "./trials.ts";
 
 /** So many characters of a change are shown. */
 const SHOWN = 70;
 
 async function main(): Promise<number> {
   let options: Options | "help";
+  let results: Results;
   try {
     options = parse(Deno.args);
+    if (options === "help") {
+      console.log(HELP);
+      return 0;
+    }
+    results = await Results.open(options.results);
   } catch (error) {
     console.error(`mutation: ${(error as Error).message}\n(--help lists the options)`);
     return 2;
   }
-  if (options === "help") {
-    console.log(HELP);
-    return 0;
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => stop.abort());
   }
   const ofServer = options.source.filter((path) => path !== CORE);
   await using tree = await plant(ofServer);
   const source = await Deno.readTextFile(`${tree.folder}/${CORE}`);
   const ofCore = options.source.includes(CORE) ? await coreMutants(source) : [];
+  const chosen = (mutants: readonly Mutant[]) =>
+    mutants.filter((mutant, i) => {
+      const fate = results.get(mutant)?.fate;
+      if (options.survivors) return fate && SURVIVED.includes(fate);
+      return i % options.every === 0 && !fate;
+    });
   if (options.list) {
-    for (const mutant of [...tree.mutants, ...ofCore]) console.log(describe(mutant));
+    for (const mutant of [...chosen(tree.mutants), ...chosen(ofCore)]) {
+      console.log(describe(mutant));
+    }
     return 0;
   }
-  const results = await tryAll(tree, SERVER_TESTS, tree.mutants, options, trySleeping);
-  results.push(
-    ...await tryAll(tree, CORE_TESTS, ofCore, options, (mutant, trials) => {
-      return tryCore(source, mutant, trials);
-    }),
-  );
-  if (options.json) console.log(JSON.stringify(results, null, 2));
-  else report(results);
-  return 0;
+  const trial = { tree, results, options, stop: stop.signal };
+  await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
+  await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
+  report([...tree.mutants, ...ofCore], results);
+  return stop.signal.aborted ? 130 : 0;
 }
 
-/** One that lies in the tree, and is awakened there. */
-function trySleeping(mutant: Mutant, trials: Trials): Promise<Verdict> {
-  return trials.attempt(mutant);
+/** What all trials share. */
+interface Trial {
+  tree: Tree;
+  results: Results;
+  options: Options;
+  stop: AbortSignal;
 }
 
-/** @returns undefined: it does not compile, so it is none */
-async function tryCore(
-  source: string,
-  mutant: CoreMutant,
-  trials: Trials,
-): Promise<Verdict | undefined> {
-  let core: Uint8Array;
-  try {
-    core = await compileMutant(source, mutant);
-  } catch {
-    return undefined;
-  }
-  return await trials.attempt(mutant, core);
-}
-
-async function tryAll<Any extends Mutant>(
-  { folder }: Tree,
+async function tryAll(
+  { tree, results, options: { jobs, budget, seeds }, stop }: Trial,
   tests: readonly string[],
-  mutants: readonly Any[],
-  { jobs, seeds, budget, every }: Options,
-  attempt: (mutant: Any, trials: Trials) => Promise<Verdict | undefined>,
-): Promise<Result[]> {
-  if (mutants.length === 0) return [];
-  await using trials = new Trials(folder, tests, budget, seeds);
-  await trials.measure((what) => console.error(`mutation: ${what}`));
-  const results: Result[] = [];
-  const left = mutants.values().filter((_, i) => i % every === 0);
+  mutants: readonly Mutant[],
+  core?: string,
+): Promise<void> {
+  if (mutants.length === 0) return;
+  const told = (what: string) => console.error(`mutation: ${what}`);
+  await using trials = new Trials(tree.folder, tests, budget, seeds, stop);
+  await trials.measure(jobs, told, core);
+  let tried = 0;
+  const left = mutants.values();
   const work = async () => {
     await using own = trials.share();
     for (const mutant of left) {
-      const verdict = await attempt(mutant, own);
-      if (!verdict) continue;
-      results.push({ ...mutant, ...verdict });
+      if (stop.aborted) return;
+      const verdict = await own.attempt(mutant);
+      if (stop.aborted) return;
+      const { core: _, ...change } = mutant;
+      await results.add({ ...change, ...verdict });
       if (SURVIVED.includes(verdict.fate)) console.error(`${verdict.fate}: ${describe(mutant)}`);
-      if (results.length % 50 === 0) {
-        console.error(`mutation: ${results.length} of ${Math.ceil(mutants.length / every)}`);
-      }
+      if (++tried % 50 === 0) told(`${tried} of ${mutants.length}`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  return results.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
 }
 
 function describe({ file, line, kind, before, after }: Mutant): string {
@@ -104,13 +97,16 @@ function brief(code: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-function report(results: readonly Result[]): void {
-  const folders = Map.groupBy(results, ({ file }) => file.slice(0, file.lastIndexOf("/")));
-  for (const [folder, all] of [...folders, ["all", results] as const]) {
-    const count = (...fates: Fate[]) => all.filter(({ fate }) => fates.includes(fate)).length;
-    const found = all.length - count(...SURVIVED);
+function report(mutants: readonly Mutant[], results: Results): void {
+  const folders = Map.groupBy(mutants, ({ file }) => file.slice(0, file.lastIndexOf("/")));
+  for (const [folder, all] of [...folders, ["all", mutants] as const]) {
+    const fates = all.map((mutant) => results.get(mutant)?.fate);
+    const count = (...some: (Fate | undefined)[]) => fates.filter((it) => some.includes(it)).length;
+    const there = all.length - count("does not compile");
+    const tried = there - count(undefined);
+    const found = (100 * (tried - count(...SURVIVED)) / tried).toFixed(1);
     console.log(
-      `${folder}: ${all.length} mutants, ${(100 * found / all.length).toFixed(1)} % found ` +
+      `${folder}: ${tried} of ${there} changes tried, ${found} % found ` +
         `(${count("killed")} by a test, ${count("endless")} as an endless loop, ` +
         `${count("hung")} by a test that hangs, ` +
         `${count("found by the simulator")} by the simulator)`,

@@ -9,24 +9,27 @@ place. A change that all of them pass has survived: a line that no test holds.
 
   --jobs N     changes tried at the same time  (one a processor)
   --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
-  --budget MS  of all tests that are run for a change, as they take without one  (8000)
+  --budget MS  of processor time, for all tests that are run for a change, as they take without one  (8000)
   --every N    only each Nth change: a sample  (1)
-  --list       instead: the changes there are, without trying them
-  --json       the result as JSON on stdout; everything else on stderr
+  --results F  each result is added to this file, as a line of JSON, and what is there is not tried again: a run
+               that was stopped goes on. A change is known by its file and text, wherever it lies there now
+  --survivors  only what has survived according to --results, again
+  --list       instead: the changes that would be tried
   --help       this text
 
 Files and folders of the source: those whose code is changed (server/link server/protocol
-server/admission server/runtime server/store client-as/assembly/core.ts). The tests that run are those
-that pass the place and are likely to find something, as far as --budget goes: those beside the file, of its
-room, the fast ones elsewhere. What they miss is a survivor: look at it with a larger budget. Of the core nothing else can be changed.
+server/admission server/runtime server/store server/channels client-as/assembly/core.ts). The tests that
+run are those that pass the place and are likely to find something, as far as --budget goes: those beside
+the file, of its room, the fast ones elsewhere. What they miss is a survivor: look at it with a larger
+budget. Of client-as nothing else can be changed.
 
 Exit code: 0 if it could measure, whatever has survived; 1 if the tests fail without any change, 2 for
 wrong options.`;
 
 const ROOT = new URL("../../", import.meta.url);
 
-const ROOMS = ["link", "protocol", "admission", "runtime", "store"].map((room) => `server/${room}`)
-  .concat(CORE);
+const ROOMS = ["link", "protocol", "admission", "runtime", "store", "channels"]
+  .map((room) => `server/${room}`).concat(CORE);
 
 export interface Options {
   /** Files and folders whose code is changed. */
@@ -37,8 +40,11 @@ export interface Options {
   /** Each so many changes one is tried. */
   every: number;
   seeds: number;
+  /** The file in which results are kept. */
+  results?: string;
+  /** Only those that have survived according to it. */
+  survivors: boolean;
   list: boolean;
-  json: boolean;
 }
 
 /** @throws {Error} one that tells the user what is wrong */
@@ -51,20 +57,24 @@ export function parse(args: string[]): Options | "help" {
       seeds: { type: "string", default: "300" },
       budget: { type: "string", default: "8000" },
       every: { type: "string", default: "1" },
+      results: { type: "string" },
+      survivors: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return "help";
+  const { results, survivors, list } = values;
+  if (survivors && results === undefined) throw new Error("--survivors needs --results");
   return {
     source: positionals.length > 0 ? positionals.map(checkSource) : ROOMS,
     jobs: number("--jobs", values.jobs, 1),
     budget: number("--budget", values.budget, 1),
     every: number("--every", values.every, 1),
     seeds: number("--seeds", values.seeds, 0),
-    list: values.list,
-    json: values.json,
+    ...(results !== undefined && { results }),
+    survivors,
+    list,
   };
 }
 

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import process from "node:process";
+import { compileCore } from "./core_mutants.ts";
 import type { Answer, Measured, Question } from "./test_process.ts";
 
 /** Begins an answer. */
@@ -102,11 +104,13 @@ async function measure(file: string): Promise<Answer> {
     stryker.currentTestId = `${index}`;
     coverage.perTest = {};
     const begun = performance.now();
+    const before = process.cpuUsage();
     const failed = await run(test, 120_000);
-    const ms = performance.now() - begun;
+    const { user, system } = process.cpuUsage(before);
+    const times = { ms: performance.now() - begun, cost: (user + system) / 1000 };
     const passes = coverage.perTest[index] ?? {};
     const error = failed === null ? "it does not end" : failed && describe(failed.error);
-    measured.push({ file, index, name: test.name, ms, passes, ...(error && { error }) });
+    measured.push({ file, index, name: test.name, ...times, passes, ...(error && { error }) });
   }
   stryker.currentTestId = undefined;
   return { measured, loading: Object.keys(coverage.static) };
@@ -116,7 +120,13 @@ async function attempt(
   { mutant, core, tests, seeds = 0, mostPasses }: Question,
 ): Promise<Answer> {
   stryker.activeMutant = mutant;
-  if (core !== undefined) cores.holdfastCore = new WebAssembly.Module(Uint8Array.fromBase64(core));
+  if (core !== undefined) {
+    try {
+      cores.holdfastCore = new WebAssembly.Module(await compileCore(core));
+    } catch {
+      return { fate: "does not compile" };
+    }
+  }
   stryker.hitCount = 0;
   stryker.hitLimit = mostPasses;
   for (const { file, index, limit } of tests) {

@@ -7,6 +7,8 @@ export interface Measured {
   index: number;
   name: string;
   ms: number;
+  /** Of those it has the processor, in ms: on a busy machine that is less. */
+  cost: number;
   passes: Record<string, number>;
   /** It fails without any change. */
   error?: string;
@@ -16,7 +18,7 @@ export interface Measured {
 export interface Question {
   file?: string;
   mutant?: string;
-  /** The mutant is this .wasm, in base64. */
+  /** The mutant is one of the core: its source. */
   core?: string;
   /** Worlds of the simulator to play after the tests. */
   seeds?: number;
@@ -31,7 +33,7 @@ export interface Answer {
   measured?: Measured[];
   /** Mutants that are passed while the file is loaded. */
   loading?: string[];
-  fate?: "killed" | "endless" | "hung" | "found by the simulator" | "survived";
+  fate?: "killed" | "endless" | "hung" | "found by the simulator" | "survived" | "does not compile";
   /** The test that has found it. */
   by?: string;
   why?: string;
@@ -42,10 +44,10 @@ export interface Answer {
 const MARK = "\n@mutation ";
 
 /**
- * Beyond so many ms, and so many for each world of the simulator and for all tests of a file that is measured, a mutant
+ * Beyond so many ms, enough to start on a busy machine, and so many for each world of the simulator and for all tests of a file that is measured, a mutant
  * holds up the event loop itself.
  */
-const PATIENCE = 15_000;
+const PATIENCE = 60_000;
 const WORLD = 1000;
 const MEASURING = 600_000;
 

@@ -48,6 +48,24 @@ export interface Mutant {
   kind: string;
   before: string;
   after: string;
+  /** Which one, if the file can be changed so in several places. */
+  nth: number;
+  /** The source with the change in it, if it is of the core, where none can sleep. */
+  core?: string;
+}
+
+/** Counts those that change the same in the same file in the same way. */
+export function numbered<Any extends Omit<Mutant, "nth">>(
+  mutants: readonly Any[],
+): (Any & Mutant)[] {
+  const counts = new Map<string, number>();
+  return mutants.map((mutant) => {
+    const { file, kind, before, after } = mutant;
+    const change = JSON.stringify([file, kind, before, after]);
+    const nth = counts.get(change) ?? 0;
+    counts.set(change, nth + 1);
+    return { ...mutant, nth };
+  });
 }
 
 /** Where the mutants are. */
@@ -90,8 +108,8 @@ const logger = {
 
 /** @param source Files and folders whose code gets mutants. @throws {Error} if there is no such file */
 export async function plant(source: readonly string[]): Promise<Tree> {
-  const names: string[] = [];
-  for (const path of source) await find(path.replace(/\/$/, ""), names);
+  const found = await Promise.all(source.map((path) => find(path.replace(/\/$/, ""))));
+  const names = [...new Set(found.flat())];
   const contents = await Promise.all(names.map((name) => Deno.readTextFile(new URL(name, ROOT))));
   const { Instrumenter } = await import(INSTRUMENTER);
   const instrumenter: Instrumenter = new Instrumenter(logger);
@@ -113,16 +131,17 @@ export async function plant(source: readonly string[]): Promise<Tree> {
   const lines = new Map(names.map((name, i) => [name, contents[i]!.split("\n")]));
   return {
     folder,
-    mutants: made.mutants
-      .filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
-      .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
-        id,
-        file: fileName,
-        line: start.line + 1,
-        kind: mutatorName,
-        before: cut(lines.get(fileName)!, start, end),
-        after: replacement,
-      })),
+    mutants: numbered(
+      made.mutants.filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
+        .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
+          id,
+          file: fileName,
+          line: start.line + 1,
+          kind: mutatorName,
+          before: cut(lines.get(fileName)!, start, end),
+          after: replacement,
+        })),
+    ),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
 }
@@ -136,21 +155,22 @@ function cut(lines: readonly string[], start: Position, end: Position): string {
   ].join("\n");
 }
 
-async function find(path: string, names: string[]): Promise<void> {
+async function find(path: string): Promise<string[]> {
   const { isDirectory } = await Deno.stat(new URL(path, ROOT));
-  if (!isDirectory) return void names.push(path);
+  if (!isDirectory) return [path];
+  const names: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(new URL(path, ROOT))) {
-    if (isDirectory) await find(`${path}/${name}`, names);
+    if (isDirectory) names.push(...await find(`${path}/${name}`));
     else if (/(?<!_test|\.d)\.ts$/.test(name)) names.push(`${path}/${name}`);
   }
-  names.sort();
+  return names.sort();
 }
 
-async function copy(path: string, folder: string): Promise<void> {
-  const { isDirectory } = await Deno.stat(new URL(path, ROOT));
-  if (!isDirectory) return await Deno.copyFile(new URL(path, ROOT), `${folder}/${path}`);
+export async function copy(path: string, folder: string, from = ROOT): Promise<void> {
+  const { isDirectory } = await Deno.stat(new URL(path, from));
+  if (!isDirectory) return await Deno.copyFile(new URL(path, from), `${folder}/${path}`);
   await Deno.mkdir(`${folder}/${path}`);
-  for await (const { name } of Deno.readDir(new URL(path, ROOT))) {
-    if (!LEFT_OUT.has(name)) await copy(`${path}/${name}`, folder);
+  for await (const { name } of Deno.readDir(new URL(path, from))) {
+    if (!LEFT_OUT.has(name)) await copy(`${path}/${name}`, folder, from);
   }
 }

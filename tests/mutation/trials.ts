@@ -1,4 +1,5 @@
 /** Runs tests, and worlds of the simulator, with one mutant awake. */
+import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
@@ -24,14 +25,15 @@ const ENDLESS = { times: 100, more: 1_000_000 };
 const FOUND = 25;
 
 /** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it. "hung": a
- * test found it by waiting for ever. */
+ * test found it by waiting for ever. "does not compile": it is none. */
 export type Fate =
   | "killed"
   | "endless"
   | "hung"
   | "found by the simulator"
   | "survived"
-  | "passed by no test";
+  | "passed by no test"
+  | "does not compile";
 
 /** The same, and who has found it. */
 export interface Verdict {
@@ -61,61 +63,86 @@ export class Trials implements AsyncDisposable {
   readonly #tests: Measured[] = [];
   /** Mutants that are passed when files are loaded: they must be awake before. */
   readonly #loading = new Set<string>();
+  readonly #specs: Specs;
+  #hasSpecs = false;
   #process: TestProcess | undefined;
   #found = 0;
 
   /**
    * @param tests Where these are.
-   * @param budget How long those of one mutant may take together, in ms: the likely ones come first.
+   * @param budget Of the processor, in ms, for those of one mutant together: the likely ones come first.
    * @param seeds Worlds of the simulator for what survives them.
+   * @param stop Ends what is under way, without a verdict.
    */
   constructor(
     readonly folder: string,
     readonly tests: readonly string[],
     readonly budget: number,
     readonly seeds: number,
-  ) {}
+    readonly stop: AbortSignal,
+  ) {
+    this.#specs = new Specs(folder, stop);
+    stop.addEventListener("abort", () => this.#renew());
+  }
 
-  /** Runs all tests with all mutants asleep. @param told Of each file, and of tests that fail, which are left out */
-  async measure(told: (what: string) => void): Promise<void> {
-    for (const file of await testFiles(this.folder, this.tests)) {
-      told(file);
-      await using process = new TestProcess(this.folder);
-      const { measured = [], loading = [] } =
-        await process.ask({ file, tests: [], mostPasses: Infinity }) ?? {};
-      if (measured.length === 0) told(`${file} is left out: it cannot be loaded, or has no test`);
-      for (const test of measured) {
-        if (test.error) told(`${file}: ${test.name} is left out: it fails: ${test.error}`);
-        else this.#tests.push(test);
+  /**
+   * Runs all tests with all mutants asleep.
+   *
+   * @param jobs Files at the same time.
+   * @param told Of each file, and of tests that fail, which are left out.
+   * @param core Its source, if mutants of it are tried: its specs are run as well.
+   */
+  async measure(jobs: number, told: (what: string) => void, core?: string): Promise<void> {
+    const files = (await testFiles(this.folder, this.tests)).values();
+    const work = async () => {
+      for (const file of files) {
+        if (this.stop.aborted) return;
+        told(file);
+        await this.#measure(file, told);
       }
-      for (const id of loading) this.#loading.add(id);
+    };
+    await Promise.all(Array.from({ length: jobs }, work));
+    if (core === undefined) return;
+    told("the core's specs");
+    this.#hasSpecs = await this.#specs.pass(core);
+    if (!this.#hasSpecs) told("the core's specs are left out: they fail");
+  }
+
+  async #measure(file: string, told: (what: string) => void): Promise<void> {
+    await using process = new TestProcess(this.folder);
+    const { measured = [], loading = [] } =
+      await process.ask({ file, tests: [], mostPasses: Infinity }) ?? {};
+    if (measured.length === 0) told(`${file} is left out: it cannot be loaded, or has no test`);
+    for (const test of measured) {
+      if (test.error) told(`${file}: ${test.name} is left out: it fails: ${test.error}`);
+      else this.#tests.push(test);
     }
+    for (const id of loading) this.#loading.add(id);
   }
 
   /** The same measurements for other trials of the same mutants. */
   share(): Trials {
-    const trials = new Trials(this.folder, this.tests, this.budget, this.seeds);
+    const trials = new Trials(this.folder, this.tests, this.budget, this.seeds, this.stop);
     trials.#tests.push(...this.#tests);
     for (const id of this.#loading) trials.#loading.add(id);
+    trials.#hasSpecs = this.#hasSpecs;
     return trials;
   }
 
-  /**
-   * Tries a mutant: with the tests that pass it, then in worlds of the simulator.
-   *
-   * @param core The mutant, if it is one of the core: all tests pass that.
-   */
-  async attempt({ id, file }: Mutant, core?: Uint8Array): Promise<Verdict> {
+  /** Tries a mutant: with the tests that pass it, then in worlds of the simulator; the core's with its specs, too. */
+  async attempt(mutant: Mutant): Promise<Verdict> {
+    const { id, file, core } = mutant;
     const isLoading = this.#loading.has(id);
     const tests = likely(
       file,
       this.budget,
+      // All tests pass the core.
       this.#tests.filter(({ passes }) => core || isLoading || passes[id] !== undefined),
     );
     const usual = Math.max(0, ...tests.map(({ passes }) => passes[id] ?? 0));
     const question: Question = {
       mutant: id,
-      ...(core && { core: core.toBase64() }),
+      ...(core && { core }),
       seeds: this.seeds,
       mostPasses: usual * ENDLESS.times + ENDLESS.more,
       tests: tests.map(({ file, index, ms }) => (
@@ -129,11 +156,12 @@ export class Trials implements AsyncDisposable {
       answer = await process.ask(question);
     } else {
       answer = await (this.#process ??= new TestProcess(this.folder)).ask(question);
-      if (answer?.fate !== "survived") this.#found++;
+      const isHarmless = answer?.fate === "survived" || answer?.fate === "does not compile";
+      if (!isHarmless) this.#found++;
       const isSpent = answer?.fate !== "killed" || answer.isStray || this.#found >= FOUND;
-      if (answer?.fate !== "survived" && isSpent) await this.#renew();
+      if (!isHarmless && isSpent) await this.#renew();
       // It may be what another mutant has left.
-      if (answer?.isStray && !isFresh) return await this.attempt({ id, file } as Mutant, core);
+      if (answer?.isStray && !isFresh) return await this.attempt(mutant);
     }
     if (!answer?.fate) return { fate: "hung", why: "the event loop stands still, or has ended" };
     const { fate, by, why } = answer;
@@ -141,6 +169,9 @@ export class Trials implements AsyncDisposable {
       return { fate: "killed", by: by! };
     }
     if (fate !== "survived") return { fate, ...(by && { by }), ...(why && { why }) };
+    if (core && this.#hasSpecs && !await this.#specs.pass(core)) {
+      return { fate: "killed", by: "the core's specs" };
+    }
     return { fate: tests.length > 0 ? "survived" : "passed by no test" };
   }
 
@@ -182,6 +213,6 @@ function likely(file: string, budget: number, tests: readonly Measured[]): Measu
   const room = file.split("/").slice(0, 2).join("/") + "/";
   const distance = ({ file }: Measured) => file === own ? 0 : file.startsWith(room) ? 1 : 2;
   let left = budget;
-  return tests.toSorted((a, b) => distance(a) - distance(b) || a.ms - b.ms)
-    .filter(({ ms }) => ms < left && (left -= ms) > 0);
+  return tests.toSorted((a, b) => distance(a) - distance(b) || a.cost - b.cost)
+    .filter(({ cost }) => cost < left && (left -= cost) > 0);
 }

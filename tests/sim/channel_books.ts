@@ -63,6 +63,7 @@ export class ChannelBooks implements Owner {
 
   /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
   forgive(id: string): void {
+    this.mqtt?.forgets(id);
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
   }
 

@@ -84,6 +84,8 @@ export class MqttBooks {
   /** Ids that the bridge may take for those of messages that the broker does not know any more. */
   readonly #haunted = new Set<number>();
 
+  /** Devices that the operator has had the server forget. */
+  readonly #forgotten = new Set<string>();
   #knowsRows = false;
 
   /** @param mostRows What may wait for the broker. */
@@ -114,6 +116,8 @@ export class MqttBooks {
     this.#fresh?.add(topic);
     if (rest[0] === "event") return this.#comes(id, text);
     if (rest.length !== 1 || rest[0] === "availability") return;
+    if (text === "" && this.#forgotten.has(id)) return; // it is taken back
+    if (rest[0] === "diagnostics") return void JSON.parse(text);
     this.things.get(id)?.reported(rest[0]!, valueOf(text));
   }
 
@@ -192,6 +196,11 @@ export class MqttBooks {
     for (const setting of this.#outstanding) {
       if (setting.books.id === id) setting.isForgotten = true;
     }
+  }
+
+  /** The operator has the server forget a device: what its topics say is taken back. */
+  forgets(id: string): void {
+    this.#forgotten.add(id);
   }
 
   /** An id is not in use any more, on either side. */

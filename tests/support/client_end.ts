@@ -49,6 +49,9 @@ export const clientSettings: Readonly<ClientSettings> = {
 /** From this state on there is a connection. */
 const GREETING = 2;
 
+/** A core that asks for more than that at one time would do so for ever. */
+const MOST_STEPS = 10_000;
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The core that is flashed, and what carries out what it asks for. */
@@ -123,7 +126,10 @@ export class ClientEnd extends End {
 
   protected override settle(): void {
     const can = (this.#blocked ? 0 : Can.send) | (this.holding ? 0 : Can.receive);
-    while (this.#step(can) || this.#read());
+    let steps = 0;
+    while (this.#step(can) || this.#read()) {
+      if (++steps > MOST_STEPS) throw new Error("the core asks for something again and again");
+    }
   }
 
   #step(can: number): boolean {

@@ -4,11 +4,14 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
+import { Decoder, encode, type Packet, type Version } from "../../bridge/mqtt/codec.ts";
 import { until } from "./wait.ts";
 
 /** More at once mosquitto does not take: to one who speaks MQTT 3.1.1 it says nothing of that, and cuts it off. */
 const WINDOW = 20;
+
+/** Ids of publications are 1 to this one; the last is of SUBSCRIBE. */
+const MOST_ID = 0xfffe;
 
 /** mosquitto, with what it keeps in a folder of its own. */
 export class Mosquitto implements AsyncDisposable {
@@ -94,21 +97,30 @@ export interface Arrived {
   topic: string;
   payload: string;
   isRetained: boolean;
+  /** Of MQTT 5. */
+  properties?: MessageProperties;
 }
 
+/** What MQTT 5 says beside a payload. */
+export type MessageProperties = NonNullable<Extract<Packet, { cmd: "publish" }>["properties"]>;
+
 /**
- * Somebody else at the broker, MQTT 3.1.1, who takes and sends with QoS 2 through the broker's restarts: its own state
+ * Somebody else at the broker, MQTT 3.1.1 unless told, who takes and sends with QoS 2 through the broker's restarts: its own state
  * is in memory, and it is never killed.
  */
 export class MqttPeer implements AsyncDisposable {
   readonly arrived: Arrived[] = [];
+  readonly #version: Version;
+  /** Told of each that arrives. */
+  onArrival: ((one: Arrived) => void) | undefined;
   readonly #port: number;
   readonly #id: string;
   readonly #subscribes: readonly string[];
   readonly #taken = new Set<number>();
   readonly #out = new Map<number, { packet: Packet; isReleased: boolean; isSent: boolean }>();
-  #next = 1;
+  #next = 0;
   #conn: Deno.TcpConn | undefined;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #isClosed = false;
   #running: Promise<void>;
   #isReady = false;
@@ -117,7 +129,9 @@ export class MqttPeer implements AsyncDisposable {
     port: number,
     subscribes: readonly string[],
     id = `peer${crypto.randomUUID().slice(0, 8)}`,
+    version: Version = 4,
   ) {
+    this.#version = version;
     this.#port = port;
     this.#id = id;
     this.#subscribes = subscribes;
@@ -129,8 +143,13 @@ export class MqttPeer implements AsyncDisposable {
     await until(() => this.#isReady, { what: "the peer's subscription" });
   }
 
-  publish(topic: string, payload: string | Uint8Array, retain = false): void {
-    const messageId = this.#next++;
+  publish(
+    topic: string,
+    payload: string | Uint8Array,
+    retain = false,
+    properties?: MessageProperties,
+  ): void {
+    const messageId = this.#freeId();
     const bytes = Buffer.from(payload as string);
     const packet = {
       cmd: "publish",
@@ -140,9 +159,15 @@ export class MqttPeer implements AsyncDisposable {
       dup: false,
       retain,
       messageId,
+      ...(properties && { properties }),
     } as const;
     this.#out.set(messageId, { packet, isReleased: false, isSent: false });
     this.#fill();
+  }
+
+  #freeId(): number {
+    do this.#next = this.#next % MOST_ID + 1; while (this.#out.has(this.#next));
+    return this.#next;
   }
 
   /** All that it has published was taken by the broker. */
@@ -171,22 +196,24 @@ export class MqttPeer implements AsyncDisposable {
         // The broker is not there; it will be.
       }
       this.#isReady = false;
-      this.#conn = undefined;
+      this.#conn = this.#writer = undefined;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
   async #serve(conn: Deno.TcpConn): Promise<void> {
     if (this.#isClosed) return conn.close();
+    this.#writer = conn.writable.getWriter();
     this.#send({
       cmd: "connect",
       protocolId: "MQTT",
-      protocolVersion: 4,
+      protocolVersion: this.#version,
       clientId: this.#id,
       clean: false,
       keepalive: 0,
+      ...(this.#version === 5 && { properties: { sessionExpiryInterval: 3600 } }),
     });
-    const decoder = new Decoder(4);
+    const decoder = new Decoder(this.#version);
     for await (const bytes of conn.readable) {
       for (const { packet } of decoder.take(bytes)) this.#take(packet);
     }
@@ -196,6 +223,7 @@ export class MqttPeer implements AsyncDisposable {
     const messageId = packet.messageId!;
     switch (packet.cmd) {
       case "connack": {
+        if (!packet.sessionPresent) this.#forget();
         const subscriptions = this.#subscribes.map((topic) => ({ topic, qos: 2 as const }));
         return this.#send({ cmd: "subscribe", messageId: 0xffff, subscriptions });
       }
@@ -208,8 +236,11 @@ export class MqttPeer implements AsyncDisposable {
         return this.#fill();
       case "publish":
         if (packet.qos < 2 || !this.#taken.has(messageId)) {
-          const { topic, payload, retain: isRetained } = packet;
-          this.arrived.push({ topic, payload: payload.toString(), isRetained });
+          const { topic, payload, retain: isRetained, properties } = packet;
+          const more = properties && { properties };
+          const one = { topic, payload: payload.toString(), isRetained, ...more };
+          this.arrived.push(one);
+          this.onArrival?.(one);
         }
         if (packet.qos < 2) return;
         this.#taken.add(messageId);
@@ -228,6 +259,12 @@ export class MqttPeer implements AsyncDisposable {
     }
   }
 
+  /** The broker knows nothing of what was under way. */
+  #forget(): void {
+    this.#taken.clear();
+    for (const out of this.#out.values()) out.isReleased = false;
+  }
+
   #fill(): void {
     let window = WINDOW;
     for (const out of this.#out.values()) {
@@ -240,7 +277,7 @@ export class MqttPeer implements AsyncDisposable {
 
   #send(packet: Packet): void {
     // It cannot be written if the connection is lost; then it is sent again.
-    this.#conn?.write(encode(packet, 4)).catch(() => {});
+    this.#writer?.write(encode(packet, this.#version)).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,13 +3,14 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { encode, type Packet, type Version } from "../../bridge/mqtt/codec.ts";
 import type { Random } from "./random.ts";
 
 const ANSWERS = ["puback", "pubrec", "pubrel", "pubcomp"] as const;
 
 /** Packets that no broker sends, or not to this client. */
-const OTHERS = ["connect", "subscribe", "unsubscribe", "unsuback", "pingreq", "auth"] as const;
+const OTHERS = ["connect", "subscribe", "unsubscribe", "pingreq", "auth"] as const;
 
 /** Bytes of a broker, from good packets to noise. @param ids Of packets that the client has sent */
 export function brokerNoise(
@@ -61,9 +62,9 @@ function packet(
   const make = random.pick<() => Packet>([
     () => ({ cmd: random.pick(ANSWERS), messageId, ...failed } as Packet),
     () => ({ cmd: random.pick(ANSWERS), messageId, ...failed } as Packet),
-    () => message(random, topics),
-    () => message(random, topics),
-    () => ({ cmd: "suback", messageId, granted: random.pick([[2], [0], [128], [], [2, 2]]) }),
+    () => message(random, version, topics),
+    () => message(random, version, topics),
+    () => ({ cmd: random.pick(["suback", "unsuback"]), messageId, granted: granted(random) }),
     () => ({ cmd: "pingresp" }),
     () => ({ cmd: "disconnect", ...failed } as Packet),
     () => ({ cmd: random.pick(OTHERS), messageId, clientId: "x", subscriptions: [] } as never),
@@ -75,8 +76,23 @@ function packet(
   }
 }
 
-function message(random: Random, topics: readonly string[]): Packet {
+/** What a broker says of topic filters. */
+function granted(random: Random): number[] {
+  return Array.from({ length: random.int(0, 5) }, () => random.pick([0, 1, 2, 2, 2, 128, 135]));
+}
+
+/** What MQTT 5 says beside the payload. */
+function properties(random: Random) {
   return {
+    ...(random.once(3) && { responseTopic: random.pick(["answers", "a/#", "holdfast/1/x", "\0"]) }),
+    ...(random.once(3) && { correlationData: Buffer.from(random.bytes(random.int(0, 2000))) }),
+    ...(random.once(3) && { messageExpiryInterval: random.pick([0, 1, 60, 0xffff_ffff]) }),
+  };
+}
+
+function message(random: Random, version: Version, topics: readonly string[]): Packet {
+  return {
+    ...(version === 5 && { properties: properties(random) }),
     cmd: "publish",
     topic: random.pick(topics),
     payload: random.pick(["1", "", "x".repeat(random.int(1, 5000)), '{"a":', "\0"]),

@@ -7,7 +7,7 @@ import { Decoder, encode, type Packet, type Version } from "../../bridge/mqtt/co
 import { type Kept, MqttSession, type SessionOptions } from "../../bridge/mqtt/mqtt_session.ts";
 import type { Task } from "../../bridge/mqtt/tasks.ts";
 
-export const NONE: Kept = { inFlight: [], taken: [] };
+export const NONE: Kept = { inFlight: [], taken: [], filters: [] };
 
 export class MqttRig {
   readonly session: MqttSession;
@@ -16,7 +16,7 @@ export class MqttRig {
 
   constructor(
     readonly version: Version = 5,
-    kept: Kept = NONE,
+    kept: Partial<Kept> = NONE,
     options: Partial<SessionOptions> = {},
   ) {
     this.#broker = new Decoder(version);
@@ -29,7 +29,7 @@ export class MqttRig {
       window: 4,
       receiveMaximum: 4,
       ...options,
-    }, kept);
+    }, { ...NONE, ...kept });
     this.session.start(this.now);
   }
 
@@ -68,7 +68,7 @@ export class MqttRig {
   delivers(
     messageId: number,
     payload = "1",
-    more: Partial<Packet & { qos: 0 | 1 | 2 }> = {},
+    more: Partial<Packet & { qos: 0 | 1 | 2; dup: boolean }> = {},
   ): void {
     const topic = "h/1/led/set";
     const packet = { cmd: "publish", messageId, qos: 2, dup: false, retain: false, topic, payload };
@@ -109,6 +109,11 @@ export class MqttRig {
 
 function named(task: Task): string {
   if (task.does === "resume") return task.isPresent ? "resume" : "begin";
+  if (task.does === "subscribed") {
+    const refused = task.refused.map(({ filter, why }) => `not ${filter} (${why})`);
+    return [task.does, ...task.granted, ...refused].join(" ");
+  }
+  if ("filters" in task) return [task.does, ...task.filters].join(" ");
   const refused = task.does === "complete" && task.refused ? ` (${task.refused})` : "";
   return `${task.does} ${task.packet}${refused}`;
 }

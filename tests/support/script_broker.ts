@@ -18,21 +18,26 @@ export class ScriptBroker implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** Accepts the client, and says that it knows it. */
+  /** Accepts the client, and says whether it knows it. */
   async welcomes(sessionPresent: boolean): Promise<void> {
     await this.hears("connect");
     await this.says({ cmd: "connack", sessionPresent, returnCode: 0 });
-    const { messageId } = await this.hears("subscribe");
-    await this.says({ cmd: "suback", messageId: messageId!, granted: [2] });
+    await this.grants();
+  }
+
+  /** Grants what is subscribed. */
+  async grants(): Promise<void> {
+    const { messageId, subscriptions } = await this.hears("subscribe");
+    await this.says({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) });
   }
 
   /** The next packet of a kind; others that came before it are passed over. */
-  async hears(cmd: Packet["cmd"]): Promise<Packet> {
+  async hears<Cmd extends Packet["cmd"]>(cmd: Cmd): Promise<Extract<Packet, { cmd: Cmd }>> {
     const found = () => this.#packets.findIndex((packet) => packet.cmd === cmd);
     await until(() => found() >= 0, {
       what: () => `${cmd} among ${this.#packets.map((it) => it.cmd)}`,
     });
-    return this.#packets.splice(0, found() + 1).at(-1)!;
+    return this.#packets.splice(0, found() + 1).at(-1) as Extract<Packet, { cmd: Cmd }>;
   }
 
   async says(packet: Packet): Promise<void> {

@@ -110,10 +110,11 @@ function show(): void {
 /** What the application does that is chosen, and its other half at the server. */
 function showAbout(name: string | undefined): void {
   const about = aboutApplication(name ?? "");
+  const half = about?.app && ` Its other half runs in the server: \`--app ${about.app}\``;
   byId("application-about").replaceChildren(
     ...marked(
       about
-        ? `${about.does} Its other half runs in the server: \`--app ${about.app}\``
+        ? `${about.does}${half ?? ""}`
         : "The program that the board runs. If it has another half for the server, start the server with that: " +
           "`--app ./FILE.ts`",
     ),

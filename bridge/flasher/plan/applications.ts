@@ -3,8 +3,8 @@
 export interface About {
   /** A line for people. */
   does: string;
-  /** The server's `--app`. */
-  app: string;
+  /** The server's `--app`, if it has another half there. */
+  app?: string;
 }
 
 const ABOUT: Record<string, About> = {
@@ -43,6 +43,13 @@ const ABOUT: Record<string, About> = {
     does:
       "Reads the analogue input each second, and tells when that was, also of what it has read in an outage.",
     app: "logger",
+  },
+  thermometer: {
+    does:
+      "Tells the temperature that an LM35 measures at the analogue input: for a server with MQTT (bridge/mqtt).",
+  },
+  plug: {
+    does: "Switches a relay at pin 5 as the server says: for one with MQTT (bridge/mqtt).",
   },
 };
 

@@ -25,17 +25,17 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "a device that was started is not told again what it should be": edit(
     THING,
-    "        this.#states.forgotten();\n        record.setMemo",
+    "        met = this.#states.forgotten();\n        record.setMemo",
     "        record.setMemo",
   ),
   "what is on its way when a device starts is not sent again": edit(
     STATES,
-    "if (state.desired) this.put(name, { ...state, isDue: true });",
-    "if (state.desired && !state.isAwaited) this.put(name, { ...state, isDue: true });",
+    "if (!state.desired) continue;",
+    "if (!state.desired || state.isAwaited) continue;",
   ),
   "what is desired is dropped with the messages": edit(
     THING,
-    "    this.#underWay.clear();\n    this.#states.forgotten();\n",
+    "    this.#underWay.clear();\n    this.#parted(this.#states.forgotten());\n",
     "    this.#underWay.clear();\n",
   ),
   "a report that is older than a setting is a change at the device": edit(
@@ -123,8 +123,8 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "what was set for a question stays when that is refused": edit(
     APP,
-    "      forget();\n",
-    "      void forget;\n",
+    "      if (!(error instanceof FaultError)) throw error;\n      forget();\n",
+    "      if (!(error instanceof FaultError)) throw error;\n",
   ),
   "what a device does not take is not told": edit(
     STATES,

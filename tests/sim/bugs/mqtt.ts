@@ -3,6 +3,8 @@ import { type Bugs, edit } from "./bug.ts";
 
 const BRIDGE = "bridge/mqtt/bridge.ts";
 const BROKER = "bridge/mqtt/broker.ts";
+const IN = "bridge/mqtt/incoming.ts";
+const OUT = "bridge/mqtt/outgoing.ts";
 const ROWS = "bridge/mqtt/rows.ts";
 const SESSION = "bridge/mqtt/mqtt_session.ts";
 
@@ -14,24 +16,24 @@ const PUBLISHING: Bugs = {
     "WHERE stage <= ${SENT} AND seq > ? ORDER BY seq`;",
   ),
   "PUBREL goes out before the publication is safe as released": edit(
-    SESSION,
-    'if (refused === undefined) this.#tasks.push({ does: "release", packet, seq });',
-    'if (refused === undefined) this.#answer("pubrel", packet), this.#tasks.push({ does: "release", packet, seq });',
+    OUT,
+    'if (refused === undefined) this.#outlet.ask({ does: "release", packet, seq });',
+    'if (refused === undefined) this.#outlet.answer("pubrel", packet), this.#outlet.ask({ does: "release", packet, seq });',
   ),
   "a publication is done with at PUBREC": edit(
-    SESSION,
-    'if (refused === undefined) this.#tasks.push({ does: "release", packet, seq });',
-    'if (refused === undefined) this.#answer("pubrel", packet), this.#tasks.push({ does: "complete", packet, seq, topic });',
+    OUT,
+    'if (refused === undefined) this.#outlet.ask({ does: "release", packet, seq });',
+    'if (refused === undefined) this.#outlet.answer("pubrel", packet), this.#outlet.ask({ does: "complete", packet, seq, topic });',
   ),
   "a publication is not in the transaction of what the device has said": edit(
     BRIDGE,
-    "    publish(tx, topic, payload, retain);\n",
-    "    void this.#server!.transaction((own) => publish(own, topic, payload, retain)).catch(() => {});\n",
+    "    publish(tx, message);\n",
+    "    void this.#server!.transaction((own) => publish(own, message)).catch(() => {});\n",
   ),
   "what waits for the broker has no bound": edit(
     BRIDGE,
-    "    await this.#room.take(bytesOf({ topic, payload }));\n",
-    "    this.#room.add(bytesOf({ topic, payload }));\n",
+    "    await this.#room.take(bytesOf(message));\n    this.#publish(tx, message);\n",
+    "    this.#put(tx, message);\n",
   ),
   "the older value of a state that waits stays": edit(
     ROWS,
@@ -44,19 +46,19 @@ const PUBLISHING: Bugs = {
     "this.#window = window;",
   ),
   "no window bounds what is sent again": edit(
-    SESSION,
-    "      if (underWay >= this.#window) return;\n",
+    OUT,
+    "      if (underWay >= window) return;\n",
     "",
   ),
   "publications are sent again in another order": edit(
-    SESSION,
-    "for (const [packet, out] of this.#out) {",
-    "for (const [packet, out] of [...this.#out].reverse()) {",
+    OUT,
+    "for (const [packet, out] of this.#all) {\n      if (!out.isDue) continue;",
+    "for (const [packet, out] of [...this.#all].reverse()) {\n      if (!out.isDue) continue;",
   ),
   "what is released is published again": edit(
-    SESSION,
-    "if (!isPresent) Object.assign(out, { isReleased: false, isAgain: false });",
-    "Object.assign(out, { isReleased: false, isAgain: isPresent && out.isAgain });",
+    OUT,
+    "if (!isKnown) Object.assign(out, { isReleased: false, isAgain: false });",
+    "Object.assign(out, { isReleased: false, isAgain: isKnown && out.isAgain });",
   ),
   "what is released is published again by the next process": edit(
     ROWS,
@@ -64,9 +66,9 @@ const PUBLISHING: Bugs = {
     "isReleased: Number(row.stage) === WAITING,",
   ),
   "what is sent again is not said to be so": edit(
-    SESSION,
-    "for (const one of inFlight) this.#add(one, true);",
-    "for (const one of inFlight) this.#add(one, false);",
+    OUT,
+    "for (const one of kept) this.#add(one, true);",
+    "for (const one of kept) this.#add(one, false);",
   ),
   "a task that an outage has cut short stays begun": edit(
     SESSION,
@@ -78,13 +80,13 @@ const PUBLISHING: Bugs = {
 /** What comes from it. */
 const DELIVERING: Bugs = {
   "PUBREC goes out before the message is safe": edit(
-    SESSION,
-    '    this.#in.set(packet, "pending");\n    this.#tasks.push(task);',
-    '    this.#in.set(packet, "pending");\n    this.#answer("pubrec", packet);\n    this.#tasks.push(task);',
+    IN,
+    '    this.#ids.set(packet, "pending");\n',
+    '    this.#ids.set(packet, "pending");\n    this.#outlet.answer("pubrec", packet);\n',
   ),
   "a message that comes again is delivered again": edit(
-    SESSION,
-    '    if (known === "taken") return this.#answer("pubrec", packet);\n    if (known) return;',
+    IN,
+    '    if (known === "taken") return this.#outlet.answer("pubrec", packet);\n    if (known) return;',
     '    if (known && known !== "taken") return;',
   ),
   "the id of a message does not outlive the server": edit(
@@ -93,14 +95,14 @@ const DELIVERING: Bugs = {
     "",
   ),
   "the id of a message is forgotten at PUBREC": edit(
-    SESSION,
-    'if (task.qos === 2) this.#in.set(task.packet, "taken");',
-    "if (task.qos === 2) this.#in.delete(task.packet);",
+    IN,
+    'if (task.qos === 2) this.#ids.set(packet, "taken");',
+    "if (task.qos === 2) this.#ids.delete(packet);",
   ),
   "PUBCOMP goes out before the id of the message is gone": edit(
-    SESSION,
-    '    this.#in.set(packet, "going");\n',
-    '    this.#in.set(packet, "going");\n    this.#answer("pubcomp", packet);\n',
+    IN,
+    '    this.#ids.set(packet, "going");\n',
+    '    this.#ids.set(packet, "going");\n    this.#outlet.answer("pubcomp", packet);\n',
   ),
   "the id of a message is never forgotten": edit(
     ROWS,
@@ -108,14 +110,14 @@ const DELIVERING: Bugs = {
     "      return void task.packet;",
   ),
   "the id of a message is never free again": edit(
-    SESSION,
-    '      case "forget":\n        this.#in.delete(task.packet);\n',
-    '      case "forget":\n',
+    IN,
+    "      this.#ids.delete(packet);\n",
+    "",
   ),
   "what a message sets is not in the transaction with its id": edit(
     BRIDGE,
-    '    tx.set(device, channel, valueOf(decode(payload)), { by: "mqtt" });',
-    '    const value = valueOf(decode(payload));\n    void tx, this.#server!.transaction((own) => own.set(device, channel, value, { by: "mqtt" })).catch(() => {});',
+    "        perform(delivery, tx, without, commands);\n",
+    "        void server.transaction((own) => perform(delivery, own, without, commands)).catch(() => {});\n",
   ),
   "messages take effect in another order": edit(
     BROKER,
@@ -133,13 +135,13 @@ const FORGETTING: Bugs = {
   ),
   "ids of a session that the broker has forgotten are taken for those of the new one": edit(
     SESSION,
-    "    if (!isPresent) this.#in.clear();\n",
+    "      this.#in.clear();\n",
     "",
   ),
   "what a broker had taken is not published again when it has forgotten it": edit(
-    SESSION,
-    "if (!isPresent) Object.assign(out, { isReleased: false, isAgain: false });",
-    "if (!isPresent) Object.assign(out, { isAgain: false });",
+    OUT,
+    "if (!isKnown) Object.assign(out, { isReleased: false, isAgain: false });",
+    "if (!isKnown) Object.assign(out, { isAgain: false });",
   ),
   "a broker that forgets is known only if it has greeted a stranger": edit(
     ROWS,
@@ -157,13 +159,13 @@ const FORGETTING: Bugs = {
 const STATES: Bugs = {
   "what is announced takes the place of what is newer": edit(
     BRIDGE,
-    "      if (newer.length === 0) return;\n",
-    "      if (newer.length >= 0) return;\n",
+    "      if (newer.length > 0) this.#again(",
+    "      if (newer.length < 0) this.#again(",
   ),
   "a device that comes back is gone all the same": edit(
     "bridge/mqtt/availability.ts",
-    '    if (event.event === "connected") {\n      this.#stays(event.device);\n',
-    '    if (event.event === "connected") {\n',
+    '  #comes(id: string, metadata = ""): void {\n    this.#stays(id);\n',
+    '  #comes(id: string, metadata = ""): void {\n',
   ),
   "what is confirmed is what is desired by then": edit(
     "server/channels/app.ts",

@@ -1,0 +1,284 @@
+/**
+ * What the bridge says of devices beside what they tell: their diagnostics, and what Home Assistant is to know of them;
+ * and what it takes back. One transaction after the other, each for some devices, so each knows what the one before has
+ * published.
+ */
+import {
+  type Device,
+  LocalError,
+  type Server,
+  type ServerEvent,
+  type Thing,
+  type Transaction,
+} from "../../server/mod.ts";
+import type { Clock } from "../../server/transport/platform.ts";
+import { type Diagnostics, diagnosticsOf } from "./diagnostics.ts";
+import {
+  AVAILABILITIES,
+  type AvailabilityOf,
+  discoveryOf,
+  objectId,
+  removes,
+  withRemoved,
+} from "./discovery.ts";
+import { forgetTopic, keepPayload, keptOf, remember, topicsOf } from "./retained.ts";
+import { checkPrefix, type Topics } from "./topics.ts";
+
+/** How devices appear in Home Assistant. */
+export interface HomeAssistantOptions {
+  /** Its topics for discovery begin with it, and that with which it says that it is there. Default "homeassistant". */
+  prefix?: string;
+  /**
+   * Whose availability counts, beside the bridge's: "sensors" (default): that of the device for what it tells, and not
+   * for what can be set, as settings wait safely; "all": that of the device for everything; "none".
+   */
+  availability?: AvailabilityOf;
+}
+
+/** What it needs of the bridge. */
+export interface AnnouncerHost {
+  readonly server: Server;
+  readonly clock: Clock;
+  readonly topics: Topics;
+  /** Publishes what a retained topic says; "" takes it back. */
+  put(tx: Transaction, topic: string, payload: string): void;
+  /** A device of which topics were taken back is there again: what they say counts. */
+  restate(id: string): void;
+  warn(code: string, message: string): void;
+}
+
+/** A device that is told of. */
+interface Shown {
+  readonly device: Device;
+  readonly thing: Thing;
+  readonly isAgain: boolean;
+}
+
+/** Devices in one transaction. */
+const MOST_AT_ONCE = 100;
+
+/** Before what the store has refused is tried again, in ms. */
+const PAUSE = 1000;
+
+/** @throws {LocalError} BAD_ARGUMENT: the topics would be mixed up with the bridge's */
+export function checkHomeAssistant(
+  { prefix = "homeassistant", availability = "sensors" }: HomeAssistantOptions,
+  { prefix: own }: Topics,
+): Required<HomeAssistantOptions> {
+  checkPrefix(prefix);
+  if (!AVAILABILITIES.includes(availability)) {
+    const message = `availability is one of ${AVAILABILITIES.join(", ")}, not ${availability}`;
+    throw new LocalError("BAD_ARGUMENT", message);
+  }
+  if (`${own}/`.startsWith(`${prefix}/`)) {
+    const message = `the prefix ${own} is Home Assistant's: the bridge's topics need another one`;
+    throw new LocalError("BAD_ARGUMENT", message);
+  }
+  return { prefix, availability };
+}
+
+export class Announcer {
+  readonly #host: AnnouncerHost;
+  readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
+  readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
+  readonly #gone = new Map<string, { isSecond: boolean }>();
+  readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
+  #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
+  #running: Promise<void> | undefined;
+  #cancel = () => {};
+  #isClosed = false;
+  readonly #unsubscribe: () => void;
+
+  /** @param homeAssistant Checked; undefined: it is not told anything. */
+  constructor(host: AnnouncerHost, homeAssistant: Required<HomeAssistantOptions> | undefined) {
+    this.#host = host;
+    this.#homeAssistant = homeAssistant;
+    this.#unsubscribe = host.server.events.subscribe((event) => this.#take(event));
+    this.#wake();
+  }
+
+  /** Topics at which Home Assistant says that it is there. */
+  static filters(options: Required<HomeAssistantOptions> | undefined): string[] {
+    return options ? [`${options.prefix}/status`] : [];
+  }
+
+  /** Takes a message, if it is Home Assistant's. */
+  hears(topic: string, payload: Uint8Array, tx: Transaction): boolean {
+    if (!Announcer.filters(this.#homeAssistant).includes(topic)) return false;
+    const isOnline = new TextDecoder().decode(payload) === "online";
+    if (isOnline) tx.afterCommit(() => this.all(true));
+    return true;
+  }
+
+  /** Tells of all devices. @param isAgain Also what was told already. */
+  all(isAgain: boolean): void {
+    for (const { id } of this.#host.server.devices) this.#mark(id, isAgain);
+    this.#wake();
+  }
+
+  /** The broker has a publication. What was removed by it need not be said any longer. */
+  completed(topic: string, payload: string): void {
+    const { prefix } = this.#homeAssistant ?? {};
+    if (prefix === undefined || !topic.startsWith(`${prefix}/device/`) || !removes(payload)) return;
+    const device = this.#host.server.devices.find(({ id }) => this.#discoveryTopic(id) === topic);
+    if (!device) return;
+    this.#removed.set(device.id, payload);
+    this.#mark(device.id, false);
+    this.#wake();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel();
+    this.#unsubscribe();
+  }
+
+  #take(event: ServerEvent): void {
+    if (event.event === "described") {
+      if (event.device === undefined) return this.all(false);
+      this.#mark(event.device, false);
+    } else if (event.event === "connected") {
+      if (event.metadata === undefined) return;
+      this.#mark(event.device, false);
+    } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
+    else return;
+    this.#wake();
+  }
+
+  #mark(id: string, isAgain: boolean): void {
+    this.#due.set(id, { isAgain: isAgain || (this.#due.get(id)?.isAgain ?? false) });
+  }
+
+  #wake(): void {
+    if (this.#isClosed) return;
+    this.#running ??= this.#run().finally(() => this.#running = undefined);
+  }
+
+  async #run(): Promise<void> {
+    await undefined; // whoever wakes it has more to say, perhaps
+    while (!this.#isClosed && (!this.#isSwept || this.#gone.size > 0 || this.#due.size > 0)) {
+      const gone = [...this.#gone];
+      const due = [...this.#due].slice(0, MOST_AT_ONCE);
+      const isSwept = this.#isSwept;
+      this.#gone.clear();
+      for (const [id] of due) this.#due.delete(id);
+      try {
+        await this.#host.server.transaction((tx) => this.#step(tx, gone, due, isSwept));
+        this.#isSwept = true;
+        // Something may have become safe meanwhile that was on its way when the device was forgotten.
+        for (const [id, { isSecond }] of gone) {
+          if (!isSecond && !this.#gone.has(id)) this.#gone.set(id, { isSecond: true });
+        }
+      } catch (error) {
+        if (error instanceof LocalError && error.code === "CLOSED") return;
+        for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
+        for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
+        this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
+        await new Promise<void>((resolve) => {
+          const forget = this.#host.clock.after(PAUSE, resolve);
+          this.#cancel = () => (forget(), resolve());
+        });
+      }
+    }
+  }
+
+  async #step(
+    tx: Transaction,
+    gone: readonly [string, { isSecond: boolean }][],
+    due: readonly [string, { isAgain: boolean }][],
+    isSwept: boolean,
+  ): Promise<void> {
+    const { server, topics } = this.#host;
+    const known = new Map(server.devices.map((device) => [device.id, device]));
+    // All at once: a device that is forgotten meanwhile would be waited for.
+    const shown = await Promise.all(
+      due.filter(([id]) => known.has(id)).map(async ([id, { isAgain }]) => ({
+        device: known.get(id)!,
+        thing: await server.thing(id),
+        isAgain,
+      })),
+    );
+    const empty = gone.filter(([id, { isSecond }]) => !isSecond || !known.has(id));
+    const stale = (await Promise.all(empty.map(([id]) => topicsOf(tx, id)))).flat();
+    if (!isSwept) {
+      remember(tx, topics.status, "");
+      const all = await topicsOf(tx);
+      stale.push(...all.filter(({ topic, device }) => !this.#isOurs(topic, device, known)));
+    }
+    this.#takeBack(tx, stale);
+    for (const one of shown) await this.#portray(tx, one);
+  }
+
+  /** Whether the bridge would publish it now. */
+  #isOurs(topic: string, device: string, known: ReadonlyMap<string, unknown>): boolean {
+    const { topics } = this.#host;
+    if (device === "") return topic === topics.status;
+    if (!known.has(device)) return false;
+    return topics.deviceOf(topic) === device || topic === this.#discoveryTopic(device);
+  }
+
+  #takeBack(tx: Transaction, stale: readonly { topic: string; device: string }[]): void {
+    for (const { topic } of stale) {
+      this.#host.put(tx, topic, "");
+      forgetTopic(tx, topic);
+    }
+    const devices = new Set(stale.map(({ device }) => device));
+    if (devices.size === 0) return;
+    tx.afterCommit(() => {
+      // One of that name has come meanwhile: what it has told may have been taken back, too.
+      for (const { id } of this.#host.server.devices) {
+        if (!devices.has(id)) continue;
+        this.#host.restate(id);
+        this.#mark(id, true);
+      }
+      this.#wake();
+    });
+  }
+
+  async #portray(tx: Transaction, { device, thing, isAgain }: Shown): Promise<void> {
+    const { topics, clock } = this.#host;
+    const { id, metadata } = device;
+    const before = await keptOf(tx, topics.diagnostics(id));
+    const known: Diagnostics = before === "" ? {} : JSON.parse(before);
+    const diagnostics = metadata === "" ? known : diagnosticsOf(metadata, clock.date(), known);
+    const text = JSON.stringify(diagnostics);
+    if (text !== "{}") this.#keep(tx, id, topics.diagnostics(id), text, before, isAgain);
+    if (!this.#homeAssistant) return;
+    const { application, description } = thing;
+    const topic = this.#discoveryTopic(id)!;
+    const told = await keptOf(tx, topic);
+    const payload = description && discoveryOf(
+      { id, application, description, diagnostics },
+      topics,
+      this.#homeAssistant.availability,
+    );
+    const isRemoved = this.#removed.get(id) === told;
+    this.#removed.delete(id);
+    if (payload) {
+      const whole = isRemoved ? payload : withRemoved(payload, told);
+      this.#keep(tx, id, topic, JSON.stringify(whole), told, isAgain);
+    } else if (told !== "") {
+      this.#host.put(tx, topic, "");
+      forgetTopic(tx, topic);
+    }
+  }
+
+  #keep(
+    tx: Transaction,
+    device: string,
+    topic: string,
+    payload: string,
+    before: string,
+    isAgain: boolean,
+  ): void {
+    if (payload === before && !isAgain) return;
+    this.#host.put(tx, topic, payload);
+    keepPayload(tx, { topic, device, kept: payload });
+  }
+
+  #discoveryTopic(device: string): string | undefined {
+    const { prefix } = this.#homeAssistant ?? {};
+    if (prefix === undefined) return undefined;
+    return `${prefix}/device/${objectId(this.#host.topics.prefix, device)}/config`;
+  }
+}

@@ -1,0 +1,125 @@
+/** When a device counts as gone, on a clock of the test. */
+import { assertEquals } from "@std/assert";
+import { type Device, Events } from "../../server/mod.ts";
+import type { Clock } from "../../server/transport/platform.ts";
+import { Availability, type AvailabilityOptions, sleepIn } from "./availability.ts";
+
+/** Devices that connect and leave when the test wants it. */
+class Stage {
+  readonly events = new Events();
+  readonly told: string[] = [];
+  readonly #timers = new Map<object, { at: number; run: () => void }>();
+  readonly #availability: Availability;
+  #now = 0;
+
+  constructor(options: Partial<AvailabilityOptions>, devices: Partial<Device>[] = []) {
+    const clock = {
+      after: (ms: number, run: () => void) => {
+        const key = {};
+        this.#timers.set(key, { at: this.#now + ms, run });
+        return () => void this.#timers.delete(key);
+      },
+    } as Clock;
+    const server = { events: this.events, devices: devices as Device[] };
+    const tell = (id: string, state: string, sleep: number) =>
+      void this.told.push(`${this.#now} ${id} ${state}${sleep > 0 ? ` ${sleep}` : ""}`);
+    this.#availability = new Availability(
+      server,
+      clock,
+      { slept: () => undefined, ...options },
+      tell,
+    );
+  }
+
+  comes(device: string, metadata?: string): void {
+    const more = metadata === undefined ? {} : { metadata };
+    this.events.emit({ event: "connected", device, address: "", dialect: 2, connects: 1, ...more });
+  }
+
+  leaves(device: string): void {
+    this.events.emit({ event: "disconnected", device, address: "", code: "LOST", message: "" });
+  }
+
+  /** Time goes on until then. */
+  until(end: number): void {
+    for (;;) {
+      const [next] = [...this.#timers].filter(([, { at }]) => at <= end)
+        .sort(([, one], [, other]) => one.at - other.at);
+      if (!next) break;
+      this.#timers.delete(next[0]);
+      this.#now = next[1].at;
+      next[1].run();
+    }
+    this.#now = end;
+  }
+
+  close(): number {
+    this.#availability.close();
+    return this.#timers.size;
+  }
+}
+
+Deno.test("each device has a patience of its own", () => {
+  const stage = new Stage({ offlineAfter: { slow: 500, quick: 0 } });
+  for (const id of ["slow", "quick", "other"]) stage.comes(id);
+  for (const id of ["slow", "quick", "other"]) stage.leaves(id);
+  stage.until(40_000);
+  assertEquals(stage.told.slice(3), ["0 quick offline", "500 slow offline", "30000 other offline"]);
+});
+
+Deno.test("a device that sleeps is sleeping while it may, and then offline", () => {
+  const stage = new Stage({ offlineAfter: 100 });
+  stage.comes("a", "version=1 sleep=10 ms=5");
+  stage.leaves("a");
+  stage.until(50);
+  stage.comes("a", "sleep=10"); // a short outage is none
+  stage.leaves("a");
+  stage.until(5000);
+  stage.comes("a", "sleep=10"); // back in time
+  stage.leaves("a");
+  stage.until(60_000);
+  stage.comes("a", "version=2"); // it does not sleep any more
+  stage.leaves("a");
+  stage.until(70_000);
+  assertEquals(stage.told, [
+    "0 a online 10000",
+    "150 a sleeping 10000",
+    "5000 a online 10000",
+    "5100 a sleeping 10000",
+    "15100 a offline 10000",
+    "60000 a online",
+    "60100 a offline",
+  ]);
+  assertEquals(stage.close(), 0);
+});
+
+Deno.test("what the operator says of sleep counts, and what a device has said to an earlier process", () => {
+  const sleeping = (id: string) => id === "told" ? 0 : undefined;
+  const away = { connected: false, metadata: "" };
+  const devices = [{ id: "told", ...away }, { id: "kept", ...away }];
+  const stage = new Stage({ offlineAfter: 10, sleeping, slept: () => 1000 }, devices);
+  stage.until(5000);
+  stage.comes("told", "sleep=60");
+  stage.leaves("told");
+  stage.until(6000);
+  assertEquals(stage.told, [
+    "10 told offline",
+    "10 kept sleeping 1000",
+    "1010 kept offline 1000",
+    "5000 told online",
+    "5010 told offline",
+  ]);
+});
+
+Deno.test("what a device says of its sleep", () => {
+  const said: [string, number | undefined][] = [
+    ["", undefined],
+    ["sleep=60", 60_000],
+    ["version=1 sleep=0 ms=3", 0],
+    ["sleep=999999999", 2 ** 31 - 1],
+    ["sleep=-1", undefined],
+    ["sleep=1s", undefined],
+    ["asleep=60", undefined],
+  ];
+  for (const [metadata, ms] of said) assertEquals(sleepIn(metadata), ms, metadata);
+});

@@ -1,0 +1,58 @@
+/** What messages at the broker want of devices. */
+import type { Transaction } from "../../server/mod.ts";
+import { formatMarked, isName, NAME_RULE, textOf } from "../../server/protocol/channel_lines.ts";
+import type { OwnTopics } from "./own_topics.ts";
+import { Refusal, timeOf, valueIn } from "./payload.ts";
+import type { Requests } from "./requests.ts";
+import type { Delivery } from "./tasks.ts";
+import type { Topics } from "./topics.ts";
+
+/** Where messages go. */
+export interface CommandsHost {
+  readonly topics: Topics;
+  readonly requests: Requests;
+  readonly own: OwnTopics;
+  /** As `Clock.now`. */
+  now(): number;
+  /** For how long what is to be done may wait for the device if it says nothing of that, in ms. */
+  readonly patience: number;
+}
+
+/**
+ * Does what a message wants, as a part of a transaction.
+ *
+ * @param without Devices that cannot take it, where it is for several.
+ * @throws {HoldfastError} it cannot be done
+ */
+export function perform(
+  delivery: Delivery,
+  tx: Transaction,
+  without: ReadonlySet<string>,
+  host: CommandsHost,
+): void {
+  const target = host.topics.parse(delivery.topic);
+  if (!target && host.own.isOn) return host.own.deliver(delivery, tx, without);
+  if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
+  const { command, device, channel } = target;
+  if (delivery.isRetained) {
+    const why = "it must not be retained: it would come again with every connection";
+    throw new Refusal(RETAINED[command], why);
+  }
+  if (command === "request") return host.requests.take(target, delivery, tx);
+  const time = timeOf(delivery, host.now());
+  const value = valueIn(delivery);
+  if (!isName(channel)) throw new Refusal("BAD_VALUE", `this is no channel: ${NAME_RULE}`);
+  if (command === "set") {
+    if (value === undefined) throw new Refusal("BAD_VALUE", "the payload is empty");
+    return tx.set(device, channel, value, { by: "mqtt" });
+  }
+  const text = value === undefined ? {} : { value: textOf(value) };
+  const line = formatMarked({ mark: "event", name: channel, ...text });
+  tx.write(device, line, { expires: time ?? host.patience });
+}
+
+const RETAINED = {
+  set: "RETAINED_SET",
+  request: "RETAINED_REQUEST",
+  do: "RETAINED_DO",
+} as const;

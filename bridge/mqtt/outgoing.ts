@@ -1,0 +1,161 @@
+/** A session's publications that are under way: each is sent, released and gone, and what the store says of it comes first. */
+import { Buffer } from "node:buffer";
+import { encode, type Version } from "./codec.ts";
+import { BrokerError } from "./errors.ts";
+import type { InFlight, Outlet, Properties, Publication, Task } from "./tasks.ts";
+
+/** Ids of publications are 1 to this one. */
+const MOST_ID = 0xfffe;
+
+/** "Packet Identifier not found". */
+export const NOT_FOUND = 0x92;
+
+interface UnderWay extends InFlight {
+  /** It was sent on some connection. */
+  isAgain: boolean;
+  /** It has not gone out on this connection. */
+  isDue: boolean;
+  /** What follows is a task. */
+  isPending: boolean;
+}
+
+/** What the broker takes. */
+export interface Bounds {
+  /** Publications that are under way at once. */
+  readonly window: number;
+  /** Longest packet, in bytes. */
+  readonly longest: number;
+}
+
+export class Outgoing {
+  readonly #outlet: Outlet;
+  readonly #version: Version;
+  readonly #all = new Map<number, UnderWay>(); // by packet id, in order
+
+  /** @param kept In the order in which they were sent first. */
+  constructor(outlet: Outlet, version: Version, kept: readonly InFlight[]) {
+    this.#outlet = outlet;
+    this.#version = version;
+    for (const one of kept) this.#add(one, true);
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Publications from this one on have no id yet: one of those under way has it. */
+  get end(): number {
+    const [oldest] = this.#all.values();
+    return oldest ? oldest.seq + MOST_ID : Infinity;
+  }
+
+  /** Takes publications that are `sent` in the store. */
+  add(publications: readonly Publication[]): void {
+    for (const one of publications) this.#add({ ...one, isReleased: false }, false);
+  }
+
+  #add(one: InFlight, isAgain: boolean): void {
+    const packet = packetId(one.seq);
+    this.#all.set(packet, { ...one, isAgain, isDue: true, isPending: false });
+  }
+
+  /** There is another connection: all are due. @param isKnown The broker has the session. */
+  resume(isKnown: boolean): void {
+    for (const out of this.#all.values()) {
+      out.isDue = true;
+      out.isPending = false;
+      if (!isKnown) Object.assign(out, { isReleased: false, isAgain: false });
+    }
+  }
+
+  /** Sends what is due, as far as the broker takes it. */
+  fill({ window, longest }: Bounds): void {
+    let underWay = 0;
+    for (const [packet, out] of this.#all) {
+      if (out.isReleased && out.isDue) {
+        out.isDue = false;
+        this.#outlet.answer("pubrel", packet);
+      }
+      if (!out.isDue) underWay++;
+    }
+    for (const [packet, out] of this.#all) {
+      if (!out.isDue) continue;
+      if (underWay >= window) return;
+      out.isDue = false;
+      const bytes = this.#encode(packet, out);
+      if (bytes.length > longest) {
+        const why = `it has ${bytes.length} bytes, and the broker takes ${longest}`;
+        out.isPending = true;
+        const { seq, topic } = out;
+        this.#outlet.ask({ does: "complete", packet, seq, topic, refused: why });
+        continue;
+      }
+      underWay++;
+      out.isAgain = true;
+      this.#outlet.write(bytes);
+    }
+  }
+
+  #encode(messageId: number, out: UnderWay): Uint8Array {
+    const { topic, payload, retain, isAgain: dup, properties } = out;
+    const more = this.#version === 5 && properties !== undefined
+      ? { properties: toPacket(JSON.parse(properties)) }
+      : {};
+    return encode(
+      { cmd: "publish", messageId, qos: 2, dup, topic, payload, retain, ...more },
+      this.#version,
+    );
+  }
+
+  /** PUBREC has come. @param refused Why, if it is a refusal. */
+  received(packet: number, refused: string | undefined): void {
+    const out = this.#all.get(packet);
+    if (out?.isPending) return;
+    if (!out) {
+      if (refused === undefined) this.#outlet.answer("pubrel", packet, NOT_FOUND);
+      return;
+    }
+    if (out.isReleased) return this.#outlet.answer("pubrel", packet);
+    if (out.isDue) throw new BrokerError("UNEXPECTED", `PUBREC for ${packet}, which was not sent`);
+    out.isPending = true;
+    const { seq, topic } = out;
+    if (refused === undefined) this.#outlet.ask({ does: "release", packet, seq });
+    else this.#outlet.ask({ does: "complete", packet, seq, topic, refused });
+  }
+
+  /** PUBCOMP has come. */
+  completed(packet: number): void {
+    const out = this.#all.get(packet);
+    if (!out) return; // it was told before
+    if (!out.isReleased || out.isDue) {
+      throw new BrokerError("UNEXPECTED", `PUBCOMP for ${packet}, which was not released`);
+    }
+    if (out.isPending) return;
+    out.isPending = true;
+    this.#outlet.ask({ does: "complete", packet, seq: out.seq, topic: out.topic });
+  }
+
+  /** A task is safe. */
+  safe({ does, packet }: Extract<Task, { does: "release" | "complete" }>): void {
+    if (does === "complete") return void this.#all.delete(packet);
+    Object.assign(this.#all.get(packet)!, { isReleased: true, isPending: false });
+    this.#outlet.answer("pubrel", packet);
+  }
+
+  /** A task that nobody has taken is none any more. */
+  forget({ packet }: Extract<Task, { does: "release" | "complete" }>): void {
+    this.#all.get(packet)!.isPending = false;
+  }
+}
+
+function toPacket({ correlation, error }: Properties) {
+  return {
+    ...(correlation !== undefined && { correlationData: Buffer.from(correlation, "base64") }),
+    ...(error !== undefined && { userProperties: { error } }),
+  };
+}
+
+/** The id of a publication. Those that are under way at once are less than `MOST_ID` apart. */
+function packetId(seq: number): number {
+  return (seq - 1) % MOST_ID + 1;
+}

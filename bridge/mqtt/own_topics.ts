@@ -1,0 +1,250 @@
+/**
+ * Topics of the devices' own, as far as the operator allows them. `!mqtt TOPIC VALUE` of a device is published;
+ * `=mqtt ["filter", …]` says what it wants to hear, and that comes to it as `!mqtt TOPIC VALUE`.
+ *
+ * What a device wants is what it has reported of that channel, so it is kept with the device's states. Two filters that
+ * have a topic in common, and are not the same, cannot both be: a broker may send a message once for each of them, and
+ * nobody could tell that from two messages.
+ */
+import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts";
+import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { sayFault } from "../../server/protocol/fault.ts";
+import { covers, Filters, wrongFilter } from "./filters.ts";
+import { messageIn, valueFor } from "./own_message.ts";
+import { Refusal, textIn, timeOf } from "./payload.ts";
+import type { Message } from "./rows.ts";
+import type { Delivery, RefusedFilter } from "./tasks.ts";
+import { escapeLevel, type Topics } from "./topics.ts";
+
+/** The channel. */
+export const OWN_CHANNEL = "mqtt";
+
+/** Filters of a device. */
+const MOST_FILTERS = 16;
+
+/** What stands for a device's id in a pattern. */
+const ID = "{id}";
+
+/** What it needs of the bridge. */
+export interface OwnTopicsHost {
+  readonly topics: Topics;
+  /** As `Clock.now`. */
+  now(): number;
+  /** Other topic filters are wanted. */
+  wantsOthers(): void;
+  /** Says what a device may not, or cannot. */
+  warn(device: string, code: string, message: string): void;
+}
+
+export class OwnTopics {
+  readonly #host: OwnTopicsHost;
+  readonly #patterns: readonly string[];
+  readonly #filters = new Filters();
+  readonly #bridges = new Filters(); // what no wildcard of the operator allows
+  readonly #devices = new Map<string, Set<string>>(); // by the filter that they want
+  readonly #wants = new Map<string, readonly string[]>(); // by the device
+
+  /** @param patterns Topic filters of what is allowed, with `{id}` for a device's id. @throws {LocalError} BAD_ARGUMENT */
+  constructor(host: OwnTopicsHost, patterns: readonly string[]) {
+    for (const pattern of patterns) {
+      const wrong = wrongFilter(pattern.replaceAll(ID, "x"));
+      if (wrong === undefined) continue;
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        `topics of devices: ${JSON.stringify(pattern)}: ${wrong}`,
+      );
+    }
+    this.#host = host;
+    this.#patterns = patterns;
+    for (const filter of host.topics.commands) this.#filters.add(filter);
+    this.#bridges.add(host.topics.all);
+  }
+
+  /** Whether devices have any. */
+  get isOn(): boolean {
+    return this.#patterns.length > 0;
+  }
+
+  /**
+   * Finds what devices want that the server knows.
+   *
+   * @param known Filters that the broker may have, oldest first: whoever wanted one first has it still.
+   */
+  async start(server: Pick<Server, "devices" | "thing">, known: readonly string[]): Promise<void> {
+    if (!this.isOn) return;
+    const ranks = new Map(known.map((filter, i) => [filter, i]));
+    const all: [id: string, filter: string][] = [];
+    for (const { id } of server.devices) {
+      const value = (await server.thing(id)).reported(OWN_CHANNEL)?.value;
+      for (const filter of filtersIn(value)) all.push([id, filter]);
+    }
+    const rank = ([, filter]: [string, string]) => ranks.get(filter) ?? Infinity;
+    all.sort((one, other) => rank(one) === rank(other) ? 0 : rank(one) - rank(other));
+    for (const [id, filter] of all) {
+      const why = this.#why(id, filter);
+      if (why === undefined) this.#add(id, filter);
+      else this.#host.warn(id, "NOT_ALLOWED", why);
+    }
+  }
+
+  /** All filters that devices want. */
+  get filters(): ReadonlySet<string> {
+    return new Set(this.#devices.keys());
+  }
+
+  /** Something has happened to a device. */
+  take(event: ServerEvent): void {
+    if (event.event !== "forgotten" || !this.#wants.has(event.device)) return;
+    this.#remove(event.device);
+    this.#host.wantsOthers();
+  }
+
+  /** A device says what it wants to hear: as a part of its transaction. */
+  report(value: Value, told: Told): void {
+    const { thing: { id }, tx } = told;
+    const listed = filtersIn(value);
+    const isList = Array.isArray(value) && listed.length === value.length || value === null;
+    const rule = `it is a list of ${MOST_FILTERS} filters at most`;
+    if (!isList) this.#refuse(told, "BAD_VALUE", rule);
+    // What others want may be another matter by the time that this is safe: it is tried now, and counts then.
+    const before = this.#wants.get(id) ?? [];
+    const refused = this.#assign(id, listed);
+    this.#assign(id, before);
+    for (const why of refused) this.#refuse(told, "NOT_ALLOWED", why);
+    tx.afterCommit(() => {
+      this.#assign(id, listed);
+      this.#host.wantsOthers();
+    });
+  }
+
+  /** What a device wants to be published; undefined: nothing, as it was refused in its transaction. */
+  message(value: Value | undefined, told: Told): Message | undefined {
+    const message = messageIn(value);
+    if (typeof message === "string") {
+      this.#refuse(told, "BAD_VALUE", message);
+      return undefined;
+    }
+    if (this.#allows(told.thing.id, message.topic)) return message;
+    this.#refuse(told, "NOT_ALLOWED", notAllowed(message.topic));
+    return undefined;
+  }
+
+  /** The message that a device has said it means, if it is one that the operator allows. */
+  allowed(id: string, value: Value): Message | undefined {
+    const message = messageIn(value);
+    return typeof message !== "string" && this.#allows(id, message.topic) ? message : undefined;
+  }
+
+  /**
+   * A message has come that is of no topic of the bridge.
+   *
+   * @param without Devices that have no room for it.
+   * @throws {HoldfastError} it is for no device
+   */
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void {
+    const { topic } = delivery;
+    const filters = [...this.#filters.meeting(topic)].filter((filter) => this.#devices.has(filter));
+    if (filters.length === 0) throw new Refusal("UNKNOWN_TOPIC", "no device wants it any more");
+    const expires = timeOf(delivery, this.#host.now());
+    const value = valueFor(topic, textIn(delivery));
+    const line = formatMarked({ mark: "event", name: OWN_CHANNEL, value });
+    for (const filter of filters) {
+      for (const id of this.#devices.get(filter)!) {
+        try {
+          if (without.has(id)) throw new LocalError("OUTBOX_FULL", "there is no room for it");
+          tx.write(id, line, expires === undefined ? {} : { expires });
+        } catch (error) {
+          if (!(error instanceof LocalError)) throw error;
+          tx.afterCommit(() => this.#lost(id, topic, error));
+        }
+      }
+    }
+  }
+
+  /** The broker does not take a filter. */
+  notGranted({ filter, why }: RefusedFilter): void {
+    for (const id of this.#devices.get(filter) ?? []) {
+      const message = `it does not hear ${JSON.stringify(filter)}: the broker refuses: ${why}`;
+      this.#host.warn(id, "NOT_SUBSCRIBED", message);
+    }
+  }
+
+  /** The device and the log are told what cannot be. */
+  #refuse(
+    { thing: { id }, channel: name, tx }: Told,
+    code: "BAD_VALUE" | "NOT_ALLOWED",
+    why: string,
+  ): void {
+    const fault = code === "BAD_VALUE" ? "bad_value" : "unsupported";
+    const write = (line: string) => tx.write(id, line);
+    sayFault(write, { mark: "fault", name, code: fault, words: why });
+    tx.afterCommit(() => this.#host.warn(id, code, why));
+  }
+
+  /** A message does not go to a device that wants it. */
+  #lost(device: string, topic: string, { code, message }: LocalError): void {
+    this.#host.warn(device, code, `it does not get ${JSON.stringify(topic)}: ${message}`);
+  }
+
+  /** A device wants these, and nothing else. @returns why it does not get some of them */
+  #assign(id: string, filters: readonly string[]): string[] {
+    this.#remove(id);
+    return filters.flatMap((filter) => {
+      const why = this.#why(id, filter);
+      if (why === undefined) this.#add(id, filter);
+      return why ?? [];
+    });
+  }
+
+  /** Why a device cannot hear a filter; undefined: it can. */
+  #why(id: string, filter: string): string | undefined {
+    const wrong = wrongFilter(filter);
+    if (wrong !== undefined) return `${JSON.stringify(filter)} is no filter: ${wrong}`;
+    if (!this.#allows(id, filter)) return notAllowed(filter);
+    for (const other of this.#filters.meeting(filter)) {
+      if (other === filter) continue;
+      return `${JSON.stringify(filter)} has topics in common with ${JSON.stringify(other)}`;
+    }
+    return undefined;
+  }
+
+  /** Whether the operator allows it. What a pattern has by a wildcard is nothing of the bridge's own. */
+  #allows(id: string, filter: string): boolean {
+    const isBridges = this.#bridges.meeting(filter).next().value !== undefined;
+    return this.#patterns.some((pattern) => {
+      const mine = pattern.replaceAll(ID, escapeLevel(id));
+      return covers(mine, filter) && (!isBridges || this.#host.topics.owns(mine));
+    });
+  }
+
+  #add(id: string, filter: string): void {
+    const mine = this.#wants.get(id) ?? [];
+    if (mine.includes(filter)) return;
+    this.#wants.set(id, [...mine, filter]);
+    const devices = this.#devices.get(filter) ?? new Set();
+    this.#devices.set(filter, devices.add(id));
+    this.#filters.add(filter);
+  }
+
+  #remove(id: string): void {
+    for (const filter of this.#wants.get(id) ?? []) {
+      const devices = this.#devices.get(filter)!;
+      devices.delete(id);
+      if (devices.size > 0) continue;
+      this.#devices.delete(filter);
+      this.#filters.delete(filter);
+    }
+    this.#wants.delete(id);
+  }
+}
+
+/** The filters that a device lists, as many as it may have. What else it says is none. */
+function filtersIn(value: Value | undefined): string[] {
+  if (!Array.isArray(value) || value.length > MOST_FILTERS) return [];
+  return value.filter((filter) => typeof filter === "string");
+}
+
+function notAllowed(topic: string): string {
+  return `${JSON.stringify(topic)} is not allowed to it by the operator`;
+}

@@ -1,0 +1,63 @@
+/**
+ * The retained topics that the bridge has published: so that they are taken back at the broker when their device is
+ * forgotten, also while nothing of this runs, or when the bridge's prefix is another one.
+ */
+import type { Transaction } from "../../server/mod.ts";
+
+/** A topic. */
+export interface Retained {
+  readonly topic: string;
+  /** Whose it is; "": the bridge's own. */
+  readonly device: string;
+  /** What was published last, if the bridge needs that; else "". */
+  readonly kept: string;
+}
+
+/** Makes the table, if it is not there. */
+export function createRetained(tx: Transaction): void {
+  tx.run(`CREATE TABLE IF NOT EXISTS mqtt_retained (
+    topic TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    kept TEXT NOT NULL DEFAULT ''
+  ) WITHOUT ROWID`);
+  tx.run(`CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`);
+}
+
+/** A topic was published. Nothing is written if it is known already. */
+export function remember(tx: Transaction, topic: string, device: string): void {
+  tx.run(`INSERT OR IGNORE INTO mqtt_retained (topic, device) VALUES (?, ?)`, topic, device);
+}
+
+/** The same, with what was published. */
+export function keepPayload(tx: Transaction, { topic, device, kept }: Retained): void {
+  tx.run(
+    `INSERT INTO mqtt_retained VALUES (?, ?, ?)
+      ON CONFLICT (topic) DO UPDATE SET kept = excluded.kept`,
+    topic,
+    device,
+    kept,
+  );
+}
+
+/** A topic was taken back. */
+export function forgetTopic(tx: Transaction, topic: string): void {
+  tx.run(`DELETE FROM mqtt_retained WHERE topic = ?`, topic);
+}
+
+/** What was published last to a topic; "" if nothing, or if that was not kept. */
+export async function keptOf(tx: Transaction, topic: string): Promise<string> {
+  return String(
+    (await tx.get(`SELECT kept FROM mqtt_retained WHERE topic = ?`, topic))?.kept ?? "",
+  );
+}
+
+/** Those of a device; without one, of all. */
+export async function topicsOf(
+  tx: Transaction,
+  device?: string,
+): Promise<Omit<Retained, "kept">[]> {
+  const rows = device === undefined
+    ? await tx.all(`SELECT topic, device FROM mqtt_retained`)
+    : await tx.all(`SELECT topic, device FROM mqtt_retained WHERE device = ?`, device);
+  return rows.map(({ topic, device }) => ({ topic: String(topic), device: String(device) }));
+}

@@ -1,0 +1,85 @@
+/** The tables of the bridge: in which order what waits goes out, whatever comes in between. */
+import { assertEquals } from "@std/assert";
+import { Server, type Transaction } from "../../server/mod.ts";
+import { folder } from "../../tests/support/main_process.ts";
+import { createTables, isAnyWaiting, keep, load, markSent, publish, sentBehind } from "./rows.ts";
+import type { InFlight } from "./tasks.ts";
+
+const shown = ({ topic, payload }: { topic: string; payload: string }) => `${topic} ${payload}`;
+
+Deno.test("a store in which a bridge was before gets what it lacks", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, open: true, store });
+  await server.transaction((tx) => {
+    tx.run(`CREATE TABLE mqtt_out (
+      seq INTEGER PRIMARY KEY AUTOINCREMENT,
+      topic TEXT NOT NULL,
+      payload TEXT NOT NULL,
+      retain INTEGER NOT NULL,
+      stage INTEGER NOT NULL DEFAULT 0
+    )`);
+    tx.run(`CREATE UNIQUE INDEX mqtt_out_state ON mqtt_out (topic) WHERE retain = 1 AND stage = 0`);
+    tx.run(`CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`);
+    tx.run(`CREATE TABLE mqtt_session (one INTEGER, client_id TEXT, is_known INTEGER)`);
+    tx.run(`INSERT INTO mqtt_session VALUES (1, 'holdfast1', 1)`);
+    tx.run(`INSERT INTO mqtt_out (topic, payload, retain) VALUES ('a', '1', 1)`);
+  });
+  // Twice: the second time there is nothing to do.
+  for (let i = 0; i < 2; i++) await server.transaction((tx) => createTables(tx, "another"));
+  await server.transaction((tx) => {
+    publish(tx, { topic: "b", payload: "2", retain: false, properties: "{}" });
+    markSent(tx, 2, Infinity);
+  });
+  let kept: Awaited<ReturnType<typeof load>> | undefined;
+  await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
+  const isReleased = false;
+  assertEquals(kept, {
+    clientId: "holdfast1",
+    inFlight: [
+      { seq: 1, topic: "a", payload: "1", retain: true, isReleased },
+      { seq: 2, topic: "b", payload: "2", retain: false, properties: "{}", isReleased },
+    ],
+    taken: [],
+    filters: [],
+  });
+  await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
+  assertEquals(kept?.filters, [{ filter: "c", isGranted: false }]);
+});
+
+Deno.test("a newer state never overtakes the one that was sent, nor an event another", async () => {
+  using dir = folder();
+  const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
+  await using server = await Server.listen({ ...options, store: `${dir.path}/server.db` });
+  const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
+  const state = (value: string) =>
+    commit((tx) => publish(tx, { topic: "temp", payload: value, retain: true }));
+  const event = (value: string) =>
+    commit((tx) => publish(tx, { topic: "event", payload: value, retain: false }));
+  const inFlight = async () => {
+    let rows: readonly InFlight[] = [];
+    await commit(async (tx) => void ({ inFlight: rows } = await load(tx, [])));
+    return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
+  };
+  await commit((tx) => createTables(tx, "one"));
+  await state("1");
+  await event("a");
+  await commit((tx) => markSent(tx, 1, Infinity));
+  await state("2"); // behind the first, which may be on its way
+  await event("b");
+  await state("3"); // instead of the second
+  assertEquals(await inFlight(), ["temp 1"]);
+  const release = { does: "release", packet: 1, seq: 1 } as const;
+  await commit((tx) => keep(tx, release));
+  await commit((tx) => markSent(tx, 2, Infinity));
+  await state("4"); // the third may be on its way by now
+  assertEquals(await inFlight(), ["temp 1 released", "event a", "temp 3"]);
+  await commit(async (tx) => assertEquals(await isAnyWaiting(tx), true));
+  await commit((tx) => keep(tx, { does: "resume", isPresent: false }));
+  await commit((tx) => markSent(tx, 10, Infinity));
+  assertEquals(await inFlight(), ["temp 1", "event a", "temp 3", "event b", "temp 4"]);
+  await commit(async (tx) => {
+    assertEquals((await sentBehind(tx, 3)).map(shown), ["event b", "temp 4"]);
+    assertEquals(await isAnyWaiting(tx), false);
+  });
+});

@@ -1,0 +1,93 @@
+/** What is published for a device when it comes and when it is gone, at a real broker. */
+import { assertEquals } from "@std/assert";
+import { Bridged } from "../../tests/support/bridged.ts";
+import { toolTest } from "../../tests/support/tools.ts";
+import { until } from "../../tests/support/wait.ts";
+import { Channels, Client } from "../host/mod.ts";
+
+const TOOLS = { mosquitto: "mosquitto" };
+
+/** A device that says what is to be published for it. */
+function willing(port: number, metadata?: string) {
+  const client = new Client({ id: "kitchen", port, ...(metadata !== undefined && { metadata }) });
+  const faults: string[] = [];
+  const onError = (error: unknown) => void faults.push(String((error as Error).message));
+  return { client, device: new Channels(client, { app: "a", version: "1", onError }), faults };
+}
+
+toolTest("a welcome and a will, once for each change, through a restart", TOOLS, async (tools) => {
+  await using all = await Bridged.begin(tools.mosquitto, {
+    ownTopics: ["home/#"],
+    offlineAfter: 50,
+  });
+  const { peer } = all;
+  const availability = "holdfast/kitchen/availability";
+  const said = () =>
+    peer.arrived.filter(({ topic }) => topic.startsWith("home/"))
+      .map(({ topic, payload }) => `${topic} ${payload}`);
+  {
+    const { client, device } = willing(all.server.port);
+    await using _ = client;
+    await device.report("mqtt/will", "home/kitchen gone");
+    await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" });
+    await peer.shows("home/kitchen", "here"); // it is there when it says so first
+  }
+  await peer.shows("home/kitchen", "gone");
+  {
+    const { client, device } = willing(all.server.port);
+    await using _ = client;
+    await peer.shows("home/kitchen", "here");
+    await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" }); // as with each start
+    await all.stop();
+    await all.start({ offlineAfter: 60_000 }); // it comes back in time: nothing has changed
+    await peer.shows("holdfast/status", "online");
+    await until(async () => (await all.server.device("kitchen")).connected);
+    await device.report("temp", 1);
+    await peer.shows("holdfast/kitchen/temp", "1");
+    await all.stop();
+  }
+  await all.start({ offlineAfter: 50 }); // it has gone meanwhile
+  await peer.shows("home/kitchen", "gone");
+  await peer.shows(availability, "offline");
+  await all.stop();
+  await all.start();
+  await peer.shows(availability, "offline");
+  const here = "home/kitchen here", gone = "home/kitchen gone";
+  assertEquals(said(), [here, gone, here, gone]);
+  assertEquals(all.warned, []);
+  await all.server.forget("kitchen");
+  await all.server.transaction(() => {}); // behind what that has caused
+  let rows: unknown;
+  await all.server.transaction(async (tx) =>
+    void (rows = await tx.all("SELECT * FROM mqtt_devices"))
+  );
+  assertEquals(rows, []);
+  assertEquals(said().length, 4);
+});
+
+toolTest(
+  "a device that sleeps has not gone; what it may not publish is told to it",
+  TOOLS,
+  async (tools) => {
+    const options = { ownTopics: ["home/#"], offlineAfter: 30 };
+    await using all = await Bridged.begin(tools.mosquitto, options);
+    const { peer } = all;
+    const availability = "holdfast/kitchen/availability";
+    for (let n = 0; n < 2; n++) {
+      const { client, device, faults } = willing(all.server.port, "sleep=1");
+      await using _ = client;
+      await peer.shows(availability, "online");
+      await device.report("mqtt/welcome", "other/kitchen here");
+      await device.report("mqtt/welcome", "home/# here");
+      await until(() => faults.length === 2, { what: () => faults.join() });
+      await device.report("mqtt/will", "home/kitchen gone");
+      await client.close();
+      await peer.shows(availability, "sleeping");
+      if (n === 0) assertEquals(peer.at("home/kitchen"), []);
+    }
+    await peer.shows(availability, "offline");
+    await peer.shows("home/kitchen", "gone");
+    assertEquals(peer.at(availability), ["online", "sleeping", "online", "sleeping", "offline"]);
+    assertEquals([peer.at("home/kitchen"), peer.at("other/kitchen")], [["gone"], []]);
+  },
+);

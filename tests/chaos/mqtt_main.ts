@@ -1,0 +1,140 @@
+/**
+ * `deno task chaos:mqtt`: kills the real server and stops a real broker under load, as often as wanted, and says what
+ * was lost.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { locate } from "../support/tools.ts";
+import { toNumber } from "./main.ts";
+import {
+  mqttChaos,
+  type MqttChaosOptions,
+  type MqttChaosResult,
+  type MqttChaosState,
+} from "./mqtt.ts";
+
+const HELP = `deno task chaos:mqtt [options]
+
+  --mqtt 3.1.1|5|both  the bridge's version                                  (both)
+  --runs N             with each version, 1 to 1000                          (1)
+  --messages N         device -> subscriber, and as many back, 1 to 1000000  (10000)
+  --devices N          1 to 100                                              (10)
+  --kills N            kill the server so often, 0 to 1000                   (15)
+  --restarts N         stop the broker and start it so often, 0 to 1000      (10)
+  --seed N             of the first run, 0 to 4294967295                     (a random one)
+  --inflight N         mosquitto's max_inflight_messages, 0 to 65535         (65534)
+  --json               the results as JSON on stdout
+  --help               this text
+
+The devices' network fails all the while. Exit code: 0 if every message arrived once, and in order; 1
+if not, 2 for wrong options or without mosquitto.`;
+
+/** How often it says how far it is, in ms. */
+const OFTEN = 5000;
+
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      mqtt: { type: "string", default: "both" },
+      runs: { type: "string", default: "1" },
+      messages: { type: "string", default: "10000" },
+      devices: { type: "string", default: "10" },
+      kills: { type: "string", default: "15" },
+      restarts: { type: "string", default: "10" },
+      seed: { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
+      inflight: { type: "string", default: "65534" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const { mqtt, json, help } = values;
+  if (mqtt !== "3.1.1" && mqtt !== "5" && mqtt !== "both") {
+    throw new Error(`--mqtt takes 3.1.1, 5 or both, not "${mqtt}"`);
+  }
+  const kills = toNumber("--kills", values.kills, 0, 1000);
+  const restarts = toNumber("--restarts", values.restarts, 0, 1000);
+  if (kills + restarts === 0) throw new Error("without --kills and --restarts nothing happens");
+  const versions: readonly MqttChaosOptions["version"][] = mqtt === "both"
+    ? ["3.1.1", "5"]
+    : [mqtt];
+  return {
+    versions,
+    runs: toNumber("--runs", values.runs, 1, 1000),
+    messages: toNumber("--messages", values.messages, 1, 1_000_000),
+    devices: toNumber("--devices", values.devices, 1, 100),
+    kills,
+    restarts,
+    seed: toNumber("--seed", values.seed, 0, 2 ** 32 - 1),
+    inflight: toNumber("--inflight", values.inflight, 0, 65_535),
+    json,
+    help,
+  };
+}
+
+/** The result of a run for people: a line, and what was found. */
+export function asText(result: MqttChaosResult): string {
+  const { up, down, kills, restarts, faults, findings, complaints, seconds } = result;
+  const count = (kind: string) => findings.filter((finding) => finding.kind === kind).length;
+  const network = faults.resets + faults.halfOpen + faults.holes;
+  const line = [
+    `${up} up, ${down} down`,
+    `${kills} kills, ${restarts} restarts, ${network} faults of the network`,
+    `${count("lost")} lost, ${count("doubled")} doubled, ${count("out of order")} out of order`,
+    `${seconds.toFixed(1)} s`,
+  ].join("; ");
+  const details = findings.map(({ kind, about }) => `${kind}: ${about}`).concat(complaints);
+  return [line, ...details.slice(0, 50)].join("\n");
+}
+
+/** Whether nothing was found. */
+export function isFaultless({ findings, complaints }: MqttChaosResult): boolean {
+  return findings.length === 0 && complaints.length === 0;
+}
+
+async function main(): Promise<number> {
+  let options;
+  try {
+    options = parse(Deno.args);
+  } catch (error) {
+    console.error(`chaos:mqtt: ${(error as Error).message}\n\n${HELP}`);
+    return 2;
+  }
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
+  if (mosquitto === undefined) {
+    console.error("chaos:mqtt: mosquitto is missing: apt install mosquitto");
+    return 2;
+  }
+  const { versions, runs, seed, json, ...scale } = options;
+  const results: (MqttChaosResult & { version: string; seed: number })[] = [];
+  for (let run = 0; run < runs; run++) {
+    for (const version of versions) {
+      const own = (seed + run) % 2 ** 32;
+      const name = `chaos:mqtt: MQTT ${version}, --seed ${own}`;
+      let told = performance.now();
+      const progress = ({ kills, restarts, up, down }: MqttChaosState) => {
+        if (performance.now() - told < OFTEN) return;
+        told = performance.now();
+        console.error(`${name}: ${kills} kills, ${restarts} restarts, ${up} up, ${down} down`);
+      };
+      const result = await mqttChaos({ ...scale, mosquitto, version, seed: own, progress });
+      console.error(`${name}: ${asText(result)}`);
+      results.push({ version, seed: own, ...result });
+    }
+  }
+  const bad = results.filter((result) => !isFaultless(result));
+  if (json) console.log(JSON.stringify(results, undefined, 2));
+  console.error(
+    bad.length === 0
+      ? "chaos:mqtt: every message arrived once, and in order"
+      : `chaos:mqtt: FAILED: ${bad.length} of ${results.length} runs`,
+  );
+  return bad.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());
