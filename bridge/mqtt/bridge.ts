@@ -242,9 +242,9 @@ export class MqttBridge {
     const { thing, channel, tx } = told;
     await this.#started();
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
-    this.#wills.report(value, told);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
+    this.#wills.report(value, told); // while it waited for room, the device may have gone
   }
 
   async #event(value: Value | undefined, told: Told): Promise<void> {

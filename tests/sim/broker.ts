@@ -7,8 +7,8 @@ import { type MqttOptions } from "../../bridge/mqtt/mod.ts";
 import type { SocketEvents } from "../../server/transport/platform.ts";
 import { BrokerSession, type Message, type SessionHost } from "./broker_session.ts";
 import type { ChannelBooks } from "./channel_books.ts";
-import { MqttBooks, PREFIX, type Publication, type ServerView } from "./mqtt_books.ts";
-import { type BrokerFault, LONGEST_AWAY, type MqttPlan } from "./mqtt_plan.ts";
+import { MqttBooks, type Publication, type ServerView } from "./mqtt_books.ts";
+import { type BrokerFault, LONGEST_AWAY, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
 import { Circuit, DOWN, type End, type Host, Path, UP } from "./network.ts";
 import { type BrokerWorld, People } from "./people.ts";
 import { Process } from "./process.ts";
@@ -17,6 +17,9 @@ import { SimSocket } from "./socket.ts";
 
 /** The broker forgets a client that it has not heard of for so many of its keepalives. */
 const PATIENCE = 1.5;
+
+/** "No subscription existed". */
+const NO_SUBSCRIPTION = 0x11;
 
 /** A world that may have a broker. */
 interface Place extends BrokerWorld {
@@ -28,7 +31,8 @@ interface Place extends BrokerWorld {
 export function makeBroker(world: Place): ModelBroker | undefined {
   const { channels, server, scenario: { mqtt } } = world;
   if (!channels || !mqtt) return undefined;
-  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt.mostRows);
+  const now = () => world.clock.now;
+  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt, now);
   return new ModelBroker(world, mqtt, books);
 }
 
@@ -91,8 +95,10 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   /** What the bridge is told. */
   get options(): MqttOptions {
-    const { version, mostRows, offlineAfter } = this.plan;
-    return { hostname: "broker.lan", version, mostRows, offlineAfter, prefix: PREFIX };
+    const { version, mostRows, offlineAfter, deadline } = this.plan;
+    const ownTopics = [NEWS, `${OWN}/{id}/+`];
+    const more = { mostRows, offlineAfter, deadline, ownTopics };
+    return { hostname: "broker.lan", version, prefix: PREFIX, ...more };
   }
 
   /** People begin to publish, and things to go wrong. */
@@ -116,7 +122,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   accept(end: End): void {
     const socket = new SimSocket(this.process, end, "the bridge");
     const decoder = new Decoder(this.plan.version);
-    const connection: Connection = { socket, decoder, heardAt: this.#now, client: undefined };
+    const connection: Connection = { socket, decoder, heardAt: this.now, client: undefined };
     this.#connections.add(connection);
     this.process.arrive(() =>
       socket.start({
@@ -127,12 +133,12 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     );
   }
 
-  get #now(): number {
+  get now(): number {
     return this.world.clock.now;
   }
 
   #read(connection: Connection, bytes: Uint8Array): void {
-    connection.heardAt = this.#now;
+    connection.heardAt = this.now;
     for (const { packet } of connection.decoder.take(bytes)) {
       this.world.log?.(`broker takes ${describe(packet)}`);
       this.#take(connection, packet);
@@ -149,6 +155,8 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     switch (packet.cmd) {
       case "subscribe":
         return this.#subscribe(packet);
+      case "unsubscribe":
+        return this.#unsubscribe(packet);
       case "pingreq":
         return this.say({ cmd: "pingresp" });
       default:
@@ -159,7 +167,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   #greet(connection: Connection, connect: Connect): void {
     const { version, keepalive } = this.plan;
     const takes = version === 5 && this.world.random.chance(0.3) ? 1 : this.plan.takes;
-    if (this.#now < this.#refusesUntil) {
+    if (this.now < this.#refusesUntil) {
       this.#send(connection, { cmd: "connack", sessionPresent: false, ...refusal(version) });
       return this.#close(connection);
     }
@@ -202,7 +210,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     const patience = PATIENCE * keepalive * 1000;
     const look = () => {
       if (!this.#connections.has(connection)) return;
-      const left = connection.heardAt + patience - this.#now;
+      const left = connection.heardAt + patience - this.now;
       if (left > 0) this.process.after(left, look);
       else this.#leaves(connection);
     };
@@ -211,15 +219,27 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   #subscribe(packet: Extract<Packet, { cmd: "subscribe" }>): void {
     const { subscriptions, messageId } = packet;
+    const session = this.#session!;
+    const isSent = subscriptions.filter(({ topic, rh }) => rh !== 1 || !session.filters.has(topic));
     for (const { topic, qos } of subscriptions) {
       if (qos !== 2) throw new Violation(`${topic} is wanted with QoS ${qos}`);
-      this.#session!.filters.add(topic);
+      session.filters.add(topic);
     }
     this.#hasForgotten = false;
     this.books.subscribed();
     this.say({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) });
-    for (const message of this.#retained.values()) this.offer({ ...message, retain: true });
-    this.#session!.fill();
+    for (const message of this.#retained.values()) {
+      if (!isSent.some(({ topic }) => matches(topic, message.topic))) continue;
+      this.offer({ ...message, retain: true });
+    }
+    session.fill();
+  }
+
+  #unsubscribe({ unsubscriptions, messageId }: Extract<Packet, { cmd: "unsubscribe" }>): void {
+    const granted = unsubscriptions.map((filter) =>
+      this.#session!.filters.delete(filter) ? 0 : NO_SUBSCRIPTION
+    );
+    this.say({ cmd: "unsuback", messageId: messageId!, granted });
   }
 
   /** A connection is lost, and nobody has said so before. */
@@ -402,7 +422,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     const texts = [...this.#retained].map(([topic, { payload }]) =>
       [topic, String(payload)] as const
     );
-    return this.books.unfinished(new Map(texts));
+    return this.books.unfinished(new Map(texts), this.#session!.filters);
   }
 }
 

@@ -14,6 +14,11 @@ export interface Message {
   readonly payload: string | Uint8Array;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
+  /** When its time is up, in ms. */
+  readonly expiresAt?: number;
+  /** Where an answer is wanted, and with what. */
+  readonly responseTopic?: string;
+  readonly correlation?: string;
 }
 
 type Published = Extract<Packet, { cmd: "publish" }>;
@@ -28,6 +33,8 @@ export interface SessionHost<M extends Message> {
   readonly sends: number;
   /** It has gone back to an earlier state, and does not know by now what it has said. */
   readonly isConfused: boolean;
+  /** In ms. */
+  readonly now: number;
   say(packet: Packet): void;
   /** A message of the client's goes to its subscribers. */
   route(message: Message): void;
@@ -110,6 +117,7 @@ export class BrokerSession<M extends Message> {
   fill(): void {
     while (this.#queue.length > 0 && this.#flights.length < this.host.sends) {
       const message = this.#queue.shift()!;
+      if ((message.expiresAt ?? Infinity) <= this.host.now) continue;
       const id = message.qos > 0 ? this.#freeId() : 0;
       this.host.goes(message, id);
       if (message.qos > 0) this.#flights.push({ id, message, isReleased: false });
@@ -124,8 +132,16 @@ export class BrokerSession<M extends Message> {
     return id;
   }
 
-  #publish({ topic, payload, qos, retain }: M, messageId: number, dup: boolean): void {
+  #publish(message: M, messageId: number, dup: boolean): void {
+    const { topic, payload, qos, retain, expiresAt, responseTopic, correlation } = message;
+    const left = Math.ceil(Math.max(0, (expiresAt ?? 0) - this.host.now) / 1000);
+    const properties = {
+      ...(expiresAt !== undefined && { messageExpiryInterval: left }),
+      ...(responseTopic !== undefined && { responseTopic }),
+      ...(correlation !== undefined && { correlationData: Buffer.from(correlation) }),
+    };
     this.host.say({
+      ...(Object.keys(properties).length > 0 && { properties }),
       cmd: "publish",
       topic,
       payload: Buffer.from(payload as string),
@@ -159,8 +175,10 @@ export class BrokerSession<M extends Message> {
     this.fill();
   }
 
-  #arrives({ topic, payload, qos, retain, dup }: Published, id: number): void {
-    const message = { topic, payload: String(payload), qos, retain };
+  #arrives({ topic, payload, qos, retain, dup, properties }: Published, id: number): void {
+    const { correlationData } = properties ?? {};
+    const correlation = correlationData && { correlation: String(correlationData) };
+    const message = { topic, payload: String(payload), qos, retain, ...correlation };
     if (/[+#]/.test(topic)) throw new Violation(`${topic} is no topic`);
     if (qos === 0) return this.host.route(message);
     if (qos === 1) throw new Violation(`${topic} is published with QoS 1`);

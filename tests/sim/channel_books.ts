@@ -61,6 +61,12 @@ export class ChannelBooks implements Owner {
     this.mqtt?.processed(id, text);
   }
 
+  /** Somebody at a broker has something told to the device. @returns until when that is of use */
+  errand(id: string, line: string): number {
+    if (!this.mqtt) throw new Violation(`${id}: who has written ${JSON.stringify(line)}?`);
+    return this.mqtt.errands.written(id, line);
+  }
+
   /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
   forgive(id: string): void {
     this.mqtt?.forgets(id);

@@ -241,7 +241,8 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
       if (old === undefined) checkNumber(number, rows.outboxFirst + rows.outbox.length);
       else if (message.text !== old) watcher.withdrawn(id, old);
       rows.outbox[at] = message;
-      if (message.text !== WITHDRAWN) watcher.written(id, message.text);
+      // It is written again where it is when more is known of it.
+      if (message.text !== WITHDRAWN && message.text !== old) watcher.written(id, message.text);
       return;
     }
     case "settled":

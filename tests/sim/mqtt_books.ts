@@ -19,15 +19,17 @@
  * |                                      | states are old until they change: the bridge cannot know that    |
  * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
  */
-import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
 import type { Message } from "./broker_session.ts";
+import { type Asked, AskedBooks } from "./mqtt_asked.ts";
+import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
+import { type MqttPlan, OWN, PREFIX } from "./mqtt_plan.ts";
+import { ToldBooks } from "./mqtt_told.ts";
 import { Violation } from "./promises.ts";
 import type { Tables } from "./tables.ts";
 import type { Setting, ThingBooks } from "./thing_books.ts";
-
-export const PREFIX = "holdfast";
 
 /** What somebody publishes. */
 export interface Publication extends Message {
@@ -35,15 +37,25 @@ export interface Publication extends Message {
   readonly target?: { readonly id: string; readonly channel: string; readonly value: unknown };
   /** As soon as it was sent. */
   setting?: Setting;
+  /** Or it is told to devices, or asks one. */
+  readonly errand?: Errand;
+  readonly asked?: Asked;
 }
 
-/** What the bridge says of what cannot be set. */
+/** Answers go there, if a request says so. */
+export const ANSWERS = "answers";
+
+/** What the bridge says of what cannot be done. */
 const REFUSALS: ReadonlySet<string> = new Set([
   "BAD_VALUE",
+  "EXPIRED",
   "RETAINED_SET",
   "UNKNOWN_DEVICE",
   "UNKNOWN_TOPIC",
 ]);
+
+/** What devices wait with until there is room. */
+const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
 
 /** What can be known of the server. */
 export interface ServerView {
@@ -51,20 +63,10 @@ export interface ServerView {
   readonly tables: Tables;
 }
 
-/** Events of one device. */
-interface Events {
-  /** In the order in which they were processed. */
-  readonly safe: string[];
-  /** How many of them have come. */
-  came: number;
-}
-
 export class MqttBooks {
-  readonly #events = new Map<string, Events>();
-  /** Events that were under way when the broker forgot them: each may come again. */
-  #again: string[] = [];
-  /** The same when it went back: they may be lost, too. */
-  readonly #lost = new Set<string>();
+  readonly told = new ToldBooks();
+  readonly asked: AskedBooks;
+  readonly errands: ErrandBooks;
   /** Settings that were sent, and of which the bridge has not said that it has them. */
   readonly #outstanding = new Set<Setting>();
   /** Settings that have taken effect with the commit under way. */
@@ -84,75 +86,69 @@ export class MqttBooks {
   /** Ids that the bridge may take for those of messages that the broker does not know any more. */
   readonly #haunted = new Set<number>();
 
-  /** Devices that the operator has had the server forget. */
-  readonly #forgotten = new Set<string>();
+  /** Devices that the server has not known for a while: what their topics say may be taken back. */
+  readonly #absent = new Set<string>();
   #knowsRows = false;
 
-  /** @param mostRows What may wait for the broker. */
   constructor(
     readonly things: ReadonlyMap<string, ThingBooks>,
     readonly view: ServerView,
-    readonly mostRows: number,
-  ) {}
+    readonly plan: Pick<MqttPlan, "version" | "mostRows">,
+    now: () => number,
+  ) {
+    this.asked = new AskedBooks(plan.version === 5);
+    this.errands = new ErrandBooks(now);
+  }
 
   // What the devices say.
 
   /** A message was processed. */
   processed(id: string, text: string): void {
-    const marked = parseMarked(text);
-    if (marked?.mark === "event") this.#eventsOf(id).safe.push(textOf(valueOf(marked.value)));
-  }
-
-  #eventsOf(id: string): Events {
-    let events = this.#events.get(id);
-    if (!events) this.#events.set(id, events = { safe: [], came: 0 });
-    return events;
+    this.told.processed(id, text);
+    this.errands.processed(id, text);
   }
 
   /** The broker gives something to its subscribers. */
-  routed({ topic, payload }: Message): void {
-    const [id = "", ...rest] = topic.slice(PREFIX.length + 1).split("/");
+  routed(message: Message): void {
+    const { topic, payload, correlation } = message;
+    const [root, id = "", ...rest] = topic.split("/");
     const text = String(payload);
     this.#fresh?.add(topic);
-    if (rest[0] === "event") return this.#comes(id, text);
-    if (rest.length !== 1 || rest[0] === "availability") return;
-    if (text === "" && this.#forgotten.has(id)) return; // it is taken back
-    if (rest[0] === "diagnostics") return void JSON.parse(text);
-    this.things.get(id)?.reported(rest[0]!, valueOf(text));
-  }
-
-  #comes(id: string, text: string): void {
-    const events = this.#eventsOf(id);
-    const { safe } = events;
-    let { came } = events;
-    while (came < safe.length && safe[came] !== text && this.#lost.has(`${id} ${safe[came]}`)) {
-      came++;
+    const books = this.things.get(id);
+    if (rest[0] === "response" || root === ANSWERS) {
+      const isAgain = () => this.told.isAgain(`${topic} ${text}`);
+      return books && this.asked.comes(books, { text, correlation, isAgain });
     }
-    if (safe[came] === text) return void (events.came = came + 1);
-    const again = this.#again.indexOf(`${id} ${text}`);
-    if (again >= 0) return void this.#again.splice(again, 1);
-    const place = safe.indexOf(text);
-    const what = place < 0 ? "is not safe" : place < came ? "comes again" : "comes too early";
-    throw new Violation(`${id}: a subscriber is told of event ${text}, which ${what}`);
+    if (rest[0] === "event" || root === OWN) return this.told.comes(id, message);
+    if (rest.length !== 1 || rest[0] === "availability") return;
+    if (text === "" && this.#absent.has(id)) return;
+    if (rest[0] === "diagnostics") return void JSON.parse(text);
+    books?.reported(decodeURIComponent(rest[0]!), valueOf(text));
   }
 
   // What others want.
 
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
-    const { target, qos } = publication;
+    const { target, qos, errand, asked } = publication;
+    const devices = this.view.server?.devices;
+    const isKnown = (id: string) =>
+      !this.#haunted.has(packet) &&
+      (devices === undefined || devices.some((device) => device.id === id));
+    if (errand) return this.errands.goes(errand, qos, isKnown);
+    if (asked) asked.isGone = true;
     if (!target) return;
     const { id, channel, value } = target;
     const setting = publication.setting = this.things.get(id)!.published(channel, value);
     setting.mayRepeat = qos === 1;
-    const devices = this.view.server?.devices;
-    setting.isForgotten = this.#haunted.has(packet) ||
-      (devices !== undefined && !devices.some((device) => device.id === id));
+    setting.isForgotten = !isKnown(id);
     if (qos > 0) this.#outstanding.add(setting);
   }
 
   /** The bridge says that it has it. */
-  taken({ setting }: Publication): void {
+  taken({ setting, errand, asked }: Publication): void {
+    if (errand) return this.errands.taken(errand);
+    if (asked) asked.isTaken = true;
     if (!setting || !this.#outstanding.delete(setting)) return;
     if (!setting.isForgotten) setting.books.safe(setting);
   }
@@ -179,9 +175,9 @@ export class MqttBooks {
   committed(): void {
     this.#keptNow.clear();
     if (!this.#hasRows) return;
-    // Each device may be one message above the bound.
-    const events = this.view.tables.count("mqtt_out", "WHERE retain = 0");
-    const most = this.mostRows + this.things.size;
+    // Each device may be one message above the bound; wills, welcomes and answers have another one.
+    const events = this.view.tables.count("mqtt_out", `WHERE ${WAIT_FOR_ROOM}`);
+    const most = this.plan.mostRows + this.things.size;
     if (events > most) throw new Violation(`${events} events wait for the broker, not ${most}`);
   }
 
@@ -193,14 +189,18 @@ export class MqttBooks {
 
   /** The server does not know a device any more: what is set until it comes back has no effect. */
   lost(id: string): void {
+    this.#absent.add(id);
     for (const setting of this.#outstanding) {
       if (setting.books.id === id) setting.isForgotten = true;
     }
+    this.errands.excuse(({ due }) => due.delete(id));
   }
 
   /** The operator has the server forget a device: what its topics say is taken back. */
   forgets(id: string): void {
-    this.#forgotten.add(id);
+    this.#absent.add(id);
+    this.told.forgets(id);
+    this.errands.forgets(id);
   }
 
   /** An id is not in use any more, on either side. */
@@ -211,12 +211,19 @@ export class MqttBooks {
   // What the bridge says.
 
   /** @returns whether this is a warning of the bridge's, and true */
-  warned({ code }: Extract<ServerEvent, { event: "warning" }>): boolean {
+  warned({ code, device, message }: Extract<ServerEvent, { event: "warning" }>): boolean {
     if (code === "BROKER_FORGOT") {
       if (!this.#owesWarning && !this.#mayWarn) {
         throw new Violation("the broker is said to have forgotten something");
       }
       this.#owesWarning = false;
+      return true;
+    }
+    if (/request.*does nothing/.test(message)) this.asked.excuse(); // not even an answer has room
+    if (code === "OUTBOX_FULL") {
+      this.errands.excuse(({ topic, to, due }) => {
+        if (message.includes(JSON.stringify(topic))) due.delete(device ?? to ?? "");
+      });
       return true;
     }
     return code === "BROKER_BEHIND" || REFUSALS.has(code);
@@ -225,6 +232,7 @@ export class MqttBooks {
   /** The server is killed, and cannot say any more what it has not said. */
   serverDied(): void {
     this.#owesWarning = false;
+    this.asked.serverDied();
   }
 
   // What the broker does.
@@ -235,7 +243,8 @@ export class MqttBooks {
     else this.#mayWarn = true;
     this.#forgottenIds = [...this.#forgottenIds, ...ids];
     this.#outstanding.clear();
-    this.#again.push(...this.#underWay());
+    this.errands.forgot();
+    this.told.forgot(this.#underWay(), false);
   }
 
   /** The bridge meets a broker that has no session of it, though there was one. */
@@ -257,36 +266,48 @@ export class MqttBooks {
 
   /** It is what it was before, with these messages under way. @param ids That were in use just now */
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
-    const underWay = this.#underWay();
-    this.#again.push(...underWay);
-    for (const event of underWay) this.#lost.add(event);
+    this.told.forgot(this.#underWay(), true);
+    this.asked.wentBack();
     for (const setting of this.#outstanding) setting.isForgotten = true;
     this.#outstanding.clear();
-    for (const { setting } of flights) if (setting) setting.mayRepeat = true;
+    this.errands.forgot();
+    for (const { setting, errand } of flights) {
+      if (setting) setting.mayRepeat = true;
+      if (errand) errand.mayRepeat = true;
+    }
     for (const id of ids) this.#haunted.add(id);
     this.#fresh = new Set();
   }
 
-  /** Events that the broker has been told of, and that are not over for the bridge. */
+  /** Messages that the broker has been told of, and that are not over for the bridge. */
   #underWay(): string[] {
     const { tables } = this.view;
     if (!this.#hasRows) return [];
     const rows = tables.query("SELECT topic, payload FROM mqtt_out WHERE retain = 0 AND stage > 0");
-    return rows.map(({ topic, payload }) => `${String(topic).split("/")[1]} ${payload}`);
+    return rows.map(({ topic, payload }) => `${topic} ${payload}`);
   }
 
   // The end.
 
   /** What is not as it should be, when all is over. */
-  unfinished(retained: ReadonlyMap<string, string>): string | undefined {
+  unfinished(
+    retained: ReadonlyMap<string, string>,
+    filters: ReadonlySet<string>,
+  ): string | undefined {
     const { tables } = this.view;
-    const rows = tables.count("mqtt_out");
-    if (rows > 0) return `${rows} publications are left`;
+    for (const table of ["mqtt_out", "mqtt_requests"]) {
+      const rows = tables.count(table);
+      if (rows > 0) return `${rows} rows of ${table} are left`;
+    }
     const ids = tables.count("mqtt_in");
     if (ids > this.#haunted.size) return `${ids} ids of messages are left`;
-    for (const [id, { safe, came }] of this.#events) {
-      const missing = safe.slice(came).find((text) => !this.#lost.has(`${id} ${text}`));
-      if (missing !== undefined) return `${id}: event ${missing} has not come`;
+    const isFresh = (topic: string) => this.#fresh?.has(topic) !== false;
+    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished();
+    if (left) return left;
+    const hears = [...filters].filter((filter) => !filter.startsWith(`${PREFIX}/`)).sort();
+    const wanted = [...this.errands.filters].sort();
+    if (!this.#fresh && hears.join() !== wanted.join()) {
+      return `the bridge hears ${hears}, not ${wanted}`;
     }
     if (this.#owesWarning) return "nobody says that the broker has forgotten the session";
     return this.#differs(retained);
@@ -302,8 +323,15 @@ export class MqttBooks {
       states.push([`${PREFIX}/${id}/availability`, "online"]);
       for (const channel of thing?.channels ?? []) {
         const reported = thing!.reported(channel);
-        if (reported) states.push([`${PREFIX}/${id}/${channel}`, textOf(reported.value)]);
+        const topic = `${PREFIX}/${id}/${encodeURIComponent(channel)}`;
+        if (reported) states.push([topic, textOf(reported.value)]);
       }
+    }
+    const known = new Set(states.map(([topic]) => topic));
+    for (const topic of retained.keys()) {
+      const [root, id = ""] = topic.split("/");
+      if (this.#fresh || root !== PREFIX || !this.things.has(id) || known.has(topic)) continue;
+      if (!/\/(set|diagnostics)$/.test(topic)) return `${topic} should say nothing`;
     }
     for (const [topic, text] of states) {
       const why = wrong(topic!, text!);

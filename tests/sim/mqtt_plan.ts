@@ -6,6 +6,25 @@ import type { Conditions, Scenario } from "./scenario.ts";
 const SHARE = 12;
 const PLACE = 3;
 
+/** Topics of the bridge begin with it, and those of the devices' own with that, which is a channel as well. */
+export const PREFIX = "holdfast";
+export const OWN = "mqtt";
+
+/** Of a device's own: a retained one, and one at which it says that it comes and goes. */
+export const KEPT = "kept";
+export const LIFE = "life";
+
+/** A topic that all devices may hear. */
+export const NEWS = "news";
+
+/** One that is a device's alone. */
+export function inboxOf(id: string): string {
+  return `${OWN}/${id}/in`;
+}
+
+/** What a device is to do. */
+export const DEED = "door";
+
 /** What can go wrong with a broker and the way to it: `broker.ts` lets it happen. */
 export const BROKER_FAULTS = [
   "broker stops",
@@ -33,6 +52,7 @@ export interface MqttPlan {
   /** What the bridge is told. */
   mostRows: number;
   offlineAfter: number;
+  deadline: number;
   /** When the broker gives a message of QoS 2 to its subscribers: when it comes, or when it is released. */
   routesAt: "publish" | "pubrel";
   /** Messages of the bridge that it takes at once. 3.1.1: it cannot say so. */
@@ -42,8 +62,8 @@ export interface MqttPlan {
   /** What it wants in place of the bridge's keepalive, in s. */
   keepalive: number | undefined;
   conditions: Conditions;
-  /** Settings that people publish, and the longest pause between them, in ms. */
-  settings: number;
+  /** Messages that people publish, and the longest pause between them, in ms. */
+  messages: number;
   pause: number;
   faults: readonly BrokerFault[];
   /** Mean time between two of them, in ms. */
@@ -67,6 +87,7 @@ export function addBroker(scenario: Scenario, random: Random): void {
     version,
     mostRows: random.pick([1, 3, 10_000, 10_000]),
     offlineAfter: random.pick([0, timeout, 30_000]),
+    deadline: random.pick([timeout, 10_000]),
     routesAt: random.pick(["publish", "pubrel"]),
     takes: version === 4 ? 20 : random.pick([1, 2, 5, 65_535]),
     sends: random.pick([1, 3, 20]),
@@ -78,7 +99,7 @@ export function addBroker(scenario: Scenario, random: Random): void {
       capacity: random.pick([200, 4000, 64_000]),
       rate: Infinity,
     },
-    settings: random.skewed(1, 30),
+    messages: random.skewed(1, 30),
     pause: Math.floor(timeout * random.pick([0.01, 0.2, 1])),
     faults,
     faultPause: Math.floor(faultsEnd / random.pick([3, 6, 12])),

@@ -267,6 +267,7 @@ export class ServerProcess implements Host, Wiring {
       case "met":
         return world.channels?.things.get(event.device)?.met(event.channel);
       case "late_answer":
+        if (world.serverIsDown) return; // whoever waits is about to be told that it is closed
         return world.channels?.things.get(event.device)?.requests.late(event.tag);
       case "plain_line":
         return world.channels?.things.get(event.device)?.plainLine(event.message);

@@ -9,7 +9,7 @@ import {
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Books } from "./books.ts";
-import { READING, RULES, takes, verdictOf } from "./channel_plan.ts";
+import { plain, READING, RULES, takes, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { Violation } from "./promises.ts";
 import { ReadingBooks } from "./reading_books.ts";
@@ -68,6 +68,8 @@ export interface Owner {
   told(id: string): void;
   /** The device is forgotten in the commit under way. */
   forgive(id: string): void;
+  /** Somebody at a broker has something told to it. @returns until when that is of use */
+  errand(id: string, line: string): number;
 }
 
 /** What a device is, and not only the server's view of it. */
@@ -86,7 +88,7 @@ export class ThingBooks {
   readonly #said = new Map<string, Set<unknown>>(); // by channel
   readonly #settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
-  #shown = new Map<string, Set<Value>>(); // see #show
+  #shown = new Map<string, Set<unknown>>(); // see #show
   #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
   #answeredAt = new Map<string, number>(); // the same of those that the device has seen since it was started
   readonly #lines = new Set<string>();
@@ -138,7 +140,7 @@ export class ThingBooks {
 
   #says(channel: string, value: unknown): void {
     const said = this.#said.get(channel) ?? new Set();
-    this.#said.set(channel, said.add(value));
+    this.#said.set(channel, said.add(plain(value)));
   }
 
   #setting(channel: string, value: unknown, more: Partial<Setting> = {}): Setting {
@@ -189,8 +191,8 @@ export class ThingBooks {
   // What the server's application does.
 
   /** Somebody wants a channel to be another. */
-  sets(channel: string, value: unknown, attempt?: Attempt): Setting {
-    const setting = this.#setting(channel, value, { attempt });
+  sets(channel: string, value: unknown, attempt?: Attempt, isPublished = false): Setting {
+    const setting = this.#setting(channel, value, { attempt, isPublished });
     this.#settings.set(key(channel, value), setting);
     attempt?.settings.push(setting);
     return setting;
@@ -198,9 +200,7 @@ export class ThingBooks {
 
   /** Somebody at a broker wants it. */
   published(channel: string, value: unknown): Setting {
-    const setting = this.#setting(channel, value, { isPublished: true });
-    this.#settings.set(key(channel, value), setting);
-    return setting;
+    return this.sets(channel, value, undefined, true);
   }
 
   #find(channel: string, value: unknown): Setting | undefined {
@@ -243,14 +243,14 @@ export class ThingBooks {
 
   /** A value may be told: it was in the store, or its message was processed with one that says another. */
   #show(channel: string, value: Value): void {
-    this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
+    this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(plain(value)));
   }
 
   // What the server tells.
 
   /** The server says what the device has reported. */
   reported(channel: string, value: Value): void {
-    if (!this.#shown.get(channel)?.has(value)) {
+    if (!this.#shown.get(channel)?.has(plain(value))) {
       throw this.#violation(channel, value, "is told, and is not safe");
     }
   }
@@ -273,7 +273,8 @@ export class ThingBooks {
         throw this.#violation(channel, reported, "is shown, and the device has never said it");
       }
       const desired = thing.desired(channel)?.value;
-      if (this.#find(channel, desired)?.hasFailed) {
+      const setting = this.#find(channel, desired);
+      if (setting?.hasFailed && !setting.isForgotten) {
         throw this.#violation(channel, desired, "is shown as desired, and that has failed");
       }
       if (!isStill) continue;
@@ -295,7 +296,7 @@ export class ThingBooks {
     this.#kept.set(channel, state);
     if (state.reported && state.reported.text !== before?.reported?.text) {
       const value = valueOf(state.reported.text);
-      if (!this.#said.get(channel)?.has(value)) {
+      if (!this.#said.get(channel)?.has(plain(value))) {
         throw this.#violation(
           channel,
           value,
@@ -347,6 +348,9 @@ export class ThingBooks {
       case "ask":
         expires = this.requests.written(marked, text);
         break;
+      case "event":
+        expires = this.all.errand(this.id, text);
+        break;
       case "answer":
       case "fault":
         if (marked.tag !== undefined) this.answers.add(marked.tag);
@@ -356,7 +360,7 @@ export class ThingBooks {
     }
     const known = toDevice.find(text);
     // A device that was forgotten may say again what it has said, and be answered again.
-    if (known) known.repeats++;
+    if (known) Object.assign(known, { repeats: known.repeats + 1, loose: marked.mark === "event" });
     else this.books.serverWrites(text, { qos: true, waits: true, expires });
   }
 

@@ -70,6 +70,23 @@ const PUBLISHING: Bugs = {
     "for (const one of kept) this.#add(one, true);",
     "for (const one of kept) this.#add(one, false);",
   ),
+  "what a process finds under way goes with another id": edit(
+    OUT,
+    "const packet = packetId(one.seq);",
+    "const packet = packetId(one.seq) + (isAgain ? 1 : 0);",
+  ),
+  "a state takes the place of one that is under way": [
+    ...edit(
+      ROWS,
+      "mqtt_out (topic)\n    WHERE retain = 1 AND stage = ${WAITING}`",
+      "mqtt_out (topic)\n    WHERE retain = 1 AND stage <= ${SENT}`",
+    ),
+    ...edit(
+      ROWS,
+      "ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}\n",
+      "ON CONFLICT (topic) WHERE retain = 1 AND stage <= ${SENT}\n",
+    ),
+  ],
   "a task that an outage has cut short stays begun": edit(
     SESSION,
     "for (const task of this.#tasks.splice(0)) this.#forget(task);",

@@ -1,0 +1,87 @@
+/** Bugs of what the bridge to an MQTT broker does for devices: requests, topics of their own, wills, what is taken back. */
+import { type Bugs, edit } from "./bug.ts";
+
+const ANNOUNCER = "bridge/mqtt/announcer.ts";
+const OWN = "bridge/mqtt/own_topics.ts";
+const REQUESTS = "bridge/mqtt/requests.ts";
+const SUBSCRIPTIONS = "bridge/mqtt/subscriptions.ts";
+const WILLS = "bridge/mqtt/wills.ts";
+
+const ASKING: Bugs = {
+  "a request that a restart has cut short is never answered": edit(
+    REQUESTS,
+    "      this.#host.put(tx, faultFor(asker, why));\n",
+    "      void [asker, why];\n",
+  ),
+  "a request that was answered is answered again by the next process": edit(
+    REQUESTS,
+    "        tx.run(`DELETE FROM mqtt_requests WHERE id = ?`, id);\n",
+    "",
+  ),
+  "an answer is not in the transaction in which it is owed no more": edit(
+    REQUESTS,
+    "        this.#host.put(tx, answer);\n      });\n",
+    "      });\n      await this.#host.transaction((tx) => this.#host.put(tx, answer));\n",
+  ),
+  "a device is asked before the request is safe": edit(
+    REQUESTS,
+    "    tx.afterCommit(() =>\n      void this.#ask(",
+    "    queueMicrotask(() =>\n      void this.#ask(",
+  ),
+  "an answer does not say what it answers": edit(
+    REQUESTS,
+    "    ...(correlation !== undefined && { correlation }),\n",
+    "",
+  ),
+};
+
+const HEARING: Bugs = {
+  "topics of devices are not subscribed again at a broker that has forgotten them": edit(
+    SUBSCRIPTIONS,
+    "    if (!isKnown) { for (const filter of this.#known.keys()) this.#known.set(filter, false); }\n",
+    "    void isKnown;\n",
+  ),
+  "what a device wants to hear does not outlive the server": edit(
+    OWN,
+    "      for (const filter of filtersIn(value)) all.push([id, filter]);\n",
+    "      void value;\n",
+  ),
+  "what no device wants any more is heard for ever": edit(
+    SUBSCRIPTIONS,
+    "    return !this.#wanted.has(filter) || this.#refused.has(filter);\n",
+    "    return this.#refused.has(filter);\n",
+  ),
+  "what a device wants to hear counts before that is safe": edit(
+    OWN,
+    "    this.#assign(id, before);\n",
+    "    this.#host.wantsOthers();\n",
+  ),
+};
+
+const LIVES: Bugs = {
+  "what was told of a device does not outlive the server": edit(
+    WILLS,
+    "    tx.run(sql, id, state, sleep);\n",
+    "    void [tx, sql, id];\n",
+  ),
+  "a device that has stayed is welcomed by each process": edit(
+    WILLS,
+    '    if ((before === "offline") === (state === "offline")) return;\n',
+    "",
+  ),
+};
+
+const TAKING_BACK: Bugs = {
+  "topics of a device that was forgotten stay": edit(
+    ANNOUNCER,
+    '} else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });',
+    '} else if (event.event === "forgotten") return;',
+  ),
+  "what is taken back of a device that another server has stays so": edit(
+    ANNOUNCER,
+    "      if (this.#absent.delete(event.device)) this.#restate(event.device);\n",
+    "",
+  ),
+};
+
+export const MQTT_DEVICE_BUGS: Bugs = { ...ASKING, ...HEARING, ...LIVES, ...TAKING_BACK };
