@@ -151,7 +151,7 @@ export class MqttBridge {
       warn: (device, code, message) =>
         this.#server?.events.emit({ event: "warning", device, code, message }),
     }, options.ownTopics ?? []);
-    this.#wills = new Wills({ own: this.#own, put: (...args) => this.#put(...args) });
+    this.#wills = new Wills({ own: this.#own, added: (...args) => this.#adds(...args) });
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -244,7 +244,7 @@ export class MqttBridge {
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
-    this.#wills.report(value, told); // while it waited for room, the device may have gone
+    this.#wills.report(value, told);
   }
 
   async #event(value: Value | undefined, told: Told): Promise<void> {
@@ -276,8 +276,19 @@ export class MqttBridge {
     this.#publish(tx, message);
   }
 
+  /** The same, where the statement is somebody else's. */
+  #adds(tx: Transaction, message: Message): void {
+    this.#room.add(bytesOf(message));
+    this.#added(tx, message);
+  }
+
   #publish(tx: Transaction, message: Message): void {
     publish(tx, message);
+    this.#added(tx, message);
+  }
+
+  /** A transaction adds a publication. */
+  #added(tx: Transaction, message: Message): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);

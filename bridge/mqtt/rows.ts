@@ -38,7 +38,10 @@ const ADDED_TABLES = [
   `CREATE TABLE IF NOT EXISTS mqtt_devices (
     device TEXT PRIMARY KEY,
     state TEXT NOT NULL,
-    sleep INTEGER NOT NULL
+    sleep INTEGER NOT NULL,
+    will TEXT,
+    welcome TEXT,
+    is_welcomed INTEGER NOT NULL DEFAULT 0
   )`,
   `CREATE TABLE IF NOT EXISTS mqtt_filters (
     filter TEXT PRIMARY KEY,
@@ -47,13 +50,20 @@ const ADDED_TABLES = [
 ];
 
 /** What stores do not have in which a bridge was before. */
-const ADDED: readonly [table: string, column: string][] = [["mqtt_out", "properties TEXT"]];
+const ADDED: readonly [table: string, column: string][] = [
+  ["mqtt_out", "properties TEXT"],
+  ["mqtt_devices", "will TEXT"],
+  ["mqtt_devices", "welcome TEXT"],
+  ["mqtt_devices", "is_welcomed INTEGER NOT NULL DEFAULT 0"],
+];
 
 const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties) VALUES (?, ?, ?, ?)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
-const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
+const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
+
+const REPLACE = `${PUBLISH} ${OR_REPLACE}`;
 
 /** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
 export async function createTables(tx: Transaction, clientId: string): Promise<void> {
@@ -75,8 +85,9 @@ export async function createTables(tx: Transaction, clientId: string): Promise<v
 
 async function addColumns(tx: Transaction): Promise<void> {
   for (const [table, column] of ADDED) {
-    const { sql } = (await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table))!;
-    if (!String(sql).includes(column)) tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+    const row = await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table);
+    if (!row) continue; // it is made by this transaction
+    if (!String(row.sql).includes(column)) tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
   }
 }
 
@@ -121,6 +132,22 @@ export type Message = Omit<Publication, "seq">;
 /** Adds a publication; of a state (retained) the one that waits is replaced. */
 export function publish(tx: Transaction, { topic, payload, retain, properties }: Message): void {
   tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0, properties ?? null);
+}
+
+/** Adds what a device has said of itself, if this is so of its row when the transaction becomes safe. */
+export function publishOf(
+  tx: Transaction,
+  device: string,
+  said: "will" | "welcome",
+  where: string,
+): void {
+  tx.run(
+    `INSERT INTO mqtt_out (topic, payload, retain)
+      SELECT json_extract(${said}, '$.topic'), json_extract(${said}, '$.payload'),
+        json_extract(${said}, '$.retain')
+      FROM mqtt_devices WHERE device = ? AND ${said} IS NOT NULL AND ${where} ${OR_REPLACE}`,
+    device,
+  );
 }
 
 /** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */

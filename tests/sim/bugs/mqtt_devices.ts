@@ -59,14 +59,19 @@ const HEARING: Bugs = {
 };
 
 const LIVES: Bugs = {
-  "what was told of a device does not outlive the server": edit(
-    WILLS,
-    "    tx.run(sql, id, state, sleep);\n",
-    "    void [tx, sql, id];\n",
-  ),
   "a device that has stayed is welcomed by each process": edit(
     WILLS,
-    '    if ((before === "offline") === (state === "offline")) return;\n',
+    "is_welcomed = is_welcomed AND excluded.state <> 'offline'`",
+    "is_welcomed = is_welcomed AND excluded.state = 'sleeping'`",
+  ),
+  "a device that was gone is told to have gone by each process": edit(
+    WILLS,
+    "`state <> 'offline'`",
+    "`state <> ''`",
+  ),
+  "a device that says that it wants to be welcomed is not, as it is there already": edit(
+    WILLS,
+    '    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already\n',
     "",
   ),
 };
