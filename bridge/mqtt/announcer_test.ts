@@ -14,7 +14,7 @@ Deno.test("a device of which topics were taken back while another server had it 
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
   const topics = new Topics("holdfast");
   await server.transaction(async (tx) => {
-    await createTables(tx, "x");
+    await createTables(tx, "x", 5);
     createRetained(tx);
     remember(tx, topics.state("kitchen", "temp"), "kitchen");
   });

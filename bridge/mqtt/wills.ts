@@ -22,6 +22,8 @@ type Occasion = typeof OCCASIONS[number];
 /** What it needs of the bridge. */
 export interface WillsHost {
   readonly own: OwnTopics;
+  /** In ms since 1970. */
+  date(): number;
   /** A transaction may add a publication. */
   added(tx: Transaction, message: Message): void;
 }
@@ -108,7 +110,7 @@ export class Wills {
   }
 
   #publish(tx: Transaction, id: string, occasion: Occasion, where: string): void {
-    publishOf(tx, id, occasion, where);
+    publishOf(tx, id, occasion, { where, since: this.#host.date() });
     const message = this.#said.get(id)?.[occasion];
     if (message) this.#host.added(tx, message);
   }

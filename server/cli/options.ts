@@ -1,5 +1,5 @@
 /** The server's options on its command line. */
-import { parseArgs } from "node:util";
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { readKeys } from "../admission/keys.ts";
 import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
@@ -8,16 +8,9 @@ import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
 import { readDescriptions } from "./descriptions.ts";
 
-export const HELP = `Holdfast server: keeps a link to every device, through outages.
+export const HELP = `Starts a server: it keeps a link to every device, through outages.
 
-Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
-       deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
-       deno run -A server/main.ts backup FILE --store FILE
-       deno run -A server/main.ts forget ID | clear ID --store FILE
-       deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
-       deno run -A server/main.ts state [ID] | set ID/CHANNEL VALUE --store FILE
-       deno run -A server/main.ts request ID/CHANNEL [VALUE] --store FILE
-       deno run -A server/main.ts connect FROM TO | disconnect FROM TO | links --store FILE
+Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -52,9 +45,13 @@ What must not be lost:
   --mqtt-home-assistant  devices with a description appear in Home Assistant
   --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
   --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
-  --mqtt-password-file FILE  the user's password at the broker
+  --mqtt-password-file FILE  the user's password at the broker; without, HOLDFAST_MQTT_PASSWORD in the
+                    environment, if it is set. A SIGHUP reads this file and the next three again
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
+  --mqtt-cert FILE  for a broker that asks for one: the bridge's certificate (PEM)
+  --mqtt-key FILE   and its private key (PEM)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
+  --mqtt-max-age 7d  events that have waited for the broker for so long (90s, 30m, 36h, 7d) are given up (never)
   --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
                     device, if the message has no expiry                         (10000)
   --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
@@ -67,6 +64,11 @@ What must not be lost:
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
+  --control PATH    the socket over which commands such as \`holdfast devices\` reach this server; who may
+                    open it may do everything    (with --store FILE: FILE.sock)
+  --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
+                    free port
+  --metrics-devices  /metrics has some of each device, too: as many more as there are devices
   --log text|json   a line for every change of a connection, on stderr           (text)
   --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
   --help
@@ -74,41 +76,47 @@ What must not be lost:
 
 export type Options = ReturnType<typeof parse>;
 
+/** What there is, as `parseArgs` wants it. */
+export const OPTIONS = {
+  open: { type: "boolean", default: false },
+  port: { type: "string", default: "8123" },
+  host: { type: "string", default: "0.0.0.0" },
+  timeout: { type: "string", default: "2000" },
+  store: { type: "string", default: ":memory:" },
+  durability: { type: "string", default: "full" },
+  keys: { type: "string" },
+  stock: { type: "string", multiple: true, default: [] },
+  "tls-cert": { type: "string" },
+  "tls-key": { type: "string" },
+  app: { type: "string", multiple: true, default: [] },
+  connect: { type: "string", multiple: true, default: [] },
+  mqtt: { type: "string" },
+  "mqtt-prefix": { type: "string" },
+  "mqtt-home-assistant": { type: "boolean" },
+  "mqtt-home-assistant-prefix": { type: "string" },
+  "mqtt-home-assistant-availability": { type: "string" },
+  "mqtt-password-file": { type: "string" },
+  "mqtt-ca": { type: "string" },
+  "mqtt-cert": { type: "string" },
+  "mqtt-key": { type: "string" },
+  "mqtt-max-age": { type: "string" },
+  "mqtt-version": { type: "string" },
+  "mqtt-deadline": { type: "string" },
+  "mqtt-offline-after": { type: "string", multiple: true },
+  "mqtt-sleeping": { type: "string", multiple: true },
+  "mqtt-own-topics": { type: "string", multiple: true },
+  descriptions: { type: "string" },
+  "dead-letters": { type: "boolean", default: false },
+  control: { type: "string" },
+  web: { type: "string" },
+  "metrics-devices": { type: "boolean", default: false },
+  log: { type: "string", default: "text" },
+  limit: { type: "string", multiple: true, default: [] },
+  help: { type: "boolean", default: false },
+} as const satisfies ParseArgsOptionsConfig;
+
 export function parse(args: string[]) {
-  return parseArgs({
-    args,
-    options: {
-      open: { type: "boolean", default: false },
-      port: { type: "string", default: "8123" },
-      host: { type: "string", default: "0.0.0.0" },
-      timeout: { type: "string", default: "2000" },
-      store: { type: "string", default: ":memory:" },
-      durability: { type: "string", default: "full" },
-      keys: { type: "string" },
-      stock: { type: "string", multiple: true, default: [] },
-      "tls-cert": { type: "string" },
-      "tls-key": { type: "string" },
-      app: { type: "string", multiple: true, default: [] },
-      connect: { type: "string", multiple: true, default: [] },
-      mqtt: { type: "string" },
-      "mqtt-prefix": { type: "string" },
-      "mqtt-home-assistant": { type: "boolean" },
-      "mqtt-home-assistant-prefix": { type: "string" },
-      "mqtt-home-assistant-availability": { type: "string" },
-      "mqtt-password-file": { type: "string" },
-      "mqtt-ca": { type: "string" },
-      "mqtt-version": { type: "string" },
-      "mqtt-deadline": { type: "string" },
-      "mqtt-offline-after": { type: "string", multiple: true },
-      "mqtt-sleeping": { type: "string", multiple: true },
-      "mqtt-own-topics": { type: "string", multiple: true },
-      descriptions: { type: "string" },
-      "dead-letters": { type: "boolean", default: false },
-      log: { type: "string", default: "text" },
-      limit: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", default: false },
-    },
-  }).values;
+  return parseArgs({ args, options: OPTIONS }).values;
 }
 
 /** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */
@@ -137,6 +145,9 @@ export async function toServerOptions(
     throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
   }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
+  if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
+    throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
+  }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,

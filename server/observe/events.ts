@@ -7,6 +7,8 @@ export type ServerEvent =
   | { event: "listening"; address: string }
   /** The command line knows an address of this machine that boards can be told. */
   | { event: "reachable"; address: string; message: string }
+  /** The page that shows the devices can be opened at this URL. */
+  | { event: "page"; address: string }
   | {
     event: "connected";
     device: string;
@@ -78,8 +80,8 @@ export type ServerEvent =
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }
-  /** Other keys, descriptions, or another certificate, were taken over while the server runs. */
-  | { event: "keys" | "descriptions" | "certificate"; message: string }
+  /** Other keys, descriptions, credentials at a broker, or another certificate, were taken over while the server runs. */
+  | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }
   | { event: "closed" };
 
 /** Is told of each event. What it throws is reported as an event, and it is told of none any more. */

@@ -27,12 +27,12 @@ const PUBLISHING: Bugs = {
   ),
   "a publication is not in the transaction of what the device has said": edit(
     BRIDGE,
-    "    publish(tx, message);\n",
-    "    void this.#server!.transaction((own) => publish(own, message)).catch(() => {});\n",
+    "    publish(tx, message, since);\n",
+    "    void this.#server!.transaction((own) => publish(own, message, since)).catch(() => {});\n",
   ),
   "what waits for the broker has no bound": edit(
     BRIDGE,
-    "    await this.#room.take(bytesOf(message));\n    this.#publish(tx, message);\n",
+    "    await this.#room.take(bytesOf(message), message.retain ? message.topic : undefined);\n    this.#publish(tx, message);\n",
     "    this.#put(tx, message);\n",
   ),
   "the older value of a state that waits stays": edit(
