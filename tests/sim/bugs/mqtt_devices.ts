@@ -18,11 +18,6 @@ const ASKING: Bugs = {
     "        tx.run(`DELETE FROM mqtt_requests WHERE id = ?`, id);\n",
     "",
   ),
-  "an answer is not in the transaction in which it is owed no more": edit(
-    REQUESTS,
-    "        this.#host.put(tx, answer);\n      });\n",
-    "      });\n      await this.#host.transaction((tx) => this.#host.put(tx, answer));\n",
-  ),
   "a device is asked before the request is safe": edit(
     REQUESTS,
     "    tx.afterCommit(() =>\n      void this.#ask(",
@@ -51,11 +46,6 @@ const HEARING: Bugs = {
     "    return !this.#wanted.has(filter) || this.#refused.has(filter);\n",
     "    return this.#refused.has(filter);\n",
   ),
-  "what a device wants to hear counts before that is safe": edit(
-    OWN,
-    "    this.#assign(id, before);\n",
-    "    this.#host.wantsOthers();\n",
-  ),
 };
 
 const LIVES: Bugs = {
@@ -81,11 +71,6 @@ const TAKING_BACK: Bugs = {
     ANNOUNCER,
     '} else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });',
     '} else if (event.event === "forgotten") return;',
-  ),
-  "what is taken back of a device that another server has stays so": edit(
-    ANNOUNCER,
-    "      if (this.#absent.delete(event.device)) this.#restate(event.device);\n",
-    "",
   ),
 };
 
