@@ -1,4 +1,8 @@
-/** Between a server's devices and an MQTT broker: one connection for all of them. */
+/**
+ * Between a server's devices and an MQTT broker: one connection for all of them.
+ *
+ * Long because all parts meet here, and half of it says what their options are.
+ */
 import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";

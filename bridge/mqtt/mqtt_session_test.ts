@@ -99,27 +99,6 @@ both("what the store has goes on after a restart of the process", (version) => {
   assertEquals([rig.settle(), rig.sent()], [[], ["pubrec 5"]]);
 });
 
-both(
-  "answers that come before the session goes on count nothing: they are asked for again",
-  (version) => {
-    const inFlight = [{ ...row(8), isReleased: true }, { ...row(9), isReleased: false }];
-    const rig = new MqttRig(version, { inFlight, taken: [] });
-    rig.connect();
-    rig.session.closed(rig.now);
-    rig.session.connecting(rig.now);
-    rig.session.opened(rig.now);
-    rig.sent();
-    rig.says({ cmd: "connack", sessionPresent: true, reasonCode: 0, returnCode: 0 });
-    rig.answers("pubcomp", 8);
-    rig.answers("pubrec", 9);
-    assertEquals(rig.settle(), ["resume"]);
-    assertEquals(rig.sent().slice(2), ["pubrel 8", "publish 9 again"]);
-    rig.answers("pubcomp", 8);
-    rig.answers("pubrec", 9);
-    assertEquals(rig.settle(), ["complete 8", "release 9"]);
-  },
-);
-
 both("a broker that has forgotten the session is sent all again, as new", (version) => {
   const inFlight = [{ ...row(8), isReleased: true }, { ...row(9), isReleased: false }];
   const rig = new MqttRig(version, { inFlight, taken: [5] });

@@ -47,7 +47,7 @@ interface Saved {
 const NOTHING: Saved = { session: undefined, retained: new Map() };
 
 /** Of one connection. */
-interface Connection {
+interface Guest {
   readonly socket: SimSocket;
   readonly decoder: Decoder;
   heardAt: number;
@@ -67,8 +67,8 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   #hasForgotten = false;
   #retained = new Map<string, Message>();
   #saved = NOTHING;
-  readonly #connections = new Set<Connection>();
-  #current: Connection | undefined;
+  readonly #connections = new Set<Guest>();
+  #current: Guest | undefined;
   readonly #people: People;
   #takes: number;
   /** What is to happen soon after the next packet. */
@@ -122,7 +122,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   accept(end: End): void {
     const socket = new SimSocket(this.process, end, "the bridge");
     const decoder = new Decoder(this.plan.version);
-    const connection: Connection = { socket, decoder, heardAt: this.now, client: undefined };
+    const connection: Guest = { socket, decoder, heardAt: this.now, client: undefined };
     this.#connections.add(connection);
     this.process.arrive(() =>
       socket.start({
@@ -137,7 +137,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     return this.world.clock.now;
   }
 
-  #read(connection: Connection, bytes: Uint8Array): void {
+  #read(connection: Guest, bytes: Uint8Array): void {
     connection.heardAt = this.now;
     for (const { packet } of connection.decoder.take(bytes)) {
       this.world.log?.(`broker takes ${describe(packet)}`);
@@ -146,7 +146,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     }
   }
 
-  #take(connection: Connection, packet: Packet): void {
+  #take(connection: Guest, packet: Packet): void {
     this.#mayStrike();
     if (!connection.client) {
       if (packet.cmd !== "connect") throw new Violation(`the bridge begins with ${packet.cmd}`);
@@ -164,7 +164,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     }
   }
 
-  #greet(connection: Connection, connect: Connect): void {
+  #greet(connection: Guest, connect: Connect): void {
     const { version, keepalive } = this.plan;
     const takes = version === 5 && this.world.random.chance(0.3) ? 1 : this.plan.takes;
     if (this.now < this.#refusesUntil) {
@@ -206,7 +206,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   /** Who says nothing is gone. */
-  #watch(connection: Connection, keepalive: number): void {
+  #watch(connection: Guest, keepalive: number): void {
     const patience = PATIENCE * keepalive * 1000;
     const look = () => {
       if (!this.#connections.has(connection)) return;
@@ -243,12 +243,12 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   /** A connection is lost, and nobody has said so before. */
-  #leaves(connection: Connection): void {
+  #leaves(connection: Guest): void {
     this.#close(connection);
     this.#ended(connection);
   }
 
-  #ended(connection: Connection): void {
+  #ended(connection: Guest): void {
     this.#connections.delete(connection);
     if (this.#current !== connection) return;
     this.#current = undefined;
@@ -256,12 +256,12 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.route({ topic, payload: String(payload), qos: 1, retain: retain! });
   }
 
-  #close(connection: Connection): void {
+  #close(connection: Guest): void {
     this.#connections.delete(connection);
     connection.socket.close();
   }
 
-  #send(connection: Connection, packet: Packet): void {
+  #send(connection: Guest, packet: Packet): void {
     this.#mayStrike();
     this.world.log?.(`broker says ${describe(packet)}`);
     connection.socket.write(encode(packet, this.plan.version));

@@ -1,6 +1,5 @@
 /** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
 import type { Random } from "./random.ts";
-import type { Conditions, Scenario } from "./scenario.ts";
 
 /** Of so many seeds one is such a world, and one of channels as well. */
 const SHARE = 12;
@@ -46,6 +45,23 @@ export const LONGEST_AWAY = 15_000;
 /** A world that is to see keepalives goes on for so long, in ms. */
 const LONG = 70_000;
 
+/** The way to the broker: see `Conditions` of a scenario. */
+interface Way {
+  latency: number;
+  jitter: number;
+  segment: number;
+  capacity: number;
+  rate: number;
+}
+
+/** The scenario to which a broker is added. */
+interface World {
+  readonly timeout: number;
+  faultsEnd: number;
+  faultPause: number;
+  mqtt?: MqttPlan;
+}
+
 export interface MqttPlan {
   /** Of MQTT: 4 is 3.1.1. */
   version: 4 | 5;
@@ -61,7 +77,7 @@ export interface MqttPlan {
   sends: number;
   /** What it wants in place of the bridge's keepalive, in s. */
   keepalive: number | undefined;
-  conditions: Conditions;
+  conditions: Way;
   /** Messages that people publish, and the longest pause between them, in ms. */
   messages: number;
   pause: number;
@@ -76,7 +92,7 @@ export function hasBroker(seed: number): boolean {
 }
 
 /** Gives a scenario of channels a broker. */
-export function addBroker(scenario: Scenario, random: Random): void {
+export function addBroker(scenario: World, random: Random): void {
   const version = random.pick([4, 5] as const);
   const isLong = random.chance(0.1);
   if (isLong) scenario.faultsEnd = LONG;
