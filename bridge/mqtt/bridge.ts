@@ -1,4 +1,8 @@
-/** Between a server's devices and an MQTT broker: one connection for all of them. */
+/**
+ * Between a server's devices and an MQTT broker: one connection for all of them.
+ *
+ * Long because all parts meet here, and half of it says what their options are.
+ */
 import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
@@ -153,7 +157,11 @@ export class MqttBridge {
       warn: (device, code, message) =>
         this.#server?.events.emit({ event: "warning", device, code, message }),
     }, options.ownTopics ?? []);
-    this.#wills = new Wills({ own: this.#own, put: (...args) => this.#put(...args) });
+    this.#wills = new Wills({
+      own: this.#own,
+      date: () => platform.date(),
+      added: (...args) => this.#adds(...args),
+    });
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -267,9 +275,9 @@ export class MqttBridge {
     const { thing, channel, tx } = told;
     await this.#started();
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
-    this.#wills.report(value, told);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
+    this.#wills.report(value, told);
   }
 
   async #event(value: Value | undefined, told: Told): Promise<void> {
@@ -301,9 +309,20 @@ export class MqttBridge {
     this.#publish(tx, message);
   }
 
+  /** The same, where the statement is somebody else's. */
+  #adds(tx: Transaction, message: Message): void {
+    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
+    this.#added(tx, message, this.#platform.date());
+  }
+
   #publish(tx: Transaction, message: Message): void {
     const since = this.#platform.date();
     publish(tx, message, since);
+    this.#added(tx, message, since);
+  }
+
+  /** A transaction adds a publication. */
+  #added(tx: Transaction, message: Message, since: number): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);
