@@ -121,6 +121,45 @@ Deno.test("a map says what becomes of values, and others go nowhere", async () =
   assertEquals(rx!.news(), ["=lamp.1 red", '=lamp.2 {"pair":true}', "=lamp.3 nothing"]);
 });
 
+Deno.test("each link has its channel, and others of the same devices go on", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await act(server.connect("tx/button", "rx/lamp"));
+  await act(server.connect("tx/knob", "rx/led", { map: { 1: 5 } }));
+  assertEquals(server.links.length, 3);
+  await tx!.says("=other 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), []);
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.1 1", "=lamp.1 1"]);
+  await act(server.connect("tx/knob", "rx/led", { map: { 1: 6 } })); // in place of the one before
+  assertEquals(server.links.map(({ to, map }) => [to, map]), [
+    ["rx/led", undefined],
+    ["rx/lamp", undefined],
+    ["rx/led", { 1: 6 }],
+  ]);
+  await act(server.disconnect("tx/button", "rx/led"));
+  assertEquals(server.links.map(({ from, to }) => `${from} ${to}`), [
+    "tx/button rx/lamp",
+    "tx/knob rx/led",
+  ]);
+});
+
+Deno.test("what is no map is refused by name", async () => {
+  const { scene, server, act } = await begin();
+  await using _ = scene;
+  const many = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`${n}`, n]));
+  for (const map of [null, [1], "x", {}, many(65)]) {
+    const wrong = server.connect("tx/a", "rx/b", { map: map as Record<string, number> });
+    const error = await assertRejects(() => act(wrong), LocalError, "map");
+    assertEquals(error.code, "BAD_ARGUMENT");
+  }
+  await act(server.connect("tx/a", "rx/b", { map: many(64) }));
+});
+
 Deno.test("links in a circle: nothing runs round it, and both ends agree", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
