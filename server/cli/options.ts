@@ -52,9 +52,13 @@ What must not be lost:
   --mqtt-home-assistant  devices with a description appear in Home Assistant
   --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
   --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
-  --mqtt-password-file FILE  the user's password at the broker
+  --mqtt-password-file FILE  the user's password at the broker; without, HOLDFAST_MQTT_PASSWORD in the
+                    environment, if it is set. A SIGHUP reads this file and the next three again
   --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
+  --mqtt-cert FILE  for a broker that asks for one: the bridge's certificate (PEM)
+  --mqtt-key FILE   and its private key (PEM)
   --mqtt-version 5|3.1.1  of MQTT                       (5)
+  --mqtt-max-age 7d  events that have waited for the broker for so long (90s, 30m, 36h, 7d) are given up (never)
   --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
                     device, if the message has no expiry                         (10000)
   --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
@@ -97,7 +101,10 @@ export function parse(args: string[]) {
       "mqtt-home-assistant-availability": { type: "string" },
       "mqtt-password-file": { type: "string" },
       "mqtt-ca": { type: "string" },
+      "mqtt-cert": { type: "string" },
+      "mqtt-key": { type: "string" },
       "mqtt-version": { type: "string" },
+      "mqtt-max-age": { type: "string" },
       "mqtt-deadline": { type: "string" },
       "mqtt-offline-after": { type: "string", multiple: true },
       "mqtt-sleeping": { type: "string", multiple: true },

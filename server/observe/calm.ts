@@ -30,7 +30,14 @@ const PEERS: Allowance = { burst: 64 * KB, rate: 2 * KB };
 const SERVER: Allowance = { burst: 64 * KB, rate: 256 };
 
 /** Said whatever was said before: each happens once, or because somebody wants it. */
-const ALWAYS: readonly string[] = ["listening", "closed", "keys", "descriptions", "certificate"];
+const ALWAYS: readonly string[] = [
+  "listening",
+  "closed",
+  "keys",
+  "descriptions",
+  "certificate",
+  "credentials",
+];
 
 /** Longest message in characters. */
 const LONGEST = 2048;

@@ -8,11 +8,11 @@ import type { DeviceDriver } from "./device_driver.ts";
 const SPARE_FILES = 32;
 
 /**
- * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
- * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
- * their turn, after the server has worked for them.
+ * Connections that wait in the system to be accepted, the oldest first. When thousands of boards come at once the others
+ * try again, which costs nothing here. A server that is busy accepts 600 a second, so in a longer queue they would have
+ * given up when it is their turn, all of them, after the server has worked for them.
  */
-const BACKLOG = 1024;
+const BACKLOG = 256;
 
 /**
  * Who finds room. A device with neither key nor a name as stock is open: anybody may say its name, and any number of

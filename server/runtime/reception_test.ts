@@ -63,25 +63,35 @@ Deno.test("a hello is not late because we did not listen", async () => {
   assertEquals([socket.closed, scene.log], [false, ["connected 1", "app_started 1"].slice(0, 1)]);
 });
 
-Deno.test("when many come at once some begin within a ms, the newest first, and all are served", async () => {
+Deno.test("when many come at once some begin, then the newest of the others, and all are served", async () => {
   await using scene = await ManualServer.start();
   const sockets = Array.from({ length: 200 }, () => scene.platform.knock());
   assertEquals(sockets.filter(({ paused }) => !paused).length, 64);
   for (const [i, socket] of sockets.entries()) socket.gives(`${i}\n`);
   await scene.platform.turn();
   assertEquals(scene.log.length, 64);
-  await scene.platform.advance(1);
+  await scene.platform.caughtUpNow();
   const next = scene.log.slice(64).map((entry) => Number(entry.split(" ")[1]));
-  assertEquals(next, Array.from({ length: 64 }, (_, i) => 199 - i));
-  await scene.platform.advance(2);
+  assertEquals(next, Array.from({ length: 128 }, (_, i) => 199 - i));
+  await scene.platform.caughtUpNow();
   assertEquals(scene.log.length, 200);
+});
+
+Deno.test("whoever has waited so long that he must have given up is not greeted", async () => {
+  await using scene = await ManualServer.start();
+  const sockets = Array.from({ length: 65 }, () => scene.platform.knock());
+  scene.platform.stall(TIMEOUT);
+  await scene.platform.caughtUpNow(); // late: nobody may come in
+  await scene.platform.caughtUpNow();
+  assertEquals(sockets[64]!.closed, true);
+  assertEquals(scene.log.at(-1), "refused TOO_MANY_CONNECTIONS");
 });
 
 Deno.test("strangers who say nothing make room for devices, the oldest first, begun or not", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 100 } });
   const strangers = Array.from({ length: 100 }, () => scene.platform.knock());
   const device = await scene.knock("1\n");
-  await scene.platform.advance(2);
+  await scene.platform.caughtUpNow();
   assertEquals(strangers.map(({ closed }) => closed), strangers.map((_, i) => i === 0));
   assertEquals([device.closed, scene.log.at(-1)], [false, "connected 1"]);
 });
