@@ -3,6 +3,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
 import { StreamBoard } from "../../tests/support/stream_board.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -205,6 +206,24 @@ Deno.test("desired and reported survive the server", async () => {
   assertEquals(board.news(), ["=led.1 1"]);
   assertEquals(thing.reported("led")?.value, 0);
   assertEquals(thing.desired("led")?.by, "me");
+});
+
+Deno.test("a start that cannot be made safe has not happened", async () => {
+  const store = new SlowStore();
+  const { scene, board, thing } = await begin({ led: {} }, {}, store);
+  await using _ = scene;
+  void thing.set("led", 1);
+  await board.settle();
+  await board.says(":led.1 1");
+  assertEquals(board.news(), ["=led.1 1"]);
+  store.works = false;
+  await board.says("@kitchen 3");
+  assertEquals([thing.application, thing.desired("led")?.isMet], [undefined, true]);
+  store.works = true;
+  await scene.platform.advance(1000);
+  await board.settle();
+  assertEquals(thing.application, { name: "kitchen", version: "3" });
+  assertEquals(board.news(), ["=led.2 1"]);
 });
 
 Deno.test("what a device does not take is told, and stays desired", async () => {

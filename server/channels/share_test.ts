@@ -1,5 +1,5 @@
 /** Several applications on one device: each with its channels, and one of plain lines. */
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import type { Device } from "../device.ts";
@@ -120,6 +120,53 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
   assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
 });
 
+Deno.test("for an application of plain lines the device is what it is, in all but its lines", async () => {
+  let plain: Device | undefined;
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      plain = device;
+      await device.readline();
+      await device.readline();
+    },
+    led: channels({ led: {} }),
+  }, { deadLetters: true });
+  await using _ = scene;
+  await board.says("one");
+  await board.leave();
+  void (await scene.server.device("1")).write("waits");
+  await scene.platform.turn();
+  const device = await scene.server.device("1");
+  const shown = (it: Device) => {
+    const { id, connected, since, connects, metadata, inbox, outbox, counts, app, deadLetters } =
+      it;
+    return { id, connected, since, connects, metadata, inbox, outbox, counts, app, deadLetters };
+  };
+  assertEquals(shown(plain!), shown(device));
+  assertEquals([plain!.outbox, plain!.connected], [1, false]);
+  for (const dispose of [plain!.revive(7), plain!.discard(7)]) {
+    assertEquals((await assertRejects(() => dispose, LocalError)).code, "BAD_ARGUMENT");
+  }
+  const ready = plain!.ready();
+  await board.connect();
+  await ready;
+  assertEquals(shown(plain!), shown(device));
+});
+
+Deno.test("what several applications say of their channels is one description", async () => {
+  const described = (channel: string) =>
+    channels({ [channel]: {} }, {
+      description: { channels: { [channel]: { kind: "number", max: 5 } } },
+    });
+  const { scene, thing } = await begin({ one: described("a"), two: described("b") });
+  await using _ = scene;
+  assertEquals(Object.keys(thing.description!.channels), ["a", "b"]);
+  for (const channel of ["a", "b"]) {
+    const refused = assertRejects(() => thing.set(channel, 6), LocalError, "5 or less");
+    await scene.platform.advance(100);
+    await refused;
+  }
+});
+
 Deno.test("consume of plain lines is one transaction with the others", async () => {
   let fails = true;
   const seen: string[] = [];
@@ -162,6 +209,9 @@ Deno.test("an application of plain lines that fails at its start, or returns, st
     assertEquals(plain.length, kind === "fails" ? 0 : 1, kind);
     const [device] = scene.server.devices;
     assertEquals(device!.deadLetters.map(({ text }) => text), kind === "fails" ? ["line"] : []);
+    const ended = told.flatMap((it) => it.event === "app_ended" ? [it.message] : []);
+    assertEquals(ended.length, kind === "fails" ? 0 : 1, kind);
+    if (kind === "returns") assertStringIncludes(ended[0]!, "plain has returned");
   }
 });
 

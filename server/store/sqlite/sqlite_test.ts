@@ -115,7 +115,7 @@ storeTest("a device of which all was undone is not known", async (path) => {
     const record = await driver.acquire("1");
     record.write("a", { overtakes: false, qos: true }, 0);
     record.unwrite();
-    await driver.commit();
+    await driver.store.commit({ works: [], changes: () => driver.changed }); // as `Turn` does
     assertEquals((await driver.store.acquire("1")).state, undefined);
   });
 });
