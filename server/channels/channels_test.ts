@@ -73,6 +73,53 @@ Deno.test("a setting that is on its way when the server is started again is not 
   assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
 });
 
+Deno.test("a setting of a transaction that is refused is not sent", async () => {
+  const app = channels({ led: {} });
+  await using scene = await ManualServer.start({ app, limits: { outbox: 1 } });
+  const board = new LineBoard(scene);
+  await board.connect();
+  const other = await scene.away("2");
+  const waits = assertRejects(() => other.write("first"), LocalError);
+  await scene.platform.turn();
+  const refused = assertRejects(
+    () =>
+      scene.server.transaction((tx) => {
+        tx.set("1", "led", 1);
+        tx.write("2", "x");
+      }),
+    LocalError,
+    "1 messages wait",
+  );
+  await board.settle();
+  await scene.platform.advance(100);
+  await refused;
+  assertEquals((await scene.server.device("1")).outbox, 0);
+  assertEquals(board.news(), []);
+  const thing = await scene.server.thing("1");
+  void thing.set("led", 2);
+  await board.settle();
+  assertEquals(board.news(), ["=led.1 2"]);
+  await scene.server.close();
+  await waits;
+});
+
+Deno.test("an application that is alone is given its message again, until it takes it", async () => {
+  let tries = 0;
+  const { scene, board } = await begin({
+    temp() {
+      tries++;
+      throw new Error("no");
+    },
+  });
+  await using _ = scene;
+  await board.says("=temp 1");
+  for (let n = 0; n < 100; n++) {
+    await scene.platform.advance(1000);
+    await board.isHere();
+  }
+  assertEquals([tries > 6, (await scene.server.device("1")).deadLetters], [true, []]);
+});
+
 Deno.test("a setting waits for room in the outbox", async () => {
   const app = channels({ led: {} });
   await using scene = await ManualServer.start({ app, limits: { outbox: 1 } });

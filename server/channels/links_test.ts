@@ -309,6 +309,10 @@ Deno.test("a device that is linked is not forgotten to make room", async () => {
   await scene.platform.advance(5000);
   await new LineBoard(scene, "new").connect();
   assertEquals(server.devices.map(({ id }) => id), ["tx", "rx"]);
+  // When it is not linked any more, it is as any other.
+  await act(server.disconnect("tx/button", "rx/led"));
+  await new LineBoard(scene, "new").connect();
+  assertEquals(server.devices.map(({ id }) => id), ["rx", "new"]);
 });
 
 Deno.test("an application that takes all lines itself hears of no links: that is refused, or told at the start", async () => {

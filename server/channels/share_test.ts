@@ -104,7 +104,7 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
     for await (const line of device) await device.write(`echo ${line}`);
     seen.push("closed");
   };
-  const { scene, board } = await begin({
+  const { scene, board, told } = await begin({
     echo,
     logger: channels({ temp: (value) => void seen.push(value) }, {
       line: (line) => void seen.push(`line ${line}`),
@@ -114,10 +114,48 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
     await using _ = scene;
     for (const line of ["one", "=temp 20", "two", "=temp 21", "?time.1"]) await board.says(line);
     assertEquals(board.news(), ["echo one", "echo two", ":time.1 1700000000000"]);
+    assertEquals(told.filter(({ event }) => event === "plain_line"), []);
     // A line is processed when its reader asks for the next one.
     assertEquals(scene.server.devices.map(({ inbox }) => inbox), [0]);
   }
   assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
+});
+
+Deno.test("a plain line is an event where no application takes it", async () => {
+  for (const takes of [true, false]) {
+    const options = takes ? { line() {} } : {};
+    const { scene, board, told } = await begin({
+      a: channels({}, options),
+      b: channels({ temp() {} }),
+    });
+    await using _ = scene;
+    await board.says("one");
+    const lines = told.filter(({ event }) => event === "plain_line");
+    assertEquals(lines.length, takes ? 0 : 1);
+  }
+});
+
+Deno.test("consume of plain lines has failed if its transaction has", async () => {
+  const codes: string[] = [];
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      for (;;) {
+        await device.consume((_, tx) => tx.write("2", "x"))
+          .then(() => codes.push("done"), ({ code }) => codes.push(code));
+        if (codes.length > 0) await new Promise(() => {});
+      }
+    },
+    led: channels({ led: {} }),
+  }, { limits: { outbox: 1 } });
+  await using _ = scene;
+  const other = await scene.away("2");
+  const waits = assertRejects(() => other.write("first"), LocalError);
+  await scene.platform.turn();
+  await board.says("line");
+  assertEquals(codes, ["OUTBOX_FULL"]);
+  await scene.server.close();
+  await scene.platform.advance(100); // refusals are told at a pace
+  await waits;
 });
 
 Deno.test("for an application of plain lines the device is what it is, in all but its lines", async () => {

@@ -103,3 +103,12 @@ Deno.test("news is what differs from the last report, and from what is set back"
   ]);
   assertEquals(states.isNews("led", "1.0", "wins"), false);
 });
+
+Deno.test("a channel of which nothing is known any more is not kept, nor one due that nobody has set", () => {
+  const { record, states } = begin();
+  states.set("led", { text: "1", at: 1, by: "server" });
+  states.put("led", {}); // that never was
+  assertEquals([record.memos.size, [...states.due]], [0, []]);
+  states.reported("temp", { text: "20", at: 1 }, "wins");
+  assertEquals([states.forgotten(), [...states.due]], [[], []]);
+});
