@@ -1,12 +1,9 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
 import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
-import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { MemoryStore } from "../store/memory.ts";
-import type { Collector, Transaction } from "../store/transaction.ts";
 
 /** What a socket was told, without keepalives. */
 function lines({ written }: ManualSocket): string[] {
@@ -131,50 +128,6 @@ Deno.test("a device to which and from which a message waits is cut off when they
   assertEquals([(await lost).code, socket.closed], ["CLEARED", true], "an ack may be on its way");
 });
 
-Deno.test("a message that is not safe yet is not to be had in a transaction, either", async () => {
-  const store = new SlowStore();
-  await using scene = await ManualServer.start({ store });
-  const socket = await scene.knock("1\n\n");
-  await scene.says(socket, "00a\n");
-  const device = await scene.server.device("1");
-  const [early, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const seen: unknown[] = [];
-  const consumed = device.consume(async (_, tx) => {
-    for (const { promise } of [early, late]) {
-      await promise;
-      seen.push((tx as Collector).next);
-    }
-  });
-  await scene.platform.turn();
-  const release = store.hold();
-  await scene.says(socket, "01b\n");
-  early.resolve();
-  await scene.platform.turn();
-  release();
-  await scene.platform.turn();
-  late.resolve();
-  await scene.platform.turn();
-  await consumed;
-  const other = scene.server.transaction((tx) => void seen.push((tx as Collector).next));
-  await scene.platform.turn();
-  await other;
-  assertEquals(seen, [undefined, "b", undefined]);
-});
-
-Deno.test("a transaction whose function has failed takes nothing more", async () => {
-  await using scene = await ManualServer.start();
-  await scene.knock("1\n\n");
-  let kept: Transaction | undefined;
-  const transaction = scene.server.transaction((tx) => {
-    kept = tx;
-    throw new Error("no");
-  });
-  const failed = assertRejects(() => transaction, Error, "no");
-  await scene.platform.turn();
-  await failed;
-  assertThrows(() => kept!.write("1", "x"), LocalError, "has ended");
-});
-
 Deno.test("consume goes on to the next message when the one before is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
@@ -191,78 +144,6 @@ Deno.test("consume goes on to the next message when the one before is safe", asy
   await scene.platform.turn();
   await Promise.all(consumed);
   assertEquals([seen, device.inbox, device.counts.processed], [["a", "b"], 0, 2]);
-});
-
-Deno.test("a transaction that fails takes nothing out of the inbox, and makes no room in it", async () => {
-  await using scene = await ManualServer.start({ limits: { inbox: 1, outbox: 1 } });
-  const socket = await scene.knock("1\n\n");
-  await scene.says(socket, "00a\n01b\n");
-  const device = await scene.server.device("1");
-  const full = () =>
-    device.consume((_, tx) => {
-      tx.write("1", "fits");
-      tx.write("1", "does not");
-    });
-  const error = await assertRejects(async () => {
-    const consumed = full();
-    consumed.catch(() => {});
-    await scene.platform.turn();
-    await consumed;
-  }, LocalError);
-  await scene.platform.turn();
-  assertEquals([error.code, error.device], ["OUTBOX_FULL", "1"]);
-  assertEquals([device.inbox, device.outbox], [1, 0]);
-  assertEquals(lines(socket), ["00"], "b is not acknowledged");
-  const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
-  assertEquals({ ...device.counts }, counts);
-});
-
-Deno.test("messages of a transaction go out when it is safe, to connected devices and to others later", async () => {
-  await using scene = await ManualServer.start();
-  const socket = await scene.knock("1\n\n");
-  const away = await scene.knock("2\n\n");
-  away.fails(new Error("reset"));
-  await scene.platform.turn();
-  const done = scene.server.transaction((tx) => {
-    for (const id of ["1", "2"]) tx.write(id, `to ${id}`);
-  });
-  await scene.platform.turn();
-  await done;
-  assertEquals(lines(socket), ["00to 1"]);
-  const back = await scene.knock("2\n\n");
-  assertEquals(lines(back), ["00to 2"]);
-});
-
-Deno.test("a transaction to a device that never was, or of a text that is none, is refused at once", async () => {
-  await using scene = await ManualServer.start();
-  const refusal = async (id: string, text: string) => {
-    const refused = scene.server.transaction((tx) => tx.write(id, text));
-    refused.catch(() => {});
-    await scene.platform.advance(10);
-    return (await assertRejects(() => refused, LocalError)).code;
-  };
-  await scene.knock("1\n\n");
-  assertEquals(await refusal("2", "text"), "UNKNOWN_DEVICE");
-  assertEquals(await refusal("1", "two\nlines"), "BAD_TEXT");
-});
-
-Deno.test("a device that comes back with shorter lines meanwhile: the transaction is refused", async () => {
-  await using scene = await ManualServer.start();
-  const hello = (line: number) => `${helloLine({ id: "1", line })}\n`;
-  await scene.says(await scene.knock(hello(512)), "\n");
-  const device = await scene.server.device("1");
-  const collected = Promise.withResolvers<void>();
-  const done = scene.server.transaction(async (tx) => {
-    tx.write("1", "x".repeat(400));
-    await collected.promise;
-  });
-  done.catch(() => {});
-  await scene.says(await scene.knock(hello(200)), "\n");
-  assertEquals(device.connects, 2);
-  collected.resolve();
-  await scene.platform.turn();
-  assertEquals((await assertRejects(() => done, LocalError)).code, "BAD_TEXT");
-  assertEquals(device.outbox, 0);
 });
 
 Deno.test("a write that is given up before it was accepted is not sent", async () => {
@@ -330,55 +211,6 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   await scene.says(again, "00a\n");
   assertEquals(lines(again), ["00"]);
   assertEquals(await (await scene.server.device("1")).readline(), "a");
-});
-
-Deno.test("a transaction for a device that another server takes over meanwhile is refused", async () => {
-  const store = new SlowStore();
-  await using scene = await ManualServer.start({ store });
-  const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
-  await scene.says(socket, "00a\n");
-  const { server } = scene;
-  const device = await server.device("1");
-  const codeOf = async (done: Promise<void>) => (await assertRejects(() => done, LocalError)).code;
-  const gate = Promise.withResolvers<void>();
-  const late = [
-    device.consume(() => gate.promise),
-    server.transaction(async (tx) => {
-      tx.write("1", "x");
-      await gate.promise;
-    }),
-  ].map(codeOf);
-  await scene.platform.turn();
-  await store.acquire("1");
-  await scene.says(socket, "01b\n");
-  assert(scene.log.includes("warning 1 FENCED"));
-  gate.resolve();
-  await scene.platform.turn();
-  assertEquals(await Promise.all(late), ["FENCED", "FENCED"]);
-});
-
-Deno.test("in the commit in which a device is found to be another server's all that is for it is refused", async () => {
-  const doings: [string, (scene: ManualServer, device: Device) => Promise<unknown>][] = [
-    ["consume", (_, device) => device.consume(() => {})],
-    [
-      "a message to it, and another",
-      ({ server }) => server.transaction((tx) => ["2", "1"].forEach((id) => tx.write(id, "x"))),
-    ],
-    ["forget", ({ server }) => server.forget("1")],
-  ];
-  for (const [what, does] of doings) {
-    const store = new SlowStore();
-    await using scene = await ManualServer.start({ store });
-    const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
-    await scene.says(socket, "00a\n");
-    const device = await scene.server.device("1");
-    await store.acquire("1");
-    let code = "nothing";
-    does(scene, device).then(() => code = "done", (error) => code = error.code);
-    await scene.platform.turn();
-    await scene.platform.turn();
-    assertEquals([what, code], [what, "FENCED"]);
-  }
 });
 
 Deno.test("whoever waits until a device is forgotten is told that the store fails to the end", async () => {
@@ -470,39 +302,4 @@ Deno.test("nothing goes out that came in the turn in which its device was forgot
   await Promise.all([scene.server.forget("1"), scene.platform.turn()]);
   assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
   assertEquals(lines(socket), [], "the store has neither");
-});
-
-Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
-  await using scene = await ManualServer.start();
-  await scene.knock("1\n\n");
-  await scene.knock("2\n\n");
-  const other = await scene.server.device("2");
-  const forgotten = scene.server.forget("1");
-  const written = scene.server.transaction((tx) => {
-    tx.write("2", "x");
-    tx.write("1", "x");
-  });
-  const refused = assertRejects(() => written, LocalError);
-  await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
-  await Promise.all([forgotten, scene.platform.turn()]);
-  assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
-});
-
-Deno.test("what concerns other devices than the one that was lost goes on", async () => {
-  const store = new MemoryStore();
-  await using scene = await ManualServer.start({ store });
-  for (const id of ["1", "2", "3"]) await scene.knock(`${id}\n\n`);
-  const { server } = scene;
-  const kept = await server.device("2");
-  await store.acquire("1"); // another server has it now
-  const codes = ["1", "2"].map(async (id) => {
-    const written = server.transaction((tx) => tx.write(id, "x"));
-    return await written.then(() => "safe", ({ code }) => code);
-  });
-  const forgotten = server.forget("3");
-  await new Promise((resolve) => setImmediate(resolve)); // all of it is on its way into the commit
-  await scene.platform.turn();
-  assertEquals([await Promise.all(codes), kept.outbox], [["FENCED", "safe"], 1]);
-  assertEquals(await forgotten, { inbox: 0, outbox: 0 });
-  assertEquals(server.devices, [kept]);
 });

@@ -1,3 +1,8 @@
+/**
+ * Turns, with a store that says what it is given.
+ *
+ * Long because each promise of this one machine has its test.
+ */
 import { assertEquals, assertRejects } from "@std/assert";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";

@@ -41,16 +41,6 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(3);
   });
 
-  test("in a line of a welcome's length that is none ends the connection", () => {
-    defaults2();
-    boot();
-    greet();
-    const welcome = new Welcome();
-    welcome.kind = "\x05";
-    hear(welcome.sent);
-    expect(pump()).toBe("[close BAD_GREETING]");
-  });
-
   test("beyond what was ever sent ends the connection", () => {
     defaults2();
     boot();
