@@ -3,6 +3,7 @@ import type { DeadLetter } from "./link/record.ts";
 import type { WriteOptions } from "./link/outbox.ts";
 import type { Cleared } from "./link/session.ts";
 import type { AppState } from "./runtime/application.ts";
+import type { MessageListener } from "./runtime/message_watch.ts";
 import type { Transaction } from "./store/transaction.ts";
 
 /** How a message is to be sent to a device. */
@@ -45,6 +46,14 @@ export interface Device extends AsyncIterable<string> {
   revive(number: number): Promise<void>;
   /** Forgets a dead letter. As `revive` otherwise. */
   discard(number: number): Promise<void>;
+
+  /**
+   * Tells somebody who only looks of all messages, from the device and to it, once they are safe. It holds nothing up; a
+   * listener that throws is reported as an event, and told of none any more.
+   *
+   * @returns ends it
+   */
+  watch(listener: MessageListener): () => void;
 
   /**
    * Resolves when there is a connection; at once if there is one. `await device.ready()` before a `write` without qos

@@ -1,83 +1,80 @@
 /** The server's command line: `deno run -A server/main.ts --open --app echo`. */
 import { exposure, type Keys, readKeys } from "./admission/keys.ts";
 import { isArgumentError } from "./cli/arguments.ts";
-import { runBackupCommand } from "./cli/backup_command.ts";
-import { Control } from "./cli/control.ts";
-import { isChannelsCommand, runChannelsCommand } from "./cli/channels_command.ts";
-import { isLinksCommand, parseLink, runLinksCommand } from "./cli/links_command.ts";
-import { runDeadLettersCommand } from "./cli/dead_letters_command.ts";
-import { isDevicesCommand, runDevicesCommand } from "./cli/devices_command.ts";
-import { runKeysCommand } from "./cli/keys_command.ts";
+import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
+import { runCommand } from "./cli/command.ts";
+import { Control, controlPath } from "./cli/control.ts";
+import { parseLink } from "./cli/link_commands.ts";
+import { reachWith } from "./cli/reach.ts";
 import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
-import { carryOut, giveOrStart, parseOrder } from "./cli/orders.ts";
 import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
 import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
-import { defaultLimits, type Limits, LocalError, Server, type ServerOptions } from "./mod.ts";
+import {
+  defaultLimits,
+  HoldfastError,
+  type Limits,
+  LocalError,
+  Server,
+  type ServerOptions,
+} from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
 import { expiry } from "./transport/tls_pair.ts";
-
-/** For commands. */
-const give = giveOrStart(Server.listen);
+import { printable } from "./observe/log.ts";
+import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
+import type { Router } from "./web/routes.ts";
+import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Codes of errors with which nothing is wrong with the arguments. */
-const FAILURES: ReadonlySet<string> = new Set([
-  "BACKUP_FAILED",
-  "CLOSED",
-  "FORGOTTEN",
-  "OUTBOX_FULL",
-  "STORE_FAILED",
-]);
-
-/** Exit codes of a request that was not answered with a value. */
-const OUTCOMES: Readonly<Record<string, number>> = {
+/** Exit codes of errors by their codes, where that is not 2: nothing is wrong with the arguments. */
+const EXITS: Readonly<Record<string, number>> = {
+  BACKUP_FAILED: 1,
+  CLOSED: 1,
+  FORGOTTEN: 1,
+  INBOX_FULL: 1,
+  OUTBOX_FULL: 1,
+  STORE_FAILED: 1,
+  TOO_MANY_STREAMS: 1,
   FAULT: 3,
+  NOT_SENT: 3,
   EXPIRED: 4,
   UNANSWERED: 5,
   UNDECIDED: 5,
+  NO_SERVER: 6,
+  NOT_FOR_US: 6,
+  NOT_LOGGED_IN: 6,
+  NOT_OWNER: 6,
+  READ_ONLY: 6,
 };
 
-/** Exit codes: 0 ended by a signal, 1 could not start or not save, 2 wrong arguments; of a request, see `OUTCOMES`. */
-async function main(): Promise<number> {
+/** Exit codes: 0 done, or ended by a signal, 1 failed, 2 wrong arguments; others see `EXITS`. */
+async function main([word, ...rest]: readonly string[]): Promise<number> {
+  const json = rest.includes("--json");
   try {
-    if (Deno.args[0] === "keys") {
-      await runKeysCommand(Deno.args.slice(1));
-      return 0;
-    }
-    if (Deno.args[0] === "backup") {
-      await runBackupCommand(Deno.args.slice(1), give);
-      return 0;
-    }
-    if (Deno.args[0] === "dead-letters") {
-      await runDeadLettersCommand(Deno.args.slice(1), give);
-      return 0;
-    }
-    if (isDevicesCommand(Deno.args)) {
-      await runDevicesCommand(Deno.args, give);
-      return 0;
-    }
-    if (isLinksCommand(Deno.args)) {
-      await runLinksCommand(Deno.args, give);
-      return 0;
-    }
-    if (isChannelsCommand(Deno.args)) {
-      await runChannelsCommand(Deno.args, give);
-      return 0;
-    }
-    const values = parse(Deno.args);
-    if (values.help) {
+    if (word === undefined || word === "serve" || word.startsWith("-")) {
+      if (word === "--help") {
+        console.log(`${OVERVIEW}\n\n${HELP}`);
+        return 0;
+      }
+      const values = parse(word === "serve" ? rest : Deno.args);
+      if (!values.help) return await serve(values);
       console.log(HELP);
       return 0;
     }
-    return await serve(values);
+    const command = COMMANDS.find(({ name }) => name === word);
+    if (!command) {
+      const names = COMMANDS.map(({ name }) => name).join(", ");
+      throw new LocalError("BAD_ARGUMENT", `there is no command '${word}', but serve, ${names}`);
+    }
+    await runCommand(command, rest, reachWith(Server.listen));
+    return 0;
   } catch (error) {
-    return failed(error);
+    return failed(error, json);
   }
 }
 
@@ -123,18 +120,21 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.bridge.start(server);
   });
+  const api: ApiOptions = { eachDevice: values["metrics-devices"] };
+  const web = await openPage(server, values, api);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys, mqtt));
   if (reread) reload(); // the files were changed while it was starting
   {
     // No longer than the store is locked: the next server's socket has the same name.
-    using _control = openControl(server, values.store);
+    await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.bridge.close();
+    await web?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
@@ -143,18 +143,16 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   return 0;
 }
 
-/** Says what was wrong. @returns the exit code */
-function failed(error: unknown): number {
-  const outcome = error instanceof LocalError ? OUTCOMES[error.code] : undefined;
-  if (error instanceof Failure || isFailure(error) || outcome !== undefined) {
-    console.error(`holdfast: ${(error as Error).message}`);
-    return outcome ?? 1;
-  }
-  if (error instanceof LocalError || isArgumentError(error)) {
-    console.error(`holdfast: ${error.message}\n(--help lists the options)`);
-    return 2;
-  }
-  throw error;
+/** Says what was wrong. @param json As JSON. @returns the exit code */
+function failed(error: unknown, json = false): number {
+  const isArgument = isArgumentError(error);
+  if (!(error instanceof Failure || error instanceof HoldfastError || isArgument)) throw error;
+  const code = error instanceof HoldfastError ? error.code : isArgument ? "BAD_ARGUMENT" : "FAILED";
+  const exit = error instanceof Failure ? 1 : EXITS[code] ?? 2;
+  const message = printable(error.message);
+  const hint = exit === 2 ? "\n(--help lists the options)" : "";
+  console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}${hint}`);
+  return exit;
 }
 
 /**
@@ -238,6 +236,25 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles
   return bridgeFrom({ mqtt, ...values });
 }
 
+/** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
+async function openPage(
+  server: Server,
+  { web }: Options,
+  options: ApiOptions,
+): Promise<Web | undefined> {
+  if (web === undefined) return undefined;
+  const { Web } = await import("./web/web.ts");
+  try {
+    const page = await Web.start(server, { ...options, port: Number(web) });
+    server.events.emit({ event: "page", address: page.url });
+    return page;
+  } catch (cause) {
+    await server.close();
+    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
+    throw new Failure(`port ${web} is in use: choose another one with --web PORT`, { cause });
+  }
+}
+
 /** Does what is to be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
 async function prepare(server: Server, act: () => Promise<void>): Promise<void> {
   try {
@@ -257,13 +274,37 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   warn(server, "NO_APP", message);
 }
 
-/** Takes the orders of commands, if there is a file to lay the socket beside. */
-function openControl(server: Server, store: string): Control | undefined {
-  if (store === ":memory:" || Deno.build.os === "windows") return undefined;
+/**
+ * Lets commands in, if there is a file to lay the socket beside, or they are wanted elsewhere.
+ *
+ * @throws {Failure} they are wanted, and cannot be
+ */
+async function openControl(
+  server: Server,
+  { store, control }: Options,
+  page: Router | undefined,
+  api: ApiOptions,
+): Promise<AsyncDisposable | undefined> {
+  if (control === undefined && (store === ":memory:" || Deno.build.os === "windows")) {
+    return undefined;
+  }
+  const streams = new AbortController();
+  const router = page ?? apiRouter(server, streams.signal, api);
+  const path = control ?? controlPath(store);
   try {
-    return new Control(store, (order) => carryOut(server, parseOrder(order)));
-  } catch (error) {
-    warn(server, "NO_CONTROL", `commands such as \`backup\` cannot reach this server: ${error}`);
+    const socket = await Control.open(path, (request) => {
+      return router.answer(request, { may: "own", address: undefined });
+    });
+    return {
+      [Symbol.asyncDispose]: async () => {
+        streams.abort();
+        await socket.close();
+      },
+    };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
+    if (control !== undefined) throw new Failure(`--control ${path}: ${why}`, { cause });
+    warn(server, "NO_CONTROL", `commands such as \`backup\` cannot reach this server: ${why}`);
     return undefined;
   }
 }
@@ -274,10 +315,6 @@ function warn(server: Server, code: string, message: string | undefined): void {
 
 /** Nothing is wrong with the arguments. */
 class Failure extends Error {}
-
-function isFailure(error: unknown): error is LocalError {
-  return error instanceof LocalError && FAILURES.has(error.code);
-}
 
 async function listen(options: ServerOptions): Promise<Server> {
   try {
@@ -296,4 +333,4 @@ async function listen(options: ServerOptions): Promise<Server> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await main(Deno.args));

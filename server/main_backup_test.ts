@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, start } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";
 import { until } from "../tests/support/wait.ts";
+import { isListening } from "./cli/control.ts";
 
 async function backup(...args: string[]): Promise<[number, string]> {
   await using process = new Process(["backup", ...args]);
@@ -63,25 +64,27 @@ Deno.test("who talks nonsense to the socket is answered or left, and the server 
   using dir = folder();
   const store = `${dir.path}/holdfast.db`;
   await using process = start("--open", "--store", store, "--app", "echo");
-  await until(() => exists(`${store}.sock`));
-  const orders = ['{"command":"backup"}', '{"command":"clear"}', '{"command":"forget","device":1}']
-    .concat(
-      '{"command":"revive","device":"1"}',
-      '{"command":"revive","device":"1","number":"0"}',
-      "{}",
+  await until(() => isListening(`${store}.sock`));
+  const asks = [
+    '{"path":1}',
+    '{"path":"relative"}',
+    '{"path":"/x","more":1}',
+    "{}",
+    "null",
+    "[]",
+    "{",
+    "",
+  ]
+    .map((body) =>
+      `POST /api/backup HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
     );
-  for (
-    const text of ["", ...orders, "null", "[]"].map((line) => `${line}\n`).concat(
-      "x".repeat(100_000),
-      "",
-    )
-  ) {
+  for (const text of [...asks, "nonsense\r\n\r\n", "x".repeat(100_000), "\0", ""]) {
     using connection = await Deno.connect({ transport: "unix", path: `${store}.sock` });
     await connection.write(new TextEncoder().encode(text)).catch(() => {});
-    if (!text.endsWith("\n")) continue;
+    if (!text.startsWith("POST")) continue;
     const answer = new Uint8Array(1000);
     const length = await connection.read(answer);
-    assertStringIncludes(new TextDecoder().decode(answer.subarray(0, length!)), '"BAD_ARGUMENT"');
+    assertStringIncludes(new TextDecoder().decode(answer.subarray(0, length!)), "400 Bad Request");
   }
   await using peer = await RawPeer.dial(await process.port());
   await peer.say("1\n00hello\n");
@@ -94,8 +97,8 @@ Deno.test("wrong arguments of backup are named, with exit code 2", async () => {
     const [args, text] of [
       [[], "say backup FILE"],
       [["a", "b", "--store", "x"], "say backup FILE"],
-      [["a"], "backup needs --store FILE"],
-      [["a", "--store", ":memory:"], "backup needs --store FILE"],
+      [["a"], "which server? backup needs --store FILE"],
+      [["a", "--store", ":memory:"], "--store takes the name of a file here"],
       [["a", "--store", "no-such-store.db"], "does not exist"],
       [["a", "--stroe", "x"], "'--stroe'"],
     ] as const

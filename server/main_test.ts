@@ -64,7 +64,7 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["keys", "remove", "1", "--keys", "no-such-keys.json"], "has no key"],
     [["forget"], "forget takes one id"],
     [["clear", "1", "2", "--store", "f"], "clear takes one id"],
-    [["forget", "1"], "forget needs --store FILE"],
+    [["forget", "1"], "which server? forget needs --store FILE"],
     [["clear", "1", "--store", "no-such.db"], 'the store "no-such.db" does not exist'],
     [["clear", "1", "--keys", "f"], "'--keys'"],
     [["forget", "1", "--store", MAIN], "is not a store, but some other file"],

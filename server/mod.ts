@@ -49,6 +49,7 @@ export type { Device, DeviceWriteOptions } from "./device.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";
 export type { WriteOptions } from "./link/outbox.ts";
+export type { MessageListener } from "./runtime/message_watch.ts";
 export type { Cleared } from "./link/session.ts";
 export { type EventListener, Events, type ServerEvent } from "./observe/events.ts";
 export { type Log, type LogEntry, logTo, type Unlogged } from "./observe/log.ts";
@@ -86,6 +87,7 @@ export type {
   Boot,
   Clock,
   ConnectOptions,
+  ConnectTls,
   Listener,
   ListenOptions,
   Platform,

@@ -18,8 +18,14 @@ export interface Weight {
   loader: number;
 }
 
+/** What it shares with the server's page. */
+const PARTS = "../../server/web/parts";
+
 /** Files that are taken as they are. */
-const STATIC = ["index.html", "style.css", "icon.svg", "app.webmanifest"];
+const STATIC = ["page/index.html", `${PARTS}/icon.svg`, "page/app.webmanifest"];
+
+/** The style of both, and its own. */
+const STYLES = [`${PARTS}/style.css`, "page/style.css"];
 
 const COMMON = {
   absWorkingDir: HERE.pathname,
@@ -41,9 +47,11 @@ const COMMON = {
  */
 export async function buildSite(texts: string[] = [], servedHere = false): Promise<Site> {
   const site: Site = new Map();
-  for (const name of STATIC) {
-    site.set(name, await Deno.readFile(new URL(`page/${name}`, HERE)));
+  for (const path of STATIC) {
+    site.set(path.split("/").pop()!, await Deno.readFile(new URL(path, HERE)));
   }
+  const styles = await Promise.all(STYLES.map((path) => Deno.readTextFile(new URL(path, HERE))));
+  site.set("style.css", new TextEncoder().encode(styles.join("\n")));
   if (servedHere) {
     const html = new TextDecoder().decode(site.get("index.html"));
     site.set(

@@ -10,6 +10,7 @@ import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Application, type AppState, type Served } from "../runtime/application.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { MessageListener } from "../runtime/message_watch.ts";
 import { dismiss } from "../runtime/pace.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Part } from "./table.ts";
@@ -214,6 +215,9 @@ export class PlainDevice implements Device {
   }
   discard(number: number): Promise<void> {
     return this.#device.discard(number);
+  }
+  watch(listener: MessageListener): () => void {
+    return this.#device.watch(listener);
   }
   ready(): Promise<void> {
     return this.#device.ready();

@@ -1,5 +1,5 @@
 /** The server's options on its command line. */
-import { parseArgs } from "node:util";
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { readKeys } from "../admission/keys.ts";
 import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
@@ -8,16 +8,9 @@ import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
 import { readDescriptions } from "./descriptions.ts";
 
-export const HELP = `Holdfast server: keeps a link to every device, through outages.
+export const HELP = `Starts a server: it keeps a link to every device, through outages.
 
-Usage: deno run -A server/main.ts --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
-       deno run -A server/main.ts keys add ID | remove ID | list [--keys FILE]
-       deno run -A server/main.ts backup FILE --store FILE
-       deno run -A server/main.ts forget ID | clear ID --store FILE
-       deno run -A server/main.ts dead-letters list | revive ID N | discard ID N --store FILE
-       deno run -A server/main.ts state [ID] | set ID/CHANNEL VALUE --store FILE
-       deno run -A server/main.ts request ID/CHANNEL [VALUE] --store FILE
-       deno run -A server/main.ts connect FROM TO | disconnect FROM TO | links --store FILE
+Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
 
 Who may connect; one of these must be said:
   --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
@@ -71,6 +64,11 @@ What must not be lost:
                     version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
   --dead-letters    set aside a message with which the application has failed 5 times (limit
                     attempts), instead of trying it for ever; see the command dead-letters
+  --control PATH    the socket over which commands such as \`holdfast devices\` reach this server; who may
+                    open it may do everything    (with --store FILE: FILE.sock)
+  --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
+                    free port
+  --metrics-devices  /metrics has some of each device, too: as many more as there are devices
   --log text|json   a line for every change of a connection, on stderr           (text)
   --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
   --help
@@ -78,44 +76,47 @@ What must not be lost:
 
 export type Options = ReturnType<typeof parse>;
 
+/** What there is, as `parseArgs` wants it. */
+export const OPTIONS = {
+  open: { type: "boolean", default: false },
+  port: { type: "string", default: "8123" },
+  host: { type: "string", default: "0.0.0.0" },
+  timeout: { type: "string", default: "2000" },
+  store: { type: "string", default: ":memory:" },
+  durability: { type: "string", default: "full" },
+  keys: { type: "string" },
+  stock: { type: "string", multiple: true, default: [] },
+  "tls-cert": { type: "string" },
+  "tls-key": { type: "string" },
+  app: { type: "string", multiple: true, default: [] },
+  connect: { type: "string", multiple: true, default: [] },
+  mqtt: { type: "string" },
+  "mqtt-prefix": { type: "string" },
+  "mqtt-home-assistant": { type: "boolean" },
+  "mqtt-home-assistant-prefix": { type: "string" },
+  "mqtt-home-assistant-availability": { type: "string" },
+  "mqtt-password-file": { type: "string" },
+  "mqtt-ca": { type: "string" },
+  "mqtt-cert": { type: "string" },
+  "mqtt-key": { type: "string" },
+  "mqtt-max-age": { type: "string" },
+  "mqtt-version": { type: "string" },
+  "mqtt-deadline": { type: "string" },
+  "mqtt-offline-after": { type: "string", multiple: true },
+  "mqtt-sleeping": { type: "string", multiple: true },
+  "mqtt-own-topics": { type: "string", multiple: true },
+  descriptions: { type: "string" },
+  "dead-letters": { type: "boolean", default: false },
+  control: { type: "string" },
+  web: { type: "string" },
+  "metrics-devices": { type: "boolean", default: false },
+  log: { type: "string", default: "text" },
+  limit: { type: "string", multiple: true, default: [] },
+  help: { type: "boolean", default: false },
+} as const satisfies ParseArgsOptionsConfig;
+
 export function parse(args: string[]) {
-  return parseArgs({
-    args,
-    options: {
-      open: { type: "boolean", default: false },
-      port: { type: "string", default: "8123" },
-      host: { type: "string", default: "0.0.0.0" },
-      timeout: { type: "string", default: "2000" },
-      store: { type: "string", default: ":memory:" },
-      durability: { type: "string", default: "full" },
-      keys: { type: "string" },
-      stock: { type: "string", multiple: true, default: [] },
-      "tls-cert": { type: "string" },
-      "tls-key": { type: "string" },
-      app: { type: "string", multiple: true, default: [] },
-      connect: { type: "string", multiple: true, default: [] },
-      mqtt: { type: "string" },
-      "mqtt-prefix": { type: "string" },
-      "mqtt-home-assistant": { type: "boolean" },
-      "mqtt-home-assistant-prefix": { type: "string" },
-      "mqtt-home-assistant-availability": { type: "string" },
-      "mqtt-password-file": { type: "string" },
-      "mqtt-ca": { type: "string" },
-      "mqtt-cert": { type: "string" },
-      "mqtt-key": { type: "string" },
-      "mqtt-version": { type: "string" },
-      "mqtt-max-age": { type: "string" },
-      "mqtt-deadline": { type: "string" },
-      "mqtt-offline-after": { type: "string", multiple: true },
-      "mqtt-sleeping": { type: "string", multiple: true },
-      "mqtt-own-topics": { type: "string", multiple: true },
-      descriptions: { type: "string" },
-      "dead-letters": { type: "boolean", default: false },
-      log: { type: "string", default: "text" },
-      limit: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", default: false },
-    },
-  }).values;
+  return parseArgs({ args, options: OPTIONS }).values;
 }
 
 /** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */
@@ -144,6 +145,9 @@ export async function toServerOptions(
     throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
   }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
+  if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
+    throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
+  }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,

@@ -30,12 +30,12 @@ export type Start<Server> = (
  * @param start `Server.listen`.
  * @throws {LocalError} BAD_ARGUMENT: there is no such store; STORE_UNUSABLE; what `use` throws
  */
-export async function withStoppedServer<Server>(
+export async function withStoppedServer<Server, Result>(
   path: string,
   command: string,
   start: Start<Server>,
-  use: (server: Server) => Promise<void>,
-): Promise<void> {
+  use: (server: Server) => Promise<Result>,
+): Promise<Result> {
   // Who mistypes its name gets no new store.
   if (!exists(path)) {
     throw badArgument(command, `the store ${JSON.stringify(path)} does not exist`);
@@ -47,7 +47,7 @@ export async function withStoppedServer<Server>(
     // The bound on all queues is the affair of the server that is started next.
     const limits = { totalText: 2 ** 31 };
     await using server = await start({ open: true, store, limits, app: NO_APP }, unreachable);
-    await use(server);
+    return await use(server);
   } finally {
     await store.close();
   }

@@ -32,6 +32,7 @@ const SERVER: Allowance = { burst: 64 * KB, rate: 256 };
 /** Said whatever was said before: each happens once, or because somebody wants it. */
 const ALWAYS: readonly string[] = [
   "listening",
+  "page",
   "closed",
   "keys",
   "descriptions",

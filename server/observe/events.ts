@@ -7,6 +7,8 @@ export type ServerEvent =
   | { event: "listening"; address: string }
   /** The command line knows an address of this machine that boards can be told. */
   | { event: "reachable"; address: string; message: string }
+  /** The page that shows the devices can be opened at this URL. */
+  | { event: "page"; address: string }
   | {
     event: "connected";
     device: string;

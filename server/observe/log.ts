@@ -61,7 +61,7 @@ export function logTo(print: (line: string) => void, format: "json" | "text"): L
     const time = new Date().toISOString();
     const line = format === "json"
       ? JSON.stringify({ time, ...entry })
-      : `${time} ${asText(entry)}`;
+      : `${time} ${asText(entry).text}`;
     print(printable(line));
   };
 }
@@ -81,9 +81,21 @@ function escape(character: string): string {
   return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 }
 
-function asText(entry: LogEntry): string {
-  const { event, device, claimed, address, code, message, connects, metadata, restartIn, unsaid } =
-    entry;
+/** An event in words, and what of it has none. */
+export function asText<T extends Partial<Omit<LogEntry, "event">> & { event: string }>(entry: T) {
+  const {
+    event,
+    device,
+    claimed,
+    address,
+    code,
+    message,
+    connects,
+    metadata,
+    restartIn,
+    unsaid,
+    ...rest
+  } = entry;
   const words: string[] = [event];
   // In quotes a stranger's id ends where it ends.
   if (device !== undefined) words.push(JSON.stringify(device));
@@ -94,5 +106,5 @@ function asText(entry: LogEntry): string {
   if (code) words.push(code);
   if (restartIn !== undefined) words.push(`restart in ${restartIn / 1000} s`);
   if (unsaid) words.push(`(and ${unsaid} more)`);
-  return words.join(" ") + (message ? `: ${message}` : "");
+  return { text: words.join(" ") + (message ? `: ${message}` : ""), rest };
 }

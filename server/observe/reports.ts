@@ -71,6 +71,13 @@ export class Reports {
     return true;
   }
 
+  /** Somebody who watches messages has failed. */
+  watchFailed({ id: device }: Reported, error: unknown): void {
+    const why = error instanceof Error ? error.stack : error;
+    const message = `somebody who watched messages has failed, and is told no more: ${why}`;
+    this.#events.emit({ event: "warning", device, code: "LISTENER_FAILED", message });
+  }
+
   /** A message has become a dead letter, or cannot: there are too many. */
   gaveUp({ id: device }: Reported, text: string, error: unknown, isBuried: boolean): void {
     const message = `${quote(text)}: ${error}`;

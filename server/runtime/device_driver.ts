@@ -10,6 +10,7 @@ import type { Transaction } from "../store/transaction.ts";
 import { type Clock, LONGEST_TIMER } from "../transport/platform.ts";
 import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
+import { type MessageListener, MessageWatch } from "./message_watch.ts";
 import { dismiss, type Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
 import { PendingWrite } from "./pending_write.ts";
@@ -49,6 +50,8 @@ export interface DeviceReports {
   expired(device: DeviceDriver, message: Expired): void;
   /** The inbox is full. @returns whether that was said; if not, it is told again */
   full(device: DeviceDriver): boolean;
+  /** Somebody who watches messages has thrown this, and is told of none any more. */
+  watchFailed(device: DeviceDriver, error: unknown): void;
   /** A message has become a dead letter, or cannot: there are too many. */
   gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
 }
@@ -86,6 +89,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
+  #watches: Set<MessageWatch> | undefined;
   #metadata = "";
   #since: number;
   #counted = 0;
@@ -167,6 +171,12 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   get counts(): Readonly<MessageCounts> {
     return this.session.counts;
+  }
+
+  watch(listener: MessageListener): () => void {
+    const watch = new MessageWatch(this.session.record, listener);
+    const watches = (this.#watches ??= new Set()).add(watch);
+    return () => void watches.delete(watch);
   }
 
   ready(): Promise<void> {
@@ -273,6 +283,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.isForgotten) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) {
+      if (this.#watches) this.#show(this.#watches);
       this.#readers.deliver();
       this.above?.out();
     }
@@ -288,6 +299,17 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.session.isFull) this.#isFull ||= this.#host.reports.full(this);
     else if (this.inbox === 0) this.#isFull = false;
   };
+
+  #show(watches: Set<MessageWatch>): void {
+    for (const watch of watches) {
+      try {
+        watch.look();
+      } catch (error) {
+        watches.delete(watch);
+        this.#host.reports.watchFailed(this, error);
+      }
+    }
+  }
 
   /** Looks at the messages to the device when the next one's time is up. */
   #watchExpiry(): void {

@@ -12,7 +12,8 @@ import { until } from "../support/wait.ts";
 import { firmwareIn } from "./firmware/stand_in.ts";
 import { makeImages } from "./firmware/images.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(20_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));

@@ -9,7 +9,8 @@ import type { Chip } from "./chip/chip.ts";
 import { Op } from "./chip/machine.ts";
 import { application } from "../firmware/support.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(70_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));

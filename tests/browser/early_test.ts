@@ -6,7 +6,8 @@ import { assertSameBytes } from "./firmware/bytes.ts";
 import { firmwareIn } from "./firmware/stand_in.ts";
 import { makeImages } from "./firmware/images.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab } from "./page/browser.ts";
+import { useLab } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(20_000);
 /** For another board: its settings are elsewhere in the flash. */

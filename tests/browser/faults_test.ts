@@ -8,7 +8,8 @@ import type { Fault } from "./chip/faults.ts";
 import { Op } from "./chip/machine.ts";
 import { ESP32_MAGIC } from "./chip/registers.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 // Less code than the real firmware has: these tests flash often.
 const images = await makeImages(70_000);

@@ -11,7 +11,8 @@ import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_
 import { flashWith, type Images, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const [pyboard, aot, wifi] = await Promise.all([
   makeImages(234_344, "pyboard"),

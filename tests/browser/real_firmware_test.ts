@@ -20,7 +20,8 @@ import { type Images, makeImages } from "./firmware/images.ts";
 import { RealFirmware } from "./firmware/real_firmware.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 /** How many times faster than real the chip's clock goes. */
 const SPEED = 20;

@@ -12,7 +12,8 @@ import { until } from "../support/wait.ts";
 import { assertSameBytes } from "./firmware/bytes.ts";
 import { RealFirmware } from "./firmware/real_firmware.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab } from "./page/browser.ts";
+import { useLab } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const lab = useLab(() => Promise.resolve({}));
 const ROOT = new URL("../../", import.meta.url);

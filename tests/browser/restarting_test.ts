@@ -5,7 +5,8 @@ import { firmwareIn, type World } from "./firmware/stand_in.ts";
 import { flashWith, makeImages } from "./firmware/images.ts";
 import { type Chip, type Firmware, ROM_BAUD } from "./chip/chip.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab, type Visitor } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(20_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));

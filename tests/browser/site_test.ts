@@ -1,17 +1,17 @@
 /** The page as such: what it weighs, where it works, who can use it. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { buildSite, weigh } from "../../bridge/flasher/build.ts";
 import { Op } from "./chip/machine.ts";
 import { firmwareIn } from "./firmware/stand_in.ts";
 import { makeImages } from "./firmware/images.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab, type Visitor } from "./page/browser.ts";
+import { useLab } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
+import { overflows, violations } from "./page/looks.ts";
 
 const images = await makeImages(70_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));
 
-const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")));
 const SUCCESS = "This device is on the server.";
 const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
 
@@ -26,25 +26,6 @@ Deno.test({
   },
 });
 
-/** What axe finds wrong with the page as it is now. */
-async function violations({ page }: Visitor): Promise<string[]> {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as {
-      axe: {
-        run(options: unknown): Promise<
-          { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }
-        >;
-      };
-    };
-    const { violations } = await axe.run({ resultTypes: ["violations"] });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)
-    );
-  });
-  return found;
-}
-
 browserTest("axe finds a field without a name, so it is not blind", async () => {
   await using visitor = await lab.open();
   await visitor.page.evaluate(() => {
@@ -53,18 +34,8 @@ browserTest("axe finds a field without a name, so it is not blind", async () => 
     };
     document.body.insertAdjacentHTML("beforeend", "<main><input></main>");
   });
-  assertMatch((await violations(visitor)).join("\n"), /label/);
+  assertMatch((await violations(visitor.page)).join("\n"), /label/);
 });
-
-/** Whether something is wider than the window. */
-function overflows({ page }: Visitor): Promise<boolean> {
-  return page.evaluate(() => {
-    const root = (globalThis as unknown as {
-      document: { documentElement: { scrollWidth: number; clientWidth: number } };
-    }).document.documentElement;
-    return root.scrollWidth > root.clientWidth;
-  });
-}
 
 /** How the page can look; in each state in all of these ways. */
 const looks = [
@@ -134,8 +105,8 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
       const name = `${state}-${colorScheme}-${width}`;
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 900 });
-      const wrong = await violations(visitor);
-      if (await overflows(visitor)) wrong.push("wider than the window");
+      const wrong = await violations(visitor.page);
+      if (await overflows(visitor.page)) wrong.push("wider than the window");
       found.push(...wrong.map((text) => `${name}: ${text}`));
       if (picture) await visitor.shoot(`10-${name}`);
     }
@@ -214,7 +185,7 @@ browserTest("a browser without Web Serial is told so, whatever its name", async 
   await visitor.sees("This browser cannot open a serial port");
   const choose = visitor.page.getByRole("button", { name: "Choose port" });
   assertEquals(await choose.isDisabled(), true);
-  assertEquals(await violations(visitor), []);
+  assertEquals(await violations(visitor.page), []);
   await visitor.shoot("11-no-web-serial");
 });
 

@@ -4,7 +4,8 @@ import type { Page } from "playwright-core";
 import { firmwareIn } from "./firmware/stand_in.ts";
 import { makeImages } from "./firmware/images.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, useLab } from "./page/browser.ts";
+import { useLab } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(20_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));

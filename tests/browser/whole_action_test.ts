@@ -4,7 +4,8 @@ import { firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
 import { flashWith, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Fixture } from "./page/fixture.ts";
-import { browserTest, form, useLab } from "./page/browser.ts";
+import { form, useLab } from "./page/browser.ts";
+import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages();
 const lab = useLab(() => Promise.resolve({ nonos: images }));

@@ -17,6 +17,7 @@ const HELP = `deno task demo [options]
   --seconds N  how long, 1 to 86400  (30)
   --forever    until Ctrl-C
   --port N     the server's port, to connect clients of your own  (0: any free one)
+  --web N      the port of the page that shows it, on this machine  (0: any free one)
   --json       the table as JSON on stdout, everything else on stderr
   --help       this text
 
@@ -29,6 +30,7 @@ interface Options {
   /** Infinity: until Ctrl-C. */
   seconds: number;
   port: number;
+  web: number;
   json: boolean;
 }
 
@@ -40,6 +42,7 @@ function parse(args: string[]): Options | "help" {
       seconds: { type: "string" },
       forever: { type: "boolean", default: false },
       port: { type: "string", default: "0" },
+      web: { type: "string", default: "0" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -51,6 +54,7 @@ function parse(args: string[]): Options | "help" {
   return {
     seconds: values.forever ? Infinity : toNumber("--seconds", values.seconds ?? "30", 1, 86400),
     port: toNumber("--port", values.port, 0, 65535),
+    web: toNumber("--web", values.web, 0, 65535),
     json: values.json,
   };
 }
@@ -68,7 +72,7 @@ interface Report extends Table {
 }
 
 /** Returns once everything has been delivered that can be. */
-async function run({ seconds, port, json }: Options): Promise<Report> {
+async function run({ seconds, port, web, json }: Options): Promise<Report> {
   const output = json ? Deno.stderr : Deno.stdout;
   const print = (text: string) => write(output, text);
   const terminal = { print, colors: !Deno.noColor, size: Deno.consoleSize };
@@ -81,8 +85,9 @@ async function run({ seconds, port, json }: Options): Promise<Report> {
   Deno.addSignalListener("SIGTERM", interrupted);
   let timer;
   try {
-    await using scene = await Scene.start(port, view);
+    await using scene = await Scene.start(port, web, view);
     view.note(`the server listens on 127.0.0.1:${scene.port}, and all devices have connected`);
+    view.note(`what becomes of them can be seen at ${scene.url}`);
     if (port !== 0) print(guide(port));
     live?.show(scene.conversations, scene.port);
     if (seconds !== Infinity) timer = setTimeout(interrupted, seconds * 1000);

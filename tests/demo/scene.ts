@@ -1,4 +1,5 @@
 import { type Device, Server } from "../../server/mod.ts";
+import { Web } from "../../server/web/web.ts";
 import { until } from "../support/wait.ts";
 import { Conversation } from "./conversation.ts";
 import { quoted, type View } from "./view.ts";
@@ -10,12 +11,19 @@ export class Scene implements AsyncDisposable {
   readonly conversations: Conversation[] = [];
   #folder: string; // of the store, which outlives each server
   #server: Server | undefined;
+  #web: Web | undefined;
   #port: number;
+  #webPort: number;
   #view: View;
 
-  /** @param port Where the server listens; 0: any free port. */
-  static async start(port: number, view: View): Promise<Scene> {
-    const scene = new Scene(port, view, await Deno.makeTempDir({ prefix: "holdfast-demo-" }));
+  /** @param port Where the server listens, and `webPort` the page of it; 0: any free port. */
+  static async start(port: number, webPort: number, view: View): Promise<Scene> {
+    const scene = new Scene(
+      port,
+      webPort,
+      view,
+      await Deno.makeTempDir({ prefix: "holdfast-demo-" }),
+    );
     try {
       await scene.startServer();
     } catch (error) {
@@ -29,14 +37,20 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  private constructor(port: number, view: View, folder: string) {
+  private constructor(port: number, webPort: number, view: View, folder: string) {
     this.#port = port;
+    this.#webPort = webPort;
     this.#view = view;
     this.#folder = folder;
   }
 
   get port(): number {
     return this.#port;
+  }
+
+  /** The page that shows the devices. */
+  get url(): string {
+    return this.#web!.url;
   }
 
   /** A server on the same port and the same file as the one before. */
@@ -49,9 +63,12 @@ export class Scene implements AsyncDisposable {
       app: (device) => this.#serve(device),
     });
     this.#port = this.#server.port;
+    this.#web = await Web.start(this.#server, { port: this.#webPort });
+    this.#webPort = Number(new URL(this.#web.url).port);
   }
 
   async stopServer(): Promise<void> {
+    await this.#web?.close();
     await this.#server?.close();
   }
 

@@ -20,8 +20,10 @@ export class ManualServer implements AsyncDisposable {
     });
   }
 
-  static async start(options: ServerOptions = {}): Promise<ManualServer> {
-    const platform = new ManualPlatform();
+  static async start(
+    options: ServerOptions = {},
+    platform = new ManualPlatform(),
+  ): Promise<ManualServer> {
     const server = await Server.listen({ open: true, timeout: TIMEOUT, ...options }, platform);
     return new ManualServer(platform, server);
   }

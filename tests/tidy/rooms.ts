@@ -61,7 +61,7 @@ export function serverOrder(imports: readonly Import[]): string[] {
 }
 
 /** What of the server the bridge may use. */
-const PUBLIC = ["server/mod.ts", "server/protocol", "server/transport"];
+const PUBLIC = ["server/mod.ts", "server/protocol", "server/transport", "server/web/parts"];
 
 /** The bridge uses the server's public face; the server knows nothing of the bridge. */
 export function bridgeAndServer(imports: readonly Import[]): string[] {

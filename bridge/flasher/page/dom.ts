@@ -1,31 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** Shortcuts to the elements of `index.html`. */
+import { byId, make } from "../../../server/web/parts/dom.ts";
+
+export { button, byId, input, make, select } from "../../../server/web/parts/dom.ts";
 
 /** The page's name when nothing is going on. */
 export const TITLE = "Holdfast flasher";
-
-/** The element with this id. @throws {Error} if `index.html` and the code disagree */
-export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
-  const element = document.getElementById(id);
-  if (!element) throw new Error(`index.html has no #${id}`);
-  return element as T;
-}
-
-export const input = (id: string) => byId<HTMLInputElement>(id);
-export const button = (id: string) => byId<HTMLButtonElement>(id);
-export const select = (id: string) => byId<HTMLSelectElement>(id);
-
-/** A new element: its properties, then what is in it. */
-export function make<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  properties: Partial<HTMLElementTagNameMap[K]> = {},
-  ...children: (Node | string)[]
-): HTMLElementTagNameMap[K] {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 /** Words, of which those in backquotes are to be run, or copied, as they are. */
 export function marked(words: string): (Node | string)[] {

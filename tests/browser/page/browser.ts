@@ -4,37 +4,14 @@
  *
  * @module
  */
-import {
-  type Browser,
-  type BrowserContextOptions,
-  chromium,
-  type Locator,
-  type Page,
-} from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { buildSite, type Site } from "../../../bridge/flasher/build.ts";
 import { readImages } from "../../../bridge/flasher/images.ts";
 import { answer } from "../../../bridge/flasher/serve.ts";
-import { locate, toolTest } from "../../support/tools.ts";
 import { type Images, writeImages } from "../firmware/images.ts";
+import { browserIsThere, launch, PATIENCE } from "./chromium.ts";
 import { Fixture } from "./fixture.ts";
-
-/** Without these it looks for updates, and needs a sandbox that root has not. */
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
-];
-
-/** A test gives up a step after this many ms; the machine may have much else to do. */
-const PATIENCE = 120_000;
-
-/** Where pictures of the page are left: not kept in the repository. */
-const SHOTS = new URL("../screenshots/", import.meta.url);
+import { Person } from "./person.ts";
 
 /** What the tests of a file share. */
 export class Lab {
@@ -51,7 +28,6 @@ export class Lab {
 
   /** @param images what the page finds as built firmware: a folder each */
   async start(images: Record<string, Images>): Promise<void> {
-    const { paths } = locate({ chromium: "chromium" });
     this.site = await buildSite();
     this.#folder = await Deno.makeTempDir({ prefix: "holdfast-images-" });
     for (const [name, set] of Object.entries(images)) {
@@ -67,13 +43,7 @@ export class Lab {
         return answer(request, this.site, () => readImages(this.#images ?? folder));
       },
     );
-    this.#browser = await chromium.launch({
-      executablePath: paths.chromium!,
-      headless: true,
-      args: ARGS,
-      timeout: PATIENCE,
-      handleSIGTERM: false, // it would close the browser, and the tests would go on without it
-    });
+    this.#browser = await launch();
   }
 
   async stop(): Promise<void> {
@@ -139,25 +109,10 @@ export const form: Readonly<Required<Form>> = {
   key: "",
 };
 
-/** Somebody who uses the page: sees and presses what has a role and a name. */
-export class Visitor implements AsyncDisposable {
-  /** What the page has thrown, or complained about on its own console. */
-  readonly errors: string[] = [];
-
-  constructor(readonly page: Page, readonly fixture: Fixture) {
-    page.on("pageerror", (error) => this.errors.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error") this.errors.push(message.text());
-    });
-  }
-
-  async press(name: string): Promise<void> {
-    await this.page.getByRole("button", { name, exact: true }).click();
-  }
-
-  async check(name: string | RegExp): Promise<void> {
-    const exact = typeof name === "string";
-    await this.page.getByRole("radio", { name, exact }).check();
+/** Somebody who flashes boards with the page. */
+export class Visitor extends Person {
+  constructor(page: Page, readonly fixture: Fixture) {
+    super(page);
   }
 
   /** Waits until the list of firmware has come: it moves what is below it. */
@@ -165,20 +120,10 @@ export class Visitor implements AsyncDisposable {
     await this.page.getByText("The list of firmware is loading").waitFor({ state: "hidden" });
   }
 
-  field(name: string): Locator {
-    return this.page.getByLabel(name, { exact: true });
-  }
-
   /** Chooses the port and waits until the board is known. */
   async connect(): Promise<void> {
     await this.press("Choose port");
     await this.awaits(this.fact("Chip"));
-  }
-
-  /** What stands beside a term in the list of the board's facts, or of its settings. */
-  fact(term: string): Locator {
-    const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
-    return row.locator("xpath=following-sibling::dd");
   }
 
   async fill(fields: Form = {}): Promise<void> {
@@ -201,52 +146,15 @@ export class Visitor implements AsyncDisposable {
     await this.press("Flash the board");
   }
 
-  /** Waits until the page has these words somewhere for all to see. */
-  async sees(text: string | RegExp): Promise<void> {
-    await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
-  }
-
   /** Waits until a part of the flash is being written. */
   async seesWriting(): Promise<void> {
     await this.awaits(this.page.getByText("writing", { exact: true }).first());
   }
 
-  /** Waits for a line on the board's console. */
-  async hears(text: string | RegExp): Promise<void> {
-    await this.awaits(this.page.getByRole("log").getByText(text).first());
-  }
-
-  /** Waits for a failure to be shown, and gives all that it says. */
-  async fault(): Promise<string> {
-    const alert = this.page.getByRole("alert").filter({ visible: true });
-    await this.awaits(alert);
-    return await alert.innerText();
-  }
-
-  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
-  async awaits(thing: Locator): Promise<void> {
-    try {
-      await thing.waitFor();
-    } catch (error) {
-      await this.shoot("failed");
-      const alert = this.page.getByRole("alert").filter({ visible: true });
-      const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
-      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
-        cause: error,
-      });
-    }
-  }
-
-  /** Takes a picture of all of the page. */
-  async shoot(name: string): Promise<void> {
-    await Deno.mkdir(SHOTS, { recursive: true });
-    await this.page.screenshot({ path: new URL(`${name}.png`, SHOTS).pathname, fullPage: true });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
+  override async [Symbol.asyncDispose](): Promise<void> {
     await this.page.context().close();
     this.fixture[Symbol.dispose]();
-    if (this.errors.length > 0) throw new Error(`the page complains: ${this.errors.join("; ")}`);
+    await super[Symbol.asyncDispose]();
   }
 }
 
@@ -258,24 +166,4 @@ export function useLab(images: () => Promise<Record<string, Images>>): Lab {
     Deno.test.afterAll(() => lab.stop());
   }
   return lab;
-}
-
-/**
- * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none.
- *
- * @param more what else it needs: programs, and Debian's packages for them
- */
-export function browserTest(
-  name: string,
-  body: (t: Deno.TestContext) => Promise<void>,
-  more: Record<string, string> = {},
-): void {
-  const tools = { chromium: "chromium", ...more };
-  if (locate(tools).missing.length > 0) return toolTest(name, tools, () => {});
-  // The browser, which the tests share, has its own timers and pipes in this process.
-  Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
-}
-
-function browserIsThere(): boolean {
-  return locate({ chromium: "chromium" }).missing.length === 0;
 }

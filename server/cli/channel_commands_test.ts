@@ -3,7 +3,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
-import { order } from "./control.ts";
+import { controlPath, isListening } from "./control.ts";
 
 /** What a command says on stdout. */
 async function says(...args: string[]): Promise<string> {
@@ -16,7 +16,7 @@ async function says(...args: string[]): Promise<string> {
 async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {
   const process = start("--open", "--timeout", "60000", "--store", store, ...args);
   const port = await process.port();
-  await until(() => order(store, {}, () => {}).then(() => false, () => true));
+  await until(() => isListening(controlPath(store)));
   return [process, port];
 }
 
@@ -155,7 +155,7 @@ Deno.test("a request prints its answer; its exit code says what became of it", a
   process.kill("SIGTERM");
   await process.ended;
   const [code, said] = await fails("request", "door/door", "--store", store);
-  assertEquals([code, said.includes("no server runs on")], [1, true], said);
+  assertEquals([code, said.includes("no server runs on")], [6, true], said);
 });
 
 Deno.test("wrong arguments are named", async () => {
@@ -171,7 +171,7 @@ Deno.test("wrong arguments are named", async () => {
       [["set", "a/led", "--store", store], "set takes ID/CHANNEL VALUE"],
       [["request", "--store", store], "request takes ID/CHANNEL [VALUE]"],
       [["request", "a/b", "--deadline", "soon", "--store", store], "--deadline takes ms"],
-      [["state"], "state needs --store FILE"],
+      [["state"], "which server? state needs --store FILE"],
       [["connect", "a/b", "--store", store], "connect takes ID/CHANNEL ID/CHANNEL"],
       [["connect", "a/b", "c/d", "x", "--store", store], "a map is JSON"],
       [["connect", "a/b", "c/d", "3", "--store", store], "a map of values is an object"],

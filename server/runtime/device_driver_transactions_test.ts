@@ -1,18 +1,9 @@
-/** Transactions of a server whose store and clock the test has. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { helloLine } from "../../tests/support/greeting.ts";
-import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
-import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { MemoryStore } from "../store/memory.ts";
 import type { Collector, Transaction } from "../store/transaction.ts";
-
-/** What a socket was told, without keepalives. */
-function lines({ written }: ManualSocket): string[] {
-  return written.split("\n").filter((line) => line !== "");
-}
 
 Deno.test("a message that is not safe yet is not to be had in a transaction, either", async () => {
   const store = new SlowStore();
@@ -77,7 +68,7 @@ Deno.test("a transaction that fails takes nothing out of the inbox, and makes no
   await scene.platform.turn();
   assertEquals([error.code, error.device], ["OUTBOX_FULL", "1"]);
   assertEquals([device.inbox, device.outbox], [1, 0]);
-  assertEquals(lines(socket), ["00"], "b is not acknowledged");
+  assertEquals(socket.lines, ["00"], "b is not acknowledged");
   const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
   assertEquals({ ...device.counts }, counts);
 });
@@ -93,9 +84,9 @@ Deno.test("messages of a transaction go out when it is safe, to connected device
   });
   await scene.platform.turn();
   await done;
-  assertEquals(lines(socket), ["00to 1"]);
+  assertEquals(socket.lines, ["00to 1"]);
   const back = await scene.knock("2\n\n");
-  assertEquals(lines(back), ["00to 2"]);
+  assertEquals(back.lines, ["00to 2"]);
 });
 
 Deno.test("a transaction to a device that never was, or of a text that is none, is refused at once", async () => {
@@ -155,30 +146,6 @@ Deno.test("a transaction for a device that another server takes over meanwhile i
   assertEquals(await Promise.all(late), ["FENCED", "FENCED"]);
 });
 
-Deno.test("in the commit in which a device is found to be another server's all that is for it is refused", async () => {
-  const doings: [string, (scene: ManualServer, device: Device) => Promise<unknown>][] = [
-    ["consume", (_, device) => device.consume(() => {})],
-    [
-      "a message to it, and another",
-      ({ server }) => server.transaction((tx) => ["2", "1"].forEach((id) => tx.write(id, "x"))),
-    ],
-    ["forget", ({ server }) => server.forget("1")],
-  ];
-  for (const [what, does] of doings) {
-    const store = new SlowStore();
-    await using scene = await ManualServer.start({ store });
-    const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
-    await scene.says(socket, "00a\n");
-    const device = await scene.server.device("1");
-    await store.acquire("1");
-    let code = "nothing";
-    does(scene, device).then(() => code = "done", (error) => code = error.code);
-    await scene.platform.turn();
-    await scene.platform.turn();
-    assertEquals([what, code], [what, "FENCED"]);
-  }
-});
-
 Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");
@@ -193,23 +160,4 @@ Deno.test("a transaction in the commit in which its device is forgotten is refus
   await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
   await Promise.all([forgotten, scene.platform.turn()]);
   assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
-});
-
-Deno.test("what concerns other devices than the one that was lost goes on", async () => {
-  const store = new MemoryStore();
-  await using scene = await ManualServer.start({ store });
-  for (const id of ["1", "2", "3"]) await scene.knock(`${id}\n\n`);
-  const { server } = scene;
-  const kept = await server.device("2");
-  await store.acquire("1"); // another server has it now
-  const codes = ["1", "2"].map(async (id) => {
-    const written = server.transaction((tx) => tx.write(id, "x"));
-    return await written.then(() => "safe", ({ code }) => code);
-  });
-  const forgotten = server.forget("3");
-  await new Promise((resolve) => setImmediate(resolve)); // all of it is on its way into the commit
-  await scene.platform.turn();
-  assertEquals([await Promise.all(codes), kept.outbox], [["FENCED", "safe"], 1]);
-  assertEquals(await forgotten, { inbox: 0, outbox: 0 });
-  assertEquals(server.devices, [kept]);
 });

@@ -5,7 +5,7 @@ import { fails, folder, Process, start } from "../../tests/support/main_process.
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SqliteStore } from "../mod.ts";
-import { order } from "./control.ts";
+import { controlPath, isListening } from "./control.ts";
 
 /** What a command says on stdout. */
 async function says(...args: string[]): Promise<string> {
@@ -27,7 +27,7 @@ async function list(path: string) {
 async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {
   const process = start("--open", "--timeout", "60000", "--store", store, ...args);
   const port = await process.port();
-  await until(() => order(store, {}, () => {}).then(() => false, () => true));
+  await until(() => isListening(controlPath(store)));
   return [process, port];
 }
 
@@ -158,8 +158,8 @@ Deno.test("wrong arguments of forget and clear are named, and --help tells both"
         [[], `${command} takes one id`],
         [["1", "2"], `${command} takes one id`],
         [["", "--store", "x"], `${command} takes one id`],
-        [["1"], `${command} needs --store FILE`],
-        [["1", "--store", ":memory:"], `${command} needs --store FILE`],
+        [["1"], `which server? ${command} needs --store FILE`],
+        [["1", "--store", ":memory:"], "--store takes the name of a file here"],
         [["1", "--store", "no-such-store.db"], "does not exist"],
         [["1", "--stroe", "x"], "'--stroe'"],
       ] as const
@@ -168,7 +168,7 @@ Deno.test("wrong arguments of forget and clear are named, and --help tells both"
       assertEquals([code, said.includes(text)], [2, true], said);
     }
     const text = await says(command, "--help");
-    for (const word of ["forget ID", "clear ID", "--store FILE"]) assertStringIncludes(text, word);
+    for (const word of [`${command} ID`, "--store FILE"]) assertStringIncludes(text, word);
   }
 });
 

@@ -3,7 +3,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
-import { order } from "./control.ts";
+import { controlPath, isListening } from "./control.ts";
 
 /** Fails with all messages but "good" until a file is there. */
 const APP = `
@@ -38,7 +38,7 @@ for (const runs of [true, false]) {
       );
       const peer = await RawPeer.dial(await process.port());
       await peer.say("1\n\n");
-      await until(() => order(store, {}, () => {}).then(() => false, () => true));
+      await until(() => isListening(controlPath(store)));
       return { process, peer };
     };
     const command = async (...args: string[]) => {
@@ -97,7 +97,7 @@ Deno.test("wrong arguments of dead-letters are named, with exit code 2", async (
       [["discard", "1", "2", "3", "--store", "x"], "discard takes ID NUMBER"],
       [["revive", "1", "x", "--store", "x"], "NUMBER is what list shows"],
       [["revive", "1", "-1", "--store", "x"], "'-1'"],
-      [["list"], "dead-letters needs --store FILE"],
+      [["list"], "which server? dead-letters needs --store FILE"],
       [["list", "--store", "no-such-store.db"], "does not exist"],
     ] as const
   ) {

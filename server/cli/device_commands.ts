@@ -1,0 +1,156 @@
+/** Commands that look at devices, send to them, and drop what waits. */
+import { badArgument } from "./arguments.ts";
+import { command } from "./command.ts";
+import { print, tell } from "./print.ts";
+import { CommandError, REACH } from "./reach.ts";
+import type { DeviceView } from "../web/fleet.ts";
+
+/** What is dropped with `clear` and `forget`. */
+interface Dropped {
+  readonly device: string;
+  readonly inbox: number;
+  readonly outbox: number;
+}
+
+const COLUMNS = ["id", "link", "since", "connects", "inbox", "outbox", "dead letters", "app"];
+
+/** The API's path of a device. */
+export function pathOf(id: string, ...rest: readonly (string | number)[]): string {
+  return ["/api/devices", encodeURIComponent(id), ...rest].join("/");
+}
+
+export const devicesCommand = command({
+  name: "devices",
+  usage: ["[ID]"],
+  summary: "Shows the devices that a server knows, or one",
+  options: REACH,
+  async run(words, values, reach) {
+    if (words.length > 1) throw badArgument("devices", "devices takes one id at most");
+    const [id] = words;
+    const views = await reach.ask(
+      "devices",
+      values,
+      async (api) =>
+        id === undefined
+          ? await api.get<DeviceView[]>("/api/devices")
+          : [await api.get<DeviceView>(pathOf(id))],
+    );
+    if (values.json) return views.forEach((view) => print(JSON.stringify(view)));
+    if (views.length > 0) table([COLUMNS, ...views.map(cells)]);
+  },
+});
+
+function cells(view: DeviceView): string[] {
+  const { id, connected, since, connects, inbox, outbox, deadLetters, app } = view;
+  return [
+    JSON.stringify(id).slice(1, -1),
+    connected ? "up" : "down",
+    since.replace(/\.\d+Z$/, "Z"),
+    ...[connects, inbox, outbox, deadLetters].map(String),
+    app,
+  ];
+}
+
+/** Prints lines whose columns stand below each other. */
+function table(lines: readonly (readonly string[])[]): void {
+  const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
+  for (const line of lines) {
+    print(line.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());
+  }
+}
+
+export const sendCommand = command({
+  name: "send",
+  usage: ["ID LINE"],
+  summary: "Sends a line to a device, as soon as it is there",
+  about:
+    `Without --wait the command is done when the line is safe on the server. Exit codes: 0 that, or it was sent; 3
+without qos, and there is no link; 4 it was not delivered in time, and never will be; 5 nobody can say whether it was.`,
+  options: {
+    ...REACH,
+    wait: { type: "boolean", help: "until the device has acknowledged it" },
+    expires: {
+      type: "string",
+      takes: "MS",
+      help: "by when it must be delivered: otherwise it never is, or that is unknown",
+    },
+    "no-qos": { type: "boolean", help: "at once or never, and not acknowledged" },
+  },
+  takesNumbers: true,
+  async run(words, { wait, expires, "no-qos": noQos, ...values }, reach) {
+    const [id, line] = words;
+    if (id === undefined || line === undefined || words.length > 2) {
+      throw badArgument("send", "send takes ID LINE: a line with spaces in it wants quotes");
+    }
+    if (expires !== undefined && !/^\d+$/.test(expires)) {
+      throw badArgument("send", `--expires takes ms, not ${JSON.stringify(expires)}`);
+    }
+    const body = {
+      line: line.replace(/^ (?=-\d)/, ""),
+      ...(noQos && { qos: false }),
+      ...(wait && { wait }),
+      ...(expires !== undefined && { expires: Number(expires) }),
+    };
+    const answer = await reach.ask(
+      "send",
+      values,
+      (api) => api.post<{ device: string; outcome: string }>(pathOf(id, "send"), body),
+      wait || noQos,
+    );
+    if (answer.outcome === "not_sent") {
+      throw new CommandError(
+        "NOT_SENT",
+        `${JSON.stringify(id)} has no link: without qos it is never sent`,
+      );
+    }
+    tell(values.json, answer, answer.outcome);
+  },
+});
+
+const CUT = "If the device is connected, its connection is ended first, and it comes back at once.";
+
+const FAILING = "While the store fails, the command waits until it works again.";
+
+export const clearCommand = command({
+  name: "clear",
+  usage: ["ID"],
+  summary:
+    "Drops what waits: messages from a device that are not processed, messages to it that it has not acknowledged",
+  about:
+    `Both ends go on behind them. ${CUT} A message that the application is consuming is done before. ${FAILING}`,
+  options: REACH,
+  async run(words, values, reach) {
+    const id = oneId("clear", words);
+    const dropped = await reach.ask(
+      "clear",
+      values,
+      (api) => api.post<Dropped>(pathOf(id, "clear")),
+    );
+    tell(values.json, dropped, `cleared ${told(dropped)}`);
+  },
+});
+
+export const forgetCommand = command({
+  name: "forget",
+  usage: ["ID"],
+  summary: "Forgets a device: the messages that wait, its dead letters and positions, its channels",
+  about:
+    `${CUT} It is a new device then, for which the application begins again, and what it still had to say arrives.
+Where it has a key, \`keys remove ID\` keeps it away. ${FAILING}`,
+  options: REACH,
+  async run(words, values, reach) {
+    const id = oneId("forget", words);
+    const dropped = await reach.ask("forget", values, (api) => api.delete<Dropped>(pathOf(id)));
+    tell(values.json, dropped, `forgot ${told(dropped)}`);
+  },
+});
+
+function oneId(command: string, words: readonly string[]): string {
+  const [id] = words;
+  if (!id || words.length > 1) throw badArgument(command, `${command} takes one id`);
+  return id;
+}
+
+function told({ device, inbox, outbox }: Dropped): string {
+  return `${device}: ${inbox} messages from it and ${outbox} to it dropped`;
+}

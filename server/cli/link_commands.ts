@@ -1,0 +1,83 @@
+/** Commands that link channels of devices: what one tells is what another should be. */
+import type { ChannelLink } from "../channels/links.ts";
+import { badArgument } from "./arguments.ts";
+import { command } from "./command.ts";
+import { print, tell } from "./print.ts";
+import { REACH } from "./reach.ts";
+
+export const connectCommand = command({
+  name: "connect",
+  usage: ["ID/CHANNEL ID/CHANNEL [MAP]"],
+  summary: "Links two channels: what the first reports or tells as an event, the second is set to",
+  about:
+    `That is so from now on and through restarts; the devices need not have connected yet. MAP has other values, as JSON:
+'{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect says the same when it starts.`,
+  options: REACH,
+  async run(words, values, reach) {
+    const [from, to, map] = words;
+    if (from === undefined || to === undefined || words.length > 3) {
+      throw badArgument("connect", "connect takes ID/CHANNEL ID/CHANNEL");
+    }
+    const body = { from, to, ...(map !== undefined && { map: parseMap(map) }) };
+    const answer = await reach.ask("connect", values, (api) => api.post("/api/links", body));
+    if (values.json) print(JSON.stringify(answer));
+  },
+});
+
+export const disconnectCommand = command({
+  name: "disconnect",
+  usage: ["ID/CHANNEL ID/CHANNEL"],
+  summary: "Ends a link between channels; the second one stays as it is",
+  options: REACH,
+  async run(words, values, reach) {
+    const [from, to] = words;
+    if (from === undefined || to === undefined || words.length > 2) {
+      throw badArgument("disconnect", "disconnect takes ID/CHANNEL ID/CHANNEL");
+    }
+    const path = `/api/links?${new URLSearchParams({ from, to })}`;
+    const answer = await reach.ask("disconnect", values, (api) => api.delete(path));
+    if (values.json) print(JSON.stringify(answer));
+  },
+});
+
+export const linksCommand = command({
+  name: "links",
+  usage: [""],
+  summary: "Shows the links between channels: tx/button -> rx/led, and its map",
+  options: REACH,
+  async run(words, values, reach) {
+    if (words.length > 0) throw badArgument("links", "links takes no channels");
+    const links = await reach.ask("links", values, (api) => api.get<ChannelLink[]>("/api/links"));
+    for (const link of links) tell(values.json, link, asText(link));
+  },
+});
+
+function asText({ from, to, map }: ChannelLink): string {
+  return `${from} -> ${to}${map ? ` ${JSON.stringify(map)}` : ""}`;
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function parseMap(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badArgument("connect", `a map is JSON, such as {"pressed": 1, "*": 0}, not ${text}`);
+  }
+}
+
+/** A link as it is given on the server's command line. */
+export interface LinkArgument {
+  from: string;
+  to: string;
+  map?: Record<string, unknown>;
+}
+
+/** Reads `tx/button=rx/led`, with a map behind a space. @throws {LocalError} BAD_ARGUMENT */
+export function parseLink(text: string): LinkArgument {
+  // An id may have = and spaces in it; a channel has neither.
+  const [, from, to, map] = /^(.*?\/[^=]*)=(.*?\/[^ ]*)(?: (.*))?$/s.exec(text) ?? [];
+  if (from === undefined || to === undefined) {
+    throw badArgument("serve", `--connect takes ID/CHANNEL=ID/CHANNEL, not ${text}`);
+  }
+  return { from, to, ...(map !== undefined && { map: parseMap(map) }) };
+}

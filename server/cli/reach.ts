@@ -1,0 +1,264 @@
+/**
+ * How a command reaches a server: over a socket of this machine or by URL. A command that needs no device can do without
+ * a server: it runs one on the store for as long as that takes. What is asked and answered is the same API each time.
+ */
+import { HoldfastError, LocalError } from "../protocol/errors.ts";
+import { apiRouter, type Served } from "../web/api_routes.ts";
+
+import { badArgument } from "./arguments.ts";
+
+import { controlPath, isListening } from "./control.ts";
+import type { Options } from "./option.ts";
+import { type Start, withStoppedServer } from "./stopped_server.ts";
+
+/** Where systemd's unit has the socket. */
+const USUAL = "/run/holdfast/control.sock";
+
+/** Options of each command that asks a server. */
+export const REACH = {
+  store: {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "the server that keeps its store there; if none runs, the store itself",
+  },
+  control: {
+    type: "string",
+    takes: "PATH",
+    complete: "file",
+    help:
+      `the server that listens there, see its option --control ($HOLDFAST_CONTROL, or ${USUAL})`,
+  },
+  url: { type: "string", takes: "URL", help: "the server that has its page there, see --web" },
+  "token-file": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "the token with which it lets programs in ($HOLDFAST_TOKEN)",
+  },
+  json: { type: "boolean", help: "prints JSON, a line for each thing; errors as well" },
+} as const satisfies Options;
+
+/** Which server. */
+export interface Where {
+  readonly store?: string | undefined;
+  readonly control?: string | undefined;
+  readonly url?: string | undefined;
+  readonly "token-file"?: string | undefined;
+}
+
+/** What a server has answered in place of what was asked, or why none has answered. */
+export class CommandError extends HoldfastError {}
+
+/** A server that can be asked. */
+export class Api {
+  readonly #ask: (request: Request) => Promise<Response>;
+  readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(
+    ask: (request: Request) => Promise<Response>,
+    base = "http://localhost",
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    this.#ask = ask;
+    this.#base = base;
+    this.#headers = headers;
+  }
+
+  /** What is there, in JSON. @throws {CommandError} */
+  async get<T>(path: string): Promise<T> {
+    return await this.#json("GET", path);
+  }
+
+  /** @throws {CommandError} */
+  async post<T>(path: string, body: unknown = {}): Promise<T> {
+    return await this.#json("POST", path, body);
+  }
+
+  /** @throws {CommandError} */
+  async delete<T>(path: string): Promise<T> {
+    return await this.#json("DELETE", path);
+  }
+
+  /** What a stream tells: the data of its events. @throws {CommandError} also when it ends */
+  async *stream<T>(path: string): AsyncGenerator<T> {
+    const { body } = await this.open("GET", path);
+    let rest = "";
+    try {
+      for await (const piece of body!.pipeThrough(new TextDecoderStream())) {
+        const lines = (rest + piece).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) {
+          if (line.startsWith("data: ")) yield JSON.parse(line.slice("data: ".length));
+        }
+      }
+    } catch (error) {
+      if (error instanceof HoldfastError || !(error instanceof TypeError)) throw error;
+    }
+    throw new CommandError("CLOSED", "the server has ended");
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.open(method, path, body);
+    try {
+      return await response.json();
+    } catch {
+      throw stranger(response);
+    }
+  }
+
+  /** An answer whose status says that it is one. @throws {CommandError} */
+  async open(method: string, path: string, body?: unknown): Promise<Response> {
+    const response = await this.#ask(
+      new Request(this.#base + path, {
+        method,
+        headers: { ...this.#headers, ...(body !== undefined && JSON_BODY) },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    );
+    if (response.ok) return response;
+    throw await errorOf(response);
+  }
+}
+
+const JSON_BODY = { "content-type": "application/json" };
+
+/** How commands get to a server. */
+export interface Reach {
+  /**
+   * Asks whichever server is meant.
+   *
+   * @param command Whose arguments these are.
+   * @param use Asks.
+   * @param needsDevices Without a server that runs, nothing can be done.
+   * @throws {LocalError} BAD_ARGUMENT @throws {CommandError} what `use` throws
+   */
+  ask<T>(
+    command: string,
+    where: Where,
+    use: (api: Api) => Promise<T>,
+    needsDevices?: boolean,
+  ): Promise<T>;
+}
+
+/** @param start `Server.listen`, for stores that no server has open */
+export function reachWith(start: Start<Served>): Reach {
+  return {
+    async ask(command, where, use, needsDevices = false) {
+      const { store, url, control } = placeOf(command, where);
+      if (url !== undefined) return await use(remote(command, url, where["token-file"]));
+      const path = control ?? controlPath(store!);
+      if (await isListening(path)) return await use(local(path));
+      if (store === undefined) {
+        throw noServer(`no server listens at ${path}: start one with --control ${path}`);
+      }
+      if (needsDevices) {
+        throw noServer(`no server runs on ${store}: ${command} needs one that does`);
+      }
+      // Or one runs without a socket, which the store says.
+      return await withStoppedServer(store, command, start, async (server) => {
+        const done = new AbortController();
+        const router = apiRouter(server, done.signal);
+        const asker = { may: "own", address: undefined } as const;
+        try {
+          return await use(new Api((request) => router.answer(request, asker)));
+        } finally {
+          done.abort();
+        }
+      });
+    },
+  };
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function placeOf(command: string, { store, control, url }: Where): Where {
+  if ([store, control, url].filter((one) => one !== undefined).length > 1) {
+    throw badArgument(command, "say one of --store, --control and --url");
+  }
+  if (store === ":memory:" || store === "") {
+    throw badArgument(
+      command,
+      `--store takes the name of a file here; for a server without one: --control`,
+    );
+  }
+  if ((store ?? control ?? url) !== undefined) return { store, control, url };
+  const usual = Deno.env.get("HOLDFAST_CONTROL") ?? USUAL;
+  if (Deno.env.has("HOLDFAST_CONTROL") || exists(usual)) return { control: usual };
+  throw badArgument(
+    command,
+    `which server? ${command} needs --store FILE, --control PATH or --url URL`,
+  );
+}
+
+function local(path: string): Api {
+  return new Api(async (request) => {
+    // It ends with the process, as the answer may be a stream.
+    const client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+    try {
+      return await fetch(request, { client });
+    } catch {
+      throw new LocalError("CLOSED", "the server has ended: perhaps it has done this, perhaps not");
+    }
+  });
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function remote(command: string, text: string, tokenFile: string | undefined): Api {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {
+    throw badArgument(command, `--url takes http://HOST:PORT or https://HOST:PORT, not ${text}`);
+  }
+  const token = tokenFile === undefined ? Deno.env.get("HOLDFAST_TOKEN") : read(command, tokenFile);
+  const base = url.href.replace(/\/$/, "");
+  const ask = async (request: Request) => {
+    try {
+      return await fetch(request);
+    } catch (error) {
+      const { message, cause } = error as Error;
+      const why = cause instanceof Error ? cause.message : message;
+      throw noServer(`${base} cannot be reached, or has not answered: ${why}`);
+    }
+  };
+  return new Api(ask, base, token === undefined ? {} : { authorization: `Bearer ${token}` });
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function read(command: string, path: string): string {
+  let token: string;
+  try {
+    token = Deno.readTextFileSync(path).trim();
+  } catch (error) {
+    throw badArgument(command, `--token-file ${path} cannot be read: ${(error as Error).message}`);
+  }
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw badArgument(command, `--token-file ${path} has no token in it`);
+}
+
+async function errorOf(response: Response): Promise<HoldfastError> {
+  const text = await response.text();
+  try {
+    const { code, message } = JSON.parse(text);
+    if (typeof code === "string") return new CommandError(code, String(message));
+  } catch {
+    // It speaks another language.
+  }
+  return stranger(response);
+}
+
+function stranger({ status, statusText }: Response): CommandError {
+  return noServer(`what answers there is no server of ours: ${status} ${statusText}`);
+}
+
+function noServer(message: string): CommandError {
+  return new CommandError("NO_SERVER", message);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,197 @@
+/** Commands against a real server: over its socket, by URL, without one; what they print, and their exit codes. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { folder, Process, start } from "../../tests/support/main_process.ts";
+import { RawPeer } from "../../tests/support/raw.ts";
+import { until } from "../../tests/support/wait.ts";
+import { isListening } from "./control.ts";
+
+/** Exit code, stdout and stderr of a command. */
+async function run(...args: string[]): Promise<[number, string, string]> {
+  await using process = new Process(args);
+  const { code } = await process.ended;
+  return [code, process.stdout, process.stderr];
+}
+
+/** What a command says that must not fail. */
+async function says(...args: string[]): Promise<string> {
+  const [code, out, err] = await run(...args);
+  assertEquals(code, 0, err);
+  return out;
+}
+
+/** A board that has connected. */
+async function board(port: number, id: string): Promise<RawPeer> {
+  const peer = await RawPeer.dial(port);
+  await peer.say(`${id}\n\n`);
+  await until(() => peer.heard.startsWith("\n"));
+  return peer;
+}
+
+Deno.test("one server, reached by its socket: devices, send, tail, in words and as JSON", async () => {
+  using place = folder();
+  const control = `${place.path}/control.sock`;
+  const at = ["--control", control];
+  // A store in memory: there is nothing beside which the socket could lie.
+  await using server = new Process([
+    ...["serve", "--host", "127.0.0.1", "--port", "0", "--log", "json"],
+    ...["--open", "--timeout", "60000", "--connect", "hall%2Flamp/temp=c/d", ...at],
+  ]);
+  const port = await server.port();
+  await until(() => isListening(control));
+  assertEquals(Deno.statSync(control).mode! & 0o777, 0o600);
+  await using lamp = await board(port, "hall/lamp");
+  const [, row] = (await says("devices", ...at)).split("\n").filter((line) => !/^[ac] /.test(line));
+  assertMatch(row!, /^hall\/lamp +up +\d{4}-\S+Z +1 +0 +0 +0 +running$/);
+  const view = JSON.parse(await says("devices", "hall/lamp", "--json", ...at));
+  assertEquals([view.id, view.connected, view.outbox], ["hall/lamp", true, 0]);
+
+  await using tail = new Process(["tail", "hall/lamp", "--event", "reported", "--json", ...at]);
+  await using words = new Process(["tail", "--event", "plain_line,reported", ...at]);
+  assertEquals(await says("send", "hall/lamp", "-3 degrees", ...at), "accepted\n");
+  await until(() => lamp.heard.includes("00-3 degrees\n"));
+  await lamp.say("00\n");
+  for (let n = 0; tail.stdout === "" || words.stdout === ""; n++) {
+    await lamp.say(`${(n % 256).toString(16).padStart(2, "0")}=temp ${n}\n`);
+    await lamp.hears(...[n % 256].map((id) => id.toString(16).padStart(2, "0")));
+  }
+  const told = JSON.parse(tail.stdout.split("\n")[0]!);
+  assertEquals([told.event, told.device, told.channel], ["reported", "hall/lamp", "temp"]);
+  assertMatch(words.stdout, /^\d{4}-\S+Z reported "hall\/lamp" \{"channel":"temp","value":\d+,/);
+  server.kill("SIGTERM");
+  assertEquals((await server.ended).code, 0);
+  assertEquals([(await tail.ended).code, (await words.ended).code], [1, 1]);
+  assertStringIncludes(words.stderr, "the server has ended");
+  assertEquals([...Deno.readDirSync(place.path)].length, 0, "the socket goes with its server");
+});
+
+Deno.test("what waits for a device that is away, and for a server that does not run", async () => {
+  using place = folder();
+  const store = `${place.path}/holdfast.db`;
+  const at = ["--store", store];
+  {
+    await using server = start("--open", "--timeout", "60000", ...at);
+    await using _ = await board(await server.port(), "1");
+    server.kill("SIGTERM");
+    await server.ended;
+  }
+  assertEquals(await says("send", "1", "while nobody was here", ...at), "accepted\n");
+  assertEquals(JSON.parse(await says("devices", "--json", ...at)).outbox, 1);
+  for (const [command, ...args] of [["tail"], ["send", "1", "x", "--wait"], ["request", "1/led"]]) {
+    const [code, out, err] = await run(command!, ...args, ...at);
+    assertEquals([code, out], [6, ""]);
+    assertStringIncludes(err, `no server runs on ${store}: ${command} needs one that does`);
+  }
+  await using server = start("--open", "--timeout", "60000", ...at);
+  const port = await server.port();
+  await until(() => isListening(`${store}.sock`));
+  const [code, , err] = await run("send", "1", "never", "--no-qos", ...at);
+  assertEquals([code, err], [3, 'holdfast: "1" has no link: without qos it is never sent\n']);
+  const [late, , why] = await run("send", "1", "soon", "--wait", "--expires", "1", ...at);
+  assertEquals([late, why.includes("EXPIRED") || why !== ""], [4, true], why);
+  await using one = await board(port, "1");
+  await until(() => one.heard.includes("while nobody was here\n"));
+  assert(!one.heard.includes("never"));
+});
+
+Deno.test("by URL it is the same API, with what the page may do", async () => {
+  await using server = start("--open", "--timeout", "60000", "--web", "0");
+  await using _ = await board(await server.port(), "1");
+  const { address } = await server.logs("page");
+  const at = ["--url", address!];
+  assertStringIncludes(await says("devices", ...at), "\n1 ");
+  const [code, , err] = await run("clear", "1", "--json", ...at);
+  const { code: name } = JSON.parse(err);
+  assertEquals([code, name], [6, "READ_ONLY"]);
+  const [owns] = await run("backup", "x", ...at);
+  assertEquals(owns, 6);
+});
+
+Deno.test("which server is meant is said, and what is wrong with that is named", async () => {
+  using place = folder();
+  const file = `${place.path}/file`;
+  const none = `${place.path}/none.sock`;
+  Deno.writeTextFileSync(file, "a b\n");
+  const http = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    return new Response("hello");
+  });
+  const other = `http://127.0.0.1:${http.addr.port}`;
+  try {
+    for (
+      const [code, args, text] of [
+        [2, ["devices", "--store", "a", "--url", "b"], "say one of --store, --control and --url"],
+        [2, ["devices", "--store", ":memory:"], "for a server without one: --control"],
+        [2, ["devices", "--url", "localhost:80"], "--url takes http://HOST:PORT"],
+        [2, ["devices", "--url", "http://u:p@h"], "--url takes http://HOST:PORT"],
+        [2, ["devices", "--url", other, "--token-file", none], "cannot be read"],
+        [2, ["devices", "--url", other, "--token-file", file], "has no token in it"],
+        [6, ["devices", "--url", other], "what answers there is no server of ours: 200"],
+        [6, ["devices", "--url", "http://127.0.0.1:1"], "cannot be reached"],
+        [
+          6,
+          ["devices", "--control", none],
+          `no server listens at ${none}: start one with --control`,
+        ],
+        [6, ["devices", "--control", file], `no server listens at ${file}`],
+        [2, ["devices", "1", "2", "--control", none], "devices takes one id at most"],
+        [2, ["send", "1", "--control", none], "send takes ID LINE"],
+        [2, ["send", "1", "a", "b", "--control", none], "send takes ID LINE"],
+        [2, ["send", "1", "a", "--expires", "soon", "--control", none], "--expires takes ms"],
+        [2, ["tail", "--event", "", "--control", none], "--event takes names"],
+        [2, ["frobnicate"], "there is no command 'frobnicate', but serve, devices, tail"],
+        [2, ["devices", "--sture", "x"], "'--sture'"],
+        [
+          1,
+          ["serve", "--open", "--port", "0", "--control", file],
+          "is there already, and no socket",
+        ],
+        [1, ["--open", "--port", "0", "--control", `${none}/no/x`], `--control ${none}/no/x: `],
+      ] as const
+    ) {
+      const [ended, , err] = await run(...args);
+      assertEquals([args, ended, err.includes(text)], [args, code, true], err);
+    }
+  } finally {
+    await http.shutdown();
+  }
+  assertEquals(Deno.readTextFileSync(file), "a b\n");
+});
+
+Deno.test("a socket at which another server listens is left to it", async () => {
+  using place = folder();
+  const control = `${place.path}/control.sock`;
+  await using server = start("--open", "--control", control);
+  await until(() => isListening(control));
+  const [code, , err] = await run("--open", "--port", "0", "--control", control);
+  assertEquals([code, err.includes("another server listens at")], [1, true], err);
+  assertEquals(await says("devices", "--json", "--control", control), "");
+  assertEquals(server.log.filter(({ event }) => event === "warning").map(({ code }) => code), [
+    "NO_APP",
+  ]);
+});
+
+Deno.test("every command has a help that names its options", async () => {
+  const { COMMANDS } = await import("./commands.ts");
+  const { helpOf } = await import("./command.ts");
+  for (const command of COMMANDS) {
+    const help = helpOf(command);
+    for (const name of Object.keys(command.options)) assertStringIncludes(help, `--${name}`);
+    for (const line of help.split("\n")) assert(line.length <= 120, line);
+  }
+  const [code, out] = await run("--help");
+  assertEquals(code, 0);
+  for (const { name } of COMMANDS) assertMatch(out, new RegExp(`^  ${name} `, "m"));
+  assertEquals(
+    await says("send", "--help"),
+    `${helpOf(COMMANDS.find(({ name }) => name === "send")!)}\n`,
+  );
+});
+
+Deno.test("the server is started by its folder's name, too: deno run server", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "server", "--open", "--port", "65536"],
+    cwd: new URL("../../", import.meta.url),
+    env: { NO_COLOR: "1" },
+  }).output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assertEquals([code, said.includes("port must be 0 to 65535")], [2, true], said);
+});

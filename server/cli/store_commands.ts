@@ -1,0 +1,66 @@
+/** Commands that look after what a server keeps: backups, and messages that were given up. */
+import { resolve } from "node:path";
+import type { DeadLetterView } from "../web/acts.ts";
+import { badArgument } from "./arguments.ts";
+import { command } from "./command.ts";
+import { pathOf } from "./device_commands.ts";
+import { print } from "./print.ts";
+import { REACH } from "./reach.ts";
+
+export const backupCommand = command({
+  name: "backup",
+  usage: ["FILE"],
+  summary: "Makes a backup of a store, while its server runs or not",
+  about:
+    `An earlier backup in FILE is replaced when this one is complete. The backup is one file, and a store of its own: to put
+it back, stop the server, move away the store and what lies beside it (-wal, .sock), and copy the backup to its place.
+It is made on the server's machine: with --url that is refused.`,
+  options: REACH,
+  async run(words, values, reach) {
+    const [file] = words;
+    if (!file || words.length > 1) throw badArgument("backup", "say backup FILE --store FILE");
+    const body = { path: resolve(file) };
+    const answer = await reach.ask("backup", values, (api) => api.post("/api/backup", body));
+    if (values.json) print(JSON.stringify(answer));
+  },
+});
+
+const ACTIONS = ["list", "revive", "discard"] as const;
+
+export const deadLettersCommand = command({
+  name: "dead-letters",
+  usage: ["list", "revive ID NUMBER", "discard ID NUMBER"],
+  summary:
+    "Looks after dead letters: messages with which the application has failed again and again",
+  about:
+    `\`list\` prints a line for each: device, number, when, why, and what it says, as JSON. After \`revive\` the message comes
+to the application again, after those that wait; \`discard\` forgets it.`,
+  options: REACH,
+  words: ACTIONS,
+  async run(words, values, reach) {
+    const [action, ...rest] = words;
+    const bad = (message: string) => badArgument("dead-letters", message);
+    if (!ACTIONS.some((one) => one === action)) {
+      throw bad("say dead-letters list, dead-letters revive or dead-letters discard");
+    }
+    if (action === "list") {
+      if (rest.length > 0) throw bad("dead-letters list takes no id");
+      const letters = await reach.ask("dead-letters", values, (api) => {
+        return api.get<DeadLetterView[]>("/api/dead-letters");
+      });
+      return letters.forEach((letter) => print(JSON.stringify(letter)));
+    }
+    const [device, number] = rest;
+    if (!device || number === undefined || rest.length > 2) {
+      throw bad(`dead-letters ${action} takes ID NUMBER`);
+    }
+    if (!/^\d+$/.test(number)) {
+      throw bad(`NUMBER is what list shows, not ${JSON.stringify(number)}`);
+    }
+    const path = pathOf(device, "dead-letters", number);
+    const answer = await reach.ask("dead-letters", values, (api) => {
+      return action === "revive" ? api.post(`${path}/revive`) : api.delete(path);
+    });
+    if (values.json) print(JSON.stringify(answer));
+  },
+});

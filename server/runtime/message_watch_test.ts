@@ -1,0 +1,69 @@
+/** What somebody sees who watches a device's messages: each once, when it is safe, and none that was before. */
+import { assertEquals } from "@std/assert";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
+
+Deno.test("messages are shown both ways, each once, from when one begins to watch", async () => {
+  await using scene = await ManualServer.start();
+  const { server, platform } = scene;
+  const socket = await scene.knock("a\n\n");
+  const device = await server.device("a");
+  await scene.says(socket, "00before\n");
+  const seen: string[] = [];
+  const end = device.watch((way, text) => seen.push(`${way} ${text}`));
+  await scene.says(socket, "01one\n02two\n");
+  assertEquals(seen, ["in one", "in two"]);
+  const read = device.readline();
+  await platform.turn();
+  assertEquals(await read, "before");
+  const written = device.write("hello").catch((error) => error.code);
+  await platform.turn();
+  assertEquals(seen, ["in one", "in two", "out hello"]);
+  const cleared = device.clear();
+  await platform.turn();
+  await cleared;
+  assertEquals(await written, "CLEARED");
+  const again = await scene.knock("a\n\n");
+  await scene.says(again, "03three\n");
+  assertEquals(seen, ["in one", "in two", "out hello", "in three"]);
+  end();
+  await scene.says(again, "04four\n");
+  assertEquals(seen.length, 4);
+});
+
+Deno.test("nothing is shown before it is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const { server, platform } = scene;
+  const socket = await scene.knock("a\n\n");
+  const device = await server.device("a");
+  const seen: string[] = [];
+  device.watch((way, text) => seen.push(`${way} ${text}`));
+  const release = store.hold();
+  const written = device.write("hello");
+  await scene.says(socket, "00one\n");
+  assertEquals(seen, []);
+  release();
+  await platform.turn();
+  await platform.turn();
+  assertEquals(seen.sort(), ["in one", "out hello"]);
+  written.catch(() => {}); // the server is closed
+});
+
+Deno.test("one that throws is told no more, and the server goes on", async () => {
+  await using scene = await ManualServer.start();
+  const { server } = scene;
+  const socket = await scene.knock("a\n\n");
+  const device = await server.device("a");
+  let calls = 0;
+  device.watch(() => {
+    calls++;
+    throw new Error("a fault of the listener's");
+  });
+  await scene.says(socket, "00one\n");
+  await scene.says(socket, "01two\n");
+  assertEquals([calls, device.inbox], [1, 2]);
+  assertEquals(scene.log.filter((line) => line.startsWith("warning")), [
+    "warning a LISTENER_FAILED",
+  ]);
+});

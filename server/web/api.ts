@@ -1,0 +1,22 @@
+/** What programs can ask: see `routes.ts` for how they are told of errors. */
+import type { Device } from "../device.ts";
+import { unknownDevice } from "../runtime/transactions.ts";
+import { viewOf } from "./fleet.ts";
+import { json, type Route, route } from "./routes.ts";
+import type { Seen } from "./seen.ts";
+
+/** Routes that look at devices. */
+export function deviceRoutes(seen: Seen): Route[] {
+  return [
+    route("GET", "/api/events", "look", () => seen.stream()),
+    route("GET", "/api/devices", "look", () => json(seen.devices.map(viewOf))),
+    route("GET", "/api/devices/:id", "look", ({ params }) => json(seen.of(find(seen, params.id)))),
+  ];
+}
+
+/** @throws {LocalError} UNKNOWN_DEVICE */
+export function find({ devices }: { devices: readonly Device[] }, id: string): Device {
+  const device = devices.find((device) => device.id === id);
+  if (!device) throw unknownDevice(id);
+  return device;
+}

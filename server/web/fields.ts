@@ -1,0 +1,58 @@
+/** What the fields of a body may be, so that whatever is wrong in it is said by its name. */
+import { LocalError } from "../protocol/errors.ts";
+
+/** Types of fields; "any" is every value in JSON, and "?" behind a type says that it may be missing. */
+interface Types {
+  string: string;
+  number: number;
+  boolean: boolean;
+  object: Record<string, unknown>;
+  any: unknown;
+}
+
+type Type = keyof Types | `${keyof Types}?`;
+
+/** What a body has whose fields are of these types. */
+type Fields<T extends Readonly<Record<string, Type>>> = {
+  [Name in keyof T]: T[Name] extends `${infer Of extends keyof Types}?` ? Types[Of] | undefined
+    : T[Name] extends keyof Types ? Types[T[Name]]
+    : never;
+};
+
+/**
+ * The fields of a body.
+ *
+ * @throws {LocalError} BAD_ARGUMENT: one is missing, is of another type, or is none that there is
+ */
+export function fields<const T extends Readonly<Record<string, Type>>>(
+  body: Readonly<Record<string, unknown>>,
+  types: T,
+): Fields<T> {
+  for (const name of Object.keys(body)) {
+    if (!Object.hasOwn(types, name)) {
+      throw bad(`there is no field ${JSON.stringify(name)}, but ${Object.keys(types).join(", ")}`);
+    }
+  }
+  for (const [name, type] of Object.entries(types)) {
+    const value = Object.hasOwn(body, name) ? body[name] : undefined;
+    if (value === undefined) {
+      if (!type.endsWith("?")) throw bad(`the field ${name} is missing`);
+    } else if (!isOf(type.replace("?", ""), value)) {
+      throw bad(`the field ${name} must be of type ${type.replace("?", "")}`);
+    }
+  }
+  return body as Fields<T>;
+}
+
+function isOf(type: string, value: unknown): boolean {
+  if (type === "any") return true;
+  if (type === "object") {
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  }
+  const is: string = typeof value;
+  return is === type;
+}
+
+function bad(message: string): LocalError {
+  return new LocalError("BAD_ARGUMENT", message);
+}

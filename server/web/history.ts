@@ -1,0 +1,197 @@
+/**
+ * When devices had a link, and when the server ran: what the timeline shows. Bounded, and in the store's database where
+ * that has one, so that it survives the server. All times are ms since 1970.
+ */
+import type { ServerEvent } from "../observe/events.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Transaction } from "../store/transaction.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { Watched } from "./fleet.ts";
+
+/** Of a device: of one that flaps, the last. */
+const MOST_LINKS = 500;
+
+/** For how long links are kept. */
+const LONGEST = 8 * 24 * 3600 * 1000;
+
+/** Until what has changed is made safe. */
+const SOON = 2000;
+
+/** How often it is noted that the server runs: by so much a link seems shorter that a killed server had. */
+const HEARTBEAT = 60_000;
+
+/** The server's own times, under an id that no device has. */
+const SERVER = "";
+
+const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
+  device TEXT NOT NULL,
+  began INTEGER NOT NULL,
+  ended INTEGER,
+  code TEXT,
+  PRIMARY KEY (device, began)
+) WITHOUT ROWID`;
+
+/** A time in which a device had a link. */
+export interface LinkTime {
+  readonly from: number;
+  /** Undefined: it has it. */
+  readonly to?: number;
+  /** Why it ended, as the log says it: SILENT, for example. */
+  readonly code?: string;
+}
+
+/** What is needed of `Server`. */
+export interface Recorded extends Watched {
+  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
+}
+
+type Links = Map<string, LinkTime[]>;
+
+export class History {
+  readonly #server: Recorded;
+  readonly #clock: Clock;
+  readonly #links: Links; // of each device oldest first
+  readonly #changed = new Map<string, Map<number, LinkTime>>();
+  /** Undefined: the store has no database. */
+  readonly #isDurable: boolean;
+  readonly #unsubscribe: () => void;
+  #cancelWrite: (() => void) | undefined;
+  #cancelBeat: (() => void) | undefined;
+
+  private constructor(server: Recorded, clock: Clock, kept: Links | undefined) {
+    this.#server = server;
+    this.#clock = clock;
+    this.#links = kept ?? new Map();
+    this.#isDurable = kept !== undefined;
+    // A server that was killed could not say that its links ended.
+    const killed = this.served.at(-1)?.to ?? 0;
+    for (const id of this.#links.keys()) this.#end(id, killed, "LOST");
+    this.#begin(SERVER, clock.date());
+    for (const { id, connected, since } of server.devices) {
+      if (connected) this.#begin(id, since.getTime());
+    }
+    this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
+    this.#beat();
+  }
+
+  /** Begins with what an earlier server has noted. */
+  static async start(server: Recorded, clock: Clock): Promise<History> {
+    return new History(server, clock, await load(server, clock.date() - LONGEST));
+  }
+
+  /** Links of a device, oldest first. */
+  of(device: string): readonly LinkTime[] {
+    return this.#links.get(device) ?? [];
+  }
+
+  /** When the server ran, oldest first. */
+  get served(): readonly LinkTime[] {
+    return this.of(SERVER);
+  }
+
+  /** Ends it, before the server is closed. */
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    this.#cancelBeat?.();
+    const now = this.#clock.date();
+    for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
+    await this.#write();
+  }
+
+  #take(event: ServerEvent): void {
+    const now = this.#clock.date();
+    if (event.event === "connected") this.#begin(event.device, now);
+    else if (event.event === "disconnected") this.#end(event.device, now, event.code);
+    else if (event.event === "forgotten") this.#forget(event.device);
+  }
+
+  #begin(id: string, now: number): void {
+    this.#end(id, now);
+    const links = this.#links.get(id) ?? [];
+    const from = Math.max(now, (links.at(-1)?.from ?? -1) + 1); // somebody may set the date back
+    links.push({ from });
+    if (links.length > MOST_LINKS) links.shift();
+    this.#links.set(id, links);
+    this.#note(id, { from });
+  }
+
+  #end(id: string, now: number, code?: string): void {
+    const links = this.#links.get(id);
+    const last = links?.at(-1);
+    if (!last || last.to !== undefined) return;
+    const ended = { ...last, to: Math.max(now, last.from), ...(code !== undefined && { code }) };
+    links![links!.length - 1] = ended;
+    this.#note(id, ended);
+  }
+
+  #forget(id: string): void {
+    this.#links.delete(id);
+    this.#changed.set(id, new Map());
+    this.#plan();
+  }
+
+  #note(id: string, link: LinkTime): void {
+    const changed = this.#changed.get(id) ?? new Map();
+    this.#changed.set(id, changed.set(link.from, link));
+    this.#plan();
+  }
+
+  #plan(): void {
+    this.#cancelWrite ??= this.#clock.after(SOON, () => void this.#write());
+  }
+
+  /** The table shows for how long the server has run, should it be killed. */
+  #beat(): void {
+    this.#cancelBeat = this.#clock.after(HEARTBEAT, () => {
+      this.#note(SERVER, { ...this.served.at(-1)!, to: this.#clock.date() });
+      this.#beat();
+    });
+  }
+
+  async #write(): Promise<void> {
+    this.#cancelWrite?.();
+    this.#cancelWrite = undefined;
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    if (!this.#isDurable || changed.length === 0) return;
+    const old = this.#clock.date() - LONGEST;
+    try {
+      await this.#server.transaction((tx) => {
+        for (const [device, links] of changed) {
+          const first = Math.max(old, this.of(device)[0]?.from ?? Number.MAX_SAFE_INTEGER);
+          tx.run(`DELETE FROM web_links WHERE device = ? AND began < ?`, device, first);
+          for (const { from, to = null, code = null } of links.values()) {
+            tx.run(`REPLACE INTO web_links VALUES (?, ?, ?, ?)`, device, from, to, code);
+          }
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof LocalError && error.code === "CLOSED")) throw error;
+    }
+  }
+}
+
+/** What the table has since then; undefined: there can be none. */
+async function load(server: Recorded, since: number): Promise<Links | undefined> {
+  const links: Links = new Map();
+  try {
+    await server.transaction((tx) => tx.run(TABLE));
+    await server.transaction(async (tx) => {
+      tx.run(`DELETE FROM web_links WHERE began < ?`, since);
+      const sql = `SELECT * FROM web_links WHERE began >= ? ORDER BY device, began`;
+      for (const { device, began, ended, code } of await tx.all(sql, since)) {
+        const of = links.get(String(device)) ?? [];
+        links.set(String(device), of);
+        of.push({
+          from: Number(began),
+          ...(ended !== null && { to: Number(ended) }),
+          ...(code !== null && { code: String(code) }),
+        });
+      }
+    });
+  } catch (error) {
+    if (error instanceof LocalError && error.code === "BAD_ARGUMENT") return undefined; // no database
+    throw error;
+  }
+  return links;
+}

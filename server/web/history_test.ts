@@ -1,0 +1,145 @@
+/** What is known of links: through outages, restarts of the server, and its sudden end. */
+import { assertEquals } from "@std/assert";
+import { folder } from "../../tests/support/main_process.ts";
+import { ManualPlatform } from "../../tests/support/manual_platform.ts";
+import { ManualServer } from "../../tests/support/manual_server.ts";
+import { SqliteStore } from "../mod.ts";
+import { MemoryStore } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
+import { History, type LinkTime } from "./history.ts";
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+/** A server that notes its devices' links, `after` ms after the first one began. */
+class Noted {
+  private constructor(readonly scene: ManualServer, readonly history: History) {}
+
+  static async start(store: Store, after = 0): Promise<Noted> {
+    const platform = new ManualPlatform();
+    await platform.advance(after);
+    const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
+    const started = History.start(scene.server, platform);
+    await platform.turn();
+    return new Noted(scene, await started);
+  }
+
+  /** A device has a link for so long. */
+  async link(id: string, ms: number): Promise<void> {
+    const socket = await this.scene.knock(`${id}\n\n`);
+    await this.scene.platform.caughtUpNow();
+    await this.scene.platform.advance(ms);
+    socket.fails(new Error("reset"));
+    await this.scene.platform.turn();
+  }
+
+  /** Its links, or when the server ran: `0-250 LOST` in ms since the first one began. */
+  links(id?: string): string[] {
+    const begin = new ManualPlatform().date();
+    const links: readonly LinkTime[] = id === undefined ? this.history.served : this.history.of(id);
+    return links.map(({ from, to, code = "" }) =>
+      `${from - begin}-${to === undefined ? "" : to - begin} ${code}`.trimEnd()
+    );
+  }
+
+  async close(): Promise<void> {
+    const closed = this.history.close();
+    await this.scene.platform.turn();
+    await closed;
+    await this.scene[Symbol.asyncDispose]();
+  }
+
+  /** As if it was killed: nothing more is noted. */
+  async kill(): Promise<void> {
+    const transaction = () => Promise.reject(new Error("it was killed"));
+    Object.assign(this.scene.server, { transaction });
+    await this.history.close().catch(() => {});
+    await this.scene[Symbol.asyncDispose]();
+  }
+}
+
+for (const Store of [MemoryStore, SqliteStore]) {
+  Deno.test(`links come and go, ${Store.name}`, async () => {
+    using place = folder();
+    const store = new Store(`${place.path}/server.db`);
+    const noted = await Noted.start(store);
+    await noted.link("a", 100);
+    await noted.scene.platform.advance(50);
+    await noted.scene.knock("a\n\n");
+    assertEquals(noted.links("a"), ["0-100 LOST", "150-"]);
+    assertEquals(noted.links(), ["0-"]);
+    await noted.close();
+    await store.close();
+  });
+}
+
+Deno.test("they survive the server, and its sudden end costs a minute at most", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  await first.link("a", 100);
+  await first.scene.knock("b\n\n");
+  await first.scene.platform.advance(10 * MINUTE + 5000 - 100);
+  await first.kill();
+
+  const second = await Noted.start(store, 20 * MINUTE);
+  assertEquals(second.links("a"), ["0-100 LOST"]);
+  assertEquals(second.links("b"), ["100-600000 LOST"]);
+  assertEquals(second.links(), ["0-600000", "1200000-"]);
+  await second.scene.knock("b\n\n");
+  await second.scene.platform.advance(MINUTE);
+  await second.close();
+
+  const third = await Noted.start(store, 30 * MINUTE);
+  assertEquals(third.links("b"), ["100-600000 LOST", "1200000-1260000 CLOSED"]);
+  await third.close();
+  store.close();
+});
+
+Deno.test("a device that was forgotten has no past", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  await first.link("a", 3000);
+  const forgotten = first.scene.server.forget("a");
+  await first.scene.platform.advance(3000);
+  await forgotten;
+  assertEquals(first.links("a"), []);
+  await first.close();
+  const second = await Noted.start(store, MINUTE);
+  assertEquals(second.links("a"), []);
+  await second.close();
+  store.close();
+});
+
+Deno.test("a device that flaps, and a long time, leave a bounded table", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  await first.link("old", 1000);
+  for (let n = 0; n < 600; n++) await first.link("flaps", 10);
+  assertEquals(first.links("flaps").length, 500);
+  await first.scene.platform.advance(3000);
+  await first.close();
+  const second = await Noted.start(store, MINUTE);
+  assertEquals(second.links("flaps").length, 500);
+  await second.close();
+  const third = await Noted.start(store, 9 * DAY);
+  assertEquals([third.links("flaps"), third.links("old")], [[], []]);
+  await third.close();
+  store.close();
+});
+
+Deno.test("somebody sets the date back: each link has a beginning of its own, and none ends before it", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const noted = await Noted.start(store);
+  const { platform } = noted.scene;
+  await noted.link("a", 100);
+  const { date } = platform;
+  platform.date = () => date() - 5000;
+  await noted.link("a", 100);
+  assertEquals(noted.links("a"), ["0-100 LOST", "1-1 LOST"]);
+  await noted.close();
+  store.close();
+});

@@ -1,0 +1,42 @@
+/** The page's files. Browsers know no types: those are taken out, and nothing else is built. */
+import { stripTypeScriptTypes } from "node:module";
+import { type Route, route } from "./routes.ts";
+
+const TYPES: Readonly<Record<string, string>> = {
+  css: "text/css; charset=utf-8",
+  html: "text/html; charset=utf-8",
+  svg: "image/svg+xml",
+  ts: "text/javascript; charset=utf-8",
+};
+
+/** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */
+const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HEADERS = {
+  "cache-control": "no-cache",
+  "content-security-policy": POLICY,
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+} as const;
+
+/** Routes to all files of the page. They are no secret: anybody may have them. */
+export async function pageRoutes(): Promise<Route[]> {
+  const routes: Route[] = [];
+  for (const folder of ["page", "parts"]) {
+    const url = new URL(`./${folder}/`, import.meta.url);
+    for await (const { name, isFile } of Deno.readDir(url)) {
+      const type = TYPES[name.split(".").pop()!];
+      if (!isFile || type === undefined || name.endsWith("_test.ts")) continue;
+      const text = await Deno.readTextFile(new URL(name, url));
+      const served = name.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
+      const path = name === "index.html" ? "/" : `/${folder}/${name}`;
+      routes.push(fileRoute(path, type, new TextEncoder().encode(served)));
+    }
+  }
+  return routes;
+}
+
+function fileRoute(path: string, type: string, bytes: Uint8Array<ArrayBuffer>): Route {
+  const headers = { ...HEADERS, "content-type": type };
+  return route("GET", path, "nothing", () => new Response(bytes, { headers }));
+}

@@ -1,0 +1,90 @@
+/** What is seen of the devices and their past, at once and as it changes. */
+import type { Device } from "../device.ts";
+import { Changes, type DeviceView, viewOf, type Watched } from "./fleet.ts";
+import type { History, LinkTime } from "./history.ts";
+import { Refusal } from "./routes.ts";
+import { streamOf } from "./stream.ts";
+
+/** Streams at once. */
+const MOST_STREAMS = 64;
+
+/** A device as the stream shows it. */
+export interface SeenDevice extends DeviceView {
+  /** Its links, oldest first; in a change, those that are not as they were. */
+  readonly links: readonly LinkTime[];
+}
+
+/** What the stream tells. */
+export interface Told {
+  /** ms since 1970, by the server's clock. */
+  readonly now: number;
+  /** When the server ran, oldest first; in a change, what is not as it was. */
+  readonly served: readonly LinkTime[];
+  /** All, at first; then those that have changed. */
+  readonly devices: readonly SeenDevice[];
+  /** Ids of those that were forgotten. */
+  readonly gone?: readonly string[];
+}
+
+/** Where nobody has asked for a history, there is none. */
+export const NO_HISTORY: Past = { of: () => [], served: [] };
+
+type Past = Pick<History, "of" | "served">;
+
+export class Seen {
+  readonly #server: Watched;
+  readonly #history: Past;
+  readonly #signal: AbortSignal;
+  #streams = 0;
+
+  /** @param signal ends all streams */
+  constructor(server: Watched, history: Past, signal: AbortSignal) {
+    this.#server = server;
+    this.#history = history;
+    this.#signal = signal;
+  }
+
+  get devices(): readonly Device[] {
+    return this.#server.devices;
+  }
+
+  /** @param since links that ended before are left out: ms since 1970 */
+  of(device: Device, since = 0): SeenDevice {
+    return { ...viewOf(device), links: after(this.#history.of(device.id), since) };
+  }
+
+  /** Everything, and then all that changes. @throws {Refusal} there are too many */
+  stream(): Response {
+    if (this.#streams >= MOST_STREAMS) {
+      throw new Refusal(503, "TOO_MANY_STREAMS", `${MOST_STREAMS} pages are open already`);
+    }
+    this.#streams++;
+    return streamOf((changed) => {
+      const changes = new Changes(this.#server, changed);
+      let looked = 0;
+      const look = (devices: readonly Device[]): Told => {
+        const seen = devices.map((device) => this.of(device, looked));
+        const served = after(this.#history.served, looked);
+        return { now: looked = Date.now(), served, devices: seen };
+      };
+      return {
+        all: () => look(this.devices),
+        changes: () => {
+          const ids = new Set(changes.take());
+          if (ids.size === 0) return undefined;
+          const devices = this.devices.filter(({ id }) => ids.has(id));
+          for (const { id } of devices) ids.delete(id);
+          return { ...look(devices), gone: [...ids] };
+        },
+        close: () => {
+          changes.close();
+          this.#streams--;
+        },
+      };
+    }, this.#signal);
+  }
+}
+
+function after(links: readonly LinkTime[], since: number): readonly LinkTime[] {
+  return links.filter(({ to = Infinity }) => to >= since);
+}

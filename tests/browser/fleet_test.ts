@@ -1,0 +1,114 @@
+/** The server's page as people see it: devices come and go before their eyes, and so does the server. */
+import { assertEquals } from "@std/assert";
+import { until } from "../support/wait.ts";
+import { browserTest } from "./page/chromium.ts";
+import { Fleet } from "./page/fleet.ts";
+import { overflows, violations } from "./page/looks.ts";
+
+browserTest("a device comes, goes out and comes back before one's eyes", async () => {
+  await using fleet = await Fleet.start();
+  const visitor = await fleet.visitor();
+  await visitor.sees("waits for its first device");
+  await fleet.device("kitchen");
+  await visitor.awaits(visitor.row("kitchen", "up"));
+  await visitor.sees("1 device: 1 with a link, 0 away");
+  fleet.network.blackhole();
+  await visitor.awaits(visitor.row("kitchen", "away"));
+  await visitor.sees("1 device: 0 with a link, 1 away");
+  fleet.network.restore({ drop: true });
+  await visitor.awaits(visitor.row("kitchen", "up"));
+  await visitor.awaits(
+    visitor.row("kitchen").getByRole("img", { name: /^1 outage, \d+ s in all$/ }),
+  );
+});
+
+browserTest("what is said is counted, and what waits", async () => {
+  await using fleet = await Fleet.start({
+    app: async (device) => {
+      for await (const line of device) device.write(`echo ${line}`).catch(() => {});
+    },
+  });
+  const client = await fleet.device("kitchen");
+  const visitor = await fleet.visitor();
+  const answered = client.readline();
+  await client.write("hello");
+  await answered;
+  await visitor.awaits(visitor.row("kitchen", /1\s*1\s*0$/));
+});
+
+browserTest("the server is restarted under an open page, which goes on", async () => {
+  await using fleet = await Fleet.start();
+  await fleet.device("kitchen");
+  const visitor = await fleet.visitor();
+  await visitor.awaits(visitor.row("kitchen", "up"));
+  await fleet.stopServer();
+  assertEquals(/The server does not answer/.test(await visitor.fault()), true);
+  await fleet.startServer();
+  await visitor.page.getByRole("alert").waitFor({ state: "hidden" });
+  await visitor.awaits(visitor.row("kitchen", "up"));
+  // While it was away nobody knows what the device did: that is no outage of the device's.
+  const lane = visitor.row("kitchen").getByRole("img");
+  assertEquals(await lane.locator("path.unseen").getAttribute("d") !== "", true);
+  visitor.errors.length = 0; // the browser says that nobody answered, which is meant
+});
+
+browserTest("two browsers see the same", async () => {
+  await using fleet = await Fleet.start();
+  const visitors = [await fleet.visitor(), await fleet.visitor({ colorScheme: "dark" })];
+  const kitchen = await fleet.device("kitchen");
+  await fleet.device("hall");
+  for (const visitor of visitors) {
+    await visitor.awaits(visitor.row("kitchen", "up"));
+    await visitor.awaits(visitor.row("hall", "up"));
+  }
+  await kitchen.close();
+  for (const visitor of visitors) await visitor.awaits(visitor.row("kitchen", "away"));
+  await fleet.server.forget("kitchen");
+  for (const visitor of visitors) await visitor.sees("1 device: 1 with a link, 0 away");
+});
+
+/** How the page can look. */
+const looks = [
+  { colorScheme: "light", width: 1000 },
+  { colorScheme: "dark", width: 1000 },
+  { colorScheme: "dark", width: 320 },
+  { colorScheme: "light", width: 320 },
+] as const;
+
+browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
+  await using fleet = await Fleet.start();
+  const visitor = await fleet.visitor();
+  const { page } = visitor;
+  const states: [string, () => Promise<unknown>][] = [
+    ["none", () => visitor.sees("waits for its first device")],
+    ["devices", async () => {
+      await fleet.device("kitchen");
+      fleet.network.reset();
+      await until(() => fleet.server.devices[0]!.connects > 1);
+      const lost = await fleet.device("a-rather-long-name-of-a-board/in-the-cellar");
+      await fleet.device("hall");
+      await lost.close();
+      await visitor.sees("3 devices: 2 with a link, 1 away");
+    }],
+    ["gone", async () => {
+      await fleet.stopServer();
+      await visitor.fault();
+    }],
+  ];
+  const found: string[] = [];
+  for (const [state, reach] of states) {
+    await reach();
+    for (const { colorScheme, width } of looks) {
+      const name = `${state}-${colorScheme}-${width}`;
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      const wrong = await violations(page);
+      if (await overflows(page)) wrong.push("wider than the window");
+      found.push(...wrong.map((text) => `${name}: ${text}`));
+      await visitor.shoot(`20-${name}`);
+    }
+  }
+  visitor.errors.length = 0; // the browser says that nobody answered, which is meant
+  await fleet.startServer(); // to be stopped
+  assertEquals(found, []);
+});

@@ -1,0 +1,63 @@
+/**
+ * Headless Chromium, for tests of pages.
+ *
+ * @module
+ */
+import { type Browser, chromium, type Page } from "playwright-core";
+import { locate, toolTest } from "../../support/tools.ts";
+
+/** Without these it looks for updates, and needs a sandbox that root has not. */
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
+];
+
+/** A test gives up a step after this many ms; the machine may have much else to do. */
+export const PATIENCE = 120_000;
+
+/** Where pictures of the page are left: not kept in the repository. */
+const SHOTS = new URL("../screenshots/", import.meta.url);
+
+/** A browser, to be closed by whoever asks for it. */
+export function launch(): Promise<Browser> {
+  const { paths } = locate({ chromium: "chromium" });
+  return chromium.launch({
+    executablePath: paths.chromium!,
+    headless: true,
+    args: ARGS,
+    timeout: PATIENCE,
+    handleSIGTERM: false, // it would close the browser, and the tests would go on without it
+  });
+}
+
+/** Takes a picture of all of a page. */
+export async function shoot(page: Page, name: string): Promise<void> {
+  await Deno.mkdir(SHOTS, { recursive: true });
+  await page.screenshot({ path: new URL(`${name}.png`, SHOTS).pathname, fullPage: true });
+}
+
+/**
+ * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none.
+ *
+ * @param more what else it needs: programs, and Debian's packages for them
+ */
+export function browserTest(
+  name: string,
+  body: (t: Deno.TestContext) => Promise<void>,
+  more: Record<string, string> = {},
+): void {
+  const tools = { chromium: "chromium", ...more };
+  if (locate(tools).missing.length > 0) return toolTest(name, tools, () => {});
+  // The browser, which the tests share, has its own timers and pipes in this process.
+  Deno.test({ name, fn: body, sanitizeOps: false, sanitizeResources: false });
+}
+
+export function browserIsThere(): boolean {
+  return locate({ chromium: "chromium" }).missing.length === 0;
+}

@@ -1,0 +1,80 @@
+/**
+ * Somebody at a browser.
+ *
+ * @module
+ */
+import type { Locator, Page } from "playwright-core";
+import { shoot } from "./chromium.ts";
+
+/** Somebody who uses a page: sees and presses what has a role and a name. */
+export class Person implements AsyncDisposable {
+  /** What the page has thrown, or complained about on its own console. */
+  readonly errors: string[] = [];
+
+  constructor(readonly page: Page) {
+    page.on("pageerror", (error) => this.errors.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.errors.push(message.text());
+    });
+  }
+
+  async press(name: string): Promise<void> {
+    await this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  async check(name: string | RegExp): Promise<void> {
+    const exact = typeof name === "string";
+    await this.page.getByRole("radio", { name, exact }).check();
+  }
+
+  field(name: string): Locator {
+    return this.page.getByLabel(name, { exact: true });
+  }
+
+  /** What stands beside a term in a list of facts. */
+  fact(term: string): Locator {
+    const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
+    return row.locator("xpath=following-sibling::dd");
+  }
+
+  /** Waits until the page has these words somewhere for all to see. */
+  async sees(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
+  }
+
+  /** Waits for a line on the console that the page shows. */
+  async hears(text: string | RegExp): Promise<void> {
+    await this.awaits(this.page.getByRole("log").getByText(text).first());
+  }
+
+  /** Waits for a failure to be shown, and gives all that it says. */
+  async fault(): Promise<string> {
+    const alert = this.page.getByRole("alert").filter({ visible: true });
+    await this.awaits(alert);
+    return await alert.innerText();
+  }
+
+  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
+  async awaits(thing: Locator): Promise<void> {
+    try {
+      await thing.waitFor();
+    } catch (error) {
+      await this.shoot("failed");
+      const alert = this.page.getByRole("alert").filter({ visible: true });
+      const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
+      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Takes a picture of all of the page. */
+  async shoot(name: string): Promise<void> {
+    await shoot(this.page, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.context().close();
+    if (this.errors.length > 0) throw new Error(`the page complains: ${this.errors.join("; ")}`);
+  }
+}
