@@ -313,6 +313,8 @@ Deno.test("a device that is linked is not forgotten to make room", async () => {
   await act(server.disconnect("tx/button", "rx/led"));
   await new LineBoard(scene, "new").connect();
   assertEquals(server.devices.map(({ id }) => id), ["rx", "new"]);
+  await new LineBoard(scene, "newer").connect();
+  assertEquals(server.devices.map(({ id }) => id), ["new", "newer"]);
 });
 
 Deno.test("an application that takes all lines itself hears of no links: that is refused, or told at the start", async () => {
@@ -339,6 +341,25 @@ Deno.test("an application that takes all lines itself hears of no links: that is
     LocalError,
     "would not be heard: the server's application takes all lines itself",
   );
+});
+
+Deno.test("links are told to be idle only where there are some, and somebody else takes all lines", async () => {
+  const store = new MemoryStore();
+  const idle: (string | undefined)[] = [];
+  const begun = async (options: ServerOptions) => {
+    idle.length = 0;
+    const log = ({ code }: LogEntry) => void (code === "LINKS_IDLE" && idle.push(code));
+    return await begin({ store, log, ...options }, []);
+  };
+  const plain = async () => {};
+  for (
+    const [app, expected] of [[plain, 0], [undefined, 0], [channels({}), 0], [plain, 1]] as const
+  ) {
+    const { scene, server, act } = await begun(app ? { app } : {});
+    await using _ = scene;
+    assertEquals(idle.length, expected);
+    if (!app) await act(server.connect("tx/button", "rx/led"));
+  }
 });
 
 Deno.test("a link that cannot be made safe is none", async () => {

@@ -184,9 +184,12 @@ Deno.test("for an application of plain lines the device is what it is, in all bu
   for (const dispose of [plain!.revive(7), plain!.discard(7)]) {
     assertEquals((await assertRejects(() => dispose, LocalError)).code, "BAD_ARGUMENT");
   }
-  const ready = plain!.ready();
+  let isReady = false;
+  void plain!.ready().then(() => isReady = true);
+  await scene.platform.turn();
+  assertEquals(isReady, false);
   await board.connect();
-  await ready;
+  assertEquals(isReady, true);
   assertEquals(shown(plain!), shown(device));
 });
 
