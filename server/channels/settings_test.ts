@@ -155,3 +155,38 @@ Deno.test("a start that cannot be made safe has not happened", async () => {
   assertEquals(thing.application, { name: "kitchen", version: "3" });
   assertEquals(board.news(), ["=led.2 1"]);
 });
+
+Deno.test("the answer to a request of a channel that was set says nothing of its setting", async () => {
+  const { scene, board, thing, told } = await begin({ pump: {} });
+  await using _ = scene;
+  void thing.set("pump", 1);
+  await board.settle();
+  await board.says(":pump.1 1");
+  board.news();
+  const answers = [thing.request("pump", 5), thing.request("pump", 6).catch(({ fault }) => fault)];
+  await board.settle();
+  const tags = board.news().map((line) => /^\?pump\.(\d+) /.exec(line)![1]);
+  const reported = told.filter(({ event }) => event === "reported").length;
+  await board.says(`:pump.${tags[0]} 7`);
+  await board.says(`~pump.${tags[1]} busy`);
+  assertEquals(await Promise.all(answers), [7, "busy"]);
+  const { value, isMet, fault } = thing.desired("pump")!;
+  assertEquals({ value, isMet, fault }, { value: 1, isMet: true, fault: undefined });
+  assertEquals(thing.reported("pump")?.value, 1);
+  assertEquals(told.filter(({ event }) => event === "reported").length, reported);
+});
+
+Deno.test("what was set before a restart is sent though no application and nobody else asks", async () => {
+  const store = new MemoryStore();
+  {
+    await using scene = await ManualServer.start({ store });
+    await scene.away("1");
+    const set = scene.server.transaction((tx) => tx.set("1", "led", 1));
+    await scene.platform.turn();
+    await set;
+  }
+  await using scene = await ManualServer.start({ store });
+  const board = new LineBoard(scene);
+  await board.connect();
+  assertEquals(board.news(), ["=led.1 1"]);
+});
