@@ -1,10 +1,12 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
 import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
+import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
+import type { Collector, Transaction } from "../store/transaction.ts";
 
 /** What a socket was told, without keepalives. */
 function lines({ written }: ManualSocket): string[] {
@@ -93,6 +95,84 @@ Deno.test("while a commit is under way a newer connection, a write and a reader 
   assertEquals(lines(socket), ["00text"]);
   await scene.says(socket, "00\n");
   assertEquals([await written, device.counts.delivered], [true, 1]);
+});
+
+Deno.test("a message that finds room as time passes is acknowledged when it is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store, limits: { totalText: 250 } });
+  const [other, socket] = [await scene.knock("2\n\n"), await scene.knock("1\n\n")];
+  await scene.says(other, "00x\n01y\n");
+  await scene.says(socket, "00a\n01b\n");
+  assertEquals(lines(socket), ["00"], "there is no room for b");
+  const reader = await scene.server.device("2");
+  for (const text of ["x", "y"]) assertEquals(await reader.readline(), text);
+  const last = reader.readline().catch(() => {}); // all are done
+  await scene.platform.turn();
+  const release = store.hold();
+  await scene.platform.advance(TIMEOUT / 2);
+  assertEquals([lines(socket), (await scene.server.device("1")).inbox], [["00"], 2]);
+  release();
+  await scene.platform.turn();
+  assertEquals(lines(socket), ["00", "01"]);
+  await scene.server.close();
+  await last;
+});
+
+Deno.test("a device to which and from which a message waits is cut off when they are dropped", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  await scene.says(socket, "00a\n");
+  const device = await scene.server.device("1");
+  const lost = assertRejects(() => device.write("x"), LocalError);
+  await scene.platform.turn();
+  const cleared = device.clear();
+  await scene.platform.turn();
+  assertEquals(await cleared, { inbox: 1, outbox: 1 });
+  assertEquals([(await lost).code, socket.closed], ["CLEARED", true], "an ack may be on its way");
+});
+
+Deno.test("a message that is not safe yet is not to be had in a transaction, either", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const socket = await scene.knock("1\n\n");
+  await scene.says(socket, "00a\n");
+  const device = await scene.server.device("1");
+  const [early, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const seen: unknown[] = [];
+  const consumed = device.consume(async (_, tx) => {
+    for (const { promise } of [early, late]) {
+      await promise;
+      seen.push((tx as Collector).next);
+    }
+  });
+  await scene.platform.turn();
+  const release = store.hold();
+  await scene.says(socket, "01b\n");
+  early.resolve();
+  await scene.platform.turn();
+  release();
+  await scene.platform.turn();
+  late.resolve();
+  await scene.platform.turn();
+  await consumed;
+  const other = scene.server.transaction((tx) => void seen.push((tx as Collector).next));
+  await scene.platform.turn();
+  await other;
+  assertEquals(seen, [undefined, "b", undefined]);
+});
+
+Deno.test("a transaction whose function has failed takes nothing more", async () => {
+  await using scene = await ManualServer.start();
+  await scene.knock("1\n\n");
+  let kept: Transaction | undefined;
+  const transaction = scene.server.transaction((tx) => {
+    kept = tx;
+    throw new Error("no");
+  });
+  const failed = assertRejects(() => transaction, Error, "no");
+  await scene.platform.turn();
+  await failed;
+  assertThrows(() => kept!.write("1", "x"), LocalError, "has ended");
 });
 
 Deno.test("consume goes on to the next message when the one before is safe", async () => {
@@ -249,6 +329,68 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   await scene.says(again, "00a\n");
   assertEquals(lines(again), ["00"]);
   assertEquals(await (await scene.server.device("1")).readline(), "a");
+});
+
+Deno.test("a transaction for a device that another server takes over meanwhile is refused", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
+  await scene.says(socket, "00a\n");
+  const { server } = scene;
+  const device = await server.device("1");
+  const codeOf = async (done: Promise<void>) => (await assertRejects(() => done, LocalError)).code;
+  const gate = Promise.withResolvers<void>();
+  const late = [
+    device.consume(() => gate.promise),
+    server.transaction(async (tx) => {
+      tx.write("1", "x");
+      await gate.promise;
+    }),
+  ].map(codeOf);
+  await scene.platform.turn();
+  await store.acquire("1");
+  await scene.says(socket, "01b\n");
+  assert(scene.log.includes("warning 1 FENCED"));
+  gate.resolve();
+  await scene.platform.turn();
+  assertEquals(await Promise.all(late), ["FENCED", "FENCED"]);
+});
+
+Deno.test("in the commit in which a device is found to be another server's all that is for it is refused", async () => {
+  const doings: [string, (scene: ManualServer, device: Device) => Promise<unknown>][] = [
+    ["consume", (_, device) => device.consume(() => {})],
+    [
+      "a message to it, and another",
+      ({ server }) => server.transaction((tx) => ["2", "1"].forEach((id) => tx.write(id, "x"))),
+    ],
+    ["forget", ({ server }) => server.forget("1")],
+  ];
+  for (const [what, does] of doings) {
+    const store = new SlowStore();
+    await using scene = await ManualServer.start({ store });
+    const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
+    await scene.says(socket, "00a\n");
+    const device = await scene.server.device("1");
+    await store.acquire("1");
+    let code = "nothing";
+    does(scene, device).then(() => code = "done", (error) => code = error.code);
+    await scene.platform.turn();
+    await scene.platform.turn();
+    assertEquals([what, code], [what, "FENCED"]);
+  }
+});
+
+Deno.test("whoever waits until a device is forgotten is told that the store fails to the end", async () => {
+  const store = new SlowStore();
+  const scene = await ManualServer.start({ store });
+  await scene.knock("1\n\n");
+  store.works = false;
+  let code = "nothing";
+  scene.server.forget("1").then(() => code = "done", (error) => code = error.code);
+  await scene.platform.turn();
+  await assertRejects(() => scene.server.close(), LocalError, "no room left");
+  await scene.platform.turn();
+  assertEquals(code, "STORE_FAILED");
 });
 
 Deno.test("since when a device is here, or away, is told in the time of day", async () => {

@@ -270,6 +270,26 @@ Deno.test("a store that fails for long is tried again and again, and said once",
   await scene.settled();
 });
 
+Deno.test("a store that fails is tried no sooner because somebody comes", async () => {
+  const scene = new Scene();
+  scene.fail();
+  scene.receive("a");
+  await until(() => scene.turn.failure);
+  scene.turn.transfer(scene.writing("w"));
+  scene.turn.whenSafe(() => {});
+  await round();
+  assertEquals(scene.events.filter((event) => event === "commit").length, 1);
+  scene.mend();
+  await scene.settled();
+});
+
+Deno.test("whoever waits until a change is safe need not say that there is one", async () => {
+  const scene = new Scene();
+  scene.ledger.record.receive("a");
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: a |"]);
+});
+
 for (const how of ["throws", "rejects"]) {
   Deno.test(`a store of somebody's own that ${how} with anything fails, and is tried again`, async () => {
     const scene = new Scene();
@@ -365,6 +385,35 @@ Deno.test("a transaction that cannot be applied is refused, and the store does n
   await scene.settled();
   assertEquals(scene.events, ["commit", "1: | w", "w is done"]);
   assertEquals((full.ended as LocalError).code, "OUTBOX_FULL");
+});
+
+Deno.test("a device whose only transaction is refused has not changed", async () => {
+  const scene = new Scene();
+  const bad = scene.writing("bad", scene.device("2"));
+  scene.store.refuses.set(bad, new Error("no such table"));
+  for (const transfer of [scene.writing("good"), bad]) scene.turn.transfer(transfer);
+  await scene.settled();
+  assertEquals(scene.events, ["commit", "1: | good", "good is done"]);
+});
+
+Deno.test("a transaction that cannot be applied is refused while the store fails, too, once", async () => {
+  const scene = new Scene();
+  const refusals: unknown[] = [];
+  const full: Transfer = {
+    ...scene.writing("full"),
+    apply() {
+      throw new LocalError("OUTBOX_FULL", "no room");
+    },
+    failed: ({ code }: LocalError) => refusals.push(code),
+  };
+  const waits = scene.writing("w");
+  scene.fail();
+  for (const transfer of [full, waits]) scene.turn.transfer(transfer);
+  await until(() => scene.turn.failure);
+  assertEquals([refusals, waits.ended], [["OUTBOX_FULL"], undefined]);
+  scene.mend();
+  await until(() => waits.ended);
+  assertEquals([refusals, waits.ended], [["OUTBOX_FULL"], "done"]);
 });
 
 Deno.test("transactions wait for a store that fails, as if they had not been tried", async () => {
