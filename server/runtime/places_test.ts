@@ -54,7 +54,7 @@ Deno.test("what keeps devices out is told, with what to raise", () => {
     const limits = { ...defaultLimits, connections };
     return new Places(new Access({ open: true }), limits, new ManualClock()).backlog;
   };
-  assertEquals([backlog(200), backlog(5000)], [200, 1024]);
+  assertEquals([backlog(200), backlog(5000)], [200, 256]);
 });
 
 Deno.test("strangers have half of the connections that those with a key leave", async () => {

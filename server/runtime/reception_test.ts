@@ -103,7 +103,7 @@ Deno.test("one that has made room before its greeting could begin is not begun w
   const silent = Array.from({ length: 16 }, () => scene.platform.knock());
   const device = scene.platform.knock();
   assertEquals(silent.map(({ closed }) => closed), silent.map((_, i) => i === 0));
-  await scene.platform.advance(1);
+  await scene.platform.caughtUpNow();
   await scene.says(device, "64\n");
   assertEquals(scene.log.at(-1), "connected 64");
 });

@@ -102,6 +102,11 @@ export class ManualSocket implements Socket {
   #events: SocketEvents | undefined;
   #takes = true;
 
+  /** What was written, without keepalives. */
+  get lines(): string[] {
+    return this.written.split("\n").filter((line) => line !== "");
+  }
+
   start(events: SocketEvents): void {
     this.#events = events;
     this.resume();
