@@ -6,13 +6,17 @@ import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
+import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
 import { OPTIONS } from "./serve_options.ts";
 
 export type Options = ReturnType<typeof parse>;
 
+/** @throws {LocalError} BAD_ARGUMENT: the file of `--config` @throws {TypeError} of `parseArgs` */
 export function parse(args: string[]) {
-  return parseArgs({ args, options: OPTIONS }).values;
+  const { values } = parseArgs({ args, options: OPTIONS });
+  if (values.config === undefined || values.help) return values;
+  return parseArgs({ args: [...readConfig(values.config), ...args], options: OPTIONS }).values;
 }
 
 /** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */

@@ -222,6 +222,13 @@ export const OPTIONS = {
     complete: ["text", "json"],
     help: "a line for every change of a connection, on stderr (text)",
   },
+  config: {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help:
+      "reads options from this file, too: JSON with comments, a key for each option (server/cli/config.schema.json); names of files are meant from its folder; the command line counts more",
+  },
   help: { type: "boolean", default: false, help: "" },
 } as const satisfies Readonly<Record<string, ServeOption>>;
 
