@@ -220,11 +220,14 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | 
 }
 
 /** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
-async function openPage(server: Server, { web }: Options): Promise<Web | undefined> {
+async function openPage(
+  server: Server,
+  { web, "web-admin": admin }: Options,
+): Promise<Web | undefined> {
   if (web === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
-    const page = await Web.start(server, { port: Number(web) });
+    const page = await Web.start(server, { port: Number(web), admin });
     server.events.emit({ event: "page", address: page.url });
     return page;
   } catch (cause) {

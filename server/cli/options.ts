@@ -64,6 +64,7 @@ What must not be lost:
                     open it may do everything    (with --store FILE: FILE.sock)
   --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
                     free port
+  --web-admin       whoever may look there may act as well: set channels, send, drop what waits, forget
   --log text|json   a line for every change of a connection, on stderr           (text)
   --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
   --help
@@ -101,6 +102,7 @@ export const OPTIONS = {
   "dead-letters": { type: "boolean", default: false },
   control: { type: "string" },
   web: { type: "string" },
+  "web-admin": { type: "boolean", default: false },
   log: { type: "string", default: "text" },
   limit: { type: "string", multiple: true, default: [] },
   help: { type: "boolean", default: false },
