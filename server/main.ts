@@ -24,7 +24,8 @@ import {
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
 import { printable } from "./observe/log.ts";
-import { apiRouter } from "./web/api_routes.ts";
+import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
+import type { Router } from "./web/routes.ts";
 import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -117,13 +118,14 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.start(server);
   });
-  const web = await openPage(server, values);
+  const api: ApiOptions = { eachDevice: values["metrics-devices"] };
+  const web = await openPage(server, values, api);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys));
   if (reread) reload(); // the files were changed while it was starting
   {
     // No longer than the store is locked: the next server's socket has the same name.
-    await using _control = await openControl(server, values, web);
+    await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
   // A second signal ends it without ceremony.
@@ -223,11 +225,12 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | 
 async function openPage(
   server: Server,
   { web, "web-admin": admin }: Options,
+  options: ApiOptions,
 ): Promise<Web | undefined> {
   if (web === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
-    const page = await Web.start(server, { port: Number(web), admin });
+    const page = await Web.start(server, { ...options, port: Number(web), admin });
     server.events.emit({ event: "page", address: page.url });
     return page;
   } catch (cause) {
@@ -264,13 +267,14 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
 async function openControl(
   server: Server,
   { store, control }: Options,
-  web: Web | undefined,
+  page: Router | undefined,
+  api: ApiOptions,
 ): Promise<AsyncDisposable | undefined> {
   if (control === undefined && (store === ":memory:" || Deno.build.os === "windows")) {
     return undefined;
   }
   const streams = new AbortController();
-  const router = web?.router ?? apiRouter(server, streams.signal);
+  const router = page ?? apiRouter(server, streams.signal, api);
   const path = control ?? controlPath(store);
   try {
     const socket = await Control.open(path, (request) => {

@@ -7,106 +7,228 @@ import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { loadTls } from "./certificate.ts";
 import { readDescriptions } from "./descriptions.ts";
+import { type Option, optionRow } from "./option.ts";
 
-export const HELP = `Starts a server: it keeps a link to every device, through outages.
+/** An option of the server: options below a heading begin with one that has it. */
+type ServeOption = Option & ParseArgsOptionsConfig[string] & { readonly group?: string };
 
-Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
-
-Who may connect; one of these must be said:
-  --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
-                    a SIGHUP reads the file again, and cuts off whose key has changed; what is
-                    wrong with it is said, and the old keys stay
-  --stock ID,ID     these too, without a key: boards with micropython-iot's client
-  --open            every device that can reach the port and has no key here; beside --keys or --stock
-                    these have half of the room (--limit connections, totalText), and the others find theirs
-
-What must not be lost:
-  --store FILE      keep messages and positions in this SQLite file; it is created if need be.
-                    Without, or with :memory:, they are forgotten when the server ends (:memory:)
-  --durability full|normal  what an acknowledged message survives on disk: a loss of power, or only
-                    the end of the server, but several times as fast             (full)
-
-  --tls-cert FILE   speak TLS, with this certificate (PEM); a SIGHUP reads both files again
-  --tls-key FILE    and its private key (PEM)
-  --port N          TCP port, 0: any free one           (8123)
-  --host ADDRESS    address to listen on                (0.0.0.0: every interface)
-  --timeout MS      silence that is taken for an outage; the same on the devices (2000)
-  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, thermostat, door,
-                    logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails
-                    is begun again, after 1 s to 60 s. Several share each device's link: of these, one
-                    may take plain lines, the others take channels; what fails is set aside then as
-                    with --dead-letters
-  --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
-                    second is set to, through restarts, until \`disconnect\` ends it; with a map of
-                    values behind a space, as JSON. Without --app, linked devices are served all the same
-  --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
-                    set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
-  --mqtt-prefix TEXT  topics begin with it              (holdfast)
-  --mqtt-home-assistant  devices with a description appear in Home Assistant
-  --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
-  --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
-  --mqtt-password-file FILE  the user's password at the broker
-  --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
-  --mqtt-version 5|3.1.1  of MQTT                       (5)
-  --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
-                    device, if the message has no expiry                         (10000)
-  --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
-  --mqtt-sleeping MS|ID=MS  several times: for how long a device may sleep before it is offline (what it says
-                    itself: sleep=SECONDS in its metadata)
-  --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
-                    it is the device's id; wildcards have nothing below the prefix         (none)
-  --descriptions FOLDER
-                    what the channels of applications are: kitchen.json, or kitchen@3.json for its
-                    version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
-  --dead-letters    set aside a message with which the application has failed 5 times (limit
-                    attempts), instead of trying it for ever; see the command dead-letters
-  --control PATH    the socket over which commands such as \`holdfast devices\` reach this server; who may
-                    open it may do everything    (with --store FILE: FILE.sock)
-  --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
-                    free port
-  --web-admin       whoever may look there may act as well: set channels, send, drop what waits, forget
-  --log text|json   a line for every change of a connection, on stderr           (text)
-  --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
-  --help
-`;
+/** All there are. */
+export const OPTIONS = {
+  keys: {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    group: "Who may connect; one of these must be said",
+    help:
+      "the devices that `keys add ID` has made a key for, if they prove that they have it; a SIGHUP reads the file again, and cuts off whose key has changed; what is wrong with it is said, and the old keys stay",
+  },
+  stock: {
+    type: "string",
+    multiple: true,
+    default: [],
+    takes: "ID,ID",
+    help: "these too, without a key: boards with micropython-iot's client",
+  },
+  open: {
+    type: "boolean",
+    default: false,
+    help:
+      "every device that can reach the port and has no key here; beside --keys or --stock these have half of the room (--limit connections, totalText), and the others find theirs",
+  },
+  store: {
+    type: "string",
+    default: ":memory:",
+    takes: "FILE",
+    complete: "file",
+    group: "What must not be lost",
+    help:
+      "keep messages and positions in this SQLite file; it is created if need be. Without, or with :memory:, they are forgotten when the server ends (:memory:)",
+  },
+  durability: {
+    type: "string",
+    default: "full",
+    takes: "full|normal",
+    complete: ["full", "normal"],
+    help:
+      "what an acknowledged message survives on disk: a loss of power, or only the end of the server, but several times as fast (full)",
+  },
+  "dead-letters": {
+    type: "boolean",
+    default: false,
+    help:
+      "set aside a message with which the application has failed 5 times (limit attempts), instead of trying it for ever; see the command dead-letters",
+  },
+  port: {
+    type: "string",
+    default: "8123",
+    takes: "N",
+    group: "How devices reach it",
+    help: "TCP port, 0: any free one (8123)",
+  },
+  host: {
+    type: "string",
+    default: "0.0.0.0",
+    takes: "ADDRESS",
+    help: "address to listen on (0.0.0.0: every interface)",
+  },
+  timeout: {
+    type: "string",
+    default: "2000",
+    takes: "MS",
+    help: "silence that is taken for an outage; the same on the devices (2000)",
+  },
+  "tls-cert": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "speak TLS, with this certificate (PEM); a SIGHUP reads both files again",
+  },
+  "tls-key": { type: "string", takes: "FILE", complete: "file", help: "and its private key (PEM)" },
+  limit: {
+    type: "string",
+    multiple: true,
+    default: [],
+    takes: "NAME=N",
+    help: `a limit, several times: ${Object.keys(defaultLimits).join(", ")}`,
+  },
+  app: {
+    type: "string",
+    multiple: true,
+    default: [],
+    takes: "NAME|FILE",
+    complete: "file",
+    group: "What becomes of messages",
+    help:
+      "run this for every device: echo, main, remote, qos, qos_fast, thermostat, door, logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails is begun again, after 1 s to 60 s. Several share each device's link: of these, one may take plain lines, the others take channels; what fails is set aside then as with --dead-letters",
+  },
+  connect: {
+    type: "string",
+    multiple: true,
+    default: [],
+    takes: "ID/CHANNEL=ID/CHANNEL",
+    help:
+      "several times: what the first reports or tells as an event, the second is set to, through restarts, until `disconnect` ends it; with a map of values behind a space, as JSON. Without --app, linked devices are served all the same",
+  },
+  descriptions: {
+    type: "string",
+    takes: "FOLDER",
+    complete: "file",
+    help:
+      "what the channels of applications are: kitchen.json, or kitchen@3.json for its version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay",
+  },
+  mqtt: {
+    type: "string",
+    takes: "URL",
+    group: "A broker",
+    help:
+      "mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store",
+  },
+  "mqtt-prefix": { type: "string", takes: "TEXT", help: "topics begin with it (holdfast)" },
+  "mqtt-home-assistant": {
+    type: "boolean",
+    help: "devices with a description appear in Home Assistant",
+  },
+  "mqtt-home-assistant-prefix": {
+    type: "string",
+    takes: "TEXT",
+    help: "that it has in its settings of MQTT (homeassistant)",
+  },
+  "mqtt-home-assistant-availability": {
+    type: "string",
+    takes: "sensors|all|none",
+    complete: ["sensors", "all", "none"],
+    help: "what is grey there while its device is away (sensors)",
+  },
+  "mqtt-password-file": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "the user's password at the broker",
+  },
+  "mqtt-ca": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "the certificate (PEM) that signed the broker's (those that the system trusts)",
+  },
+  "mqtt-version": {
+    type: "string",
+    takes: "5|3.1.1",
+    complete: ["5", "3.1.1"],
+    help: "of MQTT (5)",
+  },
+  "mqtt-deadline": {
+    type: "string",
+    takes: "MS",
+    help:
+      "how long a request over MQTT waits for its answer, and what is to be done for its device, if the message has no expiry (10000)",
+  },
+  "mqtt-offline-after": {
+    type: "string",
+    multiple: true,
+    takes: "MS|ID=MS",
+    help: "several times: for how long a device without a connection is online still (30000)",
+  },
+  "mqtt-sleeping": {
+    type: "string",
+    multiple: true,
+    takes: "MS|ID=MS",
+    help:
+      "several times: for how long a device may sleep before it is offline (what it says itself: sleep=SECONDS in its metadata)",
+  },
+  "mqtt-own-topics": {
+    type: "string",
+    multiple: true,
+    takes: "FILTER",
+    help:
+      "several times: topics that devices may publish to and hear by themselves; {id} in it is the device's id; wildcards have nothing below the prefix (none)",
+  },
+  control: {
+    type: "string",
+    takes: "PATH",
+    complete: "file",
+    group: "Who looks after it",
+    help:
+      "the socket over which commands such as `holdfast devices` reach this server; who may open it may do everything (with --store FILE: FILE.sock)",
+  },
+  web: {
+    type: "string",
+    takes: "PORT",
+    help:
+      "a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any free port",
+  },
+  "web-admin": {
+    type: "boolean",
+    default: false,
+    help:
+      "whoever may look there may act as well: set channels, send, drop what waits, forget devices",
+  },
+  "metrics-devices": {
+    type: "boolean",
+    default: false,
+    help: "/metrics has some of each device, too: as many more as there are devices",
+  },
+  log: {
+    type: "string",
+    default: "text",
+    takes: "text|json",
+    complete: ["text", "json"],
+    help: "a line for every change of a connection, on stderr (text)",
+  },
+  help: { type: "boolean", default: false, help: "" },
+} as const satisfies Readonly<Record<string, ServeOption>>;
 
 export type Options = ReturnType<typeof parse>;
 
-/** What there is, as `parseArgs` wants it. */
-export const OPTIONS = {
-  open: { type: "boolean", default: false },
-  port: { type: "string", default: "8123" },
-  host: { type: "string", default: "0.0.0.0" },
-  timeout: { type: "string", default: "2000" },
-  store: { type: "string", default: ":memory:" },
-  durability: { type: "string", default: "full" },
-  keys: { type: "string" },
-  stock: { type: "string", multiple: true, default: [] },
-  "tls-cert": { type: "string" },
-  "tls-key": { type: "string" },
-  app: { type: "string", multiple: true, default: [] },
-  connect: { type: "string", multiple: true, default: [] },
-  mqtt: { type: "string" },
-  "mqtt-prefix": { type: "string" },
-  "mqtt-home-assistant": { type: "boolean" },
-  "mqtt-home-assistant-prefix": { type: "string" },
-  "mqtt-home-assistant-availability": { type: "string" },
-  "mqtt-password-file": { type: "string" },
-  "mqtt-ca": { type: "string" },
-  "mqtt-version": { type: "string" },
-  "mqtt-deadline": { type: "string" },
-  "mqtt-offline-after": { type: "string", multiple: true },
-  "mqtt-sleeping": { type: "string", multiple: true },
-  "mqtt-own-topics": { type: "string", multiple: true },
-  descriptions: { type: "string" },
-  "dead-letters": { type: "boolean", default: false },
-  control: { type: "string" },
-  web: { type: "string" },
-  "web-admin": { type: "boolean", default: false },
-  log: { type: "string", default: "text" },
-  limit: { type: "string", multiple: true, default: [] },
-  help: { type: "boolean", default: false },
-} as const satisfies ParseArgsOptionsConfig;
+/** What `holdfast serve --help` says. */
+export const HELP = [
+  "Starts a server: it keeps a link to every device, through outages.\n",
+  "Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]",
+  ...Object.entries<ServeOption>(OPTIONS).flatMap(([name, option]) => [
+    ...option.group === undefined ? [] : ["", `${option.group}:`],
+    optionRow(name, option),
+  ]),
+].join("\n");
 
 export function parse(args: string[]) {
   return parseArgs({ args, options: OPTIONS }).values;

@@ -3,8 +3,8 @@
  * a server: it runs one on the store for as long as that takes. What is asked and answered is the same API each time.
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
-import { apiRouter } from "../web/api_routes.ts";
-import type { Operated } from "../web/acts.ts";
+import { apiRouter, type Served } from "../web/api_routes.ts";
+
 import { badArgument } from "./arguments.ts";
 
 import { controlPath, isListening } from "./control.ts";
@@ -143,7 +143,7 @@ export interface Reach {
 }
 
 /** @param start `Server.listen`, for stores that no server has open */
-export function reachWith(start: Start<Operated>): Reach {
+export function reachWith(start: Start<Served>): Reach {
   return {
     async ask(command, where, use, needsDevices = false) {
       const { store, url, control } = placeOf(command, where);
@@ -158,9 +158,14 @@ export function reachWith(start: Start<Operated>): Reach {
       }
       // Or one runs without a socket, which the store says.
       return await withStoppedServer(store, command, start, async (server) => {
-        const router = apiRouter(server, new AbortController().signal);
+        const done = new AbortController();
+        const router = apiRouter(server, done.signal);
         const asker = { may: "own", address: undefined } as const;
-        return await use(new Api((request) => router.answer(request, asker)));
+        try {
+          return await use(new Api((request) => router.answer(request, asker)));
+        } finally {
+          done.abort();
+        }
       });
     },
   };

@@ -1,16 +1,55 @@
 /** All that programs can ask, over whatever a request has come. */
 import { actRoutes, type Operated } from "./acts.ts";
 import { deviceRoutes } from "./api.ts";
+import { Health, type Healthy } from "./health.ts";
 import { logRoutes } from "./log_routes.ts";
-import { type Route, Router } from "./routes.ts";
+import { type BridgeState, metricsRoute } from "./metrics.ts";
+import { json, type Route, route, Router } from "./routes.ts";
 import { NO_HISTORY, Seen } from "./seen.ts";
+import { Tallies } from "./tallies.ts";
 
-/** @param signal ends all streams */
-export function apiRoutes(server: Operated, seen: Seen, signal: AbortSignal): Route[] {
-  return [...deviceRoutes(seen), ...actRoutes(server), ...logRoutes(server, signal)];
+/** What is needed of `Server`. */
+export interface Served extends Operated, Healthy {
+  /** How much waits for the store. */
+  readonly waiting: number;
 }
 
-/** The API of a server that has no page. @param signal ends all streams */
-export function apiRouter(server: Operated, signal: AbortSignal): Router {
-  return new Router(apiRoutes(server, new Seen(server, NO_HISTORY, signal), signal));
+/** What else there is to be told. */
+export interface ApiOptions {
+  /** How a bridge to a broker is. */
+  bridge?: () => BridgeState;
+  /** Metrics of each device. */
+  eachDevice?: boolean;
+}
+
+/** @param signal ends all streams, and what looks at the server */
+export function apiRoutes(
+  server: Served,
+  seen: Seen,
+  signal: AbortSignal,
+  { bridge, eachDevice = false }: ApiOptions = {},
+): Route[] {
+  const health = new Health(server, signal);
+  const tallies = new Tallies(server, signal);
+  const measured = { tallies, health, waiting: () => server.waiting, eachDevice };
+  return [
+    ...deviceRoutes(seen),
+    ...actRoutes(server),
+    ...logRoutes(server, signal),
+    // It says nothing of the devices: whoever restarts servers needs no token.
+    route("GET", "/healthz", "nothing", async () => {
+      const view = await health.look();
+      return json(view, view.status === "ok" ? 200 : 503);
+    }),
+    metricsRoute({ ...measured, ...(bridge && { bridge }) }),
+    route("GET", "/api/openapi.json", "nothing", async () => {
+      const text = await Deno.readTextFile(new URL("./openapi.json", import.meta.url));
+      return json(JSON.parse(text));
+    }),
+  ];
+}
+
+/** The API of a server that has no page. @param signal as for `apiRoutes` */
+export function apiRouter(server: Served, signal: AbortSignal, options?: ApiOptions): Router {
+  return new Router(apiRoutes(server, new Seen(server, NO_HISTORY, signal), signal, options));
 }

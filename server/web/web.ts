@@ -1,8 +1,7 @@
 /** The page that shows what becomes of devices, and the same for programs: for this machine alone. */
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { Operated } from "./acts.ts";
-import { apiRoutes } from "./api_routes.ts";
+import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
 import { deviceStreamRoute } from "./device_stream.ts";
 import { History } from "./history.ts";
 import { isForUs } from "./hosts.ts";
@@ -12,7 +11,7 @@ import { Refusal, refused, type Route, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
 
 /** Where the page is. */
-export interface WebOptions {
+export interface WebOptions extends ApiOptions {
   /** TCP port on this machine, 0: any free one. */
   port: number;
   /** Whoever may look may act as well: set channels, send, clear, forget. Default: false. */
@@ -52,7 +51,7 @@ export class Web {
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async start(
-    server: Operated,
+    server: Served,
     options: WebOptions,
     clock: Clock = nodePlatform,
   ): Promise<Web> {
@@ -62,7 +61,7 @@ export class Web {
     const seen = new Seen(server, history, stop.signal);
     const recent = new RecentLog(server, () => clock.date());
     const routes = [
-      ...apiRoutes(server, seen, stop.signal),
+      ...apiRoutes(server, seen, stop.signal, options),
       deviceStreamRoute(server, seen, recent),
       ...files,
     ];

@@ -1,0 +1,250 @@
+/** What Prometheus is told of a server. Each scrape looks at it as it is then; nothing is kept for that but counts. */
+import { cpuUsage } from "node:process";
+import type { Registry } from "prom-client";
+import type { Device } from "../device.ts";
+import type { Health } from "./health.ts";
+import { type Route, route } from "./routes.ts";
+import type { Tallies } from "./tallies.ts";
+
+/** How a bridge to a broker is. */
+export interface BridgeState {
+  readonly connectedSince: Date | undefined;
+  readonly connects: number;
+  readonly waiting: { readonly rows: number; readonly bytes: number; readonly since?: Date };
+  readonly inFlight: number;
+  readonly published: number;
+  readonly received: number;
+  readonly givenUp: number;
+}
+
+/** What a scrape looks at. */
+export interface Measured {
+  readonly tallies: Tallies;
+  readonly health: Health;
+  /** How much waits for the store. */
+  waiting(): number;
+  /** Undefined: there is no bridge. */
+  bridge?(): BridgeState;
+  /** Metrics of each device, too: their number is bounded by the number of devices alone. */
+  readonly eachDevice: boolean;
+}
+
+/** One metric: its name, its help, and its values, each with its labels. */
+interface Metric {
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly string[];
+  values(): Iterable<readonly [value: number, ...labels: string[]]>;
+}
+
+/** What one scrape has seen of the devices. */
+type Look = ReturnType<Tallies["look"]>;
+
+/** Route to all metrics. */
+export function metricsRoute(measured: Measured): Route {
+  let registry: Promise<Registry> | undefined;
+  let now: Look;
+  return route("GET", "/metrics", "look", async () => {
+    const all = await (registry ??= register(measured, () => now));
+    now = measured.tallies.look(); // once for all of them
+    return new Response(await all.metrics(), {
+      headers: { "content-type": all.contentType, "cache-control": "no-store" },
+    });
+  });
+}
+
+/** Loaded with the first scrape. @param look at what this scrape has seen */
+async function register(measured: Measured, look: () => Look): Promise<Registry> {
+  const { Counter, Gauge, Registry } = await import("prom-client");
+  const registry = new Registry();
+  for (const { name, help, labels = [], values } of metricsOf(measured, look)) {
+    const Kind = name.endsWith("_total") ? Counter : Gauge;
+    new Kind<string>({
+      name: `holdfast_${name}`,
+      help,
+      labelNames: labels,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [value, ...of] of values()) this.labels(...of).inc(value);
+      },
+    });
+  }
+  return registry;
+}
+
+/** Every metric there is, without the prefix of its name. */
+function metricsOf(measured: Measured, look: () => Look): Metric[] {
+  const { tallies, health, bridge, eachDevice } = measured;
+  return [
+    ...fleetMetrics(() => look().devices),
+    ...messageMetrics(look),
+    ...eventMetrics(tallies),
+    gauge(
+      "store_failing",
+      "Whether the store takes nothing at present.",
+      () => +tallies.storeFails,
+    ),
+    gauge("store_waiting", "Results and changes that wait for a commit.", () => measured.waiting()),
+    gauge(
+      "event_loop_lateness_seconds",
+      "How late the event loop was at most in the last ten seconds.",
+      () => health.lateMs / 1000,
+    ),
+    ...processMetrics(),
+    ...bridge ? bridgeMetrics(bridge) : [],
+    ...eachDevice ? deviceMetrics(() => look().devices) : [],
+  ];
+}
+
+function gauge(name: string, help: string, value: () => number): Metric {
+  return { name, help, values: () => [[value()]] };
+}
+
+function fleetMetrics(devices: () => readonly Device[]): Metric[] {
+  const sum = (name: string, help: string, of: (device: Device) => number) =>
+    gauge(name, help, () => devices().reduce((sum, device) => sum + of(device), 0));
+  return [
+    sum("devices", "Devices that the server knows.", () => 1),
+    sum("devices_connected", "Devices that have a connection.", ({ connected }) => +connected),
+    sum("inbox_messages", "Messages from devices that are not processed.", ({ inbox }) => inbox),
+    sum(
+      "outbox_messages",
+      "Messages to devices that they have not acknowledged.",
+      ({ outbox }) => outbox,
+    ),
+    sum(
+      "dead_letters",
+      "Messages that were given up, and are kept.",
+      (it) => it.deadLetters.length,
+    ),
+  ];
+}
+
+function messageMetrics(look: () => Look): Metric[] {
+  const helps = {
+    received: "Messages that devices have sent, accepted.",
+    processed: "Messages of devices that the application has done with.",
+    dead: "Messages of devices that were given up.",
+    written: "Messages to devices, accepted with qos.",
+    delivered: "Messages to devices that they have acknowledged.",
+    expired: "Messages to devices that were withdrawn, as their time was up.",
+  } as const;
+  return Object.entries(helps).map(([name, help]) =>
+    gauge(`messages_${name}_total`, help, () => look().messages[name as keyof typeof helps])
+  );
+}
+
+function eventMetrics(tallies: Tallies): Metric[] {
+  const count = (name: string, help: string, event: Parameters<Tallies["of"]>[0]): Metric =>
+    gauge(name, help, () => [...tallies.of(event).values()].reduce((sum, n) => sum + n, 0));
+  const byCode = (name: string, help: string, event: Parameters<Tallies["of"]>[0]): Metric => ({
+    name,
+    help,
+    labels: ["code"],
+    values: () => Array.from(tallies.of(event), ([code, n]) => [n, code] as const),
+  });
+  return [
+    count("connections_total", "Connections of devices that were welcomed.", "connected"),
+    byCode(
+      "disconnections_total",
+      "Connections of devices that have ended, by why.",
+      "disconnected",
+    ),
+    byCode(
+      "refusals_total",
+      "Connections that were refused before it was known whose, by why.",
+      "refused",
+    ),
+    count("boots_total", "Devices that began a new stream of messages.", "booted"),
+    count("reports_total", "What channels are, as devices have told it.", "reported"),
+    count("app_failures_total", "Failures of applications.", "app_failed"),
+    count("devices_forgotten_total", "Devices that were forgotten.", "forgotten"),
+    byCode("warnings_total", "Warnings in the log, by their codes.", "warning"),
+  ];
+}
+
+function processMetrics(): Metric[] {
+  const began = Date.now() - performance.now();
+  return [
+    gauge("start_time_seconds", "When the process was started, since 1970.", () => began / 1000),
+    gauge("resident_memory_bytes", "Memory that the process has.", () => Deno.memoryUsage().rss),
+    gauge("cpu_seconds_total", "Time of processors that the process has used.", cpuSeconds),
+  ];
+}
+
+function bridgeMetrics(state: () => BridgeState): Metric[] {
+  const name = (rest: string) => `mqtt_${rest}`;
+  return [
+    gauge(
+      name("connected"),
+      "Whether the broker is there.",
+      () => +(state().connectedSince !== undefined),
+    ),
+    gauge(name("connections_total"), "How often the broker was there.", () => state().connects),
+    gauge(
+      name("waiting_publications"),
+      "Publications that the broker was not sent.",
+      () => state().waiting.rows,
+    ),
+    gauge(name("waiting_bytes"), "Topics and payloads of these.", () => state().waiting.bytes),
+    gauge(name("waiting_age_seconds"), "For how long the oldest of these has waited.", () => {
+      const { since } = state().waiting;
+      return since === undefined ? 0 : Math.max(0, Date.now() - since.getTime()) / 1000;
+    }),
+    gauge(
+      name("in_flight_publications"),
+      "Publications that the broker has not confirmed.",
+      () => state().inFlight,
+    ),
+    gauge(
+      name("published_total"),
+      "Publications that the broker has confirmed.",
+      () => state().published,
+    ),
+    gauge(name("received_total"), "Messages that the broker has sent.", () => state().received),
+    gauge(name("given_up_total"), "Publications that were given up.", () => state().givenUp),
+  ];
+}
+
+function deviceMetrics(devices: () => readonly Device[]): Metric[] {
+  const each = (name: string, help: string, of: (device: Device) => number): Metric => ({
+    name,
+    help,
+    labels: ["device"],
+    values: () => devices().map((device) => [of(device), device.id] as const),
+  });
+  return [
+    each("device_connected", "Whether the device has a connection.", ({ connected }) => +connected),
+    each(
+      "device_connections_total",
+      "How often the device has connected.",
+      ({ connects }) => connects,
+    ),
+    each(
+      "device_inbox_messages",
+      "Messages from the device that are not processed.",
+      ({ inbox }) => inbox,
+    ),
+    each(
+      "device_outbox_messages",
+      "Messages to the device that it has not acknowledged.",
+      ({ outbox }) => outbox,
+    ),
+    each(
+      "device_messages_received_total",
+      "Messages of the device.",
+      ({ counts }) => counts.received,
+    ),
+    each(
+      "device_messages_delivered_total",
+      "Messages that the device has acknowledged.",
+      ({ counts }) => counts.delivered,
+    ),
+  ];
+}
+
+function cpuSeconds(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1e6;
+}

@@ -1,0 +1,81 @@
+/** What has happened at a server since it was started, counted. */
+import type { Device } from "../device.ts";
+import { type MessageCounts, noMessages } from "../link/counts.ts";
+import type { ServerEvent } from "../observe/events.ts";
+import type { Watched } from "./fleet.ts";
+
+/** Codes beside each other, of one event: more than there are. Somebody's application may make up any. */
+const MOST_CODES = 64;
+
+/** For a code beyond these. */
+const OTHER = "OTHER";
+
+/** Events that are counted, each with its codes. */
+const COUNTED = [
+  "app_failed",
+  "booted",
+  "connected",
+  "dead_letter",
+  "disconnected",
+  "expired",
+  "forgotten",
+  "refused",
+  "replaced",
+  "reported",
+  "warning",
+] as const satisfies ServerEvent["event"][];
+
+type Counted = typeof COUNTED[number];
+
+export class Tallies {
+  readonly #server: Watched;
+  readonly #events = new Map<string, Map<string, number>>(
+    COUNTED.map((event) => [event, new Map()]),
+  );
+  /** Devices as they were last seen: what they have counted remains when they are forgotten. */
+  #known = new Map<string, Device>();
+  readonly #gone = noMessages();
+  /** Whether the store takes nothing at present. */
+  storeFails = false;
+
+  /** @param signal ends it */
+  constructor(server: Watched, signal: AbortSignal) {
+    this.#server = server;
+    const end = server.events.subscribe((event) => this.#take(event));
+    signal.addEventListener("abort", end);
+  }
+
+  /** How often an event has happened, by its codes; "" where it has none. */
+  of(event: Counted): ReadonlyMap<string, number> {
+    return this.#events.get(event)!;
+  }
+
+  /** Messages of all devices, also of those that were forgotten; and the devices that there are. */
+  look(): { messages: MessageCounts; devices: readonly Device[] } {
+    const { devices } = this.#server;
+    this.#known = new Map(devices.map((device) => [device.id, device]));
+    const messages = { ...this.#gone };
+    for (const { counts } of devices) add(messages, counts);
+    return { messages, devices };
+  }
+
+  #take(event: ServerEvent): void {
+    if (event.event === "store") this.storeFails = event.code !== undefined;
+    if (event.event === "forgotten") this.#forget(event.device);
+    const codes = this.#events.get(event.event);
+    if (!codes) return;
+    const said = "code" in event ? event.code ?? "" : "";
+    const code = codes.has(said) || codes.size < MOST_CODES ? said : OTHER;
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  }
+
+  #forget(id: string): void {
+    const device = this.#known.get(id);
+    if (!device || !this.#known.delete(id)) return;
+    add(this.#gone, device.counts);
+  }
+}
+
+function add(sum: MessageCounts, counts: Readonly<MessageCounts>): void {
+  for (const name of Object.keys(sum) as (keyof MessageCounts)[]) sum[name] += counts[name];
+}
