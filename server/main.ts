@@ -5,6 +5,7 @@ import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
 import { parseLink } from "./cli/link_commands.ts";
+import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
 import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
@@ -24,6 +25,7 @@ import {
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
+import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
@@ -100,7 +102,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
-  const options = await toServerOptions(values, printing.log);
+  const { lettersMaxAge, ...options } = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
@@ -121,6 +123,10 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.bridge.start(server);
   });
+  const ending = new AbortController();
+  if (lettersMaxAge !== undefined) {
+    forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
+  }
   const api: ApiOptions = {
     eachDevice: values["metrics-devices"],
     ...(mqtt && { bridge: () => mqtt.bridge.state }),
@@ -134,6 +140,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
+  ending.abort();
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
@@ -154,7 +161,7 @@ function failed(error: unknown, json = false): number {
   const code = error instanceof HoldfastError ? error.code : isArgument ? "BAD_ARGUMENT" : "FAILED";
   const exit = error instanceof Failure ? 1 : EXITS[code] ?? 2;
   const message = printable(error.message);
-  const hint = exit === 2 ? "\n(--help lists the options)" : "";
+  const hint = exit === 2 && !message.includes("--help") ? "\n(--help lists the options)" : "";
   console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}${hint}`);
   return exit;
 }
@@ -243,13 +250,13 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles
 /** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
 async function openPage(
   server: Server,
-  { web }: Options,
+  { web, "web-admin": admin }: Options,
   options: ApiOptions,
 ): Promise<Web | undefined> {
   if (web === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
-    const page = await Web.start(server, { ...options, port: Number(web) });
+    const page = await Web.start(server, { ...options, port: Number(web), admin });
     server.events.emit({ event: "page", address: page.url });
     return page;
   } catch (cause) {

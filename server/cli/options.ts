@@ -5,6 +5,7 @@ import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { parseSpan } from "../protocol/span.ts";
 import { loadTls } from "./certificate.ts";
 import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
@@ -48,6 +49,13 @@ export async function toServerOptions(
   if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
     throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
   }
+  const oldest = rest["dead-letters-max-age"];
+  const lettersMaxAge = oldest === undefined ? undefined : parseSpan(oldest);
+  if (oldest !== undefined && lettersMaxAge === undefined) {
+    throw badArgument(
+      `--dead-letters-max-age takes a time such as 90s, 30m, 36h or 7d, not ${oldest}`,
+    );
+  }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,
@@ -59,6 +67,7 @@ export async function toServerOptions(
     store,
     durability,
     deadLetters: rest["dead-letters"],
+    lettersMaxAge,
     ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),

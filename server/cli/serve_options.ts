@@ -52,6 +52,11 @@ export const OPTIONS = {
     help:
       "set aside a message with which the application has failed 5 times (limit attempts), instead of trying it for ever; see the command dead-letters",
   },
+  "dead-letters-max-age": {
+    type: "string",
+    takes: "30d",
+    help: "what was set aside for so long (90s, 30m, 36h, 30d) is forgotten (never)",
+  },
   port: {
     type: "string",
     default: "8123",
@@ -209,6 +214,12 @@ export const OPTIONS = {
     takes: "PORT",
     help:
       "a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any free port",
+  },
+  "web-admin": {
+    type: "boolean",
+    default: false,
+    help:
+      "whoever may look there may act as well: set channels, send, drop what waits, forget devices",
   },
   "metrics-devices": {
     type: "boolean",

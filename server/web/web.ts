@@ -1,10 +1,12 @@
-/** The page that shows what becomes of devices, and the same for programs: read only, for this machine alone. */
+/** The page that shows what becomes of devices, and the same for programs: for this machine alone. */
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
 import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
+import { deviceStreamRoute } from "./device_stream.ts";
 import { History } from "./history.ts";
 import { isForUs } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
+import { RecentLog } from "./recent_log.ts";
 import { Refusal, refused, type Route, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
 
@@ -12,23 +14,30 @@ import { Seen } from "./seen.ts";
 export interface WebOptions extends ApiOptions {
   /** TCP port on this machine, 0: any free one. */
   port: number;
+  /** Whoever may look may act as well: set channels, send, clear, forget. Default: false. */
+  admin?: boolean;
 }
 
 export class Web {
   /** Answers what is asked, for whoever has found out who asks. */
   readonly router: Router;
   readonly #history: History;
+  readonly #recent: RecentLog;
+  readonly #admin: boolean;
   readonly #stop: AbortController;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(
     history: History,
+    recent: RecentLog,
     routes: readonly Route[],
     stop: AbortController,
-    { port }: WebOptions,
+    { port, admin = false }: WebOptions,
   ) {
     this.router = new Router(routes);
     this.#history = history;
+    this.#recent = recent;
+    this.#admin = admin;
     this.#stop = stop;
     this.#http = Deno.serve(
       { port, hostname: "127.0.0.1", onListen() {}, signal: stop.signal },
@@ -50,8 +59,13 @@ export class Web {
     const history = await History.start(server, clock);
     const stop = new AbortController();
     const seen = new Seen(server, history, stop.signal);
-    const api = apiRoutes(server, seen, stop.signal, options);
-    return new Web(history, [...api, ...files], stop, options);
+    const recent = new RecentLog(server, () => clock.date());
+    const routes = [
+      ...apiRoutes(server, seen, stop.signal, options),
+      deviceStreamRoute(server, seen, recent),
+      ...files,
+    ];
+    return new Web(history, recent, routes, stop, options);
   }
 
   /** What a browser opens. */
@@ -63,6 +77,7 @@ export class Web {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#http.finished;
+    this.#recent.close();
     await this.#history.close();
   }
 
@@ -70,6 +85,6 @@ export class Web {
     if (!isForUs(request)) {
       return refused(new Refusal(403, "NOT_FOR_US", "this page is for this machine alone"));
     }
-    return this.router.answer(request, { may: "look", address });
+    return this.router.answer(request, { may: this.#admin ? "act" : "look", address });
   }
 }

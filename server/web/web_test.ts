@@ -3,21 +3,27 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
+import type { ServerOptions } from "../mod.ts";
+import type { DeviceTold } from "./device_stream.ts";
 import type { SeenDevice, Told } from "./seen.ts";
-import { Web } from "./web.ts";
+import { Web, type WebOptions } from "./web.ts";
 
 /** A server, and the page of it. */
-async function begin() {
+async function begin(options: Partial<WebOptions> = {}, server: ServerOptions = {}) {
   const stack = new AsyncDisposableStack();
-  const scene = stack.use(await Scene.start());
-  const web = await Web.start(scene.server, { port: 0 });
+  const scene = stack.use(await Scene.start(server));
+  const web = await Web.start(scene.server, { port: 0, ...options });
   stack.defer(() => web.close());
   return { scene, web, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 /** What a stream tells: all at first, then changes. */
-async function* listen(web: Web, signal: AbortSignal): AsyncGenerator<Told> {
-  const { body } = await fetch(new URL("/api/events", web.url), { signal });
+async function* listen<T = Told>(
+  web: Web,
+  signal: AbortSignal,
+  path = "/api/events",
+): AsyncGenerator<T> {
+  const { body } = await fetch(new URL(path, web.url), { signal });
   const lines = body!.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   for await (const line of lines) {
     const [, data] = line.match(/^data: (.*)$/) ?? [];
@@ -81,6 +87,59 @@ Deno.test("a stream tells everything, and then what changes", async () => {
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
 
+Deno.test("a device's stream tells of its messages, its channels and its log, and that it was forgotten", async () => {
+  await using place = await begin();
+  const { scene, web } = place;
+  const [device, peer] = await scene.device("a");
+  await scene.device("b");
+  const stop = new AbortController();
+  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
+  const told: DeviceTold[] = [];
+  const next = async () => {
+    told.push((await stream.next()).value);
+    return told.at(-1)!;
+  };
+  const first = await next();
+  assertEquals([first.may, first.device!.id, first.thing], ["look", "a", { channels: [] }]);
+  assertEquals(first.lines.map((line) => line.way === "log" && line.entry.event), ["connected"]);
+  await peer.say("00hello\n");
+  device.write("welcome").catch(() => {}); // it is forgotten
+  await (await scene.server.thing("a")).set("lamp", 1);
+  await scene.server.transaction((tx) => tx.write("b", "for another one"));
+  const lines = () =>
+    told.slice(1).flatMap((it) => it.lines).flatMap((line) =>
+      line.way === "log" ? [] : `${line.way} ${line.text}`
+    ).sort();
+  while (lines().length < 3) await next();
+  assertEquals(lines(), ["in hello", "out =lamp.1 1", "out welcome"]);
+  const thing = told.findLast((it) => it.thing)!.thing!;
+  assertEquals(thing.channels.map(({ channel, desired }) => [channel, desired]), [["lamp", 1]]);
+  await scene.server.forget("a");
+  while ((await next()).device);
+  stop.abort();
+  await stream.return(undefined).catch(() => {}); // the stream was aborted
+});
+
+Deno.test("of a device that says more than is read the last is told, and how much was left out", async () => {
+  await using place = await begin({}, { limits: { outbox: 500 } });
+  const { scene, web } = place;
+  const [device] = await scene.device("a");
+  const stop = new AbortController();
+  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
+  await stream.next();
+  for (let n = 0; n < 400; n++) device.write(`line ${n}`).catch(() => {}); // it is closed
+  const seen: string[] = [];
+  let missed = 0;
+  while (!seen.includes("line 399")) {
+    const told: DeviceTold = (await stream.next()).value;
+    missed += told.missed;
+    for (const line of told.lines) if (line.way === "out") seen.push(line.text);
+  }
+  assertEquals([seen.length, missed], [300, 100]);
+  stop.abort();
+  await stream.return(undefined).catch(() => {}); // the stream was aborted
+});
+
 Deno.test("only what was meant for it is answered", async () => {
   await using place = await begin();
   const { web } = place;
@@ -118,7 +177,7 @@ Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are
   const { web } = place;
   const page = await fetch(web.url);
   assertStringIncludes(page.headers.get("content-security-policy")!, "default-src 'self'");
-  const html = await page.text();
+  const html = await page.text() + await (await fetch(new URL("/devices/a", web.url))).text();
   for (const [, path] of html.matchAll(/(?:href|src)="([^"#]+)"/g)) {
     const file = await fetch(new URL(path!, web.url));
     await file.body?.cancel();
