@@ -14,6 +14,7 @@ import { HELP } from "./cli/serve_options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
+import { webOptions } from "./cli/web_options.ts";
 import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
 import {
   defaultLimits,
@@ -30,6 +31,7 @@ import { expiry } from "./transport/tls_pair.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
+import { isLoopback } from "./web/hosts.ts";
 import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -131,7 +133,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     eachDevice: values["metrics-devices"],
     ...(mqtt && { bridge: () => mqtt.bridge.state }),
   };
-  const web = await openPage(server, values, api);
+  const web = await openPage(server, values, api, options.tls);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys, mqtt));
   if (reread) reload(); // the files were changed while it was starting
@@ -250,19 +252,30 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles
 /** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
 async function openPage(
   server: Server,
-  { web, "web-admin": admin }: Options,
-  options: ApiOptions,
+  values: Options,
+  api: ApiOptions,
+  tls: ServerOptions["tls"],
 ): Promise<Web | undefined> {
-  if (web === undefined) return undefined;
+  const { web: port, "web-password-file": file } = values;
+  if (port === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
-    const page = await Web.start(server, { ...options, port: Number(web), admin });
+    const options = webOptions(values, tls);
+    const page = await Web.start(server, { ...api, ...options });
     server.events.emit({ event: "page", address: page.url });
+    if (file !== undefined) {
+      warn(server, "PASSWORD_EXPOSED", exposure(file, "the hash of the password"));
+    }
+    if (page.url.startsWith("http:") && !isLoopback(values["web-host"])) {
+      const message =
+        "the page has no TLS: whoever listens on the network reads its password and all that it shows";
+      warn(server, "PASSWORD_EXPOSED", message);
+    }
     return page;
   } catch (cause) {
     await server.close();
     if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new Failure(`port ${web} is in use: choose another one with --web PORT`, { cause });
+    throw new Failure(`port ${port} is in use: choose another one with --web PORT`, { cause });
   }
 }
 

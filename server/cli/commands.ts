@@ -10,6 +10,7 @@ import { OPTIONS } from "./serve_options.ts";
 import { backupCommand, deadLettersCommand } from "./store_commands.ts";
 import { tailCommand } from "./tail_command.ts";
 import { topCommand } from "./top_command.ts";
+import { webCommand } from "./web_command.ts";
 
 export const COMMANDS: readonly Command[] = [
   devicesCommand,
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   disconnectCommand,
   linksCommand,
   keysCommand,
+  webCommand,
   backupCommand,
   completionsCommand(() => [SERVE, ...COMMANDS]),
 ];

@@ -212,8 +212,26 @@ export const OPTIONS = {
   web: {
     type: "string",
     takes: "PORT",
+    help: "a page that shows the devices: http://localhost:PORT/; 0: any free port",
+  },
+  "web-host": {
+    type: "string",
+    default: "127.0.0.1",
+    takes: "ADDRESS",
     help:
-      "a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any free port",
+      "address to listen on for it; where others reach it there must be a password, and it speaks TLS if the server does (127.0.0.1: this machine alone)",
+  },
+  "web-password-file": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "who may open it: a file that the command web has made",
+  },
+  "web-url": {
+    type: "string",
+    takes: "URL",
+    help:
+      "where it is for those who open it, if that is a name, or behind a proxy: https://holdfast.example/",
   },
   "web-admin": {
     type: "boolean",

@@ -13,6 +13,7 @@ const TYPES: Readonly<Record<string, string>> = {
 const PATHS: Readonly<Record<string, string>> = {
   "index.html": "/",
   "device.html": "/devices/:id",
+  "login.html": "/login",
 };
 
 /** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */

@@ -6,6 +6,9 @@ import { byId } from "../parts/dom.ts";
 /** Time goes on while nothing changes: in ms. */
 const TICK = 1000;
 
+/** Until one that was refused tries again, in ms. */
+const PAUSE = 3000;
+
 const GONE =
   "The server does not answer. What is shown is how it was; the page tries again by itself.";
 
@@ -37,22 +40,47 @@ export function listen<Told extends { now: number }>(url: string, live: Live<Tol
     show();
   };
   const obstacle = byId("obstacle");
-  const source = new EventSource(url);
-  source.addEventListener("all", ({ data }) => {
-    obstacle.hidden = true;
-    take(data, true);
-  });
-  source.addEventListener("changes", ({ data }) => take(data, false));
-  source.addEventListener("error", () => {
-    obstacle.textContent = GONE;
-    obstacle.hidden = false;
-  });
+  let source: EventSource;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const connect = () => {
+    source = new EventSource(url);
+    source.addEventListener("all", ({ data }) => {
+      obstacle.hidden = true;
+      take(data, true);
+    });
+    source.addEventListener("changes", ({ data }) => take(data, false));
+    source.addEventListener("error", async () => {
+      // Where it was refused, and not cut off, browsers do not try again.
+      if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, PAUSE);
+      obstacle.textContent = await whyNot(url);
+      obstacle.hidden = source.readyState === EventSource.OPEN;
+    });
+  };
+  connect();
   const timer = setInterval(show, TICK);
   return {
     show,
     end() {
       clearInterval(timer);
+      clearTimeout(again);
       source.close();
     },
   };
+}
+
+/** Why the stream has ended: an EventSource does not say. */
+async function whyNot(url: string): Promise<string> {
+  const stop = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: stop.signal });
+    if (answer.status === 401) {
+      location.assign(`/login#${encodeURIComponent(location.pathname)}`);
+      return "Log in first.";
+    }
+    return answer.ok ? GONE : (await answer.json()).message;
+  } catch {
+    return GONE;
+  } finally {
+    stop.abort();
+  }
 }

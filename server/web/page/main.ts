@@ -1,9 +1,10 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The page of all devices: a row for each, which changes as the server tells. */
-import { byId } from "../parts/dom.ts";
+import { button, byId } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
+import { ask } from "./acts.ts";
 import { merged } from "./lanes.ts";
 import { listen } from "./live.ts";
 import { Ranges } from "./ranges.ts";
@@ -89,3 +90,10 @@ function show(now: number): void {
 
 const ranges = new Ranges(() => stream.show());
 const stream = listen("/api/events", { take, show });
+
+button("leave").addEventListener("click", async () => {
+  await ask("DELETE", "/api/session");
+  location.assign("/login");
+});
+const { login } = await (await fetch("/api/session")).json();
+byId("leave").hidden = !login;
