@@ -5,15 +5,17 @@ import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
 import { parseLink } from "./cli/link_commands.ts";
+import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
-import { expiry, loadTls } from "./cli/certificate.ts";
+import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
-import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { type Options, parse, toServerOptions } from "./cli/options.ts";
+import { HELP } from "./cli/serve_options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
 import { webOptions } from "./cli/web_options.ts";
-import type { MqttBridge } from "../bridge/mqtt/mod.ts";
+import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
 import {
   defaultLimits,
   HoldfastError,
@@ -24,6 +26,8 @@ import {
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
+import { nodePlatform } from "./transport/node.ts";
+import { expiry } from "./transport/tls_pair.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
@@ -100,7 +104,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
-  const options = await toServerOptions(values, printing.log);
+  const { lettersMaxAge, ...options } = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
@@ -108,32 +112,41 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   const links = values.connect.map(parseLink);
   for (const { from, to } of links) [from, to].forEach(parsePlace);
   const mqtt = await bridgeToMqtt(values);
-  const server = await listen({ ...options, ...(mqtt && { observe: mqtt.observe }) });
+  const server = await listen({ ...options, ...(mqtt && { observe: mqtt.bridge.observe }) });
   printing.tell(server.events);
   tellWhereBoardsReachIt(server, options.hostname);
   report = (message) => server.events.emit({ event: "app_failed", message });
   early.forEach(report);
   if (options.tls) warn(server, "CERTIFICATE_EXPIRED", expiry(options.tls));
+  warn(server, "CERTIFICATE_EXPIRED", mqtt?.expired);
   warnOfExposure(server, values);
   if (values.app.length === 0 && !mqtt) warnOfNoApp(server, options.limits);
   await prepare(server, async () => {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
-    await mqtt?.start(server);
+    await mqtt?.bridge.start(server);
   });
-  const api: ApiOptions = { eachDevice: values["metrics-devices"] };
+  const ending = new AbortController();
+  if (lettersMaxAge !== undefined) {
+    forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
+  }
+  const api: ApiOptions = {
+    eachDevice: values["metrics-devices"],
+    ...(mqtt && { bridge: () => mqtt.bridge.state }),
+  };
   const web = await openPage(server, values, api, options.tls);
   let keys = options.keys;
-  reload = () => void (keys = reloadFiles(server, values, keys));
+  reload = () => void (keys = reloadFiles(server, values, keys, mqtt));
   if (reread) reload(); // the files were changed while it was starting
   {
     // No longer than the store is locked: the next server's socket has the same name.
     await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
+  ending.abort();
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
-    mqtt?.close();
+    mqtt?.bridge.close();
     await web?.close();
     await server.close();
   } catch (error) {
@@ -150,18 +163,23 @@ function failed(error: unknown, json = false): number {
   const code = error instanceof HoldfastError ? error.code : isArgument ? "BAD_ARGUMENT" : "FAILED";
   const exit = error instanceof Failure ? 1 : EXITS[code] ?? 2;
   const message = printable(error.message);
-  const hint = exit === 2 ? "\n(--help lists the options)" : "";
+  const hint = exit === 2 && !message.includes("--help") ? "\n(--help lists the options)" : "";
   console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}${hint}`);
   return exit;
 }
 
 /**
- * Takes over what is in the files of keys and certificate by now; where something is wrong, the old ones stay.
+ * Takes over what is in the files of keys, certificates and passwords by now; where something is wrong, the old ones stay.
  *
  * @param inUse The keys at present.
  * @returns the keys from now on
  */
-function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
+function reloadFiles(
+  server: Server,
+  values: Options,
+  inUse: Keys,
+  mqtt: MqttFromFiles | undefined,
+): Keys {
   const attempt = (kept: string, take: () => void) => {
     try {
       take();
@@ -194,13 +212,21 @@ function reloadFiles(server: Server, values: Options, inUse: Keys): Keys {
     server.setTls(tls);
     server.events.emit({ event: "certificate", message: `from ${values["tls-cert"]}` });
   });
+  attempt("credentials at the broker", () => {
+    const files = mqtt?.reload();
+    if (files === undefined) return;
+    server.events.emit({ event: "credentials", message: `for the broker from ${files}` });
+  });
   warnOfExposure(server, values);
   return keys;
 }
 
-function warnOfExposure(server: Server, { keys, "tls-key": key }: Options): void {
+function warnOfExposure(server: Server, values: Options): void {
+  const { keys, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } = values;
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
+  if (mqttKey !== undefined) warn(server, "KEYS_EXPOSED", exposure(mqttKey, "the private key"));
+  if (password !== undefined) warn(server, "KEYS_EXPOSED", exposure(password, "the password"));
 }
 
 /** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
@@ -217,7 +243,7 @@ function tellWhereBoardsReachIt(server: Server, hostname: string): void {
 }
 
 /** Loaded only if there is a broker. @throws {LocalError} BAD_ARGUMENT */
-async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttBridge | undefined> {
+async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles | undefined> {
   if (mqtt === undefined) return undefined;
   const { bridgeFrom } = await import("../bridge/mqtt/options.ts");
   return bridgeFrom({ mqtt, ...values });
@@ -275,7 +301,7 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
 /**
  * Lets commands in, if there is a file to lay the socket beside, or they are wanted elsewhere.
  *
- * @throws {Failure} they are wanted, and cannot be
+ * @throws {Failure} they are wanted, and cannot be: the server is closed then
  */
 async function openControl(
   server: Server,
@@ -301,7 +327,10 @@ async function openControl(
     };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
-    if (control !== undefined) throw new Failure(`--control ${path}: ${why}`, { cause });
+    if (control !== undefined) {
+      await server.close();
+      throw new Failure(`--control ${path}: ${why}`, { cause });
+    }
     warn(server, "NO_CONTROL", `commands such as \`backup\` cannot reach this server: ${why}`);
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** The command line's options for a broker. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Channels, Client } from "../bridge/host/mod.ts";
-import { makeCertificate } from "../tests/support/certificate.ts";
+import { makeCertificate, makeExpired } from "../tests/support/certificate.ts";
 import { fails, folder, Process, start } from "../tests/support/main_process.ts";
 import { Mosquitto, MqttPeer } from "../tests/support/mosquitto.ts";
 import { toolTest } from "../tests/support/tools.ts";
@@ -46,6 +46,122 @@ toolTest(
     assertEquals(code, "REFUSED");
     assertStringIncludes(message!, "the broker refuses the connection: not authorized");
     assertEquals(wrong.stderr.includes(SECRET), false);
+  },
+);
+
+toolTest(
+  "a password from the environment is neither in the log nor in the list of processes; a file goes first",
+  { mosquitto: "mosquitto", mosquitto_passwd: "mosquitto" },
+  async ({ mosquitto, mosquitto_passwd }) => {
+    using dir = folder();
+    await using broker = await Mosquitto.start(mosquitto, async (path) => {
+      await Deno.writeTextFile(`${path}/passwords`, "");
+      const args = ["-b", `${path}/passwords`, "holdfast", SECRET];
+      await new Deno.Command(mosquitto_passwd, { args, stderr: "null" }).output();
+      return ["allow_anonymous false", `password_file ${path}/passwords`];
+    });
+    const run = (name: string, ...more: string[]) => {
+      const url = `mqtt://holdfast@127.0.0.1:${broker.port}`;
+      return start("--open", "--store", `${dir.path}/${name}.db`, "--mqtt", url, ...more);
+    };
+    Deno.env.set("HOLDFAST_MQTT_PASSWORD", SECRET);
+    try {
+      await using right = run("right");
+      assertEquals((await right.logs("broker")).code, undefined);
+      const listed = await Deno.readTextFile(`/proc/${right.pid}/cmdline`);
+      assertEquals(
+        [listed, right.stderr, right.stdout].filter((text) => text.includes(SECRET)),
+        [],
+      );
+      const file = `${dir.path}/password`;
+      Deno.writeTextFileSync(file, "another one", { mode: 0o644 });
+      await using wrong = run("wrong", "--mqtt-password-file", file);
+      assertStringIncludes((await wrong.logs("broker")).message!, "not authorized");
+      assertStringIncludes((await wrong.logs("warning")).message!, "can read the password in");
+      Deno.writeTextFileSync(file, "\n");
+      wrong.kill("SIGHUP");
+      const complaint = () => wrong.log.find(({ code }) => code === "BAD_ARGUMENT");
+      const { message } = await until(complaint, { what: () => wrong.stderr });
+      assertStringIncludes(message!, "no password in it; the old credentials at the broker stay");
+      Deno.writeTextFileSync(file, SECRET);
+      wrong.kill("SIGHUP");
+      assertStringIncludes((await wrong.logs("credentials")).message!, file);
+      const isIn = () => wrong.log.find(({ event, code }) => event === "broker" && !code);
+      await until(isIn, { what: () => wrong.stderr });
+      assertEquals(wrong.stderr.includes(SECRET), false);
+      const [code, said] = await fails(
+        "--open",
+        "--store",
+        `${dir.path}/s.db`,
+        "--mqtt",
+        "mqtt://h",
+      );
+      assertEquals(code, 2);
+      assertStringIncludes(said, "HOLDFAST_MQTT_PASSWORD needs a user");
+    } finally {
+      Deno.env.delete("HOLDFAST_MQTT_PASSWORD");
+    }
+  },
+);
+
+toolTest(
+  "a certificate of the bridge, which a SIGHUP reads again; a bad one is named, and the old one stays",
+  { mosquitto: "mosquitto", openssl: "openssl" },
+  async ({ mosquitto, openssl }) => {
+    using dir = folder();
+    const [brokers, own, other] = [
+      await makeCertificate(openssl),
+      await makeCertificate(openssl, { name: "the bridge" }),
+      await makeCertificate(openssl),
+    ];
+    await using broker = await Mosquitto.start(mosquitto, async (path) => {
+      await Deno.writeTextFile(`${path}/cert.pem`, brokers.cert);
+      await Deno.writeTextFile(`${path}/key.pem`, brokers.key);
+      await Deno.writeTextFile(`${path}/client.pem`, own.cert);
+      return [`cafile ${path}/client.pem`, "require_certificate true"]
+        .concat("use_identity_as_username true")
+        .concat(`certfile ${path}/cert.pem`, `keyfile ${path}/key.pem`);
+    });
+    const [ca, cert, key] = ["ca", "cert", "key"].map((name) => `${dir.path}/${name}.pem`);
+    await Deno.writeTextFile(ca!, brokers.cert);
+    const put = ({ cert: ofCert, key: ofKey }: typeof own) => {
+      Deno.writeTextFileSync(cert!, ofCert);
+      Deno.writeTextFileSync(key!, ofKey, { mode: 0o600 });
+    };
+    put(other);
+    await using server = start(
+      ...["--open", "--store", `${dir.path}/s.db`, "--mqtt", `mqtts://127.0.0.1:${broker.port}`],
+      ...["--mqtt-ca", ca!, "--mqtt-cert", cert!, "--mqtt-key", key!],
+    );
+    const tells = (code: string) =>
+      until(() => server.log.find((entry) => entry.code === code), { what: () => server.stderr });
+    await tells("CERTIFICATE_REFUSED");
+    const expired = { cert: await makeExpired(openssl, own.key), key: own.key };
+    const wrongs: [typeof own, string][] = [
+      [{ cert: own.cert, key: other.key }, `--mqtt-key ${key}: the private key is not the`],
+      [
+        { cert: own.cert.slice(0, 99), key: own.key },
+        `--mqtt-cert ${cert}: the certificate cannot`,
+      ],
+      [{ cert: own.cert, key: "" }, `--mqtt-key ${key}: the certificate or its private key cannot`],
+      [expired, `--mqtt-cert ${cert}: the certificate has expired`],
+    ];
+    for (const [files, says] of wrongs) {
+      const before = server.log.length;
+      put(files);
+      server.kill("SIGHUP");
+      const complaint = () => server.log.slice(before).find(({ code }) => code === "BAD_ARGUMENT");
+      const { message } = await until(complaint, { what: () => server.stderr });
+      assertStringIncludes(message!, says);
+      assertStringIncludes(message!, "the old credentials at the broker stay");
+    }
+    put(own);
+    Deno.chmodSync(key!, 0o644);
+    server.kill("SIGHUP");
+    await server.logs("credentials");
+    await until(() => server.log.some(({ event, code }) => event === "broker" && !code));
+    assertStringIncludes((await tells("KEYS_EXPOSED")).message!, "can read the private key in");
+    assertEquals(server.stderr.includes(own.key.slice(40, 80)), false);
   },
 );
 
@@ -155,6 +271,11 @@ const WRONG: [string, string[], string][] = [
     ["--mqtt", "mqtt://localhost", "--mqtt-own-topics", "a", "--mqtt-own-topics", "$SYS/#"],
     "topics of devices",
   ],
+  ...["7", "0d", "-1s", "1w", "1.5h"].map((age): [string, string[], string] => [
+    `no age: ${age}`,
+    ["--mqtt", "mqtt://localhost", `--mqtt-max-age=${age}`],
+    "--mqtt-max-age takes a time such as",
+  ]),
   ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
   [
     "Home Assistant without a broker",
@@ -177,6 +298,19 @@ const WRONG: [string, string[], string][] = [
     "is Home Assistant's",
   ],
   ["a CA without TLS", ["--mqtt", "mqtt://localhost", "--mqtt-ca", "x"], "--mqtt-ca is for TLS"],
+  [
+    "a certificate without TLS",
+    ["--mqtt", "mqtt://h", "--mqtt-cert", "x", "--mqtt-key", "y"],
+    "--mqtt-cert is for TLS",
+  ],
+  ["a certificate alone", ["--mqtt", "mqtts://h", "--mqtt-cert", "x"], "needs --mqtt-key"],
+  ["a private key alone", ["--mqtt", "mqtts://h", "--mqtt-key", "x"], "needs --mqtt-cert"],
+  [
+    "no such certificate",
+    ["--mqtt", "mqtts://h", "--mqtt-cert", "/no/file", "--mqtt-key", "/no/file"],
+    "--mqtt-cert: ",
+  ],
+  ["a CA that is none", ["--mqtt", "mqtts://h", "--mqtt-ca", "/dev/null"], "--mqtt-ca /dev/null: "],
   ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],
   [
     "no such file",

@@ -87,6 +87,7 @@ export type {
   Boot,
   Clock,
   ConnectOptions,
+  ConnectTls,
   Listener,
   ListenOptions,
   Platform,

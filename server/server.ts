@@ -325,7 +325,7 @@ export class Server implements AsyncDisposable {
       admission,
       connections: this.#places.connections,
       timeout: this.timeout,
-      record: (...args) => this.#devices.ask(...args),
+      record: (...args) => this.#devices.callers.ask(...args),
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };

@@ -4,11 +4,9 @@ import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import {
-  type ConnectOptions,
-  LONGEST_TIMER,
-  type Platform,
-} from "../../server/transport/platform.ts";
+import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
+import { type Access, access, type MqttCredentials } from "./access.ts";
+import { AgeBound } from "./age.ts";
 import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
 import { Availability, type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
@@ -18,6 +16,7 @@ import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
 import { createRetained, remember } from "./retained.ts";
 import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
+import { Counters, type MqttState } from "./state.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 import { Wills } from "./wills.ts";
@@ -44,17 +43,13 @@ const MOST_REQUESTS = 1000;
 const DEADLINE = 10_000;
 
 /** Where the broker is, and what it is told. */
-export interface MqttOptions {
+export interface MqttOptions extends MqttCredentials {
   /** Name or address. */
   hostname: string;
   /** Default 1883; with TLS 8883. */
   port?: number;
-  /** The certificate in PEM that signed the broker's, or true for those that the system trusts. Default: no TLS. */
-  tls?: { caCert: string } | true;
   /** At the broker. Default: none. */
   username?: string;
-  /** The user's. */
-  password?: string;
   /** Topics begin with it. Default "holdfast". */
   prefix?: string;
   /** Devices with a description appear in Home Assistant. Default: they do not. */
@@ -74,6 +69,8 @@ export interface MqttOptions {
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
   mostBytes?: number;
+  /** For how long an event waits for the broker before it is given up, in ms. Default: for ever. */
+  maxAge?: number;
   /** Requests that wait for devices' answers at once; those beyond are answered with TOO_MANY_REQUESTS. Default 1,000. */
   mostRequests?: number;
   /** How long a request waits for its answer, and what is to be done for its device, if they do not say, in ms. Default 10,000. */
@@ -105,7 +102,7 @@ export class MqttBridge {
   /** For `Server.listen`: what devices tell becomes publications. It waits until `start`. */
   readonly observe: Observer;
   readonly #options: MqttOptions;
-  readonly #place: ConnectOptions;
+  readonly #port: number;
   readonly #platform: Platform;
   readonly #topics: Topics;
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
@@ -114,17 +111,20 @@ export class MqttBridge {
   readonly #wills: Wills;
   readonly #patience: number;
   readonly #ready = Promise.withResolvers<void>();
+  readonly #counters = new Counters();
+  #access: Access;
   #server: Server | undefined;
   #broker: Broker | undefined;
   #requests: Requests | undefined;
   #unsubscribe: (() => void) | undefined;
   #availability: Availability | undefined;
   #announcer: Announcer | undefined;
+  #age: AgeBound | undefined;
   #closed: LocalError | undefined;
 
   /** Checks the options; nothing else happens before `start`. @throws {LocalError} BAD_ARGUMENT */
   constructor(options: MqttOptions, platform: Platform = nodePlatform) {
-    const { hostname, tls, port = tls ? 8883 : 1883, prefix = "holdfast" } = options;
+    const { hostname, port = options.tls ? 8883 : 1883, prefix = "holdfast" } = options;
     const { mostRows: rows = 10_000, mostBytes: bytes = 16 * 1024 * 1024 } = options;
     checkWhole("port", port, 1, 65_535);
     checkWhole("window", options.window ?? 1, 1, 10_000);
@@ -133,11 +133,13 @@ export class MqttBridge {
     for (const name of ["offlineAfter", "sleeping"] as const) {
       for (const value of timesIn(options[name])) checkWhole(name, value, 0, LONGEST_TIMER);
     }
+    checkWhole("maxAge", options.maxAge ?? 1, 1, 2 ** 40);
     checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
     checkWhole("deadline", options.deadline ?? 1, 1, LONGEST_TIMER);
     this.#options = options;
     this.#patience = options.deadline ?? DEADLINE;
-    this.#place = { hostname, port, tls };
+    this.#port = port;
+    this.#access = access(hostname, port, options);
     this.#platform = platform;
     this.#topics = new Topics(prefix);
     const { homeAssistant: shown = false } = options;
@@ -168,7 +170,7 @@ export class MqttBridge {
     const requests = this.#askThrough(server);
     try {
       await server.transaction(async (tx) => {
-        await createTables(tx, newClientId());
+        await createTables(tx, newClientId(), this.#platform.date());
         createRetained(tx);
       });
       this.#server = server;
@@ -187,11 +189,13 @@ export class MqttBridge {
       server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
     });
     await this.#room.count();
-    const { version = 5, username, password, offlineAfter, sleeping } = this.#options;
-    this.#broker = new Broker(this.#host(server), this.#place, {
+    const host = this.#host(server);
+    this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
+    await this.#age.start();
+    const { version = 5, username, offlineAfter, sleeping } = this.#options;
+    this.#broker = new Broker(host, {
       version,
       ...(username !== undefined && { username }),
-      ...(password !== undefined && { password: new TextEncoder().encode(password) }),
       keepalive: KEEPALIVE,
       status: this.#topics.status,
       subscribe: [...this.#topics.commands, ...Announcer.filters(this.#homeAssistant)],
@@ -221,8 +225,28 @@ export class MqttBridge {
     this.#ready.resolve();
   }
 
+  /**
+   * Uses other credentials from the next connection on, which is made at once if there is none. TLS is on or off for
+   * good, as the port is another one.
+   *
+   * @throws {LocalError} BAD_ARGUMENT: they cannot be used; the old ones stay then
+   */
+  setCredentials(credentials: MqttCredentials): void {
+    if (!credentials.tls !== !this.#options.tls) {
+      throw new LocalError("BAD_ARGUMENT", "TLS to a broker is not turned on or off while it runs");
+    }
+    this.#access = access(this.#options.hostname, this.#port, credentials);
+    this.#broker?.retry();
+  }
+
+  /** How it is. Nothing is asked of the store for it. */
+  get state(): MqttState {
+    return this.#counters.state(this.#room.amount, this.#broker?.inFlight);
+  }
+
   /** Ends it, before the server is closed. What is due to the broker stays in the store. */
   close(): void {
+    this.#age?.over();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
     this.#room.close(this.#closed);
@@ -230,6 +254,7 @@ export class MqttBridge {
     this.#availability?.close();
     this.#requests?.close();
     this.#announcer?.close();
+    this.#age?.close();
     this.#broker?.close();
   }
 
@@ -266,22 +291,26 @@ export class MqttBridge {
 
   /** Adds a publication to a device's transaction, which waits until there is room. */
   async #add(tx: Transaction, message: Message): Promise<void> {
-    await this.#room.take(bytesOf(message));
+    await this.#room.take(bytesOf(message), message.retain ? message.topic : undefined);
     this.#publish(tx, message);
   }
 
   /** Adds one that is bounded by the number of devices, channels and requests. */
   #put(tx: Transaction, message: Message): void {
-    this.#room.add(bytesOf(message));
+    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
     this.#publish(tx, message);
   }
 
   #publish(tx: Transaction, message: Message): void {
-    publish(tx, message);
+    const since = this.#platform.date();
+    publish(tx, message, since);
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);
-    tx.afterCommit(() => this.#broker?.added());
+    tx.afterCommit(() => {
+      this.#counters.added(since);
+      this.#broker?.added();
+    });
   }
 
   #askThrough(server: Server): Requests {
@@ -299,7 +328,7 @@ export class MqttBridge {
   }
 
   #host(server: Server) {
-    const address = joinAddress(this.#place.hostname, this.#place.port);
+    const address = joinAddress(this.#options.hostname, this.#port);
     const own = this.#own;
     const commands = {
       topics: this.#topics,
@@ -310,6 +339,9 @@ export class MqttBridge {
     };
     return {
       platform: this.#platform,
+      access: () => this.#access,
+      room: this.#room,
+      counters: this.#counters,
       transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
       get filters() {
         return own.filters;
@@ -329,6 +361,8 @@ export class MqttBridge {
       },
       tell: (error?: HoldfastError) => {
         const why = error && { code: error.code, message: error.message };
+        this.#counters.tell(this.#platform.date(), why);
+        if (!error) this.#age!.over();
         this.#emit({ event: "broker", address, ...why });
       },
       warn: (code: string, message: string) =>

@@ -7,9 +7,23 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
-import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
+import type { Platform, Socket } from "../../server/transport/platform.ts";
+import type { Access } from "./access.ts";
 import { BrokerError } from "./errors.ts";
-import { isAnyWaiting, isKnown, keep, load, markSent, sentBehind } from "./rows.ts";
+import { explain } from "./explain.ts";
+import type { Room } from "./room.ts";
+import {
+  type Amount,
+  bytesOf,
+  isAnyWaiting,
+  isKnown,
+  keep,
+  load,
+  markSent,
+  type Row,
+  sentBehind,
+} from "./rows.ts";
+import type { Counters } from "./state.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
@@ -24,6 +38,11 @@ const PAUSE = 1000;
 /** What it needs of the bridge. */
 export interface BrokerHost {
   readonly platform: Platform;
+  /** Where the next connection goes, and with what. */
+  access(): Access;
+  /** What waits, or is under way. */
+  readonly room: Room;
+  readonly counters: Counters;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /**
    * Does what a message wants.
@@ -47,7 +66,6 @@ export interface BrokerHost {
 
 export class Broker {
   readonly #host: BrokerHost;
-  readonly #place: ConnectOptions;
   readonly #options: Omit<SessionOptions, "clientId">;
   #session!: MqttSession; // from the first transaction on
   #payloads = new Map<number, Publication>(); // under way, by their rows
@@ -58,6 +76,7 @@ export class Broker {
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
+  #taken = 0; // bytes that it had taken when the session's time was up last
   #lost: HoldfastError | undefined;
   #cancel = () => {};
   #woken = Promise.withResolvers<void>();
@@ -66,13 +85,23 @@ export class Broker {
 
   constructor(
     host: BrokerHost,
-    place: ConnectOptions,
     options: Omit<SessionOptions, "clientId">,
   ) {
     this.#host = host;
-    this.#place = place;
     this.#options = options;
     void this.#run();
+  }
+
+  /** Publications that are under way. */
+  get inFlight(): Amount {
+    const all = [...this.#payloads.values()];
+    return { rows: all.length, bytes: all.reduce((sum, one) => sum + bytesOf(one), 0) };
+  }
+
+  /** If there is no connection, the next one is made without a pause. */
+  retry(): void {
+    if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
+    this.#wake();
   }
 
   /** Something was added to what waits. */
@@ -144,6 +173,7 @@ export class Broker {
     if (tasks.length > 0 || this.#marked > 0 || (this.#isWaiting && session.free > 0)) {
       await this.#commit(tasks);
     } else {
+      if (session.free > 0 && !this.#isHeld) this.#settle();
       if (session.wantsConnection(now)) this.#connect();
       this.#flush();
       await this.#woken.promise;
@@ -152,10 +182,17 @@ export class Broker {
     this.#flush();
   }
 
+  /** Nothing waits: the room's count may have become too much. */
+  #settle(): void {
+    const { room, counters } = this.#host;
+    counters.oldest = undefined;
+    if (room.amount.rows !== this.#payloads.size) room.settle(this.inFlight);
+  }
+
   /** Makes tasks safe, and takes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
     const session = this.#session;
-    let rows: Publication[] = [];
+    let rows: Row[] = [];
     let marked = 0;
     const wasMarked = this.#marked;
     try {
@@ -166,6 +203,7 @@ export class Broker {
         marked = this.#isWaiting ? session.free - rows.length : 0;
         if (marked <= 0) return;
         this.#isWaiting = false; // until something is added after this
+        this.#host.room.moves();
         markSent(tx, marked, session.end);
       });
     } catch (error) {
@@ -178,6 +216,7 @@ export class Broker {
     this.#marked = Math.max(0, marked);
     if (wasMarked > 0 && rows.length === wasMarked) this.#isWaiting = true; // there may be more
     for (const row of rows) this.#payloads.set(row.seq, row);
+    if (rows.length > 0) this.#host.counters.sent(rows.at(-1)!.since);
     this.#last = rows.at(-1)?.seq ?? this.#last;
     session.publish(rows);
     for (const task of tasks) this.#safe(task);
@@ -232,12 +271,16 @@ export class Broker {
   }
 
   #safe(task: Task): void {
+    const { counters } = this.#host;
+    if (task.does === "deliver") counters.received++;
     if (task.does === "complete") {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
       this.#host.completed(publication);
       if (this.#isHeld) this.#isWaiting = true;
-      if (task.refused !== undefined) {
+      if (task.refused === undefined) counters.published++;
+      else {
+        counters.givenUp++;
         this.#host.warn("NOT_PUBLISHED", `${JSON.stringify(task.topic)}: ${task.refused}`);
       }
     }
@@ -253,8 +296,10 @@ export class Broker {
     const { platform } = this.#host;
     session.connecting(platform.now());
     this.#isPaused = this.#isBlocked = false;
-    const socket = platform.connect(this.#place, {
-      opened: () => this.#guard(socket, () => session.opened(platform.now())),
+    this.#taken = 0;
+    const { place, password } = this.#host.access();
+    const socket = platform.connect(place, {
+      opened: () => this.#guard(socket, () => session.opened(platform.now(), password)),
       data: (bytes) => this.#guard(socket, () => session.received(bytes, platform.now())),
       drained: () => this.#guard(socket, () => this.#isBlocked = false),
       ended: (reason) => {
@@ -265,10 +310,10 @@ export class Broker {
   }
 
   /** Something that a connection brings. */
-  #guard(socket: Socket | undefined, act: () => void): void {
+  #guard(socket: Socket | undefined, act: (socket: Socket) => void): void {
     if (!socket || this.#socket !== socket) return;
     try {
-      act();
+      act(socket);
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       this.#lose(error);
@@ -280,7 +325,7 @@ export class Broker {
   /** The session is told by the loop, when no transaction is under way. */
   #lose(reason: HoldfastError): void {
     this.#drop();
-    this.#lost = reason;
+    this.#lost = explain(reason, this.#session.isGreeting, this.#options.version);
     this.#wake();
   }
 
@@ -311,9 +356,17 @@ export class Broker {
     const { deadline } = this.#session;
     if (deadline === undefined || this.#isClosed) return;
     this.#later(Math.max(0, deadline - this.#host.platform.now()), () => {
-      this.#guard(this.#socket, () => this.#session.timeout(this.#host.platform.now()));
+      this.#guard(this.#socket, (socket) => this.#timeout(socket));
       this.#wake();
     });
+  }
+
+  #timeout(socket: Socket): void {
+    const now = this.#host.platform.now();
+    // On a slow link a question takes its time behind the publications: that is no silence.
+    if (this.#isBlocked && socket.taken > this.#taken) this.#session.taken(now);
+    this.#taken = socket.taken;
+    this.#session.timeout(now);
   }
 
   #later(ms: number, run: () => void): void {

@@ -3,6 +3,8 @@ import { HoldfastError } from "../../server/protocol/errors.ts";
 
 /** What can be wrong on the broker's side. */
 export type BrokerCode =
+  | "BAD_CERTIFICATE" // not trusted here, for another name, or out of date
+  | "CERTIFICATE_REFUSED" // the bridge's, or it has none
   | "MALFORMED" // bytes that are no packet of MQTT
   | "REFUSED" // by the broker, with its reason; or it lacks what the bridge needs
   | "SILENT" // no answer in time

@@ -3,7 +3,9 @@
  *
  * @module
  */
+export type { MqttCredentials, MqttTls } from "./access.ts";
 export type { HomeAssistantOptions } from "./announcer.ts";
 export type { PerDevice } from "./availability.ts";
 export type { AvailabilityOf } from "./discovery.ts";
 export { MqttBridge, type MqttOptions } from "./bridge.ts";
+export type { MqttState } from "./state.ts";

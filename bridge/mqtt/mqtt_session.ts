@@ -8,6 +8,7 @@
  * store before PUBREC, in one transaction with what the message does, and gone before PUBCOMP.
  */
 import { Buffer } from "node:buffer";
+import { checkNoAlias } from "./aliases.ts";
 import {
   type AnswerCommand,
   decodeTask,
@@ -23,13 +24,7 @@ import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import { checkConnack, refusal } from "./reasons.ts";
 import { Subscriptions } from "./subscriptions.ts";
-
-/** For the answer to CONNECT and to PINGREQ, in ms. */
-const PATIENCE = 10_000;
-
-/** Between connections, in ms: twice as long after each failure. */
-const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 60_000;
+import { Timing } from "./timing.ts";
 
 /** The broker keeps the session for as long as it can. */
 const FOR_EVER = 0xffff_ffff;
@@ -39,7 +34,6 @@ export interface SessionOptions {
   version: Version;
   clientId: string;
   username?: string;
-  password?: Uint8Array;
   /** In s. */
   keepalive: number;
   /** A retained topic that says whether the bridge is there: online or offline. */
@@ -76,16 +70,12 @@ export class MqttSession {
   #isForgotten = false; // by the broker, and that is not safe
   #window: number;
   #longest = Infinity; // packet that the broker takes, in bytes
-  #keepalive: number; // ms
-  #retryAt: number | undefined;
-  #failures = 0;
-  #answerBy: number | undefined; // CONNACK or PINGRESP
-  #pingAt: number | undefined;
+  readonly #timing: Timing;
 
   constructor(options: SessionOptions, { inFlight, taken, filters }: Kept) {
     this.#options = options;
     this.#window = options.window;
-    this.#keepalive = options.keepalive * 1000;
+    this.#timing = new Timing(options.keepalive);
     this.#decoder = new Decoder(options.version);
     const outlet: Outlet = {
       send: (packet) => this.#send(packet),
@@ -101,24 +91,31 @@ export class MqttSession {
 
   /** Begins to want a connection. */
   start(now: number): void {
-    this.#retryAt = now;
+    this.#timing.start(now);
   }
 
   /** When `timeout` is to be called, or a connection to be made. */
   get deadline(): number | undefined {
-    const times = [this.#retryAt, this.#answerBy, this.#pingAt].filter((time) =>
-      time !== undefined
-    );
-    return times.length > 0 ? Math.min(...times) : undefined;
+    return this.#timing.deadline;
   }
 
   wantsConnection(now: number): boolean {
-    return this.#retryAt !== undefined && now >= this.#retryAt;
+    return this.#timing.wantsConnection(now);
   }
 
   /** How long until the next connection, in ms. */
   pause(now: number): number {
-    return Math.max(0, (this.#retryAt ?? now) - now);
+    return this.#timing.pause(now);
+  }
+
+  /** There is no connection, and none is being made. */
+  get isOffline(): boolean {
+    return this.#phase === "offline";
+  }
+
+  /** The broker was sent CONNECT, and has not answered. */
+  get isGreeting(): boolean {
+    return this.#phase === "greeting";
   }
 
   /** The broker has the session, and takes publications. */
@@ -144,17 +141,15 @@ export class MqttSession {
   /** A connection is being made. */
   connecting(now: number): void {
     this.#phase = "connecting";
-    this.#retryAt = undefined;
-    this.#answerBy = now + PATIENCE;
+    this.#timing.connecting(now);
   }
 
   /** The connection is there. */
-  opened(now: number): void {
-    const { version, clientId, username, password, keepalive, status, receiveMaximum } =
-      this.#options;
+  opened(now: number, password?: Uint8Array): void {
+    const { version, clientId, username, keepalive, status, receiveMaximum } = this.#options;
     this.#phase = "greeting";
     this.#decoder = new Decoder(version);
-    this.#answerBy = now + PATIENCE;
+    this.#timing.opened(now);
     this.#send({
       cmd: "connect",
       protocolId: "MQTT",
@@ -173,22 +168,14 @@ export class MqttSession {
   closed(now: number): void {
     this.#phase = "offline";
     this.#output = [];
-    this.#answerBy = this.#pingAt = undefined;
     this.#subscriptions.closed();
     for (const task of this.#tasks.splice(0)) this.#forget(task);
-    this.#retryAt = now +
-      Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures++, 16));
+    this.#timing.closed(now);
   }
 
   /** @throws {BrokerError} the connection is to be closed */
   timeout(now: number): void {
-    if (this.#answerBy !== undefined && now >= this.#answerBy) {
-      throw new BrokerError("SILENT", `the broker has said nothing for ${PATIENCE} ms`);
-    }
-    if (this.#pingAt === undefined || now < this.#pingAt) return;
-    this.#send({ cmd: "pingreq" });
-    this.#answerBy = now + PATIENCE;
-    this.#pingAt = undefined; // until the answer
+    if (this.#timing.timeout(now)) this.#send({ cmd: "pingreq" });
   }
 
   /** @throws {BrokerError} the connection is to be closed */
@@ -240,21 +227,23 @@ export class MqttSession {
     if (this.#phase === "greeting") return this.#greeted(packet, now);
     switch (packet.cmd) {
       case "publish":
+        checkNoAlias(packet);
         return this.#in.deliver(decodeTask(packet, isCut, now));
       case "pubrel":
         return this.#in.released(packet.messageId!);
       case "pubrec":
+        this.#timing.progressed();
         return this.#out.received(packet.messageId!, refusal(packet));
       case "pubcomp":
+        this.#timing.progressed();
         return this.#out.completed(packet.messageId!);
       case "suback":
       case "unsuback":
+        this.#timing.progressed();
         return this.#subscriptions.answered(packet);
       case "pingresp":
-        if (this.#answerBy === undefined) break;
-        this.#answerBy = undefined;
-        this.#plan(now);
-        return;
+        if (!this.#timing.answered(now)) break;
+        return this.#timing.check(this.#subscriptions.owed ?? this.#out.owed, now);
       case "disconnect":
         if (this.#options.version !== 5) break;
         throw new BrokerError("REFUSED", `the broker ends the connection: ${refusal(packet)}`);
@@ -264,13 +253,12 @@ export class MqttSession {
 
   #greeted(packet: Packet, now: number): void {
     if (packet.cmd !== "connack") throw unexpected(packet);
-    const { version, window, keepalive } = this.#options;
+    const { version, window } = this.#options;
     const granted = checkConnack(packet, version);
     this.#window = Math.min(window, granted.receiveMaximum);
     this.#longest = granted.maximumPacketSize;
-    this.#keepalive = (granted.serverKeepAlive ?? keepalive) * 1000;
-    this.#answerBy = undefined;
-    this.#plan(now);
+    this.#out.greeted(granted.topicAliasMaximum);
+    this.#timing.greeted(granted.serverKeepAlive, now);
     this.#phase = "resuming";
     if (!packet.sessionPresent) {
       this.#isForgotten = true;
@@ -279,9 +267,9 @@ export class MqttSession {
     this.#tasks.push({ does: "resume", isPresent: !this.#isForgotten });
   }
 
-  /** When to ask the broker whether it is there. */
-  #plan(now: number): void {
-    this.#pingAt = this.#keepalive > 0 ? now + this.#keepalive : undefined;
+  /** The broker takes what was sent: its answers cannot be there yet. */
+  taken(now: number): void {
+    this.#timing.taken(now);
   }
 
   #resume(isPresent: boolean, now: number): void {
@@ -289,8 +277,7 @@ export class MqttSession {
     this.#out.resume(isPresent);
     if (this.#phase !== "resuming") return;
     this.#phase = "ready";
-    this.#failures = 0;
-    this.#plan(now);
+    this.#timing.resumed(now);
     const topic = this.#options.status;
     const [qos, dup, retain] = [0 as const, false, true];
     this.#send({ cmd: "publish", topic, payload: "online", qos, dup, retain });

@@ -385,3 +385,57 @@ both("whatever bytes come, there is an error with a name or none", (version) => 
     }
   }
 });
+
+both("a broker that answers PINGREQ and nothing else is left", (version) => {
+  const owes: [string, (rig: MqttRig) => void][] = [
+    ["SUBSCRIBE", () => {}],
+    ["PUBLISH 1", (rig) => rig.says({ cmd: "suback", messageId: 65535, granted: [2] })],
+    ["PUBREL 1", (rig) => {
+      rig.says({ cmd: "suback", messageId: 65535, granted: [2] });
+      rig.answers("pubrec", 1);
+      rig.settle();
+    }],
+  ];
+  const ping = (rig: MqttRig) => {
+    rig.session.timeout(rig.now += 30_000);
+    rig.says({ cmd: "pingresp" });
+  };
+  for (const [what, act] of owes) {
+    const rig = new MqttRig(version);
+    rig.connect();
+    rig.session.publish([row(1)]);
+    act(rig);
+    ping(rig);
+    const error = assertThrows(() => ping(rig), BrokerError);
+    assertEquals([error.code, error.message.includes(what)], ["SILENT", true], error.message);
+  }
+  const rig = new MqttRig(version);
+  rig.connect();
+  rig.session.publish([row(1), row(2)]);
+  rig.says({ cmd: "suback", messageId: 65535, granted: [2] });
+  ping(rig);
+  rig.answers("pubrec", 1); // it is slow, and goes on
+  rig.settle();
+  for (const id of [1, 2]) {
+    ping(rig);
+    rig.answers(id === 1 ? "pubcomp" : "pubrec", id);
+    rig.settle();
+  }
+});
+
+Deno.test("a broker cannot have it that nobody sees when it is gone", () => {
+  for (const serverKeepAlive of [0, 65_535]) {
+    const rig = new MqttRig(5);
+    rig.connect({ properties: { serverKeepAlive } });
+    assertEquals(rig.session.deadline, 30_000);
+  }
+});
+
+Deno.test("what the broker has not taken yet it cannot answer", () => {
+  const rig = new MqttRig();
+  rig.connect();
+  rig.session.timeout(rig.now = 30_000);
+  rig.session.taken(39_000);
+  rig.session.timeout(48_999);
+  fails("SILENT", () => rig.session.timeout(49_000));
+});

@@ -1,9 +1,12 @@
 /** The command line's options for a broker. */
 import { LocalError } from "../../server/protocol/errors.ts";
+import { parseSpan } from "../../server/protocol/span.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
-import type { Version } from "./codec.ts";
+import { checkCertificates, checkPair, expiry } from "../../server/transport/tls_pair.ts";
+import type { MqttCredentials, MqttTls } from "./access.ts";
 import type { HomeAssistantOptions } from "./announcer.ts";
 import { MqttBridge, type MqttOptions } from "./bridge.ts";
+import type { Version } from "./codec.ts";
 import { AVAILABILITIES } from "./discovery.ts";
 
 /** As they are typed. */
@@ -15,39 +18,76 @@ export interface MqttArguments {
   "mqtt-home-assistant-availability"?: string | undefined;
   "mqtt-password-file"?: string | undefined;
   "mqtt-ca"?: string | undefined;
+  "mqtt-cert"?: string | undefined;
+  "mqtt-key"?: string | undefined;
   "mqtt-version"?: string | undefined;
+  "mqtt-max-age"?: string | undefined;
   "mqtt-deadline"?: string | undefined;
   "mqtt-own-topics"?: string[] | undefined;
   "mqtt-offline-after"?: string[] | undefined;
   "mqtt-sleeping"?: string[] | undefined;
 }
 
+/** A bridge whose credentials lie in files. */
+export interface MqttFromFiles {
+  readonly bridge: MqttBridge;
+  /** A complaint if nobody takes the bridge's certificate any more. */
+  readonly expired: string | undefined;
+  /**
+   * Reads the files again, and uses what is in them from the next connection on.
+   *
+   * @returns their names; undefined: there are none
+   * @throws {LocalError} BAD_ARGUMENT, naming the file: then nothing has changed
+   */
+  reload(): string | undefined;
+}
+
 const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
 
+/** The user's password, if it is in no file. */
+const PASSWORD = "HOLDFAST_MQTT_PASSWORD";
+
+/** Names of files. */
+const FILES = ["mqtt-password-file", "mqtt-ca", "mqtt-cert", "mqtt-key"] as const;
+
 /** The bridge that is wanted. @throws {LocalError} BAD_ARGUMENT */
-export function bridgeFrom(values: MqttArguments): MqttBridge {
-  return new MqttBridge(optionsFrom(values));
+export function bridgeFrom(values: MqttArguments): MqttFromFiles {
+  const options = optionsFrom(values);
+  const bridge = new MqttBridge(options);
+  const files = FILES.flatMap((name) => values[name] ?? []);
+  return {
+    bridge,
+    expired: expired(values, options),
+    reload() {
+      if (files.length === 0) return undefined;
+      const credentials = credentialsFrom(values, parse(values.mqtt));
+      const complaint = expired(values, credentials);
+      if (complaint !== undefined) throw bad(complaint);
+      bridge.setCredentials(credentials);
+      return files.join(", ");
+    },
+  };
+}
+
+function expired({ "mqtt-cert": file }: MqttArguments, { tls }: MqttCredentials) {
+  if (tls === undefined || tls === true || tls.cert === undefined) return undefined;
+  const complaint = expiry({ cert: tls.cert });
+  return complaint && `--mqtt-cert ${file}: ${complaint}`;
 }
 
 function optionsFrom(values: MqttArguments): MqttOptions {
-  const { protocol, hostname, port, username, password, pathname, search, hash } = parse(
-    values.mqtt,
-  );
-  const isSecure = protocol === "mqtts:";
+  const url = parse(values.mqtt);
+  const { hostname, port, username, password, pathname, search, hash } = url;
   if (password !== "") {
     const why = "everybody on this machine can read the command line: put it into a file, " +
-      "--mqtt-password-file FILE";
+      `--mqtt-password-file FILE, or into the environment, ${PASSWORD}`;
     throw bad(`--mqtt takes no password, as ${why}`);
   }
   if (!/^\/?$/.test(pathname) || search !== "" || hash !== "") {
     throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
   }
-  const { "mqtt-password-file": file, "mqtt-ca": ca, "mqtt-prefix": prefix } = values;
+  const { "mqtt-prefix": prefix, "mqtt-max-age": maxAge } = values;
   const { "mqtt-deadline": deadline, "mqtt-own-topics": ownTopics } = values;
-  if (file !== undefined && username === "") {
-    throw bad("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST");
-  }
-  if (ca !== undefined && !isSecure) throw bad("--mqtt-ca is for TLS: --mqtt mqtts://HOST");
   const version = VERSIONS[values["mqtt-version"] ?? "5"];
   if (version === undefined) {
     throw bad(`--mqtt-version takes 5 or 3.1.1, not ${values["mqtt-version"]}`);
@@ -57,16 +97,55 @@ function optionsFrom(values: MqttArguments): MqttOptions {
     version,
     ...(port !== "" && { port: Number(port) }),
     ...(username !== "" && { username: decodeURIComponent(username) }),
-    ...(file !== undefined &&
-      { password: read("--mqtt-password-file", file).replace(/\r?\n$/, "") }),
-    ...(isSecure && { tls: ca === undefined ? true : { caCert: read("--mqtt-ca", ca) } }),
+    ...credentialsFrom(values, url),
     ...(prefix !== undefined && { prefix }),
+    ...(maxAge !== undefined && { maxAge: toAge("--mqtt-max-age", maxAge) }),
     ...(ownTopics && { ownTopics }),
     ...perDevice("--mqtt-offline-after", "offlineAfter", values["mqtt-offline-after"]),
     ...perDevice("--mqtt-sleeping", "sleeping", values["mqtt-sleeping"]),
     ...(deadline !== undefined && { deadline: toWhole("--mqtt-deadline", deadline, 1) }),
     ...homeAssistantFrom(values),
   };
+}
+
+function credentialsFrom(values: MqttArguments, { protocol, username }: URL): MqttCredentials {
+  const password = passwordFrom(values["mqtt-password-file"], username);
+  const isSecure = protocol === "mqtts:";
+  const alone = FILES.slice(1).find((name) => values[name] !== undefined);
+  if (alone !== undefined && !isSecure) throw bad(`--${alone} is for TLS: --mqtt mqtts://HOST`);
+  return {
+    ...(password !== undefined && { password }),
+    ...(isSecure && { tls: tlsFrom(values) }),
+  };
+}
+
+function passwordFrom(file: string | undefined, username: string): string | undefined {
+  const from = file === undefined ? PASSWORD : "--mqtt-password-file";
+  const said = file === undefined ? Deno.env.get(PASSWORD) : undefined;
+  if (file === undefined && said === undefined) return undefined;
+  if (username === "") throw bad(`${from} needs a user: --mqtt mqtt://USER@HOST`);
+  const password = said ?? read(from, file!);
+  const line = password.replace(/\r?\n$/, "");
+  if (line === "") throw bad(`${from}: there is no password in it`);
+  return line;
+}
+
+function tlsFrom(
+  { "mqtt-ca": ca, "mqtt-cert": certFile, "mqtt-key": keyFile }: MqttArguments,
+): MqttTls | true {
+  if (ca === undefined && certFile === undefined && keyFile === undefined) return true;
+  const tls: MqttTls = {};
+  if (ca !== undefined) {
+    const caCert = tls.caCert = read("--mqtt-ca", ca);
+    named(`--mqtt-ca ${ca}`, () => checkCertificates(caCert));
+  }
+  if (certFile === undefined && keyFile === undefined) return tls;
+  if (certFile === undefined) throw bad("--mqtt-key needs --mqtt-cert beside it");
+  if (keyFile === undefined) throw bad("--mqtt-cert needs --mqtt-key beside it");
+  const [cert, key] = [read("--mqtt-cert", certFile), read("--mqtt-key", keyFile)];
+  named(`--mqtt-cert ${certFile}`, () => checkCertificates(cert));
+  named(`--mqtt-key ${keyFile}`, () => checkPair({ cert, key }));
+  return { ...tls, cert, key };
 }
 
 function homeAssistantFrom(
@@ -120,6 +199,13 @@ function perDevice<Name extends string>(
   return { [name]: of } as { [name in Name]?: typeof of };
 }
 
+/** @throws {LocalError} BAD_ARGUMENT */
+function toAge(option: string, text: string): number {
+  const age = parseSpan(text);
+  if (age !== undefined) return age;
+  throw bad(`${option} takes a time such as 90s, 30m, 36h or 7d, not ${JSON.stringify(text)}`);
+}
+
 function parse(text: string): URL {
   let url: URL | undefined;
   try {
@@ -135,9 +221,19 @@ function parse(text: string): URL {
 
 function read(option: string, file: string): string {
   try {
-    return Deno.readTextFileSync(file);
+    return Deno.readTextFileSync(file).replace(/^\ufeff/, "");
   } catch (cause) {
     throw new LocalError("BAD_ARGUMENT", `${option}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Says which file it was. */
+function named(file: string, check: () => void): void {
+  try {
+    check();
+  } catch (cause) {
+    if (!(cause instanceof LocalError)) throw cause;
+    throw new LocalError("BAD_ARGUMENT", `${file}: ${cause.message}`, { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 /** A session's publications that are under way: each is sent, released and gone, and what the store says of it comes first. */
 import { Buffer } from "node:buffer";
+import { type Publish, TopicAliases } from "./aliases.ts";
 import { encode, type Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 import type { InFlight, Outlet, Properties, Publication, Task } from "./tasks.ts";
@@ -31,6 +32,7 @@ export class Outgoing {
   readonly #outlet: Outlet;
   readonly #version: Version;
   readonly #all = new Map<number, UnderWay>(); // by packet id, in order
+  #aliases = new TopicAliases(0);
 
   /** @param kept In the order in which they were sent first. */
   constructor(outlet: Outlet, version: Version, kept: readonly InFlight[]) {
@@ -59,7 +61,20 @@ export class Outgoing {
     this.#all.set(packet, { ...one, isAgain, isDue: true, isPending: false });
   }
 
-  /** There is another connection: all are due. @param isKnown The broker has the session. */
+  /** There is another connection. @param aliases As many numbers the broker takes in place of topics. */
+  greeted(aliases: number): void {
+    this.#aliases = new TopicAliases(aliases);
+  }
+
+  /** What the broker has not answered. */
+  get owed(): string | undefined {
+    for (const [packet, { isDue, isPending, isReleased }] of this.#all) {
+      if (!isDue && !isPending) return `${isReleased ? "PUBREL" : "PUBLISH"} ${packet}`;
+    }
+    return undefined;
+  }
+
+  /** The session goes on: all are due. @param isKnown The broker has the session. */
   resume(isKnown: boolean): void {
     for (const out of this.#all.values()) {
       out.isDue = true;
@@ -82,7 +97,8 @@ export class Outgoing {
       if (!out.isDue) continue;
       if (underWay >= window) return;
       out.isDue = false;
-      const bytes = this.#encode(packet, out);
+      const full = this.#packet(packet, out);
+      const bytes = encode(full, this.#version);
       if (bytes.length > longest) {
         const why = `it has ${bytes.length} bytes, and the broker takes ${longest}`;
         out.isPending = true;
@@ -92,19 +108,17 @@ export class Outgoing {
       }
       underWay++;
       out.isAgain = true;
-      this.#outlet.write(bytes);
+      const short = this.#aliases.shorten(full);
+      this.#outlet.write(short ? encode(short, this.#version) : bytes);
     }
   }
 
-  #encode(messageId: number, out: UnderWay): Uint8Array {
+  #packet(messageId: number, out: UnderWay): Publish {
     const { topic, payload, retain, isAgain: dup, properties } = out;
     const more = this.#version === 5 && properties !== undefined
       ? { properties: toPacket(JSON.parse(properties)) }
       : {};
-    return encode(
-      { cmd: "publish", messageId, qos: 2, dup, topic, payload, retain, ...more },
-      this.#version,
-    );
+    return { cmd: "publish", messageId, qos: 2, dup, topic, payload, retain, ...more };
   }
 
   /** PUBREC has come. @param refused Why, if it is a refusal. */

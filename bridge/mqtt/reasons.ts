@@ -2,41 +2,55 @@
 import type { Packet, Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 
-/** Reasons of CONNACK in MQTT 3.1.1. */
-const RETURN_CODES = [
-  "",
-  "it does not speak this version of MQTT",
-  "it does not take the client id",
-  "it is not available",
-  "user or password are wrong",
-  "not authorized",
-];
+/** What to do about a refusal. */
+export const OLDER = "try --mqtt-version 3.1.1 (version: 4)";
+const WHO =
+  "look at the user and the password that it was given, and at what the broker has of them";
+const RIGHTS =
+  "either user and password are wrong, or the broker's rules do not let this user in: look at both";
+const ID = "let the broker take ids of 23 letters and digits, and more than one for this user";
+const AGAIN = "it is tried again";
+const OWNER = "ask whoever runs the broker";
 
-/** Reason codes of MQTT 5 that need other words than their number. */
-const REASONS: Readonly<Record<number, string>> = {
-  0x80: "unspecified error",
-  0x81: "malformed packet",
-  0x82: "protocol error",
-  0x83: "implementation specific error",
-  0x84: "it does not speak this version of MQTT",
-  0x85: "it does not take the client id",
-  0x86: "user or password are wrong",
-  0x87: "not authorized",
-  0x88: "it is not available",
-  0x89: "it is busy",
-  0x8a: "banned",
-  0x8b: "it is shutting down",
-  0x8d: "keepalive timeout",
-  0x8e: "another client has the same id",
-  0x8f: "the topic filter is not accepted",
-  0x90: "the topic's name is not accepted",
-  0x91: "the packet's id is in use",
-  0x93: "more was sent at once than it takes",
-  0x95: "the packet is too large",
-  0x97: "quota exceeded",
-  0x99: "the payload has the wrong format",
-  0x9a: "it keeps no messages (retain)",
-  0x9b: "it does not support this QoS",
+/** Return codes of CONNACK in MQTT 3.1.1, and the codes of MQTT 5 that mean the same. */
+const RETURN_CODES: Readonly<Record<number, number>> = {
+  1: 0x84,
+  2: 0x85,
+  3: 0x88,
+  4: 0x86,
+  5: 0x87,
+};
+
+/** Reason codes of MQTT 5 that need other words than their number, and what to do about them. */
+const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
+  0x80: ["unspecified error"],
+  0x81: ["malformed packet"],
+  0x82: ["protocol error"],
+  0x83: ["implementation specific error"],
+  0x84: ["it does not speak this version of MQTT"],
+  0x85: ["it does not take the client id", ID],
+  0x86: ["user or password are wrong", WHO],
+  0x87: ["not authorized", RIGHTS],
+  0x88: ["it is not available", AGAIN],
+  0x89: ["it is busy", AGAIN],
+  0x8a: ["banned", OWNER],
+  0x8b: ["it is shutting down", AGAIN],
+  0x8c: ["it wants another way of authentication than user and password", OWNER],
+  0x8d: ["keepalive timeout"],
+  0x8e: ["another client has the same id", "two servers must not run on copies of one store"],
+  0x8f: ["the topic filter is not accepted"],
+  0x90: ["the topic's name is not accepted"],
+  0x91: ["the packet's id is in use"],
+  0x93: ["more was sent at once than it takes"],
+  0x94: ["a topic alias is not accepted"],
+  0x95: ["the packet is too large"],
+  0x97: ["quota exceeded", OWNER],
+  0x99: ["the payload has the wrong format"],
+  0x9a: ["it keeps no messages (retain), which the bridge needs"],
+  0x9b: ["it does not support QoS 2, which the bridge needs"],
+  0x9c: ["another broker is to be used for now", "give its address"],
+  0x9d: ["the broker has moved", "give its new address"],
+  0x9f: ["connections come too fast", AGAIN],
 };
 
 /** From this on a reason code is a failure. */
@@ -44,25 +58,42 @@ const FAILURE = 0x80;
 
 /** Why a packet refuses; undefined: it does not, or does not say. */
 export function refusal(packet: Packet): string | undefined {
-  const { reasonCode: code = 0, properties: { reasonString } = {} } = packet as {
+  const { reasonCode: code = 0, properties = {} } = packet as {
     reasonCode?: number;
-    properties?: { reasonString?: string };
+    properties?: { reasonString?: string; serverReference?: string };
   };
   if (code < FAILURE) return packet.cmd === "disconnect" ? "without a reason" : undefined;
-  return reasonOf(code, reasonString);
+  return reasonOf(code, properties.reasonString, properties.serverReference);
 }
 
-/** What a reason code means. */
-export function reasonOf(code: number, said?: string): string {
-  const words = REASONS[code] ?? "a reason without words";
-  const more = said === undefined ? "" : `: ${said}`;
-  return `${words} (0x${code.toString(16)}${more})`;
+/** What a reason code means. @param said The broker's own words. */
+export function reasonOf(code: number, ...said: (string | undefined)[]): string {
+  const [words = "a reason without words"] = REASONS[code] ?? [];
+  const all = [`0x${code.toString(16)}`, ...said].filter((text) => text);
+  return `${words} (${all.join(": ")})`;
+}
+
+/** Why CONNACK refuses, and what to do. */
+function refusedWith(
+  packet: Extract<Packet, { cmd: "connack" }>,
+  version: Version,
+): string | undefined {
+  const { returnCode = 0, reasonCode = 0 } = packet;
+  const code = version === 5 ? reasonCode : returnCode;
+  // Who speaks an older version only says so as that version does: 1.
+  if (version === 5 && (code === 1 || code === 0x84)) return `it does not speak MQTT 5; ${OLDER}`;
+  if (code === 0) return undefined;
+  const [words, remedy] = REASONS[version === 5 ? code : RETURN_CODES[code] ?? 0] ?? [];
+  const why = (version === 5 && refusal(packet)) ||
+    `${words ?? "a reason without words"} (${code})`;
+  return remedy === undefined ? why : `${why}; ${remedy}`;
 }
 
 /** What a broker grants. */
 export interface Granted {
   receiveMaximum: number;
   maximumPacketSize: number;
+  topicAliasMaximum: number;
   serverKeepAlive?: number;
 }
 
@@ -71,10 +102,11 @@ export function checkConnack(
   packet: Extract<Packet, { cmd: "connack" }>,
   version: Version,
 ): Granted {
-  const { returnCode = 0, properties = {} } = packet;
-  const why = version === 5 ? refusal(packet) : RETURN_CODES[returnCode] ?? `code ${returnCode}`;
+  const { properties = {} } = packet;
+  const why = refusedWith(packet, version);
   if (why) throw new BrokerError("REFUSED", `the broker refuses the connection: ${why}`);
   const { receiveMaximum = 0xffff, maximumPacketSize = Infinity, serverKeepAlive } = properties;
+  const { topicAliasMaximum = 0 } = properties;
   if (receiveMaximum === 0 || maximumPacketSize === 0) {
     throw new BrokerError(
       "UNEXPECTED",
@@ -93,6 +125,7 @@ export function checkConnack(
   return {
     receiveMaximum,
     maximumPacketSize,
+    topicAliasMaximum,
     ...(serverKeepAlive !== undefined && { serverKeepAlive }),
   };
 }

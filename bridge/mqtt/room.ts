@@ -13,6 +13,7 @@ export class Room {
   #bytes = 0;
   /** In the store, when it was counted last, and not done since. Each of them wakes those who wait. */
   #stored = 0;
+  readonly #states = new Map<string, number>(); // that wait, as far as is known, with their bytes
   #counting: Promise<void> | undefined;
   #isFull = false;
   #freed = Promise.withResolvers<void>();
@@ -28,17 +29,22 @@ export class Room {
     this.#freed.promise.catch(() => {});
   }
 
-  /** Waits until there is room, and takes it. @throws what it was closed with */
-  async take(bytes: number): Promise<void> {
-    while (this.#lacks(bytes)) {
+  /**
+   * Waits until there is room, and takes it.
+   *
+   * @param state The topic, if a newer value takes the place of one that waits: such a one needs no room.
+   * @throws what it was closed with
+   */
+  async take(bytes: number, state?: string): Promise<void> {
+    while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
       // What else has taken room may be of transactions that fail: none of them would wake anybody.
-      if (!this.#lacks(bytes) || this.#stored === 0) break;
+      if (!this.#lacks(bytes, state) || this.#stored === 0) break;
       this.#tell(true);
       await promise;
     }
-    this.add(bytes);
+    this.add(bytes, state);
   }
 
   /** Whether there is room, as far as is known: it may be that there is more. */
@@ -53,17 +59,39 @@ export class Room {
     return this.#counting ??= this.#recount();
   }
 
-  /** Takes room, whether or not there is some. */
-  add(bytes: number): void {
-    this.#rows++;
-    this.#bytes += bytes;
+  /** Takes room, whether or not there is some. @param state As for `take`. */
+  add(bytes: number, state?: string): void {
+    const before = state === undefined ? undefined : this.#states.get(state);
+    if (state !== undefined) this.#states.set(state, bytes);
+    this.#bytes += bytes - (before ?? 0);
+    if (before === undefined) this.#rows++;
   }
 
-  /** A publication is done. */
-  free(bytes: number): void {
-    this.#stored = Math.max(0, this.#stored - 1);
-    this.#rows = Math.max(0, this.#rows - 1);
-    this.#bytes = Math.max(0, this.#bytes - bytes);
+  /** States that wait are perhaps on their way from now on: what is added then has a row of its own. */
+  moves(): void {
+    this.#states.clear();
+  }
+
+  /** Publications are done. */
+  free(bytes: number, rows = 1): void {
+    this.#stored = Math.max(0, this.#stored - rows);
+    this.#set(this.#rows - rows, this.#bytes - bytes);
+  }
+
+  /** There is nothing but this. */
+  settle({ rows, bytes }: Amount): void {
+    this.#stored = rows;
+    this.#set(rows, bytes);
+  }
+
+  /** How much there is, at most. */
+  get amount(): Amount {
+    return { rows: this.#rows, bytes: this.#bytes };
+  }
+
+  #set(rows: number, bytes: number): void {
+    this.#rows = Math.max(0, rows);
+    this.#bytes = Math.max(0, bytes);
     this.#tell(false);
     this.#freed.resolve();
     this.#freed = Promise.withResolvers();
@@ -75,8 +103,8 @@ export class Room {
   }
 
   /** One that alone is too large goes when there is nothing else. */
-  #lacks(bytes: number): boolean {
-    if (this.#rows === 0) return false;
+  #lacks(bytes: number, state?: string): boolean {
+    if (this.#rows === 0 || (state !== undefined && this.#states.has(state))) return false;
     return this.#rows >= this.#most.rows || this.#bytes + bytes > this.#most.bytes;
   }
 

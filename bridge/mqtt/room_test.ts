@@ -58,6 +58,21 @@ Deno.test("bytes are bounded too, and one that is larger than all of it goes alo
   await next;
 });
 
+Deno.test("a newer value of a state that waits needs no room, unless it may be on its way", async () => {
+  const { room, has, told } = begin();
+  for (const state of ["a", "b", "c"]) await room.take(10, state);
+  Object.assign(has, { rows: 3, bytes: 30 });
+  await room.take(20, "b");
+  assertEquals([room.amount, told], [{ rows: 3, bytes: 40 }, []]);
+  room.moves();
+  assertEquals([await takes(room.take(10, "b")), told], [false, [true]]);
+  room.settle({ rows: 1, bytes: 10 });
+  await takes(Promise.resolve());
+  assertEquals([room.amount, told], [{ rows: 2, bytes: 20 }, [true, false]]);
+  room.free(100, 9);
+  assertEquals(room.amount, { rows: 0, bytes: 0 });
+});
+
 Deno.test("nobody waits for room that a transaction has taken: if it fails, no row will free it", async () => {
   const { room } = begin();
   for (let i = 0; i < 3; i++) await room.take(1);

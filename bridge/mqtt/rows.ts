@@ -4,8 +4,11 @@ import { byteLength } from "../../server/protocol/lines.ts";
 import type { Kept } from "./mqtt_session.ts";
 import type { InFlight, Publication, Task } from "./tasks.ts";
 
-/** How far a publication is. */
-const [WAITING, SENT, RELEASED] = [0, 1, 2];
+/** How far a publication is; `GIVEN_UP` is one that goes nowhere, and is counted next. */
+const [WAITING, SENT, RELEASED, GIVEN_UP] = [0, 1, 2, 3];
+
+/** When it was added, in ms since 1970; of a state that was replaced: the first. */
+const SINCE = "since INTEGER NOT NULL DEFAULT 0";
 
 const TABLES = [
   `CREATE TABLE mqtt_out (
@@ -14,7 +17,8 @@ const TABLES = [
     payload TEXT NOT NULL,
     retain INTEGER NOT NULL,
     stage INTEGER NOT NULL DEFAULT ${WAITING},
-    properties TEXT
+    properties TEXT,
+    ${SINCE}
   )`,
   `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
   // Of a state that waits there is one row. One that was sent stays as it was sent.
@@ -47,16 +51,20 @@ const ADDED_TABLES = [
 ];
 
 /** What stores do not have in which a bridge was before. */
-const ADDED: readonly [table: string, column: string][] = [["mqtt_out", "properties TEXT"]];
+const ADDED: readonly [table: string, column: string][] = [
+  ["mqtt_out", "properties TEXT"],
+  ["mqtt_out", SINCE],
+];
 
-const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties) VALUES (?, ?, ?, ?)`;
+const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since)
+  VALUES (?, ?, ?, ?, ?)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
 const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
 
 /** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
-export async function createTables(tx: Transaction, clientId: string): Promise<void> {
+export async function createTables(tx: Transaction, clientId: string, date: number): Promise<void> {
   let session;
   try {
     session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
@@ -68,15 +76,17 @@ export async function createTables(tx: Transaction, clientId: string): Promise<v
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
   for (const sql of ADDED_TABLES) tx.run(sql);
-  if (session) return await addColumns(tx);
+  if (session) return await addColumns(tx, date);
   for (const sql of TABLES) tx.run(sql);
   tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
 }
 
-async function addColumns(tx: Transaction): Promise<void> {
+async function addColumns(tx: Transaction, date: number): Promise<void> {
   for (const [table, column] of ADDED) {
     const { sql } = (await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table))!;
-    if (!String(sql).includes(column)) tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+    if (String(sql).includes(column)) continue;
+    tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+    if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
   }
 }
 
@@ -86,7 +96,8 @@ export async function load(
   own: readonly string[],
 ): Promise<Kept & { clientId: string }> {
   const session = await tx.get(`SELECT client_id FROM mqtt_session`);
-  const rows = await tx.all(`SELECT * FROM mqtt_out WHERE stage > ${WAITING} ORDER BY seq`);
+  const underWay = `stage IN (${SENT}, ${RELEASED})`;
+  const rows = await tx.all(`SELECT * FROM mqtt_out WHERE ${underWay} ORDER BY seq`);
   const taken = await tx.all(`SELECT packet FROM mqtt_in`);
   const filters = await tx.all(`SELECT * FROM mqtt_filters ORDER BY rowid`);
   keepFilters(tx, own);
@@ -118,9 +129,20 @@ export async function isKnown(tx: Transaction): Promise<boolean> {
 /** What is to be published. */
 export type Message = Omit<Publication, "seq">;
 
-/** Adds a publication; of a state (retained) the one that waits is replaced. */
-export function publish(tx: Transaction, { topic, payload, retain, properties }: Message): void {
-  tx.run(retain ? REPLACE : PUBLISH, topic, payload, retain ? 1 : 0, properties ?? null);
+/** A publication as it lies in the store. */
+export interface Row extends Publication {
+  /** When it was added, in ms since 1970. */
+  readonly since: number;
+}
+
+/** Adds a publication; of a state (retained) the one that waits is replaced. @param since In ms since 1970. */
+export function publish(
+  tx: Transaction,
+  { topic, payload, retain, properties }: Message,
+  since: number,
+): void {
+  const sql = retain ? REPLACE : PUBLISH;
+  tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since);
 }
 
 /** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */
@@ -135,9 +157,12 @@ export function markSent(tx: Transaction, most: number, end: number): void {
 }
 
 /** Those that are `sent`, behind one. */
-export async function sentBehind(tx: Transaction, seq: number): Promise<Publication[]> {
+export async function sentBehind(tx: Transaction, seq: number): Promise<Row[]> {
   const sql = `SELECT * FROM mqtt_out WHERE stage = ${SENT} AND seq > ? ORDER BY seq`;
-  return (await tx.all(sql, seq)).map(toPublication);
+  return (await tx.all(sql, seq)).map((row) => ({
+    ...toPublication(row),
+    since: Number(row.since),
+  }));
 }
 
 /** Whether any waits. */
@@ -189,13 +214,45 @@ export interface Amount {
   readonly bytes: number;
 }
 
+const AMOUNT = `count(*) AS n,
+  coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))
+    + coalesce(length(CAST(properties AS BLOB)), 0)), 0) AS bytes`;
+
 export async function count(tx: Transaction): Promise<Amount> {
-  const sql = `SELECT count(*) AS n,
-    coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))
-      + coalesce(length(CAST(properties AS BLOB)), 0)), 0) AS bytes
-    FROM mqtt_out`;
-  const { n, bytes } = (await tx.get(sql))!;
+  const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out`))!;
   return { rows: Number(n), bytes: Number(bytes) };
+}
+
+const EVENT_WAITS = `stage = ${WAITING} AND retain = 0`;
+
+/** Gives events up that wait and were added by then. What was sent already is another matter. */
+export function giveUp(tx: Transaction, by: number): void {
+  tx.run(`UPDATE mqtt_out SET stage = ${GIVEN_UP} WHERE ${EVENT_WAITS} AND since <= ?`, by);
+}
+
+/** What was given up. */
+export interface GivenUp extends Amount {
+  /** When the oldest that still waits was added, in ms since 1970; and the oldest event. */
+  readonly oldest: number | undefined;
+  readonly oldestEvent: number | undefined;
+}
+
+/** Takes away what was given up. */
+export async function takeGivenUp(tx: Transaction): Promise<GivenUp> {
+  const gone = `stage = ${GIVEN_UP}`;
+  const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out WHERE ${gone}`))!;
+  if (Number(n) > 0) tx.run(`DELETE FROM mqtt_out WHERE ${gone}`);
+  return {
+    rows: Number(n),
+    bytes: Number(bytes),
+    oldest: await oldest(tx, `stage = ${WAITING}`),
+    oldestEvent: await oldest(tx, EVENT_WAITS),
+  };
+}
+
+async function oldest(tx: Transaction, which: string): Promise<number | undefined> {
+  const row = await tx.get(`SELECT since FROM mqtt_out WHERE ${which} ORDER BY seq LIMIT 1`);
+  return row && Number(row.since);
 }
 
 export function bytesOf({ topic, payload, properties = "" }: Omit<Message, "retain">): number {

@@ -26,9 +26,9 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
     tx.run(`INSERT INTO mqtt_out (topic, payload, retain) VALUES ('a', '1', 1)`);
   });
   // Twice: the second time there is nothing to do.
-  for (let i = 0; i < 2; i++) await server.transaction((tx) => createTables(tx, "another"));
+  for (let i = 0; i < 2; i++) await server.transaction((tx) => createTables(tx, "another", 5));
   await server.transaction((tx) => {
-    publish(tx, { topic: "b", payload: "2", retain: false, properties: "{}" });
+    publish(tx, { topic: "b", payload: "2", retain: false, properties: "{}" }, 6);
     markSent(tx, 2, Infinity);
   });
   let kept: Awaited<ReturnType<typeof load>> | undefined;
@@ -53,15 +53,15 @@ Deno.test("a newer state never overtakes the one that was sent, nor an event ano
   await using server = await Server.listen({ ...options, store: `${dir.path}/server.db` });
   const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
   const state = (value: string) =>
-    commit((tx) => publish(tx, { topic: "temp", payload: value, retain: true }));
+    commit((tx) => publish(tx, { topic: "temp", payload: value, retain: true }, 1));
   const event = (value: string) =>
-    commit((tx) => publish(tx, { topic: "event", payload: value, retain: false }));
+    commit((tx) => publish(tx, { topic: "event", payload: value, retain: false }, 1));
   const inFlight = async () => {
     let rows: readonly InFlight[] = [];
     await commit(async (tx) => void ({ inFlight: rows } = await load(tx, [])));
     return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
   };
-  await commit((tx) => createTables(tx, "one"));
+  await commit((tx) => createTables(tx, "one", 1));
   await state("1");
   await event("a");
   await commit((tx) => markSent(tx, 1, Infinity));

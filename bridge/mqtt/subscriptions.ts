@@ -30,7 +30,7 @@ export class Subscriptions {
   readonly #known = new Map<string, boolean>(); // what the broker may have; whether it has said so
   readonly #refused = new Set<string>(); // with this connection
   readonly #kept = new Set<string>(); // likewise: it does not end these
-  #asked: { what: Ask; filters: readonly string[] } | undefined;
+  #asked: { what: Ask; filters: readonly string[]; isSent: boolean } | undefined;
   #isOpen = false;
   #longest = Infinity;
 
@@ -70,6 +70,12 @@ export class Subscriptions {
     this.#asked = undefined;
     this.#refused.clear();
     this.#kept.clear();
+  }
+
+  /** What the broker has not answered. */
+  get owed(): string | undefined {
+    if (!this.#asked?.isSent) return undefined;
+    return this.#asked.what === "unsubscribe" ? "UNSUBSCRIBE" : "SUBSCRIBE";
   }
 
   /** SUBACK or UNSUBACK has come. @throws {BrokerError} */
@@ -126,7 +132,7 @@ export class Subscriptions {
     if (!this.#isOpen || this.#asked) return;
     const stale = this.#some([...this.#known.keys()].filter((filter) => this.#isStale(filter)));
     if (stale.length > 0) {
-      this.#asked = { what: "unsubscribe", filters: stale };
+      this.#asked = { what: "unsubscribe", filters: stale, isSent: true };
       const unsubscriptions = [...stale];
       return this.#outlet.send({ cmd: "unsubscribe", messageId: SUBSCRIBE_ID, unsubscriptions });
     }
@@ -135,7 +141,7 @@ export class Subscriptions {
     );
     const filters = this.#some(missing);
     if (filters.length === 0) return;
-    this.#asked = { what: "subscribe", filters };
+    this.#asked = { what: "subscribe", filters, isSent: false };
     this.#outlet.ask({ does: "subscribe", filters });
   }
 
@@ -157,7 +163,7 @@ export class Subscriptions {
   }
 
   #subscribe(what: Ask, filters: readonly string[]): void {
-    this.#asked = { what, filters };
+    this.#asked = { what, filters, isSent: true };
     // Version 5 says of each message whether it was published as a retained one, and sends those once.
     const rh = what === "own" ? 0 : 1;
     const more = this.#version === 5 ? { rap: true, nl: false, rh } : {};

@@ -1,7 +1,8 @@
 /** The files of `--tls-cert` and `--tls-key`. */
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import type { Tls } from "../transport/platform.ts";
+import { checkCertificates } from "../transport/tls_pair.ts";
 
 /** Reads certificate and key. @throws {LocalError} BAD_ARGUMENT, naming the file */
 export function loadTls(cert?: string, key?: string): Tls | undefined {
@@ -9,21 +10,9 @@ export function loadTls(cert?: string, key?: string): Tls | undefined {
   if (cert === undefined) throw badArgument("--tls-key needs --tls-cert beside it");
   if (key === undefined) throw badArgument("--tls-cert needs --tls-key beside it");
   const tls = { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
-  check(`--tls-cert ${cert}`, "certificate", () => {
-    // All of the chain: TLS takes the first, and leaves out what it cannot read behind it.
-    for (const one of tls.cert.split(/^(?=-----BEGIN )/m)) {
-      if (one.startsWith("-----BEGIN ")) new X509Certificate(one);
-    }
-    new X509Certificate(tls.cert);
-  });
+  check(`--tls-cert ${cert}`, "certificate", () => checkCertificates(tls.cert));
   check(`--tls-key ${key}`, "private key", () => createPrivateKey(tls.key));
   return tls;
-}
-
-/** A complaint if nobody takes a certificate any more. */
-export function expiry({ cert }: Tls): string | undefined {
-  const { validTo } = new X509Certificate(cert);
-  return Date.parse(validTo) < Date.now() ? `the certificate has expired (${validTo})` : undefined;
 }
 
 function readPem(option: string, path: string): string {

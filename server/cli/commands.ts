@@ -6,7 +6,7 @@ import { completionsCommand } from "./completions.ts";
 import { clearCommand, devicesCommand, forgetCommand, sendCommand } from "./device_commands.ts";
 import { keysCommand } from "./keys_command.ts";
 import { row } from "./option.ts";
-import { OPTIONS } from "./options.ts";
+import { OPTIONS } from "./serve_options.ts";
 import { backupCommand, deadLettersCommand } from "./store_commands.ts";
 import { tailCommand } from "./tail_command.ts";
 import { topCommand } from "./top_command.ts";

@@ -53,8 +53,7 @@ export class Deadlines {
 
   /** A connection is gone, on which so many messages of the outbox were on their way. */
   disconnected(underWay: number): void {
-    const sent = (this.#record.txFirst + underWay) >>> 0;
-    if (distance(this.#sentUntil, sent) > 0) this.#sentUntil = sent;
+    this.#sentUntil = (this.#record.txFirst + underWay) >>> 0;
   }
 
   #wasSent({ seq }: Outgoing): boolean {
@@ -82,12 +81,12 @@ export class Deadlines {
     return !dialect && this.#wasSent(message) ? "open" : "EXPIRED";
   }
 
-  /** When the time was up of the first of so many messages that are on their way; Infinity: of none so far. */
-  late(now: number, underWay: number): number {
+  /** When the time was up, or will be, of the first message on its way; Infinity: that of none has been so far. */
+  late(now: number): number {
     if (!this.#isAnyLate) return Infinity;
-    const ends = this.#record.outbox.slice(0, underWay).map(endOf);
-    const first = Math.min(...ends.filter((end) => end <= now));
-    this.#isAnyLate = first < Infinity;
+    // Of those whose time is up, all others were withdrawn.
+    const first = Math.min(...this.#record.outbox.map(endOf));
+    this.#isAnyLate = first <= now;
     return first;
   }
 }

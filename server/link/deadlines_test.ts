@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Dialect2Rig, frame, type Written } from "../../tests/support/dialect2_rig.ts";
+import { Records } from "../../tests/support/records.ts";
 import { SessionRig, TIMEOUT } from "../../tests/support/session_rig.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { defaultLimits } from "./limits.ts";
@@ -19,7 +20,8 @@ function fate({ arrived, failed }: Written): string {
 
 /** The server is started again on what it remembers. */
 function restart(link: Dialect2Rig): void {
-  link.record.mayHaveForgotten = true;
+  const { mayHaveForgotten } = new Records().create("1", structuredClone(link.record.state));
+  link.record.mayHaveForgotten = mayHaveForgotten;
   link.session = new Session(link.record, TIMEOUT, defaultLimits);
 }
 
@@ -163,6 +165,45 @@ Deno.test("an ack that does not come for a timeout after the deadline ends the c
   link.resume(0);
   assertEquals(fate(written), "EXPIRED");
   tick(2 * TIMEOUT);
+});
+
+Deno.test("of several whose time is up the first one decides when a connection ends", () => {
+  const link = Dialect2Rig.up();
+  for (const expires of [100, 100 + TIMEOUT / 2, 10 * TIMEOUT]) link.write("a", { expires });
+  const tick = (ms: number) => {
+    reach(link, ms);
+    link.hears("\n");
+    link.session.tick(link.now);
+  };
+  tick(100);
+  tick(TIMEOUT - 1);
+  assertEquals(assertThrows(() => tick(1), PeerError).code, "LATE");
+  // With an ack for that one, it is the second one's turn.
+  link.hears(`${frame(0)}\n`);
+  tick(TIMEOUT / 2 - 1);
+  assertEquals(assertThrows(() => tick(1), PeerError).code, "LATE");
+});
+
+Deno.test("while nothing is read from a device it may have acknowledged: its connection goes on", () => {
+  const link = Dialect2Rig.up();
+  link.write("a", { expires: 100 });
+  reach(link, 100 + TIMEOUT);
+  assertEquals([link.session.isLate(link.now, true), link.session.isLate(link.now, false)], [
+    true,
+    false,
+  ]);
+  link.session.tick(link.now, false);
+  assertEquals(assertThrows(() => link.session.tick(link.now, true), PeerError).code, "LATE");
+});
+
+Deno.test("a device that has lost its memory leaves nothing in doubt that it was never sent", () => {
+  const link = Dialect2Rig.up({ window: 1 });
+  const [sent, behind] = [link.write("a"), link.write("b", { expires: 100 })];
+  link.lose();
+  link.connect({ rxEpoch: 0, rxNext: 0 });
+  reach(link, 100);
+  assertEquals([fate(sent), fate(behind)], ["waits", "EXPIRED"]);
+  assertEquals(link.record.outbox[0]!.isDoubtful, false, "nobody asks about it");
 });
 
 Deno.test("dialect 1 never tells what a device has: what was sent is UNDECIDED, and not sent again", () => {

@@ -119,11 +119,12 @@ export class Dialect1 extends Dialect {
       this.next = 0;
       this.#progress = now;
     }
-    for (; this.next < outbox.length && this.next < WINDOW; this.next++) {
+    // Only those in the window have ids, and beside the first one only what may overtake.
+    for (; this.next < outbox.length; this.next++) {
       const message = outbox[this.next]!;
       if (message.text === WITHDRAWN) this.#acked.add(message); // in dialect 1 no number need be filled
       if (this.#acked.has(message)) continue;
-      if (message.id === undefined || (this.next > 0 && !this.#overtakes(message))) break;
+      if (message.id === undefined) break;
       this.output += frame(message.id, message.text);
     }
     this.#settleAcked();

@@ -125,7 +125,7 @@ export class Dialect2 extends Dialect {
     this.#credit = bytes;
     record.change({ txEpoch, rxEpoch, rxNext });
     this.#expected = this.#acknowledged = rxNext;
-    for (let i = 0; i < known && record.outbox.length > 0; i++) settled(record.settle());
+    for (let i = 0; i < known; i++) settled(record.settle());
   }
 
   /** In order, and within the credit given. */

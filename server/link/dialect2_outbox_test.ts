@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Dialect2Rig, frame } from "../../tests/support/dialect2_rig.ts";
 import { breaks, TIMEOUT } from "../../tests/support/session_rig.ts";
-import { LocalError } from "../protocol/errors.ts";
+import { LocalError, PeerError } from "../protocol/errors.ts";
 
 // Messages to the device.
 
@@ -141,6 +141,16 @@ Deno.test("a position beyond what was ever sent: all that is held goes out in a 
   assert(welcome.txEpoch !== txEpoch);
   assertEquals(link.record.positions.txEpoch, welcome.txEpoch);
   assertEquals(link.said(), ["00message 0", "01message 1"]);
+});
+
+Deno.test("an ack in front of what ends a connection counts, and what was sent behind it stays sent", () => {
+  const link = Dialect2Rig.up();
+  const [first, second] = link.writeAll(2);
+  assertThrows(() => link.hears(`${frame(0)}\nnonsense\n`), PeerError, "no id");
+  link.lose();
+  const { renamed } = link.resume(2);
+  assertEquals([first!.arrived, second!.arrived, renamed], [1, 1, false]);
+  assertEquals(link.said(), []);
 });
 
 Deno.test("order is kept without waiting, whatever a writer asks for", () => {

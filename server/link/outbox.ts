@@ -187,9 +187,9 @@ export class Outbox {
     return expired;
   }
 
-  /** When the time was up of the first message that is on its way; Infinity: it was not. */
-  late(now: number, { underWay }: Dialect): number {
-    return this.#deadlines.late(now, underWay);
+  /** See `Deadlines`. */
+  late(now: number): number {
+    return this.#deadlines.late(now);
   }
 }
 

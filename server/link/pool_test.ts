@@ -138,8 +138,21 @@ Deno.test("a device that is here no longer takes nothing, whatever still happens
   other.write("kept", {}, nobody, 0);
   one.share.leave();
   one.shift();
-  one.write("x", {}, nobody, 0);
   assertEquals(devices.pool.taken, 4 + MESSAGE);
+  one.write("something", {}, nobody, 0);
+  assertEquals(devices.pool.taken, 4 + MESSAGE);
+});
+
+Deno.test("what was withdrawn takes nothing after a restart, either", () => {
+  const one = new Devices(1000).add();
+  one.write("kept", {}, nobody, 0);
+  one.write("of use for a ms", { expires: 1 }, nobody, 0);
+  one.disconnect();
+  one.expire(1);
+  assertEquals(one.record.outbox.length, 2, "its number is to be told");
+  const pool = new Pool(1000);
+  new Session(one.record, TIMEOUT, defaultLimits, undefined, new PoolShare(pool));
+  assertEquals(pool.taken, 4 + MESSAGE);
 });
 
 Deno.test("a backlog behind a full inbox counts, and is given back with the connection", () => {

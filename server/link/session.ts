@@ -392,9 +392,9 @@ export class Session {
   }
 
   /** Whether `tick` would end the connection, as an ack has not come for long that is to decide about a message. */
-  isLate(now: number, reads = true): boolean {
+  isLate(now: number, reads: boolean): boolean {
     if (!this.#dialect || !reads || !this.wantsInput) return false;
-    return now - this.#outbox.late(now, this.#dialect) >= this.timeout;
+    return now - this.#outbox.late(now) >= this.timeout;
   }
 
   /**

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { frame, SessionRig, TIMEOUT } from "../../tests/support/session_rig.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { Dialect1 } from "./dialect1.ts";
 
 Deno.test("a message is done when it is acknowledged, once", () => {
   const link = SessionRig.up();
@@ -98,6 +99,53 @@ Deno.test("a message without an ack is sent again after the timeout, again and a
   assertEquals(link.said(), ["00one", "00one", "00one"]);
   link.hears("00\n");
   assertEquals(written.acked, 1);
+});
+
+Deno.test("a message is sent again a timeout after it was sent, however long ago the last ack was", () => {
+  const link = SessionRig.booted();
+  link.passAlive(TIMEOUT / 2);
+  link.write("one");
+  assertEquals(link.said(), ["01one"]);
+  link.passAlive(TIMEOUT - 1);
+  assertEquals(link.said(), []);
+  link.passAlive(1);
+  assertEquals(link.said(), ["01one"]);
+});
+
+Deno.test("what has no ack is due a timeout after the last one, and not with the next keepalive", () => {
+  const link = SessionRig.booted();
+  for (const text of ["a", "b"]) link.write(text, { wait: false });
+  link.passAlive(100);
+  link.hears("02\n");
+  link.passAlive(TIMEOUT - 1);
+  assertEquals(link.session.deadline(), link.now + 1);
+});
+
+Deno.test("a message behind one that is withdrawn need not wait: dialect 1", () => {
+  const link = new SessionRig();
+  const codes: string[] = [];
+  const writer = { arrived: () => {}, failed: ({ code }: LocalError) => codes.push(code) };
+  const { session } = link;
+  session.write("too long for it", {}, writer, link.now);
+  link.write("short");
+  session.connect(new Dialect1(link.record, session.settled, TIMEOUT), 5, true, link.now);
+  link.flush();
+  session.receive({ lines: [""] }, link.now);
+  link.flush();
+  assertEquals([codes, link.said()], [["BAD_TEXT"], ["00short"]]);
+});
+
+Deno.test("a message behind one whose time was up on its way goes out with the ack of that: dialect 1", () => {
+  const link = SessionRig.booted();
+  const nobody = { arrived: () => {}, failed: () => {} };
+  link.session.write("expires", { expires: 100 }, nobody, link.now);
+  link.flush();
+  link.now += 100;
+  link.session.expire(link.now);
+  link.write("behind");
+  assertEquals(link.said(), ["01expires"]);
+  link.hears("01\n");
+  assertEquals(link.said(), ["02behind"]);
 });
 
 Deno.test("while acks come, slowly, nothing is sent again", () => {

@@ -37,6 +37,7 @@ const ALWAYS: readonly string[] = [
   "keys",
   "descriptions",
   "certificate",
+  "credentials",
 ];
 
 /** Longest message in characters. */

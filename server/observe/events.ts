@@ -82,8 +82,8 @@ export type ServerEvent =
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }
-  /** Other keys, descriptions, or another certificate, were taken over while the server runs. */
-  | { event: "keys" | "descriptions" | "certificate"; message: string }
+  /** Other keys, descriptions, credentials at a broker, or another certificate, were taken over while the server runs. */
+  | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }
   | { event: "closed" };
 
 /** Is told of each event. What it throws is reported as an event, and it is told of none any more. */

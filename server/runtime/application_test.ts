@@ -167,6 +167,24 @@ Deno.test("a message that may yet be committed is nobody else's when its applica
   assertEquals([await read, device.counts.processed], ["b", 1]);
 });
 
+Deno.test("a message that consume was at work on comes again when its application has failed", async () => {
+  const fails = Promise.withResolvers<never>();
+  const seen: string[] = [];
+  let begun = 0;
+  const { scene, socket } = await meet(async (device) => {
+    if (begun++ === 0) {
+      device.consume(() => new Promise(() => {})).catch(() => {});
+      await fails.promise;
+    }
+    for (;;) await device.consume((line) => void seen.push(line));
+  });
+  await using _ = scene;
+  await scene.says(socket, "00a\n01b\n");
+  fails.reject(new Error("beside it"));
+  await pass(scene, socket, 1500);
+  assertEquals(seen, ["a", "b"]);
+});
+
 Deno.test("what is left of an application that has failed is told CLOSED by everything", async () => {
   const codes: string[] = [];
   const later = Promise.withResolvers<void>();

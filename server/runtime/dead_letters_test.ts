@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { helloLine } from "../../tests/support/greeting.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
+import { SlowStore } from "../../tests/support/slow_store.ts";
 import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 
@@ -124,4 +125,31 @@ Deno.test("dead letters: a failure that passes by itself is no attempt, and is s
   assertEquals([device.deadLetters, device.inbox], [[], 1]);
   // At once, then after 10, 100 and 1000 ms, and each second from there on.
   assertEquals(tries >= 11 && tries <= 13, true, `${tries}`);
+});
+
+Deno.test("dead letters: a message that somebody has read by then is none", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({
+    deadLetters: true,
+    limits: { attempts: 1 },
+    store,
+  });
+  const [socket, other] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
+  await scene.says(socket, "00a\n01b\n");
+  const device = await scene.server.device("1");
+  const work = Promise.withResolvers<never>();
+  const consumed = assertRejects(() => device.consume(() => work.promise), Error, "no");
+  await scene.platform.turn();
+  const release = store.hold();
+  await scene.says(other, "00x\n");
+  const read = device.readline(); // during the commit: its turn comes first
+  work.reject(new Error("no"));
+  await scene.platform.turn();
+  release();
+  await scene.platform.turn();
+  assertEquals([await read, textsOf(device)], ["a", []]);
+  const next = device.readline();
+  await scene.platform.turn();
+  assertEquals(await next, "b");
+  await consumed;
 });

@@ -355,7 +355,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   ended(serving: Serving, reason: PeerError): void {
-    if (this.#serving !== serving) return;
     this.#serving = undefined;
     this.session.disconnect();
     this.session.expire(this.clock.now());

@@ -1,15 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
-import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
+import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
-
-/** What a socket was told, without keepalives. */
-function lines({ written }: ManualSocket): string[] {
-  return written.split("\n").filter((line) => line !== "");
-}
 
 Deno.test("what delivering a message changes does not go out with what is safe", async () => {
   const store = new SlowStore();
@@ -29,13 +24,13 @@ Deno.test("what delivering a message changes does not go out with what is safe",
   await scene.platform.turn();
   assertEquals(await read[0], "a");
   assertEquals(
-    lines(socket),
+    socket.lines,
     ["00"],
     "b was accepted when a had been read, but it is not safe yet",
   );
   release();
   await scene.platform.turn();
-  assertEquals([await read[1], lines(socket)], ["b", ["00", "01"]]);
+  assertEquals([await read[1], socket.lines], ["b", ["00", "01"]]);
 });
 
 Deno.test("what an old connection left half done is not the new one's", async () => {
@@ -44,9 +39,9 @@ Deno.test("what an old connection left half done is not the new one's", async ()
   const old = await scene.knock(hello(0));
   await scene.says(old, "\n00a\n01b\n");
   const device = await scene.server.device("1");
-  assertEquals(lines(old).slice(1), ["00"], "b waits for room");
-  const socket = await scene.knock(hello(parseWelcome(lines(old)[0]!).txEpoch));
-  assertEquals(parseWelcome(lines(socket)[0]!).rxNext, 1);
+  assertEquals(old.lines.slice(1), ["00"], "b waits for room");
+  const socket = await scene.knock(hello(parseWelcome(old.lines[0]!).txEpoch));
+  assertEquals(parseWelcome(socket.lines[0]!).rxNext, 1);
   await scene.says(socket, "\n01b\n02c\n");
   assertEquals(old.closed, true);
   const read: string[] = [];
@@ -66,11 +61,11 @@ Deno.test("a message without qos belongs to its connection", async () => {
   old.takesNothing();
   await device.write("now or never", { qos: false });
   await scene.platform.turn();
-  const { txEpoch } = parseWelcome(lines(old)[0]!);
+  const { txEpoch } = parseWelcome(old.lines[0]!);
   const hello = helloLine({ id: "1", txEpoch: 7, rxEpoch: txEpoch, rxNext: 0 });
   const socket = await scene.knock(`${hello}\n`);
   await scene.says(socket, "\n");
-  assertEquals(lines(socket).slice(1), ["00\0"], "its number is filled");
+  assertEquals(socket.lines.slice(1), ["00\0"], "its number is filled");
 });
 
 Deno.test("while a commit is under way a newer connection, a write and a reader wait", async () => {
@@ -86,13 +81,47 @@ Deno.test("while a commit is under way a newer connection, a write and a reader 
   const written = device.write("text");
   const socket = await scene.knock("1\n\n");
   assertEquals([device.connects, device.outbox, read], [1, 0, undefined]);
-  assertEquals([lines(old), lines(socket)], [[], []]);
+  assertEquals([old.lines, socket.lines], [[], []]);
   release();
   await scene.platform.turn();
   assertEquals([device.connects, device.outbox, read, old.closed], [2, 1, "a", true]);
-  assertEquals(lines(socket), ["00text"]);
+  assertEquals(socket.lines, ["00text"]);
   await scene.says(socket, "00\n");
   assertEquals([await written, device.counts.delivered], [true, 1]);
+});
+
+Deno.test("a message that finds room as time passes is acknowledged when it is safe", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store, limits: { totalText: 250 } });
+  const [other, socket] = [await scene.knock("2\n\n"), await scene.knock("1\n\n")];
+  await scene.says(other, "00x\n01y\n");
+  await scene.says(socket, "00a\n01b\n");
+  assertEquals(socket.lines, ["00"], "there is no room for b");
+  const reader = await scene.server.device("2");
+  for (const text of ["x", "y"]) assertEquals(await reader.readline(), text);
+  const last = reader.readline().catch(() => {}); // all are done
+  await scene.platform.turn();
+  const release = store.hold();
+  await scene.platform.advance(TIMEOUT / 2);
+  assertEquals([socket.lines, (await scene.server.device("1")).inbox], [["00"], 2]);
+  release();
+  await scene.platform.turn();
+  assertEquals(socket.lines, ["00", "01"]);
+  await scene.server.close();
+  await last;
+});
+
+Deno.test("a device to which and from which a message waits is cut off when they are dropped", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  await scene.says(socket, "00a\n");
+  const device = await scene.server.device("1");
+  const lost = assertRejects(() => device.write("x"), LocalError);
+  await scene.platform.turn();
+  const cleared = device.clear();
+  await scene.platform.turn();
+  assertEquals(await cleared, { inbox: 1, outbox: 1 });
+  assertEquals([(await lost).code, socket.closed], ["CLEARED", true], "an ack may be on its way");
 });
 
 Deno.test("consume goes on to the next message when the one before is safe", async () => {
@@ -113,77 +142,6 @@ Deno.test("consume goes on to the next message when the one before is safe", asy
   assertEquals([seen, device.inbox, device.counts.processed], [["a", "b"], 0, 2]);
 });
 
-Deno.test("a transaction that fails takes nothing out of the inbox, and makes no room in it", async () => {
-  await using scene = await ManualServer.start({ limits: { inbox: 1, outbox: 1 } });
-  const socket = await scene.knock("1\n\n");
-  await scene.says(socket, "00a\n01b\n");
-  const device = await scene.server.device("1");
-  const full = () =>
-    device.consume((_, tx) => {
-      tx.write("1", "fits");
-      tx.write("1", "does not");
-    });
-  const error = await assertRejects(async () => {
-    const consumed = full();
-    consumed.catch(() => {});
-    await scene.platform.turn();
-    await consumed;
-  }, LocalError);
-  await scene.platform.turn();
-  assertEquals([error.code, device.inbox, device.outbox], ["OUTBOX_FULL", 1, 0]);
-  assertEquals(lines(socket), ["00"], "b is not acknowledged");
-  const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
-  assertEquals({ ...device.counts }, counts);
-});
-
-Deno.test("messages of a transaction go out when it is safe, to connected devices and to others later", async () => {
-  await using scene = await ManualServer.start();
-  const socket = await scene.knock("1\n\n");
-  const away = await scene.knock("2\n\n");
-  away.fails(new Error("reset"));
-  await scene.platform.turn();
-  const done = scene.server.transaction((tx) => {
-    for (const id of ["1", "2"]) tx.write(id, `to ${id}`);
-  });
-  await scene.platform.turn();
-  await done;
-  assertEquals(lines(socket), ["00to 1"]);
-  const back = await scene.knock("2\n\n");
-  assertEquals(lines(back), ["00to 2"]);
-});
-
-Deno.test("a transaction to a device that never was, or of a text that is none, is refused at once", async () => {
-  await using scene = await ManualServer.start();
-  const refusal = async (id: string, text: string) => {
-    const refused = scene.server.transaction((tx) => tx.write(id, text));
-    refused.catch(() => {});
-    await scene.platform.advance(10);
-    return (await assertRejects(() => refused, LocalError)).code;
-  };
-  await scene.knock("1\n\n");
-  assertEquals(await refusal("2", "text"), "UNKNOWN_DEVICE");
-  assertEquals(await refusal("1", "two\nlines"), "BAD_TEXT");
-});
-
-Deno.test("a device that comes back with shorter lines meanwhile: the transaction is refused", async () => {
-  await using scene = await ManualServer.start();
-  const hello = (line: number) => `${helloLine({ id: "1", line })}\n`;
-  await scene.says(await scene.knock(hello(512)), "\n");
-  const device = await scene.server.device("1");
-  const collected = Promise.withResolvers<void>();
-  const done = scene.server.transaction(async (tx) => {
-    tx.write("1", "x".repeat(400));
-    await collected.promise;
-  });
-  done.catch(() => {});
-  await scene.says(await scene.knock(hello(200)), "\n");
-  assertEquals(device.connects, 2);
-  collected.resolve();
-  await scene.platform.turn();
-  assertEquals((await assertRejects(() => done, LocalError)).code, "BAD_TEXT");
-  assertEquals(device.outbox, 0);
-});
-
 Deno.test("a write that is given up before it was accepted is not sent", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
@@ -197,7 +155,7 @@ Deno.test("a write that is given up before it was accepted is not sent", async (
   await assertRejects(() => written, Error, "no matter");
   release();
   await scene.platform.turn();
-  assertEquals([device.outbox, lines(socket)], [0, ["00"]]);
+  assertEquals([device.outbox, socket.lines], [0, ["00"]]);
 });
 
 Deno.test("a device that is known is there at once, with its state, before it connects", async () => {
@@ -241,14 +199,51 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   await store.acquire("1");
   await scene.says(first, "00a\n");
   await scene.says(second, "00b\n");
-  assertEquals([first.closed, second.closed, lines(first)], [true, false, []]);
+  assertEquals([first.closed, second.closed, first.lines], [true, false, []]);
   assertEquals((await assertRejects(() => reading, LocalError)).code, "FENCED");
   assert(scene.log.includes("warning 1 FENCED"));
-  assertEquals(lines(second), ["00"]);
+  assertEquals(second.lines, ["00"]);
   const again = await scene.knock("1\n\n");
   await scene.says(again, "00a\n");
-  assertEquals(lines(again), ["00"]);
+  assertEquals(again.lines, ["00"]);
   assertEquals(await (await scene.server.device("1")).readline(), "a");
+});
+
+Deno.test("in the commit in which a device is found to be another server's all that is for it is refused", async () => {
+  const doings: [string, (scene: ManualServer, device: Device) => Promise<unknown>][] = [
+    ["consume", (_, device) => device.consume(() => {})],
+    [
+      "a message to it, and another",
+      ({ server }) => server.transaction((tx) => ["2", "1"].forEach((id) => tx.write(id, "x"))),
+    ],
+    ["forget", ({ server }) => server.forget("1")],
+  ];
+  for (const [what, does] of doings) {
+    const store = new SlowStore();
+    await using scene = await ManualServer.start({ store });
+    const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
+    await scene.says(socket, "00a\n");
+    const device = await scene.server.device("1");
+    await store.acquire("1");
+    let code = "nothing";
+    does(scene, device).then(() => code = "done", (error) => code = error.code);
+    await scene.platform.turn();
+    await scene.platform.turn();
+    assertEquals([what, code], [what, "FENCED"]);
+  }
+});
+
+Deno.test("whoever waits until a device is forgotten is told that the store fails to the end", async () => {
+  const store = new SlowStore();
+  const scene = await ManualServer.start({ store });
+  await scene.knock("1\n\n");
+  store.works = false;
+  let code = "nothing";
+  scene.server.forget("1").then(() => code = "done", (error) => code = error.code);
+  await scene.platform.turn();
+  await assertRejects(() => scene.server.close(), LocalError, "no room left");
+  await scene.platform.turn();
+  assertEquals(code, "STORE_FAILED");
 });
 
 Deno.test("since when a device is here, or away, is told in the time of day", async () => {
@@ -319,23 +314,7 @@ Deno.test("nothing goes out that came in the turn in which its device was forgot
   socket.gives("00a\n");
   await Promise.all([scene.server.forget("1"), scene.platform.turn()]);
   assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
-  assertEquals(lines(socket), [], "the store has neither");
-});
-
-Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
-  await using scene = await ManualServer.start();
-  await scene.knock("1\n\n");
-  await scene.knock("2\n\n");
-  const other = await scene.server.device("2");
-  const forgotten = scene.server.forget("1");
-  const written = scene.server.transaction((tx) => {
-    tx.write("2", "x");
-    tx.write("1", "x");
-  });
-  const refused = assertRejects(() => written, LocalError);
-  await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
-  await Promise.all([forgotten, scene.platform.turn()]);
-  assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
+  assertEquals(socket.lines, [], "the store has neither");
 });
 
 Deno.test("what concerns other devices than the one that was lost goes on", async () => {

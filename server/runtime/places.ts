@@ -8,11 +8,11 @@ import type { DeviceDriver } from "./device_driver.ts";
 const SPARE_FILES = 32;
 
 /**
- * Connections that wait in the system to be accepted. A thousand boards come back at once after a power cut. Of ten
- * thousand the others try again, which costs nothing here; in a longer queue they would have given up when it is
- * their turn, after the server has worked for them.
+ * Connections that wait in the system to be accepted, the oldest first. When thousands of boards come at once the others
+ * try again, which costs nothing here. A server that is busy accepts 600 a second, so in a longer queue they would have
+ * given up when it is their turn, all of them, after the server has worked for them.
  */
-const BACKLOG = 1024;
+const BACKLOG = 256;
 
 /**
  * Who finds room. A device with neither key nor a name as stock is open: anybody may say its name, and any number of
@@ -95,7 +95,7 @@ export class Places {
         `${this.#share} connections are for devices without a key (limit connections)`;
       throw new PeerError("TOO_MANY_CONNECTIONS", message);
     }
-    if (!this.#needsRoom(device) || this.#oldest(device)) return;
+    if (!this.#needsRoom(device) || this.#oldest) return;
     const message = `${this.#limits.devices} devices without a key are the most (limit devices)`;
     throw new PeerError("TOO_MANY_DEVICES", message);
   }
@@ -106,11 +106,11 @@ export class Places {
   }
 
   /** The open device that is to be forgotten first; undefined if none may be. */
-  #oldest(but?: DeviceDriver): DeviceDriver | undefined {
+  get #oldest(): DeviceDriver | undefined {
     const before = this.#clock.now() - this.#limits.forgetAfter;
     for (const [device, since] of this.#away) {
       if (since > before) return undefined;
-      if (device !== but && device.isIdle && !this.#leaving.has(device)) return device;
+      if (device.isIdle && !this.#leaving.has(device)) return device;
     }
     return undefined;
   }
@@ -123,7 +123,7 @@ export class Places {
    */
   makeRoom(id: string, device: DeviceDriver | undefined): DeviceDriver | undefined {
     if (this.#access.names(id)) return undefined;
-    const oldest = this.#needsRoom(device) ? this.#oldest(device) : undefined;
+    const oldest = this.#needsRoom(device) ? this.#oldest : undefined;
     if (oldest) this.#leaving.add(oldest);
     if (device) this.#leaving.delete(device);
     return oldest;

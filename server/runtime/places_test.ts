@@ -50,6 +50,11 @@ Deno.test("what keeps devices out is told, with what to raise", () => {
   const [named] = shortages(201, 200);
   assert(named!.includes("201 devices with a key") && named!.includes("200 connections"), named);
   assertEquals(shortages(3, 200, 34).length, 2);
+  const backlog = (connections: number) => {
+    const limits = { ...defaultLimits, connections };
+    return new Places(new Access({ open: true }), limits, new ManualClock()).backlog;
+  };
+  assertEquals([backlog(200), backlog(5000)], [200, 256]);
 });
 
 Deno.test("strangers have half of the connections that those with a key leave", async () => {
@@ -113,6 +118,20 @@ Deno.test("when others are given keys, strangers beyond their share are cut off"
   assertEquals((await comes(scene, "10")).closed, false);
 });
 
+Deno.test("one that is given a key takes no stranger's place any more, until that is taken back", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { devices: 2 } });
+  for (const id of ["10", "11"]) await comes(scene, id);
+  assertEquals((await comes(scene, "12")).closed, true);
+  scene.server.setKeys([["1", KEY], ["10", KEY]]);
+  await scene.platform.turn();
+  assertEquals((await comes(scene, "12")).closed, false);
+  scene.server.setKeys([["1", KEY]]);
+  await scene.platform.turn();
+  await leave(scene, await comes(scene, "10"));
+  assertEquals((await comes(scene, "13")).closed, true);
+  assertEquals(scene.log.at(-1), "refused TOO_MANY_DEVICES");
+});
+
 Deno.test("a new stranger has the place of the one that was away for longest", async () => {
   const store = new MemoryStore();
   await using scene = await ManualServer.start({
@@ -149,12 +168,28 @@ Deno.test("one for which something comes at the last moment stays", async () => 
   await scene.platform.advance(HOUR + 1);
   const old = await scene.server.device("old");
   const codes: string[] = [];
-  scene.server.events.subscribe(({ event }) => {
-    if (event === "connected") old.write("x").catch(({ code }) => codes.push(code));
+  scene.server.events.subscribe((it) => {
+    if (it.event !== "connected" || it.device !== "new") return;
+    old.write("x").catch(({ code }) => codes.push(code));
   });
-  await comes(scene, "new");
+  const fresh = await comes(scene, "new");
   assertEquals([known(scene), old.outbox, codes], [["old", "new"], 1, []]);
-  await scene.server.close();
+  // When that is gone it makes room as all others do.
+  const cleared = old.clear();
+  await leave(scene, fresh);
+  await cleared;
+  assertEquals(codes, ["CLEARED"]);
+  await scene.platform.advance(HOUR + 1);
+  await comes(scene, "third");
+  assertEquals(known(scene), ["new", "third"]);
+});
+
+Deno.test("one with a key has a place of its own, and takes no stranger's", async () => {
+  await using scene = await ManualServer.start({ keys: [["keyed", KEY]], limits: { devices: 1 } });
+  await leave(scene, await comes(scene, "old"));
+  await scene.platform.advance(HOUR + 1);
+  await proves(scene, "keyed");
+  assertEquals(known(scene), ["old", "keyed"]);
 });
 
 Deno.test("a stranger that is here, or for which something waits, is not forgotten", async () => {
@@ -221,10 +256,13 @@ Deno.test("one that comes back before it is forgotten stays, and needs a place a
   assertEquals([back.closed, scene.log.at(-1)], [true, "refused TOO_MANY_DEVICES"]);
   await leave(scene, fresh);
   await scene.platform.advance(10);
-  assertEquals((await comes(scene, "old")).closed, false);
+  const stays = await comes(scene, "old");
+  assertEquals(stays.closed, false);
   store.works = true;
   await scene.platform.advance(1000);
   assertEquals(known(scene), ["old"]);
+  await scene.says(stays, "00text\n");
+  assertEquals(stays.written.trim(), "00");
 });
 
 Deno.test("who greets in the name of one that is forgotten meanwhile greets again", async () => {

@@ -4,10 +4,8 @@ import type { Clock, Socket } from "../transport/platform.ts";
 import { TimerWheel } from "../transport/wheel.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { Greeting, type GreetingHost } from "./greeting.ts";
+import { Intake } from "./intake.ts";
 import type { Forget, Turn } from "./turn.ts";
-
-/** Connections that begin their greeting within a ms: when a thousand come together, the links that are there go on. */
-const STARTS = 64;
 
 /** What the reception needs of the server. */
 export interface ReceptionHost {
@@ -24,20 +22,31 @@ export interface ReceptionHost {
   refused(address: string, claimed: string, error: PeerError | LocalError): void;
 }
 
+/** A connection whose greeting has not begun. */
+interface Waiting {
+  readonly connection: Connection;
+  readonly since: number;
+}
+
 /** Receives connections, and knows all that are open. */
 export class Reception implements ConnectionHost, GreetingHost {
   readonly wheel: TimerWheel;
   readonly #host: ReceptionHost;
   #open = new Set<Connection>();
   #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
-  #waiting: Connection[] = []; // of them, those whose greeting has not begun
-  #begun = 0; // since the last ms
-  #cancelNext: (() => void) | undefined;
+  #waiting: Waiting[] = []; // of them, those whose greeting has not begun
+  readonly #intake: Intake;
   #closed = false;
 
   constructor(host: ReceptionHost) {
     this.#host = host;
     this.wheel = new TimerWheel(host.clock, host.timeout / 40);
+    this.#intake = new Intake(
+      host.clock,
+      host.timeout,
+      () => this.connections,
+      () => this.#beginSome(),
+    );
   }
 
   get turn(): Turn {
@@ -69,26 +78,22 @@ export class Reception implements ConnectionHost, GreetingHost {
     const admission = new Admission(this.#host.admission, connection.hostname);
     this.#open.add(connection);
     this.#greetings.set(connection, new Greeting(connection, admission, this));
-    this.#waiting.push(connection);
+    this.#waiting.push({ connection, since: this.clock.now() });
     this.#beginSome();
   }
 
   /** The newest first: those who have waited for long may have gone. */
   #beginSome(): void {
-    while (this.#begun < STARTS && this.#waiting.length > 0) {
-      const greeting = this.#greetings.get(this.#waiting.pop()!);
+    while (this.#waiting.length > 0 && this.#intake.take()) {
+      const { connection, since } = this.#waiting.pop()!;
+      const greeting = this.#greetings.get(connection);
       if (!greeting) continue; // evicted
-      // A timer lets the event loop look at all sockets in between.
-      if (this.#begun++ === 0) this.#cancelNext = this.clock.after(1, this.#nextMs);
-      greeting.begin();
+      if (this.clock.now() - since < this.timeout) greeting.begin();
+      else {greeting.cut(
+          new PeerError("TOO_MANY_CONNECTIONS", "so many came that it waited too long"),
+        );}
     }
   }
-
-  readonly #nextMs = (): void => {
-    this.#begun = 0;
-    this.#cancelNext = undefined;
-    this.#beginSome();
-  };
 
   /**
    * Ends the oldest connection whose greeting is not complete: strangers who say nothing must not keep out
@@ -136,7 +141,7 @@ export class Reception implements ConnectionHost, GreetingHost {
   /** Ends all whose greeting is not complete, and receives nobody any more. */
   close(): void {
     this.#closed = true;
-    this.#cancelNext?.();
+    this.#intake.close();
     for (const greeting of [...this.#greetings.values()]) {
       greeting.cut(new PeerError("LOST", "the server was closed"));
     }

@@ -63,27 +63,77 @@ Deno.test("a hello is not late because we did not listen", async () => {
   assertEquals([socket.closed, scene.log], [false, ["connected 1", "app_started 1"].slice(0, 1)]);
 });
 
-Deno.test("when many come at once some begin within a ms, the newest first, and all are served", async () => {
+Deno.test("when many come at once some begin, then the newest of the others, and all are served", async () => {
   await using scene = await ManualServer.start();
   const sockets = Array.from({ length: 200 }, () => scene.platform.knock());
   assertEquals(sockets.filter(({ paused }) => !paused).length, 64);
   for (const [i, socket] of sockets.entries()) socket.gives(`${i}\n`);
   await scene.platform.turn();
   assertEquals(scene.log.length, 64);
-  await scene.platform.advance(1);
+  await scene.platform.caughtUpNow();
   const next = scene.log.slice(64).map((entry) => Number(entry.split(" ")[1]));
-  assertEquals(next, Array.from({ length: 64 }, (_, i) => 199 - i));
-  await scene.platform.advance(2);
+  assertEquals(next, Array.from({ length: 128 }, (_, i) => 199 - i));
+  await scene.platform.caughtUpNow();
   assertEquals(scene.log.length, 200);
+});
+
+Deno.test("whoever has waited so long that he must have given up is not greeted", async () => {
+  await using scene = await ManualServer.start();
+  const sockets = Array.from({ length: 65 }, () => scene.platform.knock());
+  scene.platform.stall(TIMEOUT);
+  await scene.platform.caughtUpNow(); // late: nobody may come in
+  await scene.platform.caughtUpNow();
+  assertEquals(sockets[64]!.closed, true);
+  assertEquals(scene.log.at(-1), "refused TOO_MANY_CONNECTIONS");
 });
 
 Deno.test("strangers who say nothing make room for devices, the oldest first, begun or not", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 100 } });
   const strangers = Array.from({ length: 100 }, () => scene.platform.knock());
   const device = await scene.knock("1\n");
-  await scene.platform.advance(2);
+  await scene.platform.caughtUpNow();
   assertEquals(strangers.map(({ closed }) => closed), strangers.map((_, i) => i === 0));
   assertEquals([device.closed, scene.log.at(-1)], [false, "connected 1"]);
+});
+
+Deno.test("one that has made room before its greeting could begin is not begun with", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 80 } });
+  for (let n = 0; n < 64; n++) scene.platform.knock().gives(`${n}\n`);
+  await scene.platform.turn();
+  const silent = Array.from({ length: 16 }, () => scene.platform.knock());
+  const device = scene.platform.knock();
+  assertEquals(silent.map(({ closed }) => closed), silent.map((_, i) => i === 0));
+  await scene.platform.caughtUpNow();
+  await scene.says(device, "64\n");
+  assertEquals(scene.log.at(-1), "connected 64");
+});
+
+Deno.test("a hello that comes in pieces during a commit is whole behind it", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const other = await scene.knock("1\n\n");
+  const release = store.hold();
+  await scene.says(other, "00a\n");
+  const socket = await scene.knock("kit");
+  await scene.says(socket, "che");
+  await scene.says(socket, "n\n\n");
+  assertEquals(socket.written, "");
+  release();
+  await scene.platform.turn();
+  assertEquals([scene.log.at(-1), socket.closed], ["connected kitchen", false]);
+});
+
+Deno.test("after we have kept it waiting, a greeting has a quarter of the timeout left", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const release = store.hold();
+  const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
+  await scene.platform.advance(TIMEOUT * 1.1);
+  release();
+  await scene.platform.turn();
+  assertEquals([socket.written.at(0), socket.closed], ["\x02", false]);
+  await scene.platform.advance(TIMEOUT * 0.25);
+  assertEquals([socket.closed, scene.log], [true, ["refused NO_HELLO"]]);
 });
 
 Deno.test("where everybody has said hello the next one is refused", async () => {
@@ -194,6 +244,15 @@ Deno.test("who is refused late hears it after a quarter of the timeout, and what
   await scene.platform.advance(TIMEOUT / 10);
   assertEquals([socket.closed, scene.log], [true, ["refused BAD_PROOF"]]);
   assert(socket.written.endsWith("\x0402\n"));
+});
+
+Deno.test("who leaves before it is told why it is refused was refused for that", async () => {
+  await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
+  const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
+  await scene.says(socket, `\x03${"0".repeat(32)}\n`);
+  socket.fails(new Error("reset"));
+  await scene.platform.turn();
+  assertEquals(scene.log, ["refused BAD_PROOF"]);
 });
 
 Deno.test("a farewell that nobody takes does not keep its connection", async () => {

@@ -1,5 +1,4 @@
 /** Which devices a server knows: how one comes to be here, and how it goes. */
-import type { DeviceRecord } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -9,7 +8,7 @@ import type { DeviceDriver } from "./device_driver.ts";
 import { dismiss } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
-import type { Forget, Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
 export interface RosterHost {
@@ -75,14 +74,6 @@ export class Roster {
     this.#host.places.add(device);
     this.#host.met(device);
     return device;
-  }
-
-  /** As `Callers.ask`: also of a device that is here. */
-  ask(id: string, told: (record: DeviceRecord) => void, failed: (error: unknown) => void): Forget {
-    const known = this.#here.get(id)?.session.record;
-    if (!known) return this.callers.ask(id, told, failed);
-    queueMicrotask(() => told(known));
-    return () => {};
   }
 
   /** A device that is here, or is from now on, though it has never connected. */

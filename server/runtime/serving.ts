@@ -61,10 +61,10 @@ export class Serving implements Stage {
     else this.#feed(bytes);
   }
 
-  /** Most of what idle devices send. */
+  /** Most of what idle devices send; several at once where the server was late. */
   #isKeepalive(bytes: Uint8Array): boolean {
-    return bytes.length === 1 && bytes[0] === NEWLINE && this.#held.length === 0 &&
-      this.#splitter.held === 0;
+    return this.#held.length === 0 && this.#splitter.held === 0 &&
+      bytes.every((byte) => byte === NEWLINE);
   }
 
   /** Gives the session as much as it wants. */
@@ -178,7 +178,7 @@ export class Serving implements Stage {
 
   ended(reason: PeerError): void {
     this.#owner.turn.enter(() => {
-      if (this.#held.length > 0) this.#goOn(); // it came before the end
+      this.#goOn(); // what is held came before the end
       this.#end(reason);
     });
   }

@@ -245,6 +245,23 @@ Deno.test("a peer that takes nothing is stalled after the timeout, whatever it s
   assertEquals(scene.codes, ["STALLED"]);
 });
 
+Deno.test("a peer that has taken all for long is not stalled with the first that it does not take", async () => {
+  const scene = new ServingRig();
+  const pass = async (ms: number) => {
+    for (let time = 0; time < ms; time += TIMEOUT / 10) {
+      scene.socket.gives("\n");
+      await scene.clock.advance(TIMEOUT / 10);
+    }
+  };
+  await pass(3 * TIMEOUT);
+  scene.socket.takesNothing();
+  scene.write("text");
+  await pass(0.9 * TIMEOUT);
+  assertEquals(scene.codes, []);
+  await pass(0.2 * TIMEOUT);
+  assertEquals(scene.codes, ["STALLED"]);
+});
+
 Deno.test("a peer that takes little by little is not stalled", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();

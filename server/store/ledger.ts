@@ -95,7 +95,7 @@ export class Ledger implements Change, Journal {
 
   remove(): void {
     this.#removed = true;
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   /** Undoes `remove`. */
@@ -121,18 +121,18 @@ export class Ledger implements Change, Journal {
   }
 
   moved(): void {
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   changed(): void {
     this.#positions = true;
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   altered(message: Outgoing): void {
     const isNew = (message.seq - this.#outboxEnd | 0) >= 0;
     if (!isNew) (this.#altered ??= new Set()).add(message);
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   heard(id: number): void {
@@ -141,18 +141,18 @@ export class Ledger implements Change, Journal {
     heard[id] = 1;
     // It may have made others forgotten: whichever are left are told again.
     if (id === 0) this.#forgotten = true;
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   kept(key: string, before: string | undefined): void {
     const memos = this.#memos ??= new Map();
     if (!memos.has(key)) memos.set(key, before);
     else if (memos.get(key) === this.record.memos.get(key)) memos.delete(key); // it is what it was
-    if (!this.#entered) this.#enter();
+    this.#enter();
   }
 
   #enter(): void {
-    if (this.#gone) return;
+    if (this.#entered || this.#gone) return;
     this.#entered = true;
     this.#changed.add(this);
   }

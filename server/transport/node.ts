@@ -1,5 +1,4 @@
 /** The real {@linkcode Platform}: node:net and node:tls, as Deno has them. */
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import dns from "node:dns";
 import net from "node:net";
 import tls from "node:tls";
@@ -14,6 +13,7 @@ import {
   type Socket,
   type Tls,
 } from "./platform.ts";
+import { checkPair } from "./tls_pair.ts";
 
 /**
  * Deno's event loop is tokio's. As long as it has something to do, it asks the system which sockets are ready only
@@ -99,7 +99,7 @@ async function listen(
   return {
     port: (server.address() as net.AddressInfo).port,
     setTls(tls) {
-      if (!context) throw badArgument("this listener has no TLS");
+      if (!context) throw new LocalError("BAD_ARGUMENT", "this listener has no TLS");
       context = checkedContext(tls);
     },
     close() {
@@ -165,19 +165,8 @@ function named(error: NodeJS.ErrnoException): Error {
   return Object.assign(better, { code: "EADDRNOTAVAIL" });
 }
 
-/** `node:tls` takes anything for a certificate, and tells whoever connects. */
+/** @throws {LocalError} BAD_ARGUMENT */
 function checkedContext({ cert, key }: Tls): tls.SecureContext {
-  let belongs;
-  try {
-    belongs = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    throw badArgument(`the certificate or its private key cannot be read: ${cause.message}`, cause);
-  }
-  if (!belongs) throw badArgument("the private key is not the certificate's");
+  checkPair({ cert, key });
   return tls.createSecureContext({ cert, key });
-}
-
-function badArgument(message: string, cause?: Error): LocalError {
-  return new LocalError("BAD_ARGUMENT", message, { cause });
 }

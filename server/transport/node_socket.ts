@@ -3,7 +3,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { PeerError } from "../protocol/errors.ts";
 import { joinAddress } from "./address.ts";
-import type { ConnectOptions, Socket, SocketEvents } from "./platform.ts";
+import type { ConnectOptions, ConnectTls, Socket, SocketEvents } from "./platform.ts";
 
 /**
  * More than this is written in pieces, one after the other, so that one can see whether the other end takes
@@ -101,13 +101,15 @@ export class NodeSocket implements Socket {
     return socket;
   }
 
-  #connectTls(trusted: { caCert: string } | true, events: { opened(): void }): void {
+  #connectTls(options: ConnectTls | true, events: { opened(): void }): void {
+    const { caCert, cert, key } = options === true ? {} as ConnectTls : options;
     try {
       this.#stream = tls.connect({
         socket: this.#raw,
         host: this.hostname,
         rejectUnauthorized: true, // whatever the environment says
-        ...(trusted === true ? {} : { ca: trusted.caCert }),
+        ...(caCert !== undefined && { ca: caCert }),
+        ...(cert !== undefined && { cert, key }),
       });
     } catch (error) {
       return this.#onError(error);

@@ -111,6 +111,16 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** How TLS is spoken to a server; all of it in PEM. */
+export interface ConnectTls {
+  /** The certificate that signed the server's. Default: those that the system trusts. */
+  caCert?: string;
+  /** For a server that asks for one: this side's certificate, and those between it and one that the server trusts. */
+  cert?: string;
+  /** Its private key. */
+  key?: string;
+}
+
 /** Where to connect. */
 export interface ConnectOptions {
   /** Name or address. */
@@ -119,8 +129,8 @@ export interface ConnectOptions {
   addresses?: readonly string[] | undefined;
   /** TCP port. */
   port: number;
-  /** The certificate in PEM that signed the server's, or true for those that the system trusts. */
-  tls?: { caCert: string } | true | undefined;
+  /** For TLS; true: the certificates that the system trusts, and none of this side. */
+  tls?: ConnectTls | true | undefined;
 }
 
 /** The machine. */

@@ -27,6 +27,7 @@ class Noted {
   /** A device has a link for so long. */
   async link(id: string, ms: number): Promise<void> {
     const socket = await this.scene.knock(`${id}\n\n`);
+    await this.scene.platform.caughtUpNow();
     await this.scene.platform.advance(ms);
     socket.fails(new Error("reset"));
     await this.scene.platform.turn();

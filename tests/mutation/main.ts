@@ -5,16 +5,15 @@
  */
 import { HELP, type Options, parse } from "./options.ts";
 import { CORE, coreMutants } from "./core_mutants.ts";
+import { describeChange, Explanations } from "./explanations.ts";
 import { type Mutant, plant, type Tree } from "./tree.ts";
 import { Results, SURVIVED } from "./results.ts";
 import { CORE_TESTS, type Fate, SERVER_TESTS, Trials } from "./trials.ts";
 
-/** So many characters of a change are shown. */
-const SHOWN = 70;
-
 async function main(): Promise<number> {
   let options: Options | "help";
   let results: Results;
+  let explanations: Explanations;
   try {
     options = parse(Deno.args);
     if (options === "help") {
@@ -22,6 +21,7 @@ async function main(): Promise<number> {
       return 0;
     }
     results = await Results.open(options.results);
+    explanations = await Explanations.read();
   } catch (error) {
     console.error(`mutation: ${(error as Error).message}\n(--help lists the options)`);
     return 2;
@@ -37,7 +37,9 @@ async function main(): Promise<number> {
   const chosen = (mutants: readonly Mutant[]) =>
     mutants.filter((mutant, i) => {
       const fate = results.get(mutant)?.fate;
-      if (options.survivors) return fate && SURVIVED.includes(fate);
+      if (options.survivors) {
+        return fate && SURVIVED.includes(fate) && explanations.of(mutant) === undefined;
+      }
       return i % options.every === 0 && !fate;
     });
   if (options.list) {
@@ -49,7 +51,7 @@ async function main(): Promise<number> {
   const trial = { tree, results, options, stop: stop.signal };
   await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
   await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
-  report([...tree.mutants, ...ofCore], results);
+  report([...tree.mutants, ...ofCore], results, explanations);
   return stop.signal.aborted ? 130 : 0;
 }
 
@@ -88,28 +90,31 @@ async function tryAll(
   await Promise.all(Array.from({ length: jobs }, work));
 }
 
-function describe({ file, line, kind, before, after }: Mutant): string {
-  return `${file}:${line} ${kind}: ${brief(before)} -> ${brief(after)}`;
+function describe(mutant: Mutant): string {
+  const { file, line, kind } = mutant;
+  return `${file}:${line} ${kind}: ${describeChange(mutant)}`;
 }
 
-function brief(code: string): string {
-  const text = code.replaceAll(/\s+/g, " ");
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
-}
-
-function report(mutants: readonly Mutant[], results: Results): void {
+function report(
+  mutants: readonly Mutant[],
+  results: Results,
+  explanations: Explanations,
+): void {
   const folders = Map.groupBy(mutants, ({ file }) => file.slice(0, file.lastIndexOf("/")));
   for (const [folder, all] of [...folders, ["all", mutants] as const]) {
-    const fates = all.map((mutant) => results.get(mutant)?.fate);
-    const count = (...some: (Fate | undefined)[]) => fates.filter((it) => some.includes(it)).length;
+    const count = (...some: (Fate | undefined)[]) =>
+      all.filter((mutant) => some.includes(results.get(mutant)?.fate)).length;
     const there = all.length - count("does not compile");
     const tried = there - count(undefined);
-    const found = (100 * (tried - count(...SURVIVED)) / tried).toFixed(1);
+    const survivors = all.filter((mutant) => SURVIVED.includes(results.get(mutant)?.fate as Fate));
+    const explained = survivors.filter((mutant) => explanations.of(mutant) !== undefined).length;
+    const share = (part: number) => `${(100 * part / tried).toFixed(1)} %`;
     console.log(
-      `${folder}: ${tried} of ${there} changes tried, ${found} % found ` +
+      `${folder}: ${tried} of ${there} changes tried, ${share(tried - survivors.length)} found ` +
         `(${count("killed")} by a test, ${count("endless")} as an endless loop, ` +
         `${count("hung")} by a test that hangs, ` +
-        `${count("found by the simulator")} by the simulator)`,
+        `${count("found by the simulator")} by the simulator), ` +
+        `${share(explained)} explained, ${survivors.length - explained} neither`,
     );
   }
 }

@@ -13,7 +13,8 @@ place. A change that all of them pass has survived: a line that no test holds.
   --every N    only each Nth change: a sample  (1)
   --results F  each result is added to this file, as a line of JSON, and what is there is not tried again: a run
                that was stopped goes on. A change is known by its file and text, wherever it lies there now
-  --survivors  only what has survived according to --results, again
+  --survivors  only what has survived according to --results, again; but what tests/mutation/survivors.txt
+               explains
   --list       instead: the changes that would be tried
   --help       this text
 
@@ -42,7 +43,7 @@ export interface Options {
   seeds: number;
   /** The file in which results are kept. */
   results?: string;
-  /** Only those that have survived according to it. */
+  /** Only those that have survived according to it, and are not explained. */
   survivors: boolean;
   list: boolean;
 }

@@ -26,7 +26,7 @@ const EXCLUDED = ["StringLiteral", "Regex", "ObjectLiteral"];
 
 /**
  * What is different in the copy, beside the mutants: `coreModule` gives the mutant of the core that is awake, if one is;
- * and `until` says sooner what it waits for in vain.
+ * and `until` and a scene say sooner what is waited for in vain.
  */
 const CHANGED: [file: string, before: string, after: string][] = [
   [
@@ -36,6 +36,7 @@ const CHANGED: [file: string, before: string, after: string][] = [
     "  if (holdfastCore) return holdfastCore;\n  return compiled ??=",
   ],
   ["tests/support/wait.ts", "timeout = 30_000", "timeout = 5000"],
+  ["tests/support/scene.ts", "LONGEST = 180_000", "LONGEST = 10_000"],
 ];
 
 /** A small change of the source. */

@@ -12,6 +12,9 @@ import type {
   SocketEvents,
 } from "../../server/transport/platform.ts";
 
+/** Turns that follow from one another, or timers within a time, after which there is no end to be expected. */
+const RESTLESS = 100_000;
+
 interface Timer {
   due: number;
   run: () => void;
@@ -45,7 +48,9 @@ export class ManualClock implements Clock {
 
   /** Ends this turn of the event loop, and those that follow from it. Commits to memory are done afterwards. */
   async turn(): Promise<void> {
+    let turns = 0;
     do {
+      if (++turns > RESTLESS) throw new Error("the event loop never comes to rest");
       for (const run of this.#soon.splice(0)) run();
       await new Promise((resolve) => setImmediate(resolve));
     } while (this.#soon.length > 0);
@@ -61,7 +66,8 @@ export class ManualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await this.turn();
-    for (;;) {
+    for (let timers = 0;; timers++) {
+      if (timers > RESTLESS) throw new Error(`timers without end at ${this.#now} ms`);
       const [next] = [...this.#timers].sort((a, b) => a.due - b.due);
       if (!next || next.due > end) break;
       this.#timers.delete(next);
@@ -95,6 +101,11 @@ export class ManualSocket implements Socket {
   waiting = "";
   #events: SocketEvents | undefined;
   #takes = true;
+
+  /** What was written, without keepalives. */
+  get lines(): string[] {
+    return this.written.split("\n").filter((line) => line !== "");
+  }
 
   start(events: SocketEvents): void {
     this.#events = events;

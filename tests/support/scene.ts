@@ -11,11 +11,17 @@ import { until } from "./wait.ts";
 /** For tests in which silence does not matter. */
 export const PATIENT = 60_000;
 
+/** A test that takes longer waits for ever: its server ends, and whoever waits for that is told CLOSED. In ms. */
+const LONGEST = 180_000;
+
 /** A server, its log, and peers that are gone when the test is over. */
 export class Scene implements AsyncDisposable {
   readonly peers: RawPeer[] = [];
+  readonly #timer: ReturnType<typeof setTimeout>;
 
-  private constructor(readonly server: Server, readonly log: LogEntry[]) {}
+  private constructor(readonly server: Server, readonly log: LogEntry[]) {
+    this.#timer = setTimeout(() => void server.close(), LONGEST);
+  }
 
   static async start(options: ServerOptions = {}): Promise<Scene> {
     const log: LogEntry[] = [];
@@ -69,6 +75,7 @@ export class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
     for (const peer of this.peers) await peer[Symbol.asyncDispose]();
     await this.server.close();
   }

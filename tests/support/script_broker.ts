@@ -12,6 +12,13 @@ export class ScriptBroker implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   #conn: Deno.TcpConn | undefined;
   #packets: Packet[] = [];
+  #reading = Promise.resolve();
+  #readOn = () => {};
+  /** It answers whoever asks whether it is there; that is not heard. */
+  answersPings = false;
+  /** It takes publications to these topics; that is not heard either. */
+  takes: (topic: string) => boolean = () => false;
+  readonly #taken = new Set<number>();
   readonly #running = this.#run();
 
   get port(): number {
@@ -48,6 +55,23 @@ export class ScriptBroker implements AsyncDisposable {
     await this.#conn!.write(bytes);
   }
 
+  /** Reads nothing more. */
+  pauses(): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reading = promise;
+    this.#readOn = resolve;
+  }
+
+  /** Reads again. */
+  resumes(): void {
+    this.#readOn();
+  }
+
+  /** How many packets of a kind have come that nobody has asked for. */
+  count(cmd: Packet["cmd"]): number {
+    return this.#packets.filter((packet) => packet.cmd === cmd).length;
+  }
+
   /** Ends the connection. */
   leaves(): void {
     const conn = this.#conn;
@@ -72,7 +96,10 @@ export class ScriptBroker implements AsyncDisposable {
     const decoder = new Decoder(VERSION);
     try {
       for await (const bytes of conn.readable) {
-        for (const { packet } of decoder.take(bytes)) this.#packets.push(packet);
+        for (const { packet } of decoder.take(bytes)) {
+          if (!await this.#answers(packet)) this.#packets.push(packet);
+        }
+        await this.#reading;
       }
     } catch {
       // The connection has ended.
@@ -80,7 +107,21 @@ export class ScriptBroker implements AsyncDisposable {
     if (this.#conn === conn) this.#conn = undefined;
   }
 
+  /** What it answers by itself. */
+  async #answers(packet: Packet): Promise<boolean> {
+    const messageId = packet.messageId!;
+    if (packet.cmd === "pingreq" && this.answersPings) await this.says({ cmd: "pingresp" });
+    else if (packet.cmd === "publish" && packet.qos === 2 && this.takes(packet.topic)) {
+      this.#taken.add(messageId);
+      await this.says({ cmd: "pubrec", messageId });
+    } else if (packet.cmd === "pubrel" && this.#taken.delete(messageId)) {
+      await this.says({ cmd: "pubcomp", messageId });
+    } else return false;
+    return true;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.resumes();
     this.leaves();
     this.#listener.close();
     await this.#running;

@@ -191,6 +191,33 @@ markTest(
   },
 );
 
+markTest(
+  "a message comes back with its deadline, or none, and with what is in doubt",
+  async (path) => {
+    const clock = { now: () => 1000, date: () => 1_700_000_000_000 };
+    const store = new SqliteStore(path, { clock });
+    const driver = await StoreDriver.on(store);
+    const record = await driver.acquire("1");
+    for (const expires of [1500, Infinity]) {
+      const manner = { overtakes: false, qos: true, ...(expires < Infinity && { expires }) };
+      record.write(`${expires}`, manner, 1000);
+    }
+    record.doubt(record.outbox[0]!);
+    await driver.commit();
+    await store.close();
+    const again = new SqliteStore(path, { clock });
+    const { state } = await again.acquire("1");
+    assertEquals(
+      state!.outbox.map(({ text, expires, isDoubtful }) => [text, expires, isDoubtful]),
+      [
+        ["1500", 1500, true],
+        ["Infinity", undefined, false],
+      ],
+    );
+    await again.close();
+  },
+);
+
 Deno.test("this machine says how long it runs, and goes on", () => {
   if (Deno.build.os !== "linux") return;
   const [first, second] = [boot()!, boot()!];

@@ -204,7 +204,7 @@ export class SqliteStore implements Store, Database {
     const known = this.#known.get(id);
     if (known) {
       if (known.token !== token) throw new FencedError(id);
-      this.#tables.of(known.device, id, true);
+      this.#tables.of(known.device, id);
       if (removed) this.#tables.remove();
       else change.write(this.#tables);
       if (removed) this.#removed.add(id);
@@ -212,9 +212,9 @@ export class SqliteStore implements Store, Database {
     }
     if (removed) return;
     const device = this.#lastDevice + 1;
-    this.#tables.of(device, id, false);
+    this.#tables.of(device, id);
     change.write(this.#tables);
-    if (!this.#tables.exists) return;
+    if (!this.#tables.wrote) return; // all was undone
     // If the transaction fails, nobody has this number.
     this.#lastDevice = device;
     this.#added.set(id, { device, token, state: undefined });

@@ -110,6 +110,23 @@ storeTest("a device that was acquired before is read from the file again", async
   await store.close();
 });
 
+storeTest("a device of which all was undone is not known", async (path) => {
+  await within(path, async (driver) => {
+    const record = await driver.acquire("1");
+    record.write("a", { overtakes: false, qos: true }, 0);
+    record.unwrite();
+    await driver.commit();
+    assertEquals((await driver.store.acquire("1")).state, undefined);
+  });
+});
+
+storeTest("a query that is wrong is whose it is, and no failure of the store", async (path) => {
+  const store = new SqliteStore(path);
+  const error = await assertRejects(() => store.query("SELECT * FROM nowhere", [], "all"), Error);
+  assertEquals([error instanceof LocalError, error.message], [false, "no such table: nowhere"]);
+  await store.close();
+});
+
 storeTest("the file stays small, however much passes through it", async (path) => {
   const store = new SqliteStore(path, { durability: "normal" });
   const driver = await StoreDriver.on(store);

@@ -40,8 +40,8 @@ class Bulk {
 
 /** Takes what differs in one device after the other, within one transaction. */
 export class Tables implements RowWriter {
-  /** Whether the device has a row, so far or by now. */
-  exists = false;
+  /** Whether the device's row was written since `of`. */
+  wrote = false;
   #device = 0;
   #id = "";
   #offset = 0;
@@ -98,10 +98,10 @@ export class Tables implements RowWriter {
   }
 
   /** The rows that come now are of this device. */
-  of(device: number, id: string, exists: boolean): void {
+  of(device: number, id: string): void {
     this.#device = device;
     this.#id = id;
-    this.exists = exists;
+    this.wrote = false;
   }
 
   /** Nothing is left of the device. */
@@ -116,7 +116,7 @@ export class Tables implements RowWriter {
 
   positions(positions: Positions, sent: number): void {
     const { txEpoch, txSent, nextId, rxEpoch, rxNext, connects, processed } = positions;
-    this.exists = true;
+    this.wrote = true;
     // deno-fmt-ignore
     this.#devices.add(
       this.#device, this.#id, txEpoch, sent, txSent, nextId, rxEpoch, rxNext, connects, processed,

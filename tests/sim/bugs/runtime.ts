@@ -175,8 +175,8 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a silent connection holds up the next ones": edit(
     "server/runtime/reception.ts",
-    "while (this.#begun < STARTS && this.#waiting.length > 0) {",
-    "while (this.#begun < STARTS && this.#waiting.length > 0 && this.#greetings.size < 2) {",
+    "while (this.#waiting.length > 0 && this.#intake.take()) {",
+    "while (this.#waiting.length > 0 && this.#intake.take() && this.#greetings.size < 2) {",
   ),
   "a device that takes nothing is never given up": edit(
     CONNECTION,

@@ -1,0 +1,62 @@
+/** Where the broker is, and what the bridge proves itself with there. Credentials may change while it runs. */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { ConnectOptions, ConnectTls } from "../../server/transport/platform.ts";
+import { checkCertificates, checkPair } from "../../server/transport/tls_pair.ts";
+
+/** How TLS is spoken to the broker; all of it in PEM. */
+export interface MqttTls {
+  /** The certificate that signed the broker's. Default: those that the system trusts. */
+  caCert?: string;
+  /** For a broker that asks for one: the bridge's certificate, and those between it and one that the broker trusts. */
+  cert?: string;
+  /** Its private key. */
+  key?: string;
+}
+
+/** What may be replaced while the bridge runs. */
+export interface MqttCredentials {
+  /** TLS; true: the certificates that the system trusts, and none of the bridge. Default: no TLS. */
+  tls?: MqttTls | true;
+  /** The user's. */
+  password?: string;
+}
+
+/** What a connection begins with. */
+export interface Access {
+  readonly place: ConnectOptions;
+  readonly password: Uint8Array | undefined;
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+export function access(
+  hostname: string,
+  port: number,
+  { tls, password }: MqttCredentials,
+): Access {
+  if (tls !== undefined && tls !== true) checkTls(tls);
+  return {
+    place: { hostname, port, tls },
+    password: password === undefined ? undefined : new TextEncoder().encode(password),
+  };
+}
+
+function checkTls({ caCert, cert, key }: ConnectTls): void {
+  if (caCert !== undefined) named("caCert", () => checkCertificates(caCert));
+  if (cert === undefined && key === undefined) return;
+  if (cert === undefined || key === undefined) {
+    const message = "TLS to a broker takes a certificate and its private key, or neither";
+    throw new LocalError("BAD_ARGUMENT", message);
+  }
+  named("cert", () => checkCertificates(cert));
+  checkPair({ cert, key });
+}
+
+/** Says which of several it was. */
+function named(name: string, check: () => void): void {
+  try {
+    check();
+  } catch (cause) {
+    if (!(cause instanceof LocalError)) throw cause;
+    throw new LocalError(cause.code, `${name}: ${cause.message}`, { cause });
+  }
+}

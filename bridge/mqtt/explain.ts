@@ -1,0 +1,62 @@
+/** Why there is no connection, in words that say what to do. */
+import { type HoldfastError, PeerError } from "../../server/protocol/errors.ts";
+import { BrokerError } from "./errors.ts";
+import type { Version } from "./codec.ts";
+import { OLDER } from "./reasons.ts";
+
+/** Codes of TLS: the broker ends the handshake, as it does not take what the bridge shows. */
+const WANTED = /ALERT_CERTIFICATE_REQUIRED|ALERT_NO_CERTIFICATE/;
+const NOT_TAKEN = /ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
+
+/** The same of this side's: who has signed the broker's certificate is not trusted, or it is another one's. */
+const UNTRUSTED = /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ISSUER|CERT_CHAIN|CERT_SIGNATURE/;
+const OF_ANOTHER = /ALTNAME/;
+const OUT_OF_DATE = /CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/;
+
+/** @param isGreeting The broker was sent CONNECT, and has not answered. */
+export function explain(
+  reason: HoldfastError,
+  isGreeting: boolean,
+  version: Version,
+): HoldfastError {
+  if (reason.code !== "LOST") return reason;
+  const certificate = ofCertificates(reason);
+  if (certificate) return certificate;
+  if (!isGreeting || version !== 5) return reason;
+  // That is how old brokers refuse a version that they do not know.
+  const hint = `${reason.message}, in answer to CONNECT; if it does not speak MQTT 5, ${OLDER}`;
+  return new PeerError("LOST", hint, { cause: reason });
+}
+
+function ofCertificates(reason: HoldfastError): BrokerError | undefined {
+  const code = (reason.cause as { code?: unknown } | undefined)?.code;
+  if (typeof code !== "string") return undefined;
+  const [name, what] = described(code) ?? [];
+  if (!name) return undefined;
+  return new BrokerError(name, `${what} (${reason.message})`, { cause: reason });
+}
+
+function described(code: string): ["CERTIFICATE_REFUSED" | "BAD_CERTIFICATE", string] | undefined {
+  if (WANTED.test(code)) {
+    return ["CERTIFICATE_REFUSED", "the broker wants a certificate of the bridge: --mqtt-cert"];
+  }
+  if (NOT_TAKEN.test(code)) {
+    const what =
+      "the broker does not take the bridge's certificate: look at what it trusts, and at " +
+      "--mqtt-cert";
+    return ["CERTIFICATE_REFUSED", what];
+  }
+  if (UNTRUSTED.test(code)) {
+    const what =
+      "nobody who is trusted here has signed the broker's certificate: look at --mqtt-ca";
+    return ["BAD_CERTIFICATE", what];
+  }
+  if (OF_ANOTHER.test(code)) {
+    const what = "the broker's certificate is for another name: look at the host in --mqtt";
+    return ["BAD_CERTIFICATE", what];
+  }
+  if (OUT_OF_DATE.test(code)) {
+    return ["BAD_CERTIFICATE", "the broker's certificate is not valid now"];
+  }
+  return undefined;
+}
