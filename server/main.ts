@@ -5,13 +5,17 @@ import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
 import { parseLink } from "./cli/link_commands.ts";
+import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
 import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
-import { HELP, type Options, parse, toServerOptions } from "./cli/options.ts";
+import { type Options, parse, toServerOptions } from "./cli/options.ts";
+import { HELP } from "./cli/serve_options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
+import { isTraced, traceMessages } from "./cli/tracing.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
+import { webOptions } from "./cli/web_options.ts";
 import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
 import {
   defaultLimits,
@@ -23,10 +27,12 @@ import {
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
 import { joinAddress } from "./transport/address.ts";
+import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
+import { isLoopback } from "./web/hosts.ts";
 import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -46,6 +52,7 @@ const EXITS: Readonly<Record<string, number>> = {
   UNANSWERED: 5,
   UNDECIDED: 5,
   NO_SERVER: 6,
+  BAD_TOKEN: 6,
   NOT_FOR_US: 6,
   NOT_LOGGED_IN: 6,
   NOT_OWNER: 6,
@@ -99,7 +106,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
-  const options = await toServerOptions(values, printing.log);
+  const { lettersMaxAge, ...options } = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
@@ -120,8 +127,16 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.bridge.start(server);
   });
-  const api: ApiOptions = { eachDevice: values["metrics-devices"] };
-  const web = await openPage(server, values, api);
+  const ending = new AbortController();
+  if (lettersMaxAge !== undefined) {
+    forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
+  }
+  if (isTraced()) await traceMessages(server, ending.signal);
+  const api: ApiOptions = {
+    eachDevice: values["metrics-devices"],
+    ...(mqtt && { bridge: () => mqtt.bridge.state }),
+  };
+  const web = await openPage(server, values, api, options.tls);
   let keys = options.keys;
   reload = () => void (keys = reloadFiles(server, values, keys, mqtt));
   if (reread) reload(); // the files were changed while it was starting
@@ -130,6 +145,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
+  ending.abort();
   // A second signal ends it without ceremony.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
@@ -150,7 +166,7 @@ function failed(error: unknown, json = false): number {
   const code = error instanceof HoldfastError ? error.code : isArgument ? "BAD_ARGUMENT" : "FAILED";
   const exit = error instanceof Failure ? 1 : EXITS[code] ?? 2;
   const message = printable(error.message);
-  const hint = exit === 2 ? "\n(--help lists the options)" : "";
+  const hint = exit === 2 && !message.includes("--help") ? "\n(--help lists the options)" : "";
   console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}${hint}`);
   return exit;
 }
@@ -239,19 +255,30 @@ async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles
 /** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
 async function openPage(
   server: Server,
-  { web }: Options,
-  options: ApiOptions,
+  values: Options,
+  api: ApiOptions,
+  tls: ServerOptions["tls"],
 ): Promise<Web | undefined> {
-  if (web === undefined) return undefined;
+  const { web: port, "web-password-file": file } = values;
+  if (port === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
-    const page = await Web.start(server, { ...options, port: Number(web) });
+    const options = webOptions(values, tls);
+    const page = await Web.start(server, { ...api, ...options });
     server.events.emit({ event: "page", address: page.url });
+    if (file !== undefined) {
+      warn(server, "PASSWORD_EXPOSED", exposure(file, "the hash of the password"));
+    }
+    if (page.url.startsWith("http:") && !isLoopback(values["web-host"])) {
+      const message =
+        "the page has no TLS: whoever listens on the network reads its password and all that it shows";
+      warn(server, "PASSWORD_EXPOSED", message);
+    }
     return page;
   } catch (cause) {
     await server.close();
     if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new Failure(`port ${web} is in use: choose another one with --web PORT`, { cause });
+    throw new Failure(`port ${port} is in use: choose another one with --web PORT`, { cause });
   }
 }
 
@@ -277,7 +304,7 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
 /**
  * Lets commands in, if there is a file to lay the socket beside, or they are wanted elsewhere.
  *
- * @throws {Failure} they are wanted, and cannot be
+ * @throws {Failure} they are wanted, and cannot be: the server is closed then
  */
 async function openControl(
   server: Server,
@@ -303,7 +330,10 @@ async function openControl(
     };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
-    if (control !== undefined) throw new Failure(`--control ${path}: ${why}`, { cause });
+    if (control !== undefined) {
+      await server.close();
+      throw new Failure(`--control ${path}: ${why}`, { cause });
+    }
     warn(server, "NO_CONTROL", `commands such as \`backup\` cannot reach this server: ${why}`);
     return undefined;
   }

@@ -1,5 +1,6 @@
 /** The command line's options for a broker. */
 import { LocalError } from "../../server/protocol/errors.ts";
+import { parseSpan } from "../../server/protocol/span.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { checkCertificates, checkPair, expiry } from "../../server/transport/tls_pair.ts";
 import type { MqttCredentials, MqttTls } from "./access.ts";
@@ -198,13 +199,10 @@ function perDevice<Name extends string>(
   return { [name]: of } as { [name in Name]?: typeof of };
 }
 
-/** In ms, of one of these. */
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** @throws {LocalError} BAD_ARGUMENT */
 function toAge(option: string, text: string): number {
-  const [, number = "", unit = ""] = text.match(/^([1-9]\d{0,5})([smhd])$/) ?? [];
-  if (number !== "") return Number(number) * UNITS[unit]!;
+  const age = parseSpan(text);
+  if (age !== undefined) return age;
   throw bad(`${option} takes a time such as 90s, 30m, 36h or 7d, not ${JSON.stringify(text)}`);
 }
 

@@ -23,7 +23,7 @@ Deno.test("a setting is sent, answered, and met", async () => {
   assertEquals(at.getTime(), 1_700_000_000_000);
   assertEquals(thing.reported("heater")?.value, 1);
   const events = told.filter((event) => "channel" in event).map(({ event }) => event);
-  assertEquals(events, ["parted", "reported", "met"]);
+  assertEquals(events, ["parted", "set", "reported", "met"]);
 });
 
 Deno.test("of a thousand settings in an outage the last one travels", async () => {

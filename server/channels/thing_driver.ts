@@ -1,13 +1,6 @@
 import { distance } from "../link/dialect2.ts";
 import { LocalError } from "../protocol/errors.ts";
-import {
-  checkChannel,
-  formatMarked,
-  parseMarked,
-  textOf,
-  type Value,
-  valueOf,
-} from "../protocol/channel_lines.ts";
+import { formatMarked, parseMarked, type Value, valueOf } from "../protocol/channel_lines.ts";
 import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Events } from "../observe/events.ts";
@@ -24,7 +17,8 @@ import type { Timekeeper } from "./clock.ts";
 import type { Links } from "./links.ts";
 import type { Observer } from "./channel.ts";
 import { Described, OWN_DESCRIPTION } from "./described.ts";
-import { type Description, wrongReport, wrongSetting } from "./description.ts";
+import { checkSetting } from "./setting.ts";
+import { type Description, wrongReport } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
 import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
 import { type Answer, type RequestOptions, Requests } from "../protocol/requests.ts";
@@ -142,18 +136,15 @@ export class ThingDriver implements Thing, Above {
 
   /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
   setting(channel: string, value: unknown, { by = "server" }: SetOptions): Deed {
-    checkChannel(channel);
-    if (by.length < 1 || by.length > 64) throw badArgument("by has 1 to 64 characters");
-    const text = textOf(value);
-    if (text.length > LONGEST_VALUE) {
-      throw badArgument(
-        `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
-      );
-    }
-    const wrong = this.description && wrongSetting(this.description, channel, value);
-    if (wrong !== undefined) throw badArgument(wrong);
+    const text = checkSetting(channel, value, by, this.description);
     const at = this.now;
-    return this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
+    const deed = this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
+    const done = () => {
+      deed.done();
+      const about = { device: this.id, channel, value: valueOf(text), by };
+      this.#host.events.emit({ event: "set", ...about });
+    };
+    return { ...deed, done };
   }
 
   /**
@@ -441,8 +432,4 @@ function isOfRequest({ tag = "0" }: Answer): boolean {
 
 function valueIn({ value }: { value?: string }): { value?: Value } {
   return value === undefined ? {} : { value: valueOf(value) };
-}
-
-function badArgument(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", message);
 }

@@ -1,6 +1,6 @@
 /** What a command of the command line is: how it is called, what it takes, and what its help says. */
 import { parseArgs } from "node:util";
-import type { Options, Values } from "./option.ts";
+import { optionRow, type Options, type Values, wrap } from "./option.ts";
 import type { Reach } from "./reach.ts";
 
 /** A command. */
@@ -25,9 +25,6 @@ export interface Command<T extends Options = Options> {
 export function command<const T extends Options>(it: Command<T>): Command {
   return it as unknown as Command;
 }
-
-/** A column that the text of options begins in, and how wide lines are. */
-const [COLUMN, WIDTH] = [20, 100];
 
 /** Carries out a command. @throws {TypeError} of `parseArgs` @throws {HoldfastError} */
 export async function runCommand(
@@ -58,9 +55,7 @@ export function helpOf({ name, usage, summary, about, options }: Command): strin
   const lines = usage.map((words, index) =>
     `${index === 0 ? "Usage: " : "       "}${["holdfast", name, words].join(" ").trim()} [options]`
   );
-  const rows = Object.entries(options).map(([option, { takes, help }]) =>
-    row(`--${option}${takes === undefined ? "" : ` ${takes}`}`, help)
-  );
+  const rows = Object.entries(options).map(([option, it]) => optionRow(option, it));
   return [
     ...wrap(`${summary}.`),
     "",
@@ -70,24 +65,4 @@ export function helpOf({ name, usage, summary, about, options }: Command): strin
     ...rows,
     "  --help",
   ].join("\n");
-}
-
-/** An option or a command, and what it is. */
-export function row(what: string, text: string): string {
-  const begin = `  ${what}`;
-  const indent = " ".repeat(COLUMN);
-  const lines = wrap(text, WIDTH - COLUMN);
-  const first = begin.length < COLUMN - 1 ? begin.padEnd(COLUMN) : `${begin}\n${indent}`;
-  return first + lines.join(`\n${indent}`);
-}
-
-/** Words in lines of so many characters. */
-function wrap(text: string, width = WIDTH): string[] {
-  const lines: string[] = [];
-  for (const word of text.trim().split(/\s+/)) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }

@@ -1,14 +1,20 @@
 /** All commands but `serve`, which is the server itself. */
 import { connectCommand, disconnectCommand, linksCommand } from "./link_commands.ts";
 import { requestCommand, setCommand, stateCommand } from "./channel_commands.ts";
-import { type Command, row } from "./command.ts";
+import type { Command } from "./command.ts";
+import { completionsCommand } from "./completions.ts";
 import { clearCommand, devicesCommand, forgetCommand, sendCommand } from "./device_commands.ts";
 import { keysCommand } from "./keys_command.ts";
+import { row } from "./option.ts";
+import { OPTIONS } from "./serve_options.ts";
 import { backupCommand, deadLettersCommand } from "./store_commands.ts";
 import { tailCommand } from "./tail_command.ts";
+import { topCommand } from "./top_command.ts";
+import { webCommand } from "./web_command.ts";
 
 export const COMMANDS: readonly Command[] = [
   devicesCommand,
+  topCommand,
   tailCommand,
   sendCommand,
   stateCommand,
@@ -21,15 +27,23 @@ export const COMMANDS: readonly Command[] = [
   disconnectCommand,
   linksCommand,
   keysCommand,
+  webCommand,
   backupCommand,
+  completionsCommand(() => [SERVE, ...COMMANDS]),
 ];
+
+const SERVE = {
+  name: "serve",
+  summary: "Starts a server; without a command, options are its",
+  options: OPTIONS,
+};
 
 /** What `holdfast --help` says. */
 export const OVERVIEW = `Holdfast keeps a link to every device, through outages.
 
 Usage: holdfast COMMAND …; holdfast COMMAND --help tells more
 
-${row("serve", "Starts a server; without a command, options are its")}
+${row(SERVE.name, SERVE.summary)}
 ${COMMANDS.map(({ name, summary }) => row(name, summary)).join("\n")}
 
 Commands find the server by --store FILE, --control PATH or --url URL. Exit codes: 0 done, 1 failed, 2 wrong arguments,

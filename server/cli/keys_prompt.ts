@@ -12,21 +12,27 @@ const CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, NEWLINE = 10, RETURN = 13, DELETE =
  *
  * @throws {LocalError} BAD_ARGUMENT: there is none, or the user gave up
  */
-export async function askForKey(id: string): Promise<string> {
+export function askForKey(id: string): Promise<string> {
+  const question = `The key of ${printable(id)}: paste it, and press Enter. It is not shown.`;
+  return askFor("key", question);
+}
+
+/** The same of anything that is secret. @param what in one word */
+export async function askFor(what: string, question: string): Promise<string> {
   const { stdin } = Deno;
-  if (!stdin.isTerminal()) return await readLine();
+  if (!stdin.isTerminal()) return await readLine(what);
   // First of all: what is typed ahead is not shown, either.
   stdin.setRaw(true);
   try {
-    console.error(`The key of ${printable(id)}: paste it, and press Enter. It is not shown.`);
-    return await readLine();
+    console.error(question);
+    return await readLine(what);
   } finally {
     stdin.setRaw(false);
   }
 }
 
 /** Without what is around the key: spaces, and the marks that some terminals set around what is pasted. */
-async function readLine(): Promise<string> {
+async function readLine(what: string): Promise<string> {
   const line: number[] = [];
   const chunk = new Uint8Array(256);
   reading: for (;;) {
@@ -37,12 +43,12 @@ async function readLine(): Promise<string> {
       if (byte === CTRL_C || byte === CTRL_D) throw noKey("given up");
       if (byte === BACKSPACE || byte === DELETE) line.pop();
       else line.push(byte);
-      if (line.length > LONGEST) throw noKey("what came on stdin is longer than a key");
+      if (line.length > LONGEST) throw noKey(`what came on stdin is longer than a ${what}`);
     }
   }
   let text = new TextDecoder().decode(Uint8Array.from(line));
   for (const mark of ["\x1b[200~", "\x1b[201~"]) text = text.replaceAll(mark, "");
-  if (text.trim() === "") throw noKey("no key came on stdin");
+  if (text.trim() === "") throw noKey(`no ${what} came on stdin`);
   return text.trim();
 }
 

@@ -1,122 +1,23 @@
-/** The server's options on its command line. */
-import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+/** What the server's options come to. */
+import { parseArgs } from "node:util";
 import { readKeys } from "../admission/keys.ts";
 import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { parseSpan } from "../protocol/span.ts";
 import { loadTls } from "./certificate.ts";
+import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
-
-export const HELP = `Starts a server: it keeps a link to every device, through outages.
-
-Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]
-
-Who may connect; one of these must be said:
-  --keys FILE       the devices that \`keys add ID\` has made a key for, if they prove that they have it;
-                    a SIGHUP reads the file again, and cuts off whose key has changed; what is
-                    wrong with it is said, and the old keys stay
-  --stock ID,ID     these too, without a key: boards with micropython-iot's client
-  --open            every device that can reach the port and has no key here; beside --keys or --stock
-                    these have half of the room (--limit connections, totalText), and the others find theirs
-
-What must not be lost:
-  --store FILE      keep messages and positions in this SQLite file; it is created if need be.
-                    Without, or with :memory:, they are forgotten when the server ends (:memory:)
-  --durability full|normal  what an acknowledged message survives on disk: a loss of power, or only
-                    the end of the server, but several times as fast             (full)
-
-  --tls-cert FILE   speak TLS, with this certificate (PEM); a SIGHUP reads both files again
-  --tls-key FILE    and its private key (PEM)
-  --port N          TCP port, 0: any free one           (8123)
-  --host ADDRESS    address to listen on                (0.0.0.0: every interface)
-  --timeout MS      silence that is taken for an outage; the same on the devices (2000)
-  --app NAME|FILE   run this for every device: echo, main, remote, qos, qos_fast, thermostat, door,
-                    logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails
-                    is begun again, after 1 s to 60 s. Several share each device's link: of these, one
-                    may take plain lines, the others take channels; what fails is set aside then as
-                    with --dead-letters
-  --connect ID/CHANNEL=ID/CHANNEL  several times: what the first reports or tells as an event, the
-                    second is set to, through restarts, until \`disconnect\` ends it; with a map of
-                    values behind a space, as JSON. Without --app, linked devices are served all the same
-  --mqtt URL        mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are
-                    set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store
-  --mqtt-prefix TEXT  topics begin with it              (holdfast)
-  --mqtt-home-assistant  devices with a description appear in Home Assistant
-  --mqtt-home-assistant-prefix TEXT  that it has in its settings of MQTT  (homeassistant)
-  --mqtt-home-assistant-availability sensors|all|none  what is grey there while its device is away (sensors)
-  --mqtt-password-file FILE  the user's password at the broker; without, HOLDFAST_MQTT_PASSWORD in the
-                    environment, if it is set. A SIGHUP reads this file and the next three again
-  --mqtt-ca FILE    the certificate (PEM) that signed the broker's (those that the system trusts)
-  --mqtt-cert FILE  for a broker that asks for one: the bridge's certificate (PEM)
-  --mqtt-key FILE   and its private key (PEM)
-  --mqtt-version 5|3.1.1  of MQTT                       (5)
-  --mqtt-max-age 7d  events that have waited for the broker for so long (90s, 30m, 36h, 7d) are given up (never)
-  --mqtt-deadline MS  how long a request over MQTT waits for its answer, and what is to be done for its
-                    device, if the message has no expiry                         (10000)
-  --mqtt-offline-after MS|ID=MS  several times: for how long a device without a connection is online still  (30000)
-  --mqtt-sleeping MS|ID=MS  several times: for how long a device may sleep before it is offline (what it says
-                    itself: sleep=SECONDS in its metadata)
-  --mqtt-own-topics FILTER  several times: topics that devices may publish to and hear by themselves; {id} in
-                    it is the device's id; wildcards have nothing below the prefix         (none)
-  --descriptions FOLDER
-                    what the channels of applications are: kitchen.json, or kitchen@3.json for its
-                    version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay
-  --dead-letters    set aside a message with which the application has failed 5 times (limit
-                    attempts), instead of trying it for ever; see the command dead-letters
-  --control PATH    the socket over which commands such as \`holdfast devices\` reach this server; who may
-                    open it may do everything    (with --store FILE: FILE.sock)
-  --web PORT        a page that shows the devices, on this machine alone: http://localhost:PORT/; 0: any
-                    free port
-  --metrics-devices  /metrics has some of each device, too: as many more as there are devices
-  --log text|json   a line for every change of a connection, on stderr           (text)
-  --limit NAME=N    a limit, several times: ${Object.keys(defaultLimits).join(", ")}
-  --help
-`;
+import { OPTIONS } from "./serve_options.ts";
 
 export type Options = ReturnType<typeof parse>;
 
-/** What there is, as `parseArgs` wants it. */
-export const OPTIONS = {
-  open: { type: "boolean", default: false },
-  port: { type: "string", default: "8123" },
-  host: { type: "string", default: "0.0.0.0" },
-  timeout: { type: "string", default: "2000" },
-  store: { type: "string", default: ":memory:" },
-  durability: { type: "string", default: "full" },
-  keys: { type: "string" },
-  stock: { type: "string", multiple: true, default: [] },
-  "tls-cert": { type: "string" },
-  "tls-key": { type: "string" },
-  app: { type: "string", multiple: true, default: [] },
-  connect: { type: "string", multiple: true, default: [] },
-  mqtt: { type: "string" },
-  "mqtt-prefix": { type: "string" },
-  "mqtt-home-assistant": { type: "boolean" },
-  "mqtt-home-assistant-prefix": { type: "string" },
-  "mqtt-home-assistant-availability": { type: "string" },
-  "mqtt-password-file": { type: "string" },
-  "mqtt-ca": { type: "string" },
-  "mqtt-cert": { type: "string" },
-  "mqtt-key": { type: "string" },
-  "mqtt-max-age": { type: "string" },
-  "mqtt-version": { type: "string" },
-  "mqtt-deadline": { type: "string" },
-  "mqtt-offline-after": { type: "string", multiple: true },
-  "mqtt-sleeping": { type: "string", multiple: true },
-  "mqtt-own-topics": { type: "string", multiple: true },
-  descriptions: { type: "string" },
-  "dead-letters": { type: "boolean", default: false },
-  control: { type: "string" },
-  web: { type: "string" },
-  "metrics-devices": { type: "boolean", default: false },
-  log: { type: "string", default: "text" },
-  limit: { type: "string", multiple: true, default: [] },
-  help: { type: "boolean", default: false },
-} as const satisfies ParseArgsOptionsConfig;
-
+/** @throws {LocalError} BAD_ARGUMENT: the file of `--config` @throws {TypeError} of `parseArgs` */
 export function parse(args: string[]) {
-  return parseArgs({ args, options: OPTIONS }).values;
+  const { values } = parseArgs({ args, options: OPTIONS });
+  if (values.config === undefined || values.help) return values;
+  return parseArgs({ args: [...readConfig(values.config), ...args], options: OPTIONS }).values;
 }
 
 /** @param print Prints a line of the log. @throws {LocalError} BAD_ARGUMENT */
@@ -148,6 +49,13 @@ export async function toServerOptions(
   if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
     throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
   }
+  const oldest = rest["dead-letters-max-age"];
+  const lettersMaxAge = oldest === undefined ? undefined : parseSpan(oldest);
+  if (oldest !== undefined && lettersMaxAge === undefined) {
+    throw badArgument(
+      `--dead-letters-max-age takes a time such as 90s, 30m, 36h or 7d, not ${oldest}`,
+    );
+  }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
   return {
     open,
@@ -159,6 +67,7 @@ export async function toServerOptions(
     store,
     durability,
     deadLetters: rest["dead-letters"],
+    lettersMaxAge,
     ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),

@@ -60,6 +60,8 @@ export type ServerEvent =
     at: Date | undefined;
     isStamped: boolean;
   }
+  /** Somebody has said what a channel should be, and that is safe. */
+  | { event: "set"; device: string; channel: string; value: Value; by: string }
   /** What a channel is has become what is desired, or is so no more. */
   | { event: "met" | "parted"; device: string; channel: string }
   /** An answer or a fault for which nobody waits any more. */

@@ -8,6 +8,7 @@ export type Unlogged =
   | "described"
   | "messages"
   | "reported"
+  | "set"
   | "met"
   | "parted";
 
@@ -17,6 +18,7 @@ const UNLOGGED: readonly string[] = [
   "described",
   "messages",
   "reported",
+  "set",
   "met",
   "parted",
 ] satisfies Unlogged[];

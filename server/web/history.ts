@@ -28,6 +28,7 @@ const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
   began INTEGER NOT NULL,
   ended INTEGER,
   code TEXT,
+  boot TEXT,
   PRIMARY KEY (device, began)
 ) WITHOUT ROWID`;
 
@@ -38,6 +39,8 @@ export interface LinkTime {
   readonly to?: number;
   /** Why it ended, as the log says it: SILENT, for example. */
   readonly code?: string;
+  /** The device was started before it: why, as it says, `watchdog` for example, or "". Undefined: it had gone on. */
+  readonly boot?: string;
 }
 
 /** What is needed of `Server`. */
@@ -54,6 +57,8 @@ export class History {
   readonly #changed = new Map<string, Map<number, LinkTime>>();
   /** Undefined: the store has no database. */
   readonly #isDurable: boolean;
+  /** Those that were started, and have no connection yet. */
+  readonly #booted = new Set<string>();
   readonly #unsubscribe: () => void;
   #cancelWrite: (() => void) | undefined;
   #cancelBeat: (() => void) | undefined;
@@ -100,19 +105,32 @@ export class History {
 
   #take(event: ServerEvent): void {
     const now = this.#clock.date();
-    if (event.event === "connected") this.#begin(event.device, now);
-    else if (event.event === "disconnected") this.#end(event.device, now, event.code);
+    if (event.event === "booted") this.#boot(event.device);
+    else if (event.event === "connected") {
+      const boot = this.#booted.delete(event.device) ? reasonIn(event.metadata) : undefined;
+      this.#begin(event.device, now, boot);
+    } else if (event.event === "disconnected") this.#end(event.device, now, event.code);
     else if (event.event === "forgotten") this.#forget(event.device);
   }
 
-  #begin(id: string, now: number): void {
+  /** It was started: before its next connection, or in dialect 1 before the one that it has. */
+  #boot(id: string): void {
+    const links = this.#links.get(id);
+    const last = links?.at(-1);
+    if (!last || last.to !== undefined) return void this.#booted.add(id);
+    links![links!.length - 1] = { ...last, boot: "" };
+    this.#note(id, links!.at(-1)!);
+  }
+
+  #begin(id: string, now: number, boot?: string): void {
     this.#end(id, now);
     const links = this.#links.get(id) ?? [];
     const from = Math.max(now, (links.at(-1)?.from ?? -1) + 1); // somebody may set the date back
-    links.push({ from });
+    const link = { from, ...(boot !== undefined && { boot }) };
+    links.push(link);
     if (links.length > MOST_LINKS) links.shift();
     this.#links.set(id, links);
-    this.#note(id, { from });
+    this.#note(id, link);
   }
 
   #end(id: string, now: number, code?: string): void {
@@ -125,6 +143,7 @@ export class History {
   }
 
   #forget(id: string): void {
+    this.#booted.delete(id);
     this.#links.delete(id);
     this.#changed.set(id, new Map());
     this.#plan();
@@ -160,8 +179,8 @@ export class History {
         for (const [device, links] of changed) {
           const first = Math.max(old, this.of(device)[0]?.from ?? Number.MAX_SAFE_INTEGER);
           tx.run(`DELETE FROM web_links WHERE device = ? AND began < ?`, device, first);
-          for (const { from, to = null, code = null } of links.values()) {
-            tx.run(`REPLACE INTO web_links VALUES (?, ?, ?, ?)`, device, from, to, code);
+          for (const { from, to = null, code = null, boot = null } of links.values()) {
+            tx.run(`REPLACE INTO web_links VALUES (?, ?, ?, ?, ?)`, device, from, to, code, boot);
           }
         }
       });
@@ -179,13 +198,14 @@ async function load(server: Recorded, since: number): Promise<Links | undefined>
     await server.transaction(async (tx) => {
       tx.run(`DELETE FROM web_links WHERE began < ?`, since);
       const sql = `SELECT * FROM web_links WHERE began >= ? ORDER BY device, began`;
-      for (const { device, began, ended, code } of await tx.all(sql, since)) {
+      for (const { device, began, ended, code, boot } of await tx.all(sql, since)) {
         const of = links.get(String(device)) ?? [];
         links.set(String(device), of);
         of.push({
           from: Number(began),
           ...(ended !== null && { to: Number(ended) }),
           ...(code !== null && { code: String(code) }),
+          ...(boot !== null && { boot: String(boot) }),
         });
       }
     });
@@ -194,4 +214,9 @@ async function load(server: Recorded, since: number): Promise<Links | undefined>
     throw error;
   }
   return links;
+}
+
+/** Why a device was started, as its metadata say. */
+function reasonIn(metadata = ""): string {
+  return metadata.match(/(?:^| )reset=(\S+)/)?.[1] ?? "";
 }

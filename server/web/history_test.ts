@@ -96,6 +96,42 @@ Deno.test("they survive the server, and its sudden end costs a minute at most", 
   store.close();
 });
 
+Deno.test("it is noted when a device was started, and why, through restarts", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  const { server, platform } = first.scene;
+  const metadata = "version=1 reset=watchdog";
+  const address = "here";
+  const come = (boots: boolean) => {
+    if (boots) server.events.emit({ event: "booted", device: "a" });
+    server.events.emit({
+      event: "connected",
+      device: "a",
+      address,
+      dialect: 2,
+      connects: 1,
+      metadata,
+    });
+  };
+  come(true);
+  await platform.advance(1000);
+  come(false);
+  await platform.advance(1000);
+  await first.link("old", 1000); // of dialect 1: it says so with its first message
+  const boots = ({ history }: Noted) =>
+    ["a", "old"].map((id) => history.of(id).map(({ boot }) => boot));
+  const old = await first.scene.knock("old\n\n");
+  await first.scene.says(old, "00hello\n");
+  const expected = [["watchdog", undefined], [undefined, ""]];
+  assertEquals(boots(first), expected);
+  await first.close();
+  const second = await Noted.start(store, MINUTE);
+  assertEquals(boots(second), expected);
+  await second.close();
+  store.close();
+});
+
 Deno.test("a device that was forgotten has no past", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);

@@ -9,6 +9,13 @@ const TYPES: Readonly<Record<string, string>> = {
   ts: "text/javascript; charset=utf-8",
 };
 
+/** Where files are that are not under their own names. */
+const PATHS: Readonly<Record<string, string>> = {
+  "index.html": "/",
+  "device.html": "/devices/:id",
+  "login.html": "/login",
+};
+
 /** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -29,7 +36,7 @@ export async function pageRoutes(): Promise<Route[]> {
       if (!isFile || type === undefined || name.endsWith("_test.ts")) continue;
       const text = await Deno.readTextFile(new URL(name, url));
       const served = name.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
-      const path = name === "index.html" ? "/" : `/${folder}/${name}`;
+      const path = PATHS[name] ?? `/${folder}/${name}`;
       routes.push(fileRoute(path, type, new TextEncoder().encode(served)));
     }
   }

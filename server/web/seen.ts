@@ -3,7 +3,7 @@ import type { Device } from "../device.ts";
 import { Changes, type DeviceView, viewOf, type Watched } from "./fleet.ts";
 import type { History, LinkTime } from "./history.ts";
 import { Refusal } from "./routes.ts";
-import { streamOf } from "./stream.ts";
+import { type Shown, streamOf } from "./stream.ts";
 
 /** Streams at once. */
 const MOST_STREAMS = 64;
@@ -53,18 +53,19 @@ export class Seen {
     return { ...viewOf(device), links: after(this.#history.of(device.id), since) };
   }
 
+  /** Since then, or ever, when the server ran. */
+  served(since = 0): readonly LinkTime[] {
+    return after(this.#history.served, since);
+  }
+
   /** Everything, and then all that changes. @throws {Refusal} there are too many */
   stream(): Response {
-    if (this.#streams >= MOST_STREAMS) {
-      throw new Refusal(503, "TOO_MANY_STREAMS", `${MOST_STREAMS} pages are open already`);
-    }
-    this.#streams++;
-    return streamOf((changed) => {
+    return this.open((changed) => {
       const changes = new Changes(this.#server, changed);
       let looked = 0;
       const look = (devices: readonly Device[]): Told => {
         const seen = devices.map((device) => this.of(device, looked));
-        const served = after(this.#history.served, looked);
+        const served = this.served(looked);
         return { now: looked = Date.now(), served, devices: seen };
       };
       return {
@@ -76,11 +77,24 @@ export class Seen {
           for (const { id } of devices) ids.delete(id);
           return { ...look(devices), gone: [...ids] };
         },
-        close: () => {
-          changes.close();
-          this.#streams--;
-        },
+        close: () => changes.close(),
       };
+    });
+  }
+
+  /** A stream to one who looks. @throws {Refusal} there are too many */
+  open(begin: (changed: () => void) => Shown): Response {
+    if (this.#streams >= MOST_STREAMS) {
+      throw new Refusal(503, "TOO_MANY_STREAMS", `${MOST_STREAMS} pages are open already`);
+    }
+    this.#streams++;
+    return streamOf((changed) => {
+      const shown = begin(changed);
+      const close = () => {
+        shown.close();
+        this.#streams--;
+      };
+      return { ...shown, close };
     }, this.#signal);
   }
 }

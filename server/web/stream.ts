@@ -1,10 +1,16 @@
 /** The one stream of changes to a page: server-sent events. A page that reads slowly gets fewer of them, and no older ones. */
 
+import { nodePlatform } from "../transport/node.ts";
+import type { Clock } from "../transport/platform.ts";
+
 /** Between two events, in ms: a device that changes faster is seen as it is then. */
 const INTERVAL = 250;
 
 /** After so many ms without anything a comment is sent: so both ends learn that the other one is gone. */
 const QUIET = 15_000;
+
+/** One who has read nothing for so many ms is cut off: its place is for others. */
+const PATIENCE = 60_000;
 
 const encoder = new TextEncoder();
 
@@ -18,15 +24,24 @@ export interface Shown {
 }
 
 /** An answer that goes on until its reader, or `signal`, ends it. @param begin called with what tells of changes */
-export function streamOf(begin: (changed: () => void) => Shown, signal: AbortSignal): Response {
+export function streamOf(
+  begin: (changed: () => void) => Shown,
+  signal: AbortSignal,
+  clock: Pick<Clock, "after"> = nodePlatform,
+): Response {
   let shown: Shown;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let cancel = () => {};
   let end = () => {};
+  let stalled = 0;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       const send = (text: string) => controller.enqueue(encoder.encode(text));
       const look = () => {
-        if ((controller.desiredSize ?? 0) <= 0) return plan(INTERVAL); // it has not read the last one
+        if ((controller.desiredSize ?? 0) <= 0) { // it has not read the last one
+          stalled += INTERVAL;
+          return stalled < PATIENCE ? plan(INTERVAL) : close();
+        }
+        stalled = 0;
         const changes = shown.changes();
         send(
           changes === undefined ? ":\n\n" : `event: changes\ndata: ${JSON.stringify(changes)}\n\n`,
@@ -34,12 +49,12 @@ export function streamOf(begin: (changed: () => void) => Shown, signal: AbortSig
         plan(QUIET);
       };
       const plan = (ms: number) => {
-        clearTimeout(timer);
-        timer = setTimeout(look, ms);
+        cancel();
+        cancel = clock.after(ms, look);
       };
       shown = begin(() => plan(INTERVAL));
       end = () => {
-        clearTimeout(timer);
+        cancel();
         shown.close();
         signal.removeEventListener("abort", close);
       };

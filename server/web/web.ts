@@ -1,37 +1,90 @@
-/** The page that shows what becomes of devices, and the same for programs: read only, for this machine alone. */
+/** The page that shows what becomes of devices, and the same for programs, over HTTP. */
+import type { Events } from "../observe/events.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { joinAddress } from "../transport/address.ts";
 import { nodePlatform } from "../transport/node.ts";
-import type { Clock } from "../transport/platform.ts";
+import type { Clock, Tls } from "../transport/platform.ts";
 import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
+import type { Credentials } from "./credentials.ts";
+import { deviceStreamRoute } from "./device_stream.ts";
+import { Gate, secretOf } from "./gate.ts";
 import { History } from "./history.ts";
-import { isForUs } from "./hosts.ts";
+import { isForUs, isLoopback, type Names } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
-import { Refusal, refused, type Route, Router } from "./routes.ts";
+import { RecentLog } from "./recent_log.ts";
+import { json, Refusal, refused, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
 
-/** Where the page is. */
+/** What is needed of `Server`. */
+export interface Hosted extends Served {
+  readonly events: Pick<Events, "subscribe" | "emit">;
+}
+
+/** Where the page is, and for whom. */
 export interface WebOptions extends ApiOptions {
-  /** TCP port on this machine, 0: any free one. */
+  /** TCP port, 0: any free one. */
   port: number;
+  /** Address to listen on. Default: 127.0.0.1, this machine alone; any other needs credentials. */
+  hostname?: string;
+  /** Whoever may look may act as well: set channels, send, clear, forget. Default: false. */
+  admin?: boolean;
+  /** Who may come in. Default: whoever reaches it. */
+  credentials?: Credentials | undefined;
+  /** Certificate and key for HTTPS. */
+  tls?: Tls | undefined;
+  /** Where it is for those who open it, if that is a name or behind a proxy. */
+  url?: URL | undefined;
 }
 
 export class Web {
   /** Answers what is asked, for whoever has found out who asks. */
   readonly router: Router;
+  readonly #server: Hosted;
   readonly #history: History;
-  readonly #stop: AbortController;
+  readonly #recent: RecentLog;
+  readonly #gate: Gate;
+  readonly #names: Names;
+  readonly #hostname: string;
+  readonly #stop = new AbortController();
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(
-    history: History,
-    routes: readonly Route[],
-    stop: AbortController,
-    { port }: WebOptions,
+    server: Hosted,
+    { port, hostname = "127.0.0.1", admin = false, credentials, tls, url, ...api }: WebOptions,
+    { clock, history, secret, files }: {
+      clock: Clock;
+      history: History;
+      secret: Uint8Array;
+      files: Awaited<ReturnType<typeof pageRoutes>>;
+    },
   ) {
-    this.router = new Router(routes);
+    const { signal } = this.#stop;
+    this.#server = server;
     this.#history = history;
-    this.#stop = stop;
+    this.#names = { scheme: tls ? "https" : "http", url };
+    this.#hostname = hostname;
+    this.#recent = new RecentLog(server, () => clock.date());
+    this.#gate = new Gate({
+      credentials,
+      most: admin ? "act" : "look",
+      isSecure: (url?.protocol ?? (tls ? "https:" : "http:")) === "https:",
+      secret,
+      date: () => clock.date(),
+      now: () => clock.now(),
+    });
+    const seen = new Seen(server, history, signal);
+    this.router = new Router([
+      ...apiRoutes(server, seen, signal, api),
+      deviceStreamRoute(server, seen, this.#recent),
+      ...this.#gate.routes(),
+      ...files,
+    ]);
     this.#http = Deno.serve(
-      { port, hostname: "127.0.0.1", onListen() {}, signal: stop.signal },
+      {
+        ...{ port, hostname, signal, ...tls },
+        onListen() {},
+        onError: (error) => this.#failed(error),
+      },
       (request, { remoteAddr }) => this.#answer(request, remoteAddr.hostname),
     );
   }
@@ -39,37 +92,69 @@ export class Web {
   /**
    * Begins to serve the page of a server.
    *
+   * @throws {LocalError} BAD_ARGUMENT: others can reach it, and nobody needs a password
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async start(
-    server: Served,
+    server: Hosted,
     options: WebOptions,
     clock: Clock = nodePlatform,
   ): Promise<Web> {
+    const { hostname = "127.0.0.1", credentials, url } = options;
+    if (!credentials && !(isLoopback(hostname) && (!url || isLoopback(url.hostname)))) {
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        "others can reach the page there, so it needs a password: `holdfast web password`, and --web-password-file",
+      );
+    }
     const files = await pageRoutes();
+    const secret = await secretOf(server);
     const history = await History.start(server, clock);
-    const stop = new AbortController();
-    const seen = new Seen(server, history, stop.signal);
-    const api = apiRoutes(server, seen, stop.signal, options);
-    return new Web(history, [...api, ...files], stop, options);
+    try {
+      return new Web(server, options, { clock, history, secret, files });
+    } catch (error) {
+      await history.close();
+      throw error;
+    }
+  }
+
+  /** TCP port that it listens on. */
+  get port(): number {
+    return this.#http.addr.port;
   }
 
   /** What a browser opens. */
   get url(): string {
-    return `http://localhost:${this.#http.addr.port}/`;
+    const { scheme, url } = this.#names;
+    if (url) return url.href;
+    const host = isLoopback(this.#hostname) ? "localhost" : this.#hostname;
+    return `${scheme}://${joinAddress(host, this.port)}/`;
   }
 
   /** Ends it, before the server is closed. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#http.finished;
+    this.#recent.close();
     await this.#history.close();
   }
 
   #answer(request: Request, address: string): Response | Promise<Response> {
-    if (!isForUs(request)) {
-      return refused(new Refusal(403, "NOT_FOR_US", "this page is for this machine alone"));
+    try {
+      if (!isForUs(request, this.#names)) {
+        throw new Refusal(403, "NOT_FOR_US", "this was meant for another page, or comes from one");
+      }
+      return this.router.answer(request, { may: this.#gate.rightOf(request), address });
+    } catch (error) {
+      return refused(error);
     }
-    return this.router.answer(request, { may: "look", address });
+  }
+
+  /** A fault of ours, and of nobody who asks. */
+  #failed(error: unknown): Response {
+    const why = error instanceof Error ? error.stack : error;
+    const message = `a request to the page has failed: ${why}`;
+    this.#server.events.emit({ event: "warning", code: "PAGE_FAILED", message });
+    return json({ code: "PAGE_FAILED", message: "the server has failed with this request" }, 500);
   }
 }

@@ -1,23 +1,32 @@
 /** The page's server: what it shows, to whom, and that it goes on. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
+import type { ServerOptions } from "../mod.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { Credentials, hashPassword } from "./credentials.ts";
+import type { DeviceTold } from "./device_stream.ts";
 import type { SeenDevice, Told } from "./seen.ts";
-import { Web } from "./web.ts";
+import { Web, type WebOptions } from "./web.ts";
 
 /** A server, and the page of it. */
-async function begin() {
+async function begin(options: Partial<WebOptions> = {}, server: ServerOptions = {}) {
   const stack = new AsyncDisposableStack();
-  const scene = stack.use(await Scene.start());
-  const web = await Web.start(scene.server, { port: 0 });
+  const scene = stack.use(await Scene.start(server));
+  const web = await Web.start(scene.server, { port: 0, ...options });
   stack.defer(() => web.close());
-  return { scene, web, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const { port: webPort } = web;
+  return { webPort, scene, web, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 /** What a stream tells: all at first, then changes. */
-async function* listen(web: Web, signal: AbortSignal): AsyncGenerator<Told> {
-  const { body } = await fetch(new URL("/api/events", web.url), { signal });
+async function* listen<T = Told>(
+  web: Web,
+  signal: AbortSignal,
+  path = "/api/events",
+): AsyncGenerator<T> {
+  const { body } = await fetch(new URL(path, web.url), { signal });
   const lines = body!.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   for await (const line of lines) {
     const [, data] = line.match(/^data: (.*)$/) ?? [];
@@ -81,36 +90,184 @@ Deno.test("a stream tells everything, and then what changes", async () => {
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
 
-Deno.test("only what was meant for it is answered", async () => {
+Deno.test("a device's stream tells of its messages, its channels and its log, and that it was forgotten", async () => {
   await using place = await begin();
-  const { web } = place;
-  const { port } = new URL(web.url);
-  /** The first line of the answer. */
-  const ask = async (method: string, path: string, ...headers: string[]) => {
-    using conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
-    const lines = [`${method} ${path} HTTP/1.1`, ...headers, "connection: close", "", ""];
-    await conn.write(new TextEncoder().encode(lines.join("\r\n")));
-    const text = await new Response(conn.readable).text();
-    return Number(text.split(" ")[1]);
+  const { scene, web } = place;
+  const [device, peer] = await scene.device("a");
+  await scene.device("b");
+  const stop = new AbortController();
+  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
+  const told: DeviceTold[] = [];
+  const next = async () => {
+    told.push((await stream.next()).value);
+    return told.at(-1)!;
   };
+  const first = await next();
+  assertEquals([first.may, first.device!.id, first.thing], ["look", "a", { channels: [] }]);
+  assertEquals(first.lines.map((line) => line.way === "log" && line.entry.event), ["connected"]);
+  await peer.say("00hello\n");
+  device.write("welcome").catch(() => {}); // it is forgotten
+  await (await scene.server.thing("a")).set("lamp", 1);
+  await scene.server.transaction((tx) => tx.write("b", "for another one"));
+  const lines = () =>
+    told.slice(1).flatMap((it) => it.lines).flatMap((line) =>
+      line.way === "log" ? [] : `${line.way} ${line.text}`
+    ).sort();
+  while (lines().length < 3) await next();
+  assertEquals(lines(), ["in hello", "out =lamp.1 1", "out welcome"]);
+  const thing = told.findLast((it) => it.thing)!.thing!;
+  assertEquals(thing.channels.map(({ channel, desired }) => [channel, desired]), [["lamp", 1]]);
+  await scene.server.forget("a");
+  while ((await next()).device);
+  stop.abort();
+  await stream.return(undefined).catch(() => {}); // the stream was aborted
+});
+
+Deno.test("of a device that says more than is read the last is told, and how much was left out", async () => {
+  await using place = await begin({}, { limits: { outbox: 500 } });
+  const { scene, web } = place;
+  const [device] = await scene.device("a");
+  const stop = new AbortController();
+  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
+  await stream.next();
+  for (let n = 0; n < 400; n++) device.write(`line ${n}`).catch(() => {}); // it is closed
+  const seen: string[] = [];
+  let missed = 0;
+  while (!seen.includes("line 399")) {
+    const told: DeviceTold = (await stream.next()).value;
+    missed += told.missed;
+    for (const line of told.lines) if (line.way === "out") seen.push(line.text);
+  }
+  assertEquals([seen.length, missed], [300, 100]);
+  stop.abort();
+  await stream.return(undefined).catch(() => {}); // the stream was aborted
+});
+
+/** Asks with any headers, as a browser could be made to. @returns status and body */
+async function ask(
+  web: Web,
+  method: string,
+  path: string,
+  ...headers: string[]
+): Promise<{ status: number; body: string }> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: portOf(web) });
+  const lines = [`${method} ${path} HTTP/1.1`, ...headers, "connection: close", "", ""];
+  await conn.write(new TextEncoder().encode(lines.join("\r\n")));
+  const text = await new Response(conn.readable).text();
+  const [head, body = ""] = text.split("\r\n\r\n");
+  return { status: Number(head!.split(" ")[1]), body };
+}
+
+const portOf = (web: Web) => Number(new URL(web.url).port);
+
+Deno.test("only what was meant for it is answered", async () => {
+  await using place = await begin({ admin: true });
+  const { web } = place;
+  await place.scene.device("a");
+  const port = portOf(web);
+  const status = async (...args: [string, string, ...string[]]) => (await ask(web, ...args)).status;
   const host = `host: localhost:${port}`;
-  assertEquals(await ask("GET", "/", host), 200);
-  assertEquals(await ask("GET", "/", `host: 127.0.0.1:${port}`), 200);
+  assertEquals(await status("GET", "/", host), 200);
+  assertEquals(await status("GET", "/", `host: 127.0.0.1:${port}`), 200);
+  assertEquals(await status("GET", "/", `host: [::1]:${port}`), 200);
+  const ours = `origin: http://localhost:${port}`;
+  assertEquals(await status("POST", "/api/devices/a/clear", host, ours), 200);
+  // A name that was made to point here.
+  for (
+    const name of ["elsewhere.test", "localhost.elsewhere.test", "127.0.0.1.elsewhere.test", ""]
+  ) {
+    assertEquals(await status("GET", "/api/devices", `host: ${name}`), 403, name);
+  }
+  // What a page from elsewhere has a browser send.
+  const navigates = ["sec-fetch-mode: navigate", "sec-fetch-dest: document"];
+  const crossSite = "sec-fetch-site: cross-site";
+  const theirs = "origin: http://elsewhere.test";
+  const path = "/api/devices/a/clear";
   assertEquals(
-    await ask("GET", "/", "host: elsewhere.test"),
-    403,
-    "a name that was made to point here",
-  );
-  assertEquals(await ask("GET", "/api/devices", host, "sec-fetch-site: cross-site"), 403);
-  assertEquals(
-    await ask("GET", "/", host, "sec-fetch-site: cross-site", "sec-fetch-mode: navigate"),
+    await status("GET", "/", host, crossSite, ...navigates),
     200,
     "a link may lead here",
   );
-  assertEquals(await ask("GET", "/", host, "origin: http://elsewhere.test"), 403);
-  assertEquals(await ask("POST", "/api/devices", host), 405);
-  assertEquals(await ask("GET", "/page/..%2f..%2fmain.ts", host), 404);
-  assertEquals(await ask("GET", "/page/lanes_test.ts", host), 404);
+  assertEquals(await status("GET", "/api/devices", host, crossSite), 403);
+  assertEquals(await status("GET", "/api/devices", host, "sec-fetch-site: same-site"), 403);
+  assertEquals(
+    await status("GET", "/", host, crossSite, navigates[0]!, "sec-fetch-dest: iframe"),
+    403,
+  );
+  for (const origin of [theirs, "origin: null", `origin: https://localhost:${port}`]) {
+    assertEquals(await status("POST", path, host, origin), 403, origin);
+    assertEquals(await status("DELETE", "/api/devices/a", host, origin), 403, origin);
+  }
+  assertEquals(await status("POST", path, host, crossSite, ...navigates), 403, "a form");
+  assertEquals(await status("OPTIONS", path, host, theirs), 403, "a preflight");
+  assertEquals(place.scene.server.devices.length, 1);
+});
+
+Deno.test("paths lead to files of the page alone, and to no more than it may", async () => {
+  await using place = await begin();
+  const { web } = place;
+  const host = `host: localhost:${portOf(web)}`;
+  const status = async (method: string, path: string) =>
+    (await ask(web, method, path, host)).status;
+  for (
+    const path of ["/page/..%2f..%2fmain.ts", "/page/lanes_test.ts", "/page/", "/server/main.ts"]
+  ) {
+    assertEquals(await status("GET", path), 404, path);
+  }
+  assertEquals(await status("PUT", "/api/devices"), 405);
+  await place.scene.device("a");
+  assertEquals(await status("DELETE", "/api/devices/a"), 403);
+  assertEquals(await status("POST", "/api/devices/a/send"), 403);
+});
+
+Deno.test("where others reach it there must be a password", async () => {
+  await using scene = await Scene.start();
+  const elsewhere = new URL("http://holdfast.example/");
+  for (const options of [{ hostname: "0.0.0.0" }, { hostname: "::" }, { url: elsewhere }]) {
+    await assertRejects(
+      () => Web.start(scene.server, { port: 0, ...options }),
+      LocalError,
+      "needs a password",
+    );
+  }
+});
+
+Deno.test("with a password nothing of the devices is told before one is logged in", async () => {
+  const hash = await hashPassword("correct horse");
+  const credentials = Credentials.none.withPassword(hash);
+  const url = new URL("http://holdfast.example/");
+  await using place = await begin({ credentials, admin: true, hostname: "0.0.0.0", url });
+  const { web } = place;
+  await place.scene.device("secret-name");
+  const host = "host: holdfast.example";
+  const port = place.webPort;
+  const routes: [string, string][] = [
+    ["GET", "/api/devices"],
+    ["GET", "/api/devices/secret-name"],
+    ["GET", "/api/devices/secret-name/events"],
+    ["GET", "/api/events"],
+    ["GET", "/api/log"],
+    ["GET", "/metrics"],
+    ["POST", "/api/devices/secret-name/clear"],
+    ["DELETE", "/api/devices/secret-name"],
+  ];
+  const at = { url: `http://127.0.0.1:${port}/` } as Web;
+  for (const [method, path] of routes) {
+    const { status, body } = await ask(at, method, path, host);
+    assertEquals([status, body.includes("secret-name")], [401, false], path);
+  }
+  const session = await fetch(new URL("/api/session", at.url), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ password: "correct horse" }),
+  });
+  await session.body!.cancel();
+  const cookie = `cookie: ${session.headers.get("set-cookie")!.split(";")[0]}`;
+  assertEquals((await ask(at, "GET", "/api/devices", host, cookie)).status, 200);
+  // The cookie is no help to a page from elsewhere, whatever its browser thinks of SameSite.
+  const theirs = "origin: http://elsewhere.test";
+  assertEquals((await ask(at, "DELETE", routes[7]![1], host, cookie, theirs)).status, 403);
+  assertEquals(web.url, "http://holdfast.example/");
 });
 
 Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are told so", async () => {
@@ -118,7 +275,7 @@ Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are
   const { web } = place;
   const page = await fetch(web.url);
   assertStringIncludes(page.headers.get("content-security-policy")!, "default-src 'self'");
-  const html = await page.text();
+  const html = await page.text() + await (await fetch(new URL("/devices/a", web.url))).text();
   for (const [, path] of html.matchAll(/(?:href|src)="([^"#]+)"/g)) {
     const file = await fetch(new URL(path!, web.url));
     await file.body?.cancel();

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
 import { Fleet } from "./page/fleet.ts";
-import { overflows, violations } from "./page/looks.ts";
+import { LOOKS, overflows, violations } from "./page/looks.ts";
 
 browserTest("a device comes, goes out and comes back before one's eyes", async () => {
   await using fleet = await Fleet.start();
@@ -67,14 +67,6 @@ browserTest("two browsers see the same", async () => {
   for (const visitor of visitors) await visitor.sees("1 device: 1 with a link, 0 away");
 });
 
-/** How the page can look. */
-const looks = [
-  { colorScheme: "light", width: 1000 },
-  { colorScheme: "dark", width: 1000 },
-  { colorScheme: "dark", width: 320 },
-  { colorScheme: "light", width: 320 },
-] as const;
-
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
   await using fleet = await Fleet.start();
   const visitor = await fleet.visitor();
@@ -98,7 +90,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
   const found: string[] = [];
   for (const [state, reach] of states) {
     await reach();
-    for (const { colorScheme, width } of looks) {
+    for (const { colorScheme, width } of LOOKS) {
       const name = `${state}-${colorScheme}-${width}`;
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 900 });

@@ -1,15 +1,21 @@
 """Runs a program with its stdout and stderr at a place that fails, and passes on what it printed.
 
-terminal.py gone|stopped|nonblocking PROGRAM ARGUMENT...
+terminal.py gone|stopped|nonblocking|typed PROGRAM ARGUMENT...
 
 gone         a terminal that is closed when a line comes on stdin
 stopped      a terminal that is not read any more when a line comes, and is again at the next one
+typed        a terminal that works, of 60 columns and 8 rows: a line "keys TEXT" is typed there (TEXT is JSON), and
+             "size COLUMNS ROWS" is what somebody makes of its window
 nonblocking  a pipe that somebody has set to O_NONBLOCK, not read any more and again likewise
 """
+import fcntl
+import json
 import os
 import pty
 import signal
+import struct
 import sys
+import termios
 import threading
 
 how, program = sys.argv[1], sys.argv[2:]
@@ -25,6 +31,8 @@ if how == "nonblocking":
 else:
     pid, reading = pty.fork()
     if pid == 0:
+        if how == "typed":
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 60, 0, 0))
         os.execvp(program[0], program)
 
 reads = threading.Event()
@@ -49,7 +57,15 @@ signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
 
 
 def obey():
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        if how == "typed":
+            word, rest = line.split(" ", 1)
+            if word == "keys":
+                os.write(reading, json.loads(rest).encode())
+            else:
+                columns, rows = map(int, rest.split())
+                fcntl.ioctl(reading, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            continue
         if how == "gone":
             os.close(reading)
         elif reads.is_set():

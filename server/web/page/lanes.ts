@@ -56,6 +56,11 @@ export function spansOf(
   return spans;
 }
 
+/** Links before which the device was started, in a range. */
+export function startsIn(links: readonly LinkTime[], { from, to }: Range): LinkTime[] {
+  return links.filter((link) => link.boot !== undefined && link.from >= from && link.from < to);
+}
+
 /** How often a device was away in a range, and for how long in all, in ms. */
 export function outagesIn(spans: readonly Span[]): { count: number; ms: number } {
   const away = spans.filter(({ state }) => state === "away");

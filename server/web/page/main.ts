@@ -1,23 +1,19 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The page: a row for each device, which changes as the server tells. */
-import { byId, make } from "../parts/dom.ts";
+/** The page of all devices: a row for each, which changes as the server tells. */
+import { button, byId } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
-import { merged, rangeFor, RANGES } from "./lanes.ts";
+import { ask } from "./acts.ts";
+import { merged } from "./lanes.ts";
+import { listen } from "./live.ts";
+import { Ranges } from "./ranges.ts";
 import { Row } from "./rows.ts";
-import { counted, lasting } from "./words.ts";
-
-/** Time goes on while nothing changes: in ms. */
-const TICK = 1000;
+import { counted } from "./words.ts";
 
 /** In the order in which they are shown. */
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
-/** By how much the server's clock is ahead of the browser's, in ms. */
-let ahead = 0;
-/** Which part of the timeline somebody wants to see, in ms; undefined: nobody has said. */
-let chosen: number | undefined;
 
 /** Rows that can be seen: nobody looks at the others. */
 const visible = new Set<Element>();
@@ -26,7 +22,7 @@ const observer = new IntersectionObserver((entries) => {
     if (isIntersecting) visible.add(target);
     else visible.delete(target);
   }
-  show();
+  stream.show();
 });
 
 /** By their ids, as people sort them: 2 comes before 10. */
@@ -46,10 +42,11 @@ function placeOf(id: string): number {
   return low;
 }
 
-function take({ now, served: ran, devices, gone = [] }: Told): void {
-  ahead = now - Date.now();
-  served = merged(served, ran);
-  for (const id of gone) {
+function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
+  served = isAll ? ran : merged(served, ran);
+  const ids = new Set(devices.map(({ id }) => id));
+  const lost = isAll ? rows.map(({ id }) => id).filter((id) => !ids.has(id)) : gone;
+  for (const id of lost) {
     const place = placeOf(id);
     if (rows[place]?.id === id) remove(...rows.splice(place, 1));
   }
@@ -58,7 +55,6 @@ function take({ now, served: ran, devices, gone = [] }: Told): void {
     if (rows[place]?.id === device.id) rows[place].update(device);
     else add(place, new Row(device));
   }
-  show();
 }
 
 function add(place: number, row: Row): void {
@@ -75,14 +71,8 @@ function remove(...gone: Row[]): void {
   }
 }
 
-function show(): void {
-  const now = Date.now() + ahead;
-  const span = chosen ?? rangeFor(now - (served[0]?.from ?? now));
-  byId<HTMLInputElement>(`range-${span}`).checked = true;
-  for (const begin of document.querySelectorAll(".range-from")) {
-    begin.textContent = `${lasting(span)} ago`;
-  }
-  const range = { from: now - span, to: now };
+function show(now: number): void {
+  const range = ranges.at(now, served);
   let up = 0;
   for (const row of rows) {
     if (row.isUp) up++;
@@ -98,27 +88,12 @@ function show(): void {
     }: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
 }
 
-for (const [ms, name] of RANGES) {
-  const input = make("input", { type: "radio", name: "range", id: `range-${ms}` });
-  input.addEventListener("change", () => {
-    chosen = ms;
-    show();
-  });
-  byId("ranges").append(make("label", {}, input, ` ${name}`));
-}
+const ranges = new Ranges(() => stream.show());
+const stream = listen("/api/events", { take, show });
 
-const source = new EventSource("/api/events");
-source.addEventListener("all", ({ data }) => {
-  byId("obstacle").hidden = true;
-  const told: Told = JSON.parse(data);
-  const ids = new Set(told.devices.map(({ id }) => id));
-  served = [];
-  take({ ...told, gone: rows.map(({ id }) => id).filter((id) => !ids.has(id)) });
+button("leave").addEventListener("click", async () => {
+  await ask("DELETE", "/api/session");
+  location.assign("/login");
 });
-source.addEventListener("changes", ({ data }) => take(JSON.parse(data)));
-source.addEventListener("error", () => {
-  byId("obstacle").textContent =
-    "The server does not answer. What is shown is how it was; the page tries again by itself.";
-  byId("obstacle").hidden = false;
-});
-setInterval(show, TICK);
+const { login } = await (await fetch("/api/session")).json();
+byId("leave").hidden = !login;

@@ -4,17 +4,9 @@
 import { make } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
-import { type LaneState, merged, outagesIn, type Range, spansOf } from "./lanes.ts";
-import { counted, lasting } from "./words.ts";
-
-/** Width of a lane in units of its own. */
-const WIDTH = 1000;
-const HEIGHT = 20;
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** Drawn one over the other. */
-const STATES: readonly LaneState[] = ["unseen", "up", "away"];
+import { LaneView } from "./lane_view.ts";
+import { merged, type Range } from "./lanes.ts";
+import { lasting, shown } from "./words.ts";
 
 export class Row {
   readonly element: HTMLTableRowElement;
@@ -25,29 +17,20 @@ export class Row {
   readonly #received = make("td", { role: "cell", className: "number" });
   readonly #delivered = make("td", { role: "cell", className: "number" });
   readonly #waiting = make("td", { role: "cell", className: "number" });
-  readonly #lane = document.createElementNS(SVG, "svg");
-  readonly #paths = new Map<LaneState, SVGPathElement>();
+  readonly #lane = new LaneView();
 
   constructor(device: SeenDevice) {
     this.#device = device;
     this.#links = device.links;
-    this.#lane.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-    this.#lane.setAttribute("preserveAspectRatio", "none");
-    this.#lane.setAttribute("role", "img");
-    for (const state of STATES) {
-      const path = document.createElementNS(SVG, "path");
-      path.setAttribute("class", state);
-      this.#paths.set(state, path);
-      this.#lane.append(path);
-    }
-    const lane = make("td", { role: "cell", className: "timeline" });
-    lane.append(this.#lane);
+    const { id } = device;
+    const href = `/devices/${encodeURIComponent(id)}`;
+    const link = make("a", { href }, make("bdi", { textContent: shown(id) }));
     this.element = make(
       "tr",
       { role: "row" },
-      make("th", { role: "rowheader", scope: "row", textContent: device.id }),
+      make("th", { role: "rowheader", scope: "row" }, link),
       make("td", { role: "cell" }, this.#state, " ", this.#since),
-      lane,
+      make("td", { role: "cell", className: "timeline" }, this.#lane.element),
       this.#received,
       this.#delivered,
       this.#waiting,
@@ -70,31 +53,24 @@ export class Row {
 
   /** Shows it as it is now. @param now By the server's clock, in ms since 1970. */
   show(now: number, range: Range, served: readonly LinkTime[]): void {
-    const { connected, since, counts, inbox, outbox } = this.#device;
-    const ms = now - Date.parse(since);
-    this.element.classList.toggle("away", !connected);
-    this.#state.textContent = connected ? "up" : "away";
-    this.#since.textContent = `for ${lasting(ms)}`;
+    const { counts, inbox, outbox } = this.#device;
+    showState(this.element, this.#state, this.#since, this.#device, now);
     this.#received.textContent = counts.received.toLocaleString("en");
     this.#delivered.textContent = counts.delivered.toLocaleString("en");
     this.#waiting.textContent = (inbox + outbox).toLocaleString("en");
-    this.#draw(range, served);
+    this.#lane.draw(this.#links, served, range);
   }
+}
 
-  #draw(range: Range, served: readonly LinkTime[]): void {
-    const spans = spansOf(this.#links, served, range);
-    const scale = WIDTH / (range.to - range.from);
-    for (const [state, path] of this.#paths) {
-      const shapes = spans.filter((span) => span.state === state).map(({ from, to }) => {
-        const x = (from - range.from) * scale;
-        // A short outage is to be seen in a long time, too.
-        const width = Math.max((to - from) * scale, state === "away" ? 2 : 0);
-        return `M${x.toFixed(1)} 0h${width.toFixed(1)}v${HEIGHT}h-${width.toFixed(1)}z`;
-      });
-      path.setAttribute("d", shapes.join(""));
-    }
-    const { count, ms } = outagesIn(spans);
-    const words = count === 0 ? "no outage" : `${counted(count, "outage")}, ${lasting(ms)} in all`;
-    this.#lane.setAttribute("aria-label", words);
-  }
+/** Whether a device has a link, and since when. @param whole has the class `away` if not */
+export function showState(
+  whole: Element,
+  state: Element,
+  since: Element,
+  device: SeenDevice,
+  now: number,
+): void {
+  whole.classList.toggle("away", !device.connected);
+  state.textContent = device.connected ? "up" : "away";
+  since.textContent = `for ${lasting(now - Date.parse(device.since))}`;
 }

@@ -17,3 +17,26 @@ export function lasting(ms: number): string {
 export function counted(count: number, one: string, several = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
 }
+
+/** Controls, and what turns the direction of the text around it. */
+// deno-lint-ignore no-control-regex
+const ACTIVE = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
+
+/** What a device has said, as it may be shown: so that it cannot pose as something else. */
+export function shown(text: string): string {
+  return text.replace(ACTIVE, "\ufffd");
+}
+
+/** A value of a channel: JSON, or text as it is. */
+export function worded(value: unknown): string {
+  return shown(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+/** The time of day, and the date if it was another day. @param now ms since 1970, as `at` */
+export function clock(at: number, now: number): string {
+  const [date, today] = [new Date(at), new Date(now)];
+  const time = date.toLocaleTimeString("en-GB");
+  if (date.toDateString() === today.toDateString()) return time;
+  const day = date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  return `${day} ${time}`;
+}

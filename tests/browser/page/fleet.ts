@@ -79,7 +79,7 @@ export class Fleet implements AsyncDisposable {
       ...this.#options,
       port: this.#server?.port ?? 0,
     });
-    const port = this.#page ? Number(new URL(this.#page.url).port) : 0;
+    const port = this.#page?.port ?? 0;
     this.#page = await Web.start(this.#server, { ...this.#web, port });
   }
 

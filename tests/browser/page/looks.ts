@@ -36,3 +36,11 @@ export function overflows(page: Page): Promise<boolean> {
     return root.scrollWidth > root.clientWidth;
   });
 }
+
+/** How a page can look. */
+export const LOOKS = [
+  { colorScheme: "light", width: 1000 },
+  { colorScheme: "dark", width: 1000 },
+  { colorScheme: "dark", width: 320 },
+  { colorScheme: "light", width: 320 },
+] as const;

@@ -1,0 +1,156 @@
+/** What shells complete of the command line: made of the table of commands. */
+import { badArgument } from "./arguments.ts";
+import { type Command, command } from "./command.ts";
+import type { Option } from "./option.ts";
+
+const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** What is completed of one command. */
+type Completed = Pick<Command, "name" | "summary" | "options" | "words">;
+
+/** @param all all commands, this one among them by the time that it runs */
+export function completionsCommand(all: () => readonly Completed[]): Command {
+  return command({
+    name: "completions",
+    usage: [SHELLS.join(" | ")],
+    summary: "Prints what a shell needs to complete these commands",
+    about:
+      `bash: eval "$(holdfast completions bash)" in ~/.bashrc. zsh: holdfast completions zsh > ~/.zfunc/_holdfast, where
+fpath has ~/.zfunc. fish: holdfast completions fish > ~/.config/fish/completions/holdfast.fish.`,
+    options: {},
+    words: SHELLS,
+    run(words) {
+      const [shell] = words;
+      const script = words.length === 1 && SHELLS.find((one) => one === shell);
+      if (!script) throw badArgument("completions", "completions takes bash, zsh or fish");
+      console.log(SCRIPTS[script](all()));
+      return Promise.resolve();
+    },
+  });
+}
+
+const SCRIPTS: Readonly<Record<typeof SHELLS[number], (all: readonly Completed[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
+
+/** Characters beside an option in a list. */
+const MOST_TEXT = 70;
+
+const HELP: [string, Option] = ["help", { type: "boolean", help: "what it takes" }];
+
+function optionsOf({ options }: Completed): [string, Option][] {
+  return [...Object.entries(options).filter(([name]) => name !== HELP[0]), HELP];
+}
+
+/** What an option is about, as short as a list wants it. */
+function brief({ help }: Option): string {
+  const [first] = help.replace(/^several times: /, "").split(/[;.:] | \(/);
+  return first!.length <= MOST_TEXT ? first! : `${first!.slice(0, MOST_TEXT - 1)}…`;
+}
+
+function takesFile({ complete }: Option): boolean {
+  return complete === "file";
+}
+
+/** The words that an option takes; none: they are unknown. */
+function choices({ complete }: Option): readonly string[] {
+  return complete === undefined || complete === "file" ? [] : complete;
+}
+
+function bashScript(all: readonly Completed[]): string {
+  const cases = all.map((one) => {
+    const { name, words = [] } = one;
+    const options = optionsOf(one);
+    const values = options.filter(([, { type }]) => type === "string").map(([option, it]) => {
+      const offered = takesFile(it) ? "-f" : `-W ${quote(choices(it).join(" "))}`;
+      return `        --${option}) COMPREPLY=($(compgen ${offered} -- "$now")); return ;;`;
+    });
+    return [
+      `    ${name})`,
+      '      case "$before" in',
+      ...values,
+      "      esac",
+      `      words=${quote(words.join(" "))}`,
+      `      options=${quote(options.map(([option]) => `--${option}`).join(" "))} ;;`,
+    ].join("\n");
+  });
+  return `# holdfast: completions for bash
+_holdfast() {
+  local now="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" words="" options=""
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W ${quote(all.map(({ name }) => name).join(" "))} -- "$now"))
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${cases.join("\n")}
+  esac
+  if [[ "$now" == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$now"))
+  elif ((COMP_CWORD == 2)); then
+    COMPREPLY=($(compgen -W "$words" -- "$now"))
+  fi
+}
+complete -o default -F _holdfast holdfast`;
+}
+
+function zshScript(all: readonly Completed[]): string {
+  const cases = all.map((one) => {
+    const specs = optionsOf(one).map(([option, it]) => {
+      const value = it.type === "boolean"
+        ? ""
+        : `:${it.takes ?? "value"}:${takesFile(it) ? "_files" : `(${choices(it).join(" ")})`}`;
+      const many = it.multiple ? "*" : "";
+      return quote(
+        `${many}--${option}[${brief(it).replace(/[[\]\\]/g, "\\$&")}]${value}`,
+      );
+    });
+    const words = one.words ? `1:what:(${one.words.join(" ")})` : "*: :_files";
+    return `    ${one.name}) _arguments ${[...specs, quote(words)].join(" \\\n      ")} ;;`;
+  });
+  const names = all.map(({ name, summary }) => quote(`${name}:${summary}`));
+  return `#compdef holdfast
+# holdfast: completions for zsh
+_holdfast() {
+  local -a commands=(
+    ${names.join("\n    ")}
+  )
+  if ((CURRENT == 2)); then
+    _describe command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  ((CURRENT--))
+  case $command in
+${cases.join("\n")}
+  esac
+}
+if [[ $funcstack[1] == _holdfast ]]; then _holdfast "$@"; else compdef _holdfast holdfast; fi`;
+}
+
+function fishScript(all: readonly Completed[]): string {
+  const lines = all.flatMap((one) => {
+    const { name, summary, words = [] } = one;
+    const of = `complete -c holdfast -n '__fish_seen_subcommand_from ${name}'`;
+    return [
+      `complete -c holdfast -f -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
+      ...words.length > 0 ? [`${of} -f -a ${quote(words.join(" "))}`] : [],
+      ...optionsOf(one).map(([option, it]) => {
+        const value = it.type === "boolean"
+          ? "-f"
+          : takesFile(it)
+          ? "-r -F"
+          : `-x${choices(it).length > 0 ? ` -a ${quote(choices(it).join(" "))}` : ""}`;
+        return `${of} -l ${option} ${value} -d ${quote(brief(it))}`;
+      }),
+    ];
+  });
+  return ["# holdfast: completions for fish", ...lines].join("\n");
+}
+
+/** For any of these shells. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

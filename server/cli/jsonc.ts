@@ -1,0 +1,36 @@
+/** JSON with comments, and commas behind the last element. */
+
+/**
+ * @returns the value
+ * @throws {SyntaxError} with the line
+ */
+export function parseJsonc(text: string): unknown {
+  const plain = withoutComments(text);
+  try {
+    return JSON.parse(plain);
+  } catch (error) {
+    const { message } = error as SyntaxError;
+    const [, line] = / \(?(?:at )?line (\d+)/.exec(message) ?? [];
+    const [, position] = / at position (\d+)/.exec(message) ?? [];
+    if (line !== undefined || position === undefined) throw error;
+    throw wrong(text, Number(position), message.replace(/ (?:in JSON )?at position .*$/, ""));
+  }
+}
+
+/** The same text, with spaces for what is no JSON: so every position is as it was. */
+function withoutComments(text: string): string {
+  const COMMENTS = /"(?:\\.|[^"\\\n])*"|\/\/[^\n]*|\/\*[^]*?(\*\/|$)/g;
+  const plain = text.replace(COMMENTS, (token, end: string | undefined, at: number) => {
+    if (token.startsWith('"')) return token;
+    if (token.startsWith("/*") && end !== "*/") throw wrong(text, at, "a comment does not end");
+    return token.replace(/[^\n]/g, " ");
+  });
+  // A comma behind an element, and not one in a text or behind nothing.
+  return plain.replace(/"(?:\\.|[^"\\\n])*"|(?<![[{,:]\s*),(?=\s*[}\]])/g, (token) => {
+    return token === "," ? " " : token;
+  });
+}
+
+function wrong(text: string, at: number, what: string): SyntaxError {
+  return new SyntaxError(`line ${text.slice(0, at).split("\n").length}: ${what}`);
+}

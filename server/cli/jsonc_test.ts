@@ -1,0 +1,39 @@
+/** JSON with comments: what it takes, and how it says what is wrong. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseJsonc } from "./jsonc.ts";
+
+Deno.test("comments and commas at the end are left out, and nothing of a text", () => {
+  for (
+    const [text, value] of [
+      ['{"a": 1, // one\n "b": [1, 2,], /* two\n */}', { a: 1, b: [1, 2] }],
+      ['{"a": "// no /* comment */ ,}", "b": "\\"//", }', {
+        a: "// no /* comment */ ,}",
+        b: '"//',
+      }],
+      ["// first\n[1, /* a */ // b\n ]", [1]],
+      ['"a, ]"', "a, ]"],
+      [" 1 ", 1],
+      ["/**/null/***/", null],
+    ] as const
+  ) assertEquals(parseJsonc(text), value as unknown);
+});
+
+Deno.test("what is wrong is told with its line", () => {
+  const wrong = [
+    "",
+    "{",
+    "[,]",
+    "{,}",
+    "[1,,]",
+    "{a: 1}",
+    "/* x",
+    '{"a": 1} /* x',
+    "# x",
+    "[1] 2",
+    "'a'",
+    '"a\nb"',
+  ];
+  for (const text of wrong) assertThrows(() => parseJsonc(text), SyntaxError);
+  assertThrows(() => parseJsonc('{\n"a": 1\n/* x'), SyntaxError, "line 3: a comment does not end");
+  assertThrows(() => parseJsonc('{\n"a": 1\n"b": 2}'), SyntaxError, "line 3");
+});

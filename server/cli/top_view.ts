@@ -1,0 +1,153 @@
+/** The picture that `top` shows: pure, of what was told last. */
+import { printable } from "../observe/log.ts";
+import type { DeviceView } from "../web/fleet.ts";
+
+/** Room for a picture, in characters; Infinity: all that there is. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What somebody has chosen to see. */
+export interface Looking {
+  /** Rows of devices above the picture. */
+  readonly above: number;
+  readonly colors: boolean;
+}
+
+/** Lines that are no devices: the sums, the names of the columns, the keys. */
+const FIXED = 3;
+
+interface Column {
+  readonly name: string;
+  /** Numbers stand at the right. */
+  readonly isNumber?: boolean;
+  of(view: DeviceView, now: number): string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { name: "DEVICE", of: ({ id }) => printable(id) },
+  { name: "LINK", of: ({ connected }) => connected ? "up" : "down" },
+  { name: "FOR", isNumber: true, of: ({ since }, now) => span(now - Date.parse(since)) },
+  number("CONNECTS", ({ connects }) => connects),
+  number("RECEIVED", ({ counts }) => counts.received),
+  number("DELIVERED", ({ counts }) => counts.delivered),
+  number("INBOX", ({ inbox }) => inbox),
+  number("OUTBOX", ({ outbox }) => outbox),
+  number("DEAD", ({ deadLetters }) => deadLetters),
+  { name: "APP", of: ({ app }) => app },
+];
+
+/** Where all do not fit, these are left out, the first one first. */
+const DROPPED = [
+  "APP",
+  "DEAD",
+  "CONNECTS",
+  "DELIVERED",
+  "RECEIVED",
+  "OUTBOX",
+  "INBOX",
+  "FOR",
+  "LINK",
+];
+
+/** Characters of a name for which others are left out. */
+const NAME = 20;
+
+function number(name: string, of: (view: DeviceView) => number): Column {
+  return { name, isNumber: true, of: (view) => String(of(view)) };
+}
+
+/** Devices in their order: those without a link first, as somebody looks for these. */
+export function ordered(views: Iterable<DeviceView>): DeviceView[] {
+  return [...views].sort((a, b) =>
+    Number(a.connected) - Number(b.connected) || (a.id < b.id ? -1 : Number(a.id > b.id))
+  );
+}
+
+/** The lines of a picture. @param now ms since 1970 */
+export function picture(
+  views: readonly DeviceView[],
+  now: number,
+  { columns, rows }: Size,
+  { above, colors }: Looking,
+): string[] {
+  const room = Math.max(0, rows - FIXED);
+  const first = Math.max(0, Math.min(above, views.length - room));
+  const shown = views.slice(first, first + Math.min(room, views.length));
+  const lines = table(shown, now, columns);
+  const style = (code: number, text: string) => colors ? `\x1b[${code}m${text}\x1b[0m` : text;
+  const [names, ...body] = lines.map((line) => cut(line.trimEnd(), columns));
+  return [
+    style(1, cut(sums(views), columns)),
+    style(7, names!),
+    ...body.map((line, at) => shown[at]!.connected ? line : style(31, line)),
+  ];
+}
+
+/** The names of the columns that find room, and what is in them. */
+function table(shown: readonly DeviceView[], now: number, columns: number): string[] {
+  const all = COLUMNS.map(({ name, of, ...column }) => {
+    const cells = [name, ...shown.map((view) => of(view, now))];
+    return { ...column, name, cells, width: Math.max(...cells.map(length)) };
+  });
+  const [names, ...others] = all;
+  let left = columns - Math.min(names!.width, NAME);
+  const wanted = DROPPED.toReversed().map((name) => others.find((one) => one.name === name)!);
+  const fitting = new Set(wanted.filter(({ width }) => (left -= width + 2) >= 0));
+  const rest = others.filter((one) => fitting.has(one));
+  const taken = rest.reduce((sum, { width }) => sum + width + 2, 0);
+  // A long name leaves the others their room.
+  const first = { ...names!, width: Math.min(names!.width, Math.max(0, columns - taken)) };
+  return first.cells.map((_, row) =>
+    [first, ...rest].map(({ cells, width, isNumber }) => pad(cells[row]!, width, isNumber)).join(
+      "  ",
+    )
+  );
+}
+
+/** The line below a picture on a terminal. */
+export function footer(views: number, { rows }: Size, { above }: Looking): string {
+  const room = Math.max(0, rows - FIXED);
+  const first = Math.max(0, Math.min(above, views - room));
+  const where = views > room ? `${first + 1}-${first + room} of ${views}; arrows move; ` : "";
+  return `${where}q quits`;
+}
+
+function sums(views: readonly DeviceView[]): string {
+  const sum = (of: (view: DeviceView) => number) => views.reduce((sum, view) => sum + of(view), 0);
+  const up = sum(({ connected }) => +connected);
+  return [
+    `${views.length} devices`,
+    `${up} up`,
+    `${views.length - up} down`,
+    `inbox ${sum(({ inbox }) => inbox)}`,
+    `outbox ${sum(({ outbox }) => outbox)}`,
+    `dead letters ${sum(({ deadLetters }) => deadLetters)}`,
+  ].join(", ");
+}
+
+/** How long something is so. @param ms how long */
+export function span(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** Characters, as most of them are one column wide. */
+function length(text: string): number {
+  return [...text].length;
+}
+
+function cut(text: string, width: number): string {
+  const characters = [...text];
+  if (characters.length <= width) return text;
+  return characters.slice(0, Math.max(0, width - 1)).join("") + (width > 0 ? "…" : "");
+}
+
+function pad(text: string, width: number, isNumber = false): string {
+  const space = " ".repeat(Math.max(0, width - length(text)));
+  return isNumber ? space + text : cut(text, width) + space;
+}

@@ -1,0 +1,80 @@
+/** The part of the command line that looks after who may open the page. */
+import { exposure } from "../admission/keys.ts";
+import { Occupied, replaceFile } from "../admission/replace_file.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { Credentials, hashPassword } from "../web/credentials.ts";
+import { badArgument } from "./arguments.ts";
+import { command } from "./command.ts";
+import { askFor } from "./keys_prompt.ts";
+import { tell } from "./print.ts";
+import { parseCredentials, readCredentials, unusable } from "./web_options.ts";
+
+const ACTIONS = ["password", "token", "remove", "list"] as const;
+
+export const webCommand = command({
+  name: "web",
+  usage: ["password", "token NAME", "remove NAME", "list"],
+  summary: "Looks after who may open the page: a password for people, tokens for programs",
+  about:
+    `\`password\` asks for one, or takes it from stdin; \`token\` makes one for a program, and prints it: this once. The file
+has hashes of them, and a server reads it when it starts: --web-password-file.`,
+  options: {
+    file: {
+      type: "string",
+      takes: "FILE",
+      complete: "file",
+      help: "where they are; created if need be, for its owner alone (web.json)",
+    },
+    act: {
+      type: "boolean",
+      help: "the token may change something, where --web-admin is set; without, it may look",
+    },
+    json: { type: "boolean", help: "prints JSON, a line for each token; errors as well" },
+  },
+  words: ACTIONS,
+  async run(words, { file: path = "web.json", act, json }) {
+    const [action, ...names] = words;
+    const bad = (message: string) => badArgument("web", message);
+    if (!ACTIONS.some((one) => one === action)) {
+      throw bad("say web password, web token NAME, web remove NAME or web list");
+    }
+    const takesName = action === "token" || action === "remove";
+    if (names.length !== (takesName ? 1 : 0)) {
+      throw bad(takesName ? `web ${action} takes one name` : `web ${action} takes no name`);
+    }
+    if (act && action !== "token") throw bad("--act belongs to web token");
+    const name = names[0]!;
+    if (action === "password") {
+      const question = "The page's password: type it, and press Enter. It is not shown.";
+      const hash = await hashPassword(await askFor("password", question));
+      await change(path, (credentials) => credentials.withPassword(hash));
+    } else if (action === "token") {
+      let made = "";
+      await change(path, (old) => {
+        const [credentials, token] = old.withToken(name, act ? "act" : "look");
+        made = token;
+        return credentials;
+      });
+      tell(json, { name, token: made }, made);
+    } else if (action === "remove") {
+      await change(path, (credentials) => credentials.withoutToken(name));
+    } else {
+      for (const [name, { may }] of readCredentials(path).tokens) {
+        tell(json, { name, may }, `${name} may ${may}`);
+      }
+    }
+    const complaint = exposure(path, "the hash of the password");
+    if (complaint) console.error(`holdfast: warning: ${complaint}`);
+  },
+});
+
+async function change(path: string, use: (old: Credentials) => Credentials): Promise<void> {
+  try {
+    await replaceFile(path, (old) => {
+      return use(old?.trim() ? parseCredentials(path, old) : Credentials.none).format();
+    });
+  } catch (error) {
+    if (error instanceof LocalError) throw error;
+    throw unusable(path, error instanceof Occupied ? new Error(error.message) : error);
+  }
+}

@@ -1,0 +1,71 @@
+/** The page's part of the command line: who may open it, and what is refused. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fails, folder, MAIN, start } from "../tests/support/main_process.ts";
+
+/** Runs a command with something on stdin. @returns exit code, stdout, stderr */
+async function run(args: string[], stdin = ""): Promise<[number, string, string]> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", MAIN, ...args],
+    ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdin));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return [code, decoder.decode(stdout), decoder.decode(stderr)];
+}
+
+Deno.test("a password and a token are made, and open the page", async () => {
+  using place = folder();
+  const file = `${place.path}/web.json`;
+  assertEquals(await run(["web", "password", "--file", file], "correct horse\n"), [0, "", ""]);
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+  const [code, token] = await run(["web", "token", "grafana", "--file", file]);
+  assertEquals(code, 0);
+  assertMatch(token, /^hft_[\w-]{43}\n$/);
+  await run(["web", "token", "robot", "--act", "--file", file]);
+  const [, list] = await run(["web", "list", "--file", file]);
+  assertEquals(list, "grafana may look\nrobot may act\n");
+  assertEquals((await run(["web", "remove", "robot", "--file", file]))[0], 0);
+
+  await using server = start("--open", "--web", "0", "--web-password-file", file);
+  const { address } = await server.logs("page");
+  const get = async (headers: Record<string, string>) => {
+    const response = await fetch(new URL("/api/devices", address), { headers });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assertEquals(await get({}), 401);
+  assertEquals(await get({ authorization: `Bearer ${token.trim()}` }), 200);
+});
+
+Deno.test("where others reach the page and nobody has a password the server does not start", async () => {
+  const [code, message] = await fails("--open", "--web", "0", "--web-host", "0.0.0.0");
+  assertEquals(code, 2);
+  assertStringIncludes(message, "needs a password");
+});
+
+Deno.test("what is wrong with the page's options is said", async () => {
+  using place = folder();
+  const file = `${place.path}/web.json`;
+  Deno.writeTextFileSync(file, '{"password": "plain"}');
+  for (
+    const [args, words] of [
+      [["--web-password-file", `${file}.not`], "`holdfast web password --file FILE` makes it"],
+      [["--web-password-file", file], "no hash that `web password` has made"],
+      [["--web-url", "holdfast.example"], "--web-url takes a URL"],
+      [["--web-url", "https://me@holdfast.example/"], "--web-url takes a URL"],
+    ] as const
+  ) {
+    const [code, message] = await fails("--open", "--web", "0", ...args);
+    assertEquals(code, 2);
+    assertStringIncludes(message, words);
+  }
+  const [short, , why] = await run(["web", "password", "--file", file], "short\n");
+  assertEquals(short, 2);
+  assertStringIncludes(why, "8 to 256 characters");
+  const [none, , usage] = await run(["web", "tokens"]);
+  assertEquals(none, 2);
+  assertStringIncludes(usage, "say web password, web token NAME");
+});

@@ -1,0 +1,144 @@
+/** What the page of one device is told: how it is, its channels, what it says and is told, its log. */
+import type { Description } from "../channels/description.ts";
+import type { RunningApplication, Thing } from "../channels/thing.ts";
+import type { Device } from "../device.ts";
+import { find } from "./api.ts";
+import { channelsOf, type ChannelView } from "./channel_view.ts";
+import type { Watched } from "./fleet.ts";
+import type { LinkTime } from "./history.ts";
+import { entryOf, type RecentLog, type TimedEntry } from "./recent_log.ts";
+import { type Right, type Route, route } from "./routes.ts";
+import type { Seen, SeenDevice } from "./seen.ts";
+import type { Shown } from "./stream.ts";
+
+/** Lines that wait for a page that reads slowly: of more, the last. */
+const MOST_LINES = 300;
+
+/** A message, or an entry of the log. */
+export type Line =
+  | { readonly at: number; readonly way: "in" | "out"; readonly text: string }
+  | { readonly at: number; readonly way: "log"; readonly entry: TimedEntry };
+
+/** What a device's channels are. */
+export interface ThingView {
+  readonly application?: RunningApplication;
+  readonly description?: Description;
+  readonly channels: readonly ChannelView[];
+}
+
+/** What the stream of a device tells. */
+export interface DeviceTold {
+  /** ms since 1970, by the server's clock. */
+  readonly now: number;
+  /** What whoever looks may do. */
+  readonly may: Right;
+  /** Undefined: it was forgotten, and nothing more is told. */
+  readonly device?: SeenDevice;
+  readonly served: readonly LinkTime[];
+  /** Undefined: as it was. */
+  readonly thing?: ThingView;
+  /** Those that have come; at first, the last of the log. */
+  readonly lines: readonly Line[];
+  /** How many before them were left out, as nobody read them. */
+  readonly missed: number;
+}
+
+/** The route to it. */
+export function deviceStreamRoute(server: Watched, seen: Seen, recent: RecentLog): Route {
+  return route("GET", "/api/devices/:id/events", "look", async ({ params, may }) => {
+    const device = find(server, params.id);
+    const thing = await server.thing(device.id);
+    return seen.open((changed) =>
+      new DeviceShown({ server, seen, recent, device, thing, may }, changed).shown
+    );
+  });
+}
+
+interface Surroundings {
+  readonly server: Watched;
+  readonly seen: Seen;
+  readonly recent: RecentLog;
+  readonly device: Device;
+  readonly thing: Thing;
+  readonly may: Right;
+}
+
+class DeviceShown {
+  readonly shown: Shown;
+  readonly #around: Surroundings;
+  readonly #changed: () => void;
+  #lines: Line[] = [];
+  #missed = 0;
+  #hasChanged = false;
+  /** The channels as they were told last, in JSON. */
+  #told = "";
+  #isGone = false;
+  #looked = 0;
+
+  constructor(around: Surroundings, changed: () => void) {
+    const { server, device, recent } = this.#around = around;
+    this.#changed = changed;
+    const ends = [
+      server.events.subscribe((event) => {
+        const isOurs = "device" in event && event.device === device.id;
+        if (!isOurs && !(event.event === "described" && event.device === undefined)) return;
+        if (event.event === "forgotten") this.#isGone = true;
+        const entry = entryOf(event);
+        if (entry) this.#add({ way: "log", at: Date.now(), entry: { ...entry, at: Date.now() } });
+        else this.#change();
+      }),
+      device.watch((way, text) => {
+        if (way !== "done") this.#add({ way, at: Date.now(), text });
+      }),
+    ];
+    for (const entry of recent.of(device.id)) this.#add({ way: "log", at: entry.at, entry });
+    this.shown = {
+      all: () => this.#look(),
+      changes: () => this.#hasChanged ? this.#look() : undefined,
+      close: () => ends.forEach((end) => end()),
+    };
+  }
+
+  #add(line: Line): void {
+    this.#lines.push(line);
+    if (this.#lines.length > MOST_LINES) {
+      this.#lines.shift();
+      this.#missed++;
+    }
+    this.#change();
+  }
+
+  #change(): void {
+    if (this.#hasChanged) return;
+    this.#hasChanged = true;
+    this.#changed();
+  }
+
+  #look(): DeviceTold {
+    const { seen, device, thing, may } = this.#around;
+    const view = this.#isGone ? undefined : viewOf(thing);
+    const text = JSON.stringify(view);
+    const told = {
+      may,
+      ...(!this.#isGone && { device: seen.of(device, this.#looked) }),
+      served: seen.served(this.#looked),
+      ...(view && text !== this.#told && { thing: view }),
+      lines: this.#lines,
+      missed: this.#missed,
+    };
+    this.#lines = [];
+    this.#missed = 0;
+    this.#told = text;
+    this.#hasChanged = false;
+    return { now: this.#looked = Date.now(), ...told };
+  }
+}
+
+function viewOf(thing: Thing): ThingView {
+  const { application, description } = thing;
+  return {
+    ...(application && { application }),
+    ...(description && { description }),
+    channels: channelsOf(thing),
+  };
+}

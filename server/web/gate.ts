@@ -1,0 +1,168 @@
+/** Who may do what: whoever has a session, a token, or the machine itself. */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { LocalError } from "../protocol/errors.ts";
+import { Attempts } from "./attempts.ts";
+import { readJson } from "./body.ts";
+import { type Credentials, LONGEST_PASSWORD } from "./credentials.ts";
+import { fields } from "./fields.ts";
+import type { Recorded } from "./history.ts";
+import { json, Refusal, type Right, type Route, route } from "./routes.ts";
+
+/** For how long a session lasts, in s. */
+const SESSION = 30 * 24 * 3600;
+
+/** Passwords that are checked at once: each takes 32 MB, and a core. */
+const MOST_CHECKS = 2;
+
+/** Bytes of the body that has the password: 4 for each character, and JSON around it. */
+const MOST_LOGIN = 4 * LONGEST_PASSWORD + 256;
+
+/** What a gate goes by. */
+export interface GateOptions {
+  /** Undefined: nobody needs a password. */
+  readonly credentials: Credentials | undefined;
+  /** What those may do who are let in. */
+  readonly most: Extract<Right, "look" | "act">;
+  /** Whether browsers come over TLS. */
+  readonly isSecure: boolean;
+  /** What signs sessions. */
+  readonly secret: Uint8Array;
+  /** ms since 1970. */
+  date(): number;
+  /** ms on a clock that never goes back. */
+  now(): number;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  readonly #attempts: Attempts;
+  readonly #cookie: string;
+  /** Signs sessions: with another password those of the old one are over. */
+  readonly #key: Uint8Array;
+  #checks = 0;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#attempts = new Attempts(options.now);
+    // With this prefix browsers take it from nobody else, and over TLS alone.
+    this.#cookie = options.isSecure ? "__Host-holdfast" : "holdfast";
+    const { secret, credentials } = options;
+    this.#key = createHmac("sha256", secret).update(credentials?.password ?? "").digest();
+  }
+
+  /** What whoever asks may do. @throws {Refusal} a token is none */
+  rightOf(request: Request): Right {
+    const { credentials, most } = this.#options;
+    if (!credentials) return most;
+    const authorization = request.headers.get("authorization");
+    if (authorization !== null) {
+      const [, token] = authorization.match(/^Bearer +(\S+)$/i) ?? [];
+      const right = token === undefined ? undefined : credentials.rightOf(token);
+      if (right === undefined) {
+        const headers = { "www-authenticate": "Bearer" };
+        throw new Refusal(401, "BAD_TOKEN", "this token is not known here", headers);
+      }
+      return most === "act" ? right : "look";
+    }
+    return this.#hasSession(request) ? most : "nothing";
+  }
+
+  /** Routes to come in and go out. */
+  routes(): Route[] {
+    return [
+      route(
+        "GET",
+        "/api/session",
+        "nothing",
+        ({ may }) => json({ may, login: this.#options.credentials !== undefined }),
+      ),
+      route("POST", "/api/session", "nothing", async ({ request, address }) => {
+        const body = await readJson(request, { most: MOST_LOGIN });
+        const { password } = fields(body, { password: "string" });
+        await this.#check(password, address ?? "");
+        return json({ may: this.#options.most }, 200, {
+          "set-cookie": this.#setCookie(this.#begin(), SESSION),
+        });
+      }),
+      route(
+        "DELETE",
+        "/api/session",
+        "nothing",
+        () => json({ may: "nothing" }, 200, { "set-cookie": this.#setCookie("", 0) }),
+      ),
+    ];
+  }
+
+  /** @throws {Refusal} */
+  async #check(password: string, address: string): Promise<void> {
+    const { credentials } = this.#options;
+    if (credentials?.password === undefined) {
+      throw new Refusal(403, "NO_PASSWORD", "nobody has set a password: `holdfast web password`");
+    }
+    if (this.#checks >= MOST_CHECKS) throw tooOften(1000);
+    const pause = this.#attempts.begin(address);
+    if (pause > 0) throw tooOften(pause);
+    this.#checks++;
+    try {
+      if (!await credentials.isPassword(password)) {
+        throw new Refusal(403, "BAD_PASSWORD", "this is not the password");
+      }
+    } finally {
+      this.#checks--;
+    }
+    this.#attempts.succeeded(address);
+  }
+
+  #begin(): string {
+    const until = Math.floor(this.#options.date() / 1000) + SESSION;
+    return `${until}.${this.#sign(until)}`;
+  }
+
+  #sign(until: number): string {
+    return createHmac("sha256", this.#key).update(`session ${until}`).digest("base64url");
+  }
+
+  #hasSession(request: Request): boolean {
+    const { date, credentials } = this.#options;
+    if (credentials?.password === undefined) return false;
+    const cookies = (request.headers.get("cookie") ?? "").split(/; */);
+    const mine = cookies.find((cookie) => cookie.startsWith(`${this.#cookie}=`));
+    const [, until, signature] = mine?.match(/=(\d{1,12})\.([\w-]{43})$/) ?? [];
+    if (signature === undefined || Number(until) * 1000 <= date()) return false;
+    return timingSafeEqual(
+      new TextEncoder().encode(signature),
+      new TextEncoder().encode(this.#sign(Number(until))),
+    );
+  }
+
+  #setCookie(value: string, age: number): string {
+    const secure = this.#options.isSecure ? "; Secure" : "";
+    return `${this.#cookie}=${value}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Strict${secure}`;
+  }
+}
+
+function tooOften(ms: number): Refusal {
+  const seconds = Math.ceil(ms / 1000);
+  return new Refusal(429, "TOO_OFTEN", `too many passwords were tried: wait for ${seconds} s`, {
+    "retry-after": String(seconds),
+  });
+}
+
+const TABLE = "CREATE TABLE IF NOT EXISTS web_secret (secret TEXT NOT NULL)";
+
+/** What signs sessions, kept in the store: so a session outlives the server. Without a database, for this server. */
+export async function secretOf(server: Pick<Recorded, "transaction">): Promise<Uint8Array> {
+  const made = randomBytes(32);
+  let hex = made.toString("hex");
+  try {
+    await server.transaction((tx) => tx.run(TABLE));
+    await server.transaction(async (tx) => {
+      const [row] = await tx.all("SELECT secret FROM web_secret");
+      if (row) hex = String(row.secret);
+      else tx.run("INSERT INTO web_secret VALUES (?)", hex);
+    });
+  } catch (error) {
+    if (!(error instanceof LocalError && error.code === "BAD_ARGUMENT")) throw error; // no database
+  }
+  return Uint8Array.fromHex(hex);
+}

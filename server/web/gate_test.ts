@@ -1,0 +1,199 @@
+/** Who is let in, and what is tried to come in all the same. */
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { Attempts } from "./attempts.ts";
+import { Credentials, hashPassword } from "./credentials.ts";
+import { Gate, type GateOptions } from "./gate.ts";
+import { Router } from "./routes.ts";
+
+const PASSWORD = "correct horse battery";
+const hash = await hashPassword(PASSWORD);
+const [withLook, lookToken] = Credentials.none.withPassword(hash).withToken("grafana", "look");
+const [credentials, actToken] = withLook.withToken("robot", "act");
+
+class Door {
+  readonly clock = new ManualClock();
+  readonly gate: Gate;
+  readonly #router: Router;
+
+  constructor(options: Partial<GateOptions> = {}) {
+    const { clock } = this;
+    this.gate = new Gate({
+      credentials,
+      most: "act",
+      isSecure: false,
+      secret: new Uint8Array(32),
+      date: () => clock.date(),
+      now: () => clock.now(),
+      ...options,
+    });
+    this.#router = new Router(this.gate.routes());
+  }
+
+  /** What one may with these headers. */
+  may(headers: Record<string, string>) {
+    return this.gate.rightOf(new Request("http://localhost/", { headers }));
+  }
+
+  async logIn(password: unknown, address = "10.0.0.1"): Promise<Response> {
+    const request = new Request("http://localhost/api/session", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ password }),
+    });
+    return await this.#router.answer(request, { may: "nothing", address });
+  }
+
+  /** As a browser has it. */
+  async cookie(): Promise<string> {
+    const response = await this.logIn(PASSWORD);
+    return response.headers.get("set-cookie")!.split(";")[0]!;
+  }
+}
+
+async function codeOf(response: Response): Promise<[number, string]> {
+  return [response.status, (await response.json()).code];
+}
+
+Deno.test("without a password whoever reaches it is let in", () => {
+  assertEquals(new Door({ credentials: undefined }).may({}), "act");
+  assertEquals(new Door({ credentials: undefined, most: "look" }).may({}), "look");
+});
+
+Deno.test("with one, a session is needed; it lasts, through restarts and for 30 days, and ends with the password", async () => {
+  const door = new Door();
+  assertEquals(door.may({}), "nothing");
+  const response = await door.logIn(PASSWORD);
+  assertEquals([response.status, await response.json()], [200, { may: "act" }]);
+  const header = response.headers.get("set-cookie")!;
+  assertMatch(header, /^holdfast=[^;]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Strict$/);
+  const [cookie] = header.split(";");
+  assertEquals(door.may({ cookie: `other=1; ${cookie}` }), "act");
+  assertEquals(new Door({ most: "look" }).may({ cookie: cookie! }), "look");
+  const other = credentials.withPassword(await hashPassword("another password"));
+  assertEquals(new Door({ credentials: other }).may({ cookie: cookie! }), "nothing");
+  assertEquals(
+    new Door({ secret: new Uint8Array(32).fill(1) }).may({ cookie: cookie! }),
+    "nothing",
+  );
+  await door.clock.advance(30 * 24 * 3600 * 1000 - 1000);
+  assertEquals(door.may({ cookie: cookie! }), "act");
+  await door.clock.advance(2000);
+  assertEquals(door.may({ cookie: cookie! }), "nothing");
+});
+
+Deno.test("over TLS a session's cookie never travels without", async () => {
+  const header = (await new Door({ isSecure: true }).logIn(PASSWORD)).headers.get("set-cookie")!;
+  assertMatch(header, /^__Host-holdfast=.*; Secure$/);
+});
+
+Deno.test("no cookie that was made up, changed or prolonged is a session", async () => {
+  const door = new Door();
+  const cookie = await door.cookie();
+  const [until, signature] = cookie.replace("holdfast=", "").split(".");
+  for (
+    const forged of [
+      "holdfast=",
+      "holdfast=.",
+      `holdfast=${until}`,
+      `holdfast=${until}.`,
+      `holdfast=${until}.${"A".repeat(43)}`,
+      `holdfast=${Number(until) + 1}.${signature}`,
+      `holdfast=${until}.${signature}x`,
+      `holdfast=9e9.${signature}`,
+      `xholdfast=${until}.${signature}`,
+      `holdfast=${"9".repeat(5000)}.${signature}`,
+    ]
+  ) {
+    assertEquals(door.may({ cookie: forged }), "nothing", forged);
+  }
+});
+
+Deno.test("tokens are for programs, look or act, and never more than the page may", () => {
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  assertEquals(new Door().may(bearer(lookToken)), "look");
+  assertEquals(new Door().may(bearer(actToken)), "act");
+  assertEquals(new Door({ most: "look" }).may(bearer(actToken)), "look");
+  for (const wrong of ["", "Bearer", "Basic eDp5", `Bearer ${lookToken}x`, "Bearer hft_"]) {
+    assertThrows(() => new Door().may({ authorization: wrong }), Error, "not known");
+  }
+});
+
+Deno.test("guesses are slowed down for whoever makes them, and for nobody else", async () => {
+  const door = new Door();
+  for (let n = 0; n < 5; n++) {
+    assertEquals(await codeOf(await door.logIn("a wrong one")), [403, "BAD_PASSWORD"]);
+  }
+  const late = await door.logIn(PASSWORD);
+  assertEquals([late.headers.get("retry-after"), ...await codeOf(late)], ["1", 429, "TOO_OFTEN"]);
+  assertEquals((await door.logIn(PASSWORD, "10.0.0.2")).status, 200);
+  await door.clock.advance(1000);
+  assertEquals((await door.logIn(PASSWORD)).status, 200, "and then it is let in");
+  const wrong = await door.logIn("wrong again");
+  assertEquals(await codeOf(wrong), [403, "BAD_PASSWORD"], "what went wrong before is forgotten");
+});
+
+Deno.test("passwords that are checked at once are bounded: each takes memory and a core", async () => {
+  const door = new Door();
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => door.logIn("a wrong one", `10.0.1.${n}`)),
+  );
+  const statuses = answers.map(({ status }) => status);
+  assertEquals(statuses.filter((status) => status === 403).length, 2);
+  assertEquals(statuses.filter((status) => status === 429).length, 18);
+});
+
+Deno.test("what is no password is refused without being checked", async () => {
+  const door = new Door();
+  assertEquals(await codeOf(await door.logIn(7)), [400, "BAD_ARGUMENT"]);
+  assertEquals(await codeOf(await door.logIn("x".repeat(5000))), [413, "TOO_LARGE"]);
+  const none = new Door({ credentials: Credentials.none });
+  assertEquals(await codeOf(await none.logIn(PASSWORD)), [403, "NO_PASSWORD"]);
+});
+
+Deno.test("pauses grow to a minute; networks of version 6 count as one; memory is bounded", () => {
+  let now = 0;
+  const attempts = new Attempts(() => now);
+  const pauses: number[] = [];
+  for (let n = 0; n < 14; n++) {
+    const pause = attempts.begin(`2001:db8::${n + 1}`);
+    if (pause > 0) {
+      pauses.push(pause);
+      now += pause;
+      assertEquals(attempts.begin("2001:db8::ffff"), 0);
+    }
+  }
+  assertEquals(pauses, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  assertEquals(attempts.begin("2001:db8:0:1::1"), 0, "another network");
+  for (let n = 0; n < 2000; n++) attempts.begin(`10.1.${n >> 8}.${n & 255}`);
+  assertEquals(attempts.begin("2001:db8::1"), 0, "it was forgotten for others");
+});
+
+Deno.test("the file has no password and no token in it, and nothing in it may be dear", async () => {
+  const text = credentials.format();
+  assert(![PASSWORD, lookToken, actToken].some((secret) => text.includes(secret)));
+  const read = Credentials.parse(text);
+  assertEquals(read.format(), text);
+  assertEquals([await read.isPassword(PASSWORD), await read.isPassword("other")], [true, false]);
+  assertEquals(read.withoutToken("robot").rightOf(actToken), undefined);
+  const salt = "A".repeat(22);
+  for (
+    const [wrong, message] of [
+      ["", "no JSON"],
+      ["[]", "no object"],
+      ['{"passwort": ""}', 'there is no "passwort"'],
+      ['{"password": 1}', "is no text"],
+      ['{"password": "plain"}', "no hash"],
+      [`{"password": "scrypt 20 8 1 ${salt} ${"A".repeat(43)}"}`, "no hash"],
+      ['{"tokens": {"a": {"sha256": "x", "may": "look"}}}', "no sha256"],
+      [`{"tokens": {"a": {"sha256": "${"0".repeat(64)}", "may": "own"}}}`, '"look" or "act"'],
+    ] as const
+  ) {
+    assertThrows(() => Credentials.parse(wrong), LocalError, message);
+  }
+  await assertRejects(() => hashPassword("short"), LocalError, "8 to 256 characters");
+  assertThrows(() => credentials.withToken("robot", "act"), LocalError, "already");
+  assertThrows(() => credentials.withToken("a b", "act"), LocalError, "name");
+  assertThrows(() => credentials.withoutToken("nobody"), LocalError, "no token");
+});

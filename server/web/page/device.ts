@@ -1,0 +1,81 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** The page of one device. */
+import { button, byId, input } from "../parts/dom.ts";
+import type { LinkTime } from "../history.ts";
+import type { SeenDevice } from "../seen.ts";
+import type { DeviceTold, ThingView } from "../device_stream.ts";
+import { act, ask, isSure } from "./acts.ts";
+import { Channels } from "./channels.ts";
+import { showFacts } from "./facts.ts";
+import { LaneView } from "./lane_view.ts";
+import { merged } from "./lanes.ts";
+import { listen } from "./live.ts";
+import { Ranges } from "./ranges.ts";
+import { showState } from "./rows.ts";
+import { Tail } from "./tail.ts";
+import { shown } from "./words.ts";
+
+const id = decodeURIComponent(location.pathname.replace(/^\/devices\//, ""));
+const path = `/api/devices/${encodeURIComponent(id)}`;
+const name = shown(id);
+
+let device: SeenDevice | undefined;
+let thing: ThingView | undefined;
+let links: readonly LinkTime[] = [];
+let served: readonly LinkTime[] = [];
+
+document.title = `${name} – Holdfast`;
+byId("id").textContent = name;
+const lane = new LaneView();
+byId("lane").append(lane.element);
+const channels = new Channels(path);
+const tail = new Tail();
+
+function take(told: DeviceTold, isAll: boolean): void {
+  const mayAct = told.may === "act" || told.may === "own";
+  device = told.device;
+  if (!device) {
+    byId("obstacle").textContent =
+      "The server has forgotten this device. If it comes back, it is a new one.";
+    byId("obstacle").hidden = false;
+    byId("device").hidden = true;
+    return stream.end();
+  }
+  links = isAll ? device.links : merged(links, device.links);
+  served = isAll ? told.served : merged(served, told.served);
+  thing = told.thing ?? thing;
+  if (told.thing) channels.take(told.thing, mayAct);
+  // After an outage of the server's the log's last entries come again.
+  if (!isAll || byId("tail").childElementCount === 0) tail.add(told.lines, told.missed, told.now);
+  byId("device").hidden = false;
+  byId("send").hidden = byId("deeds").hidden = !mayAct;
+}
+
+function show(now: number): void {
+  if (!device) return;
+  const range = ranges.at(now, served);
+  showState(byId("head"), byId("state"), byId("since"), device, now);
+  lane.draw(links, served, range);
+  showFacts(device, thing, links, served, range);
+  channels.show(now);
+}
+
+byId("send").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const line = input("line").value;
+  const isDone = await act("Send", () => ask("POST", `${path}/send`, { line }));
+  if (isDone && input("line").value === line) input("line").value = "";
+});
+button("clear").addEventListener("click", async () => {
+  const question = `Drop all messages from ${name} and to it that wait? They are lost.`;
+  if (await isSure(question, "Drop them")) await act("Drop", () => ask("POST", `${path}/clear`));
+});
+button("forget").addEventListener("click", async () => {
+  const question =
+    `Forget ${name}, its channels, and the messages that wait? If it may still connect, it is a new device then.`;
+  if (await isSure(question, "Forget it")) await act("Forget", () => ask("DELETE", path));
+});
+
+const ranges = new Ranges(() => stream.show());
+const stream = listen<DeviceTold>(`${path}/events`, { take, show });

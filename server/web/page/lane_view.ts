@@ -1,0 +1,57 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** A lane of the timeline, drawn. */
+import type { LinkTime } from "../history.ts";
+import { type LaneState, outagesIn, type Range, type Span, spansOf, startsIn } from "./lanes.ts";
+import { counted, lasting } from "./words.ts";
+
+/** Width of a lane in units of its own. */
+const WIDTH = 1000;
+const HEIGHT = 20;
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Drawn one over the other. */
+const STATES: readonly LaneState[] = ["unseen", "up", "away"];
+
+export class LaneView {
+  readonly element = document.createElementNS(SVG, "svg");
+  readonly #paths = new Map<LaneState | "start", SVGPathElement>();
+
+  constructor() {
+    this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.element.setAttribute("preserveAspectRatio", "none");
+    this.element.setAttribute("role", "img");
+    for (const name of [...STATES, "start"] as const) {
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", name);
+      this.#paths.set(name, path);
+      this.element.append(path);
+    }
+  }
+
+  draw(links: readonly LinkTime[], served: readonly LinkTime[], range: Range): void {
+    const spans = spansOf(links, served, range);
+    const scale = WIDTH / (range.to - range.from);
+    const shape = ({ from, to }: Pick<Span, "from" | "to">, least: number, top = 0) => {
+      const x = (from - range.from) * scale;
+      const width = Math.max((to - from) * scale, least).toFixed(1);
+      return `M${x.toFixed(1)} ${top}h${width}v${HEIGHT - top}h-${width}z`;
+    };
+    for (const name of STATES) {
+      // A short outage is to be seen in a long time, too.
+      const shapes = spans.filter(({ state }) => state === name)
+        .map((span) => shape(span, name === "away" ? 2 : 0));
+      this.#paths.get(name)!.setAttribute("d", shapes.join(""));
+    }
+    const starts = startsIn(links, range);
+    const marks = starts.map(({ from }) => shape({ from, to: from }, 3, HEIGHT / 2));
+    this.#paths.get("start")!.setAttribute("d", marks.join(""));
+    const { count, ms } = outagesIn(spans);
+    const words = [
+      count === 0 ? "no outage" : `${counted(count, "outage")}, ${lasting(ms)} in all`,
+    ];
+    if (starts.length > 0) words.push(counted(starts.length, "start"));
+    this.element.setAttribute("aria-label", words.join(", "));
+  }
+}

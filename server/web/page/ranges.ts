@@ -1,0 +1,33 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** Which part of the timeline is shown: as much as is known, until somebody chooses. */
+import { byId, make } from "../parts/dom.ts";
+import type { LinkTime } from "../history.ts";
+import { type Range, rangeFor, RANGES } from "./lanes.ts";
+import { lasting } from "./words.ts";
+
+export class Ranges {
+  #chosen: number | undefined;
+
+  /** @param changed somebody has chosen */
+  constructor(changed: () => void) {
+    for (const [ms, name] of RANGES) {
+      const input = make("input", { type: "radio", name: "range", id: `range-${ms}` });
+      input.addEventListener("change", () => {
+        this.#chosen = ms;
+        changed();
+      });
+      byId("ranges").append(make("label", {}, input, ` ${name}`));
+    }
+  }
+
+  /** The range that ends now. @param served when the server ran: since then something is known */
+  at(now: number, served: readonly LinkTime[]): Range {
+    const span = this.#chosen ?? rangeFor(now - (served[0]?.from ?? now));
+    byId<HTMLInputElement>(`range-${span}`).checked = true;
+    for (const begin of document.querySelectorAll(".range-from")) {
+      begin.textContent = `${lasting(span)} ago`;
+    }
+    return { from: now - span, to: now };
+  }
+}

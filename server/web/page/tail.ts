@@ -1,0 +1,63 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/** What a device says and is told, and its log, as it happens. */
+import { byId, input, make } from "../parts/dom.ts";
+import type { Line } from "../device_stream.ts";
+import { clock, counted, shown } from "./words.ts";
+
+/** Lines that are kept: of more, the last. */
+const MOST = 500;
+
+/** For ears, and for whoever copies the text. */
+const WAYS = { in: "from it", out: "to it", log: "log" } as const;
+
+/** How near the end somebody must be to be taken along with it, in pixels. */
+const NEAR = 40;
+
+export class Tail {
+  readonly #list = byId("tail");
+
+  constructor() {
+    input("filter").addEventListener("input", () => this.#filter());
+  }
+
+  /** @param missed how many before them nobody knows */
+  add(lines: readonly Line[], missed: number, now: number): void {
+    const list = this.#list;
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
+    if (missed > 0) {
+      const words = `${counted(missed, "line")} left out: they came faster than they were read`;
+      list.append(make("div", { className: "log", textContent: words }));
+    }
+    list.append(...lines.map((line) => element(line, now)));
+    while (list.childElementCount > MOST) list.firstElementChild!.remove();
+    this.#filter();
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+  }
+
+  #filter(): void {
+    const words = input("filter").value.toLowerCase();
+    for (const line of this.#list.children as Iterable<HTMLElement>) {
+      line.hidden = !line.textContent!.toLowerCase().includes(words);
+    }
+  }
+}
+
+function element(line: Line, now: number): HTMLElement {
+  return make(
+    "div",
+    { className: line.way },
+    make("time", { textContent: clock(line.at, now) }),
+    " ",
+    make("span", { className: "way", textContent: WAYS[line.way] }),
+    " ",
+    make("bdi", { textContent: shown(line.way === "log" ? words(line.entry) : line.text) }),
+  );
+}
+
+/** An entry as the log says it. */
+function words(entry: Extract<Line, { way: "log" }>["entry"]): string {
+  const { event, address, code, message } = entry;
+  const head = [event, address, code].filter((word) => word !== undefined).join(" ");
+  return message === undefined ? head : `${head}: ${message}`;
+}

@@ -1,0 +1,171 @@
+/** The page of one device: what is seen of it, and what can be done. */
+import { assertEquals } from "@std/assert";
+import { Channels, type Client, type DeviceChannelsOptions } from "../../bridge/host/mod.ts";
+import { channels } from "../../server/mod.ts";
+import { until } from "../support/wait.ts";
+import { browserTest } from "./page/chromium.ts";
+import { Fleet, type FleetVisitor } from "./page/fleet.ts";
+import { LOOKS, overflows, violations } from "./page/looks.ts";
+
+const description = {
+  name: "Heating",
+  channels: {
+    heater: { kind: "switch", name: "Heater" },
+    target: { kind: "number", name: "Target", unit: "°C", min: 5, max: 30, step: 0.5 },
+    temp: { kind: "sensor", name: "Temperature", unit: "°C" },
+    mode: { kind: "enum", values: ["day", "night"] },
+    label: { kind: "text" },
+    blink: { kind: "button", value: "3" },
+  },
+};
+
+/** A kitchen with channels, and what it was told. */
+class Kitchen {
+  readonly told: string[] = [];
+  readonly channels: Channels;
+
+  constructor(readonly client: Client, options: Partial<DeviceChannelsOptions> = {}) {
+    const set = (name: string) => ({
+      set: (value: unknown) => void this.told.push(`${name} ${value}`),
+    });
+    this.channels = new Channels(client, {
+      app: "heating",
+      version: "3",
+      description,
+      channels: {
+        heater: set("heater"),
+        target: set("target"),
+        mode: set("mode"),
+        label: set("label"),
+        blink: { ask: (value) => void this.told.push(`blink ${value}`) },
+      },
+      line: (text) => void this.told.push(text),
+      ...options,
+    });
+  }
+
+  async was(words: string): Promise<void> {
+    await until(() => this.told.includes(words), { what: () => `${words} in ${this.told}` });
+  }
+}
+
+async function begin(admin: boolean) {
+  const stack = new AsyncDisposableStack();
+  const app = channels({ temp: {}, heater: {}, target: {}, mode: {}, label: {} });
+  const fleet = stack.use(await Fleet.start({ app }, { admin }));
+  const kitchen = new Kitchen(await fleet.device("hall/kitchen"));
+  await kitchen.channels.report("temp", 17.5);
+  const visitor = await fleet.visitor();
+  await visitor.page.getByRole("link", { name: "hall/kitchen" }).click();
+  await visitor.awaits(channel(visitor, "Temperature"));
+  return { fleet, kitchen, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function channel(visitor: FleetVisitor, name: string, words: string | RegExp = "") {
+  return visitor.page.locator("#channels li").filter({ hasText: name }).filter({ hasText: words });
+}
+
+browserTest("a device's page shows its channels, its messages and its log, live", async () => {
+  await using place = await begin(false);
+  const { kitchen, visitor, fleet } = place;
+  await visitor.awaits(channel(visitor, "Temperature", "17.5 °C"));
+  await kitchen.channels.report("temp", 18);
+  await visitor.awaits(channel(visitor, "Temperature", "18 °C"));
+  await visitor.hears("=temp 18");
+  await (await fleet.server.thing("hall/kitchen")).set("target", 21, { by: "somebody" });
+  await visitor.awaits(channel(visitor, "Target", /21 °C.*as it should be \(somebody/));
+  await visitor.hears(/^=target\.\d+ 21$/);
+  await visitor.field("Only lines with").fill("temp");
+  await visitor.page.getByRole("log").getByText(/^=target\.\d+ 21$/).first().waitFor({
+    state: "hidden",
+  });
+  assertEquals(await visitor.fact("On it runs").innerText(), "heating 3");
+  assertEquals(await visitor.fact("Starts").innerText().then((text) => text.slice(0, 2)), "1 ");
+  fleet.network.reset();
+  await visitor.field("Only lines with").fill("");
+  await visitor.hears(/disconnected .* LOST/);
+  // It may be looked at, and no more.
+  assertEquals(await visitor.page.getByRole("button").count(), 0);
+});
+
+browserTest("switches, numbers, words and texts are set, and lines sent", async () => {
+  await using place = await begin(true);
+  const { kitchen, visitor } = place;
+  const { page } = visitor;
+  await page.getByRole("switch", { name: "Heater" }).click();
+  await kitchen.was("heater 1");
+  await visitor.awaits(page.getByRole("switch", { name: "Heater", checked: true }));
+  await page.getByRole("switch", { name: "Heater" }).click();
+  await kitchen.was("heater 0");
+  await visitor.field("Target").fill("21.5");
+  await visitor.press("Set Target");
+  await kitchen.was("target 21.5");
+  await visitor.awaits(channel(visitor, "Target", "21.5 °C"));
+  await page.getByRole("combobox", { name: "mode" }).selectOption("night");
+  await kitchen.was("mode night");
+  await visitor.field("label").fill("<b>bold</b>");
+  await page.keyboard.press("Enter");
+  await kitchen.was("label <b>bold</b>");
+  await visitor.press("blink: do it");
+  await kitchen.was("blink 3");
+  await visitor.sees("Ask for blink: done.");
+  await visitor.field("Send a line").fill("hello there");
+  await visitor.press("Send");
+  await kitchen.was("hello there");
+  assertEquals(await visitor.field("Send a line").inputValue(), "");
+  // A plain line with the mark of a setting is refused by nobody: it is a message like another.
+  await visitor.field("Send a line").fill("x".repeat(100_000));
+  await visitor.press("Send");
+  await visitor.sees(/^Send: .*too large|^Send: .*bytes/);
+  visitor.errors.length = 0; // the browser says that the line was refused, which is meant
+});
+
+browserTest("what waits is dropped, and a device is forgotten, if that is meant", async () => {
+  await using place = await begin(true);
+  const { fleet, kitchen, visitor } = place;
+  const { page } = visitor;
+  await kitchen.client.close();
+  await visitor.awaits(page.locator("#head").getByText("away", { exact: true }));
+  await visitor.field("Send a line").fill("for later");
+  await visitor.press("Send");
+  await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 1 to it");
+  await visitor.press("Drop all messages that wait");
+  await visitor.press("Leave it");
+  assertEquals(fleet.server.devices[0]!.outbox, 1);
+  await visitor.press("Drop all messages that wait");
+  await visitor.press("Drop them");
+  await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 0 to it");
+  await visitor.press("Forget the device");
+  await visitor.press("Forget it");
+  assertEquals(/forgotten/.test(await visitor.fault()), true);
+  assertEquals(fleet.server.devices, []);
+});
+
+browserTest("a device's page in every look: nothing for axe to find", async () => {
+  await using place = await begin(true);
+  const { fleet, visitor, kitchen } = place;
+  const { page } = visitor;
+  const thing = await fleet.server.thing("hall/kitchen");
+  await thing.set("heater", 1, { by: "somebody" });
+  await visitor.awaits(channel(visitor, "Heater", "as it should be"));
+  await kitchen.client.close();
+  await thing.set("target", 22, { by: "somebody" });
+  await visitor.awaits(channel(visitor, "Target", "should be 22"));
+  const found: string[] = [];
+  const look = async (state: string) => {
+    for (const { colorScheme, width } of LOOKS) {
+      const name = `${state}-${colorScheme}-${width}`;
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      const wrong = await violations(page);
+      if (await overflows(page)) wrong.push("wider than the window");
+      found.push(...wrong.map((text) => `${name}: ${text}`));
+      await visitor.shoot(`21-${name}`);
+    }
+  };
+  await look("device");
+  await visitor.press("Forget the device");
+  await look("sure");
+  await visitor.press("Leave it");
+  assertEquals(found, []);
+});
