@@ -4,6 +4,7 @@ import { isArgumentError } from "./cli/arguments.ts";
 import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
+import { drain, waitFor } from "./cli/drain.ts";
 import { parseLink } from "./cli/link_commands.ts";
 import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
@@ -150,7 +151,8 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.bridge.close();
-    await web?.close();
+    if (web) await waitFor(web.close(), nodePlatform);
+    await drain(server, nodePlatform);
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
