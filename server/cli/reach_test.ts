@@ -224,3 +224,16 @@ Deno.test("a token lets a command in by URL, for what the token may do", async (
   Deno.writeTextFileSync(tokenFile("acts"), "something-else");
   assertEquals(await ask("devices", ...acts!), [6, "BAD_TOKEN"]);
 });
+
+Deno.test("a server that is told to end does not wait for a command that waits for a device", async () => {
+  using place = folder();
+  const at = ["--store", `${place.path}/holdfast.db`];
+  await using server = start("--open", "--timeout", "60000", ...at);
+  await using door = await board(await server.port(), "door");
+  await using command = new Process(["request", "door/lock", "--deadline", "600000", ...at]);
+  await until(() => door.heard.includes("?lock."));
+  server.kill("SIGTERM");
+  assertEquals((await server.ended).code, 0);
+  assertEquals((await command.ended).code, 1);
+  assertStringIncludes(command.stderr, "perhaps it has done this, perhaps not");
+});
