@@ -12,6 +12,7 @@ import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
 import { type Options, parse, toServerOptions } from "./cli/options.ts";
 import { HELP } from "./cli/serve_options.ts";
+import { ReaderGone } from "./cli/print.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { isTraced, traceMessages } from "./cli/tracing.ts";
@@ -82,7 +83,7 @@ async function main([word, ...rest]: readonly string[]): Promise<number> {
     await runCommand(command, rest, reachWith(Server.listen));
     return 0;
   } catch (error) {
-    return failed(error, json);
+    return error instanceof ReaderGone ? 0 : failed(error, json);
   }
 }
 
