@@ -4,6 +4,7 @@ import { isArgumentError } from "./cli/arguments.ts";
 import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
+import { drain, waitFor } from "./cli/drain.ts";
 import { parseLink } from "./cli/link_commands.ts";
 import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
@@ -11,6 +12,7 @@ import { loadTls } from "./cli/certificate.ts";
 import { readDescriptions } from "./cli/descriptions.ts";
 import { type Options, parse, toServerOptions } from "./cli/options.ts";
 import { HELP } from "./cli/serve_options.ts";
+import { ReaderGone } from "./cli/print.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { isTraced, traceMessages } from "./cli/tracing.ts";
@@ -81,7 +83,7 @@ async function main([word, ...rest]: readonly string[]): Promise<number> {
     await runCommand(command, rest, reachWith(Server.listen));
     return 0;
   } catch (error) {
-    return failed(error, json);
+    return error instanceof ReaderGone ? 0 : failed(error, json);
   }
 }
 
@@ -150,7 +152,8 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.bridge.close();
-    await web?.close();
+    if (web) await waitFor(web.close(), nodePlatform);
+    await drain(server, nodePlatform);
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;

@@ -1,7 +1,8 @@
 /** Commands against a real server: over its socket, by URL, without one; what they print, and their exit codes. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { folder, Process, start } from "../../tests/support/main_process.ts";
+import { folder, MAIN, Process, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
+import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { isListening } from "./control.ts";
 
@@ -223,4 +224,45 @@ Deno.test("a token lets a command in by URL, for what the token may do", async (
   assertEquals(await ask("backup", "x", ...acts!), [6, "NOT_OWNER"]);
   Deno.writeTextFileSync(tokenFile("acts"), "something-else");
   assertEquals(await ask("devices", ...acts!), [6, "BAD_TOKEN"]);
+});
+
+toolTest("a reader that has seen enough ends tail", { bash: "bash" }, async ({ bash }) => {
+  using place = folder();
+  const at = ["--store", `${place.path}/holdfast.db`];
+  await using server = start("--open", "--timeout", "60000", ...at);
+  const port = await server.port();
+  await until(() => isListening(`${place.path}/holdfast.db.sock`));
+  const tail = [Deno.execPath(), "run", "-A", "--no-check", MAIN, "tail", "--json", ...at];
+  const child = new Deno.Command(bash, {
+    args: ["-c", 'set -o pipefail; "$@" | head -n 1', "bash", ...tail],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let isDone = false;
+  const done = child.output().then((it) => (isDone = true, it));
+  await using visitor = await RawPeer.dial(port);
+  await visitor.say("visitor\n\n");
+  await until(async () => {
+    await using other = await RawPeer.dial(port); // something happens again and again
+    await other.say("other\n\n");
+    await until(() => other.heard.startsWith("\n"));
+    return isDone;
+  });
+  const { code, stdout } = await done;
+  assertEquals(code, 0);
+  assertEquals(new TextDecoder().decode(stdout).trim().split("\n").length, 1);
+});
+
+Deno.test("a server that is told to end does not wait for a command that waits for a device", async () => {
+  using place = folder();
+  const at = ["--store", `${place.path}/holdfast.db`];
+  await using server = start("--open", "--timeout", "60000", ...at);
+  await using door = await board(await server.port(), "door");
+  await using command = new Process(["request", "door/lock", "--deadline", "600000", ...at]);
+  await until(() => door.heard.includes("?lock."));
+  server.kill("SIGTERM");
+  assertEquals((await server.ended).code, 0);
+  assertEquals((await command.ended).code, 1);
+  assertStringIncludes(command.stderr, "perhaps it has done this, perhaps not");
 });
