@@ -16,14 +16,20 @@ const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
 /** Rows that can be seen: nobody looks at the others. */
-const visible = new Set<Element>();
+const visible = new Set<Row>();
+const byElement = new WeakMap<Element, Row>();
+/** As they were shown last: one that comes into sight is shown alone. */
+let shown: Parameters<Row["show"]> | undefined;
 const observer = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
-    if (isIntersecting) visible.add(target);
-    else visible.delete(target);
+    const row = byElement.get(target)!;
+    if (!isIntersecting) visible.delete(row);
+    else if (!visible.has(row)) {
+      visible.add(row);
+      if (shown) row.show(...shown);
+    }
   }
-  stream.show();
-});
+}, { rootMargin: "200px" });
 
 /** By their ids, as people sort them: 2 comes before 10. */
 const { compare } = new Intl.Collator("en", { numeric: true });
@@ -60,24 +66,23 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
 function add(place: number, row: Row): void {
   byId("devices").insertBefore(row.element, rows[place]?.element ?? null);
   rows.splice(place, 0, row);
+  byElement.set(row.element, row);
   observer.observe(row.element);
 }
 
 function remove(...gone: Row[]): void {
-  for (const { element } of gone) {
-    observer.unobserve(element);
-    visible.delete(element);
-    element.remove();
+  for (const row of gone) {
+    observer.unobserve(row.element);
+    visible.delete(row);
+    row.element.remove();
   }
 }
 
 function show(now: number): void {
   const range = ranges.at(now, served);
-  let up = 0;
-  for (const row of rows) {
-    if (row.isUp) up++;
-    if (visible.has(row.element)) row.show(now, range, served);
-  }
+  shown = [now, range, served];
+  for (const row of visible) row.show(...shown);
+  const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
   byId("fleet").hidden = rows.length === 0;
