@@ -20,7 +20,7 @@ browserTest("a device comes, goes out and comes back before one's eyes", async (
   fleet.network.restore({ drop: true });
   await visitor.awaits(visitor.row("kitchen", "up"));
   await visitor.awaits(
-    visitor.row("kitchen").getByRole("img", { name: /^1 outage, \d+ s in all$/ }),
+    visitor.row("kitchen").getByRole("img", { name: /^1 outage, \d+ s in all/ }),
   );
 });
 

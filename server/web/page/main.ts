@@ -5,6 +5,7 @@ import { button, byId } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
 import { ask } from "./acts.ts";
+import { Groups } from "./groups.ts";
 import { merged } from "./lanes.ts";
 import { listen } from "./live.ts";
 import { Ranges } from "./ranges.ts";
@@ -15,21 +16,12 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
-/** Rows that can be seen: nobody looks at the others. */
-const visible = new Set<Row>();
-const byElement = new WeakMap<Element, Row>();
-/** As they were shown last: one that comes into sight is shown alone. */
+/** As they were shown last: those that come into sight are shown by themselves. */
 let shown: Parameters<Row["show"]> | undefined;
-const observer = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const row = byElement.get(target)!;
-    if (!isIntersecting) visible.delete(row);
-    else if (!visible.has(row)) {
-      visible.add(row);
-      if (shown) row.show(...shown);
-    }
-  }
-}, { rootMargin: "200px" });
+/** Nobody looks at rows that are out of sight. */
+const groups = new Groups<Row>(byId("devices"), (rows) => {
+  if (shown) { for (const row of rows) row.show(...shown); }
+});
 
 /** By their ids, as people sort them: 2 comes before 10. */
 const { compare } = new Intl.Collator("en", { numeric: true });
@@ -54,7 +46,7 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
   const lost = isAll ? rows.map(({ id }) => id).filter((id) => !ids.has(id)) : gone;
   for (const id of lost) {
     const place = placeOf(id);
-    if (rows[place]?.id === id) remove(...rows.splice(place, 1));
+    if (rows[place]?.id === id) groups.remove(...rows.splice(place, 1) as [Row]);
   }
   for (const device of devices) {
     const place = placeOf(device.id);
@@ -64,24 +56,14 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
 }
 
 function add(place: number, row: Row): void {
-  byId("devices").insertBefore(row.element, rows[place]?.element ?? null);
+  groups.add(row, rows[place - 1], rows[place]);
   rows.splice(place, 0, row);
-  byElement.set(row.element, row);
-  observer.observe(row.element);
-}
-
-function remove(...gone: Row[]): void {
-  for (const row of gone) {
-    observer.unobserve(row.element);
-    visible.delete(row);
-    row.element.remove();
-  }
 }
 
 function show(now: number): void {
   const range = ranges.at(now, served);
   shown = [now, range, served];
-  for (const row of visible) row.show(...shown);
+  for (const row of groups.visible) row.show(...shown);
   const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
