@@ -8,12 +8,13 @@ Deno.test("a device is awaited until it comes, by as many as like", async () => 
   await using scene = await Scene.start();
   const awaited = [scene.server.device("1"), scene.server.device("1")];
   const all = scene.server.waitAll(["1", "2"]);
-  assertEquals(scene.server.devices, []);
+  assertEquals([scene.server.devices, scene.server.known("1")], [[], undefined]);
   const [device] = await scene.device("1");
   assertEquals(await Promise.all(awaited), [device, device]);
   const [second] = await scene.device("2");
   assertEquals(await all, [device, second]);
   assertEquals(scene.server.devices, [device, second]);
+  assertEquals(scene.server.known("1"), device);
   assertEquals(await scene.server.waitAll([]), []);
 });
 

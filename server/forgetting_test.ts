@@ -27,7 +27,7 @@ Deno.test("a device that is forgotten comes back as a new one, and nothing is le
   codes.push(codeOf(device.consume(() => {})));
   assertEquals(await Promise.all(codes), Array(5).fill("FORGOTTEN"));
   await peer.end();
-  assertEquals(scene.server.devices, [other]);
+  assertEquals([scene.server.devices, scene.server.known("1")], [[other], undefined]);
   assertEquals((await store.list()).map(({ id }) => id), ["2"]);
   assertEquals((await scene.logs("forgotten")).device, "1");
   assertEquals((await scene.logs("disconnected")).device, "1");

@@ -13,6 +13,7 @@ import { type Options, parse, toServerOptions } from "./cli/options.ts";
 import { HELP } from "./cli/serve_options.ts";
 import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
+import { isTraced, traceMessages } from "./cli/tracing.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
 import { webOptions } from "./cli/web_options.ts";
 import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
@@ -51,6 +52,7 @@ const EXITS: Readonly<Record<string, number>> = {
   UNANSWERED: 5,
   UNDECIDED: 5,
   NO_SERVER: 6,
+  BAD_TOKEN: 6,
   NOT_FOR_US: 6,
   NOT_LOGGED_IN: 6,
   NOT_OWNER: 6,
@@ -129,6 +131,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (lettersMaxAge !== undefined) {
     forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
   }
+  if (isTraced()) await traceMessages(server, ending.signal);
   const api: ApiOptions = {
     eachDevice: values["metrics-devices"],
     ...(mqtt && { bridge: () => mqtt.bridge.state }),

@@ -225,6 +225,11 @@ export class Server implements AsyncDisposable {
     return [...this.#devices];
   }
 
+  /** A device, if the store knows it. */
+  known(id: string): Device | undefined {
+    return this.#devices.get(id);
+  }
+
   /** A device: at once if the store knows it, else when it has connected for the first time. @throws {LocalError} CLOSED */
   device(id: string): Promise<Device> {
     const device = this.#devices.get(id);

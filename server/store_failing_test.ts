@@ -143,8 +143,7 @@ Deno.test("a server whose store fails to the end says so when it is closed, and 
   store.fails = true;
   await peer.say("00never safe\n");
   await scene.logs("store", "STORE_FAILED");
-  const error = await assertRejects(() => scene.server.close(), LocalError);
+  const error = await assertRejects(() => scene[Symbol.asyncDispose](), LocalError);
   assertEquals(error.code, "STORE_FAILED");
   await peer.end();
-  await peer[Symbol.asyncDispose]();
 });

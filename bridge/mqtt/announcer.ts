@@ -82,6 +82,7 @@ export class Announcer {
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
+  readonly #absent = new Set<string>(); // devices of which topics were taken back while the server did not have them
   readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
   #running: Promise<void> | undefined;
@@ -138,11 +139,18 @@ export class Announcer {
       if (event.device === undefined) return this.all(false);
       this.#mark(event.device, false);
     } else if (event.event === "connected") {
+      if (this.#absent.delete(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
     } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
     else return;
     this.#wake();
+  }
+
+  /** A device is there of which topics were taken back: what it has told by now may have been among them. */
+  #restate(id: string): void {
+    this.#host.restate(id);
+    this.#mark(id, true);
   }
 
   #mark(id: string, isAgain: boolean): void {
@@ -225,11 +233,11 @@ export class Announcer {
     const devices = new Set(stale.map(({ device }) => device));
     if (devices.size === 0) return;
     tx.afterCommit(() => {
-      // One of that name has come meanwhile: what it has told may have been taken back, too.
-      for (const { id } of this.#host.server.devices) {
-        if (!devices.has(id)) continue;
-        this.#host.restate(id);
-        this.#mark(id, true);
+      // One of that name has come meanwhile; or comes later, when another server had it.
+      const known = new Set(this.#host.server.devices.map(({ id }) => id));
+      for (const id of devices) {
+        if (known.has(id)) this.#restate(id);
+        else this.#absent.add(id);
       }
       this.#wake();
     });

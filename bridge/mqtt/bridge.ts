@@ -1,4 +1,8 @@
-/** Between a server's devices and an MQTT broker: one connection for all of them. */
+/**
+ * Between a server's devices and an MQTT broker: one connection for all of them.
+ *
+ * Long because all parts meet here, and half of it says what their options are.
+ */
 import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
@@ -153,7 +157,11 @@ export class MqttBridge {
       warn: (device, code, message) =>
         this.#server?.events.emit({ event: "warning", device, code, message }),
     }, options.ownTopics ?? []);
-    this.#wills = new Wills({ own: this.#own, put: (...args) => this.#put(...args) });
+    this.#wills = new Wills({
+      own: this.#own,
+      date: () => platform.date(),
+      added: (...args) => this.#adds(...args),
+    });
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
@@ -210,7 +218,7 @@ export class MqttBridge {
       (id, state, sleep) => {
         this.#again(server, (tx) => {
           this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
-          if (isKnown(server, id)) this.#wills.changed(tx, id, state, sleep);
+          if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
         });
       },
     );
@@ -267,9 +275,9 @@ export class MqttBridge {
     const { thing, channel, tx } = told;
     await this.#started();
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
-    this.#wills.report(value, told);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
+    this.#wills.report(value, told);
   }
 
   async #event(value: Value | undefined, told: Told): Promise<void> {
@@ -301,9 +309,20 @@ export class MqttBridge {
     this.#publish(tx, message);
   }
 
+  /** The same, where the statement is somebody else's. */
+  #adds(tx: Transaction, message: Message): void {
+    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
+    this.#added(tx, message, this.#platform.date());
+  }
+
   #publish(tx: Transaction, message: Message): void {
     const since = this.#platform.date();
     publish(tx, message, since);
+    this.#added(tx, message, since);
+  }
+
+  /** A transaction adds a publication. */
+  #added(tx: Transaction, message: Message, since: number): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);
@@ -317,7 +336,7 @@ export class MqttBridge {
     const host = {
       topics: this.#topics,
       now: () => this.#platform.now(),
-      knows: (id: string) => isKnown(server, id),
+      knows: (id: string) => server.known(id) !== undefined,
       thing: (id: string) => server.thing(id),
       transaction: (use: (tx: Transaction) => void) => server.transaction(use),
       put: (tx: Transaction, message: Message) => this.#put(tx, message),
@@ -429,10 +448,6 @@ function checkWhole(name: string, value: number, least: number, most: number): v
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const rule = `a whole number from ${least} to ${most}`;
   throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
-}
-
-function isKnown(server: Server, id: string): boolean {
-  return server.devices.some((device) => device.id === id);
 }
 
 /** Any broker takes 23 letters and digits. */

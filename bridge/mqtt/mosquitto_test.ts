@@ -169,6 +169,7 @@ async function killAmidMessages(mosquitto: string, version: Version, isSaved: bo
     const seen = peer.at(counts).length;
     await until(() => peer.at(counts).length > seen + 20, { what: `events before kill ${kill}` });
     await broker.stop("SIGKILL");
+    peer.expectsOlderSession();
     await broker.start();
     if (!isSaved) await until(() => count("BROKER_FORGOT") === kill, { what: "BROKER_FORGOT" });
   }

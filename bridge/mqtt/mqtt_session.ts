@@ -232,11 +232,11 @@ export class MqttSession {
       case "pubrel":
         return this.#in.released(packet.messageId!);
       case "pubrec":
-        this.#timing.progressed();
-        return this.#out.received(packet.messageId!, refusal(packet));
       case "pubcomp":
+        if (this.#phase === "resuming") return; // nothing was sent yet: they will be asked again
         this.#timing.progressed();
-        return this.#out.completed(packet.messageId!);
+        if (packet.cmd === "pubcomp") return this.#out.completed(packet.messageId!);
+        return this.#out.received(packet.messageId!, refusal(packet));
       case "suback":
       case "unsuback":
         this.#timing.progressed();

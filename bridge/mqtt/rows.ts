@@ -42,7 +42,10 @@ const ADDED_TABLES = [
   `CREATE TABLE IF NOT EXISTS mqtt_devices (
     device TEXT PRIMARY KEY,
     state TEXT NOT NULL,
-    sleep INTEGER NOT NULL
+    sleep INTEGER NOT NULL,
+    will TEXT,
+    welcome TEXT,
+    is_welcomed INTEGER NOT NULL DEFAULT 0
   )`,
   `CREATE TABLE IF NOT EXISTS mqtt_filters (
     filter TEXT PRIMARY KEY,
@@ -53,6 +56,9 @@ const ADDED_TABLES = [
 /** What stores do not have in which a bridge was before. */
 const ADDED: readonly [table: string, column: string][] = [
   ["mqtt_out", "properties TEXT"],
+  ["mqtt_devices", "will TEXT"],
+  ["mqtt_devices", "welcome TEXT"],
+  ["mqtt_devices", "is_welcomed INTEGER NOT NULL DEFAULT 0"],
   ["mqtt_out", SINCE],
 ];
 
@@ -60,8 +66,10 @@ const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since
   VALUES (?, ?, ?, ?, ?)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
-const REPLACE = `${PUBLISH} ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
+const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
+
+const REPLACE = `${PUBLISH} ${OR_REPLACE}`;
 
 /** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
 export async function createTables(tx: Transaction, clientId: string, date: number): Promise<void> {
@@ -83,8 +91,8 @@ export async function createTables(tx: Transaction, clientId: string, date: numb
 
 async function addColumns(tx: Transaction, date: number): Promise<void> {
   for (const [table, column] of ADDED) {
-    const { sql } = (await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table))!;
-    if (String(sql).includes(column)) continue;
+    const row = await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table);
+    if (!row || String(row.sql).includes(column)) continue; // without it, it is made by this transaction
     tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
     if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
   }
@@ -143,6 +151,23 @@ export function publish(
 ): void {
   const sql = retain ? REPLACE : PUBLISH;
   tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since);
+}
+
+/** Adds what a device has said of itself, if this is so of its row when the transaction becomes safe. */
+export function publishOf(
+  tx: Transaction,
+  device: string,
+  said: "will" | "welcome",
+  { where, since }: { where: string; since: number },
+): void {
+  tx.run(
+    `INSERT INTO mqtt_out (topic, payload, retain, since)
+      SELECT json_extract(${said}, '$.topic'), json_extract(${said}, '$.payload'),
+        json_extract(${said}, '$.retain'), ?
+      FROM mqtt_devices WHERE device = ? AND ${said} IS NOT NULL AND ${where} ${OR_REPLACE}`,
+    since,
+    device,
+  );
 }
 
 /** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */

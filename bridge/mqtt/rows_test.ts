@@ -23,11 +23,17 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
     tx.run(`CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`);
     tx.run(`CREATE TABLE mqtt_session (one INTEGER, client_id TEXT, is_known INTEGER)`);
     tx.run(`INSERT INTO mqtt_session VALUES (1, 'holdfast1', 1)`);
+    tx.run(`CREATE TABLE mqtt_devices (
+      device TEXT PRIMARY KEY, state TEXT NOT NULL, sleep INTEGER NOT NULL
+    )`);
+    tx.run(`INSERT INTO mqtt_devices VALUES ('kitchen', 'online', 0)`);
     tx.run(`INSERT INTO mqtt_out (topic, payload, retain) VALUES ('a', '1', 1)`);
   });
   // Twice: the second time there is nothing to do.
   for (let i = 0; i < 2; i++) await server.transaction((tx) => createTables(tx, "another", 5));
-  await server.transaction((tx) => {
+  let devices: unknown;
+  await server.transaction(async (tx) => {
+    devices = await tx.all(`SELECT * FROM mqtt_devices`);
     publish(tx, { topic: "b", payload: "2", retain: false, properties: "{}" }, 6);
     markSent(tx, 2, Infinity);
   });
@@ -43,6 +49,13 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
     taken: [],
     filters: [],
   });
+  const said = { will: null, welcome: null, is_welcomed: 0 };
+  assertEquals((devices as object[]).map((row) => ({ ...row })), [{
+    device: "kitchen",
+    state: "online",
+    sleep: 0,
+    ...said,
+  }]);
   await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
   assertEquals(kept?.filters, [{ filter: "c", isGranted: false }]);
 });

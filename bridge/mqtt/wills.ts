@@ -1,104 +1,124 @@
 /**
  * What devices have published for them: a welcome when they are there, a will when they are gone. Both are what the device
- * has reported of a channel. What was told of a device last lies in the store, in the transaction in which it is published:
- * so each change has its message once, also if the server is started again in between.
+ * has reported of a channel.
+ *
+ * A row says what was told of a device last, and what it wants published. Statements decide by it what is, in the order in
+ * which they become safe: a device may go while what it says of that waits for its commit. So each change has its message
+ * once, also if the server is started again in between.
  */
 import type { Server, Told, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
 import type { AvailabilityState } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
-import type { Message } from "./rows.ts";
+import { type Message, publishOf } from "./rows.ts";
 
 /** When it is published, and the channel that says what. */
 const CHANNELS = { will: "mqtt/will", welcome: "mqtt/welcome" } as const;
 
-type Occasion = keyof typeof CHANNELS;
+const OCCASIONS = ["will", "welcome"] as const;
+
+type Occasion = typeof OCCASIONS[number];
 
 /** What it needs of the bridge. */
 export interface WillsHost {
   readonly own: OwnTopics;
-  /** Adds a publication. */
-  put(tx: Transaction, message: Message): void;
-}
-
-/** What is known of a device. */
-interface Known {
-  /** What was told last. */
-  state?: AvailabilityState;
-  /** For how long it may sleep, in ms. */
-  sleep: number;
-  will?: Value | undefined;
-  welcome?: Value | undefined;
+  /** In ms since 1970. */
+  date(): number;
+  /** A transaction may add a publication. */
+  added(tx: Transaction, message: Message): void;
 }
 
 export class Wills {
   readonly #host: WillsHost;
-  readonly #devices = new Map<string, Known>();
+  /** For how long devices may sleep, in ms. */
+  readonly #sleeps = new Map<string, number>();
+  /** What devices have said, perhaps: it counts as added whenever it may be. */
+  readonly #said = new Map<string, { will?: Message; welcome?: Message }>();
 
   constructor(host: WillsHost) {
     this.#host = host;
   }
 
-  /** Reads what was told, and, where topics of their own are allowed, what devices have reported. */
+  /** Reads what was told. What devices have reported counts as far as the operator allows it now. */
   async start(tx: Transaction, server: Pick<Server, "devices" | "thing">): Promise<void> {
-    for (const { device, state, sleep } of await tx.all(`SELECT * FROM mqtt_devices`)) {
-      const told = { state: String(state) as AvailabilityState, sleep: Number(sleep) };
-      this.#devices.set(String(device), told);
+    const { own } = this.#host;
+    for (const { device, sleep } of await tx.all(`SELECT device, sleep FROM mqtt_devices`)) {
+      this.#sleeps.set(String(device), Number(sleep));
     }
-    if (!this.#host.own.isOn) return;
+    if (!own.isOn) return tx.run(`UPDATE mqtt_devices SET will = NULL, welcome = NULL`);
     for (const { id } of server.devices) {
       const thing = await server.thing(id);
-      const known = this.#of(id);
-      for (const occasion of ["will", "welcome"] as const) {
-        known[occasion] = thing.reported(CHANNELS[occasion])?.value;
+      for (const occasion of OCCASIONS) {
+        const value = thing.reported(CHANNELS[occasion])?.value ?? null;
+        this.#keep(tx, id, occasion, value === null ? undefined : own.allowed(id, value));
       }
     }
   }
 
   /** For how long a device may sleep, as it has said to an earlier process, in ms. */
   slept(id: string): number | undefined {
-    return this.#devices.get(id)?.sleep;
+    return this.#sleeps.get(id);
   }
 
   /** A device says what is to be published: as a part of its transaction. */
   report(value: Value, told: Told): void {
-    const { thing, channel, tx } = told;
+    const { thing: { id }, channel, tx } = told;
+    const { own } = this.#host;
     const occasion = channel === CHANNELS.will ? "will" : "welcome";
-    if (channel !== CHANNELS[occasion] || !this.#host.own.isOn) return;
-    const message = value === null ? undefined : this.#host.own.message(value, told);
-    const known = this.#of(thing.id);
-    // It is there already when it says so for the first time.
-    const isFirst = !isSaid(known.welcome) && known.state === "online";
-    if (occasion === "welcome" && isFirst && message) this.#host.put(tx, message);
-    tx.afterCommit(() => this.#of(thing.id)[occasion] = value);
+    if (channel !== CHANNELS[occasion] || !own.isOn) return;
+    this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, told));
+    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already
+  }
+
+  #keep(tx: Transaction, id: string, occasion: Occasion, message: Message | undefined): void {
+    const said = this.#said.get(id) ?? {};
+    if (message) this.#said.set(id, { ...said, [occasion]: message });
+    tx.run(
+      `INSERT INTO mqtt_devices (device, state, sleep, ${occasion}) VALUES (?, 'offline', 0, ?)
+        ON CONFLICT (device) DO UPDATE SET ${occasion} = excluded.${occasion}`,
+      id,
+      message === undefined ? null : JSON.stringify(message),
+    );
+    if (occasion === "welcome" && !message) {
+      tx.run(`UPDATE mqtt_devices SET is_welcomed = 0 WHERE device = ?`, id);
+    }
   }
 
   /** What is told of a device has changed: as a part of the transaction in which it is published. */
   changed(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void {
-    const known = this.#of(id);
-    const before = known.state ?? "offline";
-    Object.assign(known, { state, sleep });
-    const sql = `INSERT OR REPLACE INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?)`;
-    tx.run(sql, id, state, sleep);
-    if ((before === "offline") === (state === "offline")) return;
-    const said = known[state === "offline" ? "will" : "welcome"];
-    const message = isSaid(said) ? this.#host.own.allowed(id, said) : undefined;
-    if (message) this.#host.put(tx, message);
+    this.#sleeps.set(id, sleep);
+    if (state === "offline") this.#publish(tx, id, "will", `state <> 'offline'`);
+    tx.run(
+      `INSERT INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?)
+        ON CONFLICT (device) DO UPDATE SET state = excluded.state, sleep = excluded.sleep,
+          is_welcomed = is_welcomed AND excluded.state <> 'offline'`,
+      id,
+      state,
+      sleep,
+    );
+    this.#welcome(tx, id);
+  }
+
+  /** A device that is there is welcomed, once. */
+  #welcome(tx: Transaction, id: string): void {
+    this.#publish(tx, id, "welcome", `state = 'online' AND NOT is_welcomed`);
+    tx.run(
+      `UPDATE mqtt_devices SET is_welcomed = 1
+        WHERE device = ? AND state = 'online' AND welcome IS NOT NULL`,
+      id,
+    );
+  }
+
+  #publish(tx: Transaction, id: string, occasion: Occasion, where: string): void {
+    publishOf(tx, id, occasion, { where, since: this.#host.date() });
+    const message = this.#said.get(id)?.[occasion];
+    if (message) this.#host.added(tx, message);
   }
 
   /** The server knows a device no longer. */
   forget(tx: Transaction, id: string): void {
-    this.#devices.delete(id);
+    this.#sleeps.delete(id);
+    this.#said.delete(id);
     tx.run(`DELETE FROM mqtt_devices WHERE device = ?`, id);
   }
-
-  #of(id: string): Known {
-    const known = this.#devices.get(id) ?? { sleep: 0 };
-    this.#devices.set(id, known);
-    return known;
-  }
-}
-
-function isSaid(value: Value | undefined): value is Value {
-  return value !== undefined && value !== null;
 }

@@ -1,9 +1,14 @@
 /** What is published for a device when it comes and when it is gone, at a real broker. */
 import { assertEquals } from "@std/assert";
+import { Server, type Told, type Transaction } from "../../server/mod.ts";
 import { Bridged } from "../../tests/support/bridged.ts";
+import { folder } from "../../tests/support/main_process.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Channels, Client } from "../host/mod.ts";
+import type { OwnTopics } from "./own_topics.ts";
+import { createTables } from "./rows.ts";
+import { Wills } from "./wills.ts";
 
 const TOOLS = { mosquitto: "mosquitto" };
 
@@ -91,3 +96,42 @@ toolTest(
     assertEquals([peer.at("home/kitchen"), peer.at("other/kitchen")], [["gone"], []]);
   },
 );
+
+Deno.test("what a device is counts when what it says becomes safe, and not before", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
+  const said = (value: unknown) => ({ topic: "home", payload: String(value), retain: false });
+  const own = { isOn: true, message: said, allowed: (_: string, value: unknown) => said(value) };
+  const wills = new Wills({ own: own as unknown as OwnTopics, date: () => 5, added() {} });
+  const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
+  await commit((tx) => createTables(tx, "x", 5));
+  /** The device says something, and is another by the time that it is safe. */
+  const says = async (channel: string, value: string, ...meanwhile: ("online" | "offline")[]) => {
+    const changed = Promise.withResolvers<void>();
+    const report = commit(async (tx) => {
+      wills.report(value, { thing: { id: "kitchen" }, channel, tx } as Told);
+      await changed.promise;
+    });
+    for (const state of meanwhile) await commit((tx) => wills.changed(tx, "kitchen", state, 0));
+    changed.resolve();
+    await report;
+  };
+  const news = async () => {
+    let rows: unknown[] = [];
+    await commit(async (tx) => {
+      rows = (await tx.all("SELECT payload FROM mqtt_out")).map(({ payload }) => payload);
+      tx.run("DELETE FROM mqtt_out");
+    });
+    return rows;
+  };
+  await says("mqtt/will", "gone");
+  await says("mqtt/welcome", "here", "online");
+  assertEquals(await news(), ["here"]);
+  await commit((tx) => wills.forget(tx, "kitchen"));
+  await commit((tx) => wills.changed(tx, "kitchen", "online", 0));
+  await says("mqtt/welcome", "here", "offline");
+  assertEquals(await news(), []);
+  await says("mqtt/will", "gone", "online", "offline");
+  assertEquals(await news(), ["here"]);
+});

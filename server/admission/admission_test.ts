@@ -25,6 +25,18 @@ Deno.test("server and device prove that they have the same key, and both nonces 
   assertEquals(door.record().positions.connects, 1);
 });
 
+Deno.test("a device that is told the name of our stream may take it for one that it knows", () => {
+  const door = new Door();
+  const record = door.record();
+  record.mayHaveForgotten = false;
+  const { txEpoch } = record.positions;
+  door.knock().greets({ txEpoch: 77, rxEpoch: txEpoch, rxNext: 0 });
+  assertEquals(record.mayHaveForgotten, false);
+  door.knock().greets({ txEpoch: 77, rxEpoch: 0 }); // and is gone
+  door.knock().greets({ txEpoch: 77, rxEpoch: txEpoch, rxNext: 0 });
+  assertEquals(record.mayHaveForgotten, true);
+});
+
 Deno.test("a welcome tells how far both are to nobody but who has the key, and never twice the same", () => {
   const door = Door.withKey();
   const { positions } = lively(door);

@@ -75,7 +75,8 @@ export async function serve<Server extends ThingSource>(
       } catch (error) {
         plain?.lines.settled(error);
         dispatcher.isCareful = true;
-        if (thing.device.closed ?? caller()?.over) throw error;
+        const over = thing.device.closed ?? caller()?.over;
+        if (over) throw passes(error) ? over : error; // no application has failed then
         if (passes(error)) continue; // the message comes again, at the pace of `consume`
         if (message !== failing) thing.failed(dispatcher.blame(error));
         failing = message;

@@ -164,4 +164,7 @@ Deno.test("another process counts by the date, whatever its own clock says", () 
   new Timekeeper({ now: () => 90_000, date: () => DATE }).note(record, "ms=5000");
   const later = new Timekeeper({ now: () => 10, date: () => DATE + 7 * DAY });
   assertEquals(later.takenAt(record, 0, 4000), DATE - 1000);
+  // What the device has said 500 ms before it was known to be it.
+  new Timekeeper({ now: () => 90_000, date: () => DATE }).note(record, "ms=5000", 500);
+  assertEquals(later.takenAt(record, 0, 4000), DATE - 1500);
 });

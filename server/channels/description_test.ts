@@ -204,6 +204,19 @@ Deno.test("so is a report; a text may be any scalar, a sensor without unit and r
   ) assertEquals(wrongReport(kitchen, name, value as never), wrong, `${name} ${value}`);
 });
 
+Deno.test("a sensor with a unit, or with one end of a range, is a number", () => {
+  for (const members of [',"unit":"s"', ',"min":0', ',"max":9', ',"min":5,"max":5', ""]) {
+    const sensor = parseDescription(channel(`"kind":"sensor"${members}`));
+    const wrong = ["warm", 5].map((value) => wrongReport(sensor, "temp", value) !== undefined);
+    assertEquals([members, wrong], [members, [members !== "", false]]);
+  }
+  const number = parseDescription(channel('"kind":"number","max":9'));
+  assertEquals([5, 10].map((value) => wrongSetting(number, "temp", value) !== undefined), [
+    false,
+    true,
+  ]);
+});
+
 Deno.test("ranges are said as they are", () => {
   const said = (members: string) =>
     wrongSetting(parseDescription(channel(`"kind":"number"${members}`)), "temp", "x");

@@ -121,6 +121,45 @@ Deno.test("a map says what becomes of values, and others go nowhere", async () =
   assertEquals(rx!.news(), ["=lamp.1 red", '=lamp.2 {"pair":true}', "=lamp.3 nothing"]);
 });
 
+Deno.test("each link has its channel, and others of the same devices go on", async () => {
+  const { scene, boards: [tx, rx], server, act } = await begin();
+  await using _ = scene;
+  await act(server.connect("tx/button", "rx/led"));
+  await act(server.connect("tx/button", "rx/lamp"));
+  await act(server.connect("tx/knob", "rx/led", { map: { 1: 5 } }));
+  assertEquals(server.links.length, 3);
+  await tx!.says("=other 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), []);
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals(rx!.news(), ["=led.1 1", "=lamp.1 1"]);
+  await act(server.connect("tx/knob", "rx/led", { map: { 1: 6 } })); // in place of the one before
+  assertEquals(server.links.map(({ to, map }) => [to, map]), [
+    ["rx/led", undefined],
+    ["rx/lamp", undefined],
+    ["rx/led", { 1: 6 }],
+  ]);
+  await act(server.disconnect("tx/button", "rx/led"));
+  assertEquals(server.links.map(({ from, to }) => `${from} ${to}`), [
+    "tx/button rx/lamp",
+    "tx/knob rx/led",
+  ]);
+});
+
+Deno.test("what is no map is refused by name", async () => {
+  const { scene, server, act } = await begin();
+  await using _ = scene;
+  const many = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`${n}`, n]));
+  for (const map of [null, [1], "x", {}, many(65)]) {
+    const wrong = server.connect("tx/a", "rx/b", { map: map as Record<string, number> });
+    const error = await assertRejects(() => act(wrong), LocalError, "map");
+    assertEquals(error.code, "BAD_ARGUMENT");
+  }
+  await act(server.connect("tx/a", "rx/b", { map: many(64) }));
+});
+
 Deno.test("links in a circle: nothing runs round it, and both ends agree", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
@@ -270,6 +309,12 @@ Deno.test("a device that is linked is not forgotten to make room", async () => {
   await scene.platform.advance(5000);
   await new LineBoard(scene, "new").connect();
   assertEquals(server.devices.map(({ id }) => id), ["tx", "rx"]);
+  // When it is not linked any more, it is as any other.
+  await act(server.disconnect("tx/button", "rx/led"));
+  await new LineBoard(scene, "new").connect();
+  assertEquals(server.devices.map(({ id }) => id), ["rx", "new"]);
+  await new LineBoard(scene, "newer").connect();
+  assertEquals(server.devices.map(({ id }) => id), ["new", "newer"]);
 });
 
 Deno.test("an application that takes all lines itself hears of no links: that is refused, or told at the start", async () => {
@@ -296,6 +341,25 @@ Deno.test("an application that takes all lines itself hears of no links: that is
     LocalError,
     "would not be heard: the server's application takes all lines itself",
   );
+});
+
+Deno.test("links are told to be idle only where there are some, and somebody else takes all lines", async () => {
+  const store = new MemoryStore();
+  const idle: (string | undefined)[] = [];
+  const begun = async (options: ServerOptions) => {
+    idle.length = 0;
+    const log = ({ code }: LogEntry) => void (code === "LINKS_IDLE" && idle.push(code));
+    return await begin({ store, log, ...options }, []);
+  };
+  const plain = async () => {};
+  for (
+    const [app, expected] of [[plain, 0], [undefined, 0], [channels({}), 0], [plain, 1]] as const
+  ) {
+    const { scene, server, act } = await begun(app ? { app } : {});
+    await using _ = scene;
+    assertEquals(idle.length, expected);
+    if (!app) await act(server.connect("tx/button", "rx/led"));
+  }
 });
 
 Deno.test("a link that cannot be made safe is none", async () => {

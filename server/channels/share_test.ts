@@ -1,5 +1,5 @@
 /** Several applications on one device: each with its channels, and one of plain lines. */
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import type { Device } from "../device.ts";
@@ -104,7 +104,7 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
     for await (const line of device) await device.write(`echo ${line}`);
     seen.push("closed");
   };
-  const { scene, board } = await begin({
+  const { scene, board, told } = await begin({
     echo,
     logger: channels({ temp: (value) => void seen.push(value) }, {
       line: (line) => void seen.push(`line ${line}`),
@@ -114,10 +114,98 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
     await using _ = scene;
     for (const line of ["one", "=temp 20", "two", "=temp 21", "?time.1"]) await board.says(line);
     assertEquals(board.news(), ["echo one", "echo two", ":time.1 1700000000000"]);
+    assertEquals(told.filter(({ event }) => event === "plain_line"), []);
     // A line is processed when its reader asks for the next one.
     assertEquals(scene.server.devices.map(({ inbox }) => inbox), [0]);
   }
   assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
+});
+
+Deno.test("a plain line is an event where no application takes it", async () => {
+  for (const takes of [true, false]) {
+    const options = takes ? { line() {} } : {};
+    const { scene, board, told } = await begin({
+      a: channels({}, options),
+      b: channels({ temp() {} }),
+    });
+    await using _ = scene;
+    await board.says("one");
+    const lines = told.filter(({ event }) => event === "plain_line");
+    assertEquals(lines.length, takes ? 0 : 1);
+  }
+});
+
+Deno.test("consume of plain lines has failed if its transaction has", async () => {
+  const codes: string[] = [];
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      for (;;) {
+        await device.consume((_, tx) => tx.write("2", "x"))
+          .then(() => codes.push("done"), ({ code }) => codes.push(code));
+        if (codes.length > 0) await new Promise(() => {});
+      }
+    },
+    led: channels({ led: {} }),
+  }, { limits: { outbox: 1 } });
+  await using _ = scene;
+  const other = await scene.away("2");
+  const waits = assertRejects(() => other.write("first"), LocalError);
+  await scene.platform.turn();
+  await board.says("line");
+  assertEquals(codes, ["OUTBOX_FULL"]);
+  await scene.server.close();
+  await scene.platform.advance(100); // refusals are told at a pace
+  await waits;
+});
+
+Deno.test("for an application of plain lines the device is what it is, in all but its lines", async () => {
+  let plain: Device | undefined;
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      plain = device;
+      await device.readline();
+      await device.readline();
+    },
+    led: channels({ led: {} }),
+  }, { deadLetters: true });
+  await using _ = scene;
+  await board.says("one");
+  await board.leave();
+  void (await scene.server.device("1")).write("waits");
+  await scene.platform.turn();
+  const device = await scene.server.device("1");
+  const shown = (it: Device) => {
+    const { id, connected, since, connects, metadata, inbox, outbox, counts, app, deadLetters } =
+      it;
+    return { id, connected, since, connects, metadata, inbox, outbox, counts, app, deadLetters };
+  };
+  assertEquals(shown(plain!), shown(device));
+  assertEquals([plain!.outbox, plain!.connected], [1, false]);
+  for (const dispose of [plain!.revive(7), plain!.discard(7)]) {
+    assertEquals((await assertRejects(() => dispose, LocalError)).code, "BAD_ARGUMENT");
+  }
+  let isReady = false;
+  void plain!.ready().then(() => isReady = true);
+  await scene.platform.turn();
+  assertEquals(isReady, false);
+  await board.connect();
+  assertEquals(isReady, true);
+  assertEquals(shown(plain!), shown(device));
+});
+
+Deno.test("what several applications say of their channels is one description", async () => {
+  const described = (channel: string) =>
+    channels({ [channel]: {} }, {
+      description: { channels: { [channel]: { kind: "number", max: 5 } } },
+    });
+  const { scene, thing } = await begin({ one: described("a"), two: described("b") });
+  await using _ = scene;
+  assertEquals(Object.keys(thing.description!.channels), ["a", "b"]);
+  for (const channel of ["a", "b"]) {
+    const refused = assertRejects(() => thing.set(channel, 6), LocalError, "5 or less");
+    await scene.platform.advance(100);
+    await refused;
+  }
 });
 
 Deno.test("consume of plain lines is one transaction with the others", async () => {
@@ -162,6 +250,9 @@ Deno.test("an application of plain lines that fails at its start, or returns, st
     assertEquals(plain.length, kind === "fails" ? 0 : 1, kind);
     const [device] = scene.server.devices;
     assertEquals(device!.deadLetters.map(({ text }) => text), kind === "fails" ? ["line"] : []);
+    const ended = told.flatMap((it) => it.event === "app_ended" ? [it.message] : []);
+    assertEquals(ended.length, kind === "fails" ? 0 : 1, kind);
+    if (kind === "returns") assertStringIncludes(ended[0]!, "plain has returned");
   }
 });
 

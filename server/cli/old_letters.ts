@@ -45,7 +45,7 @@ export async function forgetOldLetters(
 async function forget({ devices }: Burying, before: number): Promise<number> {
   let count = 0;
   for (const device of devices) {
-    for (const { number, date } of device.deadLetters.filter(({ date }) => date < before)) {
+    for (const { number } of device.deadLetters.filter(({ date }) => date < before)) {
       try {
         await device.discard(number);
         count++;

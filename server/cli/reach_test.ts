@@ -195,3 +195,32 @@ Deno.test("the server is started by its folder's name, too: deno run server", as
   const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   assertEquals([code, said.includes("port must be 0 to 65535")], [2, true], said);
 });
+
+Deno.test("a token lets a command in by URL, for what the token may do", async () => {
+  using place = folder();
+  const file = `${place.path}/web.json`;
+  const tokenFile = (name: string) => `${place.path}/${name}`;
+  for (const [name, ...act] of [["looks"], ["acts", "--act"]] as const) {
+    Deno.writeTextFileSync(
+      tokenFile(name),
+      await says("web", "token", name, ...act, "--file", file),
+    );
+  }
+  const web = ["--web", "0", "--web-admin", "--web-password-file", file];
+  await using server = start("--open", "--timeout", "60000", ...web);
+  await using lamp = await board(await server.port(), "lamp");
+  const { address } = await server.logs("page");
+  const ask = async (...args: string[]) => {
+    const [code, , err] = await run(...args, "--url", address!, "--json");
+    return [code, err === "" ? undefined : JSON.parse(err).code];
+  };
+  assertEquals(await ask("devices"), [6, "NOT_LOGGED_IN"]);
+  const [looks, acts] = ["looks", "acts"].map((name) => ["--token-file", tokenFile(name)]);
+  assertEquals(await ask("devices", ...looks!), [0, undefined]);
+  assertEquals(await ask("send", "lamp", "on", ...looks!), [6, "READ_ONLY"]);
+  assertEquals(await ask("send", "lamp", "on", ...acts!), [0, undefined]);
+  await until(() => lamp.heard.includes("00on\n"));
+  assertEquals(await ask("backup", "x", ...acts!), [6, "NOT_OWNER"]);
+  Deno.writeTextFileSync(tokenFile("acts"), "something-else");
+  assertEquals(await ask("devices", ...acts!), [6, "BAD_TOKEN"]);
+});

@@ -252,4 +252,6 @@ Deno.test("deadlines that are none are refused", () => {
   }
   assertThrows(() => link.write("a", { expires: 1, qos: false }), LocalError, "never waits");
   assertEquals(link.record.outbox, []);
+  for (const expires of [1, 365 * 24 * 3_600_000]) link.write("a", { expires });
+  assertEquals(link.record.outbox.length, 2);
 });

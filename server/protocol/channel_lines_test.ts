@@ -213,6 +213,13 @@ Deno.test("values that are not JSON are refused, with the reason", () => {
   assertEquals(valueOf(textOf(nested(VALUE_DEPTH))), nested(VALUE_DEPTH));
 });
 
+Deno.test("all parts of a value are looked at, and an object need not have a prototype", () => {
+  for (const value of [[1, NaN], { a: 1, b: undefined }, [[1], [1n]]]) {
+    assertThrows(() => textOf(value), LocalError, "cannot be sent");
+  }
+  assertEquals(textOf(Object.assign(Object.create(null), { a: 1 })), '{"a":1}');
+});
+
 Deno.test("what is nested too deep for a value is a text, and comes back as one", () => {
   for (const text of ["[".repeat(33) + "]".repeat(33), "[".repeat(1e5) + "]".repeat(1e5)]) {
     assertEquals(valueOf(text), text);

@@ -246,6 +246,13 @@ Deno.test("whoever waits until a device is forgotten is told that the store fail
   assertEquals(code, "STORE_FAILED");
 });
 
+Deno.test("that a device has booted is told in dialect 1, too", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock("1\n\n");
+  await scene.says(socket, "00a\n01b\n00a\n");
+  assertEquals(scene.log.filter((entry) => entry === "booted 1").length, 1);
+});
+
 Deno.test("since when a device is here, or away, is told in the time of day", async () => {
   await using scene = await ManualServer.start();
   const begun = scene.platform.date();

@@ -66,7 +66,8 @@ Deno.test("a transaction that fails takes nothing out of the inbox, and makes no
     await consumed;
   }, LocalError);
   await scene.platform.turn();
-  assertEquals([error.code, device.inbox, device.outbox], ["OUTBOX_FULL", 1, 0]);
+  assertEquals([error.code, error.device], ["OUTBOX_FULL", "1"]);
+  assertEquals([device.inbox, device.outbox], [1, 0]);
   assertEquals(socket.lines, ["00"], "b is not acknowledged");
   const counts = { received: 1, processed: 0, dead: 0, written: 0, delivered: 0, expired: 0 };
   assertEquals({ ...device.counts }, counts);

@@ -18,17 +18,24 @@ Deno.test("messages are shown both ways, each once, from when one begins to watc
   assertEquals(await read, "before");
   const written = device.write("hello").catch((error) => error.code);
   await platform.turn();
-  assertEquals(seen, ["in one", "in two", "out hello"]);
+  assertEquals(seen, ["in one", "in two", "out hello"], "what came before is not told of as done");
   const cleared = device.clear();
   await platform.turn();
   await cleared;
   assertEquals(await written, "CLEARED");
   const again = await scene.knock("a\n\n");
   await scene.says(again, "03three\n");
-  assertEquals(seen, ["in one", "in two", "out hello", "in three"]);
+  const done = ["done ", "done "]; // they were cleared
+  assertEquals(seen, ["in one", "in two", "out hello", ...done, "in three"]);
+  const next = device.readline();
+  await platform.turn();
+  assertEquals(await next, "three");
+  device.readline().catch(() => {}); // three is processed
+  await platform.turn();
+  assertEquals(seen.at(-1), "done ");
   end();
   await scene.says(again, "04four\n");
-  assertEquals(seen.length, 4);
+  assertEquals(seen.length, 7);
 });
 
 Deno.test("nothing is shown before it is safe", async () => {

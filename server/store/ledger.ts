@@ -229,6 +229,6 @@ export class Ledger implements Change, Journal {
       this.#heard!.fill(0);
     }
     if (this.#lettersDiffer) this.#letters = [...this.#lettersNow];
-    this.record.safe = this.record.inbox.length;
+    this.record.safe = this.#removed ? 0 : this.record.inbox.length;
   }
 }

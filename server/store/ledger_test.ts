@@ -271,3 +271,11 @@ Deno.test("ledger: a message that was given an id, or withdrawn, is told again, 
   ledger.committed();
   assertEquals([ledger.differs, told()], [false, []]);
 });
+
+Deno.test("ledger: of a device that is removed nothing is safe: nothing is shown to anybody", () => {
+  const { ledger, record, commit } = started();
+  record.receive("a");
+  ledger.remove();
+  commit();
+  assertEquals(record.safe, 0);
+});

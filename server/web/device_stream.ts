@@ -87,7 +87,9 @@ class DeviceShown {
         if (entry) this.#add({ way: "log", at: Date.now(), entry: { ...entry, at: Date.now() } });
         else this.#change();
       }),
-      device.watch((way, text) => this.#add({ way, at: Date.now(), text })),
+      device.watch((way, text) => {
+        if (way !== "done") this.#add({ way, at: Date.now(), text });
+      }),
     ];
     for (const entry of recent.of(device.id)) this.#add({ way: "log", at: entry.at, entry });
     this.shown = {

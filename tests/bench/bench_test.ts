@@ -82,6 +82,21 @@ toolTest(
   },
 );
 
+toolTest(
+  "over the bridge, by npm mqtt and by a plain publisher each message comes to a subscriber once",
+  { mosquitto: "mosquitto" },
+  async () => {
+    const { code, out, err } = await bench("--only", "mqtt", "--rounds", "1", "--json");
+    assertEquals(code, 0, err); // it fails if one is lost or doubled
+    const { sections: [section] } = JSON.parse(out);
+    assertEquals(section.rows.length, 2 * 4);
+    for (const row of section.rows) {
+      const { rate, toPlain, toPackage, p50, p99 } = row;
+      assert(rate > 0 && toPlain > 0 && toPackage > 0 && p50 > 0 && p99 >= p50, out);
+    }
+  },
+);
+
 const PACE: Pace = { settle: 400, idle: 400, write: 600, gather: 20_000 };
 
 Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are delivered", async () => {

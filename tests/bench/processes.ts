@@ -5,6 +5,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
+import type { WayOrder } from "./bridge_load.ts";
 import type { Order, State, Written } from "./herd_load.ts";
 import type { Closed, Command, Opened, Run, Saying } from "./load.ts";
 
@@ -99,7 +100,7 @@ class Process implements AsyncDisposable {
   }
 
   /** Tells it something, and returns what it answers. */
-  protected async ask<T>(what: Command | Order): Promise<T> {
+  protected async ask<T>(what: Command | Order | WayOrder): Promise<T> {
     const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
     // If it has ended, the answer says why.
     const told = this.tell(JSON.stringify(what)).catch(() => {});
@@ -186,15 +187,28 @@ export class Contestant extends Process {
     return Contestant.start(name, Deno.execPath(), args);
   }
 
-  /** A broker, nothing of which is on disk; its settings are put into `folder`. */
-  static async mosquitto(command: string, folder: string): Promise<Contestant> {
+  /**
+   * A broker, nothing of which is on disk; its settings are put into `folder`.
+   *
+   * @param more Further settings.
+   */
+  static async mosquitto(
+    command: string,
+    folder: string,
+    more: readonly string[] = [],
+  ): Promise<Contestant> {
     // It cannot choose a port by itself.
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
     listener.close();
     // What else would hold it up: it queues and has in flight as much as comes.
     const settings = [`listener ${port} 127.0.0.1`, "allow_anonymous true", "persistence false"]
-      .concat("max_queued_messages 0", "max_inflight_messages 0", "connection_messages false");
+      .concat(
+        "max_queued_messages 0",
+        "max_inflight_messages 0",
+        "connection_messages false",
+        ...more,
+      );
     if (Deno.uid() === 0) settings.push("user root"); // else it drops to one who may not read the file
     await Deno.writeTextFile(`${folder}/mosquitto.conf`, settings.join("\n") + "\n");
     // It does not end with its input by itself.
@@ -236,6 +250,25 @@ export class Loader extends Process {
   }
 
   close(): Promise<Closed> {
+    return this.ask({ do: "close" });
+  }
+}
+
+/** The process that sends to a broker in several ways, and subscribes to it. */
+export class WayLoader extends Process {
+  constructor() {
+    super("load", Deno.execPath(), ["run", "-A", `${HERE}/bridge_load.ts`]);
+  }
+
+  open(order: Omit<Extract<WayOrder, { do: "open" }>, "do">): Promise<unknown> {
+    return this.ask({ do: "open", ...order });
+  }
+
+  run(window: number, warmUpMs: number, ms: number): Promise<Run> {
+    return this.ask({ do: "run", window, warmUpMs, ms });
+  }
+
+  close(): Promise<{ sent: number }> {
     return this.ask({ do: "close" });
   }
 }

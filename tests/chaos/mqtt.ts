@@ -1,12 +1,13 @@
 /**
- * The real server with its bridge at a real mosquitto, while the server is killed, the broker is stopped and started,
+ * The real server with its bridge, or another one in its place, at a real mosquitto, while the server is killed, the broker is stopped and started,
  * and the devices' network fails: of what devices tell, and of what they are told over MQTT, nothing may be lost,
  * doubled or out of order.
  *
  * @module
  */
 import { Channels, Client } from "../../bridge/host/mod.ts";
-import { folder, type Process, start } from "../support/main_process.ts";
+import type { LogEntry } from "../../server/mod.ts";
+import { folder, type Process, start, startProgram } from "../support/main_process.ts";
 import { type Arrived, Mosquitto, MqttPeer } from "../support/mosquitto.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { Random } from "../support/random.ts";
@@ -14,8 +15,12 @@ import { until } from "../support/wait.ts";
 import { Account, type Finding, numbered } from "./account.ts";
 import { disturb, type Faults } from "./chaos.ts";
 
+/** What is between the server and the broker: the bridge, or the npm package `mqtt` as `mqtt_package.ts` uses it. */
+export type Between = "bridge" | "package";
+
 /** How much of it. */
 export interface MqttChaosOptions {
+  between: Between;
   /** Its path. */
   mosquitto: string;
   version: "3.1.1" | "5";
@@ -24,8 +29,10 @@ export interface MqttChaosOptions {
   devices: number;
   /** Of the server, with SIGKILL. */
   kills: number;
-  /** Of the broker, with SIGTERM. */
+  /** Of the broker. */
   restarts: number;
+  /** How it is stopped: with SIGKILL it forgets. */
+  signal: "SIGTERM" | "SIGKILL";
   seed: number;
   /** `max_inflight_messages` of mosquitto. */
   inflight: number;
@@ -44,6 +51,8 @@ export interface MqttChaosState {
 
 /** What came of it. */
 export interface MqttChaosResult extends MqttChaosState {
+  /** Messages that were sent. */
+  sent: { up: number; down: number };
   seconds: number;
   faults: Faults;
   findings: Finding[];
@@ -59,6 +68,13 @@ const TIMEOUT = 500;
 
 /** In ms: nothing arrives for so long only if nothing ever will, on a slow machine too. */
 const DRAIN = 60_000;
+
+const PACKAGE = new URL("./mqtt_package.ts", import.meta.url).pathname;
+
+/** A server of either kind. */
+function startServer(between: Between, args: string[]): Process {
+  return between === "bridge" ? start(...args) : startProgram(PACKAGE, ...args);
+}
 
 /** What a message says. It is never a number and never ends in a space: so it stays as it is. */
 function text(of: string, n: number): string {
@@ -129,7 +145,7 @@ class Scene {
   #told = 0;
 
   static async start(options: MqttChaosOptions, stack: AsyncDisposableStack): Promise<Scene> {
-    const { mosquitto, inflight, version, devices, messages, seed } = options;
+    const { mosquitto, inflight, version, devices, messages, seed, between } = options;
     const { path } = stack.use(folder());
     const own = ["allow_anonymous true", `max_inflight_messages ${inflight}`];
     const broker = stack.use(await Mosquitto.start(mosquitto, own));
@@ -138,7 +154,7 @@ class Scene {
     const args = ["--open", "--store", `${path}/server.db`, "--durability", "normal"]
       .concat("--timeout", String(TIMEOUT), "--mqtt-version", version)
       .concat("--mqtt", `mqtt://127.0.0.1:${broker.port}`);
-    const scene = new Scene(options, broker, peer, start(...args), args);
+    const scene = new Scene(options, broker, peer, startServer(between, args), args);
     stack.defer(() => scene.server[Symbol.asyncDispose]());
     const port = await scene.server.port();
     const channels = Math.ceil(Math.min(MOST_CHANNELS, messages / devices));
@@ -212,16 +228,25 @@ class Scene {
     }
   }
 
-  /** Waits until so many messages of devices have arrived: so it is in the midst of them. */
-  async arrived(up: number): Promise<void> {
-    const what = () => `${up} messages; ${JSON.stringify(this.state)}\n${this.server.stderr}`;
-    await until(() => this.state.up >= up, { timeout: DRAIN, what });
+  /**
+   * Waits until so many messages of devices have arrived: so it is in the midst of them.
+   *
+   * @returns whether they have; false: nothing arrives any more
+   */
+  async arrived(up: number): Promise<boolean> {
+    for (let seen = -1; this.state.up > seen;) {
+      seen = this.state.up;
+      const moves = () => this.state.up >= up || this.state.up > seen;
+      await until(moves, { timeout: DRAIN }).catch(() => {});
+      if (this.state.up >= up) return true;
+    }
+    return false;
   }
 
   /** Kills the server, or restarts the broker, or both: one before the other, or at once. */
   async strike(kills: boolean, restarts: boolean, random: Random): Promise<void> {
     const stop = async () => {
-      if (restarts) await this.broker.stop();
+      if (restarts) await this.broker.stop(this.#options.signal);
     };
     const kill = async () => {
       if (!kills) return;
@@ -234,7 +259,7 @@ class Scene {
     };
     const serve = async () => {
       if (!kills) return;
-      this.server = start(...this.#args);
+      this.server = startServer(this.#options.between, this.#args);
       const port = await this.server.port();
       for (const proxy of this.#proxies) proxy.retarget(port);
     };
@@ -249,7 +274,9 @@ class Scene {
 
   /** What a server has complained about. */
   #listen({ log }: Process): void {
-    const isBad = ({ event }: { event: string }) => event === "warning" || event === "app_failed";
+    // UNSAID: the links have failed so often that the log leaves some of it out.
+    const isBad = ({ event, code }: LogEntry) =>
+      (event === "warning" && code !== "UNSAID") || event === "app_failed";
     this.complaints.push(...log.filter(isBad).map((entry) => JSON.stringify(entry)));
   }
 
@@ -277,6 +304,10 @@ class Scene {
     await this.peer.settled().catch((error) => this.complaints.push(String(error)));
   }
 
+  get sent(): { up: number; down: number } {
+    return { up: this.#told, down: this.#made };
+  }
+
   /** Compares what was sent with what has arrived. */
   audit(): Finding[] {
     this.#listen(this.server);
@@ -287,7 +318,7 @@ class Scene {
       for (const setting of settings.values()) {
         setting.taken.close(setting.made);
         findings.push(...setting.taken.findings);
-        if (setting.isTaken) continue;
+        if (setting.isTaken || setting.taken.received < setting.made) continue;
         const about = `${setting.taken.what}: the broker shows ${setting.shown}`;
         findings.push({ kind: "lost", about });
       }
@@ -306,13 +337,13 @@ export async function mqttChaos(options: MqttChaosOptions): Promise<MqttChaosRes
   const stop = new AbortController();
   const network = scene.disturb(random, stop.signal);
   try {
-    const rounds = Math.max(kills, restarts);
+    const rounds = Math.max(kills, restarts, 1);
     const isKilled = shuffled(rounds, kills, random);
     const isRestarted = shuffled(rounds, restarts, random);
     for (let round = 0; round < rounds; round++) {
       const [from, to] = [round, round + 1].map((n) => Math.floor(messages * n / rounds));
       scene.allow(to!);
-      await scene.arrived(random.int(from!, to! - 1));
+      if (!await scene.arrived(random.int(from!, to! - 1))) break;
       await scene.strike(isKilled[round]!, isRestarted[round]!, random);
       progress(scene.state);
     }
@@ -325,6 +356,7 @@ export async function mqttChaos(options: MqttChaosOptions): Promise<MqttChaosRes
   const { faults, complaints, state } = scene;
   return {
     ...state,
+    sent: scene.sent,
     seconds: (performance.now() - started) / 1000,
     faults,
     findings,

@@ -6,8 +6,10 @@
  */
 import { parseArgs } from "node:util";
 import { locate } from "../support/tools.ts";
+import type { Finding } from "./account.ts";
 import { toNumber } from "./main.ts";
 import {
+  type Between,
   mqttChaos,
   type MqttChaosOptions,
   type MqttChaosResult,
@@ -16,12 +18,14 @@ import {
 
 const HELP = `deno task chaos:mqtt [options]
 
-  --mqtt 3.1.1|5|both  the bridge's version                                  (both)
+  --mqtt 3.1.1|5|both  the version                                           (both)
+  --between WHAT       bridge, or the npm package mqtt, to compare: package  (bridge)
   --runs N             with each version, 1 to 1000                          (1)
   --messages N         device -> subscriber, and as many back, 1 to 1000000  (10000)
   --devices N          1 to 100                                              (10)
   --kills N            kill the server so often, 0 to 1000                   (15)
   --restarts N         stop the broker and start it so often, 0 to 1000      (10)
+  --broker-killed      the broker is stopped with SIGKILL, so it forgets
   --seed N             of the first run, 0 to 4294967295                     (a random one)
   --inflight N         mosquitto's max_inflight_messages, 0 to 65535         (65534)
   --json               the results as JSON on stdout
@@ -38,6 +42,8 @@ function parse(args: string[]) {
     args,
     options: {
       mqtt: { type: "string", default: "both" },
+      between: { type: "string", default: "bridge" },
+      "broker-killed": { type: "boolean", default: false },
       runs: { type: "string", default: "1" },
       messages: { type: "string", default: "10000" },
       devices: { type: "string", default: "10" },
@@ -49,13 +55,13 @@ function parse(args: string[]) {
       help: { type: "boolean", default: false },
     },
   });
-  const { mqtt, json, help } = values;
+  const { mqtt, between, json, help } = values;
   if (mqtt !== "3.1.1" && mqtt !== "5" && mqtt !== "both") {
     throw new Error(`--mqtt takes 3.1.1, 5 or both, not "${mqtt}"`);
   }
-  const kills = toNumber("--kills", values.kills, 0, 1000);
-  const restarts = toNumber("--restarts", values.restarts, 0, 1000);
-  if (kills + restarts === 0) throw new Error("without --kills and --restarts nothing happens");
+  if (between !== "bridge" && between !== "package") {
+    throw new Error(`--between takes bridge or package, not "${between}"`);
+  }
   const versions: readonly MqttChaosOptions["version"][] = mqtt === "both"
     ? ["3.1.1", "5"]
     : [mqtt];
@@ -64,8 +70,10 @@ function parse(args: string[]) {
     runs: toNumber("--runs", values.runs, 1, 1000),
     messages: toNumber("--messages", values.messages, 1, 1_000_000),
     devices: toNumber("--devices", values.devices, 1, 100),
-    kills,
-    restarts,
+    kills: toNumber("--kills", values.kills, 0, 1000),
+    restarts: toNumber("--restarts", values.restarts, 0, 1000),
+    between: between as Between,
+    signal: values["broker-killed"] ? "SIGKILL" as const : "SIGTERM" as const,
     seed: toNumber("--seed", values.seed, 0, 2 ** 32 - 1),
     inflight: toNumber("--inflight", values.inflight, 0, 65_535),
     json,
@@ -73,15 +81,22 @@ function parse(args: string[]) {
   };
 }
 
+const KINDS: readonly Finding["kind"][] = ["lost", "doubled", "out of order"];
+
 /** The result of a run for people: a line, and what was found. */
 export function asText(result: MqttChaosResult): string {
-  const { up, down, kills, restarts, faults, findings, complaints, seconds } = result;
-  const count = (kind: string) => findings.filter((finding) => finding.kind === kind).length;
+  const { up, down, sent, kills, restarts, faults, findings, complaints, seconds } = result;
+  const found = (way: "up" | "down") => {
+    const own = findings.filter(({ about }) => about.startsWith("from ") === (way === "up"));
+    const counts = KINDS.map((kind) => `${own.filter((one) => one.kind === kind).length} ${kind}`);
+    return `${way}: ${counts.join(", ")}`;
+  };
   const network = faults.resets + faults.halfOpen + faults.holes;
   const line = [
-    `${up} up, ${down} down`,
+    `${up} of ${sent.up} up, ${down} of ${sent.down} down`,
     `${kills} kills, ${restarts} restarts, ${network} faults of the network`,
-    `${count("lost")} lost, ${count("doubled")} doubled, ${count("out of order")} out of order`,
+    found("up"),
+    found("down"),
     `${seconds.toFixed(1)} s`,
   ].join("; ");
   const details = findings.map(({ kind, about }) => `${kind}: ${about}`).concat(complaints);
@@ -115,7 +130,7 @@ async function main(): Promise<number> {
   for (let run = 0; run < runs; run++) {
     for (const version of versions) {
       const own = (seed + run) % 2 ** 32;
-      const name = `chaos:mqtt: MQTT ${version}, --seed ${own}`;
+      const name = `chaos:mqtt: ${scale.between}, MQTT ${version}, --seed ${own}`;
       let told = performance.now();
       const progress = ({ kills, restarts, up, down }: MqttChaosState) => {
         if (performance.now() - told < OFTEN) return;

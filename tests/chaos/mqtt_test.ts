@@ -11,7 +11,8 @@ for (const version of ["3.1.1", "5"] as const) {
     async ({ mosquitto }) => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       const messages = 600;
-      const options = { messages, devices: 5, kills: 3, restarts: 3, inflight: 65_534 };
+      const scale = { messages, devices: 5, kills: 3, restarts: 3, inflight: 65_534 };
+      const options = { ...scale, between: "bridge", signal: "SIGTERM" } as const;
       const result = await mqttChaos({ ...options, mosquitto, version, seed, progress: () => {} });
       const how = "deno task chaos:mqtt --messages 600 --devices 5 --kills 3 --restarts 3";
       assert(isFaultless(result), `${how} --mqtt ${version} --seed ${seed}\n${asText(result)}`);
@@ -20,29 +21,43 @@ for (const version of ["3.1.1", "5"] as const) {
   );
 }
 
+toolTest(
+  "the package in the bridge's place brings everything as long as nothing is killed",
+  { mosquitto: "mosquitto" },
+  async ({ mosquitto }) => {
+    const messages = 100;
+    const scale = { messages, devices: 2, kills: 0, restarts: 1, inflight: 65_534, seed: 1 };
+    const which = { between: "package", version: "5", signal: "SIGTERM" } as const;
+    const result = await mqttChaos({ ...scale, ...which, mosquitto, progress: () => {} });
+    assert(isFaultless(result), asText(result));
+    assertEquals([result.up, result.down], [messages, messages]);
+  },
+);
+
 Deno.test("what was found at the broker is told, and is a failure", () => {
   const good: MqttChaosResult = {
     kills: 3,
     restarts: 2,
     up: 10,
     down: 9,
+    sent: { up: 10, down: 11 },
     seconds: 12.34,
     faults: { resets: 4, holes: 5, halfOpen: 6 },
     findings: [],
     complaints: [],
   };
   assert(isFaultless(good));
-  const text =
-    "10 up, 9 down; 3 kills, 2 restarts, 15 faults of the network; 0 lost, 0 doubled, 0 out of order; 12.3 s";
+  const text = "10 of 10 up, 9 of 11 down; 3 kills, 2 restarts, 15 faults of the network; " +
+    "up: 0 lost, 0 doubled, 0 out of order; down: 0 lost, 0 doubled, 0 out of order; 12.3 s";
   assertEquals(asText(good), text);
-  const findings = [{ kind: "doubled", about: "1 came again" } as const];
+  const findings = [{ kind: "doubled", about: "from 1: 1 came again" } as const];
   const bad = { ...good, findings, complaints: ["strange"] };
   assert(!isFaultless({ ...good, findings }));
   assert(!isFaultless({ ...good, complaints: ["strange"] }));
   const lines = asText(bad).split("\n");
   assertEquals(lines, [
-    text.replace("0 doubled", "1 doubled"),
-    "doubled: 1 came again",
+    text.replace("0 doubled", "1 doubled"), // the first is of what goes up
+    "doubled: from 1: 1 came again",
     "strange",
   ]);
 });

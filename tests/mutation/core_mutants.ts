@@ -43,6 +43,9 @@ const OPERATORS: Readonly<Record<string, string[]>> = {
   "--": ["++"],
 };
 
+/** So many characters around an operator are given with it, as far as they are of its expression. */
+const AROUND = 30;
+
 /** A node of Babel's syntax tree. */
 interface Node {
   type: string;
@@ -131,8 +134,11 @@ function* changes(node: Node, source: string): Generator<Change> {
   function* operators({ operator = "" }: Node, from: number, to: number): Generator<Change> {
     const at = source.indexOf(operator, from);
     if (at < 0 || at >= to) return;
+    const behind = at + operator.length;
+    const [first, last] = [Math.max(start, at - AROUND), Math.min(end, behind + AROUND)];
     for (const other of OPERATORS[operator] ?? []) {
-      yield ["operator", at, at + operator.length, other];
+      const after = source.slice(first, at) + other + source.slice(behind, last);
+      yield ["operator", first, last, after];
     }
   }
 }

@@ -20,6 +20,10 @@ async function main(): Promise<number> {
       console.log(HELP);
       return 0;
     }
+    // One that copies files has replaced /dev/null.
+    if (Deno.uid() === 0 && !options.list) {
+      throw new Error("not as root: a changed server may do anything");
+    }
     results = await Results.open(options.results);
     explanations = await Explanations.read();
   } catch (error) {
@@ -49,8 +53,14 @@ async function main(): Promise<number> {
     return 0;
   }
   const trial = { tree, results, options, stop: stop.signal };
-  await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
-  await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
+  try {
+    await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
+    await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
+  } catch (error) {
+    if (stop.signal.aborted) return 130;
+    console.error(`mutation: ${(error as Error).message}`);
+    return 1;
+  }
   report([...tree.mutants, ...ofCore], results, explanations);
   return stop.signal.aborted ? 130 : 0;
 }

@@ -24,6 +24,9 @@ run are those that pass the place and are likely to find something, as far as --
 the file, of its room, the fast ones elsewhere. What they miss is a survivor: look at it with a larger
 budget. Of client-as nothing else can be changed.
 
+A changed server may do anything to files that its user may: run it as a user of its own, who has a copy of
+the tree and of node_modules. As root it does not begin.
+
 Exit code: 0 if it could measure, whatever has survived; 1 if the tests fail without any change, 2 for
 wrong options.`;
 

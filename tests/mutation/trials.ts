@@ -64,7 +64,6 @@ export class Trials implements AsyncDisposable {
   /** Mutants that are passed when files are loaded: they must be awake before. */
   readonly #loading = new Set<string>();
   readonly #specs: Specs;
-  #hasSpecs = false;
   #process: TestProcess | undefined;
   #found = 0;
 
@@ -91,6 +90,7 @@ export class Trials implements AsyncDisposable {
    * @param jobs Files at the same time.
    * @param told Of each file, and of tests that fail, which are left out.
    * @param core Its source, if mutants of it are tried: its specs are run as well.
+   * @throws {Error} if these fail
    */
   async measure(jobs: number, told: (what: string) => void, core?: string): Promise<void> {
     const files = (await testFiles(this.folder, this.tests)).values();
@@ -104,8 +104,7 @@ export class Trials implements AsyncDisposable {
     await Promise.all(Array.from({ length: jobs }, work));
     if (core === undefined) return;
     told("the core's specs");
-    this.#hasSpecs = await this.#specs.pass(core);
-    if (!this.#hasSpecs) told("the core's specs are left out: they fail");
+    if (!await this.#specs.pass(core)) throw new Error("the core's specs fail without any change");
   }
 
   async #measure(file: string, told: (what: string) => void): Promise<void> {
@@ -125,7 +124,6 @@ export class Trials implements AsyncDisposable {
     const trials = new Trials(this.folder, this.tests, this.budget, this.seeds, this.stop);
     trials.#tests.push(...this.#tests);
     for (const id of this.#loading) trials.#loading.add(id);
-    trials.#hasSpecs = this.#hasSpecs;
     return trials;
   }
 
@@ -169,7 +167,7 @@ export class Trials implements AsyncDisposable {
       return { fate: "killed", by: by! };
     }
     if (fate !== "survived") return { fate, ...(by && { by }), ...(why && { why }) };
-    if (core && this.#hasSpecs && !await this.#specs.pass(core)) {
+    if (core && !await this.#specs.pass(core)) {
       return { fate: "killed", by: "the core's specs" };
     }
     return { fate: tests.length > 0 ? "survived" : "passed by no test" };

@@ -14,12 +14,15 @@
  */
 import type { Books } from "./books.ts";
 import type { Disk } from "./disk.ts";
+import type { MqttBooks } from "./mqtt_books.ts";
 import { Violation } from "./promises.ts";
 import { Attempt, type Owner, type Setting, ThingBooks } from "./thing_books.ts";
 
 /** The books of all devices of a world. */
 export class ChannelBooks implements Owner {
   readonly things = new Map<string, ThingBooks>();
+  /** In a world with a broker. */
+  mqtt: MqttBooks | undefined;
   readonly #attempts = new Map<string, Attempt>();
   readonly #processing = new Map<string, Attempt>(); // by device, its newest
   readonly #touched = new Set<Attempt>(); // in the commit under way
@@ -55,10 +58,18 @@ export class ChannelBooks implements Owner {
     attempt.isEffectKept = true;
     this.#touched.add(attempt);
     this.things.get(id)!.processed(text);
+    this.mqtt?.processed(id, text);
+  }
+
+  /** Somebody at a broker has something told to the device. @returns until when that is of use */
+  errand(id: string, line: string): number {
+    if (!this.mqtt) throw new Violation(`${id}: who has written ${JSON.stringify(line)}?`);
+    return this.mqtt.errands.written(id, line);
   }
 
   /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
   forgive(id: string): void {
+    this.mqtt?.forgets(id);
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
   }
 
@@ -75,9 +86,15 @@ export class ChannelBooks implements Owner {
   }
 
   /** A setting is in the store. */
-  kept({ attempt, books: { id }, channel }: Setting): void {
+  kept(setting: Setting): void {
+    const { attempt, books: { id }, channel } = setting;
+    if (setting.isPublished) this.mqtt?.kept(setting);
     this.#changed.add(`${id}\0${channel}`);
     if (attempt) this.#touched.add(attempt);
+  }
+
+  again(setting: Setting): void {
+    this.mqtt?.again(setting);
   }
 
   /** A commit is done. */
@@ -98,11 +115,19 @@ export class ChannelBooks implements Owner {
     }
     this.#touched.clear();
     this.#changed.clear();
+    this.mqtt?.committed();
     for (const [id, { outbox }] of devices) this.things.get(id)?.checkOutbox(outbox);
+  }
+
+  /** The server has lost a device to another one. */
+  lost(id: string): void {
+    this.things.get(id)?.serverDied();
+    this.mqtt?.lost(id);
   }
 
   /** What the server has not made safe is gone. */
   serverDied(): void {
+    this.mqtt?.serverDied();
     this.#attempts.clear();
     this.#processing.clear();
     for (const thing of this.things.values()) thing.serverDied();

@@ -10,6 +10,8 @@ import {
   valueOf,
 } from "../../server/protocol/channel_lines.ts";
 import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_plan.ts";
+import { DEED, OWN } from "./mqtt_plan.ts";
+import { ownMessage, ownStart } from "./mqtt_device.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DeviceTalk, Scenario } from "./scenario.ts";
@@ -42,6 +44,8 @@ export class ChannelDevice {
     this.device.talk.messages = this.#toSay;
     this.books.deviceStarts();
     this.#push(`@sim ${this.device.boot + 1}`);
+    if (!this.device.world.scenario.mqtt) return;
+    for (const line of ownStart(this.device.world.random, this.books)) this.#push(line);
   }
 
   #push(line: string, queue = this.#queue): void {
@@ -60,8 +64,9 @@ export class ChannelDevice {
 
   /** Says something unasked. */
   #speak(): string {
-    const { random } = this.device.world;
+    const { random, scenario } = this.device.world;
     this.#toSay = Math.max(0, this.#toSay - 1);
+    if (scenario.mqtt && random.chance(0.3)) return ownMessage(random, this.books);
     switch (random.pick(["change", "change", "change", "read", "event", "ask", "time", "else"])) {
       case "change":
         return this.#change();
@@ -73,9 +78,17 @@ export class ChannelDevice {
         return `?config.${this.books.count()} interval`;
       case "time":
         return `?time.${this.books.count()}`;
-      default: // a channel that nobody knows, or a line of no channel
-        return `${random.chance(0.5) ? "=" : ""}x${this.books.count()} 1`;
+      default:
+        return this.#saySomethingElse();
     }
+  }
+
+  /** A channel that no application knows, or a line of no channel. */
+  #saySomethingElse(): string {
+    const name = `x${this.books.count()}`;
+    if (this.device.world.random.chance(0.5)) return `${name} 1`;
+    this.books.changedThere(name, 1);
+    return `=${name} 1`;
   }
 
   /** Somebody turns a knob at the device. */
@@ -106,12 +119,14 @@ export class ChannelDevice {
         return this.#set(marked);
       case "ask":
         return this.#answer(marked);
+      case "event":
+        if (marked.name === DEED || marked.name === OWN) return;
+        break;
       case "answer":
       case "fault":
         return this.books.deviceAnswered(marked);
-      default:
-        throw new Violation(`${this.device.id} is sent ${JSON.stringify(text)}`);
     }
+    throw new Violation(`${this.device.id} is sent ${JSON.stringify(text)}`);
   }
 
   #set({ name, tag, value: text }: Extract<Marked, { mark: "set" }>): void {

@@ -44,13 +44,13 @@ export function addChannels(scenario: Scenario, random: Random): void {
   for (const { talk, serverTalk, size } of scenario.devices) {
     size.line = Math.max(size.line, LINE);
     size.outbox = Math.max(size.outbox, LINE + 7);
-    plain(talk, random.skewed(0, 15));
-    plain(serverTalk, random.skewed(1, 20));
+    silence(talk, random.skewed(0, 15));
+    silence(serverTalk, random.skewed(1, 20));
   }
 }
 
 /** What is not about channels is not said. */
-function plain(talk: DeviceTalk, messages: number): void {
+function silence(talk: DeviceTalk, messages: number): void {
   Object.assign(talk, { messages, qosOff: 0, expiring: 0, logs: 0, long: 0, answers: 0 });
   talk.dropped = 0;
 }
@@ -65,6 +65,11 @@ export function verdictOf(value: unknown): { value: unknown } | "bad_value" {
   const count = Number(String(value).replace("s", ""));
   if (count % 10 === 9) return "bad_value";
   return { value: count % 10 >= 7 && Number.isInteger(count) ? count + 0.5 : value };
+}
+
+/** A value, or the text of one that is no value to compare. */
+export function plain(value: unknown): unknown {
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 
 /** Whether a device takes a value as it is. */

@@ -9,6 +9,9 @@ import { type Message, Violation } from "./promises.ts";
 export interface Request {
   readonly value: number;
   readonly expires: number;
+  /** Somebody has published it at a broker, who sends it until the server has it, or even again. */
+  isPublished: boolean;
+  mayRepeat: boolean;
   /** What the device has answered, if it has. */
   readonly answers: Set<unknown>;
   readonly faults: Set<string>;
@@ -47,6 +50,8 @@ export class RequestBooks {
     const request: Request = {
       value,
       expires: this.of.books.now() + deadline,
+      isPublished: false,
+      mayRepeat: false,
       answers: new Set(),
       faults: new Set(),
       tag: undefined,
@@ -65,6 +70,9 @@ export class RequestBooks {
     const request = this.#requests.get(Number(value));
     if (!request) throw new Violation(`${this.of.id}: nobody has asked ${text}`);
     if (request.isRefused) throw this.#violation(request, "was refused, and is written");
+    if ((request.tag ?? tag) !== tag && !request.mayRepeat) {
+      throw this.#violation(request, "is asked a second time");
+    }
     request.tag = tag;
     this.#byTag.set(tag, request);
     return request.expires;
@@ -85,7 +93,7 @@ export class RequestBooks {
 
   /** It has an outcome. */
   answered(request: Request, value: Value | undefined): void {
-    this.#ends(request);
+    this.ends(request);
     if (!request.answers.has(value)) {
       throw this.#violation(request, `is answered with ${value}, and the device has not said that`);
     }
@@ -98,7 +106,8 @@ export class RequestBooks {
     }
   }
 
-  #ends(request: Request): void {
+  /** It has an outcome, whichever. */
+  ends(request: Request): void {
     if (request.isOver && !request.isLost) throw this.#violation(request, "has two outcomes");
     request.isOver = true;
     request.isLost = false;
@@ -107,7 +116,7 @@ export class RequestBooks {
   /** @returns whether this is one of the outcomes that a request may have */
   failed(request: Request, error: LocalError): boolean {
     if (LOST.has(error.code)) return false;
-    this.#ends(request);
+    this.ends(request);
     const { books, books: { expiring, toDevice } } = this.of;
     const message = [...toDevice.all()].find(({ text }) =>
       text.startsWith(`?`) && text.endsWith(` ${request.value}`)
@@ -159,9 +168,9 @@ export class RequestBooks {
   /** Nobody is there who waits. */
   serverDied(): void {
     for (const request of this.#requests.values()) {
-      request.isLost = !request.isOver;
+      request.isLost = request.isPublished || !request.isOver;
       request.isOver = true;
-      if (request.tag === undefined) request.isRefused = true;
+      if (request.tag === undefined && !request.isPublished) request.isRefused = true;
     }
   }
 

@@ -78,6 +78,8 @@ export class ChannelTalk {
   #isOver(error: unknown): boolean {
     if (error instanceof FencedError) return error.device === this.device.id;
     if (!(error instanceof LocalError)) return false;
+    // One that is closed does not wait until its store works again.
+    if (error.code === "STORE_FAILED") return this.world.serverIsDown;
     return error.code === "CLOSED" || error.code === "FORGOTTEN";
   }
 

@@ -13,11 +13,13 @@ import type {
   Change,
   RowWriter,
   SqlInput,
+  SqlRow,
   Work,
 } from "../../server/store/store.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
+import { Tables } from "./tables.ts";
 
 /** Told what becomes safe with a commit. */
 export interface DiskWatcher {
@@ -67,6 +69,8 @@ export class Disk {
   devices = new Map<string, Rows>();
   /** Rows of the applications' table: how often each effect is there. */
   effects = new Map<string, number>();
+  /** Those of others. */
+  readonly tables = new Tables();
   /** When it was copied from another one, in ms. */
   madeAt = -Infinity;
   /** Nothing can be written. */
@@ -132,6 +136,11 @@ export class Disk {
 
   /** Nobody uses it any more. */
   close(): void {}
+
+  /** Rows that a query finds in what is safe. */
+  query(sql: string, params: readonly SqlInput[]): SqlRow[] | Promise<SqlRow[]> {
+    return this.tables.query(sql, ...params);
+  }
 
   /** Executes an application's statement. */
   affect(params: readonly SqlInput[], watcher: DiskWatcher): void {
@@ -232,7 +241,8 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
       if (old === undefined) checkNumber(number, rows.outboxFirst + rows.outbox.length);
       else if (message.text !== old) watcher.withdrawn(id, old);
       rows.outbox[at] = message;
-      if (message.text !== WITHDRAWN) watcher.written(id, message.text);
+      // It is written again where it is when more is known of it.
+      if (message.text !== WITHDRAWN && message.text !== old) watcher.written(id, message.text);
       return;
     }
     case "settled":

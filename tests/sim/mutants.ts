@@ -5,7 +5,14 @@ import type { Mutation } from "./mutations.ts";
 const ROOT = new URL("../../", import.meta.url);
 
 /** Everything that a worker of the simulator loads. */
-const FOLDERS = ["server", "bridge/host", "bridge/formats", "client-as/assembly", "tests/sim"];
+const FOLDERS = [
+  "server",
+  "bridge/host",
+  "bridge/formats",
+  "bridge/mqtt",
+  "client-as/assembly",
+  "tests/sim",
+];
 
 const CORE_FOLDER = "client-as/assembly/";
 const CORE = "client-as/build/core.wasm";

@@ -5,6 +5,8 @@ import { CORE_BUGS } from "./bugs/core.ts";
 import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
+import { MQTT_BUGS } from "./bugs/mqtt.ts";
+import { MQTT_DEVICE_BUGS } from "./bugs/mqtt_devices.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
 
 export interface Mutation {
@@ -19,4 +21,6 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...CORE_BUGS,
   ...DEADLINE_BUGS,
   ...CHANNEL_BUGS,
+  ...MQTT_BUGS,
+  ...MQTT_DEVICE_BUGS,
 }).map(([name, edits]) => ({ name, edits }));

@@ -55,7 +55,8 @@ export class Operator {
     this.world.channels?.things.get(id)?.dropped();
     this.#clears++;
     this.#order(`clear ${id}`, () => device.clear(), (error) => {
-      dropped.orders.delete(order);
+      // A server that is closed may have done it, and not say so.
+      if (error?.code !== "CLOSED") dropped.orders.delete(order);
       this.#clears--;
       return error?.code === "FENCED" || error?.code === "FORGOTTEN";
     });

@@ -3,6 +3,7 @@ import { PeerError } from "../../server/protocol/errors.ts";
 import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
+import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
@@ -17,6 +18,8 @@ export interface Outcome {
   devices: number;
   /** They speak of channels. */
   channels: boolean;
+  /** And the server has a bridge to a broker. */
+  mqtt: boolean;
   /** Messages seen by applications. */
   messages: number;
   faults: ReadonlyMap<string, number>;
@@ -36,7 +39,8 @@ let playing: Promise<unknown> = Promise.resolve();
 export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawScenario(random);
-  if (speaksChannels(seed)) addChannels(scenario, random);
+  if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
+  if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }
@@ -79,6 +83,7 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
     time: clock.now,
     devices: scenario.devices.length,
     channels: scenario.channels ?? false,
+    mqtt: scenario.mqtt !== undefined,
     messages,
     faults,
   };

@@ -2,6 +2,7 @@
 import { type Limits } from "../../server/link/limits.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
+import type { MqttPlan } from "./mqtt_plan.ts";
 import type { Random } from "./random.ts";
 
 /** How an application talks. */
@@ -105,6 +106,8 @@ export interface Scenario {
   changesDialect: boolean;
   /** Devices and applications speak of channels, and of nothing else. */
   channels?: boolean;
+  /** The server has a bridge to an MQTT broker. Only with channels. */
+  mqtt?: MqttPlan;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

@@ -1,6 +1,10 @@
 /** The simulated server's process: the real `Server`, on a machine that can be killed at any time. */
+import { MqttBridge } from "../../bridge/mqtt/mod.ts";
+import { declareParts } from "../../server/channels/table.ts";
+import type { Device } from "../../server/device.ts";
 import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
+import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
 import { Server } from "../../server/server.ts";
 import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
@@ -15,6 +19,7 @@ import type { SimSocket } from "./socket.ts";
 import { CREATE } from "./statements.ts";
 import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
+import type { Tables } from "./tables.ts";
 import { Wire } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -52,6 +57,7 @@ export class ServerProcess implements Host, Wiring {
   readonly sockets = new Map<string, SimSocket>();
   server: Server | undefined;
   readonly conversations = new Map<string, Conversation | ChannelTalk>();
+  #bridge: MqttBridge | undefined;
   #platform: SimPlatform | undefined;
   #store: SimStore | undefined;
   #ports = 0;
@@ -70,6 +76,11 @@ export class ServerProcess implements Host, Wiring {
     return this.#platform?.listens ?? false;
   }
 
+  /** Tables of applications that are safe. */
+  get tables(): Tables {
+    return this.disk.tables;
+  }
+
   /** Starts the process. */
   start(): void {
     const { world, process } = this;
@@ -83,6 +94,14 @@ export class ServerProcess implements Host, Wiring {
       platform,
       (what) => this.#timeOf(what),
     );
+    const { broker } = world;
+    const bridge = this.#bridge = broker && new MqttBridge(broker.options, platform);
+    const app = (device: Device, server: Server) => {
+      const Talk = world.channels?.things.has(device.id) ? ChannelTalk : Conversation;
+      const conversation = new Talk(world, platform, device, server);
+      this.conversations.set(device.id, conversation);
+      return conversation.hold();
+    };
     const begun = world.clock.now;
     world.log?.("the server starts");
     process.enter(() => {
@@ -95,12 +114,8 @@ export class ServerProcess implements Host, Wiring {
         open,
         store,
         deadLetters: world.scenario.deadLetters,
-        app: (device, server) => {
-          const Talk = world.channels?.things.has(device.id) ? ChannelTalk : Conversation;
-          const conversation = new Talk(world, platform, device, server);
-          this.conversations.set(device.id, conversation);
-          return conversation.hold();
-        },
+        ...(bridge && { observe: bridge.observe }),
+        app: bridge ? declareParts(app, []) : app,
       }, platform).then(
         (server) => {
           if (!platform.isAlive) return;
@@ -110,6 +125,9 @@ export class ServerProcess implements Host, Wiring {
             this.#churn(server, platform).catch((error) => world.failed(error));
           }
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
+          bridge?.start(server).catch((error) => {
+            if (platform.isAlive && !world.serverIsDown) world.failed(error);
+          });
         },
         (error) => platform.isAlive && world.failed(error),
       );
@@ -152,8 +170,14 @@ export class ServerProcess implements Host, Wiring {
     }
   }
 
-  connect(): never {
-    throw new Violation("a server connects to nobody");
+  connect(
+    _platform: SimPlatform,
+    _place: ConnectOptions,
+    events: SocketEvents & { opened(): void },
+  ): SimSocket {
+    const { broker } = this.world;
+    if (!broker) throw new Violation("a server connects to nobody");
+    return broker.connect(this.process, events);
   }
 
   /** A device's connection has arrived at the machine. */
@@ -216,6 +240,7 @@ export class ServerProcess implements Host, Wiring {
           return world.books.get(event.device!)?.older.said();
         }
         if (event.code === "FENCED") return this.#lost(event.device!);
+        if (world.channels?.mqtt?.warned(event)) return world.log?.(`server: ${event.message}`);
         // What strangers say may look like anything; no device of ours may.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
@@ -242,16 +267,19 @@ export class ServerProcess implements Host, Wiring {
       case "met":
         return world.channels?.things.get(event.device)?.met(event.channel);
       case "late_answer":
+        if (world.serverIsDown) return; // whoever waits is about to be told that it is closed
         return world.channels?.things.get(event.device)?.requests.late(event.tag);
       case "plain_line":
         return world.channels?.things.get(event.device)?.plainLine(event.message);
+      case "broker":
+        return world.log?.(`server: the broker: ${event.message ?? "there"}`);
       case "store":
         world.log?.(event.code ? "the store fails" : "the store works again");
     }
   }
 
   #appFailed({ device: id, message, restartIn }: ServerEvent & { event: "app_failed" }): void {
-    if (id === undefined || !message.startsWith("AppFailure")) {
+    if (id === undefined || !/^(( or )?observe: )?AppFailure/.test(message)) {
       throw new Violation(`the application of ${id} failed: ${message}`);
     }
     const { world } = this;
@@ -279,7 +307,7 @@ export class ServerProcess implements Host, Wiring {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
     this.world.books.get(id)?.serverDied();
-    this.world.channels?.things.get(id)?.serverDied();
+    this.world.channels?.lost(id);
   }
 
   /** Another server takes a device for a moment. */
@@ -331,7 +359,11 @@ export class ServerProcess implements Host, Wiring {
     this.#store?.die(torn);
     this.process.end();
     this.#platform?.die(closes);
-    this.#platform = this.#store = this.server = undefined;
+    this.#platform =
+      this.#store =
+      this.server =
+      this.#bridge =
+        undefined;
     this.sockets.clear();
     this.conversations.clear();
     this.fullUntil = 0;
@@ -343,6 +375,7 @@ export class ServerProcess implements Host, Wiring {
   end(): void {
     this.process.end();
     this.disk.close();
+    this.disk.tables.close();
   }
 
   /** Ends the process as an operator does. @param done Called when it has ended */
@@ -358,6 +391,7 @@ export class ServerProcess implements Host, Wiring {
       world.clock.after(world.random.below(world.scenario.timeout), done);
     };
     this.process.enter(() => {
+      this.#bridge?.close();
       server.close().then(closed, closed).catch((error) => world.failed(error));
     });
   }

@@ -1,6 +1,13 @@
 /** The real `SqliteStore` on files, beside the rows of the simulated disk: both must have the same. */
 import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
-import type { Acquired, Batch, RowWriter, Work } from "../../server/store/store.ts";
+import type {
+  Acquired,
+  Batch,
+  RowWriter,
+  SqlInput,
+  SqlRow,
+  Work,
+} from "../../server/store/store.ts";
 import { Disk } from "./disk.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
@@ -103,6 +110,15 @@ export class SqliteDisk extends Disk {
       if (refused.has(work) === expected.has(work)) continue;
       throw new Violation(`SQLite has refused a transaction, or should have: ${refused.get(work)}`);
     }
+  }
+
+  override async query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
+    const known = this.tables.query(sql, ...params);
+    if (this.isCommitting) return known; // in the file there is more already
+    const real = await this.#store!.query(sql, params, "all");
+    const [left, right] = [known, real].map((rows) => JSON.stringify(rows));
+    if (left !== right) throw new Violation(`${sql} finds ${right} in the file, and not ${left}`);
+    return real;
   }
 
   /**

@@ -22,7 +22,7 @@ import {
 import { Disk, type DiskWatcher, type Row } from "./disk.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
-import { BROKEN, COUNT, EFFECT } from "./statements.ts";
+import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 
 /** What the store needs of its world. */
 export interface StoreWorld extends DiskWatcher {
@@ -209,6 +209,7 @@ export class SimStore implements Store {
       if (refused.has(work)) continue;
       for (const { sql, params } of work.statements) {
         if (sql === EFFECT) this.disk.affect(params, this.world);
+        else if (sql !== CREATE) this.disk.tables.run(sql, params);
       }
     }
     for (const [id, { rows, removed }] of changes) {
@@ -233,7 +234,7 @@ export class SimStore implements Store {
   }
 
   #query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
-    if (sql !== COUNT) throw new LocalError("BAD_ARGUMENT", "no query that this store knows");
+    if (sql !== COUNT) return this.#later(() => this.disk.query(sql, params));
     const key = params.map(String).join("\0");
     return this.#later(() => [{ n: this.disk.effects.get(key) ?? 0 }]);
   }

@@ -9,7 +9,7 @@ import {
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Books } from "./books.ts";
-import { READING, RULES, takes, verdictOf } from "./channel_plan.ts";
+import { plain, READING, RULES, takes, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { Violation } from "./promises.ts";
 import { ReadingBooks } from "./reading_books.ts";
@@ -31,6 +31,10 @@ export interface Setting {
   hasFailed: boolean;
   /** The device was forgotten, and with it what it should be. */
   isForgotten: boolean;
+  /** Somebody has published it at a broker, who sends it again until the server has it. */
+  readonly isPublished: boolean;
+  /** And may do so once too often. */
+  mayRepeat: boolean;
 }
 
 /** What is to become safe in one step. */
@@ -58,10 +62,14 @@ export interface Owner {
   tick(): number;
   /** A setting is in the store. */
   kept(setting: Setting): void;
+  /** It is, and something that was published takes effect again. */
+  again(setting: Setting): void;
   /** What a device has told is in the store. */
   told(id: string): void;
   /** The device is forgotten in the commit under way. */
   forgive(id: string): void;
+  /** Somebody at a broker has something told to it. @returns until when that is of use */
+  errand(id: string, line: string): number;
 }
 
 /** What a device is, and not only the server's view of it. */
@@ -80,7 +88,7 @@ export class ThingBooks {
   readonly #said = new Map<string, Set<unknown>>(); // by channel
   readonly #settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
-  #shown = new Map<string, Set<Value>>(); // see #show
+  #shown = new Map<string, Set<unknown>>(); // see #show
   #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
   #answeredAt = new Map<string, number>(); // the same of those that the device has seen since it was started
   readonly #lines = new Set<string>();
@@ -127,27 +135,30 @@ export class ThingBooks {
   changedThere(channel: string, value: unknown): void {
     this.#says(channel, value);
     if (!(channel in RULES)) return;
-    this.#settings.set(key(channel, value), this.#setting(channel, value, undefined, true));
+    this.#settings.set(key(channel, value), this.#setting(channel, value, { isLocal: true }));
   }
 
   #says(channel: string, value: unknown): void {
     const said = this.#said.get(channel) ?? new Set();
-    this.#said.set(channel, said.add(value));
+    this.#said.set(channel, said.add(plain(value)));
   }
 
-  #setting(channel: string, value: unknown, attempt?: Attempt, isLocal = false): Setting {
+  #setting(channel: string, value: unknown, more: Partial<Setting> = {}): Setting {
     const calledAt = this.all.tick();
     return {
       books: this,
       channel,
       value,
-      isLocal,
-      attempt,
+      isLocal: false,
+      attempt: undefined,
       calledAt,
       safeAt: Infinity,
       isKept: false,
       hasFailed: false,
       isForgotten: false,
+      isPublished: false,
+      mayRepeat: false,
+      ...more,
     };
   }
 
@@ -158,7 +169,7 @@ export class ThingBooks {
       throw this.#violation(channel, value, "is sent, and not set");
     }
     const answeredAt = this.#answeredAt.get(channel) ?? 0;
-    if (setting.safeAt < answeredAt) {
+    if (setting.safeAt < answeredAt && !setting.mayRepeat) {
       throw this.#violation(channel, value, "is sent after something newer");
     }
     this.#answeredAt.set(channel, Math.max(answeredAt, setting.calledAt));
@@ -180,11 +191,16 @@ export class ThingBooks {
   // What the server's application does.
 
   /** Somebody wants a channel to be another. */
-  sets(channel: string, value: unknown, attempt?: Attempt): Setting {
-    const setting = this.#setting(channel, value, attempt);
+  sets(channel: string, value: unknown, attempt?: Attempt, isPublished = false): Setting {
+    const setting = this.#setting(channel, value, { attempt, isPublished });
     this.#settings.set(key(channel, value), setting);
     attempt?.settings.push(setting);
     return setting;
+  }
+
+  /** Somebody at a broker wants it. */
+  published(channel: string, value: unknown): Setting {
+    return this.sets(channel, value, undefined, true);
   }
 
   #find(channel: string, value: unknown): Setting | undefined {
@@ -227,14 +243,14 @@ export class ThingBooks {
 
   /** A value may be told: it was in the store, or its message was processed with one that says another. */
   #show(channel: string, value: Value): void {
-    this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(value));
+    this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(plain(value)));
   }
 
   // What the server tells.
 
   /** The server says what the device has reported. */
   reported(channel: string, value: Value): void {
-    if (!this.#shown.get(channel)?.has(value)) {
+    if (!this.#shown.get(channel)?.has(plain(value))) {
       throw this.#violation(channel, value, "is told, and is not safe");
     }
   }
@@ -257,7 +273,8 @@ export class ThingBooks {
         throw this.#violation(channel, reported, "is shown, and the device has never said it");
       }
       const desired = thing.desired(channel)?.value;
-      if (this.#find(channel, desired)?.hasFailed) {
+      const setting = this.#find(channel, desired);
+      if (setting?.hasFailed && !setting.isForgotten) {
         throw this.#violation(channel, desired, "is shown as desired, and that has failed");
       }
       if (!isStill) continue;
@@ -279,7 +296,7 @@ export class ThingBooks {
     this.#kept.set(channel, state);
     if (state.reported && state.reported.text !== before?.reported?.text) {
       const value = valueOf(state.reported.text);
-      if (!this.#said.get(channel)?.has(value)) {
+      if (!this.#said.get(channel)?.has(plain(value))) {
         throw this.#violation(
           channel,
           value,
@@ -301,7 +318,8 @@ export class ThingBooks {
     if (setting.isLocal && RULES[channel] !== "wins") {
       throw this.#violation(channel, value, "was changed at the device, and wins");
     }
-    if (setting.safeAt < (this.#toldAt.get(channel) ?? 0)) {
+    if (setting.isKept && setting.isPublished) this.all.again(setting);
+    if (setting.safeAt < (this.#toldAt.get(channel) ?? 0) && !setting.mayRepeat) {
       throw this.#violation(channel, value, "is desired again, and something newer was set");
     }
     this.#keeps(setting);
@@ -330,6 +348,9 @@ export class ThingBooks {
       case "ask":
         expires = this.requests.written(marked, text);
         break;
+      case "event":
+        expires = this.all.errand(this.id, text);
+        break;
       case "answer":
       case "fault":
         if (marked.tag !== undefined) this.answers.add(marked.tag);
@@ -339,7 +360,7 @@ export class ThingBooks {
     }
     const known = toDevice.find(text);
     // A device that was forgotten may say again what it has said, and be answered again.
-    if (known) known.repeats++;
+    if (known) Object.assign(known, { repeats: known.repeats + 1, loose: marked.mark === "event" });
     else this.books.serverWrites(text, { qos: true, waits: true, expires });
   }
 
@@ -357,7 +378,7 @@ export class ThingBooks {
     this.requests.serverDied();
     for (const setting of this.#settings.values()) {
       if (setting.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
-      else if (!setting.isLocal) setting.hasFailed = true;
+      else if (!setting.isLocal && !setting.isPublished) setting.hasFailed = true;
     }
   }
 

@@ -1,6 +1,7 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
+import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
@@ -19,6 +20,7 @@ import { Folder, SqliteDisk } from "./sqlite.ts";
 import type { SimSocket } from "./socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
+import { workOf } from "./work.ts";
 
 /** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
 const PATIENCE = 60;
@@ -43,6 +45,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly transfers = new Transfers();
   /** In a world of channels. */
   readonly channels: ChannelBooks | undefined;
+  readonly broker: ModelBroker | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -85,6 +88,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       this.#meetBefore(plan);
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
+    this.broker = makeBroker(this);
   }
 
   /** Leaves nothing behind. */
@@ -135,12 +139,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
       this.clock.after(this.random.below(timeout), () => device.start());
     }
     if (scenario.siege) besiege(this);
+    this.broker?.start();
     if (scenario.faults.length > 0) this.#planFault();
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
     for (const device of devices) device.dies = device.tears = undefined;
-    const patience = PATIENCE * timeout + this.#work();
+    const patience = PATIENCE * timeout + workOf(scenario);
     let stable = false;
     while (!stable) {
       if (clock.now > faultsEnd + patience) this.#complain();
@@ -185,31 +190,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
     });
   }
 
-  /** A time in which all that may be left to do can be done, in ms. */
-  #work(): number {
-    const { gather, storeTime = 0, acquireTime = 0, timeout, devices } = this.scenario;
-    let time = 0;
-    for (const { talk, serverTalk, conditions } of devices) {
-      const { latency, jitter } = conditions;
-      // What an application asks the store takes as long as a device does.
-      const each = 4 * (latency + jitter + gather + storeTime + 2) + acquireTime + talk.busy +
-        serverTalk.busy;
-      const written = serverTalk.messages + serverTalk.answers;
-      const messages = 2 * (talk.messages + talk.answers + written);
-      time += messages * (each + talk.pause + serverTalk.pause);
-      time += written * timeout / 4; // refused, and tried again
-      time += serverTalk.failures * 3000; // the application is begun again after a pause
-    }
-    return time;
-  }
-
   #isDone(): boolean {
     const isDone = this.operator.isIdle &&
       this.devices.every((device) =>
         device.isUp && device.isIdle && this.server.isIdle(device.id) &&
         !this.books.get(device.id)!.unfinished() &&
         !this.channels?.things.get(device.id)?.unfinished()
-      );
+      ) && !this.broker?.unfinished();
     if (isDone) this.channels?.look();
     return isDone;
   }
@@ -226,6 +213,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
     }
+    const left = this.broker?.unfinished();
+    if (left) throw new Violation(left);
     if (!this.operator.isIdle) throw new Violation("what the operator wants is not done");
     throw new Violation("links are lost again and again without a fault");
   }

@@ -16,9 +16,15 @@ export class Process implements AsyncDisposable {
   readonly ended: Promise<Deno.CommandStatus>;
   #child: Deno.ChildProcess;
 
-  /** @param files How many files it may have open; as many as usual unless told. */
-  constructor(args: string[], { cwd, files }: { cwd?: string; files?: number } = {}) {
-    const deno = [Deno.execPath(), "run", "-A", "--no-check", MAIN, ...args];
+  /**
+   * @param files How many files it may have open; as many as usual unless told.
+   * @param main Another program that is started like the server.
+   */
+  constructor(
+    args: string[],
+    { cwd, files, main = MAIN }: { cwd?: string; files?: number; main?: string } = {},
+  ) {
+    const deno = [Deno.execPath(), "run", "-A", "--no-check", main, ...args];
     const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
     const [program, ...rest] = files === undefined ? deno : limited;
     this.#child = new Deno.Command(program!, {
@@ -72,7 +78,16 @@ export class Process implements AsyncDisposable {
 }
 
 export function start(...args: string[]): Process {
-  return new Process(["--host", "127.0.0.1", "--port", "0", "--log", "json", ...args]);
+  return new Process(locally(args));
+}
+
+/** The same for another program than the server's that takes its options. */
+export function startProgram(main: string, ...args: string[]): Process {
+  return new Process(locally(args), { main });
+}
+
+function locally(args: string[]): string[] {
+  return ["--host", "127.0.0.1", "--port", "0", "--log", "json", ...args];
 }
 
 /** The exit code of a server that does not start, and what it says. */

@@ -124,6 +124,7 @@ export class MqttPeer implements AsyncDisposable {
   #isClosed = false;
   #running: Promise<void>;
   #isReady = false;
+  #isOlder = false;
 
   constructor(
     port: number,
@@ -136,6 +137,14 @@ export class MqttPeer implements AsyncDisposable {
     this.#id = id;
     this.#subscribes = subscribes;
     this.#running = this.#run();
+  }
+
+  /**
+   * The broker that comes next has an older session: ids that it uses now are those of other messages than before, and
+   * nothing in MQTT says so.
+   */
+  expectsOlderSession(): void {
+    this.#isOlder = true;
   }
 
   /** It has subscribed, and the broker has said so. */
@@ -224,6 +233,8 @@ export class MqttPeer implements AsyncDisposable {
     switch (packet.cmd) {
       case "connack": {
         if (!packet.sessionPresent) this.#forget();
+        else if (this.#isOlder) this.#taken.clear();
+        this.#isOlder = false;
         const subscriptions = this.#subscribes.map((topic) => ({ topic, qos: 2 as const }));
         return this.#send({ cmd: "subscribe", messageId: 0xffff, subscriptions });
       }

@@ -274,6 +274,20 @@ describe("an attempt that fails", () => {
     expect(pauseAfterFailure()).toBeLessThanOrEqual(62);
   });
 
+  test("pauses grow as well long after the last link", () => {
+    linked();
+    lose();
+    pump();
+    later(10_000);
+    expect(pump()).toBe("[connect]");
+    let pause = 0;
+    for (let attempt = 0; attempt < 8; attempt++) {
+      pause = pauseAfterFailure();
+      expect(pump()).toBe("[connect]");
+    }
+    expect(pause).toBeGreaterThanOrEqual(250);
+  });
+
   test("a link of more than 25 days has lasted", () => {
     defaults();
     set(TIMEOUT, 3600000);

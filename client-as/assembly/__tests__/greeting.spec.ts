@@ -110,6 +110,16 @@ describe("the hello of dialect 2", () => {
 });
 
 describe("a welcome", () => {
+  test("is not any line of its length", () => {
+    defaults2();
+    boot();
+    greet();
+    const welcome = new Welcome();
+    welcome.kind = "\x05";
+    hear(welcome.sent);
+    expect(pump()).toBe("[close BAD_GREETING]");
+  });
+
   test("takes the link up, and is answered at once", () => {
     defaults2();
     boot();

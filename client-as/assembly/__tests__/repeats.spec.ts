@@ -54,6 +54,21 @@ describe("a repeat", () => {
     expect(brings("01text")).toBe("[text]");
   });
 
+  test("is no longer known behind messages that never came, either", () => {
+    linked();
+    expect(brings("01text")).toBe("[text]");
+    expect(brings("0atext")).toBe("[text]"); // eight between them were lost
+    expect(brings("01text")).toBe("[text]");
+  });
+
+  test("is known though another message was overtaken", () => {
+    linked();
+    expect(brings("01text")).toBe("[text]");
+    expect(brings("03text")).toBe("[text]");
+    expect(brings("02text")).toBe("[text]");
+    expect(brings("01text")).toBe("");
+  });
+
   test("does not use up the memory for others", () => {
     linked();
     expect(brings("01text")).toBe("[text]");

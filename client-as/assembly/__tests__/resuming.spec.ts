@@ -53,6 +53,36 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(0);
   });
 
+  test("beyond what was ever sent ends the connection, however much was acknowledged before", () => {
+    linked2();
+    say("a");
+    say("b");
+    pump();
+    hear("01\n");
+    say("c");
+    lose();
+    greet();
+    const welcome = new Welcome();
+    welcome.rxNext = 4;
+    hear(welcome.sent);
+    expect(pump().startsWith("[close BAD_POSITION]")).toBe(true);
+    expect(get(TX_FIRST)).toBe(2);
+  });
+
+  test("ahead of ours is where the server goes on: it has forgotten what lies between", () => {
+    linked2();
+    hear("00in\n");
+    pump();
+    lose();
+    greet();
+    const welcome = new Welcome();
+    welcome.txFirst = 5;
+    hear(welcome.sent);
+    pump();
+    hear("05in\n");
+    expect(pump()).toBe("[in]05\n");
+  });
+
   test("before what was acknowledged ends the connection", () => {
     linked2();
     say("a");

@@ -115,9 +115,22 @@ storeTest("a device of which all was undone is not known", async (path) => {
     const record = await driver.acquire("1");
     record.write("a", { overtakes: false, qos: true }, 0);
     record.unwrite();
-    await driver.commit();
+    await driver.store.commit({ works: [], changes: () => driver.changed }); // as `Turn` does
     assertEquals((await driver.store.acquire("1")).state, undefined);
   });
+});
+
+storeTest("a device that is forgotten comes back to the same store as a new one", async (path) => {
+  await within(path, async (driver) => {
+    (await driver.acquire("1")).receive("old");
+    await driver.commit();
+    driver.ledgers.get("1")!.remove();
+    await driver.commit();
+    assertEquals((await driver.store.acquire("1")).state, undefined);
+    (await driver.acquire("1")).receive("new");
+    await driver.commit();
+  });
+  assertEquals(await within(path, (driver) => driver.record("1").inbox), ["new"]);
 });
 
 storeTest("a query that is wrong is whose it is, and no failure of the store", async (path) => {

@@ -1,0 +1,196 @@
+/**
+ * Messages to a broker, over several ways, and one subscriber to all of them: QoS 2 both times. Devices and subscriber
+ * are one process, so one clock says how long a message takes. Obeys one JSON object a line on stdin
+ * ({@linkcode WayOrder}), answers each with one on stdout, and ends with its input.
+ *
+ * A message that comes twice, or never, ends it: there are no figures then.
+ *
+ * @module
+ */
+import mqtt from "mqtt";
+import { TextLineStream } from "@std/streams";
+import { Channels, Client } from "../../bridge/host/mod.ts";
+import type { Run } from "./load.ts";
+import {
+  encoder,
+  fail,
+  MqttConnection,
+  packet,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  string,
+  SUBACK,
+  SUBSCRIBE,
+} from "./mqtt_connection.ts";
+
+/** What it can be told. */
+export type WayOrder =
+  /** Connects; `server` is where devices connect, else it is a publisher at the broker itself. */
+  | { do: "open"; broker: number; way: "plain" | "package" | "devices"; server?: number }
+  /** Has so many messages on their way for a while; answers with a {@linkcode Run}, a message's time until it arrives. */
+  | { do: "run"; window: number; warmUpMs: number; ms: number }
+  /** Closes the way, when all that was sent has arrived; answers with how many it was. */
+  | { do: "close" };
+
+const DEVICES = 10;
+
+const TEXT_BYTES = 32;
+
+/** Longest time until what was sent last has arrived, in ms. */
+const PATIENCE = 10_000;
+
+/** Sends a text on its way. */
+interface Sender {
+  publish(text: string): void;
+  close(): Promise<void> | void;
+}
+
+class Subscriber extends MqttConnection {
+  constructor(conn: Deno.TcpConn, private readonly onText: (text: string) => void) {
+    super(conn);
+  }
+
+  async subscribe(): Promise<void> {
+    await this.greet("subscriber");
+    this.send(packet(SUBSCRIBE, 0, 1, ...string("+/+/event/load"), 2));
+    await this.expect(SUBACK);
+    this.got = (first, body) => this.#take(first, body);
+  }
+
+  #take(first: number, body: Uint8Array): void {
+    if (first === PUBLISH) {
+      const at = 2 + (body[0]! << 8 | body[1]!); // behind the topic
+      this.send(packet(PUBREC, body[at]!, body[at + 1]!));
+      this.onText(new TextDecoder().decode(body.subarray(at + 2)));
+    } else if (first === PUBREL) this.send(packet(PUBCOMP, body[0]!, body[1]!));
+    else fail(new Error(`packet ${first} came to a subscriber`));
+  }
+}
+
+/** A publisher that speaks as little MQTT as it takes. */
+class PlainPublisher extends MqttConnection implements Sender {
+  readonly #free: number[] = [];
+  #next = 1;
+  #isDue = false;
+
+  static async open(port: number): Promise<PlainPublisher> {
+    const one = new PlainPublisher(await Deno.connect({ hostname: "127.0.0.1", port }));
+    await one.greet("plain");
+    one.got = (first, [high = 0, low = 0]) => {
+      if (first === PUBREC) return one.send(packet(PUBREL, high, low));
+      if (first !== PUBCOMP) fail(new Error(`packet ${first} came to a publisher`));
+      one.#free.push(high << 8 | low);
+    };
+    return one;
+  }
+
+  publish(text: string): void {
+    const id = this.#free.shift() ?? this.#next++;
+    const topic = string("plain/1/event/load");
+    this.send(packet(PUBLISH, ...topic, id >> 8, id & 255, ...encoder.encode(text)));
+    if (this.#isDue) return;
+    this.#isDue = true; // what is sent in one turn goes out together
+    queueMicrotask(() => {
+      this.#isDue = false;
+      this.flush();
+    });
+  }
+}
+
+/** The npm package, with a session that the broker keeps, and its own state in memory. */
+async function openPackage(port: number): Promise<Sender> {
+  const url = `mqtt://127.0.0.1:${port}`;
+  const client = await mqtt.connectAsync(url, { clientId: "package", clean: false });
+  return {
+    publish: (text) => void client.publishAsync("package/1/event/load", text, QOS_2).catch(fail),
+    close: () => client.endAsync(),
+  };
+}
+
+const QOS_2 = { qos: 2 } as const;
+
+/** Devices at our server, in turn. */
+async function openDevices(port: number): Promise<Sender> {
+  const clients = Array.from({ length: DEVICES }, (_, i) => new Client({ id: `${i}`, port }));
+  const all = clients.map((client) =>
+    new Channels(client, { app: "load", version: "1", channels: {} })
+  );
+  await Promise.all(clients.map((client) => client.ready()));
+  let next = 0;
+  return {
+    publish: (text) => void all[next++ % DEVICES]!.event("load", text).catch(fail),
+    close: async () => void await Promise.all(clients.map((client) => client.close())),
+  };
+}
+
+let sender: Sender;
+let subscriber: Subscriber;
+let sent = 0;
+let window = 0;
+const onTheirWay = new Map<string, number>(); // since when
+const times: number[] = [];
+
+function publish(): void {
+  const text = `message ${sent++}`.padEnd(TEXT_BYTES, ".");
+  onTheirWay.set(text, performance.now());
+  sender.publish(text);
+}
+
+function arrived(text: string): void {
+  const since = onTheirWay.get(text);
+  if (since === undefined) fail(new Error(`${text} came twice`));
+  onTheirWay.delete(text);
+  times.push((performance.now() - since) * 1000);
+  if (onTheirWay.size < window) publish();
+}
+
+async function open({ broker, way, server }: Extract<WayOrder, { do: "open" }>): Promise<unknown> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: broker });
+  subscriber = new Subscriber(conn, arrived);
+  await subscriber.subscribe();
+  sent = 0;
+  if (way === "plain") sender = await PlainPublisher.open(broker);
+  else if (way === "package") sender = await openPackage(broker);
+  else sender = await openDevices(server!);
+  return {};
+}
+
+async function run(order: Extract<WayOrder, { do: "run" }>): Promise<Run> {
+  window = order.window;
+  while (onTheirWay.size < window) publish();
+  await sleep(order.warmUpMs);
+  times.length = 0;
+  const start = performance.now();
+  await sleep(order.ms);
+  const rate = times.length / (performance.now() - start) * 1000;
+  window = 0;
+  times.sort((a, b) => a - b);
+  const at = (share: number) => times[Math.floor(times.length * share)] ?? NaN;
+  return { rate, p50: at(0.5), p99: at(0.99) };
+}
+
+async function close(): Promise<{ sent: number }> {
+  for (let waited = 0; onTheirWay.size > 0 && waited < PATIENCE; waited += 10) await sleep(10);
+  if (onTheirWay.size > 0) throw new Error(`${onTheirWay.size} of ${sent} messages are lost`);
+  await sender.close();
+  subscriber.close();
+  return { sent };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function obey(order: WayOrder): Promise<unknown> {
+  if (order.do === "open") return open(order);
+  return order.do === "run" ? run(order) : close();
+}
+
+const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
+  .pipeThrough(new TextLineStream());
+for await (const line of lines) {
+  console.log(JSON.stringify(await obey(JSON.parse(line)).catch(fail)));
+}
+Deno.exit();

@@ -1,0 +1,115 @@
+/**
+ * A connection to a broker on a raw socket, as far as loads take it: MQTT 3.1.1, short packets.
+ *
+ * @module
+ */
+
+/** First bytes of packets, with the flags that these must have. */
+const CONNECT = 0x10;
+const CONNACK = 0x20;
+export const PUBLISH = 0x34; // QoS 2
+export const PUBREC = 0x50;
+export const PUBREL = 0x62;
+export const PUBCOMP = 0x70;
+export const SUBSCRIBE = 0x82;
+export const SUBACK = 0x90;
+
+export const encoder = new TextEncoder();
+
+/** A string as MQTT writes it: its length, then its bytes. */
+export function string(text: string): number[] {
+  const bytes = encoder.encode(text);
+  return [bytes.length >> 8, bytes.length & 255, ...bytes];
+}
+
+/** A packet; all of ours are shorter than 128 bytes. */
+export function packet(first: number, ...body: number[]): Uint8Array {
+  if (body.length > 127) throw new Error("a packet is too long");
+  return Uint8Array.from([first, body.length, ...body]);
+}
+
+/** A connection to a broker: cuts what it reads into packets, and sends what one read brings together. */
+export class MqttConnection {
+  #conn: Deno.TcpConn;
+  #closed = false;
+  #output: Uint8Array[] = [];
+
+  protected constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    conn.setNoDelay(true);
+    this.#read().catch((error) => {
+      if (!this.#closed) fail(error);
+    });
+  }
+
+  /** Takes a packet. */
+  protected got: (first: number, body: Uint8Array) => void = () => {};
+
+  protected send(packet: Uint8Array): void {
+    this.#output.push(packet);
+  }
+
+  /** Sends all that `send` has been given. */
+  protected flush(): void {
+    if (this.#output.length === 0) return;
+    const output = new Uint8Array(this.#output.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const packet of this.#output.splice(0)) {
+      output.set(packet, at);
+      at += packet.length;
+    }
+    this.#conn.write(output).then((n) => {
+      if (n < output.length) throw new Error("a socket took less than a window"); // it never does
+    }).catch((error) => {
+      if (!this.#closed) fail(error);
+    });
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(16 * 1024);
+    let length = 0;
+    for (;;) {
+      const n = await this.#conn.read(buffer.subarray(length));
+      if (n === null) throw new Error("the broker ended a connection");
+      length += n;
+      let at = 0;
+      while (at + 2 <= length && at + 2 + buffer[at + 1]! <= length) {
+        if (buffer[at + 1]! > 127) throw new Error("a long packet came");
+        const end = at + 2 + buffer[at + 1]!;
+        this.got(buffer[at]!, buffer.subarray(at + 2, end));
+        at = end;
+      }
+      buffer.copyWithin(0, at, length);
+      length -= at;
+      this.flush();
+    }
+  }
+
+  /** The answer of this kind. */
+  protected expect(first: number): Promise<void> {
+    this.flush();
+    return new Promise((resolve, reject) => {
+      this.got = (came, body) => {
+        if (came === first && body.at(-1)! < 128) resolve();
+        else reject(new Error(`packet ${came} came where ${first} was due`));
+      };
+    });
+  }
+
+  protected async greet(id: string): Promise<void> {
+    // Level 4, a clean session, no keepalive.
+    this.send(packet(CONNECT, ...string("MQTT"), 4, 2, 0, 0, ...string(id)));
+    await this.expect(CONNACK);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#conn.close();
+  }
+}
+
+/** A loader that is not sure of its figures must not give any. */
+export function fail(error: Error): never {
+  console.log(JSON.stringify({ error: error.message }));
+  Deno.exit(1);
+}

@@ -1,0 +1,77 @@
+/** Bugs of what the bridge to an MQTT broker does for devices: requests, topics of their own, wills, what is taken back. */
+import { type Bugs, edit } from "./bug.ts";
+
+const ANNOUNCER = "bridge/mqtt/announcer.ts";
+const OWN = "bridge/mqtt/own_topics.ts";
+const REQUESTS = "bridge/mqtt/requests.ts";
+const SUBSCRIPTIONS = "bridge/mqtt/subscriptions.ts";
+const WILLS = "bridge/mqtt/wills.ts";
+
+const ASKING: Bugs = {
+  "a request that a restart has cut short is never answered": edit(
+    REQUESTS,
+    "      this.#host.put(tx, faultFor(asker, why));\n",
+    "      void [asker, why];\n",
+  ),
+  "a request that was answered is answered again by the next process": edit(
+    REQUESTS,
+    "        tx.run(`DELETE FROM mqtt_requests WHERE id = ?`, id);\n",
+    "",
+  ),
+  "a device is asked before the request is safe": edit(
+    REQUESTS,
+    "    tx.afterCommit(() =>\n      void this.#ask(",
+    "    queueMicrotask(() =>\n      void this.#ask(",
+  ),
+  "an answer does not say what it answers": edit(
+    REQUESTS,
+    "    ...(correlation !== undefined && { correlation }),\n",
+    "",
+  ),
+};
+
+const HEARING: Bugs = {
+  "topics of devices are not subscribed again at a broker that has forgotten them": edit(
+    SUBSCRIPTIONS,
+    "    if (!isKnown) { for (const filter of this.#known.keys()) this.#known.set(filter, false); }\n",
+    "    void isKnown;\n",
+  ),
+  "what a device wants to hear does not outlive the server": edit(
+    OWN,
+    "      for (const filter of filtersIn(value)) all.push([id, filter]);\n",
+    "      void value;\n",
+  ),
+  "what no device wants any more is heard for ever": edit(
+    SUBSCRIPTIONS,
+    "    return !this.#wanted.has(filter) || this.#refused.has(filter);\n",
+    "    return this.#refused.has(filter);\n",
+  ),
+};
+
+const LIVES: Bugs = {
+  "a device that has stayed is welcomed by each process": edit(
+    WILLS,
+    "is_welcomed = is_welcomed AND excluded.state <> 'offline'`",
+    "is_welcomed = is_welcomed AND excluded.state = 'sleeping'`",
+  ),
+  "a device that was gone is told to have gone by each process": edit(
+    WILLS,
+    "`state <> 'offline'`",
+    "`state <> ''`",
+  ),
+  "a device that says that it wants to be welcomed is not, as it is there already": edit(
+    WILLS,
+    '    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already\n',
+    "",
+  ),
+};
+
+const TAKING_BACK: Bugs = {
+  "topics of a device that was forgotten stay": edit(
+    ANNOUNCER,
+    '} else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });',
+    '} else if (event.event === "forgotten") return;',
+  ),
+};
+
+export const MQTT_DEVICE_BUGS: Bugs = { ...ASKING, ...HEARING, ...LIVES, ...TAKING_BACK };

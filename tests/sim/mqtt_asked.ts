@@ -1,0 +1,138 @@
+/** The books of what somebody at a broker asks devices: each request has one answer. See `mqtt_books.ts`. */
+import { valueOf } from "../../server/protocol/channel_lines.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { FaultError } from "../../server/protocol/fault.ts";
+import type { Request } from "./channel_requests.ts";
+import { Violation } from "./promises.ts";
+import type { ThingBooks } from "./thing_books.ts";
+
+/** A request that was published. */
+export interface Asked {
+  readonly books: ThingBooks;
+  readonly request: Request;
+  /** It has gone to the bridge. */
+  isGone: boolean;
+  /** The bridge has said that it has it. */
+  isTaken: boolean;
+  isAnswered: boolean;
+}
+
+/** Why nobody was asked: that may be so at any time. */
+const NOT_ASKED = ["BROKER_BEHIND", "CLOSED", "FENCED", "FORGOTTEN", "UNKNOWN_DEVICE"];
+
+export class AskedBooks {
+  readonly #asked = new Map<string, Asked>(); // by what goes with it
+  /** Answers that do not say to which request they belong: MQTT 3.1.1. */
+  readonly #unknown = new Map<ThingBooks, number>();
+  /** Requests that can have no answer, as too much waits. */
+  #excused = 0;
+  /** The broker has gone back: what it had is lost, or comes again. */
+  #isLoose = false;
+
+  /** @param marks Whether answers say what they answer: MQTT 5. */
+  constructor(readonly marks: boolean) {}
+
+  /** Somebody publishes one. */
+  begins(books: ThingBooks, deadline: number): Asked {
+    const request = books.requests.begins(deadline);
+    request.isPublished = true;
+    const asked = { books, request, isGone: false, isTaken: false, isAnswered: false };
+    this.#asked.set(`${books.id} ${request.value}`, asked);
+    return asked;
+  }
+
+  /** An answer comes. */
+  comes(books: ThingBooks, { text, correlation, isAgain }: Answer): void {
+    if (this.marks && correlation === undefined) {
+      throw new Violation(`${books.id}: ${text} does not say what it answers`);
+    }
+    const value = valueOf(text);
+    const error = typeof value === "object" && value ? String((value as Fault).error) : undefined;
+    const asked = correlation === undefined
+      ? [...this.#asked.values()].find((it) => it.books === books && it.request.answers.has(value))
+      : this.#asked.get(`${books.id} ${correlation}`);
+    if (!asked && correlation === undefined && error !== undefined) {
+      return this.#comesUnknown(books, isAgain);
+    }
+    if (!asked?.isGone) throw new Violation(`${books.id}: ${text} answers nobody`);
+    if (asked.isAnswered && !this.#isLoose) {
+      if (isAgain()) return;
+      throw new Violation(`${books.id}: ${asked.request.value} is answered twice, with ${text}`);
+    }
+    asked.isAnswered = true;
+    if (this.#isLoose) return;
+    if (error === undefined) books.requests.answered(asked.request, value);
+    else this.#fails(asked, error);
+  }
+
+  /** There is no answer, for this reason. */
+  #fails({ books, books: { requests }, request }: Asked, code: string): void {
+    if (NOT_ASKED.includes(code)) return requests.ends(request);
+    if (code === code.toLowerCase()) {
+      requests.failed(request, new FaultError(code as "busy", ""));
+      return;
+    }
+    if (code !== "EXPIRED" && code !== "UNDECIDED") {
+      const isKnown = requests.failed(request, new LocalError(code as LocalError["code"], ""));
+      if (!isKnown) throw new Violation(`${books.id}: a request is answered with ${code}`);
+      return;
+    }
+    const isLost = request.isLost; // the server that was to ask is no more
+    requests.ends(request);
+    const isOver = request.expires - 2 <= books.books.now();
+    if (!isOver && !(isLost && code === "UNDECIDED")) {
+      throw new Violation(`${books.id}: request ${request.value} is ${code} too early`);
+    }
+  }
+
+  /** There are no more answers than requests. */
+  #comesUnknown(books: ThingBooks, isAgain: () => boolean): void {
+    const count = (this.#unknown.get(books) ?? 0) + 1;
+    const open = [...this.#asked.values()].filter((it) =>
+      it.books === books && it.isGone && !it.isAnswered
+    );
+    if (open.length >= count) return void this.#unknown.set(books, count);
+    if (this.#isLoose || isAgain()) return;
+    throw new Violation(`${books.id}: there are more answers than requests`);
+  }
+
+  /** The bridge warns that something cannot be answered. */
+  excuse(): void {
+    this.#excused++;
+  }
+
+  /** What the server has taken, and not asked, is never asked. */
+  serverDied(): void {
+    for (const { request, isTaken } of this.#asked.values()) {
+      if (isTaken && request.tag === undefined) request.isRefused = true;
+    }
+  }
+
+  wentBack(): void {
+    this.#isLoose = true;
+    for (const { request } of this.#asked.values()) request.mayRepeat = true;
+  }
+
+  unfinished(): string | undefined {
+    if (this.#isLoose) return undefined;
+    const open = [...this.#asked.values()].filter((it) => it.isTaken && !it.isAnswered);
+    let unknown = this.#excused;
+    for (const count of this.#unknown.values()) unknown += count;
+    if (open.length <= unknown) return undefined;
+    return `${open[0]!.books.id}: request ${open[0]!.request.value} is not answered`;
+  }
+}
+
+/** An answer, as it comes to the broker. */
+interface Answer {
+  readonly text: string;
+  /** What was published with the request, if the answer says. */
+  readonly correlation: string | undefined;
+  /** Whether it may come a second time. */
+  isAgain(): boolean;
+}
+
+/** In place of an answer. */
+interface Fault {
+  error?: string;
+}

@@ -1,0 +1,342 @@
+/**
+ * The books of a bridge between the server and an MQTT broker. What they hold, for every seed and every fault:
+ *
+ * - An event that the server has processed comes to a subscriber once, in the order in which it was processed; none
+ *   comes that was not safe by then.
+ * - What is published as the state of a channel, the device has said, and the server knows it safely.
+ * - A setting that somebody has published with QoS 2 takes effect once, in the order in which it was published; it has
+ *   when the bridge says that it has it. With QoS 1 it may take effect again, with QoS 0 not at all.
+ * - When all faults have ended, the retained topics say what the server shows of each channel, that each device is
+ *   there, and that the bridge is; and nothing is left in the bridge's tables.
+ *
+ * | what happens                         | what is weaker then                                              |
+ * | ------------------------------------ | ---------------------------------------------------------------- |
+ * | the broker forgets the session       | what was under way may come twice; what it had for the bridge is |
+ * |                                      | gone. The bridge warns of it                                     |
+ * | the same, and the connection is lost | likewise as below: the bridge takes the new session for the old  |
+ * | on which it tells that               | one                                                              |
+ * | the broker goes back to what it was  | what was under way may be lost or come twice, both ways, and     |
+ * |                                      | states are old until they change: the bridge cannot know that    |
+ * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
+ */
+import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import type { ServerEvent } from "../../server/observe/events.ts";
+import type { Server } from "../../server/server.ts";
+import type { Message } from "./broker_session.ts";
+import { type Asked, AskedBooks } from "./mqtt_asked.ts";
+import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
+import { type MqttPlan, OWN, PREFIX } from "./mqtt_plan.ts";
+import { ToldBooks } from "./mqtt_told.ts";
+import { Violation } from "./promises.ts";
+import type { Tables } from "./tables.ts";
+import type { Setting, ThingBooks } from "./thing_books.ts";
+
+/** What somebody publishes. */
+export interface Publication extends Message {
+  /** What it is to set; undefined: it sets nothing. */
+  readonly target?: { readonly id: string; readonly channel: string; readonly value: unknown };
+  /** As soon as it was sent. */
+  setting?: Setting;
+  /** Or it is told to devices, or asks one. */
+  readonly errand?: Errand;
+  readonly asked?: Asked;
+}
+
+/** Answers go there, if a request says so. */
+export const ANSWERS = "answers";
+
+/** What the bridge says of what cannot be done. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "BAD_VALUE",
+  "EXPIRED",
+  "RETAINED_SET",
+  "UNKNOWN_DEVICE",
+  "UNKNOWN_TOPIC",
+]);
+
+/** What devices wait with until there is room. */
+const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
+
+/** What can be known of the server. */
+export interface ServerView {
+  readonly server: Server | undefined;
+  readonly tables: Tables;
+}
+
+export class MqttBooks {
+  readonly told = new ToldBooks();
+  readonly asked: AskedBooks;
+  readonly errands: ErrandBooks;
+  /** Settings that were sent, and of which the bridge has not said that it has them. */
+  readonly #outstanding = new Set<Setting>();
+  /** Settings that have taken effect with the commit under way. */
+  readonly #keptNow = new Set<Setting>();
+  /** When the newest setting of each channel was sent, of those that have taken effect. */
+  readonly #newest = new Map<string, number>();
+  /** The bridge has connected to a broker that has forgotten it, and has not said so. */
+  #owesWarning = false;
+  /** The bridge knows that a broker that has forgotten it had a session. */
+  #isKnown = false;
+  /** Retained topics of which it has been told since it went back. */
+  #fresh: Set<string> | undefined;
+  /** Ids that were in use when it forgot the session. */
+  #forgottenIds: readonly number[] = [];
+  /** The bridge may say so, or not: the connection was lost on which it was told. */
+  #mayWarn = false;
+  /** Ids that the bridge may take for those of messages that the broker does not know any more. */
+  readonly #haunted = new Set<number>();
+
+  /** Devices that the server has not known for a while: what their topics say may be taken back. */
+  readonly #absent = new Set<string>();
+  #knowsRows = false;
+
+  constructor(
+    readonly things: ReadonlyMap<string, ThingBooks>,
+    readonly view: ServerView,
+    readonly plan: Pick<MqttPlan, "version" | "mostRows">,
+    now: () => number,
+  ) {
+    this.asked = new AskedBooks(plan.version === 5);
+    this.errands = new ErrandBooks(now);
+  }
+
+  // What the devices say.
+
+  /** A message was processed. */
+  processed(id: string, text: string): void {
+    this.told.processed(id, text);
+    this.errands.processed(id, text);
+  }
+
+  /** The broker gives something to its subscribers. */
+  routed(message: Message): void {
+    const { topic, payload, correlation } = message;
+    const [root, id = "", ...rest] = topic.split("/");
+    const text = String(payload);
+    this.#fresh?.add(topic);
+    const books = this.things.get(id);
+    if (rest[0] === "response" || root === ANSWERS) {
+      const isAgain = () => this.told.isAgain(`${topic} ${text}`);
+      return books && this.asked.comes(books, { text, correlation, isAgain });
+    }
+    if (rest[0] === "event" || root === OWN) return this.told.comes(id, message);
+    if (rest.length !== 1 || rest[0] === "availability") return;
+    if (text === "" && this.#absent.has(id)) return;
+    if (rest[0] === "diagnostics") return void JSON.parse(text);
+    books?.reported(decodeURIComponent(rest[0]!), valueOf(text));
+  }
+
+  // What others want.
+
+  /** A setting goes to the bridge, for the first time. */
+  goes(publication: Publication, packet: number): void {
+    const { target, qos, errand, asked } = publication;
+    const devices = this.view.server?.devices;
+    const isKnown = (id: string) =>
+      !this.#haunted.has(packet) &&
+      (devices === undefined || devices.some((device) => device.id === id));
+    if (errand) return this.errands.goes(errand, qos, isKnown);
+    if (asked) asked.isGone = true;
+    if (!target) return;
+    const { id, channel, value } = target;
+    const setting = publication.setting = this.things.get(id)!.published(channel, value);
+    setting.mayRepeat = qos === 1;
+    setting.isForgotten = !isKnown(id);
+    if (qos > 0) this.#outstanding.add(setting);
+  }
+
+  /** The bridge says that it has it. */
+  taken({ setting, errand, asked }: Publication): void {
+    if (errand) return this.errands.taken(errand);
+    if (asked) asked.isTaken = true;
+    if (!setting || !this.#outstanding.delete(setting)) return;
+    if (!setting.isForgotten) setting.books.safe(setting);
+  }
+
+  /** It has taken effect. */
+  kept(setting: Setting): void {
+    const { books: { id }, channel, calledAt, mayRepeat } = setting;
+    this.#keptNow.add(setting);
+    const key = `${id}/${channel}`;
+    if (!mayRepeat && calledAt < (this.#newest.get(key) ?? 0)) {
+      throw new Violation(`${key} is what somebody has published before something else`);
+    }
+    this.#newest.set(key, Math.max(calledAt, this.#newest.get(key) ?? 0));
+  }
+
+  /** It takes effect, and has done so before; perhaps in the same commit. */
+  again(setting: Setting): void {
+    if (setting.mayRepeat || this.#keptNow.has(setting)) return;
+    const { books: { id }, channel, value } = setting;
+    throw new Violation(`${id}: ${channel} ${value} takes effect twice, and was published once`);
+  }
+
+  /** A commit is done. */
+  committed(): void {
+    this.#keptNow.clear();
+    if (!this.#hasRows) return;
+    // Each device may be one message above the bound; wills, welcomes and answers have another one.
+    const events = this.view.tables.count("mqtt_out", `WHERE ${WAIT_FOR_ROOM}`);
+    const most = this.plan.mostRows + this.things.size;
+    if (events > most) throw new Violation(`${events} events wait for the broker, not ${most}`);
+  }
+
+  /** Whether there is the bridge's table. */
+  get #hasRows(): boolean {
+    const sql = "WHERE name = 'mqtt_out'";
+    return this.#knowsRows ||= this.view.tables.count("sqlite_master", sql) > 0;
+  }
+
+  /** The server does not know a device any more: what is set until it comes back has no effect. */
+  lost(id: string): void {
+    this.#absent.add(id);
+    for (const setting of this.#outstanding) {
+      if (setting.books.id === id) setting.isForgotten = true;
+    }
+    this.errands.excuse(({ due }) => due.delete(id));
+  }
+
+  /** The operator has the server forget a device: what its topics say is taken back. */
+  forgets(id: string): void {
+    this.#absent.add(id);
+    this.told.forgets(id);
+    this.errands.forgets(id);
+  }
+
+  /** An id is not in use any more, on either side. */
+  freed(packet: number): void {
+    this.#haunted.delete(packet);
+  }
+
+  // What the bridge says.
+
+  /** @returns whether this is a warning of the bridge's, and true */
+  warned({ code, device, message }: Extract<ServerEvent, { event: "warning" }>): boolean {
+    if (code === "BROKER_FORGOT") {
+      if (!this.#owesWarning && !this.#mayWarn) {
+        throw new Violation("the broker is said to have forgotten something");
+      }
+      this.#owesWarning = false;
+      return true;
+    }
+    if (/request.*does nothing/.test(message)) this.asked.excuse(); // not even an answer has room
+    if (code === "OUTBOX_FULL") {
+      this.errands.excuse(({ topic, to, due }) => {
+        if (message.includes(JSON.stringify(topic))) due.delete(device ?? to ?? "");
+      });
+      return true;
+    }
+    return code === "BROKER_BEHIND" || REFUSALS.has(code);
+  }
+
+  /** The server is killed, and cannot say any more what it has not said. */
+  serverDied(): void {
+    this.#owesWarning = false;
+    this.asked.serverDied();
+  }
+
+  // What the broker does.
+
+  /** It has lost the session. @param ids That were in use. @param isKnown The bridge knows that it had one */
+  forgot(ids: readonly number[], isKnown: boolean): void {
+    if (isKnown) this.#isKnown = true;
+    else this.#mayWarn = true;
+    this.#forgottenIds = [...this.#forgottenIds, ...ids];
+    this.#outstanding.clear();
+    this.errands.forgot();
+    this.told.forgot(this.#underWay(), false);
+  }
+
+  /** The bridge meets a broker that has no session of it, though there was one. */
+  metAgain(): void {
+    this.#owesWarning = this.#isKnown;
+  }
+
+  /** The bridge has begun a new session, and knows that. */
+  subscribed(): void {
+    this.#forgottenIds = [];
+  }
+
+  /** The bridge was told that the session is a new one, and may not know that: now it is told that it has one. */
+  mistaken(): void {
+    this.#mayWarn = true;
+    this.#owesWarning = false;
+    this.wentBack([], this.#forgottenIds);
+  }
+
+  /** It is what it was before, with these messages under way. @param ids That were in use just now */
+  wentBack(flights: readonly Publication[], ids: readonly number[]): void {
+    this.told.forgot(this.#underWay(), true);
+    this.asked.wentBack();
+    for (const setting of this.#outstanding) setting.isForgotten = true;
+    this.#outstanding.clear();
+    this.errands.forgot();
+    for (const { setting, errand } of flights) {
+      if (setting) setting.mayRepeat = true;
+      if (errand) errand.mayRepeat = true;
+    }
+    for (const id of ids) this.#haunted.add(id);
+    this.#fresh = new Set();
+  }
+
+  /** Messages that the broker has been told of, and that are not over for the bridge. */
+  #underWay(): string[] {
+    const { tables } = this.view;
+    if (!this.#hasRows) return [];
+    const rows = tables.query("SELECT topic, payload FROM mqtt_out WHERE retain = 0 AND stage > 0");
+    return rows.map(({ topic, payload }) => `${topic} ${payload}`);
+  }
+
+  // The end.
+
+  /** What is not as it should be, when all is over. */
+  unfinished(
+    retained: ReadonlyMap<string, string>,
+    filters: ReadonlySet<string>,
+  ): string | undefined {
+    const { tables } = this.view;
+    for (const table of ["mqtt_out", "mqtt_requests"]) {
+      const rows = tables.count(table);
+      if (rows > 0) return `${rows} rows of ${table} are left`;
+    }
+    const ids = tables.count("mqtt_in");
+    if (ids > this.#haunted.size) return `${ids} ids of messages are left`;
+    const isFresh = (topic: string) => this.#fresh?.has(topic) !== false;
+    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished();
+    if (left) return left;
+    const hears = [...filters].filter((filter) => !filter.startsWith(`${PREFIX}/`)).sort();
+    const wanted = [...this.errands.filters].sort();
+    if (!this.#fresh && hears.join() !== wanted.join()) {
+      return `the bridge hears ${hears}, not ${wanted}`;
+    }
+    if (this.#owesWarning) return "nobody says that the broker has forgotten the session";
+    return this.#differs(retained);
+  }
+
+  #differs(retained: ReadonlyMap<string, string>): string | undefined {
+    const wrong = (topic: string, text: string) => {
+      if (this.#fresh?.has(topic) === false || retained.get(topic) === text) return undefined;
+      return `${topic} should say ${text}, and says ${retained.get(topic)}`;
+    };
+    const states = [[`${PREFIX}/status`, "online"]];
+    for (const [id, { thing }] of this.things) {
+      states.push([`${PREFIX}/${id}/availability`, "online"]);
+      for (const channel of thing?.channels ?? []) {
+        const reported = thing!.reported(channel);
+        const topic = `${PREFIX}/${id}/${encodeURIComponent(channel)}`;
+        if (reported) states.push([topic, textOf(reported.value)]);
+      }
+    }
+    const known = new Set(states.map(([topic]) => topic));
+    for (const topic of retained.keys()) {
+      const [root, id = ""] = topic.split("/");
+      if (this.#fresh || root !== PREFIX || !this.things.has(id) || known.has(topic)) continue;
+      if (!/\/(set|diagnostics)$/.test(topic)) return `${topic} should say nothing`;
+    }
+    for (const [topic, text] of states) {
+      const why = wrong(topic!, text!);
+      if (why) return why;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+/** What a simulated device says of topics of its own, where the server has a bridge to a broker. */
+import { inboxOf, KEPT, LIFE, NEWS, OWN } from "./mqtt_plan.ts";
+import type { Random } from "./random.ts";
+import type { ThingBooks } from "./thing_books.ts";
+
+type Own = Pick<ThingBooks, "id" | "count" | "unique" | "changedThere">;
+
+/** What it says as soon as it has booted: what is published for it, and what it hears. */
+export function ownStart(random: Random, books: Own): string[] {
+  if (random.chance(0.2)) return [];
+  const life = `${OWN}/${books.id}/${LIFE}`;
+  const lines = [
+    reports(books, `${OWN}/will`, `${life} gone${books.count()}`),
+    reports(books, `${OWN}/welcome`, `${life} here${books.count()}`),
+  ];
+  return random.chance(0.5) ? lines : [...lines, hears(random, books)];
+}
+
+/** What it says now and then. */
+export function ownMessage(random: Random, books: Own): string {
+  const { id } = books;
+  switch (random.pick(["out", "out", "kept", "hears", "hears"])) {
+    case "out":
+      return books.unique(`!${OWN} ${OWN}/${id}/out ${books.count()}`);
+    case "kept": {
+      const said = { topic: `${OWN}/${id}/${KEPT}`, value: books.count(), retain: true };
+      return books.unique(`!${OWN} ${JSON.stringify(said)}`);
+    }
+    default:
+      return hears(random, books);
+  }
+}
+
+function hears(random: Random, books: Own): string {
+  const filters = [NEWS, inboxOf(books.id)].filter(() => random.chance(0.6));
+  return books.unique(reports(books, OWN, filters));
+}
+
+function reports(books: Own, channel: string, value: unknown): string {
+  books.changedThere(channel, value);
+  return `=${channel} ${typeof value === "string" ? value : JSON.stringify(value)}`;
+}

@@ -1,0 +1,145 @@
+/**
+ * The books of what somebody at a broker wants to be told to devices: what they are to do, and what they hear. See
+ * `mqtt_books.ts`.
+ */
+import { OWN } from "./mqtt_plan.ts";
+import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
+import { Violation } from "./promises.ts";
+
+/** Something that a device is to be told. */
+export interface Errand {
+  /** How the device is told. */
+  readonly line: string;
+  readonly topic: string;
+  /** The device; undefined: all that hear the topic. */
+  readonly to: string | undefined;
+  /** Until then it is of use at least. */
+  expires: number;
+  /** When it went to the bridge: numbers that grow. */
+  order: number;
+  /** Devices that must be told, and since when they have heard the same. */
+  readonly due: Map<string, number>;
+  readonly told: Set<string>;
+  mayRepeat: boolean;
+}
+
+/** What one device hears. */
+interface Hearing {
+  filters: readonly string[];
+  /** How often it has said so. */
+  times: number;
+  readonly ever: Set<string>;
+  /** The newest errand that it was told. */
+  newest: number;
+}
+
+export class ErrandBooks {
+  readonly #errands = new Map<string, Errand>(); // by line
+  readonly #outstanding = new Set<Errand>();
+  readonly #hearing = new Map<string, Hearing>();
+  #count = 0;
+
+  /** @param now The time, in ms. */
+  constructor(readonly now: () => number) {}
+
+  #of(id: string): Hearing {
+    let hearing = this.#hearing.get(id);
+    if (hearing) return hearing;
+    hearing = { filters: [], times: 0, ever: new Set(), newest: 0 };
+    this.#hearing.set(id, hearing);
+    return hearing;
+  }
+
+  /** A message of a device was processed. */
+  processed(id: string, line: string): void {
+    const marked = parseMarked(line);
+    if (marked?.mark === "set" && marked.name === OWN) {
+      this.#hears(id, valueOf(marked.value) as string[]);
+    }
+  }
+
+  forgets(id: string): void {
+    this.#hears(id, []);
+    this.excuse((errand) => errand.due.delete(id));
+  }
+
+  #hears(id: string, filters: readonly string[]): void {
+    const hearing = this.#of(id);
+    hearing.filters = filters;
+    hearing.times++;
+    for (const filter of filters) hearing.ever.add(filter);
+  }
+
+  /** All filters that devices want. */
+  get filters(): Set<string> {
+    return new Set([...this.#hearing.values()].flatMap(({ filters }) => filters));
+  }
+
+  /** Somebody publishes one. */
+  begins(line: string, topic: string, to: string | undefined, expires: number): Errand {
+    const errand = {
+      line,
+      topic,
+      to,
+      expires,
+      order: 0,
+      due: new Map(),
+      told: new Set<string>(),
+      mayRepeat: false,
+    };
+    this.#errands.set(line, errand);
+    return errand;
+  }
+
+  /** It goes to the bridge, for the first time. @param isDue Whether a device can be told */
+  goes(errand: Errand, qos: number, isDue: (id: string) => boolean): void {
+    errand.order = ++this.#count;
+    errand.mayRepeat = qos === 1;
+    if (qos === 0) return;
+    this.#outstanding.add(errand);
+    const all = errand.to === undefined
+      ? [...this.#hearing].filter(([, { filters }]) => filters.includes(errand.topic))
+        .map(([id]) => id)
+      : [errand.to];
+    for (const id of all) if (isDue(id)) errand.due.set(id, this.#of(id).times);
+  }
+
+  /** The bridge says that it has it. */
+  taken(errand: Errand): void {
+    if (!this.#outstanding.delete(errand) || errand.expires - 2 <= this.now()) return;
+    for (const [id, times] of errand.due) {
+      // One that has said something else since may hear it, or not.
+      if (errand.told.has(id) || (errand.to === undefined && this.#of(id).times !== times)) {
+        continue;
+      }
+      throw new Violation(`${id}: ${errand.line} is taken, and is not safe`);
+    }
+  }
+
+  /** A device is told. @returns until when that is of use */
+  written(id: string, line: string): number {
+    const errand = this.#errands.get(line);
+    const hearing = this.#of(id);
+    if (!errand || (errand.to ?? id) !== id) throw new Violation(`${id}: who has written ${line}?`);
+    if (errand.to === undefined && !hearing.ever.has(errand.topic)) {
+      throw new Violation(`${id} is told ${line}, and does not want that`);
+    }
+    if (errand.told.has(id) && !errand.mayRepeat) throw new Violation(`${id}: ${line} comes again`);
+    if (errand.order < hearing.newest && !errand.mayRepeat) {
+      throw new Violation(`${id} is told ${line} behind something newer`);
+    }
+    errand.told.add(id);
+    hearing.newest = Math.max(hearing.newest, errand.order);
+    return errand.expires;
+  }
+
+  /** What is under way need not be told to a device, or any. */
+  excuse(which: (errand: Errand) => void): void {
+    this.#outstanding.forEach(which);
+  }
+
+  /** The broker has forgotten what was under way. */
+  forgot(): void {
+    this.#outstanding.clear();
+  }
+}

@@ -1,0 +1,123 @@
+/** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
+import type { Random } from "./random.ts";
+
+/** Of so many seeds one is such a world, and one of channels as well. */
+const SHARE = 12;
+const PLACE = 3;
+
+/** Topics of the bridge begin with it, and those of the devices' own with that, which is a channel as well. */
+export const PREFIX = "holdfast";
+export const OWN = "mqtt";
+
+/** Of a device's own: a retained one, and one at which it says that it comes and goes. */
+export const KEPT = "kept";
+export const LIFE = "life";
+
+/** A topic that all devices may hear. */
+export const NEWS = "news";
+
+/** One that is a device's alone. */
+export function inboxOf(id: string): string {
+  return `${OWN}/${id}/in`;
+}
+
+/** What a device is to do. */
+export const DEED = "door";
+
+/** What can go wrong with a broker and the way to it: `broker.ts` lets it happen. */
+export const BROKER_FAULTS = [
+  "broker stops",
+  "broker crashes",
+  "broker stalls",
+  "broker refuses",
+  "broker loses connections",
+  "broker unreachable",
+  "broker far away",
+  "connection lost amid packets",
+  "server killed amid packets",
+] as const;
+
+export type BrokerFault = typeof BROKER_FAULTS[number];
+
+/** Longest time that the broker is away or silent, in ms: longer than the bridge waits for an answer. */
+export const LONGEST_AWAY = 15_000;
+
+/** A world that is to see keepalives goes on for so long, in ms. */
+const LONG = 70_000;
+
+/** The way to the broker: see `Conditions` of a scenario. */
+interface Way {
+  latency: number;
+  jitter: number;
+  segment: number;
+  capacity: number;
+  rate: number;
+}
+
+/** The scenario to which a broker is added. */
+interface World {
+  readonly timeout: number;
+  faultsEnd: number;
+  faultPause: number;
+  mqtt?: MqttPlan;
+}
+
+export interface MqttPlan {
+  /** Of MQTT: 4 is 3.1.1. */
+  version: 4 | 5;
+  /** What the bridge is told. */
+  mostRows: number;
+  offlineAfter: number;
+  deadline: number;
+  /** When the broker gives a message of QoS 2 to its subscribers: when it comes, or when it is released. */
+  routesAt: "publish" | "pubrel";
+  /** Messages of the bridge that it takes at once. 3.1.1: it cannot say so. */
+  takes: number;
+  /** Messages that it has under way to the bridge at once. */
+  sends: number;
+  /** What it wants in place of the bridge's keepalive, in s. */
+  keepalive: number | undefined;
+  conditions: Way;
+  /** Messages that people publish, and the longest pause between them, in ms. */
+  messages: number;
+  pause: number;
+  faults: readonly BrokerFault[];
+  /** Mean time between two of them, in ms. */
+  faultPause: number;
+}
+
+/** Whether a seed's server has a bridge to a broker. */
+export function hasBroker(seed: number): boolean {
+  return seed % SHARE === PLACE;
+}
+
+/** Gives a scenario of channels a broker. */
+export function addBroker(scenario: World, random: Random): void {
+  const version = random.pick([4, 5] as const);
+  const isLong = random.chance(0.1);
+  if (isLong) scenario.faultsEnd = LONG;
+  if (isLong) scenario.faultPause *= 5;
+  const { timeout, faultsEnd } = scenario;
+  const faults = BROKER_FAULTS.filter(() => random.chance(0.4));
+  scenario.mqtt = {
+    version,
+    mostRows: random.pick([1, 3, 10_000, 10_000]),
+    offlineAfter: random.pick([0, timeout, 30_000]),
+    deadline: random.pick([timeout, 10_000]),
+    routesAt: random.pick(["publish", "pubrel"]),
+    takes: version === 4 ? 20 : random.pick([1, 2, 5, 65_535]),
+    sends: random.pick([1, 3, 20]),
+    keepalive: version === 5 && isLong ? random.pick([undefined, 5]) : undefined,
+    conditions: {
+      latency: random.skewed(0, 100),
+      jitter: random.skewed(0, 50),
+      segment: random.pick([Infinity, Infinity, Infinity, 30, 3]),
+      capacity: random.pick([200, 4000, 64_000]),
+      rate: Infinity,
+    },
+    messages: random.skewed(1, 30),
+    pause: Math.floor(timeout * random.pick([0.01, 0.2, 1])),
+    faults,
+    faultPause: Math.floor(faultsEnd / random.pick([3, 6, 12])),
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * The books of what devices tell, as it comes to subscribers: events, messages to topics of their own, wills and
+ * welcomes. See `mqtt_books.ts`.
+ */
+import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import type { Message } from "./broker_session.ts";
+import { KEPT, LIFE, OWN, PREFIX } from "./mqtt_plan.ts";
+import { Violation } from "./promises.ts";
+
+/** What one device has told. */
+interface Told {
+  /** In the order in which it was processed. */
+  readonly safe: string[];
+  /** How much of it has come. */
+  came: number;
+  /** What it has said of its retained topic, and what last. */
+  readonly kept: Set<string>;
+  newest: string | undefined;
+  /** What is to be published when it comes and goes. */
+  readonly will: Set<string>;
+  readonly welcome: Set<string>;
+  /** It had said its will when it said its welcome. */
+  isOrdered: boolean;
+  /** Which of the two has come last. */
+  life: "will" | "welcome" | undefined;
+  /** The operator has the server forget it: it may be welcomed again. */
+  isForgotten: boolean;
+}
+
+export class ToldBooks {
+  readonly #devices = new Map<string, Told>();
+  /** What was under way when the broker forgot it: it may come again. */
+  readonly #again: string[] = [];
+  /** The same when it went back: it may be lost, too. */
+  readonly #lost = new Set<string>();
+
+  #of(id: string): Told {
+    let told = this.#devices.get(id);
+    if (told) return told;
+    told = {
+      safe: [],
+      came: 0,
+      kept: new Set(),
+      newest: undefined,
+      will: new Set(),
+      welcome: new Set(),
+      isOrdered: false,
+      life: undefined,
+      isForgotten: false,
+    };
+    this.#devices.set(id, told);
+    return told;
+  }
+
+  /** A message was processed. */
+  processed(id: string, line: string): void {
+    const marked = parseMarked(line);
+    const told = this.#of(id);
+    if (marked?.mark === "event") {
+      const text = textOf(valueOf(marked.value));
+      if (marked.name !== OWN) told.safe.push(`${PREFIX}/${id}/event/${marked.name} ${text}`);
+      else if (text.startsWith("{")) told.kept.add(told.newest = String(JSON.parse(text).value));
+      else told.safe.push(text);
+    }
+    if (marked?.mark !== "set" || !marked.name.startsWith(`${OWN}/`)) return;
+    if (marked.name === `${OWN}/will`) return void told.will.add(marked.value);
+    if (told.welcome.size === 0) told.isOrdered = told.will.size > 0;
+    told.welcome.add(marked.value);
+  }
+
+  forgets(id: string): void {
+    const told = this.#of(id);
+    told.isForgotten = true;
+    told.will.clear();
+    told.welcome.clear();
+  }
+
+  /** Something that a device has told comes to subscribers. */
+  comes(id: string, { topic, payload }: Message): void {
+    const message = `${topic} ${payload}`;
+    if (topic === `${OWN}/${id}/${LIFE}`) return this.#lives(id, message);
+    const { safe, kept } = this.#of(id);
+    if (topic === `${OWN}/${id}/${KEPT}`) {
+      if (!kept.has(String(payload))) throw new Violation(`${message}: ${id} has not said that`);
+      return;
+    }
+    let { came } = this.#of(id);
+    while (came < safe.length && safe[came] !== message && this.#lost.has(safe[came]!)) came++;
+    if (safe[came] === message) return void (this.#of(id).came = came + 1);
+    if (this.isAgain(message)) return;
+    const place = safe.indexOf(message);
+    const what = place < 0 ? "is not safe" : place < came ? "comes again" : "comes too early";
+    throw new Violation(`${id}: a subscriber is told ${message}, which ${what}`);
+  }
+
+  /** It may come again, and does. */
+  isAgain(message: string): boolean {
+    const again = this.#again.indexOf(message);
+    if (again >= 0) this.#again.splice(again, 1);
+    return again >= 0;
+  }
+
+  /** A will or a welcome. After the first welcome they take turns. */
+  #lives(id: string, message: string): void {
+    const told = this.#of(id);
+    const life = message.includes("gone") ? "will" : "welcome";
+    if (!told[life].has(message) && !told.isForgotten) {
+      throw new Violation(`${message} is told, and ${id} has not said so`);
+    }
+    const isKnown = told.isOrdered && !told.isForgotten && this.#lost.size === 0;
+    if (told.life === life && isKnown && !this.isAgain(message)) {
+      throw new Violation(`${id}: a ${life} comes a second time`);
+    }
+    if (told.life !== undefined || life === "welcome") told.life = life;
+  }
+
+  /** The broker has forgotten what was under way. @param isLost And the bridge cannot know */
+  forgot(underWay: readonly string[], isLost: boolean): void {
+    this.#again.push(...underWay);
+    for (const told of this.#devices.values()) told.newest = undefined; // nobody says it again
+    if (isLost) { for (const message of underWay) this.#lost.add(message); }
+  }
+
+  /** What is not as it should be, when all is over. */
+  unfinished(retained: ReadonlyMap<string, string>, isFresh: (topic: string) => boolean) {
+    for (const [id, { safe, came, newest, welcome, life }] of this.#devices) {
+      const missing = safe.slice(came).find((message) => !this.#lost.has(message));
+      if (missing !== undefined) return `${id}: ${missing} has not come`;
+      const topic = `${OWN}/${id}/${KEPT}`;
+      if (newest !== undefined && isFresh(topic) && retained.get(topic) !== newest) {
+        return `${topic} should say ${newest}, and says ${retained.get(topic)}`;
+      }
+      if (welcome.size > 0 && life !== "welcome" && this.#lost.size === 0) {
+        return `${id} is there, and was not welcomed`;
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,164 @@
+/** Those who publish at the broker what devices are to be, to do, to say or to hear, and now and then what is nothing. */
+import { textOf } from "../../server/protocol/channel_lines.ts";
+import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
+import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
+import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
+import type { Surroundings } from "./process.ts";
+
+/** What a broker needs of its world. */
+export interface BrokerWorld extends Surroundings {
+  readonly scenario: { readonly faultsEnd: number };
+  readonly log?: ((line: string) => void) | undefined;
+  count(kind: string): void;
+  killServer(): void;
+}
+
+/** Of what they publish, the share that sets nothing, and the share that is retained. */
+const ODD = 0.1;
+const RETAINED = 0.05;
+
+/** Where they publish. */
+interface Broker {
+  readonly world: BrokerWorld;
+  readonly plan: MqttPlan;
+  readonly books: MqttBooks;
+  readonly takesPublications: boolean;
+  /** Keeps a retained message. */
+  keep(message: Publication): void;
+  /** Gives a message to whoever has asked for it. */
+  offer(message: Publication): void;
+}
+
+export class People {
+  /** How much they have still to say. */
+  toPublish: number;
+
+  constructor(readonly broker: Broker) {
+    this.toPublish = broker.plan.messages;
+  }
+
+  start(): void {
+    if (this.toPublish === 0) return;
+    const { broker, broker: { plan, world: { clock, random } } } = this;
+    clock.after(1 + random.below(plan.pause + 1), () => {
+      this.start();
+      if (!broker.takesPublications) return; // they come later
+      this.toPublish--;
+      this.#publish();
+    });
+  }
+
+  #publish(): void {
+    const { broker, broker: { plan, books: { things }, world: { random, log } } } = this;
+    const id = random.pick([...things.keys()]);
+    const qos = random.pick([2, 2, 2, 2, 1, 0] as const);
+    if (random.chance(ODD)) return broker.offer(odd(id, qos, random.below(7)));
+    switch (random.pick(["set", "set", "set", "ask", "ask", "do", "do", "tell", "tell"])) {
+      case "ask":
+        return this.#ask(id, qos === 1 ? 2 : qos);
+      case "do":
+        return this.#do(id, qos);
+      case "tell":
+        return this.#tell(id, qos);
+    }
+    const channel = random.pick(Object.keys(RULES));
+    const value = valueFrom(things.get(id)!.count(), random);
+    const topic = `${PREFIX}/${id}/${channel}/set`;
+    const retain = random.chance(RETAINED);
+    const message = { topic, payload: textOf(value), qos, retain };
+    log?.(`somebody publishes ${topic} ${message.payload}, QoS ${qos}`);
+    if (retain) broker.keep(message);
+    // Version 5 says that it was; 3.1.1 says so only to those who subscribe later.
+    if (retain && plan.version === 5) return broker.offer(message);
+    broker.offer({ ...message, retain: false, target: { id, channel, value } });
+  }
+
+  /** In version 5 it may say for how long it is of use, in whole seconds. @returns in ms */
+  #patience(): number | undefined {
+    const { world: { random }, plan: { version } } = this.broker;
+    return version === 5 && random.chance(0.3) ? 1000 * (1 + random.skewed(0, 10)) : undefined;
+  }
+
+  /** A device is to do something, once. */
+  #do(id: string, qos: 0 | 1 | 2): void {
+    const { plan: { deadline } } = this.broker;
+    const payload = `${id}${this.broker.books.things.get(id)!.count()}`;
+    this.#send(`!${DEED} ${payload}`, `${PREFIX}/${id}/do/${DEED}`, {
+      qos,
+      payload,
+      deadline,
+      to: id,
+    });
+  }
+
+  /** Devices are to hear something. */
+  #tell(id: string, qos: 0 | 1 | 2): void {
+    const { books, world: { random } } = this.broker;
+    const topic = random.chance(0.5) ? NEWS : inboxOf(id);
+    const payload = String(books.things.get(id)!.count());
+    // What somebody says of one device may be what somebody else says of another.
+    const text = `${id}${payload}`;
+    this.#send(`!${OWN} ${topic} ${text}`, topic, {
+      qos,
+      payload: text,
+      deadline: Infinity,
+      to: undefined,
+    });
+  }
+
+  #send(
+    line: string,
+    topic: string,
+    { qos, payload, deadline, to }: {
+      qos: 0 | 1 | 2;
+      payload: string;
+      deadline: number;
+      to: string | undefined;
+    },
+  ): void {
+    const { broker, broker: { books, world: { clock, log } } } = this;
+    const patience = this.#patience();
+    log?.(`somebody publishes ${topic} ${payload}, QoS ${qos}, for ${patience ?? "long"}`);
+    const errand = books.errands.begins(line, topic, to, clock.now + (patience ?? deadline));
+    const expires = patience === undefined ? {} : { expiresAt: clock.now + patience };
+    broker.offer({ topic, payload, qos, retain: false, errand, ...expires });
+  }
+
+  /** A device is asked something. */
+  #ask(id: string, qos: 0 | 2): void {
+    const {
+      broker,
+      broker: { books, plan: { version, deadline }, world: { clock, random, log } },
+    } = this;
+    const patience = this.#patience();
+    const asked = books.asked.begins(books.things.get(id)!, patience ?? deadline);
+    const payload = String(asked.request.value);
+    const topic = `${PREFIX}/${id}/request/${ASKED}`;
+    log?.(`somebody publishes ${topic} ${payload}, QoS ${qos}, for ${patience ?? deadline} ms`);
+    broker.offer({
+      topic,
+      payload,
+      qos,
+      retain: false,
+      asked,
+      ...(version === 5 && { correlation: payload }),
+      ...(version === 5 && random.chance(0.5) && { responseTopic: `${ANSWERS}/${id}` }),
+      ...(patience !== undefined && { expiresAt: clock.now + patience }),
+    });
+  }
+}
+
+/** What sets nothing. */
+function odd(id: string, qos: 0 | 1 | 2, way: number): Publication {
+  const topic = [
+    `${PREFIX}/nobody/led/set`,
+    `${PREFIX}/${id}/LED/set`,
+    `${PREFIX}//led/set`,
+    undefined,
+    undefined,
+    `${PREFIX}/nobody/request/${ASKED}`,
+    `${PREFIX}/${id}/do/LED`,
+  ][way];
+  const payload = way === 3 ? "" : way === 4 ? Uint8Array.of(0xc3, 0x28) : "1";
+  return { topic: topic ?? `${PREFIX}/${id}/led/set`, payload, qos, retain: false };
+}

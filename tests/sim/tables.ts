@@ -1,0 +1,40 @@
+/** What of applications' own tables is safe: SQLite in memory, beside the rows of the simulated disk. */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { SqlInput, SqlRow } from "../../server/store/store.ts";
+
+export class Tables {
+  #db: DatabaseSync | undefined;
+  readonly #statements = new Map<string, StatementSync>();
+
+  run(sql: string, params: readonly SqlInput[]): void {
+    this.#prepare(sql).run(...params);
+  }
+
+  query(sql: string, ...params: SqlInput[]): SqlRow[] {
+    return this.#prepare(sql).all(...params);
+  }
+
+  /** What a query counts; 0 if it has no table. */
+  count(table: string, where = ""): number {
+    if (!this.#db) return 0;
+    return Number(this.query(`SELECT count(*) AS n FROM ${table} ${where}`)[0]!.n);
+  }
+
+  /** Whether anything was ever made. */
+  get exist(): boolean {
+    return this.#db !== undefined && this.query("SELECT 1 FROM sqlite_master").length > 0;
+  }
+
+  #prepare(sql: string): StatementSync {
+    this.#db ??= new DatabaseSync(":memory:");
+    let statement = this.#statements.get(sql);
+    if (!statement) this.#statements.set(sql, statement = this.#db.prepare(sql));
+    return statement;
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db?.close();
+    this.#db = undefined;
+  }
+}

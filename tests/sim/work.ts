@@ -1,0 +1,24 @@
+/** How long what is left to do may take. */
+import type { Scenario } from "./scenario.ts";
+
+/** A broker is away for a while, and the bridge looks for it after pauses; in ms. */
+const BROKER = 150_000;
+
+/** A time in which all that may be left to do can be done, in ms. */
+export function workOf(
+  { gather, storeTime = 0, acquireTime = 0, timeout, devices, mqtt }: Scenario,
+): number {
+  let time = mqtt ? BROKER : 0;
+  for (const { talk, serverTalk, conditions } of devices) {
+    const { latency, jitter } = conditions;
+    // What an application asks the store takes as long as a device does.
+    const each = 4 * (latency + jitter + gather + storeTime + 2) + acquireTime + talk.busy +
+      serverTalk.busy;
+    const written = serverTalk.messages + serverTalk.answers;
+    const messages = 2 * (talk.messages + talk.answers + written);
+    time += messages * (each + talk.pause + serverTalk.pause);
+    time += written * timeout / 4; // refused, and tried again
+    time += serverTalk.failures * 3000; // the application is begun again after a pause
+  }
+  return time;
+}
