@@ -1,5 +1,7 @@
 /** The page's files. Browsers know no types: those are taken out, and nothing else is built. */
 import { stripTypeScriptTypes } from "node:module";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { type Route, route } from "./routes.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -40,10 +42,29 @@ export async function pageRoutes(): Promise<Route[]> {
       routes.push(fileRoute(path, type, new TextEncoder().encode(served)));
     }
   }
-  return routes;
+  return [...routes, ...await plotRoutes()];
+}
+
+/** The library that draws curves: its script as a module, and its style. Only a device's page asks for it. */
+async function plotRoutes(): Promise<Route[]> {
+  const read = (name: string) =>
+    Deno.readTextFile(fileURLToPath(import.meta.resolve(`uplot/dist/${name}`)));
+  const script = `${await read("uPlot.iife.min.js")}\nexport default uPlot;\n`;
+  const encoder = new TextEncoder();
+  return [
+    fileRoute("/page/uplot.js", TYPES.ts!, encoder.encode(script)),
+    fileRoute("/page/uplot.css", TYPES.css!, encoder.encode(await read("uPlot.min.css"))),
+  ];
 }
 
 function fileRoute(path: string, type: string, bytes: Uint8Array<ArrayBuffer>): Route {
-  const headers = { ...HEADERS, "content-type": type };
-  return route("GET", path, "nothing", () => new Response(bytes, { headers }));
+  const headers = { ...HEADERS, "content-type": type, "vary": "accept-encoding" };
+  const packed = new Uint8Array(gzipSync(bytes, { level: 9 }));
+  return route("GET", path, "nothing", ({ request }) => {
+    const accepts = request.headers.get("accept-encoding") ?? "";
+    if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(accepts)) {
+      return new Response(bytes, { headers });
+    }
+    return new Response(packed, { headers: { ...headers, "content-encoding": "gzip" } });
+  });
 }

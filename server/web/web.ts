@@ -5,6 +5,7 @@ import { joinAddress } from "../transport/address.ts";
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock, Tls } from "../transport/platform.ts";
 import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
+import { find } from "./api.ts";
 import type { Credentials } from "./credentials.ts";
 import { deviceStreamRoute } from "./device_stream.ts";
 import { Gate, secretOf } from "./gate.ts";
@@ -12,8 +13,9 @@ import { History } from "./history.ts";
 import { isForUs, isLoopback, type Names } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
 import { RecentLog } from "./recent_log.ts";
-import { json, Refusal, refused, Router } from "./routes.ts";
+import { json, Refusal, refused, route, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
+import { Values } from "./values.ts";
 
 /** What is needed of `Server`. */
 export interface Hosted extends Served {
@@ -42,6 +44,7 @@ export class Web {
   readonly #server: Hosted;
   readonly #history: History;
   readonly #recent: RecentLog;
+  readonly #values: Values;
   readonly #gate: Gate;
   readonly #names: Names;
   readonly #hostname: string;
@@ -64,6 +67,7 @@ export class Web {
     this.#names = { scheme: tls ? "https" : "http", url };
     this.#hostname = hostname;
     this.#recent = new RecentLog(server, () => clock.date());
+    this.#values = new Values(server, () => clock.date());
     this.#gate = new Gate({
       credentials,
       most: admin ? "act" : "look",
@@ -76,6 +80,10 @@ export class Web {
     this.router = new Router([
       ...apiRoutes(server, seen, signal, api),
       deviceStreamRoute(server, seen, this.#recent),
+      route("GET", "/api/devices/:id/values", "look", ({ params, query }) => {
+        const { id } = find(server, params.id);
+        return json({ points: this.#values.of(id, query.get("channel") ?? "") });
+      }),
       ...this.#gate.routes(),
       ...files,
     ]);
@@ -136,6 +144,7 @@ export class Web {
     this.#stop.abort();
     await this.#http.finished;
     this.#recent.close();
+    this.#values.close();
     await this.#history.close();
   }
 

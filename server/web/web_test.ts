@@ -1,9 +1,10 @@
 /** The page's server: what it shows, to whom, and that it goes on. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { gzipSync } from "node:zlib";
 import { TextLineStream } from "@std/streams";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
-import type { ServerOptions } from "../mod.ts";
+import { channels, type ServerOptions } from "../mod.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Credentials, hashPassword } from "./credentials.ts";
 import type { DeviceTold } from "./device_stream.ts";
@@ -284,6 +285,57 @@ Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are
   for (const [, script] of html.matchAll(/<script[^>]*>([^]*?)<\/script>/g)) {
     assertEquals(script, "");
   }
+});
+
+/** All files that are loaded with a page, by their paths: what its html names, and what modules import. */
+async function loaded(web: Web, path: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const load = async (path: string): Promise<void> => {
+    if (files.has(path)) return;
+    files.set(path, ""); // before it names itself
+    const response = await fetch(new URL(path, web.url));
+    const text = await response.text();
+    assertEquals([path, response.status], [path, 200]);
+    files.set(path, text);
+    const names =
+      /(?:href|src)="([^"#]+\.\w+)"|^import (?:[^"]*? from )?"([^"]+)"|from "([^"]+)"/gm;
+    for (const [, html, bare, from] of text.matchAll(names)) {
+      await load(new URL(html ?? bare ?? from!, new URL(path, web.url)).pathname);
+    }
+  };
+  await load(path);
+  return files;
+}
+
+Deno.test("the page weighs less than 40 KB compressed, the library for curves left out until it is wanted", async () => {
+  await using place = await begin();
+  for (const path of ["/", "/devices/a", "/login"]) {
+    const files = await loaded(place.web, path);
+    let bytes = 0;
+    for (const text of files.values()) bytes += gzipSync(text).length;
+    console.log(`${path} ${files.size} files, ${bytes} bytes (gzip)`);
+    assert(bytes < 40_000);
+    assert(!files.has("/page/uplot.js"));
+  }
+  const host = `host: localhost:${portOf(place.web)}`;
+  const length = async (...headers: string[]) =>
+    (await ask(place.web, "GET", "/page/main.ts", host, ...headers)).body.length;
+  const plain = await length();
+  assert(await length("accept-encoding: gzip, br") < plain / 2);
+  assertEquals(await length("accept-encoding: gzip;q=0"), plain);
+});
+
+Deno.test("what a channel was is remembered as a curve", async () => {
+  await using place = await begin({}, { app: channels({ temp: {} }) });
+  const { scene, web } = place;
+  const [, peer] = await scene.device("a");
+  const get = async () => {
+    const url = new URL("/api/devices/a/values?channel=temp", web.url);
+    return (await (await fetch(url)).json()).points.map(([, value]: number[]) => value);
+  };
+  await peer.say("00=temp 20\n01=temp 21.5\n");
+  await until(async () => (await get()).length === 2);
+  assertEquals(await get(), [20, 21.5]);
 });
 
 Deno.test("the page's server ends while pages are open", async () => {

@@ -12,6 +12,7 @@ import { measureChannels } from "./channels.ts";
 import { measureHerd } from "./herd.ts";
 import { measureOutage } from "./outage.ts";
 import { Loader } from "./processes.ts";
+import { measurePage } from "./page.ts";
 import { asText, type Section } from "./report.ts";
 import { measureRecovery } from "./recovery.ts";
 import { measureStore } from "./store.ts";
@@ -27,14 +28,16 @@ const SECTIONS = [
   "outage",
   "recovery",
   "herd",
+  "page",
 ];
 
-/** Rounds of accepting: each takes 6 s; of stores: 9 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s. */
+/** Rounds of accepting: each takes 6 s; of stores: 9 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
 const ACCEPT_ROUNDS = 5;
 const STORE_ROUNDS = 5;
 const CHANNEL_ROUNDS = 5;
 const MQTT_ROUNDS = 5;
 const RECOVERY_ROUNDS = 6;
+const PAGE_ROUNDS = 5;
 
 const HELP = `deno task bench [options]
 
@@ -103,6 +106,7 @@ async function run(
     sections.push(await measureRecovery(Math.min(rounds, RECOVERY_ROUNDS)));
   }
   if (only.includes("herd")) sections.push(...await measureHerd(devices));
+  if (only.includes("page")) sections.push(await measurePage(Math.min(rounds, PAGE_ROUNDS)));
   return sections;
 }
 

@@ -148,6 +148,10 @@ browserTest("a device's page in every look: nothing for axe to find", async () =
   const thing = await fleet.server.thing("hall/kitchen");
   await thing.set("heater", 1, { by: "somebody" });
   await visitor.awaits(channel(visitor, "Heater", "as it should be"));
+  await visitor.page.getByText("over time").last().click();
+  await visitor.sees(/^17.5 to 17.5 since/);
+  for (const temp of [18, 18.5, 18.2, 19]) await kitchen.channels.report("temp", temp);
+  await visitor.sees(/^17.5 to 19 since/);
   await kitchen.client.close();
   await thing.set("target", 22, { by: "somebody" });
   await visitor.awaits(channel(visitor, "Target", "should be 22"));

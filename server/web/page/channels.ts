@@ -7,6 +7,7 @@ import type { ChannelView } from "../channel_view.ts";
 import type { ThingView } from "../device_stream.ts";
 import { act, ask } from "./acts.ts";
 import { type Control, controlOf } from "./controls.ts";
+import { Curve } from "./curve.ts";
 import { lasting, worded } from "./words.ts";
 
 class ChannelRow {
@@ -14,6 +15,9 @@ class ChannelRow {
   readonly #value = make("span", { className: "value" });
   readonly #ages = make("span", { className: "since" });
   readonly #control: Control | undefined;
+  readonly #path: string;
+  readonly #name: string;
+  #curve: Curve | undefined;
   readonly #description: ChannelDescription | undefined;
   #channel: ChannelView;
 
@@ -23,7 +27,8 @@ class ChannelRow {
     this.#description = Object.hasOwn(thing.description?.channels ?? {}, id)
       ? thing.description!.channels[id]
       : undefined;
-    const name = this.#description?.name ?? id;
+    const name = this.#name = this.#description?.name ?? id;
+    this.#path = path;
     if (mayAct) {
       this.#control = controlOf(name, this.#description, {
         set: (value) =>
@@ -47,6 +52,16 @@ class ChannelRow {
 
   update(channel: ChannelView): void {
     this.#channel = channel;
+    const { reported, reportedAt } = channel;
+    const number = typeof reported === "boolean" ? Number(reported) : reported;
+    if (typeof number !== "number") return;
+    if (!this.#curve) {
+      const url = `${this.#path}/values?channel=${encodeURIComponent(channel.channel)}`;
+      const isStepped = this.#description?.kind !== "sensor";
+      this.#curve = new Curve(this.#name, url, isStepped);
+      this.element.append(this.#curve.element);
+    }
+    if (reportedAt) this.#curve.add(Date.parse(reportedAt), number);
   }
 
   show(now: number): void {

@@ -5,6 +5,7 @@ import { button, byId } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
 import { ask } from "./acts.ts";
+import { Groups } from "./groups.ts";
 import { merged } from "./lanes.ts";
 import { listen } from "./live.ts";
 import { Ranges } from "./ranges.ts";
@@ -15,14 +16,11 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
-/** Rows that can be seen: nobody looks at the others. */
-const visible = new Set<Element>();
-const observer = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    if (isIntersecting) visible.add(target);
-    else visible.delete(target);
-  }
-  stream.show();
+/** As they were shown last: those that come into sight are shown by themselves. */
+let shown: Parameters<Row["show"]> | undefined;
+/** Nobody looks at rows that are out of sight. */
+const groups = new Groups<Row>(byId("devices"), (rows) => {
+  if (shown) { for (const row of rows) row.show(...shown); }
 });
 
 /** By their ids, as people sort them: 2 comes before 10. */
@@ -48,7 +46,7 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
   const lost = isAll ? rows.map(({ id }) => id).filter((id) => !ids.has(id)) : gone;
   for (const id of lost) {
     const place = placeOf(id);
-    if (rows[place]?.id === id) remove(...rows.splice(place, 1));
+    if (rows[place]?.id === id) groups.remove(...rows.splice(place, 1) as [Row]);
   }
   for (const device of devices) {
     const place = placeOf(device.id);
@@ -58,26 +56,15 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
 }
 
 function add(place: number, row: Row): void {
-  byId("devices").insertBefore(row.element, rows[place]?.element ?? null);
+  groups.add(row, rows[place - 1], rows[place]);
   rows.splice(place, 0, row);
-  observer.observe(row.element);
-}
-
-function remove(...gone: Row[]): void {
-  for (const { element } of gone) {
-    observer.unobserve(element);
-    visible.delete(element);
-    element.remove();
-  }
 }
 
 function show(now: number): void {
   const range = ranges.at(now, served);
-  let up = 0;
-  for (const row of rows) {
-    if (row.isUp) up++;
-    if (visible.has(row.element)) row.show(now, range, served);
-  }
+  shown = [now, range, served];
+  for (const row of groups.visible) row.show(...shown);
+  const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
   byId("fleet").hidden = rows.length === 0;

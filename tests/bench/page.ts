@@ -1,0 +1,161 @@
+/**
+ * What the page costs: bytes on the wire, and processor time of the server beside the same load without it.
+ *
+ * @module
+ */
+import { Contestant, freePort } from "./processes.ts";
+import { median, progress, type Section } from "./report.ts";
+
+const DEVICES = 1000;
+
+/** Messages a second, each of another device: so many devices change. */
+const CHANGES = 100;
+
+/** Of a turn, in ms. */
+const TURN_MS = 5000;
+const WARM_UP_MS = 2000;
+
+/** A device of dialect 1 that is never silent for long. */
+class LineDevice {
+  #id = 0;
+
+  private constructor(readonly conn: Deno.TcpConn) {}
+
+  static async dial(port: number, id: string): Promise<LineDevice> {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    const device = new LineDevice(conn);
+    await device.#say(`${id}\n\n`);
+    void conn.readable.pipeTo(new WritableStream()).catch(() => {}); // it is closed
+    return device;
+  }
+
+  async say(text: string): Promise<void> {
+    const id = this.#id.toString(16).padStart(2, "0");
+    this.#id = this.#id % 255 + 1;
+    await this.#say(`${id}${text}\n`);
+  }
+
+  async #say(text: string): Promise<void> {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += await this.conn.write(bytes.subarray(at));
+  }
+}
+
+/** A page that is open, as far as the server can tell. */
+class Page implements AsyncDisposable {
+  bytes = 0;
+  #conn!: Deno.TcpConn;
+  #reading!: Promise<void>;
+
+  static async open(port: number): Promise<Page> {
+    const page = new Page();
+    const conn = page.#conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    const lines = [`GET /api/events HTTP/1.1`, `host: localhost:${port}`, "", ""];
+    await conn.write(new TextEncoder().encode(lines.join("\r\n")));
+    page.#reading = page.#read().catch(() => {}); // it is closed
+    return page;
+  }
+
+  async #read(): Promise<void> {
+    const piece = new Uint8Array(256 * 1024);
+    for (let length; (length = await this.#conn.read(piece)) !== null;) this.bytes += length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#conn.close();
+    await this.#reading;
+  }
+}
+
+interface Turn {
+  /** Of the server, in s of processor time per s. */
+  cpu: number;
+  /** Bytes a second. */
+  rate: number;
+}
+
+/** Lets the same load go on with a page and without one, in turns. */
+export async function measurePage(rounds: number): Promise<Section> {
+  const port = freePort();
+  const options = ["--web", String(port), "--timeout", "60000"];
+  await using server = await Contestant.holdfast(options);
+  progress(`${DEVICES} devices connect`);
+  const devices: LineDevice[] = [];
+  for (let n = 0; n < DEVICES; n++) {
+    devices.push(await LineDevice.dial(server.port, `device-${n}`));
+  }
+  let said = 0;
+  const begin = performance.now();
+  const timer = setInterval(() => {
+    // A timer that is late makes up for it.
+    const due = (performance.now() - begin) * CHANGES / 1000;
+    while (said < due) void devices[said++ % DEVICES]!.say("=temp 21.5").catch(() => {}); // it is closed
+  }, 1000 / CHANGES);
+  const turns: Record<"with" | "without", Turn[]> = { with: [], without: [] };
+  let all = 0;
+  try {
+    for (let round = -1; round < rounds; round++) { // the first is for the compilers
+      for (const kind of ["without", "with"] as const) {
+        progress(`${kind} a page, round ${round + 1} of ${rounds}`);
+        await using stack = new AsyncDisposableStack();
+        const page = kind === "with" ? stack.use(await Page.open(port)) : undefined;
+        await pause(WARM_UP_MS);
+        all ||= page?.bytes ?? 0;
+        const turn = await measure(server, page);
+        if (round >= 0) turns[kind].push(turn);
+      }
+    }
+  } finally {
+    clearInterval(timer);
+    for (const { conn } of devices) conn.close();
+  }
+  return section(turns, all);
+}
+
+async function measure(server: Contestant, page: Page | undefined): Promise<Turn> {
+  const [before, bytes, begin] = [await server.usage(), page?.bytes ?? 0, performance.now()];
+  await pause(TURN_MS);
+  const seconds = (performance.now() - begin) / 1000;
+  const after = await server.usage();
+  return {
+    cpu: ((after?.cpu ?? NaN) - (before?.cpu ?? NaN)) / seconds,
+    rate: ((page?.bytes ?? 0) - bytes) / seconds,
+  };
+}
+
+function section(turns: Record<"with" | "without", Turn[]>, all: number): Section {
+  const rows = (["without", "with"] as const).map((kind) => ({
+    page: kind,
+    cpu: 100 * median(turns[kind].map(({ cpu }) => cpu)),
+    rate: median(turns[kind].map(({ rate }) => rate)) / 1000,
+  }));
+  const rate = rows[1]!.rate;
+  const cpu = median(turns.with.map(({ cpu }, round) => 100 * (cpu - turns.without[round]!.cpu)));
+  return {
+    title: `The page, ${DEVICES} devices, ${CHANGES} changes a second; all of them at first: ${
+      Math.round(all / 1000)
+    } KB`,
+    columns: [
+      { key: "page", title: "page" },
+      { key: "cpu", title: "server, % of a core", digits: 1 },
+      { key: "rate", title: "KB/s to the page", digits: 1 },
+    ],
+    rows,
+    aims: [
+      {
+        what: "page: bytes",
+        aim: "100 KB/s at most",
+        measured: `${rate.toFixed(1)} KB/s`,
+        met: rate <= 100,
+      },
+      {
+        what: "page: the server's time beside the same load without it",
+        aim: "5 % of a core at most",
+        measured: `${cpu.toFixed(1)} %`,
+        met: cpu <= 5,
+      },
+    ],
+  };
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
