@@ -55,7 +55,7 @@ export function actRoutes(server: Operated): Route[] {
         wait: "boolean?",
         expires: "number?",
       } as const;
-      return await send(server, device, fields(await readJson(request), types), request.signal);
+      return await send(server, device, fields(await readJson(request), types), request);
     }),
     route("POST", "/api/devices/:id/set", "act", async (asked) => {
       const { id } = find(server, asked.params.id);
@@ -112,7 +112,7 @@ async function send(
   server: Operated,
   device: Device,
   { line, qos = true, wait = false, expires }: Sending,
-  signal: AbortSignal,
+  request: Request,
 ): Promise<Response> {
   const about = { device: device.id };
   const options = expires === undefined ? {} : { expires };
@@ -127,7 +127,7 @@ async function send(
     return answer(await device.write(line, { qos, ...options }) ? "sent" : "not_sent");
   }
   if (wait) {
-    await device.write(line, { ...options, signal });
+    await device.write(line, { ...options, signal: request.signal });
     return answer("delivered");
   }
   await server.transaction((tx) => tx.write(device.id, line, options));
