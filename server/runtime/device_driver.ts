@@ -433,7 +433,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelExpiry?.();
-    this.session.share.leave();
     this.application?.close();
     this.above?.close(reason);
     if (this.#readiness) dismiss(this.#readiness, reason);

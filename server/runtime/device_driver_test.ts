@@ -342,3 +342,19 @@ Deno.test("what concerns other devices than the one that was lost goes on", asyn
   assertEquals(await forgotten, { inbox: 0, outbox: 0 });
   assertEquals(server.devices, [kept]);
 });
+
+Deno.test("what comes while the server is closed finds no more room than before", async () => {
+  const store = new SlowStore();
+  const scene = await ManualServer.start({ store, limits: { totalText: 1000 } });
+  const socket = await scene.knock("1\n\n");
+  const release = store.hold();
+  await scene.says(socket, "00first\n"); // its commit takes its time
+  const many = Array.from({ length: 50 }, (_, n) => `${(n + 1).toString(16).padStart(2, "0")}x\n`);
+  await scene.says(socket, many.join(""));
+  const closing = scene.server.close();
+  release();
+  await scene.platform.turn();
+  await closing;
+  const [{ inbox = 0 } = {}] = await store.list();
+  assert(inbox > 5 && inbox < 15, `${inbox} messages of 101 units each`);
+});

@@ -134,6 +134,7 @@ export class Roster {
     const { id } = device;
     this.#here.delete(id);
     this.#host.places.remove(device);
+    device.session.share.leave();
     device.close(why);
     this.#host.lost(device, why);
     this.callers.drop(id);
