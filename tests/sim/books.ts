@@ -366,6 +366,14 @@ export class Books {
     this.#handedOut = [];
   }
 
+  /** The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. */
+  logsForgotten(): void {
+    this.log.readerBegins();
+    for (const message of this.log.messages) {
+      if (message.seen > 0 && !message.told) message.repeats = 1;
+    }
+  }
+
   /** All that the server has of the device outside its store is gone. */
   #sessionEnds(): void {
     this.expiring.forgot();

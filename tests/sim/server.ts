@@ -258,6 +258,7 @@ export class ServerProcess implements Host, Wiring {
         return message && books!.expiring.expired(message, event.code === "EXPIRED");
       }
       case "forgotten":
+        world.books.get(event.device)?.logsForgotten();
         world.log?.(`server: ${event.device} is forgotten: ${event.message}`);
         return void this.conversations.delete(event.device);
       case "dead_letter":
