@@ -4,9 +4,7 @@
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
 import { apiRouter, type Served } from "../web/api_routes.ts";
-
 import { badArgument } from "./arguments.ts";
-
 import { controlPath, isListening } from "./control.ts";
 import type { Options } from "./option.ts";
 import { type Start, withStoppedServer } from "./stopped_server.ts";

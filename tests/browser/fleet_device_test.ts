@@ -5,7 +5,7 @@ import { channels } from "../../server/mod.ts";
 import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
 import { Fleet, type FleetVisitor } from "./page/fleet.ts";
-import { LOOKS, overflows, violations } from "./page/looks.ts";
+import { wrongInAnyLook } from "./page/looks.ts";
 
 const description = {
   name: "Heating",
@@ -144,7 +144,6 @@ browserTest("what waits is dropped, and a device is forgotten, if that is meant"
 browserTest("a device's page in every look: nothing for axe to find", async () => {
   await using place = await begin(true);
   const { fleet, visitor, kitchen } = place;
-  const { page } = visitor;
   const thing = await fleet.server.thing("hall/kitchen");
   await thing.set("heater", 1, { by: "somebody" });
   await visitor.awaits(channel(visitor, "Heater", "as it should be"));
@@ -157,15 +156,7 @@ browserTest("a device's page in every look: nothing for axe to find", async () =
   await visitor.awaits(channel(visitor, "Target", "should be 22"));
   const found: string[] = [];
   const look = async (state: string) => {
-    for (const { colorScheme, width } of LOOKS) {
-      const name = `${state}-${colorScheme}-${width}`;
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 900 });
-      const wrong = await violations(page);
-      if (await overflows(page)) wrong.push("wider than the window");
-      found.push(...wrong.map((text) => `${name}: ${text}`));
-      await visitor.shoot(`21-${name}`);
-    }
+    found.push(...await wrongInAnyLook(visitor, `21-${state}`));
   };
   await look("device");
   await visitor.press("Forget the device");

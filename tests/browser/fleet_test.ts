@@ -5,7 +5,7 @@ import { RawPeer } from "../support/raw.ts";
 import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
 import { Fleet } from "./page/fleet.ts";
-import { LOOKS, overflows, violations } from "./page/looks.ts";
+import { wrongInAnyLook } from "./page/looks.ts";
 
 browserTest("a device comes, goes out and comes back before one's eyes", async () => {
   await using fleet = await Fleet.start();
@@ -117,7 +117,6 @@ async function frames(page: Page): Promise<number> {
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
   await using fleet = await Fleet.start();
   const visitor = await fleet.visitor();
-  const { page } = visitor;
   const states: [string, () => Promise<unknown>][] = [
     ["none", () => visitor.sees("waits for its first device")],
     ["devices", async () => {
@@ -137,15 +136,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
   const found: string[] = [];
   for (const [state, reach] of states) {
     await reach();
-    for (const { colorScheme, width } of LOOKS) {
-      const name = `${state}-${colorScheme}-${width}`;
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 900 });
-      const wrong = await violations(page);
-      if (await overflows(page)) wrong.push("wider than the window");
-      found.push(...wrong.map((text) => `${name}: ${text}`));
-      await visitor.shoot(`20-${name}`);
-    }
+    found.push(...await wrongInAnyLook(visitor, `20-${state}`));
   }
   visitor.errors.length = 0; // the browser says that nobody answered, which is meant
   await fleet.startServer(); // to be stopped

@@ -7,7 +7,7 @@ import { makeImages } from "./firmware/images.ts";
 import { Fixture } from "./page/fixture.ts";
 import { useLab } from "./page/browser.ts";
 import { browserTest } from "./page/chromium.ts";
-import { overflows, violations } from "./page/looks.ts";
+import { violations, wrongInAnyLook } from "./page/looks.ts";
 
 const images = await makeImages(70_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));
@@ -101,15 +101,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
   const found: string[] = [];
   for (const [state, reach] of states) {
     await reach();
-    for (const { colorScheme, width, picture } of looks) {
-      const name = `${state}-${colorScheme}-${width}`;
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 900 });
-      const wrong = await violations(visitor.page);
-      if (await overflows(visitor.page)) wrong.push("wider than the window");
-      found.push(...wrong.map((text) => `${name}: ${text}`));
-      if (picture) await visitor.shoot(`10-${name}`);
-    }
+    found.push(...await wrongInAnyLook(visitor, `10-${state}`, looks));
   }
   assertEquals(found, []);
 });

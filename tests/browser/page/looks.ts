@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
+import type { Person } from "./person.ts";
 
 const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")));
 
@@ -28,7 +29,7 @@ export async function violations(page: Page): Promise<string[]> {
 }
 
 /** Whether something is wider than the window. */
-export function overflows(page: Page): Promise<boolean> {
+function overflows(page: Page): Promise<boolean> {
   return page.evaluate(() => {
     const root = (globalThis as unknown as {
       document: { documentElement: { scrollWidth: number; clientWidth: number } };
@@ -38,9 +39,37 @@ export function overflows(page: Page): Promise<boolean> {
 }
 
 /** How a page can look. */
-export const LOOKS = [
+export interface Look {
+  readonly colorScheme: "light" | "dark";
+  /** In pixels. */
+  readonly width: number;
+  /** Whether a picture is taken. Default: yes. */
+  readonly picture?: boolean;
+}
+
+const LOOKS: readonly Look[] = [
   { colorScheme: "light", width: 1000 },
   { colorScheme: "dark", width: 1000 },
   { colorScheme: "dark", width: 320 },
   { colorScheme: "light", width: 320 },
-] as const;
+];
+
+/** Takes a picture of the page in each of its looks. @returns what is wrong with them */
+export async function wrongInAnyLook(
+  person: Person,
+  state: string,
+  looks: readonly Look[] = LOOKS,
+): Promise<string[]> {
+  const { page } = person;
+  const found: string[] = [];
+  for (const { colorScheme, width, picture = true } of looks) {
+    const name = `${state}-${colorScheme}-${width}`;
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 900 });
+    const wrong = await violations(page);
+    if (await overflows(page)) wrong.push("wider than the window");
+    found.push(...wrong.map((text) => `${name}: ${text}`));
+    if (picture) await person.shoot(name);
+  }
+  return found;
+}
