@@ -16,6 +16,13 @@ export interface Finding {
   about: string;
 }
 
+/** Whether nothing was found. */
+export function isFaultless(
+  { findings, complaints }: { findings: readonly Finding[]; complaints: readonly string[] },
+): boolean {
+  return findings.length === 0 && complaints.length === 0;
+}
+
 /** One direction of one device's messages: what arrives must be 0, 1, 2 …. */
 export class Account {
   /** Number of the message that should come next: one more than the highest that came. */

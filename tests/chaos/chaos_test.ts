@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Account, numbered } from "./account.ts";
+import { Account, isFaultless, numbered } from "./account.ts";
 import { chaos, type ChaosResult } from "./chaos.ts";
-import { asText, isFaultless } from "./main.ts";
+import { asText } from "./main.ts";
 
 Deno.test("a server that is killed under load loses nothing and doubles nothing", async () => {
   const seed = Math.floor(Math.random() * 2 ** 32);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isFaultless } from "./account.ts";
 import { parseArgs } from "node:util";
 import { chaos, type ChaosResult } from "./chaos.ts";
 
@@ -79,11 +80,6 @@ export function asText(result: ChaosResult): string {
   const details = [...result.findings.map(({ kind, about }) => `${kind}: ${about}`)]
     .concat(result.complaints).slice(0, 50);
   return [...table, ...details.length > 0 ? ["", ...details] : []].join("\n");
-}
-
-/** Whether nothing was found. */
-export function isFaultless({ findings, complaints }: ChaosResult): boolean {
-  return findings.length === 0 && complaints.length === 0;
 }
 
 async function main(): Promise<number> {

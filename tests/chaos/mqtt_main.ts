@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { locate } from "../support/tools.ts";
-import type { Finding } from "./account.ts";
+import { type Finding, isFaultless } from "./account.ts";
 import { toNumber } from "./main.ts";
 import {
   type Between,
@@ -101,11 +101,6 @@ export function asText(result: MqttChaosResult): string {
   ].join("; ");
   const details = findings.map(({ kind, about }) => `${kind}: ${about}`).concat(complaints);
   return [line, ...details.slice(0, 50)].join("\n");
-}
-
-/** Whether nothing was found. */
-export function isFaultless({ findings, complaints }: MqttChaosResult): boolean {
-  return findings.length === 0 && complaints.length === 0;
 }
 
 async function main(): Promise<number> {

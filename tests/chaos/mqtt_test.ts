@@ -2,7 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
 import { mqttChaos, type MqttChaosResult } from "./mqtt.ts";
-import { asText, isFaultless } from "./mqtt_main.ts";
+import { isFaultless } from "./account.ts";
+import { asText } from "./mqtt_main.ts";
 
 for (const version of ["3.1.1", "5"] as const) {
   toolTest(
