@@ -84,6 +84,19 @@ export function isDecided({ phase }: Pick<DeployState, "phase">): boolean {
   return ENDS.includes(phase);
 }
 
+/** Refusals that answer an offer, and nothing else. */
+const OF_OFFERS: readonly string[] = ["older", "failed", "size", "mac", "busy"];
+
+/** Refusals of pieces. */
+const OF_PIECES: readonly string[] = ["gap", "offer", "hash"];
+
+/** Whether it answers an offer. `k` may, or says that a trial is over. */
+function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
+  if (word.is !== "refused") return word.is === "taken" || word.is === "kept";
+  return OF_OFFERS.includes(word.reason) ||
+    (phase === "offered" && !OF_PIECES.includes(word.reason));
+}
+
 /** The way to the device's firmware. */
 export interface Line {
   readonly record: DeviceRecord;
@@ -121,7 +134,7 @@ export function imageOf(record: DeviceRecord): string | undefined {
 export class Deployment {
   readonly #line: Line;
   #state: DeployState | undefined;
-  #awaitsAnswer = false; // to an offer
+  #unanswered = 0; // offers on this connection, also of a deploy before this one
   #offers = 0; // on this connection
   #connection = 0; // what was sent on an earlier one says nothing
   #next = 0;
@@ -169,8 +182,7 @@ export class Deployment {
   greeted(metadata: string): boolean {
     const { record } = this.#line;
     this.#connection++;
-    this.#inFlight = this.#offers = 0;
-    this.#awaitsAnswer = false;
+    this.#inFlight = this.#offers = this.#unanswered = 0;
     const said = metadatum(metadata, "app");
     const isOther = said !== undefined && record.memos.has(RUNS) && record.memos.get(RUNS) !== said;
     record.setMemo(RUNS, said);
@@ -190,6 +202,8 @@ export class Deployment {
 
   /** The device's firmware has said something. @returns whether that can be */
   told(word: DeployWord): boolean {
+    const isAwaited = this.#unanswered > 0;
+    if (isAnswer(word, this.#state?.phase)) this.#unanswered = Math.max(0, this.#unanswered - 1);
     const state = this.#state;
     if (!state || isDecided(state)) return true; // it is late
     // Who has no offer does not know whose piece it is.
@@ -201,7 +215,7 @@ export class Deployment {
     }
     switch (word.is) {
       case "taken":
-        return this.#taken(state, word.offset);
+        return this.#taken(state, word.offset, isAwaited);
       case "going":
         if (state.starts > 0) this.#move("trial");
         return true;
@@ -227,7 +241,7 @@ export class Deployment {
     const state = this.#state!;
     const { starts, phase } = state;
     this.#offers++;
-    this.#awaitsAnswer = true;
+    this.#unanswered++;
     // Once it may have been tried because of that, it is not tried again because of it.
     const again = state.again && starts === 0;
     if (phase !== "trial") this.#move("offered");
@@ -239,11 +253,10 @@ export class Deployment {
     if (this.#state!.phase === "waits" && this.#offers < MOST_OFFERS) this.#offer();
   }
 
-  #taken(state: DeployState, offset: number): boolean {
+  #taken(state: DeployState, offset: number, isAwaited: boolean): boolean {
     const { size, starts } = state;
     if (offset > size || (offset % 4 !== 0 && offset !== size)) return false;
-    if (!this.#awaitsAnswer) return true; // to an offer of an earlier connection
-    this.#awaitsAnswer = false;
+    if (!isAwaited && state.phase !== "waits") return true; // to an offer of an earlier connection
     if (starts >= MOST_STARTS) {
       this.#end("fell_back", "unknown");
       return true;
@@ -281,12 +294,12 @@ export class Deployment {
     state: DeployState,
     { reason, detail }: Extract<DeployWord, { readonly is: "refused" }>,
   ): void {
+    if (OF_OFFERS.includes(reason) && this.#unanswered > 0) return; // to an offer before the last one
     if (reason === "busy") {
-      this.#awaitsAnswer = false;
       if (state.phase !== "trial") this.#move("waits");
-    } else if (reason === "gap" || reason === "offer" || reason === "hash") {
+    } else if (OF_PIECES.includes(reason)) {
       // What was written of an interrupted transfer may be damaged: then it begins again.
-      if (this.#awaitsAnswer) return;
+      if (this.#unanswered > 0) return; // it has not heard the last one yet
       if (this.#offers < MOST_OFFERS) this.#offer();
       else this.#end("refused", reason, detail);
     } else if (reason === "failed" && state.starts > 0) this.#end("fell_back", "unknown");
