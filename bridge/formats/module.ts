@@ -5,7 +5,7 @@
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
-import { APPLICATION_MOST } from "./application.ts";
+import { WASM_MOST } from "./application.ts";
 
 /** What the firmware offers to an application: how many arguments each takes, and results (`application.c`). */
 export const IMPORTS: Readonly<Record<string, readonly [parameters: number, results: number]>> = {
@@ -80,9 +80,9 @@ export function checkModule(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
   if (version !== 1) {
     throw bad(`it is WebAssembly of version ${version}, and the firmware knows version 1`);
   }
-  if (wasm.length > APPLICATION_MOST - 48) {
+  if (wasm.length > WASM_MOST) {
     throw bad(
-      `it has ${wasm.length} bytes, and there is room for ${APPLICATION_MOST - 48} on the board`,
+      `it has ${wasm.length} bytes, and there is room for ${WASM_MOST} on the board`,
     );
   }
   if (!WebAssembly.validate(wasm)) throw bad("it is damaged or cut off");

@@ -66,7 +66,7 @@ Deno.test("a file that is no module, of another version, damaged, cut off or too
     ...[0, 0xc4, 0xb8, 0x02, ...text("x")], // a section for tools, of 40,004 bytes
     ...new Uint8Array(40_002),
   ]);
-  refused(long, `it has ${long.length} bytes, and there is room for 40912`);
+  refused(long, `it has ${long.length} bytes, and there is room for 20384`);
 });
 
 Deno.test("a module that is no application of ours is refused", () => {

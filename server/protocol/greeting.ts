@@ -15,7 +15,7 @@ export const REFUSAL = "\x04";
 export const TAB = "\t";
 
 /** Most bytes of metadata. */
-export const METADATA_BYTES = 64;
+export const METADATA_BYTES = 128;
 
 /** No proof, or HMAC-SHA256 cut to 128 bits. Suite 1 told the positions to whoever asked. */
 export type Suite = 0 | 2;
