@@ -24,6 +24,12 @@ Deno.test("a setting is sent, answered, and met", async () => {
   assertEquals(thing.reported("heater")?.value, 1);
   const events = told.filter((event) => "channel" in event).map(({ event }) => event);
   assertEquals(events, ["parted", "set", "reported", "met"]);
+  told.length = 0;
+  await board.says("=heater 1");
+  assertEquals(told.filter((it) => "channel" in it).map(({ event }) => event), ["reported"]);
+  const connected = [thing.connected];
+  await board.leave();
+  assertEquals([...connected, thing.connected], [true, false]);
 });
 
 Deno.test("of a thousand settings in an outage the last one travels", async () => {

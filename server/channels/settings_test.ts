@@ -54,6 +54,33 @@ Deno.test("a setting that is on its way when the server is started again is not 
   assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
 });
 
+Deno.test("what else waits when the server is started again holds up no setting", async () => {
+  const store = new MemoryStore();
+  {
+    const { scene, board, thing } = await begin({ led: {} }, {}, store);
+    await using _ = scene;
+    board.takes = false;
+    const device = await scene.server.device("1");
+    for (const write of [device.write("plain"), device.write("!led 1"), thing.request("led")]) {
+      write.catch(() => {}); // CLOSED, in the end
+    }
+    await scene.platform.turn();
+  }
+  await using scene = await ManualServer.start({ app: channels({ led: {} }), store });
+  const board = new LineBoard(scene);
+  await board.connect();
+  board.takes = false;
+  const thing = await scene.server.thing("1");
+  void thing.set("led", 2);
+  await scene.platform.turn();
+  const waits = (await scene.server.device("1")).outbox;
+  board.takes = true;
+  await board.settle();
+  const [plain, event, request, setting] = board.news();
+  assertEquals([plain, event, setting], ["plain", "!led 1", "=led.1 2"]);
+  assertEquals([request?.startsWith("?led."), waits], [true, 1]);
+});
+
 Deno.test("a setting of a transaction that is refused is not sent", async () => {
   const app = channels({ led: {} });
   await using scene = await ManualServer.start({ app, limits: { outbox: 1 } });
@@ -86,10 +113,10 @@ Deno.test("a setting of a transaction that is refused is not sent", async () => 
 
 Deno.test("an application that is alone is given its message again, until it takes it", async () => {
   let tries = 0;
-  const { scene, board } = await begin({
-    temp() {
+  const { scene, board, told } = await begin({
+    temp(value) {
       tries++;
-      throw new Error("no");
+      throw new Error(`no: ${value}`);
     },
   });
   await using _ = scene;
@@ -99,6 +126,7 @@ Deno.test("an application that is alone is given its message again, until it tak
     await board.isHere();
   }
   assertEquals([tries > 6, (await scene.server.device("1")).deadLetters], [true, []]);
+  assertEquals(told.filter(({ event }) => event === "app_failed").length, 1, "it was told once");
 });
 
 Deno.test("a setting waits for room in the outbox", async () => {

@@ -102,6 +102,12 @@ export function wrongMetadata(metadata: string): string | undefined {
   return "metadata is not key=value pairs with one space between them";
 }
 
+/** What a hello's metadata say under a key; undefined: nothing. */
+export function metadatum(metadata: string, key: string): string | undefined {
+  const start = `${key}=`;
+  return metadata.split(" ").find((pair) => pair.startsWith(start))?.slice(start.length);
+}
+
 /** A welcome without its proof and newline. */
 export function formatWelcome(suite: Suite, greeting: Greeting, nonce: string): string {
   const words = WORDS.map((word) => greeting[word].toString(16).padStart(8, "0"));

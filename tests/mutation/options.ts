@@ -84,8 +84,8 @@ export function parse(args: string[]): Options | "help" {
 
 function checkSource(path: string): string {
   if (path === CORE) return path;
-  if (!/^server(\/|$)/.test(path)) {
-    throw new Error(`only what lies in server/, and ${CORE}, is changed`);
+  if (!/^(server|bridge\/host)(\/|$)/.test(path)) {
+    throw new Error(`only what lies in server/ and bridge/host/, and ${CORE}, is changed`);
   }
   try {
     Deno.statSync(new URL(path, ROOT));

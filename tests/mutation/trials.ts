@@ -3,8 +3,9 @@ import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
-/** Where tests are that need nothing but this process and its files: of the server, and of the core. */
+/** Where tests are that need nothing but this process and its files: of the server, of the host client, of the core. */
 export const SERVER_TESTS = ["server", "tests/vectors"];
+export const CLIENT_TESTS = ["bridge/host", "tests/vectors"];
 export const CORE_TESTS = ["tests/vectors"];
 
 /** Those that import these run the server in another process, in which no mutant is awake. */

@@ -13,7 +13,7 @@ import type {
 } from "../../server/transport/platform.ts";
 
 /** Turns that follow from one another, or timers within a time, after which there is no end to be expected. */
-const RESTLESS = 100_000;
+const RESTLESS = 10_000;
 
 interface Timer {
   due: number;

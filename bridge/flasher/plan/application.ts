@@ -6,8 +6,9 @@ import {
   decodeSlot,
   encodeApplication,
   forgettingOther,
+  WASM_MOST,
 } from "../../formats/application.ts";
-import { checkModule, type ModuleFacts } from "../../formats/module.ts";
+import { checkModule, type ModuleFacts } from "../../../server/protocol/module.ts";
 import { FlashError } from "../chip/errors.ts";
 
 const MAGIC = new TextEncoder().encode("HFAP");
@@ -44,7 +45,7 @@ export function toApplication(file: Uint8Array, fileName: string): Uint8Array {
 export function inspectApplication(file: Uint8Array, fileName: string): ModuleFacts {
   const image = toApplication(file, fileName);
   try {
-    return checkModule(decodeSlot(image).wasm.slice());
+    return checkModule(decodeSlot(image).wasm.slice(), WASM_MOST);
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
     throw new FlashError("BAD_IMAGE", `${fileName}: ${error.message}`, undefined, { cause: error });
