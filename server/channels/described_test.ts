@@ -70,6 +70,15 @@ Deno.test("a description of its own that this server takes no more counts as non
   }
 });
 
+Deno.test("that an application describes its channels is told once, however often it is begun", async () => {
+  const { scene } = await begin({ description: called("a") });
+  await using _ = scene;
+  assertEquals(scene.log.filter((it) => it.startsWith("described")), ["described 1"]);
+  const described = new Described(new Records().create("1"), new Descriptions());
+  const [a, b] = [called("a"), called("b")];
+  assertEquals([a, a, b, a].map((it) => described.add(it)), [true, false, true, false]);
+});
+
 Deno.test("a wrong description is refused with the place in it; the application is noted all the same", async () => {
   const { scene, board, thing, warnings } = await begin();
   await using _ = scene;
