@@ -33,6 +33,9 @@ export interface Device extends AsyncIterable<string> {
   readonly outbox: number;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
+  /** From sending a message to the device's ack, on this connection: the last one that was timed, in ms. Undefined: no
+   * connection, or no ack so far. The device acknowledges once its application, or a queue of its own, has the message. */
+  readonly roundTrip: number | undefined;
   /** How the server's application for this device is. */
   readonly app: AppState;
   /** The application that the device runs, as it said when it connected last; undefined: it did not say. */

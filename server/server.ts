@@ -1,3 +1,4 @@
+// Long because each method of `Server` is documented here, where programs look.
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
@@ -60,6 +61,7 @@ export class Server implements AsyncDisposable {
   readonly #deploys: Deploys;
   readonly #things: Things;
   #listener: Listener | undefined;
+  #unlistened: Promise<void> | undefined;
   readonly #devices: Roster;
   readonly #places: Places;
   readonly #pool: Pool;
@@ -284,6 +286,22 @@ export class Server implements AsyncDisposable {
     return paceOf(this.#pace).keep(transact(this.#transactionHost, use));
   }
 
+  /**
+   * Accepts no connections any more: for a server that is about to be closed. Those that there are go on.
+   *
+   * @returns when what has arrived by now is safe, and acknowledged; while the store fails, that takes until it works again
+   * @throws {LocalError} CLOSED
+   */
+  async drain(): Promise<void> {
+    void this.#stopListening();
+    // It is told in the same commit, and so are the acks: these go out before whoever waits for this goes on.
+    await this.transaction(() => {});
+  }
+
+  #stopListening(): Promise<void> | undefined {
+    return this.#unlistened ??= this.#listener?.close();
+  }
+
   /** How much waits for the store: at most one for each connection and device, however long that fails. */
   get waiting(): number {
     return this.#turn.waiting;
@@ -422,7 +440,7 @@ export class Server implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
-    const listening = this.#listener?.close();
+    const listening = this.#stopListening();
     this.#devices.close(closed);
     this.#reception.close();
     for (const device of this.#devices) {

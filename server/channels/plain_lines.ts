@@ -191,6 +191,9 @@ export class PlainDevice implements Device {
   get since(): Date {
     return this.#device.since;
   }
+  get roundTrip(): number | undefined {
+    return this.#device.roundTrip;
+  }
   get connects(): number {
     return this.#device.connects;
   }

@@ -87,7 +87,8 @@ export type ServerEvent =
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }
-  /** Other keys, descriptions, credentials at a broker, or another certificate, were taken over while the server runs. */
+  /** Other keys, descriptions, credentials (at a broker, of the page), or another certificate, were taken over while the
+   * server runs. */
   | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }
   | { event: "closed" };
 

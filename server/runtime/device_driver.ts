@@ -109,6 +109,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.session.record.outbox.length;
   }
 
+  get roundTrip(): number | undefined {
+    return this.session.roundTrip;
+  }
+
   /** Whether nothing is lost if it is forgotten, but where both ends are. */
   get isIdle(): boolean {
     if (this.connected || !this.session.isIdle) return false;

@@ -61,12 +61,12 @@ enum core_register {
 #define CORE_RECENT 64
 #define CORE_WINDOW 8
 
-/* Bytes of the longest name (64), of what follows it in the hello (1 + 64), and of the newline. */
-#define CORE_MOST_NAME 130
+/* Bytes of the longest name (64), of what follows it in the hello (1 + 128), and of the newline. */
+#define CORE_MOST_NAME 194
 
 /* Bytes of what the hello says about the device, behind the TAB; what says its time in it, and how many digits that
  * has. */
-#define CORE_METADATA 64
+#define CORE_METADATA 128
 #define CORE_MS "ms=0000000000"
 #define CORE_MS_DIGITS 10
 

@@ -24,6 +24,9 @@ void driver_drop(uint32_t now);
 /* Does all that can be done. Lowers *wait to the ms until it wants to be called again. */
 enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait);
 
+/* Whether there is a link. */
+bool driver_up(void);
+
 /* Events of the connection. */
 void driver_opened(uint32_t now);
 void driver_closed(uint32_t now);
