@@ -6,14 +6,14 @@ import { LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import { NOBODY } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
-import type { Message } from "./promises.ts";
+import { type Message, Violation } from "./promises.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Chip implements Program {
   #driver: ClientDriver;
-  #accepted: Message[] = []; // by this boot's core
+  #accepted: (Message | undefined)[] = []; // by this boot's core; undefined: its firmware's
   #first: number; // number of its first message
   #settled: number;
   #next: Draft | undefined; // did not fit yet
@@ -25,13 +25,14 @@ export class Chip implements Program {
   #wakesAt = Infinity;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
-    const { id, key, size, metadata } = device.plan;
-    const { dialect, memory } = device;
+    const { id, key, size } = device.plan;
+    const { dialect, memory, metadata } = device;
     this.#driver = new ClientDriver(
       {
         exchange: (core) => this.#exchange(core),
         canReceive: () => platform.isAlive && this.#now >= device.busyUntil,
         receive: (message) => this.#receive(message),
+        told: (message) => this.#told(decoder.decode(message)),
         positionChanged: (position) => this.#keep(position),
         clock: () => device.ms,
         stateChanged: (connected, reason) => this.#stateChanged(connected, reason),
@@ -74,6 +75,28 @@ export class Chip implements Program {
     return core.queued === core.done;
   }
 
+  /** The server says something to its firmware. */
+  #told(text: string): boolean {
+    const { device, device: { firmware, plan } } = this;
+    if (!this.platform.isAlive || (device.meetsImpostor && !plan.key)) return true;
+    if (!firmware) throw new Violation(`${device.id} takes no deploys, and is told ${text}`);
+    device.world.log?.(`${device.id}'s firmware hears ${JSON.stringify(text)}`);
+    firmware.hears(text);
+    return true;
+  }
+
+  /** What its firmware has to say goes out as messages do. */
+  #tell(core: Core): void {
+    const { firmware, world, id, dialect } = this.device;
+    if (!firmware || dialect === 1) return;
+    if (core.queued === core.done) firmware.heard();
+    for (let text; (text = firmware.next) !== undefined; firmware.said()) {
+      if (!core.write(encoder.encode(text), true)) return;
+      world.log?.(`${id}'s firmware says ${JSON.stringify(text)}`);
+      this.#accepted.push(undefined);
+    }
+  }
+
   died(): void {}
 
   #pump(): void {
@@ -113,13 +136,14 @@ export class Chip implements Program {
     if (!connected) return;
     this.#settle(this.#driver.core);
     this.#refuse(this.#driver.core);
+    this.device.firmware?.up(() => this.#pump());
   }
 
   /** The application learns what has arrived. */
   #settle(core: Core): void {
     for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
-      const message = this.#accepted[(this.#settled - this.#first) >>> 0]!;
-      if (!this.#withdrawn.has(message)) this.device.books.deviceTold(message);
+      const message = this.#accepted[(this.#settled - this.#first) >>> 0];
+      if (message && !this.#withdrawn.has(message)) this.device.books.deviceTold(message);
     }
   }
 
@@ -128,7 +152,7 @@ export class Chip implements Program {
     const { device } = this;
     if (device.meetsImpostor) return; // without a key it may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
-      if (message.bytes > core.longest) {
+      if (message && message.bytes > core.longest) {
         device.books.deviceFailed(message, device.leastLine);
       }
     }
@@ -139,6 +163,7 @@ export class Chip implements Program {
     const { device, platform } = this;
     if (!platform.isAlive) return;
     this.#settle(core);
+    this.#tell(core);
     if (this.#now >= this.#ticksAt) this.#tick(core);
     const { talk, world } = device;
     while (talk.messages > 0 && this.#now >= this.#writesAt) {

@@ -5,6 +5,8 @@ import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
+import { FIRMWARE } from "../../server/protocol/lines.ts";
+import { DeployBooks } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
@@ -31,6 +33,9 @@ const CALM = 3;
 /** A device that is told of the end of its connection has the next one within so many timeouts. */
 const RECOVERY = 0.9;
 
+/** What waits of the server's to a firmware at most: offers of one connection, a deploy given up, pieces. */
+const FIRMWARE_MESSAGES = 16;
+
 /** An outage is noticed after so many timeouts. */
 const NOTICED = 1.1;
 
@@ -46,6 +51,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** In a world of channels. */
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
+  /** In a world of deploys. */
+  readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -73,6 +80,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly log?: (line: string) => void,
   ) {
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
+    this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
@@ -140,6 +148,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     }
     if (scenario.siege) besiege(this);
     this.broker?.start();
+    this.deploys?.start();
     if (scenario.faults.length > 0) this.#planFault();
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
@@ -196,8 +205,9 @@ export class World implements Surroundings, StoreWorld, Disposable {
         device.isUp && device.isIdle && this.server.isIdle(device.id) &&
         !this.books.get(device.id)!.unfinished() &&
         !this.channels?.things.get(device.id)?.unfinished()
-      ) && !this.broker?.unfinished();
+      ) && !this.broker?.unfinished() && !this.deploys?.unfinished();
     if (isDone) this.channels?.look();
+    if (isDone) this.deploys?.check();
     return isDone;
   }
 
@@ -213,7 +223,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
     }
-    const left = this.broker?.unfinished();
+    const left = this.broker?.unfinished() ?? this.deploys?.unfinished();
     if (left) throw new Violation(left);
     if (!this.operator.isIdle) throw new Violation("what the operator wants is not done");
     throw new Violation("links are lost again and again without a fault");
@@ -327,6 +337,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
+    this.deploys?.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -376,16 +387,19 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   written(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return; // none of the applications'
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
   }
 
   withdrawn(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.withdrawn(text, this.deviceLine(id));
   }
 
   settled(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.settled(text);
   }
 
@@ -423,7 +437,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (rows.inbox.length > inbox) {
         throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
       }
-      if (rows.outbox.length > outbox) {
+      if (rows.outbox.length > outbox + (this.deploys ? FIRMWARE_MESSAGES : 0)) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }
     }
