@@ -50,7 +50,7 @@ export interface Device extends AsyncIterable<string> {
    * link for 30 s with it; otherwise the old one comes back. That goes on through outages and restarts of either, until
    * it is decided: see `deployment`, and `deploy` in `server.events`. Another deploy to the same device takes its place.
    *
-   * @param wasm The module, 20,432 bytes at most.
+   * @param wasm The module, 20,384 bytes at most.
    * @returns when the device has it for good; see `until`
    * @throws {LocalError} BAD_ARGUMENT: it is no application; UNSUPPORTED: the device knows nothing of deploys;
    * DEPLOY_REFUSED: it does not take this one; FELL_BACK; GIVEN_UP; OUTBOX_FULL; STORE_FAILED; CLOSED, FORGOTTEN

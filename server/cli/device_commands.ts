@@ -51,7 +51,7 @@ function cells(view: DeviceView): string[] {
 }
 
 /** Prints lines whose columns stand below each other. */
-function table(lines: readonly (readonly string[])[]): void {
+export function table(lines: readonly (readonly string[])[]): void {
   const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   for (const line of lines) {
     print(line.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());

@@ -160,6 +160,7 @@ function eventMetrics(tallies: Tallies): Metric[] {
     count("reports_total", "What channels are, as devices have told it.", "reported"),
     count("app_failures_total", "Failures of applications.", "app_failed"),
     count("devices_forgotten_total", "Devices that were forgotten.", "forgotten"),
+    byCode("deploys_total", "Phases that deploys have come to.", "deploy"),
     byCode("warnings_total", "Warnings in the log, by their codes.", "warning"),
   ];
 }

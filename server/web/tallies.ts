@@ -16,6 +16,7 @@ const COUNTED = [
   "booted",
   "connected",
   "dead_letter",
+  "deploy",
   "disconnected",
   "expired",
   "forgotten",
