@@ -48,7 +48,7 @@ export const DATA_END = 2048;
 export const MOST_DEPTH = 16;
 
 /** Longest module that can be deployed over the link, in bytes: a slot of the application's area, less its header. */
-export const LONGEST_MODULE = 20_432;
+export const LONGEST_MODULE = 20_384;
 
 /** Bytes of RAM for interpreted code, at most; it takes about two for each byte of a module's code. */
 const CODE_RAM = 24 * 1024;
