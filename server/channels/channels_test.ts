@@ -232,7 +232,7 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   const lines: string[] = [];
   const { scene, board, told } = await begin({}, { line: (line) => void lines.push(line) });
   await using _ = scene;
-  await board.says("=what 1");
+  await board.says("=what.7 1"); // a tag is the server's to say
   await board.says("!what");
   await board.says("[1,2]");
   await board.says("= 5");

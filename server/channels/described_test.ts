@@ -6,7 +6,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import { StreamBoard } from "../../tests/support/stream_board.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { ServerOptions } from "../server.ts";
+import type { ServerOptions } from "../server_options.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import type { ChannelsOptions } from "./channel.ts";
@@ -68,6 +68,15 @@ Deno.test("a description of its own that this server takes no more counts as non
     described.keep(kept);
     assertEquals(described.of(undefined), undefined, kept.slice(0, 20));
   }
+});
+
+Deno.test("that an application describes its channels is told once, however often it is begun", async () => {
+  const { scene } = await begin({ description: called("a") });
+  await using _ = scene;
+  assertEquals(scene.log.filter((it) => it.startsWith("described")), ["described 1"]);
+  const described = new Described(new Records().create("1"), new Descriptions());
+  const [a, b] = [called("a"), called("b")];
+  assertEquals([a, a, b, a].map((it) => described.add(it)), [true, false, true, false]);
 });
 
 Deno.test("a wrong description is refused with the place in it; the application is noted all the same", async () => {

@@ -270,6 +270,16 @@ Deno.test("an id with a slash has %2F in its place", async () => {
   assertEquals((await server.thing("50%2Fa/%25")).desired("led")?.by, "link hall%2Ftx/button");
 });
 
+Deno.test("of a long id the beginning is the reason of what a link sets", async () => {
+  const id = "x".repeat(64);
+  const { scene, boards: [tx, rx], server, act } = await begin({}, [id, "rx"]);
+  await using _ = scene;
+  await act(server.connect(`${id}/button`, "rx/led"));
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals((await server.thing("rx")).desired("led")?.by, `link ${"x".repeat(59)}`);
+});
+
 Deno.test("a second device that was forgotten is told as a warning, and the first goes on", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;

@@ -25,6 +25,19 @@ Deno.test("who wants it so has a name of 1 to 64 characters", async () => {
   }
 });
 
+Deno.test("a value has 1,024 characters at most as text", async () => {
+  const { scene, board, thing } = await begin({ text: {} });
+  await using _ = scene;
+  const [longest, longer] = [1024, 1025].map((length) => "x".repeat(length));
+  const set = thing.set("text", longest);
+  await board.settle();
+  await set;
+  assertEquals(board.news().map(({ length }) => length), ["=text.1 ".length + 1024]);
+  const refused = assertRejects(() => thing.set("text", longer), LocalError, "not 1025");
+  await scene.platform.advance(100);
+  await refused;
+});
+
 Deno.test("what the server answers itself is no application's channel", () => {
   for (const name of ["log", "time"]) {
     assertThrows(() => channels({ [name]: {} }), LocalError, "reserved");

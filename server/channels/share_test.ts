@@ -200,7 +200,10 @@ Deno.test("for an application of plain lines the device is what it is, in all bu
     led: channels({ led: {} }),
   }, { deadLetters: true });
   await using _ = scene;
+  const watched: string[] = [];
+  plain!.watch((way, text) => void watched.push(`${way} ${text}`));
   await board.says("one");
+  assertEquals(watched, ["in one", "done "]);
   await board.leave();
   void (await scene.server.device("1")).write("waits");
   await scene.platform.turn();

@@ -77,14 +77,14 @@ interface Trial {
 }
 
 async function tryAll(
-  { tree, results, options: { jobs, budget, seeds }, stop }: Trial,
+  { tree, results, options: { jobs, budget, seeds, tests: chosen }, stop }: Trial,
   tests: readonly string[],
   mutants: readonly Mutant[],
   core?: string,
 ): Promise<void> {
   if (mutants.length === 0) return;
   const told = (what: string) => console.error(`mutation: ${what}`);
-  await using trials = new Trials(tree.folder, tests, budget, seeds, stop);
+  await using trials = new Trials(tree.folder, chosen ?? tests, budget, seeds, stop);
   await trials.measure(jobs, told, core);
   let tried = 0;
   const left = mutants.values();

@@ -43,17 +43,16 @@ export interface Verdict {
   why?: string;
 }
 
-/** All test files of the tree below a folder of it. */
+/** All test files of the tree below folders of it, or these files. */
 async function testFiles(folder: string, tests: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (path: string) => {
-    for await (const { name, isDirectory } of Deno.readDir(`${folder}/${path}`)) {
-      const file = `${path}/${name}`;
-      if (isDirectory) await walk(file);
-      else if (name.endsWith("_test.ts")) {
-        if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${file}`))) found.push(file);
-      }
+    if (path.endsWith("_test.ts")) {
+      if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${path}`))) found.push(path);
+      return;
     }
+    if (!(await Deno.stat(`${folder}/${path}`)).isDirectory) return;
+    for await (const { name } of Deno.readDir(`${folder}/${path}`)) await walk(`${path}/${name}`);
   };
   for (const path of tests) await walk(path);
   return found.sort();

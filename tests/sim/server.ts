@@ -10,6 +10,7 @@ import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
+import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
@@ -115,6 +116,7 @@ export class ServerProcess implements Host, Wiring {
         store,
         deadLetters: world.scenario.deadLetters,
         ...(bridge && { observe: bridge.observe }),
+        ...(broker?.plan.isDescribed && { descriptions: DESCRIPTIONS }),
         app: bridge ? declareParts(app, []) : app,
       }, platform).then(
         (server) => {
