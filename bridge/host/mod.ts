@@ -18,11 +18,13 @@ export {
   type BoardOptions,
   type BoardSettings,
   I2c,
-  Kept,
   Wifi,
   type Wires,
 } from "./board.ts";
+export { Kept } from "./kept.ts";
+export { type Asleep } from "./sleep.ts";
 export { type Fields, readFields } from "./fields.ts";
+export { type TxStream } from "./core.ts";
 export type { StaticAddress } from "../formats/ipv4.ts";
 export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "kept.h"
 #include "port.h"
+#include "sleep.h"
 #include "version.h"
 #include "words.h"
 
@@ -78,11 +79,26 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .dialect = settings->dialect,
     .key = settings->has_key,
     .line = settings->line,
+    .window = application_sleeps() ? CORE_WINDOW_SLEEPING : CORE_WINDOW,
     .position = kept,
+    .stream = settings->dialect == 2 ? sleep_stream(owner) : (struct core_position){ 0, 0 },
   };
   up = connecting = open = second = false;
   polled = core_time(now);
   core_boot(&boot, polled);
+  if (boot.stream.epoch) sleep_replay();
+}
+
+uint8_t driver_dialect(void) {
+  return settings ? settings->dialect : 0;
+}
+
+uint32_t driver_owner(void) {
+  return owner;
+}
+
+bool driver_up(void) {
+  return up;
 }
 
 /* Where it is sought now. */
@@ -271,12 +287,21 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
   return news;
 }
 
-void driver_drop(uint32_t now) {
-  if (core_get(R_STATE) == CORE_IDLE) return;
+/* False: there was none. */
+static bool end_connection(uint32_t now) {
+  if (core_get(R_STATE) == CORE_IDLE) return false;
   port_tcp_close();
-  connecting = false;
+  connecting = open = false;
   core_closed(core_time(now));
-  went_down();
+  return true;
+}
+
+void driver_drop(uint32_t now) {
+  if (end_connection(now)) went_down();
+}
+
+void driver_sleep(uint32_t now) {
+  if (end_connection(now)) tell_application();
 }
 
 void driver_opened(uint32_t now) {
@@ -284,7 +309,7 @@ void driver_opened(uint32_t now) {
   connecting = false;
   open = true;
   settled = false;
-  core_opened(core_time(now), now);
+  core_opened(core_time(now), sleep_ms(now));
 }
 
 void driver_closed(uint32_t now) {

@@ -88,6 +88,12 @@ void port_restart(void) {
   leave(0);
 }
 
+void port_sleep(uint32_t ms) {
+  frame('z', &ms, sizeof ms);
+  flush();
+  leave(0);
+}
+
 void port_feed_watchdog(void) {
   uint32_t now = port_ms();
   if (now - fed < 1000) return;
@@ -144,14 +150,17 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 /* ---- WiFi ---- */
 
 static uint32_t ip;
+static struct port_lease lease; /* of the join that has led to it */
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
 void port_wifi_join(const struct port_wifi *wifi) {
   const char *texts[] = { wifi->ssid, wifi->password, wifi->country };
-  size_t length = 16;
+  static const struct port_lease none;
+  size_t length = 16 + sizeof none;
   for (unsigned i = 0; i < 3; i++) length += text_length(texts[i]) + 1;
   frame_start('j', length);
   put(wifi->ip, 16);
+  put(wifi->known ? wifi->known : &none, sizeof none);
   for (unsigned i = 0; i < 3; i++) put(texts[i], text_length(texts[i]) + 1);
 }
 
@@ -162,6 +171,11 @@ void port_wifi_leave(void) {
 
 uint32_t port_wifi_ip(void) {
   return ip;
+}
+
+bool port_wifi_lease(struct port_lease *seen) {
+  *seen = lease;
+  return ip != 0;
 }
 
 bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {
@@ -272,6 +286,7 @@ static void take_frame(unsigned at) {
       break;
     case 'W':
       ip = payload[0] == WIFI_UP ? payload[1] | payload[2] << 8 | payload[3] << 16 | (uint32_t)payload[4] << 24 : 0;
+      if (length > 5) bytes_copy(&lease, payload + 5, sizeof lease);
       firmware_wifi(payload[0]);
       break;
     case 'S':

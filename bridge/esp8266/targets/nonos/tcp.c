@@ -7,7 +7,9 @@
 
 #include "lwip/tcp.h"
 
+#include "lwip/dhcp.h"
 #include "lwip/dns.h"
+#include "lwip/netif.h"
 
 #include "bytes.h"
 #include "crc32.h"
@@ -185,6 +187,15 @@ static void on_address(const char *name, ip_addr_t *address, void *which) {
   if (!address) return has_no_address();
   connect(&now_known->address);
   task_wake(); /* the attempt's time begins */
+}
+
+uint32_t tcp_dns(void) {
+  return dns_getserver(0).addr;
+}
+
+uint32_t tcp_lease(void) {
+  const struct dhcp *dhcp = netif_default ? netif_default->dhcp : 0;
+  return dhcp && dhcp->state ? dhcp->offered_t0_lease : 0; /* state 0: it is off */
 }
 
 void tcp_use_dns(uint32_t address) {
