@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
 import { type Cleared, Session } from "./link/session.ts";
+import { Firmware } from "./firmware/firmware.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
@@ -67,6 +68,7 @@ export class Server implements AsyncDisposable {
   readonly #linking: Linking;
   readonly #pace: Pace;
   readonly #reports: Reports;
+  readonly #firmware: Firmware;
   readonly #things: Things;
   #listener: Listener | undefined;
   readonly #devices: Roster;
@@ -92,6 +94,7 @@ export class Server implements AsyncDisposable {
     this.#pool = new Pool(this.#limits.totalText, () => this.#places.hasNamed);
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
+    this.#firmware = new Firmware(this.#reports, {});
     const find = (id: string) => this.#devices.get(id);
     this.#things = new Things(this.events, platform, find, { descriptions, observe });
     this.#turn = new Turn(store, platform, {
@@ -318,11 +321,7 @@ export class Server implements AsyncDisposable {
     const admission: Host = {
       access: this.#access,
       limits: this.#limits,
-      record: (id) => {
-        const device = this.#devices.get(id);
-        this.#places.check(id, device);
-        return device?.session.record;
-      },
+      record: (id) => this.#devices.record(id),
     };
     return {
       turn: this.#turn,
@@ -386,7 +385,7 @@ export class Server implements AsyncDisposable {
       record,
       this.timeout,
       this.#limits,
-      this.#reports,
+      this.#firmware,
       new PoolShare(this.#pool, !this.#access.names(id)),
     );
     return new DeviceDriver(ledger, session, this.#deviceHost);

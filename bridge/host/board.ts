@@ -1,6 +1,6 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
-import { CORE_EXPORTS } from "../formats/module.ts";
+import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
 import { ClientDriver } from "./driver.ts";

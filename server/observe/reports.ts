@@ -96,6 +96,14 @@ export class Reports {
     this.#events.emit({ event: "log", device, message: printable(line) });
   }
 
+  /** A device's firmware has said something that nobody understands. */
+  notUnderstood(device: string, text: string): void {
+    const message = `its firmware has said what this server does not understand: ${
+      quote(text.slice(1))
+    }`;
+    this.#events.emit({ event: "log", device, message });
+  }
+
   /** A device has begun a new stream of messages. */
   booted(device: string): void {
     this.#events.emit({ event: "booted", device });

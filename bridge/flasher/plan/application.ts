@@ -2,7 +2,7 @@
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_MOST, encodeApplication } from "../../formats/application.ts";
 import { crc32 } from "../../formats/crc32.ts";
-import { checkModule, type ModuleFacts } from "../../formats/module.ts";
+import { checkModule, type ModuleFacts } from "../../../server/protocol/module.ts";
 import { FlashError } from "../chip/errors.ts";
 
 const HEADER = 48;
@@ -43,7 +43,7 @@ export function inspectApplication(file: Uint8Array, fileName: string): ModuleFa
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   const start = view.getUint16(6, true);
   try {
-    return checkModule(image.slice(start, start + view.getUint32(8, true)));
+    return checkModule(image.slice(start, start + view.getUint32(8, true)), APPLICATION_MOST - 48);
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
     throw new FlashError("BAD_IMAGE", `${fileName}: ${error.message}`, undefined, { cause: error });
