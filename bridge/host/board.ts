@@ -1,4 +1,5 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
@@ -6,7 +7,7 @@ import { type Fields, readFields } from "./fields.ts";
 import { ClientDriver } from "./driver.ts";
 import type { BootOptions, ConnectionOptions } from "./options.ts";
 import { Kept, KEPT_BYTES, keptPart } from "./kept.ts";
-import { type Asleep, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
+import { type Asleep, DRAIN, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
 
 /** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
 export interface Wires {
@@ -179,7 +180,9 @@ export class Board implements AsyncDisposable {
       core,
       dialect,
       room: () => KEPT_BYTES - kept.used,
-      clock: () => this.#millis(),
+      clock: nodePlatform,
+      drain: DRAIN,
+      millis: () => this.#millis(),
       isUp: () => this.connected,
       pump: () => this.#pump(),
       end: () => this.#endLink(),

@@ -1,8 +1,10 @@
 /** A board's sleep, as the firmware does it: see `client-as/assembly/board.ts` and the firmware's `sleep.h`. */
+import { FIRMWARE } from "../../server/protocol/lines.ts";
+import type { Clock } from "../../server/transport/platform.ts";
 import type { Core, TxStream } from "./core.ts";
 
 /** How long the link has to be drained, in ms. */
-const DRAIN = 10_000;
+export const DRAIN = 10_000;
 
 /** Messages that can wait in a board which sleeps. */
 export const SLEEPING_WINDOW = 32;
@@ -25,8 +27,11 @@ interface SleepHost {
   readonly dialect: 1 | 2;
   /** Bytes that what waits has, with a newline behind each text. */
   readonly room: () => number;
+  readonly clock: Pick<Clock, "now" | "after">;
+  /** How long the link has to be drained, in ms. */
+  readonly drain: number;
   /** Its `millis`. */
-  readonly clock: () => number;
+  readonly millis: () => number;
   readonly isUp: () => boolean;
   /** To look again whether it is time. */
   readonly pump: () => void;
@@ -40,61 +45,75 @@ export class Sleep {
   #ms = 0;
   #until = 0;
   #told = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The server was told so on this link, and it is not so any more. */
+  #untell = 0;
+  #cancelLook: (() => void) | undefined;
   #ending = false;
 
   constructor(host: SleepHost) {
     this.#host = host;
   }
 
+  /** Whether it is to sleep. */
+  get isAsked(): boolean {
+    return this.#ms > 0;
+  }
+
   /** The application wants to sleep; 0: no more. @returns whether it will */
   ask(ms: number): boolean {
     this.cancel();
-    const { dialect, pump } = this.#host;
-    if (ms <= 0 || (dialect === 2 && this.#waiting() === undefined)) return false;
-    this.#ms = ms;
-    this.#until = performance.now() + DRAIN;
+    this.#untell = this.#told;
     this.#told = 0;
-    this.#timer = setTimeout(pump, DRAIN);
+    const { dialect, clock, drain, pump } = this.#host;
+    if (ms <= 0 || (dialect === 2 && this.#waiting() === undefined)) return false;
+    this.#untell = 0;
+    this.#ms = ms;
+    this.#until = clock.now() + drain;
+    this.#cancelLook = clock.after(drain, pump);
     return true;
   }
 
   cancel(): void {
-    clearTimeout(this.#timer);
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
     this.#ms = 0;
   }
 
   /** Before each poll of the core. */
   exchange(): void {
+    const { core, dialect, clock, isUp } = this.#host;
+    if (this.#untell > 0 && (!isUp() || this.#untell !== core.connects || this.#tell(0))) {
+      this.#untell = 0;
+    }
     if (this.#ms === 0 || this.#ending) return;
-    const { core, dialect, isUp } = this.#host;
-    if (isUp() && this.#told !== core.connects && (dialect === 1 || this.#tell())) {
+    if (isUp() && this.#told !== core.connects && this.#tell(this.#ms)) {
       this.#told = core.connects;
     }
     const isEmpty = core.queued === core.done;
     const drained = isUp() && this.#told === core.connects && isEmpty;
-    if (!drained && performance.now() < this.#until) return;
+    if (!drained && clock.now() < this.#until) return;
     if (!isEmpty && (dialect === 1 || this.#waiting() === undefined)) return;
     this.#ending = true;
     queueMicrotask(() => this.#end()); // not amid what its board is doing
   }
 
   /** Of no use later, so without qos. */
-  #tell(): boolean {
-    const text = `\x02s ${Math.ceil(this.#ms / 1000)}`;
-    return this.#host.core.write(new TextEncoder().encode(text), false);
+  #tell(ms: number): boolean {
+    const { core, dialect } = this.#host;
+    const text = `${FIRMWARE}s ${Math.ceil(ms / 1000)}`;
+    return dialect === 1 || core.write(new TextEncoder().encode(text), false);
   }
 
   #end(): void {
     this.#ending = false;
-    const { core, clock, end, asleep } = this.#host;
+    const { core, millis, end, asleep } = this.#host;
     if (this.#ms === 0 || !end()) return;
     const waiting = this.#waiting();
     const ms = this.#ms;
     if (waiting === undefined || ms === 0) return; // `onState` has said something else
     this.cancel();
     const stream = { epoch: core.epoch, first: core.done };
-    asleep({ ms, clock: (clock() + ms) % 2 ** 32, stream, waiting });
+    asleep({ ms, clock: (millis() + ms) % 2 ** 32, stream, waiting });
   }
 
   /** What waits; undefined if it does not fit. */

@@ -14,87 +14,93 @@ interface Sleeper {
   readonly touch: () => void;
 }
 
-/** What is needed of the server. */
-interface SleepersHost {
-  readonly events: Events;
-  readonly clock: Clock;
-  /** Calls it when records may be changed. */
-  enter(change: () => void): void;
-  find(id: string): Sleeper | undefined;
-}
-
 export class Sleepers {
-  readonly #host: SleepersHost;
-  /** Ends the wait for one that sleeps. */
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #enter: (look: () => void) => void;
+  readonly #find: (id: string) => Sleeper | undefined;
+  /** Each ends the wait for one that sleeps. */
   readonly #waits = new Map<string, () => void>();
-  #isClosed = false;
 
-  constructor(host: SleepersHost) {
-    this.#host = host;
+  /**
+   * @param enter Calls it when records may be changed.
+   * @param find A device that the server knows.
+   */
+  constructor(
+    events: Events,
+    clock: Clock,
+    enter: (look: () => void) => void,
+    find: (id: string) => Sleeper | undefined,
+  ) {
+    this.#events = events;
+    this.#clock = clock;
+    this.#enter = enter;
+    this.#find = find;
+    events.subscribe(({ event }) => event === "closed" && this.#close());
   }
 
   /** A device says for how long. */
   readonly told: FirmwareHandler = (id, [words = "", ...more]) => {
-    const device = this.#host.find(id);
+    const device = this.#find(id);
     const isNumber = more.length === 0 && /^\d{1,7}$/.test(words) && Number(words) <= MOST_SLEEP;
     if (!isNumber || !device) return false;
-    setNap(device.session.record, Number(words), this.#host.clock.date());
+    setNap(device.session.record, Number(words), this.#clock.date());
     return true;
   };
 
-  /** The server knows a device. */
-  met(device: Sleeper): void {
-    if (napOf(device.session.record)) this.#await(device.id);
+  /** Some sleep since before this server was started. */
+  start(devices: Iterable<Sleeper>): void {
+    for (const { id, session } of devices) if (napOf(session.record)) this.#await(id);
   }
 
-  /** A device is here no longer. */
-  lost(id: string): void {
-    this.#waits.get(id)?.();
-    this.#waits.delete(id);
-  }
-
-  /** A device has connected. The record may be changed. */
+  /** A device has connected, and nothing that it says was heard yet. The record may be changed. */
   connected({ id, session: { record } }: Sleeper): void {
-    this.lost(id);
+    this.#forget(id);
     setNap(record, 0, 0);
   }
 
   /** A device's connection has ended. @returns whether it sleeps: then that is what is said of it */
   ended({ id, session: { record } }: Sleeper, address: string): boolean {
     const nap = napOf(record);
-    if (this.#isClosed || !nap || nap.missed <= this.#host.clock.date()) return false;
+    if (!nap || nap.missed <= this.#clock.date()) {
+      setNap(record, 0, 0); // it has not gone to sleep
+      return false;
+    }
     const until = new Date(nap.until);
     const message = `it sleeps until ${until.toISOString()}`;
-    this.#host.events.emit({ event: "asleep", device: id, address, until, message });
+    this.#events.emit({ event: "asleep", device: id, address, until, message });
     this.#await(id);
     return true;
   }
 
   /** Until it is missed. */
   #await(id: string): void {
-    this.lost(id);
-    const { clock, enter, find } = this.#host;
-    const nap = napOf(find(id)!.session.record)!;
+    this.#forget(id);
+    const nap = napOf(this.#find(id)!.session.record)!;
     // Looked at again at the latest in a minute: the date may be set.
-    const wait = Math.min(Math.max(0, nap.missed - clock.date()), 60_000);
-    this.#waits.set(id, clock.after(wait, () => enter(() => this.#look(id))));
+    const wait = Math.min(Math.max(0, nap.missed - this.#clock.date()), 60_000);
+    this.#waits.set(id, this.#clock.after(wait, () => this.#enter(() => this.#look(id))));
   }
 
   #look(id: string): void {
-    if (this.#isClosed || !this.#waits.has(id)) return;
-    const device = this.#host.find(id)!;
-    const nap = napOf(device.session.record);
-    if (!nap) return;
-    if (nap.missed > this.#host.clock.date()) return this.#await(id);
+    if (!this.#waits.has(id)) return; // it has connected meanwhile
+    const device = this.#find(id);
+    const nap = device && napOf(device.session.record);
+    if (!nap) return this.#forget(id);
+    if (nap.missed > this.#clock.date()) return this.#await(id);
     this.#waits.delete(id);
     setNap(device.session.record, 0, 0);
     device.touch();
     const message = `it is not back from its sleep, which was to end ${new Date(nap.until).toISOString()}`;
-    this.#host.events.emit({ event: "overdue", device: id, message });
+    this.#events.emit({ event: "overdue", device: id, message });
   }
 
-  close(): void {
-    this.#isClosed = true;
-    for (const id of [...this.#waits.keys()]) this.lost(id);
+  #forget(id: string): void {
+    this.#waits.get(id)?.();
+    this.#waits.delete(id);
+  }
+
+  #close(): void {
+    for (const id of [...this.#waits.keys()]) this.#forget(id);
   }
 }

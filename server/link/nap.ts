@@ -35,3 +35,9 @@ export function setNap(record: DeviceRecord, seconds: number, date: number): voi
   const missed = until + Math.round(seconds * 1000 * LATE) + JOINING;
   record.setMemo(NAP, seconds === 0 ? undefined : `${until} ${missed}`);
 }
+
+/** Until when the device sleeps; undefined: it does not. */
+export function asleepUntil(record: DeviceRecord): Date | undefined {
+  const nap = napOf(record);
+  return nap && new Date(nap.until);
+}

@@ -13,12 +13,14 @@ const OTHER = "OTHER";
 /** Events that are counted, each with its codes. */
 const COUNTED = [
   "app_failed",
+  "asleep",
   "booted",
   "connected",
   "dead_letter",
   "disconnected",
   "expired",
   "forgotten",
+  "overdue",
   "refused",
   "replaced",
   "reported",

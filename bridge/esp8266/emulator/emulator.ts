@@ -161,7 +161,7 @@ export class Emulator implements AsyncDisposable {
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
       this.complaints += chip.complaints;
-      this.#abandon(false); // the server is not told that a chip has been reset
+      this.#abandon(this.#sleep > 0); // the server is not told that a chip has been reset
       this.#outputs.clear();
       this.#lines.clear();
       this.#options.onOff?.();
@@ -194,6 +194,8 @@ export class Emulator implements AsyncDisposable {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]! | 1;
     chip.send(frame(ToChip.wake, RESETS.indexOf(reason), u16(speed), u32(seed), this.kept));
     if (pins) chip.send(frame(ToChip.pins, new TextEncoder().encode(`${pins}\0`)));
+    for (const [pin, level] of this.#inputs) chip.send(frame(ToChip.input, pin, level));
+    chip.send(frame(ToChip.analogue, u16(this.#analogue)));
     for (
       const [from, end] of [[APPLICATION_OFFSET, SETTINGS_OFFSET], [
         SETTINGS_OFFSET,
@@ -207,8 +209,6 @@ export class Emulator implements AsyncDisposable {
       }
     }
     chip.send(frame(ToChip.flash));
-    for (const [pin, level] of this.#inputs) chip.send(frame(ToChip.input, pin, level));
-    chip.send(frame(ToChip.analogue, u16(this.#analogue)));
   }
 
   #handle(type: string, payload: Uint8Array): void {

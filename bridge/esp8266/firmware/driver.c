@@ -287,21 +287,18 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
   return news;
 }
 
-/* False: there was none. */
-static bool end_connection(uint32_t now) {
-  if (core_get(R_STATE) == CORE_IDLE) return false;
-  port_tcp_close();
-  connecting = open = false;
-  core_closed(core_time(now));
-  return true;
-}
-
 void driver_drop(uint32_t now) {
-  if (end_connection(now)) went_down();
+  if (core_get(R_STATE) == CORE_IDLE) return;
+  port_tcp_close();
+  connecting = false;
+  core_closed(core_time(now));
+  went_down();
 }
 
 void driver_sleep(uint32_t now) {
-  if (end_connection(now)) tell_application();
+  connecting = open = false;
+  core_closed(core_time(now));
+  tell_application();
 }
 
 void driver_opened(uint32_t now) {

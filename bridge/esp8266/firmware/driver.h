@@ -25,7 +25,7 @@ uint32_t driver_owner(void);
 /* Whether there is a link. */
 bool driver_up(void);
 
-/* Ends the connection, if there is one, as the chip is about to sleep. */
+/* The chip is about to sleep: the link is over. The connection is left to `port_sleep`. */
 void driver_sleep(uint32_t now);
 
 /* Ends the connection, if there is one: the WiFi is gone, or about to be left. */

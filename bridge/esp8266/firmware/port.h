@@ -128,7 +128,8 @@ void port_kept_read(unsigned first, uint32_t *words, unsigned count);
 void port_kept_write(unsigned first, const uint32_t *words, unsigned count);
 
 /* Deep sleep for so many ms, 1 to PORT_MOST_SLEEP: then the chip starts, with RESET_WAKE. What was given to
- * `port_serial_write` goes out before. WiFi and TCP are as after `port_tcp_close`; what is there to be closed, is. */
+ * `port_serial_write` goes out before. A connection that is there is ended such that the other end is told, if that takes
+ * no time. */
 #define PORT_MOST_SLEEP 9000000u /* the ESP8266's slow clock counts 32 bits of 5 us at least, and is compared as signed */
 void port_sleep(uint32_t ms) __attribute__((noreturn));
 
@@ -203,6 +204,9 @@ size_t port_tcp_room(void);
  * latest: several pieces in one segment. Not delayed (no Nagle). */
 void port_tcp_send(const uint8_t *bytes, size_t length);
 void port_tcp_flush(void);
+
+/* Whether all that was given to `port_tcp_send` has been acknowledged by the other end's TCP; or there is no connection. */
+bool port_tcp_sent(void);
 
 /* --- Serial line, 115200 8N1 --- */
 

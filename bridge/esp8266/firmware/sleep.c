@@ -36,6 +36,7 @@ static uint32_t asked;    /* ms; 0: it is to stay awake */
 static uint32_t asked_at;
 static bool hopeless;
 static uint32_t told_server; /* on which link: of so many, counted from 1 */
+static uint32_t untell;      /* the server was told so on this link, and it is not so any more */
 static bool told_people;
 
 static uint32_t used(void) {
@@ -66,7 +67,7 @@ static bool read_record(void) {
 }
 
 void sleep_begin(void) {
-  asked = 0;
+  asked = untell = told_server = 0;
   woke = read_record();
   if (!woke) {
     for (unsigned i = 0; i < WORDS; i++) record[i] = 0;
@@ -142,6 +143,7 @@ bool sleep_ask(int32_t ms) {
   asked = ms > 0 && fits ? ms : 0;
   asked_at = port_ms();
   hopeless = told_people = false;
+  if (!asked && told_server) untell = told_server;
   told_server = 0;
   return asked != 0;
 }
@@ -162,11 +164,13 @@ static void go(int32_t bytes) {
   sleep_for(asked);
 }
 
-/* Says for how long, in a message of the firmware's own: as of no use later, without qos. */
-static bool tell_server(void) {
+/* Says for how long, 0: not at all, in a message of the firmware's own: as of no use later, without qos. */
+static bool tell_server(uint32_t seconds) {
+  if (driver_dialect() != 2) return true; /* nobody would understand it */
   uint8_t text[3 + 10];
   size_t at = sizeof text;
-  for (uint32_t seconds = (asked + 999) / 1000; seconds; seconds /= 10) text[--at] = '0' + seconds % 10;
+  do text[--at] = '0' + seconds % 10;
+  while (seconds /= 10);
   text[--at] = ' ';
   text[--at] = 's';
   text[--at] = 2;
@@ -174,15 +178,16 @@ static bool tell_server(void) {
 }
 
 void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
-  if (!asked) return;
   uint32_t link = core_get(R_CONNECTS);
-  if (linked && told_server != link && (driver_dialect() != 2 || tell_server())) {
+  if (untell && (!linked || untell != link || tell_server(0))) untell = 0;
+  if (!asked) return;
+  if (linked && told_server != link && tell_server((asked + 999) / 1000)) {
     told_server = link;
     *wait = 0;
   }
   uint32_t waiting = core_get(R_TX_NEXT) - core_get(R_TX_FIRST);
   uint32_t passed = now - asked_at;
-  bool drained = linked && told_server == link && !waiting;
+  bool drained = linked && told_server == link && !waiting && port_tcp_sent();
   if (!drained && passed < SLEEP_DRAIN && !hopeless) {
     if (SLEEP_DRAIN - passed < *wait) *wait = SLEEP_DRAIN - passed;
     return;
@@ -195,8 +200,9 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
   if (bytes >= 0) {
     driver_sleep(now);
     bytes = save(); /* less: what was of use on that link only has been withdrawn */
+    if (asked && bytes >= 0) go(bytes);
+    port_tcp_close(); /* it stays awake: the link begins anew */
     if (!asked) return;
-    if (bytes >= 0) go(bytes);
   }
   if (!told_people) {
     told_people = true;

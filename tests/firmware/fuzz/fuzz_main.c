@@ -150,6 +150,7 @@ bool wifi_set_ip_info(uint8_t interface, struct ip_info *info) {
   return fixed = *info, true;
 }
 void tcp_use_dns(uint32_t address) { fixed_dns = address; }
+void tcp_finish(void) {}
 uint32_t tcp_dns(void) { return fixed_dns; }
 uint32_t tcp_lease(void) { return dhcp ? 86400 : 0; }
 

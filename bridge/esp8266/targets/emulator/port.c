@@ -233,6 +233,10 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
 
 void port_tcp_flush(void) {}
 
+bool port_tcp_sent(void) {
+  return !open || !unacknowledged;
+}
+
 /* ---- Serial line and pins ---- */
 
 void port_serial_write(const uint8_t *bytes, size_t length) {
@@ -353,7 +357,7 @@ void events_wait(uint32_t ms) {
 /* ---- The start ---- */
 
 /* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then where its pins are, if
- * they are not the host's; parts of the flash, and an empty one at the end. */
+ * they are not the host's; how its inputs are; parts of the flash, and an empty one at the end. */
 void events_wake(void) {
   microseconds();
   pins_begin();
@@ -369,6 +373,10 @@ void events_wake(void) {
     if (!length) break;
     if (input[0] == 'P') {
       pins_elsewhere((const char *)input + 3);
+      continue;
+    }
+    if (input[0] == 'G' || input[0] == 'V') {
+      take_frame(0);
       continue;
     }
     uint32_t address;

@@ -45,6 +45,9 @@ uint32_t rtc_get_reset_reason(void);
 
 #define WATCHDOG_MS 20000
 
+/* What a packet takes until it has left, also if it has to be repeated. */
+#define SENDING_US 10000
+
 static enum port_reset reset_reason;
 static uint32_t fed_at;
 static os_timer_t watchdog_timer;
@@ -75,6 +78,8 @@ void port_restart(void) {
 
 /* `system_deep_sleep` only sets a timer and returns, too; this is what it does when the timer fires. */
 void port_sleep(uint32_t ms) {
+  tcp_finish();
+  os_delay_us(SENDING_US);
   serial_drain();
   wifi_station_disconnect();
   system_deep_sleep_instant(ms * (uint64_t)1000);

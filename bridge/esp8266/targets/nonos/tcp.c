@@ -244,3 +244,11 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
 void port_tcp_flush(void) {
   if (is_open && !ended) tcp_output(pcb);
 }
+
+bool port_tcp_sent(void) {
+  return !is_open || ended || !tcp_sndqueuelen(pcb);
+}
+
+void tcp_finish(void) {
+  if (is_open && !ended) tcp_close(pcb);
+}
