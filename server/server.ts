@@ -1,3 +1,4 @@
+// Long because each method of `Server` is documented here, where programs look.
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
@@ -9,6 +10,7 @@ import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
 import { type Cleared, Session } from "./link/session.ts";
+import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
 import { Sleepers } from "./firmware/sleepers.ts";
 import { Advice } from "./observe/advice.ts";
@@ -18,7 +20,8 @@ import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
-import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
+import { DeviceDriver } from "./runtime/device_driver.ts";
+import type { DeviceHost } from "./runtime/device_host.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
@@ -27,27 +30,13 @@ import { caller, paceOf } from "./runtime/run.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import type { ServerSettings } from "./server_options.ts";
+import type { App, ServerOptions } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Listener, Platform, Tls } from "./transport/platform.ts";
-
-/**
- * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
- * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
- * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
- * device's messages are kept.
- */
-export type App = (device: Device, server: Server) => Promise<void>;
-
-/** What `Server.listen` can be told. */
-export interface ServerOptions extends ServerSettings {
-  /** Run for every device. */
-  app?: App;
-}
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
@@ -71,8 +60,10 @@ export class Server implements AsyncDisposable {
   readonly #reports: Reports;
   readonly #firmware: Firmware;
   readonly #sleepers: Sleepers;
+  readonly #deploys: Deploys;
   readonly #things: Things;
   #listener: Listener | undefined;
+  #unlistened: Promise<void> | undefined;
   readonly #devices: Roster;
   readonly #places: Places;
   readonly #pool: Pool;
@@ -98,7 +89,9 @@ export class Server implements AsyncDisposable {
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.#devices.get(id);
     this.#sleepers = new Sleepers(this.events, platform, (look) => this.#turn.enter(look), find);
-    this.#firmware = new Firmware(this.#reports, { s: this.#sleepers.told });
+    this.#deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
+    const handlers = { ...this.#deploys.handlers, s: this.#sleepers.told };
+    this.#firmware = new Firmware(this.#reports, handlers);
     this.#things = new Things(this.events, platform, find, { descriptions, observe });
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
@@ -298,6 +291,22 @@ export class Server implements AsyncDisposable {
     return paceOf(this.#pace).keep(transact(this.#transactionHost, use));
   }
 
+  /**
+   * Accepts no connections any more: for a server that is about to be closed. Those that there are go on.
+   *
+   * @returns when what has arrived by now is safe, and acknowledged; while the store fails, that takes until it works again
+   * @throws {LocalError} CLOSED
+   */
+  async drain(): Promise<void> {
+    void this.#stopListening();
+    // It is told in the same commit, and so are the acks: these go out before whoever waits for this goes on.
+    await this.transaction(() => {});
+  }
+
+  #stopListening(): Promise<void> | undefined {
+    return this.#unlistened ??= this.#listener?.close();
+  }
+
   /** How much waits for the store: at most one for each connection and device, however long that fails. */
   get waiting(): number {
     return this.#turn.waiting;
@@ -370,7 +379,10 @@ export class Server implements AsyncDisposable {
       places: this.#places,
       acquire: (id) => this.#acquire(id),
       make: (ledger) => this.#make(ledger),
-      met: (device) => this.#things.met(device),
+      met: (device) => {
+        this.#things.met(device);
+        this.#deploys.met(device);
+      },
       lost: (device, why) => {
         this.#things.lost(device);
         this.#reports.forget(device);
@@ -400,8 +412,12 @@ export class Server implements AsyncDisposable {
       attempts: this.#limits.attempts,
       deadLetters,
       reports: this.#reports,
+      deploys: this.#deploys,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      connected: (...args) => this.#things.connected(...args),
+      connected: (device, ago) => {
+        this.#things.connected(device, ago);
+        this.#deploys.connected(device);
+      },
       revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
@@ -426,7 +442,7 @@ export class Server implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
-    const listening = this.#listener?.close();
+    const listening = this.#stopListening();
     this.#devices.close(closed);
     this.#reception.close();
     for (const device of this.#devices) {

@@ -25,6 +25,8 @@ export interface DriverOwner {
    * @throws {PeerError} if the connection must end
    */
   receive(message: Uint8Array): boolean;
+  /** As `receive`, of what the server says to a firmware. Without it that is passed over: no application sees it. */
+  told?(message: Uint8Array): boolean;
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
@@ -291,9 +293,9 @@ export class ClientDriver {
   #receive(now: number): void {
     let processed;
     try {
-      // Between the server and a firmware, which this is not: no application sees it.
-      const isOthers = this.#dialect === 2 && this.core.piece[0] === FIRMWARE.charCodeAt(0);
-      processed = isOthers || this.#owner.receive(this.core.piece);
+      const { piece } = this.core;
+      const isOthers = this.#dialect === 2 && piece[0] === FIRMWARE.charCodeAt(0);
+      processed = isOthers ? this.#owner.told?.(piece) ?? true : this.#owner.receive(piece);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.core.closed(now);

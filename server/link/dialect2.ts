@@ -165,7 +165,7 @@ export class Dialect2 extends Dialect {
     return true;
   }
 
-  override acknowledged(id: number): void {
+  override acknowledged(id: number, now: number): void {
     const { record } = this;
     const count = (id + 1 - record.txFirst) & 255;
     if (count > this.next) {
@@ -175,6 +175,7 @@ export class Dialect2 extends Dialect {
       const message = record.settle();
       this.next--;
       this.#bytesOnTheWay -= lineBytes(message);
+      this.roundTrip.acknowledged(message, now);
       this.settled(message);
     }
   }
@@ -190,7 +191,7 @@ export class Dialect2 extends Dialect {
     this.record.release();
   }
 
-  override transmit(): void {
+  override transmit(now: number): void {
     if (this.#ack !== undefined) {
       this.output += ack(this.#ack);
       this.#ack = undefined;
@@ -204,6 +205,7 @@ export class Dialect2 extends Dialect {
       if (this.#bytesOnTheWay + bytes > this.hello.bytes) break;
       this.output += frame(message.seq & 255, message.text);
       this.#bytesOnTheWay += bytes;
+      this.roundTrip.sent(message, now);
       this.next++;
     }
   }

@@ -91,6 +91,11 @@ export class Session {
     return this.#dialect !== undefined;
   }
 
+  /** On this connection, from sending a message to its ack: the last that was timed, in ms. */
+  get roundTrip(): number | undefined {
+    return this.#dialect?.roundTrip.ms;
+  }
+
   /** Nothing waits: no message of the device, none to it. */
   get isIdle(): boolean {
     const { inbox, outbox } = this.record;

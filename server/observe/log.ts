@@ -5,6 +5,7 @@ import type { ServerEvent } from "./events.ts";
 export type Unlogged =
   | "booted"
   | "app_started"
+  | "deploying"
   | "described"
   | "messages"
   | "reported"
@@ -15,6 +16,7 @@ export type Unlogged =
 const UNLOGGED: readonly string[] = [
   "booted",
   "app_started",
+  "deploying",
   "described",
   "messages",
   "reported",

@@ -9,6 +9,7 @@ import type { AppState } from "../runtime/application.ts";
 export interface Watched {
   readonly devices: readonly Device[];
   readonly events: { subscribe(listener: EventListener): () => void };
+  known(id: string): Device | undefined;
   device(id: string): Promise<Device>;
   thing(id: string): Promise<Thing>;
 }
@@ -34,17 +35,20 @@ export interface DeviceView {
   readonly deadLetters: number;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
+  /** From sending a message to its ack, in ms: the last one on this connection. Undefined: there was none. */
+  readonly roundTrip?: number;
 }
 
 /** What one device looks like now. */
 export function viewOf(device: Device): DeviceView {
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
-  const { asleepUntil } = device;
+  const { asleepUntil, roundTrip } = device;
   return {
     ...(asleepUntil && { asleepUntil: asleepUntil.toISOString() }),
     ...{ id, connected, since: since.toISOString(), connects, metadata, inbox, outbox, app },
     deadLetters: deadLetters.length,
     counts: { ...device.counts },
+    ...(roundTrip !== undefined && { roundTrip: Math.round(roundTrip * 10) / 10 }),
   };
 }
 

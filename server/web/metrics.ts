@@ -221,7 +221,17 @@ function deviceMetrics(devices: () => readonly Device[]): Metric[] {
     labels: ["device"],
     values: () => devices().map((device) => [of(device), device.id] as const),
   });
+  const roundTrip: Metric = {
+    name: "device_round_trip_seconds",
+    help: "From sending the last message to its ack, on the device's connection.",
+    labels: ["device"],
+    values: () =>
+      devices().flatMap(({ id, roundTrip }) => {
+        return roundTrip === undefined ? [] : [[roundTrip / 1000, id] as const];
+      }),
+  };
   return [
+    roundTrip,
     each("device_connected", "Whether the device has a connection.", ({ connected }) => +connected),
     each("device_asleep", "Whether the device sleeps, as it has said.", (it) => +isAsleep(it)),
     each(

@@ -3,8 +3,9 @@ import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
-/** Where tests are that need nothing but this process and its files: of the server, and of the core. */
+/** Where tests are that need nothing but this process and its files: of the server, of the host client, of the core. */
 export const SERVER_TESTS = ["server", "tests/vectors"];
+export const CLIENT_TESTS = ["bridge/host", "tests/vectors"];
 export const CORE_TESTS = ["tests/vectors"];
 
 /** Those that import these run the server in another process, in which no mutant is awake. */
@@ -42,17 +43,16 @@ export interface Verdict {
   why?: string;
 }
 
-/** All test files of the tree below a folder of it. */
+/** All test files of the tree below folders of it, or these files. */
 async function testFiles(folder: string, tests: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (path: string) => {
-    for await (const { name, isDirectory } of Deno.readDir(`${folder}/${path}`)) {
-      const file = `${path}/${name}`;
-      if (isDirectory) await walk(file);
-      else if (name.endsWith("_test.ts")) {
-        if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${file}`))) found.push(file);
-      }
+    if (path.endsWith("_test.ts")) {
+      if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${path}`))) found.push(path);
+      return;
     }
+    if (!(await Deno.stat(`${folder}/${path}`)).isDirectory) return;
+    for await (const { name } of Deno.readDir(`${folder}/${path}`)) await walk(`${path}/${name}`);
   };
   for (const path of tests) await walk(path);
   return found.sort();

@@ -11,6 +11,7 @@ import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
+import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
@@ -117,6 +118,7 @@ export class ServerProcess implements Host, Wiring {
         store,
         deadLetters: world.scenario.deadLetters,
         ...(bridge && { observe: bridge.observe }),
+        ...(broker?.plan.isDescribed && { descriptions: DESCRIPTIONS }),
         app: bridge ? declareParts(app, []) : app,
       }, platform).then(
         (server) => {

@@ -13,7 +13,7 @@ import type {
 } from "../../server/transport/platform.ts";
 
 /** Turns that follow from one another, or timers within a time, after which there is no end to be expected. */
-const RESTLESS = 100_000;
+const RESTLESS = 10_000;
 
 interface Timer {
   due: number;
@@ -167,6 +167,7 @@ export class ManualSocket implements Socket {
 /** A machine whose only network is the sockets that a test knocks with. */
 export class ManualPlatform extends ManualClock implements Platform {
   #accept: ((socket: Socket) => void) | undefined;
+  isListening = false;
   /** The system cannot accept a connection. */
   acceptsNothing: (error: Error) => void = () => {};
 
@@ -177,7 +178,12 @@ export class ManualPlatform extends ManualClock implements Platform {
   ): Promise<Listener> {
     this.#accept = accept;
     this.acceptsNothing = failed;
-    return Promise.resolve({ port: 1, setTls() {}, close: () => Promise.resolve() });
+    this.isListening = true;
+    const close = () => {
+      this.isListening = false;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ port: 1, setTls() {}, close });
   }
 
   connect(): Socket {

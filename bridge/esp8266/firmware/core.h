@@ -63,12 +63,12 @@ enum core_register {
 /* Messages of one that sleeps: they wait for the next time that there is a network, and are short. */
 #define CORE_WINDOW_SLEEPING 32
 
-/* Bytes of the longest name (64), of what follows it in the hello (1 + 64), and of the newline. */
-#define CORE_MOST_NAME 130
+/* Bytes of the longest name (64), of what follows it in the hello (1 + 128), and of the newline. */
+#define CORE_MOST_NAME 194
 
 /* Bytes of what the hello says about the device, behind the TAB; what says its time in it, and how many digits that
  * has. */
-#define CORE_METADATA 64
+#define CORE_METADATA 128
 #define CORE_MS "ms=0000000000"
 #define CORE_MS_DIGITS 10
 

@@ -22,9 +22,6 @@ void driver_boot(const struct settings *settings, uint32_t now);
 uint8_t driver_dialect(void);
 uint32_t driver_owner(void);
 
-/* Whether there is a link. */
-bool driver_up(void);
-
 /* The chip is about to sleep: the link is over. The connection is left to `port_sleep`. */
 void driver_sleep(uint32_t now);
 
@@ -33,6 +30,9 @@ void driver_drop(uint32_t now);
 
 /* Does all that can be done. Lowers *wait to the ms until it wants to be called again. */
 enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait);
+
+/* Whether there is a link. */
+bool driver_up(void);
 
 /* Events of the connection. */
 void driver_opened(uint32_t now);

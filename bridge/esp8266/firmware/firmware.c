@@ -4,22 +4,17 @@
 #include "bytes.h"
 #include "console.h"
 #include "core.h"
-#include "crc32.h"
+#include "deploy.h"
 #include "driver.h"
 #include "engine.h"
 #include "port.h"
 #include "settings.h"
 #include "setup.h"
 #include "sleep.h"
+#include "slots.h"
 #include "version.h"
 #include "wifi_policy.h"
 #include "words.h"
-
-/* Where the application is in flash, and its header; see README.md. */
-#define APPLICATION 0xF0000u
-#define APPLICATION_MOST 0xA000u
-#define HEADER_WORDS 12
-#define MAGIC 0x50414648u /* "HFAP" */
 
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
@@ -149,18 +144,14 @@ static const char *load(const char **name, uint32_t *length) {
   return prepare(0, 0);
 }
 #else
-/* Finds the application in flash, checks and compiles it. Returns 0, or what the console is to say. */
+/* Finds the application in flash, and compiles it. Returns 0, or what the console is to say. */
 static const char *load(const char **name, uint32_t *length) {
-  const uint32_t *header = port_flash_map(APPLICATION);
-  if (header[0] == 0xFFFFFFFF) return "missing";
-  if (header[0] != MAGIC) return "damaged (magic)";
-  if (header[1] != (HEADER_WORDS * 4 << 16 | 1)) return "damaged (version)";
-  *length = header[2];
-  if (!*length || *length > APPLICATION_MOST - HEADER_WORDS * 4) return "damaged (length)";
-  const uint8_t *wasm = (const uint8_t *)(header + HEADER_WORDS);
-  if (crc32(0, wasm, *length) != header[3]) return "damaged (checksum)";
-  *name = (const char *)(header + 4);
-  return prepare(wasm, *length);
+  const char *wrong = slots_choose(port_reset_reason());
+  if (wrong) return wrong;
+  struct slot slot = slots_running();
+  *name = slot.name;
+  *length = slot.length;
+  return prepare(slot.wasm, slot.length);
 }
 #endif
 
@@ -204,6 +195,7 @@ void firmware_start(void) {
   say_boot();
   sleep_begin();
   enum settings_state state = read_settings();
+  deploy_start(&settings, port_ms());
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
@@ -211,6 +203,7 @@ void firmware_start(void) {
   configured = !configures && state == SETTINGS_OK && is_complete(&settings);
   if (!configures || state > SETTINGS_BLANK) say_settings(state);
   say_application(wrong, name, length);
+  if (wrong) deploy_fail(text_compare(wrong, ENGINE_TOO_LARGE) ? SLOT_LOAD : SLOT_HEAP);
 #ifdef MEASURE
   if (!wrong) engine_measure();
 #endif
@@ -279,6 +272,7 @@ static uint32_t fail(uint32_t now) {
     console_begin("application failed: ");
     console_text(engine_trap());
     console_end();
+    deploy_fail(SLOT_TRAP);
     if (configured) {
       driver_drop(now);
       port_wifi_leave();
@@ -310,6 +304,7 @@ uint32_t firmware_run(void) {
     if (!engine_trap()) sleep_run(now, driver_up(), &wait);
     if (application_wants_restart()) port_restart();
   }
+  if (!failed) deploy_run(running && configured && driver_up(), now, &wait);
   if (running && engine_trap()) wait = fail(now);
   port_feed_watchdog(); /* this is progress: whatever waits has a deadline, and was asked */
   return wait < 15000 ? wait : 15000;

@@ -4,6 +4,7 @@
 #include "bytes.h"
 #include "console.h"
 #include "crc32.h"
+#include "deploy.h"
 #include "driver.h"
 #include "words.h"
 
@@ -181,6 +182,10 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
   uint32_t link = core_get(R_CONNECTS);
   if (untell && (!linked || untell != link || tell_server(0))) untell = 0;
   if (!asked) return;
+  if (deploy_busy(now)) { /* it sleeps when that is over */
+    if (*wait > RETRY) *wait = RETRY;
+    return;
+  }
   if (linked && told_server != link && tell_server((asked + 999) / 1000)) {
     told_server = link;
     *wait = 0;

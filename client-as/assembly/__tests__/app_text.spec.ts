@@ -54,7 +54,7 @@ describe("a literal", () => {
     expect(lineOf("\u{0}a")).toBe("[refused]");
     expect(lineOf("\u{1}a")).toBe("[refused]");
     expect(lineOf("\u{2}a")).toBe("[refused]");
-    expect(lineOf("\u{2}a\u{0}\u{1}")).toBe("00\u{2}a\u{0}\u{1}\n");
+    expect(lineOf("\u{3}a\u{0}\u{1}")).toBe("00\u{3}a\u{0}\u{1}\n");
   });
 
   test("with half a surrogate pair refuses the line", () => {
