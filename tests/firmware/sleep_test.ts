@@ -100,7 +100,6 @@ chipTest("a reading is told, then the chip sleeps; after it the stream and the t
   await using all = await listen();
   await using chip = await sleeper(all.port);
   const { board, nights } = chip;
-  board.setAnalogue(20);
   for (let n = 1; n <= 3; n++) {
     await nights.asleep(board, n);
     assertEquals(nights.ms, Array(n).fill(TEN_MINUTES));
@@ -112,7 +111,7 @@ chipTest("a reading is told, then the chip sleeps; after it the stream and the t
   const lines = all.lines();
   assertEquals(lines[0], "@battery 1");
   const told = readings(lines.slice(1));
-  assertEquals(told.map(({ value }) => value), [20, 21, 22, 23]);
+  assertEquals(told.map(({ value }) => value), [0, 21, 22, 23]);
   checkTimes(told, TEN_MINUTES);
   assertEquals(all.count("booted"), 1, "it is one stream");
   assertEquals(board.lines.filter((line) => line.includes("reset=wake")).length, 3);

@@ -100,6 +100,10 @@ export class Chip implements Program {
 
   died(): void {}
 
+  get wantsSleep(): boolean {
+    return this.#sleep.isAsked;
+  }
+
   /** It is to sleep for so many ms. A message with a deadline would have nobody who withdraws it. */
   sleepSoon(ms: number): boolean {
     if (this.#aging.length > 0 || !this.#sleep.ask(ms)) return false;

@@ -64,6 +64,8 @@ export interface Program {
   readonly mayMiss: boolean;
   /** It is to sleep for so many ms, when it can. @returns whether it will */
   sleepSoon?(ms: number): boolean;
+  /** It is to. */
+  readonly wantsSleep?: boolean;
   /** The device is no more. @param closes It was told so. */
   died(closes: boolean): void;
 }
@@ -328,11 +330,18 @@ export class SimDevice implements Wiring {
     });
   }
 
-  /** Is to sleep, if it is a chip. @param ms What it says. @param off For how long it does. */
+  /** Whether it can sleep: a chip, awake, with a stream that goes on. */
+  get canSleep(): boolean {
+    return this.dialect === 2 && !this.channels && this.program?.sleepSoon !== undefined;
+  }
+
+  /** Is to sleep. @param ms What it says. @param off For how long it does. */
   sleepSoon(ms: number, off: number): void {
-    if (this.dialect === 1 || this.channels || !this.program?.sleepSoon) return;
-    this.#sleepsFor = off;
-    this.process.enter(() => void this.program?.sleepSoon!(ms));
+    this.process.enter(() => {
+      if (!this.program?.sleepSoon?.(ms)) return;
+      this.#sleepsFor = off;
+      this.naps.wanted();
+    });
   }
 
   /** Sleeps, and goes on with what waits. */

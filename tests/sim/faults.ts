@@ -91,10 +91,10 @@ export function cause(world: World, kind: FaultKind): void {
       device.dies = "soon";
       return;
     case "device sleeps":
-      return device.sleepSoon(time, time);
+      return sleeper(world)?.sleepSoon(time, time);
     case "device oversleeps":
       // Where the world is patient enough for the margin that it is given.
-      if (timeout === 2000) device.sleepSoon(time, time + LATE);
+      if (timeout === 2000) sleeper(world)?.sleepSoon(time, time + LATE);
       return;
     case "device killed in a commit":
       if (device.hasDisk) device.tears = random.pick(["before", "after"]);
@@ -168,6 +168,12 @@ export function cause(world: World, kind: FaultKind): void {
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
   }
+}
+
+/** One that can sleep. */
+function sleeper({ random, devices }: World): SimDevice | undefined {
+  const all = devices.filter(({ canSleep }) => canSleep);
+  return all.length === 0 ? undefined : random.pick(all);
 }
 
 /**

@@ -18,9 +18,28 @@ export class Naps {
   /** The server knows, and has it in its store. */
   #isKnown = false;
   #wasMissed = false;
+  /** It has wanted to, and the server has not seen it awake since. */
+  #mayBe = false;
 
   constructor(device: SimDevice) {
     this.#device = device;
+  }
+
+  /** It is about to sleep. */
+  wanted(): void {
+    this.#mayBe = true;
+  }
+
+  /** The server says that it has connected. */
+  connected(): void {
+    this.#mayBe = this.#isAsleep || (this.#device.program?.wantsSleep ?? false);
+  }
+
+  /** The server says that it sleeps. */
+  fellAsleep(): void {
+    this.#device.world.count("a device sleeps, and is not missed");
+    if (this.#mayBe) return;
+    throw new Violation(`${this.#device.id} is said to sleep, and does not`);
   }
 
   /** @param isTold The server has acknowledged all that it was told, its sleep as well. */

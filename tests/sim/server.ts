@@ -222,6 +222,7 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
         world.books.get(event.device)?.dropped.admitted();
+        this.#deviceOf(event.device)?.naps.connected();
         this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
@@ -235,9 +236,8 @@ export class ServerProcess implements Host, Wiring {
         return this.#ended(event);
       case "asleep":
         world.log?.(`server: ${event.device} sleeps`);
-        world.count("a device sleeps, and is not missed");
         this.sockets.delete(event.address);
-        return;
+        return this.#deviceOf(event.device)?.naps.fellAsleep();
       case "overdue":
         world.log?.(`server: ${event.device} is not back from its sleep`);
         return this.#deviceOf(event.device)?.naps.missed();
