@@ -167,7 +167,9 @@ export class Server implements AsyncDisposable {
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
     if (this.#store.older) this.#reports.warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
-    for (const message of this.#places.shortages()) this.#reports.warn("TOO_FEW_CONNECTIONS", message);
+    for (const message of this.#places.shortages()) {
+      this.#reports.warn("TOO_FEW_CONNECTIONS", message);
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices) if (device.inbox > 0) this.#begin(device);
   }

@@ -10,9 +10,7 @@ const MINUTE = 60_000;
 
 /** What is said of it, without what is the same each time. */
 function news(scene: ManualServer): string[] {
-  return scene.log.splice(0).filter((entry) =>
-    /asleep|overdue|connected|warning|log/.test(entry)
-  );
+  return scene.log.splice(0).filter((entry) => /asleep|overdue|connected|warning|log/.test(entry));
 }
 
 /** A board that has told a server with this store that it sleeps for so many seconds, and has gone. */

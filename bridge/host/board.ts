@@ -171,7 +171,11 @@ export class Board implements AsyncDisposable {
     const { size, ...settings } = options;
     const { dialect = 2 } = options;
     const first = { id: "unconfigured", ...settings, position: kept.position, ...this.#stream };
-    const coreSize = { ...chipSize, ...(sleeps(application) && { window: SLEEPING_WINDOW }), ...size };
+    const coreSize = {
+      ...chipSize,
+      ...(sleeps(application) && { window: SLEEPING_WINDOW }),
+      ...size,
+    };
     this.#driver = new ClientDriver(owner, application, { board }, first, coreSize);
     const { core } = this.#driver;
     this.#application = core.exports;

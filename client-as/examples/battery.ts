@@ -10,5 +10,5 @@ export function onStart(): void {
   tellAt("=temp", millis());
   number(adc_read());
   send(QOS);
-  sleep(600000);
+  sleep(600000); // ten minutes, once all has arrived
 }

@@ -91,7 +91,9 @@ export class Sleepers {
     this.#waits.delete(id);
     setNap(device.session.record, 0, 0);
     device.touch();
-    const message = `it is not back from its sleep, which was to end ${new Date(nap.until).toISOString()}`;
+    const message = `it is not back from its sleep, which was to end ${
+      new Date(nap.until).toISOString()
+    }`;
     this.#events.emit({ event: "overdue", device: id, message });
   }
 

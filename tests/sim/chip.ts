@@ -69,10 +69,13 @@ export class Chip implements Program {
       isUp: () => this.isUp,
       pump: () => this.#pump(),
       end: () => {
-        if (platform.isAlive && this.isUp) this.#driver.end(new PeerError("LOST", "it is to sleep"));
+        if (platform.isAlive && this.isUp) {
+          this.#driver.end(new PeerError("LOST", "it is to sleep"));
+        }
         return platform.isAlive;
       },
-      asleep: (asleep) => device.sleeps(asleep, this.#accepted.slice(core.done - this.#first >>> 0)),
+      asleep: (asleep) =>
+        device.sleeps(asleep, this.#accepted.slice(core.done - this.#first >>> 0)),
     });
     this.#pump();
   }
@@ -176,7 +179,9 @@ export class Chip implements Program {
     this.#settle(core);
     if (this.#now >= this.#ticksAt) this.#tick(core);
     this.#sleep.exchange();
-    while (this.#accepted.length < (core.queued - this.#first >>> 0)) this.#accepted.push(undefined);
+    while (this.#accepted.length < (core.queued - this.#first >>> 0)) {
+      this.#accepted.push(undefined);
+    }
     const { talk, world } = device;
     while (talk.messages > 0 && this.#now >= this.#writesAt) {
       const next = this.#next ??= device.draft();

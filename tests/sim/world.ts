@@ -327,7 +327,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
-    if (disk) for (const device of this.devices) device.naps.forgotten();
+    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {

@@ -43,6 +43,22 @@ void port_delay_us(uint32_t us) {
   while (port_us() - start < us) {}
 }
 
+/* Under -icount shift=0 a step of the cycle counter is 25 instructions, and time that is waited for is none. */
+#ifdef MEASURE_WAKE
+#include "console.h"
+static void mark(const char *what) {
+  uint32_t count;
+  __asm__ volatile("rsr %0, ccount" : "=a"(count));
+  console_begin("at ");
+  console_text(what);
+  console_text("=");
+  console_number(count * 25);
+  console_end();
+}
+#else
+#define mark(what) ((void)0)
+#endif
+
 /* ---- Chip ---- */
 
 static enum port_reset reset_reason;
@@ -89,6 +105,7 @@ void port_restart(void) {
 }
 
 void port_sleep(uint32_t ms) {
+  mark("sleep");
   frame('z', &ms, sizeof ms);
   flush();
   leave(0);
@@ -154,6 +171,7 @@ static struct port_lease lease; /* of the join that has led to it */
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
 void port_wifi_join(const struct port_wifi *wifi) {
+  mark("join");
   const char *texts[] = { wifi->ssid, wifi->password, wifi->country };
   static const struct port_lease none;
   size_t length = 16 + sizeof none;
@@ -196,6 +214,7 @@ static uint8_t received[MOST_PAYLOAD]; /* and not taken by the firmware yet */
 static unsigned received_length;
 
 void port_tcp_open(const char *host, uint16_t port) {
+  mark("connect");
   size_t length = text_length(host);
   uint8_t header[3] = { ++connection, port, port >> 8 };
   frame_start('o', 3 + length);
@@ -225,6 +244,7 @@ size_t port_tcp_room(void) {
 }
 
 void port_tcp_send(const uint8_t *bytes, size_t length) {
+  mark("send");
   frame_start('d', 1 + length);
   put(&connection, 1);
   put(bytes, length);
@@ -259,6 +279,7 @@ static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
     case 'O':
       open = true;
       resolving = false;
+      mark("opened");
       firmware_tcp_opened();
       break;
     case 'C':
@@ -272,6 +293,7 @@ static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
     case 'D':
       bytes_copy(received, payload + 1, length - 1);
       received_length = length - 1;
+      mark("data");
       break;
   }
 }
@@ -290,6 +312,7 @@ static void take_frame(unsigned at) {
       break;
     case 'W':
       ip = payload[0] == WIFI_UP ? payload[1] | payload[2] << 8 | payload[3] << 16 | (uint32_t)payload[4] << 24 : 0;
+      mark("up");
       if (length > 5) bytes_copy(&lease, payload + 5, sizeof lease);
       firmware_wifi(payload[0]);
       break;
