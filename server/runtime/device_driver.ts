@@ -3,6 +3,7 @@ import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
+import { asleepUntil } from "../link/nap.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
@@ -95,6 +96,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   get connects(): number {
     return this.session.record.positions.connects;
+  }
+
+  get asleepUntil(): Date | undefined {
+    return this.connected ? undefined : asleepUntil(this.session.record);
   }
 
   get metadata(): string {
