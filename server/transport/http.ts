@@ -55,6 +55,7 @@ export class Http {
   /** By the other ends' addresses and ports; those that were idle for longest come first. */
   readonly #connections = new Map<string, Connection>();
   #cancel: () => void;
+  #port = 0;
 
   private constructor(options: HttpOptions) {
     this.#options = options;
@@ -87,12 +88,14 @@ export class Http {
       it.#cancel();
       throw error;
     }
+    it.#port = (it.#server.address() as net.AddressInfo).port;
     it.#server.on("error", () => {}); // no more files: those who knock wait in the system's queue
     return it;
   }
 
+  /** That it listens, or has listened, on. */
   get port(): number {
-    return (this.#server.address() as net.AddressInfo).port;
+    return this.#port;
   }
 
   /** Takes another certificate, for connections from now on. @throws {LocalError} BAD_ARGUMENT; the old one stays then */
