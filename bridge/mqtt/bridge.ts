@@ -149,7 +149,12 @@ export class MqttBridge {
     const { homeAssistant: shown = false } = options;
     if (shown) this.#homeAssistant = checkHomeAssistant(shown === true ? {} : shown, this.#topics);
     this.#ready.promise.catch(() => {});
-    this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
+    this.#room = new Room(
+      { rows, bytes },
+      () => this.#count(),
+      (isFull) => this.#toldFull(isFull),
+      () => this.#broker?.window ?? 0,
+    );
     this.#own = new OwnTopics({
       topics: this.#topics,
       now: () => platform.now(),
@@ -299,36 +304,38 @@ export class MqttBridge {
 
   /** Adds a publication to a device's transaction, which waits until there is room. */
   async #add(tx: Transaction, message: Message): Promise<void> {
-    await this.#room.take(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#publish(tx, message);
+    this.#publish(tx, message, await this.#room.take(...sizeOf(message)));
   }
 
   /** Adds one that is bounded by the number of devices, channels and requests. */
   #put(tx: Transaction, message: Message): void {
-    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#publish(tx, message);
+    this.#publish(tx, message, this.#room.add(...sizeOf(message)));
   }
 
   /** The same, where the statement is somebody else's. */
   #adds(tx: Transaction, message: Message): void {
-    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#added(tx, message, this.#platform.date());
+    this.#room.add(...sizeOf(message));
+    this.#added(tx, message, { since: this.#platform.date(), window: 0 });
   }
 
-  #publish(tx: Transaction, message: Message): void {
-    const since = this.#platform.date();
-    publish(tx, message, since);
-    this.#added(tx, message, since);
+  #publish(tx: Transaction, message: Message, window: number): void {
+    const when = { since: this.#platform.date(), window };
+    publish(tx, message, when);
+    this.#added(tx, message, when);
   }
 
   /** A transaction adds a publication. */
-  #added(tx: Transaction, message: Message, since: number): void {
+  #added(
+    tx: Transaction,
+    message: Message,
+    { since, window }: Parameters<typeof publish>[2],
+  ): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);
     tx.afterCommit(() => {
       this.#counters.added(since);
-      this.#broker?.added();
+      this.#broker?.added(window);
     });
   }
 
@@ -441,6 +448,11 @@ export class MqttBridge {
   #emit(event: ServerEvent): void {
     if (!this.#closed) this.#server!.events.emit(event);
   }
+}
+
+/** What the room counts: its bytes, and of a state the topic. */
+function sizeOf(message: Message): [bytes: number, state: string | undefined] {
+  return [bytesOf(message), message.retain ? message.topic : undefined];
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

@@ -196,32 +196,34 @@ Deno.test("what a device tells while all states are announced is not undone by w
   });
 });
 
-Deno.test("a publication that waits for an id goes out when the one that has it is done", async () => {
-  using dir = folder();
-  await using broker = new ScriptBroker();
-  const ids = 65_534;
-  {
-    await using first = await serve(broker, dir.path);
-    await first.server.transaction((tx) => {
-      const add =
-        "INSERT INTO mqtt_out (seq, topic, payload, retain, stage) VALUES (?, 't', ?, 0, ?)";
-      tx.run(add, 1, "stuck", 1);
-      tx.run(add, ids, "last id", 0);
-      tx.run(add, 1 + ids, "same id", 0);
-    });
-  }
-  await using _second = await serve(broker, dir.path);
-  await broker.welcomes(true);
-  const heard = async () => {
-    const { messageId, payload } = await broker.hears("publish") as Packet & { payload: Buffer };
-    return [messageId, payload.toString()];
-  };
-  assertEquals(await heard(), [1, "stuck"]);
-  assertEquals(await heard(), [ids, "last id"]);
-  for (const messageId of [ids, 1]) {
-    await broker.says({ cmd: "pubrec", messageId });
-    await broker.hears("pubrel");
-    await broker.says({ cmd: "pubcomp", messageId });
-  }
-  assertEquals(await heard(), [1, "same id"]);
-});
+for (const [stage, how] of [[0, "waits"], [1, "is sent"]] as const) {
+  Deno.test(`a publication whose id another one has goes out when that one is done: it ${how} in the store`, async () => {
+    using dir = folder();
+    await using broker = new ScriptBroker();
+    const ids = 65_534;
+    {
+      await using first = await serve(broker, dir.path);
+      await first.server.transaction((tx) => {
+        const add =
+          "INSERT INTO mqtt_out (seq, topic, payload, retain, stage) VALUES (?, 't', ?, 0, ?)";
+        tx.run(add, 1, "stuck", stage); // so it is read together with the others, or was before
+        tx.run(add, ids, "last id", stage);
+        tx.run(add, 1 + ids, "same id", stage);
+      });
+    }
+    await using _second = await serve(broker, dir.path);
+    await broker.welcomes(true);
+    const heard = async () => {
+      const { messageId, payload } = await broker.hears("publish") as Packet & { payload: Buffer };
+      return [messageId, payload.toString()];
+    };
+    assertEquals(await heard(), [1, "stuck"]);
+    assertEquals(await heard(), [ids, "last id"]);
+    for (const messageId of [ids, 1]) {
+      await broker.says({ cmd: "pubrec", messageId });
+      await broker.hears("pubrel");
+      await broker.says({ cmd: "pubcomp", messageId });
+    }
+    assertEquals(await heard(), [1, "same id"]);
+  });
+}

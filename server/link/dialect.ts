@@ -26,6 +26,9 @@ export abstract class Dialect {
   /** Whether its greeting has told what the device has. */
   readonly isTold: boolean = false;
 
+  /** Whether the device's firmware takes messages of its own. */
+  readonly takesFirmware: boolean = false;
+
   /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
   abstract check(line: string): void;
 

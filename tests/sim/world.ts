@@ -333,6 +333,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.operator.serverDied();
     this.channels?.serverDied();
     this.page?.serverDied();
+    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -414,6 +415,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (!safe) this.transfers.forgive(`${id}\0${text}`);
     }
     books.forgotten();
+    this.devices.find((device) => device.id === id)!.naps.forgotten();
     this.channels?.things.get(id)?.forgotten();
   }
 
