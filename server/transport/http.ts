@@ -37,8 +37,8 @@ export interface HttpOptions {
   readonly clock?: Pick<Clock, "after" | "now">;
 }
 
-/** One connection. */
-interface Connection {
+/** Whoever has connected. */
+interface Guest {
   readonly raw: net.Socket;
   /** undefined: this machine's, where a proxy may be. */
   readonly peer: string | undefined;
@@ -53,7 +53,7 @@ export class Http {
   readonly #clock: Pick<Clock, "after" | "now">;
   readonly #server: http.Server | https.Server;
   /** By the other ends' addresses and ports; those that were idle for longest come first. */
-  readonly #connections = new Map<string, Connection>();
+  readonly #connections = new Map<string, Guest>();
   #cancel: () => void;
   #port = 0;
 

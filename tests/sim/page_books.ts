@@ -20,6 +20,11 @@ interface Time {
   to?: number;
 }
 
+/** A link, which may have ended as the device sleeps. */
+interface LinkTime extends Time {
+  sleeps?: boolean;
+}
+
 /** A life of the server, and from when on what it has noted may be lost with it. */
 interface Life extends Time {
   lost?: number;
@@ -28,7 +33,7 @@ interface Life extends Time {
 /** What is known of a device. */
 class Lane {
   /** Its links, oldest first. */
-  readonly links: Time[] = [];
+  readonly links: LinkTime[] = [];
   /** It was forgotten in this life of the server; and ever. */
   forgottenAt: number | undefined;
   forgottenEver = -Infinity;
@@ -166,6 +171,10 @@ export class PageBooks {
       if (!lane.isWatched) lane.unwatched();
       lane.isWatched = true;
     } else if (event.event === "disconnected" && last) last.to ??= now;
+    else if (event.event === "asleep" && last) {
+      last.to ??= now;
+      last.sleeps = true;
+    } else if (event.event === "overdue" && last) last.sleeps = false;
     else if (event.event === "forgotten") {
       lane.forgottenAt = lane.forgottenEver = now;
       lane.unwatched();
@@ -216,10 +225,23 @@ export class PageBooks {
       const isTrue = span.state === "up"
         ? isWithin(span, lane.links)
         : span.state === "away"
-        ? isWithin(span, this.#lives) && isBeside(span, lane.links)
+        ? isWithin(span, this.#lives) &&
+          isBeside(span, [...lane.links, ...this.#sleeps(lane, true)])
+        : span.state === "asleep"
+        ? isWithin(span, this.#lives) && isWithin(span, this.#sleeps(lane, false))
         : this.#mayBeUnseen(span);
       if (!isTrue) wrong(`the timeline says ${span.state} from ${span.from} to ${span.to}`);
     }
+  }
+
+  /** When a device slept. @param surely and that was surely written */
+  #sleeps({ links }: Lane, surely: boolean): Time[] {
+    return links.flatMap(({ to, sleeps }, index) => {
+      if (!sleeps || to === undefined) return [];
+      const isLost = surely &&
+        this.#lives.some(({ lost = Infinity, to: end = Infinity }) => to >= lost && to <= end);
+      return isLost ? [] : [{ from: to, ...(links[index + 1] && { to: links[index + 1]!.from }) }];
+    });
   }
 
   /** Nobody looked, or what was seen was not written. */
