@@ -93,34 +93,53 @@ function steps(testArgs: string[]): Step[] {
   ];
 }
 
-/** Runs deno to its end; both of its outputs as one text, in the order of their arrival. */
-async function deno(args: string[]): Promise<Result> {
-  const limit = AbortSignal.timeout(STEP_LIMIT_MS);
+/** How a step that was stopped is asked to end: Deno names the tests that have not ended, also one that never waits. */
+const STOP = "SIGINT";
+
+/** A step that has not ended so long after that, in ms, is ended. */
+const GRACE_MS = 10_000;
+
+/**
+ * Runs deno to its end; both of its outputs as one text, in the order of their arrival.
+ *
+ * @param stop Ends it sooner: it has failed then.
+ */
+export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
   const child = new Deno.Command(Deno.execPath(), {
     args,
     env: { NO_COLOR: "1" }, // the counts are read from the text
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-    signal: limit,
   }).spawn();
   let output = "";
-  const end = () => {
-    output += "\nEnded by a signal.\n";
-    child.kill();
+  let wasStopped = false;
+  let grace: ReturnType<typeof setTimeout> | undefined;
+  const end = (why: string) => {
+    if (wasStopped) return;
+    wasStopped = true;
+    output += `\n${why}\n`;
+    child.kill(STOP);
+    grace = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
   };
-  Deno.addSignalListener("SIGTERM", end); // otherwise the tests would go on without the gate
+  const onSignal = () => end("Ended by a signal.");
+  const onStop = () => end("It took too long.");
+  Deno.addSignalListener("SIGTERM", onSignal); // otherwise the tests would go on without the gate
+  stop.addEventListener("abort", onStop);
   const collect = async (stream: ReadableStream<BufferSource>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
   };
+  const settle = () => {
+    clearTimeout(grace);
+    stop.removeEventListener("abort", onStop);
+    Deno.removeSignalListener("SIGTERM", onSignal);
+  };
   const [{ success }] = await Promise.all([
-    child.status,
+    child.status.finally(settle),
     collect(child.stdout),
     collect(child.stderr),
   ]);
-  Deno.removeSignalListener("SIGTERM", end);
-  if (limit.aborted) output += `\nStopped after ${STEP_LIMIT_MS / 60_000} minutes.\n`;
-  return { ok: success && !limit.aborted, output };
+  return { ok: success && !wasStopped, output };
 }
 
 interface Options {
@@ -160,7 +179,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
   for (const step of steps(testArgs)) {
     if (only && !only.includes(step.name)) continue;
     const start = performance.now();
-    const result = await deno(step.args);
+    const result = await deno(step.args, AbortSignal.timeout(STEP_LIMIT_MS));
     const took = sinceThen(start);
     const count = step.count?.(result.output);
     // Tools that found nothing to test are content with themselves.
@@ -197,16 +216,20 @@ function sinceThen(start: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
-if (Deno.args.includes("--help")) {
-  console.log(HELP);
-} else {
+async function main(): Promise<number> {
+  if (Deno.args.includes("--help")) {
+    console.log(HELP);
+    return 0;
+  }
   let options: Options;
   try {
     options = parse(Deno.args);
   } catch (error) {
     console.error(`test: ${(error as Error).message}\n\n${HELP}`);
-    Deno.exit(2);
+    return 2;
   }
   Deno.chdir(new URL("../", import.meta.url));
-  Deno.exitCode = await run(options) ? 0 : 1;
+  return await run(options) ? 0 : 1;
 }
+
+if (import.meta.main) Deno.exitCode = await main();

@@ -16,6 +16,7 @@
 import { millis } from "./board";
 import { expire, registers } from "./core";
 import { TX_FIRST, TX_NEXT } from "./registers";
+import { asked } from "./sleep";
 import { QOS, send } from "./text";
 
 /** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
@@ -29,11 +30,11 @@ function table(): usize {
 
 /**
  * Sends the line with qos, to be of use for so many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
- * 8 such lines wait already.
+ * 8 such lines wait already, or the board is about to sleep.
  */
 export function sendWithin(ms: i32): bool {
   const number = load<i32>(registers() + TX_NEXT);
-  if (ms < 1 || count == MOST || !send(QOS)) return false;
+  if (ms < 1 || count == MOST || asked || !send(QOS)) return false;
   remember(number, millis() + ms);
   return true;
 }
@@ -62,6 +63,11 @@ export function expired(): i32 {
     remember(number, end);
   }
   return withdrawn;
+}
+
+/** How many of those lines are undecided, as far as `expired` has looked. */
+export function withDeadline(): i32 {
+  return count;
 }
 
 function remember(number: i32, end: i32): void {

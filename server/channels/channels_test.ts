@@ -24,6 +24,12 @@ Deno.test("a setting is sent, answered, and met", async () => {
   assertEquals(thing.reported("heater")?.value, 1);
   const events = told.filter((event) => "channel" in event).map(({ event }) => event);
   assertEquals(events, ["parted", "set", "reported", "met"]);
+  told.length = 0;
+  await board.says("=heater 1");
+  assertEquals(told.filter((it) => "channel" in it).map(({ event }) => event), ["reported"]);
+  const connected = [thing.connected];
+  await board.leave();
+  assertEquals([...connected, thing.connected], [true, false]);
 });
 
 Deno.test("of a thousand settings in an outage the last one travels", async () => {
@@ -226,7 +232,7 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   const lines: string[] = [];
   const { scene, board, told } = await begin({}, { line: (line) => void lines.push(line) });
   await using _ = scene;
-  await board.says("=what 1");
+  await board.says("=what.7 1"); // a tag is the server's to say
   await board.says("!what");
   await board.says("[1,2]");
   await board.says("= 5");

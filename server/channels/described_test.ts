@@ -1,15 +1,18 @@
 /** A described device on a server: where its description comes from, and what it keeps out. */
 import { assertEquals, assertRejects } from "@std/assert";
+import { Records } from "../../tests/support/records.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { StreamBoard } from "../../tests/support/stream_board.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { ServerOptions } from "../server.ts";
+import type { ServerOptions } from "../server_options.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import type { ChannelsOptions } from "./channel.ts";
+import { Described } from "./described.ts";
 import type { Description } from "./description.ts";
+import { Descriptions } from "./descriptions.ts";
 
 const own = '{"name":"own","channels":{"temp":{"kind":"number","min":5,"max":30,"unit":"°C"}}}';
 
@@ -55,6 +58,25 @@ Deno.test("a device brings its description, which survives the server until anot
   await board.says("@kitchen 4");
   assertEquals(thing.description, undefined);
   assertEquals(thing.application, { name: "kitchen", version: "4" });
+});
+
+Deno.test("a description of its own that this server takes no more counts as none", () => {
+  const described = new Described(new Records().create("1"), new Descriptions());
+  described.keep(own);
+  assertEquals(described.of(undefined)?.name, "own");
+  for (const kept of ["{}", "{", own.replace("own", "x".repeat(8192))]) {
+    described.keep(kept);
+    assertEquals(described.of(undefined), undefined, kept.slice(0, 20));
+  }
+});
+
+Deno.test("that an application describes its channels is told once, however often it is begun", async () => {
+  const { scene } = await begin({ description: called("a") });
+  await using _ = scene;
+  assertEquals(scene.log.filter((it) => it.startsWith("described")), ["described 1"]);
+  const described = new Described(new Records().create("1"), new Descriptions());
+  const [a, b] = [called("a"), called("b")];
+  assertEquals([a, a, b, a].map((it) => described.add(it)), [true, false, true, false]);
 });
 
 Deno.test("a wrong description is refused with the place in it; the application is noted all the same", async () => {

@@ -70,7 +70,12 @@ Deno.test("a request that is answered twice, and by another channel", async () =
   await board.says(`~adc.${tag} busy`);
   assertEquals(await asked, 1);
   const late = told.filter((event) => event.event === "late_answer");
-  assertEquals(late.map(({ channel }) => channel), ["fan", "led", "adc", "adc"]);
+  assertEquals(late.map(({ channel, value, fault }) => [channel, value, fault]), [
+    ["fan", 9, undefined],
+    ["led", undefined, "busy"],
+    ["adc", 2, undefined],
+    ["adc", undefined, "busy"],
+  ]);
   assertEquals(count("app_failed"), 0);
   assertEquals(thing.channels, []);
   await isWell();
@@ -170,7 +175,7 @@ Deno.test("a start in every line makes all settings due: few are on their way, a
 
 Deno.test("values that are too long, or hold controls", async () => {
   const texts: unknown[] = [];
-  const { scene, board, thing, told, isWell, kept } = await begin({
+  const { scene, board, thing, told, count, isWell, kept } = await begin({
     temp: (value) => void texts.push(value),
     led: {},
     config: { ask: (value) => value },
@@ -179,6 +184,7 @@ Deno.test("values that are too long, or hold controls", async () => {
   const long = "x".repeat(10_000);
   await board.says(`=temp ${long}`);
   assertEquals(board.news(), ["~temp bad_value"]);
+  assertEquals(count("warning"), 0, "the device is told, and nobody else");
   await board.says(`!temp ${long}`);
   assertEquals(texts.pop(), long);
   await board.says(`?config.1 ${long}`);

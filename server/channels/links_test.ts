@@ -119,6 +119,7 @@ Deno.test("a map says what becomes of values, and others go nowhere", async () =
   await tx!.says("!lock");
   await rx!.settle();
   assertEquals(rx!.news(), ["=lamp.1 red", '=lamp.2 {"pair":true}', "=lamp.3 nothing"]);
+  assertEquals(scene.log.filter((it) => it.startsWith("warning")), []);
 });
 
 Deno.test("each link has its channel, and others of the same devices go on", async () => {
@@ -126,6 +127,8 @@ Deno.test("each link has its channel, and others of the same devices go on", asy
   await using _ = scene;
   await act(server.connect("tx/button", "rx/led"));
   await act(server.connect("tx/button", "rx/lamp"));
+  await act(server.connect("tx/button", "tx/led"));
+  await act(server.disconnect("tx/button", "tx/led"));
   await act(server.connect("tx/knob", "rx/led", { map: { 1: 5 } }));
   assertEquals(server.links.length, 3);
   await tx!.says("=other 1");
@@ -267,6 +270,16 @@ Deno.test("an id with a slash has %2F in its place", async () => {
   assertEquals((await server.thing("50%2Fa/%25")).desired("led")?.by, "link hall%2Ftx/button");
 });
 
+Deno.test("of a long id the beginning is the reason of what a link sets", async () => {
+  const id = "x".repeat(64);
+  const { scene, boards: [tx, rx], server, act } = await begin({}, [id, "rx"]);
+  await using _ = scene;
+  await act(server.connect(`${id}/button`, "rx/led"));
+  await tx!.says("=button 1");
+  await rx!.settle();
+  assertEquals((await server.thing("rx")).desired("led")?.by, `link ${"x".repeat(59)}`);
+});
+
 Deno.test("a second device that was forgotten is told as a warning, and the first goes on", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
@@ -291,6 +304,14 @@ Deno.test("a second device that was forgotten is told as a warning, and the firs
 Deno.test("a value that the second device cannot have is told, and the first goes on", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
+  await act(server.connect("tx/text", "full/text"));
+  const full = await server.thing("full");
+  for (let i = 0; i < 256; i++) void full.set(`c${i}`, i);
+  await scene.platform.turn();
+  await tx!.says("!text 1");
+  assertEquals(scene.log.filter((it) => it.startsWith("warning")), ["warning tx LINK_FAILED"]);
+  await act(server.disconnect("tx/text", "full/text"));
+  scene.log.length = 0;
   await act(server.connect("tx/text", "rx/text"));
   await tx!.says(`!text ${"x".repeat(2000)}`);
   await tx!.says("!text short");

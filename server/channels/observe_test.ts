@@ -67,6 +67,23 @@ Deno.test("the answer to a setting is observed, with or without a value, and a f
   await board.says(":led.2 5"); // of no setting that is awaited, but it says what the channel is
   await board.says(":lamp 5"); // nobody has set it
   assertEquals(told.slice(2), ["1 report led 5"]);
+  await board.says(`:led ${"x".repeat(1025)}`); // and that it cannot be
+  await board.says(":led");
+  assertEquals(told.length, 3);
+  assertEquals(scene.log.filter((it) => it.startsWith("app_failed")), []);
+});
+
+Deno.test("an answer that is not as described is not observed", async () => {
+  const channel = { kind: "number", min: 0, max: 10 } as const;
+  const app = channels({ led: {} }, {
+    description: { name: "lamp", channels: { led: channel } },
+  });
+  const { scene, board, told } = await begin({ app });
+  await using _ = scene;
+  void (await scene.server.thing("1")).set("led", 1);
+  await board.settle();
+  await board.says(":led.1 11");
+  assertEquals(told, []);
 });
 
 Deno.test("what an answer confirms is what it said, also if something else is set before that is safe", async () => {

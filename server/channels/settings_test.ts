@@ -25,6 +25,19 @@ Deno.test("who wants it so has a name of 1 to 64 characters", async () => {
   }
 });
 
+Deno.test("a value has 1,024 characters at most as text", async () => {
+  const { scene, board, thing } = await begin({ text: {} });
+  await using _ = scene;
+  const [longest, longer] = [1024, 1025].map((length) => "x".repeat(length));
+  const set = thing.set("text", longest);
+  await board.settle();
+  await set;
+  assertEquals(board.news().map(({ length }) => length), ["=text.1 ".length + 1024]);
+  const refused = assertRejects(() => thing.set("text", longer), LocalError, "not 1025");
+  await scene.platform.advance(100);
+  await refused;
+});
+
 Deno.test("what the server answers itself is no application's channel", () => {
   for (const name of ["log", "time"]) {
     assertThrows(() => channels({ [name]: {} }), LocalError, "reserved");
@@ -52,6 +65,33 @@ Deno.test("a setting that is on its way when the server is started again is not 
   board.takes = true;
   await board.settle();
   assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
+});
+
+Deno.test("what else waits when the server is started again holds up no setting", async () => {
+  const store = new MemoryStore();
+  {
+    const { scene, board, thing } = await begin({ led: {} }, {}, store);
+    await using _ = scene;
+    board.takes = false;
+    const device = await scene.server.device("1");
+    for (const write of [device.write("plain"), device.write("!led 1"), thing.request("led")]) {
+      write.catch(() => {}); // CLOSED, in the end
+    }
+    await scene.platform.turn();
+  }
+  await using scene = await ManualServer.start({ app: channels({ led: {} }), store });
+  const board = new LineBoard(scene);
+  await board.connect();
+  board.takes = false;
+  const thing = await scene.server.thing("1");
+  void thing.set("led", 2);
+  await scene.platform.turn();
+  const waits = (await scene.server.device("1")).outbox;
+  board.takes = true;
+  await board.settle();
+  const [plain, event, request, setting] = board.news();
+  assertEquals([plain, event, setting], ["plain", "!led 1", "=led.1 2"]);
+  assertEquals([request?.startsWith("?led."), waits], [true, 1]);
 });
 
 Deno.test("a setting of a transaction that is refused is not sent", async () => {
@@ -86,10 +126,10 @@ Deno.test("a setting of a transaction that is refused is not sent", async () => 
 
 Deno.test("an application that is alone is given its message again, until it takes it", async () => {
   let tries = 0;
-  const { scene, board } = await begin({
-    temp() {
+  const { scene, board, told } = await begin({
+    temp(value) {
       tries++;
-      throw new Error("no");
+      throw new Error(`no: ${value}`);
     },
   });
   await using _ = scene;
@@ -99,6 +139,7 @@ Deno.test("an application that is alone is given its message again, until it tak
     await board.isHere();
   }
   assertEquals([tries > 6, (await scene.server.device("1")).deadLetters], [true, []]);
+  assertEquals(told.filter(({ event }) => event === "app_failed").length, 1, "it was told once");
 });
 
 Deno.test("a setting waits for room in the outbox", async () => {

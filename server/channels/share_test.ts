@@ -31,7 +31,7 @@ async function pass(scene: ManualServer, board: LineBoard, ms: number): Promise<
 Deno.test("each application has its channels, and a channel of two goes to both", async () => {
   const seen: unknown[] = [];
   const { scene, board } = await begin({
-    thermostat: channels({ temp: (value) => void seen.push(["thermostat", value]) }),
+    thermostat: channels({ temp: (value) => void seen.push(["thermostat", value]), door: {} }),
     logger: channels({
       temp: (value) => void seen.push(["logger", value]),
       door: { event: (value) => void seen.push(["door", value]) },
@@ -50,6 +50,7 @@ Deno.test("a request has one who answers it", async () => {
   const both = "one and two both answer a request: channel config";
   assertThrows(() => share({ one: ask, two: ask }), LocalError, both);
   const { scene, board } = await begin({
+    none: channels({ config: {} }),
     one: ask,
     two: channels({ config: {}, door: { ask: () => Promise.reject(new FaultError("busy")) } }),
   });
@@ -121,6 +122,36 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
   assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
 });
 
+Deno.test("an error that no handler has thrown names all applications that had the message", async () => {
+  const { scene, board, failures } = await begin({
+    one: channels({ temp() {} }),
+    two: channels({ temp: (_, { tx }) => tx.set("2", "one-more", 1) }),
+    three: channels({ fan() {} }),
+  });
+  await using _ = scene;
+  await scene.away("2");
+  const full = await scene.server.thing("2");
+  for (let i = 0; i < 256; i++) void full.set(`c${i}`, i);
+  await scene.platform.turn();
+  await board.says("=temp 20");
+  await scene.platform.advance(100); // refusals are told at a pace
+  assertEquals(failures().length, 1);
+  assertStringIncludes(failures()[0]!, "one or two: LocalError: a device has 256 channels at most");
+});
+
+Deno.test("a line that an application of plain lines takes is no event", async () => {
+  const { scene, board, told } = await begin({
+    echo: async (device) => {
+      for await (const line of device) await device.write(`echo ${line}`);
+    },
+    temp: channels({ temp() {} }),
+  });
+  await using _ = scene;
+  for (const line of ["one", "two"]) await board.says(line);
+  assertEquals(board.news(), ["echo one", "echo two"]);
+  assertEquals(told.filter(({ event }) => event === "plain_line"), []);
+});
+
 Deno.test("a plain line is an event where no application takes it", async () => {
   for (const takes of [true, false]) {
     const options = takes ? { line() {} } : {};
@@ -169,7 +200,10 @@ Deno.test("for an application of plain lines the device is what it is, in all bu
     led: channels({ led: {} }),
   }, { deadLetters: true });
   await using _ = scene;
+  const watched: string[] = [];
+  plain!.watch((way, text) => void watched.push(`${way} ${text}`));
   await board.says("one");
+  assertEquals(watched, ["in one", "done "]);
   await board.leave();
   void (await scene.server.device("1")).write("waits");
   await scene.platform.turn();
@@ -275,6 +309,32 @@ Deno.test("what is left of a run of plain lines that has failed is handed nothin
   await scene.platform.advance(1000);
   await board.says("line");
   assertEquals(seen, ["1 ends", "2 line"]);
+});
+
+Deno.test("a run of plain lines that has failed is told so, whatever it goes on asking for", async () => {
+  const seen: string[] = [];
+  let left: Device | undefined;
+  const { scene, board } = await begin({
+    plain: async (device) => {
+      if (!left) {
+        left = device;
+        throw new Error("boom");
+      }
+      for await (const line of device) seen.push(line);
+    },
+  });
+  await using _ = scene;
+  const told: string[] = [];
+  const tell = (what: Promise<unknown>) =>
+    void what.then(() => told.push("done"), (error) => told.push(error.code));
+  tell(left!.readline());
+  tell(left!.consume(() => {}));
+  tell((async () => {
+    for await (const line of left!) seen.push(`left ${line}`);
+  })());
+  await scene.platform.advance(1000);
+  await board.says("line");
+  assertEquals([told, seen], [["CLOSED", "CLOSED", "done"], ["line"]]);
 });
 
 Deno.test("a device that is cleared or forgotten while a line is in hand", async () => {

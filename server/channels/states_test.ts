@@ -62,6 +62,18 @@ Deno.test("what was refused may be said again, and is sent again", () => {
   assertEquals([states.get("fan").isDue, states.get("fan").fault], [true, undefined]);
 });
 
+Deno.test("what was refused is not met, though the device reports just that, and may be said again", () => {
+  const { states } = begin();
+  const setting = { text: "5", at: 1, by: "server" };
+  states.reported("fan", { text: "5", at: 0 }, "wins");
+  states.set("fan", setting);
+  states.sent("fan", "1");
+  states.refused("fan", "1", "busy");
+  assertEquals(isMet(states.get("fan")), false);
+  states.set("fan", setting);
+  assertEquals(states.get("fan").isDue, true);
+});
+
 Deno.test("what is said again is sent again only if the device is otherwise by now", () => {
   const { states, settle } = begin();
   settle("led", "1");

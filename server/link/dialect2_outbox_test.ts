@@ -236,3 +236,41 @@ Deno.test("acks out of order in dialect 1 leave no hole for dialect 2", () => {
   link.hears("03\n");
   assertEquals(written.map(({ arrived }) => arrived), [1, 1, 1]);
 });
+
+Deno.test("a round trip is from sending a message to its ack, one message at a time, and of this connection", () => {
+  const link = Dialect2Rig.up({ window: 2 });
+  assertEquals(link.session.roundTrip, undefined);
+  link.write("one");
+  link.now += 20;
+  link.write("two"); // goes out while the first one is timed
+  link.write("three"); // has to wait, which is no part of it
+  link.now += 3;
+  link.hears("00\n");
+  assertEquals(link.session.roundTrip, 23);
+  link.now += 500;
+  link.hears("01\n");
+  assertEquals(link.session.roundTrip, 23, "nobody has timed the second one");
+  link.now += 7;
+  link.hears("02\n");
+  assertEquals(link.session.roundTrip, 507, "the third went out with the first one's ack");
+  link.lose();
+  assertEquals(link.session.roundTrip, undefined);
+  link.resume(3);
+  assertEquals(link.session.roundTrip, undefined);
+  link.write("again");
+  link.now += 4;
+  link.hears("03\n");
+  assertEquals(link.session.roundTrip, 4);
+});
+
+Deno.test("a message that no connection has brought through is timed from the one that does", () => {
+  const link = Dialect2Rig.up();
+  link.write("one");
+  link.now += 50;
+  link.lose();
+  link.now += 5000;
+  link.resume(0);
+  link.now += 9;
+  link.hears("00\n");
+  assertEquals(link.session.roundTrip, 9);
+});

@@ -5,7 +5,7 @@
  * @module
  */
 import { encodeApplication } from "../../bridge/formats/application.ts";
-import { CORE_EXPORTS } from "../../bridge/formats/module.ts";
+import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { EMULATOR } from "../../bridge/esp8266/emulator/emulator.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/emulator/frames.ts";
 

@@ -41,7 +41,7 @@ export class Explanations {
     let isOpen = false; // the reason may go on
     for (const line of text.split("\n")) {
       if (line.startsWith("#") || line.trim() === "") continue;
-      if (/^(server|client-as)\/\S+\.ts$/.test(line)) {
+      if (/^(server|bridge|client-as)\/\S+\.ts$/.test(line)) {
         [file, why, isOpen] = [line, "", false];
       } else if (!line.startsWith(" ")) {
         why = isOpen ? `${why} ${line}` : line;

@@ -8,7 +8,7 @@ import { CORE, coreMutants } from "./core_mutants.ts";
 import { describeChange, Explanations } from "./explanations.ts";
 import { type Mutant, plant, type Tree } from "./tree.ts";
 import { Results, SURVIVED } from "./results.ts";
-import { CORE_TESTS, type Fate, SERVER_TESTS, Trials } from "./trials.ts";
+import { CLIENT_TESTS, CORE_TESTS, type Fate, SERVER_TESTS, Trials } from "./trials.ts";
 
 async function main(): Promise<number> {
   let options: Options | "help";
@@ -34,8 +34,7 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => stop.abort());
   }
-  const ofServer = options.source.filter((path) => path !== CORE);
-  await using tree = await plant(ofServer);
+  await using tree = await plant(options.source.filter((path) => path !== CORE));
   const source = await Deno.readTextFile(`${tree.folder}/${CORE}`);
   const ofCore = options.source.includes(CORE) ? await coreMutants(source) : [];
   const chosen = (mutants: readonly Mutant[]) =>
@@ -54,7 +53,11 @@ async function main(): Promise<number> {
   }
   const trial = { tree, results, options, stop: stop.signal };
   try {
-    await tryAll(trial, SERVER_TESTS, chosen(tree.mutants));
+    const [ofServer = [], ofClient = []] = [/^server\//, /^bridge\//].map((room) =>
+      chosen(tree.mutants.filter(({ file }) => room.test(file)))
+    );
+    await tryAll(trial, SERVER_TESTS, ofServer);
+    await tryAll(trial, CLIENT_TESTS, ofClient);
     await tryAll(trial, CORE_TESTS, chosen(ofCore), source);
   } catch (error) {
     if (stop.signal.aborted) return 130;
@@ -74,14 +77,14 @@ interface Trial {
 }
 
 async function tryAll(
-  { tree, results, options: { jobs, budget, seeds }, stop }: Trial,
+  { tree, results, options: { jobs, budget, seeds, tests: chosen }, stop }: Trial,
   tests: readonly string[],
   mutants: readonly Mutant[],
   core?: string,
 ): Promise<void> {
   if (mutants.length === 0) return;
   const told = (what: string) => console.error(`mutation: ${what}`);
-  await using trials = new Trials(tree.folder, tests, budget, seeds, stop);
+  await using trials = new Trials(tree.folder, chosen ?? tests, budget, seeds, stop);
   await trials.measure(jobs, told, core);
   let tried = 0;
   const left = mutants.values();

@@ -10,6 +10,7 @@ place. A change that all of them pass has survived: a line that no test holds.
   --jobs N     changes tried at the same time  (one a processor)
   --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
   --budget MS  of processor time, for all tests that are run for a change, as they take without one  (8000)
+  --tests P    files and folders of tests, with commas, in place of all: sooner begun, and less is found
   --every N    only each Nth change: a sample  (1)
   --results F  each result is added to this file, as a line of JSON, and what is there is not tried again: a run
                that was stopped goes on. A change is known by its file and text, wherever it lies there now
@@ -41,6 +42,8 @@ export interface Options {
   jobs: number;
   /** Of the tests for a change, in ms. */
   budget: number;
+  /** Files and folders of tests, in place of all. */
+  tests?: string[];
   /** Each so many changes one is tried. */
   every: number;
   seeds: number;
@@ -60,6 +63,7 @@ export function parse(args: string[]): Options | "help" {
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       seeds: { type: "string", default: "300" },
       budget: { type: "string", default: "8000" },
+      tests: { type: "string" },
       every: { type: "string", default: "1" },
       results: { type: "string" },
       survivors: { type: "boolean", default: false },
@@ -68,12 +72,13 @@ export function parse(args: string[]): Options | "help" {
     },
   });
   if (values.help) return "help";
-  const { results, survivors, list } = values;
+  const { results, survivors, list, tests } = values;
   if (survivors && results === undefined) throw new Error("--survivors needs --results");
   return {
     source: positionals.length > 0 ? positionals.map(checkSource) : ROOMS,
     jobs: number("--jobs", values.jobs, 1),
     budget: number("--budget", values.budget, 1),
+    ...(tests !== undefined && { tests: tests.split(",").map(checkThere) }),
     every: number("--every", values.every, 1),
     seeds: number("--seeds", values.seeds, 0),
     ...(results !== undefined && { results }),
@@ -84,9 +89,13 @@ export function parse(args: string[]): Options | "help" {
 
 function checkSource(path: string): string {
   if (path === CORE) return path;
-  if (!/^server(\/|$)/.test(path)) {
-    throw new Error(`only what lies in server/, and ${CORE}, is changed`);
+  if (!/^(server|bridge\/host)(\/|$)/.test(path)) {
+    throw new Error(`only what lies in server/ and bridge/host/, and ${CORE}, is changed`);
   }
+  return checkThere(path);
+}
+
+function checkThere(path: string): string {
   try {
     Deno.statSync(new URL(path, ROOT));
   } catch {

@@ -3,8 +3,9 @@ import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
-/** Where tests are that need nothing but this process and its files: of the server, and of the core. */
+/** Where tests are that need nothing but this process and its files: of the server, of the host client, of the core. */
 export const SERVER_TESTS = ["server", "tests/vectors"];
+export const CLIENT_TESTS = ["bridge/host", "tests/vectors"];
 export const CORE_TESTS = ["tests/vectors"];
 
 /** Those that import these run the server in another process, in which no mutant is awake. */
@@ -24,8 +25,8 @@ const ENDLESS = { times: 100, more: 1_000_000 };
 /** After so many mutants that were found, the process may hold too much that they have left. */
 const FOUND = 25;
 
-/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it. "hung": a
- * test found it by waiting for ever. "does not compile": it is none. */
+/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it, and the
+ * gate has a bound for those that never let the event loop go. "hung": a test found it by waiting for ever. "does not compile": it is none. */
 export type Fate =
   | "killed"
   | "endless"
@@ -42,17 +43,16 @@ export interface Verdict {
   why?: string;
 }
 
-/** All test files of the tree below a folder of it. */
+/** All test files of the tree below folders of it, or these files. */
 async function testFiles(folder: string, tests: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (path: string) => {
-    for await (const { name, isDirectory } of Deno.readDir(`${folder}/${path}`)) {
-      const file = `${path}/${name}`;
-      if (isDirectory) await walk(file);
-      else if (name.endsWith("_test.ts")) {
-        if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${file}`))) found.push(file);
-      }
+    if (path.endsWith("_test.ts")) {
+      if (!ELSEWHERE.test(await Deno.readTextFile(`${folder}/${path}`))) found.push(path);
+      return;
     }
+    if (!(await Deno.stat(`${folder}/${path}`)).isDirectory) return;
+    for await (const { name } of Deno.readDir(`${folder}/${path}`)) await walk(`${path}/${name}`);
   };
   for (const path of tests) await walk(path);
   return found.sort();
@@ -161,7 +161,7 @@ export class Trials implements AsyncDisposable {
       // It may be what another mutant has left.
       if (answer?.isStray && !isFresh) return await this.attempt(mutant);
     }
-    if (!answer?.fate) return { fate: "hung", why: "the event loop stands still, or has ended" };
+    if (!answer?.fate) return { fate: "endless", why: "the event loop stands still, or has ended" };
     const { fate, by, why } = answer;
     if (fate === "hung" && !core && await this.#endsAlone(id, by!)) {
       return { fate: "killed", by: by! };

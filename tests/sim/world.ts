@@ -327,6 +327,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
+    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -406,6 +407,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (!safe) this.transfers.forgive(`${id}\0${text}`);
     }
     books.forgotten();
+    this.devices.find((device) => device.id === id)!.naps.forgotten();
     this.channels?.things.get(id)?.forgotten();
   }
 

@@ -6,6 +6,9 @@
 import type { ManualSocket } from "./manual_platform.ts";
 import type { ManualServer } from "./manual_server.ts";
 
+/** Messages, each sent as the one before was acknowledged, after which there is no end to be expected. */
+const RESTLESS = 10_000;
+
 export class LineBoard {
   /** Messages that it has taken. */
   readonly taken: string[] = [];
@@ -56,11 +59,14 @@ export class LineBoard {
   /** Takes what has come, until nothing more comes. */
   async settle(): Promise<void> {
     await this.scene.platform.turn();
-    while (this.takes && this.#socket) {
+    for (let taken = 0; this.takes && this.#socket;) {
       const lines = this.#socket.written.slice(this.#read).split("\n");
       this.#read = this.#socket.written.length - lines.pop()!.length;
       const messages = lines.filter((line) => line.length > 2);
       if (messages.length === 0) return;
+      if ((taken += messages.length) > RESTLESS) {
+        throw new Error(`the board is sent messages without end: ${messages.at(-1)}`);
+      }
       for (const line of messages) {
         const id = line.slice(0, 2);
         if (Number.parseInt(id, 16) !== this.#last || id === "00") this.taken.push(line.slice(2));

@@ -14,6 +14,7 @@ import {
   type Work,
 } from "../../server/store/store.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
+import { until } from "./wait.ts";
 
 /** A store that says what it is given, takes as long as it is told to, and fails when it is told to. */
 class TellingStore implements Store {
@@ -91,8 +92,11 @@ export class TurnScene {
     this.turn.touch(this.result(text));
   }
 
-  settled(): Promise<void> {
-    return new Promise((resolve) => this.turn.whenSafe(resolve));
+  /** All changes so far are safe. */
+  async settled(): Promise<void> {
+    let isSafe = false;
+    this.turn.whenSafe(() => isSafe = true);
+    await until(() => isSafe, { what: "all changes to be safe" });
   }
 
   fail(): void {

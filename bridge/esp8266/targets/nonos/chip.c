@@ -32,17 +32,21 @@ void port_delay_us(uint32_t us) {
 
 /* ---- Resets ---- */
 
-/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191. (Its updater, which is not
- * used, would want the first 32 of them.) */
+/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191: all of them. (Its updater, which is
+ * not used, would want the first 32.) */
 #define KEPT_BLOCK 64
 #define NOTE_BLOCK (KEPT_BLOCK + PORT_KEPT_WORDS)
 #define NOTE_RESTART 0x52535452u
+_Static_assert(NOTE_BLOCK < 192, "RTC memory ends there");
 
 /* The ROM's: why the hardware was reset the last time. A restart by the SDK is no reset of the hardware. */
 uint32_t rtc_get_reset_reason(void);
 #define HARDWARE_WATCHDOG 4
 
 #define WATCHDOG_MS 20000
+
+/* What a packet takes until it has left, also if it has to be repeated. */
+#define SENDING_US 10000
 
 static enum port_reset reset_reason;
 static uint32_t fed_at;
@@ -70,6 +74,16 @@ void port_restart(void) {
   uint32_t note = NOTE_RESTART;
   system_rtc_mem_write(NOTE_BLOCK, &note, sizeof note);
   restart();
+}
+
+/* `system_deep_sleep` only sets a timer and returns, too; this is what it does when the timer fires. */
+void port_sleep(uint32_t ms) {
+  tcp_finish();
+  os_delay_us(SENDING_US);
+  serial_drain();
+  wifi_station_disconnect();
+  system_deep_sleep_instant(ms * (uint64_t)1000);
+  for (;;) {}
 }
 
 /* A loop that never ends does not get here: it is ended by the SDK's own watchdog, after 3 seconds, or by the

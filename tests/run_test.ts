@@ -1,0 +1,29 @@
+import { assertEquals } from "@std/assert";
+import { deno } from "./run.ts";
+import { until } from "./support/wait.ts";
+
+const BEGUN = `await Deno.writeTextFile(import.meta.url.slice("file://".length) + ".begun", "");`;
+
+Deno.test("the gate says which tests do not end: one that waits, and one that never lets go", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const bodies = { waits: "setInterval(() => {}, 1000); await new Promise(() => {});" };
+    const tests = { ...bodies, spins: "for (;;) await undefined;" };
+    for (const [name, body] of Object.entries(tests)) {
+      const test = `Deno.test("${name}", async () => { ${BEGUN} ${body} });\n`;
+      await Deno.writeTextFile(`${folder}/${name}_test.ts`, test);
+    }
+    const stop = new AbortController();
+    const args = ["test", "-A", "--no-config", "--no-check", "--parallel", folder];
+    const ended = deno(args, stop.signal);
+    const begun = (name: string) =>
+      Deno.stat(`${folder}/${name}_test.ts.begun`).then(() => true, () => false);
+    for (const name of Object.keys(tests)) await until(() => begun(name), { what: name });
+    stop.abort();
+    const { ok, output } = await ended;
+    const pending = output.split("\n").flatMap((line) => line.match(/^(\w+) => /)?.[1] ?? []);
+    assertEquals([ok, pending.sort()], [false, ["spins", "waits"]], output);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
