@@ -22,6 +22,11 @@ export interface Device extends AsyncIterable<string> {
   readonly connected: boolean;
   /** When the present connection began, or the last one ended; before the first one, when the server was started. */
   readonly since: Date;
+  /**
+   * Until when it sleeps, as it has said: it is not missed before that, and some time more (5 % and 30 s). What is
+   * written meanwhile waits for it; `await device.ready()` for the moment when it is awake. Undefined: it does not sleep.
+   */
+  readonly asleepUntil: Date | undefined;
   /** How often the device has connected, ever. */
   readonly connects: number;
   /** What the device said about itself when it connected last, `key=value` pairs with a space between them;

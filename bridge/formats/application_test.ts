@@ -3,6 +3,7 @@ import { Random } from "../../tests/support/random.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { decodeSlot, encodeApplication, encodeSlot, Mark, SLOT_BYTES } from "./application.ts";
 import { APPLICATION_HEADER, APPLICATION_OFFSET, WASM_MOST } from "./application.ts";
+import { LONGEST_MODULE } from "../../server/protocol/module.ts";
 import { crc32 } from "./crc32.ts";
 
 const wasm = new Random(1).bytes(1001);
@@ -59,6 +60,7 @@ Deno.test("what does not fit is refused by name", () => {
     LocalError,
     "long has 20385 bytes, and there is room for 20384",
   );
+  assertEquals(WASM_MOST, LONGEST_MODULE, "as the server has it");
   assertEquals(decodeSlot(encodeApplication("x", new Uint8Array(WASM_MOST))).wasm.length, 20384);
   for (const name of ["", "ü".repeat(17)]) {
     assertThrows(() => encodeApplication(name, wasm), LocalError, "takes 1 to 32 bytes");

@@ -40,10 +40,10 @@ export const devicesCommand = command({
 });
 
 function cells(view: DeviceView): string[] {
-  const { id, connected, since, connects, inbox, outbox, deadLetters, app } = view;
+  const { id, connected, asleepUntil, since, connects, inbox, outbox, deadLetters, app } = view;
   return [
     JSON.stringify(id).slice(1, -1),
-    connected ? "up" : "down",
+    connected ? "up" : asleepUntil === undefined ? "down" : "asleep",
     since.replace(/\.\d+Z$/, "Z"),
     ...[connects, inbox, outbox, deadLetters].map(String),
     app,

@@ -23,6 +23,8 @@ export interface DeviceView {
   readonly connected: boolean;
   /** When the present connection began, or the last one ended; ISO 8601. */
   readonly since: string;
+  /** Until when it sleeps, in ISO 8601; not there: it does not. */
+  readonly asleepUntil?: string;
   /** How often it has connected, ever. */
   readonly connects: number;
   /** What it said about itself when it connected last. */
@@ -47,8 +49,9 @@ export interface DeviceView {
 /** What one device looks like now. */
 export function viewOf(device: Device): DeviceView {
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
-  const { roundTrip } = device;
+  const { asleepUntil, roundTrip } = device;
   return {
+    ...(asleepUntil && { asleepUntil: asleepUntil.toISOString() }),
     ...{ id, connected, since: since.toISOString(), connects, metadata, inbox, outbox, app },
     deadLetters: deadLetters.length,
     counts: { ...device.counts },

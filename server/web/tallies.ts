@@ -13,6 +13,7 @@ const OTHER = "OTHER";
 /** Events that are counted, each with its codes. */
 const COUNTED = [
   "app_failed",
+  "asleep",
   "booted",
   "connected",
   "dead_letter",
@@ -20,6 +21,7 @@ const COUNTED = [
   "disconnected",
   "expired",
   "forgotten",
+  "overdue",
   "refused",
   "replaced",
   "reported",

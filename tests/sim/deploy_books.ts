@@ -146,6 +146,8 @@ export class DeviceBooks {
 /** Of a world. */
 export class DeployBooks {
   readonly devices = new Map<string, DeviceBooks>();
+  /** Messages to a firmware that wait at most: offers of one connection, a deploy that was given up, pieces. */
+  readonly most = 16;
   readonly #world: World;
   #planned = 0;
   #waiting = 0;

@@ -5,6 +5,7 @@ import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { addDeploys, deploysThere } from "./deploy_plan.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
+import { addPage, hasPage } from "./page_plan.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
@@ -43,6 +44,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
   if (deploysThere(seed)) addDeploys(scenario, random);
+  if (hasPage(seed)) addPage(scenario);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

@@ -111,6 +111,8 @@ export interface Scenario {
   mqtt?: MqttPlan;
   /** Devices are given other applications. Not together with channels. */
   deploys?: DeployPlan;
+  /** The server has a page, and somebody looks. */
+  page?: boolean;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

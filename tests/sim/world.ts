@@ -5,12 +5,12 @@ import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
-import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { DeployBooks } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
 import { Operator } from "./operator.ts";
+import { PageBooks } from "./page_books.ts";
 import type { Surroundings } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
@@ -33,9 +33,6 @@ const CALM = 3;
 /** A device that is told of the end of its connection has the next one within so many timeouts. */
 const RECOVERY = 0.9;
 
-/** What waits of the server's to a firmware at most: offers of one connection, a deploy given up, pieces. */
-const FIRMWARE_MESSAGES = 16;
-
 /** An outage is noticed after so many timeouts. */
 const NOTICED = 1.1;
 
@@ -53,6 +50,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly broker: ModelBroker | undefined;
   /** In a world of deploys. */
   readonly deploys: DeployBooks | undefined;
+  /** In a world with a page. */
+  readonly page: PageBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -97,6 +96,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
     this.broker = makeBroker(this);
+    this.page = scenario.page ? new PageBooks(this) : undefined;
   }
 
   /** Leaves nothing behind. */
@@ -208,6 +208,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       ) && !this.broker?.unfinished() && !this.deploys?.unfinished();
     if (isDone) this.channels?.look();
     if (isDone) this.deploys?.check();
+    if (isDone) this.page?.settled();
     return isDone;
   }
 
@@ -338,6 +339,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.operator.serverDied();
     this.channels?.serverDied();
     this.deploys?.serverDied();
+    this.page?.serverDied();
+    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -376,6 +379,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   received(id: string, text: string): void {
     this.books.get(id)?.received(text);
+    this.page?.received(id, text);
   }
 
   processed(id: string, text: string): void {
@@ -387,19 +391,17 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   written(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return; // none of the applications'
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
+    this.page?.written(id, text);
   }
 
   withdrawn(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.withdrawn(text, this.deviceLine(id));
   }
 
   settled(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.settled(text);
   }
 
@@ -420,6 +422,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (!safe) this.transfers.forgive(`${id}\0${text}`);
     }
     books.forgotten();
+    this.devices.find((device) => device.id === id)!.naps.forgotten();
     this.channels?.things.get(id)?.forgotten();
   }
 
@@ -437,7 +440,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (rows.inbox.length > inbox) {
         throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
       }
-      if (rows.outbox.length > outbox + (this.deploys ? FIRMWARE_MESSAGES : 0)) {
+      if (rows.outbox.length > outbox + (this.deploys?.most ?? 0)) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }
     }

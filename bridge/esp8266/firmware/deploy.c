@@ -34,6 +34,7 @@ static struct {
   uint32_t receiving; /* an offer has been taken since the start */
   uint32_t size;      /* of what comes */
   uint32_t expected;  /* where its next piece goes */
+  uint32_t taken_at;  /* when a message came last */
   uint32_t unoffered; /* a piece without an offer has been refused: once is enough */
 
   uint32_t answer; /* its kind, a letter; 0: none waits */
@@ -173,16 +174,10 @@ static void begin(const struct slot_offer *offer) {
 static void decide(const struct slot_offer *offer, uint32_t flags) {
   uint8_t running[SLOT_HASH];
   hash_of_running(running);
-  bool runs = !bytes_compare(running, offer->hash, SLOT_HASH);
-  enum slot_other other = slots_other(offer->hash);
-  if (slots_on_trial()) {
-    if (runs) answer('g', offer->hash, 0);
-    else refuse(BUSY, offer->hash);
-  } else if (runs) answer('k', offer->hash, 0);
-  else if (other == SLOT_READY) answer('g', offer->hash, 0);
-  else if (state.leaving) refuse(BUSY, offer->hash);
+  if (slots_on_trial() || state.leaving) refuse(BUSY, offer->hash);
+  else if (!bytes_compare(running, offer->hash, SLOT_HASH)) answer('k', offer->hash, 0);
   else if (offer->version < slots_running().version && !(flags & OFFER_OLDER)) refuse(OLDER, offer->hash);
-  else if (other == SLOT_FELL && !(flags & OFFER_FAILED)) refuse(FAILED, offer->hash);
+  else if (slots_fell(offer->hash) && !(flags & OFFER_FAILED)) refuse(FAILED, offer->hash);
   else if (!offer->length || offer->length > SLOT_MOST) refuse(SIZE, offer->hash);
   else begin(offer);
 }
@@ -293,12 +288,24 @@ static bool take_go(struct text_field rest, uint32_t now) {
   return true;
 }
 
+/* Tells the server that what was to run has fallen back, before any other answer: it wants to know why. */
+static bool tell_fall(void) {
+  const uint8_t *hash;
+  enum slot_reason reason;
+  if (state.telling || state.answer || !slots_any() || !slots_fallen(&hash, &reason)) return false;
+  answer('r', hash, reason);
+  state.telling = true;
+  return true;
+}
+
 bool deploy_is(const uint8_t *text, size_t length) {
   return settings->dialect == 2 && length && text[0] == MARK;
 }
 
 bool deploy_take(const uint8_t *text, size_t length, uint32_t now) {
+  tell_fall();
   if (state.answer) return false;
+  state.taken_at = now;
   bool known = false;
   if (slots_any() && length >= 2) {
     struct text_field rest = { text + 3, length > 3 ? length - 3 : 0 };
@@ -321,6 +328,12 @@ void deploy_start(const struct settings *chosen, uint32_t now) {
   settings = chosen;
   bytes_fill(&state, 0, sizeof state);
   state.since = now;
+}
+
+bool deploy_busy(uint32_t now) {
+  if (!slots_any()) return false;
+  bool transfers = state.receiving && now - state.taken_at < DEPLOY_PATIENCE;
+  return state.answer || state.leaving || transfers || slots_on_trial();
 }
 
 bool deploy_fell_back(void) {
@@ -366,22 +379,6 @@ static void run_trial(uint32_t now, uint32_t *wait) {
   if (state.up) lower(wait, state.up_since, now, DEPLOY_PROVEN);
 }
 
-/* The server is told once; until it has said that it knows, which the next start can see. */
-static void tell_fall(uint32_t *wait) {
-  const uint8_t *hash;
-  enum slot_reason reason;
-  if (state.telling) {
-    if (state.answer || (int32_t)(core_get(R_TX_FIRST) - state.told_at) < 0) return;
-    slots_told();
-    state.telling = false;
-    return;
-  }
-  if (!state.up || state.answer || !slots_fallen(&hash, &reason)) return;
-  answer('r', hash, reason);
-  state.telling = true;
-  *wait = 0;
-}
-
 void deploy_run(bool up, uint32_t now, uint32_t *wait) {
   if (!slots_any()) return;
   if (up && !state.up) state.up_since = now;
@@ -391,5 +388,8 @@ void deploy_run(bool up, uint32_t now, uint32_t *wait) {
     if (drained || now - state.since >= DEPLOY_DRAIN) port_restart();
     lower(wait, state.since, now, DEPLOY_DRAIN);
   } else if (slots_on_trial()) run_trial(now, wait);
-  else tell_fall(wait);
+  else if (state.telling && !state.answer && (int32_t)(core_get(R_TX_FIRST) - state.told_at) >= 0) {
+    slots_told(); /* the server has said that it knows: it is not said again by the next start */
+    state.telling = false;
+  } else if (up && tell_fall()) *wait = 0;
 }

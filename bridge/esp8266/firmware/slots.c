@@ -160,11 +160,9 @@ void slots_told(void) {
   clear(other(), TOLD);
 }
 
-enum slot_other slots_other(const uint8_t hash[SLOT_HASH]) {
+bool slots_fell(const uint8_t hash[SLOT_HASH]) {
   const uint32_t *header = header_of(other());
-  if (header[H_MAGIC] != MAGIC || bytes_compare(header + H_HASH, hash, SLOT_HASH)) return SLOT_UNKNOWN;
-  if (is_fallen(other())) return SLOT_FELL;
-  return sequence_of(other()) > sequence_of(running) ? SLOT_READY : SLOT_UNKNOWN;
+  return header[H_MAGIC] == MAGIC && is_fallen(other()) && !bytes_compare(header + H_HASH, hash, SLOT_HASH);
 }
 
 /* What the header says while its bytes come; the rest, blank here, is written when all are there. */

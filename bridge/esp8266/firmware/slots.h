@@ -63,9 +63,8 @@ struct slot_offer {
   uint8_t hash[SLOT_HASH];
 };
 
-/* What the other slot is, of the same bytes as are offered. */
-enum slot_other { SLOT_UNKNOWN, SLOT_READY /* whole, and to be started on trial */, SLOT_FELL };
-enum slot_other slots_other(const uint8_t hash[SLOT_HASH]);
+/* Whether the same bytes are in the other slot, and have fallen back. */
+bool slots_fell(const uint8_t hash[SLOT_HASH]);
 
 /* Makes the other slot ready for it. *stands: how many of its bytes are there, from an earlier time; they need not be
  * sent again. Erases 20 KB at most, and only if nothing of the same offer is there. False: the flash does not work. */
