@@ -271,7 +271,8 @@ export class Deployment {
   #taken(state: DeployState, offset: number, isAwaited: boolean): boolean {
     const { size, starts } = state;
     if (offset > size || (offset % 4 !== 0 && offset !== size)) return false;
-    if (!isAwaited && state.phase !== "waits") return true; // to an offer of an earlier connection
+    const isOpen = isAwaited || state.phase === "offered" || state.phase === "waits";
+    if (!isOpen) return true; // to an offer of an earlier connection
     if (starts >= MOST_STARTS) {
       this.#end("fell_back", "unknown");
       return true;
