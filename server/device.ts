@@ -22,6 +22,11 @@ export interface Device extends AsyncIterable<string> {
   readonly connected: boolean;
   /** When the present connection began, or the last one ended; before the first one, when the server was started. */
   readonly since: Date;
+  /**
+   * Until when it sleeps, as it has said: it is not missed before that, and some time more (5 % and 30 s). What is
+   * written meanwhile waits for it; `await device.ready()` for the moment when it is awake. Undefined: it does not sleep.
+   */
+  readonly asleepUntil: Date | undefined;
   /** How often the device has connected, ever. */
   readonly connects: number;
   /** What the device said about itself when it connected last, `key=value` pairs with a space between them;
@@ -50,7 +55,7 @@ export interface Device extends AsyncIterable<string> {
    * link for 30 s with it; otherwise the old one comes back. That goes on through outages and restarts of either, until
    * it is decided: see `deployment`, and `deploy` in `server.events`. Another deploy to the same device takes its place.
    *
-   * @param wasm The module, 20,432 bytes at most.
+   * @param wasm The module, 20,384 bytes at most.
    * @returns when the device has it for good; see `until`
    * @throws {LocalError} BAD_ARGUMENT: it is no application; UNSUPPORTED: the device knows nothing of deploys;
    * DEPLOY_REFUSED: it does not take this one; FELL_BACK; GIVEN_UP; OUTBOX_FULL; STORE_FAILED; CLOSED, FORGOTTEN

@@ -12,6 +12,7 @@ import { Pool, PoolShare } from "./link/pool.ts";
 import { type Cleared, Session } from "./link/session.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
+import { Sleepers } from "./firmware/sleepers.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
@@ -58,6 +59,7 @@ export class Server implements AsyncDisposable {
   readonly #pace: Pace;
   readonly #reports: Reports;
   readonly #firmware: Firmware;
+  readonly #sleepers: Sleepers;
   readonly #deploys: Deploys;
   readonly #things: Things;
   #listener: Listener | undefined;
@@ -86,14 +88,16 @@ export class Server implements AsyncDisposable {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.#devices.get(id);
+    this.#sleepers = new Sleepers(this.events, platform, (look) => this.#turn.enter(look), find);
     this.#deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
-    this.#firmware = new Firmware(this.#reports, this.#deploys.handlers);
+    const handlers = { ...this.#deploys.handlers, s: this.#sleepers.told };
+    this.#firmware = new Firmware(this.#reports, handlers);
     this.#things = new Things(this.events, platform, find, { descriptions, observe });
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
         this.#devices.lose(error);
-        this.#warn(error.code, error.message, { device: error.device });
+        this.#reports.warn(error.code, error.message, { device: error.device });
       },
     });
     this.#devices = this.#keepRoster();
@@ -150,6 +154,7 @@ export class Server implements AsyncDisposable {
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#devices.meet(await this.#acquire(id));
+    this.#sleepers.start(this.#devices);
     await this.#linking.start();
     this.#listener = await this.#platform.listen(
       { hostname, port, tls, backlog: this.#places.backlog },
@@ -161,8 +166,10 @@ export class Server implements AsyncDisposable {
       },
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
-    if (this.#store.older) this.#warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
-    for (const message of this.#places.shortages()) this.#warn("TOO_FEW_CONNECTIONS", message);
+    if (this.#store.older) this.#reports.warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
+    for (const message of this.#places.shortages()) {
+      this.#reports.warn("TOO_FEW_CONNECTIONS", message);
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices) if (device.inbox > 0) this.#begin(device);
   }
@@ -358,17 +365,14 @@ export class Server implements AsyncDisposable {
     if (leaves) this.#devices.forgetForRoom(leaves);
     device ??= this.#devices.meet(this.#devices.callers.ledger(id));
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
+    this.#sleepers.connected(device);
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
-    if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
+    if (older) this.#reports.warn("STORE_IS_OLD", older, { device: id, address });
     this.#reports.connected(device, address, dialect);
     this.#advice.give(address, admitted.advice);
     this.#devices.arrived(device);
     this.#begin(device);
-  }
-
-  #warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
-    this.events.emit({ event: "warning", ...of, code, message });
   }
 
   #keepRoster(): Roster {
@@ -419,8 +423,8 @@ export class Server implements AsyncDisposable {
       revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
-        const { code, message } = this.#closed ?? reason;
-        this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+        const sleeps = this.#sleepers.ended(device, address);
+        if (!sleeps) this.#reports.disconnected(device, address, this.#closed ?? reason);
         this.#advice.give(address, reason.advice);
       },
     };

@@ -188,6 +188,10 @@ export class PlainDevice implements Device {
   get connected(): boolean {
     return this.#device.connected;
   }
+  get asleepUntil(): Date | undefined {
+    return this.#device.asleepUntil;
+  }
+
   get since(): Date {
     return this.#device.since;
   }

@@ -40,10 +40,10 @@ export const devicesCommand = command({
 });
 
 function cells(view: DeviceView): string[] {
-  const { id, connected, since, connects, inbox, outbox, deadLetters, app } = view;
+  const { id, connected, asleepUntil, since, connects, inbox, outbox, deadLetters, app } = view;
   return [
     JSON.stringify(id).slice(1, -1),
-    connected ? "up" : "down",
+    connected ? "up" : asleepUntil === undefined ? "down" : "asleep",
     since.replace(/\.\d+Z$/, "Z"),
     ...[connects, inbox, outbox, deadLetters].map(String),
     app,
@@ -51,7 +51,7 @@ function cells(view: DeviceView): string[] {
 }
 
 /** Prints lines whose columns stand below each other. */
-function table(lines: readonly (readonly string[])[]): void {
+export function table(lines: readonly (readonly string[])[]): void {
   const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   for (const line of lines) {
     print(line.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());

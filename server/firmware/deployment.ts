@@ -90,9 +90,9 @@ const OF_OFFERS: readonly string[] = ["older", "failed", "size", "mac", "busy"];
 /** Refusals of pieces. */
 const OF_PIECES: readonly string[] = ["gap", "offer", "hash"];
 
-/** Whether it answers an offer. `k` may, or says that a trial is over. */
+/** Whether it may answer an offer: `g` and `k` are also said when something has come to an end. */
 function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
-  if (word.is !== "refused") return word.is === "taken" || word.is === "kept";
+  if (word.is !== "refused") return word.is !== "fellBack";
   return OF_OFFERS.includes(word.reason) ||
     (phase === "offered" && !OF_PIECES.includes(word.reason));
 }
@@ -193,9 +193,11 @@ export class Deployment {
     }
     if (said === undefined) this.#end("unsupported");
     else {
-      // It may have been kept already, so it is offered all the same.
-      if (this.#state.starts > 0 && this.#is(running?.hash)) this.#move("trial");
-      this.#offer();
+      const isTried = this.#state.starts > 0;
+      if (isTried && this.#is(running?.hash)) this.#move("trial");
+      // It says why it fell back, and perhaps from this one. Otherwise it is offered: it may have been kept by now.
+      if (isTried && metadatum(metadata, "reset") === "rollback") this.#move("waits");
+      else this.#offer();
     }
     return false;
   }
@@ -217,7 +219,8 @@ export class Deployment {
       case "taken":
         return this.#taken(state, word.offset, isAwaited);
       case "going":
-        if (state.starts > 0) this.#move("trial");
+        if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was told by an earlier store
+        this.#move("trial");
         return true;
       case "kept":
         this.#end("kept");

@@ -25,6 +25,8 @@ class Rig implements Line {
   readonly said: string[] = [];
   #id = 0; // of the device's next message
   #boots = 0;
+  /** Whether the device sees the ack when it has said that it fell back. */
+  hearsOfFalls = true;
 
   constructor(options: ModelOptions = {}) {
     this.device = new ModelFirmware(options);
@@ -87,6 +89,7 @@ class Rig implements Line {
     this.deployment.greeted(this.device.metadata);
     this.link.hears("\n");
     this.#answer(this.device.up());
+    if (this.hearsOfFalls) this.device.told();
   }
 
   #expected = 0;
@@ -168,7 +171,7 @@ Deno.test("an application travels, is tried and kept, and then its bytes are her
 Deno.test("two pieces are on their way at most, so messages of applications wait behind these alone", () => {
   const rig = new Rig();
   rig.connect();
-  rig.begin(image(20_432));
+  rig.begin(image(20_384));
   rig.carry(1);
   for (let n = 0; n < 20; n++) {
     assert(rig.link.record.outbox.length <= 2, `${rig.link.record.outbox.length} wait`);
@@ -191,7 +194,7 @@ Deno.test("what was interrupted goes on where it stood: by outages, and by resta
       if (break_ === "device") rig.device.boot();
       if (break_ === "power") {
         rig.device.tear(n % 3);
-        rig.device.boot(true);
+        rig.device.boot();
       }
       rig.connect(break_ !== "power");
     }
@@ -225,18 +228,35 @@ Deno.test("what fell back is not tried again unless somebody says so, and then o
   assertEquals([rig.phase, rig.device.trials.length], ["kept", 3]);
 });
 
-Deno.test("a device that fell back and cannot say why says that it failed: it is not tried again", () => {
+Deno.test("a device that fell back, and has told an older server, says that it failed: it is not tried again", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(100), { again: true });
   rig.carry();
   rig.link.lose();
   rig.device.boot(); // on trial
-  rig.device.boot(true); // the power was lost
+  rig.device.boot(); // it crashed
+  rig.device.told();
   rig.connect(false);
   rig.carry();
   assertEquals([rig.phase, rig.deployment.state!.reason], ["fell_back", "unknown"]);
   assertEquals(rig.device.trials.length, 1);
+});
+
+Deno.test("why it fell back may come more than once, and of something else than what is deployed now", () => {
+  const rig = new Rig();
+  rig.hearsOfFalls = false;
+  rig.connect();
+  rig.begin(image(100));
+  rig.run("heap");
+  assertEquals([rig.phase, rig.deployment.state!.reason], ["fell_back", "heap"]);
+  rig.begin(image(200), { version: 5 });
+  rig.link.lose();
+  rig.device.boot();
+  rig.connect();
+  rig.hearsOfFalls = true;
+  rig.run();
+  assertEquals(rig.phase, "kept");
 });
 
 Deno.test("what a device refuses is decided, with its reason, and no byte of it has travelled", () => {

@@ -22,6 +22,10 @@ export type ServerEvent =
   /** A newer connection of the device takes the place of the one that it has. */
   | { event: "replaced"; device: string; address: string }
   | { event: "disconnected"; device: string; address: string; code: string; message: string }
+  /** Its connection has ended, as it sleeps: it has said so, and until when. No outage, unless it is `overdue`. */
+  | { event: "asleep"; device: string; address: string; until: Date; message: string }
+  /** It is not back from its sleep, though it was given some time more: from now on it is an outage. */
+  | { event: "overdue"; device: string; message: string }
   /** Before it was known which device it is. */
   | {
     event: "refused";

@@ -26,6 +26,8 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
   "board.restart": [0, 0],
   "board.keep": [3, 1],
   "board.kept": [3, 1],
+  "board.sleep": [1, 1],
+  "board.woke": [0, 1],
 };
 
 /** What the core exports, in the order of `engine.h`: an application is compiled together with it. */

@@ -1,5 +1,6 @@
 /** What somebody sees who watches a device's messages: each once, when it is safe, and none that was before. */
 import { assertEquals } from "@std/assert";
+import { helloLine } from "../../tests/support/greeting.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
 
@@ -36,6 +37,24 @@ Deno.test("messages are shown both ways, each once, from when one begins to watc
   end();
   await scene.says(again, "04four\n");
   assertEquals(seen.length, 7);
+});
+
+Deno.test("of messages to the device those are shown that were not withdrawn, however many came before", async () => {
+  await using scene = await ManualServer.start();
+  const socket = await scene.knock(`${helloLine({ id: "a" })}\n`);
+  await scene.says(socket, "\n");
+  const device = await scene.server.device("a");
+  for (let n = 0; n < 3; n++) void device.write(`before ${n}`);
+  await scene.platform.turn();
+  await scene.says(socket, "02\n");
+  assertEquals(device.outbox, 0, "all three have arrived");
+  const seen: string[] = [];
+  device.watch((way, text) => seen.push(`${way} ${text}`));
+  void device.write("without qos", { qos: false });
+  socket.fails(new Error("reset")); // before that is safe: it is withdrawn
+  device.write("with qos").catch(() => {}); // the server is closed
+  await scene.platform.turn();
+  assertEquals(seen, ["out with qos"]);
 });
 
 Deno.test("nothing is shown before it is safe", async () => {

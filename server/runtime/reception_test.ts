@@ -65,7 +65,18 @@ Deno.test("a hello is not late because we did not listen", async () => {
 
 Deno.test("when many come at once some begin, then the newest of the others, and all are served", async () => {
   await using scene = await ManualServer.start();
+  const { caughtUp } = scene.platform;
+  const looked: number[] = [];
+  scene.platform.caughtUp = (sockets, run) => {
+    looked.push(sockets);
+    caughtUp(sockets, run);
+  };
   const sockets = Array.from({ length: 200 }, () => scene.platform.knock());
+  assertEquals(
+    looked,
+    [65],
+    "as soon as there are more than may begin, all of these are looked at",
+  );
   assertEquals(sockets.filter(({ paused }) => !paused).length, 64);
   for (const [i, socket] of sockets.entries()) socket.gives(`${i}\n`);
   await scene.platform.turn();

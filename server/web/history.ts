@@ -11,6 +11,10 @@ import type { Watched } from "./fleet.ts";
 /** Of a device: of one that flaps, the last. */
 const MOST_LINKS = 500;
 
+/** Why the link of a device has ended that sleeps; of one that is not back in time. */
+const ASLEEP = "ASLEEP";
+const OVERDUE = "OVERDUE";
+
 /** For how long links are kept. */
 const LONGEST = 8 * 24 * 3600 * 1000;
 
@@ -41,7 +45,7 @@ export interface LinkTime {
   readonly from: number;
   /** Undefined: it has it. */
   readonly to?: number;
-  /** Why it ended, as the log says it: SILENT, for example. */
+  /** Why it ended, as the log says it: SILENT, for example; ASLEEP: no outage follows; OVERDUE: it was to be a sleep. */
   readonly code?: string;
   /** The device was started before it: why, as it says, `watchdog` for example, or "". Undefined: it had gone on. */
   readonly boot?: string;
@@ -152,6 +156,8 @@ export class History {
       const boot = this.#booted.delete(event.device) ? reasonIn(event.metadata) : undefined;
       this.#begin(event.device, now, boot);
     } else if (event.event === "disconnected") this.#end(event.device, now, event.code);
+    else if (event.event === "asleep") this.#end(event.device, now, ASLEEP);
+    else if (event.event === "overdue") this.#overdue(event.device);
     else if (event.event === "forgotten") this.#forget(event.device);
   }
 
@@ -182,6 +188,15 @@ export class History {
     const ended = { ...last, to: Math.max(now, last.from), ...(code !== undefined && { code }) };
     links![links!.length - 1] = ended;
     this.#note(id, ended);
+  }
+
+  /** It was no sleep, or is none any more. */
+  #overdue(id: string): void {
+    const links = this.#links.get(id);
+    const last = links?.at(-1);
+    if (last?.code !== ASLEEP) return;
+    links![links!.length - 1] = { ...last, code: OVERDUE };
+    this.#note(id, links!.at(-1)!);
   }
 
   #forget(id: string): void {
@@ -228,7 +243,9 @@ export class History {
         }
       });
     } catch (error) {
-      if (!(error instanceof LocalError && error.code === "CLOSED")) throw error;
+      // The server has ended, while its store failed perhaps: which it has told.
+      const isOver = error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
+      if (!isOver) throw error;
     }
   }
 }

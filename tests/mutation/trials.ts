@@ -25,8 +25,8 @@ const ENDLESS = { times: 100, more: 1_000_000 };
 /** After so many mutants that were found, the process may hold too much that they have left. */
 const FOUND = 25;
 
-/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it. "hung": a
- * test found it by waiting for ever. "does not compile": it is none. */
+/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it, and the
+ * gate has a bound for those that never let the event loop go. "hung": a test found it by waiting for ever. "does not compile": it is none. */
 export type Fate =
   | "killed"
   | "endless"
@@ -161,7 +161,7 @@ export class Trials implements AsyncDisposable {
       // It may be what another mutant has left.
       if (answer?.isStray && !isFresh) return await this.attempt(mutant);
     }
-    if (!answer?.fate) return { fate: "hung", why: "the event loop stands still, or has ended" };
+    if (!answer?.fate) return { fate: "endless", why: "the event loop stands still, or has ended" };
     const { fate, by, why } = answer;
     if (fate === "hung" && !core && await this.#endsAlone(id, by!)) {
       return { fate: "killed", by: by! };

@@ -29,6 +29,7 @@ export class ModelBoard implements Disposable {
   readonly #boot: BootOptions;
   #position: Position | undefined;
   #unsaid: string[] = [];
+  #tellsFall = false; // and waits for the ack
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
@@ -70,6 +71,10 @@ export class ModelBoard implements Disposable {
   }
 
   #exchange(core: Core): void {
+    if (this.#tellsFall && this.#unsaid.length === 0 && core.queued === core.done) {
+      this.firmware.told();
+      this.#tellsFall = false;
+    }
     while (this.#unsaid.length > 0 && core.write(encoder.encode(this.#unsaid[0]), true)) {
       this.#unsaid.shift();
     }
@@ -77,7 +82,9 @@ export class ModelBoard implements Disposable {
 
   #up(): void {
     const { firmware } = this;
-    this.#unsaid.push(...firmware.up());
+    const owed = firmware.up();
+    this.#unsaid.push(...owed);
+    this.#tellsFall = owed.length > 0;
     if (!firmware.onTrial) return;
     this.#later(this.#options.trial ?? 20, () => {
       const fall = this.#options.falls?.(Uint8Array.from(firmware.runs.written));
@@ -91,6 +98,7 @@ export class ModelBoard implements Disposable {
   #restart(): void {
     if (this.#isClosed) return;
     this.#unsaid = [];
+    this.#tellsFall = false;
     this.firmware.boot();
     const position = this.#position;
     this.#driver.boot({

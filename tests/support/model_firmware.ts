@@ -18,6 +18,9 @@ export interface Slot {
   written: number[];
   state: SlotState;
   sequence: number;
+  /** Why it fell back, and whether the server knows. */
+  fall: string;
+  isTold: boolean;
 }
 
 /** What a device is. */
@@ -42,6 +45,8 @@ const EMPTY: Slot = {
   written: [],
   state: "empty",
   sequence: 0,
+  fall: "",
+  isTold: false,
 };
 
 export class ModelFirmware {
@@ -52,13 +57,9 @@ export class ModelFirmware {
   readonly trials: string[] = [];
   /** It wants to be restarted. */
   restarts = false;
-  /** It came up with the old application, as the new one was no good. */
-  rolledBack = false;
   #options: ModelOptions;
   #running = 0; // which slot
   #offer: { hash: string } | undefined; // in RAM
-  #fall: string | undefined; // in RTC memory: why the last one fell back
-  #owed: string[] = []; // to be said when the link is up
 
   constructor(options: ModelOptions = {}) {
     this.#options = options;
@@ -87,26 +88,16 @@ export class ModelFirmware {
   /** What its hello says of it. */
   get metadata(): string {
     const { name, version, hash } = this.runs;
-    const reset = this.rolledBack ? "reset=rollback" : "reset=power";
+    const reset = this.#untold ? "reset=rollback" : "reset=power";
     return `${reset} app=${name}/${version}/${hash.slice(0, 8)}`;
   }
 
-  /** Starts again. @param powerLost RTC memory, too, holds nothing. */
-  boot(powerLost = false): void {
+  /** Starts again. A trial that this has ended goes on, or is over, as `triesAgain` says. */
+  boot(): void {
     this.restarts = false;
     this.#offer = undefined;
-    this.#owed = [];
-    if (powerLost) this.#fall = undefined;
-    const was = this.slots.findIndex(({ state }) => state === "trial");
-    if (was >= 0 && !(this.#fall === undefined && this.#options.triesAgain?.())) {
-      this.slots[was]!.state = "failed";
-      this.#fall ??= powerLost ? undefined : "crash";
-    }
-    this.rolledBack = was >= 0 && this.slots[was]!.state === "failed";
-    if (this.rolledBack && this.#fall !== undefined) {
-      this.#owed.push(`\x02r ${this.slots[was]!.hash.slice(0, 8)} ${this.#fall}`);
-    }
-    this.#fall = undefined;
+    const tried = this.slots.find(({ state }) => state === "trial");
+    if (tried && !this.#options.triesAgain?.()) this.#fell(tried, "crash");
     const fresh = this.slots.findIndex(({ state }) => state === "whole" || state === "trial");
     if (fresh >= 0) {
       this.slots[fresh]!.state = "trial";
@@ -119,9 +110,26 @@ export class ModelFirmware {
     this.#running = this.slots.indexOf(newest);
   }
 
-  /** The link has come up. @returns what is to be said, once */
+  #fell(slot: Slot, fall: string): void {
+    slot.state = "failed";
+    slot.fall = fall;
+  }
+
+  /** What fell back, and the server does not know. */
+  get #untold(): Slot | undefined {
+    return this.slots.find(({ state, isTold }) => state === "failed" && !isTold);
+  }
+
+  /** The link has come up. @returns what is to be said */
   up(): string[] {
-    return this.#owed.splice(0);
+    const slot = this.#untold;
+    return slot ? [`\x02r ${slot.hash.slice(0, 8)} ${slot.fall}`] : [];
+  }
+
+  /** The server has acknowledged that. */
+  told(): void {
+    const slot = this.#untold;
+    if (slot) slot.isTold = true;
   }
 
   /** The trial is over, and well. */
@@ -133,7 +141,7 @@ export class ModelFirmware {
 
   /** The trial is over: the application is no good. */
   fail(reason: string): void {
-    this.#fall = reason;
+    this.#fell(this.runs, reason);
     this.restarts = true;
   }
 
@@ -158,19 +166,20 @@ export class ModelFirmware {
   #offered([hash, size, version, flags, name, mac]: string[], text: string): string[] {
     const short = hash!.slice(0, 8);
     const no = (reason: string) => [`\x02n ${short} ${reason}`];
-    const { key, room = 20_432 } = this.#options;
+    const { key, room = 20_384 } = this.#options;
     if (key) {
       const right = createHmac("sha256", key).update(text.slice(0, text.lastIndexOf(" "))).digest();
       if (mac !== right.subarray(0, 16).toString("base64url")) return no("mac");
     }
     const { runs } = this;
-    if (this.onTrial) return no("busy");
+    if (this.onTrial) return hash === runs.hash ? [`\x02g ${short}`] : no("busy");
     if (hash === runs.hash) return [`\x02k ${short}`];
     if (Number(size) > room) return no("size");
     if (Number(version) < runs.version && !(Number(flags) & 1)) return no("older");
     const other = 1 - this.#running;
     const slot = this.slots[other]!;
     const isSame = slot.hash === hash;
+    if (isSame && slot.state === "whole") return [`\x02g ${short}`];
     if (isSame && slot.state === "failed" && !(Number(flags) & 2)) return no("failed");
     this.#offer = { hash: hash! };
     if (isSame && slot.state === "arriving") return [`\x02o ${short} ${slot.written.length}`];

@@ -34,6 +34,7 @@ static struct {
   uint32_t receiving; /* an offer has been taken since the start */
   uint32_t size;      /* of what comes */
   uint32_t expected;  /* where its next piece goes */
+  uint32_t taken_at;  /* when a message came last */
   uint32_t unoffered; /* a piece without an offer has been refused: once is enough */
 
   uint32_t answer; /* its kind, a letter; 0: none waits */
@@ -304,6 +305,7 @@ bool deploy_is(const uint8_t *text, size_t length) {
 bool deploy_take(const uint8_t *text, size_t length, uint32_t now) {
   tell_fall();
   if (state.answer) return false;
+  state.taken_at = now;
   bool known = false;
   if (slots_any() && length >= 2) {
     struct text_field rest = { text + 3, length > 3 ? length - 3 : 0 };
@@ -326,6 +328,12 @@ void deploy_start(const struct settings *chosen, uint32_t now) {
   settings = chosen;
   bytes_fill(&state, 0, sizeof state);
   state.since = now;
+}
+
+bool deploy_busy(uint32_t now) {
+  if (!slots_any()) return false;
+  bool transfers = state.receiving && now - state.taken_at < DEPLOY_PATIENCE;
+  return state.answer || state.leaving || transfers || slots_on_trial();
 }
 
 bool deploy_fell_back(void) {

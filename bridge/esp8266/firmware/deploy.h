@@ -20,6 +20,8 @@
 #define DEPLOY_PROVEN 30000u
 /* And by when, after its start: a server or an access point that restarts takes minutes, and is not its fault. */
 #define DEPLOY_TRIAL 300000u
+/* A transfer in which nothing has come for so long stands. */
+#define DEPLOY_PATIENCE 10000u
 /* What lacks an ack may hold a restart up for so long. */
 #define DEPLOY_DRAIN 5000u
 
@@ -48,6 +50,9 @@ void deploy_answer(void);
 
 /* Sees to the trial, and to the restart into one. Lowers *wait to the ms until it wants to be called again. */
 void deploy_run(bool up, uint32_t now, uint32_t *wait);
+
+/* Whether the chip is not to sleep: a trial is on, or a transfer in which something came not long ago. */
+bool deploy_busy(uint32_t now);
 
 /* What is on trial has failed. Does not return if it is to be replaced at once. */
 void deploy_fail(enum slot_reason reason);

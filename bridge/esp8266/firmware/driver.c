@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "kept.h"
 #include "port.h"
+#include "slept.h"
 #include "version.h"
 #include "words.h"
 
@@ -85,11 +86,22 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .dialect = settings->dialect,
     .key = settings->has_key,
     .line = settings->line,
+    .window = application_sleeps() ? CORE_WINDOW_SLEEPING : CORE_WINDOW,
     .position = kept,
+    .stream = settings->dialect == 2 ? slept_stream(owner) : (struct core_position){ 0, 0 },
   };
   up = connecting = open = second = false;
   polled = core_time(now);
   core_boot(&boot, polled);
+  if (boot.stream.epoch) slept_replay();
+}
+
+uint8_t driver_dialect(void) {
+  return settings ? settings->dialect : 0;
+}
+
+uint32_t driver_owner(void) {
+  return owner;
 }
 
 /* Where it is sought now. */
@@ -303,12 +315,18 @@ void driver_drop(uint32_t now) {
   went_down();
 }
 
+void driver_sleep(uint32_t now) {
+  connecting = open = false;
+  core_closed(core_time(now));
+  tell_application();
+}
+
 void driver_opened(uint32_t now) {
   if (!connecting) return;
   connecting = false;
   open = true;
   settled = false;
-  core_opened(core_time(now), now);
+  core_opened(core_time(now), now + application_ahead);
 }
 
 void driver_closed(uint32_t now) {

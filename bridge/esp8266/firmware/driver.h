@@ -18,6 +18,13 @@ enum driver_news { DRIVER_NO_NEWS, DRIVER_HEARD, DRIVER_SILENCE };
 /* Boots the core; the application must be loaded. `settings` must stay. */
 void driver_boot(const struct settings *settings, uint32_t now);
 
+/* The dialect and whose position is kept, of what was booted; zeros before. */
+uint8_t driver_dialect(void);
+uint32_t driver_owner(void);
+
+/* The chip is about to sleep: the link is over. The connection is left to `port_sleep`. */
+void driver_sleep(uint32_t now);
+
 /* Ends the connection, if there is one: the WiFi is gone, or about to be left. */
 void driver_drop(uint32_t now);
 

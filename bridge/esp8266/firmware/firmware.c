@@ -10,6 +10,8 @@
 #include "port.h"
 #include "settings.h"
 #include "setup.h"
+#include "sleep.h"
+#include "slept.h"
 #include "slots.h"
 #include "version.h"
 #include "wifi_policy.h"
@@ -182,14 +184,19 @@ static uint32_t wifi_state(void) {
 /* WiFi and link start with the settings as they are. */
 static void connect(uint32_t now) {
   driver_boot(&settings, now);
-  if (settings.ssid[0]) wifi_policy_start(&wifi, now);
+  if (!settings.ssid[0]) return;
+  wifi_policy_start(&wifi, now);
+  if (slept_lease(now)) wifi_policy_hurry(&wifi);
 }
 
 void firmware_start(void) {
   console_listener = driver_log;
   application_wifi = wifi_state;
   application_configure = choose;
+  application_sleep = sleep_ask;
   say_boot();
+  sleep_begin();
+  slept_begin();
   enum settings_state state = read_settings();
   deploy_start(&settings, port_ms());
   const char *name = 0;
@@ -239,9 +246,11 @@ static void give_up_wifi(void) {
 static void run_wifi(uint32_t now, uint32_t *wait) {
   uint32_t wifi_wait;
   enum wifi_policy_action action;
+  bool hurried = wifi.hurried;
   while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
     if (action != WIFI_DO_JOIN) {
       if (action == WIFI_DO_GIVE_UP) give_up_wifi();
+      if (action == WIFI_DO_GIVE_UP && !hurried) sleep_hopeless();
       driver_drop(now);
       port_wifi_leave();
       continue;
@@ -249,7 +258,8 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
     console_begin("wifi joining ssid=");
     console_value(settings.ssid, text_length(settings.ssid));
     console_end();
-    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip });
+    const struct port_lease *known = wifi.hurried ? slept_lease(now) : 0;
+    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip, known });
   }
   if (wifi_wait < *wait) *wait = wifi_wait;
   setup_wifi = wifi.state == WIFI_POLICY_UP ? IMPROV_JOINED
@@ -294,6 +304,7 @@ uint32_t firmware_run(void) {
       reconfigure(now);
       wait = 0;
     }
+    if (!engine_trap()) sleep_run(now, driver_up(), &wait);
     if (application_wants_restart()) port_restart();
   }
   if (!failed) deploy_run(running && configured && driver_up(), now, &wait);
@@ -318,6 +329,7 @@ void firmware_wifi(enum firmware_wifi state) {
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
     wifi_policy_up(&wifi, now);
+    slept_joined(now);
     uint32_t ip = port_wifi_ip();
     console_begin("wifi up ip=");
     for (int i = 0; i < 4; i++) {
@@ -327,6 +339,7 @@ void firmware_wifi(enum firmware_wifi state) {
     console_end();
   } else {
     if (wifi.state != WIFI_POLICY_JOINING && wifi.state != WIFI_POLICY_UP) return;
+    if (wifi.state == WIFI_POLICY_JOINING && !wifi.hurried) sleep_hopeless();
     wifi_policy_down(&wifi, now);
     wifi_is_down(words[state]);
   }

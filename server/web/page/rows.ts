@@ -73,7 +73,9 @@ export function showState(
   device: SeenDevice,
   now: number,
 ): void {
-  whole.classList.toggle("away", !device.connected);
-  state.textContent = device.connected ? "up" : "away";
+  const { connected, asleepUntil } = device;
+  whole.classList.toggle("away", !connected && asleepUntil === undefined);
+  whole.classList.toggle("asleep", asleepUntil !== undefined);
+  state.textContent = connected ? "up" : asleepUntil === undefined ? "away" : "asleep";
   since.textContent = `for ${lasting(now - Date.parse(device.since))}`;
 }

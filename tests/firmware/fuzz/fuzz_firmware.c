@@ -56,6 +56,10 @@ bool port_crash(struct port_crash *crash) {
   return true;
 }
 void port_restart(void) { longjmp(restarted, 1); }
+void port_sleep(uint32_t ms) {
+  require(ms >= 1 && ms <= PORT_MOST_SLEEP);
+  longjmp(restarted, 1);
+}
 void port_feed_watchdog(void) {}
 
 /* Of the arena, which this engine does not use, only this is asked for; see fuzz_main.c. */
@@ -118,6 +122,10 @@ void port_wifi_join(const struct port_wifi *wifi) {
 }
 void port_wifi_leave(void) { wifi_on = false; }
 uint32_t port_wifi_ip(void) { return next_word(); }
+bool port_wifi_lease(struct port_lease *lease) {
+  for (unsigned i = 0; i < sizeof *lease / 4; i++) ((uint32_t *)lease)[i] = next_word();
+  return next() % 2;
+}
 bool port_wifi_scan(void (*answer)(const char *ssid, int rssi, bool locked)) {
   if (next() % 4 == 0) return false;
   scan_answer = answer;
@@ -139,6 +147,7 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
   read_all(bytes, length);
 }
 void port_tcp_flush(void) {}
+bool port_tcp_sent(void) { return next() % 4; }
 
 static enum port_reset said_reason;
 static bool said_crash;
