@@ -7,6 +7,7 @@ import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { MQTT_BUGS } from "./bugs/mqtt.ts";
 import { MQTT_DEVICE_BUGS } from "./bugs/mqtt_devices.ts";
+import { PAGE_BUGS } from "./bugs/page.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
 import { SLEEP_BUGS } from "./bugs/sleep.ts";
 
@@ -25,4 +26,5 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...CHANNEL_BUGS,
   ...MQTT_BUGS,
   ...MQTT_DEVICE_BUGS,
+  ...PAGE_BUGS,
 }).map(([name, edits]) => ({ name, edits }));
