@@ -181,6 +181,13 @@ export class MqttBridge {
    */
   async start(server: Server): Promise<void> {
     const requests = this.#askThrough(server);
+    const gone = new Set<string>(); // until there is somebody else who listens
+    this.#unsubscribe = server.events.subscribe((event) => {
+      this.#own.take(event);
+      if (event.event !== "forgotten") return;
+      gone.add(event.device);
+      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
+    });
     try {
       await server.transaction(async (tx) => {
         await createTables(tx, newClientId(), this.#platform.date());
@@ -196,11 +203,6 @@ export class MqttBridge {
       this.#ready.reject(error);
       throw error;
     }
-    this.#unsubscribe = server.events.subscribe((event) => {
-      this.#own.take(event);
-      if (event.event !== "forgotten") return;
-      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
-    });
     await this.#room.count();
     const host = this.#host(server);
     this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
@@ -227,14 +229,18 @@ export class MqttBridge {
         });
       },
     );
-    this.#announcer = new Announcer({
-      server,
-      clock: this.#platform,
-      topics: this.#topics,
-      put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
-      restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
-      warn: (code, message) => this.#emit({ event: "warning", code, message }),
-    }, this.#homeAssistant);
+    this.#announcer = new Announcer(
+      {
+        server,
+        clock: this.#platform,
+        topics: this.#topics,
+        put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+        restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+        warn: (code, message) => this.#emit({ event: "warning", code, message }),
+      },
+      this.#homeAssistant,
+      gone,
+    );
     this.#ready.resolve();
   }
 

@@ -5,6 +5,7 @@
  * as many as the broker takes: those that are `sent` in the store are what they are, and go out at once; those that wait
  * are marked as `sent`, and go out with the next one.
  */
+import { Buffer } from "node:buffer";
 import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import type { Platform, Socket } from "../../server/transport/platform.ts";
@@ -70,6 +71,8 @@ export class Broker {
   #taken = 0; // bytes that it had taken when the session's time was up last
   #lost: HoldfastError | undefined;
   #cancel = () => {};
+  #armed: number | undefined; // the deadline for which there is a timer
+  #endPause = () => {};
   #woken = Promise.withResolvers<void>();
   #hasAnnounced = false;
   #isClosed = false;
@@ -122,7 +125,7 @@ export class Broker {
    */
   close(): void {
     this.#isClosed = true;
-    this.#cancel();
+    this.#endPause();
     this.#drop();
     this.#wake();
   }
@@ -137,7 +140,9 @@ export class Broker {
         // What the session has in memory may be other than what is in the store.
         this.#drop();
         this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
-        await new Promise<void>((resolve) => this.#later(PAUSE, resolve));
+        await new Promise<void>((resolve) => {
+          this.#endPause = this.#host.platform.after(PAUSE, resolve);
+        });
       }
     }
     this.#drop();
@@ -348,9 +353,9 @@ export class Broker {
   #flush(): void {
     const socket = this.#socket;
     if (socket) {
-      for (const bytes of this.#session.output()) {
-        if (!socket.write(bytes)) this.#isBlocked = true;
-      }
+      // In one piece: to write costs more than to say it.
+      const output = this.#session.output();
+      if (output.length > 0 && !socket.write(Buffer.concat(output))) this.#isBlocked = true;
       const pauses = this.#isBlocked || this.#session.waiting > MOST_WAITING;
       if (pauses !== this.#isPaused) {
         if (pauses) socket.pause();
@@ -362,13 +367,21 @@ export class Broker {
   }
 
   #arm(): void {
-    this.#cancel();
     const { deadline } = this.#session;
+    if (deadline === this.#armed) return;
+    this.#cancel();
     if (deadline === undefined || this.#isClosed) return;
-    this.#later(Math.max(0, deadline - this.#host.platform.now()), () => {
+    const { platform } = this.#host;
+    const forget = platform.after(Math.max(0, deadline - platform.now()), () => {
+      this.#armed = undefined;
       this.#guard(this.#socket, (socket) => this.#timeout(socket));
       this.#wake();
     });
+    this.#armed = deadline;
+    this.#cancel = () => {
+      forget();
+      this.#armed = undefined;
+    };
   }
 
   #timeout(socket: Socket): void {
@@ -377,15 +390,6 @@ export class Broker {
     if (this.#isBlocked && socket.taken > this.#taken) this.#session.taken(now);
     this.#taken = socket.taken;
     this.#session.timeout(now);
-  }
-
-  #later(ms: number, run: () => void): void {
-    this.#cancel();
-    const forget = this.#host.platform.after(ms, run);
-    this.#cancel = () => {
-      forget();
-      this.#cancel = () => {};
-    };
   }
 
   #wake(): void {

@@ -14,9 +14,11 @@ async function serve(
   broker: ScriptBroker,
   path: string,
   seenBy: (server: Server) => Pick<Server, "transaction"> = (server) => server,
+  ownTopics: readonly string[] = [],
 ) {
   await using stack = new AsyncDisposableStack();
-  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, version: 4 });
+  const { port } = broker;
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port, version: 4, ownTopics });
   const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
   const store = `${path}/server.db`;
   const server = stack.use(await Server.listen({ ...options, store, observe: mqtt.observe }));
@@ -125,6 +127,64 @@ Deno.test("a bridge that was closed says nothing more", async () => {
   gate.resolve();
   await held;
   assertEquals(all.events.filter(({ event }) => event === "broker"), []);
+});
+
+Deno.test("what devices want to hear meanwhile does not keep a bridge away that begins again", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  let fails = false;
+  const seenBy = (server: Server): Pick<Server, "transaction"> => ({
+    transaction: (use) => fails ? Promise.reject(new Error("no")) : server.transaction(use),
+  });
+  await using all = await serve(broker, dir.path, seenBy, ["home/#"]);
+  await broker.welcomes(false);
+  await using client = new Client({ id: "1", port: all.server.port });
+  await client.ready();
+  await broker.hears("publish"); // it is there
+  fails = true;
+  await broker.says({ ...setting, payload: "1", qos: 2, dup: false });
+  const warned = () => all.events.some((one) => "code" in one && one.code === "MQTT_FAILED");
+  await until(warned, { what: "the warning" });
+  fails = false;
+  await client.write(`=mqtt ["home/a"]`);
+  const thing = await all.server.thing("1");
+  await until(() => thing.reported("mqtt"), { what: "the report" });
+  await broker.hears("connect");
+});
+
+Deno.test("what a device told that is forgotten while the bridge starts, and comes back, is taken back", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  {
+    await using first = await serve(broker, dir.path);
+    await broker.welcomes(false);
+    await using client = new Client({ id: "1", port: first.server.port });
+    await client.write("=temp 1");
+    const temp = async () => (await first.server.thing("1")).reported("temp");
+    await until(temp, { what: "a report" });
+  }
+  const gate = Promise.withResolvers<void>();
+  const server = Promise.withResolvers<Server>();
+  const starting = serve(broker, dir.path, (own) => {
+    server.resolve(own);
+    return {
+      transaction: async (use) => {
+        await gate.promise;
+        await own.transaction(use);
+      },
+    };
+  });
+  const own = await server.promise;
+  await own.forget("1");
+  await using client = new Client({ id: "1", port: own.port });
+  await client.write("=led 1"); // the server knows it again
+  gate.resolve();
+  await using _all = await starting;
+  await broker.welcomes(true);
+  await until(async () => {
+    const { topic, payload } = await broker.hears("publish");
+    return topic === "holdfast/1/temp" && payload.length === 0;
+  }, { what: "nothing for the topic" });
 });
 
 Deno.test("of messages that come at once the one that cannot be harms no other", async () => {

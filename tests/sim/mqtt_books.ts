@@ -63,6 +63,7 @@ const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/o
 export interface ServerView {
   readonly server: Server | undefined;
   readonly tables: Tables;
+  readonly disk: { readonly devices: ReadonlyMap<string, unknown> };
 }
 
 export class MqttBooks {
@@ -135,10 +136,10 @@ export class MqttBooks {
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
     const { target, qos, errand, asked } = publication;
-    const devices = this.view.server?.devices;
-    const isKnown = (id: string) =>
-      !this.#haunted.has(packet) &&
-      (devices === undefined || devices.some((device) => device.id === id));
+    const { server, disk } = this.view;
+    // One that is not running yet will know those that its store has.
+    const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
+    const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
     if (errand) return this.errands.goes(errand, qos, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
