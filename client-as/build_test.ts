@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { checkModule } from "../bridge/formats/module.ts";
+import { checkModule, LONGEST_MODULE } from "../server/protocol/module.ts";
 import { compile } from "../tests/support/compile.ts";
 import { inspect, overBudget } from "./build.ts";
 
@@ -77,7 +77,10 @@ Deno.test("an application of somebody's own, anywhere, becomes a .wasm beside it
     const { code, out, err } = await build(folder, "lamps/lamp.ts");
     assertEquals([code, err], [0, ""]);
     assertStringIncludes(out, `built ${folder}/lamps/lamp.wasm`);
-    const { imports } = checkModule(await Deno.readFile(`${folder}/lamps/lamp.wasm`));
+    const { imports } = checkModule(
+      await Deno.readFile(`${folder}/lamps/lamp.wasm`),
+      LONGEST_MODULE,
+    );
     assertEquals(imports, ["host.hmac", "board.gpio_write"]);
 
     await Deno.writeTextFile(`${folder}/wrong.ts`, "export function onTick(): void { fly(); }");

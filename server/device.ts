@@ -1,7 +1,9 @@
+import type { Deploy, DeployOptions } from "./firmware/deploys.ts";
 import type { MessageCounts } from "./link/counts.ts";
 import type { DeadLetter } from "./link/record.ts";
 import type { WriteOptions } from "./link/outbox.ts";
 import type { Cleared } from "./link/session.ts";
+import type { RunningApp } from "./protocol/firmware_lines.ts";
 import type { AppState } from "./runtime/application.ts";
 import type { MessageListener } from "./runtime/message_watch.ts";
 import type { Transaction } from "./store/transaction.ts";
@@ -20,6 +22,11 @@ export interface Device extends AsyncIterable<string> {
   readonly connected: boolean;
   /** When the present connection began, or the last one ended; before the first one, when the server was started. */
   readonly since: Date;
+  /**
+   * Until when it sleeps, as it has said: it is not missed before that, and some time more (5 % and 30 s). What is
+   * written meanwhile waits for it; `await device.ready()` for the moment when it is awake. Undefined: it does not sleep.
+   */
+  readonly asleepUntil: Date | undefined;
   /** How often the device has connected, ever. */
   readonly connects: number;
   /** What the device said about itself when it connected last, `key=value` pairs with a space between them;
@@ -31,10 +38,36 @@ export interface Device extends AsyncIterable<string> {
   readonly outbox: number;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
+  /** From sending a message to the device's ack, on this connection: the last one that was timed, in ms. Undefined: no
+   * connection, or no ack so far. The device acknowledges once its application, or a queue of its own, has the message. */
+  readonly roundTrip: number | undefined;
   /** How the server's application for this device is. */
   readonly app: AppState;
+  /** The application that the device runs, as it said when it connected last; undefined: it did not say. */
+  readonly runs: RunningApp | undefined;
+  /** How the last deploy to the device is; undefined: there was none. */
+  readonly deployment: Deploy | undefined;
   /** Messages from the device that were given up, as applications have failed with them; oldest first. */
   readonly deadLetters: readonly DeadLetter[];
+
+  /**
+   * Gives the device another application. It travels while the old one runs, and is kept when the device has had its
+   * link for 30 s with it; otherwise the old one comes back. That goes on through outages and restarts of either, until
+   * it is decided: see `deployment`, and `deploy` in `server.events`. Another deploy to the same device takes its place.
+   *
+   * @param wasm The module, 20,384 bytes at most.
+   * @returns when the device has it for good; see `until`
+   * @throws {LocalError} BAD_ARGUMENT: it is no application; UNSUPPORTED: the device knows nothing of deploys;
+   * DEPLOY_REFUSED: it does not take this one; FELL_BACK; GIVEN_UP; OUTBOX_FULL; STORE_FAILED; CLOSED, FORGOTTEN
+   */
+  deploy(wasm: Uint8Array, options: DeployOptions): Promise<void>;
+  /**
+   * Gives a deploy up that is not decided; whoever waits for it is told GIVEN_UP. What is on trial already may be kept.
+   *
+   * @returns when that is safe
+   * @throws {LocalError} CLOSED, FORGOTTEN
+   */
+  giveUp(): Promise<void>;
 
   /**
    * Puts a dead letter back: it comes once more, after all that wait now.

@@ -17,7 +17,7 @@ import { Printing } from "./cli/printing.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 import { isTraced, traceMessages } from "./cli/tracing.ts";
 import { surviveUncaught } from "./cli/uncaught.ts";
-import { webOptions } from "./cli/web_options.ts";
+import { readCredentials, webOptions } from "./cli/web_options.ts";
 import type { MqttFromFiles } from "../bridge/mqtt/options.ts";
 import {
   defaultLimits,
@@ -28,13 +28,12 @@ import {
   type ServerOptions,
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
-import { joinAddress } from "./transport/address.ts";
+import { isLoopback, joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
-import { isLoopback } from "./web/hosts.ts";
 import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -43,12 +42,16 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const EXITS: Readonly<Record<string, number>> = {
   BACKUP_FAILED: 1,
   CLOSED: 1,
+  GIVEN_UP: 1,
   FORGOTTEN: 1,
   INBOX_FULL: 1,
   OUTBOX_FULL: 1,
   STORE_FAILED: 1,
   TOO_MANY_STREAMS: 1,
+  DEPLOY_REFUSED: 3,
   FAULT: 3,
+  FELL_BACK: 3,
+  UNSUPPORTED: 3,
   NOT_SENT: 3,
   EXPIRED: 4,
   UNANSWERED: 5,
@@ -140,7 +143,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   };
   const web = await openPage(server, values, api, options.tls);
   let keys = options.keys;
-  reload = () => void (keys = reloadFiles(server, values, keys, mqtt));
+  reload = () => void (keys = reloadFiles(server, values, keys, { mqtt, web }));
   if (reread) reload(); // the files were changed while it was starting
   {
     // No longer than the store is locked: the next server's socket has the same name.
@@ -152,8 +155,9 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.bridge.close();
-    if (web) await waitFor(web.close(), nodePlatform);
+    // Nobody new comes in from here on.
     await drain(server, nodePlatform);
+    if (web) await waitFor(web.close(), nodePlatform);
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
@@ -184,7 +188,7 @@ function reloadFiles(
   server: Server,
   values: Options,
   inUse: Keys,
-  mqtt: MqttFromFiles | undefined,
+  { mqtt, web }: { mqtt: MqttFromFiles | undefined; web: Web | undefined },
 ): Keys {
   const attempt = (kept: string, take: () => void) => {
     try {
@@ -216,6 +220,7 @@ function reloadFiles(
     const expired = expiry(tls);
     if (expired) throw new LocalError("BAD_ARGUMENT", `${values["tls-cert"]}: ${expired}`);
     server.setTls(tls);
+    web?.setTls(tls);
     server.events.emit({ event: "certificate", message: `from ${values["tls-cert"]}` });
   });
   attempt("credentials at the broker", () => {
@@ -223,16 +228,26 @@ function reloadFiles(
     if (files === undefined) return;
     server.events.emit({ event: "credentials", message: `for the broker from ${files}` });
   });
+  attempt("password and tokens of the page", () => {
+    const { "web-password-file": file } = values;
+    if (!web || file === undefined) return;
+    web.setCredentials(readCredentials(file));
+    server.events.emit({ event: "credentials", message: `for the page from ${file}` });
+  });
   warnOfExposure(server, values);
   return keys;
 }
 
 function warnOfExposure(server: Server, values: Options): void {
   const { keys, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } = values;
+  const web = values.web === undefined ? undefined : values["web-password-file"];
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
   if (mqttKey !== undefined) warn(server, "KEYS_EXPOSED", exposure(mqttKey, "the private key"));
   if (password !== undefined) warn(server, "KEYS_EXPOSED", exposure(password, "the password"));
+  if (web !== undefined) {
+    warn(server, "PASSWORD_EXPOSED", exposure(web, "the hash of the password"));
+  }
 }
 
 /** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
@@ -262,16 +277,13 @@ async function openPage(
   api: ApiOptions,
   tls: ServerOptions["tls"],
 ): Promise<Web | undefined> {
-  const { web: port, "web-password-file": file } = values;
+  const { web: port } = values;
   if (port === undefined) return undefined;
   const { Web } = await import("./web/web.ts");
   try {
     const options = webOptions(values, tls);
     const page = await Web.start(server, { ...api, ...options });
     server.events.emit({ event: "page", address: page.url });
-    if (file !== undefined) {
-      warn(server, "PASSWORD_EXPOSED", exposure(file, "the hash of the password"));
-    }
     if (page.url.startsWith("http:") && !isLoopback(values["web-host"])) {
       const message =
         "the page has no TLS: whoever listens on the network reads its password and all that it shows";
@@ -280,7 +292,7 @@ async function openPage(
     return page;
   } catch (cause) {
     await server.close();
-    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw cause;
     throw new Failure(`port ${port} is in use: choose another one with --web PORT`, { cause });
   }
 }

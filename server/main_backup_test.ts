@@ -95,8 +95,8 @@ Deno.test("who talks nonsense to the socket is answered or left, and the server 
 Deno.test("wrong arguments of backup are named, with exit code 2", async () => {
   for (
     const [args, text] of [
-      [[], "say backup FILE"],
-      [["a", "b", "--store", "x"], "say backup FILE"],
+      [[], "backup takes FILE"],
+      [["a", "b", "--store", "x"], "backup takes FILE"],
       [["a"], "which server? backup needs --store FILE"],
       [["a", "--store", ":memory:"], "--store takes the name of a file here"],
       [["a", "--store", "no-such-store.db"], "does not exist"],

@@ -1,6 +1,9 @@
 /** The page's part of the command line: who may open it, and what is refused. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { makeCertificate } from "../tests/support/certificate.ts";
 import { fails, folder, MAIN, start } from "../tests/support/main_process.ts";
+import { toolTest } from "../tests/support/tools.ts";
+import { until } from "../tests/support/wait.ts";
 
 /** Runs a command with something on stdin. @returns exit code, stdout, stderr */
 async function run(args: string[], stdin = ""): Promise<[number, string, string]> {
@@ -67,5 +70,71 @@ Deno.test("what is wrong with the page's options is said", async () => {
   assertStringIncludes(why, "8 to 256 characters");
   const [none, , usage] = await run(["web", "tokens"]);
   assertEquals(none, 2);
-  assertStringIncludes(usage, "say web password, web token NAME");
+  assertStringIncludes(usage, "web takes password, token NAME, remove NAME or list");
 });
+
+toolTest(
+  "SIGHUP takes over the page's certificate, password and tokens; bad ones are named, and the old ones stay",
+  {
+    openssl: "openssl",
+  },
+  async ({ openssl }) => {
+    using place = folder();
+    const file = (name: string) => `${place.path}/${name}`;
+    const certify = async () => {
+      const { cert, key } = await makeCertificate(openssl);
+      Deno.writeTextFileSync(file("key.pem"), key, { mode: 0o600 });
+      Deno.writeTextFileSync(file("cert.pem"), cert);
+      return cert;
+    };
+    const token = async (name: string) =>
+      (await run(["web", "token", name, "--file", file("web.json")]))[1].trim();
+    const first = await certify();
+    const old = await token("old");
+    await using server = start(
+      ...["--open", "--web", "0", "--web-host", "0.0.0.0", "--web-password-file", file("web.json")],
+      ...["--tls-cert", file("cert.pem"), "--tls-key", file("key.pem")],
+    );
+    const { address } = await server.logs("page");
+    const url = `https://127.0.0.1:${new URL(address!).port}/api/devices`;
+    const ask = async (caCert: string, token: string) => {
+      using client = Deno.createHttpClient({ caCerts: [caCert] });
+      const response = await fetch(url, { client, headers: { authorization: `Bearer ${token}` } });
+      await response.body?.cancel();
+      return response.status;
+    };
+    assertEquals(await ask(first, old), 200);
+    const warnings = () =>
+      server.log.flatMap(({ event, message = "" }) => event === "warning" ? [message] : []);
+
+    const key = Deno.readTextFileSync(file("key.pem"));
+    const good = Deno.readTextFileSync(file("web.json"));
+    Deno.writeTextFileSync(file("key.pem"), (await makeCertificate(openssl)).key);
+    Deno.writeTextFileSync(file("web.json"), '{"password": "plain"}');
+    server.kill("SIGHUP");
+    await until(() =>
+      warnings().some((message) => /the old certificate and its key stay/.test(message))
+    );
+    await until(() =>
+      warnings().some((message) =>
+        message.includes("web.json") &&
+        /no hash .*the old password and tokens of the page stay/.test(message)
+      )
+    );
+    assertEquals(await ask(first, old), 200);
+
+    Deno.writeTextFileSync(file("key.pem"), key);
+    Deno.writeTextFileSync(file("web.json"), good);
+    const second = await certify();
+    await run(["web", "remove", "old", "--file", file("web.json")]);
+    const other = await token("other");
+    server.kill("SIGHUP");
+    await server.logs("certificate");
+    await until(() =>
+      server.log.some(({ event, message }) =>
+        event === "credentials" && message === `for the page from ${file("web.json")}`
+      )
+    );
+    assertEquals([await ask(second, other), await ask(second, old)], [200, 401]);
+  },
+);

@@ -1,3 +1,4 @@
+// Long because each method of `Server` is documented here, where programs look.
 import { Access, type AccessOptions } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
@@ -9,6 +10,9 @@ import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
 import { type Cleared, Session } from "./link/session.ts";
+import { Deploys } from "./firmware/deploys.ts";
+import { Firmware } from "./firmware/firmware.ts";
+import { Sleepers } from "./firmware/sleepers.ts";
 import { Advice } from "./observe/advice.ts";
 import { logFrom } from "./observe/calm.ts";
 import { Events } from "./observe/events.ts";
@@ -16,7 +20,8 @@ import { Reports } from "./observe/reports.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
 import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
-import { DeviceDriver, type DeviceHost } from "./runtime/device_driver.ts";
+import { DeviceDriver } from "./runtime/device_driver.ts";
+import type { DeviceHost } from "./runtime/device_host.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
@@ -25,27 +30,13 @@ import { caller, paceOf } from "./runtime/run.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import type { ServerSettings } from "./server_options.ts";
+import type { App, ServerOptions } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Listener, Platform, Tls } from "./transport/platform.ts";
-
-/**
- * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
- * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
- * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
- * device's messages are kept.
- */
-export type App = (device: Device, server: Server) => Promise<void>;
-
-/** What `Server.listen` can be told. */
-export interface ServerOptions extends ServerSettings {
-  /** Run for every device. */
-  app?: App;
-}
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
@@ -67,8 +58,12 @@ export class Server implements AsyncDisposable {
   readonly #linking: Linking;
   readonly #pace: Pace;
   readonly #reports: Reports;
+  readonly #firmware: Firmware;
+  readonly #sleepers: Sleepers;
+  readonly #deploys: Deploys;
   readonly #things: Things;
   #listener: Listener | undefined;
+  #unlistened: Promise<void> | undefined;
   readonly #devices: Roster;
   readonly #places: Places;
   readonly #pool: Pool;
@@ -93,12 +88,16 @@ export class Server implements AsyncDisposable {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.#devices.get(id);
+    this.#sleepers = new Sleepers(this.events, platform, (look) => this.#turn.enter(look), find);
+    this.#deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
+    const handlers = { ...this.#deploys.handlers, s: this.#sleepers.told };
+    this.#firmware = new Firmware(this.#reports, handlers);
     this.#things = new Things(this.events, platform, find, { descriptions, observe });
     this.#turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
         this.#devices.lose(error);
-        this.#warn(error.code, error.message, { device: error.device });
+        this.#reports.warn(error.code, error.message, { device: error.device });
       },
     });
     this.#devices = this.#keepRoster();
@@ -155,6 +154,7 @@ export class Server implements AsyncDisposable {
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
     for (const { id } of await this.#store.list()) this.#devices.meet(await this.#acquire(id));
+    this.#sleepers.start(this.#devices);
     await this.#linking.start();
     this.#listener = await this.#platform.listen(
       { hostname, port, tls, backlog: this.#places.backlog },
@@ -166,8 +166,10 @@ export class Server implements AsyncDisposable {
       },
     );
     this.events.emit({ event: "listening", address: joinAddress(hostname, this.port) });
-    if (this.#store.older) this.#warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
-    for (const message of this.#places.shortages()) this.#warn("TOO_FEW_CONNECTIONS", message);
+    if (this.#store.older) this.#reports.warn("STORE_IS_OLD", `the store: ${this.#store.older}`);
+    for (const message of this.#places.shortages()) {
+      this.#reports.warn("TOO_FEW_CONNECTIONS", message);
+    }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.#devices) if (device.inbox > 0) this.#begin(device);
   }
@@ -291,6 +293,22 @@ export class Server implements AsyncDisposable {
     return paceOf(this.#pace).keep(transact(this.#transactionHost, use));
   }
 
+  /**
+   * Accepts no connections any more: for a server that is about to be closed. Those that there are go on.
+   *
+   * @returns when what has arrived by now is safe, and acknowledged; while the store fails, that takes until it works again
+   * @throws {LocalError} CLOSED
+   */
+  async drain(): Promise<void> {
+    void this.#stopListening();
+    // It is told in the same commit, and so are the acks: these go out before whoever waits for this goes on.
+    await this.transaction(() => {});
+  }
+
+  #stopListening(): Promise<void> | undefined {
+    return this.#unlistened ??= this.#listener?.close();
+  }
+
   /** How much waits for the store: at most one for each connection and device, however long that fails. */
   get waiting(): number {
     return this.#turn.waiting;
@@ -318,11 +336,7 @@ export class Server implements AsyncDisposable {
     const admission: Host = {
       access: this.#access,
       limits: this.#limits,
-      record: (id) => {
-        const device = this.#devices.get(id);
-        this.#places.check(id, device);
-        return device?.session.record;
-      },
+      record: (id) => this.#devices.record(id),
     };
     return {
       turn: this.#turn,
@@ -351,17 +365,14 @@ export class Server implements AsyncDisposable {
     if (leaves) this.#devices.forgetForRoom(leaves);
     device ??= this.#devices.meet(this.#devices.callers.ledger(id));
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
+    this.#sleepers.connected(device);
     device.serve(connection, admitted, ahead);
     this.#places.moved(device);
-    if (older) this.#warn("STORE_IS_OLD", older, { device: id, address });
+    if (older) this.#reports.warn("STORE_IS_OLD", older, { device: id, address });
     this.#reports.connected(device, address, dialect);
     this.#advice.give(address, admitted.advice);
     this.#devices.arrived(device);
     this.#begin(device);
-  }
-
-  #warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
-    this.events.emit({ event: "warning", ...of, code, message });
   }
 
   #keepRoster(): Roster {
@@ -370,7 +381,10 @@ export class Server implements AsyncDisposable {
       places: this.#places,
       acquire: (id) => this.#acquire(id),
       make: (ledger) => this.#make(ledger),
-      met: (device) => this.#things.met(device),
+      met: (device) => {
+        this.#things.met(device);
+        this.#deploys.met(device);
+      },
       lost: (device, why) => {
         this.#things.lost(device);
         this.#reports.forget(device);
@@ -386,7 +400,7 @@ export class Server implements AsyncDisposable {
       record,
       this.timeout,
       this.#limits,
-      this.#reports,
+      this.#firmware,
       new PoolShare(this.#pool, !this.#access.names(id)),
     );
     return new DeviceDriver(ledger, session, this.#deviceHost);
@@ -400,13 +414,17 @@ export class Server implements AsyncDisposable {
       attempts: this.#limits.attempts,
       deadLetters,
       reports: this.#reports,
+      deploys: this.#deploys,
       transact: (use, consumer) => transact(this.#transactionHost, use, consumer),
-      connected: (...args) => this.#things.connected(...args),
+      connected: (device, ago) => {
+        this.#things.connected(device, ago);
+        this.#deploys.connected(device);
+      },
       revived: (device, number) => this.#things.revived(device, number),
       disconnected: (device, address, reason) => {
         this.#places.moved(device);
-        const { code, message } = this.#closed ?? reason;
-        this.events.emit({ event: "disconnected", device: device.id, address, code, message });
+        const sleeps = this.#sleepers.ended(device, address);
+        if (!sleeps) this.#reports.disconnected(device, address, this.#closed ?? reason);
         this.#advice.give(address, reason.advice);
       },
     };
@@ -426,7 +444,7 @@ export class Server implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
-    const listening = this.#listener?.close();
+    const listening = this.#stopListening();
     this.#devices.close(closed);
     this.#reception.close();
     for (const device of this.#devices) {

@@ -13,7 +13,7 @@ const RUNTIME_HEADER = "/usr/include/wasm-rt.h";
 const FIRST_MEMORY = 4096;
 /** The exports that the firmware calls, in its order (`engine.h`). */
 const EXPORTS =
-  "registers init opened closed received poll take room write onStart onMessage onState onTick canReceive"
+  "registers init opened closed received poll take room write onStart onMessage onState onTick canReceive onTrial"
     .split(" ");
 
 /** Files of the translated application, by their names. @throws {BuildError} */

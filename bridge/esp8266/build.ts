@@ -31,7 +31,7 @@ Usage: deno task firmware [options]
   --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
   --release FOLDER instead: all flavours and applications, with the page that flashes them, checksums and
                    licences, as a folder for any static web host (needs wabt)
-  --measure        instead: what a message costs on the emulated chip (needs wabt and qemu)
+  --measure        instead: what a message and a wake cost on the emulated chip (needs wabt and qemu)
   --json           says what was built as JSON, and nothing else
   --help
 
@@ -204,8 +204,13 @@ async function main(args: string[]): Promise<number> {
   const started = performance.now();
   if (options.measure) {
     const { measure, showMeasured } = await import("./measure.ts");
-    const results = await measure(`${out}/measure`, (line) => json || console.log(line));
-    console.log(json ? JSON.stringify(results) : showMeasured(results));
+    const { measureWakes, showWakes } = await import("./measure/wake.ts");
+    const say = (line: string) => json || console.log(line);
+    const messages = await measure(`${out}/measure`, say);
+    say("measuring a wake");
+    const wakes = await measureWakes(`${out}/measure/wake`);
+    if (json) console.log(JSON.stringify({ messages, wakes }));
+    else console.log(`${showMeasured(messages)}\n\n${showWakes(wakes)}`);
     return 0;
   }
   if (options.release !== undefined) return await publish(options, options.release);

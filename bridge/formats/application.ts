@@ -1,6 +1,24 @@
 /**
- * The area of flash that an application lies in: a header, and its .wasm, read in place. The firmware's side is
- * `load` in firmware/firmware.c.
+ * The area of flash that applications lie in, read in place: two slots of 20 KB, each a header and a .wasm. One runs;
+ * the other takes what comes over the link, and is the way back from it. The firmware's side is `firmware/slots.c`.
+ *
+ * A header, in words of 32 bits, little-endian:
+ *
+ * | word  | what                                                                                                    |
+ * | ----- | ------------------------------------------------------------------------------------------------------- |
+ * | 0     | "HFAP"; written last, so that what was begun is no application before it is all there                   |
+ * | 1     | version 2, and the bytes of the header, 96, in the upper half                                           |
+ * | 2     | bytes of the .wasm                                                                                      |
+ * | 3     | its CRC-32                                                                                              |
+ * | 4-11  | the application's name, UTF-8, and zeros                                                                |
+ * | 12    | its version                                                                                             |
+ * | 13    | sequence: of two that are whole the one with the greater number is newer                                |
+ * | 14    | state: see {@linkcode Mark}; only ever cleared bit by bit                                               |
+ * | 15    | CRC-32 of words 1 to 13                                                                                 |
+ * | 16-23 | the SHA-256 that was told when it came over the link; ones where it came over the cable                 |
+ *
+ * A header of version 1, in the first slot only, has 48 bytes: words 0 to 11. What lies behind it is kept, and of
+ * version 0.
  *
  * @module
  */
@@ -11,37 +29,142 @@ import { crc32 } from "./crc32.ts";
 export const APPLICATION_OFFSET = 0xf0000;
 /** Bytes that the area has. */
 export const APPLICATION_MOST = 0xa000;
+/** Bytes of a slot: there are two. */
+export const SLOT_BYTES = APPLICATION_MOST / 2;
+/** Bytes before the .wasm in a slot. */
+export const APPLICATION_HEADER = 96;
+/** Bytes that a .wasm can have. */
+export const WASM_MOST = SLOT_BYTES - APPLICATION_HEADER;
+/** Bytes that a name can have. */
+export const APPLICATION_NAME = 32;
+
+/** What a bit of the state word means when it is 0. */
+export const Mark = {
+  /** It has been started on trial, so often: a bit each. */
+  tries: 0b1111,
+  /** It stays: flashed over the cable, or it has passed its trial. */
+  kept: 1 << 4,
+  /** The server has acknowledged that it was told why it fell back. */
+  told: 1 << 5,
+  /** From here on, a bit for each reason why it fell back, in the order of {@linkcode REASONS}. */
+  fell: 1 << 8,
+} as const;
+
+/** Why an application was not kept, in the order of the state word's bits. */
+export const REASONS = ["trap", "hang", "crash", "heap", "link", "refused", "load"] as const;
 
 const MAGIC = [0x48, 0x46, 0x41, 0x50]; // "HFAP"
-const VERSION = 1;
-const HEADER = 48;
-const NAME = 32;
+const VERSION = 2;
+const SECTOR = 4096;
+/** Behind the words that the header's checksum is about. */
+const CHECKED = 14 * 4;
 
 /**
- * The bytes of an application's area, up to its end.
+ * The bytes that put an application on a chip over the cable: the first slot, and as much of the second one as it takes
+ * to forget what is in it, so that what came over the link before does not run in its place.
  *
  * @throws {LocalError} BAD_ARGUMENT if the name is longer than 32 bytes, or the module too long
  */
-export function encodeApplication(name: string, wasm: Uint8Array): Uint8Array<ArrayBuffer> {
+export function encodeApplication(
+  name: string,
+  wasm: Uint8Array,
+  version = 0,
+): Uint8Array<ArrayBuffer> {
+  return forgettingOther(encodeSlot({ name, version, sequence: 1, state: ~Mark.kept }, wasm));
+}
+
+/** The bytes of the first slot, and behind them what erases the header of the second, if that is not told already. */
+export function forgettingOther(slot: Uint8Array): Uint8Array<ArrayBuffer> {
+  const area = new Uint8Array(Math.max(SLOT_BYTES + SECTOR, slot.length)).fill(0xff);
+  area.set(slot);
+  return area;
+}
+
+/** What a header tells. */
+export interface SlotFacts {
+  name: string;
+  version: number;
+  sequence: number;
+  state: number;
+}
+
+/**
+ * A slot with a whole application in it, up to its end.
+ *
+ * @throws {LocalError} BAD_ARGUMENT if the name is longer than 32 bytes, or the module too long
+ */
+export function encodeSlot(
+  { name, version, sequence, state }: SlotFacts,
+  wasm: Uint8Array,
+): Uint8Array<ArrayBuffer> {
   const label = new TextEncoder().encode(name);
-  if (label.length === 0 || label.length > NAME) {
-    throw new LocalError("BAD_ARGUMENT", `an application's name takes 1 to ${NAME} bytes: ${name}`);
-  }
-  if (HEADER + wasm.length > APPLICATION_MOST) {
+  if (label.length === 0 || label.length > APPLICATION_NAME) {
     throw new LocalError(
       "BAD_ARGUMENT",
-      `${name} has ${wasm.length} bytes, and there is room for ${APPLICATION_MOST - HEADER}`,
+      `an application's name takes 1 to ${APPLICATION_NAME} bytes: ${name}`,
     );
   }
-  const area = new Uint8Array(HEADER + Math.ceil(wasm.length / 4) * 4).fill(0xff);
-  const view = new DataView(area.buffer);
-  area.fill(0, 0, HEADER);
-  area.set(MAGIC);
+  if (wasm.length > WASM_MOST) {
+    throw new LocalError(
+      "BAD_ARGUMENT",
+      `${name} has ${wasm.length} bytes, and there is room for ${WASM_MOST}`,
+    );
+  }
+  const slot = new Uint8Array(APPLICATION_HEADER + Math.ceil(wasm.length / 4) * 4).fill(0xff);
+  const view = new DataView(slot.buffer);
+  slot.set(MAGIC);
   view.setUint16(4, VERSION, true);
-  view.setUint16(6, HEADER, true);
+  view.setUint16(6, APPLICATION_HEADER, true);
   view.setUint32(8, wasm.length, true);
   view.setUint32(12, crc32(wasm), true);
-  area.set(label, 16);
-  area.set(wasm, HEADER);
-  return area;
+  slot.fill(0, 16, 16 + APPLICATION_NAME);
+  slot.set(label, 16);
+  view.setUint32(48, version, true);
+  view.setUint32(52, sequence, true);
+  view.setUint32(56, state, true);
+  view.setUint32(60, crc32(slot.subarray(4, CHECKED)), true);
+  slot.set(wasm, APPLICATION_HEADER);
+  return slot;
+}
+
+/** An application in a slot that is whole. */
+export interface Slot extends SlotFacts {
+  wasm: Uint8Array;
+}
+
+/** Reads a slot, of either version. @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it */
+export function decodeSlot(slot: Uint8Array): Slot {
+  const bad = (what: string) => new LocalError("BAD_ARGUMENT", what);
+  if (!MAGIC.every((byte, at) => slot[at] === byte)) throw bad("it is no application's image");
+  if (slot.length < 48) throw bad("its header is cut off");
+  const view = new DataView(slot.buffer, slot.byteOffset, slot.length);
+  const version = view.getUint16(4, true), start = view.getUint16(6, true);
+  const header = { 1: 48, 2: APPLICATION_HEADER }[version];
+  if (header === undefined || start !== header) {
+    throw bad("it is of a version that is not known here");
+  }
+  if (slot.length < header) throw bad("its header is cut off");
+  if (version === 2 && view.getUint32(60, true) !== crc32(slot.subarray(4, CHECKED))) {
+    throw bad("the checksum of its header is wrong: it is damaged");
+  }
+  const length = view.getUint32(8, true);
+  if (length > SLOT_BYTES - header) {
+    throw bad(`it has ${length} bytes, and there is room for ${SLOT_BYTES - header}`);
+  }
+  const wasm = slot.subarray(start, start + length);
+  if (wasm.length !== length) throw bad("its end is missing");
+  if (view.getUint32(12, true) !== crc32(wasm)) {
+    throw bad("its checksum is wrong: it is damaged");
+  }
+  const label = slot.subarray(16, 16 + APPLICATION_NAME);
+  const end = label.indexOf(0);
+  const name = new TextDecoder().decode(end < 0 ? label : label.subarray(0, end));
+  if (version === 1) return { name, version: 0, sequence: 0, state: ~Mark.kept >>> 0, wasm };
+  return {
+    name,
+    version: view.getUint32(48, true),
+    sequence: view.getUint32(52, true),
+    state: view.getUint32(56, true),
+    wasm,
+  };
 }

@@ -1,21 +1,13 @@
-import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
+import { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
-import { CORE_EXPORTS } from "../formats/module.ts";
+import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
 import { ClientDriver } from "./driver.ts";
 import type { BootOptions, ConnectionOptions } from "./options.ts";
-
-/** Bytes of `Kept` that are the application's. */
-const KEPT_BYTES = 384;
-
-/** Memory that survives a reset of a board: to be given to one board after the other. */
-export class Kept {
-  /** Where the link has got to in the server's stream. */
-  position: Position | undefined;
-  /** What the application keeps. */
-  readonly bytes: Uint8Array = new Uint8Array(KEPT_BYTES);
-}
+import { Kept, KEPT_BYTES, keptPart } from "./kept.ts";
+import { type Asleep, DRAIN, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
 
 /** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
 export interface Wires {
@@ -50,7 +42,8 @@ export interface BoardOptions extends BoardSettings {
   application: WebAssembly.Module;
   /** Memory of the core. Default: what it has on a chip. */
   size?: Partial<CoreSize>;
-  /** How many times faster than it asks for the application's `onTick` is called. Above 0, default 1. */
+  /** How many times faster than it asks for the application's `onTick` is called, and its link given up when it wants to
+   * sleep. Above 0, default 1. */
   speed?: number;
   /** Called with each line that the application logs. */
   onLog?: (line: string) => void;
@@ -111,7 +104,7 @@ const decoder = new TextDecoder(); // a log shows what it can
  * ```
  */
 export class Board implements AsyncDisposable {
-  /** Settles when the board has stopped: resolves after `close`, rejects if the application failed. */
+  /** Settles when the board has stopped: resolves after `close`, or when it sleeps; rejects if the application failed. */
   readonly ended: Promise<void>;
   /** What the analogue input reads, 0 to 1023. */
   analogue = 0;
@@ -133,6 +126,11 @@ export class Board implements AsyncDisposable {
   /** What the link is to be booted with when the application's call has returned. */
   #next: BootOptions | "restart" | undefined;
   #hasBus = false;
+  readonly #sleep: Sleep;
+  /** What its clock is ahead of this process's: it has gone on while the board slept. */
+  #ahead = 0;
+  /** What it has woken with. */
+  readonly #asleep: Asleep | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #closed = false;
 
@@ -153,13 +151,17 @@ export class Board implements AsyncDisposable {
     this.#configured = !WebAssembly.Module.imports(application)
       .some(({ module, name }) => module === "board" && name === "configure");
     if (this.#configured && options.id === undefined) throw badArgument("an id is missing");
+    const asleep = this.#asleep = kept.asleep;
+    kept.asleep = undefined; // once
+    if (asleep) this.#ahead = asleep.clock - millis();
+    else kept.used = 0;
     const owner = {
-      exchange: () => {},
+      exchange: () => this.#sleep.exchange(),
       canReceive: () => this.#run(() => this.#application.canReceive?.()) !== 0,
       receive: ({ byteOffset, length }: Uint8Array) =>
         this.#run(() => this.#application.onMessage?.(byteOffset, length)) !== 0,
       positionChanged: (position: Position) => this.#kept.position = position,
-      clock: millis,
+      clock: () => this.#millis(),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         options.onState?.(connected, reason);
         if (connected === this.#wasUp) return; // one more attempt to connect has failed
@@ -168,9 +170,32 @@ export class Board implements AsyncDisposable {
       },
     };
     const { size, ...settings } = options;
-    const first = { id: "unconfigured", ...settings, position: kept.position };
-    this.#driver = new ClientDriver(owner, application, { board }, first, { ...chipSize, ...size });
-    this.#application = this.#driver.core.exports;
+    const { dialect = 2 } = options;
+    const first = { id: "unconfigured", ...settings, position: kept.position, ...this.#stream };
+    const coreSize = {
+      ...chipSize,
+      ...(sleeps(application) && { window: SLEEPING_WINDOW }),
+      ...size,
+    };
+    this.#driver = new ClientDriver(owner, application, { board }, first, coreSize);
+    const { core } = this.#driver;
+    this.#application = core.exports;
+    if (this.#configured) this.#replay();
+    this.#sleep = new Sleep({
+      core,
+      dialect,
+      room: () => KEPT_BYTES - kept.used,
+      clock: nodePlatform,
+      drain: DRAIN / speed,
+      millis: () => this.#millis(),
+      isUp: () => this.connected,
+      pump: () => this.#pump(),
+      end: () => this.#endLink(),
+      asleep: (asleep) => {
+        kept.asleep = asleep;
+        void this.close();
+      },
+    });
     this.#run(() => this.#application.onStart?.());
     this.#pump();
   }
@@ -236,7 +261,7 @@ export class Board implements AsyncDisposable {
         const bytes = this.#memory(ptr, length);
         if (bytes) onLog?.(decoder.decode(bytes));
       },
-      millis,
+      millis: () => this.#millis(),
       random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
       free_memory: () => FREE_MEMORY,
       every: (ms = 0) => {
@@ -247,6 +272,8 @@ export class Board implements AsyncDisposable {
       configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
       wifi: () => this.wifi,
       restart: () => void (this.#next = "restart"),
+      sleep: (ms = 0) => this.#sleep.ask(ms) ? 1 : 0,
+      woke: () => this.#asleep ? 1 : 0,
       keep: (at = 0, ptr = 0, length = 0) => {
         const from = this.#memory(ptr, length);
         const to = keptPart(this.#kept, at, ptr, length);
@@ -304,8 +331,34 @@ export class Board implements AsyncDisposable {
     this.#pump();
   };
 
+  /** Its own stream, which goes on after a sleep. */
+  get #stream(): Pick<BootOptions, "stream"> {
+    const { dialect = 2 } = this.#options;
+    return this.#asleep && dialect === 2 ? { stream: this.#asleep.stream } : {};
+  }
+
+  /** Behind a boot with that stream. */
+  #replay(): void {
+    const { core } = this.#driver;
+    for (const text of this.#stream.stream ? this.#asleep!.waiting : []) {
+      if (text) core.write(text, true, true);
+      else core.writeWithdrawn();
+    }
+  }
+
+  /** Before it sleeps. @returns false if it is not to sleep any more */
+  #endLink(): boolean {
+    if (this.#closed) return false;
+    if (this.connected) this.#driver.end(new PeerError("LOST", "the board is about to sleep"));
+    return !this.#closed;
+  }
+
+  #millis(): number {
+    return millis() + this.#ahead;
+  }
+
   #pump(): void {
-    if (this.#configured) this.#driver.pump();
+    if (this.#configured && !this.#closed) this.#driver.pump();
   }
 
   /** Runs a function of the application. If it traps, there is nothing to go on with. */
@@ -331,7 +384,9 @@ export class Board implements AsyncDisposable {
       void this.close(); // who runs the board starts another one
       return;
     }
-    this.#driver.boot(next);
+    const wakes = !this.#configured;
+    this.#driver.boot(wakes ? { ...next, ...this.#stream } : next);
+    if (wakes) this.#replay();
     this.#configured = true;
     this.#wasUp = false;
     this.#run(() => this.#application.onStart?.());
@@ -341,6 +396,7 @@ export class Board implements AsyncDisposable {
   #stop(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    this.#sleep.cancel();
     this.#driver.close();
   }
 
@@ -367,12 +423,10 @@ function isPin(pin: number): boolean {
   return pin < FLASH_PINS.from || pin > FLASH_PINS.to;
 }
 
-/** The part of the kept memory that an application names; undefined if there is no such part. */
-function keptPart({ bytes }: Kept, at: number, ptr: number, length: number) {
-  if (at < 0 || length < 0 || at + length > bytes.length || (at | ptr | length) % 4) {
-    return undefined;
-  }
-  return bytes.subarray(at, at + length);
+/** Whether an application may ask to sleep. */
+function sleeps(application: WebAssembly.Module): boolean {
+  return WebAssembly.Module.imports(application)
+    .some(({ module, name }) => module === "board" && name === "sleep");
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

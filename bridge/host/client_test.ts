@@ -41,7 +41,7 @@ Deno.test("arguments out of range are refused by name", () => {
     [{ key: new Uint8Array(31) }, "key"],
     [{ key: new Uint8Array(32), dialect: 1 }, "dialect 1 has no keys"],
     [{ metadata: "a=1", dialect: 1 }, "dialect 1 has no metadata"],
-    [{ metadata: `a=${"x".repeat(63)}` }, "metadata may have 64 bytes, not 65"],
+    [{ metadata: `a=${"x".repeat(127)}` }, "metadata may have 128 bytes, not 129"],
     [{ metadata: "a=\t" }, "metadata has a control character"],
     [{ metadata: "a=\n" }, "metadata has a control character"],
     [{ metadata: "a=\ud83d" }, "metadata must be well-formed"],

@@ -105,6 +105,10 @@ function check(name: keyof CoreSize, value: number, least: number, most: number)
 /** What has become of a message, by the core's number. */
 const FATES = [undefined, "EXPIRED", "UNDECIDED"] as const;
 
+/** Bytes before the line of an entry in the outbox, and flags of one: see core.ts. */
+const OUTBOX_HEADER = 4;
+const Flag = { doneWith: 2, withdrawn: 3, late: 4 } as const;
+
 export interface CoreExports {
   memory: WebAssembly.Memory;
   registers(): number;
@@ -172,6 +176,8 @@ export class Core {
   #clock: (() => number) | undefined;
   /** Where the hello's digits of the time are. */
   #digits = 0;
+  /** Where the outbox begins. */
+  #outbox = 0;
 
   /**
    * Instantiates a module with the core in it, and boots it.
@@ -220,6 +226,7 @@ export class Core {
     this.#set(R.RX_EPOCH, position.epoch);
     this.#set(R.RX_NEXT, position.next);
     const end = core.init(0, now);
+    this.#outbox = end - outbox;
     if (options.stream) {
       const { epoch, first } = options.stream;
       this.#set(R.TX_EPOCH, epoch);
@@ -320,6 +327,23 @@ export class Core {
   /** How many of them left the outbox, modulo 2^32. */
   get done(): number {
     return this.#get(R.TX_FIRST) >>> 0;
+  }
+
+  /** The texts in the outbox, oldest first; of one that was withdrawn, undefined. Undefined if one of them is first to be
+   * decided by the next greeting. Dialect 2. */
+  get outbox(): (Uint8Array | undefined)[] | undefined {
+    const texts: (Uint8Array | undefined)[] = [];
+    const count = this.queued - this.done >>> 0;
+    for (let at = this.#outbox; texts.length < count;) {
+      const length = this.#view.getUint16(at, true); // of the line: an id, the text, a newline
+      const flags = this.#view.getUint8(at + 3);
+      const text = at + OUTBOX_HEADER + 2;
+      at += OUTBOX_HEADER + length;
+      if (flags === Flag.late) return undefined;
+      if (flags === Flag.withdrawn) texts.push(undefined);
+      else if (flags !== Flag.doneWith) texts.push(this.#bytes(text, length - FRAME).slice());
+    }
+    return texts;
   }
 
   opened(now: number): void {

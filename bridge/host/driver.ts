@@ -3,6 +3,7 @@
  * the messages that arrive, is for whoever owns the driver.
  */
 import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
 import { Can, CONNECTING, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
@@ -24,6 +25,8 @@ export interface DriverOwner {
    * @throws {PeerError} if the connection must end
    */
   receive(message: Uint8Array): boolean;
+  /** As `receive`, of what the server says to a firmware. Without it that is passed over: no application sees it. */
+  told?(message: Uint8Array): boolean;
   /** The core's position has changed: to be kept before this returns. */
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
@@ -72,6 +75,7 @@ export class ClientDriver {
   readonly #platform: Platform;
   #addresses: Addresses;
   #timeout: number;
+  #dialect: number;
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
@@ -117,6 +121,7 @@ export class ClientDriver {
     this.#addresses = new Addresses(addressesOf(options), platform);
     this.core = new Core(module, imports, settings, this.#now());
     this.#timeout = settings.timeout;
+    this.#dialect = settings.dialect;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
   }
@@ -135,6 +140,7 @@ export class ClientDriver {
     this.#addresses = addresses;
     this.#goOn();
     this.#timeout = settings.timeout;
+    this.#dialect = settings.dialect;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
     this.#release();
@@ -287,7 +293,9 @@ export class ClientDriver {
   #receive(now: number): void {
     let processed;
     try {
-      processed = this.#owner.receive(this.core.piece);
+      const { piece } = this.core;
+      const isOthers = this.#dialect === 2 && piece[0] === FIRMWARE.charCodeAt(0);
+      processed = isOthers ? this.#owner.told?.(piece) ?? true : this.#owner.receive(piece);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.core.closed(now);

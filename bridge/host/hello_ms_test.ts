@@ -16,10 +16,10 @@ Deno.test("the time follows what a device says about itself, where there is room
   assertEquals(said(undefined), "ms=0000000000");
   assertEquals(said(""), "ms=0000000000");
   assertEquals(said("room=kitchen"), "room=kitchen ms=0000000000");
-  assertEquals(said(`a=${"x".repeat(48)}`), `a=${"x".repeat(48)} ms=0000000000`); // 64 bytes
-  assertEquals(said(`a=${"x".repeat(49)}`), `a=${"x".repeat(49)}`);
-  assertEquals(said(`a=${"é".repeat(24)}`), `a=${"é".repeat(24)} ms=0000000000`);
-  assertEquals(said(`a=${"é".repeat(25)}`), `a=${"é".repeat(25)}`);
+  assertEquals(said(`a=${"x".repeat(112)}`), `a=${"x".repeat(112)} ms=0000000000`); // 128 bytes
+  assertEquals(said(`a=${"x".repeat(113)}`), `a=${"x".repeat(113)}`);
+  assertEquals(said(`a=${"é".repeat(56)}`), `a=${"é".repeat(56)} ms=0000000000`);
+  assertEquals(said(`a=${"é".repeat(57)}`), `a=${"é".repeat(57)}`);
   assertEquals(said(undefined, pcSize, 1), "");
   assertEquals(coreOptions({ id: "1" }, pcSize).metadata, "");
 });

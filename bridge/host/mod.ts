@@ -13,16 +13,11 @@ export type { RequestOptions } from "../../server/protocol/requests.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { type ClientWriteOptions } from "./outbox.ts";
 export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
-export {
-  Board,
-  type BoardOptions,
-  type BoardSettings,
-  I2c,
-  Kept,
-  Wifi,
-  type Wires,
-} from "./board.ts";
+export { Board, type BoardOptions, type BoardSettings, I2c, Wifi, type Wires } from "./board.ts";
+export { Kept } from "./kept.ts";
+export { type Asleep } from "./sleep.ts";
 export { type Fields, readFields } from "./fields.ts";
+export { type TxStream } from "./core.ts";
 export type { StaticAddress } from "../formats/ipv4.ts";
 export type { Configuration, Settings } from "../formats/settings.ts";
 export { type Progress } from "./handout.ts";

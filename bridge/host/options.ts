@@ -33,7 +33,7 @@ export interface ConnectionOptions {
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
   /** What the server is told about this device at each connection: `key=value` pairs with a space between
-   * them, 64 bytes at most, without control characters. Dialect 2. The device's time, `ms=`, follows them where 14
+   * them, 128 bytes at most, without control characters. Dialect 2. The device's time, `ms=`, follows them where 14
    * bytes are left. Default: nothing else. */
   metadata?: string;
   /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */

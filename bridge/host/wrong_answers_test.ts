@@ -104,3 +104,11 @@ for (
     assertEquals((await until(() => reasons[0])).code, code);
   });
 }
+
+Deno.test("what a server says to a firmware is passed over: a program is none", async () => {
+  const lines = ["00\x02x", "01one", "02\x02o", "03two"].map((line) => `${line}\n`).join("");
+  await using server = answering((hello) => `${welcome(hello)}${lines}`);
+  const [client] = dial(server);
+  await using _ = client;
+  assertEquals([await client.readline(), await client.readline()], ["one", "two"]);
+});

@@ -90,10 +90,18 @@ export class Announcer {
   #isClosed = false;
   readonly #unsubscribe: () => void;
 
-  /** @param homeAssistant Checked; undefined: it is not told anything. */
-  constructor(host: AnnouncerHost, homeAssistant: Required<HomeAssistantOptions> | undefined) {
+  /**
+   * @param homeAssistant Checked; undefined: it is not told anything.
+   * @param gone Devices that were forgotten just before, and may be there again.
+   */
+  constructor(
+    host: AnnouncerHost,
+    homeAssistant: Required<HomeAssistantOptions> | undefined,
+    gone: Iterable<string> = [],
+  ) {
     this.#host = host;
     this.#homeAssistant = homeAssistant;
+    for (const id of gone) this.#gone.set(id, { isSecond: false });
     this.#unsubscribe = host.server.events.subscribe((event) => this.#take(event));
     this.#wake();
   }

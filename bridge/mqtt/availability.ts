@@ -47,8 +47,9 @@ export class Availability {
     this.#options = options;
     this.#tell = tell;
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
-    for (const { id, connected, metadata } of server.devices) {
+    for (const { id, connected, metadata, asleepUntil } of server.devices) {
       if (connected) this.#comes(id, metadata);
+      else if (asleepUntil) this.#sleeps(id, asleepUntil);
       else this.#leaves(id);
     }
   }
@@ -67,6 +68,8 @@ export class Availability {
     if (event.event === "connected") {
       this.#comes(event.device, event.metadata);
     } else if (event.event === "disconnected") this.#leaves(event.device);
+    else if (event.event === "asleep") this.#sleeps(event.device, event.until);
+    else if (event.event === "overdue") this.#is(event.device, "offline");
     else if (event.event === "forgotten") {
       this.#stays(event.device);
       this.#states.delete(event.device); // its topics are taken back
@@ -84,6 +87,13 @@ export class Availability {
     this.#stays(id);
     this.#announced.set(id, sleepIn(metadata) ?? 0);
     this.#is(id, "online");
+  }
+
+  /** It has said so itself: the server says when it is missed. */
+  #sleeps(id: string, until: Date): void {
+    this.#stays(id);
+    this.#announced.set(id, Math.max(0, until.getTime() - this.#clock.date()));
+    this.#is(id, "sleeping");
   }
 
   #leaves(id: string): void {

@@ -14,6 +14,7 @@ class Stage {
 
   constructor(options: Partial<AvailabilityOptions>, devices: Partial<Device>[] = []) {
     const clock = {
+      date: () => this.#now,
       after: (ms: number, run: () => void) => {
         const key = {};
         this.#timers.set(key, { at: this.#now + ms, run });
@@ -34,6 +35,17 @@ class Stage {
   comes(device: string, metadata?: string): void {
     const more = metadata === undefined ? {} : { metadata };
     this.events.emit({ event: "connected", device, address: "", dialect: 2, connects: 1, ...more });
+  }
+
+  /** It has said until when it sleeps, and has gone. */
+  sleeps(device: string, until: number): void {
+    const message = "it sleeps";
+    const address = "";
+    this.events.emit({ event: "asleep", device, address, until: new Date(until), message });
+  }
+
+  overdue(device: string): void {
+    this.events.emit({ event: "overdue", device, message: "it is late" });
   }
 
   leaves(device: string): void {
@@ -89,6 +101,33 @@ Deno.test("a device that sleeps is sleeping while it may, and then offline", () 
     "15100 a offline 10000",
     "60000 a online",
     "60100 a offline",
+  ]);
+  assertEquals(stage.close(), 0);
+});
+
+Deno.test("a device that has said when it goes to sleep sleeps at once, until the server misses it", () => {
+  const asleep = { id: "before", connected: false, asleepUntil: new Date(3000) };
+  const stage = new Stage({ offlineAfter: 100 }, [asleep]);
+  stage.comes("a");
+  stage.sleeps("a", 5000);
+  stage.until(4000);
+  stage.comes("a");
+  stage.until(6000);
+  stage.sleeps("a", 20_000);
+  stage.until(30_000);
+  stage.overdue("a");
+  stage.comes("a");
+  stage.leaves("a");
+  stage.until(40_000);
+  assertEquals(stage.told, [
+    "0 before sleeping 3000",
+    "0 a online",
+    "0 a sleeping 5000",
+    "4000 a online",
+    "6000 a sleeping 14000",
+    "30000 a offline 14000",
+    "30000 a online",
+    "30100 a offline",
   ]);
   assertEquals(stage.close(), 0);
 });

@@ -149,7 +149,12 @@ export class MqttBridge {
     const { homeAssistant: shown = false } = options;
     if (shown) this.#homeAssistant = checkHomeAssistant(shown === true ? {} : shown, this.#topics);
     this.#ready.promise.catch(() => {});
-    this.#room = new Room({ rows, bytes }, () => this.#count(), (isFull) => this.#toldFull(isFull));
+    this.#room = new Room(
+      { rows, bytes },
+      () => this.#count(),
+      (isFull) => this.#toldFull(isFull),
+      () => this.#broker?.window ?? 0,
+    );
     this.#own = new OwnTopics({
       topics: this.#topics,
       now: () => platform.now(),
@@ -176,6 +181,13 @@ export class MqttBridge {
    */
   async start(server: Server): Promise<void> {
     const requests = this.#askThrough(server);
+    const gone = new Set<string>(); // until there is somebody else who listens
+    this.#unsubscribe = server.events.subscribe((event) => {
+      this.#own.take(event);
+      if (event.event !== "forgotten") return;
+      gone.add(event.device);
+      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
+    });
     try {
       await server.transaction(async (tx) => {
         await createTables(tx, newClientId(), this.#platform.date());
@@ -191,11 +203,6 @@ export class MqttBridge {
       this.#ready.reject(error);
       throw error;
     }
-    this.#unsubscribe = server.events.subscribe((event) => {
-      this.#own.take(event);
-      if (event.event !== "forgotten") return;
-      server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
-    });
     await this.#room.count();
     const host = this.#host(server);
     this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
@@ -222,14 +229,18 @@ export class MqttBridge {
         });
       },
     );
-    this.#announcer = new Announcer({
-      server,
-      clock: this.#platform,
-      topics: this.#topics,
-      put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
-      restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
-      warn: (code, message) => this.#emit({ event: "warning", code, message }),
-    }, this.#homeAssistant);
+    this.#announcer = new Announcer(
+      {
+        server,
+        clock: this.#platform,
+        topics: this.#topics,
+        put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+        restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+        warn: (code, message) => this.#emit({ event: "warning", code, message }),
+      },
+      this.#homeAssistant,
+      gone,
+    );
     this.#ready.resolve();
   }
 
@@ -299,36 +310,38 @@ export class MqttBridge {
 
   /** Adds a publication to a device's transaction, which waits until there is room. */
   async #add(tx: Transaction, message: Message): Promise<void> {
-    await this.#room.take(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#publish(tx, message);
+    this.#publish(tx, message, await this.#room.take(...sizeOf(message)));
   }
 
   /** Adds one that is bounded by the number of devices, channels and requests. */
   #put(tx: Transaction, message: Message): void {
-    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#publish(tx, message);
+    this.#publish(tx, message, this.#room.add(...sizeOf(message)));
   }
 
   /** The same, where the statement is somebody else's. */
   #adds(tx: Transaction, message: Message): void {
-    this.#room.add(bytesOf(message), message.retain ? message.topic : undefined);
-    this.#added(tx, message, this.#platform.date());
+    this.#room.add(...sizeOf(message));
+    this.#added(tx, message, { since: this.#platform.date(), window: 0 });
   }
 
-  #publish(tx: Transaction, message: Message): void {
-    const since = this.#platform.date();
-    publish(tx, message, since);
-    this.#added(tx, message, since);
+  #publish(tx: Transaction, message: Message, window: number): void {
+    const when = { since: this.#platform.date(), window };
+    publish(tx, message, when);
+    this.#added(tx, message, when);
   }
 
   /** A transaction adds a publication. */
-  #added(tx: Transaction, message: Message, since: number): void {
+  #added(
+    tx: Transaction,
+    message: Message,
+    { since, window }: Parameters<typeof publish>[2],
+  ): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
     if (device !== undefined) remember(tx, topic, device);
     tx.afterCommit(() => {
       this.#counters.added(since);
-      this.#broker?.added();
+      this.#broker?.added(window);
     });
   }
 
@@ -441,6 +454,11 @@ export class MqttBridge {
   #emit(event: ServerEvent): void {
     if (!this.#closed) this.#server!.events.emit(event);
   }
+}
+
+/** What the room counts: its bytes, and of a state the topic. */
+function sizeOf(message: Message): [bytes: number, state: string | undefined] {
+  return [bytesOf(message), message.retain ? message.topic : undefined];
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

@@ -1,10 +1,11 @@
 /**
  * Drives a session: sockets, the time, and the store in which the session's tasks become safe.
  *
- * One loop makes one transaction after the other. Each has whatever the session asks for by then, marks publications
- * that wait as sent, as many as the broker takes, and reads those that the one before has marked: from then on they
- * are what they are, and go out.
+ * One loop makes one transaction after the other. Each has whatever the session asks for by then. It reads publications,
+ * as many as the broker takes: those that are `sent` in the store are what they are, and go out at once; those that wait
+ * are marked as `sent`, and go out with the next one.
  */
+import { Buffer } from "node:buffer";
 import type { Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import type { Platform, Socket } from "../../server/transport/platform.ts";
@@ -12,19 +13,10 @@ import type { Access } from "./access.ts";
 import { BrokerError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { Room } from "./room.ts";
-import {
-  type Amount,
-  bytesOf,
-  isAnyWaiting,
-  isKnown,
-  keep,
-  load,
-  markSent,
-  type Row,
-  sentBehind,
-} from "./rows.ts";
+import { type Amount, behind, bytesOf, isKnown, keep, load, markSent, type Row } from "./rows.ts";
 import type { Counters } from "./state.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
+import { endOfIds } from "./outgoing.ts";
 import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
 /** Messages that wait for the store; beyond that nothing is read. */
@@ -70,15 +62,17 @@ export class Broker {
   #session!: MqttSession; // from the first transaction on
   #payloads = new Map<number, Publication>(); // under way, by their rows
   #last = 0; // of the rows that the session has
-  #isWaiting = true; // rows wait, perhaps
-  #marked = 0; // at most so many rows are to be read
-  #isHeld = false; // rows wait for ids that others have
+  #isBehind = true; // there are rows behind the last, perhaps
+  #isWaiting = true; // some of them wait, perhaps
+  #isHeld = false; // the next one waits for an id that another one has
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
   #taken = 0; // bytes that it had taken when the session's time was up last
   #lost: HoldfastError | undefined;
   #cancel = () => {};
+  #armed: number | undefined; // the deadline for which there is a timer
+  #endPause = () => {};
   #woken = Promise.withResolvers<void>();
   #hasAnnounced = false;
   #isClosed = false;
@@ -104,9 +98,15 @@ export class Broker {
     this.#wake();
   }
 
-  /** Something was added to what waits. */
-  added(): void {
-    this.#isWaiting = true;
+  /** If no more than this are under way when a publication is added, it goes out at once. 0: it waits. */
+  get window(): number {
+    return this.#isWaiting || !this.#session?.free ? 0 : this.#session.window;
+  }
+
+  /** A publication was added. @param window For which it was */
+  added(window: number): void {
+    this.#isBehind = true;
+    this.#isWaiting ||= window === 0;
     this.#wake();
   }
 
@@ -125,7 +125,7 @@ export class Broker {
    */
   close(): void {
     this.#isClosed = true;
-    this.#cancel();
+    this.#endPause();
     this.#drop();
     this.#wake();
   }
@@ -140,7 +140,9 @@ export class Broker {
         // What the session has in memory may be other than what is in the store.
         this.#drop();
         this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
-        await new Promise<void>((resolve) => this.#later(PAUSE, resolve));
+        await new Promise<void>((resolve) => {
+          this.#endPause = this.#host.platform.after(PAUSE, resolve);
+        });
       }
     }
     this.#drop();
@@ -155,8 +157,7 @@ export class Broker {
       this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
       this.#last = kept.inFlight.at(-1)?.seq ?? 0;
     });
-    this.#isWaiting = true;
-    this.#marked = 0;
+    this.#isBehind = this.#isWaiting = true;
     this.#lost = undefined;
     this.#session.start(platform.now());
   }
@@ -170,7 +171,7 @@ export class Broker {
       this.#lost = undefined;
     }
     const tasks = session.tasks();
-    if (tasks.length > 0 || this.#marked > 0 || (this.#isWaiting && session.free > 0)) {
+    if (tasks.length > 0 || (this.#isBehind && session.free > 0)) {
       await this.#commit(tasks);
     } else {
       if (session.free > 0 && !this.#isHeld) this.#settle();
@@ -191,35 +192,49 @@ export class Broker {
 
   /** Makes tasks safe, and takes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
-    const session = this.#session;
-    let rows: Row[] = [];
-    let marked = 0;
-    const wasMarked = this.#marked;
+    const done = tasks.filter(({ does }) => does === "complete").length;
     try {
       await this.#host.transaction(async (tx) => {
-        rows = wasMarked > 0 ? await sentBehind(tx, this.#last) : [];
-        if (wasMarked > 0) this.#isHeld = rows.length < wasMarked && await isAnyWaiting(tx);
+        if (this.#isBehind) await this.#read(tx, done);
         for (const task of tasks) await this.#perform(task, tx);
-        marked = this.#isWaiting ? session.free - rows.length : 0;
-        if (marked <= 0) return;
-        this.#isWaiting = false; // until something is added after this
-        this.#host.room.moves();
-        markSent(tx, marked, session.end);
       });
     } catch (error) {
-      this.#isWaiting = true;
+      this.#isBehind = this.#isWaiting = true;
       if (this.#isClosed || tasks.length === 0) throw error;
       for (const task of tasks) await this.#performAlone(task);
-      rows = [];
-      marked = wasMarked;
     }
-    this.#marked = Math.max(0, marked);
-    if (wasMarked > 0 && rows.length === wasMarked) this.#isWaiting = true; // there may be more
-    for (const row of rows) this.#payloads.set(row.seq, row);
-    if (rows.length > 0) this.#host.counters.sent(rows.at(-1)!.since);
-    this.#last = rows.at(-1)?.seq ?? this.#last;
-    session.publish(rows);
     for (const task of tasks) this.#safe(task);
+  }
+
+  /** Takes those that are `sent` to the session, and marks others. @param done So many will be when this is safe */
+  async #read(tx: Transaction, done: number): Promise<void> {
+    const { free } = this.#session;
+    const most = free + done;
+    if (most === 0) return;
+    this.#isBehind = this.#isWaiting = false; // until something is added after this
+    const rows = await behind(tx, this.#last, most + 1);
+    const end = Math.min(this.#session.end, endOfIds(rows[0]?.seq ?? 0));
+    const able = rows.slice(0, most).filter(({ seq }) => seq < end);
+    const sent = able.filter(({ isSent }, i) => isSent && i < free);
+    const last = able.findLast(({ isSent }) => !isSent);
+    if (last) {
+      this.#host.room.moves();
+      markSent(tx, last.seq);
+    }
+    this.#isHeld = rows.length > 0 && able.length === 0;
+    if (able.length < rows.length) this.#isWaiting = true;
+    if (sent.length < rows.length && !this.#isHeld) this.#isBehind = true;
+    this.#publish(sent);
+  }
+
+  /** They are `sent` for good, whatever becomes of the transaction that has read them. */
+  #publish(sent: readonly Row[]): void {
+    if (sent.length === 0) return;
+    for (const row of sent) this.#payloads.set(row.seq, row);
+    this.#last = sent.at(-1)!.seq;
+    this.#host.counters.sent(sent.at(-1)!.since);
+    this.#session.publish(sent);
+    this.#flush();
   }
 
   /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
@@ -277,7 +292,7 @@ export class Broker {
       const publication = this.#payloads.get(task.seq)!;
       this.#payloads.delete(task.seq);
       this.#host.completed(publication);
-      if (this.#isHeld) this.#isWaiting = true;
+      if (this.#isHeld) this.#isBehind = true;
       if (task.refused === undefined) counters.published++;
       else {
         counters.givenUp++;
@@ -338,9 +353,9 @@ export class Broker {
   #flush(): void {
     const socket = this.#socket;
     if (socket) {
-      for (const bytes of this.#session.output()) {
-        if (!socket.write(bytes)) this.#isBlocked = true;
-      }
+      // In one piece: to write costs more than to say it.
+      const output = this.#session.output();
+      if (output.length > 0 && !socket.write(Buffer.concat(output))) this.#isBlocked = true;
       const pauses = this.#isBlocked || this.#session.waiting > MOST_WAITING;
       if (pauses !== this.#isPaused) {
         if (pauses) socket.pause();
@@ -352,13 +367,21 @@ export class Broker {
   }
 
   #arm(): void {
-    this.#cancel();
     const { deadline } = this.#session;
+    if (deadline === this.#armed) return;
+    this.#cancel();
     if (deadline === undefined || this.#isClosed) return;
-    this.#later(Math.max(0, deadline - this.#host.platform.now()), () => {
+    const { platform } = this.#host;
+    const forget = platform.after(Math.max(0, deadline - platform.now()), () => {
+      this.#armed = undefined;
       this.#guard(this.#socket, (socket) => this.#timeout(socket));
       this.#wake();
     });
+    this.#armed = deadline;
+    this.#cancel = () => {
+      forget();
+      this.#armed = undefined;
+    };
   }
 
   #timeout(socket: Socket): void {
@@ -367,15 +390,6 @@ export class Broker {
     if (this.#isBlocked && socket.taken > this.#taken) this.#session.taken(now);
     this.#taken = socket.taken;
     this.#session.timeout(now);
-  }
-
-  #later(ms: number, run: () => void): void {
-    this.#cancel();
-    const forget = this.#host.platform.after(ms, run);
-    this.#cancel = () => {
-      forget();
-      this.#cancel = () => {};
-    };
   }
 
   #wake(): void {

@@ -14,9 +14,11 @@ async function serve(
   broker: ScriptBroker,
   path: string,
   seenBy: (server: Server) => Pick<Server, "transaction"> = (server) => server,
+  ownTopics: readonly string[] = [],
 ) {
   await using stack = new AsyncDisposableStack();
-  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, version: 4 });
+  const { port } = broker;
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port, version: 4, ownTopics });
   const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
   const store = `${path}/server.db`;
   const server = stack.use(await Server.listen({ ...options, store, observe: mqtt.observe }));
@@ -127,6 +129,64 @@ Deno.test("a bridge that was closed says nothing more", async () => {
   assertEquals(all.events.filter(({ event }) => event === "broker"), []);
 });
 
+Deno.test("what devices want to hear meanwhile does not keep a bridge away that begins again", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  let fails = false;
+  const seenBy = (server: Server): Pick<Server, "transaction"> => ({
+    transaction: (use) => fails ? Promise.reject(new Error("no")) : server.transaction(use),
+  });
+  await using all = await serve(broker, dir.path, seenBy, ["home/#"]);
+  await broker.welcomes(false);
+  await using client = new Client({ id: "1", port: all.server.port });
+  await client.ready();
+  await broker.hears("publish"); // it is there
+  fails = true;
+  await broker.says({ ...setting, payload: "1", qos: 2, dup: false });
+  const warned = () => all.events.some((one) => "code" in one && one.code === "MQTT_FAILED");
+  await until(warned, { what: "the warning" });
+  fails = false;
+  await client.write(`=mqtt ["home/a"]`);
+  const thing = await all.server.thing("1");
+  await until(() => thing.reported("mqtt"), { what: "the report" });
+  await broker.hears("connect");
+});
+
+Deno.test("what a device told that is forgotten while the bridge starts, and comes back, is taken back", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  {
+    await using first = await serve(broker, dir.path);
+    await broker.welcomes(false);
+    await using client = new Client({ id: "1", port: first.server.port });
+    await client.write("=temp 1");
+    const temp = async () => (await first.server.thing("1")).reported("temp");
+    await until(temp, { what: "a report" });
+  }
+  const gate = Promise.withResolvers<void>();
+  const server = Promise.withResolvers<Server>();
+  const starting = serve(broker, dir.path, (own) => {
+    server.resolve(own);
+    return {
+      transaction: async (use) => {
+        await gate.promise;
+        await own.transaction(use);
+      },
+    };
+  });
+  const own = await server.promise;
+  await own.forget("1");
+  await using client = new Client({ id: "1", port: own.port });
+  await client.write("=led 1"); // the server knows it again
+  gate.resolve();
+  await using _all = await starting;
+  await broker.welcomes(true);
+  await until(async () => {
+    const { topic, payload } = await broker.hears("publish");
+    return topic === "holdfast/1/temp" && payload.length === 0;
+  }, { what: "nothing for the topic" });
+});
+
 Deno.test("of messages that come at once the one that cannot be harms no other", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
@@ -196,32 +256,34 @@ Deno.test("what a device tells while all states are announced is not undone by w
   });
 });
 
-Deno.test("a publication that waits for an id goes out when the one that has it is done", async () => {
-  using dir = folder();
-  await using broker = new ScriptBroker();
-  const ids = 65_534;
-  {
-    await using first = await serve(broker, dir.path);
-    await first.server.transaction((tx) => {
-      const add =
-        "INSERT INTO mqtt_out (seq, topic, payload, retain, stage) VALUES (?, 't', ?, 0, ?)";
-      tx.run(add, 1, "stuck", 1);
-      tx.run(add, ids, "last id", 0);
-      tx.run(add, 1 + ids, "same id", 0);
-    });
-  }
-  await using _second = await serve(broker, dir.path);
-  await broker.welcomes(true);
-  const heard = async () => {
-    const { messageId, payload } = await broker.hears("publish") as Packet & { payload: Buffer };
-    return [messageId, payload.toString()];
-  };
-  assertEquals(await heard(), [1, "stuck"]);
-  assertEquals(await heard(), [ids, "last id"]);
-  for (const messageId of [ids, 1]) {
-    await broker.says({ cmd: "pubrec", messageId });
-    await broker.hears("pubrel");
-    await broker.says({ cmd: "pubcomp", messageId });
-  }
-  assertEquals(await heard(), [1, "same id"]);
-});
+for (const [stage, how] of [[0, "waits"], [1, "is sent"]] as const) {
+  Deno.test(`a publication whose id another one has goes out when that one is done: it ${how} in the store`, async () => {
+    using dir = folder();
+    await using broker = new ScriptBroker();
+    const ids = 65_534;
+    {
+      await using first = await serve(broker, dir.path);
+      await first.server.transaction((tx) => {
+        const add =
+          "INSERT INTO mqtt_out (seq, topic, payload, retain, stage) VALUES (?, 't', ?, 0, ?)";
+        tx.run(add, 1, "stuck", stage); // so it is read together with the others, or was before
+        tx.run(add, ids, "last id", stage);
+        tx.run(add, 1 + ids, "same id", stage);
+      });
+    }
+    await using _second = await serve(broker, dir.path);
+    await broker.welcomes(true);
+    const heard = async () => {
+      const { messageId, payload } = await broker.hears("publish") as Packet & { payload: Buffer };
+      return [messageId, payload.toString()];
+    };
+    assertEquals(await heard(), [1, "stuck"]);
+    assertEquals(await heard(), [ids, "last id"]);
+    for (const messageId of [ids, 1]) {
+      await broker.says({ cmd: "pubrec", messageId });
+      await broker.hears("pubrel");
+      await broker.says({ cmd: "pubcomp", messageId });
+    }
+    assertEquals(await heard(), [1, "same id"]);
+  });
+}

@@ -1,4 +1,5 @@
 /** What a device says about itself when it connects, as it is published. */
+import { pairsOf } from "../../server/protocol/diagnostics.ts";
 
 /**
  * The metadata of its last hello, as they are, numbers as numbers; and `booted`, in ISO 8601, if it has said its
@@ -25,10 +26,7 @@ export function diagnosticsOf(
   now: number,
   before: Diagnostics = {},
 ): Diagnostics {
-  const pairs = metadata.split(" ").filter((pair) => pair !== "").map((pair): [string, string] => {
-    const at = pair.indexOf("=");
-    return [pair.slice(0, at), pair.slice(at + 1)];
-  });
+  const pairs = pairsOf(metadata);
   const told = pairs.filter(([key]) => key !== "ms" && key !== "booted")
     .map(([key, value]): [string, string | number] => [
       key,

@@ -4,6 +4,7 @@
  */
 import type { ChannelDescription, Description, RunningApplication } from "../../server/mod.ts";
 import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import { type DiagnosticName, DIAGNOSTICS } from "../../server/protocol/diagnostics.ts";
 import type { Diagnostics } from "./diagnostics.ts";
 import type { Topics } from "./topics.ts";
 import { deviceClassOf, stateClassOf } from "./units.ts";
@@ -51,9 +52,6 @@ const LEAST_STEP = 0.001;
 
 /** Type of an event that is told with another word than those described, or is described without any. */
 const ANY_EVENT = "event";
-
-/** Channels that are about the device, and not about what it is for. */
-const DIAGNOSTIC: readonly string[] = ["signal", "rssi", "heap", "uptime"];
 
 const IS_TEXT = "value_json is string";
 const WORD = `{{ value_json if ${IS_TEXT} else value }}`;
@@ -203,7 +201,7 @@ function sensor(
   state: object,
   { unit, min, max }: { unit?: string; min?: number; max?: number },
 ): Component {
-  const category = DIAGNOSTIC.includes(channel) ? { entity_category: "diagnostic" } : {};
+  const category = Object.hasOwn(DIAGNOSTICS, channel) ? { entity_category: "diagnostic" } : {};
   const isAny = unit === undefined && min === undefined && max === undefined;
   if (isAny) {
     return { p: "sensor", ...state, value_template: `{{ value[:${MOST_STATE}] }}`, ...category };
@@ -249,7 +247,7 @@ function event(name: string, topic: string, values: readonly string[] = []): Com
 /** What of it is shown. */
 function diagnosticsIn({ rssi, heap, booted }: Diagnostics): Record<string, Component> {
   const entity_category = "diagnostic";
-  const number = (key: string, name: string, unit: string): Component => ({
+  const number = (key: string, { name, unit }: DiagnosticName): Component => ({
     p: "sensor",
     name,
     ...measured(unit),
@@ -258,8 +256,8 @@ function diagnosticsIn({ rssi, heap, booted }: Diagnostics): Record<string, Comp
     value_template: `{{ value_json.${key} }}`,
   });
   return {
-    ...(typeof rssi === "number" && { rssi: number("rssi", "Signal", "dBm") }),
-    ...(typeof heap === "number" && { heap: number("heap", "Free heap", "B") }),
+    ...(typeof rssi === "number" && { rssi: number("rssi", DIAGNOSTICS.rssi!) }),
+    ...(typeof heap === "number" && { heap: number("heap", DIAGNOSTICS.heap!) }),
     ...(booted !== undefined && {
       started: {
         p: "sensor",

@@ -128,6 +128,11 @@ export class MqttSession {
     return this.isReady ? Math.max(0, this.#window - this.#out.size) : 0;
   }
 
+  /** How many publications it takes. */
+  get window(): number {
+    return this.#window;
+  }
+
   /** Publications from this one on have no id yet: one of those under way has it. */
   get end(): number {
     return this.#out.end;

@@ -48,7 +48,7 @@ export class Outgoing {
   /** Publications from this one on have no id yet: one of those under way has it. */
   get end(): number {
     const [oldest] = this.#all.values();
-    return oldest ? oldest.seq + MOST_ID : Infinity;
+    return oldest ? endOfIds(oldest.seq) : Infinity;
   }
 
   /** Takes publications that are `sent` in the store. */
@@ -167,6 +167,11 @@ function toPacket({ correlation, error }: Properties) {
     ...(correlation !== undefined && { correlationData: Buffer.from(correlation, "base64") }),
     ...(error !== undefined && { userProperties: { error } }),
   };
+}
+
+/** Publications from this one on have an id of one that is not older than `seq`. */
+export function endOfIds(seq: number): number {
+  return seq + MOST_ID;
 }
 
 /** The id of a publication. Those that are under way at once are less than `MOST_ID` apart. */

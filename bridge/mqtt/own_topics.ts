@@ -75,9 +75,10 @@ export class OwnTopics {
     if (!this.isOn) return;
     const ranks = new Map(known.map((filter, i) => [filter, i]));
     const all: [id: string, filter: string][] = [];
-    for (const { id } of server.devices) {
-      const value = (await server.thing(id)).reported(OWN_CHANNEL)?.value;
-      for (const filter of filtersIn(value)) all.push([id, filter]);
+    // All at once: a device that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
+      const filters = filtersIn(thing.reported(OWN_CHANNEL)?.value);
+      for (const filter of filters) all.push([thing.id, filter]);
     }
     const rank = ([, filter]: [string, string]) => ranks.get(filter) ?? Infinity;
     all.sort((one, other) => rank(one) === rank(other) ? 0 : rank(one) - rank(other));

@@ -9,6 +9,7 @@ export class Room {
   readonly #most: Amount;
   readonly #count: () => Promise<Amount>;
   readonly #told: (isFull: boolean) => void;
+  readonly #window: () => number;
   #rows = 0;
   #bytes = 0;
   /** In the store, when it was counted last, and not done since. Each of them wakes those who wait. */
@@ -21,11 +22,18 @@ export class Room {
   /**
    * @param count Counts what is in the store.
    * @param told Told when somebody begins to wait, and when nobody does any more.
+   * @param window If no more than this are under way what is added goes out at once; 0: it waits.
    */
-  constructor(most: Amount, count: () => Promise<Amount>, told: (isFull: boolean) => void) {
+  constructor(
+    most: Amount,
+    count: () => Promise<Amount>,
+    told: (isFull: boolean) => void,
+    window: () => number,
+  ) {
     this.#most = most;
     this.#count = count;
     this.#told = told;
+    this.#window = window;
     this.#freed.promise.catch(() => {});
   }
 
@@ -33,9 +41,10 @@ export class Room {
    * Waits until there is room, and takes it.
    *
    * @param state The topic, if a newer value takes the place of one that waits: such a one needs no room.
+   * @returns the window by then
    * @throws what it was closed with
    */
-  async take(bytes: number, state?: string): Promise<void> {
+  async take(bytes: number, state?: string): Promise<number> {
     while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
@@ -44,7 +53,7 @@ export class Room {
       this.#tell(true);
       await promise;
     }
-    this.add(bytes, state);
+    return this.add(bytes, state);
   }
 
   /** Whether there is room, as far as is known: it may be that there is more. */
@@ -59,12 +68,15 @@ export class Room {
     return this.#counting ??= this.#recount();
   }
 
-  /** Takes room, whether or not there is some. @param state As for `take`. */
-  add(bytes: number, state?: string): void {
-    const before = state === undefined ? undefined : this.#states.get(state);
-    if (state !== undefined) this.#states.set(state, bytes);
+  /** Takes room, whether or not there is some. @param state As for `take`. @returns the window */
+  add(bytes: number, state?: string): number {
+    const window = this.#window();
+    const waits = state !== undefined && window === 0;
+    const before = waits ? this.#states.get(state) : undefined;
+    if (waits) this.#states.set(state, bytes);
     this.#bytes += bytes - (before ?? 0);
     if (before === undefined) this.#rows++;
+    return window;
   }
 
   /** States that wait are perhaps on their way from now on: what is added then has a row of its own. */

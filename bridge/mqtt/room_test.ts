@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Room } from "./room.ts";
 
 /** Room for three rows or 100 bytes; `has` is what the store has. */
-function begin() {
+function begin(window = () => 0) {
   const has = { rows: 0, bytes: 0 };
   const told: boolean[] = [];
   let counts = 0;
@@ -10,12 +10,13 @@ function begin() {
     counts++;
     return Promise.resolve({ ...has });
   };
-  const room = new Room({ rows: 3, bytes: 100 }, count, (isFull) => void told.push(isFull));
+  const tell = (isFull: boolean) => void told.push(isFull);
+  const room = new Room({ rows: 3, bytes: 100 }, count, tell, window);
   return { room, has, told, counts: () => counts };
 }
 
 /** Whether it has taken the room by now. */
-async function takes(taking: Promise<void>): Promise<boolean> {
+async function takes(taking: Promise<unknown>): Promise<boolean> {
   let isDone = false;
   taking.then(() => isDone = true, () => {});
   await new Promise((resolve) => setImmediate(resolve));
@@ -78,4 +79,16 @@ Deno.test("nobody waits for room that a transaction has taken: if it fails, no r
   for (let i = 0; i < 3; i++) await room.take(1);
   const all = Array.from({ length: 5 }, () => room.take(1)); // one count is for all of them
   for (const taking of all) assertEquals(await takes(taking), true);
+});
+
+Deno.test("a state that does not wait for the broker takes nobody's place, nor is its place taken", async () => {
+  let window = 2;
+  const { room } = begin(() => window);
+  assertEquals([await room.take(10, "a"), room.add(10, "a")], [2, 2]);
+  window = 0;
+  assertEquals([room.add(20, "a"), room.add(30, "a")], [0, 0]);
+  assertEquals(room.amount, { rows: 3, bytes: 50 });
+  window = 1;
+  room.add(1, "a");
+  assertEquals(room.amount, { rows: 4, bytes: 51 });
 });

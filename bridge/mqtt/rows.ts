@@ -2,6 +2,7 @@
 import { LocalError, type SqlRow, type Transaction } from "../../server/mod.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import type { Kept } from "./mqtt_session.ts";
+import { endOfIds } from "./outgoing.ts";
 import type { InFlight, Publication, Task } from "./tasks.ts";
 
 /** How far a publication is; `GIVEN_UP` is one that goes nowhere, and is counted next. */
@@ -62,8 +63,15 @@ const ADDED: readonly [table: string, column: string][] = [
   ["mqtt_out", SINCE],
 ];
 
-const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since)
-  VALUES (?, ?, ?, ?, ?)`;
+/**
+ * What is added is `sent` from the beginning if it may go out at once: then it takes no further commit. Nothing overtakes
+ * what waits, and as many are under way as the broker takes. Only the statement can tell, when its turn comes.
+ */
+const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since, stage)
+  VALUES (?, ?, ?, ?, ?, CASE
+    WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}
+    WHEN (SELECT count(*) FROM mqtt_out WHERE stage IN (${SENT}, ${RELEASED})) >= ? THEN ${WAITING}
+    ELSE ${SENT} END)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
 const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
@@ -106,6 +114,7 @@ export async function load(
   const session = await tx.get(`SELECT client_id FROM mqtt_session`);
   const underWay = `stage IN (${SENT}, ${RELEASED})`;
   const rows = await tx.all(`SELECT * FROM mqtt_out WHERE ${underWay} ORDER BY seq`);
+  const end = endOfIds(Number(rows[0]?.seq ?? 0));
   const taken = await tx.all(`SELECT packet FROM mqtt_in`);
   const filters = await tx.all(`SELECT * FROM mqtt_filters ORDER BY rowid`);
   keepFilters(tx, own);
@@ -114,7 +123,7 @@ export async function load(
     inFlight: rows.map((row): InFlight => ({
       ...toPublication(row),
       isReleased: Number(row.stage) === RELEASED,
-    })),
+    })).filter(({ seq }) => seq < end), // those behind wait for their ids
     taken: taken.map(({ packet }) => Number(packet)),
     filters: filters.map(({ filter, is_granted }) => ({
       filter: String(filter),
@@ -141,16 +150,23 @@ export type Message = Omit<Publication, "seq">;
 export interface Row extends Publication {
   /** When it was added, in ms since 1970. */
   readonly since: number;
+  /** Else it waits, and may become another. */
+  readonly isSent: boolean;
 }
 
-/** Adds a publication; of a state (retained) the one that waits is replaced. @param since In ms since 1970. */
+/**
+ * Adds a publication; of a state (retained) the one that waits is replaced.
+ *
+ * @param since In ms since 1970.
+ * @param window If nothing waits and fewer are under way, it is `sent` from the beginning. 0: it waits.
+ */
 export function publish(
   tx: Transaction,
   { topic, payload, retain, properties }: Message,
-  since: number,
+  { since, window }: { since: number; window: number },
 ): void {
   const sql = retain ? REPLACE : PUBLISH;
-  tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since);
+  tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since, window);
 }
 
 /** Adds what a device has said of itself, if this is so of its row when the transaction becomes safe. */
@@ -170,29 +186,20 @@ export function publishOf(
   );
 }
 
-/** The oldest ones that wait are `sent` from now on: they are what they are. @param end The first that may not be. */
-export function markSent(tx: Transaction, most: number, end: number): void {
-  tx.run(
-    `UPDATE mqtt_out SET stage = ${SENT} WHERE seq IN (
-      SELECT seq FROM mqtt_out WHERE stage = ${WAITING} AND seq < ? ORDER BY seq LIMIT ?
-    )`,
-    Math.min(end, Number.MAX_SAFE_INTEGER),
-    most,
-  );
+/** Those that wait are `sent` from now on, up to this one: they are what they are. */
+export function markSent(tx: Transaction, last: number): void {
+  tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${WAITING} AND seq <= ?`, last);
 }
 
-/** Those that are `sent`, behind one. */
-export async function sentBehind(tx: Transaction, seq: number): Promise<Row[]> {
-  const sql = `SELECT * FROM mqtt_out WHERE stage = ${SENT} AND seq > ? ORDER BY seq`;
-  return (await tx.all(sql, seq)).map((row) => ({
+/** The oldest ones behind one that are `sent`, or wait. Those that wait are behind all others. */
+export async function behind(tx: Transaction, seq: number, most: number): Promise<Row[]> {
+  const stages = `stage IN (${WAITING}, ${SENT})`;
+  const sql = `SELECT * FROM mqtt_out WHERE ${stages} AND seq > ? ORDER BY seq LIMIT ?`;
+  return (await tx.all(sql, seq, most)).map((row) => ({
     ...toPublication(row),
     since: Number(row.since),
+    isSent: Number(row.stage) === SENT,
   }));
-}
-
-/** Whether any waits. */
-export async function isAnyWaiting(tx: Transaction): Promise<boolean> {
-  return await tx.get(`SELECT 1 FROM mqtt_out WHERE stage = ${WAITING} LIMIT 1`) !== undefined;
 }
 
 /** Makes a task safe. What a message does is another matter. */

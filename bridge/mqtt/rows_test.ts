@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { Server, type Transaction } from "../../server/mod.ts";
 import { folder } from "../../tests/support/main_process.ts";
-import { createTables, isAnyWaiting, keep, load, markSent, publish, sentBehind } from "./rows.ts";
+import { behind, createTables, keep, load, markSent, publish } from "./rows.ts";
 import type { InFlight } from "./tasks.ts";
 
 const shown = ({ topic, payload }: { topic: string; payload: string }) => `${topic} ${payload}`;
@@ -34,8 +34,9 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
   let devices: unknown;
   await server.transaction(async (tx) => {
     devices = await tx.all(`SELECT * FROM mqtt_devices`);
-    publish(tx, { topic: "b", payload: "2", retain: false, properties: "{}" }, 6);
-    markSent(tx, 2, Infinity);
+    const message = { topic: "b", payload: "2", retain: false, properties: "{}" };
+    publish(tx, message, { since: 6, window: 0 });
+    markSent(tx, 2);
   });
   let kept: Awaited<ReturnType<typeof load>> | undefined;
   await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
@@ -60,39 +61,79 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
   assertEquals(kept?.filters, [{ filter: "c", isGranted: false }]);
 });
 
+/** The tables of a bridge, in a store of their own. */
+async function begin(path: string) {
+  const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
+  const server = await Server.listen({ ...options, store: `${path}/server.db` });
+  const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
+  await commit((tx) => createTables(tx, "one", 1));
+  const add = (topic: string, payload: string, { retain = false, window = 0 } = {}) =>
+    commit((tx) => publish(tx, { topic, payload, retain }, { since: 1, window }));
+  return {
+    commit,
+    event: (payload: string, window?: number) => add("event", payload, { window }),
+    state: (payload: string, window?: number) => add("temp", payload, { window, retain: true }),
+    async inFlight() {
+      let rows: readonly InFlight[] = [];
+      await commit(async (tx) => void ({ inFlight: rows } = await load(tx, [])));
+      return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
+    },
+    /** Behind one, those that wait in brackets. */
+    async behind(seq: number, most: number) {
+      let rows: Awaited<ReturnType<typeof behind>> = [];
+      await commit(async (tx) => void (rows = await behind(tx, seq, most)));
+      return rows.map((row) => row.isSent ? shown(row) : `(${shown(row)})`);
+    },
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+}
+
 Deno.test("a newer state never overtakes the one that was sent, nor an event another", async () => {
   using dir = folder();
-  const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
-  await using server = await Server.listen({ ...options, store: `${dir.path}/server.db` });
-  const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
-  const state = (value: string) =>
-    commit((tx) => publish(tx, { topic: "temp", payload: value, retain: true }, 1));
-  const event = (value: string) =>
-    commit((tx) => publish(tx, { topic: "event", payload: value, retain: false }, 1));
-  const inFlight = async () => {
-    let rows: readonly InFlight[] = [];
-    await commit(async (tx) => void ({ inFlight: rows } = await load(tx, [])));
-    return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
-  };
-  await commit((tx) => createTables(tx, "one", 1));
+  await using tables = await begin(dir.path);
+  const { commit, state, event, inFlight } = tables;
   await state("1");
   await event("a");
-  await commit((tx) => markSent(tx, 1, Infinity));
+  await commit((tx) => markSent(tx, 1));
   await state("2"); // behind the first, which may be on its way
   await event("b");
   await state("3"); // instead of the second
   assertEquals(await inFlight(), ["temp 1"]);
   const release = { does: "release", packet: 1, seq: 1 } as const;
   await commit((tx) => keep(tx, release));
-  await commit((tx) => markSent(tx, 2, Infinity));
+  await commit((tx) => markSent(tx, 3));
   await state("4"); // the third may be on its way by now
   assertEquals(await inFlight(), ["temp 1 released", "event a", "temp 3"]);
-  await commit(async (tx) => assertEquals(await isAnyWaiting(tx), true));
+  assertEquals(await tables.behind(3, 9), ["(event b)", "(temp 4)"]);
   await commit((tx) => keep(tx, { does: "resume", isPresent: false }));
-  await commit((tx) => markSent(tx, 10, Infinity));
+  await commit((tx) => markSent(tx, 100));
   assertEquals(await inFlight(), ["temp 1", "event a", "temp 3", "event b", "temp 4"]);
-  await commit(async (tx) => {
-    assertEquals((await sentBehind(tx, 3)).map(shown), ["event b", "temp 4"]);
-    assertEquals(await isAnyWaiting(tx), false);
-  });
+  assertEquals(await tables.behind(3, 1), ["event b"]);
+});
+
+Deno.test("what is added is sent from the beginning if nothing waits and the broker takes it", async () => {
+  using dir = folder();
+  await using tables = await begin(dir.path);
+  const { commit, state, event } = tables;
+  await state("1", 3);
+  await state("2", 3); // the first may be on its way
+  await event("a", 3);
+  await event("b", 3); // three are under way
+  await state("3", 4); // one waits
+  await state("4", 4);
+  assertEquals(
+    await tables.behind(0, 9),
+    ["temp 1", "temp 2", "event a", "(event b)", "(temp 4)"],
+  );
+  await commit((tx) => markSent(tx, 100));
+  await commit((tx) => keep(tx, { does: "release", packet: 1, seq: 1 }));
+  await state("5", 5); // one that is released is under way, too
+  await commit((tx) => tx.run("DELETE FROM mqtt_out WHERE stage = 0"));
+  await commit((tx) => keep(tx, { does: "complete", packet: 1, seq: 1, topic: "temp" }));
+  await state("6", 5);
+  await event("c"); // the broker is not there
+  assertEquals(
+    await tables.behind(1, 9),
+    ["temp 2", "event a", "event b", "temp 4", "temp 6", "(event c)"],
+  );
 });

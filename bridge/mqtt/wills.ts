@@ -46,11 +46,12 @@ export class Wills {
       this.#sleeps.set(String(device), Number(sleep));
     }
     if (!own.isOn) return tx.run(`UPDATE mqtt_devices SET will = NULL, welcome = NULL`);
-    for (const { id } of server.devices) {
-      const thing = await server.thing(id);
+    // All at once: a device that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
       for (const occasion of OCCASIONS) {
         const value = thing.reported(CHANNELS[occasion])?.value ?? null;
-        this.#keep(tx, id, occasion, value === null ? undefined : own.allowed(id, value));
+        const said = value === null ? undefined : own.allowed(thing.id, value);
+        this.#keep(tx, thing.id, occasion, said);
       }
     }
   }

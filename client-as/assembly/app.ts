@@ -23,5 +23,6 @@ export * from "./channel";
 export * from "./deadlines";
 export * from "./debounce";
 export * from "./json";
+export * from "./sleep";
 export * from "./status";
 export * from "./text";

@@ -136,6 +136,32 @@ export declare function wifi(): i32;
 @external("board", "restart")
 export declare function restart(): void;
 
+// Deep sleep.
+
+/**
+ * Has the board sleep for so many ms, as soon as the link is drained: all that was sent is acknowledged, and the server
+ * knows for how long the board is away. Until then everything goes on as before. What cannot be delivered within 10 s
+ * (or what it takes to see that there is no WiFi) waits in memory that lasts, 384 bytes less what the application has
+ * used with `keep`, and is delivered when there is a network after one of the next sleeps.
+ *
+ * 1; or 0, and the board stays awake: as 0 ms or less say, or because what waits now would not fit there. Where more is
+ * sent until it sleeps, the board stays awake until that fits. In dialect 1 nothing can wait: the board sleeps when all
+ * is acknowledged. Called again: what is said last counts.
+ *
+ * Applications call `sleep` of `sleep.ts`, which knows of deadlines.
+ *
+ * After the sleep the board starts as after a reset, with `onStart`; `millis` has gone on. An ESP8266 wakes by its
+ * GPIO16, which must be wired to its reset pin. 1 to 2,147,483,647.
+ */
+// @ts-ignore: decorator
+@external("board", "sleep")
+export declare function deep_sleep(ms: i32): i32;
+
+/** Whether this start is the end of a sleep, and what waits is still known: 1, or 0 after any other start. */
+// @ts-ignore: decorator
+@external("board", "woke")
+export declare function woke(): i32;
+
 // Memory that survives a reset of the board, but not the loss of its power: RTC memory.
 
 /** Bytes of it that are the application's. */

@@ -21,6 +21,7 @@ import { QOS, send } from "./text";
 /** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
 const MOST: i32 = 8;
 let count = 0;
+let asleep = false; // or about to be: nobody would withdraw what waits
 
 /** Of each, its number and when its time is up. */
 function table(): usize {
@@ -29,11 +30,11 @@ function table(): usize {
 
 /**
  * Sends the line with qos, to be of use for so many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
- * 8 such lines wait already.
+ * 8 such lines wait already, or the board is about to sleep.
  */
 export function sendWithin(ms: i32): bool {
   const number = load<i32>(registers() + TX_NEXT);
-  if (ms < 1 || count == MOST || !send(QOS)) return false;
+  if (ms < 1 || count == MOST || asleep || !send(QOS)) return false;
   remember(number, millis() + ms);
   return true;
 }
@@ -62,6 +63,16 @@ export function expired(): i32 {
     remember(number, end);
   }
   return withdrawn;
+}
+
+/** The board is about to sleep, or is not any more: no such line is accepted then. */
+export function suspend(sleeps: bool): void {
+  asleep = sleeps;
+}
+
+/** How many of those lines are undecided, as far as `expired` has looked. */
+export function withDeadline(): i32 {
+  return count;
 }
 
 function remember(number: i32, end: i32): void {

@@ -35,10 +35,10 @@ export function begin(most: i32): bool {
 }
 
 /** Sends the line; false if it was refused: too long, empty, a newline in it, a first byte
- * below 2, or, without qos, no link. */
+ * below 3, or, without qos, no link. */
 export function send(qos: i32): bool {
-  // NUL would withdraw it, 1 make it a line of the log.
-  const accepted = limit && load<u8>(start) > 1 && write(<i32>(at - start), qos);
+  // NUL would withdraw it, 1 make it a line of the log, 2 the firmware's.
+  const accepted = limit && load<u8>(start) > 2 && write(<i32>(at - start), qos);
   limit = 0;
   return <bool>accepted;
 }

@@ -96,6 +96,11 @@ export class Access {
     return key;
   }
 
+  /** The key of this id, if it has one. */
+  keyOf(id: string): Uint8Array | undefined {
+    return this.#keys.get(id);
+  }
+
   /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
   names(id: string): boolean {
     return this.#keys.has(id) || this.#stock.has(id);

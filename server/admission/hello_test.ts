@@ -96,7 +96,7 @@ Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG, the longest on
 });
 
 Deno.test("what a device says about itself stands behind a TAB, and is no part of its name", () => {
-  for (const metadata of ["a=", "reset=power-on version=0.1.0 ort=küche", `a=${"é".repeat(31)}`]) {
+  for (const metadata of ["a=", "reset=power-on version=0.1.0 ort=küche", `a=${"é".repeat(63)}`]) {
     const guest = new Door().knock();
     guest.greets({ id: `kitchen\t${metadata}` });
     guest.says("\n");
@@ -120,8 +120,8 @@ Deno.test("metadata are part of what is proved", () => {
 for (
   const [what, metadata] of [
     ["is empty", ""],
-    ["has 65 bytes", `a=${"x".repeat(63)}`],
-    ["has 64 characters, but 65 bytes", `a=${"x".repeat(61)}é`],
+    ["has 129 bytes", `a=${"x".repeat(127)}`],
+    ["has 128 characters, but 129 bytes", `a=${"x".repeat(125)}é`],
     ["has a second TAB", "a=1\tb=2"],
     ["has a NUL", "a=\0"],
     ["has a carriage return", "a=1\r"],

@@ -10,6 +10,8 @@ import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Application, type AppState, type Served } from "../runtime/application.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
+import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { MessageListener } from "../runtime/message_watch.ts";
 import { dismiss } from "../runtime/pace.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -186,8 +188,15 @@ export class PlainDevice implements Device {
   get connected(): boolean {
     return this.#device.connected;
   }
+  get asleepUntil(): Date | undefined {
+    return this.#device.asleepUntil;
+  }
+
   get since(): Date {
     return this.#device.since;
+  }
+  get roundTrip(): number | undefined {
+    return this.#device.roundTrip;
   }
   get connects(): number {
     return this.#device.connects;
@@ -207,8 +216,20 @@ export class PlainDevice implements Device {
   get app(): AppState {
     return this.#device.app;
   }
+  get runs(): RunningApp | undefined {
+    return this.#device.runs;
+  }
+  get deployment(): Deploy | undefined {
+    return this.#device.deployment;
+  }
   get deadLetters(): readonly DeadLetter[] {
     return this.#device.deadLetters;
+  }
+  deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    return this.#device.deploy(wasm, options);
+  }
+  giveUp(): Promise<void> {
+    return this.#device.giveUp();
   }
   revive(number: number): Promise<void> {
     return this.#device.revive(number);

@@ -1,7 +1,8 @@
 import { distance } from "../link/dialect2.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { formatMarked, parseMarked, type Value, valueOf } from "../protocol/channel_lines.ts";
-import type { Above, DeviceDriver } from "../runtime/device_driver.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Above } from "../runtime/device_host.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Events } from "../observe/events.ts";
 import {

@@ -15,7 +15,6 @@ export const stateCommand = command({
     "Shows what each channel is and should be, who has said so and when, and whether the device has it",
   options: REACH,
   async run(words, values, reach) {
-    if (words.length > 1) throw badArgument("state", "state takes one id at most");
     const [id] = words;
     const path = id === undefined ? "/api/channels" : pathOf(id, "channels");
     const views = await reach.ask("state", values, (api) => api.get<ChannelView[]>(path));
@@ -31,10 +30,7 @@ export const setCommand = command({
   options: REACH,
   takesNumbers: true,
   async run(words, values, reach) {
-    const [place, text] = words;
-    if (place === undefined || text === undefined || words.length > 2) {
-      throw badArgument("set", "set takes ID/CHANNEL VALUE");
-    }
+    const [place, text] = words as [string, string];
     const { device, channel } = parsePlace(place);
     const body = { channel, value: valueOf(text) };
     const answer = await reach.ask("set", values, (api) => api.post(pathOf(device, "set"), body));
@@ -59,12 +55,9 @@ was asked, and has not answered in time.`,
   },
   takesNumbers: true,
   async run(words, { deadline, ...values }, reach) {
-    const [place, text] = words;
+    const [place, text] = words as [string, string?];
     if (deadline !== undefined && !/^\d+$/.test(deadline)) {
       throw badArgument("request", "--deadline takes ms");
-    }
-    if (place === undefined || words.length > 2) {
-      throw badArgument("request", "request takes ID/CHANNEL [VALUE]");
     }
     const { device, channel } = parsePlace(place);
     const body = {

@@ -1,20 +1,22 @@
 /** What a command of the command line is: how it is called, what it takes, and what its help says. */
 import { parseArgs } from "node:util";
+import { badArgument } from "./arguments.ts";
 import { optionRow, type Options, type Values, wrap } from "./option.ts";
 import type { Reach } from "./reach.ts";
 
 /** A command. */
 export interface Command<T extends Options = Options> {
   readonly name: string;
-  /** Each way to call it, without its name and options. */
+  /**
+   * Each way to call it, without its name and options: a word in small letters stands for itself, one in capitals for
+   * any, [ONE] may be missing, and of the last one there may be many… Nothing else is let through to `run`.
+   */
   readonly usage: readonly string[];
   /** In one line. */
   readonly summary: string;
   /** What there is to know beside the options. */
   readonly about?: string;
   readonly options: T;
-  /** What a shell offers as the first word. */
-  readonly words?: readonly string[];
   /** -3 is a word of it, and no option. */
   readonly takesNumbers?: boolean;
   /** @throws {HoldfastError} */
@@ -47,7 +49,42 @@ export async function runCommand(
   if (values.help) return console.log(helpOf(it));
   const many = Object.entries(it.options).filter(([, { multiple }]) => multiple);
   const none = Object.fromEntries(many.map(([name]) => [name, []]));
+  checkWords(it, positionals);
   await it.run(positionals, { ...none, ...values } as unknown as Values<Options>, reach);
+}
+
+/** What may stand first where that is one of a few words. */
+export function firstWords(usage: readonly string[]): string[] {
+  return usage.map((way) => way.split(" ")[0]!).filter(isLiteral);
+}
+
+const isLiteral = (part: string) => /^[a-z]/.test(part);
+
+/** @throws {LocalError} BAD_ARGUMENT: there is no such way to call the command */
+function checkWords({ name, usage }: Command, words: readonly string[]): void {
+  const ways = usage.map((way) => way.split(" ").filter((part) => part !== ""));
+  if (ways.some((way) => fits(way, words))) return;
+  const takes = usage.map((way) => way === "" ? "no words" : way).join(", ").replace(
+    /, ([^,]*)$/,
+    " or $1",
+  );
+  const isLong = ways.every((way) => words.length > way.length && !isMany(way));
+  const hint = isLong && takes !== "no words" ? ": what has spaces in it wants quotes" : "";
+  throw badArgument(name, `${name} takes ${takes}${hint}`);
+}
+
+function isMany(way: readonly string[]): boolean {
+  return way.at(-1)?.endsWith("…") ?? false;
+}
+
+function fits(way: readonly string[], words: readonly string[]): boolean {
+  const least = way.filter((part) => !part.startsWith("[")).length;
+  if (words.length < least || (words.length > way.length && !isMany(way))) return false;
+  return words.every((word, at) => {
+    const part = way[at] ?? way.at(-1)!;
+    // A value may be an empty text; nothing has an empty name.
+    return isLiteral(part) ? word === part : word !== "" || part.includes("VALUE");
+  });
 }
 
 /** What `--help` says. */

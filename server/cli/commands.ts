@@ -3,6 +3,7 @@ import { connectCommand, disconnectCommand, linksCommand } from "./link_commands
 import { requestCommand, setCommand, stateCommand } from "./channel_commands.ts";
 import type { Command } from "./command.ts";
 import { completionsCommand } from "./completions.ts";
+import { appsCommand, deployCommand } from "./deploy_command.ts";
 import { clearCommand, devicesCommand, forgetCommand, sendCommand } from "./device_commands.ts";
 import { keysCommand } from "./keys_command.ts";
 import { row } from "./option.ts";
@@ -16,6 +17,8 @@ export const COMMANDS: readonly Command[] = [
   devicesCommand,
   topCommand,
   tailCommand,
+  appsCommand,
+  deployCommand,
   sendCommand,
   stateCommand,
   setCommand,

@@ -1,29 +1,24 @@
 /** What shells complete of the command line: made of the table of commands. */
-import { badArgument } from "./arguments.ts";
-import { type Command, command } from "./command.ts";
+import { type Command, command, firstWords } from "./command.ts";
 import type { Option } from "./option.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** What is completed of one command. */
-type Completed = Pick<Command, "name" | "summary" | "options" | "words">;
+type Completed = Pick<Command, "name" | "summary" | "options"> & Partial<Pick<Command, "usage">>;
 
 /** @param all all commands, this one among them by the time that it runs */
 export function completionsCommand(all: () => readonly Completed[]): Command {
   return command({
     name: "completions",
-    usage: [SHELLS.join(" | ")],
+    usage: SHELLS,
     summary: "Prints what a shell needs to complete these commands",
     about:
       `bash: eval "$(holdfast completions bash)" in ~/.bashrc. zsh: holdfast completions zsh > ~/.zfunc/_holdfast, where
 fpath has ~/.zfunc. fish: holdfast completions fish > ~/.config/fish/completions/holdfast.fish.`,
     options: {},
-    words: SHELLS,
-    run(words) {
-      const [shell] = words;
-      const script = words.length === 1 && SHELLS.find((one) => one === shell);
-      if (!script) throw badArgument("completions", "completions takes bash, zsh or fish");
-      console.log(SCRIPTS[script](all()));
+    run([shell]) {
+      console.log(SCRIPTS[shell as typeof SHELLS[number]](all()));
       return Promise.resolve();
     },
   });
@@ -61,7 +56,7 @@ function choices({ complete }: Option): readonly string[] {
 
 function bashScript(all: readonly Completed[]): string {
   const cases = all.map((one) => {
-    const { name, words = [] } = one;
+    const { name, usage = [] } = one;
     const options = optionsOf(one);
     const values = options.filter(([, { type }]) => type === "string").map(([option, it]) => {
       const offered = takesFile(it) ? "-f" : `-W ${quote(choices(it).join(" "))}`;
@@ -72,7 +67,7 @@ function bashScript(all: readonly Completed[]): string {
       '      case "$before" in',
       ...values,
       "      esac",
-      `      words=${quote(words.join(" "))}`,
+      `      words=${quote(firstWords(usage).join(" "))}`,
       `      options=${quote(options.map(([option]) => `--${option}`).join(" "))} ;;`,
     ].join("\n");
   });
@@ -106,7 +101,8 @@ function zshScript(all: readonly Completed[]): string {
         `${many}--${option}[${brief(it).replace(/[[\]\\]/g, "\\$&")}]${value}`,
       );
     });
-    const words = one.words ? `1:what:(${one.words.join(" ")})` : "*: :_files";
+    const first = firstWords(one.usage ?? []);
+    const words = first.length > 0 ? `1:what:(${first.join(" ")})` : "*: :_files";
     return `    ${one.name}) _arguments ${[...specs, quote(words)].join(" \\\n      ")} ;;`;
   });
   const names = all.map(({ name, summary }) => quote(`${name}:${summary}`));
@@ -132,7 +128,8 @@ if [[ $funcstack[1] == _holdfast ]]; then _holdfast "$@"; else compdef _holdfast
 
 function fishScript(all: readonly Completed[]): string {
   const lines = all.flatMap((one) => {
-    const { name, summary, words = [] } = one;
+    const { name, summary, usage = [] } = one;
+    const words = firstWords(usage);
     const of = `complete -c holdfast -n '__fish_seen_subcommand_from ${name}'`;
     return [
       `complete -c holdfast -f -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,

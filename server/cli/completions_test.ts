@@ -39,7 +39,7 @@ toolTest(
     assertEquals(await complete(""), NAMES);
     assertEquals(
       await complete("de"),
-      ["devices", "dead-letters"].filter((name) => name.startsWith("de")),
+      ["devices", "deploy", "dead-letters"].filter((name) => name.startsWith("de")),
     );
     assertEquals(await complete("keys", ""), ["add", "remove", "list"]);
     assertEquals(await complete("keys", "add", "--re"), ["--replace"]);

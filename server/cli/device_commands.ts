@@ -25,7 +25,6 @@ export const devicesCommand = command({
   summary: "Shows the devices that a server knows, or one",
   options: REACH,
   async run(words, values, reach) {
-    if (words.length > 1) throw badArgument("devices", "devices takes one id at most");
     const [id] = words;
     const views = await reach.ask(
       "devices",
@@ -41,10 +40,10 @@ export const devicesCommand = command({
 });
 
 function cells(view: DeviceView): string[] {
-  const { id, connected, since, connects, inbox, outbox, deadLetters, app } = view;
+  const { id, connected, asleepUntil, since, connects, inbox, outbox, deadLetters, app } = view;
   return [
     JSON.stringify(id).slice(1, -1),
-    connected ? "up" : "down",
+    connected ? "up" : asleepUntil === undefined ? "down" : "asleep",
     since.replace(/\.\d+Z$/, "Z"),
     ...[connects, inbox, outbox, deadLetters].map(String),
     app,
@@ -52,7 +51,7 @@ function cells(view: DeviceView): string[] {
 }
 
 /** Prints lines whose columns stand below each other. */
-function table(lines: readonly (readonly string[])[]): void {
+export function table(lines: readonly (readonly string[])[]): void {
   const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   for (const line of lines) {
     print(line.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());
@@ -78,10 +77,7 @@ without qos, and there is no link; 4 it was not delivered in time, and never wil
   },
   takesNumbers: true,
   async run(words, { wait, expires, "no-qos": noQos, ...values }, reach) {
-    const [id, line] = words;
-    if (id === undefined || line === undefined || words.length > 2) {
-      throw badArgument("send", "send takes ID LINE: a line with spaces in it wants quotes");
-    }
+    const [id, line] = words as [string, string];
     if (expires !== undefined && !/^\d+$/.test(expires)) {
       throw badArgument("send", `--expires takes ms, not ${JSON.stringify(expires)}`);
     }
@@ -120,7 +116,7 @@ export const clearCommand = command({
     `Both ends go on behind them. ${CUT} A message that the application is consuming is done before. ${FAILING}`,
   options: REACH,
   async run(words, values, reach) {
-    const id = oneId("clear", words);
+    const [id] = words as [string];
     const dropped = await reach.ask(
       "clear",
       values,
@@ -139,17 +135,11 @@ export const forgetCommand = command({
 Where it has a key, \`keys remove ID\` keeps it away. ${FAILING}`,
   options: REACH,
   async run(words, values, reach) {
-    const id = oneId("forget", words);
+    const [id] = words as [string];
     const dropped = await reach.ask("forget", values, (api) => api.delete<Dropped>(pathOf(id)));
     tell(values.json, dropped, `forgot ${told(dropped)}`);
   },
 });
-
-function oneId(command: string, words: readonly string[]): string {
-  const [id] = words;
-  if (!id || words.length > 1) throw badArgument(command, `${command} takes one id`);
-  return id;
-}
 
 function told({ device, inbox, outbox }: Dropped): string {
   return `${device}: ${inbox} messages from it and ${outbox} to it dropped`;

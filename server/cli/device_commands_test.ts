@@ -155,9 +155,9 @@ Deno.test("wrong arguments of forget and clear are named, and --help tells both"
   for (const command of ["forget", "clear"]) {
     for (
       const [args, text] of [
-        [[], `${command} takes one id`],
-        [["1", "2"], `${command} takes one id`],
-        [["", "--store", "x"], `${command} takes one id`],
+        [[], `${command} takes ID`],
+        [["1", "2"], `${command} takes ID`],
+        [["", "--store", "x"], `${command} takes ID`],
         [["1"], `which server? ${command} needs --store FILE`],
         [["1", "--store", ":memory:"], "--store takes the name of a file here"],
         [["1", "--store", "no-such-store.db"], "does not exist"],

@@ -1,23 +1,16 @@
 /** What a server does before it ends, but not for long: a store that fails must not keep it. */
 import { HoldfastError } from "../protocol/errors.ts";
-import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 
 /** For how long each thing is waited for, in ms. */
 const PATIENCE = 2000;
 
-/** What is needed of `Server`. */
-interface Committing {
-  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
-}
-
 /**
- * Waits until what has arrived by now is safe and acknowledged. Devices would send it again otherwise: it would be known
- * then, but that costs each of them an airtime that it need not have.
+ * Lets nobody in any more, and waits until what has arrived by now is safe and acknowledged. Devices would send it again
+ * otherwise: it would be known then, but that costs each of them an airtime that it need not have.
  */
-export function drain(server: Committing, clock: Clock): Promise<void> {
-  // It is told in the same commit, and so are the acks: these go out before whoever waits for this goes on.
-  return waitFor(server.transaction(() => {}), clock);
+export function drain(server: { drain(): Promise<void> }, clock: Clock): Promise<void> {
+  return waitFor(server.drain(), clock);
 }
 
 /** Waits for something, but not for long. @throws what it throws, unless the server is closed by then */

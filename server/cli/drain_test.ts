@@ -20,7 +20,7 @@ Deno.test("what has arrived is acknowledged before the server is closed", async 
   let isDone = false;
   const done = drain(scene.server, scene.platform).then(() => isDone = true);
   await scene.platform.turn();
-  assertEquals(isDone, false);
+  assertEquals([isDone, scene.platform.isListening], [false, false], "nobody new is let in");
   release();
   await scene.platform.turn();
   await done;

@@ -5,8 +5,6 @@ import { askForKey } from "./keys_prompt.ts";
 import { command } from "./command.ts";
 import { tell } from "./print.ts";
 
-const ACTIONS = ["add", "remove", "list"] as const;
-
 export const keysCommand = command({
   name: "keys",
   usage: ["add ID", "remove ID", "list"],
@@ -30,13 +28,9 @@ again when it gets a SIGHUP.`,
     replace: { type: "boolean", help: "give a device another key" },
     json: { type: "boolean", help: "prints JSON, a line for each device; errors as well" },
   },
-  words: ACTIONS,
   async run(words, { keys: path = "keys.json", key, replace, json }) {
-    const [action, ...ids] = words;
+    const [action, id] = words as [string, string];
     const bad = (message: string) => badArgument("keys", message);
-    if (!ACTIONS.some((one) => one === action)) {
-      throw bad("say keys add ID, keys remove ID or keys list");
-    }
     if (key !== undefined && action !== "add") throw bad("--key belongs to keys add");
     if (key !== undefined && key !== "-") {
       throw bad(
@@ -45,10 +39,6 @@ again when it gets a SIGHUP.`,
       );
     }
     if (replace && action !== "add") throw bad("--replace belongs to keys add");
-    if (ids.length !== (action === "list" ? 0 : 1)) {
-      throw bad(action === "list" ? "keys list takes no id" : `keys ${action} takes one id`);
-    }
-    const id = ids[0]!;
     if (action === "add" && key !== undefined) {
       await addKey(path, id, replace, await askForKey(id));
     } else if (action === "add") {

@@ -14,10 +14,7 @@ export const connectCommand = command({
 '{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect says the same when it starts.`,
   options: REACH,
   async run(words, values, reach) {
-    const [from, to, map] = words;
-    if (from === undefined || to === undefined || words.length > 3) {
-      throw badArgument("connect", "connect takes ID/CHANNEL ID/CHANNEL");
-    }
+    const [from, to, map] = words as [string, string, string?];
     const body = { from, to, ...(map !== undefined && { map: parseMap(map) }) };
     const answer = await reach.ask("connect", values, (api) => api.post("/api/links", body));
     if (values.json) print(JSON.stringify(answer));
@@ -30,10 +27,7 @@ export const disconnectCommand = command({
   summary: "Ends a link between channels; the second one stays as it is",
   options: REACH,
   async run(words, values, reach) {
-    const [from, to] = words;
-    if (from === undefined || to === undefined || words.length > 2) {
-      throw badArgument("disconnect", "disconnect takes ID/CHANNEL ID/CHANNEL");
-    }
+    const [from, to] = words as [string, string];
     const path = `/api/links?${new URLSearchParams({ from, to })}`;
     const answer = await reach.ask("disconnect", values, (api) => api.delete(path));
     if (values.json) print(JSON.stringify(answer));
@@ -45,8 +39,7 @@ export const linksCommand = command({
   usage: [""],
   summary: "Shows the links between channels: tx/button -> rx/led, and its map",
   options: REACH,
-  async run(words, values, reach) {
-    if (words.length > 0) throw badArgument("links", "links takes no channels");
+  async run(_words, values, reach) {
     const links = await reach.ask("links", values, (api) => api.get<ChannelLink[]>("/api/links"));
     for (const link of links) tell(values.json, link, asText(link));
   },

@@ -12,6 +12,9 @@ import { type Start, withStoppedServer } from "./stopped_server.ts";
 /** Where systemd's unit has the socket. */
 const USUAL = "/run/holdfast/control.sock";
 
+/** A stream has something to tell every 15 s: one that says nothing for so long, in ms, has lost its server. */
+const SILENCE = 45_000;
+
 /** Options of each command that asks a server. */
 export const REACH = {
   store: {
@@ -79,12 +82,26 @@ export class Api {
     return await this.#json("DELETE", path);
   }
 
-  /** What a stream tells: the data of its events. @throws {CommandError} also when it ends */
-  async *stream<T>(path: string): AsyncGenerator<T> {
-    const { body } = await this.open("GET", path);
+  /**
+   * What a stream tells: the data of its events.
+   *
+   * @param begun called when the server has let us in
+   * @throws {CommandError} also when it ends, or falls silent
+   */
+  async *stream<T>(path: string, begun: () => void = () => {}): AsyncGenerator<T> {
+    const silent = new AbortController();
+    const { body } = await this.open("GET", path, undefined, silent.signal);
+    begun();
     let rest = "";
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => silent.abort(), SILENCE);
+    };
+    wait();
     try {
       for await (const piece of body!.pipeThrough(new TextDecoderStream())) {
+        wait();
         const lines = (rest + piece).split("\n");
         rest = lines.pop()!;
         for (const line of lines) {
@@ -92,9 +109,12 @@ export class Api {
         }
       }
     } catch (error) {
-      if (error instanceof HoldfastError || !(error instanceof TypeError)) throw error;
+      if (!(error instanceof TypeError || silent.signal.aborted)) throw error;
+    } finally {
+      clearTimeout(timer);
     }
-    throw new CommandError("CLOSED", "the server has ended");
+    const why = silent.signal.aborted ? "the server has fallen silent" : "the server has ended";
+    throw new CommandError("CLOSED", why);
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -107,12 +127,18 @@ export class Api {
   }
 
   /** An answer whose status says that it is one. @throws {CommandError} */
-  async open(method: string, path: string, body?: unknown): Promise<Response> {
+  async open(
+    method: string,
+    path: string,
+    body?: unknown,
+    signal?: AbortSignal,
+  ): Promise<Response> {
     const response = await this.#ask(
       new Request(this.#base + path, {
         method,
         headers: { ...this.#headers, ...(body !== undefined && JSON_BODY) },
         ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(signal && { signal }),
       }),
     );
     if (response.ok) return response;

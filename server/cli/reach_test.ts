@@ -60,9 +60,55 @@ Deno.test("one server, reached by its socket: devices, send, tail, in words and 
   assertMatch(words.stdout, /^\d{4}-\S+Z reported "hall\/lamp" \{"channel":"temp","value":\d+,/);
   server.kill("SIGTERM");
   assertEquals((await server.ended).code, 0);
-  assertEquals([(await tail.ended).code, (await words.ended).code], [1, 1]);
-  assertStringIncludes(words.stderr, "the server has ended");
   assertEquals([...Deno.readDirSync(place.path)].length, 0, "the socket goes with its server");
+});
+
+Deno.test("tail shows messages, those that match, and goes on when the server is back", async () => {
+  using place = folder();
+  const at = ["--control", `${place.path}/control.sock`];
+  const serve = async () => {
+    const server = new Process([
+      ...["serve", "--host", "127.0.0.1", "--port", "0", "--log", "json"],
+      ...["--open", "--timeout", "60000", "--app", "echo", ...at],
+    ]);
+    await server.port();
+    await until(() => isListening(at[1]!));
+    return server;
+  };
+  const first = await serve();
+  await using tail = new Process(["tail", "--messages", "--match", "HALLO", ...at]);
+  await using json = new Process(["tail", "1", "--event", "message", "--json", ...at]);
+  /** Until both have heard of it. */
+  const say = async (server: Process, words: string) => {
+    await using peer = await board(await server.port(), "1");
+    let n = 0;
+    const heard = () => tail.stdout.includes(`Hallo ${words}`) && json.stdout.includes(words);
+    for (; !heard(); n++) {
+      const id = (n % 256).toString(16).padStart(2, "0");
+      await peer.say(`${id}Hallo ${words} ${n}\n`);
+      await peer.hears(id);
+    }
+  };
+  {
+    await using server = first;
+    await say(server, "one");
+    assertMatch(tail.stdout, /^\S+ message "1" from it: Hallo one \d+$/m);
+    assertEquals(/connected/.test(tail.stdout), false, "nothing else matches");
+    const { time: _, ...told } = JSON.parse(json.stdout.split("\n")[0]!);
+    assertEquals({ ...told, text: "" }, { event: "message", device: "1", way: "in", text: "" });
+    server.kill("SIGTERM");
+    assertEquals((await server.ended).code, 0);
+  }
+  await until(() => tail.stderr !== "" && json.stderr !== "");
+  await using second = await serve();
+  await say(second, "two");
+  assertEquals(tail.stderr.split("\n"), [
+    "holdfast: the server has ended; it is waited for",
+    "holdfast: the server is back",
+    "",
+  ]);
+  const notes = json.stderr.trim().split("\n").map((line) => JSON.parse(line).code);
+  assertEquals(notes, ["CLOSED", "BACK"]);
 });
 
 Deno.test("what waits for a device that is away, and for a server that does not run", async () => {
@@ -133,7 +179,7 @@ Deno.test("which server is meant is said, and what is wrong with that is named",
           `no server listens at ${none}: start one with --control`,
         ],
         [6, ["devices", "--control", file], `no server listens at ${file}`],
-        [2, ["devices", "1", "2", "--control", none], "devices takes one id at most"],
+        [2, ["devices", "1", "2", "--control", none], "devices takes [ID]"],
         [2, ["send", "1", "--control", none], "send takes ID LINE"],
         [2, ["send", "1", "a", "b", "--control", none], "send takes ID LINE"],
         [2, ["send", "1", "a", "--expires", "soon", "--control", none], "--expires takes ms"],

@@ -17,15 +17,12 @@ it back, stop the server, move away the store and what lies beside it (-wal, .so
 It is made on the server's machine: with --url that is refused.`,
   options: REACH,
   async run(words, values, reach) {
-    const [file] = words;
-    if (!file || words.length > 1) throw badArgument("backup", "say backup FILE --store FILE");
+    const [file] = words as [string];
     const body = { path: resolve(file) };
     const answer = await reach.ask("backup", values, (api) => api.post("/api/backup", body));
     if (values.json) print(JSON.stringify(answer));
   },
 });
-
-const ACTIONS = ["list", "revive", "discard"] as const;
 
 export const deadLettersCommand = command({
   name: "dead-letters",
@@ -36,26 +33,17 @@ export const deadLettersCommand = command({
     `\`list\` prints a line for each: device, number, when, why, and what it says, as JSON. After \`revive\` the message comes
 to the application again, after those that wait; \`discard\` forgets it.`,
   options: REACH,
-  words: ACTIONS,
   async run(words, values, reach) {
-    const [action, ...rest] = words;
-    const bad = (message: string) => badArgument("dead-letters", message);
-    if (!ACTIONS.some((one) => one === action)) {
-      throw bad("say dead-letters list, dead-letters revive or dead-letters discard");
-    }
+    const [action, device, number] = words as [string, string, string];
     if (action === "list") {
-      if (rest.length > 0) throw bad("dead-letters list takes no id");
       const letters = await reach.ask("dead-letters", values, (api) => {
         return api.get<DeadLetterView[]>("/api/dead-letters");
       });
       return letters.forEach((letter) => print(JSON.stringify(letter)));
     }
-    const [device, number] = rest;
-    if (!device || number === undefined || rest.length > 2) {
-      throw bad(`dead-letters ${action} takes ID NUMBER`);
-    }
     if (!/^\d+$/.test(number)) {
-      throw bad(`NUMBER is what list shows, not ${JSON.stringify(number)}`);
+      const message = `NUMBER is what list shows, not ${JSON.stringify(number)}`;
+      throw badArgument("dead-letters", message);
     }
     const path = pathOf(device, "dead-letters", number);
     const answer = await reach.ask("dead-letters", values, (api) => {

@@ -90,11 +90,11 @@ for (const runs of [true, false]) {
 Deno.test("wrong arguments of dead-letters are named, with exit code 2", async () => {
   for (
     const [args, text] of [
-      [[], "say dead-letters list"],
-      [["bury"], "say dead-letters list"],
-      [["list", "1", "--store", "x"], "list takes no id"],
-      [["revive", "1", "--store", "x"], "revive takes ID NUMBER"],
-      [["discard", "1", "2", "3", "--store", "x"], "discard takes ID NUMBER"],
+      [[], "dead-letters takes list, revive ID NUMBER or discard ID NUMBER"],
+      [["bury"], "dead-letters takes list, revive"],
+      [["list", "1", "--store", "x"], "dead-letters takes list, revive"],
+      [["revive", "1", "--store", "x"], "revive ID NUMBER"],
+      [["discard", "1", "2", "3", "--store", "x"], "discard ID NUMBER"],
       [["revive", "1", "x", "--store", "x"], "NUMBER is what list shows"],
       [["revive", "1", "-1", "--store", "x"], "'-1'"],
       [["list"], "which server? dead-letters needs --store FILE"],

@@ -1,10 +1,14 @@
 /** The command that shows what happens at a server, as it happens. */
 import { asText } from "../observe/log.ts";
+import { HoldfastError } from "../protocol/errors.ts";
 import type { LogEvent } from "../web/log_routes.ts";
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { tell } from "./print.ts";
 import { REACH } from "./reach.ts";
+
+/** Until a server that has ended is asked again, in ms. */
+const PAUSE = 1000;
 
 export const tailCommand = command({
   name: "tail",
@@ -12,36 +16,78 @@ export const tailCommand = command({
   summary:
     "Shows what happens at a server as it happens, until it is stopped: of these devices, or all",
   about:
-    `What devices report and tell as events is in it, beside what the server logs. Where the command reads too slowly, it
-says how many lines it has missed.`,
+    `What devices report and tell as events is in it, beside what the server logs; their messages are, if they are asked
+for. When the server ends it waits until there is one again, and says so on stderr: what happens meanwhile is not shown.
+Where the command reads too slowly, it says how many lines it has missed.`,
   options: {
     ...REACH,
     event: {
       type: "string",
       multiple: true,
       takes: "NAME,NAME",
-      help: "these events alone: reported, connected, warning …",
+      help: "these events alone: reported, connected, warning, message …",
+    },
+    messages: {
+      type: "boolean",
+      help: "all messages as well, from devices and to them, as soon as they are safe",
+    },
+    match: {
+      type: "string",
+      takes: "TEXT",
+      help: "only lines that have this in them, in small letters or capitals",
     },
   },
-  async run(words, { event: events, ...values }, reach) {
+  async run(ids, { event: events, messages, match = "", ...values }, reach) {
     const names = events.flatMap((list) => list.split(","));
     if (names.includes("")) {
       throw badArgument("tail", "--event takes names with a comma between them");
     }
     const query = new URLSearchParams([
-      ...words.map((id) => ["device", id]),
+      ...ids.map((id) => ["device", id]),
       ...names.map((name) => ["event", name]),
+      ...messages ? [["messages", ""]] : [],
     ]);
-    await reach.ask("tail", values, async (api) => {
-      for await (const event of api.stream<LogEvent>(`/api/log?${query}`)) {
-        tell(values.json, event, `${event.time} ${lineOf(event)}`);
+    const wanted = match.toLowerCase();
+    let isThere = false;
+    let wasThere = false;
+    const begun = () => {
+      if (wasThere) note(values.json, "BACK", "the server is back");
+      isThere = wasThere = true;
+    };
+    for (;;) {
+      try {
+        await reach.ask("tail", values, async (api) => {
+          for await (const event of api.stream<LogEvent>(`/api/log?${query}`, begun)) {
+            const line = lineOf(event);
+            if (!line.toLowerCase().includes(wanted)) continue;
+            tell(values.json, event, `${event.time} ${line}`);
+          }
+        }, true);
+      } catch (error) {
+        const isGone = error instanceof HoldfastError && GONE.includes(error.code);
+        if (!wasThere || !isGone) throw error;
+        if (isThere) note(values.json, error.code, `${error.message}; it is waited for`);
+        isThere = false;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
-    }, true);
+    }
   },
 });
 
+/** Codes of a server that is not there. */
+const GONE = ["CLOSED", "NO_SERVER"];
+
+/** On stderr, as errors are. */
+function note(json: boolean, code: string, message: string): void {
+  console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}`);
+}
+
 /** An event as it is logged; what has no words there follows as it is. */
 function lineOf({ time: _, ...event }: LogEvent): string {
+  if (event.event === "message") {
+    const { device, way, text } = event;
+    return `message ${JSON.stringify(device)} ${way === "in" ? "from it" : "to it"}: ${text}`;
+  }
   const { text, rest } = asText(event);
   return Object.keys(rest).length === 0 ? text : `${text} ${JSON.stringify(rest)}`;
 }

@@ -1,7 +1,6 @@
 /** The live view of all devices in a terminal; through a pipe it is one picture. */
 import type { DeviceView } from "../web/fleet.ts";
 import type { Told } from "../web/seen.ts";
-import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { print } from "./print.ts";
 import { type Api, REACH } from "./reach.ts";
@@ -22,8 +21,7 @@ export const topCommand = command({
   summary: "Shows all devices live in a terminal, those without a link first; through a pipe, once",
   about: "Keys: arrows, PgUp and PgDn move, Home goes to the first device, q quits.",
   options: REACH,
-  async run(words, values, reach) {
-    if (words.length > 0) throw badArgument("top", "top takes no words");
+  async run(_words, values, reach) {
     const isLive = Deno.stdout.isTerminal() && !values.json;
     await reach.ask("top", values, async (api) => {
       if (isLive) return await new Live().show(api);

@@ -27,7 +27,7 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { name: "DEVICE", of: ({ id }) => printable(id) },
-  { name: "LINK", of: ({ connected }) => connected ? "up" : "down" },
+  { name: "LINK", of: (view) => view.connected ? "up" : isAsleep(view) ? "asleep" : "down" },
   { name: "FOR", isNumber: true, of: ({ since }, now) => span(now - Date.parse(since)) },
   number("CONNECTS", ({ connects }) => connects),
   number("RECEIVED", ({ counts }) => counts.received),
@@ -58,10 +58,19 @@ function number(name: string, of: (view: DeviceView) => number): Column {
   return { name, isNumber: true, of: (view) => String(of(view)) };
 }
 
+function isAsleep({ asleepUntil }: DeviceView): boolean {
+  return asleepUntil !== undefined;
+}
+
+/** Whether nobody need look after it. */
+function isWell(view: DeviceView): boolean {
+  return view.connected || isAsleep(view);
+}
+
 /** Devices in their order: those without a link first, as somebody looks for these. */
 export function ordered(views: Iterable<DeviceView>): DeviceView[] {
   return [...views].sort((a, b) =>
-    Number(a.connected) - Number(b.connected) || (a.id < b.id ? -1 : Number(a.id > b.id))
+    Number(isWell(a)) - Number(isWell(b)) || (a.id < b.id ? -1 : Number(a.id > b.id))
   );
 }
 
@@ -81,7 +90,7 @@ export function picture(
   return [
     style(1, cut(sums(views), columns)),
     style(7, names!),
-    ...body.map((line, at) => shown[at]!.connected ? line : style(31, line)),
+    ...body.map((line, at) => isWell(shown[at]!) ? line : style(31, line)),
   ];
 }
 
@@ -117,10 +126,12 @@ export function footer(views: number, { rows }: Size, { above }: Looking): strin
 function sums(views: readonly DeviceView[]): string {
   const sum = (of: (view: DeviceView) => number) => views.reduce((sum, view) => sum + of(view), 0);
   const up = sum(({ connected }) => +connected);
+  const asleep = sum((view) => +isAsleep(view));
   return [
     `${views.length} devices`,
     `${up} up`,
-    `${views.length - up} down`,
+    ...asleep > 0 ? [`${asleep} asleep`] : [],
+    `${views.length - up - asleep} down`,
     `inbox ${sum(({ inbox }) => inbox)}`,
     `outbox ${sum(({ outbox }) => outbox)}`,
     `dead letters ${sum(({ deadLetters }) => deadLetters)}`,

@@ -9,8 +9,6 @@ import { askFor } from "./keys_prompt.ts";
 import { tell } from "./print.ts";
 import { parseCredentials, readCredentials, unusable } from "./web_options.ts";
 
-const ACTIONS = ["password", "token", "remove", "list"] as const;
-
 export const webCommand = command({
   name: "web",
   usage: ["password", "token NAME", "remove NAME", "list"],
@@ -31,19 +29,9 @@ has hashes of them, and a server reads it when it starts: --web-password-file.`,
     },
     json: { type: "boolean", help: "prints JSON, a line for each token; errors as well" },
   },
-  words: ACTIONS,
   async run(words, { file: path = "web.json", act, json }) {
-    const [action, ...names] = words;
-    const bad = (message: string) => badArgument("web", message);
-    if (!ACTIONS.some((one) => one === action)) {
-      throw bad("say web password, web token NAME, web remove NAME or web list");
-    }
-    const takesName = action === "token" || action === "remove";
-    if (names.length !== (takesName ? 1 : 0)) {
-      throw bad(takesName ? `web ${action} takes one name` : `web ${action} takes no name`);
-    }
-    if (act && action !== "token") throw bad("--act belongs to web token");
-    const name = names[0]!;
+    const [action, name] = words as [string, string];
+    if (act && action !== "token") throw badArgument("web", "--act belongs to web token");
     if (action === "password") {
       const question = "The page's password: type it, and press Enter. It is not shown.";
       const hash = await hashPassword(await askFor("password", question));

@@ -1,8 +1,8 @@
 /** What the command line says of the page. */
 import { LocalError } from "../protocol/errors.ts";
+import { isLoopback } from "../transport/address.ts";
 import type { Tls } from "../transport/platform.ts";
 import { Credentials } from "../web/credentials.ts";
-import { isLoopback } from "../web/hosts.ts";
 import type { WebOptions } from "../web/web.ts";
 import type { Options } from "./options.ts";
 

@@ -1,4 +1,5 @@
 import type { DeviceRecord, Outgoing } from "./record.ts";
+import { RoundTrip } from "./round_trip.ts";
 
 /** What differs between the dialects: one connection's share of a `Session`, from its hello on. */
 export abstract class Dialect {
@@ -6,6 +7,8 @@ export abstract class Dialect {
   output = "";
   /** Goes with the error when a line has no id: what the other end seems to be. */
   advice: string | undefined;
+  /** Between this connection's messages and their acks. */
+  readonly roundTrip = new RoundTrip();
   /** See `underWay`. */
   protected next = 0;
 
@@ -22,6 +25,9 @@ export abstract class Dialect {
 
   /** Whether its greeting has told what the device has. */
   readonly isTold: boolean = false;
+
+  /** Whether the device's firmware takes messages of its own. */
+  readonly takesFirmware: boolean = false;
 
   /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
   abstract check(line: string): void;

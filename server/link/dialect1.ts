@@ -19,6 +19,7 @@ export class Dialect1 extends Dialect {
   /** As long as no line had an id. */
   override advice: string | undefined = NO_IDS;
   #progress = 0; // last ack, or when the first message without one was sent
+  #repeated = 0; // of the outbox, the first so many went out more than once
   #idsSinceAck = 0;
   #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
 
@@ -59,6 +60,7 @@ export class Dialect1 extends Dialect {
       const message = outbox[i]!;
       if (message.id !== id) continue;
       this.#progress = now;
+      this.roundTrip.acknowledged(message, now);
       if (this.#acked.has(message)) break;
       this.#acked.add(message);
       if (i === 0) break;
@@ -73,6 +75,7 @@ export class Dialect1 extends Dialect {
   #settleAcked(): void {
     while (this.next > 0 && this.#acked.delete(this.record.outbox[0]!)) {
       this.next--;
+      if (this.#repeated > 0) this.#repeated--;
       this.settled(this.record.settle());
     }
   }
@@ -116,6 +119,8 @@ export class Dialect1 extends Dialect {
     if (this.next === 0) this.#progress = now;
     else if (now - this.#progress >= this.timeout) {
       // All again, in order: the device drops what it has.
+      this.#repeated = this.next;
+      this.roundTrip.repeated();
       this.next = 0;
       this.#progress = now;
     }
@@ -126,6 +131,7 @@ export class Dialect1 extends Dialect {
       if (this.#acked.has(message)) continue;
       if (message.id === undefined) break;
       this.output += frame(message.id, message.text);
+      if (this.next >= this.#repeated) this.roundTrip.sent(message, now);
     }
     this.#settleAcked();
   }

@@ -4,11 +4,11 @@
  * exactly what to send.
  */
 import { PeerError } from "../protocol/errors.ts";
-import type { Greeting, Hello2 } from "../protocol/greeting.ts";
+import { type Greeting, type Hello2, metadatum } from "../protocol/greeting.ts";
 import type { Limits } from "./limits.ts";
 import { Dialect } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, randomEpoch, WITHDRAWN } from "./record.ts";
-import { ack, byteLength, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
+import { ack, byteLength, FIRMWARE, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
 
 /** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
 export const WINDOW = 64;
@@ -92,6 +92,8 @@ export interface Owner {
   readonly settled: (message: Outgoing) => void;
   /** The device itself has logged a line. Given without what marks it as one. */
   logged(line: string): void;
+  /** The device's firmware has said something. The record may be changed. */
+  told(text: string): void;
   /** The device has begun a new stream of messages. */
   booted(): void;
 }
@@ -99,6 +101,7 @@ export interface Owner {
 export class Dialect2 extends Dialect {
   readonly hello: Hello2;
   override readonly isTold: boolean;
+  override readonly takesFirmware: boolean;
   readonly #owner: Owner;
   #expected: number;
   #credit: number; // bytes that the device may send without an ack
@@ -121,6 +124,7 @@ export class Dialect2 extends Dialect {
     this.#owner = owner;
     this.hello = hello;
     this.isTold = isTold;
+    this.takesFirmware = metadatum(hello.metadata, "app") !== undefined;
     const { txEpoch, rxEpoch, rxNext, bytes } = welcome;
     this.#credit = bytes;
     record.change({ txEpoch, rxEpoch, rxNext });
@@ -150,6 +154,7 @@ export class Dialect2 extends Dialect {
     const { record } = this;
     const text = line.slice(2);
     if (text.startsWith(LOGGED)) this.#owner.logged(text.slice(1));
+    else if (text.startsWith(FIRMWARE)) this.#owner.told(text);
     else if (!text.startsWith(WITHDRAWN)) {
       if (!hasRoom) return false;
       record.receive(text);
@@ -160,7 +165,7 @@ export class Dialect2 extends Dialect {
     return true;
   }
 
-  override acknowledged(id: number): void {
+  override acknowledged(id: number, now: number): void {
     const { record } = this;
     const count = (id + 1 - record.txFirst) & 255;
     if (count > this.next) {
@@ -170,6 +175,7 @@ export class Dialect2 extends Dialect {
       const message = record.settle();
       this.next--;
       this.#bytesOnTheWay -= lineBytes(message);
+      this.roundTrip.acknowledged(message, now);
       this.settled(message);
     }
   }
@@ -185,7 +191,7 @@ export class Dialect2 extends Dialect {
     this.record.release();
   }
 
-  override transmit(): void {
+  override transmit(now: number): void {
     if (this.#ack !== undefined) {
       this.output += ack(this.#ack);
       this.#ack = undefined;
@@ -199,6 +205,7 @@ export class Dialect2 extends Dialect {
       if (this.#bytesOnTheWay + bytes > this.hello.bytes) break;
       this.output += frame(message.seq & 255, message.text);
       this.#bytesOnTheWay += bytes;
+      this.roundTrip.sent(message, now);
       this.next++;
     }
   }

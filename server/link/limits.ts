@@ -2,7 +2,7 @@ import { LocalError } from "../protocol/errors.ts";
 
 /** Everything that a stranger could make grow, and how far it may. */
 export interface Limits {
-  /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 65 of metadata. Default 320. */
+  /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 129 of metadata. Default 320. */
   helloBytes: number;
   /** Longest text of a message in bytes, in both directions. Default 16,384. */
   lineBytes: number;

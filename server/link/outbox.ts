@@ -6,7 +6,13 @@ import { Deadlines } from "./deadlines.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Limits } from "./limits.ts";
 import { type PoolShare, QueueText } from "./pool.ts";
-import { type DeviceRecord, type Manner, type Outgoing, WITHDRAWN } from "./record.ts";
+import {
+  type DeviceRecord,
+  isOfApplication,
+  type Manner,
+  type Outgoing,
+  WITHDRAWN,
+} from "./record.ts";
 
 /** How a message is to be sent. */
 export interface WriteOptions {
@@ -74,6 +80,12 @@ export class Outbox {
     return message;
   }
 
+  /** A message to the device's firmware: there is always room for the few that there are, and nobody counts them. */
+  add(text: string, now: number): Outgoing {
+    this.#text.add(text);
+    return this.#owner.record.write(text, { overtakes: false, qos: true }, now);
+  }
+
   /** The message accepted last never was. */
   unaccept(): void {
     const { record, counts } = this.#owner;
@@ -95,7 +107,7 @@ export class Outbox {
   /** The device has a message, or it was withdrawn: it has left the outbox. */
   settled(message: Outgoing): void {
     this.#leaves(message);
-    if (message.qos && message.text !== WITHDRAWN) this.#owner.counts.delivered++;
+    if (message.qos && isOfApplication(message)) this.#owner.counts.delivered++;
     this.#takeWriter(message)?.arrived();
   }
 
@@ -112,7 +124,7 @@ export class Outbox {
     let count = 0;
     while (record.outbox.length > 0) {
       const message = record.settle();
-      if (message.text !== WITHDRAWN) count++;
+      if (isOfApplication(message)) count++;
       this.#leaves(message);
       this.#takeWriter(message)?.failed(why);
     }
@@ -137,7 +149,7 @@ export class Outbox {
     }
     if (outbox.length > 0 && !share.hasRoom) return share.whyFull;
     if (limits.outboxAge === Infinity) return undefined;
-    const oldest = outbox.find(({ qos, text }) => qos && text !== WITHDRAWN);
+    const oldest = outbox.find((message) => message.qos && isOfApplication(message));
     const age = now - (oldest?.written ?? now);
     if (age <= limits.outboxAge) return undefined;
     return `the oldest of ${outbox.length} messages has waited for this device for ` +

@@ -1,3 +1,4 @@
+import { FIRMWARE } from "../protocol/lines.ts";
 import { DuplicateRecord, type Noted } from "./duplicates.ts";
 
 /** A message on its way to a device. */
@@ -40,6 +41,11 @@ export interface DeadLetter {
 
 /** Text of a message that was withdrawn. */
 export const WITHDRAWN = "\0";
+
+/** Whether an application has written it, and it was not withdrawn. */
+export function isOfApplication({ text }: Outgoing): boolean {
+  return text !== WITHDRAWN && !text.startsWith(FIRMWARE);
+}
 
 /** Is told of every change of a record, so that a store can be told the difference. */
 export interface Journal {

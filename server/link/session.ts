@@ -26,8 +26,15 @@ import {
 } from "./outbox.ts";
 import { Pool, PoolShare, QueueText } from "./pool.ts";
 import { type Dialect, quote } from "./dialect.ts";
-import { type DeviceRecord, type Manner, type Outgoing, WITHDRAWN } from "./record.ts";
-import { byteLength, checkText, lineId, type Lines } from "../protocol/lines.ts";
+import { NOBODY, type SessionReports } from "./session_reports.ts";
+import {
+  type DeviceRecord,
+  isOfApplication,
+  type Manner,
+  type Outgoing,
+  WITHDRAWN,
+} from "./record.ts";
+import { byteLength, checkText, FIRMWARE, lineId, type Lines } from "../protocol/lines.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
@@ -45,17 +52,6 @@ export interface Cleared {
   /** To the device, which it has not acknowledged. */
   outbox: number;
 }
-
-/** Is told what devices say and do. */
-export interface SessionReports {
-  /** A device itself has logged a line. Its ack waits for the commit, as a message's; a server that is killed before
-   * may be told again. */
-  logged(device: string, line: string): void;
-  /** A device has begun a new stream of messages: it was started, or knows nothing any more. */
-  booted(device: string): void;
-}
-
-const NOBODY: SessionReports = { logged() {}, booted() {} };
 
 export class Session {
   #dialect: Dialect | undefined;
@@ -95,10 +91,15 @@ export class Session {
     return this.#dialect !== undefined;
   }
 
+  /** On this connection, from sending a message to its ack: the last that was timed, in ms. */
+  get roundTrip(): number | undefined {
+    return this.#dialect?.roundTrip.ms;
+  }
+
   /** Nothing waits: no message of the device, none to it. */
   get isIdle(): boolean {
     const { inbox, outbox } = this.record;
-    return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);
+    return inbox.length === 0 && !outbox.some(isOfApplication);
   }
 
   /**
@@ -128,7 +129,9 @@ export class Session {
     this.#lineBytes = lineBytes;
     this.record.change({ connects: this.record.positions.connects + 1 });
     for (const message of this.record.outbox) {
-      if (byteLength(message.text) > lineBytes) {
+      // What was said to the firmware was said to one that may have been started again since.
+      if (message.text.startsWith(FIRMWARE)) this.#outbox.withdraw(message);
+      else if (byteLength(message.text) > lineBytes) {
         const why = `the device has come back with room for ${lineBytes} bytes only`;
         this.#outbox.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
       }
@@ -150,6 +153,28 @@ export class Session {
   /** Messages that were withdrawn since the last call, as their time was up: to be told when that is safe. */
   takeExpired(): readonly Expired[] {
     return this.#outbox.takeExpired();
+  }
+
+  /** Longest text that the device takes, as far as is known, in bytes. */
+  get lineBytes(): number {
+    return this.#lineBytes;
+  }
+
+  /** Whether there is a connection, and the device's firmware takes messages of its own by it. */
+  get takesFirmware(): boolean {
+    return this.#dialect?.takesFirmware ?? false;
+  }
+
+  /**
+   * Says something to the device's firmware: on this connection, or it is withdrawn at the next one's greeting. Whoever
+   * does bounds how much of it waits. Only if `takesFirmware`.
+   *
+   * @param text Starts with %x02.
+   * @param arrived Called when the device has it. The record may be changed.
+   */
+  tell(text: string, arrived: () => void, now: number): void {
+    this.#outbox.await(this.#outbox.add(text, now), { arrived, failed() {} });
+    this.#dialect!.prepare();
   }
 
   /** The connection is gone. What it left half done is forgotten. */
@@ -176,6 +201,10 @@ export class Session {
 
   logged(line: string): void {
     this.reports.logged(this.record.id, line);
+  }
+
+  told(text: string): void {
+    this.reports.told(this.record.id, text);
   }
 
   booted(): void {

@@ -127,6 +127,7 @@ Deno.test("a device has booted when its stream has another name, and only then",
   let boots = 0;
   link.session = new Session(link.record, TIMEOUT, defaultLimits, {
     logged() {},
+    told() {},
     booted: () => boots++,
   });
   const seen: number[] = [];

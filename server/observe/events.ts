@@ -22,6 +22,10 @@ export type ServerEvent =
   /** A newer connection of the device takes the place of the one that it has. */
   | { event: "replaced"; device: string; address: string }
   | { event: "disconnected"; device: string; address: string; code: string; message: string }
+  /** Its connection has ended, as it sleeps: it has said so, and until when. No outage, unless it is `overdue`. */
+  | { event: "asleep"; device: string; address: string; until: Date; message: string }
+  /** It is not back from its sleep, though it was given some time more: from now on it is an outage. */
+  | { event: "overdue"; device: string; message: string }
   /** Before it was known which device it is. */
   | {
     event: "refused";
@@ -46,6 +50,11 @@ export type ServerEvent =
   | { event: "app_ended"; device: string; message: string }
   /** A message to the device was withdrawn, as its time was up: EXPIRED or UNDECIDED. */
   | { event: "expired"; device: string; text: string; code: string; message: string }
+  /** A deploy to the device has begun or come to another phase, which is the code: WAITS, OFFERED, SENDING, CHECKING,
+   * TRIAL, KEPT, REFUSED, FELL_BACK, GIVEN_UP, UNSUPPORTED. */
+  | { event: "deploy"; device: string; code: string; message: string }
+  /** Another quarter of a deploy has arrived, in bytes. */
+  | { event: "deploying"; device: string; arrived: number; size: number }
   /** A message of the device was given up, as the application has failed with it again and again. */
   | { event: "dead_letter"; device: string; message: string }
   /** What is described of the device may be something else now: its application was started, or another description was
@@ -82,7 +91,8 @@ export type ServerEvent =
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
   | { event: "warning"; device?: string; address?: string; code: string; message: string }
-  /** Other keys, descriptions, credentials at a broker, or another certificate, were taken over while the server runs. */
+  /** Other keys, descriptions, credentials (at a broker, of the page), or another certificate, were taken over while the
+   * server runs. */
   | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }
   | { event: "closed" };
 

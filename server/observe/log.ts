@@ -5,6 +5,7 @@ import type { ServerEvent } from "./events.ts";
 export type Unlogged =
   | "booted"
   | "app_started"
+  | "deploying"
   | "described"
   | "messages"
   | "reported"
@@ -15,6 +16,7 @@ export type Unlogged =
 const UNLOGGED: readonly string[] = [
   "booted",
   "app_started",
+  "deploying",
   "described",
   "messages",
   "reported",
@@ -41,6 +43,8 @@ export interface LogEntry {
   dialect?: 1 | 2;
   /** What the device says about itself when it connects. */
   metadata?: string;
+  /** Until when it sleeps. */
+  until?: Date;
   /** How often this device has connected. */
   connects?: number;
   /** When an application that has failed is begun again, in ms. */
@@ -96,6 +100,7 @@ export function asText<T extends Partial<Omit<LogEntry, "event">> & { event: str
     metadata,
     restartIn,
     unsaid,
+    until: _, // the message says it, too
     ...rest
   } = entry;
   const words: string[] = [event];

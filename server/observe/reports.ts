@@ -4,7 +4,7 @@ import type { MessageCounts } from "../link/counts.ts";
 import type { Expired } from "../link/outbox.ts";
 import type { AppState } from "../runtime/application.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { LocalError } from "../protocol/errors.ts";
+import type { HoldfastError, LocalError } from "../protocol/errors.ts";
 import { CountsTeller } from "./counts.ts";
 import type { Events } from "./events.ts";
 import { printable } from "./log.ts";
@@ -39,6 +39,16 @@ export class Reports {
   connected({ id: device, connects, metadata }: Reported, address: string, dialect: 1 | 2): void {
     const about = metadata === "" ? {} : { metadata };
     this.#events.emit({ event: "connected", device, address, connects, dialect, ...about });
+  }
+
+  /** A device has none any more, and no newer one has taken its place. */
+  disconnected({ id: device }: Reported, address: string, { code, message }: HoldfastError): void {
+    this.#events.emit({ event: "disconnected", device, address, code, message });
+  }
+
+  /** Something is not as it should be. */
+  warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
+    this.#events.emit({ event: "warning", ...of, code, message });
   }
 
   /** The store begins to fail; or, with undefined, works again. */
@@ -94,6 +104,14 @@ export class Reports {
   /** A device itself has logged a line. */
   logged(device: string, line: string): void {
     this.#events.emit({ event: "log", device, message: printable(line) });
+  }
+
+  /** A device's firmware has said something that nobody understands. */
+  notUnderstood(device: string, text: string): void {
+    const message = `its firmware has said what this server does not understand: ${
+      quote(text.slice(1))
+    }`;
+    this.#events.emit({ event: "log", device, message });
   }
 
   /** A device has begun a new stream of messages. */

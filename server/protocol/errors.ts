@@ -19,10 +19,13 @@ export type LocalCode =
   | "BAD_TEXT" // a newline inside, empty, too long, or not well-formed Unicode
   | "CLOSED" // the server or client was closed
   | "CLEARED" // the message was dropped by `Device.clear`
+  | "DEPLOY_REFUSED" // the device does not take this application, with the reason
   | "EXPIRED" // the message was not delivered in time, and never will be
   | "FAULT" // the other end has answered a request with a fault
+  | "FELL_BACK" // the device has tried an application, and gone back to the one before
   | "FENCED" // somebody else has taken charge of this device
   | "FORGOTTEN" // the device was forgotten, by `Server.forget` or to make room
+  | "GIVEN_UP" // a deploy was given up, or another one has taken its place
   | "INBOX_FULL" // there is no room for a dead letter
   | "NOT_OPEN" // the server was not told who may connect
   | "NOT_BUILT" // the core's .wasm is missing
@@ -31,7 +34,8 @@ export type LocalCode =
   | "STORE_UNUSABLE" // not a store of ours, or a damaged one
   | "UNANSWERED" // a request was delivered, and not answered in time
   | "UNDECIDED" // the message was sent, and nobody can say whether it was delivered; it is not sent again
-  | "UNKNOWN_DEVICE"; // the server has no device of this id
+  | "UNKNOWN_DEVICE" // the server has no device of this id
+  | "UNSUPPORTED"; // the device knows nothing of deploys
 
 /** Our fault, or our user's. */
 export class LocalError extends HoldfastError<LocalCode> {

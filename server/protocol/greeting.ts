@@ -15,7 +15,7 @@ export const REFUSAL = "\x04";
 export const TAB = "\t";
 
 /** Most bytes of metadata. */
-export const METADATA_BYTES = 64;
+export const METADATA_BYTES = 128;
 
 /** No proof, or HMAC-SHA256 cut to 128 bits. Suite 1 told the positions to whoever asked. */
 export type Suite = 0 | 2;
@@ -100,6 +100,12 @@ export function wrongMetadata(metadata: string): string | undefined {
   if (/[\x00-\x1f\x7f]/.test(metadata)) return "metadata has a control character";
   if (/^[^ =]+=[^ ]*( [^ =]+=[^ ]*)*$/.test(metadata)) return undefined;
   return "metadata is not key=value pairs with one space between them";
+}
+
+/** What a hello's metadata say under a key; undefined: nothing. */
+export function metadatum(metadata: string, key: string): string | undefined {
+  const start = `${key}=`;
+  return metadata.split(" ").find((pair) => pair.startsWith(start))?.slice(start.length);
 }
 
 /** A welcome without its proof and newline. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { helloLine } from "../../tests/support/greeting.ts";
 import { PeerError } from "./errors.ts";
-import { parseHello2, wrongMetadata } from "./greeting.ts";
+import { metadatum, parseHello2, wrongMetadata } from "./greeting.ts";
 
 Deno.test("a suite that is not spoken is named, and the old one with what to do", () => {
   for (const [suite, reason] of [["01", "needs a newer client"], ["03", "suite 3 is not known"]]) {
@@ -16,6 +16,16 @@ Deno.test("a hello whose name is empty has metadata all the same", () => {
   assertEquals([id, metadata], ["", "fw=1"]);
 });
 
+Deno.test("what metadata say under a key", () => {
+  const said = (metadata: string) => metadatum(metadata, "app");
+  assertEquals(said("app=a/1/b"), "a/1/b");
+  assertEquals(said("reset=power app=a=b ms=1"), "a=b");
+  assertEquals(said("app="), "");
+  for (const none of ["", "ap=1", "happ=1 app2=1", "reset=app=1"]) {
+    assertEquals(said(none), undefined);
+  }
+});
+
 Deno.test("metadata are named for what is wrong with them", () => {
   assertEquals(wrongMetadata("fw=1 up=\ud83d\udc19"), undefined);
   for (
@@ -25,7 +35,7 @@ Deno.test("metadata are named for what is wrong with them", () => {
       ["fw", "key=value"],
       ["=1", "key=value"],
       ["a=1  b=2", "key=value"],
-      ["a=" + "x".repeat(63), "64 bytes, not 65"],
+      ["a=" + "x".repeat(127), "128 bytes, not 129"],
       ["", "key=value"],
     ] as const
   ) assertStringIncludes(wrongMetadata(metadata)!, reason);

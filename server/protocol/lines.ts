@@ -13,6 +13,9 @@ export const FRAME = 3;
 /** First character of a text that is a line of the device's own log; nobody may write one. Dialect 2. */
 export const LOGGED = "\x01";
 
+/** First character of a text between a server and a device's firmware, which no application sees. Dialect 2. */
+export const FIRMWARE = "\x02";
+
 const NOTHING = new Uint8Array(0);
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -127,6 +130,9 @@ export function checkText(text: string, maxBytes: number): string {
   if (line === "") throw badText("a message cannot be empty: on the wire it would be an ack");
   if (line.startsWith("\0")) throw badText("a message cannot start with \\0: that withdraws it");
   if (line.startsWith(LOGGED)) throw badText("a message cannot start with \\x01: that is for logs");
+  if (line.startsWith(FIRMWARE)) {
+    throw badText("a message cannot start with \\x02: that is between server and firmware");
+  }
   if (line.includes("\n")) {
     throw badText("a message is one line: \\n may only be its last character");
   }

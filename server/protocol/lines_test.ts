@@ -124,6 +124,8 @@ Deno.test("texts that no line can carry are refused, with the reason", () => {
     "\0x": "start with \\0",
     "\x01": "start with \\x01",
     "\x01x\n": "start with \\x01",
+    "\x02": "start with \\x02",
+    "\x02x\n": "start with \\x02",
     "half a \ud83d": "surrogate",
     "\udc19 half": "surrogate",
     "eleven byte": "10 bytes, this one has 11",
@@ -133,7 +135,7 @@ Deno.test("texts that no line can carry are refused, with the reason", () => {
     const error = assertThrows(() => checkText(text, 10), LocalError, reason);
     assertEquals(error.code, "BAD_TEXT");
   }
-  for (const text of ["ten bytes.", "€€€.", "🐙🐙", "\r", " ", "\x02", "a\0\x01"]) {
+  for (const text of ["ten bytes.", "€€€.", "🐙🐙", "\r", " ", "\x03", "a\0\x01\x02"]) {
     assertEquals(checkText(text, 10), text);
   }
 });

@@ -1,15 +1,19 @@
 import type { Admitted } from "../admission/admission.ts";
+import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
-import type { Expired, WriteOptions } from "../link/outbox.ts";
+import { asleepUntil } from "../link/nap.ts";
+import type { WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
+import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { type Clock, LONGEST_TIMER } from "../transport/platform.ts";
 import type { Application, AppState } from "./application.ts";
 import type { Connection } from "./connection.ts";
+import type { Above, DeviceHost } from "./device_host.ts";
 import { type MessageListener, MessageWatch } from "./message_watch.ts";
 import { dismiss, type Pace } from "./pace.ts";
 import { Readers, type ReadersOwner } from "./readers.ts";
@@ -21,54 +25,6 @@ import type { Transfer, Turn } from "./turn.ts";
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
 const atEnd = () => ({ done: true as const, value: undefined });
-
-/** What the drivers of all devices of a server share. */
-export interface DeviceHost {
-  readonly turn: Turn;
-  readonly clock: Clock;
-  /** Of those who call and are no application's run. */
-  readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter, and whether there are any. */
-  readonly attempts: number;
-  readonly deadLetters: boolean;
-  /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
-  transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
-  /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */
-  connected(device: DeviceDriver, ago: number): void;
-  /** A connection has ended, and no newer one has taken its place. */
-  disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
-  /** A dead letter is the newest message. The record may be changed. @param number What it was. */
-  revived(device: DeviceDriver, number: number): void;
-  readonly reports: DeviceReports;
-}
-
-/** Is told what becomes of devices' messages. */
-export interface DeviceReports {
-  /** Messages were counted. */
-  moved(device: DeviceDriver): void;
-  /** A message was withdrawn, as its time was up, and that is safe. */
-  expired(device: DeviceDriver, message: Expired): void;
-  /** The inbox is full. @returns whether that was said; if not, it is told again */
-  full(device: DeviceDriver): boolean;
-  /** Somebody who watches messages has thrown this, and is told of none any more. */
-  watchFailed(device: DeviceDriver, error: unknown): void;
-  /** A message has become a dead letter, or cannot: there are too many. */
-  gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
-}
-
-/** What is built on the messages of a device. */
-export interface Above {
-  /** A message with which it fails must not hold up the others for ever. */
-  readonly isShared: boolean;
-  /** The device is not to be forgotten to make room for another one. */
-  readonly isKept: boolean;
-  /** All changes so far are safe. The record may be changed. */
-  out(): void;
-  /** All messages that waited were dropped. The record may be changed. */
-  cleared(): void;
-  /** Nothing more comes of the device. */
-  close(reason: LocalError): void;
-}
 
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
@@ -90,6 +46,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
   #watches: Set<MessageWatch> | undefined;
+  #isLost = false; // another server has it
   #metadata = "";
   #since: number;
   #counted = 0;
@@ -142,6 +99,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.session.record.positions.connects;
   }
 
+  get asleepUntil(): Date | undefined {
+    return this.connected ? undefined : asleepUntil(this.session.record);
+  }
+
   get metadata(): string {
     return this.#metadata;
   }
@@ -154,9 +115,14 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.session.record.outbox.length;
   }
 
+  get roundTrip(): number | undefined {
+    return this.session.roundTrip;
+  }
+
   /** Whether nothing is lost if it is forgotten, but where both ends are. */
   get isIdle(): boolean {
-    return !this.connected && this.session.isIdle && !this.above?.isKept;
+    if (this.connected || !this.session.isIdle) return false;
+    return !this.above?.isKept && !this.#host.deploys.concern(this);
   }
 
   /** Whether the store has it no longer, or will not after the commit that is being made. */
@@ -267,6 +233,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.above?.cleared();
+    this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
     this.touch();
     const clears = this.#clears!;
     for (const clear of clears) {
@@ -274,13 +241,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   };
 
-  readonly touch = (): void => {
-    this.turn.touch(this.#out);
-  };
+  readonly touch = (): void => this.turn.touch(this.#out);
 
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
-    if (this.isForgotten) return; // nothing of it is safe
+    if (this.isForgotten || this.#isLost) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) {
       if (this.#watches) this.#show(this.#watches);
@@ -383,15 +348,34 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     };
   }
 
-  /** Ends the connection without a word to anybody: the device is not this server's any more. */
-  drop(): void {
-    this.#serving?.drop();
+  /** Ends the connection without a word to the device: it is not this server's any more. */
+  drop(reason: PeerError): void {
+    const serving = this.#serving;
     this.#serving = undefined;
+    this.#isLost = true;
+    serving?.drop();
+    if (serving) this.#host.disconnected(this, serving.address, reason);
   }
 
   /** Ends the connection, if there is one. */
   cut(reason: PeerError): void {
     this.#serving?.cut(reason);
+  }
+
+  get runs(): RunningApp | undefined {
+    return this.#host.deploys.running(this);
+  }
+
+  get deployment(): Deploy | undefined {
+    return this.#host.deploys.view(this);
+  }
+
+  deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    return this.pace.keep(this.#host.deploys.deploy(this, wasm, options));
+  }
+
+  giveUp(): Promise<void> {
+    return this.pace.keep(this.#host.deploys.giveUp(this));
   }
 
   get deadLetters(): readonly DeadLetter[] {
@@ -435,10 +419,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#cancelExpiry?.();
     this.application?.close();
     this.above?.close(reason);
+    this.#host.deploys.lost(this, reason);
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
-    for (const clear of this.#clears ?? []) dismiss(clear, reason);
-    for (const disposal of this.#disposals ?? []) dismiss(disposal, reason);
+    for (const it of [...this.#clears ?? [], ...this.#disposals ?? []]) dismiss(it, reason);
     for (const write of [...this.#writes ?? []]) write.end(reason);
   }
 }

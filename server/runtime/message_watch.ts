@@ -1,5 +1,5 @@
 /** Who wants to see a device's messages, as they become safe. */
-import { type DeviceRecord, WITHDRAWN } from "../link/record.ts";
+import { type DeviceRecord, isOfApplication } from "../link/record.ts";
 
 /**
  * Is told of a message. @param way "in": from the device; "out": to it; "done": the oldest of those from the device that
@@ -20,7 +20,7 @@ export class MessageWatch {
   constructor(record: DeviceRecord, listener: MessageListener) {
     this.#record = record;
     this.#listener = listener;
-    this.#in = record.positions.processed + record.inbox.length;
+    this.#in = record.positions.processed + record.safe; // what is not safe yet is told when it is
     this.#out = record.state.sent;
     this.#done = this.#in;
   }
@@ -34,7 +34,8 @@ export class MessageWatch {
       this.#listener("in", inbox[at]!);
     }
     for (let at = Math.max(0, this.#out - first); at < outbox.length; at++) {
-      if (outbox[at]!.text !== WITHDRAWN) this.#listener("out", outbox[at]!.text);
+      const message = outbox[at]!;
+      if (isOfApplication(message)) this.#listener("out", message.text);
     }
     this.#in = Math.max(this.#in, processed + safe);
     this.#out = Math.max(this.#out, sent);

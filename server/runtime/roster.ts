@@ -1,4 +1,5 @@
 /** Which devices a server knows: how one comes to be here, and how it goes. */
+import type { DeviceRecord } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -47,6 +48,13 @@ export class Roster {
     const device = this.#here.get(id);
     if (device) return device;
     throw unknownDevice(id);
+  }
+
+  /** The record of a device that is here; undefined: there is room for it. @throws {PeerError} there is none */
+  record(id: string): DeviceRecord | undefined {
+    const device = this.get(id);
+    this.#host.places.check(id, device);
+    return device?.session.record;
   }
 
   /** All of them. */
@@ -117,7 +125,7 @@ export class Roster {
   /** Another server has a device now. If it comes back to this one, it is asked for anew. */
   lose(error: FencedError): void {
     const device = this.#here.get(error.device)!;
-    device.drop();
+    device.drop(new PeerError("LOST", error.message));
     this.#remove(device, error);
   }
 

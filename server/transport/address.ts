@@ -25,3 +25,8 @@ export function peerOf(hostname: string): string {
   const network = words.slice(0, 4).map((word) => parseInt(word, 16).toString(16));
   return `${network.join(":")}::/64`;
 }
+
+/** Whether nobody but this machine reaches an address. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}

@@ -8,7 +8,7 @@ import type { Seen } from "./seen.ts";
 /** Routes that look at devices. */
 export function deviceRoutes(seen: Seen): Route[] {
   return [
-    route("GET", "/api/events", "look", () => seen.stream()),
+    route("GET", "/api/events", "look", ({ address }) => seen.stream(address)),
     route("GET", "/api/devices", "look", () => json(seen.devices.map(viewOf))),
     route("GET", "/api/devices/:id", "look", ({ params }) => json(seen.of(find(seen, params.id)))),
   ];

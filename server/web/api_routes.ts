@@ -1,6 +1,7 @@
 /** All that programs can ask, over whatever a request has come. */
 import { actRoutes, type Operated } from "./acts.ts";
 import { deviceRoutes } from "./api.ts";
+import { deployRoutes } from "./deploy_routes.ts";
 import { Health, type Healthy } from "./health.ts";
 import { logRoutes } from "./log_routes.ts";
 import { type BridgeState, metricsRoute } from "./metrics.ts";
@@ -35,6 +36,7 @@ export function apiRoutes(
   return [
     ...deviceRoutes(seen),
     ...actRoutes(server),
+    ...deployRoutes(server),
     ...logRoutes(server, signal),
     // It says nothing of the devices: whoever restarts servers needs no token.
     route("GET", "/healthz", "nothing", async () => {

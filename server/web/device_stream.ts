@@ -4,6 +4,7 @@ import type { RunningApplication, Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
 import { find } from "./api.ts";
 import { channelsOf, type ChannelView } from "./channel_view.ts";
+import { type Diagnostic, diagnosticsOf } from "./diagnostics.ts";
 import type { Watched } from "./fleet.ts";
 import type { LinkTime } from "./history.ts";
 import { entryOf, type RecentLog, type TimedEntry } from "./recent_log.ts";
@@ -24,6 +25,7 @@ export interface ThingView {
   readonly application?: RunningApplication;
   readonly description?: Description;
   readonly channels: readonly ChannelView[];
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 /** What the stream of a device tells. */
@@ -45,11 +47,12 @@ export interface DeviceTold {
 
 /** The route to it. */
 export function deviceStreamRoute(server: Watched, seen: Seen, recent: RecentLog): Route {
-  return route("GET", "/api/devices/:id/events", "look", async ({ params, may }) => {
+  return route("GET", "/api/devices/:id/events", "look", async ({ params, may, address }) => {
     const device = find(server, params.id);
     const thing = await server.thing(device.id);
-    return seen.open((changed) =>
-      new DeviceShown({ server, seen, recent, device, thing, may }, changed).shown
+    return seen.open(
+      address,
+      (changed) => new DeviceShown({ server, seen, recent, device, thing, may }, changed).shown,
     );
   });
 }
@@ -116,7 +119,7 @@ class DeviceShown {
 
   #look(): DeviceTold {
     const { seen, device, thing, may } = this.#around;
-    const view = this.#isGone ? undefined : viewOf(thing);
+    const view = this.#isGone ? undefined : viewOf(thing, device.metadata);
     const text = JSON.stringify(view);
     const told = {
       may,
@@ -134,11 +137,12 @@ class DeviceShown {
   }
 }
 
-function viewOf(thing: Thing): ThingView {
+function viewOf(thing: Thing, metadata: string): ThingView {
   const { application, description } = thing;
   return {
     ...(application && { application }),
     ...(description && { description }),
     channels: channelsOf(thing),
+    diagnostics: diagnosticsOf(thing, metadata),
   };
 }

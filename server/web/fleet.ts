@@ -3,12 +3,16 @@ import type { Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
 import type { MessageCounts } from "../link/counts.ts";
 import type { EventListener, ServerEvent } from "../observe/events.ts";
+import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { AppState } from "../runtime/application.ts";
+
+import { appsOf, type DeployView } from "./deploy_routes.ts";
 
 /** What is needed of `Server`. */
 export interface Watched {
   readonly devices: readonly Device[];
   readonly events: { subscribe(listener: EventListener): () => void };
+  known(id: string): Device | undefined;
   device(id: string): Promise<Device>;
   thing(id: string): Promise<Thing>;
 }
@@ -19,6 +23,8 @@ export interface DeviceView {
   readonly connected: boolean;
   /** When the present connection began, or the last one ended; ISO 8601. */
   readonly since: string;
+  /** Until when it sleeps, in ISO 8601; not there: it does not. */
+  readonly asleepUntil?: string;
   /** How often it has connected, ever. */
   readonly connects: number;
   /** What it said about itself when it connected last. */
@@ -30,17 +36,27 @@ export interface DeviceView {
   /** Of the server's application for it. */
   readonly app: AppState;
   readonly deadLetters: number;
+  /** What it said that it runs, if it did. */
+  readonly runs?: RunningApp;
+  /** How the last deploy to it is, if there was one. */
+  readonly deploy?: DeployView;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
+  /** From sending a message to its ack, in ms: the last one on this connection. Undefined: there was none. */
+  readonly roundTrip?: number;
 }
 
 /** What one device looks like now. */
 export function viewOf(device: Device): DeviceView {
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
+  const { asleepUntil, roundTrip } = device;
   return {
+    ...(asleepUntil && { asleepUntil: asleepUntil.toISOString() }),
     ...{ id, connected, since: since.toISOString(), connects, metadata, inbox, outbox, app },
     deadLetters: deadLetters.length,
     counts: { ...device.counts },
+    ...appsOf(device),
+    ...(roundTrip !== undefined && { roundTrip: Math.round(roundTrip * 10) / 10 }),
   };
 }
 

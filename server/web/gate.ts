@@ -19,7 +19,7 @@ const MOST_LOGIN = 4 * LONGEST_PASSWORD + 256;
 
 /** What a gate goes by. */
 export interface GateOptions {
-  /** Undefined: nobody needs a password. */
+  /** At first; undefined: nobody needs a password. */
   readonly credentials: Credentials | undefined;
   /** What those may do who are let in. */
   readonly most: Extract<Right, "look" | "act">;
@@ -37,8 +37,9 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #attempts: Attempts;
   readonly #cookie: string;
+  #credentials: Credentials | undefined;
   /** Signs sessions: with another password those of the old one are over. */
-  readonly #key: Uint8Array;
+  #key!: Uint8Array;
   #checks = 0;
 
   constructor(options: GateOptions) {
@@ -46,13 +47,20 @@ export class Gate {
     this.#attempts = new Attempts(options.now);
     // With this prefix browsers take it from nobody else, and over TLS alone.
     this.#cookie = options.isSecure ? "__Host-holdfast" : "holdfast";
-    const { secret, credentials } = options;
+    this.setCredentials(options.credentials);
+  }
+
+  /** Takes over other ones in place of all that there were. */
+  setCredentials(credentials: Credentials | undefined): void {
+    this.#credentials = credentials;
+    const { secret } = this.#options;
     this.#key = createHmac("sha256", secret).update(credentials?.password ?? "").digest();
   }
 
   /** What whoever asks may do. @throws {Refusal} a token is none */
   rightOf(request: Request): Right {
-    const { credentials, most } = this.#options;
+    const credentials = this.#credentials;
+    const { most } = this.#options;
     if (!credentials) return most;
     const authorization = request.headers.get("authorization");
     if (authorization !== null) {
@@ -74,7 +82,7 @@ export class Gate {
         "GET",
         "/api/session",
         "nothing",
-        ({ may }) => json({ may, login: this.#options.credentials !== undefined }),
+        ({ may }) => json({ may, login: this.#credentials !== undefined }),
       ),
       route("POST", "/api/session", "nothing", async ({ request, address }) => {
         const body = await readJson(request, { most: MOST_LOGIN });
@@ -95,7 +103,7 @@ export class Gate {
 
   /** @throws {Refusal} */
   async #check(password: string, address: string): Promise<void> {
-    const { credentials } = this.#options;
+    const credentials = this.#credentials;
     if (credentials?.password === undefined) {
       throw new Refusal(403, "NO_PASSWORD", "nobody has set a password: `holdfast web password`");
     }
@@ -123,8 +131,8 @@ export class Gate {
   }
 
   #hasSession(request: Request): boolean {
-    const { date, credentials } = this.#options;
-    if (credentials?.password === undefined) return false;
+    const { date } = this.#options;
+    if (this.#credentials?.password === undefined) return false;
     const cookies = (request.headers.get("cookie") ?? "").split(/; */);
     const mine = cookies.find((cookie) => cookie.startsWith(`${this.#cookie}=`));
     const [, until, signature] = mine?.match(/=(\d{1,12})\.([\w-]{43})$/) ?? [];

@@ -283,3 +283,16 @@ Deno.test("the file has no password and no token in it, and nothing in it may be
   assertThrows(() => credentials.withToken("a b", "act"), LocalError, "name");
   assertThrows(() => credentials.withoutToken("nobody"), LocalError, "no token");
 });
+
+Deno.test("with another password the sessions of the old one end, and with the same one they go on", async () => {
+  const door = new Door();
+  const cookie = await door.cookie();
+  assertEquals(door.may({ cookie }), "act");
+  door.gate.setCredentials(credentials.withoutToken("robot"));
+  assertEquals(door.may({ cookie }), "act");
+  assertThrows(() => door.may({ authorization: `Bearer ${actToken}` }), Error, "not known");
+  door.gate.setCredentials(credentials.withPassword(await hashPassword("another password")));
+  assertEquals(door.may({ cookie }), "nothing");
+  assertEquals(await codeOf(await door.logIn(PASSWORD)), [403, "BAD_PASSWORD"]);
+  assertEquals((await door.logIn("another password")).status, 200);
+});

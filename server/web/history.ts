@@ -11,14 +11,22 @@ import type { Watched } from "./fleet.ts";
 /** Of a device: of one that flaps, the last. */
 const MOST_LINKS = 500;
 
+/** Why the link of a device has ended that sleeps; of one that is not back in time. */
+const ASLEEP = "ASLEEP";
+const OVERDUE = "OVERDUE";
+
 /** For how long links are kept. */
 const LONGEST = 8 * 24 * 3600 * 1000;
 
-/** Until what has changed is made safe. */
-const SOON = 2000;
+/** How often something is written, in ms. */
+export interface HistoryPace {
+  /** Until what has changed is made safe. */
+  readonly soon: number;
+  /** Between two notes that the server runs: by so much a link seems shorter that a killed server had. */
+  readonly heartbeat: number;
+}
 
-/** How often it is noted that the server runs: by so much a link seems shorter that a killed server had. */
-const HEARTBEAT = 60_000;
+const PACE: HistoryPace = { soon: 2000, heartbeat: 60_000 };
 
 /** The server's own times, under an id that no device has. */
 const SERVER = "";
@@ -37,7 +45,7 @@ export interface LinkTime {
   readonly from: number;
   /** Undefined: it has it. */
   readonly to?: number;
-  /** Why it ended, as the log says it: SILENT, for example. */
+  /** Why it ended, as the log says it: SILENT, for example; ASLEEP: no outage follows; OVERDUE: it was to be a sleep. */
   readonly code?: string;
   /** The device was started before it: why, as it says, `watchdog` for example, or "". Undefined: it had gone on. */
   readonly boot?: string;
@@ -53,24 +61,23 @@ type Links = Map<string, LinkTime[]>;
 export class History {
   readonly #server: Recorded;
   readonly #clock: Clock;
-  readonly #links: Links; // of each device oldest first
+  readonly #pace: HistoryPace;
+  readonly #links: Links = new Map(); // of each device oldest first
   readonly #changed = new Map<string, Map<number, LinkTime>>();
-  /** Undefined: the store has no database. */
-  readonly #isDurable: boolean;
+  /** The store has a database, and what an earlier server has noted in it was read. */
+  #isDurable = false;
+  /** Until that was read: those that the server has forgotten. */
+  readonly #forgotten = new Set<string>();
   /** Those that were started, and have no connection yet. */
   readonly #booted = new Set<string>();
   readonly #unsubscribe: () => void;
   #cancelWrite: (() => void) | undefined;
   #cancelBeat: (() => void) | undefined;
 
-  private constructor(server: Recorded, clock: Clock, kept: Links | undefined) {
+  private constructor(server: Recorded, clock: Clock, pace: HistoryPace) {
     this.#server = server;
     this.#clock = clock;
-    this.#links = kept ?? new Map();
-    this.#isDurable = kept !== undefined;
-    // A server that was killed could not say that its links ended.
-    const killed = this.served.at(-1)?.to ?? 0;
-    for (const id of this.#links.keys()) this.#end(id, killed, "LOST");
+    this.#pace = pace;
     this.#begin(SERVER, clock.date());
     for (const { id, connected, since } of server.devices) {
       if (connected) this.#begin(id, since.getTime());
@@ -79,9 +86,43 @@ export class History {
     this.#beat();
   }
 
-  /** Begins with what an earlier server has noted. */
-  static async start(server: Recorded, clock: Clock): Promise<History> {
-    return new History(server, clock, await load(server, clock.date() - LONGEST));
+  /** Begins to note at once, and then reads what an earlier server has noted. @throws {LocalError} CLOSED */
+  static async start(server: Recorded, clock: Clock, pace = PACE): Promise<History> {
+    const history = new History(server, clock, pace);
+    try {
+      const kept = await load(server, clock.date() - LONGEST);
+      if (kept) history.#follow(kept);
+      return history;
+    } catch (error) {
+      history.#stop();
+      throw error;
+    }
+  }
+
+  /** What an earlier server has noted comes before what was noted meanwhile. */
+  #follow(kept: Links): void {
+    // A server that was killed could not say that its links ended.
+    const killed = kept.get(SERVER)?.at(-1)?.to ?? 0;
+    const own = [...this.#links];
+    for (const [id, links] of kept) {
+      const isKnown = id === SERVER || this.#server.known(id) !== undefined;
+      if (!isKnown) this.#forget(id); // the server has, and was killed before that was noted here
+      if (this.#forgotten.has(id)) continue;
+      this.#links.set(id, links);
+      this.#end(id, killed, "LOST");
+    }
+    for (const [id, links] of own) {
+      if (this.#links.get(id) === links) {
+        for (const link of links) this.#note(id, link);
+        continue;
+      }
+      for (const { from, to, code, boot } of links) {
+        this.#begin(id, from, boot);
+        if (to !== undefined) this.#end(id, to, code);
+      }
+    }
+    this.#forgotten.clear();
+    this.#isDurable = true;
   }
 
   /** Links of a device, oldest first. */
@@ -96,11 +137,16 @@ export class History {
 
   /** Ends it, before the server is closed. */
   async close(): Promise<void> {
-    this.#unsubscribe();
-    this.#cancelBeat?.();
+    this.#stop();
     const now = this.#clock.date();
     for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
     await this.#write();
+  }
+
+  #stop(): void {
+    this.#unsubscribe();
+    this.#cancelBeat?.();
+    this.#cancelWrite?.();
   }
 
   #take(event: ServerEvent): void {
@@ -110,6 +156,8 @@ export class History {
       const boot = this.#booted.delete(event.device) ? reasonIn(event.metadata) : undefined;
       this.#begin(event.device, now, boot);
     } else if (event.event === "disconnected") this.#end(event.device, now, event.code);
+    else if (event.event === "asleep") this.#end(event.device, now, ASLEEP);
+    else if (event.event === "overdue") this.#overdue(event.device);
     else if (event.event === "forgotten") this.#forget(event.device);
   }
 
@@ -123,9 +171,9 @@ export class History {
   }
 
   #begin(id: string, now: number, boot?: string): void {
-    this.#end(id, now);
     const links = this.#links.get(id) ?? [];
     const from = Math.max(now, (links.at(-1)?.from ?? -1) + 1); // somebody may set the date back
+    this.#end(id, from);
     const link = { from, ...(boot !== undefined && { boot }) };
     links.push(link);
     if (links.length > MOST_LINKS) links.shift();
@@ -142,10 +190,20 @@ export class History {
     this.#note(id, ended);
   }
 
+  /** It was no sleep, or is none any more. */
+  #overdue(id: string): void {
+    const links = this.#links.get(id);
+    const last = links?.at(-1);
+    if (last?.code !== ASLEEP) return;
+    links![links!.length - 1] = { ...last, code: OVERDUE };
+    this.#note(id, links!.at(-1)!);
+  }
+
   #forget(id: string): void {
     this.#booted.delete(id);
     this.#links.delete(id);
     this.#changed.set(id, new Map());
+    if (!this.#isDurable) this.#forgotten.add(id);
     this.#plan();
   }
 
@@ -156,12 +214,12 @@ export class History {
   }
 
   #plan(): void {
-    this.#cancelWrite ??= this.#clock.after(SOON, () => void this.#write());
+    this.#cancelWrite ??= this.#clock.after(this.#pace.soon, () => void this.#write());
   }
 
   /** The table shows for how long the server has run, should it be killed. */
   #beat(): void {
-    this.#cancelBeat = this.#clock.after(HEARTBEAT, () => {
+    this.#cancelBeat = this.#clock.after(this.#pace.heartbeat, () => {
       this.#note(SERVER, { ...this.served.at(-1)!, to: this.#clock.date() });
       this.#beat();
     });
@@ -185,7 +243,9 @@ export class History {
         }
       });
     } catch (error) {
-      if (!(error instanceof LocalError && error.code === "CLOSED")) throw error;
+      // The server has ended, while its store failed perhaps: which it has told.
+      const isOver = error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
+      if (!isOver) throw error;
     }
   }
 }

@@ -101,6 +101,8 @@ Deno.test("it is noted when a device was started, and why, through restarts", as
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
   const { server, platform } = first.scene;
+  await first.scene.away("a");
+  await platform.advance(1000);
   const metadata = "version=1 reset=watchdog";
   const address = "here";
   const come = (boots: boolean) => {
@@ -123,7 +125,7 @@ Deno.test("it is noted when a device was started, and why, through restarts", as
     ["a", "old"].map((id) => history.of(id).map(({ boot }) => boot));
   const old = await first.scene.knock("old\n\n");
   await first.scene.says(old, "00hello\n");
-  const expected = [["watchdog", undefined], [undefined, ""]];
+  const expected = [[undefined, "watchdog", undefined], [undefined, ""]];
   assertEquals(boots(first), expected);
   await first.close();
   const second = await Noted.start(store, MINUTE);
@@ -146,6 +148,84 @@ Deno.test("a device that was forgotten has no past", async () => {
   assertEquals(second.links("a"), []);
   await second.close();
   store.close();
+});
+
+Deno.test("links that come and go while the past is read are noted as well, behind it", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  await first.link("a", 100);
+  await first.link("b", 100);
+  await first.close();
+  const platform = new ManualPlatform();
+  await platform.advance(MINUTE);
+  const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
+  const { server } = scene;
+  // The store takes its time for what the page asks, and for nothing else.
+  const held: (() => void)[] = [];
+  const slow = new Proxy(server, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (name !== "transaction") return typeof value === "function" ? value.bind(target) : value;
+      return async (use: Parameters<typeof server.transaction>[0]) => {
+        await new Promise<void>((resolve) => held.push(resolve));
+        const done = server.transaction(use);
+        await platform.turn();
+        await done;
+      };
+    },
+  });
+  const started = History.start(slow, platform);
+  for (const id of ["a", "c"]) {
+    const socket = await scene.knock(`${id}\n\n`);
+    await platform.advance(10);
+    socket.fails(new Error("reset"));
+    await platform.turn();
+    await platform.advance(10);
+  }
+  const forgotten = server.forget("b");
+  await platform.turn();
+  await forgotten;
+  await scene.knock("b\n\n");
+  await platform.advance(3000); // what is noted meanwhile waits
+  let history: History | undefined;
+  void started.then((it) => history = it);
+  while (!history) {
+    held.splice(0).forEach((go) => go());
+    await platform.turn();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  const begin = new ManualPlatform().date();
+  const links = (of: { of(id: string): readonly LinkTime[] }, id: string) =>
+    of.of(id).map(({ from, to }) => [from - begin, to === undefined ? undefined : to - begin]);
+  const expected = {
+    a: [[0, 100], [MINUTE, MINUTE + 10]],
+    b: [[MINUTE + 40, undefined]],
+    c: [[MINUTE + 20, MINUTE + 30]],
+  };
+  for (const [id, it] of Object.entries(expected)) assertEquals(links(history, id), it, id);
+  await platform.advance(3000);
+  while (held.length > 0) {
+    held.splice(0).forEach((go) => go());
+    await platform.turn();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  void history.close(); // as if it was killed: nothing more is noted
+  await scene[Symbol.asyncDispose]();
+  const third = await Noted.start(store, 2 * MINUTE);
+  assertEquals(links(third.history, "a"), expected.a);
+  assertEquals(links(third.history, "c"), expected.c);
+  assertEquals(links(third.history, "b"), [[MINUTE + 40, MINUTE + 40]], "open when it was killed");
+  await third.close();
+  store.close();
+});
+
+Deno.test("a device that takes its own place in the same moment was not away", async () => {
+  const noted = await Noted.start(new MemoryStore());
+  await noted.scene.knock("a\n\n");
+  await noted.scene.knock("a\n\n");
+  assertEquals(noted.links("a"), ["0-1", "1-"]);
+  await noted.close();
 });
 
 Deno.test("a device that flaps, and a long time, leave a bounded table", async () => {

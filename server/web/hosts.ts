@@ -29,8 +29,3 @@ function isAddress(host: string): boolean {
   return host === "localhost" || /^\d+\.\d+\.\d+\.\d+$/.test(host) ||
     /^\[[0-9a-f:.]+\]$/.test(host);
 }
-
-/** Whether nobody but this machine reaches an address. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-}

@@ -1,6 +1,7 @@
 /** Which requests were meant for the page: by their Host, their Origin, and what a browser says of where they come from. */
 import { assertEquals } from "@std/assert";
-import { isForUs, isLoopback } from "./hosts.ts";
+import { isLoopback } from "../transport/address.ts";
+import { isForUs } from "./hosts.ts";
 
 const AT_HOME = { scheme: "http" };
 const BEHIND_A_PROXY = { scheme: "http", url: new URL("https://holdfast.example/") };

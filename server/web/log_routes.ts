@@ -1,91 +1,159 @@
 /** What happens at the server, told to programs as it happens. */
+import type { Device } from "../device.ts";
 import type { ServerEvent } from "../observe/events.ts";
+import { nodePlatform } from "../transport/node.ts";
+import type { Clock } from "../transport/platform.ts";
 import type { Watched } from "./fleet.ts";
-import { Refusal, type Route, route } from "./routes.ts";
-
-/** Streams at once. */
-const MOST_STREAMS = 64;
+import { Places } from "./stream_places.ts";
+import { type Route, route } from "./routes.ts";
+import { PATIENCE, QUIET } from "./stream.ts";
 
 /** Events that wait for one reader; what comes when there are so many is left out, and counted. */
 const MOST_WAITING = 1000;
 
-/** After so many ms without an event a comment is sent: so both ends learn that the other one is gone. */
-const QUIET = 15_000;
-
 const encoder = new TextEncoder();
+
+/** A message from a device, or to it, once it is safe. */
+export interface MessageEvent {
+  readonly event: "message";
+  readonly device: string;
+  /** From it, or to it. */
+  readonly way: "in" | "out";
+  readonly text: string;
+}
 
 /** What a stream tells: an event with its time, in ISO 8601; or how many were left out, as nobody read them. */
 export type LogEvent =
-  | (ServerEvent & { time: string })
+  | ((ServerEvent | MessageEvent) & { time: string })
   | { time: string; event: "missed"; count: number };
+
+/** Which events somebody wants. */
+interface Wanted {
+  device(id: string | undefined): boolean;
+  event(name: string): boolean;
+  /** Messages as well. */
+  readonly messages: boolean;
+}
 
 /** @param signal ends all streams */
 export function logRoutes(server: Watched, signal: AbortSignal): Route[] {
-  let streams = 0;
+  const places = new Places();
   return [
-    route("GET", "/api/log", "look", ({ query }) => {
-      if (streams >= MOST_STREAMS) {
-        throw new Refusal(503, "TOO_MANY_STREAMS", `${MOST_STREAMS} streams are open already`);
-      }
-      streams++;
-      const wanted = filter(query.getAll("device"), query.getAll("event"));
-      return new Response(stream(server, wanted, signal, () => streams--), {
-        headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+    route("GET", "/api/log", "look", ({ query, address }) => {
+      const wanted = wantedOf(query);
+      return places.take(address, (ended) => {
+        const body = stream(server, wanted, { signal, ended });
+        return new Response(body, {
+          headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+        });
       });
     }),
   ];
 }
 
-/** Any of these devices, and any of these events; where none is said, all. */
-function filter(devices: string[], events: string[]): (event: ServerEvent) => boolean {
-  const [ids, names] = [new Set(devices), new Set(events)];
-  return (event) => {
-    if (names.size > 0 && !names.has(event.event)) return false;
-    if (ids.size === 0) return true;
-    return "device" in event && event.device !== undefined && ids.has(event.device);
+/** Any of these devices, and any of these events; where none is said, all but messages: these are asked for. */
+function wantedOf(query: URLSearchParams): Wanted {
+  const [ids, names] = [new Set(query.getAll("device")), new Set(query.getAll("event"))];
+  return {
+    device: (id) => ids.size === 0 || (id !== undefined && ids.has(id)),
+    event: (name) => names.size === 0 || names.has(name),
+    messages: query.has("messages") || names.has("message"),
   };
 }
 
-function stream(
+/** @param ended called once, when nothing more is told */
+export function stream(
   server: Watched,
-  isWanted: (event: ServerEvent) => boolean,
-  signal: AbortSignal,
-  ended: () => void,
+  wanted: Wanted,
+  { signal, ended, clock = nodePlatform }: {
+    signal: AbortSignal;
+    ended: () => void;
+    clock?: Pick<Clock, "after" | "date">;
+  },
 ): ReadableStream<Uint8Array> {
+  const waiting: string[] = [":\n\n"]; // at once, so that it is known that it began
   let missed = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let unread = 0; // for so many ms nobody has read what waits
   let end = () => {};
+  /** Whoever reads is waiting for this. */
+  let hungry: (() => void) | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      const say = (text: string) => {
-        controller.enqueue(encoder.encode(text));
-        clearTimeout(timer);
-        timer = setTimeout(beat, QUIET);
+      let cancel = () => {};
+      const beat = () => {
+        if (waiting.length === 0) say(":\n\n"); // both ends learn so that the other one is gone
+        else if ((unread += QUIET) >= PATIENCE) return close();
+        plan();
       };
-      const tell = (event: LogEvent) => say(`data: ${JSON.stringify(event)}\n\n`);
-      const beat = () => say(hasRoom() ? ":\n\n" : "");
-      const hasRoom = () => (controller.desiredSize ?? 0) > 0;
-      const unsubscribe = server.events.subscribe((event) => {
-        if (!isWanted(event)) return;
-        if (!hasRoom()) return void missed++;
-        const time = new Date().toISOString();
-        if (missed > 0) tell({ time, event: "missed", count: missed });
+      const plan = () => {
+        cancel();
+        cancel = clock.after(QUIET, beat);
+      };
+      const say = (text: string) => {
+        waiting.push(text);
+        hungry?.();
+      };
+      const tell = (event: ServerEvent | MessageEvent) => {
+        if (waiting.length >= MOST_WAITING) return void missed++;
+        const time = new Date(clock.date()).toISOString();
+        const all: LogEvent[] = [{ time, ...event }];
+        if (missed > 0) all.unshift({ time, event: "missed", count: missed });
         missed = 0;
-        tell({ time, ...event });
-      });
+        say(all.map((one) => `data: ${JSON.stringify(one)}\n\n`).join(""));
+      };
+      const ends = [
+        server.events.subscribe((event) => {
+          const device = "device" in event ? event.device : undefined;
+          if (wanted.event(event.event) && wanted.device(device)) tell(event);
+        }),
+        ...wanted.messages ? [watchMessages(server, wanted, tell)] : [],
+      ];
       const close = () => {
         end();
         controller.close();
+        hungry?.();
       };
       end = () => {
-        unsubscribe();
-        clearTimeout(timer);
+        for (const end of ends) end();
+        cancel();
         signal.removeEventListener("abort", close);
         ended();
       };
       signal.addEventListener("abort", close);
-      say(":\n\n"); // now it is known that it began
+      plan();
+    },
+    async pull(controller) {
+      unread = 0;
+      if (waiting.length === 0) await new Promise<void>((resolve) => hungry = resolve);
+      hungry = undefined;
+      if (waiting.length > 0) controller.enqueue(encoder.encode(waiting.splice(0).join("")));
     },
     cancel: () => end(),
-  }, { highWaterMark: MOST_WAITING });
+  }, { highWaterMark: 0 });
+}
+
+/** Tells of the messages of all devices that are wanted, also of those that the server comes to know later. */
+export function watchMessages(
+  server: Watched,
+  wanted: Wanted,
+  tell: (message: MessageEvent) => void,
+): () => void {
+  const watched = new Map<string, { device: Device; end: () => void }>();
+  const watch = (device: Device | undefined) => {
+    if (!device || !wanted.device(device.id) || watched.get(device.id)?.device === device) return;
+    const end = device.watch((way, text) => {
+      if (way !== "done") tell({ event: "message", device: device.id, way, text });
+    });
+    watched.set(device.id, { device, end });
+  };
+  server.devices.forEach(watch);
+  const unsubscribe = server.events.subscribe((event) => {
+    if (!("device" in event) || event.device === undefined) return;
+    if (event.event === "forgotten") watched.delete(event.device);
+    else watch(server.known(event.device));
+  });
+  return () => {
+    unsubscribe();
+    for (const { end } of watched.values()) end();
+  };
 }

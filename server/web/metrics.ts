@@ -107,6 +107,7 @@ function fleetMetrics(devices: () => readonly Device[]): Metric[] {
   return [
     sum("devices", "Devices that the server knows.", () => 1),
     sum("devices_connected", "Devices that have a connection.", ({ connected }) => +connected),
+    sum("devices_asleep", "Devices that sleep, as they have said.", (it) => +isAsleep(it)),
     sum("inbox_messages", "Messages from devices that are not processed.", ({ inbox }) => inbox),
     sum(
       "outbox_messages",
@@ -119,6 +120,10 @@ function fleetMetrics(devices: () => readonly Device[]): Metric[] {
       (it) => it.deadLetters.length,
     ),
   ];
+}
+
+function isAsleep({ asleepUntil }: Device): boolean {
+  return asleepUntil !== undefined;
 }
 
 function messageMetrics(look: () => Look): Metric[] {
@@ -151,6 +156,8 @@ function eventMetrics(tallies: Tallies): Metric[] {
       "Connections of devices that have ended, by why.",
       "disconnected",
     ),
+    count("sleeps_total", "Connections of devices that have ended, as these sleep.", "asleep"),
+    count("overdue_total", "Devices that were not back from their sleep in time.", "overdue"),
     byCode(
       "refusals_total",
       "Connections that were refused before it was known whose, by why.",
@@ -160,6 +167,7 @@ function eventMetrics(tallies: Tallies): Metric[] {
     count("reports_total", "What channels are, as devices have told it.", "reported"),
     count("app_failures_total", "Failures of applications.", "app_failed"),
     count("devices_forgotten_total", "Devices that were forgotten.", "forgotten"),
+    byCode("deploys_total", "Phases that deploys have come to.", "deploy"),
     byCode("warnings_total", "Warnings in the log, by their codes.", "warning"),
   ];
 }
@@ -214,8 +222,19 @@ function deviceMetrics(devices: () => readonly Device[]): Metric[] {
     labels: ["device"],
     values: () => devices().map((device) => [of(device), device.id] as const),
   });
+  const roundTrip: Metric = {
+    name: "device_round_trip_seconds",
+    help: "From sending the last message to its ack, on the device's connection.",
+    labels: ["device"],
+    values: () =>
+      devices().flatMap(({ id, roundTrip }) => {
+        return roundTrip === undefined ? [] : [[roundTrip / 1000, id] as const];
+      }),
+  };
   return [
+    roundTrip,
     each("device_connected", "Whether the device has a connection.", ({ connected }) => +connected),
+    each("device_asleep", "Whether the device sleeps, as it has said.", (it) => +isAsleep(it)),
     each(
       "device_connections_total",
       "How often the device has connected.",

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { operationOf, OPERATIONS, wrongAnswer, wrongValue } from "../../tests/support/open_api.ts";
+import { ModelBoard } from "../../tests/support/model_board.ts";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
 import { channels, type Device } from "../mod.ts";
@@ -118,6 +119,17 @@ Deno.test("real answers are as they are described, of every route", async () => 
   await answer(device, peer);
   await answered;
   await check(504, "POST", `${at}/request`, { channel: "led", deadline: 1 });
+  using _board = new ModelBoard(scene.server.port, "board");
+  await scene.server.device("board");
+  const wasm = await Deno.readFile(new URL("../../client-as/build/main.wasm", import.meta.url));
+  const app = { wasm: wasm.toBase64(), name: "kitchen", version: 4 };
+  await check(200, "POST", "/api/devices/board/deploy", { ...app, wait: true });
+  await check(422, "POST", `${at}/deploy`, app);
+  await check(400, "POST", `${at}/deploy`, { ...app, wasm: "!" });
+  await check(202, "POST", "/api/devices/board/deploy", app);
+  await check(200, "DELETE", "/api/devices/board/deploy");
+  await check(200, "GET", "/api/apps");
+  await check(200, "GET", "/api/devices");
   await check(200, "GET", "/api/dead-letters");
   const { number } = device.deadLetters[0]!;
   await check(200, "POST", `${at}/dead-letters/${number}/revive`);

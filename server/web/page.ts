@@ -18,6 +18,18 @@ const PATHS: Readonly<Record<string, string>> = {
   "login.html": "/login",
 };
 
+/** At the beginning of each page's head. */
+const HEAD = `
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <link rel="icon" href="/parts/icon.svg" type="image/svg+xml">
+    <link rel="stylesheet" href="/parts/style.css">
+    <link rel="stylesheet" href="/page/style.css">`;
+
+/** What a module loads at once; types are taken out of it before. */
+const IMPORT = /^(?:import|export) (?:[^"]*? from )?"(.+?)";/gm;
+
 /** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -30,7 +42,7 @@ const HEADERS = {
 
 /** Routes to all files of the page. They are no secret: anybody may have them. */
 export async function pageRoutes(): Promise<Route[]> {
-  const routes: Route[] = [];
+  const files = new Map<string, { type: string; text: string }>();
   for (const folder of ["page", "parts"]) {
     const url = new URL(`./${folder}/`, import.meta.url);
     for await (const { name, isFile } of Deno.readDir(url)) {
@@ -38,11 +50,30 @@ export async function pageRoutes(): Promise<Route[]> {
       if (!isFile || type === undefined || name.endsWith("_test.ts")) continue;
       const text = await Deno.readTextFile(new URL(name, url));
       const served = name.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
-      const path = PATHS[name] ?? `/${folder}/${name}`;
-      routes.push(fileRoute(path, type, new TextEncoder().encode(served)));
+      files.set(PATHS[name] ?? `/${folder}/${name}`, { type, text: served });
     }
   }
+  const routes = Array.from(files, ([path, { type, text }]) => {
+    const served = type === TYPES.html ? withHead(text, (path) => files.get(path)?.text) : text;
+    return fileRoute(path, type, new TextEncoder().encode(served));
+  });
   return [...routes, ...await plotRoutes()];
+}
+
+/** A page with what all have, and with all modules that its script needs, so that they are asked for at once. */
+function withHead(html: string, read: (path: string) => string | undefined): string {
+  const [, script] = html.match(/<script type="module" src="(.+?)">/)!;
+  const modules = new Set([script!]);
+  for (const path of modules) {
+    for (const [, from] of read(path)?.matchAll(IMPORT) ?? []) {
+      modules.add(new URL(from!, `file://${path}`).pathname);
+    }
+  }
+  modules.delete(script!);
+  const preloads = [...modules].sort().map((path) =>
+    `\n    <link rel="modulepreload" href="${path}">`
+  );
+  return html.replace("<head>", `<head>${HEAD}${preloads.join("")}`);
 }
 
 /** The library that draws curves: its script as a module, and its style. Only a device's page asks for it. */

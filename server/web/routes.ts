@@ -64,15 +64,19 @@ const STATUSES: Readonly<Record<string, number>> = {
   BAD_TEXT: 400,
   CLEARED: 409,
   CLOSED: 503,
+  DEPLOY_REFUSED: 502,
   EXPIRED: 504,
   FAULT: 502,
+  FELL_BACK: 502,
   FORGOTTEN: 410,
+  GIVEN_UP: 409,
   INBOX_FULL: 503,
   OUTBOX_FULL: 503,
   STORE_FAILED: 503,
   UNANSWERED: 504,
   UNDECIDED: 504,
   UNKNOWN_DEVICE: 404,
+  UNSUPPORTED: 422,
 };
 
 /** Headers of answers for programs. */

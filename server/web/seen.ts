@@ -2,11 +2,8 @@
 import type { Device } from "../device.ts";
 import { Changes, type DeviceView, viewOf, type Watched } from "./fleet.ts";
 import type { History, LinkTime } from "./history.ts";
-import { Refusal } from "./routes.ts";
+import { Places } from "./stream_places.ts";
 import { type Shown, streamOf } from "./stream.ts";
-
-/** Streams at once. */
-const MOST_STREAMS = 64;
 
 /** A device as the stream shows it. */
 export interface SeenDevice extends DeviceView {
@@ -35,7 +32,7 @@ export class Seen {
   readonly #server: Watched;
   readonly #history: Past;
   readonly #signal: AbortSignal;
-  #streams = 0;
+  readonly #places = new Places();
 
   /** @param signal ends all streams */
   constructor(server: Watched, history: Past, signal: AbortSignal) {
@@ -58,9 +55,9 @@ export class Seen {
     return after(this.#history.served, since);
   }
 
-  /** Everything, and then all that changes. @throws {Refusal} there are too many */
-  stream(): Response {
-    return this.open((changed) => {
+  /** Everything, and then all that changes. @param address that asks @throws {Refusal} there are too many */
+  stream(address: string | undefined): Response {
+    return this.open(address, (changed) => {
       const changes = new Changes(this.#server, changed);
       let looked = 0;
       const look = (devices: readonly Device[]): Told => {
@@ -83,19 +80,16 @@ export class Seen {
   }
 
   /** A stream to one who looks. @throws {Refusal} there are too many */
-  open(begin: (changed: () => void) => Shown): Response {
-    if (this.#streams >= MOST_STREAMS) {
-      throw new Refusal(503, "TOO_MANY_STREAMS", `${MOST_STREAMS} pages are open already`);
-    }
-    this.#streams++;
-    return streamOf((changed) => {
-      const shown = begin(changed);
-      const close = () => {
-        shown.close();
-        this.#streams--;
-      };
-      return { ...shown, close };
-    }, this.#signal);
+  open(address: string | undefined, begin: (changed: () => void) => Shown): Response {
+    return this.#places.take(address, (ended) =>
+      streamOf((changed) => {
+        const shown = begin(changed);
+        const close = () => {
+          shown.close();
+          ended();
+        };
+        return { ...shown, close };
+      }, this.#signal));
   }
 }
 

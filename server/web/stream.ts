@@ -7,10 +7,10 @@ import type { Clock } from "../transport/platform.ts";
 const INTERVAL = 250;
 
 /** After so many ms without anything a comment is sent: so both ends learn that the other one is gone. */
-const QUIET = 15_000;
+export const QUIET = 15_000;
 
 /** One who has read nothing for so many ms is cut off: its place is for others. */
-const PATIENCE = 60_000;
+export const PATIENCE = 60_000;
 
 const encoder = new TextEncoder();
 

@@ -13,12 +13,15 @@ const OTHER = "OTHER";
 /** Events that are counted, each with its codes. */
 const COUNTED = [
   "app_failed",
+  "asleep",
   "booted",
   "connected",
   "dead_letter",
+  "deploy",
   "disconnected",
   "expired",
   "forgotten",
+  "overdue",
   "refused",
   "replaced",
   "reported",

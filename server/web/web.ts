@@ -1,7 +1,8 @@
 /** The page that shows what becomes of devices, and the same for programs, over HTTP. */
 import type { Events } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { joinAddress } from "../transport/address.ts";
+import { isLoopback, joinAddress } from "../transport/address.ts";
+import { Http } from "../transport/http.ts";
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock, Tls } from "../transport/platform.ts";
 import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
@@ -10,7 +11,7 @@ import type { Credentials } from "./credentials.ts";
 import { deviceStreamRoute } from "./device_stream.ts";
 import { Gate, secretOf } from "./gate.ts";
 import { History } from "./history.ts";
-import { isForUs, isLoopback, type Names } from "./hosts.ts";
+import { isForUs, type Names } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
 import { RecentLog } from "./recent_log.ts";
 import { json, Refusal, refused, route, Router } from "./routes.ts";
@@ -49,11 +50,11 @@ export class Web {
   readonly #names: Names;
   readonly #hostname: string;
   readonly #stop = new AbortController();
-  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  #http!: Http;
 
   private constructor(
     server: Hosted,
-    { port, hostname = "127.0.0.1", admin = false, credentials, tls, url, ...api }: WebOptions,
+    { hostname = "127.0.0.1", admin = false, credentials, tls, url, ...api }: WebOptions,
     { clock, history, secret, files }: {
       clock: Clock;
       history: History;
@@ -87,14 +88,6 @@ export class Web {
       ...this.#gate.routes(),
       ...files,
     ]);
-    this.#http = Deno.serve(
-      {
-        ...{ port, hostname, signal, ...tls },
-        onListen() {},
-        onError: (error) => this.#failed(error),
-      },
-      (request, { remoteAddr }) => this.#answer(request, remoteAddr.hostname),
-    );
   }
 
   /**
@@ -118,17 +111,33 @@ export class Web {
     const files = await pageRoutes();
     const secret = await secretOf(server);
     const history = await History.start(server, clock);
+    const web = new Web(server, options, { clock, history, secret, files });
     try {
-      return new Web(server, options, { clock, history, secret, files });
+      web.#http = await Http.listen({
+        ...{ port: options.port, hostname, tls: options.tls },
+        answer: (request, address) => web.#answer(request, address),
+        failed: (error) => web.#failed(error),
+      });
+      return web;
     } catch (error) {
-      await history.close();
+      await web.#end();
       throw error;
     }
   }
 
+  /** Another certificate, for connections from now on, if the page has one. @throws {LocalError} BAD_ARGUMENT */
+  setTls(tls: Tls): void {
+    if (this.#names.scheme === "https") this.#http.setTls(tls);
+  }
+
+  /** Others may come in from now on: sessions end with the password that they began with. */
+  setCredentials(credentials: Credentials): void {
+    this.#gate.setCredentials(credentials);
+  }
+
   /** TCP port that it listens on. */
   get port(): number {
-    return this.#http.addr.port;
+    return this.#http.port;
   }
 
   /** What a browser opens. */
@@ -142,7 +151,12 @@ export class Web {
   /** Ends it, before the server is closed. */
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#http.finished;
+    await this.#http.close();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort();
     this.#recent.close();
     this.#values.close();
     await this.#history.close();

@@ -104,7 +104,10 @@ Deno.test("a device's stream tells of its messages, its channels and its log, an
     return told.at(-1)!;
   };
   const first = await next();
-  assertEquals([first.may, first.device!.id, first.thing], ["look", "a", { channels: [] }]);
+  assertEquals([first.may, first.device!.id, first.thing], ["look", "a", {
+    channels: [],
+    diagnostics: [],
+  }]);
   assertEquals(first.lines.map((line) => line.way === "log" && line.entry.event), ["connected"]);
   await peer.say("00hello\n");
   device.write("welcome").catch(() => {}); // it is forgotten
@@ -355,7 +358,7 @@ Deno.test("a page too many is refused, and there is room again when one is close
   const refused = await fetch(url);
   assertEquals([refused.status, await refused.json()], [503, {
     code: "TOO_MANY_STREAMS",
-    message: "64 pages are open already",
+    message: "64 streams are open already",
   }]);
   for (const page of pages) await page.body!.cancel();
   await until(async () => {

@@ -11,19 +11,7 @@ import mqtt from "mqtt";
 import { TextLineStream } from "@std/streams";
 import { Channels, Client } from "../../bridge/host/mod.ts";
 import type { Run } from "./load.ts";
-import {
-  encoder,
-  fail,
-  MqttConnection,
-  packet,
-  PUBCOMP,
-  PUBLISH,
-  PUBREC,
-  PUBREL,
-  string,
-  SUBACK,
-  SUBSCRIBE,
-} from "./mqtt_connection.ts";
+import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 
 /** What it can be told. */
 export type WayOrder =
@@ -47,56 +35,13 @@ interface Sender {
   close(): Promise<void> | void;
 }
 
-class Subscriber extends MqttConnection {
-  constructor(conn: Deno.TcpConn, private readonly onText: (text: string) => void) {
-    super(conn);
-  }
-
-  async subscribe(): Promise<void> {
-    await this.greet("subscriber");
-    this.send(packet(SUBSCRIBE, 0, 1, ...string("+/+/event/load"), 2));
-    await this.expect(SUBACK);
-    this.got = (first, body) => this.#take(first, body);
-  }
-
-  #take(first: number, body: Uint8Array): void {
-    if (first === PUBLISH) {
-      const at = 2 + (body[0]! << 8 | body[1]!); // behind the topic
-      this.send(packet(PUBREC, body[at]!, body[at + 1]!));
-      this.onText(new TextDecoder().decode(body.subarray(at + 2)));
-    } else if (first === PUBREL) this.send(packet(PUBCOMP, body[0]!, body[1]!));
-    else fail(new Error(`packet ${first} came to a subscriber`));
-  }
-}
-
 /** A publisher that speaks as little MQTT as it takes. */
-class PlainPublisher extends MqttConnection implements Sender {
-  readonly #free: number[] = [];
-  #next = 1;
-  #isDue = false;
-
-  static async open(port: number): Promise<PlainPublisher> {
-    const one = new PlainPublisher(await Deno.connect({ hostname: "127.0.0.1", port }));
-    await one.greet("plain");
-    one.got = (first, [high = 0, low = 0]) => {
-      if (first === PUBREC) return one.send(packet(PUBREL, high, low));
-      if (first !== PUBCOMP) fail(new Error(`packet ${first} came to a publisher`));
-      one.#free.push(high << 8 | low);
-    };
-    return one;
-  }
-
-  publish(text: string): void {
-    const id = this.#free.shift() ?? this.#next++;
-    const topic = string("plain/1/event/load");
-    this.send(packet(PUBLISH, ...topic, id >> 8, id & 255, ...encoder.encode(text)));
-    if (this.#isDue) return;
-    this.#isDue = true; // what is sent in one turn goes out together
-    queueMicrotask(() => {
-      this.#isDue = false;
-      this.flush();
-    });
-  }
+async function openPlain(port: number): Promise<Sender> {
+  const publisher = await Publisher.open(port, "plain");
+  return {
+    publish: (text) => void publisher.publish("plain/1/event/load", text),
+    close: () => publisher.close(),
+  };
 }
 
 /** The npm package, with a session that the broker keeps, and its own state in memory. */
@@ -125,6 +70,8 @@ async function openDevices(port: number): Promise<Sender> {
   };
 }
 
+const decoder = new TextDecoder();
+
 let sender: Sender;
 let subscriber: Subscriber;
 let sent = 0;
@@ -147,11 +94,11 @@ function arrived(text: string): void {
 }
 
 async function open({ broker, way, server }: Extract<WayOrder, { do: "open" }>): Promise<unknown> {
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port: broker });
-  subscriber = new Subscriber(conn, arrived);
-  await subscriber.subscribe();
+  subscriber = await Subscriber.open(broker, "+/+/event/load", (payload) => {
+    arrived(decoder.decode(payload));
+  });
   sent = 0;
-  if (way === "plain") sender = await PlainPublisher.open(broker);
+  if (way === "plain") sender = await openPlain(broker);
   else if (way === "package") sender = await openPackage(broker);
   else sender = await openDevices(server!);
   return {};

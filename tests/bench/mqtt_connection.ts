@@ -1,5 +1,5 @@
 /**
- * A connection to a broker on a raw socket, as far as loads take it: MQTT 3.1.1, short packets.
+ * Connections to a broker on raw sockets, as far as loads take it: MQTT 3.1.1, QoS 2, short packets.
  *
  * @module
  */
@@ -7,29 +7,29 @@
 /** First bytes of packets, with the flags that these must have. */
 const CONNECT = 0x10;
 const CONNACK = 0x20;
-export const PUBLISH = 0x34; // QoS 2
-export const PUBREC = 0x50;
-export const PUBREL = 0x62;
-export const PUBCOMP = 0x70;
-export const SUBSCRIBE = 0x82;
-export const SUBACK = 0x90;
+const PUBLISH = 0x34; // QoS 2
+const PUBREC = 0x50;
+const PUBREL = 0x62;
+const PUBCOMP = 0x70;
+const SUBSCRIBE = 0x82;
+const SUBACK = 0x90;
 
-export const encoder = new TextEncoder();
+const encoder = new TextEncoder();
 
 /** A string as MQTT writes it: its length, then its bytes. */
-export function string(text: string): number[] {
+function string(text: string): number[] {
   const bytes = encoder.encode(text);
   return [bytes.length >> 8, bytes.length & 255, ...bytes];
 }
 
 /** A packet; all of ours are shorter than 128 bytes. */
-export function packet(first: number, ...body: number[]): Uint8Array {
+function packet(first: number, ...body: number[]): Uint8Array {
   if (body.length > 127) throw new Error("a packet is too long");
   return Uint8Array.from([first, body.length, ...body]);
 }
 
 /** A connection to a broker: cuts what it reads into packets, and sends what one read brings together. */
-export class MqttConnection {
+class MqttConnection {
   #conn: Deno.TcpConn;
   #closed = false;
   #output: Uint8Array[] = [];
@@ -105,6 +105,67 @@ export class MqttConnection {
   close(): void {
     this.#closed = true;
     this.#conn.close();
+  }
+}
+
+/** Publishes with QoS 2. What is published in one turn goes out together. */
+export class Publisher extends MqttConnection {
+  readonly #free: number[] = [];
+  #next = 1;
+  #isDue = false;
+
+  /** @param done Told when the broker has a message: its id is free again then. */
+  static async open(
+    port: number,
+    clientId: string,
+    done: (id: number) => void = () => {},
+  ): Promise<Publisher> {
+    const one = new Publisher(await Deno.connect({ hostname: "127.0.0.1", port }));
+    await one.greet(clientId);
+    one.got = (first, [high = 0, low = 0]) => {
+      if (first === PUBREC) return one.send(packet(PUBREL, high, low));
+      if (first !== PUBCOMP) fail(new Error(`packet ${first} came to a publisher`));
+      one.#free.push(high << 8 | low);
+      done(high << 8 | low);
+    };
+    return one;
+  }
+
+  /** @returns its id */
+  publish(topic: string, text: string): number {
+    const id = this.#free.shift() ?? this.#next++;
+    this.send(packet(PUBLISH, ...string(topic), id >> 8, id & 255, ...encoder.encode(text)));
+    if (this.#isDue) return id;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      this.flush();
+    });
+    return id;
+  }
+}
+
+/** Subscribes with QoS 2. */
+export class Subscriber extends MqttConnection {
+  /** @param take Told of each message. */
+  static async open(
+    port: number,
+    filter: string,
+    take: (payload: Uint8Array) => void,
+  ): Promise<Subscriber> {
+    const one = new Subscriber(await Deno.connect({ hostname: "127.0.0.1", port }));
+    await one.greet("subscriber");
+    one.send(packet(SUBSCRIBE, 0, 1, ...string(filter), 2));
+    await one.expect(SUBACK);
+    one.got = (first, body) => {
+      if (first === PUBLISH) {
+        const at = 2 + (body[0]! << 8 | body[1]!); // behind the topic
+        one.send(packet(PUBREC, body[at]!, body[at + 1]!));
+        take(body.subarray(at + 2));
+      } else if (first === PUBREL) one.send(packet(PUBCOMP, body[0]!, body[1]!));
+      else fail(new Error(`packet ${first} came to a subscriber`));
+    };
+    return one;
   }
 }
 

@@ -1,10 +1,11 @@
 /** What is on a board: its settings, its whole flash, files from elsewhere, another WiFi. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { encodeApplication } from "../../bridge/formats/application.ts";
 import { decodeSettings, encodeSettings } from "../../bridge/formats/settings.ts";
 import { assertSameBytes } from "./firmware/bytes.ts";
 import { APPLICATION, firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
-import { applicationImage, codeLike, flashWith, makeImages } from "./firmware/images.ts";
+import { codeLike, flashWith, makeImages } from "./firmware/images.ts";
 import type { Chip } from "./chip/chip.ts";
 import { Op } from "./chip/machine.ts";
 import { application } from "../firmware/support.ts";
@@ -229,7 +230,7 @@ browserTest("local files: firmware at its addresses, and an application from a .
   await visitor.sees(SUCCESS);
   assertSameBytes(chip.flash.read(0, images.files["boot.bin"]!.length), images.files["boot.bin"]!);
   assertSameBytes(chip.flash.read(0x10000, code.length), code);
-  const area = applicationImage("garden", wasm);
+  const area = encodeApplication("garden", wasm);
   assertSameBytes(chip.flash.read(APPLICATION, area.length), area);
 });
 

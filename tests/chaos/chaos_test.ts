@@ -68,15 +68,16 @@ Deno.test("what was found is told, and is a failure", () => {
 });
 
 for (
-  const [args, message] of [
-    [["--kills", "0"], '--kills takes a whole number from 1 to 1000000, not "0"'],
-    [["--seed", "x"], 'not "x"'],
-    [["--durability", "none"], '--durability takes full or normal, not "none"'],
-    [["--killing"], "Unknown option '--killing'"],
+  const [file, args, message] of [
+    ["main", ["--kills", "0"], '--kills takes a whole number from 1 to 1000000, not "0"'],
+    ["main", ["--seed", "x"], 'not "x"'],
+    ["main", ["--durability", "none"], '--durability takes full or normal, not "none"'],
+    ["main", ["--killing"], "Unknown option '--killing'"],
+    ["mqtt_main", ["--mqtt", "3"], '--mqtt takes both, 3.1.1, or 5, not "3"'],
   ] as const
 ) {
-  Deno.test(`chaos ${args.join(" ")}: refused`, async () => {
-    const main = new URL("./main.ts", import.meta.url).pathname;
+  Deno.test(`chaos: ${file} ${args.join(" ")}: refused`, async () => {
+    const main = new URL(`./${file}.ts`, import.meta.url).pathname;
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", main, ...args],
       env: { NO_COLOR: "1" },

@@ -4,7 +4,7 @@
  * @module
  */
 import { isFaultless } from "./account.ts";
-import { parseArgs } from "node:util";
+import { flag, obey, seed, whole, word } from "./arguments.ts";
 import { chaos, type ChaosResult } from "./chaos.ts";
 
 const HELP = `deno task chaos [options]
@@ -22,38 +22,13 @@ options. What the seed leaves open is what the operating system does meanwhile.`
 /** In ms, at both ends. Short, so that much happens. */
 const TIMEOUT = 600;
 
-function parse(args: string[]) {
-  const { values } = parseArgs({
-    args,
-    options: {
-      kills: { type: "string", default: "20" },
-      devices: { type: "string", default: "50" },
-      seed: { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
-      durability: { type: "string", default: "full" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const { durability, json, help } = values;
-  if (durability !== "full" && durability !== "normal") {
-    throw new Error(`--durability takes full or normal, not "${durability}"`);
-  }
-  return {
-    kills: toNumber("--kills", values.kills, 1, 1_000_000),
-    devices: toNumber("--devices", values.devices, 1, 500),
-    seed: toNumber("--seed", values.seed, 0, 2 ** 32 - 1),
-    durability,
-    json,
-    help,
-  } as const;
-}
-
-/** @throws {Error} it is no such number */
-export function toNumber(name: string, text: string, least: number, most: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (value >= least && value <= most) return value;
-  throw new Error(`${name} takes a whole number from ${least} to ${most}, not "${text}"`);
-}
+const OPTIONS = {
+  kills: whole(1, 1_000_000, 20),
+  devices: whole(1, 500, 50),
+  seed: seed(),
+  durability: word("full", "normal"),
+  json: flag,
+};
 
 /** The result for people. */
 export function asText(result: ChaosResult): string {
@@ -82,40 +57,31 @@ export function asText(result: ChaosResult): string {
   return [...table, ...details.length > 0 ? ["", ...details] : []].join("\n");
 }
 
-async function main(): Promise<number> {
-  let options;
-  try {
-    options = parse(Deno.args);
-  } catch (error) {
-    console.error(`chaos: ${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  if (options.help) {
-    console.log(HELP);
-    return 0;
-  }
-  const { kills, devices, seed } = options;
-  console.error(`chaos: ${kills} kills, ${devices} devices, --seed ${seed}`);
-  const started = performance.now();
-  let shown = 0;
-  const progress = (state: { kills: number; processed: number }) => {
-    const seconds = Math.round((performance.now() - started) / 1000);
-    if (seconds < shown && state.kills < kills) return;
-    shown = seconds + (Deno.stderr.isTerminal() ? 1 : 10);
-    console.error(
-      `chaos: ${seconds} s, kill ${state.kills} of ${kills}, ${state.processed} answers`,
-    );
-  };
-  const result = await chaos({ ...options, timeout: TIMEOUT, progress });
-  if (options.json) console.log(JSON.stringify({ seed, devices, ...result }, undefined, 2));
-  else console.log(asText(result));
-  const ok = isFaultless(result);
-  console.error(
-    ok
-      ? "chaos: every message was processed once and answered once, in order"
-      : `chaos: FAILED; --seed ${seed} does the same to the server again`,
+if (import.meta.main) {
+  Deno.exit(
+    await obey("chaos", HELP, OPTIONS, async ({ json, ...options }) => {
+      const { kills, devices, seed } = options;
+      console.error(`chaos: ${kills} kills, ${devices} devices, --seed ${seed}`);
+      const started = performance.now();
+      let shown = 0;
+      const progress = (state: { kills: number; processed: number }) => {
+        const seconds = Math.round((performance.now() - started) / 1000);
+        if (seconds < shown && state.kills < kills) return;
+        shown = seconds + (Deno.stderr.isTerminal() ? 1 : 10);
+        console.error(
+          `chaos: ${seconds} s, kill ${state.kills} of ${kills}, ${state.processed} answers`,
+        );
+      };
+      const result = await chaos({ ...options, timeout: TIMEOUT, progress });
+      if (json) console.log(JSON.stringify({ seed, devices, ...result }, undefined, 2));
+      else console.log(asText(result));
+      const ok = isFaultless(result);
+      console.error(
+        ok
+          ? "chaos: every message was processed once and answered once, in order"
+          : `chaos: FAILED; --seed ${seed} does the same to the server again`,
+      );
+      return ok ? 0 : 1;
+    }),
   );
-  return ok ? 0 : 1;
 }
-
-if (import.meta.main) Deno.exit(await main());

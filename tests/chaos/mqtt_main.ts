@@ -4,17 +4,10 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { locate } from "../support/tools.ts";
 import { type Finding, isFaultless } from "./account.ts";
-import { toNumber } from "./main.ts";
-import {
-  type Between,
-  mqttChaos,
-  type MqttChaosOptions,
-  type MqttChaosResult,
-  type MqttChaosState,
-} from "./mqtt.ts";
+import { flag, obey, seed, whole, word } from "./arguments.ts";
+import { type Between, mqttChaos, type MqttChaosResult, type MqttChaosState } from "./mqtt.ts";
 
 const HELP = `deno task chaos:mqtt [options]
 
@@ -37,49 +30,19 @@ if not, 2 for wrong options or without mosquitto.`;
 /** How often it says how far it is, in ms. */
 const OFTEN = 5000;
 
-function parse(args: string[]) {
-  const { values } = parseArgs({
-    args,
-    options: {
-      mqtt: { type: "string", default: "both" },
-      between: { type: "string", default: "bridge" },
-      "broker-killed": { type: "boolean", default: false },
-      runs: { type: "string", default: "1" },
-      messages: { type: "string", default: "10000" },
-      devices: { type: "string", default: "10" },
-      kills: { type: "string", default: "15" },
-      restarts: { type: "string", default: "10" },
-      seed: { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
-      inflight: { type: "string", default: "65534" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const { mqtt, between, json, help } = values;
-  if (mqtt !== "3.1.1" && mqtt !== "5" && mqtt !== "both") {
-    throw new Error(`--mqtt takes 3.1.1, 5 or both, not "${mqtt}"`);
-  }
-  if (between !== "bridge" && between !== "package") {
-    throw new Error(`--between takes bridge or package, not "${between}"`);
-  }
-  const versions: readonly MqttChaosOptions["version"][] = mqtt === "both"
-    ? ["3.1.1", "5"]
-    : [mqtt];
-  return {
-    versions,
-    runs: toNumber("--runs", values.runs, 1, 1000),
-    messages: toNumber("--messages", values.messages, 1, 1_000_000),
-    devices: toNumber("--devices", values.devices, 1, 100),
-    kills: toNumber("--kills", values.kills, 0, 1000),
-    restarts: toNumber("--restarts", values.restarts, 0, 1000),
-    between: between as Between,
-    signal: values["broker-killed"] ? "SIGKILL" as const : "SIGTERM" as const,
-    seed: toNumber("--seed", values.seed, 0, 2 ** 32 - 1),
-    inflight: toNumber("--inflight", values.inflight, 0, 65_535),
-    json,
-    help,
-  };
-}
+const OPTIONS = {
+  mqtt: word("both", "3.1.1", "5"),
+  between: word<Between>("bridge", "package"),
+  runs: whole(1, 1000, 1),
+  messages: whole(1, 1_000_000, 10_000),
+  devices: whole(1, 100, 10),
+  kills: whole(0, 1000, 15),
+  restarts: whole(0, 1000, 10),
+  "broker-killed": flag,
+  seed: seed(),
+  inflight: whole(0, 65_535, 65_534),
+  json: flag,
+};
 
 const KINDS: readonly Finding["kind"][] = ["lost", "doubled", "out of order"];
 
@@ -103,48 +66,41 @@ export function asText(result: MqttChaosResult): string {
   return [line, ...details.slice(0, 50)].join("\n");
 }
 
-async function main(): Promise<number> {
-  let options;
-  try {
-    options = parse(Deno.args);
-  } catch (error) {
-    console.error(`chaos:mqtt: ${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  if (options.help) {
-    console.log(HELP);
-    return 0;
-  }
-  const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
-  if (mosquitto === undefined) {
-    console.error("chaos:mqtt: mosquitto is missing: apt install mosquitto");
-    return 2;
-  }
-  const { versions, runs, seed, json, ...scale } = options;
-  const results: (MqttChaosResult & { version: string; seed: number })[] = [];
-  for (let run = 0; run < runs; run++) {
-    for (const version of versions) {
-      const own = (seed + run) % 2 ** 32;
-      const name = `chaos:mqtt: ${scale.between}, MQTT ${version}, --seed ${own}`;
-      let told = performance.now();
-      const progress = ({ kills, restarts, up, down }: MqttChaosState) => {
-        if (performance.now() - told < OFTEN) return;
-        told = performance.now();
-        console.error(`${name}: ${kills} kills, ${restarts} restarts, ${up} up, ${down} down`);
-      };
-      const result = await mqttChaos({ ...scale, mosquitto, version, seed: own, progress });
-      console.error(`${name}: ${asText(result)}`);
-      results.push({ version, seed: own, ...result });
-    }
-  }
-  const bad = results.filter((result) => !isFaultless(result));
-  if (json) console.log(JSON.stringify(results, undefined, 2));
-  console.error(
-    bad.length === 0
-      ? "chaos:mqtt: every message arrived once, and in order"
-      : `chaos:mqtt: FAILED: ${bad.length} of ${results.length} runs`,
+if (import.meta.main) {
+  Deno.exit(
+    await obey("chaos:mqtt", HELP, OPTIONS, async (options) => {
+      const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
+      if (mosquitto === undefined) {
+        console.error("chaos:mqtt: mosquitto is missing: apt install mosquitto");
+        return 2;
+      }
+      const { mqtt, runs, seed, json, "broker-killed": isKilled, ...rest } = options;
+      const scale = { ...rest, signal: isKilled ? "SIGKILL" : "SIGTERM" } as const;
+      const versions = mqtt === "both" ? ["3.1.1", "5"] as const : [mqtt];
+      const results: (MqttChaosResult & { version: string; seed: number })[] = [];
+      for (let run = 0; run < runs; run++) {
+        for (const version of versions) {
+          const own = (seed + run) % 2 ** 32;
+          const name = `chaos:mqtt: ${scale.between}, MQTT ${version}, --seed ${own}`;
+          let told = performance.now();
+          const progress = ({ kills, restarts, up, down }: MqttChaosState) => {
+            if (performance.now() - told < OFTEN) return;
+            told = performance.now();
+            console.error(`${name}: ${kills} kills, ${restarts} restarts, ${up} up, ${down} down`);
+          };
+          const result = await mqttChaos({ ...scale, mosquitto, version, seed: own, progress });
+          console.error(`${name}: ${asText(result)}`);
+          results.push({ version, seed: own, ...result });
+        }
+      }
+      const bad = results.filter((result) => !isFaultless(result));
+      if (json) console.log(JSON.stringify(results, undefined, 2));
+      console.error(
+        bad.length === 0
+          ? "chaos:mqtt: every message arrived once, and in order"
+          : `chaos:mqtt: FAILED: ${bad.length} of ${results.length} runs`,
+      );
+      return bad.length === 0 ? 0 : 1;
+    }),
   );
-  return bad.length === 0 ? 0 : 1;
 }
-
-if (import.meta.main) Deno.exit(await main());

@@ -95,9 +95,9 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   /** What the bridge is told. */
   get options(): MqttOptions {
-    const { version, mostRows, offlineAfter, deadline } = this.plan;
+    const { version, mostRows, offlineAfter, deadline, isDescribed: homeAssistant } = this.plan;
     const ownTopics = [NEWS, `${OWN}/{id}/+`];
-    const more = { mostRows, offlineAfter, deadline, ownTopics };
+    const more = { mostRows, offlineAfter, deadline, ownTopics, homeAssistant };
     return { hostname: "broker.lan", version, prefix: PREFIX, ...more };
   }
 

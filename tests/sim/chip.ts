@@ -1,19 +1,20 @@
 /** An application on a chip: it is given a message, and has processed it when it returns. */
 import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
-import type { LocalError, PeerError } from "../../server/protocol/errors.ts";
+import { Sleep } from "../../bridge/host/sleep.ts";
+import { type LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { LOGGED } from "../../server/protocol/lines.ts";
 import type { Draft, Program, SimDevice } from "./device.ts";
 import { NOBODY } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
-import type { Message } from "./promises.ts";
+import { type Message, Violation } from "./promises.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Chip implements Program {
   #driver: ClientDriver;
-  #accepted: Message[] = []; // by this boot's core
+  #accepted: (Message | undefined)[]; // by this boot's core, or by those before its sleeps; undefined: the firmware's
   #first: number; // number of its first message
   #settled: number;
   #next: Draft | undefined; // did not fit yet
@@ -21,12 +22,13 @@ export class Chip implements Program {
   /** Messages that are of use for a time only, with their numbers. */
   #aging: { number: number; message: Message }[] = [];
   #withdrawn = new Set<Message>();
+  readonly #sleep: Sleep;
   #ticksAt = Infinity;
   #wakesAt = Infinity;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
     const { id, key, size, metadata } = device.plan;
-    const { dialect, memory } = device;
+    const { dialect, memory, night } = device;
     this.#driver = new ClientDriver(
       {
         exchange: (core) => this.#exchange(core),
@@ -44,12 +46,37 @@ export class Chip implements Program {
         timeout: device.world.scenario.timeout,
         dialect,
         ...(dialect === 2 ? { metadata, position: memory?.position } : {}),
+        ...(night ? { stream: night.asleep.stream } : {}),
         ...(dialect === 2 && key ? { key } : {}),
       },
       size,
       platform,
     );
-    this.#first = this.#settled = this.#driver.core.done;
+    const { core } = this.#driver;
+    this.#first = this.#settled = core.done;
+    this.#accepted = night?.waiting ?? [];
+    for (const text of night?.asleep.waiting ?? []) {
+      const isKept = text ? core.write(text, true, true) : core.writeWithdrawn();
+      if (!isKept) throw new Violation(`${id} has no room for what has waited in its sleep`);
+    }
+    this.#sleep = new Sleep({
+      core,
+      dialect,
+      clock: platform,
+      drain: device.world.random.below(2 * device.world.scenario.timeout),
+      millis: () => device.ms,
+      room: () => device.world.random.pick([Infinity, 384, 30]),
+      isUp: () => this.isUp,
+      pump: () => this.#pump(),
+      end: () => {
+        if (platform.isAlive && this.isUp) {
+          this.#driver.end(new PeerError("LOST", "it is to sleep"));
+        }
+        return platform.isAlive;
+      },
+      asleep: (asleep) =>
+        device.sleeps(asleep, this.#accepted.slice(core.done - this.#first >>> 0)),
+    });
     this.#pump();
   }
 
@@ -75,6 +102,17 @@ export class Chip implements Program {
   }
 
   died(): void {}
+
+  get wantsSleep(): boolean {
+    return this.#sleep.isAsked;
+  }
+
+  /** It is to sleep for so many ms. A message with a deadline would have nobody who withdraws it. */
+  sleepSoon(ms: number): boolean {
+    if (this.#aging.length > 0 || !this.#sleep.ask(ms)) return false;
+    this.#pump();
+    return true;
+  }
 
   #pump(): void {
     this.#driver.pump();
@@ -118,8 +156,8 @@ export class Chip implements Program {
   /** The application learns what has arrived. */
   #settle(core: Core): void {
     for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
-      const message = this.#accepted[(this.#settled - this.#first) >>> 0]!;
-      if (!this.#withdrawn.has(message)) this.device.books.deviceTold(message);
+      const message = this.#accepted[(this.#settled - this.#first) >>> 0];
+      if (message && !this.#withdrawn.has(message)) this.device.books.deviceTold(message);
     }
   }
 
@@ -128,7 +166,7 @@ export class Chip implements Program {
     const { device } = this;
     if (device.meetsImpostor) return; // without a key it may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
-      if (message.bytes > core.longest) {
+      if (message && message.bytes > core.longest) {
         device.books.deviceFailed(message, device.leastLine);
       }
     }
@@ -140,9 +178,14 @@ export class Chip implements Program {
     if (!platform.isAlive) return;
     this.#settle(core);
     if (this.#now >= this.#ticksAt) this.#tick(core);
+    this.#sleep.exchange();
+    while (this.#accepted.length < (core.queued - this.#first >>> 0)) {
+      this.#accepted.push(undefined);
+    }
     const { talk, world } = device;
     while (talk.messages > 0 && this.#now >= this.#writesAt) {
       const next = this.#next ??= device.draft();
+      if (next && this.#sleep.isAsked) next.expires = Infinity;
       if (next && device.fits(next) && !this.#write(core, next) && next.qos) break;
       this.#next = undefined;
       talk.messages--;

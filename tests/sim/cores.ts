@@ -17,7 +17,9 @@ export function hookCores(world: World): Disposable & { check(): void } {
     boot.call(this, options, now);
     const plan = world.planOf(options.id);
     // A `Client` counts from its own beginning.
-    if (options.dialect === 2 && plan?.kind === "chip") setFirstNumber(this, plan.firstNumber);
+    if (options.dialect === 2 && plan?.kind === "chip" && !options.stream) {
+      setFirstNumber(this, plan.firstNumber);
+    }
     ends.set(options.id, { core: this, end: endOf(this, options) });
   };
   return {

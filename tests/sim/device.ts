@@ -2,6 +2,7 @@
  * A simulated device: boots, dies and boots again, as a chip or as a program on a host. What it boots is the real
  * driver of the core, or the real `Client`.
  */
+import type { Asleep } from "../../bridge/host/sleep.ts";
 import type { Progress } from "../../bridge/host/handout.ts";
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
@@ -12,9 +13,10 @@ import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
 import { SimMemory } from "./memory.ts";
+import { Naps } from "./naps.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
+import { type Message, Violation } from "./promises.ts";
 import type { DevicePlan, DeviceTalk } from "./scenario.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
 import { SimSocket } from "./socket.ts";
@@ -32,6 +34,13 @@ export interface Death {
   off: number;
   /** The wire it speaks from then on. */
   dialect: 1 | 2;
+}
+
+/** What a chip sleeps with. */
+interface Night {
+  readonly asleep: Asleep;
+  /** What waits, as the books have it; undefined: a message of the firmware's. */
+  readonly waiting: (Message | undefined)[];
 }
 
 /** What a device's application is to write next. */
@@ -53,6 +62,10 @@ export interface Program {
   readonly isIdle: boolean;
   /** A message is acknowledged when it is handed out. */
   readonly mayMiss: boolean;
+  /** It is to sleep for so many ms, when it can. @returns whether it will */
+  sleepSoon?(ms: number): boolean;
+  /** It is to. */
+  readonly wantsSleep?: boolean;
   /** The device is no more. @param closes It was told so. */
   died(closes: boolean): void;
 }
@@ -90,6 +103,11 @@ export class SimDevice implements Wiring {
   impostor: Host | undefined;
   /** What outlives a reset of a chip: RTC memory. */
   memory: Progress | undefined;
+  /** What it goes on with when it wakes. */
+  night: Night | undefined;
+  readonly naps: Naps;
+  /** For how long it sleeps next, in ms, whatever it has said. */
+  #sleepsFor = 0;
   /** What outlives a program on a host. */
   disk: SimMemory;
   /** The next commit to the disk is its last act. */
@@ -113,6 +131,7 @@ export class SimDevice implements Wiring {
     this.process = new Process(world);
     this.talk = plan.talk;
     this.dialect = plan.dialect;
+    this.naps = new Naps(this);
     this.clockAhead = plan.clockAhead;
     this.disk = new SimMemory(this, world.folder, plan.firstNumber);
     const things = world.channels?.things.get(plan.id);
@@ -170,6 +189,7 @@ export class SimDevice implements Wiring {
         ? new Chip(this, platform)
         : new HostProgram(this, platform);
     });
+    this.night = undefined;
   }
 
   connect(
@@ -308,6 +328,51 @@ export class SimDevice implements Wiring {
       world.count("device boots, an ack on its way");
       this.die({ keepsMemory: true, closes: false, off: 10, dialect: this.dialect });
     });
+  }
+
+  /** Whether it can sleep: a chip, awake, with a stream that goes on. */
+  get canSleep(): boolean {
+    return this.dialect === 2 && !this.channels && this.program?.sleepSoon !== undefined;
+  }
+
+  /** Is to sleep. @param ms What it says. @param off For how long it does. */
+  sleepSoon(ms: number, off: number): void {
+    this.process.enter(() => {
+      if (!this.program?.sleepSoon?.(ms)) return;
+      this.#sleepsFor = off;
+      this.naps.wanted();
+    });
+  }
+
+  /** Sleeps, and goes on with what waits. */
+  sleeps(asleep: Asleep, waiting: Night["waiting"]): void {
+    const { world, naps } = this;
+    const off = this.#sleepsFor;
+    world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
+    naps.begins(asleep.ms, off, waiting.length === 0);
+    this.night = { asleep, waiting };
+    this.program = undefined;
+    this.process.end();
+    this.#platform?.die(world.random.chance(0.5));
+    this.#platform = undefined;
+    this.busyUntil = 0;
+    this.dies = undefined;
+    this.path.unplug(DOWN);
+    world.disturb(world.clock.now + off);
+    world.clock.after(off, () => {
+      this.path.plug(DOWN);
+      naps.ends();
+      if (world.random.chance(0.2)) this.#wakesWithoutMemory();
+      this.start();
+    });
+  }
+
+  /** As after any loss of power: a battery that was empty for a moment. */
+  #wakesWithoutMemory(): void {
+    this.world.count("device loses its memory in a sleep");
+    this.night = this.memory = undefined;
+    this.books.deviceDied(false);
+    this.boot++;
   }
 
   /** Dies of something that was waiting for it. */

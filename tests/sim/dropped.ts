@@ -28,6 +28,12 @@ export class Dropped {
     this.#lately.push(message);
   }
 
+  /** It is written once more. @param loose In any order */
+  again(message: Message, loose: boolean): void {
+    Object.assign(message, { repeats: message.repeats + 1, loose, dropped: false });
+    this.#lately = this.#lately.filter((one) => one !== message);
+  }
+
   /** The device has a newer connection: on the one before, nothing comes any more. */
   admitted(): void {
     for (const message of this.#lately.splice(0)) message.dropped = true;

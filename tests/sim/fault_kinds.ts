@@ -18,6 +18,8 @@ export const FAULTS = [
   "device boots, memory kept",
   "device boots, memory lost",
   "device boots, an ack on its way",
+  "device sleeps",
+  "device oversleeps",
   "device killed in a commit",
   "device's memory full",
   "death before the application acts",

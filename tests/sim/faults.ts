@@ -9,10 +9,15 @@ import type { World } from "./world.ts";
 /** Those who come while the store is full. */
 const FLOOD = 100;
 
+/** Later than any server's patience with one that sleeps for so short a time, in ms. */
+const LATE = 33_000;
+
 /** They count when they have happened. */
 const WAITING: readonly FaultKind[] = [
   "device boots, an ack on its way",
   "device killed in a commit",
+  "device sleeps",
+  "device oversleeps",
 ];
 
 /** Lets one happen. */
@@ -84,6 +89,12 @@ export function cause(world: World, kind: FaultKind): void {
       return boot(world, device, false);
     case "device boots, an ack on its way":
       device.dies = "soon";
+      return;
+    case "device sleeps":
+      return sleeper(world)?.sleepSoon(time, time);
+    case "device oversleeps":
+      // Where the world is patient enough for the margin that it is given.
+      if (timeout === 2000) sleeper(world)?.sleepSoon(time, time + LATE);
       return;
     case "device killed in a commit":
       if (device.hasDisk) device.tears = random.pick(["before", "after"]);
@@ -157,6 +168,12 @@ export function cause(world: World, kind: FaultKind): void {
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
   }
+}
+
+/** One that can sleep. */
+function sleeper({ random, devices }: World): SimDevice | undefined {
+  const all = devices.filter(({ canSleep }) => canSleep);
+  return all.length === 0 ? undefined : random.pick(all);
 }
 
 /**

@@ -8,6 +8,7 @@
  *   when the bridge says that it has it. With QoS 1 it may take effect again, with QoS 0 not at all.
  * - When all faults have ended, the retained topics say what the server shows of each channel, that each device is
  *   there, and that the bridge is; and nothing is left in the bridge's tables.
+ * - Home Assistant shows of each device what is described of the version that it runs; it is told again when it starts.
  *
  * | what happens                         | what is weaker then                                              |
  * | ------------------------------------ | ---------------------------------------------------------------- |
@@ -24,6 +25,7 @@ import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
 import type { Message } from "./broker_session.ts";
 import { type Asked, AskedBooks } from "./mqtt_asked.ts";
+import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
 import { type MqttPlan, OWN, PREFIX } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
@@ -61,10 +63,12 @@ const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/o
 export interface ServerView {
   readonly server: Server | undefined;
   readonly tables: Tables;
+  readonly disk: { readonly devices: ReadonlyMap<string, unknown> };
 }
 
 export class MqttBooks {
   readonly told = new ToldBooks();
+  readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly errands: ErrandBooks;
   /** Settings that were sent, and of which the bridge has not said that it has them. */
@@ -93,7 +97,7 @@ export class MqttBooks {
   constructor(
     readonly things: ReadonlyMap<string, ThingBooks>,
     readonly view: ServerView,
-    readonly plan: Pick<MqttPlan, "version" | "mostRows">,
+    readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed">,
     now: () => number,
   ) {
     this.asked = new AskedBooks(plan.version === 5);
@@ -114,6 +118,7 @@ export class MqttBooks {
     const [root, id = "", ...rest] = topic.split("/");
     const text = String(payload);
     this.#fresh?.add(topic);
+    if (root === HOME) return this.discovery.comes(message);
     const books = this.things.get(id);
     if (rest[0] === "response" || root === ANSWERS) {
       const isAgain = () => this.told.isAgain(`${topic} ${text}`);
@@ -131,10 +136,10 @@ export class MqttBooks {
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
     const { target, qos, errand, asked } = publication;
-    const devices = this.view.server?.devices;
-    const isKnown = (id: string) =>
-      !this.#haunted.has(packet) &&
-      (devices === undefined || devices.some((device) => device.id === id));
+    const { server, disk } = this.view;
+    // One that is not running yet will know those that its store has.
+    const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
+    const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
     if (errand) return this.errands.goes(errand, qos, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
@@ -146,7 +151,8 @@ export class MqttBooks {
   }
 
   /** The bridge says that it has it. */
-  taken({ setting, errand, asked }: Publication): void {
+  taken({ topic, setting, errand, asked }: Publication): void {
+    if (topic === STARTED) return this.discovery.starts();
     if (errand) return this.errands.taken(errand);
     if (asked) asked.isTaken = true;
     if (!setting || !this.#outstanding.delete(setting)) return;
@@ -267,6 +273,7 @@ export class MqttBooks {
   /** It is what it was before, with these messages under way. @param ids That were in use just now */
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
     this.told.forgot(this.#underWay(), true);
+    this.discovery.wentBack();
     this.asked.wentBack();
     for (const setting of this.#outstanding) setting.isForgotten = true;
     this.#outstanding.clear();
@@ -302,9 +309,13 @@ export class MqttBooks {
     const ids = tables.count("mqtt_in");
     if (ids > this.#haunted.size) return `${ids} ids of messages are left`;
     const isFresh = (topic: string) => this.#fresh?.has(topic) !== false;
-    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished();
+    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished() ??
+      (this.plan.isDescribed
+        ? this.discovery.unfinished(retained, this.things, isFresh)
+        : undefined);
     if (left) return left;
-    const hears = [...filters].filter((filter) => !filter.startsWith(`${PREFIX}/`)).sort();
+    const isBridges = (filter: string) => filter.startsWith(`${PREFIX}/`) || filter === STARTED;
+    const hears = [...filters].filter((filter) => !isBridges(filter)).sort();
     const wanted = [...this.errands.filters].sort();
     if (!this.#fresh && hears.join() !== wanted.join()) {
       return `the bridge hears ${hears}, not ${wanted}`;

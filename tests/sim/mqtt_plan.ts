@@ -84,6 +84,8 @@ export interface MqttPlan {
   faults: readonly BrokerFault[];
   /** Mean time between two of them, in ms. */
   faultPause: number;
+  /** Devices are described, and Home Assistant is told of them. */
+  isDescribed: boolean;
 }
 
 /** Whether a seed's server has a bridge to a broker. */
@@ -119,5 +121,6 @@ export function addBroker(scenario: World, random: Random): void {
     pause: Math.floor(timeout * random.pick([0.01, 0.2, 1])),
     faults,
     faultPause: Math.floor(faultsEnd / random.pick([3, 6, 12])),
+    isDescribed: random.chance(0.5),
   };
 }

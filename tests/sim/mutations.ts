@@ -7,7 +7,9 @@ import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { MQTT_BUGS } from "./bugs/mqtt.ts";
 import { MQTT_DEVICE_BUGS } from "./bugs/mqtt_devices.ts";
+import { PAGE_BUGS } from "./bugs/page.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
+import { SLEEP_BUGS } from "./bugs/sleep.ts";
 
 export interface Mutation {
   name: string;
@@ -20,7 +22,9 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...MEMORY_BUGS,
   ...CORE_BUGS,
   ...DEADLINE_BUGS,
+  ...SLEEP_BUGS,
   ...CHANNEL_BUGS,
   ...MQTT_BUGS,
   ...MQTT_DEVICE_BUGS,
+  ...PAGE_BUGS,
 }).map(([name, edits]) => ({ name, edits }));

@@ -2,6 +2,7 @@
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
+import { STARTED } from "./mqtt_discovery.ts";
 import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
 import type { Surroundings } from "./process.ts";
 
@@ -16,6 +17,9 @@ export interface BrokerWorld extends Surroundings {
 /** Of what they publish, the share that sets nothing, and the share that is retained. */
 const ODD = 0.1;
 const RETAINED = 0.05;
+
+/** And the share with which Home Assistant says that it has started. */
+const STARTS = 0.1;
 
 /** Where they publish. */
 interface Broker {
@@ -52,6 +56,7 @@ export class People {
     const { broker, broker: { plan, books: { things }, world: { random, log } } } = this;
     const id = random.pick([...things.keys()]);
     const qos = random.pick([2, 2, 2, 2, 1, 0] as const);
+    if (plan.isDescribed && random.chance(STARTS)) return this.#startHome(qos);
     if (random.chance(ODD)) return broker.offer(odd(id, qos, random.below(7)));
     switch (random.pick(["set", "set", "set", "ask", "ask", "do", "do", "tell", "tell"])) {
       case "ask":
@@ -71,6 +76,11 @@ export class People {
     // Version 5 says that it was; 3.1.1 says so only to those who subscribe later.
     if (retain && plan.version === 5) return broker.offer(message);
     broker.offer({ ...message, retain: false, target: { id, channel, value } });
+  }
+
+  #startHome(qos: 0 | 1 | 2): void {
+    this.broker.world.log?.(`Home Assistant has started, QoS ${qos}`);
+    this.broker.offer({ topic: STARTED, payload: "online", qos, retain: false });
   }
 
   /** In version 5 it may say for how long it is of use, in whole seconds. @returns in ms */

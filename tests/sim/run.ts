@@ -4,6 +4,7 @@ import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
+import { addPage, hasPage } from "./page_plan.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
@@ -41,6 +42,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const scenario = drawScenario(random);
   if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
+  if (hasPage(seed)) addPage(scenario);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

@@ -108,6 +108,8 @@ export interface Scenario {
   channels?: boolean;
   /** The server has a bridge to an MQTT broker. Only with channels. */
   mqtt?: MqttPlan;
+  /** The server has a page, and somebody looks. */
+  page?: boolean;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

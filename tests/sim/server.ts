@@ -8,8 +8,10 @@ import type { ConnectOptions, SocketEvents } from "../../server/transport/platfo
 import { Server } from "../../server/server.ts";
 import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
+import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
 import type { End, Host } from "./network.ts";
+import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
@@ -56,6 +58,7 @@ export class ServerProcess implements Host, Wiring {
   /** The connections of this life by the other end's address. */
   readonly sockets = new Map<string, SimSocket>();
   server: Server | undefined;
+  #startedAt = 0;
   readonly conversations = new Map<string, Conversation | ChannelTalk>();
   #bridge: MqttBridge | undefined;
   #platform: SimPlatform | undefined;
@@ -102,7 +105,7 @@ export class ServerProcess implements Host, Wiring {
       this.conversations.set(device.id, conversation);
       return conversation.hold();
     };
-    const begun = world.clock.now;
+    const begun = this.#startedAt = world.clock.now;
     world.log?.("the server starts");
     process.enter(() => {
       Server.listen({
@@ -115,6 +118,7 @@ export class ServerProcess implements Host, Wiring {
         store,
         deadLetters: world.scenario.deadLetters,
         ...(bridge && { observe: bridge.observe }),
+        ...(broker?.plan.isDescribed && { descriptions: DESCRIPTIONS }),
         app: bridge ? declareParts(app, []) : app,
       }, platform).then(
         (server) => {
@@ -125,6 +129,7 @@ export class ServerProcess implements Host, Wiring {
             this.#churn(server, platform).catch((error) => world.failed(error));
           }
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
+          world.page?.begin(server, platform);
           bridge?.start(server).catch((error) => {
             if (platform.isAlive && !world.serverIsDown) world.failed(error);
           });
@@ -218,6 +223,7 @@ export class ServerProcess implements Host, Wiring {
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
         world.books.get(event.device)?.dropped.admitted();
+        this.#deviceOf(event.device)?.naps.connected();
         this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
@@ -227,7 +233,15 @@ export class ServerProcess implements Host, Wiring {
         if (/^it was away/.test(event.message)) {
           throw new Violation(`${event.device} is forgotten for being away, and is here`);
         }
+        this.#deviceOf(event.device)?.naps.disconnected();
         return this.#ended(event);
+      case "asleep":
+        world.log?.(`server: ${event.device} sleeps`);
+        this.sockets.delete(event.address);
+        return this.#deviceOf(event.device)?.naps.fellAsleep();
+      case "overdue":
+        world.log?.(`server: ${event.device} is not back from its sleep`);
+        return this.#deviceOf(event.device)?.naps.missed();
       case "refused":
         return this.#ended(event);
       case "log":
@@ -307,13 +321,17 @@ export class ServerProcess implements Host, Wiring {
   #lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
-    this.world.books.get(id)?.serverDied();
+    const books = this.world.books.get(id);
+    books?.serverDied();
+    // Of a stream that was never safe the next greeting knows nothing.
+    if (books && !this.disk.devices.has(id)) books.aging.isForgotten = true;
     this.world.channels?.lost(id);
   }
 
   /** Another server takes a device for a moment. */
   fence(id: string): void {
     this.#store?.fence(id);
+    this.#deviceOf(id)?.naps.forgotten();
   }
 
   #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
@@ -325,7 +343,7 @@ export class ServerProcess implements Host, Wiring {
       throw new Violation(`${id} is said to have said ${said} of itself`);
     }
     if (ms === undefined || plan.kind !== "chip") return;
-    const device = this.world.devices.find((device) => device.id === id)!;
+    const device = this.#deviceOf(id)!;
     // It may be off by now, and about to boot.
     const ago = Math.min(
       ...[device.boot, device.boot - 1].map((boot) => device.msIn(boot) - Number(ms))
@@ -337,6 +355,15 @@ export class ServerProcess implements Host, Wiring {
     if (ago > 2 * timeout && !isLate) {
       throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
     }
+  }
+
+  #deviceOf(id: string): SimDevice | undefined {
+    return this.world.devices.find((device) => device.id === id);
+  }
+
+  /** It was started a moment ago, and has perhaps not looked at everything yet. */
+  get isFresh(): boolean {
+    return this.world.clock.now - this.#startedAt < this.world.scenario.timeout;
   }
 
   #ended(event: Extract<ServerEvent, { event: "disconnected" | "refused" }>): void {
@@ -393,7 +420,9 @@ export class ServerProcess implements Host, Wiring {
     };
     this.process.enter(() => {
       this.#bridge?.close();
-      server.close().then(closed, closed).catch((error) => world.failed(error));
+      const page = world.page?.end();
+      const closes = page ? page.then(() => server.close()) : server.close();
+      closes.then(closed, closed).catch((error) => world.failed(error));
     });
   }
 

@@ -359,8 +359,8 @@ export class ThingBooks {
         throw new Violation(`${this.id}: who has written ${JSON.stringify(text)}?`);
     }
     const known = toDevice.find(text);
-    // A device that was forgotten may say again what it has said, and be answered again.
-    if (known) Object.assign(known, { repeats: known.repeats + 1, loose: marked.mark === "event" });
+    // A device that was forgotten may be answered again what it says again, and told again what has QoS 1.
+    if (known) this.books.dropped.again(known, marked.mark === "event");
     else this.books.serverWrites(text, { qos: true, waits: true, expires });
   }
 

@@ -9,6 +9,7 @@ import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
 import { Operator } from "./operator.ts";
+import { PageBooks } from "./page_books.ts";
 import type { Surroundings } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
@@ -46,6 +47,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** In a world of channels. */
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
+  /** In a world with a page. */
+  readonly page: PageBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -89,6 +92,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
     this.broker = makeBroker(this);
+    this.page = scenario.page ? new PageBooks(this) : undefined;
   }
 
   /** Leaves nothing behind. */
@@ -198,6 +202,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         !this.channels?.things.get(device.id)?.unfinished()
       ) && !this.broker?.unfinished();
     if (isDone) this.channels?.look();
+    if (isDone) this.page?.settled();
     return isDone;
   }
 
@@ -327,6 +332,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
+    this.page?.serverDied();
+    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -365,6 +372,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   received(id: string, text: string): void {
     this.books.get(id)?.received(text);
+    this.page?.received(id, text);
   }
 
   processed(id: string, text: string): void {
@@ -379,6 +387,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
+    this.page?.written(id, text);
   }
 
   withdrawn(id: string, text: string): void {
@@ -406,6 +415,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (!safe) this.transfers.forgive(`${id}\0${text}`);
     }
     books.forgotten();
+    this.devices.find((device) => device.id === id)!.naps.forgotten();
     this.channels?.things.get(id)?.forgotten();
   }
 

@@ -13,7 +13,7 @@ export interface Outcome {
   out: string;
   /** What the application got. */
   messages: string[];
-  /** `connect`; `close` or `failed` and the reason; `log` or `metadata` and what it says. */
+  /** `connect`; `close` or `failed` and the reason; `log`, `firmware` or `metadata` and what it says. */
   events: string[];
 }
 

@@ -168,6 +168,7 @@ export class ManualSocket implements Socket {
 /** A machine whose only network is the sockets that a test knocks with. */
 export class ManualPlatform extends ManualClock implements Platform {
   #accept: ((socket: Socket) => void) | undefined;
+  isListening = false;
   /** The system cannot accept a connection. */
   acceptsNothing: (error: Error) => void = () => {};
 
@@ -178,7 +179,12 @@ export class ManualPlatform extends ManualClock implements Platform {
   ): Promise<Listener> {
     this.#accept = accept;
     this.acceptsNothing = failed;
-    return Promise.resolve({ port: 1, setTls() {}, close: () => Promise.resolve() });
+    this.isListening = true;
+    const close = () => {
+      this.isListening = false;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ port: 1, setTls() {}, close });
   }
 
   connect(): Socket {

@@ -7,10 +7,11 @@ import { Access } from "../../server/admission/access.ts";
 import { Admission } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { defaultLimits, type Limits } from "../../server/link/limits.ts";
-import { Session, type SessionReports } from "../../server/link/session.ts";
+import { Session } from "../../server/link/session.ts";
+import type { SessionReports } from "../../server/link/session_reports.ts";
 import { type DeviceRecord, type DeviceState, newState } from "../../server/link/record.ts";
 import { Records } from "./records.ts";
-import { LineSplitter } from "../../server/protocol/lines.ts";
+import { FIRMWARE, LineSplitter } from "../../server/protocol/lines.ts";
 import { bytesOf, End, type WriteOptions } from "./ends.ts";
 import { FixedRandom } from "./fixed_random.ts";
 
@@ -83,6 +84,7 @@ export class ServerEnd extends End {
   #start(): Session {
     const reports: SessionReports = {
       logged: (_device, line) => void this.ask(`log ${line}`),
+      told: (_device, text) => void this.ask(`firmware ${text.slice(1)}`),
       booted() {},
     };
     return new Session(this.#record, this.timeout, this.#limits, reports);
@@ -105,6 +107,12 @@ export class ServerEnd extends End {
   }
 
   override input(name: string, value?: string | number): boolean {
+    if (name === "tell") {
+      if (!this.#session.takesFirmware) return false;
+      this.#session.tell(`${FIRMWARE}${value}`, () => {}, this.now);
+      this.settle();
+      return true;
+    }
     if (name !== "inOld") return super.input(name, value);
     this.#session.receive(this.#splitter!.push(bytesOf(value)), this.now);
     this.settle();

@@ -18,6 +18,7 @@ export const SERVER_ROOMS: readonly string[] = [
   "web",
   "apps",
   "channels",
+  "firmware",
   "observe",
   "runtime",
   "store",

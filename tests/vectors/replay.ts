@@ -8,7 +8,7 @@ import { bytesOf, type End, latin1, type Outcome } from "../support/ends.ts";
 import { ServerEnd } from "../support/server_end.ts";
 
 /** Expectations that are events with something to say. */
-const TOLD: ReadonlySet<string> = new Set(["close", "failed", "log", "metadata"]);
+const TOLD: ReadonlySet<string> = new Set(["close", "failed", "log", "firmware", "metadata"]);
 
 /** What happens at a time in ms: the name of an input or of an expectation, and what goes with it. */
 export type Step = [at: number, name: string, value?: string | number];

@@ -12,7 +12,7 @@
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
   "registers", "init", "opened", "closed", "received", "poll", "take",
-  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
+  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive", "onTrial",
 };
 
 static Z_app_instance_t app;
@@ -73,7 +73,7 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
     uint32_t memory = (needed() + 7) & ~7u;
     if (!trap && memory <= ARENA_MOST && arena_fit(memory) && start(memory)) return 0;
   }
-  return trap ? complain(trap, 0, 0) : "refused: too large for the memory";
+  return trap ? complain(trap, 0, 0) : ENGINE_TOO_LARGE;
 }
 
 bool engine_has(enum engine_function function) {

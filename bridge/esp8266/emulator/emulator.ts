@@ -8,15 +8,12 @@ import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_OFFSET, encodeApplication } from "../../formats/application.ts";
 import { encodeSettings, type Settings } from "../../formats/settings.ts";
 import { TcpConnection } from "./tcp.ts";
-import { addressAfter, type Join, readJoin, WIFI, type WifiOutcome } from "./wifi.ts";
+import { addressAfter, type Join, type Known, readJoin, WIFI, type WifiOutcome } from "./wifi.ts";
 
-export type { Join, WifiOutcome };
+export type { Join, Known, WifiOutcome };
 import { lookup } from "node:dns/promises";
-import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
-
-/** Arguments for `qemu-system-xtensa`: the chip's processor, and nothing but the frames around it. */
-export const EMULATOR: readonly string[] =
-  "-M sim -cpu lx106 -display none -monitor none -serial none -semihosting".split(" ");
+import { frame, FromChip, ToChip, u16, u32 } from "./frames.ts";
+import { Processor, type ProcessorOptions } from "./processor.ts";
 
 /** Why a chip starts, in the firmware's order. */
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
@@ -27,16 +24,12 @@ const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
 /** So many bytes of flash travel in a frame. */
 const FLASH_PIECE = 4096;
-const KEPT_WORDS = 112;
+const KEPT_WORDS = 127;
 /** Bytes of the path of pins that are another program's. */
 const MOST_PATH = 120;
 
 /** How a chip is plugged in. */
-export interface EmulatorOptions {
-  /** The emulator's program. Default: `qemu-system-xtensa`. */
-  qemu?: string;
-  /** The firmware: an ELF file made by `deno task firmware`. */
-  firmware: string;
+export interface EmulatorOptions extends ProcessorOptions {
   /** What is in flash, 1 MB at least, which it works with as it is; blank unless told. */
   flash?: Uint8Array;
   /** Why it starts; "power-on" unless told. */
@@ -49,6 +42,9 @@ export interface EmulatorOptions {
   speed?: number;
   /** Milliseconds of the host after which the watchdog bites. Default 20,000. */
   watchdog?: number;
+  /** Called when the chip goes to sleep, for so many ms of its own: it wakes when that resolves. Default: when its clock
+   * says so. */
+  sleep?: (ms: number) => Promise<void>;
   /** Where a connection really goes. Default: where the chip wants it to. */
   route?: (host: string, port: number) => { hostname: string; port: number };
   /** Looks names up. Default: this machine's way. */
@@ -68,8 +64,6 @@ export interface EmulatorOptions {
    * buses, whose every bit has several levels to be read: it answers without a turn of this process's loop.
    */
   pins?: string;
-  /** More arguments for the emulator. */
-  arguments?: string[];
 }
 
 /** A chip, from the time that it is plugged in. */
@@ -78,10 +72,18 @@ export class Emulator implements AsyncDisposable {
   readonly lines: string[] = [];
   /** What the next joins lead to. */
   wifi: WifiOutcome = "up";
+  /** What the next joins at a known access point lead to, if that is something else. */
+  wifiKnown: WifiOutcome | undefined;
+  /** For how many seconds DHCP gives an address. */
+  lease = 86_400;
   /** How often it was asked to join. */
   joins = 0;
   /** What it was asked to join last. */
   join: Join | undefined;
+  /** How often it has gone to sleep. */
+  sleeps = 0;
+  /** Whether it sleeps at present. */
+  asleep = false;
   /** How often it has started. */
   boots = 0;
   /** Networks that a scan finds. */
@@ -106,6 +108,9 @@ export class Emulator implements AsyncDisposable {
   #running: Promise<void>;
   #failed: Error | undefined;
   #next: Reset;
+  /** In ms: it goes to sleep when it ends. */
+  #sleep = 0;
+  #woken: (() => void) | undefined;
 
   /** Plugs it in. */
   constructor(options: EmulatorOptions) {
@@ -147,7 +152,7 @@ export class Emulator implements AsyncDisposable {
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
       this.complaints += chip.complaints;
-      this.#abandon(false); // the server is not told that a chip has been reset
+      this.#abandon(this.#sleep > 0); // the server is not told that a chip has been reset
       this.#outputs.clear();
       this.#lines.clear();
       this.#options.onOff?.();
@@ -155,7 +160,24 @@ export class Emulator implements AsyncDisposable {
         this.#failed = new Error(`the emulated chip ended with ${code}: ${this.complaints}`);
         return;
       }
+      if (this.#sleep > 0 && !this.#off) await this.#sleepFor(this.#sleep);
     }
+  }
+
+  /** Until it is over, or a reset ends it. */
+  async #sleepFor(ms: number): Promise<void> {
+    const { speed = 1, sleep } = this.#options;
+    const reset = Promise.withResolvers<void>();
+    this.#woken = reset.resolve;
+    this.#sleep = 0;
+    this.#next = "wake"; // unless it is reset meanwhile
+    this.asleep = true;
+    this.sleeps++;
+    const timer = sleep ? undefined : setTimeout(reset.resolve, ms / speed);
+    await Promise.race(sleep ? [sleep(ms), reset.promise] : [reset.promise]);
+    clearTimeout(timer);
+    this.#woken = undefined;
+    this.asleep = false;
   }
 
   #wake(chip: Processor, reason: Reset): void {
@@ -163,6 +185,8 @@ export class Emulator implements AsyncDisposable {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]! | 1;
     chip.send(frame(ToChip.wake, RESETS.indexOf(reason), u16(speed), u32(seed), this.kept));
     if (pins) chip.send(frame(ToChip.pins, new TextEncoder().encode(`${pins}\0`)));
+    for (const [pin, level] of this.#inputs) chip.send(frame(ToChip.input, pin, level));
+    chip.send(frame(ToChip.analogue, u16(this.#analogue)));
     for (
       const [from, end] of [[APPLICATION_OFFSET, SETTINGS_OFFSET], [
         SETTINGS_OFFSET,
@@ -176,8 +200,6 @@ export class Emulator implements AsyncDisposable {
       }
     }
     chip.send(frame(ToChip.flash));
-    for (const [pin, level] of this.#inputs) chip.send(frame(ToChip.input, pin, level));
-    chip.send(frame(ToChip.analogue, u16(this.#analogue)));
   }
 
   #handle(type: string, payload: Uint8Array): void {
@@ -194,8 +216,7 @@ export class Emulator implements AsyncDisposable {
       case FromChip.wifiJoin:
         this.joins++;
         this.join = readJoin(payload);
-        if (this.wifi !== "silent") this.#tellWifi(this.wifi);
-        return;
+        return this.#tellWifi(this.join.known ? this.wifiKnown ?? this.wifi : this.wifi);
       case FromChip.wifiLeave:
         return this.#abandon(false);
       case FromChip.wifiScan:
@@ -226,6 +247,9 @@ export class Emulator implements AsyncDisposable {
         return;
       case FromChip.restart:
         this.#next = "software";
+        return;
+      case FromChip.sleep:
+        this.#sleep = word(payload);
         return;
       case FromChip.crash: {
         const hex = [0, 4, 8].map((at) => "0x" + word(payload.subarray(at)).toString(16));
@@ -292,8 +316,10 @@ export class Emulator implements AsyncDisposable {
     this.#watchdog = setTimeout(() => this.reset("watchdog"), watchdog);
   }
 
-  #tellWifi(outcome: typeof WIFI[number]): void {
-    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), addressAfter(this.join)));
+  #tellWifi(outcome: WifiOutcome | "lost"): void {
+    if (outcome === "silent") return;
+    const address = addressAfter(this.join, this.lease);
+    this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), address));
   }
 
   /** The WiFi is gone, and the chip notices; a join finds it again if `wifi` says so. */
@@ -346,7 +372,9 @@ export class Emulator implements AsyncDisposable {
   reset(reason: Reset, { keep = true } = {}): void {
     if (!keep || reason === "power-on") crypto.getRandomValues(this.kept);
     this.#next = reason;
+    this.#sleep = 0;
     this.#chip?.kill();
+    this.#woken?.();
   }
 
   /** Throws if the chip has ended by itself. */
@@ -359,6 +387,7 @@ export class Emulator implements AsyncDisposable {
     this.#off = true;
     clearTimeout(this.#watchdog);
     this.#chip?.kill();
+    this.#woken?.();
     await this.#running;
     const connections = [...this.#connections];
     this.#abandon(true);
@@ -368,55 +397,4 @@ export class Emulator implements AsyncDisposable {
 
 function word(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-}
-
-/** One life of the processor. */
-class Processor {
-  complaints = "";
-  readonly ended: Promise<number>;
-  #process: Deno.ChildProcess;
-  #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  #killed = false;
-
-  constructor(
-    { qemu = "qemu-system-xtensa", firmware, arguments: more = [] }: EmulatorOptions,
-    handle: (type: string, payload: Uint8Array) => void,
-  ) {
-    this.#process = new Deno.Command(qemu, {
-      args: [...EMULATOR, "-kernel", firmware, ...more],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#writer = this.#process.stdin.getWriter();
-    this.ended = this.#run(handle);
-  }
-
-  async #run(handle: (type: string, payload: Uint8Array) => void): Promise<number> {
-    const frames = new FrameReader();
-    const read = async () => {
-      for await (const bytes of this.#process.stdout) {
-        if (this.#killed) continue; // what was in the pipe is not said any more
-        for (const { type, payload } of frames.push(bytes)) handle(type, payload);
-      }
-    };
-    const listen = async () => {
-      const decoder = new TextDecoder();
-      for await (const bytes of this.#process.stderr) this.complaints += decoder.decode(bytes);
-    };
-    const [{ code }] = await Promise.all([this.#process.status, read(), listen()]);
-    this.#killed = true;
-    await this.#writer.close().catch(() => {}); // the pipe is broken
-    return code;
-  }
-
-  send(bytes: Uint8Array): void {
-    if (!this.#killed) this.#writer.write(bytes as Uint8Array<ArrayBuffer>).catch(() => {});
-  }
-
-  kill(): void {
-    if (this.#killed) return;
-    this.#killed = true;
-    this.#process.kill("SIGKILL");
-  }
 }

@@ -12,7 +12,7 @@ export const FromChip = {
   tcpData: "d", // connection, bytes
   tcpTaken: "a", // connection, how many bytes of ours it has taken (u16)
   serial: "s", // bytes
-  wifiJoin: "j", // ssid, NUL, password
+  wifiJoin: "j", // address (see ipv4.ts), struct port_lease or zeros, ssid, NUL, password, NUL, country, NUL
   wifiLeave: "l",
   wifiScan: "n",
   pin: "g", // pin, mode (0 input, 1 output, 2 open drain), level
@@ -23,6 +23,7 @@ export const FromChip = {
   erase: "e", // address
   write: "w", // address, bytes
   restart: "r",
+  sleep: "z", // ms (u32)
   crash: "x", // exception's cause, where (pc), address
 } as const;
 
@@ -37,7 +38,7 @@ export const ToChip = {
   tcpClosed: "C", // connection
   tcpData: "D", // connection, bytes
   tcpSent: "A", // connection, how many bytes of its have gone (u16)
-  wifi: "W", // enum firmware_wifi, ip
+  wifi: "W", // enum firmware_wifi, ip, and if that is up, struct port_lease
   serial: "S", // bytes
   input: "G", // pin, level
   analogue: "V", // u16

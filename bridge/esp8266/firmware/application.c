@@ -8,6 +8,10 @@
 
 bool (*application_configure)(const uint8_t *fields, uint32_t length);
 uint32_t (*application_wifi)(void);
+bool (*application_sleep)(int32_t ms);
+uint32_t application_ahead;
+bool application_woke;
+uint32_t application_kept_used;
 
 static uint8_t key[32];
 static uint32_t interval; /* of onTick, ms; 0: never */
@@ -61,7 +65,7 @@ static uint32_t log_text(const uint32_t *arguments) {
 
 static uint32_t millis(const uint32_t *arguments) {
   (void)arguments;
-  return port_ms();
+  return port_ms() + application_ahead;
 }
 
 static uint32_t random_word(const uint32_t *arguments) {
@@ -138,8 +142,9 @@ static uint32_t i2c_in(const uint32_t *arguments) {
 
 /* A part of what survives resets. 0: there is no such part. */
 static uint32_t *kept_part(const uint32_t *arguments) {
-  uint32_t at = arguments[0], length = arguments[2], most = (PORT_KEPT_WORDS - PORT_KEPT_OWN) * 4;
+  uint32_t at = arguments[0], length = arguments[2], most = PORT_KEPT_APPLICATION * 4;
   if (at > most || length > most - at || ((at | arguments[1] | length) & 3)) return 0;
+  if (at + length > application_kept_used) application_kept_used = at + length;
   return engine_at(arguments[1], length);
 }
 
@@ -171,6 +176,15 @@ static uint32_t restart_soon(const uint32_t *arguments) {
   return 0;
 }
 
+static uint32_t sleep_soon(const uint32_t *arguments) {
+  return application_sleep && application_sleep(arguments[0]);
+}
+
+static uint32_t has_woken(const uint32_t *arguments) {
+  (void)arguments;
+  return application_woke;
+}
+
 const struct engine_import application_imports[] = {
   { "host", "hmac", 3, false, hmac },
   { "board", "gpio_write", 2, false, gpio_write },
@@ -190,11 +204,17 @@ const struct engine_import application_imports[] = {
   { "board", "restart", 0, false, restart_soon },
   { "board", "keep", 3, true, keep },
   { "board", "kept", 3, true, kept },
+  { "board", "sleep", 1, true, sleep_soon },
+  { "board", "woke", 0, true, has_woken },
   { 0, 0, 0, false, 0 },
 };
 
 bool application_configures(void) {
   return engine_imports(configure);
+}
+
+bool application_sleeps(void) {
+  return engine_imports(sleep_soon);
 }
 
 void application_key(const uint8_t *bytes) {

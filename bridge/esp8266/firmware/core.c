@@ -5,6 +5,7 @@
 #include "words.h"
 
 static uint32_t *registers;
+static uint32_t outbox; /* where it begins */
 static uint32_t ms_at; /* where the hello's digits of the time are; 0: it says none */
 
 static void set(enum core_register offset, uint32_t value) {
@@ -16,15 +17,17 @@ uint32_t core_get(enum core_register offset) {
 }
 
 /* Lays the memory out for a name of so many bytes; returns where it ends. */
-static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, uint32_t now) {
+static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, uint8_t window, uint32_t now) {
   set(R_LINE, line);
   set(R_OUTBOX, CORE_OUTBOX);
   set(R_INBOX, CORE_INBOX);
   set(R_RECENT, dialect == 1 ? CORE_RECENT : 1); /* dialect 2 needs none */
-  set(R_WINDOW, CORE_WINDOW);
+  set(R_WINDOW, window);
   set(R_DIALECT, dialect);
   set(R_ID_LEN, name_length + 1);
-  return engine_call(CORE_INIT, 0, now);
+  uint32_t end = engine_call(CORE_INIT, 0, now);
+  outbox = end - CORE_OUTBOX;
+  return end;
 }
 
 static bool find(void) {
@@ -37,7 +40,7 @@ static bool find(void) {
 }
 
 uint32_t core_memory(uint8_t dialect) {
-  return find() ? initialize(CORE_MOST_NAME - 1, dialect, CORE_LINE, 0) : 0;
+  return find() ? initialize(CORE_MOST_NAME - 1, dialect, CORE_LINE, CORE_WINDOW, 0) : 0;
 }
 
 void core_boot(const struct core_boot *boot, uint32_t now) {
@@ -49,7 +52,12 @@ void core_boot(const struct core_boot *boot, uint32_t now) {
   set(R_TX_EPOCH, epoch ? epoch : 1);
   set(R_RX_EPOCH, boot->position.epoch);
   set(R_RX_NEXT, boot->position.next);
-  initialize(boot->name_length, boot->dialect, boot->line, now);
+  initialize(boot->name_length, boot->dialect, boot->line, boot->window, now);
+  if (boot->stream.epoch) {
+    set(R_TX_EPOCH, boot->stream.epoch);
+    set(R_TX_FIRST, boot->stream.next);
+    set(R_TX_NEXT, boot->stream.next);
+  }
   uint32_t address = core_get(R_PTR);
   uint8_t *name = engine_at(address, boot->name_length + 1);
   ms_at = 0;
@@ -102,10 +110,47 @@ void core_take(void) {
   engine_call(CORE_TAKE, 0, 0);
 }
 
-bool core_write(const uint8_t *text, size_t length, bool qos) {
+static uint8_t *room_for(size_t length) {
   uint32_t address = engine_call(CORE_ROOM, length, 0);
-  uint8_t *to = address ? engine_at(address, length) : 0;
+  return address ? engine_at(address, length) : 0;
+}
+
+bool core_write(const uint8_t *text, size_t length, bool qos) {
+  uint8_t *to = room_for(length);
   if (!to) return false;
   bytes_copy(to, text, length);
   return engine_call(CORE_WRITE, length, qos);
+}
+
+/* An entry of the outbox, as core.ts has it: length of the line, id, flags; then the line, which begins with its id. */
+#define HEADER 4
+#define ID 2
+enum { DONE_WITH = 2, WITHDRAWN, LATE };
+
+int32_t core_save(uint32_t *words, size_t room) {
+  size_t size = 0;
+  uint32_t at = outbox;
+  for (uint32_t count = core_get(R_TX_NEXT) - core_get(R_TX_FIRST); count;) {
+    const uint8_t *entry = engine_at(at, HEADER + ID + 2);
+    size_t length = entry ? entry[0] | entry[1] << 8 : 0; /* of text, id and newline */
+    if (length <= ID || !engine_at(at, HEADER + length)) return -1; /* the core has gone mad */
+    at += HEADER + length;
+    if (entry[3] == DONE_WITH) continue; /* it has left */
+    count--;
+    size_t kept = entry[3] == WITHDRAWN ? 2 : length - ID; /* NUL and newline are there then */
+    if (entry[3] == LATE || kept > room - size) return -1;
+    words_copy(words, size, entry + HEADER + ID, kept);
+    size += kept;
+  }
+  return size;
+}
+
+void core_restore(const uint8_t *text, size_t length) {
+  uint8_t *to = room_for(length);
+  if (!to) return;
+  bytes_copy(to, text, length);
+  bool withdrawn = !text[0];
+  if (withdrawn) to[0] = '-'; /* `write` takes no NUL */
+  engine_call(CORE_WRITE, length, 3);
+  if (withdrawn) to[0] = 0;
 }

@@ -60,13 +60,15 @@ enum core_register {
 #define CORE_INBOX 1100
 #define CORE_RECENT 64
 #define CORE_WINDOW 8
+/* Messages of one that sleeps: they wait for the next time that there is a network, and are short. */
+#define CORE_WINDOW_SLEEPING 32
 
-/* Bytes of the longest name (64), of what follows it in the hello (1 + 64), and of the newline. */
-#define CORE_MOST_NAME 130
+/* Bytes of the longest name (64), of what follows it in the hello (1 + 128), and of the newline. */
+#define CORE_MOST_NAME 194
 
 /* Bytes of what the hello says about the device, behind the TAB; what says its time in it, and how many digits that
  * has. */
-#define CORE_METADATA 64
+#define CORE_METADATA 128
 #define CORE_MS "ms=0000000000"
 #define CORE_MS_DIGITS 10
 
@@ -87,7 +89,9 @@ struct core_boot {
   uint8_t dialect;
   bool key;
   uint16_t line; /* longest text, CORE_LINE at most */
+  uint8_t window; /* most messages that wait */
   struct core_position position;
+  struct core_position stream; /* its own: goes on there; epoch 0: a new one. `core_restore` follows */
 };
 
 /* How much linear memory core and application need in a dialect, whatever the other settings are. */
@@ -110,5 +114,11 @@ void core_closed(uint32_t now);
 size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now);
 void core_take(void);
 bool core_write(const uint8_t *text, size_t length, bool qos);
+
+/* Puts the texts of all messages in the outbox into `words`, each with a newline behind it; of one that was withdrawn,
+ * NUL. How many bytes; -1 if there is no room for them, or one is to be decided before anything else is sent. */
+int32_t core_save(uint32_t *words, size_t room);
+/* Such a text is the next message of the stream, and may have been sent. */
+void core_restore(const uint8_t *text, size_t length);
 
 #endif

@@ -5,9 +5,11 @@
 #include "console.h"
 #include "core.h"
 #include "crc32.h"
+#include "deploy.h"
 #include "engine.h"
 #include "kept.h"
 #include "port.h"
+#include "slept.h"
 #include "version.h"
 #include "words.h"
 
@@ -55,9 +57,14 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
   size_t length = append(name, 0, settings->id), id_length = length;
   if (HELLO_METADATA && settings->dialect == 2) {
     length = append(name, length, "\treset=");
-    length = append(name, length, reset_words[port_reset_reason()]);
+    length = append(name, length, deploy_fell_back() ? "rollback" : reset_words[port_reset_reason()]);
     length = append(name, length, " version=" FIRMWARE_VERSION " board=");
     length = append(name, length, port_board);
+    char application[DEPLOY_NAME];
+    if (deploy_name(application)) {
+      length = append(name, length, " app=");
+      length = append(name, length, application);
+    }
   }
   /* A space in front, or the TAB. */
   bool says_ms = settings->dialect == 2 && length + text_length(CORE_MS) <= id_length + CORE_METADATA;
@@ -69,6 +76,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
   owner = crc32(owner, &settings->port, sizeof settings->port);
   owner = crc32(owner, settings->server2, text_length(settings->server2));
   kept = kept_read(owner);
+  deploy_booted();
   application_key(settings->has_key ? settings->key : 0);
   struct core_boot boot = {
     .name = name,
@@ -78,11 +86,22 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .dialect = settings->dialect,
     .key = settings->has_key,
     .line = settings->line,
+    .window = application_sleeps() ? CORE_WINDOW_SLEEPING : CORE_WINDOW,
     .position = kept,
+    .stream = settings->dialect == 2 ? slept_stream(owner) : (struct core_position){ 0, 0 },
   };
   up = connecting = open = second = false;
   polled = core_time(now);
   core_boot(&boot, polled);
+  if (boot.stream.epoch) slept_replay();
+}
+
+uint8_t driver_dialect(void) {
+  return settings ? settings->dialect : 0;
+}
+
+uint32_t driver_owner(void) {
+  return owner;
 }
 
 /* Where it is sought now. */
@@ -187,14 +206,22 @@ static void send(void) {
   if (piece && length <= port_tcp_room()) port_tcp_send(piece, length); /* or the core has gone mad */
 }
 
-static void hand_over(void) {
+static bool give_application(const uint8_t *text, size_t length) {
+  bool taken = engine_call(ON_MESSAGE, text - (const uint8_t *)engine_at(0, 0), length);
+  return !engine_trap() && (taken || !engine_returns(ON_MESSAGE));
+}
+
+/* The message at the front, to whom it is for. False: nobody takes it before something else has happened. */
+static bool hand_over(bool can_receive, uint32_t now) {
   size_t length;
   const uint8_t *text = core_piece(&length);
-  if (!text) return;
-  bool taken = engine_call(ON_MESSAGE, text - (const uint8_t *)engine_at(0, 0), length);
-  if (engine_trap() || (engine_returns(ON_MESSAGE) && !taken)) return;
+  if (!text) return true;
+  bool own = deploy_is(text, length);
+  if (own ? !deploy_take(text, length, now) : !can_receive) return false;
+  if (!own && !give_application(text, length)) return true;
   core_take();
   keep_position();
+  return true;
 }
 
 /* Gives lines of the console to the core, as messages of their own kind. */
@@ -237,10 +264,15 @@ void driver_log(const uint8_t *line, size_t length) {
 /* Lets the core do all that can be done now. */
 static void pump(uint32_t now) {
   enum core_event event;
+  bool blocked = false; /* by the message at the front: nobody takes it now */
   do {
     pass_lines_on();
+    deploy_answer();
     bool can_receive = !engine_has(CAN_RECEIVE) || engine_call(CAN_RECEIVE, 0, 0);
-    unsigned can = (can_receive ? CORE_CAN_RECEIVE : 0) | (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
+    /* The application may not receive, and the message be none of its own. */
+    bool looks = can_receive || settings->dialect == 2;
+    unsigned can = (looks && !blocked ? CORE_CAN_RECEIVE : 0) |
+      (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
     event = core_poll(now, can);
     polled = now;
     if (event == CORE_CONNECT) connect(now);
@@ -248,10 +280,14 @@ static void pump(uint32_t now) {
       port_tcp_close();
       failed();
     } else if (event == CORE_SEND) send();
-    else if (event == CORE_MESSAGE) hand_over();
+    else if (event == CORE_MESSAGE) blocked = !hand_over(can_receive, now);
     see_state();
   } while (event != CORE_NONE && !engine_trap());
   settled = true;
+}
+
+bool driver_up(void) {
+  return up;
 }
 
 enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
@@ -279,12 +315,18 @@ void driver_drop(uint32_t now) {
   went_down();
 }
 
+void driver_sleep(uint32_t now) {
+  connecting = open = false;
+  core_closed(core_time(now));
+  tell_application();
+}
+
 void driver_opened(uint32_t now) {
   if (!connecting) return;
   connecting = false;
   open = true;
   settled = false;
-  core_opened(core_time(now), now);
+  core_opened(core_time(now), now + application_ahead);
 }
 
 void driver_closed(uint32_t now) {

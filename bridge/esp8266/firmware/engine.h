@@ -25,6 +25,7 @@ enum engine_function {
   ON_STATE,
   ON_TICK,
   CAN_RECEIVE,
+  ON_TRIAL,
   ENGINE_FUNCTIONS
 };
 
@@ -38,6 +39,9 @@ struct engine_import {
   bool returns; /* i32; or nothing */
   uint32_t (*call)(const uint32_t *arguments);
 };
+
+/* What is wrong with one that wants more memory than there is. */
+#define ENGINE_TOO_LARGE "refused: too large for the memory"
 
 /*
  * Makes a module ready to run, in an arena that fits it. `imports` end with a null `module`. It is loaded twice: then

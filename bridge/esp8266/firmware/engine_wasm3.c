@@ -4,14 +4,13 @@
 #include "arena.h"
 #include "bytes.h"
 #include "m3_env.h"
+#include "module.h"
 #include "words.h"
 
 const char *const engine_names[ENGINE_FUNCTIONS] = {
   "registers", "init", "opened", "closed", "received", "poll", "take",
-  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive",
+  "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive", "onTrial",
 };
-
-#define TOO_LARGE "refused: too large for the memory"
 
 /* Linear memory for the first look at a module, in bytes: enough for its data. */
 #define FIRST_MEMORY 2048
@@ -50,30 +49,9 @@ static const char *complain(const char *text, const char *module, const char *na
   return (const char *)complaint;
 }
 
-/* A name in the module: it lies in flash, without an end. */
-struct name {
-  const uint8_t *text;
-  uint32_t length;
-};
-
-static bool read_number(const uint8_t **at, const uint8_t *end, uint32_t *number) {
-  return !ReadLEB_u32(number, at, end);
-}
-
-static bool read_name(const uint8_t **at, const uint8_t *end, struct name *name) {
-  if (!read_number(at, end, &name->length) || name->length > (uint32_t)(end - *at)) return false;
-  name->text = *at;
-  *at += name->length;
-  return true;
-}
-
-static bool is_name(const struct name *name, const char *text) {
-  return name->length == text_length(text) && !bytes_compare(name->text, text, name->length);
-}
-
-static const char *complain_of(const char *text, const struct name *module, const struct name *name) {
+static const char *complain_of(const char *text, const struct module_name *module, const struct module_name *name) {
   char words[2][24];
-  const struct name *names[] = { module, name };
+  const struct module_name *names[] = { module, name };
   for (int i = 0; i < 2; i++) {
     uint32_t length = names[i]->length < 23 ? names[i]->length : 23;
     bytes_copy(words[i], names[i]->text, length);
@@ -82,33 +60,19 @@ static const char *complain_of(const char *text, const struct name *module, cons
   return complain(text, words[0], words[1]);
 }
 
-/* Where a section's content begins, and its end; false: there is none. The module has been parsed before. */
-static bool find_section(const uint8_t *wasm, size_t length, uint8_t wanted, const uint8_t **at, const uint8_t **end) {
-  const uint8_t *next = wasm + 8, *all = wasm + length;
-  while (next < all) {
-    uint8_t section = *next++;
-    uint32_t size;
-    if (!read_number(&next, all, &size) || size > (uint32_t)(all - next)) return false;
-    *at = next;
-    *end = next += size;
-    if (section == wanted) return true;
-  }
-  return false;
-}
-
 static bool fits(IM3Function function, const struct engine_import *import) {
   IM3FuncType type = function->funcType; /* all is i32: there is nothing else */
   return type->numArgs == import->arguments && type->numRets == import->returns;
 }
 
 static const char *link_import(IM3Module module, uint32_t index, const struct engine_import *imports,
-                               const struct name *of, const struct name *name) {
+                               const struct module_name *of, const struct module_name *name) {
   for (; imports->module; imports++) {
-    if (!is_name(of, imports->module) || !is_name(name, imports->name)) continue;
+    if (!module_is(of, imports->module) || !module_is(name, imports->name)) continue;
     IM3Function function = &module->functions[index];
     imported |= (uint32_t)1 << (imports - table);
     if (!fits(function, imports)) return complain_of("refused: another kind of ", of, name);
-    return CompileRawFunction(module, function, call_import, imports) ? TOO_LARGE : 0;
+    return CompileRawFunction(module, function, call_import, imports) ? ENGINE_TOO_LARGE : 0;
   }
   return complain_of("refused: needs ", of, name);
 }
@@ -116,13 +80,13 @@ static const char *link_import(IM3Module module, uint32_t index, const struct en
 static const char *link(IM3Module module, const uint8_t *wasm, size_t length, const struct engine_import *imports) {
   const uint8_t *at, *end;
   uint32_t count;
-  if (!find_section(wasm, length, 2, &at, &end) || !read_number(&at, end, &count)) return 0;
+  if (!module_section(wasm, length, 2, &at, &end) || !module_number(&at, end, &count)) return 0;
   for (uint32_t i = 0, index = 0; i < count && at < end; i++) {
-    struct name of, name;
+    struct module_name of, name;
     uint32_t type;
-    if (!read_name(&at, end, &of) || !read_name(&at, end, &name) || at >= end) return "refused: malformed";
+    if (!module_name(&at, end, &of) || !module_name(&at, end, &name) || at >= end) return "refused: malformed";
     if (*at++) return complain_of("refused: needs ", &of, &name); /* a table, a memory or a global */
-    if (!read_number(&at, end, &type)) return "refused: malformed";
+    if (!module_number(&at, end, &type)) return "refused: malformed";
     const char *wrong = link_import(module, index++, imports, &of, &name);
     if (wrong) return wrong;
   }
@@ -134,16 +98,16 @@ static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
   const uint8_t *at, *end;
   uint32_t count;
   bytes_fill(functions, 0, sizeof functions);
-  if (!find_section(wasm, length, 7, &at, &end) || !read_number(&at, end, &count)) return;
+  if (!module_section(wasm, length, 7, &at, &end) || !module_number(&at, end, &count)) return;
   for (uint32_t i = 0; i < count; i++) {
-    struct name name;
+    struct module_name name;
     uint32_t index;
-    if (!read_name(&at, end, &name) || at >= end) return;
+    if (!module_name(&at, end, &name) || at >= end) return;
     bool is_function = !*at++;
-    if (!read_number(&at, end, &index)) return;
+    if (!module_number(&at, end, &index)) return;
     if (!is_function || index >= module->numFunctions) continue;
     for (int which = 0; which < ENGINE_FUNCTIONS; which++) {
-      if (is_name(&name, engine_names[which])) functions[which] = &module->functions[index];
+      if (module_is(&name, engine_names[which])) functions[which] = &module->functions[index];
     }
   }
 }
@@ -157,7 +121,7 @@ static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t
   m3_too_far = false;
   IM3Environment environment = m3_NewEnvironment();
   runtime = environment ? m3_NewRuntime(environment, 0, 0) : 0;
-  if (!runtime) return TOO_LARGE;
+  if (!runtime) return ENGINE_TOO_LARGE;
   runtime->memoryLimit = memory;
   IM3Module module;
   M3Result result = m3_ParseModule(environment, &module, wasm, length);
@@ -185,7 +149,7 @@ static __attribute__((noinline)) const char *compile(void) {
   IM3Module module = runtime->modules;
   for (uint32_t i = module->numFuncImports; i < module->numFunctions; i++) {
     M3Result result = CompileFunction(module, &module->functions[i]);
-    if (result == m3Err_mallocFailedCodePage) return TOO_LARGE;
+    if (result == m3Err_mallocFailedCodePage) return ENGINE_TOO_LARGE;
     if (result) return complain("refused: ", 0, result);
   }
   /* The page got all the memory that was left. */
@@ -202,7 +166,7 @@ static inline __attribute__((always_inline)) const char *prepare_all(
 ) {
   const char *wrong = prepare(wasm, length, imports, memory);
   if (!wrong) wrong = compile();
-  return arena_refused() ? TOO_LARGE : wrong;
+  return arena_refused() ? ENGINE_TOO_LARGE : wrong;
 }
 
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
@@ -214,7 +178,7 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
   uint32_t memory = (needed() + 7) & ~7u;
   if (trap) return complain("refused: ", 0, trap);
   /* All else takes the same again: only the length of the linear memory is another one. */
-  if (memory > ARENA_MOST || !arena_fit(arena_used() - FIRST_MEMORY + memory)) return TOO_LARGE;
+  if (memory > ARENA_MOST || !arena_fit(arena_used() - FIRST_MEMORY + memory)) return ENGINE_TOO_LARGE;
   wrong = prepare_all(wasm, length, imports, memory);
   if (wrong) return wrong;
   IM3Module module = runtime->modules;

@@ -4,21 +4,18 @@
 #include "bytes.h"
 #include "console.h"
 #include "core.h"
-#include "crc32.h"
+#include "deploy.h"
 #include "driver.h"
 #include "engine.h"
 #include "port.h"
 #include "settings.h"
 #include "setup.h"
+#include "sleep.h"
+#include "slept.h"
+#include "slots.h"
 #include "version.h"
 #include "wifi_policy.h"
 #include "words.h"
-
-/* Where the application is in flash, and its header; see README.md. */
-#define APPLICATION 0xF0000u
-#define APPLICATION_MOST 0xA000u
-#define HEADER_WORDS 12
-#define MAGIC 0x50414648u /* "HFAP" */
 
 /* After a trap, before the restart: an application that always traps must not keep the chip from being reached
  * over the serial line. */
@@ -148,18 +145,14 @@ static const char *load(const char **name, uint32_t *length) {
   return prepare(0, 0);
 }
 #else
-/* Finds the application in flash, checks and compiles it. Returns 0, or what the console is to say. */
+/* Finds the application in flash, and compiles it. Returns 0, or what the console is to say. */
 static const char *load(const char **name, uint32_t *length) {
-  const uint32_t *header = port_flash_map(APPLICATION);
-  if (header[0] == 0xFFFFFFFF) return "missing";
-  if (header[0] != MAGIC) return "damaged (magic)";
-  if (header[1] != (HEADER_WORDS * 4 << 16 | 1)) return "damaged (version)";
-  *length = header[2];
-  if (!*length || *length > APPLICATION_MOST - HEADER_WORDS * 4) return "damaged (length)";
-  const uint8_t *wasm = (const uint8_t *)(header + HEADER_WORDS);
-  if (crc32(0, wasm, *length) != header[3]) return "damaged (checksum)";
-  *name = (const char *)(header + 4);
-  return prepare(wasm, *length);
+  const char *wrong = slots_choose(port_reset_reason());
+  if (wrong) return wrong;
+  struct slot slot = slots_running();
+  *name = slot.name;
+  *length = slot.length;
+  return prepare(slot.wasm, slot.length);
 }
 #endif
 
@@ -191,15 +184,21 @@ static uint32_t wifi_state(void) {
 /* WiFi and link start with the settings as they are. */
 static void connect(uint32_t now) {
   driver_boot(&settings, now);
-  if (settings.ssid[0]) wifi_policy_start(&wifi, now);
+  if (!settings.ssid[0]) return;
+  wifi_policy_start(&wifi, now);
+  if (slept_lease(now)) wifi_policy_hurry(&wifi);
 }
 
 void firmware_start(void) {
   console_listener = driver_log;
   application_wifi = wifi_state;
   application_configure = choose;
+  application_sleep = sleep_ask;
   say_boot();
+  sleep_begin();
+  slept_begin();
   enum settings_state state = read_settings();
+  deploy_start(&settings, port_ms());
   const char *name = 0;
   uint32_t length = 0;
   const char *wrong = load(&name, &length);
@@ -207,6 +206,7 @@ void firmware_start(void) {
   configured = !configures && state == SETTINGS_OK && is_complete(&settings);
   if (!configures || state > SETTINGS_BLANK) say_settings(state);
   say_application(wrong, name, length);
+  if (wrong) deploy_fail(text_compare(wrong, ENGINE_TOO_LARGE) ? SLOT_LOAD : SLOT_HEAP);
 #ifdef MEASURE
   if (!wrong) engine_measure();
 #endif
@@ -246,9 +246,11 @@ static void give_up_wifi(void) {
 static void run_wifi(uint32_t now, uint32_t *wait) {
   uint32_t wifi_wait;
   enum wifi_policy_action action;
+  bool hurried = wifi.hurried;
   while ((action = wifi_policy_poll(&wifi, now, &wifi_wait)) != WIFI_DO_NOTHING) {
     if (action != WIFI_DO_JOIN) {
       if (action == WIFI_DO_GIVE_UP) give_up_wifi();
+      if (action == WIFI_DO_GIVE_UP && !hurried) sleep_hopeless();
       driver_drop(now);
       port_wifi_leave();
       continue;
@@ -256,7 +258,8 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
     console_begin("wifi joining ssid=");
     console_value(settings.ssid, text_length(settings.ssid));
     console_end();
-    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip });
+    const struct port_lease *known = wifi.hurried ? slept_lease(now) : 0;
+    port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip, known });
   }
   if (wifi_wait < *wait) *wait = wifi_wait;
   setup_wifi = wifi.state == WIFI_POLICY_UP ? IMPROV_JOINED
@@ -272,6 +275,7 @@ static uint32_t fail(uint32_t now) {
     console_begin("application failed: ");
     console_text(engine_trap());
     console_end();
+    deploy_fail(SLOT_TRAP);
     if (configured) {
       driver_drop(now);
       port_wifi_leave();
@@ -300,8 +304,10 @@ uint32_t firmware_run(void) {
       reconfigure(now);
       wait = 0;
     }
+    if (!engine_trap()) sleep_run(now, driver_up(), &wait);
     if (application_wants_restart()) port_restart();
   }
+  if (!failed) deploy_run(running && configured && driver_up(), now, &wait);
   if (running && engine_trap()) wait = fail(now);
   port_feed_watchdog(); /* this is progress: whatever waits has a deadline, and was asked */
   return wait < 15000 ? wait : 15000;
@@ -323,6 +329,7 @@ void firmware_wifi(enum firmware_wifi state) {
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
     wifi_policy_up(&wifi, now);
+    slept_joined(now);
     uint32_t ip = port_wifi_ip();
     console_begin("wifi up ip=");
     for (int i = 0; i < 4; i++) {
@@ -332,6 +339,7 @@ void firmware_wifi(enum firmware_wifi state) {
     console_end();
   } else {
     if (wifi.state != WIFI_POLICY_JOINING && wifi.state != WIFI_POLICY_UP) return;
+    if (wifi.state == WIFI_POLICY_JOINING && !wifi.hurried) sleep_hopeless();
     wifi_policy_down(&wifi, now);
     wifi_is_down(words[state]);
   }

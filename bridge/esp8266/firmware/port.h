@@ -118,12 +118,20 @@ void port_restart(void) __attribute__((noreturn));
 void port_feed_watchdog(void);
 
 /* Words that survive any reset but a loss of power, and are random after that: RTC memory. The firmware
- * puts a checksum of its own in the first 16; the others are the application's, 384 bytes.
+ * puts a checksum of its own in the first 16; then come the application's, 384 bytes, and those that describe a sleep.
  * `first` + `count` <= PORT_KEPT_WORDS. */
 #define PORT_KEPT_OWN 16
-#define PORT_KEPT_WORDS (PORT_KEPT_OWN + 96)
+#define PORT_KEPT_APPLICATION 96
+#define PORT_KEPT_SLEEP 15
+#define PORT_KEPT_WORDS (PORT_KEPT_OWN + PORT_KEPT_APPLICATION + PORT_KEPT_SLEEP)
 void port_kept_read(unsigned first, uint32_t *words, unsigned count);
 void port_kept_write(unsigned first, const uint32_t *words, unsigned count);
+
+/* Deep sleep for so many ms, 1 to PORT_MOST_SLEEP: then the chip starts, with RESET_WAKE. What was given to
+ * `port_serial_write` goes out before. A connection that is there is ended such that the other end is told, if that takes
+ * no time. */
+#define PORT_MOST_SLEEP 9000000u /* the ESP8266's slow clock counts 32 bits of 5 us at least, and is compared as signed */
+void port_sleep(uint32_t ms) __attribute__((noreturn));
 
 /* --- Flash --- */
 
@@ -138,11 +146,19 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length);
 
 /* --- WiFi --- */
 
+/* How a WiFi was joined: in whole words, as it may lie where others cannot be written. */
+struct port_lease {
+  uint32_t ip[4];           /* as in struct port_wifi; the first 0: not known */
+  uint32_t access_point[2]; /* six bytes of its BSSID, one of its channel, one of zero */
+  uint32_t seconds;         /* for which the address was given; 0: it is not DHCP's */
+};
+
 struct port_wifi {
   const char *ssid;
   const char *password; /* "": an open network */
   const char *country;  /* two letters; "": none is known, so channels that some countries have not are only listened to */
   const uint32_t *ip;   /* as in the settings: address, netmask, gateway, DNS; the first 0: DHCP */
+  const struct port_lease *known; /* 0; or this access point alone is to be tried, and that address in place of DHCP */
 };
 
 /* Joins a network (station, power saving off): of several access points of that name the one that is heard best, also
@@ -152,6 +168,9 @@ void port_wifi_join(const struct port_wifi *wifi);
 
 /* Leaves the network, or gives up joining; the radio stays ready for the next join. */
 void port_wifi_leave(void);
+
+/* How the WiFi that is up was joined. False: not known. */
+bool port_wifi_lease(struct port_lease *lease);
 
 /* The address of this board, a.b.c.d as the bytes of a word from the lowest (network order in memory); 0: none. */
 uint32_t port_wifi_ip(void);
@@ -185,6 +204,9 @@ size_t port_tcp_room(void);
  * latest: several pieces in one segment. Not delayed (no Nagle). */
 void port_tcp_send(const uint8_t *bytes, size_t length);
 void port_tcp_flush(void);
+
+/* Whether all that was given to `port_tcp_send` has been acknowledged by the other end's TCP; or there is no connection. */
+bool port_tcp_sent(void);
 
 /* --- Serial line, 115200 8N1 --- */
 

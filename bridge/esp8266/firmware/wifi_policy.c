@@ -14,8 +14,10 @@ static bool is_on(const struct wifi_policy *policy) {
 /* Leaves, and joins again after a pause that depends on how often that failed. */
 static void again(struct wifi_policy *policy, uint32_t now) {
   policy->leave = true;
+  if (policy->hurried) policy->failures = 0;
   policy->pause = policy->failures ? 250u << policy->failures : 0;
-  if (policy->failures < 5) policy->failures++;
+  if (policy->failures < 5 && !policy->hurried) policy->failures++;
+  policy->hurried = false;
   enter(policy, WIFI_POLICY_PAUSED, now);
 }
 
@@ -24,7 +26,12 @@ void wifi_policy_start(struct wifi_policy *policy, uint32_t now) {
   policy->failures = policy->silences = 0;
   policy->limit = WIFI_SUSPECT;
   policy->pause = 0;
+  policy->hurried = false;
   enter(policy, WIFI_POLICY_PAUSED, now);
+}
+
+void wifi_policy_hurry(struct wifi_policy *policy) {
+  policy->hurried = true;
 }
 
 void wifi_policy_stop(struct wifi_policy *policy) {
@@ -35,7 +42,7 @@ void wifi_policy_stop(struct wifi_policy *policy) {
 void wifi_policy_associated(struct wifi_policy *policy, uint32_t now) {
   if (policy->state != WIFI_POLICY_JOINING || policy->associated) return;
   policy->associated = true;
-  policy->since = now;
+  if (!policy->hurried) policy->since = now;
 }
 
 void wifi_policy_up(struct wifi_policy *policy, uint32_t now) {
@@ -51,11 +58,12 @@ void wifi_policy_down(struct wifi_policy *policy, uint32_t now) {
 void wifi_policy_heard(struct wifi_policy *policy) {
   policy->silences = policy->failures = 0;
   policy->limit = WIFI_SUSPECT;
+  policy->hurried = false;
 }
 
 void wifi_policy_silence(struct wifi_policy *policy, uint32_t now) {
-  if (policy->state != WIFI_POLICY_UP || ++policy->silences < policy->limit) return;
-  if (policy->limit < 8 * WIFI_SUSPECT) policy->limit *= 2;
+  if (policy->state != WIFI_POLICY_UP || (++policy->silences < policy->limit && !policy->hurried)) return;
+  if (policy->limit < 8 * WIFI_SUSPECT && !policy->hurried) policy->limit *= 2;
   policy->failures = 0;
   again(policy, now);
 }
@@ -63,7 +71,8 @@ void wifi_policy_silence(struct wifi_policy *policy, uint32_t now) {
 enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t now, uint32_t *wait) {
   uint32_t passed = now - policy->since;
   *wait = IDLE_WAIT;
-  if (policy->state == WIFI_POLICY_JOINING && passed >= WIFI_JOIN_LIMIT) {
+  uint32_t limit = policy->hurried ? WIFI_HURRY_LIMIT : WIFI_JOIN_LIMIT;
+  if (policy->state == WIFI_POLICY_JOINING && passed >= limit) {
     again(policy, now);
     policy->leave = false;
     return WIFI_DO_GIVE_UP;
@@ -72,7 +81,7 @@ enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t no
     policy->leave = false;
     return WIFI_DO_LEAVE;
   }
-  if (policy->state == WIFI_POLICY_JOINING) *wait = WIFI_JOIN_LIMIT - passed;
+  if (policy->state == WIFI_POLICY_JOINING) *wait = limit - passed;
   if (policy->state != WIFI_POLICY_PAUSED) return WIFI_DO_NOTHING;
   passed = now - policy->since;
   if (passed < policy->pause) {

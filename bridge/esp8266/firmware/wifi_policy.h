@@ -8,6 +8,8 @@
  *   attempts, then after twice as many, and so on up to 8 times, as the server may be what is gone.
  * - A WiFi that is lost, or could not be joined in time, is left and joined anew: at once, then with pauses of
  *   0.5, 1, 2, 4 and 8 s. In time: JOIN_LIMIT until it lets the board in, and as long again until there is an address.
+ * - Once it may be joined in a hurry, where and as it was before. If that fails, or the first attempt to reach the server
+ *   meets silence, it is joined anew at once, without.
  */
 #ifndef HOLDFAST_WIFI_POLICY_H
 #define HOLDFAST_WIFI_POLICY_H
@@ -16,6 +18,7 @@
 #include <stdint.h>
 
 #define WIFI_SUSPECT 6
+#define WIFI_HURRY_LIMIT 3000 /* ms, all together: of a join that need not look for anything */
 #define WIFI_JOIN_LIMIT 15000 /* ms: association; DHCP */
 
 enum wifi_policy_state { WIFI_POLICY_OFF, WIFI_POLICY_JOINING, WIFI_POLICY_UP, WIFI_POLICY_PAUSED };
@@ -30,6 +33,7 @@ struct wifi_policy {
   uint8_t failures;  /* to join, in a row */
   uint8_t silences;  /* attempts to reach the server that met silence, in a row */
   uint8_t limit;     /* how many of them make the WiFi suspect */
+  bool hurried;      /* the join is, or was, one in a hurry */
   bool associated;   /* the last time that it joined, it was let in */
   bool leave;        /* to be left first */
 };
@@ -37,6 +41,8 @@ struct wifi_policy {
 /* From OFF on it wants to join. */
 void wifi_policy_start(struct wifi_policy *policy, uint32_t now);
 void wifi_policy_stop(struct wifi_policy *policy);
+/* Behind `start`: the first join may be one in a hurry. */
+void wifi_policy_hurry(struct wifi_policy *policy);
 
 /* It has let the board in; it is up; it is down, or could not be joined. */
 void wifi_policy_associated(struct wifi_policy *policy, uint32_t now);

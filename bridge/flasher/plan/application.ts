@@ -1,18 +1,22 @@
 /** What goes into the application area: a .wasm behind a header, or a file that has the header already. */
 import { LocalError } from "../../../server/protocol/errors.ts";
-import { APPLICATION_MOST, encodeApplication } from "../../formats/application.ts";
-import { crc32 } from "../../formats/crc32.ts";
-import { checkModule, type ModuleFacts } from "../../formats/module.ts";
+import {
+  APPLICATION_MOST,
+  APPLICATION_NAME,
+  decodeSlot,
+  encodeApplication,
+  forgettingOther,
+  WASM_MOST,
+} from "../../formats/application.ts";
+import { checkModule, type ModuleFacts } from "../../../server/protocol/module.ts";
 import { FlashError } from "../chip/errors.ts";
 
-const HEADER = 48;
-const NAME = 32;
 const MAGIC = new TextEncoder().encode("HFAP");
 const WASM = [0x00, 0x61, 0x73, 0x6d];
 
 /**
- * The bytes for the application area: `file` as it is if it has the header, else, if it is a .wasm, behind
- * one.
+ * The bytes for the application area: `file` if it has the header, else, if it is a .wasm, behind one; and with it what
+ * makes the board forget an application that came over the link.
  *
  * @param fileName names it: `main.wasm` becomes `main`
  * @throws {FlashError} BAD_IMAGE if the firmware would not run it
@@ -40,10 +44,8 @@ export function toApplication(file: Uint8Array, fileName: string): Uint8Array {
  */
 export function inspectApplication(file: Uint8Array, fileName: string): ModuleFacts {
   const image = toApplication(file, fileName);
-  const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const start = view.getUint16(6, true);
   try {
-    return checkModule(image.slice(start, start + view.getUint32(8, true)));
+    return checkModule(decodeSlot(image).wasm.slice(), WASM_MOST);
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
     throw new FlashError("BAD_IMAGE", `${fileName}: ${error.message}`, undefined, { cause: error });
@@ -53,23 +55,24 @@ export function inspectApplication(file: Uint8Array, fileName: string): ModuleFa
 /** As much of a file's name as there is room for, in whole characters. */
 function shortName(fileName: string): string {
   const base = fileName.replace(/\.wasm$/i, "") || "application";
-  const { read } = new TextEncoder().encodeInto(base, new Uint8Array(NAME));
+  const { read } = new TextEncoder().encodeInto(base, new Uint8Array(APPLICATION_NAME));
   return base.slice(0, read);
 }
 
 function checkApplication(image: Uint8Array, fileName: string): Uint8Array {
-  const bad = (what: string) => new FlashError("BAD_IMAGE", `${fileName}: ${what}`);
-  if (image.length < HEADER) throw bad("its header is cut off");
-  const view = new DataView(image.buffer, image.byteOffset, image.length);
-  if (view.getUint16(4, true) !== 1) throw bad("it is of a version that is not known here");
-  const start = view.getUint16(6, true);
-  const wasm = image.subarray(start, start + view.getUint32(8, true));
-  if (start < HEADER || wasm.length !== view.getUint32(8, true)) throw bad("its end is missing");
-  if (crc32(wasm) !== view.getUint32(12, true)) throw bad("its checksum is wrong: it is damaged");
   if (image.length > APPLICATION_MOST) {
-    throw bad(`it has ${image.length} bytes, and there is room for ${APPLICATION_MOST}`);
+    throw new FlashError(
+      "BAD_IMAGE",
+      `${fileName}: it has ${image.length} bytes, and there is room for ${APPLICATION_MOST}`,
+    );
   }
-  return image;
+  try {
+    decodeSlot(image);
+  } catch (cause) {
+    if (!(cause instanceof LocalError)) throw cause;
+    throw new FlashError("BAD_IMAGE", `${fileName}: ${cause.message}`, undefined, { cause });
+  }
+  return forgettingOther(image);
 }
 
 function startsWith(bytes: Uint8Array, start: ArrayLike<number>): boolean {

@@ -50,10 +50,11 @@ describe("a literal", () => {
     expect(lineOf("\ud7ff\ue000")).toBe("00\ud7ff\ue000\n");
   });
 
-  test("that starts with NUL or 1 refuses the line: they mean something else to a server", () => {
+  test("that starts with NUL, 1 or 2 refuses the line: they mean something else to a server", () => {
     expect(lineOf("\u{0}a")).toBe("[refused]");
     expect(lineOf("\u{1}a")).toBe("[refused]");
-    expect(lineOf("\u{2}a\u{0}\u{1}")).toBe("00\u{2}a\u{0}\u{1}\n");
+    expect(lineOf("\u{2}a")).toBe("[refused]");
+    expect(lineOf("\u{3}a\u{0}\u{1}")).toBe("00\u{3}a\u{0}\u{1}\n");
   });
 
   test("with half a surrogate pair refuses the line", () => {

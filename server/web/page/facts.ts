@@ -6,7 +6,7 @@ import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
 import type { ThingView } from "../device_stream.ts";
 import { outagesIn, type Range, spansOf, startsIn } from "./lanes.ts";
-import { clock, counted, lasting, shown } from "./words.ts";
+import { clock, counted, lasting, quick, shown, worded } from "./words.ts";
 
 /** What an application's state means. */
 const APPS: Readonly<Record<string, string>> = {
@@ -16,6 +16,9 @@ const APPS: Readonly<Record<string, string>> = {
   ended: "has ended",
 };
 
+/** What a device may say about itself beside its application's channels. */
+const DIAGNOSTICS = ["Signal", "Free heap", "Uptime"];
+
 /** Terms, and what they are now; undefined: nothing is known. */
 export function showFacts(
   device: SeenDevice,
@@ -24,7 +27,7 @@ export function showFacts(
   served: readonly LinkTime[],
   range: Range,
 ): void {
-  const { counts, inbox, outbox, deadLetters, app, metadata } = device;
+  const { counts, inbox, outbox, deadLetters, app, metadata, roundTrip } = device;
   const number = (value: number) => value.toLocaleString("en");
   const { count, ms } = outagesIn(spansOf(links, served, range));
   const starts = startsIn(links, range);
@@ -36,9 +39,20 @@ export function showFacts(
       starts.length === 0 && !last ? undefined : `${number(starts.length)} in this time` +
         (last ? `; the last at ${clock(last.from, range.to)}${why(last.boot!)}` : ""),
     ],
-    ["From it", `${number(counts.received)} received, ${number(counts.processed)} processed`],
-    ["To it", `${number(counts.written)} written, ${number(counts.delivered)} delivered`],
+    // What was written before the server's start is delivered after it: nothing is shown beside each other that need not fit.
+    [
+      "Messages",
+      `${number(counts.received)} from it and ${
+        number(counts.delivered)
+      } to it, since the server's start`,
+    ],
     ["Waiting", `${number(inbox)} from it, ${number(outbox)} to it`],
+    [
+      "Round trip",
+      roundTrip === undefined
+        ? undefined
+        : `${quick(roundTrip)} from the last message's sending to its ack`,
+    ],
     ["Given up", deadLetters === 0 ? undefined : counted(deadLetters, "message")],
     ["Expired", counts.expired === 0 ? undefined : counted(counts.expired, "message")],
     [
@@ -47,6 +61,13 @@ export function showFacts(
     ],
     ["For it runs", app === "none" ? undefined : APPS[app] ?? app],
     ["It says", metadata === "" ? undefined : shown(metadata)],
+    ...DIAGNOSTICS.map((name): [string, string | undefined] => {
+      const told = thing?.diagnostics.find((one) => one.name === name);
+      if (!told) return [name, undefined];
+      const { value, unit, at } = told;
+      const words = typeof value === "number" ? number(value) : worded(value);
+      return [name, words + (unit === undefined ? "" : ` ${shown(unit)}`) + whence(at, range.to)];
+    }),
   ];
   for (const [term, what] of facts) {
     const { row, words } = rowOf(term);
@@ -71,4 +92,10 @@ function rowOf(term: string): { row: HTMLElement; words: HTMLElement } {
 
 function why(boot: string): string {
   return boot === "" ? "" : ` (${shown(boot)})`;
+}
+
+/** When a device has said something. @param at ISO 8601; undefined: when it connected; null: nobody knows */
+function whence(at: string | null | undefined, now: number): string {
+  if (at === undefined) return ", as it said when it connected";
+  return at === null ? "" : `, at ${clock(Date.parse(at), now)}`;
 }

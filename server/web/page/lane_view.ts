@@ -12,7 +12,7 @@ const HEIGHT = 20;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Drawn one over the other. */
-const STATES: readonly LaneState[] = ["unseen", "up", "away"];
+const STATES: readonly LaneState[] = ["unseen", "asleep", "up", "away"];
 
 export class LaneView {
   readonly element = document.createElementNS(SVG, "svg");

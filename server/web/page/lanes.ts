@@ -1,8 +1,8 @@
 /** What a device's lane of the timeline shows. Times are ms since 1970. */
 import type { LinkTime } from "../history.ts";
 
-/** Up: it had a link. Away: it had none. Unseen: the server did not run. */
-export type LaneState = "up" | "away" | "unseen";
+/** Up: it had a link. Away: it had none. Asleep: it had none, as it has said. Unseen: the server did not run. */
+export type LaneState = "up" | "away" | "asleep" | "unseen";
 
 /** A part of a lane. */
 export interface Span {
@@ -36,23 +36,25 @@ export function spansOf(
     if (span.from < span.to) spans.push(span);
   };
   /** Without a link, as far as the server saw it. */
-  const gap = (begin: number, end: number) => {
+  const gap = (begin: number, end: number, state: LaneState) => {
     let at = begin;
     for (const { from, to = Infinity } of served) {
       if (to <= at || from >= end) continue;
       add("unseen", at, from);
-      add("away", Math.max(at, from), Math.min(to, end));
+      add(state, Math.max(at, from), Math.min(to, end));
       at = Math.min(to, end);
     }
     add("unseen", at, end);
   };
   let at = first.from;
-  for (const { from, to: until = to } of links) {
-    gap(at, from);
+  let without: LaneState = "away";
+  for (const { from, to: until = to, code } of links) {
+    gap(at, from, without);
     add("up", from, until);
     at = Math.max(at, until);
+    without = code === "ASLEEP" ? "asleep" : "away";
   }
-  gap(at, to);
+  gap(at, to, without);
   return spans;
 }
 

@@ -22,6 +22,15 @@ Deno.test("an outage is what lies between two links", () => {
   assertEquals(outagesIn(spansOf(links, ALWAYS, RANGE)), { count: 1, ms: 100 });
 });
 
+Deno.test("what follows a link that ended as the device sleeps is no outage", () => {
+  const links = [{ from: 500, to: 1200, code: "ASLEEP" }, { from: 1300, to: 1400, code: "ASLEEP" }];
+  assertEquals(
+    lane(links),
+    "up 1000-1200 asleep 1200-1300 up 1300-1400 asleep 1400-2000",
+  );
+  assertEquals(outagesIn(spansOf(links, ALWAYS, RANGE)), { count: 0, ms: 0 });
+});
+
 Deno.test("what is over before the range, or begins after it, is not in it", () => {
   assertEquals(lane([{ from: 0, to: 300 }, { from: 400, to: 900 }]), "away 1000-2000");
   assertEquals(lane([{ from: 0, to: 900 }, { from: 2100 }]), "away 1000-2000");

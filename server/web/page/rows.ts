@@ -6,7 +6,7 @@ import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
 import { LaneView } from "./lane_view.ts";
 import { merged, type Range } from "./lanes.ts";
-import { lasting, shown } from "./words.ts";
+import { lasting, quick, shown } from "./words.ts";
 
 export class Row {
   readonly element: HTMLTableRowElement;
@@ -17,6 +17,7 @@ export class Row {
   readonly #received = make("td", { role: "cell", className: "number" });
   readonly #delivered = make("td", { role: "cell", className: "number" });
   readonly #waiting = make("td", { role: "cell", className: "number" });
+  readonly #roundTrip = make("td", { role: "cell", className: "number" });
   readonly #lane = new LaneView();
 
   constructor(device: SeenDevice) {
@@ -34,6 +35,7 @@ export class Row {
       this.#received,
       this.#delivered,
       this.#waiting,
+      this.#roundTrip,
     );
   }
 
@@ -53,11 +55,12 @@ export class Row {
 
   /** Shows it as it is now. @param now By the server's clock, in ms since 1970. */
   show(now: number, range: Range, served: readonly LinkTime[]): void {
-    const { counts, inbox, outbox } = this.#device;
+    const { counts, inbox, outbox, roundTrip } = this.#device;
     showState(this.element, this.#state, this.#since, this.#device, now);
     this.#received.textContent = counts.received.toLocaleString("en");
     this.#delivered.textContent = counts.delivered.toLocaleString("en");
     this.#waiting.textContent = (inbox + outbox).toLocaleString("en");
+    this.#roundTrip.textContent = roundTrip === undefined ? "" : quick(roundTrip);
     this.#lane.draw(this.#links, served, range);
   }
 }
@@ -70,7 +73,9 @@ export function showState(
   device: SeenDevice,
   now: number,
 ): void {
-  whole.classList.toggle("away", !device.connected);
-  state.textContent = device.connected ? "up" : "away";
+  const { connected, asleepUntil } = device;
+  whole.classList.toggle("away", !connected && asleepUntil === undefined);
+  whole.classList.toggle("asleep", asleepUntil !== undefined);
+  state.textContent = connected ? "up" : asleepUntil === undefined ? "away" : "asleep";
   since.textContent = `for ${lasting(now - Date.parse(device.since))}`;
 }

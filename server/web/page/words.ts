@@ -13,6 +13,12 @@ export function lasting(ms: number): string {
   return `${Math.floor(Math.max(0, ms) / size)} ${word}`;
 }
 
+/** A short time, such as an ack takes: "0.4 ms", "23 ms", "2 s". */
+export function quick(ms: number): string {
+  if (ms >= 10_000) return lasting(ms);
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString("en")} ms`;
+}
+
 /** One or several of something. */
 export function counted(count: number, one: string, several = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { crc32 } from "../../../bridge/formats/crc32.ts";
+import { encodeApplication } from "../../../bridge/formats/application.ts";
 import {
   describePart,
   type Manifest,
@@ -37,21 +37,6 @@ export function codeLike(length: number, seed: number): Uint8Array<ArrayBuffer> 
   return bytes;
 }
 
-/** An application's area: the header, and the module. */
-export function applicationImage(name: string, wasm: Uint8Array): Uint8Array<ArrayBuffer> {
-  const image = new Uint8Array(Math.ceil((48 + wasm.length) / 4) * 4).fill(0xff);
-  const view = new DataView(image.buffer);
-  image.set(new TextEncoder().encode("HFAP"));
-  view.setUint16(4, 1, true);
-  view.setUint16(6, 48, true);
-  view.setUint32(8, wasm.length, true);
-  view.setUint32(12, crc32(wasm), true);
-  image.fill(0, 16, 48);
-  image.set(new TextEncoder().encode(name), 16);
-  image.set(wasm, 48);
-  return image;
-}
-
 /** A .wasm in form. */
 export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer> {
   const wasm = codeLike(length, seed);
@@ -81,8 +66,8 @@ export async function makeImages(
     "init.bin": codeLike(128, 5),
   };
   if (!within) {
-    files["main.app.bin"] = applicationImage("main", moduleLike(4472, 6));
-    files["blink.app.bin"] = applicationImage("blink", moduleLike(1816, 7));
+    files["main.app.bin"] = encodeApplication("main", moduleLike(4472, 6));
+    files["blink.app.bin"] = encodeApplication("blink", moduleLike(1816, 7));
   }
   const part = (name: string, offset: number, file: string) =>
     describePart(name, offset, file, files[file]!);

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { APPLICATION_HEADER, SLOT_BYTES, WASM_MOST } from "../../../bridge/formats/application.ts";
 import { crc32 } from "../../../bridge/formats/crc32.ts";
 import {
   Command,
@@ -162,16 +163,16 @@ class Running implements Program {
   }
 
   #application(): { says: string; runs: boolean } {
-    const header = this.#board.flash.read(APPLICATION, 48)!;
-    const view = new DataView(header.buffer);
+    const slot = this.#board.flash.read(APPLICATION, SLOT_BYTES)!;
+    const view = new DataView(slot.buffer);
     const damaged = (damage: string) => ({ says: `damaged (${damage})`, runs: false });
     if (view.getUint32(0, true) === 0xffffffff) return { says: "missing", runs: false };
-    if (new TextDecoder().decode(header.subarray(0, 4)) !== "HFAP") return damaged("magic");
+    if (new TextDecoder().decode(slot.subarray(0, 4)) !== "HFAP") return damaged("magic");
     const length = view.getUint32(8, true);
-    if (length === 0 || length > 40 * 1024 - 48) return damaged("length");
-    const wasm = this.#board.flash.read(APPLICATION + 48, length)!;
+    if (length === 0 || length > WASM_MOST) return damaged("length");
+    const wasm = slot.subarray(APPLICATION_HEADER, APPLICATION_HEADER + length);
     if (view.getUint32(12, true) !== crc32(wasm)) return damaged("checksum");
-    const name = new TextDecoder().decode(header.subarray(16, 48)).replace(/\0.*$/, "");
+    const name = new TextDecoder().decode(slot.subarray(16, 48)).replace(/\0.*$/, "");
     return { says: `name=${word(name)} bytes=${length}`, runs: true };
   }
 

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <string.h>
 
+#include "crc32.h"
 #include "input.h"
 
 /* As part of this file: what they know is set back before each input. */
@@ -55,6 +56,10 @@ bool port_crash(struct port_crash *crash) {
   return true;
 }
 void port_restart(void) { longjmp(restarted, 1); }
+void port_sleep(uint32_t ms) {
+  require(ms >= 1 && ms <= PORT_MOST_SLEEP);
+  longjmp(restarted, 1);
+}
 void port_feed_watchdog(void) {}
 
 /* Of the arena, which this engine does not use, only this is asked for; see fuzz_main.c. */
@@ -76,9 +81,18 @@ void port_kept_write(unsigned first, const uint32_t *words, unsigned count) {
 
 const void *port_flash_map(uint32_t address) { return require(address < FLASH), flash + address; }
 
+/* Where an application may come to lie while the other one runs, and what became of either. */
+static bool is_other_slot(uint32_t address) {
+  bool second = slots_any() && slots_running().wasm > flash + 0xf5000;
+  uint32_t other = second ? 0xf0000 : 0xf5000;
+  bool marks = address == 0xf0000 + 56 || address == 0xf5000 + 56;
+  return marks || (slots_any() && address >= other && address < other + 0x5000);
+}
+
 static void check_flash(uint32_t address, const void *words, size_t length) {
   require(address % 4 == 0 && length % 4 == 0 && (uintptr_t)words % 4 == 0);
-  require(address >= 0xfa000 && address + length <= 0xfb000); /* the settings, and nothing else */
+  bool settings_sector = address >= 0xfa000 && address + length <= 0xfb000;
+  require(settings_sector || is_other_slot(address));
 }
 bool port_flash_read(uint32_t address, uint32_t *words, size_t length) {
   check_flash(address, words, length);
@@ -87,7 +101,7 @@ bool port_flash_read(uint32_t address, uint32_t *words, size_t length) {
   return true;
 }
 bool port_flash_erase(uint32_t address) {
-  require(address == 0xfa000);
+  require(address == 0xfa000 || is_other_slot(address));
   if (next() % 16 == 15) return false;
   memset(flash + address, 0xff, 4096);
   return true;
@@ -108,6 +122,10 @@ void port_wifi_join(const struct port_wifi *wifi) {
 }
 void port_wifi_leave(void) { wifi_on = false; }
 uint32_t port_wifi_ip(void) { return next_word(); }
+bool port_wifi_lease(struct port_lease *lease) {
+  for (unsigned i = 0; i < sizeof *lease / 4; i++) ((uint32_t *)lease)[i] = next_word();
+  return next() % 2;
+}
 bool port_wifi_scan(void (*answer)(const char *ssid, int rssi, bool locked)) {
   if (next() % 4 == 0) return false;
   scan_answer = answer;
@@ -129,6 +147,7 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
   read_all(bytes, length);
 }
 void port_tcp_flush(void) {}
+bool port_tcp_sent(void) { return next() % 4; }
 
 static enum port_reset said_reason;
 static bool said_crash;
@@ -157,6 +176,9 @@ void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
 #define MODULE 4096
 static uint8_t *module;
 static const char *trapped;
+const char *const engine_names[ENGINE_FUNCTIONS] = {
+  "registers", "init", "opened", "closed", "received", "poll", "take", "room", "write",
+};
 
 void *engine_at(uint32_t address, uint32_t length) {
   if (address > MODULE || length > MODULE - address) return 0;
@@ -260,7 +282,10 @@ static void happen(void) {
 static void write_flash(void) {
   memset(flash + 0xf0000, 0xff, 0xb000);
   static const uint8_t wasm[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
-  uint32_t header[12] = {MAGIC, HEADER_WORDS * 4 << 16 | 1, sizeof wasm, crc32(0, wasm, sizeof wasm), 0x6e69616d};
+  uint32_t header[24] = {0x50414648, 96 << 16 | 2, sizeof wasm, crc32(0, wasm, sizeof wasm), 0x6e69616d};
+  header[13] = 1;
+  header[14] = ~0x10u;
+  header[15] = crc32(0, header + 1, 52);
   memcpy(flash + 0xf0000, header, sizeof header);
   memcpy(flash + 0xf0000 + sizeof header, wasm, sizeof wasm);
   static const uint8_t fields[] =
@@ -270,7 +295,15 @@ static void write_flash(void) {
   settings_clear(bytes);
   require(settings_change(bytes, fields, sizeof fields - 1));
   memcpy(flash + 0xfa000, bytes, sizeof bytes);
-  for (unsigned n = next() % 4; n--;) flash[0xf0000 + next() % 64] = (uint8_t)next();
+  /* The other one may be there, too: on trial, or fallen back. */
+  if (next() % 4 == 3) {
+    header[13] = 2;
+    header[14] = next() % 2 ? 0xffffffff : 0xfffffef0;
+    header[15] = crc32(0, header + 1, 52);
+    memcpy(flash + 0xf5000, header, sizeof header);
+    memcpy(flash + 0xf5000 + sizeof header, wasm, sizeof wasm);
+  }
+  for (unsigned n = next() % 4; n--;) flash[0xf0000 + next() % 2 * 0x5000 + next() % 64] = (uint8_t)next();
   for (unsigned n = next() % 4; n--;) flash[0xfa000 + next()] = (uint8_t)next();
 }
 

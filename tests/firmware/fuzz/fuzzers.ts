@@ -184,6 +184,21 @@ function loopSeeds(): Uint8Array[] {
   );
 }
 
+function deploySeeds(): Uint8Array[] {
+  const offered = (image: number) => [0, 1, image, 0, 0, 0, 2];
+  const sent = (image: number) => [0, 2, image, 63, 1, ...Array(63).fill([0, 2]).flat()];
+  const gone = (image: number) => [0, 4, image, 2];
+  const passed = [0, 5, 255, 1, 1, 2, 0, 1];
+  const deployed = (image: number) => [...offered(image), ...sent(image), ...gone(image)];
+  return [
+    steps(0, deployed(1), passed, 1, passed, passed, passed), // kept
+    steps(1, deployed(1), passed, 1, 0, 7, 1, 1, passed, passed, passed), // fallen back, and told
+    steps(0, deployed(1), passed, 1, passed, passed, deployed(2), passed, 1, passed, passed), // twice
+    steps(0, deployed(6), passed, deployed(7), passed), // refused
+    steps(0, 0, 8, 40, offered(1), offered(1), sent(1), gone(1), passed), // the power fails
+  ];
+}
+
 export const FUZZERS: readonly Fuzzer[] = [
   {
     name: "fuzz_settings",
@@ -202,6 +217,13 @@ export const FUZZERS: readonly Fuzzer[] = [
     about: "the firmware, between any board and any application",
     sources: firmwareSources(),
     seeds: firmwareSeeds,
+    flags: ["-std=gnu11"],
+  },
+  {
+    name: "fuzz_deploy",
+    about: "applications that come over the link, in front of a flash that fails",
+    sources: firmware("bytes", "crc32", "hmac", "module", "text", "words"),
+    seeds: deploySeeds,
     flags: ["-std=gnu11"],
   },
   {

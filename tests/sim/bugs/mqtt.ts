@@ -11,9 +11,9 @@ const SESSION = "bridge/mqtt/mqtt_session.ts";
 /** What goes to the broker. */
 const PUBLISHING: Bugs = {
   "a publication goes out before it is safe as sent": edit(
-    ROWS,
-    "WHERE stage = ${SENT} AND seq > ? ORDER BY seq`;",
-    "WHERE stage <= ${SENT} AND seq > ? ORDER BY seq`;",
+    BROKER,
+    "const sent = able.filter(({ isSent }, i) => isSent && i < free);",
+    "const sent = able.filter((_, i) => i < free);",
   ),
   "PUBREL goes out before the publication is safe as released": edit(
     OUT,
@@ -27,13 +27,18 @@ const PUBLISHING: Bugs = {
   ),
   "a publication is not in the transaction of what the device has said": edit(
     BRIDGE,
-    "    publish(tx, message, since);\n",
-    "    void this.#server!.transaction((own) => publish(own, message, since)).catch(() => {});\n",
+    "    publish(tx, message, when);\n",
+    "    void this.#server!.transaction((own) => publish(own, message, when)).catch(() => {});\n",
   ),
   "what waits for the broker has no bound": edit(
     BRIDGE,
-    "    await this.#room.take(bytesOf(message), message.retain ? message.topic : undefined);\n    this.#publish(tx, message);\n",
+    "    this.#publish(tx, message, await this.#room.take(...sizeOf(message)));\n",
     "    this.#put(tx, message);\n",
+  ),
+  "a publication goes out before one that waits": edit(
+    ROWS,
+    "    WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}\n",
+    "",
   ),
   "the older value of a state that waits stays": edit(
     ROWS,

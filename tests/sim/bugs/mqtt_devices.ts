@@ -23,6 +23,11 @@ const ASKING: Bugs = {
     "    tx.afterCommit(() =>\n      void this.#ask(",
     "    queueMicrotask(() =>\n      void this.#ask(",
   ),
+  "an answer is not in the transaction in which it is owed no more": edit(
+    REQUESTS,
+    "        this.#host.put(tx, answer);\n      });\n",
+    "      });\n      await this.#host.transaction((tx) => this.#host.put(tx, answer));\n",
+  ),
   "an answer does not say what it answers": edit(
     REQUESTS,
     "    ...(correlation !== undefined && { correlation }),\n",
@@ -74,4 +79,38 @@ const TAKING_BACK: Bugs = {
   ),
 };
 
-export const MQTT_DEVICE_BUGS: Bugs = { ...ASKING, ...HEARING, ...LIVES, ...TAKING_BACK };
+const SHOWING: Bugs = {
+  "Home Assistant is not told again of devices when it starts": edit(
+    ANNOUNCER,
+    "    if (isOnline) tx.afterCommit(() => this.all(true));\n",
+    "    void isOnline;\n",
+  ),
+  "a broker that has forgotten all is not told again what Home Assistant is to know": edit(
+    "bridge/mqtt/bridge.ts",
+    "        tx.afterCommit(() => this.#announcer!.all(true));\n",
+    "        tx.afterCommit(() => this.#announcer!.all(false));\n",
+  ),
+  "another version of an application is not told to Home Assistant": edit(
+    ANNOUNCER,
+    '      this.#mark(event.device, false);\n    } else if (event.event === "connected") {',
+    '      return;\n    } else if (event.event === "connected") {',
+  ),
+  "what a version does not have any more stays in Home Assistant": edit(
+    ANNOUNCER,
+    "const whole = isRemoved ? payload : withRemoved(payload, told);",
+    "const whole = payload;",
+  ),
+  "what is gone from Home Assistant is said to be gone for ever": edit(
+    ANNOUNCER,
+    "    this.#removed.set(device.id, payload);\n",
+    "",
+  ),
+};
+
+export const MQTT_DEVICE_BUGS: Bugs = {
+  ...ASKING,
+  ...HEARING,
+  ...LIVES,
+  ...TAKING_BACK,
+  ...SHOWING,
+};

@@ -3,6 +3,7 @@
 #include "events.h"
 #include "frames.h"
 #include "port.h"
+#include "slots.h"
 #include "stack.h"
 
 /* In place of the firmware: runner.c, or a program that is compiled with it. */
@@ -30,8 +31,8 @@ int main(void) {
   run_calls();
 #endif
 #ifdef EMULATOR_PROGRAM
-  const uint32_t *header = port_flash_map(0xF0000);
-  program((const uint8_t *)(header + 12), header[2]);
+  slots_choose(RESET_POWER_ON);
+  program(slots_running().wasm, slots_running().length);
   flush();
   leave(0);
 #endif

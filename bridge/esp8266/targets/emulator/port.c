@@ -43,6 +43,22 @@ void port_delay_us(uint32_t us) {
   while (port_us() - start < us) {}
 }
 
+/* Under -icount shift=0 a step of the cycle counter is 25 instructions, and time that is waited for is none. */
+#ifdef MEASURE_WAKE
+#include "console.h"
+static void mark(const char *what) {
+  uint32_t count;
+  __asm__ volatile("rsr %0, ccount" : "=a"(count));
+  console_begin("at ");
+  console_text(what);
+  console_text("=");
+  console_number(count * 25);
+  console_end();
+}
+#else
+#define mark(what) ((void)0)
+#endif
+
 /* ---- Chip ---- */
 
 static enum port_reset reset_reason;
@@ -84,6 +100,13 @@ bool port_crash(struct port_crash *crash) {
 
 void port_restart(void) {
   frame('r', 0, 0);
+  flush();
+  leave(0);
+}
+
+void port_sleep(uint32_t ms) {
+  mark("sleep");
+  frame('z', &ms, sizeof ms);
   flush();
   leave(0);
 }
@@ -144,14 +167,18 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 /* ---- WiFi ---- */
 
 static uint32_t ip;
+static struct port_lease lease; /* of the join that has led to it */
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
 void port_wifi_join(const struct port_wifi *wifi) {
+  mark("join");
   const char *texts[] = { wifi->ssid, wifi->password, wifi->country };
-  size_t length = 16;
+  static const struct port_lease none;
+  size_t length = 16 + sizeof none;
   for (unsigned i = 0; i < 3; i++) length += text_length(texts[i]) + 1;
   frame_start('j', length);
   put(wifi->ip, 16);
+  put(wifi->known ? wifi->known : &none, sizeof none);
   for (unsigned i = 0; i < 3; i++) put(texts[i], text_length(texts[i]) + 1);
 }
 
@@ -162,6 +189,11 @@ void port_wifi_leave(void) {
 
 uint32_t port_wifi_ip(void) {
   return ip;
+}
+
+bool port_wifi_lease(struct port_lease *seen) {
+  *seen = lease;
+  return ip != 0;
 }
 
 bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {
@@ -182,6 +214,7 @@ static uint8_t received[MOST_PAYLOAD]; /* and not taken by the firmware yet */
 static unsigned received_length;
 
 void port_tcp_open(const char *host, uint16_t port) {
+  mark("connect");
   size_t length = text_length(host);
   uint8_t header[3] = { ++connection, port, port >> 8 };
   frame_start('o', 3 + length);
@@ -211,6 +244,7 @@ size_t port_tcp_room(void) {
 }
 
 void port_tcp_send(const uint8_t *bytes, size_t length) {
+  mark("send");
   frame_start('d', 1 + length);
   put(&connection, 1);
   put(bytes, length);
@@ -218,6 +252,10 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
 }
 
 void port_tcp_flush(void) {}
+
+bool port_tcp_sent(void) {
+  return !open || !unacknowledged;
+}
 
 /* ---- Serial line and pins ---- */
 
@@ -241,6 +279,7 @@ static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
     case 'O':
       open = true;
       resolving = false;
+      mark("opened");
       firmware_tcp_opened();
       break;
     case 'C':
@@ -254,6 +293,7 @@ static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
     case 'D':
       bytes_copy(received, payload + 1, length - 1);
       received_length = length - 1;
+      mark("data");
       break;
   }
 }
@@ -272,6 +312,8 @@ static void take_frame(unsigned at) {
       break;
     case 'W':
       ip = payload[0] == WIFI_UP ? payload[1] | payload[2] << 8 | payload[3] << 16 | (uint32_t)payload[4] << 24 : 0;
+      mark("up");
+      if (length > 5) bytes_copy(&lease, payload + 5, sizeof lease);
       firmware_wifi(payload[0]);
       break;
     case 'S':
@@ -338,7 +380,7 @@ void events_wait(uint32_t ms) {
 /* ---- The start ---- */
 
 /* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then where its pins are, if
- * they are not the host's; parts of the flash, and an empty one at the end. */
+ * they are not the host's; how its inputs are; parts of the flash, and an empty one at the end. */
 void events_wake(void) {
   microseconds();
   pins_begin();
@@ -356,11 +398,16 @@ void events_wake(void) {
       pins_elsewhere((const char *)input + 3);
       continue;
     }
+    if (input[0] == 'G' || input[0] == 'V') {
+      take_frame(0);
+      continue;
+    }
     uint32_t address;
     bytes_copy(&address, input + 3, 4);
     bytes_copy((void *)(FLASH_START + address), input + 7, length - 4);
   }
   drop_frame(0);
+  mark("start"); /* what is before is the emulator's */
 }
 
 /* An exception: the processor met something that it cannot do. */

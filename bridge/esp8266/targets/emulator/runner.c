@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "frames.h"
 #include "port.h"
+#include "slots.h"
 
 static uint32_t memory_bytes;
 
@@ -44,8 +45,9 @@ void run_calls(void) {
     uint32_t words[4];
     if (input[0] == 'I') {
       bytes_copy(&memory_bytes, input + 3, 4);
-      const uint32_t *header = port_flash_map(0xF0000);
-      const char *wrong = engine_load((const uint8_t *)(header + 12), header[2], imports, memory_wanted);
+      slots_choose(RESET_POWER_ON);
+      struct slot slot = slots_running();
+      const char *wrong = engine_load(slot.wasm, slot.length, imports, memory_wanted);
       frame('i', wrong ? wrong : "", wrong ? text_length(wrong) : 0);
     } else {
       bytes_copy(words, input + 4, 12);

@@ -32,11 +32,12 @@ void port_delay_us(uint32_t us) {
 
 /* ---- Resets ---- */
 
-/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191. (Its updater, which is not
- * used, would want the first 32 of them.) */
+/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191: all of them. (Its updater, which is
+ * not used, would want the first 32.) */
 #define KEPT_BLOCK 64
 #define NOTE_BLOCK (KEPT_BLOCK + PORT_KEPT_WORDS)
 #define NOTE_RESTART 0x52535452u
+_Static_assert(NOTE_BLOCK < 192, "RTC memory ends there");
 
 /* The ROM's: why the hardware was reset the last time. A restart by the SDK is no reset of the hardware. */
 uint32_t rtc_get_reset_reason(void);

@@ -24,6 +24,15 @@ bool tcp_offer(void);
 /* Names are looked up there: the board has an address that is not from DHCP. */
 void tcp_use_dns(uint32_t address);
 
+/* Where names are looked up; 0: nowhere. */
+uint32_t tcp_dns(void);
+
+/* Ends the connection, if there is one, and tells the other end. It is not to be used again. */
+void tcp_finish(void);
+
+/* For how many seconds DHCP has given the board its address; 0: it is not DHCP's. */
+uint32_t tcp_lease(void);
+
 /* Waits until the last byte has left. */
 void serial_drain(void);
 

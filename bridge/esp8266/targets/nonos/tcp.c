@@ -7,7 +7,9 @@
 
 #include "lwip/tcp.h"
 
+#include "lwip/dhcp.h"
 #include "lwip/dns.h"
+#include "lwip/netif.h"
 
 #include "bytes.h"
 #include "crc32.h"
@@ -187,6 +189,15 @@ static void on_address(const char *name, ip_addr_t *address, void *which) {
   task_wake(); /* the attempt's time begins */
 }
 
+uint32_t tcp_dns(void) {
+  return dns_getserver(0).addr;
+}
+
+uint32_t tcp_lease(void) {
+  const struct dhcp *dhcp = netif_default ? netif_default->dhcp : 0;
+  return dhcp && dhcp->state ? dhcp->offered_t0_lease : 0; /* state 0: it is off */
+}
+
 void tcp_use_dns(uint32_t address) {
   ip_addr_t server = { address };
   dns_setserver(0, &server);
@@ -232,4 +243,12 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
 
 void port_tcp_flush(void) {
   if (is_open && !ended) tcp_output(pcb);
+}
+
+bool port_tcp_sent(void) {
+  return !is_open || ended || !tcp_sndqueuelen(pcb);
+}
+
+void tcp_finish(void) {
+  if (is_open && !ended) tcp_close(pcb);
 }

@@ -13,6 +13,8 @@
 static bool wanted;
 static bool has_address;
 static bool has_password; /* this network's */
+static bool has_lease;    /* its address is from DHCP */
+static uint32_t access_point[2]; /* as in struct port_lease */
 
 /* What is to be told. */
 static uint8_t news[4];
@@ -52,6 +54,8 @@ static void happened(System_Event_t *event) {
   if (!wanted) return;
   switch (event->event) {
     case EVENT_STAMODE_CONNECTED:
+      bytes_copy(access_point, event->event_info.connected.bssid, 6);
+      ((uint8_t *)access_point)[6] = event->event_info.connected.channel;
       if (!has_address) note(WIFI_ASSOCIATED);
       break;
     case EVENT_STAMODE_GOT_IP:
@@ -90,14 +94,21 @@ void wifi_begin(void) {
   wifi_set_event_handler_cb(happened);
 }
 
-/* The network, and the best access point of it: without `all_channel_scan` it is the first, in the order of channels. */
+/* The network, and the access point that is known, or the best of it: without `all_channel_scan` it is the first, in the order of channels. */
 static bool set_network(const struct port_wifi *wifi) {
   struct station_config config;
   bytes_fill(&config, 0, sizeof config);
   /* Neither ends with NUL if it is as long as it can be. */
   bytes_copy(config.ssid, wifi->ssid, text_length(wifi->ssid));
   bytes_copy(config.password, wifi->password, text_length(wifi->password));
-  config.all_channel_scan = true;
+  config.all_channel_scan = !wifi->known;
+  if (wifi->known) {
+    uint8_t known[8];
+    bytes_copy(known, wifi->known->access_point, sizeof known);
+    bytes_copy(config.bssid, known, 6);
+    config.bssid_set = 1;
+    config.channel = known[6];
+  }
   return wifi_station_set_config_current(&config);
 }
 
@@ -123,6 +134,7 @@ static bool set_country(const char *country) {
 }
 
 static bool set_address(const uint32_t *ip) {
+  has_lease = !ip[0];
   bool asks = wifi_station_dhcpc_status() == DHCP_STARTED;
   if (!ip[0]) return asks || wifi_station_dhcpc_start();
   if (asks && !wifi_station_dhcpc_stop()) return false;
@@ -138,7 +150,8 @@ void port_wifi_join(const struct port_wifi *wifi) {
   has_password = wifi->password[0] != 0;
   has_address = false;
   wanted = true;
-  bool good = set_network(wifi) && set_country(wifi->country) && set_address(wifi->ip) && wifi_station_connect();
+  const uint32_t *ip = wifi->known && !wifi->ip[0] ? wifi->known->ip : wifi->ip;
+  bool good = set_network(wifi) && set_country(wifi->country) && set_address(ip) && wifi_station_connect();
   if (!good) note(WIFI_REFUSED);
 }
 
@@ -147,6 +160,17 @@ void port_wifi_leave(void) {
   has_address = false;
   news_count = 0;
   wifi_station_disconnect();
+}
+
+bool port_wifi_lease(struct port_lease *lease) {
+  struct ip_info info;
+  if (!has_address || !wifi_get_ip_info(STATION_IF, &info)) return false;
+  *lease = (struct port_lease){
+    .ip = { info.ip.addr, info.netmask.addr, info.gw.addr, tcp_dns() },
+    .access_point = { access_point[0], access_point[1] },
+    .seconds = has_lease ? tcp_lease() : 0,
+  };
+  return true;
 }
 
 uint32_t port_wifi_ip(void) {

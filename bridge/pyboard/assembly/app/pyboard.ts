@@ -260,7 +260,7 @@ function put(from: usize, end: usize): void {
   }
   const length = <i32>(end - from) - 1;
   if (!length) return say("an empty line cannot be sent, dropped");
-  if (load<u8>(from) < 2 || !isUtf8(from, length)) return say("a line that is no text cannot be sent, dropped");
+  if (load<u8>(from) < 3 || !isUtf8(from, length)) return say("a line that is no text cannot be sent, dropped");
   journal.append(ZERO + (bits & (QOS | WAIT)));
   while (from < end) journal.append(load<u8>(from++));
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 uint16_t system_adc_read(void);
+bool system_deep_sleep_instant(uint64_t us);
 
 enum flash_size_map { FLASH_SIZE_8M_MAP_512_512 = 2, FLASH_SIZE_32M_MAP_512_512 = 4 };
 enum flash_size_map system_get_flash_size_map(void);
@@ -124,6 +125,9 @@ enum {
 typedef struct {
   uint32_t event;
   union {
+    struct {
+      uint8_t ssid[32], ssid_len, bssid[6], channel;
+    } connected;
     struct {
       uint8_t reason;
     } disconnected;

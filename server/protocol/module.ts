@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { LocalError } from "../../server/protocol/errors.ts";
-import { APPLICATION_MOST } from "./application.ts";
+import { LocalError } from "./errors.ts";
 
 /** What the firmware offers to an application: how many arguments each takes, and results (`application.c`). */
 export const IMPORTS: Readonly<Record<string, readonly [parameters: number, results: number]>> = {
@@ -27,6 +26,8 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
   "board.restart": [0, 0],
   "board.keep": [3, 1],
   "board.kept": [3, 1],
+  "board.sleep": [1, 1],
+  "board.woke": [0, 1],
 };
 
 /** What the core exports, in the order of `engine.h`: an application is compiled together with it. */
@@ -47,6 +48,9 @@ export const DATA_END = 2048;
 
 /** How deep blocks (`if`, `while`, `switch`) may be within each other (`m3_most_depth`). */
 export const MOST_DEPTH = 16;
+
+/** Longest module that can be deployed over the link, in bytes: a slot of the application's area, less its header. */
+export const LONGEST_MODULE = 20_384;
 
 /** Bytes of RAM for interpreted code, at most; it takes about two for each byte of a module's code. */
 const CODE_RAM = 24 * 1024;
@@ -70,9 +74,10 @@ const TYPES: Record<number, string> = {
 /**
  * Whether the interpreter of the firmware can run a module as an application.
  *
+ * @param most Bytes that there is room for.
  * @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it and what to do
  */
-export function checkModule(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
+export function checkModule(wasm: Uint8Array<ArrayBuffer>, most: number): ModuleFacts {
   if (wasm.length < 8 || new DataView(wasm.buffer, wasm.byteOffset).getUint32(0) !== 0x0061736d) {
     throw bad("it is no WebAssembly module");
   }
@@ -80,10 +85,8 @@ export function checkModule(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
   if (version !== 1) {
     throw bad(`it is WebAssembly of version ${version}, and the firmware knows version 1`);
   }
-  if (wasm.length > APPLICATION_MOST - 48) {
-    throw bad(
-      `it has ${wasm.length} bytes, and there is room for ${APPLICATION_MOST - 48} on the board`,
-    );
+  if (wasm.length > most) {
+    throw bad(`it has ${wasm.length} bytes, and there is room for ${most} on the board`);
   }
   if (!WebAssembly.validate(wasm)) throw bad("it is damaged or cut off");
   // It is right as a module: what follows need not look for its end.

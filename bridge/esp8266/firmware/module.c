@@ -1,0 +1,85 @@
+#include "module.h"
+
+#include "bytes.h"
+
+enum { IMPORTS = 2, EXPORTS = 7 };
+
+bool module_number(const uint8_t **at, const uint8_t *end, uint32_t *number) {
+  *number = 0;
+  for (unsigned shift = 0; shift < 35 && *at < end; shift += 7) {
+    uint8_t byte = *(*at)++;
+    *number |= (uint32_t)(byte & 127) << shift;
+    if (byte < 128) return shift < 28 || byte < 16;
+  }
+  return false;
+}
+
+bool module_name(const uint8_t **at, const uint8_t *end, struct module_name *name) {
+  if (!module_number(at, end, &name->length) || name->length > (uint32_t)(end - *at)) return false;
+  name->text = *at;
+  *at += name->length;
+  return true;
+}
+
+bool module_is(const struct module_name *name, const char *text) {
+  return name->length == text_length(text) && !bytes_compare(name->text, text, name->length);
+}
+
+bool module_section(const uint8_t *wasm, size_t length, uint8_t wanted, const uint8_t **at, const uint8_t **end) {
+  if (length < 8) return false;
+  const uint8_t *next = wasm + 8, *all = wasm + length;
+  while (next < all) {
+    uint8_t section = *next++;
+    uint32_t size;
+    if (!module_number(&next, all, &size) || size > (uint32_t)(all - next)) return false;
+    *at = next;
+    *end = next += size;
+    if (section == wanted) return true;
+  }
+  return false;
+}
+
+static bool has(const struct engine_import *imports, const struct module_name names[2]) {
+  for (; imports->module; imports++) {
+    if (module_is(&names[0], imports->module) && module_is(&names[1], imports->name)) return true;
+  }
+  return false;
+}
+
+static enum module_fault check_imports(const uint8_t *at, const uint8_t *end, const struct engine_import *imports,
+                                       struct module_name lacks[2]) {
+  uint32_t count, type;
+  if (!module_number(&at, end, &count)) return MODULE_BAD;
+  while (count--) {
+    if (!module_name(&at, end, &lacks[0]) || !module_name(&at, end, &lacks[1]) || at >= end) return MODULE_BAD;
+    if (*at++ || !has(imports, lacks)) return MODULE_LACKS; /* a table, a memory or a global is none, either */
+    if (!module_number(&at, end, &type)) return MODULE_BAD;
+  }
+  return MODULE_GOOD;
+}
+
+/* Whether all functions of the core are there: an application is one module with it. */
+static bool has_core(const uint8_t *at, const uint8_t *end) {
+  uint32_t count, found = 0;
+  if (!module_number(&at, end, &count)) return false;
+  while (count--) {
+    struct module_name name;
+    uint32_t index;
+    if (!module_name(&at, end, &name) || at >= end) return false;
+    bool is_function = !*at++;
+    if (!module_number(&at, end, &index)) return false;
+    for (unsigned i = 0; is_function && i < ON_START; i++) {
+      if (module_is(&name, engine_names[i])) found |= 1u << i;
+    }
+  }
+  return found == (1u << ON_START) - 1;
+}
+
+enum module_fault module_check(const uint8_t *wasm, size_t length, const struct engine_import *imports,
+                               struct module_name lacks[2]) {
+  static const uint8_t start[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
+  const uint8_t *at, *end;
+  if (length < sizeof start || bytes_compare(wasm, start, sizeof start)) return MODULE_BAD;
+  if (!module_section(wasm, length, EXPORTS, &at, &end) || !has_core(at, end)) return MODULE_BAD;
+  return module_section(wasm, length, IMPORTS, &at, &end) ? check_imports(at, end, imports, lacks) : MODULE_GOOD;
+}

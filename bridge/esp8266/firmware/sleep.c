@@ -1,0 +1,96 @@
+#include "sleep.h"
+
+#include "console.h"
+#include "core.h"
+#include "deploy.h"
+#include "driver.h"
+#include "port.h"
+#include "slept.h"
+
+/* What keeps the chip awake is looked at again after so many ms. */
+#define RETRY 1000
+
+static uint32_t asked; /* ms; 0: it is to stay awake */
+static uint32_t asked_at;
+static bool hopeless;
+static uint32_t told_server; /* on which link: of so many, counted from 1 */
+static uint32_t untell;      /* the server was told so on this link, and it is not so any more */
+static bool told_people;
+
+void sleep_begin(void) {
+  asked = untell = told_server = 0;
+}
+
+void sleep_hopeless(void) {
+  hopeless = true;
+}
+
+bool sleep_ask(int32_t ms) {
+  bool fits = !slept_waits() && (driver_dialect() != 2 || slept_gather() >= 0);
+  asked = ms > 0 && fits ? ms : 0;
+  asked_at = port_ms();
+  hopeless = told_people = false;
+  if (!asked && told_server) untell = told_server;
+  told_server = 0;
+  return asked != 0;
+}
+
+static void __attribute__((noreturn)) go(int32_t bytes) {
+  console_begin("sleep ms=");
+  console_number(asked);
+  console_text(" waiting=");
+  console_number(core_get(R_TX_NEXT) - core_get(R_TX_FIRST));
+  console_end();
+  slept_go(asked, driver_owner(), driver_dialect() == 2, bytes);
+}
+
+/* Says for how long, 0: not at all, in a message of the firmware's own: as of no use later, without qos. */
+static bool tell_server(uint32_t seconds) {
+  if (driver_dialect() != 2) return true; /* nobody would understand it */
+  uint8_t text[3 + 10];
+  size_t at = sizeof text;
+  do text[--at] = '0' + seconds % 10;
+  while (seconds /= 10);
+  text[--at] = ' ';
+  text[--at] = 's';
+  text[--at] = 2;
+  return core_write(text + at, sizeof text - at, false);
+}
+
+void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
+  uint32_t link = core_get(R_CONNECTS);
+  if (untell && (!linked || untell != link || tell_server(0))) untell = 0;
+  if (!asked) return;
+  if (deploy_busy(now)) { /* it sleeps when that is over */
+    if (*wait > RETRY) *wait = RETRY;
+    return;
+  }
+  if (linked && told_server != link && tell_server((asked + 999) / 1000)) {
+    told_server = link;
+    *wait = 0;
+  }
+  uint32_t waiting = core_get(R_TX_NEXT) - core_get(R_TX_FIRST);
+  uint32_t passed = now - asked_at;
+  bool drained = linked && told_server == link && !waiting && port_tcp_sent();
+  if (!drained && passed < SLEEP_DRAIN && !hopeless) {
+    if (SLEEP_DRAIN - passed < *wait) *wait = SLEEP_DRAIN - passed;
+    return;
+  }
+  if (driver_dialect() != 2 && waiting) { /* it has no positions: what is not acknowledged cannot be saved */
+    if (*wait > RETRY) *wait = RETRY;
+    return;
+  }
+  int32_t bytes = slept_gather();
+  if (bytes >= 0) {
+    driver_sleep(now);
+    bytes = slept_gather(); /* less: what was of use on that link only has been withdrawn */
+    if (asked && bytes >= 0) go(bytes);
+    port_tcp_close(); /* it stays awake: the link begins anew */
+    if (!asked) return;
+  }
+  if (!told_people) {
+    told_people = true;
+    console_line("sleep put off: what waits to be acknowledged does not fit into what is kept");
+  }
+  if (*wait > RETRY) *wait = RETRY;
+}

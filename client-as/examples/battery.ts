@@ -1,0 +1,14 @@
+/**
+ * A thermometer on a battery: reads the analogue input, tells it with its time, and sleeps for ten minutes. Where there
+ * is no network, what it has read waits, and is told after one of the next sleeps.
+ */
+export * from "../assembly/core";
+import { adc_read, hello, millis, number, QOS, send, sleep, tellAt, woke } from "../assembly/app";
+
+export function onStart(): void {
+  if (!woke()) hello("@battery 1");
+  tellAt("=temp", millis());
+  number(adc_read());
+  send(QOS);
+  sleep(600000); // ten minutes, once all has arrived
+}

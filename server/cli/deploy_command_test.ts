@@ -1,0 +1,146 @@
+/** holdfast deploy and apps, with a real server and boards whose firmware is a model. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
+import { type BoardOptions, ModelBoard } from "../../tests/support/model_board.ts";
+import { RawPeer } from "../../tests/support/raw.ts";
+import { until } from "../../tests/support/wait.ts";
+import { controlPath, isListening } from "./control.ts";
+import { barOf, matching } from "./deploy_view.ts";
+
+const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
+
+/** What a command says on stdout. */
+async function says(...args: string[]): Promise<string> {
+  await using process = new Process(args);
+  assertEquals((await process.ended).code, 0, process.stderr);
+  return process.stdout;
+}
+
+/** A server, and boards that it knows. */
+async function begin(boards: Readonly<Record<string, BoardOptions>>) {
+  const stack = new AsyncDisposableStack();
+  const { path } = stack.use(folder());
+  const store = `${path}/holdfast.db`;
+  const process = stack.use(start("--open", "--timeout", "60000", "--store", store));
+  const port = await process.port();
+  await until(() => isListening(controlPath(store)));
+  const all = Object.entries(boards).map(([id, options]) =>
+    stack.use(new ModelBoard(port, id, options))
+  );
+  await until(() => all.every(({ up }) => up));
+  return { store, port, boards: all, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+Deno.test("a group is given another application, in steps, and what each runs is listed", async () => {
+  await using place = await begin({ "hall/1": {}, "hall/2": {}, "hall/3": {}, roof: {} });
+  const { store, boards } = place;
+  const args = ["--version", "7", "--store", store];
+  const said = await says("deploy", "hall/*", FILE, "--step", "2", ...args);
+  assertMatch(said, /^(hall\/[123] kept main\/7\/[\w-]{8}\n){3}$/);
+  assertEquals(boards.map(({ firmware }) => firmware.runs.version), [7, 7, 7, 3]);
+  assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 1, 1, 0]);
+  const apps = (await says("apps", "--store", store)).split("\n");
+  assertMatch(apps[0]!, /^id +link +runs +deployed +phase +since$/);
+  assertMatch(apps[1]!, /^hall\/1 +up +main\/7\/\S+ +main\/7\/\S+ +kept +\S+Z$/);
+  assertMatch(apps[4]!, /^roof +up +kitchen\/3\/\S+ +- +- +-$/);
+  const [roof] = JSON.parse(`[${await says("apps", "roof", "--json", "--store", store)}]`);
+  assertEquals([roof.device, roof.runs.name, roof.deploy], ["roof", "kitchen", undefined]);
+  const again = await says("deploy", "hall/?", FILE, "--json", ...args);
+  const phases = again.trim().split("\n").map((line) => JSON.parse(line).deploy.phase);
+  assertEquals(phases, ["kept", "kept", "kept"]);
+  assertEquals(boards[0]!.firmware.trials.length, 1, "it runs it already");
+});
+
+Deno.test("a group is given no more of what one falls back from", async () => {
+  await using place = await begin({
+    a: {},
+    b: { falls: () => "hang" },
+    c: {},
+    d: {},
+  });
+  const { store, boards } = place;
+  await using process = new Process(["deploy", "*", FILE, "--store", store]);
+  assertEquals((await process.ended).code, 3);
+  const { stdout, stderr: said } = process;
+  assertMatch(stdout, /^a kept main\/\S+\n$/);
+  assertStringIncludes(said, `"b": main/`);
+  assertStringIncludes(said, "it hung; 2 more were not begun");
+  assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 1, 0, 0]);
+  const [again, why] = await fails("deploy", "b", FILE, "--store", store);
+  assertEquals(again, 3);
+  assertStringIncludes(why, "not tried again unless you say so");
+});
+
+Deno.test("how far it is can be watched; a device that is away gets it when it comes", async () => {
+  await using place = await begin({ roof: {} });
+  const { store, port } = place;
+  {
+    using gone = new ModelBoard(port, "shed");
+    await until(() => gone.up);
+  }
+  await until(async () => (await says("apps", "shed", "--store", store)).includes("down"));
+  const args = ["--name", "new", "--version", "9", "--store", store];
+  const said = await says("deploy", "*", FILE, "--watch", ...args);
+  assertMatch(said, /^roof {2}\[#+\.*\] +\d+ % {2}sending$/m);
+  assertMatch(said, /^roof kept new\/9\/[\w-]{8}$/m);
+  assertMatch(said, /^shed waits new\/9\/[\w-]{8}$/m);
+  using shed = new ModelBoard(port, "shed");
+  await until(() => shed.firmware.runs.version === 9 && !shed.firmware.onTrial);
+});
+
+Deno.test("what cannot be deployed is said, with its exit code", async () => {
+  await using place = await begin({ roof: {} });
+  const { store, port } = place;
+  await using peer = await RawPeer.dial(port);
+  await peer.say("stock\n\n");
+  await until(() => peer.heard.startsWith("\n"));
+  using files = folder();
+  const bad = `${files.path}/bad.wasm`;
+  await Deno.writeTextFile(bad, "<html>");
+  for (
+    const [args, expected, why] of [
+      [["stock", FILE], 3, "takes no applications over the link"],
+      [["roof", FILE, "--version", "2"], 3, "older than the one that runs"],
+      [["roof", bad], 2, "no WebAssembly module"],
+      [["roof", `${files.path}/none.wasm`], 2, "cannot be read"],
+      [["nobody", FILE], 2, `no device that the server knows is called "nobody"`],
+      [["roof"], 2, "deploy takes ID|PATTERN FILE.wasm"],
+      [["roof", FILE, "--step", "0"], 2, "--step takes a number"],
+      [["roof", FILE, "--name", "a b"], 2, "--name takes"],
+      [["roof", FILE, "--version", "x"], 2, "--version takes"],
+    ] as const
+  ) {
+    const [code, said] = await fails("deploy", ...args, "--store", store);
+    assertEquals([args, code], [args, expected], said);
+    assertStringIncludes(said, why);
+  }
+});
+
+Deno.test("patterns have * and ?, and everything else means itself", () => {
+  const ids = ["a", "ab", "a.b", "a*", "küche/1", "b"];
+  assertEquals(matching("a*", ids), ["a*"], "one that is called so");
+  assertEquals(matching("a?", ids), ["ab", "a*"]);
+  assertEquals(matching("a.*", ids), ["a.b"]);
+  assertEquals(matching("k?che/*", ids), ["küche/1"]);
+  assertEquals(matching("*", ids), ids);
+  assertEquals(matching("(", ids), []);
+});
+
+Deno.test("a bar is as long as what has arrived", () => {
+  const deploy = {
+    name: "new",
+    version: 9,
+    hash: "47DEQpj8",
+    phase: "sending",
+    size: 1000,
+    arrived: 500,
+    begun: "",
+    since: "",
+  } as const;
+  assertEquals(
+    barOf("roof", deploy, 6),
+    `roof    [${"#".repeat(15)}${".".repeat(15)}]  50 %  sending`,
+  );
+  const fell = { ...deploy, arrived: 0, phase: "fell_back", reason: "trap" } as const;
+  assertEquals(barOf("roof", fell, 4), `roof  [${".".repeat(30)}]   0 %  fell back (trap)`);
+});

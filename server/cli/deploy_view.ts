@@ -1,0 +1,40 @@
+/** How a deploy is shown: a bar on a terminal, a line elsewhere. */
+import type { DeployView } from "../web/deploy_routes.ts";
+
+/** Characters of a bar. */
+const BAR = 30;
+
+/** An application, as hellos name it. */
+export function appName({ name, version, hash }: Pick<DeployView, "name" | "version" | "hash">) {
+  return `${name}/${version}/${hash}`;
+}
+
+/** How far it is. @param width Of the column with ids. */
+export function barOf(device: string, deploy: DeployView, width: number): string {
+  const { phase, size, arrived } = deploy;
+  const part = size === 0 ? 0 : arrived / size;
+  const bar = "#".repeat(Math.floor(part * BAR)).padEnd(BAR, ".");
+  const percent = `${Math.floor(part * 100)} %`.padStart(5);
+  return `${device.padEnd(width)}  [${bar}] ${percent}  ${phaseOf(deploy, phase)}`;
+}
+
+/** How it is, in a line. */
+export function lineOf(device: string, deploy: DeployView): string {
+  return `${device} ${phaseOf(deploy, deploy.phase)} ${appName(deploy)}`;
+}
+
+function phaseOf({ reason, detail }: DeployView, phase: DeployView["phase"]): string {
+  const why = [reason, detail].filter((word) => word !== undefined).join(" ");
+  return phase.replace("_", " ") + (why === "" ? "" : ` (${why})`);
+}
+
+/** Ids that are meant: one, or those that match a pattern with `*` and `?`. */
+export function matching(pattern: string, ids: readonly string[]): string[] {
+  if (ids.includes(pattern)) return [pattern];
+  const source = Array.from(pattern, (character) => {
+    if (character === "*") return ".*";
+    return character === "?" ? "." : RegExp.escape(character);
+  }).join("");
+  const expression = new RegExp(`^${source}$`, "su");
+  return ids.filter((id) => expression.test(id));
+}

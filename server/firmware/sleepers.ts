@@ -1,0 +1,108 @@
+/** Devices that sleep: until its time, and a margin, nobody misses one; from then on it is an outage, and said to be one. */
+import { MOST_SLEEP, napOf, setNap } from "../link/nap.ts";
+import type { DeviceRecord } from "../link/record.ts";
+import type { Events } from "../observe/events.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { FirmwareHandler } from "./firmware.ts";
+
+/** One that may sleep. */
+interface Sleeper {
+  readonly id: string;
+  readonly connected: boolean;
+  readonly session: { readonly record: DeviceRecord };
+  /** The record has changed. */
+  readonly touch: () => void;
+}
+
+export class Sleepers {
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #enter: (look: () => void) => void;
+  readonly #find: (id: string) => Sleeper | undefined;
+  /** Each ends the wait for one that sleeps. */
+  readonly #waits = new Map<string, () => void>();
+
+  /**
+   * @param enter Calls it when records may be changed.
+   * @param find A device that the server knows.
+   */
+  constructor(
+    events: Events,
+    clock: Clock,
+    enter: (look: () => void) => void,
+    find: (id: string) => Sleeper | undefined,
+  ) {
+    this.#events = events;
+    this.#clock = clock;
+    this.#enter = enter;
+    this.#find = find;
+    events.subscribe(({ event }) => event === "closed" && this.#close());
+  }
+
+  /** A device says for how long. */
+  readonly told: FirmwareHandler = (id, [words = "", ...more]) => {
+    const device = this.#find(id);
+    const isNumber = more.length === 0 && /^\d{1,7}$/.test(words) && Number(words) <= MOST_SLEEP;
+    if (!isNumber || !device) return false;
+    setNap(device.session.record, Number(words), this.#clock.date());
+    return true;
+  };
+
+  /** Some sleep since before this server was started. */
+  start(devices: Iterable<Sleeper>): void {
+    for (const { id, session } of devices) if (napOf(session.record)) this.#await(id);
+  }
+
+  /** A device has connected, and nothing that it says was heard yet. The record may be changed. */
+  connected({ id, session: { record } }: Sleeper): void {
+    this.#forget(id);
+    setNap(record, 0, 0);
+  }
+
+  /** A device's connection has ended. @returns whether it sleeps: then that is what is said of it */
+  ended({ id, session: { record } }: Sleeper, address: string): boolean {
+    const nap = napOf(record);
+    if (!nap || nap.missed <= this.#clock.date()) {
+      setNap(record, 0, 0); // it has not gone to sleep
+      return false;
+    }
+    const until = new Date(nap.until);
+    const message = `it sleeps until ${until.toISOString()}`;
+    this.#events.emit({ event: "asleep", device: id, address, until, message });
+    this.#await(id);
+    return true;
+  }
+
+  /** Until it is missed. */
+  #await(id: string): void {
+    this.#forget(id);
+    const nap = napOf(this.#find(id)!.session.record)!;
+    // Looked at again at the latest in a minute: the date may be set.
+    const wait = Math.min(Math.max(0, nap.missed - this.#clock.date()), 60_000);
+    this.#waits.set(id, this.#clock.after(wait, () => this.#enter(() => this.#look(id))));
+  }
+
+  #look(id: string): void {
+    if (!this.#waits.has(id)) return; // it has connected meanwhile
+    const device = this.#find(id);
+    const nap = device && napOf(device.session.record);
+    if (!nap) return this.#forget(id);
+    if (nap.missed > this.#clock.date()) return this.#await(id);
+    this.#waits.delete(id);
+    setNap(device.session.record, 0, 0);
+    device.touch();
+    const message = `it is not back from its sleep, which was to end ${
+      new Date(nap.until).toISOString()
+    }`;
+    this.#events.emit({ event: "overdue", device: id, message });
+  }
+
+  #forget(id: string): void {
+    this.#waits.get(id)?.();
+    this.#waits.delete(id);
+  }
+
+  #close(): void {
+    for (const id of [...this.#waits.keys()]) this.#forget(id);
+  }
+}

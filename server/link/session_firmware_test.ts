@@ -1,0 +1,78 @@
+/** Messages between server and firmware: numbered as all are, and in nobody's way. */
+import { assertEquals } from "@std/assert";
+import { Dialect2Rig } from "../../tests/support/dialect2_rig.ts";
+
+const APP = { metadata: "app=kitchen/3/47DEQpj8" };
+
+/** Says something to the firmware; returns how often it has arrived. */
+function tell(link: Dialect2Rig, text: string): () => number {
+  let count = 0;
+  link.session.tell(`\x02${text}`, () => count++, link.now);
+  link.flush();
+  return () => count;
+}
+
+Deno.test("what is said to the firmware goes its way among messages, and whoever said it is told", () => {
+  const link = Dialect2Rig.up(APP);
+  link.hears("\n");
+  link.write("one");
+  const told = tell(link, "x");
+  link.write("two");
+  assertEquals(link.said(), ["00one", "01\x02x", "02two"]);
+  link.hears("00\n");
+  assertEquals(told(), 0);
+  link.hears("02\n");
+  assertEquals(told(), 1);
+  const { written, delivered } = link.session.counts;
+  assertEquals([written, delivered], [2, 2], "nobody counts it");
+});
+
+Deno.test("only a device whose hello has app= is told anything, and none that is away", () => {
+  const link = Dialect2Rig.up();
+  assertEquals(link.session.takesFirmware, false);
+  link.connect(APP);
+  assertEquals(link.session.takesFirmware, true);
+  link.lose();
+  assertEquals(link.session.takesFirmware, false);
+  link.connect1();
+  assertEquals(link.session.takesFirmware, false);
+});
+
+Deno.test("what the device has not got by the next greeting is withdrawn, whoever it is by then", () => {
+  for (const metadata of ["", APP.metadata]) {
+    const link = Dialect2Rig.up(APP);
+    link.hears("\n");
+    const [first, second] = [tell(link, "1"), tell(link, "2")];
+    link.write("kept");
+    link.said();
+    link.hears("00\n");
+    link.lose();
+    assertEquals([link.session.isIdle, link.record.outbox.length], [false, 2]);
+    link.connect({
+      metadata,
+      rxEpoch: link.record.positions.txEpoch,
+      rxNext: 1,
+      txFirst: link.record.positions.rxNext,
+    });
+    link.hears("\n");
+    assertEquals(link.said(), ["01\0", "02kept"]);
+    link.hears("02\n");
+    assertEquals([first(), second()], [1, 0]);
+    assertEquals(link.session.isIdle, true);
+  }
+});
+
+Deno.test("a full outbox has room for the firmware's few, and they are no message that waits", () => {
+  const link = Dialect2Rig.up(APP, { outbox: 1, outboxAge: 10 });
+  link.hears("\n");
+  tell(link, "x");
+  link.now += 100;
+  link.said();
+  link.hears("00\n");
+  assertEquals(link.write("one").accepted, true);
+  tell(link, "y");
+  assertEquals(link.said(), ["01one", "02\x02y"]);
+  link.hears("02\n");
+  tell(link, "z");
+  assertEquals(link.session.isIdle, true, "a device is not kept for it");
+});

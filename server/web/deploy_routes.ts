@@ -1,0 +1,78 @@
+/** Applications of devices over the API: what they run, and giving them another one. */
+import type { Device } from "../device.ts";
+import type { Deploy } from "../firmware/deploys.ts";
+import type { RunningApp } from "../protocol/firmware_lines.ts";
+import { LocalError } from "../protocol/errors.ts";
+import { find } from "./api.ts";
+import { readJson } from "./body.ts";
+import { fields } from "./fields.ts";
+import type { Watched } from "./fleet.ts";
+import { json, type Route, route } from "./routes.ts";
+
+/** A deploy, as the API shows it: times in ISO 8601. */
+export type DeployView = Omit<Deploy, "begun" | "since"> & {
+  readonly begun: string;
+  readonly since: string;
+};
+
+/** What a device runs, and what was deployed to it last. */
+export interface AppView {
+  readonly device: string;
+  readonly connected: boolean;
+  readonly runs?: RunningApp;
+  readonly deploy?: DeployView;
+}
+
+/** Those of one device that are there. */
+export function appsOf({ runs, deployment }: Device): Pick<AppView, "runs" | "deploy"> {
+  return { ...(runs && { runs }), ...(deployment && { deploy: viewOf(deployment) }) };
+}
+
+function viewOf({ begun, since, ...deploy }: Deploy): DeployView {
+  return { ...deploy, begun: begun.toISOString(), since: since.toISOString() };
+}
+
+/** Routes that show what devices run, and give them another application. */
+export function deployRoutes(server: Watched): Route[] {
+  const PATH = "/api/devices/:id/deploy";
+  return [
+    route("GET", "/api/apps", "look", () => {
+      return json(server.devices.map((device): AppView => {
+        return { device: device.id, connected: device.connected, ...appsOf(device) };
+      }));
+    }),
+    route("POST", PATH, "act", async ({ request, params }) => {
+      const device = find(server, params.id);
+      const types = {
+        wasm: "string",
+        name: "string",
+        version: "number",
+        older: "boolean?",
+        again: "boolean?",
+        wait: "boolean?",
+      } as const;
+      const { wasm, name, version, older = false, again = false, wait = false } = fields(
+        await readJson(request),
+        types,
+      );
+      const options = { name, version, older, again };
+      if (wait) await device.deploy(decode(wasm), { ...options, signal: request.signal });
+      else await device.deploy(decode(wasm), { ...options, until: "accepted" });
+      return json({ device: device.id, ...appsOf(device) }, wait ? 200 : 202);
+    }),
+    route("DELETE", PATH, "act", async ({ params }) => {
+      const device = find(server, params.id);
+      await device.giveUp();
+      return json({ device: device.id, ...appsOf(device) });
+    }),
+  ];
+}
+
+/** @throws {LocalError} BAD_ARGUMENT */
+function decode(wasm: string): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(wasm);
+  } catch {
+    throw new LocalError("BAD_ARGUMENT", "the field wasm must be a .wasm in base64");
+  }
+}

@@ -1,0 +1,48 @@
+/** Streams that are open at once: bounded in all, and for each address. */
+import { isLoopback, peerOf } from "../transport/address.ts";
+import { Refusal } from "./routes.ts";
+
+/** In all. */
+export const MOST_STREAMS = 64;
+
+/** Of one address; in IPv6, of one network. */
+export const MOST_OF_ONE = 16;
+
+export class Places {
+  readonly #taken = new Map<string, number>();
+  #all = 0;
+
+  /**
+   * Begins a stream.
+   *
+   * @param address that asks; undefined, or this machine's: a proxy may be there, so only the bound in all counts
+   * @param begin given what is to be called, once, when the stream has ended
+   * @throws {Refusal} there are too many
+   */
+  take(address: string | undefined, begin: (ended: () => void) => Response): Response {
+    const peer = address === undefined ? undefined : peerOf(address);
+    const key = peer === undefined || isLoopback(peer) ? undefined : peer;
+    const of = key === undefined ? 0 : this.#taken.get(key) ?? 0;
+    if (of >= MOST_OF_ONE) throw tooMany(`${MOST_OF_ONE} streams of ${key} are open already`);
+    if (this.#all >= MOST_STREAMS) throw tooMany(`${MOST_STREAMS} streams are open already`);
+    this.#all++;
+    if (key !== undefined) this.#taken.set(key, of + 1);
+    const ended = () => {
+      this.#all--;
+      if (key === undefined) return;
+      const left = this.#taken.get(key)! - 1;
+      if (left === 0) this.#taken.delete(key);
+      else this.#taken.set(key, left);
+    };
+    try {
+      return begin(ended);
+    } catch (error) {
+      ended(); // it has not begun
+      throw error;
+    }
+  }
+}
+
+function tooMany(message: string): Refusal {
+  return new Refusal(503, "TOO_MANY_STREAMS", message);
+}
