@@ -143,11 +143,12 @@ export class DeviceBooks {
   }
 }
 
+/** What waits of the server's to a firmware at most: offers of one connection, a deploy given up, pieces. */
+export const FIRMWARE_MESSAGES = 16;
+
 /** Of a world. */
 export class DeployBooks {
   readonly devices = new Map<string, DeviceBooks>();
-  /** Messages to a firmware that wait at most: offers of one connection, a deploy that was given up, pieces. */
-  readonly most = 16;
   readonly #world: World;
   #planned = 0;
   #waiting = 0;

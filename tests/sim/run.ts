@@ -43,8 +43,8 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const scenario = drawScenario(random);
   if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
-  if (deploysThere(seed)) addDeploys(scenario, random);
   if (hasPage(seed)) addPage(scenario);
+  if (deploysThere(seed)) addDeploys(scenario, random);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

@@ -109,10 +109,10 @@ export interface Scenario {
   channels?: boolean;
   /** The server has a bridge to an MQTT broker. Only with channels. */
   mqtt?: MqttPlan;
-  /** Devices are given other applications. Not together with channels. */
-  deploys?: DeployPlan;
   /** The server has a page, and somebody looks. */
   page?: boolean;
+  /** Devices are given other applications. Not together with channels. */
+  deploys?: DeployPlan;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

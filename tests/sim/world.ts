@@ -5,7 +5,7 @@ import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
-import { DeployBooks } from "./deploy_books.ts";
+import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
@@ -45,13 +45,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
-  /** In a world of channels. */
+  // Each in worlds of its kind.
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
-  /** In a world of deploys. */
-  readonly deploys: DeployBooks | undefined;
-  /** In a world with a page. */
   readonly page: PageBooks | undefined;
+  readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -207,8 +205,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
         !this.channels?.things.get(device.id)?.unfinished()
       ) && !this.broker?.unfinished() && !this.deploys?.unfinished();
     if (isDone) this.channels?.look();
-    if (isDone) this.deploys?.check();
     if (isDone) this.page?.settled();
+    if (isDone) this.deploys?.check();
     return isDone;
   }
 
@@ -338,9 +336,9 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
-    this.deploys?.serverDied();
     this.page?.serverDied();
     if (disk) { for (const device of this.devices) device.naps.forgotten(); }
+    this.deploys?.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -440,7 +438,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (rows.inbox.length > inbox) {
         throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
       }
-      if (rows.outbox.length > outbox + (this.deploys?.most ?? 0)) {
+      if (rows.outbox.length > outbox + (this.deploys ? FIRMWARE_MESSAGES : 0)) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }
     }
