@@ -20,7 +20,8 @@ class Talker {
     const peer = await server.peer(connection);
     const hello = await until(() => peer.heard.match(/^\x01.*\n/)?.[0], { what: "a hello" });
     const word = (at: number) => hello.slice(3 + at * 8, 11 + at * 8);
-    const words = ["00000007", "00000000", word(0), word(1), "00000040", "00010000", "00000200"];
+    const epoch = `0000000${connection + 1}`; // a stream of its own
+    const words = [epoch, "00000000", word(0), word(1), "00000040", "00010000", "00000200"];
     await peer.say(`\x0200${words.join("")}${"0".repeat(32)}\n`);
     return new Talker(peer, board);
   }
