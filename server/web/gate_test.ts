@@ -145,6 +145,18 @@ Deno.test("what signs sessions is kept in the store, and made anew where there i
   }
 });
 
+Deno.test("a store that fails is no store without a database: nobody is given another secret", async () => {
+  const failures = [
+    new LocalError("STORE_FAILED", "no room left"),
+    new TypeError("a bug"),
+    Object.assign(new Error("somebody else's"), { code: "BAD_ARGUMENT" }),
+  ];
+  for (const error of failures) {
+    const transaction = () => Promise.reject(error);
+    await assertRejects(() => secretOf({ transaction }), Error, error.message);
+  }
+});
+
 Deno.test("over TLS a session's cookie never travels without", async () => {
   const header = (await new Door({ isSecure: true }).logIn(PASSWORD)).headers.get("set-cookie")!;
   assertMatch(header, /^__Host-holdfast=.*; Secure$/);
@@ -212,8 +224,12 @@ Deno.test("what is no password is refused without being checked", async () => {
   const door = new Door();
   assertEquals(await codeOf(await door.logIn(7)), [400, "BAD_ARGUMENT"]);
   assertEquals(await codeOf(await door.logIn("x".repeat(5000))), [413, "TOO_LARGE"]);
-  const none = new Door({ credentials: Credentials.none });
-  assertEquals(await codeOf(await none.logIn(PASSWORD)), [403, "NO_PASSWORD"]);
+  const longest = "€".repeat(256);
+  assertEquals(await codeOf(await door.logIn(longest)), [403, "BAD_PASSWORD"], "it might be one");
+  for (const credentials of [Credentials.none, undefined]) {
+    const none = new Door({ credentials });
+    assertEquals(await codeOf(await none.logIn(PASSWORD)), [403, "NO_PASSWORD"]);
+  }
 });
 
 Deno.test("pauses grow to a minute; networks of version 6 count as one; memory is bounded", () => {
