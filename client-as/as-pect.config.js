@@ -41,6 +41,8 @@ export default {
       restart: nothing,
       keep: nothing,
       kept: nothing,
+      sleep: (ms) => ms > 0 ? 1 : 0,
+      woke: nothing,
     };
     const bytes = (at, length) => new Uint8Array(module.exports.memory.buffer, at, length);
     const host = {

@@ -9,7 +9,7 @@ import { encodeApplication } from "../formats/application.ts";
 import type { Application } from "./target.ts";
 import { buildEmulator } from "./targets/emulator/build.ts";
 import { BuildError } from "./errors.ts";
-import { EMULATOR } from "./emulator/emulator.ts";
+import { EMULATOR } from "./emulator/processor.ts";
 import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./emulator/frames.ts";
 import { sectionSizes } from "./toolchain.ts";
 

@@ -42,7 +42,8 @@ export interface BoardOptions extends BoardSettings {
   application: WebAssembly.Module;
   /** Memory of the core. Default: what it has on a chip. */
   size?: Partial<CoreSize>;
-  /** How many times faster than it asks for the application's `onTick` is called. Above 0, default 1. */
+  /** How many times faster than it asks for the application's `onTick` is called, and its link given up when it wants to
+   * sleep. Above 0, default 1. */
   speed?: number;
   /** Called with each line that the application logs. */
   onLog?: (line: string) => void;
@@ -185,7 +186,7 @@ export class Board implements AsyncDisposable {
       dialect,
       room: () => KEPT_BYTES - kept.used,
       clock: nodePlatform,
-      drain: DRAIN,
+      drain: DRAIN / speed,
       millis: () => this.#millis(),
       isUp: () => this.connected,
       pump: () => this.#pump(),

@@ -242,8 +242,8 @@ function checkHeader(path: string, real: string): void {
   }
 }
 
-/** Locks the file, gives it the schema and checks it. */
-function prepare(path: string, db: DatabaseSync): void {
+/** Locks the file, gives it the schema and checks it. Exported for its test. */
+export function prepare(path: string, db: DatabaseSync): void {
   const run = (sql: string): Record<string, unknown> => db.prepare(sql).get() ?? {};
   run("PRAGMA locking_mode = EXCLUSIVE");
   run("BEGIN EXCLUSIVE"); // fails if another process has it
@@ -266,6 +266,9 @@ function prepare(path: string, db: DatabaseSync): void {
     throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
   }
   run("PRAGMA synchronous = FULL");
+  // Where a sync only goes as far as the disk's own memory: macOS.
+  run("PRAGMA fullfsync = ON");
+  run("PRAGMA checkpoint_fullfsync = ON");
   run(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   const { quick_check: verdict } = run("PRAGMA quick_check(1)");
   if (verdict !== "ok") throw damaged(path, String(verdict));

@@ -16,12 +16,12 @@
 import { millis } from "./board";
 import { expire, registers } from "./core";
 import { TX_FIRST, TX_NEXT } from "./registers";
-import { asked } from "./sleep";
 import { QOS, send } from "./text";
 
 /** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
 const MOST: i32 = 8;
 let count = 0;
+let asleep = false; // or about to be: nobody would withdraw what waits
 
 /** Of each, its number and when its time is up. */
 function table(): usize {
@@ -34,7 +34,7 @@ function table(): usize {
  */
 export function sendWithin(ms: i32): bool {
   const number = load<i32>(registers() + TX_NEXT);
-  if (ms < 1 || count == MOST || asked || !send(QOS)) return false;
+  if (ms < 1 || count == MOST || asleep || !send(QOS)) return false;
   remember(number, millis() + ms);
   return true;
 }
@@ -63,6 +63,11 @@ export function expired(): i32 {
     remember(number, end);
   }
   return withdrawn;
+}
+
+/** The board is about to sleep, or is not any more: no such line is accepted then. */
+export function suspend(sleeps: bool): void {
+  asleep = sleeps;
 }
 
 /** How many of those lines are undecided, as far as `expired` has looked. */

@@ -10,10 +10,7 @@
  *     }
  */
 import { deep_sleep } from "./board";
-import { withDeadline } from "./deadlines";
-
-/** Whether it is to sleep: no message with a deadline is accepted then. */
-export let asked: bool = false;
+import { suspend, withDeadline } from "./deadlines";
 
 /**
  * Sleeps for so many ms, 1 to 2,147,483,647, as soon as all that was sent is acknowledged and the server knows for how
@@ -22,6 +19,7 @@ export let asked: bool = false;
  * `expired` has not decided, as nobody would withdraw it in time. 0: it is not to sleep any more.
  */
 export function sleep(ms: i32): bool {
-  asked = <bool>(<i32>!withDeadline() & deep_sleep(ms));
-  return asked;
+  const sleeps = <bool>(<i32>!withDeadline() & deep_sleep(ms));
+  suspend(sleeps);
+  return sleeps;
 }

@@ -17,11 +17,10 @@ const COLUMNS = ["id", "link", "runs", "deployed", "phase", "since"];
 
 export const appsCommand = command({
   name: "apps",
-  usage: ["[ID]"],
+  usage: ["[ID|PATTERN]"],
   summary: "Shows what each device runs, and what was deployed to it last",
   options: REACH,
   async run(words, values, reach) {
-    if (words.length > 1) throw badArgument("apps", "apps takes one id or pattern at most");
     const all = await reach.ask("apps", values, (api) => api.get<AppView[]>("/api/apps"));
     const views = words.length === 0 ? all : chosen("apps", words[0]!, all);
     if (values.json) return views.forEach((view) => print(JSON.stringify(view)));
@@ -81,10 +80,7 @@ not. Exit codes: 3 a device does not take it, has fallen back, or knows nothing 
     watch: { type: "boolean", help: "shows how far it is" },
   },
   async run(words, { name, version, older, again, step = "1", watch, ...values }, reach) {
-    const [pattern, file] = words;
-    if (!pattern || !file || words.length > 2) {
-      throw badArgument("deploy", "deploy takes ID FILE.wasm, or a pattern in quotes for ID");
-    }
+    const [pattern, file] = words as [string, string];
     if (!/^[1-9]\d{0,4}$/.test(step)) {
       throw badArgument("deploy", "--step takes a number from 1 on");
     }

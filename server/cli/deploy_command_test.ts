@@ -104,7 +104,7 @@ Deno.test("what cannot be deployed is said, with its exit code", async () => {
       [["roof", bad], 2, "no WebAssembly module"],
       [["roof", `${files.path}/none.wasm`], 2, "cannot be read"],
       [["nobody", FILE], 2, `no device that the server knows is called "nobody"`],
-      [["roof"], 2, "deploy takes ID FILE.wasm"],
+      [["roof"], 2, "deploy takes ID|PATTERN FILE.wasm"],
       [["roof", FILE, "--step", "0"], 2, "--step takes a number"],
       [["roof", FILE, "--name", "a b"], 2, "--name takes"],
       [["roof", FILE, "--version", "x"], 2, "--version takes"],

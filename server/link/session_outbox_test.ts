@@ -429,34 +429,3 @@ Deno.test("both inboxes full, each end waiting for an ack: both get theirs", () 
   assertEquals(link.readAll(), ["fills the inbox", "to the server"]);
   assertEquals(link.said(), ["01"]);
 });
-
-Deno.test("a round trip is from sending a message to its ack, and of none that was sent twice", () => {
-  const link = SessionRig.booted();
-  assertEquals(link.session.roundTrip, 0);
-  link.write("one");
-  link.write("two", { wait: false });
-  link.now += 12;
-  link.hears("02\n"); // the other one is timed
-  link.now += 3;
-  link.hears("01\n");
-  assertEquals(link.session.roundTrip, 15);
-  link.write("lost at first");
-  link.passAlive(TIMEOUT + TIMEOUT / 2);
-  assertEquals(link.said().filter((line) => line === "03lost at first").length, 2);
-  link.hears("03\n"); // of the first time, or of the second
-  assertEquals(link.session.roundTrip, 15);
-  link.write("and now");
-  link.now += 8;
-  link.hears("04\n");
-  assertEquals(link.session.roundTrip, 8);
-});
-
-Deno.test("what goes out first while others are repeated is timed", () => {
-  const link = SessionRig.booted();
-  link.write("one");
-  link.passAlive(TIMEOUT + TIMEOUT / 2);
-  link.write("two", { wait: false });
-  link.now += 6;
-  link.hears("02\n");
-  assertEquals(link.session.roundTrip, 6);
-});

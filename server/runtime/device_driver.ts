@@ -46,6 +46,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
   #watches: Set<MessageWatch> | undefined;
+  #isLost = false; // another server has it
   #metadata = "";
   #since: number;
   #counted = 0;
@@ -232,6 +233,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.above?.cleared();
+    this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
     this.touch();
     const clears = this.#clears!;
     for (const clear of clears) {
@@ -239,13 +241,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   };
 
-  readonly touch = (): void => {
-    this.turn.touch(this.#out);
-  };
+  readonly touch = (): void => this.turn.touch(this.#out);
 
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
-    if (this.isForgotten) return; // nothing of it is safe
+    if (this.isForgotten || this.#isLost) return; // nothing of it is safe
     this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
     if (safe) {
       if (this.#watches) this.#show(this.#watches);
@@ -348,10 +348,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     };
   }
 
-  /** Ends the connection without a word to anybody: the device is not this server's any more. */
-  drop(): void {
-    this.#serving?.drop();
+  /** Ends the connection without a word to the device: it is not this server's any more. */
+  drop(reason: PeerError): void {
+    const serving = this.#serving;
     this.#serving = undefined;
+    this.#isLost = true;
+    serving?.drop();
+    if (serving) this.#host.disconnected(this, serving.address, reason);
   }
 
   /** Ends the connection, if there is one. */
@@ -419,8 +422,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.deploys.lost(this, reason);
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
-    for (const clear of this.#clears ?? []) dismiss(clear, reason);
-    for (const disposal of this.#disposals ?? []) dismiss(disposal, reason);
+    for (const it of [...this.#clears ?? [], ...this.#disposals ?? []]) dismiss(it, reason);
     for (const write of [...this.#writes ?? []]) write.end(reason);
   }
 }

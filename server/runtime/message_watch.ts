@@ -20,7 +20,7 @@ export class MessageWatch {
   constructor(record: DeviceRecord, listener: MessageListener) {
     this.#record = record;
     this.#listener = listener;
-    this.#in = record.positions.processed + record.inbox.length;
+    this.#in = record.positions.processed + record.safe; // what is not safe yet is told when it is
     this.#out = record.state.sent;
     this.#done = this.#in;
   }

@@ -73,7 +73,10 @@ export class Pace {
 }
 
 /** Tells whoever waits why there is nothing to wait for. Who does not await it need not know. */
-export function dismiss<T>({ promise, reject }: PromiseWithResolvers<T>, reason: LocalError): void {
+export function dismiss(
+  { promise, reject }: { promise: Promise<unknown>; reject(reason: LocalError): void },
+  reason: LocalError,
+): void {
   promise.catch(() => {});
   reject(reason);
 }

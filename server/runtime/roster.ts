@@ -125,7 +125,7 @@ export class Roster {
   /** Another server has a device now. If it comes back to this one, it is asked for anew. */
   lose(error: FencedError): void {
     const device = this.#here.get(error.device)!;
-    device.drop();
+    device.drop(new PeerError("LOST", error.message));
     this.#remove(device, error);
   }
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { joinAddress, peerOf } from "./address.ts";
+import { isLoopback, joinAddress, peerOf } from "./address.ts";
 
 Deno.test("an IPv6 address is in brackets before its port", () => {
   assertEquals(joinAddress("10.0.0.7", 80), "10.0.0.7:80");
@@ -26,4 +26,13 @@ Deno.test("a peer is an IPv4 address, however it is written, or an IPv6 network"
       ["", ""],
     ] as const
   ) assertEquals(peerOf(hostname), peer, hostname);
+});
+
+Deno.test("this machine alone is reached at its loopback addresses", () => {
+  for (const name of ["localhost", "::1", "127.0.0.1", "127.255.0.9"]) {
+    assertEquals(isLoopback(name), true, name);
+  }
+  for (const name of ["0.0.0.0", "::", "192.168.1.2", "127.0.0.1.example", "x127.0.0.1", ""]) {
+    assertEquals(isLoopback(name), false, name);
+  }
 });

@@ -37,8 +37,8 @@ export interface HttpOptions {
   readonly clock?: Pick<Clock, "after" | "now">;
 }
 
-/** One connection. */
-interface Connection {
+/** Whoever has connected. */
+interface Guest {
   readonly raw: net.Socket;
   /** undefined: this machine's, where a proxy may be. */
   readonly peer: string | undefined;
@@ -53,8 +53,9 @@ export class Http {
   readonly #clock: Pick<Clock, "after" | "now">;
   readonly #server: http.Server | https.Server;
   /** By the other ends' addresses and ports; those that were idle for longest come first. */
-  readonly #connections = new Map<string, Connection>();
+  readonly #connections = new Map<string, Guest>();
   #cancel: () => void;
+  #port = 0;
 
   private constructor(options: HttpOptions) {
     this.#options = options;
@@ -87,12 +88,14 @@ export class Http {
       it.#cancel();
       throw error;
     }
+    it.#port = (it.#server.address() as net.AddressInfo).port;
     it.#server.on("error", () => {}); // no more files: those who knock wait in the system's queue
     return it;
   }
 
+  /** That it listens, or has listened, on. */
   get port(): number {
-    return (this.#server.address() as net.AddressInfo).port;
+    return this.#port;
   }
 
   /** Takes another certificate, for connections from now on. @throws {LocalError} BAD_ARGUMENT; the old one stays then */

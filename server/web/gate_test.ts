@@ -1,10 +1,20 @@
 /** Who is let in, and what is tried to come in all the same. */
-import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { createHmac } from "node:crypto";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { Server } from "../server.ts";
+import { SqliteStore } from "../store/sqlite/sqlite.ts";
 import { Attempts } from "./attempts.ts";
 import { Credentials, hashPassword } from "./credentials.ts";
-import { Gate, type GateOptions } from "./gate.ts";
+import { Gate, type GateOptions, secretOf } from "./gate.ts";
 import { Router } from "./routes.ts";
 
 const PASSWORD = "correct horse battery";
@@ -45,6 +55,12 @@ class Door {
     return await this.#router.answer(request, { may: "nothing", address });
   }
 
+  /** How things are with its session. */
+  async asks(method: string, may: "nothing" | "look" = "nothing"): Promise<Response> {
+    const request = new Request("http://localhost/api/session", { method });
+    return await this.#router.answer(request, { may, address: "10.0.0.1" });
+  }
+
   /** As a browser has it. */
   async cookie(): Promise<string> {
     const response = await this.logIn(PASSWORD);
@@ -79,8 +95,66 @@ Deno.test("with one, a session is needed; it lasts, through restarts and for 30 
   );
   await door.clock.advance(30 * 24 * 3600 * 1000 - 1000);
   assertEquals(door.may({ cookie: cookie! }), "act");
-  await door.clock.advance(2000);
+  await door.clock.advance(1000);
   assertEquals(door.may({ cookie: cookie! }), "nothing");
+});
+
+Deno.test("whoever logs out has no cookie any more", async () => {
+  const door = new Door();
+  const response = await door.asks("DELETE");
+  assertEquals(
+    response.headers.get("set-cookie"),
+    "holdfast=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
+  );
+  assertEquals(await response.json(), { may: "nothing" });
+  assertEquals(await (await door.asks("GET")).json(), { may: "nothing", login: true });
+  const open = new Door({ credentials: undefined });
+  assertEquals(await (await open.asks("GET", "look")).json(), { may: "look", login: false });
+});
+
+Deno.test("where nobody can log in, a session that is signed rightly is none", () => {
+  const secret = new Uint8Array(32);
+  const until = 1_700_000_000 + 1000;
+  const key = createHmac("sha256", secret).update("").digest();
+  const signature = createHmac("sha256", key).update(`session ${until}`).digest("base64url");
+  const [tokens] = Credentials.none.withToken("grafana", "look");
+  const cookie = `holdfast=${until}.${signature}`;
+  assertEquals(new Door({ secret, credentials: tokens }).may({ cookie }), "nothing");
+});
+
+Deno.test("what signs sessions is kept in the store, and made anew where there is no database", async () => {
+  const anywhere = { open: true, port: 0, hostname: "127.0.0.1" };
+  const folder = await Deno.makeTempDir();
+  try {
+    const secrets: Uint8Array[] = [];
+    for (let run = 0; run < 2; run++) {
+      const store = new SqliteStore(`${folder}/holdfast.db`);
+      const server = await Server.listen({ ...anywhere, store });
+      for (let n = 0; n < 2; n++) secrets.push(await secretOf(server));
+      await server.close();
+      await store.close();
+    }
+    assertEquals(secrets[0]!.length, 32);
+    for (const secret of secrets) assertEquals(secret, secrets[0]!);
+    await using memory = await Server.listen(anywhere);
+    const [one, other] = [await secretOf(memory), await secretOf(memory)];
+    assertEquals([one.length, other.length], [32, 32]);
+    assertNotEquals(one, other);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a store that fails is no store without a database: nobody is given another secret", async () => {
+  const failures = [
+    new LocalError("STORE_FAILED", "no room left"),
+    new TypeError("a bug"),
+    Object.assign(new Error("somebody else's"), { code: "BAD_ARGUMENT" }),
+  ];
+  for (const error of failures) {
+    const transaction = () => Promise.reject(error);
+    await assertRejects(() => secretOf({ transaction }), Error, error.message);
+  }
 });
 
 Deno.test("over TLS a session's cookie never travels without", async () => {
@@ -128,6 +202,8 @@ Deno.test("guesses are slowed down for whoever makes them, and for nobody else",
   const late = await door.logIn(PASSWORD);
   assertEquals([late.headers.get("retry-after"), ...await codeOf(late)], ["1", 429, "TOO_OFTEN"]);
   assertEquals((await door.logIn(PASSWORD, "10.0.0.2")).status, 200);
+  await door.clock.advance(700);
+  assertEquals((await door.logIn(PASSWORD)).headers.get("retry-after"), "1", "a second has begun");
   await door.clock.advance(1000);
   assertEquals((await door.logIn(PASSWORD)).status, 200, "and then it is let in");
   const wrong = await door.logIn("wrong again");
@@ -148,8 +224,12 @@ Deno.test("what is no password is refused without being checked", async () => {
   const door = new Door();
   assertEquals(await codeOf(await door.logIn(7)), [400, "BAD_ARGUMENT"]);
   assertEquals(await codeOf(await door.logIn("x".repeat(5000))), [413, "TOO_LARGE"]);
-  const none = new Door({ credentials: Credentials.none });
-  assertEquals(await codeOf(await none.logIn(PASSWORD)), [403, "NO_PASSWORD"]);
+  const longest = "€".repeat(256);
+  assertEquals(await codeOf(await door.logIn(longest)), [403, "BAD_PASSWORD"], "it might be one");
+  for (const credentials of [Credentials.none, undefined]) {
+    const none = new Door({ credentials });
+    assertEquals(await codeOf(await none.logIn(PASSWORD)), [403, "NO_PASSWORD"]);
+  }
 });
 
 Deno.test("pauses grow to a minute; networks of version 6 count as one; memory is bounded", () => {
@@ -168,6 +248,28 @@ Deno.test("pauses grow to a minute; networks of version 6 count as one; memory i
   assertEquals(attempts.begin("2001:db8:0:1::1"), 0, "another network");
   for (let n = 0; n < 2000; n++) attempts.begin(`10.1.${n >> 8}.${n & 255}`);
   assertEquals(attempts.begin("2001:db8::1"), 0, "it was forgotten for others");
+});
+
+Deno.test("wrong guesses are forgotten after a quarter of an hour without one, and not before", () => {
+  let now = 0;
+  const attempts = new Attempts(() => now);
+  const guesses = (count: number) =>
+    Array.from({ length: count }, () => attempts.begin("10.0.0.1"));
+  assertEquals(guesses(6), [0, 0, 0, 0, 0, 1000]);
+  now += 15 * 60_000;
+  assertEquals(guesses(2), [0, 2000], "it may guess once");
+  now += 15 * 60_000 + 1;
+  assertEquals(guesses(6), [0, 0, 0, 0, 0, 1000]);
+});
+
+Deno.test("of very many addresses those that have not guessed for longest are forgotten", () => {
+  const attempts = new Attempts(() => 0);
+  const guess = (n: number) => attempts.begin(`10.2.${n >> 8}.${n & 255}`);
+  for (let n = 0; n < 1024; n++) for (let times = 0; times < 4; times++) guess(n);
+  assertEquals([guess(0), guess(0)], [0, 1000], "the fifth guess is free");
+  guess(5000); // one more: 1 is forgotten, as 0 has guessed since
+  assertEquals(guess(0), 1000);
+  assertEquals([guess(1), guess(1)], [0, 0]);
 });
 
 Deno.test("the file has no password and no token in it, and nothing in it may be dear", async () => {

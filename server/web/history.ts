@@ -243,7 +243,9 @@ export class History {
         }
       });
     } catch (error) {
-      if (!(error instanceof LocalError && error.code === "CLOSED")) throw error;
+      // The server has ended, while its store failed perhaps: which it has told.
+      const isOver = error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
+      if (!isOver) throw error;
     }
   }
 }

@@ -133,7 +133,7 @@ export function stream(
 }
 
 /** Tells of the messages of all devices that are wanted, also of those that the server comes to know later. */
-function watchMessages(
+export function watchMessages(
   server: Watched,
   wanted: Wanted,
   tell: (message: MessageEvent) => void,

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { Channels, type Client, type DeviceChannelsOptions } from "../../bridge/host/mod.ts";
 import { channels } from "../../server/mod.ts";
+import { ModelBoard } from "../support/model_board.ts";
 import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
 import { Fleet, type FleetVisitor } from "./page/fleet.ts";
@@ -164,3 +165,34 @@ browserTest("a device's page in every look: nothing for axe to find", async () =
   await visitor.press("Leave it");
   assertEquals(found, []);
 });
+
+browserTest(
+  "a device is given another application from its page, which shows how far that is",
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const fleet = stack.use(await Fleet.start({}, { admin: true }));
+    let isBad = true;
+    const falls = () => isBad ? "trap" : undefined;
+    const board = stack.use(new ModelBoard(fleet.server.port, "roof", { falls, trial: 300 }));
+    await until(() => board.up);
+    const visitor = await fleet.visitor();
+    await visitor.page.getByRole("link", { name: "roof" }).click();
+    const words = (text: string | RegExp) => visitor.awaits(visitor.page.getByText(text).first());
+    await words("It runs kitchen 3.");
+    const file = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
+    await visitor.field("Another one").setInputFiles(file);
+    await visitor.page.getByRole("button", { name: "Deploy" }).click();
+    await words(/main \d+ (travels|has arrived|runs on trial)/);
+    await words(/main \d+ was tried, and the old one is back: trap\./);
+    isBad = false;
+    await visitor.page.getByRole("button", { name: "Deploy" }).click();
+    await words(/not tried again unless you say so/);
+    visitor.errors.length = 0; // the browser says that it was refused, which is meant
+    await visitor.field("also if it is older, or fell back before").check();
+    await visitor.page.getByRole("button", { name: "Deploy" }).click();
+    await words(/main \d+ was kept\./);
+    await words(/It runs main \d+\./);
+    assertEquals(board.firmware.trials.length, 2);
+    assertEquals(await wrongInAnyLook(visitor, "23-deploy"), []);
+  },
+);

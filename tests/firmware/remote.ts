@@ -6,7 +6,7 @@
  */
 import { encodeApplication } from "../../bridge/formats/application.ts";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
-import { EMULATOR } from "../../bridge/esp8266/emulator/emulator.ts";
+import { EMULATOR } from "../../bridge/esp8266/emulator/processor.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/emulator/frames.ts";
 
 /** Bytes of memory that are compared: all that a module has on the chip. */

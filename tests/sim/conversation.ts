@@ -90,9 +90,9 @@ export class Conversation {
     return error.code === "CLOSED" || (error.code === "FORGOTTEN" && !this.#isCurrent);
   }
 
-  /** This run of the application has failed before, and something that it still wanted was not begun. */
+  /** This run has failed before, perhaps after its device was lost; what it still wanted was not begun. */
   #isLeft(error: unknown): boolean {
-    return this.#failedAt !== undefined && this.#isOver(error) &&
+    return (this.#failedAt !== undefined || !this.#isCurrent) && this.#isOver(error) &&
       String(error).includes("another follows");
   }
 

@@ -3,7 +3,9 @@ import { PeerError } from "../../server/protocol/errors.ts";
 import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
+import { addDeploys, deploysThere } from "./deploy_plan.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
+import { addPage, hasPage } from "./page_plan.ts";
 import { Violation } from "./promises.ts";
 import { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
@@ -41,6 +43,8 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const scenario = drawScenario(random);
   if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
+  if (hasPage(seed)) addPage(scenario);
+  if (deploysThere(seed)) addDeploys(scenario, random);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }
@@ -98,7 +102,12 @@ function describeError(error: unknown): string {
 function describe(scenario: Scenario): string {
   return JSON.stringify(
     scenario,
-    (_, value) => value instanceof Uint8Array ? "key" : value === Infinity ? "Infinity" : value,
+    (_, value) =>
+      value instanceof Uint8Array
+        ? `${value.length} bytes`
+        : value === Infinity
+        ? "Infinity"
+        : value,
     1,
   );
 }

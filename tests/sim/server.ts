@@ -129,6 +129,7 @@ export class ServerProcess implements Host, Wiring {
             this.#churn(server, platform).catch((error) => world.failed(error));
           }
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
+          world.page?.begin(server, platform);
           bridge?.start(server).catch((error) => {
             if (platform.isAlive && !world.serverIsDown) world.failed(error);
           });
@@ -320,7 +321,10 @@ export class ServerProcess implements Host, Wiring {
   #lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
-    this.world.books.get(id)?.serverDied();
+    const books = this.world.books.get(id);
+    books?.serverDied();
+    // Of a stream that was never safe the next greeting knows nothing.
+    if (books && !this.disk.devices.has(id)) books.aging.isForgotten = true;
     this.world.channels?.lost(id);
   }
 
@@ -335,7 +339,12 @@ export class ServerProcess implements Host, Wiring {
     if (!plan) return;
     // Behind them the device's time, if there is room.
     const [, metadata, ms] = said.match(/^(.*?)(?: ?ms=(\d{10}))?$/)!;
-    if (metadata !== (dialect === 2 ? plan.metadata : "")) {
+    const isOwn = dialect === 2 && this.world.deploys?.devices.has(id);
+    if (
+      isOwn
+        ? !/^reset=\w+ app=\S+$/.test(metadata!)
+        : metadata !== (dialect === 2 ? plan.metadata : "")
+    ) {
       throw new Violation(`${id} is said to have said ${said} of itself`);
     }
     if (ms === undefined || plan.kind !== "chip") return;
@@ -416,7 +425,9 @@ export class ServerProcess implements Host, Wiring {
     };
     this.process.enter(() => {
       this.#bridge?.close();
-      server.close().then(closed, closed).catch((error) => world.failed(error));
+      const page = world.page?.end();
+      const closes = page ? page.then(() => server.close()) : server.close();
+      closes.then(closed, closed).catch((error) => world.failed(error));
     });
   }
 

@@ -1,14 +1,17 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { newState } from "../../server/link/record.ts";
+import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
+import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
 import { Operator } from "./operator.ts";
+import { PageBooks } from "./page_books.ts";
 import type { Surroundings } from "./process.ts";
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
@@ -43,9 +46,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
-  /** In a world of channels. */
+  // Each in worlds of its kind.
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
+  readonly page: PageBooks | undefined;
+  readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -73,6 +78,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly log?: (line: string) => void,
   ) {
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
+    this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
@@ -89,6 +95,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
     });
     this.broker = makeBroker(this);
+    this.page = scenario.page ? new PageBooks(this) : undefined;
   }
 
   /** Leaves nothing behind. */
@@ -140,6 +147,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     }
     if (scenario.siege) besiege(this);
     this.broker?.start();
+    this.deploys?.start();
     if (scenario.faults.length > 0) this.#planFault();
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
@@ -196,8 +204,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
         device.isUp && device.isIdle && this.server.isIdle(device.id) &&
         !this.books.get(device.id)!.unfinished() &&
         !this.channels?.things.get(device.id)?.unfinished()
-      ) && !this.broker?.unfinished();
+      ) && !this.broker?.unfinished() && !this.deploys?.unfinished();
     if (isDone) this.channels?.look();
+    if (isDone) this.page?.settled();
+    if (isDone) this.deploys?.check();
     return isDone;
   }
 
@@ -213,7 +223,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
     }
-    const left = this.broker?.unfinished();
+    const left = this.broker?.unfinished() ?? this.deploys?.unfinished();
     if (left) throw new Violation(left);
     if (!this.operator.isIdle) throw new Violation("what the operator wants is not done");
     throw new Violation("links are lost again and again without a fault");
@@ -327,7 +337,9 @@ export class World implements Surroundings, StoreWorld, Disposable {
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
+    this.page?.serverDied();
     if (disk) { for (const device of this.devices) device.naps.forgotten(); }
+    this.deploys?.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -366,6 +378,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   received(id: string, text: string): void {
     this.books.get(id)?.received(text);
+    this.page?.received(id, text);
   }
 
   processed(id: string, text: string): void {
@@ -377,16 +390,20 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   written(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return; // none of the applications'
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
+    this.page?.written(id, text);
   }
 
   withdrawn(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.withdrawn(text, this.deviceLine(id));
   }
 
   settled(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.settled(text);
   }
 
@@ -425,7 +442,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (rows.inbox.length > inbox) {
         throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
       }
-      if (rows.outbox.length > outbox) {
+      if (rows.outbox.length > outbox + (this.deploys ? FIRMWARE_MESSAGES : 0)) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }
     }

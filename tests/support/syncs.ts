@@ -4,10 +4,12 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 
 /** One system call that has succeeded. */
 export type Call =
   | { call: "write"; path: string; offset: number | undefined }
+  | { call: "truncate"; path: string }
   | { call: "sync"; path: string }
   | { call: "rename"; from: string; to: string }
   | { call: "say"; text: string };
@@ -64,6 +66,74 @@ function toCall(name: string, params: string): Call {
   const [, fd, path = ""] = params.match(/^(\d+)<([^>]*)>/) ?? [];
   if (name === "fsync" || name === "fdatasync") return { call: "sync", path };
   if (fd === "1") return { call: "say", text: params.match(/"([^"]*)"/)?.[1] ?? "" };
+  if (name === "ftruncate") return { call: "truncate", path };
   const offset = name === "pwrite64" ? Number(params.match(/(\d+)$/)?.[1]) : undefined;
   return { call: "write", path, offset };
+}
+
+/**
+ * What of an SQLite file with a log was written and not synced, call by call, held to what must be on the disk before
+ * something else happens.
+ */
+export class Disk {
+  readonly unsynced = new Set<string>();
+  readonly counts = { commits: 0, checkpoints: 0, restarts: 0, backups: 0 };
+  readonly faults: string[] = [];
+  #folderSynced = 0; // number of the call
+  #renamed = 0;
+  #calls = 0;
+
+  /** @param isSynced Whether a commit must be on the disk when it has returned. */
+  constructor(readonly path: string, readonly isSynced: boolean) {}
+
+  see(call: Call): void {
+    this.#calls++;
+    switch (call.call) {
+      case "write":
+        return this.#write(call.path, call.offset);
+      case "truncate":
+        // What lies in the log behind its newest commit is never read: it may come back.
+        return call.path === `${this.path}-wal` ? undefined : this.#write(call.path, undefined);
+      case "sync":
+        if (call.path === dirname(this.path)) this.#folderSynced = this.#calls;
+        this.unsynced.delete(call.path);
+        return;
+      case "rename":
+        if (call.to !== `${this.path}-backup`) return;
+        this.#renamed = this.#calls;
+        this.#mustBeSynced(call.from, "a backup takes its place");
+        return;
+      case "say":
+        return call.text.startsWith("commit") ? this.#commit() : this.#backup();
+    }
+  }
+
+  #write(path: string, offset: number | undefined): void {
+    if (!path.startsWith(this.path)) return;
+    const log = `${this.path}-wal`;
+    if (path === this.path && this.counts.commits > 0) {
+      if (!this.unsynced.has(path)) this.counts.checkpoints++;
+      this.#mustBeSynced(log, "its pages are moved into the file");
+    }
+    if (path === log && offset === 0 && this.counts.commits > 0) {
+      this.counts.restarts++;
+      this.#mustBeSynced(this.path, "the log begins again");
+    }
+    this.unsynced.add(path);
+  }
+
+  #commit(): void {
+    this.counts.commits++;
+    if (this.#folderSynced === 0) this.faults.push("the files' names may be lost");
+    if (this.isSynced) this.#mustBeSynced(`${this.path}-wal`, "a commit returns");
+  }
+
+  #backup(): void {
+    this.counts.backups++;
+    if (this.#renamed > this.#folderSynced) this.faults.push("a backup's name may be lost");
+  }
+
+  #mustBeSynced(path: string, before: string): void {
+    if (this.unsynced.has(path)) this.faults.push(`${path} is not synced before ${before}`);
+  }
 }

@@ -12,11 +12,8 @@ import { addressAfter, type Join, type Known, readJoin, WIFI, type WifiOutcome }
 
 export type { Join, Known, WifiOutcome };
 import { lookup } from "node:dns/promises";
-import { frame, FrameReader, FromChip, ToChip, u16, u32 } from "./frames.ts";
-
-/** Arguments for `qemu-system-xtensa`: the chip's processor, and nothing but the frames around it. */
-export const EMULATOR: readonly string[] =
-  "-M sim -cpu lx106 -display none -monitor none -serial none -semihosting".split(" ");
+import { frame, FromChip, ToChip, u16, u32 } from "./frames.ts";
+import { Processor, type ProcessorOptions } from "./processor.ts";
 
 /** Why a chip starts, in the firmware's order. */
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
@@ -32,11 +29,7 @@ const KEPT_WORDS = 127;
 const MOST_PATH = 120;
 
 /** How a chip is plugged in. */
-export interface EmulatorOptions {
-  /** The emulator's program. Default: `qemu-system-xtensa`. */
-  qemu?: string;
-  /** The firmware: an ELF file made by `deno task firmware`. */
-  firmware: string;
+export interface EmulatorOptions extends ProcessorOptions {
   /** What is in flash, 1 MB at least, which it works with as it is; blank unless told. */
   flash?: Uint8Array;
   /** Why it starts; "power-on" unless told. */
@@ -71,8 +64,6 @@ export interface EmulatorOptions {
    * buses, whose every bit has several levels to be read: it answers without a turn of this process's loop.
    */
   pins?: string;
-  /** More arguments for the emulator. */
-  arguments?: string[];
 }
 
 /** A chip, from the time that it is plugged in. */
@@ -117,6 +108,7 @@ export class Emulator implements AsyncDisposable {
   #running: Promise<void>;
   #failed: Error | undefined;
   #next: Reset;
+  #wasReset = false;
   /** In ms: it goes to sleep when it ends. */
   #sleep = 0;
   #woken: (() => void) | undefined;
@@ -157,6 +149,7 @@ export class Emulator implements AsyncDisposable {
       this.boots++;
       this.#wake(chip, this.#next);
       this.#next = "exception"; // unless something else is the reason
+      this.#wasReset = false;
       this.#feed();
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
@@ -165,7 +158,7 @@ export class Emulator implements AsyncDisposable {
       this.#outputs.clear();
       this.#lines.clear();
       this.#options.onOff?.();
-      if (code !== 0 && !this.#off && this.#next === "exception") {
+      if (code !== 0 && !this.#off && this.#next === "exception" && !this.#wasReset) {
         this.#failed = new Error(`the emulated chip ended with ${code}: ${this.complaints}`);
         return;
       }
@@ -381,6 +374,7 @@ export class Emulator implements AsyncDisposable {
   reset(reason: Reset, { keep = true } = {}): void {
     if (!keep || reason === "power-on") crypto.getRandomValues(this.kept);
     this.#next = reason;
+    this.#wasReset = true;
     this.#sleep = 0;
     this.#chip?.kill();
     this.#woken?.();
@@ -406,55 +400,4 @@ export class Emulator implements AsyncDisposable {
 
 function word(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-}
-
-/** One life of the processor. */
-class Processor {
-  complaints = "";
-  readonly ended: Promise<number>;
-  #process: Deno.ChildProcess;
-  #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  #killed = false;
-
-  constructor(
-    { qemu = "qemu-system-xtensa", firmware, arguments: more = [] }: EmulatorOptions,
-    handle: (type: string, payload: Uint8Array) => void,
-  ) {
-    this.#process = new Deno.Command(qemu, {
-      args: [...EMULATOR, "-kernel", firmware, ...more],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#writer = this.#process.stdin.getWriter();
-    this.ended = this.#run(handle);
-  }
-
-  async #run(handle: (type: string, payload: Uint8Array) => void): Promise<number> {
-    const frames = new FrameReader();
-    const read = async () => {
-      for await (const bytes of this.#process.stdout) {
-        if (this.#killed) continue; // what was in the pipe is not said any more
-        for (const { type, payload } of frames.push(bytes)) handle(type, payload);
-      }
-    };
-    const listen = async () => {
-      const decoder = new TextDecoder();
-      for await (const bytes of this.#process.stderr) this.complaints += decoder.decode(bytes);
-    };
-    const [{ code }] = await Promise.all([this.#process.status, read(), listen()]);
-    this.#killed = true;
-    await this.#writer.close().catch(() => {}); // the pipe is broken
-    return code;
-  }
-
-  send(bytes: Uint8Array): void {
-    if (!this.#killed) this.#writer.write(bytes as Uint8Array<ArrayBuffer>).catch(() => {});
-  }
-
-  kill(): void {
-    if (this.#killed) return;
-    this.#killed = true;
-    this.#process.kill("SIGKILL");
-  }
 }

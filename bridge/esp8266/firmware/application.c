@@ -5,10 +5,12 @@
 #include "hmac.h"
 #include "i2c.h"
 #include "port.h"
-#include "sleep.h"
 
 bool (*application_configure)(const uint8_t *fields, uint32_t length);
 uint32_t (*application_wifi)(void);
+bool (*application_sleep)(int32_t ms);
+uint32_t application_ahead;
+bool application_woke;
 uint32_t application_kept_used;
 
 static uint8_t key[32];
@@ -63,7 +65,7 @@ static uint32_t log_text(const uint32_t *arguments) {
 
 static uint32_t millis(const uint32_t *arguments) {
   (void)arguments;
-  return sleep_ms(port_ms());
+  return port_ms() + application_ahead;
 }
 
 static uint32_t random_word(const uint32_t *arguments) {
@@ -175,12 +177,12 @@ static uint32_t restart_soon(const uint32_t *arguments) {
 }
 
 static uint32_t sleep_soon(const uint32_t *arguments) {
-  return sleep_ask(arguments[0]);
+  return application_sleep && application_sleep(arguments[0]);
 }
 
 static uint32_t has_woken(const uint32_t *arguments) {
   (void)arguments;
-  return sleep_woke();
+  return application_woke;
 }
 
 const struct engine_import application_imports[] = {

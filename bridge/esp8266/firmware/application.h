@@ -12,6 +12,11 @@ extern const struct engine_import application_imports[];
 /* The key for the proofs of dialect 2: 32 bytes, copied; 0: none. */
 void application_key(const uint8_t *key);
 
+/* What the last sleep has left, set by slept.c: how far the device's milliseconds are ahead of the board's, and whether
+ * this start is the end of one. */
+extern uint32_t application_ahead;
+extern bool application_woke;
+
 /* How many bytes of what it can keep the application has read or written since the power came: the lowest. The others
  * are not its own. */
 extern uint32_t application_kept_used;
@@ -33,6 +38,8 @@ bool application_sleeps(void);
 
 /* Takes fields as in the settings sector; set by the firmware. True: accepted. */
 extern bool (*application_configure)(const uint8_t *fields, uint32_t length);
+/* Asks for sleep, in ms; set by the firmware. True: it will come. */
+extern bool (*application_sleep)(int32_t ms);
 /* 0 off, 1 joining, 2 up, 3 failed; set by the firmware. */
 extern uint32_t (*application_wifi)(void);
 

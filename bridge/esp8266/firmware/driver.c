@@ -9,7 +9,7 @@
 #include "engine.h"
 #include "kept.h"
 #include "port.h"
-#include "sleep.h"
+#include "slept.h"
 #include "version.h"
 #include "words.h"
 
@@ -88,12 +88,12 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .line = settings->line,
     .window = application_sleeps() ? CORE_WINDOW_SLEEPING : CORE_WINDOW,
     .position = kept,
-    .stream = settings->dialect == 2 ? sleep_stream(owner) : (struct core_position){ 0, 0 },
+    .stream = settings->dialect == 2 ? slept_stream(owner) : (struct core_position){ 0, 0 },
   };
   up = connecting = open = second = false;
   polled = core_time(now);
   core_boot(&boot, polled);
-  if (boot.stream.epoch) sleep_replay();
+  if (boot.stream.epoch) slept_replay();
 }
 
 uint8_t driver_dialect(void) {
@@ -326,7 +326,7 @@ void driver_opened(uint32_t now) {
   connecting = false;
   open = true;
   settled = false;
-  core_opened(core_time(now), sleep_ms(now));
+  core_opened(core_time(now), now + application_ahead);
 }
 
 void driver_closed(uint32_t now) {

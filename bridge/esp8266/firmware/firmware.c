@@ -11,6 +11,7 @@
 #include "settings.h"
 #include "setup.h"
 #include "sleep.h"
+#include "slept.h"
 #include "slots.h"
 #include "version.h"
 #include "wifi_policy.h"
@@ -185,15 +186,17 @@ static void connect(uint32_t now) {
   driver_boot(&settings, now);
   if (!settings.ssid[0]) return;
   wifi_policy_start(&wifi, now);
-  if (sleep_lease(now)) wifi_policy_hurry(&wifi);
+  if (slept_lease(now)) wifi_policy_hurry(&wifi);
 }
 
 void firmware_start(void) {
   console_listener = driver_log;
   application_wifi = wifi_state;
   application_configure = choose;
+  application_sleep = sleep_ask;
   say_boot();
   sleep_begin();
+  slept_begin();
   enum settings_state state = read_settings();
   deploy_start(&settings, port_ms());
   const char *name = 0;
@@ -255,7 +258,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
     console_begin("wifi joining ssid=");
     console_value(settings.ssid, text_length(settings.ssid));
     console_end();
-    const struct port_lease *known = wifi.hurried ? sleep_lease(now) : 0;
+    const struct port_lease *known = wifi.hurried ? slept_lease(now) : 0;
     port_wifi_join(&(struct port_wifi){ settings.ssid, settings.password, settings.country, settings.ip, known });
   }
   if (wifi_wait < *wait) *wait = wifi_wait;
@@ -326,7 +329,7 @@ void firmware_wifi(enum firmware_wifi state) {
   if (state == WIFI_UP) {
     if (wifi.state != WIFI_POLICY_JOINING) return;
     wifi_policy_up(&wifi, now);
-    sleep_joined(now);
+    slept_joined(now);
     uint32_t ip = port_wifi_ip();
     console_begin("wifi up ip=");
     for (int i = 0; i < 4; i++) {

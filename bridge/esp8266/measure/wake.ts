@@ -11,7 +11,7 @@ import { buildEmulator } from "../targets/emulator/build.ts";
 
 /** What the chip says under MEASURE_WAKE, and what it has done between that and the one before. */
 const STEPS: Readonly<Record<string, string>> = {
-  "join": "reset: the application compiled, its reading written",
+  "join": "start: the application compiled, its reading written",
   "up": "waits for WiFi",
   "connect": "looks where its server is",
   "opened": "waits for TCP: a round trip",
@@ -31,7 +31,7 @@ export interface Wake {
   /** Whether the device has a key. */
   readonly secured: boolean;
   readonly steps: readonly WakeStep[];
-  /** From reset to sleep. */
+  /** From start to sleep. */
   readonly instructions: number;
   /** Answers of the server's that it waited for, TCP's among them. */
   readonly roundTrips: number;
@@ -90,15 +90,16 @@ async function wake(firmware: string, wasm: Uint8Array, key?: Uint8Array): Promi
 
 function account(lines: readonly string[], secured: boolean): Wake {
   const steps: WakeStep[] = [];
-  let before = 0;
+  let [start, before] = [0, 0];
   for (const line of lines) {
     const [, step, at] = line.match(/^holdfast: at (\w+)=(\d+)$/) ?? [];
     if (step === undefined) continue;
-    steps.push({ step, instructions: Number(at) - before });
+    if (step === "start") start = Number(at);
+    else steps.push({ step, instructions: Number(at) - before });
     before = Number(at);
   }
   const roundTrips = steps.filter(({ step }) => step === "opened" || step === "data").length;
-  return { secured, steps, instructions: before, roundTrips };
+  return { secured, steps, instructions: before - start, roundTrips };
 }
 
 /** The results as a table. */

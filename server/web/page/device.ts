@@ -7,6 +7,7 @@ import type { SeenDevice } from "../seen.ts";
 import type { DeviceTold, ThingView } from "../device_stream.ts";
 import { act, ask, isSure } from "./acts.ts";
 import { Channels } from "./channels.ts";
+import { Deploys } from "./deploys.ts";
 import { showFacts } from "./facts.ts";
 import { LaneView } from "./lane_view.ts";
 import { merged } from "./lanes.ts";
@@ -30,6 +31,7 @@ byId("id").textContent = name;
 const lane = new LaneView();
 byId("lane").append(lane.element);
 const channels = new Channels(path);
+const deploys = new Deploys(path);
 const tail = new Tail();
 
 function take(told: DeviceTold, isAll: boolean): void {
@@ -46,6 +48,7 @@ function take(told: DeviceTold, isAll: boolean): void {
   served = isAll ? told.served : merged(served, told.served);
   thing = told.thing ?? thing;
   if (told.thing) channels.take(told.thing, mayAct);
+  deploys.take(device, mayAct);
   // After an outage of the server's the log's last entries come again.
   if (!isAll || byId("tail").childElementCount === 0) tail.add(told.lines, told.missed, told.now);
   byId("device").hidden = false;

@@ -13,7 +13,7 @@ import { launch, PATIENCE } from "./chromium.ts";
 import { Person } from "./person.ts";
 
 /** ms of silence that a server, and its clients, take for an outage: a busy machine is silent, too. */
-const TIMEOUT = 10_000;
+export const TIMEOUT = 10_000;
 
 /** A server that can be restarted on its ports and its store, its devices, and a browser. */
 export class Fleet implements AsyncDisposable {

@@ -2,6 +2,7 @@
  * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the vendor's SDK, which
  * calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is broken: an event
  * that the firmware is not run for, a call within another, a deadline that passes.
+ * Long because all of the SDK that these four files use is behind them.
  */
 #include <setjmp.h>
 #include <string.h>

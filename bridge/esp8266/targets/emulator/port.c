@@ -407,6 +407,7 @@ void events_wake(void) {
     bytes_copy((void *)(FLASH_START + address), input + 7, length - 4);
   }
   drop_frame(0);
+  mark("start"); /* what is before is the emulator's */
 }
 
 /* An exception: the processor met something that it cannot do. */

@@ -45,9 +45,6 @@ uint32_t rtc_get_reset_reason(void);
 
 #define WATCHDOG_MS 20000
 
-/* What a packet takes until it has left, also if it has to be repeated. */
-#define SENDING_US 10000
-
 static enum port_reset reset_reason;
 static uint32_t fed_at;
 static os_timer_t watchdog_timer;
@@ -74,16 +71,6 @@ void port_restart(void) {
   uint32_t note = NOTE_RESTART;
   system_rtc_mem_write(NOTE_BLOCK, &note, sizeof note);
   restart();
-}
-
-/* `system_deep_sleep` only sets a timer and returns, too; this is what it does when the timer fires. */
-void port_sleep(uint32_t ms) {
-  tcp_finish();
-  os_delay_us(SENDING_US);
-  serial_drain();
-  wifi_station_disconnect();
-  system_deep_sleep_instant(ms * (uint64_t)1000);
-  for (;;) {}
 }
 
 /* A loop that never ends does not get here: it is ended by the SDK's own watchdog, after 3 seconds, or by the

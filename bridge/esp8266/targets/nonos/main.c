@@ -41,6 +41,21 @@ void user_pre_init(void) {
   }
 }
 
+/* ---- Sleep ---- */
+
+/* What a packet takes until it has left, also if it has to be repeated. */
+#define SENDING_US 10000
+
+/* `system_deep_sleep` only sets a timer and returns, too; this is what it does when the timer fires. */
+void port_sleep(uint32_t ms) {
+  tcp_finish();
+  os_delay_us(SENDING_US);
+  serial_drain();
+  wifi_station_disconnect();
+  system_deep_sleep_instant(ms * (uint64_t)1000);
+  for (;;) {}
+}
+
 /* ---- The loop ---- */
 
 static bool started;

@@ -1,11 +1,13 @@
 #ifndef FUZZ_LWIP_DHCP_H
 #define FUZZ_LWIP_DHCP_H
 
+#include <stdint.h>
+
 #include "lwip/tcp.h"
 
 struct dhcp {
   u8_t state;
-  u32_t offered_t0_lease;
+  uint32_t offered_t0_lease;
 };
 
 #endif
