@@ -1,8 +1,9 @@
 /** Runs a device application on a PC: `deno run -A bridge/host/run.ts client-as/build/main.wasm --id 1`. */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { badArgument, isUsersFault, toDialect, toKey, toNumber } from "./arguments.ts";
-import { Board, type BoardOptions, loadModule, LocalError, type PeerError } from "./mod.ts";
+import { Board, type BoardOptions, Kept, loadModule, LocalError, type PeerError } from "./mod.ts";
 
 const HELP = `Runs a device application on this computer instead of a board.
 
@@ -15,7 +16,7 @@ Usage: deno run -A bridge/host/run.ts APPLICATION.wasm --id ID [options]
   --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
   --key HEX         the key itself: other users of this computer can see it in the list of processes
   --dialect N       2: Holdfast's own; 1: micropython-iot's, for its servers, without a key (2)
-  --speed N         calls the application's onTick N times as often as it asks for (1)
+  --speed N         calls the application's onTick N times as often as it asks for, and shortens its sleeps (1)
   --help
 
 What the application logs, and each change of a pin ("pin 2: 0"), goes to stdout; the state of the
@@ -24,14 +25,16 @@ analogue input. Pins are 1 until they are set.`;
 
 /** Exit codes: 0 ended by a signal, 1 the application failed, 2 wrong arguments or no application. */
 async function main(): Promise<number> {
+  let options: BoardOptions | undefined;
   let board: Board;
+  const kept = new Kept();
   try {
-    const options = parse(Deno.args);
+    options = parse(Deno.args);
     if (!options) {
       console.log(HELP);
       return 0;
     }
-    board = new Board(options);
+    board = new Board({ ...options, kept });
   } catch (error) {
     if (!isUsersFault(error)) throw error;
     console.error(`run: ${error.message}\n(--help lists the options)`);
@@ -46,12 +49,23 @@ async function main(): Promise<number> {
       console.error(`run: ${error.message}`);
     }
   });
-  const stop = () => void board.close();
+  const stopped = new AbortController();
+  const stop = () => {
+    stopped.abort();
+    void board.close();
+  };
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, stop);
   try {
-    await board.ended;
-    return 0;
+    for (;;) {
+      await board.ended;
+      const { asleep } = kept;
+      if (asleep === undefined || stopped.signal.aborted) return 0;
+      console.error(`sleeps for ${asleep.ms} ms, with ${asleep.waiting.length} messages`);
+      await pause(asleep.ms / (options.speed ?? 1), stopped.signal);
+      if (stopped.signal.aborted) return 0;
+      board = new Board({ ...options, kept });
+    }
   } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw error;
     console.error(`run: the application failed: ${error.stack ?? error.message}`);
@@ -61,6 +75,14 @@ async function main(): Promise<number> {
     inputs.close();
     await board.close();
   }
+}
+
+/** Resolves after so many ms, or when the signal comes. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, Math.min(ms, LONGEST_TIMER));
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise.finally(() => clearTimeout(timer));
 }
 
 /** Undefined if it is help that is wanted. */

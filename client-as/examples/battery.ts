@@ -1,6 +1,6 @@
 /**
  * A thermometer on a battery: reads the analogue input, tells it with its time, and sleeps for ten minutes. Where there
- * is no network, what it has read waits, and is told after one of the next sleeps.
+ * is no network, what it has read waits, and is told after one of the next sleeps. On the server: `--app logger`.
  */
 export * from "../assembly/core";
 import { adc_read, hello, millis, number, QOS, send, sleep, tellAt, woke } from "../assembly/app";

@@ -77,6 +77,16 @@ export interface DeployState extends Offer {
   readonly reason?: string;
   /** What it needs and the device has not, for example. */
   readonly detail?: string;
+  /** Hashes of what the device has gone back from, the last ones: it may remember one of them at most. */
+  readonly fallen?: readonly string[];
+}
+
+/** Hashes of that kind that are kept. */
+const MOST_FALLEN = 8;
+
+/** Whether the same bytes fell back on the device, and nobody has said since that they are to be tried again. */
+export function hasFallen({ fallen = [] }: Pick<DeployState, "fallen">, hash: string): boolean {
+  return fallen.includes(shortHash(hash));
 }
 
 /** Whether nothing more comes of it. */
@@ -136,6 +146,7 @@ export class Deployment {
   #state: DeployState | undefined;
   #unanswered = 0; // offers on this connection, also of a deploy before this one
   #offers = 0; // on this connection
+  #mayExplain = false; // it fell back, and may be about to say why
   #connection = 0; // what was sent on an earlier one says nothing
   #next = 0;
   #inFlight = 0;
@@ -164,7 +175,9 @@ export class Deployment {
     const before = this.#state;
     if (before && !isDecided(before)) this.#end("given_up");
     record.setMemo(IMAGE, image);
-    this.#put({ ...offer, phase: "waits", begun: date, since: date, starts: 0 });
+    const fallen = (before?.fallen ?? []).filter((hash) => hash !== shortHash(offer.hash));
+    const fresh = { phase: "waits", begun: date, since: date, starts: 0 } as const;
+    this.#put({ ...offer, ...fresh, ...(fallen.length > 0 && { fallen }) });
     if (this.#line.takesFirmware) this.#offer();
   }
 
@@ -193,11 +206,9 @@ export class Deployment {
     }
     if (said === undefined) this.#end("unsupported");
     else {
-      const isTried = this.#state.starts > 0;
-      if (isTried && this.#is(running?.hash)) this.#move("trial");
-      // It says why it fell back, and perhaps from this one. Otherwise it is offered: it may have been kept by now.
-      if (isTried && metadatum(metadata, "reset") === "rollback") this.#move("waits");
-      else this.#offer();
+      if (this.#state.starts > 0 && this.#is(running?.hash)) this.#move("trial");
+      this.#mayExplain = metadatum(metadata, "reset") === "rollback";
+      this.#offer(); // it may have been kept by now
     }
     return false;
   }
@@ -226,8 +237,9 @@ export class Deployment {
         this.#end("kept");
         return true;
       case "fellBack":
-        if (state.starts > 0) this.#end("fell_back", word.reason);
-        else this.#free(); // it is of an earlier deploy of the same bytes
+        // Of an earlier deploy of the same bytes, perhaps: those are to be tried again if somebody has said so.
+        if (state.starts > 0 || !state.again) this.#end("fell_back", word.reason);
+        else this.#free();
         return true;
       case "refused":
         this.#refused(state, word);
@@ -305,8 +317,12 @@ export class Deployment {
       if (this.#unanswered > 0) return; // it has not heard the last one yet
       if (this.#offers < MOST_OFFERS) this.#offer();
       else this.#end("refused", reason, detail);
-    } else if (reason === "failed" && state.starts > 0) this.#end("fell_back", "unknown");
-    else this.#end("refused", reason, detail);
+    } else if (reason === "failed" && state.starts > 0) {
+      // Why that is comes before the answer to another offer, if it comes.
+      if (this.#mayExplain) this.#offer();
+      else this.#end("fell_back", "unknown");
+      this.#mayExplain = false;
+    } else this.#end("refused", reason, detail);
   }
 
   #move(phase: DeployPhase): void {
@@ -317,11 +333,16 @@ export class Deployment {
   #end(phase: DeployPhase, reason?: string, detail?: string): void {
     const { record, date } = this.#line;
     record.setMemo(IMAGE, undefined);
-    const why = {
+    const { fallen = [], hash } = this.#state!;
+    const fell = [...fallen, shortHash(hash)].slice(-MOST_FALLEN);
+    this.#put({
+      ...this.#state!,
+      phase,
+      since: date,
       ...(reason !== undefined && { reason }),
       ...(detail !== undefined && { detail }),
-    };
-    this.#put({ ...this.#state!, phase, since: date, ...why });
+      ...((phase === "fell_back" || reason === "failed") && { fallen: fell }),
+    });
   }
 
   #put(state: DeployState): void {

@@ -243,6 +243,32 @@ Deno.test("a device that fell back, and has told an older server, says that it f
   assertEquals(rig.device.trials.length, 1);
 });
 
+Deno.test("why it fell back may come behind the answer to an offer", () => {
+  for (const says of [true, false]) {
+    const rig = new Rig();
+    rig.hearsOfFalls = false;
+    rig.connect();
+    rig.begin(image(100));
+    rig.carry();
+    rig.link.lose();
+    rig.device.boot(); // on trial
+    rig.device.fail("hang");
+    rig.device.boot();
+    const [why] = rig.device.up();
+    rig.device.up = () => [];
+    rig.connect();
+    const { hears } = rig.device;
+    rig.device.hears = (text) => {
+      const answers = hears.call(rig.device, text);
+      rig.device.hears = hears;
+      return says ? [...answers, why!] : answers;
+    };
+    rig.carry();
+    const { phase, reason } = rig.deployment.state!;
+    assertEquals([phase, reason], ["fell_back", says ? "hang" : "unknown"]);
+  }
+});
+
 Deno.test("why it fell back may come more than once, and of something else than what is deployed now", () => {
   const rig = new Rig();
   rig.hearsOfFalls = false;

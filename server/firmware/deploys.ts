@@ -20,6 +20,7 @@ import {
   deployOf,
   type DeployPhase,
   type DeployState,
+  hasFallen,
   imageOf,
   isDecided,
   type Line,
@@ -301,9 +302,9 @@ class DeviceDeploy implements Line {
     if (turn.failure) throw turn.failure;
     if (connected && !this.takesFirmware) throw unsupported(id);
     const { state } = this.deployment;
-    if (state?.phase === "fell_back" && state.hash === offer.hash && !offer.again) {
-      const message = `${JSON.stringify(id)} has gone back from the same bytes before ` +
-        `(${state.reason}): they are not tried again unless you say so`;
+    if (state && hasFallen(state, offer.hash) && !offer.again) {
+      const message = `${JSON.stringify(id)} has gone back from the same bytes before: ` +
+        "they are not tried again unless you say so";
       throw new LocalError("DEPLOY_REFUSED", message);
     }
     if (!share.hasRoom) throw new LocalError("OUTBOX_FULL", share.whyFull);

@@ -187,7 +187,7 @@ browserTest(
     isBad = false;
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
     await words(/not tried again unless you say so/);
-  visitor.errors.length = 0; // the browser says that it was refused, which is meant
+    visitor.errors.length = 0; // the browser says that it was refused, which is meant
     await visitor.field("also if it is older, or fell back before").check();
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
     await words(/main \d+ was kept\./);

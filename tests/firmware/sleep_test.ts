@@ -3,8 +3,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { Emulator, EmulatorOptions } from "../../bridge/esp8266/emulator/emulator.ts";
 import { channels, type Device, Server, type ServerEvent } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";
+import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
-import { application, chipTest, line, plugIn } from "./support.ts";
+import { application, chipTest, chipTools, firmware, line, plugIn } from "./support.ts";
+import { Watch } from "./watched.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -328,6 +330,36 @@ chipTest("a sleep that is longer than the chip can is made of several", async ()
   const left = first!.until.getTime() - Date.now();
   assert(left <= 20_000_000 && left > 20_000_000 - 10 * AWAKE, `${left} ms are left`);
 });
+
+toolTest(
+  "what is kept over a sleep is read and written in words, as the chip can",
+  { ...chipTools, gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" },
+  async ({ gcc }) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await using all = await listen();
+      const watch = await Watch.prepare(gcc, folder, await firmware());
+      await using chip = await sleeper(all.port, { arguments: watch.arguments });
+      const { board, nights } = chip;
+      const look = () => {
+        const { stores, illegal, where } = watch.counters; // of this life of the chip
+        assert(stores > 100, `only ${stores} stores to memory for words were seen`);
+        assertEquals(illegal, 0, `${illegal} accesses that the chip cannot do, the last ${where}`);
+      };
+      await nights.asleep(board, 1);
+      look();
+      for (const wifi of ["not-found", "up"] as const) {
+        board.wifi = wifi;
+        nights.wake();
+        await nights.asleep(board, nights.ms.length + 1);
+        look();
+      }
+      assertEquals(readings(all.lines()).length, 3);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 chipTest(
   "what does not fit into what is kept keeps the chip awake, and the application knows",

@@ -27,13 +27,14 @@ export class Chip implements Program {
   #wakesAt = Infinity;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
-    const { id, key, size, metadata } = device.plan;
-    const { dialect, memory, night } = device;
+    const { id, key, size } = device.plan;
+    const { dialect, memory, metadata, night } = device;
     this.#driver = new ClientDriver(
       {
         exchange: (core) => this.#exchange(core),
         canReceive: () => platform.isAlive && this.#now >= device.busyUntil,
         receive: (message) => this.#receive(message),
+        told: (message) => this.#told(decoder.decode(message)),
         positionChanged: (position) => this.#keep(position),
         clock: () => device.ms,
         stateChanged: (connected, reason) => this.#stateChanged(connected, reason),
@@ -101,6 +102,28 @@ export class Chip implements Program {
     return core.queued === core.done;
   }
 
+  /** The server says something to its firmware. */
+  #told(text: string): boolean {
+    const { device, device: { firmware, plan } } = this;
+    if (!this.platform.isAlive || (device.meetsImpostor && !plan.key)) return true;
+    if (!firmware) throw new Violation(`${device.id} takes no deploys, and is told ${text}`);
+    device.world.log?.(`${device.id}'s firmware hears ${JSON.stringify(text)}`);
+    firmware.hears(text);
+    return true;
+  }
+
+  /** What its firmware has to say goes out as messages do. */
+  #tell(core: Core): void {
+    const { firmware, world, id, dialect } = this.device;
+    if (!firmware || dialect === 1) return;
+    if (core.queued === core.done) firmware.heard();
+    for (let text; (text = firmware.next) !== undefined; firmware.said()) {
+      if (!core.write(encoder.encode(text), true)) return;
+      world.log?.(`${id}'s firmware says ${JSON.stringify(text)}`);
+      this.#accepted.push(undefined);
+    }
+  }
+
   died(): void {}
 
   get wantsSleep(): boolean {
@@ -151,6 +174,7 @@ export class Chip implements Program {
     if (!connected) return;
     this.#settle(this.#driver.core);
     this.#refuse(this.#driver.core);
+    this.device.firmware?.up(() => this.#pump());
   }
 
   /** The application learns what has arrived. */
@@ -177,6 +201,7 @@ export class Chip implements Program {
     const { device, platform } = this;
     if (!platform.isAlive) return;
     this.#settle(core);
+    this.#tell(core);
     if (this.#now >= this.#ticksAt) this.#tick(core);
     this.#sleep.exchange();
     while (this.#accepted.length < (core.queued - this.#first >>> 0)) {

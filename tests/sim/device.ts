@@ -16,6 +16,7 @@ import { SimMemory } from "./memory.ts";
 import { Naps } from "./naps.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
 import { Process } from "./process.ts";
+import { SimFirmware } from "./firmware.ts";
 import { type Message, Violation } from "./promises.ts";
 import type { DevicePlan, DeviceTalk } from "./scenario.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
@@ -115,6 +116,8 @@ export class SimDevice implements Wiring {
   program: Program | undefined;
   /** What it does in a world of channels. */
   readonly channels: ChannelDevice | undefined;
+  /** In a world of deploys, what takes them. */
+  readonly firmware: SimFirmware | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
   /** Shortest line that a server may have named on this connection. */
@@ -135,6 +138,8 @@ export class SimDevice implements Wiring {
     this.clockAhead = plan.clockAhead;
     this.disk = new SimMemory(this, world.folder, plan.firstNumber);
     const things = world.channels?.things.get(plan.id);
+    const deploys = world.deploys?.devices.get(plan.id);
+    if (deploys) this.firmware = new SimFirmware(this, deploys.plan.apps, deploys);
     if (things) this.channels = things.device = new ChannelDevice(this, things);
   }
 
@@ -157,6 +162,11 @@ export class SimDevice implements Wiring {
     return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
 
+  /** What it says about itself in dialect 2. */
+  get metadata(): string {
+    return this.firmware?.metadata ?? this.plan.metadata;
+  }
+
   get isUp(): boolean {
     return this.program?.isUp ?? false;
   }
@@ -167,7 +177,8 @@ export class SimDevice implements Wiring {
   }
 
   get isIdle(): boolean {
-    return this.talk.messages === 0 && (this.program?.isIdle ?? false);
+    const isIdle = this.firmware?.isIdle ?? true;
+    return isIdle && this.talk.messages === 0 && (this.program?.isIdle ?? false);
   }
 
   /** How often the link came up since the boot. */
@@ -184,6 +195,7 @@ export class SimDevice implements Wiring {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
     this.channels?.start();
+    this.firmware?.boot();
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -388,6 +400,7 @@ export class SimDevice implements Wiring {
     const memory = keepsMemory ? "keeps" : "loses";
     this.world.log?.(`${this.id} dies, ${memory} its memory, off for ${off} ms`);
     this.program.died(closes);
+    this.firmware?.died();
     this.program = undefined;
     this.process.end();
     this.#platform?.die(closes);

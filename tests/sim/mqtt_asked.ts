@@ -15,6 +15,8 @@ export interface Asked {
   /** The bridge has said that it has it. */
   isTaken: boolean;
   isAnswered: boolean;
+  /** There may have been no room for any answer, and the server may have died before it said so. */
+  isUnsaid: boolean;
 }
 
 /** Why nobody was asked: that may be so at any time. */
@@ -29,14 +31,18 @@ export class AskedBooks {
   /** The broker has gone back: what it had is lost, or comes again. */
   #isLoose = false;
 
-  /** @param marks Whether answers say what they answer: MQTT 5. */
-  constructor(readonly marks: boolean) {}
+  /**
+   * @param marks Whether answers say what they answer: MQTT 5.
+   * @param isTight Whether there may be no room for an answer.
+   */
+  constructor(readonly marks: boolean, readonly isTight: boolean) {}
 
   /** Somebody publishes one. */
   begins(books: ThingBooks, deadline: number): Asked {
     const request = books.requests.begins(deadline);
     request.isPublished = true;
-    const asked = { books, request, isGone: false, isTaken: false, isAnswered: false };
+    const before = { isGone: false, isTaken: false, isAnswered: false, isUnsaid: false };
+    const asked = { books, request, ...before };
     this.#asked.set(`${books.id} ${request.value}`, asked);
     return asked;
   }
@@ -103,8 +109,10 @@ export class AskedBooks {
 
   /** What the server has taken, and not asked, is never asked. */
   serverDied(): void {
-    for (const { request, isTaken } of this.#asked.values()) {
+    for (const asked of this.#asked.values()) {
+      const { request, isGone, isTaken } = asked;
       if (isTaken && request.tag === undefined) request.isRefused = true;
+      if (isGone && !isTaken && this.isTight) asked.isUnsaid = true;
     }
   }
 
@@ -115,7 +123,9 @@ export class AskedBooks {
 
   unfinished(): string | undefined {
     if (this.#isLoose) return undefined;
-    const open = [...this.#asked.values()].filter((it) => it.isTaken && !it.isAnswered);
+    const open = [...this.#asked.values()].filter((it) =>
+      it.isTaken && !it.isAnswered && !it.isUnsaid
+    );
     let unknown = this.#excused;
     for (const count of this.#unknown.values()) unknown += count;
     if (open.length <= unknown) return undefined;

@@ -27,7 +27,7 @@ import type { Message } from "./broker_session.ts";
 import { type Asked, AskedBooks } from "./mqtt_asked.ts";
 import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
-import { type MqttPlan, OWN, PREFIX } from "./mqtt_plan.ts";
+import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
 import { Violation } from "./promises.ts";
 import type { Tables } from "./tables.ts";
@@ -100,7 +100,7 @@ export class MqttBooks {
     readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed">,
     now: () => number,
   ) {
-    this.asked = new AskedBooks(plan.version === 5);
+    this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL);
     this.errands = new ErrandBooks(now);
   }
 

@@ -12,6 +12,7 @@ const FOLDERS = [
   "bridge/mqtt",
   "client-as/assembly",
   "tests/sim",
+  "tests/support",
 ];
 
 const CORE_FOLDER = "client-as/assembly/";

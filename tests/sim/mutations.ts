@@ -3,6 +3,7 @@ import type { Edit } from "./bugs/bug.ts";
 import { CHANNEL_BUGS } from "./bugs/channels.ts";
 import { CORE_BUGS } from "./bugs/core.ts";
 import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
+import { DEPLOY_BUGS } from "./bugs/deploys.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { MQTT_BUGS } from "./bugs/mqtt.ts";
@@ -24,6 +25,7 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...DEADLINE_BUGS,
   ...SLEEP_BUGS,
   ...CHANNEL_BUGS,
+  ...DEPLOY_BUGS,
   ...MQTT_BUGS,
   ...MQTT_DEVICE_BUGS,
   ...PAGE_BUGS,

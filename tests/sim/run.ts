@@ -3,6 +3,7 @@ import { PeerError } from "../../server/protocol/errors.ts";
 import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
+import { addDeploys, deploysThere } from "./deploy_plan.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
 import { Violation } from "./promises.ts";
@@ -43,6 +44,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   if (speaksChannels(seed) || hasBroker(seed)) addChannels(scenario, random);
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
   if (hasPage(seed)) addPage(scenario);
+  if (deploysThere(seed)) addDeploys(scenario, random);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }
@@ -100,7 +102,12 @@ function describeError(error: unknown): string {
 function describe(scenario: Scenario): string {
   return JSON.stringify(
     scenario,
-    (_, value) => value instanceof Uint8Array ? "key" : value === Infinity ? "Infinity" : value,
+    (_, value) =>
+      value instanceof Uint8Array
+        ? `${value.length} bytes`
+        : value === Infinity
+        ? "Infinity"
+        : value,
     1,
   );
 }

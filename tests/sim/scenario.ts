@@ -2,6 +2,7 @@
 import { type Limits } from "../../server/link/limits.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
+import type { DeployPlan } from "./deploy_plan.ts";
 import type { MqttPlan } from "./mqtt_plan.ts";
 import type { Random } from "./random.ts";
 
@@ -110,6 +111,8 @@ export interface Scenario {
   mqtt?: MqttPlan;
   /** The server has a page, and somebody looks. */
   page?: boolean;
+  /** Devices are given other applications. Not together with channels. */
+  deploys?: DeployPlan;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
   faultPause: number;

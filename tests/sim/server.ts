@@ -339,7 +339,12 @@ export class ServerProcess implements Host, Wiring {
     if (!plan) return;
     // Behind them the device's time, if there is room.
     const [, metadata, ms] = said.match(/^(.*?)(?: ?ms=(\d{10}))?$/)!;
-    if (metadata !== (dialect === 2 ? plan.metadata : "")) {
+    const isOwn = dialect === 2 && this.world.deploys?.devices.has(id);
+    if (
+      isOwn
+        ? !/^reset=\w+ app=\S+$/.test(metadata!)
+        : metadata !== (dialect === 2 ? plan.metadata : "")
+    ) {
       throw new Violation(`${id} is said to have said ${said} of itself`);
     }
     if (ms === undefined || plan.kind !== "chip") return;

@@ -1,6 +1,6 @@
 /** Strangers who say names, and want everything that an open server gives: connections, places, memory. */
 import { MESSAGE } from "../../server/link/pool.ts";
-import { WITHDRAWN } from "../../server/link/record.ts";
+import { isOfApplication } from "../../server/link/record.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { Rows } from "./disk.ts";
 import { Circuit, type End, Path } from "./network.ts";
@@ -63,7 +63,7 @@ export function checkQueues(
   let all = 0;
   let open = 0;
   for (const [id, { inbox, outbox, letters }] of stored) {
-    const texts = outbox.map(({ text }) => text).filter((text) => text !== WITHDRAWN);
+    const texts = outbox.filter(isOfApplication).map(({ text }) => text);
     const dead = letters.reduce((sum, { text }) => sum + text.length + MESSAGE, 0);
     const units = beyondFirst(inbox) + beyondFirst(texts) + dead;
     all += units;

@@ -1,10 +1,12 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { newState } from "../../server/link/record.ts";
+import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
 import { Clock } from "./clock.ts";
 import { SimDevice } from "./device.ts";
+import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import { Path } from "./network.ts";
@@ -44,11 +46,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
-  /** In a world of channels. */
+  // Each in worlds of its kind.
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
-  /** In a world with a page. */
   readonly page: PageBooks | undefined;
+  readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
   /** What the server's application has still to say to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
@@ -76,6 +78,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly log?: (line: string) => void,
   ) {
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
+    this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
     this.server = new ServerProcess(this, disk);
@@ -144,6 +147,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     }
     if (scenario.siege) besiege(this);
     this.broker?.start();
+    this.deploys?.start();
     if (scenario.faults.length > 0) this.#planFault();
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
@@ -200,9 +204,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
         device.isUp && device.isIdle && this.server.isIdle(device.id) &&
         !this.books.get(device.id)!.unfinished() &&
         !this.channels?.things.get(device.id)?.unfinished()
-      ) && !this.broker?.unfinished();
+      ) && !this.broker?.unfinished() && !this.deploys?.unfinished();
     if (isDone) this.channels?.look();
     if (isDone) this.page?.settled();
+    if (isDone) this.deploys?.check();
     return isDone;
   }
 
@@ -218,7 +223,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         throw new Violation(`${id}: the server has no link, or still something to write or read`);
       }
     }
-    const left = this.broker?.unfinished();
+    const left = this.broker?.unfinished() ?? this.deploys?.unfinished();
     if (left) throw new Violation(left);
     if (!this.operator.isIdle) throw new Violation("what the operator wants is not done");
     throw new Violation("links are lost again and again without a fault");
@@ -334,6 +339,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.channels?.serverDied();
     this.page?.serverDied();
     if (disk) { for (const device of this.devices) device.naps.forgotten(); }
+    this.deploys?.serverDied();
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
@@ -384,6 +390,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   written(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return; // none of the applications'
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
@@ -391,10 +398,12 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   withdrawn(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.withdrawn(text, this.deviceLine(id));
   }
 
   settled(id: string, text: string): void {
+    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.settled(text);
   }
 
@@ -433,7 +442,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (rows.inbox.length > inbox) {
         throw new Violation(`${id}: ${rows.inbox.length} in the inbox`);
       }
-      if (rows.outbox.length > outbox) {
+      if (rows.outbox.length > outbox + (this.deploys ? FIRMWARE_MESSAGES : 0)) {
         throw new Violation(`${id}: ${rows.outbox.length} in the outbox`);
       }
     }

@@ -25,7 +25,7 @@ export interface Slot {
 
 /** What a device is. */
 export interface ModelOptions {
-  key?: Uint8Array;
+  key?: Uint8Array | undefined;
   /** What runs at first. */
   name?: string;
   version?: number;
@@ -79,6 +79,11 @@ export class ModelFirmware {
   /** What runs. */
   get runs(): Slot {
     return this.slots[this.#running]!;
+  }
+
+  /** Whether there is one that has not been started yet. */
+  get fresh(): boolean {
+    return this.slots.some(({ state }) => state === "whole");
   }
 
   get onTrial(): boolean {
@@ -155,6 +160,7 @@ export class ModelFirmware {
 
   /** The server says something. @returns what is answered */
   hears(text: string): string[] {
+    if (this.runs.state === "failed") return []; // it is about to restart
     const [kind, ...words] = text.slice(1).split(" ");
     if (kind === "o") return this.#offered(words, text);
     if (kind === "p") return this.#piece(Number(words[0]), words[1]!);

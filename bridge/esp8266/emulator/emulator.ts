@@ -108,6 +108,7 @@ export class Emulator implements AsyncDisposable {
   #running: Promise<void>;
   #failed: Error | undefined;
   #next: Reset;
+  #wasReset = false;
   /** In ms: it goes to sleep when it ends. */
   #sleep = 0;
   #woken: (() => void) | undefined;
@@ -148,6 +149,7 @@ export class Emulator implements AsyncDisposable {
       this.boots++;
       this.#wake(chip, this.#next);
       this.#next = "exception"; // unless something else is the reason
+      this.#wasReset = false;
       this.#feed();
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
@@ -156,7 +158,7 @@ export class Emulator implements AsyncDisposable {
       this.#outputs.clear();
       this.#lines.clear();
       this.#options.onOff?.();
-      if (code !== 0 && !this.#off && this.#next === "exception") {
+      if (code !== 0 && !this.#off && this.#next === "exception" && !this.#wasReset) {
         this.#failed = new Error(`the emulated chip ended with ${code}: ${this.complaints}`);
         return;
       }
@@ -372,6 +374,7 @@ export class Emulator implements AsyncDisposable {
   reset(reason: Reset, { keep = true } = {}): void {
     if (!keep || reason === "power-on") crypto.getRandomValues(this.kept);
     this.#next = reason;
+    this.#wasReset = true;
     this.#sleep = 0;
     this.#chip?.kill();
     this.#woken?.();

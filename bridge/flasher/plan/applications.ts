@@ -44,6 +44,11 @@ const ABOUT: Record<string, About> = {
       "Reads the analogue input each second, and tells when that was, also of what it has read in an outage.",
     app: "logger",
   },
+  battery: {
+    does:
+      "Reads the analogue input, tells it, and sleeps for ten minutes. GPIO16 must be wired to the reset pin.",
+    app: "logger",
+  },
   thermometer: {
     does:
       "Tells the temperature that an LM35 measures at the analogue input: for a server with MQTT (bridge/mqtt).",

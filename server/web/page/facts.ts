@@ -6,7 +6,7 @@ import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
 import type { ThingView } from "../device_stream.ts";
 import { outagesIn, type Range, spansOf, startsIn } from "./lanes.ts";
-import { clock, counted, lasting, quick, shown, worded } from "./words.ts";
+import { clock, counted, lasting, number, quick, shown, worded } from "./words.ts";
 
 /** What an application's state means. */
 const APPS: Readonly<Record<string, string>> = {
@@ -28,7 +28,6 @@ export function showFacts(
   range: Range,
 ): void {
   const { counts, inbox, outbox, deadLetters, app, metadata, roundTrip } = device;
-  const number = (value: number) => value.toLocaleString("en");
   const { count, ms } = outagesIn(spansOf(links, served, range));
   const starts = startsIn(links, range);
   const last = links.findLast(({ boot }) => boot !== undefined);

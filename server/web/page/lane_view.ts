@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** A lane of the timeline, drawn. */
+import { setAttribute } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import { type LaneState, outagesIn, type Range, type Span, spansOf, startsIn } from "./lanes.ts";
 import { counted, lasting } from "./words.ts";
@@ -34,24 +35,25 @@ export class LaneView {
     const spans = spansOf(links, served, range);
     const scale = WIDTH / (range.to - range.from);
     const shape = ({ from, to }: Pick<Span, "from" | "to">, least: number, top = 0) => {
-      const x = (from - range.from) * scale;
-      const width = Math.max((to - from) * scale, least).toFixed(1);
-      return `M${x.toFixed(1)} ${top}h${width}v${HEIGHT - top}h-${width}z`;
+      // In whole units: they are less than a pixel, and what moves by less need not be drawn again.
+      const [x, end] = [from, to].map((at) => Math.round((at - range.from) * scale));
+      const width = Math.max(end! - x!, least);
+      return `M${x} ${top}h${width}v${HEIGHT - top}h-${width}z`;
     };
     for (const name of STATES) {
       // A short outage is to be seen in a long time, too.
       const shapes = spans.filter(({ state }) => state === name)
         .map((span) => shape(span, name === "away" ? 2 : 0));
-      this.#paths.get(name)!.setAttribute("d", shapes.join(""));
+      setAttribute(this.#paths.get(name)!, "d", shapes.join(""));
     }
     const starts = startsIn(links, range);
     const marks = starts.map(({ from }) => shape({ from, to: from }, 3, HEIGHT / 2));
-    this.#paths.get("start")!.setAttribute("d", marks.join(""));
+    setAttribute(this.#paths.get("start")!, "d", marks.join(""));
     const { count, ms } = outagesIn(spans);
     const words = [
       count === 0 ? "no outage" : `${counted(count, "outage")}, ${lasting(ms)} in all`,
     ];
     if (starts.length > 0) words.push(counted(starts.length, "start"));
-    this.element.setAttribute("aria-label", words.join(", "));
+    setAttribute(this.element, "aria-label", words.join(", "));
   }
 }

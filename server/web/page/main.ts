@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The page of all devices: a row for each, which changes as the server tells. */
-import { button, byId } from "../parts/dom.ts";
+import { button, byId, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
 import { ask } from "./acts.ts";
@@ -68,11 +68,11 @@ function show(now: number): void {
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
   byId("fleet").hidden = rows.length === 0;
-  byId("summary").textContent = rows.length === 0
+  const devices = counted(rows.length, "device");
+  const words = rows.length === 0
     ? "The server runs and waits for its first device."
-    : `${
-      counted(rows.length, "device")
-    }: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
+    : `${devices}: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
+  setText(byId("summary"), words);
 }
 
 const ranges = new Ranges(() => stream.show());

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** Which part of the timeline is shown: as much as is known, until somebody chooses. */
-import { byId, make } from "../parts/dom.ts";
+import { byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import { type Range, rangeFor, RANGES } from "./lanes.ts";
 import { lasting } from "./words.ts";
@@ -26,7 +26,7 @@ export class Ranges {
     const span = this.#chosen ?? rangeFor(now - (served[0]?.from ?? now));
     byId<HTMLInputElement>(`range-${span}`).checked = true;
     for (const begin of document.querySelectorAll(".range-from")) {
-      begin.textContent = `${lasting(span)} ago`;
+      setText(begin, `${lasting(span)} ago`);
     }
     return { from: now - span, to: now };
   }

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** A device's row of the table. */
-import { make } from "../parts/dom.ts";
+import { make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
 import { LaneView } from "./lane_view.ts";
 import { merged, type Range } from "./lanes.ts";
-import { lasting, quick, shown } from "./words.ts";
+import { lasting, number, quick, shown } from "./words.ts";
 
 export class Row {
   readonly element: HTMLTableRowElement;
@@ -57,10 +57,10 @@ export class Row {
   show(now: number, range: Range, served: readonly LinkTime[]): void {
     const { counts, inbox, outbox, roundTrip } = this.#device;
     showState(this.element, this.#state, this.#since, this.#device, now);
-    this.#received.textContent = counts.received.toLocaleString("en");
-    this.#delivered.textContent = counts.delivered.toLocaleString("en");
-    this.#waiting.textContent = (inbox + outbox).toLocaleString("en");
-    this.#roundTrip.textContent = roundTrip === undefined ? "" : quick(roundTrip);
+    setText(this.#received, number(counts.received));
+    setText(this.#delivered, number(counts.delivered));
+    setText(this.#waiting, number(inbox + outbox));
+    setText(this.#roundTrip, roundTrip === undefined ? "" : quick(roundTrip));
     this.#lane.draw(this.#links, served, range);
   }
 }
@@ -76,6 +76,6 @@ export function showState(
   const { connected, asleepUntil } = device;
   whole.classList.toggle("away", !connected && asleepUntil === undefined);
   whole.classList.toggle("asleep", asleepUntil !== undefined);
-  state.textContent = connected ? "up" : asleepUntil === undefined ? "away" : "asleep";
-  since.textContent = `for ${lasting(now - Date.parse(device.since))}`;
+  setText(state, connected ? "up" : asleepUntil === undefined ? "away" : "asleep");
+  setText(since, `for ${lasting(now - Date.parse(device.since))}`);
 }

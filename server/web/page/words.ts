@@ -13,15 +13,22 @@ export function lasting(ms: number): string {
   return `${Math.floor(Math.max(0, ms) / size)} ${word}`;
 }
 
+const NUMBERS = new Intl.NumberFormat("en");
+
+/** A number, as people write it: "1,000". */
+export function number(value: number): string {
+  return NUMBERS.format(value);
+}
+
 /** A short time, such as an ack takes: "0.4 ms", "23 ms", "2 s". */
 export function quick(ms: number): string {
   if (ms >= 10_000) return lasting(ms);
-  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString("en")} ms`;
+  return `${ms < 10 ? ms.toFixed(1) : number(Math.round(ms))} ms`;
 }
 
 /** One or several of something. */
 export function counted(count: number, one: string, several = `${one}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
+  return `${number(count)} ${count === 1 ? one : several}`;
 }
 
 /** Controls, and what turns the direction of the text around it. */

@@ -13,6 +13,16 @@ export const input = (id: string) => byId<HTMLInputElement>(id);
 export const button = (id: string) => byId<HTMLButtonElement>(id);
 export const select = (id: string) => byId<HTMLSelectElement>(id);
 
+/** Gives an element a text, if it has another one: browsers lay out again whatever was written, also if it is the same. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same for an attribute. */
+export function setAttribute(element: Element, name: string, value: string): void {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
 /** A new element: its properties, then what is in it. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,

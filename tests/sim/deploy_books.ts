@@ -1,0 +1,233 @@
+/**
+ * The checker of deploys: who gives devices other applications, and what must come of it. What travels between server
+ * and firmware is no message of an application; that no application sees any is in the books of messages.
+ */
+import type { Device } from "../../server/device.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { ModelFirmware } from "../support/model_firmware.ts";
+import { type DeployPlan, type SimApp, takesDeploys } from "./deploy_plan.ts";
+import type { FaultKind } from "./fault_kinds.ts";
+import { Violation } from "./promises.ts";
+import type { World } from "./world.ts";
+
+/** What a deploy may be refused with before it is begun. */
+const NOT_BEGUN: ReadonlySet<string> = new Set([
+  "CLOSED",
+  "DEPLOY_REFUSED",
+  "FENCED",
+  "FORGOTTEN",
+  "OUTBOX_FULL",
+  "STORE_FAILED",
+  "UNSUPPORTED",
+]);
+
+/** Where the server forgets what it knew, or goes back to what it was. */
+const FORGETS: readonly FaultKind[] = [
+  "store lost",
+  "old copy of the store",
+  "operator forgets a device",
+];
+
+const UNDECIDED: readonly string[] = ["waits", "offered", "sending", "checking", "trial"];
+
+/** Of one device. */
+export class DeviceBooks {
+  firmware!: ModelFirmware;
+  /** Deploys that may have been begun, in this order. */
+  readonly begun: { app: SimApp; older: boolean; again: boolean }[] = [];
+  /** How many of them were accepted, and which was the last. */
+  accepted = 0;
+  /** Hashes that fell back, and were not tried since; and those that are to be tried again. */
+  readonly #fallen = new Set<string>();
+  readonly #again = new Set<string>();
+  readonly #kept = new Set<string>();
+
+  constructor(readonly id: string, readonly plan: DeployPlan, readonly isExcused: boolean) {}
+
+  /** Why an application falls back when it is tried; undefined: it does not. */
+  fallOf(hash: string): SimApp["falls"] {
+    return this.plan.apps.find((app) => app.hash === hash)?.falls;
+  }
+
+  /** Somebody begins a deploy. */
+  begins(app: SimApp, how: { older: boolean; again: boolean }): void {
+    this.begun.push({ app, ...how });
+    if (how.again) this.#again.add(app.hash);
+  }
+
+  /** An application is started on trial. @param isFresh And was not on trial when the device ended. */
+  tried(hash: string, isFresh: boolean): void {
+    if (!isFresh || this.isExcused) return;
+    if (!this.#fallen.delete(hash)) return;
+    if (!this.#again.delete(hash)) {
+      throw new Violation(`${this.id}: ${hash} fell back, and is tried again, untold`);
+    }
+  }
+
+  /** The device has started: what has failed since is known. */
+  fellOrNot(): void {
+    for (const { hash, state } of this.firmware.slots) {
+      if (state === "failed") this.#fallen.add(hash);
+    }
+  }
+
+  kept(hash: string): void {
+    this.#kept.add(hash);
+  }
+
+  /** Whoever waited is told that the device has it. */
+  told(hash: string): void {
+    if (hash === this.firmware.runs.hash || this.#kept.has(hash)) return;
+    throw new Violation(`${this.id}: told that ${hash} is kept, and it never was`);
+  }
+
+  /** What is not as it should be by now; undefined: nothing. */
+  unfinished(device: Device | undefined): string | undefined {
+    const { deployment } = device ?? {};
+    if (!deployment) return undefined;
+    return UNDECIDED.includes(deployment.phase) ? `a deploy is ${deployment.phase}` : undefined;
+  }
+
+  /** All is over. @throws {Violation} */
+  check(device: Device | undefined, mayBeFirst: boolean, keysChange: boolean): void {
+    const { deployment, runs } = device ?? {};
+    const { firmware, id } = this;
+    const fail = (what: string) => {
+      throw new Violation(`${id}: ${what}: ${JSON.stringify(deployment)}`);
+    };
+    if (!this.isExcused && firmware.erased > this.begun.length) {
+      fail(`${firmware.erased} times flash was erased, for ${this.begun.length} deploys`);
+    }
+    if (!this.isExcused && runs && runs.hash !== firmware.runs.hash.slice(0, 8)) {
+      fail(`the server takes ${runs.hash} for what runs`);
+    }
+    if (!deployment) {
+      if (this.accepted > 0 && !this.isExcused) fail("a deploy is forgotten");
+      return;
+    }
+    if (this.isExcused) return;
+    const last = this.begun.findLastIndex(({ app }) => app.hash.startsWith(deployment.hash));
+    if (last < this.accepted - 1) fail("a newer deploy is forgotten");
+    const { app } = this.begun[last]!;
+    const runsIt = firmware.runs.hash === app.hash;
+    switch (deployment.phase) {
+      case "kept":
+        if (!runsIt) fail("it is said to be kept, and something else runs");
+        return;
+      case "fell_back":
+        if (runsIt) fail("it is said to have fallen back, and runs");
+        if (!firmware.trials.includes(app.hash)) fail("it was never tried");
+        return;
+      case "given_up":
+        return fail("nobody has given it up");
+      case "unsupported":
+        if (!mayBeFirst) fail("the device takes deploys");
+        return;
+    }
+    if (runsIt) fail("it is said to be refused, and runs");
+    this.#checkRefusal(deployment.reason!, last, keysChange, fail);
+  }
+
+  #checkRefusal(
+    reason: string,
+    last: number,
+    keysChange: boolean,
+    fail: (what: string) => void,
+  ): void {
+    const { app, older, again } = this.begun[last]!;
+    if (reason === "older" && !older) return;
+    if (reason === "failed" && !again && this.#fallen.has(app.hash)) return;
+    if (reason === "import" && app.isUnfit) return;
+    if (reason === "mac" && keysChange) return;
+    fail("there is no reason to refuse it");
+  }
+}
+
+/** What waits of the server's to a firmware at most: offers of one connection, a deploy given up, pieces. */
+export const FIRMWARE_MESSAGES = 16;
+
+/** Of a world. */
+export class DeployBooks {
+  readonly devices = new Map<string, DeviceBooks>();
+  readonly #world: World;
+  #planned = 0;
+  #waiting = 0;
+
+  constructor(world: World, readonly plan: DeployPlan) {
+    this.#world = world;
+    const { devices, faults } = world.scenario;
+    const isExcused = faults.some((fault) => FORGETS.includes(fault));
+    for (const device of devices) {
+      if (!takesDeploys(device)) continue;
+      this.devices.set(device.id, new DeviceBooks(device.id, plan, isExcused));
+    }
+  }
+
+  /** Begins to deploy, at any time. */
+  start(): void {
+    for (const id of this.devices.keys()) this.#next(id, this.plan.deploys);
+  }
+
+  #next(id: string, left: number): void {
+    if (left === 0) return;
+    this.#planned++;
+    const { clock, random } = this.#world;
+    clock.after(1 + random.below(this.plan.pause), () => {
+      this.#planned--;
+      this.#deploy(id);
+      this.#next(id, left - 1);
+    });
+  }
+
+  #deploy(id: string): void {
+    const { server: { server, process }, random, log } = this.#world;
+    const device = server?.known(id);
+    if (!device) return;
+    const app = random.pick(this.plan.apps);
+    const how = { older: random.chance(0.5), again: random.chance(0.3) };
+    const books = this.devices.get(id)!;
+    const { life } = process;
+    const until = random.pick(["accepted", "kept"] as const);
+    log?.(`deploys ${app.hash.slice(0, 8)} to ${id} ${JSON.stringify(how)}, waits until ${until}`);
+    process.enter(() => {
+      books.begins(app, how);
+      const place = books.begun.length;
+      this.#waiting++;
+      const over = (error: unknown) => {
+        if (process.life !== life) return;
+        this.#waiting--;
+        log?.(`the deploy of ${app.hash.slice(0, 8)} to ${id}: ${error ?? "done"}`);
+        const { code = "" } = error instanceof LocalError ? error : {};
+        if (!NOT_BEGUN.has(code)) books.accepted = Math.max(books.accepted, place);
+        if (until === "kept" && error === undefined) books.told(app.hash);
+        if (error !== undefined && !(error instanceof LocalError)) throw error;
+      };
+      device.deploy(app.wasm, { name: "app", version: app.version, ...how, until })
+        .then(() => over(undefined), over)
+        .catch((error) => this.#world.failed(error));
+    });
+  }
+
+  serverDied(): void {
+    this.#waiting = 0;
+  }
+
+  unfinished(): string | undefined {
+    if (this.#planned > 0) return `${this.#planned} deploys are planned`;
+    const { server } = this.#world.server;
+    for (const [id, books] of this.devices) {
+      const left = books.unfinished(server?.known(id));
+      if (left) return `${id}: ${left}`;
+    }
+    return this.#waiting > 0 ? `${this.#waiting} deploys are waited for` : undefined;
+  }
+
+  /** All is over. @throws {Violation} */
+  check(): void {
+    const { server, scenario: { faults } } = this.#world;
+    for (const [id, books] of this.devices) {
+      const keysChange = faults.includes("key changed");
+      books.check(server.server?.known(id), this.#world.mayBeFirst(id), keysChange);
+    }
+  }
+}

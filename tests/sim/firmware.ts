@@ -1,0 +1,119 @@
+/** A chip's firmware in a world of deploys: a model of what it does, on a flash that is not always kind. */
+import { ModelFirmware } from "../support/model_firmware.ts";
+import { FIRST_VERSION, type SimApp } from "./deploy_plan.ts";
+import type { DeviceBooks } from "./deploy_books.ts";
+import type { SimDevice } from "./device.ts";
+
+export class SimFirmware {
+  readonly model: ModelFirmware;
+  readonly #device: SimDevice;
+  readonly #books: DeviceBooks;
+  #unsaid: string[] = [];
+  #tellsFall = false; // and waits for the ack
+  #isDying = false;
+  #wasBooted = false;
+
+  constructor(device: SimDevice, apps: readonly SimApp[], books: DeviceBooks) {
+    this.#device = device;
+    this.#books = books;
+    const { random } = device.world;
+    const appOf = (wasm: Uint8Array) =>
+      apps.find((app) =>
+        app.wasm.length === wasm.length && app.wasm.every((b, i) => b === wasm[i])
+      );
+    this.model = new ModelFirmware({
+      version: FIRST_VERSION,
+      get key() {
+        return device.plan.key;
+      },
+      unfit: (wasm) => appOf(wasm)!.isUnfit ? "import board.fly" : undefined,
+      triesAgain: () => random.chance(0.5),
+    });
+    books.firmware = this.model;
+  }
+
+  /** What its hello says of it. */
+  get metadata(): string {
+    return this.model.metadata;
+  }
+
+  /** Nothing is under way. */
+  get isIdle(): boolean {
+    return this.#unsaid.length === 0 && !this.model.onTrial && !this.#isDying;
+  }
+
+  /** The device starts. */
+  boot(): void {
+    this.#unsaid = [];
+    this.#tellsFall = this.#isDying = false;
+    const { model } = this;
+    const before = model.trials.length;
+    const { fresh } = model;
+    if (this.#wasBooted) model.boot();
+    this.#wasBooted = true;
+    if (model.trials.length > before) this.#books.tried(model.trials.at(-1)!, fresh);
+    this.#books.fellOrNot();
+  }
+
+  /** The device is dead: what was being written to its flash may be there in part. */
+  died(): void {
+    const { random } = this.#device.world;
+    if (random.chance(0.3)) this.model.tear(random.below(30));
+  }
+
+  /** The server says something. */
+  hears(text: string): void {
+    this.#unsaid.push(...this.model.hears(text));
+    if (this.model.restarts) this.#restart();
+  }
+
+  /** What it has to say next, if anything. */
+  get next(): string | undefined {
+    return this.#unsaid[0];
+  }
+
+  said(): void {
+    this.#unsaid.shift();
+  }
+
+  /** All that it has said was acknowledged. */
+  heard(): void {
+    if (!this.#tellsFall || this.#unsaid.length > 0) return;
+    this.model.told();
+    this.#tellsFall = false;
+  }
+
+  /** The link has come up. @param pump There may be something to be said. */
+  up(pump: () => void): void {
+    const owed = this.model.up();
+    this.#unsaid.push(...owed);
+    this.#tellsFall = owed.length > 0;
+    if (!this.model.onTrial) return;
+    const { world, boot } = this.#device;
+    world.clock.after(world.random.below(world.scenario.timeout), () => {
+      if (this.#device.boot !== boot || !this.model.onTrial || this.#isDying) return;
+      if (!this.#device.isUp) return; // the next link is another one
+      const fall = this.#books.fallOf(this.model.runs.hash);
+      if (fall === undefined) {
+        this.#unsaid.push(this.model.pass());
+        this.#books.kept(this.model.runs.hash);
+        this.#device.process.enter(pump);
+      } else {
+        this.model.fail(fall);
+        this.#restart();
+      }
+    });
+  }
+
+  /** Restarts, soon. */
+  #restart(): void {
+    this.#isDying = true;
+    const { world, boot } = this.#device;
+    world.disturb(world.clock.now + world.scenario.timeout);
+    world.clock.after(world.random.below(world.scenario.timeout), () => {
+      if (this.#device.boot !== boot) return;
+      const { dialect } = this.#device;
+      this.#device.die({ keepsMemory: true, closes: false, off: 10, dialect });
+    });
+  }
+}
