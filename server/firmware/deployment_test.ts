@@ -351,24 +351,6 @@ Deno.test("a trial of something else that ends meanwhile is no answer to an offe
   assertEquals(rig.phase, "kept");
 });
 
-Deno.test("the end of a trial that is told twice is no answer to the next offer", () => {
-  const rig = new Rig();
-  rig.connect();
-  const [first, second] = [image(40), image(44, 2)];
-  const { deployment } = rig;
-  const [old, hash] = [hashOf(first).slice(0, 8), hashOf(second).slice(0, 8)];
-  rig.begin(first);
-  deployment.told({ is: "taken", hash: old, offset: 0 });
-  deployment.told({ is: "going", hash: old });
-  deployment.greeted(`app=new/4/${old}`);
-  deployment.told({ is: "kept", hash: old }); // on its way when the connection before this one ended
-  rig.begin(second);
-  deployment.told({ is: "kept", hash: old }); // to the offer at the greeting
-  assertEquals(rig.phase, "offered");
-  deployment.told({ is: "taken", hash, offset: 0 });
-  assertEquals(rig.phase, "checking", "all of it is on its way");
-});
-
 Deno.test("a device that comes back without app= knows nothing of deploys", () => {
   const rig = new Rig();
   rig.connect();
