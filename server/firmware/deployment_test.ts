@@ -333,6 +333,24 @@ Deno.test("what the device runs already is kept at once; what is on trial makes 
   assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(one)]);
 });
 
+Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {
+  const rig = new Rig();
+  rig.connect();
+  rig.begin(image(100, 1));
+  rig.carry();
+  rig.link.lose();
+  rig.device.boot(); // one is on trial
+  rig.connect();
+  const kept = rig.device.pass();
+  rig.begin(image(100, 2), { version: 5 });
+  rig.link.lose();
+  rig.connect();
+  rig.deviceSays(kept);
+  rig.deployment.told(parseDeployWord("k", [kept.slice(3)])!);
+  rig.run();
+  assertEquals(rig.phase, "kept");
+});
+
 Deno.test("a device that comes back without app= knows nothing of deploys", () => {
   const rig = new Rig();
   rig.connect();
