@@ -333,6 +333,42 @@ Deno.test("what the device runs already is kept at once; what is on trial makes 
   assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(one)]);
 });
 
+Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {
+  const rig = new Rig();
+  rig.connect();
+  rig.begin(image(100, 1));
+  rig.carry();
+  rig.link.lose();
+  rig.device.boot(); // one is on trial
+  rig.connect();
+  const kept = rig.device.pass();
+  rig.begin(image(100, 2), { version: 5 });
+  rig.link.lose();
+  rig.connect();
+  rig.deviceSays(kept);
+  rig.deployment.told(parseDeployWord("k", [kept.slice(3)])!);
+  rig.run();
+  assertEquals(rig.phase, "kept");
+});
+
+Deno.test("the end of a trial that is told twice is no answer to the next offer", () => {
+  const rig = new Rig();
+  rig.connect();
+  const [first, second] = [image(40), image(44, 2)];
+  const { deployment } = rig;
+  const [old, hash] = [hashOf(first).slice(0, 8), hashOf(second).slice(0, 8)];
+  rig.begin(first);
+  deployment.told({ is: "taken", hash: old, offset: 0 });
+  deployment.told({ is: "going", hash: old });
+  deployment.greeted(`app=new/4/${old}`);
+  deployment.told({ is: "kept", hash: old }); // on its way when the connection before this one ended
+  rig.begin(second);
+  deployment.told({ is: "kept", hash: old }); // to the offer at the greeting
+  assertEquals(rig.phase, "offered");
+  deployment.told({ is: "taken", hash, offset: 0 });
+  assertEquals(rig.phase, "checking", "all of it is on its way");
+});
+
 Deno.test("a device that comes back without app= knows nothing of deploys", () => {
   const rig = new Rig();
   rig.connect();

@@ -1,11 +1,12 @@
 /** What the simulated store has on its disk: rows, as any real store has them. */
+import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { Noted } from "../../server/link/duplicates.ts";
 import {
   type DeadLetter,
   type DeviceState,
+  isOfApplication,
   type Outgoing,
   type Positions,
-  WITHDRAWN,
 } from "../../server/link/record.ts";
 import type {
   Acquired,
@@ -173,7 +174,7 @@ export class Disk {
   remove(id: string, watcher: DiskWatcher): void {
     const rows = this.devices.get(id);
     const waits = rows &&
-      (rows.inbox[0] ?? rows.outbox.find(({ text }) => text !== WITHDRAWN)?.text);
+      (rows.inbox[0] ?? rows.outbox.find(isOfApplication)?.text);
     this.devices.delete(id);
     watcher.forgotten(id, waits);
   }
@@ -239,15 +240,16 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
       const at = number - rows.outboxFirst;
       const old = rows.outbox[at]?.text;
       if (old === undefined) checkNumber(number, rows.outboxFirst + rows.outbox.length);
-      else if (message.text !== old) watcher.withdrawn(id, old);
+      else if (message.text !== old && isTheirs(old)) watcher.withdrawn(id, old);
       rows.outbox[at] = message;
       // It is written again where it is when more is known of it.
-      if (message.text !== WITHDRAWN && message.text !== old) watcher.written(id, message.text);
+      if (isOfApplication(message) && message.text !== old) watcher.written(id, message.text);
       return;
     }
     case "settled":
       for (; rows.outbox.length > 0 && rows.outboxFirst < row[1]; rows.outboxFirst++) {
-        watcher.settled(id, rows.outbox.shift()!.text);
+        const { text } = rows.outbox.shift()!;
+        if (isTheirs(text)) watcher.settled(id, text);
       }
       return;
     case "forgotten":
@@ -318,4 +320,9 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
       row.qos !== qos || row.isDoubtful !== isDoubtful;
   });
   return altered ? "a message in the outbox" : undefined;
+}
+
+/** Whether it is no message to the firmware: these are in the books of deploys. */
+function isTheirs(text: string): boolean {
+  return !text.startsWith(FIRMWARE);
 }

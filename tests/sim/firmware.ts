@@ -39,7 +39,9 @@ export class SimFirmware {
 
   /** Nothing is under way. */
   get isIdle(): boolean {
-    return this.#unsaid.length === 0 && !this.model.onTrial && !this.#isDying;
+    // In dialect 1 it cannot say anything.
+    const isSilent = this.#device.dialect === 1 || this.#unsaid.length === 0;
+    return isSilent && !this.model.onTrial && !this.#isDying;
   }
 
   /** The device starts. */

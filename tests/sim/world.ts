@@ -1,6 +1,5 @@
 /** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
 import { newState } from "../../server/link/record.ts";
-import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
@@ -390,7 +389,6 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   written(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return; // none of the applications'
     this.transfers.safe(`${id}\0${text}`);
     this.channels?.things.get(id)?.written(text);
     this.books.get(id)?.written(text);
@@ -398,12 +396,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   withdrawn(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.withdrawn(text, this.deviceLine(id));
   }
 
   settled(id: string, text: string): void {
-    if (text.startsWith(FIRMWARE)) return;
     this.books.get(id)?.settled(text);
   }
 

@@ -40,11 +40,6 @@ export const DEPLOY_BUGS: Bugs = {
     "if (this.#next < state.size) return;",
     "if (this.#next === 0) return;",
   ),
-  "a deploy is accepted before it is safe": edit(
-    DEPLOYS,
-    "if (state) this.#device.turn.whenSafe(() => this.#tell(state, arrived));",
-    "if (state) this.#tell(state, arrived);",
-  ),
   "the server does not remember what fell back": edit(
     DEPLOYS,
     "if (state && hasFallen(state, offer.hash) && !offer.again) {",
