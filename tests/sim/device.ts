@@ -362,7 +362,7 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
-    naps.begins(asleep.ms, off, waiting.length === 0);
+    naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;
     this.process.end();
