@@ -355,6 +355,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#isLost = true;
     serving?.drop();
     if (serving) this.#host.disconnected(this, serving.address, reason);
+    this.turn.leave(this.#out);
   }
 
   /** Ends the connection, if there is one. */
