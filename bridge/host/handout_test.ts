@@ -35,6 +35,17 @@ Deno.test("what the application has when the connection ends is held, by the nex
   }
 });
 
+Deno.test("what was held already, or is done with, is not held when the connection ends again", () => {
+  const handout = new Handout();
+  handout.offered(at(7, 1), "a");
+  assertEquals([handout.holds(at(7, 1)), handout.holds(at(7, 1))], [true, false]);
+  handout.offered(at(7, 2), "b");
+  handout.asked();
+  assertEquals(handout.holds(at(7, 2)), false);
+  const nothing = new Handout({ position: at(7, 3), processed: 0n });
+  assertEquals([nothing.isAt(at(7, 3)), nothing.holds(at(7, 3))], [false, false]);
+});
+
 Deno.test("who asks for the next message is done with the one that it has, if that was not taken yet", () => {
   const handout = new Handout();
   const processed = (epoch: number, next: number) => handout.progress(at(epoch, next)).processed;

@@ -11,7 +11,7 @@ const APPLICATION_ID = 0x48464d33; // "HFM3"
 const OLD_MARK = 0x48464d32; // "HFM2"
 
 /** Of the schema. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** What it has had since which version. There is one client in a file. */
 const SCHEMA = [
@@ -28,6 +28,12 @@ const SCHEMA = [
   ALTER TABLE client ADD COLUMN date INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE client ADD COLUMN held TEXT;
   ALTER TABLE outbox ADD COLUMN expires INTEGER;`,
+  // Of a text, what stands behind a NUL is not read.
+  `
+  ALTER TABLE client ADD COLUMN held_bytes BLOB;
+  UPDATE client SET held_bytes = CAST(held AS BLOB);
+  ALTER TABLE client DROP COLUMN held;
+  ALTER TABLE client RENAME COLUMN held_bytes TO held;`,
 ];
 
 /** Bytes that the log keeps when it is empty. */
@@ -39,6 +45,9 @@ const LOCKED = 6;
 const CORRUPT = 11;
 const FULL = 13;
 const NOTADB = 26;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Paths that this process has open: SQLite's locks are between processes. */
 const inUse = new Set<string>();
@@ -53,7 +62,7 @@ interface ClientRow {
   tx_next: number;
   time: number;
   date: number;
-  held: string | null;
+  held: Uint8Array | null;
 }
 
 interface OutboxRow {
@@ -140,7 +149,7 @@ export class MemoryFile implements ClientMemory, Disposable {
       progress: {
         position: { epoch: rx_epoch, next: rx_next },
         processed: BigInt(processed),
-        ...(held !== null && { held }),
+        ...(held !== null && { held: decoder.decode(held) }),
       },
       outbox: { epoch: tx_epoch, first: tx_first, next: tx_next, messages },
       clock: { time, date },
@@ -149,7 +158,7 @@ export class MemoryFile implements ClientMemory, Disposable {
 
   /** @throws {LocalError} STORE_FAILED; nothing has changed then */
   commit({ progress, clock, epoch, first, next, withdrawn, written }: MemoryChange): void {
-    const { position, processed, held = null } = progress;
+    const { position, processed, held } = progress;
     try {
       this.#begin.run();
       const { epoch: rxEpoch, next: rxNext } = position;
@@ -164,7 +173,7 @@ export class MemoryFile implements ClientMemory, Disposable {
         next,
         time,
         date,
-        held,
+        held === undefined ? null : encoder.encode(held),
       );
       this.#forget.run(first);
       for (const number of withdrawn) this.#withdraw.run(number);

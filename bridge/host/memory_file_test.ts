@@ -67,6 +67,62 @@ fileTest("it is its owner's alone, and keeps what was committed last", (path) =>
   if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
 });
 
+fileTest(
+  "what the application has when its process ends is kept, and an outbox may be empty",
+  (path) => {
+    for (const held of ["a NUL \0 inside", "\ufeffa mark", "", undefined]) {
+      {
+        using file = new MemoryFile(path, "1");
+        const progress = { ...change.progress, ...(held !== undefined && { held }) };
+        file.commit({ ...change, progress, first: 7, next: 7 });
+      }
+      const { progress, outbox } = found(path)!;
+      assertEquals([progress.held, "held" in progress], [held, held !== undefined]);
+      assertEquals([outbox.first, outbox.next, outbox.messages], [7, 7, []]);
+    }
+  },
+);
+
+fileTest("what it has is read from a file of the version before as well", (path) => {
+  const db = new DatabaseSync(path);
+  db.exec(`
+    PRAGMA application_id = ${0x48464d33};
+    CREATE TABLE client (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      id BLOB NOT NULL,
+      rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
+      tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL,
+      time INTEGER NOT NULL DEFAULT 0, date INTEGER NOT NULL DEFAULT 0, held TEXT
+    ) STRICT;
+    CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL, expires INTEGER) STRICT;
+    PRAGMA user_version = 2;`);
+  db.prepare("INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 5, 3, 4, ?)")
+    .run("a NUL \0 inside");
+  db.close();
+  const { progress, clock } = found(path)!;
+  assertEquals([progress.held, clock], ["a NUL \0 inside", { time: 3, date: 4 }]);
+});
+
+fileTest("one that is closed twice gives nobody else's place away", (path) => {
+  const first = new MemoryFile(path, "1");
+  first.close();
+  using _ = new MemoryFile(path, "1");
+  first.close();
+  const error = assertThrows(() => new MemoryFile(path, "1"), LocalError);
+  assertStringIncludes(error.message, "in use by another client in this process");
+});
+
+fileTest("a bug of the caller is no failure of the disk, and changes nothing", (path) => {
+  using file = new MemoryFile(path, "1");
+  file.commit({ ...change, next: 1, written: [{ number: 0, text: bytes("a") }] });
+  const text = {} as Uint8Array;
+  assertThrows(
+    () => file.commit({ ...change, next: 2, written: [{ number: 1, text }] }),
+    TypeError,
+  );
+  file.commit({ ...change, next: 2, written: [{ number: 1, text: bytes("b") }] });
+});
+
 fileTest("times are kept, and a file that knew none is read", (path) => {
   {
     const db = new DatabaseSync(path);

@@ -16,6 +16,8 @@
  *                            that is 0, the host does not call `take`, and the message will be offered
  *                            again. To be used with `canReceive`, or it is offered all the time
  *     onState(up)            1 when STATE has become UP, 0 when it was UP and no longer is
+ *     onTrial()              of an application that has come over the link: once, when the link has been
+ *                            up for 30 s. If it returns 0, the board goes back to the one before
  *     onTick()               every so many ms as the application has asked for with `every`; if the
  *                            host was busy for longer, once and not several times
  *

@@ -35,6 +35,17 @@ Deno.test("the sums come first, then who has no link, each by its name", () => {
   ]);
 });
 
+Deno.test("a device that sleeps is not missed: it stands among those that are well", () => {
+  const asleep = { ...view("a", false), asleepUntil: new Date(NOW + 1000).toISOString() };
+  const lines = picture(ordered([asleep, view("b", false), view("c")]), NOW, WIDE, PLAIN);
+  assertEquals(lines[0]!.split(", inbox")[0], "3 devices, 1 up, 1 asleep, 1 down");
+  assertEquals(lines.slice(2).map((line) => line.split(/ +/).slice(0, 2).join(" ")), [
+    "b down",
+    "a asleep",
+    "c up",
+  ]);
+});
+
 Deno.test("a picture is never larger than its room, and the last row can be reached", () => {
   const views = ordered(
     Array.from({ length: 30 }, (_, n) => view(`device ${String(n).padStart(2, "0")}`)),

@@ -271,8 +271,9 @@ export class Deployment {
   #taken(state: DeployState, offset: number, isAwaited: boolean): boolean {
     const { size, starts } = state;
     if (offset > size || (offset % 4 !== 0 && offset !== size)) return false;
+    // It may be the answer to an offer of an earlier connection; before it is known where to begin, that does not matter.
     const isOpen = isAwaited || state.phase === "offered" || state.phase === "waits";
-    if (!isOpen) return true; // to an offer of an earlier connection
+    if (!isOpen) return true;
     if (starts >= MOST_STARTS) {
       this.#end("fell_back", "unknown");
       return true;

@@ -76,6 +76,22 @@ Deno.test("nothing is shown before it is safe", async () => {
   written.catch(() => {}); // the server is closed
 });
 
+Deno.test("a message that is not safe yet when one begins to watch is shown when it is", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  const { server, platform } = scene;
+  const socket = await scene.knock("a\n\n");
+  const device = await server.device("a");
+  const release = store.hold();
+  await scene.says(socket, "00one\n");
+  const seen: string[] = [];
+  device.watch((way, text) => seen.push(`${way} ${text}`));
+  release();
+  await platform.turn();
+  await platform.turn();
+  assertEquals(seen, ["in one"]);
+});
+
 Deno.test("one that throws is told no more, and the server goes on", async () => {
   await using scene = await ManualServer.start();
   const { server } = scene;

@@ -1,4 +1,5 @@
 /** What the file of those who may open the page can have in it, at its bounds. */
+import { randomBytes, scryptSync } from "node:crypto";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";
 import { Credentials, hashPassword } from "./credentials.ts";
@@ -21,6 +22,11 @@ Deno.test("a password has 8 to 256 characters, and a longer one is not even hash
     assertEquals(await credentials.isPassword(`${password}€`), false);
   }
   assertEquals(await Credentials.none.isPassword("x".repeat(8)), false, "there is none");
+  const [longer, salt] = ["x".repeat(257), randomBytes(16)];
+  const hash = scryptSync(longer, salt, 32, { N: 1024, r: 8, p: 1 }).toString("base64url");
+  const file = fileOf("10 8 1", salt.toString("base64url"), hash);
+  assertEquals(await Credentials.parse(file).isPassword(longer), false);
+  assertEquals(await Credentials.parse(file.replace(hash, HASH)).isPassword("x"), false);
 });
 
 Deno.test("a password is the same however a keyboard composes its letters, and every hash has its salt", async () => {
@@ -64,6 +70,7 @@ Deno.test("tokens are 64 at most, each with its name, its hash and its right", (
       ['{"tokens": {"a": 1}}', 'token "a" is no object'],
       [`{"tokens": {"a": {"sha256": 1, "may": "look"}}}`, 'token "a" has no sha256'],
       [`{"tokens": {"a": {"sha256": "${sha256}0", "may": "look"}}}`, 'token "a" has no sha256'],
+      [`{"tokens": {"a": {"sha256": ["${sha256}"], "may": "look"}}}`, 'token "a" has no sha256'],
       [`{"tokens": {"a": {"sha256": "${sha256}"}}}`, 'token "a" may "look" or "act"'],
       ["null", "it is no object"],
     ] as const

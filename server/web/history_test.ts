@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
+import { StreamBoard } from "../../tests/support/stream_board.ts";
 import { SqliteStore } from "../mod.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
@@ -72,6 +73,23 @@ for (const Store of [MemoryStore, SqliteStore]) {
     await store.close();
   });
 }
+
+Deno.test("a link that ends as the device sleeps says so, until that has become an outage", async () => {
+  const noted = await Noted.start(new MemoryStore());
+  const { scene } = noted;
+  const board = new StreamBoard(scene, "b", scene.platform.date());
+  await board.connect();
+  await board.says("\x02s 60");
+  await board.leave();
+  assertEquals(noted.links("b"), ["0-0 ASLEEP"]);
+  await scene.platform.advance(50_000);
+  await board.connect();
+  await board.says("\x02s 60");
+  await board.leave();
+  await scene.platform.advance(100_000);
+  assertEquals(noted.links("b"), ["0-0 ASLEEP", "50000-50000 OVERDUE"]);
+  await noted.close();
+});
 
 Deno.test("they survive the server, and its sudden end costs a minute at most", async () => {
   using place = folder();

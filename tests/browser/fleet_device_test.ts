@@ -52,9 +52,9 @@ class Kitchen {
 
 async function begin(admin: boolean) {
   const stack = new AsyncDisposableStack();
-  const app = channels({ temp: {}, heater: {}, target: {}, mode: {}, label: {} });
+  const app = channels({ temp: {}, heap: {}, heater: {}, target: {}, mode: {}, label: {} });
   const fleet = stack.use(await Fleet.start({ app }, { admin }));
-  const kitchen = new Kitchen(await fleet.device("hall/kitchen"));
+  const kitchen = new Kitchen(await fleet.device("hall/kitchen", { metadata: "rssi=-61" }));
   await kitchen.channels.report("temp", 17.5);
   const visitor = await fleet.visitor();
   await visitor.page.getByRole("link", { name: "hall/kitchen" }).click();
@@ -80,6 +80,10 @@ browserTest("a device's page shows its channels, its messages and its log, live"
   await visitor.page.getByRole("log").getByText(/^=target\.\d+ 21$/).first().waitFor({
     state: "hidden",
   });
+  await visitor.awaits(visitor.fact("Round trip").filter({ hasText: /^[\d.,]+ m?s from/ }));
+  assertEquals(await visitor.fact("Signal").innerText(), "-61 dBm, as it said when it connected");
+  await kitchen.channels.report("heap", 17448);
+  await visitor.awaits(visitor.fact("Free heap").filter({ hasText: /^17,448 B, at \d/ }));
   assertEquals(await visitor.fact("On it runs").innerText(), "heating 3");
   assertEquals(await visitor.fact("Starts").innerText().then((text) => text.slice(0, 2)), "1 ");
   fleet.network.reset();

@@ -184,19 +184,22 @@ export class Roof implements AsyncDisposable {
     const { board } = this;
     const before = connects(board);
     board.loseWifi();
-    await until(() => (board.check(), connects(board) > before || board.boots > 1), {
+    const { boots } = board;
+    await until(() => (board.check(), connects(board) > before || board.boots > boots), {
       what: "the link to be back",
     });
   }
 
   /** Waits until the server knows what has become of a deploy. */
   async decided(): Promise<Deploy> {
+    let said = "";
     return await until(async () => {
       this.board.check();
       const { deployment } = await this.device();
+      said = JSON.stringify(deployment);
       return deployment && isDecided(deployment) ? deployment : undefined;
     }, {
-      what: () => `the deploy's end:\n  ${this.board.lines.slice(-12).join("\n  ")}`,
+      what: () => `the end of ${said}:\n  ${this.board.lines.slice(-12).join("\n  ")}`,
       timeout: 120_000,
     });
   }
@@ -235,6 +238,7 @@ export async function deployAll(
 ): Promise<void> {
   const good = await once(GOOD);
   const bad = Object.entries(BAD).filter(([reason]) => reason !== "hang"); // 20 s each
+  for (const [, source] of bad) await once(source); // all that takes long, before there is a chip
   let runs = { name: "first", wasm: variant(good, random) };
   await using roof = await Roof.start({ application: runs });
   for (let n = 1; n <= count; n++) {

@@ -331,6 +331,40 @@ chipTest("a sleep that is longer than the chip can is made of several", async ()
   assert(left <= 20_000_000 && left > 20_000_000 - 10 * AWAKE, `${left} ms are left`);
 });
 
+chipTest(
+  "applications come over the link to one that sleeps, and one that sleeps does not before it is kept",
+  async () => {
+    const speed = 20; // a trial takes 30 s of the chip's
+    await using all = await listen();
+    const nights = new Nights();
+    await using board = await plugIn({
+      port: all.port,
+      id: "chip",
+      application: application("main"),
+      sleep: nights.sleep,
+      speed,
+      settings: { timeout: 2000 * speed },
+    });
+    const device = await all.server.device("chip");
+    await device.deploy(application("battery").wasm, { name: "battery", version: 2 });
+    await nights.asleep(board, 1);
+    const lines = all.lines();
+    assertEquals(lines.filter((line) => line === "@battery 1").length, 1, "it has started once");
+    assertEquals(board.boots, 2);
+    assertMatch(device.metadata, /reset=software .*app=battery\/2\//);
+    nights.wake();
+    await nights.asleep(board, 2);
+    assertEquals(readings(all.lines()).length, 1);
+    assertMatch(device.metadata, /reset=wake .*app=battery\/2\//);
+    // One that comes to it while it sleeps keeps it awake when it wakes, until all of it is there.
+    await until(() => device.asleepUntil, { what: "the server to know that it sleeps" });
+    const deployed = device.deploy(application("main").wasm, { name: "main", version: 3 });
+    nights.wake();
+    await deployed;
+    assertEquals(board.sleeps, 2);
+  },
+);
+
 toolTest(
   "what is kept over a sleep is read and written in words, as the chip can",
   { ...chipTools, gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" },

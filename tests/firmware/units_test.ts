@@ -217,6 +217,37 @@ toolTest(
 );
 
 toolTest(
+  "WiFi: joined in a hurry, where and as it was, is looked for at once if that is no use",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    const hurried: [string, string?][] = [["start+ 0"], ["hurry 0", "join wait 3000"]];
+    await tell(gcc, [
+      ...hurried,
+      ["down 200", "leave join wait 15000"], // it is no failure, so the next one is not followed by a pause
+      ["down 400", "leave join wait 15000"],
+      ["down 600", "leave wait 500"],
+    ]);
+    await tell(gcc, [
+      ...hurried,
+      ["in 2000", "wait 3000"],
+      ["at 5000", "give-up join wait 15000"],
+      ["up 6000", "wait 60000"],
+      ["silence 7000", "wait 60000"],
+    ]);
+    await tell(gcc, [...hurried, ["up 300", "wait 60000"], [
+      "silence 1000",
+      "leave join wait 15000",
+    ]]);
+    await tell(gcc, [
+      ...hurried,
+      ["up 300", "wait 60000"],
+      ["heard 400", "wait 60000"], // it is of use: from now on it is a WiFi like any other
+      ["silence 1000", "wait 60000"],
+    ]);
+  },
+);
+
+toolTest(
   "WiFi: on which nothing answers is suspect, less often each time",
   { gcc: "gcc" },
   async ({ gcc }) => {

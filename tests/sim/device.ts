@@ -344,7 +344,8 @@ export class SimDevice implements Wiring {
 
   /** Whether it can sleep: a chip, awake, with a stream that goes on. */
   get canSleep(): boolean {
-    return this.dialect === 2 && !this.channels && this.program?.sleepSoon !== undefined;
+    return this.dialect === 2 && !this.channels && !this.firmware &&
+      this.program?.sleepSoon !== undefined;
   }
 
   /** Is to sleep. @param ms What it says. @param off For how long it does. */

@@ -180,6 +180,7 @@ export class PageBooks {
       lane.unwatched();
     } else if (event.event === "warning" && event.code === "FENCED") {
       lane.unwatched();
+      if (last) last.to ??= now; // whatever else is told
     }
   }
 

@@ -21,6 +21,7 @@
  * | ------------------------------------------- | ------------------------------------------------------ |
  * | device boots                                | what it wrote and was not told of may be missing: but   |
  * |                                             | never one before another that arrives (order holds)    |
+ * | a chip sleeps, and its memory is kept        | nothing                                                |
  * | a host's client is killed, its memory is kept | what it has committed there arrives all the same, once;  |
  * |                                             | what it has not is as above                            |
  * | a host's memory is full                      | what is refused for that never arrives                 |

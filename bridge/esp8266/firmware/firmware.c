@@ -297,6 +297,7 @@ uint32_t firmware_run(void) {
   uint32_t wait = 60000;
   setup_run();
   if (running && !engine_trap()) {
+    if (configured) deploy_answer(); /* before the application, which may fill all the room there is */
     if (configured) run_wifi(now, &wait);
     if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
     if (configured && !engine_trap()) run_link(now, &wait);

@@ -25,18 +25,29 @@ bool module_is(const struct module_name *name, const char *text) {
   return name->length == text_length(text) && !bytes_compare(name->text, text, name->length);
 }
 
+/* The section that begins at *at, which is moved to its content; where that ends, or 0: it is cut off. */
+static const uint8_t *enter(const uint8_t **at, const uint8_t *all, uint8_t *kind) {
+  uint32_t size;
+  *kind = *(*at)++;
+  return module_number(at, all, &size) && size <= (uint32_t)(all - *at) ? *at + size : 0;
+}
+
 bool module_section(const uint8_t *wasm, size_t length, uint8_t wanted, const uint8_t **at, const uint8_t **end) {
-  if (length < 8) return false;
-  const uint8_t *next = wasm + 8, *all = wasm + length;
-  while (next < all) {
-    uint8_t section = *next++;
-    uint32_t size;
-    if (!module_number(&next, all, &size) || size > (uint32_t)(all - next)) return false;
-    *at = next;
-    *end = next += size;
-    if (section == wanted) return true;
+  uint8_t kind;
+  for (*end = wasm + 8; *end && *end < wasm + length;) {
+    *at = *end;
+    *end = enter(at, wasm + length, &kind);
+    if (*end && kind == wanted) return true;
   }
   return false;
+}
+
+/* Whether its sections fill it. */
+static bool is_whole(const uint8_t *wasm, size_t length) {
+  uint8_t kind;
+  const uint8_t *at = wasm + 8;
+  while (at && at < wasm + length) at = enter(&at, wasm + length, &kind);
+  return at == wasm + length;
 }
 
 static bool has(const struct engine_import *imports, const struct module_name names[2]) {
@@ -79,7 +90,9 @@ enum module_fault module_check(const uint8_t *wasm, size_t length, const struct 
                                struct module_name lacks[2]) {
   static const uint8_t start[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
   const uint8_t *at, *end;
-  if (length < sizeof start || bytes_compare(wasm, start, sizeof start)) return MODULE_BAD;
+  if (length < sizeof start || bytes_compare(wasm, start, sizeof start) || !is_whole(wasm, length)) {
+    return MODULE_BAD;
+  }
   if (!module_section(wasm, length, EXPORTS, &at, &end) || !has_core(at, end)) return MODULE_BAD;
   return module_section(wasm, length, IMPORTS, &at, &end) ? check_imports(at, end, imports, lacks) : MODULE_GOOD;
 }

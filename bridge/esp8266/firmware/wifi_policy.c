@@ -42,7 +42,7 @@ void wifi_policy_stop(struct wifi_policy *policy) {
 void wifi_policy_associated(struct wifi_policy *policy, uint32_t now) {
   if (policy->state != WIFI_POLICY_JOINING || policy->associated) return;
   policy->associated = true;
-  if (!policy->hurried) policy->since = now;
+  policy->since = now;
 }
 
 void wifi_policy_up(struct wifi_policy *policy, uint32_t now) {

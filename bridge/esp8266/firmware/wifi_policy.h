@@ -18,8 +18,8 @@
 #include <stdint.h>
 
 #define WIFI_SUSPECT 6
-#define WIFI_HURRY_LIMIT 3000 /* ms, all together: of a join that need not look for anything */
 #define WIFI_JOIN_LIMIT 15000 /* ms: association; DHCP */
+#define WIFI_HURRY_LIMIT 3000 /* the same of a join that need not look for its access point */
 
 enum wifi_policy_state { WIFI_POLICY_OFF, WIFI_POLICY_JOINING, WIFI_POLICY_UP, WIFI_POLICY_PAUSED };
 

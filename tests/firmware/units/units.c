@@ -65,6 +65,7 @@ int main(void) {
       bool more = *last == '+'; /* happens too, before the policy is asked what to do */
       if (more) *last = 0;
       if (!strcmp(word, "start")) wifi_policy_start(&policy, now);
+      else if (!strcmp(word, "hurry")) wifi_policy_hurry(&policy);
       else if (!strcmp(word, "stop")) wifi_policy_stop(&policy);
       else if (!strcmp(word, "in")) wifi_policy_associated(&policy, now);
       else if (!strcmp(word, "up")) wifi_policy_up(&policy, now);

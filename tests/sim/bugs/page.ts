@@ -55,11 +55,6 @@ const WATCH_BUGS: Bugs = {
     "    this.#in = Math.max(this.#in, processed + safe);\n",
     "",
   ),
-  "a message that came with the greeting is never told": edit(
-    WATCH,
-    "record.positions.processed + record.safe;",
-    "record.positions.processed + record.inbox.length;",
-  ),
   "what another server made unsafe is told": edit(
     DEVICE,
     "if (this.isForgotten || this.#isLost) return;",
