@@ -186,6 +186,7 @@ export class MqttBridge {
       this.#own.take(event);
       if (event.event !== "forgotten") return;
       gone.add(event.device);
+      if (!this.#server) return; // there may be no tables yet: see below
       server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
     });
     try {
@@ -195,6 +196,7 @@ export class MqttBridge {
       });
       this.#server = server;
       await server.transaction(async (tx) => {
+        for (const id of gone) this.#wills.forget(tx, id);
         await requests.start(tx);
         await this.#own.start(server, await knownFilters(tx));
         await this.#wills.start(tx, server);

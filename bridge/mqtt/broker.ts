@@ -193,11 +193,15 @@ export class Broker {
   /** Makes tasks safe, and takes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
     const done = tasks.filter(({ does }) => does === "complete").length;
+    const read = Promise.withResolvers<void>();
     try {
-      await this.#host.transaction(async (tx) => {
-        if (this.#isBehind) await this.#read(tx, done);
+      const commit = this.#host.transaction(async (tx) => {
+        const marks = this.#isBehind && await this.#read(tx, done);
         for (const task of tasks) await this.#perform(task, tx);
+        if (tasks.length === 0 && !marks) read.resolve();
       });
+      // One that only reads has no commit to wait for: what the broker says meanwhile has.
+      await Promise.race([commit, read.promise]);
     } catch (error) {
       this.#isBehind = this.#isWaiting = true;
       if (this.#isClosed || tasks.length === 0) throw error;
@@ -206,11 +210,16 @@ export class Broker {
     for (const task of tasks) this.#safe(task);
   }
 
-  /** Takes those that are `sent` to the session, and marks others. @param done So many will be when this is safe */
-  async #read(tx: Transaction, done: number): Promise<void> {
+  /**
+   * Takes those that are `sent` to the session, and marks others.
+   *
+   * @param done So many will be when this is safe.
+   * @returns whether it has marked any
+   */
+  async #read(tx: Transaction, done: number): Promise<boolean> {
     const { free } = this.#session;
     const most = free + done;
-    if (most === 0) return;
+    if (most === 0) return false;
     this.#isBehind = this.#isWaiting = false; // until something is added after this
     const rows = await behind(tx, this.#last, most + 1);
     const end = Math.min(this.#session.end, endOfIds(rows[0]?.seq ?? 0));
@@ -225,6 +234,7 @@ export class Broker {
     if (able.length < rows.length) this.#isWaiting = true;
     if (sent.length < rows.length && !this.#isHeld) this.#isBehind = true;
     this.#publish(sent);
+    return last !== undefined;
   }
 
   /** They are `sent` for good, whatever becomes of the transaction that has read them. */

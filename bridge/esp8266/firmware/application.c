@@ -5,13 +5,14 @@
 #include "hmac.h"
 #include "i2c.h"
 #include "port.h"
+#include "words.h"
 
 bool (*application_configure)(const uint8_t *fields, uint32_t length);
 uint32_t (*application_wifi)(void);
 bool (*application_sleep)(int32_t ms);
-uint32_t application_ahead;
-bool application_woke;
-uint32_t application_kept_used;
+uint32_t application_ahead IN_WORDS;
+uint32_t application_woke IN_WORDS;
+uint32_t application_kept_used IN_WORDS;
 
 static uint8_t key[32];
 static uint32_t interval; /* of onTick, ms; 0: never */

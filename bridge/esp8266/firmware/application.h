@@ -15,7 +15,7 @@ void application_key(const uint8_t *key);
 /* What the last sleep has left, set by slept.c: how far the device's milliseconds are ahead of the board's, and whether
  * this start is the end of one. */
 extern uint32_t application_ahead;
-extern bool application_woke;
+extern uint32_t application_woke;
 
 /* How many bytes of what it can keep the application has read or written since the power came: the lowest. The others
  * are not its own. */

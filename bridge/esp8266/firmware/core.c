@@ -5,7 +5,7 @@
 #include "words.h"
 
 static uint32_t *registers;
-static uint32_t outbox; /* where it begins */
+static uint32_t outbox IN_WORDS; /* where it begins */
 static uint32_t ms_at; /* where the hello's digits of the time are; 0: it says none */
 
 static void set(enum core_register offset, uint32_t value) {

@@ -6,16 +6,18 @@
 #include "driver.h"
 #include "port.h"
 #include "slept.h"
+#include "words.h"
 
 /* What keeps the chip awake is looked at again after so many ms. */
 #define RETRY 1000
 
-static uint32_t asked; /* ms; 0: it is to stay awake */
-static uint32_t asked_at;
-static bool hopeless;
-static uint32_t told_server; /* on which link: of so many, counted from 1 */
-static uint32_t untell;      /* the server was told so on this link, and it is not so any more */
-static bool told_people;
+/* In whole words, as they lie where only these can be written. */
+static uint32_t asked IN_WORDS; /* ms; 0: it is to stay awake */
+static uint32_t asked_at IN_WORDS;
+static uint32_t hopeless IN_WORDS;
+static uint32_t told_server IN_WORDS; /* on which link: of so many, counted from 1 */
+static uint32_t untell IN_WORDS;      /* the server was told so on this link, and it is not so any more */
+static uint32_t told_people IN_WORDS;
 
 void sleep_begin(void) {
   asked = untell = told_server = 0;

@@ -236,7 +236,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   {
     name: "fuzz_main",
     about: "the chip's loop, start and WiFi, under any SDK",
-    sources: firmware("bytes"),
+    sources: firmware("bytes", "words"),
     seeds: loopSeeds,
     flags: CHIP_AND_SDK,
   },

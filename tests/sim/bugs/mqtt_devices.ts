@@ -43,8 +43,8 @@ const HEARING: Bugs = {
   ),
   "what a device wants to hear does not outlive the server": edit(
     OWN,
-    "      for (const filter of filtersIn(value)) all.push([id, filter]);\n",
-    "      void value;\n",
+    "      for (const filter of filters) all.push([thing.id, filter]);\n",
+    "      void filters;\n",
   ),
   "what no device wants any more is heard for ever": edit(
     SUBSCRIPTIONS,

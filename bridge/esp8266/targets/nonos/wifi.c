@@ -8,13 +8,14 @@
 #include "parts.h"
 #include "port.h"
 #include "task.h"
+#include "words.h"
 
 /* From `port_wifi_join` to `port_wifi_leave`. */
 static bool wanted;
 static bool has_address;
 static bool has_password; /* this network's */
 static bool has_lease;    /* its address is from DHCP */
-static uint32_t access_point[2]; /* as in struct port_lease */
+static uint32_t access_point[2] IN_WORDS; /* as in struct port_lease */
 
 /* What is to be told. */
 static uint8_t news[4];
@@ -54,8 +55,8 @@ static void happened(System_Event_t *event) {
   if (!wanted) return;
   switch (event->event) {
     case EVENT_STAMODE_CONNECTED:
-      bytes_copy(access_point, event->event_info.connected.bssid, 6);
-      ((uint8_t *)access_point)[6] = event->event_info.connected.channel;
+      words_copy(access_point, 0, event->event_info.connected.bssid, 6);
+      words_put(access_point, 6, event->event_info.connected.channel);
       if (!has_address) note(WIFI_ASSOCIATED);
       break;
     case EVENT_STAMODE_GOT_IP:
