@@ -258,8 +258,8 @@ export class SimDevice implements Wiring {
   /** Its clock jumps. */
   jump(ms: number): void {
     this.clockAhead += ms;
-    this.books.aging.jumps(ms);
     const { clock, scenario: { timeout } } = this.world;
+    this.books.aging.jumps(ms, clock.now + timeout / 8);
     // What it was about to do at a certain time, a keepalive for example, it does later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }
