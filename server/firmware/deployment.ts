@@ -218,7 +218,11 @@ export class Deployment {
     const isAwaited = this.#unanswered > 0;
     if (isAnswer(word, this.#state?.phase)) this.#unanswered = Math.max(0, this.#unanswered - 1);
     const state = this.#state;
-    if (!state || isDecided(state)) return true; // it is late
+    if (!state) return true;
+    if (word.is === "fellBack" && (isDecided(state) || !this.#is(word.hash))) {
+      this.#remember(word.hash);
+    }
+    if (isDecided(state)) return true; // it is late
     // Who has no offer does not know whose piece it is.
     const lostPlace = word.is === "refused" && (word.reason === "gap" || word.reason === "offer");
     if (!lostPlace && !this.#is(word.hash)) {
@@ -245,6 +249,15 @@ export class Deployment {
         this.#refused(state, word);
         return true;
     }
+  }
+
+  /** Something fell back that is not what is deployed now. */
+  #remember(hash: string): void {
+    const state = this.#state!;
+    const fallen = [...(state.fallen ?? []).filter((one) => one !== hash), hash].slice(
+      -MOST_FALLEN,
+    );
+    this.#put({ ...state, fallen });
   }
 
   #is(hash: string | undefined): boolean {

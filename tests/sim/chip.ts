@@ -112,7 +112,9 @@ export class Chip implements Program {
   #told(text: string): boolean {
     const { device, device: { firmware, plan } } = this;
     if (!this.platform.isAlive || (device.meetsImpostor && !plan.key)) return true;
-    if (!firmware) throw new Violation(`${device.id} takes no deploys, and is told ${text}`);
+    if (!firmware || firmware.isOld) {
+      throw new Violation(`${device.id} takes no deploys, and is told ${text}`);
+    }
     device.world.log?.(`${device.id}'s firmware hears ${JSON.stringify(text)}`);
     firmware.hears(text);
     return true;
@@ -121,7 +123,7 @@ export class Chip implements Program {
   /** What its firmware has to say goes out as messages do. */
   #tell(core: Core): void {
     const { firmware, world, id, dialect } = this.device;
-    if (!firmware || dialect === 1) return;
+    if (!firmware || firmware.isOld || dialect === 1) return;
     if (core.queued === core.done) firmware.heard();
     for (let text; (text = firmware.next) !== undefined; firmware.said()) {
       if (!core.write(encoder.encode(text), true)) return;

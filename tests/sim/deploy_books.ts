@@ -41,6 +41,8 @@ export class DeviceBooks {
   readonly #fallen = new Set<string>();
   readonly #again = new Set<string>();
   readonly #kept = new Set<string>();
+  /** It has had a firmware for a while that knows nothing of deploys. */
+  wasOld = false;
 
   constructor(readonly id: string, readonly plan: DeployPlan, readonly isExcused: boolean) {}
 
@@ -121,7 +123,7 @@ export class DeviceBooks {
       case "given_up":
         return fail("nobody has given it up");
       case "unsupported":
-        if (!mayBeFirst) fail("the device takes deploys");
+        if (!mayBeFirst && !this.wasOld) fail("the device takes deploys");
         return;
     }
     if (runsIt) fail("it is said to be refused, and runs");

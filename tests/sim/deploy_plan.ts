@@ -24,6 +24,8 @@ export interface DeployPlan {
   /** How many deploys there are to each device, and the longest pause before the next, in ms. */
   readonly deploys: number;
   readonly pause: number;
+  /** Share of boots with an older firmware, which knows nothing of deploys. */
+  readonly old: number;
 }
 
 /** The scenario to which deploys are added. */
@@ -63,6 +65,7 @@ export function addDeploys(scenario: World, random: Random): void {
   scenario.deploys = {
     apps: Array.from({ length: random.between(1, 4) }, () => drawApp(random)),
     deploys,
+    old: random.pick([0, 0, 0.3]),
     pause: Math.floor(random.pick([timeout, faultsEnd / deploys])),
   };
 }

@@ -12,6 +12,8 @@ export class SimFirmware {
   #tellsFall = false; // and waits for the ack
   #isDying = false;
   #wasBooted = false;
+  /** This boot's firmware is an older one, which knows nothing of deploys. */
+  isOld = false;
 
   constructor(device: SimDevice, apps: readonly SimApp[], books: DeviceBooks) {
     this.#device = device;
@@ -34,11 +36,12 @@ export class SimFirmware {
 
   /** What its hello says of it. */
   get metadata(): string {
-    return this.model.metadata;
+    return this.isOld ? "reset=power" : this.model.metadata;
   }
 
   /** Nothing is under way. */
   get isIdle(): boolean {
+    if (this.isOld) return !this.#isDying;
     // In dialect 1 it cannot say anything.
     const isSilent = this.#device.dialect === 1 || this.#unsaid.length === 0;
     return isSilent && !this.model.onTrial && !this.#isDying;
@@ -52,6 +55,8 @@ export class SimFirmware {
     const before = model.trials.length;
     const { fresh } = model;
     if (this.#wasBooted) model.boot();
+    this.isOld = this.#wasBooted && this.#device.world.random.chance(this.#books.plan.old);
+    this.#books.wasOld ||= this.isOld;
     this.#wasBooted = true;
     if (model.trials.length > before) this.#books.tried(model.trials.at(-1)!, fresh);
     this.#books.fellOrNot();
@@ -87,6 +92,7 @@ export class SimFirmware {
 
   /** The link has come up. @param pump There may be something to be said. */
   up(pump: () => void): void {
+    if (this.isOld) return;
     const owed = this.model.up();
     this.#unsaid.push(...owed);
     this.#tellsFall = owed.length > 0;

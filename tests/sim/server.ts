@@ -342,7 +342,7 @@ export class ServerProcess implements Host, Wiring {
     const isOwn = dialect === 2 && this.world.deploys?.devices.has(id);
     if (
       isOwn
-        ? !/^reset=\w+ app=\S+$/.test(metadata!)
+        ? !/^reset=\w+( app=\S+)?$/.test(metadata!)
         : metadata !== (dialect === 2 ? plan.metadata : "")
     ) {
       throw new Violation(`${id} is said to have said ${said} of itself`);
