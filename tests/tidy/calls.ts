@@ -17,7 +17,7 @@ export function cFolders(tree: Tree): string[] {
 
 /** Names that a C file defines for others: functions and variables that are not static. */
 export function definitions(source: string): string[] {
-  const code = cWithoutComments(source).replace(/__attribute__\s*\(\(.*?\)\)/g, " ");
+  const code = cWithoutComments(source).replace(/__attribute__\s*\(\(.*?\)\)|\bIN_WORDS\b/g, " ");
   const names: string[] = [];
   let depth = 0;
   let start = 0;
