@@ -1,4 +1,4 @@
-import type { Deploy, DeployOptions } from "./firmware/deploys.ts";
+import type { Deploy, DeployOptions } from "./firmware/deploy.ts";
 import type { MessageCounts } from "./link/counts.ts";
 import type { DeadLetter } from "./link/record.ts";
 import type { WriteOptions } from "./link/outbox.ts";

@@ -30,13 +30,27 @@ import { caller, paceOf } from "./runtime/run.ts";
 import { transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
-import type { App, ServerOptions } from "./server_options.ts";
+import type { ServerSettings } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 import { joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Listener, Platform, Tls } from "./transport/platform.ts";
+
+/**
+ * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
+ * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
+ * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
+ * device's messages are kept.
+ */
+export type App = (device: Device, server: Server) => Promise<void>;
+
+/** What `Server.listen` can be told. */
+export interface ServerOptions extends ServerSettings {
+  /** Run for every device. */
+  app?: App;
+}
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
@@ -52,7 +66,7 @@ export class Server implements AsyncDisposable {
   readonly #limits: Limits;
   readonly #turn: Turn;
   readonly #reception: Reception;
-  readonly #deviceHost: DeviceHost;
+  readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
   readonly #app: App | undefined;
   readonly #linking: Linking;
@@ -406,7 +420,7 @@ export class Server implements AsyncDisposable {
     return new DeviceDriver(ledger, session, this.#deviceHost);
   }
 
-  #hostDevices(deadLetters: boolean): DeviceHost {
+  #hostDevices(deadLetters: boolean): DeviceHost<DeviceDriver> {
     return {
       turn: this.#turn,
       clock: this.#platform,

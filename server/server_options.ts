@@ -5,8 +5,6 @@ import type { DescriptionsByName } from "./channels/descriptions.ts";
 import type { Limits } from "./link/limits.ts";
 import type { Log } from "./observe/log.ts";
 import type { Store } from "./store/store.ts";
-import type { Device } from "./device.ts";
-import type { Server } from "./server.ts";
 import type { Tls } from "./transport/platform.ts";
 
 /** What `Server.listen` can be told, beside the application. */
@@ -39,18 +37,4 @@ export interface ServerSettings extends AccessOptions {
   limits?: Partial<Limits>;
   /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
   log?: Log;
-}
-
-/**
- * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
- * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
- * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
- * device's messages are kept.
- */
-export type App = (device: Device, server: Server) => Promise<void>;
-
-/** What `Server.listen` can be told. */
-export interface ServerOptions extends ServerSettings {
-  /** Run for every device. */
-  app?: App;
 }

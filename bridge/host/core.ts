@@ -340,7 +340,8 @@ export class Core {
       const text = at + OUTBOX_HEADER + 2;
       at += OUTBOX_HEADER + length;
       if (flags === Flag.late) return undefined;
-      if (flags === Flag.withdrawn) texts.push(undefined);
+      // What was withdrawn before an earlier sleep has no mark, but its NUL.
+      if (flags === Flag.withdrawn || this.#view.getUint8(text) === 0) texts.push(undefined);
       else if (flags !== Flag.doneWith) texts.push(this.#bytes(text, length - FRAME).slice());
     }
     return texts;

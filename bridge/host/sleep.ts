@@ -15,6 +15,8 @@ export interface Asleep {
   readonly ms: number;
   /** What its `millis` say when the sleep is over. */
   readonly clock: number;
+  /** Whether the server has acknowledged that it sleeps. */
+  readonly isTold: boolean;
   /** Where the messages that wait begin. */
   readonly stream: TxStream;
   /** Their texts; of one that was withdrawn, undefined. */
@@ -45,6 +47,7 @@ export class Sleep {
   #ms = 0;
   #until = 0;
   #told = 0;
+  #isKnown = false;
   /** The server was told so on this link, and it is not so any more. */
   #untell = 0;
   #cancelLook: (() => void) | undefined;
@@ -93,6 +96,7 @@ export class Sleep {
     const drained = isUp() && this.#told === core.connects && isEmpty;
     if (!drained && clock.now() < this.#until) return;
     if (!isEmpty && (dialect === 1 || this.#waiting() === undefined)) return;
+    this.#isKnown = drained && dialect === 2;
     this.#ending = true;
     queueMicrotask(() => this.#end()); // not amid what its board is doing
   }
@@ -113,7 +117,8 @@ export class Sleep {
     if (waiting === undefined || ms === 0) return; // `onState` has said something else
     this.cancel();
     const stream = { epoch: core.epoch, first: core.done };
-    asleep({ ms, clock: (millis() + ms) % 2 ** 32, stream, waiting });
+    const clock = (millis() + ms) % 2 ** 32;
+    asleep({ ms, clock, isTold: this.#isKnown, stream, waiting });
   }
 
   /** What waits; undefined if it does not fit. */

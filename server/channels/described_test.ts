@@ -6,7 +6,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import { StreamBoard } from "../../tests/support/stream_board.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { ServerOptions } from "../server_options.ts";
+import type { ServerOptions } from "../server.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import type { ChannelsOptions } from "./channel.ts";

@@ -10,7 +10,7 @@ import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Application, type AppState, type Served } from "../runtime/application.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
-import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
+import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { MessageListener } from "../runtime/message_watch.ts";
 import { dismiss } from "../runtime/pace.ts";

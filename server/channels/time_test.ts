@@ -4,7 +4,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import { StreamBoard } from "../../tests/support/stream_board.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { ServerEvent } from "../observe/events.ts";
-import type { App, ServerOptions } from "../server_options.ts";
+import type { App, ServerOptions } from "../server.ts";
 import { channels } from "./app.ts";
 import type { Handler } from "./channel.ts";
 

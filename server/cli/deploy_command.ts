@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { printable } from "../observe/log.ts";
 import { isAppName, isAppVersion } from "../protocol/firmware_lines.ts";
 import { checkModule, LONGEST_MODULE } from "../protocol/module.ts";
-import type { AppView, DeployView } from "../web/deploy_routes.ts";
+import type { AppView, DeployView } from "../web/app_view.ts";
 import type { DeviceView } from "../web/fleet.ts";
 import type { LogEvent } from "../web/log_routes.ts";
 import { badArgument } from "./arguments.ts";

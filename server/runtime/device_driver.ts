@@ -1,5 +1,5 @@
 import type { Admitted } from "../admission/admission.ts";
-import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
+import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { DeadLetter } from "../link/record.ts";
 import { exhume } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
@@ -36,7 +36,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   application: Application<DeviceDriver> | undefined;
   above: Above | undefined;
   readonly #ledger: Ledger;
-  readonly #host: DeviceHost;
+  readonly #host: DeviceHost<DeviceDriver>;
   #serving: Serving | undefined;
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
@@ -54,7 +54,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #cancelExpiry: (() => void) | undefined;
   #closed: LocalError | undefined;
 
-  constructor(ledger: Ledger, session: Session, host: DeviceHost) {
+  constructor(ledger: Ledger, session: Session, host: DeviceHost<DeviceDriver>) {
     this.session = session;
     this.#ledger = ledger;
     this.#host = host;
@@ -355,6 +355,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#isLost = true;
     serving?.drop();
     if (serving) this.#host.disconnected(this, serving.address, reason);
+    this.turn.leave(this.#out);
   }
 
   /** Ends the connection, if there is one. */

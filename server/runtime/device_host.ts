@@ -1,16 +1,15 @@
 /** What the drivers of devices need of their server, and what is built on them. */
 import type { Expired } from "../link/outbox.ts";
-import type { Deploy, DeployOptions } from "../firmware/deploys.ts";
+import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { LocalError, PeerError } from "../protocol/errors.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { DeviceDriver } from "./device_driver.ts";
 import type { Pace } from "./pace.ts";
 import type { Turn } from "./turn.ts";
 
 /** What the drivers of all devices of a server share. */
-export interface DeviceHost {
+export interface DeviceHost<Device> {
   readonly turn: Turn;
   readonly clock: Clock;
   /** Of those who call and are no application's run. */
@@ -19,42 +18,42 @@ export interface DeviceHost {
   readonly attempts: number;
   readonly deadLetters: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
-  transact(use: (tx: Transaction) => Promise<void> | void, consumer?: DeviceDriver): Promise<void>;
+  transact(use: (tx: Transaction) => Promise<void> | void, consumer?: Device): Promise<void>;
   /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */
-  connected(device: DeviceDriver, ago: number): void;
+  connected(device: Device, ago: number): void;
   /** A connection has ended, and no newer one has taken its place. */
-  disconnected(device: DeviceDriver, address: string, reason: PeerError): void;
+  disconnected(device: Device, address: string, reason: PeerError): void;
   /** A dead letter is the newest message. The record may be changed. @param number What it was. */
-  revived(device: DeviceDriver, number: number): void;
-  readonly reports: DeviceReports;
-  readonly deploys: DeviceDeploys;
+  revived(device: Device, number: number): void;
+  readonly reports: DeviceReports<Device>;
+  readonly deploys: DeviceDeploys<Device>;
 }
 
 /** What is done about new applications for devices. */
-export interface DeviceDeploys {
+export interface DeviceDeploys<Device> {
   /** What a device said last that it runs. */
-  running(device: DeviceDriver): RunningApp | undefined;
-  view(device: DeviceDriver): Deploy | undefined;
-  deploy(device: DeviceDriver, wasm: Uint8Array, options: DeployOptions): Promise<void>;
-  giveUp(device: DeviceDriver): Promise<void>;
+  running(device: Device): RunningApp | undefined;
+  view(device: Device): Deploy | undefined;
+  deploy(device: Device, wasm: Uint8Array, options: DeployOptions): Promise<void>;
+  giveUp(device: Device): Promise<void>;
   /** Whether it is not to be forgotten to make room for another one. */
-  concern(device: DeviceDriver): boolean;
+  concern(device: Device): boolean;
   /** Nothing more comes of a device. */
-  lost(device: DeviceDriver, why: LocalError): void;
+  lost(device: Device, why: LocalError): void;
 }
 
 /** Is told what becomes of devices' messages. */
-export interface DeviceReports {
+export interface DeviceReports<Device> {
   /** Messages were counted. */
-  moved(device: DeviceDriver): void;
+  moved(device: Device): void;
   /** A message was withdrawn, as its time was up, and that is safe. */
-  expired(device: DeviceDriver, message: Expired): void;
+  expired(device: Device, message: Expired): void;
   /** The inbox is full. @returns whether that was said; if not, it is told again */
-  full(device: DeviceDriver): boolean;
+  full(device: Device): boolean;
   /** Somebody who watches messages has thrown this, and is told of none any more. */
-  watchFailed(device: DeviceDriver, error: unknown): void;
+  watchFailed(device: Device, error: unknown): void;
   /** A message has become a dead letter, or cannot: there are too many. */
-  gaveUp(device: DeviceDriver, text: string, error: unknown, isBuried: boolean): void;
+  gaveUp(device: Device, text: string, error: unknown, isBuried: boolean): void;
 }
 
 /** What is built on the messages of a device. */

@@ -108,6 +108,11 @@ export class Turn {
     else if (!this.busy) result(false); // else when that attempt has failed, too
   }
 
+  /** Takes back what `touch` was given: nothing comes of it any more, and a store may fail for long. */
+  leave(result: Result): void {
+    this.#results.delete(result);
+  }
+
   /** Whether this result waits for changes to become safe. */
   awaits(result: Result): boolean {
     return this.#results.has(result);

@@ -56,6 +56,9 @@ Deno.test("who has gone leaves nothing behind, while a commit is under way and w
   release();
   await until(() => scene.turn.failure);
   for (let i = 0; i < 100; i++) scene.turn.whenSafe(never)!();
+  const result = (safe: boolean) => safe && never();
+  scene.turn.touch(result);
+  scene.turn.leave(result);
   assertEquals(scene.turn.waiting, 1, "the result that was asked for");
   scene.store.fails = undefined;
   await scene.settled();

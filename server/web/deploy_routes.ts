@@ -1,36 +1,11 @@
 /** Applications of devices over the API: what they run, and giving them another one. */
-import type { Device } from "../device.ts";
-import type { Deploy } from "../firmware/deploys.ts";
-import type { RunningApp } from "../protocol/firmware_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { find } from "./api.ts";
+import { appsOf, type AppView } from "./app_view.ts";
 import { readJson } from "./body.ts";
 import { fields } from "./fields.ts";
 import type { Watched } from "./fleet.ts";
 import { json, type Route, route } from "./routes.ts";
-
-/** A deploy, as the API shows it: times in ISO 8601. */
-export type DeployView = Omit<Deploy, "begun" | "since"> & {
-  readonly begun: string;
-  readonly since: string;
-};
-
-/** What a device runs, and what was deployed to it last. */
-export interface AppView {
-  readonly device: string;
-  readonly connected: boolean;
-  readonly runs?: RunningApp;
-  readonly deploy?: DeployView;
-}
-
-/** Those of one device that are there. */
-export function appsOf({ runs, deployment }: Device): Pick<AppView, "runs" | "deploy"> {
-  return { ...(runs && { runs }), ...(deployment && { deploy: viewOf(deployment) }) };
-}
-
-function viewOf({ begun, since, ...deploy }: Deploy): DeployView {
-  return { ...deploy, begun: begun.toISOString(), since: since.toISOString() };
-}
 
 /** Routes that show what devices run, and give them another application. */
 export function deployRoutes(server: Watched): Route[] {

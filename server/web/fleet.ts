@@ -6,7 +6,7 @@ import type { EventListener, ServerEvent } from "../observe/events.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { AppState } from "../runtime/application.ts";
 
-import { appsOf, type DeployView } from "./deploy_routes.ts";
+import { appsOf, type DeployView } from "./app_view.ts";
 
 /** What is needed of `Server`. */
 export interface Watched {

@@ -18,8 +18,10 @@ class Talker {
 
   static async meet(server: RawServer, board: Emulator, connection = 0): Promise<Talker> {
     const peer = await server.peer(connection);
-    // deno-lint-ignore no-control-regex
-    const hello = await until(() => peer.heard.match(/^\x01.*\n/)?.[0], { what: "a hello" });
+    const hello = await until(() => {
+      const end = peer.heard.indexOf("\n");
+      return end < 0 ? undefined : peer.heard.slice(0, end);
+    }, { what: "a hello" });
     const word = (at: number) => hello.slice(3 + at * 8, 11 + at * 8);
     const epoch = `0000000${connection + 1}`; // a stream of its own
     const words = [epoch, "00000000", word(0), word(1), "00000040", "00010000", "00000200"];

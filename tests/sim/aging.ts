@@ -19,14 +19,20 @@ export class Aging {
   /** The server has forgotten the device. */
   isForgotten = false;
   readonly #from: Writer;
+  /** By how much the clock went ahead, and until when its application may not have looked since; in ms. */
+  #ahead = 0;
+  #aheadUntil = -Infinity;
 
   constructor(from: Writer) {
     this.#from = from;
   }
 
-  /** The device's clock jumps. */
-  jumps(ms: number): void {
+  /** The device's clock jumps. @param seen When its application has looked since, by the world's clock */
+  jumps(ms: number, seen: number): void {
     this.isDateSet = true;
+    const isOver = this.#aheadUntil < this.#from.now();
+    this.#ahead = (isOver ? 0 : this.#ahead) + Math.max(0, ms);
+    this.#aheadUntil = seen;
     for (const message of this.#from.fromDevice.all()) message.expires -= ms;
   }
 
@@ -65,7 +71,10 @@ export class Aging {
     for (const line of decoder.decode(bytes).split("\n")) {
       const message = fromDevice.find(line.slice(2));
       if (!message || (this.isDateSet && message.epoch !== boot)) continue;
-      if (message.expires < now() - latest) this.#fail(message, "is sent when its time is long up");
+      const ahead = now() <= this.#aheadUntil ? this.#ahead : 0;
+      if (message.expires < now() - latest - ahead) {
+        this.#fail(message, "is sent when its time is long up");
+      }
     }
   }
 

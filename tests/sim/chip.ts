@@ -75,8 +75,14 @@ export class Chip implements Program {
         }
         return platform.isAlive;
       },
-      asleep: (asleep) =>
-        device.sleeps(asleep, this.#accepted.slice(core.done - this.#first >>> 0)),
+      asleep: (asleep) => {
+        const waiting = this.#accepted.slice(core.done - this.#first >>> 0);
+        // Of one that was withdrawn nothing more is to be told.
+        device.sleeps(
+          asleep,
+          waiting.map((each) => each && this.#withdrawn.has(each) ? undefined : each),
+        );
+      },
     });
     this.#pump();
   }

@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import type { Random } from "./random.ts";
-import type { Scenario } from "./scenario.ts";
 
 /** Of so many seeds one is such a world. */
 const SHARE = 8;
@@ -27,6 +26,21 @@ export interface DeployPlan {
   readonly pause: number;
 }
 
+/** The scenario to which deploys are added. */
+interface World {
+  readonly siege: boolean;
+  readonly channels?: boolean;
+  readonly timeout: number;
+  readonly faultsEnd: number;
+  readonly limits: { helloBytes: number };
+  readonly devices: readonly {
+    readonly kind: string;
+    readonly dialect: 1 | 2;
+    readonly size: { inbox: number };
+  }[];
+  deploys?: DeployPlan;
+}
+
 /** Version of what runs at first. */
 export const FIRST_VERSION = 3;
 
@@ -39,7 +53,7 @@ export function deploysThere(seed: number): boolean {
 }
 
 /** Adds deploys to a scenario whose devices have a firmware that takes them. */
-export function addDeploys(scenario: Scenario, random: Random): void {
+export function addDeploys(scenario: World, random: Random): void {
   if (scenario.siege || scenario.channels) return; // are about something else
   const { timeout, faultsEnd, devices } = scenario;
   if (!devices.some(takesDeploys)) return;

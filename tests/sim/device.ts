@@ -258,8 +258,8 @@ export class SimDevice implements Wiring {
   /** Its clock jumps. */
   jump(ms: number): void {
     this.clockAhead += ms;
-    this.books.aging.jumps(ms);
     const { clock, scenario: { timeout } } = this.world;
+    this.books.aging.jumps(ms, clock.now + timeout / 8);
     // What it was about to do at a certain time, a keepalive for example, it does later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }
@@ -362,7 +362,7 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
-    naps.begins(asleep.ms, off, waiting.length === 0);
+    naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;
     this.process.end();

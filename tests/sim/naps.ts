@@ -42,11 +42,11 @@ export class Naps {
     throw new Violation(`${this.#device.id} is said to sleep, and does not`);
   }
 
-  /** @param isTold The server has acknowledged all that it was told, its sleep as well. */
+  /** @param isTold The server has acknowledged that it sleeps. */
   begins(ms: number, off: number, isTold: boolean): void {
     const { world } = this.#device;
     world.count(off > ms ? "device oversleeps" : "device sleeps");
-    if (!isTold) world.count("device sleeps, and something waits");
+    if (!isTold) world.count("device sleeps, and the server was not told");
     this.#isAsleep = true;
     this.#began = world.clock.now;
     this.#ms = ms;

@@ -69,6 +69,7 @@ const QUICK = [
   "a newline at the start of a segment is a keepalive",
   "core: an ack settles one message too many",
   "a report that is older than a setting is a change at the device",
+  "a deploy does not go on when the device comes back",
 ];
 
 for (const name of QUICK) {

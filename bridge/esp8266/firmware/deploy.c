@@ -30,7 +30,7 @@ static const char *const refusals[] = {
 static const struct settings *settings;
 
 /* In whole words, as they lie where only these can be written. */
-static struct {
+struct deploy_state {
   uint32_t receiving; /* an offer has been taken since the start */
   uint32_t size;      /* of what comes */
   uint32_t expected;  /* where its next piece goes */
@@ -47,7 +47,8 @@ static struct {
   uint32_t up_since;
   uint32_t telling; /* why it has fallen back is on its way to the server */
   uint32_t told_at; /* and has the number before this one */
-} state IN_WORDS;
+};
+static struct deploy_state state IN_WORDS;
 
 static bool is_name(uint8_t c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -101,7 +102,8 @@ static void refuse(enum refusal why, const uint8_t *hash) {
 
 static enum module_fault check_module(struct module_name lacks[2]) {
   struct slot image = slots_incoming();
-  return module_check(image.wasm, image.length, application_imports, lacks);
+  /* An application is one module with the core. */
+  return module_check(image.wasm, image.length, engine_names, ON_START, application_imports, lacks);
 }
 
 /* The import that it lacks: looked for again, as there is no place for it while it waits. */

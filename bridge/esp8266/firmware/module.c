@@ -69,8 +69,8 @@ static enum module_fault check_imports(const uint8_t *at, const uint8_t *end, co
   return MODULE_GOOD;
 }
 
-/* Whether all functions of the core are there: an application is one module with it. */
-static bool has_core(const uint8_t *at, const uint8_t *end) {
+/* Whether functions of these names are among the exports. */
+static bool has_all(const uint8_t *at, const uint8_t *end, const char *const *names, unsigned names_count) {
   uint32_t count, found = 0;
   if (!module_number(&at, end, &count)) return false;
   while (count--) {
@@ -79,20 +79,20 @@ static bool has_core(const uint8_t *at, const uint8_t *end) {
     if (!module_name(&at, end, &name) || at >= end) return false;
     bool is_function = !*at++;
     if (!module_number(&at, end, &index)) return false;
-    for (unsigned i = 0; is_function && i < ON_START; i++) {
-      if (module_is(&name, engine_names[i])) found |= 1u << i;
+    for (unsigned i = 0; is_function && i < names_count; i++) {
+      if (module_is(&name, names[i])) found |= 1u << i;
     }
   }
-  return found == (1u << ON_START) - 1;
+  return found == (1u << names_count) - 1;
 }
 
-enum module_fault module_check(const uint8_t *wasm, size_t length, const struct engine_import *imports,
-                               struct module_name lacks[2]) {
+enum module_fault module_check(const uint8_t *wasm, size_t length, const char *const *exports, unsigned count,
+                               const struct engine_import *imports, struct module_name lacks[2]) {
   static const uint8_t start[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
   const uint8_t *at, *end;
   if (length < sizeof start || bytes_compare(wasm, start, sizeof start) || !is_whole(wasm, length)) {
     return MODULE_BAD;
   }
-  if (!module_section(wasm, length, EXPORTS, &at, &end) || !has_core(at, end)) return MODULE_BAD;
+  if (!module_section(wasm, length, EXPORTS, &at, &end) || !has_all(at, end, exports, count)) return MODULE_BAD;
   return module_section(wasm, length, IMPORTS, &at, &end) ? check_imports(at, end, imports, lacks) : MODULE_GOOD;
 }

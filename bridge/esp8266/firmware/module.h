@@ -21,9 +21,9 @@ bool module_section(const uint8_t *wasm, size_t length, uint8_t wanted, const ui
 
 enum module_fault { MODULE_GOOD, MODULE_BAD, MODULE_LACKS };
 
-/* What can be told without running it: whether it is a module that exports the core, and imports nothing but these.
- * MODULE_LACKS: `lacks` are the two names of an import that is not among them. */
-enum module_fault module_check(const uint8_t *wasm, size_t length, const struct engine_import *imports,
-                               struct module_name lacks[2]);
+/* What can be told without running it: whether it is a module that exports functions of these names, 31 at most, and
+ * imports nothing but these. MODULE_LACKS: `lacks` are the two names of an import that is not among them. */
+enum module_fault module_check(const uint8_t *wasm, size_t length, const char *const *exports, unsigned count,
+                               const struct engine_import *imports, struct module_name lacks[2]);
 
 #endif

@@ -1,0 +1,44 @@
+/** What is said of a deploy, and what it is told. */
+import type { DeployPhase } from "./deployment.ts";
+
+/** What a deploy is told. */
+export interface DeployOptions {
+  /** Of the application: 1 to 32 letters, digits, `_`, `-`, `.`. */
+  name: string;
+  /** Of the application, 0 to 4,294,967,295. A device refuses one that is less than that of the one which it runs. */
+  version: number;
+  /** Also if it is older than the one that runs. Default false. */
+  older?: boolean;
+  /** Also if the same bytes fell back on this device before. Default false. */
+  again?: boolean;
+  /** "accepted": until the server has it in its store; "kept": until the device runs it for good. Default "kept". */
+  until?: "accepted" | "kept";
+  /** Stops waiting. The deploy goes on: `Device.giveUp` ends it. */
+  signal?: AbortSignal;
+  /** Is told how far it is: at each change of its phase, and when more of it has arrived. */
+  onProgress?: (deploy: Deploy) => void;
+}
+
+/** A deploy, as others see it. */
+export interface Deploy {
+  /** Of the application. */
+  readonly name: string;
+  /** Of the application. */
+  readonly version: number;
+  /** The first 8 characters of the .wasm's SHA-256, in base64url. */
+  readonly hash: string;
+  /** How it is. */
+  readonly phase: DeployPhase;
+  /** Bytes of the .wasm. */
+  readonly size: number;
+  /** How many of them the device has. */
+  readonly arrived: number;
+  /** When it was begun. */
+  readonly begun: Date;
+  /** Since when it is in this phase. */
+  readonly since: Date;
+  /** Why it was refused or fell back, as `PROTOCOL.md` has it; "unknown" if the device could not say. */
+  readonly reason?: string;
+  /** What it needs and the device has not, for example. */
+  readonly detail?: string;
+}

@@ -1,0 +1,27 @@
+/** What devices run, and what was deployed to them, as the API shows it. */
+import type { Device } from "../device.ts";
+import type { Deploy } from "../firmware/deploy.ts";
+import type { RunningApp } from "../protocol/firmware_lines.ts";
+
+/** A deploy, as the API shows it: times in ISO 8601. */
+export type DeployView = Omit<Deploy, "begun" | "since"> & {
+  readonly begun: string;
+  readonly since: string;
+};
+
+/** What a device runs, and what was deployed to it last. */
+export interface AppView {
+  readonly device: string;
+  readonly connected: boolean;
+  readonly runs?: RunningApp;
+  readonly deploy?: DeployView;
+}
+
+/** Those of one device that are there. */
+export function appsOf({ runs, deployment }: Device): Pick<AppView, "runs" | "deploy"> {
+  return { ...(runs && { runs }), ...(deployment && { deploy: viewOf(deployment) }) };
+}
+
+function viewOf({ begun, since, ...deploy }: Deploy): DeployView {
+  return { ...deploy, begun: begun.toISOString(), since: since.toISOString() };
+}
