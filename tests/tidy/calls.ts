@@ -15,9 +15,12 @@ export function cFolders(tree: Tree): string[] {
   return [...folders].sort();
 }
 
+/** What says something of a name, and is none: attributes, and the firmware's word for one of them (words.h). */
+const ATTRIBUTE = /__attribute__\s*\(\(.*?\)\)|\bIN_WORDS\b/g;
+
 /** Names that a C file defines for others: functions and variables that are not static. */
 export function definitions(source: string): string[] {
-  const code = cWithoutComments(source).replace(/__attribute__\s*\(\(.*?\)\)|\bIN_WORDS\b/g, " ");
+  const code = cWithoutComments(source).replace(ATTRIBUTE, " ");
   const names: string[] = [];
   let depth = 0;
   let start = 0;
