@@ -340,9 +340,10 @@ export class Core {
       const text = at + OUTBOX_HEADER + 2;
       at += OUTBOX_HEADER + length;
       if (flags === Flag.late) return undefined;
+      if (flags === Flag.doneWith) continue; // it has left
       // What was withdrawn before an earlier sleep has no mark, but its NUL.
-      if (flags === Flag.withdrawn || this.#view.getUint8(text) === 0) texts.push(undefined);
-      else if (flags !== Flag.doneWith) texts.push(this.#bytes(text, length - FRAME).slice());
+      const isWithdrawn = flags === Flag.withdrawn || this.#view.getUint8(text) === 0;
+      texts.push(isWithdrawn ? undefined : this.#bytes(text, length - FRAME).slice());
     }
     return texts;
   }
