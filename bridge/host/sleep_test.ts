@@ -3,7 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { channels, type Device, Server } from "../../server/mod.ts";
 import { compile } from "../../tests/support/compile.ts";
 import { until } from "../../tests/support/wait.ts";
+import { chipSize, Core, coreModule } from "./core.ts";
 import { Board, type BoardOptions, Kept, loadModule } from "./mod.ts";
+import { coreOptions } from "./options.ts";
 
 const BATTERY = loadModule(new URL("../../client-as/build/battery.wasm", import.meta.url));
 const TEN_MINUTES = 600_000;
@@ -60,6 +62,13 @@ Deno.test("what waits in a board that sleeps comes once, with its time", async (
   await until(() => told.length === 2, { what: "both readings" });
   const apart = told[1]![1] - told[0]![1];
   assert(apart >= TEN_MINUTES && apart < TEN_MINUTES + 60_000, `${apart} ms`);
+});
+
+Deno.test("what was withdrawn before a sleep is withdrawn after the next one, too", () => {
+  const core = new Core(coreModule(), {}, coreOptions({ id: "1" }, chipSize), 0);
+  assert(core.writeWithdrawn());
+  assert(core.write(new TextEncoder().encode("21.5"), true, true));
+  assertEquals(core.outbox, [undefined, new TextEncoder().encode("21.5")]);
 });
 
 Deno.test("a board that wants to sleep no more says so, and stays", async () => {
