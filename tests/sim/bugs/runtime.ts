@@ -309,7 +309,7 @@ const STRANGER_BUGS: Bugs = {
   ),
   "a stranger is forgotten while messages wait": edit(
     SESSION,
-    "return inbox.length === 0 && outbox.every(({ text }) => text === WITHDRAWN);",
+    "return inbox.length === 0 && !outbox.some(isOfApplication);",
     "return inbox.length + outbox.length >= 0;",
   ),
 };
@@ -333,8 +333,8 @@ const OPERATOR_BUGS: Bugs = {
   ),
   "an ack goes out for what came while its device was forgotten": edit(
     DEVICE,
-    "    if (this.isForgotten) return; // nothing of it is safe\n",
-    "",
+    "if (this.isForgotten || this.#isLost) return; // nothing of it is safe",
+    "if (this.#isLost) return;",
   ),
 };
 

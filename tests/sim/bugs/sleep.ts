@@ -39,12 +39,12 @@ export const SLEEP_BUGS: Bugs = {
   ),
   "what was withdrawn before a sleep is sent after it": edit(
     CORE,
-    "if (flags === Flag.withdrawn) texts.push(undefined);",
-    "if (flags === Flag.withdrawn) texts.push(new TextEncoder().encode(`-${at}`));",
+    "texts.push(isWithdrawn ? undefined :",
+    "texts.push(isWithdrawn ? new TextEncoder().encode(`-${at}`) :",
   ),
   "what has left the outbox waits in a sleep all the same": edit(
     CORE,
-    "else if (flags !== Flag.doneWith) texts.push(",
-    "else texts.push(",
+    "if (flags === Flag.doneWith) continue; // it has left",
+    "",
   ),
 };
