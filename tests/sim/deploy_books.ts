@@ -127,21 +127,24 @@ export class DeviceBooks {
         return;
     }
     if (runsIt) fail("it is said to be refused, and runs");
-    this.#checkRefusal(deployment.reason!, last, keysChange, fail);
+    // Which of those that have begun it was the last to be taken is not known.
+    const asked = this.begun.slice(Math.max(0, this.accepted - 1)).filter((each) =>
+      each.app.hash === app.hash
+    );
+    if (!asked.some((each) => this.#mayRefuse(deployment.reason!, each, keysChange))) {
+      fail("there is no reason to refuse it");
+    }
   }
 
-  #checkRefusal(
+  #mayRefuse(
     reason: string,
-    last: number,
+    { app, older, again }: (typeof this.begun)[number],
     keysChange: boolean,
-    fail: (what: string) => void,
-  ): void {
-    const { app, older, again } = this.begun[last]!;
-    if (reason === "older" && !older) return;
-    if (reason === "failed" && !again && this.#fallen.has(app.hash)) return;
-    if (reason === "import" && app.isUnfit) return;
-    if (reason === "mac" && keysChange) return;
-    fail("there is no reason to refuse it");
+  ): boolean {
+    if (reason === "older") return !older;
+    if (reason === "failed") return !again && this.#fallen.has(app.hash);
+    if (reason === "import") return app.isUnfit;
+    return reason === "mac" && keysChange;
   }
 }
 

@@ -120,8 +120,9 @@ export class SimDevice implements Wiring {
   readonly firmware: SimFirmware | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
-  /** Shortest line that a server may have named on this connection. */
-  leastLine = 0;
+  /** Shortest line that a server may have named on this connection, and on the one before. */
+  #least = Infinity;
+  #leastBefore = Infinity;
   #platform: SimPlatform | undefined;
   #socket: SimSocket | undefined;
 
@@ -186,9 +187,14 @@ export class SimDevice implements Wiring {
     return this.program?.connects ?? 0;
   }
 
+  /** Shortest line that a server may have named, as far as writers or the client's memory are not done with it. */
+  get leastLine(): number {
+    return Math.min(this.#least, this.#leastBefore);
+  }
+
   /** From now on the server names another limit: what it said before may still be on its way. */
   lineChanges(lineBytes: number): void {
-    this.leastLine = Math.min(this.leastLine, lineBytes);
+    this.#least = Math.min(this.#least, lineBytes);
   }
 
   start(): void {
@@ -213,7 +219,8 @@ export class SimDevice implements Wiring {
     world.log?.(`${this.id} connects to ${hostname}`);
     const isThere = addresses?.[0] !== NOBODY;
     this.meetsImpostor = isThere && this.impostor !== undefined;
-    this.leastLine = world.lineBytes;
+    this.#leastBefore = this.#least;
+    this.#least = world.lineBytes;
     const { client } = new Circuit(
       this.path,
       isThere ? this.impostor ?? world.server : { listens: false, accept() {} },
