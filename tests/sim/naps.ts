@@ -32,7 +32,9 @@ export class Naps {
 
   /** The server says that it has connected. */
   connected(): void {
-    this.#mayBe = this.#isAsleep || (this.#device.program?.wantsSleep ?? false);
+    const { isUp, program } = this.#device;
+    // Without a link it is a connection from before the sleep that the server speaks of.
+    this.#mayBe &&= this.#isAsleep || !isUp || (program?.wantsSleep ?? false);
   }
 
   /** The server says that it sleeps. */

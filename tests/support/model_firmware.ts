@@ -179,12 +179,12 @@ export class ModelFirmware {
     }
     const { runs } = this;
     if (this.onTrial) return hash === runs.hash ? [`\x02g ${short}`] : no("busy");
-    if (hash === runs.hash) return [`\x02k ${short}`];
     const other = 1 - this.#running;
     const slot = this.slots[other]!;
     const isSame = slot.hash === hash;
     if (isSame && slot.state === "whole") return [`\x02g ${short}`];
     if (this.restarts) return no("busy");
+    if (hash === runs.hash) return [`\x02k ${short}`];
     if (Number(size) > room) return no("size");
     if (Number(version) < runs.version && !(Number(flags) & 1)) return no("older");
     if (isSame && slot.state === "failed" && !(Number(flags) & 2)) return no("failed");
