@@ -162,7 +162,10 @@ chipInBrowserTest(
       assert(lines.includes(line), lines.join("\n"));
     }
     const device = await end.server.device("kitchen");
-    assertMatch(device.metadata, /^reset=external version=0.1.0 board=emulator ms=\d{10}$/);
+    assertMatch(
+      device.metadata,
+      /^reset=external version=0.1.0 board=emulator app=main\/0\/\S{8} ms=\d{10}$/,
+    );
     await visitor.hears("app: Got [4711]");
     await until(() => end.heard.length >= 3, { what: "messages" });
     for (const [at, text] of end.heard.entries()) {

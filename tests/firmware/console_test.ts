@@ -74,7 +74,10 @@ chipTest(
     });
     assertEquals(end.lines().slice(0, 2), ["holdfast: link up connects=1", "app: Link up"]);
     const device = await end.server.device("1");
-    assertMatch(device.metadata, /^reset=power-on version=0.1.0 board=emulator ms=\d{10}$/);
+    assertMatch(
+      device.metadata,
+      /^reset=power-on version=0.1.0 board=emulator app=main\/0\/\S{8} ms=\d{10}$/,
+    );
     board.reset("external");
     await until(() => device.metadata.startsWith("reset=external"), { what: "the next hello" });
     await until(() => end.heard.length > 1, { what: "messages" });

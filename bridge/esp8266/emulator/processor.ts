@@ -66,6 +66,10 @@ export class Processor {
   kill(): void {
     if (this.#killed) return;
     this.#killed = true;
-    this.#process.kill("SIGKILL");
+    try {
+      this.#process.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // a program that has come to its end
+    }
   }
 }

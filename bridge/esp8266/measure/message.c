@@ -111,7 +111,8 @@ void program(const uint8_t *wasm, size_t length) {
   const char *wrong = engine_load(wasm, length, imports, memory_needed);
   say("load", (count() - start) * STEP);
   must(!wrong, wrong);
-  struct core_boot boot = { .name = "probe", .name_length = 5, .timeout = 2000, .dialect = 2, .line = CORE_LINE };
+  struct core_boot boot = { .name = "probe", .name_length = 5, .timeout = 2000, .dialect = 2, .line = CORE_LINE,
+                            .window = CORE_WINDOW };
   core_boot(&boot, 0);
   greet();
   start = count();
