@@ -329,7 +329,8 @@ export class Deployment {
       if (state.phase !== "trial") this.#move("waits");
     } else if (OF_PIECES.includes(reason)) {
       // What was written of an interrupted transfer may be damaged: then it begins again.
-      if (this.#unanswered > 0) return; // it has not heard the last one yet
+      // It has not heard the last offer yet, or has all: this is about pieces that were sent twice.
+      if (this.#unanswered > 0 || state.phase === "trial") return;
       if (this.#offers < MOST_OFFERS) this.#offer();
       else this.#end("refused", reason, detail);
     } else if (reason === "failed" && state.starts > 0) {

@@ -212,6 +212,19 @@ Deno.test("a trial of something else that ends meanwhile is no answer to an offe
   assertEquals(rig.phase, "kept");
 });
 
+Deno.test("who has all of it is not asked again because of pieces that were sent twice", () => {
+  const rig = new Rig();
+  rig.connect();
+  const bytes = image(40);
+  const hash = hashOf(bytes).slice(0, 8);
+  rig.begin(bytes);
+  rig.deployment.told({ is: "taken", hash, offset: 0 });
+  rig.deployment.told({ is: "going", hash });
+  rig.deployment.told({ is: "refused", hash: "--------", reason: "offer" });
+  assertEquals(rig.phase, "trial");
+  assertEquals(rig.record.outbox.filter(({ text }) => text.startsWith("\x02o ")).length, 1);
+});
+
 Deno.test("a device that comes back without app= knows nothing of deploys", () => {
   const rig = new Rig();
   rig.connect();
