@@ -223,6 +223,7 @@ export class PageBooks {
     );
     if (sure && !(links[0] && links[0].from <= sure.from)) wrong("a link is missing");
     for (const span of spansOf(links, history.served, { from: 0, to: now })) {
+      if (span.to - span.from <= 1) continue; // of a moment, whose time is read twice
       const isTrue = span.state === "up"
         ? isWithin(span, lane.links)
         : span.state === "away"
