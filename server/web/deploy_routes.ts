@@ -7,14 +7,19 @@ import { fields } from "./fields.ts";
 import type { Watched } from "./fleet.ts";
 import { json, type Route, route } from "./routes.ts";
 
+/** 2 is before 10. */
+const BY_NUMBER = new Intl.Collator("en", { numeric: true });
+
 /** Routes that show what devices run, and give them another application. */
 export function deployRoutes(server: Watched): Route[] {
   const PATH = "/api/devices/:id/deploy";
   return [
     route("GET", "/api/apps", "look", () => {
-      return json(server.devices.map((device): AppView => {
+      const views = server.devices.map((device): AppView => {
         return { device: device.id, connected: device.connected, ...appsOf(device) };
-      }));
+      });
+      // A group is given an application in this order, whoever connected first.
+      return json(views.sort((a, b) => BY_NUMBER.compare(a.device, b.device)));
     }),
     route("POST", PATH, "act", async ({ request, params }) => {
       const device = find(server, params.id);
