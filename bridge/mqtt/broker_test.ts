@@ -152,17 +152,20 @@ Deno.test("what devices want to hear meanwhile does not keep a bridge away that 
   await broker.hears("connect");
 });
 
+/** A server that knows a device's report, and has ended. */
+async function reports(broker: ScriptBroker, path: string): Promise<void> {
+  await using first = await serve(broker, path);
+  await broker.welcomes(false);
+  await using client = new Client({ id: "1", port: first.server.port });
+  await client.write("=temp 1");
+  const temp = async () => (await first.server.thing("1")).reported("temp");
+  await until(temp, { what: "a report" });
+}
+
 Deno.test("what a device told that is forgotten while the bridge starts, and comes back, is taken back", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
-  {
-    await using first = await serve(broker, dir.path);
-    await broker.welcomes(false);
-    await using client = new Client({ id: "1", port: first.server.port });
-    await client.write("=temp 1");
-    const temp = async () => (await first.server.thing("1")).reported("temp");
-    await until(temp, { what: "a report" });
-  }
+  await reports(broker, dir.path);
   const gate = Promise.withResolvers<void>();
   const server = Promise.withResolvers<Server>();
   const starting = serve(broker, dir.path, (own) => {
@@ -215,14 +218,7 @@ Deno.test("of messages that come at once the one that cannot be harms no other",
 Deno.test("what a device tells while all states are announced is not undone by what it was before", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
-  {
-    await using first = await serve(broker, dir.path);
-    await broker.welcomes(false);
-    await using client = new Client({ id: "1", port: first.server.port });
-    await client.write("=temp 1");
-    const temp = async () => (await first.server.thing("1")).reported("temp");
-    await until(temp, { what: "a report" });
-  }
+  await reports(broker, dir.path);
   const gate = Promise.withResolvers<void>();
   let announcing = false;
   await using second = await serve(broker, dir.path, (server) => ({
