@@ -24,6 +24,7 @@ import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Places } from "./runtime/places.ts";
+import { Parting } from "./runtime/parting.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { Roster } from "./runtime/roster.ts";
 import { caller, paceOf } from "./runtime/run.ts";
@@ -79,6 +80,7 @@ export class Server implements AsyncDisposable {
   #listener: Listener | undefined;
   #unlistened: Promise<void> | undefined;
   readonly #devices: Roster;
+  #parting: Parting | undefined;
   readonly #places: Places;
   readonly #pool: Pool;
   #closed: LocalError | undefined;
@@ -338,6 +340,23 @@ export class Server implements AsyncDisposable {
 
   get #transactionHost(): TransactionHost {
     return {
+  /**
+   * Accepts no connections any more, and sends the devices that are here to their next address, one after the other: for
+   * a server that is about to be closed, where others have the same store. A device that knows no other address, or
+   * whose client is older than this, comes back after 2 to 4 times the timeout.
+   *
+   * @param over How long that takes, in ms, 0 to 3,600,000: so that the others do not get all of them at once.
+   * @returns when the last one was told
+   * @throws {LocalError} BAD_ARGUMENT; CLOSED
+   */
+  async sendAway(over: number): Promise<void> {
+    checkNumber("over", over, 0, 3_600_000);
+    if (this.#closed) throw this.#closed;
+    void this.#stopListening();
+    this.#parting ??= new Parting(this.#devices, over, this.#platform);
+    await this.#parting.done;
+  }
+
       turn: this.#turn,
       database: this.#store.database,
       closed: () => this.#closed,
@@ -480,3 +499,4 @@ export class Server implements AsyncDisposable {
     return this.close();
   }
 }
+    this.#parting?.giveUp();

@@ -371,6 +371,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.#host.deploys.view(this);
   }
 
+  /** Sends the device, if it is connected, to its next address. */
+  sendAway(): void {
+    this.#serving?.part(new PeerError("LOST", "it was sent to its next address"));
+  }
+
   deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
     return this.pace.keep(this.#host.deploys.deploy(this, wasm, options));
   }
