@@ -240,6 +240,12 @@ export class Turn {
     this.#letIn();
   }
 
+  /** Another process has taken a device. Called while no commit is under way. */
+  lose(error: FencedError): void {
+    const ledger = this.changed.values().find(({ id }) => id === error.device);
+    this.#fence(ledger, error);
+  }
+
   #fail(error: LocalError): void {
     const isFirst = !this.#failure;
     this.#failure = error;
@@ -250,8 +256,8 @@ export class Turn {
   }
 
   /** What has changed in this device is somebody else's affair; all others go on. */
-  #fence(ledger: Ledger, error: FencedError): void {
-    this.changed.delete(ledger);
+  #fence(ledger: Ledger | undefined, error: FencedError): void {
+    if (ledger) this.changed.delete(ledger);
     const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
     this.#transfers = this.#transfers.filter((transfer) => !lost.includes(transfer));
     this.#owner.fenced(error);

@@ -21,6 +21,7 @@ const NO_LETTERS: readonly DeadLetter[] = [];
 export class Ledger implements Change, Journal {
   readonly record: DeviceRecord;
   readonly token: number;
+  #looks: number; // see `Look.looks`
   readonly #changed: Set<Ledger>;
   #entered = false;
   #known: boolean; // to the store
@@ -46,11 +47,12 @@ export class Ledger implements Change, Journal {
    */
   constructor(
     readonly id: string,
-    { state, token }: Acquired,
+    { state, token, looks = 0 }: Acquired,
     changed: Set<Ledger>,
     fresh?: DeviceState,
   ) {
     this.token = token;
+    this.#looks = looks;
     this.#changed = changed;
     this.#known = state !== undefined;
     this.record = new DeviceRecord(id, this, state ?? fresh);
@@ -59,6 +61,17 @@ export class Ledger implements Change, Journal {
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
     this.#letters = this.#lettersNow.length > 0 ? [...this.#lettersNow] : NO_LETTERS;
+  }
+
+  /** Whether the store knows the device. */
+  get isKnown(): boolean {
+    return this.#known;
+  }
+
+  /** The device may have greeted another process since, if others have looked at it, and have been told its stream's name. */
+  looked(looks: number): void {
+    if (looks !== this.#looks) this.record.mayHaveForgotten = true;
+    this.#looks = looks;
   }
 
   /** The record's whole state. It is alive. */

@@ -372,7 +372,7 @@ export class Conversation {
     const text = newText(books.toDevice, this.#random, most, this.#talk!.long);
     if (text === undefined) return undefined;
     const manner = { qos, waits: wait, expires: world.clock.now + expires };
-    return { books, message: books.serverWrites(text, manner) };
+    return { books, message: world.serverWrites(this.platform, books, text, manner) };
   }
 
   /** Writes a message; if it is refused, another one later. */
