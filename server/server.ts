@@ -22,6 +22,7 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
+import { checkErrand } from "./runtime/errands.ts";
 import { FleetMember } from "./runtime/fleet_member.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Parting } from "./runtime/parting.ts";
@@ -29,7 +30,7 @@ import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { Roster } from "./runtime/roster.ts";
 import { caller, paceOf } from "./runtime/run.ts";
-import { transact, type TransactionHost } from "./runtime/transactions.ts";
+import { deedOf, transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import type { ServerSettings } from "./server_options.ts";
@@ -129,6 +130,11 @@ export class Server implements AsyncDisposable {
       connections: this.#places.connections,
       acquire: (id) => store.acquire(id),
       begin: (device) => this.#begin(device),
+      deed: (device, errand) => deedOf(this.#transactionHost, device, errand),
+      refused: (device, errand, error) => {
+        const text = errand && "write" in errand ? errand.write : undefined;
+        this.#reports.mailRefused(device, text, error);
+      },
     });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
@@ -382,6 +388,11 @@ export class Server implements AsyncDisposable {
       database: this.#store.database,
       closed: () => this.#closed,
       find: (id) => this.#devices.find(id),
+      post: (id, errand) => {
+        if (!this.#member || this.#devices.get(id)) return undefined;
+        checkErrand(errand, this.#limits.lineBytes);
+        return this.#member.posting(id, errand);
+      },
       set: (device, ...setting) => this.#things.of(device).setting(...setting),
     };
   }

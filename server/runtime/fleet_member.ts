@@ -1,16 +1,18 @@
 /** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
-import type { Fleet, Lost } from "../store/fleet.ts";
+import type { Fleet, Lost, Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import { type Acquired, type DeviceState, FencedError } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
+import type { Errand, Posting } from "./errands.ts";
 import { Membership } from "./membership.ts";
+import { PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
-export interface FleetMemberHost {
+export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"> {
   readonly fleet: Fleet;
   readonly turn: Turn;
   readonly clock: Clock;
@@ -27,23 +29,26 @@ export class FleetMember {
   readonly callers: FleetCallers;
   readonly #host: FleetMemberHost;
   readonly #membership: Membership;
+  readonly #office: PostOffice;
   #closed = false;
 
   constructor(host: FleetMemberHost) {
     this.#host = host;
+    this.#office = new PostOffice({ ...host, find: (id) => host.devices.get(id) });
     const { clock, connections, devices, fleet } = host;
     this.callers = new FleetCallers({
       here: (id) => devices.get(id)?.ledger,
       look: (id, token) => fleet.look(id, token),
       acquire: async (id, fresh) => {
         try {
-          return this.#ledger(id, await host.acquire(id), fresh);
+          const acquired = await host.acquire(id);
+          return [this.#ledger(id, acquired, fresh), acquired.mail ?? []];
         } catch (error) {
           this.#membership.doubt(id);
           throw error;
         }
       },
-      meet: (ledger) => this.#meet(ledger),
+      meet: (ledger, mail) => this.#meet(ledger, mail),
       lost: ({ id, token }) => this.#lost(id, token + 1),
     }, connections);
     this.#membership = new Membership(fleet, {
@@ -52,14 +57,20 @@ export class FleetMember {
       adopt: async (id) => {
         const acquired = await fleet.adopt(id);
         // One that the store does not know is met when it greets.
-        if (acquired?.state) this.#meet(this.#ledger(id, acquired));
+        if (acquired?.state) this.#meet(this.#ledger(id, acquired), acquired.mail);
       },
-      mail: () => 0,
+      asks: () => this.#office.asks(),
+      mail: (mail) => this.#office.brings(mail),
       answered: () => {},
       held: () => {
         for (const device of devices) device.goOn();
       },
     });
+  }
+
+  /** A part of a transaction that has something done with a device that is not here. */
+  posting(id: string, errand: Errand): Posting {
+    return this.#office.posting(id, errand);
   }
 
   /** Enters the fleet. @throws {LocalError} STORE_FAILED */
@@ -77,7 +88,7 @@ export class FleetMember {
   }
 
   /** A device is this process's from now on. */
-  #meet(ledger: Ledger): void {
+  #meet(ledger: Ledger, mail: readonly Mail[] = []): void {
     const { devices, turn, begin } = this.#host;
     turn.enter(() => {
       if (this.#closed) return; // it is about to leave
@@ -86,6 +97,7 @@ export class FleetMember {
       if (here && here.ledger.token > token) return; // an answer that was overtaken
       if (here) turn.lose(new FencedError(id));
       const device = devices.meet(ledger);
+      this.#office.take(mail);
       if (device.inbox > 0) begin(device);
     });
   }

@@ -17,8 +17,9 @@ export interface MembershipHost {
   lost(lost: Lost): void;
   /** A device that nobody has; it may be somebody's by now. */
   adopt(id: string): Promise<void>;
-  /** @returns how many of them were taken: for the others there is no room, or their devices were lost */
-  mail(mail: readonly Mail[]): number;
+  /** A beat begins. */
+  asks(): void;
+  mail(mail: readonly Mail[]): void;
   answered(answer: Answer): void;
   /** It is held again, after it was not. */
   held(): void;
@@ -89,6 +90,7 @@ export class Membership {
     do {
       this.#isHinted = false;
       const begun = clock.now();
+      this.#host.asks();
       const seen = this.#seen;
       try {
         const beat = await this.#fleet.beat(seen);
@@ -97,6 +99,8 @@ export class Membership {
         this.#lose(beat);
         this.#holdFrom(begun);
         await this.#do(beat);
+        // There may be more than it could hold, or room by then for what it has held.
+        pause = this.#fleet.lease * (beat.mail.length > 0 ? AGAIN : PACE);
       } catch (error) {
         if (!(error instanceof LocalError)) throw error; // nothing else is to be expected
         pause = this.#fleet.lease * AGAIN;
@@ -124,15 +128,14 @@ export class Membership {
       this.#host.answered(answer);
       this.#seen.push(answer.note);
     }
-    const taken = this.#host.mail(mail);
+    this.#host.mail(mail);
     for (const id of new Set([...this.#doubtful, ...orphans])) {
       if (this.#closed) return;
       this.#doubtful.add(id);
       await this.#host.adopt(id);
       this.#doubtful.delete(id);
     }
-    // There may be more than the beat could hold.
-    if (lost.length + answers.length + orphans.length + taken > 0) this.#isHinted = true;
+    if (lost.length + answers.length + orphans.length > 0) this.#isHinted = true;
   }
 
   /** This process is no more, in peace. */

@@ -1,4 +1,5 @@
 import { LocalError } from "../protocol/errors.ts";
+import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import { type Change, FencedError, type Statement, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
@@ -28,6 +29,7 @@ export interface TurnOwner {
 /** An application's transaction on its way into a commit. */
 export interface Transfer extends Work {
   readonly statements: readonly Statement[];
+  readonly posts?: readonly Post[];
   /** Whether it changes the record of this device. */
   changes(device: string): boolean;
   /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */

@@ -12,7 +12,7 @@
  *
  * **Mail.** What is to be done with a device that another process has is posted to it: a row, in the transaction in which
  * it is decided. The process that has the device takes it: the row goes in the commit that does what it says. What comes
- * of it is a row for the process that has posted it.
+ * of it is a row for the process that has posted it. When a device is forgotten its mail goes with it.
  *
  * **Hints.** Notifications only have a process beat sooner. Nothing follows from one, and nothing depends on it.
  *

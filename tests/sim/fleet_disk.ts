@@ -17,6 +17,8 @@ export interface FleetWatcher extends DiskWatcher {
   taken(id: string, by: string, from: string | undefined): void;
   /** A device has greeted a process that does not have it. @param isKnown To the store */
   lookedAt(id: string, isKnown: boolean): void;
+  /** Mail is posted. */
+  posted(post: Post): void;
 }
 
 export interface Lease {
@@ -182,14 +184,17 @@ export class FleetDisk extends Disk {
     return error;
   }
 
-  post(name: string, { device, text, number }: Post, now: number): void {
+  post(name: string, post: Post, now: number, watcher: FleetWatcher): void {
+    const { device, text, number } = post;
     const from = `${name} ${number}`;
     this.#mail.push({ number: ++this.#numbers, device, text, from, postedAt: now });
     this.hint(this.leases.get(device)?.process);
+    watcher.posted(post);
   }
 
   /** What a change does with mail. */
-  sort({ id, mail }: Pick<Change, "id" | "mail">): void {
+  sort({ id, mail, removed }: Pick<Change, "id" | "mail" | "removed">): void {
+    if (removed) this.#mail = this.#mail.filter(({ device }) => device !== id);
     if (!mail) return;
     this.#mail = this.#mail.filter((it) => it.device !== id || !mail.taken.includes(it.number));
     for (const { to, text } of mail.replies) {

@@ -249,7 +249,7 @@ export class FleetStore implements Store {
         if (sql === EFFECT) disk.affect(params, world);
         else if (sql !== CREATE) disk.tables.run(sql, params);
       }
-      for (const post of work.posts ?? []) disk.post(name, post, this.#now);
+      for (const post of work.posts ?? []) disk.post(name, post, this.#now, world);
     }
     for (const change of changes) {
       disk.sort(change);

@@ -1,4 +1,5 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
+import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
 import { FleetDisk } from "./fleet_disk.ts";
@@ -88,6 +89,17 @@ export class FleetWorld extends World implements FleetStoreWorld {
     // Of a stream that was never safe the next greeting knows nothing.
     else if (books && this.#strangers.has(id)) books.aging.isForgotten = true;
     this.#strangers.add(id);
+  }
+
+  /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
+  posted({ device: id, text }: Post): void {
+    const { write } = JSON.parse(text) as { write: string };
+    this.transfers.safe(`${id}\0${write}`);
+    const message = this.books.get(id)!.toDevice.find(write)!;
+    message.safe = true;
+    message.gone = false; // whoever has taken the device since will have it
+    if (message.bytes > this.deviceLine(id)) message.excused = true;
+    this.count("mail");
   }
 
   protected override cause(kind: FaultKind): void {

@@ -280,6 +280,9 @@ export class ServerProcess implements Host, Wiring {
         if (world.channels?.mqtt?.warned(event)) return world.log?.(`server: ${event.message}`);
         // What strangers say may look like anything; no device of ours may.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
+        if (/^what another server has posted/.test(event.message)) {
+          return world.count("mail refused");
+        }
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);

@@ -4,12 +4,15 @@ import { type Bugs, edit } from "./bug.ts";
 const ADMISSION = "server/admission/admission.ts";
 const CALLERS = "server/runtime/fleet_callers.ts";
 const DRIVER = "bridge/host/driver.ts";
+const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
 const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
+const OFFICE = "server/runtime/post_office.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
+const TRANSACTIONS = "server/runtime/transactions.ts";
 const STORE = "tests/sim/fleet_store.ts";
 const DISK = "tests/sim/fleet_disk.ts";
 
@@ -37,8 +40,8 @@ const LEASE_BUGS: Bugs = {
   ),
   "fleet: a device that was taken, and not served, is forgotten": edit(
     CALLERS,
-    "if (ledger.isKnown) this.#host.meet(ledger);\n      if (!isNeeded()) return;",
-    "if (!isNeeded()) return;\n      if (ledger.isKnown) this.#host.meet(ledger);",
+    "if (ledger.isKnown) this.#host.meet(ledger, mail);\n      if (!isNeeded()) return;",
+    "if (!isNeeded()) return;\n      if (ledger.isKnown) this.#host.meet(ledger, mail);",
   ),
   "fleet: an attempt to take a device counts as failed when nobody answers": edit(
     MEMBER,
@@ -118,6 +121,35 @@ const COMMIT_BUGS: Bugs = {
   ),
 };
 
+/** What is posted for devices that other servers have. */
+const MAIL_BUGS: Bugs = {
+  "fleet: what a transaction posts is left out": edit(
+    TRANSACTIONS,
+    "deed instanceof Posting ? [deed.post] : []",
+    "deed instanceof Posting ? [] : []",
+  ),
+  "fleet: mail does not end in the commit that does what it says": edit(
+    ERRANDS,
+    "    this.ledger.takeMail(this.number);\n",
+    "",
+  ),
+  "fleet: a beat that is under way brings mail again": edit(
+    OFFICE,
+    "      entry.isSafe = true;\n",
+    "      this.#taken.delete(number);\n",
+  ),
+  "fleet: mail for which there is no room is lost": edit(
+    OFFICE,
+    'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
+    'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
+  ),
+  "fleet: mail of a device that has come and gone is not taken any more": edit(
+    OFFICE,
+    "if (device && this.#taken.get(each.number)?.ledger !== device.ledger) {",
+    "if (device && !this.#taken.has(each.number)) {",
+  ),
+};
+
 /** Servers that send their devices away. */
 const PARTING_BUGS: Bugs = {
   "fleet: a client that is sent away stays where it was": edit(
@@ -127,4 +159,4 @@ const PARTING_BUGS: Bugs = {
   ),
 };
 
-export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...PARTING_BUGS };
+export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...PARTING_BUGS };
