@@ -40,8 +40,8 @@ const LEASE_BUGS: Bugs = {
   ),
   "fleet: a device that was taken, and not served, is forgotten": edit(
     CALLERS,
-    "if (ledger.isKnown) this.#host.meet(ledger, mail);\n      if (!isNeeded()) return;",
-    "if (!isNeeded()) return;\n      if (ledger.isKnown) this.#host.meet(ledger, mail);",
+    "if (ledger.isKnown) this.#host.meet(ledger, mail);\n        if (!isNeeded()) return;",
+    "if (!isNeeded()) return;\n        if (ledger.isKnown) this.#host.meet(ledger, mail);",
   ),
   "fleet: an attempt to take a device counts as failed when nobody answers": edit(
     MEMBER,
