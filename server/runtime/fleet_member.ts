@@ -21,6 +21,8 @@ export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"
   readonly connections: number;
   /** Takes charge of a device, whoever has it. */
   acquire(id: string): Promise<Acquired>;
+  /** See `MembershipHost`. */
+  fails(error: unknown): void;
   /** Runs the application for a device. */
   begin(device: DeviceDriver): void;
 }
@@ -62,6 +64,7 @@ export class FleetMember {
       asks: () => this.#office.asks(),
       mail: (mail) => this.#office.brings(mail),
       answered: () => {},
+      fails: host.fails,
       held: () => {
         for (const device of devices) device.goOn();
       },
@@ -115,6 +118,7 @@ export class FleetMember {
   /** Takes no more devices. */
   stop(): void {
     this.#closed = true;
+    this.#membership.stop();
   }
 
   /** Leaves the fleet: others have its devices at once. @throws {LocalError} STORE_FAILED */
