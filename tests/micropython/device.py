@@ -1,6 +1,7 @@
 """A device with the client of bridge/micropython, for tests: under CPython or MicroPython. Arguments: the folder of the package,
-then settings as JSON: port, key (hex), id, dialect, timeout, memory (a file; "" for none), messages (how many it writes), first
-(number of the first one), window, and expires (ms; 0 for none). It writes "up N" and says on stdout what arrives ("got TEXT"),
+then settings as JSON: port, servers, key (hex), id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
+first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text at which it stops
+asking for more), and ca (a file: TLS). It writes "up N" and says on stdout what arrives ("got TEXT"),
 what is acknowledged ("sent N"), what has expired ("late N CODE") and what happens to the link ("link True"). It ends when all it
 wrote is decided and "bye" has come."""
 import asyncio
@@ -18,6 +19,8 @@ options = json.loads(sys.argv[2])
 async def read(client):
     async for line in client:
         print("got " + line)
+        if line == options.get("holds"):
+            await asyncio.sleep(1000)
         if line == "bye":
             return
 
@@ -29,6 +32,14 @@ async def write(client, number):
         print("sent %d" % number)
     except LinkError as error:
         print("late %d %s" % (number, error.args[0]))
+
+
+def trusting(ca):
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    return context
 
 
 async def main():
@@ -43,11 +54,13 @@ async def main():
         dialect=options.get("dialect", 2),
         memory=File(options["memory"]) if options.get("memory") else None,
         window=options.get("window", 8),
+        tls=trusting(options["ca"]) if "ca" in options else None,
     )
     reading = asyncio.create_task(read(client))
     first = options.get("first", 0)
     under_way = []
     for number in range(first, first + options.get("messages", 0)):
+        await asyncio.sleep(options.get("pause", 0) / 1000)
         under_way.append(asyncio.create_task(write(client, number)))
         if len(under_way) >= 16:
             await under_way.pop(0)

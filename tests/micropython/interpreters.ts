@@ -29,7 +29,7 @@ export function interpreters(): [name: string, path: string][] {
 
 /**
  * Starts MicroPython in WASM, with the package and the programs of this folder to be imported. It has no network of its own:
- * `shims/` plays one.
+ * `shims/` plays one. One at a time in a process: two would mix up their objects.
  *
  * @returns what the expression is, with what the statements before it have imported: a function, for example
  */

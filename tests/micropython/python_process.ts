@@ -21,8 +21,14 @@ export interface DeviceSettings {
   messages?: number;
   first?: number;
   window?: number;
+  /** Between two of them, in ms. */
+  pause?: number;
   /** In ms. */
   expires?: number;
+  /** At this text it stops to ask for more. */
+  holds?: string;
+  /** A certificate that it trusts: TLS. */
+  ca?: string;
 }
 
 /** Runs from its beginning to its end, or until it is killed. */

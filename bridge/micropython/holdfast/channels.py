@@ -168,8 +168,11 @@ def _behind(value):
 
 def text_of(value):
     """A value as a line has it: text that would not be read as something else, or JSON."""
-    if isinstance(value, str) and value and value == value.strip() and min(value) >= " " and value_of(value) is value:
-        return value
+    if isinstance(value, float) and value - value != 0:
+        raise ValueError("a value is JSON")  # not an infinite one, or none
+    if isinstance(value, str) and value and value == value.strip() and value_of(value) is value:
+        if not any(c < " " or "\x7f" <= c < "\xa0" for c in value):  # controls
+            return value
     return json.dumps(value)
 
 
@@ -177,20 +180,20 @@ def value_of(text):
     """What a line's text is: JSON, or the text itself; None if there is none."""
     if not text:
         return None
-    if text[0] in '{["' or text in ("true", "false", "null"):
-        try:
-            return json.loads(text)
-        except ValueError:
+    bare = text.strip(" \t\r")
+    if bare[:1] not in ("{", "[", '"') and bare not in ("true", "false", "null"):
+        # Not all that MicroPython takes for a number is one in JSON.
+        digits = bare[1:] if bare[:1] == "-" else bare
+        if (
+            not all(c in "0123456789+-.eE" for c in digits)
+            or not digits[:1].isdigit()
+            or not digits[-1].isdigit()
+            or digits[0] == "0" and digits[1:2].isdigit()
+            or "." in digits and not digits[digits.index(".") + 1].isdigit()
+        ):
             return text
-    digits = text[1:] if text[0] == "-" else text
-    # Not all that MicroPython takes for a number is one in JSON.
-    if not digits or not all(c in "0123456789+-.eE" for c in digits) or digits[-1] not in "0123456789":
-        return text
-    if digits[0] not in "0123456789" or digits[0] == "0" and len(digits) > 1 and digits[1] not in ".eE":
-        return text
-    if "." in digits and not digits[digits.index(".") + 1].isdigit():
-        return text
     try:
-        return json.loads(text)
+        value = json.loads(bare)
     except ValueError:
         return text
+    return text if isinstance(value, float) and value - value != 0 else value  # too large to be one

@@ -6,8 +6,8 @@ import asyncio
 import select
 import socket
 from errno import EINPROGRESS
-from hashlib import sha256
 from os import urandom
+from sys import platform
 
 from .core import CLOSE, CONNECT, MESSAGE, SEND, UP, Core, const, diff
 
@@ -89,7 +89,11 @@ class Client:
         self._wifi_cb = wifi_cb
         self._verbose = verbose
         self._led = led
-        self._wdog = _watchdog(wdog) if wdog else None
+        if wdog is True:
+            from machine import WDT
+
+            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
+        self._wdog = wdog
         self._tls = tls
         self._memory = memory
         # What the hello ends in, before the ms.
@@ -110,7 +114,12 @@ class Client:
         self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
         self._closed = False
-        position = self._load() if memory else (0, 0)
+        position = (0, 0)
+        if memory:
+            from .memory import load, save
+
+            self._keep = save
+            position, self._left = load(memory)
         make = Core
         if dialect == 1:
             from .dialect1 import Core1 as make
@@ -144,10 +153,7 @@ class Client:
         while not self._up:
             await self._wait()
 
-    def __await__(self):
-        return self.ready().__await__()
-
-    def __iter__(self):  # MicroPython's await
+    def __iter__(self):  # what MicroPython's await uses
         return self.ready()
 
     def __aiter__(self):
@@ -192,8 +198,9 @@ class Client:
             deadline = self._now() + expires
         async with self._lock:
             while not self._put(data, 1):
-                self._check(data)
-                if deadline is None:
+                if len(data) > self._core.peer_line:
+                    raise LinkError("BAD_TEXT")
+                if self._closed or deadline is None:
                     await self._wait()
                 else:
                     if diff(deadline, self._now()) <= 0:
@@ -253,35 +260,22 @@ class Client:
         if self._closed:
             raise LinkError("CLOSED")
 
-    def _check(self, data):
-        if self._closed:
-            raise LinkError("CLOSED")
-        if len(data) > self._core.peer_line:
-            raise LinkError("BAD_TEXT")
-
     async def _sent(self, number, timed, data):
         while number - self._core.tx_first & 0x80000000 == 0:
             if timed and timed[2]:
                 break
-            self._check(data)
+            if len(data) > self._core.peer_line:
+                raise LinkError("BAD_TEXT")
             await self._wait()
         if timed and timed[2]:
             raise LinkError("EXPIRED" if timed[2] == 1 else "UNDECIDED")
 
     # What is kept.
 
-    def _load(self):
-        data = self._memory.load() or b""
-        if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
-            return 0, 0
-        self._left = data[12:]
-        return int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
-
     def _save(self, ahead, text=b""):
         if self._memory:
             core = self._core
-            data = core.rx_epoch.to_bytes(4, "big") + (core.rx_next + ahead & _M32).to_bytes(4, "big") + text
-            self._memory.save(sha256(data).digest()[:4] + data)
+            self._keep(self._memory, core.rx_epoch, core.rx_next + ahead & _M32, text)
 
     def _done(self):
         """The application is done with what it has."""
@@ -510,12 +504,7 @@ async def _call(callback, *args):
         await result
 
 
-def _watchdog(wdog):
-    if wdog is not True:
-        return wdog
-    from machine import WDT
 
-    try:
-        return WDT(timeout=8000)
-    except TypeError:  # an ESP8266's is fixed
-        return WDT()
+
+if _wrap:
+    Client.__await__ = lambda self: self.ready().__await__()

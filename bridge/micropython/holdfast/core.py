@@ -83,6 +83,7 @@ class Core:
     outbox, `timeout` ms."""
 
     def __init__(self, name, now, timeout, line, inbox, outbox, window, key, seed, epoch, position):
+        self._two = True  # dialect 2
         self.name = name
         self.timeout = timeout
         self.line = self.peer_line = line
@@ -109,18 +110,14 @@ class Core:
 
     # What the application does.
 
-    def fits(self, n):
-        """Whether a text of n bytes would be accepted now."""
-        return (
-            0 < n <= self.line
-            and n <= self.peer_line
-            and len(self._out) < self._window
-            and self._used + n + 3 + _COST <= self._outbox
-        )
-
     def write(self, text, qos):
+        n = len(text)
+        used = self._used + n + 3 + _COST
         if (
-            not self.fits(len(text))
+            not 0 < n <= self.line
+            or n > self.peer_line
+            or len(self._out) >= self._window
+            or used > self._outbox
             or not text[0]
             or b"\n" in text
             # Were more of them lost than that, ids would come round unnoticed.
@@ -128,9 +125,10 @@ class Core:
             and (self.state != UP or self.tx_next - self._known & _M32 > 63)
         ):
             return False
-        self._out.append(b"%02x" % self._id(self.tx_next) + text + b"\n")
+        n = self.tx_next
+        self._out.append(b"%02x" % (n & 255 if self._two else (n - 1) % 255 + 1 if n else 0) + text + b"\n")
         self._how.append(0 if qos else _QOS_OFF)
-        self._used += len(text) + 3 + _COST
+        self._used = used
         self.tx_next = self.tx_next + 1 & _M32
         return True
 
@@ -173,7 +171,7 @@ class Core:
     def received(self, buf, n, now):
         if self.state < _GREETING:
             return
-        if self._listens():
+        if self.state == UP or not self._two:  # part of a welcome is none
             self._heard = now
         at = 0
         while at < n:
@@ -260,7 +258,10 @@ class Core:
             line = self._out[i]
             how = self._how[i]
             ahead = self._ahead + len(line) + _COST
-            if how == _LATE or i and (ahead > self._peer_bytes or not self._may(i)):
+            # In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
+            if how == _LATE or i and (
+                ahead > self._peer_bytes or (i >= self._peer_window if self._two else not self.tx_first)
+            ):
                 return
             self._next = i + 1
             self._ahead = ahead
@@ -269,7 +270,10 @@ class Core:
             if how == _WITHDRAWN:
                 return line[:2] + b"\0\n"
             if how != DONE:
-                return self._goes(i, line)
+                if how and not self._two:  # without qos it is sent once
+                    self._how[i] = DONE
+                    self._collapse()
+                return line
 
     def _offer(self):
         """Offers the oldest message."""
@@ -289,21 +293,26 @@ class Core:
     def _read(self, line, now):
         """A line has ended. Returns what is wrong with it."""
         # It may come behind the proof as well: no message starts so.
-        if line and line[0] == 4:
+        if line and line[0] == 4 and self._two:
             try:
                 self.refusal = number(line[1:3]) & 63
             except ValueError:
                 self.refusal = 0
             return "REFUSED"
         if self.state != UP:
-            reason = self._greeted(line)
-        else:
+            reason = self._greeted(line, now)
+            if not reason:
+                self.state = UP
+                self.connects += 1
+                self._up = self._heard = now
+                self._known = self.tx_next
+                # The other end waits to hear us: at once, if only a keepalive.
+                self._said = now - (self.timeout >> 2)
+            return reason
+        if self._two:
             # It has dropped the connection before this one, which could bring something beside the welcome until then.
             self._sent = self._next
-            reason = self._plain(line, now)
-        if not reason:
-            self._came_up(now)
-        return reason
+        return self._plain(line, now)
 
     def _plain(self, line, now):
         if line:
@@ -311,23 +320,17 @@ class Core:
                 n = number(line[:2])
             except ValueError:
                 return "BAD_LINE"
-            if len(line) > 2:
-                return self._arrived(line, n)
-            self._known = self.tx_next
-            return self._acked(n, now)
-
-    def _keep(self, line):
-        self._in.append(bytes(line))
-        self._got += len(line) + 1
-
-    def _came_up(self, now):
-        if self.state != UP:
-            self.state = UP
-            self.connects += 1
-            self._up = self._heard = now
-            self._known = self.tx_next
-            # The other end waits to hear us: at once, if only a keepalive.
-            self._said = now - (self.timeout >> 2)
+            if len(line) == 2:
+                self._known = self.tx_next
+                return self._acked(n, now)
+            if self._two:
+                if n != self._expected & 255:
+                    return "GAP"
+                self._expected += 1
+            elif self._got + len(line) >= self._inbox - self.line - 3:
+                return  # it was read only for the acks behind it: not acknowledged, it will come again
+            self._in.append(bytes(line))
+            self._got += len(line) + 1
 
     def _collapse(self):
         """What is done with leaves the outbox, in its order."""
@@ -346,7 +349,7 @@ class Core:
         """Nobody is to see what is qos off, or longer than the other end takes."""
         for i in range(len(self._how)):
             if self._how[i] & 3 or len(self._out[i]) - 3 > longest:
-                self._drop(i)
+                self._how[i] = _WITHDRAWN if self._two else DONE  # in dialect 2 its number must go out
         self._collapse()
 
     def _steady(self, now):
@@ -376,13 +379,7 @@ class Core:
         self._resume = now + pause - (jitter * pause >> 17)
         self._failures += 1
 
-    # What is otherwise in dialect 1.
-
-    def _listens(self):
-        return self.state == UP  # part of a welcome is none
-
-    def _id(self, n):
-        return n & 255
+    # What dialect1.py has instead.
 
     def _hello(self, nonce):
         self._greeting = (
@@ -403,7 +400,7 @@ class Core:
         )
         return self._greeting
 
-    def _greeted(self, line):
+    def _greeted(self, line, _now):
         """The first line has arrived, behind the hello. Returns what is wrong with it."""
         key = self._key
         line = bytes(line)
@@ -450,12 +447,6 @@ class Core:
         self.rx_epoch = tx_epoch
         self._expected = self.rx_next
 
-    def _arrived(self, line, n):
-        if n != self._expected & 255:
-            return "GAP"
-        self._expected += 1
-        self._keep(line)
-
     def _acked(self, n, _now):
         """The server has the message with this id, and all before it."""
         there = n - self.tx_first & 255
@@ -465,13 +456,3 @@ class Core:
             self._collapse()
         elif there != 255:  # of the last one acknowledged it says nothing
             return "BAD_POSITION"
-
-    def _may(self, i):
-        """Whether a message that is not the oldest may be on its way."""
-        return i < self._peer_window
-
-    def _goes(self, _i, line):
-        return line
-
-    def _drop(self, i):
-        self._how[i] = _WITHDRAWN  # its number must go out

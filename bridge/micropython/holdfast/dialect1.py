@@ -2,7 +2,7 @@
 core.py. The position is not used."""
 from hashlib import sha256
 
-from .core import DONE, UP, Core, const
+from .core import DONE, Core, const, number
 
 _M32 = const(0xFFFFFFFF)
 
@@ -19,13 +19,8 @@ class Core1(Core):
         self._newest = 0
         self._progress = 0  # time of the last ack, or when the first message without one was sent
         super().__init__(name, now, timeout, *args)
+        self._two = False
         self._patience = timeout << 1  # micropython-iot's server accepts five connections a second
-
-    def _listens(self):
-        return True
-
-    def _id(self, n):
-        return (n - 1) % 255 + 1 if n else 0  # 00 comes once only: it says that this end has booted
 
     def _hello(self, _nonce):
         return self.name + b"\n"
@@ -34,22 +29,14 @@ class Core1(Core):
         # While messages lack an ack, read on beyond the limit: their acks may be next.
         return super().space() - (0 if self._next else self.line + 3)
 
-    def _read(self, line, now):
+    def _greeted(self, line, now):
         reason = self._plain(line, now)
-        if not reason:
-            if self.state != UP:
-                self._count_up = self._count
-            self._came_up(now)
+        self._count_up = self._count
         return reason
-
-    def _arrived(self, line, _n):
-        # What is beyond the limit was read only for the acks behind it. Not acknowledged, it will come again.
-        if self._got + len(line) + 1 <= self._inbox - self.line - 3:
-            self._keep(line)
 
     def _acked(self, n, now):
         for i in range(self._next):
-            if not self._how[i] and self._id(self.tx_first + i & _M32) == n:
+            if not self._how[i] and number(self._out[i][:2]) == n:
                 self._progress = now
                 self._how[i] = DONE
                 self._collapse()
@@ -63,26 +50,13 @@ class Core1(Core):
             self._progress = now
         return super()._message(now)
 
-    def _may(self, _i):
-        # Nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
-        return self.tx_first
-
-    def _goes(self, i, line):
-        if self._how[i]:  # without qos it is sent once
-            self._how[i] = DONE
-            self._collapse()
-        return line
-
-    def _drop(self, i):
-        self._how[i] = DONE
-
     def expire(self, n):
         i = n - self.tx_first & _M32
         # It cannot do without 00, nor without many ids in a row: they tell a message from a repeat.
         if i >= len(self._how) or self._how[i] & 3 or (n - 1 & _M32) >= self._known + 63:
             return 0
         there = i < self._sent
-        self._drop(i)
+        self._how[i] = DONE
         self._collapse()
         return 1 + there
 

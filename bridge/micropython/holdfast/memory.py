@@ -2,6 +2,21 @@
 these two functions will do: `load()` returns the bytes that were saved last, or none, and `save(data)` keeps up to 12 bytes and
 the longest text, for good when it returns. It saves once for each message."""
 
+from hashlib import sha256
+
+
+def load(memory):
+    """What was saved: the position, and the text of the message that the application was not done with."""
+    data = memory.load() or b""
+    if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
+        return (0, 0), None
+    return (int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")), data[12:]
+
+
+def save(memory, epoch, number, text):
+    data = epoch.to_bytes(4, "big") + number.to_bytes(4, "big") + text
+    memory.save(sha256(data).digest()[:4] + data)
+
 
 class RTC:
     """The real-time clock's memory of an ESP8266 (492 bytes) or an ESP32 (2,048 bytes): it outlives resets and deep sleep, not
