@@ -176,6 +176,34 @@ for (const [name, path] of interpreters()) {
     for (const line of said) assert(line.startsWith("\x01"), `only hellos are said, not ${line}`);
   });
 
+  Deno.test(`${name}: without WiFi nothing is tried; when it is there, the link is`, async () => {
+    const folder = await Deno.makeTempDir();
+    const wifi = `${folder}/wifi`;
+    try {
+      await using server = await listen();
+      await using proxy = await FaultProxy.start({ target: { port: server.port } });
+      await using device = start({ port: proxy.port, wifi, messages: 1 });
+      await pause(2 * TIMEOUT);
+      assertEquals(proxy.accepted, 0);
+      await Deno.writeTextFile(wifi, "");
+      await says(device, "sent 0");
+      await Deno.remove(wifi);
+      proxy.reset();
+      await says(device, "wifi False");
+      const { accepted } = proxy;
+      await pause(2 * TIMEOUT);
+      assertEquals(proxy.accepted, accepted);
+      await Deno.writeTextFile(wifi, "");
+      await until(() => device.all("link").length === 3);
+      const told = device.said.filter((line) => /^(wifi|link)/.test(line));
+      const back = ["wifi True", "link True"];
+      assertEquals(told, [...back, "link False", "wifi False", ...back]);
+      assertEquals(device.trouble, "");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+
   Deno.test(`${name}: texts that no line can carry are refused where they are written`, async () => {
     const code = `
 import asyncio, sys

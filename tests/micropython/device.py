@@ -1,11 +1,12 @@
 """A device with the client of bridge/micropython, for tests: under CPython or MicroPython. Arguments: the folder of the package,
 then settings as JSON: port, servers, key (hex), id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
 first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text at which it stops
-asking for more), and ca (a file: TLS). It writes "up N" and says on stdout what arrives ("got TEXT"),
+asking for more), ca (a file: TLS), and wifi (a file: there is WiFi while it is there). It writes "up N" and says on stdout what arrives ("got TEXT"),
 what is acknowledged ("sent N"), what has expired ("late N CODE") and what happens to the link ("link True"). It ends when all it
 wrote is decided and "bye" has come."""
 import asyncio
 import json
+import os
 import sys
 from binascii import unhexlify
 
@@ -14,6 +15,44 @@ from holdfast import Client, LinkError
 from holdfast.memory import File
 
 options = json.loads(sys.argv[2])
+
+
+class WLAN:
+    """Of a board: it has WiFi while a file is there."""
+
+    PM_NONE = 0
+
+    def __init__(self, interface=0):
+        pass
+
+    def active(self, on=None):
+        return True
+
+    def config(self, pm):
+        pass
+
+    def connect(self, *credentials):
+        pass
+
+    def disconnect(self):
+        pass
+
+    def isconnected(self):
+        try:
+            os.stat(options["wifi"])
+            return True
+        except OSError:
+            return False
+
+
+if "wifi" in options:
+
+    class Network:
+        STA_IF = 0
+        AP_IF = 1
+        WLAN = WLAN
+
+    sys.modules["network"] = Network
 
 
 async def read(client):
@@ -48,8 +87,10 @@ async def main():
         options.get("id", "1"),
         options.get("servers", "127.0.0.1"),
         options["port"],
+        ssid="net" if "wifi" in options else "",
         timeout=options.get("timeout", 2000),
         conn_cb=lambda up: print("link %s" % up),
+        wifi_cb=lambda up: print("wifi %s" % up),
         key=unhexlify(key) if key else None,
         dialect=options.get("dialect", 2),
         memory=File(options["memory"]) if options.get("memory") else None,

@@ -29,6 +29,8 @@ export interface DeviceSettings {
   holds?: string;
   /** A certificate that it trusts: TLS. */
   ca?: string;
+  /** While this file is there, there is WiFi. */
+  wifi?: string;
 }
 
 /** Runs from its beginning to its end, or until it is killed. */

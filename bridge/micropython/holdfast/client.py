@@ -35,8 +35,10 @@ class Client:
     """Connects by itself, and again after every outage. Made in a coroutine, like micropython-iot's.
 
     server    address of the server, or a list of them
+    ssid, pw  the WiFi network; without ssid, the network is the application's affair (an ESP8266 remembers its own)
     timeout   ms; the server's must be the same
     conn_cb   function or coroutine, called with True when the link is up and with False when it is lost, and with conn_cb_args
+    wifi_cb   likewise, of WiFi, without arguments of its own
     wdog      True: a watchdog of the longest time that the port has; or something with feed()
     key       32 bytes that the server knows, too. Dialect 2
     dialect   1 for micropython-iot's servers
@@ -74,8 +76,10 @@ class Client:
         name = my_id.encode()
         if not 0 < len(name) <= 64 or min(name) < 32 or b"\x7f" in name:
             raise ValueError("my_id")
-        if key is not None and (len(key) != 32 or dialect == 1):
-            raise ValueError("key")
+        if key is not None and len(key) != 32 or dialect == 1 and (key or memory):
+            raise ValueError("key or memory")
+        if len(metadata) > 114:
+            raise ValueError("metadata")
         if line < 121 or inbox < 2 * line + 6 or outbox < line + 7 or not 0 < window <= 64:
             raise ValueError("line, inbox, outbox or window")
         self._servers = (server,) if isinstance(server, str) else server
@@ -127,12 +131,14 @@ class Client:
         args = (line, inbox, outbox, window, key, word & _M32, word >> 32 or 1, position)
         self._core = make(name, self._now(), timeout, *args)
         self._wifi = None
-        try:
-            from .wifi import WiFi
+        self._air = False
+        if ssid or platform == "esp8266":  # others do not remember their network: without one, it is not for us
+            try:
+                from .wifi import WiFi
 
-            self._wifi = WiFi(ssid, pw)
-        except ImportError:
-            pass  # a PC, or a board with a cable
+                self._wifi = WiFi(ssid, pw)
+            except ImportError:
+                pass  # a PC
         self._task = asyncio.create_task(self._run())
 
     # For the application.
@@ -315,9 +321,14 @@ class Client:
         now = self._now()
         if self._wdog:
             self._wdog.feed()
-        if self._wifi and not core.state and not self._wifi.up(now):
-            core.wait = 100
-            return
+        if self._wifi and not core.state:
+            air = self._wifi.up(now)
+            if air != self._air:
+                self._air = air
+                self._call(self._wifi_cb, air)
+            if not air:
+                core.wait = 100
+                return
         first = core.tx_first
         # What has come while the program was busy counts before the time that has passed.
         if self._poller:
@@ -351,7 +362,7 @@ class Client:
 
     def _offer(self, core):
         data = core.data
-        if data[0] == 2:  # said to a firmware
+        if data[0] == 2 and self._name:  # dialect 2: said to a firmware
             core.take()
             return
         try:
@@ -466,7 +477,7 @@ class Client:
     def _drop(self, reason):
         """The core knows already that the connection is gone."""
         if self._verbose:
-            print("holdfast:", reason)
+            print("holdfast:", reason, self._core.refusal if reason == "REFUSED" else "")
         self._release()
         if self._held is not None and not self._kept:
             # The server learns from the next hello that it has arrived. A run after this one finds it in the memory.
@@ -494,11 +505,14 @@ class Client:
 
     def _linked(self, up):
         self._tell()
-        if self._conn_cb:
-            asyncio.create_task(_call(self._conn_cb, up, *self._conn_cb_args))
+        self._call(self._conn_cb, up, *self._conn_cb_args)
+
+    def _call(self, callback, *args):
+        if callback:
+            asyncio.create_task(_run(callback, args))
 
 
-async def _call(callback, *args):
+async def _run(callback, args):
     result = callback(*args)
     if hasattr(result, "send"):  # a coroutine
         await result
