@@ -5,7 +5,17 @@ import { crc32 } from "../../bridge/formats/crc32.ts";
 import { LocalError, Server } from "../../server/mod.ts";
 import { Random } from "../support/random.ts";
 import { until } from "../support/wait.ts";
-import { BAD, deployAll, GOOD, keptOf, once, Roof, slotsOf, variant } from "./deploying.ts";
+import {
+  BAD,
+  deployAll,
+  GOOD,
+  keptOf,
+  once,
+  Roof,
+  slotsOf,
+  variant,
+  WATCHDOG,
+} from "./deploying.ts";
 import { application, chipTest, firmware, line, plugIn } from "./support.ts";
 
 /** As the flasher of before has written it: version 1. */
@@ -73,7 +83,7 @@ for (const [reason, source] of Object.entries(BAD)) {
       const good = await once(GOOD);
       await using roof = await Roof.start({
         application: { name: "good", wasm: good },
-        ...(reason === "hang" ? { watchdog: 3000 } : {}),
+        watchdog: WATCHDOG,
       });
       const device = await roof.device();
       const wasm = await once(source);
