@@ -200,8 +200,9 @@ export class SimDevice implements Wiring {
   start(): void {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
-    this.channels?.start();
-    this.firmware?.boot();
+    if (this.night) this.channels?.wake();
+    else this.channels?.start();
+    this.firmware?.boot(this.night !== undefined);
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -351,8 +352,7 @@ export class SimDevice implements Wiring {
 
   /** Whether it can sleep: a chip, awake, with a stream that goes on. */
   get canSleep(): boolean {
-    return this.dialect === 2 && !this.channels && !this.firmware &&
-      this.program?.sleepSoon !== undefined;
+    return this.dialect === 2 && !this.firmware?.isOld && this.program?.sleepSoon !== undefined;
   }
 
   /** Is to sleep. @param ms What it says. @param off For how long it does. */
