@@ -77,11 +77,12 @@ export class Rollouts {
   }
 
   /** The group that is given these bytes already, and in which all of these are. */
-  underWay(members: readonly Member[], hash: string): number | undefined {
+  underWay(members: readonly Member[], hash: string): Rollout | undefined {
     const ids = new Set(members.map((member) => this.#places.get(member)));
     const [id] = ids;
     if (ids.size > 1 || id === undefined || stateOf(members[0]!).hash !== hash) return undefined;
-    return this.find(id)!.state === "runs" ? id : undefined;
+    const rollout = this.find(id)!;
+    return rollout.state === "runs" ? rollout : undefined;
   }
 
   /** Those of a group whose deploys are not decided. */

@@ -369,6 +369,8 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
+    if (this.channels) world.count("device with channels sleeps");
+    if (this.firmware) world.count("device that is given applications sleeps");
     naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;
