@@ -99,11 +99,14 @@ export class Rollouts {
     this.#due.add(rollout.id);
     if (this.#isLooking) return; // what is done for one group changes it, or another one
     this.#isLooking = true;
-    for (const id of this.#due) {
-      this.#due.delete(id);
-      this.#advance(id);
+    try {
+      for (const id of this.#due) {
+        this.#due.delete(id);
+        this.#advance(id);
+      }
+    } finally {
+      this.#isLooking = false;
     }
-    this.#isLooking = false;
   }
 
   /** A device is here no longer. @param why FORGOTTEN: the others go on without it */
