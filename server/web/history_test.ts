@@ -20,9 +20,10 @@ class Noted {
     const platform = new ManualPlatform();
     await platform.advance(after);
     const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
-    const started = History.start(scene.server, platform);
+    const history = new History(scene.server, platform);
     await platform.turn();
-    return new Noted(scene, await started);
+    await history.read;
+    return new Noted(scene, history);
   }
 
   /** A device has a link for so long. */
@@ -193,7 +194,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
       };
     },
   });
-  const started = History.start(slow, platform);
+  const history = new History(slow, platform);
   for (const id of ["a", "c"]) {
     const socket = await scene.knock(`${id}\n\n`);
     await platform.advance(10);
@@ -206,9 +207,9 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   await forgotten;
   await scene.knock("b\n\n");
   await platform.advance(3000); // what is noted meanwhile waits
-  let history: History | undefined;
-  void started.then((it) => history = it);
-  while (!history) {
+  let isRead = false;
+  void history.read.then(() => isRead = true);
+  while (!isRead) {
     held.splice(0).forEach((go) => go());
     await platform.turn();
     await new Promise((resolve) => setTimeout(resolve));
