@@ -170,6 +170,7 @@ export class MqttBridge {
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
+      shares: () => this.#room.isHalfEmpty,
     };
   }
 
