@@ -1,0 +1,66 @@
+/** What a link takes for settings, addresses and texts, and how it names what it does not take. */
+import { assertEquals } from "@std/assert";
+import { toolTest } from "../support/tools.ts";
+import { buildSketch, outputOf } from "./build.ts";
+
+const HOST = "host: a name of 1 to 63 bytes, and perhaps a port";
+const ID = "id: 1 to 64 bytes, without controls";
+const KEY = "key: 64 hex digits";
+
+toolTest("what is set wrong is named, and a text that cannot be sent is refused", {
+  "g++": "g++",
+}, async (tools) => {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
+  try {
+    const program = `${folder}/settings`;
+    const sketch = new URL("settings.cpp", import.meta.url).pathname;
+    await buildSketch(tools["g++"], sketch, program, { board: "other" });
+    assertEquals((await outputOf(program)).split("\n"), [
+      "before begin: begin was not called",
+      "no random: random: this board needs a source of it",
+      `empty id: ${ID}`,
+      `no id: ${ID}`,
+      `long id: ${ID}`,
+      `id with a tab: ${ID}`,
+      `no host: ${HOST}`,
+      `empty host: ${HOST}`,
+      `long host: ${HOST}`,
+      `second host: ${HOST}`,
+      ...[
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:4294967297",
+        "a:99999999999999999999",
+        "a:-1",
+        "a:1x",
+        "[]",
+        "[]:1",
+      ]
+        .map((port) => `${port}: ${HOST}`),
+      `short key: ${KEY}`,
+      `key with a g: ${KEY}`,
+      "short timeout: timeout: 100 to 60000 ms",
+      "good: yes",
+      "empty text: no",
+      "long text: no",
+      "newline: no",
+      "first byte 2: no",
+      "first byte 0: no",
+      "first byte 3: yes",
+      "without a link: no",
+      "room: yes",
+      "longest: yes",
+      "no room: no",
+      "small one: yes",
+      "window: no",
+      "pending: 3",
+      "ended: no",
+      "one host: one|8123 one|8123 one|8123 one|8123",
+      "hosts: one|8123 two|1 ::1|65535 fe80::1|8123",
+      "",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
