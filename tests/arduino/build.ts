@@ -87,8 +87,12 @@ export async function buildSketch(
 }
 
 /** What a program says. @throws {Error} if it fails, with what it says then */
-export async function outputOf(program: string, args: string[] = []): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
+export async function outputOf(
+  program: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, env }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout);
 }

@@ -1,4 +1,4 @@
-/* What a link makes of settings and texts, good and bad: a line for each. */
+/* What a link makes of settings and texts, good and bad: a line for each. IDS has ids, in hex. */
 #include <Holdfast.h>
 
 #include <algorithm>
@@ -49,6 +49,11 @@ void setup() {
   say("no id", holdfast.begin(nullptr, "10.0.0.2"));
   say("long id", holdfast.begin(long_id.c_str(), "10.0.0.2"));
   say("id with a tab", holdfast.begin("a\tb", "10.0.0.2"));
+  for (char *id = strtok(getenv("IDS"), " "); id; id = strtok(nullptr, " ")) {
+    std::string name;
+    for (const char *c = id; *c; c += 2) name += static_cast<char>(std::stoi(std::string(c, 2), nullptr, 16));
+    say(id, holdfast.begin(name.c_str(), "10.0.0.2"));
+  }
   say("no host", holdfast.begin("kitchen", nullptr));
   say("empty host", holdfast.begin("kitchen", ""));
   say("long host", holdfast.begin("kitchen", long_host.c_str()));

@@ -86,10 +86,28 @@ static bool decode_key(const char *hex, uint8_t key[32]) {
   return true;
 }
 
+/* Bytes of the character of UTF-8 that begins here; 0: it is malformed, or a control. */
+static size_t character(const char *text) {
+  const uint8_t *at = reinterpret_cast<const uint8_t *>(text);
+  if (at[0] < 0x80) return at[0] >= 0x20 && at[0] != 0x7f;
+  if (at[0] < 0xc2 || at[0] > 0xf4) return 0;
+  size_t length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+  for (size_t i = 1; i < length; i++) {
+    if ((at[i] & 0xc0) != 0x80) return 0;
+  }
+  uint32_t start = at[0] << 8 | at[1];
+  if (start < 0xc2a0) return 0; /* U+0080 to U+009F */
+  if (start < 0xe0a0 && length == 3) return 0; /* longer than it need be, as below */
+  if (start >= 0xeda0 && start < 0xee00) return 0; /* half of a pair */
+  return start >= 0xf490 || (start < 0xf090 && length == 4) ? 0 : length;
+}
+
 static bool is_id(const char *id) {
-  size_t length = id ? strlen(id) : 0;
-  for (size_t i = 0; i < length; i++) {
-    if (static_cast<uint8_t>(id[i]) < 0x20 || id[i] == 0x7f) return false;
+  size_t length = 0;
+  while (id && id[length] && length <= HOLDFAST_MOST_ID) {
+    size_t n = character(id + length);
+    if (!n) return false;
+    length += n;
   }
   return length >= 1 && length <= HOLDFAST_MOST_ID;
 }
@@ -122,7 +140,7 @@ static bool split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint16
 /* What is wrong with the settings; nullptr: nothing. */
 const char *HoldfastLink::check(const char *id, const char *const *hosts, uint8_t count) {
   if (inside_) return "begin was called by a handler";
-  if (!is_id(id)) return "id: 1 to 64 bytes, without controls";
+  if (!is_id(id)) return "id: 1 to 64 bytes of UTF-8, without controls";
   for (uint8_t i = 0; i < count; i++) {
     char name[HOLDFAST_MOST_HOST + 1];
     uint16_t port;

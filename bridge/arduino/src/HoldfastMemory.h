@@ -11,6 +11,10 @@
 
 #include "Holdfast.h"
 
+#if defined(ARDUINO_ARCH_RP2040)
+#include <pico.h>
+#endif
+
 #if defined(ESP8266)
 
 /* In words of the RTC's user memory: the first 32 are used by updates over the air. Define another one if your sketch

@@ -79,6 +79,17 @@ extern HardwareSerial Serial;
 uint32_t standin_random();
 
 #if defined(ESP8266)
+/* The vendor's header has these. */
+typedef uint8_t u8;
+typedef int8_t s8;
+typedef uint16_t u16;
+typedef int16_t s16;
+typedef uint32_t u32;
+typedef int32_t s32;
+typedef uint64_t u64;
+typedef int64_t s64;
+#define LIKELY(x) (x)
+
 class EspClass {
  public:
   uint32_t random() { return standin_random(); }
@@ -89,7 +100,6 @@ extern EspClass ESP;
 #elif defined(ESP32)
 #define RTC_NOINIT_ATTR
 #elif defined(ARDUINO_ARCH_RP2040)
-#define __uninitialized_ram(name) name
 class RP2040 {
  public:
   uint32_t hwrand32() { return standin_random(); }

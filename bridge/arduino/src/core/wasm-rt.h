@@ -24,9 +24,20 @@
 #pragma GCC diagnostic ignored "-Wunused-value"
 #endif
 
-/* The types of the translated code. The core has no number of 64 bits: what is called u64 there are addresses, and a
- * sum of them that wraps is inside the memory, or is refused like any other. */
+/* The types of the translated code, by other names: vendors' headers have types of these. The core has no number of 64
+ * bits: what is called u64 there are addresses, and a sum of them that wraps is inside the memory, or is refused like
+ * any other. */
 #define WASM_RT_CORE_TYPES_DEFINED
+#define u8 holdfast_u8
+#define s8 holdfast_s8
+#define u16 holdfast_u16
+#define s16 holdfast_s16
+#define u32 holdfast_u32
+#define s32 holdfast_s32
+#define u64 holdfast_u64
+#define s64 holdfast_s64
+#define f32 holdfast_f32
+#define f64 holdfast_f64
 typedef uint8_t u8;
 typedef int8_t s8;
 typedef uint16_t u16;
@@ -38,6 +49,8 @@ typedef int32_t s64;
 typedef float f32;
 typedef double f64;
 
+#undef UNLIKELY
+#undef LIKELY
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define wasm_rt_memcpy __builtin_memcpy
