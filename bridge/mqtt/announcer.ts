@@ -17,11 +17,14 @@ import {
   AVAILABILITIES,
   type AvailabilityOf,
   discoveryOf,
+  isNothing,
+  nothingOf,
   objectId,
   removes,
   withRemoved,
 } from "./discovery.ts";
 import { forgetTopic, keepPayload, keptOf, remember, topicsOf } from "./retained.ts";
+import { isUnderWay } from "./rows.ts";
 import { checkPrefix, type Topics } from "./topics.ts";
 
 /** How devices appear in Home Assistant. */
@@ -54,6 +57,14 @@ interface Shown {
   readonly isAgain: boolean;
 }
 
+/** What one transaction is to do. */
+interface Step {
+  readonly gone: readonly [string, { isSecond: boolean }][];
+  readonly due: readonly [string, { isAgain: boolean }][];
+  readonly cleared: readonly string[];
+  readonly isSwept: boolean;
+}
+
 /** Devices in one transaction. */
 const MOST_AT_ONCE = 100;
 
@@ -84,6 +95,7 @@ export class Announcer {
   readonly #gone = new Map<string, { isSecond: boolean }>();
   readonly #absent = new Set<string>(); // devices of which topics were taken back while the server did not have them
   readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
+  readonly #cleared = new Set<string>(); // topics of discovery of which the broker has it that they were taken back
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
   #running: Promise<void> | undefined;
   #cancel = () => {};
@@ -128,11 +140,14 @@ export class Announcer {
   /** The broker has a publication. What was removed by it need not be said any longer. */
   completed(topic: string, payload: string): void {
     const { prefix } = this.#homeAssistant ?? {};
-    if (prefix === undefined || !topic.startsWith(`${prefix}/device/`) || !removes(payload)) return;
-    const device = this.#host.server.devices.find(({ id }) => this.#discoveryTopic(id) === topic);
-    if (!device) return;
-    this.#removed.set(device.id, payload);
-    this.#mark(device.id, false);
+    if (prefix === undefined || !topic.startsWith(`${prefix}/device/`)) return;
+    if (payload === "") this.#cleared.add(topic);
+    else if (removes(payload)) {
+      const device = this.#host.server.devices.find(({ id }) => this.#discoveryTopic(id) === topic);
+      if (!device) return;
+      this.#removed.set(device.id, payload);
+      this.#mark(device.id, false);
+    } else return;
     this.#wake();
   }
 
@@ -170,16 +185,22 @@ export class Announcer {
     this.#running ??= this.#run().finally(() => this.#running = undefined);
   }
 
+  get #isIdle(): boolean {
+    return this.#isSwept && this.#gone.size + this.#due.size + this.#cleared.size === 0;
+  }
+
   async #run(): Promise<void> {
     await undefined; // whoever wakes it has more to say, perhaps
-    while (!this.#isClosed && (!this.#isSwept || this.#gone.size > 0 || this.#due.size > 0)) {
+    while (!this.#isClosed && !this.#isIdle) {
       const gone = [...this.#gone];
       const due = [...this.#due].slice(0, MOST_AT_ONCE);
-      const isSwept = this.#isSwept;
+      const cleared = [...this.#cleared];
+      const step: Step = { gone, due, cleared, isSwept: this.#isSwept };
       this.#gone.clear();
+      this.#cleared.clear();
       for (const [id] of due) this.#due.delete(id);
       try {
-        await this.#host.server.transaction((tx) => this.#step(tx, gone, due, isSwept));
+        await this.#host.server.transaction((tx) => this.#step(tx, step));
         this.#isSwept = true;
         // Something may have become safe meanwhile that was on its way when the device was forgotten.
         for (const [id, { isSecond }] of gone) {
@@ -189,6 +210,7 @@ export class Announcer {
         if (error instanceof LocalError && error.code === "CLOSED") return;
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
+        for (const topic of cleared) this.#cleared.add(topic);
         this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           const forget = this.#host.clock.after(PAUSE, resolve);
@@ -198,12 +220,7 @@ export class Announcer {
     }
   }
 
-  async #step(
-    tx: Transaction,
-    gone: readonly [string, { isSecond: boolean }][],
-    due: readonly [string, { isAgain: boolean }][],
-    isSwept: boolean,
-  ): Promise<void> {
+  async #step(tx: Transaction, { gone, due, cleared, isSwept }: Step): Promise<void> {
     const { server, topics } = this.#host;
     const known = new Map(server.devices.map((device) => [device.id, device]));
     // All at once: a device that is forgotten meanwhile would be waited for.
@@ -221,8 +238,16 @@ export class Announcer {
       const all = await topicsOf(tx);
       stale.push(...all.filter(({ topic, device }) => !this.#isOurs(topic, device, known)));
     }
-    this.#takeBack(tx, stale);
+    for (const topic of cleared) {
+      if (isNothing(await keptOf(tx, topic))) await this.#forgetCleared(tx, topic);
+    }
+    await this.#takeBack(tx, stale);
     for (const one of shown) await this.#portray(tx, one);
+  }
+
+  /** A topic was taken back. When the broker has that, it need not be known any more. */
+  async #forgetCleared(tx: Transaction, topic: string): Promise<void> {
+    if (!await isUnderWay(tx, topic)) forgetTopic(tx, topic);
   }
 
   /** Whether the bridge would publish it now. */
@@ -233,11 +258,11 @@ export class Announcer {
     return topics.deviceOf(topic) === device || topic === this.#discoveryTopic(device);
   }
 
-  #takeBack(tx: Transaction, stale: readonly { topic: string; device: string }[]): void {
-    for (const { topic } of stale) {
-      this.#host.put(tx, topic, "");
-      forgetTopic(tx, topic);
-    }
+  async #takeBack(
+    tx: Transaction,
+    stale: readonly { topic: string; device: string }[],
+  ): Promise<void> {
+    for (const { topic, device } of stale) await this.#clear(tx, topic, device);
     const devices = new Set(stale.map(({ device }) => device));
     if (devices.size === 0) return;
     tx.afterCommit(() => {
@@ -249,6 +274,18 @@ export class Announcer {
       }
       this.#wake();
     });
+  }
+
+  /**
+   * Takes a topic back. As long as the broker does not have that, what follows may take its place: so it is known what
+   * Home Assistant shows until then.
+   */
+  async #clear(tx: Transaction, topic: string, device: string): Promise<void> {
+    const told = topic === this.#discoveryTopic(device) ? await keptOf(tx, topic) : "";
+    if (isNothing(told)) return await this.#forgetCleared(tx, topic);
+    this.#host.put(tx, topic, "");
+    if (told === "") forgetTopic(tx, topic);
+    else keepPayload(tx, { topic, device, kept: nothingOf(told) });
   }
 
   async #portray(tx: Transaction, { device, thing, isAgain }: Shown): Promise<void> {
@@ -273,10 +310,7 @@ export class Announcer {
     if (payload) {
       const whole = isRemoved ? payload : withRemoved(payload, told);
       this.#keep(tx, id, topic, JSON.stringify(whole), told, isAgain);
-    } else if (told !== "") {
-      this.#host.put(tx, topic, "");
-      forgetTopic(tx, topic);
-    }
+    } else if (told !== "") await this.#clear(tx, topic, id);
   }
 
   #keep(

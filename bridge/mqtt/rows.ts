@@ -202,6 +202,11 @@ export async function behind(tx: Transaction, seq: number, most: number): Promis
   }));
 }
 
+/** Whether something waits, or is under way, to a topic. */
+export async function isUnderWay(tx: Transaction, topic: string): Promise<boolean> {
+  return await tx.get(`SELECT 1 FROM mqtt_out WHERE topic = ? LIMIT 1`, topic) !== undefined;
+}
+
 /** Makes a task safe. What a message does is another matter. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {

@@ -95,6 +95,11 @@ const SHOWING: Bugs = {
     '      this.#mark(event.device, false);\n    } else if (event.event === "connected") {',
     '      return;\n    } else if (event.event === "connected") {',
   ),
+  "what a forgotten device has shown is not known any more before the broker has that": edit(
+    ANNOUNCER,
+    `    if (told === "") forgetTopic(tx, topic);\n`,
+    `    if (told !== undefined) forgetTopic(tx, topic);\n`,
+  ),
   "what a version does not have any more stays in Home Assistant": edit(
     ANNOUNCER,
     "const whole = isRemoved ? payload : withRemoved(payload, told);",
