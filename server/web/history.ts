@@ -75,8 +75,11 @@ export class History {
   readonly #unsubscribe: () => void;
   #cancelWrite: (() => void) | undefined;
   #cancelBeat: (() => void) | undefined;
+  /** Resolves when it knows what an earlier server has noted; while the store fails, that takes until it works again. */
+  readonly read: Promise<void>;
 
-  private constructor(server: Recorded, clock: Clock, pace: HistoryPace) {
+  /** Begins to note at once, and to read what an earlier server has noted. */
+  constructor(server: Recorded, clock: Clock, pace = PACE) {
     this.#server = server;
     this.#clock = clock;
     this.#pace = pace;
@@ -87,19 +90,13 @@ export class History {
     }
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
     this.#beat();
+    this.read = this.#read();
+    this.read.catch(() => {}); // whoever waits for it is told
   }
 
-  /** Begins to note at once, and then reads what an earlier server has noted. @throws {LocalError} CLOSED */
-  static async start(server: Recorded, clock: Clock, pace = PACE): Promise<History> {
-    const history = new History(server, clock, pace);
-    try {
-      const kept = await load(server, clock.date() - LONGEST);
-      if (kept) history.#follow(kept);
-      return history;
-    } catch (error) {
-      history.#stop();
-      throw error;
-    }
+  async #read(): Promise<void> {
+    const kept = await load(this.#server, this.#clock.date() - LONGEST);
+    if (kept) this.#follow(kept);
   }
 
   /** What an earlier server has noted comes before what was noted meanwhile. */
@@ -155,18 +152,14 @@ export class History {
     return this.of(SERVER);
   }
 
-  /** Ends it, before the server is closed. */
+  /** Ends it, before the server is closed. While the store fails, that takes until it works again. */
   async close(): Promise<void> {
-    this.#stop();
-    const now = this.#clock.date();
-    for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
-    await this.#write();
-  }
-
-  #stop(): void {
     this.#unsubscribe();
     this.#cancelBeat?.();
-    this.#cancelWrite?.();
+    const now = this.#clock.date();
+    for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
+    await this.read.catch(() => {}); // nothing is written then
+    await this.#write();
   }
 
   #take(event: ServerEvent): void {
@@ -265,11 +258,14 @@ export class History {
         }
       });
     } catch (error) {
-      // The server has ended, while its store failed perhaps: which it has told.
-      const isOver = error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
-      if (!isOver) throw error;
+      if (!isOver(error)) throw error;
     }
   }
+}
+
+/** Whether a transaction has failed as the server has ended, while its store failed perhaps: which it has told. */
+export function isOver(error: unknown): boolean {
+  return error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
 }
 
 /** What the table has since then; undefined: there can be none. */

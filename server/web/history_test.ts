@@ -20,9 +20,10 @@ class Noted {
     const platform = new ManualPlatform();
     await platform.advance(after);
     const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
-    const started = History.start(scene.server, platform);
+    const history = new History(scene.server, platform);
     await platform.turn();
-    return new Noted(scene, await started);
+    await history.read;
+    return new Noted(scene, history);
   }
 
   /** A device has a link for so long. */
@@ -62,7 +63,8 @@ class Noted {
 /** A server whose store takes its time for what the page asks, and for nothing else. */
 class SlowPast {
   #held: (() => void)[] = [];
-  #history: History | undefined;
+  readonly #history: History;
+  #isRead = false;
 
   constructor(readonly scene: ManualServer) {
     const { server, platform } = scene;
@@ -78,11 +80,12 @@ class SlowPast {
         };
       },
     });
-    void History.start(slow, platform).then((history) => this.#history = history);
+    this.#history = new History(slow, platform);
+    void this.#history.read.then(() => this.#isRead = true);
   }
 
   async read(): Promise<History> {
-    while (!this.#history) await this.#step();
+    while (!this.#isRead) await this.#step();
     return this.#history;
   }
 

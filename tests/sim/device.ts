@@ -200,8 +200,9 @@ export class SimDevice implements Wiring {
   start(): void {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
-    this.channels?.start();
-    this.firmware?.boot();
+    if (this.night) this.channels?.wake();
+    else this.channels?.start();
+    this.firmware?.boot(this.night !== undefined);
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -356,8 +357,7 @@ export class SimDevice implements Wiring {
 
   /** Whether it can sleep: a chip, awake, with a stream that goes on. */
   get canSleep(): boolean {
-    return this.dialect === 2 && !this.channels && !this.firmware &&
-      this.program?.sleepSoon !== undefined;
+    return this.dialect === 2 && !this.firmware?.isOld && this.program?.sleepSoon !== undefined;
   }
 
   /** Is to sleep. @param ms What it says. @param off For how long it does. */
@@ -374,6 +374,8 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
+    if (this.channels) world.count("device with channels sleeps");
+    if (this.firmware) world.count("device that is given applications sleeps");
     naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;

@@ -2,7 +2,7 @@
  * The checker of what a page shows: its timeline says exactly the outages that were, and messages are told each once,
  * in order, and once they are safe.
  */
-import { waitFor } from "../../server/cli/drain.ts";
+import { waitFor } from "../../server/transport/wait_for.ts";
 import type { Server } from "../../server/mod.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import { History } from "../../server/web/history.ts";
@@ -78,6 +78,8 @@ export class PageBooks {
   readonly #lanes = new Map<string, Lane>();
   #platform: SimPlatform | undefined;
   #history: History | undefined;
+  /** It knows what an earlier server has noted. */
+  #isRead = false;
   /** When the store or the process was in trouble last: what is noted may be written later then. */
   #trouble = -Infinity;
 
@@ -102,9 +104,11 @@ export class PageBooks {
       else lane.started(asleepUntil !== undefined, this.#lives.at(-2)?.to);
       lane.isWatched = true;
     }
-    History.start(server, platform, paceOf(this.#world.scenario)).then(
-      (history) => {
-        if (platform === this.#platform) this.#history = history;
+    this.#history = new History(server, platform, paceOf(this.#world.scenario));
+    this.#isRead = false;
+    this.#history.read.then(
+      () => {
+        if (platform === this.#platform) this.#isRead = true;
       },
       (error) => {
         if (platform === this.#platform) this.#world.failed(error); // not one that is closed
@@ -217,7 +221,10 @@ export class PageBooks {
   /** @throws {Violation} */
   check(): void {
     const [platform, history] = [this.#platform, this.#history];
-    if (!platform || !history || !platform.isAlive || this.#world.server.process.isFrozen) return;
+    if (
+      !platform || !history || !this.#isRead || !platform.isAlive ||
+      this.#world.server.process.isFrozen
+    ) return;
     const now = platform.date();
     for (const [id, lane] of this.#lanes) this.#checkLane(id, lane, history, now);
   }

@@ -260,6 +260,8 @@ export class ServerProcess implements Host, Wiring {
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
+      case "deploy":
+        return world.deploys?.look();
       case "app_failed":
         return this.#appFailed(event);
       case "app_ended":
