@@ -191,8 +191,8 @@ export class Wire {
     const options = { prepare: this.#seen.has(sql), simple: !params };
     const query = this.#sql.unsafe(sql, [...params ?? []] as never[], options);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    if (this.#waiting.size === 0) this.#listen();
     this.#waiting.add(reject);
+    if (this.#waiting.size === 1) this.#listen();
     const settle = () => {
       this.#waiting.delete(reject);
       this.#listen();
