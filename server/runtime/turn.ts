@@ -63,6 +63,7 @@ export class Turn {
   #scheduled = false;
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
+  #isStalled = false; // the commit under way
   #endWait: (() => void) | undefined; // of whoever closes
   #closed = false;
 
@@ -209,6 +210,7 @@ export class Turn {
     const transfers = this.#transfers.splice(0, count);
     this.#applied = [];
     this.#underWay = undefined;
+    this.#isStalled = false;
     this.#out();
     // Only now: what follows from them is not safe yet, and must not go out with what is.
     for (const transfer of transfers) {
@@ -232,6 +234,7 @@ export class Turn {
     this.#undo();
     this.#applied = [];
     this.#underWay = undefined;
+    this.#isStalled = false;
     const ledger = error instanceof FencedError &&
       this.changed.values().find(({ id }) => id === error.device);
     if (ledger) this.#fence(ledger, error);
@@ -245,6 +248,7 @@ export class Turn {
   /** The commit under way may take long: perhaps the store can tell later only what has become of it. */
   #stall(error: LocalError): void {
     if (!this.busy) return;
+    this.#isStalled = true;
     this.#reportFailure(error);
     this.#endWait?.();
   }
@@ -299,7 +303,7 @@ export class Turn {
 
   /** The commit under way has ended, or may not do so for long: whoever closes does not wait for that. */
   #ended(): Promise<void> {
-    if (!this.busy || this.#failure) return Promise.resolve();
+    if (!this.busy || this.#isStalled) return Promise.resolve();
     return new Promise((resolve) => {
       this.#endWait = resolve;
       this.#underWay!.then(resolve);

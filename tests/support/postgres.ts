@@ -5,7 +5,6 @@
  */
 import { assert } from "@std/assert";
 import { locate, type Tools, toolTest } from "./tools.ts";
-import { until } from "./wait.ts";
 
 /** Debian's, and the package that has it. */
 const PROGRAM = "/usr/lib/postgresql/15/bin/postgres";
@@ -22,7 +21,7 @@ export class Postgres implements AsyncDisposable {
   /** Where its data are, its socket and its log. */
   readonly folder: string;
   readonly #bin: string;
-  #child: Deno.ChildProcess | undefined;
+  #runs = false;
   #schemas = 0;
 
   private constructor(bin: string, folder: string, port: number) {
@@ -38,37 +37,61 @@ export class Postgres implements AsyncDisposable {
   static async start(
     tools: Tools<keyof typeof POSTGRES>,
     settings: readonly string[] = [],
-    folder = Deno.makeTempDirSync({ prefix: "holdfast_pg_" }),
   ): Promise<Postgres> {
-    const bin = tools[PROGRAM].slice(0, PROGRAM.lastIndexOf("/"));
-    if (Deno.uid() === 0) run("chown", USER, folder);
-    // It cannot choose a port by itself.
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
-    const server = new Postgres(bin, folder, port);
-    const [program, ...args] = server.#asUser("initdb", "-D", `${folder}/data`)
-      .concat("-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
-    run(program!, ...args);
-    const lines = [
-      `port = ${port}`,
+    const server = Postgres.#new(tools[PROGRAM].slice(0, PROGRAM.lastIndexOf("/")));
+    server.#run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
+    server.#configure([
       "listen_addresses = '127.0.0.1'",
-      `unix_socket_directories = '${folder}'`,
       "fsync = off", // a killed process loses nothing by it, only a machine does
       "max_connections = 50",
       "log_line_prefix = '%p '",
       // A pipe would have to be read, in tests that do not know of it.
       "logging_collector = on",
-      `log_directory = '${folder}'`,
       "log_filename = 'log'",
       "log_rotation_age = 0",
       ...settings,
-    ];
-    Deno.writeTextFileSync(`${folder}/data/postgresql.conf`, lines.join("\n") + "\n", {
-      append: true,
-    });
+    ]);
     await server.start();
     return server;
+  }
+
+  static #new(bin: string): Postgres {
+    const folder = Deno.makeTempDirSync({ prefix: "holdfast_pg_" });
+    // It cannot choose a port by itself.
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const server = new Postgres(bin, folder, port);
+    server.own(folder);
+    return server;
+  }
+
+  /** Another one that follows this one, to take its place. */
+  async standby(): Promise<Postgres> {
+    const other = Postgres.#new(this.#bin);
+    const from = ["-h", this.folder, "-p", `${this.port}`, "-U", USER];
+    other.#run("pg_basebackup", ...from, "-R", "-c", "fast", "--no-sync");
+    other.#configure(["listen_addresses = '127.0.0.1'"]);
+    await other.start();
+    return other;
+  }
+
+  #configure(lines: readonly string[]): void {
+    const own = [`port = ${this.port}`, `unix_socket_directories = '${this.folder}'`]
+      .concat(`log_directory = '${this.folder}'`);
+    const path = `${this.folder}/data/postgresql.conf`;
+    Deno.writeTextFileSync(path, [...lines, ...own, ""].join("\n"), { append: true });
+  }
+
+  /** Gives it a file or a folder. */
+  own(path: string): void {
+    if (Deno.uid() === 0) run("chown", USER, path);
+  }
+
+  /** Runs a program of its on its data. */
+  #run(name: string, ...args: string[]): void {
+    const [program, ...rest] = this.#asUser(name, "-D", `${this.folder}/data`, ...args);
+    run(program!, ...rest);
   }
 
   /** A command of its, for a user that it takes. */
@@ -87,33 +110,36 @@ export class Postgres implements AsyncDisposable {
     }
   }
 
-  /** Its process. */
+  /** Its first process. */
   get pid(): number {
-    return this.#child!.pid;
+    return parseInt(Deno.readTextFileSync(`${this.folder}/data/postmaster.pid`));
   }
 
-  /** Starts it, again perhaps. */
+  /** Starts it, again perhaps, and waits until it lets in. */
   async start(): Promise<void> {
-    const [program, ...args] = this.#asUser("postgres", "-D", `${this.folder}/data`);
-    const from = this.log.length;
-    this.#child = new Deno.Command(program!, {
+    await this.#control("start", "-l", `${this.folder}/started`);
+    this.#runs = true;
+  }
+
+  /** Stops it: "immediate" as a crash does, "fast" in good order. */
+  async stop(mode: "immediate" | "fast" = "immediate"): Promise<void> {
+    if (!this.#runs) return;
+    this.#runs = false;
+    await this.#control("stop", "-m", mode);
+  }
+
+  /** It is no child of this process: sanitizers would have it end in the test in which it begins. */
+  async #control(...words: string[]): Promise<void> {
+    const [program, ...args] = this.#asUser("pg_ctl", "-D", `${this.folder}/data`, "-w", ...words);
+    const command = new Deno.Command(program!, {
       args,
       cwd: this.folder,
       stdin: "null",
       stdout: "null",
       stderr: "null",
-    }).spawn();
-    const runs = () => this.log.slice(from).includes("database system is ready to accept");
-    await until(runs, { what: () => `PostgreSQL to run: ${this.log.slice(from)}` });
-  }
-
-  /** Stops it: "immediate" as a crash does, "fast" in good order. */
-  async stop(mode: "immediate" | "fast" = "immediate"): Promise<void> {
-    const child = this.#child;
-    if (!child) return;
-    this.#child = undefined;
-    child.kill(mode === "immediate" ? "SIGQUIT" : "SIGINT");
-    await child.status;
+    });
+    const { success } = await command.output();
+    assert(success, `pg_ctl ${words.join(" ")}: ${this.log}`);
   }
 
   /** @param schema In which tables are made and looked for. */

@@ -227,12 +227,18 @@ export class Wire {
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.#closing = true;
+    const closed = new Error("the connection was closed");
+    const timer = setTimeout(() => this.cut(closed), LAST_WORDS);
     await Promise.race([this.#sql.end(), this.closed]);
-    this.#end ??= new Error("the connection was closed");
+    clearTimeout(timer);
+    this.#end ??= closed;
   }
 }
 
 const MOST_PARAMS = 65_533;
+
+/** So long the database may take to end a connection, in ms; then it is cut. */
+const LAST_WORDS = 1000;
 
 function isInput(value: unknown): boolean {
   return value === null || value instanceof Uint8Array ||
