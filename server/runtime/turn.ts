@@ -209,8 +209,8 @@ export class Turn {
     this.changed.clear();
     const transfers = this.#transfers.splice(0, count);
     this.#applied = [];
-    this.#underWay = undefined;
     this.#isStalled = false;
+    this.#underWay = undefined;
     this.#out();
     // Only now: what follows from them is not safe yet, and must not go out with what is.
     for (const transfer of transfers) {
@@ -233,8 +233,8 @@ export class Turn {
   #failed(refused: Refused, error: unknown): void {
     this.#undo();
     this.#applied = [];
-    this.#underWay = undefined;
     this.#isStalled = false;
+    this.#underWay = undefined;
     const ledger = error instanceof FencedError &&
       this.changed.values().find(({ id }) => id === error.device);
     if (ledger) this.#fence(ledger, error);

@@ -164,11 +164,10 @@ function hostsOf(list: string, ports: string): Host[] | string {
   const port = ports.split(",");
   const hosts: Host[] = [];
   for (const [i, text] of all.entries()) {
-    const [, bracketed, plain = "", own] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text) ?? [];
+    const parts = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::(\d+))?$/.exec(text);
+    if (!parts) return `${text} is no host: an IPv6 address stands in brackets`;
+    const [, bracketed, plain, own] = parts;
     const number = Number(own ?? (port[i] || port[0] || 5432));
-    if (bracketed === undefined && plain === "" && text !== "" && !text.startsWith(":")) {
-      return `${text} is no host: an IPv6 address stands in brackets`;
-    }
     if (!(number >= 1 && number <= 65_535)) return `${text} has no port from 1 to 65535`;
     hosts.push({ host: bracketed ?? (plain || "localhost"), port: number });
   }

@@ -72,6 +72,7 @@ function tlsOptions(info: ConnInfo, { host }: Host): ConnectionOptions {
   // As libpq has it: a root makes "require" check who signed the certificate.
   const verifies = ssl.startsWith("verify") || (ssl === "require" && rootCert !== undefined);
   return {
+    host, // which the certificate must be for: an address has no servername
     ...(isIP(host) === 0 && { servername: host }),
     rejectUnauthorized: verifies,
     ...(verifies && root !== undefined && root !== "system" && { ca: read(root) }),

@@ -199,6 +199,11 @@ export class PostgresStore implements Store, Database {
     });
     try {
       await (this.#begun ??= this.#begin(wire));
+      // Whatever the database is configured to: what it says to be committed must be there after a crash of it alone.
+      await wire.ask(
+        `SELECT set_config('synchronous_commit', 'on', false)
+          WHERE current_setting('synchronous_commit', true) = 'off'`,
+      );
       if (locks) await this.#lock(wire);
       await this.#setClock(wire);
       return wire;

@@ -115,9 +115,10 @@ export async function migrate(
     );
   };
   if (!isNew(await versionOf(wire))) return;
+  // Before the transaction, which sees then what was made meanwhile.
+  await wire.ask("SELECT pg_advisory_lock($1)", [LOCK]);
   await wire.ask("BEGIN");
   try {
-    await wire.ask("SELECT pg_advisory_xact_lock($1)", [LOCK]);
     const version = await versionOf(wire); // by now
     if (isNew(version)) {
       const steps = version === undefined ? SCHEMA : [];
@@ -134,6 +135,8 @@ export async function migrate(
   } catch (error) {
     if (wire.isOpen) await wire.ask("ROLLBACK");
     throw error;
+  } finally {
+    if (wire.isOpen) await wire.ask("SELECT pg_advisory_unlock($1)", [LOCK]);
   }
 }
 
