@@ -47,7 +47,7 @@ export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export type { DeployPhase } from "./firmware/deployment.ts";
-export type { Deploy, DeployOptions } from "./firmware/deploy.ts";
+export type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./firmware/deploy.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";
 export type { WriteOptions } from "./link/outbox.ts";
@@ -75,6 +75,7 @@ export {
   type Reply,
 } from "./store/fleet.ts";
 export { MemoryStore } from "./store/memory.ts";
+export { PostgresStore, type PostgresStoreOptions } from "./store/postgres/postgres.ts";
 export type { Durability } from "./store/sqlite/database.ts";
 export type { StoreClock } from "./store/sqlite/mark.ts";
 export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";

@@ -7,6 +7,7 @@ import { asleepUntil } from "../link/nap.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
+import { formatRefusal, Refusal } from "../protocol/greeting.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -36,6 +37,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   application: Application<DeviceDriver> | undefined;
   above: Above | undefined;
   readonly #host: DeviceHost<DeviceDriver>;
+  farewell = "";
   #serving: Serving | undefined;
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
@@ -189,6 +191,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     let forget: (() => void) | undefined;
     if (reason) write.refuse(reason);
     else if (signal?.aborted) write.refuse(signal.reason);
+    else if (this.turn.failure) write.refuse(this.#closed ?? this.turn.failure);
     else forget = this.turn.enter(() => this.#begin(text, options, write));
     try {
       const isSent = await write.promise;
@@ -316,6 +319,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#serving?.drop();
     this.session.disconnect();
     this.#metadata = admitted.metadata;
+    this.farewell = admitted.dialect === 2 ? formatRefusal(Refusal.leaving) : "";
     this.#since = this.clock.date();
     const now = this.clock.now();
     admitted.connect(this.session, now);
