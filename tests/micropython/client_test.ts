@@ -69,7 +69,9 @@ for (const [name, path] of interpreters()) {
         await says(device, "got a");
         proxy.reset();
         await written; // its hello says so
+        await until(() => device.all("link").length === 3);
         assertEquals(device.all("link"), ["True", "False", "True"]);
+        assertEquals(device.all("got"), ["a"]);
         return link;
       })();
       await using device = start({ port: proxy.port, memory });
