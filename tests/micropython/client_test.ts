@@ -252,6 +252,13 @@ asyncio.run(main())
     ]);
   });
 
+  Deno.test(`${name}: what expires while there is no WiFi is told so then`, async () => {
+    const wifi = "/nowhere/wifi";
+    await using device = start({ port: 9, wifi, messages: 2, expires: 100 });
+    await says(device, "late 1 EXPIRED");
+    assertEquals(device.said, ["late 0 EXPIRED", "late 1 EXPIRED"]);
+  });
+
   Deno.test(`${name}: what has expired behind others that wait for their ack is told so, and never sent`, async () => {
     const code = `
 import asyncio, sys

@@ -337,6 +337,8 @@ class Client:
                 self._air = air
                 self._call(self._wifi_cb, air)
             if not air:
+                if self._timed:
+                    self._expire(now)
                 core.wait = 100
                 return
         first = core.tx_first
