@@ -40,8 +40,8 @@ def live(seed):
     client.ticks_ms = ticks_ms
     peer = socket.peer
     peer.reset()
+    clock = random.choice((1000, 0x3FFFFFFF - 9000))  # it comes round
     device = client.Client("1", ["10.0.0.2", "10.0.0.3"], dialect=random.choice((1, 2, 2)))
-    held = 0
     for _ in range(300):
         act = random.randrange(9)
         if act < 4:
@@ -59,6 +59,8 @@ def live(seed):
             clock = clock + random.choice((1, 50, 400, 500, 2000)) & 0x3FFFFFFF
         device._pump()
         core = device._core
+        if not 0 < core.wait <= 8000:
+            raise ValueError("it would wait for %d ms" % core.wait)
         if core._used > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
             raise ValueError("it holds too much")
         peer.sent = peer.sent[-400:]
