@@ -16,6 +16,9 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
+/** Of what something was told. To show all of them each time would take a frame from whoever scrolls. */
+const told = new Set<Row>();
+
 /** As they were shown last: those that come into sight are shown by themselves. */
 let shown: Parameters<Row["show"]> | undefined;
 /** Nobody looks at rows that are out of sight. */
@@ -52,6 +55,7 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
     const place = placeOf(device.id);
     if (rows[place]?.id === device.id) rows[place].update(device);
     else add(place, new Row(device));
+    told.add(rows[place]!);
   }
 }
 
@@ -60,10 +64,13 @@ function add(place: number, row: Row): void {
   rows.splice(place, 0, row);
 }
 
-function show(now: number): void {
+function show(now: number, isTick: boolean): void {
   const range = ranges.at(now, served);
   shown = [now, range, served];
-  for (const row of groups.visible) row.show(...shown);
+  for (const row of groups.visible) {
+    if (isTick || told.has(row)) row.show(...shown);
+  }
+  told.clear();
   const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
