@@ -78,7 +78,7 @@ function show(now: number, isTick: boolean): void {
   const devices = counted(rows.length, "device");
   const words = rows.length === 0
     ? "The server runs and waits for its first device."
-    : `${devices}: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
+    : `${devices}: ${up} with a link, ${away} away.`;
   setText(byId("summary"), words);
 }
 
