@@ -18,7 +18,7 @@ const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
 /** Of what something was told. To show all of them each time would take a frame from whoever scrolls. */
-const told = new Set<Row>();
+const changed = new Set<Row>();
 
 /** As they were shown last: those that come into sight are shown by themselves. */
 let shown: Parameters<Row["show"]> | undefined;
@@ -56,7 +56,7 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
     const place = placeOf(device.id);
     if (rows[place]?.id === device.id) rows[place].update(device);
     else add(place, new Row(device));
-    told.add(rows[place]!);
+    changed.add(rows[place]!);
   }
 }
 
@@ -69,9 +69,9 @@ function show(now: number, isTick: boolean): void {
   const range = ranges.at(now, served);
   shown = [now, range, served];
   for (const row of groups.visible) {
-    if (isTick || told.has(row)) row.show(...shown);
+    if (isTick || changed.has(row)) row.show(...shown);
   }
-  told.clear();
+  changed.clear();
   const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
