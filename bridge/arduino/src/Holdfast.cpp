@@ -165,9 +165,9 @@ void HoldfastLink::set(uint32_t offset, uint32_t value) {
 
 bool HoldfastLink::start(const char *id, const char *const *hosts, uint8_t count) {
   const char *wrong = check(id, hosts, count);
+  problem_ = wrong;
   if (inside_) return false;
   end();
-  problem_ = wrong;
   if (wrong) return false;
   for (uint8_t i = 0; i < count; i++) hosts_[i] = hosts[i];
   host_count_ = count;
