@@ -28,6 +28,7 @@ import {
   type ServerOptions,
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
+import { isPostgres, parseConnInfo } from "./store/postgres/conninfo.ts";
 import { isLoopback, joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
@@ -242,9 +243,18 @@ function reloadFiles(
 }
 
 function warnOfExposure(server: Server, values: Options): void {
-  const { keys, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } = values;
+  const { keys, store, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } =
+    values;
   const web = values.web === undefined ? undefined : values["web-password-file"];
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
+  if (isPostgres(store) && parseConnInfo(store).hasPassword && Deno.args.some(has(store))) {
+    const better = "say it in PGPASSWORD, in ~/.pgpass, or --store in the file of --config";
+    warn(
+      server,
+      "PASSWORD_EXPOSED",
+      `a list of processes shows the database's password: ${better}`,
+    );
+  }
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
   if (mqttKey !== undefined) warn(server, "KEYS_EXPOSED", exposure(mqttKey, "the private key"));
   if (password !== undefined) warn(server, "KEYS_EXPOSED", exposure(password, "the password"));
@@ -252,6 +262,9 @@ function warnOfExposure(server: Server, values: Options): void {
     warn(server, "PASSWORD_EXPOSED", exposure(web, "the hash of the password"));
   }
 }
+
+/** Whether an argument says this. */
+const has = (text: string) => (arg: string) => arg.includes(text);
 
 /** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
 function tellWhereBoardsReachIt(server: Server, hostname: string): void {
@@ -330,7 +343,10 @@ async function openControl(
   page: Router | undefined,
   api: ApiOptions,
 ): Promise<AsyncDisposable | undefined> {
-  if (control === undefined && (store === ":memory:" || Deno.build.os === "windows")) {
+  if (
+    control === undefined &&
+    (store === ":memory:" || isPostgres(store) || Deno.build.os === "windows")
+  ) {
     return undefined;
   }
   const streams = new AbortController();

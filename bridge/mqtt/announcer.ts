@@ -45,7 +45,7 @@ export interface AnnouncerHost {
   readonly topics: Topics;
   /** Publishes what a retained topic says; "" takes it back. */
   put(tx: Transaction, topic: string, payload: string): void;
-  /** A device of which topics were taken back is there again: what they say counts. */
+  /** A device that the server did not have for a while is there again: what its topics say counts. */
   restate(id: string): void;
   warn(code: string, message: string): void;
 }
@@ -93,7 +93,8 @@ export class Announcer {
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
-  readonly #absent = new Set<string>(); // devices of which topics were taken back while the server did not have them
+  // Devices that the server did not have when topics of theirs were taken back, or that another server had.
+  readonly #absent = new Set<string>();
   readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
   readonly #cleared = new Set<string>(); // topics of discovery of which the broker has it that they were taken back
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
@@ -165,12 +166,16 @@ export class Announcer {
       if (this.#absent.delete(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
+    } else if (event.event === "warning" && event.code === "FENCED") {
+      // What is told of all meanwhile is not told of it.
+      if (event.device !== undefined) this.#absent.add(event.device);
+      return;
     } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
     else return;
     this.#wake();
   }
 
-  /** A device is there of which topics were taken back: what it has told by now may have been among them. */
+  /** A device is there that was not: what it has told by now may have been taken back, or not told again. */
   #restate(id: string): void {
     this.#host.restate(id);
     this.#mark(id, true);
@@ -207,7 +212,8 @@ export class Announcer {
           if (!isSecond && !this.#gone.has(id)) this.#gone.set(id, { isSecond: true });
         }
       } catch (error) {
-        if (error instanceof LocalError && error.code === "CLOSED") return;
+        // The server is closed after this, perhaps with its store amid a step.
+        if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         for (const topic of cleared) this.#cleared.add(topic);

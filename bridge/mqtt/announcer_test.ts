@@ -44,8 +44,12 @@ Deno.test("a device of which topics were taken back while another server had it 
   devices.push({ id: "kitchen", metadata: "" });
   server.events.emit({ ...connected, dialect: 1 });
   server.events.emit({ ...connected, dialect: 1 });
+  assertEquals(told.splice(0), ["holdfast/kitchen/temp ", "all of kitchen"]);
+  const message = "another server has it";
+  server.events.emit({ event: "warning", code: "FENCED", device: "kitchen", message });
+  server.events.emit({ ...connected, dialect: 1 });
+  assertEquals(told, ["all of kitchen"], "told of whatever was told of all meanwhile");
   announcer.close();
-  assertEquals(told, ["holdfast/kitchen/temp ", "all of kitchen"]);
 });
 
 Deno.test("a device that was forgotten comes back with less, before the broker has that: what is lacking is removed", async () => {

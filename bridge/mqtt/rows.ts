@@ -228,14 +228,19 @@ export function keep(tx: Transaction, task: Task): void {
     case "subscribe":
       return keepFilters(tx, task.filters);
     case "subscribed":
-      for (const filter of task.granted) {
-        tx.run(`UPDATE mqtt_filters SET is_granted = 1 WHERE filter = ?`, filter);
-      }
-      return;
+      return grant(tx, task.granted, 1);
+    case "unsubscribe":
+      return grant(tx, task.filters, 0);
     case "unsubscribed":
       for (const filter of task.filters) {
         tx.run(`DELETE FROM mqtt_filters WHERE filter = ?`, filter);
       }
+  }
+}
+
+function grant(tx: Transaction, filters: readonly string[], isGranted: 0 | 1): void {
+  for (const filter of filters) {
+    tx.run(`UPDATE mqtt_filters SET is_granted = ? WHERE filter = ?`, isGranted, filter);
   }
 }
 

@@ -33,12 +33,15 @@ const SERVER = "";
 
 const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
   device TEXT NOT NULL,
-  began INTEGER NOT NULL,
-  ended INTEGER,
+  began BIGINT NOT NULL,
+  ended BIGINT,
   code TEXT,
   boot TEXT,
   PRIMARY KEY (device, began)
-) WITHOUT ROWID`;
+)`;
+
+const KEEP = `INSERT INTO web_links VALUES (?, ?, ?, ?, ?) ON CONFLICT (device, began)
+  DO UPDATE SET ended = excluded.ended, code = excluded.code, boot = excluded.boot`;
 
 /** A time in which a device had a link. */
 export interface LinkTime {
@@ -253,7 +256,7 @@ export class History {
           const first = Math.max(old, this.of(device)[0]?.from ?? Number.MAX_SAFE_INTEGER);
           tx.run(`DELETE FROM web_links WHERE device = ? AND began < ?`, device, first);
           for (const { from, to = null, code = null, boot = null } of links.values()) {
-            tx.run(`REPLACE INTO web_links VALUES (?, ?, ?, ?, ?)`, device, from, to, code, boot);
+            tx.run(KEEP, device, from, to, code, boot);
           }
         }
       });

@@ -5,6 +5,7 @@ import { circles, graphOf } from "./graph.ts";
 import { importsOf } from "./imports.ts";
 import { deadLinks, registersAgain, tooLong, unmapped } from "./maps.ts";
 import { doubleMeanings, type Name } from "./names.ts";
+import { pythonAlone } from "./python.ts";
 import {
   bridgeAndServer,
   coreAlone,
@@ -308,5 +309,21 @@ Deno.test("a register that is numbered again", () => {
   assertEquals(registersAgain(tree), [
     "app.ts: TX_EPOCH = 24, as in registers.ts",
     "tests/sim/bugs.ts: TX_EPOCH = 24, as in registers.ts",
+  ]);
+});
+
+Deno.test("Python for boards imports what boards have, and its state machines only what computes", () => {
+  const tree = treeOf({
+    "bridge/micropython/holdfast/client.py":
+      '"""\nimport x\n"""\nimport socket\nfrom .core import UP\nimport y',
+    "bridge/micropython/holdfast/cpython.py": "import traceback",
+    "bridge/micropython/holdfast/core.py": "from hashlib import sha256\nif 1:\n    import time",
+    "bridge/pyboard/micropython/holdfast_link/a.py": "from collections.abc import z",
+    "tests/a.py": "import anything",
+  });
+  assertEquals(pythonAlone(tree), [
+    "bridge/micropython/holdfast/client.py imports y",
+    "bridge/micropython/holdfast/core.py imports time",
+    "bridge/pyboard/micropython/holdfast_link/a.py imports collections.abc",
   ]);
 });

@@ -46,6 +46,11 @@ const HEARING: Bugs = {
     "      for (const filter of filters) all.push([thing.id, filter]);\n",
     "      void filters;\n",
   ),
+  "a topic that may have been unsubscribed is not subscribed again": edit(
+    SUBSCRIPTIONS,
+    "      if (!stale.some((filter) => this.#known.get(filter))) return this.#unsubscribe(stale);\n",
+    "      if (stale.length > 0) return this.#unsubscribe(stale);\n",
+  ),
   "what no device wants any more is heard for ever": edit(
     SUBSCRIPTIONS,
     "    return !this.#wanted.has(filter) || this.#refused.has(filter);\n",
