@@ -51,7 +51,8 @@ export class Commits {
       try {
         return await this.#atOnce(wire, batch) ?? await this.#oneByOne(wire, batch);
       } catch (error) {
-        if (!isConflict(error) || attempt === ATTEMPTS) throw error;
+        const isWorth = isConflict(error) || error instanceof GateError;
+        if (!isWorth || attempt === ATTEMPTS) throw error;
       }
     }
   }
@@ -153,7 +154,7 @@ export class Commits {
       const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
       if (fenced) return new FencedError(rows.known.get(Number(fenced.device))!.id);
       await this.#isThere(NaN); // whoever was away for long was forgotten, with its gate
-      return error;
+      return new GateError("the database has another gate for this server", { cause: error });
     }
     if (isTaken(error, "holdfast_devices")) {
       const ids = rows.made.map(({ id }) => id);
@@ -165,6 +166,9 @@ export class Commits {
     return error;
   }
 }
+
+/** What was asked is right, but for its gate. */
+class GateError extends Error {}
 
 /** What a work asks. @throws {LocalError} BAD_ARGUMENT */
 function statementsOf({ statements }: Work): Asked[] {
