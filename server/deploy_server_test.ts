@@ -98,6 +98,25 @@ Deno.test("what cannot be is refused at once: no application, a wrong name, an o
   assertEquals(stock.deployment, undefined);
 });
 
+Deno.test("what the firmware lacks is refused by name before anything is sent; an older one finds out later", async () => {
+  await using scene = await Scene.start();
+  const sleeps = Deno.readFileSync(new URL("../client-as/build/battery.wasm", import.meta.url));
+  using board = new ModelBoard(scene.server.port, "roof", { imports: 18 }); // none that sleeps
+  const device = await scene.server.device("roof");
+  const [code, message] = await codeOf(device.deploy(sleeps, APP));
+  assertEquals([code, device.deployment?.detail], ["DEPLOY_REFUSED", "board.sleep"]);
+  assertStringIncludes(message, "board.sleep");
+  assertEquals([board.firmware.erased, board.seen], [0, []]);
+  await device.deploy(wasm, APP); // this one it can run
+  using old = new ModelBoard(scene.server.port, "shed", {
+    knowsNeeds: false,
+    unfit: () => "import board.sleep",
+  });
+  const shed = await scene.server.device("shed");
+  assertEquals((await codeOf(shed.deploy(sleeps, APP)))[0], "DEPLOY_REFUSED");
+  assertEquals([old.firmware.erased, shed.deployment?.detail], [1, "board.sleep"]);
+});
+
 Deno.test("a deploy outlives the server, and one that waits for a device is told if that knows nothing of deploys", async () => {
   await using place = await folder();
   const store = `${place.path}/holdfast.db`;
@@ -151,6 +170,14 @@ Deno.test("another deploy takes the place of the first, the same again joins it,
   assertEquals((await second)[0], "GIVEN_UP");
   assertEquals(device.deployment?.phase, "given_up");
   await device.giveUp(); // there is nothing
+  const [once, again] = [false, true].map((again) =>
+    codeOf(device.deploy(other, { ...APP, again }))
+  );
+  assertEquals((await once!)[0], "GIVEN_UP", "it was begun again");
+  const isDecided = () => "decided";
+  assertEquals(await Promise.race([again!.then(isDecided), Promise.resolve("waits")]), "waits");
+  await device.giveUp();
+  assertEquals((await again!)[0], "GIVEN_UP");
   const third = codeOf(device.deploy(wasm, APP));
   await until(() => device.deployment?.phase === "waits");
   await scene.server.forget("roof");

@@ -4,7 +4,7 @@ import { isArgumentError } from "./cli/arguments.ts";
 import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
-import { drain, waitFor } from "./cli/drain.ts";
+import { drain } from "./cli/drain.ts";
 import { parseLink } from "./cli/link_commands.ts";
 import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
@@ -32,6 +32,7 @@ import { isPostgres, parseConnInfo } from "./store/postgres/conninfo.ts";
 import { isLoopback, joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
+import { waitFor } from "./transport/wait_for.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
@@ -129,10 +130,12 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   warn(server, "CERTIFICATE_EXPIRED", mqtt?.expired);
   warnOfExposure(server, values);
   if (values.app.length === 0 && !mqtt) warnOfNoApp(server, options.limits);
-  await prepare(server, async () => {
+  const prepared = prepare(server, async () => {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.bridge.start(server);
   });
+  prepared.catch(stopped.reject);
+  await waitFor(prepared, nodePlatform); // a store that fails is to be seen on the page, and the server can be stopped
   const ending = new AbortController();
   if (lettersMaxAge !== undefined) {
     forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
@@ -159,7 +162,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     // Nobody new comes in from here on.
     if (sendAway > 0) await server.sendAway(sendAway);
     await drain(server, nodePlatform);
-    if (web) await waitFor(web.close(), nodePlatform);
+    await web?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;

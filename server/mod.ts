@@ -47,7 +47,7 @@ export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
 export type { DeployPhase } from "./firmware/deployment.ts";
-export type { Deploy, DeployOptions } from "./firmware/deploy.ts";
+export type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./firmware/deploy.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";
 export type { WriteOptions } from "./link/outbox.ts";

@@ -10,6 +10,7 @@ import type { Device } from "./device.ts";
 import { checkLimits, checkNumber, defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
 import { type Cleared, Session } from "./link/session.ts";
+import type { Rollout, RolloutOptions } from "./firmware/deploy.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
 import { Sleepers } from "./firmware/sleepers.ts";
@@ -318,6 +319,46 @@ export class Server implements AsyncDisposable {
   /** All links between channels. */
   get links(): ChannelLink[] {
     return this.#things.links.all;
+  }
+
+  /**
+   * Gives a group of devices another application, some at once: each as `Device.deploy` does, in the order of their ids
+   * if they have a link, and else when they come. As soon as one refuses it, falls back, or knows nothing of deploys, no
+   * further one is begun. One that is not heard of again once it was begun holds up the others until it is given up
+   * (`Device.giveUp`) or forgotten. All that is in the store, so it goes on through restarts of the server.
+   *
+   * @param ids Of devices that the server knows. If all are in a group that is given the same bytes, it is that group.
+   * @param wasm The module, 20,384 bytes at most.
+   * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
+   * @throws {LocalError} and nothing was begun: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: one that has a link knows
+   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED
+   */
+  rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
+    return paceOf(this.#pace).keep(this.#rollOut(ids, wasm, options));
+  }
+
+  async #rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions) {
+    if (this.#closed) throw this.#closed;
+    const devices = Array.from(ids, (id) => this.#devices.find(id));
+    if (devices.length === 0) {
+      throw new LocalError("BAD_ARGUMENT", "a group has one device at least");
+    }
+    return await this.#deploys.rollOut(devices, wasm, options);
+  }
+
+  /** The groups that were given an application, as long as it is the last one of any of their devices; oldest first. */
+  get rollouts(): Rollout[] {
+    return this.#deploys.rollouts;
+  }
+
+  /**
+   * Gives up what is not decided in a group: as `Device.giveUp` for each.
+   *
+   * @param id The group's, as `Rollout` has it.
+   * @throws {LocalError} BAD_ARGUMENT: there is none; CLOSED
+   */
+  giveUpRollout(id: number): Promise<void> {
+    return paceOf(this.#pace).keep(this.#deploys.giveUpRollout(id));
   }
 
   /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */

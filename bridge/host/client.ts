@@ -10,6 +10,7 @@ import type { ClientMemory, KeptClock, KeptOutbox } from "./memory.ts";
 import { MemoryFile } from "./memory_file.ts";
 import type { ConnectionOptions } from "./options.ts";
 import { type ClientWriteOptions, Outbox, sizeFor } from "./outbox.ts";
+import { DRAIN, sleepText } from "./sleep.ts";
 
 /** What a client must and can be told. */
 export interface ClientOptions extends ConnectionOptions {
@@ -43,12 +44,15 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /** From the process's clock to that of the memory, in ms. */
   readonly #behind: number;
   readonly #timeout: number;
+  readonly #dialect: 1 | 2;
   #upAt = 0;
   #alarmAt = Infinity;
   #cancelAlarm: (() => void) | undefined;
   #line: number;
   #readers: PromiseWithResolvers<string>[] = [];
   #readiness: PromiseWithResolvers<void> | undefined;
+  /** It is to sleep: what the server is told, on which link that was done last, and who waits. */
+  #nap: { text: Uint8Array; told: number; done(isTold: boolean): void } | undefined;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -73,6 +77,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#progress = kept?.progress;
     this.#handout = new Handout(kept?.progress);
     this.#timeout = timeout;
+    this.#dialect = dialect;
     this.#behind = behind(kept?.clock, platform);
     const owner = {
       exchange: () => this.#exchange(),
@@ -205,9 +210,44 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return await this.#outbox.write(bytes, options, this.#driver.up, this.#driver.pump);
   }
 
+  /**
+   * Sleeps, as a board on a battery does, for tests of what a server makes of that: it says so, waits until all that was
+   * written is acknowledged, 10 s at most, and is closed. When the time is over, whoever runs it makes another client;
+   * with the same `memory` that sends what is left. Until then, and a margin, the server misses nobody.
+   *
+   * @param ms For how long, 1 to 2,147,483,000.
+   * @returns whether the server knows, and has all; in dialect 1 it cannot know
+   * @throws {LocalError} BAD_ARGUMENT; CLOSED; as `close`
+   */
+  async sleep(ms: number): Promise<boolean> {
+    if (this.#closed) throw this.#closed;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#nap = { text: sleepText(ms), told: 0, done: resolve };
+    const cancel = this.#platform.after(DRAIN, () => resolve(false));
+    this.#driver.pump();
+    const isTold = await promise;
+    cancel();
+    await this.close();
+    return isTold;
+  }
+
+  /** Before it sleeps. */
+  #drain(): void {
+    const nap = this.#nap;
+    if (!nap || !this.#driver.up) return;
+    if (this.#dialect === 2 && nap.told !== this.#core.connects) {
+      nap.told = this.#core.connects;
+      const pump = () => queueMicrotask(() => this.#closed || this.#driver.pump());
+      // Of no use on another link.
+      this.#outbox.write(nap.text, { qos: false }, true, pump)
+        .then((isSent) => isSent || (nap.told = 0), () => {});
+    } else if (this.#outbox.length === 0) nap.done(this.#dialect === 2);
+  }
+
   /** Before every poll of the core. */
   #exchange(): void {
     this.#outbox.exchange(this.#driver.up);
+    this.#drain();
     const timeout = this.#timeout;
     const late = this.#driver.up
       ? Math.max(this.#outbox.lateSince, this.#upAt) + timeout
@@ -291,6 +331,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     try {
       this.#driver.close();
     } finally {
+      this.#nap?.done(false);
       this.#readiness?.reject(this.#closed);
       for (const reader of this.#readers) reader.reject(this.#closed);
       this.#outbox.close(this.#closed);

@@ -1,4 +1,5 @@
 /** A board's sleep, as the firmware does it: see `client-as/assembly/board.ts` and the firmware's `sleep.h`. */
+import { LocalError } from "../../server/protocol/errors.ts";
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { Clock } from "../../server/transport/platform.ts";
 import type { Core, TxStream } from "./core.ts";
@@ -40,6 +41,20 @@ interface SleepHost {
   /** It is time: ends the link first. False: it is to stay awake. */
   readonly end: () => boolean;
   readonly asleep: (asleep: Asleep) => void;
+}
+
+/** How a server is told for how long, in ms; 0: it does not sleep. */
+function sayingFor(ms: number): Uint8Array {
+  return new TextEncoder().encode(`${FIRMWARE}s ${Math.ceil(ms / 1000)}`);
+}
+
+/** Longest sleep, in ms: what a server is told in seconds has seven digits, and a chip's timer 31 bits. */
+const LONGEST = 2_147_483_000;
+
+/** The same, for a client. @throws {LocalError} BAD_ARGUMENT */
+export function sleepText(ms: number): Uint8Array {
+  if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST) return sayingFor(ms);
+  throw new LocalError("BAD_ARGUMENT", `a sleep has 1 to ${LONGEST} ms, not ${ms}`);
 }
 
 export class Sleep {
@@ -104,8 +119,7 @@ export class Sleep {
   /** Of no use later, so without qos. */
   #tell(ms: number): boolean {
     const { core, dialect } = this.#host;
-    const text = `${FIRMWARE}s ${Math.ceil(ms / 1000)}`;
-    return dialect === 1 || core.write(new TextEncoder().encode(text), false);
+    return dialect === 1 || core.write(sayingFor(ms), false);
   }
 
   #end(): void {

@@ -1,14 +1,17 @@
 /** Commands that show what devices run, and give them another application. */
 import { basename } from "node:path";
 import { printable } from "../observe/log.ts";
+import { HoldfastError } from "../protocol/errors.ts";
 import { isAppName, isAppVersion } from "../protocol/firmware_lines.ts";
 import { checkModule, LONGEST_MODULE } from "../protocol/module.ts";
-import type { AppView, DeployView } from "../web/app_view.ts";
+import { whyNot } from "../firmware/deploy_words.ts";
+import { matching } from "../firmware/group.ts";
+import type { AppView, DeployView, RolloutView } from "../web/app_view.ts";
 import type { DeviceView } from "../web/fleet.ts";
 import type { LogEvent } from "../web/log_routes.ts";
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
-import { appName, barOf, lineOf, matching } from "./deploy_view.ts";
+import { appName, barOf, lineOf } from "./deploy_view.ts";
 import { pathOf, table } from "./device_commands.ts";
 import { print, tell } from "./print.ts";
 import { type Api, CommandError, REACH } from "./reach.ts";
@@ -53,15 +56,26 @@ function chosen(command: string, pattern: string, views: readonly AppView[]): Ap
   );
 }
 
+/** How a device has not taken it, and the code that is said then. */
+const FAILURES: Readonly<Record<string, string>> = {
+  refused: "DEPLOY_REFUSED",
+  fell_back: "FELL_BACK",
+  unsupported: "UNSUPPORTED",
+};
+
+/** Phases that are the end for a device which has a link. */
+const ENDS: readonly string[] = ["kept", "given_up", "stopped", ...Object.keys(FAILURES)];
+
 export const deployCommand = command({
   name: "deploy",
-  usage: ["ID|PATTERN FILE.wasm"],
+  usage: ["ID|PATTERN FILE.wasm", "ID|PATTERN"],
   summary: "Gives devices another application over the link",
   about:
-    `PATTERN has * for any characters, ? for one, and wants quotes. Devices that have a link get it in steps, and when one
-of them refuses it or falls back the next step is not begun. To the others it goes when they come, after the last step: the
-command does not wait for them. What was begun goes on when the command is stopped; the same command again begins what was
-not. Exit codes: 3 a device does not take it, has fallen back, or knows nothing of deploys.`,
+    `PATTERN has * for any characters, ? for one, and wants quotes. Of a group --step devices are given it at once, in the
+order of their ids, and those without a link when they come: the command does not wait for them. As soon as one refuses it or
+falls back, no further one is begun. All that is the server's to remember: it goes on when the command is stopped, and after
+a restart of the server; the same command shows it again, and begins it again where it was stopped. Exit codes: 3 a device
+does not take it, has fallen back, or knows nothing of deploys.`,
   options: {
     ...REACH,
     name: {
@@ -78,11 +92,19 @@ not. Exit codes: 3 a device does not take it, has fallen back, or knows nothing 
     again: { type: "boolean", help: "also where the same bytes fell back before" },
     step: { type: "string", takes: "N", help: "devices at once (1)" },
     watch: { type: "boolean", help: "shows how far it is" },
+    "give-up": { type: "boolean", help: "in place of a file: gives up what is not decided" },
   },
   async run(words, { name, version, older, again, step = "1", watch, ...values }, reach) {
-    const [pattern, file] = words as [string, string];
-    if (!/^[1-9]\d{0,4}$/.test(step)) {
-      throw badArgument("deploy", "--step takes a number from 1 on");
+    const [pattern, file] = words as [string, string?];
+    const { "give-up": givesUp } = values;
+    if ((file === undefined) !== givesUp) {
+      throw badArgument("deploy", "deploy takes ID|PATTERN FILE.wasm or ID|PATTERN --give-up");
+    }
+    if (file === undefined) {
+      return await reach.ask("deploy", values, (api) => giveUp(api, pattern, values.json));
+    }
+    if (!/^([1-9]\d{0,2}|1000)$/.test(step)) {
+      throw badArgument("deploy", `--step takes a number from 1 to 1000, not ${step}`);
     }
     const wasm = await read(file);
     const body = {
@@ -91,14 +113,27 @@ not. Exit codes: 3 a device does not take it, has fallen back, or knows nothing 
       version: toVersion(version ?? String(Math.floor(Date.now() / 1000))),
       ...(older && { older }),
       ...(again && { again }),
+      ...{ devices: pattern, step: Number(step) },
     };
     await reach.ask("deploy", values, async (api) => {
-      const views = chosen("deploy", pattern, await api.get<AppView[]>("/api/apps"));
-      const how = { json: values.json, watch };
-      await new Rollout(api, body, how).run(views, Number(step));
+      const following = new Following(api, { json: values.json, watch });
+      await following.run(() => api.post<RolloutView>("/api/rollouts", body));
     });
   },
 });
+
+/** Those that wait for their turn first, as that comes when another one is given up. */
+async function giveUp(api: Api, pattern: string, json: boolean): Promise<void> {
+  const views = chosen("deploy", pattern, await api.get<AppView[]>("/api/apps"));
+  const left = views.filter(({ deploy }) => deploy && !ENDS.includes(deploy.phase));
+  const [queued, others] = [true, false].map((is) =>
+    left.filter(({ deploy }) => (deploy!.phase === "queued") === is)
+  );
+  for (const { device } of [...queued!, ...others!]) {
+    const { deploy } = await api.delete<AppView>(pathOf(device, "deploy"));
+    tell(json, { device, deploy }, lineOf(device, deploy!));
+  }
+}
 
 async function read(file: string): Promise<Uint8Array<ArrayBuffer>> {
   let wasm;
@@ -122,99 +157,121 @@ function toVersion(text: string): number {
   throw badArgument("deploy", `--version takes 0 to 4294967295, not ${text}`);
 }
 
-/** One deploy to several devices. */
-class Rollout {
+/** What is told of those devices: how far a deploy is, and whether they are there. */
+const TOLD = ["deploy", "deploying", "connected", "disconnected", "asleep", "forgotten"];
+
+/** Shows how far a group is, until nothing more comes of those devices that have a link. */
+class Following {
   readonly #api: Api;
-  readonly #body: Readonly<Record<string, unknown>>;
   readonly #json: boolean;
   readonly #watch: boolean;
   readonly #bars: Bars | undefined;
-  #step: ReadonlySet<string> = new Set();
+  readonly #devices = new Map<string, AppView>();
+  readonly #told = new Set<string>();
+  #id: number | undefined;
 
-  constructor(
-    api: Api,
-    body: Readonly<Record<string, unknown>>,
-    { json, watch }: { json: boolean; watch: boolean },
-  ) {
+  constructor(api: Api, { json, watch }: { json: boolean; watch: boolean }) {
     this.#api = api;
-    this.#body = body;
     this.#json = json;
     this.#watch = watch;
     this.#bars = watch && !json && Deno.stdout.isTerminal() ? new Bars() : undefined;
   }
 
-  /** @throws {CommandError} of the first device that does not take it */
-  async run(views: readonly AppView[], size: number): Promise<void> {
-    const ids = (connected: boolean) =>
-      views.filter((view) => view.connected === connected).map(({ device }) => device);
-    const here = ids(true);
-    if (this.#watch) this.#follow(here).catch(() => {}); // whoever waits for the devices is told why
-    for (let at = 0; at < here.length; at += size) {
-      const step = here.slice(at, at + size);
-      const [failure] = await this.#take(step);
-      if (!failure) continue;
-      const left = views.length - at - step.length;
-      const rest = left === 0 ? "" : `; ${left} more were not begun`;
-      throw new CommandError(failure.code, `${failure.message}${rest}`);
-    }
-    for (const id of ids(false)) {
-      const { deploy } = await this.#api.post<AppView>(pathOf(id, "deploy"), this.#body);
-      tell(this.#json, { device: id, deploy }, lineOf(id, deploy!));
-    }
-  }
-
-  /** Does one step. @returns what has gone wrong with devices */
-  async #take(ids: readonly string[]): Promise<CommandError[]> {
-    this.#step = new Set(ids);
-    this.#bars?.begin(ids);
-    const ends = await Promise.allSettled(ids.map((id) => this.#one(id)));
-    this.#step = new Set();
-    const reasons = ends.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
-    const other = reasons.find((reason) => !(reason instanceof CommandError));
-    if (other) throw other;
-    return reasons;
-  }
-
-  async #one(id: string): Promise<void> {
-    const body = { ...this.#body, wait: true };
-    const { deploy } = await this.#api.post<AppView>(pathOf(id, "deploy"), body);
-    if (this.#bars) this.#bars.show(id, deploy!);
-    else tell(this.#json, { device: id, deploy }, lineOf(id, deploy!));
-  }
-
-  /** Shows how far it is, until the process ends. */
-  async #follow(ids: readonly string[]): Promise<void> {
-    const query = new URLSearchParams([
-      ...ids.map((id) => ["device", id]),
-      ...["deploy", "deploying"].map((event) => ["event", event]),
-    ]);
-    for await (const event of this.#api.stream<LogEvent>(`/api/log?${query}`)) {
-      const id = "device" in event ? event.device : undefined;
-      if (id === undefined || !this.#step.has(id)) continue;
-      const { deploy } = await this.#api.get<DeviceView>(pathOf(id));
-      if (!deploy || !this.#step.has(id)) continue;
-      if (this.#bars) this.#bars.show(id, deploy);
-      else if (deploy.phase !== "kept") {
-        tell(this.#json, { device: id, deploy }, barOf(id, deploy, id.length));
+  /** @param begin Begins it. @throws {CommandError} a device does not take it */
+  async run(begin: () => Promise<RolloutView>): Promise<void> {
+    const query = new URLSearchParams(TOLD.map((event) => ["event", event]));
+    const heard = Promise.withResolvers<void>();
+    const events = this.#api.stream<LogEvent>(`/api/log?${query}`, heard.resolve);
+    let next = events.next();
+    next.catch(heard.reject); // if nothing is told at all
+    await heard.promise;
+    const { id, devices } = await begin();
+    this.#id = id;
+    this.#bars?.begin(devices.map(({ device }) => device));
+    for (const view of devices) this.#take(view);
+    try {
+      while (![...this.#devices.values()].every(isOver)) {
+        const { value: event, done } = await next;
+        if (done) break; // it throws when it ends
+        next = events.next();
+        if (event.event === "missed") await this.#look(id);
+        else if ("device" in event && this.#devices.has(event.device!)) await this.#see(event);
       }
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== "CLOSED") throw error;
+      throw new CommandError("CLOSED", `${error.message}: it goes on when the server is back`);
+    } finally {
+      next.catch(() => {});
     }
+    for (const view of this.#devices.values()) if (isWaiting(view)) this.#tell(view);
+    this.#complain();
+  }
+
+  async #see({ event, device }: LogEvent & { device?: string }): Promise<void> {
+    if (event === "forgotten") return void this.#devices.delete(device!);
+    const { id, ...view } = await this.#api.get<DeviceView>(pathOf(device!));
+    this.#take({ device: id, ...view });
+  }
+
+  async #look(id: number): Promise<void> {
+    const { devices } = await this.#api.get<RolloutView>(`/api/rollouts/${id}`);
+    for (const view of devices) this.#take(view);
+  }
+
+  #take(view: AppView): void {
+    const { device, deploy } = view;
+    // Somebody has given it something else meanwhile.
+    if (!deploy || deploy.rollout !== this.#id) return void this.#devices.delete(device);
+    this.#devices.set(device, view);
+    if (this.#bars) this.#bars.show(device, deploy);
+    else if (ENDS.includes(deploy.phase)) this.#tell(view);
+    else if (this.#watch && deploy.phase !== "queued") {
+      tell(this.#json, { device, deploy }, barOf(device, deploy, device.length));
+    }
+  }
+
+  /** How it has ended, once. */
+  #tell({ device, deploy }: AppView): void {
+    const { phase } = deploy!;
+    if (this.#bars || this.#told.has(device)) return;
+    if (phase === "stopped" || FAILURES[phase]) return; // that is told in the end
+    this.#told.add(device);
+    tell(this.#json, { device, deploy }, lineOf(device, deploy!));
+  }
+
+  /** @throws {CommandError} */
+  #complain(): void {
+    const views = [...this.#devices.values()];
+    const { device, deploy } = views.find(({ deploy }) => FAILURES[deploy!.phase]) ?? {};
+    if (!deploy) return;
+    const left = views.filter(({ deploy }) => deploy!.phase === "stopped").length;
+    const rest = left === 0 ? "" : `; ${left} more were not begun`;
+    const message = `${JSON.stringify(device)}: ${whyNot(deploy)}${rest}`;
+    throw new CommandError(FAILURES[deploy.phase]!, message);
   }
 }
 
-/** A bar for each device of a step, drawn over the last picture of them. */
+/** It is not there, and it is not its turn: it is not waited for. */
+function isWaiting({ connected, deploy }: AppView): boolean {
+  return !connected && deploy?.phase === "queued";
+}
+
+function isOver(view: AppView): boolean {
+  return ENDS.includes(view.deploy!.phase) || isWaiting(view);
+}
+
+/** A bar for each device that is under way or was, drawn over the last picture of them. */
 class Bars {
-  #bars = new Map<string, string>();
+  readonly #bars = new Map<string, string>();
   #width = 0;
   #drawn = 0;
 
-  /** The next step: what is there stays. */
   begin(ids: readonly string[]): void {
-    this.#bars = new Map();
     this.#width = Math.max(...ids.map((id) => id.length));
-    this.#drawn = 0;
   }
 
   show(id: string, deploy: DeployView): void {
+    if (deploy.phase === "queued") return;
     this.#bars.set(id, printable(barOf(id, deploy, this.#width)));
     const lines = Array.from(this.#bars.values(), (bar) => `${bar}\x1b[K\r\n`);
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : "";

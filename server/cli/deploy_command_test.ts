@@ -5,7 +5,7 @@ import { type BoardOptions, ModelBoard } from "../../tests/support/model_board.t
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { controlPath, isListening } from "./control.ts";
-import { barOf, matching } from "./deploy_view.ts";
+import { barOf } from "./deploy_view.ts";
 
 const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
 
@@ -63,12 +63,45 @@ Deno.test("a group is given no more of what one falls back from", async () => {
   assertEquals((await process.ended).code, 3);
   const { stdout, stderr: said } = process;
   assertMatch(stdout, /^a kept main\/\S+\n$/);
-  assertStringIncludes(said, `"b": main/`);
-  assertStringIncludes(said, "it hung; 2 more were not begun");
+  assertStringIncludes(said, `"b": it hung; 2 more were not begun`);
+  const apps = await says("apps", "--store", store);
+  assertMatch(apps, /^b .* fell_back hang /m);
+  assertMatch(apps, /^d .* stopped "b": it hung /m);
   assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 1, 0, 0]);
   const [again, why] = await fails("deploy", "b", FILE, "--store", store);
   assertEquals(again, 3);
   assertStringIncludes(why, "not tried again unless you say so");
+});
+
+Deno.test("a server that is killed amid a group goes on with it, and the same command shows it", async () => {
+  using files = folder();
+  const store = `${files.path}/holdfast.db`;
+  const serve = (port: string) =>
+    new Process([
+      ...["--host", "127.0.0.1", "--port", port, "--log", "json", "--open", "--store", store],
+      ...["--timeout", "4000"],
+    ]);
+  await using first = serve("0");
+  const port = await first.port();
+  await until(() => isListening(controlPath(store)));
+  using boards = new DisposableStack();
+  const all = ["a", "b", "c", "d"].map((id) =>
+    boards.use(new ModelBoard(port, id, { timeout: 4000, trial: id === "b" ? 500 : 20 }))
+  );
+  await until(() => all.every(({ up }) => up));
+  const args = ["deploy", "*", FILE, "--store", store];
+  await using command = new Process(args);
+  await until(() => all[1]!.firmware.onTrial);
+  first.kill("SIGKILL");
+  await first.ended;
+  assertEquals((await command.ended).code, 1);
+  assertMatch(command.stdout, /^a kept main\/\S+\n$/);
+  assertStringIncludes(command.stderr, "it goes on when the server is back");
+  await using _second = serve(`${port}`);
+  await until(() => isListening(controlPath(store)));
+  const said = await says(...args);
+  assertMatch(said, /^([abcd] kept main\/\S+\n){4}$/);
+  assertEquals(all.map(({ firmware }) => firmware.trials.length), [1, 1, 1, 1]);
 });
 
 Deno.test("how far it is can be watched; a device that is away gets it when it comes", async () => {
@@ -83,9 +116,21 @@ Deno.test("how far it is can be watched; a device that is away gets it when it c
   const said = await says("deploy", "*", FILE, "--watch", ...args);
   assertMatch(said, /^roof {2}\[#+\.*\] +\d+ % {2}sending$/m);
   assertMatch(said, /^roof kept new\/9\/[\w-]{8}$/m);
-  assertMatch(said, /^shed waits new\/9\/[\w-]{8}$/m);
+  assertMatch(said, /^shed queued new\/9\/[\w-]{8}$/m);
   using shed = new ModelBoard(port, "shed");
   await until(() => shed.firmware.runs.version === 9 && !shed.firmware.onTrial);
+});
+
+Deno.test("what is not decided in a group can be given up", async () => {
+  await using place = await begin({ a: { trial: 1e6 }, b: {}, c: {} });
+  const { store, boards } = place;
+  await using command = new Process(["deploy", "*", FILE, "--store", store]);
+  await until(() => boards[0]!.firmware.onTrial);
+  const said = await says("deploy", "*", "--give-up", "--store", store);
+  assertMatch(said, /^([abc] given up main\/\S+\n){3}$/);
+  assertEquals((await command.ended).code, 0, command.stderr);
+  assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 0, 0]);
+  assertEquals(await says("deploy", "?", "--give-up", "--store", store), "", "there is nothing");
 });
 
 Deno.test("what cannot be deployed is said, with its exit code", async () => {
@@ -105,6 +150,8 @@ Deno.test("what cannot be deployed is said, with its exit code", async () => {
       [["roof", `${files.path}/none.wasm`], 2, "cannot be read"],
       [["nobody", FILE], 2, `no device that the server knows is called "nobody"`],
       [["roof"], 2, "deploy takes ID|PATTERN FILE.wasm"],
+      [["roof", FILE, "--give-up"], 2, "deploy takes ID|PATTERN FILE.wasm"],
+      [["nobody", "--give-up"], 2, `no device that the server knows is called "nobody"`],
       [["roof", FILE, "--step", "0"], 2, "--step takes a number"],
       [["roof", FILE, "--name", "a b"], 2, "--name takes"],
       [["roof", FILE, "--version", "x"], 2, "--version takes"],
@@ -114,16 +161,6 @@ Deno.test("what cannot be deployed is said, with its exit code", async () => {
     assertEquals([args, code], [args, expected], said);
     assertStringIncludes(said, why);
   }
-});
-
-Deno.test("patterns have * and ?, and everything else means itself", () => {
-  const ids = ["a", "ab", "a.b", "a*", "küche/1", "b"];
-  assertEquals(matching("a*", ids), ["a*"], "one that is called so");
-  assertEquals(matching("a?", ids), ["ab", "a*"]);
-  assertEquals(matching("a.*", ids), ["a.b"]);
-  assertEquals(matching("k?che/*", ids), ["küche/1"]);
-  assertEquals(matching("*", ids), ids);
-  assertEquals(matching("(", ids), []);
 });
 
 Deno.test("a bar is as long as what has arrived", () => {

@@ -27,14 +27,3 @@ function phaseOf({ reason, detail }: DeployView, phase: DeployView["phase"]): st
   const why = [reason, detail].filter((word) => word !== undefined).join(" ");
   return phase.replace("_", " ") + (why === "" ? "" : ` (${why})`);
 }
-
-/** Ids that are meant: one, or those that match a pattern with `*` and `?`. */
-export function matching(pattern: string, ids: readonly string[]): string[] {
-  if (ids.includes(pattern)) return [pattern];
-  const source = Array.from(pattern, (character) => {
-    if (character === "*") return ".*";
-    return character === "?" ? "." : RegExp.escape(character);
-  }).join("");
-  const expression = new RegExp(`^${source}$`, "su");
-  return ids.filter((id) => expression.test(id));
-}

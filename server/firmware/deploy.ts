@@ -19,6 +19,36 @@ export interface DeployOptions {
   onProgress?: (deploy: Deploy) => void;
 }
 
+/** What a deploy to a group of devices is told. */
+export interface RolloutOptions
+  extends Pick<DeployOptions, "name" | "version" | "older" | "again"> {
+  /** How many devices are given it at once, 1 to 1000. Default 1. */
+  step?: number;
+}
+
+/** One application for a group of devices. */
+export interface Rollout {
+  /** Names it. */
+  readonly id: number;
+  /** Of the application. */
+  readonly name: string;
+  /** Of the application. */
+  readonly version: number;
+  /** As that of a deploy. */
+  readonly hash: string;
+  /** How many devices are given it at once. */
+  readonly step: number;
+  /** When it was begun. */
+  readonly begun: Date;
+  /** "runs": there are devices that have still to get it; "stopped": one has not taken it, and no further one is begun;
+   * "done": whoever was to get it has it, or it was given up. */
+  readonly state: "runs" | "stopped" | "done";
+  /** Ids of the devices, in the order in which they get it if they have a link. Their deploys are their own. */
+  readonly devices: readonly string[];
+  /** Which device has not taken it and why, for people; only if it is stopped. */
+  readonly why?: string;
+}
+
 /** A deploy, as others see it. */
 export interface Deploy {
   /** Of the application. */
@@ -37,8 +67,10 @@ export interface Deploy {
   readonly begun: Date;
   /** Since when it is in this phase. */
   readonly since: Date;
+  /** The group with which the device is given it: `Rollout.id`. */
+  readonly rollout?: number;
   /** Why it was refused or fell back, as `PROTOCOL.md` has it; "unknown" if the device could not say. */
   readonly reason?: string;
-  /** What it needs and the device has not, for example. */
+  /** What it needs and the device has not, for example; or, where it was stopped, which device is the reason. */
   readonly detail?: string;
 }

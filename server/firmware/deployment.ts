@@ -3,6 +3,7 @@
  * each new connection go in; messages to its firmware come out by `Line`. What it must not forget are two memos of the
  * device's record, so each step is safe in one commit with the message that has caused it.
  *
+ *     QUEUED --its turn in a group--> WAITS
  *     WAITS --greeting--> OFFERED --o--> SENDING --all sent--> CHECKING --g, or a hello--> TRIAL --k--> kept
  *       ^                    |n             |n                    |n                          |r, n failed
  *       +--- connection gone, busy ---------+                     +--> refused                +--> fell back
@@ -16,6 +17,7 @@ import {
   bytesOf,
   type DeployWord,
   formatGo,
+  formatNeeds,
   formatOffer,
   formatPiece,
   GIVE_UP,
@@ -24,6 +26,8 @@ import {
   type RunningApp,
   shortHash,
 } from "../protocol/firmware_lines.ts";
+
+import { importName } from "../protocol/module.ts";
 
 /** Keys of memos: what is deployed and how that is; its bytes, until it is decided; what the device said that it runs. */
 const DEPLOY = "deploy";
@@ -39,8 +43,10 @@ const MOST_OFFERS = 4;
 /** How often a device is told to start it: one that cannot remember that it fell back would try it for ever. */
 const MOST_STARTS = 4;
 
-/** How a deploy is. The last five are its end. */
+/** How a deploy is. The last six are its end. */
 export type DeployPhase =
+  /** Its group is given it in steps, and it is not its turn. */
+  | "queued"
   /** The device is not there, or has another application on trial. */
   | "waits"
   /** The device has not answered yet. */
@@ -60,9 +66,26 @@ export type DeployPhase =
   /** Somebody has given it up, or deployed something else. */
   | "given_up"
   /** The device knows nothing of deploys. */
-  | "unsupported";
+  | "unsupported"
+  /** Another device of its group has not taken it, so it was not begun: see `detail`. */
+  | "stopped";
 
-const ENDS: readonly DeployPhase[] = ["kept", "refused", "fell_back", "given_up", "unsupported"];
+const ENDS: readonly DeployPhase[] = [
+  "kept",
+  "refused",
+  "fell_back",
+  "given_up",
+  "unsupported",
+  "stopped",
+];
+
+/** The group of devices in which a device is given an application. */
+export interface InRollout {
+  /** All of them have the same. */
+  readonly id: number;
+  /** How many of them are given it at once. */
+  readonly step: number;
+}
 
 /** A deploy, as it is kept. */
 export interface DeployState extends Offer {
@@ -77,9 +100,14 @@ export interface DeployState extends Offer {
   readonly reason?: string;
   /** What it needs and the device has not, for example. */
   readonly detail?: string;
+  /** The group with which it is given that. */
+  readonly rollout?: InRollout;
   /** Hashes of what the device has gone back from, the last ones: it may remember one of them at most. */
   readonly fallen?: readonly string[];
 }
+
+/** Phases in which the device has nothing that it could give up, or does not do so. */
+const UNSAID: readonly DeployPhase[] = ["queued", "waits", "trial"];
 
 /** Hashes of that kind that are kept. */
 const MOST_FALLEN = 8;
@@ -169,25 +197,45 @@ export class Deployment {
     return phase === "checking" || phase === "trial" || phase === "kept" ? size : 0;
   }
 
-  /** Begins. Another one that is under way is given up. @param image The .wasm, in base64url. */
-  begin(offer: Offer, image: string): void {
+  /**
+   * Begins, or in a group waits for its turn. Another one that is under way is given up.
+   *
+   * @param image The .wasm, in base64url.
+   */
+  begin(offer: Offer, image: string, rollout?: InRollout): void {
     const { record, date } = this.#line;
     const before = this.#state;
     if (before && !isDecided(before)) this.#end("given_up");
     record.setMemo(IMAGE, image);
     const fallen = (before?.fallen ?? []).filter((hash) => hash !== shortHash(offer.hash));
-    const fresh = { phase: "waits", begun: date, since: date, starts: 0 } as const;
-    this.#put({ ...offer, ...fresh, ...(fallen.length > 0 && { fallen }) });
+    this.#put({
+      ...offer,
+      phase: rollout ? "queued" : "waits",
+      begun: Math.max(date, (before?.begun ?? 0) + 1), // which tells it from that
+      ...{ since: date, starts: 0 },
+      ...(rollout && { rollout }),
+      ...(fallen.length > 0 && { fallen }),
+    });
+    if (!rollout && this.#line.takesFirmware) this.#offer();
+  }
+
+  /** It is its turn. */
+  release(): void {
+    if (this.#state?.phase !== "queued") return;
+    this.#move("waits");
     if (this.#line.takesFirmware) this.#offer();
+  }
+
+  /** It is not begun any more. @param why For people. */
+  stop(why: string): void {
+    if (this.#state?.phase === "queued") this.#end("stopped", undefined, why);
   }
 
   /** Nobody wants it any more. One that is on trial is kept or not, as the device decides. */
   giveUp(): void {
     if (!this.#state || isDecided(this.#state)) return;
     const { phase } = this.#state;
-    if (this.#line.takesFirmware && phase !== "waits" && phase !== "trial") {
-      this.#line.tell(GIVE_UP, () => {});
-    }
+    if (this.#line.takesFirmware && !UNSAID.includes(phase)) this.#line.tell(GIVE_UP, () => {});
     this.#end("given_up");
   }
 
@@ -205,7 +253,7 @@ export class Deployment {
       return isOther && this.#state.phase === "kept" && !this.#is(running?.hash);
     }
     if (said === undefined) this.#end("unsupported");
-    else {
+    else if (this.#state.phase !== "queued") {
       if (this.#state.starts > 0 && this.#is(running?.hash)) this.#move("trial");
       this.#mayExplain = metadatum(metadata, "reset") === "rollback";
       this.#offer(); // it may have been kept by now
@@ -223,6 +271,8 @@ export class Deployment {
       this.#remember(word.hash);
     }
     if (isDecided(state)) return true; // it is late
+    // Nothing was offered yet: it is about an earlier deploy, which may have been of the same bytes.
+    if (state.phase === "queued" && word.is !== "kept" && word.is !== "fellBack") return true;
     // Who has no offer does not know whose piece it is.
     const lostPlace = word.is === "refused" && (word.reason === "gap" || word.reason === "offer");
     if (!lostPlace && !this.#is(word.hash)) {
@@ -273,6 +323,7 @@ export class Deployment {
     // Once it may have been tried because of that, it is not tried again because of it.
     const again = state.again && starts === 0;
     if (phase !== "trial") this.#move("offered");
+    if (state.needs !== undefined) this.#line.tell(formatNeeds(state.needs), () => {});
     this.#line.tell(formatOffer({ ...state, again }, key), () => {});
   }
 
@@ -338,6 +389,9 @@ export class Deployment {
       if (this.#mayExplain) this.#offer();
       else this.#end("fell_back", "unknown");
       this.#mayExplain = false;
+    } else if (reason === "import") {
+      // Before it has the application, the device knows a number only.
+      this.#end("refused", reason, importName(Number(detail)) ?? detail);
     } else this.#end("refused", reason, detail);
   }
 

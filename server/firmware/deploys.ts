@@ -12,7 +12,8 @@ import {
   type RunningApp,
   shortHash,
 } from "../protocol/firmware_lines.ts";
-import { checkModule, LONGEST_MODULE } from "../protocol/module.ts";
+import { checkNumber } from "../link/limits.ts";
+import { checkModule, LONGEST_MODULE, needsOf } from "../protocol/module.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { DeviceDeploys } from "../runtime/device_host.ts";
 import {
@@ -25,8 +26,11 @@ import {
   type Line,
   runningOf,
 } from "./deployment.ts";
-import type { Deploy, DeployOptions } from "./deploy.ts";
+import type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./deploy.ts";
+import { errorOf, nameOf, unsupported, wordsOf } from "./deploy_words.ts";
 import type { FirmwareHandler } from "./firmware.ts";
+import { inOrder } from "./group.ts";
+import { type Member, Rollouts } from "./rollouts.ts";
 
 /** What deploys need of the server. */
 export interface DeploysHost {
@@ -41,11 +45,15 @@ export interface DeploysHost {
 export class Deploys implements DeviceDeploys<DeviceDriver> {
   readonly #host: DeploysHost;
   readonly #all = new Map<DeviceDriver, DeviceDeploy>();
+  readonly #rollouts: Rollouts;
   /** What takes the messages of devices' firmware that are about deploys. */
   readonly handlers: Readonly<Record<string, FirmwareHandler>>;
 
   constructor(host: DeploysHost) {
     this.#host = host;
+    this.#rollouts = new Rollouts((code, message) => {
+      host.events.emit({ event: "rollout", code, message });
+    });
     this.handlers = Object.fromEntries(DEPLOY_KINDS.map((kind) => [kind, (id, words) => {
       const word = parseDeployWord(kind, words);
       const device = host.find(id);
@@ -55,7 +63,9 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
 
   #of(device: DeviceDriver): DeviceDeploy {
     let its = this.#all.get(device);
-    if (!its) this.#all.set(device, its = new DeviceDeploy(device, this.#host));
+    if (its) return its;
+    this.#all.set(device, its = new DeviceDeploy(device, this.#host, this.#rollouts));
+    this.#rollouts.look(its);
     return its;
   }
 
@@ -69,7 +79,9 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const { metadata, session } = device;
     // Most devices never say what they run, and pay nothing.
     if (!session.takesFirmware && !runningOf(session.record) && !this.#all.has(device)) return;
-    if (this.#of(device).deployment.greeted(metadata)) this.#tellOther(device);
+    const its = this.#of(device);
+    if (its.deployment.greeted(metadata)) this.#tellOther(device);
+    this.#rollouts.look(its);
   }
 
   #tellOther(device: DeviceDriver): void {
@@ -82,8 +94,11 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
 
   /** It is here no longer, or nothing more comes of it: whoever waits is told. */
   lost(device: DeviceDriver, why: LocalError): void {
-    this.#all.get(device)?.close(why);
+    const its = this.#all.get(device);
+    if (!its) return;
+    its.close(why);
     this.#all.delete(device);
+    this.#rollouts.lost(its, why);
   }
 
   /** Whether a deploy to it is not decided: it is not to be forgotten to make room. */
@@ -109,13 +124,58 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
 
   /** As `Device.giveUp`. */
   giveUp(device: DeviceDriver): Promise<void> {
-    return this.#of(device).giveUp();
+    const its = this.#of(device);
+    return its.safely(() => its.deployment.giveUp());
+  }
+
+  /** As `Server.rollouts`. */
+  get rollouts(): Rollout[] {
+    return this.#rollouts.all;
+  }
+
+  /** As `Server.rollOut`. @param devices Of a server, which has one at least. */
+  async rollOut(
+    devices: readonly DeviceDriver[],
+    wasm: Uint8Array,
+    { step = 1, again = false, ...options }: RolloutOptions,
+  ): Promise<Rollout> {
+    checkNumber("step", step, 1, 1000);
+    const offer = offerOf(wasm, { ...options, again });
+    const image = base64(wasm);
+    const byId = new Map(devices.map((device) => [device.id, this.#of(device)]));
+    const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
+    let rollout: Rollout | undefined;
+    await members[0]!.safely(() => {
+      // Whoever says the same twice wants it once.
+      rollout = again ? undefined : this.#rollouts.underWay(members, offer.hash);
+      if (rollout) return;
+      for (const member of members) member.check(offer); // all of them, before one is begun
+      const id = this.#rollouts.newId(members[0]!.date);
+      for (const member of members) member.deployment.begin(offer, image, { id, step });
+      rollout = this.#rollouts.find(id); // by the time when it is safe it may be another one's
+    });
+    return rollout!;
+  }
+
+  /** As `Server.giveUpRollout`. @throws {LocalError} BAD_ARGUMENT: there is no such group */
+  async giveUpRollout(id: number): Promise<void> {
+    if (!this.#rollouts.find(id)) {
+      throw new LocalError("BAD_ARGUMENT", `there is no group ${id} that is given an application`);
+    }
+    const [first] = this.#rollouts.undecided(id) as DeviceDeploy[];
+    await first?.safely(() => {
+      // Those that wait first: when one is over, the next would be begun.
+      const left = this.#rollouts.undecided(id);
+      const queued = left.filter(({ deployment }) => deployment.state!.phase === "queued");
+      for (const { deployment } of [...queued, ...left]) deployment.giveUp();
+    });
   }
 }
 
 /** Somebody who waits for what becomes of a deploy. */
 interface Waiter {
-  readonly hash: string;
+  /** When that was begun: no two of a device at once. */
+  readonly begun: number;
   readonly until: "accepted" | "kept";
   readonly onProgress: ((deploy: Deploy) => void) | undefined;
   resolve(): void;
@@ -123,21 +183,28 @@ interface Waiter {
 }
 
 /** Those of one device. */
-class DeviceDeploy implements Line {
+class DeviceDeploy implements Line, Member {
   readonly deployment: Deployment;
   readonly #device: DeviceDriver;
   readonly #host: DeploysHost;
+  readonly #rollouts: Rollouts;
   readonly #waiters = new Set<Waiter>();
   #image: string | undefined; // that is counted
   #told: DeployState | undefined;
   #quarters = 0; // of it that were told of
+  #looked: DeployState | undefined; // by its group
 
-  constructor(device: DeviceDriver, host: DeploysHost) {
+  constructor(device: DeviceDriver, host: DeploysHost, rollouts: Rollouts) {
     this.#device = device;
     this.#host = host;
+    this.#rollouts = rollouts;
     this.deployment = new Deployment(this);
-    this.#told = this.deployment.state;
+    this.#told = this.#looked = this.deployment.state;
     this.#count();
+  }
+
+  get id(): string {
+    return this.#device.id;
   }
 
   get record() {
@@ -170,7 +237,12 @@ class DeviceDeploy implements Line {
     const { deployment: { state, arrived } } = this;
     this.#count();
     this.#device.touch();
-    if (state) this.#device.turn.whenSafe(() => this.#tell(state, arrived));
+    if (!state) return;
+    this.#device.turn.whenSafe(() => this.#tell(state, arrived));
+    const { phase, rollout } = this.#looked ?? {};
+    if (state.phase === phase && state.rollout?.id === rollout?.id) return;
+    this.#looked = state;
+    this.#rollouts.look(this);
   }
 
   /** An image counts as what waits for the device does. */
@@ -187,11 +259,12 @@ class DeviceDeploy implements Line {
   #tell(state: DeployState, arrived: number): void {
     const { id: device } = this.#device;
     const deploy = viewOf(state, arrived);
-    const { phase, hash, size } = deploy;
+    const { phase, size } = deploy;
     if (phase !== this.#told?.phase || state.begun !== this.#told.begun) {
       const code = phase.toUpperCase();
       this.#host.events.emit({ event: "deploy", device, code, message: wordsOf(deploy) });
       this.#quarters = 0;
+      if (isDecided(state)) this.#rollouts.decided(this);
     } else {
       const quarters = Math.floor(4 * arrived / size);
       if (quarters > this.#quarters) {
@@ -201,7 +274,7 @@ class DeviceDeploy implements Line {
     }
     this.#told = state;
     for (const waiter of [...this.#waiters]) {
-      if (waiter.hash !== hash) continue;
+      if (waiter.begun !== state.begun) continue;
       this.#progress(waiter, deploy);
       if (isDecided(state)) this.#decided(waiter, deploy);
       else if (waiter.until === "accepted") waiter.resolve();
@@ -229,17 +302,20 @@ class DeviceDeploy implements Line {
     signal?.throwIfAborted();
     const waiting = Promise.withResolvers<void>();
     const { resolve, reject } = waiting;
-    const waiter = { hash: shortHash(offer.hash), until, onProgress, resolve, reject };
+    let waiter: Waiter | undefined;
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
     const forget = this.#device.turn.enter(() => {
       try {
-        this.#check(offer);
-        this.#waiters.add(waiter);
+        this.check(offer);
         const { state } = this.deployment;
+        const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
         // Whoever says the same twice wants it once.
-        if (state && !isDecided(state) && state.hash === offer.hash && !again) this.changed();
-        else this.deployment.begin(offer, image);
+        const isSame = isUnderWay && state.hash === offer.hash && !again;
+        if (!isSame) this.deployment.begin(offer, image);
+        const { begun } = this.deployment.state!;
+        this.#waiters.add(waiter = { begun, until, onProgress, resolve, reject });
+        if (isSame) this.changed();
       } catch (error) {
         reject(error);
       }
@@ -248,13 +324,13 @@ class DeviceDeploy implements Line {
       await waiting.promise;
     } finally {
       forget?.();
-      this.#waiters.delete(waiter);
+      if (waiter) this.#waiters.delete(waiter);
       signal?.removeEventListener("abort", abort);
     }
   }
 
   /** @throws {LocalError} it cannot be deployed at once */
-  #check(offer: Offer): void {
+  check(offer: Offer): void {
     const { closed, turn, connected, session: { share }, id } = this.#device;
     if (closed) throw closed;
     if (turn.failure) throw turn.failure;
@@ -268,14 +344,19 @@ class DeviceDeploy implements Line {
     if (!share.hasRoom) throw new LocalError("OUTBOX_FULL", share.whyFull);
   }
 
-  async giveUp(): Promise<void> {
+  /** Changes something, and waits until that is safe. @throws {LocalError} what `change` throws; CLOSED, FORGOTTEN */
+  async safely(change: () => void): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const { closed, turn } = this.#device;
     if (closed) throw closed;
     this.#ending.add(reject);
     turn.enter(() => {
-      this.deployment.giveUp();
-      turn.whenSafe(resolve);
+      try {
+        change();
+        turn.whenSafe(resolve);
+      } catch (error) {
+        reject(error);
+      }
     });
     try {
       await promise;
@@ -302,75 +383,18 @@ function offerOf(wasm: Uint8Array, options: DeployOptions): Offer {
   if (!isAppVersion(version)) {
     throw new LocalError("BAD_ARGUMENT", `a version is 0 to 4294967295, not ${version}`);
   }
-  const { size } = checkModule(new Uint8Array(wasm), LONGEST_MODULE);
+  const { size, imports } = checkModule(new Uint8Array(wasm), LONGEST_MODULE);
   const hash = createHash("sha256").update(wasm).digest("base64url");
-  return { name, version, hash, size, older, again };
+  return { name, version, hash, size, older, again, needs: needsOf(imports) };
 }
 
 function viewOf(state: DeployState, arrived: number): Deploy {
-  const { name, version, hash, phase, size, begun, since, reason, detail } = state;
+  const { name, version, hash, phase, size, begun, since, rollout, reason, detail } = state;
   return {
     ...{ name, version, hash: shortHash(hash), phase, size, arrived },
     ...{ begun: new Date(begun), since: new Date(since) },
+    ...(rollout && { rollout: rollout.id }),
     ...(reason !== undefined && { reason }),
     ...(detail !== undefined && { detail }),
   };
-}
-
-/** As it is said in a hello. */
-export function nameOf(app: Pick<RunningApp, "name" | "version" | "hash"> | undefined): string {
-  if (!app) return "an application whose name makes no sense";
-  return `${app.name}/${app.version}/${shortHash(app.hash)}`;
-}
-
-/** Why a device does not take an application, for people. */
-const REASONS: Readonly<Record<string, string>> = {
-  older: "it is older than the one that runs",
-  failed: "the same bytes fell back before",
-  size: "it does not fit",
-  mac: "the device has another key",
-  hash: "what has arrived is something else",
-  module: "it is no application for this firmware",
-  import: "it needs something that this firmware has not",
-  flash: "the flash cannot be written",
-  gap: "pieces came out of place again and again",
-  offer: "the device lost its place again and again",
-  trap: "it trapped",
-  hang: "it hung",
-  crash: "it crashed the firmware",
-  heap: "it took too much memory",
-  link: "its link did not come up in time",
-  refused: "its own check said no",
-  load: "it could not be compiled",
-  unknown: "the device could not say why",
-};
-
-function wordsOf(deploy: Deploy): string {
-  const { phase, reason, detail, size } = deploy;
-  const what = `${nameOf(deploy)}, ${size} bytes`;
-  if (reason === undefined) return phase === "unsupported" ? `${what}: ${NO_DEPLOYS}` : what;
-  return `${what}: ${REASONS[reason] ?? reason}${detail === undefined ? "" : ` (${detail})`}`;
-}
-
-const NO_DEPLOYS = "it takes no applications over the link: its hello has no app=";
-
-function unsupported(id: string): LocalError {
-  return new LocalError("UNSUPPORTED", `${JSON.stringify(id)}: ${NO_DEPLOYS}`);
-}
-
-/** What whoever waits is told; undefined: the device has it. */
-function errorOf(id: string, deploy: Deploy): LocalError | undefined {
-  const about = `${JSON.stringify(id)}: ${wordsOf(deploy)}`;
-  switch (deploy.phase) {
-    case "kept":
-      return undefined;
-    case "unsupported":
-      return unsupported(id);
-    case "refused":
-      return new LocalError("DEPLOY_REFUSED", about);
-    case "fell_back":
-      return new LocalError("FELL_BACK", about);
-    default:
-      return new LocalError("GIVEN_UP", `${about}: it was given up`);
-  }
 }

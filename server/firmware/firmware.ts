@@ -30,6 +30,10 @@ export class Firmware implements SessionReports {
     this.#reports.booted(device);
   }
 
+  notWritten(device: string, text: string): void {
+    this.#reports.notWritten(device, text);
+  }
+
   told(device: string, text: string): void {
     const [kind = "", ...words] = text.slice(FIRMWARE.length).split(" ");
     const handler = Object.hasOwn(this.#handlers, kind) ? this.#handlers[kind] : undefined;

@@ -128,6 +128,7 @@ Deno.test("a device has booted when its stream has another name, and only then",
   link.session = new Session(link.record, TIMEOUT, defaultLimits, {
     logged() {},
     told() {},
+    notWritten() {},
     booted: () => boots++,
   });
   const seen: number[] = [];

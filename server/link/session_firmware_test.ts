@@ -1,5 +1,9 @@
 /** Messages between server and firmware: numbered as all are, and in nobody's way. */
 import { assertEquals } from "@std/assert";
+import { TIMEOUT } from "../../tests/support/session_rig.ts";
+import { defaultLimits } from "./limits.ts";
+import { Session } from "./session.ts";
+import { NOBODY } from "./session_reports.ts";
 import { Dialect2Rig } from "../../tests/support/dialect2_rig.ts";
 
 const APP = { metadata: "app=kitchen/3/47DEQpj8" };
@@ -60,6 +64,24 @@ Deno.test("what the device has not got by the next greeting is withdrawn, whoeve
     assertEquals([first(), second()], [1, 0]);
     assertEquals(link.session.isIdle, true);
   }
+});
+
+Deno.test("a message that an older server took, and which would be the firmware's now, is withdrawn, and that is told", () => {
+  const link = new Dialect2Rig();
+  const manner = { overtakes: false, qos: true };
+  for (const text of ["\x02hello", "\x02p 0 AAAA", "\x02", "\x02xy", "kept"]) {
+    link.record.write(text, manner, 0);
+  }
+  const told: string[] = [];
+  const notWritten = (device: string, text: string) => void told.push(`${device} ${text}`);
+  link.session = new Session(link.record, TIMEOUT, defaultLimits, { ...NOBODY, notWritten });
+  link.connect(APP);
+  assertEquals(told, ["1 \x02hello", "1 \x02", "1 \x02xy"]);
+  link.hears("\n");
+  assertEquals(link.said(), ["00\0", "01\0", "02\0", "03\0", "04kept"]);
+  link.lose();
+  link.connect();
+  assertEquals(told.length, 3, "once");
 });
 
 Deno.test("a full outbox has room for the firmware's few, and they are no message that waits", () => {

@@ -7,6 +7,7 @@ import { LineSplitter, nextId } from "../protocol/lines.ts";
 import { Dialect1 } from "./dialect1.ts";
 import { defaultLimits } from "./limits.ts";
 import { Session } from "./session.ts";
+import { NOBODY } from "./session_reports.ts";
 
 const encoder = new TextEncoder();
 
@@ -250,7 +251,7 @@ Deno.test("acks that nobody takes stop the reading", () => {
 Deno.test("in dialect 1 a device has booted when its id 00 is new, and only then", () => {
   const record = new Records().create("1");
   let boots = 0;
-  const reports = { logged() {}, told() {}, booted: () => void boots++ };
+  const reports = { ...NOBODY, booted: () => void boots++ };
   const session = new Session(record, TIMEOUT, defaultLimits, reports);
   const dialect = new Dialect1(record, session.settled, TIMEOUT, () => session.booted());
   session.connect(dialect, 100, false, 0);

@@ -50,9 +50,11 @@ export type ServerEvent =
   | { event: "app_ended"; device: string; message: string }
   /** A message to the device was withdrawn, as its time was up: EXPIRED or UNDECIDED. */
   | { event: "expired"; device: string; text: string; code: string; message: string }
-  /** A deploy to the device has begun or come to another phase, which is the code: WAITS, OFFERED, SENDING, CHECKING,
-   * TRIAL, KEPT, REFUSED, FELL_BACK, GIVEN_UP, UNSUPPORTED. */
+  /** A deploy to the device has begun or come to another phase, which is the code: QUEUED, WAITS, OFFERED, SENDING,
+   * CHECKING, TRIAL, KEPT, REFUSED, FELL_BACK, GIVEN_UP, UNSUPPORTED, STOPPED. */
   | { event: "deploy"; device: string; code: string; message: string }
+  /** A group is given no more of an application, as one of its devices has not taken it: STOPPED. Or it has it: DONE. */
+  | { event: "rollout"; code: "STOPPED" | "DONE"; message: string }
   /** Another quarter of a deploy has arrived, in bytes. */
   | { event: "deploying"; device: string; arrived: number; size: number }
   /** A message of the device was given up, as the application has failed with it again and again. */

@@ -123,6 +123,13 @@ export class Reports {
     this.#events.emit({ event: "log", device, message });
   }
 
+  /** A message to a device was withdrawn which an older server took. */
+  notWritten(device: string, text: string): void {
+    const message = `a message to it was withdrawn: it starts with the character U+0002, ` +
+      `which is the firmware's, and an older server took it: ${quote(text)}`;
+    this.#events.emit({ event: "warning", device, code: "BAD_TEXT", message });
+  }
+
   /** A device has begun a new stream of messages. */
   booted(device: string): void {
     this.#events.emit({ event: "booted", device });

@@ -1,4 +1,5 @@
 /** What server and firmware say to each other: the texts that start with %x02, as `PROTOCOL.md` has them. */
+import { FALLS } from "./falls.ts";
 import { FIRMWARE } from "./lines.ts";
 import { proofOf } from "./proof.ts";
 
@@ -24,6 +25,8 @@ export interface Offer {
   readonly older: boolean;
   /** Also if the same bytes fell back before. */
   readonly again: boolean;
+  /** What it imports, as `needsOf` has it; undefined: a server of before did not note it. */
+  readonly needs?: number;
 }
 
 /** Why a device refuses an application, or what it is told about it. */
@@ -41,8 +44,7 @@ export const REFUSALS = [
   "busy",
 ] as const;
 
-/** Why an application was not kept. */
-export const FALLS = ["trap", "hang", "crash", "heap", "link", "refused", "load"] as const;
+type Fall = keyof typeof FALLS;
 
 /** What a firmware says of a deploy. `hash` is the application's, as in `RunningApp`. */
 export type DeployWord =
@@ -54,7 +56,7 @@ export type DeployWord =
     readonly reason: typeof REFUSALS[number];
     readonly detail?: string;
   }
-  | { readonly is: "fellBack"; readonly hash: string; readonly reason: typeof FALLS[number] };
+  | { readonly is: "fellBack"; readonly hash: string; readonly reason: Fall };
 
 const NAME = /^[A-Za-z0-9_.-]{1,32}$/;
 const HASH = /^[A-Za-z0-9_-]{8}$/;
@@ -93,10 +95,15 @@ export function shortHash(hash: string): string {
   return hash.slice(0, 8);
 }
 
+/** What is offered next needs these imports. */
+export function formatNeeds(needs: number): string {
+  return `${FIRMWARE}i ${needs}`;
+}
+
 /** @param key The device's, if it has one. */
 export function formatOffer(offer: Offer, key?: Uint8Array): string {
-  const { hash, size, version, name } = offer;
-  const flags = +offer.older + 2 * +offer.again;
+  const { hash, size, version, name, needs } = offer;
+  const flags = +offer.older + 2 * +offer.again + 4 * +(needs !== undefined);
   const text = `${FIRMWARE}o ${hash} ${size} ${version} ${flags} ${name}`;
   if (!key) return text;
   return `${text} ${base64(Uint8Array.fromHex(proofOf(key, text)))}`;
@@ -122,6 +129,15 @@ export function formatGo(hash: string): string {
 /** The device is to give it up. */
 export const GIVE_UP = `${FIRMWARE}x`;
 
+/** Whether a server has said this to a firmware. An older one took such texts of applications, too. */
+export function isForFirmware(text: string): boolean {
+  return text === GIVE_UP || FOR_FIRMWARE.test(text);
+}
+
+/** What needs, offer, piece and go begin with. */
+// deno-lint-ignore no-control-regex
+const FOR_FIRMWARE = /^\x02[iopg] /;
+
 /** Kinds of messages from a firmware that are about a deploy. */
 export const DEPLOY_KINDS = ["o", "g", "k", "n", "r"] as const;
 
@@ -144,8 +160,7 @@ export function parseDeployWord(
   }
   if (more.length > 0) return undefined;
   if (kind === "r") {
-    const reason = FALLS.find((one) => one === word);
-    return reason && { is: "fellBack", hash, reason };
+    return Object.hasOwn(FALLS, word) ? { is: "fellBack", hash, reason: word as Fall } : undefined;
   }
   if (kind === "o") {
     const offset = numberOf(word, 2 ** 32 - 1);

@@ -6,7 +6,10 @@
  */
 import { LocalError } from "./errors.ts";
 
-/** What the firmware offers to an application: how many arguments each takes, and results (`application.c`). */
+/**
+ * What the firmware offers to an application: how many arguments each takes, and results (`application.c`, in the same
+ * order). A device is told what an application needs by these numbers: a new one comes behind all others.
+ */
 export const IMPORTS: Readonly<Record<string, readonly [parameters: number, results: number]>> = {
   "host.hmac": [3, 0],
   "board.gpio_write": [2, 0],
@@ -29,6 +32,18 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
   "board.sleep": [1, 1],
   "board.woke": [0, 1],
 };
+
+const NAMES = Object.keys(IMPORTS);
+
+/** What imports are as a number, as a device is told of them: a bit for each, the lowest for the first. */
+export function needsOf(imports: readonly string[]): number {
+  return imports.reduce((needs, name) => needs + 2 ** NAMES.indexOf(name), 0);
+}
+
+/** The import of this number, as `board.log`; undefined: there is none. */
+export function importName(number: number): string | undefined {
+  return NAMES[number];
+}
 
 /** What the core exports, in the order of `engine.h`: an application is compiled together with it. */
 export const CORE_EXPORTS = [

@@ -1,7 +1,15 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "./errors.ts";
 import { randomTest } from "../../tests/support/random.ts";
-import { checkModule, CORE_EXPORTS, DATA_END, IMPORTS, MOST_DEPTH } from "./module.ts";
+import {
+  checkModule,
+  CORE_EXPORTS,
+  DATA_END,
+  importName,
+  IMPORTS,
+  MOST_DEPTH,
+  needsOf,
+} from "./module.ts";
 
 const BUILD = new URL("../../client-as/build/", import.meta.url);
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url);
@@ -34,17 +42,13 @@ Deno.test("the imports, exports and bounds are those of the firmware", async () 
   const table = (await read("application.c")).matchAll(
     /^ {2}\{ "(\w+)", "(\w+)", (\d), (true|false), \w+ \},$/gm,
   );
-  assertEquals(
-    Object.fromEntries(
-      Array.from(
-        table,
-        (
-          [, module, name, count, returns],
-        ) => [`${module}.${name}`, [+count!, +(returns === "true")]],
-      ),
-    ),
-    IMPORTS as Record<string, unknown>,
-  );
+  const there = Array.from(table, ([, module, name, count, returns]) => [
+    `${module}.${name}`,
+    [+count!, +(returns === "true")],
+  ]);
+  // In this order, as each has its number; and a number has 32 bits.
+  assertEquals(there, Object.entries(IMPORTS).map(([name, facts]) => [name, [...facts]]));
+  assert(there.length <= 32);
   const engine = await read("engine_wasm3.c");
   assertEquals(
     engine.match(/engine_names\[.*?\] = \{([^}]*)\}/s)![1]!.match(/\w+/g)!.slice(0, 9),
@@ -53,6 +57,18 @@ Deno.test("the imports, exports and bounds are those of the firmware", async () 
   assertEquals(Number(engine.match(/#define FIRST_MEMORY (\d+)/)![1]), DATA_END);
   const config = await read("wasm3_config.h");
   assertEquals(Number(config.match(/#define m3_most_depth (\d+)/)![1]), MOST_DEPTH);
+});
+
+Deno.test("imports are told by their numbers", () => {
+  assertEquals([needsOf([]), needsOf(["host.hmac"]), needsOf(["board.log", "board.woke"])], [
+    ...[0, 1],
+    2 ** 5 + 2 ** 19,
+  ]);
+  assertEquals([importName(0), importName(19), importName(99)], [
+    "host.hmac",
+    "board.woke",
+    undefined,
+  ]);
 });
 
 Deno.test("a file that is no module, of another version, damaged, cut off or too long is refused", () => {

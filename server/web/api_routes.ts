@@ -1,7 +1,7 @@
 /** All that programs can ask, over whatever a request has come. */
 import { actRoutes, type Operated } from "./acts.ts";
 import { deviceRoutes } from "./api.ts";
-import { deployRoutes } from "./deploy_routes.ts";
+import { type Deploying, deployRoutes } from "./deploy_routes.ts";
 import { Health, type Healthy } from "./health.ts";
 import { logRoutes } from "./log_routes.ts";
 import { type BridgeState, metricsRoute } from "./metrics.ts";
@@ -10,7 +10,7 @@ import { NO_HISTORY, Seen } from "./seen.ts";
 import { Tallies } from "./tallies.ts";
 
 /** What is needed of `Server`. */
-export interface Served extends Operated, Healthy {
+export interface Served extends Operated, Healthy, Deploying {
   /** How much waits for the store. */
   readonly waiting: number;
 }

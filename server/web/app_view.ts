@@ -1,6 +1,6 @@
 /** What devices run, and what was deployed to them, as the API shows it. */
 import type { Device } from "../device.ts";
-import type { Deploy } from "../firmware/deploy.ts";
+import type { Deploy, Rollout } from "../firmware/deploy.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 
 /** A deploy, as the API shows it: times in ISO 8601. */
@@ -15,6 +15,17 @@ export interface AppView {
   readonly connected: boolean;
   readonly runs?: RunningApp;
   readonly deploy?: DeployView;
+}
+
+/** A group that is given an application, as the API shows it: times in ISO 8601. */
+export type RolloutView = Omit<Rollout, "begun" | "devices"> & {
+  readonly begun: string;
+  readonly devices: readonly AppView[];
+};
+
+/** @param devices Those of the group, in its order. */
+export function rolloutView({ begun, ...rollout }: Rollout, devices: AppView[]): RolloutView {
+  return { ...rollout, begun: begun.toISOString(), devices };
 }
 
 /** Those of one device that are there. */

@@ -128,6 +128,14 @@ Deno.test("real answers are as they are described, of every route", async () => 
   await check(400, "POST", `${at}/deploy`, { ...app, wasm: "!" });
   await check(202, "POST", "/api/devices/board/deploy", app);
   await check(200, "DELETE", "/api/devices/board/deploy");
+  const group = { ...app, devices: "boar?", again: true };
+  const { id } = await check(202, "POST", "/api/rollouts", group);
+  await check(404, "POST", "/api/rollouts", { ...group, devices: "nobody*" });
+  await check(422, "POST", "/api/rollouts", { ...group, devices: "a/b" });
+  await check(200, "GET", "/api/rollouts");
+  await check(200, "GET", `/api/rollouts/${id}`);
+  await check(200, "DELETE", `/api/rollouts/${id}`);
+  await check(400, "GET", "/api/rollouts/1");
   await check(200, "GET", "/api/apps");
   await check(200, "GET", "/api/devices");
   await check(200, "GET", "/api/dead-letters");

@@ -109,6 +109,12 @@ const MALFORMED = [
   `o ${HASH} 100 1 0 ü`,
   `o ${HASH} 100 1 0 ${"x".repeat(33)}`,
   `o ${HASH} 100 1 0 x ${"A".repeat(22)} more`,
+  "i",
+  "i ",
+  "i x",
+  "i -1",
+  "i 1 2",
+  "i 4294967296",
   "p",
   "p 0",
   "p 0 ",
@@ -140,10 +146,18 @@ chipTest(
       await talker.say(`\x02o ${HASH} ${size} 9 0 x`);
       assertEquals(await talker.hear(), `\x02n ${HASH.slice(0, 8)} ${why}`);
     }
+    // What the firmware has not is refused by its number before anything is kept, or erased.
+    const before = board.flash.slice();
+    for (const [needs, lacks] of [[2 ** 20, 20], [2 ** 32 - 1, 20], [2 ** 31, 31]]) {
+      await talker.say(`\x02i ${needs}`);
+      await talker.say(`\x02o ${HASH} 100 9 4 x`);
+      assertEquals(await talker.hear(), `\x02n ${HASH.slice(0, 8)} import ${lacks}`);
+    }
+    assertEquals(board.flash, before);
     await talker.say("\x02p 0 AAAA"); // without an offer: said once
     await talker.say("\x02p 4 AAAA");
     assertEquals(await talker.hear(), "\x02n -------- offer");
-    await talker.say(`\x02o ${HASH} 100 9 0 x`);
+    await talker.say(`\x02o ${HASH} 100 9 0 x`); // of an older server, which has not said what it needs
     assertEquals(await talker.hear(), `\x02o ${HASH.slice(0, 8)} 0`);
     await talker.say("\x02p 0 AAAAAAA"); // 5 bytes, and more are to come
     await talker.say("\x02p 96 AAAAAAAA"); // beyond the end, and beyond the place

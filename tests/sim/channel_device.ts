@@ -48,6 +48,19 @@ export class ChannelDevice {
     for (const line of ownStart(this.device.world.random, this.books)) this.#push(line);
   }
 
+  /** It wakes: some applications keep what they know over a sleep, others start as after a reset. */
+  wake(): void {
+    if (this.device.world.random.chance(0.5)) return;
+    this.values.clear();
+    this.books.deviceStarts();
+    this.#push(`@sim ${this.device.boot + 1}`);
+  }
+
+  /** Whether there is an answer, or a start, that it has not said yet. */
+  get owes(): boolean {
+    return this.#queue.length + this.#late.length > 0;
+  }
+
   #push(line: string, queue = this.#queue): void {
     queue.push(this.books.unique(line));
     this.device.talk.messages++;

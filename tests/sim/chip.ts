@@ -70,6 +70,7 @@ export class Chip implements Program {
       isUp: () => this.isUp,
       pump: () => this.#pump(),
       end: () => {
+        if (device.firmware?.isBusy || this.#owes) return false;
         if (platform.isAlive && this.isUp) {
           this.#driver.end(new PeerError("LOST", "it is to sleep"));
         }
@@ -130,6 +131,12 @@ export class Chip implements Program {
       world.log?.(`${id}'s firmware says ${JSON.stringify(text)}`);
       this.#accepted.push(undefined);
     }
+  }
+
+  /** An application of channels has something to say that is not in the outbox: it would not say it after the sleep. */
+  get #owes(): boolean {
+    const { channels } = this.device;
+    return channels !== undefined && (channels.owes || this.#next !== undefined);
   }
 
   died(): void {}

@@ -28,7 +28,7 @@ const FORGETS: readonly FaultKind[] = [
   "operator forgets a device",
 ];
 
-const UNDECIDED: readonly string[] = ["waits", "offered", "sending", "checking", "trial"];
+const UNDECIDED: readonly string[] = ["queued", "waits", "offered", "sending", "checking", "trial"];
 
 /** Of one device. */
 export class DeviceBooks {
@@ -122,6 +122,8 @@ export class DeviceBooks {
         return;
       case "given_up":
         return fail("nobody has given it up");
+      case "stopped":
+        return;
       case "unsupported":
         if (!mayBeFirst && !this.wasOld) fail("the device takes deploys");
         return;
@@ -148,8 +150,8 @@ export class DeviceBooks {
   }
 }
 
-/** What waits of the server's to a firmware at most: offers of one connection, a deploy given up, pieces. */
-export const FIRMWARE_MESSAGES = 16;
+/** What waits of the server's to a firmware at most: offers of one connection and what they need, a deploy given up, pieces. */
+export const FIRMWARE_MESSAGES = 20;
 
 /** Of a world. */
 export class DeployBooks {
@@ -157,6 +159,8 @@ export class DeployBooks {
   readonly #world: World;
   #planned = 0;
   #waiting = 0;
+  /** What groups are given. */
+  readonly #groups = new Map<number, DeviceBooks["begun"][number]>();
 
   constructor(world: World, readonly plan: DeployPlan) {
     this.#world = world;
@@ -179,7 +183,8 @@ export class DeployBooks {
     const { clock, random } = this.#world;
     clock.after(1 + random.below(this.plan.pause), () => {
       this.#planned--;
-      this.#deploy(id);
+      if (random.chance(0.25)) this.#rollOut();
+      else this.#deploy(id);
       this.#next(id, left - 1);
     });
   }
@@ -211,6 +216,59 @@ export class DeployBooks {
         .then(() => over(undefined), over)
         .catch((error) => this.#world.failed(error));
     });
+  }
+
+  /** All devices are given the same. */
+  #rollOut(): void {
+    const { server: { server, process }, random, log } = this.#world;
+    const ids = [...this.devices.keys()].filter((id) => server?.known(id));
+    if (!server || ids.length === 0) return;
+    const app = random.pick(this.plan.apps);
+    const how = { older: random.chance(0.5), again: random.chance(0.3) };
+    const step = random.pick([1, 1, 2]);
+    const { life } = process;
+    log?.(`deploys ${app.hash.slice(0, 8)} to ${ids} ${JSON.stringify(how)}, ${step} at once`);
+    process.enter(() => {
+      const places = ids.map((id) => {
+        const books = this.devices.get(id)!;
+        books.begins(app, how);
+        return [books, books.begun.length] as const;
+      });
+      this.#waiting++;
+      const over = (id: number | undefined, error?: unknown) => {
+        if (process.life !== life) return;
+        this.#waiting--;
+        log?.(`the deploy of ${app.hash.slice(0, 8)} to ${ids}: ${error ?? id}`);
+        if (error !== undefined) {
+          if (error instanceof LocalError && NOT_BEGUN.has(error.code)) return;
+          throw error;
+        }
+        // It may be the group that is given the same already.
+        const it = this.#groups.get(id!) ?? { app, ...how };
+        this.#groups.set(id!, it);
+        for (const [books, place] of places) {
+          books.begun[place - 1] = it;
+          books.accepted = Math.max(books.accepted, place);
+        }
+      };
+      server.rollOut(ids, app.wasm, { name: "app", version: app.version, ...how, step })
+        .then(({ id }) => over(id), (error) => over(undefined, error))
+        .catch((error) => this.#world.failed(error));
+    });
+  }
+
+  /** No more of a group are under way than was said, and none waits for its turn when one has not taken it. */
+  look(): void {
+    const { server } = this.#world.server;
+    for (const { id, step, state, devices } of server?.rollouts ?? []) {
+      const phases = devices.map((id) => server!.known(id)!.deployment!.phase);
+      const underWay = phases.filter((it) => it !== "queued" && UNDECIDED.includes(it)).length;
+      if (underWay > step) throw new Violation(`${underWay} of group ${id} at once: ${phases}`);
+      if (state === "stopped" && phases.includes("queued")) {
+        throw new Violation(`group ${id} is stopped, and goes on: ${phases}`);
+      }
+      if (phases.includes("stopped")) this.#world.count("a group is stopped");
+    }
   }
 
   serverDied(): void {

@@ -200,8 +200,9 @@ export class SimDevice implements Wiring {
   start(): void {
     this.world.log?.(`${this.id} boots, dialect ${this.dialect}`);
     const platform = this.#platform = new SimPlatform(this.process, this);
-    this.channels?.start();
-    this.firmware?.boot();
+    if (this.night) this.channels?.wake();
+    else this.channels?.start();
+    this.firmware?.boot(this.night !== undefined);
     this.process.enter(() => {
       this.program = this.plan.kind === "chip"
         ? new Chip(this, platform)
@@ -219,6 +220,7 @@ export class SimDevice implements Wiring {
     world.log?.(`${this.id} connects to ${hostname}`);
     const isThere = addresses?.[0] !== NOBODY;
     this.meetsImpostor = isThere && this.impostor !== undefined;
+    this.books.aging.connects(this.#isStored);
     this.#leastBefore = this.#least;
     this.#least = world.lineBytes;
     const { client } = new Circuit(
@@ -232,6 +234,10 @@ export class SimDevice implements Wiring {
     socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
+  }
+
+  get #isStored(): boolean {
+    return this.world.server.disk.devices.has(this.id);
   }
 
   #wrote(socket: SimSocket, bytes: Uint8Array): void {
@@ -251,7 +257,7 @@ export class SimDevice implements Wiring {
       if (this.meetsImpostor && this.plan.key) {
         throw new Violation(`${this.id} takes an impostor for its server`);
       }
-      this.books.linkUp();
+      this.books.linkUp(this.#socket!.end.connection, this.#isStored);
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
@@ -354,8 +360,7 @@ export class SimDevice implements Wiring {
 
   /** Whether it can sleep: a chip, awake, with a stream that goes on. */
   get canSleep(): boolean {
-    return this.dialect === 2 && !this.channels && !this.firmware &&
-      this.program?.sleepSoon !== undefined;
+    return this.dialect === 2 && !this.firmware?.isOld && this.program?.sleepSoon !== undefined;
   }
 
   /** Is to sleep. @param ms What it says. @param off For how long it does. */
@@ -372,6 +377,8 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
+    if (this.channels) world.count("device with channels sleeps");
+    if (this.firmware) world.count("device that is given applications sleeps");
     naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;

@@ -47,15 +47,22 @@ export class SimFirmware {
     return isSilent && !this.model.onTrial && !this.#isDying;
   }
 
-  /** The device starts. */
-  boot(): void {
+  /** It is not to sleep: a trial is on, or it has something to say. */
+  get isBusy(): boolean {
+    return this.model.onTrial || this.#isDying || this.#unsaid.length > 0;
+  }
+
+  /** The device starts. @param wakes From a sleep: with the same firmware. */
+  boot(wakes: boolean): void {
     this.#unsaid = [];
     this.#tellsFall = this.#isDying = false;
     const { model } = this;
     const before = model.trials.length;
     const { fresh } = model;
     if (this.#wasBooted) model.boot();
-    this.isOld = this.#wasBooted && this.#device.world.random.chance(this.#books.plan.old);
+    if (!wakes) {
+      this.isOld = this.#wasBooted && this.#device.world.random.chance(this.#books.plan.old);
+    }
     this.#books.wasOld ||= this.isOld;
     this.#wasBooted = true;
     if (model.trials.length > before) this.#books.tried(model.trials.at(-1)!, fresh);

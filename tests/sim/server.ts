@@ -245,7 +245,7 @@ export class ServerProcess implements Host, Wiring {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
-        world.books.get(event.device)?.dropped.admitted();
+        world.books.get(event.device)?.admitted(this.sockets.get(event.address)?.end.connection);
         this.#deviceOf(event.device)?.naps.connected();
         this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
@@ -286,6 +286,8 @@ export class ServerProcess implements Host, Wiring {
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
+      case "deploy":
+        return world.deploys?.look();
       case "app_failed":
         return this.#appFailed(event);
       case "app_ended":

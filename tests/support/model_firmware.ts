@@ -29,6 +29,10 @@ export interface ModelOptions {
   /** What runs at first. */
   name?: string;
   version?: number;
+  /** How many imports its firmware has. */
+  imports?: number;
+  /** False: a firmware that is not told what an application needs. Default true. */
+  knowsNeeds?: boolean;
   /** Bytes that a slot takes. */
   room?: number;
   /** Why an application cannot be started at all: "module" or "import" and what it needs; undefined: it can. */
@@ -60,6 +64,7 @@ export class ModelFirmware {
   #options: ModelOptions;
   #running = 0; // which slot
   #offer: { hash: string } | undefined; // in RAM
+  #needs = 0;
 
   constructor(options: ModelOptions = {}) {
     this.#options = options;
@@ -162,6 +167,7 @@ export class ModelFirmware {
   hears(text: string): string[] {
     if (this.runs.state === "failed") return []; // it is about to restart
     const [kind, ...words] = text.slice(1).split(" ");
+    if (kind === "i" && this.#options.knowsNeeds !== false) this.#needs = Number(words[0]);
     if (kind === "o") return this.#offered(words, text);
     if (kind === "p") return this.#piece(Number(words[0]), words[1]!);
     if (kind === "g") return this.#go(words[0]!);
@@ -172,7 +178,7 @@ export class ModelFirmware {
   #offered([hash, size, version, flags, name, mac]: string[], text: string): string[] {
     const short = hash!.slice(0, 8);
     const no = (reason: string) => [`\x02n ${short} ${reason}`];
-    const { key, room = 20_384 } = this.#options;
+    const { key, room = 20_384, imports = 20 } = this.#options;
     if (key) {
       const right = createHmac("sha256", key).update(text.slice(0, text.lastIndexOf(" "))).digest();
       if (mac !== right.subarray(0, 16).toString("base64url")) return no("mac");
@@ -188,6 +194,8 @@ export class ModelFirmware {
     if (Number(size) > room) return no("size");
     if (Number(version) < runs.version && !(Number(flags) & 1)) return no("older");
     if (isSame && slot.state === "failed" && !(Number(flags) & 2)) return no("failed");
+    const needs = Number(flags) & 4 ? this.#needs : 0;
+    for (let n = imports; n < 32; n++) if (needs / 2 ** n & 1) return no(`import ${n}`);
     this.#offer = { hash: hash! };
     if (isSame && slot.state === "arriving") return [`\x02o ${short} ${slot.written.length}`];
     this.erased++;

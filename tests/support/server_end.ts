@@ -85,6 +85,7 @@ export class ServerEnd extends End {
     const reports: SessionReports = {
       logged: (_device, line) => void this.ask(`log ${line}`),
       told: (_device, text) => void this.ask(`firmware ${text.slice(1)}`),
+      notWritten() {},
       booted() {},
     };
     return new Session(this.#record, this.timeout, this.#limits, reports);

@@ -28,7 +28,7 @@ static uint32_t hmac(const uint32_t *arguments) {
   uint8_t *digits = engine_at(arguments[2], 32);
   if (!bytes || !digits) return 0;
   uint8_t digest[32];
-  hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
+  holdfast_hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
   for (int i = 0; i < 32; i++) {
     uint8_t nibble = digest[i >> 1] >> (i & 1 ? 0 : 4) & 15;
     digits[i] = nibble < 10 ? '0' + nibble : 'a' - 10 + nibble;

@@ -18,6 +18,7 @@
 #define MAC_BYTES 16
 #define OFFER_OLDER 1u  /* also if it is older than what runs */
 #define OFFER_FAILED 2u /* also if the same bytes have fallen back before */
+#define OFFER_NEEDS 4u  /* what it imports was told just before */
 
 /* Bytes of a piece that are written at once. */
 #define CHUNK 96
@@ -36,6 +37,7 @@ struct deploy_state {
   uint32_t expected;  /* where its next piece goes */
   uint32_t taken_at;  /* when a message came last */
   uint32_t unoffered; /* a piece without an offer has been refused: once is enough */
+  uint32_t needs;     /* what the next offer imports: a bit for each of `application_imports` */
 
   uint32_t answer; /* its kind, a letter; 0: none waits */
   uint32_t number; /* what it says beside the hash: an offset, a refusal, a reason */
@@ -58,9 +60,9 @@ static bool is_name(uint8_t c) {
 
 static void hash_of(const struct slot *image, uint8_t hash[SLOT_HASH]) {
   struct sha256 sha;
-  sha256_start(&sha);
-  sha256_add(&sha, image->wasm, image->length);
-  sha256_end(&sha, hash);
+  holdfast_sha256_start(&sha);
+  holdfast_sha256_add(&sha, image->wasm, image->length);
+  holdfast_sha256_end(&sha, hash);
 }
 
 static void hash_of_running(uint8_t hash[SLOT_HASH]) {
@@ -106,9 +108,23 @@ static enum module_fault check_module(struct module_name lacks[2]) {
   return module_check(image.wasm, image.length, engine_names, ON_START, application_imports, lacks);
 }
 
+/* The number of an import that was told to be needed and is not there; 0: all are. */
+static uint32_t number_lacking(void) {
+  uint32_t number = 0, needs = state.needs;
+  for (; application_imports[number].module; number++) needs >>= 1;
+  if (!needs) return 0;
+  for (; !(needs & 1); number++) needs >>= 1;
+  return number;
+}
+
 /* The import that it lacks: looked for again, as there is no place for it while it waits. */
 static size_t put_lacking(char *to, size_t at) {
   struct module_name lacks[2];
+  uint32_t number = number_lacking();
+  if (number) {
+    to[at++] = ' ';
+    return text_put_number(to, at, number);
+  }
   if (check_module(lacks) != MODULE_LACKS) return at;
   for (unsigned i = 0; i < 2; i++) {
     to[at++] = i ? '.' : ' ';
@@ -147,7 +163,7 @@ static bool is_proven(const uint8_t *text, const struct text_field *mac) {
   if (!settings->has_key) return true;
   if (!mac->at || mac->length != 22 || text_bytes(mac) != MAC_BYTES) return false;
   text_decode(mac, 0, given, MAC_BYTES);
-  hmac_sha256(settings->key, sizeof settings->key, text, mac->at - 1 - text, wanted);
+  holdfast_hmac_sha256(settings->key, sizeof settings->key, text, mac->at - 1 - text, wanted);
   uint8_t differs = 0;
   for (unsigned i = 0; i < MAC_BYTES; i++) differs |= given[i] ^ wanted[i];
   return !differs;
@@ -181,7 +197,15 @@ static void decide(const struct slot_offer *offer, uint32_t flags) {
   else if (offer->version < slots_running().version && !(flags & OFFER_OLDER)) refuse(OLDER, offer->hash);
   else if (slots_fell(offer->hash) && !(flags & OFFER_FAILED)) refuse(FAILED, offer->hash);
   else if (!offer->length || offer->length > SLOT_MOST) refuse(SIZE, offer->hash);
+  else if (number_lacking()) refuse(IMPORT, offer->hash);
   else begin(offer);
+}
+
+static bool take_needs(struct text_field rest) {
+  uint32_t needs;
+  if (!text_number(&rest, &needs) || rest.length) return false;
+  state.needs = needs;
+  return true;
 }
 
 static bool take_offer(const uint8_t *text, struct text_field rest) {
@@ -201,6 +225,7 @@ static bool take_offer(const uint8_t *text, struct text_field rest) {
   text_decode(&hash, 0, offer.hash, SLOT_HASH);
   offer.name = name.at;
   offer.name_length = name.length;
+  if (!(flag & OFFER_NEEDS)) state.needs = 0; /* that was another one's */
   if (is_proven(text, &mac)) decide(&offer, flag);
   else refuse(MAC, offer.hash);
   return true;
@@ -313,6 +338,7 @@ bool deploy_take(const uint8_t *text, size_t length, uint32_t now) {
     struct text_field rest = { text + 3, length > 3 ? length - 3 : 0 };
     bool apart = length > 2 && text[2] == ' ';
     if (text[1] == 'o') known = apart && take_offer(text, rest);
+    else if (text[1] == 'i') known = apart && take_needs(rest);
     else if (text[1] == 'p') known = apart && take_piece(rest);
     else if (text[1] == 'g') known = apart && take_go(rest, now);
     else if (text[1] == 'x' && length == 2) {

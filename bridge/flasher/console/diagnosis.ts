@@ -1,9 +1,11 @@
 /** How far the board has got, from its console: on the server, or the exact reason why not. */
+import { FALLS } from "../../../server/protocol/falls.ts";
 import { aboutApplication } from "../plan/applications.ts";
 import { LINKS, type Place, REFUSALS } from "./link_words.ts";
 import { parseReport, type Report, type Topic } from "./report.ts";
 import { Restarts } from "./restarts.ts";
 import { parseRom, type RomReport } from "./rom.ts";
+import { WIFI } from "./wifi_words.ts";
 import { crashWords, IMAGE_WORDS, loopWords, OTHER_MODE, pinWords } from "./start_words.ts";
 
 /** One of the things that must go well, in their order. */
@@ -26,55 +28,9 @@ const NAMES: Record<Topic, string> = {
   crash: "Last crash",
   settings: "Settings",
   application: "Application",
+  deploy: "New application",
   wifi: "WiFi",
   link: "Server",
-};
-
-/** What keeps a board from its WiFi. */
-const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> = {
-  "not-found": {
-    why: (ssid) => `There is no WiFi called ${ssid} here.`,
-    tries: [
-      "Is the name spelt right? Capital and small letters differ.",
-      "Does the WiFi have 2.4 GHz? The chip knows no other.",
-      "Move the board closer to the access point.",
-      "If its name is hidden, enter your country under “More settings” in step 3, and flash.",
-    ],
-  },
-  "wrong-password": {
-    why: (ssid) => `The WiFi ${ssid} does not accept the password.`,
-    tries: [
-      "Enter the password again; “Show the password” lets you check it.",
-      "If it is right, move the board closer to the access point: a weak signal can look like this.",
-    ],
-  },
-  "no-dhcp": {
-    why: (ssid) => `The WiFi ${ssid} lets the board in, but gives it no address.`,
-    tries: [
-      "Is DHCP on in the router? It may have given away all its addresses: restart it.",
-      "Is the password right? Some routers let a board in first, and check it afterwards.",
-      "Or give the board a fixed address: “More settings” in step 3, then flash.",
-    ],
-  },
-  "no-answer": {
-    why: (ssid) => `The WiFi ${ssid} does not answer the board.`,
-    tries: [
-      "Move the board closer to the access point.",
-      "Does the access point admit known devices only? It needs the board’s MAC address.",
-      "Restart the access point.",
-    ],
-  },
-  lost: {
-    why: (ssid) => `The WiFi ${ssid} is gone again.`,
-    tries: ["Wait: the board tries again.", "Move it closer to the access point."],
-  },
-  refused: {
-    why: (ssid) => `The WiFi ${ssid} does not let the board in.`,
-    tries: [
-      "Does the access point admit known devices only? It needs the board’s MAC address.",
-      "It must take WPA2; the chip does not know WPA3.",
-    ],
-  },
 };
 
 export class Diagnosis {
@@ -276,6 +232,8 @@ export class Diagnosis {
         return this.#settings(what, values, step);
       case "application":
         return this.#application(what, values, step);
+      case "deploy":
+        return this.#deploy(what, values, step);
       case "wifi":
         if (what === "joining") step("waiting", `joining ${ssid}`);
         else if (what === "up") {
@@ -333,6 +291,16 @@ export class Diagnosis {
     );
   }
 
+  /** One comes over the link, and concerns nobody here but for the restart. */
+  #deploy(what: string, values: Report["values"], step: Mark): void {
+    if (values.name !== undefined) return step("waiting", `${values.name} comes over the link`);
+    if (!what.startsWith("complete")) {
+      return step("bad", [what, values.reason].filter(Boolean).join(": "));
+    }
+    this.#restarts.expect();
+    step("waiting", "all of it has come over the link: the board restarts into it");
+  }
+
   #application(what: string, values: Report["values"], step: Mark): void {
     if (values.name !== undefined) {
       const within = values.in === "firmware";
@@ -349,6 +317,17 @@ export class Diagnosis {
           : "";
         this.#verdict = good(`The firmware runs, and waits for the Pyboard.${damaged}`);
       }
+      return;
+    }
+    if (what === "kept") return step("good", "its trial is over, and it is kept");
+    if (what === "fell back") {
+      const { reason = "" } = values;
+      const why = Object.hasOwn(FALLS, reason) ? FALLS[reason as keyof typeof FALLS] : reason;
+      this.#restarts.expect();
+      step("bad", `${why}: the one before comes back`);
+      this.#verdict = waiting(
+        `The application that came over the link was tried, and ${why}. Waiting for the one before …`,
+      );
       return;
     }
     step("bad", what);

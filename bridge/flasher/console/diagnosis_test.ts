@@ -99,6 +99,35 @@ Deno.test("what keeps a board from the server is said exactly, with what to try"
   }
 });
 
+Deno.test("an application that comes over the link is told: on its way, kept, or back to the one before, and why", () => {
+  const up = [...JOINED, "holdfast: link up connects=1"];
+  const came = [...up, "holdfast: deploy name=next bytes=5000 from=0"];
+  const whole = after(...came, "holdfast: deploy complete: restarting");
+  assertEquals(whole.verdict.headline, ON_SERVER, "what it does meanwhile is no fault");
+  assertMatch(whole.steps.at(-1)!.text, /restarts into it/);
+  const restarted = BOOT[0]!.replace("external", "software");
+  const kept = after(...came, restarted, ...up.slice(1), "holdfast: application kept");
+  assertEquals(kept.verdict.headline, ON_SERVER);
+  assert(kept.steps.every(({ state }) => state === "good"));
+  for (
+    const [reason, why] of [
+      ["heap", "it took too much memory"],
+      ["hang", "it hung"],
+      ["trap", "it trapped"],
+      ["toString", "toString"],
+    ]
+  ) {
+    const fell = after(...came, restarted, `holdfast: application fell back reason=${reason}`);
+    assertEquals(fell.verdict.kind, "waiting");
+    assertStringIncludes(fell.verdict.headline, why!);
+    for (const line of [restarted, ...up.slice(1)]) fell.push(line);
+    assertEquals(fell.verdict.headline, ON_SERVER);
+  }
+  const refused = after(...up, "holdfast: deploy refused reason=import");
+  assertEquals(refused.verdict.headline, ON_SERVER);
+  assertEquals(refused.steps.at(-1)!.text, "refused: import");
+});
+
 /** The firmware for a Pyboard, as it starts with a sector that is blank or good. */
 const PYBOARD = [BOOT[0]!, "holdfast: application name=pyboard in=firmware"];
 

@@ -1,6 +1,14 @@
 /** The firmware's own lines on the console, taken apart: `holdfast: wifi up ip=192.168.1.31`. */
 
-export const topics = ["boot", "crash", "settings", "application", "wifi", "link"] as const;
+export const topics = [
+  "boot",
+  "crash",
+  "settings",
+  "application",
+  "deploy",
+  "wifi",
+  "link",
+] as const;
 
 /** What a line is about. */
 export type Topic = typeof topics[number];

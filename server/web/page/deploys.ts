@@ -8,6 +8,7 @@ import { shown } from "./words.ts";
 
 /** What a phase means; the others say it themselves. */
 const PHASES: Readonly<Record<string, string>> = {
+  queued: "waits for its turn in a group",
   waits: "waits for the device",
   offered: "is offered to it",
   sending: "travels",
@@ -18,9 +19,10 @@ const PHASES: Readonly<Record<string, string>> = {
   fell_back: "was tried, and the old one is back",
   given_up: "was given up",
   unsupported: "cannot be taken",
+  stopped: "was not begun, as another device of its group has not taken it",
 };
 
-const UNDECIDED = ["waits", "offered", "sending", "checking", "trial"];
+const UNDECIDED = ["queued", "waits", "offered", "sending", "checking", "trial"];
 
 export class Deploys {
   /** @param path The API's path of the device. */

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The page of all devices: a row for each, which changes as the server tells. */
-import { button, byId, setText } from "../parts/dom.ts";
+import { button, byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
 import { ask } from "./acts.ts";
@@ -9,6 +9,7 @@ import { Groups } from "./groups.ts";
 import { merged } from "./lanes.ts";
 import { listen } from "./live.ts";
 import { Ranges } from "./ranges.ts";
+import { wordsOfRollouts } from "./rollouts.ts";
 import { Row } from "./rows.ts";
 import { counted } from "./words.ts";
 
@@ -73,6 +74,20 @@ function show(now: number): void {
     ? "The server runs and waits for its first device."
     : `${devices}: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
   setText(byId("summary"), words);
+  showRollouts();
+}
+
+let told = "";
+
+/** It is read aloud when it changes, so it is left alone otherwise. */
+function showRollouts(): void {
+  const words = wordsOfRollouts(rows.map(({ device }) => device));
+  if (words.join("\n") === told) return;
+  told = words.join("\n");
+  byId("rollouts").hidden = words.length === 0;
+  byId("rollouts").replaceChildren(
+    ...words.map((textContent) => make("p", { className: "hint", textContent })),
+  );
 }
 
 const ranges = new Ranges(() => stream.show());

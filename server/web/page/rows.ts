@@ -43,6 +43,10 @@ export class Row {
     return this.#device.id;
   }
 
+  get device(): SeenDevice {
+    return this.#device;
+  }
+
   get isUp(): boolean {
     return this.#device.connected;
   }

@@ -2,6 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const DEPLOYMENT = "server/firmware/deployment.ts";
+const ROLLOUTS = "server/firmware/rollouts.ts";
 const DEPLOYS = "server/firmware/deploys.ts";
 
 export const DEPLOY_BUGS: Bugs = {
@@ -12,8 +13,11 @@ export const DEPLOY_BUGS: Bugs = {
   ),
   "what waits for a firmware is sent when the device has greeted again": edit(
     "server/link/session.ts",
-    "if (message.text.startsWith(FIRMWARE)) this.#outbox.withdraw(message);\n      else if",
-    "if",
+    `if (message.text.startsWith(FIRMWARE)) {
+        if (!isForFirmware(message.text)) this.reports.notWritten(this.record.id, message.text);
+        this.#outbox.withdraw(message);
+      } else if`,
+    "void isForFirmware;\n      if",
   ),
   "what somebody has told to try again is tried again and again": edit(
     DEPLOYMENT,
@@ -49,6 +53,16 @@ export const DEPLOY_BUGS: Bugs = {
     DEPLOYMENT,
     "this.#line.tell(formatOffer({ ...state, again }, key), () => {});",
     "void key;\n    this.#line.tell(formatOffer({ ...state, again }), () => {});",
+  ),
+  "a group is given more of what one has not taken": edit(
+    ROLLOUTS,
+    "    if (failed) {\n",
+    "    if (failed && members.length === 0) {\n",
+  ),
+  "more of a group at once than was said": edit(
+    ROLLOUTS,
+    "rollout!.step - underWay;",
+    "rollout!.step - underWay + 1;",
   ),
   "what is kept is taken for what was deployed": edit(
     DEPLOYMENT,
