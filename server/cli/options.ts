@@ -11,6 +11,9 @@ import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
 import { OPTIONS } from "./serve_options.ts";
 
+/** An hour, in ms. */
+const MOST_SEND_AWAY = 3_600_000;
+
 export type Options = ReturnType<typeof parse>;
 
 /** @throws {LocalError} BAD_ARGUMENT: the file of `--config` @throws {TypeError} of `parseArgs` */
@@ -72,6 +75,7 @@ export async function toServerOptions(
     durability,
     deadLetters: rest["dead-letters"],
     lettersMaxAge,
+    sendAway: toNumber("--send-away", rest["send-away"], MOST_SEND_AWAY),
     ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
@@ -94,8 +98,9 @@ function toLimit(text: string): [string, number] {
   return [name, toNumber(`--limit ${name}`, value)];
 }
 
-function toNumber(name: string, text: string): number {
+function toNumber(name: string, text: string, most = Infinity): number {
   if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a whole number, not "${text}"`);
+  if (Number(text) > most) throw badArgument(`${name} takes ${most} at most, not ${text}`);
   return Number(text);
 }
 

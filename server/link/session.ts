@@ -168,11 +168,14 @@ export class Session {
     return this.#dialect?.takesFirmware ?? false;
   }
 
+  /** What sends the device to its next address; "": the end of the connection is all that it is told. */
+  get farewell(): string {
+    return this.#dialect?.farewell ?? "";
+  }
+
   /**
-   * Says something to the device's firmware: on this connection, or it is withdrawn at the next one's greeting. Whoever
-   * does bounds how much of it waits. Only if `takesFirmware`.
-   *
-   * @param text Starts with %x02.
+   * Says something that starts with %x02 to the device's firmware: on this connection, or it is withdrawn at the next
+   * one's greeting. Whoever does bounds how much of it waits. Only if `takesFirmware`.
    * @param arrived Called when the device has it. The record may be changed.
    */
   tell(text: string, arrived: () => void, now: number): void {
