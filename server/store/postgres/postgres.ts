@@ -91,6 +91,8 @@ export class PostgresStore implements Store, Database {
   #closed = false;
 
   /**
+   * Says where the database is. It is not connected yet.
+   *
    * @param url `postgres://USER@HOST:PORT/DATABASE`; several hosts with commas between them: the first that takes
    * changes is used.
    * @throws {LocalError} BAD_ARGUMENT
