@@ -19,9 +19,9 @@ const MOST = 100;
 /** After so long a process that was dead is forgotten: it can say no more than that it is new. */
 const BURIED = "1 day";
 
-/** What it needs of the store. */
-export interface FleetHost extends StoreHost {
-  /** Devices are taken, and beats beaten, by this. */
+/** What it uses of the store. */
+export interface FleetMeans {
+  /** All is asked by this. */
   readonly line: Line;
   /** A connection that is told of what is notified on these channels. */
   listen(channels: readonly string[], heard: () => void): Promise<Wire>;
@@ -30,19 +30,21 @@ export interface FleetHost extends StoreHost {
 }
 
 export class PostgresFleet implements Fleet {
-  readonly #host: FleetHost;
+  readonly #host: StoreHost;
+  readonly #means: FleetMeans;
   #listening: Wire | undefined;
   #opening: Promise<void> | undefined;
   #heard: () => void = () => {};
 
-  constructor(host: FleetHost, readonly lease: number) {
+  constructor(host: StoreHost, means: FleetMeans, readonly lease: number) {
     this.#host = host;
+    this.#means = means;
   }
 
   async join(heard: () => void): Promise<void> {
     this.#heard = heard;
-    await this.#host.explaining(async () => {
-      const wire = await this.#host.line.wire();
+    await this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
       await this.#transact(wire, [
         [
           `DELETE FROM holdfast_processes WHERE alive_until < now() - interval '${BURIED}'
@@ -60,8 +62,8 @@ export class PostgresFleet implements Fleet {
   }
 
   beat(seen: readonly number[]): Promise<Beat> {
-    return this.#host.explaining(async () => {
-      const wire = await this.#host.line.wire();
+    return this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
       const { process } = this.#host;
       const [, , notes, mail, orphans] = await this.#transact(wire, [
         [ALIVE, [process, this.lease]],
@@ -102,8 +104,8 @@ export class PostgresFleet implements Fleet {
   }
 
   look(id: string, token: number | undefined): Promise<Look> {
-    return this.#host.explaining(async () => {
-      const wire = await this.#host.line.wire();
+    return this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
       const { process, time } = this.#host;
       const asking = { ids: [id], process, how: { looksWith: token } };
       const { known: [it] } = await take(wire, asking, time);
@@ -113,8 +115,8 @@ export class PostgresFleet implements Fleet {
   }
 
   adopt(id: string): Promise<Acquired | undefined> {
-    return this.#host.explaining(async () => {
-      const wire = await this.#host.line.wire();
+    return this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
       const { process, time, devices } = this.#host;
       const { known: [it] } = await take(wire, { ids: [id], process, how: "adopt" }, time);
       if (!it) return undefined;
@@ -124,8 +126,8 @@ export class PostgresFleet implements Fleet {
   }
 
   leave(): Promise<void> {
-    return this.#host.explaining(async () => {
-      const wire = await this.#host.line.wire();
+    return this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
       const { process } = this.#host;
       await this.#transact(wire, [
         ["DELETE FROM holdfast_processes WHERE process = $1", [process]],
@@ -151,7 +153,7 @@ export class PostgresFleet implements Fleet {
 
   async #open(): Promise<void> {
     const channels = ["holdfast", `holdfast_${this.#host.process}`];
-    this.#listening = await this.#host.listen(channels, () => this.#heard());
+    this.#listening = await this.#means.listen(channels, () => this.#heard());
     this.#heard(); // of what it has not been told meanwhile
   }
 

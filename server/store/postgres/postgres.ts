@@ -12,7 +12,7 @@ import type {
 } from "../store.ts";
 import { Commits } from "./commits.ts";
 import type { StoreHost } from "./host.ts";
-import { type FleetHost, PostgresFleet } from "./fleet.ts";
+import { PostgresFleet } from "./fleet.ts";
 import { noQuery, toChange, toQuery } from "./guard.ts";
 import { Line } from "./line.ts";
 import { list } from "./loading.ts";
@@ -91,6 +91,8 @@ export class PostgresStore implements Store, Database {
   #closed = false;
 
   /**
+   * Says where it is; nothing is connected before it is needed.
+   *
    * @param url `postgres://USER@HOST:PORT/DATABASE`; several hosts with commas between them: the first that takes
    * changes is used.
    * @throws {LocalError} BAD_ARGUMENT
@@ -112,14 +114,11 @@ export class PostgresStore implements Store, Database {
     const host = this.#host();
     this.#commits = new Commits(host, this.#committing);
     this.#taker = new Taker(host, this.#taking);
-    this.fleet = this.#fleet = new PostgresFleet(
-      Object.defineProperties({
-        line: this.#taking,
-        listen: (channels: readonly string[], heard: () => void) => this.#listen(channels, heard),
-        explaining: <T>(act: () => Promise<T>) => this.#explaining(act),
-      }, Object.getOwnPropertyDescriptors(host)) as FleetHost,
-      Math.round(lease),
-    );
+    this.fleet = this.#fleet = new PostgresFleet(host, {
+      line: this.#taking,
+      listen: (channels, heard) => this.#listen(channels, heard),
+      explaining: (act) => this.#explaining(act),
+    }, Math.round(lease));
   }
 
   #host(): StoreHost {
