@@ -2,10 +2,8 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
-const DRIVER = "bridge/host/driver.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
-const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const OFFICE = "server/runtime/post_office.ts";
@@ -32,25 +30,10 @@ const LEASE_BUGS: Bugs = {
     "    if (!take) return this.#admit(admitted);\n",
     "    if (!take || this.#known) return this.#admit(admitted);\n",
   ),
-  "fleet: a device that was taken, and not served, is forgotten": edit(
-    MEMBER,
-    "    if (!acquired.state) return ledger;\n",
-    "    if (!acquired.state || acquired.mail?.length === 0) return ledger;\n",
-  ),
-  "fleet: an attempt to take a device counts as failed when nobody answers": edit(
-    MEMBER,
-    "      this.#membership.doubt(id);\n",
-    "",
-  ),
   "fleet: a lease is kept over a pause": edit(
     READERS,
     "    if (!isHeld) return undefined;\n",
     "",
-  ),
-  "fleet: what a beat has brought is believed from its answer on, not from its question": edit(
-    MEMBERSHIP,
-    "      this.#holdFrom(begun);\n",
-    "      this.#holdFrom(clock.now());\n",
   ),
   "fleet: what was lost is not cut off": edit(
     MEMBER,
@@ -84,11 +67,6 @@ const LEASE_BUGS: Bugs = {
     '    device.drop(new PeerError("LOST", error.message));\n',
     "",
   ),
-  "fleet: that others have looked at a device is not noticed": edit(
-    LEDGER,
-    "if (looks !== this.#looks) this.record.mayHaveForgotten = true;",
-    "",
-  ),
 };
 
 /** What the store has done. */
@@ -106,11 +84,6 @@ const COMMIT_BUGS: Bugs = {
   "fleet: a commit that has not arrived yet is taken for one that never will": edit(
     DISK,
     "    row.barred = number;\n",
-    "",
-  ),
-  "fleet: a device that another process has is adopted": edit(
-    DISK,
-    "if (process !== name && this.isAlive(process, now)) return undefined;",
     "",
   ),
 };
@@ -137,20 +110,6 @@ const MAIL_BUGS: Bugs = {
     'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
     'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
   ),
-  "fleet: mail of a device that has come and gone is not taken any more": edit(
-    OFFICE,
-    "if (device && this.#taken.get(each.number)?.ledger !== device.ledger) {",
-    "if (device && !this.#taken.has(each.number)) {",
-  ),
 };
 
-/** Servers that send their devices away. */
-const PARTING_BUGS: Bugs = {
-  "fleet: a client that is sent away stays where it was": edit(
-    DRIVER,
-    "if (isAway || (!this.#up && reason instanceof PeerError)) this.#addresses.next();",
-    "if (!this.#up && !isAway && reason instanceof PeerError) this.#addresses.next();",
-  ),
-};
-
-export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...PARTING_BUGS };
+export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS };
