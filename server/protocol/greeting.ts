@@ -162,6 +162,8 @@ export const Refusal = {
   badGreeting: 5,
   /** Too many connections or devices. */
   full: 6,
+  /** The server is about to stop: the device is to try its next address. */
+  leaving: 7,
 } as const;
 
 export function formatRefusal(code: number): string {

@@ -252,6 +252,72 @@ asyncio.run(main())
     ]);
   });
 
+  Deno.test(`${name}: what the memory cannot keep is not acknowledged; the watchdog is fed, and the LED blinks`, async () => {
+    const code = `
+import asyncio, os, sys
+sys.path.insert(0, sys.argv[1])
+from holdfast import Client
+class Memory:
+    full = True
+    saved = b""
+    def load(self):
+        return self.saved
+    def save(self, data):
+        if self.full:
+            raise OSError(28)
+        self.saved = data
+class Dog:
+    fed = 0
+    def feed(self):
+        self.fed += 1
+lit = [False]
+def led(*on):
+    lit.extend(on)
+    return lit[-1]
+async def main():
+    memory, dog = Memory(), Dog()
+    client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500, memory=memory, wdog=dog, led=led)
+    print("got", await client.readline())
+    for _ in range(2):
+        try:
+            await client.readline()
+        except OSError as error:
+            print("full", error.args[0])
+    await asyncio.sleep(0.5)
+    print("now")
+    while True:
+        try:
+            os.stat(sys.argv[3])
+            break
+        except OSError:
+            await asyncio.sleep(0.02)
+    memory.full = False
+    print("got", await client.readline())
+    print(len(memory.saved), dog.fed > 20, len(lit) > 3, lit[1:4])
+    client.close()
+asyncio.run(main())
+`;
+    const folder = await Deno.makeTempDir();
+    const room = `${folder}/room`;
+    await using server = await listen();
+    await using device = new PythonProcess(path, ["-c", code, PACKAGE, `${server.port}`, room]);
+    const link = await server.device("1");
+    let told = 0;
+    const first = link.write("a", { wait: false }).then(() => told++);
+    link.write("b", { wait: false }).catch(() => {}); // it is not acknowledged
+    await says(device, "now");
+    assertEquals(told, 0);
+    await Deno.writeTextFile(room, "");
+    await first;
+    await device.ended;
+    await Deno.remove(folder, { recursive: true });
+    assertEquals(device.trouble, "");
+    assertEquals(device.said, [
+      ...["got a", "full 28", "full 28", "now", "got b"],
+      "12 True True [True, False, True]",
+    ]);
+  });
+
   Deno.test(`${name}: what expires while there is no WiFi is told so then`, async () => {
     const wifi = "/nowhere/wifi";
     await using device = start({ port: 9, wifi, messages: 2, expires: 100 });

@@ -226,7 +226,9 @@ export class SimDevice implements Wiring {
     this.#least = world.lineBytes;
     const { client } = new Circuit(
       this.path,
-      isThere ? this.impostor ?? world.server : { listens: false, accept() {} },
+      isThere
+        ? this.impostor ?? world.hostAt(addresses?.[0] ?? hostname, this)
+        : { listens: false, accept() {} },
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
@@ -265,6 +267,7 @@ export class SimDevice implements Wiring {
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
     }
+    if (reason!.code === "REFUSED" && this.world.mayRefuse) return;
     // An honest server is never accused.
     if (this.meetsImpostor || !ACCUSATIONS.has(reason!.code)) return;
     throw new Violation(`${this.id} accuses the server: ${reason}`);

@@ -3,6 +3,7 @@ import { type Limits } from "../../server/link/limits.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { DeployPlan } from "./deploy_plan.ts";
+import type { FleetPlan } from "./fleet_kinds.ts";
 import type { MqttPlan } from "./mqtt_plan.ts";
 import type { Random } from "./random.ts";
 
@@ -111,6 +112,8 @@ export interface Scenario {
   mqtt?: MqttPlan;
   /** The server has a page, and somebody looks. */
   page?: boolean;
+  /** Several servers have one store: a `FleetWorld`. */
+  fleet?: FleetPlan;
   /** Devices are given other applications. Not together with channels. */
   deploys?: DeployPlan;
   faults: FaultKind[];
