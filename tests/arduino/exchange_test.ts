@@ -105,7 +105,7 @@ async function exchange(
     sketch: () => sketch,
     killServer: async () => {
       await server.kill();
-      assertEquals(server.complaints, []);
+      assertEquals(server.complaints, [], `the server complains, seed ${seed}`);
       proxy.retarget(await start());
     },
     reset: async () => {
@@ -135,7 +135,7 @@ async function exchange(
   await answers(messages * 1.05, "at the end"); // those that came twice do not count
   await sketch.kill();
   await server!.stop();
-  assertEquals(server!.complaints, []);
+  assertEquals(server!.complaints, [], `the server complains at the end, seed ${seed}`);
   using db = new DatabaseSync(store, { readOnly: true });
   const rows = db.prepare("SELECT line FROM processed ORDER BY position").all();
   return { processed: rows.map(({ line }) => String(line)), lives };
@@ -162,10 +162,10 @@ const trials: Record<string, (program: string) => Promise<void>> = {
     const account = await exchange(program, { messages: MESSAGES });
     checkProcessed(account, MESSAGES);
     const { processed, lives: [life = [], ...more] } = account;
-    assertEquals(more, []);
+    assertEquals(more, [], "one life");
     const got = gotBy(life);
     assert(got.length >= MESSAGES);
-    assertEquals(got, processed.slice(0, got.length));
+    assertEquals(got, processed.slice(0, got.length), "answers");
     assert(life.filter((line) => line === "up").length > 6);
   },
   "through resets that keep the position: each once, in order": async (program) => {

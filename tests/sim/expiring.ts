@@ -19,9 +19,9 @@ export class Expiring {
   /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
   isClaimed = false;
   readonly #to: Addressee;
-  /** What it was at each greeting. */
-  readonly #greeted = new WeakMap<object, number>();
-  /** What its application had and was not done with when it died: it has said in a greeting that it is not there. */
+  /** What it was at each greeting, and what the greeting denied. */
+  readonly #greeted = new WeakMap<object, { doubts: number; undone: Message[] }>();
+  /** What its application had and was not done with when it died: the server was told that it is not there. */
   readonly #undone = new Set<Message>();
 
   constructor(to: Addressee) {
@@ -35,17 +35,19 @@ export class Expiring {
 
   /** The device has a link. */
   linkUp(connection: object): void {
-    this.#greeted.set(connection, this.#doubts);
     const { older, toDevice } = this.#to;
-    for (const message of toDevice.all()) {
-      const { seen, repeats, memory } = message;
-      if (seen > 0 && repeats > 0 && memory === older.memory) this.#undone.add(message);
-    }
+    const undone = [...toDevice.all()].filter(({ seen, repeats, memory }) =>
+      seen > 0 && repeats > 0 && memory === older.memory
+    );
+    this.#greeted.set(connection, { doubts: this.#doubts, undone });
   }
 
   /** The server has let it in. What is written until then may still go out on an older connection. */
   admitted(connection: object): void {
-    this.known = this.#greeted.get(connection) ?? this.known;
+    const greeting = this.#greeted.get(connection);
+    if (!greeting) return;
+    this.known = greeting.doubts;
+    for (const message of greeting.undone) this.#undone.add(message);
   }
 
   /** The device's application has a message. */
