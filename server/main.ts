@@ -106,6 +106,7 @@ async function serve(values: Options): Promise<number> {
 
 async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
+  stopped.promise.catch(() => {}); // it is waited for further down
   let reread = false;
   let reload = () => void (reread = true);
   const early: string[] = []; // what an application fails with while it is loaded

@@ -131,6 +131,11 @@ export class Server implements AsyncDisposable {
       connections: this.#places.connections,
       acquire: (id) => store.acquire(id),
       begin: (device) => this.#begin(device),
+      fails: (error) => {
+        const why = error instanceof Error ? error.message : String(error);
+        const message = `the other servers may take this one for dead: ${why}`;
+        this.#reports.warn("LEASE_FAILED", message);
+      },
       deed: (device, errand) => deedOf(this.#transactionHost, device, errand),
       refused: (device, errand, error) => {
         const text = errand && "write" in errand ? errand.write : undefined;
@@ -308,6 +313,10 @@ export class Server implements AsyncDisposable {
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; STORE_FAILED
    */
   connect(from: string, to: string, options: LinkOptions = {}): Promise<void> {
+    if (this.#member) {
+      const alone = "links need a store that no other server can use";
+      return Promise.reject(new LocalError("BAD_ARGUMENT", alone));
+    }
     return this.#linking.connect(from, to, options);
   }
 

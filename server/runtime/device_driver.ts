@@ -7,6 +7,7 @@ import { asleepUntil } from "../link/nap.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import type { Cleared, Session } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
+import { formatRefusal, Refusal } from "../protocol/greeting.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -36,6 +37,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   application: Application<DeviceDriver> | undefined;
   above: Above | undefined;
   readonly #host: DeviceHost<DeviceDriver>;
+  farewell = "";
   #serving: Serving | undefined;
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
@@ -317,6 +319,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#serving?.drop();
     this.session.disconnect();
     this.#metadata = admitted.metadata;
+    this.farewell = admitted.dialect === 2 ? formatRefusal(Refusal.leaving) : "";
     this.#since = this.clock.date();
     const now = this.clock.now();
     admitted.connect(this.session, now);

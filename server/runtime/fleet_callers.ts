@@ -4,7 +4,7 @@
  */
 import { DeviceRecord, type Journal } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { Look, Mail } from "../store/fleet.ts";
+import type { Look } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { DeviceState } from "../store/store.ts";
 import type { Forget } from "./turn.ts";
@@ -14,10 +14,13 @@ export interface FleetCallersHost {
   /** Of a device that is here. */
   here(id: string): Ledger | undefined;
   look(id: string, token: number | undefined): Promise<Look>;
-  /** Takes a device. @param fresh What it is if the store does not know it */
-  acquire(id: string, fresh: DeviceState): Promise<[Ledger, readonly Mail[]]>;
-  /** A device was taken: it is here from now on. */
-  meet(ledger: Ledger, mail: readonly Mail[]): void;
+  /**
+   * Takes a device, and it is here from now on; nothing to do if it is here already.
+   *
+   * @param fresh What it is if the store does not know it.
+   * @returns the ledger of one that the store does not know: it is not here yet
+   */
+  take(id: string, fresh: DeviceState): Promise<Ledger | undefined>;
   /** A device that is here is another process's. */
   lost(ledger: Ledger): void;
 }
@@ -70,17 +73,11 @@ export class FleetCallers {
       told();
       return () => {};
     }
-    const forget = this.#await(
-      () => this.#host.acquire(id, known.state),
-      ([ledger, mail], isNeeded) => {
-        // What the store knows is ours, whatever has become of the greeting: nobody else looks after it.
-        if (ledger.isKnown) this.#host.meet(ledger, mail);
-        if (!isNeeded()) return;
-        if (!ledger.isKnown) this.#new.set(id, ledger);
-        told();
-      },
-      failed,
-    );
+    const forget = this.#await(() => this.#host.take(id, known.state), (ledger, isNeeded) => {
+      if (!isNeeded()) return;
+      if (ledger) this.#new.set(id, ledger);
+      told();
+    }, failed);
     return () => {
       forget();
       this.#new.delete(id);

@@ -21,6 +21,8 @@ export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"
   readonly connections: number;
   /** Takes charge of a device, whoever has it. */
   acquire(id: string): Promise<Acquired>;
+  /** See `MembershipHost`. */
+  fails(error: unknown): void;
   /** Runs the application for a device. */
   begin(device: DeviceDriver): void;
 }
@@ -30,6 +32,8 @@ export class FleetMember {
   readonly #host: FleetMemberHost;
   readonly #membership: Membership;
   readonly #office: PostOffice;
+  /** Devices that are being taken. */
+  readonly #taking = new Map<string, Promise<void>>();
   #closed = false;
 
   constructor(host: FleetMemberHost) {
@@ -39,29 +43,17 @@ export class FleetMember {
     this.callers = new FleetCallers({
       here: (id) => devices.get(id)?.ledger,
       look: (id, token) => fleet.look(id, token),
-      acquire: async (id, fresh) => {
-        try {
-          const acquired = await host.acquire(id);
-          return [this.#ledger(id, acquired, fresh), acquired.mail ?? []];
-        } catch (error) {
-          this.#membership.doubt(id);
-          throw error;
-        }
-      },
-      meet: (ledger, mail) => this.#meet(ledger, mail),
+      take: (id, fresh) => this.#alone(id, () => this.#take(id, fresh)),
       lost: ({ id, token }) => this.#lost(id, token + 1),
     }, connections);
     this.#membership = new Membership(fleet, {
       clock,
       lost: ({ device, token }: Lost) => this.#lost(device, token),
-      adopt: async (id) => {
-        const acquired = await fleet.adopt(id);
-        // One that the store does not know is met when it greets.
-        if (acquired?.state) this.#meet(this.#ledger(id, acquired), acquired.mail);
-      },
+      adopt: (id) => this.#alone(id, () => this.#adopt(id)),
       asks: () => this.#office.asks(),
       mail: (mail) => this.#office.brings(mail),
       answered: () => {},
+      fails: host.fails,
       held: () => {
         for (const device of devices) device.goOn();
       },
@@ -87,19 +79,54 @@ export class FleetMember {
     return new Ledger(id, acquired, this.#host.turn.changed, fresh);
   }
 
-  /** A device is this process's from now on. */
-  #meet(ledger: Ledger, mail: readonly Mail[] = []): void {
+  /** One at a time: a process must not take a device from itself. */
+  async #alone<T>(id: string, take: () => Promise<T>): Promise<T> {
+    while (this.#taking.has(id)) await this.#taking.get(id);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#taking.set(id, promise);
+    try {
+      return await take();
+    } finally {
+      this.#taking.delete(id);
+      resolve();
+    }
+  }
+
+  async #take(id: string, fresh: DeviceState): Promise<Ledger | undefined> {
+    if (this.#host.devices.get(id)) return undefined;
+    let acquired;
+    try {
+      acquired = await this.#host.acquire(id);
+    } catch (error) {
+      this.#membership.doubt(id);
+      throw error;
+    }
+    const ledger = this.#ledger(id, acquired, fresh);
+    if (!acquired.state) return ledger;
+    // It is ours, whatever becomes of its greeting: nobody else looks after it.
+    await this.#meet(ledger, acquired.mail);
+    return undefined;
+  }
+
+  async #adopt(id: string): Promise<void> {
+    if (this.#host.devices.get(id)) return;
+    const acquired = await this.#host.fleet.adopt(id);
+    // One that the store does not know is met when it greets.
+    if (acquired?.state) await this.#meet(this.#ledger(id, acquired), acquired.mail);
+  }
+
+  /** A device is here from now on. */
+  #meet(ledger: Ledger, mail: readonly Mail[] = []): Promise<void> {
     const { devices, turn, begin } = this.#host;
+    const { promise, resolve } = Promise.withResolvers<void>();
     turn.enter(() => {
+      resolve();
       if (this.#closed) return; // it is about to leave
-      const { id, token } = ledger;
-      const here = devices.get(id);
-      if (here && here.ledger.token > token) return; // an answer that was overtaken
-      if (here) turn.lose(new FencedError(id));
       const device = devices.meet(ledger);
       this.#office.take(mail);
       if (device.inbox > 0) begin(device);
     });
+    return promise;
   }
 
   /** Another process has taken a device. @param token Its own; who has a greater one has it again */
@@ -115,6 +142,7 @@ export class FleetMember {
   /** Takes no more devices. */
   stop(): void {
     this.#closed = true;
+    this.#membership.stop();
   }
 
   /** Leaves the fleet: others have its devices at once. @throws {LocalError} STORE_FAILED */

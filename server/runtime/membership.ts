@@ -1,5 +1,4 @@
 /** A process's part in a fleet: it beats, so that the others know that it lives, and does what its beats bring. */
-import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Beat, Fleet, Lost, Mail } from "../store/fleet.ts";
 import type { Clock } from "../transport/platform.ts";
 
@@ -10,7 +9,7 @@ const AGAIN = 1 / 20;
 /** Of the lease: what this process does not count on, as clocks differ and an answer takes its time. */
 const MARGIN = 1 / 5;
 
-/** What it needs of the server. Nothing of it is called again before the promise that it has returned has settled. */
+/** What it needs of the server. */
 export interface MembershipHost {
   readonly clock: Clock;
   /** Another process has taken a device, if the token is greater than that of this one. */
@@ -23,6 +22,8 @@ export interface MembershipHost {
   answered(answer: Answer): void;
   /** It is held again, after it was not. */
   held(): void;
+  /** The store begins to fail, so that the others may take this process for dead. */
+  fails(error: unknown): void;
 }
 
 export class Membership {
@@ -39,6 +40,8 @@ export class Membership {
   #joined = false;
   /** Devices that are its own, perhaps: the store did not say what has become of the attempt to take them. */
   readonly #doubtful = new Set<string>();
+  readonly #adopting = new Set<string>();
+  #isFailing = false;
   #beating: Promise<void> = Promise.resolve();
 
   constructor(fleet: Fleet, host: MembershipHost) {
@@ -91,24 +94,32 @@ export class Membership {
       this.#isHinted = false;
       const begun = clock.now();
       this.#host.asks();
-      const seen = this.#seen;
-      try {
-        const beat = await this.#fleet.beat(seen);
-        this.#seen = this.#seen.slice(seen.length);
-        if (this.#closed) break;
-        this.#lose(beat);
-        this.#holdFrom(begun);
-        await this.#do(beat);
-        // There may be more than it could hold, or room by then for what it has held.
-        pause = this.#fleet.lease * (beat.mail.length > 0 ? AGAIN : PACE);
-      } catch (error) {
-        if (!(error instanceof LocalError)) throw error; // nothing else is to be expected
-        pause = this.#fleet.lease * AGAIN;
-        this.#isHinted = false;
-      }
+      const beat = await this.#ask();
+      if (this.#closed) break;
+      // There may be more than it could hold, or room by then for what it has held.
+      pause = this.#fleet.lease * (beat?.mail.length === 0 ? PACE : AGAIN);
+      if (!beat) break;
+      this.#lose(beat);
+      this.#holdFrom(begun);
+      this.#do(beat);
     } while (this.#isHinted && !this.#closed);
     this.#isBeating = false;
     if (!this.#closed) this.#cancel = clock.after(pause, () => this.hint());
+  }
+
+  /** @returns undefined: the store fails */
+  async #ask(): Promise<Beat | undefined> {
+    const seen = this.#seen;
+    try {
+      const beat = await this.#fleet.beat(seen);
+      this.#seen = [];
+      this.#isFailing = false;
+      return beat;
+    } catch (error) { // of a store of somebody's own, whatever it is
+      if (!this.#isFailing && !this.#closed) this.#host.fails(error);
+      this.#isFailing = true;
+      return undefined;
+    }
   }
 
   /** First of all: what is not ours is not served any more. */
@@ -119,7 +130,7 @@ export class Membership {
     }
   }
 
-  async #do({ lost, mail, answers, orphans }: Beat): Promise<void> {
+  #do({ lost, mail, answers, orphans }: Beat): void {
     if (!this.#wasHeld) {
       this.#wasHeld = true;
       this.#host.held();
@@ -129,19 +140,33 @@ export class Membership {
       this.#seen.push(answer.note);
     }
     this.#host.mail(mail);
-    for (const id of new Set([...this.#doubtful, ...orphans])) {
-      if (this.#closed) return;
-      this.#doubtful.add(id);
-      await this.#host.adopt(id);
-      this.#doubtful.delete(id);
-    }
+    for (const id of new Set([...this.#doubtful, ...orphans])) void this.#adopt(id);
     if (lost.length + answers.length + orphans.length > 0) this.#isHinted = true;
   }
 
-  /** This process is no more, in peace. */
-  async close(): Promise<void> {
+  /** Beside further beats, which must not wait for it. */
+  async #adopt(id: string): Promise<void> {
+    if (this.#adopting.has(id)) return;
+    this.#adopting.add(id);
+    try {
+      await this.#host.adopt(id);
+      this.#doubtful.delete(id);
+    } catch { // the next beat tries again, and says so if the store fails
+      this.#doubtful.add(id);
+    } finally {
+      this.#adopting.delete(id);
+    }
+  }
+
+  /** Beats no more. */
+  stop(): void {
     this.#closed = true;
     this.#cancel?.();
+  }
+
+  /** This process is no more, in peace. @throws {LocalError} STORE_FAILED: the others find out */
+  async close(): Promise<void> {
+    this.stop();
     await this.#beating;
     if (this.#joined) await this.#fleet.leave();
   }

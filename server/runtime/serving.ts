@@ -22,6 +22,8 @@ export interface ServingOwner {
   readonly clock: Clock;
   /** The session has changed: `flush` is to follow when that is safe. */
   readonly touch: () => void;
+  /** What sends the device to its next address; "": the end of the connection is all that it is told. */
+  readonly farewell: string;
   /** Whether all that the session holds is safe. */
   readonly isSafe: boolean;
   /** The connection has ended. Called while no commit is under way. */
@@ -202,7 +204,7 @@ export class Serving implements Stage {
   /** Says farewell when the system has taken all before it, and ends when it has taken that. */
   readonly #part = (): void => {
     if (this.#over || this.#connection.isWriting) return;
-    const { farewell } = this.#owner.session;
+    const { farewell } = this.#owner;
     if (farewell !== "" && !this.#isTold) this.#connection.write(farewell);
     this.#isTold = true;
     if (this.#connection.isWriting) return;

@@ -221,6 +221,7 @@ export class SimDevice implements Wiring {
     const isThere = addresses?.[0] !== NOBODY;
     this.meetsImpostor = isThere && this.impostor !== undefined;
     this.books.aging.connects(this.#isStored);
+    this.naps.connects();
     this.#leastBefore = this.#least;
     this.#least = world.lineBytes;
     const { client } = new Circuit(
@@ -244,6 +245,7 @@ export class SimDevice implements Wiring {
     const { world, world: { clock, scenario: { timeout } } } = this;
     world.overhear(socket, bytes);
     if (this.meetsImpostor) return;
+    this.naps.wrote(bytes);
     // Its socket may take nothing for the timeout; a chip's application looks now and then only.
     const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
     this.books.aging.sent(bytes, this.boot, clock.now - since);

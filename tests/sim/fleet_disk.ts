@@ -70,6 +70,10 @@ export class FleetDisk extends Disk {
     return this.#mail.length === 0;
   }
 
+  hasMail(id: string): boolean {
+    return this.#mail.some(({ device }) => device === id);
+  }
+
   join(name: string, now: number, hint: () => void): void {
     const row = { lost: [], answers: [], committed: 0, barred: 0, hint };
     this.#processes.set(name, { ...row, aliveUntil: now + this.lease });

@@ -4,6 +4,9 @@
 export const FLEET_FAULTS = [
   "a device moves",
   "a device moves",
+  "a device moves",
+  "a device moves",
+  "a device is away for long",
   "a server is out of reach",
   "a server is killed",
   "a server is closed",

@@ -25,6 +25,10 @@ export function drawFleetScenario(random: Random): Scenario {
   for (const plan of scenario.devices) {
     plan.kind = random.pick(["host", "host with memory", "host with memory"]);
     plan.talk.logs = 0; // a chip's
+    for (const talk of [plan.talk, plan.serverTalk]) {
+      talk.messages += 10;
+      talk.pause = Math.min(talk.pause, Math.floor(scenario.timeout / 4));
+    }
   }
   Object.assign(scenario.limits, { connections: 2000, totalText: 1024 * 1024 });
   return {
@@ -37,7 +41,7 @@ export function drawFleetScenario(random: Random): Scenario {
     faultsEnd: random.between(4, 14) * scenario.timeout,
     fleet: {
       servers: random.pick([2, 2, 3]),
-      lease: random.pick([1000, 2000, 5000]),
+      lease: random.pick([1000, 3000, 10_000]),
       faults: FLEET_FAULTS.filter(() => random.chance(0.5)),
     },
   };

@@ -29,8 +29,10 @@ export class FleetServer extends ServerProcess {
   /** In this life. */
   name = "";
   isDown = false;
-  /** Its clock stood still meanwhile: it cannot know that its lease is over. */
-  isDeceived = false;
+  /** Until then it cannot know that its lease is over: its clock stood still. */
+  deceivedUntil = -Infinity;
+  /** Since when nothing has kept it from its work. */
+  wellSince = -Infinity;
   #lives = 0;
   #machine: SimPlatform | undefined;
   /** Its applications by their devices. */
@@ -48,7 +50,7 @@ export class FleetServer extends ServerProcess {
 
   protected override openStore(platform: SimPlatform): ServerStore {
     this.name = `${this.address}/${++this.#lives}`;
-    this.isDeceived = false;
+    this.deceivedUntil = -Infinity;
     this.#machine = platform;
     this.#own = new Map();
     const { disk, name, way, world } = this;
@@ -75,6 +77,21 @@ export class FleetServer extends ServerProcess {
     else own?.failed();
   }
 
+  /** Whether it looks after a device that is its own: whose messages wait for an application, which has begun. */
+  attends(id: string): boolean {
+    const device = this.has(id) ? this.server?.known(id) : undefined;
+    return device !== undefined && (device.inbox === 0 || device.app !== "none");
+  }
+
+  /** Looks whether anything keeps it from its work now. */
+  look(): void {
+    const { clock } = this.world;
+    const { cutUntil, deafUntil, failsUntil } = this.way;
+    const trouble = Math.max(cutUntil, deafUntil, failsUntil, this.disk.slowUntil);
+    const isWell = !this.isDown && this.server && !this.process.isFrozen && trouble < clock.now;
+    if (!isWell) this.wellSince = clock.now;
+  }
+
   protected override begins(conversation: Conversation | ChannelTalk): void {
     this.#own.set(conversation.device.id, conversation);
     if (this.has(conversation.device.id)) super.begins(conversation);
@@ -88,7 +105,7 @@ export class FleetServer extends ServerProcess {
   protected override handTo(device: Device): Device {
     const check = (line: string): boolean => {
       const { clock } = this.world;
-      if (!this.isDeceived && !this.disk.isAlive(this.name, clock.now)) {
+      if (clock.now >= this.deceivedUntil && !this.disk.isAlive(this.name, clock.now)) {
         throw new Violation(
           `${this.name} hands out ${JSON.stringify(line)}, and its lease is over`,
         );

@@ -46,7 +46,7 @@ export interface Way {
 const PATIENCE = 200;
 
 /** Of hints, the share that gets lost; and of moments in which one comes for nothing. */
-const LOST_HINTS = 0.3;
+const LOST_HINTS = 0.6;
 const EMPTY_HINTS = 0.1;
 
 /** Of commits, the share that is asked a second time what is different. */

@@ -9,9 +9,13 @@ import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
 import type { Host } from "./network.ts";
 import type { SimPlatform } from "./platform.ts";
-import type { Message } from "./promises.ts";
+import { type Message, Violation } from "./promises.ts";
 import type { ServerProcess } from "./server.ts";
 import { World } from "./world.ts";
+
+/** Between two looks at who looks after the devices, and what more than two leases that may take, in ms. */
+const LOOK = 100;
+const SLACK = 1500;
 
 /** Nobody answers there. */
 const NOWHERE: Host = { listens: false, accept() {} };
@@ -19,6 +23,8 @@ const NOWHERE: Host = { listens: false, accept() {} };
 export class FleetWorld extends World implements FleetStoreWorld {
   /** Pairs of a device and a server between which nothing passes, and until when. */
   readonly #apart = new Map<string, number>();
+  /** Devices that nobody looks after, and since when. */
+  readonly #leftSince = new Map<string, number>();
   /** What applications have written, by their process. */
   readonly #written = new Map<SimPlatform, Message[]>();
   /** Devices that have greeted, and were not known. */
@@ -26,6 +32,39 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   // What a process does that is closed, and what it may fail with, is the same at any time: some other one goes on.
   override serverIsDown = true;
+
+  override run(): Promise<void> {
+    this.#watch();
+    return super.run();
+  }
+
+  /**
+   * Looks again and again whether somebody looks after each device for which something waits, or which a living server
+   * has taken: where a server can do its work, it does so within two leases, though the device does not connect.
+   */
+  #watch(): void {
+    const { clock, fleet: { all, disk } } = this;
+    for (const server of all) server.look();
+    for (const [id, rows] of disk.devices) {
+      const waits = rows.inbox.length > 0 || disk.hasMail(id);
+      const isAttended = all.some((server) => server.attends(id));
+      const isLeft = !isAttended &&
+        (waits || all.some((server) => server.server && server.has(id)));
+      const since = isLeft ? this.#leftSince.get(id) ?? clock.now : undefined;
+      if (since === undefined) this.#leftSince.delete(id);
+      else this.#leftSince.set(id, since);
+      const patience = 2 * disk.lease + SLACK;
+      const able = all.find(({ wellSince }) => clock.now - wellSince > patience);
+      if (!able || since === undefined || clock.now - since <= patience) continue;
+      throw new Violation(`nobody looks after ${id} since ${since}, and ${able.name} could`);
+    }
+    // What a server was refused that had lost the device, and has put back, perhaps nobody says any more.
+    const { faultsEnd, timeout } = this.scenario;
+    if (clock.now > faultsEnd + 20 * timeout) {
+      for (const talk of this.serverTalks.values()) talk.messages = 0;
+    }
+    clock.after(LOOK, () => this.#watch());
+  }
 
   get fleet(): FleetServers {
     return this.server as FleetServers;
@@ -119,6 +158,13 @@ export class FleetWorld extends World implements FleetStoreWorld {
     switch (kind) {
       case "a device moves":
         return this.#part(device, this.fleet.all.find((it) => it.has(device.id)) ?? server, time);
+      case "a device is away for long":
+        return device.die({
+          keepsMemory: true,
+          closes: random.chance(0.5),
+          off: 4 * fleet!.lease + random.below(4 * SLACK),
+          dialect: 2,
+        });
       case "a server is out of reach":
         for (const each of this.devices) this.#part(each, server, time);
         return;
@@ -133,11 +179,12 @@ export class FleetWorld extends World implements FleetStoreWorld {
       }
       case "a server is paused":
         return server.process.freeze(clock.now + time);
-      case "a server is paused, and its clock stands":
-        server.isDeceived = true;
-        server.process.freeze(clock.now + time);
-        server.clockAhead -= time;
-        return;
+      case "a server is paused, and its clock stands": {
+        const until = clock.now + time;
+        server.deceivedUntil = Math.max(server.deceivedUntil, until + fleet!.lease);
+        server.clockAhead -= Math.max(0, until - Math.max(clock.now, server.process.frozenUntil));
+        return server.process.freeze(until);
+      }
       case "a server is cut off from the store":
         server.way.cutUntil = Math.max(server.way.cutUntil, clock.now + time);
         return this.#troubled(time);

@@ -4,11 +4,15 @@ import type { Scenario } from "./scenario.ts";
 /** A broker is away for a while, and the bridge looks for it after pauses; in ms. */
 const BROKER = 150_000;
 
+/** Servers of a fleet are paused, and devices away, for so many leases. */
+const AWAY = 12;
+
 /** A time in which all that may be left to do can be done, in ms. */
 export function workOf(
-  { gather, storeTime = 0, acquireTime = 0, timeout, devices, mqtt }: Scenario,
+  { gather, storeTime = 0, acquireTime = 0, timeout, devices, mqtt, fleet }: Scenario,
 ): number {
   let time = mqtt ? BROKER : 0;
+  if (fleet) time += AWAY * fleet.lease;
   for (const { talk, serverTalk, conditions } of devices) {
     const { latency, jitter } = conditions;
     // What an application asks the store takes as long as a device does.

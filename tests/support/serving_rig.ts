@@ -45,6 +45,7 @@ export class ServingRig {
       turn,
       clock,
       touch: () => turn.touch(out),
+      farewell: "",
       get isSafe() {
         return !turn.awaits(out) && !turn.changed.has(ledger);
       },

@@ -2,7 +2,6 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
-const CALLERS = "server/runtime/fleet_callers.ts";
 const DRIVER = "bridge/host/driver.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
@@ -28,24 +27,19 @@ const LEASE_BUGS: Bugs = {
     "if (record && !this.#host.isShared) return next(record);",
     "if (record) return next(record);",
   ),
-  "fleet: a look finds that a device is another's, and that is ignored": edit(
-    CALLERS,
-    "      if (isHere && !look.isOurs) this.#host.lost(own);\n",
-    "",
-  ),
   "fleet: a device is welcomed by one record and served by another": edit(
     GREETING,
     "    if (!take) return this.#admit(admitted);\n",
     "    if (!take || this.#known) return this.#admit(admitted);\n",
   ),
   "fleet: a device that was taken, and not served, is forgotten": edit(
-    CALLERS,
-    "if (ledger.isKnown) this.#host.meet(ledger, mail);\n        if (!isNeeded()) return;",
-    "if (!isNeeded()) return;\n        if (ledger.isKnown) this.#host.meet(ledger, mail);",
+    MEMBER,
+    "    if (!acquired.state) return ledger;\n",
+    "    if (!acquired.state || acquired.mail?.length === 0) return ledger;\n",
   ),
   "fleet: an attempt to take a device counts as failed when nobody answers": edit(
     MEMBER,
-    "          this.#membership.doubt(id);\n",
+    "      this.#membership.doubt(id);\n",
     "",
   ),
   "fleet: a lease is kept over a pause": edit(
@@ -55,8 +49,8 @@ const LEASE_BUGS: Bugs = {
   ),
   "fleet: what a beat has brought is believed from its answer on, not from its question": edit(
     MEMBERSHIP,
-    "        this.#holdFrom(begun);\n",
-    "        this.#holdFrom(clock.now());\n",
+    "      this.#holdFrom(begun);\n",
+    "      this.#holdFrom(clock.now());\n",
   ),
   "fleet: what was lost is not cut off": edit(
     MEMBER,

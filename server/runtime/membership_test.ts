@@ -1,0 +1,181 @@
+/** What a process of a fleet does with its beats. */
+import { assertEquals } from "@std/assert";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Beat, Fleet } from "../store/fleet.ts";
+import { Membership } from "./membership.ts";
+
+const LEASE = 1000;
+const NOTHING: Beat = { lost: [], mail: [], answers: [], orphans: [] };
+const LOST = { note: 7, device: "a", token: 5 };
+
+/** A fleet in the hands of a test, and what the process does. */
+class Scene {
+  readonly clock = new ManualClock();
+  readonly did: string[] = [];
+  /** What the beats have named as seen, one entry each. */
+  readonly beats: string[] = [];
+  /** What the next beats bring, or fail with; then nothing. */
+  next: (Partial<Beat> | Error)[] = [];
+  /** Beats are answered when the test says so. */
+  held: PromiseWithResolvers<void> | undefined;
+  adopts: (id: string) => Promise<void> = () => Promise.resolve();
+  heard = () => {};
+  readonly membership: Membership;
+
+  constructor() {
+    const fleet: Fleet = {
+      lease: LEASE,
+      join: (heard) => {
+        this.heard = heard;
+        return Promise.resolve();
+      },
+      beat: async (seen) => {
+        this.beats.push(seen.join());
+        await this.held?.promise;
+        const next = this.next.shift() ?? {};
+        if (next instanceof Error) throw next;
+        return { ...NOTHING, ...next };
+      },
+      look: () => Promise.reject(new Error("nobody greets")),
+      adopt: () => Promise.reject(new Error("the host adopts")),
+      leave: () => {
+        this.did.push("leaves");
+        return Promise.resolve();
+      },
+    };
+    const did = (what: string) => void this.did.push(what);
+    this.membership = new Membership(fleet, {
+      clock: this.clock,
+      asks() {},
+      lost: ({ device, token }) => did(`loses ${device} ${token}`),
+      adopt: (id) => {
+        did(`adopts ${id}`);
+        return this.adopts(id);
+      },
+      mail: (mail) => mail.forEach(({ number }) => did(`mail ${number}`)),
+      answered: ({ number }) => did(`answer ${number}`),
+      held: () => did("is held again"),
+      fails: (error) => did(`fails: ${error}`),
+    });
+  }
+
+  static async start(next: Scene["next"] = []): Promise<Scene> {
+    const scene = new Scene();
+    scene.next = next;
+    await scene.membership.start();
+    await scene.clock.turn();
+    return scene;
+  }
+
+  async end(): Promise<void> {
+    await this.membership.close();
+    assertEquals(this.clock.timers, 0, "a timer is left");
+  }
+}
+
+Deno.test("a process beats several times in a lease, and sooner after a hint", async () => {
+  const scene = await Scene.start();
+  assertEquals(scene.beats.length, 1);
+  await scene.clock.advance(LEASE);
+  assertEquals(scene.beats.length, 6);
+  scene.heard();
+  scene.heard();
+  await scene.clock.turn();
+  assertEquals(scene.beats.length, 8, "the second one came while the first was under way");
+  await scene.end();
+});
+
+Deno.test("what is lost and answered is done once, and said to be seen with the next beat, at once", async () => {
+  const answers = [{ note: 8, number: 3, text: "{}" }];
+  const scene = await Scene.start([{ lost: [LOST], answers }]);
+  assertEquals(scene.did, ["loses a 5", "answer 3"]);
+  assertEquals(scene.beats, ["", "7,8"]);
+  await scene.clock.advance(LEASE / 5);
+  assertEquals(scene.beats, ["", "7,8", ""]);
+  await scene.end();
+});
+
+Deno.test("notes are said to be seen again if the beat that has said so fails", async () => {
+  const scene = await Scene.start([{ lost: [LOST] }, new LocalError("STORE_FAILED", "no")]);
+  await scene.clock.advance(LEASE / 20);
+  assertEquals(scene.beats, ["", "7", "7"]);
+  await scene.end();
+});
+
+Deno.test("its lease counts from the question of a beat, and what was lost goes before it counts", async () => {
+  const scene = await Scene.start();
+  scene.held = Promise.withResolvers();
+  await scene.clock.advance(LEASE / 5); // the question
+  await scene.clock.advance(LEASE * 0.7);
+  assertEquals(scene.membership.isHeld, false);
+  scene.next = [{ lost: [LOST] }];
+  const { held } = scene;
+  scene.held = undefined;
+  held!.resolve();
+  await scene.clock.turn();
+  assertEquals(scene.did, ["loses a 5", "is held again"]);
+  assertEquals(scene.membership.isHeld, true);
+  await scene.clock.advance(0);
+  await scene.end();
+});
+
+Deno.test("a store that fails, with whatever it is, is asked again, and said once; the lease runs out meanwhile", async () => {
+  const scene = await Scene.start();
+  scene.next = Array.from({ length: 30 }, () => new TypeError("no"));
+  await scene.clock.advance(LEASE);
+  assertEquals(scene.did, ["fails: TypeError: no"]);
+  assertEquals([scene.membership.isHeld, scene.beats.length > 10], [false, true]);
+  scene.next = [];
+  await scene.clock.advance(LEASE / 20);
+  assertEquals(scene.did, ["fails: TypeError: no", "is held again"]);
+  await scene.end();
+});
+
+Deno.test("what nobody has is adopted beside further beats, each device once at a time", async () => {
+  const scene = new Scene();
+  const adopted = Promise.withResolvers<void>();
+  scene.adopts = () => adopted.promise;
+  scene.next = [{ orphans: ["a"] }, { orphans: ["a"] }];
+  await scene.membership.start();
+  await scene.clock.advance(LEASE);
+  assertEquals([scene.did, scene.beats.length > 4], [["adopts a"], true]);
+  adopted.resolve();
+  await scene.clock.turn();
+  await scene.end();
+});
+
+Deno.test("a device is adopted by whoever does not know whether it has it", async () => {
+  const scene = await Scene.start();
+  scene.membership.doubt("a");
+  let fails = true;
+  scene.adopts = () =>
+    fails ? Promise.reject(new LocalError("STORE_FAILED", "no")) : Promise.resolve();
+  await scene.clock.advance(LEASE / 5);
+  fails = false;
+  await scene.clock.advance(LEASE / 5);
+  assertEquals(scene.did, ["adopts a", "adopts a"]);
+  await scene.clock.advance(LEASE);
+  assertEquals(scene.did.length, 2, "it has an answer");
+  await scene.end();
+});
+
+Deno.test("where mail has waited it is asked for again soon", async () => {
+  const mail = [{ number: 1, device: "a", text: "{}", age: 0, from: "" }];
+  const scene = await Scene.start([{ mail }, { mail }]);
+  await scene.clock.advance(LEASE / 20);
+  assertEquals([scene.did, scene.beats.length], [["mail 1", "mail 1"], 2]);
+  await scene.end();
+});
+
+Deno.test("one that is closed leaves when its last beat is answered, and does nothing any more", async () => {
+  const scene = await Scene.start();
+  scene.held = Promise.withResolvers();
+  await scene.clock.advance(LEASE / 5);
+  scene.next = [{ lost: [LOST], orphans: ["b"] }];
+  const closed = scene.membership.close();
+  scene.heard();
+  scene.held.resolve();
+  await closed;
+  assertEquals([scene.did, scene.clock.timers], [["leaves"], 0]);
+});
