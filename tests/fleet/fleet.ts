@@ -75,7 +75,7 @@ class Scene implements AsyncDisposable {
       durability: "full",
       app: new URL("./app.ts", import.meta.url).pathname,
       // Devices move, and the database is away now and then.
-      expects: ["FENCED", "STORE_FAILED", "store"],
+      expects: ["FENCED", "LEASE_FAILED", "STORE_FAILED", "store"],
     };
   }
 

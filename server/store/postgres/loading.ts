@@ -79,6 +79,12 @@ const ROWS = {
 const of = (rows: string, order: string) =>
   `${rows} WHERE device IN (SELECT device FROM holdfast_devices WHERE id = ANY($1)) ORDER BY device, ${order}`;
 
+/**
+ * Who takes a device need not wait for the disk: should that be lost with the database's machine, nothing has followed
+ * from it, as any commit after it would have kept it.
+ */
+const AT_ONCE = "; SET LOCAL synchronous_commit = off";
+
 /** How devices are asked for. */
 export interface Asking {
   readonly ids: readonly string[];
@@ -102,7 +108,7 @@ export async function take(
 ): Promise<{ known: Loaded[]; tokens: number[] }> {
   const list = [toArray(ids)];
   const answers = await Promise.all([
-    wire.ask("BEGIN ISOLATION LEVEL READ COMMITTED"),
+    wire.ask(`BEGIN ISOLATION LEVEL READ COMMITTED${typeof how === "object" ? "" : AT_ONCE}`),
     typeof how === "object"
       ? wire.ask(LOOK, [...list, process, how.looksWith ?? null])
       : wire.ask(how === "take" ? TAKE : ADOPT, [...list, process]),
