@@ -65,6 +65,8 @@ const REFUSALS = [
   "it has no key for this id, so it cannot prove itself",
   "the greeting was malformed",
   "it has too many connections or devices",
+  undefined, // a later version's
+  "its key for this id is for sealed links, and this device does not seal",
 ];
 
 /** Does nothing before the first `pump`, and then goes on until it is closed. */
