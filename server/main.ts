@@ -4,7 +4,7 @@ import { isArgumentError } from "./cli/arguments.ts";
 import { COMMANDS, OVERVIEW } from "./cli/commands.ts";
 import { runCommand } from "./cli/command.ts";
 import { Control, controlPath } from "./cli/control.ts";
-import { drain, waitFor } from "./cli/drain.ts";
+import { drain } from "./cli/drain.ts";
 import { parseLink } from "./cli/link_commands.ts";
 import { forgetOldLetters } from "./cli/old_letters.ts";
 import { reachWith } from "./cli/reach.ts";
@@ -28,9 +28,11 @@ import {
   type ServerOptions,
 } from "./mod.ts";
 import { parsePlace } from "./channels/links.ts";
+import { isPostgres, parseConnInfo } from "./store/postgres/conninfo.ts";
 import { isLoopback, joinAddress } from "./transport/address.ts";
 import { nodePlatform } from "./transport/node.ts";
 import { expiry } from "./transport/tls_pair.ts";
+import { waitFor } from "./transport/wait_for.ts";
 import { printable } from "./observe/log.ts";
 import { type ApiOptions, apiRouter } from "./web/api_routes.ts";
 import type { Router } from "./web/routes.ts";
@@ -128,10 +130,12 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   warn(server, "CERTIFICATE_EXPIRED", mqtt?.expired);
   warnOfExposure(server, values);
   if (values.app.length === 0 && !mqtt) warnOfNoApp(server, options.limits);
-  await prepare(server, async () => {
+  const prepared = prepare(server, async () => {
     for (const { from, to, map } of links) await server.connect(from, to, map && { map });
     await mqtt?.bridge.start(server);
   });
+  prepared.catch(stopped.reject);
+  await waitFor(prepared, nodePlatform); // a store that fails is to be seen on the page, and the server can be stopped
   const ending = new AbortController();
   if (lettersMaxAge !== undefined) {
     forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
@@ -157,7 +161,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     mqtt?.bridge.close();
     // Nobody new comes in from here on.
     await drain(server, nodePlatform);
-    if (web) await waitFor(web.close(), nodePlatform);
+    await web?.close();
     await server.close();
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
@@ -239,9 +243,18 @@ function reloadFiles(
 }
 
 function warnOfExposure(server: Server, values: Options): void {
-  const { keys, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } = values;
+  const { keys, store, "tls-key": key, "mqtt-key": mqttKey, "mqtt-password-file": password } =
+    values;
   const web = values.web === undefined ? undefined : values["web-password-file"];
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
+  if (isPostgres(store) && parseConnInfo(store).hasPassword && Deno.args.some(has(store))) {
+    const better = "say it in PGPASSWORD, in ~/.pgpass, or --store in the file of --config";
+    warn(
+      server,
+      "PASSWORD_EXPOSED",
+      `a list of processes shows the database's password: ${better}`,
+    );
+  }
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
   if (mqttKey !== undefined) warn(server, "KEYS_EXPOSED", exposure(mqttKey, "the private key"));
   if (password !== undefined) warn(server, "KEYS_EXPOSED", exposure(password, "the password"));
@@ -249,6 +262,9 @@ function warnOfExposure(server: Server, values: Options): void {
     warn(server, "PASSWORD_EXPOSED", exposure(web, "the hash of the password"));
   }
 }
+
+/** Whether an argument says this. */
+const has = (text: string) => (arg: string) => arg.includes(text);
 
 /** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
 function tellWhereBoardsReachIt(server: Server, hostname: string): void {
@@ -327,7 +343,10 @@ async function openControl(
   page: Router | undefined,
   api: ApiOptions,
 ): Promise<AsyncDisposable | undefined> {
-  if (control === undefined && (store === ":memory:" || Deno.build.os === "windows")) {
+  if (
+    control === undefined &&
+    (store === ":memory:" || isPostgres(store) || Deno.build.os === "windows")
+  ) {
     return undefined;
   }
   const streams = new AbortController();

@@ -65,6 +65,7 @@ export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export type { ServerSettings } from "./server_options.ts";
 export { MemoryStore } from "./store/memory.ts";
+export { PostgresStore, type PostgresStoreOptions } from "./store/postgres/postgres.ts";
 export type { Durability } from "./store/sqlite/database.ts";
 export type { StoreClock } from "./store/sqlite/mark.ts";
 export { SqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite.ts";

@@ -219,6 +219,16 @@ Deno.test("the same for a group is that group; another deploy takes a device out
   assertEquals((await codeOf(server.giveUpRollout(1)))[0], "BAD_ARGUMENT");
 });
 
+Deno.test("a group whose only device is given something else before it is safe was begun all the same", async () => {
+  await using place = await Place.start({ a: {} });
+  const { server } = place.scene;
+  const [rollout] = await Promise.all([
+    server.rollOut(["a"], wasm, APP),
+    server.known("a")!.deploy(other, APP),
+  ]);
+  assertEquals([rollout.devices, rollout.state, server.rollouts], [["a"], "runs", []]);
+});
+
 Deno.test("what a group cannot be given is refused before one of it is begun", async () => {
   await using place = await Place.start({ a: {}, b: { falls: () => "trap" } });
   const { server } = place.scene;

@@ -15,11 +15,11 @@ export interface ServerSettings extends AccessOptions {
   hostname?: string;
   /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
   timeout?: number;
-  /** Path of an SQLite file, ":memory:" (forgotten with the process), or a store of your own, which
-   * outlives the server. Default ":memory:". */
+  /** Path of an SQLite file, the URL of a PostgreSQL database (see `PostgresStore`), ":memory:" (forgotten with the
+   * process), or a store of your own, which outlives the server. Default ":memory:". */
   store?: string | Store;
   /** What a message on a store's disk has survived when it is acknowledged: with "full" a loss of power,
-   * with "normal" the end of the process, at several times the speed. Default "full". */
+   * with "normal" the end of the process, at several times the speed. Default "full", and PostgreSQL has no other. */
   durability?: "full" | "normal";
   /** Serves the same protocol over TLS: certificate and key in PEM. */
   tls?: Tls;

@@ -8,6 +8,7 @@ import { callCircles, cFolders, includeCircles } from "./tidy/calls.ts";
 import { importsOf } from "./tidy/imports.ts";
 import { deadLinks, MOST_LINES, registersAgain, tooLong, unmapped } from "./tidy/maps.ts";
 import { doubleMeanings } from "./tidy/names.ts";
+import { pythonAlone } from "./tidy/python.ts";
 import {
   bridgeAndServer,
   coreAlone,
@@ -63,6 +64,12 @@ rule(
   "the core and its applications use nothing outside of client-as",
   () => coreAlone(imports),
   "They are compiled to one small module: a number that a host needs as well is defined in client-as, and imported by the host.",
+);
+
+rule(
+  "Python for boards needs nothing that a board does not have",
+  () => pythonAlone(tree),
+  "Do without it, or import it in a file that boards are not given. The lists are in tests/tidy/python.ts.",
 );
 
 rule(

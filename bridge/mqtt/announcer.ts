@@ -17,11 +17,14 @@ import {
   AVAILABILITIES,
   type AvailabilityOf,
   discoveryOf,
+  isNothing,
+  nothingOf,
   objectId,
   removes,
   withRemoved,
 } from "./discovery.ts";
 import { forgetTopic, keepPayload, keptOf, remember, topicsOf } from "./retained.ts";
+import { isUnderWay } from "./rows.ts";
 import { checkPrefix, type Topics } from "./topics.ts";
 
 /** How devices appear in Home Assistant. */
@@ -42,7 +45,7 @@ export interface AnnouncerHost {
   readonly topics: Topics;
   /** Publishes what a retained topic says; "" takes it back. */
   put(tx: Transaction, topic: string, payload: string): void;
-  /** A device of which topics were taken back is there again: what they say counts. */
+  /** A device that the server did not have for a while is there again: what its topics say counts. */
   restate(id: string): void;
   warn(code: string, message: string): void;
 }
@@ -52,6 +55,14 @@ interface Shown {
   readonly device: Device;
   readonly thing: Thing;
   readonly isAgain: boolean;
+}
+
+/** What one transaction is to do. */
+interface Step {
+  readonly gone: readonly [string, { isSecond: boolean }][];
+  readonly due: readonly [string, { isAgain: boolean }][];
+  readonly cleared: readonly string[];
+  readonly isSwept: boolean;
 }
 
 /** Devices in one transaction. */
@@ -82,8 +93,10 @@ export class Announcer {
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
   readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
-  readonly #absent = new Set<string>(); // devices of which topics were taken back while the server did not have them
+  // Devices that the server did not have when topics of theirs were taken back, or that another server had.
+  readonly #absent = new Set<string>();
   readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
+  readonly #cleared = new Set<string>(); // topics of discovery of which the broker has it that they were taken back
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
   #running: Promise<void> | undefined;
   #cancel = () => {};
@@ -128,11 +141,14 @@ export class Announcer {
   /** The broker has a publication. What was removed by it need not be said any longer. */
   completed(topic: string, payload: string): void {
     const { prefix } = this.#homeAssistant ?? {};
-    if (prefix === undefined || !topic.startsWith(`${prefix}/device/`) || !removes(payload)) return;
-    const device = this.#host.server.devices.find(({ id }) => this.#discoveryTopic(id) === topic);
-    if (!device) return;
-    this.#removed.set(device.id, payload);
-    this.#mark(device.id, false);
+    if (prefix === undefined || !topic.startsWith(`${prefix}/device/`)) return;
+    if (payload === "") this.#cleared.add(topic);
+    else if (removes(payload)) {
+      const device = this.#host.server.devices.find(({ id }) => this.#discoveryTopic(id) === topic);
+      if (!device) return;
+      this.#removed.set(device.id, payload);
+      this.#mark(device.id, false);
+    } else return;
     this.#wake();
   }
 
@@ -150,12 +166,16 @@ export class Announcer {
       if (this.#absent.delete(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
+    } else if (event.event === "warning" && event.code === "FENCED") {
+      // What is told of all meanwhile is not told of it.
+      if (event.device !== undefined) this.#absent.add(event.device);
+      return;
     } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
     else return;
     this.#wake();
   }
 
-  /** A device is there of which topics were taken back: what it has told by now may have been among them. */
+  /** A device is there that was not: what it has told by now may have been taken back, or not told again. */
   #restate(id: string): void {
     this.#host.restate(id);
     this.#mark(id, true);
@@ -170,25 +190,33 @@ export class Announcer {
     this.#running ??= this.#run().finally(() => this.#running = undefined);
   }
 
+  get #isIdle(): boolean {
+    return this.#isSwept && this.#gone.size + this.#due.size + this.#cleared.size === 0;
+  }
+
   async #run(): Promise<void> {
     await undefined; // whoever wakes it has more to say, perhaps
-    while (!this.#isClosed && (!this.#isSwept || this.#gone.size > 0 || this.#due.size > 0)) {
+    while (!this.#isClosed && !this.#isIdle) {
       const gone = [...this.#gone];
       const due = [...this.#due].slice(0, MOST_AT_ONCE);
-      const isSwept = this.#isSwept;
+      const cleared = [...this.#cleared];
+      const step: Step = { gone, due, cleared, isSwept: this.#isSwept };
       this.#gone.clear();
+      this.#cleared.clear();
       for (const [id] of due) this.#due.delete(id);
       try {
-        await this.#host.server.transaction((tx) => this.#step(tx, gone, due, isSwept));
+        await this.#host.server.transaction((tx) => this.#step(tx, step));
         this.#isSwept = true;
         // Something may have become safe meanwhile that was on its way when the device was forgotten.
         for (const [id, { isSecond }] of gone) {
           if (!isSecond && !this.#gone.has(id)) this.#gone.set(id, { isSecond: true });
         }
       } catch (error) {
-        if (error instanceof LocalError && error.code === "CLOSED") return;
+        // The server is closed after this, perhaps with its store amid a step.
+        if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
+        for (const topic of cleared) this.#cleared.add(topic);
         this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           const forget = this.#host.clock.after(PAUSE, resolve);
@@ -198,12 +226,7 @@ export class Announcer {
     }
   }
 
-  async #step(
-    tx: Transaction,
-    gone: readonly [string, { isSecond: boolean }][],
-    due: readonly [string, { isAgain: boolean }][],
-    isSwept: boolean,
-  ): Promise<void> {
+  async #step(tx: Transaction, { gone, due, cleared, isSwept }: Step): Promise<void> {
     const { server, topics } = this.#host;
     const known = new Map(server.devices.map((device) => [device.id, device]));
     // All at once: a device that is forgotten meanwhile would be waited for.
@@ -221,8 +244,16 @@ export class Announcer {
       const all = await topicsOf(tx);
       stale.push(...all.filter(({ topic, device }) => !this.#isOurs(topic, device, known)));
     }
-    this.#takeBack(tx, stale);
+    for (const topic of cleared) {
+      if (isNothing(await keptOf(tx, topic))) await this.#forgetCleared(tx, topic);
+    }
+    await this.#takeBack(tx, stale);
     for (const one of shown) await this.#portray(tx, one);
+  }
+
+  /** A topic was taken back. When the broker has that, it need not be known any more. */
+  async #forgetCleared(tx: Transaction, topic: string): Promise<void> {
+    if (!await isUnderWay(tx, topic)) forgetTopic(tx, topic);
   }
 
   /** Whether the bridge would publish it now. */
@@ -233,11 +264,11 @@ export class Announcer {
     return topics.deviceOf(topic) === device || topic === this.#discoveryTopic(device);
   }
 
-  #takeBack(tx: Transaction, stale: readonly { topic: string; device: string }[]): void {
-    for (const { topic } of stale) {
-      this.#host.put(tx, topic, "");
-      forgetTopic(tx, topic);
-    }
+  async #takeBack(
+    tx: Transaction,
+    stale: readonly { topic: string; device: string }[],
+  ): Promise<void> {
+    for (const { topic, device } of stale) await this.#clear(tx, topic, device);
     const devices = new Set(stale.map(({ device }) => device));
     if (devices.size === 0) return;
     tx.afterCommit(() => {
@@ -249,6 +280,18 @@ export class Announcer {
       }
       this.#wake();
     });
+  }
+
+  /**
+   * Takes a topic back. As long as the broker does not have that, what follows may take its place: so it is known what
+   * Home Assistant shows until then.
+   */
+  async #clear(tx: Transaction, topic: string, device: string): Promise<void> {
+    const told = topic === this.#discoveryTopic(device) ? await keptOf(tx, topic) : "";
+    if (isNothing(told)) return await this.#forgetCleared(tx, topic);
+    this.#host.put(tx, topic, "");
+    if (told === "") forgetTopic(tx, topic);
+    else keepPayload(tx, { topic, device, kept: nothingOf(told) });
   }
 
   async #portray(tx: Transaction, { device, thing, isAgain }: Shown): Promise<void> {
@@ -273,10 +316,7 @@ export class Announcer {
     if (payload) {
       const whole = isRemoved ? payload : withRemoved(payload, told);
       this.#keep(tx, id, topic, JSON.stringify(whole), told, isAgain);
-    } else if (told !== "") {
-      this.#host.put(tx, topic, "");
-      forgetTopic(tx, topic);
-    }
+    } else if (told !== "") await this.#clear(tx, topic, id);
   }
 
   #keep(

@@ -1,12 +1,14 @@
 /** What the bridge says of devices, and takes back, without a broker. */
 import { assertEquals } from "@std/assert";
-import { type Device, Server, type Transaction } from "../../server/mod.ts";
+import { type Description, type Device, Server, type Transaction } from "../../server/mod.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { folder } from "../../tests/support/main_process.ts";
+import { until } from "../../tests/support/wait.ts";
 import { Announcer } from "./announcer.ts";
-import { createRetained, remember } from "./retained.ts";
+import { createRetained, remember, topicsOf } from "./retained.ts";
 import { createTables } from "./rows.ts";
 import { Topics } from "./topics.ts";
+import type { DiscoveryPayload } from "./discovery.ts";
 
 Deno.test("a device of which topics were taken back while another server had it is told of again", async () => {
   using dir = folder();
@@ -42,6 +44,87 @@ Deno.test("a device of which topics were taken back while another server had it 
   devices.push({ id: "kitchen", metadata: "" });
   server.events.emit({ ...connected, dialect: 1 });
   server.events.emit({ ...connected, dialect: 1 });
+  assertEquals(told.splice(0), ["holdfast/kitchen/temp ", "all of kitchen"]);
+  const message = "another server has it";
+  server.events.emit({ event: "warning", code: "FENCED", device: "kitchen", message });
+  server.events.emit({ ...connected, dialect: 1 });
+  assertEquals(told, ["all of kitchen"], "told of whatever was told of all meanwhile");
   announcer.close();
-  assertEquals(told, ["holdfast/kitchen/temp ", "all of kitchen"]);
+});
+
+Deno.test("a device that was forgotten comes back with less, before the broker has that: what is lacking is removed", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
+  await server.transaction(async (tx) => {
+    await createTables(tx, "x", 5);
+    createRetained(tx);
+  });
+  const temp = { kind: "sensor" } as const;
+  let channels: Description["channels"] = { temp, button: { kind: "event" } };
+  let devices = [{ id: "kitchen", metadata: "" }];
+  const view = {
+    get devices() {
+      return devices;
+    },
+    thing: () => Promise.resolve({ description: { channels } }),
+    events: server.events,
+    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
+  };
+  const said: string[] = [];
+  const announcer = new Announcer(
+    {
+      server: view as unknown as Server,
+      clock: nodePlatform,
+      topics: new Topics("holdfast"),
+      put: (_, topic, payload) => void (topic === CONFIG && said.push(payload)),
+      restate() {},
+      warn: (code, message) => said.push(`${code} ${message}`),
+    },
+    { prefix: "homeassistant", availability: "none" },
+  );
+  const CONFIG = "homeassistant/device/holdfast__kitchen/config";
+  const next = (count: number) => until(() => said.length >= count, { what: () => `${said}` });
+  const components = (payload: string) => {
+    const { cmps } = JSON.parse(payload) as DiscoveryPayload;
+    return Object.entries(cmps).map(([name, one]) =>
+      Object.keys(one).length > 1 ? name : `-${name}`
+    );
+  };
+  const comes = () => {
+    devices = [{ id: "kitchen", metadata: "" }];
+    server.events.emit({ event: "described", device: "kitchen" });
+  };
+  const goes = () => {
+    devices = [];
+    server.events.emit({ event: "forgotten", device: "kitchen", message: "" });
+  };
+  const kept = async () => {
+    let rows = 0;
+    await server.transaction(async (tx) => void (rows = (await topicsOf(tx, "kitchen")).length));
+    return rows;
+  };
+  comes();
+  await next(1);
+  assertEquals(components(said[0]!), ["sensor__temp", "event__button"]);
+  goes();
+  await next(2);
+  assertEquals(said[1], "");
+  channels = { temp };
+  comes();
+  await next(said.length + 1);
+  assertEquals(components(said.at(-1)!), ["sensor__temp", "-event__button"], "in its place");
+  announcer.completed(CONFIG, said.at(-1)!);
+  await next(said.length + 1);
+  assertEquals(components(said.at(-1)!), ["sensor__temp"]);
+  goes();
+  await next(said.length + 1);
+  assertEquals(said.at(-1), "");
+  announcer.completed(CONFIG, "");
+  await until(async () => await kept() === 0, { what: () => "nothing that is kept of it" });
+  channels = { temp: { kind: "switch" } };
+  comes();
+  await next(said.length + 1);
+  assertEquals(components(said.at(-1)!), ["switch__temp"]);
+  announcer.close();
 });

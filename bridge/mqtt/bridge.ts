@@ -170,6 +170,7 @@ export class MqttBridge {
     this.observe = {
       report: (value, told) => this.#report(value!, told),
       event: (value, told) => this.#event(value, told),
+      shares: () => this.#room.isHalfEmpty,
     };
   }
 
@@ -209,6 +210,7 @@ export class MqttBridge {
     const host = this.#host(server);
     this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
     await this.#age.start();
+    if (this.#closed) throw this.#closed;
     const { version = 5, username, offlineAfter, sleeping } = this.#options;
     this.#broker = new Broker(host, {
       version,

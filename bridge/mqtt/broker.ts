@@ -65,6 +65,7 @@ export class Broker {
   #isBehind = true; // there are rows behind the last, perhaps
   #isWaiting = true; // some of them wait, perhaps
   #isHeld = false; // the next one waits for an id that another one has
+  #done = 0; // publications that are gone with the commit under way
   #socket: Socket | undefined;
   #isPaused = false;
   #isBlocked = false; // the broker does not read
@@ -100,7 +101,9 @@ export class Broker {
 
   /** If no more than this are under way when a publication is added, it goes out at once. 0: it waits. */
   get window(): number {
-    return this.#isWaiting || !this.#session?.free ? 0 : this.#session.window;
+    const session: MqttSession | undefined = this.#session;
+    if (!session?.isReady || this.#isWaiting || session.free + this.#done === 0) return 0;
+    return session.window;
   }
 
   /** A publication was added. @param window For which it was */
@@ -192,11 +195,11 @@ export class Broker {
 
   /** Makes tasks safe, and takes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
-    const done = tasks.filter(({ does }) => does === "complete").length;
+    this.#done = tasks.filter(({ does }) => does === "complete").length;
     const read = Promise.withResolvers<void>();
     try {
       const commit = this.#host.transaction(async (tx) => {
-        const marks = this.#isBehind && await this.#read(tx, done);
+        const marks = this.#isBehind && await this.#read(tx);
         for (const task of tasks) await this.#perform(task, tx);
         if (tasks.length === 0 && !marks) read.resolve();
       });
@@ -206,19 +209,16 @@ export class Broker {
       this.#isBehind = this.#isWaiting = true;
       if (this.#isClosed || tasks.length === 0) throw error;
       for (const task of tasks) await this.#performAlone(task);
+    } finally {
+      this.#done = 0;
     }
     for (const task of tasks) this.#safe(task);
   }
 
-  /**
-   * Takes those that are `sent` to the session, and marks others.
-   *
-   * @param done So many will be when this is safe.
-   * @returns whether it has marked any
-   */
-  async #read(tx: Transaction, done: number): Promise<boolean> {
+  /** Takes those that are `sent` to the session, and marks others. @returns whether it has marked any */
+  async #read(tx: Transaction): Promise<boolean> {
     const { free } = this.#session;
-    const most = free + done;
+    const most = free + this.#done;
     if (most === 0) return false;
     this.#isBehind = this.#isWaiting = false; // until something is added after this
     const rows = await behind(tx, this.#last, most + 1);

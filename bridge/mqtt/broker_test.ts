@@ -1,10 +1,10 @@
 /** The bridge at a broker that says what no test can have a real one say. */
 import type { Buffer } from "node:buffer";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
-import { Server, type ServerEvent } from "../../server/mod.ts";
+import { LocalError, Server, type ServerEvent } from "../../server/mod.ts";
 import { Client } from "../host/mod.ts";
 import type { Packet } from "./codec.ts";
 import { MqttBridge } from "./mod.ts";
@@ -127,6 +127,31 @@ Deno.test("a bridge that was closed says nothing more", async () => {
   gate.resolve();
   await held;
   assertEquals(all.events.filter(({ event }) => event === "broker"), []);
+});
+
+Deno.test("a bridge that is closed while it starts, as the store fails, never connects", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port: broker.port, version: 4 });
+  const options = { port: 0, hostname: "127.0.0.1", open: true, observe: mqtt.observe } as const;
+  await using server = await Server.listen({ ...options, store: `${dir.path}/server.db` });
+  const works = Promise.withResolvers<void>();
+  const failing = new Proxy(server, {
+    get: (_, name) => {
+      const value = Reflect.get(server, name, server);
+      if (name !== "transaction") return typeof value === "function" ? value.bind(server) : value;
+      return async (use: Parameters<typeof server.transaction>[0]) => {
+        await works.promise;
+        await server.transaction(use);
+      };
+    },
+  });
+  const started = mqtt.start(failing);
+  mqtt.close();
+  works.resolve();
+  assertEquals((await assertRejects(() => started, LocalError)).code, "CLOSED");
+  assertEquals(mqtt.state.connects, 0);
+  assertEquals(broker.count("connect"), 0);
 });
 
 Deno.test("what devices want to hear meanwhile does not keep a bridge away that begins again", async () => {

@@ -126,6 +126,16 @@ export function withRemoved(payload: DiscoveryPayload, before: string): Discover
   return { ...payload, cmps: { ...payload.cmps, ...Object.fromEntries(gone) } };
 }
 
+/** Of a device that Home Assistant is to forget: what it may show until it is told that. @param before A payload */
+export function nothingOf(before: string): string {
+  return JSON.stringify({ cmps: withRemoved({ dev: {}, o: {}, cmps: {} }, before).cmps });
+}
+
+/** Whether that is what is kept. */
+export function isNothing(kept: string): boolean {
+  return kept !== "" && !("dev" in JSON.parse(kept));
+}
+
 /** Whether something is removed by it: then it is to be published once more, without that. */
 export function removes(payload: string): boolean {
   if (payload === "") return false;

@@ -223,6 +223,7 @@ export class MqttSession {
         return this.#fill();
       case "subscribe":
       case "subscribed":
+      case "unsubscribe":
       case "unsubscribed":
         return this.#subscriptions.safe(task);
     }

@@ -1,7 +1,8 @@
 /**
  * Bounds what waits for the broker. It counts in memory what is added and what is done; that can only be too much, as a
  * state that takes the place of another and a transaction that fails are counted as well. Where it seems full, it counts
- * in the store. Transactions that are under way are not counted there: so each device may be one message above the bound.
+ * in the store. Transactions that are under way are not counted there: so each device may be one message above the bound,
+ * and those that share a transaction, as they do while at least half of the room is free, by half of it.
  */
 import type { Amount } from "./rows.ts";
 
@@ -61,6 +62,11 @@ export class Room {
     if (!this.#lacks(bytes)) return true;
     this.count().catch(() => {}); // the server was closed
     return false;
+  }
+
+  /** Whether at least half of it is free. */
+  get isHalfEmpty(): boolean {
+    return this.#rows * 2 <= this.#most.rows && this.#bytes * 2 <= this.#most.bytes;
   }
 
   /** Counts what is in the store. */

@@ -202,6 +202,11 @@ export async function behind(tx: Transaction, seq: number, most: number): Promis
   }));
 }
 
+/** Whether something waits, or is under way, to a topic. */
+export async function isUnderWay(tx: Transaction, topic: string): Promise<boolean> {
+  return await tx.get(`SELECT 1 FROM mqtt_out WHERE topic = ? LIMIT 1`, topic) !== undefined;
+}
+
 /** Makes a task safe. What a message does is another matter. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {
@@ -223,14 +228,19 @@ export function keep(tx: Transaction, task: Task): void {
     case "subscribe":
       return keepFilters(tx, task.filters);
     case "subscribed":
-      for (const filter of task.granted) {
-        tx.run(`UPDATE mqtt_filters SET is_granted = 1 WHERE filter = ?`, filter);
-      }
-      return;
+      return grant(tx, task.granted, 1);
+    case "unsubscribe":
+      return grant(tx, task.filters, 0);
     case "unsubscribed":
       for (const filter of task.filters) {
         tx.run(`DELETE FROM mqtt_filters WHERE filter = ?`, filter);
       }
+  }
+}
+
+function grant(tx: Transaction, filters: readonly string[], isGranted: 0 | 1): void {
+  for (const filter of filters) {
+    tx.run(`UPDATE mqtt_filters SET is_granted = ? WHERE filter = ?`, isGranted, filter);
   }
 }
 

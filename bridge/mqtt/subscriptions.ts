@@ -1,6 +1,8 @@
 /**
  * Topic filters that a session has at its broker: in the end those that are wanted, and no other. The store has a filter
  * before SUBSCRIBE goes out, and until UNSUBACK has come: so one that is wanted no longer is known also after a restart.
+ * It has it as not granted before UNSUBSCRIBE goes out, which the broker may take when nobody is there for its answer:
+ * so one that is wanted again is subscribed again.
  *
  * There are two kinds. Those of the bridge itself are subscribed with each connection, and one that is refused ends it.
  * All others are subscribed once, as a broker sends retained messages again with each SUBSCRIBE of MQTT 3.1.1; one that
@@ -9,7 +11,7 @@
 import type { Packet, Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 import { reasonOf } from "./reasons.ts";
-import type { Filter, Outlet, RefusedFilter, Task } from "./tasks.ts";
+import type { Filter, Outlet, RefusedFilter, SubscriptionTask } from "./tasks.ts";
 
 /** Id of all these packets, of which one is under way: publications have others. */
 export const SUBSCRIBE_ID = 0xffff;
@@ -83,7 +85,7 @@ export class Subscriptions {
     const { cmd, messageId } = packet;
     const asked = this.#asked;
     if (
-      messageId !== SUBSCRIBE_ID || !asked ||
+      messageId !== SUBSCRIBE_ID || !asked?.isSent ||
       (asked.what === "unsubscribe") !== (cmd === "unsuback")
     ) {
       throw new BrokerError("UNEXPECTED", `${cmd.toUpperCase()} for ${messageId} cannot come now`);
@@ -112,7 +114,7 @@ export class Subscriptions {
   }
 
   /** A task is safe. */
-  safe(task: Extract<Task, { does: "subscribe" | "subscribed" | "unsubscribed" }>): void {
+  safe(task: SubscriptionTask): void {
     switch (task.does) {
       case "subscribe":
         for (const filter of task.filters) this.#known.set(filter, false);
@@ -121,6 +123,10 @@ export class Subscriptions {
       case "subscribed":
         for (const filter of task.granted) this.#known.set(filter, true);
         return this.#next();
+      case "unsubscribe":
+        for (const filter of task.filters) this.#known.set(filter, false);
+        if (this.#isOpen) this.#unsubscribe(task.filters);
+        return;
       case "unsubscribed":
         for (const filter of task.filters) this.#known.delete(filter);
         return this.#next();
@@ -132,9 +138,9 @@ export class Subscriptions {
     if (!this.#isOpen || this.#asked) return;
     const stale = this.#some([...this.#known.keys()].filter((filter) => this.#isStale(filter)));
     if (stale.length > 0) {
-      this.#asked = { what: "unsubscribe", filters: stale, isSent: true };
-      const unsubscriptions = [...stale];
-      return this.#outlet.send({ cmd: "unsubscribe", messageId: SUBSCRIBE_ID, unsubscriptions });
+      if (!stale.some((filter) => this.#known.get(filter))) return this.#unsubscribe(stale);
+      this.#asked = { what: "unsubscribe", filters: stale, isSent: false };
+      return this.#outlet.ask({ does: "unsubscribe", filters: stale });
     }
     const missing = [...this.#wanted].filter((filter) =>
       !this.#known.get(filter) && !this.#refused.has(filter) && !this.#own.includes(filter)
@@ -169,6 +175,12 @@ export class Subscriptions {
     const more = this.#version === 5 ? { rap: true, nl: false, rh } : {};
     const subscriptions = filters.map((topic) => ({ topic, qos: 2 as const, ...more }));
     this.#outlet.send({ cmd: "subscribe", messageId: SUBSCRIBE_ID, subscriptions });
+  }
+
+  #unsubscribe(filters: readonly string[]): void {
+    this.#asked = { what: "unsubscribe", filters, isSent: true };
+    const unsubscriptions = [...filters];
+    this.#outlet.send({ cmd: "unsubscribe", messageId: SUBSCRIBE_ID, unsubscriptions });
   }
 
   #subscribed(filters: readonly string[], refused: readonly RefusedFilter[]): void {

@@ -37,6 +37,8 @@ both("a filter is safe before it is subscribed, and gone after it is not any mor
   granted(rig, 2, 2);
   assertEquals(rig.settle(), ["subscribed a/# b"]);
   rig.session.want(new Set(["b", "c"]));
+  assertEquals(rig.sent(), []);
+  assertEquals(rig.settle(), ["unsubscribe a/#"]);
   assertEquals(rig.sent(), ["unsubscribe 65535"]);
   unsubscribed(rig, 0);
   assertEquals(rig.sent(), []);
@@ -64,6 +66,7 @@ both("what is wanted no longer is unsubscribed after a restart", (version) => {
   const rig = new MqttRig(version, { filters });
   rig.session.want(new Set(["kept"]));
   connected(rig);
+  assertEquals(rig.settle(), ["unsubscribe old/+/+/set gone"]);
   assertEquals(rig.sent(), ["unsubscribe 65535"]);
   unsubscribed(rig, 0, 0x11);
   assertEquals(rig.settle(), ["unsubscribed old/+/+/set gone"]);
@@ -90,6 +93,7 @@ both("a filter that is refused ends nothing, and is tried with the next connecti
 Deno.test("a filter that the broker does not let go is tried with the next connection", () => {
   const filters = [{ filter: "old", isGranted: true }];
   const rig = connected(new MqttRig(5, { filters }));
+  assertEquals(rig.settle(), ["unsubscribe old"]);
   assertEquals(rig.sent(), ["unsubscribe 65535"]);
   unsubscribed(rig, 0x87);
   assertEquals([rig.settle(), rig.sent()], [[], []]);
@@ -119,6 +123,21 @@ both("an outage in the middle of it begins it again", (version) => {
   assertEquals(rig.settle(), []);
 });
 
+both(
+  "what was to be unsubscribed when the connection was lost, and is wanted again, is subscribed again",
+  (version) => {
+    const filters = [{ filter: OWN, isGranted: false }, { filter: "a", isGranted: true }];
+    const rig = connected(new MqttRig(version, { filters }));
+    assertEquals(rig.settle(), ["unsubscribe a"]);
+    assertEquals(rig.sent(), ["unsubscribe 65535"]); // the broker may have that
+    rig.session.closed(rig.now);
+    rig.session.want(new Set(["a"]));
+    connected(rig);
+    assertEquals(rig.settle(), ["subscribe a"]);
+    assertEquals(rig.sent().at(-1), "subscribe 65535");
+  },
+);
+
 Deno.test("a packet has eight filters at most, and fits the broker", () => {
   const all = Array.from({ length: 20 }, (_, n) => `f${n}`);
   const rig = connected(new MqttRig());
@@ -146,8 +165,11 @@ both("answers that fit no question end the connection by name", (version) => {
   ];
   for (const act of acts) {
     const rig = connected(new MqttRig(version, { filters: [{ filter: "a", isGranted: true }] }));
+    assertEquals(rig.settle(), ["unsubscribe a"]);
     assertEquals(rig.sent(), ["unsubscribe 65535"]);
     if (version === 4 && act === acts[1]) continue; // it says nothing of how many
     assertEquals(assertThrows(() => act(rig), BrokerError).code, "UNEXPECTED");
   }
+  const early = connected(new MqttRig(version, { filters: [{ filter: "a", isGranted: true }] }));
+  assertEquals(assertThrows(() => unsubscribed(early, 0), BrokerError).code, "UNEXPECTED");
 });

@@ -62,7 +62,11 @@ export type Task =
     readonly topic: string;
     readonly refused?: string;
   }
-  /** These filters are to be subscribed: that the broker may have them is to be kept. */
+  | SubscriptionTask;
+
+/** The same about topic filters. */
+export type SubscriptionTask =
+  /** These are to be subscribed: that the broker may have them is to be kept. */
   | { readonly does: "subscribe"; readonly filters: readonly string[] }
   /** The broker has these, and does not take those. */
   | {
@@ -70,6 +74,8 @@ export type Task =
     readonly granted: readonly string[];
     readonly refused: readonly RefusedFilter[];
   }
+  /** These are to be unsubscribed: that the broker may not have them any more is to be kept. */
+  | { readonly does: "unsubscribe"; readonly filters: readonly string[] }
   /** The broker has these no longer. */
   | { readonly does: "unsubscribed"; readonly filters: readonly string[] };
 

@@ -118,7 +118,7 @@ class Dispatcher {
 
   /**
    * A message, and those behind it that no application looks at: these cost no transaction of their own, and nobody sees
-   * a state that is not safe.
+   * a state that is not safe. One with which the observer fails is left to a transaction of its own, so only it has failed.
    */
   async take(line: string, transaction: Transaction): Promise<void> {
     const tx = collector(transaction);
@@ -129,16 +129,29 @@ class Dispatcher {
     for (let next; tx.taken < MOST_FURTHER && (next = tx.next) !== undefined;) {
       const marked = parseMarked(next);
       if (!this.#isSilent(marked)) return;
+      const forget = tx.mark();
       tx.take();
-      await this.#takeOne(next, marked, tx);
+      try {
+        await this.#takeOne(next, marked, tx);
+      } catch {
+        return forget();
+      }
     }
   }
 
-  /** Whether a message only changes what is kept of a channel. */
+  /** Whether a message only changes what is kept of a channel, or is told to an observer who has it so. */
   #isSilent(marked: Marked | undefined): boolean {
-    if (this.#thing.observer) return false;
-    if (marked?.mark === "answer" || marked?.mark === "fault") return true;
-    if (marked?.mark !== "set" || this.#isFollowed(marked.name)) return false;
+    const { observer } = this.#thing;
+    if (observer && !observer.shares?.()) return false;
+    if (marked?.mark === "answer" || marked?.mark === "fault") return !observer;
+    if (marked?.mark !== "set" && marked?.mark !== "event") return false;
+    if (this.#isFollowed(marked.name)) return false;
+    if (marked.mark === "event") {
+      return observer !== undefined && marked.name !== "log" &&
+        this.#having(marked.name, "event").every(({ channel }) => channel.event === ignore);
+    }
+    // How many are new is known when they are safe.
+    if (observer && !this.#thing.knows(marked.name)) return false;
     const holding = this.#find(marked.name);
     return holding !== undefined && holding.holders.every(({ channel }) => !channel.report) &&
       this.#thing.hasRoom(marked.name) && this.#whyBad(marked) === undefined;
@@ -351,6 +364,9 @@ class Dispatcher {
     sayFault(write, { mark: "fault", name, ...tag, code, ...why });
   }
 }
+
+/** Takes events that nobody looks at, so that they are known. */
+export function ignore(): void {}
 
 /** A channel that no application has. */
 const UNHELD: Holding = { holders: [], local: "wins" };

@@ -46,6 +46,11 @@ export interface Observer {
   report?: Handler;
   /** Takes an event. */
   event?: Handler;
+  /**
+   * Asked before a further message of a device is told in the transaction of the one before, as each commit costs.
+   * `thing` is then as it was before the first of them. Default: each message has a transaction of its own.
+   */
+  shares?: () => boolean;
 }
 
 /** Channels by their names. A function takes reports and events. */

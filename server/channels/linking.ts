@@ -3,7 +3,7 @@ import type { Events } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
-import { channels } from "./app.ts";
+import { channels, ignore } from "./app.ts";
 import { checkMap, type LinkOptions, parsePlace } from "./links.ts";
 import { isPlain } from "./table.ts";
 import type { Things } from "./things.ts";
@@ -23,7 +23,7 @@ export interface LinkingHost {
 }
 
 /** Serves devices that are linked where there is no application: they have whatever channels they have. */
-export const LINKED = channels({}, { others: { event() {} } });
+export const LINKED = channels({}, { others: { event: ignore } });
 
 export class Linking {
   readonly #host: LinkingHost;

@@ -134,6 +134,77 @@ Deno.test("a message with which the observer fails comes again, and nothing of i
   assertEquals(scene.log.filter((entry) => entry.startsWith("app_failed")), ["app_failed 1"]);
 });
 
+/** A server that was given messages of one device at once; `told` is what its observer was told, in transactions. */
+async function atOnce(
+  texts: readonly string[],
+  options: ServerOptions = {},
+  fails: (value: unknown) => boolean = () => false,
+) {
+  const told: string[][] = [];
+  let last: unknown;
+  const take = (what: string): Handler => (value, { tx, channel, thing }) => {
+    if (tx !== last) told.push([]);
+    last = tx;
+    told.at(-1)!.push(`${what} ${channel} ${value} ${thing.reported("temp")?.value}`);
+    if (fails(value)) throw new Error("not this one");
+  };
+  const observe = { report: take("report"), event: take("event"), shares: () => true };
+  const scene = await ManualServer.start({
+    ...options,
+    observe: { ...observe, ...options.observe },
+  });
+  const board = new LineBoard(scene);
+  await board.connect();
+  await board.says(...texts);
+  return { scene, board, told };
+}
+
+Deno.test("an observer who has it so is told what a device has sent at once in one transaction", async () => {
+  const texts = [
+    "=temp 1",
+    "=temp 2",
+    "!button 3",
+    "=temp 4",
+    "=new 5",
+    "!button 6",
+    "?time",
+    "!button 7",
+  ];
+  const { scene, told } = await atOnce(texts);
+  await using _ = scene;
+  assertEquals(told, [
+    ["report temp 1 undefined"], // behind it comes a channel that nobody knows yet
+    ["report temp 2 1", "event button 3 1", "report temp 4 1"],
+    ["report new 5 4", "event button 6 4"], // behind it comes a question
+    ["event button 7 4"],
+  ]);
+});
+
+Deno.test("while it has no room for that, or an application takes them, each has one of its own", async () => {
+  for (
+    const options of [
+      { observe: { shares: () => false } },
+      { app: channels({ temp: () => {}, button: () => {} }) },
+    ]
+  ) {
+    const { scene, told } = await atOnce(["=temp 1", "!button 2", "=temp 3"], options);
+    await using _ = scene;
+    assertEquals(told.map(({ length }) => length), [1, 1, 1]);
+  }
+});
+
+Deno.test("a message with which the observer fails is left to a transaction of its own, and fails alone", async () => {
+  let failures = 0;
+  const texts = ["!button 1", "!button 2", "!button 3", "!button 4"];
+  const options = { deadLetters: true, limits: { attempts: 2 } };
+  const { scene, told } = await atOnce(texts, options, (value) => value === 3 && failures++ < 2);
+  await using _ = scene;
+  await scene.platform.advance(1000);
+  const event = (...values: number[]) => values.map((value) => `event button ${value} undefined`);
+  assertEquals(told, [event(1, 2, 3), event(3), event(3), event(4)]);
+  assertEquals((await scene.server.device("1")).deadLetters, []);
+});
+
 Deno.test("what was to follow a commit is forgotten with an answer that is a fault", async () => {
   const calls: string[] = [];
   const app = channels({

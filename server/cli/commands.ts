@@ -1,4 +1,5 @@
 /** All commands but `serve`, which is the server itself. */
+import { storeCommand } from "./copy_command.ts";
 import { connectCommand, disconnectCommand, linksCommand } from "./link_commands.ts";
 import { requestCommand, setCommand, stateCommand } from "./channel_commands.ts";
 import type { Command } from "./command.ts";
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   keysCommand,
   webCommand,
   backupCommand,
+  storeCommand,
   completionsCommand(() => [SERVE, ...COMMANDS]),
 ];
 

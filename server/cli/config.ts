@@ -5,6 +5,7 @@
 import { dirname, resolve } from "node:path";
 import { defaultLimits } from "../link/limits.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { isPostgres } from "../store/postgres/conninfo.ts";
 import { parseJsonc } from "./jsonc.ts";
 import type { Option } from "./option.ts";
 import { OPTIONS } from "./serve_options.ts";
@@ -110,7 +111,7 @@ function valuesOf(name: string, option: Option, given: unknown): string[] | stri
 
 /** A file's name is meant from the folder of the file that names it. */
 function place(key: string, name: string, folder: string): string {
-  const isFile = name !== ":memory:" && !(key === "app" && /^\w+$/.test(name));
+  const isFile = name !== ":memory:" && !isPostgres(name) && !(key === "app" && /^\w+$/.test(name));
   return isFile ? resolve(folder, name) : name;
 }
 

@@ -4,6 +4,7 @@ import { printable } from "../observe/log.ts";
 import { HoldfastError } from "../protocol/errors.ts";
 import { isAppName, isAppVersion } from "../protocol/firmware_lines.ts";
 import { checkModule, LONGEST_MODULE } from "../protocol/module.ts";
+import { whyNot } from "../firmware/deploy_words.ts";
 import { matching } from "../firmware/group.ts";
 import type { AppView, DeployView, RolloutView } from "../web/app_view.ts";
 import type { DeviceView } from "../web/fleet.ts";
@@ -167,6 +168,7 @@ class Following {
   readonly #bars: Bars | undefined;
   readonly #devices = new Map<string, AppView>();
   readonly #told = new Set<string>();
+  #id: number | undefined;
 
   constructor(api: Api, { json, watch }: { json: boolean; watch: boolean }) {
     this.#api = api;
@@ -184,6 +186,7 @@ class Following {
     next.catch(heard.reject); // if nothing is told at all
     await heard.promise;
     const { id, devices } = await begin();
+    this.#id = id;
     this.#bars?.begin(devices.map(({ device }) => device));
     for (const view of devices) this.#take(view);
     try {
@@ -201,7 +204,7 @@ class Following {
       next.catch(() => {});
     }
     for (const view of this.#devices.values()) if (isWaiting(view)) this.#tell(view);
-    await this.#complain(id);
+    this.#complain();
   }
 
   async #see({ event, device }: LogEvent & { device?: string }): Promise<void> {
@@ -217,7 +220,8 @@ class Following {
 
   #take(view: AppView): void {
     const { device, deploy } = view;
-    if (!deploy) return;
+    // Somebody has given it something else meanwhile.
+    if (!deploy || deploy.rollout !== this.#id) return void this.#devices.delete(device);
     this.#devices.set(device, view);
     if (this.#bars) this.#bars.show(device, deploy);
     else if (ENDS.includes(deploy.phase)) this.#tell(view);
@@ -236,13 +240,14 @@ class Following {
   }
 
   /** @throws {CommandError} */
-  async #complain(id: number): Promise<void> {
-    const { why, devices } = await this.#api.get<RolloutView>(`/api/rollouts/${id}`);
-    const failed = devices.find(({ deploy }) => deploy && FAILURES[deploy.phase]);
-    if (!failed) return;
-    const left = devices.filter(({ deploy }) => deploy?.phase === "stopped").length;
+  #complain(): void {
+    const views = [...this.#devices.values()];
+    const { device, deploy } = views.find(({ deploy }) => FAILURES[deploy!.phase]) ?? {};
+    if (!deploy) return;
+    const left = views.filter(({ deploy }) => deploy!.phase === "stopped").length;
     const rest = left === 0 ? "" : `; ${left} more were not begun`;
-    throw new CommandError(FAILURES[failed.deploy!.phase]!, `${why}${rest}`);
+    const message = `${JSON.stringify(device)}: ${whyNot(deploy)}${rest}`;
+    throw new CommandError(FAILURES[deploy.phase]!, message);
   }
 }
 

@@ -32,7 +32,11 @@ export async function toServerOptions(
   if (durability !== "full" && durability !== "normal") {
     throw badArgument(`--durability takes full or normal, not ${durability}`);
   }
-  if (store === "") throw badArgument("--store takes the name of a file, or :memory:");
+  if (store === "") {
+    throw badArgument(
+      "--store takes the name of a file, the URL of a PostgreSQL database, or :memory:",
+    );
+  }
   const log = logTo(print, format);
   const stock = rest.stock.flatMap(toIds);
   const keys: Keys = rest.keys === undefined ? new Map() : readKeys(rest.keys);

@@ -3,6 +3,7 @@
  * a server: it runs one on the store for as long as that takes. What is asked and answered is the same API each time.
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
+import { isPostgres } from "../store/postgres/conninfo.ts";
 import { apiRouter, type Served } from "../web/api_routes.ts";
 import { badArgument } from "./arguments.ts";
 import { controlPath, isListening } from "./control.ts";
@@ -200,7 +201,7 @@ function placeOf(command: string, { store, control, url }: Where): Where {
   if ([store, control, url].filter((one) => one !== undefined).length > 1) {
     throw badArgument(command, "say one of --store, --control and --url");
   }
-  if (store === ":memory:" || store === "") {
+  if (store === ":memory:" || store === "" || isPostgres(store ?? "")) {
     throw badArgument(
       command,
       `--store takes the name of a file here; for a server without one: --control`,

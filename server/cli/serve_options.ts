@@ -32,11 +32,11 @@ export const OPTIONS = {
   store: {
     type: "string",
     default: ":memory:",
-    takes: "FILE",
+    takes: "FILE|URL",
     complete: "file",
     group: "What must not be lost",
     help:
-      "keep messages and positions in this SQLite file; it is created if need be. Without, or with :memory:, they are forgotten when the server ends (:memory:)",
+      "keep messages and positions in this SQLite file, which is created if need be; or in a PostgreSQL database, postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or ~/.pgpass. Without, or with :memory:, they are forgotten when the server ends (:memory:)",
   },
   durability: {
     type: "string",

@@ -144,16 +144,17 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const image = base64(wasm);
     const byId = new Map(devices.map((device) => [device.id, this.#of(device)]));
     const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
-    let id: number | undefined;
+    let rollout: Rollout | undefined;
     await members[0]!.safely(() => {
       // Whoever says the same twice wants it once.
-      id = again ? undefined : this.#rollouts.underWay(members, offer.hash);
-      if (id !== undefined) return;
+      rollout = again ? undefined : this.#rollouts.underWay(members, offer.hash);
+      if (rollout) return;
       for (const member of members) member.check(offer); // all of them, before one is begun
-      id = this.#rollouts.newId(members[0]!.date);
+      const id = this.#rollouts.newId(members[0]!.date);
       for (const member of members) member.deployment.begin(offer, image, { id, step });
+      rollout = this.#rollouts.find(id); // by the time when it is safe it may be another one's
     });
-    return this.#rollouts.find(id!)!;
+    return rollout!;
   }
 
   /** As `Server.giveUpRollout`. @throws {LocalError} BAD_ARGUMENT: there is no such group */

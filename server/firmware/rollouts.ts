@@ -77,11 +77,12 @@ export class Rollouts {
   }
 
   /** The group that is given these bytes already, and in which all of these are. */
-  underWay(members: readonly Member[], hash: string): number | undefined {
+  underWay(members: readonly Member[], hash: string): Rollout | undefined {
     const ids = new Set(members.map((member) => this.#places.get(member)));
     const [id] = ids;
     if (ids.size > 1 || id === undefined || stateOf(members[0]!).hash !== hash) return undefined;
-    return this.find(id)!.state === "runs" ? id : undefined;
+    const rollout = this.find(id)!;
+    return rollout.state === "runs" ? rollout : undefined;
   }
 
   /** Those of a group whose deploys are not decided. */
@@ -98,11 +99,14 @@ export class Rollouts {
     this.#due.add(rollout.id);
     if (this.#isLooking) return; // what is done for one group changes it, or another one
     this.#isLooking = true;
-    for (const id of this.#due) {
-      this.#due.delete(id);
-      this.#advance(id);
+    try {
+      for (const id of this.#due) {
+        this.#due.delete(id);
+        this.#advance(id);
+      }
+    } finally {
+      this.#isLooking = false;
     }
-    this.#isLooking = false;
   }
 
   /** A device is here no longer. @param why FORGOTTEN: the others go on without it */

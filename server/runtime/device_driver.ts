@@ -182,6 +182,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     let forget: (() => void) | undefined;
     if (reason) write.refuse(reason);
     else if (signal?.aborted) write.refuse(signal.reason);
+    else if (this.turn.failure) write.refuse(this.#closed ?? this.turn.failure);
     else forget = this.turn.enter(() => this.#begin(text, options, write));
     try {
       const isSent = await write.promise;

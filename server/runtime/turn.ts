@@ -63,12 +63,15 @@ export class Turn {
   #scheduled = false;
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
+  #isStalled = false; // the commit under way
+  #endWait: (() => void) | undefined; // of whoever closes
   #closed = false;
 
   constructor(store: Store, clock: Clock, owner: TurnOwner) {
     this.#store = store;
     this.#clock = clock;
     this.#owner = owner;
+    store.watchStalls?.((error) => this.#stall(error));
   }
 
   /** Whether a commit is under way: nothing may change. */
@@ -76,7 +79,7 @@ export class Turn {
     return this.#underWay !== undefined;
   }
 
-  /** Why the store cannot take anything at present. */
+  /** Why the store cannot take anything at present; also during a commit that takes long. */
   get failure(): LocalError | undefined {
     return this.#failure;
   }
@@ -206,6 +209,7 @@ export class Turn {
     this.changed.clear();
     const transfers = this.#transfers.splice(0, count);
     this.#applied = [];
+    this.#isStalled = false;
     this.#underWay = undefined;
     this.#out();
     // Only now: what follows from them is not safe yet, and must not go out with what is.
@@ -229,6 +233,7 @@ export class Turn {
   #failed(refused: Refused, error: unknown): void {
     this.#undo();
     this.#applied = [];
+    this.#isStalled = false;
     this.#underWay = undefined;
     const ledger = error instanceof FencedError &&
       this.changed.values().find(({ id }) => id === error.device);
@@ -240,10 +245,22 @@ export class Turn {
     this.#letIn();
   }
 
-  #fail(error: LocalError): void {
+  /** The commit under way may take long: perhaps the store can tell later only what has become of it. */
+  #stall(error: LocalError): void {
+    if (!this.busy) return;
+    this.#isStalled = true;
+    this.#reportFailure(error);
+    this.#endWait?.();
+  }
+
+  #reportFailure(error: LocalError): void {
     const isFirst = !this.#failure;
     this.#failure = error;
     if (isFirst) this.#owner.storeFails(error);
+  }
+
+  #fail(error: LocalError): void {
+    this.#reportFailure(error);
     if (this.#closed) return;
     this.#cancelRetry = this.#clock.after(RETRY, this.#end);
     for (const result of this.#results) result(false);
@@ -274,13 +291,23 @@ export class Turn {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRetry?.();
-    await this.#underWay;
-    do {
+    await this.#ended();
+    while (!this.busy) {
       this.#commit();
-      await this.#underWay;
-    } while (!this.#failure && this.changed.size > 0); // a device was fenced: the others are left
+      await this.#ended();
+      if (this.#failure || this.changed.size === 0) break; // else a device was fenced: the others are left
+    }
     for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
     if (this.#failure) throw this.#failure;
+  }
+
+  /** The commit under way has ended, or may not do so for long: whoever closes does not wait for that. */
+  #ended(): Promise<void> {
+    if (!this.busy || this.#isStalled) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#endWait = resolve;
+      this.#underWay!.then(resolve);
+    });
   }
 }
 

@@ -232,3 +232,54 @@ Deno.test("messages are shown only when they are safe", async () => {
   await scene.settled();
   assertEquals(scene.ledger.record.safe, 1);
 });
+
+const STALL = new LocalError("STORE_FAILED", "it takes long");
+
+Deno.test("a commit that takes long is a failure for those who come, and none when it has ended", async () => {
+  const scene = new TurnScene();
+  scene.store.stall(STALL);
+  assertEquals(scene.turn.failure, undefined, "no commit is under way");
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  for (let i = 0; i < 3; i++) scene.store.stall(STALL);
+  assertEquals([scene.turn.failure, scene.events], [STALL, ["commit", "failed STORE_FAILED"]]);
+  release();
+  await scene.settled();
+  assertEquals(scene.turn.failure, undefined);
+  assertEquals(scene.events.slice(2), ["1: a |", "works", "a true"]);
+});
+
+Deno.test("a commit that takes long and fails then is tried again", async () => {
+  const scene = new TurnScene();
+  const release = scene.store.hold();
+  scene.receive("a");
+  await until(() => scene.turn.busy);
+  scene.store.stall(STALL);
+  scene.fail();
+  release();
+  await until(() => scene.events.includes("a false"));
+  scene.mend();
+  await scene.settled();
+  assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
+  assertEquals(scene.events.slice(-3), ["1: a |", "works", "a true"]);
+});
+
+for (const when of ["before", "after"]) {
+  Deno.test(`whoever closes does not wait for a commit that takes long: it was said ${when} that`, async () => {
+    const scene = new TurnScene();
+    const release = scene.store.hold();
+    scene.receive("a");
+    const transfer = scene.writing("w");
+    scene.turn.transfer(transfer);
+    await until(() => scene.turn.busy);
+    if (when === "before") scene.store.stall(STALL);
+    const closed = assertRejects(() => scene.turn.close(), LocalError);
+    await round();
+    if (when === "after") scene.store.stall(STALL);
+    assertEquals([await closed, transfer.ended], [STALL, "it takes long"]);
+    release();
+    await until(() => !scene.turn.busy);
+    assertEquals(scene.events.filter((event) => event === "commit").length, 1);
+  });
+}

@@ -111,6 +111,8 @@ export interface KnownDevice {
 
 /** Where applications' own tables are; not every store has it. */
 export interface Database {
+  /** Whose SQL it speaks. Not said: SQLite's. */
+  readonly dialect?: "sqlite" | "postgresql";
   /**
    * Rows that a query finds in what is committed.
    *
@@ -151,6 +153,11 @@ export interface Store {
    * @throws {FencedError} somebody else has acquired this device since; nothing of the batch is in the store
    */
   commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>>;
+  /**
+   * Takes whom to tell, during a commit, that it may take long: those who want to write are refused until it has ended.
+   * For a store that cannot be reached, and must not say of a commit that it has failed before it knows.
+   */
+  watchStalls?(stalled: (error: LocalError) => void): void;
   /**
    * Copies all that is committed into another file, while commits go on; not every store can.
    *

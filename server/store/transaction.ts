@@ -161,11 +161,13 @@ export class Collector implements Transaction {
     this.taken++;
   }
 
-  /** What was collected so far. @returns forgets what was added since */
+  /** What was collected so far. @returns forgets what was added since, messages that it processes as well */
   mark(): () => void {
     const [statements, deeds] = [this.#statements.length, this.#deeds.length];
     const afterwards = this.#afterwards.length;
+    const { taken } = this;
     return () => {
+      this.taken = taken;
       this.#statements.length = statements;
       this.#deeds.length = deeds;
       this.#afterwards.length = afterwards;

@@ -9,8 +9,7 @@ import type { Watched } from "./fleet.ts";
 import type { LinkTime } from "./history.ts";
 import { entryOf, type RecentLog, type TimedEntry } from "./recent_log.ts";
 import { type Right, type Route, route } from "./routes.ts";
-import type { Seen, SeenDevice } from "./seen.ts";
-import type { Shown } from "./stream.ts";
+import type { Repeatable, Seen, SeenDevice } from "./seen.ts";
 
 /** Lines that wait for a page that reads slowly: of more, the last. */
 const MOST_LINES = 300;
@@ -67,7 +66,7 @@ interface Surroundings {
 }
 
 class DeviceShown {
-  readonly shown: Shown;
+  readonly shown: Repeatable;
   readonly #around: Surroundings;
   readonly #changed: () => void;
   #lines: Line[] = [];
@@ -98,6 +97,10 @@ class DeviceShown {
     this.shown = {
       all: () => this.#look(),
       changes: () => this.#hasChanged ? this.#look() : undefined,
+      again: () => {
+        this.#looked = 0;
+        this.#change();
+      },
       close: () => ends.forEach((end) => end()),
     };
   }

@@ -62,18 +62,30 @@ export function viewOf(device: Device): DeviceView {
 
 /** Devices that have changed since somebody looked; of each of them the last is seen, however often that was. */
 export class Changes {
+  readonly #server: Watched;
   readonly #changed = new Set<string>();
+  readonly #told: () => void;
   readonly #unsubscribe: () => void;
 
   /** @param changed called when there is something to be looked at, after there was nothing */
   constructor(server: Watched, changed: () => void) {
+    this.#server = server;
+    this.#told = changed;
     this.#unsubscribe = server.events.subscribe((event) => {
       const id = deviceOf(event);
-      if (id === undefined) return;
-      const wasNone = this.#changed.size === 0;
-      this.#changed.add(id);
-      if (wasNone) changed();
+      if (id !== undefined) this.#add([id]);
     });
+  }
+
+  /** All count as changed. */
+  all(): void {
+    this.#add(this.#server.devices.map(({ id }) => id));
+  }
+
+  #add(ids: readonly string[]): void {
+    const wasNone = this.#changed.size === 0;
+    for (const id of ids) this.#changed.add(id);
+    if (wasNone && ids.length > 0) this.#told();
   }
 
   /** The ids of those, of which none is one any more. */

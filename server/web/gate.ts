@@ -25,7 +25,7 @@ export interface GateOptions {
   readonly most: Extract<Right, "look" | "act">;
   /** Whether browsers come over TLS. */
   readonly isSecure: boolean;
-  /** What signs sessions. */
+  /** What signs sessions, at first. */
   readonly secret: Uint8Array;
   /** ms since 1970. */
   date(): number;
@@ -38,6 +38,7 @@ export class Gate {
   readonly #attempts: Attempts;
   readonly #cookie: string;
   #credentials: Credentials | undefined;
+  #secret: Uint8Array;
   /** Signs sessions: with another password those of the old one are over. */
   #key!: Uint8Array;
   #checks = 0;
@@ -47,14 +48,21 @@ export class Gate {
     this.#attempts = new Attempts(options.now);
     // With this prefix browsers take it from nobody else, and over TLS alone.
     this.#cookie = options.isSecure ? "__Host-holdfast" : "holdfast";
+    this.#secret = options.secret;
     this.setCredentials(options.credentials);
   }
 
   /** Takes over other ones in place of all that there were. */
   setCredentials(credentials: Credentials | undefined): void {
     this.#credentials = credentials;
-    const { secret } = this.#options;
-    this.#key = createHmac("sha256", secret).update(credentials?.password ?? "").digest();
+    const password = credentials?.password ?? "";
+    this.#key = createHmac("sha256", this.#secret).update(password).digest();
+  }
+
+  /** Another secret signs sessions from now on; those of the old one are over. */
+  setSecret(secret: Uint8Array): void {
+    this.#secret = secret;
+    this.setCredentials(this.#credentials);
   }
 
   /** What whoever asks may do. @throws {Refusal} a token is none */
@@ -158,10 +166,21 @@ function tooOften(ms: number): Refusal {
 
 const TABLE = "CREATE TABLE IF NOT EXISTS web_secret (secret TEXT NOT NULL)";
 
-/** What signs sessions, kept in the store: so a session outlives the server. Without a database, for this server. */
-export async function secretOf(server: Pick<Recorded, "transaction">): Promise<Uint8Array> {
-  const made = randomBytes(32);
-  let hex = made.toString("hex");
+/** A new secret. */
+export function makeSecret(): Uint8Array {
+  return randomBytes(32);
+}
+
+/**
+ * What signs sessions, kept in the store: so a session outlives the server. Without a database, for this server.
+ *
+ * @param made The secret if the store has none yet.
+ */
+export async function secretOf(
+  server: Pick<Recorded, "transaction">,
+  made = makeSecret(),
+): Promise<Uint8Array> {
+  let hex = made.toHex();
   try {
     await server.transaction((tx) => tx.run(TABLE));
     await server.transaction(async (tx) => {

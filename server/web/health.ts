@@ -16,7 +16,9 @@ const PATIENCE = 2000;
 /** One commit answers all who ask meanwhile, and so many ms after it: asking must not wear the disk. */
 const FRESH = 1000;
 
-const TABLE = "CREATE TABLE IF NOT EXISTS web_health (id INTEGER PRIMARY KEY, checked INTEGER)";
+const KEEP =
+  "INSERT INTO web_health VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET checked = excluded.checked";
+const TABLE = "CREATE TABLE IF NOT EXISTS web_health (id BIGINT PRIMARY KEY, checked BIGINT)";
 
 /** What is needed of `Server`. */
 export interface Healthy {
@@ -100,7 +102,7 @@ export class Health {
     await this.#server.transaction(async (tx) => {
       try {
         if (!this.#isTable) tx.run(TABLE);
-        tx.run("REPLACE INTO web_health VALUES (1, ?)", date);
+        tx.run(KEEP, date);
         if (this.#isTable) await tx.get("SELECT checked FROM web_health");
       } catch (error) {
         // It has no database: what it has takes an empty transaction.

@@ -33,12 +33,15 @@ const SERVER = "";
 
 const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
   device TEXT NOT NULL,
-  began INTEGER NOT NULL,
-  ended INTEGER,
+  began BIGINT NOT NULL,
+  ended BIGINT,
   code TEXT,
   boot TEXT,
   PRIMARY KEY (device, began)
-) WITHOUT ROWID`;
+)`;
+
+const KEEP = `INSERT INTO web_links VALUES (?, ?, ?, ?, ?) ON CONFLICT (device, began)
+  DO UPDATE SET ended = excluded.ended, code = excluded.code, boot = excluded.boot`;
 
 /** A time in which a device had a link. */
 export interface LinkTime {
@@ -68,35 +71,35 @@ export class History {
   #isDurable = false;
   /** Until that was read: those that the server has forgotten. */
   readonly #forgotten = new Set<string>();
+  /** Until then: those that slept when this began, and whether they are asleep or overdue. */
+  readonly #slept = new Map<string, typeof ASLEEP | typeof OVERDUE>();
   /** Those that were started, and have no connection yet. */
   readonly #booted = new Set<string>();
   readonly #unsubscribe: () => void;
   #cancelWrite: (() => void) | undefined;
   #cancelBeat: (() => void) | undefined;
+  /** Resolves when it knows what an earlier server has noted; while the store fails, that takes until it works again. */
+  readonly read: Promise<void>;
 
-  private constructor(server: Recorded, clock: Clock, pace: HistoryPace) {
+  /** Begins to note at once, and to read what an earlier server has noted. */
+  constructor(server: Recorded, clock: Clock, pace = PACE) {
     this.#server = server;
     this.#clock = clock;
     this.#pace = pace;
     this.#begin(SERVER, clock.date());
-    for (const { id, connected, since } of server.devices) {
+    for (const { id, connected, since, asleepUntil } of server.devices) {
       if (connected) this.#begin(id, since.getTime());
+      else if (asleepUntil) this.#slept.set(id, ASLEEP);
     }
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
     this.#beat();
+    this.read = this.#read();
+    this.read.catch(() => {}); // whoever waits for it is told
   }
 
-  /** Begins to note at once, and then reads what an earlier server has noted. @throws {LocalError} CLOSED */
-  static async start(server: Recorded, clock: Clock, pace = PACE): Promise<History> {
-    const history = new History(server, clock, pace);
-    try {
-      const kept = await load(server, clock.date() - LONGEST);
-      if (kept) history.#follow(kept);
-      return history;
-    } catch (error) {
-      history.#stop();
-      throw error;
-    }
+  async #read(): Promise<void> {
+    const kept = await load(this.#server, this.#clock.date() - LONGEST);
+    if (kept) this.#follow(kept);
   }
 
   /** What an earlier server has noted comes before what was noted meanwhile. */
@@ -109,7 +112,8 @@ export class History {
       if (!isKnown) this.#forget(id); // the server has, and was killed before that was noted here
       if (this.#forgotten.has(id)) continue;
       this.#links.set(id, links);
-      this.#end(id, killed, "LOST");
+      this.#end(id, killed, this.#slept.get(id) ?? "LOST");
+      if (id !== SERVER) this.#addUnseen(id, killed);
     }
     for (const [id, links] of own) {
       if (this.#links.get(id) === links) {
@@ -122,7 +126,23 @@ export class History {
       }
     }
     this.#forgotten.clear();
+    this.#slept.clear();
     this.#isDurable = true;
+  }
+
+  /**
+   * A server that was killed may not have noted the last link of a device, nor that this ended in a sleep. The store
+   * knows whether the device sleeps. If that differs from what is noted, a link of a moment stands for what nobody saw.
+   */
+  #addUnseen(id: string, killed: number): void {
+    const { code, to } = this.#links.get(id)!.at(-1)!;
+    const slept = this.#slept.get(id);
+    const known = slept ?? (code === ASLEEP ? "LOST" : code);
+    if (known === code) return;
+    if (code === ASLEEP && known === OVERDUE) return this.#overdue(id);
+    const at = Math.max(killed, to!);
+    this.#begin(id, at);
+    this.#end(id, at, known);
   }
 
   /** Links of a device, oldest first. */
@@ -135,18 +155,14 @@ export class History {
     return this.of(SERVER);
   }
 
-  /** Ends it, before the server is closed. */
+  /** Ends it, before the server is closed. While the store fails, that takes until it works again. */
   async close(): Promise<void> {
-    this.#stop();
-    const now = this.#clock.date();
-    for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
-    await this.#write();
-  }
-
-  #stop(): void {
     this.#unsubscribe();
     this.#cancelBeat?.();
-    this.#cancelWrite?.();
+    const now = this.#clock.date();
+    for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
+    await this.read.catch(() => {}); // nothing is written then
+    await this.#write();
   }
 
   #take(event: ServerEvent): void {
@@ -194,6 +210,7 @@ export class History {
   #overdue(id: string): void {
     const links = this.#links.get(id);
     const last = links?.at(-1);
+    if (!last && this.#slept.has(id)) this.#slept.set(id, OVERDUE);
     if (last?.code !== ASLEEP) return;
     links![links!.length - 1] = { ...last, code: OVERDUE };
     this.#note(id, links!.at(-1)!);
@@ -201,6 +218,7 @@ export class History {
 
   #forget(id: string): void {
     this.#booted.delete(id);
+    this.#slept.delete(id);
     this.#links.delete(id);
     this.#changed.set(id, new Map());
     if (!this.#isDurable) this.#forgotten.add(id);
@@ -238,16 +256,19 @@ export class History {
           const first = Math.max(old, this.of(device)[0]?.from ?? Number.MAX_SAFE_INTEGER);
           tx.run(`DELETE FROM web_links WHERE device = ? AND began < ?`, device, first);
           for (const { from, to = null, code = null, boot = null } of links.values()) {
-            tx.run(`REPLACE INTO web_links VALUES (?, ?, ?, ?, ?)`, device, from, to, code, boot);
+            tx.run(KEEP, device, from, to, code, boot);
           }
         }
       });
     } catch (error) {
-      // The server has ended, while its store failed perhaps: which it has told.
-      const isOver = error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
-      if (!isOver) throw error;
+      if (!isOver(error)) throw error;
     }
   }
+}
+
+/** Whether a transaction has failed as the server has ended, while its store failed perhaps: which it has told. */
+export function isOver(error: unknown): boolean {
+  return error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
 }
 
 /** What the table has since then; undefined: there can be none. */

@@ -20,9 +20,10 @@ class Noted {
     const platform = new ManualPlatform();
     await platform.advance(after);
     const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
-    const started = History.start(scene.server, platform);
+    const history = new History(scene.server, platform);
     await platform.turn();
-    return new Noted(scene, await started);
+    await history.read;
+    return new Noted(scene, history);
   }
 
   /** A device has a link for so long. */
@@ -56,6 +57,47 @@ class Noted {
     Object.assign(this.scene.server, { transaction });
     await this.history.close().catch(() => {});
     await this.scene[Symbol.asyncDispose]();
+  }
+}
+
+/** A server whose store takes its time for what the page asks, and for nothing else. */
+class SlowPast {
+  #held: (() => void)[] = [];
+  readonly #history: History;
+  #isRead = false;
+
+  constructor(readonly scene: ManualServer) {
+    const { server, platform } = scene;
+    const slow = new Proxy(server, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name);
+        if (name !== "transaction") return typeof value === "function" ? value.bind(target) : value;
+        return async (use: Parameters<typeof server.transaction>[0]) => {
+          await new Promise<void>((resolve) => this.#held.push(resolve));
+          const done = server.transaction(use);
+          await platform.turn();
+          await done;
+        };
+      },
+    });
+    this.#history = new History(slow, platform);
+    void this.#history.read.then(() => this.#isRead = true);
+  }
+
+  async read(): Promise<History> {
+    while (!this.#isRead) await this.#step();
+    return this.#history;
+  }
+
+  /** All that was asked is done. */
+  async goOn(): Promise<void> {
+    while (this.#held.length > 0) await this.#step();
+  }
+
+  async #step(): Promise<void> {
+    this.#held.splice(0).forEach((go) => go());
+    await this.scene.platform.turn();
+    await new Promise((resolve) => setTimeout(resolve));
   }
 }
 
@@ -110,6 +152,44 @@ Deno.test("they survive the server, and its sudden end costs a minute at most", 
 
   const third = await Noted.start(store, 30 * MINUTE);
   assertEquals(third.links("b"), ["100-600000 LOST", "1200000-1260000 CLOSED"]);
+  await third.close();
+  store.close();
+});
+
+Deno.test("what a killed server has not noted of a sleep, the next one knows from the store", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  const { platform } = first.scene;
+  const boards = ["comes", "goes", "comes and goes"].map((id) =>
+    new StreamBoard(first.scene, id, platform.date())
+  );
+  const [comes, goes, both] = boards as [StreamBoard, StreamBoard, StreamBoard];
+  const sleep = async (board: StreamBoard) => {
+    await board.says("\x02s 3600");
+    await board.leave();
+  };
+  for (const board of boards) await board.connect();
+  await sleep(comes);
+  await both.leave(); // an outage, at first
+  await platform.advance(MINUTE + 5000);
+  await comes.connect();
+  await both.connect();
+  await sleep(goes);
+  await sleep(both);
+  await first.kill();
+
+  const second = await Noted.start(store, 10 * MINUTE);
+  const [now, begun] = [MINUTE, 10 * MINUTE];
+  assertEquals(second.links("comes"), ["0-0 ASLEEP", `${now}-${now} LOST`]);
+  assertEquals(second.links("goes"), [`0-${now} ASLEEP`]);
+  assertEquals(second.links("comes and goes"), ["0-0 LOST", `${now}-${now} ASLEEP`]);
+  assertEquals(second.links(), [`0-${now}`, `${begun}-`]);
+  await second.scene.platform.advance(3000);
+  await second.kill();
+  const third = await Noted.start(store, 11 * MINUTE);
+  assertEquals(third.links("comes"), ["0-0 ASLEEP", `${now}-${now} LOST`], "noted once");
+  assertEquals(third.links("comes and goes"), ["0-0 LOST", `${now}-${now} ASLEEP`]);
   await third.close();
   store.close();
 });
@@ -179,21 +259,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   await platform.advance(MINUTE);
   const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
   const { server } = scene;
-  // The store takes its time for what the page asks, and for nothing else.
-  const held: (() => void)[] = [];
-  const slow = new Proxy(server, {
-    get(target, name) {
-      const value = Reflect.get(target, name);
-      if (name !== "transaction") return typeof value === "function" ? value.bind(target) : value;
-      return async (use: Parameters<typeof server.transaction>[0]) => {
-        await new Promise<void>((resolve) => held.push(resolve));
-        const done = server.transaction(use);
-        await platform.turn();
-        await done;
-      };
-    },
-  });
-  const started = History.start(slow, platform);
+  const slow = new SlowPast(scene);
   for (const id of ["a", "c"]) {
     const socket = await scene.knock(`${id}\n\n`);
     await platform.advance(10);
@@ -206,13 +272,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   await forgotten;
   await scene.knock("b\n\n");
   await platform.advance(3000); // what is noted meanwhile waits
-  let history: History | undefined;
-  void started.then((it) => history = it);
-  while (!history) {
-    held.splice(0).forEach((go) => go());
-    await platform.turn();
-    await new Promise((resolve) => setTimeout(resolve));
-  }
+  const history = await slow.read();
   const begin = new ManualPlatform().date();
   const links = (of: { of(id: string): readonly LinkTime[] }, id: string) =>
     of.of(id).map(({ from, to }) => [from - begin, to === undefined ? undefined : to - begin]);
@@ -223,11 +283,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   };
   for (const [id, it] of Object.entries(expected)) assertEquals(links(history, id), it, id);
   await platform.advance(3000);
-  while (held.length > 0) {
-    held.splice(0).forEach((go) => go());
-    await platform.turn();
-    await new Promise((resolve) => setTimeout(resolve));
-  }
+  await slow.goOn();
   void history.close(); // as if it was killed: nothing more is noted
   await scene[Symbol.asyncDispose]();
   const third = await Noted.start(store, 2 * MINUTE);
@@ -235,6 +291,28 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   assertEquals(links(third.history, "c"), expected.c);
   assertEquals(links(third.history, "b"), [[MINUTE + 40, MINUTE + 40]], "open when it was killed");
   await third.close();
+  store.close();
+});
+
+Deno.test("a device is overdue while the past is read: it was no sleep", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  const board = new StreamBoard(first.scene, "b", first.scene.platform.date());
+  await board.connect();
+  await board.says("\x02s 60");
+  await board.leave();
+  await first.close();
+  const platform = new ManualPlatform();
+  await platform.advance(MINUTE);
+  const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
+  const slow = new SlowPast(scene);
+  await platform.advance(MINUTE);
+  const history = await slow.read();
+  assertEquals(history.of("b").map(({ code }) => code), ["OVERDUE"]);
+  void history.close();
+  await slow.goOn();
+  await scene[Symbol.asyncDispose]();
   store.close();
 });
 

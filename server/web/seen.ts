@@ -23,6 +23,11 @@ export interface Told {
   readonly gone?: readonly string[];
 }
 
+/** What a stream shows: all of it once more, as changes, after `again`. */
+export interface Repeatable extends Shown {
+  again(): void;
+}
+
 /** Where nobody has asked for a history, there is none. */
 export const NO_HISTORY: Past = { of: () => [], served: [] };
 
@@ -33,6 +38,8 @@ export class Seen {
   readonly #history: Past;
   readonly #signal: AbortSignal;
   readonly #places = new Places();
+  /** Tell those who look everything again. */
+  readonly #again = new Set<() => void>();
 
   /** @param signal ends all streams */
   constructor(server: Watched, history: Past, signal: AbortSignal) {
@@ -60,6 +67,10 @@ export class Seen {
     return this.open(address, (changed) => {
       const changes = new Changes(this.#server, changed);
       let looked = 0;
+      const again = () => {
+        looked = 0;
+        changes.all();
+      };
       const look = (devices: readonly Device[]): Told => {
         const seen = devices.map((device) => this.of(device, looked));
         const served = this.served(looked);
@@ -74,17 +85,25 @@ export class Seen {
           for (const { id } of devices) ids.delete(id);
           return { ...look(devices), gone: [...ids] };
         },
+        again,
         close: () => changes.close(),
       };
     });
   }
 
+  /** The past of all devices is longer than it was: whoever looks is told of them again. */
+  again(): void {
+    for (const again of this.#again) again();
+  }
+
   /** A stream to one who looks. @throws {Refusal} there are too many */
-  open(address: string | undefined, begin: (changed: () => void) => Shown): Response {
+  open(address: string | undefined, begin: (changed: () => void) => Repeatable): Response {
     return this.#places.take(address, (ended) =>
       streamOf((changed) => {
-        const shown = begin(changed);
+        const { again, ...shown } = begin(changed);
+        this.#again.add(again);
         const close = () => {
+          this.#again.delete(again);
           shown.close();
           ended();
         };

@@ -5,12 +5,13 @@ import { isLoopback, joinAddress } from "../transport/address.ts";
 import { Http } from "../transport/http.ts";
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock, Tls } from "../transport/platform.ts";
+import { waitFor } from "../transport/wait_for.ts";
 import { type ApiOptions, apiRoutes, type Served } from "./api_routes.ts";
 import { find } from "./api.ts";
 import type { Credentials } from "./credentials.ts";
 import { deviceStreamRoute } from "./device_stream.ts";
-import { Gate, secretOf } from "./gate.ts";
-import { History } from "./history.ts";
+import { Gate, makeSecret, secretOf } from "./gate.ts";
+import { History, isOver } from "./history.ts";
 import { isForUs, type Names } from "./hosts.ts";
 import { pageRoutes } from "./page.ts";
 import { RecentLog } from "./recent_log.ts";
@@ -43,7 +44,9 @@ export class Web {
   /** Answers what is asked, for whoever has found out who asks. */
   readonly router: Router;
   readonly #server: Hosted;
+  readonly #clock: Clock;
   readonly #history: History;
+  readonly #seen: Seen;
   readonly #recent: RecentLog;
   readonly #values: Values;
   readonly #gate: Gate;
@@ -55,16 +58,13 @@ export class Web {
   private constructor(
     server: Hosted,
     { hostname = "127.0.0.1", admin = false, credentials, tls, url, ...api }: WebOptions,
-    { clock, history, secret, files }: {
-      clock: Clock;
-      history: History;
-      secret: Uint8Array;
-      files: Awaited<ReturnType<typeof pageRoutes>>;
-    },
+    clock: Clock,
+    { files, secret }: { files: Awaited<ReturnType<typeof pageRoutes>>; secret: Uint8Array },
   ) {
     const { signal } = this.#stop;
     this.#server = server;
-    this.#history = history;
+    this.#clock = clock;
+    this.#history = new History(server, clock);
     this.#names = { scheme: tls ? "https" : "http", url };
     this.#hostname = hostname;
     this.#recent = new RecentLog(server, () => clock.date());
@@ -77,7 +77,7 @@ export class Web {
       date: () => clock.date(),
       now: () => clock.now(),
     });
-    const seen = new Seen(server, history, signal);
+    const seen = this.#seen = new Seen(server, this.#history, signal);
     this.router = new Router([
       ...apiRoutes(server, seen, signal, api),
       deviceStreamRoute(server, seen, this.#recent),
@@ -91,7 +91,7 @@ export class Web {
   }
 
   /**
-   * Begins to serve the page of a server.
+   * Begins to serve the page of a server. What an earlier one has left in the store it knows by then, unless the store fails.
    *
    * @throws {LocalError} BAD_ARGUMENT: others can reach it, and nobody needs a password
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
@@ -108,11 +108,10 @@ export class Web {
         "others can reach the page there, so it needs a password: `holdfast web password`, and --web-password-file",
       );
     }
-    const files = await pageRoutes();
-    const secret = await secretOf(server);
-    const history = await History.start(server, clock);
-    const web = new Web(server, options, { clock, history, secret, files });
+    const secret = makeSecret();
+    const web = new Web(server, options, clock, { files: await pageRoutes(), secret });
     try {
+      await web.#read(secret);
       web.#http = await Http.listen({
         ...{ port: options.port, hostname, tls: options.tls },
         answer: (request, address) => web.#answer(request, address),
@@ -159,7 +158,23 @@ export class Web {
     this.#stop.abort();
     this.#recent.close();
     this.#values.close();
-    await this.#history.close();
+    await waitFor(this.#history.close(), this.#clock);
+  }
+
+  /**
+   * Reads what an earlier server has left, but does not wait for long: a store that fails is to be seen on the page.
+   *
+   * @param secret Signs sessions until then, and from then on if the store has none.
+   */
+  async #read(secret: Uint8Array): Promise<void> {
+    const reading = Promise.all([
+      this.#history.read,
+      secretOf(this.#server, secret).then((kept) => this.#gate.setSecret(kept)),
+    ]);
+    if (await waitFor(reading, this.#clock)) return;
+    reading.then(() => this.#seen.again(), (error) => {
+      if (!isOver(error)) this.#failed(error, "to read the page's past");
+    });
   }
 
   #answer(request: Request, address: string): Response | Promise<Response> {
@@ -174,9 +189,9 @@ export class Web {
   }
 
   /** A fault of ours, and of nobody who asks. */
-  #failed(error: unknown): Response {
+  #failed(error: unknown, what = "a request to the page"): Response {
     const why = error instanceof Error ? error.stack : error;
-    const message = `a request to the page has failed: ${why}`;
+    const message = `${what} has failed: ${why}`;
     this.#server.events.emit({ event: "warning", code: "PAGE_FAILED", message });
     return json({ code: "PAGE_FAILED", message: "the server has failed with this request" }, 500);
   }

@@ -2,9 +2,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import { TextLineStream } from "@std/streams";
+import { folder } from "../../tests/support/main_process.ts";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
-import { channels, type ServerOptions } from "../mod.ts";
+import { type Batch, channels, type ServerOptions, SqliteStore } from "../mod.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Credentials, hashPassword } from "./credentials.ts";
 import type { DeviceTold } from "./device_stream.ts";
@@ -366,4 +368,54 @@ Deno.test("a page too many is refused, and there is room again when one is close
     await page.body!.cancel();
     return page.status === 200;
   });
+});
+
+/** A store on disk that takes nothing as long as the test says so. */
+class FailingStore extends SqliteStore {
+  fails = false;
+
+  override commit(batch: Batch) {
+    if (!this.fails) return super.commit(batch);
+    return Promise.reject(new LocalError("STORE_FAILED", "no room left"));
+  }
+}
+
+Deno.test("while the store fails the page is there and can be closed; its past follows when the store works", async () => {
+  using place = folder();
+  const store = new FailingStore(`${place.path}/server.db`);
+  {
+    await using first = await begin({}, { store });
+    const [, peer] = await first.scene.device("a");
+    peer.close();
+    await until(() => !first.scene.server.known("a")!.connected);
+  }
+  store.fails = true;
+  const clock = new ManualClock();
+  const patiently = async <T>(work: Promise<T>): Promise<T> => {
+    let isDone = false;
+    void work.finally(() => isDone = true);
+    await until(async () => {
+      await clock.advance(100);
+      return isDone;
+    });
+    return await work;
+  };
+  await using scene = await Scene.start({ store });
+  const web = await patiently(Web.start(scene.server, { port: 0 }, clock));
+  const stop = new AbortController();
+  const told = [
+    listen(web, stop.signal),
+    listen<DeviceTold>(web, stop.signal, "/api/devices/a/events"),
+  ] as const;
+  const linksNow = async () => {
+    const [{ value: all }, { value: one }] = await Promise.all([told[0].next(), told[1].next()]);
+    return [all!.devices![0]!.links.length, one!.device!.links.length];
+  };
+  assertEquals(await linksNow(), [0, 0]);
+  store.fails = false;
+  assertEquals(await linksNow(), [1, 1]);
+  store.fails = true;
+  stop.abort();
+  await patiently(web.close());
+  store.fails = false;
 });

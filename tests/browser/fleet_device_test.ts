@@ -200,3 +200,32 @@ browserTest(
     assertEquals(await wrongInAnyLook(visitor, "23-deploy"), []);
   },
 );
+
+browserTest(
+  "a group that is given an application is shown until all have it, and why it was stopped",
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const fleet = stack.use(await Fleet.start());
+    const { server } = fleet;
+    const boards = ["a", "b", "c"].map((id) =>
+      stack.use(
+        new ModelBoard(server.port, id, {
+          trial: 1500,
+          ...(id === "b" && { falls: () => "hang" }),
+        }),
+      )
+    );
+    await until(() => boards.every(({ up }) => up));
+    const visitor = await fleet.visitor();
+    const wasm = Deno.readFileSync(new URL("../../client-as/build/main.wasm", import.meta.url));
+    await server.rollOut(["a", "b", "c"], wasm, { name: "main", version: 7 });
+    const words = (text: string) => visitor.awaits(visitor.page.getByText(text).first());
+    await words("main 7: 0 of 3 devices run it, and 2 wait for their turn.");
+    await words(
+      "main 7: 1 of 3 devices run it. It was stopped, as b has fallen back (hang): 1 were not begun.",
+    );
+    assertEquals(await wrongInAnyLook(visitor, "26-group"), []);
+    await visitor.page.getByRole("link", { name: "c", exact: true }).click();
+    await words("main 7 was not begun, as another device of its group has not taken it");
+  },
+);

@@ -76,56 +76,68 @@ chipTest(
   },
 );
 
-for (const [reason, source] of Object.entries(BAD)) {
-  chipTest(
-    `an application whose trial ends by ${reason}: the old one comes back, and the server is told`,
-    async () => {
-      const good = await once(GOOD);
-      await using roof = await Roof.start({
-        application: { name: "good", wasm: good },
-        watchdog: WATCHDOG,
-      });
-      const device = await roof.device();
-      const wasm = await once(source);
-      const deploy = () => device.deploy(wasm, { name: "bad", version: 1 });
-      const error = await assertRejects(deploy, LocalError);
-      assertEquals([error.code, device.deployment?.reason], ["FELL_BACK", reason]);
-      await until(() => device.runs?.name === "good" && device.connected);
-      assertStringIncludes(device.metadata, "reset=rollback ");
-      assertEquals(keptOf(roof.board)!.wasm, good);
-      // Not again; nor does the chip try it, whatever the server thinks.
-      assertEquals((await assertRejects(deploy, LocalError)).code, "DEPLOY_REFUSED");
-      const isTold = () => slotsOf(roof.board).some(({ state }) => (state & Mark.told) === 0);
-      await until(isTold, { what: "the server's ack to reach the chip" });
-      await roof.reset("power-on");
-      await line(roof.board, "application name=good", roof.board.lines.length - 1);
-      await until(() => !device.metadata.includes("rollback"), { what: "it was told once" });
-    },
-  );
+/** A chip is given an application whose trial ends so: the old one comes back, and the server is told. */
+async function fallsBack(reason: string): Promise<void> {
+  const good = await once(GOOD);
+  await using roof = await Roof.start({
+    application: { name: "good", wasm: good },
+    watchdog: WATCHDOG,
+  });
+  const device = await roof.device();
+  const wasm = await once(BAD[reason]!);
+  const deploy = () => device.deploy(wasm, { name: "bad", version: 1 });
+  const error = await assertRejects(deploy, LocalError);
+  assertEquals([error.code, device.deployment?.reason], ["FELL_BACK", reason]);
+  await until(() => device.runs?.name === "good" && device.connected);
+  assertStringIncludes(device.metadata, "reset=rollback ");
+  assertEquals(keptOf(roof.board)!.wasm, good);
+  // Not again; nor does the chip try it, whatever the server thinks.
+  assertEquals((await assertRejects(deploy, LocalError)).code, "DEPLOY_REFUSED");
+  const isTold = () => slotsOf(roof.board).some(({ state }) => (state & Mark.told) === 0);
+  await until(isTold, { what: "the server's ack to reach the chip" });
+  await roof.reset("power-on");
+  await line(roof.board, "application name=good", roof.board.lines.length - 1);
+  await until(() => !device.metadata.includes("rollback"), { what: "it was told once" });
+}
+
+chipTest(
+  "an application that traps, hangs, takes too much memory, refuses itself or cannot be compiled: the old one comes back",
+  async () => {
+    // Compiling stops the clock of all: so it comes first. Then a chip for each, as most of their time is waiting.
+    for (const source of [GOOD, ...Object.values(BAD)]) await once(source);
+    await Promise.all(Object.keys(BAD).map(fallsBack));
+  },
+);
+
+/** Looks for a server where there is none. */
+const NOWHERE = `
+  export * from "../assembly/core";
+  import { configure, every } from "../assembly/app";
+  export function onStart(): void { every(100); }
+  export function onTick(): void { configure(memory.data<u8>([4, 2, 1, 0]), 4); every(0); }`;
+
+/** A chip that is given an application; `meddle` is done once that is on trial. Returns why it falls back. */
+async function comesBack(wasm: Uint8Array, speed: number, meddle: (roof: Roof) => void) {
+  const application = { name: "good", wasm: await once(GOOD) };
+  await using roof = await Roof.start({ application, speed });
+  const device = await roof.device();
+  await device.deploy(wasm, { name: "new", version: 1, until: "accepted" });
+  await line(roof.board, "application name=new");
+  meddle(roof);
+  const { reason } = await roof.decided();
+  await until(() => device.runs?.name === "good" && device.connected);
+  return reason;
 }
 
 chipTest(
   "an exception in a trial, and a link that does not come up: the old one comes back",
   async () => {
-    const good = await once(GOOD);
-    await using roof = await Roof.start({ application: { name: "good", wasm: good } });
-    const device = await roof.device();
-    const deploy = (wasm: Uint8Array) =>
-      device.deploy(wasm, { name: "new", version: 1, until: "accepted" });
-    await deploy(variant(good, new Random(2)));
-    await until(() => device.runs?.name === "new", { timeout: 60_000 });
-    roof.board.reset("exception");
-    assertEquals((await roof.decided()).reason, "crash");
-    // It looks for a server where there is none.
-    await deploy(
-      await once(`
-      export * from "../assembly/core";
-      import { configure, every } from "../assembly/app";
-      export function onStart(): void { every(100); }
-      export function onTick(): void { configure(memory.data<u8>([4, 2, 1, 0]), 4); every(0); }`),
-    );
-    assertEquals((await roof.decided()).reason, "link");
-    await until(() => device.runs?.name === "good" && device.connected);
+    const [good, nowhere] = [await once(GOOD), await once(NOWHERE)];
+    const reasons = await Promise.all([
+      comesBack(variant(good, new Random(2)), 20, ({ board }) => board.reset("exception")),
+      comesBack(nowhere, 60, () => {}), // it is given five minutes
+    ]);
+    assertEquals(reasons, ["crash", "link"]);
   },
 );
 
@@ -149,15 +161,24 @@ chipTest(
   },
 );
 
+/** Each waits most of the time: for a link, for an outage to be noticed, for a trial to be over. */
+const CHIPS = 4;
+
 chipTest(
-  "20 applications, one after the other, with something that happens at any moment: the right one runs",
+  "20 applications, one after the other on each of four chips, with something that happens at any moment: the right one runs",
   async () => {
     const seed = Number(Deno.env.get("HOLDFAST_SEED") ?? Math.floor(Math.random() * 2 ** 31));
     const said: string[] = [];
-    try {
-      await deployAll(20, new Random(seed), (line) => said.push(line));
-    } catch (cause) {
-      throw new Error(`HOLDFAST_SEED=${seed}\n${said.join("\n")}`, { cause });
+    for (const source of [GOOD, ...Object.values(BAD)]) await once(source);
+    const chips = Array.from(
+      { length: CHIPS },
+      (_, n) =>
+        deployAll(20 / CHIPS, new Random(seed + n), (line) => said.push(`chip ${n}: ${line}`)),
+    );
+    const ends = await Promise.allSettled(chips); // none of them is left behind
+    const failed = ends.find((end) => end.status === "rejected");
+    if (failed) {
+      throw new Error(`HOLDFAST_SEED=${seed}\n${said.join("\n")}`, { cause: failed.reason });
     }
   },
 );

@@ -104,12 +104,13 @@ export class Roof implements AsyncDisposable {
   private constructor(readonly key: Uint8Array | undefined) {}
 
   static async start(
-    { application, key, ...options }: {
+    { application, key, speed = SPEED, ...options }: {
       application: { name: string; wasm: Uint8Array } | Uint8Array;
       key?: Uint8Array;
       firmware?: string;
       flash?: Uint8Array;
       watchdog?: number;
+      speed?: number;
     },
   ): Promise<Roof> {
     const roof = new Roof(key);
@@ -124,8 +125,8 @@ export class Roof implements AsyncDisposable {
         application,
         port: roof.proxy.port,
         id: "roof",
-        speed: SPEED,
-        settings: { timeout: TIMEOUT * SPEED, ...(key ? { key } : {}) },
+        speed,
+        settings: { timeout: TIMEOUT * speed, ...(key ? { key } : {}) },
         ...options,
       }),
     );

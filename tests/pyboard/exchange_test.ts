@@ -153,7 +153,7 @@ toolTest(
         await run(tools[tool], [
           ...flags,
           "-I",
-          here("../../bridge/pyboard/arduino"),
+          here("../../bridge/arduino/src"),
           "-o",
           program,
           source,
@@ -170,8 +170,8 @@ toolTest(
 const HEADER_WORDS = `
 #include <stdio.h>
 #include <string.h>
-#define HOLDFAST_LINK_IMPLEMENTATION
-#include "holdfast_link.h"
+#define HOLDFAST_I2C_IMPLEMENTATION
+#include "holdfast_i2c.h"
 
 static struct hf_link one;
 static void syn(void *board, int level) { (void)board, (void)level; }

@@ -1,5 +1,5 @@
 /*
- * An application on arduino/holdfast_link.h, driven over stdin and stdout as pb_device.py is:
+ * An application on the library for Arduino, over I2C, driven over stdin and stdout as pb_device.py is:
  *
  *     header_device ID HOST PORT
  *
@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#define HOLDFAST_LINK_IMPLEMENTATION
-#include "../../bridge/pyboard/arduino/holdfast_link.h"
+#define HOLDFAST_I2C_IMPLEMENTATION
+#include "../../bridge/arduino/src/holdfast_i2c.h"
 
 static int testbed;
 static uint8_t *expected;

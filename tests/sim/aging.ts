@@ -22,6 +22,11 @@ export class Aging {
   /** By how much the clock went ahead, and until when its application may not have looked since; in ms. */
   #ahead = 0;
   #aheadUntil = -Infinity;
+  /** A welcome has named a stream to it, and the server's store knows nothing of that; and so it was when it connected. */
+  #isNamed = false;
+  #wasNamed = false;
+  /** What it may have sent on the connection of such a welcome: the next one names another stream. */
+  readonly #doubtful = new Set<Message>();
 
   constructor(from: Writer) {
     this.#from = from;
@@ -34,6 +39,20 @@ export class Aging {
     this.#ahead = (isOver ? 0 : this.#ahead) + Math.max(0, ms);
     this.#aheadUntil = seen;
     for (const message of this.#from.fromDevice.all()) message.expires -= ms;
+  }
+
+  /** It connects. @param isStored Whether the server's store knows it */
+  connects(isStored: boolean): void {
+    this.#wasNamed = this.#isNamed &&= !isStored;
+  }
+
+  /** It has a link. */
+  linkUp(isStored: boolean): void {
+    this.#isNamed = !isStored;
+    if (!this.#wasNamed) return;
+    for (const message of this.#from.fromDevice.all()) {
+      if (!message.safe) this.#doubtful.add(message);
+    }
   }
 
   /**
@@ -51,7 +70,9 @@ export class Aging {
     if (isKnown) {
       if (message.safe) this.#fail(message, "expires, and the server has it");
       message.gone = true;
-    } else if (!mayBeFirst) this.#fail(message, "is undecided, and the server can say what it has");
+    } else if (!mayBeFirst && !this.#doubtful.has(message)) {
+      this.#fail(message, "is undecided, and the server can say what it has");
+    }
   }
 
   /** What the memory of a client need not hold any more. */

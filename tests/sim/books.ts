@@ -49,9 +49,9 @@ export class Books {
     readonly now: () => number,
   ) {
     this.older = new OlderStore(id);
-    this.expiring = new Expiring(this);
     this.fromDevice = new Stream(`${id}>`);
     this.toDevice = new Stream(`>${id}`);
+    this.expiring = new Expiring(this);
     this.log = new Stream(`log of ${id}`);
     this.aging = new Aging(this);
   }
@@ -127,6 +127,7 @@ export class Books {
   seenByDevice(text: string, dialect: 1 | 2): Message {
     const message = this.toDevice.seen(text, dialect === 2);
     message.memory = this.older.memory;
+    this.expiring.seen(message);
     // In dialect 1 nobody keeps a message without qos.
     if (!message.safe && (message.qos || dialect === 2)) {
       throw this.#violation("", message, "was sent before it was safe");
@@ -147,10 +148,17 @@ export class Books {
     }
   }
 
-  /** The device has a link. */
-  linkUp(): void {
-    this.expiring.linkUp();
+  /** The device has a link. @param isStored Whether the server's store knows the device */
+  linkUp(connection: object, isStored: boolean): void {
+    this.expiring.linkUp(connection);
+    this.aging.linkUp(isStored);
     this.older.welcomed();
+  }
+
+  /** The server has let the device in. */
+  admitted(connection: object | undefined): void {
+    if (connection) this.expiring.admitted(connection);
+    this.dropped.admitted();
   }
 
   /** The server's application writes. Where it comes in the order shows in the store. */

@@ -26,6 +26,9 @@ const OUT: readonly FaultKind[] = [
   "device's memory full",
 ];
 
+/** Share of these worlds in which devices sleep as often as two other faults happen. */
+const SLEEPY = 0.3;
+
 /** Shortest line of such a device, in bytes. */
 const LINE = 60;
 
@@ -39,6 +42,7 @@ export function addChannels(scenario: Scenario, random: Random): void {
   if (scenario.siege) return; // is about something else
   const faults = scenario.faults.filter((kind) => !OUT.includes(kind));
   scenario.faults = faults.length > 0 ? faults : ["cut"];
+  if (random.chance(SLEEPY)) scenario.faults.push("device sleeps", "device sleeps");
   scenario.channels = true;
   scenario.deadLetters = false; // who drops what a device says, drops its state
   for (const { talk, serverTalk, size } of scenario.devices) {

@@ -1,6 +1,7 @@
 /** Worlds in which devices are given other applications: which there are, and what these applications are. */
 import { createHash } from "node:crypto";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
+import type { FaultKind } from "./fault_kinds.ts";
 import type { Random } from "./random.ts";
 
 /** Of so many seeds one is such a world. */
@@ -34,6 +35,7 @@ interface World {
   readonly channels?: boolean;
   readonly timeout: number;
   readonly faultsEnd: number;
+  readonly faults: FaultKind[];
   readonly limits: { helloBytes: number };
   readonly devices: readonly {
     readonly kind: string;
@@ -42,6 +44,9 @@ interface World {
   }[];
   deploys?: DeployPlan;
 }
+
+/** Share of these worlds in which devices sleep as often as two other faults happen. */
+const SLEEPY = 0.4;
 
 /** Version of what runs at first. */
 export const FIRST_VERSION = 3;
@@ -62,6 +67,7 @@ export function addDeploys(scenario: World, random: Random): void {
   for (const { size } of devices) size.inbox = Math.max(size.inbox, INBOX);
   const deploys = random.between(1, 6);
   scenario.limits.helloBytes = 320;
+  if (random.chance(SLEEPY)) scenario.faults.push("device sleeps", "device sleeps");
   scenario.deploys = {
     apps: Array.from({ length: random.between(1, 4) }, () => drawApp(random)),
     deploys,

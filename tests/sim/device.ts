@@ -220,6 +220,7 @@ export class SimDevice implements Wiring {
     world.log?.(`${this.id} connects to ${hostname}`);
     const isThere = addresses?.[0] !== NOBODY;
     this.meetsImpostor = isThere && this.impostor !== undefined;
+    this.books.aging.connects(this.#isStored);
     this.#leastBefore = this.#least;
     this.#least = world.lineBytes;
     const { client } = new Circuit(
@@ -231,6 +232,10 @@ export class SimDevice implements Wiring {
     socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
+  }
+
+  get #isStored(): boolean {
+    return this.world.server.disk.devices.has(this.id);
   }
 
   #wrote(socket: SimSocket, bytes: Uint8Array): void {
@@ -250,7 +255,7 @@ export class SimDevice implements Wiring {
       if (this.meetsImpostor && this.plan.key) {
         throw new Violation(`${this.id} takes an impostor for its server`);
       }
-      this.books.linkUp();
+      this.books.linkUp(this.#socket!.end.connection, this.#isStored);
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);
@@ -369,6 +374,8 @@ export class SimDevice implements Wiring {
     const { world, naps } = this;
     const off = this.#sleepsFor;
     world.log?.(`${this.id} sleeps for ${off} ms, and ${waiting.length} messages wait`);
+    if (this.channels) world.count("device with channels sleeps");
+    if (this.firmware) world.count("device that is given applications sleeps");
     naps.begins(asleep.ms, off, asleep.isTold);
     this.night = { asleep, waiting };
     this.program = undefined;

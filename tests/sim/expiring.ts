@@ -1,23 +1,28 @@
 /** Messages to a device whose time is up: what the server may say has become of them. */
 import type { OlderStore } from "./older.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message, type Stream, Violation } from "./promises.ts";
 
 /** Whose messages they are. */
 interface Addressee {
   readonly id: string;
   readonly mayBeFirst: boolean;
   readonly older: OlderStore;
+  readonly toDevice: Stream;
   readonly now: () => number;
 }
 
 export class Expiring {
   /** How often the device may have forgotten what it has, as far as the server knows. */
   #doubts = 0;
-  /** The same when it had a link last. */
+  /** The same when it said the hello by which the server has let it in last. */
   known = 0;
   /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
   isClaimed = false;
   readonly #to: Addressee;
+  /** What it was at each greeting. */
+  readonly #greeted = new WeakMap<object, number>();
+  /** What its application had and was not done with when it died: it has said in a greeting that it is not there. */
+  readonly #undone = new Set<Message>();
 
   constructor(to: Addressee) {
     this.#to = to;
@@ -29,8 +34,23 @@ export class Expiring {
   }
 
   /** The device has a link. */
-  linkUp(): void {
-    this.known = this.#doubts;
+  linkUp(connection: object): void {
+    this.#greeted.set(connection, this.#doubts);
+    const { older, toDevice } = this.#to;
+    for (const message of toDevice.all()) {
+      const { seen, repeats, memory } = message;
+      if (seen > 0 && repeats > 0 && memory === older.memory) this.#undone.add(message);
+    }
+  }
+
+  /** The server has let it in. What is written until then may still go out on an older connection. */
+  admitted(connection: object): void {
+    this.known = this.#greeted.get(connection) ?? this.known;
+  }
+
+  /** The device's application has a message. */
+  seen(message: Message): void {
+    this.#undone.delete(message);
   }
 
   /** A store keeps times in whole ms. */
@@ -53,9 +73,7 @@ export class Expiring {
       fail("is undecided, and the device can say what it has");
     }
     if (message.told) fail("has arrived, and expires");
-    // A hello says nothing of what the application was not done with when the device died.
-    const isUndone = message.repeats > 0 && message.memory === older.memory;
-    if (message.seen > 0 && !isUndone) fail("expires, and was seen");
+    if (message.seen > 0 && !this.#undone.has(message)) fail("expires, and was seen");
     message.gone = true;
   }
 }

@@ -57,7 +57,7 @@ export class SimMemory {
     const { tears } = device;
     device.tears = undefined;
     if (tears === "before" && !this.#path) return device.dieOf("device killed in a commit");
-    const before = this.#path === undefined ? undefined : read(`${this.#path}-wal`);
+    const before = tears === "before" ? read(`${this.#path}-wal`) : undefined;
     this.#file?.commit(change);
     // What has not come to the log as a whole is not there.
     if (tears === "before" && this.#kill((path) => tear(`${path}-wal`, before!, below))) {

@@ -34,6 +34,16 @@ export class Operator {
     this.#clears = 0;
   }
 
+  /** A commit is done. The store was not told to forget a device that it has never known. */
+  committed(): void {
+    const { books, channels, server: { disk }, transfers } = this.world;
+    for (const id of this.#forgets) {
+      if (disk.devices.has(id)) continue;
+      transfers.forgiveAll(id, books.get(id)!.toDevice.all());
+      for (const one of channels?.things.get(id)?.settings.values() ?? []) one.isForgotten = true;
+    }
+  }
+
   forget(id: string): void {
     const { server } = this.world.server;
     if (!server) return;

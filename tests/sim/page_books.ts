@@ -2,7 +2,7 @@
  * The checker of what a page shows: its timeline says exactly the outages that were, and messages are told each once,
  * in order, and once they are safe.
  */
-import { waitFor } from "../../server/cli/drain.ts";
+import { waitFor } from "../../server/transport/wait_for.ts";
 import type { Server } from "../../server/mod.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import { History } from "../../server/web/history.ts";
@@ -23,6 +23,8 @@ interface Time {
 /** A link, which may have ended as the device sleeps. */
 interface LinkTime extends Time {
   sleeps?: boolean;
+  /** When the sleep was said to be too long: it was none from the beginning. */
+  overdueAt?: number;
 }
 
 /** A life of the server, and from when on what it has noted may be lost with it. */
@@ -41,6 +43,17 @@ class Lane {
   readonly safe: Record<"in" | "out", string[]> = { in: [], out: [] };
   readonly told: Record<"in" | "out", number> = { in: 0, out: 0 };
   isWatched = false;
+
+  /** A server has started, and knows whether the device sleeps. @param died When the one before it has ended */
+  started(isAsleep: boolean, died = 0): void {
+    const last = this.links.at(-1);
+    const isKnown = last?.sleeps && last.overdueAt === undefined;
+    if (!last || isAsleep === (isKnown ?? false)) return;
+    // Something has become safe of which that one could not say anything any more.
+    if (!isAsleep) last.overdueAt = died;
+    else if (last.to === died) last.sleeps = true;
+    else this.links.push({ from: died, to: died, sleeps: true });
+  }
 
   /** The server's life has ended. */
   ended(at: number): void {
@@ -65,6 +78,8 @@ export class PageBooks {
   readonly #lanes = new Map<string, Lane>();
   #platform: SimPlatform | undefined;
   #history: History | undefined;
+  /** It knows what an earlier server has noted. */
+  #isRead = false;
   /** When the store or the process was in trouble last: what is noted may be written later then. */
   #trouble = -Infinity;
 
@@ -82,14 +97,18 @@ export class PageBooks {
       // In the commit in which the server was killed.
       if (!server.known(id)) lane.forgottenEver = platform.date();
     }
-    for (const { id, connected, since } of server.devices) {
+    for (const { id, connected, since, asleepUntil } of server.devices) {
       const lane = this.#lanes.get(id);
-      if (lane && connected) lane.links.push({ from: since.getTime() });
-      if (lane) lane.isWatched = true;
+      if (!lane) continue;
+      if (connected) lane.links.push({ from: since.getTime() });
+      else lane.started(asleepUntil !== undefined, this.#lives.at(-2)?.to);
+      lane.isWatched = true;
     }
-    History.start(server, platform, paceOf(this.#world.scenario)).then(
-      (history) => {
-        if (platform === this.#platform) this.#history = history;
+    this.#history = new History(server, platform, paceOf(this.#world.scenario));
+    this.#isRead = false;
+    this.#history.read.then(
+      () => {
+        if (platform === this.#platform) this.#isRead = true;
       },
       (error) => {
         if (platform === this.#platform) this.#world.failed(error); // not one that is closed
@@ -174,7 +193,7 @@ export class PageBooks {
     else if (event.event === "asleep" && last) {
       last.to ??= now;
       last.sleeps = true;
-    } else if (event.event === "overdue" && last) last.sleeps = false;
+    } else if (event.event === "overdue" && last) last.overdueAt = now;
     else if (event.event === "forgotten") {
       lane.forgottenAt = lane.forgottenEver = now;
       lane.unwatched();
@@ -202,7 +221,10 @@ export class PageBooks {
   /** @throws {Violation} */
   check(): void {
     const [platform, history] = [this.#platform, this.#history];
-    if (!platform || !history || !platform.isAlive || this.#world.server.process.isFrozen) return;
+    if (
+      !platform || !history || !this.#isRead || !platform.isAlive ||
+      this.#world.server.process.isFrozen
+    ) return;
     const now = platform.date();
     for (const [id, lane] of this.#lanes) this.#checkLane(id, lane, history, now);
   }
@@ -228,22 +250,19 @@ export class PageBooks {
         ? isWithin(span, lane.links)
         : span.state === "away"
         ? isWithin(span, this.#lives) &&
-          isBeside(span, [...lane.links, ...this.#sleeps(lane, true)])
+          isBeside(span, [...lane.links, ...sleepsOf(lane)])
         : span.state === "asleep"
-        ? isWithin(span, this.#lives) && isWithin(span, this.#sleeps(lane, false))
+        ? isWithin(span, this.#lives) && isWithin(span, this.#mayBeSleeps(lane))
         : this.#mayBeUnseen(span);
       if (!isTrue) wrong(`the timeline says ${span.state} from ${span.from} to ${span.to}`);
     }
   }
 
-  /** When a device slept. @param surely and that was surely written */
-  #sleeps({ links }: Lane, surely: boolean): Time[] {
-    return links.flatMap(({ to, sleeps }, index) => {
-      if (!sleeps || to === undefined) return [];
-      const isLost = surely &&
-        this.#lives.some(({ lost = Infinity, to: end = Infinity }) => to >= lost && to <= end);
-      return isLost ? [] : [{ from: to, ...(links[index + 1] && { to: links[index + 1]!.from }) }];
-    });
+  /** When a device slept, as far as a server that was killed may have noted. */
+  #mayBeSleeps(lane: Lane): Time[] {
+    const isLost = (at: number) =>
+      this.#lives.some(({ lost = Infinity, to = Infinity }) => at >= lost && at <= to);
+    return sleepsOf(lane, ({ overdueAt }) => isLost(overdueAt!));
   }
 
   /** Nobody looked, or what was seen was not written. */
@@ -262,6 +281,16 @@ export class PageBooks {
       if (missing.length > 0) throw new Violation(`${id}: ${missing} was never told`);
     }
   }
+}
+
+/** When a device slept. @param isOne Whether one counts that was too long */
+function sleepsOf({ links }: Lane, isOne = (_: LinkTime) => false): Time[] {
+  return links.flatMap((link, index) => {
+    const { to, sleeps, overdueAt } = link;
+    if (!sleeps || to === undefined || (overdueAt !== undefined && !isOne(link))) return [];
+    const next = links[index + 1];
+    return [{ from: to, ...(next && { to: next.from }) }];
+  });
 }
 
 function isIn(at: number, { from, to = Infinity }: Time): boolean {

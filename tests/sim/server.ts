@@ -222,7 +222,7 @@ export class ServerProcess implements Host, Wiring {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
         this.sockets.get(event.address)?.serves();
-        world.books.get(event.device)?.dropped.admitted();
+        world.books.get(event.device)?.admitted(this.sockets.get(event.address)?.end.connection);
         this.#deviceOf(event.device)?.naps.connected();
         this.#checkOlder(event.device);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");

@@ -45,7 +45,7 @@ export class Folder implements Disposable {
 export class SqliteDisk extends Disk {
   #path: string;
   #store: SqliteStore | undefined;
-  #before = NOTHING; // the log before the last commit
+  #log = new Log(); // as it was before the last commit
 
   constructor(readonly folder: Folder) {
     super();
@@ -80,7 +80,7 @@ export class SqliteDisk extends Disk {
     this.copyTo(disk);
     copyFiles(this.#path, disk.#path);
     // A commit under way is not among the rows yet.
-    if (this.isCommitting) tear(`${disk.#path}-wal`, this.#before, () => 0);
+    if (this.isCommitting) tear(`${disk.#path}-wal`, this.#log.bytes, () => 0);
     return disk;
   }
 
@@ -104,7 +104,7 @@ export class SqliteDisk extends Disk {
   }
 
   override async commit(batch: Batch, expected: ReadonlyMap<Work, unknown>): Promise<void> {
-    this.#before = read(`${this.#path}-wal`);
+    this.#log.follow(`${this.#path}-wal`);
     const refused = await this.#store!.commit(batch);
     for (const work of batch.works) {
       if (refused.has(work) === expected.has(work)) continue;
@@ -129,16 +129,74 @@ export class SqliteDisk extends Disk {
   override die(cut: Random | undefined): boolean {
     const path = this.folder.next();
     copyFiles(this.#path, path);
-    const isTorn = cut !== undefined && tear(`${path}-wal`, this.#before, (n) => cut.below(n));
+    const isTorn = cut !== undefined && tear(`${path}-wal`, this.#log.bytes, (n) => cut.below(n));
     this.close();
     for (const end of ["", "-wal", "-shm"]) remove(this.#path + end);
     this.#path = path;
+    this.#log = new Log();
     return isTorn;
   }
 
   override close(): void {
     this.#store?.close();
     this.#store = undefined;
+  }
+}
+
+/** Of a write-ahead log, in bytes: see https://sqlite.org/fileformat2.html#walformat. */
+const HEADER = 32;
+const FRAME = 24 + 4096;
+
+/**
+ * A copy of SQLite's log, which follows it without reading all of it again: what was committed stays as it is until the
+ * log begins again, and has other salts then.
+ */
+class Log {
+  #copy = NOTHING;
+  #size = 0;
+  #salts = "";
+  /** Place behind the last commit in the log of these salts. */
+  #end = 0;
+
+  get bytes(): Uint8Array {
+    return this.#copy.subarray(0, this.#size);
+  }
+
+  follow(path: string): void {
+    if (!exists(path)) return;
+    using file = Deno.openSync(path);
+    this.#resize(file.statSync().size);
+    if (this.#salts === "") this.#read(file, 0, this.#size);
+    else this.#read(file, 0, Math.min(HEADER, this.#size));
+    const salts = this.#saltsAt(16);
+    if (salts !== this.#salts) this.#end = HEADER;
+    this.#salts = salts;
+    for (let place = this.#end; place + FRAME <= this.#size; place += FRAME) {
+      this.#read(file, place, FRAME);
+      if (this.#saltsAt(place + 8) !== salts) return;
+      const isCommit = this.#copy.subarray(place + 4, place + 8).some((byte) => byte !== 0);
+      if (isCommit) this.#end = place + FRAME;
+    }
+  }
+
+  #resize(size: number): void {
+    if (size > this.#copy.length) {
+      const copy = new Uint8Array(2 * size);
+      copy.set(this.#copy);
+      this.#copy = copy;
+    }
+    this.#size = size;
+  }
+
+  #read(file: Deno.FsFile, place: number, length: number): void {
+    file.seekSync(place, Deno.SeekMode.Start);
+    for (let n = 0; n < length;) {
+      n += file.readSync(this.#copy.subarray(place + n, place + length)) ?? length;
+    }
+  }
+
+  #saltsAt(place: number): string {
+    return this.#copy.subarray(place, place + 8).join();
   }
 }
 

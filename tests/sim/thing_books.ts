@@ -86,7 +86,7 @@ export class ThingBooks {
   thing: Thing | undefined;
   device: Truth | undefined;
   readonly #said = new Map<string, Set<unknown>>(); // by channel
-  readonly #settings = new Map<string, Setting>(); // by channel and value
+  readonly settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
   #shown = new Map<string, Set<unknown>>(); // see #show
   #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
@@ -135,7 +135,7 @@ export class ThingBooks {
   changedThere(channel: string, value: unknown): void {
     this.#says(channel, value);
     if (!(channel in RULES)) return;
-    this.#settings.set(key(channel, value), this.#setting(channel, value, { isLocal: true }));
+    this.settings.set(key(channel, value), this.#setting(channel, value, { isLocal: true }));
   }
 
   #says(channel: string, value: unknown): void {
@@ -193,7 +193,7 @@ export class ThingBooks {
   /** Somebody wants a channel to be another. */
   sets(channel: string, value: unknown, attempt?: Attempt, isPublished = false): Setting {
     const setting = this.#setting(channel, value, { attempt, isPublished });
-    this.#settings.set(key(channel, value), setting);
+    this.settings.set(key(channel, value), setting);
     attempt?.settings.push(setting);
     return setting;
   }
@@ -204,7 +204,7 @@ export class ThingBooks {
   }
 
   #find(channel: string, value: unknown): Setting | undefined {
-    return this.#settings.get(key(channel, value));
+    return this.settings.get(key(channel, value));
   }
 
   /** It is said to be safe. */
@@ -376,7 +376,7 @@ export class ThingBooks {
   serverDied(): void {
     this.thing = undefined;
     this.requests.serverDied();
-    for (const setting of this.#settings.values()) {
+    for (const setting of this.settings.values()) {
       if (setting.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
       else if (!setting.isLocal && !setting.isPublished) setting.hasFailed = true;
     }
@@ -392,7 +392,7 @@ export class ThingBooks {
     this.dropped();
     this.#kept.clear();
     this.#toldAt.clear();
-    for (const setting of this.#settings.values()) setting.isForgotten = true;
+    for (const setting of this.settings.values()) setting.isForgotten = true;
     this.all.forgive(this.id);
     this.serverDied();
   }

@@ -72,6 +72,11 @@ export class Transfers {
     this.#byPart.get(part)?.forgive(part);
   }
 
+  /** All that it was to have is dropped. @param messages To the device that is forgotten */
+  forgiveAll(id: string, messages: Iterable<{ text: string; safe: boolean }>): void {
+    for (const { text, safe } of messages) if (!safe) this.forgive(`${id}\0${text}`);
+  }
+
   /** The commit is done. */
   committed(): void {
     for (const transfer of this.#touched) {

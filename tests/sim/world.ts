@@ -416,9 +416,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     }
     if (!books) return;
     if (!isWanted) throw new Violation(`${id} is forgotten, and nobody wants it`);
-    for (const { text, safe } of books.toDevice.all()) {
-      if (!safe) this.transfers.forgive(`${id}\0${text}`);
-    }
+    this.transfers.forgiveAll(id, books.toDevice.all());
     books.forgotten();
     this.devices.find((device) => device.id === id)!.naps.forgotten();
     this.channels?.things.get(id)?.forgotten();
@@ -429,6 +427,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   }
 
   committed(): void {
+    this.operator.committed();
     for (const books of this.books.values()) books.committed();
     this.transfers.committed();
     this.channels?.committed(this.server.disk);

@@ -79,6 +79,11 @@ export class ClientEnd extends End {
     return this.#random.during(() => new Core(this.module, {}, options, this.now));
   }
 
+  /** The core's. */
+  get state(): number {
+    return this.#core.state;
+  }
+
   override get timeout(): number {
     return this.settings.timeout;
   }
@@ -125,6 +130,13 @@ export class ClientEnd extends End {
 
   protected override accept(text: string, { qos = true }: WriteOptions): boolean {
     return this.#core.write(bytesOf(text), qos);
+  }
+
+  /** The time of a message is up. Returns what the core says to that. */
+  expire(number: number): string {
+    const fate = this.#core.expire(number) ?? "open";
+    this.settle();
+    return fate;
   }
 
   protected override settle(): void {

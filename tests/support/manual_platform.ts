@@ -187,7 +187,7 @@ export class ManualPlatform extends ManualClock implements Platform {
     return Promise.resolve({ port: 1, setTls() {}, close });
   }
 
-  connect(): Socket {
+  connect(..._: Parameters<Platform["connect"]>): Socket {
     throw new Error("nobody is called from here");
   }
 

@@ -57,8 +57,10 @@ export function describeDatabase(
 
   test("a statement that ends the whole transaction harms no other", async (rig) => {
     const driver = await started(rig, "a", "b", "c");
+    // PostgreSQL has no such statement: there, each spoils its transaction.
+    const insert = rig.store.database!.dialect === "postgresql" ? "INSERT" : "INSERT OR ROLLBACK";
     const works = ["a", "b", "a", "c", "b"].map((line, i) => {
-      const sql = `INSERT OR ROLLBACK INTO log VALUES (?)`;
+      const sql = `${insert} INTO log VALUES (?)`;
       return driver.transact([{ sql, params: [line] }], driver.processing(`${i % 2 + 1}`));
     });
     const refused = await driver.commit();

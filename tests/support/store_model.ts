@@ -146,7 +146,7 @@ export class StoreModel {
   transact(driver: StoreDriver, id: string, random: Random, hasDatabase: boolean): void {
     const record = driver.record(id);
     const accepted = !hasDatabase || !random.once(3);
-    const good = { sql: "CREATE TABLE IF NOT EXISTS t (x)", params: [] };
+    const good = { sql: "CREATE TABLE IF NOT EXISTS t (x TEXT)", params: [] };
     const bad = { sql: "GARBAGE", params: [] };
     const effects: Effect[] = [{ write: `${this.#texts++}` }];
     if (record.safe > this.#claimed) effects.push("process");

@@ -23,6 +23,12 @@ class TellingStore implements Store {
   /** Works that it refuses, with the reason. */
   readonly refuses = new Map<Work, unknown>();
   #held: PromiseWithResolvers<void> | undefined;
+  /** Says that the commit under way takes long. */
+  stall: (error: LocalError) => void = () => {};
+
+  watchStalls(stalled: (error: LocalError) => void): void {
+    this.stall = stalled;
+  }
 
   /** @param events What the test wants to see in order. */
   constructor(readonly events: string[], readonly gathers: boolean) {}

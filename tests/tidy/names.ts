@@ -123,7 +123,7 @@ export const NAMES: readonly Name[] = [
   },
 ];
 
-const CODE = /\.(ts|js|c|h|S|py)$/;
+const CODE = /\.(ts|js|c|cpp|h|ino|S|py)$/;
 const TYPES =
   /^[ \t]*(?:export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:class|interface|type|enum)\s+(\w+)(?=\s*(?:[<={]|extends\b|implements\b))/gm;
 

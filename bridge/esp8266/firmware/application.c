@@ -3,9 +3,9 @@
 #include "bytes.h"
 #include "console.h"
 #include "hmac.h"
-#include "seal.h"
 #include "i2c.h"
 #include "port.h"
+#include "seal.h"
 #include "words.h"
 
 bool (*application_configure)(const uint8_t *fields, uint32_t length);
@@ -29,7 +29,7 @@ static uint32_t hmac(const uint32_t *arguments) {
   uint8_t *digits = engine_at(arguments[2], 32);
   if (!bytes || !digits) return 0;
   uint8_t digest[32];
-  hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
+  holdfast_hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
   /* The device's proof alone is of whole lines: of all that was said. */
   if (arguments[1] && bytes[arguments[1] - 1] == '\n') seal_derive(key, bytes, arguments[1]);
   for (int i = 0; i < 32; i++) {

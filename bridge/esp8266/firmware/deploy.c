@@ -60,9 +60,9 @@ static bool is_name(uint8_t c) {
 
 static void hash_of(const struct slot *image, uint8_t hash[SLOT_HASH]) {
   struct sha256 sha;
-  sha256_start(&sha);
-  sha256_add(&sha, image->wasm, image->length);
-  sha256_end(&sha, hash);
+  holdfast_sha256_start(&sha);
+  holdfast_sha256_add(&sha, image->wasm, image->length);
+  holdfast_sha256_end(&sha, hash);
 }
 
 static void hash_of_running(uint8_t hash[SLOT_HASH]) {
@@ -163,7 +163,7 @@ static bool is_proven(const uint8_t *text, const struct text_field *mac) {
   if (!settings->has_key) return true;
   if (!mac->at || mac->length != 22 || text_bytes(mac) != MAC_BYTES) return false;
   text_decode(mac, 0, given, MAC_BYTES);
-  hmac_sha256(settings->key, sizeof settings->key, text, mac->at - 1 - text, wanted);
+  holdfast_hmac_sha256(settings->key, sizeof settings->key, text, mac->at - 1 - text, wanted);
   uint8_t differs = 0;
   for (unsigned i = 0; i < MAC_BYTES; i++) differs |= given[i] ^ wanted[i];
   return !differs;

@@ -1,7 +1,5 @@
 #include "hmac.h"
 
-#include "bytes.h"
-
 static const uint32_t K[64] = {
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
   0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -42,7 +40,7 @@ static void compress(struct sha256 *hash) {
   for (int i = 0; i < 8; i++) hash->state[i] += v[i];
 }
 
-void sha256_start(struct sha256 *hash) {
+void holdfast_sha256_start(struct sha256 *hash) {
   static const uint32_t first[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
   };
@@ -50,45 +48,47 @@ void sha256_start(struct sha256 *hash) {
   hash->length = 0;
 }
 
-void sha256_add(struct sha256 *hash, const uint8_t *bytes, size_t length) {
+void holdfast_sha256_add(struct sha256 *hash, const uint8_t *bytes, size_t length) {
   while (length--) {
     hash->block[hash->length++ & 63] = *bytes++;
     if (!(hash->length & 63)) compress(hash);
   }
 }
 
-void sha256_end(struct sha256 *hash, uint8_t digest[32]) {
+void holdfast_sha256_end(struct sha256 *hash, uint8_t digest[32]) {
   static const uint8_t one = 0x80, zero = 0;
   uint32_t length = hash->length;
-  sha256_add(hash, &one, 1);
-  while ((hash->length & 63) != 56) sha256_add(hash, &zero, 1);
+  holdfast_sha256_add(hash, &one, 1);
+  while ((hash->length & 63) != 56) holdfast_sha256_add(hash, &zero, 1);
   uint8_t bits[8] = { 0, 0, 0, length >> 29, length >> 21, length >> 13, length >> 5, length << 3 };
-  sha256_add(hash, bits, 8);
+  holdfast_sha256_add(hash, bits, 8);
   for (int i = 0; i < 32; i++) digest[i] = hash->state[i >> 2] >> (24 - (i & 3) * 8);
 }
 
-static void start_with(struct sha256 *hash, const uint8_t key[64], uint8_t pad) {
-  sha256_start(hash);
-  for (int i = 0; i < 64; i++) {
-    uint8_t byte = key[i] ^ pad;
-    sha256_add(hash, &byte, 1);
+/* The key, and zeros up to a block, each combined with `pad`. */
+static void start_with(struct sha256 *hash, const uint8_t *key, size_t key_length, uint8_t pad) {
+  holdfast_sha256_start(hash);
+  for (size_t i = 0; i < sizeof hash->block; i++) {
+    uint8_t byte = (i < key_length ? key[i] : 0) ^ pad;
+    holdfast_sha256_add(hash, &byte, 1);
   }
 }
 
-void hmac_sha256(const uint8_t *key, size_t key_length, const uint8_t *bytes, size_t length, uint8_t digest[32]) {
+void holdfast_hmac_sha256(const uint8_t *key, size_t key_length, const uint8_t *bytes, size_t length,
+                          uint8_t digest[32]) {
   struct sha256 hash;
-  uint8_t padded[64] = { 0 };
-  if (key_length > 64) {
-    sha256_start(&hash);
-    sha256_add(&hash, key, key_length);
-    sha256_end(&hash, padded);
-  } else {
-    bytes_copy(padded, key, key_length);
+  uint8_t short_key[32];
+  if (key_length > sizeof hash.block) {
+    holdfast_sha256_start(&hash);
+    holdfast_sha256_add(&hash, key, key_length);
+    holdfast_sha256_end(&hash, short_key);
+    key = short_key;
+    key_length = sizeof short_key;
   }
-  start_with(&hash, padded, 0x36);
-  sha256_add(&hash, bytes, length);
-  sha256_end(&hash, digest);
-  start_with(&hash, padded, 0x5c);
-  sha256_add(&hash, digest, 32);
-  sha256_end(&hash, digest);
+  start_with(&hash, key, key_length, 0x36);
+  holdfast_sha256_add(&hash, bytes, length);
+  holdfast_sha256_end(&hash, digest);
+  start_with(&hash, key, key_length, 0x5c);
+  holdfast_sha256_add(&hash, digest, 32);
+  holdfast_sha256_end(&hash, digest);
 }

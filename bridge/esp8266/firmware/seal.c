@@ -34,17 +34,17 @@ void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length) 
   bytes_copy(info, label, LABEL);
   {
     struct sha256 hash;
-    sha256_start(&hash);
-    sha256_add(&hash, greeting, length);
-    sha256_end(&hash, info + LABEL);
+    holdfast_sha256_start(&hash);
+    holdfast_sha256_add(&hash, greeting, length);
+    holdfast_sha256_end(&hash, info + LABEL);
   }
   uint8_t extracted[HASH];
-  hmac_sha256(0, 0, key, 32, extracted);
+  holdfast_hmac_sha256(0, 0, key, 32, extracted);
   for (int way = 0; way < 2; way++) {
     input[sizeof input - 1] = way + 1;
     /* The second is of the first, too. */
     const uint8_t *from = way ? input : info;
-    hmac_sha256(extracted, HASH, from, input + sizeof input - from, made);
+    holdfast_hmac_sha256(extracted, HASH, from, input + sizeof input - from, made);
     words_copy(keys[way], 0, made, HASH);
     bytes_copy(input, made, HASH);
   }

@@ -79,13 +79,15 @@ function show(now: number): void {
 
 let told = "";
 
-/** A list is read aloud when it changes: it is left alone otherwise. */
+/** It is read aloud when it changes, so it is left alone otherwise. */
 function showRollouts(): void {
   const words = wordsOfRollouts(rows.map(({ device }) => device));
   if (words.join("\n") === told) return;
   told = words.join("\n");
   byId("rollouts").hidden = words.length === 0;
-  byId("rollouts").replaceChildren(...words.map((textContent) => make("li", { textContent })));
+  byId("rollouts").replaceChildren(
+    ...words.map((textContent) => make("p", { className: "hint", textContent })),
+  );
 }
 
 const ranges = new Ranges(() => stream.show());

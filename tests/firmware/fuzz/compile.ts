@@ -8,17 +8,18 @@ export const FIRMWARE = `${ROOT}bridge/esp8266/firmware`;
 export const HERE = `${ROOT}tests/firmware/fuzz`;
 
 /** A warning is an error here, and undefined behaviour ends the program. */
-const FLAGS = ["-std=c99", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"];
+const FLAGS = ["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"];
 
-/** @throws {Error} with what the compiler says */
+/** C99, unless a source is C++ or the flags say otherwise. @throws {Error} with what the compiler says */
 export async function compileC(
   compiler: string,
   sources: string[],
   output: string,
   flags: string[],
 ): Promise<void> {
+  const standard = sources.some((source) => source.endsWith(".cpp")) ? [] : ["-std=c99"];
   const { success, stderr } = await new Deno.Command(compiler, {
-    args: [...FLAGS, ...flags, `-I${FIRMWARE}`, "-o", output, ...sources],
+    args: [...standard, ...FLAGS, ...flags, `-I${FIRMWARE}`, "-o", output, ...sources],
     stdout: "null",
     stderr: "piped",
   }).output();

@@ -72,7 +72,7 @@ static void give_offer(void) {
   uint32_t size = twist == 1 ? next() * 100 : image->length, version = twist == 2 ? next() : image->version;
   int length = snprintf(text, sizeof text, "\2o %s %u %u %x name-%u", image->hash, size, version, next() % 16, next() % 2);
   uint8_t digest[33] = { 0 };
-  hmac_sha256(values.key, 32, (const uint8_t *)text, length, digest);
+  holdfast_hmac_sha256(values.key, 32, (const uint8_t *)text, length, digest);
   if (twist == 3) digest[next() % 16] ^= 1 << next() % 8;
   if (twist != 4) {
     text[length++] = ' ';

@@ -6,6 +6,8 @@
  */
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
 import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
+import { Random } from "../../support/random.ts";
+import { HERE as ARDUINO, LIBRARY, SOURCES } from "../../arduino/build.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
 const NONOS = new URL("../../../bridge/esp8266/targets/nonos", import.meta.url).pathname;
@@ -21,8 +23,10 @@ const LONGEST = 1024;
 
 /** One fuzzer. */
 export interface Fuzzer {
-  /** Of `NAME.c`. */
+  /** Of `NAME.c`, if there is no other `file`. */
   name: string;
+  /** Its path. */
+  file?: string;
   about: string;
   /** Paths of what else it is compiled of. */
   sources: string[];
@@ -49,9 +53,9 @@ export class Trial implements AsyncDisposable {
 
   static async compile(clang: string, fuzzer: Fuzzer): Promise<Trial> {
     const trial = new Trial(fuzzer, await Deno.makeTempDir({ prefix: "holdfast-fuzz-" }));
-    const { name, sources, flags = [] } = fuzzer;
+    const { name, file = `${HERE}/${name}.c`, sources, flags = [] } = fuzzer;
     try {
-      await compileC(clang, [`${HERE}/${name}.c`, ...sources], `${trial.folder}/${name}`, [
+      await compileC(clang, [file, ...sources], `${trial.folder}/${name}`, [
         "-fsanitize=fuzzer,address,undefined",
         "-Wno-unknown-attributes", // gcc has some that clang has not
         ...flags,
@@ -199,7 +203,26 @@ function deploySeeds(): Uint8Array[] {
   ];
 }
 
+/** Of the library for Arduino: each kind of world, quiet at first, then with more and more that happens. */
+function arduinoSeeds(): Uint8Array[] {
+  const random = new Random(1);
+  return Array.from({ length: 64 }, (_, n) => {
+    const often = random.int(2, 12);
+    const events = Array.from({ length: 300 }, () => random.once(often) ? random.int(0, 8) : 0);
+    return steps(n % 16, Array(40).fill(0), events, [3, 2, 3, 2], events);
+  });
+}
+
 export const FUZZERS: readonly Fuzzer[] = [
+  {
+    name: "fuzz_arduino",
+    file: `${ARDUINO}/fuzz_arduino.cpp`,
+    about: "the library for Arduino, between any sketch, socket and server",
+    sources: [...SOURCES.cpp, ...SOURCES.c],
+    seeds: arduinoSeeds,
+    // These two want clang++ as the linker, which takes C for C++.
+    flags: [`-I${LIBRARY}/src`, `-I${ARDUINO}/standin`, "-fno-sanitize=vptr,function"],
+  },
   {
     name: "fuzz_settings",
     about: "the settings sector and its changes",

@@ -37,7 +37,7 @@ static void offer(struct image *image) {
   int length = snprintf(text, sizeof text, "\2o %s %u %u 0 an_application-of.32_characters", image->hash,
                         image->length, image->version);
   uint8_t digest[33] = { 0 };
-  hmac_sha256(values.key, 32, (const uint8_t *)text, length, digest);
+  holdfast_hmac_sha256(values.key, 32, (const uint8_t *)text, length, digest);
   text[length++] = ' ';
   text_encode(digest, text + length, 22);
   text[length + 22] = 0;

@@ -53,7 +53,7 @@ int main(void) {
     if (!strcmp(word, "hmac")) {
       uint8_t digest[32];
       size_t key = bytes_of(first, buffers[0]), length = bytes_of(second, buffers[1]);
-      hmac_sha256(buffers[0], key, buffers[1], length, digest);
+      holdfast_hmac_sha256(buffers[0], key, buffers[1], length, digest);
       for (int i = 0; i < 32; i++) printf("%02x", digest[i]);
       printf("\n");
     } else if (!strcmp(word, "crc")) {

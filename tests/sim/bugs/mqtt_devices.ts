@@ -46,6 +46,11 @@ const HEARING: Bugs = {
     "      for (const filter of filters) all.push([thing.id, filter]);\n",
     "      void filters;\n",
   ),
+  "a topic that may have been unsubscribed is not subscribed again": edit(
+    SUBSCRIPTIONS,
+    "      if (!stale.some((filter) => this.#known.get(filter))) return this.#unsubscribe(stale);\n",
+    "      if (stale.length > 0) return this.#unsubscribe(stale);\n",
+  ),
   "what no device wants any more is heard for ever": edit(
     SUBSCRIPTIONS,
     "    return !this.#wanted.has(filter) || this.#refused.has(filter);\n",
@@ -94,6 +99,11 @@ const SHOWING: Bugs = {
     ANNOUNCER,
     '      this.#mark(event.device, false);\n    } else if (event.event === "connected") {',
     '      return;\n    } else if (event.event === "connected") {',
+  ),
+  "what a forgotten device has shown is not known any more before the broker has that": edit(
+    ANNOUNCER,
+    `    if (told === "") forgetTopic(tx, topic);\n`,
+    `    if (told !== undefined) forgetTopic(tx, topic);\n`,
   ),
   "what a version does not have any more stays in Home Assistant": edit(
     ANNOUNCER,

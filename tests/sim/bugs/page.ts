@@ -37,6 +37,11 @@ const TIMELINE_BUGS: Bugs = {
     "    this.#links.delete(id);\n    this.#changed.set(id, new Map());\n",
     "    this.#changed.set(id, new Map());\n",
   ),
+  "whether a device sleeps since, the store is not asked": edit(
+    HISTORY,
+    "      if (id !== SERVER) this.#addUnseen(id, killed);\n",
+    "",
+  ),
   "a device that another server has taken keeps its link": edit(
     DEVICE,
     "    if (serving) this.#host.disconnected(this, serving.address, reason);\n",

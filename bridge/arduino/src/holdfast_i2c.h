@@ -2,7 +2,7 @@
  * A resilient link to a server for a board without a network, through an ESP8266 with Holdfast's firmware: the
  * initiator's side of the wires, for C99 and C++11. One header, no allocation, about 700 bytes of memory.
  *
- * In one source file, define HOLDFAST_LINK_IMPLEMENTATION before including it. The board must have an I2C
+ * In one source file, define HOLDFAST_I2C_IMPLEMENTATION before including it. The board must have an I2C
  * slave at address 0x12 whose buffers hold 200 bytes (on AVR, enlarge those of Wire and twi), and two pins.
  *
  *     static struct hf_link link;
@@ -19,8 +19,8 @@
  * What `hf_write` has accepted is kept, and sent again, until the ESP8266 has it, whatever is reset in
  * between. It has room for one line at a time. A message may be held back by returning 0 from `message`.
  */
-#ifndef HOLDFAST_LINK_H
-#define HOLDFAST_LINK_H
+#ifndef HOLDFAST_I2C_H
+#define HOLDFAST_I2C_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -93,7 +93,7 @@ int hf_pending(const struct hf_link *link);
 }
 #endif
 
-#ifdef HOLDFAST_LINK_IMPLEMENTATION
+#ifdef HOLDFAST_I2C_IMPLEMENTATION
 
 #define HF_RESET_MS 200
 #define HF_SETTLE_MS 1200 /* after 1,000 the ESP8266 gives up an exchange */

@@ -1,0 +1,84 @@
+/**
+ * Writes the library's files that are made of others: the core as C, by wasm2c of Debian's wabt, its numbers, the proofs'
+ * HMAC as the firmware has it, and the licence. They are committed, as a library for Arduino is its folder; a test
+ * compares them.
+ *
+ *     deno task build && deno run -A bridge/arduino/generate.ts
+ *
+ * @module
+ */
+import * as registers from "../../client-as/assembly/registers.ts";
+import { run } from "../esp8266/toolchain.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const LIBRARY = new URL("./", import.meta.url);
+const WASM = new URL("client-as/build/core.wasm", ROOT);
+const FIRMWARE = new URL("bridge/esp8266/firmware/", ROOT);
+
+/** Of the library's C symbols, and of the files that wasm2c writes. */
+const MODULE = "holdfast_core";
+
+/** All such files, by their paths in the library. @throws {BuildError} if wasm2c is missing, or fails */
+export async function generate(): Promise<Record<string, string>> {
+  const read = (name: string, folder = FIRMWARE) => Deno.readTextFile(new URL(name, folder));
+  return {
+    ...await translated(),
+    "src/core/numbers.h": await numbers(),
+    "src/core/hmac.h": await read("hmac.h"),
+    "src/core/hmac.c": await read("hmac.c"),
+    "LICENSE": await read("LICENSE", ROOT),
+  };
+}
+
+/** What wasm2c makes of the core, unchanged. */
+async function translated(): Promise<Record<string, string>> {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
+  try {
+    await Deno.copyFile(WASM, `${folder}/core.wasm`);
+    const source = `${MODULE}.c`;
+    await run("wasm2c", ["core.wasm", `--module-name=${MODULE}`, "-o", source], folder);
+    return {
+      [`src/core/${source}`]: await Deno.readTextFile(`${folder}/${source}`),
+      [`src/core/${MODULE}.h`]: await Deno.readTextFile(`${folder}/${MODULE}.h`),
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function numbers(): Promise<string> {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  return [
+    "/* Made by generate.ts, of client-as/assembly/registers.ts and the core. */",
+    "#ifndef HOLDFAST_NUMBERS_H",
+    "#define HOLDFAST_NUMBERS_H",
+    "",
+    `#define HOLDFAST_VERSION ${JSON.stringify(version)}`,
+    "",
+    "/* Bytes of the core's memory beside those that its settings ask for. */",
+    `#define HF_CORE_FIXED ${await fixedBytes()}`,
+    "",
+    "enum {",
+    ...Object.entries(registers).map(([name, value]) => `  HF_CORE_${name} = ${value},`),
+    "};",
+    "",
+    "#endif",
+    "",
+  ].join("\n");
+}
+
+/** The end of a memory whose settings are all 0. */
+async function fixedBytes(): Promise<number> {
+  const { instance } = await WebAssembly.instantiate(await Deno.readFile(WASM), {
+    host: { hmac() {} },
+  });
+  const { init } = instance.exports as { init(base: number, now: number): number };
+  return init(0, 0);
+}
+
+if (import.meta.main) {
+  for (const [path, text] of Object.entries(await generate())) {
+    await Deno.writeTextFile(new URL(path, LIBRARY), text);
+    console.log(path);
+  }
+}

@@ -1,0 +1,228 @@
+/*
+ * A link to a Holdfast server that outlives outages: lines of text each way, every one once and in order.
+ *
+ *     WiFiClient wifi;
+ *     Holdfast<> holdfast(wifi);
+ *
+ *     void setup() {
+ *       WiFi.begin("my network", "its password");
+ *       holdfast.onMessage([](const char *text, size_t) { Serial.println(text); return true; });
+ *       holdfast.begin("kitchen", "192.168.1.10");
+ *     }
+ *     void loop() {
+ *       holdfast.loop();
+ *       if (readingIsDue()) holdfast.write("21.5");
+ *     }
+ *
+ * It speaks dialect 2 of the protocol. What was written is kept, and sent again, until the server has it in its store,
+ * through any outage; what the server sends is acknowledged when `onMessage` has taken it. All memory is in the object:
+ * nothing is allocated. Strings that are handed over must stay (literals do), but for the texts of messages.
+ */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+
+#include <Arduino.h>
+#include <Client.h>
+
+#include "core/numbers.h"
+
+#define HOLDFAST_PORT 8123
+/* Addresses that `begin` takes at most. */
+#define HOLDFAST_MOST_HOSTS 4
+/* Bytes of the longest id, and of the longest name of a server. */
+#define HOLDFAST_MOST_ID 64
+#define HOLDFAST_MOST_HOST 63
+/* Bytes of what a hello says about the board, and of it all with the id before and a newline behind. */
+#define HOLDFAST_ABOUT 48
+#define HOLDFAST_NAME (HOLDFAST_MOST_ID + HOLDFAST_ABOUT + 1)
+/* Bytes of the hello that carries them. */
+#define HOLDFAST_HELLO (91 + HOLDFAST_NAME)
+/* Bytes of small pieces that may wait for the socket, in front of the longest one. */
+#define HOLDFAST_SMALL 64
+
+/* How far the server's stream has been taken; see `memory`. */
+struct HoldfastPosition {
+  uint32_t owner, epoch, next, check;
+};
+
+enum HoldfastQos : uint8_t {
+  HOLDFAST_NO_QOS, /* sent if there is a link, and may be lost */
+  HOLDFAST_QOS
+};
+
+/* What takes messages in place of `onMessage`'s handler. */
+class HoldfastReceiver {
+ public:
+  /* Whether one can be taken now. */
+  virtual bool canReceive() = 0;
+  /* True: it is taken, and is acknowledged. False: it is offered again later. */
+  virtual bool receive(const char *text, size_t length) = 0;
+
+ protected:
+  ~HoldfastReceiver() = default;
+};
+
+/* A link without its memory: that is in `Holdfast`. */
+class HoldfastLink {
+ public:
+  typedef bool (*MessageHandler)(const char *text, size_t length);
+  typedef void (*StateHandler)(bool up, const char *reason);
+  typedef uint32_t (*Random)();
+  typedef void (*LoadPosition)(HoldfastPosition &position);
+  typedef void (*SavePosition)(const HoldfastPosition &position);
+
+  HoldfastLink(const HoldfastLink &) = delete;
+  HoldfastLink &operator=(const HoldfastLink &) = delete;
+
+  /* ---- Before `begin` ---- */
+
+  /* The device's key, 64 hex digits, as `keys add` prints it; or none. */
+  void key(const char *hex) { key_text_ = hex; }
+  /* In ms, the same as the server's: nothing heard for so long is an outage. 100 to 60000. (2000) */
+  void timeout(uint32_t ms) { timeout_ = ms; }
+  /* How long one call of the socket may block, in ms: 0 leaves it as the sketch has set it. (3/8 of the timeout) TLS wants
+   * more, such as 15000. The ESP32's sockets do not hear of it: call their `setConnectionTimeout` as well. */
+  void patience(uint32_t ms) { patience_ = ms; }
+  /* Where the position is kept where a reset does not erase it: called by `begin`, and before each acknowledgement.
+   * Without it, messages that were on their way to the board when it was reset may come twice. HoldfastMemory.h has both
+   * functions for some boards. `load` may give anything: what is not of this link is noticed. */
+  void memory(LoadPosition load, SavePosition save) { load_ = load, save_ = save; }
+  /* A source of 32 random bits, for boards whose own this library does not know. With a key they must be ones that
+   * nobody can guess. */
+  void random(Random source) { random_ = source; }
+
+  /* ---- Any time ---- */
+
+  /* Is given each message, with a NUL behind its text, which is valid until it returns. True: it is taken, and the server
+   * is told so. False: it is offered again at the next `loop`, and further ones wait. Without a handler all wait. */
+  void onMessage(MessageHandler handler) { handler_ = handler, receiver_ = nullptr; }
+  void onMessage(HoldfastReceiver &receiver) { receiver_ = &receiver, handler_ = nullptr; }
+  /* Is told that the link is up, that it was lost, and that an attempt has failed, with the reason, such as "SILENT". */
+  void onState(StateHandler handler) { on_state_ = handler; }
+
+  /* Starts, as this device, with the server at one of these addresses: each "name", "name:port" or "[IPv6]:port". All are
+   * of one server, or of servers with one store. An attempt that brings no link is followed by one at the next; a link
+   * that was lost is first sought where it was. False, and `problem` says why, if something was set wrong.
+   * Again: everything that waits is forgotten. */
+  template <typename... More>
+  bool begin(const char *id, const char *host, More... more) {
+    static_assert(sizeof...(more) < HOLDFAST_MOST_HOSTS, "too many addresses");
+    const char *const hosts[] = { host, more... };
+    return start(id, hosts, 1 + sizeof...(more));
+  }
+  const char *problem() const { return problem_; }
+  /* Closes the connection; nothing happens any more until `begin`. */
+  void end();
+
+  /* Does all that can be done. Call it in each `loop` of the sketch. It takes as long as the socket's calls do. */
+  void loop();
+
+  /* Makes a text a message. True: it is accepted, and (with qos) arrives once, in order, unless the board is reset before.
+   * False: it is empty, too long for this end or the server's, has a newline or a first byte below 3; or there is no
+   * room now, or (without qos) no link. */
+  bool write(const char *text, HoldfastQos qos = HOLDFAST_QOS);
+  bool write(const char *text, size_t length, HoldfastQos qos = HOLDFAST_QOS);
+  /* Whether a text of so many bytes would be accepted now. */
+  bool canWrite(size_t length) { return room(length) != nullptr; }
+
+  /* Whether there is a link. */
+  bool connected() const { return up_; }
+  /* How often there was a new one. */
+  uint32_t connects() const;
+  /* Messages written that the server has not acknowledged. */
+  uint32_t pending() const;
+  /* Why the last connection, or attempt, has ended: a word of PROTOCOL.md's "Errors". "": none has. */
+  const char *reason() const;
+  /* If that is "REFUSED", the server's code; otherwise 0. */
+  uint8_t refusal() const;
+
+ protected:
+  struct Sizes {
+    uint32_t text, outbox, inbox;
+    uint8_t window;
+  };
+  HoldfastLink(Client &client, const Sizes &sizes, uint32_t *memory, uint32_t memory_bytes, uint8_t *out)
+      : client_(client), sizes_(sizes), memory_(memory), memory_bytes_(memory_bytes), out_(out) {}
+
+ private:
+  friend class HoldfastChannels;
+  friend class HoldfastCall;
+  friend struct HoldfastCore;
+
+  bool start(const char *id, const char *const *hosts, uint8_t count);
+  const char *check(const char *id, const char *const *hosts, uint8_t count);
+  bool boot(const char *id);
+  void restore(const char *id);
+  void connect(uint32_t &now);
+  void ended();
+  bool step(uint32_t &now, uint32_t can);
+  bool receive(uint32_t now);
+  bool flush();
+  void handOver();
+  void look();
+  uint32_t can();
+  uint32_t get(uint32_t offset) const;
+  void set(uint32_t offset, uint32_t value);
+  char *at(uint32_t address) const { return reinterpret_cast<char *>(memory_) + address; }
+  /* Where a text of so many bytes can be put, for `send`; nullptr: not now, or never. */
+  char *room(size_t length);
+  bool send(size_t length, HoldfastQos qos);
+
+  Client &client_;
+  const Sizes sizes_;
+  uint32_t *const memory_;
+  const uint32_t memory_bytes_;
+  uint8_t *const out_;
+  /* The core's globals, of a type that is known to Holdfast.cpp alone. */
+  void *core_[2 + 32 * 4 / sizeof(void *)];
+
+  const char *key_text_ = nullptr;
+  uint32_t timeout_ = 2000;
+  uint32_t patience_ = UINT32_MAX;
+  LoadPosition load_ = nullptr;
+  SavePosition save_ = nullptr;
+  Random random_ = nullptr;
+  MessageHandler handler_ = nullptr;
+  HoldfastReceiver *receiver_ = nullptr;
+  StateHandler on_state_ = nullptr;
+  const char *problem_ = "begin was not called";
+
+  uint8_t key_[32];
+  const char *hosts_[HOLDFAST_MOST_HOSTS];
+  HoldfastPosition position_;
+  uint32_t registers_ = 0; /* where they are in the memory */
+  uint32_t ms_ = 0;        /* where the hello's digits of the time are */
+  uint32_t polled_ = 0;    /* the time that the core was told last */
+  uint16_t out_from_ = 0, out_end_ = 0;
+  uint8_t host_count_ = 0, host_ = 0;
+  bool begun_ = false;
+  bool inside_ = false;  /* `loop` is running: a handler calls */
+  bool open_ = false;    /* there is a connection */
+  bool up_ = false;      /* and a link on it */
+  bool blocked_ = false; /* by the message at the front: nobody takes it now */
+};
+
+/*
+ * A link, with its memory. `Text` is the longest text in bytes, either way: 121 to 16384. `Outbox` bytes hold what was
+ * written and is not acknowledged: a message costs its text and 7. `Inbox` bytes hold what has arrived and was not taken:
+ * its text and 3. Up to `Window` messages wait, 1 to 64.
+ */
+template <uint16_t Text = 256, uint32_t Outbox = 1024, uint32_t Inbox = 1024, uint8_t Window = 16>
+class Holdfast : public HoldfastLink {
+  static_assert(Text >= 121 && Text <= 16384, "Text: 121 to 16384");
+  static_assert(Outbox >= Text + 7, "Outbox: Text + 7 at least");
+  static_assert(Inbox >= 2 * (Text + 3) && Inbox >= Text + 94 + HOLDFAST_NAME, "Inbox: 2 * (Text + 3) at least, and Text + 207");
+  static_assert(Window >= 1 && Window <= 64, "Window: 1 to 64");
+
+ public:
+  explicit Holdfast(Client &client)
+      : HoldfastLink(client, { Text, Outbox, Inbox, Window }, words_, sizeof words_, pieces_) {}
+
+ private:
+  /* Fixed bytes, the name, one word of `recent`, and the queues. */
+  uint32_t words_[(HF_CORE_FIXED + HOLDFAST_NAME + 4 + Inbox + Outbox + 3) / 4];
+  /* The longest piece that is sent, and small ones with it. */
+  uint8_t pieces_[(Text + 3 > HOLDFAST_HELLO ? Text + 3 : HOLDFAST_HELLO) + HOLDFAST_SMALL];
+};
+
+#endif

@@ -1,0 +1,2 @@
+"""Holdfast for MicroPython: see README.md."""
+from .client import Client, LinkError

@@ -1,0 +1,71 @@
+"""Where a client keeps how far it has got, so that a reset makes nothing come twice: `Client(..., memory=RTC())`. Anything with
+these two functions will do: `load()` returns the bytes that were saved last, or none, and `save(data)` keeps up to 12 bytes and
+the longest text, for good when it returns. It saves once for each message."""
+
+from hashlib import sha256
+
+
+def load(memory):
+    """What was saved: the position, and the text of the message that the application was not done with."""
+    data = memory.load() or b""
+    if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
+        return (0, 0), None
+    return (int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")), data[12:]
+
+
+def save(memory, epoch, number, text):
+    data = epoch.to_bytes(4, "big") + number.to_bytes(4, "big") + text
+    memory.save(sha256(data).digest()[:4] + data)
+
+
+class RTC:
+    """The real-time clock's memory of an ESP8266 (492 bytes) or an ESP32 (2,048 bytes): it outlives resets and deep sleep, not
+    the loss of power, and does not wear. Nothing else may use it."""
+
+    def __init__(self):
+        import machine
+
+        rtc = machine.RTC()
+        self.load = self.save = rtc.memory
+
+
+class File:
+    """A file. Flash wears: on a board that takes many messages RTC memory is better."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def load(self):
+        try:
+            with open(self._path, "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+    def save(self, data):
+        import os
+
+        new = self._path + ".new"
+        with open(new, "wb") as file:
+            file.write(data)
+        os.rename(new, self._path)
+
+
+class NVS:
+    """An ESP32's non-volatile storage: it outlives the loss of power, and spreads its wear."""
+
+    def __init__(self, namespace="holdfast"):
+        import esp32
+
+        self._nvs = esp32.NVS(namespace)
+
+    def load(self):
+        data = bytearray(1024)
+        try:
+            return bytes(data[: self._nvs.get_blob("position", data)])
+        except OSError:
+            return b""
+
+    def save(self, data):
+        self._nvs.set_blob("position", data)
+        self._nvs.commit()

@@ -1,0 +1,57 @@
+"""Joins a WiFi network and stays there, as each port wants it."""
+import network
+from sys import platform
+
+from .core import const, diff
+
+# ms that joining may take.
+_JOIN = const(15000)
+# ms without a link after which WiFi is begun anew, though it says that it is up.
+_MUTE = const(60000)
+
+
+class WiFi:
+    def __init__(self, ssid, pw):
+        self._ssid = ssid
+        self._pw = pw
+        self._sta = network.WLAN(network.STA_IF)
+        self._since = None  # when joining began
+        self._tries = 0
+        if platform in ("esp8266", "esp32"):
+            network.WLAN(network.AP_IF).active(False)
+
+    def up(self, now):
+        """To be called while there is no link. Returns whether there is WiFi."""
+        up = self._sta.isconnected()
+        if self._since is None and up:  # the chip, or the boot file, has joined by itself
+            self._since = now
+        elif self._since is None or diff(now, self._since) > (_MUTE if up else _JOIN):
+            self._since = now
+            self._join()
+            return False
+        return up
+
+    def linked(self):
+        """There is a link: WiFi works."""
+        self._since = None
+        self._tries = 0
+
+    def _join(self):
+        sta = self._sta
+        try:
+            if sta.active():
+                # An ESP32 that is still connecting refuses another attempt.
+                sta.disconnect()
+                # Elsewhere what has failed so far begins from nothing; a Pyboard D does not come through that.
+                if self._tries and platform != "pyboard":
+                    sta.active(False)
+            self._tries += 1
+            sta.active(True)
+            # Asleep, a station is slow to hear, and a Pico W loses its access point without noticing.
+            sta.config(pm=network.WLAN.PM_NONE)
+            if self._ssid:
+                sta.connect(self._ssid, self._pw)
+            elif platform == "esp8266":
+                sta.connect()  # it remembers
+        except OSError:
+            pass  # it is tried again after _JOIN

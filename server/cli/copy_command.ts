@@ -1,0 +1,84 @@
+/** The command that moves what a server keeps to a store of another kind. */
+import { copyDevices } from "../store/copy.ts";
+import { PostgresStore } from "../store/postgres/postgres.ts";
+import { isPostgres } from "../store/postgres/conninfo.ts";
+import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import type { Store } from "../store/store.ts";
+import { badArgument } from "./arguments.ts";
+import { command } from "./command.ts";
+import { print } from "./print.ts";
+
+const NAME = "store";
+
+export const storeCommand = command({
+  name: NAME,
+  usage: ["copy FROM TO"],
+  summary: "Copies a store into another one that is empty: from SQLite to PostgreSQL, or back",
+  about:
+    `FROM and TO are each the name of a file or a URL, as for the server's option --store; stop the server first. Devices,
+positions, messages, channels and dead letters are copied as they are, in one commit: all of it is in TO then, or nothing.
+FROM stays as it is: do not start a server on it again. Tables of applications stay behind, also what waits for an MQTT
+broker; they are listed.`,
+  options: {
+    json: { type: "boolean", help: "prints JSON when it is done; errors as well" },
+  },
+  async run(words, values) {
+    const [, from, to] = words as [string, string, string];
+    if ([from, to].includes(":memory:")) {
+      throw badArgument(NAME, "what is in memory is gone with its server");
+    }
+    if (from === to) throw badArgument(NAME, "FROM and TO are the same store");
+    if (!isPostgres(from) && !exists(from)) {
+      throw badArgument(NAME, `the store ${JSON.stringify(from)} does not exist`);
+    }
+    const made = !isPostgres(to) && !exists(to);
+    await using source = opened(from);
+    await using destination = opened(to);
+    let devices: number;
+    try {
+      devices = await copyDevices(source.store, destination.store, (read, all) => {
+        console.error(`holdfast: read ${read} of ${all} devices`);
+      });
+    } catch (error) {
+      await destination.close();
+      if (made) { for (const end of ["", "-wal", "-shm"]) removeIfThere(to + end); }
+      throw error;
+    }
+    const left = await tablesOf(source.store);
+    if (values.json) print(JSON.stringify({ devices, left }));
+    else {
+      print(`copied ${devices} devices`);
+      if (left.length > 0) print(`left behind, as tables of applications: ${left.join(", ")}`);
+    }
+  },
+});
+
+/** A store that nobody else has. */
+function opened(name: string): AsyncDisposable & { store: Store; close(): Promise<void> } {
+  const store = isPostgres(name) ? new PostgresStore(name, { alone: true }) : new SqliteStore(name);
+  const close = () => store.close();
+  return { store, close, [Symbol.asyncDispose]: close };
+}
+
+/** Its tables that are not the store's own. */
+async function tablesOf({ database }: Store): Promise<string[]> {
+  const sql = database?.dialect === "postgresql"
+    ? `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()`
+    : `SELECT name FROM sqlite_schema WHERE type = 'table'`;
+  const rows = await database?.query(sql, [], "all") ?? [];
+  return rows.map(({ name }) => String(name)).filter((name) => !/^(holdfast|sqlite)_/.test(name))
+    .sort();
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function removeIfThere(path: string): void {
+  if (exists(path)) Deno.removeSync(path);
+}

@@ -1,0 +1,221 @@
+/** A server whose database is away, slow, full, out of connections, or another one by now. */
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Client } from "../bridge/host/mod.ts";
+import { POSTGRES, Postgres, withPostgres } from "../tests/support/postgres.ts";
+import type { RawPeer } from "../tests/support/raw.ts";
+import { Scene } from "../tests/support/scene.ts";
+import { smallDiskTest } from "../tests/support/small_disk.ts";
+import { toolTest } from "../tests/support/tools.ts";
+import { until } from "../tests/support/wait.ts";
+import { parseConnInfo } from "./store/postgres/conninfo.ts";
+import { Wire } from "./store/postgres/wire.ts";
+import { type Device, LocalError, PostgresStore } from "./mod.ts";
+
+/** A server on a database, and a device that keeps its link up. */
+class Rig implements AsyncDisposable {
+  #said = 0;
+
+  private constructor(
+    readonly scene: Scene,
+    readonly store: PostgresStore,
+    readonly device: Device,
+    readonly peer: RawPeer,
+  ) {}
+
+  static async start(url: string): Promise<Rig> {
+    const store = new PostgresStore(url, { statementTimeout: 500 });
+    const scene = await Scene.start({ store, timeout: 4000 });
+    const [device, peer] = await scene.device("1");
+    peer.keepAlive(200);
+    return new Rig(scene, store, device, peer);
+  }
+
+  /** The device says something that cannot be made safe: it hears keepalives alone, and who writes is refused. */
+  async isHeldUp(): Promise<void> {
+    const { scene, peer, device } = this;
+    const before = scene.codes("store").length;
+    const acks = peer.lines.length;
+    await peer.say(`${(this.#said++).toString(16).padStart(2, "0")}held up\n`);
+    await until(() => scene.codes("store").length > before, { what: "the store to fail" });
+    assertEquals(scene.codes("store").at(-1), "STORE_FAILED");
+    const { length } = peer.heard;
+    await until(() => peer.heard.length > length + 3, { what: "keepalives" });
+    assertEquals(peer.lines.length, acks, "nothing is acknowledged");
+    const error = await assertRejects(() => device.write("no"), LocalError);
+    assertEquals(error.code, "STORE_FAILED");
+  }
+
+  /** All that was held up comes, and the link was never lost. */
+  async goesOn(): Promise<void> {
+    const { scene, peer, device } = this;
+    const number = (this.#said - 1).toString(16).padStart(2, "0");
+    await until(() => peer.lines.includes(number), { what: `the ack of ${number}` });
+    assertEquals(await device.readline(), "held up");
+    assertEquals(scene.codes("store").at(-1), undefined, "it works again");
+    assertEquals([device.connected, scene.codes("disconnected")], [true, []]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.scene[Symbol.asyncDispose]();
+    await this.store.close();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return Deno.statSync(`/proc/${pid}`).isDirectory;
+  } catch {
+    return false; // psql's own has ended
+  }
+}
+
+withPostgres("a server on PostgreSQL", (server) => {
+  const url = () => server().url(server().schema());
+
+  Deno.test("postgres: the database stops hard and starts: links stay, nothing is acknowledged, all goes on by itself", async () => {
+    await using rig = await Rig.start(url());
+    for (let i = 0; i < 3; i++) {
+      await server().stop("immediate");
+      await rig.isHeldUp();
+      await server().start();
+      await rig.goesOn();
+    }
+  });
+
+  Deno.test("postgres: a database that stands still is given up, and serves when it goes on", async () => {
+    await using rig = await Rig.start(url());
+    const backends = server().sql("SELECT pid FROM pg_stat_activity").split("\n").map(Number);
+    const all = [server().pid, ...backends.filter(isAlive)];
+    for (const pid of all) Deno.kill(pid, "SIGSTOP");
+    try {
+      await rig.isHeldUp();
+    } finally {
+      for (const pid of all) Deno.kill(pid, "SIGCONT");
+    }
+    await rig.goesOn();
+  });
+
+  Deno.test("postgres: a database without a free connection", async () => {
+    await using rig = await Rig.start(url());
+    const info = parseConnInfo(`${server().url("public")}&application_name=other`);
+    const taken: Wire[] = [];
+    const takeAll = async () => {
+      const open = async () => taken.push(await Wire.open(info, { settings: {}, silence: 60_000 }));
+      for (;;) {
+        try {
+          await open();
+        } catch (error) {
+          return assertStringIncludes((error as Error).message, "too many clients");
+        }
+      }
+    };
+    await takeAll();
+    const [first] = taken;
+    await first!.ask(`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+      WHERE application_name = 'holdfast'`);
+    await takeAll();
+    await rig.isHeldUp();
+    const { message } = rig.scene.log.findLast(({ event }) => event === "store")!;
+    assertStringIncludes(message!, "max_connections");
+    for (const wire of taken) await wire.close();
+    await rig.goesOn();
+  });
+
+  Deno.test("postgres: the disk is full, and has room again", async () => {
+    // As the database says it; a disk that is really full is the next test's.
+    const schema = server().schema();
+    await using rig = await Rig.start(server().url(schema));
+    server().sql(
+      `CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = 'disk_full'; END $$;
+      CREATE TRIGGER no_space BEFORE INSERT ON holdfast_inbox EXECUTE FUNCTION no_space()`,
+      schema,
+    );
+    await rig.isHeldUp();
+    server().sql("DROP TRIGGER no_space ON holdfast_inbox", schema);
+    await rig.goesOn();
+  });
+
+  smallDiskTest("postgres: a disk that is really full", async (disk) => {
+    const name = `small${Date.now()}`;
+    Deno.mkdirSync(`${disk.folder}/space`);
+    server().own(`${disk.folder}/space`);
+    server().sql(`CREATE TABLESPACE ${name} LOCATION '${disk.folder}/space'`);
+    const schema = server().schema();
+    {
+      await using rig = await Rig.start(
+        `${server().url(schema)}%20-cdefault_tablespace%3D${name}`,
+      );
+      disk.fill();
+      // What lies on pages that there are has room: until it needs another one.
+      const texts = Array.from({ length: 200 }, () => "x".repeat(4000));
+      for (const text of texts) rig.device.write(text).catch(() => {}); // some are refused
+      await rig.scene.logs("store", "STORE_FAILED");
+      disk.empty();
+      await until(() => rig.scene.codes("store").at(-1) === undefined, { what: "it to go on" });
+    }
+    server().sql(`DROP SCHEMA ${schema} CASCADE`);
+    server().sql(`DROP TABLESPACE ${name}`);
+  });
+
+  Deno.test("postgres: a statement that takes too long fails, and holds up the others no longer", async () => {
+    await using rig = await Rig.start(url());
+    const { server: it } = rig.scene;
+    const slow = it.transaction((tx) => tx.run("SELECT pg_sleep(60)"));
+    const error = await assertRejects(() => slow, Error) as Error & { code?: unknown };
+    assertEquals(error.code, "57014");
+    await it.transaction((tx) => tx.run("CREATE TABLE quick (x BIGINT)"));
+    assertEquals(rig.scene.codes("store"), []);
+  });
+
+  Deno.test("postgres: backends are ended while messages come: each is processed once, in order", async () => {
+    const store = new PostgresStore(url(), { statementTimeout: 2000 });
+    const texts = Array.from({ length: 80 }, (_, i) => `${i}`);
+    {
+      await using scene = await Scene.start({
+        store,
+        timeout: 4000,
+        async app(device) {
+          for (;;) {
+            await device.consume((line, tx) => {
+              tx.run("INSERT INTO log (line) VALUES (?)", line);
+            });
+          }
+        },
+      });
+      await scene.server.transaction((tx) =>
+        tx.run("CREATE TABLE log (at BIGINT GENERATED ALWAYS AS IDENTITY, line TEXT)")
+      );
+      await using client = new Client({ id: "1", port: scene.server.port });
+      for (const [i, text] of texts.entries()) {
+        const written = client.write(text);
+        if (i % 4 === 0) {
+          server().sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'holdfast' AND (pid + ${i}) % 2 = 0`);
+        }
+        await written;
+      }
+      const device = await scene.server.device("1");
+      await until(() => device.inbox === 0, {
+        what: () =>
+          `all to be processed: ${device.inbox} left, ${JSON.stringify(scene.log.slice(-20))}`,
+      });
+      const rows = await store.query("SELECT line FROM log ORDER BY at", [], "all");
+      assertEquals(rows.map(({ line }) => line), texts);
+    }
+    await store.close();
+  });
+});
+
+toolTest("postgres: the primary dies, and the standby takes over", POSTGRES, async (tools) => {
+  await using primary = await Postgres.start(tools, ["synchronous_standby_names = '*'"]);
+  await using standby = await primary.standby();
+  const url = `postgres://postgres@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/postgres`;
+  await using rig = await Rig.start(url);
+  await primary.stop("immediate");
+  await rig.isHeldUp();
+  standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+  standby.sql("SELECT pg_reload_conf()");
+  standby.sql("SELECT pg_promote()");
+  await rig.goesOn();
+});

@@ -1,0 +1,58 @@
+/** Copies all devices of a store into another one, of whichever kinds they are. */
+import { LocalError } from "../protocol/errors.ts";
+import type { Acquired, Change, DeviceState, RowWriter, Store } from "./store.ts";
+
+/** A device that is there with all that there is of it, as a change of one that is not known. */
+class WholeDevice implements Change {
+  readonly removed = false;
+
+  constructor(readonly id: string, readonly token: number, readonly state: DeviceState) {}
+
+  write(rows: RowWriter): void {
+    const { positions, sent, inbox, outbox, heard, deadLetters = [], memos = [] } = this.state;
+    rows.positions(positions, sent);
+    for (const [i, text] of inbox.entries()) rows.received(positions.processed + i, text);
+    for (const [i, it] of outbox.entries()) rows.written(sent - outbox.length + i, it);
+    for (const [id, noted] of heard) rows.heard(id, noted);
+    for (const letter of deadLetters) rows.buried(letter);
+    for (const [key, text] of memos) rows.memo(key, text);
+  }
+}
+
+/** How many are asked for at a time. */
+const AT_ONCE = 200;
+
+/**
+ * Copies devices, positions, messages, dead letters and memos in one commit: all of it is there then, or nothing. It
+ * takes charge of all devices, so a server that has them can change them no more. Tables of applications stay behind.
+ *
+ * @param progress Is told how many devices were read, of how many.
+ * @returns how many devices it has copied
+ * @throws {LocalError} BAD_ARGUMENT: the other store is not empty; STORE_FAILED, STORE_UNUSABLE: as the stores'
+ */
+export async function copyDevices(
+  from: Store,
+  to: Store,
+  progress: (read: number, all: number) => void = () => {},
+): Promise<number> {
+  const there = await to.list();
+  if (there.length > 0) {
+    const message = `the store to copy into has devices already: ${there.length}`;
+    throw new LocalError("BAD_ARGUMENT", message);
+  }
+  const ids = (await from.list()).map(({ id }) => id);
+  const devices: WholeDevice[] = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const some = ids.slice(at, at + AT_ONCE);
+    const take = (store: Store): Promise<Acquired[]> =>
+      Promise.all(some.map((id) => store.acquire(id)));
+    const [read, made] = await Promise.all([take(from), take(to)]);
+    for (const [i, id] of some.entries()) {
+      const { state } = read[i]!;
+      if (state) devices.push(new WholeDevice(id, made[i]!.token, state));
+    }
+    progress(at + some.length, ids.length);
+  }
+  await to.commit({ works: [], changes: () => devices });
+  return devices.length;
+}

@@ -1,0 +1,192 @@
+/** Commits batches, each in one transaction, and finds out what has become of those of which it was not told. */
+import { type Batch, type Change, FencedError, type Work } from "../store.ts";
+import { toChange } from "./guard.ts";
+import type { StoreHost } from "./host.ts";
+import type { Line } from "./line.ts";
+import { type Asked, FENCED, Rows } from "./rows.ts";
+import { isConflict, isFatal, isFence, isTaken, isTrouble, sqlstate } from "./sqlstate.ts";
+import { toArray } from "./text.ts";
+import type { Wire } from "./wire.ts";
+
+type Refused = ReadonlyMap<Work, unknown>;
+
+const NONE: Refused = new Map();
+
+/** How often a batch is tried that is in the way of others. */
+const ATTEMPTS = 5;
+
+/** Between two attempts to find out, in ms. */
+const PAUSE = 250;
+
+const BEGIN: Asked = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED" };
+const COMMIT: Asked = { sql: "COMMIT" };
+
+/** What was asked has failed, and nothing of it is in the database. */
+interface Failure {
+  readonly error: unknown;
+  /** Which of the statements has failed. */
+  readonly at: number;
+}
+
+export class Commits {
+  readonly #host: StoreHost;
+  readonly #line: Line;
+  #gate = 0;
+  #batch = 0; // the last one
+
+  constructor(host: StoreHost, line: Line) {
+    this.#host = host;
+    this.#line = line;
+  }
+
+  /**
+   * @returns the works of which a statement has failed
+   * @throws {FencedError} @throws {Error} the database's, or a connection's; nothing of the batch is in the store
+   */
+  async commit(batch: Batch): Promise<Refused> {
+    for (let attempt = 1;; attempt++) {
+      const wire = await this.#line.wire();
+      try {
+        return await this.#atOnce(wire, batch) ?? await this.#oneByOne(wire, batch);
+      } catch (error) {
+        if (!isConflict(error) || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** In one round trip. @returns undefined: a work has failed, so each needs a savepoint */
+  async #atOnce(wire: Wire, { works, changes }: Batch): Promise<Refused | undefined> {
+    let statements: Asked[];
+    try {
+      statements = works.flatMap(statementsOf);
+    } catch {
+      return undefined;
+    }
+    const rows = this.#rows(changes(NONE));
+    const failure = await this.#end(wire, [BEGIN, ...statements], rows);
+    if (!failure) return NONE;
+    const isWork = failure.at > 0 && failure.at <= statements.length;
+    if (isWork && !isTrouble(failure.error) && !isConflict(failure.error)) return undefined;
+    throw await this.#reason(wire, failure.error, rows);
+  }
+
+  async #oneByOne(wire: Wire, { works, changes }: Batch): Promise<Refused> {
+    const refused = new Map<Work, unknown>();
+    await wire.ask(BEGIN.sql);
+    try {
+      for (const work of works) {
+        if (work.statements.length === 0) continue;
+        const error = await attempt(wire, work);
+        if (error !== undefined) refused.set(work, error);
+      }
+    } catch (error) {
+      if (wire.isOpen) await wire.ask("ROLLBACK");
+      throw error;
+    }
+    const rows = this.#rows(changes(refused));
+    const failure = await this.#end(wire, [], rows);
+    if (!failure) return refused;
+    throw await this.#reason(wire, failure.error, rows);
+  }
+
+  #rows(changes: Iterable<Change>): Rows {
+    const { process, time, devices } = this.#host;
+    const rows = new Rows(process, time.offset);
+    for (const change of changes) rows.add(change, devices.get(change.id));
+    return rows;
+  }
+
+  /** Ends a transaction. @returns what has failed; undefined: all of it is safe */
+  async #end(wire: Wire, before: readonly Asked[], rows: Rows): Promise<Failure | undefined> {
+    const number = { gate: this.#gate, batch: ++this.#batch };
+    const asked = [...before, ...rows.statements(number), COMMIT];
+    const answers = await Promise.allSettled(asked.map(({ sql, params }) => wire.ask(sql, params)));
+    const last = answers.at(-1)!;
+    const at = answers.findIndex(({ status }) => status === "rejected");
+    if (last.status === "fulfilled") {
+      if (last.value.command !== "ROLLBACK") return void this.#learn(rows);
+    } else if (!isDecided(last.reason) && await this.#isThere(number.batch)) {
+      return void this.#learn(rows);
+    }
+    return { error: (answers[at] as PromiseRejectedResult).reason, at };
+  }
+
+  /**
+   * Finds out whether a batch is in the database, however long that takes; if it is not by now, it never will be: its
+   * connection may still carry it, but the gate is another one.
+   */
+  async #isThere(batch: number): Promise<boolean> {
+    for (;;) {
+      try {
+        const wire = await this.#line.wire();
+        const { rows: [row] } = await wire.ask(
+          "UPDATE holdfast_processes SET gate = gate + 1 WHERE process = $1 RETURNING gate, batch",
+          [this.#host.process],
+        );
+        if (!row) throw new Error("the database knows nothing of this server any more");
+        this.#gate = Number(row.gate);
+        return Number(row.batch) === batch;
+      } catch (error) {
+        if (this.#host.isClosed) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    }
+  }
+
+  #learn(rows: Rows): void {
+    const { devices } = this.#host;
+    for (const { id, token } of rows.made) devices.set(id, token);
+    for (const { id, removed } of rows.known.values()) if (removed) devices.delete(id);
+  }
+
+  /** Why a batch cannot be in the database: perhaps somebody else has a device. */
+  async #reason(wire: Wire, error: unknown, rows: Rows): Promise<unknown> {
+    if (!wire.isOpen) return error;
+    if (isFence(error)) {
+      const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
+      return fenced ? new FencedError(rows.known.get(Number(fenced.device))!.id) : error;
+    }
+    if (isTaken(error, "holdfast_devices")) {
+      const ids = rows.made.map(({ id }) => id);
+      const sql = "SELECT id FROM holdfast_devices WHERE id = ANY($1)";
+      const { rows: [taken] } = await wire.ask(sql, [toArray(ids)]);
+      const id = ids.find((id) => toArray([id]) === toArray([String(taken?.id)]));
+      if (id !== undefined) return new FencedError(id);
+    }
+    return error;
+  }
+}
+
+/** What a work asks. @throws {LocalError} BAD_ARGUMENT */
+function statementsOf({ statements }: Work): Asked[] {
+  return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
+}
+
+/** Executes a work in a savepoint. @returns why nothing of it has happened @throws {Error} the database's trouble */
+async function attempt(wire: Wire, work: Work): Promise<unknown> {
+  let statements: Asked[];
+  try {
+    statements = statementsOf(work);
+  } catch (error) {
+    return error;
+  }
+  const answers = await Promise.allSettled([
+    wire.ask("SAVEPOINT holdfast_work"),
+    ...statements.map(({ sql, params }) => wire.ask(sql, params)),
+    wire.ask("RELEASE holdfast_work"),
+  ]);
+  const failed = answers.find((it) => it.status === "rejected");
+  if (!failed) return undefined;
+  if (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason)) throw failed.reason;
+  await Promise.all([
+    wire.ask("ROLLBACK TO holdfast_work"),
+    wire.ask("RELEASE holdfast_work"),
+  ]);
+  return failed.reason;
+}
+
+/** Whether an error says for certain that its transaction has not been committed. */
+function isDecided(error: unknown): boolean {
+  const code = sqlstate(error);
+  return code !== undefined && !isFatal(error) && code !== "40003" && code !== "08007";
+}

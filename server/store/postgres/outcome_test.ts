@@ -1,0 +1,150 @@
+/** Commits of which nobody says whether they are in the database. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { type Postgres, withPostgres } from "../../../tests/support/postgres.ts";
+import { FaultProxy } from "../../../tests/support/proxy.ts";
+import { StoreDriver } from "../../../tests/support/store_driver.ts";
+import { until } from "../../../tests/support/wait.ts";
+import { LocalError } from "../../protocol/errors.ts";
+import { parseConnInfo } from "./conninfo.ts";
+import { PostgresStore } from "./postgres.ts";
+import { Wire } from "./wire.ts";
+
+const decoder = new TextDecoder();
+
+/** A store behind a proxy that a test holds in its hands. */
+class Scene implements AsyncDisposable {
+  readonly schema: string;
+  readonly stalls: LocalError[] = [];
+  store!: PostgresStore;
+  driver!: StoreDriver;
+  #commits = 0;
+  /** Is called once, when the bytes of this COMMIT come by: on their way up, or of its answer on the way down. */
+  #catches: { way: "up" | "down"; act: () => void } | undefined;
+
+  private constructor(readonly server: Postgres, readonly proxy: FaultProxy) {
+    this.schema = server.schema();
+  }
+
+  static async start(server: Postgres, statementTimeout = 200): Promise<Scene> {
+    const proxy = await FaultProxy.start({ target: { port: server.port } });
+    const scene = new Scene(server, proxy);
+    const url = server.url(scene.schema, { port: proxy.port });
+    scene.store = new PostgresStore(`${url}&connect_timeout=1`, { statementTimeout });
+    scene.store.watchStalls((error) => scene.stalls.push(error));
+    scene.driver = await StoreDriver.on(scene.store);
+    (await scene.driver.begin("1")).receive("first");
+    scene.driver.transact([{ sql: "CREATE TABLE log (line TEXT)", params: [] }]);
+    await scene.driver.commit();
+    proxy.onBytes = ({ direction, bytes }) => scene.#see(direction, decoder.decode(bytes));
+    return scene;
+  }
+
+  #see(direction: "up" | "down", text: string): void {
+    const { way, act } = this.#catches ?? {};
+    if (direction !== way || !text.includes("COMMIT")) return;
+    this.#catches = undefined;
+    act!();
+  }
+
+  /** When the next COMMIT goes up to the database, or its answer comes down. */
+  onCommit(way: "up" | "down", act: () => void): void {
+    this.#catches = { way, act };
+  }
+
+  /** Everything that one commit is to make safe: a message, one that was processed, rows of the application. */
+  change(line: string): void {
+    this.driver.record("1").receive(line);
+    this.driver.transact(
+      [{ sql: "INSERT INTO log VALUES (?)", params: [line] }],
+      this.driver.processing("1"),
+    );
+  }
+
+  get lines(): string {
+    return this.server.sql("SELECT string_agg(line, ' ' ORDER BY line) FROM log", this.schema);
+  }
+
+  /** What the database has, as another process would read it. */
+  async stored(): Promise<unknown> {
+    const store = new PostgresStore(this.server.url(this.schema));
+    try {
+      return (await StoreDriver.on(store)).states();
+    } finally {
+      await store.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    await this.proxy.close();
+    this.server.sql(`DROP SCHEMA ${this.schema} CASCADE`);
+  }
+}
+
+withPostgres("postgres store: commits of unknown outcome", (server) => {
+  for (const way of ["up", "down"] as const) {
+    const when = way === "up" ? "before the database has it" : "after the database has done it";
+    Deno.test(`postgres store: the connection is lost at COMMIT, ${when}: all is there, once`, async () => {
+      await using scene = await Scene.start(server());
+      for (let i = 0; i < 5; i++) {
+        scene.onCommit(way, () => scene.proxy.reset());
+        scene.change(`${i}`);
+        await scene.driver.commit().catch(async (error) => {
+          assertEquals([way, error.code], ["up", "STORE_FAILED"]);
+          await scene.driver.commit();
+        });
+        assertEquals(await scene.lines, "0 1 2 3 4".slice(0, 2 * i + 1));
+      }
+      assertEquals(await scene.stored(), scene.driver.states());
+    });
+  }
+
+  Deno.test("postgres store: a COMMIT that its connection brings late does nothing any more", async () => {
+    await using scene = await Scene.start(server(), 60_000);
+    scene.change("0");
+    await scene.driver.commit(); // from now on all of it is sent at once
+    const other = await Wire.open(parseConnInfo(server().url(scene.schema)), {
+      settings: {},
+      silence: 60_000,
+    });
+    await other.ask("BEGIN");
+    await other.ask("LOCK TABLE log IN EXCLUSIVE MODE");
+    scene.change("late");
+    const failed = assertRejects(() => scene.driver.commit(), LocalError);
+    let backend = "";
+    const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    await until(() => (backend = server().sql(waiting)) !== "", {
+      what: "it to wait for the lock",
+    });
+    scene.proxy.halfOpen(); // the database does not know that nobody listens any more
+    assertEquals([(await failed).code, scene.lines], ["STORE_FAILED", "0"]);
+    await other.ask("COMMIT");
+    await other.close();
+    const log = () => server().log.split("\n").filter((line) => line.startsWith(`${backend} `));
+    await until(() => log().join().includes("division by zero"), {
+      what: "the late one to find the gate shut",
+    });
+    assertEquals(scene.lines, "0");
+    scene.change("again");
+    await scene.driver.commit();
+    assertEquals(scene.lines, "0 again late", "both were told again, each is there once");
+    assertEquals(await scene.stored(), scene.driver.states());
+  });
+
+  Deno.test("postgres store: while the outcome is unknown a commit is neither done nor failed, and that is told", async () => {
+    await using scene = await Scene.start(server());
+    scene.onCommit("down", () => {
+      scene.proxy.blackhole("both");
+    });
+    scene.change("x");
+    let isOver = false;
+    const committed = scene.driver.commit().finally(() => isOver = true);
+    await until(() => scene.stalls.length > 0, { what: "the stall to be told" });
+    assertEquals([isOver, scene.stalls[0]!.code], [false, "STORE_FAILED"]);
+    assertEquals(scene.lines, "x", "it was done");
+    scene.proxy.restore({ drop: true });
+    assertEquals((await committed).size, 0);
+    assertEquals(scene.lines, "x");
+    assertEquals(await scene.stored(), scene.driver.states());
+  });
+});

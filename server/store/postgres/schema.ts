@@ -1,0 +1,149 @@
+/** The tables of a `PostgresStore`, and how older ones become these. */
+import { LocalError } from "../../protocol/errors.ts";
+import type { Wire } from "./wire.ts";
+
+/** Version of the schema below. */
+export const SCHEMA_VERSION = 1;
+
+/** Whoever makes or changes tables holds this advisory lock meanwhile: "HOLD". */
+export const LOCK = 0x484f4c44;
+
+/**
+ * All of a record is in these tables; `store/sqlite/schema.ts` says what each column means. Every other name is free for
+ * the application's own tables. Texts and ids are written as `toText` does it, as PostgreSQL's texts have no NUL.
+ *
+ * A token is a number that was never given to anybody else, also not for a device that was forgotten since. A device's
+ * number is the first token of whoever has made it known.
+ *
+ * There are no foreign keys: each message would lock its device's row once more.
+ */
+export const SCHEMA: readonly string[] = [
+  `CREATE TABLE holdfast_store (
+    one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+    version BIGINT NOT NULL
+  )`,
+  `CREATE SEQUENCE holdfast_tokens`,
+  // Servers. `batch` is the last one that it has committed; a commit that carries another `gate` comes too late.
+  `CREATE TABLE holdfast_processes (
+    process BIGINT PRIMARY KEY,
+    gate BIGINT NOT NULL,
+    batch BIGINT NOT NULL,
+    seen TIMESTAMPTZ NOT NULL DEFAULT now()
+  )`,
+  `CREATE TABLE holdfast_devices (
+    device BIGINT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    token BIGINT NOT NULL,
+    process BIGINT NOT NULL,
+    tx_epoch BIGINT NOT NULL,
+    tx_next BIGINT NOT NULL,
+    tx_sent BIGINT NOT NULL,
+    next_id BIGINT NOT NULL,
+    rx_epoch BIGINT NOT NULL,
+    rx_next BIGINT NOT NULL,
+    connects BIGINT NOT NULL,
+    processed BIGINT NOT NULL
+  )`,
+  `CREATE TABLE holdfast_inbox (
+    device BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (device, number)
+  )`,
+  // Times in ms since 1970 by the database's clock.
+  `CREATE TABLE holdfast_outbox (
+    device BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    id BIGINT,
+    text TEXT NOT NULL,
+    overtakes BIGINT NOT NULL,
+    qos BIGINT NOT NULL,
+    written BIGINT NOT NULL,
+    expires BIGINT,
+    is_doubtful BIGINT NOT NULL,
+    PRIMARY KEY (device, number)
+  )`,
+  `CREATE TABLE holdfast_heard (
+    device BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    hash BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    connection BIGINT NOT NULL,
+    PRIMARY KEY (device, id)
+  )`,
+  `CREATE TABLE holdfast_dead_letters (
+    device BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    text TEXT NOT NULL,
+    error TEXT NOT NULL,
+    date BIGINT NOT NULL,
+    PRIMARY KEY (device, number)
+  )`,
+  `CREATE TABLE holdfast_memos (
+    device BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (device, key)
+  )`,
+];
+
+/**
+ * From each version to the next; the first is from 1 to 2. What was released is not changed any more: a new schema is a
+ * new entry here, and the same in `SCHEMA`, whose version is then that.
+ */
+export const MIGRATIONS: readonly (readonly string[])[] = [];
+
+/**
+ * Gives a database the newest schema, in one transaction. Of several who do so at the same time, one does it.
+ *
+ * @param migrations Others than the product's are for tests.
+ * @throws {LocalError} STORE_UNUSABLE: a newer Holdfast has been there; it was left as it is
+ * @throws {Error} the database's
+ */
+export async function migrate(
+  wire: Wire,
+  about: string,
+  migrations: readonly (readonly string[])[] = MIGRATIONS,
+): Promise<void> {
+  const newest = migrations.length + 1;
+  const isNew = (version: number | undefined) => {
+    if (version === undefined || version <= newest) return version !== newest;
+    throw new LocalError(
+      "STORE_UNUSABLE",
+      `the store ${about} was written by a newer Holdfast (schema ${version}; this one knows ${newest}): ` +
+        "install that one, or choose another database",
+    );
+  };
+  if (!isNew(await versionOf(wire))) return;
+  // Before the transaction, which sees then what was made meanwhile.
+  await wire.ask("SELECT pg_advisory_lock($1)", [LOCK]);
+  await wire.ask("BEGIN");
+  try {
+    const version = await versionOf(wire); // by now
+    if (isNew(version)) {
+      const steps = version === undefined ? SCHEMA : [];
+      const rest = migrations.slice((version ?? SCHEMA_VERSION) - 1).flat();
+      for (const sql of [...steps, ...rest]) await wire.ask(sql);
+      await wire.ask(
+        version === undefined
+          ? "INSERT INTO holdfast_store (version) VALUES ($1)"
+          : "UPDATE holdfast_store SET version = $1",
+        [newest],
+      );
+    }
+    await wire.ask("COMMIT");
+  } catch (error) {
+    if (wire.isOpen) await wire.ask("ROLLBACK");
+    throw error;
+  } finally {
+    if (wire.isOpen) await wire.ask("SELECT pg_advisory_unlock($1)", [LOCK]);
+  }
+}
+
+/** undefined: there is none yet. */
+async function versionOf(wire: Wire): Promise<number | undefined> {
+  const table = "SELECT to_regclass('holdfast_store') IS NOT NULL AS is_there";
+  if ((await wire.ask(table)).rows[0]!.is_there === 0) return undefined;
+  const { rows } = await wire.ask("SELECT version FROM holdfast_store");
+  return Number(rows[0]!.version);
+}

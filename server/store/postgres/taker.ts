@@ -1,0 +1,82 @@
+/** Takes charge of devices: of all that are asked for at a time in one round trip. */
+import type { Acquired } from "../store.ts";
+import type { StoreHost } from "./host.ts";
+import type { Line } from "./line.ts";
+import { take } from "./loading.ts";
+
+/** Devices of one round trip. */
+const MOST = 500;
+
+/** Somebody who waits for a device. */
+interface Asker {
+  readonly id: string;
+  told(acquired: Acquired): void;
+  failed(error: unknown): void;
+}
+
+export class Taker {
+  readonly #host: StoreHost;
+  readonly #line: Line;
+  #askers: Asker[] = [];
+  #underWay = false;
+
+  constructor(host: StoreHost, line: Line) {
+    this.#host = host;
+    this.#line = line;
+  }
+
+  /** @throws {LocalError} STORE_UNUSABLE: its rows are damaged @throws {Error} the database's, or the connection's */
+  take(id: string): Promise<Acquired> {
+    return new Promise((told, failed) => {
+      this.#askers.push({ id, told, failed });
+      if (!this.#underWay) this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#underWay = true;
+    await null; // who asks in this turn is with them
+    while (this.#askers.length > 0) {
+      const askers = this.#next();
+      try {
+        await this.#takeAll(askers);
+      } catch (error) {
+        for (const { failed } of askers) failed(error);
+      }
+    }
+    this.#underWay = false;
+  }
+
+  /** The next ones, each of another device: who asks for the same takes it from the one before. */
+  #next(): Asker[] {
+    const chosen = new Map<string, Asker>();
+    const left: Asker[] = [];
+    for (const asker of this.#askers) {
+      if (chosen.size < MOST && !chosen.has(asker.id)) chosen.set(asker.id, asker);
+      else left.push(asker);
+    }
+    this.#askers = left;
+    return [...chosen.values()];
+  }
+
+  async #takeAll(askers: readonly Asker[]): Promise<void> {
+    const wire = await this.#line.wire();
+    const { process, time, devices } = this.#host;
+    const { known, tokens } = await take(wire, askers.map(({ id }) => id), process, time);
+    const found = new Map(known.map((it) => [it.id, it]));
+    for (const [i, { id, told, failed }] of askers.entries()) {
+      const it = found.get(id);
+      if (!it) {
+        devices.delete(id);
+        told({ state: undefined, token: tokens[i]! });
+        continue;
+      }
+      devices.set(id, it.device);
+      try {
+        told({ state: it.read(), token: it.token });
+      } catch (error) {
+        failed(error);
+      }
+    }
+  }
+}

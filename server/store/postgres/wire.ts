@@ -1,0 +1,246 @@
+/**
+ * One connection to a PostgreSQL server, which is used until it breaks and never again after that. What is asked goes
+ * out at once, in order, without waiting for the answer to what was asked before.
+ */
+import type { Socket } from "node:net";
+import type postgres from "postgres";
+import { LocalError } from "../../protocol/errors.ts";
+import type { SqlInput, SqlRow } from "../store.ts";
+import { dial } from "./dial.ts";
+import { type ConnInfo, type Host } from "./conninfo.ts";
+
+/** What a statement has come to. */
+export interface Answer {
+  readonly rows: readonly SqlRow[];
+  /** What the database says that it has done: "ROLLBACK" for a COMMIT of what had failed. */
+  readonly command: string;
+}
+
+/** Statements that a connection keeps prepared; more are planned each time. */
+const PREPARED = 300;
+
+/** How values come and go: numbers as numbers as long as they are exact, what has no counterpart as PostgreSQL's text. */
+const TYPES = {
+  int8: { to: 20, from: [20], serialize: String, parse: toInteger },
+  json: { to: 114, from: [114, 3802], serialize: String, parse: String },
+  boolean: { to: 16, from: [16], serialize: String, parse: (text: string) => text === "t" ? 1 : 0 },
+  date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String },
+  bytea: { to: 17, from: [17], serialize: toHex, parse: fromHex },
+};
+
+function toInteger(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+function toHex(value: SqlInput): string {
+  return value instanceof Uint8Array ? `\\x${value.toHex()}` : String(value);
+}
+
+function fromHex(text: string): Uint8Array {
+  return Uint8Array.fromHex(text.slice("\\x".length));
+}
+
+/** What a connection is for. */
+export interface WireOptions {
+  /** Of the session. */
+  readonly settings: Readonly<Record<string, string | number>>;
+  /** If the database answers nothing of what it was asked for so long, in ms, it is taken for gone. */
+  readonly silence: number;
+  /** Is told of what others notify. */
+  notified?(channel: string, payload: string): void;
+}
+
+export class Wire {
+  /** Resolves when it has broken, or was closed. */
+  readonly closed: Promise<Error>;
+  readonly #sql: postgres.Sql;
+  readonly #socket: Socket;
+  readonly #seen = new Set<string>();
+  readonly #waiting = new Set<(error: Error) => void>();
+  readonly #silence: number;
+  readonly #over: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #end: Error | undefined;
+  #closing = false;
+
+  private constructor(
+    driver: typeof postgres,
+    info: ConnInfo,
+    at: Host,
+    socket: Socket,
+    { silence, notified = () => {} }: WireOptions,
+  ) {
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    this.closed = promise;
+    this.#socket = socket;
+    this.#silence = silence;
+    let isTaken = false;
+    this.#over = () => {
+      this.#end ??= new Error("the connection to the database was lost");
+      resolve(this.#end);
+      clearTimeout(this.#timer);
+      for (const reject of this.#waiting) reject(this.#end);
+    };
+    const options = {
+      host: at.host.startsWith("/") ? "localhost" : at.host,
+      port: at.port,
+      user: info.user,
+      database: info.database,
+      pass: info.password(at) ?? "",
+      max: 1,
+      ssl: false, // the socket has seen to it
+      fetch_types: false,
+      no_subscribe: true,
+      idle_timeout: 0,
+      connect_timeout: 0,
+      keep_alive: null,
+      max_lifetime: null,
+      types: TYPES,
+      connection: {
+        application_name: info.applicationName,
+        ...(info.options !== undefined && { options: info.options }),
+      },
+      onnotice: () => {},
+      onnotify: notified,
+      onclose: this.#over,
+      // It would connect again by itself, and go on with the rest of a transaction.
+      socket: () => {
+        if (isTaken) throw this.#end ?? new Error("the connection was closed");
+        isTaken = true;
+        return socket;
+      },
+    };
+    // Its types do not tell all of its options.
+    this.#sql = driver(options as object) as unknown as postgres.Sql;
+  }
+
+  /**
+   * Connects to the first host that takes changes.
+   *
+   * @throws {LocalError} STORE_UNUSABLE: TLS, or the file of passwords
+   * @throws {Error} the operating system's, or the database's
+   */
+  static async open(info: ConnInfo, options: WireOptions): Promise<Wire> {
+    let failure: unknown;
+    for (const at of info.hosts) {
+      try {
+        return await Wire.#openAt(info, at, options);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw failure;
+  }
+
+  static async #openAt(info: ConnInfo, at: Host, options: WireOptions): Promise<Wire> {
+    const late = new AbortController();
+    const { connectTimeout } = info;
+    const reason = new Error(`${at.host} has not answered within ${connectTimeout} ms`);
+    const timer = setTimeout(() => late.abort(reason), connectTimeout);
+    let wire: Wire | undefined;
+    try {
+      const socket = await dial(info, at, late.signal);
+      // Loaded by those alone who need it.
+      const { default: driver } = await import("postgres");
+      wire = new Wire(driver, info, at, socket, options);
+      late.signal.addEventListener("abort", () => wire!.cut(reason));
+      const [state] = await Promise.all([
+        wire.ask("SHOW transaction_read_only"),
+        ...Object.entries(options.settings).map(([name, value]) => {
+          return wire!.ask(`SET ${name} = '${value}'`);
+        }),
+      ]);
+      if (state.rows[0]?.transaction_read_only === "on") {
+        throw new Error(`${at.host} takes no changes: it is a standby, or recovers`);
+      }
+      return wire;
+    } catch (error) {
+      wire?.cut(error as Error);
+      late.signal.throwIfAborted();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Whether it can be used. */
+  get isOpen(): boolean {
+    return this.#end === undefined && !this.#closing;
+  }
+
+  /** Statements that have no answer yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Executes one statement behind those that were asked before.
+   *
+   * @param params Without, it is one of ours, and needs no plan.
+   * @throws {LocalError} BAD_ARGUMENT: a parameter is none
+   * @throws {Error} the database's, with its SQLSTATE as `code`; or the connection has broken: then nobody knows
+   */
+  ask(sql: string, params?: readonly SqlInput[]): Promise<Answer> {
+    if (this.#end) return Promise.reject(this.#end);
+    if (params && (params.length > MOST_PARAMS || !params.every(isInput))) {
+      const message = "parameters are null, numbers, bigints, texts or bytes, 65,533 at most";
+      return Promise.reject(new LocalError("BAD_ARGUMENT", message));
+    }
+    if (params && this.#seen.size < PREPARED) this.#seen.add(sql);
+    const options = { prepare: this.#seen.has(sql), simple: !params };
+    const query = this.#sql.unsafe(sql, [...params ?? []] as never[], options);
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    this.#waiting.add(reject);
+    if (this.#waiting.size === 1) this.#listen();
+    const settle = () => {
+      this.#waiting.delete(reject);
+      this.#listen();
+    };
+    query.then((result) => {
+      settle();
+      resolve({ rows: result as unknown as SqlRow[], command: result.command });
+    }, (error) => {
+      settle();
+      reject(error);
+    });
+    return promise; // what waits when it breaks is never answered, and rejected all the same
+  }
+
+  /** Something was heard, or is expected from now on. */
+  #listen(): void {
+    clearTimeout(this.#timer);
+    if (this.#waiting.size === 0 || this.#end) return;
+    const error = new Error(`the database has not answered for ${this.#silence} ms`);
+    this.#timer = setTimeout(() => this.cut(error), this.#silence);
+  }
+
+  /** Breaks it at once. What was asked is rejected; whether it happens, nobody knows. */
+  cut(error: Error): void {
+    this.#end ??= error;
+    this.#socket.destroy();
+    this.#sql.end({ timeout: 0 }).catch(() => {}); // it is over
+    this.#over();
+  }
+
+  /** Ends it when all that was asked is answered. */
+  async close(): Promise<void> {
+    if (!this.isOpen) return;
+    this.#closing = true;
+    const closed = new Error("the connection was closed");
+    const timer = setTimeout(() => this.cut(closed), LAST_WORDS);
+    await Promise.race([this.#sql.end(), this.closed]);
+    clearTimeout(timer);
+    this.#end ??= closed;
+  }
+}
+
+const MOST_PARAMS = 65_533;
+
+/** So long the database may take to end a connection, in ms; then it is cut. */
+const LAST_WORDS = 1000;
+
+function isInput(value: unknown): boolean {
+  return value === null || value instanceof Uint8Array ||
+    ["number", "bigint", "string"].includes(typeof value);
+}

@@ -1,0 +1,26 @@
+/** What is waited for, but not for long: a store that fails must not keep whoever starts or ends. */
+import { HoldfastError } from "../protocol/errors.ts";
+import type { Clock } from "./platform.ts";
+
+/** In ms. */
+export const PATIENCE = 2000;
+
+/**
+ * Waits for something, for at most `PATIENCE` ms.
+ *
+ * @returns whether it is done; if not, it goes on, and nobody is told what it fails with
+ * @throws what it throws by then, unless the server is closed
+ */
+export async function waitFor(work: Promise<unknown>, clock: Clock): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const cancel = clock.after(PATIENCE, () => resolve(false));
+  work.catch(() => {}); // perhaps nobody waits any more
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } catch (error) {
+    if (!(error instanceof HoldfastError && error.code === "CLOSED")) throw error;
+    return false;
+  } finally {
+    cancel();
+  }
+}

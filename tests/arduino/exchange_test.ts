@@ -1,0 +1,215 @@
+/**
+ * The library on a PC, with hostile sockets, against the real server's process and through a network that fails: what
+ * both have seen is compared at the end. What must come of it is in the table of promises (client-as/PROTOCOL.md).
+ */
+import { DatabaseSync } from "node:sqlite";
+import { assert, assertEquals } from "@std/assert";
+import { FaultProxy } from "../support/proxy.ts";
+import { Random } from "../support/random.ts";
+import { ServerProcess } from "../support/server_process.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import { buildSketch } from "./build.ts";
+import { Sketch } from "./sketch.ts";
+
+const MESSAGES = 2000;
+/** In ms. */
+const TIMEOUT = 600;
+const GPP = { "g++": "g++" };
+/** Nobody listens there. */
+const NOBODY = "127.0.0.1:9";
+/** The counter of milliseconds comes round 5 s after the start of the program. */
+const WRAPS = `${2 ** 32 - 5000}`;
+
+/** What both ends have seen. */
+interface Account {
+  /** What the server has processed, in order: "boot number". Each was answered in the same transaction. */
+  processed: string[];
+  /** For each life of the board: what it said. */
+  lives: string[][];
+}
+
+/** What there is to be broken. */
+interface World {
+  proxy: FaultProxy;
+  random: Random;
+  sketch: () => Sketch;
+  killServer: () => Promise<void>;
+  reset: () => Promise<void>;
+}
+
+type Fault = (world: World) => Promise<void> | void;
+
+const isUp = (sketch: Sketch) =>
+  sketch.lines.findLast((line) => line === "up" || line.startsWith("down")) === "up";
+
+const faults: Record<string, Fault> = {
+  "connection reset": ({ proxy }) => proxy.reset(),
+  "half-open": ({ proxy }) => proxy.halfOpen(),
+  "black hole": async ({ proxy, random, sketch }) => {
+    await until(() => isUp(sketch()), { what: "a link" });
+    proxy.blackhole(random.pick(["up", "down", "both"]));
+    await until(() => !isUp(sketch()), { what: () => `the outage: ${sketch().story}` });
+    proxy.restore({ drop: random.once(2) });
+  },
+  "small pieces": async ({ proxy, random }) => {
+    proxy.split(random.int(1, 40));
+    await new Promise((resolve) => setTimeout(resolve, 300)); // that is how long it lasts
+    proxy.split(undefined);
+  },
+  "server killed": ({ killServer }) => killServer(),
+};
+
+/** @param position What becomes of it when the board is reset; undefined: it is never reset */
+async function exchange(
+  program: string,
+  { position, messages }: { position?: "kept" | "lost"; messages: number },
+): Promise<Account> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const key = crypto.getRandomValues(new Uint8Array(32)).toHex();
+  const [store, keys] = [`${folder}/store.db`, `${folder}/keys.json`];
+  await Deno.writeTextFile(keys, JSON.stringify({ board: key }), { mode: 0o600 });
+  let server: ServerProcess;
+  const start = async (): Promise<number> => {
+    server = new ServerProcess({ store, keys, timeout: TIMEOUT, durability: "full" });
+    const port = await server.listening;
+    assert(port !== undefined, `the server does not start: ${server.complaints.join("\n")}`);
+    return port;
+  };
+  stack.defer(() => server?.[Symbol.asyncDispose]());
+  const proxy = stack.use(await FaultProxy.start({ target: { port: await start() } }));
+  proxy.delay(5); // so that there are always acks on their way
+
+  const seed = Math.floor(Math.random() * 2 ** 31) + 1;
+  const lives: string[][] = [];
+  let total = 0;
+  const plugIn = () => {
+    const life = new Sketch(program, {
+      HOLDFAST_HOSTS: `${NOBODY},127.0.0.1:${proxy.port}`,
+      HOLDFAST_KEY: key,
+      HOLDFAST_TIMEOUT: `${TIMEOUT}`,
+      HOLDFAST_MS: WRAPS,
+      HOLDFAST_SEED: `${seed + lives.length}`,
+      ...(position === "kept" ? { HOLDFAST_RTC: `${folder}/rtc` } : {}),
+    }, (line) => total += line.startsWith("got ") ? 1 : 0);
+    lives.push(life.lines);
+    return life;
+  };
+  let sketch = plugIn();
+  stack.defer(() => sketch[Symbol.asyncDispose]());
+  const world: World = {
+    proxy,
+    random: new Random(seed),
+    sketch: () => sketch,
+    killServer: async () => {
+      await server.kill();
+      assertEquals(server.complaints, []);
+      proxy.retarget(await start());
+    },
+    reset: async () => {
+      if (world.random.once(2)) proxy.reset(); // the acks on their way are lost: what it forgets shows
+      await sketch.kill();
+      sketch = plugIn();
+    },
+  };
+  const queue = Object.entries(faults).flatMap((fault) => [fault, fault]);
+  if (position) {
+    for (let at = 1; at < queue.length; at += 2) {
+      queue.splice(at, 0, ["reset", ({ reset }) => reset()]);
+    }
+  }
+  const answers = (least: number, before: string) =>
+    until(() => {
+      sketch.check();
+      return total >= least;
+    }, {
+      timeout: 60_000,
+      what: () => `answer ${least} ${before}, seed ${seed}: ${total}\n${sketch.story}`,
+    });
+  for (const [n, [name, fault]] of queue.entries()) {
+    await answers(messages * n / (queue.length + 1), `before "${name}"`);
+    await fault(world);
+  }
+  await answers(messages * 1.05, "at the end"); // those that came twice do not count
+  await sketch.kill();
+  await server!.stop();
+  assertEquals(server!.complaints, []);
+  using db = new DatabaseSync(store, { readOnly: true });
+  const rows = db.prepare("SELECT line FROM processed ORDER BY position").all();
+  return { processed: rows.map(({ line }) => String(line)), lives };
+}
+
+/** From the board: of what a life has written, the end may be missing, and nothing else. */
+function checkProcessed({ processed, lives }: Account, messages: number): void {
+  assert(processed.length >= messages, `${processed.length} were processed`);
+  const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
+  assert(boots.size <= lives.length);
+  assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
+  for (const [boot, lines] of boots) {
+    assertEquals(lines, Array.from(lines, (_, n) => `${boot} ${n}`));
+  }
+}
+
+/** Texts that a life's handler was given, without the "re" in front. */
+const gotBy = (life: string[]) =>
+  life.filter((line) => line.startsWith("got ")).map((line) => line.slice("got re ".length));
+
+/** What happens, and what must come of it. */
+const trials: Record<string, (program: string) => Promise<void>> = {
+  "with proof, through outages and kills of the server: each once, in order": async (program) => {
+    const account = await exchange(program, { messages: MESSAGES });
+    checkProcessed(account, MESSAGES);
+    const { processed, lives: [life = [], ...more] } = account;
+    assertEquals(more, []);
+    const got = gotBy(life);
+    assert(got.length >= MESSAGES);
+    assertEquals(got, processed.slice(0, got.length));
+    assert(life.filter((line) => line === "up").length > 6);
+  },
+  "through resets that keep the position: each once, in order": async (program) => {
+    const account = await exchange(program, { messages: MESSAGES, position: "kept" });
+    checkProcessed(account, MESSAGES);
+    const { processed, lives } = account;
+    assert(lives.length > 4);
+    let taken = 0;
+    let torn = false; // the board was reset between its handler and the memory
+    for (const life of lives) {
+      const got = gotBy(life);
+      if (torn && got.length > 0 && got[0] === processed[taken - 1]) taken--;
+      assertEquals(got, processed.slice(taken, taken += got.length));
+      const last = life.findLast((line) => line.startsWith("got ") || line.startsWith("kept "));
+      if (last !== undefined) torn = last.startsWith("got ");
+    }
+    assert(taken >= MESSAGES);
+  },
+  "through resets that lose the position: none missing, in order": async (program) => {
+    const account = await exchange(program, { messages: MESSAGES, position: "lost" });
+    checkProcessed(account, MESSAGES);
+    const { processed, lives } = account;
+    assert(lives.length > 4);
+    let [taken, again] = [0, 0];
+    for (const got of lives.map(gotBy).filter((got) => got.length > 0)) {
+      // What comes again was taken before the reset, and the server did not know: a piece of the end.
+      const from = processed.indexOf(got[0]!);
+      assert(from >= 0 && from <= taken, `${got[0]} came, and ${processed[taken]} was next`);
+      assertEquals(got, processed.slice(from, from + got.length));
+      again += taken - from;
+      taken = Math.max(taken, from + got.length);
+    }
+    assert(taken >= MESSAGES);
+    assert(again > 0, "nothing came again, so the memory was not looked at");
+  },
+};
+
+toolTest(`${MESSAGES} messages each way`, GPP, async (tools, t) => {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
+  try {
+    const program = `${folder}/exchange`;
+    await buildSketch(tools["g++"], new URL("exchange.cpp", import.meta.url).pathname, program);
+    for (const [name, trial] of Object.entries(trials)) await t.step(name, () => trial(program));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,338 @@
+/*
+ * The library for Arduino, between a sketch and a socket that do what they like. The input says what happens: its first
+ * byte whether the server is honest, whether there is a key, and whether the position is kept; then one step after the
+ * other. Whatever happens, nothing is read or written where it should not be. With an honest server, whose connections
+ * are cut anywhere and whose bytes come in any pieces, every message arrives once and in order, both ways.
+ */
+#include <Holdfast.h>
+
+#include <string>
+
+extern "C" {
+#include "../firmware/fuzz/input.h"
+}
+
+#include "core/hmac.h"
+
+typedef HoldfastPosition Position;
+
+static uint32_t clock_ms, random_state;
+static bool honest, keyed, keeps;
+
+unsigned long millis() {
+  return clock_ms;
+}
+
+static uint32_t random_word() {
+  return random_state = random_state * 1664525 + 1013904223;
+}
+
+static const uint8_t key[32] = { 7 };
+static const char *const key_hex = "0700000000000000000000000000000000000000000000000000000000000000";
+
+/* Texts: what they say follows from their numbers, also how long they are. */
+static std::string text_of(char who, uint32_t number) {
+  return who + std::to_string(number) + std::string(number * 37 % 100, '.');
+}
+
+static std::string hex(uint32_t value, int digits = 8) {
+  char text[9];
+  snprintf(text, sizeof text, "%0*x", digits, static_cast<unsigned>(value));
+  return text;
+}
+
+static uint32_t number_at(const std::string &line, size_t at, size_t digits = 8) {
+  return static_cast<uint32_t>(std::stoul(line.substr(at, digits), nullptr, 16));
+}
+
+static std::string proof_of(const std::string &text) {
+  uint8_t digest[32];
+  holdfast_hmac_sha256(key, sizeof key, reinterpret_cast<const uint8_t *>(text.data()), text.size(), digest);
+  std::string digits;
+  for (int i = 0; i < 16; i++) digits += hex(digest[i], 2);
+  return digits;
+}
+
+/* ---- An honest server: its stream is the numbers from 0 on ---- */
+
+struct Honest {
+  uint32_t tx_first, tx_next, rx_epoch, rx_next;
+  /* Of the device's messages: which boot they are of, and which comes next. */
+  uint32_t heard_boot, heard_next;
+  /* Of this connection. */
+  std::string to_device, from_device, hello, welcome, proof;
+  bool greeted, confirmed;
+  uint32_t sent, window, bytes;
+  uint32_t hello_epoch, hello_first;
+
+  void open() {
+    to_device.clear();
+    from_device.clear();
+    greeted = confirmed = false;
+  }
+
+  void greet(const std::string &line) {
+    require(line.size() > 91 && line[0] == 1);
+    hello = line;
+    greeted = true;
+    uint32_t fields[7];
+    for (int i = 0; i < 7; i++) fields[i] = number_at(line, 3 + 8 * i);
+    require(line.substr(1, 2) == (keyed ? "02" : "00"));
+    hello_epoch = fields[0];
+    hello_first = fields[1];
+    require(hello_epoch != 0);
+    uint32_t next = hello_epoch == rx_epoch && rx_next - hello_first < 0x80000000u ? rx_next : hello_first;
+    if (fields[2] == 0xd1) {
+      require(fields[3] <= tx_next && fields[3] >= tx_first);
+      tx_first = fields[3]; /* it has those */
+    }
+    window = fields[4];
+    bytes = fields[5];
+    require(window >= 1 && bytes >= fields[6] + 3);
+    std::string nonce = hex(random_word()) + hex(random_word()) + hex(random_word()) + hex(random_word());
+    uint32_t words[] = { 0xd1, tx_first, hello_epoch, next };
+    std::string mask = keyed ? proof_of(nonce) : std::string(32, '0');
+    welcome = std::string(1, 2) + (keyed ? "02" : "00");
+    for (int i = 0; i < 4; i++) welcome += hex(words[i] ^ number_at(mask, 8 * i));
+    welcome += hex(8) + hex(600) + hex(121) + nonce;
+    proof = keyed ? proof_of(hello + "\n" + welcome) : "";
+    sent = tx_first;
+    to_device += welcome + proof + "\n";
+  }
+
+  void confirm() {
+    confirmed = true;
+    if (rx_epoch == hello_epoch && rx_next - hello_first < 0x80000000u) return;
+    rx_epoch = hello_epoch;
+    rx_next = hello_first;
+  }
+
+  void line(const std::string &line) {
+    if (!greeted) return greet(line);
+    if (!confirmed) {
+      confirm();
+      if (keyed) {
+        require(line == std::string(1, 3) + proof_of(hello + "\n" + welcome + proof + "\n"));
+        return;
+      }
+    }
+    if (line.empty()) return;
+    uint32_t id = number_at(line, 0, 2);
+    if (line.size() == 2) {
+      while ((tx_first & 255) != ((id + 1) & 255)) {
+        require(tx_first != sent);
+        tx_first++;
+      }
+      return;
+    }
+    require(id == (rx_next & 255));
+    rx_next++;
+    std::string text = line.substr(2);
+    if (!text[0] || text[0] == 'q') return; /* withdrawn, or without qos */
+    std::string start = text.substr(0, 1);
+    uint32_t boot = static_cast<uint8_t>(text[0]) - 0x80u;
+    if (boot != heard_boot) {
+      require(boot > heard_boot); /* what is missing of the one before was not told to be there */
+      heard_boot = boot;
+      heard_next = 0;
+    }
+    require(text == text_of(text[0], heard_next++));
+  }
+
+  void hear(const uint8_t *from, size_t length) {
+    from_device.append(reinterpret_cast<const char *>(from), length);
+    for (size_t end; (end = from_device.find('\n')) != std::string::npos;) {
+      std::string first = from_device.substr(0, end);
+      from_device.erase(0, end + 1);
+      line(first);
+    }
+    if (confirmed) to_device += hex((rx_next - 1) & 255, 2) + "\n"; /* perhaps again */
+  }
+
+  void say() {
+    if (!confirmed) return;
+    uint32_t in_flight = 0;
+    for (uint32_t n = tx_first; n != sent; n++) in_flight += static_cast<uint32_t>(text_of('s', n).size()) + 3;
+    while (sent != tx_next && sent - tx_first < window) {
+      std::string text = text_of('s', sent);
+      in_flight += static_cast<uint32_t>(text.size()) + 3;
+      if (in_flight > bytes && sent != tx_first) return;
+      to_device += hex(sent++ & 255, 2) + text + "\n";
+    }
+  }
+};
+
+static Honest server;
+
+/* ---- A socket that does what it likes ---- */
+
+class Socket : public Client {
+ public:
+  bool open = false, lost = false;
+
+  int connect(IPAddress, uint16_t) override { return 0; }
+  int connect(const char *host, uint16_t port) override {
+    require(!strcmp(host, "here") && (port == 8123 || port == 1));
+    unsigned how = next();
+    if (how % 4 == 3) clock_ms += how * 4;
+    if (how % 4 == 1) return how % 8 == 1 ? 0 : -1;
+    open = true;
+    lost = false;
+    server.open();
+    return 1;
+  }
+  size_t write(uint8_t byte) override { return write(&byte, 1); }
+  size_t write(const uint8_t *from, size_t length) override {
+    require(open && length);
+    unsigned how = next();
+    if (how % 4 == 1) return 0;
+    if (how % 4 == 2) length = 1 + how % length;
+    if (honest && !lost) server.hear(from, length);
+    return length;
+  }
+  int available() override {
+    if (!open) return 0;
+    unsigned how = next();
+    if (how % 8 == 1) return how & 8 ? 0 : -1;
+    if (!honest) return static_cast<int>(how);
+    size_t there = server.to_device.size();
+    return there && how % 4 == 2 ? 1 + how % static_cast<int>(there) : static_cast<int>(there);
+  }
+  int read() override { return -1; }
+  int read(uint8_t *to, size_t length) override {
+    require(open && length);
+    unsigned how = next();
+    if (how % 8 == 1) return how & 8 ? 0 : -1;
+    if (how % 4 == 2) length = 1 + how % length;
+    if (honest) {
+      length = server.to_device.copy(reinterpret_cast<char *>(to), length);
+      server.to_device.erase(0, length);
+      return static_cast<int>(length);
+    }
+    for (size_t i = 0; i < length; i++) to[i] = static_cast<uint8_t>(next());
+    return static_cast<int>(length);
+  }
+  int peek() override { return -1; }
+  void flush() override {}
+  void stop() override { open = false; }
+  uint8_t connected() override { return open && !lost; }
+  operator bool() override { return open; }
+};
+
+/* ---- A sketch that does what it likes ---- */
+
+static Socket *wire;
+static Holdfast<121, 300, 400, 8> *holdfast;
+static uint32_t boot, written, taken, taken_least;
+static bool is_ended;
+static Position kept;
+
+static void write_one() {
+  std::string text = text_of(static_cast<char>(0x80 + boot), written);
+  if (holdfast->write(text.data(), text.size())) written++;
+}
+
+static bool got(const char *text, size_t length) {
+  require(strlen(text) <= length && text[length] == 0);
+  unsigned how = next();
+  if (how % 4 == 1) return false;
+  if (how % 4 == 2) write_one();
+  if (how % 32 == 3) {
+    holdfast->loop();
+    require(!holdfast->begin("board", "here")); /* not from here */
+  }
+  if (how % 32 == 7) {
+    holdfast->end();
+    is_ended = true;
+    return true; /* too late to tell the server: it comes again */
+  }
+  if (honest) {
+    if (std::string(text, length) != text_of('s', taken)) {
+      /* After a reset that has lost the position, what was not acknowledged comes again. */
+      uint32_t again = static_cast<uint32_t>(std::stoul(text + 1));
+      require(again < taken && again >= taken_least && std::string(text, length) == text_of('s', again));
+      taken = again;
+    }
+    taken_least = ++taken;
+  }
+  return true;
+}
+
+static void start() {
+  boot++;
+  if (boot == 0x7f) left = 0; /* there are names for so many */
+  written = 0;
+  is_ended = false;
+  taken_least = keeps && honest ? taken : server.tx_first;
+  holdfast->key(keyed ? key_hex : nullptr);
+  holdfast->timeout(1000);
+  holdfast->random(random_word);
+  holdfast->onMessage(got);
+  if (keeps) {
+    holdfast->memory([](Position &position) { position = kept; }, [](const Position &position) { kept = position; });
+  } else {
+    holdfast->memory(nullptr, nullptr);
+  }
+  require(holdfast->begin("board", "here", "[here]:1"));
+}
+
+static void act(unsigned what) {
+  switch (what % 8) {
+    case 0: clock_ms += next(); return;
+    case 1: clock_ms += next() * 16; return;
+    case 2: write_one(); return;
+    case 3:
+      if (honest) server.tx_next++, server.say();
+      return;
+    case 4: wire->lost = true; server.to_device.clear(); return;
+    case 5: {
+      std::string text(next(), static_cast<char>(next()));
+      if (!text.empty() && text[0] == 'q') holdfast->write(text.data(), text.size(), HOLDFAST_NO_QOS);
+      else require(text.empty() || static_cast<uint8_t>(text[0]) > 2 || !holdfast->write(text.data(), text.size()));
+      return;
+    }
+    case 6:
+      if (what == 6) start();
+      return;
+    default:
+      if (honest) server.say();
+      return;
+  }
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+  input = bytes;
+  left = length;
+  unsigned how = next();
+  honest = how & 1;
+  keyed = how & 2;
+  keeps = how & 4;
+  clock_ms = how & 8 ? 0xffffff00u : 0;
+  random_state = how;
+  boot = taken = written = 0;
+  is_ended = false;
+  memset(&kept, how, sizeof kept);
+  server = Honest();
+  wire = new Socket();
+  holdfast = new Holdfast<121, 300, 400, 8>(*wire);
+  start();
+  while (left) {
+    act(next());
+    holdfast->loop();
+    server.say();
+    if (is_ended) start();
+  }
+  if (honest) { /* nothing fails any more: all arrives */
+    for (int i = 0; i < 600 && (server.tx_first != server.tx_next || holdfast->pending()); i++) {
+      clock_ms += 20;
+      holdfast->loop();
+      server.say();
+    }
+    require(server.tx_first == server.tx_next && taken == server.tx_next);
+    require(!holdfast->pending() && (written == 0 || (server.heard_boot == boot && server.heard_next == written)));
+  }
+  holdfast->end();
+  delete holdfast;
+  delete wire;
+  return 0;
+}

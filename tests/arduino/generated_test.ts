@@ -1,0 +1,42 @@
+/** What the library has of others is what they have today. */
+import { assertEquals } from "@std/assert";
+import { generate } from "../../bridge/arduino/generate.ts";
+import * as registers from "../../client-as/assembly/registers.ts";
+import { toolTest } from "../support/tools.ts";
+
+const LIBRARY = new URL("../../bridge/arduino/", import.meta.url);
+const read = (name: string) => Deno.readTextFileSync(new URL(name, LIBRARY));
+
+toolTest(
+  "the core as C is, to the byte, what wasm2c makes of today's core.wasm; so is all else that is generated",
+  { wasm2c: "wabt" },
+  async () => {
+    for (const [path, text] of Object.entries(await generate())) {
+      assertEquals(
+        read(path) === text,
+        true,
+        `${path} is another one: deno task build && deno run -A bridge/arduino/generate.ts`,
+      );
+    }
+  },
+);
+
+Deno.test("the library names the reasons in the order of registers.ts", () => {
+  const [, list] = read("src/Holdfast.cpp").match(/reasons\[\] = \{([^}]*)\}/) ?? [];
+  const names = [...list!.matchAll(/"(\w*)"/g)].map(([, name]) => name!);
+  assertEquals(names.length, registers.BAD_PROOF + 1);
+  const numbers: Readonly<Record<string, number>> = { ...registers };
+  for (const [number, name] of names.entries()) {
+    if (number > 0) assertEquals(numbers[name], number, name); // 0: there was none
+  }
+});
+
+Deno.test("all descriptions of the library name the same version, the project's", () => {
+  const { version } = JSON.parse(read("../../deno.json"));
+  const found = {
+    "library.properties": read("library.properties").match(/^version=(.*)$/m)?.[1],
+    "library.json": JSON.parse(read("library.json")).version,
+    "idf_component.yml": read("idf_component.yml").match(/^version: "(.*)"$/m)?.[1],
+  };
+  for (const [file, says] of Object.entries(found)) assertEquals(says, version, file);
+});

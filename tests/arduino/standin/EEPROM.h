@@ -1,0 +1,26 @@
+#ifndef STANDIN_EEPROM_H
+#define STANDIN_EEPROM_H
+
+#include "Arduino.h"
+
+/* In the file HOLDFAST_EEPROM. */
+class EEPROMClass {
+ public:
+  void begin(size_t size);
+  bool commit();
+  template <typename T>
+  void get(int address, T &value) {
+    memcpy(&value, bytes_ + address, sizeof value);
+  }
+  template <typename T>
+  void put(int address, const T &value) {
+    memcpy(bytes_ + address, &value, sizeof value);
+  }
+
+ private:
+  uint8_t bytes_[64];
+  int file_ = -1;
+};
+extern EEPROMClass EEPROM;
+
+#endif

@@ -1,0 +1,1 @@
+#define __uninitialized_ram(name) name

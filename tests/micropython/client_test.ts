@@ -1,0 +1,260 @@
+/**
+ * What the client of bridge/micropython does beside carrying messages through faults: when it acknowledges, deadlines,
+ * dialect 1, addresses, keys, TLS. Under CPython, and under the MicroPython that HOLDFAST_MICROPYTHON names, if it does.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Server, type ServerOptions } from "../../server/mod.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { FaultProxy } from "../support/proxy.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+import { interpreters, PACKAGE } from "./interpreters.ts";
+import { PythonProcess } from "./python_process.ts";
+
+const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
+const OTHER_KEY = KEY.replace("00", "01");
+/** In ms. */
+const TIMEOUT = 500;
+
+function listen(options: ServerOptions = {}): Promise<Server> {
+  const common = { hostname: "127.0.0.1", port: 0, open: true, timeout: TIMEOUT };
+  return Server.listen({ ...common, ...options });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits for a line of the device's. */
+function says(device: PythonProcess, line: string): Promise<unknown> {
+  return until(() => device.said.includes(line), {
+    what: () => `${line}, not ${device.said}\n${device.trouble}`,
+  });
+}
+
+for (const [name, path] of interpreters()) {
+  const start = (settings: Parameters<typeof PythonProcess.device>[1]) =>
+    PythonProcess.device(path, { timeout: TIMEOUT, ...settings });
+
+  Deno.test(`${name}: a message is acknowledged when the next one is asked for, and comes again if it never is`, async () => {
+    await using server = await listen();
+    let told = 0;
+    {
+      await using device = start({ port: server.port, holds: "b" });
+      const link = await server.device("1");
+      const tell = (text: string) => link.write(text, { wait: false }).then(() => told++);
+      const all = [tell("a"), tell("b"), tell("c")];
+      all.forEach((one) => one.catch(() => {})); // the server was closed
+      await says(device, "got b");
+      await until(() => told === 1);
+      await pause(3 * TIMEOUT);
+      assertEquals([told, device.all("got")], [1, ["a", "b"]]);
+    }
+    await using device = start({ port: server.port });
+    await until(() => told === 3);
+    assertEquals(device.all("got"), ["b", "c"]);
+  });
+
+  Deno.test(`${name}: a message that the application has when the link is lost has arrived, and the next run gets it from the memory`, async () => {
+    const memory = await Deno.makeTempFile();
+    try {
+      await using server = await listen();
+      await using proxy = await FaultProxy.start({ target: { port: server.port } });
+      const link = await (async () => {
+        await using device = start({ port: proxy.port, memory, holds: "a" });
+        const link = await server.device("1");
+        const written = link.write("a");
+        await says(device, "got a");
+        proxy.reset();
+        await written; // its hello says so
+        assertEquals(device.all("link"), ["True", "False", "True"]);
+        return link;
+      })();
+      await using device = start({ port: proxy.port, memory });
+      await link.write("b");
+      await until(() => device.all("got").length === 2);
+      assertEquals(device.all("got"), ["a", "b"]);
+    } finally {
+      await Deno.remove(memory);
+    }
+  });
+
+  Deno.test(`${name}: a memory that is damaged is none: nothing is lost, and nothing is taken for what it is not`, async () => {
+    const memory = await Deno.makeTempFile();
+    try {
+      await Deno.writeTextFile(memory, "this was never a position, and has some length");
+      await using server = await listen();
+      await using device = start({ port: server.port, memory });
+      const link = await server.device("1");
+      await link.write("a");
+      await says(device, "got a");
+    } finally {
+      await Deno.remove(memory);
+    }
+  });
+
+  Deno.test(`${name}: what has expired never arrives, and what has not arrives once, through outages`, async () => {
+    await using server = await listen();
+    await using proxy = await FaultProxy.start({ target: { port: server.port } });
+    const messages = 400;
+    await using device = start({ port: proxy.port, messages, pause: 10, expires: 300, window: 16 });
+    const link = await server.device("1");
+    const heard: string[] = [];
+    const reading = (async () => {
+      for await (const line of link) heard.push(line);
+    })();
+    reading.catch(() => {}); // the server was closed
+    const decided = () => device.all("sent").length + device.all("late").length;
+    while (decided() < messages && device.trouble === "") {
+      await pause(700);
+      proxy.blackhole();
+      await pause(900);
+      proxy.restore({ drop: true });
+      const before = decided();
+      await until(() => decided() > before || decided() === messages || device.trouble !== "");
+    }
+    assertEquals(device.trouble, "");
+    await until(() => heard.length >= device.all("sent").length);
+    const late = device.all("late");
+    assert(late.length > 10, `${late.length} were late`);
+    assertEquals(late.filter((line) => !line.endsWith(" EXPIRED")), []);
+    assertEquals(heard.toSorted(), device.all("sent").map((n) => `up ${n}`).toSorted());
+  });
+
+  Deno.test(`${name}: dialect 1, through outages`, async () => {
+    await using server = await listen();
+    await using proxy = await FaultProxy.start({ target: { port: server.port } });
+    const messages = 300;
+    await using device = start({ port: proxy.port, dialect: 1, messages, pause: 5 });
+    const link = await server.device("1");
+    const heard: string[] = [];
+    const reading = (async () => {
+      for await (const line of link) heard.push(line);
+    })();
+    reading.catch(() => {}); // the server was closed
+    const texts = Array.from({ length: messages }, (_, n) => `down ${n}`);
+    const writing = (async () => {
+      for (const text of texts) await link.write(text);
+    })();
+    writing.catch(() => {}); // the server was closed
+    for (let outage = 1; outage <= 4; outage++) {
+      await until(() => heard.length >= outage * 50);
+      if (outage % 2 === 0) proxy.reset();
+      else {
+        proxy.blackhole();
+        await pause(2 * TIMEOUT);
+        proxy.restore({ drop: true });
+      }
+    }
+    await writing;
+    await until(() => device.all("sent").length === messages);
+    assertEquals(device.all("got"), texts);
+    assertEquals(heard, texts.map((_, n) => `up ${n}`));
+    assertEquals(device.trouble, "");
+  });
+
+  Deno.test(`${name}: of several addresses that one is used at which the server is`, async () => {
+    await using server = await listen();
+    const servers = ["127.0.0.3", "127.0.0.2", "127.0.0.1"];
+    await using device = start({ port: server.port, servers, messages: 1 });
+    await says(device, "sent 0");
+  });
+
+  Deno.test(`${name}: a server that does not have the key is told nothing`, async () => {
+    const said: string[] = [];
+    await using server = await listen({ keys: [["1", OTHER_KEY]], open: false });
+    await using proxy = await FaultProxy.start({ target: { port: server.port } });
+    proxy.onBytes = ({ direction, bytes }) => {
+      if (direction === "up") said.push(new TextDecoder().decode(bytes));
+    };
+    await using device = start({ port: proxy.port, key: KEY, messages: 1 });
+    await until(() => proxy.accepted >= 2);
+    assertEquals(device.said, []);
+    assert(said.length > 0);
+    for (const line of said) assert(line.startsWith("\x01"), `only hellos are said, not ${line}`);
+  });
+
+  Deno.test(`${name}: without WiFi nothing is tried; when it is there, the link is`, async () => {
+    const folder = await Deno.makeTempDir();
+    const wifi = `${folder}/wifi`;
+    try {
+      await using server = await listen();
+      await using proxy = await FaultProxy.start({ target: { port: server.port } });
+      await using device = start({ port: proxy.port, wifi, messages: 1 });
+      await pause(2 * TIMEOUT);
+      assertEquals(proxy.accepted, 0);
+      await Deno.writeTextFile(wifi, "");
+      await says(device, "sent 0");
+      await Deno.remove(wifi);
+      proxy.reset();
+      await says(device, "wifi False");
+      const { accepted } = proxy;
+      await pause(2 * TIMEOUT);
+      assertEquals(proxy.accepted, accepted);
+      await Deno.writeTextFile(wifi, "");
+      await until(() => device.all("link").length === 3);
+      const told = device.said.filter((line) => /^(wifi|link)/.test(line));
+      const back = ["wifi True", "link True"];
+      assertEquals(told, [...back, "link False", "wifi False", ...back]);
+      assertEquals(device.trouble, "");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+
+  Deno.test(`${name}: texts that no line can carry are refused where they are written`, async () => {
+    const code = `
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from holdfast import Client
+async def main():
+    client = Client("1", "127.0.0.1", 9)
+    for text in ("", "\\n", "a\\nb", "\\0a", "\\x01a", "\\x02a", "x" * 257):
+        try:
+            client.put(text)
+            print("accepted", text)
+        except ValueError:
+            print("refused")
+    print(client.put("x" * 256 + "\\n"), await client.write("a", qos=False), client.status(), client.connects)
+    for wrong in ({"key": b"1"}, {"line": 9}, {"window": 65}, {"my_id": ""}, {"my_id": "a\\tb"}, {"my_id": "x" * 65}):
+        options = {"my_id": "1", "server": "127.0.0.1"}
+        options.update(wrong)
+        try:
+            Client(**options)
+            print("made", wrong)
+        except ValueError:
+            print("refused")
+    client.close()
+asyncio.run(main())
+`;
+    await using device = new PythonProcess(path, ["-c", code, PACKAGE]);
+    await device.ended;
+    assertEquals(device.trouble, "");
+    const refused = (count: number) => Array.from({ length: count }, () => "refused");
+    assertEquals(device.said, [...refused(7), "True False False 0", ...refused(6)]);
+  });
+}
+
+const [python] = interpreters();
+
+toolTest("CPython: over TLS", { openssl: "openssl", python3: "python3" }, async ({ openssl }) => {
+  const tls = await makeCertificate(openssl);
+  const ca = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(ca, tls.cert);
+    await using server = await listen({ tls });
+    const settings = { port: server.port, timeout: TIMEOUT, messages: 100, ca };
+    await using device = PythonProcess.device(python![1], settings);
+    const link = await server.device("1");
+    const heard: string[] = [];
+    while (heard.length < 100) heard.push(await link.readline());
+    await link.write("a");
+    await says(device, "got a");
+    assertEquals(heard, heard.map((_, n) => `up ${n}`));
+    assertEquals(device.trouble, "");
+  } finally {
+    await Deno.remove(ca);
+  }
+});

@@ -1,0 +1,10 @@
+"""With socket.py: whoever connects is connected."""
+POLLOUT = 4
+
+
+class poll:
+    def register(self, sock, events):
+        self._sock = sock
+
+    def poll(self, timeout):
+        return [(self._sock, POLLOUT)]

@@ -1,0 +1,195 @@
+/**
+ * A real PostgreSQL server in a folder of its own, which can be stopped, killed and started again.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import { locate, type Tools, toolTest } from "./tools.ts";
+
+/** Debian's, and the package that has it. */
+const PROGRAM = "/usr/lib/postgresql/15/bin/postgres";
+
+export const POSTGRES = { [PROGRAM]: "postgresql" } as const;
+
+/** It does not run as root: Debian's package has made this user. */
+const USER = "postgres";
+
+const decoder = new TextDecoder();
+
+export class Postgres implements AsyncDisposable {
+  readonly port: number;
+  /** Where its data are, its socket and its log. */
+  readonly folder: string;
+  readonly #bin: string;
+  #runs = false;
+  #schemas = 0;
+
+  private constructor(bin: string, folder: string, port: number) {
+    this.#bin = bin;
+    this.folder = folder;
+    this.port = port;
+  }
+
+  /**
+   * @param tools Of `POSTGRES`.
+   * @param settings More lines for postgresql.conf.
+   */
+  static async start(
+    tools: Tools<keyof typeof POSTGRES>,
+    settings: readonly string[] = [],
+  ): Promise<Postgres> {
+    const server = Postgres.#new(tools[PROGRAM].slice(0, PROGRAM.lastIndexOf("/")));
+    server.#run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
+    server.#configure([
+      "listen_addresses = '127.0.0.1'",
+      "fsync = off", // a killed process loses nothing by it, only a machine does
+      "max_connections = 50",
+      "log_line_prefix = '%p '",
+      // A pipe would have to be read, in tests that do not know of it.
+      "logging_collector = on",
+      "log_filename = 'log'",
+      "log_rotation_age = 0",
+      ...settings,
+    ]);
+    await server.start();
+    return server;
+  }
+
+  static #new(bin: string): Postgres {
+    const folder = Deno.makeTempDirSync({ prefix: "holdfast_pg_" });
+    // It cannot choose a port by itself.
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const server = new Postgres(bin, folder, port);
+    server.own(folder);
+    return server;
+  }
+
+  /** Another one that follows this one, to take its place. */
+  async standby(): Promise<Postgres> {
+    const other = Postgres.#new(this.#bin);
+    const from = ["-h", this.folder, "-p", `${this.port}`, "-U", USER];
+    other.#run("pg_basebackup", ...from, "-R", "-c", "fast", "--no-sync");
+    other.#configure(["listen_addresses = '127.0.0.1'"]);
+    await other.start();
+    return other;
+  }
+
+  #configure(lines: readonly string[]): void {
+    const own = [`port = ${this.port}`, `unix_socket_directories = '${this.folder}'`]
+      .concat(`log_directory = '${this.folder}'`);
+    const path = `${this.folder}/data/postgresql.conf`;
+    Deno.writeTextFileSync(path, [...lines, ...own, ""].join("\n"), { append: true });
+  }
+
+  /** Gives it a file or a folder. */
+  own(path: string): void {
+    if (Deno.uid() === 0) run("chown", USER, path);
+  }
+
+  /** Runs a program of its on its data. */
+  #run(name: string, ...args: string[]): void {
+    const [program, ...rest] = this.#asUser(name, "-D", `${this.folder}/data`, ...args);
+    run(program!, ...rest);
+  }
+
+  /** A command of its, for a user that it takes. */
+  #asUser(program: string, ...args: string[]): string[] {
+    const command = [`${this.#bin}/${program}`, ...args];
+    if (Deno.uid() !== 0) return command;
+    return ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--init-groups", ...command];
+  }
+
+  /** What it has logged. */
+  get log(): string {
+    try {
+      return Deno.readTextFileSync(`${this.folder}/log`);
+    } catch {
+      return ""; // it has not come to that yet
+    }
+  }
+
+  /** Its first process. */
+  get pid(): number {
+    return parseInt(Deno.readTextFileSync(`${this.folder}/data/postmaster.pid`));
+  }
+
+  /** Starts it, again perhaps, and waits until it lets in. */
+  async start(): Promise<void> {
+    await this.#control("start", "-l", `${this.folder}/started`);
+    this.#runs = true;
+  }
+
+  /** Stops it: "immediate" as a crash does, "fast" in good order. */
+  async stop(mode: "immediate" | "fast" = "immediate"): Promise<void> {
+    if (!this.#runs) return;
+    this.#runs = false;
+    await this.#control("stop", "-m", mode);
+  }
+
+  /** It is no child of this process: sanitizers would have it end in the test in which it begins. */
+  async #control(...words: string[]): Promise<void> {
+    const [program, ...args] = this.#asUser("pg_ctl", "-D", `${this.folder}/data`, "-w", ...words);
+    const command = new Deno.Command(program!, {
+      args,
+      cwd: this.folder,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    });
+    const { success } = await command.output();
+    assert(success, `pg_ctl ${words.join(" ")}: ${this.log}`);
+  }
+
+  /** @param schema In which tables are made and looked for. */
+  url(schema: string, { port = this.port, user = USER }: { port?: number; user?: string } = {}) {
+    return `postgres://${user}@127.0.0.1:${port}/postgres?options=-csearch_path%3D${schema}`;
+  }
+
+  /** A new schema. */
+  schema(): string {
+    const name = `s${++this.#schemas}`;
+    this.sql(`CREATE SCHEMA ${name}`);
+    return name;
+  }
+
+  /** Executes statements as psql does, at once. @returns rows, with | between the columns */
+  sql(sql: string, schema = "public"): string {
+    const args = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", this.folder, "-p"]
+      .concat(`${this.port}`, "-U", USER, "-d", "postgres", "-c", sql);
+    return run("env", `PGOPTIONS=-csearch_path=${schema}`, "psql", ...args).trim();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+function run(program: string, ...args: string[]): string {
+  const { success, stdout, stderr } = new Deno.Command(program, { args, cwd: "/tmp" }).outputSync();
+  assert(success, `${program} ${args.join(" ")}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}
+
+/**
+ * Registers tests of one file that share a server.
+ *
+ * @param about For who has none: what is not tested.
+ * @param register Registers them; the server runs while they do.
+ */
+export function withPostgres(
+  about: string,
+  register: (server: () => Postgres) => void,
+  settings: readonly string[] = [],
+): void {
+  const { paths, missing } = locate(POSTGRES);
+  if (missing.length > 0) return toolTest(about, POSTGRES, () => {});
+  let server: Postgres | undefined;
+  Deno.test.beforeAll(async () => {
+    server = await Postgres.start(paths as Tools<keyof typeof POSTGRES>, settings);
+  });
+  Deno.test.afterAll(() => server?.[Symbol.asyncDispose]());
+  register(() => server!);
+}
