@@ -11,7 +11,8 @@ import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
-import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
+import { Circuit, DOWN, type Host, NOBODY, type Path, UP } from "./network.ts";
+import { OpenedTap } from "./opened.ts";
 import { SimMemory } from "./memory.ts";
 import { Naps } from "./naps.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
@@ -168,6 +169,11 @@ export class SimDevice implements Wiring {
     return this.firmware?.metadata ?? this.plan.metadata;
   }
 
+  /** Whether its links are sealed. */
+  get isSealed(): boolean {
+    return this.dialect === 2 && this.plan.key !== undefined && this.plan.suite === 3;
+  }
+
   get isUp(): boolean {
     return this.program?.isUp ?? false;
   }
@@ -229,7 +235,18 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
-    socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
+    const lines = new OpenedTap(
+      { read() {}, wrote: (bytes) => this.#wrote(bytes) },
+      this.plan,
+      UP,
+    );
+    socket.tap = {
+      read: (bytes) => lines.read(bytes),
+      wrote: (bytes) => {
+        world.overhear(socket, bytes);
+        lines.wrote(bytes);
+      },
+    };
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
   }
@@ -238,9 +255,8 @@ export class SimDevice implements Wiring {
     return this.world.server.disk.devices.has(this.id);
   }
 
-  #wrote(socket: SimSocket, bytes: Uint8Array): void {
-    const { world, world: { clock, scenario: { timeout } } } = this;
-    world.overhear(socket, bytes);
+  #wrote(bytes: Uint8Array): void {
+    const { clock, scenario: { timeout } } = this.world;
     if (this.meetsImpostor) return;
     // Its socket may take nothing for the timeout; a chip's application looks now and then only.
     const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);

@@ -1,5 +1,6 @@
 /** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
 import { type Limits } from "../../server/link/limits.ts";
+import type { KeyedSuite } from "../../server/protocol/greeting.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { DeployPlan } from "./deploy_plan.ts";
@@ -55,6 +56,8 @@ export interface DevicePlan {
   id: string;
   dialect: 1 | 2;
   key: Uint8Array | undefined;
+  /** What it speaks with a key. */
+  suite: KeyedSuite;
   /** What it says about itself in dialect 2; "": nothing. */
   metadata: string;
   size: CoreSize;
@@ -253,6 +256,7 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     id,
     dialect,
     key: siege || (random.chance(0.3) && !mayBeFirst) ? drawKey(random) : undefined,
+    suite: random.pick([2, 3, 3]),
     metadata: random.pick(["", `device=${id} reset=watchdog`]),
     size,
     talk,

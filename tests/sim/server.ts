@@ -10,7 +10,8 @@ import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
-import type { End, Host } from "./network.ts";
+import { DOWN, type End, type Host } from "./network.ts";
+import { OpenedTap } from "./opened.ts";
 import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
@@ -203,7 +204,11 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = new Wire(end.path.owner);
+      socket.tap = new OpenedTap(
+        new Wire(end.path.owner),
+        end.path.owner,
+        DOWN,
+      );
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });

@@ -1,0 +1,22 @@
+/** Bugs of sealed links. */
+import { type Bugs, edit } from "./bug.ts";
+
+const CIPHER = "server/protocol/chacha20_poly1305.ts";
+const CONNECTION = "server/runtime/connection.ts";
+const SEAL = "server/protocol/seal.ts";
+
+export const SEAL_BUGS: Bugs = {
+  "seal: all records have one number": edit(SEAL, "this.#next++, true", "this.#next, true"),
+  "seal: a tag is not compared": edit(CIPHER, "if (differs !== 0) return false;", ""),
+  "seal: both directions have one key": edit(
+    SEAL,
+    "toDevice: bytes.subarray(CIPHER_KEY_BYTES),",
+    "toDevice: bytes.subarray(0, CIPHER_KEY_BYTES),",
+  ),
+  "seal: what was said is not in the keys": edit(SEAL, ".update(greeting)", '.update("")'),
+  "seal: a stream that was cut off is taken for one that has ended": edit(
+    CONNECTION,
+    "    this.close();\n    this.#stage!.ended(reason);",
+    "    this.#stage!.data(Uint8Array.of(10));\n    this.close();\n    this.#stage!.ended(reason);",
+  ),
+};
