@@ -12,8 +12,8 @@ import { concat, FRAME } from "./lines.ts";
 export const LENGTH_BYTES = 2;
 export const RECORD = LENGTH_BYTES + TAG_BYTES;
 
-/** Most bytes that the length of a record can say. */
-const MOST = 0xffff;
+/** Most bytes in a record: what is not complete says nothing yet, so on a slow path records must not be long. */
+const MOST = 1024;
 
 const LABEL = new TextEncoder().encode("holdfast 03");
 
@@ -36,7 +36,7 @@ export function sealKeys(key: Uint8Array, greeting: Uint8Array | string): SealKe
   };
 }
 
-/** Most bytes that a record holds for an end that takes texts of so many: each of its lines fits one. */
+/** Most bytes that a record holds for an end that takes texts of so many: it has room for a line. */
 function mostFor(line: number): number {
   return Math.min(line + FRAME, MOST);
 }

@@ -239,9 +239,11 @@ export class SimDevice implements Wiring {
       { read() {}, wrote: (bytes) => this.#wrote(bytes) },
       this.plan,
       UP,
+      world.clock,
     );
     socket.tap = {
       read: (bytes) => lines.read(bytes),
+      quiet: () => lines.quiet(),
       wrote: (bytes) => {
         world.overhear(socket, bytes);
         lines.wrote(bytes);

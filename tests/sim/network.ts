@@ -110,8 +110,6 @@ class Pipe {
   #greeting: number; // its lines that are still to come
   /** Nothing arrives any more. */
   cut = false;
-  /** What arrives may not be what was sent. */
-  isMeddled = false;
 
   constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
     this.#bytes = new Uint8Array(2 * capacity);
@@ -142,7 +140,6 @@ class Pipe {
     }
     const { meddler } = this.path;
     if (!meddler || end === bytes.length) return bytes;
-    this.isMeddled = true;
     const passed = meddler.pass(this.direction, bytes.subarray(end));
     return concat(bytes.subarray(0, end), passed).subarray(0, this.room);
   }

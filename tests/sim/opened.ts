@@ -11,8 +11,8 @@ const SUITE = `${HELLO}0${SEALED}`;
 
 const NEWLINE = 10;
 
-/** More than any end takes. */
-const MOST = 0xfff0;
+/** Longest text of an end that takes records of any length. */
+const MOST = 1024;
 
 const NOTHING = new Uint8Array(0);
 
@@ -36,8 +36,18 @@ export class OpenedTap implements Tap {
   #key: Uint8Array | undefined; // when the welcome was said
   #seals: Seal[] | undefined;
   #isBroken = [false, false]; // what passes means nothing to its receiver
+  readonly #now: () => number;
+  #shownAt: number;
+  #longest = 0;
 
-  constructor(tap: Tap, plan: DevicePlan | undefined, writes: Direction) {
+  constructor(
+    tap: Tap,
+    plan: DevicePlan | undefined,
+    writes: Direction,
+    clock: { readonly now: number },
+  ) {
+    this.#now = () => clock.now;
+    this.#shownAt = clock.now;
     this.#tap = tap;
     this.#plan = plan;
     this.#writes = writes;
@@ -85,6 +95,14 @@ export class OpenedTap implements Tap {
 
   #show(direction: Direction, bytes: Uint8Array): void {
     if (direction === this.#writes) this.#tap.wrote(bytes);
-    else this.#tap.read(bytes);
+    else {
+      this.#longest = Math.max(this.#longest, this.#now() - this.#shownAt);
+      this.#shownAt = this.#now();
+      this.#tap.read(bytes);
+    }
+  }
+
+  quiet(): number | undefined {
+    return this.#isSealed ? Math.max(this.#longest, this.#now() - this.#shownAt) : undefined;
   }
 }

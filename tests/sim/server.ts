@@ -208,6 +208,7 @@ export class ServerProcess implements Host, Wiring {
         new Wire(end.path.owner),
         end.path.owner,
         DOWN,
+        clock,
       );
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
