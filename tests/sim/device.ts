@@ -235,20 +235,10 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
-    const lines = new OpenedTap(
-      { read() {}, wrote: (bytes) => this.#wrote(bytes) },
-      this.plan,
-      UP,
-      world.clock,
-    );
-    socket.tap = {
-      read: (bytes) => lines.read(bytes),
-      quiet: () => lines.quiet(),
-      wrote: (bytes) => {
-        world.overhear(socket, bytes);
-        lines.wrote(bytes);
-      },
-    };
+    const lines = { read() {}, wrote: (bytes: Uint8Array) => this.#wrote(bytes) };
+    socket.tap = new OpenedTap(lines, this.plan, UP, world.clock, (bytes) => {
+      world.overhear(socket, bytes);
+    });
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
   }

@@ -1,12 +1,12 @@
 /** Somebody on the way of one device, who has no key, and does to records whatever can be done to bytes. */
 import { concat } from "../../server/protocol/lines.ts";
-import type { Direction } from "./network.ts";
+import type { Direction, Meddling } from "./network.ts";
 import type { Random } from "./random.ts";
 
 /** Pieces that are remembered, to be said again. */
 const KEPT = 40;
 
-export class Meddler {
+export class Meddler implements Meddling {
   /** What has passed before, also on other connections. */
   readonly #kept: Uint8Array<ArrayBuffer>[][] = [[], []];
   /** How much of what passes it spoils. */
@@ -16,7 +16,6 @@ export class Meddler {
     this.#share = random.pick([0.02, 0.1, 0.5]);
   }
 
-  /** What passes in place of a piece. */
   pass(direction: Direction, piece: Uint8Array): Uint8Array {
     const { random } = this;
     const kept = this.#kept[direction]!;

@@ -6,13 +6,18 @@
 import { concat } from "../../server/protocol/lines.ts";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
-import type { Meddler } from "./meddler.ts";
 import type { Conditions, DevicePlan } from "./scenario.ts";
 
 /** Directions: from the device to the server, and back. */
 export const UP = 0;
 export const DOWN = 1;
 export type Direction = typeof UP | typeof DOWN;
+
+/** Somebody on the way. */
+export interface Meddling {
+  /** What passes in place of a piece. */
+  pass(direction: Direction, piece: Uint8Array): Uint8Array;
+}
 
 /** What a program is told about its end of a connection. */
 export interface EndOwner {
@@ -39,7 +44,7 @@ export class Path {
   /** Somebody records what the device sends. */
   isOverheard = false;
   /** Somebody does what he likes to what passes behind a greeting. */
-  meddler: Meddler | undefined;
+  meddler: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
   readonly #holes = [0, 0];

@@ -37,6 +37,7 @@ export class OpenedTap implements Tap {
   #seals: Seal[] | undefined;
   #isBroken = [false, false]; // what passes means nothing to its receiver
   readonly #now: () => number;
+  readonly #raw: ((written: Uint8Array) => void) | undefined;
   #shownAt: number;
   #longest = 0;
 
@@ -45,7 +46,9 @@ export class OpenedTap implements Tap {
     plan: DevicePlan | undefined,
     writes: Direction,
     clock: { readonly now: number },
+    raw?: (written: Uint8Array) => void,
   ) {
+    this.#raw = raw;
     this.#now = () => clock.now;
     this.#shownAt = clock.now;
     this.#tap = tap;
@@ -58,6 +61,7 @@ export class OpenedTap implements Tap {
   }
 
   wrote(bytes: Uint8Array): void {
+    this.#raw?.(bytes);
     this.#pass(this.#writes, bytes);
   }
 

@@ -10,8 +10,7 @@ import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
-import { DOWN, type End, type Host } from "./network.ts";
-import { OpenedTap } from "./opened.ts";
+import type { End, Host } from "./network.ts";
 import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
@@ -23,7 +22,7 @@ import { CREATE } from "./statements.ts";
 import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
 import type { Tables } from "./tables.ts";
-import { Wire } from "./wire.ts";
+import { wireOf } from "./wire.ts";
 import type { World } from "./world.ts";
 
 /** What an honest device is never accused of. */
@@ -204,12 +203,7 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = new OpenedTap(
-        new Wire(end.path.owner),
-        end.path.owner,
-        DOWN,
-        clock,
-      );
+      socket.tap = wireOf(end.path.owner, clock);
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
