@@ -345,3 +345,29 @@ Deno.test({
     assertEquals([uid, gid], [1234, 2345]);
   },
 });
+
+Deno.test("a key says what it is for: a new one for sealed links, one from before for either suite", async () => {
+  using folder = new Folder();
+  Deno.writeTextFileSync(folder.keys, JSON.stringify({ old: SECRET }), { mode: 0o600 });
+  await addKey(folder.keys, "new", { given: SECRET });
+  await addKey(folder.keys, "simple", { given: SECRET, suite: 2 });
+  assertEquals(Array.from(readKeys(folder.keys), ([id, { suite }]) => [id, suite]), [
+    ["old", 2],
+    ["new", 3],
+    ["simple", 2],
+  ]);
+  assertEquals(JSON.parse(Deno.readTextFileSync(folder.keys)), {
+    old: SECRET,
+    new: `03:${SECRET}`,
+    simple: SECRET,
+  });
+});
+
+Deno.test("a key for a suite that is not known is none, and is not repeated", () => {
+  using folder = new Folder();
+  for (const key of [`04:${SECRET}`, `3:${SECRET}`, `03:${SECRET}0`, `03:`, `03 ${SECRET}`]) {
+    Deno.writeTextFileSync(folder.keys, JSON.stringify({ "1": key }), { mode: 0o600 });
+    const { message } = assertThrows(() => readKeys(folder.keys), LocalError, "64 hex digits");
+    assert(!message.includes(SECRET));
+  }
+});
