@@ -106,6 +106,7 @@ async function serve(values: Options): Promise<number> {
 
 async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
+  stopped.promise.catch(() => {}); // it is waited for further down
   let reread = false;
   let reload = () => void (reread = true);
   const early: string[] = []; // what an application fails with while it is loaded
@@ -113,7 +114,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
-  const { lettersMaxAge, ...options } = await toServerOptions(values, printing.log);
+  const { lettersMaxAge, sendAway, ...options } = await toServerOptions(values, printing.log);
   // Before it says that it listens: from then on somebody may want to stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
   // It would end a server that has nothing to read again, too.
@@ -160,6 +161,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   try {
     mqtt?.bridge.close();
     // Nobody new comes in from here on.
+    if (sendAway > 0) await server.sendAway(sendAway);
     await drain(server, nodePlatform);
     await web?.close();
     await server.close();

@@ -2,7 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Channels, Client } from "../bridge/host/mod.ts";
 import { makeCertificate, makeExpired } from "../tests/support/certificate.ts";
-import { fails, folder, Process, start } from "../tests/support/main_process.ts";
+import { fails, folder, Process, start, startWith } from "../tests/support/main_process.ts";
 import { Mosquitto, MqttPeer } from "../tests/support/mosquitto.ts";
 import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
@@ -60,47 +60,44 @@ toolTest(
       await new Deno.Command(mosquitto_passwd, { args, stderr: "null" }).output();
       return ["allow_anonymous false", `password_file ${path}/passwords`];
     });
+    const env = { HOLDFAST_MQTT_PASSWORD: SECRET };
     const run = (name: string, ...more: string[]) => {
       const url = `mqtt://holdfast@127.0.0.1:${broker.port}`;
-      return start("--open", "--store", `${dir.path}/${name}.db`, "--mqtt", url, ...more);
+      return startWith(env, "--open", "--store", `${dir.path}/${name}.db`, "--mqtt", url, ...more);
     };
-    Deno.env.set("HOLDFAST_MQTT_PASSWORD", SECRET);
-    try {
-      await using right = run("right");
-      assertEquals((await right.logs("broker")).code, undefined);
-      const listed = await Deno.readTextFile(`/proc/${right.pid}/cmdline`);
-      assertEquals(
-        [listed, right.stderr, right.stdout].filter((text) => text.includes(SECRET)),
-        [],
-      );
-      const file = `${dir.path}/password`;
-      Deno.writeTextFileSync(file, "another one", { mode: 0o644 });
-      await using wrong = run("wrong", "--mqtt-password-file", file);
-      assertStringIncludes((await wrong.logs("broker")).message!, "not authorized");
-      assertStringIncludes((await wrong.logs("warning")).message!, "can read the password in");
-      Deno.writeTextFileSync(file, "\n");
-      wrong.kill("SIGHUP");
-      const complaint = () => wrong.log.find(({ code }) => code === "BAD_ARGUMENT");
-      const { message } = await until(complaint, { what: () => wrong.stderr });
-      assertStringIncludes(message!, "no password in it; the old credentials at the broker stay");
-      Deno.writeTextFileSync(file, SECRET);
-      wrong.kill("SIGHUP");
-      assertStringIncludes((await wrong.logs("credentials")).message!, file);
-      const isIn = () => wrong.log.find(({ event, code }) => event === "broker" && !code);
-      await until(isIn, { what: () => wrong.stderr });
-      assertEquals(wrong.stderr.includes(SECRET), false);
-      const [code, said] = await fails(
-        "--open",
-        "--store",
-        `${dir.path}/s.db`,
-        "--mqtt",
-        "mqtt://h",
-      );
-      assertEquals(code, 2);
-      assertStringIncludes(said, "HOLDFAST_MQTT_PASSWORD needs a user");
-    } finally {
-      Deno.env.delete("HOLDFAST_MQTT_PASSWORD");
-    }
+    await using right = run("right");
+    assertEquals((await right.logs("broker")).code, undefined);
+    const listed = await Deno.readTextFile(`/proc/${right.pid}/cmdline`);
+    assertEquals(
+      [listed, right.stderr, right.stdout].filter((text) => text.includes(SECRET)),
+      [],
+    );
+    const file = `${dir.path}/password`;
+    Deno.writeTextFileSync(file, "another one", { mode: 0o644 });
+    await using wrong = run("wrong", "--mqtt-password-file", file);
+    assertStringIncludes((await wrong.logs("broker")).message!, "not authorized");
+    assertStringIncludes((await wrong.logs("warning")).message!, "can read the password in");
+    Deno.writeTextFileSync(file, "\n");
+    wrong.kill("SIGHUP");
+    const complaint = () => wrong.log.find(({ code }) => code === "BAD_ARGUMENT");
+    const { message } = await until(complaint, { what: () => wrong.stderr });
+    assertStringIncludes(message!, "no password in it; the old credentials at the broker stay");
+    Deno.writeTextFileSync(file, SECRET);
+    wrong.kill("SIGHUP");
+    assertStringIncludes((await wrong.logs("credentials")).message!, file);
+    const isIn = () => wrong.log.find(({ event, code }) => event === "broker" && !code);
+    await until(isIn, { what: () => wrong.stderr });
+    assertEquals(wrong.stderr.includes(SECRET), false);
+    await using nobody = startWith(
+      env,
+      "--open",
+      "--store",
+      `${dir.path}/s.db`,
+      "--mqtt",
+      "mqtt://h",
+    );
+    assertEquals((await nobody.ended).code, 2);
+    assertStringIncludes(nobody.stderr, "HOLDFAST_MQTT_PASSWORD needs a user");
   },
 );
 

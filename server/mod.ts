@@ -64,6 +64,18 @@ export { FaultError } from "./protocol/fault.ts";
 export type { AppState } from "./runtime/application.ts";
 export { type App, Server, type ServerOptions } from "./server.ts";
 export type { ServerSettings } from "./server_options.ts";
+export {
+  type Answer,
+  type Beat,
+  type Fleet,
+  type Look,
+  type Lost,
+  type Mail,
+  type MailChange,
+  MOST_MAIL,
+  type Post,
+  type Reply,
+} from "./store/fleet.ts";
 export { MemoryStore } from "./store/memory.ts";
 export { PostgresStore, type PostgresStoreOptions } from "./store/postgres/postgres.ts";
 export type { Durability } from "./store/sqlite/database.ts";

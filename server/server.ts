@@ -23,12 +23,15 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
+import { checkErrand } from "./runtime/errands.ts";
+import { FleetMember } from "./runtime/fleet_member.ts";
 import { Pace } from "./runtime/pace.ts";
+import { Parting } from "./runtime/parting.ts";
 import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { Roster } from "./runtime/roster.ts";
 import { caller, paceOf } from "./runtime/run.ts";
-import { transact, type TransactionHost } from "./runtime/transactions.ts";
+import { deedOf, transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import { Ledger } from "./store/ledger.ts";
 import type { ServerSettings } from "./server_options.ts";
@@ -79,6 +82,9 @@ export class Server implements AsyncDisposable {
   readonly #things: Things;
   #listener: Listener | undefined;
   #unlistened: Promise<void> | undefined;
+  #parting: Parting | undefined;
+  /** Where other processes use the store, too. */
+  readonly #member: FleetMember | undefined;
   readonly #devices: Roster;
   readonly #places: Places;
   readonly #pool: Pool;
@@ -116,6 +122,21 @@ export class Server implements AsyncDisposable {
       },
     });
     this.#devices = this.#keepRoster();
+    const { fleet } = store;
+    this.#member = fleet && new FleetMember({
+      fleet,
+      turn: this.#turn,
+      clock: platform,
+      devices: this.#devices,
+      connections: this.#places.connections,
+      acquire: (id) => store.acquire(id),
+      begin: (device) => this.#begin(device),
+      deed: (device, errand) => deedOf(this.#transactionHost, device, errand),
+      refused: (device, errand, error) => {
+        const text = errand && "write" in errand ? errand.write : undefined;
+        this.#reports.mailRefused(device, text, error);
+      },
+    });
     this.#reception = new Reception(this.#receptionHost());
     this.#pace = new Pace(platform);
     this.#deviceHost = this.#hostDevices(deadLetters ?? false);
@@ -159,7 +180,12 @@ export class Server implements AsyncDisposable {
     const store = openStore(options.store ?? ":memory:", options.durability, platform);
     try {
       const server = new Server(access, store, timeout, options, platform);
-      await server.#start(options);
+      try {
+        await server.#start(options);
+      } catch (error) {
+        await server.#member?.close();
+        throw error;
+      }
       return server;
     } catch (error) {
       if (store !== options.store) await store.close();
@@ -168,7 +194,10 @@ export class Server implements AsyncDisposable {
   }
 
   async #start({ port = 8123, hostname = "0.0.0.0", tls }: ServerOptions): Promise<void> {
-    for (const { id } of await this.#store.list()) this.#devices.meet(await this.#acquire(id));
+    if (this.#member) await this.#member.start();
+    else {
+      for (const { id } of await this.#store.list()) this.#devices.meet(await this.#acquire(id));
+    }
     this.#sleepers.start(this.#devices);
     await this.#linking.start();
     this.#listener = await this.#platform.listen(
@@ -360,6 +389,23 @@ export class Server implements AsyncDisposable {
     await this.transaction(() => {});
   }
 
+  /**
+   * Accepts no connections any more, and sends the devices that are here to their next address, one after the other: for
+   * a server that is about to be closed, where others have the same store. A device that knows no other address, or
+   * whose client is older than this, comes back after 2 to 4 times the timeout.
+   *
+   * @param over How long that takes, in ms, 0 to 3,600,000: so that the others do not get all of them at once.
+   * @returns when the last one was told
+   * @throws {LocalError} BAD_ARGUMENT; CLOSED
+   */
+  async sendAway(over: number): Promise<void> {
+    checkNumber("over", over, 0, 3_600_000);
+    if (this.#closed) throw this.#closed;
+    void this.#stopListening();
+    this.#parting ??= new Parting(this.#devices, over, this.#platform);
+    await this.#parting.done;
+  }
+
   #stopListening(): Promise<void> | undefined {
     return this.#unlistened ??= this.#listener?.close();
   }
@@ -383,6 +429,11 @@ export class Server implements AsyncDisposable {
       database: this.#store.database,
       closed: () => this.#closed,
       find: (id) => this.#devices.find(id),
+      post: (id, errand) => {
+        if (!this.#member || this.#devices.get(id)) return undefined;
+        checkErrand(errand, this.#limits.lineBytes);
+        return this.#member.posting(id, errand);
+      },
       set: (device, ...setting) => this.#things.of(device).setting(...setting),
     };
   }
@@ -392,14 +443,17 @@ export class Server implements AsyncDisposable {
       access: this.#access,
       limits: this.#limits,
       record: (id) => this.#devices.record(id),
+      isShared: this.#member !== undefined,
     };
+    const callers = this.#member?.callers;
     return {
       turn: this.#turn,
       clock: this.#platform,
       admission,
       connections: this.#places.connections,
       timeout: this.timeout,
-      record: (...args) => this.#devices.callers.ask(...args),
+      record: (...args) => (callers ?? this.#devices.callers).ask(...args),
+      take: callers && ((...args) => callers.take(...args)),
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };
@@ -418,7 +472,7 @@ export class Server implements AsyncDisposable {
     this.#places.check(id, device);
     const leaves = this.#places.makeRoom(id, device);
     if (leaves) this.#devices.forgetForRoom(leaves);
-    device ??= this.#devices.meet(this.#devices.callers.ledger(id));
+    device ??= this.#devices.meet((this.#member ?? this.#devices).callers.ledger(id)!);
     if (device.connected) this.events.emit({ event: "replaced", device: id, address });
     this.#sleepers.connected(device);
     device.serve(connection, admitted, ahead);
@@ -462,7 +516,11 @@ export class Server implements AsyncDisposable {
   }
 
   #hostDevices(deadLetters: boolean): DeviceHost<DeviceDriver> {
+    const member = this.#member;
     return {
+      get isHeld() {
+        return member?.isHeld ?? true;
+      },
       turn: this.#turn,
       clock: this.#platform,
       pace: this.#pace,
@@ -500,8 +558,10 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     const closed = this.#closed = new LocalError("CLOSED", "the server was closed");
     const listening = this.#stopListening();
+    this.#parting?.giveUp();
     this.#devices.close(closed);
     this.#reception.close();
+    this.#member?.stop();
     for (const device of this.#devices) {
       device.close(closed);
       device.cut(new PeerError("LOST", closed.message));
@@ -509,6 +569,7 @@ export class Server implements AsyncDisposable {
     await listening;
     try {
       await this.#turn.close();
+      await this.#member?.close();
     } finally {
       this.#reports.close();
       if (this.#ownsStore) await this.#store.close();

@@ -2,13 +2,14 @@
  * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
  * the messages that arrive, is for whoever owns the driver.
  */
-import { LocalError, type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import type { Platform } from "../../server/transport/platform.ts";
 import { Can, CONNECTING, Core, type CoreSize, Event, type Position, UP } from "./core.ts";
 import { addressesOf, type BootOptions, coreOptions } from "./options.ts";
 import { Addresses } from "./addresses.ts";
+import { isSentAway, reasonOf } from "./reasons.ts";
 import { CoreSocket } from "./socket.ts";
 
 /** What a driver needs of its owner, who may call `pump` in any of these. */
@@ -42,33 +43,6 @@ export interface DriverOwner {
 /** Of the timeout: the pause before another attempt to make safe what could not be. */
 const COMMIT_PAUSE = 1 / 8;
 
-const MESSAGES: Partial<Record<PeerCode, string>> = {
-  NO_ANSWER: "the server did not accept the connection in time",
-  NO_GREETING: "the server accepted the connection, but sent nothing",
-  SILENT: "nothing was heard from the server for the timeout",
-  STALLED: "the server took nothing from its socket for the timeout",
-  BAD_GREETING:
-    "the server did not answer in dialect 2: is it micropython-iot's? Then say `dialect: 1`",
-  BAD_PROOF: "the server does not have this device's key",
-  BAD_POSITION: "the server acknowledged what was never sent",
-  GAP: "a message from the server is missing",
-  LINE_TOO_LONG: "the server sent a line longer than `size.line`",
-  BAD_LINE: "the server sent a line that starts with no id",
-};
-
-/** What the server says when it refuses, by its code. */
-const REFUSALS = [
-  "for a reason that this version does not know",
-  "it has no key for this id, and is not open",
-  "the keys differ",
-  "it has a key for this id, and this device gave none",
-  "it has no key for this id, so it cannot prove itself",
-  "the greeting was malformed",
-  "it has too many connections or devices",
-  undefined, // a later version's
-  "its key for this id is for sealed links, and this device does not seal",
-];
-
 /** Does nothing before the first `pump`, and then goes on until it is closed. */
 export class ClientDriver {
   readonly core: Core;
@@ -81,7 +55,8 @@ export class ClientDriver {
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
-  /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has. */
+  /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has, less
+   * the pauses that it has leapt over. */
   #standsSince: number | undefined;
   #stood = 0;
   /** While it stands: what comes of it when that takes too long. */
@@ -96,6 +71,11 @@ export class ClientDriver {
   /** When the core was polled last. */
   #polled = 0;
   #up = false;
+  #upAt = 0;
+  /** Servers that have sent this device away since a link last stayed for the timeout. */
+  #sentAway = 0;
+  /** The core is not to wait before its next attempt. */
+  #hurries = false;
   #pumping = false;
   #again = false;
   /** Whether `#lookFirst` is under way. */
@@ -145,6 +125,8 @@ export class ClientDriver {
     this.#dialect = settings.dialect;
     this.#patience = patienceOf(settings);
     this.#position = this.core.position;
+    this.#sentAway = 0;
+    this.#hurries = false;
     this.#release();
   }
 
@@ -224,7 +206,7 @@ export class ClientDriver {
         else this.#stand();
         break;
       case Event.close:
-        this.#drop(this.#reason());
+        this.#drop(reasonOf(core), isSentAway(core));
         break;
       case Event.send:
         this.#socket!.send(core.piece);
@@ -237,6 +219,7 @@ export class ClientDriver {
     if (this.#closed) return false; // by the owner, from within
     if (core.state === UP && !this.#up) {
       this.#up = true;
+      this.#upAt = now;
       this.#keepPosition();
       this.#owner.stateChanged(true);
     }
@@ -273,15 +256,6 @@ export class ClientDriver {
     this.core.closed(this.#now());
     this.#drop(error);
     this.pump();
-  }
-
-  #reason(): PeerError {
-    const { reason, refusal } = this.core;
-    if (reason !== "REFUSED") return new PeerError(reason, MESSAGES[reason] ?? reason);
-    return new PeerError(
-      reason,
-      `the server refuses this device: ${REFUSALS[refusal] ?? REFUSALS[0]}`,
-    );
   }
 
   /** Before the core may say to the other end that it has got so far. */
@@ -384,11 +358,15 @@ export class ClientDriver {
     this.pump();
   }
 
-  #drop(reason: PeerError | LocalError): void {
+  /** @param isAway The server is about to stop, and has said so. */
+  #drop(reason: PeerError | LocalError, isAway = false): void {
     // It may have moved. Meanwhile it is tried where it was.
     if (this.#socket && !this.#wasOpened) this.#lookUp();
+    if (this.#up && this.#now() - this.#upAt >= this.#timeout) this.#sentAway = 0;
+    // If all of them send it away, one after the other, it waits as after any refusal.
+    if (isAway && ++this.#sentAway < this.#addresses.count) this.#hurries = true;
     // An attempt that has brought no link; a link that was lost is first sought where it was.
-    if (!this.#up && reason instanceof PeerError) this.#addresses.next();
+    if (isAway || (!this.#up && reason instanceof PeerError)) this.#addresses.next();
     this.#release();
     this.#owner.stateChanged(false, reason);
   }
@@ -402,7 +380,10 @@ export class ClientDriver {
   #setTimer(now: number): void {
     const due = now + this.core.wait;
     // It looks again then; but a timer that should have run by now, if the clock has jumped ahead, is late.
-    if (this.#cancelTimer && this.#timerDue > now && this.#timerDue <= due) return;
+    const isSet = this.#cancelTimer && this.#timerDue > now && this.#timerDue <= due;
+    if (isSet && !this.#hurries) return;
+    if (this.#hurries) this.#stood -= this.core.wait; // without a connection its clock may leap
+    this.#hurries = false;
     this.#cancelTimer?.();
     this.#timerDue = due;
     this.#cancelTimer = this.#platform.after(Math.max(0, due - this.#now()), () => {

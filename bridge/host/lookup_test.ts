@@ -128,6 +128,23 @@ Deno.test("of two addresses, the other one has its turn when one brings no link;
   assertEquals(tried, "787887");
 });
 
+Deno.test("each of several addresses may have a port of its own", async () => {
+  const host = ["192.0.2.7", "192.0.2.7:9000", "::1", "[::1]:9001", "[2001:db8::1]"];
+  await using scene = new ManualClient({ host, port: 8000 });
+  const { machine } = scene;
+  while (machine.sockets.length < host.length) {
+    machine.passes(5);
+    if (!machine.socket.closed) machine.socket.events.ended(new PeerError("NO_ANSWER", "no"));
+  }
+  assertEquals(
+    machine.sockets.map(({ options: { hostname, port } }) => [hostname, port]),
+    [["192.0.2.7", 8000], ["192.0.2.7", 9000], ["::1", 8000], ["::1", 9001], [
+      "2001:db8::1",
+      8000,
+    ]],
+  );
+});
+
 Deno.test("each of several names has its own lookup, and one that takes long does not keep the others waiting", async () => {
   await using scene = new ManualClient({ host: ["slow.lan", "server.lan"] });
   const { machine, told } = scene;
@@ -166,6 +183,15 @@ Deno.test("what cannot be where a server is is refused by name", () => {
       [["10.0.0.2", ""], 'host must be names and addresses, not ""'],
       [["10.0.0.2", 7], "not 7"],
       [["10.0.0.2", "10.0.0.2"], "the same address twice"],
+      [["10.0.0.2", "10.0.0.2:8123"], "the same address twice"],
+      [["::1", "[::1]:8123"], "the same address twice"],
+      ["10.0.0.2:0", "a port of 1 to 65535"],
+      ["10.0.0.2:65536", "a port of 1 to 65535"],
+      ["10.0.0.2:", "a port of 1 to 65535"],
+      ["10.0.0.2:90:90", "a port of 1 to 65535"],
+      ["[server.lan]:9000", "a port of 1 to 65535"],
+      ["[::1", "a port of 1 to 65535"],
+      [":9000", "a port of 1 to 65535"],
     ] as const
   ) {
     const error = assertThrows(() => new ManualClient({ host: host as string[] }), LocalError);

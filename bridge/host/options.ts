@@ -4,7 +4,9 @@ import { METADATA_BYTES, wrongMetadata } from "../../server/protocol/greeting.ts
 import { byteLength } from "../../server/protocol/lines.ts";
 import { wrongName } from "../../server/protocol/name.ts";
 import { parseKey } from "../../server/protocol/proof.ts";
+import { joinAddress } from "../../server/transport/address.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
+import { isIP } from "node:net";
 import {
   type CoreOptions,
   type CoreSize,
@@ -19,12 +21,13 @@ export interface ConnectionOptions {
   /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
   /** Name or address of the server, or several of these, 1 to 8, which all lead to the same server or to one with
-   * the same store. An attempt that brings no link is followed by one at the next of them, after the last at the first
-   * again; a link that was lost is first sought where it was. What a name was found to mean is kept, and looked up
-   * again beside attempts that fail. A lookup may take its time: then, and when it fails, `onState` is told NO_ADDRESS;
-   * of several, the next is tried meanwhile. Default "127.0.0.1". */
+   * the same store; with a port of its own behind a colon ("10.0.0.3:9000", "[::1]:9000"), or without. An attempt that
+   * brings no link is followed by one at the next of them, after the last at the first again; a link that was lost is
+   * first sought where it was. A server that is about to stop sends its devices to their next address at once. What a
+   * name was found to mean is kept, and looked up again beside attempts that fail. A lookup may take its time: then, and
+   * when it fails, `onState` is told NO_ADDRESS; of several, the next is tried meanwhile. Default "127.0.0.1". */
   host?: string | readonly string[];
-  /** TCP port of the server. Default 8123. */
+  /** TCP port of those that say none of their own. Default 8123. */
   port?: number;
   /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
   timeout?: number;
@@ -126,8 +129,25 @@ export function addressesOf(
   if (wrong !== undefined) {
     throw badArgument(`host must be names and addresses, not ${JSON.stringify(wrong)}`);
   }
-  if (new Set(hosts).size < hosts.length) throw badArgument("host has the same address twice");
-  return hosts.map((hostname) => ({ hostname, port, tls }));
+  const places = hosts.map((place) => ({ ...parsePlace(place, port), tls }));
+  const names = places.map(({ hostname, port }) => joinAddress(hostname, port));
+  if (new Set(names).size < names.length) throw badArgument("host has the same address twice");
+  return places;
+}
+
+/** A name or an address, perhaps with a port behind it. An IPv6 address is in brackets then. */
+function parsePlace(place: string, port: number): { hostname: string; port: number } {
+  if (isIP(place)) return { hostname: place, port };
+  const [, bracketed, name, digits] = place.match(/^(?:\[([^\]]*)\]|([^:[\]]+))(?::(\d+))?$/) ?? [];
+  const hostname = bracketed ?? name;
+  const own = digits === undefined ? port : Number(digits);
+  const isRight = hostname !== undefined && (bracketed === undefined || isIP(bracketed) === 6);
+  if (isRight && own >= 1 && own <= 65535) return { hostname, port: own };
+  throw badArgument(
+    `host ${
+      JSON.stringify(place)
+    }: it is a name or an address, with a port of 1 to 65535 behind a colon or without`,
+  );
 }
 
 function badArgument(message: string): LocalError {

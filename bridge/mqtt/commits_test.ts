@@ -27,7 +27,7 @@ class CountingStore extends SqliteStore {
 }
 
 /** A device that says events, in dialect 1. */
-class Board {
+class Reporter {
   #next = 0;
 
   constructor(readonly socket: ManualSocket) {}
@@ -49,12 +49,12 @@ async function commitsPerMessage(window: number, total: number): Promise<number>
   const started = mqtt.start(scene.server);
   await platform.turn();
   await started;
-  const boards: Board[] = [];
-  for (let n = 0; n < DEVICES; n++) boards.push(new Board(await scene.knock(`${n}\n\n`)));
+  const reporters: Reporter[] = [];
+  for (let n = 0; n < DEVICES; n++) reporters.push(new Reporter(await scene.knock(`${n}\n\n`)));
   await platform.turn();
   const came: string[] = [];
   let said = 0;
-  const say = () => said < total && boards[said % DEVICES]!.says(`${said++}`);
+  const say = () => said < total && reporters[said % DEVICES]!.says(`${said++}`);
   platform.delivered = (topic, payload) => {
     if (!topic.includes("/event/")) return;
     came.push(payload);

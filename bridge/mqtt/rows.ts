@@ -79,16 +79,18 @@ const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
 
 const REPLACE = `${PUBLISH} ${OR_REPLACE}`;
 
-/** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database */
+/** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database of SQLite's */
 export async function createTables(tx: Transaction, clientId: string, date: number): Promise<void> {
   let session;
   try {
     session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
   } catch (cause) {
-    if (!(cause instanceof LocalError && cause.code === "BAD_ARGUMENT")) throw cause;
-    const message =
-      "MQTT needs a store with a database, as what is due to the broker must not be " +
-      `lost: --store FILE on the command line (${cause.message})`;
+    if (cause instanceof LocalError && cause.code !== "BAD_ARGUMENT") throw cause;
+    const isOther = !(cause instanceof LocalError); // its tables are those of another database
+    const message = isOther
+      ? "MQTT needs a store in SQLite so far, and not in PostgreSQL"
+      : "MQTT needs a store with a database, as what is due to the broker must not be " +
+        `lost: --store FILE on the command line (${cause.message})`;
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
   for (const sql of ADDED_TABLES) tx.run(sql);

@@ -58,6 +58,9 @@ export interface Host {
   /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
    * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
+  /** Other processes may change what is known of a device: at each greeting it is to be asked for, also of one that is
+   * here. */
+  readonly isShared?: boolean;
 }
 
 /** What `Admission.receive` comes to. */
@@ -161,7 +164,7 @@ export class Admission {
   /** Does the next step with the device's record, if it is here. */
   #withRecord(id: string, next: (record: DeviceRecord) => Step): Step {
     const record = this.#host.record(id);
-    if (record) return next(record);
+    if (record && !this.#host.isShared) return next(record);
     this.#resume = next;
     return { output: "", wants: id };
   }

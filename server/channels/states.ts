@@ -16,6 +16,9 @@ export const MOST_CHANNELS = 256;
 /** Those of requests are greater. */
 const MOST_TAG = 4_999_999_999;
 
+/** So often a setting is sent for an answer that nobody awaited: a device that answers twice would be told for ever. */
+const MOST_AGAIN = 3;
+
 /** Longest text of a value that is kept, in UTF-16 units. */
 export const LONGEST_VALUE = 1024;
 
@@ -50,8 +53,8 @@ export interface ChannelState {
   readonly tag?: string;
   /** The device has not answered that one. */
   readonly isAwaited?: boolean;
-  /** It was sent for an answer that nobody awaited: once, or a device that answers twice would be told for ever. */
-  readonly isAgain?: boolean;
+  /** How often it was sent for an answer that nobody awaited. */
+  readonly again?: number;
 }
 
 /** What a change at the device itself comes to: it "wins" and is what is desired from now on, or it "loses" and is set back. */
@@ -152,7 +155,7 @@ export class States {
    */
   set(name: string, desired: Setting): void {
     this.#checkRoom(name);
-    const { fault, isAgain: _, ...state } = this.get(name);
+    const { fault, again: _, ...state } = this.get(name);
     // Said already: the device has it, or will.
     const isSaid = fault === undefined && isSame(state.desired, desired);
     if (isSaid && (isOpen(state) || isSame(state.reported, desired))) return;
@@ -201,13 +204,14 @@ export class States {
 
   /**
    * An answer came that nobody awaits. The one that was taken for it was perhaps to another setting with its tag, from
-   * before the device was forgotten: then what it has said since was older than it seemed. It is told again.
+   * before the device was forgotten: then what it has said since was older than it seemed. It is told again. A device
+   * that was forgotten several times may have such an answer from each of them.
    */
   #putUnawaited(name: string, state: ChannelState): void {
     const { fault: _, ...rest } = state;
-    const { desired, reported, isAgain } = state;
-    const isWrong = desired && !isAgain && !isOpen(state) && !isSame(reported, desired);
-    this.put(name, isWrong ? { ...rest, isDue: true, isAgain: true } : state);
+    const { desired, reported, again = 0 } = state;
+    const isWrong = desired && again < MOST_AGAIN && !isOpen(state) && !isSame(reported, desired);
+    this.put(name, isWrong ? { ...rest, isDue: true, again: again + 1 } : state);
   }
 
   /** The device does not take a setting. */
@@ -226,7 +230,7 @@ export class States {
     if (!desired || isOpen(state) || isSame(reported, desired)) {
       return this.put(name, { ...state, reported });
     }
-    const { fault: _, isAgain: _again, ...rest } = state;
+    const { fault: _, again: _again, ...rest } = state;
     if (rule === "loses") return this.put(name, { ...rest, reported, isDue: true });
     const { text, taken, at: came } = reported;
     this.put(name, { ...rest, reported, desired: { text, at: taken ?? came, by: "device" } });

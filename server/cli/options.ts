@@ -6,10 +6,14 @@ import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { parseSpan } from "../protocol/span.ts";
+import { isPostgres } from "../store/postgres/conninfo.ts";
 import { loadTls } from "./certificate.ts";
 import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
 import { OPTIONS } from "./serve_options.ts";
+
+/** An hour, in ms. */
+const MOST_SEND_AWAY = 3_600_000;
 
 export type Options = ReturnType<typeof parse>;
 
@@ -49,6 +53,9 @@ export async function toServerOptions(
   if (alone !== undefined && rest.mqtt === undefined) {
     throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
   }
+  if (rest.mqtt !== undefined && isPostgres(store)) {
+    throw badArgument("--mqtt needs a store in SQLite so far, and not in PostgreSQL");
+  }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
   if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
     throw badArgument(`--web takes a port, 0 to 65535, not ${rest.web}`);
@@ -72,6 +79,7 @@ export async function toServerOptions(
     durability,
     deadLetters: rest["dead-letters"],
     lettersMaxAge,
+    sendAway: toNumber("--send-away", rest["send-away"], MOST_SEND_AWAY),
     ...(rest.descriptions !== undefined && { descriptions: readDescriptions(rest.descriptions) }),
     log,
     limits: Object.fromEntries(rest.limit.map(toLimit)),
@@ -94,8 +102,9 @@ function toLimit(text: string): [string, number] {
   return [name, toNumber(`--limit ${name}`, value)];
 }
 
-function toNumber(name: string, text: string): number {
+function toNumber(name: string, text: string, most = Infinity): number {
   if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a whole number, not "${text}"`);
+  if (Number(text) > most) throw badArgument(`${name} takes ${most} at most, not ${text}`);
   return Number(text);
 }
 

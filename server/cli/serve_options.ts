@@ -76,6 +76,13 @@ export const OPTIONS = {
     takes: "MS",
     help: "silence that is taken for an outage; the same on the devices (2000)",
   },
+  "send-away": {
+    type: "string",
+    default: "0",
+    takes: "MS",
+    help:
+      "when it is stopped it first sends its devices to the next address that they know, one after the other in this time; for servers that share a store (0: it closes their connections)",
+  },
   "tls-cert": {
     type: "string",
     takes: "FILE",

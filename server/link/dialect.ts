@@ -29,6 +29,9 @@ export abstract class Dialect {
   /** Whether the device's firmware takes messages of its own. */
   readonly takesFirmware: boolean = false;
 
+  /** Sends the device to its next address; "": this dialect has no words for it. */
+  readonly farewell: string = "";
+
   /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
   abstract check(line: string): void;
 

@@ -4,11 +4,19 @@
  * exactly what to send.
  */
 import { PeerError } from "../protocol/errors.ts";
-import { type Greeting, type Hello2, metadatum } from "../protocol/greeting.ts";
+import {
+  formatRefusal,
+  type Greeting,
+  type Hello2,
+  metadatum,
+  Refusal,
+} from "../protocol/greeting.ts";
 import type { Limits } from "./limits.ts";
 import { Dialect } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, randomEpoch, WITHDRAWN } from "./record.ts";
 import { ack, byteLength, FIRMWARE, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
+
+const FAREWELL = formatRefusal(Refusal.leaving);
 
 /** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
 export const WINDOW = 64;
@@ -102,6 +110,7 @@ export class Dialect2 extends Dialect {
   readonly hello: Hello2;
   override readonly isTold: boolean;
   override readonly takesFirmware: boolean;
+  override readonly farewell = FAREWELL;
   readonly #owner: Owner;
   #expected: number;
   #credit: number; // bytes that the device may send without an ack

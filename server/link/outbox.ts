@@ -2,6 +2,8 @@
 import { LocalError } from "../protocol/errors.ts";
 import type { MessageCounts } from "./counts.ts";
 import { checkExpiry, explainFate } from "../protocol/expiry.ts";
+import { isForFirmware } from "../protocol/firmware_lines.ts";
+import { byteLength, FIRMWARE } from "../protocol/lines.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Limits } from "./limits.ts";
@@ -13,6 +15,7 @@ import {
   type Outgoing,
   WITHDRAWN,
 } from "./record.ts";
+import type { SessionReports } from "./session_reports.ts";
 
 /** How a message is to be sent. */
 export interface WriteOptions {
@@ -116,6 +119,26 @@ export class Outbox {
     this.#leaves(message);
     this.#owner.record.withdraw(message);
     return this.#takeWriter(message);
+  }
+
+  /**
+   * A device has come back: withdraws what it cannot take any more.
+   *
+   * @param lineBytes Longest text that it takes.
+   * @param reports Told of what was never written by today's rules.
+   */
+  fit(lineBytes: number, reports: SessionReports): void {
+    const { record } = this.#owner;
+    for (const message of record.outbox) {
+      // What was said to the firmware was said to one that may have been started again since.
+      if (message.text.startsWith(FIRMWARE)) {
+        if (!isForFirmware(message.text)) reports.notWritten(record.id, message.text);
+        this.withdraw(message);
+      } else if (byteLength(message.text) > lineBytes) {
+        const why = `the device has come back with room for ${lineBytes} bytes only`;
+        this.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
+      }
+    }
   }
 
   /** Drops all. @param why What their writers are told. @returns how many were not withdrawn before */

@@ -19,6 +19,8 @@ export interface Outgoing {
   readonly expires: number | undefined;
   /** The device may have it, and cannot say so any more. Only noted of a message that expires. */
   isDoubtful: boolean;
+  /** Where it is told what has become of the message: another process has written it. Kept with it. */
+  readonly from?: string;
 }
 
 /** How a message is to be sent. */

@@ -34,8 +34,7 @@ import {
   type Outgoing,
   WITHDRAWN,
 } from "./record.ts";
-import { isForFirmware } from "../protocol/firmware_lines.ts";
-import { byteLength, checkText, FIRMWARE, lineId, type Lines } from "../protocol/lines.ts";
+import { checkText, lineId, type Lines } from "../protocol/lines.ts";
 
 /** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
 const BACKLOG = 256;
@@ -129,16 +128,7 @@ export class Session {
     this.#met = true;
     this.#lineBytes = lineBytes;
     this.record.change({ connects: this.record.positions.connects + 1 });
-    for (const message of this.record.outbox) {
-      // What was said to the firmware was said to one that may have been started again since.
-      if (message.text.startsWith(FIRMWARE)) {
-        if (!isForFirmware(message.text)) this.reports.notWritten(this.record.id, message.text);
-        this.#outbox.withdraw(message);
-      } else if (byteLength(message.text) > lineBytes) {
-        const why = `the device has come back with room for ${lineBytes} bytes only`;
-        this.#outbox.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
-      }
-    }
+    this.#outbox.fit(lineBytes, this.reports);
     this.#outbox.connected(dialect, now);
     dialect.prepare();
   }
@@ -168,11 +158,14 @@ export class Session {
     return this.#dialect?.takesFirmware ?? false;
   }
 
+  /** What sends the device to its next address; "": the end of the connection is all that it is told. */
+  get farewell(): string {
+    return this.#dialect?.farewell ?? "";
+  }
+
   /**
-   * Says something to the device's firmware: on this connection, or it is withdrawn at the next one's greeting. Whoever
-   * does bounds how much of it waits. Only if `takesFirmware`.
-   *
-   * @param text Starts with %x02.
+   * Says something that starts with %x02 to the device's firmware: on this connection, or it is withdrawn at the next
+   * one's greeting. Whoever does bounds how much of it waits. Only if `takesFirmware`.
    * @param arrived Called when the device has it. The record may be changed.
    */
   tell(text: string, arrived: () => void, now: number): void {

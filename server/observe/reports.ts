@@ -101,6 +101,15 @@ export class Reports {
     this.#events.emit({ event: "expired", device, text, code, message: about });
   }
 
+  /** What another server has posted for a device cannot be done. @param text Of a message, if it is one */
+  mailRefused(device: Reported, text: string | undefined, error: LocalError): void {
+    if (text !== undefined && error.code === "EXPIRED") {
+      return this.expired(device, { text, error });
+    }
+    const message = `what another server has posted is not done: ${error.message}`;
+    this.#events.emit({ event: "warning", device: device.id, code: error.code, message });
+  }
+
   /** A device itself has logged a line. */
   logged(device: string, line: string): void {
     this.#events.emit({ event: "log", device, message: printable(line) });

@@ -169,6 +169,8 @@ export const Refusal = {
   badGreeting: 5,
   /** Too many connections or devices. */
   full: 6,
+  /** The server is about to stop: the device is to try its next address. */
+  leaving: 7,
   /** The key is one for sealed links, and the hello is not of that suite. */
   sealNeeded: 8,
 } as const;

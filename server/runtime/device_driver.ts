@@ -35,7 +35,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   /** What is run for it. */
   application: Application<DeviceDriver> | undefined;
   above: Above | undefined;
-  readonly #ledger: Ledger;
   readonly #host: DeviceHost<DeviceDriver>;
   #serving: Serving | undefined;
   readonly #readers = new Readers(this);
@@ -54,16 +53,15 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #cancelExpiry: (() => void) | undefined;
   #closed: LocalError | undefined;
 
-  constructor(ledger: Ledger, session: Session, host: DeviceHost<DeviceDriver>) {
+  constructor(readonly ledger: Ledger, session: Session, host: DeviceHost<DeviceDriver>) {
     this.session = session;
-    this.#ledger = ledger;
     this.#host = host;
     this.#since = host.clock.date();
     this.#watchExpiry();
   }
 
   get id(): string {
-    return this.#ledger.id;
+    return this.ledger.id;
   }
 
   get turn(): Turn {
@@ -81,6 +79,15 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   get attempts(): number {
     const { attempts, deadLetters } = this.#host;
     return deadLetters || this.above?.isShared ? attempts : Infinity;
+  }
+
+  get isHeld(): boolean {
+    return this.#host.isHeld;
+  }
+
+  /** Messages may be handed out again. */
+  goOn(): void {
+    this.turn.enter(this.#readers.deliver);
   }
 
   get app(): AppState {
@@ -127,7 +134,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   /** Whether the store has it no longer, or will not after the commit that is being made. */
   get isForgotten(): boolean {
-    return this.#ledger.removed;
+    return this.ledger.removed;
   }
 
   /** Why nothing more is accepted, if that is so. */
@@ -298,7 +305,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   };
 
   get isSafe(): boolean {
-    return !this.turn.awaits(this.#out) && !this.turn.changed.has(this.#ledger);
+    return !this.turn.awaits(this.#out) && !this.turn.changed.has(this.ledger);
   }
 
   /**
@@ -333,7 +340,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   forgetting(
     transfer: Pick<Transfer, "failed"> & { check?(): void; done(dropped: Cleared): void },
   ): Transfer {
-    const ledger = this.#ledger;
+    const { ledger } = this;
     let dropped: Cleared;
     return {
       statements: [],
@@ -357,6 +364,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     serving?.drop();
     if (serving) this.#host.disconnected(this, serving.address, reason);
     this.turn.leave(this.#out);
+  }
+
+  /** Sends the device, if it is connected, to its next address. */
+  sendAway(): void {
+    this.#serving?.part(new PeerError("LOST", "it was sent to its next address"));
   }
 
   /** Ends the connection, if there is one. */

@@ -17,6 +17,8 @@ export interface DeviceHost<Device> {
   /** Failures with one message after which it becomes a dead letter, and whether there are any. */
   readonly attempts: number;
   readonly deadLetters: boolean;
+  /** Whether other processes cannot take this one for dead: see `Membership`. */
+  readonly isHeld: boolean;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: Device): Promise<void>;
   /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */

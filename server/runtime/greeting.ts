@@ -25,6 +25,20 @@ export interface GreetingHost {
     failed: (error: unknown) => void,
   ): Forget;
   /**
+   * Takes a device whose greeting was confirmed, where other processes may have it; undefined: none can.
+   *
+   * @param known The record that the greeting went by.
+   * @returns to be called when the device is no longer needed, or the answer
+   */
+  readonly take?:
+    | ((
+      id: string,
+      known: DeviceRecord,
+      told: () => void,
+      failed: (error: unknown) => void,
+    ) => Forget)
+    | undefined;
+  /**
    * A connection may come in. Called while no commit is under way.
    *
    * @param ahead What was read behind the greeting.
@@ -41,7 +55,8 @@ export class Greeting implements Stage {
   #admission: Admission;
   #host: GreetingHost;
   #held = NOTHING;
-  #release: Forget | undefined; // the record is needed no longer
+  #release: Forget | undefined; // the record, or the device, is needed no longer
+  #known: DeviceRecord | undefined; // that it was given
   #forget: Forget | undefined; // takes back what waits for the turn
   #greetedAt = 0; // when its hello came
   #ours = false; // the next step is ours, so the other end need not hurry
@@ -78,12 +93,13 @@ export class Greeting implements Stage {
   }
 
   /** Takes a step while no commit is under way: a greeting says how far both ends have got. */
-  #step(next: () => Step): void {
+  #step(next: () => Step | void): void {
     this.#ours = true;
     this.#await(this.#host.turn.enter(() => {
       if (this.#over) return;
       try {
-        this.#follow(next());
+        const step = next();
+        if (step) this.#follow(step);
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
         this.#turnAway(error);
@@ -92,7 +108,7 @@ export class Greeting implements Stage {
   }
 
   #follow({ output, admitted, wants }: Step): void {
-    if (admitted) this.#admit(admitted);
+    if (admitted) this.#take(admitted);
     else if (wants !== undefined) this.#fetch(wants);
     else if (output !== "") this.#await(this.#host.turn.whenSafe(() => this.#say(output)));
     else this.#goOn();
@@ -106,13 +122,31 @@ export class Greeting implements Stage {
   #fetch(id: string): void {
     this.#release = this.#host.record(
       id,
-      (record) => this.#step(() => this.#admission.provide(record)),
-      (error) => {
-        if (this.#over) return;
-        const why = error instanceof Error ? error.message : String(error);
-        const message = `its record cannot be read: ${why}`;
-        this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));
+      (record) => {
+        this.#known = record;
+        this.#step(() => this.#admission.provide(record));
       },
+      this.#storeFails,
+    );
+  }
+
+  readonly #storeFails = (error: unknown): void => {
+    if (this.#over) return;
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `its record cannot be read: ${why}`;
+    this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));
+  };
+
+  /** Takes the device, if another process may have it, and lets the connection in. */
+  #take(admitted: Admitted): void {
+    const { take } = this.#host;
+    if (!take) return this.#admit(admitted);
+    this.#release?.();
+    this.#release = take(
+      admitted.id,
+      this.#known!,
+      () => this.#step(() => this.#admit(admitted)),
+      this.#storeFails,
     );
   }
 

@@ -53,6 +53,8 @@ export interface ReadersOwner {
   /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
   readonly attempts: number;
   readonly touch: () => void;
+  /** Whether messages may be handed out: no other process can have the device's by now. */
+  readonly isHeld: boolean;
   /** No message is in the hands of `consume`, perhaps: what has waited for that comes first. */
   beforeDelivery(): void;
   /** The oldest message has become a dead letter, or cannot: there are too many. */
@@ -135,7 +137,8 @@ export class Readers implements Reading {
   /** Takes the next message, if there is one; the one before has been processed. */
   #next(run: Run | undefined, consumption: Consumption | undefined): string | undefined {
     if (this.#consumption || (consumption && this.#trouble?.rests)) return undefined;
-    const { session, touch } = this.#owner;
+    const { session, touch, isHeld } = this.#owner;
+    if (!isHeld) return undefined;
     if (this.#handedOut) {
       this.#calm();
       session.shift();

@@ -17,6 +17,7 @@ export interface ReceptionHost {
   /** For a whole greeting, and the silence that is taken for an outage, in ms. */
   readonly timeout: number;
   record: GreetingHost["record"];
+  readonly take?: GreetingHost["take"];
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
   /** @param claimed The id that the other end gave itself; "": none. */
   refused(address: string, claimed: string, error: PeerError | LocalError): void;
@@ -110,6 +111,10 @@ export class Reception implements ConnectionHost, GreetingHost {
   /** The system has no room for another connection: half of those whose greeting is not complete make some. */
   makeRoom(): void {
     for (let n = Math.ceil(this.#greetings.size / 2); n > 0; n--) this.#evict();
+  }
+
+  get take(): GreetingHost["take"] {
+    return this.#host.take;
   }
 
   record(...asked: Parameters<GreetingHost["record"]>): Forget {

@@ -34,6 +34,8 @@ export class Serving implements Stage {
   #owner: ServingOwner;
   #splitter: LineSplitter;
   #held = NOTHING; // read, but not given to the session yet
+  #parting: PeerError | undefined; // why it is to end in peace
+  #isTold = false; // and the device was told
   #over = false;
 
   constructor(connection: Connection, owner: ServingOwner) {
@@ -114,10 +116,12 @@ export class Serving implements Stage {
       const output = safe ? session.transmit(now) : session.keepAlive(now);
       if (output !== "") this.#connection.write(output);
     }
+    if (this.#parting) return this.#part();
     if (this.#held.length > 0 || this.#connection.isPaused) this.#goOn();
   }
 
   drained(): void {
+    if (this.#parting) return void this.#owner.turn.enter(this.#part);
     this.#owner.touch(); // there may be more by now, and it may not be safe yet
   }
 
@@ -188,6 +192,23 @@ export class Serving implements Stage {
     this.#over = true;
     this.#owner.ended(this, reason);
   }
+
+  /** Ends the connection when what is safe has gone out, and sends the device to its next address. */
+  part(reason: PeerError): void {
+    this.#parting ??= reason;
+    this.#owner.touch();
+  }
+
+  /** Says farewell when the system has taken all before it, and ends when it has taken that. */
+  readonly #part = (): void => {
+    if (this.#over || this.#connection.isWriting) return;
+    const { farewell } = this.#owner.session;
+    if (farewell !== "" && !this.#isTold) this.#connection.write(farewell);
+    this.#isTold = true;
+    if (this.#connection.isWriting) return;
+    this.#connection.close();
+    this.#end(this.#parting!);
+  };
 
   /** Ends the connection, and tells its owner why. */
   cut(reason: PeerError): void {

@@ -9,7 +9,9 @@ import {
   type Transaction,
   type TransactionWriteOptions,
 } from "../store/transaction.ts";
+import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
+import { type Errand, Posting } from "./errands.ts";
 import { caller } from "./run.ts";
 import type { Transfer, Turn } from "./turn.ts";
 
@@ -19,10 +21,26 @@ export interface TransactionHost {
   readonly database: Database | undefined;
   /** A device that the server knows. @throws {LocalError} UNKNOWN_DEVICE */
   find(id: string): DeviceDriver;
+  /**
+   * Makes a deed of what is to be done with a device that another process has; undefined: none can, or it is here.
+   *
+   * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
+   */
+  post(id: string, errand: Errand): Posting | undefined;
   /** Makes a deed of what a channel of a device should be. @throws {LocalError} BAD_ARGUMENT */
   set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Deed;
   /** Why nothing is accepted any more. */
   closed(): LocalError | undefined;
+}
+
+/** Makes a deed of what mail says. @throws {LocalError} */
+export function deedOf(
+  host: Pick<TransactionHost, "set">,
+  device: DeviceDriver,
+  errand: Errand,
+): Deed {
+  if ("write" in errand) return new Writing(device, errand.write, errand.options);
+  return host.set(device, errand.set, errand.value, errand.options);
 }
 
 /** A message to a device. */
@@ -70,8 +88,9 @@ export async function transact(
   const run = caller();
   const maker = {
     write: (...[id, text, options]: Parameters<DeedMaker["write"]>) =>
-      new Writing(host.find(id), text, options),
-    set: (...[id, ...setting]: Parameters<DeedMaker["set"]>) => host.set(host.find(id), ...setting),
+      host.post(id, { write: text, options }) ?? new Writing(host.find(id), text, options),
+    set: (...[id, set, value, options]: Parameters<DeedMaker["set"]>) =>
+      host.post(id, { set, value, options }) ?? host.set(host.find(id), set, value, options),
   };
   const record = consumer?.session.record;
   const collector = new Collector(host.database, maker, (n) => {
@@ -113,6 +132,7 @@ interface Consumed {
 
 /** What an application's transaction changes in the records. */
 class ApplicationTransfer implements Transfer {
+  readonly posts: readonly Post[];
   #applied = 0; // how many of the deeds
   #texts: string[] = []; // of the messages taken out of the inbox
 
@@ -122,7 +142,9 @@ class ApplicationTransfer implements Transfer {
     readonly consumed: Consumed | undefined,
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,
-  ) {}
+  ) {
+    this.posts = deeds.flatMap((deed) => deed instanceof Posting ? [deed.post] : []);
+  }
 
   changes(device: string): boolean {
     return this.consumed?.device.id === device ||

@@ -1,4 +1,5 @@
 import { LocalError } from "../protocol/errors.ts";
+import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import { type Change, FencedError, type Statement, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
@@ -28,6 +29,7 @@ export interface TurnOwner {
 /** An application's transaction on its way into a commit. */
 export interface Transfer extends Work {
   readonly statements: readonly Statement[];
+  readonly posts?: readonly Post[];
   /** Whether it changes the record of this device. */
   changes(device: string): boolean;
   /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
@@ -245,6 +247,12 @@ export class Turn {
     this.#letIn();
   }
 
+  /** Another process has taken a device. Called while no commit is under way. */
+  lose(error: FencedError): void {
+    const ledger = this.changed.values().find(({ id }) => id === error.device);
+    this.#fence(ledger, error);
+  }
+
   /** The commit under way may take long: perhaps the store can tell later only what has become of it. */
   #stall(error: LocalError): void {
     if (!this.busy) return;
@@ -267,8 +275,8 @@ export class Turn {
   }
 
   /** What has changed in this device is somebody else's affair; all others go on. */
-  #fence(ledger: Ledger, error: FencedError): void {
-    this.changed.delete(ledger);
+  #fence(ledger: Ledger | undefined, error: FencedError): void {
+    if (ledger) this.changed.delete(ledger);
     const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
     this.#transfers = this.#transfers.filter((transfer) => !lost.includes(transfer));
     this.#owner.fenced(error);

@@ -11,6 +11,7 @@ import {
   type Journal,
   type Outgoing,
 } from "../link/record.ts";
+import type { MailChange } from "./fleet.ts";
 import type { Acquired, Change, RowWriter } from "./store.ts";
 
 /** Ids of dialect 1. */
@@ -21,6 +22,7 @@ const NO_LETTERS: readonly DeadLetter[] = [];
 export class Ledger implements Change, Journal {
   readonly record: DeviceRecord;
   readonly token: number;
+  #looks: number; // see `Look.looks`
   readonly #changed: Set<Ledger>;
   #entered = false;
   #known: boolean; // to the store
@@ -36,6 +38,7 @@ export class Ledger implements Change, Journal {
   #forgotten = false;
   #letters: readonly DeadLetter[]; // that the store has
   #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
+  #mail: Set<number> | undefined; // whose rows go
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -46,11 +49,12 @@ export class Ledger implements Change, Journal {
    */
   constructor(
     readonly id: string,
-    { state, token }: Acquired,
+    { state, token, looks = 0 }: Acquired,
     changed: Set<Ledger>,
     fresh?: DeviceState,
   ) {
     this.token = token;
+    this.#looks = looks;
     this.#changed = changed;
     this.#known = state !== undefined;
     this.record = new DeviceRecord(id, this, state ?? fresh);
@@ -59,6 +63,17 @@ export class Ledger implements Change, Journal {
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
     this.#letters = this.#lettersNow.length > 0 ? [...this.#lettersNow] : NO_LETTERS;
+  }
+
+  /** Whether the store knows the device. */
+  get isKnown(): boolean {
+    return this.#known;
+  }
+
+  /** The device may have greeted another process since, if others have looked at it, and have been told its stream's name. */
+  looked(looks: number): void {
+    if (looks !== this.#looks) this.record.mayHaveForgotten = true;
+    this.#looks = looks;
   }
 
   /** The record's whole state. It is alive. */
@@ -108,7 +123,7 @@ export class Ledger implements Change, Journal {
     if (this.#removed) return this.#known;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
-      this.#lettersDiffer || this.#memosDiffer;
+      this.#lettersDiffer || this.#memosDiffer || (this.#mail?.size ?? 0) > 0;
   }
 
   get #memosDiffer(): boolean {
@@ -118,6 +133,21 @@ export class Ledger implements Change, Journal {
   get #rowDiffers(): boolean {
     return this.#positions || this.#inboxFirst !== this.#processed ||
       this.#outboxEnd !== this.record.state.sent;
+  }
+
+  /** What mail says is done with this commit. @param number The mail's */
+  takeMail(number: number): void {
+    (this.#mail ??= new Set()).add(number);
+    this.#enter();
+  }
+
+  /** Undoes `takeMail`. */
+  leaveMail(number: number): void {
+    this.#mail!.delete(number);
+  }
+
+  get mail(): MailChange | undefined {
+    return this.#mail && { taken: [...this.#mail], replies: [] };
   }
 
   moved(): void {
@@ -223,7 +253,7 @@ export class Ledger implements Change, Journal {
     this.#inboxEnd = this.#received;
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
-    this.#altered = this.#memos = undefined;
+    this.#altered = this.#memos = this.#mail = undefined;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

@@ -8,19 +8,9 @@
 import type { Noted } from "../link/duplicates.ts";
 import type { DeadLetter, DeviceState, Outgoing, Positions } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
+import type { Acquired, Fleet, MailChange, Post } from "./fleet.ts";
 
-export type { DeadLetter, DeviceState, Noted, Outgoing, Positions };
-
-/** A device that the server has taken charge of. */
-export interface Acquired {
-  /** undefined if the store does not know the device. The caller may keep and change it. */
-  state: DeviceState | undefined;
-  /**
-   * Grows each time that the device is acquired. A change that carries an older one is refused. If several have acquired a
-   * device that the store does not know, only one of them can commit.
-   */
-  token: number;
-}
+export type { Acquired, DeadLetter, DeviceState, Noted, Outgoing, Positions };
 
 /** Somebody else has taken charge of a device. */
 export class FencedError extends LocalError {
@@ -64,6 +54,8 @@ export interface Change {
   readonly removed: boolean;
   /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
   readonly state: DeviceState;
+  /** What it does with the device's mail; only for a store with a fleet. */
+  readonly mail?: MailChange | undefined;
   /** Tells the difference to what the store was given last. */
   write(rows: RowWriter): void;
 }
@@ -86,6 +78,11 @@ export interface Statement {
 export interface Work {
   /** To be executed in this order. */
   readonly statements: readonly Statement[];
+  /**
+   * To be posted behind them; only given to a store with a fleet. The work is refused with OUTBOX_FULL if `MOST_MAIL`
+   * wait for a device, and with UNKNOWN_DEVICE if the store does not know it: the error's `device` says which.
+   */
+  readonly posts?: readonly Post[];
 }
 
 /** What becomes safe with one commit, all at once or not at all. */
@@ -135,6 +132,8 @@ export interface Store {
   readonly gathers: boolean;
   /** The applications' part of it, if there is one. */
   readonly database?: Database;
+  /** What several processes on this store need of it, if several can use it. */
+  readonly fleet?: Fleet;
   /** What showed, when it was opened, that it is older than what was told, for people. */
   readonly older?: string | undefined;
   /** All devices that it knows. */

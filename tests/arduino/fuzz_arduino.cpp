@@ -174,8 +174,8 @@ class Socket : public Client {
   int connect(const char *host, uint16_t port) override {
     require(!strcmp(host, "here") && (port == 8123 || port == 1));
     unsigned how = next();
-    if (how % 4 == 3) clock_ms += how * 4;
-    if (how % 4 == 1) return how % 8 == 1 ? 0 : -1;
+    if (how & 8) clock_ms += how * 4; /* it takes its time, whether it leads to something or not */
+    if (how % 4 == 1) return how & 4 ? 0 : -1;
     open = true;
     lost = false;
     server.open();

@@ -1,4 +1,4 @@
-/** Nothing is allocated after `setup`: what does ends the program. */
+/** Nothing is allocated, from `setup` on: what does ends the program. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { FaultProxy } from "../support/proxy.ts";
@@ -18,12 +18,12 @@ const WATCHED = [
 /** A sketch that allocates one byte: not too little to be noticed. */
 const WASTER = `
 void *volatile kept;
-void setup() { kept = malloc(1); Serial.println("set up"); }
+void setup() { Serial.println("set up"); }
 void loop() { kept = %s; }
 `;
 
 toolTest(
-  "a link allocates nothing after its start, through outages and refusals",
+  "a link allocates nothing, by its start or later, through outages and refusals",
   GPP,
   async (tools) => {
     await using stack = new AsyncDisposableStack();

@@ -18,6 +18,7 @@ static uint32_t random_word() { return 7; }
 
 static Nowhere nowhere;
 static Holdfast<121, 256, 400, 3> holdfast(nowhere);
+static Holdfast<> second(nowhere);
 
 static void say(const char *what, bool good) {
   printf("%s: %s\n", what, good ? "yes" : holdfast.problem() ? holdfast.problem() : "no");
@@ -44,6 +45,7 @@ void setup() {
   holdfast.loop();
   say("no random", holdfast.begin("kitchen", "10.0.0.2"));
   holdfast.random(random_word);
+  second.random(random_word);
   holdfast.timeout(100);
   say("empty id", holdfast.begin("", "10.0.0.2"));
   say("no id", holdfast.begin(nullptr, "10.0.0.2"));
@@ -85,6 +87,8 @@ void setup() {
   say("small one", holdfast.write("a\0b", 3));
   say("window", holdfast.write("c"));
   printf("pending: %u\n", static_cast<unsigned>(holdfast.pending()));
+  say("a second link", second.begin("kitchen", "10.0.0.2") && second.write("text"));
+  printf("pending: %u and %u\n", static_cast<unsigned>(holdfast.pending()), static_cast<unsigned>(second.pending()));
   holdfast.end();
   say("ended", holdfast.write("text"));
 

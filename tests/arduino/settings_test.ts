@@ -65,6 +65,8 @@ toolTest("what is set wrong is named, and a text that cannot be sent is refused"
         "small one: yes",
         "window: no",
         "pending: 3",
+        "a second link: yes",
+        "pending: 3 and 1",
         "ended: no",
         "one host: one|8123 one|8123 one|8123 one|8123",
         "hosts: one|8123 two|1 ::1|65535 fe80::1|8123",

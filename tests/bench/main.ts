@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { measureAccept } from "./accept.ts";
 import { measureBridge } from "./bridge.ts";
 import { measureChannels } from "./channels.ts";
+import { measureFrames } from "./frames.ts";
 import { measureHerd } from "./herd.ts";
 import { measureOutage } from "./outage.ts";
 import { Loader } from "./processes.ts";
@@ -29,6 +30,7 @@ const SECTIONS = [
   "recovery",
   "herd",
   "page",
+  "frames",
 ];
 
 /** Rounds of accepting: each takes 6 s; of stores: 9 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
@@ -107,6 +109,7 @@ async function run(
   }
   if (only.includes("herd")) sections.push(...await measureHerd(devices));
   if (only.includes("page")) sections.push(await measurePage(Math.min(rounds, PAGE_ROUNDS)));
+  if (only.includes("frames")) sections.push(...await measureFrames());
   return sections;
 }
 

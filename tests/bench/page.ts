@@ -3,17 +3,21 @@
  *
  * @module
  */
+import type { Told } from "../../server/web/seen.ts";
 import { Contestant, freePort } from "./processes.ts";
 import { median, progress, type Section } from "./report.ts";
 
-const DEVICES = 1000;
+export const DEVICES = 1000;
 
 /** Messages a second, each of another device: so many devices change. */
-const CHANGES = 100;
+export const CHANGES = 100;
 
 /** Of a turn, in ms. */
 const TURN_MS = 5000;
 const WARM_UP_MS = 2000;
+
+/** Longest time until the page has seen what was said last, in ms. */
+const PATIENCE = 10_000;
 
 /** Between two bursts of changes there is more than that, in ms. */
 const REST_MS = 200;
@@ -44,11 +48,51 @@ class LineDevice {
   }
 }
 
+/** Devices of which each second so many others change. */
+export class Fleet implements Disposable {
+  /** How many messages they have sent, in all. */
+  said = 0;
+  readonly #devices: LineDevice[] = [];
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  static async connect(port: number): Promise<Fleet> {
+    progress(`${DEVICES} devices connect`);
+    const fleet = new Fleet();
+    for (let n = 0; n < DEVICES; n++) {
+      fleet.#devices.push(await LineDevice.dial(port, `device-${n}`));
+    }
+    return fleet;
+  }
+
+  begin(): void {
+    const begin = performance.now();
+    this.#timer = setInterval(() => {
+      // A timer that is late makes up for it.
+      const due = (performance.now() - begin) * CHANGES / 1000;
+      while (this.said < due) {
+        void this.#devices[this.said++ % DEVICES]!.say("=temp 21.5").catch(() => {}); // it is closed
+      }
+    }, 1000 / CHANGES);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+    for (const { conn } of this.#devices) conn.close();
+  }
+}
+
 /** A page that is open, as far as the server can tell. */
 class Page implements AsyncDisposable {
   bytes = 0;
   /** Until it had seen all devices once. */
   all: number | undefined;
+  /** How many messages each device has sent, as it was told last. */
+  readonly #received = new Map<string, number>();
+  #text = "";
   #came = Promise.withResolvers<void>();
   #conn!: Deno.TcpConn;
   #reading!: Promise<void>;
@@ -64,6 +108,7 @@ class Page implements AsyncDisposable {
 
   async #read(): Promise<void> {
     const piece = new Uint8Array(256 * 1024);
+    const decoder = new TextDecoder();
     for (let length; (length = await this.#conn.read(piece)) !== null;) {
       // An event ends with an empty line; there is none before in what the server says, but "\r\n\r\n".
       const end = piece.subarray(0, length).findIndex((byte, at) =>
@@ -71,9 +116,27 @@ class Page implements AsyncDisposable {
       );
       if (end >= 0) this.all ??= this.bytes + end;
       this.bytes += length;
+      this.#take(decoder.decode(piece.subarray(0, length), { stream: true }));
       this.#came.resolve();
       this.#came = Promise.withResolvers();
     }
+  }
+
+  /** An event is a chunk of the answer, and has no "\r\n" in it but those of its frame. */
+  #take(text: string): void {
+    const events = (this.#text + text).split("\n\n\r\n");
+    this.#text = events.pop()!;
+    for (const event of events) {
+      const [, data] = event.match(/^data: (.*)$/m) ?? [];
+      if (data === undefined) continue;
+      const { devices }: Told = JSON.parse(data);
+      for (const { id, counts } of devices) this.#received.set(id, counts.received);
+    }
+  }
+
+  /** How many messages devices have sent, as far as it was told. */
+  get received(): number {
+    return this.#received.values().reduce((sum, count) => sum + count, 0);
   }
 
   /** Something has come, and then nothing for a moment: the server tells counts once a second, all that there are. */
@@ -105,36 +168,25 @@ export async function measurePage(rounds: number): Promise<Section> {
   const port = freePort();
   const options = ["--web", String(port), "--timeout", "60000"];
   await using server = await Contestant.holdfast(options);
-  progress(`${DEVICES} devices connect`);
-  const devices: LineDevice[] = [];
-  for (let n = 0; n < DEVICES; n++) {
-    devices.push(await LineDevice.dial(server.port, `device-${n}`));
-  }
-  let said = 0;
-  const begin = performance.now();
-  const timer = setInterval(() => {
-    // A timer that is late makes up for it.
-    const due = (performance.now() - begin) * CHANGES / 1000;
-    while (said < due) void devices[said++ % DEVICES]!.say("=temp 21.5").catch(() => {}); // it is closed
-  }, 1000 / CHANGES);
+  using fleet = await Fleet.connect(server.port);
+  fleet.begin();
   const turns: Record<"with" | "without", Turn[]> = { with: [], without: [] };
   let all = 0;
-  try {
-    for (let round = -1; round < rounds; round++) { // the first is for the compilers
-      for (const kind of ["without", "with"] as const) {
-        progress(`${kind} a page, round ${round + 1} of ${rounds}`);
-        await using stack = new AsyncDisposableStack();
-        const page = kind === "with" ? stack.use(await Page.open(port)) : undefined;
-        await pause(WARM_UP_MS);
-        all ||= page?.all ?? 0;
-        const turn = await measure(server, page);
-        if (round >= 0) turns[kind].push(turn);
-      }
+  for (let round = -1; round < rounds; round++) { // the first is for the compilers
+    for (const kind of ["without", "with"] as const) {
+      progress(`${kind} a page, round ${round + 1} of ${rounds}`);
+      await using stack = new AsyncDisposableStack();
+      const page = kind === "with" ? stack.use(await Page.open(port)) : undefined;
+      await pause(WARM_UP_MS);
+      all ||= page?.all ?? 0;
+      const turn = await measure(server, page);
+      if (round >= 0) turns[kind].push(turn);
     }
-  } finally {
-    clearInterval(timer);
-    for (const { conn } of devices) conn.close();
   }
+  await using page = await Page.open(port);
+  await pause(WARM_UP_MS);
+  fleet.stop();
+  await checkSeen(page, fleet);
   return section(turns, all);
 }
 
@@ -149,6 +201,13 @@ async function measure(server: Contestant, page: Page | undefined): Promise<Turn
     cpu: ((after?.cpu ?? NaN) - (before?.cpu ?? NaN)) / seconds,
     rate: ((page?.bytes ?? 0) - bytes) / seconds,
   };
+}
+
+/** What has changed last is seen as well. @throws there are no figures else */
+async function checkSeen(page: Page, { said }: Fleet): Promise<void> {
+  for (let waited = 0; page.received !== said && waited < PATIENCE; waited += 10) await pause(10);
+  if (page.received === said) return;
+  throw new Error(`the page has seen ${page.received} of ${said} messages`);
 }
 
 function section(turns: Record<"with" | "without", Turn[]>, all: number): Section {

@@ -6,10 +6,14 @@
  */
 import { Contestant, Loader } from "./processes.ts";
 import { median, progress, type Section } from "./report.ts";
-import { locate } from "../support/tools.ts";
+import { POSTGRES, Postgres } from "../support/postgres.ts";
+import { locate, type Tools } from "../support/tools.ts";
 
 const CONNECTIONS = 100;
 const WINDOW = 16;
+
+/** A load of which the latency is of interest: one message at a time. */
+const ALONE = { connections: 1, window: 1 };
 
 /** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
 const TURN_MS = 1000;
@@ -30,6 +34,14 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
     stack.use(await onDisk("sqlite, full")),
     stack.use(await onDisk("sqlite, normal", "--durability", "normal")),
   ];
+  const { paths, missing } = locate(POSTGRES);
+  if (missing.length === 0) {
+    // As it is installed, but for its place: each commit is synced.
+    const tools = paths as Tools<keyof typeof POSTGRES>;
+    const database = stack.use(await Postgres.start(tools, ["fsync = on"]));
+    const url = database.url(database.schema());
+    servers.push(stack.use(await Contestant.holdfast(["--store", url], "postgresql")));
+  } else progress(`no PostgreSQL here: ${missing.join(" ")}`);
   const contestants: [string, Contestant, Loader, 1 | 2][] = servers.flatMap((server) =>
     ([2, 1] as const).map((dialect) =>
       [`${server.name}, dialect ${dialect}`, server, loader, dialect] as [
@@ -47,12 +59,17 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
     contestants.push([broker, stack.use(await Contestant.mosquitto(mosquitto, folder)), mqtt, 2]);
   } else progress("no mosquitto here: its Debian package has that name");
 
-  const turns = new Map<string, Awaited<ReturnType<typeof turn>>[]>();
+  const turns = new Map<string, (Awaited<ReturnType<typeof turn>> & { alone: number })[]>();
   for (let round = -1; round < rounds; round++) { // the first is for their compilers
     progress(`${CONNECTIONS} × ${WINDOW} to stores, round ${round + 1} of ${rounds}`);
     for (const [name, server, loader, dialect] of contestants) {
-      const result = await turn(server, loader, dialect);
-      if (round >= 0) turns.set(name, [...turns.get(name) ?? [], result]);
+      const result = await turn(server, loader, dialect, {
+        connections: CONNECTIONS,
+        window: WINDOW,
+      });
+      const alone = await turn(server, loader, dialect, ALONE);
+      const both = { ...result, alone: alone.p50 };
+      if (round >= 0) turns.set(name, [...turns.get(name) ?? [], both]);
     }
   }
 
@@ -64,6 +81,7 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
       median(own.map(({ rate }, round) => rate / brokers[round]!.rate)),
     p50: median(own.map(({ p50 }) => p50 / 1000)),
     p99: median(own.map(({ p99 }) => p99 / 1000)),
+    alone: median(own.map(({ alone }) => alone / 1000)),
     cpu: median(own.map(({ cpu }) => cpu ?? NaN)),
   }));
   const ratio = Number(rows.find(({ server }) => server === "sqlite, full, dialect 2")!.toBroker);
@@ -75,6 +93,7 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
       { key: "toBroker", title: "to mosquitto", digits: 2 },
       { key: "p50", title: "p50 ms", digits: 1 },
       { key: "p99", title: "p99 ms", digits: 1 },
+      { key: "alone", title: "1 × 1: p50 ms", digits: 2 },
       { key: "cpu", title: "server's CPU, µs/message", digits: 2 },
     ],
     rows,
@@ -89,12 +108,17 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
   };
 }
 
-async function turn(server: Contestant, loader: Loader, dialect: 1 | 2) {
-  const ids = Array.from({ length: CONNECTIONS }, (_, i) => String(i));
+async function turn(
+  server: Contestant,
+  loader: Loader,
+  dialect: 1 | 2,
+  { connections, window }: { connections: number; window: number },
+) {
+  const ids = Array.from({ length: connections }, (_, i) => String(i));
   await loader.open(server.port, ids, dialect);
   const before = await server.usage();
   const start = performance.now();
-  const run = await loader.run(WINDOW, WARM_UP_MS, TURN_MS);
+  const run = await loader.run(window, WARM_UP_MS, TURN_MS);
   const wall = performance.now() - start;
   const after = await server.usage();
   await loader.close();

@@ -84,7 +84,7 @@ browserTest("a device's page shows its channels, its messages and its log, live"
   assertEquals(await visitor.fact("Signal").innerText(), "-61 dBm, as it said when it connected");
   await kitchen.channels.report("heap", 17448);
   await visitor.awaits(visitor.fact("Free heap").filter({ hasText: /^17,448 B, at \d/ }));
-  assertEquals(await visitor.fact("On it runs").innerText(), "heating 3");
+  assertEquals(await visitor.fact("Application on it").innerText(), "heating 3");
   assertEquals(await visitor.fact("Starts").innerText().then((text) => text.slice(0, 2)), "1 ");
   fleet.network.reset();
   await visitor.field("Only lines with").fill("");

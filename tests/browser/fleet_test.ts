@@ -1,6 +1,5 @@
 /** The server's page as people see it: devices come and go before their eyes, and so does the server. */
 import { assertEquals } from "@std/assert";
-import type { Page } from "playwright-core";
 import { RawPeer } from "../support/raw.ts";
 import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
@@ -90,29 +89,8 @@ browserTest(
     await visitor.awaits(last.getByText("up", { exact: true }));
     await fleet.server.forget("device 998");
     await visitor.sees("999 devices");
-    assertEquals(await frames(page) > 0, true);
   },
 );
-
-/** Frames a second while the page is scrolled through; only told, as machines differ. */
-async function frames(page: Page): Promise<number> {
-  const rate = await page.evaluate(async () => {
-    const { scrollTo, requestAnimationFrame, performance } = globalThis as unknown as {
-      scrollTo(x: number, y: number): void;
-      requestAnimationFrame(run: () => void): void;
-      performance: Performance;
-    };
-    const begin = performance.now();
-    let count = 0;
-    while (performance.now() - begin < 2000) {
-      scrollTo(0, count++ * 50);
-      await new Promise<void>((resolve) => requestAnimationFrame(resolve));
-    }
-    return count / 2;
-  });
-  console.log(`${rate} frames a second while scrolling`);
-  return rate;
-}
 
 browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
   await using fleet = await Fleet.start();

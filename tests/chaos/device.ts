@@ -26,11 +26,17 @@ export class ChaosDevice {
   #stopping = false;
   #wake = () => {};
 
-  constructor(readonly id: string, port: number, timeout: number, key?: string) {
+  /** @param at The server's port on this machine, or several addresses. */
+  constructor(
+    readonly id: string,
+    at: number | readonly string[],
+    timeout: number,
+    key?: string,
+  ) {
     this.answers = new Account(`to ${id}`, (n) => `re ${numbered(id, n)}`);
     this.#client = new Client({
       id,
-      port,
+      ...(typeof at === "number" ? { port: at } : { host: at }),
       timeout,
       ...(key === undefined ? {} : { key }),
       onState: (_, reason) => {

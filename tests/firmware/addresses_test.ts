@@ -1,5 +1,5 @@
 /** A chip that knows two addresses of its server. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { application, chipTest, connects, isUp, line, plugIn } from "./support.ts";
 import { until } from "../support/wait.ts";
@@ -79,5 +79,45 @@ chipTest(
       `holdfast: link connecting server=server.lan:${server.port}`,
       "holdfast: link up connects=1",
     ]);
+  },
+);
+
+chipTest(
+  "a server that is about to stop sends its board to the other address at once; both of them in turn have it wait",
+  async () => {
+    const servers = [await listen(), await listen()];
+    await using board = await plugIn({
+      port: 8123,
+      id: "1",
+      application: application("main"),
+      speed: SPEED,
+      settings: { server: FIRST, server2: SECOND, timeout: TIMEOUT * SPEED },
+      route: (host) => ({ hostname: "127.0.0.1", port: servers[host === FIRST ? 0 : 1]!.port }),
+    });
+    try {
+      await until(() => isUp(board), { what: "the link" });
+      await servers[0]!.sendAway(0);
+      await until(() => connects(board) === 2, { what: "the link at the other address" });
+      await servers[1]!.sendAway(0);
+      await until(() => board.lines.filter((line) => line.includes("code=07")).length === 2, {
+        what: "the second refusal",
+      });
+      const refused = performance.now();
+      const links = () => board.lines.filter((line) => line.includes(" link "));
+      await until(() => links().length > 6, { what: "the next attempt" });
+      const pause = performance.now() - refused;
+      assert(pause > TIMEOUT, `${pause} ms after both have sent it away`);
+      assertEquals(links().slice(0, 7), [
+        `holdfast: link connecting server=${FIRST}:8123`,
+        "holdfast: link up connects=1",
+        "holdfast: link down reason=REFUSED code=07",
+        `holdfast: link connecting server=${SECOND}:8123`,
+        "holdfast: link up connects=2",
+        "holdfast: link down reason=REFUSED code=07",
+        `holdfast: link connecting server=${FIRST}:8123`,
+      ]);
+    } finally {
+      for (const server of servers) await server.close();
+    }
   },
 );

@@ -39,7 +39,7 @@ async def main():
         except Fault as fault:
             print("fault", *fault.args)
         try:
-            await device.ask("nothing", deadline=300)
+            await device.ask("nothing", deadline=3000)
         except Fault as fault:
             print("fault", *fault.args)
         except LinkError as error:

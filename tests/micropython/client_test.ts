@@ -69,7 +69,9 @@ for (const [name, path] of interpreters()) {
         await says(device, "got a");
         proxy.reset();
         await written; // its hello says so
+        await until(() => device.all("link").length === 3);
         assertEquals(device.all("link"), ["True", "False", "True"]);
+        assertEquals(device.all("got"), ["a"]);
         return link;
       })();
       await using device = start({ port: proxy.port, memory });
@@ -202,6 +204,168 @@ for (const [name, path] of interpreters()) {
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
+  });
+
+  Deno.test(`${name}: a readline that is given up loses nothing, and a client that is closed ends its readers`, async () => {
+    const code = `
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from holdfast import Client, LinkError
+async def read(client):
+    async for line in client:
+        print("too much", line)
+    print("over")
+async def main():
+    client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500)
+    got = 0
+    while got < 50:
+        try:
+            print("got", await asyncio.wait_for(client.readline(), 0.01))
+            got += 1
+        except asyncio.TimeoutError:
+            pass
+    reading = asyncio.create_task(read(client))
+    await asyncio.sleep(0.1)
+    client.close()
+    client.close()
+    await reading
+    try:
+        await client.write("a")
+    except LinkError as error:
+        print(error.args[0], client.put("a"), await client.write("a", qos=False), client.status())
+asyncio.run(main())
+`;
+    await using server = await listen();
+    await using device = new PythonProcess(path, ["-c", code, PACKAGE, `${server.port}`]);
+    const link = await server.device("1");
+    const texts = Array.from({ length: 50 }, (_, n) => `down ${n}`);
+    for (const text of texts) {
+      await pause(Math.random() * 25);
+      link.write(text, { wait: false }).catch(() => {}); // the last one is not acknowledged
+    }
+    await device.ended;
+    assertEquals(device.trouble, "");
+    assertEquals(device.said, [
+      ...texts.map((text) => `got ${text}`),
+      "over",
+      "CLOSED False False False",
+    ]);
+  });
+
+  Deno.test(`${name}: what the memory cannot keep is not acknowledged; the watchdog is fed, and the LED blinks`, async () => {
+    const code = `
+import asyncio, os, sys
+sys.path.insert(0, sys.argv[1])
+from holdfast import Client
+class Memory:
+    full = True
+    saved = b""
+    def load(self):
+        return self.saved
+    def save(self, data):
+        if self.full:
+            raise OSError(28)
+        self.saved = data
+class Dog:
+    fed = 0
+    def feed(self):
+        self.fed += 1
+lit = [False]
+def led(*on):
+    lit.extend(on)
+    return lit[-1]
+async def main():
+    memory, dog = Memory(), Dog()
+    client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500, memory=memory, wdog=dog, led=led)
+    print("got", await client.readline())
+    for _ in range(2):
+        try:
+            await client.readline()
+        except OSError as error:
+            print("full", error.args[0])
+    await asyncio.sleep(0.5)
+    print("now")
+    while True:
+        try:
+            os.stat(sys.argv[3])
+            break
+        except OSError:
+            await asyncio.sleep(0.02)
+    memory.full = False
+    print("got", await client.readline())
+    print(len(memory.saved), dog.fed > 20, len(lit) > 3, lit[1:4])
+    client.close()
+asyncio.run(main())
+`;
+    const folder = await Deno.makeTempDir();
+    const room = `${folder}/room`;
+    await using server = await listen();
+    await using device = new PythonProcess(path, ["-c", code, PACKAGE, `${server.port}`, room]);
+    const link = await server.device("1");
+    let told = 0;
+    const first = link.write("a", { wait: false }).then(() => told++);
+    link.write("b", { wait: false }).catch(() => {}); // it is not acknowledged
+    await says(device, "now");
+    assertEquals(told, 0);
+    await Deno.writeTextFile(room, "");
+    await first;
+    await device.ended;
+    await Deno.remove(folder, { recursive: true });
+    assertEquals(device.trouble, "");
+    assertEquals(device.said, [
+      ...["got a", "full 28", "full 28", "now", "got b"],
+      "12 True True [True, False, True]",
+    ]);
+  });
+
+  Deno.test(`${name}: what expires while there is no WiFi is told so then`, async () => {
+    const wifi = "/nowhere/wifi";
+    await using device = start({ port: 9, wifi, messages: 2, expires: 100 });
+    await says(device, "late 1 EXPIRED");
+    assertEquals(device.said, ["late 0 EXPIRED", "late 1 EXPIRED"]);
+  });
+
+  Deno.test(`${name}: what has expired behind others that wait for their ack is told so, and never sent`, async () => {
+    const code = `
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from holdfast import Client, LinkError
+async def late(client, text):
+    try:
+        await client.write(text, expires=200)
+        print("sent", text)
+    except LinkError as error:
+        print(error.args[0], text)
+async def main():
+    client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500)
+    await client
+    await client.write("first")
+    print("ready")
+    while client.status():
+        await asyncio.sleep(0.01)
+    writing = asyncio.create_task(client.write("second"))
+    await asyncio.sleep(0.05)
+    await asyncio.gather(late(client, "third"), late(client, "fourth"))
+    print("told")
+    await writing
+    await client.write("last")
+    client.close()
+asyncio.run(main())
+`;
+    await using server = await listen();
+    await using proxy = await FaultProxy.start({ target: { port: server.port } });
+    await using device = new PythonProcess(path, ["-c", code, PACKAGE, `${proxy.port}`]);
+    const link = await server.device("1");
+    const heard = [await link.readline()];
+    await says(device, "ready");
+    proxy.blackhole();
+    await says(device, "told"); // in the outage
+    proxy.restore({ drop: true });
+    while (heard.at(-1) !== "last") heard.push(await link.readline());
+    await device.ended;
+    assertEquals(heard, ["first", "second", "last"]);
+    assertEquals(device.said, ["ready", "EXPIRED third", "EXPIRED fourth", "told"]);
+    assertEquals(device.trouble, "");
   });
 
   Deno.test(`${name}: texts that no line can carry are refused where they are written`, async () => {

@@ -26,3 +26,12 @@ export interface Attempt {
   transfer: Transfer;
   entries: Entry[];
 }
+
+/** What a transaction may fail with. One of a fleet hears from the store alone which devices there are. */
+export const FAILURES: ReadonlySet<string> = new Set([
+  "BAD_TEXT",
+  "FENCED",
+  "FORGOTTEN",
+  "OUTBOX_FULL",
+  "UNKNOWN_DEVICE",
+]);

@@ -4,7 +4,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
-import { type Answering, type Attempt, type Entry, type Sending } from "./attempt.ts";
+import { type Answering, type Attempt, type Entry, FAILURES, type Sending } from "./attempt.ts";
 import type { Books } from "./books.ts";
 import type { SimPlatform } from "./platform.ts";
 import { AppFailure, ChangedItsMind, Misconduct } from "./misconduct.ts";
@@ -295,8 +295,7 @@ export class Conversation {
   #mayFail({ code }: LocalError): boolean {
     // One that is closed does not wait until its store works again.
     if (code === "STORE_FAILED") return this.world.serverIsDown;
-    return code === "OUTBOX_FULL" || code === "BAD_TEXT" || code === "FENCED" ||
-      code === "FORGOTTEN";
+    return FAILURES.has(code);
   }
 
   /** @param failing Called before each message. */
@@ -372,7 +371,7 @@ export class Conversation {
     const text = newText(books.toDevice, this.#random, most, this.#talk!.long);
     if (text === undefined) return undefined;
     const manner = { qos, waits: wait, expires: world.clock.now + expires };
-    return { books, message: books.serverWrites(text, manner) };
+    return { books, message: world.serverWrites(this.platform, books, text, manner) };
   }
 
   /** Writes a message; if it is refused, another one later. */

@@ -169,11 +169,6 @@ export class SimDevice implements Wiring {
     return this.firmware?.metadata ?? this.plan.metadata;
   }
 
-  /** Whether its links are sealed. */
-  get isSealed(): boolean {
-    return this.dialect === 2 && this.plan.key !== undefined && this.plan.suite === 3;
-  }
-
   get isUp(): boolean {
     return this.program?.isUp ?? false;
   }
@@ -227,11 +222,14 @@ export class SimDevice implements Wiring {
     const isThere = addresses?.[0] !== NOBODY;
     this.meetsImpostor = isThere && this.impostor !== undefined;
     this.books.aging.connects(this.#isStored);
+    this.naps.connects();
     this.#leastBefore = this.#least;
     this.#least = world.lineBytes;
     const { client } = new Circuit(
       this.path,
-      isThere ? this.impostor ?? world.server : { listens: false, accept() {} },
+      isThere
+        ? this.impostor ?? world.hostAt(addresses?.[0] ?? hostname, this)
+        : { listens: false, accept() {} },
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
@@ -250,6 +248,7 @@ export class SimDevice implements Wiring {
   #wrote(bytes: Uint8Array): void {
     const { clock, scenario: { timeout } } = this.world;
     if (this.meetsImpostor) return;
+    this.naps.wrote(bytes);
     // Its socket may take nothing for the timeout; a chip's application looks now and then only.
     const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
     this.books.aging.sent(bytes, this.boot, clock.now - since);
@@ -271,6 +270,7 @@ export class SimDevice implements Wiring {
     if (this.#socket && this.deafUntil < this.#socket.madeAt) {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
     }
+    if (reason!.code === "REFUSED" && this.world.mayRefuse) return;
     // An honest server is never accused.
     if (this.meetsImpostor || !ACCUSATIONS.has(reason!.code)) return;
     throw new Violation(`${this.id} accuses the server: ${reason}`);

@@ -167,7 +167,7 @@ export function cause(world: World, kind: FaultKind): void {
       return changeKey(world, device);
     case "hostile path":
       // Whoever does not seal is at its mercy.
-      if (!device.isSealed) return;
+      if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
       path.meddler = new Meddler(random);
       return until(() => path.meddler = undefined);
     case "impostor":

@@ -9,7 +9,10 @@ import type { Reading } from "./scenario.ts";
 import { type Message, Violation } from "./promises.ts";
 
 /** How it knows its server; at one of these addresses is nobody. */
-const HOSTS = ["10.0.1.1", "server.lan", ["10.0.1.1", "server.lan"], [NOBODY, "server.lan"], [
+export const HOSTS: (string | string[])[] = ["10.0.1.1", "server.lan", ["10.0.1.1", "server.lan"], [
+  NOBODY,
+  "server.lan",
+], [
   "server.lan",
   NOBODY,
 ]];
@@ -32,7 +35,7 @@ export class HostProgram implements Program {
       size,
       timeout: device.world.scenario.timeout,
       dialect,
-      host: device.world.random.pick(HOSTS),
+      host: device.world.drawHosts(),
       onState: (connected, reason) => {
         if (platform.isAlive) device.stateChanged(connected, reason);
       },

@@ -10,7 +10,7 @@ import { MUTATIONS } from "./mutations.ts";
 import { HELP, type Options, parse } from "./options.ts";
 import { Pool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import { playSeed } from "./run.ts";
+import { playFleetSeed, playSeed } from "./run.ts";
 import { addSummary, describeSummary, emptySummary, type Summary } from "./summary.ts";
 
 /** Seeds that a worker plays in one go. */
@@ -21,7 +21,9 @@ const ENOUGH = 10;
 
 /** Plays a range of seeds, or what of it there is time for until `stop`. */
 export async function playRange(
-  { from, seeds, jobs }: Pick<Options, "from" | "seeds" | "jobs">,
+  { from, seeds, jobs, fleet = false }:
+    & Pick<Options, "from" | "seeds" | "jobs">
+    & Partial<Pick<Options, "fleet">>,
   say: (line: string) => void,
   stop?: AbortSignal,
 ): Promise<Summary> {
@@ -34,9 +36,13 @@ export async function playRange(
       const first = next;
       next += BATCH;
       const count = Math.min(BATCH, from + seeds - first);
-      const part = await pool.play({ from: first, count, stops: false });
+      const part = await pool.play({ from: first, count, stops: false, fleet });
       for (const { seed, violation } of part.found) {
-        say(`seed ${seed}: ${violation}\n  replay: deno task sim --seed ${seed} --trace`);
+        say(
+          `seed ${seed}: ${violation}\n  replay: deno task sim ${
+            fleet ? "--fleet " : ""
+          }--seed ${seed} --trace`,
+        );
       }
       addSummary(sum, part);
       progress.show(sum.seeds, `seeds, ${sum.found.length} violations`);
@@ -65,10 +71,15 @@ export async function hunt(
   using progress = new Progress(total);
   const next = async () => {
     for (let mutation; (mutation = waiting.shift()) !== undefined;) {
-      const { name } = mutation;
+      const { name, fleet } = mutation;
       await using tree = await plant(mutation);
       using pool = new Pool(1, tree.worker);
-      const { seeds, found: [first] } = await pool.play({ from, count: limit, stops: true });
+      const { seeds, found: [first] } = await pool.play({
+        from,
+        count: limit,
+        stops: true,
+        fleet,
+      });
       const sighting = {
         name,
         after: first ? seeds : undefined,
@@ -112,8 +123,10 @@ interface Result {
 
 type Say = (line: string) => void;
 
-async function trace({ from }: Options, say: Say): Promise<Result> {
-  const { violation, time, messages } = await playSeed(from, { log: say });
+async function trace({ from, fleet }: Options, say: Say): Promise<Result> {
+  const { violation, time, messages } = await (fleet ? playFleetSeed : playSeed)(from, {
+    log: say,
+  });
   const line = violation === undefined ? "ok" : `VIOLATION ${violation}`;
   return { line, data: { seed: from, violation, time, messages }, isGood: violation === undefined };
 }

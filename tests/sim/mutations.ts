@@ -4,6 +4,7 @@ import { CHANNEL_BUGS } from "./bugs/channels.ts";
 import { CORE_BUGS } from "./bugs/core.ts";
 import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
 import { DEPLOY_BUGS } from "./bugs/deploys.ts";
+import { FLEET_BUGS } from "./bugs/fleet.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { MQTT_BUGS } from "./bugs/mqtt.ts";
@@ -16,6 +17,8 @@ import { SLEEP_BUGS } from "./bugs/sleep.ts";
 export interface Mutation {
   name: string;
   edits: readonly Edit[];
+  /** It shows where several servers have one store. */
+  fleet: boolean;
 }
 
 export const MUTATIONS: readonly Mutation[] = Object.entries({
@@ -31,4 +34,5 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...MQTT_BUGS,
   ...MQTT_DEVICE_BUGS,
   ...PAGE_BUGS,
-}).map(([name, edits]) => ({ name, edits }));
+  ...FLEET_BUGS,
+}).map(([name, edits]) => ({ name, edits, fleet: name in FLEET_BUGS }));

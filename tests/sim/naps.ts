@@ -1,4 +1,5 @@
 /** What a server must know of a device that sleeps, and say of it: the checker of that. */
+import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { SimDevice } from "./device.ts";
 import { Violation } from "./promises.ts";
 
@@ -8,11 +9,20 @@ const MARGIN = 30_000;
 /** What its own delays may make of that, in ms. */
 const SLACK = 2000;
 
+/** What it says before it sleeps begins so, behind its number. */
+const SLEEPING = `${FIRMWARE}s `;
+
+const decoder = new TextDecoder();
+
 export class Naps {
   readonly #device: SimDevice;
   /** It sleeps. */
   #isAsleep = false;
   #began = 0;
+  /** When it has said so on this connection, and on those before that the server may go by; the server counts from then. */
+  #saidAt = Infinity;
+  #saidBefore = Infinity;
+  #since = 0;
   /** As it has said, in ms. */
   #ms = 0;
   /** The server knows, and has it in its store. */
@@ -30,8 +40,23 @@ export class Naps {
     this.#mayBe = true;
   }
 
+  /** It makes another connection. */
+  connects(): void {
+    this.#saidBefore = Math.min(this.#saidBefore, this.#saidAt);
+    this.#saidAt = Infinity;
+  }
+
+  /** It has written to its connection. */
+  wrote(bytes: Uint8Array): void {
+    if (!this.#mayBe) return;
+    const lines = decoder.decode(bytes).split("\n");
+    if (!lines.some((line) => line.startsWith(SLEEPING, 2) && !line.endsWith(" 0"))) return;
+    this.#saidAt = Math.min(this.#saidAt, this.#device.world.clock.now);
+  }
+
   /** The server says that it has connected. */
   connected(): void {
+    this.#saidBefore = Infinity;
     const { isUp, program } = this.#device;
     // Without a link it is a connection from before the sleep that the server speaks of.
     this.#mayBe &&= this.#isAsleep || !isUp || (program?.wantsSleep ?? false);
@@ -51,6 +76,7 @@ export class Naps {
     if (!isTold) world.count("device sleeps, and the server was not told");
     this.#isAsleep = true;
     this.#began = world.clock.now;
+    this.#since = Math.min(this.#began, this.#saidAt, this.#saidBefore);
     this.#ms = ms;
     this.#isKnown = isTold && !this.#device.meetsImpostor;
     this.#wasMissed = false;
@@ -66,7 +92,7 @@ export class Naps {
       if (this.#wasMissed || world.server.isFresh) return;
       throw new Violation(`${id} sleeps for too long, and nobody misses it`);
     }
-    if (this.#passed < this.#ms + MARGIN - SLACK && !seen.asleepUntil) {
+    if (!this.#isOver && !seen.asleepUntil) {
       throw new Violation(`${id} sleeps, and the server does not know`);
     }
   }
@@ -90,9 +116,13 @@ export class Naps {
     if (this.#isUncertain) return;
     if (this.#wasMissed) throw new Violation(`${id} is missed twice in one sleep`);
     this.#wasMissed = this.#isAsleep;
-    if (this.#passed < this.#ms + MARGIN - SLACK) {
-      throw new Violation(`${id} is missed after ${this.#passed} ms of ${this.#ms}`);
-    }
+    if (this.#isOver) return;
+    throw new Violation(`${id} is missed after ${this.#passed} ms of ${this.#ms}`);
+  }
+
+  /** It may be missed. */
+  get #isOver(): boolean {
+    return this.#device.world.clock.now - this.#since >= this.#ms + MARGIN - SLACK;
   }
 
   get #passed(): number {

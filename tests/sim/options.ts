@@ -7,6 +7,7 @@ export const HELP = `deno task sim [options]
   --from FIRST   the first of them  (1)
   --seed N       only this one; with --trace, line by line
   --trace        what happens in it, the same each time
+  --fleet        of worlds with several servers on one store, which have seeds of their own
   --exhaustive   instead: a small world with every fault, and every two faults, at every step
   --mutations    instead: switches known bugs on, one at a time, and shows how soon each is found
   --limit COUNT  seeds after which a bug counts as not found  (10000)
@@ -26,6 +27,7 @@ export interface Options {
   only: string;
   jobs: number;
   json: boolean;
+  fleet: boolean;
 }
 
 /** @throws {Error} one that tells the user what is wrong */
@@ -37,6 +39,7 @@ export function parse(args: string[]): Options | "help" {
       from: { type: "string", default: "1" },
       seed: { type: "string" },
       trace: { type: "boolean", default: false },
+      fleet: { type: "boolean", default: false },
       exhaustive: { type: "boolean", default: false },
       mutations: { type: "boolean", default: false },
       limit: { type: "string", default: "10000" },
@@ -58,6 +61,7 @@ export function parse(args: string[]): Options | "help" {
     only: values.only,
     jobs: number("--jobs", values.jobs, 1),
     json: values.json,
+    fleet: values.fleet,
   };
 }
 

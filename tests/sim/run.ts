@@ -4,6 +4,8 @@ import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { addDeploys, deploysThere } from "./deploy_plan.ts";
+import { drawFleetScenario } from "./fleet_plan.ts";
+import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
 import { Violation } from "./promises.ts";
@@ -38,6 +40,14 @@ export interface Props {
 /** One world after the other: they share the isolate's source of chance. */
 let playing: Promise<unknown> = Promise.resolve();
 
+/** The same for a world of a fleet: those have seeds of their own. */
+export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
+  const random = new Random(seed);
+  const scenario = drawFleetScenario(random);
+  props.log?.(describe(scenario));
+  return playWorld(random, scenario, props);
+}
+
 export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawScenario(random);
@@ -62,7 +72,8 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
   if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
   Violation.first = undefined;
   const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
-  using world: World = new World(random, scenario, stamp);
+  const Kind = scenario.fleet ? FleetWorld : World;
+  using world: World = new Kind(random, scenario, stamp);
   using cores = hookCores(world);
   const unhandled = (event: PromiseRejectionEvent) => {
     if (caller()) return; // an application has dropped it: that is to be an event

@@ -1,4 +1,8 @@
-/** The simulated server's process: the real `Server`, on a machine that can be killed at any time. */
+/**
+ * The simulated server's process: the real `Server`, on a machine that can be killed at any time.
+ *
+ * Long because all that a server says goes from here to the books.
+ */
 import { MqttBridge } from "../../bridge/mqtt/mod.ts";
 import { declareParts } from "../../server/channels/table.ts";
 import type { Device } from "../../server/device.ts";
@@ -6,6 +10,7 @@ import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
 import { Server } from "../../server/server.ts";
+import type { Store } from "../../server/store/store.ts";
 import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
@@ -46,6 +51,12 @@ const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 /** Most that the application of one device does at a time. */
 const WRITES = 20;
 
+/** Its store, as the world sees it. */
+export interface ServerStore extends Store {
+  die(torn?: Torn): void;
+  fence?(id: string): Promise<void>;
+}
+
 export class ServerProcess implements Host, Wiring {
   readonly process: Process;
   disk: Disk;
@@ -59,10 +70,10 @@ export class ServerProcess implements Host, Wiring {
   readonly sockets = new Map<string, SimSocket>();
   server: Server | undefined;
   #startedAt = 0;
-  readonly conversations = new Map<string, Conversation | ChannelTalk>();
+  readonly conversations: Map<string, Conversation | ChannelTalk> = new Map();
   #bridge: MqttBridge | undefined;
   #platform: SimPlatform | undefined;
-  #store: SimStore | undefined;
+  #store: ServerStore | undefined;
   #ports = 0;
   #keysChangedAt = -Infinity;
 
@@ -91,18 +102,13 @@ export class ServerProcess implements Host, Wiring {
     this.clockAhead = world.random.below(1000) + world.random.below(1000) / 1000 - world.clock.now;
     const platform = this.#platform = new SimPlatform(process, this);
     this.disk.open(platform);
-    const store = this.#store = new SimStore(
-      this.disk,
-      world,
-      platform,
-      (what) => this.#timeOf(what),
-    );
+    const store = this.#store = this.openStore(platform);
     const { broker } = world;
     const bridge = this.#bridge = broker && new MqttBridge(broker.options, platform);
     const app = (device: Device, server: Server) => {
       const Talk = world.channels?.things.has(device.id) ? ChannelTalk : Conversation;
-      const conversation = new Talk(world, platform, device, server);
-      this.conversations.set(device.id, conversation);
+      const conversation = new Talk(world, platform, this.handTo(device), server);
+      this.begins(conversation);
       return conversation.hold();
     };
     const begun = this.#startedAt = world.clock.now;
@@ -134,9 +140,26 @@ export class ServerProcess implements Host, Wiring {
             if (platform.isAlive && !world.serverIsDown) world.failed(error);
           });
         },
-        (error) => platform.isAlive && world.failed(error),
+        (error) => platform.isAlive && this.failsToStart(error),
       );
     });
+  }
+
+  protected openStore(platform: SimPlatform): ServerStore {
+    return new SimStore(this.disk, this.world, platform, (what) => this.timeOf(what));
+  }
+
+  protected failsToStart(error: unknown): void {
+    this.world.failed(error);
+  }
+
+  /** What an application is given of a device. */
+  protected handTo(device: Device): Device {
+    return device;
+  }
+
+  protected begins(conversation: Conversation | ChannelTalk): void {
+    this.conversations.set(conversation.device.id, conversation);
   }
 
   #keys(): [string, Uint8Array][] {
@@ -156,7 +179,7 @@ export class ServerProcess implements Host, Wiring {
   }
 
   /** Draws how long the store takes for something. */
-  #timeOf(what: "commit" | "acquire"): number | undefined {
+  protected timeOf(what: "commit" | "acquire"): number | undefined {
     const { clock, random, scenario: { storeTime, acquireTime } } = this.world;
     if (clock.now < this.disk.slowUntil) return this.disk.slowness;
     const most = what === "acquire" ? acquireTime ?? storeTime : storeTime;
@@ -253,10 +276,13 @@ export class ServerProcess implements Host, Wiring {
           world.count("a device ahead of the store");
           return world.books.get(event.device!)?.older.said();
         }
-        if (event.code === "FENCED") return this.#lost(event.device!);
+        if (event.code === "FENCED") return this.lost(event.device!);
         if (world.channels?.mqtt?.warned(event)) return world.log?.(`server: ${event.message}`);
         // What strangers say may look like anything; no device of ours may.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
+        if (/^what another server has posted/.test(event.message)) {
+          return world.count("mail refused");
+        }
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
@@ -307,10 +333,14 @@ export class ServerProcess implements Host, Wiring {
       return world.count("an application drops a promise");
     }
     world.count("an application fails");
+    this.appFails(id);
+    world.disturb(world.clock.now + restartIn);
+  }
+
+  protected appFails(id: string): void {
     this.conversations.get(id)?.failed();
     this.conversations.delete(id);
-    world.books.get(id)?.appFailed();
-    world.disturb(world.clock.now + restartIn);
+    this.world.books.get(id)?.appFailed();
   }
 
   /** Dialect 1 has no positions to show it by. */
@@ -320,7 +350,7 @@ export class ServerProcess implements Host, Wiring {
   }
 
   /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
-  #lost(id: string): void {
+  protected lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
     const books = this.world.books.get(id);
@@ -332,7 +362,7 @@ export class ServerProcess implements Host, Wiring {
 
   /** Another server takes a device for a moment. */
   fence(id: string): void {
-    this.#store?.fence(id);
+    this.#store?.fence?.(id);
     this.#deviceOf(id)?.naps.forgotten();
   }
 
@@ -400,10 +430,14 @@ export class ServerProcess implements Host, Wiring {
       this.#bridge =
         undefined;
     this.sockets.clear();
-    this.conversations.clear();
     this.fullUntil = 0;
-    world.serverDied(this.disk, disk);
+    this.died(disk);
     if (disk) this.disk = disk;
+  }
+
+  protected died(disk: Disk | undefined): void {
+    this.conversations.clear();
+    this.world.serverDied(this.disk, disk);
   }
 
   /** The world ends. */

@@ -245,7 +245,7 @@ export class SimStore implements Store {
 }
 
 /** @returns the works of which a statement fails */
-function execute(works: readonly Work[]): Map<Work, unknown> {
+export function execute(works: readonly Work[]): Map<Work, unknown> {
   const refused = new Map<Work, unknown>();
   for (const work of works) {
     const broken = work.statements.find(({ sql }: Statement) => sql === BROKEN);
@@ -254,12 +254,12 @@ function execute(works: readonly Work[]): Map<Work, unknown> {
   return refused;
 }
 
-function check(sql: string): void {
+export function check(sql: string): void {
   if (/holdfast_/.test(sql)) throw new LocalError("BAD_ARGUMENT", "this table is the store's");
 }
 
 /** Copies what it is told. */
-class Recorder implements RowWriter {
+export class Recorder implements RowWriter {
   readonly rows: Row[] = [];
 
   /** @param ahead How far the world's clock is ahead of the process's. */

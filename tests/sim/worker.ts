@@ -1,6 +1,6 @@
 /** Plays batches of seeds for the pool. */
 import { exploreShare, type Share } from "./exhaustive.ts";
-import { playSeed } from "./run.ts";
+import { playFleetSeed, playSeed } from "./run.ts";
 import { addOutcome, emptySummary, type Summary } from "./summary.ts";
 
 /** What a worker is asked for: seeds from the first on, all of them, or until a violation. */
@@ -8,6 +8,8 @@ export interface Batch {
   from: number;
   count: number;
   stops: boolean;
+  /** Of worlds of a fleet. */
+  fleet: boolean;
 }
 
 declare const self: {
@@ -19,10 +21,10 @@ self.onmessage = async ({ data }) => {
   self.postMessage(await ("variant" in data ? exploreShare(data) : playBatch(data)));
 };
 
-async function playBatch({ from, count, stops }: Batch): Promise<Summary> {
+async function playBatch({ from, count, stops, fleet }: Batch): Promise<Summary> {
   const summary = emptySummary();
   for (let seed = from; seed < from + count; seed++) {
-    addOutcome(summary, seed, await playSeed(seed));
+    addOutcome(summary, seed, await (fleet ? playFleetSeed : playSeed)(seed));
     if (stops && summary.found.length > 0) break;
   }
   return summary;

@@ -1,4 +1,8 @@
-/** One seed's world: a clock, a server, its devices, the networks between them, and the faults. */
+/**
+ * One seed's world: a clock, a server, its devices, the networks between them, and the faults.
+ *
+ * Long because it is what all of these know of each other.
+ */
 import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
@@ -8,11 +12,14 @@ import { SimDevice } from "./device.ts";
 import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
-import { Path } from "./network.ts";
+import type { FaultKind } from "./fault_kinds.ts";
+import { HOSTS } from "./host.ts";
+import { type Host, Path } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { PageBooks } from "./page_books.ts";
+import type { SimPlatform } from "./platform.ts";
 import type { Surroundings } from "./process.ts";
-import { Violation } from "./promises.ts";
+import { type Manner, type Message, Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
@@ -80,7 +87,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
     const disk = this.folder ? new SqliteDisk(this.folder) : new Disk();
-    this.server = new ServerProcess(this, disk);
+    this.server = this.makeServer(disk);
     this.devices = scenario.devices.map((plan, i) => {
       const { attempts } = scenario.limits;
       const now = () => this.clock.now;
@@ -95,6 +102,30 @@ export class World implements Surroundings, StoreWorld, Disposable {
     });
     this.broker = makeBroker(this);
     this.page = scenario.page ? new PageBooks(this) : undefined;
+  }
+
+  protected makeServer(disk: Disk): ServerProcess {
+    return new ServerProcess(this, disk);
+  }
+
+  /** Servers send their devices away. */
+  get mayRefuse(): boolean {
+    return false;
+  }
+
+  /** An application on a server writes. */
+  serverWrites(_platform: SimPlatform, books: Books, text: string, manner: Manner): Message {
+    return books.serverWrites(text, manner);
+  }
+
+  /** Who listens at an address of the server's. */
+  hostAt(_address: string, _device: SimDevice): Host {
+    return this.server;
+  }
+
+  /** How a host knows its server. */
+  drawHosts(): string | string[] {
+    return this.random.pick(HOSTS);
   }
 
   /** Leaves nothing behind. */
@@ -192,9 +223,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const pause = this.random.below(2 * faultPause) + 1;
     if (this.clock.now + pause >= faultsEnd) return;
     this.clock.after(pause, () => {
-      cause(this, this.random.pick(faults));
+      this.cause(this.random.pick(faults));
       this.#planFault();
     });
+  }
+
+  protected cause(kind: FaultKind): void {
+    cause(this, kind);
   }
 
   #isDone(): boolean {

@@ -9,6 +9,14 @@ import { until } from "./wait.ts";
 
 export const MAIN = new URL("../../server/main.ts", import.meta.url).pathname;
 
+/** How such a process is started. */
+export interface ProcessOptions {
+  cwd?: string;
+  files?: number;
+  main?: string;
+  env?: Record<string, string>;
+}
+
 /** The server as a process of its own. */
 export class Process implements AsyncDisposable {
   stdout = "";
@@ -18,18 +26,19 @@ export class Process implements AsyncDisposable {
 
   /**
    * @param files How many files it may have open; as many as usual unless told.
+   * @param env What its environment has beside that of the tests, which is that of all of them.
    * @param main Another program that is started like the server.
    */
   constructor(
     args: string[],
-    { cwd, files, main = MAIN }: { cwd?: string; files?: number; main?: string } = {},
+    { cwd, files, main = MAIN, env }: ProcessOptions = {},
   ) {
     const deno = [Deno.execPath(), "run", "-A", "--no-check", main, ...args];
     const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
     const [program, ...rest] = files === undefined ? deno : limited;
     this.#child = new Deno.Command(program!, {
       args: rest,
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       ...(cwd === undefined ? {} : { cwd }),
       stdin: "null",
       stdout: "piped",
@@ -79,6 +88,11 @@ export class Process implements AsyncDisposable {
 
 export function start(...args: string[]): Process {
   return new Process(locally(args));
+}
+
+/** The same with something in its environment. */
+export function startWith(env: Record<string, string>, ...args: string[]): Process {
+  return new Process(locally(args), { env });
 }
 
 /** The same for another program than the server's that takes its options. */

@@ -158,7 +158,7 @@ export class Postgres implements AsyncDisposable {
   sql(sql: string, schema = "public"): string {
     const args = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", this.folder, "-p"]
       .concat(`${this.port}`, "-U", USER, "-d", "postgres", "-c", sql);
-    return run("env", `PGOPTIONS=-csearch_path=${schema}`, "psql", ...args).trim();
+    return run("env", `PGOPTIONS=-csearch_path=${schema}`, "psql", ...args).replace(/\n$/, "");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,6 +14,10 @@ export interface ServerSettings {
   /** In ms. */
   timeout: number;
   durability: "full" | "normal";
+  /** Default: `noting_app.ts`. */
+  app?: string;
+  /** Events and codes that are no complaints either. */
+  expects?: readonly string[];
 }
 
 /** What a server's log can say without anything being wrong: outages, and what a kill leaves behind. */
@@ -34,18 +38,23 @@ export class ServerProcess implements AsyncDisposable {
   readonly complaints: string[] = [];
   /** Resolves with the port once it listens; with undefined if it ended before. */
   readonly listening: Promise<number | undefined>;
+  readonly #expects: readonly string[];
   #child: Deno.ChildProcess;
   #over: Promise<unknown>;
   #killed = false;
   #ended = false;
 
-  constructor({ store, keys, timeout, durability }: ServerSettings) {
+  constructor(
+    { store, keys, timeout, durability, app = `${HERE}/noting_app.ts`, expects = [] }:
+      ServerSettings,
+  ) {
+    this.#expects = expects;
     // deno-fmt-ignore
     const args = [
       "run", "-A", `${HERE}/../../server/main.ts`,
       "--host", "127.0.0.1", "--port", "0", "--open", "--keys", keys, "--store", store,
       "--durability", durability, "--timeout", `${timeout}`, "--log", "json",
-      "--app", `${HERE}/noting_app.ts`,
+      "--app", app,
     ];
     this.#child = new Deno.Command(Deno.execPath(), {
       args,
@@ -70,6 +79,7 @@ export class ServerProcess implements AsyncDisposable {
       if (!line.endsWith("}")) continue; // cut off by the kill
       const { event, code, address } = JSON.parse(line);
       if (event === "listening") listens(Number(address.split(":").at(-1)));
+      if (this.#expects.includes(event) || this.#expects.includes(code)) continue;
       const odd = event === "app_failed" || event === "store" ||
         (code !== undefined && !HARMLESS.has(code));
       if (odd) this.complaints.push(line);
@@ -85,6 +95,13 @@ export class ServerProcess implements AsyncDisposable {
     this.#killed = true;
     this.#child.kill("SIGKILL");
     await this.#end();
+  }
+
+  /** SIGSTOP, and SIGCONT after so many ms. */
+  async freeze(ms: number): Promise<void> {
+    this.#child.kill("SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    this.#child.kill("SIGCONT");
   }
 
   /** Kills it if it still runs. */

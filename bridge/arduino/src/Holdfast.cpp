@@ -95,7 +95,7 @@ static size_t character(const char *text) {
   for (size_t i = 1; i < length; i++) {
     if ((at[i] & 0xc0) != 0x80) return 0;
   }
-  uint32_t start = at[0] << 8 | at[1];
+  uint32_t start = static_cast<uint32_t>(at[0]) << 8 | at[1];
   if (start < 0xc2a0) return 0; /* U+0080 to U+009F */
   if (start < 0xe0a0 && length == 3) return 0; /* longer than it need be, as below */
   if (start >= 0xeda0 && start < 0xee00) return 0; /* half of a pair */
@@ -165,9 +165,9 @@ void HoldfastLink::set(uint32_t offset, uint32_t value) {
 
 bool HoldfastLink::start(const char *id, const char *const *hosts, uint8_t count) {
   const char *wrong = check(id, hosts, count);
+  problem_ = wrong;
   if (inside_) return false;
   end();
-  problem_ = wrong;
   if (wrong) return false;
   for (uint8_t i = 0; i < count; i++) hosts_[i] = hosts[i];
   host_count_ = count;

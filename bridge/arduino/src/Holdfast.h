@@ -80,12 +80,12 @@ class HoldfastLink {
   void key(const char *hex) { key_text_ = hex; }
   /* In ms, the same as the server's: nothing heard for so long is an outage. 100 to 60000. (2000) */
   void timeout(uint32_t ms) { timeout_ = ms; }
-  /* How long one call of the socket may block, in ms: 0 leaves it as the sketch has set it. (3/8 of the timeout) TLS wants
-   * more, such as 15000. The ESP32's sockets do not hear of it: call their `setConnectionTimeout` as well. */
+  /* How long one call of the socket may block, in ms: 0 leaves it as the sketch has set it. (3/8 of the timeout) TLS
+   * wants more, such as 15000. The ESP32's sockets do not hear of it: call their `setConnectionTimeout` as well. */
   void patience(uint32_t ms) { patience_ = ms; }
   /* Where the position is kept where a reset does not erase it: called by `begin`, and before each acknowledgement.
-   * Without it, messages that were on their way to the board when it was reset may come twice. HoldfastMemory.h has both
-   * functions for some boards. `load` may give anything: what is not of this link is noticed. */
+   * Without it, messages that were on their way to the board when it was reset may come twice. HoldfastMemory.h has
+   * both functions for some boards. `load` may give anything: what is not of this link is noticed. */
   void memory(LoadPosition load, SavePosition save) { load_ = load, save_ = save; }
   /* A source of 32 random bits, for boards whose own this library does not know. With a key they must be ones that
    * nobody can guess. */
@@ -93,16 +93,18 @@ class HoldfastLink {
 
   /* ---- Any time ---- */
 
-  /* Is given each message, with a NUL behind its text, which is valid until it returns. True: it is taken, and the server
-   * is told so. False: it is offered again at the next `loop`, and further ones wait. Without a handler all wait. */
+  /* Is given each message, with a NUL behind its text, which is valid until it returns. True: it is taken, and the
+   * server is told so. False: it is offered again at the next `loop`, and further ones wait. Without a handler all
+   * wait. */
   void onMessage(MessageHandler handler) { handler_ = handler, receiver_ = nullptr; }
   void onMessage(HoldfastReceiver &receiver) { receiver_ = &receiver, handler_ = nullptr; }
-  /* Is told that the link is up, that it was lost, and that an attempt has failed, with the reason, such as "SILENT". */
+  /* Is told that the link is up, that it was lost, and that an attempt has failed: with the reason, such as
+   * "SILENT". */
   void onState(StateHandler handler) { on_state_ = handler; }
 
-  /* Starts, as this device, with the server at one of these addresses: each "name", "name:port" or "[IPv6]:port". All are
-   * of one server, or of servers with one store. An attempt that brings no link is followed by one at the next; a link
-   * that was lost is first sought where it was. False, and `problem` says why, if something was set wrong.
+  /* Starts, as this device, with the server at one of these addresses: each "name", "name:port" or "[IPv6]:port". All
+   * are of one server, or of servers with one store. An attempt that brings no link is followed by one at the next; a
+   * link that was lost is first sought where it was. False, and `problem` says why, if something was set wrong.
    * Again: everything that waits is forgotten. */
   template <typename... More>
   bool begin(const char *id, const char *host, More... more) {
@@ -117,9 +119,9 @@ class HoldfastLink {
   /* Does all that can be done. Call it in each `loop` of the sketch. It takes as long as the socket's calls do. */
   void loop();
 
-  /* Makes a text a message. True: it is accepted, and (with qos) arrives once, in order, unless the board is reset before.
-   * False: it is empty, too long for this end or the server's, has a newline or a first byte below 3; or there is no
-   * room now, or (without qos) no link. */
+  /* Makes a text a message. True: it is accepted, and (with qos) arrives once, in order, unless the board is reset
+   * before. False: it is empty, too long for this end or the server's, has a newline or a first byte below 3; or there
+   * is no room now, or (without qos) no link. */
   bool write(const char *text, HoldfastQos qos = HOLDFAST_QOS);
   bool write(const char *text, size_t length, HoldfastQos qos = HOLDFAST_QOS);
   /* Whether a text of so many bytes would be accepted now. */
@@ -204,14 +206,15 @@ class HoldfastLink {
 
 /*
  * A link, with its memory. `Text` is the longest text in bytes, either way: 121 to 16384. `Outbox` bytes hold what was
- * written and is not acknowledged: a message costs its text and 7. `Inbox` bytes hold what has arrived and was not taken:
- * its text and 3. Up to `Window` messages wait, 1 to 64.
+ * written and is not acknowledged: a message costs its text and 7. `Inbox` bytes hold what has arrived and was not
+ * taken: its text and 3. Up to `Window` messages wait, 1 to 64.
  */
 template <uint16_t Text = 256, uint32_t Outbox = 1024, uint32_t Inbox = 1024, uint8_t Window = 16>
 class Holdfast : public HoldfastLink {
   static_assert(Text >= 121 && Text <= 16384, "Text: 121 to 16384");
   static_assert(Outbox >= Text + 7, "Outbox: Text + 7 at least");
-  static_assert(Inbox >= 2 * (Text + 3) && Inbox >= Text + 94 + HOLDFAST_NAME, "Inbox: 2 * (Text + 3) at least, and Text + 207");
+  static_assert(Inbox >= 2 * (Text + 3), "Inbox: 2 * (Text + 3) at least");
+  static_assert(Inbox >= Text + 94 + HOLDFAST_NAME, "Inbox: Text + 207 at least");
   static_assert(Window >= 1 && Window <= 64, "Window: 1 to 64");
 
  public:

@@ -24,8 +24,8 @@
  *       if (readingIsDue()) channels.tell("=temp", HoldfastValue(21.5, 1));
  *     }
  *
- * Each setting and each request is answered once: by the handler, or else that the name is unknown (no `is` was true) or
- * the value bad. A message is taken when its answer is in the outbox; none comes while there is no room for one.
+ * Each setting and each request is answered once: by the handler, or else that the name is unknown (no `is` was true)
+ * or the value bad. A message is taken when its answer is in the outbox; none comes while there is no room for one.
  */
 #ifndef HOLDFAST_CHANNELS_H
 #define HOLDFAST_CHANNELS_H
@@ -99,13 +99,14 @@ class HoldfastChannels : private HoldfastReceiver {
   explicit HoldfastChannels(HoldfastLink &link) : link_(link) { link.onMessage(*this); }
 
   void onCall(CallHandler handler) { on_call_ = handler; }
-  /* Plain lines, and those with a stamp, go here, as to a link's `onMessage`. Without a handler they are passed over. */
+  /* Plain lines, and those with a stamp, go here, as to a link's `onMessage`. Without a handler they are passed
+   * over. */
   void onLine(HoldfastLink::MessageHandler handler) { on_line_ = handler; }
 
   /* Says "@application version", and perhaps the description behind it: after `link.begin`, before anything else. */
   bool begin(const char *hello);
-  /* Tells of a channel: "=temp" and what it is, "!button" and perhaps how. False: there is no room now, or it is too long,
-   * or an answer is due. */
+  /* Tells of a channel: "=temp" and what it is, "!button" and perhaps how. False: there is no room now, or it is too
+   * long, or an answer is due. */
   bool tell(const char *head, const HoldfastValue &value = HoldfastValue());
   /* The same with the time, by `millis()`: the server works out when that was, however late the line comes. */
   bool tellAt(const char *head, uint32_t ms, const HoldfastValue &value = HoldfastValue());

@@ -1,6 +1,6 @@
 /*
- * Where a board keeps the position of a link through a reset: by its button, a watchdog or its program, and through deep
- * sleep. Not through a loss of power: then messages that were on their way to the board may come twice.
+ * Where a board keeps the position of a link through a reset: by its button, a watchdog or its program, and through
+ * deep sleep. Not through a loss of power: then messages that were on their way to the board may come twice.
  *
  *     holdfast.memory(holdfastLoad, holdfastSave);
  *

@@ -50,6 +50,8 @@ enum core_register {
 
 /* R_REASON from here on is a refusal: this and the server's code. */
 #define CORE_REFUSED 16
+/* The code of a server that is about to stop. */
+#define CORE_LEAVING 7
 /* The server did not answer at all; it fell silent. */
 #define CORE_NO_ANSWER 2
 #define CORE_SILENT 4

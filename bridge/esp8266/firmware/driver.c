@@ -25,6 +25,9 @@ static bool connecting; /* asked for, and neither opened nor closed yet */
 static bool open; /* opened, and not closed since: bytes that come are of this connection */
 static bool wifi;
 static bool second; /* it is the turn of the server's other address */
+static bool sent_away; /* by one address, and no link has stayed for the timeout since */
+static bool hurries;   /* the core is not to wait before its next attempt */
+static uint32_t up_at; /* by the core's clock */
 /* The core's clock stands while the server's name is looked up: since when, and how long it has. */
 static bool stands;
 static uint32_t stands_since, stood;
@@ -91,7 +94,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .position = kept,
     .stream = settings->dialect == 2 ? slept_stream(owner) : (struct core_position){ 0, 0 },
   };
-  up = connecting = open = second = false;
+  up = connecting = open = second = sent_away = hurries = false;
   polled = core_time(now);
   core_boot(&boot, polled);
   if (boot.stream.epoch) slept_replay();
@@ -171,15 +174,20 @@ static void went_down(void) {
   tell_application();
 }
 
-/* The same, and it was the server's or the network's doing. */
-static void failed(void) {
-  if (!up) take_turns();
+/* The same, and it was the server's or the network's doing. `leaving`: the server is about to stop, and has said so.
+ * If both addresses do, one after the other, the device waits as after any refusal. */
+static void failed(uint32_t now, bool leaving) {
+  if (up && now - up_at >= settings->timeout) sent_away = false;
+  hurries = leaving && !sent_away && settings->server2[0];
+  sent_away |= leaving;
+  if (!up || leaving) take_turns();
   went_down();
 }
 
-static void see_state(void) {
+static void see_state(uint32_t now) {
   if (up || core_get(R_STATE) != CORE_UP) return;
   up = true;
+  up_at = now;
   keep_position();
   console_begin("link up connects=");
   console_number(core_get(R_CONNECTS));
@@ -281,10 +289,10 @@ static void pump(uint32_t now) {
     if (event == CORE_CONNECT) connect(now);
     else if (event == CORE_CLOSE) {
       port_tcp_close();
-      failed();
+      failed(now, core_get(R_REASON) == CORE_REFUSED + CORE_LEAVING);
     } else if (event == CORE_SEND) send();
     else if (event == CORE_MESSAGE) blocked = !hand_over(can_receive, now);
-    see_state();
+    see_state(now);
   } while (event != CORE_NONE && !engine_trap());
   settled = true;
 }
@@ -303,6 +311,11 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
     port_tcp_flush();
     uint32_t core_wait = core_get(R_WAIT);
     if ((int32_t)core_wait < 0) core_wait = 0;
+    if (hurries) { /* without a connection its clock may leap */
+      stood -= core_wait;
+      core_wait = 0;
+      hurries = false;
+    }
     if (core_wait < *wait) *wait = core_wait;
   }
   enum driver_news news = heard ? DRIVER_HEARD : silence ? DRIVER_SILENCE : DRIVER_NO_NEWS;
@@ -336,8 +349,9 @@ void driver_opened(uint32_t now) {
 void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
-  core_closed(core_time(now));
-  failed();
+  uint32_t core_now = core_time(now);
+  core_closed(core_now);
+  failed(core_now, false);
 }
 
 void driver_no_address(uint32_t now) {

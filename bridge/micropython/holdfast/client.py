@@ -166,7 +166,10 @@ class Client:
         return self
 
     async def __anext__(self):
-        return await self.readline()
+        try:
+            return await self.readline()
+        except LinkError:
+            raise StopAsyncIteration  # it was closed
 
     async def readline(self):
         """The next message, without a newline. To ask for it says that the one before has been processed: only then that is
@@ -202,15 +205,21 @@ class Client:
             if not 0 <= expires <= 0x1FFFFFFF:
                 raise ValueError("expires")
             deadline = self._now() + expires
+            while self._lock.locked():  # others wait for their ack
+                if diff(deadline, self._now()) <= 0:
+                    raise LinkError("EXPIRED")
+                await sleep_ms(_IDLE)
         async with self._lock:
-            while not self._put(data, 1):
+            while True:
+                if deadline is not None and diff(deadline, self._now()) <= 0:
+                    raise LinkError("EXPIRED")
+                if self._put(data, 1):
+                    break
                 if len(data) > self._core.peer_line:
                     raise LinkError("BAD_TEXT")
                 if self._closed or deadline is None:
                     await self._wait()
                 else:
-                    if diff(deadline, self._now()) <= 0:
-                        raise LinkError("EXPIRED")
                     await sleep_ms(_IDLE)
             number = self._core.tx_next - 1 & _M32
             timed = None
@@ -236,6 +245,7 @@ class Client:
         """Ends the link. Whoever waits gets LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
         if not self._closed:
             self._closed = True
+            self._up = False
             self._task.cancel()
             self._release()
             self._tell()
@@ -327,6 +337,8 @@ class Client:
                 self._air = air
                 self._call(self._wifi_cb, air)
             if not air:
+                if self._timed:
+                    self._expire(now)
                 core.wait = 100
                 return
         first = core.tx_first

@@ -246,27 +246,6 @@ describe("a proof", () => {
     }
   });
 
-  test("is the same in suite 03, whose seal is the host's", () => {
-    const hello = withKey(3);
-    expect(hello.substr(0, 3)).toBe("\x0103");
-    const welcome = withSuite(3);
-    welcome.txFirst = 77;
-    const line = welcome.proven(hello);
-    hear(line);
-    expect(pump()).toBe("\x03" + proof(hello + line) + "\n");
-    expect(get(RX_NEXT)).toBe(77);
-  });
-
-  test("of another suite than ours is not looked at", () => {
-    hear(withSuite(2).proven(withKey(3)));
-    expect(pump()).toBe("[close BAD_GREETING]");
-    hear(withSuite(3).proven(withKey(2)));
-    expect(pump()).toBe("[close BAD_GREETING]");
-    withKey(3);
-    hear(new Welcome().sent);
-    expect(pump()).toBe("[close BAD_GREETING]");
-  });
-
   test("with any digit wrong is wrong, and ours is not shown", () => {
     for (let at = 91; at < 91 + 32; at++) {
       const welcome = withSuite(2).proven(withKey());

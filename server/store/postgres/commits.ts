@@ -1,4 +1,6 @@
 /** Commits batches, each in one transaction, and finds out what has become of those of which it was not told. */
+import { LocalError } from "../../protocol/errors.ts";
+import { MOST_MAIL, type Post } from "../fleet.ts";
 import { type Batch, type Change, FencedError, type Work } from "../store.ts";
 import { toChange } from "./guard.ts";
 import type { StoreHost } from "./host.ts";
@@ -49,13 +51,15 @@ export class Commits {
       try {
         return await this.#atOnce(wire, batch) ?? await this.#oneByOne(wire, batch);
       } catch (error) {
-        if (!isConflict(error) || attempt === ATTEMPTS) throw error;
+        const isWorth = isConflict(error) || error instanceof GateError;
+        if (!isWorth || attempt === ATTEMPTS) throw error;
       }
     }
   }
 
   /** In one round trip. @returns undefined: a work has failed, so each needs a savepoint */
   async #atOnce(wire: Wire, { works, changes }: Batch): Promise<Refused | undefined> {
+    if (works.some(({ posts = [] }) => posts.length > 0)) return undefined;
     let statements: Asked[];
     try {
       statements = works.flatMap(statementsOf);
@@ -75,8 +79,8 @@ export class Commits {
     await wire.ask(BEGIN.sql);
     try {
       for (const work of works) {
-        if (work.statements.length === 0) continue;
-        const error = await attempt(wire, work);
+        if (work.statements.length === 0 && !work.posts?.length) continue;
+        const error = await attempt(wire, work, this.#host.process);
         if (error !== undefined) refused.set(work, error);
       }
     } catch (error) {
@@ -123,7 +127,11 @@ export class Commits {
           "UPDATE holdfast_processes SET gate = gate + 1 WHERE process = $1 RETURNING gate, batch",
           [this.#host.process],
         );
-        if (!row) throw new Error("the database knows nothing of this server any more");
+        if (!row) {
+          const sql = "INSERT INTO holdfast_processes (process, gate, batch) VALUES ($1, 0, 0)";
+          await wire.ask(sql, [this.#host.process]);
+          throw new Error("the database knew nothing of this server any more");
+        }
         this.#gate = Number(row.gate);
         return Number(row.batch) === batch;
       } catch (error) {
@@ -144,7 +152,9 @@ export class Commits {
     if (!wire.isOpen) return error;
     if (isFence(error)) {
       const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
-      return fenced ? new FencedError(rows.known.get(Number(fenced.device))!.id) : error;
+      if (fenced) return new FencedError(rows.known.get(Number(fenced.device))!.id);
+      await this.#isThere(NaN); // whoever was away for long was forgotten, with its gate
+      return new GateError("the database has another gate for this server", { cause: error });
     }
     if (isTaken(error, "holdfast_devices")) {
       const ids = rows.made.map(({ id }) => id);
@@ -157,13 +167,16 @@ export class Commits {
   }
 }
 
+/** What was asked is right, but for its gate. */
+class GateError extends Error {}
+
 /** What a work asks. @throws {LocalError} BAD_ARGUMENT */
 function statementsOf({ statements }: Work): Asked[] {
   return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
 }
 
 /** Executes a work in a savepoint. @returns why nothing of it has happened @throws {Error} the database's trouble */
-async function attempt(wire: Wire, work: Work): Promise<unknown> {
+async function attempt(wire: Wire, work: Work, process: number): Promise<unknown> {
   let statements: Asked[];
   try {
     statements = statementsOf(work);
@@ -173,17 +186,52 @@ async function attempt(wire: Wire, work: Work): Promise<unknown> {
   const answers = await Promise.allSettled([
     wire.ask("SAVEPOINT holdfast_work"),
     ...statements.map(({ sql, params }) => wire.ask(sql, params)),
-    wire.ask("RELEASE holdfast_work"),
   ]);
   const failed = answers.find((it) => it.status === "rejected");
-  if (!failed) return undefined;
-  if (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason)) throw failed.reason;
-  await Promise.all([
-    wire.ask("ROLLBACK TO holdfast_work"),
-    wire.ask("RELEASE holdfast_work"),
-  ]);
-  return failed.reason;
+  if (failed && (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason))) {
+    throw failed.reason;
+  }
+  const error = failed ? failed.reason : await post(wire, work.posts ?? [], process);
+  if (error !== undefined) await wire.ask("ROLLBACK TO holdfast_work");
+  await wire.ask("RELEASE holdfast_work");
+  return error;
 }
+
+/** Posts what is to be done with devices that other processes have. @returns why it cannot */
+async function post(wire: Wire, posts: readonly Post[], process: number) {
+  if (posts.length === 0) return undefined;
+  const { rows } = await wire.ask(POST, [
+    toArray(posts.map(({ device }) => device)),
+    toArray(posts.map(({ text }) => text)),
+    toArray(posts.map(({ number }) => `${process} ${number}`)),
+  ]);
+  for (const [i, { device: id }] of posts.entries()) {
+    const { device, waiting } = rows[i]!;
+    if (device !== null && Number(waiting) <= MOST_MAIL) continue;
+    const error = device === null
+      ? new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`)
+      : new LocalError("OUTBOX_FULL", `${MOST_MAIL} things wait for device ${JSON.stringify(id)}`);
+    error.device = id;
+    return error;
+  }
+  return undefined;
+}
+
+/** In the order of the posts, each with what waits for its device together with it. */
+const POST = `
+  WITH r AS (
+    SELECT d.device, d.process, p.text, p.sender, p.at
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS p (id, text, sender, at)
+    LEFT JOIN holdfast_devices AS d ON d.id = p.id ORDER BY p.at
+  ), posted AS (
+    INSERT INTO holdfast_mail (device, number, text, sender)
+    SELECT device, nextval('holdfast_tokens'), text, sender
+    FROM (SELECT * FROM r WHERE device IS NOT NULL ORDER BY at) AS known
+  )
+  SELECT device, (SELECT count(*) FROM holdfast_mail AS m WHERE m.device = r.device)
+      + count(*) OVER (PARTITION BY device) AS waiting,
+    pg_notify('holdfast_' || coalesce(process, 0), '') AS told
+  FROM r ORDER BY at`;
 
 /** Whether an error says for certain that its transaction has not been committed. */
 function isDecided(error: unknown): boolean {

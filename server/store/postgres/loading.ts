@@ -1,5 +1,6 @@
 /** Reads devices from the database. */
 import { LocalError } from "../../protocol/errors.ts";
+import type { Acquired, Mail } from "../fleet.ts";
 import type { DeviceState, KnownDevice, SqlRow } from "../store.ts";
 import type { Answer, Wire } from "./wire.ts";
 import { fromText, toArray } from "./text.ts";
@@ -10,17 +11,60 @@ export interface Loaded {
   /** The device's number. */
   readonly device: number;
   readonly token: number;
+  readonly looks: number;
+  readonly mail: Mail[];
+  /** Only where somebody has looked at it. */
+  readonly isOurs: boolean;
   /** @throws {LocalError} STORE_UNUSABLE: rows contradict each other */
   read(): DeviceState;
 }
 
-/** Takes charge of devices, in an order of which two at a time cannot wait for each other. */
-const TAKE = `
+/** Processes that are alive. */
+const ALIVE = "SELECT process FROM holdfast_processes WHERE alive_until > clock_timestamp()";
+
+/**
+ * Takes charge of devices, in an order in which no two of those who do so wait for each other. The processes that had
+ * them are told.
+ *
+ * @param which Of the devices of these ids.
+ */
+const taking = (which: string) => `
   WITH mine AS (
-    SELECT device FROM holdfast_devices WHERE id = ANY($1) ORDER BY device FOR UPDATE
+    SELECT device, process FROM holdfast_devices WHERE id = ANY($1) AND ${which}
+    ORDER BY device FOR UPDATE
+  ), taken AS (
+    UPDATE holdfast_devices AS t SET token = nextval('holdfast_tokens'), process = $2
+    FROM mine WHERE t.device = mine.device RETURNING t.*, mine.process AS former
+  ), told AS (
+    INSERT INTO holdfast_notes (process, note, id, token)
+    SELECT p.process, nextval('holdfast_tokens'), t.id, t.token
+    FROM taken AS t JOIN holdfast_processes AS p ON p.process = t.former WHERE t.former <> $2
   )
-  UPDATE holdfast_devices AS t SET token = nextval('holdfast_tokens'), process = $2
-  FROM mine WHERE t.device = mine.device RETURNING t.*`;
+  SELECT *, CASE WHEN former <> $2 THEN pg_notify('holdfast_' || former, '') END AS told FROM taken`;
+
+const TAKE = taking("true");
+
+/** Those of nobody who is alive. */
+const ADOPT = taking(`(process IS NULL OR process = $2 OR process NOT IN (${ALIVE}))`);
+
+/** Looks at a device, which is counted unless it is this process's. */
+const LOOK = `
+  UPDATE holdfast_devices
+  SET looks = looks + CASE WHEN process = $2 AND token = $3 THEN 0 ELSE 1 END
+  WHERE id = ANY($1) RETURNING *, process = $2 AND token = $3 AS is_ours`;
+
+/** Devices of nobody who is alive, and for which something waits. */
+export const ORPHANS = `
+  SELECT id FROM holdfast_devices AS d
+  WHERE (process IS NULL OR process NOT IN (${ALIVE})) AND (
+    EXISTS (SELECT FROM holdfast_inbox AS i WHERE i.device = d.device) OR
+    EXISTS (SELECT FROM holdfast_outbox AS o WHERE o.device = d.device) OR
+    EXISTS (SELECT FROM holdfast_mail AS m WHERE m.device = d.device))
+  ORDER BY device LIMIT $1`;
+
+/** Mail as it is told. */
+export const MAIL = `SELECT device, number, text, sender,
+  (extract(epoch FROM clock_timestamp() - posted) * 1000)::bigint AS age FROM holdfast_mail`;
 
 const ROWS = {
   inbox: `SELECT device, number, text FROM holdfast_inbox`,
@@ -28,11 +72,20 @@ const ROWS = {
   heard: `SELECT * FROM holdfast_heard`,
   dead_letters: `SELECT * FROM holdfast_dead_letters`,
   memos: `SELECT * FROM holdfast_memos`,
+  mail: MAIL,
 } as const;
 
 /** Rows of those devices, in the order in which they came. */
 const of = (rows: string, order: string) =>
   `${rows} WHERE device IN (SELECT device FROM holdfast_devices WHERE id = ANY($1)) ORDER BY device, ${order}`;
+
+/** How devices are asked for. */
+export interface Asking {
+  readonly ids: readonly string[];
+  readonly process: number;
+  /** Takes charge of them; of those alone that nobody has; or of none, and counts that somebody has looked. */
+  readonly how: "take" | "adopt" | { readonly looksWith: number | undefined };
+}
 
 /**
  * Takes charge of devices for a process, and reads them; all in one transaction, so what is read is what the former
@@ -44,47 +97,55 @@ const of = (rows: string, order: string) =>
  */
 export async function take(
   wire: Wire,
-  ids: readonly string[],
-  process: number,
+  { ids, process, how }: Asking,
   clock: { now: number; offset: number },
 ): Promise<{ known: Loaded[]; tokens: number[] }> {
   const list = [toArray(ids)];
   const answers = await Promise.all([
     wire.ask("BEGIN ISOLATION LEVEL READ COMMITTED"),
-    // What is lost of it with the database's machine was not used: a commit after it would have kept it.
-    wire.ask("SET LOCAL synchronous_commit = off"),
-    wire.ask(TAKE, [...list, process]),
+    typeof how === "object"
+      ? wire.ask(LOOK, [...list, process, how.looksWith ?? null])
+      : wire.ask(how === "take" ? TAKE : ADOPT, [...list, process]),
     wire.ask(of(ROWS.inbox, "number"), list),
     wire.ask(of(ROWS.outbox, "number"), list),
     wire.ask(of(ROWS.heard, "id"), list),
     wire.ask(of(ROWS.dead_letters, "number"), list),
     wire.ask(of(ROWS.memos, "key"), list),
+    wire.ask(of(ROWS.mail, "number"), list),
     wire.ask("SELECT nextval('holdfast_tokens') AS token FROM generate_series(1, $1::int)", [
       ids.length,
     ]),
     wire.ask("COMMIT"),
   ]);
-  const [, , devices, inbox, outbox, heard, letters, memos, tokens] = answers;
-  const rows = { devices, inbox, outbox, heard, letters, memos };
+  const [, devices, inbox, outbox, heard, letters, memos, mail, tokens] = answers;
+  const rows = { devices, inbox, outbox, heard, letters, memos, mail };
   return {
     known: toDevices(rows, clock),
     tokens: tokens!.rows.map(({ token }) => Number(token)),
   };
 }
 
-type Tables = Record<"devices" | "inbox" | "outbox" | "heard" | "letters" | "memos", Answer>;
+type Tables = Record<
+  "devices" | "inbox" | "outbox" | "heard" | "letters" | "memos" | "mail",
+  Answer
+>;
 
 function toDevices(tables: Tables, { now, offset }: { now: number; offset: number }): Loaded[] {
   const grouped = (table: keyof Tables) => Map.groupBy(tables[table].rows, ({ device }) => device);
   const [inboxes, outboxes] = [grouped("inbox"), grouped("outbox")];
   const [heard, letters, memos] = [grouped("heard"), grouped("letters"), grouped("memos")];
+  const mail = grouped("mail");
   return tables.devices.rows.map((row) => {
     const device = Number(row.device);
     const rowsOf = (of: ReadonlyMap<unknown, SqlRow[]>) => of.get(device) ?? [];
+    const id = fromText(String(row.id));
     return {
-      id: fromText(String(row.id)),
+      id,
       device,
       token: Number(row.token),
+      looks: Number(row.looks),
+      isOurs: row.is_ours === 1,
+      mail: rowsOf(mail).map((it) => toMail(id, it)),
       read: () => ({
         ...queues(row, rowsOf(inboxes), rowsOf(outboxes), { now, offset }),
         heard: rowsOf(heard).map(({ id, hash, position, connection }) => [Number(id), {
@@ -138,7 +199,19 @@ function queues(
       written: Math.min(Number(message.written) - offset, now),
       expires: message.expires === null ? undefined : Number(message.expires) - offset,
       isDoubtful: message.is_doubtful === 1,
+      ...(message.sender !== null && { from: String(message.sender) }),
     })),
+  };
+}
+
+/** @param device Its id. */
+export function toMail(device: string, { number, text, sender, age }: SqlRow): Mail {
+  return {
+    number: Number(number),
+    device,
+    text: fromText(String(text)),
+    age: Number(age),
+    from: String(sender),
   };
 }
 
@@ -162,4 +235,9 @@ export async function list(wire: Wire): Promise<KnownDevice[]> {
     inbox: Number(inbox),
     outbox: Number(outbox),
   }));
+}
+
+/** As the server is told of it. @throws {LocalError} STORE_UNUSABLE: see `Loaded.read` */
+export function toAcquired({ token, mail, looks, read }: Loaded): Acquired {
+  return { state: read(), token, mail, looks };
 }

@@ -1,4 +1,5 @@
 import { LocalError } from "../../protocol/errors.ts";
+import type { Fleet } from "../fleet.ts";
 import type {
   Acquired,
   Batch,
@@ -11,6 +12,7 @@ import type {
 } from "../store.ts";
 import { Commits } from "./commits.ts";
 import type { StoreHost } from "./host.ts";
+import { PostgresFleet } from "./fleet.ts";
 import { noQuery, toChange, toQuery } from "./guard.ts";
 import { Line } from "./line.ts";
 import { list } from "./loading.ts";
@@ -27,6 +29,9 @@ export interface PostgresStoreOptions {
    * transaction fails with the database's error (57014, 55P03). Meanwhile nothing is acknowledged. Default 5000.
    */
   statementTimeout?: number;
+  /** A server that has not been heard of for so long is taken for dead, in ms, 500 to 600,000: others take its devices.
+   * Default 5000. */
+  lease?: number;
   /** Refuses a store that servers use, and keeps them out: for what moves it. Default false. */
   alone?: boolean;
   /** `now` is the clock that messages' times are on, default: the process's; `date`, if given, stands in for the
@@ -76,6 +81,9 @@ export class PostgresStore implements Store, Database {
   readonly #readers = Array.from({ length: READERS }, () => new Line(() => this.#openReader()));
   readonly #commits: Commits;
   readonly #taker: Taker;
+  readonly #fleet: PostgresFleet;
+  /** For the servers that share it. */
+  readonly fleet: Fleet;
   #begun: Promise<void> | undefined;
   #process = 0;
   #offset = 0;
@@ -83,14 +91,19 @@ export class PostgresStore implements Store, Database {
   #closed = false;
 
   /**
+   * Says where it is; nothing is connected before it is needed.
+   *
    * @param url `postgres://USER@HOST:PORT/DATABASE`; several hosts with commas between them: the first that takes
    * changes is used.
    * @throws {LocalError} BAD_ARGUMENT
    */
   constructor(
     url: string,
-    { statementTimeout = 5000, alone = false, clock }: PostgresStoreOptions = {},
+    { statementTimeout = 5000, lease = 5000, alone = false, clock }: PostgresStoreOptions = {},
   ) {
+    if (!(lease >= 500 && lease <= 600_000)) {
+      throw new LocalError("BAD_ARGUMENT", "lease is from 500 to 600,000 ms");
+    }
     if (!(statementTimeout >= 100 && statementTimeout <= 3_600_000)) {
       throw new LocalError("BAD_ARGUMENT", "statementTimeout is from 100 to 3,600,000 ms");
     }
@@ -101,6 +114,11 @@ export class PostgresStore implements Store, Database {
     const host = this.#host();
     this.#commits = new Commits(host, this.#committing);
     this.#taker = new Taker(host, this.#taking);
+    this.fleet = this.#fleet = new PostgresFleet(host, {
+      line: this.#taking,
+      listen: (channels, heard) => this.#listen(channels, heard),
+      explaining: (act) => this.#explaining(act),
+    }, Math.round(lease));
   }
 
   #host(): StoreHost {
@@ -181,6 +199,7 @@ export class PostgresStore implements Store, Database {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#fleet.close();
     const sql = "DELETE FROM holdfast_processes WHERE process = $1";
     await this.#committing.close((wire) => wire.ask(sql, [this.#process]));
     await Promise.all([this.#taking, ...this.#readers].map((line) => line.close()));
@@ -218,6 +237,16 @@ export class PostgresStore implements Store, Database {
       settings: { statement_timeout: this.#timeout, default_transaction_read_only: "on" },
       silence: this.#timeout + SILENCE,
     });
+  }
+
+  async #listen(channels: readonly string[], notified: () => void): Promise<Wire> {
+    const wire = await Wire.open(this.#info, {
+      settings: {},
+      silence: this.#timeout + SILENCE,
+      notified,
+    });
+    for (const channel of channels) await wire.ask(`LISTEN ${channel}`);
+    return wire;
   }
 
   /** Once for each process. */

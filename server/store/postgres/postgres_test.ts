@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { makeCertificate } from "../../../tests/support/certificate.ts";
-import { type Postgres, withPostgres } from "../../../tests/support/postgres.ts";
+import { withPostgres } from "../../../tests/support/postgres.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { locate } from "../../../tests/support/tools.ts";
 import { LocalError } from "../../protocol/errors.ts";

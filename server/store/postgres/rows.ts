@@ -85,7 +85,20 @@ const WRITTEN = {
   written: N,
   expires: N,
   is_doubtful: N,
+  sender: T,
 } as const;
+const TAKEN = { device: N, number: N } as const;
+const REPLY = { process: N, number: N, text: T } as const;
+
+/** Tells those who have posted what has come of it, if they are there. */
+const REPLIED = `
+  WITH told AS (
+    INSERT INTO holdfast_notes (process, note, number, text)
+    SELECT p.process, nextval('holdfast_tokens'), r.number, r.text
+    FROM ${table(REPLY)} JOIN holdfast_processes AS p ON p.process = r.process
+    RETURNING process
+  )
+  SELECT pg_notify('holdfast_' || process, '') FROM told`;
 const HEARD = { device: N, id: N, hash: N, position: N, connection: N } as const;
 const LETTER = { ...MESSAGE, error: T, date: N } as const;
 const MEMO = { device: N, key: T, text: T } as const;
@@ -123,7 +136,7 @@ export const FENCED = `
   WHERE t.token IS DISTINCT FROM r.token ORDER BY r.device`;
 
 /** Tables with rows of devices. */
-export const CHILDREN = ["inbox", "outbox", "heard", "dead_letters", "memos"] as const;
+export const CHILDREN = ["inbox", "outbox", "heard", "dead_letters", "memos", "mail"] as const;
 
 /** Which commit of the process it is, and the gate that it has to pass. */
 export interface BatchNumber {
@@ -151,9 +164,12 @@ export class Rows implements RowWriter {
     key: T,
   });
   readonly #memos = new Bulk(insert("memos", MEMO, 2), MEMO);
+  readonly #taken = new Bulk(remove("mail", TAKEN, "t.number = r.number"), TAKEN);
+  readonly #replied = new Bulk(REPLIED, REPLY);
   /** Those that are statements of their own, in their order. */
   readonly #bulks = [this.#made, this.#processed, this.#received, this.#settled, this.#written]
-    .concat(this.#forgotten, this.#heard, this.#exhumed, this.#buried, this.#dropped, this.#memos);
+    .concat(this.#forgotten, this.#heard, this.#exhumed, this.#buried, this.#dropped, this.#memos)
+    .concat(this.#taken, this.#replied);
   readonly #offset: number;
   readonly #process: number;
   #device = 0;
@@ -174,7 +190,7 @@ export class Rows implements RowWriter {
 
   /** @param device Its number; undefined: the store does not know it. */
   add(change: Change, device: number | undefined): void {
-    const { id, token, removed } = change;
+    const { id, token, removed, mail } = change;
     this.#device = device ?? token;
     if (device === undefined) {
       this.#wrote = false;
@@ -191,6 +207,11 @@ export class Rows implements RowWriter {
     }
     this.#kept.add(device, token, ...positionsOf(change));
     change.write(this);
+    for (const number of mail?.taken ?? []) this.#taken.add(device, number);
+    for (const { to, text } of mail?.replies ?? []) {
+      const [process, number] = to.split(" ").map(Number);
+      this.#replied.add(process!, number!, text);
+    }
   }
 
   /** All that is to be asked, in this order. */
@@ -231,13 +252,14 @@ export class Rows implements RowWriter {
 
   written(
     number: number,
-    { id, text, overtakes, qos, written, expires, isDoubtful }: Outgoing,
+    { id, text, overtakes, qos, written, expires, isDoubtful, from }: Outgoing,
   ): void {
     const time = Math.round(this.#offset + written);
     const end = expires === undefined ? null : Math.round(this.#offset + expires);
     // deno-fmt-ignore
     this.#written.add(
       this.#device, number, id ?? null, text, Number(overtakes), Number(qos), time, end, Number(isDoubtful),
+      from ?? null,
     );
   }
 

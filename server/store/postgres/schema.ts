@@ -23,18 +23,21 @@ export const SCHEMA: readonly string[] = [
     version BIGINT NOT NULL
   )`,
   `CREATE SEQUENCE holdfast_tokens`,
-  // Servers. `batch` is the last one that it has committed; a commit that carries another `gate` comes too late.
+  // Servers. `batch` is the last one that it has committed; a commit that carries another `gate` comes too late. After
+  // `alive_until`, by the database's clock, others may take its devices.
   `CREATE TABLE holdfast_processes (
     process BIGINT PRIMARY KEY,
     gate BIGINT NOT NULL,
     batch BIGINT NOT NULL,
-    seen TIMESTAMPTZ NOT NULL DEFAULT now()
+    alive_until TIMESTAMPTZ NOT NULL DEFAULT now()
   )`,
+  // `process` has the device, if it is alive. `looks`: how often others were asked about it.
   `CREATE TABLE holdfast_devices (
     device BIGINT PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     token BIGINT NOT NULL,
-    process BIGINT NOT NULL,
+    process BIGINT,
+    looks BIGINT NOT NULL DEFAULT 0,
     tx_epoch BIGINT NOT NULL,
     tx_next BIGINT NOT NULL,
     tx_sent BIGINT NOT NULL,
@@ -61,6 +64,7 @@ export const SCHEMA: readonly string[] = [
     written BIGINT NOT NULL,
     expires BIGINT,
     is_doubtful BIGINT NOT NULL,
+    sender TEXT,
     PRIMARY KEY (device, number)
   )`,
   `CREATE TABLE holdfast_heard (
@@ -84,6 +88,25 @@ export const SCHEMA: readonly string[] = [
     key TEXT NOT NULL,
     text TEXT NOT NULL,
     PRIMARY KEY (device, key)
+  )`,
+  // What is to be done with devices that other servers have. `sender` is a process and its number for it.
+  `CREATE TABLE holdfast_mail (
+    device BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    text TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    posted TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (device, number)
+  )`,
+  // For a process: a device that another one has taken, with its token; or the answer to what it has posted.
+  `CREATE TABLE holdfast_notes (
+    process BIGINT NOT NULL,
+    note BIGINT NOT NULL,
+    id TEXT,
+    token BIGINT,
+    number BIGINT,
+    text TEXT,
+    PRIMARY KEY (process, note)
   )`,
 ];
 

@@ -2,7 +2,7 @@
 import type { Acquired } from "../store.ts";
 import type { StoreHost } from "./host.ts";
 import type { Line } from "./line.ts";
-import { take } from "./loading.ts";
+import { take, toAcquired } from "./loading.ts";
 
 /** Devices of one round trip. */
 const MOST = 500;
@@ -62,7 +62,8 @@ export class Taker {
   async #takeAll(askers: readonly Asker[]): Promise<void> {
     const wire = await this.#line.wire();
     const { process, time, devices } = this.#host;
-    const { known, tokens } = await take(wire, askers.map(({ id }) => id), process, time);
+    const ids = askers.map(({ id }) => id);
+    const { known, tokens } = await take(wire, { ids, process, how: "take" }, time);
     const found = new Map(known.map((it) => [it.id, it]));
     for (const [i, { id, told, failed }] of askers.entries()) {
       const it = found.get(id);
@@ -73,7 +74,7 @@ export class Taker {
       }
       devices.set(id, it.device);
       try {
-        told({ state: it.read(), token: it.token });
+        told(toAcquired(it));
       } catch (error) {
         failed(error);
       }

@@ -84,6 +84,7 @@ export class Curve {
       axes: [{
         ...axis,
         space: 90,
+        size: 30,
         values: (_: unknown, ticks: number[]) => ticks.map((at) => clock(at * 1000, Date.now())),
       }, axis],
       series: [{}, {

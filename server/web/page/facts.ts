@@ -55,10 +55,10 @@ export function showFacts(
     ["Given up", deadLetters === 0 ? undefined : counted(deadLetters, "message")],
     ["Expired", counts.expired === 0 ? undefined : counted(counts.expired, "message")],
     [
-      "On it runs",
+      "Application on it",
       thing?.application && shown(`${thing.application.name} ${thing.application.version}`),
     ],
-    ["For it runs", app === "none" ? undefined : APPS[app] ?? app],
+    ["Application here", app === "none" ? undefined : APPS[app] ?? app],
     ["It says", metadata === "" ? undefined : shown(metadata)],
     ...DIAGNOSTICS.map((name): [string, string | undefined] => {
       const told = thing?.diagnostics.find((one) => one.name === name);

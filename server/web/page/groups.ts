@@ -4,7 +4,7 @@
 import { make } from "../parts/dom.ts";
 
 /** Rows of a group: of more, it becomes two. */
-const MOST = 40;
+const MOST = 20;
 
 interface Shown {
   readonly element: HTMLElement;

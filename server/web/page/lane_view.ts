@@ -12,23 +12,34 @@ const HEIGHT = 20;
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Drawn one over the other. */
 const STATES: readonly LaneState[] = ["unseen", "asleep", "up", "away"];
+
+/** Drawn one over the other. */
+const LAYERS = [...STATES, "start"] as const;
+
+type Layer = typeof LAYERS[number];
 
 export class LaneView {
   readonly element = document.createElementNS(SVG, "svg");
-  readonly #paths = new Map<LaneState | "start", SVGPathElement>();
+  readonly #paths = new Map<Layer, SVGPathElement>();
 
   constructor() {
     this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.element.setAttribute("preserveAspectRatio", "none");
     this.element.setAttribute("role", "img");
-    for (const name of [...STATES, "start"] as const) {
-      const path = document.createElementNS(SVG, "path");
-      path.setAttribute("class", name);
-      this.#paths.set(name, path);
-      this.element.append(path);
+  }
+
+  /** Most lanes have one or two layers, and each costs whoever scrolls: so those are made that are needed. */
+  #paint(layer: Layer, shapes: readonly string[]): void {
+    let path = this.#paths.get(layer);
+    if (!path) {
+      if (shapes.length === 0) return;
+      path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", layer);
+      this.#paths.set(layer, path);
+      this.element.append(...LAYERS.flatMap((layer) => this.#paths.get(layer) ?? []));
     }
+    setAttribute(path, "d", shapes.join(""));
   }
 
   draw(links: readonly LinkTime[], served: readonly LinkTime[], range: Range): void {
@@ -42,13 +53,11 @@ export class LaneView {
     };
     for (const name of STATES) {
       // A short outage is to be seen in a long time, too.
-      const shapes = spans.filter(({ state }) => state === name)
-        .map((span) => shape(span, name === "away" ? 2 : 0));
-      setAttribute(this.#paths.get(name)!, "d", shapes.join(""));
+      const own = spans.filter(({ state }) => state === name);
+      this.#paint(name, own.map((span) => shape(span, name === "away" ? 2 : 0)));
     }
     const starts = startsIn(links, range);
-    const marks = starts.map(({ from }) => shape({ from, to: from }, 3, HEIGHT / 2));
-    setAttribute(this.#paths.get("start")!, "d", marks.join(""));
+    this.#paint("start", starts.map(({ from }) => shape({ from, to: from }, 3, HEIGHT / 2)));
     const { count, ms } = outagesIn(spans);
     const words = [
       count === 0 ? "no outage" : `${counted(count, "outage")}, ${lasting(ms)} in all`,

@@ -16,8 +16,13 @@ const GONE =
 export interface Live<Told> {
   /** @param isAll It is everything, as for one who has seen nothing. */
   take(told: Told, isAll: boolean): void;
-  /** Shows it as it is now. @param now By the server's clock, in ms since 1970. */
-  show(now: number): void;
+  /**
+   * Shows it as it is now.
+   *
+   * @param now By the server's clock, in ms since 1970.
+   * @param isTick Time has gone on; else something was told, and what was not told of can wait for the next tick.
+   */
+  show(now: number, isTick: boolean): void;
 }
 
 /** A stream that was begun. */
@@ -32,12 +37,12 @@ export interface Stream {
 export function listen<Told extends { now: number }>(url: string, live: Live<Told>): Stream {
   /** By how much the server's clock is ahead of the browser's, in ms. */
   let ahead = 0;
-  const show = () => live.show(Date.now() + ahead);
+  const show = (isTick = true) => live.show(Date.now() + ahead, isTick);
   const take = (data: string, isAll: boolean) => {
     const told: Told = JSON.parse(data);
     ahead = told.now - Date.now();
     live.take(told, isAll);
-    show();
+    show(isAll);
   };
   const obstacle = byId("obstacle");
   let source: EventSource;
@@ -57,7 +62,7 @@ export function listen<Told extends { now: number }>(url: string, live: Live<Tol
     });
   };
   connect();
-  const timer = setInterval(show, TICK);
+  const timer = setInterval(show, TICK, true);
   return {
     show,
     end() {

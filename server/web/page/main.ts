@@ -17,6 +17,9 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
+/** Of what something was told. To show all of them each time would take a frame from whoever scrolls. */
+const changed = new Set<Row>();
+
 /** As they were shown last: those that come into sight are shown by themselves. */
 let shown: Parameters<Row["show"]> | undefined;
 /** Nobody looks at rows that are out of sight. */
@@ -53,6 +56,7 @@ function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
     const place = placeOf(device.id);
     if (rows[place]?.id === device.id) rows[place].update(device);
     else add(place, new Row(device));
+    changed.add(rows[place]!);
   }
 }
 
@@ -61,10 +65,13 @@ function add(place: number, row: Row): void {
   rows.splice(place, 0, row);
 }
 
-function show(now: number): void {
+function show(now: number, isTick: boolean): void {
   const range = ranges.at(now, served);
   shown = [now, range, served];
-  for (const row of groups.visible) row.show(...shown);
+  for (const row of groups.visible) {
+    if (isTick || changed.has(row)) row.show(...shown);
+  }
+  changed.clear();
   const up = rows.filter(({ isUp }) => isUp).length;
   const away = rows.length - up;
   byId("none").hidden = rows.length > 0;
@@ -72,7 +79,7 @@ function show(now: number): void {
   const devices = counted(rows.length, "device");
   const words = rows.length === 0
     ? "The server runs and waits for its first device."
-    : `${devices}: ${up} with a link, ${away} away. What is written meanwhile waits, and arrives once and in order.`;
+    : `${devices}: ${up} with a link, ${away} away.`;
   setText(byId("summary"), words);
   showRollouts();
 }

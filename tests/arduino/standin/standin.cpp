@@ -208,8 +208,8 @@ uint8_t StandinClient::connected() {
 /* ---- The heap ---- */
 
 #ifdef STANDIN_NO_HEAP
-/* Linked with --wrap=malloc and the like: what is allocated behind `setup` ends the program. */
-static bool is_set_up;
+/* Linked with --wrap=malloc and the like: what is allocated in `setup` or later ends the program. */
+static bool is_started;
 
 extern "C" {
 void *__real_malloc(size_t size);
@@ -217,7 +217,7 @@ void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 
 static void look() {
-  if (is_set_up) abort();
+  if (is_started) abort();
 }
 
 void *__wrap_malloc(size_t size) {
@@ -261,10 +261,10 @@ static void obey() {
 
 int main() {
   chance_state = static_cast<uint32_t>(setting("HOLDFAST_SEED", 0));
-  setup();
 #ifdef STANDIN_NO_HEAP
-  is_set_up = true;
+  is_started = true;
 #endif
+  setup();
   for (;;) {
     obey();
     loop();

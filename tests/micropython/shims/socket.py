@@ -4,12 +4,20 @@ SOCK_STREAM = 1
 
 class Peer:
     def __init__(self):
+        self.reset()
+
+    def reset(self):
         self.sent = b""
+        self.fault = None  # "end", "reset" or "block"
         self.keepalives = 0
         self.line = None  # what arrives next, a line of one byte without allocation
         self.pieces = []
 
     def write(self, data):
+        if self.fault == "block":
+            return None
+        if self.fault == "reset":
+            raise OSError(104)
         if data == b"\n":
             self.keepalives += 1
         else:
@@ -21,9 +29,14 @@ class Peer:
             buf[0] = 10
             self.line = None
             return 1
+        if self.fault == "reset":
+            raise OSError(104)
         if not self.pieces:
-            return None
+            return 0 if self.fault == "end" else None
         piece = self.pieces.pop(0)
+        if len(piece) > n:
+            self.pieces.insert(0, piece[n:])
+            piece = piece[:n]
         buf[: len(piece)] = piece
         return len(piece)
 
@@ -31,7 +44,8 @@ class Peer:
         pass
 
     def connect(self, address):
-        pass
+        self.pieces = []
+        self.fault = None
 
     def setsockopt(self, *args):
         pass

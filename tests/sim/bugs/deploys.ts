@@ -12,12 +12,12 @@ export const DEPLOY_BUGS: Bugs = {
     "else if",
   ),
   "what waits for a firmware is sent when the device has greeted again": edit(
-    "server/link/session.ts",
+    "server/link/outbox.ts",
     `if (message.text.startsWith(FIRMWARE)) {
-        if (!isForFirmware(message.text)) this.reports.notWritten(this.record.id, message.text);
-        this.#outbox.withdraw(message);
+        if (!isForFirmware(message.text)) reports.notWritten(record.id, message.text);
+        this.withdraw(message);
       } else if`,
-    "void isForFirmware;\n      if",
+    "void [FIRMWARE, isForFirmware, reports, record];\n      if",
   ),
   "what somebody has told to try again is tried again and again": edit(
     DEPLOYMENT,

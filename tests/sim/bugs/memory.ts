@@ -157,7 +157,7 @@ const DEVICE_BUGS: Bugs = {
   ),
   "a client stays at an address where nobody is": edit(
     DRIVER,
-    "if (!this.#up && reason instanceof PeerError) this.#addresses.next();",
+    "if (isAway || (!this.#up && reason instanceof PeerError)) this.#addresses.next();",
     "",
   ),
 };

@@ -108,7 +108,7 @@ const GREETING_BUGS: Bugs = {
     "",
   ),
   "what the device has no room for is sent": edit(
-    SESSION,
+    OUTBOX,
     "if (byteLength(message.text) > lineBytes) {",
     "if (lineBytes < 0) {",
   ),

@@ -19,7 +19,7 @@ static void compress(struct sha256 *hash) {
   uint32_t w[16]; /* the schedule, as far as it is still needed */
   for (int i = 0; i < 16; i++) {
     const uint8_t *at = hash->block + i * 4;
-    w[i] = (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
+    w[i] = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]; /* an int may have 16 bits */
   }
   uint32_t v[8];
   for (int i = 0; i < 8; i++) v[i] = hash->state[i];

@@ -23,6 +23,11 @@
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-value"
 #endif
+#ifdef __AVR__
+#pragma GCC diagnostic ignored "-Wshift-count-overflow"
+#endif
+#define nearbyint(x) (x) /* some C libraries have none, and the core uses no such numbers */
+#define nearbyintf(x) (x)
 
 /* The types of the translated code, by other names: vendors' headers have types of these. The core has no number of 64
  * bits: what is called u64 there are addresses, and a sum of them that wraps is inside the memory, or is refused like

@@ -1,0 +1,45 @@
+/** Why a client has no link, in words. */
+import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
+import { Refusal } from "../../server/protocol/greeting.ts";
+import type { Core } from "./core.ts";
+
+const MESSAGES: Partial<Record<PeerCode, string>> = {
+  NO_ANSWER: "the server did not accept the connection in time",
+  NO_GREETING: "the server accepted the connection, but sent nothing",
+  SILENT: "nothing was heard from the server for the timeout",
+  STALLED: "the server took nothing from its socket for the timeout",
+  BAD_GREETING:
+    "the server did not answer in dialect 2: is it micropython-iot's? Then say `dialect: 1`",
+  BAD_PROOF: "the server does not have this device's key",
+  BAD_POSITION: "the server acknowledged what was never sent",
+  GAP: "a message from the server is missing",
+  LINE_TOO_LONG: "the server sent a line longer than `size.line`",
+  BAD_LINE: "the server sent a line that starts with no id",
+};
+
+/** What the server says when it refuses, by its code. */
+const REFUSALS = [
+  "for a reason that this version does not know",
+  "it has no key for this id, and is not open",
+  "the keys differ",
+  "it has a key for this id, and this device gave none",
+  "it has no key for this id, so it cannot prove itself",
+  "the greeting was malformed",
+  "it has too many connections or devices",
+  "it is about to stop, and sends its devices to their next address",
+  "its key for this id is for sealed links, and this device does not seal",
+];
+
+/** Why the core has given its connection up. */
+export function reasonOf({ reason, refusal }: Pick<Core, "reason" | "refusal">): PeerError {
+  if (reason !== "REFUSED") return new PeerError(reason, MESSAGES[reason] ?? reason);
+  return new PeerError(
+    reason,
+    `the server refuses this device: ${REFUSALS[refusal] ?? REFUSALS[0]}`,
+  );
+}
+
+/** Whether the server is about to stop, and has said so. */
+export function isSentAway({ reason, refusal }: Pick<Core, "reason" | "refusal">): boolean {
+  return reason === "REFUSED" && refusal === Refusal.leaving;
+}

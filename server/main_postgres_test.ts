@@ -1,0 +1,64 @@
+/** `--store postgres://…` on the server's command line and in its configuration. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Client } from "../bridge/host/mod.ts";
+import { fails, folder, type Process, start } from "../tests/support/main_process.ts";
+import { withPostgres } from "../tests/support/postgres.ts";
+
+Deno.test("what cannot be with a store in PostgreSQL is named, with exit code 2, and never the password", async () => {
+  const store = "postgres://u:secret@h.invalid/d";
+  const wrong: [string[], string][] = [
+    [["--open", "--store", `${store}?sslmode=some`], "sslmode is one of"],
+    [["--open", "--store", "postgres://u:secret@h:x/d"], "is no host"],
+    [["--open", "--store", store, "--durability", "normal"], "normal is for SQLite"],
+    [["--open", "--store", store, "--mqtt", "mqtt://127.0.0.1:1"], "a store in SQLite"],
+    [["devices", "--store", store], "--store takes the name of a file here"],
+  ];
+  await Promise.all(wrong.map(async ([args, about]) => {
+    const [code, text] = await fails(...args);
+    assertEquals([code, text.includes("secret")], [2, false], text);
+    assertStringIncludes(text, about);
+  }));
+});
+
+withPostgres("a server's process on PostgreSQL", (server) => {
+  const url = (password: string) =>
+    server().url(server().schema()).replace("postgres@", `postgres${password}@`);
+
+  const exposed = ({ log }: Process) => log.some(({ code }) => code === "PASSWORD_EXPOSED");
+
+  Deno.test("a password on the command line is warned of, and in no line of the log", async () => {
+    {
+      await using process = start("--open", "--app", "echo", "--store", url(":secret"));
+      const port = await process.port();
+      await using client = new Client({ id: "1", port });
+      await client.write("hello");
+      assertEquals(await client.readline(), "echo hello");
+      assert(exposed(process), process.stderr);
+      assert(!process.stderr.includes("secret"), process.stderr);
+      process.kill("SIGTERM");
+      assertEquals((await process.ended).code, 0, process.stderr);
+    }
+    await using process = start("--open", "--app", "echo", "--store", url(""));
+    await process.port();
+    assert(!exposed(process), process.stderr);
+  });
+
+  Deno.test("a configuration may have the URL, and its password is not exposed by that", async () => {
+    using place = folder();
+    const file = `${place.path}/holdfast.jsonc`;
+    Deno.writeTextFileSync(
+      file,
+      JSON.stringify({ open: true, store: url(":secret"), app: ["echo"] }),
+    );
+    await using process = start("--config", file);
+    await process.port();
+    assert(!exposed(process), process.stderr);
+    assert(!process.stderr.includes("secret"), process.stderr);
+  });
+
+  Deno.test("a server whose database is away does not start, and says why, with exit code 1", async () => {
+    const [code, text] = await fails("--open", "--store", "postgres://u:secret@127.0.0.1:1/d");
+    assertEquals([code, text.includes("secret")], [1, false], text);
+    assertStringIncludes(text, "ECONNREFUSED");
+  });
+});

@@ -1,0 +1,124 @@
+/** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
+import type { Fleet, Lost, Mail } from "../store/fleet.ts";
+import { Ledger } from "../store/ledger.ts";
+import { type Acquired, type DeviceState, FencedError } from "../store/store.ts";
+import type { Clock } from "../transport/platform.ts";
+import type { DeviceDriver } from "./device_driver.ts";
+import { FleetCallers } from "./fleet_callers.ts";
+import type { Errand, Posting } from "./errands.ts";
+import { Membership } from "./membership.ts";
+import { PostOffice, type PostOfficeHost } from "./post_office.ts";
+import type { Roster } from "./roster.ts";
+import type { Turn } from "./turn.ts";
+
+/** What it needs of the server. */
+export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"> {
+  readonly fleet: Fleet;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly devices: Roster;
+  /** Most connections at one time. */
+  readonly connections: number;
+  /** Takes charge of a device, whoever has it. */
+  acquire(id: string): Promise<Acquired>;
+  /** Runs the application for a device. */
+  begin(device: DeviceDriver): void;
+}
+
+export class FleetMember {
+  readonly callers: FleetCallers;
+  readonly #host: FleetMemberHost;
+  readonly #membership: Membership;
+  readonly #office: PostOffice;
+  #closed = false;
+
+  constructor(host: FleetMemberHost) {
+    this.#host = host;
+    this.#office = new PostOffice({ ...host, find: (id) => host.devices.get(id) });
+    const { clock, connections, devices, fleet } = host;
+    this.callers = new FleetCallers({
+      here: (id) => devices.get(id)?.ledger,
+      look: (id, token) => fleet.look(id, token),
+      acquire: async (id, fresh) => {
+        try {
+          const acquired = await host.acquire(id);
+          return [this.#ledger(id, acquired, fresh), acquired.mail ?? []];
+        } catch (error) {
+          this.#membership.doubt(id);
+          throw error;
+        }
+      },
+      meet: (ledger, mail) => this.#meet(ledger, mail),
+      lost: ({ id, token }) => this.#lost(id, token + 1),
+    }, connections);
+    this.#membership = new Membership(fleet, {
+      clock,
+      lost: ({ device, token }: Lost) => this.#lost(device, token),
+      adopt: async (id) => {
+        const acquired = await fleet.adopt(id);
+        // One that the store does not know is met when it greets.
+        if (acquired?.state) this.#meet(this.#ledger(id, acquired), acquired.mail);
+      },
+      asks: () => this.#office.asks(),
+      mail: (mail) => this.#office.brings(mail),
+      answered: () => {},
+      held: () => {
+        for (const device of devices) device.goOn();
+      },
+    });
+  }
+
+  /** A part of a transaction that has something done with a device that is not here. */
+  posting(id: string, errand: Errand): Posting {
+    return this.#office.posting(id, errand);
+  }
+
+  /** Enters the fleet. @throws {LocalError} STORE_FAILED */
+  start(): Promise<void> {
+    return this.#membership.start();
+  }
+
+  /** See `Membership`. */
+  get isHeld(): boolean {
+    return this.#membership.isHeld;
+  }
+
+  #ledger(id: string, acquired: Acquired, fresh?: DeviceState): Ledger {
+    return new Ledger(id, acquired, this.#host.turn.changed, fresh);
+  }
+
+  /** A device is this process's from now on. */
+  #meet(ledger: Ledger, mail: readonly Mail[] = []): void {
+    const { devices, turn, begin } = this.#host;
+    turn.enter(() => {
+      if (this.#closed) return; // it is about to leave
+      const { id, token } = ledger;
+      const here = devices.get(id);
+      if (here && here.ledger.token > token) return; // an answer that was overtaken
+      if (here) turn.lose(new FencedError(id));
+      const device = devices.meet(ledger);
+      this.#office.take(mail);
+      if (device.inbox > 0) begin(device);
+    });
+  }
+
+  /** Another process has taken a device. @param token Its own; who has a greater one has it again */
+  #lost(id: string, token: number): void {
+    const { devices, turn } = this.#host;
+    turn.enter(() => {
+      if (this.#closed) return; // it loses all of them
+      const here = devices.get(id);
+      if (here && here.ledger.token < token) turn.lose(new FencedError(id));
+    });
+  }
+
+  /** Takes no more devices. */
+  stop(): void {
+    this.#closed = true;
+  }
+
+  /** Leaves the fleet: others have its devices at once. @throws {LocalError} STORE_FAILED */
+  close(): Promise<void> {
+    return this.#membership.close();
+  }
+}

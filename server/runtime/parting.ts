@@ -1,0 +1,45 @@
+/** Sends devices away one after the other, so that they do not come to another server all at once. */
+import type { Clock } from "../transport/platform.ts";
+
+/** Who can be sent away. */
+interface Guest {
+  readonly connected: boolean;
+  sendAway(): void;
+}
+
+export class Parting {
+  /** Resolves when the last one was sent away, or it was given up. */
+  readonly done: Promise<void>;
+  readonly #resolve: () => void;
+  readonly #clock: Clock;
+  readonly #guests: Guest[];
+  readonly #pause: number;
+  #cancel: (() => void) | undefined;
+
+  /** @param over How long it takes, in ms. */
+  constructor(guests: Iterable<Guest>, over: number, clock: Clock) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolve = resolve;
+    this.#clock = clock;
+    this.#guests = [...guests].filter(({ connected }) => connected);
+    this.#pause = over / Math.max(1, this.#guests.length);
+    this.#next(clock.now());
+  }
+
+  /** @param due When the next one goes: those whose time has come while the loop was busy go now. */
+  #next(due: number): void {
+    const now = this.#clock.now();
+    for (; due <= now && this.#guests.length > 0; due += this.#pause) {
+      this.#guests.shift()!.sendAway();
+    }
+    if (this.#guests.length === 0) return this.#resolve();
+    this.#cancel = this.#clock.after(Math.max(1, due - now), () => this.#next(due));
+  }
+
+  /** The others are not sent away. */
+  giveUp(): void {
+    this.#cancel?.();
+    this.#resolve();
+  }
+}

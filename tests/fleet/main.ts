@@ -1,0 +1,62 @@
+/**
+ * `deno task fleet`: three real servers on one real PostgreSQL, with as many faults as wanted.
+ *
+ * @module
+ */
+import { isFaultless } from "../chaos/account.ts";
+import { flag, obey, seed, whole } from "../chaos/arguments.ts";
+import { POSTGRES, Postgres } from "../support/postgres.ts";
+import { locate, type Tools } from "../support/tools.ts";
+import { fleet } from "./fleet.ts";
+
+const HELP = `deno task fleet [options]
+
+  --faults N             things that go wrong, 1 to 1000000                (200)
+  --servers N            servers, 2 to 8                                   (3)
+  --devices N            devices that write meanwhile, 1 to 500            (60)
+  --seed N               of the faults, 0 to 4294967295                    (a random one)
+  --json                 the result as JSON on stdout
+  --help                 this text
+
+Exit code: 0 if every message was processed once and answered once, in order; 1 if not, 2 for wrong
+options. It needs Debian's package postgresql.`;
+
+/** In ms, at both ends. */
+const TIMEOUT = 1500;
+
+const OPTIONS = {
+  faults: whole(1, 1_000_000, 200),
+  servers: whole(2, 8, 3),
+  devices: whole(1, 500, 60),
+  seed: seed(),
+  json: flag,
+};
+
+if (import.meta.main) {
+  Deno.exit(
+    await obey("fleet", HELP, OPTIONS, async ({ json, ...options }) => {
+      const { faults, servers, devices } = options;
+      console.error(
+        `fleet: ${servers} servers, ${devices} devices, ${faults} faults, --seed ${options.seed}`,
+      );
+      const { paths, missing } = locate(POSTGRES);
+      if (missing.length > 0) throw new Error(`apt install ${missing.join(" ")}`);
+      await using database = await Postgres.start(paths as Tools<keyof typeof POSTGRES>);
+      const result = await fleet(database, {
+        ...options,
+        timeout: TIMEOUT,
+        progress: (state) => {
+          console.error(`fleet: fault ${state.faults} of ${faults}, ${state.processed} answers`);
+        },
+      });
+      const { findings, complaints, ...counts } = result;
+      if (json) console.log(JSON.stringify(result, undefined, 2));
+      else {
+        console.log(JSON.stringify(counts, undefined, 2));
+        for (const { kind, about } of findings.slice(0, 50)) console.log(`${kind}: ${about}`);
+        for (const complaint of complaints.slice(0, 50)) console.log(complaint);
+      }
+      return isFaultless(result) ? 0 : 1;
+    }),
+  );
+}

@@ -1,0 +1,69 @@
+"""A client at a server that says anything, and closes, resets or blocks at any time: nothing of that may throw out of the client, or
+have it hold more than its sizes say. In MicroPython's WASM, on the network that shims/ plays."""
+import random
+import socket
+
+from holdfast import client
+
+clock = 1000
+
+
+def ticks_ms():
+    return clock
+
+
+def piece(out, expected):
+    """What a server might send, after what it was sent."""
+    kind = random.randrange(8)
+    number = b"%02x" % random.choice((0, 1, random.randrange(256), expected & 255, expected & 255))
+    if kind == 0:
+        return bytes([random.getrandbits(8) for _ in range(random.randrange(1, 60))])
+    if kind == 1:
+        return number + b"\n"
+    if kind == 2:
+        return b"\4" + number + b"\n"
+    if kind == 3:
+        return number + b"x" * random.randrange(1, 300) + b"\n"
+    if kind == 4:
+        return number + b"\xff\n"
+    hello = out[out.rfind(b"\1") :].split(b"\n")[0]
+    if kind < 7 and len(hello) > 91:
+        first = random.choice((b"00000000", b"00000001"))
+        return b"\x0200d0000001" + first + hello[3:11] + hello[11:19] + b"000000400000020c00000080" + b"d1" * 16 + b"\n"
+    return b"\n"
+
+
+def live(seed):
+    """One client among this noise. Returns how often it was connected."""
+    global clock
+    random.seed(seed)
+    client.ticks_ms = ticks_ms
+    peer = socket.peer
+    peer.reset()
+    clock = random.choice((1000, 0x3FFFFFFF - 9000))  # it comes round
+    device = client.Client("1", ["10.0.0.2", "10.0.0.3"], dialect=random.choice((1, 2, 2)))
+    for _ in range(300):
+        act = random.randrange(9)
+        if act < 4:
+            peer.pieces.append(piece(peer.sent, device._core._expected))
+        elif act == 4:
+            peer.fault = random.choice((None, None, "end", "reset", "block"))
+        elif act == 5:
+            device.put("text %d" % random.randrange(100))
+        elif act == 6:
+            device._wants = device._got is None
+            if device._got is None and device._held is not None:
+                device._done()
+            device._got = None
+        else:
+            clock = clock + random.choice((1, 50, 400, 500, 2000)) & 0x3FFFFFFF
+        device._pump()
+        core = device._core
+        if not 0 < core.wait <= 8000:
+            raise ValueError("it would wait for %d ms" % core.wait)
+        if core._used > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
+            raise ValueError("it holds too much")
+        peer.sent = peer.sent[-400:]
+    connects = device.connects
+    device.close()
+    return connects

@@ -1,0 +1,162 @@
+/** Bugs of several servers on one store. Those of the store itself are made in the modelled one. */
+import { type Bugs, edit } from "./bug.ts";
+
+const ADMISSION = "server/admission/admission.ts";
+const CALLERS = "server/runtime/fleet_callers.ts";
+const DRIVER = "bridge/host/driver.ts";
+const ERRANDS = "server/runtime/errands.ts";
+const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
+const MEMBER = "server/runtime/fleet_member.ts";
+const MEMBERSHIP = "server/runtime/membership.ts";
+const OFFICE = "server/runtime/post_office.ts";
+const READERS = "server/runtime/readers.ts";
+const ROSTER = "server/runtime/roster.ts";
+const TRANSACTIONS = "server/runtime/transactions.ts";
+const STORE = "tests/sim/fleet_store.ts";
+const DISK = "tests/sim/fleet_disk.ts";
+
+/** Whose a device is. */
+const LEASE_BUGS: Bugs = {
+  "fleet: the token is not checked on commit": edit(
+    DISK,
+    "if (token !== this.#leaseOf(id).token) return id;",
+    "if (token > this.#leaseOf(id).token) return id;",
+  ),
+  "fleet: a record that is here is believed without asking the store": edit(
+    ADMISSION,
+    "if (record && !this.#host.isShared) return next(record);",
+    "if (record) return next(record);",
+  ),
+  "fleet: a look finds that a device is another's, and that is ignored": edit(
+    CALLERS,
+    "      if (isHere && !look.isOurs) this.#host.lost(own);\n",
+    "",
+  ),
+  "fleet: a device is welcomed by one record and served by another": edit(
+    GREETING,
+    "    if (!take) return this.#admit(admitted);\n",
+    "    if (!take || this.#known) return this.#admit(admitted);\n",
+  ),
+  "fleet: a device that was taken, and not served, is forgotten": edit(
+    CALLERS,
+    "if (ledger.isKnown) this.#host.meet(ledger, mail);\n        if (!isNeeded()) return;",
+    "if (!isNeeded()) return;\n        if (ledger.isKnown) this.#host.meet(ledger, mail);",
+  ),
+  "fleet: an attempt to take a device counts as failed when nobody answers": edit(
+    MEMBER,
+    "          this.#membership.doubt(id);\n",
+    "",
+  ),
+  "fleet: a lease is kept over a pause": edit(
+    READERS,
+    "    if (!isHeld) return undefined;\n",
+    "",
+  ),
+  "fleet: what a beat has brought is believed from its answer on, not from its question": edit(
+    MEMBERSHIP,
+    "        this.#holdFrom(begun);\n",
+    "        this.#holdFrom(clock.now());\n",
+  ),
+  "fleet: what was lost is not cut off": edit(
+    MEMBER,
+    "      if (here && here.ledger.token < token) turn.lose(new FencedError(id));\n",
+    "",
+  ),
+  "fleet: an old note counts though the device has come back": edit(
+    MEMBER,
+    "if (here && here.ledger.token < token) turn.lose",
+    "if (here) turn.lose",
+  ),
+  "fleet: every hint is taken for a loss": edit(
+    MEMBERSHIP,
+    "    await this.#fleet.join(() => this.hint());\n",
+    "    await this.#fleet.join(() => {\n" +
+      '      this.#host.lost({ note: 0, device: "A", token: Infinity });\n' +
+      "      this.hint();\n    });\n",
+  ),
+  "fleet: what a dead process has left is looked after by nobody": edit(
+    MEMBERSHIP,
+    "new Set([...this.#doubtful, ...orphans])",
+    "new Set([...this.#doubtful])",
+  ),
+  "fleet: what was adopted waits for its device": edit(
+    MEMBER,
+    "      if (device.inbox > 0) begin(device);\n",
+    "",
+  ),
+  "fleet: the new owner keeps the connection of the old one": edit(
+    ROSTER,
+    '    device.drop(new PeerError("LOST", error.message));\n',
+    "",
+  ),
+  "fleet: that others have looked at a device is not noticed": edit(
+    LEDGER,
+    "if (looks !== this.#looks) this.record.mayHaveForgotten = true;",
+    "",
+  ),
+};
+
+/** What the store has done. */
+const COMMIT_BUGS: Bugs = {
+  "fleet: a commit of unknown outcome is taken for failed": edit(
+    STORE,
+    "(isDone) => pending.end(isDone ? pending.result! : { error: refusal() }),",
+    "() => pending.end({ error: refusal() }),",
+  ),
+  "fleet: a commit of unknown outcome is taken for done": edit(
+    STORE,
+    "(isDone) => pending.end(isDone ? pending.result! : { error: refusal() }),",
+    "() => pending.end(pending.result ?? { refused: new Map() }),",
+  ),
+  "fleet: a commit that has not arrived yet is taken for one that never will": edit(
+    DISK,
+    "    row.barred = number;\n",
+    "",
+  ),
+  "fleet: a device that another process has is adopted": edit(
+    DISK,
+    "if (process !== name && this.isAlive(process, now)) return undefined;",
+    "",
+  ),
+};
+
+/** What is posted for devices that other servers have. */
+const MAIL_BUGS: Bugs = {
+  "fleet: what a transaction posts is left out": edit(
+    TRANSACTIONS,
+    "deed instanceof Posting ? [deed.post] : []",
+    "deed instanceof Posting ? [] : []",
+  ),
+  "fleet: mail does not end in the commit that does what it says": edit(
+    ERRANDS,
+    "    this.ledger.takeMail(this.number);\n",
+    "",
+  ),
+  "fleet: a beat that is under way brings mail again": edit(
+    OFFICE,
+    "      entry.isSafe = true;\n",
+    "      this.#taken.delete(number);\n",
+  ),
+  "fleet: mail for which there is no room is lost": edit(
+    OFFICE,
+    'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
+    'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
+  ),
+  "fleet: mail of a device that has come and gone is not taken any more": edit(
+    OFFICE,
+    "if (device && this.#taken.get(each.number)?.ledger !== device.ledger) {",
+    "if (device && !this.#taken.has(each.number)) {",
+  ),
+};
+
+/** Servers that send their devices away. */
+const PARTING_BUGS: Bugs = {
+  "fleet: a client that is sent away stays where it was": edit(
+    DRIVER,
+    "if (isAway || (!this.#up && reason instanceof PeerError)) this.#addresses.next();",
+    "if (!this.#up && !isAway && reason instanceof PeerError) this.#addresses.next();",
+  ),
+};
+
+export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...PARTING_BUGS };

@@ -1,0 +1,215 @@
+/** What the modelled database of a fleet has beside the devices' rows: leases, processes, and notes for them. */
+import {
+  type Answer,
+  type Beat,
+  type Lost,
+  type Mail,
+  MOST_MAIL,
+  type Post,
+} from "../../server/store/fleet.ts";
+import type { Acquired, Change } from "../../server/store/store.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import { Disk, type DiskWatcher } from "./disk.ts";
+
+/** Told what a process does with devices. */
+export interface FleetWatcher extends DiskWatcher {
+  /** A process takes a device. @param from Who had it */
+  taken(id: string, by: string, from: string | undefined): void;
+  /** A device has greeted a process that does not have it. @param isKnown To the store */
+  lookedAt(id: string, isKnown: boolean): void;
+  /** Mail is posted. */
+  posted(post: Post): void;
+}
+
+export interface Lease {
+  process: string | undefined;
+  token: number;
+  looks: number;
+}
+
+interface ProcessRow {
+  aliveUntil: number;
+  lost: Lost[];
+  answers: Answer[];
+  /** Number of its last commit that was executed, and of the last one that never will be, or has been. */
+  committed: number;
+  barred: number;
+  hint: () => void;
+}
+
+interface MailRow {
+  number: number;
+  device: string;
+  text: string;
+  from: string;
+  postedAt: number;
+}
+
+/** Most that a beat brings of each kind: the model cuts short early. */
+const MOST = 3;
+
+export class FleetDisk extends Disk {
+  readonly leases = new Map<string, Lease>();
+  readonly #processes = new Map<string, ProcessRow>();
+  #mail: MailRow[] = [];
+  #numbers = 0;
+  /** Until when some process may find nothing but trouble here, in ms. */
+  troubledUntil = -Infinity;
+
+  /** @param lease In ms. */
+  constructor(readonly lease: number) {
+    super();
+  }
+
+  override get troubleEnd(): number {
+    return Math.max(super.troubleEnd, this.troubledUntil + this.lease);
+  }
+
+  /** Whether anything has been posted that nobody has taken, or answered that nobody has heard. */
+  get isQuiet(): boolean {
+    return this.#mail.length === 0;
+  }
+
+  join(name: string, now: number, hint: () => void): void {
+    const row = { lost: [], answers: [], committed: 0, barred: 0, hint };
+    this.#processes.set(name, { ...row, aliveUntil: now + this.lease });
+  }
+
+  leave(name: string): void {
+    this.#processes.delete(name);
+    for (const lease of this.leases.values()) {
+      if (lease.process === name) lease.process = undefined;
+    }
+    for (const { hint } of this.#processes.values()) hint();
+  }
+
+  isAlive(name: string | undefined, now: number): boolean {
+    const row = name === undefined ? undefined : this.#processes.get(name);
+    return row !== undefined && now < row.aliveUntil;
+  }
+
+  beat(name: string, seen: readonly number[], now: number): Beat {
+    const row = this.#processes.get(name)!;
+    row.aliveUntil = now + this.lease;
+    row.lost = row.lost.filter(({ note }) => !seen.includes(note));
+    row.answers = row.answers.filter(({ note }) => !seen.includes(note));
+    const ours = this.#mail.filter(({ device }) => this.leases.get(device)?.process === name);
+    return {
+      lost: row.lost.slice(0, MOST),
+      answers: row.answers.slice(0, MOST),
+      mail: ours.slice(0, MOST).map((it) => aged(it, now)),
+      orphans: this.#orphans(now).slice(0, MOST),
+    };
+  }
+
+  #orphans(now: number): string[] {
+    return [...this.devices].filter(([id, { inbox, outbox }]) => {
+      const waits = inbox.length > 0 || outbox.length > 0 ||
+        this.#mail.some(({ device }) => device === id);
+      return waits && !this.isAlive(this.leases.get(id)?.process, now);
+    }).map(([id]) => id);
+  }
+
+  #leaseOf(id: string): Lease {
+    let lease = this.leases.get(id);
+    if (!lease) this.leases.set(id, lease = { process: undefined, token: 0, looks: 0 });
+    return lease;
+  }
+
+  /** @param ahead How far the world's clock is ahead of the process's. */
+  look(name: string, id: string, token: number | undefined, ahead: number, watcher: FleetWatcher) {
+    const lease = this.#leaseOf(id);
+    const isOurs = lease.process === name && lease.token === token;
+    const isKnown = this.devices.has(id);
+    if (!isOurs && isKnown) lease.looks++;
+    if (!isOurs) watcher.lookedAt(id, isKnown);
+    const state = isOurs ? undefined : this.stateOf(id, ahead);
+    return { isOurs, state, looks: lease.looks };
+  }
+
+  take(name: string, id: string, ahead: number, now: number, watcher: FleetWatcher): Acquired {
+    const lease = this.#leaseOf(id);
+    const from = lease.process;
+    const token = ++lease.token;
+    lease.process = name;
+    const former = from === undefined || from === name ? undefined : this.#processes.get(from);
+    former?.lost.push({ note: ++this.#numbers, device: id, token });
+    former?.hint();
+    watcher.taken(id, name, from);
+    const mail = this.#mail.filter(({ device }) => device === id).map((it) => aged(it, now));
+    return { state: this.stateOf(id, ahead), token, mail, looks: lease.looks };
+  }
+
+  /** As `take`, unless another living process has it. */
+  adopt(name: string, id: string, ahead: number, now: number, watcher: FleetWatcher) {
+    const { process } = this.#leaseOf(id);
+    if (process !== name && this.isAlive(process, now)) return undefined;
+    return this.take(name, id, ahead, now, watcher);
+  }
+
+  /** The change of a device that another process has by now. */
+  fenced(changes: Iterable<Pick<Change, "id" | "token">>): string | undefined {
+    for (const { id, token } of changes) {
+      if (token !== this.#leaseOf(id).token) return id;
+    }
+    return undefined;
+  }
+
+  /** Whether a commit may be executed: nobody was told that it never will be. */
+  mayExecute(name: string, number: number): boolean {
+    const row = this.#processes.get(name);
+    return row !== undefined && number > row.barred;
+  }
+
+  executed(name: string, number: number): void {
+    this.#processes.get(name)!.committed = number;
+  }
+
+  /** Finds out about a commit whose answer was lost. What has not been executed by now never is. */
+  decide(name: string, number: number): boolean {
+    const row = this.#processes.get(name)!;
+    row.barred = number;
+    return row.committed === number;
+  }
+
+  /** Why nothing can be posted. */
+  refuses({ device }: Post): LocalError | undefined {
+    const unknown = !this.devices.has(device);
+    const waiting = this.#mail.filter((mail) => mail.device === device).length;
+    if (!unknown && waiting < MOST_MAIL) return undefined;
+    const error = unknown
+      ? new LocalError("UNKNOWN_DEVICE", "the store does not know it")
+      : new LocalError("OUTBOX_FULL", "too much mail waits for it");
+    error.device = device;
+    return error;
+  }
+
+  post(name: string, post: Post, now: number, watcher: FleetWatcher): void {
+    const { device, text, number } = post;
+    const from = `${name} ${number}`;
+    this.#mail.push({ number: ++this.#numbers, device, text, from, postedAt: now });
+    this.hint(this.leases.get(device)?.process);
+    watcher.posted(post);
+  }
+
+  /** What a change does with mail. */
+  sort({ id, mail, removed }: Pick<Change, "id" | "mail" | "removed">): void {
+    if (removed) this.#mail = this.#mail.filter(({ device }) => device !== id);
+    if (!mail) return;
+    this.#mail = this.#mail.filter((it) => it.device !== id || !mail.taken.includes(it.number));
+    for (const { to, text } of mail.replies) {
+      const [name = "", number] = to.split(" ");
+      const row = this.#processes.get(name);
+      row?.answers.push({ note: ++this.#numbers, number: Number(number), text });
+      this.hint(name);
+    }
+  }
+
+  hint(name: string | undefined): void {
+    if (name !== undefined) this.#processes.get(name)?.hint();
+  }
+}
+
+function aged({ postedAt, ...mail }: MailRow, now: number): Mail {
+  return { ...mail, age: now - postedAt };
+}

@@ -1,0 +1,29 @@
+/** What worlds of a fleet are made of, and what can go wrong there. */
+
+/** What can go wrong, beside what is between a device and its server. */
+export const FLEET_FAULTS = [
+  "a device moves",
+  "a device moves",
+  "a server is out of reach",
+  "a server is killed",
+  "a server is closed",
+  "a server sends its devices away",
+  "a server is paused",
+  "a server is paused, and its clock stands",
+  "a server is cut off from the store",
+  "the store's answers are lost",
+  "the store fails",
+  "the store is slow",
+] as const;
+
+export type FleetFault = typeof FLEET_FAULTS[number];
+
+export interface FleetPlan {
+  servers: number;
+  /** Time without a beat after which a server is dead, in ms. */
+  lease: number;
+  faults: FleetFault[];
+}
+
+/** The servers' addresses. */
+export const ADDRESSES = ["10.0.1.1", "10.0.1.2", "10.0.1.3"];

@@ -1,0 +1,49 @@
+/** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
+import { FLEET_FAULTS } from "./fleet_kinds.ts";
+import type { Random } from "./random.ts";
+import { drawScenario, type Scenario } from "./scenario.ts";
+
+/** Of the faults of other worlds, those that are played here. */
+const SHARED = [
+  "cut",
+  "half-open, the server is told",
+  "half-open, nobody is told",
+  "black hole to the server",
+  "black hole to the device",
+  "black hole both ways",
+  "slow network",
+  "device boots, memory kept",
+  "device boots, memory lost",
+  "device killed in a commit",
+  "device's application busy",
+  "server's application busy",
+] as const;
+
+export function drawFleetScenario(random: Random): Scenario {
+  let scenario;
+  do scenario = drawScenario(random); while (!isFit(scenario));
+  for (const plan of scenario.devices) {
+    plan.kind = random.pick(["host", "host with memory", "host with memory"]);
+    plan.talk.logs = 0; // a chip's
+  }
+  Object.assign(scenario.limits, { connections: 2000, totalText: 1024 * 1024 });
+  return {
+    ...scenario,
+    churns: false,
+    onFile: false,
+    acquireTime: undefined,
+    lines: [],
+    faults: ["cut", ...SHARED.filter(() => random.chance(0.4))],
+    faultsEnd: random.between(4, 14) * scenario.timeout,
+    fleet: {
+      servers: random.pick([2, 2, 3]),
+      lease: random.pick([1000, 2000, 5000]),
+      faults: FLEET_FAULTS.filter(() => random.chance(0.5)),
+    },
+  };
+}
+
+function isFit({ devices, siege, changesDialect, faultsEnd, timeout }: Scenario): boolean {
+  return !siege && !changesDialect && devices.every(({ dialect }) => dialect === 2) &&
+    faultsEnd <= 10 * timeout;
+}

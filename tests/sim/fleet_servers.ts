@@ -1,0 +1,182 @@
+/** The servers of a fleet: each is a process of its own, and all have one database. */
+import type { Device } from "../../server/device.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { ChannelTalk } from "./channels.ts";
+import type { Conversation } from "./conversation.ts";
+import type { FleetDisk } from "./fleet_disk.ts";
+import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
+import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import { ServerProcess, type ServerStore } from "./server.ts";
+import type { World } from "./world.ts";
+
+/** Between two starts of a process whose store does not answer, in ms. */
+const AGAIN = 300;
+
+/** The world that they are in. */
+export type FleetSurroundings = World & FleetStoreWorld & {
+  /** A process is no more, or another one has its device: what it had of it outside the store is gone. */
+  leaves(id: string): void;
+  /** The same of all that a process has written. */
+  dies(platform: SimPlatform): void;
+};
+
+/** One of them. */
+export class FleetServer extends ServerProcess {
+  readonly way: Way = { cutUntil: -Infinity, deafUntil: -Infinity, failsUntil: -Infinity };
+  override readonly conversations: ServerProcess["conversations"];
+  /** In this life. */
+  name = "";
+  isDown = false;
+  /** Its clock stood still meanwhile: it cannot know that its lease is over. */
+  isDeceived = false;
+  #lives = 0;
+  #machine: SimPlatform | undefined;
+  /** Its applications by their devices. */
+  #own = new Map<string, Conversation | ChannelTalk>();
+
+  constructor(
+    override readonly world: FleetSurroundings,
+    override readonly disk: FleetDisk,
+    readonly address: string,
+    conversations: ServerProcess["conversations"],
+  ) {
+    super(world, disk);
+    this.conversations = conversations;
+  }
+
+  protected override openStore(platform: SimPlatform): ServerStore {
+    this.name = `${this.address}/${++this.#lives}`;
+    this.isDeceived = false;
+    this.#machine = platform;
+    this.#own = new Map();
+    const { disk, name, way, world } = this;
+    return new FleetStore(name, disk, world, platform, way, (what) => this.timeOf(what));
+  }
+
+  /** Its supervisor starts it again. */
+  protected override failsToStart(error: unknown): void {
+    if (!(error instanceof LocalError) || error.code !== "STORE_FAILED") throw error;
+    this.world.log?.(`the server at ${this.address} does not start: ${error}`);
+    this.kill(undefined, undefined, true);
+    this.world.clock.after(AGAIN, () => this.start());
+  }
+
+  /** Whether the store says that a device is this process's. */
+  has(id: string): boolean {
+    return this.disk.leases.get(id)?.process === this.name;
+  }
+
+  /** That of another process, which has the device by now, goes on. */
+  protected override appFails(id: string): void {
+    const own = this.#own.get(id);
+    if (own && own === this.conversations.get(id)) super.appFails(id);
+    else own?.failed();
+  }
+
+  protected override begins(conversation: Conversation | ChannelTalk): void {
+    this.#own.set(conversation.device.id, conversation);
+    if (this.has(conversation.device.id)) super.begins(conversation);
+  }
+
+  /**
+   * What an application is given of a device. A process that has lost the device and does not know it yet may hand out
+   * messages: the other one does as well, so what its application does with `readline` is as if it had been killed with
+   * them. But it hands out nothing when it can know that others may take it for dead.
+   */
+  protected override handTo(device: Device): Device {
+    const check = (line: string): boolean => {
+      const { clock } = this.world;
+      if (!this.isDeceived && !this.disk.isAlive(this.name, clock.now)) {
+        throw new Violation(
+          `${this.name} hands out ${JSON.stringify(line)}, and its lease is over`,
+        );
+      }
+      if (this.has(device.id)) return true;
+      this.world.count("what another process has is handed out");
+      return false;
+    };
+    const readline = async (): Promise<string> => {
+      const line = await device.readline();
+      return check(line) ? line : await new Promise<never>(() => {});
+    };
+    const next = async () => ({ value: await readline(), done: false as const });
+    const end = (error: unknown) => {
+      if (error instanceof LocalError && error.code === "CLOSED") {
+        return { value: undefined, done: true as const };
+      }
+      throw error;
+    };
+    const own: Partial<Record<string | symbol, unknown>> = {
+      readline,
+      consume: (use: Parameters<Device["consume"]>[0]) =>
+        device.consume((line, tx) => {
+          check(line);
+          return use(line, tx);
+        }),
+      [Symbol.asyncIterator]: () => ({ next: () => next().catch(end) }),
+    };
+    return new Proxy(device, {
+      get(target, key) {
+        if (Object.hasOwn(own, key)) return own[key];
+        const value = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  }
+
+  /** The world has known since another process has taken it. */
+  protected override lost(id: string): void {
+    this.world.log?.(`${this.name} knows that it has lost ${id}`);
+  }
+
+  protected override died(): void {
+    for (const [id, { process }] of this.disk.leases) {
+      if (process === this.name) this.world.leaves(id);
+    }
+    if (this.#machine) this.world.dies(this.#machine);
+  }
+
+  override end(): void {
+    this.process.end();
+  }
+}
+
+/** All of them, where other worlds have one server. */
+export class FleetServers extends ServerProcess {
+  readonly all: FleetServer[];
+
+  constructor(
+    override readonly world: FleetSurroundings,
+    override readonly disk: FleetDisk,
+    plan: FleetPlan,
+  ) {
+    super(world, disk);
+    this.all = ADDRESSES.slice(0, plan.servers).map((address) =>
+      new FleetServer(world, disk, address, this.conversations)
+    );
+  }
+
+  override start(): void {
+    for (const server of this.all) {
+      this.world.clock.after(
+        this.world.random.below(this.world.scenario.timeout),
+        () => server.start(),
+      );
+    }
+  }
+
+  override end(): void {
+    for (const server of this.all) server.end();
+    super.end();
+  }
+
+  override isIdle(id: string): boolean {
+    const rows = this.disk.devices.get(id);
+    const device = this.all.find((server) => server.has(id))?.server?.known(id);
+    if (!rows || !device?.connected || !this.disk.isQuiet) return false;
+    return rows.inbox.length === 0 && rows.outbox.length === 0 &&
+      (this.conversations.get(id)?.isIdle ?? false);
+  }
+}

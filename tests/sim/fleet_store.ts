@@ -1,0 +1,309 @@
+/**
+ * A process's connection to the modelled database. It is serialisable: each request is executed at one instant, or not
+ * at all. Requests and answers take their time, and are lost where the way is cut. A commit whose answer was lost is
+ * found out about, as `Store.commit` promises: a process is never told that it has failed if it has not.
+ */
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { Fleet } from "../../server/store/fleet.ts";
+import {
+  type Acquired,
+  type Batch,
+  type Change,
+  type Database,
+  FencedError,
+  type KnownDevice,
+  type SqlInput,
+  type SqlRow,
+  type Store,
+  type Work,
+} from "../../server/store/store.ts";
+import type { Row } from "./disk.ts";
+import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
+import type { SimPlatform } from "./platform.ts";
+import { Violation } from "./promises.ts";
+import { COUNT, CREATE, EFFECT } from "./statements.ts";
+import { check, execute, Recorder } from "./store.ts";
+
+/** What it needs of its world. */
+export interface FleetStoreWorld extends FleetWatcher {
+  /** Something is going to be executed, or not: a fault may come here. */
+  step(): void;
+  /** All that was said to become safe, is. */
+  committed(): void;
+}
+
+/** How the way to the database is at present. */
+export interface Way {
+  /** Nothing arrives. */
+  cutUntil: number;
+  /** Requests arrive, answers do not. */
+  deafUntil: number;
+  /** The database refuses everything. */
+  failsUntil: number;
+}
+
+/** After so many ms without an answer a connection is taken for lost. */
+const PATIENCE = 200;
+
+/** Of hints, the share that gets lost; and of moments in which one comes for nothing. */
+const LOST_HINTS = 0.3;
+const EMPTY_HINTS = 0.1;
+
+/** Of commits, the share that is asked a second time what is different. */
+const ASKS_AGAIN = 0.3;
+
+/** What a transaction has come to. */
+type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly error: LocalError };
+
+/** A commit that the process waits for. */
+interface Pending {
+  /** Among those of this process. */
+  readonly number: number;
+  readonly batch: Batch;
+  readonly works: readonly Work[];
+  /** As soon as it was executed. */
+  result: Result | undefined;
+  end(result: Result): void;
+}
+
+export class FleetStore implements Store {
+  readonly gathers = true;
+  readonly database: Database;
+  readonly fleet: Fleet;
+  #commits = 0;
+  #pending: Pending | undefined;
+  #isDead = false;
+
+  /**
+   * @param name Of the process, in this life.
+   * @param time Draws how long something takes, in ms.
+   */
+  constructor(
+    readonly name: string,
+    readonly disk: FleetDisk,
+    readonly world: FleetStoreWorld,
+    readonly platform: SimPlatform,
+    readonly way: Way,
+    readonly time: (what: "commit" | "acquire") => number | undefined,
+  ) {
+    this.database = { query: (sql, params) => this.#query(sql, params), check };
+    this.fleet = this.#fleet();
+  }
+
+  get #ahead(): number {
+    return -this.platform.wiring.clockAhead;
+  }
+
+  get #now(): number {
+    return this.platform.process.world.clock.now;
+  }
+
+  get #random() {
+    return this.platform.process.world.random;
+  }
+
+  /** One transaction. @throws {LocalError} STORE_FAILED: whether it was executed is not known */
+  #ask<T>(execute: () => T, what: "commit" | "acquire" = "acquire"): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { clock } = this.platform.process.world;
+      const time = this.time(what) ?? 0;
+      const there = this.#random.below(time + 1);
+      const lost = () =>
+        clock.after(
+          PATIENCE,
+          () =>
+            this.#come(() =>
+              reject(new LocalError("STORE_FAILED", "the database does not answer"))
+            ),
+        );
+      clock.after(there, () => {
+        if (this.#isDead) return;
+        if (this.#now < this.way.cutUntil) return lost();
+        if (this.#now < this.way.failsUntil) {
+          return this.#come(() => reject(new LocalError("STORE_FAILED", "the database refuses")));
+        }
+        const answer = execute();
+        clock.after(time - there, () => {
+          if (this.#now < Math.max(this.way.cutUntil, this.way.deafUntil)) return lost();
+          this.#come(() => resolve(answer));
+        });
+      });
+    });
+  }
+
+  /** Something comes to the process by its connection. */
+  #come(run: () => void): void {
+    if (!this.#isDead) this.platform.process.arrive(() => this.#isDead || run());
+  }
+
+  list(): Promise<KnownDevice[]> {
+    return this.#ask(() =>
+      Array.from(this.disk.devices, ([id, { inbox, outbox }]) => {
+        return { id, inbox: inbox.length, outbox: outbox.length };
+      })
+    );
+  }
+
+  acquire(id: string): Promise<Acquired> {
+    return this.#ask(() => this.disk.take(this.name, id, this.#ahead, this.#now, this.world));
+  }
+
+  #fleet(): Fleet {
+    const { disk, name, world } = this;
+    return {
+      lease: disk.lease,
+      join: (heard) =>
+        this.#ask(() => disk.join(name, this.#now, () => this.#hint(heard)), "commit"),
+      beat: (seen) => {
+        if (this.#random.chance(EMPTY_HINTS)) disk.hint(name);
+        return this.#ask(() => disk.beat(name, seen, this.#now), "commit");
+      },
+      look: (id, token) => this.#ask(() => disk.look(name, id, token, this.#ahead, world)),
+      adopt: (id) => this.#ask(() => disk.adopt(name, id, this.#ahead, this.#now, world)),
+      leave: () => this.#ask(() => disk.leave(name), "commit"),
+    };
+  }
+
+  #hint(heard: () => void): void {
+    if (this.#random.chance(LOST_HINTS)) return;
+    this.platform.process.world.clock.after(this.#random.below(20), () => {
+      if (this.#now >= this.way.cutUntil) this.#come(heard);
+    });
+  }
+
+  commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>> {
+    if (this.#pending) throw new Violation("a commit begins while another one is under way");
+    return new Promise((resolve, reject) => {
+      const end = (result: Result) => {
+        this.#pending = undefined;
+        if ("error" in result) reject(result.error);
+        else resolve(result.refused);
+      };
+      const works = [...batch.works];
+      this.#send({ number: ++this.#commits, batch, works, result: undefined, end });
+    });
+  }
+
+  #send(pending: Pending): void {
+    this.#pending = pending;
+    const { clock } = this.platform.process.world;
+    const time = this.time("commit") ?? 0;
+    const there = this.#random.below(time + 1);
+    const lost = () => clock.after(PATIENCE, () => this.#come(() => this.#findOut(pending)));
+    clock.after(there, () => {
+      this.world.step();
+      if (this.#isDead) return;
+      if (this.#now < this.way.cutUntil) {
+        // It may lie in the network, and arrive when the connection is lost already.
+        if (this.#random.chance(0.3)) {
+          clock.after(
+            this.#random.below(2 * PATIENCE),
+            () => this.#isDead || this.#arrive(pending),
+          );
+        }
+        return lost();
+      }
+      if (this.#now < this.way.failsUntil) {
+        return this.#come(() => pending.end({ error: refusal() }));
+      }
+      this.#arrive(pending);
+      clock.after(time - there, () => {
+        if (this.#now < Math.max(this.way.cutUntil, this.way.deafUntil)) return lost();
+        this.#come(() => pending.end(pending.result!));
+      });
+    });
+  }
+
+  #arrive(pending: Pending): void {
+    if (!this.disk.mayExecute(this.name, pending.number)) return;
+    pending.result ??= this.#execute(pending);
+  }
+
+  /** The answer was lost: asks until somebody says whether it was executed. */
+  #findOut(pending: Pending): void {
+    const { disk, name, platform: { process } } = this;
+    this.#ask(() => disk.decide(name, pending.number)).then(
+      (isDone) => pending.end(isDone ? pending.result! : { error: refusal() }),
+      () => process.after(PATIENCE / 4, () => this.#findOut(pending)),
+    );
+  }
+
+  #execute({ number, batch, works }: Pending): Result {
+    const { disk, name, world } = this;
+    const refused = execute(works);
+    for (const work of works) {
+      const error = work.posts?.values().map((post) => disk.refuses(post)).find(Boolean);
+      if (error && !refused.has(work)) refused.set(work, error);
+    }
+    const changes = [...batch.changes(refused)];
+    const fenced = disk.fenced(changes);
+    if (fenced !== undefined) return { error: new FencedError(fenced) };
+    const rows = this.#collect(changes);
+    if (this.#random.chance(ASKS_AGAIN)) this.#askAgain(batch, refused, rows);
+    for (const [id, written] of rows) {
+      for (const row of written) if (row[0] === "buried") world.buried(id, row[1].text);
+    }
+    for (const work of works) {
+      if (refused.has(work)) continue;
+      for (const { sql, params } of work.statements) {
+        if (sql === EFFECT) disk.affect(params, world);
+        else if (sql !== CREATE) disk.tables.run(sql, params);
+      }
+      for (const post of work.posts ?? []) disk.post(name, post, this.#now, world);
+    }
+    for (const change of changes) {
+      disk.sort(change);
+      if (change.removed) disk.remove(change.id, world);
+      else disk.write(change.id, rows.get(change.id)!, world);
+    }
+    disk.executed(name, number);
+    for (const change of changes) if (!change.removed) disk.compare(change);
+    world.committed();
+    return { refused };
+  }
+
+  #collect(changes: Iterable<Change>): Map<string, Row[]> {
+    const all = new Map<string, Row[]>();
+    for (const change of changes) {
+      const recorder = new Recorder(this.#ahead);
+      change.write(recorder);
+      all.set(change.id, recorder.rows);
+    }
+    return all;
+  }
+
+  /** As a store does that has to begin its transaction again. */
+  #askAgain(batch: Batch, refused: ReadonlyMap<Work, unknown>, first: Map<string, Row[]>): void {
+    const [before, after] = [first, this.#collect(batch.changes(refused))].map((it) =>
+      JSON.stringify([...it].filter(([_, rows]) => rows.length > 0))
+    );
+    if (before !== after) {
+      throw new Violation(`while a commit was under way, ${before} became ${after}`);
+    }
+  }
+
+  /** The process is killed. What is on its way may arrive all the same, but not later. */
+  die(): void {
+    if (this.#isDead) return;
+    const pending = this.#pending;
+    if (pending && this.#now >= this.way.cutUntil && this.#random.chance(0.5)) {
+      this.#arrive(pending);
+    }
+    this.#isDead = true;
+  }
+
+  #query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
+    return this.#ask((): SqlRow[] => {
+      if (sql !== COUNT) return this.disk.tables.query(sql, ...params);
+      return [{ n: this.disk.effects.get(params.map(String).join("\0")) ?? 0 }];
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function refusal(): LocalError {
+  return new LocalError("STORE_FAILED", "the database has not done it");
+}

@@ -1,0 +1,195 @@
+/** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
+import type { Post } from "../../server/store/fleet.ts";
+import type { FaultKind } from "./fault_kinds.ts";
+import { cause } from "./faults.ts";
+import { FleetDisk } from "./fleet_disk.ts";
+import { ADDRESSES, type FleetFault } from "./fleet_kinds.ts";
+import { type FleetServer, FleetServers } from "./fleet_servers.ts";
+import type { FleetStoreWorld } from "./fleet_store.ts";
+import type { SimDevice } from "./device.ts";
+import type { Host } from "./network.ts";
+import type { SimPlatform } from "./platform.ts";
+import type { Message } from "./promises.ts";
+import type { ServerProcess } from "./server.ts";
+import { World } from "./world.ts";
+
+/** Nobody answers there. */
+const NOWHERE: Host = { listens: false, accept() {} };
+
+export class FleetWorld extends World implements FleetStoreWorld {
+  /** Pairs of a device and a server between which nothing passes, and until when. */
+  readonly #apart = new Map<string, number>();
+  /** What applications have written, by their process. */
+  readonly #written = new Map<SimPlatform, Message[]>();
+  /** Devices that have greeted, and were not known. */
+  readonly #strangers = new Set<string>();
+
+  // What a process does that is closed, and what it may fail with, is the same at any time: some other one goes on.
+  override serverIsDown = true;
+
+  get fleet(): FleetServers {
+    return this.server as FleetServers;
+  }
+
+  protected override makeServer(): ServerProcess {
+    const plan = this.scenario.fleet!;
+    return new FleetServers(this, new FleetDisk(plan.lease), plan);
+  }
+
+  override get mayRefuse(): boolean {
+    return true;
+  }
+
+  override hostAt(address: string, device: SimDevice): Host {
+    const server = this.fleet.all.find((server) => server.address === address);
+    const until = this.#apart.get(`${device.id} ${address}`) ?? -Infinity;
+    return server && until < this.clock.now ? server : NOWHERE;
+  }
+
+  override drawHosts(): string[] {
+    const left = ADDRESSES.slice(0, this.fleet.all.length);
+    const drawn: string[] = [];
+    while (left.length > 0) drawn.push(...left.splice(this.random.below(left.length), 1));
+    return drawn;
+  }
+
+  /** A device may be anywhere, and is found again by and by. */
+  override expectRecovery(): void {}
+
+  leaves(id: string): void {
+    this.server.conversations.delete(id);
+    this.books.get(id)?.serverDied();
+  }
+
+  override serverWrites(
+    ...[platform, books, text, manner]: Parameters<World["serverWrites"]>
+  ): Message {
+    const message = super.serverWrites(platform, books, text, manner);
+    const written = this.#written.get(platform);
+    if (written) written.push(message);
+    else this.#written.set(platform, [message]);
+    return message;
+  }
+
+  /** A process is no more, and the store's connection with it: what it has written and is not safe never was. */
+  dies(platform: SimPlatform): void {
+    for (const message of this.#written.get(platform) ?? []) if (!message.safe) message.gone = true;
+    this.#written.delete(platform);
+  }
+
+  taken(id: string, by: string, from: string | undefined): void {
+    this.log?.(`${by} takes ${id} from ${from}`);
+    if (from !== undefined && from !== by) this.count("a device is taken from another server");
+    this.leaves(id);
+  }
+
+  lookedAt(id: string, isKnown: boolean): void {
+    const books = this.books.get(id);
+    if (isKnown) books?.expiring.forgot();
+    // Of a stream that was never safe the next greeting knows nothing.
+    else if (books && this.#strangers.has(id)) books.aging.isForgotten = true;
+    this.#strangers.add(id);
+  }
+
+  /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
+  posted({ device: id, text }: Post): void {
+    const { write } = JSON.parse(text) as { write: string };
+    this.transfers.safe(`${id}\0${write}`);
+    const message = this.books.get(id)!.toDevice.find(write)!;
+    message.safe = true;
+    message.gone = false; // whoever has taken the device since will have it
+    if (message.bytes > this.deviceLine(id)) message.excused = true;
+    this.count("mail");
+  }
+
+  protected override cause(kind: FaultKind): void {
+    const { faults } = this.scenario.fleet!;
+    if (faults.length > 0 && this.random.chance(0.6)) this.#cause(this.random.pick(faults));
+    else cause(this, kind);
+  }
+
+  #cause(kind: FleetFault): void {
+    const { random, clock, scenario: { timeout, fleet } } = this;
+    const server = random.pick(this.fleet.all);
+    const device = random.pick(this.devices);
+    const time = random.skewed(1, 3 * Math.max(timeout, fleet!.lease));
+    this.log?.(`FAULT ${kind}, ${server.address}, ${device.id}, ${time} ms`);
+    this.count(kind);
+    this.disturb(clock.now + time);
+    switch (kind) {
+      case "a device moves":
+        return this.#part(device, this.fleet.all.find((it) => it.has(device.id)) ?? server, time);
+      case "a server is out of reach":
+        for (const each of this.devices) this.#part(each, server, time);
+        return;
+      case "a server is killed":
+        return this.#kill(server, time);
+      case "a server is closed":
+        return this.#close(server, time);
+      case "a server sends its devices away": {
+        const over = random.below(timeout);
+        server.process.enter(() => void server.server?.sendAway(over).catch(() => {})); // it may be killed
+        return clock.after(over, () => this.#close(server, time));
+      }
+      case "a server is paused":
+        return server.process.freeze(clock.now + time);
+      case "a server is paused, and its clock stands":
+        server.isDeceived = true;
+        server.process.freeze(clock.now + time);
+        server.clockAhead -= time;
+        return;
+      case "a server is cut off from the store":
+        server.way.cutUntil = Math.max(server.way.cutUntil, clock.now + time);
+        return this.#troubled(time);
+      case "the store's answers are lost":
+        server.way.deafUntil = Math.max(server.way.deafUntil, clock.now + time);
+        return this.#troubled(time);
+      case "the store fails":
+        for (const { way } of this.fleet.all) way.failsUntil = clock.now + time;
+        return this.#troubled(time);
+      case "the store is slow": {
+        const { disk } = this.fleet;
+        disk.slowUntil = clock.now + time;
+        disk.slowness = random.skewed(1, timeout);
+        return this.disturb(disk.troubleEnd);
+      }
+    }
+  }
+
+  #troubled(time: number): void {
+    const { disk } = this.fleet;
+    disk.troubledUntil = Math.max(disk.troubledUntil, this.clock.now + time);
+    this.disturb(disk.troubleEnd);
+  }
+
+  /** Nothing passes between the two for a while, and what there was is gone. */
+  #part(device: SimDevice, server: FleetServer, time: number): void {
+    this.#apart.set(`${device.id} ${server.address}`, this.clock.now + time);
+    const tells = this.random.chance(0.5);
+    for (const connection of device.path.connections) {
+      connection.sever(tells, this.random.chance(0.5));
+    }
+  }
+
+  #kill(server: FleetServer, time: number): void {
+    if (server.isDown || !server.server) return;
+    server.isDown = true;
+    server.kill(undefined, undefined, this.random.chance(0.7));
+    this.clock.after(time, () => {
+      server.isDown = false;
+      server.start();
+    });
+  }
+
+  #close(server: FleetServer, time: number): void {
+    if (server.isDown || !server.server) return;
+    server.isDown = true;
+    server.stop(() => {
+      server.kill(undefined, undefined, true);
+      this.clock.after(time, () => {
+        server.isDown = false;
+        server.start();
+      });
+    });
+  }
+}
