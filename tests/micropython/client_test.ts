@@ -164,6 +164,21 @@ for (const [name, path] of interpreters()) {
     await says(device, "sent 0");
   });
 
+  Deno.test(`${name}: a server that sends the device away is left for the next address at once`, async () => {
+    const timeout = 10_000; // a refusal would cost 20 s and more
+    await using first = await listen({ timeout });
+    await using second = await listen({ timeout, hostname: "127.0.0.2", port: first.port });
+    const servers = ["127.0.0.1", "127.0.0.2"];
+    await using device = start({ port: first.port, servers, timeout });
+    const link = await first.device("1");
+    await until(() => link.connected);
+    const began = performance.now();
+    await first.sendAway(0);
+    await until(() => second.devices[0]?.connected);
+    assert(performance.now() - began < 2 * timeout, "it has waited");
+    assertEquals(device.trouble, "");
+  });
+
   Deno.test(`${name}: a server that does not have the key is told nothing`, async () => {
     const said: string[] = [];
     await using server = await listen({ keys: [["1", OTHER_KEY]], open: false });

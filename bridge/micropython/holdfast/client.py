@@ -86,6 +86,7 @@ class Client:
         self._at = 0  # which of them
         self._addrs = [None] * len(self._servers)
         self._failures = 0
+        self._away = 0  # servers that have sent this device away since a link last stayed for the timeout
         self._port = port
         self._timeout = timeout
         self._conn_cb = conn_cb
@@ -499,10 +500,19 @@ class Client:
                 self._save(0, self._held)
             except Exception as error:
                 self._fault = error
-        if self._up:
+        up = self._up
+        if up:
             self._up = False
             self._linked(False)
-        else:
+            if diff(self._last, self._since) >= self._timeout:
+                self._away = 0
+        away = reason == "REFUSED" and self._core.refusal == 7  # the server is about to stop
+        if away:
+            # If all of them send it away, one after the other, it waits as after any refusal.
+            self._away += 1
+            if self._away < len(self._servers):
+                self._core.hurry(self._last)
+        if away or not up:
             # A link that was lost is first sought where it was; its name is looked up again now and then.
             self._failures += 1
             if self._failures % 8 == 0:

@@ -12,6 +12,7 @@ The contract is that of client-as/assembly/core.ts, and the same vectors replay 
 - `received(buf, n, now)` gives it the first n bytes of a buffer, at most `space()`, after a `poll` that returned NONE.
 - `write(text, qos)` accepts a message, or returns False: not now, or never (empty, a newline in it, NUL first, or too long).
   `tx_next` counts the messages accepted, `tx_first` those that left the outbox, in their order, both modulo 2**32.
+- `hurry(now)` after a CLOSE: the next attempt need not wait.
 - `rx_epoch` and `rx_next` are the position in the server's stream: keep them where a reset does not erase them.
 - `expire(number)`: the time of a message is up. 1: it is withdrawn and the server will never see it. 2 (dialect 1): it is
   withdrawn, and nobody can know. 0: not decided: call it again after every other call, while tx_first is not beyond it.
@@ -104,7 +105,7 @@ class Core:
         self._next = 0  # the next one to send
         self._ahead = 0  # bytes of those before it
         self._sent = 0  # those before this one may be at the server
-        self.state = self._failures = self._expected = 0
+        self.state = self.refusal = self._failures = self._expected = 0
         self.wait = 0
         self._down(now, None)
 
@@ -163,6 +164,10 @@ class Core:
     def closed(self, now):
         if self.state:
             self._down(now, "LOST")
+
+    def hurry(self, now):
+        """The next attempt need not wait: it goes elsewhere."""
+        self._resume = now
 
     def space(self):
         """How many bytes may be received now."""
