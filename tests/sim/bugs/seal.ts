@@ -3,7 +3,6 @@ import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
 const CIPHER = "server/protocol/chacha20_poly1305.ts";
-const CONNECTION = "server/runtime/connection.ts";
 const SEAL = "server/protocol/seal.ts";
 
 export const SEAL_BUGS: Bugs = {
@@ -14,10 +13,9 @@ export const SEAL_BUGS: Bugs = {
     "new Seal(toDevice, toServer,",
     "new Seal(toServer, toDevice,",
   ),
-  "seal: what was said is not in the keys": edit(SEAL, ".update(greeting)", '.update("")'),
-  "seal: a stream that was cut off is taken for one that has ended": edit(
-    CONNECTION,
-    "    this.close();\n    this.#stage!.ended(reason);",
-    "    this.#stage!.data(Uint8Array.of(10));\n    this.close();\n    this.#stage!.ended(reason);",
+  "seal: a record that is cut off is taken for one that has ended": edit(
+    SEAL,
+    "if (next > bytes.length) break;",
+    "if (next > bytes.length) return { bytes: bytes.subarray(at + LENGTH_BYTES) };",
   ),
 };
