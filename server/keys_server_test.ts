@@ -168,20 +168,22 @@ class Recorder implements AsyncDisposable {
 }
 
 for (
-  const [pace, code, told] of [
-    ["byte by byte", "BAD_PROOF", refusal("02")],
-    ["all at once", "BAD_LINE", ""], // the proof does not even answer the welcome
+  const [suite, pace, code, told] of [
+    [2, "byte by byte", "BAD_PROOF", refusal("02")],
+    [2, "all at once", "BAD_LINE", ""], // the proof does not even answer the welcome
+    [3, "byte by byte", "BAD_PROOF", ""], // in the clear nothing is said any more
+    [3, "all at once", "BAD_LINE", ""],
   ] as const
 ) {
-  Deno.test(`a recorded greeting that is replayed ${pace} is ${code}, and the live link goes on`, async () => {
+  Deno.test(`a recorded greeting of suite 0${suite} that is replayed ${pace} is ${code}, and the live link goes on`, async () => {
     await using scene = await Scene.start({ ...locked, timeout: SHORT });
     await using recorder = new Recorder(scene.server.port);
-    const [client, reasons] = dial(recorder, { key: KEY, timeout: SHORT });
+    const [client, reasons] = dial(recorder, { key: KEY, suite, timeout: SHORT });
     await using _ = client;
     const device = await scene.server.device("1");
     await client.write("recorded, too");
     const record = new Uint8Array(await new Blob(recorder.said).arrayBuffer());
-    assertEquals(new TextDecoder().decode(record).split("\n")[0]?.slice(0, 3), "\x0102");
+    assertEquals(new TextDecoder().decode(record).split("\n")[0]?.slice(0, 3), `\x010${suite}`);
 
     const replay = await scene.dial();
     if (pace === "all at once") await replay.sayIfHeard(record);

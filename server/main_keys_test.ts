@@ -26,7 +26,7 @@ Deno.test("keys: add prints a fresh key once, list prints ids alone, remove forg
   assertMatch(out, /^[0-9a-f]{64}\n$/);
   const file = `${place.path}/keys.json`;
   assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
-  assertEquals(JSON.parse(Deno.readTextFileSync(file)), { "küche 🐙": out.trim() });
+  assertEquals(JSON.parse(Deno.readTextFileSync(file)), { "küche 🐙": `03:${out.trim()}` });
   const [again, nothing, reason] = await keys(place.path, "add", "küche 🐙");
   assertEquals([again, nothing], [2, ""]);
   assertStringIncludes(reason, "has a key: --replace gives it another");

@@ -59,6 +59,8 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["keys", "add", "1", "2"], "keys takes add ID, remove ID or list: what has spaces in it"],
     [["keys", "list", "1"], "keys takes add ID, remove ID or list"],
     [["keys", "list", "--replace"], "--replace belongs to keys add"],
+    [["keys", "list", "--suite", "02"], "--suite belongs to keys add"],
+    [["keys", "add", "1", "--suite", "01"], "--suite takes 02 or 03"],
     [["keys", "list", "--kees", "f"], "'--kees'"],
     [["keys", "list", "--keys", "no-such-keys.json"], "does not exist"],
     [["keys", "remove", "1", "--keys", "no-such-keys.json"], "has no key"],

@@ -16,6 +16,8 @@
  * @module
  */
 export type { AccessOptions } from "./admission/access.ts";
+export type { DeviceKey } from "./protocol/proof.ts";
+export type { KeyedSuite } from "./protocol/greeting.ts";
 export { channels } from "./channels/app.ts";
 export type {
   Channel,

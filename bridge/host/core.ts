@@ -2,14 +2,14 @@
  * The client core's .wasm as a JavaScript object. What the core is, and what each call does, stands in
  * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
  */
-import { createHmac } from "node:crypto";
 import * as R from "../../client-as/assembly/registers.ts";
 import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
-import { TAB } from "../../server/protocol/greeting.ts";
+import { type KeyedSuite, PROOF_DIGITS, SEALED, TAB } from "../../server/protocol/greeting.ts";
 import { byteLength, FRAME } from "../../server/protocol/lines.ts";
+import { Seal } from "../../server/protocol/seal.ts";
+import { Proving } from "./proving.ts";
 
 const NONCE_BYTES = 16;
-const PROOF_DIGITS = 32;
 /** Bytes of dialect 2's hello before the id, and of its welcome before the proof. */
 const GREETING = 91;
 
@@ -151,6 +151,8 @@ export interface CoreOptions extends CoreSize {
   dialect: 1 | 2;
   /** Proves the device to the server, and the server to the device. */
   key?: Uint8Array | undefined;
+  /** What is spoken with a key. Default 3: all that follows the greeting is sealed. */
+  suite?: KeyedSuite | undefined;
   /** What `Core.position` was before. */
   position?: Position | undefined;
   /** Default: a stream of its own. Dialect 2. */
@@ -172,7 +174,7 @@ export class Core {
   readonly exports: CoreExports;
   #registers: number;
   #view: DataView;
-  #key: Uint8Array | undefined;
+  #proving: Proving | undefined;
   #clock: (() => number) | undefined;
   /** Where the hello's digits of the time are. */
   #digits = 0;
@@ -191,7 +193,7 @@ export class Core {
     options: CoreOptions,
     now: number,
   ) {
-    const host = { hmac: (at = 0, length = 0, to = 0) => this.#hmac(this.#key!, at, length, to) };
+    const host = { hmac: (at = 0, length = 0, to = 0) => this.#hmac(at, length, to) };
     const { exports } = new WebAssembly.Instance(module, { ...imports, host });
     const core = this.exports = exports as unknown as CoreExports;
     this.#registers = core.registers();
@@ -207,9 +209,9 @@ export class Core {
   boot(options: CoreOptions, now: number): void {
     checkSize(options);
     const core = this.exports;
-    const { line, outbox, inbox, recent, window, timeout, dialect, key } = options;
+    const { line, outbox, inbox, recent, window, timeout, dialect, key, suite = SEALED } = options;
     const { position = { epoch: 0, next: 0 } } = options;
-    this.#key = key;
+    this.#proving = key && new Proving(key, suite);
     this.#bytes(this.#registers, R.SIZE).fill(0);
     const name = new TextEncoder().encode(`${nameOf(options)}\n`);
     this.#set(R.LINE, line);
@@ -220,7 +222,7 @@ export class Core {
     this.#set(R.TIMEOUT, timeout);
     this.#set(R.DIALECT, dialect);
     this.#set(R.ID_LEN, name.length);
-    this.#set(R.SUITE, key ? 2 : 0);
+    this.#set(R.SUITE, key ? suite : 0);
     this.#set(R.SEED, randomWord());
     this.#set(R.TX_EPOCH, randomWord() || 1);
     this.#set(R.RX_EPOCH, position.epoch);
@@ -242,9 +244,21 @@ export class Core {
     this.#digits = at + name.length - 1 - MS_DIGITS;
   }
 
-  #hmac(key: Uint8Array, at: number, length: number, to: number): void {
-    const digits = createHmac("sha256", key).update(this.#bytes(at, length)).digest("hex");
-    new TextEncoder().encodeInto(digits.slice(0, PROOF_DIGITS), this.#bytes(to, PROOF_DIGITS));
+  #hmac(at: number, length: number, to: number): void {
+    const digits = this.#proving!.hmac(this.#bytes(at, length));
+    new TextEncoder().encodeInto(digits, this.#bytes(to, PROOF_DIGITS));
+  }
+
+  /** Whether this connection is sealed behind its greeting. */
+  get isSealed(): boolean {
+    return this.#proving?.isSealed ?? false;
+  }
+
+  /** Once the server has proven its key, a new one: for what follows the proof, and the welcome. */
+  get seal(): Seal | undefined {
+    const keys = this.#proving?.sealKeys;
+    const [own, others] = [this.#get(R.LINE), this.#get(R.PEER_LINE) >>> 0];
+    return keys && new Seal(keys.toServer, keys.toDevice, own, others);
   }
 
   #get(register: number): number {
@@ -349,6 +363,7 @@ export class Core {
   }
 
   opened(now: number): void {
+    this.#proving?.begin();
     crypto.getRandomValues(this.#bytes(this.#registers + R.NONCE, NONCE_BYTES));
     if (this.#clock) {
       const ms = (Math.floor(this.#clock()) % 2 ** 32).toString().padStart(MS_DIGITS, "0");

@@ -35,6 +35,9 @@ export interface ConnectionOptions {
   dialect?: 1 | 2;
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
+  /** What is spoken with a key: 3 seals all that follows the greeting, so that nobody on the way can read or change it;
+   * 2 proves who is there, and hides nothing: for servers that are older, or to see what passes. Default 3. */
+  suite?: 2 | 3;
   /** What the server is told about this device at each connection: `key=value` pairs with a space between
    * them, 128 bytes at most, without control characters. Dialect 2. The device's time, `ms=`, follows them where 14
    * bytes are left. Default: nothing else. */
@@ -79,6 +82,11 @@ export function coreOptions(
   if (dialect !== 1 && dialect !== 2) throw badArgument(`dialect must be 1 or 2, not ${dialect}`);
   const key = options.key === undefined ? undefined : parseKey(id, options.key);
   if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
+  const { suite } = options;
+  if (suite !== undefined && suite !== 2 && suite !== 3) {
+    throw badArgument(`suite must be 2 or 3, not ${suite}`);
+  }
+  if (suite !== undefined && !key) throw badArgument("a suite without a key");
   const { metadata = "" } = options;
   const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
   if (wrong) throw badArgument(wrong);
@@ -91,6 +99,7 @@ export function coreOptions(
     timeout,
     dialect,
     key,
+    suite,
     position: options.position,
     stream: options.stream,
   };

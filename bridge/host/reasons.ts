@@ -27,6 +27,7 @@ const REFUSALS = [
   "the greeting was malformed",
   "it has too many connections or devices",
   "it is about to stop, and sends its devices to their next address",
+  "its key for this id is for sealed links, and this device does not seal",
 ];
 
 /** Why the core has given its connection up. */

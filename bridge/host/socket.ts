@@ -1,9 +1,13 @@
 import type { PeerError } from "../../server/protocol/errors.ts";
+import { concat } from "../../server/protocol/lines.ts";
+import type { Seal } from "../../server/protocol/seal.ts";
 import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
 import type { Core } from "./core.ts";
 
 /** Bytes collected before they are handed to the socket. */
 const SEND_BYTES = 64 * 1024;
+
+const NEWLINE = 10;
 
 const NOTHING = new Uint8Array(0);
 
@@ -19,12 +23,19 @@ export interface CoreSocketEvents {
   ended(reason: PeerError): void;
 }
 
-/** A platform's socket as a core needs it: collects what goes out, and holds what the core has no room for yet. */
+/**
+ * A platform's socket as a core needs it: collects what goes out, holds what the core has no room for yet, and seals and
+ * opens both once the greeting has made the keys for that.
+ */
 export class CoreSocket {
+  readonly #platform: Platform;
+  readonly #events: CoreSocketEvents;
   readonly #socket: Socket;
   #open = false;
   #output = new Uint8Array(1024);
   #outputLength = 0;
+  /** How much of it goes out as it is: the greeting. */
+  #clearLength = 0;
   /** What the socket has not taken yet, or the buffer of that for the next time. */
   #written: Uint8Array<ArrayBuffer> = NOTHING;
   #busy = false;
@@ -33,17 +44,24 @@ export class CoreSocket {
   /** How much the socket had taken when the core sent last. */
   #takenBefore = 0;
   #input: Uint8Array = NOTHING;
+  /** What seals what is sent behind the proof, and opens what was read behind the welcome. */
+  #seal: Seal | undefined;
+  #isProven = false;
+  #isBroken = false; // what is read from now on means nothing
   #paused = false;
 
   /** Starts to connect. */
   constructor(platform: Platform, address: ConnectOptions, events: CoreSocketEvents) {
+    this.#platform = platform;
+    this.#events = events;
     this.#socket = platform.connect(address, {
       opened: () => {
         this.#open = true;
         events.opened();
       },
       data: (bytes) => {
-        this.#input = this.#input.length === 0 ? bytes : concat(this.#input, bytes);
+        if (this.#isBroken) return;
+        this.#take(bytes);
         events.received();
         this.#hold();
       },
@@ -74,6 +92,10 @@ export class CoreSocket {
     }
     this.#output.set(piece, this.#outputLength);
     this.#outputLength = length;
+    if (!this.#isProven) {
+      this.#clearLength = length;
+      this.#isProven = this.#seal !== undefined; // the first piece behind the welcome is the proof
+    }
     this.#takenBefore = this.#socket.taken;
     this.#waits ||= this.#busy;
   }
@@ -86,8 +108,8 @@ export class CoreSocket {
   /** Returns whether there is room again where there was none. */
   flush(): boolean {
     if (!this.hasOutput) return false;
-    const output = this.#output.subarray(0, this.#outputLength);
-    this.#outputLength = 0;
+    const output = this.#sealed(this.#output.subarray(0, this.#outputLength));
+    this.#outputLength = this.#clearLength = 0;
     this.#busy = !this.#socket.write(output);
     // What was taken at once says nothing about whether the rest will be. What has waited for its turn shows that
     // something was taken since.
@@ -99,6 +121,13 @@ export class CoreSocket {
     return false;
   }
 
+  #sealed(output: Uint8Array): Uint8Array {
+    const clear = output.subarray(0, this.#clearLength);
+    if (clear.length === output.length) return output;
+    const records = this.#seal!.seal(output.subarray(clear.length));
+    return clear.length === 0 ? records : concat(clear, records);
+  }
+
   /** Whether something was read that the core has not got yet. */
   get hasInput(): boolean {
     return this.#input.length > 0;
@@ -106,16 +135,36 @@ export class CoreSocket {
 
   /** Moves what was read into the core, as far as it has room. Returns whether that was anything. */
   moveInput(core: Core, now: number): boolean {
-    const n = Math.min(this.#input.length, core.roomToReceive);
+    // Behind the first line, the welcome, there are records, and their key is made of it.
+    const isSealed = core.isSealed && !this.#seal;
+    const end = isSealed ? this.#input.indexOf(NEWLINE) + 1 : 0;
+    const n = Math.min(end || this.#input.length, core.roomToReceive);
     if (n > 0) {
       core.receive(this.#input.subarray(0, n), now);
       this.#input = this.#input.subarray(n);
+    }
+    if (isSealed && n > 0 && n === end) {
+      this.#seal = core.seal; // none: the welcome was no good, and the core is about to say so
+      const records = this.#input;
+      this.#input = NOTHING;
+      this.#take(records);
     }
     if (this.#paused && this.#input.length === 0) {
       this.#paused = false;
       this.#socket.resume();
     }
     return n > 0;
+  }
+
+  /** Takes what was read. */
+  #take(bytes: Uint8Array): void {
+    const opened = this.#seal?.open(bytes);
+    const read = opened?.bytes ?? bytes;
+    this.#input = this.#input.length === 0 ? read : concat(this.#input, read);
+    if (!opened?.error) return;
+    this.#isBroken = true;
+    const { error } = opened;
+    this.#platform.soon(() => this.#events.ended(error));
   }
 
   /** Keeps what the core has not taken; meanwhile nothing more is read. */
@@ -131,11 +180,4 @@ export class CoreSocket {
     this.#input = NOTHING;
     this.#socket.close();
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(a.length + b.length);
-  bytes.set(a);
-  bytes.set(b, a.length);
-  return bytes;
 }

@@ -83,8 +83,6 @@ const R: usize = memory.data(SIZE, 4);
 const CONTROL: usize = 64;
 /** Digits of a proof: 128 bits. */
 const PROOF: i32 = 32;
-/** The suite with proofs. */
-const KEYED: i32 = 2;
 /** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. */
 const GREETING_BYTES: i32 = 3 + 11 * 8;
 // First bytes of the lines that only dialect 2 has.
@@ -466,12 +464,12 @@ function greeted(length: i32): i32 {
   const suite = get(SUITE);
   const proof = inLine + GREETING_BYTES;
   const digits = control + 1;
-  if (load<u8>(inLine) != WELCOME | length != GREETING_BYTES + suite * (PROOF / KEYED) - 2) return BAD_GREETING;
+  if (load<u8>(inLine) != WELCOME | length != GREETING_BYTES - 2 + (suite ? PROOF : 0)) return BAD_GREETING;
   // With a key, what it makes of the nonce hides the four positions.
   if (suite) hmac(proof - PROOF, PROOF, digits);
   for (let word: usize = PEER_TX_EPOCH; word < <usize>SIZE; word += 4) {
     const place = (word << 1) - (PEER_TX_EPOCH << 1);
-    const isHidden = <i32>word < suite * (<i32>PEER_WINDOW / KEYED);
+    const isHidden = <i32>(word < <usize>PEER_WINDOW) * suite;
     set(word, number(inLine + 3 + place, 8) ^ (isHidden ? number(digits + place, 8) : 0));
   }
   if (
@@ -481,7 +479,7 @@ function greeted(length: i32): i32 {
   ) return BAD_GREETING;
   if (suite) {
     hmac(inbox, <i32>(proof - inbox), digits);
-    for (let i = 0; i < PROOF; i++) malformed |= load<u8>(digits + i) ^ load<u8>(proof + i);
+    for (let i = PROOF; i--;) malformed |= load<u8>(digits + i) ^ load<u8>(proof + i);
     if (malformed) return BAD_PROOF;
     hmac(inbox, <i32>(inEnd - inbox), digits);
     store<u8>(control, PROVE);

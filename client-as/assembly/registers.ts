@@ -64,7 +64,8 @@ export const RECENT = 96;
 export const SEED = 100;
 /** Host: bytes of the id, with a newline behind it: 2 to 256. */
 export const ID_LEN = 104;
-/** Host: 0 no proof, 2 HMAC-SHA256 with a key that only the host knows. */
+/** Host: 0 no proof, 2 HMAC-SHA256 with a key that only the host knows, 3 the same and a seal that is the host's: its
+ * key comes of what the last HMAC of a greeting is of. */
 export const SUITE = 108;
 
 // What the welcome said, in its order: to the end of the block.

@@ -2,13 +2,14 @@
 import { timingSafeEqual } from "node:crypto";
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { Refusal, type Suite } from "../protocol/greeting.ts";
-import { parseKey } from "../protocol/proof.ts";
+import { type DeviceKey, parseDeviceKey } from "../protocol/proof.ts";
 import { peerOf } from "../transport/address.ts";
 
 /** Who may connect. */
 export interface AccessOptions {
-  /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. */
-  keys?: Iterable<readonly [id: string, key: string | Uint8Array]>;
+  /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. With "03:" before the digits it is for
+   * sealed links alone (suite 03); otherwise the device chooses whether it speaks suite 02 or 03. */
+  keys?: Iterable<readonly [id: string, key: string | Uint8Array | DeviceKey]>;
   /** Admits everybody else too, without proof, in either dialect. Default false. */
   open?: boolean;
   /** Admits these ids without proof, in dialect 1: stock micropython-iot boards. */
@@ -19,7 +20,7 @@ export interface AccessOptions {
 const HELD = 4;
 
 export class Access {
-  #keys = new Map<string, Uint8Array>();
+  #keys = new Map<string, DeviceKey>();
   readonly #stock: Set<string>;
   readonly #open: boolean;
   #stockOnly = 0; // of the stock devices, those without a key
@@ -49,13 +50,13 @@ export class Access {
   setKeys(keys: NonNullable<AccessOptions["keys"]>): Set<string> {
     const old = this.#keys;
     const changed = new Set(old.keys());
-    const parsed = new Map<string, Uint8Array>();
+    const parsed = new Map<string, DeviceKey>();
     for (const [id, text] of keys) {
-      const [key, before] = [parseKey(id, text), old.get(id)];
+      const [key, before] = [parseDeviceKey(id, text), old.get(id)];
       if (parsed.has(id)) {
         throw new LocalError("BAD_ARGUMENT", `there are two keys for ${JSON.stringify(id)}`);
       }
-      const same = before && timingSafeEqual(before, key);
+      const same = before?.suite === key.suite && timingSafeEqual(before.bytes, key.bytes);
       // The same object as long as it is the same key: see `keyFor`.
       parsed.set(id, same ? before : key);
       if (same) changed.delete(id);
@@ -89,8 +90,13 @@ export class Access {
    * @throws {Refused}
    */
   keyFor({ id, suite }: { id: string; suite: Suite }): Uint8Array | undefined {
-    const key = this.#keys.get(id);
+    const { bytes: key, suite: least } = this.#keys.get(id) ?? {};
     if (key && suite === 0) throw new Refused(Refusal.proofNeeded, "there is a key for this id");
+    if (least !== undefined && suite < least) {
+      const message =
+        "the key for this id is for sealed links (suite 03), and the hello is of suite 02";
+      throw new Refused(Refusal.sealNeeded, message);
+    }
     if (!key && suite !== 0) throw new Refused(Refusal.noKey, "there is no key for this id");
     if (!key && !this.#open) throw new Refused(Refusal.unknownDevice, "this id has no key");
     return key;
@@ -98,7 +104,7 @@ export class Access {
 
   /** The key of this id, if it has one. */
   keyOf(id: string): Uint8Array | undefined {
-    return this.#keys.get(id);
+    return this.#keys.get(id)?.bytes;
   }
 
   /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */

@@ -13,8 +13,10 @@ import {
   PROOF,
   randomNonce,
   Refusal,
+  SEALED,
 } from "../protocol/greeting.ts";
 import { maskOf, proofOf } from "../protocol/proof.ts";
+import { Seal, sealKeys } from "../protocol/seal.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -28,6 +30,8 @@ export interface Admitted {
   dialect: 1 | 2;
   /** What the device says about itself; "" if nothing. */
   metadata: string;
+  /** What the connection is to be sealed with, behind the greeting. */
+  seal?: Seal;
   /** When its hello came, in ms on the process's clock; undefined: just now. Whoever has a clock says so. */
   greetedAt?: number;
   /** How the device shows that the store is older than what it was told; undefined: it does not. */
@@ -79,6 +83,7 @@ export class Admission {
   #held: Uint8Array = NOTHING;
   #greets = false; // in dialect 2, so it can be told what is wrong
   #welcomed: Admitted | undefined; // the device is to show that it is there
+  #mute = false; // a seal is due: nothing more is said in the clear
   #proves: ((line: string) => void) | undefined;
   #penalty: "told late" | "not told" | undefined; // for a wrong proof
   #resume: ((record: DeviceRecord) => Step) | undefined;
@@ -220,7 +225,9 @@ export class Admission {
     // Anybody can say a device's name, and is told nothing of it.
     const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
     const welcome = formatWelcome(hello.suite, said, nonce);
-    this.#welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
+    const welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
+    this.#welcomed = welcomed;
+    this.#mute = hello.suite === SEALED;
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;
     const proof = proofOf(key, greeting);
@@ -228,13 +235,18 @@ export class Admission {
       if (!answer.startsWith(PROOF)) {
         throw new PeerError("BAD_LINE", "a line came where a proof should be");
       }
-      const expected = PROOF + proofOf(key, `${greeting}${proof}\n`);
+      const signed = `${greeting}${proof}\n`;
+      const expected = PROOF + proofOf(key, signed);
       try {
         access.checkProof(answer, expected);
       } catch (error) {
         this.#penalty = access.hold(this.#hostname) ? "told late" : "not told";
         throw error;
       }
+      if (hello.suite !== SEALED) return;
+      const { toDevice, toServer } = sealKeys(key, signed);
+      welcomed.seal = new Seal(toDevice, toServer, limits.lineBytes, hello.line);
+      this.#mute = false; // what there is to say is sealed
     };
     return { output: `${welcome}${proof}\n` };
   }
@@ -252,7 +264,7 @@ export class Admission {
 
   /** What the other end is told when `receive` has thrown this; "" if nothing. */
   farewell(error: PeerError): string {
-    if (this.#penalty === "not told") return "";
+    if (this.#mute || this.#penalty === "not told") return "";
     const code = this.#greets ? refusalOf(error) : undefined;
     return code === undefined ? "" : formatRefusal(code);
   }

@@ -50,7 +50,7 @@ const malformed: [what: string, hello: string][] = [
   ["has a sign in a number", good.replace("00abcdef", "-0abcdef")],
   ["has a nonce that is not hexadecimal", helloLine({ nonce: "z".repeat(32) })],
   ["names suite 01, as older devices do", helloLine({ suite: "01" })],
-  ["names suite 03", helloLine({ suite: "03" })],
+  ["names suite 04", helloLine({ suite: "04" })],
   ["names suite ff", helloLine({ suite: "ff" })],
   ["names no suite", helloLine({ suite: "zz" })],
   ["names its stream 0", helloLine({ txEpoch: 0 })],

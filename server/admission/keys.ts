@@ -1,15 +1,21 @@
 /**
- * The file that holds the devices' keys: a JSON object of ids and 64 hex digits each. What is in it
- * appears in no error and in no log.
+ * The file that holds the devices' keys: a JSON object of ids and 64 hex digits each, with "03:" before those of a key
+ * that is for sealed links alone. What is in it appears in no error and in no log.
  */
-import { KEY_BYTES, parseKey } from "../protocol/proof.ts";
+import {
+  type DeviceKey,
+  formatDeviceKey,
+  KEY_BYTES,
+  parseDeviceKey,
+  parseKey,
+} from "../protocol/proof.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { toHex } from "../protocol/greeting.ts";
+import { type KeyedSuite, toHex } from "../protocol/greeting.ts";
 import { wrongName, wrongOnWire } from "../protocol/name.ts";
 import { type Disk, Occupied, realDisk, replaceFile } from "./replace_file.ts";
 
 /** A key for each id. */
-export type Keys = Map<string, Uint8Array>;
+export type Keys = Map<string, DeviceKey>;
 
 /** What stands in a file whose keys were all removed, and is meant to have none: with `true` in place of a key. */
 const NONE = "no keys";
@@ -65,7 +71,7 @@ function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
   for (const [id, key] of entries) {
     const wrong = wrongOnWire(id);
     if (wrong !== undefined) throw refusal(path, `has the name ${JSON.stringify(id)}: ${wrong}`);
-    keys.set(id, parseKey(id, typeof key === "string" ? key : ""));
+    keys.set(id, parseDeviceKey(id, typeof key === "string" ? key : ""));
   }
   return { keys, meant: false };
 }
@@ -100,32 +106,40 @@ export function exposure(path: string, what = "the keys"): string | undefined {
     `${JSON.stringify(path)}: chmod 600 it, and replace what is in it`;
 }
 
+/** What key is to be added. */
+export interface NewKey {
+  /** 64 hex digits. Default: a fresh one. */
+  given?: string;
+  /** The least that a device with it may speak. Default: 3, sealed links. */
+  suite?: KeyedSuite;
+  /** In place of another one. Default false. */
+  replace?: boolean;
+}
+
 /**
  * Adds a key. The file is created, for its owner alone, if there is none.
  *
- * @param given 64 hex digits; a fresh one if there are none
  * @returns the key, 64 hex digits
  * @throws {LocalError} BAD_ARGUMENT, also if the id has a key and `replace` is not set
  */
 export async function addKey(
   path: string,
   id: string,
-  replace = false,
-  given?: string,
+  { given, suite = 3, replace = false }: NewKey = {},
   disk: Disk = realDisk,
 ): Promise<string> {
   const wrong = wrongName(id);
   if (wrong !== undefined) throw badArgument(`${JSON.stringify(id)}: ${wrong}`);
-  const key = given === undefined
+  const bytes = given === undefined
     ? crypto.getRandomValues(new Uint8Array(KEY_BYTES))
     : parseKey(id, given);
   await change(path, (keys) => {
     if (keys.has(id) && !replace) {
       throw badArgument(`${JSON.stringify(id)} has a key: --replace gives it another`);
     }
-    keys.set(id, key);
+    keys.set(id, { bytes, suite });
   }, disk);
-  return toHex(key);
+  return toHex(bytes);
 }
 
 /** @throws {LocalError} BAD_ARGUMENT, also if the id has no key */
@@ -139,9 +153,11 @@ export async function removeKey(path: string, id: string): Promise<void> {
 async function change(path: string, use: (keys: Keys) => void, disk: Disk): Promise<void> {
   try {
     await replaceFile(path, (old) => {
-      const keys = old?.trim() ? parseKeys(path, old).keys : new Map<string, Uint8Array>();
+      const keys = old?.trim() ? parseKeys(path, old).keys : new Map<string, DeviceKey>();
       use(keys);
-      const content = Object.fromEntries(Array.from(keys, ([id, key]) => [id, toHex(key)]));
+      const content = Object.fromEntries(
+        Array.from(keys, ([id, key]) => [id, formatDeviceKey(key)]),
+      );
       return `${JSON.stringify(keys.size === 0 ? { [NONE]: true } : content, null, 2)}\n`;
     }, disk);
   } catch (error) {

@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
+import type { DeviceKey } from "../protocol/proof.ts";
 import { addKey, exposure, readKeys, removeKey } from "./keys.ts";
 import { type Disk, realDisk } from "./replace_file.ts";
 
@@ -33,8 +34,8 @@ class Folder implements Disposable {
 
 const SECRET = "c0ffee".repeat(11).slice(0, 64);
 
-function hex(key: Uint8Array | undefined): string {
-  return Array.from(key!, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function hex(key: DeviceKey | undefined): string {
+  return Array.from(key!.bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 Deno.test("a key is made, for its owner alone, and read back", async () => {
@@ -63,7 +64,7 @@ Deno.test("a key is not replaced unless that is wanted", async () => {
   const error = await assertRejects(() => addKey(folder.keys, "1"), LocalError, "--replace");
   assertEquals(error.code, "BAD_ARGUMENT");
   assertEquals(hex(readKeys(folder.keys).get("1")), first);
-  const second = await addKey(folder.keys, "1", true);
+  const second = await addKey(folder.keys, "1", { replace: true });
   assert(second !== first);
   assertEquals(hex(readKeys(folder.keys).get("1")), second);
   assertEquals(folder.files, ["keys.json"], "nothing is left of the refused one");
@@ -100,7 +101,7 @@ Deno.test("whoever reads the file while it is changed finds all of it", async ()
   await addKey(folder.keys, "first");
   let done = false;
   const changes = (async () => {
-    for (let n = 0; n < 30; n++) await addKey(folder.keys, "second", true);
+    for (let n = 0; n < 30; n++) await addKey(folder.keys, "second", { replace: true });
     done = true;
   })();
   while (!done) {
@@ -226,7 +227,7 @@ Deno.test("a changed file is on the disk before its name leads to it, and then i
       realDisk.syncFolder(path);
     },
   };
-  await addKey(folder.keys, "1", false, SECRET, disk);
+  await addKey(folder.keys, "1", { given: SECRET, suite: 2 }, disk);
   const { size } = Deno.statSync(folder.keys);
   const expected = [
     "write",
@@ -240,7 +241,12 @@ Deno.test("a changed file is on the disk before its name leads to it, and then i
   calls.length = 0;
   Deno.mkdirSync(`${folder.path}/etc`);
   Deno.symlinkSync("../keys.json", `${folder.path}/etc/link.json`);
-  await addKey(`${folder.path}/etc/link.json`, "1", true, SECRET, disk);
+  await addKey(
+    `${folder.path}/etc/link.json`,
+    "1",
+    { given: SECRET, suite: 2, replace: true },
+    disk,
+  );
   assertEquals(calls, expected);
 });
 
@@ -321,7 +327,7 @@ Deno.test("what is no key is named with its device, whatever it is", () => {
 
 Deno.test("a key that was made elsewhere is the one that is added, and a bad one is named once", async () => {
   using folder = new Folder();
-  assertEquals(await addKey(folder.keys, "kitchen", false, SECRET.toUpperCase()), SECRET);
+  assertEquals(await addKey(folder.keys, "kitchen", { given: SECRET.toUpperCase() }), SECRET);
   assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);
   const again = await assertRejects(() => addKey(folder.keys, "kitchen"), LocalError);
   assertEquals(again.message, '"kitchen" has a key: --replace gives it another');
@@ -338,4 +344,30 @@ Deno.test({
     const { uid, gid } = Deno.statSync(folder.keys);
     assertEquals([uid, gid], [1234, 2345]);
   },
+});
+
+Deno.test("a key says what it is for: a new one for sealed links, one from before for either suite", async () => {
+  using folder = new Folder();
+  Deno.writeTextFileSync(folder.keys, JSON.stringify({ old: SECRET }), { mode: 0o600 });
+  await addKey(folder.keys, "new", { given: SECRET });
+  await addKey(folder.keys, "simple", { given: SECRET, suite: 2 });
+  assertEquals(Array.from(readKeys(folder.keys), ([id, { suite }]) => [id, suite]), [
+    ["old", 2],
+    ["new", 3],
+    ["simple", 2],
+  ]);
+  assertEquals(JSON.parse(Deno.readTextFileSync(folder.keys)), {
+    old: SECRET,
+    new: `03:${SECRET}`,
+    simple: SECRET,
+  });
+});
+
+Deno.test("a key for a suite that is not known is none, and is not repeated", () => {
+  using folder = new Folder();
+  for (const key of [`04:${SECRET}`, `3:${SECRET}`, `03:${SECRET}0`, `03:`, `03 ${SECRET}`]) {
+    Deno.writeTextFileSync(folder.keys, JSON.stringify({ "1": key }), { mode: 0o600 });
+    const { message } = assertThrows(() => readKeys(folder.keys), LocalError, "64 hex digits");
+    assert(!message.includes(SECRET));
+  }
 });

@@ -1,9 +1,12 @@
 /** The part of the command line that looks after the file of keys. */
 import { badArgument } from "./arguments.ts";
+import type { KeyedSuite } from "../protocol/greeting.ts";
 import { addKey, exposure, readKeys, removeKey } from "../admission/keys.ts";
 import { askForKey } from "./keys_prompt.ts";
 import { command } from "./command.ts";
 import { tell } from "./print.ts";
+
+const SUITES: ReadonlyMap<string, KeyedSuite> = new Map([["02", 2], ["03", 3]]);
 
 export const keysCommand = command({
   name: "keys",
@@ -25,10 +28,17 @@ again when it gets a SIGHUP.`,
       help:
         "add the key that the device has already (the flasher made it, say): 64 hex digits from stdin; a terminal asks for them. Nothing is printed then",
     },
+    suite: {
+      type: "string",
+      takes: "02|03",
+      complete: ["02", "03"],
+      help:
+        "what a device with this key must speak at least: 03 seals all that is sent; 02 is for clients that cannot, proves who they are, and hides nothing (03)",
+    },
     replace: { type: "boolean", help: "give a device another key" },
     json: { type: "boolean", help: "prints JSON, a line for each device; errors as well" },
   },
-  async run(words, { keys: path = "keys.json", key, replace, json }) {
+  async run(words, { keys: path = "keys.json", key, suite: said, replace = false, json }) {
     const [action, id] = words as [string, string];
     const bad = (message: string) => badArgument("keys", message);
     if (key !== undefined && action !== "add") throw bad("--key belongs to keys add");
@@ -39,13 +49,16 @@ again when it gets a SIGHUP.`,
       );
     }
     if (replace && action !== "add") throw bad("--replace belongs to keys add");
+    if (said !== undefined && action !== "add") throw bad("--suite belongs to keys add");
+    const suite = SUITES.get(said ?? "03");
+    if (suite === undefined) throw bad(`--suite takes 02 or 03, not ${JSON.stringify(said)}`);
     if (action === "add" && key !== undefined) {
-      await addKey(path, id, replace, await askForKey(id));
+      await addKey(path, id, { given: await askForKey(id), suite, replace });
     } else if (action === "add") {
-      const made = await addKey(path, id, replace);
+      const made = await addKey(path, id, { suite, replace });
       showKey(json ? JSON.stringify({ id, key: made }) : made);
     } else if (action === "remove") await removeKey(path, id);
-    else for (const id of readKeys(path).keys()) tell(json, { id }, id);
+    else for (const [id, { suite }] of readKeys(path)) tell(json, { id, suite: `0${suite}` }, id);
     const complaint = exposure(path);
     if (complaint) console.error(`holdfast: warning: ${complaint}`);
   },

@@ -40,7 +40,7 @@ function folder(): Disposable & { path: string; key(id: string): string } {
   const path = Deno.makeTempDirSync();
   return {
     path,
-    key: (id) => readKeys(`${path}/keys.json`).get(id)!.toHex(),
+    key: (id) => readKeys(`${path}/keys.json`).get(id)!.bytes.toHex(),
     [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
   };
 }

@@ -1,6 +1,6 @@
 /** What the server's options come to. */
 import { parseArgs } from "node:util";
-import { readKeys } from "../admission/keys.ts";
+import { type Keys, readKeys } from "../admission/keys.ts";
 import { loadApps } from "../apps/load.ts";
 import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
@@ -43,7 +43,7 @@ export async function toServerOptions(
   }
   const log = logTo(print, format);
   const stock = rest.stock.flatMap(toIds);
-  const keys = rest.keys === undefined ? new Map<string, Uint8Array>() : readKeys(rest.keys);
+  const keys: Keys = rest.keys === undefined ? new Map() : readKeys(rest.keys);
   if (rest.keys !== undefined) {
     if (keys.size === 0 && stock.length === 0 && !open) {
       throw badArgument(`there is no key in ${rest.keys}: keys add ID --keys ${rest.keys}`);

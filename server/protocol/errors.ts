@@ -52,6 +52,7 @@ export type PeerCode =
   | "BAD_LINE" // a line that starts with no two lower-case hex digits
   | "BAD_POSITION" // an ack, or a position, for what was never sent
   | "BAD_PROOF" // the keys differ
+  | "BAD_SEAL" // a record that was changed, repeated, left out, or made without the key
   | "BAD_UTF8"
   | "CREDIT" // more was sent than the receiver had room for
   | "GAP" // a message is missing

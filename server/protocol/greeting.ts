@@ -17,8 +17,15 @@ export const TAB = "\t";
 /** Most bytes of metadata. */
 export const METADATA_BYTES = 128;
 
-/** No proof, or HMAC-SHA256 cut to 128 bits. Suite 1 told the positions to whoever asked. */
-export type Suite = 0 | 2;
+/** No proof; HMAC-SHA256 cut to 128 bits; the same, and all that follows in sealed records. Suite 1 told the positions to
+ * whoever asked. */
+export type Suite = 0 | KeyedSuite;
+
+/** One with a key. */
+export type KeyedSuite = 2 | 3;
+
+/** The suite in which everything behind the greeting is sealed. */
+export const SEALED = 3;
 
 /** What an end says about itself, eight hex digits each, in this order. All are 32 bits, unsigned. */
 export interface Greeting {
@@ -55,7 +62,7 @@ export interface Hello2 extends Greeting {
 export function parseHello2(line: string): Hello2 {
   const suite = hexNumber(line.slice(1, 3));
   if (suite === 1) throw bad("suite 1 is not spoken any more: the device needs a newer client");
-  if (suite !== 0 && suite !== 2) throw bad(`suite ${suite} is not known here`);
+  if (suite !== 0 && suite !== 2 && suite !== SEALED) throw bad(`suite ${suite} is not known here`);
   const greeting = {} as Greeting;
   for (const [i, word] of WORDS.entries()) {
     greeting[word] = hexNumber(line.slice(3 + i * 8, 11 + i * 8));
@@ -164,6 +171,8 @@ export const Refusal = {
   full: 6,
   /** The server is about to stop: the device is to try its next address. */
   leaving: 7,
+  /** The key is one for sealed links, and the hello is not of that suite. */
+  sealNeeded: 8,
 } as const;
 
 export function formatRefusal(code: number): string {

@@ -1,4 +1,5 @@
 import type { PeerError } from "../protocol/errors.ts";
+import type { Seal } from "../protocol/seal.ts";
 import type { Clock, Socket, SocketEvents } from "../transport/platform.ts";
 import type { TimerWheel, WheelEntry } from "../transport/wheel.ts";
 
@@ -24,11 +25,14 @@ export interface ConnectionHost {
   left(connection: Connection): void;
 }
 
-/** One TCP connection: its socket, its deadline, and what has become of the bytes written to it. */
+const encoder = new TextEncoder();
+
+/** One TCP connection: its socket, its seal, its deadline, and what has become of the bytes written to it. */
 export class Connection implements SocketEvents {
   #socket: Socket;
   #host: ConnectionHost;
   #stage: Stage | undefined;
+  #seal: Seal | undefined;
   #entry: WheelEntry;
   #closed = false;
   #paused = false;
@@ -63,7 +67,25 @@ export class Connection implements SocketEvents {
   }
 
   data(bytes: Uint8Array): void {
-    if (!this.#closed) this.#stage!.data(bytes);
+    if (this.#closed) return;
+    if (!this.#seal) return this.#stage!.data(bytes);
+    const { bytes: opened, error } = this.#seal.open(bytes);
+    if (opened.length > 0) this.#stage!.data(opened);
+    if (error) this.ended(error);
+  }
+
+  /**
+   * From now on everything is sealed, both ways.
+   *
+   * @param ahead What was read already, and is.
+   * @returns what that holds
+   * @throws {PeerError} BAD_SEAL
+   */
+  seal(seal: Seal, ahead: Uint8Array): Uint8Array {
+    this.#seal = seal;
+    const { bytes, error } = seal.open(ahead);
+    if (error) throw error;
+    return bytes;
   }
 
   drained(): void {
@@ -84,7 +106,8 @@ export class Connection implements SocketEvents {
 
   write(data: string): void {
     if (this.#closed) return;
-    this.#writing = !this.#socket.write(data);
+    const written = this.#seal ? this.#seal.seal(encoder.encode(data)) : data;
+    this.#writing = !this.#socket.write(written);
     if (!this.#writing) return;
     this.#taken = this.#socket.taken;
     this.#takenAt = this.#host.clock.now();

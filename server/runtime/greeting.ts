@@ -176,7 +176,8 @@ export class Greeting implements Stage {
 
   #admit(admitted: Admitted): void {
     const { rest } = this.#admission;
-    const ahead = this.#held.length === 0 ? rest : concat(rest, this.#held);
+    const read = this.#held.length === 0 ? rest : concat(rest, this.#held);
+    const ahead = admitted.seal ? this.#connection.seal(admitted.seal, read) : read;
     admitted.greetedAt = this.#greetedAt;
     this.#host.admit(this.#connection, admitted, ahead);
     this.#finish();

@@ -27,7 +27,7 @@ export class Chip implements Program {
   #wakesAt = Infinity;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
-    const { id, key, size } = device.plan;
+    const { id, key, suite, size } = device.plan;
     const { dialect, memory, metadata, night } = device;
     this.#driver = new ClientDriver(
       {
@@ -48,7 +48,7 @@ export class Chip implements Program {
         dialect,
         ...(dialect === 2 ? { metadata, position: memory?.position } : {}),
         ...(night ? { stream: night.asleep.stream } : {}),
-        ...(dialect === 2 && key ? { key } : {}),
+        ...(dialect === 2 && key ? { key, suite } : {}),
       },
       size,
       platform,

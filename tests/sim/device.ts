@@ -11,7 +11,8 @@ import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
-import { Circuit, DOWN, type Host, NOBODY, type Path } from "./network.ts";
+import { Circuit, DOWN, type Host, NOBODY, type Path, UP } from "./network.ts";
+import { OpenedTap } from "./opened.ts";
 import { SimMemory } from "./memory.ts";
 import { Naps } from "./naps.ts";
 import { SimPlatform, type Wiring } from "./platform.ts";
@@ -232,7 +233,10 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
     this.#socket = socket;
-    socket.tap = { read() {}, wrote: (bytes) => this.#wrote(socket, bytes) };
+    const lines = { read() {}, wrote: (bytes: Uint8Array) => this.#wrote(bytes) };
+    socket.tap = new OpenedTap(lines, this.plan, UP, world.clock, (bytes) => {
+      world.overhear(socket, bytes);
+    });
     watchSocket(world, socket, world.devicePatience(this), this.id);
     return socket;
   }
@@ -241,9 +245,8 @@ export class SimDevice implements Wiring {
     return this.world.server.disk.devices.has(this.id);
   }
 
-  #wrote(socket: SimSocket, bytes: Uint8Array): void {
-    const { world, world: { clock, scenario: { timeout } } } = this;
-    world.overhear(socket, bytes);
+  #wrote(bytes: Uint8Array): void {
+    const { clock, scenario: { timeout } } = this.world;
     if (this.meetsImpostor) return;
     this.naps.wrote(bytes);
     // Its socket may take nothing for the timeout; a chip's application looks now and then only.

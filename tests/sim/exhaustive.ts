@@ -145,6 +145,7 @@ function scenarioOf(
     id: "A",
     dialect,
     key,
+    suite: 3,
     metadata: "",
     kind: variant.kind ?? "chip",
     size: { line: 150, outbox: 600, inbox: 600, recent: 223, window: 64 },

@@ -42,6 +42,7 @@ export const FAULTS = [
   "crowd",
   "key changed",
   "impostor",
+  "hostile path",
 ] as const;
 
 export type FaultKind = typeof FAULTS[number];

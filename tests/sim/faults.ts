@@ -1,6 +1,7 @@
 /** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
 import type { SimDevice } from "./device.ts";
 import type { FaultKind } from "./fault_kinds.ts";
+import { Meddler } from "./meddler.ts";
 import { DOWN, UP } from "./network.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
@@ -164,6 +165,11 @@ export function cause(world: World, kind: FaultKind): void {
       return;
     case "key changed":
       return changeKey(world, device);
+    case "hostile path":
+      // Whoever does not seal is at its mercy.
+      if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
+      path.meddler = new Meddler(random);
+      return until(() => path.meddler = undefined);
     case "impostor":
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);

@@ -27,7 +27,7 @@ export class HostProgram implements Program {
   #iterator: AsyncIterator<string>;
 
   constructor(readonly device: SimDevice, readonly platform: SimPlatform) {
-    const { id, key, size, metadata } = device.plan;
+    const { id, key, suite, size, metadata } = device.plan;
     const { dialect } = device;
     this.#remembers = device.hasDisk;
     const options: ClientOptions = {
@@ -47,7 +47,7 @@ export class HostProgram implements Program {
       device.world.count(`a message of a device is ${code}`);
       device.books.aging.expired(message, code === "EXPIRED", device.boot);
     };
-    if (dialect === 2 && key) options.key = key;
+    if (dialect === 2 && key) Object.assign(options, { key, suite });
     if (dialect === 2) options.metadata = metadata;
     if (this.#remembers) options.memory = device.disk.open(platform, (it) => this.#committed(it));
     this.#client = new Client(options, platform);

@@ -11,6 +11,7 @@ import { MQTT_BUGS } from "./bugs/mqtt.ts";
 import { MQTT_DEVICE_BUGS } from "./bugs/mqtt_devices.ts";
 import { PAGE_BUGS } from "./bugs/page.ts";
 import { RUNTIME_BUGS } from "./bugs/runtime.ts";
+import { SEAL_BUGS } from "./bugs/seal.ts";
 import { SLEEP_BUGS } from "./bugs/sleep.ts";
 
 export interface Mutation {
@@ -26,6 +27,7 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...MEMORY_BUGS,
   ...CORE_BUGS,
   ...DEADLINE_BUGS,
+  ...SEAL_BUGS,
   ...SLEEP_BUGS,
   ...CHANNEL_BUGS,
   ...DEPLOY_BUGS,

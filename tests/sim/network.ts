@@ -3,6 +3,7 @@
  * their order; when they arrive, in what pieces, and whether an end learns that the other is gone, is
  * drawn. Different connections of one device may overtake each other.
  */
+import { concat } from "../../server/protocol/lines.ts";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
 import type { Conditions, DevicePlan } from "./scenario.ts";
@@ -12,6 +13,12 @@ export const UP = 0;
 export const DOWN = 1;
 export type Direction = typeof UP | typeof DOWN;
 
+/** Somebody on the way. */
+export interface Meddling {
+  /** What passes in place of a piece. */
+  pass(direction: Direction, piece: Uint8Array): Uint8Array;
+}
+
 /** What a program is told about its end of a connection. */
 export interface EndOwner {
   opened?(): void;
@@ -20,6 +27,8 @@ export interface EndOwner {
   /** No more comes, and nothing more goes out. */
   ended(): void;
 }
+
+const NEWLINE = 10;
 
 /** A lost packet comes again after so many ms. */
 const REPEAT = 1000;
@@ -34,6 +43,8 @@ export class Path {
   congestion = Infinity;
   /** Somebody records what the device sends. */
   isOverheard = false;
+  /** Somebody does what he likes to what passes behind a greeting. */
+  meddler: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
   readonly #holes = [0, 0];
@@ -101,11 +112,13 @@ class Pipe {
   #read = 0;
   #lastArrival = 0;
   #blocked = false;
+  #greeting: number; // its lines that are still to come
   /** Nothing arrives any more. */
   cut = false;
 
   constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
     this.#bytes = new Uint8Array(2 * capacity);
+    this.#greeting = direction === UP ? 2 : 1;
   }
 
   get room(): number {
@@ -120,12 +133,29 @@ class Pipe {
   write(bytes: Uint8Array, arrived: () => void): number {
     const n = Math.max(0, Math.min(bytes.length, this.room));
     this.#blocked = n < bytes.length;
-    if (n === 0) return 0;
+    if (n > 0) this.#put(this.#meddled(bytes.subarray(0, n)), arrived);
+    return n;
+  }
+
+  /** What becomes of bytes on their way; no more than there is room for. */
+  #meddled(bytes: Uint8Array): Uint8Array {
+    let end = 0;
+    while (this.#greeting > 0 && end < bytes.length) {
+      if (bytes[end++] === NEWLINE) this.#greeting--;
+    }
+    const { meddler } = this.path;
+    if (!meddler || end === bytes.length) return bytes;
+    const passed = meddler.pass(this.direction, bytes.subarray(end));
+    return concat(bytes.subarray(0, end), passed).subarray(0, this.room);
+  }
+
+  #put(bytes: Uint8Array, arrived: () => void): void {
+    const n = bytes.length;
     if (this.#written - this.#base + n > this.#bytes.length) {
       this.#bytes.copyWithin(0, this.#read - this.#base, this.#written - this.#base);
       this.#base = this.#read;
     }
-    this.#bytes.set(n === bytes.length ? bytes : bytes.subarray(0, n), this.#written - this.#base);
+    this.#bytes.set(bytes, this.#written - this.#base);
     const { segment, rate } = this.path.conditions;
     for (let left = n; left > 0;) {
       const length = segment === Infinity
@@ -135,7 +165,6 @@ class Pipe {
       this.#written += length;
       this.#deliver(this.#written, length / rate, arrived);
     }
-    return n;
   }
 
   #deliver(place: number, time: number, arrived: () => void, isEnd = false): void {

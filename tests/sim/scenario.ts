@@ -1,5 +1,6 @@
 /** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
 import { type Limits } from "../../server/link/limits.ts";
+import type { KeyedSuite } from "../../server/protocol/greeting.ts";
 import type { CoreSize } from "../../bridge/host/core.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { DeployPlan } from "./deploy_plan.ts";
@@ -56,6 +57,8 @@ export interface DevicePlan {
   id: string;
   dialect: 1 | 2;
   key: Uint8Array | undefined;
+  /** What it speaks with a key. */
+  suite: KeyedSuite;
   /** What it says about itself in dialect 2; "": nothing. */
   metadata: string;
   size: CoreSize;
@@ -134,15 +137,24 @@ export function drawScenario(random: Random): Scenario {
   const long = random.chance(0.01);
   const lineBytes = random.pick(LINES);
   const siege = random.chance(0.06);
-  const changesDialect = !siege && random.chance(0.05);
+  const hostile = !siege && random.chance(0.06); // all devices seal their links, and somebody is on the way
+  const changesDialect = !siege && !hostile && random.chance(0.05);
   const count = long ? 1 : random.pick([1, 1, 1, 2, 3]);
   const devices: DevicePlan[] = [];
   for (let i = 0; i < count; i++) {
     devices.push(
-      drawDevice(random, { timeout, long, lineBytes, changesDialect, siege, id: names[i]! }),
+      drawDevice(random, {
+        timeout,
+        long,
+        lineBytes,
+        changesDialect,
+        siege,
+        hostile,
+        id: names[i]!,
+      }),
     );
   }
-  const faults = drawFaults(random);
+  const faults = hostile ? drawHostile(random) : drawFaults(random);
   const churns = random.chance(0.1);
   if (faults.includes(OLD_COPY) || OPERATOR.includes(faults[0]!)) {
     devices.forEach((plan) => talksOn(plan, timeout, random));
@@ -216,6 +228,11 @@ const RARE: ReadonlyMap<FaultKind, number> = new Map([
   [OPERATOR[1]!, 0.05],
 ]);
 
+/** A path that does anything to what passes, beside two others. */
+function drawHostile(random: Random): FaultKind[] {
+  return ["hostile path", "hostile path", random.pick(FAULTS), random.pick(FAULTS)];
+}
+
 /** Each kind in half of the seeds: what one fault hides, another seed shows. */
 function drawFaults(random: Random): FaultKind[] {
   if (random.chance(0.03)) return [];
@@ -234,12 +251,13 @@ interface DeviceFrame {
   lineBytes: number;
   changesDialect: boolean;
   siege: boolean;
+  hostile: boolean;
   id: string;
 }
 
 function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
-  const { timeout, long, lineBytes, changesDialect, siege, id } = frame;
-  const dialect = siege || random.chance(0.7) ? 2 : 1;
+  const { timeout, long, lineBytes, changesDialect, siege, hostile, id } = frame;
+  const dialect = siege || hostile || random.chance(0.7) ? 2 : 1;
   const mayBeFirst = dialect === 1 || changesDialect;
   const line = random.between(dialect === 2 || changesDialect ? LEAST_LINE : 4, 2 * lineBytes);
   const inbox = Math.max(2 * (line + 3), LEAST_INBOX);
@@ -255,7 +273,8 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
   return {
     id,
     dialect,
-    key: siege || (random.chance(0.3) && !mayBeFirst) ? drawKey(random) : undefined,
+    key: siege || hostile || (random.chance(0.3) && !mayBeFirst) ? drawKey(random) : undefined,
+    suite: hostile ? 3 : random.pick([2, 3, 3]),
     metadata: random.pick(["", `device=${id} reset=watchdog`]),
     size,
     talk,

@@ -27,7 +27,7 @@ import { CREATE } from "./statements.ts";
 import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
 import type { Tables } from "./tables.ts";
-import { Wire } from "./wire.ts";
+import { wireOf } from "./wire.ts";
 import type { World } from "./world.ts";
 
 /** What an honest device is never accused of. */
@@ -226,7 +226,7 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = new Wire(end.path.owner);
+      socket.tap = wireOf(end.path.owner, clock);
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });

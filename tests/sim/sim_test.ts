@@ -70,6 +70,7 @@ const QUICK = [
   "core: an ack settles one message too many",
   "a report that is older than a setting is a change at the device",
   "a deploy does not go on when the device comes back",
+  "seal: a tag is not compared",
 ];
 
 for (const name of QUICK) {

@@ -9,6 +9,8 @@ import { Violation } from "./promises.ts";
 export interface Tap {
   wrote(bytes: Uint8Array): void;
   read(bytes: Uint8Array): void;
+  /** The longest time, in ms, in which nothing was read that says anything; undefined: all bytes do. */
+  quiet?(): number | undefined;
 }
 
 /** What a program gets to see when it looks at bytes that it was not to keep. */

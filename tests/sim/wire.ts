@@ -2,6 +2,8 @@
 import { byteLength, concat, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { HELLO, WELCOME } from "../../server/protocol/greeting.ts";
 import { Credit } from "./credit.ts";
+import { DOWN } from "./network.ts";
+import { OpenedTap } from "./opened.ts";
 import type { DevicePlan } from "./scenario.ts";
 import type { Tap } from "./socket.ts";
 
@@ -32,7 +34,7 @@ class Lines {
 }
 
 /** A connection as it passes at the server. */
-export class Wire implements Tap {
+class Wire implements Tap {
   #up = new Lines();
   #down = new Lines();
   #isOver = false; // not dialect 2, or not a device of ours
@@ -71,6 +73,11 @@ export class Wire implements Tap {
     if (line.length === 2) acks?.acknowledged(lineId(line));
     else if (line.length > 2) messages?.sent(lineId(line), byteLength(line) - 2 + FRAME);
   }
+}
+
+/** What watches the server's end of a connection. */
+export function wireOf(plan: DevicePlan | undefined, clock: { readonly now: number }): Tap {
+  return new OpenedTap(new Wire(plan), plan, DOWN, clock);
 }
 
 /** What the line says that its sender takes. */

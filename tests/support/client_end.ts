@@ -21,6 +21,8 @@ export interface ClientSettings {
   recent: number;
   window: number;
   timeout: number;
+  /** Spoken with a key. */
+  suite: 2 | 3;
   seed: number;
   /** Name of the first stream, 8 hex digits; each boot has the next. */
   epoch: string;
@@ -34,6 +36,7 @@ export const clientSettings: Readonly<ClientSettings> = {
   id: "1",
   metadata: "",
   key: "",
+  suite: 2,
   line: 64,
   outbox: 512,
   inbox: 512,

@@ -5,6 +5,7 @@
 #include "hmac.h"
 #include "i2c.h"
 #include "port.h"
+#include "seal.h"
 #include "words.h"
 
 bool (*application_configure)(const uint8_t *fields, uint32_t length);
@@ -29,6 +30,8 @@ static uint32_t hmac(const uint32_t *arguments) {
   if (!bytes || !digits) return 0;
   uint8_t digest[32];
   holdfast_hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
+  /* The device's proof alone is of whole lines: of all that was said. */
+  if (arguments[1] && bytes[arguments[1] - 1] == '\n') seal_derive(key, bytes, arguments[1]);
   for (int i = 0; i < 32; i++) {
     uint8_t nibble = digest[i >> 1] >> (i & 1 ? 0 : 4) & 15;
     digits[i] = nibble < 10 ? '0' + nibble : 'a' - 10 + nibble;

@@ -46,7 +46,7 @@ uint32_t core_memory(uint8_t dialect) {
 void core_boot(const struct core_boot *boot, uint32_t now) {
   find();
   set(R_TIMEOUT, boot->timeout);
-  set(R_SUITE, boot->key ? 2 : 0); // with proofs, or without
+  set(R_SUITE, boot->key ? 3 : 0); /* sealed (seal.h), or without proofs */
   set(R_SEED, port_random());
   uint32_t epoch = port_random();
   set(R_TX_EPOCH, epoch ? epoch : 1);
@@ -96,13 +96,21 @@ void core_closed(uint32_t now) {
   engine_call(CORE_CLOSED, now, 0);
 }
 
+uint8_t *core_input(size_t length) {
+  return length && length <= core_get(R_RX_ROOM) ? engine_at(core_get(R_RX_PTR), length) : 0;
+}
+
+void core_received(size_t length, uint32_t now) {
+  engine_call(CORE_RECEIVED, length, now);
+}
+
 size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now) {
   size_t room = core_get(R_RX_ROOM);
   if (length > room) length = room;
-  uint8_t *to = length ? engine_at(core_get(R_RX_PTR), length) : 0;
+  uint8_t *to = core_input(length);
   if (!to) return 0;
   bytes_copy(to, bytes, length);
-  engine_call(CORE_RECEIVED, length, now);
+  core_received(length, now);
   return length;
 }
 

@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "kept.h"
 #include "port.h"
+#include "seal.h"
 #include "slept.h"
 #include "version.h"
 #include "words.h"
@@ -35,7 +36,7 @@ static uint32_t polled;
 static bool settled; /* nothing has been done to the core since it had nothing more to do */
 
 /* Lines for the server, each behind its length. */
-static uint32_t lines[512 / 4] IN_WORDS;
+static uint32_t lines[464 / 4] IN_WORDS;
 static size_t lines_length;
 static unsigned lines_lost;
 static bool passing_on;
@@ -147,7 +148,9 @@ static void say_reason(void) {
   };
   uint32_t reason = core_get(R_REASON);
   console_begin("link down reason=");
-  if (reason >= CORE_REFUSED) {
+  if (seal_broken()) {
+    console_text("BAD_SEAL");
+  } else if (reason >= CORE_REFUSED) {
     console_text("REFUSED code=");
     console_hex(reason - CORE_REFUSED);
   } else {
@@ -211,7 +214,7 @@ static void connect(uint32_t now) {
 static void send(void) {
   size_t length;
   const uint8_t *piece = core_piece(&length);
-  if (piece && length <= port_tcp_room()) port_tcp_send(piece, length); /* or the core has gone mad */
+  if (piece && length + SEAL_RECORD <= port_tcp_room()) seal_send(piece, length); /* or the core has gone mad */
 }
 
 static bool give_application(const uint8_t *text, size_t length) {
@@ -280,7 +283,7 @@ static void pump(uint32_t now) {
     /* The application may not receive, and the message be none of its own. */
     bool looks = can_receive || settings->dialect == 2;
     unsigned can = (looks && !blocked ? CORE_CAN_RECEIVE : 0) |
-      (port_tcp_room() >= CORE_MOST_PIECE ? CORE_CAN_SEND : 0);
+      (port_tcp_room() >= CORE_MOST_PIECE + SEAL_RECORD ? CORE_CAN_SEND : 0);
     event = core_poll(now, can);
     polled = now;
     if (event == CORE_CONNECT) connect(now);
@@ -339,6 +342,7 @@ void driver_opened(uint32_t now) {
   connecting = false;
   open = true;
   settled = false;
+  seal_begin(settings->has_key);
   core_opened(core_time(now), now + application_ahead);
 }
 
@@ -367,10 +371,14 @@ size_t driver_received(const uint8_t *bytes, size_t length) {
     uint32_t now = core_time(port_ms());
     if (!settled) pump(now); /* only then does the core say where the next bytes go */
     if (!open) break; /* that has ended the connection, and with it these bytes */
-    size_t n = core_receive(bytes + taken, length - taken, now);
+    size_t n = seal_receive(bytes + taken, length - taken, now);
     if (!n) break;
     settled = false;
     taken += n;
+    if (!seal_broken()) continue;
+    port_tcp_close();
+    core_closed(now);
+    failed();
   }
   return taken;
 }

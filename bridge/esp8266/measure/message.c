@@ -1,13 +1,18 @@
 /*
  * What a message costs, in instructions: 1,000 of 32 bytes to the core, each taken and acknowledged, and 1,000 from
  * it, each sent and acknowledged. The core and its C host are what the firmware has; the network is not in it.
+ * And what a key costs: the proofs of a greeting, the keys of a sealed link, and the cipher of one record with such a
+ * message in it.
  */
 #include "arena.h"
 #include "bytes.h"
+#include "chacha20_poly1305.h"
 #include "console.h"
 #include "core.h"
 #include "engine.h"
+#include "hmac.h"
 #include "port.h"
+#include "seal.h"
 
 #define MESSAGES 1000
 #define TEXT 32
@@ -96,6 +101,42 @@ static void outgoing(unsigned n) {
   must(poll() == CORE_NONE, "rest");
 }
 
+/* What seals or opens a record: two blocks of the stream, and the tag of its length, its text and their lengths. */
+static void record(const uint32_t key[8]) {
+  static const uint32_t nonce[3];
+  uint8_t block[64];
+  struct poly1305 mac;
+  chacha20_block(key, 0, nonce, block);
+  poly1305_start(&mac, block);
+  poly1305_add(&mac, line, SEAL_LENGTH);
+  chacha20_block(key, 1, nonce, block);
+  for (int i = 0; i < TEXT + 3; i++) line[i] ^= block[i];
+  poly1305_add(&mac, line, TEXT + 3);
+  poly1305_add(&mac, block, 16);
+  poly1305_end(&mac, block);
+}
+
+/* A hello with 64 bytes of name and metadata, and its welcome. */
+#define HELLO (91 + 64)
+#define WELCOME (91 + 32)
+
+static void keys(void) {
+  static uint8_t said[HELLO + 1 + WELCOME + 1];
+  uint8_t key[32] = { 1 }, digest[32];
+  uint32_t start = count();
+  holdfast_hmac_sha256(key, sizeof key, said, 32, digest);
+  holdfast_hmac_sha256(key, sizeof key, said, HELLO + 1 + 91, digest);
+  holdfast_hmac_sha256(key, sizeof key, said, sizeof said, digest);
+  say("proofs", (count() - start) * STEP);
+  start = count();
+  seal_derive(key, said, sizeof said);
+  say("keys", (count() - start) * STEP);
+  uint32_t words[8] = { 1 };
+  start = count();
+  for (int i = 0; i < 100; i++) record(words);
+  say("record", (count() - start) * STEP / 100);
+}
+
 static uint32_t no_hmac(const uint32_t *arguments) {
   (void)arguments;
   return 0;
@@ -123,4 +164,5 @@ void program(const uint8_t *wasm, size_t length) {
   for (unsigned n = 0; n < MESSAGES; n++) outgoing(n & 255);
   say("outgoing", (count() - start) * STEP / MESSAGES);
   say("heap", arena_use().length);
+  keys();
 }

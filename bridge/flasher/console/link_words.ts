@@ -88,6 +88,15 @@ export const REFUSALS: Record<string, Reason> = {
       `this at its end: \`${MORE}\``,
     ],
   },
+  "08": {
+    why: "its key for this device is for sealed links, and the board’s firmware does not seal",
+    tries: (place) => [
+      "Flash the newest firmware: it seals.",
+      `Or let the board in as it is, without encryption. ${FOLDER}, run this, and paste the key when it asks for ` +
+      `it: \`${keysLine(place.id, "unsealed")}\``,
+      restarted(place),
+    ],
+  },
 };
 
 /** What a board hears when the path to the server is broken. */
@@ -118,6 +127,13 @@ export const LINKS: Record<string, Reason> = {
   BAD_PROOF: {
     why: "the server’s key for this device is another one than the board’s",
     tries: otherKey,
+  },
+  BAD_SEAL: {
+    why: "what came was changed on its way, or is not of this connection",
+    tries: () => [
+      "Wait: the board tries again. Nothing of it was acted on, and nothing is lost.",
+      "If it happens again and again, somebody or something between board and server changes what passes.",
+    ],
   },
   SILENT: {
     why: "nothing was heard from it any more",

@@ -20,6 +20,7 @@ const USUAL_PORT = 8123;
 const ACTIONS = {
   add: ["add", " --key -"],
   replace: ["add", " --key - --replace"],
+  unsealed: ["add", " --key - --replace --suite 02"],
   remove: ["remove", ""],
 } as const;
 

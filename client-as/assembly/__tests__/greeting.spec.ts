@@ -1,6 +1,6 @@
 import {
   answerTo, boot, changed, CONNECTS, defaults2, get, greet, hear, helloText, ID_LEN, INBOX, intact,
-  later, LEN, linked2, lose, open, pass, piece, pump, REASON, RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND,
+  later, LEN, linked2, lose, open, pass, piece, proof, pump, REASON, RX_EPOCH, RX_NEXT, RX_ROOM, say, SEND,
   set, STATE, step, text, TX_FIRST, TX_NEXT, UP, Welcome, welcomed, withKey, withSuite,
 } from "./harness";
 import { room } from "../core";
@@ -253,6 +253,27 @@ describe("where the welcome should be", () => {
     expect(answerTo(withSuite(1).sent)).toBe("[close BAD_GREETING]");
     expect(answerTo(withSuite(2).sent)).toBe("[close BAD_GREETING]");
     expect(answerTo(withSuite(255).sent)).toBe("[close BAD_GREETING]");
+  });
+
+  test("with a key is the same in suite 03, whose seal is the host's", () => {
+    const hello = withKey(3);
+    expect(hello.substr(0, 3)).toBe("\x0103");
+    const welcome = withSuite(3);
+    welcome.txFirst = 77;
+    const line = welcome.proven(hello);
+    hear(line);
+    expect(pump()).toBe("\x03" + proof(hello + line) + "\n");
+    expect(get(RX_NEXT)).toBe(77);
+  });
+
+  test("with a key, of another suite than ours, is none", () => {
+    hear(withSuite(2).proven(withKey(3)));
+    expect(pump()).toBe("[close BAD_GREETING]");
+    hear(withSuite(3).proven(withKey(2)));
+    expect(pump()).toBe("[close BAD_GREETING]");
+    withKey(3);
+    hear(new Welcome().sent);
+    expect(pump()).toBe("[close BAD_GREETING]");
   });
 
   test("one with a window of 0, or of more than 64, is none", () => {

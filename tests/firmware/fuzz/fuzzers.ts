@@ -6,6 +6,7 @@
  */
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
 import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
+import { session } from "../../vectors/seal/vectors.ts";
 import { Random } from "../../support/random.ts";
 import { HERE as ARDUINO, LIBRARY, SOURCES } from "../../arduino/build.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
@@ -131,6 +132,17 @@ function settingsSeeds(): Uint8Array[] {
   ];
 }
 
+/** Records of a session, which are of another link, in pieces of 40 bytes. */
+function sealSeeds(): Uint8Array[] {
+  return session.records.map(({ sealed }) => {
+    const bytes = bytesOfHex(sealed);
+    const pieces = Array.from({ length: Math.ceil(bytes.length / 40) }, (_, n) => {
+      return [90, ...bytes.subarray(n * 40, n * 40 + 40)]; // 90 % 50: the length of a piece
+    });
+    return Uint8Array.from([0, 43, 0, ...pieces.flat()]);
+  });
+}
+
 function improvSeeds(): Uint8Array[] {
   return [
     ...[1, 2, 3, 4, 0x48, 0x49].map((command) => encodeCommand(command)),
@@ -248,6 +260,12 @@ export const FUZZERS: readonly Fuzzer[] = [
     sources: firmware("bytes", "crc32", "hmac", "module", "text", "words"),
     seeds: deploySeeds,
     flags: ["-std=gnu11"],
+  },
+  {
+    name: "fuzz_seal",
+    about: "what arrives behind the greeting of a sealed link",
+    sources: firmware("seal", "chacha20_poly1305", "hmac", "bytes", "words"),
+    seeds: sealSeeds,
   },
   {
     name: "fuzz_tcp",

@@ -259,8 +259,8 @@ const CONNECTION_BUGS: Bugs = {
     ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
     ...edit(
       CONNECTION,
-      "    if (!this.#closed) this.#stage!.data(bytes);",
-      "    this.#stage!.data(bytes);",
+      "    if (this.#closed) return;\n    if (!this.#seal) return",
+      "    if (!this.#seal) return",
     ),
   ],
   "reading does not go on after a pause": edit(

@@ -2359,13 +2359,12 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 = 2u;
   w2c_i0 = w2c_i0 != w2c_i1;
   w2c_i1 = w2c_p0;
-  w2c_i2 = 116u;
-  w2c_i2 = i32_load(&instance->w2c_memory, (u64)(w2c_i2));
-  w2c_l5 = w2c_i2;
-  w2c_i3 = 4u;
-  w2c_i2 <<= (w2c_i3 & 31);
+  w2c_i2 = 121u;
   w2c_i3 = 89u;
-  w2c_i2 += w2c_i3;
+  w2c_i4 = 116u;
+  w2c_i4 = i32_load(&instance->w2c_memory, (u64)(w2c_i4));
+  w2c_l4 = w2c_i4;
+  w2c_i2 = w2c_i4 ? w2c_i2 : w2c_i3;
   w2c_i1 = w2c_i1 != w2c_i2;
   w2c_i0 |= w2c_i1;
   if (w2c_i0) {
@@ -2375,18 +2374,18 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i0 = instance->w2c_g12;
   w2c_i1 = 91u;
   w2c_i0 += w2c_i1;
-  w2c_l1 = w2c_i0;
+  w2c_l3 = w2c_i0;
   w2c_i0 = instance->w2c_g1;
   w2c_i1 = 1u;
   w2c_i0 += w2c_i1;
-  w2c_l4 = w2c_i0;
-  w2c_i0 = w2c_l5;
+  w2c_l2 = w2c_i0;
+  w2c_i0 = w2c_l4;
   if (w2c_i0) {
-    w2c_i0 = w2c_l1;
+    w2c_i0 = w2c_l3;
     w2c_i1 = 32u;
     w2c_i0 -= w2c_i1;
     w2c_i1 = 32u;
-    w2c_i2 = w2c_l4;
+    w2c_i2 = w2c_l2;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
   }
   w2c_i0 = 112u;
@@ -2401,32 +2400,32 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
       w2c_i0 <<= (w2c_i1 & 31);
       w2c_i1 = 224u;
       w2c_i0 -= w2c_i1;
-      w2c_l2 = w2c_i0;
+      w2c_l5 = w2c_i0;
       w2c_i1 = instance->w2c_g12;
       w2c_i2 = 3u;
       w2c_i1 += w2c_i2;
       w2c_i0 += w2c_i1;
       w2c_i1 = 8u;
       w2c_i0 = w2c_f2(instance, w2c_i0, w2c_i1);
-      w2c_l3 = w2c_i0;
+      w2c_l1 = w2c_i0;
       w2c_i0 = w2c_p0;
       w2c_i1 = 8u;
       w2c_i0 += w2c_i1;
       w2c_i1 = w2c_p0;
-      w2c_i2 = w2c_l5;
-      w2c_i3 = 6u;
-      w2c_i2 <<= (w2c_i3 & 31);
-      w2c_i1 = (u32)((s32)w2c_i1 < (s32)w2c_i2);
+      w2c_i2 = 128u;
+      w2c_i1 = w2c_i1 < w2c_i2;
+      w2c_i2 = w2c_l4;
+      w2c_i1 *= w2c_i2;
       if (w2c_i1) {
         w2c_i1 = w2c_l2;
-        w2c_i2 = w2c_l4;
+        w2c_i2 = w2c_l5;
         w2c_i1 += w2c_i2;
         w2c_i2 = 8u;
         w2c_i1 = w2c_f2(instance, w2c_i1, w2c_i2);
       } else {
         w2c_i1 = 0u;
       }
-      w2c_i2 = w2c_l3;
+      w2c_i2 = w2c_l1;
       w2c_i1 ^= w2c_i2;
       i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
       w2c_i0 = w2c_p0;
@@ -2441,7 +2440,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 += w2c_i2;
   w2c_i2 = 2u;
   w2c_i1 = w2c_f2(instance, w2c_i1, w2c_i2);
-  w2c_i2 = w2c_l5;
+  w2c_i2 = w2c_l4;
   w2c_i1 ^= w2c_i2;
   w2c_i0 |= w2c_i1;
   if (w2c_i0) {
@@ -2477,37 +2476,36 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = 10u;
     goto w2c_Bfunc;
   }
-  w2c_i0 = w2c_l5;
+  w2c_i0 = w2c_l4;
   if (w2c_i0) {
     w2c_i0 = instance->w2c_g10;
-    w2c_i1 = w2c_l1;
+    w2c_i1 = w2c_l3;
     w2c_i2 = instance->w2c_g10;
     w2c_i1 -= w2c_i2;
-    w2c_i2 = w2c_l4;
+    w2c_i2 = w2c_l2;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
-    w2c_i0 = 0u;
+    w2c_i0 = 32u;
     w2c_p0 = w2c_i0;
     w2c_L8: 
       w2c_i0 = w2c_p0;
-      w2c_i1 = 32u;
-      w2c_i0 = (u32)((s32)w2c_i0 < (s32)w2c_i1);
+      w2c_l1 = w2c_i0;
+      w2c_i1 = 1u;
+      w2c_i0 -= w2c_i1;
+      w2c_p0 = w2c_i0;
+      w2c_i0 = w2c_l1;
       if (w2c_i0) {
         w2c_i0 = instance->w2c_g21;
         w2c_i1 = w2c_p0;
-        w2c_i2 = w2c_l4;
+        w2c_i2 = w2c_l2;
         w2c_i1 += w2c_i2;
         w2c_i1 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i1));
         w2c_i2 = w2c_p0;
-        w2c_i3 = w2c_l1;
+        w2c_i3 = w2c_l3;
         w2c_i2 += w2c_i3;
         w2c_i2 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i2));
         w2c_i1 ^= w2c_i2;
         w2c_i0 |= w2c_i1;
         instance->w2c_g21 = w2c_i0;
-        w2c_i0 = w2c_p0;
-        w2c_i1 = 1u;
-        w2c_i0 += w2c_i1;
-        w2c_p0 = w2c_i0;
         goto w2c_L8;
       }
     w2c_i0 = instance->w2c_g21;
@@ -2519,7 +2517,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i1 = instance->w2c_g13;
     w2c_i2 = instance->w2c_g10;
     w2c_i1 -= w2c_i2;
-    w2c_i2 = w2c_l4;
+    w2c_i2 = w2c_l2;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
     w2c_i0 = instance->w2c_g1;
     w2c_i1 = 3u;
@@ -2527,7 +2525,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = instance->w2c_g1;
     w2c_i1 = 10u;
     i32_store8(&instance->w2c_memory, (u64)(w2c_i0) + 33, w2c_i1);
-    w2c_i0 = w2c_l4;
+    w2c_i0 = w2c_l2;
     w2c_i1 = 33u;
     w2c_i0 += w2c_i1;
     instance->w2c_g3 = w2c_i0;

@@ -1,0 +1,152 @@
+/**
+ * Suite 3's records: what lies between a socket and the lines of a link once both ends have proven their key. Pure, and
+ * the same for both ends. `client-as/PROTOCOL.md` says why it is as it is; `bridge/esp8266/firmware/seal.c` does the same
+ * on a chip.
+ */
+import { createHash, hkdfSync } from "node:crypto";
+import { Cipher, CIPHER_KEY_BYTES, NONCE_BYTES, TAG_BYTES } from "./chacha20_poly1305.ts";
+import { PeerError } from "./errors.ts";
+import { concat, FRAME } from "./lines.ts";
+
+/** Bytes of a record beside what is sealed in it. */
+export const LENGTH_BYTES = 2;
+export const RECORD = LENGTH_BYTES + TAG_BYTES;
+
+/** Most bytes in a record: what is not complete says nothing yet, so on a slow path records must not be long. */
+const MOST = 1024;
+
+const LABEL = new TextEncoder().encode("holdfast 03");
+
+const NOTHING = new Uint8Array(0);
+
+/** A key for each direction, 32 bytes. */
+export interface SealKeys {
+  toServer: Uint8Array;
+  toDevice: Uint8Array;
+}
+
+/** What a greeting makes of a device's key. @param greeting All that the device's proof is of. */
+export function sealKeys(key: Uint8Array, greeting: Uint8Array | string): SealKeys {
+  const hash = createHash("sha256").update(greeting).digest();
+  const info = concat(LABEL, hash);
+  const bytes = new Uint8Array(hkdfSync("sha256", key, NOTHING, info, 2 * CIPHER_KEY_BYTES));
+  return {
+    toServer: bytes.subarray(0, CIPHER_KEY_BYTES),
+    toDevice: bytes.subarray(CIPHER_KEY_BYTES),
+  };
+}
+
+/** Most bytes that a record holds for an end that takes texts of so many: it has room for a line. */
+function mostFor(line: number): number {
+  return Math.min(line + FRAME, MOST);
+}
+
+/** One direction: its key, and the number of the next record. */
+class Direction {
+  readonly #cipher: Cipher;
+  readonly #nonce = new Uint8Array(NONCE_BYTES);
+  #next = 0; // whole up to 2^53: for 285 years, at a million a second
+
+  constructor(key: Uint8Array) {
+    this.#cipher = new Cipher(key);
+  }
+
+  seal(record: Uint8Array): void {
+    const [length, text, tag] = partsOf(record);
+    this.#cipher.seal(this.#count(), length, text, tag);
+  }
+
+  open(record: Uint8Array): boolean {
+    const [length, text, tag] = partsOf(record);
+    return this.#cipher.open(this.#count(), length, text, tag);
+  }
+
+  #count(): Uint8Array {
+    let rest = this.#next++;
+    for (let at = NONCE_BYTES - 8; at < NONCE_BYTES; at++) {
+      this.#nonce[at] = rest;
+      rest = Math.floor(rest / 256);
+    }
+    return this.#nonce;
+  }
+}
+
+function partsOf(record: Uint8Array): [length: Uint8Array, text: Uint8Array, tag: Uint8Array] {
+  const end = record.length - TAG_BYTES;
+  return [
+    record.subarray(0, LENGTH_BYTES),
+    record.subarray(LENGTH_BYTES, end),
+    record.subarray(end),
+  ];
+}
+
+/** What was opened, and what is wrong with the record behind it, if anything. */
+export interface Opened {
+  bytes: Uint8Array;
+  error?: PeerError;
+}
+
+/** Both directions of one connection, as one of its ends sees them. */
+export class Seal {
+  readonly #out: Direction;
+  readonly #in: Direction;
+  readonly #mostOut: number;
+  readonly #mostIn: number;
+  #rest: Uint8Array = NOTHING;
+
+  /**
+   * @param mine The key of what this end sends, and what the other end does.
+   * @param ownLine Longest text that this end takes, in bytes, and the other end does: as the greeting says.
+   */
+  constructor(mine: Uint8Array, others: Uint8Array, ownLine: number, othersLine: number) {
+    this.#out = new Direction(mine);
+    this.#in = new Direction(others);
+    this.#mostIn = mostFor(ownLine);
+    this.#mostOut = mostFor(othersLine);
+  }
+
+  /** As few records as hold these bytes. */
+  seal(bytes: Uint8Array): Uint8Array {
+    const most = this.#mostOut;
+    const records = new Uint8Array(bytes.length + Math.ceil(bytes.length / most) * RECORD);
+    for (let from = 0, at = 0; from < bytes.length; from += most) {
+      const text = bytes.subarray(from, from + most);
+      const record = records.subarray(at, at += text.length + RECORD);
+      record[0] = text.length >>> 8;
+      record[1] = text.length;
+      record.set(text, LENGTH_BYTES);
+      this.#out.seal(record);
+    }
+    return records;
+  }
+
+  /** Takes what was read, and gives what the records that it completes hold. Not to be called after an error. */
+  open(chunk: Uint8Array): Opened {
+    // A copy: it is opened in place.
+    const bytes = concat(this.#rest, chunk);
+    this.#rest = NOTHING;
+    let at = 0, end = 0;
+    while (bytes.length - at >= LENGTH_BYTES) {
+      const length = bytes[at]! << 8 | bytes[at + 1]!;
+      if (length === 0 || length > this.#mostIn) {
+        return { bytes: bytes.subarray(0, end), error: badSeal(`a record of ${length} bytes`) };
+      }
+      const next = at + length + RECORD;
+      if (next > bytes.length) break;
+      const record = bytes.subarray(at, next);
+      if (!this.#in.open(record)) {
+        const what = "a record was changed, or is not the next one, or not of this connection";
+        return { bytes: bytes.subarray(0, end), error: badSeal(what) };
+      }
+      bytes.copyWithin(end, at + LENGTH_BYTES, at + LENGTH_BYTES + length);
+      end += length;
+      at = next;
+    }
+    if (at < bytes.length) this.#rest = bytes.slice(at);
+    return { bytes: bytes.subarray(0, end) };
+  }
+}
+
+function badSeal(message: string): PeerError {
+  return new PeerError("BAD_SEAL", message);
+}

@@ -1,0 +1,196 @@
+/** Sealed links over real sockets, with somebody on the way who reads, changes, repeats, reorders, leaves out and adds. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  dial,
+  greet,
+  KEY,
+  locked,
+  OTHER_KEY,
+  SHORT,
+  SHORTEST,
+  turnedAway,
+} from "../tests/support/callers.ts";
+import { helloLine, refusal } from "../tests/support/greeting.ts";
+import { Random } from "../tests/support/random.ts";
+import { Relay, type Way } from "../tests/support/relay.ts";
+import { Scene } from "../tests/support/scene.ts";
+import { until } from "../tests/support/wait.ts";
+
+/** Of a server whose device "1" must seal. */
+const sealing = { open: false, keys: [["1", `03:${KEY}`]] } as const;
+
+for (const suite of [2, 3] as const) {
+  Deno.test(`a relay without the key that waits for the greeting and then speaks for both, in suite 0${suite}`, async () => {
+    await using scene = await Scene.start({ ...locked, timeout: SHORTEST });
+    await using relay = new Relay(scene.server.port);
+    const [client, reasons] = dial(relay, { key: KEY, suite, timeout: SHORTEST });
+    await using _ = client;
+    const device = await scene.server.device("1");
+    await until(() => client.connected && device.connected);
+    const connects = client.connects;
+    await relay.say("toServer", "00unlock the door\n");
+    await relay.say("toDevice", "00open valve\n");
+    if (suite === 2) {
+      assertEquals(await device.readline(), "unlock the door");
+      assertEquals(await client.readline(), "open valve");
+      return;
+    }
+    await until(() => client.connects > connects && device.connected);
+    const codes = [...scene.codes("disconnected"), ...reasons.map(({ code }) => code)];
+    assert(codes.includes("BAD_SEAL"), codes.join());
+    const written = [device.write("down"), client.write("up")];
+    assertEquals([await device.readline(), await client.readline()], ["up", "down"]);
+    await Promise.all(written);
+  });
+
+  Deno.test(`a relay that swallows a message and says that it was taken, in suite 0${suite}`, async () => {
+    await using scene = await Scene.start({ ...locked, timeout: SHORTEST });
+    await using relay = new Relay(scene.server.port);
+    const [client] = dial(relay, { key: KEY, suite, timeout: SHORTEST });
+    await using _ = client;
+    const device = await scene.server.device("1");
+    await until(() => client.connected && device.connected);
+    relay.meddle = (way, bytes) => way === "toServer" ? [] : [bytes];
+    const written = client.write("never arrives?");
+    await until(() => relay.heard.at(-1)?.way === "toServer");
+    await relay.say("toDevice", "00\n");
+    if (suite === 2) {
+      assertEquals(await written, true); // it is lost, and its writer was told otherwise
+      assertEquals(device.connects, 1);
+      return;
+    }
+    relay.meddle = (_, bytes) => [bytes];
+    assertEquals(await device.readline(), "never arrives?");
+    await written;
+    assertEquals(client.connects, 2);
+  });
+}
+
+Deno.test("whoever listens reads nothing but the greeting", async () => {
+  await using scene = await Scene.start(sealing);
+  await using relay = new Relay(scene.server.port);
+  const [client] = dial(relay, { key: KEY });
+  await using _ = client;
+  const device = await scene.server.device("1");
+  const texts = Array.from({ length: 50 }, (_, n) => `secret ${n}`);
+  for (const text of texts) {
+    await Promise.all([
+      client.write(text),
+      device.readline(),
+      device.write(text),
+      client.readline(),
+    ]);
+  }
+  for (const [way, lines] of [["toServer", 2], ["toDevice", 1]] as const) {
+    const heard = relay.textOf(way);
+    assert(heard.length > 50 * (RECORD + 10));
+    assert(!heard.includes("secret"), heard);
+    assertEquals(
+      heard.split("\n").slice(0, lines).map((line) => line.charCodeAt(0)),
+      way === "toServer" ? [1, 3] : [2],
+    );
+  }
+});
+
+/** Bytes of a record beside what it seals. */
+const RECORD = 18;
+
+Deno.test("a path that does anything to a link delivers nothing that was not written, and loses nothing", async () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const random = new Random(seed);
+    await using scene = await Scene.start({ ...sealing, timeout: SHORTEST / 2 });
+    await using relay = new Relay(scene.server.port);
+    let mischief = 0;
+    const kept: Record<Way, Uint8Array[]> = { toServer: [], toDevice: [] };
+    relay.meddle = (way, bytes) => {
+      const earlier = kept[way];
+      earlier.push(bytes.slice());
+      if (mischief === 40 || random.int(0, 5) > 0) return [bytes];
+      mischief++;
+      const old = random.pick(
+        random.int(0, 3) > 0 ? earlier : kept[way === "toServer" ? "toDevice" : "toServer"],
+      ) ?? bytes;
+      const at = random.int(0, bytes.length - 1);
+      switch (random.int(0, 6)) {
+        case 0: // changed
+          bytes[at]! ^= 1 << random.int(0, 7);
+          return [bytes];
+        case 1: // said again
+          return [bytes, old];
+        case 2: // said too early, or of another connection, or in the other's name
+          return [old, bytes];
+        case 3: // in another order
+          return [bytes.slice(at), bytes.slice(0, at)];
+        case 4: // cut off
+          return [bytes.slice(0, at)];
+        case 5: // left out
+          return [];
+        default: // said by nobody
+          return [Uint8Array.from({ length: random.int(1, 60) }, () => random.int(0, 255)), bytes];
+      }
+    };
+    const [client] = dial(relay, { key: KEY, timeout: SHORTEST / 5 });
+    await using _ = client;
+    const device = await scene.server.device("1");
+    const texts = Array.from({ length: 80 }, (_, n) => `${n} ${"x".repeat(random.int(0, 300))}`);
+    const write = async (end: { write(text: string): Promise<boolean> }) => {
+      for (const text of texts) await end.write(text);
+    };
+    const read = async (end: { readline(): Promise<string> }) => {
+      for (const text of texts) assertEquals(await end.readline(), text);
+    };
+    await Promise.all([write(client), write(device), read(device), read(client)]);
+    assert(mischief > 5, `seed ${seed}: ${mischief}`);
+  }
+});
+
+Deno.test("a key that is for sealed links admits no hello of another suite, and says so", async () => {
+  await using scene = await Scene.start(sealing);
+  for (const [suite, code] of [["00", "03"], ["02", "08"]] as const) {
+    const peer = await scene.dial(`${helloLine({ suite })}\n`);
+    assertEquals(await turnedAway(scene, peer, "NOT_ADMITTED"), refusal(code));
+  }
+  const [client, reasons] = dial(scene.server, { key: KEY, suite: 2 });
+  await using _ = client;
+  assertStringIncludes((await until(() => reasons[0])).message, "is for sealed links");
+  assertEquals(scene.server.devices, []);
+});
+
+Deno.test("a hello whose suite is lowered on its way leads to no link, whatever the key is for", async () => {
+  for (const options of [sealing, locked]) {
+    await using scene = await Scene.start({ ...options, timeout: SHORT });
+    await using relay = new Relay(scene.server.port);
+    relay.meddle = (way, bytes) => {
+      if (way === "toServer" && bytes[0] === 1) bytes[2] = "2".charCodeAt(0);
+      if (way === "toDevice" && bytes[0] === 2) bytes[2] = "3".charCodeAt(0);
+      return [bytes];
+    };
+    const [client, reasons] = dial(relay, { key: KEY, timeout: SHORT });
+    await using _ = client;
+    const { code } = await until(() => reasons[0]);
+    assertEquals(code, options === sealing ? "REFUSED" : "BAD_PROOF");
+    assertEquals(scene.server.devices, []);
+  }
+});
+
+Deno.test("a device whose key is raised to sealed links is cut off, and comes back sealed", async () => {
+  await using scene = await Scene.start(locked);
+  const peer = await greet(scene, { key: KEY });
+  const device = await scene.server.device("1");
+  scene.server.setKeys(sealing.keys);
+  await peer.end();
+  await until(() => !device.connected);
+  const [client] = dial(scene.server, { key: KEY });
+  await using _ = client;
+  await client.write("sealed");
+  assertEquals(await device.readline(), "sealed");
+});
+
+Deno.test("a wrong proof in suite 03 is closed without a word, as a word would be in the clear", async () => {
+  await using scene = await Scene.start({ ...sealing, timeout: SHORT });
+  const since = performance.now();
+  const peer = await greet(scene, { key: OTHER_KEY, suite: "03" });
+  const heard = await turnedAway(scene, peer, "BAD_PROOF");
+  assertEquals(heard.split("\n").length, 2); // the welcome alone
+  assert(performance.now() - since >= SHORT / 4);
+});

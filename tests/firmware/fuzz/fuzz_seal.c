@@ -1,0 +1,81 @@
+/*
+ * libFuzzer: any bytes behind the welcome of a sealed link, in any pieces, while the core wants them here or there, or has
+ * no room. Whoever has no key gets nothing through, and the first record that is no good is the last.
+ */
+#include "seal.h"
+
+#include <string.h>
+
+#include "core.h"
+#include "input.h"
+#include "port.h"
+
+#define LINE 40
+
+static uint8_t *memory; /* on the heap, so that a byte too far is seen */
+static size_t room, at, sent;
+
+uint32_t core_get(enum core_register offset) {
+  require(offset == R_LINE);
+  return LINE;
+}
+
+uint8_t *core_input(size_t length) {
+  require(length >= 1 && length <= LINE + 3);
+  return length <= room ? memory + at : 0;
+}
+
+void core_received(size_t length, uint32_t now) {
+  (void)length, (void)now;
+  require(false); /* nobody has sealed this */
+}
+
+size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now) {
+  (void)now;
+  require(!memchr(bytes, '\n', length - 1)); /* one line at most: what follows may be sealed */
+  return length;
+}
+
+void port_tcp_send(const uint8_t *bytes, size_t length) {
+  (void)bytes;
+  sent += length;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static const uint8_t key[32] = { 7 };
+  input = data;
+  left = size;
+  size_t most = LINE + 3;
+  memory = malloc(2 * most);
+  at = 0;
+  room = most;
+  seal_begin(true);
+  require(seal_receive((const uint8_t *)"\002\n", 2, 0) == 2);
+  seal_derive(key, (const uint8_t *)"hello\n\002\n", 8);
+  seal_send((const uint8_t *)"proof\n", 6);
+  while (left) {
+    unsigned what = next();
+    if (what < 32) {
+      room = next() % (most + 1);
+      at = next() % (most + 1);
+    } else if (what < 48) {
+      uint8_t piece[LINE + 3] = { 0 };
+      size_t length = 1 + next() % sizeof piece;
+      sent = 0;
+      seal_send(piece, length);
+      require(sent == length + SEAL_RECORD);
+    } else {
+      size_t length = what % 50 < left ? what % 50 : left;
+      uint8_t *piece = malloc(length);
+      memcpy(piece, input, length);
+      input += length, left -= length;
+      bool was_broken = seal_broken();
+      size_t taken = 0, n;
+      while (taken < length && (n = seal_receive(piece + taken, length - taken, 0))) taken += n;
+      require(taken <= length && (!was_broken || (seal_broken() && taken == length)));
+      free(piece);
+    }
+  }
+  free(memory);
+  return 0;
+}
