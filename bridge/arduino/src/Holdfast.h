@@ -76,7 +76,7 @@ class HoldfastLink {
 
   /* ---- Before `begin` ---- */
 
-  /* The device's key, 64 hex digits, as `keys add` prints it; or none. */
+  /* The device's key, 64 hex digits, as `keys add ID --suite 02` prints it; or none. */
   void key(const char *hex) { key_text_ = hex; }
   /* In ms, the same as the server's: nothing heard for so long is an outage. 100 to 60000. (2000) */
   void timeout(uint32_t ms) { timeout_ = ms; }

@@ -1,7 +1,7 @@
 /*
  * A board and a server that prove to each other who they are, and hide what they say: a key, and TLS.
  *
- *     deno run -A server/main.ts keys add kitchen --keys keys.json
+ *     deno run -A server/main.ts keys add kitchen --suite 02 --keys keys.json
  *     deno run -A server/main.ts --keys keys.json --tls-cert cert.pem --tls-key key.pem --app echo
  */
 #if defined(ESP8266)
