@@ -52,7 +52,7 @@ export class FleetMember {
       adopt: (id) => this.#alone(id, () => this.#adopt(id)),
       asks: () => this.#office.asks(),
       mail: (mail) => this.#office.brings(mail),
-      answered: () => {},
+      answered: () => {}, // nothing that is posted asks for an answer so far
       fails: host.fails,
       held: () => {
         for (const device of devices) device.goOn();

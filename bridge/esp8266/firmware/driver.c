@@ -378,7 +378,7 @@ size_t driver_received(const uint8_t *bytes, size_t length) {
     if (!seal_broken()) continue;
     port_tcp_close();
     core_closed(now);
-    failed();
+    failed(now, false);
   }
   return taken;
 }
