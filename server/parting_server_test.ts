@@ -40,6 +40,20 @@ Deno.test("devices are sent away one after the other, and nobody new is let in",
   assertEquals(scene.log.filter((line) => line.startsWith("disconnected")).length, 4);
 });
 
+Deno.test("a device that was greeting meanwhile is sent away as soon as it is in", async () => {
+  await using scene = await ManualServer.start();
+  const [here, late] = [
+    await connect(scene, "a"),
+    await scene.knock(`${helloLine({ id: "b" })}\n`),
+  ];
+  await scene.server.sendAway(0);
+  await scene.platform.turn();
+  assertEquals(fates([here, late]), "away here");
+  await scene.says(late, "\n");
+  await scene.platform.turn();
+  assertEquals(fates([here, late]), "away away");
+});
+
 Deno.test("in dialect 1 there are no words for it", async () => {
   await using scene = await ManualServer.start();
   const sockets = [await scene.knock("a\n\n"), await connect(scene, "b")];

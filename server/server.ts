@@ -491,6 +491,7 @@ export class Server implements AsyncDisposable {
     this.#advice.give(address, admitted.advice);
     this.#devices.arrived(device);
     this.#begin(device);
+    this.#parting?.add(device);
   }
 
   #keepRoster(): Roster {

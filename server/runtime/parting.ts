@@ -37,6 +37,12 @@ export class Parting {
     this.#cancel = this.#clock.after(Math.max(1, due - now), () => this.#next(due));
   }
 
+  /** One that was greeting when it began has come in: it is the last one, or goes at once if all others have gone. */
+  add(guest: Guest): void {
+    if (this.#guests.length > 0) this.#guests.push(guest);
+    else guest.sendAway();
+  }
+
   /** The others are not sent away. */
   giveUp(): void {
     this.#cancel?.();

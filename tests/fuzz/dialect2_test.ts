@@ -399,7 +399,8 @@ class CoreUnderTest {
     const position = random.once(2)
       ? { epoch: 9, next: random.pick([0, 5, 2 ** 32 - 1]) }
       : undefined;
-    const options = { ...this.size, id: "A", timeout: 2000, dialect: 2 as const, key, position };
+    const dialect = { dialect: 2 as const, key, suite: 2 as const };
+    const options = { ...this.size, id: "A", timeout: 2000, ...dialect, position };
     this.core = new Core(coreModule(), {}, options, this.now);
     const { piece } = this.core;
     const { recent, inbox, outbox } = this.size;
