@@ -14,11 +14,11 @@ async function connect(scene: ManualServer, id: string): Promise<ManualSocket> {
   return socket;
 }
 
-/** What each was told: "away", or "gone" without a word. */
+/** What each was told: "away", which the device ends, or "gone" without a word. */
 function fates(sockets: readonly ManualSocket[]): string {
   return sockets.map(({ written, closed }) => {
-    if (!closed) return written.endsWith(AWAY) ? "?" : "here";
-    return written.endsWith(AWAY) ? "away" : "gone";
+    if (written.endsWith(AWAY)) return "away";
+    return closed ? "gone" : "here";
   }).join(" ");
 }
 
@@ -52,6 +52,20 @@ Deno.test("a device that was greeting meanwhile is sent away as soon as it is in
   await scene.says(late, "\n");
   await scene.platform.turn();
   assertEquals(fates([here, late]), "away away");
+});
+
+Deno.test("what a device says behind that is dropped; the connection ends when the device ends it, or soon", async () => {
+  await using scene = await ManualServer.start({ timeout: 2000 });
+  const [quick, slow] = [await connect(scene, "a"), await connect(scene, "b")];
+  await scene.server.sendAway(0);
+  await scene.platform.turn();
+  await scene.says(slow, "00late\n");
+  assertEquals([quick.closed, slow.closed, fates([slow])], [false, false, "away"]);
+  quick.fails(new Error("closed"));
+  await scene.platform.advance(499);
+  assertEquals([quick.closed, slow.closed], [true, false]);
+  await scene.platform.advance(2000 / 40 + 1);
+  assertEquals(slow.closed, true);
 });
 
 Deno.test("in dialect 1 there are no words for it", async () => {

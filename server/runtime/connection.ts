@@ -35,6 +35,7 @@ export class Connection implements SocketEvents {
   #seal: Seal | undefined;
   #entry: WheelEntry;
   #closed = false;
+  #lingers = false;
   #paused = false;
   #looking = false;
   #writing = false;
@@ -154,6 +155,23 @@ export class Connection implements SocketEvents {
       this.#looking = false;
       if (!this.#closed) judge();
     });
+  }
+
+  /**
+   * Drops what is read from now on, and ends it when the other end does, or after so many ms. To close a socket while
+   * something lies unread in it would take back what the other end was told last.
+   */
+  linger(ms: number): void {
+    if (this.#closed) return;
+    this.#lingers = true;
+    this.#stage = { data() {}, drained() {}, ended() {}, wake: () => this.close() };
+    this.resume();
+    this.wakeAt(this.#host.clock.now() + ms);
+  }
+
+  /** Whether it only waits for the other end to close it. */
+  get lingers(): boolean {
+    return this.#lingers;
   }
 
   /** Ends it without a word to its stage. What the system has not taken by then is lost. */

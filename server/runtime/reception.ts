@@ -150,5 +150,6 @@ export class Reception implements ConnectionHost, GreetingHost {
     for (const greeting of [...this.#greetings.values()]) {
       greeting.cut(new PeerError("LOST", "the server was closed"));
     }
+    for (const connection of [...this.#open]) if (connection.lingers) connection.close();
   }
 }

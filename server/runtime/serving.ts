@@ -208,7 +208,8 @@ export class Serving implements Stage {
     if (farewell !== "" && !this.#isTold) this.#connection.write(farewell);
     this.#isTold = true;
     if (this.#connection.isWriting) return;
-    this.#connection.close();
+    if (farewell === "") this.#connection.close();
+    else this.#connection.linger(this.#owner.session.timeout / 4);
     this.#end(this.#parting!);
   };
 

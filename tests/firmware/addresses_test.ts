@@ -98,6 +98,9 @@ chipTest(
       await until(() => isUp(board), { what: "the link" });
       await servers[0]!.sendAway(0);
       await until(() => connects(board) === 2, { what: "the link at the other address" });
+      // With its first line the board has confirmed the link, and none of it lies unread when the connection ends.
+      const device = await servers[1]!.device("1");
+      await device.readline();
       await servers[1]!.sendAway(0);
       await until(() => board.lines.filter((line) => line.includes("code=07")).length === 2, {
         what: "the second refusal",
