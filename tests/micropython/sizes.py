@@ -77,6 +77,11 @@ def keepalives():
     return allocated
 
 
+def close():
+    """Ends the client, and with it what it has asked the loop to do."""
+    device.close()
+
+
 def measure():
     """[bytes in use for a client that is connected, its code among them; bytes that its keepalives allocate]"""
     load()
