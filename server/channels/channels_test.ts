@@ -350,9 +350,7 @@ Deno.test("a device that was forgotten answers what it was set to before: in the
   const { scene, board } = await begin({ led: {} });
   await using _ = scene;
   await board.leave();
-  const forgotten = scene.server.forget("1");
-  await scene.platform.turn();
-  await forgotten;
+  await scene.forgets("1");
   for (const old of [":led.1 1", "~led.1 bad_value"]) {
     const again = new LineBoard(scene);
     await again.connect();
@@ -368,9 +366,7 @@ Deno.test("a device that was forgotten answers what it was set to before: in the
     await again.says(":led.2 5");
     assertEquals([thing.desired("led")?.isMet, thing.reported("led")?.value], [true, 5]);
     await again.leave();
-    const forgotten = scene.server.forget("1");
-    await scene.platform.turn();
-    await forgotten;
+    await scene.forgets("1");
   }
 });
 
@@ -378,9 +374,7 @@ Deno.test("a device that was forgotten again and again answers all that it was s
   const { scene, board } = await begin({ led: {} });
   await using _ = scene;
   await board.leave();
-  const forgotten = scene.server.forget("1");
-  await scene.platform.turn();
-  await forgotten;
+  await scene.forgets("1");
   const back = new LineBoard(scene);
   await back.connect();
   const thing = await scene.server.thing("1");

@@ -7,6 +7,7 @@ import type { Store } from "../store/store.ts";
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { print } from "./print.ts";
+import { exists } from "./stopped_server.ts";
 
 const NAME = "store";
 
@@ -68,15 +69,6 @@ async function tablesOf({ database }: Store): Promise<string[]> {
   const rows = await database?.query(sql, [], "all") ?? [];
   return rows.map(({ name }) => String(name)).filter((name) => !/^(holdfast|sqlite)_/.test(name))
     .sort();
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function removeIfThere(path: string): void {

@@ -53,7 +53,8 @@ export async function withStoppedServer<Server, Result>(
   }
 }
 
-function exists(path: string): boolean {
+/** Whether there is something in this place. */
+export function exists(path: string): boolean {
   try {
     Deno.statSync(path);
     return true;

@@ -270,9 +270,7 @@ Deno.test("who greets in the name of one that is forgotten meanwhile greets agai
   await leave(scene, await comes(scene, "1"));
   const socket = await scene.knock(`${helloLine()}\n`);
   assert(socket.written.startsWith("\x02"));
-  const forgotten = scene.server.forget("1");
-  await scene.platform.turn();
-  await forgotten;
+  await scene.forgets("1");
   assertEquals([socket.closed, scene.log.at(-1)], [true, "forgotten 1"]);
   const again = await scene.knock(`${helloLine()}\n`);
   await scene.says(again, "00hello\n");

@@ -47,9 +47,7 @@ Deno.test("messages are told once they are safe, from devices that are known and
   device.write("two").catch(() => {}); // it is closed
   await scene.platform.turn();
   assertEquals(await messages(), ["a out two"]);
-  const forgotten = scene.server.forget("a");
-  await scene.platform.turn();
-  await forgotten;
+  await scene.forgets("a");
   const again = await scene.knock("a\n\n");
   await scene.says(again, "00new\n");
   assertEquals((await messages()).at(-1), "a in new", "it is another device now");

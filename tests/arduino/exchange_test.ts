@@ -4,6 +4,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
+import { checkBoots, checkTakenAgain } from "../support/boots.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { Random } from "../support/random.ts";
 import { ServerProcess } from "../support/server_process.ts";
@@ -144,12 +145,7 @@ async function exchange(
 /** From the board: of what a life has written, the end may be missing, and nothing else. */
 function checkProcessed({ processed, lives }: Account, messages: number): void {
   assert(processed.length >= messages, `${processed.length} were processed`);
-  const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
-  assert(boots.size <= lives.length);
-  assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
-  for (const [boot, lines] of boots) {
-    assertEquals(lines, Array.from(lines, (_, n) => `${boot} ${n}`));
-  }
+  assert(checkBoots(processed) <= lives.length);
 }
 
 /** Texts that a life's handler was given, without the "re" in front. */
@@ -189,15 +185,7 @@ const trials: Record<string, (program: string) => Promise<void>> = {
     checkProcessed(account, MESSAGES);
     const { processed, lives } = account;
     assert(lives.length > 4);
-    let [taken, again] = [0, 0];
-    for (const got of lives.map(gotBy).filter((got) => got.length > 0)) {
-      // What comes again was taken before the reset, and the server did not know: a piece of the end.
-      const from = processed.indexOf(got[0]!);
-      assert(from >= 0 && from <= taken, `${got[0]} came, and ${processed[taken]} was next`);
-      assertEquals(got, processed.slice(from, from + got.length));
-      again += taken - from;
-      taken = Math.max(taken, from + got.length);
-    }
+    const { taken, again } = checkTakenAgain(processed, lives.map(gotBy));
     assert(taken >= MESSAGES);
     assert(again > 0, "nothing came again, so the memory was not looked at");
   },

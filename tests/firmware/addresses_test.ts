@@ -1,5 +1,6 @@
 /** A chip that knows two addresses of its server. */
 import { assert, assertEquals } from "@std/assert";
+import type { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
 import { Server } from "../../server/mod.ts";
 import { application, chipTest, connects, isUp, line, plugIn } from "./support.ts";
 import { until } from "../support/wait.ts";
@@ -21,20 +22,25 @@ async function deserted(): Promise<number> {
   return port;
 }
 
+/** A board that knows both addresses. @param portOf Where such an address is, on this machine. */
+function plugInAt(portOf: (host: string) => number): Promise<Emulator> {
+  return plugIn({
+    port: 8123,
+    id: "1",
+    application: application("main"),
+    speed: SPEED,
+    settings: { server: FIRST, server2: SECOND, timeout: TIMEOUT * SPEED },
+    route: (host) => ({ hostname: "127.0.0.1", port: portOf(host) }),
+  });
+}
+
 chipTest(
   "the other address has its turn when one brings no link; a lost link is sought where it was",
   async () => {
     await using server = await listen();
     const nobody = await deserted();
     let at = SECOND;
-    await using board = await plugIn({
-      port: 8123,
-      id: "1",
-      application: application("main"),
-      speed: SPEED,
-      settings: { server: FIRST, server2: SECOND, timeout: TIMEOUT * SPEED },
-      route: (host) => ({ hostname: "127.0.0.1", port: host === at ? server.port : nobody }),
-    });
+    await using board = await plugInAt((host) => host === at ? server.port : nobody);
     const tried = () =>
       board.lines.flatMap((line) =>
         line.match(/^holdfast: link connecting server=(.*):8123$/)?.[1] ?? []
@@ -86,14 +92,7 @@ chipTest(
   "a server that is about to stop sends its board to the other address at once; both of them in turn have it wait",
   async () => {
     const servers = [await listen(), await listen()];
-    await using board = await plugIn({
-      port: 8123,
-      id: "1",
-      application: application("main"),
-      speed: SPEED,
-      settings: { server: FIRST, server2: SECOND, timeout: TIMEOUT * SPEED },
-      route: (host) => ({ hostname: "127.0.0.1", port: servers[host === FIRST ? 0 : 1]!.port }),
-    });
+    await using board = await plugInAt((host) => servers[host === FIRST ? 0 : 1]!.port);
     try {
       await until(() => isUp(board), { what: "the link" });
       await servers[0]!.sendAway(0);

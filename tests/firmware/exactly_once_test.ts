@@ -5,6 +5,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
 import type { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
+import { checkBoots, checkTakenAgain } from "../support/boots.ts";
 import { compile } from "../support/compile.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { Random } from "../support/random.ts";
@@ -179,12 +180,7 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
 /** From the chip: of what a boot has written, the end may be missing if it was reset, and nothing else. */
 function checkProcessed({ processed, answered, kills }: Account): void {
   assert(kills > 1 && processed.length >= MESSAGES);
-  const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
-  assert(boots.size <= answered.length);
-  assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
-  for (const [boot, lines] of boots) {
-    assertEquals(lines, Array.from(lines, (_, n) => `${boot} ${n}`));
-  }
+  assert(checkBoots(processed) <= answered.length);
 }
 
 for (const secured of [false, true]) {
@@ -228,15 +224,7 @@ chipTest(
     checkProcessed(account);
     const { processed, answered } = account;
     assert(answered.length > 4);
-    let [taken, again] = [0, 0];
-    for (const got of answered.filter((got) => got.length > 0)) {
-      // What comes again was taken before the reset, and the server did not know: a piece of the end.
-      const from = processed.indexOf(got[0]!);
-      assert(from >= 0 && from <= taken, `${got[0]} came, and ${processed[taken]} was next`);
-      assertEquals(got, processed.slice(from, from + got.length));
-      again += taken - from;
-      taken = Math.max(taken, from + got.length);
-    }
+    const { taken, again } = checkTakenAgain(processed, answered);
     assert(taken >= MESSAGES);
     assert(again > answered.length, "more comes again than where the position is kept");
   },

@@ -44,6 +44,13 @@ export class ManualServer implements AsyncDisposable {
     return await this.server.device(id);
   }
 
+  /** A device is forgotten, and that is safe. */
+  async forgets(id: string): Promise<void> {
+    const forgotten = this.server.forget(id);
+    await this.platform.turn();
+    await forgotten;
+  }
+
   async says(socket: ManualSocket, text: string): Promise<void> {
     socket.gives(text);
     await this.platform.turn();

@@ -1,0 +1,33 @@
+/** What must hold of messages "boot number" that a board sends and gets back, through all of its boots. */
+import { assert, assertEquals } from "@std/assert";
+
+/** Each boot's messages are there from 0 on without a gap, one boot after the other. @returns how many boots there are */
+export function checkBoots(processed: readonly string[]): number {
+  const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
+  assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
+  for (const [boot, lines] of boots) {
+    assertEquals(lines, Array.from(lines, (_, n) => `${boot} ${n}`));
+  }
+  return boots.size;
+}
+
+/**
+ * Nothing is missing in what each boot got, and what comes again is a piece of the end: it was taken before the reset,
+ * and the server did not know.
+ *
+ * @returns how many different ones were taken, and how many came again
+ */
+export function checkTakenAgain(
+  processed: readonly string[],
+  boots: readonly string[][],
+): { taken: number; again: number } {
+  let [taken, again] = [0, 0];
+  for (const got of boots.filter((got) => got.length > 0)) {
+    const from = processed.indexOf(got[0]!);
+    assert(from >= 0 && from <= taken, `${got[0]} came, and ${processed[taken]} was next`);
+    assertEquals(got, processed.slice(from, from + got.length));
+    again += taken - from;
+    taken = Math.max(taken, from + got.length);
+  }
+  return { taken, again };
+}
