@@ -364,7 +364,7 @@ export class Server implements AsyncDisposable {
    * Gives up what is not decided in a group: as `Device.giveUp` for each.
    *
    * @param id The group's, as `Rollout` has it.
-   * @throws {LocalError} BAD_ARGUMENT: there is none; CLOSED
+   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED
    */
   giveUpRollout(id: number): Promise<void> {
     return paceOf(this.#pace).keep(this.#deploys.giveUpRollout(id));

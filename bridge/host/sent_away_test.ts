@@ -44,7 +44,7 @@ class Scene extends ManualClient {
     assert(this.client.connected);
   }
 
-  /** Where it is sought after so many ms, if it is. */
+  /** Where it is sought after this time, in ms, if it is. */
   async soughtAfter(ms: number): Promise<string | undefined> {
     const before = this.machine.sockets.length;
     for (let passed = 0; passed < ms && this.machine.sockets.length === before; passed += 5) {

@@ -155,7 +155,7 @@ export class Poly1305 {
     this.#blocks(padded, 16);
   }
 
-  /** Adds so many bytes, which are whole blocks. */
+  /** Adds this number of bytes, which are whole blocks. */
   #blocks(bytes: Uint8Array, length: number): void {
     const r = this.#r, h = this.#h;
     const r0 = r[0]!, r1 = r[1]!, r2 = r[2]!, r3 = r[3]!, r4 = r[4]!, r5 = r[5]!;

@@ -158,7 +158,7 @@ export class Connection implements SocketEvents {
   }
 
   /**
-   * Drops what is read from now on, and ends it when the other end does, or after so many ms. To close a socket while
+   * Drops what is read from now on, and ends it when the other end does, or after `ms`. To close a socket while
    * something lies unread in it would take back what the other end was told last.
    */
   linger(ms: number): void {

@@ -106,7 +106,7 @@ export class PostOffice {
   }
 }
 
-/** The same, as it is after so many ms. @throws {LocalError} EXPIRED */
+/** The same errand, `age` ms later. @throws {LocalError} EXPIRED */
 function aged(errand: Errand, age: number): Errand {
   if (!("write" in errand) || errand.options.expires === undefined) return errand;
   const expires = Math.floor(errand.options.expires - age);

@@ -10,7 +10,7 @@ import type { Store } from "./store.ts";
 /**
  * The store that is meant: the path of a file, the URL of a PostgreSQL database, ":memory:", or itself.
  *
- * @throws {LocalError} STORE_UNUSABLE; BAD_ARGUMENT: a URL that is none, or a durability that PostgreSQL does not have
+ * @throws {LocalError} STORE_UNUSABLE; BAD_ARGUMENT: a malformed URL, or a durability that PostgreSQL does not have
  */
 export function openStore(
   store: string | Store,

@@ -42,7 +42,7 @@ export interface Way {
   failsUntil: number;
 }
 
-/** After so many ms without an answer a connection is taken for lost. */
+/** A connection that gives no answer for this time, in ms, is taken for lost. */
 const PATIENCE = 200;
 
 /** Of hints, the share that gets lost; and of moments in which one comes for nothing. */

@@ -97,7 +97,7 @@ export class ServerProcess implements AsyncDisposable {
     await this.#end();
   }
 
-  /** SIGSTOP, and SIGCONT after so many ms. */
+  /** SIGSTOP, and SIGCONT after `ms`. */
   async freeze(ms: number): Promise<void> {
     this.#child.kill("SIGSTOP");
     await new Promise((resolve) => setTimeout(resolve, ms));

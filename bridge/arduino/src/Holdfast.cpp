@@ -112,7 +112,7 @@ static bool is_id(const char *id) {
   return length >= 1 && length <= HOLDFAST_MOST_ID;
 }
 
-/* Takes an address apart: a name for the socket, and a port. False: it is none. */
+/* Takes an address apart: a name for the socket, and a port. False: it is not an address. */
 static bool split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint16_t &port) {
   if (!address) return false;
   size_t length = strlen(address);

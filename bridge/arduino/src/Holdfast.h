@@ -124,7 +124,7 @@ class HoldfastLink {
    * is no room now, or (without qos) no link. */
   bool write(const char *text, HoldfastQos qos = HOLDFAST_QOS);
   bool write(const char *text, size_t length, HoldfastQos qos = HOLDFAST_QOS);
-  /* Whether a text of so many bytes would be accepted now. */
+  /* Whether a text of this length, in bytes, would be accepted now. */
   bool canWrite(size_t length) { return room(length) != nullptr; }
 
   /* Whether there is a link. */
@@ -166,7 +166,7 @@ class HoldfastLink {
   uint32_t get(uint32_t offset) const;
   void set(uint32_t offset, uint32_t value);
   char *at(uint32_t address) const { return reinterpret_cast<char *>(memory_) + address; }
-  /* Where a text of so many bytes can be put, for `send`; nullptr: not now, or never. */
+  /* Where a text of this length, in bytes, can be put, for `send`; nullptr: not now, or never. */
   char *room(size_t length);
   bool send(size_t length, HoldfastQos qos);
 

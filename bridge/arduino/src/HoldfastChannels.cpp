@@ -12,7 +12,7 @@
 class HoldfastLine {
  public:
   HoldfastLine(char *room, size_t most) : at_(room), start_(room), end_(room ? room + most : room) {}
-  /* 0: it is none. */
+  /* 0: what was composed does not fit. */
   size_t length() const { return start_ ? at_ - start_ : 0; }
   void byte(char c) {
     if (at_ < end_) *at_++ = c;
@@ -194,7 +194,7 @@ bool HoldfastChannels::tellAt(const char *head, uint32_t ms, const HoldfastValue
 }
 
 uint32_t HoldfastChannels::ask(const char *head, const HoldfastValue &value) {
-  /* Tags begin at random: an answer to a request of a former run is none to one of this. */
+  /* Tags begin at random: an answer to a request of an earlier run must not fit one of this run. */
   if (!asked_ && link_.random_) asked_ = link_.random_() >> 1;
   return say(head, '.', asked_ + 1, value) ? ++asked_ : 0;
 }

@@ -67,7 +67,7 @@ class HoldfastCall {
   bool is(const char *head);
   /* Its value; "" if it has none. */
   const char *value() const { return value_; }
-  /* Its value as a whole number; `otherwise`, if it is none that fits 32 bits. */
+  /* Its value as a whole number; `otherwise`, if it is not one that fits 32 bits. */
   long integer(long otherwise) const;
   /* The number behind its name: of an answer, what `ask` has returned. */
   uint32_t tag() const;

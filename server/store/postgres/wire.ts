@@ -178,7 +178,7 @@ export class Wire {
    * Executes one statement behind those that were asked before.
    *
    * @param params Without, it is one of ours, and needs no plan.
-   * @throws {LocalError} BAD_ARGUMENT: a parameter is none
+   * @throws {LocalError} BAD_ARGUMENT: a parameter of another type, or too many
    * @throws {Error} the database's, with its SQLSTATE as `code`; or the connection has broken: then nobody knows
    */
   ask(sql: string, params?: readonly SqlInput[]): Promise<Answer> {
