@@ -46,11 +46,23 @@ Deno.test("the loader speaks both dialects, to a store on disk too", async () =>
   }
 });
 
+Deno.test("the loader proves its key, and seals what it says", async () => {
+  const { code, out, err } = await bench("--only", "suites", "--rounds", "1", "--json");
+  assertEquals(code, 0, err);
+  const { sections: [section] } = JSON.parse(out);
+  assertEquals(section.rows.map((row: { suite: string }) => row.suite), [
+    ...["00", "02", "03"],
+    ...["00", "02", "03"],
+    ...["00", "02", "03"],
+  ]);
+  for (const { rate, p50 } of section.rows) assert(rate > 0 && p50 > 0, out);
+});
+
 Deno.test("devices report, are set and asked, and of settings in an outage the last ones travel", async () => {
   await using server = await Contestant.script("channels", "channel_server.ts", []);
   await using answerers = await Contestant.script("answerers", "channel_load.ts", []);
   await using loader = new Loader();
-  await loader.open(server.port, ["reports 1", "handled 1"], 2, "reports");
+  await loader.open(server.port, ["reports 1", "handled 1"], 2, { says: "reports" });
   const { rate } = await loader.run(8, 20, 100);
   assert(rate > 0 && (await loader.close()).acked > 0);
 
