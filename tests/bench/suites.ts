@@ -22,7 +22,8 @@ const AIM = 0.7;
 
 const TURN = { warmUpMs: 50, ms: 500 };
 
-const KEY = "5ea1".repeat(16);
+/** All devices'. */
+export const KEY = "5ea1".repeat(16);
 
 /** The same server three times, with keys of different suites. */
 export async function measureSuites(loader: Loader, rounds: number): Promise<Section> {
@@ -88,7 +89,8 @@ const columns = [
   { key: "cpu", title: "server's CPU, µs/message", digits: 2 },
 ];
 
-function keyFile(suite: Proof["suite"]): string {
+/** What a server's file of keys says for all of them. */
+export function keyFile(suite: Proof["suite"]): string {
   const key = formatDeviceKey({
     bytes: Uint8Array.fromHex(KEY),
     suite: suite === "02" ? 2 : 3,
