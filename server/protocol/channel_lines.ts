@@ -1,6 +1,6 @@
 /**
  * Lines of the layer above the link: a message whose first character marks it as being about a channel.
- * `client-as/PROTOCOL.md` has the grammar; what a chip makes of it is in `client-as/assembly/channel.ts`.
+ * `client-as/CHANNELS.md` has the grammar; what a chip makes of it is in `client-as/assembly/channel.ts`.
  * Whatever is not of the grammar is a plain line, the application's own affair.
  */
 import { LocalError } from "./errors.ts";
