@@ -63,7 +63,8 @@ function anchorsOf(text: string): Set<string> {
 export function deadAnchors(tree: Tree): string[] {
   return linksOf(tree).filter(([path, link]) => {
     const [to, anchor] = link.split("#");
-    const text = tree.get(to === "" ? path : joined(path, to!));
+    const at = to === "" ? path : joined(path, to!);
+    const text = tree.get(at) ?? tree.get(`${at}/README.md`);
     return anchor !== undefined && text !== undefined && !anchorsOf(text).has(anchor);
   }).map(([path, link]) => `${path}: ${link}`).sort();
 }

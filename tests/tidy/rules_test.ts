@@ -302,7 +302,8 @@ Deno.test("links that lead nowhere", () => {
 Deno.test("links to parts of a page that it does not have", () => {
   const tree = treeOf({
     "README.md":
-      "# Top\n[a](a/b.md#how-it-is) [b](a/b.md#how) [c](#top) [d](#bottom) [e](a/x.ts#L3)",
+      "# Top\n[a](a/b.md#how-it-is) [b](a/b.md#how) [c](#top) [d](#bottom) [e](a/x.ts#L3) [f](b#in) [g](b/#out)",
+    "b/README.md": "## In",
     "a/b.md":
       "# How it `is`!\n```\n# How\n```\n## [Twice](x)\n## Twice\n[two](#twice-1) [3](#twice-2)",
     "a/x.ts": "",
@@ -311,6 +312,7 @@ Deno.test("links to parts of a page that it does not have", () => {
     "README.md: #bottom",
     "README.md: a/b.md#how",
     "README.md: a/x.ts#L3",
+    "README.md: b/#out",
     "a/b.md: #twice-2",
   ]);
 });
