@@ -156,7 +156,7 @@ export class Channels {
     if (stamped === false) return {};
     if (stamped === true) return { stamp: this.#client.ms };
     const time = stamped.getTime();
-    if (Number.isNaN(time)) throw badArgument("stamped: this is no date");
+    if (Number.isNaN(time)) throw badArgument("stamped: this is not a valid date");
     return { stamp: ((time % 2 ** 32) + 2 ** 32) % 2 ** 32 };
   }
 
