@@ -1,6 +1,6 @@
 /**
  * Suite 3's records: what lies between a socket and the lines of a link once both ends have proven their key. Pure, and
- * the same for both ends. `client-as/PROTOCOL.md` says why it is as it is; `bridge/esp8266/firmware/seal.c` does the same
+ * the same for both ends. `client-as/SEALING.md` says why it is as it is; `bridge/esp8266/firmware/seal.c` does the same
  * on a chip.
  */
 import { createHash, hkdfSync } from "node:crypto";
