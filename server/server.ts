@@ -61,7 +61,7 @@ export class Server implements AsyncDisposable {
   /** Silence that is taken for an outage, in ms. */
   readonly timeout: number;
   /** Tells what happens. */
-  readonly events = new Events();
+  readonly events: Events = new Events();
   readonly #advice = new Advice(this.events);
   readonly #platform: Platform;
   readonly #store: Store;

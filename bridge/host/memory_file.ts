@@ -1,7 +1,8 @@
 /** Keeps what a client must not forget in an SQLite file. */
 import { resolve } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../server/protocol/errors.ts";
+import { sqlite } from "../../server/transport/sqlite.ts";
 import type { ClientMemory, KeptMessage, MemoryChange, Remembered } from "./memory.ts";
 
 /** Says that an SQLite file is ours. */
@@ -99,6 +100,7 @@ export class MemoryFile implements ClientMemory, Disposable {
    */
   constructor(readonly path: string, id: string) {
     this.#id = new TextEncoder().encode(id);
+    const { DatabaseSync } = sqlite(`the memory ${JSON.stringify(path)}`);
     let db: DatabaseSync | undefined;
     let real: string | undefined;
     try {

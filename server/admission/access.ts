@@ -63,7 +63,7 @@ export class Access {
       else changed.add(id);
     }
     this.#keys = parsed;
-    this.#stockOnly = this.#stock.difference(parsed).size;
+    this.#stockOnly = [...this.#stock].filter((id) => !parsed.has(id)).length;
     return changed;
   }
 

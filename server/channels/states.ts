@@ -72,7 +72,8 @@ const MARK = "=";
 
 /** Whether anything is known of a device's channels. */
 export function hasChannels(record: DeviceRecord): boolean {
-  return record.memos.keys().some((key) => key.startsWith(MARK));
+  for (const key of record.memos.keys()) if (key.startsWith(MARK)) return true;
+  return false;
 }
 
 /** Whether a device has what it should have, as far as that is known. */

@@ -1,4 +1,5 @@
 /** What server and firmware say to each other: the texts that start with %x02, as `client-as/FIRMWARE.md` has them. */
+import { Buffer } from "node:buffer";
 import { FALLS } from "./falls.ts";
 import { FIRMWARE } from "./lines.ts";
 import { proofOf } from "./proof.ts";
@@ -178,7 +179,7 @@ function numberOf(digits: string, most: number): number | undefined {
 
 /** Bytes in base64url without padding. */
 export function base64(bytes: Uint8Array): string {
-  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+  return Buffer.from(bytes).toString("base64url");
 }
 
 /** The bytes of base64url. @throws {SyntaxError} it is none */

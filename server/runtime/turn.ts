@@ -238,7 +238,7 @@ export class Turn {
     this.#isStalled = false;
     this.#underWay = undefined;
     const ledger = error instanceof FencedError &&
-      this.changed.values().find(({ id }) => id === error.device);
+      [...this.changed.values()].find(({ id }) => id === error.device);
     if (ledger) this.#fence(ledger, error);
     else this.#fail(asFailure(error));
     const transfers = this.#transfers.filter((transfer) => refused.has(transfer));
@@ -249,7 +249,7 @@ export class Turn {
 
   /** Another process has taken a device. Called while no commit is under way. */
   lose(error: FencedError): void {
-    const ledger = this.changed.values().find(({ id }) => id === error.device);
+    const ledger = [...this.changed.values()].find(({ id }) => id === error.device);
     this.#fence(ledger, error);
   }
 

@@ -2,6 +2,7 @@
  * One connection to a PostgreSQL server, which is used until it breaks and never again after that. What is asked goes
  * out at once, in order, without waiting for the answer to what was asked before.
  */
+import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type postgres from "postgres";
 import { LocalError } from "../../protocol/errors.ts";
@@ -34,7 +35,7 @@ function toInteger(text: string): number | bigint {
 }
 
 function toHex(value: SqlInput): string {
-  return value instanceof Uint8Array ? `\\x${value.toHex()}` : String(value);
+  return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString("hex")}` : String(value);
 }
 
 function fromHex(text: string): Uint8Array {

@@ -7,8 +7,8 @@
  * is by then, which SQLite then moves into the copy. The log is bounded: it is that or the backup.
  */
 import { dirname, resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
+import { sqlite } from "../../transport/sqlite.ts";
 import {
   CHECKED_BYTES,
   CHECKPOINT_PAGES,
@@ -165,6 +165,7 @@ async function copyBytes(
 
 /** Makes one file of a copy and its log, which says what it is. */
 function complete(path: string, date: number): void {
+  const { DatabaseSync } = sqlite(`the backup ${JSON.stringify(path)}`);
   const db = new DatabaseSync(path);
   try {
     db.prepare(MARK_BACKUP).run(Math.round(date));

@@ -1,7 +1,8 @@
 /** Opens the file of an `SqliteStore`, and refuses what is none. */
 import { resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
+import { sqlite } from "../../transport/sqlite.ts";
 import { APPLICATION_ID, MIGRATIONS, newestVersion, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
 
 /** What a commit that has returned survives: see `SqliteStoreOptions`. */
@@ -52,6 +53,7 @@ export function openDatabase(
   durability: Durability,
   migrations: readonly string[] = MIGRATIONS,
 ): OpenDatabase {
+  const { DatabaseSync } = sqlite(`the store ${JSON.stringify(path)}`);
   const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
   let real: string;
   try {

@@ -1,0 +1,154 @@
+/**
+ * `deno task npm`: packs server, client and MQTT bridge for Node 20 or later, as `npm install` takes it.
+ *
+ * `deno pack` writes each module and its types, and takes name, version and exports from `deno.json`. What is left to
+ * do here: newer syntax becomes what Node 20 knows, calls of Deno go to `node.ts`, and the core is added.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { dirname, join, relative, resolve } from "node:path";
+import { transformSync } from "esbuild";
+import * as node from "./node.ts";
+
+const HELP = `deno task npm [DIR]
+
+Makes the npm package as a file in DIR (created if necessary; the current folder unless given),
+and prints its path. Install it in a program of your own with \`npm install FILE\`.
+
+  --help   this text`;
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const CORE = "client-as/build/core.wasm";
+const TARGET = "node20";
+
+/** Globals that Node 20 does not have, and what `node.ts` has in its place. */
+const NEWER = {
+  addEventListener: "addEventListener",
+  "Promise.withResolvers": "withResolvers",
+  "Map.groupBy": "groupBy",
+  "RegExp.escape": "escapeRegExp",
+  "Uint8Array.fromHex": "fromHex",
+  "Uint8Array.fromBase64": "fromBase64",
+} as const;
+
+/** In a module's text, so that no name of its own is hit. */
+const PREFIX = "$node_";
+
+/**
+ * One module for Node.
+ *
+ * @param from How it imports `node.js`: `../npm/node.js`
+ * @throws {Error} it calls something of Deno's that is not there
+ */
+export function forNode(code: string, from: string): string {
+  const define: Record<string, string> = { Deno: `${PREFIX}Deno` };
+  for (const [name, ours] of Object.entries(NEWER)) define[name] = PREFIX + ours;
+  const { code: text } = transformSync(code, { format: "esm", target: TARGET, define });
+  const names = ["Deno", ...Object.values(NEWER)].filter((name) => text.includes(PREFIX + name));
+  for (const [call, names] of text.matchAll(/\$node_Deno\.(\w+(?:\.\w+)?)/g)) check(call, names!);
+  if (names.length === 0) return text;
+  const imported = names.map((name) => `${name} as ${PREFIX}${name}`).join(", ");
+  return `import { ${imported} } from "${from}";\n${text}`;
+}
+
+/** @param names Of what is used: `errors.NotFound` */
+function check(call: string, names: string): void {
+  const [name, below] = names.split(".") as [string, string?];
+  const part = (node.Deno as Record<string, unknown>)[name];
+  const isThere = part !== undefined &&
+    (below === undefined || typeof part !== "object" || below in part!);
+  if (isThere) return;
+  throw new Error(
+    `${
+      call.replace(PREFIX, "")
+    } is not there under Node: add it to bridge/npm/node.ts, or do without it`,
+  );
+}
+
+async function run(command: string, args: string[], cwd: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args,
+    cwd,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (!success) throw new Error(`${command} ${args.join(" ")} failed:\n${wrong}${said}`);
+  return said!;
+}
+
+async function* filesIn(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) yield* filesIn(path);
+    else yield path;
+  }
+}
+
+/** Makes the package in a folder. @returns The file's path. */
+export async function pack(into: string): Promise<string> {
+  await Deno.mkdir(into, { recursive: true });
+  const work = await Deno.makeTempDir();
+  try {
+    const draft = join(work, "draft.tgz");
+    // Not its JavaScript's maps: the text changes once more.
+    await run(Deno.execPath(), ["pack", "--allow-dirty", "--no-source-maps", "-o", draft], ROOT);
+    await run("tar", ["-xzf", draft], work);
+    const root = join(work, "package");
+    await finish(root);
+    const said = await run("npm", ["pack", "--json", "--pack-destination", resolve(into)], root);
+    return join(resolve(into), JSON.parse(said)[0].filename);
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+/** Makes of Deno's package one for Node. */
+async function finish(root: string): Promise<void> {
+  const shim = join(root, "bridge/npm/node.js");
+  for await (const path of filesIn(root)) {
+    if (!path.endsWith(".js")) continue;
+    const from = relative(dirname(path), shim);
+    const code = forNode(
+      await Deno.readTextFile(path),
+      from.startsWith(".") ? from : `./${from}`,
+    );
+    await Deno.writeTextFile(path, code);
+  }
+  const ours = await Deno.readTextFile(new URL("node.ts", import.meta.url));
+  const { code } = transformSync(ours, { loader: "ts", format: "esm", target: TARGET });
+  await Deno.mkdir(dirname(shim), { recursive: true });
+  await Deno.writeTextFile(shim, code);
+  await Deno.mkdir(dirname(join(root, CORE)), { recursive: true });
+  await Deno.copyFile(join(ROOT, CORE), join(root, CORE));
+  const manifest = join(root, "package.json");
+  const { dependencies, ...about } = JSON.parse(await Deno.readTextFile(manifest));
+  const whole = {
+    ...about,
+    engines: { node: ">=20" },
+    files: ["**/*.js", "**/*.d.ts", CORE, "server/CHANGELOG.md"],
+    dependencies,
+  };
+  await Deno.writeTextFile(manifest, `${JSON.stringify(whole, undefined, 2)}\n`);
+}
+
+async function main(args: string[]): Promise<number> {
+  let into = ".";
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      options: { help: { type: "boolean" } },
+      allowPositionals: true,
+    });
+    if (values.help) return console.log(HELP), 0;
+    if (positionals.length > 1) throw new Error("give one folder");
+    into = positionals[0] ?? into;
+  } catch (error) {
+    console.error(`npm: ${(error as Error).message}\n\n${HELP}`);
+    return 2;
+  }
+  console.log(await pack(into));
+  return 0;
+}
+
+if (import.meta.main) Deno.exitCode = await main(Deno.args);
