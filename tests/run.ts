@@ -7,7 +7,7 @@
 
 const HELP = `deno task test [options] [files and folders]
 
-  --only STEPS   only these steps, with commas: fmt,lint,check,docs,build,specs,tests
+  --only STEPS   only these steps, with commas: fmt,lint,check,docs,build,publish,specs,tests
   --filter TEXT  only the Deno tests whose name contains TEXT (or matches /TEXT/)
   --help         this text
 
@@ -67,6 +67,11 @@ function steps(testArgs: string[]): Step[] {
       name: "build",
       about: "core builds within its budget",
       args: ["run", "-A", "client-as/build.ts"],
+    },
+    {
+      name: "publish",
+      about: "JSR would take the package, with types that need no inference",
+      args: ["publish", "--dry-run", "--allow-dirty"],
     },
     {
       name: "specs",
@@ -188,7 +193,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
 
     const mark = ok ? "ok    " : "FAILED";
     const tally = count ? `, ${count.passed} passed` : "";
-    console.log(`${mark} ${step.name.padEnd(6)} ${step.about}${tally} (${took})`);
+    console.log(`${mark} ${step.name.padEnd(7)} ${step.about}${tally} (${took})`);
     if (!ok || (step.name === "tests" && testArgs.length > 0)) console.log(`\n${result.output}`);
     if (result.ok && empty) console.log(`${step.name}: not a single test ran.\n`);
 
