@@ -147,7 +147,8 @@ async function main(args: string[]): Promise<number> {
     console.error(`npm: ${(error as Error).message}\n\n${HELP}`);
     return 2;
   }
-  console.log(await pack(into));
+  // A task runs in the project's folder, wherever it was called.
+  console.log(await pack(resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), into)));
   return 0;
 }
 
