@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { deno } from "./run.ts";
+import { deno, leftOutOf } from "./run.ts";
 import { until } from "./support/wait.ts";
 
 const BEGUN = `await Deno.writeTextFile(import.meta.url.slice("file://".length) + ".begun", "");`;
@@ -26,4 +26,20 @@ Deno.test("the gate says which tests do not end: one that waits, and one that ne
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("the gate says what enables the tests that it has skipped, in one line each", () => {
+  const output = `running 4 tests from ./a_test.ts
+a chip boots [apt install qemu-system-misc] ... ignored (0ms)
+a page loads [apt install chromium] ... ignored (0ms)
+it counts ... ok (3ms)
+a signal ends it ... ignored (0ms)
+a chip resets [apt install qemu-system-misc] ... ignored (0ms)
+`;
+  assertEquals(leftOutOf(output), [
+    "1 test: apt install chromium",
+    "2 tests: apt install qemu-system-misc",
+    "not on this machine: a signal ends it",
+  ]);
+  assertEquals(leftOutOf("it counts ... ok (3ms)\n"), []);
 });
