@@ -217,6 +217,7 @@ export class End {
   /** When the network has taken something last. */
   takenAt: number;
   #finished = false; // the other end has closed
+  #saidAll = false; // this one has, or writes nothing more
 
   constructor(readonly connection: Circuit, readonly input: Pipe, readonly output: Pipe) {
     this.heardAt = this.takenAt = connection.path.clock.now;
@@ -275,12 +276,19 @@ export class End {
     return this.failed || (this.#finished && this.input.available === 0);
   }
 
+  /** Nothing more is written; it is read on. */
+  finish(): void {
+    if (this.closed || this.#saidAll) return;
+    this.#saidAll = true;
+    this.output.finish(() => this.peer.#finish());
+  }
+
   close(): void {
     if (this.closed) return;
+    if (this.input.available > 0) this.#reset();
+    else this.finish();
     this.closed = true;
     this.owner = undefined;
-    if (this.input.available > 0) this.#reset();
-    else this.output.finish(() => this.peer.#finish());
   }
 
   /** Ends it with a reset: what was sent, and has not arrived, is lost. */

@@ -259,7 +259,7 @@ const CONNECTION_BUGS: Bugs = {
     ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
     ...edit(
       CONNECTION,
-      "    if (this.#closed) return;\n    if (!this.#seal) return",
+      "    if (this.#closed || this.#lingers) return;\n    if (!this.#seal) return",
       "    if (!this.#seal) return",
     ),
   ],
