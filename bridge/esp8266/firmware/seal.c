@@ -16,6 +16,7 @@ void seal_begin(bool is_wanted) {
 }
 
 void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length) {
+  if (!wanted || records.keyed) return; /* an application asks for HMACs of its own */
   holdfast_records_derive(&records, core_get(R_LINE), key, greeting, length);
 }
 

@@ -14,8 +14,8 @@
 /* A connection begins. `wanted`: there is a key, so it is sealed behind its greeting. */
 void seal_begin(bool wanted);
 
-/* The server has proven its key: makes the keys of this connection, of all that was said. Needs about 600 bytes of
- * stack. */
+/* The server has proven its key: makes the keys of this connection, of all that was said; once, and where it is wanted.
+ * Needs about 600 bytes of stack. */
 void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length);
 
 /* Sends a piece of the core's; there is room for HOLDFAST_RECORD bytes more. */
