@@ -1,7 +1,7 @@
 /*
- * The records of suite 3, without a connection and without a core: their keys, and what is in them. client-as/PROTOCOL.md
- * says how; server/protocol/seal.ts is the other end. The library for Arduino has a copy of it. The names have a prefix,
- * as a vendor's library may have the same.
+ * The records of suite 3, without a connection and without a core: their keys, and what is in them.
+ * client-as/SEALING.md says how; server/protocol/seal.ts is the other end. The library for Arduino has a copy of it. The
+ * names have a prefix, as a vendor's library may have the same.
  *
  * A record is opened where its text is to be, and what is sent is sealed on its way out: neither needs a buffer.
  */
