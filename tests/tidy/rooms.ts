@@ -12,6 +12,7 @@ export const SERVER_ROOMS: readonly string[] = [
   "main.ts",
   "mod.ts",
   "server.ts",
+  "workings.ts",
   "server_options.ts",
   "device.ts",
   "cli",
