@@ -9,7 +9,8 @@ import { checkLimits, checkNumber } from "./link/limits.ts";
 import type { Cleared } from "./link/session.ts";
 import type { Events } from "./observe/events.ts";
 import { LocalError, PeerError } from "./protocol/errors.ts";
-import type { DeviceDriver } from "./runtime/device_driver.ts";
+import { DeviceDriver } from "./runtime/device_driver.ts";
+import type { DistantDevice } from "./runtime/distant_device.ts";
 import { caller, paceOf } from "./runtime/run.ts";
 import { transact } from "./runtime/transactions.ts";
 import type { ServerSettings } from "./server_options.ts";
@@ -43,7 +44,6 @@ export class Server implements AsyncDisposable {
   readonly #it: Workings;
   readonly #access: Access;
   readonly #store: Store;
-  readonly #ownsStore: boolean;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -56,11 +56,9 @@ export class Server implements AsyncDisposable {
     this.timeout = timeout;
     this.#access = access;
     this.#store = store;
-    this.#ownsStore = store !== options.store;
     const { app } = options;
-    this.#it = new Workings({ access, store, timeout, platform, app }, options, (device) => {
-      return (app ?? LINKED)(device, this);
-    });
+    const means = { access, store, ownsStore: store !== options.store, timeout, platform, app };
+    this.#it = new Workings(means, options, (device) => (app ?? LINKED)(device, this));
     this.events = this.#it.events;
   }
 
@@ -129,11 +127,11 @@ export class Server implements AsyncDisposable {
    * FORGOTTEN. If it is still admitted and comes back, it is a new device.
    *
    * @returns how many messages were dropped, when that is safe; while the store fails, that takes until it works again
-   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED
+   * @throws {LocalError} UNKNOWN_DEVICE; ELSEWHERE: another server has it; CLOSED
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#it.closed) throw this.#it.closed;
-    return await this.#it.devices.forget(this.#it.devices.find(id));
+    return await this.#it.devices.forget(this.#it.find(id));
   }
 
   /**
@@ -150,19 +148,19 @@ export class Server implements AsyncDisposable {
     return this.#it.listener!.port;
   }
 
-  /** All devices that the store knows: those that have ever connected. */
+  /** All devices that the store knows: those that have ever connected, here or to another server (`Device.server`). */
   get devices(): Device[] {
-    return [...this.#it.devices];
+    return [...this.#it.devices, ...this.#it.member?.overview ?? []];
   }
 
   /** A device, if the store knows it. */
   known(id: string): Device | undefined {
-    return this.#it.devices.get(id);
+    return this.#it.devices.get(id) ?? this.#it.member?.overview.get(id);
   }
 
   /** A device: at once if the store knows it, else when it has connected for the first time. @throws {LocalError} CLOSED */
   device(id: string): Promise<Device> {
-    const device = this.#it.devices.get(id);
+    const device = this.known(id);
     if (device) return Promise.resolve(device);
     const reason = this.#it.closed ?? caller()?.over;
     if (reason) return paceOf(this.#it.pace).refused().then(() => Promise.reject(reason));
@@ -171,8 +169,9 @@ export class Server implements AsyncDisposable {
 
   /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
   async thing(id: string): Promise<Thing> {
-    const device = await this.device(id) as DeviceDriver;
-    return this.#it.things.of(device);
+    const device = await this.device(id);
+    if (device instanceof DeviceDriver) return this.#it.things.of(device);
+    return this.#it.distantThing(device as DistantDevice);
   }
 
   /**
@@ -227,7 +226,7 @@ export class Server implements AsyncDisposable {
 
   async #rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions) {
     if (this.#it.closed) throw this.#it.closed;
-    const devices = Array.from(ids, (id) => this.#it.devices.find(id));
+    const devices = Array.from(ids, (id) => this.#it.find(id));
     if (devices.length === 0) {
       throw new LocalError("BAD_ARGUMENT", "a group has one device at least");
     }
@@ -307,16 +306,7 @@ export class Server implements AsyncDisposable {
 
   /** Ends all connections. Whoever waits for a message, an ack or a device is rejected with CLOSED. */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
-  }
-
-  async #close(): Promise<void> {
-    try {
-      await this.#it.close();
-    } finally {
-      if (this.#ownsStore) await this.#store.close();
-    }
-    this.events.emit({ event: "closed" });
+    return this.#closing ??= this.#it.close();
   }
 
   /** The same as `close`. */

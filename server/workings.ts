@@ -2,6 +2,8 @@
 import type { Access } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import { Linking } from "./channels/linking.ts";
+import { DistantThing } from "./channels/distant_thing.ts";
+import type { Thing } from "./channels/thing.ts";
 import { Things } from "./channels/things.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
@@ -18,7 +20,7 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
-import { checkErrand } from "./runtime/errands.ts";
+import { type DistantDevice, elsewhere } from "./runtime/distant_device.ts";
 import { FleetMember } from "./runtime/fleet_member.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Parting } from "./runtime/parting.ts";
@@ -29,6 +31,7 @@ import { paceOf } from "./runtime/run.ts";
 import { deedOf, transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import type { ServerSettings } from "./server_options.ts";
+import { viewOf } from "./web/fleet.ts";
 import type { Fleet } from "./store/fleet.ts";
 import { Ledger } from "./store/ledger.ts";
 import type { Store } from "./store/store.ts";
@@ -39,6 +42,8 @@ import type { Listener, Platform } from "./transport/platform.ts";
 export interface Means {
   readonly access: Access;
   readonly store: Store;
+  /** Whether it ends with the server. */
+  readonly ownsStore: boolean;
   /** As `ServerSettings.timeout`. */
   readonly timeout: number;
   readonly platform: Platform;
@@ -70,8 +75,11 @@ export class Workings {
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
+  readonly #distantThings = new WeakMap<DistantDevice, Thing>();
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
+  /** What other servers call this one, as soon as it listens. */
+  #name = "";
 
   /** @param call Runs the application, or what is run where there is none. */
   constructor(
@@ -94,8 +102,12 @@ export class Workings {
     this.turn = new Turn(store, platform, {
       storeFails: (error) => this.#reports.store(error),
       fenced: (error) => {
+        const device = this.devices.get(error.device)!;
         this.devices.lose(error);
-        this.#reports.warn(error.code, error.message, { device: error.device });
+        this.member?.overview.loses(device);
+        // Where servers share a store, that is what they do.
+        if (this.member) this.#reports.movedAway(error);
+        else this.#reports.warn(error.code, error.message, { device: error.device });
       },
     });
     this.devices = this.#keepRoster();
@@ -119,6 +131,13 @@ export class Workings {
     const { platform, store } = this.#means;
     if (this.member) await this.member.start();
     else for (const { id } of await store.list()) this.devices.meet(await this.#acquire(id));
+    if (this.member) {
+      this.events.subscribe((event) => {
+        if ("device" in event && event.device !== undefined) {
+          this.member!.overview.changed(event.device);
+        }
+      });
+    }
     this.#sleepers.start(this.devices);
     await this.linking.start();
     const listener = this.listener = await platform.listen(
@@ -130,6 +149,7 @@ export class Workings {
         this.#reception.makeRoom();
       },
     );
+    this.#name = `${platform.machine?.() ?? hostname}:${listener.port}`;
     this.events.emit({ event: "listening", address: joinAddress(hostname, listener.port) });
     if (store.older) this.#reports.warn("STORE_IS_OLD", `the store: ${store.older}`);
     for (const message of this.places.shortages()) {
@@ -137,6 +157,29 @@ export class Workings {
     }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
+  }
+
+  /** A device that is here. @throws {LocalError} UNKNOWN_DEVICE; ELSEWHERE */
+  find(id: string): DeviceDriver {
+    const distant = this.member?.overview.get(id);
+    if (distant) throw elsewhere(id, distant.server);
+    return this.devices.find(id);
+  }
+
+  /** The channels of a device that another server has. */
+  distantThing(device: DistantDevice): Thing {
+    let thing = this.#distantThings.get(device);
+    if (thing) return thing;
+    thing = new DistantThing(device, {
+      pace: this.pace,
+      after: (ms, run) => this.#means.platform.after(ms, run),
+      here: (id) => {
+        const here = this.devices.get(id);
+        return here && this.things.of(here);
+      },
+    });
+    this.#distantThings.set(device, thing);
+    return thing;
   }
 
   /** What transactions need. */
@@ -147,9 +190,7 @@ export class Workings {
       closed: () => this.closed,
       find: (id) => this.devices.find(id),
       post: (id, errand) => {
-        if (!this.member || this.devices.get(id)) return undefined;
-        checkErrand(errand, this.#limits.lineBytes);
-        return this.member.posting(id, errand);
+        return this.devices.get(id) ? undefined : this.member?.posting(id, errand);
       },
       set: (device, ...setting) => this.things.of(device).setting(...setting),
     };
@@ -169,6 +210,7 @@ export class Workings {
 
   /** Ends all connections. Whoever waits is told. @throws {LocalError} the store's */
   async close(): Promise<void> {
+    const { ownsStore, store } = this.#means;
     const closed = this.closed = new LocalError("CLOSED", "the server was closed");
     const listening = this.stopListening();
     this.#parting?.giveUp();
@@ -185,7 +227,9 @@ export class Workings {
       await this.member?.close();
     } finally {
       this.#reports.close();
+      if (ownsStore) await store.close();
     }
+    this.events.emit({ event: "closed" });
   }
 
   #join(fleet: Fleet): FleetMember {
@@ -196,6 +240,16 @@ export class Workings {
       clock: platform,
       devices: this.devices,
       connections: this.places.connections,
+      lineBytes: this.#limits.lineBytes,
+      pace: new Pace(platform),
+      closed: () => this.closed,
+      name: () => this.#name,
+      view: viewOf,
+      seen: (device, isNews) => {
+        this.devices.arrived(device);
+        this.#reports.seen(device, isNews);
+      },
+      forgotten: (id) => this.#reports.forgottenElsewhere(id),
       acquire: (id) => store.acquire(id),
       begin: (device) => this.#begin(device),
       fails: (error) => {
@@ -203,7 +257,11 @@ export class Workings {
         const message = `the other servers may take this one for dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
-      deed: (device, errand) => deedOf(this.transactions, device, errand),
+      deed: (...args) =>
+        deedOf({
+          set: this.transactions.set,
+          asking: (device, ...asking) => this.things.of(device).asking(...asking),
+        }, ...args),
       refused: (device, errand, error) => {
         const text = errand && "write" in errand ? errand.write : undefined;
         this.#reports.mailRefused(device, text, error);
@@ -274,7 +332,10 @@ export class Workings {
         this.#reports.forget(device);
         this.#reception.cut(device.id, new PeerError("STALE_GREETING", why.message));
       },
-      forgotten: (device, why) => this.#reports.forgotten(device, why),
+      forgotten: (device, why) => {
+        this.#reports.forgotten(device, why);
+        this.member?.overview.forgets(device);
+      },
     });
   }
 
@@ -293,12 +354,16 @@ export class Workings {
 
   #hostDevices(deadLetters: boolean): DeviceHost<DeviceDriver> {
     const { member } = this;
+    const name = () => this.#name;
     return {
       get isHeld() {
         return member?.isHeld ?? true;
       },
       turn: this.turn,
       clock: this.#means.platform,
+      get server() {
+        return member && name();
+      },
       pace: this.pace,
       attempts: this.#limits.attempts,
       deadLetters,

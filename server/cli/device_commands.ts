@@ -3,7 +3,7 @@ import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { print, tell } from "./print.ts";
 import { CommandError, REACH } from "./reach.ts";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 
 /** What is dropped with `clear` and `forget`. */
 interface Dropped {

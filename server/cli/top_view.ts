@@ -1,6 +1,6 @@
 /** The picture that `top` shows: pure, of what was told last. */
 import { printable } from "../observe/log.ts";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 
 /** Room for a picture, in characters; Infinity: all that there is. */
 export interface Size {

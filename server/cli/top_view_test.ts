@@ -1,6 +1,6 @@
 /** What `top` shows: sums, order, room, names of any kind. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 import { footer, ordered, picture, span } from "./top_view.ts";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");

@@ -39,6 +39,7 @@ class Scene {
       },
       look: () => Promise.reject(new Error("nobody greets")),
       adopt: () => Promise.reject(new Error("the host adopts")),
+      exchange: () => Promise.reject(new Error("nobody looks")),
       leave: () => {
         this.did.push("leaves");
         return Promise.resolve();

@@ -270,6 +270,8 @@ export class ServerProcess implements Host, Wiring {
       case "log":
         world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
         return world.books.get(event.device)?.logged(event.message);
+      case "moved":
+        return this.lost(event.device);
       case "warning":
         if (event.code === "STORE_IS_OLD") {
           world.log?.(`server: ${event.device}: ${event.message}`);

@@ -15,6 +15,7 @@ export const SERVER_ROOMS: readonly string[] = [
   "workings.ts",
   "server_options.ts",
   "device.ts",
+  "device_view.ts",
   "cli",
   "web",
   "apps",

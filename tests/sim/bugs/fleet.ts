@@ -6,7 +6,9 @@ const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
+const LEDGER = "server/store/ledger.ts";
 const OFFICE = "server/runtime/post_office.ts";
+const OUTBOX = "server/link/outbox.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
@@ -97,16 +99,47 @@ const MAIL_BUGS: Bugs = {
   ),
   "fleet: mail does not end in the commit that does what it says": edit(
     ERRANDS,
-    "    this.ledger.takeMail(this.number);\n",
+    "    ledger.takeMail(number);\n",
     "",
   ),
   "fleet: a beat that is under way brings mail again": edit(
     OFFICE,
-    "      entry.isSafe = true;\n",
-    "      this.#taken.delete(number);\n",
+    "        entry.isSafe = true;\n",
+    "        this.#taken.delete(number);\n",
+  ),
+  "fleet: mail overtakes mail for which there is no room": edit(
+    OFFICE,
+    "      check: () => this.#checkOrder(number, ledger),\n",
+    "      check: () => {},\n",
+  ),
+  "fleet: who has posted a message is told that it has arrived when it is in the outbox": edit(
+    OFFICE,
+    'isDone: errand !== undefined && "set" in errand,',
+    "isDone: true,",
+  ),
+  "fleet: the process that has a device keeps to itself what becomes of another one's message":
+    edit(
+      OUTBOX,
+      "    if (message.text !== WITHDRAWN) this.#reply(message, DONE);\n",
+      "",
+    ),
+  "fleet: a message that is not sent any more is never told of": edit(
+    OUTBOX,
+    "    this.#reply(message, failure(why));\n  }\n",
+    "  }\n",
+  ),
+  "fleet: a message that has expired is told of as one that has arrived": edit(
+    OUTBOX,
+    "if (message.text !== WITHDRAWN) this.#reply(message, DONE);",
+    "this.#reply(message, DONE);",
+  ),
+  "fleet: an outcome is told in another commit than the one that it tells of": edit(
+    LEDGER,
+    "this.#altered = this.#memos = this.#mail = undefined;\n    this.#replies = undefined;\n",
+    "this.#altered = this.#memos = this.#mail = undefined;\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
-    OFFICE,
+    ERRANDS,
     'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
     'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
   ),
