@@ -174,6 +174,7 @@ export class FleetMember {
     this.#closed = true;
     this.#membership.stop();
     const reason = this.#host.closed();
+    this.overview.stop(reason);
     if (reason) this.#office.close(reason);
   }
 

@@ -3,6 +3,7 @@
  * second, and of many at most so many. So it costs each device the same, however many there are, and a process is behind
  * another one by two seconds at most while no more than that changes.
  */
+import type { LocalError } from "../protocol/errors.ts";
 import type { Fleet, Shown, Sight } from "../store/fleet.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceView } from "../device_view.ts";
@@ -179,13 +180,17 @@ export class Overview {
     if (!this.#host.here(device.id)) this.#host.seen(device, isNews);
   }
 
-  /** Shows and looks no more. */
-  async close(): Promise<void> {
+  /** Shows and looks no more. @param reason What those are told who wait for a device */
+  stop(reason: LocalError | undefined): void {
     this.#isClosed = true;
     this.#cancel?.();
-    await this.#looking;
-    const reason = this.#distantHost.refusal();
     if (reason) { for (const device of this.#distant.values()) device.close(reason); }
+  }
+
+  /** What is under way has ended. */
+  async close(): Promise<void> {
+    this.stop(undefined);
+    await this.#looking;
   }
 }
 

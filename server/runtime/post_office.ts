@@ -145,7 +145,8 @@ export class PostOffice {
       over: (error) => {
         entry.isSafe = true;
         // Whoever waits for it is told; else people are.
-        if (error && (!to || error.code === "EXPIRED")) this.#host.refused(device, errand, error);
+        const isExpired = error?.code === "EXPIRED" && !isOnce(errand);
+        if (error && (!to || isExpired)) this.#host.refused(device, errand, error);
       },
       failed: (error) => {
         if (!(error instanceof LocalError)) throw error;
@@ -179,11 +180,16 @@ export class PostOffice {
   }
 }
 
+/** Whether it is a message without qos: nobody is told of one that is not sent but its writer. */
+function isOnce(errand: Errand | undefined): boolean {
+  return errand !== undefined && "write" in errand && errand.options.qos === false;
+}
+
 /** The same errand, `age` ms later. @throws {LocalError} EXPIRED */
 function aged(errand: Errand, age: number): Errand {
   if (!("write" in errand)) return errand;
-  const { qos, expires } = errand.options;
-  if (qos === false && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");
+  const { expires } = errand.options;
+  if (isOnce(errand) && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");
   if (expires === undefined) return errand;
   const left = Math.floor(expires - age);
   if (left < 1) throw explainFate("EXPIRED", "device");
