@@ -102,3 +102,16 @@ Deno.test("times are said in the unit that fits", () => {
   ]] as const;
   for (const [ms, text] of units) assertEquals(span(ms), text);
 });
+
+Deno.test("where several servers share a store, it is shown which one has a device, if there is room", () => {
+  const views = [
+    { ...view("a"), server: "east:8123" },
+    { ...view("b"), server: "we\u202est:1" },
+    view("c"),
+  ];
+  const [, names, ...rows] = picture(views, NOW, WIDE, PLAIN);
+  assert(names!.endsWith("SERVER"), names);
+  assertEquals(rows.map((row) => row.split(/ +/).at(-1)), ["east:8123", "we\\u202est:1", "-"]);
+  const narrow = picture(views, NOW, { columns: 60, rows: 20 }, PLAIN);
+  assert(!narrow[1]!.includes("SERVER"), narrow[1]);
+});

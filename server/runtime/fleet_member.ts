@@ -138,11 +138,12 @@ export class FleetMember {
     return undefined;
   }
 
-  async #adopt(id: string): Promise<void> {
-    if (this.#host.devices.get(id)) return;
+  async #adopt(id: string): Promise<boolean> {
+    if (this.#host.devices.get(id)) return false; // it was lost, perhaps, and that waits for a commit
     const acquired = await this.#host.fleet.adopt(id);
-    // One that the store does not know is met when it greets.
-    if (acquired?.state) await this.#meet(this.#ledger(id, acquired), acquired.mail);
+    if (!acquired?.state) return false; // one that the store does not know is met when it greets
+    await this.#meet(this.#ledger(id, acquired), acquired.mail);
+    return true;
   }
 
   /** A device is here from now on. */

@@ -83,7 +83,8 @@ export class Correspondent {
       case "STORE_FAILED":
       case "UNKNOWN_DEVICE":
         return books.serverRefused(message);
-      case "CLOSED": // the server, or a device that it had
+      case "CLOSED": // it may become safe with the last commit
+        return books.serverGaveUp(message);
       case "FENCED":
         return books.serverLost(message);
       default:
