@@ -45,6 +45,7 @@ export class DistantDevice implements Device {
   readonly #host: DistantHost;
   #view: DeviceView;
   #process: number | undefined;
+  #token = 0;
   #readiness: PromiseWithResolvers<void> | undefined;
 
   constructor(readonly id: string, host: DistantHost) {
@@ -69,8 +70,10 @@ export class DistantDevice implements Device {
     return this.#here !== undefined;
   }
 
-  /** A process shows it. */
-  shows(process: number | undefined, view: DeviceView | undefined): void {
+  /** A process shows it. @param token With which it has it: who has had it before shows nothing any more */
+  shows(process: number | undefined, token: number, view: DeviceView | undefined): void {
+    if (token < this.#token) return;
+    this.#token = token;
     this.#process = process;
     if (view) this.#view = view;
     this.look();

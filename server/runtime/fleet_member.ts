@@ -95,9 +95,8 @@ export class FleetMember {
   }
 
   /** Enters the fleet. @throws {LocalError} STORE_FAILED */
-  async start(): Promise<void> {
-    await this.#membership.start();
-    await this.overview.start();
+  start(): Promise<void> {
+    return this.#membership.start();
   }
 
   /** See `Membership`. */

@@ -56,9 +56,9 @@ export class Overview {
     };
   }
 
-  /** Looks at everything. @throws {LocalError} STORE_FAILED */
+  /** Looks at everything; where the store fails just now, that comes later. */
   async start(): Promise<void> {
-    await this.#look();
+    await (this.#looking = this.#look().catch(() => {}));
     this.#plan(PACE);
   }
 
@@ -87,7 +87,7 @@ export class Overview {
   /** Another process has a device that was here. Which one is known when that shows it. */
   loses(device: DeviceDriver): void {
     this.#changed.delete(device.id);
-    this.#of(device.id).shows(undefined, this.#host.view(device));
+    this.#of(device.id).shows(undefined, device.ledger.token, this.#host.view(device));
   }
 
   #of(id: string): DistantDevice {
@@ -161,11 +161,11 @@ export class Overview {
     for (const id of this.#distant.keys()) if (!ids.has(id)) this.#forget(id);
   }
 
-  #see({ device: id, process, text }: Shown): void {
+  #see({ device: id, process, token, text }: Shown): void {
     if (text === undefined && process !== undefined) return this.#forget(id);
     const device = this.#of(id);
     const { connected, server } = device;
-    device.shows(process, text === undefined ? undefined : JSON.parse(text));
+    device.shows(process, token, text === undefined ? undefined : JSON.parse(text));
     this.#tell(device, connected !== device.connected || server !== device.server);
   }
 

@@ -144,6 +144,8 @@ export interface Shown {
   readonly device: string;
   /** A key of `Around.servers`, if that process is alive; undefined: nobody has ever shown the device. */
   readonly process: number | undefined;
+  /** With which that process has it, or had. */
+  readonly token: number;
   /** See `Sight`; undefined: it was forgotten, or nobody has ever shown it. */
   readonly text: string | undefined;
 }

@@ -66,8 +66,9 @@ export class FleetDisk extends Disk {
   readonly leases = new Map<string, Lease>();
   readonly #processes = new Map<string, ProcessRow>();
   readonly #sights = new Map<string, SightRow>();
-  /** Of all processes that there ever were, in this order. */
+  /** Of all processes that there ever were, in this order, and what they call themselves. */
   readonly #names: string[] = [];
+  readonly #labels = new Map<string, string>();
   #mail: MailRow[] = [];
   #numbers = 0;
   /** Until when some process may find nothing but trouble here, in ms. */
@@ -102,12 +103,14 @@ export class FleetDisk extends Disk {
    */
   exchange(
     name: string,
+    label: string,
     sights: readonly Sight[],
     seen: Map<number, number> | undefined,
     now: number,
   ): { around: Around; seen: Map<number, number> } {
     if (!this.#names.includes(name)) this.#names.push(name);
     const own = this.#names.indexOf(name);
+    this.#labels.set(name, label);
     for (const sight of sights) {
       const { device, token } = sight;
       if ((this.#sights.get(device)?.token ?? -1) > token) continue;
@@ -116,13 +119,16 @@ export class FleetDisk extends Disk {
     const others = [...this.#sights.values()].filter(({ process }) => process !== own);
     const news = others.filter(({ process, version }) => version > (seen?.get(process) ?? 0))
       .sort((a, b) => a.version - b.version).slice(0, seen ? MOST : undefined);
-    const shown: Shown[] = news.map(({ device, process, text }) => ({ device, process, text }));
+    const shown: Shown[] = news.map(({ version: _, ...sight }) => sight);
     if (!seen) {
       for (const device of this.devices.keys()) {
-        if (!this.#sights.has(device)) shown.push({ device, process: undefined, text: undefined });
+        if (!this.#sights.has(device)) {
+          shown.push({ device, process: undefined, token: 0, text: undefined });
+        }
       }
     }
-    const servers = new Map(this.#names.entries().filter(([_, it]) => this.isAlive(it, now)));
+    const alive = this.#names.entries().filter(([_, it]) => this.isAlive(it, now));
+    const servers = new Map(alive.map(([number, it]) => [number, this.#labels.get(it)!] as const));
     const newest = new Map(seen);
     for (const { process, version } of news) newest.set(process, version);
     return { around: { isAll: seen === undefined, shown, servers }, seen: newest };

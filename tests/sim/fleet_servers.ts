@@ -66,6 +66,12 @@ export class FleetServer extends ServerProcess {
     this.#correspondent.begin();
   }
 
+  /** Whether it shows who has a device, and that it is there. */
+  shows(id: string, holder: FleetServer): boolean {
+    const device = this.server?.known(id);
+    return device?.connected === true && device.server?.startsWith(`${holder.name}:`) === true;
+  }
+
   /** Whether it waits for what has become of a message. */
   get waits(): boolean {
     return this.server !== undefined && (this.#correspondent?.pending ?? 0) > 0;
@@ -205,9 +211,11 @@ export class FleetServers extends ServerProcess {
 
   override isIdle(id: string): boolean {
     const rows = this.disk.devices.get(id);
-    const device = this.all.find((server) => server.has(id))?.server?.known(id);
+    const holder = this.all.find((server) => server.has(id));
+    const device = holder?.server?.known(id);
     if (!rows || !device?.connected || !this.disk.isQuiet) return false;
     if (this.all.some(({ waits }) => waits)) return false;
+    if (this.all.some((it) => it.server && !it.shows(id, holder!))) return false;
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }

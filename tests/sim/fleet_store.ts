@@ -161,9 +161,9 @@ export class FleetStore implements Store {
       },
       look: (id, token) => this.#ask(() => disk.look(name, id, token, this.#ahead, world)),
       adopt: (id) => this.#ask(() => disk.adopt(name, id, this.#ahead, this.#now, world)),
-      exchange: async (_, sights) => {
+      exchange: async (label, sights) => {
         const { around, seen } = await this.#ask(() =>
-          disk.exchange(name, sights, this.#seen, this.#now)
+          disk.exchange(name, label, sights, this.#seen, this.#now)
         );
         this.#seen = seen;
         return around;

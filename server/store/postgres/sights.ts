@@ -62,15 +62,15 @@ const NEWS = `
   SELECT n.* FROM holdfast_servers AS s
   LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS k (process, version) ON k.process = s.process
   CROSS JOIN LATERAL (
-    SELECT id, process, version, text FROM holdfast_sights AS t
+    SELECT id, process, version, token, text FROM holdfast_sights AS t
     WHERE t.process = s.process AND t.version > coalesce(k.version, 0) ORDER BY t.version LIMIT ${MOST}
   ) AS n WHERE s.process <> $1 ORDER BY n.process, n.version`;
 
 /** All devices that there are, and were lately; those of which nobody has shown anything as well. */
 const ALL = `
-  SELECT id, process, version, text FROM holdfast_sights WHERE process <> $1
+  SELECT id, process, version, token, text FROM holdfast_sights WHERE process <> $1
   UNION ALL
-  SELECT id, NULL, NULL, NULL FROM holdfast_devices AS d
+  SELECT id, NULL, NULL, token, NULL FROM holdfast_devices AS d
   WHERE NOT EXISTS (SELECT FROM holdfast_sights AS t WHERE t.id = d.id)`;
 
 export class Sights {
@@ -137,10 +137,11 @@ export class Sights {
   }
 }
 
-function toShown({ id, process, text }: SqlRow): Shown {
+function toShown({ id, process, token, text }: SqlRow): Shown {
   return {
     device: fromText(String(id)),
     process: process === null ? undefined : Number(process),
+    token: Number(token),
     text: text === null ? undefined : fromText(String(text)),
   };
 }

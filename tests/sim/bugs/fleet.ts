@@ -2,16 +2,19 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
+const DISTANT = "server/runtime/distant_device.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const LEDGER = "server/store/ledger.ts";
 const OFFICE = "server/runtime/post_office.ts";
+const OVERVIEW = "server/runtime/overview.ts";
 const OUTBOX = "server/link/outbox.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
+const WORKINGS = "server/workings.ts";
 const STORE = "tests/sim/fleet_store.ts";
 const DISK = "tests/sim/fleet_disk.ts";
 
@@ -145,4 +148,23 @@ const MAIL_BUGS: Bugs = {
   ),
 };
 
-export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS };
+/** What servers show each other. */
+const SIGHT_BUGS: Bugs = {
+  "fleet: what was shown before a device was taken counts for more than what was shown since": edit(
+    DISTANT,
+    "    if (token < this.#token) return;\n",
+    "",
+  ),
+  "fleet: what could not be shown is shown no more": edit(
+    OVERVIEW,
+    "        else this.changed(device);\n",
+    "",
+  ),
+  "fleet: a device that is taken is not shown": edit(
+    WORKINGS,
+    "this.member!.overview.changed(event.device);",
+    'if (event.event !== "connected") this.member!.overview.changed(event.device);',
+  ),
+};
+
+export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...SIGHT_BUGS };
