@@ -58,8 +58,7 @@ export class Overview {
 
   /** Looks at everything; where the store fails just now, that comes later. */
   async start(): Promise<void> {
-    await (this.#looking = this.#look().catch(() => {}));
-    this.#plan(PACE);
+    await this.#lookAndPlan();
   }
 
   /** A device that is not here, and that somebody has shown. */
@@ -102,18 +101,19 @@ export class Overview {
 
   #plan(pause: number): void {
     if (this.#isClosed) return;
-    this.#cancel = this.#host.clock.after(pause, () => {
-      // A store that fails is said by those who beat.
-      this.#looking = this.#look().catch(() => {}).then(() => {
-        const isMore = this.#changed.size + this.#gone.size >= MOST;
-        this.#plan(isMore ? SOON : PACE);
-      });
+    this.#cancel = this.#host.clock.after(pause, () => void this.#lookAndPlan());
+  }
+
+  #lookAndPlan(): Promise<void> {
+    const sights = this.#take();
+    // A store that fails is said by those who beat.
+    return this.#looking = this.#look(sights).catch(() => {}).then(() => {
+      this.#plan(sights.length < MOST ? PACE : SOON);
     });
   }
 
-  async #look(): Promise<void> {
+  async #look(sights: readonly Sight[]): Promise<void> {
     const { fleet, name } = this.#host;
-    const sights = this.#take();
     let around;
     try {
       around = await fleet.exchange(name(), sights);
