@@ -2,10 +2,11 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { Books } from "./books.ts";
-import type { FleetSurroundings } from "./fleet_servers.ts";
+
 import type { SimPlatform } from "./platform.ts";
 import type { Message } from "./promises.ts";
 import { newText } from "./text.ts";
+import type { World } from "./world.ts";
 
 /** Most that it waits for at a time. */
 const MOST = 10;
@@ -15,7 +16,7 @@ export class Correspondent {
   pending = 0;
 
   constructor(
-    readonly world: FleetSurroundings,
+    readonly world: World,
     readonly platform: SimPlatform,
     readonly server: Server,
   ) {}
