@@ -111,7 +111,7 @@ export class Server implements AsyncDisposable {
     for (const id of this.#access.setKeys(keys)) this.#it.devices.get(id)?.cut(reason);
     const crowded = new PeerError(
       "TOO_MANY_CONNECTIONS",
-      "others have a key now, and need the room",
+      "devices that have a key now need the room",
     );
     for (const device of this.#it.places.regroup(this.#it.devices)) device.cut(crowded);
   }
@@ -228,7 +228,7 @@ export class Server implements AsyncDisposable {
     if (this.#it.closed) throw this.#it.closed;
     const devices = Array.from(ids, (id) => this.#it.find(id));
     if (devices.length === 0) {
-      throw new LocalError("BAD_ARGUMENT", "a group has one device at least");
+      throw new LocalError("BAD_ARGUMENT", "a group must have at least one device");
     }
     return await this.#it.deploys.rollOut(devices, wasm, options);
   }
@@ -299,7 +299,8 @@ export class Server implements AsyncDisposable {
   /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
   async backup(path: string): Promise<void> {
     if (this.#it.closed) throw this.#it.closed;
-    const none = "this store makes no backups: one in an SQLite file does";
+    const none =
+      "this store cannot make backups: use one in an SQLite file, or the database's own tools";
     if (!this.#store.backup) throw new LocalError("BAD_ARGUMENT", none);
     await this.#store.backup(path);
   }

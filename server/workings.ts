@@ -255,7 +255,7 @@ export class Workings {
       begin: (device) => this.#begin(device),
       fails: (error) => {
         const why = error instanceof Error ? error.message : String(error);
-        const message = `the other servers may take this one for dead: ${why}`;
+        const message = `the other servers may think that this one is dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
       deed: (...args) =>

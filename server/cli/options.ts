@@ -51,7 +51,7 @@ export async function toServerOptions(
   }
   const alone = Object.keys(rest).find((name) => name.startsWith("mqtt-"));
   if (alone !== undefined && rest.mqtt === undefined) {
-    throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
+    throw badArgument(`--${alone} needs a broker: add --mqtt mqtt://HOST`);
   }
   if (rest.mqtt !== undefined && isPostgres(store)) {
     throw badArgument("--mqtt needs a store in SQLite so far, and not in PostgreSQL");
@@ -90,7 +90,7 @@ export async function toServerOptions(
 
 function toIds(list: string): string[] {
   const ids = list.split(",");
-  if (ids.includes("")) throw badArgument(`--stock takes ids with a comma between them: "${list}"`);
+  if (ids.includes("")) throw badArgument(`--stock takes ids separated by commas: "${list}"`);
   return ids;
 }
 
