@@ -93,7 +93,7 @@ export class Conversation {
   /** This run has failed before, perhaps after its device was lost; what it still wanted was not begun. */
   #isLeft(error: unknown): boolean {
     return (this.#failedAt !== undefined || !this.#isCurrent) && this.#isOver(error) &&
-      String(error).includes("another follows");
+      String(error).includes("will be restarted");
   }
 
   #pause(ms: number): Promise<void> {
