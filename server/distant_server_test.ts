@@ -4,6 +4,7 @@ import { Client } from "../bridge/host/mod.ts";
 import { withPostgres } from "../tests/support/postgres.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
+import { Tallies } from "./web/tallies.ts";
 import { channels, type LocalError, PostgresStore, type ServerOptions } from "./mod.ts";
 
 /** Two servers, and a client at the first one. */
@@ -164,6 +165,11 @@ withPostgres("devices of another server", (server) => {
     const server = near.server.devices[0]!.server;
     assert(server?.endsWith(`:${near.server.port}`), server);
     assertEquals([device!.server, device!.connected, device!.connects], [server, true, 1]);
+    const tallies = [near, far].map(({ server }) =>
+      new Tallies(server, AbortSignal.timeout(60_000))
+    );
+    const counted = () => tallies.map((it) => it.look().devices.length);
+    assertEquals(counted(), [1, 0], "metrics are of a server's own devices");
     for (const act of [device!.readline(), device!.clear(), device!.giveUp()]) {
       assertEquals(await code(act), "ELSEWHERE");
     }
@@ -180,7 +186,9 @@ withPostgres("devices of another server", (server) => {
     await rig.client.ready();
     await until(() => near.log.some(({ event }) => event === "moved"), { what: "the move" });
     assertEquals(near.codes("warning"), []);
-    assertEquals((await far.server.device("1")).connected, true);
+    await until(() => far.server.known("1")!.connected, { what: "it to be there" });
+    assertEquals(counted(), [0, 1]);
+    assertEquals(tallies[0]!.look().messages.received, 1, "what was counted before stays counted");
     assertEquals(await device!.readline(), "a message", "it is here by now");
     await until(() => near.server.known("1")?.server?.endsWith(`:${far.server.port}`), {
       what: "the first to see it at the other one",

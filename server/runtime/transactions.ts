@@ -1,5 +1,5 @@
 import type { Writer } from "../link/outbox.ts";
-import { DONE, type Outcome } from "../link/outcome.ts";
+import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Manner } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
@@ -115,10 +115,21 @@ class Sending implements Deed {
   undo(): void {}
 
   done(): void {
-    const { device: { session, clock }, from } = this;
-    const isSent = session.write(this.#line, { qos: false }, NOBODY, clock.now());
-    if (from !== undefined) session.record.reply(from, isSent ? DONE : NOT_SENT);
+    const { device: { session }, from } = this;
+    const outcome = this.#send();
+    if (from !== undefined) session.record.reply(from, outcome);
     this.device.touch();
+  }
+
+  #send(): Outcome {
+    const { session, clock } = this.device;
+    try {
+      const isSent = session.write(this.#line, { qos: false }, NOBODY, clock.now());
+      return isSent ? DONE : NOT_SENT;
+    } catch (error) { // the device has come back meanwhile, and takes shorter lines
+      if (error instanceof LocalError) return failure(error);
+      throw error;
+    }
   }
 }
 

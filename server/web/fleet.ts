@@ -15,9 +15,14 @@ export interface Watched {
   thing(id: string): Promise<Thing>;
 }
 
+/** Whether this server has a device, and not another one that shares its store. */
+export function isOwn(device: Device): boolean {
+  return !(device instanceof DistantDevice) || device.isHere;
+}
+
 /** What one device looks like now. */
 export function viewOf(device: Device): DeviceView {
-  if (device instanceof DistantDevice && !device.isHere) return device.view;
+  if (device instanceof DistantDevice && !isOwn(device)) return device.view;
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
   const { asleepUntil, roundTrip, server } = device;
   return {

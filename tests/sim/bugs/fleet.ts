@@ -131,11 +131,6 @@ const MAIL_BUGS: Bugs = {
     "    this.#reply(message, failure(why));\n  }\n",
     "  }\n",
   ),
-  "fleet: a message that has expired is told of as one that has arrived": edit(
-    OUTBOX,
-    "if (message.text !== WITHDRAWN) this.#reply(message, DONE);",
-    "this.#reply(message, DONE);",
-  ),
   "fleet: an outcome is told in another commit than the one that it tells of": edit(
     LEDGER,
     "this.#altered = this.#memos = this.#mail = undefined;\n    this.#replies = undefined;\n",
