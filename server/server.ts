@@ -158,7 +158,12 @@ export class Server implements AsyncDisposable {
     return this.#it.devices.get(id) ?? this.#it.member?.overview.get(id);
   }
 
-  /** A device: at once if the store knows it, else when it has connected for the first time. @throws {LocalError} CLOSED */
+  /**
+   * A device: at once if the store knows it, else when it has connected for the first time. Where several servers share
+   * the store, a device that this server has comes to its end here (FENCED) when another one takes it: ask for it again.
+   *
+   * @throws {LocalError} CLOSED
+   */
   device(id: string): Promise<Device> {
     const device = this.known(id);
     if (device) return Promise.resolve(device);

@@ -57,14 +57,19 @@ const SERVERS = `
   FROM holdfast_processes AS p LEFT JOIN holdfast_servers AS s ON s.process = p.process
   WHERE p.alive_until > clock_timestamp()`;
 
-/** What the others have written since. */
-const NEWS = `
-  SELECT n.* FROM holdfast_servers AS s
-  LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS k (process, version) ON k.process = s.process
-  CROSS JOIN LATERAL (
-    SELECT id, process, version, token, text FROM holdfast_sights AS t
-    WHERE t.process = s.process AND t.version > coalesce(k.version, 0) ORDER BY t.version LIMIT ${MOST}
-  ) AS n WHERE s.process <> $1 ORDER BY n.process, n.version`;
+/**
+ * What the others have written since. Its numbers stand in it, so that it is planned for what there is: a plan that was
+ * made while there were few rows would read all of them.
+ */
+function newsSince(seen: ReadonlyMap<number, number>): string {
+  const each = Array.from(
+    seen,
+    ([process, version]) =>
+      `(SELECT id, process, version, token, text FROM holdfast_sights
+      WHERE process = ${process} AND version > ${version} ORDER BY version LIMIT ${MOST})`,
+  );
+  return each.length === 0 ? "SELECT 1 WHERE false" : each.join(" UNION ALL ");
+}
 
 /** All devices that there are, and were lately; those of which nobody has shown anything as well. */
 const ALL = `
@@ -74,7 +79,7 @@ const ALL = `
   WHERE NOT EXISTS (SELECT FROM holdfast_sights AS t WHERE t.id = d.id)`;
 
 export class Sights {
-  /** The last version that was seen of each server; undefined: nothing was seen yet. */
+  /** The last version that was seen of each server that is alive; undefined: nothing was seen yet. */
   #seen: Map<number, number> | undefined;
   #lookedAt = -Infinity;
   #version = 0;
@@ -96,25 +101,16 @@ export class Sights {
       ...cleaning.map((sql) => wire.ask(sql)),
       ...showing,
       wire.ask(SERVERS),
-      seen
-        ? wire.ask(NEWS, [
-          process,
-          `{${[...seen.keys()].join()}}`,
-          `{${[...seen.values()].join()}}`,
-        ])
-        : wire.ask(ALL, [process]),
+      seen ? wire.ask(newsSince(seen)) : wire.ask(ALL, [process]),
       wire.ask("COMMIT"),
     ]);
-    const [servers, news] = answers.slice(-3);
+    const [alive, news] = answers.slice(-3);
+    const servers = new Map(
+      alive!.rows.map(({ process, name }) => [Number(process), fromText(String(name))]),
+    );
     this.#lookedAt = now;
-    this.#note(news!.rows);
-    return {
-      isAll: seen === undefined,
-      shown: news!.rows.map(toShown),
-      servers: new Map(
-        servers!.rows.map(({ process, name }) => [Number(process), fromText(String(name))]),
-      ),
-    };
+    this.#note(news!.rows, [...servers.keys()].filter((other) => other !== process));
+    return { isAll: seen === undefined, shown: news!.rows.map(toShown), servers };
   }
 
   #rows(sights: readonly Sight[], process: number): (string | number)[] {
@@ -127,12 +123,13 @@ export class Sights {
     ];
   }
 
-  #note(rows: readonly SqlRow[]): void {
-    const seen = this.#seen ??= new Map();
+  /** @param others Servers that are alive: others write nothing more, and one that comes back is read from its start. */
+  #note(rows: readonly SqlRow[], others: readonly number[]): void {
+    const before = this.#seen;
+    const seen = this.#seen = new Map(others.map((it) => [it, before?.get(it) ?? 0]));
     for (const { process, version } of rows) {
-      if (process === null) continue;
-      const number = Number(process);
-      seen.set(number, Math.max(seen.get(number) ?? 0, Number(version)));
+      const last = seen.get(Number(process));
+      if (last !== undefined) seen.set(Number(process), Math.max(last, Number(version)));
     }
   }
 }
