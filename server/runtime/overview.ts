@@ -10,11 +10,10 @@ import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { DistantDevice, type DistantHost } from "./distant_device.ts";
 
-/** Between two looks, in ms; and where there is more to be shown than one look takes. */
+/** Between two looks, in ms. */
 const PACE = 1000;
-const SOON = 100;
 
-/** Devices that are shown at a time. */
+/** Devices that are shown at a time: of more, those that have waited for longest. */
 const MOST = 500;
 
 /** What it needs of the server. */
@@ -99,17 +98,15 @@ export class Overview {
     this.#distant.delete(id);
   }
 
-  #plan(pause: number): void {
+  #plan(): void {
     if (this.#isClosed) return;
-    this.#cancel = this.#host.clock.after(pause, () => void this.#lookAndPlan());
+    this.#cancel = this.#host.clock.after(PACE, () => void this.#lookAndPlan());
   }
 
   #lookAndPlan(): Promise<void> {
     const sights = this.#take();
     // A store that fails is said by those who beat.
-    return this.#looking = this.#look(sights).catch(() => {}).then(() => {
-      this.#plan(sights.length < MOST ? PACE : SOON);
-    });
+    return this.#looking = this.#look(sights).catch(() => {}).then(() => this.#plan());
   }
 
   async #look(sights: readonly Sight[]): Promise<void> {
