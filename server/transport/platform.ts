@@ -139,6 +139,8 @@ export interface ConnectOptions {
 export interface Platform extends Clock {
   /** How many more files this process may open, sockets among them; undefined if it cannot be known. */
   freeFiles?(): number | undefined;
+  /** What the machine is called; undefined: nobody knows. */
+  machine?(): string | undefined;
   /**
    * Begins to listen.
    *
