@@ -31,7 +31,7 @@ Deno.test("a browser is told from a device", async () => {
   const url = `http://127.0.0.1:${scene.server.port}/`;
   await isAdvised(scene, () => fetch(url).catch(() => {}), "another HTTP client has connected");
   const { message } = await scene.logs("refused");
-  assertEquals(message, "this is HTTP, and no hello");
+  assertEquals(message, "this is HTTP, not a hello");
 });
 
 Deno.test("HTTP is known from its first line, however long that is", async () => {
@@ -49,7 +49,7 @@ Deno.test("HTTP is known from its first line, however long that is", async () =>
     await using scene = await Scene.start();
     await (await scene.dial()).sayIfHeard(request);
     const { message } = await scene.logs("refused");
-    assertEquals(message, "this is HTTP, and no hello", request);
+    assertEquals(message, "this is HTTP, not a hello", request);
   }
 });
 

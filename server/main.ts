@@ -83,7 +83,10 @@ async function main([word, ...rest]: readonly string[]): Promise<number> {
     const command = COMMANDS.find(({ name }) => name === word);
     if (!command) {
       const names = COMMANDS.map(({ name }) => name).join(", ");
-      throw new LocalError("BAD_ARGUMENT", `there is no command '${word}', but serve, ${names}`);
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        `there is no command '${word}'; there are serve, ${names}`,
+      );
     }
     await runCommand(command, rest, reachWith(Server.listen));
     return 0;
@@ -250,11 +253,12 @@ function warnOfExposure(server: Server, values: Options): void {
   const web = values.web === undefined ? undefined : values["web-password-file"];
   if (keys !== undefined) warn(server, "KEYS_EXPOSED", exposure(keys));
   if (isPostgres(store) && parseConnInfo(store).hasPassword && Deno.args.some(has(store))) {
-    const better = "say it in PGPASSWORD, in ~/.pgpass, or --store in the file of --config";
+    const better =
+      "put it into PGPASSWORD or ~/.pgpass, or put the store into the file of --config";
     warn(
       server,
       "PASSWORD_EXPOSED",
-      `a list of processes shows the database's password: ${better}`,
+      `the list of processes shows the database's password: ${better}`,
     );
   }
   if (key !== undefined) warn(server, "KEYS_EXPOSED", exposure(key, "the private key"));
@@ -304,14 +308,14 @@ async function openPage(
     server.events.emit({ event: "page", address: page.url });
     if (page.url.startsWith("http:") && !isLoopback(values["web-host"])) {
       const message =
-        "the page has no TLS: whoever listens on the network reads its password and all that it shows";
+        "the page has no TLS: anyone on the network can read its password and all that it shows; give --tls-cert and --tls-key";
       warn(server, "PASSWORD_EXPOSED", message);
     }
     return page;
   } catch (cause) {
     await server.close();
     if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw cause;
-    throw new Failure(`port ${port} is in use: choose another one with --web PORT`, { cause });
+    throw new Failure(`port ${port} is in use: choose another with --web PORT`, { cause });
   }
 }
 
@@ -329,8 +333,8 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
   const { inbox } = { ...defaultLimits, ...limits };
   const which = server.links.length > 0 ? "devices without a link" : "devices";
   const message =
-    `there is no --app, so nothing reads what ${which} send: it is acknowledged and ` +
-    `kept, up to ${inbox} messages of each device (limit inbox); what follows stays on the device`;
+    `there is no --app, so nothing reads what ${which} send: messages are acknowledged and ` +
+    `kept, up to ${inbox} of each device (limit inbox); the rest stays on the device`;
   warn(server, "NO_APP", message);
 }
 
@@ -390,9 +394,9 @@ async function listen(options: ServerOptions): Promise<Server> {
     const { code } = cause as { code?: string };
     let reason = cause.message;
     if (code === "EADDRINUSE") {
-      reason = "that port is in use. Stop the other server, or choose --port N";
+      reason = "that port is in use: stop the other server, or choose another port with --port N";
     } else if (code === "EACCES") {
-      reason = "not permitted. Ports below 1024 need root";
+      reason = "not permitted: ports below 1024 need root";
     }
     const address = joinAddress(options.hostname!, options.port!);
     throw new Failure(`cannot listen on ${address}: ${reason}`);

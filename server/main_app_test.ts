@@ -173,7 +173,7 @@ Deno.test("what an application drops is its own failure: the server lives on", a
   }
   const said = failures.map(({ message }) => message).join("\n");
   for (const what of expected.slice(1)) assertStringIncludes(said, what);
-  assertStringIncludes(said, "messages wait for this device already");
+  assertStringIncludes(said, "messages wait for this device");
   await rig.isWell();
   assertEquals(
     rig.entries("app_failed").length,

@@ -37,7 +37,7 @@ Deno.test("a backup of a server that runs has what was acknowledged, and says wh
   await using restored = start("--open", "--store", file, "--app", "echo");
   const { code, message } = await restored.logs("warning");
   assertEquals(code, "STORE_IS_OLD");
-  assertStringIncludes(message!, "it is a backup of 20");
+  assertStringIncludes(message!, "it is a backup from 20");
   await using peer = await RawPeer.dial(await restored.port());
   await peer.say("1\n\n");
   await peer.hears("00echo one");

@@ -36,8 +36,8 @@ Deno.test("a folder with a wrong description, or none, keeps a server from start
     const [text, words] of [
       ["", "/: this is not JSON"],
       [new Uint8Array([0xff]), "this is not UTF-8"],
-      [" ".repeat(200_000), "it has 65536 characters at most"],
-      [" ".repeat(70_000), "/: it has 65536 characters at most"],
+      [" ".repeat(200_000), "it may have at most 65536 characters"],
+      [" ".repeat(70_000), "/: it may have at most 65536 characters"],
       ['{"channels":{"a":{}}}', "/channels/a: "],
     ] as const
   ) {
@@ -56,7 +56,7 @@ Deno.test("a folder with a wrong description, or none, keeps a server from start
   Deno.removeSync(path);
   Deno.writeTextFileSync(`${place.path}/Kitchen.json`, kitchen);
   const [, said] = await fails("--open", "--descriptions", place.path);
-  assertStringIncludes(said, '"Kitchen" is no application');
+  assertStringIncludes(said, '"Kitchen" is not an application');
   const [code, none] = await fails("--open", "--descriptions", `${place.path}/none`);
   assertEquals(code, 2);
   assertStringIncludes(none, `/none": it cannot be read`);

@@ -36,7 +36,7 @@ Deno.test("a server with fewer files than connections says so at the start, and 
   assertEquals(code, "TOO_FEW_CONNECTIONS");
   assertMatch(
     message,
-    /files for \d+ connections only, and not for 2000 .*ulimit -n, LimitNOFILE=.*--limit connections/,
+    /files for only \d+ connections instead of 2000 .*ulimit -n, LimitNOFILE=.*--limit connections/,
   );
   await using silent = new Silent();
   await silent.come(port, 200);

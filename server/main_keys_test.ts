@@ -29,7 +29,7 @@ Deno.test("keys: add prints a fresh key once, list prints ids alone, remove forg
   assertEquals(JSON.parse(Deno.readTextFileSync(file)), { "küche 🐙": `03:${out.trim()}` });
   const [again, nothing, reason] = await keys(place.path, "add", "küche 🐙");
   assertEquals([again, nothing], [2, ""]);
-  assertStringIncludes(reason, "has a key: --replace gives it another");
+  assertStringIncludes(reason, "already has a key: replace it with --replace");
   const [, other] = await keys(place.path, "add", "küche 🐙", "--replace");
   assert(/^[0-9a-f]{64}\n$/.test(other) && other !== out);
   await keys(place.path, "add", "2");
@@ -138,7 +138,7 @@ Deno.test("a file of keys that is empty, cut off, gone or ambiguous leaves the k
   const wrong: [string | undefined, string][] = [
     ["", "is empty"],
     [good.slice(0, 40), "is not JSON"],
-    ["{}", 'would remove all 1: if that is meant, write { "no keys": true }'],
+    ["{}", 'would remove all 1: if you want that, write { "no keys": true }'],
     [`{ "1": "${key}", "2": "${key}", "1": "${key}" }`, 'has two keys for "1"'],
     [undefined, "does not exist"],
   ];

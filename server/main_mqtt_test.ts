@@ -248,7 +248,7 @@ const WRONG: [string, string[], string][] = [
   ["without a store", ["--mqtt", "mqtt://localhost"], "--store FILE"],
   ["another protocol", ["--mqtt", "http://localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
   ["no URL", ["--mqtt", "localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
-  ["something behind it", ["--mqtt", "mqtt://localhost/topic"], "nothing behind it"],
+  ["something behind it", ["--mqtt", "mqtt://localhost/topic"], "nothing after it"],
   ["a bad prefix", ["--mqtt", "mqtt://localhost", "--mqtt-prefix", "a/#"], "a prefix has"],
   [
     "another version",

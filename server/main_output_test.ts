@@ -167,7 +167,7 @@ Deno.test({
     const count = (name: string) =>
       lost().reduce((sum, it) => sum + Number(it.match(`^${name}: (\\d+) lines`)?.[1] ?? 0), 0);
     await until(() => count("stdout") > 0 && count("stderr") > 0, { what: () => err.text });
-    assert(lost().includes("stdout: lines are lost: its reader is slow"), `${lost()}`);
+    assert(lost().includes("stdout: lines are lost: its reader is too slow"), `${lost()}`);
     await talker.isWell(10);
     await talker.ends();
     await Promise.all([out.done, err.done]);

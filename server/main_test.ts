@@ -46,9 +46,9 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["--open", "--store", "/"], 'the store "/" is a directory'],
     [["--open", "--store", "no/such/folder/my.db"], "is in a folder that does not exist"],
     [["--open", "--durability", "some"], "--durability takes full or normal"],
-    [["--keys", "no-such-keys.json"], "does not exist: `keys add ID --keys FILE` creates one"],
-    [["--stock", "1,,2"], "--stock takes ids with a comma between them"],
-    [["--stock", ""], "--stock takes ids with a comma between them"],
+    [["--keys", "no-such-keys.json"], "does not exist: create it with `keys add ID --keys FILE`"],
+    [["--stock", "1,,2"], "--stock takes ids separated by commas"],
+    [["--stock", ""], "--stock takes ids separated by commas"],
     [["--open", "--tls-cert", "cert.pem"], "--tls-cert needs --tls-key"],
     [["--open", "--tls-key", "key.pem"], "--tls-key needs --tls-cert"],
     [["--open", "--tls-cert", "none.pem", "--tls-key", "none.pem"], "--tls-cert none.pem cannot"],
@@ -56,7 +56,10 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["keys"], "keys takes add ID, remove ID or list"],
     [["keys", "make", "1"], "keys takes add ID, remove ID or list"],
     [["keys", "add"], "keys takes add ID, remove ID or list"],
-    [["keys", "add", "1", "2"], "keys takes add ID, remove ID or list: what has spaces in it"],
+    [
+      ["keys", "add", "1", "2"],
+      "keys takes add ID, remove ID or list: put arguments with spaces in quotes",
+    ],
     [["keys", "list", "1"], "keys takes add ID, remove ID or list"],
     [["keys", "list", "--replace"], "--replace belongs to keys add"],
     [["keys", "list", "--suite", "02"], "--suite belongs to keys add"],
@@ -65,7 +68,7 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["keys", "list", "--keys", "no-such-keys.json"], "does not exist"],
     [["keys", "remove", "1", "--keys", "no-such-keys.json"], "has no key"],
     [["forget"], "forget takes ID"],
-    [["clear", "1", "2", "--store", "f"], "clear takes ID: what has spaces in it wants quotes"],
+    [["clear", "1", "2", "--store", "f"], "clear takes ID: put arguments with spaces in quotes"],
     [["forget", "1"], "which server? forget needs --store FILE"],
     [["clear", "1", "--store", "no-such.db"], 'the store "no-such.db" does not exist'],
     [["clear", "1", "--keys", "f"], "'--keys'"],
@@ -93,8 +96,8 @@ Deno.test("a port in use is said clearly, with exit code 1", async () => {
   const { port } = listener.addr;
   const [code, text] = await fails("--open", "--host", "127.0.0.1", "--port", `${port}`);
   assertEquals(code, 1);
-  const expected = `holdfast: cannot listen on 127.0.0.1:${port}: that port is in use. ` +
-    "Stop the other server, or choose --port N\n";
+  const expected = `holdfast: cannot listen on 127.0.0.1:${port}: that port is in use: ` +
+    "stop the other server, or choose another port with --port N\n";
   assertEquals(text, expected);
 });
 

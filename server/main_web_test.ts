@@ -55,8 +55,11 @@ Deno.test("what is wrong with the page's options is said", async () => {
   Deno.writeTextFileSync(file, '{"password": "plain"}');
   for (
     const [args, words] of [
-      [["--web-password-file", `${file}.not`], "`holdfast web password --file FILE` makes it"],
-      [["--web-password-file", file], "no hash that `web password` has made"],
+      [
+        ["--web-password-file", `${file}.not`],
+        "create it with `holdfast web password --file FILE`",
+      ],
+      [["--web-password-file", file], "not a hash that `web password` has made"],
       [["--web-url", "holdfast.example"], "--web-url takes a URL"],
       [["--web-url", "https://me@holdfast.example/"], "--web-url takes a URL"],
     ] as const
@@ -118,7 +121,7 @@ toolTest(
     await until(() =>
       warnings().some((message) =>
         message.includes("web.json") &&
-        /no hash .*the old password and tokens of the page stay/.test(message)
+        /not a hash .*the old password and tokens of the page stay/.test(message)
       )
     );
     assertEquals(await ask(first, old), 200);

@@ -133,7 +133,7 @@ export class Server implements AsyncDisposable {
       begin: (device) => this.#begin(device),
       fails: (error) => {
         const why = error instanceof Error ? error.message : String(error);
-        const message = `the other servers may take this one for dead: ${why}`;
+        const message = `the other servers may think that this one is dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
       deed: (device, errand) => deedOf(this.#transactionHost, device, errand),
@@ -234,7 +234,7 @@ export class Server implements AsyncDisposable {
     for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);
     const crowded = new PeerError(
       "TOO_MANY_CONNECTIONS",
-      "others have a key now, and need the room",
+      "devices that have a key now need the room",
     );
     for (const device of this.#places.regroup(this.#devices)) device.cut(crowded);
   }
@@ -350,7 +350,7 @@ export class Server implements AsyncDisposable {
     if (this.#closed) throw this.#closed;
     const devices = Array.from(ids, (id) => this.#devices.find(id));
     if (devices.length === 0) {
-      throw new LocalError("BAD_ARGUMENT", "a group has one device at least");
+      throw new LocalError("BAD_ARGUMENT", "a group must have at least one device");
     }
     return await this.#deploys.rollOut(devices, wasm, options);
   }
@@ -427,7 +427,8 @@ export class Server implements AsyncDisposable {
   /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
   async backup(path: string): Promise<void> {
     if (this.#closed) throw this.#closed;
-    const none = "this store makes no backups: one in an SQLite file does";
+    const none =
+      "this store cannot make backups: use one in an SQLite file, or the database's own tools";
     if (!this.#store.backup) throw new LocalError("BAD_ARGUMENT", none);
     await this.#store.backup(path);
   }

@@ -6,7 +6,14 @@
  */
 import { callCircles, cFolders, includeCircles } from "./tidy/calls.ts";
 import { importsOf } from "./tidy/imports.ts";
-import { deadLinks, MOST_LINES, registersAgain, tooLong, unmapped } from "./tidy/maps.ts";
+import {
+  deadAnchors,
+  deadLinks,
+  MOST_LINES,
+  registersAgain,
+  tooLong,
+  unmapped,
+} from "./tidy/maps.ts";
 import { doubleMeanings } from "./tidy/names.ts";
 import { pythonAlone } from "./tidy/python.ts";
 import {
@@ -117,6 +124,12 @@ rule(
   "links in the documentation lead somewhere",
   () => deadLinks(tree),
   "The file has moved, or never was: mend the link.",
+);
+
+rule(
+  "links in the documentation lead to a part of the page that it has",
+  () => deadAnchors(tree),
+  "The heading was changed, or is on another page by now: mend the link.",
 );
 
 rule(

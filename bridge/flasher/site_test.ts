@@ -184,6 +184,7 @@ Deno.test("the lines with “task” that page and README show are right in a fr
   const root = new URL("../../", import.meta.url);
   const shown = [
     await Deno.readTextFile(new URL("README.md", root)),
+    await Deno.readTextFile(new URL("bridge/README.md", root)),
     await Deno.readTextFile(new URL("README.md", import.meta.url)),
     await Deno.readTextFile(new URL("page/index.html", import.meta.url)),
     ...explain(new FlashError("NO_FILE", "it is gone"), true).tries,

@@ -20,7 +20,7 @@ export function toDialect(text: string): 1 | 2 {
 /** The key that --key or --key-file gives, as text; undefined without them. */
 export function toKey(key: string | undefined, file: string | undefined): string | undefined {
   if (key !== undefined && file !== undefined) {
-    throw badArgument("--key and --key-file exclude each other");
+    throw badArgument("give only one of --key and --key-file");
   }
   if (file === undefined) return key;
   try {

@@ -433,7 +433,7 @@ function sleeps(application: WebAssembly.Module): boolean {
 function checkApplication(module: WebAssembly.Module, board: string[]): void {
   const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
   const lacking = EXPORTS.find((name) => !exports.includes(name));
-  if (lacking) throw badArgument(`this is no application: it does not export \`${lacking}\``);
+  if (lacking) throw badArgument(`this is not an application: it does not export \`${lacking}\``);
   const unknown = WebAssembly.Module.imports(module).find(({ module, name, kind }) =>
     module !== "host" && (module !== "board" || kind !== "function" || !board.includes(name))
   );

@@ -265,6 +265,6 @@ Deno.test("what is no application, or asks for too much, is refused", async () =
   `);
   refused({ application: new WebAssembly.Module(flying) }, "imports `board.fly`");
   refused({ application: await probeModule(), speed: 0 }, "speed must be above 0");
-  refused({ application: await probeModule(), id: "" }, "a name has one character at least");
+  refused({ application: await probeModule(), id: "" }, "a name must have at least one character");
   refused({ application: await probeModule(), port: 0 }, "port must be");
 });

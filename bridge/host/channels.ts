@@ -1,4 +1,4 @@
-/** Channels of a device that is a program: `client-as/PROTOCOL.md`, "Channels", has the lines. */
+/** Channels of a device that is a program: `client-as/CHANNELS.md` has the lines. */
 import {
   checkChannel,
   type FaultCode,
@@ -34,7 +34,7 @@ export interface DeviceChannelsOptions {
   app: string;
   /** Any text, not empty; not beginning with "{", and without " {". */
   version: string;
-  /** What its channels are, for servers that have not been told: `client-as/PROTOCOL.md`, "Descriptions". JSON. */
+  /** What its channels are, for servers that have not been told: `client-as/CHANNELS.md`, "Descriptions". JSON. */
   description?: object;
   /** What it can be told and asked, by name. What it only reports need not be here. */
   channels?: Readonly<Record<string, DeviceChannel>>;
@@ -156,7 +156,7 @@ export class Channels {
     if (stamped === false) return {};
     if (stamped === true) return { stamp: this.#client.ms };
     const time = stamped.getTime();
-    if (Number.isNaN(time)) throw badArgument("stamped: this is no date");
+    if (Number.isNaN(time)) throw badArgument("stamped: this is not a valid date");
     return { stamp: ((time % 2 ** 32) + 2 ** 32) % 2 ** 32 };
   }
 

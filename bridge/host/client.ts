@@ -69,7 +69,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const size = { ...pcSize, ...options.size };
     this.#line = size.line;
     if (memory !== undefined && dialect === 1) {
-      throw new LocalError("BAD_ARGUMENT", "dialect 1 has no use for a memory");
+      throw new LocalError("BAD_ARGUMENT", "dialect 1 cannot use a memory: leave it out");
     }
     const isOurs = typeof memory === "string";
     this.#memory = isOurs ? new MemoryFile(memory, id) : memory;
@@ -203,7 +203,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const { qos = true, until = "arrived", expires } = options;
     checkExpiry(expires, qos);
     if (until === "kept" && !(qos && this.#memory)) {
-      const message = "only a message with qos can be kept, by a client with a memory";
+      const message = "only a client with a memory can keep a message, and only one with qos";
       throw new LocalError("BAD_ARGUMENT", message);
     }
     const bytes = new TextEncoder().encode(checkText(text, this.#line));
@@ -253,7 +253,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       ? Math.max(this.#outbox.lateSince, this.#upAt) + timeout
       : Infinity;
     if (this.#platform.now() >= late) {
-      const message = `a message has no ack ${timeout} ms after its time was up`;
+      const message = `a message has no ack ${timeout} ms after its deadline`;
       this.#driver.end(new PeerError("LATE", message)); // what the next greeting says decides
     } else this.#setAlarm(Math.min(this.#outbox.expiry, late));
   }

@@ -60,10 +60,10 @@ Deno.test("a server that comes back with shorter lines: what waits and does not 
   assertEquals(read, ["a", "b", "x".repeat(150), "c"]);
   const outcomes = await Promise.all([...written, late]);
   const codes = outcomes.map((it) => it instanceof LocalError ? `${it.code}: ${it.message}` : it);
-  const refused = "BAD_TEXT: the server takes 150 bytes at most";
+  const refused = "BAD_TEXT: the server takes at most 150 bytes";
   assertEquals(codes, [true, refused, true, true, refused, true, refused]);
   assert(reasons.every(({ code }) => code !== "LINE_TOO_LONG"));
-  await assertRejects(() => client.write("y".repeat(151)), LocalError, "150 bytes at most");
+  await assertRejects(() => client.write("y".repeat(151)), LocalError, "at most 150 bytes");
 });
 
 // Keys.
@@ -92,7 +92,7 @@ for (
       "has a key where the device has none",
       { keys: [["1", KEY]], open: true },
       {},
-      "REFUSED: the server refuses this device: it has a key for this id, and this device gave none",
+      "REFUSED: the server refuses this device: it has a key for this id, but this device gave none",
     ],
     [
       "has no key where the device has one",

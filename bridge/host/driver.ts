@@ -415,7 +415,10 @@ export class ClientDriver {
 
 function stillLookedUp(hostname: string, ms: number): PeerError {
   const name = JSON.stringify(hostname);
-  return new PeerError("NO_ADDRESS", `the name ${name} is being looked up for ${ms} ms already`);
+  return new PeerError(
+    "NO_ADDRESS",
+    `the name ${name} has been looked up for ${ms} ms without an answer`,
+  );
 }
 
 /**

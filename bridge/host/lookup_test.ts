@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import { LocalError, PeerError } from "./mod.ts";
 
-const NOBODY = new PeerError("NO_ADDRESS", "there is no such host");
+const NOBODY = new PeerError("NO_ADDRESS", "there is no host of this name");
 const FOUND = ["192.0.2.1", "2001:db8::1"];
 
 function client(): ManualClient {

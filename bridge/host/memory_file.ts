@@ -130,7 +130,10 @@ export class MemoryFile implements ClientMemory, Disposable {
     const owner = new TextDecoder().decode(row.id);
     if (owner !== id) {
       const [theirs, ours] = [owner, id].map((name) => JSON.stringify(name));
-      throw refusal(this.path, `is that of ${theirs}, not of ${ours}: give each client its own`);
+      throw refusal(
+        this.path,
+        `belongs to ${theirs}, not to ${ours}: give each client its own file`,
+      );
     }
     const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next, time, date, held } = row;
     const rows = db.prepare("SELECT number, text, expires FROM outbox ORDER BY number")
@@ -238,13 +241,13 @@ function checkHeader(path: string, real: string): void {
   if (view.getUint32(0) === OLD_MARK) {
     throw refusal(
       path,
-      "is that of an earlier Holdfast, which kept no outbox. Without it, messages from the server may come twice: " +
+      "is from an earlier Holdfast, which kept no outbox. Without it, messages from the server may come twice: " +
         "delete it to go on",
     );
   }
   const magic = new TextDecoder().decode(header.subarray(0, 16));
   if (length < header.length || magic !== "SQLite format 3\0") {
-    throw refusal(path, "is no memory of a client, but some other file: choose another path");
+    throw refusal(path, "is not a client's memory but some other file: choose another path");
   }
   if (view.getUint32(68) !== APPLICATION_ID) {
     throw refusal(path, "is another program's SQLite database: choose another path");

@@ -240,7 +240,7 @@ fileTest("another device's is refused", (path) => {
     using file = new MemoryFile(path, "kitchen");
     file.commit(change);
   }
-  refused(path, 'is that of "kitchen", not of "1"');
+  refused(path, 'belongs to "kitchen", not to "1"');
 });
 
 fileTest("one that is in use is refused by name, in this process and in another", async (path) => {

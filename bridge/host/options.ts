@@ -86,7 +86,7 @@ export function coreOptions(
   if (suite !== undefined && suite !== 2 && suite !== 3) {
     throw badArgument(`suite must be 2 or 3, not ${suite}`);
   }
-  if (suite !== undefined && !key) throw badArgument("a suite without a key");
+  if (suite !== undefined && !key) throw badArgument("a suite needs a key");
   const { metadata = "" } = options;
   const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
   if (wrong) throw badArgument(wrong);
@@ -131,7 +131,9 @@ export function addressesOf(
   }
   const places = hosts.map((place) => ({ ...parsePlace(place, port), tls }));
   const names = places.map(({ hostname, port }) => joinAddress(hostname, port));
-  if (new Set(names).size < names.length) throw badArgument("host has the same address twice");
+  if (new Set(names).size < names.length) {
+    throw badArgument("host has the same address twice: give each once");
+  }
   return places;
 }
 

@@ -63,7 +63,8 @@ function silent(text: Uint8Array | undefined, expires = Infinity, wasSent = fals
 export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
   const longest = Math.max(0, ...kept.messages.map(({ text }) => text.length));
   if (longest > size.line) {
-    const message = `size.line is ${size.line}, and the memory holds a message of ${longest} bytes`;
+    const message =
+      `size.line is ${size.line}, but the memory holds a message of ${longest} bytes: raise it`;
     throw new LocalError("BAD_ARGUMENT", message);
   }
   const window = Math.min(kept.next - kept.first, MOST_IN_CORE);
@@ -175,7 +176,7 @@ export class Outbox {
     // Its number would have to wait for its turn.
     if (!qos && (!isUp || this.#waiting.length > 0)) return false;
     if (this.#waiting.length + this.#fresh.length >= MOST_WRITERS) {
-      throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes wait already: await them`);
+      throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes already wait: await them`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     const entry: Entry = {
@@ -312,7 +313,7 @@ export class Outbox {
   /** The server cannot take it. */
   #refuse(entry: Entry, number: number): void {
     const { longest } = this.#core;
-    const error = new LocalError("BAD_TEXT", `the server takes ${longest} bytes at most`);
+    const error = new LocalError("BAD_TEXT", `the server takes at most ${longest} bytes`);
     entry.text = undefined;
     if (!this.#isKept) return entry.fail(error);
     this.#withdrawn.push(number);

@@ -6,15 +6,15 @@ import type { Core } from "./core.ts";
 const MESSAGES: Partial<Record<PeerCode, string>> = {
   NO_ANSWER: "the server did not accept the connection in time",
   NO_GREETING: "the server accepted the connection, but sent nothing",
-  SILENT: "nothing was heard from the server for the timeout",
-  STALLED: "the server took nothing from its socket for the timeout",
+  SILENT: "nothing was received from the server within the timeout",
+  STALLED: "the server accepted nothing within the timeout",
   BAD_GREETING:
-    "the server did not answer in dialect 2: is it micropython-iot's? Then say `dialect: 1`",
+    "the server did not answer in dialect 2: if it is micropython-iot's, set `dialect: 1`",
   BAD_PROOF: "the server does not have this device's key",
   BAD_POSITION: "the server acknowledged what was never sent",
   GAP: "a message from the server is missing",
   LINE_TOO_LONG: "the server sent a line longer than `size.line`",
-  BAD_LINE: "the server sent a line that starts with no id",
+  BAD_LINE: "the server sent a line that does not start with an id",
 };
 
 /** What the server says when it refuses, by its code. */
@@ -22,12 +22,12 @@ const REFUSALS = [
   "for a reason that this version does not know",
   "it has no key for this id, and is not open",
   "the keys differ",
-  "it has a key for this id, and this device gave none",
+  "it has a key for this id, but this device gave none",
   "it has no key for this id, so it cannot prove itself",
   "the greeting was malformed",
   "it has too many connections or devices",
   "it is about to stop, and sends its devices to their next address",
-  "its key for this id is for sealed links, and this device does not seal",
+  "its key for this id is for sealed links, but this device does not seal",
 ];
 
 /** Why the core has given its connection up. */

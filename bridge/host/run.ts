@@ -104,7 +104,9 @@ function parse(args: string[]): BoardOptions | undefined {
   });
   if (values.help) return undefined;
   const [file] = positionals;
-  if (file === undefined || positionals.length > 1) throw badArgument("name one .wasm file");
+  if (file === undefined || positionals.length > 1) {
+    throw badArgument("give exactly one .wasm file");
+  }
   if (values.id === undefined) throw badArgument("give the device an --id");
   const key = toKey(values.key, values["key-file"]);
   return {
@@ -128,7 +130,7 @@ function load(file: string): WebAssembly.Module {
     return loadModule(file);
   } catch (cause) {
     if (cause instanceof WebAssembly.CompileError) {
-      throw badArgument(`${file} is no WebAssembly module: ${cause.message}`);
+      throw badArgument(`${file} is not a WebAssembly module: ${cause.message}`);
     }
     if (cause instanceof LocalError || !(cause instanceof Error)) throw cause;
     throw badArgument(`${file} cannot be read: ${cause.message}`);

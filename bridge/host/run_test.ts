@@ -131,19 +131,19 @@ Deno.test("--help explains", async () => {
 Deno.test("wrong arguments are told, and end with code 2", async () => {
   const main = "client-as/build/main.wasm";
   const cases: [string[], string][] = [
-    [[], "name one .wasm file"],
+    [[], "give exactly one .wasm file"],
     [[main], "give the device an --id"],
     [[main, "--id", "1", "--port", "x"], '--port takes a number, not "x"'],
     [[main, "--id", "1", "--port", "99999"], "port must be 1 to 65535"],
     [[main, "--id", "1", "--speed", "0"], "speed must be above 0"],
     [[main, "--id", "1", "--dialect", "3"], '--dialect takes 1 or 2, not "3"'],
-    [[main, "--id", "1", "--key", "12"], 'the key of "1" is not 64 hex digits'],
+    [[main, "--id", "1", "--key", "12"], 'the key of "1" must be 64 hex digits'],
     [[main, "--id", "1", "--key", "0".repeat(64), "--dialect", "1"], "dialect 1 has no keys"],
-    [[main, "--id", "1", "--key", "12", "--key-file", "x"], "exclude each other"],
+    [[main, "--id", "1", "--key", "12", "--key-file", "x"], "only one of --key and --key-file"],
     [[main, "--id", "1", "--key-file", "missing.key"], "missing.key cannot be read"],
     [[main, "--identity", "1"], "--identity"],
     [["missing.wasm", "--id", "1"], "missing.wasm is missing"],
-    [["deno.json", "--id", "1"], "deno.json is no WebAssembly"],
+    [["deno.json", "--id", "1"], "deno.json is not a WebAssembly"],
     [["client-as", "--id", "1"], "client-as cannot be read"],
   ];
   const results = await Promise.all(cases.map(([args]) => run(...args)));

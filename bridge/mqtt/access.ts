@@ -44,7 +44,7 @@ function checkTls({ caCert, cert, key }: ConnectTls): void {
   if (caCert !== undefined) named("caCert", () => checkCertificates(caCert));
   if (cert === undefined && key === undefined) return;
   if (cert === undefined || key === undefined) {
-    const message = "TLS to a broker takes a certificate and its private key, or neither";
+    const message = "give both a certificate and its private key, or neither";
     throw new LocalError("BAD_ARGUMENT", message);
   }
   named("cert", () => checkCertificates(cert));

@@ -58,11 +58,11 @@ toolTest(
     await using _elsewhere = elsewhere.broker;
     const other = await makeCertificate(openssl);
     const wrongs: [Mosquitto, MqttOptions["tls"], string, string][] = [
-      [broker, { caCert }, "CERTIFICATE_REFUSED", "wants a certificate of the bridge"],
-      [broker, { caCert, ...other }, "CERTIFICATE_REFUSED", "does not take the bridge's"],
-      [broker, { caCert: other.cert, ...own }, "BAD_CERTIFICATE", "look at --mqtt-ca"],
-      [broker, { ...own }, "BAD_CERTIFICATE", "look at --mqtt-ca"],
-      [broker, true, "BAD_CERTIFICATE", "look at --mqtt-ca"],
+      [broker, { caCert }, "CERTIFICATE_REFUSED", "requires a certificate of the bridge"],
+      [broker, { caCert, ...other }, "CERTIFICATE_REFUSED", "does not accept the bridge's"],
+      [broker, { caCert: other.cert, ...own }, "BAD_CERTIFICATE", "check --mqtt-ca"],
+      [broker, { ...own }, "BAD_CERTIFICATE", "check --mqtt-ca"],
+      [broker, true, "BAD_CERTIFICATE", "check --mqtt-ca"],
       [
         elsewhere.broker,
         { caCert: elsewhere.caCert, ...elsewhere.own },
@@ -98,7 +98,7 @@ toolTest(
       [{ caCert, key }, "a certificate and its private key"],
       [{ caCert: "none" }, "caCert: the certificate cannot be read"],
       [{ caCert, cert: own.cert + "\n-----BEGIN CERTIFICATE-----\nAA", key }, "cert: the cert"],
-      [undefined, "not turned on or off"],
+      [undefined, "cannot be turned on or off"],
     ];
     for (const [tls, says] of bad) {
       const set = () => all.mqtt.setCredentials(tls === undefined ? {} : { tls });

@@ -54,7 +54,7 @@ export class AgeBound {
   /** The broker takes publications again. */
   over(): void {
     if (this.#given > this.#told) {
-      this.#host.warn("NOT_PUBLISHED", `${this.#given} events in all were given up`);
+      this.#host.warn("NOT_PUBLISHED", `${this.#given} events were dropped in all`);
     }
     this.#given = this.#told = 0;
   }
@@ -73,8 +73,9 @@ export class AgeBound {
     this.#given += rows;
     if (this.#told > 0) return;
     this.#told = rows;
-    const message = `${rows} events that have waited for ${this.#maxAge} ms are given up, ` +
-      "and so are later ones for as long as the broker takes none; how many is said then";
+    const message =
+      `${rows} events that have waited longer than ${this.#maxAge} ms were dropped, ` +
+      "and later ones will be until the broker takes some; the log will say how many";
     this.#host.warn("NOT_PUBLISHED", message);
   }
 }

@@ -71,13 +71,13 @@ toolTest("events of a week ago are given up, states and newer events are not", {
   calendar.passes(6 * DAY);
   await until(() => all.mqtt.state.givenUp === 4);
   const [warning, ...more] = all.warned("NOT_PUBLISHED");
-  assertStringIncludes(warning!, "3 events that have waited for 604800000 ms are given up");
+  assertStringIncludes(warning!, "3 events that have waited longer than 604800000 ms were dropped");
   assertEquals(more, []);
   await broker.start();
   await peer.shows("holdfast/1/event/count", "5");
   await peer.shows("holdfast/1/temp", "21");
   assertEquals(peer.at("holdfast/1/event/count"), ["5"]);
-  assertEquals(all.warned("NOT_PUBLISHED").slice(1), ["4 events in all were given up"]);
+  assertEquals(all.warned("NOT_PUBLISHED").slice(1), ["4 events were dropped in all"]);
 });
 
 Deno.test("without a bound of age a broker may be away for ever", async () => {

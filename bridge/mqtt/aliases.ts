@@ -62,6 +62,6 @@ export class TopicAliases {
 /** @throws {BrokerError} UNEXPECTED: a message has an alias for its topic */
 export function checkNoAlias({ properties }: Publish): void {
   if (properties?.topicAlias === undefined) return;
-  const message = "a message has a topic alias, and the broker was told of none that it may use";
+  const message = "a message has a topic alias that the bridge did not allow";
   throw new BrokerError("UNEXPECTED", message);
 }

@@ -84,7 +84,7 @@ export function checkHomeAssistant(
     throw new LocalError("BAD_ARGUMENT", message);
   }
   if (`${own}/`.startsWith(`${prefix}/`)) {
-    const message = `the prefix ${own} is Home Assistant's: the bridge's topics need another one`;
+    const message = `the prefix ${own} is Home Assistant's: give the bridge another one`;
     throw new LocalError("BAD_ARGUMENT", message);
   }
   return { prefix, availability };
@@ -219,7 +219,7 @@ export class Announcer {
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         for (const topic of cleared) this.#cleared.add(topic);
-        this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
+        this.#host.warn("MQTT_FAILED", `will be tried again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           const forget = this.#host.clock.after(PAUSE, resolve);
           this.#cancel = () => (forget(), resolve());

@@ -363,7 +363,10 @@ export class MqttBridge {
    */
   setCredentials(credentials: MqttCredentials): void {
     if (!credentials.tls !== !this.#options.tls) {
-      throw new LocalError("BAD_ARGUMENT", "TLS to a broker is not turned on or off while it runs");
+      throw new LocalError(
+        "BAD_ARGUMENT",
+        "TLS to a broker cannot be turned on or off while the bridge runs",
+      );
     }
     this.#access = access(this.#options.hostname, this.#port, credentials);
     this.#broker?.retry();
@@ -579,7 +582,7 @@ export class MqttBridge {
 
   #toldFull(isFull: boolean): void {
     if (!isFull) return;
-    const message = "so much waits for the broker that devices' messages wait, too";
+    const message = "the queue to the broker is full: devices' messages wait too";
     this.#emit({ event: "warning", code: "BROKER_BEHIND", message });
   }
 

@@ -144,7 +144,7 @@ export class Broker {
         if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) break;
         // What the session has in memory may be other than what is in the store.
         this.#drop();
-        this.#host.warn("MQTT_FAILED", `begun again in ${PAUSE} ms: ${error}`);
+        this.#host.warn("MQTT_FAILED", `will be tried again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           this.#endPause = this.#host.platform.after(PAUSE, resolve);
         });
@@ -292,7 +292,7 @@ export class Broker {
 
   #forgot(): void {
     const message =
-      "the broker has forgotten the session: what was on its way may be lost or come " +
+      "the broker has forgotten the session: messages on their way may be lost or come " +
       "twice; all states are published again";
     this.#host.warn("BROKER_FORGOT", message);
   }

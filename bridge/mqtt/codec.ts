@@ -53,7 +53,10 @@ export class Decoder {
       if (length === undefined) return;
       const isCut = length.header + length.body > MOST_BYTES;
       if (isCut && this.#bytes[0]! >> 4 !== PUBLISH) {
-        throw new BrokerError("TOO_LARGE", `a packet of ${length.body} bytes that is no message`);
+        throw new BrokerError(
+          "TOO_LARGE",
+          `a packet of ${length.body} bytes that is not a message`,
+        );
       }
       const body = isCut ? MOST_BYTES - length.header : length.body;
       const end = length.header + body;
@@ -94,7 +97,7 @@ export class Decoder {
     const packet = this.#parsed as Packet | undefined;
     const isWhole = packet && this.#error === undefined && hasId(packet);
     if (isWhole && hasSingleProperties(packet)) return packet;
-    const missing = isWhole ? "a property is there twice" : "it is incomplete";
+    const missing = isWhole ? "a property occurs twice" : "it is incomplete";
     const why = this.#error instanceof Error ? this.#error.message : missing;
     throw new BrokerError("MALFORMED", `a packet that cannot be read: ${why}`, {
       cause: this.#error,

@@ -62,7 +62,7 @@ Deno.test("a property that is there twice is no packet", () => {
   const error = assertThrows(
     () => taken(message(...expiry(1), ...expiry(2))),
     BrokerError,
-    "a property is there twice",
+    "a property occurs twice",
   );
   assertEquals(error.code, "MALFORMED");
 });

@@ -32,16 +32,16 @@ export function perform(
 ): void {
   const target = host.topics.parse(delivery.topic);
   if (!target && host.own.isOn) return host.own.deliver(delivery, tx, without);
-  if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is no topic of the bridge");
+  if (!target) throw new Refusal("UNKNOWN_TOPIC", "it is not a topic of the bridge");
   const { command, device, channel } = target;
   if (delivery.isRetained) {
-    const why = "it must not be retained: it would come again with every connection";
+    const why = "it must not be retained: the broker would send it again on every connection";
     throw new Refusal(RETAINED[command], why);
   }
   if (command === "request") return host.requests.take(target, delivery, tx);
   const time = timeOf(delivery, host.now());
   const value = valueIn(delivery);
-  if (!isName(channel)) throw new Refusal("BAD_VALUE", `this is no channel: ${NAME_RULE}`);
+  if (!isName(channel)) throw new Refusal("BAD_VALUE", `this is not a channel: ${NAME_RULE}`);
   if (command === "set") {
     if (value === undefined) throw new Refusal("BAD_VALUE", "the payload is empty");
     return tx.set(device, channel, value, { by: "mqtt" });

@@ -24,7 +24,7 @@ export function explain(
   if (certificate) return certificate;
   if (!isGreeting || version !== 5) return reason;
   // That is how old brokers refuse a version that they do not know.
-  const hint = `${reason.message}, in answer to CONNECT; if it does not speak MQTT 5, ${OLDER}`;
+  const hint = `${reason.message}, in answer to CONNECT; if it does not support MQTT 5, ${OLDER}`;
   return new PeerError("LOST", hint, { cause: reason });
 }
 
@@ -38,25 +38,29 @@ function ofCertificates(reason: HoldfastError): BrokerError | undefined {
 
 function described(code: string): ["CERTIFICATE_REFUSED" | "BAD_CERTIFICATE", string] | undefined {
   if (WANTED.test(code)) {
-    return ["CERTIFICATE_REFUSED", "the broker wants a certificate of the bridge: --mqtt-cert"];
+    return [
+      "CERTIFICATE_REFUSED",
+      "the broker requires a certificate of the bridge: give --mqtt-cert",
+    ];
   }
   if (NOT_TAKEN.test(code)) {
-    const what =
-      "the broker does not take the bridge's certificate: look at what it trusts, and at " +
+    const what = "the broker does not accept the bridge's certificate: check what it trusts, and " +
       "--mqtt-cert";
     return ["CERTIFICATE_REFUSED", what];
   }
   if (UNTRUSTED.test(code)) {
-    const what =
-      "nobody who is trusted here has signed the broker's certificate: look at --mqtt-ca";
+    const what = "the broker's certificate is not signed by anyone trusted here: check --mqtt-ca";
     return ["BAD_CERTIFICATE", what];
   }
   if (OF_ANOTHER.test(code)) {
-    const what = "the broker's certificate is for another name: look at the host in --mqtt";
+    const what = "the broker's certificate is for another name: check the host in --mqtt";
     return ["BAD_CERTIFICATE", what];
   }
   if (OUT_OF_DATE.test(code)) {
-    return ["BAD_CERTIFICATE", "the broker's certificate is not valid now"];
+    return [
+      "BAD_CERTIFICATE",
+      "the broker's certificate is not valid now: renew it, or check this machine's clock",
+    ];
   }
   return undefined;
 }

@@ -5,20 +5,22 @@ const LONGEST = 256;
 
 /** What is wrong with a topic that a device names; undefined: nothing. */
 export function wrongTopic(topic: string): string | undefined {
-  return /[+#]/.test(topic) ? "a topic has no + or #" : wrongFilter(topic);
+  return /[+#]/.test(topic) ? "a topic must not have + or #" : wrongFilter(topic);
 }
 
 /** What is wrong with a topic filter; undefined: nothing. */
 export function wrongFilter(filter: string): string | undefined {
-  if (filter === "" || filter.length > LONGEST) return `it has 1 to ${LONGEST} characters`;
+  if (filter === "" || filter.length > LONGEST) return `it must have 1 to ${LONGEST} characters`;
   // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f-\x9f]/.test(filter) || !filter.isWellFormed()) return "it has no controls";
-  if (filter.startsWith("$")) return "it does not begin with $";
+  if (/[\x00-\x1f\x7f-\x9f]/.test(filter) || !filter.isWellFormed()) {
+    return "it must not have control characters";
+  }
+  if (filter.startsWith("$")) return "it must not begin with $";
   const levels = filter.split("/");
   if (levels.some((level) => level.length > 1 && /[+#]/.test(level))) {
-    return "+ and # stand for whole levels";
+    return "+ and # must stand for whole levels";
   }
-  return levels.slice(0, -1).includes("#") ? "# is the last level" : undefined;
+  return levels.slice(0, -1).includes("#") ? "# must be the last level" : undefined;
 }
 
 /** Whether all topics that a filter has are also the pattern's. */

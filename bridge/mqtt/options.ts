@@ -79,12 +79,12 @@ function optionsFrom(values: MqttArguments): MqttOptions {
   const url = parse(values.mqtt);
   const { hostname, port, username, password, pathname, search, hash } = url;
   if (password !== "") {
-    const why = "everybody on this machine can read the command line: put it into a file, " +
+    const why = "everyone on this machine can read the command line: put it into a file, " +
       `--mqtt-password-file FILE, or into the environment, ${PASSWORD}`;
-    throw bad(`--mqtt takes no password, as ${why}`);
+    throw bad(`--mqtt takes no password: ${why}`);
   }
   if (!/^\/?$/.test(pathname) || search !== "" || hash !== "") {
-    throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing behind it`);
+    throw bad(`--mqtt takes mqtt://USER@HOST:PORT and nothing after it`);
   }
   const { "mqtt-prefix": prefix, "mqtt-max-age": maxAge } = values;
   const { "mqtt-deadline": deadline, "mqtt-own-topics": ownTopics } = values;
@@ -126,7 +126,7 @@ function passwordFrom(file: string | undefined, username: string): string | unde
   if (username === "") throw bad(`${from} needs a user: --mqtt mqtt://USER@HOST`);
   const password = said ?? read(from, file!);
   const line = password.replace(/\r?\n$/, "");
-  if (line === "") throw bad(`${from}: there is no password in it`);
+  if (line === "") throw bad(`${from} has no password in it`);
   return line;
 }
 
@@ -140,8 +140,8 @@ function tlsFrom(
     named(`--mqtt-ca ${ca}`, () => checkCertificates(caCert));
   }
   if (certFile === undefined && keyFile === undefined) return tls;
-  if (certFile === undefined) throw bad("--mqtt-key needs --mqtt-cert beside it");
-  if (keyFile === undefined) throw bad("--mqtt-cert needs --mqtt-key beside it");
+  if (certFile === undefined) throw bad("--mqtt-key needs --mqtt-cert as well");
+  if (keyFile === undefined) throw bad("--mqtt-cert needs --mqtt-key as well");
   const [cert, key] = [read("--mqtt-cert", certFile), read("--mqtt-key", keyFile)];
   named(`--mqtt-cert ${certFile}`, () => checkCertificates(cert));
   named(`--mqtt-key ${keyFile}`, () => checkPair({ cert, key }));

@@ -12,7 +12,7 @@ export function messageIn(value: Value | undefined): Message | string {
   const said = typeof value === "object" && value !== null ? fromObject(value) : fromText(value);
   if (typeof said === "string") return said;
   const wrong = wrongTopic(said.topic);
-  return wrong === undefined ? said : `${JSON.stringify(said.topic)} is no topic: ${wrong}`;
+  return wrong === undefined ? said : `${JSON.stringify(said.topic)} is not a topic: ${wrong}`;
 }
 
 function fromText(value: Value | undefined): Message | string {

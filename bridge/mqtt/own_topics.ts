@@ -106,7 +106,7 @@ export class OwnTopics {
     const { thing: { id }, tx } = told;
     const listed = filtersIn(value);
     const isList = Array.isArray(value) && listed.length === value.length || value === null;
-    const rule = `it is a list of ${MOST_FILTERS} filters at most`;
+    const rule = `it must be a list of at most ${MOST_FILTERS} filters`;
     if (!isList) this.#refuse(told, "BAD_VALUE", rule);
     // What others want may be another matter by the time that this is safe: it is tried now, and counts then.
     const before = this.#wants.get(id) ?? [];
@@ -166,7 +166,9 @@ export class OwnTopics {
   /** The broker does not take a filter. */
   notGranted({ filter, why }: RefusedFilter): void {
     for (const id of this.#devices.get(filter) ?? []) {
-      const message = `it does not hear ${JSON.stringify(filter)}: the broker refuses: ${why}`;
+      const message = `it cannot subscribe to ${
+        JSON.stringify(filter)
+      }: the broker refuses: ${why}`;
       this.#host.warn(id, "NOT_SUBSCRIBED", message);
     }
   }
@@ -201,7 +203,7 @@ export class OwnTopics {
   /** Why a device cannot hear a filter; undefined: it can. */
   #why(id: string, filter: string): string | undefined {
     const wrong = wrongFilter(filter);
-    if (wrong !== undefined) return `${JSON.stringify(filter)} is no filter: ${wrong}`;
+    if (wrong !== undefined) return `${JSON.stringify(filter)} is not a filter: ${wrong}`;
     if (!this.#allows(id, filter)) return notAllowed(filter);
     for (const other of this.#filters.meeting(filter)) {
       if (other === filter) continue;
@@ -247,5 +249,5 @@ function filtersIn(value: Value | undefined): string[] {
 }
 
 function notAllowed(topic: string): string {
-  return `${JSON.stringify(topic)} is not allowed to it by the operator`;
+  return `${JSON.stringify(topic)} is not a topic that the operator allows it`;
 }

@@ -11,7 +11,7 @@ export type RefusalCode =
   | "BAD_RESPONSE_TOPIC" // no answer may go there
   | "BAD_VALUE"
   | "BROKER_BEHIND" // so much waits for the broker that nothing more is asked that needs an answer
-  | "EXPIRED" // its time was up before it could be done
+  | "EXPIRED" // it expired before it could be done
   | "NOT_HERE" // the device is at another server
   | "NOT_ALLOWED" // the operator has not allowed a topic
   | "RETAINED_DO"
@@ -30,7 +30,7 @@ export function textIn({ payload, isCut }: Delivery): string {
   try {
     return decoder.decode(payload);
   } catch (cause) {
-    throw new Refusal("BAD_VALUE", "the payload is no UTF-8", { cause });
+    throw new Refusal("BAD_VALUE", "the payload is not UTF-8", { cause });
   }
 }
 
@@ -43,6 +43,6 @@ export function valueIn(delivery: Delivery): Value | undefined {
 /** For how long it may still wait, in ms; undefined if it does not say. @throws {Refusal} EXPIRED */
 export function timeOf({ expiresAt }: Delivery, now: number): number | undefined {
   if (expiresAt === undefined) return undefined;
-  if (expiresAt <= now) throw new Refusal("EXPIRED", "its time was up before it could be done");
+  if (expiresAt <= now) throw new Refusal("EXPIRED", "it expired before it could be done");
   return Math.min(LONGEST_TIMER, Math.ceil(expiresAt - now));
 }

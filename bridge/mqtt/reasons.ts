@@ -4,12 +4,11 @@ import { BrokerError } from "./errors.ts";
 
 /** What to do about a refusal. */
 export const OLDER = "try --mqtt-version 3.1.1 (version: 4)";
-const WHO =
-  "look at the user and the password that it was given, and at what the broker has of them";
+const WHO = "check the user and the password given here and at the broker";
 const RIGHTS =
-  "either user and password are wrong, or the broker's rules do not let this user in: look at both";
-const ID = "let the broker take ids of 23 letters and digits, and more than one for this user";
-const AGAIN = "it is tried again";
+  "either user or password is wrong, or the broker's rules do not admit this user: check both";
+const ID = "allow ids of 23 letters and digits at the broker, and several for this user";
+const AGAIN = "it will be tried again";
 const OWNER = "ask whoever runs the broker";
 
 /** Return codes of CONNACK in MQTT 3.1.1, and the codes of MQTT 5 that mean the same. */
@@ -27,15 +26,15 @@ const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
   0x81: ["malformed packet"],
   0x82: ["protocol error"],
   0x83: ["implementation specific error"],
-  0x84: ["it does not speak this version of MQTT"],
-  0x85: ["it does not take the client id", ID],
-  0x86: ["user or password are wrong", WHO],
+  0x84: ["it does not support this version of MQTT"],
+  0x85: ["it does not accept the client id", ID],
+  0x86: ["user or password is wrong", WHO],
   0x87: ["not authorized", RIGHTS],
   0x88: ["it is not available", AGAIN],
   0x89: ["it is busy", AGAIN],
   0x8a: ["banned", OWNER],
   0x8b: ["it is shutting down", AGAIN],
-  0x8c: ["it wants another way of authentication than user and password", OWNER],
+  0x8c: ["it requires another authentication than user and password", OWNER],
   0x8d: ["keepalive timeout"],
   0x8e: ["another client has the same id", "two servers must not run on copies of one store"],
   0x8f: ["the topic filter is not accepted"],
@@ -68,7 +67,7 @@ export function refusal(packet: Packet): string | undefined {
 
 /** What a reason code means. @param said The broker's own words. */
 export function reasonOf(code: number, ...said: (string | undefined)[]): string {
-  const [words = "a reason without words"] = REASONS[code] ?? [];
+  const [words = "an unknown reason"] = REASONS[code] ?? [];
   const all = [`0x${code.toString(16)}`, ...said].filter((text) => text);
   return `${words} (${all.join(": ")})`;
 }
@@ -81,11 +80,11 @@ function refusedWith(
   const { returnCode = 0, reasonCode = 0 } = packet;
   const code = version === 5 ? reasonCode : returnCode;
   // Who speaks an older version only says so as that version does: 1.
-  if (version === 5 && (code === 1 || code === 0x84)) return `it does not speak MQTT 5; ${OLDER}`;
+  if (version === 5 && (code === 1 || code === 0x84)) return `it does not support MQTT 5; ${OLDER}`;
   if (code === 0) return undefined;
   const [words, remedy] = REASONS[version === 5 ? code : RETURN_CODES[code] ?? 0] ?? [];
   const why = (version === 5 && refusal(packet)) ||
-    `${words ?? "a reason without words"} (${code})`;
+    `${words ?? "an unknown reason"} (${code})`;
   return remedy === undefined ? why : `${why}; ${remedy}`;
 }
 

@@ -7,26 +7,26 @@ import { BrokerError } from "./errors.ts";
 import { explain } from "./explain.ts";
 
 const REFUSALS: [Version, number, ...string[]][] = [
-  [4, 1, "does not speak this version", "(1)"],
+  [4, 1, "does not support this version", "(1)"],
   [4, 2, "client id", "23 letters"],
   [4, 3, "not available", "tried again"],
-  [4, 4, "user or password are wrong", "look at the user"],
+  [4, 4, "user or password is wrong", "check the user"],
   [4, 5, "not authorized", "rules"],
-  [4, 77, "a reason without words (77)"],
-  [5, 1, "does not speak MQTT 5", "--mqtt-version 3.1.1"],
-  [5, 2, "a reason without words (2)"],
+  [4, 77, "an unknown reason (77)"],
+  [5, 1, "does not support MQTT 5", "--mqtt-version 3.1.1"],
+  [5, 2, "an unknown reason (2)"],
   [5, 0x80, "unspecified error (0x80)"],
-  [5, 0x84, "does not speak MQTT 5", "--mqtt-version 3.1.1"],
+  [5, 0x84, "does not support MQTT 5", "--mqtt-version 3.1.1"],
   [5, 0x85, "client id", "23 letters"],
-  [5, 0x86, "user or password are wrong", "look at the user"],
+  [5, 0x86, "user or password is wrong", "check the user"],
   [5, 0x87, "not authorized", "rules"],
   [5, 0x88, "not available", "tried again"],
   [5, 0x89, "busy", "tried again"],
   [5, 0x8a, "banned", "ask whoever runs the broker"],
-  [5, 0x8c, "another way of authentication"],
+  [5, 0x8c, "another authentication"],
   [5, 0x97, "quota"],
   [5, 0x9f, "too fast", "tried again"],
-  [5, 0xee, "a reason without words (0xee)"],
+  [5, 0xee, "an unknown reason (0xee)"],
 ];
 for (const [version, code, ...says] of REFUSALS) {
   Deno.test(`CONNACK ${code} of MQTT ${version} says what is wrong, and what to do`, () => {

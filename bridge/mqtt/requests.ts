@@ -121,9 +121,9 @@ export class Requests {
       throw new Refusal("BAD_RESPONSE_TOPIC", `the response topic: ${wrong}`);
     }
     if (correlation && correlation.length > LONGEST_CORRELATION) {
-      throw bad(`correlation data have ${LONGEST_CORRELATION} bytes at most`);
+      throw bad(`correlation data may have at most ${LONGEST_CORRELATION} bytes`);
     }
-    if (!isName(channel)) throw bad(`this is no channel: ${NAME_RULE}`);
+    if (!isName(channel)) throw bad(`this is not a channel: ${NAME_RULE}`);
     const value = valueIn(delivery);
     const time = timeOf(delivery, now) ?? this.#patience;
     if (!this.#host.knows(device)) {
@@ -140,7 +140,7 @@ export class Requests {
       throw new Refusal("TOO_MANY_REQUESTS", `${this.#most} requests are under way`);
     }
     if (!this.#host.hasRoom(bytesOf({ ...asker, payload: "" }))) {
-      throw new Refusal("BROKER_BEHIND", "so much waits for the broker that nothing is asked");
+      throw new Refusal("BROKER_BEHIND", "the queue to the broker is full: try again later");
     }
     this.#taken.set(tx, taken + 1);
     const id = ++this.#last;
@@ -183,7 +183,7 @@ export class Requests {
   }
 }
 
-const STARTED_AGAIN = "the server was started again: nobody can say whether the device was asked";
+const STARTED_AGAIN = "the server was restarted, so it is unknown whether the device was asked";
 
 /** Who asks. What cannot be a response topic, or is too long to be kept, is passed over. */
 function askerOf(

@@ -106,8 +106,7 @@ export class Timing {
     if (owed === undefined) return this.progressed();
     this.#stuckSince ??= now;
     if (now - this.#stuckSince < STUCK) return;
-    const message =
-      `the broker answers PINGREQ, but has done nothing about ${owed} for ${STUCK} ms`;
+    const message = `the broker answers PINGREQ, but has not answered ${owed} for ${STUCK} ms`;
     throw new BrokerError("SILENT", message);
   }
 

@@ -136,7 +136,7 @@ export class Topics {
    */
   wrongResponse(topic: string): string | undefined {
     // deno-lint-ignore no-control-regex
-    if (!/^[^+#\x00]+$/.test(topic)) return "it is no topic";
+    if (!/^[^+#\x00]+$/.test(topic)) return "it is not a topic";
     if (topic.length > LONGEST_RESPONSE) return `it has more than ${LONGEST_RESPONSE} characters`;
     if (topic.startsWith("$")) return "it begins with $";
     if (!this.owns(topic)) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Channels: what an application is told about one, and what it says about one. PROTOCOL.md, "Channels", has the lines.
+ * Channels: what an application is told about one, and what it says about one. CHANNELS.md has the lines.
  *
  *     export { canReceive } from "../assembly/app"; // no message comes while there is no room for its answer
  *

@@ -35,7 +35,7 @@ export class Access {
     if (!open && this.#keys.size === 0 && this.#stock.size === 0) {
       throw new LocalError(
         "NOT_OPEN",
-        "nobody could connect: give keys (--keys FILE), names of stock devices (--stock ID,ID), or say " +
+        "nobody could connect: give keys (--keys FILE), names of stock devices (--stock ID,ID), or " +
           "`open: true` (--open) to admit every device that can reach the port",
       );
     }
@@ -75,7 +75,8 @@ export class Access {
   checkStock(id: string, advice?: string): void {
     const options = advice === undefined ? {} : { advice };
     if (this.#keys.has(id)) {
-      const message = "there is a key for this id: dialect 1 cannot prove it";
+      const message =
+        "there is a key for this id, and dialect 1 cannot prove it: use dialect 2, or remove the key";
       throw new PeerError("NOT_ADMITTED", message, options);
     }
     if (!this.#open && !this.#stock.has(id)) {
@@ -122,7 +123,10 @@ export class Access {
     const encoder = new TextEncoder();
     const [a, b] = [encoder.encode(proof), encoder.encode(expected)];
     if (a.length === b.length && timingSafeEqual(a, b)) return;
-    throw new Refused(Refusal.badProof, "the proof is wrong: the keys differ");
+    throw new Refused(
+      Refusal.badProof,
+      "the proof is wrong: device and server have different keys",
+    );
   }
 
   /** A connection of this peer is to wait for its refusal. Returns whether it may: not if many do. */

@@ -208,7 +208,7 @@ export class Admission {
     const early = [this.#held, more];
     this.#held = NOTHING;
     if (early.every((bytes) => bytes.every((byte) => byte === 10))) return;
-    throw new PeerError("BAD_LINE", "a line came behind the hello, before there was a welcome");
+    throw new PeerError("BAD_LINE", "a line came after the hello and before the welcome");
   }
 
   /** A hello alone changes nothing, also where the record is a new device's. */
@@ -219,7 +219,7 @@ export class Admission {
     if (!agreement.isTold) known.mayHaveForgotten = true;
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
-      throw new PeerError("STALE_GREETING", "there is another key for this id by now");
+      throw new PeerError("STALE_GREETING", "the key for this id has changed meanwhile");
     };
     const nonce = randomNonce();
     // Anybody can say a device's name, and is told nothing of it.
@@ -233,7 +233,7 @@ export class Admission {
     const proof = proofOf(key, greeting);
     this.#proves = (answer) => {
       if (!answer.startsWith(PROOF)) {
-        throw new PeerError("BAD_LINE", "a line came where a proof should be");
+        throw new PeerError("BAD_LINE", "a line came in place of a proof");
       }
       const signed = `${greeting}${proof}\n`;
       const expected = PROOF + proofOf(key, signed);
@@ -288,7 +288,10 @@ function admitted(
       record.positions.connects !== connects || now.renamed !== renamed ||
       late.txFirst !== welcome.txFirst || late.rxNext !== welcome.rxNext
     ) {
-      throw new PeerError("STALE_GREETING", "the welcome was out of date before it was answered");
+      throw new PeerError(
+        "STALE_GREETING",
+        "the welcome was outdated before the device answered it",
+      );
     }
     return { welcome, known, isTold, renamed, older };
   };

@@ -22,7 +22,7 @@ const FOREIGN: readonly Foreign[] = [
     name: "MQTT",
     // deno-lint-ignore no-control-regex
     start: /^\x10[^]{1,4}\0(\x04MQTT|\x06MQIsdp)/,
-    advice: "an MQTT client has connected, but this is no broker: point it at one",
+    advice: "an MQTT client has connected, but this is not a broker: point the client at one",
   },
   {
     name: "HTTP",
@@ -51,7 +51,7 @@ export function foreign(bytes: Uint8Array): PeerError | undefined {
   const known = FOREIGN.find(({ start }) => start.test(text));
   if (!known) return undefined;
   const { name, advice } = known;
-  return new PeerError("BAD_HELLO", `this is ${name}, and no hello`, { advice });
+  return new PeerError("BAD_HELLO", `this is ${name}, not a hello`, { advice });
 }
 
 /** What to do about a device that says a name of dialect 1, if it seems to speak something else. */

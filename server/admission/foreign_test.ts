@@ -4,7 +4,7 @@ import { adviceAbout, foreign } from "./foreign.ts";
 /** @param start One character for each byte. */
 function known(start: string): string | undefined {
   const bytes = Uint8Array.from(start, (character) => character.charCodeAt(0));
-  return foreign(bytes)?.message.match(/this is (\w+), and no hello/)?.[1];
+  return foreign(bytes)?.message.match(/this is (\w+), not a hello/)?.[1];
 }
 
 Deno.test("other protocols are known from their first bytes, and nothing that a device says is one", () => {

@@ -34,12 +34,14 @@ export function readKeys(path: string, inUse = 0): Keys {
   } catch (error) {
     throw unusable(path, error);
   }
-  if (text.trim() === "") throw refusal(path, "is empty: `keys add ID --keys FILE` makes a key");
+  if (text.trim() === "") {
+    throw refusal(path, "is empty: make a key with `keys add ID --keys FILE`");
+  }
   const { keys, meant } = parseKeys(path, text);
   if (keys.size === 0 && inUse > 0 && !meant) {
     throw refusal(
       path,
-      `has no key in it, and would remove all ${inUse}: if that is meant, write { "${NONE}": true }`,
+      `has no key, and would remove all ${inUse}: if you want that, write { "${NONE}": true }`,
     );
   }
   return keys;
@@ -55,7 +57,7 @@ function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
     // What the parser says quotes the text.
     throw refusal(
       path,
-      "is not JSON: a comma or a quote may be wrong in it, or its end is missing",
+      "is not JSON: look for a wrong comma or quote, or a missing end",
     );
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
@@ -103,7 +105,7 @@ export function exposure(path: string, what = "the keys"): string | undefined {
   }
   if (mode === null || (mode & 0o006) === 0) return undefined;
   return `every user of this machine can ${mode & 0o002 ? "change" : "read"} ${what} in ` +
-    `${JSON.stringify(path)}: chmod 600 it, and replace what is in it`;
+    `${JSON.stringify(path)}: chmod 600 it, and replace its contents`;
 }
 
 /** What key is to be added. */
@@ -135,7 +137,7 @@ export async function addKey(
     : parseKey(id, given);
   await change(path, (keys) => {
     if (keys.has(id) && !replace) {
-      throw badArgument(`${JSON.stringify(id)} has a key: --replace gives it another`);
+      throw badArgument(`${JSON.stringify(id)} already has a key: replace it with --replace`);
     }
     keys.set(id, { bytes, suite });
   }, disk);
@@ -170,7 +172,7 @@ function unusable(path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotFound) {
     return refusal(
       path,
-      "does not exist: `keys add ID --keys FILE` creates one in a folder that does",
+      "does not exist: create it with `keys add ID --keys FILE`, in a folder that exists",
     );
   }
   if (error instanceof Deno.errors.PermissionDenied) {

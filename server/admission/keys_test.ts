@@ -283,11 +283,11 @@ Deno.test("what is wrong with a file of keys is said, and nothing that is in it"
     [`["${SECRET}"]`, "is not a JSON object"],
     [`"${SECRET}"`, "is not a JSON object"],
     ["null", "is not a JSON object"],
-    [`{ "1": ["${SECRET}"] }`, 'the key of "1" is not 64 hex digits'],
-    [`{ "1": "${SECRET.slice(1)}" }`, 'the key of "1" is not 64 hex digits'],
-    [`{ "1": "${SECRET}0" }`, 'the key of "1" is not 64 hex digits'],
-    [`{ "1": " ${SECRET.slice(1)}" }`, 'the key of "1" is not 64 hex digits'],
-    [`{ "": "${SECRET}" }`, "a name has one character at least"],
+    [`{ "1": ["${SECRET}"] }`, 'the key of "1" must be 64 hex digits'],
+    [`{ "1": "${SECRET.slice(1)}" }`, 'the key of "1" must be 64 hex digits'],
+    [`{ "1": "${SECRET}0" }`, 'the key of "1" must be 64 hex digits'],
+    [`{ "1": " ${SECRET.slice(1)}" }`, 'the key of "1" must be 64 hex digits'],
+    [`{ "": "${SECRET}" }`, "a name must have at least one character"],
   ];
   for (const [content, reason] of wrong) {
     folder.write(content);
@@ -330,7 +330,7 @@ Deno.test("a key that was made elsewhere is the one that is added, and a bad one
   assertEquals(await addKey(folder.keys, "kitchen", { given: SECRET.toUpperCase() }), SECRET);
   assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);
   const again = await assertRejects(() => addKey(folder.keys, "kitchen"), LocalError);
-  assertEquals(again.message, '"kitchen" has a key: --replace gives it another');
+  assertEquals(again.message, '"kitchen" already has a key: replace it with --replace');
 });
 
 Deno.test({

@@ -89,7 +89,9 @@ async function createAlone(draft: string, disk: Disk): Promise<DiskFile> {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
     if (waited >= PATIENCE) {
-      throw new Occupied(`is being changed; if no other command does that, remove ${draft}`);
+      throw new Occupied(
+        `is being changed by another command; if none is running, remove ${draft}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -55,9 +55,9 @@ export async function serve<Server extends ThingSource>(
   table: Table,
 ): Promise<void> {
   const thing = await server.thing(device.id);
-  if (!(thing instanceof ThingDriver)) throw badArgument("this is no thing of a server");
+  if (!(thing instanceof ThingDriver)) throw badArgument("this is not a thing of a server");
   if (device instanceof PlainDevice) {
-    throw badArgument("give share what channels({ … }) returns, and no function that calls it");
+    throw badArgument("give share what channels({ … }) returns, not a function that calls it");
   }
   for (const description of table.descriptions) thing.describe(description);
   thing.isShared = table.parts.length > 1;
@@ -388,7 +388,7 @@ type Of<Mark extends Marked["mark"]> = Extract<Marked, { mark: Mark }>;
 
 function collector(tx: Transaction): Collector {
   if (tx instanceof Collector) return tx;
-  throw badArgument("this is no transaction of a server");
+  throw badArgument("this is not a transaction of a server");
 }
 
 function badArgument(message: string): LocalError {

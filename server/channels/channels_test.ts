@@ -176,7 +176,7 @@ Deno.test("a request: the answer, the device's fault, nothing in time, never ask
   const slow = assertRejects(
     () => thing.request("adc", 1, { deadline: 500 }),
     LocalError,
-    "has not answered",
+    "did not answer",
   );
   await board.settle();
   const [late] = board.news();
@@ -299,7 +299,7 @@ Deno.test("a loop that catches every refusal leaves the others their turns", asy
   await using _ = scene;
   let isOver = false;
   const loop = async (refused: () => Promise<unknown>) => {
-    while (!isOver) await assertRejects(refused, LocalError, "is no channel");
+    while (!isOver) await assertRejects(refused, LocalError, "is not a channel");
   };
   const loops = [loop(() => thing.set("No", 1)), loop(() => thing.request("No"))];
   await board.says("?time.1");

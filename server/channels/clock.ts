@@ -85,7 +85,7 @@ export class Timekeeper {
       noteTime(record, { ms: Number(said), date, run: this.#run, now });
     } else noteNone(record);
     if (said === undefined || isTime(said)) return undefined;
-    return `ms=${said} is not the time of a device: 0 to ${ROUND - 1} are, in ms`;
+    return `ms=${said} is out of range: 0 to ${ROUND - 1}, in ms`;
   }
 
   /**

@@ -102,7 +102,7 @@ Deno.test("a boot that does not say its milliseconds, or nonsense, has no clock;
     says(fresh, "a");
     assertEquals(
       boots(fresh, 2, `ms=${nonsense} version=1`, DATE),
-      `ms=${nonsense} is not the time of a device: 0 to 4294967295 are, in ms`,
+      `ms=${nonsense} is out of range: 0 to 4294967295, in ms`,
     );
     assertEquals([takenAt(fresh, 0, 1, DATE), takenAt(fresh, 1, 1, DATE)], [DATE, undefined]);
   }

@@ -91,7 +91,9 @@ Deno.test("a wrong description is refused with the place in it; the application 
   assertEquals(thing.description, undefined, "that of version 2 is not one of version 3");
   assertEquals(thing.application, { name: "kitchen", version: "3" });
   await board.says(`@kitchen 3 {${"x".repeat(8192)}`);
-  assertEquals(board.news(), ["~kitchen bad_value /: it has 8192 characters at most, not 8193"]);
+  assertEquals(board.news(), [
+    "~kitchen bad_value /: it may have at most 8192 characters, not 8193",
+  ]);
 });
 
 Deno.test("a device that takes short lines only is told without the place", async () => {
@@ -180,7 +182,7 @@ Deno.test("a wrong description stops a server, and an application, from beginnin
   await assertRejects(
     () => begin({ description: { channels: { Temp: { kind: "text" } } } }),
     LocalError,
-    "/channels/Temp: no name of a channel",
+    "/channels/Temp: not a channel name",
   );
 });
 

@@ -148,13 +148,13 @@ function validator(schema: Schema): Validator {
  */
 export function parseDescription(text: string, longest = LONGEST_DESCRIPTION): Description {
   if (text.length > longest) {
-    throw refusal("", `it has ${longest} characters at most, not ${text.length}`);
+    throw refusal("", `it may have at most ${longest} characters, not ${text.length}`);
   }
   let json;
   try {
     json = JSON.parse(text);
   } catch {
-    throw refusal("", "this is not JSON: a comma or a quote may be wrong in it");
+    throw refusal("", "this is not JSON: look for a wrong comma or quote");
   }
   check(FRAME, json, "");
   const { channels, ...rest } = json as Description;
@@ -166,7 +166,7 @@ export function parseDescription(text: string, longest = LONGEST_DESCRIPTION): D
     if (!isName(name)) {
       throw refusal(
         place,
-        `no name of a channel: 1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`,
+        `not a channel name: use 1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - /`,
       );
     }
     checked[name] = checkChannel(channel, place);
@@ -209,7 +209,7 @@ function checkChannel(channel: ChannelDescription, place: string): ChannelDescri
   checkWords(value, `${place}/value`);
   for (const [i, value] of values.entries()) checkWords(value, `${place}/values/${i}`);
   if (new Set(values).size < values.length) {
-    throw refusal(`${place}/values`, "a value is there twice");
+    throw refusal(`${place}/values`, "a value occurs twice");
   }
   const { min = -Infinity, max = Infinity } = channel as NumberRange;
   if (min > max) throw refusal(`${place}/min`, `${min} is more than max, ${max}`);
@@ -219,7 +219,7 @@ function checkChannel(channel: ChannelDescription, place: string): ChannelDescri
 /** The library would compile a pattern for each text. */
 function checkWords(text: string | undefined, place: string): void {
   if (text !== undefined && UNSHOWABLE.test(text)) {
-    throw refusal(place, "what people are shown has no controls");
+    throw refusal(place, "texts for people must not have control characters");
   }
 }
 
@@ -233,7 +233,7 @@ function check(validator: Validator, json: unknown, place: string): void {
 /** The library's words; others, where those tell too little. */
 function wordsOf({ keyword, error }: OutputUnit): string {
   if (keyword === "false") return "there is no such member";
-  if (keyword === "maxProperties") return `there are ${MOST_CHANNELS} channels at most`;
+  if (keyword === "maxProperties") return `there may be at most ${MOST_CHANNELS} channels`;
   return error;
 }
 

@@ -55,13 +55,19 @@ Deno.test("a wrong description is refused with the place in it", () => {
       ['{"channels":{},"author":1}', "/author: there is no such member"],
       ['{"channels":[]}', '/channels: Instance type "array"'],
       ['{"channels":{},"name":""}', "/name: String is too short (0 < 1)"],
-      ['{"channels":{},"name":"a\\nb"}', "/name: what people are shown has no controls"],
-      ['{"channels":{},"name":"\\ud800"}', "/name: what people are shown has no controls"],
+      [
+        '{"channels":{},"name":"a\\nb"}',
+        "/name: texts for people must not have control characters",
+      ],
+      [
+        '{"channels":{},"name":"\\ud800"}',
+        "/name: texts for people must not have control characters",
+      ],
       [`{"channels":{},"name":"${"x".repeat(65)}"}`, "/name: String is too long (65 > 64)"],
-      ['{"channels":{"Temp":{"kind":"text"}}}', "/channels/Temp: no name of a channel"],
-      ['{"channels":{"":{"kind":"text"}}}', "/channels/: no name of a channel"],
-      ['{"channels":{"a/B~":{"kind":"text"}}}', "/channels/a~1B~0: no name of a channel"],
-      ['{"channels":{"a\\nb":{"kind":"text"}}}', "/channels/a\\nb: no name of a channel"],
+      ['{"channels":{"Temp":{"kind":"text"}}}', "/channels/Temp: not a channel name"],
+      ['{"channels":{"":{"kind":"text"}}}', "/channels/: not a channel name"],
+      ['{"channels":{"a/B~":{"kind":"text"}}}', "/channels/a~1B~0: not a channel name"],
+      ['{"channels":{"a\\nb":{"kind":"text"}}}', "/channels/a\\nb: not a channel name"],
       ['{"channels":{"temp":5}}', '/channels/temp: Instance type "number"'],
       [
         '{"channels":{"temp":{}}}',
@@ -89,14 +95,14 @@ Deno.test("a wrong description is refused with the place in it", () => {
       ],
       [
         channel('"kind":"enum","values":["a","a"]'),
-        "/channels/temp/values: a value is there twice",
+        "/channels/temp/values: a value occurs twice",
       ],
       [channel('"kind":"event","values":[]'), "/channels/temp/values: "],
       [channel('"kind":"binary","unit":"V"'), "/channels/temp/unit: there is no such member"],
       [channel('"kind":"button","value":""'), "/channels/temp/value: String is too short"],
-      [channel('"kind":"button","value":"\\n"'), "/channels/temp/value: what people are shown"],
-      [channel('"kind":"sensor","unit":"\\u009b"'), "/channels/temp/unit: what people are shown"],
-      [channel('"kind":"enum","values":["a","\\u0000"]'), "/channels/temp/values/1: what people"],
+      [channel('"kind":"button","value":"\\n"'), "/channels/temp/value: texts for people"],
+      [channel('"kind":"sensor","unit":"\\u009b"'), "/channels/temp/unit: texts for people"],
+      [channel('"kind":"enum","values":["a","\\u0000"]'), "/channels/temp/values/1: texts for people"],
       [channel('"kind":"sensor","unit":"aaaaaaaaaaaaaaaaa"'), "/channels/temp/unit: String is too"],
     ] as const
   ) assertStringIncludes(refused(text), words, text);
@@ -108,8 +114,8 @@ Deno.test("a hostile description is refused at once, by name", () => {
   const deep = "[".repeat(30_000) + "]".repeat(30_000);
   for (
     const [text, words] of [
-      [`{"channels":{${many}}}`, "/channels: there are 256 channels at most"],
-      [`{"channels":{${million}}}`, "/: it has 65536 characters at most"],
+      [`{"channels":{${many}}}`, "/channels: there may be at most 256 channels"],
+      [`{"channels":{${million}}}`, "/: it may have at most 65536 characters"],
       [deep, '/: Instance type "array"'],
       [`{"channels":${deep}}`, '/channels: Instance type "array"'],
       [`{"channels":{"a":{"kind":${deep}}}}`, "/channels/a/kind: this is no kind"],
@@ -118,7 +124,7 @@ Deno.test("a hostile description is refused at once, by name", () => {
         channel(`"kind":"enum","values":[${Array(20_000).fill(0).join()}]`),
         "/channels/temp/values",
       ],
-      [`{"channels":{"${"x".repeat(60_000)}":{"kind":"text"}}}`, "…: no name of a channel"],
+      [`{"channels":{"${"x".repeat(60_000)}":{"kind":"text"}}}`, "…: not a channel name"],
       ['{"channels":{},"__proto__":{"name":"x"}}', "/__proto__: there is no such member"],
       [channel('"kind":"text","__proto__":{}'), "/channels/temp/__proto__: there is no such"],
     ] as const
@@ -236,8 +242,8 @@ Deno.test("a server's descriptions: that of the version, else that of the applic
   assertEquals(find("a", "1 @2"), "any");
   for (
     const [given, words] of [
-      [{ Kitchen: any }, '"Kitchen" is no application'],
-      [{ "kitchen@": any }, '"kitchen@" is no application'],
+      [{ Kitchen: any }, '"Kitchen" is not an application'],
+      [{ "kitchen@": any }, '"kitchen@" is not an application'],
       [{ kitchen: {} }, 'kitchen: /: Instance does not have required property "channels"'],
       [
         Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`a${i}`, any])),

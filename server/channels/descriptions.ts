@@ -48,7 +48,8 @@ function checked(given: DescriptionsByName): ReadonlyMap<string, Description> {
 export function checkDescribed(whose: string): void {
   const at = whose.indexOf("@");
   if (isName(at < 0 ? whose : whose.slice(0, at)) && at !== whose.length - 1) return;
-  const words = "is no application: a name of a-z 0-9 _ - / is, and perhaps @ and its version";
+  const words =
+    "is not an application: use a name of a-z 0-9 _ - /, optionally with @ and a version";
   throw badArgument(`${JSON.stringify(whose)} ${words}`);
 }
 

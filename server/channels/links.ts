@@ -67,7 +67,7 @@ export function parsePlace(text: string): Place {
   const slash = text.indexOf("/");
   const device = text.slice(0, Math.max(0, slash)).replace(ESCAPED, decodeURIComponent);
   const channel = text.slice(slash + 1);
-  const wrong = slash < 0 ? "a device's id, a slash and a channel are needed" : wrongName(device);
+  const wrong = slash < 0 ? "give a device's id, a slash and a channel" : wrongName(device);
   if (wrong === undefined && isName(channel)) return { device, channel };
   throw bad(`${JSON.stringify(text)}: ${wrong ?? "a channel is 1 to 32 of a-z 0-9 _ - /"}`);
 }
@@ -194,7 +194,7 @@ export class Links {
     return this.#changing(source, (links) => {
       const others = links.filter((other) => !leads(other, link));
       if (others.length >= MOST_LINKS) {
-        throw bad(`${source.id} has ${MOST_LINKS} links already, and that is the most`);
+        throw bad(`${source.id} already has ${MOST_LINKS} links, the most allowed`);
       }
       return [...others, link];
     });

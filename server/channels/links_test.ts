@@ -238,11 +238,11 @@ Deno.test("what cannot be linked is named", async () => {
   };
   for (
     const [from, to, map, message] of [
-      ["tx", "rx/led", undefined, '"tx": a device\'s id, a slash and a channel are needed'],
+      ["tx", "rx/led", undefined, '"tx": give a device\'s id, a slash and a channel'],
       ["tx/Button", "rx/led", undefined, "a channel is 1 to 32"],
-      ["/button", "rx/led", undefined, "a name has one character at least"],
-      ["t\nx/button", "rx/led", undefined, "no control characters"],
-      ["x".repeat(65) + "/a", "rx/led", undefined, "64 bytes at most"],
+      ["/button", "rx/led", undefined, "a name must have at least one character"],
+      ["t\nx/button", "rx/led", undefined, "must not have control characters"],
+      ["x".repeat(65) + "/a", "rx/led", undefined, "may have 64 bytes"],
       ["tx/led", "tx/led", undefined, "tx/led cannot follow itself"],
       ["tx/led", "rx/led", {}, "a map has 1 to 64 values"],
       ["tx/led", "rx/led", [1] as never, "a map of values is an object"],

@@ -87,7 +87,7 @@ export class PlainLines {
   failed(error: unknown): void {
     const over = new LocalError(
       "CLOSED",
-      "this run of the application has failed: another follows",
+      "this run of the application has failed and will be restarted",
     );
     this.#view?.end(over);
     this.#view = undefined;
@@ -272,7 +272,7 @@ export function runPlain(
     reports: {
       started() {},
       failed: (_, message, restartIn) => thing.failed(`${name}: ${message}`, restartIn),
-      ended: () => thing.ended(`${name} has returned: plain lines are told as events now`),
+      ended: () => thing.ended(`${name} has returned: plain lines are reported as events now`),
     },
     call: async () => {
       try {

@@ -17,11 +17,11 @@ export function checkSetting(
   description: Description | undefined,
 ): string {
   checkChannel(channel);
-  if (by.length < 1 || by.length > 64) throw badArgument("by has 1 to 64 characters");
+  if (by.length < 1 || by.length > 64) throw badArgument("by must have 1 to 64 characters");
   const text = textOf(value);
   if (text.length > LONGEST_VALUE) {
     throw badArgument(
-      `a value has ${LONGEST_VALUE} characters at most as text, not ${text.length}`,
+      `a value may have at most ${LONGEST_VALUE} characters as text, not ${text.length}`,
     );
   }
   const wrong = description && wrongSetting(description, channel, value);

@@ -39,7 +39,7 @@ export function share<Server extends ThingSource>(
 ): AppOf<Server> {
   const parts = Object.entries(apps).flatMap(([name, app]) => {
     if (typeof app === "function") return partsOf(name, app);
-    throw new LocalError("BAD_ARGUMENT", `${name} is no application: a function is`);
+    throw new LocalError("BAD_ARGUMENT", `${name} is not an application: give a function`);
   });
   if (parts.length === 0) throw new LocalError("BAD_ARGUMENT", "share needs an application");
   const table = new Table(parts);

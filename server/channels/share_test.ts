@@ -70,7 +70,7 @@ Deno.test("what cannot share a device is named", () => {
         { one: channels({ led: { local: "wins" } }), two: channels({ led: { local: "loses" } }) },
         "one and two have different rules for changes at the device: channel led",
       ],
-      [{ one: 1 as unknown as App }, "one is no application: a function is"],
+      [{ one: 1 as unknown as App }, "one is not an application: give a function"],
       [{ one: share({ a: plain }), two: share({ b: plain }) }, "one/a and two/b both take all"],
     ] satisfies [Record<string, App>, string][]
   ) assertThrows(() => share(apps), LocalError, message);
@@ -136,7 +136,10 @@ Deno.test("an error that no handler has thrown names all applications that had t
   await board.says("=temp 20");
   await scene.platform.advance(100); // refusals are told at a pace
   assertEquals(failures().length, 1);
-  assertStringIncludes(failures()[0]!, "one or two: LocalError: a device has 256 channels at most");
+  assertStringIncludes(
+    failures()[0]!,
+    "one or two: LocalError: a device may have 256 channels at most",
+  );
 });
 
 Deno.test("a line that an application of plain lines takes is no event", async () => {

@@ -274,7 +274,7 @@ export class States {
 
   #checkRoom(name: string): void {
     if (this.hasRoom(name)) return;
-    const message = `a device has ${MOST_CHANNELS} channels at most: ${
+    const message = `a device may have ${MOST_CHANNELS} channels at most: ${
       JSON.stringify(name)
     } is one more`;
     throw new LocalError("BAD_ARGUMENT", message);

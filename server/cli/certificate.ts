@@ -7,8 +7,8 @@ import { checkCertificates } from "../transport/tls_pair.ts";
 /** Reads certificate and key. @throws {LocalError} BAD_ARGUMENT, naming the file */
 export function loadTls(cert?: string, key?: string): Tls | undefined {
   if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined) throw badArgument("--tls-key needs --tls-cert beside it");
-  if (key === undefined) throw badArgument("--tls-cert needs --tls-key beside it");
+  if (cert === undefined) throw badArgument("--tls-key needs --tls-cert as well");
+  if (key === undefined) throw badArgument("--tls-cert needs --tls-key as well");
   const tls = { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
   check(`--tls-cert ${cert}`, "certificate", () => checkCertificates(tls.cert));
   check(`--tls-key ${key}`, "private key", () => createPrivateKey(tls.key));
@@ -29,7 +29,7 @@ function check(file: string, what: string, parse: () => void): void {
     parse();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    throw badArgument(`${file} cannot be read: it is no ${what}, or not all of one`, cause);
+    throw badArgument(`${file} cannot be read: it is not a complete ${what}`, cause);
   }
 }
 

@@ -12,7 +12,7 @@ export const stateCommand = command({
   name: "state",
   usage: ["[ID]"],
   summary:
-    "Shows what each channel is and should be, who has said so and when, and whether the device has it",
+    "Shows what each channel is and should be, who set it and when, and whether the device has it",
   options: REACH,
   async run(words, values, reach) {
     const [id] = words;
@@ -25,7 +25,7 @@ export const stateCommand = command({
 export const setCommand = command({
   name: "set",
   usage: ["ID/CHANNEL VALUE"],
-  summary: "Says what a channel should be, from now on; the device is told as soon as it is there",
+  summary: "Sets what a channel should be from now on; the device is told when it is connected",
   about: "VALUE is JSON, or else a text.",
   options: REACH,
   takesNumbers: true,
@@ -44,13 +44,14 @@ export const requestCommand = command({
   summary: "Asks a device, waits for its answer, and prints it",
   about:
     `VALUE is JSON, or else a text. Exit codes: 3 the device refuses, 4 it was not asked in time, and never will be, 5 it
-was asked, and has not answered in time.`,
+was asked, and did not answer in time.`,
   options: {
     ...REACH,
     deadline: {
       type: "string",
       takes: "MS",
-      help: "by when it must be answered: otherwise it is never done, or that is unknown (10000)",
+      help:
+        "time for the answer; after it the request is withdrawn, or its outcome is unknown (10000)",
     },
   },
   takesNumbers: true,
@@ -81,7 +82,7 @@ function asText(view: ChannelView): string {
   const { reported, reportedAt, desired, by, desiredAt, met, fault } = view;
   const words = [formatPlace(view)];
   if (reported !== undefined) {
-    words.push(`is ${textOf(reported)}`, `(${reportedAt ?? "nobody knows since when"})`);
+    words.push(`is ${textOf(reported)}`, `(${reportedAt ?? "time unknown"})`);
   }
   if (desired !== undefined) {
     const how = met ? "met" : fault ?? "not met yet";

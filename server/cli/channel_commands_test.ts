@@ -147,7 +147,7 @@ Deno.test("a request prints its answer; its exit code says what became of it", a
     "holdfast: door: busy: it moves",
   ]);
   const [late, , why] = await ask(() => "", "door/door", "--deadline", "100");
-  assertEquals([late, why.includes("has not answered in time")], [5, true], why);
+  assertEquals([late, why.includes("did not answer in time")], [5, true], why);
   door.close();
   await process.logs("disconnected");
   const [never, what] = await fails("request", "door/door", "--deadline", "100", "--store", store);
@@ -167,7 +167,7 @@ Deno.test("wrong arguments are named", async () => {
     const [args, text] of [
       [["set", "nobody/led", "1", "--store", store], 'connected as "nobody"'],
       [["state", "nobody", "--store", store], 'connected as "nobody"'],
-      [["set", "led", "1", "--store", store], "a device's id, a slash and a channel are needed"],
+      [["set", "led", "1", "--store", store], "give a device's id, a slash and a channel"],
       [["set", "a/led", "--store", store], "set takes ID/CHANNEL VALUE"],
       [["request", "--store", store], "request takes ID/CHANNEL [VALUE]"],
       [["request", "a/b", "--deadline", "soon", "--store", store], "--deadline takes ms"],

@@ -69,7 +69,7 @@ function checkWords({ name, usage }: Command, words: readonly string[]): void {
     " or $1",
   );
   const isLong = ways.every((way) => words.length > way.length && !isMany(way));
-  const hint = isLong && takes !== "no words" ? ": what has spaces in it wants quotes" : "";
+  const hint = isLong && takes !== "no words" ? ": put arguments with spaces in quotes" : "";
   throw badArgument(name, `${name} takes ${takes}${hint}`);
 }
 

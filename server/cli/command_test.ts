@@ -27,7 +27,7 @@ async function given(usage: string[], ...words: string[]): Promise<readonly stri
 const HELP = "(it --help tells more)";
 
 Deno.test("words are held to how a command is called", async () => {
-  const quotes = ": what has spaces in it wants quotes";
+  const quotes = ": put arguments with spaces in quotes";
   for (
     const [usage, words, wrong] of [
       [[""], [], ""],

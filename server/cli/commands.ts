@@ -39,7 +39,7 @@ export const COMMANDS: readonly Command[] = [
 
 const SERVE = {
   name: "serve",
-  summary: "Starts a server; without a command, options are its",
+  summary: "Starts a server; options without a command are this command's",
   options: OPTIONS,
 };
 

@@ -26,7 +26,7 @@ broker; they are listed.`,
   async run(words, values) {
     const [, from, to] = words as [string, string, string];
     if ([from, to].includes(":memory:")) {
-      throw badArgument(NAME, "what is in memory is gone with its server");
+      throw badArgument(NAME, "a store in memory ends with its server and cannot be copied");
     }
     if (from === to) throw badArgument(NAME, "FROM and TO are the same store");
     if (!isPostgres(from) && !exists(from)) {

@@ -81,18 +81,19 @@ does not take it, has fallen back, or knows nothing of deploys.`,
     name: {
       type: "string",
       takes: "NAME",
-      help: "of the application: letters, digits, _, - and . (the file's)",
+      help: "name of the application: letters, digits, _, - and . (the file's)",
     },
     version: {
       type: "string",
       takes: "N",
-      help: "of the application: devices refuse a lower one than they run (the time now, in s)",
+      help:
+        "version of the application; devices refuse a lower one than they run (the time now, in s)",
     },
-    older: { type: "boolean", help: "also where its version is lower" },
-    again: { type: "boolean", help: "also where the same bytes fell back before" },
+    older: { type: "boolean", help: "deploys it even if its version is lower" },
+    again: { type: "boolean", help: "deploys it even if the same bytes fell back before" },
     step: { type: "string", takes: "N", help: "devices at once (1)" },
-    watch: { type: "boolean", help: "shows how far it is" },
-    "give-up": { type: "boolean", help: "in place of a file: gives up what is not decided" },
+    watch: { type: "boolean", help: "shows the progress" },
+    "give-up": { type: "boolean", help: "instead of a file: cancels deploys that are not decided" },
   },
   async run(words, { name, version, older, again, step = "1", watch, ...values }, reach) {
     const [pattern, file] = words as [string, string?];

@@ -70,7 +70,7 @@ Deno.test("a group is given no more of what one falls back from", async () => {
   assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 1, 0, 0]);
   const [again, why] = await fails("deploy", "b", FILE, "--store", store);
   assertEquals(again, 3);
-  assertStringIncludes(why, "not tried again unless you say so");
+  assertStringIncludes(why, "use `again` to try them once more");
 });
 
 Deno.test("a server that is killed amid a group goes on with it, and the same command shows it", async () => {
@@ -144,9 +144,9 @@ Deno.test("what cannot be deployed is said, with its exit code", async () => {
   await Deno.writeTextFile(bad, "<html>");
   for (
     const [args, expected, why] of [
-      [["stock", FILE], 3, "takes no applications over the link"],
+      [["stock", FILE], 3, "does not take applications over the link"],
       [["roof", FILE, "--version", "2"], 3, "older than the one that runs"],
-      [["roof", bad], 2, "no WebAssembly module"],
+      [["roof", bad], 2, "not a WebAssembly module"],
       [["roof", `${files.path}/none.wasm`], 2, "cannot be read"],
       [["nobody", FILE], 2, `no device that the server knows is called "nobody"`],
       [["roof"], 2, "deploy takes ID|PATTERN FILE.wasm"],

@@ -61,19 +61,19 @@ export function table(lines: readonly (readonly string[])[]): void {
 export const sendCommand = command({
   name: "send",
   usage: ["ID LINE"],
-  summary: "Sends a line to a device, as soon as it is there",
+  summary: "Sends a line to a device, now or when it connects",
   about:
     `Without --wait the command is done when the line is safe on the server. Exit codes: 0 that, or it was sent; 3
 without qos, and there is no link; 4 it was not delivered in time, and never will be; 5 nobody can say whether it was.`,
   options: {
     ...REACH,
-    wait: { type: "boolean", help: "until the device has acknowledged it" },
+    wait: { type: "boolean", help: "waits until the device has acknowledged it" },
     expires: {
       type: "string",
       takes: "MS",
-      help: "by when it must be delivered: otherwise it never is, or that is unknown",
+      help: "time for the delivery; after it the line is withdrawn, or its outcome is unknown",
     },
-    "no-qos": { type: "boolean", help: "at once or never, and not acknowledged" },
+    "no-qos": { type: "boolean", help: "sends at once or never, without an ack" },
   },
   takesNumbers: true,
   async run(words, { wait, expires, "no-qos": noQos, ...values }, reach) {
@@ -103,7 +103,7 @@ without qos, and there is no link; 4 it was not delivered in time, and never wil
   },
 });
 
-const CUT = "If the device is connected, its connection is ended first, and it comes back at once.";
+const CUT = "If the device is connected, it is disconnected first, and comes back at once.";
 
 const FAILING = "While the store fails, the command waits until it works again.";
 

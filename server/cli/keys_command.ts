@@ -11,31 +11,31 @@ const SUITES: ReadonlyMap<string, KeyedSuite> = new Map([["02", 2], ["03", 3]]);
 export const keysCommand = command({
   name: "keys",
   usage: ["add ID", "remove ID", "list"],
-  summary: "Looks after the keys with which devices prove who they are",
+  summary: "Manages the keys with which devices prove who they are",
   about:
-    `\`add\` makes a key for a device, and prints it: this once, and to nobody else. A server that runs reads its file
-again when it gets a SIGHUP.`,
+    `\`add\` makes a key for a device and prints it, once. A running server reloads the file when it
+gets a SIGHUP.`,
   options: {
     keys: {
       type: "string",
       takes: "FILE",
       complete: "file",
-      help: "where they are; created if need be, for its owner alone (keys.json)",
+      help: "the file of keys; created if needed, readable by its owner only (keys.json)",
     },
     key: {
       type: "string",
       takes: "-",
       help:
-        "add the key that the device has already (the flasher made it, say): 64 hex digits from stdin; a terminal asks for them. Nothing is printed then",
+        "adds a key that the device already has, such as one that the flasher made: 64 hex digits on stdin; a terminal asks for them. Nothing is printed then",
     },
     suite: {
       type: "string",
       takes: "02|03",
       complete: ["02", "03"],
       help:
-        "what a device with this key must speak at least: 03 seals all that is sent; 02 is for clients that cannot, proves who they are, and hides nothing (03)",
+        "minimum suite for this key: 03 encrypts all that is sent; 02 is for clients that cannot, and authenticates without encrypting (03)",
     },
-    replace: { type: "boolean", help: "give a device another key" },
+    replace: { type: "boolean", help: "replaces the key of a device" },
     json: { type: "boolean", help: "prints JSON, a line for each device; errors as well" },
   },
   async run(words, { keys: path = "keys.json", key, suite: said, replace = false, json }) {
@@ -44,7 +44,7 @@ again when it gets a SIGHUP.`,
     if (key !== undefined && action !== "add") throw bad("--key belongs to keys add");
     if (key !== undefined && key !== "-") {
       throw bad(
-        "--key takes - alone, and the key comes on stdin: on the command line others could read it, and " +
+        "--key takes only -, and reads the key from stdin: on the command line others could read it, and " +
           "the shell would keep it in its history",
       );
     }
@@ -73,7 +73,7 @@ function showKey(line: string): void {
     if (!(error instanceof Error)) throw error;
     throw badArgument(
       "keys",
-      `the key was made, but not printed (${error.message}): --replace makes another`,
+      `the key was stored, but could not be printed (${error.message}): make another one with --replace`,
     );
   }
 }

@@ -83,9 +83,9 @@ Deno.test("what is no key is refused, and not repeated", async () => {
   const wrong: [string, string][] = [
     ["", "no key came on stdin"],
     ["\n", "no key came on stdin"],
-    [`${KEY.slice(1)}\n`, 'the key of "hall" is not 64 hex digits'],
-    [`${KEY}0\n`, 'the key of "hall" is not 64 hex digits'],
-    [`${KEY.slice(1)}g\n`, 'the key of "hall" is not 64 hex digits'],
+    [`${KEY.slice(1)}\n`, 'the key of "hall" must be 64 hex digits'],
+    [`${KEY}0\n`, 'the key of "hall" must be 64 hex digits'],
+    [`${KEY.slice(1)}g\n`, 'the key of "hall" must be 64 hex digits'],
     ["0".repeat(5000), "longer than a key"],
   ];
   for (const [input, reason] of wrong) {
@@ -100,7 +100,7 @@ Deno.test("a key on the command line is refused, because others would see it the
   using place = folder();
   const { code, err } = await keys(place.path, ["add", "hall", "--key", KEY], "");
   assertEquals(code, 2);
-  assertStringIncludes(err, "--key takes - alone");
+  assertStringIncludes(err, "--key takes only -");
   assert(!err.includes(KEY));
   for (const args of [["list", "--key", "-"], ["remove", "hall", "--key", "-"]]) {
     assertStringIncludes((await keys(place.path, args, KEY)).err, "--key belongs to keys add");
@@ -116,7 +116,10 @@ Deno.test({
     const args = ["-c", 'exec "$@" >/dev/full', "sh", ...command];
     const { code, err } = await run("sh", args, place.path, "");
     assertEquals(code, 2);
-    assertStringIncludes(err, "the key was made, but not printed (No space left on device");
+    assertStringIncludes(
+      err,
+      "the key was stored, but could not be printed (No space left on device",
+    );
     assert(!err.includes(place.key("hall")));
   },
 });

@@ -8,7 +8,7 @@ import { REACH } from "./reach.ts";
 export const connectCommand = command({
   name: "connect",
   usage: ["ID/CHANNEL ID/CHANNEL [MAP]"],
-  summary: "Links two channels: what the first reports or tells as an event, the second is set to",
+  summary: "Links two channels: the second is set to what the first reports or tells as an event",
   about:
     `That is so from now on and through restarts; the devices need not have connected yet. MAP has other values, as JSON:
 '{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect says the same when it starts.`,

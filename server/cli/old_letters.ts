@@ -30,7 +30,7 @@ export async function forgetOldLetters(
 ): Promise<void> {
   const begun = await forget(server, clock.date() - maxAge);
   if (begun > 0) {
-    const message = `${begun} dead letters were too old, and are forgotten`;
+    const message = `${begun} dead letters were too old and were deleted`;
     server.events.emit({ event: "warning", code: "DEAD_LETTERS_OLD", message });
   }
   if (signal.aborted) return;

@@ -50,7 +50,7 @@ export async function toServerOptions(
   }
   const alone = Object.keys(rest).find((name) => name.startsWith("mqtt-"));
   if (alone !== undefined && rest.mqtt === undefined) {
-    throw badArgument(`--${alone} needs a broker: --mqtt mqtt://HOST`);
+    throw badArgument(`--${alone} needs a broker: add --mqtt mqtt://HOST`);
   }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
   if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {
@@ -86,7 +86,7 @@ export async function toServerOptions(
 
 function toIds(list: string): string[] {
   const ids = list.split(",");
-  if (ids.includes("")) throw badArgument(`--stock takes ids with a comma between them: "${list}"`);
+  if (ids.includes("")) throw badArgument(`--stock takes ids separated by commas: "${list}"`);
   return ids;
 }
 

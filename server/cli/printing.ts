@@ -84,5 +84,5 @@ function missing(lines: number, why: string | undefined): string {
 }
 
 function because(why: string | undefined): string {
-  return why ?? "its reader is slow";
+  return why ?? "its reader is too slow";
 }

@@ -22,7 +22,7 @@ export const REACH = {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "the server that keeps its store there; if none runs, the store itself",
+    help: "the server with this store; if none runs, the store itself",
   },
   control: {
     type: "string",
@@ -114,7 +114,7 @@ export class Api {
     } finally {
       clearTimeout(timer);
     }
-    const why = silent.signal.aborted ? "the server has fallen silent" : "the server has ended";
+    const why = silent.signal.aborted ? "the server no longer answers" : "the server has ended";
     throw new CommandError("CLOSED", why);
   }
 
@@ -199,12 +199,12 @@ export function reachWith(start: Start<Served>): Reach {
 /** @throws {LocalError} BAD_ARGUMENT */
 function placeOf(command: string, { store, control, url }: Where): Where {
   if ([store, control, url].filter((one) => one !== undefined).length > 1) {
-    throw badArgument(command, "say one of --store, --control and --url");
+    throw badArgument(command, "give only one of --store, --control and --url");
   }
   if (store === ":memory:" || store === "" || isPostgres(store ?? "")) {
     throw badArgument(
       command,
-      `--store takes the name of a file here; for a server without one: --control`,
+      `--store takes the name of a file here; for a server without one use --control`,
     );
   }
   if ((store ?? control ?? url) !== undefined) return { store, control, url };
@@ -223,7 +223,7 @@ function local(path: string): Api {
     try {
       return await fetch(request, { client });
     } catch {
-      throw new LocalError("CLOSED", "the server has ended: perhaps it has done this, perhaps not");
+      throw new LocalError("CLOSED", "the server has ended, and may or may not have done this");
     }
   });
 }
@@ -242,7 +242,7 @@ function remote(command: string, text: string, tokenFile: string | undefined): A
     } catch (error) {
       const { message, cause } = error as Error;
       const why = cause instanceof Error ? cause.message : message;
-      throw noServer(`${base} cannot be reached, or has not answered: ${why}`);
+      throw noServer(`${base} cannot be reached or did not answer: ${why}`);
     }
   };
   return new Api(ask, base, token === undefined ? {} : { authorization: `Bearer ${token}` });
@@ -272,7 +272,7 @@ async function errorOf(response: Response): Promise<HoldfastError> {
 }
 
 function stranger({ status, statusText }: Response): CommandError {
-  return noServer(`what answers there is no server of ours: ${status} ${statusText}`);
+  return noServer(`what answers there is not a Holdfast server: ${status} ${statusText}`);
 }
 
 function noServer(message: string): CommandError {

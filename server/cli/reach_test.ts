@@ -105,7 +105,7 @@ Deno.test("tail shows messages, those that match, and goes on when the server is
   await using second = await serve();
   await say(second, "two");
   assertEquals(tail.stderr.split("\n"), [
-    "holdfast: the server has ended; it is waited for",
+    "holdfast: the server has ended; waiting for it",
     "holdfast: the server is back",
     "",
   ]);
@@ -167,13 +167,17 @@ Deno.test("which server is meant is said, and what is wrong with that is named",
   try {
     for (
       const [code, args, text] of [
-        [2, ["devices", "--store", "a", "--url", "b"], "say one of --store, --control and --url"],
-        [2, ["devices", "--store", ":memory:"], "for a server without one: --control"],
+        [
+          2,
+          ["devices", "--store", "a", "--url", "b"],
+          "give only one of --store, --control and --url",
+        ],
+        [2, ["devices", "--store", ":memory:"], "for a server without one use --control"],
         [2, ["devices", "--url", "localhost:80"], "--url takes http://HOST:PORT"],
         [2, ["devices", "--url", "http://u:p@h"], "--url takes http://HOST:PORT"],
         [2, ["devices", "--url", other, "--token-file", none], "cannot be read"],
         [2, ["devices", "--url", other, "--token-file", file], "has no token in it"],
-        [6, ["devices", "--url", other], "what answers there is no server of ours: 200"],
+        [6, ["devices", "--url", other], "what answers there is not a Holdfast server: 200"],
         [6, ["devices", "--url", "http://127.0.0.1:1"], "cannot be reached"],
         [
           6,
@@ -312,5 +316,5 @@ Deno.test("a server that is told to end does not wait for a command that waits f
   server.kill("SIGTERM");
   assertEquals((await server.ended).code, 0);
   assertEquals((await command.ended).code, 1);
-  assertStringIncludes(command.stderr, "perhaps it has done this, perhaps not");
+  assertStringIncludes(command.stderr, "may or may not have done this");
 });

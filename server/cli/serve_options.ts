@@ -12,31 +12,31 @@ export const OPTIONS = {
     type: "string",
     takes: "FILE",
     complete: "file",
-    group: "Who may connect; one of these must be said",
+    group: "Who may connect; at least one of these is required",
     help:
-      "the devices that `keys add ID` has made a key for, if they prove that they have it; a SIGHUP reads the file again, and cuts off whose key has changed; what is wrong with it is said, and the old keys stay",
+      "admits the devices that have a key in this file (`keys add ID` makes one) and prove it; SIGHUP reloads the file and disconnects devices whose key has changed; a broken file is reported, and the old keys stay",
   },
   stock: {
     type: "string",
     multiple: true,
     default: [],
     takes: "ID,ID",
-    help: "these too, without a key: boards with micropython-iot's client",
+    help: "admits these without a key: boards with micropython-iot's client",
   },
   open: {
     type: "boolean",
     default: false,
     help:
-      "every device that can reach the port and has no key here; beside --keys or --stock these have half of the room (--limit connections, totalText), and the others find theirs",
+      "admits every device that can reach the port and has no key here; with --keys or --stock, such devices share half of the room (--limit connections, totalText)",
   },
   store: {
     type: "string",
     default: ":memory:",
     takes: "FILE|URL",
     complete: "file",
-    group: "What must not be lost",
+    group: "What is kept",
     help:
-      "keep messages and positions in this SQLite file, which is created if need be; or in a PostgreSQL database, postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or ~/.pgpass. Without, or with :memory:, they are forgotten when the server ends (:memory:)",
+      "keeps messages and positions in this SQLite file, which is created if needed; or in a PostgreSQL database, postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or ~/.pgpass; :memory: forgets them when the server ends (:memory:)",
   },
   durability: {
     type: "string",
@@ -44,18 +44,18 @@ export const OPTIONS = {
     takes: "full|normal",
     complete: ["full", "normal"],
     help:
-      "what an acknowledged message survives on disk: a loss of power, or only the end of the server, but several times as fast (full)",
+      "full: an acknowledged message survives a loss of power; normal: only the end of the process, but several times faster (full)",
   },
   "dead-letters": {
     type: "boolean",
     default: false,
     help:
-      "set aside a message with which the application has failed 5 times (limit attempts), instead of trying it for ever; see the command dead-letters",
+      "sets a message aside when the application has failed with it 5 times (limit attempts), instead of retrying for ever; see the command dead-letters",
   },
   "dead-letters-max-age": {
     type: "string",
     takes: "30d",
-    help: "what was set aside for so long (90s, 30m, 36h, 30d) is forgotten (never)",
+    help: "deletes dead letters that are older than this: 90s, 30m, 36h, 30d (never)",
   },
   port: {
     type: "string",
@@ -74,20 +74,20 @@ export const OPTIONS = {
     type: "string",
     default: "2000",
     takes: "MS",
-    help: "silence that is taken for an outage; the same on the devices (2000)",
+    help: "silence that counts as an outage; must be the same on the devices (2000)",
   },
   "send-away": {
     type: "string",
     default: "0",
     takes: "MS",
     help:
-      "when it is stopped it first sends its devices to the next address that they know, one after the other in this time; for servers that share a store (0: it closes their connections)",
+      "on stop, first sends its devices to the next address that they know, spread over this time; for servers that share a store (0: closes their connections)",
   },
   "tls-cert": {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "speak TLS, with this certificate (PEM); a SIGHUP reads both files again",
+    help: "uses TLS with this certificate (PEM); SIGHUP reloads both files",
   },
   "tls-key": { type: "string", takes: "FILE", complete: "file", help: "and its private key (PEM)" },
   limit: {
@@ -95,7 +95,7 @@ export const OPTIONS = {
     multiple: true,
     default: [],
     takes: "NAME=N",
-    help: `a limit, several times: ${Object.keys(defaultLimits).join(", ")}`,
+    help: `sets a limit; may be repeated: ${Object.keys(defaultLimits).join(", ")}`,
   },
   app: {
     type: "string",
@@ -103,9 +103,9 @@ export const OPTIONS = {
     default: [],
     takes: "NAME|FILE",
     complete: "file",
-    group: "What becomes of messages",
+    group: "What happens to messages",
     help:
-      "run this for every device: echo, main, remote, qos, qos_fast, thermostat, door, logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails is begun again, after 1 s to 60 s. Several share each device's link: of these, one may take plain lines, the others take channels; what fails is set aside then as with --dead-letters",
+      "runs this for every device: echo, main, remote, qos, qos_fast, thermostat, door, logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails is restarted after 1 s to 60 s. May be repeated: then one may take plain lines, and the others take channels; messages that fail are set aside as with --dead-letters",
   },
   connect: {
     type: "string",
@@ -113,23 +113,23 @@ export const OPTIONS = {
     default: [],
     takes: "ID/CHANNEL=ID/CHANNEL",
     help:
-      "several times: what the first reports or tells as an event, the second is set to, through restarts, until `disconnect` ends it; with a map of values behind a space, as JSON. Without --app, linked devices are served all the same",
+      "links channels; may be repeated: the second is set to what the first reports or tells as an event, until `disconnect` ends the link; a map of values may follow after a space, as JSON. Works without --app",
   },
   descriptions: {
     type: "string",
     takes: "FOLDER",
     complete: "file",
     help:
-      "what the channels of applications are: kitchen.json, or kitchen@3.json for its version 3; a SIGHUP reads them again; what is wrong is said, and the old ones stay",
+      "describes the channels of applications: kitchen.json, or kitchen@3.json for its version 3; SIGHUP reloads them; a broken file is reported, and the old descriptions stay",
   },
   mqtt: {
     type: "string",
     takes: "URL",
     group: "A broker",
     help:
-      "mqtt://USER@HOST:PORT, or mqtts:// for TLS: brings what channels are, and what they are set to, to this MQTT broker and from it (topics: bridge/mqtt/README.md); needs --store",
+      "mqtt://USER@HOST:PORT, or mqtts:// for TLS: publishes channels at this MQTT broker and takes settings from it (topics: bridge/mqtt/README.md); needs --store",
   },
-  "mqtt-prefix": { type: "string", takes: "TEXT", help: "topics begin with it (holdfast)" },
+  "mqtt-prefix": { type: "string", takes: "TEXT", help: "prefix of the topics (holdfast)" },
   "mqtt-home-assistant": {
     type: "boolean",
     help: "devices with a description appear in Home Assistant",
@@ -137,32 +137,32 @@ export const OPTIONS = {
   "mqtt-home-assistant-prefix": {
     type: "string",
     takes: "TEXT",
-    help: "that it has in its settings of MQTT (homeassistant)",
+    help: "discovery prefix in Home Assistant's MQTT settings (homeassistant)",
   },
   "mqtt-home-assistant-availability": {
     type: "string",
     takes: "sensors|all|none",
     complete: ["sensors", "all", "none"],
-    help: "what is grey there while its device is away (sensors)",
+    help: "what Home Assistant shows as unavailable while a device is away (sensors)",
   },
   "mqtt-password-file": {
     type: "string",
     takes: "FILE",
     complete: "file",
     help:
-      "the user's password at the broker; without, HOLDFAST_MQTT_PASSWORD in the environment, if it is set. A SIGHUP reads this file and the next three again",
+      "the user's password at the broker; without this option, the environment's HOLDFAST_MQTT_PASSWORD. SIGHUP reloads this file and the next three",
   },
   "mqtt-ca": {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "the certificate (PEM) that signed the broker's (those that the system trusts)",
+    help: "the certificate (PEM) that signed the broker's (default: those that the system trusts)",
   },
   "mqtt-cert": {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "for a broker that asks for one: the bridge's certificate (PEM)",
+    help: "the bridge's certificate (PEM), for a broker that asks for one",
   },
   "mqtt-key": {
     type: "string",
@@ -174,96 +174,95 @@ export const OPTIONS = {
     type: "string",
     takes: "5|3.1.1",
     complete: ["5", "3.1.1"],
-    help: "of MQTT (5)",
+    help: "version of MQTT (5)",
   },
   "mqtt-max-age": {
     type: "string",
     takes: "7d",
     help:
-      "events that have waited for the broker for so long (90s, 30m, 36h, 7d) are given up (never)",
+      "drops events that have waited longer than this for the broker: 90s, 30m, 36h, 7d (never)",
   },
   "mqtt-deadline": {
     type: "string",
     takes: "MS",
     help:
-      "how long a request over MQTT waits for its answer, and what is to be done for its device, if the message has no expiry (10000)",
+      "how long a request over MQTT waits for its answer, and a `do` for its device, if the message has no expiry (10000)",
   },
   "mqtt-offline-after": {
     type: "string",
     multiple: true,
     takes: "MS|ID=MS",
-    help: "several times: for how long a device without a connection is online still (30000)",
+    help: "how long a device without a connection still counts as online; may be repeated (30000)",
   },
   "mqtt-sleeping": {
     type: "string",
     multiple: true,
     takes: "MS|ID=MS",
     help:
-      "several times: for how long a device may sleep before it is offline (what it says itself: sleep=SECONDS in its metadata)",
+      "how long a device may sleep before it counts as offline; may be repeated (default: sleep=SECONDS in its metadata)",
   },
   "mqtt-own-topics": {
     type: "string",
     multiple: true,
     takes: "FILTER",
     help:
-      "several times: topics that devices may publish to and hear by themselves; {id} in it is the device's id; wildcards have nothing below the prefix (none)",
+      "topics that devices may publish and subscribe to themselves; may be repeated; {id} stands for the device's id; wildcards match nothing below the prefix (none)",
   },
   control: {
     type: "string",
     takes: "PATH",
     complete: "file",
-    group: "Who looks after it",
+    group: "How it is managed",
     help:
-      "the socket over which commands such as `holdfast devices` reach this server; who may open it may do everything (with --store FILE: FILE.sock)",
+      "the socket over which commands such as `holdfast devices` reach this server; whoever can open it may do everything (with --store FILE: FILE.sock)",
   },
   web: {
     type: "string",
     takes: "PORT",
-    help: "a page that shows the devices: http://localhost:PORT/; 0: any free port",
+    help: "serves a page that shows the devices at http://localhost:PORT/; 0: any free port",
   },
   "web-host": {
     type: "string",
     default: "127.0.0.1",
     takes: "ADDRESS",
     help:
-      "address to listen on for it; where others reach it there must be a password, and it speaks TLS if the server does (127.0.0.1: this machine alone)",
+      "address for the page to listen on; if others can reach it, it needs a password; it uses TLS if the server does (127.0.0.1: this machine only)",
   },
   "web-password-file": {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "who may open it: a file that the command web has made",
+    help: "password and tokens of the page: a file that the command web has made",
   },
   "web-url": {
     type: "string",
     takes: "URL",
-    help:
-      "where it is for those who open it, if that is a name, or behind a proxy: https://holdfast.example/",
+    help: "the page's public address, if it is a name or behind a proxy: https://holdfast.example/",
   },
   "web-admin": {
     type: "boolean",
     default: false,
     help:
-      "whoever may look there may act as well: set channels, send, drop what waits, forget devices",
+      "whoever may open the page may also act: set channels, send, drop what waits, forget devices",
   },
   "metrics-devices": {
     type: "boolean",
     default: false,
-    help: "/metrics has some of each device, too: as many more as there are devices",
+    help: "adds metrics for each device to /metrics; their number grows with that of the devices",
   },
   log: {
     type: "string",
     default: "text",
     takes: "text|json",
     complete: ["text", "json"],
-    help: "a line for every change of a connection, on stderr (text)",
+    help: "format of the log on stderr (text)",
   },
   config: {
     type: "string",
     takes: "FILE",
     complete: "file",
     help:
-      "reads options from this file, too: JSON with comments, a key for each option (server/cli/config.schema.json); names of files are meant from its folder; the command line counts more",
+      "also reads options from this file: JSON with comments, a key for each option (server/cli/config.schema.json); paths are relative to its folder; the command line takes precedence",
   },
   help: { type: "boolean", default: false, help: "" },
 } as const satisfies Readonly<Record<string, ServeOption>>;

@@ -27,8 +27,7 @@ It is made on the server's machine: with --url that is refused.`,
 export const deadLettersCommand = command({
   name: "dead-letters",
   usage: ["list", "revive ID NUMBER", "discard ID NUMBER"],
-  summary:
-    "Looks after dead letters: messages with which the application has failed again and again",
+  summary: "Manages dead letters: messages with which the application has failed again and again",
   about:
     `\`list\` prints a line for each: device, number, when, why, and what it says, as JSON. After \`revive\` the message comes
 to the application again, after those that wait; \`discard\` forgets it.`,
@@ -42,7 +41,7 @@ to the application again, after those that wait; \`discard\` forgets it.`,
       return letters.forEach((letter) => print(JSON.stringify(letter)));
     }
     if (!/^\d+$/.test(number)) {
-      const message = `NUMBER is what list shows, not ${JSON.stringify(number)}`;
+      const message = `NUMBER is one of the numbers that list shows, not ${JSON.stringify(number)}`;
       throw badArgument("dead-letters", message);
     }
     const path = pathOf(device, "dead-letters", number);

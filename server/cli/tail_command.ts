@@ -25,22 +25,22 @@ Where the command reads too slowly, it says how many lines it has missed.`,
       type: "string",
       multiple: true,
       takes: "NAME,NAME",
-      help: "these events alone: reported, connected, warning, message …",
+      help: "only these events: reported, connected, warning, message …",
     },
     messages: {
       type: "boolean",
-      help: "all messages as well, from devices and to them, as soon as they are safe",
+      help: "also shows all messages from and to devices, as soon as they are safe",
     },
     match: {
       type: "string",
       takes: "TEXT",
-      help: "only lines that have this in them, in small letters or capitals",
+      help: "only lines that contain this, in upper or lower case",
     },
   },
   async run(ids, { event: events, messages, match = "", ...values }, reach) {
     const names = events.flatMap((list) => list.split(","));
     if (names.includes("")) {
-      throw badArgument("tail", "--event takes names with a comma between them");
+      throw badArgument("tail", "--event takes names separated by commas");
     }
     const query = new URLSearchParams([
       ...ids.map((id) => ["device", id]),
@@ -66,7 +66,7 @@ Where the command reads too slowly, it says how many lines it has missed.`,
       } catch (error) {
         const isGone = error instanceof HoldfastError && GONE.includes(error.code);
         if (!wasThere || !isGone) throw error;
-        if (isThere) note(values.json, error.code, `${error.message}; it is waited for`);
+        if (isThere) note(values.json, error.code, `${error.message}; waiting for it`);
         isThere = false;
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }

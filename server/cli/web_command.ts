@@ -12,7 +12,7 @@ import { parseCredentials, readCredentials, unusable } from "./web_options.ts";
 export const webCommand = command({
   name: "web",
   usage: ["password", "token NAME", "remove NAME", "list"],
-  summary: "Looks after who may open the page: a password for people, tokens for programs",
+  summary: "Manages who may open the page: a password for people, tokens for programs",
   about:
     `\`password\` asks for one, or takes it from stdin; \`token\` makes one for a program, and prints it: this once. The file
 has hashes of them, and a server reads it when it starts: --web-password-file.`,
@@ -21,11 +21,12 @@ has hashes of them, and a server reads it when it starts: --web-password-file.`,
       type: "string",
       takes: "FILE",
       complete: "file",
-      help: "where they are; created if need be, for its owner alone (web.json)",
+      help:
+        "the file of password and tokens; created if needed, readable by its owner only (web.json)",
     },
     act: {
       type: "boolean",
-      help: "the token may change something, where --web-admin is set; without, it may look",
+      help: "the token may also act, if the server has --web-admin; without this it may only read",
     },
     json: { type: "boolean", help: "prints JSON, a line for each token; errors as well" },
   },

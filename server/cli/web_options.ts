@@ -43,7 +43,7 @@ export function parseCredentials(path: string, text: string): Credentials {
 export function unusable(path: string, error: unknown): LocalError {
   if (!(error instanceof Error)) throw error;
   const why = error instanceof Deno.errors.NotFound
-    ? "it does not exist: `holdfast web password --file FILE` makes it"
+    ? "it does not exist: create it with `holdfast web password --file FILE`"
     : error.message;
   return new LocalError("BAD_ARGUMENT", `the password file ${JSON.stringify(path)}: ${why}`);
 }

@@ -69,7 +69,7 @@ export interface Deploy {
   readonly since: Date;
   /** The group with which the device is given it: `Rollout.id`. */
   readonly rollout?: number;
-  /** Why it was refused or fell back, as `PROTOCOL.md` has it; "unknown" if the device could not say. */
+  /** Why it was refused or fell back, as `FIRMWARE.md` has it; "unknown" if the device could not say. */
   readonly reason?: string;
   /** What it needs and the device has not, for example; or, where it was stopped, which device is the reason. */
   readonly detail?: string;

@@ -16,9 +16,9 @@ const REASONS: Readonly<Record<string, string>> = {
   failed: "the same bytes fell back before",
   size: "it does not fit",
   mac: "the device has another key",
-  hash: "what has arrived is something else",
-  module: "it is no application for this firmware",
-  import: "it needs something that this firmware has not",
+  hash: "what arrived has another hash",
+  module: "it is not an application for this firmware",
+  import: "it needs something that this firmware does not have",
   flash: "the flash cannot be written",
   gap: "pieces came out of place again and again",
   offer: "the device lost its place again and again",
@@ -43,7 +43,7 @@ export function wordsOf(deploy: Deploy): string {
 }
 
 /** Of a device that knows nothing of deploys. */
-const NO_DEPLOYS = "it takes no applications over the link: its hello has no app=";
+const NO_DEPLOYS = "it does not take applications over the link: its hello has no app=";
 
 /** @param id Of a device that knows nothing of deploys. */
 export function unsupported(id: string): LocalError {

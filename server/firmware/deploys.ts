@@ -88,7 +88,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const { id: name, session: { record } } = device;
     const [runs, kept] = [runningOf(record), deployOf(record)!];
     const message = `it runs ${nameOf(runs)}, and ${nameOf(kept)} was deployed last: ` +
-      "was it flashed since? It stays so until something is deployed again";
+      "it was probably flashed since; it stays so until you deploy again";
     this.#host.events.emit({ event: "warning", device: name, code: "OTHER_APPLICATION", message });
   }
 
@@ -337,8 +337,8 @@ class DeviceDeploy implements Line, Member {
     if (connected && !this.takesFirmware) throw unsupported(id);
     const { state } = this.deployment;
     if (state && hasFallen(state, offer.hash) && !offer.again) {
-      const message = `${JSON.stringify(id)} has gone back from the same bytes before: ` +
-        "they are not tried again unless you say so";
+      const message = `${JSON.stringify(id)} has already fallen back from these bytes: ` +
+        "use `again` to try them once more";
       throw new LocalError("DEPLOY_REFUSED", message);
     }
     if (!share.hasRoom) throw new LocalError("OUTBOX_FULL", share.whyFull);
@@ -377,7 +377,7 @@ class DeviceDeploy implements Line, Member {
 function offerOf(wasm: Uint8Array, options: DeployOptions): Offer {
   const { name, version, older = false, again = false } = options;
   if (!isAppName(name)) {
-    const message = "an application's name has 1 to 32 letters, digits, _, - and .";
+    const message = "an application's name must have 1 to 32 letters, digits, _, - and .";
     throw new LocalError("BAD_ARGUMENT", `${message}, not ${JSON.stringify(name)}`);
   }
   if (!isAppVersion(version)) {

@@ -26,6 +26,6 @@ Deno.test("each kind of message has its handler, and what nobody understands is 
   assertEquals(log.length, 5);
   assertEquals(
     log[0],
-    '2: its firmware has said what this server does not understand: "k bad"',
+    '2: its firmware has sent a message that this server does not understand: "k bad"',
   );
 });

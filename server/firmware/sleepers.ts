@@ -91,7 +91,7 @@ export class Sleepers {
     this.#waits.delete(id);
     setNap(device.session.record, 0, 0);
     device.touch();
-    const message = `it is not back from its sleep, which was to end ${
+    const message = `it has not come back from its sleep, which should have ended ${
       new Date(nap.until).toISOString()
     }`;
     this.#events.emit({ event: "overdue", device: id, message });

@@ -34,7 +34,10 @@ export function exhume(session: Session, number: number, revives: boolean): void
   const letter = record.state.deadLetters?.find((letter) => letter.number === number);
   if (!letter) throw new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
   if (revives && session.isFull) {
-    throw new LocalError("INBOX_FULL", "the inbox is full: there is no room for a dead letter");
+    throw new LocalError(
+      "INBOX_FULL",
+      "the inbox is full: try again when its application has processed some messages",
+    );
   }
   record.exhume(letter, revives);
   session.exhumed(letter.text, revives);

@@ -159,7 +159,7 @@ Deno.test("an ack that does not come for a timeout after the deadline ends the c
   };
   tick(100);
   tick(TIMEOUT - 1);
-  const error = assertThrows(() => tick(1), PeerError, "after its time was up");
+  const error = assertThrows(() => tick(1), PeerError, "after its deadline");
   assertEquals(error.code, "LATE");
   link.lose();
   link.resume(0);

@@ -12,7 +12,7 @@ const WINDOW = 16;
 const IDS_OPEN = 32;
 
 const NO_IDS =
-  "its messages have no ids: if it has the client of micropython-iot's version 0.1, of 2018, put " +
+  "its messages have no ids: if it has the client of micropython-iot's version 0.1, of 2018, install " +
   "a later one on it";
 
 export class Dialect1 extends Dialect {

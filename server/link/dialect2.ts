@@ -56,7 +56,7 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
   const expected = continues ? rxNext : hello.txFirst;
   // It drops what was acknowledged, and nothing else.
   if (isKnown && !continues) {
-    older = "it was told that messages are here which this store does not have";
+    older = "it was told of messages as safe that this store does not have";
   }
   return {
     welcome: {
@@ -140,12 +140,15 @@ export class Dialect2 extends Dialect {
       throw new PeerError("GAP", `message ${came} came where ${awaited} was expected`);
     }
     if (distance(this.#acknowledged, this.#expected) >= WINDOW) {
-      throw new PeerError("CREDIT", `more than ${WINDOW} messages came without an ack`);
+      throw new PeerError("CREDIT", `the device sent more than ${WINDOW} messages without an ack`);
     }
     this.#unaccepted += line.length + 1;
     this.#unacknowledged += line.length + 1;
     if (this.#unacknowledged > this.#credit) {
-      throw new PeerError("CREDIT", `more than ${this.#credit} bytes came without an ack`);
+      throw new PeerError(
+        "CREDIT",
+        `the device sent more than ${this.#credit} bytes without an ack`,
+      );
     }
     this.#expected = (this.#expected + 1) >>> 0;
   }

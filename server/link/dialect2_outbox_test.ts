@@ -146,7 +146,7 @@ Deno.test("a position beyond what was ever sent: all that is held goes out in a 
 Deno.test("an ack in front of what ends a connection counts, and what was sent behind it stays sent", () => {
   const link = Dialect2Rig.up();
   const [first, second] = link.writeAll(2);
-  assertThrows(() => link.hears(`${frame(0)}\nnonsense\n`), PeerError, "no id");
+  assertThrows(() => link.hears(`${frame(0)}\nnonsense\n`), PeerError, "not start with an id");
   link.lose();
   const { renamed } = link.resume(2);
   assertEquals([first!.arrived, second!.arrived, renamed], [1, 1, false]);

@@ -135,7 +135,7 @@ export class Outbox {
         if (!isForFirmware(message.text)) reports.notWritten(record.id, message.text);
         this.withdraw(message);
       } else if (byteLength(message.text) > lineBytes) {
-        const why = `the device has come back with room for ${lineBytes} bytes only`;
+        const why = `the device has come back and takes only ${lineBytes} bytes`;
         this.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
       }
     }
@@ -168,7 +168,7 @@ export class Outbox {
   whyFull(now: number): string | undefined {
     const { record: { outbox }, limits, share } = this.#owner;
     if (outbox.length >= limits.outbox || this.#text.units >= limits.queueText) {
-      return `${outbox.length} messages wait for this device already: await write, or drop some`;
+      return `${outbox.length} messages wait for this device: await write, or drop some with clear`;
     }
     if (outbox.length > 0 && !share.hasRoom) return share.whyFull;
     if (limits.outboxAge === Infinity) return undefined;

@@ -223,7 +223,7 @@ export class Session {
 
   #badLine(line: string): PeerError {
     const { advice } = this.#dialect!;
-    const message = `a line starts with no id: ${quote(line)}`;
+    const message = `a line does not start with an id: ${quote(line)}`;
     return new PeerError("BAD_LINE", message, advice === undefined ? {} : { advice });
   }
 
@@ -428,10 +428,10 @@ export class Session {
     if (this.#backlog.length > 0) this.#resume(); // other devices may have made room
     this.#dialect.prepare();
     if (this.isSilent(now)) {
-      throw new PeerError("SILENT", `nothing was heard for ${this.timeout} ms`);
+      throw new PeerError("SILENT", `nothing was received for ${this.timeout} ms`);
     }
     if (this.isLate(now, reads)) {
-      const message = `a message has no ack ${this.timeout} ms after its time was up`;
+      const message = `a message has no ack ${this.timeout} ms after its deadline`;
       throw new PeerError("LATE", message); // what the next greeting says decides
     }
   }

@@ -120,7 +120,7 @@ export class Events {
         this.#listeners.delete(listener);
         const why = error instanceof Error ? error.stack : error;
         const message =
-          `somebody who was told of "${event.event}" has failed, and is told no more: ${why}`;
+          `a subscriber to "${event.event}" has thrown an error and was unsubscribed: ${why}`;
         this.emit({ event: "warning", code: "LISTENER_FAILED", message });
       }
     }

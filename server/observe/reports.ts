@@ -76,7 +76,7 @@ export class Reports {
   /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */
   full({ id: device, app, inbox }: Reported): boolean {
     if (app === "running") return false;
-    const message = `${inbox} messages wait, and nothing reads them: the device keeps what follows`;
+    const message = `${inbox} messages wait and nothing reads them: the device keeps the rest`;
     this.#events.emit({ event: "warning", device, code: "INBOX_FULL", message });
     return true;
   }
@@ -84,7 +84,7 @@ export class Reports {
   /** Somebody who watches messages has failed. */
   watchFailed({ id: device }: Reported, error: unknown): void {
     const why = error instanceof Error ? error.stack : error;
-    const message = `somebody who watched messages has failed, and is told no more: ${why}`;
+    const message = `a watcher of messages has thrown an error and was removed: ${why}`;
     this.#events.emit({ event: "warning", device, code: "LISTENER_FAILED", message });
   }
 
@@ -117,7 +117,7 @@ export class Reports {
 
   /** A device's firmware has said something that nobody understands. */
   notUnderstood(device: string, text: string): void {
-    const message = `its firmware has said what this server does not understand: ${
+    const message = `its firmware has sent a message that this server does not understand: ${
       quote(text.slice(1))
     }`;
     this.#events.emit({ event: "log", device, message });
@@ -126,7 +126,7 @@ export class Reports {
   /** A message to a device was withdrawn which an older server took. */
   notWritten(device: string, text: string): void {
     const message = `a message to it was withdrawn: it starts with the character U+0002, ` +
-      `which is the firmware's, and an older server took it: ${quote(text)}`;
+      `which is reserved for the firmware; an older server had accepted it: ${quote(text)}`;
     this.#events.emit({ event: "warning", device, code: "BAD_TEXT", message });
   }
 
@@ -149,8 +149,8 @@ export class Reports {
 
   /** An application has returned. */
   ended({ id: device, inbox }: Reported): void {
-    const message = `it has returned, and ${inbox} messages wait: ` +
-      "what the device sends is kept until somebody reads it";
+    const message = `it has returned while ${inbox} messages wait: ` +
+      "what the device sends is kept until an application reads it";
     this.#events.emit({ event: "app_ended", device, message });
   }
 

@@ -1,6 +1,6 @@
 /**
  * Lines of the layer above the link: a message whose first character marks it as being about a channel.
- * `client-as/PROTOCOL.md` has the grammar; what a chip makes of it is in `client-as/assembly/channel.ts`.
+ * `client-as/CHANNELS.md` has the grammar; what a chip makes of it is in `client-as/assembly/channel.ts`.
  * Whatever is not of the grammar is a plain line, the application's own affair.
  */
 import { LocalError } from "./errors.ts";
@@ -65,7 +65,7 @@ export function isName(name: string): boolean {
 
 /** @throws {LocalError} BAD_ARGUMENT: no channel may have this name */
 export function checkChannel(name: string): void {
-  if (!isName(name)) throw bad(`${JSON.stringify(name)} is no channel: ${NAME_RULE}`);
+  if (!isName(name)) throw bad(`${JSON.stringify(name)} is not a channel: ${NAME_RULE}`);
 }
 
 /** What a line says about a channel; undefined: it is a plain line. */
@@ -121,17 +121,17 @@ function parseFault(name: string, tag?: string, text = ""): Marked | undefined {
  */
 export function formatMarked(marked: Marked): string {
   const { mark, name } = marked;
-  if (!isName(name)) throw bad(`${JSON.stringify(name)} is no name: ${NAME_RULE}`);
+  if (!isName(name)) throw bad(`${JSON.stringify(name)} is not a name: ${NAME_RULE}`);
   let line = SIGNS[mark] + name;
   if ("tag" in marked && marked.tag !== undefined) {
     if (!TAG.test(marked.tag)) {
-      throw bad(`${JSON.stringify(marked.tag)} is no tag: 1 to 10 digits are`);
+      throw bad(`${JSON.stringify(marked.tag)} is not a tag: use 1 to 10 digits`);
     }
     line += `.${marked.tag}`;
   } else if (mark === "ask") throw bad("a request has a tag");
   if ("stamp" in marked && marked.stamp !== undefined) {
     if (!isStamp(marked.stamp)) {
-      throw bad(`${marked.stamp} is no stamp: 0 to 4294967295 are, in ms`);
+      throw bad(`${marked.stamp} is not a stamp: use 0 to 4294967295, in ms`);
     }
     if ("tag" in marked && marked.tag !== undefined) {
       throw bad("a tag and a stamp exclude each other");
@@ -140,7 +140,7 @@ export function formatMarked(marked: Marked): string {
   }
   if (mark === "fault") {
     if (!isFaultCode(marked.code)) {
-      throw bad(`${JSON.stringify(marked.code)} is no code of a fault`);
+      throw bad(`${JSON.stringify(marked.code)} is not a fault code`);
     }
     return line + ` ${marked.code}` + behind(marked.words, "words");
   }
@@ -151,7 +151,7 @@ export function formatMarked(marked: Marked): string {
 
 function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>): string {
   if (version.startsWith("{") || version.includes(" {")) {
-    throw bad("a version has no brace where a description would begin");
+    throw bad("a version must not have a brace where a description would begin");
   }
   if (description !== undefined && !description.startsWith("{")) {
     throw bad("a description is a JSON object");
@@ -160,7 +160,7 @@ function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>)
 }
 
 /** What a name is, for people. */
-export const NAME_RULE = `1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - / are`;
+export const NAME_RULE = `use 1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - /`;
 
 function behind(text: string | undefined, what: string): string {
   if (text === "") throw bad(`${what}: at least one character is needed`);
@@ -219,7 +219,9 @@ function wrongValue(value: unknown, depth: number): string | undefined {
 }
 
 function wrongObject(value: object, depth: number): string | undefined {
-  if (depth > VALUE_DEPTH) return `it is nested deeper than ${VALUE_DEPTH}, or a part of itself`;
+  if (depth > VALUE_DEPTH) {
+    return `it is nested deeper than ${VALUE_DEPTH} levels, or contains itself`;
+  }
   if (!Array.isArray(value)) {
     const kind = Object.getPrototypeOf(value);
     if (kind !== null && kind !== Object.prototype) return "an object of a class cannot be sent";

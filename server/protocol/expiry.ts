@@ -12,7 +12,7 @@ export function checkExpiry(expires: number | undefined, qos: boolean): void {
     throw new LocalError("BAD_ARGUMENT", message);
   }
   if (qos) return;
-  throw new LocalError("BAD_ARGUMENT", "a message without qos never waits: it needs no expires");
+  throw new LocalError("BAD_ARGUMENT", "a message without qos never waits: leave out expires");
 }
 
 /** What a message's writer is told. @param peer The other end */

@@ -7,6 +7,6 @@ export const FALLS = {
   crash: "it crashed the firmware",
   heap: "it took too much memory",
   link: "its link did not come up in time",
-  refused: "its own check said no",
+  refused: "its own check (onTrial) refused it",
   load: "it could not be compiled",
 } as const;

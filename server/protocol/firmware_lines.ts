@@ -1,4 +1,4 @@
-/** What server and firmware say to each other: the texts that start with %x02, as `PROTOCOL.md` has them. */
+/** What server and firmware say to each other: the texts that start with %x02, as `client-as/FIRMWARE.md` has them. */
 import { FALLS } from "./falls.ts";
 import { FIRMWARE } from "./lines.ts";
 import { proofOf } from "./proof.ts";

@@ -61,8 +61,10 @@ export interface Hello2 extends Greeting {
 /** @throws {PeerError} BAD_GREETING, with the reason */
 export function parseHello2(line: string): Hello2 {
   const suite = hexNumber(line.slice(1, 3));
-  if (suite === 1) throw bad("suite 1 is not spoken any more: the device needs a newer client");
-  if (suite !== 0 && suite !== 2 && suite !== SEALED) throw bad(`suite ${suite} is not known here`);
+  if (suite === 1) throw bad("suite 1 is no longer supported: update the device's client");
+  if (suite !== 0 && suite !== 2 && suite !== SEALED) {
+    throw bad(`suite ${suite} is unknown to this server`);
+  }
   const greeting = {} as Greeting;
   for (const [i, word] of WORDS.entries()) {
     greeting[word] = hexNumber(line.slice(3 + i * 8, 11 + i * 8));
@@ -70,9 +72,11 @@ export function parseHello2(line: string): Hello2 {
   if (!/^[0-9a-f]{32}$/.test(line.slice(WORDS_END, NONCE_END))) throw bad("the nonce is malformed");
   const { txEpoch, window, bytes, line: longest } = greeting;
   if (txEpoch === 0) throw bad("a stream cannot be named 0");
-  if (window < 1 || window > 64) throw bad(`a window of ${window} messages: 1 to 64 are allowed`);
+  if (window < 1 || window > 64) {
+    throw bad(`a window of ${window} messages is out of range: 1 to 64`);
+  }
   if (longest < 1 || bytes < longest + 3) {
-    throw bad(`room for ${bytes} bytes does not hold a line of ${longest}`);
+    throw bad(`a credit of ${bytes} bytes does not hold a line of ${longest}`);
   }
   const name = line.slice(NONCE_END);
   const tab = name.indexOf(TAB);

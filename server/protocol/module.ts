@@ -94,14 +94,14 @@ const TYPES: Record<number, string> = {
  */
 export function checkModule(wasm: Uint8Array<ArrayBuffer>, most: number): ModuleFacts {
   if (wasm.length < 8 || new DataView(wasm.buffer, wasm.byteOffset).getUint32(0) !== 0x0061736d) {
-    throw bad("it is no WebAssembly module");
+    throw bad("it is not a WebAssembly module");
   }
   const version = new DataView(wasm.buffer, wasm.byteOffset).getUint32(4, true);
   if (version !== 1) {
     throw bad(`it is WebAssembly of version ${version}, and the firmware knows version 1`);
   }
   if (wasm.length > most) {
-    throw bad(`it has ${wasm.length} bytes, and there is room for ${most} on the board`);
+    throw bad(`it has ${wasm.length} bytes, and the board has room for ${most}`);
   }
   if (!WebAssembly.validate(wasm)) throw bad("it is damaged or cut off");
   // It is right as a module: what follows need not look for its end.
@@ -181,7 +181,7 @@ function checkType(type: number): void {
 
 function typesIn(section: Reader | undefined): FunctionType[] {
   return section?.list(() => {
-    if (section.byte() !== 0x60) throw bad(`it has types that are no functions: ${TOOLS}`);
+    if (section.byte() !== 0x60) throw bad(`it has types other than functions: ${TOOLS}`);
     const lengths = [0, 1].map(() => {
       const values = section.list(() => section.byte());
       for (const type of values) checkType(type);
@@ -195,12 +195,12 @@ function typesIn(section: Reader | undefined): FunctionType[] {
 function checkImports(section: Reader | undefined, types: FunctionType[]): string[] {
   return section?.list(() => {
     const name = `${section.name()}.${section.name()}`;
-    if (section.byte() !== 0) throw bad(`it imports ${name}, which is no function: ${TOOLS}`);
+    if (section.byte() !== 0) throw bad(`it imports ${name}, which is not a function: ${TOOLS}`);
     const [parameters, results] = types[section.number()]!;
     const known = Object.hasOwn(IMPORTS, name) ? IMPORTS[name] : undefined;
     if (!known) throw bad(`it needs ${name}, which this firmware does not have`);
     if (known[0] !== parameters || known[1] !== results) {
-      throw bad(`it uses ${name} in another way than this firmware has it: build it again`);
+      throw bad(`it uses ${name} with another signature than this firmware has: build it again`);
     }
     return name;
   }) ?? [];
@@ -219,7 +219,7 @@ function checkExports(section: Reader | undefined): void {
     (exported.get("memory") === 2 ? undefined : "memory");
   if (lacking !== undefined) {
     throw bad(
-      `it is no application for this firmware: it exports no ${lacking}. An application exports all of the core; ` +
+      `it is not an application for this firmware: it does not export ${lacking}. An application exports all of the core; ` +
         "client-as/README.md shows one",
     );
   }
@@ -236,7 +236,7 @@ function checkData(section: Reader | undefined): void {
     const end = from + section.take(section.number()).length;
     if (end > DATA_END) {
       throw bad(
-        `its constant texts and tables end at byte ${end}, and ${DATA_END} are allowed: make them shorter`,
+        `its constant texts and tables end at byte ${end}, and at most ${DATA_END} is allowed: make them shorter`,
       );
     }
   });
@@ -278,8 +278,8 @@ function checkCode(section: Reader | undefined): void {
       depth += DEEPER[checkInstruction(body)] ?? 0;
       if (depth > MOST_DEPTH) {
         throw bad(
-          `a function of it has more than ${MOST_DEPTH} blocks (if, while, switch) within each other: ` +
-            "make functions of the inner ones",
+          `a function of it nests more than ${MOST_DEPTH} blocks (if, while, switch): ` +
+            "move the inner ones into functions",
         );
       }
     }
@@ -303,7 +303,7 @@ function checkInstruction(body: Reader): number {
     const kind = code >= 0x29 && code < 0xc0
       ? "one of 64-bit or floating-point numbers"
       : "one that older interpreters do not know";
-    throw bad(`it has an instruction that the firmware has not (${hex}, ${kind}): ${TOOLS}`);
+    throw bad(`it has an instruction that the firmware does not have (${hex}, ${kind}): ${TOOLS}`);
   }
   for (let n = 0; n < operands; n++) body.number();
   return code;

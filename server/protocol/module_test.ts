@@ -73,8 +73,8 @@ Deno.test("imports are told by their numbers", () => {
 
 Deno.test("a file that is no module, of another version, damaged, cut off or too long is refused", () => {
   const main = built("main");
-  refused(new Uint8Array(0), "it is no WebAssembly module");
-  refused(new TextEncoder().encode("<!DOCTYPE html>"), "it is no WebAssembly module");
+  refused(new Uint8Array(0), "it is not a WebAssembly module");
+  refused(new TextEncoder().encode("<!DOCTYPE html>"), "it is not a WebAssembly module");
   refused(Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), "WebAssembly of version 2");
   refused(main.slice(0, -1), "damaged or cut off");
   const damaged = main.slice();
@@ -85,11 +85,11 @@ Deno.test("a file that is no module, of another version, damaged, cut off or too
     ...[0, 0xc4, 0xb8, 0x02, ...text("x")], // a section for tools, of 40,004 bytes
     ...new Uint8Array(40_002),
   ]);
-  refused(long, `it has ${long.length} bytes, and there is room for 40912`);
+  refused(long, `it has ${long.length} bytes, and the board has room for 40912`);
 });
 
 Deno.test("a module that is no application of ours is refused", () => {
-  const why = "it is no application for this firmware: it exports no registers";
+  const why = "it is not an application for this firmware: it does not export registers";
   refused(new Uint8Array(header), why);
   // One that has the name, but no function of it.
   refused(
@@ -147,7 +147,7 @@ Deno.test("what the firmware has not is named", () => {
   const fill = [0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x0b, 0]; // memory.fill
   const cases: [module: Parameters<typeof crafted>[0], why: string | undefined][] = [
     [{}, undefined],
-    [{ imports: [imported("board", "log", 1)] }, "it uses board.log in another way"],
+    [{ imports: [imported("board", "log", 1)] }, "it uses board.log with another signature"],
     [{ imports: [imported("board", "restart", 0)] }, undefined],
     [
       { imports: [imported("board", "fly", 1)] },
@@ -163,13 +163,13 @@ Deno.test("what the firmware has not is named", () => {
     [{ body: nested(16) }, undefined],
     [
       { body: nested(17) },
-      "a function of it has more than 16 blocks (if, while, switch) within each other",
+      "a function of it nests more than 16 blocks (if, while, switch)",
     ],
     [{ body: Array(14_000).fill(0x01) }, "bytes of the board's memory, and there are 24576"],
     [{ data: [0, 0x41, 0xfc, 0x0f, 0x0b, 4, 1, 2, 3, 4] }, undefined], // at 2,044
     [
       { data: [0, 0x41, 0xfd, 0x0f, 0x0b, 4, 1, 2, 3, 4] },
-      "end at byte 2049, and 2048 are allowed",
+      "end at byte 2049, and at most 2048 is allowed",
     ],
     [{ data: [1, 4, 1, 2, 3, 4] }, "it has data that it places by itself"],
   ];

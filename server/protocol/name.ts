@@ -12,8 +12,8 @@ const MORE_CONTROLS = /[\x80-\x9f]/;
 
 /** What is wrong with a name that a device says; undefined: nothing. */
 export function wrongOnWire(name: string): string | undefined {
-  if (name === "") return "a name has one character at least";
-  if (CONTROLS.test(name)) return "a name has no control characters";
+  if (name === "") return "a name must have at least one character";
+  if (CONTROLS.test(name)) return "a name must not have control characters";
   return undefined;
 }
 
@@ -22,9 +22,9 @@ export function wrongName(name: string): string | undefined {
   const wrong = wrongOnWire(name);
   if (wrong !== undefined) return wrong;
   if (MORE_CONTROLS.test(name)) {
-    return "a name has no control characters (U+0080 to U+009F are some)";
+    return "a name must not have control characters (U+0080 to U+009F are some)";
   }
-  if (!name.isWellFormed()) return "a name is well-formed Unicode (lone surrogate)";
+  if (!name.isWellFormed()) return "a name must be well-formed Unicode (lone surrogate)";
   const bytes = byteLength(name);
-  return bytes > NAME_BYTES ? `a name has ${NAME_BYTES} bytes at most, not ${bytes}` : undefined;
+  return bytes > NAME_BYTES ? `a name may have ${NAME_BYTES} bytes, not ${bytes}` : undefined;
 }

@@ -15,7 +15,7 @@ export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
   }
   throw new LocalError(
     "BAD_ARGUMENT",
-    `the key of ${JSON.stringify(id)} is not 64 hex digits, nor 32 bytes`,
+    `the key of ${JSON.stringify(id)} must be 64 hex digits or 32 bytes`,
   );
 }
 

@@ -66,7 +66,7 @@ export class Requests {
     const { name, firstTag } = this.#asked;
     const pending = this.#pending ??= new Map();
     if (pending.size >= MOST) {
-      throw new LocalError("OUTBOX_FULL", `${MOST} requests wait for ${name} already`);
+      throw new LocalError("OUTBOX_FULL", `${MOST} requests already wait for ${name}`);
     }
     this.#last = (this.#last + 1) >>> 0;
     const tag = String(firstTag + this.#last);
@@ -78,7 +78,7 @@ export class Requests {
     let isThere = false;
     const unanswered = () => {
       if (!isOver || !isThere) return;
-      reject(new LocalError("UNANSWERED", `${channel}: ${name} has not answered in time`));
+      reject(new LocalError("UNANSWERED", `${channel}: ${name} did not answer in time`));
     };
     const written = this.#asked.write(line, deadline);
     const cancel = this.#asked.after(deadline, () => {

@@ -121,7 +121,10 @@ class ThisRun implements Run {
   constructor(readonly pace: Pace, readonly uncaught: (error: unknown) => void) {}
 
   end(error: unknown): void {
-    this.over = new LocalError("CLOSED", "this run of the application has failed: another follows");
+    this.over = new LocalError(
+      "CLOSED",
+      "this run of the application has failed and will be restarted",
+    );
     for (const reading of this.readings) reading.leave(this, error);
   }
 }

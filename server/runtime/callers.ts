@@ -47,7 +47,7 @@ export class Callers {
     let caller = this.#callers.get(id);
     if (!caller) {
       if (this.#callers.size >= this.#most) {
-        const message = `the store was asked for ${this.#most} devices, and does not answer`;
+        const message = `the store does not answer: ${this.#most} devices wait for it`;
         queueMicrotask(() => failed(new LocalError("STORE_FAILED", message)));
         return () => {};
       }

@@ -92,7 +92,7 @@ export class FleetCallers {
     let isNeeded = true;
     const fail = (error: unknown) => isNeeded && failed(error);
     if (this.#asked >= this.#most) {
-      const message = `the store was asked for ${this.#most} devices, and does not answer`;
+      const message = `the store does not answer: ${this.#most} devices wait for it`;
       queueMicrotask(() => fail(new LocalError("STORE_FAILED", message)));
     } else {
       this.#asked++;

@@ -56,7 +56,7 @@ export class Places {
     const found: string[] = [];
     if (connections < wanted) {
       found.push(
-        `the system lets this process open files for ${connections} connections only, and not for ${wanted} ` +
+        `the system lets this process open files for only ${connections} connections instead of ${wanted} ` +
           `(limit connections). Raise its hard limit (ulimit -n, LimitNOFILE= of a systemd unit) by ` +
           `${wanted - connections}, or lower --limit connections`,
       );
@@ -64,7 +64,7 @@ export class Places {
     if (named > connections) {
       found.push(
         `there are ${named} devices with a key or named as stock, and ${connections} connections are the most: ` +
-          "some will find no place. Raise --limit connections",
+          "some will find no place: raise --limit connections",
       );
     }
     return found;
@@ -92,11 +92,12 @@ export class Places {
     if (this.#access.names(id) || (device && this.#here.has(device))) return;
     if (this.#here.size >= this.#share) {
       const message =
-        `${this.#share} connections are for devices without a key (limit connections)`;
+        `devices without a key may have ${this.#share} connections, and have them (limit connections)`;
       throw new PeerError("TOO_MANY_CONNECTIONS", message);
     }
     if (!this.#needsRoom(device) || this.#oldest) return;
-    const message = `${this.#limits.devices} devices without a key are the most (limit devices)`;
+    const message =
+      `there are ${this.#limits.devices} devices without a key, the most allowed (limit devices)`;
     throw new PeerError("TOO_MANY_DEVICES", message);
   }
 

@@ -45,7 +45,7 @@ Deno.test("what keeps devices out is told, with what to raise", () => {
   assertEquals([shortages(0, 200), shortages(200, 200, 232)], [[], []]);
   const [files, ...others] = shortages(0, 200, 231);
   assertEquals(others, []);
-  assert(files!.includes("199 connections only, and not for 200"), files);
+  assert(files!.includes("199 connections instead of 200"), files);
   assert(files!.includes("by 1, or lower --limit connections"), files);
   const [named] = shortages(201, 200);
   assert(named!.includes("201 devices with a key") && named!.includes("200 connections"), named);

@@ -71,7 +71,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     if (this.#closed) return socket.close();
     const { connections } = this.#host;
     if (this.#open.size >= connections && !this.#evict()) {
-      const message = `${connections} connections are the most (limit)`;
+      const message = `there are ${connections} connections, the most allowed (limit connections)`;
       this.#host.refused(socket.address, "", new PeerError("TOO_MANY_CONNECTIONS", message));
       return socket.close();
     }
@@ -91,7 +91,10 @@ export class Reception implements ConnectionHost, GreetingHost {
       if (!greeting) continue; // evicted
       if (this.clock.now() - since < this.timeout) greeting.begin();
       else {greeting.cut(
-          new PeerError("TOO_MANY_CONNECTIONS", "so many came that it waited too long"),
+          new PeerError(
+            "TOO_MANY_CONNECTIONS",
+            "it waited too long because many connected at once",
+          ),
         );}
     }
   }
@@ -103,7 +106,10 @@ export class Reception implements ConnectionHost, GreetingHost {
   #evict(): boolean {
     const [oldest] = this.#greetings.values();
     oldest?.cut(
-      new PeerError("TOO_MANY_CONNECTIONS", "no greeting was complete when others needed the room"),
+      new PeerError(
+        "TOO_MANY_CONNECTIONS",
+        "its greeting was not complete when others needed the room",
+      ),
     );
     return oldest !== undefined;
   }

@@ -168,7 +168,7 @@ export class Serving implements Stage {
     try {
       session.tick(now, !this.#connection.isPaused);
       if (this.#connection.isStalled(session.timeout, now)) {
-        throw new PeerError("STALLED", `the other end took nothing for ${session.timeout} ms`);
+        throw new PeerError("STALLED", `the device accepted nothing for ${session.timeout} ms`);
       }
     } catch (error) {
       return this.#fail(error);

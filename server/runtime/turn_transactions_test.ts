@@ -109,7 +109,7 @@ Deno.test("a device that somebody else has taken charge of is left out, and all 
   await until(() => other.record.safe === 1);
   assertEquals(scene.events, ["1 is fenced", "commit", "2: b |", "b true"]);
   assertEquals(scene.ledger.record.safe, 0);
-  assertEquals(transfer.ended, 'somebody else has taken charge of device "1"');
+  assertEquals(transfer.ended, 'another server has taken device "1"');
 });
 
 Deno.test("a transaction for others than the device that is fenced goes on, too", async () => {
@@ -125,7 +125,7 @@ Deno.test("a transaction for others than the device that is fenced goes on, too"
   scene.turn.transfer(lost);
   scene.turn.transfer(kept);
   await until(() => kept.ended);
-  assertEquals(lost.ended, 'somebody else has taken charge of device "1"');
+  assertEquals(lost.ended, 'another server has taken device "1"');
   assertEquals(scene.events, ["1 is fenced", "commit", "2: b | kept", "kept is done"]);
 });
 

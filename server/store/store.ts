@@ -16,7 +16,7 @@ export type { Acquired, DeadLetter, DeviceState, Noted, Outgoing, Positions };
 export class FencedError extends LocalError {
   /** Says which device it is. @param device Its id. */
   constructor(override readonly device: string) {
-    super("FENCED", `somebody else has taken charge of device ${JSON.stringify(device)}`);
+    super("FENCED", `another server has taken device ${JSON.stringify(device)}`);
   }
 }
 

@@ -186,13 +186,17 @@ export class Collector implements Transaction {
 
   #checkOpen(): void {
     if (!this.#over) return;
-    throw badArgument("the function that was given this transaction has ended: await what it does");
+    throw badArgument(
+      "the function that was given this transaction has ended: await what it does",
+    );
   }
 
   #open(): Database {
     this.#checkOpen();
     if (this.#database) return this.#database;
-    throw badArgument("this store has no database: give Server.listen the path of a file as store");
+    throw badArgument(
+      "this store has no database: give Server.listen a file or a PostgreSQL URL as store",
+    );
   }
 
   /** What was collected; there can be no more. */

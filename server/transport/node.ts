@@ -142,7 +142,7 @@ function resolve(
     if (forgotten) return;
     if (!error && found.length > 0) return ended(found.map(({ address }) => address));
     const why = error ? inWords(error) : "it has no address";
-    const message = `the name ${JSON.stringify(hostname)} cannot be looked up: ${why}`;
+    const message = `the name ${JSON.stringify(hostname)} could not be looked up: ${why}`;
     ended(new PeerError("NO_ADDRESS", message, { cause: error }));
   };
   try {

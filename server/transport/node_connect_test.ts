@@ -72,7 +72,10 @@ Deno.test("a lookup gives addresses, or a reason that people can read", async ()
     const found = await lookup(name);
     assert(found instanceof PeerError, `${name}: ${found}`);
     assertEquals(found.code, "NO_ADDRESS");
-    assertStringIncludes(found.message, `the name ${JSON.stringify(name)} cannot be looked up: `);
+    assertStringIncludes(
+      found.message,
+      `the name ${JSON.stringify(name)} could not be looked up: `,
+    );
   }
 });
 

@@ -94,7 +94,9 @@ export function actRoutes(server: Operated): Route[] {
     // Where to is a path of the server's machine: for those alone who own its files.
     route("POST", "/api/backup", "own", async ({ request }) => {
       const { path } = fields(await readJson(request), { path: "string" });
-      if (!isAbsolute(path)) throw new LocalError("BAD_ARGUMENT", `${path} is no absolute path`);
+      if (!isAbsolute(path)) {
+        throw new LocalError("BAD_ARGUMENT", `${path} is not an absolute path`);
+      }
       await server.backup(path);
       return json({ path });
     }),
@@ -121,7 +123,7 @@ async function send(
     if (wait) {
       throw new LocalError(
         "BAD_ARGUMENT",
-        "without qos nobody acknowledges the message: wait needs it",
+        "a message without qos is not acknowledged: wait needs qos",
       );
     }
     return answer(await device.write(line, { qos, ...options }) ? "sent" : "not_sent");

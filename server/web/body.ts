@@ -21,7 +21,7 @@ export async function readJson(
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new Refusal(400, "BAD_ARGUMENT", `the body is no JSON: ${(error as Error).message}`);
+    throw new Refusal(400, "BAD_ARGUMENT", `the body is not JSON: ${(error as Error).message}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Refusal(400, "BAD_ARGUMENT", "the body must be an object");
@@ -38,7 +38,7 @@ export async function readBody(
   if (!reader) return new Uint8Array();
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    late.reject(new Refusal(408, "LATE", `the body was not there within ${patience} ms`));
+    late.reject(new Refusal(408, "LATE", `the body did not arrive within ${patience} ms`));
   }, patience);
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
@@ -48,7 +48,7 @@ export async function readBody(
       if (done) return new Uint8Array(await new Blob(pieces).arrayBuffer());
       length += value.length;
       if (length > most) {
-        throw new Refusal(413, "TOO_LARGE", `a body has at most ${most} bytes`, {
+        throw new Refusal(413, "TOO_LARGE", `the body may have at most ${most} bytes`, {
           connection: "close",
         });
       }
@@ -57,7 +57,7 @@ export async function readBody(
   } catch (error) {
     reader.cancel().catch(() => {}); // the rest is of no interest
     if (error instanceof Refusal) throw error;
-    throw new Refusal(400, "BAD_ARGUMENT", "the body has no end"); // whoever sent it is gone
+    throw new Refusal(400, "BAD_ARGUMENT", "the body was cut off"); // whoever sent it is gone
   } finally {
     clearTimeout(timer);
   }

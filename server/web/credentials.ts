@@ -43,13 +43,13 @@ export class Credentials {
     try {
       json = JSON.parse(text);
     } catch (error) {
-      throw bad(`it is no JSON: ${(error as Error).message}`);
+      throw bad(`it is not JSON: ${(error as Error).message}`);
     }
     const { password, tokens = {}, ...others } = objectOf(json, "it");
     const [other] = Object.keys(others);
     if (other !== undefined) throw bad(`there is no ${JSON.stringify(other)} in such a file`);
     if (password !== undefined) {
-      if (typeof password !== "string") throw bad("password is no text");
+      if (typeof password !== "string") throw bad("password is not a text");
       parseHash(password);
     }
     const entries = Object.entries(objectOf(tokens, "tokens"));
@@ -75,8 +75,10 @@ export class Credentials {
   /** Another token. @returns with it the token, which nobody can read from the file */
   withToken(name: string, may: TokenRight): [Credentials, string] {
     if (!/^[\w.-]{1,64}$/.test(name)) throw bad("a token's name is 1 to 64 of a-z A-Z 0-9 _ . -");
-    if (this.tokens.has(name)) throw bad(`there is a token ${name} already`);
-    if (this.tokens.size >= MOST_TOKENS) throw bad(`there are ${MOST_TOKENS} tokens already`);
+    if (this.tokens.has(name)) throw bad(`there is already a token ${name}`);
+    if (this.tokens.size >= MOST_TOKENS) {
+      throw bad(`there are already ${MOST_TOKENS} tokens: remove one first`);
+    }
     const token = `hft_${base64(randomBytes(32))}`;
     const tokens = new Map(this.tokens).set(name, { sha256: sha256(token), may });
     return [new Credentials(this.password, tokens), token];
@@ -126,7 +128,9 @@ function parseHash(text: string): Cost & { hash: Buffer } {
   const cost = { log2N: Number(log2N), r: Number(r), p: Number(p) };
   const isFair = cost.log2N >= 10 && cost.r >= 1 && cost.p >= 1 &&
     cost.log2N <= MOST_COST.log2N && cost.r <= MOST_COST.r && cost.p <= MOST_COST.p;
-  if (hash === undefined || !isFair) throw bad("password is no hash that `web password` has made");
+  if (hash === undefined || !isFair) {
+    throw bad("password is not a hash that `web password` has made");
+  }
   return { ...cost, salt: Buffer.from(salt!, "base64url"), hash: Buffer.from(hash, "base64url") };
 }
 

@@ -44,16 +44,16 @@ Deno.test("a hash that would cost too much, or too little, is refused", () => {
   for (
     const cost of ["9 8 1", "18 8 1", "15 0 1", "15 9 1", "15 8 0", "15 8 5", "15 8", "-1 8 1"]
   ) {
-    assertThrows(() => Credentials.parse(fileOf(cost)), LocalError, "no hash", cost);
+    assertThrows(() => Credentials.parse(fileOf(cost)), LocalError, "not a hash", cost);
   }
-  assertThrows(() => Credentials.parse(fileOf("15 8 1", "A")), LocalError, "no hash");
-  assertThrows(() => Credentials.parse(fileOf("15 8 1", SALT, "A")), LocalError, "no hash");
+  assertThrows(() => Credentials.parse(fileOf("15 8 1", "A")), LocalError, "not a hash");
+  assertThrows(() => Credentials.parse(fileOf("15 8 1", SALT, "A")), LocalError, "not a hash");
 });
 
 Deno.test("tokens are 64 at most, each with its name, its hash and its right", () => {
   let credentials = Credentials.none;
   for (let n = 0; n < 64; n++) [credentials] = credentials.withToken(`t${n}`, "look");
-  assertThrows(() => credentials.withToken("one-more", "look"), LocalError, "64 tokens already");
+  assertThrows(() => credentials.withToken("one-more", "look"), LocalError, "already 64 tokens");
   const text = credentials.format();
   assertEquals(Credentials.parse(text).tokens.size, 64);
   const { tokens } = JSON.parse(text);

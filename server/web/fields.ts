@@ -30,7 +30,9 @@ export function fields<const T extends Readonly<Record<string, Type>>>(
 ): Fields<T> {
   for (const name of Object.keys(body)) {
     if (!Object.hasOwn(types, name)) {
-      throw bad(`there is no field ${JSON.stringify(name)}, but ${Object.keys(types).join(", ")}`);
+      throw bad(
+        `there is no field ${JSON.stringify(name)}; there are ${Object.keys(types).join(", ")}`,
+      );
     }
   }
   for (const [name, type] of Object.entries(types)) {

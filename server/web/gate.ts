@@ -76,7 +76,7 @@ export class Gate {
       const right = token === undefined ? undefined : credentials.rightOf(token);
       if (right === undefined) {
         const headers = { "www-authenticate": "Bearer" };
-        throw new Refusal(401, "BAD_TOKEN", "this token is not known here", headers);
+        throw new Refusal(401, "BAD_TOKEN", "this token is unknown to the server", headers);
       }
       return most === "act" ? right : "look";
     }
@@ -113,7 +113,11 @@ export class Gate {
   async #check(password: string, address: string): Promise<void> {
     const credentials = this.#credentials;
     if (credentials?.password === undefined) {
-      throw new Refusal(403, "NO_PASSWORD", "nobody has set a password: `holdfast web password`");
+      throw new Refusal(
+        403,
+        "NO_PASSWORD",
+        "no password is set: set one with `holdfast web password`",
+      );
     }
     if (this.#checks >= MOST_CHECKS) throw tooOften(1000);
     const pause = this.#attempts.begin(address);
@@ -121,7 +125,7 @@ export class Gate {
     this.#checks++;
     try {
       if (!await credentials.isPassword(password)) {
-        throw new Refusal(403, "BAD_PASSWORD", "this is not the password");
+        throw new Refusal(403, "BAD_PASSWORD", "the password is wrong");
       }
     } finally {
       this.#checks--;
@@ -159,7 +163,7 @@ export class Gate {
 
 function tooOften(ms: number): Refusal {
   const seconds = Math.ceil(ms / 1000);
-  return new Refusal(429, "TOO_OFTEN", `too many passwords were tried: wait for ${seconds} s`, {
+  return new Refusal(429, "TOO_OFTEN", `too many wrong passwords: wait for ${seconds} s`, {
     "retry-after": String(seconds),
   });
 }

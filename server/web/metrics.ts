@@ -82,13 +82,13 @@ function metricsOf(measured: Measured, look: () => Look): Metric[] {
     ...eventMetrics(tallies),
     gauge(
       "store_failing",
-      "Whether the store takes nothing at present.",
+      "Whether the store currently accepts nothing.",
       () => +tallies.storeFails,
     ),
     gauge("store_waiting", "Results and changes that wait for a commit.", () => measured.waiting()),
     gauge(
       "event_loop_lateness_seconds",
-      "How late the event loop was at most in the last ten seconds.",
+      "Largest delay of the event loop in the last ten seconds.",
       () => health.lateMs / 1000,
     ),
     ...processMetrics(),
@@ -107,7 +107,7 @@ function fleetMetrics(devices: () => readonly Device[]): Metric[] {
   return [
     sum("devices", "Devices that the server knows.", () => 1),
     sum("devices_connected", "Devices that have a connection.", ({ connected }) => +connected),
-    sum("devices_asleep", "Devices that sleep, as they have said.", (it) => +isAsleep(it)),
+    sum("devices_asleep", "Devices that have said that they sleep.", (it) => +isAsleep(it)),
     sum("inbox_messages", "Messages from devices that are not processed.", ({ inbox }) => inbox),
     sum(
       "outbox_messages",
@@ -116,7 +116,7 @@ function fleetMetrics(devices: () => readonly Device[]): Metric[] {
     ),
     sum(
       "dead_letters",
-      "Messages that were given up, and are kept.",
+      "Dead letters that are kept.",
       (it) => it.deadLetters.length,
     ),
   ];
@@ -129,11 +129,11 @@ function isAsleep({ asleepUntil }: Device): boolean {
 function messageMetrics(look: () => Look): Metric[] {
   const helps = {
     received: "Messages that devices have sent, accepted.",
-    processed: "Messages of devices that the application has done with.",
-    dead: "Messages of devices that were given up.",
+    processed: "Messages of devices that the application has processed.",
+    dead: "Messages of devices that became dead letters.",
     written: "Messages to devices, accepted with qos.",
     delivered: "Messages to devices that they have acknowledged.",
-    expired: "Messages to devices that were withdrawn, as their time was up.",
+    expired: "Messages to devices that expired and were withdrawn.",
   } as const;
   return Object.entries(helps).map(([name, help]) =>
     gauge(`messages_${name}_total`, help, () => look().messages[name as keyof typeof helps])
@@ -153,21 +153,25 @@ function eventMetrics(tallies: Tallies): Metric[] {
     count("connections_total", "Connections of devices that were welcomed.", "connected"),
     byCode(
       "disconnections_total",
-      "Connections of devices that have ended, by why.",
+      "Connections of devices that have ended, by reason.",
       "disconnected",
     ),
-    count("sleeps_total", "Connections of devices that have ended, as these sleep.", "asleep"),
+    count(
+      "sleeps_total",
+      "Connections of devices that have ended because the device sleeps.",
+      "asleep",
+    ),
     count("overdue_total", "Devices that were not back from their sleep in time.", "overdue"),
     byCode(
       "refusals_total",
-      "Connections that were refused before it was known whose, by why.",
+      "Connections that were refused, by reason.",
       "refused",
     ),
     count("boots_total", "Devices that began a new stream of messages.", "booted"),
-    count("reports_total", "What channels are, as devices have told it.", "reported"),
+    count("reports_total", "Reports of channels.", "reported"),
     count("app_failures_total", "Failures of applications.", "app_failed"),
     count("devices_forgotten_total", "Devices that were forgotten.", "forgotten"),
-    byCode("deploys_total", "Phases that deploys have come to.", "deploy"),
+    byCode("deploys_total", "Phases that deploys have reached.", "deploy"),
     byCode("warnings_total", "Warnings in the log, by their codes.", "warning"),
   ];
 }
@@ -176,8 +180,8 @@ function processMetrics(): Metric[] {
   const began = Date.now() - performance.now();
   return [
     gauge("start_time_seconds", "When the process was started, since 1970.", () => began / 1000),
-    gauge("resident_memory_bytes", "Memory that the process has.", () => Deno.memoryUsage().rss),
-    gauge("cpu_seconds_total", "Time of processors that the process has used.", cpuSeconds),
+    gauge("resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss),
+    gauge("cpu_seconds_total", "Processor time that the process has used.", cpuSeconds),
   ];
 }
 
@@ -186,17 +190,21 @@ function bridgeMetrics(state: () => BridgeState): Metric[] {
   return [
     gauge(
       name("connected"),
-      "Whether the broker is there.",
+      "Whether the broker is connected.",
       () => +(state().connectedSince !== undefined),
     ),
-    gauge(name("connections_total"), "How often the broker was there.", () => state().connects),
+    gauge(name("connections_total"), "Connections to the broker.", () => state().connects),
     gauge(
       name("waiting_publications"),
-      "Publications that the broker was not sent.",
+      "Publications that were not sent yet.",
       () => state().waiting.rows,
     ),
-    gauge(name("waiting_bytes"), "Topics and payloads of these.", () => state().waiting.bytes),
-    gauge(name("waiting_age_seconds"), "For how long the oldest of these has waited.", () => {
+    gauge(
+      name("waiting_bytes"),
+      "Bytes of their topics and payloads.",
+      () => state().waiting.bytes,
+    ),
+    gauge(name("waiting_age_seconds"), "Age of the oldest of them.", () => {
       const { since } = state().waiting;
       return since === undefined ? 0 : Math.max(0, Date.now() - since.getTime()) / 1000;
     }),
@@ -211,7 +219,7 @@ function bridgeMetrics(state: () => BridgeState): Metric[] {
       () => state().published,
     ),
     gauge(name("received_total"), "Messages that the broker has sent.", () => state().received),
-    gauge(name("given_up_total"), "Publications that were given up.", () => state().givenUp),
+    gauge(name("given_up_total"), "Publications that were dropped.", () => state().givenUp),
   ];
 }
 
@@ -234,7 +242,7 @@ function deviceMetrics(devices: () => readonly Device[]): Metric[] {
   return [
     roundTrip,
     each("device_connected", "Whether the device has a connection.", ({ connected }) => +connected),
-    each("device_asleep", "Whether the device sleeps, as it has said.", (it) => +isAsleep(it)),
+    each("device_asleep", "Whether the device has said that it sleeps.", (it) => +isAsleep(it)),
     each(
       "device_connections_total",
       "How often the device has connected.",

@@ -136,7 +136,7 @@ export class Router {
     }
     if (allowed.length === 0) throw new Refusal(404, "NOT_FOUND", "there is no such page");
     const allow = allowed.join(", ");
-    throw new Refusal(405, "BAD_METHOD", `this takes ${allow} only`, { allow });
+    throw new Refusal(405, "BAD_METHOD", `this path takes only ${allow}`, { allow });
   }
 }
 
@@ -147,10 +147,14 @@ function check(may: Right, needs: Right): void {
     throw new Refusal(
       403,
       "NOT_OWNER",
-      "this is done on the server's machine alone, over its socket",
+      "this can only be done on the server's machine, over its socket",
     );
   }
-  throw new Refusal(403, "READ_ONLY", "here one may look, and change nothing");
+  throw new Refusal(
+    403,
+    "READ_ONLY",
+    "this page is read-only: start the server with --web-admin, or use a token that may act",
+  );
 }
 
 function match(
@@ -171,6 +175,10 @@ function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch {
-    throw new Refusal(400, "BAD_ARGUMENT", "a % in the path begins no character");
+    throw new Refusal(
+      400,
+      "BAD_ARGUMENT",
+      "a % in the path is not followed by a valid character code",
+    );
   }
 }

@@ -98,10 +98,10 @@ Deno.test("a body is an object in JSON, and bounded in size and time", async () 
   });
   const headers = { "content-type": "application/json" };
   const none = new Request("http://localhost/", { method: "POST", headers });
-  await assertRejects(() => readJson(none), Error, "the body is no JSON");
+  await assertRejects(() => readJson(none), Error, "the body is not JSON");
   const broken = new ReadableStream({ start: (it) => it.error(new TypeError("reset")) });
   const gone = new Request("http://localhost/", { method: "POST", headers, body: broken });
-  await assertRejects(() => readJson(gone), Error, "the body has no end");
+  await assertRejects(() => readJson(gone), Error, "the body was cut off");
   const slow = new Request("http://localhost/", { method: "POST", headers, body: hangs });
-  await assertRejects(() => readJson(slow, { patience: 10 }), Error, "not there within 10 ms");
+  await assertRejects(() => readJson(slow, { patience: 10 }), Error, "did not arrive within 10 ms");
 });

@@ -23,8 +23,8 @@ export class Places {
     const peer = address === undefined ? undefined : peerOf(address);
     const key = peer === undefined || isLoopback(peer) ? undefined : peer;
     const of = key === undefined ? 0 : this.#taken.get(key) ?? 0;
-    if (of >= MOST_OF_ONE) throw tooMany(`${MOST_OF_ONE} streams of ${key} are open already`);
-    if (this.#all >= MOST_STREAMS) throw tooMany(`${MOST_STREAMS} streams are open already`);
+    if (of >= MOST_OF_ONE) throw tooMany(`${key} already has ${MOST_OF_ONE} open streams`);
+    if (this.#all >= MOST_STREAMS) throw tooMany(`there are already ${MOST_STREAMS} open streams`);
     this.#all++;
     if (key !== undefined) this.#taken.set(key, of + 1);
     const ended = () => {

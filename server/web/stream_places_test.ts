@@ -27,12 +27,12 @@ class Streams {
 Deno.test("streams are bounded for each address, and there is room again when one ends", () => {
   const streams = new Streams();
   streams.begin("10.0.0.1", MOST_OF_ONE);
-  streams.refuses("10.0.0.1", "16 streams of 10.0.0.1 are open already");
-  streams.refuses("::ffff:10.0.0.1", "16 streams of 10.0.0.1");
+  streams.refuses("10.0.0.1", "10.0.0.1 already has 16 open streams");
+  streams.refuses("::ffff:10.0.0.1", "10.0.0.1 already has 16");
   streams.begin("10.0.0.2");
   streams.ends[0]!();
   streams.begin("10.0.0.1");
-  streams.refuses("10.0.0.1", "16 streams");
+  streams.refuses("10.0.0.1", "already has 16");
   for (const end of streams.ends.splice(1)) end();
   streams.begin("10.0.0.1", MOST_OF_ONE);
 });
@@ -40,7 +40,7 @@ Deno.test("streams are bounded for each address, and there is room again when on
 Deno.test("a network of IPv6 counts as one address", () => {
   const streams = new Streams();
   for (let n = 0; n < MOST_OF_ONE; n++) streams.begin(`2001:db8::${n}`);
-  streams.refuses("2001:db8::ffff", "streams of 2001:db8:0:0::/64");
+  streams.refuses("2001:db8::ffff", "2001:db8:0:0::/64 already has");
 });
 
 Deno.test("they are bounded in all, also for this machine, where a proxy may be", () => {
@@ -49,7 +49,7 @@ Deno.test("they are bounded in all, also for this machine, where a proxy may be"
     streams.begin(address, MOST_STREAMS / 4);
   }
   for (const address of ["127.0.0.1", undefined, "10.0.0.1"]) {
-    streams.refuses(address, "64 streams are open already");
+    streams.refuses(address, "there are already 64 open streams");
   }
   streams.ends[0]!();
   streams.begin("10.0.0.1");

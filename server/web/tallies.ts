@@ -38,7 +38,7 @@ export class Tallies {
   /** Devices as they were last seen: what they have counted remains when they are forgotten. */
   #known = new Map<string, Device>();
   readonly #gone = noMessages();
-  /** Whether the store takes nothing at present. */
+  /** Whether the store currently accepts nothing. */
   storeFails = false;
 
   /** @param signal ends it */

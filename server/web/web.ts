@@ -105,7 +105,7 @@ export class Web {
     if (!credentials && !(isLoopback(hostname) && (!url || isLoopback(url.hostname)))) {
       throw new LocalError(
         "BAD_ARGUMENT",
-        "others can reach the page there, so it needs a password: `holdfast web password`, and --web-password-file",
+        "others can reach the page there, so it needs a password: make one with `holdfast web password`, and give --web-password-file",
       );
     }
     const secret = makeSecret();
@@ -180,7 +180,7 @@ export class Web {
   #answer(request: Request, address: string): Response | Promise<Response> {
     try {
       if (!isForUs(request, this.#names)) {
-        throw new Refusal(403, "NOT_FOR_US", "this was meant for another page, or comes from one");
+        throw new Refusal(403, "NOT_FOR_US", "this request is for another page, or comes from one");
       }
       return this.router.answer(request, { may: this.#gate.rightOf(request), address });
     } catch (error) {
@@ -193,6 +193,6 @@ export class Web {
     const why = error instanceof Error ? error.stack : error;
     const message = `${what} has failed: ${why}`;
     this.#server.events.emit({ event: "warning", code: "PAGE_FAILED", message });
-    return json({ code: "PAGE_FAILED", message: "the server has failed with this request" }, 500);
+    return json({ code: "PAGE_FAILED", message: "the server failed to answer this request" }, 500);
   }
 }

@@ -64,7 +64,7 @@ Deno.test("devices are listed, and each is shown", async () => {
   const wrong = await get("/api/devices/%");
   assertEquals([wrong.status, await wrong.json()], [400, {
     code: "BAD_ARGUMENT",
-    message: "a % in the path begins no character",
+    message: "a % in the path is not followed by a valid character code",
   }]);
 });
 
@@ -360,7 +360,7 @@ Deno.test("a page too many is refused, and there is room again when one is close
   const refused = await fetch(url);
   assertEquals([refused.status, await refused.json()], [503, {
     code: "TOO_MANY_STREAMS",
-    message: "64 streams are open already",
+    message: "there are already 64 open streams",
   }]);
   for (const page of pages) await page.body!.cancel();
   await until(async () => {

@@ -1,6 +1,6 @@
 /**
  * The library on a PC, with hostile sockets, against the real server's process and through a network that fails: what
- * both have seen is compared at the end. What must come of it is in the table of promises (client-as/PROTOCOL.md).
+ * both have seen is compared at the end. What must come of it is in the table of promises (client-as/PROMISES.md).
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";

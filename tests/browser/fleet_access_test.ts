@@ -16,7 +16,7 @@ browserTest(
     const { page } = visitor;
     await visitor.field("Password").fill("wrong horse");
     await visitor.press("Log in");
-    assertEquals(await visitor.fault(), "This is not the password");
+    assertEquals(await visitor.fault(), "The password is wrong");
     assertEquals(await wrongInAnyLook(visitor, "22-login"), []);
     await visitor.field("Password").fill("correct horse");
     await visitor.press("Log in");

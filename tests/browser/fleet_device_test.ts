@@ -190,7 +190,7 @@ browserTest(
     await words(/main \d+ was tried, and the old one is back: trap\./);
     isBad = false;
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
-    await words(/not tried again unless you say so/);
+    await words(/use `again` to try them once more/);
     visitor.errors.length = 0; // the browser says that it was refused, which is meant
     await visitor.field("also if it is older, or fell back before").check();
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
@@ -226,6 +226,6 @@ browserTest(
     );
     assertEquals(await wrongInAnyLook(visitor, "26-group"), []);
     await visitor.page.getByRole("link", { name: "c", exact: true }).click();
-    await words("main 7 was not begun, as another device of its group has not taken it");
+    await words("main 7 was not started because another device of its group failed");
   },
 );

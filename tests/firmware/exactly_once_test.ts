@@ -1,6 +1,6 @@
 /**
  * A thousand messages each way between the real server's process and a chip, through all that may happen to
- * either. What must come of it is in the table of promises (client-as/PROTOCOL.md).
+ * either. What must come of it is in the table of promises (client-as/PROMISES.md).
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";

@@ -10,7 +10,7 @@ const RUN = "npx -y deno@2.9.6 ";
 
 /** The commands under a heading of the README. */
 async function commands(heading: string): Promise<string[]> {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const readme = await Deno.readTextFile(new URL("bridge/README.md", ROOT));
   const section = readme.split(`\n### ${heading}\n`)[1]!.split("\n### ")[0]!;
   return section.split("\n").filter((line) => line.startsWith("    ")).map((line) => line.trim());
 }

@@ -106,9 +106,8 @@ function checkTimes(all: readonly { stamp: number }[], ms: number): void {
 Deno.test("the README shows the example as it is", async () => {
   const example = await Deno.readTextFile(new URL("client-as/examples/battery.ts", ROOT));
   const start = example.slice(example.indexOf("export function onStart"));
-  for (const file of ["README.md", "client-as/README.md"]) {
-    assertStringIncludes(await Deno.readTextFile(new URL(file, ROOT)), "```\n" + start + "```\n");
-  }
+  const readme = await Deno.readTextFile(new URL("client-as/README.md", ROOT));
+  assertStringIncludes(readme, "```\n" + start + "```\n");
 });
 
 chipTest(

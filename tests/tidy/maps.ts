@@ -40,16 +40,43 @@ export function deadLinks(tree: Tree): string[] {
   for (const path of tree.keys()) {
     for (let at = folderOf(path); at !== ""; at = folderOf(at)) folders.add(at);
   }
+  return linksOf(tree).filter(([path, link]) => {
+    const to = joined(path, link.replace(/#.*$/, ""));
+    return !link.startsWith("#") && to !== "" && !tree.has(to) && !folders.has(to);
+  }).map(([path, link]) => `${path}: ${link}`).sort();
+}
+
+/** The parts of a page that a link can lead to, as GitHub names them. */
+function anchorsOf(text: string): Set<string> {
+  const anchors = new Set<string>();
+  for (const [, heading] of text.replace(/^```[^]*?^```/gm, "").matchAll(/^#+ (.*)$/gm)) {
+    const bare = heading!.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
+    const name = bare.replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+    let again = name;
+    for (let n = 1; anchors.has(again); n++) again = `${name}-${n}`;
+    anchors.add(again);
+  }
+  return anchors;
+}
+
+/** Links in Markdown to parts of a page that it does not have. */
+export function deadAnchors(tree: Tree): string[] {
+  return linksOf(tree).filter(([path, link]) => {
+    const [to, anchor] = link.split("#");
+    const at = to === "" ? path : joined(path, to!);
+    const text = tree.get(at) ?? tree.get(`${at}/README.md`);
+    return anchor !== undefined && text !== undefined && !anchorsOf(text).has(anchor);
+  }).map(([path, link]) => `${path}: ${link}`).sort();
+}
+
+/** All links of pages into the tree, with the page. */
+function linksOf(tree: Tree): [path: string, link: string][] {
   return [...tree].filter(([path]) => path.endsWith(".md")).flatMap(([path, text]) => {
     const prose = text.replace(/^```[^]*?^```/gm, "").replace(/^ {4}.*$/gm, "");
     return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
-      .filter((link) => !/^([a-z]+:|#)/.test(link))
-      .filter((link) => {
-        const to = joined(path, link.replace(/#.*$/, ""));
-        return to !== "" && !tree.has(to) && !folders.has(to);
-      })
-      .map((link) => `${path}: ${link}`);
-  }).sort();
+      .filter((link) => !/^[a-z]+:/.test(link))
+      .map((link): [string, string] => [path, link]);
+  });
 }
 
 /** Lines that a file of code may have without a word about it. */

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { callCircles, cFolders, definitions, includeCircles } from "./calls.ts";
 import { circles, graphOf } from "./graph.ts";
 import { importsOf } from "./imports.ts";
-import { deadLinks, registersAgain, tooLong, unmapped } from "./maps.ts";
+import { deadAnchors, deadLinks, registersAgain, tooLong, unmapped } from "./maps.ts";
 import { doubleMeanings, type Name } from "./names.ts";
 import { pythonAlone } from "./python.ts";
 import {
@@ -296,6 +296,24 @@ Deno.test("links that lead nowhere", () => {
     "README.md: a/c.ts",
     "README.md: a/p.svg",
     "a/NOTES.md: ../../etc/x",
+  ]);
+});
+
+Deno.test("links to parts of a page that it does not have", () => {
+  const tree = treeOf({
+    "README.md":
+      "# Top\n[a](a/b.md#how-it-is) [b](a/b.md#how) [c](#top) [d](#bottom) [e](a/x.ts#L3) [f](b#in) [g](b/#out)",
+    "b/README.md": "## In",
+    "a/b.md":
+      "# How it `is`!\n```\n# How\n```\n## [Twice](x)\n## Twice\n[two](#twice-1) [3](#twice-2)",
+    "a/x.ts": "",
+  });
+  assertEquals(deadAnchors(tree), [
+    "README.md: #bottom",
+    "README.md: a/b.md#how",
+    "README.md: a/x.ts#L3",
+    "README.md: b/#out",
+    "a/b.md: #twice-2",
   ]);
 });
 

@@ -1,5 +1,5 @@
 /*
- * Channels of a device: what it measures, what can be switched. PROTOCOL.md, "Channels", has the lines; literals show
+ * Channels of a device: what it measures, what can be switched. CHANNELS.md has the lines; literals show
  * them as they are, with their mark: "=heater" is a setting or a report, "?adc" a request, "!button" an event.
  *
  *     HoldfastChannels channels(holdfast);

@@ -1,5 +1,5 @@
 /*
- * New applications over the link: the firmware's own messages, which start with %x02 (client-as/PROTOCOL.md). What
+ * New applications over the link: the firmware's own messages, which start with %x02 (client-as/FIRMWARE.md). What
  * arrives goes into the slot that does not run; checked, it is started on trial, and kept once there has been a link
  * with it for a while. An application whose trial fails is followed by the one before it, and the server is told.
  *

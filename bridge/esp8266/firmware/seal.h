@@ -1,6 +1,6 @@
 /*
  * Suite 3: what lies between the connection and the core. The greeting passes as it is; behind it everything is in
- * sealed records, both ways. client-as/PROTOCOL.md says how; server/protocol/seal.ts is the other end.
+ * sealed records, both ways. client-as/SEALING.md says how; server/protocol/seal.ts is the other end.
  *
  * A record is opened where the core wants its bytes, and what is sent is sealed on its way out: neither needs a buffer.
  */

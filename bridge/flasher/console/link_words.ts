@@ -44,7 +44,7 @@ function otherKey(place: Place): string[] {
 /** Twice as many as a server takes unless told. */
 const MORE = "--limit devices=20000";
 
-/** What a server means by a code (PROTOCOL.md, "Proof"). */
+/** What a server means by a code (PROTOCOL.md, "Refusals"). */
 export const REFUSALS: Record<string, Reason> = {
   "01": {
     why: "it lets in boards with a key only, and this board has none",

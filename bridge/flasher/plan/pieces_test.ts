@@ -140,8 +140,8 @@ Deno.test("an application that the firmware would not run is refused", async () 
     [damaged(application, 50), "the checksum of its header is wrong"],
     [damaged(application, 100), "its checksum is wrong"],
     [damaged(application, 4), "a version that is not known"],
-    [empty, "x.bin: it is no application for this firmware: it exports no registers"],
-    [encodeApplication("empty", empty), "it exports no registers"],
+    [empty, "x.bin: it is not an application for this firmware: it does not export registers"],
+    [encodeApplication("empty", empty), "it does not export registers"],
     [wasm.slice(0, 3000), "it is damaged or cut off"],
     [new Uint8Array(50_000).map((_, at) => wasm[at] ?? 0), "there is room for"],
   ];

@@ -1,4 +1,4 @@
-"""Channels of a device (PROTOCOL.md, "Channels"). Import it only where they are used: from holdfast.channels import Channels"""
+"""Channels of a device (CHANNELS.md). Import it only where they are used: from holdfast.channels import Channels"""
 import asyncio
 import json
 from os import urandom

@@ -1,4 +1,4 @@
-"""The device's end of a link in dialect 1 of PROTOCOL.md, that of micropython-iot and its servers. The contract is that of
+"""The device's end of a link in dialect 1 (DIALECT1.md), that of micropython-iot and its servers. The contract is that of
 core.py. The position is not used."""
 from hashlib import sha256
 

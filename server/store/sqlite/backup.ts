@@ -53,7 +53,7 @@ export class Backup {
    * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED
    */
   async to(path: string): Promise<void> {
-    if (this.#underWay) throw failure(path, "another one is being made");
+    if (this.#underWay) throw failure(path, "another backup is being made");
     const target = resolve(path);
     checkTarget(path, target, this.#file);
     const made = this.#make(path, target);
@@ -131,7 +131,7 @@ function checkTarget(path: string, target: string, { path: own }: OpenDatabase):
   if (real === own) refuse("is the store itself");
   // To open one that this process has locked would unlock it.
   if (isInUse(real)) refuse("is a store in use");
-  if (info.size > 0 && !isBackup(real)) refuse("is there, and no backup of a store");
+  if (info.size > 0 && !isBackup(real)) refuse("exists and is not a backup of a store");
 }
 
 /** A store that a server had is in WAL mode, and says so in its header; a backup is not. */

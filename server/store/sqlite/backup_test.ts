@@ -47,7 +47,7 @@ async function check(path: string, least: number, most: number): Promise<number>
   const model = await stepping(new MemoryStore());
   for (let i = 1; i <= steps; i++) step(model, i, TEXT_LENGTH);
   assertEquals(snapshots(driver), snapshots(model));
-  assertStringIncludes(store.older ?? "", "it is a backup of 20");
+  assertStringIncludes(store.older ?? "", "it is a backup from 20");
   await store.close();
   return steps;
 }
@@ -138,9 +138,9 @@ backupTest("a backup takes nobody else's place", async (folder) => {
     const [name, why] of [
       ["db", "is the store itself"],
       ["link", "is the store itself"],
-      ["diary", "no backup of a store"],
-      ["closed", "no backup of a store"],
-      ["foreign", "no backup of a store"],
+      ["diary", "not a backup of a store"],
+      ["closed", "not a backup of a store"],
+      ["foreign", "not a backup of a store"],
       ["other", "is a store in use"],
       ["", "is a directory"],
     ] as const
@@ -171,7 +171,7 @@ backupTest("one at a time, and none of a store that is closed", async (folder) =
   const store = await large(`${folder}/db`);
   const made = store.backup(`${folder}/one`);
   const second = await assertRejects(() => store.backup(`${folder}/two`), LocalError);
-  assertStringIncludes(second.message, "another one is being made");
+  assertStringIncludes(second.message, "another backup is being made");
   const failed = assertRejects(() => made, LocalError, "the store was closed");
   await Promise.all([store.close(), store.close()]);
   await failed;

@@ -241,7 +241,7 @@ export function unusable(path: string, error: unknown): unknown {
   }
   const { code: osCode } = error as { code?: unknown };
   if (error instanceof Deno.errors.PermissionDenied || osCode === "EROFS") {
-    const what = "may not be opened: its user needs read and write access to it and its folder";
+    const what = "cannot be opened: its user needs read and write access to it and its folder";
     return refusal(path, what, error);
   }
   if (error.name in Deno.errors || osCode !== undefined) {
@@ -267,8 +267,8 @@ const Code = {
 const fixes: Record<number, string> = {
   [Code.BUSY]: "another process has locked the file: end that one",
   [Code.NOMEM]: "there is no memory left",
-  [Code.READONLY]: "the file or its folder may only be read: its user needs write access",
-  [Code.IOERR]: "the disk does not work, or has no room: see to it",
+  [Code.READONLY]: "the file or its folder is read-only: its user needs write access",
+  [Code.IOERR]: "the disk has failed or is full: check it",
   [Code.CORRUPT]: "stop the server and put back a copy of the file",
   [Code.FULL]: "make room on its disk",
   [Code.CANTOPEN]: "the log beside the file cannot be created: its folder needs write access",

@@ -99,7 +99,7 @@ export const MARK_BACKUP = "UPDATE holdfast_store SET is_open = 0, copied = ?";
 
 function whyOlder({ is_open, copied }: Row, hasLog: boolean): string | undefined {
   if (copied !== null) {
-    return `it is a backup of ${new Date(copied).toISOString()}: what happened since is not in it`;
+    return `it is a backup from ${new Date(copied).toISOString()}: what happened since is missing`;
   }
   if (is_open === 0 || hasLog) return undefined;
   return "its log (the file beside it that ends in -wal) is missing, and what was only in there is lost";

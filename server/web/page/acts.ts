@@ -22,7 +22,7 @@ export async function ask(
       }),
     });
   } catch {
-    throw new ActError("The server does not answer: nobody knows whether it was done.");
+    throw new ActError("The server does not answer: it is unknown whether this was done.");
   }
   const answer = await response.json();
   if (!response.ok) throw new ActError(answer.message);

@@ -102,7 +102,7 @@ export class Curve {
     this.#plot?.setData(this.#data);
     const [least, most] = [Math.min(...values), Math.max(...values)];
     this.#words.textContent = values.length === 0
-      ? "Nothing has been told since the server was started."
+      ? "Nothing has been reported since the server was started."
       : `${least} to ${most} since ${clock(seconds[0]! * 1000, Date.now())}`;
   }
 }

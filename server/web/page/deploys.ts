@@ -19,7 +19,7 @@ const PHASES: Readonly<Record<string, string>> = {
   fell_back: "was tried, and the old one is back",
   given_up: "was given up",
   unsupported: "cannot be taken",
-  stopped: "was not begun, as another device of its group has not taken it",
+  stopped: "was not started because another device of its group failed",
 };
 
 const UNDECIDED = ["queued", "waits", "offered", "sending", "checking", "trial"];

@@ -71,12 +71,12 @@ byId("send").addEventListener("submit", async (event) => {
   if (isDone && input("line").value === line) input("line").value = "";
 });
 button("clear").addEventListener("click", async () => {
-  const question = `Drop all messages from ${name} and to it that wait? They are lost.`;
+  const question = `Drop all waiting messages from and to ${name}? They will be lost.`;
   if (await isSure(question, "Drop them")) await act("Drop", () => ask("POST", `${path}/clear`));
 });
 button("forget").addEventListener("click", async () => {
   const question =
-    `Forget ${name}, its channels, and the messages that wait? If it may still connect, it is a new device then.`;
+    `Forget ${name}, its channels and its waiting messages? If it connects again, it is a new device.`;
   if (await isSure(question, "Forget it")) await act("Forget", () => ask("DELETE", path));
 });
 

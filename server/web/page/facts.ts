@@ -12,7 +12,7 @@ import { clock, counted, lasting, number, quick, shown, worded } from "./words.t
 const APPS: Readonly<Record<string, string>> = {
   none: "none",
   running: "runs",
-  waiting: "has failed, and is begun again soon",
+  waiting: "has failed and will be restarted soon",
   ended: "has ended",
 };
 

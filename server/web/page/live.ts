@@ -9,8 +9,7 @@ const TICK = 1000;
 /** Until one that was refused tries again, in ms. */
 const PAUSE = 3000;
 
-const GONE =
-  "The server does not answer. What is shown is how it was; the page tries again by itself.";
+const GONE = "The server does not answer. This page shows the last known state and keeps trying.";
 
 /** What a page does with what it is told. */
 export interface Live<Told> {
