@@ -268,7 +268,7 @@ export class MqttBridge {
     return new Lease({
       clock: this.#platform,
       transaction: (use) => server.transaction(use),
-      begins: () => void this.#lead(server).catch(() => {}), // it was closed, or another server is quicker
+      begins: () => void this.#lead(server).catch((error) => this.#cannotLead(error)),
       ends: () => this.#follow(),
       saw: (seen) => this.#saw(server, seen),
     }, this.#options.lease ?? LEASE);
@@ -292,6 +292,13 @@ export class MqttBridge {
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
+  }
+
+  /** It was closed, another server has the lease already, or the store has refused something. */
+  #cannotLead(error: unknown): void {
+    if (this.#closed || !this.#age) return;
+    this.#emit({ event: "warning", code: "MQTT_FAILED", message: `begun again: ${error}` });
+    this.#lease!.drop();
   }
 
   /** It has it no longer. */
@@ -380,9 +387,9 @@ export class MqttBridge {
   /** Ends it, before the server is closed. What is due to the broker stays in the store. */
   close(): void {
     this.#age?.over();
-    this.#lease?.close();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
+    this.#lease?.close();
     this.#room.close(this.#closed);
     this.#unsubscribe?.();
     this.#availability?.close();

@@ -89,6 +89,11 @@ export class Lease {
     }
   }
 
+  /** This server cannot use it at present: it tries again with the next beat, if nobody else has it by then. */
+  drop(): void {
+    this.#end();
+  }
+
   /** Gives it to others. What it has in the database is not waited for: the server may be about to close. */
   close(): void {
     if (this.#isClosed) return;

@@ -7,9 +7,6 @@ export const FLEET_FAULTS = [
   "a device moves",
   "a device moves",
   "a device is away for long",
-  "a device that greets goes elsewhere",
-  "a device that was taken is away for long",
-  "it is not told that a device was taken",
   "a server is out of reach",
   "a server is killed",
   "a server is closed",
@@ -20,10 +17,17 @@ export const FLEET_FAULTS = [
   "the store's answers are lost",
   "the store fails",
   "the store is slow",
+] as const;
+
+/** In some worlds as well: what comes at one moment only. */
+export const STRIKES = [
+  "a device that greets goes elsewhere",
+  "a device that was taken is away for long",
+  "it is not told that a device was taken",
   "the store is slow, and then a server is cut off from it",
 ] as const;
 
-export type FleetFault = typeof FLEET_FAULTS[number];
+export type FleetFault = typeof FLEET_FAULTS[number] | typeof STRIKES[number];
 
 export interface FleetPlan {
   servers: number;
