@@ -22,7 +22,7 @@ export interface FleetWatcher extends DiskWatcher {
   /** A process takes a device. @param from Who had it */
   taken(id: string, by: string, from: string | undefined): void;
   /** A device has greeted a process that does not have it. @param isKnown To the store */
-  lookedAt(id: string, isKnown: boolean): void;
+  lookedAt(id: string, by: string, isKnown: boolean): void;
   /** Mail is posted. */
   posted(post: Post): void;
 }
@@ -181,7 +181,7 @@ export class FleetDisk extends Disk {
     const isOurs = lease.process === name && lease.token === token;
     const isKnown = this.devices.has(id);
     if (!isOurs && isKnown) lease.looks++;
-    if (!isOurs) watcher.lookedAt(id, isKnown);
+    if (!isOurs) watcher.lookedAt(id, name, isKnown);
     const state = isOurs ? undefined : this.stateOf(id, ahead);
     return { isOurs, state, looks: lease.looks };
   }

@@ -417,6 +417,7 @@ export class ServerProcess implements Host, Wiring {
     const socket = this.sockets.get(address ?? "");
     if (!socket) return;
     this.sockets.delete(address!);
+    socket.leftAt = this.world.clock.now;
     judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
     if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
     if (ACCUSATIONS.has(code) && socket.end.path.owner) {

@@ -55,11 +55,10 @@ const LOOK = `
 
 /** Devices of nobody who is alive, and for which something waits. */
 export const ORPHANS = `
-  SELECT id FROM holdfast_devices AS d
-  WHERE (process IS NULL OR process NOT IN (${ALIVE})) AND (
-    EXISTS (SELECT FROM holdfast_inbox AS i WHERE i.device = d.device) OR
-    EXISTS (SELECT FROM holdfast_outbox AS o WHERE o.device = d.device) OR
-    EXISTS (SELECT FROM holdfast_mail AS m WHERE m.device = d.device))
+  SELECT id FROM (
+    SELECT device FROM holdfast_inbox UNION SELECT device FROM holdfast_outbox UNION SELECT device FROM holdfast_mail
+  ) AS waits JOIN holdfast_devices AS d USING (device)
+  WHERE process IS NULL OR process NOT IN (${ALIVE})
   ORDER BY device LIMIT $1`;
 
 /** Mail as it is told. */

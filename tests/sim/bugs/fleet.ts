@@ -5,6 +5,7 @@ const ADMISSION = "server/admission/admission.ts";
 const DISTANT = "server/runtime/distant_device.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const LEDGER = "server/store/ledger.ts";
@@ -34,6 +35,26 @@ const LEASE_BUGS: Bugs = {
     GREETING,
     "    if (!take) return this.#admit(admitted);\n",
     "    if (!take || this.#known) return this.#admit(admitted);\n",
+  ),
+  "fleet: a device that was taken, and not served, is forgotten": edit(
+    MEMBER,
+    "    if (!acquired.state) return ledger;\n",
+    "    if (!acquired.state || acquired.mail?.length === 0) return ledger;\n",
+  ),
+  "fleet: an attempt to take a device counts as failed when nobody answers": edit(
+    MEMBER,
+    "      this.#membership.doubt(id);\n",
+    "",
+  ),
+  "fleet: what a beat has brought is believed from its answer on, not from its question": edit(
+    MEMBERSHIP,
+    "      this.#holdFrom(begun);\n",
+    "      this.#holdFrom(clock.now());\n",
+  ),
+  "fleet: that others have looked at a device is not noticed": edit(
+    LEDGER,
+    "if (looks !== this.#looks) this.record.mayHaveForgotten = true;",
+    "",
   ),
   "fleet: a lease is kept over a pause": edit(
     READERS,
