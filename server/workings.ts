@@ -150,7 +150,7 @@ export class Workings {
       },
     );
     this.#name = `${platform.machine?.() ?? hostname}:${listener.port}`;
-    await this.member?.overview.start();
+    this.member?.overview.start();
     this.events.emit({ event: "listening", address: joinAddress(hostname, listener.port) });
     if (store.older) this.#reports.warn("STORE_IS_OLD", `the store: ${store.older}`);
     for (const message of this.places.shortages()) {

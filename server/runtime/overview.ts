@@ -55,9 +55,9 @@ export class Overview {
     };
   }
 
-  /** Looks at everything; where the store fails just now, that comes later. */
-  async start(): Promise<void> {
-    await this.#lookAndPlan();
+  /** Begins to look. Nobody waits for that: what happens meanwhile would be told before anybody can listen. */
+  start(): void {
+    void this.#lookAndPlan();
   }
 
   /** A device that is not here, and that somebody has shown. */

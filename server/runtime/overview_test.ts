@@ -60,6 +60,11 @@ class Scene {
     return device;
   }
 
+  async start(): Promise<void> {
+    this.overview.start();
+    await this.clock.turn();
+  }
+
   async look(next: Partial<Around> | Error = {}): Promise<void> {
     this.next = [next];
     await this.clock.advance(1000);
@@ -80,7 +85,7 @@ Deno.test("what has changed is shown once a second, each device once, and again 
   scene.add("a", 5);
   scene.overview.changed("a");
   scene.overview.changed("nobody");
-  await scene.overview.start();
+  await scene.start();
   await scene.look();
   scene.overview.changed("a");
   await scene.look();
@@ -93,7 +98,7 @@ Deno.test("what could not be shown is shown with the next look, and a device tha
   scene.add("a", 5);
   scene.add("b", 6, false);
   scene.next = [new LocalError("STORE_FAILED", "no")];
-  await scene.overview.start();
+  await scene.start();
   Object.assign(scene.here.get("b")!.ledger, { isKnown: true });
   await scene.look();
   assertEquals(scene.shown.map((it) => it.map((one) => one.slice(0, 3))), [["a 5"], [
@@ -106,7 +111,7 @@ Deno.test("what could not be shown is shown with the next look, and a device tha
 Deno.test("of many devices some are shown at a time, and the rest later", async () => {
   const scene = new Scene();
   for (let n = 0; n < 1200; n++) scene.add(`${n}`, n);
-  await scene.overview.start();
+  await scene.start();
   await scene.clock.advance(2 * 1000);
   assertEquals(scene.shown.map(({ length }) => length), [500, 500, 200]);
   await scene.end();
@@ -118,7 +123,7 @@ Deno.test("a device that was forgotten is shown as that; one that comes anew beh
   scene.here.delete("a");
   scene.overview.forgets(device);
   scene.add("a", 6);
-  await scene.overview.start();
+  await scene.start();
   await scene.look();
   assertEquals(scene.shown, [["a 5 gone"], ["a 6"]]);
   await scene.end();
@@ -127,7 +132,7 @@ Deno.test("a device that was forgotten is shown as that; one that comes anew beh
 Deno.test("what others show is there, and who has a device and whether it has a link is news", async () => {
   const scene = new Scene();
   scene.next = [{ isAll: true, shown: [far("a"), far("b", false)] }];
-  await scene.overview.start();
+  await scene.start();
   scene.told.length = 0;
   await scene.look({ shown: [far("a"), far("b", true)] });
   assertEquals(scene.told, ["a up far", "b up far news"]);
@@ -142,7 +147,7 @@ Deno.test("what others show is there, and who has a device and whether it has a 
 Deno.test("a device of a server that is alive no longer has no link, and no server", async () => {
   const scene = new Scene();
   scene.next = [{ shown: [far("a")] }];
-  await scene.overview.start();
+  await scene.start();
   const device = scene.overview.get("a")!;
   assertEquals([device.connected, device.app], [true, "running"]);
   scene.servers = new Map([[1, "near"]]);
@@ -156,7 +161,7 @@ Deno.test("a device that is here is no distant one; when it is lost, what was sh
   const scene = new Scene();
   const device = scene.add("a", 5);
   scene.next = [{ shown: [far("a", true, 4)] }];
-  await scene.overview.start();
+  await scene.start();
   assertEquals([scene.overview.get("a"), [...scene.overview]], [undefined, []]);
   await scene.look({ shown: [far("a", false, 6)] });
   scene.here.delete("a");
@@ -168,7 +173,7 @@ Deno.test("a device that is here is no distant one; when it is lost, what was sh
 Deno.test("who waits for the link of a distant device is told when it is there, or that nothing comes any more", async () => {
   const scene = new Scene();
   scene.next = [{ shown: [far("a", false), far("b", false)] }];
-  await scene.overview.start();
+  await scene.start();
   const [a, b] = ["a", "b"].map((id) => scene.overview.get(id)!.ready());
   await scene.look({ shown: [far("a", true)] });
   await a;
