@@ -77,7 +77,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Resolves after so many ms, or when the signal comes. */
+/** Resolves after this many ms, or when the signal comes. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, Math.min(ms, LONGEST_TIMER));
