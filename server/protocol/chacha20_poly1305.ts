@@ -23,46 +23,58 @@ export class Cipher {
     for (let i = 0; i < 8; i++) this.#key[i] = word(key, i * 4);
   }
 
-  /** Hides bytes in place. @param tag Where the tag goes, 16 bytes. */
-  seal(nonce: Uint8Array, aad: Uint8Array, bytes: Uint8Array, tag: Uint8Array): void {
-    this.#nonce(nonce);
-    this.#block(0);
-    this.#mac.start(this.#stream);
-    this.#crypt(bytes);
-    this.#authenticate(aad, bytes, tag);
+  /**
+   * Hides a text in place. In `bytes` there lie, one behind the other from `at` on: `aad` bytes that are not hidden, `text`
+   * bytes that are, and 16 bytes for the tag of both.
+   */
+  seal(nonce: Uint8Array, bytes: Uint8Array, at: number, aad: number, text: number): void {
+    const start = at + aad, end = start + text;
+    this.#begin(nonce);
+    this.#crypt(bytes, start, end);
+    this.#authenticate(bytes, at, start, end);
+    for (let i = 0; i < TAG_BYTES; i++) bytes[end + i] = this.#tag[i]!;
   }
 
-  /** Shows bytes in place, if they are what was hidden. Otherwise nothing has changed. */
-  open(nonce: Uint8Array, aad: Uint8Array, bytes: Uint8Array, tag: Uint8Array): boolean {
-    this.#nonce(nonce);
-    this.#block(0);
-    this.#mac.start(this.#stream);
-    this.#authenticate(aad, bytes, this.#tag);
+  /** Shows a text in place, if all is as `seal` made it. Otherwise nothing has changed. */
+  open(nonce: Uint8Array, bytes: Uint8Array, at: number, aad: number, text: number): boolean {
+    const start = at + aad, end = start + text;
+    this.#begin(nonce);
+    this.#authenticate(bytes, at, start, end);
     let differs = 0;
-    for (let i = 0; i < TAG_BYTES; i++) differs |= this.#tag[i]! ^ tag[i]!;
+    for (let i = 0; i < TAG_BYTES; i++) differs |= this.#tag[i]! ^ bytes[end + i]!;
     if (differs !== 0) return false;
-    this.#crypt(bytes);
+    this.#crypt(bytes, start, end);
     return true;
   }
 
-  /** What the tag is of (section 2.8): both texts, each filled up with zeros, and their lengths. */
-  #authenticate(aad: Uint8Array, bytes: Uint8Array, tag: Uint8Array): void {
-    this.#mac.add(aad);
-    this.#mac.add(bytes);
-    this.#mac.addLengths(aad.length, bytes.length);
-    this.#mac.end(tag);
-  }
-
-  #nonce(nonce: Uint8Array): void {
+  #begin(nonce: Uint8Array): void {
     for (let i = 0; i < 3; i++) this.#now[i] = word(nonce, i * 4);
+    this.#block(0);
+    this.#mac.start(this.#stream);
   }
 
-  #crypt(bytes: Uint8Array): void {
+  /** What the tag is of (section 2.8): both texts, each filled up with zeros, and their lengths. */
+  #authenticate(bytes: Uint8Array, at: number, start: number, end: number): void {
+    this.#mac.add(bytes, at, start);
+    this.#mac.add(bytes, start, end);
+    this.#mac.addLengths(start - at, end - start);
+    this.#mac.end(this.#tag);
+  }
+
+  #crypt(bytes: Uint8Array, start: number, end: number): void {
     const stream = this.#stream;
-    for (let at = 0, counter = 1; at < bytes.length; at += BLOCK, counter++) {
+    for (let at = start, counter = 1; at < end; counter++) {
       this.#block(counter);
-      const n = Math.min(BLOCK, bytes.length - at);
-      for (let i = 0; i < n; i++) bytes[at + i]! ^= stream[i >> 2]! >>> ((i & 3) << 3);
+      const last = Math.min(at + BLOCK, end);
+      let i = 0;
+      for (; at + 4 <= last; at += 4) {
+        const bits = stream[i++]!;
+        bytes[at]! ^= bits;
+        bytes[at + 1]! ^= bits >>> 8;
+        bytes[at + 2]! ^= bits >>> 16;
+        bytes[at + 3]! ^= bits >>> 24;
+      }
+      for (let bits = stream[i]!; at < last; at++, bits >>>= 8) bytes[at]! ^= bits;
     }
   }
 
@@ -129,6 +141,7 @@ export class Poly1305 {
   readonly #r = new Float64Array(6);
   readonly #h = new Float64Array(6);
   readonly #s = new Uint32Array(4);
+  readonly #more = new Float64Array(6);
 
   /** Begins. @param key Eight words, which are good for one text. */
   start(key: Uint32Array): void {
@@ -142,27 +155,27 @@ export class Poly1305 {
     r[4] = (w2 >>> 24 | w3 << 8) & MASK;
     r[5] = w3 >>> 14;
     this.#h.fill(0);
-    this.#s.set(key.subarray(4, 8));
+    for (let i = 0; i < 4; i++) this.#s[i] = key[4 + i]!;
   }
 
-  /** Adds bytes, filled up with zeros to whole blocks. */
-  add(bytes: Uint8Array): void {
-    const whole = bytes.length & ~15;
-    this.#blocks(bytes, whole);
-    if (whole === bytes.length) return;
+  /** Adds the bytes from `start` to `end`, filled up with zeros to whole blocks. */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    const whole = start + (end - start & ~15);
+    this.#blocks(bytes, start, whole);
+    if (whole === end) return;
     padded.fill(0);
-    for (let i = whole; i < bytes.length; i++) padded[i - whole] = bytes[i]!;
-    this.#blocks(padded, 16);
+    for (let i = whole; i < end; i++) padded[i - whole] = bytes[i]!;
+    this.#blocks(padded, 0, 16);
   }
 
-  /** Adds this number of bytes, which are whole blocks. */
-  #blocks(bytes: Uint8Array, length: number): void {
+  /** Adds whole blocks. */
+  #blocks(bytes: Uint8Array, start: number, end: number): void {
     const r = this.#r, h = this.#h;
     const r0 = r[0]!, r1 = r[1]!, r2 = r[2]!, r3 = r[3]!, r4 = r[4]!, r5 = r[5]!;
     // 2^132 is 20, modulo 2^130 - 5.
     const t1 = r1 * 20, t2 = r2 * 20, t3 = r3 * 20, t4 = r4 * 20, t5 = r5 * 20;
     let h0 = h[0]!, h1 = h[1]!, h2 = h[2]!, h3 = h[3]!, h4 = h[4]!, h5 = h[5]!;
-    for (let at = 0; at < length; at += 16) {
+    for (let at = start; at < end; at += 16) {
       const w0 = word(bytes, at), w1 = word(bytes, at + 4);
       const w2 = word(bytes, at + 8), w3 = word(bytes, at + 12);
       h0 += w0 & MASK;
@@ -200,7 +213,7 @@ export class Poly1305 {
     padded.fill(0);
     put(padded, 0, first);
     put(padded, 8, second);
-    this.#blocks(padded, 16);
+    this.#blocks(padded, 0, 16);
   }
 
   end(tag: Uint8Array): void {
@@ -212,7 +225,8 @@ export class Poly1305 {
       carry(h, top * 5);
     }
     // It is 2^130 - 5 or more exactly if 5 more reach 2^130: then those digits are the result, without that.
-    const more = h.slice();
+    const more = this.#more;
+    for (let i = 0; i < 6; i++) more[i] = h[i]!;
     carry(more, 5);
     const isMore = Math.floor(more[5]! / 2 ** 20);
     for (let i = 0; i < 6; i++) h[i] = h[i]! * (1 - isMore) + more[i]! * isMore;

@@ -6,14 +6,25 @@ import { aead, poly1305 } from "../../tests/vectors/seal/vectors.ts";
 import { Cipher, Poly1305, TAG_BYTES } from "./chacha20_poly1305.ts";
 import { toHex } from "./greeting.ts";
 
+/** What is authenticated, what is hidden, and room for the tag, behind something else. */
+function laidOut(aad: Uint8Array, text: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(AT + aad.length + text.length + TAG_BYTES);
+  bytes.set(aad, AT);
+  bytes.set(text, AT + aad.length);
+  return bytes;
+}
+
+const AT = 3;
+
 for (const { name, key, nonce, aad, text, sealed, tag } of aead) {
   Deno.test(`${name}: sealed and opened`, () => {
     const cipher = new Cipher(bytesOfHex(key));
-    const [bytes, made] = [bytesOfHex(text), new Uint8Array(TAG_BYTES)];
-    cipher.seal(bytesOfHex(nonce), bytesOfHex(aad), bytes, made);
-    assertEquals([toHex(bytes), toHex(made)], [sealed, tag]);
-    assert(cipher.open(bytesOfHex(nonce), bytesOfHex(aad), bytes, made));
-    assertEquals(toHex(bytes), text);
+    const [open, shut] = [bytesOfHex(aad), bytesOfHex(text)];
+    const bytes = laidOut(open, shut);
+    cipher.seal(bytesOfHex(nonce), bytes, AT, open.length, shut.length);
+    assertEquals(toHex(bytes), `000000${aad}${sealed}${tag}`);
+    assert(cipher.open(bytesOfHex(nonce), bytes, AT, open.length, shut.length));
+    assertEquals(toHex(bytes), `000000${aad}${text}${tag}`);
   });
 }
 
@@ -21,7 +32,8 @@ for (const { name, key, text, tag } of poly1305) {
   Deno.test(`${name}: sums that carry`, () => {
     const mac = new Poly1305();
     mac.start(new Uint32Array(bytesOfHex(key).buffer));
-    mac.add(bytesOfHex(text));
+    const bytes = bytesOfHex(text);
+    mac.add(bytes, 0, bytes.length);
     const made = new Uint8Array(TAG_BYTES);
     mac.end(made);
     assertEquals(toHex(made), tag);
@@ -34,36 +46,39 @@ Deno.test("texts of every length are sealed as node:crypto does it", () => {
   for (let length = 0; length < 300; length++) {
     const [key, nonce, aad, text] = [bytes(32), bytes(12), bytes(random.int(0, 39)), bytes(length)];
     if (length % 3 === 0) key.fill(255), text.fill(255);
-    const own = text.slice();
-    const tag = new Uint8Array(TAG_BYTES);
-    new Cipher(key).seal(nonce, aad, own, tag);
+    const own = laidOut(aad, text);
+    new Cipher(key).seal(nonce, own, AT, aad.length, length);
     const theirs = createCipheriv("chacha20-poly1305", key, nonce, { authTagLength: TAG_BYTES });
     theirs.setAAD(aad, { plaintextLength: length });
     const sealed = theirs.update(text);
     theirs.final();
-    assertEquals([toHex(own), toHex(tag)], [toHex(sealed), toHex(theirs.getAuthTag())]);
+    assertEquals(
+      toHex(own.subarray(AT + aad.length)),
+      toHex(sealed) + toHex(theirs.getAuthTag()),
+    );
   }
 });
 
 Deno.test("one bit changed anywhere, and nothing is opened", () => {
-  const key = new Uint8Array(32).fill(7);
   const nonce = new Uint8Array(12);
-  const aad = Uint8Array.of(0, 20);
-  const text = new Uint8Array(20).fill(65);
-  const cipher = new Cipher(key);
-  const tag = new Uint8Array(TAG_BYTES);
-  cipher.seal(nonce, aad, text, tag);
-  const sealed = text.slice();
-  for (const part of [nonce, aad, text, tag]) {
+  const [aad, text] = [Uint8Array.of(0, 20), new Uint8Array(20).fill(65)];
+  const cipher = new Cipher(new Uint8Array(32).fill(7));
+  const bytes = laidOut(aad, text);
+  cipher.seal(nonce, bytes, AT, 2, 20);
+  const sealed = bytes.slice();
+  for (const part of [nonce, bytes.subarray(AT)]) {
     for (let bit = 0; bit < part.length * 8; bit++) {
       part[bit >> 3]! ^= 1 << (bit & 7);
-      const before = text.slice();
-      assert(!cipher.open(nonce, aad, text, tag), `bit ${bit}`);
-      assertEquals(text, before); // not even shown
+      const before = bytes.slice();
+      assert(!cipher.open(nonce, bytes, AT, 2, 20), `bit ${bit}`);
+      assertEquals(bytes, before); // not even shown
       part[bit >> 3]! ^= 1 << (bit & 7);
     }
   }
-  assertEquals(text, sealed);
-  assert(cipher.open(nonce, aad, text, tag));
-  assertEquals(text, new Uint8Array(20).fill(65));
+  assertEquals(bytes, sealed);
+  assert(cipher.open(nonce, bytes, AT, 2, 20));
+  assertEquals(
+    bytes,
+    laidOut(aad, text).fill(0, -TAG_BYTES).map((byte, i) => i < AT + 22 ? byte : sealed[i]!),
+  );
 });

@@ -51,14 +51,13 @@ class Direction {
     this.#cipher = new Cipher(key);
   }
 
-  seal(record: Uint8Array): void {
-    const [length, text, tag] = partsOf(record);
-    this.#cipher.seal(this.#count(), length, text, tag);
+  /** Of the record at `at`, whose length is written already. */
+  seal(bytes: Uint8Array, at: number, text: number): void {
+    this.#cipher.seal(this.#count(), bytes, at, LENGTH_BYTES, text);
   }
 
-  open(record: Uint8Array): boolean {
-    const [length, text, tag] = partsOf(record);
-    return this.#cipher.open(this.#count(), length, text, tag);
+  open(bytes: Uint8Array, at: number, text: number): boolean {
+    return this.#cipher.open(this.#count(), bytes, at, LENGTH_BYTES, text);
   }
 
   #count(): Uint8Array {
@@ -69,15 +68,6 @@ class Direction {
     }
     return this.#nonce;
   }
-}
-
-function partsOf(record: Uint8Array): [length: Uint8Array, text: Uint8Array, tag: Uint8Array] {
-  const end = record.length - TAG_BYTES;
-  return [
-    record.subarray(0, LENGTH_BYTES),
-    record.subarray(LENGTH_BYTES, end),
-    record.subarray(end),
-  ];
 }
 
 /** What was opened, and what is wrong with the record behind it, if anything. */
@@ -110,12 +100,13 @@ export class Seal {
     const most = this.#mostOut;
     const records = new Uint8Array(bytes.length + Math.ceil(bytes.length / most) * RECORD);
     for (let from = 0, at = 0; from < bytes.length; from += most) {
-      const text = bytes.subarray(from, from + most);
-      const record = records.subarray(at, at += text.length + RECORD);
-      record[0] = text.length >>> 8;
-      record[1] = text.length;
-      record.set(text, LENGTH_BYTES);
-      this.#out.seal(record);
+      const length = Math.min(most, bytes.length - from);
+      records[at] = length >>> 8;
+      records[at + 1] = length;
+      const text = length === bytes.length ? bytes : bytes.subarray(from, from + length);
+      records.set(text, at + LENGTH_BYTES);
+      this.#out.seal(records, at, length);
+      at += length + RECORD;
     }
     return records;
   }
@@ -123,27 +114,31 @@ export class Seal {
   /** Takes what was read, and gives what the records that it completes hold. Not to be called after an error. */
   open(chunk: Uint8Array): Opened {
     // A copy: it is opened in place.
-    const bytes = concat(this.#rest, chunk);
+    const bytes = this.#rest.length === 0 ? chunk.slice() : concat(this.#rest, chunk);
     this.#rest = NOTHING;
-    let at = 0, end = 0;
+    // Texts move together, to the first of them.
+    let at = 0, end = LENGTH_BYTES;
+    let error: PeerError | undefined;
     while (bytes.length - at >= LENGTH_BYTES) {
       const length = bytes[at]! << 8 | bytes[at + 1]!;
       if (length === 0 || length > this.#mostIn) {
-        return { bytes: bytes.subarray(0, end), error: badSeal(`a record of ${length} bytes`) };
+        error = badSeal(`a record of ${length} bytes`);
+        break;
       }
       const next = at + length + RECORD;
       if (next > bytes.length) break;
-      const record = bytes.subarray(at, next);
-      if (!this.#in.open(record)) {
-        const what = "a record was changed, or is not the next one, or not of this connection";
-        return { bytes: bytes.subarray(0, end), error: badSeal(what) };
+      if (!this.#in.open(bytes, at, length)) {
+        error = badSeal("a record was changed, or is not the next one, or not of this connection");
+        break;
       }
-      bytes.copyWithin(end, at + LENGTH_BYTES, at + LENGTH_BYTES + length);
+      const text = at + LENGTH_BYTES;
+      if (text > end) bytes.copyWithin(end, text, text + length);
       end += length;
       at = next;
     }
-    if (at < bytes.length) this.#rest = bytes.slice(at);
-    return { bytes: bytes.subarray(0, end) };
+    if (!error && at < bytes.length) this.#rest = bytes.slice(at);
+    const opened = end === LENGTH_BYTES ? NOTHING : bytes.subarray(LENGTH_BYTES, end);
+    return error ? { bytes: opened, error } : { bytes: opened };
   }
 }
 

@@ -7,6 +7,7 @@ import { runners } from "./herd.ts";
 import { type Pace, runHerd, type Runner } from "./herd_run.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { asText, median, quantile } from "./report.ts";
+import { KEY, keyFile } from "./suites.ts";
 
 const MAIN = `${import.meta.dirname}/main.ts`;
 
@@ -46,11 +47,28 @@ Deno.test("the loader speaks both dialects, to a store on disk too", async () =>
   }
 });
 
+Deno.test("the loader proves its key, and seals what it says", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using loader = new Loader();
+    for (const suite of ["02", "03"] as const) {
+      const path = `${folder}/${suite}.json`;
+      await Deno.writeTextFile(path, keyFile(suite), { mode: 0o600 });
+      await using server = await Contestant.holdfast(["--keys", path]);
+      await loader.open(server.port, ["1", "2", "3"], 2, { proof: { suite, key: KEY } });
+      const { rate } = await loader.run(8, 20, 100);
+      assert(rate > 0 && (await loader.close()).acked > 0);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("devices report, are set and asked, and of settings in an outage the last ones travel", async () => {
   await using server = await Contestant.script("channels", "channel_server.ts", []);
   await using answerers = await Contestant.script("answerers", "channel_load.ts", []);
   await using loader = new Loader();
-  await loader.open(server.port, ["reports 1", "handled 1"], 2, "reports");
+  await loader.open(server.port, ["reports 1", "handled 1"], 2, { says: "reports" });
   const { rate } = await loader.run(8, 20, 100);
   assert(rate > 0 && (await loader.close()).acked > 0);
 

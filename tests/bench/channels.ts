@@ -140,7 +140,7 @@ async function turnUp(
   loader: Loader,
   { kind, says }: (typeof UP)[number],
 ): Promise<Turn> {
-  await loader.open(server.port, idsOf(kind, CONNECTIONS), 2, says);
+  await loader.open(server.port, idsOf(kind, CONNECTIONS), 2, { says });
   const turn = await watch(server, () => loader.run(WINDOW, WARM_UP_MS, TURN_MS));
   await loader.close();
   return turn;

@@ -8,11 +8,13 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
+import { Seal, sealKeys } from "../../server/protocol/seal.ts";
+import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
 
 /** What the loader can be told. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
-  | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying }
+  | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying; proof?: Proof }
   /** Sends on all connections, with `window` messages in flight on each; answers with a {@linkcode Run}. */
   | { do: "run"; window: number; warmUpMs: number; ms: number }
   /** Closes all connections; answers with a {@linkcode Closed}. */
@@ -20,6 +22,13 @@ export type Command =
 
 /** What the messages are: plain lines, or reports of a channel, each another value. */
 export type Saying = "lines" | "reports";
+
+/** How a connection of dialect 2 proves its key. */
+export interface Proof {
+  suite: "02" | "03";
+  /** All devices', 64 hex digits. */
+  key: string;
+}
 
 export interface Opened {
   /** From the first connection attempt until all connections had been greeted. */
@@ -76,19 +85,22 @@ function script(ids: number, first: number, says: Saying = "lines"): Script {
 const SCRIPTS = { 1: script(255, 1), 2: script(256, 0) };
 const REPORTS = { 1: script(255, 1, "reports"), 2: script(256, 0, "reports") };
 
+/** Longest text that a connection takes, in bytes. */
+const LINE = 1 << 14;
+
 /** A hello of dialect 2, with a new stream. */
-function hello2(id: string): string {
-  const words = [
-    crypto.getRandomValues(new Uint32Array(1))[0]! || 1,
-    0,
-    0,
-    0,
-    64,
-    1 << 16,
-    1 << 14,
-  ];
-  const digits = words.map((word) => word.toString(16).padStart(8, "0")).join("");
-  return `\x0100${digits}${"0".repeat(32)}${id}\n`;
+function hello2(id: string, suite = "00"): string {
+  const txEpoch = crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
+  return helloLine({ suite, txEpoch, bytes: 1 << 16, line: LINE, id });
+}
+
+/** The device's proof, and what seals all that follows, if anything does. */
+function prove(proof: Proof, hello: string, welcome: string): [line: string, seal?: Seal] {
+  const key = Uint8Array.fromHex(proof.key);
+  const line = proveLine(key, hello, welcome.trimEnd());
+  if (proof.suite === "02") return [line];
+  const { toServer, toDevice } = sealKeys(key, `${hello}\n${welcome}`);
+  return [line, new Seal(toServer, toDevice, LINE, parseWelcome(welcome).line)];
 }
 
 /** The first message after a boot. */
@@ -114,6 +126,7 @@ class LoadConnection {
     readonly dialect: 1 | 2,
     readonly samples: number[] | undefined,
     says: Saying,
+    readonly seal: Seal | undefined,
   ) {
     this.#script = (says === "lines" ? SCRIPTS : REPORTS)[dialect];
   }
@@ -123,11 +136,13 @@ class LoadConnection {
     id: string,
     dialect: 1 | 2,
     says: Saying,
+    proof?: Proof,
     samples?: number[],
   ): Promise<LoadConnection> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     conn.setNoDelay(true);
-    await conn.write(new TextEncoder().encode(dialect === 1 ? `${id}\n` : hello2(id)));
+    const hello = dialect === 1 ? id : hello2(id, proof?.suite);
+    await conn.write(new TextEncoder().encode(`${hello}\n`));
     const buffer = new Uint8Array(256);
     let greeting = "";
     while (!greeting.endsWith("\n")) {
@@ -136,8 +151,10 @@ class LoadConnection {
       greeting += new TextDecoder().decode(buffer.subarray(0, n));
     }
     if (!greeting.startsWith(dialect === 1 ? "\n" : "\x02")) throw new Error("a bad greeting");
-    await conn.write(KEEPALIVE);
-    const connection = new LoadConnection(conn, dialect, samples, says);
+    const [line, seal] = proof ? prove(proof, hello, greeting) : [""];
+    await conn.write(new TextEncoder().encode(line));
+    const connection = new LoadConnection(conn, dialect, samples, says, seal);
+    connection.#write(KEEPALIVE);
     if (dialect === 2) connection.#read().catch((error) => connection.#fail(error));
     return connection;
   }
@@ -169,8 +186,9 @@ class LoadConnection {
 
   /** Nothing is waited for: what the socket takes is in order. */
   #write(bytes: Uint8Array): void {
-    this.conn.write(bytes).then((n) => {
-      if (n < bytes.length) throw new Error("a socket took less than a window"); // it never does
+    const output = this.seal?.seal(bytes) ?? bytes;
+    this.conn.write(output).then((n) => {
+      if (n < output.length) throw new Error("a socket took less than a window"); // it never does
     }).catch((error) => this.#fail(error));
   }
 
@@ -188,7 +206,8 @@ class LoadConnection {
     for (;;) {
       const n = await this.conn.read(buffer);
       if (n === null) throw new Error("the server ended a connection");
-      const acks = this.dialect === 1 ? this.#countAcks(buffer, n) : this.#addUpAcks(buffer, n);
+      const bytes = this.#opened(buffer.subarray(0, n));
+      const acks = this.dialect === 1 ? this.#countAcks(bytes) : this.#addUpAcks(bytes);
       if (acks === 0) continue;
       this.acked += acks;
       this.#inFlight -= acks;
@@ -197,10 +216,16 @@ class LoadConnection {
     }
   }
 
-  #countAcks(buffer: Uint8Array, n: number): number {
+  #opened(read: Uint8Array): Uint8Array {
+    if (!this.seal) return read;
+    const { bytes, error } = this.seal.open(read);
+    if (error) throw error;
+    return bytes;
+  }
+
+  #countAcks(bytes: Uint8Array): number {
     let acks = 0;
-    for (let i = 0; i < n; i++) {
-      const byte = buffer[i]!;
+    for (const byte of bytes) {
       if (byte === 10) {
         if (this.#column === 2) {
           acks++;
@@ -219,10 +244,9 @@ class LoadConnection {
   #id = 0; // of the ack that is being read, in dialect 2
 
   /** In dialect 2 an ack is for all messages up to it. */
-  #addUpAcks(buffer: Uint8Array, n: number): number {
+  #addUpAcks(bytes: Uint8Array): number {
     let acks = 0;
-    for (let i = 0; i < n; i++) {
-      const byte = buffer[i]!;
+    for (const byte of bytes) {
       if (byte !== 10) {
         const digit = byte - (byte < 58 ? 48 : 87);
         if (digit < 0 || digit > 15 || this.#column++ > 1) throw new Error("what is no ack came");
@@ -280,11 +304,14 @@ async function open(
   ids: string[],
   dialect: 1 | 2,
   says?: Saying,
+  proof?: Proof,
 ): Promise<Opened> {
   const start = performance.now();
   await Promise.all(ids.map(async (id, i) => {
     const sampled = i < SAMPLED ? samples : undefined;
-    connections.push(await LoadConnection.open(port, id, dialect, says ?? "lines", sampled));
+    connections.push(
+      await LoadConnection.open(port, id, dialect, says ?? "lines", proof, sampled),
+    );
   }));
   return { ms: performance.now() - start };
 }
@@ -323,7 +350,7 @@ function sleep(ms: number): Promise<void> {
 async function obey(command: Command): Promise<Opened | Run | Closed> {
   switch (command.do) {
     case "open":
-      return await open(command.port, command.ids, command.dialect, command.says);
+      return await open(command.port, command.ids, command.dialect, command.says, command.proof);
     case "run":
       return await run(command.window, command.warmUpMs, command.ms);
     case "close":

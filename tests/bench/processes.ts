@@ -7,7 +7,7 @@
 import { TextLineStream } from "@std/streams";
 import type { WayOrder } from "./bridge_load.ts";
 import type { Order, State, Written } from "./herd_load.ts";
-import type { Closed, Command, Opened, Run, Saying } from "./load.ts";
+import type { Closed, Command, Opened, Proof, Run, Saying } from "./load.ts";
 
 const HERE = import.meta.dirname!;
 
@@ -181,7 +181,8 @@ export class Contestant extends Process {
    */
   static holdfast(options: string[] = [], name = "holdfast"): Promise<Contestant> {
     const main = `${HERE}/../../server/main.ts`;
-    const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    const own = ["--host", "127.0.0.1", "--port", "0", "--log", "json"];
+    if (!options.includes("--keys")) own.push("--open");
     const app = ["--app", `${HERE}/sink.ts`];
     const args = ["run", "-A", main, ...own, ...app, ...options];
     return Contestant.start(name, Deno.execPath(), args);
@@ -241,8 +242,13 @@ export class Loader extends Process {
     super("load", Deno.execPath(), ["run", "-A", `${HERE}/${script}`]);
   }
 
-  open(port: number, ids: string[], dialect: 1 | 2 = 1, says: Saying = "lines"): Promise<Opened> {
-    return this.ask({ do: "open", port, ids, dialect, says });
+  open(
+    port: number,
+    ids: string[],
+    dialect: 1 | 2 = 1,
+    more: { says?: Saying; proof?: Proof } = {},
+  ): Promise<Opened> {
+    return this.ask({ do: "open", port, ids, dialect, ...more });
   }
 
   run(window: number, warmUpMs: number, ms: number): Promise<Run> {

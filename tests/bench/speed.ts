@@ -7,12 +7,7 @@ import { Client } from "../../bridge/host/mod.ts";
 import { delivered } from "./audit.ts";
 import { Contestant, type Loader } from "./processes.ts";
 import { type Aim, median, progress, quantile, type Section } from "./report.ts";
-
-/** One load: so many connections, each with so many messages in flight. */
-interface Load {
-  connections: number;
-  window: number;
-}
+import { type Load, type Turn, turn } from "./turn.ts";
 
 /** Loads of which the latency is of interest. */
 export const roundtrip: Load[] = [{ connections: 1, window: 1 }, { connections: 100, window: 1 }];
@@ -33,13 +28,7 @@ const WARM_UP_MS = 500;
 /** Turns of the reference: it admits five clients a second, so each takes 20 s longer. */
 const REFERENCE_ROUNDS = 2;
 
-interface Turn {
-  rate: number;
-  p50: number;
-  p99: number;
-  /** Processor time of the server, in µs per message. */
-  cpu: number | undefined;
-}
+type Measured = Omit<Turn, "acked">;
 
 /** Lets contestants take turns with one load after the other. */
 export async function measureSpeed(
@@ -57,40 +46,34 @@ export async function measureSpeed(
   let acked = 0; // by Holdfast
   const section: Section = { title: "Acknowledged messages", columns, rows: [], aims: [] };
 
-  async function turn(contestant: Contestant, load: Load, ms = TURN_MS): Promise<Turn> {
-    const ids = Array.from({ length: load.connections }, (_, i) => String(i));
-    await loader.open(contestant.port, ids);
-    const before = await contestant.usage();
-    const start = performance.now();
-    const { rate, p50, p99 } = await loader.run(load.window, TURN_WARM_UP_MS, ms);
-    const wall = performance.now() - start;
-    const after = await contestant.usage();
-    const closed = await loader.close();
-    if (contestant === holdfast) acked += closed.acked;
-    const share = before && after && (after.cpu - before.cpu) * 1000 / wall;
-    return { rate, p50, p99, cpu: share && share / rate * 1e6 };
+  /** Counts what our server has acknowledged. */
+  async function take(contestant: Contestant, load: Load, ms = TURN_MS): Promise<Turn> {
+    const taken = await turn(contestant, loader, load, { warmUpMs: TURN_WARM_UP_MS, ms });
+    if (contestant === holdfast) acked += taken.acked;
+    return taken;
   }
 
   try {
     progress("warming up");
     for (const contestant of [bare, bareNet, holdfast]) {
-      await turn(contestant, { connections: 100, window: 16 }, WARM_UP_MS);
-      await turn(contestant, { connections: 1, window: 1 }, WARM_UP_MS);
+      await take(contestant, { connections: 100, window: 16 }, WARM_UP_MS);
+      await take(contestant, { connections: 1, window: 1 }, WARM_UP_MS);
     }
     if (hostClient) acked += (await writeInTurn(hostClient, WARM_UP_MS)).length;
     for (const load of loads) {
-      const turns = new Map<string, Turn[]>();
-      const take = (name: string, turn: Turn) => turns.set(name, [...turns.get(name) ?? [], turn]);
+      const turns = new Map<string, Measured[]>();
+      const keep = (name: string, turn: Measured) =>
+        turns.set(name, [...turns.get(name) ?? [], turn]);
       for (let round = 0; round < rounds; round++) {
         const { connections, window } = load;
         progress(`${connections} × ${window} in flight, round ${round + 1} of ${rounds}`);
         for (const contestant of [bare, bareNet, holdfast]) {
-          take(contestant.name, await turn(contestant, load));
+          keep(contestant.name, await take(contestant, load));
         }
         if (hostClient && connections === 1 && window === 1) {
           const samples = await writeInTurn(hostClient, TURN_MS);
           acked += samples.length;
-          take("holdfast, host client", {
+          keep("holdfast, host client", {
             rate: samples.length / TURN_MS * 1000,
             p50: median(samples),
             p99: quantile(samples, 0.99),
@@ -100,7 +83,7 @@ export async function measureSpeed(
         if (reference && round < REFERENCE_ROUNDS) {
           // It keeps polling for clients that are gone, so it is there for its turn only.
           await using contestant = await Contestant.reference(reference, connections);
-          take(contestant.name, await turn(contestant, load, TURN_MS * 4));
+          keep(contestant.name, await take(contestant, load, TURN_MS * 4));
         }
       }
       for (const [name, own] of turns) {
@@ -143,8 +126,8 @@ const columns = [
 ];
 
 /** Medians over the rounds; ratios are taken within a round. */
-function summary({ connections, window }: Load, server: string, own: Turn[], bare: Turn[]) {
-  const middle = (pick: (turn: Turn, bare: Turn) => number) =>
+function summary({ connections, window }: Load, server: string, own: Measured[], bare: Measured[]) {
+  const middle = (pick: (turn: Measured, bare: Measured) => number) =>
     median(own.map((turn, round) => pick(turn, bare[round]!)));
   const cpu = own.map((turn) => turn.cpu).filter((value) => value !== undefined);
   return {

@@ -6,18 +6,17 @@
  */
 import { Contestant, Loader } from "./processes.ts";
 import { median, progress, type Section } from "./report.ts";
+import { type Turn, turn } from "./turn.ts";
 import { POSTGRES, Postgres } from "../support/postgres.ts";
 import { locate, type Tools } from "../support/tools.ts";
 
-const CONNECTIONS = 100;
-const WINDOW = 16;
+const FULL = { connections: 100, window: 16 };
 
 /** A load of which the latency is of interest: one message at a time. */
 const ALONE = { connections: 1, window: 1 };
 
 /** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
-const TURN_MS = 1000;
-const WARM_UP_MS = 200;
+const TURN = { warmUpMs: 200, ms: 1000 };
 
 /** The least that the store on disk is to reach, to the broker's rate. */
 const AIM = 2;
@@ -59,15 +58,12 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
     contestants.push([broker, stack.use(await Contestant.mosquitto(mosquitto, folder)), mqtt, 2]);
   } else progress("no mosquitto here: its Debian package has that name");
 
-  const turns = new Map<string, (Awaited<ReturnType<typeof turn>> & { alone: number })[]>();
+  const turns = new Map<string, (Turn & { alone: number })[]>();
   for (let round = -1; round < rounds; round++) { // the first is for their compilers
-    progress(`${CONNECTIONS} × ${WINDOW} to stores, round ${round + 1} of ${rounds}`);
+    progress(`${FULL.connections} × ${FULL.window} to stores, round ${round + 1} of ${rounds}`);
     for (const [name, server, loader, dialect] of contestants) {
-      const result = await turn(server, loader, dialect, {
-        connections: CONNECTIONS,
-        window: WINDOW,
-      });
-      const alone = await turn(server, loader, dialect, ALONE);
+      const result = await turn(server, loader, FULL, { ...TURN, dialect });
+      const alone = await turn(server, loader, ALONE, { ...TURN, dialect });
       const both = { ...result, alone: alone.p50 };
       if (round >= 0) turns.set(name, [...turns.get(name) ?? [], both]);
     }
@@ -86,7 +82,7 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
   }));
   const ratio = Number(rows.find(({ server }) => server === "sqlite, full, dialect 2")!.toBroker);
   return {
-    title: `Messages made safe, ${CONNECTIONS} connections × ${WINDOW} in flight`,
+    title: `Messages made safe, ${FULL.connections} connections × ${FULL.window} in flight`,
     columns: [
       { key: "server", title: "server" },
       { key: "rate", title: "messages/s" },
@@ -106,22 +102,4 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
       }]
       : [],
   };
-}
-
-async function turn(
-  server: Contestant,
-  loader: Loader,
-  dialect: 1 | 2,
-  { connections, window }: { connections: number; window: number },
-) {
-  const ids = Array.from({ length: connections }, (_, i) => String(i));
-  await loader.open(server.port, ids, dialect);
-  const before = await server.usage();
-  const start = performance.now();
-  const run = await loader.run(window, WARM_UP_MS, TURN_MS);
-  const wall = performance.now() - start;
-  const after = await server.usage();
-  await loader.close();
-  const share = before && after && (after.cpu - before.cpu) * 1000 / wall;
-  return { ...run, cpu: share && share / run.rate * 1e6 };
 }
