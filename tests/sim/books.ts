@@ -222,13 +222,22 @@ export class Books {
     if (this.#handedOut.at(-1) !== message) this.#handedOut.push(message);
   }
 
-  /** `consume` offers a message to the server's application: it is seen if that succeeds. */
-  offered(text: string): void {
+  /**
+   * `consume` offers a message to the server's application: it is seen if that succeeds.
+   *
+   * @param isCurrent Whether it is to the conversation that the world knows: a process that does not know yet that it has
+   * lost the device goes on with what it holds, and nothing of that is committed.
+   */
+  offered(text: string, isCurrent = true): void {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
-    if (message.isBuried) throw this.#violation("", message, "was given up, and is offered again");
-    if (message.dropped) throw this.#violation("", message, "was dropped, and is offered");
+    if (isCurrent) {
+      if (message.isBuried) {
+        throw this.#violation("", message, "was given up, and is offered again");
+      }
+      if (message.dropped) throw this.#violation("", message, "was dropped, and is offered");
+    }
     this.#attempted(text);
   }
 

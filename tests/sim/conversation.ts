@@ -93,7 +93,7 @@ export class Conversation {
   /** This run has failed before, perhaps after its device was lost; what it still wanted was not begun. */
   #isLeft(error: unknown): boolean {
     return (this.#failedAt !== undefined || !this.#isCurrent) && this.#isOver(error) &&
-      String(error).includes("another follows");
+      String(error).includes("will be restarted");
   }
 
   #pause(ms: number): Promise<void> {
@@ -221,7 +221,7 @@ export class Conversation {
     const { world, device: { id } } = this;
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
-    this.#books!.offered(text);
+    this.#books!.offered(text, this.#isCurrent);
     const misconduct = this.#misconduct!;
     const fails = misconduct.failsWith(text, world.scenario.failures)
       ? this.#random.pick(["before", "after", "statement"])
