@@ -51,7 +51,7 @@ export interface LogEntry {
   until?: Date;
   /** How often this device has connected. */
   connects?: number;
-  /** When an application that has failed is begun again, in ms. */
+  /** When an application that has failed is restarted, in ms. */
   restartIn?: number;
   /** How many more entries about this peer or device went unsaid since the last one. */
   unsaid?: number;

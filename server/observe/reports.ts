@@ -167,7 +167,7 @@ export class Reports {
     this.#events.emit({ event: "app_started", device });
   }
 
-  /** An application has failed. @param restartIn ms until it is begun again, if it is */
+  /** An application has failed. @param restartIn ms until it is restarted, if it is */
   failed({ id: device }: Reported, message: string, restartIn?: number): void {
     if (this.#isClosed) return;
     const again = restartIn === undefined ? {} : { restartIn };

@@ -7,7 +7,6 @@ const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
-const LEDGER = "server/store/ledger.ts";
 const OFFICE = "server/runtime/post_office.ts";
 const OVERVIEW = "server/runtime/overview.ts";
 const OUTBOX = "server/link/outbox.ts";
