@@ -5,6 +5,7 @@ const ADMISSION = "server/admission/admission.ts";
 const DISTANT = "server/runtime/distant_device.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const OFFICE = "server/runtime/post_office.ts";
