@@ -9,7 +9,6 @@ const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const OFFICE = "server/runtime/post_office.ts";
-const OVERVIEW = "server/runtime/overview.ts";
 const OUTBOX = "server/link/outbox.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
@@ -168,11 +167,6 @@ const SIGHT_BUGS: Bugs = {
   "fleet: what was shown before a device was taken counts for more than what was shown since": edit(
     DISTANT,
     "    if (token < this.#token) return;\n",
-    "",
-  ),
-  "fleet: what could not be shown is shown no more": edit(
-    OVERVIEW,
-    "        else this.changed(device);\n",
     "",
   ),
   "fleet: a device that is taken is not shown": edit(
