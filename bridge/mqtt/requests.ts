@@ -24,6 +24,8 @@ export interface RequestsHost {
   now(): number;
   /** Whether the server knows a device of this id. */
   knows(id: string): boolean;
+  /** Else other servers have devices that this one does not know. */
+  readonly isAlone: boolean;
   /** A device that it knows. */
   thing(id: string): Promise<Thing>;
   transaction(use: (tx: Transaction) => void): Promise<void>;
@@ -125,10 +127,13 @@ export class Requests {
     const value = valueIn(delivery);
     const time = timeOf(delivery, now) ?? this.#patience;
     if (!this.#host.knows(device)) {
-      throw new Refusal(
-        "UNKNOWN_DEVICE",
-        `no device has ever connected as ${JSON.stringify(device)}`,
-      );
+      const name = JSON.stringify(device);
+      throw this.#host.isAlone
+        ? new Refusal("UNKNOWN_DEVICE", `no device has ever connected as ${name}`)
+        : new Refusal(
+          "NOT_HERE",
+          `${name} is not at the server that has the connection to the broker`,
+        );
     }
     const taken = this.#taken.get(tx) ?? 0;
     if (this.#owed.size + taken >= this.#most) {
@@ -166,7 +171,9 @@ export class Requests {
   async #answer(asker: Asker, { device, channel, value, deadline }: Question): Promise<Message> {
     const time = Math.max(1, Math.ceil(deadline - this.#host.now()));
     try {
-      if (!this.#host.knows(device)) throw new Refusal("UNKNOWN_DEVICE", "it was forgotten");
+      if (!this.#host.knows(device)) {
+        throw new Refusal("UNKNOWN_DEVICE", "it was forgotten or is gone");
+      }
       const thing = await this.#host.thing(device);
       const said = await thing.request(channel, value, { deadline: time });
       return messageFor(asker, said === undefined ? "" : textOf(said));

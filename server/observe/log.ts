@@ -9,6 +9,8 @@ export type Unlogged =
   | "described"
   | "messages"
   | "reported"
+  | "seen"
+  | "elsewhere"
   | "set"
   | "met"
   | "parted";
@@ -20,6 +22,8 @@ const UNLOGGED: readonly string[] = [
   "described",
   "messages",
   "reported",
+  "seen",
+  "elsewhere",
   "set",
   "met",
   "parted",
