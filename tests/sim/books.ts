@@ -231,12 +231,8 @@ export class Books {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
-    const fault = message.isBuried
-      ? "was given up, and is offered again"
-      : "was dropped, and is offered";
-    if (!mayBePast && (message.isBuried || message.dropped)) {
-      throw this.#violation("", message, fault);
-    }
+    const isDone = message.isBuried || message.dropped;
+    if (isDone && !mayBePast) throw this.#violation("", message, "was dropped, and is offered");
     this.#attempted(text);
   }
 
