@@ -187,6 +187,7 @@ void HoldfastLink::loop() {
     bool went = flush(), came = receive(now);
     if (!went && !came) break;
   }
+  while (open_ && step(now, can())) {} /* what came last may say why the connection ends */
   if (open_ && client_.available() <= 0 && !client_.connected()) {
     Z_holdfast_coreZ_closed(CORE, now);
     ended();
