@@ -187,6 +187,7 @@ void HoldfastLink::loop() {
     bool went = flush(), came = receive(now);
     if (!went && !came) break;
   }
+  while (open_ && step(now, can())) {} /* what came last may say why the connection ends */
   if (open_ && client_.available() <= 0 && !client_.connected()) {
     Z_holdfast_coreZ_closed(CORE, now);
     ended();
@@ -288,11 +289,11 @@ bool HoldfastLink::receive(uint32_t now) {
 
 /* The same, of one record or a part of it: it is opened where the core wants its bytes. */
 bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
-  uint8_t *at_core = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
+  uint8_t *place = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
   bool came = false;
   for (size_t text = 0; !text; came = true) {
     size_t size = holdfast_records_size(&records_), n = SIZE_MAX;
-    uint8_t *to = holdfast_records_place(&records_, size && size <= room ? at_core : nullptr, &n);
+    uint8_t *to = holdfast_records_place(&records_, size && size <= room ? place : nullptr, &n);
     if (to) n = read(to, n);
     if (!to || !n) return came;
     text = holdfast_records_filled(&records_, n);

@@ -350,6 +350,10 @@ void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
   uint32_t core_now = core_time(now);
+  if (open && !settled) {
+    pump(core_now);
+    if (!open) return; /* what came last has ended it, and says why: a refusal */
+  }
   core_closed(core_now);
   failed(core_now, false);
 }
