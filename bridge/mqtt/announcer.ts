@@ -168,7 +168,7 @@ export class Announcer {
       if (this.#absent.delete(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
-    } else if (event.event === "warning" && event.code === "FENCED") {
+    } else if (isLoss(event)) {
       // What is told of all meanwhile is not told of it.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
@@ -339,4 +339,11 @@ export class Announcer {
     if (prefix === undefined) return undefined;
     return `${prefix}/device/${objectId(this.#host.topics.prefix, device)}/config`;
   }
+}
+
+/** Whether another server has a device now. */
+function isLoss(
+  event: ServerEvent,
+): event is Extract<ServerEvent, { event: "moved" | "warning" }> {
+  return event.event === "moved" || (event.event === "warning" && event.code === "FENCED");
 }

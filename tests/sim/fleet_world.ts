@@ -1,4 +1,5 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
+import type { Writing } from "../../server/runtime/errands.ts";
 import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
@@ -149,13 +150,14 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
   posted({ device: id, text }: Post): void {
-    const { write } = JSON.parse(text) as { write: string };
+    const { write, options } = JSON.parse(text) as Pick<Writing, "write" | "options">;
+    this.count("mail");
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
     message.gone = false; // whoever has taken the device since will have it
-    if (message.bytes > this.deviceLine(id)) message.excused = true;
-    this.count("mail");
+    const isOnce = options.qos === false;
+    if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
   }
 
   protected override cause(kind: FaultKind): void {

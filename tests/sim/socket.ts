@@ -214,6 +214,11 @@ export class SimSocket implements Socket {
     else this.#look();
   }
 
+  finish(): void {
+    if (this.held > 0) throw new Violation("a socket is finished that has not taken all");
+    if (this.isOpen) this.end.finish();
+  }
+
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

@@ -31,7 +31,7 @@ const ALIVE = "SELECT process FROM holdfast_processes WHERE alive_until > clock_
 const taking = (which: string) => `
   WITH mine AS (
     SELECT device, process FROM holdfast_devices WHERE id = ANY($1) AND ${which}
-    ORDER BY device FOR UPDATE
+    ORDER BY device FOR NO KEY UPDATE
   ), taken AS (
     UPDATE holdfast_devices AS t SET token = nextval('holdfast_tokens'), process = $2
     FROM mine WHERE t.device = mine.device RETURNING t.*, mine.process AS former
