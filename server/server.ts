@@ -148,6 +148,11 @@ export class Server implements AsyncDisposable {
     return this.#it.listener!.port;
   }
 
+  /** What `Device.server` says of a device that this server has; undefined: no other server has the store. */
+  get name(): string | undefined {
+    return this.#it.name;
+  }
+
   /** All devices that the store knows: those that have ever connected, here or to another server (`Device.server`). */
   get devices(): Device[] {
     return [...this.#it.devices, ...this.#it.member?.overview ?? []];

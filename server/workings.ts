@@ -167,6 +167,11 @@ export class Workings {
     return this.devices.find(id);
   }
 
+  /** What other servers call this one; undefined: there can be none. */
+  get name(): string | undefined {
+    return this.member && this.#name;
+  }
+
   /** The channels of a device that another server has. */
   distantThing(device: DistantDevice): Thing {
     let thing = this.#distantThings.get(device);
@@ -355,7 +360,7 @@ export class Workings {
 
   #hostDevices(deadLetters: boolean): DeviceHost<DeviceDriver> {
     const { member } = this;
-    const name = () => this.#name;
+    const name = () => this.name;
     return {
       get isHeld() {
         return member?.isHeld ?? true;
@@ -363,7 +368,7 @@ export class Workings {
       turn: this.turn,
       clock: this.#means.platform,
       get server() {
-        return member && name();
+        return name();
       },
       pace: this.pace,
       attempts: this.#limits.attempts,

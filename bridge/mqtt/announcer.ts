@@ -40,7 +40,7 @@ export interface HomeAssistantOptions {
 
 /** What it needs of the bridge. */
 export interface AnnouncerHost {
-  readonly server: Server;
+  readonly server: Pick<Server, "devices" | "events" | "thing" | "transaction">;
   readonly clock: Clock;
   readonly topics: Topics;
   /** Else other servers have devices that this one does not know. */

@@ -70,9 +70,8 @@ export class Availability {
     } else if (event.event === "disconnected") this.#leaves(event.device);
     else if (event.event === "asleep") this.#sleeps(event.device, event.until);
     else if (event.event === "overdue") this.#is(event.device, "offline");
-    else if (event.event === "warning" && event.code === "FENCED") {
-      if (event.device !== undefined) this.#states.delete(event.device); // another server tells of it now
-    } else if (event.event === "forgotten") {
+    else if (event.event === "moved") this.#states.delete(event.device); // another server tells of it
+    else if (event.event === "forgotten") {
       this.#stays(event.device);
       this.#states.delete(event.device); // its topics are taken back
       this.#announced.delete(event.device);

@@ -236,14 +236,14 @@ export class MqttBridge {
     const { offlineAfter, sleeping } = this.#options;
     const slept = (id: string) => this.#wills.slept(id);
     this.#availability = new Availability(
-      server,
+      hereOf(server),
       this.#platform,
       { offlineAfter, sleeping, slept },
       (...told) => this.#again(server, (tx) => this.#tell(server, tx, ...told)),
     );
     this.#announcer = new Announcer(
       {
-        server,
+        server: hereOf(server),
         clock: this.#platform,
         topics: this.#topics,
         isAlone: !this.#lease,
@@ -472,7 +472,6 @@ export class MqttBridge {
       topics: this.#topics,
       now: () => this.#platform.now(),
       knows: (id: string) => server.known(id) !== undefined,
-      isAlone: !this.#lease,
       thing: (id: string) => server.thing(id),
       transaction: (use: (tx: Transaction) => void) => this.#transact(server, use),
       put: (tx: Transaction, message: Message) => this.#put(tx, message),
@@ -540,7 +539,7 @@ export class MqttBridge {
   /** Publishes what all devices are. @param only This device, if the server knows it */
   async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
     const states: State[] = [];
-    const devices = server.devices.filter(({ id }) => only === undefined || id === only);
+    const devices = hereOf(server).devices.filter(({ id }) => only === undefined || id === only);
     // All at once: one that is forgotten meanwhile would be waited for.
     for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
       const { id } = thing;
@@ -596,6 +595,18 @@ export class MqttBridge {
   #emit(event: ServerEvent): void {
     if (!this.#closed) this.#server!.events.emit(event);
   }
+}
+
+/** A server's own devices: of those of others, the others tell. */
+function hereOf(server: Server): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
+  return {
+    get devices() {
+      return server.devices.filter((device) => device.server === server.name);
+    },
+    events: server.events,
+    thing: (id) => server.thing(id),
+    transaction: (use) => server.transaction(use),
+  };
 }
 
 /** What the room counts: its bytes, and of a state the topic. */

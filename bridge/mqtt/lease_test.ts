@@ -4,6 +4,7 @@ import { LocalError, PostgresStore, Server, type Transaction } from "../../serve
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
+import { leftBehind, tellGone } from "./absent.ts";
 import { Lease } from "./lease.ts";
 import { behind, count, keep, load, markSent, publish } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
@@ -192,6 +193,44 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await slow;
     first.lease.close();
     second.lease.close();
+  });
+
+  Deno.test("PostgreSQL: that a device is gone says the server that has told of it last; of a dead one's, another one", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    const there = (device: string, who: string) =>
+      tables.run((tx) => tx.run(tables.schema.tellDevice, device, "online", 0, who));
+    const gone = (device: string, who: string) => {
+      const message = { topic: device, payload: "offline", retain: true };
+      return tables.run((tx) => {
+        tellGone(tx, message, { device, state: "offline", sleep: 0 }, who, 1);
+      });
+    };
+    const left = async () => {
+      let found: string[] = [];
+      await tables.run(async (tx) => {
+        found = (await leftBehind(tx)).map(({ device, server }) => `${device} at ${server}`);
+      });
+      return found;
+    };
+    server().sql(
+      `INSERT INTO mqtt_servers VALUES ('dead', now() - interval '1 minute'), ('alive', now() + interval '1 hour')`,
+      name,
+    );
+    for (const device of ["stays", "moves", "left"]) await there(device, "dead");
+    await there("moves", "alive");
+    assertEquals((await left()).sort(), ["left at dead", "stays at dead"]);
+    await there("stays", "alive"); // just now
+    await gone("stays", "dead");
+    await gone("moves", "dead");
+    assertEquals(await tables.behind(0), []);
+    await gone("left", "dead");
+    await gone("moves", "alive");
+    assertEquals(await tables.behind(0), ["(offline)", "(offline)"]);
+    assertEquals(await left(), []);
+    const states =
+      "SELECT string_agg(device || ' ' || state, ', ' ORDER BY device) FROM mqtt_devices";
+    assertEquals(server().sql(states, name), "left offline, moves offline, stays online");
   });
 
   Deno.test("PostgreSQL: a server leaves the broker alone before its time is up for the others", async () => {

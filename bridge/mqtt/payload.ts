@@ -12,7 +12,6 @@ export type RefusalCode =
   | "BAD_VALUE"
   | "BROKER_BEHIND" // so much waits for the broker that nothing more is asked that needs an answer
   | "EXPIRED" // it expired before it could be done
-  | "NOT_HERE" // the device is at another server
   | "NOT_ALLOWED" // the operator has not allowed a topic
   | "RETAINED_DO"
   | "RETAINED_REQUEST"

@@ -24,8 +24,6 @@ export interface RequestsHost {
   now(): number;
   /** Whether the server knows a device of this id. */
   knows(id: string): boolean;
-  /** Else other servers have devices that this one does not know. */
-  readonly isAlone: boolean;
   /** A device that it knows. */
   thing(id: string): Promise<Thing>;
   transaction(use: (tx: Transaction) => void): Promise<void>;
@@ -127,13 +125,10 @@ export class Requests {
     const value = valueIn(delivery);
     const time = timeOf(delivery, now) ?? this.#patience;
     if (!this.#host.knows(device)) {
-      const name = JSON.stringify(device);
-      throw this.#host.isAlone
-        ? new Refusal("UNKNOWN_DEVICE", `no device has ever connected as ${name}`)
-        : new Refusal(
-          "NOT_HERE",
-          `${name} is not at the server that has the connection to the broker`,
-        );
+      throw new Refusal(
+        "UNKNOWN_DEVICE",
+        `no device has ever connected as ${JSON.stringify(device)}`,
+      );
     }
     const taken = this.#taken.get(tx) ?? 0;
     if (this.#owed.size + taken >= this.#most) {
@@ -172,7 +167,7 @@ export class Requests {
     const time = Math.max(1, Math.ceil(deadline - this.#host.now()));
     try {
       if (!this.#host.knows(device)) {
-        throw new Refusal("UNKNOWN_DEVICE", "it was forgotten or is gone");
+        throw new Refusal("UNKNOWN_DEVICE", "it was forgotten");
       }
       const thing = await this.#host.thing(device);
       const said = await thing.request(channel, value, { deadline: time });

@@ -31,7 +31,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   readonly #leftSince = new Map<string, number>();
   /** What applications have written, by their process. */
   readonly #written = new Map<SimPlatform, Message[]>();
-  /** What happens to the next device that greets, and to the next one that is taken. */
+  /** What happens to the next devices that greet, and to the next one that is taken. */
   #atGreeting: Strike | undefined;
   #atTaking: Strike | undefined;
   /** Devices that have greeted, and were not known. */
@@ -140,7 +140,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   lookedAt(id: string, by: string, isKnown: boolean): void {
     this.#strike(this.#atGreeting, id, by);
-    this.#atGreeting = undefined;
+    if (this.#atGreeting && this.random.chance(0.3)) this.#atGreeting = undefined;
     const books = this.books.get(id);
     if (isKnown) books?.expiring.forgot();
     // Of a stream that was never safe the next greeting knows nothing.
