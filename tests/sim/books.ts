@@ -378,11 +378,14 @@ export class Books {
     this.#handedOut = [];
   }
 
-  /** The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. */
+  /**
+   * The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. A device
+   * that was greeted meanwhile may still be told that it was.
+   */
   logsForgotten(): void {
     this.log.readerBegins();
     for (const message of this.log.messages) {
-      if (message.seen > 0 && !message.told) message.repeats = 1;
+      if (message.seen > 0 && !message.told) Object.assign(message, { repeats: 1, excused: true });
     }
   }
 
