@@ -1,6 +1,7 @@
 /** Connections over real sockets: hellos, lines, and how connections come and go. */
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "@std/assert";
-import { helloLine } from "../tests/support/greeting.ts";
+import { locked } from "../tests/support/callers.ts";
+import { helloLine, refusal } from "../tests/support/greeting.ts";
 import { FaultProxy } from "../tests/support/proxy.ts";
 import { type RawPeer, stuff } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
@@ -54,6 +55,18 @@ Deno.test("a hello that is none ends its own connection and nothing else", async
     await bystander.say("00still here\n");
     assertEquals(await device.readline(), "still here");
     assertEquals(scene.server.devices, [device]);
+  }
+});
+
+Deno.test("whoever is refused reads why, also if it has said more than the server had read", async () => {
+  await using scene = await Scene.start({ ...locked, timeout: 8000 });
+  for (let n = 1; n <= 10; n++) {
+    const peer = await scene.dial("", { reads: false });
+    await peer.sayIfHeard(`${helloLine({ id: "2" })}\n${"more\n".repeat(30_000)}`);
+    await until(() => scene.codes("refused").length === n);
+    peer.read();
+    assertEquals([await peer.end(), peer.heard], ["closed", refusal("01")]);
+    peer.close();
   }
 });
 

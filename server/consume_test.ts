@@ -104,7 +104,7 @@ function open(path: string): DatabaseSync & Disposable {
   return Object.assign(db, { [Symbol.dispose]: () => db.close() });
 }
 
-/** What a store on the file has, opened anew. */
+/** What a store on the file has, opened again. */
 async function reopened(path: string, id: string): Promise<{ inbox: string[]; rows: unknown[] }> {
   const store = new TestStore(path);
   const { state } = await store.acquire(id);

@@ -79,7 +79,7 @@ for (
       await peer.say(bytes);
       await peer.end();
     };
-    await isAdvised(scene, come, "this is no broker");
+    await isAdvised(scene, come, "this is not a broker");
   });
 }
 

@@ -267,7 +267,7 @@ Deno.test("without an application it is said what becomes of messages, once, and
   await using peer = await RawPeer.dial(await process.port());
   const { code, message } = await process.logs("warning");
   assertEquals(code, "NO_APP");
-  assertStringIncludes(message!, "up to 3 messages");
+  assertStringIncludes(message!, "up to 3 of each device");
   await peer.say("1\n\n00a\n01b\n02c\n03d\n");
   await peer.hears("00", "01", "02");
   const codes = () =>

@@ -46,7 +46,7 @@ class Talker implements AsyncDisposable {
     }).spawn();
   }
 
-  /** A device says so many messages, and hears all of them: the server is well. */
+  /** A device says this many messages, and hears all of them: the server is well. */
   async isWell(messages = MESSAGES): Promise<void> {
     const peer = this.#peer ??= await this.#dial();
     for (let n = 0; n < messages; n++) {

@@ -66,6 +66,7 @@ export { type App, Server, type ServerOptions } from "./server.ts";
 export type { ServerSettings } from "./server_options.ts";
 export {
   type Answer,
+  type Around,
   type Beat,
   type Fleet,
   type Look,
@@ -75,6 +76,8 @@ export {
   MOST_MAIL,
   type Post,
   type Reply,
+  type Shown,
+  type Sight,
 } from "./store/fleet.ts";
 export { MemoryStore } from "./store/memory.ts";
 export { PostgresStore, type PostgresStoreOptions } from "./store/postgres/postgres.ts";

@@ -1,4 +1,4 @@
-/** What a server can be told when it begins. */
+/** Options of a server. */
 import type { AccessOptions } from "./admission/access.ts";
 import type { Observer } from "./channels/channel.ts";
 import type { DescriptionsByName } from "./channels/descriptions.ts";
@@ -7,34 +7,34 @@ import type { Log } from "./observe/log.ts";
 import type { Store } from "./store/store.ts";
 import type { Tls } from "./transport/platform.ts";
 
-/** What `Server.listen` can be told, beside the application. */
+/** Options of `Server.listen`, beside the application. */
 export interface ServerSettings extends AccessOptions {
-  /** TCP port, 0 to 65535; 0: any free one, see `server.port`. Default 8123. */
+  /** TCP port, 0 to 65535; 0 takes any free one, see `server.port`. Default 8123. */
   port?: number;
   /** Address to listen on. Default "0.0.0.0": every IPv4 interface. */
   hostname?: string;
-  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
+  /** Silence that counts as an outage, in ms: 100 to 3,600,000. Must be the same at both ends. Default 2000. */
   timeout?: number;
-  /** Path of an SQLite file, the URL of a PostgreSQL database (see `PostgresStore`), ":memory:" (forgotten with the
-   * process), or a store of your own, which outlives the server. Default ":memory:". */
+  /** Path of an SQLite file, URL of a PostgreSQL database (see `PostgresStore`), ":memory:" (lost with the process), or a
+   * store of your own, which you close after the server. Default ":memory:". */
   store?: string | Store;
-  /** What a message on a store's disk has survived when it is acknowledged: with "full" a loss of power,
-   * with "normal" the end of the process, at several times the speed. Default "full", and PostgreSQL has no other. */
+  /** What an acknowledged message survives, in a store on disk: "full" a loss of power, "normal" only the end of the
+   * process, at several times the speed. Default "full"; PostgreSQL supports only that. */
   durability?: "full" | "normal";
   /** Serves the same protocol over TLS: certificate and key in PEM. */
   tls?: Tls;
-  /** Gives up a message with which the application has failed `limits.attempts` times: it goes to `device.deadLetters`,
-   * in the commit in which it leaves the inbox. Otherwise it stays the next one for ever. Default false. */
+  /** Moves a message with which the application has failed `limits.attempts` times to `device.deadLetters`, in the commit
+   * in which it leaves the inbox. If false, such a message holds up those behind it. Default false. */
   deadLetters?: boolean;
-  /** What the channels of devices are, by application, or by application and version: kitchen, kitchen@3. */
+  /** Descriptions of channels, by application, or by application and version: kitchen, kitchen@3. */
   descriptions?: DescriptionsByName;
   /**
-   * Is told of what all devices tell, in the transaction in which that is processed. Not together with an application
-   * that takes all lines itself; `share` is the way out.
+   * Sees everything that devices report, in the transaction in which it is processed. Not possible together with an
+   * application that takes all lines itself: use `share` then.
    */
   observe?: Observer;
-  /** Bounds on what others can make grow. */
+  /** Limits on everything that others can make grow. */
   limits?: Partial<Limits>;
-  /** Takes a line's worth of each event, without floods; `server.events` has all of them. */
+  /** Receives log entries, bounded for each source; `server.events` has every event. */
   log?: Log;
 }

@@ -13,7 +13,7 @@ function news(scene: ManualServer): string[] {
   return scene.log.splice(0).filter((entry) => /asleep|overdue|connected|warning|log/.test(entry));
 }
 
-/** A board that has told a server with this store that it sleeps for so many seconds, and has gone. */
+/** A board that has told a server with this store that it sleeps for this many seconds, and has gone. */
 async function asleep(seconds: number, store = new MemoryStore()) {
   const scene = await ManualServer.start({ store });
   const board = new StreamBoard(scene, "1", DATE);

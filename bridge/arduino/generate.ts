@@ -1,7 +1,7 @@
 /**
  * Writes the library's files that are made of others: the core as C, by wasm2c of Debian's wabt, its numbers, the proofs'
- * HMAC as the firmware has it, and the licence. They are committed, as a library for Arduino is its folder; a test
- * compares them.
+ * HMAC and the records of sealed links as the firmware has them, and the licence. They are committed, as a library for
+ * Arduino is its folder; a test compares them.
  *
  *     deno task build && deno run -A bridge/arduino/generate.ts
  *
@@ -18,16 +18,25 @@ const FIRMWARE = new URL("bridge/esp8266/firmware/", ROOT);
 /** Of the library's C symbols, and of the files that wasm2c writes. */
 const MODULE = "holdfast_core";
 
+/** Sources that the firmware shares with it, without their ends. */
+const SHARED = ["hmac", "chacha20_poly1305", "records"];
+
 /** All such files, by their paths in the library. @throws {BuildError} if wasm2c is missing, or fails */
 export async function generate(): Promise<Record<string, string>> {
-  const read = (name: string, folder = FIRMWARE) => Deno.readTextFile(new URL(name, folder));
   return {
     ...await translated(),
     "src/core/numbers.h": await numbers(),
-    "src/core/hmac.h": await read("hmac.h"),
-    "src/core/hmac.c": await read("hmac.c"),
-    "LICENSE": await read("LICENSE", ROOT),
+    ...await shared(),
+    "LICENSE": await Deno.readTextFile(new URL("LICENSE", ROOT)),
   };
+}
+
+async function shared(): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const name of SHARED.flatMap((name) => [`${name}.h`, `${name}.c`])) {
+    files[`src/core/${name}`] = await Deno.readTextFile(new URL(name, FIRMWARE));
+  }
+  return files;
 }
 
 /** What wasm2c makes of the core, unchanged. */

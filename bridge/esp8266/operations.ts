@@ -136,7 +136,7 @@ function definition(lines: string[], register: string): number {
   return at >= 0 && !isEdge(lines[at]!) && sets(lines[at]!, register) ? at : -1;
 }
 
-/** Whether the value in a register is used no more: the next that mentions it sets it anew. */
+/** Whether the value in a register is used no more: the next that mentions it sets it again. */
 function isDead(lines: string[], register: string): boolean {
   const next = lines.find((line) => isEdge(line) || mentions(line, register));
   const set = next?.match(

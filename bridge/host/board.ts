@@ -16,7 +16,7 @@ export interface Wires {
   read(pin: number): number;
   /** Sets the level of a pin. */
   write(pin: number, level: number): void;
-  /** Begins to drive two pins as an I2C bus, at so many bits a second. */
+  /** Begins to drive two pins as an I2C bus, at this many bits a second. */
   i2cBegin(scl: number, sda: number, hz: number): void;
   /** Returns what `i2c_write` does. */
   i2cWrite(address: number, bytes: Uint8Array): number;

@@ -12,19 +12,18 @@ import type { ConnectionOptions } from "./options.ts";
 import { type ClientWriteOptions, Outbox, sizeFor } from "./outbox.ts";
 import { DRAIN, sleepText } from "./sleep.ts";
 
-/** What a client must and can be told. */
+/** Options of a client. */
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * What keeps how far this client has got and what it has still to send, so that whatever process comes next takes each
-   * message once, and sends what this one has accepted: the name of a file (SQLite), or a memory of your own, which is
-   * closed with the client. With it, a message counts as processed, and is acknowledged, when the next one is asked
-   * for. Dialect 2.
-   * Default: none; a message counts as processed when it is handed out.
+   * Keeps the client's position and its outbox, so that the next process takes each message once and sends what this
+   * one has accepted: the name of a file (SQLite), or a memory of your own, which is closed with the client. With it, a
+   * message is acknowledged when the next one is asked for. Only in dialect 2. Default: none; then a message counts as
+   * processed when it is handed out.
    */
   memory?: string | ClientMemory;
   /** Buffers. */
   size?: Partial<CoreSize>;
-  /** Called when a message was withdrawn as its time was up (`expires`), also one of an earlier process, which is in the
+  /** Called when a message was withdrawn at its deadline (`expires`), also for messages of an earlier process in the
    * `memory`. The error is EXPIRED or UNDECIDED. */
   onExpired?: (text: string, error: LocalError) => void;
 }
@@ -57,7 +56,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
-   * Begins to connect.
+   * Starts to connect.
    *
    * @param platform Clock and network. Default: those of this machine.
    * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled; STORE_UNUSABLE, for a `memory` that is
@@ -153,15 +152,14 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * The next message, without the newline at its end. A server that sends faster than this is called is
-   * slowed down.
+   * The next message, without its newline. A server that sends faster than this is called is slowed down.
    *
-   * With `memory`, to ask for a message says that the one before it has been processed: only then is that
-   * acknowledged. If the process ends before it has asked, also by `close`, the next process is handed the
-   * message again. Who asks for several at once says so in advance.
+   * With `memory`, asking for a message says that the one before it has been processed; only then is that one
+   * acknowledged. If the process ends before it asks, also by `close`, the next process gets the message again. If you
+   * ask for several at once, you say so in advance.
    *
    * @throws {LocalError} CLOSED; STORE_FAILED if the `memory` cannot keep what was processed, on a full disk for
-   * example: then nothing is acknowledged, and it can be asked again
+   * example: then nothing is acknowledged, and you can ask again
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
@@ -211,12 +209,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * Sleeps, as a board on a battery does, for tests of what a server makes of that: it says so, waits until all that was
-   * written is acknowledged, 10 s at most, and is closed. When the time is over, whoever runs it makes another client;
-   * with the same `memory` that sends what is left. Until then, and a margin, the server misses nobody.
+   * Sleeps like a board on a battery, to test a server's side: announces it, waits for at most 10 s until everything
+   * written is acknowledged, and closes the client. When the time is over, create another client; with the same
+   * `memory` it sends what is left. Until then, and a margin, the server reports no outage.
    *
    * @param ms For how long, 1 to 2,147,483,000.
-   * @returns whether the server knows, and has all; in dialect 1 it cannot know
+   * @returns whether the server knows and has everything; in dialect 1 it cannot know
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; as `close`
    */
   async sleep(ms: number): Promise<boolean> {
@@ -316,7 +314,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * Ends the link. Whoever waits for a message, an ack or the link is rejected with CLOSED.
+   * Ends the link. Calls that wait for a message, an ack or the link are rejected with CLOSED.
    *
    * @throws {LocalError} STORE_FAILED if the `memory` cannot keep what was processed or written last
    */

@@ -202,7 +202,7 @@ export class Core {
   }
 
   /**
-   * Boots the core anew: it forgets everything, what it had still to send among that.
+   * Boots the core again: it forgets everything, what it had still to send among that.
    *
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
    */

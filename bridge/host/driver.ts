@@ -109,7 +109,7 @@ export class ClientDriver {
   }
 
   /**
-   * Drops the connection, boots the core anew and goes on as somebody else, or elsewhere, from the next
+   * Drops the connection, boots the core again and goes on as somebody else, or elsewhere, from the next
    * `pump` on. The owner is told of no connection that is lost by that.
    *
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed

@@ -1,4 +1,4 @@
-/** What says which device this is, and where its server is. */
+/** Options of a client: its identity and its server. */
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { METADATA_BYTES, wrongMetadata } from "../../server/protocol/greeting.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
@@ -20,32 +20,31 @@ import {
 export interface ConnectionOptions {
   /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
-  /** Name or address of the server, or several of these, 1 to 8, which all lead to the same server or to one with
-   * the same store; with a port of its own behind a colon ("10.0.0.3:9000", "[::1]:9000"), or without. An attempt that
-   * brings no link is followed by one at the next of them, after the last at the first again; a link that was lost is
-   * first sought where it was. A server that is about to stop sends its devices to their next address at once. What a
-   * name was found to mean is kept, and looked up again beside attempts that fail. A lookup may take its time: then, and
-   * when it fails, `onState` is told NO_ADDRESS; of several, the next is tried meanwhile. Default "127.0.0.1". */
+  /** Name or address of the server, or 1 to 8 of them that lead to the same server or to servers with one store. Each may
+   * have a port of its own ("10.0.0.3:9000", "[::1]:9000"). After an attempt without a link the client tries the next
+   * one, after the last the first. After a link was lost, it first tries where it was. A server that is about to stop
+   * sends its devices to their next address at once. The client keeps what a name resolved to, and looks it up again
+   * while attempts fail. While a lookup takes long, and when it fails, `onState` gets NO_ADDRESS, and the next address
+   * is tried. Default "127.0.0.1". */
   host?: string | readonly string[];
-  /** TCP port of those that say none of their own. Default 8123. */
+  /** TCP port, 1 to 65535, for hosts without one of their own. Default 8123. */
   port?: number;
-  /** Silence that is taken for an outage, in ms; the same at both ends. 100 to 3,600,000. Default 2000. */
+  /** Silence that counts as an outage, in ms: 100 to 3,600,000. Must be the same at both ends. Default 2000. */
   timeout?: number;
   /** The wire to speak: 2 is Holdfast's own, 1 is micropython-iot's, for its servers. Default 2. */
   dialect?: 1 | 2;
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
-  /** What is spoken with a key: 3 seals all that follows the greeting, so that nobody on the way can read or change it;
-   * 2 proves who is there, and hides nothing: for servers that are older, or to see what passes. Default 3. */
+  /** Suite to use with a key: 3 encrypts and authenticates everything behind the greeting; 2 authenticates only the
+   * greeting and encrypts nothing, for older servers. Default 3. */
   suite?: 2 | 3;
-  /** What the server is told about this device at each connection: `key=value` pairs with a space between
-   * them, 128 bytes at most, without control characters. Dialect 2. The device's time, `ms=`, follows them where 14
-   * bytes are left. Default: nothing else. */
+  /** Metadata for the server at each connection: `key=value` pairs separated by one space, at most 128 bytes, without
+   * control characters. Only in dialect 2. The client adds the device's time (`ms=`) if 14 bytes are left. Default: none. */
   metadata?: string;
-  /** Over TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
+  /** Use TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
-  /** Called when the link comes up, and when it is lost or could not be made: then with the reason. A `LocalError` is
-   * STORE_FAILED: the client's memory. */
+  /** Called when the link comes up, and with the reason when it is lost or could not be made. A `LocalError` is
+   * STORE_FAILED: the client's memory has failed. */
   onState?: (connected: boolean, reason?: PeerError | LocalError) => void;
 }
 

@@ -10,9 +10,9 @@ const HELP = `Runs a device application on this computer instead of a board.
 Usage: deno run -A bridge/host/run.ts APPLICATION.wasm --id ID [options]
 
   --id ID           the device's name at the server
-  --server ADDRESS  name or address of the server; again for others of it, tried in turn (127.0.0.1)
+  --server ADDRESS  name or address of the server; may be repeated, tried in turn (127.0.0.1)
   --port N          its TCP port                           (8123)
-  --timeout MS      silence that is taken for an outage; the same at the server (2000)
+  --timeout MS      silence that counts as an outage; must be the same at the server (2000)
   --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
   --key HEX         the key itself: other users of this computer can see it in the list of processes
   --dialect N       2: Holdfast's own; 1: micropython-iot's, for its servers, without a key (2)
@@ -77,7 +77,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Resolves after so many ms, or when the signal comes. */
+/** Resolves after this many ms, or when the signal comes. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, Math.min(ms, LONGEST_TIMER));

@@ -40,9 +40,11 @@ export interface HomeAssistantOptions {
 
 /** What it needs of the bridge. */
 export interface AnnouncerHost {
-  readonly server: Server;
+  readonly server: Pick<Server, "devices" | "events" | "thing" | "transaction">;
   readonly clock: Clock;
   readonly topics: Topics;
+  /** Else other servers have devices that this one does not know. */
+  readonly isAlone: boolean;
   /** Publishes what a retained topic says; "" takes it back. */
   put(tx: Transaction, topic: string, payload: string): void;
   /** A device that the server did not have for a while is there again: what its topics say counts. */
@@ -166,7 +168,7 @@ export class Announcer {
       if (this.#absent.delete(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
-    } else if (event.event === "warning" && event.code === "FENCED") {
+    } else if (isLoss(event)) {
       // What is told of all meanwhile is not told of it.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
@@ -258,9 +260,9 @@ export class Announcer {
 
   /** Whether the bridge would publish it now. */
   #isOurs(topic: string, device: string, known: ReadonlyMap<string, unknown>): boolean {
-    const { topics } = this.#host;
+    const { isAlone, topics } = this.#host;
     if (device === "") return topic === topics.status;
-    if (!known.has(device)) return false;
+    if (isAlone && !known.has(device)) return false;
     return topics.deviceOf(topic) === device || topic === this.#discoveryTopic(device);
   }
 
@@ -337,4 +339,11 @@ export class Announcer {
     if (prefix === undefined) return undefined;
     return `${prefix}/device/${objectId(this.#host.topics.prefix, device)}/config`;
   }
+}
+
+/** Whether another server has a device now. */
+function isLoss(
+  event: ServerEvent,
+): event is Extract<ServerEvent, { event: "moved" | "warning" }> {
+  return event.event === "moved" || (event.event === "warning" && event.code === "FENCED");
 }

@@ -5,8 +5,8 @@ import { nodePlatform } from "../../server/transport/node.ts";
 import { folder } from "../../tests/support/main_process.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Announcer } from "./announcer.ts";
-import { createRetained, remember, topicsOf } from "./retained.ts";
-import { createTables } from "./rows.ts";
+import { remember, topicsOf } from "./retained.ts";
+import { createTables } from "./schema.ts";
 import { Topics } from "./topics.ts";
 import type { DiscoveryPayload } from "./discovery.ts";
 
@@ -17,7 +17,6 @@ Deno.test("a device of which topics were taken back while another server had it 
   const topics = new Topics("holdfast");
   await server.transaction(async (tx) => {
     await createTables(tx, "x", 5);
-    createRetained(tx);
     remember(tx, topics.state("kitchen", "temp"), "kitchen");
   });
   const devices: Pick<Device, "id" | "metadata">[] = [];
@@ -35,6 +34,7 @@ Deno.test("a device of which topics were taken back while another server had it 
     server: view as unknown as Server,
     clock: nodePlatform,
     topics,
+    isAlone: true,
     put: (_, topic, payload) => void told.push(`${topic} ${payload}`),
     restate: (id) => void told.push(`all of ${id}`),
     warn: (code) => void told.push(code),
@@ -58,7 +58,6 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
   await server.transaction(async (tx) => {
     await createTables(tx, "x", 5);
-    createRetained(tx);
   });
   const temp = { kind: "sensor" } as const;
   let channels: Description["channels"] = { temp, button: { kind: "event" } };
@@ -77,6 +76,7 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
       server: view as unknown as Server,
       clock: nodePlatform,
       topics: new Topics("holdfast"),
+      isAlone: true,
       put: (_, topic, payload) => void (topic === CONFIG && said.push(payload)),
       restate() {},
       warn: (code, message) => said.push(`${code} ${message}`),

@@ -70,6 +70,7 @@ export class Availability {
     } else if (event.event === "disconnected") this.#leaves(event.device);
     else if (event.event === "asleep") this.#sleeps(event.device, event.until);
     else if (event.event === "overdue") this.#is(event.device, "offline");
+    else if (event.event === "moved") this.#states.delete(event.device); // another server tells of it
     else if (event.event === "forgotten") {
       this.#stays(event.device);
       this.#states.delete(event.device); // its topics are taken back
@@ -81,6 +82,11 @@ export class Availability {
   sleep(id: string): number {
     const { sleeping, slept } = this.#options;
     return per(sleeping, id) ?? this.#announced.get(id) ?? slept?.(id) ?? 0;
+  }
+
+  /** For how long a device without a connection is online still, in ms. */
+  patience(id: string): number {
+    return per(this.#options.offlineAfter, id) ?? OFFLINE_AFTER;
   }
 
   #comes(id: string, metadata = ""): void {
@@ -97,7 +103,7 @@ export class Availability {
   }
 
   #leaves(id: string): void {
-    const patience = per(this.#options.offlineAfter, id) ?? OFFLINE_AFTER;
+    const patience = this.patience(id);
     const sleep = this.sleep(id);
     this.#after(id, patience, () => {
       this.#is(id, sleep > 0 ? "sleeping" : "offline");

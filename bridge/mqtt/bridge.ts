@@ -9,17 +9,20 @@ import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts"
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
+import { leftBehind, tellGone } from "./absent.ts";
 import { type Access, access, type MqttCredentials } from "./access.ts";
 import { AgeBound } from "./age.ts";
 import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
-import { Availability, type PerDevice, timesIn } from "./availability.ts";
+import { Availability, type AvailabilityState, type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { perform } from "./commands.ts";
+import { Lease, type Seen } from "./lease.ts";
 import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
 import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
-import { createRetained, remember } from "./retained.ts";
-import { bytesOf, count, createTables, knownFilters, type Message, publish } from "./rows.ts";
+import { remember } from "./retained.ts";
+import { beginRound, bytesOf, count, knownFilters, type Message, publish } from "./rows.ts";
+import { createTables, type Schema } from "./schema.ts";
 import { Counters, type MqttState } from "./state.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
@@ -45,6 +48,12 @@ const MOST_REQUESTS = 1000;
 
 /** For what is asked or to be done if that says nothing of it, in ms. */
 const DEADLINE = 10_000;
+
+/** A server that has the connection to the broker and is not heard of for so long has it no longer, in ms. */
+const LEASE = 5000;
+
+/** Between two counts of what other servers have added, in ms. */
+const RECOUNT = 1000;
 
 /** Where the broker is, and what it is told. */
 export interface MqttOptions extends MqttCredentials {
@@ -84,7 +93,15 @@ export interface MqttOptions extends MqttCredentials {
    * Wildcards do not stand for anything below `prefix`. Default: none.
    */
   ownTopics?: readonly string[];
+  /**
+   * Where several servers have a store in PostgreSQL: when the one that has the connection to the broker has not been
+   * heard of for so long another one connects, in ms, 500 to 600,000. Default 5000.
+   */
+  lease?: number;
 }
+
+/** In place of a reason why the broker is not there. */
+const STANDBY = { code: "STANDBY", message: "another server has the connection to the broker" };
 
 /** A retained topic. */
 interface State {
@@ -118,6 +135,10 @@ export class MqttBridge {
   readonly #counters = new Counters();
   #access: Access;
   #server: Server | undefined;
+  #schema!: Schema; // from `start` on, as those below
+  #lease: Lease | undefined;
+  #round: number | undefined; // in which this server has announced its devices
+  #recounted = -Infinity;
   #broker: Broker | undefined;
   #requests: Requests | undefined;
   #unsubscribe: (() => void) | undefined;
@@ -140,6 +161,7 @@ export class MqttBridge {
     checkWhole("maxAge", options.maxAge ?? 1, 1, 2 ** 40);
     checkWhole("mostRequests", options.mostRequests ?? 1, 1, 1_000_000);
     checkWhole("deadline", options.deadline ?? 1, 1, LONGEST_TIMER);
+    checkWhole("lease", options.lease ?? LEASE, 500, 600_000);
     this.#options = options;
     this.#patience = options.deadline ?? DEADLINE;
     this.#port = port;
@@ -165,6 +187,10 @@ export class MqttBridge {
     this.#wills = new Wills({
       own: this.#own,
       date: () => platform.date(),
+      tell: (tx, id, state, sleep) => {
+        const server = this.#lease ? [this.#lease.server] : [];
+        tx.run(this.#schema.tellDevice, id, state, sleep, ...server);
+      },
       added: (...args) => this.#adds(...args),
     });
     this.observe = {
@@ -181,7 +207,6 @@ export class MqttBridge {
    * @throws {LocalError} BAD_ARGUMENT: its store has no database
    */
   async start(server: Server): Promise<void> {
-    const requests = this.#askThrough(server);
     const gone = new Set<string>(); // until there is somebody else who listens
     this.#unsubscribe = server.events.subscribe((event) => {
       this.#own.take(event);
@@ -192,14 +217,13 @@ export class MqttBridge {
     });
     try {
       await server.transaction(async (tx) => {
-        await createTables(tx, newClientId(), this.#platform.date());
-        createRetained(tx);
+        this.#schema = await createTables(tx, newClientId(), this.#platform.date());
       });
+      if (this.#schema.isShared) this.#lease = this.#share(server);
       this.#server = server;
       await server.transaction(async (tx) => {
         for (const id of gone) this.#wills.forget(tx, id);
-        await requests.start(tx);
-        await this.#own.start(server, await knownFilters(tx));
+        await this.#own.start(server, await knownFilters(tx, this.#schema));
         await this.#wills.start(tx, server);
       });
     } catch (error) {
@@ -207,11 +231,58 @@ export class MqttBridge {
       throw error;
     }
     await this.#room.count();
-    const host = this.#host(server);
-    this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
-    await this.#age.start();
+    if (!this.#lease) await this.#lead(server);
     if (this.#closed) throw this.#closed;
-    const { version = 5, username, offlineAfter, sleeping } = this.#options;
+    const { offlineAfter, sleeping } = this.#options;
+    const slept = (id: string) => this.#wills.slept(id);
+    this.#availability = new Availability(
+      hereOf(server),
+      this.#platform,
+      { offlineAfter, sleeping, slept },
+      (...told) => this.#again(server, (tx) => this.#tell(server, tx, ...told)),
+    );
+    this.#announcer = new Announcer(
+      {
+        server: hereOf(server),
+        clock: this.#platform,
+        topics: this.#topics,
+        isAlone: !this.#lease,
+        put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+        restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+        warn: (code, message) => this.#emit({ event: "warning", code, message }),
+      },
+      this.#homeAssistant,
+      gone,
+    );
+    this.#ready.resolve();
+    this.#lease?.start();
+  }
+
+  /** Where other servers may have a bridge on the same tables. @throws {LocalError} BAD_ARGUMENT */
+  #share(server: Server): Lease {
+    if (this.#own.isOn) {
+      const message = "topics of a device's own need a store in SQLite so far";
+      throw new LocalError("BAD_ARGUMENT", message);
+    }
+    this.#counters.tell(this.#platform.date(), STANDBY);
+    return new Lease({
+      clock: this.#platform,
+      transaction: (use) => server.transaction(use),
+      begins: () => void this.#lead(server).catch((error) => this.#cannotLead(error)),
+      ends: () => this.#follow(),
+      saw: (seen) => this.#saw(server, seen),
+    }, this.#options.lease ?? LEASE);
+  }
+
+  /** This server has the connection to the broker from now on. */
+  async #lead(server: Server): Promise<void> {
+    const requests = this.#requests = this.#askThrough(server);
+    const host = this.#host(server, requests);
+    const age = this.#age = new AgeBound(this.#platform, this.#options.maxAge ?? Infinity, host);
+    await host.transaction((tx) => requests.start(tx));
+    await age.start();
+    if (this.#closed || this.#age !== age) return;
+    const { version = 5, username } = this.#options;
     this.#broker = new Broker(host, {
       version,
       ...(username !== undefined && { username }),
@@ -221,31 +292,74 @@ export class MqttBridge {
       window: this.#options.window ?? (version === 5 ? WINDOW : SAFE_WINDOW),
       receiveMaximum: RECEIVE_MAXIMUM,
     });
-    const slept = (id: string) => this.#wills.slept(id);
-    this.#availability = new Availability(
-      server,
-      this.#platform,
-      { offlineAfter, sleeping, slept },
-      (id, state, sleep) => {
-        this.#again(server, (tx) => {
-          this.#put(tx, { topic: this.#topics.availability(id), payload: state, retain: true });
-          if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
-        });
-      },
-    );
-    this.#announcer = new Announcer(
-      {
-        server,
-        clock: this.#platform,
-        topics: this.#topics,
-        put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
-        restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
-        warn: (code, message) => this.#emit({ event: "warning", code, message }),
-      },
-      this.#homeAssistant,
-      gone,
-    );
-    this.#ready.resolve();
+  }
+
+  /** It was closed, another server has the lease already, or the store has refused something. */
+  #cannotLead(error: unknown): void {
+    if (this.#closed || !this.#age) return;
+    this.#emit({ event: "warning", code: "MQTT_FAILED", message: `begun again: ${error}` });
+    this.#lease!.drop();
+  }
+
+  /** It has it no longer. */
+  #follow(): void {
+    this.#age?.over();
+    this.#age?.close();
+    this.#requests?.close();
+    this.#broker?.close();
+    this.#age = this.#requests = this.#broker = undefined;
+    if (!this.#closed) this.#told(STANDBY);
+  }
+
+  /** What other servers have done. */
+  #saw(server: Server, { waits, round }: Seen): void {
+    if (waits) this.#broker?.added(0);
+    if (round !== this.#round) {
+      this.#round = round;
+      if (!this.#broker) { // else it has begun the round, or does so when the broker is there
+        this.#again(server, (tx) => this.#announce(server, tx));
+        this.#announcer!.all(true);
+      }
+    }
+    const now = this.#platform.now();
+    if (now < this.#recounted + RECOUNT) return;
+    this.#recounted = now;
+    this.#again(server, async (tx) => {
+      this.#room.moves();
+      this.#room.settle(await count(tx));
+    });
+    if (this.#broker) this.#again(server, (tx) => this.#tellLeft(tx));
+  }
+
+  /** Whether a device is there. */
+  #tell(
+    server: Server,
+    tx: Transaction,
+    id: string,
+    state: AvailabilityState,
+    sleep: number,
+  ): void {
+    const message = { topic: this.#topics.availability(id), payload: state, retain: true };
+    if (this.#lease && state !== "online") {
+      const gone = { device: id, state, sleep };
+      return tellGone(tx, message, gone, this.#lease.server, this.#platform.date());
+    }
+    this.#put(tx, message);
+    if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
+  }
+
+  /** Devices that were at a server which is dead, and have not come to another one. */
+  async #tellLeft(tx: Transaction): Promise<void> {
+    for (const { device, server, sleep, age } of await leftBehind(tx)) {
+      if (age < this.#availability!.patience(device) + sleep) continue;
+      const message = {
+        topic: this.#topics.availability(device),
+        payload: "offline",
+        retain: true,
+      };
+      const gone = { device, state: "offline", sleep } as const;
+      tellGone(tx, message, gone, server, this.#platform.date());
+    }
   }
 
   /**
@@ -275,6 +389,7 @@ export class MqttBridge {
     this.#age?.over();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
     this.#ready.reject(this.#closed);
+    this.#lease?.close();
     this.#room.close(this.#closed);
     this.#unsubscribe?.();
     this.#availability?.close();
@@ -333,7 +448,7 @@ export class MqttBridge {
 
   #publish(tx: Transaction, message: Message, window: number): void {
     const when = { since: this.#platform.date(), window };
-    publish(tx, message, when);
+    publish(tx, this.#schema, message, when);
     this.#added(tx, message, when);
   }
 
@@ -341,7 +456,7 @@ export class MqttBridge {
   #added(
     tx: Transaction,
     message: Message,
-    { since, window }: Parameters<typeof publish>[2],
+    { since, window }: Parameters<typeof publish>[3],
   ): void {
     const { topic, payload, retain } = message;
     const device = retain && payload !== "" ? this.#topics.deviceOf(topic) : undefined;
@@ -358,20 +473,25 @@ export class MqttBridge {
       now: () => this.#platform.now(),
       knows: (id: string) => server.known(id) !== undefined,
       thing: (id: string) => server.thing(id),
-      transaction: (use: (tx: Transaction) => void) => server.transaction(use),
+      transaction: (use: (tx: Transaction) => void) => this.#transact(server, use),
       put: (tx: Transaction, message: Message) => this.#put(tx, message),
       hasRoom: (bytes: number) => this.#room.has(bytes),
     };
     const { mostRequests = MOST_REQUESTS } = this.#options;
-    return this.#requests = new Requests(host, mostRequests, this.#patience);
+    return new Requests(host, mostRequests, this.#patience);
   }
 
-  #host(server: Server) {
+  /** A transaction of whoever has the connection to the broker. */
+  #transact(server: Server, use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return this.#lease ? this.#lease.transact(use) : server.transaction(use);
+  }
+
+  #host(server: Server, requests: Requests) {
     const address = joinAddress(this.#options.hostname, this.#port);
     const own = this.#own;
     const commands = {
       topics: this.#topics,
-      requests: this.#requests!,
+      requests,
       own,
       now: () => this.#platform.now(),
       patience: this.#patience,
@@ -381,17 +501,21 @@ export class MqttBridge {
       access: () => this.#access,
       room: this.#room,
       counters: this.#counters,
-      transaction: (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use),
+      schema: this.#schema,
+      transaction: (use: (tx: Transaction) => Promise<void> | void) => this.#transact(server, use),
       get filters() {
         return own.filters;
       },
       notGranted: (filter: RefusedFilter) => own.notGranted(filter),
       deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) => {
-        if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) return;
+        if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) {
+          return this.#alsoOthers(tx);
+        }
         perform(delivery, tx, without, commands);
       },
       announce: async (tx: Transaction) => {
         await this.#announce(server, tx);
+        this.#alsoOthers(tx);
         tx.afterCommit(() => this.#announcer!.all(true));
       },
       completed: (one: Message) => {
@@ -399,20 +523,23 @@ export class MqttBridge {
         this.#announcer!.completed(one.topic, one.payload);
       },
       tell: (error?: HoldfastError) => {
-        const why = error && { code: error.code, message: error.message };
-        this.#counters.tell(this.#platform.date(), why);
-        if (!error) this.#age!.over();
-        this.#emit({ event: "broker", address, ...why });
+        if (!error) this.#age?.over();
+        this.#told(error && { code: error.code, message: error.message });
       },
       warn: (code: string, message: string) =>
         this.#emit({ event: "warning", address, code, message }),
     };
   }
 
+  /** Other servers are to announce their devices, too. */
+  #alsoOthers(tx: Transaction): void {
+    if (this.#lease) beginRound(tx);
+  }
+
   /** Publishes what all devices are. @param only This device, if the server knows it */
   async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
     const states: State[] = [];
-    const devices = server.devices.filter(({ id }) => only === undefined || id === only);
+    const devices = hereOf(server).devices.filter(({ id }) => only === undefined || id === only);
     // All at once: one that is forgotten meanwhile would be waited for.
     for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
       const { id } = thing;
@@ -452,6 +579,13 @@ export class MqttBridge {
     return amount;
   }
 
+  /** The broker is there; or, with a reason, is not. */
+  #told(why?: { code: string; message: string }): void {
+    this.#counters.tell(this.#platform.date(), why);
+    const address = joinAddress(this.#options.hostname, this.#port);
+    this.#emit({ event: "broker", address, ...why });
+  }
+
   #toldFull(isFull: boolean): void {
     if (!isFull) return;
     const message = "the queue to the broker is full: devices' messages wait too";
@@ -461,6 +595,18 @@ export class MqttBridge {
   #emit(event: ServerEvent): void {
     if (!this.#closed) this.#server!.events.emit(event);
   }
+}
+
+/** A server's own devices: of those of others, the others tell. */
+function hereOf(server: Server): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
+  return {
+    get devices() {
+      return server.devices.filter((device) => device.server === server.name);
+    },
+    events: server.events,
+    thing: (id) => server.thing(id),
+    transaction: (use) => server.transaction(use),
+  };
 }
 
 /** What the room counts: its bytes, and of a state the topic. */

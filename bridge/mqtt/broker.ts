@@ -14,6 +14,7 @@ import { BrokerError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { Room } from "./room.ts";
 import { type Amount, behind, bytesOf, isKnown, keep, load, markSent, type Row } from "./rows.ts";
+import type { Schema } from "./schema.ts";
 import type { Counters } from "./state.ts";
 import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import { endOfIds } from "./outgoing.ts";
@@ -35,6 +36,7 @@ export interface BrokerHost {
   /** What waits, or is under way. */
   readonly room: Room;
   readonly counters: Counters;
+  readonly schema: Schema;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /**
    * Does what a message wants.
@@ -154,7 +156,7 @@ export class Broker {
   async #begin(): Promise<void> {
     const { platform } = this.#host;
     await this.#host.transaction(async (tx) => {
-      const { clientId, ...kept } = await load(tx, this.#options.subscribe);
+      const { clientId, ...kept } = await load(tx, this.#host.schema, this.#options.subscribe);
       this.#session = new MqttSession({ ...this.#options, clientId }, kept);
       this.#session.want(this.#host.filters);
       this.#payloads = new Map(kept.inFlight.map((one) => [one.seq, one]));
@@ -221,14 +223,14 @@ export class Broker {
     const most = free + this.#done;
     if (most === 0) return false;
     this.#isBehind = this.#isWaiting = false; // until something is added after this
-    const rows = await behind(tx, this.#last, most + 1);
+    const rows = await behind(tx, this.#host.schema, this.#last, most + 1);
     const end = Math.min(this.#session.end, endOfIds(rows[0]?.seq ?? 0));
     const able = rows.slice(0, most).filter(({ seq }) => seq < end);
     const sent = able.filter(({ isSent }, i) => isSent && i < free);
     const last = able.findLast(({ isSent }) => !isSent);
     if (last) {
       this.#host.room.moves();
-      markSent(tx, last.seq);
+      markSent(tx, this.#host.schema, last.place);
     }
     this.#isHeld = rows.length > 0 && able.length === 0;
     if (able.length < rows.length) this.#isWaiting = true;

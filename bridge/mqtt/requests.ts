@@ -166,7 +166,9 @@ export class Requests {
   async #answer(asker: Asker, { device, channel, value, deadline }: Question): Promise<Message> {
     const time = Math.max(1, Math.ceil(deadline - this.#host.now()));
     try {
-      if (!this.#host.knows(device)) throw new Refusal("UNKNOWN_DEVICE", "it was forgotten");
+      if (!this.#host.knows(device)) {
+        throw new Refusal("UNKNOWN_DEVICE", "it was forgotten");
+      }
       const thing = await this.#host.thing(device);
       const said = await thing.request(channel, value, { deadline: time });
       return messageFor(asker, said === undefined ? "" : textOf(said));

@@ -13,19 +13,13 @@ export interface Retained {
   readonly kept: string;
 }
 
-/** Makes the table, if it is not there. */
-export function createRetained(tx: Transaction): void {
-  tx.run(`CREATE TABLE IF NOT EXISTS mqtt_retained (
-    topic TEXT PRIMARY KEY,
-    device TEXT NOT NULL,
-    kept TEXT NOT NULL DEFAULT ''
-  ) WITHOUT ROWID`);
-  tx.run(`CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`);
-}
-
 /** A topic was published. Nothing is written if it is known already. */
 export function remember(tx: Transaction, topic: string, device: string): void {
-  tx.run(`INSERT OR IGNORE INTO mqtt_retained (topic, device) VALUES (?, ?)`, topic, device);
+  tx.run(
+    `INSERT INTO mqtt_retained (topic, device) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+    topic,
+    device,
+  );
 }
 
 /** The same, with what was published. */

@@ -1,116 +1,19 @@
 /** What of the bridge lies in the server's store, and how much of it there may be. */
-import { LocalError, type SqlRow, type Transaction } from "../../server/mod.ts";
+import type { SqlRow, Transaction } from "../../server/mod.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import type { Kept } from "./mqtt_session.ts";
 import { endOfIds } from "./outgoing.ts";
+import { GIVEN_UP, RELEASED, type Schema, SENT, WAITING } from "./schema.ts";
 import type { InFlight, Publication, Task } from "./tasks.ts";
-
-/** How far a publication is; `GIVEN_UP` is one that goes nowhere, and is counted next. */
-const [WAITING, SENT, RELEASED, GIVEN_UP] = [0, 1, 2, 3];
-
-/** When it was added, in ms since 1970; of a state that was replaced: the first. */
-const SINCE = "since INTEGER NOT NULL DEFAULT 0";
-
-const TABLES = [
-  `CREATE TABLE mqtt_out (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    retain INTEGER NOT NULL,
-    stage INTEGER NOT NULL DEFAULT ${WAITING},
-    properties TEXT,
-    ${SINCE}
-  )`,
-  `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
-  // Of a state that waits there is one row. One that was sent stays as it was sent.
-  `CREATE UNIQUE INDEX mqtt_out_state ON mqtt_out (topic)
-    WHERE retain = 1 AND stage = ${WAITING}`,
-  `CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`,
-  `CREATE TABLE mqtt_session (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    client_id TEXT NOT NULL,
-    is_known INTEGER NOT NULL
-  )`,
-];
-
-/** Likewise, if they are not there yet. */
-const ADDED_TABLES = [
-  `CREATE TABLE IF NOT EXISTS mqtt_requests (
-    id INTEGER PRIMARY KEY,
-    topic TEXT NOT NULL,
-    correlation TEXT
-  )`,
-  `CREATE TABLE IF NOT EXISTS mqtt_devices (
-    device TEXT PRIMARY KEY,
-    state TEXT NOT NULL,
-    sleep INTEGER NOT NULL,
-    will TEXT,
-    welcome TEXT,
-    is_welcomed INTEGER NOT NULL DEFAULT 0
-  )`,
-  `CREATE TABLE IF NOT EXISTS mqtt_filters (
-    filter TEXT PRIMARY KEY,
-    is_granted INTEGER NOT NULL DEFAULT 0
-  )`,
-];
-
-/** What stores do not have in which a bridge was before. */
-const ADDED: readonly [table: string, column: string][] = [
-  ["mqtt_out", "properties TEXT"],
-  ["mqtt_devices", "will TEXT"],
-  ["mqtt_devices", "welcome TEXT"],
-  ["mqtt_devices", "is_welcomed INTEGER NOT NULL DEFAULT 0"],
-  ["mqtt_out", SINCE],
-];
-
-/**
- * What is added is `sent` from the beginning if it may go out at once: then it takes no further commit. Nothing overtakes
- * what waits, and as many are under way as the broker takes. Only the statement can tell, when its turn comes.
- */
-const PUBLISH = `INSERT INTO mqtt_out (topic, payload, retain, properties, since, stage)
-  VALUES (?, ?, ?, ?, ?, CASE
-    WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}
-    WHEN (SELECT count(*) FROM mqtt_out WHERE stage IN (${SENT}, ${RELEASED})) >= ? THEN ${WAITING}
-    ELSE ${SENT} END)`;
 
 /** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
 const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
 
-const REPLACE = `${PUBLISH} ${OR_REPLACE}`;
-
-/** Makes the tables, if they are not there. @throws {LocalError} BAD_ARGUMENT: the store has no database of SQLite's */
-export async function createTables(tx: Transaction, clientId: string, date: number): Promise<void> {
-  let session;
-  try {
-    session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
-  } catch (cause) {
-    if (cause instanceof LocalError && cause.code !== "BAD_ARGUMENT") throw cause;
-    const isOther = !(cause instanceof LocalError); // its tables are those of another database
-    const message = isOther
-      ? "MQTT needs a store in SQLite so far, and not in PostgreSQL"
-      : "MQTT needs a store with a database, as what is due to the broker must not be " +
-        `lost: --store FILE on the command line (${cause.message})`;
-    throw new LocalError("BAD_ARGUMENT", message, { cause });
-  }
-  for (const sql of ADDED_TABLES) tx.run(sql);
-  if (session) return await addColumns(tx, date);
-  for (const sql of TABLES) tx.run(sql);
-  tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
-}
-
-async function addColumns(tx: Transaction, date: number): Promise<void> {
-  for (const [table, column] of ADDED) {
-    const row = await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table);
-    if (!row || String(row.sql).includes(column)) continue; // without it, it is made by this transaction
-    tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
-    if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
-  }
-}
-
 /** What the tables have when the bridge begins. @param own Filters of the bridge's own, which they have from now on. */
 export async function load(
   tx: Transaction,
+  schema: Schema,
   own: readonly string[],
 ): Promise<Kept & { clientId: string }> {
   const session = await tx.get(`SELECT client_id FROM mqtt_session`);
@@ -118,7 +21,7 @@ export async function load(
   const rows = await tx.all(`SELECT * FROM mqtt_out WHERE ${underWay} ORDER BY seq`);
   const end = endOfIds(Number(rows[0]?.seq ?? 0));
   const taken = await tx.all(`SELECT packet FROM mqtt_in`);
-  const filters = await tx.all(`SELECT * FROM mqtt_filters ORDER BY rowid`);
+  const filters = await tx.all(schema.filters);
   keepFilters(tx, own);
   return {
     clientId: String(session!.client_id),
@@ -135,14 +38,19 @@ export async function load(
 }
 
 /** Topic filters that a broker may have, oldest first. */
-export async function knownFilters(tx: Transaction): Promise<string[]> {
-  const rows = await tx.all(`SELECT filter FROM mqtt_filters ORDER BY rowid`);
+export async function knownFilters(tx: Transaction, schema: Schema): Promise<string[]> {
+  const rows = await tx.all(schema.filters);
   return rows.map(({ filter }) => String(filter));
 }
 
 /** Whether a broker had the session before. */
 export async function isKnown(tx: Transaction): Promise<boolean> {
   return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;
+}
+
+/** All servers are to announce their devices again. */
+export function beginRound(tx: Transaction): void {
+  tx.run(`UPDATE mqtt_session SET round = round + 1`);
 }
 
 /** What is to be published. */
@@ -152,8 +60,10 @@ export type Message = Omit<Publication, "seq">;
 export interface Row extends Publication {
   /** When it was added, in ms since 1970. */
   readonly since: number;
-  /** Else it waits, and may become another. */
+  /** Else it waits, and may become another; where several servers add some, its `seq` may become another as well. */
   readonly isSent: boolean;
+  /** In the order in which it waits. */
+  readonly place: number;
 }
 
 /**
@@ -164,11 +74,37 @@ export interface Row extends Publication {
  */
 export function publish(
   tx: Transaction,
+  { publish: sql, hasWindow }: Schema,
   { topic, payload, retain, properties }: Message,
   { since, window }: { since: number; window: number },
 ): void {
-  const sql = retain ? REPLACE : PUBLISH;
-  tx.run(sql, topic, payload, retain ? 1 : 0, properties ?? null, since, window);
+  tx.run(
+    retain ? `${sql} ${OR_REPLACE}` : sql,
+    topic,
+    payload,
+    retain ? 1 : 0,
+    properties ?? null,
+    since,
+    ...hasWindow ? [window] : [],
+  );
+}
+
+/** Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe. */
+export function publishOfOwn(
+  tx: Transaction,
+  { topic, payload }: Message,
+  { device, server, since }: { device: string; server: string; since: number },
+): void {
+  tx.run(
+    `WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)
+      INSERT INTO mqtt_out (topic, payload, retain, since) SELECT ?::text, ?::text, 1, ?::bigint FROM own
+      ${OR_REPLACE}`,
+    device,
+    server,
+    topic,
+    payload,
+    since,
+  );
 }
 
 /** Adds what a device has said of itself, if this is so of its row when the transaction becomes safe. */
@@ -189,19 +125,29 @@ export function publishOf(
 }
 
 /** Those that wait are `sent` from now on, up to this one: they are what they are. */
-export function markSent(tx: Transaction, last: number): void {
-  tx.run(`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${WAITING} AND seq <= ?`, last);
+export function markSent(tx: Transaction, schema: Schema, last: Row["place"]): void {
+  const [mark, ...then] = schema.markSent;
+  tx.run(mark!, last);
+  for (const sql of then) tx.run(sql);
 }
 
 /** The oldest ones behind one that are `sent`, or wait. Those that wait are behind all others. */
-export async function behind(tx: Transaction, seq: number, most: number): Promise<Row[]> {
-  const stages = `stage IN (${WAITING}, ${SENT})`;
-  const sql = `SELECT * FROM mqtt_out WHERE ${stages} AND seq > ? ORDER BY seq LIMIT ?`;
-  return (await tx.all(sql, seq, most)).map((row) => ({
-    ...toPublication(row),
+export async function behind(
+  tx: Transaction,
+  { behind: sql, isShared }: Schema,
+  seq: number,
+  most: number,
+): Promise<Row[]> {
+  const found = await tx.all(sql, seq, most, ...isShared ? [most] : []);
+  found.sort((one, other) => Number(one.seq === null) - Number(other.seq === null));
+  let last = Number(found[0]?.last);
+  const rows = found.map((row) => ({
+    ...toPublication({ ...row, seq: row.seq ?? ++last }),
     since: Number(row.since),
     isSent: Number(row.stage) === SENT,
+    place: Number(row.place),
   }));
+  return rows.slice(0, most);
 }
 
 /** Whether something waits, or is under way, to a topic. */
@@ -213,7 +159,9 @@ export async function isUnderWay(tx: Transaction, topic: string): Promise<boolea
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {
     case "deliver":
-      if (task.qos === 2) tx.run(`INSERT OR IGNORE INTO mqtt_in VALUES (?)`, task.packet);
+      if (task.qos === 2) {
+        tx.run(`INSERT INTO mqtt_in VALUES (?) ON CONFLICT DO NOTHING`, task.packet);
+      }
       return;
     case "forget":
       return tx.run(`DELETE FROM mqtt_in WHERE packet = ?`, task.packet);
@@ -248,7 +196,7 @@ function grant(tx: Transaction, filters: readonly string[], isGranted: 0 | 1): v
 
 function keepFilters(tx: Transaction, filters: readonly string[]): void {
   for (const filter of filters) {
-    tx.run(`INSERT OR IGNORE INTO mqtt_filters (filter) VALUES (?)`, filter);
+    tx.run(`INSERT INTO mqtt_filters (filter) VALUES (?) ON CONFLICT DO NOTHING`, filter);
   }
 }
 
@@ -259,8 +207,8 @@ export interface Amount {
 }
 
 const AMOUNT = `count(*) AS n,
-  coalesce(sum(length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB))
-    + coalesce(length(CAST(properties AS BLOB)), 0)), 0) AS bytes`;
+  coalesce(sum(octet_length(topic) + octet_length(payload)
+    + coalesce(octet_length(properties), 0)), 0) AS bytes`;
 
 export async function count(tx: Transaction): Promise<Amount> {
   const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out`))!;
@@ -295,8 +243,8 @@ export async function takeGivenUp(tx: Transaction): Promise<GivenUp> {
 }
 
 async function oldest(tx: Transaction, which: string): Promise<number | undefined> {
-  const row = await tx.get(`SELECT since FROM mqtt_out WHERE ${which} ORDER BY seq LIMIT 1`);
-  return row && Number(row.since);
+  const { since } = (await tx.get(`SELECT min(since) AS since FROM mqtt_out WHERE ${which}`))!;
+  return since === null ? undefined : Number(since);
 }
 
 export function bytesOf({ topic, payload, properties = "" }: Omit<Message, "retain">): number {

@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { Server, type Transaction } from "../../server/mod.ts";
 import { folder } from "../../tests/support/main_process.ts";
-import { behind, createTables, keep, load, markSent, publish } from "./rows.ts";
+import { behind, keep, load, markSent, publish } from "./rows.ts";
+import { createTables, type Schema } from "./schema.ts";
 import type { InFlight } from "./tasks.ts";
 
 const shown = ({ topic, payload }: { topic: string; payload: string }) => `${topic} ${payload}`;
@@ -30,16 +31,19 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
     tx.run(`INSERT INTO mqtt_out (topic, payload, retain) VALUES ('a', '1', 1)`);
   });
   // Twice: the second time there is nothing to do.
-  for (let i = 0; i < 2; i++) await server.transaction((tx) => createTables(tx, "another", 5));
+  let schema!: Schema;
+  for (let i = 0; i < 2; i++) {
+    await server.transaction(async (tx) => void (schema = await createTables(tx, "another", 5)));
+  }
   let devices: unknown;
   await server.transaction(async (tx) => {
     devices = await tx.all(`SELECT * FROM mqtt_devices`);
     const message = { topic: "b", payload: "2", retain: false, properties: "{}" };
-    publish(tx, message, { since: 6, window: 0 });
-    markSent(tx, 2);
+    publish(tx, schema, message, { since: 6, window: 0 });
+    markSent(tx, schema, 2);
   });
   let kept: Awaited<ReturnType<typeof load>> | undefined;
-  await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
+  await server.transaction(async (tx) => void (kept = await load(tx, schema, ["c"])));
   const isReleased = false;
   assertEquals(kept, {
     clientId: "holdfast1",
@@ -57,7 +61,7 @@ Deno.test("a store in which a bridge was before gets what it lacks", async () =>
     sleep: 0,
     ...said,
   }]);
-  await server.transaction(async (tx) => void (kept = await load(tx, ["c"])));
+  await server.transaction(async (tx) => void (kept = await load(tx, schema, ["c"])));
   assertEquals(kept?.filters, [{ filter: "c", isGranted: false }]);
 });
 
@@ -66,22 +70,24 @@ async function begin(path: string) {
   const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
   const server = await Server.listen({ ...options, store: `${path}/server.db` });
   const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
-  await commit((tx) => createTables(tx, "one", 1));
+  let schema!: Schema;
+  await commit(async (tx) => void (schema = await createTables(tx, "one", 1)));
   const add = (topic: string, payload: string, { retain = false, window = 0 } = {}) =>
-    commit((tx) => publish(tx, { topic, payload, retain }, { since: 1, window }));
+    commit((tx) => publish(tx, schema, { topic, payload, retain }, { since: 1, window }));
   return {
     commit,
+    schema,
     event: (payload: string, window?: number) => add("event", payload, { window }),
     state: (payload: string, window?: number) => add("temp", payload, { window, retain: true }),
     async inFlight() {
       let rows: readonly InFlight[] = [];
-      await commit(async (tx) => void ({ inFlight: rows } = await load(tx, [])));
+      await commit(async (tx) => void ({ inFlight: rows } = await load(tx, schema, [])));
       return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
     },
     /** Behind one, those that wait in brackets. */
     async behind(seq: number, most: number) {
       let rows: Awaited<ReturnType<typeof behind>> = [];
-      await commit(async (tx) => void (rows = await behind(tx, seq, most)));
+      await commit(async (tx) => void (rows = await behind(tx, schema, seq, most)));
       return rows.map((row) => row.isSent ? shown(row) : `(${shown(row)})`);
     },
     [Symbol.asyncDispose]: () => server.close(),
@@ -91,22 +97,22 @@ async function begin(path: string) {
 Deno.test("a newer state never overtakes the one that was sent, nor an event another", async () => {
   using dir = folder();
   await using tables = await begin(dir.path);
-  const { commit, state, event, inFlight } = tables;
+  const { commit, schema, state, event, inFlight } = tables;
   await state("1");
   await event("a");
-  await commit((tx) => markSent(tx, 1));
+  await commit((tx) => markSent(tx, schema, 1));
   await state("2"); // behind the first, which may be on its way
   await event("b");
   await state("3"); // instead of the second
   assertEquals(await inFlight(), ["temp 1"]);
   const release = { does: "release", packet: 1, seq: 1 } as const;
   await commit((tx) => keep(tx, release));
-  await commit((tx) => markSent(tx, 3));
+  await commit((tx) => markSent(tx, schema, 3));
   await state("4"); // the third may be on its way by now
   assertEquals(await inFlight(), ["temp 1 released", "event a", "temp 3"]);
   assertEquals(await tables.behind(3, 9), ["(event b)", "(temp 4)"]);
   await commit((tx) => keep(tx, { does: "resume", isPresent: false }));
-  await commit((tx) => markSent(tx, 100));
+  await commit((tx) => markSent(tx, schema, 100));
   assertEquals(await inFlight(), ["temp 1", "event a", "temp 3", "event b", "temp 4"]);
   assertEquals(await tables.behind(3, 1), ["event b"]);
 });
@@ -114,7 +120,7 @@ Deno.test("a newer state never overtakes the one that was sent, nor an event ano
 Deno.test("what is added is sent from the beginning if nothing waits and the broker takes it", async () => {
   using dir = folder();
   await using tables = await begin(dir.path);
-  const { commit, state, event } = tables;
+  const { commit, schema, state, event } = tables;
   await state("1", 3);
   await state("2", 3); // the first may be on its way
   await event("a", 3);
@@ -125,7 +131,7 @@ Deno.test("what is added is sent from the beginning if nothing waits and the bro
     await tables.behind(0, 9),
     ["temp 1", "temp 2", "event a", "(event b)", "(temp 4)"],
   );
-  await commit((tx) => markSent(tx, 100));
+  await commit((tx) => markSent(tx, schema, 100));
   await commit((tx) => keep(tx, { does: "release", packet: 1, seq: 1 }));
   await state("5", 5); // one that is released is under way, too
   await commit((tx) => tx.run("DELETE FROM mqtt_out WHERE stage = 0"));

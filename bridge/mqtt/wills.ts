@@ -24,6 +24,8 @@ export interface WillsHost {
   readonly own: OwnTopics;
   /** In ms since 1970. */
   date(): number;
+  /** Keeps what is told of a device. */
+  tell(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void;
   /** A transaction may add a publication. */
   added(tx: Transaction, message: Message): void;
 }
@@ -87,22 +89,16 @@ export class Wills {
 
   /** What is told of a device has changed: as a part of the transaction in which it is published. */
   changed(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void {
+    const { own, tell } = this.#host;
     this.#sleeps.set(id, sleep);
-    if (state === "offline") this.#publish(tx, id, "will", `state <> 'offline'`);
-    tx.run(
-      `INSERT INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?)
-        ON CONFLICT (device) DO UPDATE SET state = excluded.state, sleep = excluded.sleep,
-          is_welcomed = is_welcomed AND excluded.state <> 'offline'`,
-      id,
-      state,
-      sleep,
-    );
-    this.#welcome(tx, id);
+    if (state === "offline" && own.isOn) this.#publish(tx, id, "will", `state <> 'offline'`);
+    tell(tx, id, state, sleep);
+    if (own.isOn) this.#welcome(tx, id);
   }
 
   /** A device that is there is welcomed, once. */
   #welcome(tx: Transaction, id: string): void {
-    this.#publish(tx, id, "welcome", `state = 'online' AND NOT is_welcomed`);
+    this.#publish(tx, id, "welcome", `state = 'online' AND is_welcomed = 0`);
     tx.run(
       `UPDATE mqtt_devices SET is_welcomed = 1
         WHERE device = ? AND state = 'online' AND welcome IS NOT NULL`,

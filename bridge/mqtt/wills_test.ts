@@ -7,7 +7,7 @@ import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Channels, Client } from "../host/mod.ts";
 import type { OwnTopics } from "./own_topics.ts";
-import { createTables } from "./rows.ts";
+import { createTables, type Schema } from "./schema.ts";
 import { Wills } from "./wills.ts";
 
 const TOOLS = { mosquitto: "mosquitto" };
@@ -103,9 +103,15 @@ Deno.test("what a device is counts when what it says becomes safe, and not befor
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
   const said = (value: unknown) => ({ topic: "home", payload: String(value), retain: false });
   const own = { isOn: true, message: said, allowed: (_: string, value: unknown) => said(value) };
-  const wills = new Wills({ own: own as unknown as OwnTopics, date: () => 5, added() {} });
+  let schema!: Schema;
+  const wills = new Wills({
+    own: own as unknown as OwnTopics,
+    date: () => 5,
+    tell: (tx, ...told) => tx.run(schema.tellDevice, ...told),
+    added() {},
+  });
   const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
-  await commit((tx) => createTables(tx, "x", 5));
+  await commit(async (tx) => void (schema = await createTables(tx, "x", 5)));
   /** The device says something, and is another by the time that it is safe. */
   const says = async (channel: string, value: string, ...meanwhile: ("online" | "offline")[]) => {
     const changed = Promise.withResolvers<void>();

@@ -18,11 +18,11 @@
  *     onState(up)            1 when STATE has become UP, 0 when it was UP and no longer is
  *     onTrial()              of an application that has come over the link: once, when the link has been
  *                            up for 30 s. If it returns 0, the board goes back to the one before
- *     onTick()               every so many ms as the application has asked for with `every`; if the
+ *     onTick()               at the interval that the application has asked for with `every`; if the
  *                            host was busy for longer, once and not several times
  *
  * They must return soon (on a chip, before its watchdog bites): nothing is sent or received meanwhile.
- * A trap in one of them is a bug in the application: the host says so and starts it anew, or ends.
+ * A trap in one of them is a bug in the application: the host says so and starts it again, or ends.
  *
  * ## What the host provides
  *
@@ -118,9 +118,9 @@ export declare function i2c_read(address: i32, ptr: usize, length: i32): i32;
 
 /**
  * Uses these settings from now on, without storing them: fields as in the settings sector, each a tag, a
- * length and so many bytes of value. What is not given is as stored; but an ssid without a password is an open
+ * length and this many bytes of value. What is not given is as stored; but an ssid without a password is an open
  * network. Tag 10, only here: longest text of a message, u16 little-endian, 121 to 512. When the call to
- * the application has returned, the host joins the WiFi if that is another one, boots the core anew, and calls
+ * the application has returned, the host joins the WiFi if that is another one, boots the core again, and calls
  * `onStart`. 1; or 0, and nothing is changed, if a field is malformed or out of range, one is there twice,
  * or a server or an id is lacking altogether.
  */
@@ -141,7 +141,7 @@ export declare function restart(): void;
 // Deep sleep.
 
 /**
- * Has the board sleep for so many ms, as soon as the link is drained: all that was sent is acknowledged, and the server
+ * Has the board sleep for this many ms, as soon as the link is drained: all that was sent is acknowledged, and the server
  * knows for how long the board is away. Until then everything goes on as before. What cannot be delivered within 10 s
  * (or what it takes to see that there is no WiFi) waits in memory that lasts, 384 bytes less what the application has
  * used with `keep`, and is delivered when there is a network after one of the next sleeps.

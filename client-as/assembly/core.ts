@@ -467,15 +467,20 @@ function greeted(length: i32): i32 {
   if (load<u8>(inLine) != WELCOME | length != GREETING_BYTES - 2 + (suite ? PROOF : 0)) return BAD_GREETING;
   // With a key, what it makes of the nonce hides the four positions.
   if (suite) hmac(proof - PROOF, PROOF, digits);
+  // A word goes to its place when the next one is read, and our suite once more to its own. So the last one, which
+  // counts beyond this connection, waits for the proof; the others are looked at while the link is up only.
+  let longest = suite;
   for (let word: usize = PEER_TX_EPOCH; word < <usize>SIZE; word += 4) {
+    set(word - 4, longest);
     const place = (word << 1) - (PEER_TX_EPOCH << 1);
     const isHidden = <i32>(word < <usize>PEER_WINDOW) * suite;
-    set(word, number(inLine + 3 + place, 8) ^ (isHidden ? number(digits + place, 8) : 0));
+    longest = number(inLine + 3 + place, 8) ^ (isHidden ? number(digits + place, 8) : 0);
   }
+  const epoch = get(PEER_TX_EPOCH);
   if (
-    malformed | (number(inLine + 1, 2) ^ suite) || <i32>(<u32>(get(PEER_WINDOW) - 1) > 63) |
-    <i32>(<u32>(get(PEER_LINE) - 1) >= <u32>(get(PEER_BYTES) - FRAME)) |
-    <i32>(<u32>get(PEER_BYTES) < <u32>FRAME) | <i32>!get(PEER_TX_EPOCH)
+    (number(inLine + 1, 2) ^ suite) | malformed | <i32>(<u32>(get(PEER_WINDOW) - 1) > 63) |
+    <i32>(<u32>(longest - 1) >= <u32>(get(PEER_BYTES) - FRAME)) |
+    <i32>(<u32>get(PEER_BYTES) < <u32>FRAME) | <i32>!epoch
   ) return BAD_GREETING;
   if (suite) {
     hmac(inbox, <i32>(proof - inbox), digits);
@@ -486,6 +491,7 @@ function greeted(length: i32): i32 {
     store<u8>(control, 10, PROOF + 1);
     controlEnd = digits + PROOF + 1;
   }
+  set(PEER_LINE, longest);
   const there = get(PEER_RX_NEXT) - get(TX_FIRST);
   if (get(PEER_RX_EPOCH) != get(TX_EPOCH)) return BAD_POSITION;
   if (<u32>there > <u32>(get(TX_NEXT) - get(TX_FIRST))) {
@@ -494,10 +500,10 @@ function greeted(length: i32): i32 {
     return BAD_POSITION;
   }
   for (let i = there; i--;) finish(outHead);
-  withdraw(get(PEER_LINE));
+  withdraw(longest);
   const first = get(PEER_TX_FIRST);
-  if (get(RX_EPOCH) != get(PEER_TX_EPOCH) | get(RX_NEXT) - first < 0) set(RX_NEXT, first);
-  set(RX_EPOCH, get(PEER_TX_EPOCH));
+  if (get(RX_EPOCH) != epoch | get(RX_NEXT) - first < 0) set(RX_NEXT, first);
+  set(RX_EPOCH, epoch);
   expected = get(RX_NEXT);
   inHead = inLine = inbox;
   return 0;

@@ -10,7 +10,7 @@
  *       if (expired()) gpio_write(LED, 1); // nobody has heard it
  *     }
  *
- * An application without such messages pays nothing for them. One that boots its core anew (`configure`) must not have
+ * An application without such messages pays nothing for them. One that boots its core again (`configure`) must not have
  * any waiting: their numbers begin again.
  */
 import { millis } from "./board";
@@ -29,7 +29,7 @@ function table(): usize {
 }
 
 /**
- * Sends the line with qos, to be of use for so many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
+ * Sends the line with qos, to be of use for this many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
  * 8 such lines wait already, or the board is about to sleep.
  */
 export function sendWithin(ms: i32): bool {

@@ -19,7 +19,7 @@ export const PTR = 4;
 export const LEN = 8;
 /** How many bytes may be received, at RX_PTR. */
 export const RX_ROOM = 12;
-/** Host: nothing heard for so many ms is an outage; a keepalive goes out every quarter of it. */
+/** Host: nothing heard for this many ms is an outage; a keepalive goes out every quarter of it. */
 export const TIMEOUT = 16;
 /** Host: 1 or 2. */
 export const DIALECT = 20;

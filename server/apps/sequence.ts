@@ -3,7 +3,7 @@
  * demonstrations of qos. `client-as/examples/shared/sequence.ts` is the same for a device.
  */
 
-/** An id so far behind the newest cannot be late: the sender has started anew. */
+/** An id so far behind the newest cannot be late: the sender has started again. */
 const WINDOW = 32;
 /** If the first id is below this, the sender has just started, and those before it are missing. */
 const START = 8;
@@ -15,7 +15,7 @@ export class Sequence {
   duplicates = 0;
   /** How often an id came after a greater one. */
   outOfOrder = 0;
-  /** How often the sender has started anew. */
+  /** How often the sender has started again. */
   restarts = 0;
   #newest = -1;
   #gaps = new Set<number>(); // those of the last WINDOW ids that are missing

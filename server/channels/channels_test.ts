@@ -358,7 +358,7 @@ Deno.test("a device that was forgotten answers what it was set to before: in the
     void thing.set("led", 2);
     await again.settle();
     assertEquals(again.news(), ["=led.1 2"]);
-    // Its tags begin anew, and what the device has queued came before that.
+    // Its tags begin again, and what the device has queued came before that.
     await again.says(old);
     await again.says("=led 5");
     await again.says(":led.1 2");

@@ -102,7 +102,10 @@ Deno.test("a wrong description is refused with the place in it", () => {
       [channel('"kind":"button","value":""'), "/channels/temp/value: String is too short"],
       [channel('"kind":"button","value":"\\n"'), "/channels/temp/value: texts for people"],
       [channel('"kind":"sensor","unit":"\\u009b"'), "/channels/temp/unit: texts for people"],
-      [channel('"kind":"enum","values":["a","\\u0000"]'), "/channels/temp/values/1: texts for people"],
+      [
+        channel('"kind":"enum","values":["a","\\u0000"]'),
+        "/channels/temp/values/1: texts for people",
+      ],
       [channel('"kind":"sensor","unit":"aaaaaaaaaaaaaaaaa"'), "/channels/temp/unit: String is too"],
     ] as const
   ) assertStringIncludes(refused(text), words, text);

@@ -185,6 +185,10 @@ export class PlainDevice implements Device {
   get id(): string {
     return this.#device.id;
   }
+  get server(): string | undefined {
+    return this.#device.server;
+  }
+
   get connected(): boolean {
     return this.#device.connected;
   }

@@ -27,7 +27,7 @@ import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
  *
  * What is given here is what `channels` returns: a function that calls it is taken for one of plain lines, and fails.
  *
- * An application of plain lines that fails is begun again as if it were alone, after 1 s to 60 s. As long as it has a
+ * An application of plain lines that fails is restarted as if it were alone, after 1 s to 60 s. As long as it has a
  * line in hand, what comes behind that waits. When it has returned, plain lines are told as events, "plain_line".
  *
  * @param apps By names under which failures are told.

@@ -112,7 +112,7 @@ export class States {
     this.index();
   }
 
-  /** Looks at all of them anew. */
+  /** Looks at all of them again. */
   index(): void {
     this.#due?.clear();
     for (const name of this.names()) this.#index(name, this.get(name));

@@ -43,7 +43,11 @@ export interface RunningApplication {
   readonly version: string;
 }
 
-/** A device's channels. It stays the same object for as long as the server knows the device. */
+/**
+ * A device's channels. It stays the same object for as long as the server knows the device. Of a device that another
+ * server has, see `Device.server`, nothing but the device's id and link is known here: `set` and `request` have the same
+ * outcome as there.
+ */
 export interface Thing {
   /** The device's id. */
   readonly id: string;

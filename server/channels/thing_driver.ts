@@ -18,6 +18,7 @@ import type { Timekeeper } from "./clock.ts";
 import type { Links } from "./links.ts";
 import type { Observer } from "./channel.ts";
 import { Described, OWN_DESCRIPTION } from "./described.ts";
+import { ForeignRequests } from "./foreign_requests.ts";
 import { checkSetting } from "./setting.ts";
 import { type Description, wrongReport } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
@@ -25,7 +26,7 @@ import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thi
 import { type Answer, type RequestOptions, Requests } from "../protocol/requests.ts";
 
 /** Tags of requests are at least so great, those of settings less. */
-const FIRST_TAG = 5_000_000_000;
+export const FIRST_TAG = 5_000_000_000;
 
 /** Its memo's key. */
 const APPLICATION = "@";
@@ -57,6 +58,7 @@ export class ThingDriver implements Thing, Above {
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
   readonly #described: Described;
+  readonly #foreign: ForeignRequests;
   /** As it was read last: each report is held to its description. */
   #application: { text: string; is: RunningApplication } | undefined;
 
@@ -73,6 +75,7 @@ export class ThingDriver implements Thing, Above {
       after: (ms, run) => device.clock.after(ms, run),
     });
     this.#described = new Described(record, host.descriptions);
+    this.#foreign = new ForeignRequests(device, () => this.now);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
       if (marked?.mark === "set") this.#underWay.set(marked.name, seq);
@@ -267,8 +270,15 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: "late_answer", device: this.id, channel, tag, ...what });
   }
 
+  /** See `ForeignRequests.asking`. */
+  asking(tag: string, from: string, deadline: number, writing: Deed): Deed {
+    return this.#foreign.asking(tag, from, deadline, writing);
+  }
+
   /** The device has answered a request or a setting. */
   answered(answer: Answer, at: number): Deed {
+    const returning = this.#foreign.answered(answer);
+    if (returning) return returning;
     if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));
     const { name: channel, tag } = answer;
     const { desired } = this.#states.get(channel);

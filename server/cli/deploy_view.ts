@@ -1,5 +1,5 @@
 /** How a deploy is shown: a bar on a terminal, a line elsewhere. */
-import type { DeployView } from "../web/app_view.ts";
+import type { DeployView } from "../device_view.ts";
 
 /** Characters of a bar. */
 const BAR = 30;

@@ -37,7 +37,7 @@ function read(path: string): string {
   const { isFile, size } = Deno.statSync(path);
   if (!isFile) throw badArgument("this is no file");
   if (size > LONGEST_DESCRIPTION * BYTES) {
-    throw badArgument(`it has ${LONGEST_DESCRIPTION} characters at most`);
+    throw badArgument(`it may have at most ${LONGEST_DESCRIPTION} characters`);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));

@@ -3,7 +3,7 @@ import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { print, tell } from "./print.ts";
 import { CommandError, REACH } from "./reach.ts";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 
 /** What is dropped with `clear` and `forget`. */
 interface Dropped {
@@ -35,7 +35,10 @@ export const devicesCommand = command({
           : [await api.get<DeviceView>(pathOf(id))],
     );
     if (values.json) return views.forEach((view) => print(JSON.stringify(view)));
-    if (views.length > 0) table([COLUMNS, ...views.map(cells)]);
+    if (views.length === 0) return;
+    const isFleet = views.some(({ server }) => server !== undefined);
+    const columns = isFleet ? [...COLUMNS, "server"] : COLUMNS;
+    table([columns, ...views.map((view) => [...cells(view), ...isFleet ? [serverOf(view)] : []])]);
   },
 });
 
@@ -48,6 +51,10 @@ function cells(view: DeviceView): string[] {
     ...[connects, inbox, outbox, deadLetters].map(String),
     app,
   ];
+}
+
+function serverOf({ server = "-" }: DeviceView): string {
+  return JSON.stringify(server).slice(1, -1);
 }
 
 /** Prints lines whose columns stand below each other. */

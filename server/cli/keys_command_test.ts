@@ -65,7 +65,7 @@ Deno.test("a given key replaces another only if that is wanted", async () => {
   await keys(place.path, ["add", "hall", "--key", "-"], KEY);
   const { code, err } = await keys(place.path, ["add", "hall", "--key", "-"], OTHER);
   assertEquals(code, 2);
-  assertStringIncludes(err, "--replace gives it another");
+  assertStringIncludes(err, "replace it with --replace");
   assertEquals(place.key("hall"), KEY);
   await keys(place.path, ["add", "hall", "--replace", "--key", "-"], OTHER);
   assertEquals(place.key("hall"), OTHER);

@@ -38,7 +38,7 @@ export function row(what: string, text: string): string {
   return (first + lines.join(`\n${indent}`)).trimEnd();
 }
 
-/** Words in lines of so many characters. */
+/** Words in lines of this many characters. */
 export function wrap(text: string, width = WIDTH): string[] {
   const lines: string[] = [];
   for (const word of text.trim().split(/\s+/)) {

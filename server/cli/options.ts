@@ -6,7 +6,6 @@ import { defaultLimits } from "../link/limits.ts";
 import { logTo } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { parseSpan } from "../protocol/span.ts";
-import { isPostgres } from "../store/postgres/conninfo.ts";
 import { loadTls } from "./certificate.ts";
 import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
@@ -52,9 +51,6 @@ export async function toServerOptions(
   const alone = Object.keys(rest).find((name) => name.startsWith("mqtt-"));
   if (alone !== undefined && rest.mqtt === undefined) {
     throw badArgument(`--${alone} needs a broker: add --mqtt mqtt://HOST`);
-  }
-  if (rest.mqtt !== undefined && isPostgres(store)) {
-    throw badArgument("--mqtt needs a store in SQLite so far, and not in PostgreSQL");
   }
   const loaded = await loadApps(app, rest.connect.length > 0 || rest.mqtt !== undefined);
   if (rest.web !== undefined && !(toNumber("--web", rest.web) <= 65_535)) {

@@ -190,7 +190,7 @@ Deno.test("which server is meant is said, and what is wrong with that is named",
         [2, ["send", "1", "a", "b", "--control", none], "send takes ID LINE"],
         [2, ["send", "1", "a", "--expires", "soon", "--control", none], "--expires takes ms"],
         [2, ["tail", "--event", "", "--control", none], "--event takes names"],
-        [2, ["frobnicate"], "there is no command 'frobnicate', but serve, devices, top"],
+        [2, ["frobnicate"], "there is no command 'frobnicate'; there are serve, devices, top"],
         [2, ["devices", "--sture", "x"], "'--sture'"],
         [
           1,

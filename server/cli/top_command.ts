@@ -1,5 +1,5 @@
 /** The live view of all devices in a terminal; through a pipe it is one picture. */
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 import type { Told } from "../web/seen.ts";
 import { command } from "./command.ts";
 import { print } from "./print.ts";

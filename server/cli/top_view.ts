@@ -1,6 +1,6 @@
 /** The picture that `top` shows: pure, of what was told last. */
 import { printable } from "../observe/log.ts";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 
 /** Room for a picture, in characters; Infinity: all that there is. */
 export interface Size {
@@ -38,8 +38,12 @@ const COLUMNS: readonly Column[] = [
   { name: "APP", of: ({ app }) => app },
 ];
 
+/** Where several servers share a store. */
+const SERVER: Column = { name: "SERVER", of: ({ server = "-" }) => printable(server) };
+
 /** Where all do not fit, these are left out, the first one first. */
 const DROPPED = [
+  "SERVER",
   "APP",
   "DEAD",
   "CONNECTS",
@@ -96,13 +100,15 @@ export function picture(
 
 /** The names of the columns that find room, and what is in them. */
 function table(shown: readonly DeviceView[], now: number, columns: number): string[] {
-  const all = COLUMNS.map(({ name, of, ...column }) => {
+  const isFleet = shown.some(({ server }) => server !== undefined);
+  const columnsOfAll = isFleet ? [...COLUMNS, SERVER] : COLUMNS;
+  const all = columnsOfAll.map(({ name, of, ...column }) => {
     const cells = [name, ...shown.map((view) => of(view, now))];
     return { ...column, name, cells, width: Math.max(...cells.map(length)) };
   });
   const [names, ...others] = all;
   let left = columns - Math.min(names!.width, NAME);
-  const wanted = DROPPED.toReversed().map((name) => others.find((one) => one.name === name)!);
+  const wanted = DROPPED.toReversed().flatMap((name) => others.filter((one) => one.name === name));
   const fitting = new Set(wanted.filter(({ width }) => (left -= width + 2) >= 0));
   const rest = others.filter((one) => fitting.has(one));
   const taken = rest.reduce((sum, { width }) => sum + width + 2, 0);

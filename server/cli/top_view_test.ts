@@ -1,6 +1,6 @@
 /** What `top` shows: sums, order, room, names of any kind. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { DeviceView } from "../web/fleet.ts";
+import type { DeviceView } from "../device_view.ts";
 import { footer, ordered, picture, span } from "./top_view.ts";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");
@@ -101,4 +101,17 @@ Deno.test("times are said in the unit that fits", () => {
     "2 d",
   ]] as const;
   for (const [ms, text] of units) assertEquals(span(ms), text);
+});
+
+Deno.test("where several servers share a store, it is shown which one has a device, if there is room", () => {
+  const views = [
+    { ...view("a"), server: "east:8123" },
+    { ...view("b"), server: "we\u202est:1" },
+    view("c"),
+  ];
+  const [, names, ...rows] = picture(views, NOW, WIDE, PLAIN);
+  assert(names!.endsWith("SERVER"), names);
+  assertEquals(rows.map((row) => row.split(/ +/).at(-1)), ["east:8123", "we\\u202est:1", "-"]);
+  const narrow = picture(views, NOW, { columns: 60, rows: 20 }, PLAIN);
+  assert(!narrow[1]!.includes("SERVER"), narrow[1]);
 });

@@ -51,7 +51,7 @@ export class Deadlines {
     this.#sentUntil = record.txFirst;
   }
 
-  /** A connection is gone, on which so many messages of the outbox were on their way. */
+  /** A connection is gone, on which this many messages of the outbox were on their way. */
   disconnected(underWay: number): void {
     this.#sentUntil = (this.#record.txFirst + underWay) >>> 0;
   }

@@ -1,8 +1,8 @@
 import { LocalError } from "../protocol/errors.ts";
 
-/** Everything that a stranger could make grow, and how far it may. */
+/** Limits on everything that a stranger could make grow. */
 export interface Limits {
-  /** Longest hello in bytes: dialect 2's takes 91, the name, and up to 129 of metadata. Default 320. */
+  /** Longest hello in bytes; in dialect 2 it needs 91, the name, and up to 129 for metadata. Default 320. */
   helloBytes: number;
   /** Longest text of a message in bytes, in both directions. Default 16,384. */
   lineBytes: number;
@@ -10,19 +10,18 @@ export interface Limits {
   inbox: number;
   /** Messages to one device that wait for their ack. A full outbox refuses further ones. Default 1,000. */
   outbox: number;
-  /** How long the oldest message to one device may wait for its ack, in ms: while it is older, further ones are
-   * refused. It is not dropped, and when the device has taken it, it goes on. Counted over restarts, if the store
-   * outlives them. Default: for ever. */
+  /** How long the oldest message to one device may wait for its ack, in ms. While it is older, further ones are refused;
+   * the message is not dropped. The time goes on through restarts if the store does. Default: for ever. */
   outboxAge: number;
-  /** Text in either of the two, and of one device's dead letters, in UTF-16 units. Default 1 Mi. */
+  /** Text in the inbox, in the outbox, and in the dead letters of one device, each in UTF-16 units. Default 1 Mi. */
   queueText: number;
   /** Text in the queues of all devices together, and of all dead letters, in UTF-16 units; each message counts 100
    * more. Beyond it, a queue that is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
    * are keys or names of stock devices, all others have half of it. Default 256 Mi. */
   totalText: number;
-  /** How often an application may fail with one message before that becomes a dead letter, where there are any. Default 5. */
+  /** Failures of an application with one message before it becomes a dead letter, if `deadLetters` is set. Default 5. */
   attempts: number;
-  /** Dead letters of one device. When there are more, a message that fails holds up those behind it. Default 100. */
+  /** Dead letters of one device. When they are full, a message that fails holds up those behind it. Default 100. */
   deadLetters: number;
   /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
    * new one. Where there are keys or names of stock devices, each of these has a place, and all other devices together
@@ -31,12 +30,12 @@ export interface Limits {
   /** Devices that have neither a key nor are named as stock, as each has a record of its own. When there are more, the
    * one that was away for longest makes room for a new one, see `forgetAfter`. Default 10,000. */
   devices: number;
-  /** How long such a device must have been away before it may be forgotten to make room, in ms; and nothing of it or
-   * for it may be waiting then. Until a restart of the server nobody was away. Default 3,600,000: an hour. */
+  /** How long such a device must have been away before it may be forgotten to make room, in ms; and no message from it or
+   * to it may be waiting. The time starts again with the server. Default 3,600,000: an hour. */
   forgetAfter: number;
 }
 
-/** What is allowed unless something else is said. */
+/** The default limits. */
 export const defaultLimits: Readonly<Limits> = {
   helloBytes: 320,
   lineBytes: 16 * 1024,

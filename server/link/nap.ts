@@ -29,7 +29,7 @@ export function napOf(record: DeviceRecord): Nap | undefined {
   return until === undefined || missed === undefined ? undefined : { until, missed };
 }
 
-/** The device goes to sleep for so many seconds; 0: it does not, or is awake. */
+/** The device goes to sleep for this many seconds; 0: it does not, or is awake. */
 export function setNap(record: DeviceRecord, seconds: number, date: number): void {
   const until = Math.round(date) + seconds * 1000;
   const missed = until + Math.round(seconds * 1000 * LATE) + JOINING;

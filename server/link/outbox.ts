@@ -7,6 +7,7 @@ import { byteLength, FIRMWARE } from "../protocol/lines.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Limits } from "./limits.ts";
+import { DONE, failure, type Outcome } from "./outcome.ts";
 import { type PoolShare, QueueText } from "./pool.ts";
 import {
   type DeviceRecord,
@@ -112,6 +113,18 @@ export class Outbox {
     this.#leaves(message);
     if (message.qos && isOfApplication(message)) this.#owner.counts.delivered++;
     this.#takeWriter(message)?.arrived();
+    if (message.text !== WITHDRAWN) this.#reply(message, DONE);
+  }
+
+  /** Another process is told, if it has written the message. */
+  #reply({ from }: Outgoing, outcome: Outcome): void {
+    if (from !== undefined) this.#owner.record.reply(from, outcome);
+  }
+
+  /** A message is not to be sent any more, and who has written it is told why. */
+  #fails(message: Outgoing, why: LocalError): void {
+    this.withdraw(message)?.failed(why);
+    this.#reply(message, failure(why));
   }
 
   /** A message is not to be sent any more. @returns who waits for it */
@@ -136,7 +149,7 @@ export class Outbox {
         this.withdraw(message);
       } else if (byteLength(message.text) > lineBytes) {
         const why = `the device has come back and takes only ${lineBytes} bytes`;
-        this.withdraw(message)?.failed(new LocalError("BAD_TEXT", why));
+        this.#fails(message, new LocalError("BAD_TEXT", why));
       }
     }
   }
@@ -150,6 +163,7 @@ export class Outbox {
       if (isOfApplication(message)) count++;
       this.#leaves(message);
       this.#takeWriter(message)?.failed(why);
+      if (message.text !== WITHDRAWN) this.#reply(message, failure(why));
     }
     return count;
   }
@@ -208,7 +222,7 @@ export class Outbox {
       const error = explainFate(fate, "device");
       const { text } = message;
       counts.expired++;
-      this.withdraw(message)?.failed(error);
+      this.#fails(message, error);
       (this.#expired ??= []).push({ text, error });
     }
     // The next connection begins behind them.

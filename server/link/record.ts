@@ -1,5 +1,6 @@
 import { FIRMWARE } from "../protocol/lines.ts";
 import { DuplicateRecord, type Noted } from "./duplicates.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** A message on its way to a device. */
 export interface Outgoing {
@@ -27,6 +28,8 @@ export interface Outgoing {
 export interface Manner extends Pick<Outgoing, "overtakes" | "qos"> {
   /** See `Outgoing`. */
   readonly expires?: number;
+  /** See `Outgoing`. */
+  readonly from?: string;
 }
 
 /** A message from a device that its application has failed with again and again. */
@@ -61,6 +64,10 @@ export interface Journal {
   heard(id: number): void;
   /** A memo is another one. @param before What it was; undefined: there was none. */
   kept(key: string, before: string | undefined): void;
+  /** Another process is to be told of an outcome. @param to Where: what it has given as `Outgoing.from` */
+  replied(to: string, outcome: Outcome): void;
+  /** The last `replied` never was. */
+  unreplied(): void;
 }
 
 /** The state of a record beside its queues. */
@@ -288,7 +295,7 @@ export class DeviceRecord {
 
   write(
     text: string,
-    { overtakes, qos, expires }: Manner,
+    { overtakes, qos, expires, from }: Manner,
     now: number,
   ): Outgoing {
     const { txNext } = this.positions;
@@ -301,6 +308,7 @@ export class DeviceRecord {
       written: now,
       expires,
       isDoubtful: false,
+      ...(from !== undefined && { from }),
     };
     this.positions.txNext = (txNext + 1) >>> 0;
     this.#state.sent++;
@@ -346,6 +354,16 @@ export class DeviceRecord {
   doubt(message: Outgoing): void {
     message.isDoubtful = true;
     this.#journal.altered(message);
+  }
+
+  /** Tells another process of an outcome, in the commit in which all else that changes becomes safe. */
+  reply(to: string, outcome: Outcome): void {
+    this.#journal.replied(to, outcome);
+  }
+
+  /** Undoes the last `reply`. */
+  unreply(): void {
+    this.#journal.unreplied();
   }
 
   withdraw(message: Outgoing): void {

@@ -24,6 +24,10 @@ class CountingJournal implements Journal {
   kept(): void {
     this.counts.kept++;
   }
+
+  replied(): void {}
+
+  unreplied(): void {}
 }
 
 /** A record with something in every part of it. */

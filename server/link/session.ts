@@ -42,7 +42,7 @@ const BACKLOG = 256;
 /** UTF-16 units of them that may be read also when the queues of all devices are full. */
 const BACKLOG_TEXT = 64 * 1024;
 
-/** Characters that may wait for a socket that takes nothing. More is not caused: no reading, no qos off. */
+/** Characters that may wait for a socket that takes nothing. Beyond this we stop reading and refuse messages without qos, so nothing adds to it. */
 const OUTPUT = 64 * 1024;
 
 /** How many messages were dropped. */

@@ -3,7 +3,7 @@ import type { Clock } from "../transport/platform.ts";
 import type { EventListener } from "./events.ts";
 import { isLogged, type Log, type LogEntry } from "./log.ts";
 
-/** What may be said of one thing: so many bytes at once, and in the long run so many in a second. */
+/** What may be said of one thing: this many bytes at once, and in the long run this many in a second. */
 interface Allowance {
   burst: number;
   rate: number;

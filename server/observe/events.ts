@@ -40,6 +40,13 @@ export type ServerEvent =
   | { event: "booted"; device: string }
   /** A line that the device itself has logged. */
   | { event: "log"; device: string; message: string }
+  /** Another server that shares the store has the device now, with its next connection or as this one was taken for
+   * dead: what this one had not made safe of it, the device says again. */
+  | { event: "moved"; device: string; message: string }
+  /** What another server shows of one of its devices has changed. */
+  | { event: "seen"; device: string }
+  /** The same, and it has another server, or its link has come or gone. `server`: undefined if none has it. */
+  | { event: "elsewhere"; device: string; server: string | undefined; message: string }
   /** The device was forgotten: by `Server.forget`, or to make room for another one. */
   | { event: "forgotten"; device: string; message: string }
   | { event: "app_started"; device: string }

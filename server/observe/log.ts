@@ -9,6 +9,8 @@ export type Unlogged =
   | "described"
   | "messages"
   | "reported"
+  | "seen"
+  | "elsewhere"
   | "set"
   | "met"
   | "parted";
@@ -20,6 +22,8 @@ const UNLOGGED: readonly string[] = [
   "described",
   "messages",
   "reported",
+  "seen",
+  "elsewhere",
   "set",
   "met",
   "parted",
@@ -47,7 +51,7 @@ export interface LogEntry {
   until?: Date;
   /** How often this device has connected. */
   connects?: number;
-  /** When an application that has failed is begun again, in ms. */
+  /** When an application that has failed is restarted, in ms. */
   restartIn?: number;
   /** How many more entries about this peer or device went unsaid since the last one. */
   unsaid?: number;

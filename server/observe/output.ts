@@ -12,7 +12,7 @@ const MOST = 256 * 1024;
 /** Bytes that are written at once. */
 const BATCH = 64 * 1024;
 
-/** After a write has failed the next one is tried after so many ms, then twice as many, and so on. */
+/** After a write has failed the next one is tried after this many ms, then twice as many, and so on. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 1000;
 
@@ -67,7 +67,7 @@ export class Output {
     this.#run(this.#idle.resolve);
   }
 
-  /** Resolves when all is written, or after so many ms. */
+  /** Resolves when all is written, or after this many ms. */
   async flush(ms: number): Promise<void> {
     if (!this.#idle) return;
     const late = Promise.withResolvers<void>();

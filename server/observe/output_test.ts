@@ -7,7 +7,7 @@ class Tap {
   readonly clock = new ManualClock();
   readonly told: string[] = [];
   taken = "";
-  /** What the next writes come to: so many bytes, or an error. Undefined: all. */
+  /** What the next writes come to: this many bytes, or an error. Undefined: all. */
   next: (number | Error)[] = [];
   #waiting: (() => void) | undefined;
   blocked = false;

@@ -19,6 +19,13 @@ interface Reported {
   readonly metadata: string;
 }
 
+/** A device of another server. */
+interface Distant {
+  readonly id: string;
+  readonly server: string | undefined;
+  readonly connected: boolean;
+}
+
 /** The same, and what it has given up. */
 interface Buried {
   readonly id: string;
@@ -66,6 +73,26 @@ export class Reports {
   forgotten({ id: device, deadLetters }: Buried, why: LocalError): void {
     const lost = deadLetters.length === 0 ? "" : `; ${deadLetters.length} dead letters are lost`;
     this.#events.emit({ event: "forgotten", device, message: why.message + lost });
+  }
+
+  /** Another server has the device now. */
+  movedAway({ device, message }: { device: string; message: string }): void {
+    this.#events.emit({ event: "moved", device, message });
+  }
+
+  /** Another server shows something else of a device. @param isNews It has another server, or its link came or went */
+  seen({ id: device, server, connected }: Distant, isNews: boolean): void {
+    this.#events.emit({ event: "seen", device });
+    if (!isNews) return;
+    const link = connected ? "it has a link there" : "it has no link there";
+    const message = server === undefined ? "no server has it" : `${server} has it: ${link}`;
+    this.#events.emit({ event: "elsewhere", device, server, message });
+  }
+
+  /** Another server has forgotten a device. */
+  forgottenElsewhere(device: string): void {
+    const message = "another server has forgotten it";
+    this.#events.emit({ event: "elsewhere", device, server: undefined, message });
   }
 
   /** The device is here no longer. */
@@ -140,7 +167,7 @@ export class Reports {
     this.#events.emit({ event: "app_started", device });
   }
 
-  /** An application has failed. @param restartIn ms until it is begun again, if it is */
+  /** An application has failed. @param restartIn ms until it is restarted, if it is */
   failed({ id: device }: Reported, message: string, restartIn?: number): void {
     if (this.#isClosed) return;
     const again = restartIn === undefined ? {} : { restartIn };

@@ -20,6 +20,7 @@ export type LocalCode =
   | "CLOSED" // the server or client was closed
   | "CLEARED" // the message was dropped by `Device.clear`
   | "DEPLOY_REFUSED" // the device does not take this application, with the reason
+  | "ELSEWHERE" // another server that shares the store has the device, and this is done there alone
   | "EXPIRED" // the message was not delivered in time, and never will be
   | "FAULT" // the other end has answered a request with a fault
   | "FELL_BACK" // the device has tried an application, and gone back to the one before

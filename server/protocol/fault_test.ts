@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "./errors.ts";
 import { sayFault } from "./fault.ts";
 
-/** What a device is told that takes lines of so many characters. */
+/** What a device is told that takes lines of this many characters. */
 function toldTo(longest: number): string[] {
   const told: string[] = [];
   sayFault((line) => {

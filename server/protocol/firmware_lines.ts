@@ -110,7 +110,7 @@ export function formatOffer(offer: Offer, key?: Uint8Array): string {
   return `${text} ${base64(Uint8Array.fromHex(proofOf(key, text)))}`;
 }
 
-/** The bytes from `offset` on that fit a text of so many bytes, as a message. @returns it, and where the next one begins */
+/** The bytes from `offset` on that fit a text of this many bytes, as a message. @returns it, and where the next one begins */
 export function formatPiece(
   image: Uint8Array,
   offset: number,

@@ -31,9 +31,9 @@ export interface Asked {
   readonly name: string;
   /** Added to a tag. */
   readonly firstTag: number;
-  /** Delivers a line until so many ms have passed, or rejects. */
+  /** Delivers a line until this many ms have passed, or rejects. */
   write(line: string, deadline: number): Promise<unknown>;
-  /** Calls back in so many ms. @returns forgets it */
+  /** Calls back in this many ms. @returns forgets it */
   after(ms: number, run: () => void): () => void;
 }
 

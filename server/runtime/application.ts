@@ -5,13 +5,13 @@ import { Pace } from "./pace.ts";
 import { type Reading, type Run, within } from "./run.ts";
 import type { Turn } from "./turn.ts";
 
-/** Pause before an application that has failed is begun again, in ms: it doubles from the one to the other. */
+/** Pause before an application that has failed is restarted, in ms: it doubles from the one to the other. */
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
 /**
- * How a device's application is: "running"; "failed": begun again after a pause; "ended": it has returned, and is not
- * begun again before the server is; "none": there is none, or its device was not here yet.
+ * How a device's application is: "running"; "failed": restarted after a pause; "ended": it has returned, and is not
+ * restarted before the server is; "none": there is none, or its device was not here yet.
  */
 export type AppState = "none" | "running" | "failed" | "ended";
 
@@ -27,7 +27,7 @@ export interface Served {
 /** Is told what becomes of applications. */
 export interface ApplicationReports<Device> {
   started(device: Device): void;
-  /** @param restartIn ms until it is begun again; undefined: it goes on, or nothing does */
+  /** @param restartIn ms until it is restarted; undefined: it goes on, or nothing does */
   failed(device: Device, message: string, restartIn?: number): void;
   ended(device: Device): void;
 }
@@ -108,7 +108,7 @@ export class Application<Device extends Served> {
     return error === this.#device.closed;
   }
 
-  /** It is not begun again. */
+  /** It is not restarted. */
   close(): void {
     this.#cancel?.();
   }

@@ -21,6 +21,8 @@ export interface ConnectionHost {
   readonly wheel: TimerWheel;
   /** How many there are. */
   readonly connections: number;
+  /** A connection only waits for the other end to close it. */
+  lingers(connection: Connection): void;
   /** A connection is no more. */
   left(connection: Connection): void;
 }
@@ -68,7 +70,7 @@ export class Connection implements SocketEvents {
   }
 
   data(bytes: Uint8Array): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#lingers) return;
     if (!this.#seal) return this.#stage!.data(bytes);
     const { bytes: opened, error } = this.#seal.open(bytes);
     if (opened.length > 0) this.#stage!.data(opened);
@@ -158,20 +160,18 @@ export class Connection implements SocketEvents {
   }
 
   /**
-   * Drops what is read from now on, and ends it when the other end does, or after `ms`. To close a socket while
-   * something lies unread in it would take back what the other end was told last.
+   * Nothing more is written, what is read is dropped, and it ends when the other end does, or after `ms`. To close a
+   * socket while something lies unread in it would take back what the other end was told last. To be called when the
+   * system has taken all that was written.
    */
   linger(ms: number): void {
     if (this.#closed) return;
     this.#lingers = true;
+    this.#host.lingers(this);
+    this.#socket.finish();
     this.#stage = { data() {}, drained() {}, ended() {}, wake: () => this.close() };
     this.resume();
     this.wakeAt(this.#host.clock.now() + ms);
-  }
-
-  /** Whether it only waits for the other end to close it. */
-  get lingers(): boolean {
-    return this.#lingers;
   }
 
   /** Ends it without a word to its stage. What the system has not taken by then is lost. */

@@ -66,6 +66,10 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.ledger.id;
   }
 
+  get server(): string | undefined {
+    return this.#host.server;
+  }
+
   get turn(): Turn {
     return this.#host.turn;
   }

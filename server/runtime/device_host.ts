@@ -12,6 +12,8 @@ import type { Turn } from "./turn.ts";
 export interface DeviceHost<Device> {
   readonly turn: Turn;
   readonly clock: Clock;
+  /** What other servers call this one; undefined: there are none. */
+  readonly server: string | undefined;
   /** Of those who call and are no application's run. */
   readonly pace: Pace;
   /** Failures with one message after which it becomes a dead letter, and whether there are any. */

@@ -28,7 +28,15 @@ export interface FleetCallersHost {
 type Failed = (error: unknown) => void;
 
 /** Nothing is kept of a record that was only looked at. */
-const NOWHERE: Journal = { moved() {}, changed() {}, altered() {}, heard() {}, kept() {} };
+const NOWHERE: Journal = {
+  moved() {},
+  changed() {},
+  altered() {},
+  heard() {},
+  kept() {},
+  replied() {},
+  unreplied() {},
+};
 
 export class FleetCallers {
   readonly #host: FleetCallersHost;

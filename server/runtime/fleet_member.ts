@@ -1,24 +1,35 @@
 /** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
+import type { LocalError } from "../protocol/errors.ts";
 import type { Fleet, Lost, Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import { type Acquired, type DeviceState, FencedError } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
-import type { Errand, Posting } from "./errands.ts";
+import { checkErrand, type Errand, type Posting } from "./errands.ts";
+import type { DistantHost } from "./distant_device.ts";
 import { Membership } from "./membership.ts";
+import { Overview, type OverviewHost } from "./overview.ts";
 import { PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
-export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"> {
+export interface FleetMemberHost
+  extends
+    Pick<PostOfficeHost, "deed" | "refused">,
+    Pick<OverviewHost, "name" | "view" | "seen" | "forgotten">,
+    Pick<DistantHost, "pace"> {
   readonly fleet: Fleet;
   readonly turn: Turn;
   readonly clock: Clock;
   readonly devices: Roster;
   /** Most connections at one time. */
   readonly connections: number;
+  /** Longest text of a message, in bytes. */
+  readonly lineBytes: number;
+  /** Why nothing is accepted any more. */
+  closed(): LocalError | undefined;
   /** Takes charge of a device, whoever has it. */
   acquire(id: string): Promise<Acquired>;
   /** See `MembershipHost`. */
@@ -29,6 +40,8 @@ export interface FleetMemberHost extends Pick<PostOfficeHost, "deed" | "refused"
 
 export class FleetMember {
   readonly callers: FleetCallers;
+  /** What the others show of their devices. */
+  readonly overview: Overview;
   readonly #host: FleetMemberHost;
   readonly #membership: Membership;
   readonly #office: PostOffice;
@@ -52,16 +65,32 @@ export class FleetMember {
       adopt: (id) => this.#alone(id, () => this.#adopt(id)),
       asks: () => this.#office.asks(),
       mail: (mail) => this.#office.brings(mail),
-      answered: () => {}, // nothing that is posted asks for an answer so far
+      answered: (answer) => this.#office.answered(answer),
       fails: host.fails,
       held: () => {
         for (const device of devices) device.goOn();
       },
     });
+    const here = (id: string) => devices.get(id);
+    this.overview = new Overview({
+      ...host,
+      here,
+      distant: {
+        pace: host.pace,
+        refusal: () => host.closed() ?? host.turn.failure,
+        check: (errand) => checkErrand(errand, host.lineBytes),
+        ask: (...args) => this.#office.ask(...args),
+      },
+    });
   }
 
-  /** A part of a transaction that has something done with a device that is not here. */
+  /**
+   * A part of a transaction that has something done with a device that is not here.
+   *
+   * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
+   */
   posting(id: string, errand: Errand): Posting {
+    checkErrand(errand, this.#host.lineBytes);
     return this.#office.posting(id, errand);
   }
 
@@ -108,11 +137,12 @@ export class FleetMember {
     return undefined;
   }
 
-  async #adopt(id: string): Promise<void> {
-    if (this.#host.devices.get(id)) return;
+  async #adopt(id: string): Promise<boolean> {
+    if (this.#host.devices.get(id)) return false; // it was lost, perhaps, and that waits for a commit
     const acquired = await this.#host.fleet.adopt(id);
-    // One that the store does not know is met when it greets.
-    if (acquired?.state) await this.#meet(this.#ledger(id, acquired), acquired.mail);
+    if (!acquired?.state) return false; // one that the store does not know is met when it greets
+    await this.#meet(this.#ledger(id, acquired), acquired.mail);
+    return true;
   }
 
   /** A device is here from now on. */
@@ -143,10 +173,14 @@ export class FleetMember {
   stop(): void {
     this.#closed = true;
     this.#membership.stop();
+    const reason = this.#host.closed();
+    this.overview.stop(reason);
+    if (reason) this.#office.close(reason);
   }
 
   /** Leaves the fleet: others have its devices at once. @throws {LocalError} STORE_FAILED */
-  close(): Promise<void> {
-    return this.#membership.close();
+  async close(): Promise<void> {
+    await this.overview.close();
+    await this.#membership.close();
   }
 }

@@ -190,16 +190,20 @@ export class Greeting implements Stage {
     } else this.#leave(this.#admission.farewell(error), error);
   }
 
-  /** Ends the connection when the system has taken the farewell. */
+  /** Leaves the connection to the other end when the system has taken the farewell. */
   #leave(farewell: string, error: PeerError | LocalError): void {
     this.#leaving = error;
-    if (farewell !== "") this.#connection.write(farewell);
-    if (!this.#connection.isWriting) return this.#end(error);
+    if (farewell === "") return this.#end(error);
+    this.#connection.write(farewell);
     this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);
+    if (!this.#connection.isWriting) this.drained();
   }
 
   drained(): void {
-    if (this.#leaving) this.#end(this.#leaving);
+    if (!this.#leaving || this.#over) return;
+    this.#finish();
+    this.#connection.linger(this.#host.timeout / 4);
+    this.#host.refused(this.#connection, this.#leaving);
   }
 
   wake(now: number): void {

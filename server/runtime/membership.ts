@@ -14,8 +14,8 @@ export interface MembershipHost {
   readonly clock: Clock;
   /** Another process has taken a device, if the token is greater than that of this one. */
   lost(lost: Lost): void;
-  /** A device that nobody has; it may be somebody's by now. */
-  adopt(id: string): Promise<void>;
+  /** A device that nobody has; it may be somebody's by now. @returns whether it is this process's now */
+  adopt(id: string): Promise<boolean>;
   /** A beat begins. */
   asks(): void;
   mail(mail: readonly Mail[]): void;
@@ -141,7 +141,7 @@ export class Membership {
     }
     this.#host.mail(mail);
     for (const id of new Set([...this.#doubtful, ...orphans])) void this.#adopt(id);
-    if (lost.length + answers.length + orphans.length > 0) this.#isHinted = true;
+    if (lost.length + answers.length > 0) this.#isHinted = true;
   }
 
   /** Beside further beats, which must not wait for it. */
@@ -149,8 +149,9 @@ export class Membership {
     if (this.#adopting.has(id)) return;
     this.#adopting.add(id);
     try {
-      await this.#host.adopt(id);
+      const isOurs = await this.#host.adopt(id);
       this.#doubtful.delete(id);
+      if (isOurs) this.hint(); // there may be more
     } catch { // the next beat tries again, and says so if the store fails
       this.#doubtful.add(id);
     } finally {

@@ -19,7 +19,7 @@ class Scene {
   next: (Partial<Beat> | Error)[] = [];
   /** Beats are answered when the test says so. */
   held: PromiseWithResolvers<void> | undefined;
-  adopts: (id: string) => Promise<void> = () => Promise.resolve();
+  adopts: (id: string) => Promise<boolean> = () => Promise.resolve(true);
   heard = () => {};
   readonly membership: Membership;
 
@@ -39,6 +39,7 @@ class Scene {
       },
       look: () => Promise.reject(new Error("nobody greets")),
       adopt: () => Promise.reject(new Error("the host adopts")),
+      exchange: () => Promise.reject(new Error("nobody looks")),
       leave: () => {
         this.did.push("leaves");
         return Promise.resolve();
@@ -134,13 +135,13 @@ Deno.test("a store that fails, with whatever it is, is asked again, and said onc
 
 Deno.test("what nobody has is adopted beside further beats, each device once at a time", async () => {
   const scene = new Scene();
-  const adopted = Promise.withResolvers<void>();
+  const adopted = Promise.withResolvers<boolean>();
   scene.adopts = () => adopted.promise;
   scene.next = [{ orphans: ["a"] }, { orphans: ["a"] }];
   await scene.membership.start();
   await scene.clock.advance(LEASE);
   assertEquals([scene.did, scene.beats.length > 4], [["adopts a"], true]);
-  adopted.resolve();
+  adopted.resolve(true);
   await scene.clock.turn();
   await scene.end();
 });
@@ -150,13 +151,28 @@ Deno.test("a device is adopted by whoever does not know whether it has it", asyn
   scene.membership.doubt("a");
   let fails = true;
   scene.adopts = () =>
-    fails ? Promise.reject(new LocalError("STORE_FAILED", "no")) : Promise.resolve();
+    fails ? Promise.reject(new LocalError("STORE_FAILED", "no")) : Promise.resolve(false);
   await scene.clock.advance(LEASE / 5);
   fails = false;
   await scene.clock.advance(LEASE / 5);
   assertEquals(scene.did, ["adopts a", "adopts a"]);
   await scene.clock.advance(LEASE);
   assertEquals(scene.did.length, 2, "it has an answer");
+  await scene.end();
+});
+
+Deno.test("what nobody has is asked for again at once when one was adopted, and not while that cannot be", async () => {
+  const scene = new Scene();
+  let isOurs = false;
+  scene.adopts = () => Promise.resolve(isOurs);
+  scene.next = Array.from({ length: 100 }, () => ({ orphans: ["a"] }));
+  await scene.membership.start();
+  await scene.clock.turn();
+  assertEquals([scene.did, scene.beats.length], [["adopts a"], 1]);
+  isOurs = true;
+  scene.next = [{ orphans: ["a", "b"] }];
+  await scene.clock.advance(LEASE / 5);
+  assertEquals([scene.did, scene.beats.length > 2], [["adopts a", "adopts a", "adopts b"], true]);
   await scene.end();
 });
 

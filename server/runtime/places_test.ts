@@ -73,7 +73,7 @@ Deno.test("strangers have half of the connections that those with a key leave", 
   assertEquals([strangers[1]!.closed, again.closed], [true, false]);
   // Who greets in dialect 2 is told.
   const told = await scene.knock(`${helloLine({ id: "stranger 9" })}\n`);
-  assertEquals([told.closed, told.written], [true, "\x0406\n"]);
+  assertEquals([told.finished, told.written], [true, "\x0406\n"]);
   await leave(scene, again);
   assertEquals((await comes(scene, "stranger 9")).closed, false);
 });

@@ -1,11 +1,30 @@
-/** Mail between the processes of a fleet, as one of them posts it and takes it. */
+/**
+ * Mail between the processes of a fleet, as one of them posts it and takes it.
+ *
+ * What is to be done with a device of another process is a row in the table of mail, in the commit in which it is decided.
+ * From then on it is accepted, whichever process ends: the one that has the device takes the row in the commit that does
+ * what it says, and what waits of it (a message in the outbox, a request) keeps whom to tell. The answer is a row as
+ * well, in the commit of which it tells. So nothing is done twice or told without having happened, and nobody but the
+ * process that has the device changes anything of it.
+ *
+ * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
+ */
+import { type Outcome, parseOutcome } from "../link/outcome.ts";
 import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { Mail } from "../store/fleet.ts";
+import type { Answer, Mail } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Deed } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type Errand, ErrandTransfer, parseErrand, Posting } from "./errands.ts";
+import {
+  type Errand,
+  ErrandTransfer,
+  isFinal,
+  parseErrand,
+  Posting,
+  PostTransfer,
+  type Taken,
+} from "./errands.ts";
 import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
@@ -13,20 +32,39 @@ export interface PostOfficeHost {
   readonly turn: Turn;
   /** A device that is here. */
   find(id: string): DeviceDriver | undefined;
-  /** Makes a deed of what is to be done with a device that is here. @throws {LocalError} */
-  deed(device: DeviceDriver, errand: Errand): Deed;
+  /** Makes a deed of what is to be done with a device that is here. @param from Who waits for what comes of it */
+  deed(device: DeviceDriver, errand: Errand, from: string | undefined): Deed;
   /** What was posted for a device cannot be done, and never will be. */
   refused(device: DeviceDriver, errand: Errand | undefined, error: LocalError): void;
 }
 
-/** Reasons for which mail waits: they pass, or another process has the device. */
-const WAITS: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"]);
+/** Who waits for what comes of a post. */
+export interface Asker {
+  /** Called again if the device answers after it has taken the message. */
+  told(outcome: Outcome): void;
+  /** It was not posted. */
+  failed(error: unknown): void;
+}
+
+/** A message without qos that has waited for longer, in ms, is not sent: it was for a link that there was. */
+const STALE = 2000;
+
+/** Mail that is being done, was done, or waits. */
+interface Entry {
+  readonly ledger: Ledger;
+  /** It is in a commit, or has been. */
+  isApplied: boolean;
+  /** It could not be done, and a later beat brings it again. */
+  waits: boolean;
+  isSafe: boolean;
+}
 
 export class PostOffice {
   readonly #host: PostOfficeHost;
   #posts = 0;
-  /** Mail that is being done, or was: until a beat that has begun afterwards can bring it no more. */
-  readonly #taken = new Map<number, { readonly ledger: Ledger; isSafe: boolean }>();
+  readonly #askers = new Map<number, Asker>();
+  /** Mail, by its numbers, until a beat that has begun when it was done can bring it no more. */
+  readonly #taken = new Map<number, Entry>();
   #old: number[] = [];
 
   constructor(host: PostOfficeHost) {
@@ -38,8 +76,38 @@ export class PostOffice {
     return new Posting(id, errand, ++this.#posts);
   }
 
+  /** Has something done, and tells what comes of it. @returns forgets who asks */
+  ask(id: string, errand: Errand, asker: Asker): () => void {
+    const posting = this.posting(id, { ...errand, answers: true });
+    const { number } = posting.post;
+    const forget = () => void this.#askers.delete(number);
+    this.#askers.set(number, asker);
+    this.#host.turn.transfer(
+      new PostTransfer(posting, (error) => {
+        forget();
+        asker.failed(error);
+      }),
+    );
+    return forget;
+  }
+
+  /** What has come of a post. */
+  answered({ number, text }: Answer): void {
+    const outcome = parseOutcome(text);
+    if (outcome) this.#askers.get(number)?.told(outcome);
+  }
+
+  /** Whoever waits is told. */
+  close(reason: LocalError): void {
+    for (const asker of this.#askers.values()) asker.failed(reason);
+    this.#askers.clear();
+  }
+
   /** A beat begins: what is safe by now, it will not bring. */
   asks(): void {
+    for (const [number, { ledger }] of this.#taken) {
+      if (this.#host.find(ledger.id)?.ledger !== ledger) this.#taken.delete(number);
+    }
     this.#old = [...this.#taken].filter(([_, { isSafe }]) => isSafe).map(([number]) => number);
   }
 
@@ -54,62 +122,76 @@ export class PostOffice {
   take(mail: readonly Mail[]): void {
     for (const each of mail) {
       const device = this.#host.find(each.device);
-      if (device && this.#taken.get(each.number)?.ledger !== device.ledger) {
-        this.#takeOne(device, each);
-      }
+      if (!device) continue;
+      const entry = this.#taken.get(each.number);
+      if (entry?.ledger !== device.ledger || entry.waits) this.#takeOne(device, each);
     }
   }
 
-  #takeOne(device: DeviceDriver, { number, text, age }: Mail): void {
-    const errand = parseErrand(text);
-    try {
-      if (!errand) throw new LocalError("BAD_ARGUMENT", "nobody here knows what that is");
-      this.#do(device, number, this.#host.deed(device, aged(errand, age)), errand);
-    } catch (error) {
-      if (!(error instanceof LocalError)) throw error;
-      this.#failed(device, number, errand, error);
-    }
-  }
-
-  #do(
-    device: DeviceDriver,
-    number: number,
-    deed: Deed | undefined,
-    errand: Errand | undefined,
-    safe = () => {},
-  ): void {
+  #takeOne(device: DeviceDriver, mail: Mail): void {
+    const { number } = mail;
     const { ledger } = device;
-    const entry = { ledger, isSafe: false };
+    const errand = parseErrand(mail.text);
+    const to = errand?.answers && mail.from;
+    const entry: Entry = { ledger, isApplied: false, waits: false, isSafe: false };
     this.#taken.set(number, entry);
-    const done = () => {
-      entry.isSafe = true;
-      safe();
+    const taken: Taken = {
+      number,
+      to,
+      what: this.#deed(device, errand, mail, to),
+      isDone: errand !== undefined && "set" in errand,
+      check: () => this.#checkOrder(number, ledger),
+      applied: (isApplied) => void (entry.isApplied = isApplied),
+      over: (error) => {
+        entry.isSafe = true;
+        // Whoever waits for it is told; else people are.
+        const isExpired = error?.code === "EXPIRED" && !isOnce(errand);
+        if (error && (!to || isExpired)) this.#host.refused(device, errand, error);
+      },
+      failed: (error) => {
+        if (!(error instanceof LocalError)) throw error;
+        entry.waits = true; // a later beat brings it again, if anybody's
+      },
     };
-    this.#host.turn.transfer(
-      new ErrandTransfer(ledger, number, deed, done, (error) => {
-        if (this.#taken.get(number) === entry) this.#taken.delete(number);
-        this.#failed(device, number, errand, error);
-      }),
-    );
+    this.#host.turn.transfer(new ErrandTransfer(ledger, taken));
   }
 
-  #failed(
+  #deed(
     device: DeviceDriver,
-    number: number,
     errand: Errand | undefined,
-    error: unknown,
-  ): void {
-    if (!(error instanceof LocalError)) throw error;
-    if (WAITS.has(error.code) || device.isForgotten) return; // a later beat brings it again, if anybody's
-    const told = () => this.#host.refused(device, errand, error);
-    this.#do(device, number, undefined, errand, told);
+    { age }: Mail,
+    from: string | undefined,
+  ): Deed | LocalError {
+    if (!errand) return new LocalError("BAD_ARGUMENT", "nobody here knows what that is");
+    try {
+      return this.#host.deed(device, aged(errand, age), from);
+    } catch (error) {
+      if (isFinal(error)) return error;
+      throw error;
+    }
   }
+
+  /** @throws {LocalError} OUTBOX_FULL: mail that came before waits for room */
+  #checkOrder(number: number, ledger: Ledger): void {
+    for (const [other, entry] of this.#taken) {
+      if (other >= number || entry.ledger !== ledger || entry.isApplied) continue;
+      throw new LocalError("OUTBOX_FULL", "what was posted before it waits for room");
+    }
+  }
+}
+
+/** Whether it is a message without qos: nobody is told of one that is not sent but its writer. */
+function isOnce(errand: Errand | undefined): boolean {
+  return errand !== undefined && "write" in errand && errand.options.qos === false;
 }
 
 /** The same errand, `age` ms later. @throws {LocalError} EXPIRED */
 function aged(errand: Errand, age: number): Errand {
-  if (!("write" in errand) || errand.options.expires === undefined) return errand;
-  const expires = Math.floor(errand.options.expires - age);
-  if (expires < 1) throw explainFate("EXPIRED", "device");
-  return { ...errand, options: { ...errand.options, expires } };
+  if (!("write" in errand)) return errand;
+  const { expires } = errand.options;
+  if (isOnce(errand) && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");
+  if (expires === undefined) return errand;
+  const left = Math.floor(expires - age);
+  if (left < 1) throw explainFate("EXPIRED", "device");
+  return { ...errand, options: { ...errand.options, expires: left } };
 }

@@ -35,6 +35,7 @@ export class Reception implements ConnectionHost, GreetingHost {
   readonly #host: ReceptionHost;
   #open = new Set<Connection>();
   #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
+  #lingering = new Set<Connection>(); // oldest first
   #waiting: Waiting[] = []; // of them, those whose greeting has not begun
   readonly #intake: Intake;
   #closed = false;
@@ -100,10 +101,15 @@ export class Reception implements ConnectionHost, GreetingHost {
   }
 
   /**
-   * Ends the oldest connection whose greeting is not complete: strangers who say nothing must not keep out
-   * devices, which greet at once. Returns false if there is none.
+   * Ends the oldest connection that only waits for the other end to close it, or else the oldest whose greeting is not
+   * complete: strangers who say nothing must not keep out devices, which greet at once. Returns false if there is none.
    */
   #evict(): boolean {
+    const [told] = this.#lingering;
+    if (told) {
+      told.close();
+      return true;
+    }
     const [oldest] = this.#greetings.values();
     oldest?.cut(
       new PeerError(
@@ -114,9 +120,10 @@ export class Reception implements ConnectionHost, GreetingHost {
     return oldest !== undefined;
   }
 
-  /** The system has no room for another connection: half of those whose greeting is not complete make some. */
+  /** The system has no room for another connection: half of those that can be ended make some. */
   makeRoom(): void {
-    for (let n = Math.ceil(this.#greetings.size / 2); n > 0; n--) this.#evict();
+    const count = this.#lingering.size + this.#greetings.size;
+    for (let n = Math.ceil(count / 2); n > 0; n--) this.#evict();
   }
 
   get take(): GreetingHost["take"] {
@@ -145,8 +152,13 @@ export class Reception implements ConnectionHost, GreetingHost {
     }
   }
 
+  lingers(connection: Connection): void {
+    this.#lingering.add(connection);
+  }
+
   left(connection: Connection): void {
     this.#open.delete(connection);
+    this.#lingering.delete(connection);
   }
 
   /** Ends all whose greeting is not complete, and receives nobody any more. */
@@ -156,6 +168,6 @@ export class Reception implements ConnectionHost, GreetingHost {
     for (const greeting of [...this.#greetings.values()]) {
       greeting.cut(new PeerError("LOST", "the server was closed"));
     }
-    for (const connection of [...this.#open]) if (connection.lingers) connection.close();
+    for (const connection of [...this.#lingering]) connection.close();
   }
 }

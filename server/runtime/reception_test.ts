@@ -253,7 +253,7 @@ Deno.test("who is refused late hears it after a quarter of the timeout, and what
   await scene.platform.advance(TIMEOUT / 4 - 1);
   assertEquals(socket.closed, false);
   await scene.platform.advance(TIMEOUT / 10);
-  assertEquals([socket.closed, scene.log], [true, ["refused BAD_PROOF"]]);
+  assertEquals([socket.finished, scene.log], [true, ["refused BAD_PROOF"]]);
   assert(socket.written.endsWith("\x0402\n"));
 });
 
@@ -332,6 +332,45 @@ Deno.test("whoever is turned away is told why before the connection ends, if it 
     assertEquals([socket.written.at(0), socket.closed], ["\x04", false]);
     if (takes) socket.takesAgain();
     else await scene.platform.advance(TIMEOUT * 1.1);
-    assertEquals([socket.closed, scene.log], [true, ["refused NOT_ADMITTED"]]);
+    const isOver = takes ? socket.finished : socket.closed;
+    assertEquals([isOver, scene.log], [true, ["refused NOT_ADMITTED"]]);
   }
+});
+
+Deno.test("what comes behind a refusal is read and dropped, until the other end closes the connection, or for a while", async () => {
+  await using scene = await ManualServer.start({ keys: [["1", KEY]] });
+  const hello = `${helloLine({ id: "1", suite: "00" })}\n`;
+  const [polite, stubborn] = [await scene.knock(hello), await scene.knock(hello)];
+  await scene.says(stubborn, `${"more".repeat(10_000)}\n`);
+  for (const socket of [polite, stubborn]) {
+    assertEquals([socket.lines.at(-1), socket.finished, socket.closed, socket.paused], [
+      "\x0403",
+      true,
+      false,
+      false,
+    ]);
+  }
+  polite.fails(new Error("closed"));
+  await scene.platform.advance(TIMEOUT / 4 - 1);
+  assertEquals([polite.closed, stubborn.closed], [true, false]);
+  await scene.platform.advance(TIMEOUT / 40 + 1);
+  assertEquals(stubborn.closed, true);
+  assertEquals(scene.log, ["refused NOT_ADMITTED", "refused NOT_ADMITTED"]);
+});
+
+Deno.test("those who were refused, and do not go, are the first to make room", async () => {
+  await using scene = await ManualServer.start({ limits: { connections: 3 }, keys: [["1", KEY]] });
+  const greeting = await scene.knock("half a hel");
+  const hello = `${helloLine({ id: "1", suite: "00" })}\n`;
+  const [first, second] = [await scene.knock(hello), await scene.knock(hello)];
+  const device = await scene.knock("2\n\n");
+  assertEquals([first, second, greeting, device].map(({ closed }) => closed), [
+    true,
+    false,
+    false,
+    false,
+  ]);
+  scene.platform.acceptsNothing(new Error("EMFILE"));
+  await scene.platform.turn();
+  assertEquals([second, greeting, device].map(({ closed }) => closed), [true, false, false]);
 });

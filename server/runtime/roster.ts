@@ -1,4 +1,5 @@
 /** Which devices a server knows: how one comes to be here, and how it goes. */
+import type { Device } from "../device.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { LocalError, PeerError } from "../protocol/errors.ts";
@@ -31,7 +32,7 @@ export class Roster {
   readonly callers: Callers;
   readonly #host: RosterHost;
   readonly #here = new Map<string, DeviceDriver>();
-  readonly #arrivals = new Map<string, PromiseWithResolvers<DeviceDriver>>();
+  readonly #arrivals = new Map<string, PromiseWithResolvers<Device>>();
   #closed: LocalError | undefined;
 
   constructor(host: RosterHost) {
@@ -62,15 +63,15 @@ export class Roster {
     return this.#here.values();
   }
 
-  /** A device that is not here, as soon as it has connected for the first time. */
-  arrival(id: string): Promise<DeviceDriver> {
+  /** A device that nobody knows, as soon as it has connected for the first time, here or to another server. */
+  arrival(id: string): Promise<Device> {
     let arrival = this.#arrivals.get(id);
     if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers());
     return arrival.promise;
   }
 
   /** A device has connected. */
-  arrived(device: DeviceDriver): void {
+  arrived(device: Device): void {
     this.#arrivals.get(device.id)?.resolve(device);
     this.#arrivals.delete(device.id);
   }

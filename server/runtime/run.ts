@@ -1,6 +1,6 @@
 /**
  * Whose code runs. What an application plans, awaits and calls carries the run of it that it belongs to, through
- * promises and timers: so a promise that it has dropped is its own affair, and one that was begun again does not share
+ * promises and timers: so a promise that it has dropped is its own affair, and one that was restarted does not share
  * its messages with what is left of it.
  */
 import { AsyncLocalStorage } from "node:async_hooks";

@@ -77,6 +77,7 @@ export class Serving implements Stage {
     let at = 0;
     for (; at < bytes.length && session.wantsInput; at += PIECE) {
       touch();
+      if (this.#over) return; // while the store fails it flushes at once, and a device that is sent away has gone by that
       try {
         session.receive(this.#splitter.push(bytes.subarray(at, at + PIECE)), clock.now());
       } catch (error) {

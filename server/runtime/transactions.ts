@@ -1,3 +1,5 @@
+import type { Writer } from "../link/outbox.ts";
+import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Manner } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, Statement } from "../store/store.ts";
@@ -33,14 +35,30 @@ export interface TransactionHost {
   closed(): LocalError | undefined;
 }
 
-/** Makes a deed of what mail says. @throws {LocalError} */
+/**
+ * Makes a deed of what mail says.
+ *
+ * @param from Who waits for what comes of it; undefined: nobody.
+ * @throws {LocalError}
+ */
 export function deedOf(
-  host: Pick<TransactionHost, "set">,
+  host: Pick<TransactionHost, "set"> & ErrandHost,
   device: DeviceDriver,
   errand: Errand,
+  from: string | undefined,
 ): Deed {
-  if ("write" in errand) return new Writing(device, errand.write, errand.options);
-  return host.set(device, errand.set, errand.value, errand.options);
+  if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);
+  const { write, options, asks } = errand;
+  if (options.qos === false) return new Sending(device, write, from);
+  const writing = new Writing(device, write, options, from);
+  if (asks === undefined || from === undefined || options.expires === undefined) return writing;
+  return host.asking(device, asks, from, options.expires, writing);
+}
+
+/** What mail needs beside. */
+export interface ErrandHost {
+  /** A request of another process. @param writing Its message @param deadline In ms from now */
+  asking(device: DeviceDriver, tag: string, from: string, deadline: number, writing: Deed): Deed;
 }
 
 /** A message to a device. */
@@ -48,9 +66,17 @@ class Writing implements Deed {
   readonly #line: string;
   readonly #manner: Manner;
 
-  constructor(readonly device: DeviceDriver, text: string, options: TransactionWriteOptions) {
+  /** @param from See `Outgoing.from`. */
+  constructor(
+    readonly device: DeviceDriver,
+    text: string,
+    options: TransactionWriteOptions,
+    from?: string,
+  ) {
     const now = device.clock.now();
-    [this.#line, this.#manner] = device.session.check(text, options, now);
+    const [line, manner] = device.session.check(text, options, now);
+    this.#line = line;
+    this.#manner = from === undefined ? manner : { ...manner, from };
   }
 
   apply(): void {
@@ -71,6 +97,46 @@ class Writing implements Deed {
     this.device.touch();
   }
 }
+
+/** A message without qos that another process has posted: it goes out when its mail has ended, so once at most. */
+class Sending implements Deed {
+  readonly #line: string;
+
+  constructor(
+    readonly device: DeviceDriver,
+    text: string,
+    readonly from: string | undefined,
+  ) {
+    [this.#line] = device.session.check(text, { qos: false }, device.clock.now());
+  }
+
+  apply(): void {}
+
+  undo(): void {}
+
+  done(): void {
+    const { device: { session }, from } = this;
+    const outcome = this.#send();
+    if (from !== undefined) session.record.reply(from, outcome);
+    this.device.touch();
+  }
+
+  #send(): Outcome {
+    const { session, clock } = this.device;
+    try {
+      const isSent = session.write(this.#line, { qos: false }, NOBODY, clock.now());
+      return isSent ? DONE : NOT_SENT;
+    } catch (error) { // the device has come back meanwhile, and takes shorter lines
+      if (error instanceof LocalError) return failure(error);
+      throw error;
+    }
+  }
+}
+
+/** There is no link by which a message could be sent at once. */
+const NOT_SENT: Outcome = { code: "NOT_SENT", message: "there is no link to send it by" };
+
+const NOBODY: Writer = { arrived() {}, failed() {} };
 
 /**
  * Runs an application's transaction.

@@ -12,7 +12,11 @@
  *
  * **Mail.** What is to be done with a device that another process has is posted to it: a row, in the transaction in which
  * it is decided. The process that has the device takes it: the row goes in the commit that does what it says. What comes
- * of it is a row for the process that has posted it. When a device is forgotten its mail goes with it.
+ * of it is a row for the process that has posted it. When a device is forgotten its mail goes with it, and those who have
+ * posted are told FORGOTTEN.
+ *
+ * **Sights.** What a process lets the others see of its devices is a row for each, written again when it has changed, and
+ * read by the others now and then. Nothing follows from it but what people are shown.
  *
  * **Hints.** Notifications only have a process beat sooner. Nothing follows from one, and nothing depends on it.
  *
@@ -124,6 +128,38 @@ export interface Look {
   readonly looks: number;
 }
 
+/** What a process lets the others see of a device that it has. */
+export interface Sight {
+  /** Its id. */
+  readonly device: string;
+  /** With which this process has it, or had: what somebody shows who has it since counts for more. */
+  readonly token: number;
+  /** In the words of whoever shows it; undefined: it was forgotten. */
+  readonly text: string | undefined;
+}
+
+/** What another process shows of a device, or has shown when it had it. */
+export interface Shown {
+  /** Its id. */
+  readonly device: string;
+  /** A key of `Around.servers`, if that process is alive; undefined: nobody has ever shown the device. */
+  readonly process: number | undefined;
+  /** With which that process has it, or had. */
+  readonly token: number;
+  /** See `Sight`; undefined: it was forgotten, or nobody has ever shown it. */
+  readonly text: string | undefined;
+}
+
+/** What there is to be seen of the others. */
+export interface Around {
+  /** Whether `shown` is all that there is, and not only what has changed since the answer before. */
+  readonly isAll: boolean;
+  /** What others show. It may be cut short: the rest comes with the next answer. */
+  readonly shown: readonly Shown[];
+  /** The names of the processes that are alive, by numbers of their own; this one is among them. */
+  readonly servers: ReadonlyMap<number, string>;
+}
+
 /** See the head of this module. Every call is one transaction. @throws {LocalError} STORE_FAILED, from each */
 export interface Fleet {
   /** Time without a beat after which a process is dead, in ms. */
@@ -153,6 +189,12 @@ export interface Fleet {
    * that does not know what has become of an `acquire` or `adopt` of its own, as that has failed, asks again by this.
    */
   adopt(id: string): Promise<Acquired | undefined>;
+  /**
+   * Lets the others see devices of this process, and looks at theirs. Called again only when the call before has settled.
+   *
+   * @param name Of this process, for people.
+   */
+  exchange(name: string, sights: readonly Sight[]): Promise<Around>;
   /** This process is no more: its devices are nobody's from now on. */
   leave(): Promise<void>;
 }

@@ -10,14 +10,20 @@ import {
   type DeviceState,
   type Journal,
   type Outgoing,
+  WITHDRAWN,
 } from "../link/record.ts";
-import type { MailChange } from "./fleet.ts";
+import { failure, type Outcome } from "../link/outcome.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { MailChange, Reply } from "./fleet.ts";
 import type { Acquired, Change, RowWriter } from "./store.ts";
 
 /** Ids of dialect 1. */
 const IDS = 256;
 
 const NO_LETTERS: readonly DeadLetter[] = [];
+
+/** What is told to those who wait for a device that is removed. */
+export const FORGOTTEN = new LocalError("FORGOTTEN", "the device was forgotten");
 
 export class Ledger implements Change, Journal {
   readonly record: DeviceRecord;
@@ -39,6 +45,7 @@ export class Ledger implements Change, Journal {
   #letters: readonly DeadLetter[]; // that the store has
   #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
   #mail: Set<number> | undefined; // whose rows go
+  #replies: Reply[] | undefined; // that go out
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -121,6 +128,7 @@ export class Ledger implements Change, Journal {
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
     if (this.#removed) return this.#known;
+    if (this.#replies !== undefined && this.#replies.length > 0) return true;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
       this.#lettersDiffer || this.#memosDiffer || (this.#mail?.size ?? 0) > 0;
@@ -146,8 +154,27 @@ export class Ledger implements Change, Journal {
     this.#mail!.delete(number);
   }
 
+  replied(to: string, outcome: Outcome): void {
+    (this.#replies ??= []).push({ to, text: JSON.stringify(outcome) });
+    this.#enter();
+  }
+
+  unreplied(): void {
+    this.#replies!.pop();
+  }
+
   get mail(): MailChange | undefined {
-    return this.#mail && { taken: [...this.#mail], replies: [] };
+    const replies = this.#removed ? [...this.#replies ?? [], ...this.#farewells()] : this.#replies;
+    if (!this.#mail && !replies) return undefined;
+    return { taken: [...this.#mail ?? []], replies: replies ?? [] };
+  }
+
+  /** Of messages that go with the device: whoever has written them is told. */
+  *#farewells(): Iterable<Reply> {
+    const text = JSON.stringify(failure(FORGOTTEN));
+    for (const { from, text: message } of this.record.outbox) {
+      if (from !== undefined && message !== WITHDRAWN) yield { to: from, text };
+    }
   }
 
   moved(): void {
@@ -254,6 +281,7 @@ export class Ledger implements Change, Journal {
     this.#outboxFirst = this.#settled;
     this.#outboxEnd = this.record.state.sent;
     this.#altered = this.#memos = this.#mail = undefined;
+    this.#replies = undefined;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

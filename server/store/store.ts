@@ -91,7 +91,7 @@ export interface Batch {
   readonly works: readonly Work[];
   /**
    * To be called after the works: the devices that differ when just those works count. May be called again if the
-   * transaction has to be begun again.
+   * transaction has to start again.
    */
   changes(refused: ReadonlyMap<Work, unknown>): Iterable<Change>;
 }

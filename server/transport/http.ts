@@ -19,7 +19,7 @@ export const MOST_OF_ONE = 64;
 /** A connection that asks nothing for so many ms is ended, also one that does not come to the end of its question. */
 export const IDLE = 30_000;
 
-/** One that takes nothing of its answer for so many ms, too. */
+/** One that takes nothing of its answer for this many ms, too. */
 export const STALLED = 60_000;
 
 /** Between two looks at the connections, in ms. */

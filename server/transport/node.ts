@@ -42,6 +42,7 @@ export const nodePlatform: Platform = {
   endOfTurn: (run) => void setImmediate(run),
   caughtUp,
   freeFiles,
+  machine,
   listen,
   resolve,
   connect: NodeSocket.connect,
@@ -52,6 +53,15 @@ function freeFiles(): number | undefined {
   try {
     const most = Deno.readTextFileSync("/proc/self/limits").match(/^Max open files +(\d+)/m)?.[1];
     return most === undefined ? most : Number(most) - [...Deno.readDirSync("/proc/self/fd")].length;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whoever is not permitted to ask does not know. */
+function machine(): string | undefined {
+  try {
+    return Deno.hostname();
   } catch {
     return undefined;
   }

@@ -239,6 +239,10 @@ export class NodeSocket implements Socket {
     return (this.#raw as unknown as { _handle: Handle | null })._handle;
   }
 
+  finish(): void {
+    if (!this.#closed) this.#stream.end();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

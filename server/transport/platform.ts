@@ -72,6 +72,8 @@ export interface Socket {
   pause(): void;
   /** Reads on. */
   resume(): void;
+  /** Tells the other end that nothing more comes, and reads on. Once, when the system has taken all that was written. */
+  finish(): void;
   /** Ends the connection at once, and frees it. What the system has not taken by then is lost. */
   close(): void;
 }
@@ -137,6 +139,8 @@ export interface ConnectOptions {
 export interface Platform extends Clock {
   /** How many more files this process may open, sockets among them; undefined if it cannot be known. */
   freeFiles?(): number | undefined;
+  /** What the machine is called; undefined: nobody knows. */
+  machine?(): string | undefined;
   /**
    * Begins to listen.
    *

@@ -1,13 +1,8 @@
 /** What devices run, and what was deployed to them, as the API shows it. */
 import type { Device } from "../device.ts";
+import type { DeployView } from "../device_view.ts";
 import type { Deploy, Rollout } from "../firmware/deploy.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
-
-/** A deploy, as the API shows it: times in ISO 8601. */
-export type DeployView = Omit<Deploy, "begun" | "since"> & {
-  readonly begun: string;
-  readonly since: string;
-};
 
 /** What a device runs, and what was deployed to it last. */
 export interface AppView {

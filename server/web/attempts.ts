@@ -7,7 +7,7 @@ const FREE = 5;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
-/** After so many ms without one, wrong guesses are forgotten. */
+/** After this many ms without one, wrong guesses are forgotten. */
 const MEMORY = 15 * 60_000;
 
 /** Addresses that are remembered: of more, those that guessed last. */

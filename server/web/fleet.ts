@@ -1,12 +1,10 @@
 /** What is seen of all devices: put together from what the server tells, and who has changed since somebody looked. */
 import type { Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
-import type { MessageCounts } from "../link/counts.ts";
+import type { DeviceView } from "../device_view.ts";
 import type { EventListener, ServerEvent } from "../observe/events.ts";
-import type { RunningApp } from "../protocol/firmware_lines.ts";
-import type { AppState } from "../runtime/application.ts";
-
-import { appsOf, type DeployView } from "./app_view.ts";
+import { DistantDevice } from "../runtime/distant_device.ts";
+import { appsOf } from "./app_view.ts";
 
 /** What is needed of `Server`. */
 export interface Watched {
@@ -17,40 +15,18 @@ export interface Watched {
   thing(id: string): Promise<Thing>;
 }
 
-/** A device, as the API shows it. */
-export interface DeviceView {
-  readonly id: string;
-  readonly connected: boolean;
-  /** When the present connection began, or the last one ended; ISO 8601. */
-  readonly since: string;
-  /** Until when it sleeps, in ISO 8601; not there: it does not. */
-  readonly asleepUntil?: string;
-  /** How often it has connected, ever. */
-  readonly connects: number;
-  /** What it said about itself when it connected last. */
-  readonly metadata: string;
-  /** Messages from it that are not processed yet. */
-  readonly inbox: number;
-  /** Messages to it that it has not acknowledged. */
-  readonly outbox: number;
-  /** Of the server's application for it. */
-  readonly app: AppState;
-  readonly deadLetters: number;
-  /** What it said that it runs, if it did. */
-  readonly runs?: RunningApp;
-  /** How the last deploy to it is, if there was one. */
-  readonly deploy?: DeployView;
-  /** Messages since the server was started. */
-  readonly counts: Readonly<MessageCounts>;
-  /** From sending a message to its ack, in ms: the last one on this connection. Undefined: there was none. */
-  readonly roundTrip?: number;
+/** Whether this server has a device, and not another one that shares its store. */
+export function isOwn(device: Device): boolean {
+  return !(device instanceof DistantDevice) || device.isHere;
 }
 
 /** What one device looks like now. */
 export function viewOf(device: Device): DeviceView {
+  if (device instanceof DistantDevice && !isOwn(device)) return device.view;
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
-  const { asleepUntil, roundTrip } = device;
+  const { asleepUntil, roundTrip, server } = device;
   return {
+    ...(server !== undefined && { server }),
     ...(asleepUntil && { asleepUntil: asleepUntil.toISOString() }),
     ...{ id, connected, since: since.toISOString(), connects, metadata, inbox, outbox, app },
     deadLetters: deadLetters.length,

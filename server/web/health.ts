@@ -13,7 +13,7 @@ const LOOKS = 20;
 /** For how long a commit may take until the store does not work, in ms. */
 const PATIENCE = 2000;
 
-/** One commit answers all who ask meanwhile, and so many ms after it: asking must not wear the disk. */
+/** One commit answers all who ask meanwhile, and this many ms after it: asking must not wear the disk. */
 const FRESH = 1000;
 
 const KEEP =

@@ -6,7 +6,7 @@ import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { Watched } from "./fleet.ts";
+import { isOwn, type Watched } from "./fleet.ts";
 
 /** Of a device: of one that flaps, the last. */
 const MOST_LINKS = 500;
@@ -87,7 +87,7 @@ export class History {
     this.#clock = clock;
     this.#pace = pace;
     this.#begin(SERVER, clock.date());
-    for (const { id, connected, since, asleepUntil } of server.devices) {
+    for (const { id, connected, since, asleepUntil } of server.devices.filter(isOwn)) {
       if (connected) this.#begin(id, since.getTime());
       else if (asleepUntil) this.#slept.set(id, ASLEEP);
     }

@@ -73,7 +73,7 @@ export function stream(
 ): ReadableStream<Uint8Array> {
   const waiting: string[] = [":\n\n"]; // at once, so that it is known that it began
   let missed = 0;
-  let unread = 0; // for so many ms nobody has read what waits
+  let unread = 0; // for this many ms nobody has read what waits
   let end = () => {};
   /** Whoever reads is waiting for this. */
   let hungry: (() => void) | undefined;

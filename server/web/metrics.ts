@@ -105,7 +105,11 @@ function fleetMetrics(devices: () => readonly Device[]): Metric[] {
   const sum = (name: string, help: string, of: (device: Device) => number) =>
     gauge(name, help, () => devices().reduce((sum, device) => sum + of(device), 0));
   return [
-    sum("devices", "Devices that the server knows.", () => 1),
+    sum(
+      "devices",
+      "Devices that the server knows; where several share a store, those that it has.",
+      () => 1,
+    ),
     sum("devices_connected", "Devices that have a connection.", ({ connected }) => +connected),
     sum("devices_asleep", "Devices that have said that they sleep.", (it) => +isAsleep(it)),
     sum("inbox_messages", "Messages from devices that are not processed.", ({ inbox }) => inbox),

@@ -65,6 +65,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   CLEARED: 409,
   CLOSED: 503,
   DEPLOY_REFUSED: 502,
+  ELSEWHERE: 409,
   EXPIRED: 504,
   FAULT: 502,
   FELL_BACK: 502,

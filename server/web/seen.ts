@@ -1,6 +1,7 @@
 /** What is seen of the devices and their past, at once and as it changes. */
 import type { Device } from "../device.ts";
-import { Changes, type DeviceView, viewOf, type Watched } from "./fleet.ts";
+import type { DeviceView } from "../device_view.ts";
+import { Changes, viewOf, type Watched } from "./fleet.ts";
 import type { History, LinkTime } from "./history.ts";
 import { Places } from "./stream_places.ts";
 import { type Shown, streamOf } from "./stream.ts";

@@ -6,10 +6,10 @@ import type { Clock } from "../transport/platform.ts";
 /** Between two events, in ms: a device that changes faster is seen as it is then. */
 const INTERVAL = 250;
 
-/** After so many ms without anything a comment is sent: so both ends learn that the other one is gone. */
+/** After this many ms without anything a comment is sent: so both ends learn that the other one is gone. */
 export const QUIET = 15_000;
 
-/** One who has read nothing for so many ms is cut off: its place is for others. */
+/** One who has read nothing for this many ms is cut off: its place is for others. */
 export const PATIENCE = 60_000;
 
 const encoder = new TextEncoder();

@@ -2,7 +2,7 @@
 import type { Device } from "../device.ts";
 import { type MessageCounts, noMessages } from "../link/counts.ts";
 import type { ServerEvent } from "../observe/events.ts";
-import type { Watched } from "./fleet.ts";
+import { isOwn, type Watched } from "./fleet.ts";
 
 /** Codes beside each other, of one event: more than there are. Somebody's application may make up any. */
 const MOST_CODES = 64;
@@ -53,9 +53,9 @@ export class Tallies {
     return this.#events.get(event)!;
   }
 
-  /** Messages of all devices, also of those that were forgotten; and the devices that there are. */
+  /** Messages of all devices, also of those that this server has no longer; and the devices that it has. */
   look(): { messages: MessageCounts; devices: readonly Device[] } {
-    const { devices } = this.#server;
+    const devices = this.#server.devices.filter(isOwn);
     this.#known = new Map(devices.map((device) => [device.id, device]));
     const messages = { ...this.#gone };
     for (const { counts } of devices) add(messages, counts);
@@ -64,7 +64,7 @@ export class Tallies {
 
   #take(event: ServerEvent): void {
     if (event.event === "store") this.storeFails = event.code !== undefined;
-    if (event.event === "forgotten") this.#forget(event.device);
+    if (event.event === "forgotten" || event.event === "moved") this.#leaves(event.device);
     const codes = this.#events.get(event.event);
     if (!codes) return;
     const said = "code" in event ? event.code ?? "" : "";
@@ -72,7 +72,7 @@ export class Tallies {
     codes.set(code, (codes.get(code) ?? 0) + 1);
   }
 
-  #forget(id: string): void {
+  #leaves(id: string): void {
     const device = this.#known.get(id);
     if (!device || !this.#known.delete(id)) return;
     add(this.#gone, device.counts);

@@ -14,8 +14,10 @@ export const HERE = here("./");
 
 /** The library's sources, that are compiled with each sketch. */
 export const SOURCES = {
-  c: ["core/holdfast_core.c", "core/hmac.c"].map((name) => `${LIBRARY}/src/${name}`),
-  cpp: ["Holdfast.cpp", "HoldfastChannels.cpp"].map((name) => `${LIBRARY}/src/${name}`),
+  c: ["holdfast_core", "hmac", "chacha20_poly1305", "records"]
+    .map((name) => `${LIBRARY}/src/core/${name}.c`),
+  cpp: ["Holdfast", "HoldfastChannels", "HoldfastSettings"]
+    .map((name) => `${LIBRARY}/src/${name}.cpp`),
 };
 
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];

@@ -6,8 +6,8 @@
  *     got TEXT        its handler has the message
  *     kept E N        the position is kept
  *
- * HOLDFAST_HOSTS has the addresses, HOLDFAST_KEY the key, HOLDFAST_TIMEOUT the timeout. Without HOLDFAST_RTC the position
- * is kept nowhere.
+ * HOLDFAST_HOSTS has the addresses, HOLDFAST_KEY the key, HOLDFAST_TIMEOUT the timeout. With HOLDFAST_SUITE=02 it seals
+ * nothing. Without HOLDFAST_RTC the position is kept nowhere.
  */
 #include <ESP8266WiFi.h>
 #include <Holdfast.h>
@@ -49,7 +49,9 @@ void setup() {
   say("boot%s %lu\n", "", boot);
   holdfast.onMessage(got);
   holdfast.onState(told);
+  const char *suite = getenv("HOLDFAST_SUITE");
   holdfast.key(getenv("HOLDFAST_KEY"));
+  holdfast.seal(!suite || strcmp(suite, "02"));
   holdfast.timeout(atoi(getenv("HOLDFAST_TIMEOUT")));
   if (getenv("HOLDFAST_RTC")) holdfast.memory(holdfastLoad, save);
   static char hosts[256];

@@ -61,17 +61,26 @@ const faults: Record<string, Fault> = {
   "server killed": ({ killServer }) => killServer(),
 };
 
-/** @param position What becomes of it when the board is reset; undefined: it is never reset */
+interface Exchange {
+  /** What becomes of it when the board is reset; undefined: it is never reset. */
+  position?: "kept" | "lost";
+  messages: number;
+  /** Sealed unless told otherwise. */
+  suite?: "02" | "03";
+}
+
 async function exchange(
   program: string,
-  { position, messages }: { position?: "kept" | "lost"; messages: number },
+  { position, messages, suite = "03" }: Exchange,
 ): Promise<Account> {
   await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const key = crypto.getRandomValues(new Uint8Array(32)).toHex();
   const [store, keys] = [`${folder}/store.db`, `${folder}/keys.json`];
-  await Deno.writeTextFile(keys, JSON.stringify({ board: key }), { mode: 0o600 });
+  await Deno.writeTextFile(keys, JSON.stringify({ board: suite === "03" ? `03:${key}` : key }), {
+    mode: 0o600,
+  });
   let server: ServerProcess;
   const start = async (): Promise<number> => {
     server = new ServerProcess({ store, keys, timeout: TIMEOUT, durability: "full" });
@@ -90,6 +99,7 @@ async function exchange(
     const life = new Sketch(program, {
       HOLDFAST_HOSTS: `${NOBODY},127.0.0.1:${proxy.port}`,
       HOLDFAST_KEY: key,
+      HOLDFAST_SUITE: suite,
       HOLDFAST_TIMEOUT: `${TIMEOUT}`,
       HOLDFAST_MS: WRAPS,
       HOLDFAST_SEED: `${seed + lives.length}`,
@@ -152,18 +162,23 @@ function checkProcessed({ processed, lives }: Account, messages: number): void {
 const gotBy = (life: string[]) =>
   life.filter((line) => line.startsWith("got ")).map((line) => line.slice("got re ".length));
 
+/** What a board that is never reset has said and heard. */
+function checkOneLife(account: Account): void {
+  checkProcessed(account, MESSAGES);
+  const { processed, lives: [life = [], ...more] } = account;
+  assertEquals(more, [], "one life");
+  const got = gotBy(life);
+  assert(got.length >= MESSAGES);
+  assertEquals(got, processed.slice(0, got.length), "answers");
+  assert(life.filter((line) => line === "up").length > 6);
+}
+
 /** What happens, and what must come of it. */
 const trials: Record<string, (program: string) => Promise<void>> = {
-  "with proof, through outages and kills of the server: each once, in order": async (program) => {
-    const account = await exchange(program, { messages: MESSAGES });
-    checkProcessed(account, MESSAGES);
-    const { processed, lives: [life = [], ...more] } = account;
-    assertEquals(more, [], "one life");
-    const got = gotBy(life);
-    assert(got.length >= MESSAGES);
-    assertEquals(got, processed.slice(0, got.length), "answers");
-    assert(life.filter((line) => line === "up").length > 6);
-  },
+  "with proof, through outages and kills of the server: each once, in order": async (program) =>
+    checkOneLife(await exchange(program, { messages: MESSAGES, suite: "02" })),
+  "sealed, through the same: each once, in order": async (program) =>
+    checkOneLife(await exchange(program, { messages: MESSAGES })),
   "through resets that keep the position: each once, in order": async (program) => {
     const account = await exchange(program, { messages: MESSAGES, position: "kept" });
     checkProcessed(account, MESSAGES);

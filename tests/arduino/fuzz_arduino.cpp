@@ -1,7 +1,7 @@
 /*
  * The library for Arduino, between a sketch and a socket that do what they like. The input says what happens: its first
- * byte whether the server is honest, whether there is a key, and whether the position is kept; then one step after the
- * other. Whatever happens, nothing is read or written where it should not be. With an honest server, whose connections
+ * byte whether the server is honest, whether there is a key, whether it seals, and whether the position is kept; then one
+ * step after the other. Whatever happens, nothing is read or written where it should not be. With an honest server, whose connections
  * are cut anywhere and whose bytes come in any pieces, every message arrives once and in order, both ways.
  */
 #include <Holdfast.h>
@@ -13,11 +13,12 @@ extern "C" {
 }
 
 #include "core/hmac.h"
+#include "core/records.h"
 
 typedef HoldfastPosition Position;
 
-static uint32_t clock_ms, random_state;
-static bool honest, keyed, keeps;
+static uint32_t clock_ms, random_state, boot;
+static bool honest, keyed, sealed, keeps;
 
 unsigned long millis() {
   return clock_ms;
@@ -59,11 +60,32 @@ struct Honest {
   uint32_t tx_first, tx_next, rx_epoch, rx_next;
   /* Of the device's messages: which boot they are of, and which comes next. */
   uint32_t heard_boot, heard_next;
+  /* Of those that are of use for a time: how many have come of this boot, and which one has to come at least. */
+  uint32_t timed, timed_next;
   /* Of this connection. */
   std::string to_device, from_device, hello, welcome, proof;
   bool greeted, confirmed;
   uint32_t sent, window, bytes;
   uint32_t hello_epoch, hello_first;
+  /* The other end of a sealed link: what is to the server for the device is from it here. */
+  holdfast_records records;
+  uint32_t keys[2][8];
+  uint8_t record[124];
+
+  void tell(const std::string &text) {
+    if (!sealed || !confirmed) {
+      to_device += text;
+      return;
+    }
+    holdfast_record one;
+    uint8_t bytes[64];
+    const uint8_t *from = reinterpret_cast<const uint8_t *>(text.data());
+    holdfast_record_start(&one, &records, text.size(), bytes);
+    to_device.append(reinterpret_cast<char *>(bytes), HOLDFAST_RECORD_LENGTH);
+    for (size_t n; (n = holdfast_record_hide(&one, from, bytes));) to_device.append(reinterpret_cast<char *>(bytes), n);
+    holdfast_record_end(&one, bytes);
+    to_device.append(reinterpret_cast<char *>(bytes), HOLDFAST_RECORD_TAG);
+  }
 
   void open() {
     to_device.clear();
@@ -77,7 +99,7 @@ struct Honest {
     greeted = true;
     uint32_t fields[7];
     for (int i = 0; i < 7; i++) fields[i] = number_at(line, 3 + 8 * i);
-    require(line.substr(1, 2) == (keyed ? "02" : "00"));
+    require(line.substr(1, 2) == (suite()));
     hello_epoch = fields[0];
     hello_first = fields[1];
     require(hello_epoch != 0);
@@ -92,13 +114,20 @@ struct Honest {
     std::string nonce = hex(random_word()) + hex(random_word()) + hex(random_word()) + hex(random_word());
     uint32_t words[] = { 0xd1, tx_first, hello_epoch, next };
     std::string mask = keyed ? proof_of(nonce) : std::string(32, '0');
-    welcome = std::string(1, 2) + (keyed ? "02" : "00");
+    welcome = std::string(1, 2) + suite();
     for (int i = 0; i < 4; i++) welcome += hex(words[i] ^ number_at(mask, 8 * i));
     welcome += hex(8) + hex(600) + hex(121) + nonce;
     proof = keyed ? proof_of(hello + "\n" + welcome) : "";
     sent = tx_first;
     to_device += welcome + proof + "\n";
+    if (!sealed) return;
+    std::string said = hello + "\n" + welcome + proof + "\n";
+    holdfast_records_begin(&records, keys);
+    holdfast_records_derive(&records, 121, key, reinterpret_cast<const uint8_t *>(said.data()), said.size());
+    std::swap(keys[0], keys[1]);
   }
+
+  static const char *suite() { return !keyed ? "00" : sealed ? "03" : "02"; }
 
   void confirm() {
     confirmed = true;
@@ -129,24 +158,49 @@ struct Honest {
     rx_next++;
     std::string text = line.substr(2);
     if (!text[0] || text[0] == 'q') return; /* withdrawn, or without qos */
+    if (text[0] == 't') {
+      if (static_cast<uint8_t>(text[1]) - 0x80u != boot) return; /* from before the reset */
+      uint32_t number = static_cast<uint32_t>(std::stoul(text.substr(2)));
+      require(number >= timed_next);
+      timed_next = number + 1;
+      timed++;
+      return;
+    }
     std::string start = text.substr(0, 1);
-    uint32_t boot = static_cast<uint8_t>(text[0]) - 0x80u;
-    if (boot != heard_boot) {
-      require(boot > heard_boot); /* what is missing of the one before was not told to be there */
-      heard_boot = boot;
+    uint32_t of = static_cast<uint8_t>(text[0]) - 0x80u;
+    if (of != heard_boot) {
+      require(of > heard_boot); /* what is missing of the one before was not told to be there */
+      heard_boot = of;
       heard_next = 0;
     }
     require(text == text_of(text[0], heard_next++));
   }
 
-  void hear(const uint8_t *from, size_t length) {
-    from_device.append(reinterpret_cast<const char *>(from), length);
-    for (size_t end; (end = from_device.find('\n')) != std::string::npos;) {
-      std::string first = from_device.substr(0, end);
-      from_device.erase(0, end + 1);
-      line(first);
+  void hear(char byte) {
+    if (byte != '\n') {
+      from_device += byte;
+      return;
     }
-    if (confirmed) to_device += hex((rx_next - 1) & 255, 2) + "\n"; /* perhaps again */
+    std::string whole;
+    whole.swap(from_device);
+    line(whole);
+  }
+
+  void hear(const uint8_t *from, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+      if (!sealed || !confirmed) {
+        hear(static_cast<char>(from[i]));
+        continue;
+      }
+      size_t n = 1;
+      uint8_t *to = holdfast_records_place(&records, holdfast_records_size(&records) ? record : nullptr, &n);
+      require(to && n == 1);
+      *to = from[i];
+      size_t size = holdfast_records_filled(&records, 1);
+      require(!records.broken);
+      for (size_t j = 0; j < size; j++) hear(static_cast<char>(record[j]));
+    }
+    if (confirmed) tell(hex((rx_next - 1) & 255, 2) + "\n"); /* perhaps again */
   }
 
   void say() {
@@ -157,7 +211,7 @@ struct Honest {
       std::string text = text_of('s', sent);
       in_flight += static_cast<uint32_t>(text.size()) + 3;
       if (in_flight > bytes && sent != tx_first) return;
-      to_device += hex(sent++ & 255, 2) + text + "\n";
+      tell(hex(sent++ & 255, 2) + text + "\n");
     }
   }
 };
@@ -223,7 +277,7 @@ class Socket : public Client {
 
 static Socket *wire;
 static Holdfast<121, 300, 400, 8> *holdfast;
-static uint32_t boot, written, taken, taken_least;
+static uint32_t written, timed, taken, taken_least;
 static bool is_ended;
 static Position kept;
 
@@ -261,10 +315,11 @@ static bool got(const char *text, size_t length) {
 static void start() {
   boot++;
   if (boot == 0x7f) left = 0; /* there are names for so many */
-  written = 0;
+  written = timed = server.timed = server.timed_next = 0;
   is_ended = false;
   taken_least = keeps && honest ? taken : server.tx_first;
   holdfast->key(keyed ? key_hex : nullptr);
+  holdfast->seal(sealed);
   holdfast->timeout(1000);
   holdfast->random(random_word);
   holdfast->onMessage(got);
@@ -293,6 +348,11 @@ static void act(unsigned what) {
     }
     case 6:
       if (what == 6) start();
+      if (what == 14 && honest && server.confirmed) server.tell("\00407\n"); /* it is about to stop */
+      if (what >= 200) {
+        std::string text = std::string("t") + static_cast<char>(0x80 + boot) + std::to_string(timed);
+        if (holdfast->writeWithin(text.c_str(), 1 + 8 * next())) timed++;
+      }
       return;
     default:
       if (honest) server.say();
@@ -306,6 +366,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   unsigned how = next();
   honest = how & 1;
   keyed = how & 2;
+  sealed = keyed && how & 16;
   keeps = how & 4;
   clock_ms = how & 8 ? 0xffffff00u : 0;
   random_state = how;
@@ -329,6 +390,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
       server.say();
     }
     require(server.tx_first == server.tx_next && taken == server.tx_next);
+    require(server.timed + holdfast->expired() == timed);
     require(!holdfast->pending() && (written == 0 || (server.heard_boot == boot && server.heard_next == written)));
   }
   holdfast->end();

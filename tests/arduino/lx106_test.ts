@@ -34,7 +34,7 @@ const FLAGS = [
 ];
 const CPP = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"];
 
-/** With buffers as they are unless told, with channels, and with the smallest buffers. */
+/** With buffers as they are by default, with channels, and with the smallest buffers. */
 const SKETCHES = ["Counter", "Thermostat", "Wired"];
 
 /** Bytes that a sketch and the library take, without the core of Arduino and the C library. */

@@ -42,7 +42,7 @@ export class NativeCore implements Disposable {
     return new NativeCore(path);
   }
 
-  /** What an instance of the module has: its memory is the compiled core's. One at a time: the next boots it anew. */
+  /** What an instance of the module has: its memory is the compiled core's. One at a time: the next boots it again. */
   instantiate(imports: WebAssembly.Imports): Record<string, unknown> {
     const memory = this.#library.symbols.native_boot(this.#callback.pointer);
     this.#hmac = imports.host!.hmac as Hmac;

@@ -17,7 +17,7 @@ import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 export type WayOrder =
   /** Connects; `server` is where devices connect, else it is a publisher at the broker itself. */
   | { do: "open"; broker: number; way: "plain" | "package" | "devices"; server?: number }
-  /** Has so many messages on their way for a while; answers with a {@linkcode Run}, a message's time until it arrives. */
+  /** Has this many messages on their way for a while; answers with a {@linkcode Run}, a message's time until it arrives. */
   | { do: "run"; window: number; warmUpMs: number; ms: number }
   /** Closes the way, when all that was sent has arrived; answers with how many it was. */
   | { do: "close" };

@@ -50,7 +50,7 @@ export function runners(devices: number, folder: string): Runner[] {
   ];
 }
 
-/** Runs herds of so many devices, or as many as there may be files open, against one server after the other. */
+/** Runs herds of this many devices, or as many as there may be files open, against one server after the other. */
 export async function measureHerd(wanted: number): Promise<Section[]> {
   const devices = Math.min(wanted, await mostHandles() - OTHER_HANDLES);
   if (devices < wanted) progress(`${devices} devices: no more files may be open`);

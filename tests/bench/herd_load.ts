@@ -44,7 +44,7 @@ export interface Written extends State {
   p99?: number;
 }
 
-/** A tick that takes longer counts as so many ms for the devices' clock. */
+/** A tick that takes longer counts as this many ms for the devices' clock. */
 const LONGEST_TICK = 50;
 
 /** Devices that connect, or give that up, in a tick: the others' keepalives must not be late for them. */

@@ -61,7 +61,7 @@ export const RATE = 500;
 /** Says that the server had no patience. */
 const BLAME = ["SILENT", "STALLED", "NO_HELLO"];
 
-/** Runs a herd of so many devices against one server. */
+/** Runs a herd of this many devices against one server. */
 export async function runHerd(runner: Runner, devices: number, pace: Pace): Promise<Found> {
   await using stack = new AsyncDisposableStack();
   const herd = stack.use(new HerdLoader());

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { measureAccept } from "./accept.ts";
 import { measureBridge } from "./bridge.ts";
 import { measureChannels } from "./channels.ts";
+import { measureFleet } from "./fleet.ts";
 import { measureFrames } from "./frames.ts";
 import { measureHerd } from "./herd.ts";
 import { measureOutage } from "./outage.ts";
@@ -25,6 +26,7 @@ const SECTIONS = [
   "throughput",
   "suites",
   "store",
+  "fleet",
   "channels",
   "mqtt",
   "accept",
@@ -35,9 +37,10 @@ const SECTIONS = [
   "frames",
 ];
 
-/** Rounds of accepting: each takes 6 s; of stores: 20 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
+/** Rounds of accepting: each takes 6 s; of stores: 20 s; of fleets: 16 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
 const ACCEPT_ROUNDS = 5;
 const STORE_ROUNDS = 5;
+const FLEET_ROUNDS = 5;
 const CHANNEL_ROUNDS = 5;
 const MQTT_ROUNDS = 5;
 const RECOVERY_ROUNDS = 6;
@@ -52,7 +55,7 @@ const HELP = `deno task bench [options]
   --json            the result as one JSON object
   --help            this text
 
-It takes about a quarter of an hour. The exit code says whether it could measure, not
+It takes about twenty minutes. The exit code says whether it could measure, not
 whether the aims are met.`;
 
 function parse(args: string[]) {
@@ -99,6 +102,7 @@ async function run(
   if (only.includes("store")) {
     sections.push(await measureStore(loader, Math.min(rounds, STORE_ROUNDS)));
   }
+  if (only.includes("fleet")) sections.push(...await measureFleet(Math.min(rounds, FLEET_ROUNDS)));
   if (only.includes("channels")) {
     sections.push(...await measureChannels(loader, Math.min(rounds, CHANNEL_ROUNDS)));
   }

@@ -16,7 +16,7 @@ const TOPIC = "load";
 /** Connections whose round trips are sampled. */
 const SAMPLED = 10;
 
-/** One that has so many messages in flight. */
+/** One that has this many messages in flight. */
 class Load {
   acked = 0;
   #publisher!: Publisher;

@@ -9,7 +9,7 @@ import { median, progress, type Section } from "./report.ts";
 
 export const DEVICES = 1000;
 
-/** Messages a second, each of another device: so many devices change. */
+/** Messages a second, each of another device: this many devices change. */
 export const CHANGES = 100;
 
 /** Of a turn, in ms. */

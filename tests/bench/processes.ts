@@ -123,6 +123,13 @@ class Process implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
   }
 
+  /** Ends it as an operator would, in good order. */
+  async terminate(): Promise<void> {
+    this.#closed = true;
+    this.#child.kill("SIGTERM");
+    await this[Symbol.asyncDispose]();
+  }
+
   /** Processor time used so far, in s, and memory in use, in bytes; undefined where there is no /proc. */
   async usage(): Promise<{ cpu: number; memory: number } | undefined> {
     try {
@@ -178,12 +185,17 @@ export class Contestant extends Process {
    * Our server as it is run from the command line, with an application that takes all lines.
    *
    * @param options more of the command line
+   * @param script another application of this folder
    */
-  static holdfast(options: string[] = [], name = "holdfast"): Promise<Contestant> {
+  static holdfast(
+    options: string[] = [],
+    name = "holdfast",
+    script = "sink.ts",
+  ): Promise<Contestant> {
     const main = `${HERE}/../../server/main.ts`;
     const own = ["--host", "127.0.0.1", "--port", "0", "--log", "json"];
     if (!options.includes("--keys")) own.push("--open");
-    const app = ["--app", `${HERE}/sink.ts`];
+    const app = ["--app", `${HERE}/${script}`];
     const args = ["run", "-A", main, ...own, ...app, ...options];
     return Contestant.start(name, Deno.execPath(), args);
   }

@@ -210,7 +210,7 @@ class Scene {
     this.#fill();
   }
 
-  /** Lets so many messages each way be under way. */
+  /** Lets this many messages each way be under way. */
   allow(due: number): void {
     this.#due = due;
     const devices = [...this.devices.values()];
@@ -229,7 +229,7 @@ class Scene {
   }
 
   /**
-   * Waits until so many messages of devices have arrived: so it is in the midst of them.
+   * Waits until this many messages of devices have arrived: so it is in the midst of them.
    *
    * @returns whether they have; false: nothing arrives any more
    */
@@ -364,7 +364,7 @@ export async function mqttChaos(options: MqttChaosOptions): Promise<MqttChaosRes
   };
 }
 
-/** Of so many rounds these are chosen. */
+/** Of this many rounds these are chosen. */
 function shuffled(rounds: number, chosen: number, random: Random): boolean[] {
   const all = Array.from({ length: rounds }, (_, n) => n < chosen);
   for (let n = rounds - 1; n > 0; n--) {

@@ -5,7 +5,7 @@ import { FaultProxy } from "../support/proxy.ts";
 import { Sequence } from "./sequence.ts";
 import { seconds, type View } from "./view.ts";
 
-/** A fault that a device notices sooner than in so many ms speaks for itself. */
+/** A fault that a device notices sooner than in this many ms speaks for itself. */
 const NOTICED_AT_ONCE = 500;
 
 /**

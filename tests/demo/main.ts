@@ -23,7 +23,7 @@ const HELP = `deno task demo [options]
 
 Exit code: 0 if every message arrived once and in order, 1 if not, 2 for wrong options.`;
 
-/** What is on its way when time is up may take so many ms more. */
+/** What is on its way when time is up may take this many ms more. */
 const DRAIN = 15_000;
 
 interface Options {

@@ -161,7 +161,7 @@ function elapsed(started: number): string {
   return seconds(performance.now() - started).padStart(7);
 }
 
-/** The first so many characters of a line, and all of its colours. */
+/** The first this many characters of a line, and all of its colours. */
 export function clip(line: string, columns: number): string {
   // deno-lint-ignore no-control-regex
   return line.split(/(\x1b\[\d+m)/).map((part, i) => {

@@ -9,7 +9,7 @@ import { aead, poly1305, session } from "../vectors/seal/vectors.ts";
 
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
 const UNITS = new URL("units/seal.c", import.meta.url).pathname;
-const SOURCES = ["seal.c", "chacha20_poly1305.c", "hmac.c", "bytes.c", "words.c"];
+const SOURCES = ["seal.c", "records.c", "chacha20_poly1305.c", "hmac.c", "bytes.c"];
 
 /** Compiles with checks for undefined behaviour, and gives the answer to each line. */
 async function ask(gcc: string, lines: string[]): Promise<string[]> {

@@ -17,19 +17,29 @@ import { TABLE } from "./app.ts";
 export interface FleetOptions {
   readonly servers: number;
   readonly devices: number;
-  /** Things that go wrong, one after the other. */
-  readonly faults: number;
+  /** Faults of servers, of the database's backends, and of the network, one after the other. */
+  readonly kills: number;
+  /** Among them the database is stopped, as in a crash, and started so often. */
+  readonly crashes: number;
   readonly seed: number;
   /** In ms, at both ends. */
   readonly timeout: number;
   /** Told after each fault. */
-  progress(state: { faults: number; processed: number }): void;
+  progress(state: { faults: number; kind: FaultKind; processed: number }): void;
 }
 
-/** What goes wrong. */
-const KINDS = ["kill", "stop", "freeze", "reset", "backends", "frozen backend", "crash"] as const;
+/** What goes wrong, beside crashes of the database. */
+const KILLS = [
+  "kill", // SIGKILL of a server
+  "stop", // it is ended in good order
+  "freeze", // SIGSTOP, for longer than a lease or not
+  "reset", // all connections to it
+  "backends", // the database ends all of its connections
+  "frozen backend", // SIGSTOP of one of the database's processes
+  "killed backend", // SIGKILL: the database begins all of them again
+] as const;
 
-export type FaultKind = typeof KINDS[number];
+export type FaultKind = typeof KILLS[number] | "crash";
 
 /** What came of it. */
 export interface FleetResult {
@@ -37,6 +47,8 @@ export interface FleetResult {
   readonly faults: Readonly<Record<FaultKind, number>>;
   /** Connections that devices made. */
   readonly connects: number;
+  /** How often a device was moved to another server, beside the faults. */
+  readonly moves: number;
   /** Messages processed, and answers that came back. */
   readonly up: number;
   readonly down: number;
@@ -50,18 +62,30 @@ const DRAIN = 120_000;
 /** Messages for each device that are processed before the next fault. */
 const WORK = 2;
 
-/** A server's place: its process may be another one each time, its address stays. */
+/** Between two moves of devices, at most, in ms. */
+const STAY = 500;
+
+/** A server: its process and its port may be others each time. */
 interface Place {
-  readonly proxy: FaultProxy;
   server: ServerProcess;
+  port: number;
+}
+
+/** A device and its ways: it knows an address for each server, and which one is behind it changes. */
+interface Mover {
+  readonly device: ChaosDevice;
+  readonly ways: readonly FaultProxy[];
+  /** The first way leads to this place, the second to the next one. */
+  at: number;
 }
 
 class Scene implements AsyncDisposable {
   readonly places: Place[] = [];
-  readonly devices: ChaosDevice[] = [];
+  readonly movers: Mover[] = [];
   readonly complaints: string[] = [];
   readonly schema: string;
   readonly settings: ServerSettings;
+  moves = 0;
   readonly #folder = Deno.makeTempDirSync({ prefix: "holdfast_fleet_" });
 
   private constructor(readonly database: Postgres, timeout: number) {
@@ -74,8 +98,8 @@ class Scene implements AsyncDisposable {
       timeout,
       durability: "full",
       app: new URL("./app.ts", import.meta.url).pathname,
-      // Devices move, and the database is away now and then.
-      expects: ["FENCED", "LEASE_FAILED", "STORE_FAILED", "store"],
+      // Devices move, the database is away now and then, and whoever knocks at a server that is paused waits too long.
+      expects: ["FENCED", "LEASE_FAILED", "STORE_FAILED", "TOO_MANY_CONNECTIONS", "store"],
     };
   }
 
@@ -83,18 +107,41 @@ class Scene implements AsyncDisposable {
     const scene = new Scene(database, options.timeout);
     for (let i = 0; i < options.servers; i++) {
       const server = new ServerProcess(scene.settings);
-      const port = await scene.listening(server);
-      const proxy = await FaultProxy.start({ target: { port }, seed: options.seed + i });
-      scene.places.push({ proxy, server });
+      scene.places.push({ server, port: await scene.listening(server) });
     }
     for (let i = 0; i < options.devices; i++) {
-      // Each knows all of them, and begins with another one.
-      const hosts = scene.places.map((_, at) => {
-        return `127.0.0.1:${scene.places[(i + at) % options.servers]!.proxy.port}`;
-      });
-      scene.devices.push(new ChaosDevice(`device ${i}`, hosts, options.timeout));
+      const ways = await Promise.all(scene.places.map((_, at) => {
+        const { port } = scene.places[(i + at) % options.servers]!;
+        return FaultProxy.start({ target: { port }, seed: options.seed + i });
+      }));
+      const hosts = ways.map(({ port }) => `127.0.0.1:${port}`);
+      const device = new ChaosDevice(`device ${i}`, hosts, options.timeout);
+      scene.movers.push({ device, ways, at: i });
     }
     return scene;
+  }
+
+  get devices(): ChaosDevice[] {
+    return this.movers.map(({ device }) => device);
+  }
+
+  /** Its ways lead where they should, by the ports that servers have now. */
+  #direct({ ways, at }: Mover): void {
+    for (const [i, way] of ways.entries()) {
+      way.retarget(this.places[(i + at) % this.places.length]!.port);
+    }
+  }
+
+  /** Moves one device after the other, until the signal. */
+  async moveAround(random: Random, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(random.int(0, STAY));
+      const mover = random.pick(this.movers);
+      mover.at++;
+      this.#direct(mover);
+      for (const way of mover.ways) way.reset();
+      this.moves++;
+    }
   }
 
   async listening(server: ServerProcess): Promise<number> {
@@ -116,12 +163,26 @@ class Scene implements AsyncDisposable {
   async replace(place: Place): Promise<void> {
     this.complaints.push(...place.server.complaints);
     place.server = new ServerProcess(this.settings);
-    place.proxy.retarget(await this.listening(place.server));
+    place.port = await this.listening(place.server);
+    for (const mover of this.movers) this.#direct(mover);
   }
 
-  backends(): number[] {
+  /** One of the database's processes that serve the servers. */
+  #backend(random: Random): Promise<number> {
     const sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast'";
-    return this.database.sql(sql).split("\n").filter(Boolean).map(Number);
+    return until(() => {
+      const all = this.database.sql(sql).split("\n").filter(Boolean).map(Number);
+      return all.length > 0 && random.pick(all);
+    }, { what: "a server at the database" });
+  }
+
+  /** Ends all connections to a server. */
+  #reset(place: Place): void {
+    for (const { ways, at } of this.movers) {
+      for (const [i, way] of ways.entries()) {
+        if (this.places[(i + at) % this.places.length] === place) way.reset();
+      }
+    }
   }
 
   async fault(kind: FaultKind, random: Random): Promise<void> {
@@ -134,21 +195,22 @@ class Scene implements AsyncDisposable {
       case "stop":
         await place.server.stop();
         return await this.replace(place);
-      case "freeze": // for longer than a lease, or not
+      case "freeze":
         return await place.server.freeze(random.int(500, 8000));
       case "reset":
-        return place.proxy.reset();
+        return this.#reset(place);
       case "backends":
         return void this.database.sql(
           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast'",
         );
       case "frozen backend": {
-        const [pid] = this.backends();
-        if (pid === undefined) return;
+        const pid = await this.#backend(random);
         signal(pid, "SIGSTOP");
         await pause(random.int(500, 3000));
         return signal(pid, "SIGCONT");
       }
+      case "killed backend":
+        return await this.database.killBackend(await this.#backend(random));
       case "crash":
         await this.database.stop("immediate");
         return await this.database.start();
@@ -197,34 +259,49 @@ class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const device of this.devices) await device.close();
-    for (const { server, proxy } of this.places) {
-      await server[Symbol.asyncDispose]();
-      await proxy.close();
-    }
+    for (const { server } of this.places) await server[Symbol.asyncDispose]();
+    for (const { ways } of this.movers) for (const way of ways) await way.close();
     Deno.removeSync(this.#folder, { recursive: true });
   }
+}
+
+/** What goes wrong, in this order: each kind at least once, if there are so many. */
+function faultsOf({ kills, crashes }: FleetOptions, random: Random): FaultKind[] {
+  const faults: FaultKind[] = Array.from({ length: kills }, (_, n) => {
+    return n < KILLS.length ? KILLS[n]! : random.pick(KILLS);
+  });
+  for (let n = 0; n < crashes; n++) faults.splice(random.int(0, faults.length), 0, "crash");
+  return faults;
 }
 
 /** Runs it to its end. */
 export async function fleet(database: Postgres, options: FleetOptions): Promise<FleetResult> {
   const started = performance.now();
   const random = new Random(options.seed);
-  const faults = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<FaultKind, number>;
+  const kinds = [...KILLS, "crash"] as const;
+  const counts = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<FaultKind, number>;
   await using scene = await Scene.start(database, options);
-  for (let n = 0; n < options.faults; n++) {
-    await scene.work();
-    await pause(random.int(0, 500));
-    const kind = n < KINDS.length ? KINDS[n]! : random.pick(KINDS);
-    faults[kind]++;
-    await scene.fault(kind, random);
-    options.progress({ faults: n + 1, processed: scene.processed });
+  const stop = new AbortController();
+  const moving = scene.moveAround(new Random(options.seed ^ 0x5eed), stop.signal);
+  try {
+    for (const [n, kind] of faultsOf(options, random).entries()) {
+      await scene.work();
+      await pause(random.int(0, 500));
+      counts[kind]++;
+      await scene.fault(kind, random);
+      options.progress({ faults: n + 1, kind, processed: scene.processed });
+    }
+  } finally {
+    stop.abort();
+    await moving;
   }
   await scene.drain();
   const account = await scene.audit();
   return {
     seconds: (performance.now() - started) / 1000,
-    faults,
+    faults: counts,
     connects: scene.devices.reduce((sum, { connects }) => sum + connects, 0),
+    moves: scene.moves,
     ...account,
     complaints: scene.complaints,
   };

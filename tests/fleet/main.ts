@@ -11,7 +11,9 @@ import { fleet } from "./fleet.ts";
 
 const HELP = `deno task fleet [options]
 
-  --faults N             things that go wrong, 1 to 1000000                (200)
+  --kills N              servers and processes of the database that are killed, stopped or
+                         paused, connections that are reset; 0 to 1000000  (200)
+  --crashes N            the database is stopped at once and started, 0 to 1000000  (20)
   --servers N            servers, 2 to 8                                   (3)
   --devices N            devices that write meanwhile, 1 to 500            (60)
   --seed N               of the faults, 0 to 4294967295                    (a random one)
@@ -25,7 +27,8 @@ options. It needs Debian's package postgresql.`;
 const TIMEOUT = 1500;
 
 const OPTIONS = {
-  faults: whole(1, 1_000_000, 200),
+  kills: whole(0, 1_000_000, 200),
+  crashes: whole(0, 1_000_000, 20),
   servers: whole(2, 8, 3),
   devices: whole(1, 500, 60),
   seed: seed(),
@@ -35,18 +38,17 @@ const OPTIONS = {
 if (import.meta.main) {
   Deno.exit(
     await obey("fleet", HELP, OPTIONS, async ({ json, ...options }) => {
-      const { faults, servers, devices } = options;
-      console.error(
-        `fleet: ${servers} servers, ${devices} devices, ${faults} faults, --seed ${options.seed}`,
-      );
+      const { kills, crashes, servers, devices, seed } = options;
+      const scale = `${servers} servers, ${devices} devices, ${kills} kills, ${crashes} crashes`;
+      console.error(`fleet: ${scale}, --seed ${seed}`);
       const { paths, missing } = locate(POSTGRES);
       if (missing.length > 0) throw new Error(`apt install ${missing.join(" ")}`);
       await using database = await Postgres.start(paths as Tools<keyof typeof POSTGRES>);
       const result = await fleet(database, {
         ...options,
         timeout: TIMEOUT,
-        progress: (state) => {
-          console.error(`fleet: fault ${state.faults} of ${faults}, ${state.processed} answers`);
+        progress: ({ faults, kind, processed }) => {
+          console.error(`fleet: ${faults} of ${kills + crashes}: ${kind}, ${processed} answers`);
         },
       });
       const { findings, complaints, ...counts } = result;

@@ -66,6 +66,10 @@ class BrokerSocket implements Socket {
     this.events.opened();
   }
 
+  finish(): void {
+    throw new Error("a bridge does not do that");
+  }
+
   write(data: Uint8Array | string): boolean {
     assert(this.isOpen && typeof data !== "string");
     this.taken += data.length;

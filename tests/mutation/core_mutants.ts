@@ -143,7 +143,7 @@ function* changes(node: Node, source: string): Generator<Change> {
   }
 }
 
-/** A loop that goes on for so many rounds in the life of a core has no end. */
+/** A loop that goes on for this many rounds in the life of a core has no end. */
 const ROUNDS = 50_000_000;
 
 const GUARD = `

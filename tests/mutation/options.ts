@@ -44,7 +44,7 @@ export interface Options {
   budget: number;
   /** Files and folders of tests, in place of all. */
   tests?: string[];
-  /** Each so many changes one is tried. */
+  /** One of this many changes is tried. */
   every: number;
   seeds: number;
   /** The file in which results are kept. */

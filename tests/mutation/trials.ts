@@ -12,7 +12,7 @@ export const CORE_TESTS = ["tests/vectors"];
 const ELSEWHERE = /\/(main_process|server_process|syncs)\.ts"/;
 
 /**
- * Beyond so many times its usual duration, and so many ms, a test waits for ever; or, run alone, so many ms longer, as
+ * Beyond so many times its usual duration, and this many ms, a test waits for ever; or, run alone, this many ms longer, as
  * Deno ends one for which nothing can happen any more.
  */
 const PATIENCE = { times: 5, ms: 2000 };

@@ -20,7 +20,7 @@ const ACK = 4;
 /** More calls of the board in one tick than any that comes to its end makes. */
 const MOST_CALLS = 3000;
 
-/** What every call of a generator waits for: until this is true, or so many ms have passed. */
+/** What every call of a generator waits for: until this is true, or this many ms have passed. */
 export type Wait = { until: () => boolean; ms: number };
 export type Steps<T> = Generator<Wait, T, boolean>;
 

@@ -172,7 +172,7 @@ export class Testbed implements Wires, AsyncDisposable {
     this.#library.symbols.testbed_stick(wire, level);
   }
 
-  /** The slave stretches the clock by so many us, once a byte. */
+  /** The slave stretches the clock by this many us, once a byte. */
   stretch(us: number): void {
     this.#library.symbols.testbed_stretch(us);
   }

@@ -34,7 +34,7 @@ export class Trial implements AsyncDisposable {
   initiator: Initiator;
   /** How often the initiator was replaced by a new one. */
   restarts = 0;
-  /** Replaces an initiator that has sent nothing for so many ms. Default: never. */
+  /** Replaces an initiator that has sent nothing for this many ms. Default: never. */
   patience = Infinity;
   #make: MakeInitiator;
   #folder: string;

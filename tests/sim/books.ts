@@ -225,19 +225,14 @@ export class Books {
   /**
    * `consume` offers a message to the server's application: it is seen if that succeeds.
    *
-   * @param isCurrent Whether it is to the conversation that the world knows: a process that does not know yet that it has
-   * lost the device goes on with what it holds, and nothing of that is committed.
+   * @param mayBePast To a process that has lost the device and does not know it yet: nothing of that is committed.
    */
-  offered(text: string, isCurrent = true): void {
+  offered(text: string, mayBePast = false): void {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
-    if (isCurrent) {
-      if (message.isBuried) {
-        throw this.#violation("", message, "was given up, and is offered again");
-      }
-      if (message.dropped) throw this.#violation("", message, "was dropped, and is offered");
-    }
+    const isDone = message.isBuried || message.dropped;
+    if (isDone && !mayBePast) throw this.#violation("", message, "was dropped, and is offered");
     this.#attempted(text);
   }
 
@@ -383,11 +378,14 @@ export class Books {
     this.#handedOut = [];
   }
 
-  /** The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. */
+  /**
+   * The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. A device
+   * that was greeted meanwhile may still be told that it was.
+   */
   logsForgotten(): void {
     this.log.readerBegins();
     for (const message of this.log.messages) {
-      if (message.seen > 0 && !message.told) message.repeats = 1;
+      if (message.seen > 0 && !message.told) Object.assign(message, { repeats: 1, excused: true });
     }
   }
 

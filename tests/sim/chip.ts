@@ -145,7 +145,7 @@ export class Chip implements Program {
     return this.#sleep.isAsked;
   }
 
-  /** It is to sleep for so many ms. A message with a deadline would have nobody who withdraws it. */
+  /** It is to sleep for this many ms. A message with a deadline would have nobody who withdraws it. */
   sleepSoon(ms: number): boolean {
     if (this.#aging.length > 0 || !this.#sleep.ask(ms)) return false;
     this.#pump();

@@ -221,7 +221,7 @@ export class Conversation {
     const { world, device: { id } } = this;
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
-    this.#books!.offered(text, this.#isCurrent);
+    this.#books!.offered(text, !this.#isCurrent);
     const misconduct = this.#misconduct!;
     const fails = misconduct.failsWith(text, world.scenario.failures)
       ? this.#random.pick(["before", "after", "statement"])

@@ -64,7 +64,7 @@ export interface Program {
   readonly isIdle: boolean;
   /** A message is acknowledged when it is handed out. */
   readonly mayMiss: boolean;
-  /** It is to sleep for so many ms, when it can. @returns whether it will */
+  /** It is to sleep for this many ms, when it can. @returns whether it will */
   sleepSoon?(ms: number): boolean;
   /** It is to. */
   readonly wantsSleep?: boolean;
@@ -153,7 +153,7 @@ export class SimDevice implements Wiring {
     return 0;
   }
 
-  /** Its milliseconds: a chip's begin anew with each boot, and come round soon. */
+  /** Its milliseconds: a chip's begin again with each boot, and come round soon. */
   get ms(): number {
     if (this.plan.kind === "chip") return this.msIn(this.boot);
     return Math.floor(this.#platform!.date()) % 2 ** 32;
@@ -431,7 +431,7 @@ export class SimDevice implements Wiring {
     this.busyUntil = 0;
     this.dies = this.tears = undefined;
     this.disk.die();
-    // Dialect 1 has no use for a disk: who comes back to dialect 2 begins anew.
+    // Dialect 1 has no use for a disk: who comes back to dialect 2 begins again.
     if (!keepsMemory || dialect === 1) this.disk = new SimMemory(this, this.world.folder, 0);
     if (!keepsMemory) this.memory = undefined;
     this.books.deviceDied(keepsMemory && this.remembers && dialect === 2);

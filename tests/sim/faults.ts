@@ -168,7 +168,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "hostile path":
       // Whoever does not seal is at its mercy.
       if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
-      path.meddler = new Meddler(random);
+      path.meddler = path.stranger ??= new Meddler(random); // who remembers what has passed before
       return until(() => path.meddler = undefined);
     case "impostor":
       device.impostor = new Impostor(world, device.plan);

@@ -1,13 +1,19 @@
 /** What the modelled database of a fleet has beside the devices' rows: leases, processes, and notes for them. */
 import {
   type Answer,
+  type Around,
   type Beat,
   type Lost,
   type Mail,
   MOST_MAIL,
   type Post,
+  type Reply,
+  type Shown,
+  type Sight,
 } from "../../server/store/fleet.ts";
+import { FORGOTTEN } from "../../server/store/ledger.ts";
 import type { Acquired, Change } from "../../server/store/store.ts";
+import { failure } from "../../server/link/outcome.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { Disk, type DiskWatcher } from "./disk.ts";
 
@@ -16,7 +22,7 @@ export interface FleetWatcher extends DiskWatcher {
   /** A process takes a device. @param from Who had it */
   taken(id: string, by: string, from: string | undefined): void;
   /** A device has greeted a process that does not have it. @param isKnown To the store */
-  lookedAt(id: string, isKnown: boolean): void;
+  lookedAt(id: string, by: string, isKnown: boolean): void;
   /** Mail is posted. */
   posted(post: Post): void;
 }
@@ -37,6 +43,14 @@ interface ProcessRow {
   hint: () => void;
 }
 
+/** What a process shows of a device. */
+interface SightRow extends Sight {
+  /** A number of the process. */
+  readonly process: number;
+  /** Grows from one to the next of that process. */
+  readonly version: number;
+}
+
 interface MailRow {
   number: number;
   device: string;
@@ -51,6 +65,10 @@ const MOST = 3;
 export class FleetDisk extends Disk {
   readonly leases = new Map<string, Lease>();
   readonly #processes = new Map<string, ProcessRow>();
+  readonly #sights = new Map<string, SightRow>();
+  /** Of all processes that there ever were, in this order, and what they call themselves. */
+  readonly #names: string[] = [];
+  readonly #labels = new Map<string, string>();
   #mail: MailRow[] = [];
   #numbers = 0;
   /** Until when some process may find nothing but trouble here, in ms. */
@@ -77,6 +95,43 @@ export class FleetDisk extends Disk {
   join(name: string, now: number, hint: () => void): void {
     const row = { lost: [], answers: [], committed: 0, barred: 0, hint };
     this.#processes.set(name, { ...row, aliveUntil: now + this.lease });
+  }
+
+  /**
+   * @param seen The last version that was seen of each process; undefined: nothing was.
+   * @returns what there is, and what is seen by whoever this reaches
+   */
+  exchange(
+    name: string,
+    label: string,
+    sights: readonly Sight[],
+    seen: Map<number, number> | undefined,
+    now: number,
+  ): { around: Around; seen: Map<number, number> } {
+    if (!this.#names.includes(name)) this.#names.push(name);
+    const own = this.#names.indexOf(name);
+    this.#labels.set(name, label);
+    for (const sight of sights) {
+      const { device, token } = sight;
+      if ((this.#sights.get(device)?.token ?? -1) > token) continue;
+      this.#sights.set(device, { ...sight, process: own, version: ++this.#numbers });
+    }
+    const others = [...this.#sights.values()].filter(({ process }) => process !== own);
+    const news = others.filter(({ process, version }) => version > (seen?.get(process) ?? 0))
+      .sort((a, b) => a.version - b.version).slice(0, seen ? MOST : undefined);
+    const shown: Shown[] = news.map(({ version: _, ...sight }) => sight);
+    if (!seen) {
+      for (const device of this.devices.keys()) {
+        if (!this.#sights.has(device)) {
+          shown.push({ device, process: undefined, token: 0, text: undefined });
+        }
+      }
+    }
+    const alive = this.#names.entries().filter(([_, it]) => this.isAlive(it, now));
+    const servers = new Map(alive.map(([number, it]) => [number, this.#labels.get(it)!] as const));
+    const newest = new Map(seen);
+    for (const { process, version } of news) newest.set(process, version);
+    return { around: { isAll: seen === undefined, shown, servers }, seen: newest };
   }
 
   leave(name: string): void {
@@ -126,7 +181,7 @@ export class FleetDisk extends Disk {
     const isOurs = lease.process === name && lease.token === token;
     const isKnown = this.devices.has(id);
     if (!isOurs && isKnown) lease.looks++;
-    if (!isOurs) watcher.lookedAt(id, isKnown);
+    if (!isOurs) watcher.lookedAt(id, name, isKnown);
     const state = isOurs ? undefined : this.stateOf(id, ahead);
     return { isOurs, state, looks: lease.looks };
   }
@@ -198,15 +253,23 @@ export class FleetDisk extends Disk {
 
   /** What a change does with mail. */
   sort({ id, mail, removed }: Pick<Change, "id" | "mail" | "removed">): void {
-    if (removed) this.#mail = this.#mail.filter(({ device }) => device !== id);
+    if (removed) {
+      const text = JSON.stringify(failure(FORGOTTEN));
+      for (const { device, from } of this.#mail) {
+        if (device === id) this.#answer({ to: from, text });
+      }
+      this.#mail = this.#mail.filter(({ device }) => device !== id);
+    }
     if (!mail) return;
     this.#mail = this.#mail.filter((it) => it.device !== id || !mail.taken.includes(it.number));
-    for (const { to, text } of mail.replies) {
-      const [name = "", number] = to.split(" ");
-      const row = this.#processes.get(name);
-      row?.answers.push({ note: ++this.#numbers, number: Number(number), text });
-      this.hint(name);
-    }
+    for (const reply of mail.replies) this.#answer(reply);
+  }
+
+  #answer({ to, text }: Reply): void {
+    const [name = "", number] = to.split(" ");
+    const row = this.#processes.get(name);
+    row?.answers.push({ note: ++this.#numbers, number: Number(number), text });
+    this.hint(name);
   }
 
   hint(name: string | undefined): void {

@@ -19,7 +19,15 @@ export const FLEET_FAULTS = [
   "the store is slow",
 ] as const;
 
-export type FleetFault = typeof FLEET_FAULTS[number];
+/** In some worlds as well: what comes at one moment only. */
+export const STRIKES = [
+  "a device that greets goes elsewhere",
+  "a device that was taken is away for long",
+  "it is not told that a device was taken",
+  "the store is slow, and then a server is cut off from it",
+] as const;
+
+export type FleetFault = typeof FLEET_FAULTS[number] | typeof STRIKES[number];
 
 export interface FleetPlan {
   servers: number;

@@ -1,5 +1,5 @@
 /** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
-import { FLEET_FAULTS } from "./fleet_kinds.ts";
+import { FLEET_FAULTS, STRIKES } from "./fleet_kinds.ts";
 import type { Random } from "./random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 
@@ -42,7 +42,10 @@ export function drawFleetScenario(random: Random): Scenario {
     fleet: {
       servers: random.pick([2, 2, 3]),
       lease: random.pick([1000, 3000, 10_000]),
-      faults: FLEET_FAULTS.filter(() => random.chance(0.5)),
+      faults: [
+        ...FLEET_FAULTS.filter(() => random.chance(0.5)),
+        ...random.chance(0.4) ? STRIKES : [],
+      ],
     },
   };
 }

@@ -1,8 +1,10 @@
 /** The servers of a fleet: each is a process of its own, and all have one database. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import type { Server } from "../../server/server.ts";
 import type { ChannelTalk } from "./channels.ts";
 import type { Conversation } from "./conversation.ts";
+import { Correspondent } from "./correspondent.ts";
 import type { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
 import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
@@ -35,6 +37,7 @@ export class FleetServer extends ServerProcess {
   wellSince = -Infinity;
   #lives = 0;
   #machine: SimPlatform | undefined;
+  #correspondent: Correspondent | undefined;
   /** Its applications by their devices. */
   #own = new Map<string, Conversation | ChannelTalk>();
 
@@ -51,10 +54,27 @@ export class FleetServer extends ServerProcess {
   protected override openStore(platform: SimPlatform): ServerStore {
     this.name = `${this.address}/${++this.#lives}`;
     this.deceivedUntil = -Infinity;
+    this.#correspondent = undefined;
     this.#machine = platform;
     this.#own = new Map();
     const { disk, name, way, world } = this;
     return new FleetStore(name, disk, world, platform, way, (what) => this.timeOf(what));
+  }
+
+  protected override serves(server: Server, platform: SimPlatform): void {
+    this.#correspondent = new Correspondent(this.world, platform, server);
+    this.#correspondent.begin();
+  }
+
+  /** Whether it shows who has a device, and that it is there. */
+  shows(id: string, holder: FleetServer): boolean {
+    const device = this.server?.known(id);
+    return device?.connected === true && device.server?.startsWith(`${holder.name}:`) === true;
+  }
+
+  /** Whether it waits for what has become of a message. */
+  get waits(): boolean {
+    return this.server !== undefined && (this.#correspondent?.pending ?? 0) > 0;
   }
 
   /** Its supervisor starts it again. */
@@ -191,8 +211,11 @@ export class FleetServers extends ServerProcess {
 
   override isIdle(id: string): boolean {
     const rows = this.disk.devices.get(id);
-    const device = this.all.find((server) => server.has(id))?.server?.known(id);
+    const holder = this.all.find((server) => server.has(id));
+    const device = holder?.server?.known(id);
     if (!rows || !device?.connected || !this.disk.isQuiet) return false;
+    if (this.all.some(({ waits }) => waits)) return false;
+    if (this.all.some((it) => it.server && !it.shows(id, holder!))) return false;
     return rows.inbox.length === 0 && rows.outbox.length === 0 &&
       (this.conversations.get(id)?.isIdle ?? false);
   }

@@ -73,6 +73,7 @@ export class FleetStore implements Store {
   #commits = 0;
   #pending: Pending | undefined;
   #isDead = false;
+  #seen: Map<number, number> | undefined;
 
   /**
    * @param name Of the process, in this life.
@@ -160,6 +161,13 @@ export class FleetStore implements Store {
       },
       look: (id, token) => this.#ask(() => disk.look(name, id, token, this.#ahead, world)),
       adopt: (id) => this.#ask(() => disk.adopt(name, id, this.#ahead, this.#now, world)),
+      exchange: async (label, sights) => {
+        const { around, seen } = await this.#ask(() =>
+          disk.exchange(name, label, sights, this.#seen, this.#now)
+        );
+        this.#seen = seen;
+        return around;
+      },
       leave: () => this.#ask(() => disk.leave(name), "commit"),
     };
   }

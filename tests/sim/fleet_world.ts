@@ -1,4 +1,5 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
+import type { Writing } from "../../server/runtime/errands.ts";
 import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
@@ -20,6 +21,9 @@ const SLACK = 1500;
 /** Nobody answers there. */
 const NOWHERE: Host = { listens: false, accept() {} };
 
+/** What happens to a device that greets a server. */
+type Strike = (device: SimDevice, server: FleetServer) => void;
+
 export class FleetWorld extends World implements FleetStoreWorld {
   /** Pairs of a device and a server between which nothing passes, and until when. */
   readonly #apart = new Map<string, number>();
@@ -27,6 +31,9 @@ export class FleetWorld extends World implements FleetStoreWorld {
   readonly #leftSince = new Map<string, number>();
   /** What applications have written, by their process. */
   readonly #written = new Map<SimPlatform, Message[]>();
+  /** What happens to the next devices that greet, and to the next one that is taken. */
+  #atGreeting: Strike | undefined;
+  #atTaking: Strike | undefined;
   /** Devices that have greeted, and were not known. */
   readonly #strangers = new Set<string>();
 
@@ -120,9 +127,20 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.log?.(`${by} takes ${id} from ${from}`);
     if (from !== undefined && from !== by) this.count("a device is taken from another server");
     this.leaves(id);
+    this.#strike(this.#atTaking, id, by);
+    this.#atTaking = undefined;
   }
 
-  lookedAt(id: string, isKnown: boolean): void {
+  /** Something happens to a device just after the store was asked about it. */
+  #strike(act: Strike | undefined, id: string, by: string): void {
+    const device = this.devices.find((device) => device.id === id);
+    const server = this.fleet.all.find(({ name }) => name === by);
+    if (act && device && server) this.clock.after(0, () => act(device, server));
+  }
+
+  lookedAt(id: string, by: string, isKnown: boolean): void {
+    this.#strike(this.#atGreeting, id, by);
+    if (this.#atGreeting && this.random.chance(0.3)) this.#atGreeting = undefined;
     const books = this.books.get(id);
     if (isKnown) books?.expiring.forgot();
     // Of a stream that was never safe the next greeting knows nothing.
@@ -132,13 +150,14 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
   posted({ device: id, text }: Post): void {
-    const { write } = JSON.parse(text) as { write: string };
+    const { write, options } = JSON.parse(text) as Pick<Writing, "write" | "options">;
+    this.count("mail");
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
     message.gone = false; // whoever has taken the device since will have it
-    if (message.bytes > this.deviceLine(id)) message.excused = true;
-    this.count("mail");
+    const isOnce = options.qos === false;
+    if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
   }
 
   protected override cause(kind: FaultKind): void {
@@ -159,11 +178,16 @@ export class FleetWorld extends World implements FleetStoreWorld {
       case "a device moves":
         return this.#part(device, this.fleet.all.find((it) => it.has(device.id)) ?? server, time);
       case "a device is away for long":
-        return device.die({
-          keepsMemory: true,
-          closes: random.chance(0.5),
-          off: 4 * fleet!.lease + random.below(4 * SLACK),
-          dialect: 2,
+        return this.#leave(device);
+      case "a device that greets goes elsewhere":
+        return void (this.#atGreeting = (device, server) => this.#part(device, server, time));
+      case "a device that was taken is away for long":
+        return void (this.#atTaking = (device) => this.#leave(device));
+      case "it is not told that a device was taken":
+        return void (this.#atTaking = (device, { way }) => {
+          way.deafUntil = Math.max(way.deafUntil, clock.now + random.below(timeout));
+          this.#troubled(timeout);
+          this.#leave(device);
         });
       case "a server is out of reach":
         for (const each of this.devices) this.#part(each, server, time);
@@ -200,7 +224,24 @@ export class FleetWorld extends World implements FleetStoreWorld {
         disk.slowness = random.skewed(1, timeout);
         return this.disturb(disk.troubleEnd);
       }
+      case "the store is slow, and then a server is cut off from it": {
+        const { disk } = this.fleet;
+        const { lease } = fleet!;
+        disk.slowUntil = clock.now + 2 * lease;
+        disk.slowness = lease;
+        this.#troubled(5 * lease);
+        return clock.after(random.below(2 * lease), () => {
+          server.way.cutUntil = Math.max(server.way.cutUntil, clock.now + 2 * lease);
+        });
+      }
     }
+  }
+
+  /** A device is switched off for longer than others may take to look after it. */
+  #leave(device: SimDevice): void {
+    const off = 4 * this.scenario.fleet!.lease + this.random.below(4 * SLACK);
+    this.disturb(this.clock.now + off);
+    device.die({ keepsMemory: true, closes: this.random.chance(0.5), off, dialect: 2 });
   }
 
   #troubled(time: number): void {

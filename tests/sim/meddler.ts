@@ -1,14 +1,50 @@
 /** Somebody on the way of one device, who has no key, and does to records whatever can be done to bytes. */
 import { concat } from "../../server/protocol/lines.ts";
-import type { Direction, Meddling } from "./network.ts";
+import { LENGTH_BYTES, RECORD } from "../../server/protocol/seal.ts";
+import { type Direction, DOWN, type Meddling, UP } from "./network.ts";
 import type { Random } from "./random.ts";
 
 /** Pieces that are remembered, to be said again. */
 const KEPT = 40;
 
+/** Connections of which the records are remembered. */
+const CONNECTIONS = 10;
+
+const NOTHING = new Uint8Array(0);
+
+/** What one end has said on a connection behind its greeting. */
+class Said {
+  /** By their numbers. */
+  readonly records: Uint8Array<ArrayBuffer>[] = [];
+  #rest: Uint8Array = NOTHING;
+
+  /** Takes what is said next. Returns the number of the first record in it; undefined: it is not whole records. */
+  add(piece: Uint8Array): number | undefined {
+    const first = this.records.length;
+    const isBegun = this.#rest.length > 0;
+    let bytes = concat(this.#rest, piece);
+    while (bytes.length >= LENGTH_BYTES) {
+      const end = (bytes[0]! << 8 | bytes[1]!) + RECORD;
+      if (end > bytes.length) break;
+      this.records.push(bytes.slice(0, end));
+      bytes = bytes.subarray(end);
+    }
+    this.#rest = bytes.slice();
+    return isBegun || bytes.length > 0 ? undefined : first;
+  }
+}
+
+/** A connection, as somebody sees it who cannot read it. */
+interface Seen {
+  connection: object;
+  said: Record<Direction, Said>;
+}
+
 export class Meddler implements Meddling {
   /** What has passed before, also on other connections. */
   readonly #kept: Uint8Array<ArrayBuffer>[][] = [[], []];
+  /** Newest first. */
+  readonly #seen: Seen[] = [];
   /** How much of what passes it spoils. */
   readonly #share: number;
 
@@ -16,8 +52,10 @@ export class Meddler implements Meddling {
     this.#share = random.pick([0.02, 0.1, 0.5]);
   }
 
-  pass(direction: Direction, piece: Uint8Array): Uint8Array {
+  pass(direction: Direction, piece: Uint8Array, connection: object): Uint8Array {
     const { random } = this;
+    const [seen, ...earlier] = this.#see(connection);
+    const first = seen.said[direction].add(piece);
     const kept = this.#kept[direction]!;
     const bytes = piece.slice();
     kept.push(piece.slice());
@@ -25,7 +63,7 @@ export class Meddler implements Meddling {
     if (!random.chance(this.#share)) return bytes;
     const at = random.below(bytes.length);
     const others = this.#kept[1 - direction]!;
-    switch (random.below(8)) {
+    switch (random.below(11)) {
       case 0: // changed
         bytes[at]! ^= 1 << random.below(8);
         return bytes;
@@ -42,6 +80,13 @@ export class Meddler implements Meddling {
       case 6: // what the other end has said
         // The newest: as many records have passed one way as the other, perhaps.
         return others.length > 0 ? random.pick(others.slice(-3)) : bytes;
+      case 7: // the records of the same numbers that the other end has said
+        return sameNumbers(seen.said[direction === UP ? DOWN : UP], first) ?? bytes;
+      case 8: // the same of an earlier connection
+      case 9:
+        return earlier.length > 0
+          ? sameNumbers(random.pick(earlier).said[direction], first) ?? bytes
+          : bytes;
       default: // what nobody has said
         return concat(
           Uint8Array.from({ length: 1 + random.below(60) }, () => random.below(256)),
@@ -49,4 +94,19 @@ export class Meddler implements Meddling {
         );
     }
   }
+
+  /** What was said on this connection, and on those before. */
+  #see(connection: object): [Seen, ...Seen[]] {
+    if (this.#seen[0]?.connection !== connection) {
+      this.#seen.unshift({ connection, said: { [UP]: new Said(), [DOWN]: new Said() } });
+      this.#seen.splice(CONNECTIONS);
+    }
+    return this.#seen as [Seen, ...Seen[]];
+  }
+}
+
+/** The record with this number, and the next ones. */
+function sameNumbers({ records }: Said, first: number | undefined): Uint8Array | undefined {
+  const record = first === undefined ? undefined : records[first];
+  return record && concat(record, records[first! + 1] ?? NOTHING);
 }

@@ -16,7 +16,7 @@ export type Direction = typeof UP | typeof DOWN;
 /** Somebody on the way. */
 export interface Meddling {
   /** What passes in place of a piece. */
-  pass(direction: Direction, piece: Uint8Array): Uint8Array;
+  pass(direction: Direction, piece: Uint8Array, connection: object): Uint8Array;
 }
 
 /** What a program is told about its end of a connection. */
@@ -45,6 +45,8 @@ export class Path {
   isOverheard = false;
   /** Somebody does what he likes to what passes behind a greeting. */
   meddler: Meddling | undefined;
+  /** Who did so last. */
+  stranger: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
   readonly #holes = [0, 0];
@@ -116,7 +118,12 @@ class Pipe {
   /** Nothing arrives any more. */
   cut = false;
 
-  constructor(readonly path: Path, readonly direction: Direction, readonly capacity: number) {
+  constructor(
+    readonly path: Path,
+    readonly connection: object,
+    readonly direction: Direction,
+    readonly capacity: number,
+  ) {
     this.#bytes = new Uint8Array(2 * capacity);
     this.#greeting = direction === UP ? 2 : 1;
   }
@@ -145,7 +152,7 @@ class Pipe {
     }
     const { meddler } = this.path;
     if (!meddler || end === bytes.length) return bytes;
-    const passed = meddler.pass(this.direction, bytes.subarray(end));
+    const passed = meddler.pass(this.direction, bytes.subarray(end), this.connection);
     return concat(bytes.subarray(0, end), passed).subarray(0, this.room);
   }
 
@@ -217,6 +224,7 @@ export class End {
   /** When the network has taken something last. */
   takenAt: number;
   #finished = false; // the other end has closed
+  #saidAll = false; // this one has, or writes nothing more
 
   constructor(readonly connection: Circuit, readonly input: Pipe, readonly output: Pipe) {
     this.heardAt = this.takenAt = connection.path.clock.now;
@@ -275,12 +283,19 @@ export class End {
     return this.failed || (this.#finished && this.input.available === 0);
   }
 
+  /** Nothing more is written; it is read on. */
+  finish(): void {
+    if (this.closed || this.#saidAll) return;
+    this.#saidAll = true;
+    this.output.finish(() => this.peer.#finish());
+  }
+
   close(): void {
     if (this.closed) return;
+    if (this.input.available > 0) this.#reset();
+    else this.finish();
     this.closed = true;
     this.owner = undefined;
-    if (this.input.available > 0) this.#reset();
-    else this.output.finish(() => this.peer.#finish());
   }
 
   /** Ends it with a reset: what was sent, and has not arrived, is lost. */
@@ -326,8 +341,8 @@ export class Circuit {
 
   constructor(readonly path: Path, host: Host, owner?: EndOwner) {
     const { capacity } = path.conditions;
-    const up = this.#up = new Pipe(path, UP, capacity);
-    const down = this.#down = new Pipe(path, DOWN, capacity);
+    const up = this.#up = new Pipe(path, this, UP, capacity);
+    const down = this.#down = new Pipe(path, this, DOWN, capacity);
     this.client = new End(this, down, up);
     this.server = new End(this, up, down);
     this.client.peer = this.server;

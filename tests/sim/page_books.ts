@@ -197,7 +197,7 @@ export class PageBooks {
     else if (event.event === "forgotten") {
       lane.forgottenAt = lane.forgottenEver = now;
       lane.unwatched();
-    } else if (event.event === "warning" && event.code === "FENCED") {
+    } else if (event.event === "moved" || event.event === "warning" && event.code === "FENCED") {
       lane.unwatched();
       if (last) last.to ??= now; // whatever else is told
     }

@@ -27,6 +27,8 @@ export interface Wiring {
   dateAhead: number;
   /** How late the end of a turn of its event loop may come, in ms. */
   readonly gather: number;
+  /** What the machine is called, if anybody asks. */
+  readonly name?: string;
   /** Makes a connection, whose events go to the socket returned. */
   connect(
     platform: SimPlatform,
@@ -49,6 +51,10 @@ export class SimPlatform implements Platform {
   /** Whether its process has not been killed. */
   get isAlive(): boolean {
     return this.#life === this.process.life;
+  }
+
+  machine(): string | undefined {
+    return this.wiring.name;
   }
 
   now(): number {

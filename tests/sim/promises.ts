@@ -140,7 +140,7 @@ export class Stream {
   readonly #byText = new Map<string, Message>();
   readonly #placeless = new Set<Message>(); // accepted, but who knows after which others
   #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
-  #last = -1; // the last one seen since the reader began anew
+  #last = -1; // the last one seen since the reader began again
   #newest = -1; // the newest one seen ever
   #beginnings = 0; // how often what a copy holds may still come from its beginning
   #copiedUntil = 0; // what is written from here on, no copy holds
@@ -214,7 +214,7 @@ export class Stream {
     return message;
   }
 
-  /** The reader begins anew: it may see again what was granted to it. */
+  /** The reader begins again: it may see again what was granted to it. */
   readerBegins(): void {
     this.#last = -1;
   }

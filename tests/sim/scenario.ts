@@ -45,7 +45,7 @@ export type DeviceKind = "chip" | "host" | "host with memory";
 export interface Conditions {
   latency: number;
   jitter: number;
-  /** Longest segment, drawn anew for each; Infinity: a write arrives in one piece. */
+  /** Longest segment, drawn again for each; Infinity: a write arrives in one piece. */
   segment: number;
   /** What fits between the two programs, per direction. */
   capacity: number;

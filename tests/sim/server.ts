@@ -135,6 +135,7 @@ export class ServerProcess implements Host, Wiring {
             this.#churn(server, platform).catch((error) => world.failed(error));
           }
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
+          this.serves(server, platform);
           world.page?.begin(server, platform);
           bridge?.start(server).catch((error) => {
             if (platform.isAlive && !world.serverIsDown) world.failed(error);
@@ -148,6 +149,9 @@ export class ServerProcess implements Host, Wiring {
   protected openStore(platform: SimPlatform): ServerStore {
     return new SimStore(this.disk, this.world, platform, (what) => this.timeOf(what));
   }
+
+  /** It has started. */
+  protected serves(_server: Server, _platform: SimPlatform): void {}
 
   protected failsToStart(error: unknown): void {
     this.world.failed(error);
@@ -270,6 +274,8 @@ export class ServerProcess implements Host, Wiring {
       case "log":
         world.log?.(`server logs ${JSON.stringify(event.message)} of ${event.device}`);
         return world.books.get(event.device)?.logged(event.message);
+      case "moved":
+        return this.lost(event.device);
       case "warning":
         if (event.code === "STORE_IS_OLD") {
           world.log?.(`server: ${event.device}: ${event.message}`);
@@ -411,6 +417,7 @@ export class ServerProcess implements Host, Wiring {
     const socket = this.sockets.get(address ?? "");
     if (!socket) return;
     this.sockets.delete(address!);
+    socket.leftAt = this.world.clock.now;
     judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
     if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
     if (ACCUSATIONS.has(code) && socket.end.path.owner) {

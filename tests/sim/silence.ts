@@ -52,7 +52,7 @@ export function watchSocket(
 ): void {
   const { process, end } = socket;
   const { life } = process;
-  const freeSince = () => Math.max(process.frozenUntil, busyUntil());
+  const freeSince = () => Math.max(process.frozenUntil, busyUntil(), socket.leftAt);
   const checkWriting = () => {
     if (!socket.isServing || socket.held > 0) return;
     const pause = clock.now - Math.max(socket.wroteAt, socket.takenAllAt, freeSince());

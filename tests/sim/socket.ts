@@ -35,6 +35,8 @@ export class SimSocket implements Socket {
   wroteAt: number;
   /** The greeting is over: its owner keeps the link alive, and writes nothing while it has written too much. */
   isServing = false;
+  /** When its owner has said that the connection is over, and only waits for the other end to close it. */
+  leftAt = -Infinity;
   tap: Tap | undefined;
   /** Told before each write. */
   onWrite: (() => void) | undefined;
@@ -210,6 +212,11 @@ export class SimSocket implements Socket {
     this.readAt = this.process.world.clock.now;
     if (this.end.failed) this.#failSoon();
     else this.#look();
+  }
+
+  finish(): void {
+    if (this.held > 0) throw new Violation("a socket is finished that has not taken all");
+    if (this.isOpen) this.end.finish();
   }
 
   close(): void {

@@ -22,7 +22,7 @@ export function workOf(
     const messages = 2 * (talk.messages + talk.answers + written);
     time += messages * (each + talk.pause + serverTalk.pause);
     time += written * timeout / 4; // refused, and tried again
-    time += serverTalk.failures * 3000; // the application is begun again after a pause
+    time += serverTalk.failures * 3000; // the application is restarted after a pause
   }
   return time;
 }

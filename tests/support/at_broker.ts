@@ -23,9 +23,9 @@ export class AtBroker implements AsyncDisposable {
   }
 
   /**
-   * @param options `hostname` is this machine unless told.
+   * @param options `hostname` is this machine by default.
    * @param platform Of the bridge; the server has the real one.
-   * @param path Of the store; a new one unless told.
+   * @param path Of the store; a new one by default.
    */
   static async start(
     options: Partial<MqttOptions> & { port: number },

@@ -14,7 +14,7 @@ import {
 import { Dialect2Rig } from "./dialect2_rig.ts";
 import { hashOf, ModelFirmware, type ModelOptions } from "./model_firmware.ts";
 
-/** An application of so many bytes. */
+/** An application of this many bytes. */
 export function image(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, n) => (n * 31 + seed * 17) & 255);
 }

@@ -34,7 +34,7 @@ export class LineBoard {
     await this.scene.platform.turn();
   }
 
-  /** Its application begins anew: it was restarted. Dialect 1 says so with the first id, 00. */
+  /** Its application begins again: it was restarted. Dialect 1 says so with the first id, 00. */
   reboot(): void {
     this.#next = 0;
   }

@@ -25,7 +25,7 @@ export class Process implements AsyncDisposable {
   #child: Deno.ChildProcess;
 
   /**
-   * @param files How many files it may have open; as many as usual unless told.
+   * @param files How many files it may have open; as many as usual by default.
    * @param env What its environment has beside that of the tests, which is that of all of them.
    * @param main Another program that is started like the server.
    */

@@ -54,6 +54,10 @@ export class TestSocket implements Socket {
     this.paused = false;
   }
 
+  finish(): void {
+    throw new Error("a client does not do that");
+  }
+
   close(): void {
     this.closed = true;
   }

@@ -97,6 +97,8 @@ export class ManualSocket implements Socket {
   written = "";
   taken = 0;
   closed = false;
+  /** Nothing more is written. */
+  finished = false;
   paused = true;
   /** Bytes that came while nobody read. */
   waiting = "";
@@ -144,7 +146,7 @@ export class ManualSocket implements Socket {
   }
 
   write(data: Uint8Array | string): boolean {
-    if (this.closed) throw new Error("written to a socket that was closed");
+    if (this.closed || this.finished) throw new Error("written to a socket that was closed");
     this.written += typeof data === "string" ? data : new TextDecoder().decode(data);
     return this.#takes;
   }
@@ -158,6 +160,10 @@ export class ManualSocket implements Socket {
     const { waiting } = this;
     this.waiting = "";
     if (waiting !== "") this.gives(waiting);
+  }
+
+  finish(): void {
+    this.finished = true;
   }
 
   close(): void {

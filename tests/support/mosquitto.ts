@@ -105,7 +105,7 @@ export interface Arrived {
 export type MessageProperties = NonNullable<Extract<Packet, { cmd: "publish" }>["properties"]>;
 
 /**
- * Somebody else at the broker, MQTT 3.1.1 unless told, who takes and sends with QoS 2 through the broker's restarts: its own state
+ * Somebody else at the broker, MQTT 3.1.1 by default, who takes and sends with QoS 2 through the broker's restarts: its own state
  * is in memory, and it is never killed.
  */
 export class MqttPeer implements AsyncDisposable {

@@ -5,6 +5,7 @@
  */
 import { assert } from "@std/assert";
 import { locate, type Tools, toolTest } from "./tools.ts";
+import { until } from "./wait.ts";
 
 /** Debian's, and the package that has it. */
 const PROGRAM = "/usr/lib/postgresql/15/bin/postgres";
@@ -126,6 +127,18 @@ export class Postgres implements AsyncDisposable {
     if (!this.#runs) return;
     this.#runs = false;
     await this.#control("stop", "-m", mode);
+  }
+
+  /** Kills one of its processes that serve a connection, so that it ends all of them, and waits until it lets in again. */
+  async killBackend(pid: number): Promise<void> {
+    const starts = () => this.log.split("ready to accept connections").length;
+    const before = starts();
+    try {
+      Deno.kill(pid, "SIGKILL");
+    } catch {
+      return; // it has ended
+    }
+    await until(() => starts() > before, { what: () => `PostgreSQL to recover: ${this.log}` });
   }
 
   /** It is no child of this process: sanitizers would have it end in the test in which it begins. */

@@ -42,11 +42,11 @@ export interface Arrival {
 
 /** How to start a {@linkcode FaultProxy}. */
 export interface FaultProxyOptions {
-  /** Where connections are taken to; the hostname is 127.0.0.1 unless told. */
+  /** Where connections are taken to; the hostname is 127.0.0.1 by default. */
   readonly target: { readonly hostname?: string; readonly port: number };
   /** Port to listen on (of 127.0.0.1); 0, the default, lets the system choose. */
   readonly port?: number;
-  /** Seed of everything random, 1 unless told: equal seeds cut equal streams alike. */
+  /** Seed of everything random, 1 by default: equal seeds cut equal streams alike. */
   readonly seed?: number;
   /**
    * Sees all bytes as they arrive. A fault it causes already catches these bytes, so that a test
@@ -62,7 +62,7 @@ export interface SplitOptions {
    * receiver that waits for data. One that polls needs more than its period to see the pieces apart.
    */
   readonly gap?: number;
-  /** Whether a piece may end before `bytes[at]`; everywhere, unless told. */
+  /** Whether a piece may end before `bytes[at]`; everywhere, by default. */
   readonly mayCut?: (bytes: Uint8Array, at: number, direction: Direction) => boolean;
 }
 
@@ -130,7 +130,7 @@ export class FaultProxy implements AsyncDisposable {
     return this.#accepted;
   }
 
-  /** Takes connections made from now on to another port, as of a server started anew. */
+  /** Takes connections made from now on to another port, as of a server started again. */
   retarget(port: number): void {
     this.#target = { ...this.#target, port };
   }

@@ -34,6 +34,7 @@ export class BrokeredPlatform extends ManualPlatform {
       start() {},
       pause() {},
       resume() {},
+      finish() {},
       close() {},
     };
   }

@@ -8,7 +8,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Programs that it is built with beside those of a chip. */
 export const RELEASE_TOOLS = { wasm2c: "wabt" } as const;
 
-/** Runs the builder's command line, in the project's folder unless told. */
+/** Runs the builder's command line, in the project's folder by default. */
 export async function buildFirmware(
   args: string[],
   cwd: string | URL = ROOT,

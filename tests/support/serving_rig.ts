@@ -36,7 +36,13 @@ export class ServingRig {
     this.#ledger = new Ledger("1", { state: undefined, token: 1 }, turn.changed);
     this.session = new Session(this.#ledger.record, TIMEOUT, { ...defaultLimits, ...limits });
     const wheel = new TimerWheel(clock, TIMEOUT / 40);
-    const connection = new Connection(socket, { clock, wheel, connections: 1, left() {} });
+    const connection = new Connection(socket, {
+      clock,
+      wheel,
+      connections: 1,
+      lingers() {},
+      left() {},
+    });
     const out = (safe: boolean) => this.serving.flush(safe);
     const { session } = this;
     const ledger = this.#ledger;

@@ -36,7 +36,7 @@ export class StreamBoard {
     this.#waiting = [];
   }
 
-  /** It is started anew, and has lost what waited. */
+  /** It is started again, and has lost what waited. */
   reboot(ms = 0): void {
     this.date = this.scene.platform.date();
     this.ms = ms;

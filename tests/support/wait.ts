@@ -1,6 +1,6 @@
 /** How {@linkcode until} waits. */
 export interface UntilOptions {
-  /** Longest wait in ms, 30,000 unless told. It bounds a broken test and measures nothing. */
+  /** Longest wait in ms, 30,000 by default. It bounds a broken test and measures nothing. */
   readonly timeout?: number;
   /** What is awaited, for the error: "the link is back". A function is asked when it is too late. */
   readonly what?: string | (() => string);

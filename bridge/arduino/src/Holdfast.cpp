@@ -7,6 +7,7 @@
 
 #include "core/hmac.h"
 #include "core/holdfast_core.h"
+#include "HoldfastSettings.h"
 
 #if defined(ESP32)
 #include <esp_random.h>
@@ -33,6 +34,9 @@ static_assert(sizeof ABOUT - 1 <= HOLDFAST_ABOUT, "the hello says too much");
 /* Rounds of reading in one `loop`: a server that never ceases to send must not keep the sketch from its work. */
 #define MOST_ROUNDS 8
 
+/* What a server says that is about to stop. */
+#define LEAVING 7
+
 struct HoldfastCore {
   static Z_holdfast_core_instance_t *of(const HoldfastLink *link) {
     return reinterpret_cast<Z_holdfast_core_instance_t *>(const_cast<void **>(link->core_));
@@ -47,6 +51,10 @@ struct HoldfastCore {
 void HoldfastCore::hmac(HoldfastLink *link, uint32_t at, uint32_t length, uint32_t to) {
   uint8_t digest[32];
   const uint8_t *bytes = reinterpret_cast<uint8_t *>(link->at(at));
+  /* The device's proof alone is of whole lines: of all that was said. */
+  if (link->sealed_ && bytes[length - 1] == '\n') {
+    holdfast_records_derive(&link->records_, link->sizes_.text, link->key_, bytes, length);
+  }
   holdfast_hmac_sha256(link->key_, sizeof link->key_, bytes, length, digest);
   char *digits = link->at(to);
   for (unsigned i = 0; i < 32; i++) digits[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
@@ -68,92 +76,23 @@ static uint32_t check_of(const HoldfastPosition &position) {
   return hash(0x48464b32u, &position, offsetof(HoldfastPosition, check)); /* "HFK2" */
 }
 
-/* ---- Settings ---- */
-
-static int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool decode_key(const char *hex, uint8_t key[32]) {
-  if (strlen(hex) != 64) return false;
-  for (unsigned i = 0; i < 32; i++) {
-    int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    key[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return true;
-}
-
-/* Bytes of the character of UTF-8 that begins here; 0: it is malformed, or a control. */
-static size_t character(const char *text) {
-  const uint8_t *at = reinterpret_cast<const uint8_t *>(text);
-  if (at[0] < 0x80) return at[0] >= 0x20 && at[0] != 0x7f;
-  if (at[0] < 0xc2 || at[0] > 0xf4) return 0;
-  size_t length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-  for (size_t i = 1; i < length; i++) {
-    if ((at[i] & 0xc0) != 0x80) return 0;
-  }
-  uint32_t start = static_cast<uint32_t>(at[0]) << 8 | at[1];
-  if (start < 0xc2a0) return 0; /* U+0080 to U+009F */
-  if (start < 0xe0a0 && length == 3) return 0; /* longer than it need be, as below */
-  if (start >= 0xeda0 && start < 0xee00) return 0; /* half of a pair */
-  return start >= 0xf490 || (start < 0xf090 && length == 4) ? 0 : length;
-}
-
-static bool is_id(const char *id) {
-  size_t length = 0;
-  while (id && id[length] && length <= HOLDFAST_MOST_ID) {
-    size_t n = character(id + length);
-    if (!n) return false;
-    length += n;
-  }
-  return length >= 1 && length <= HOLDFAST_MOST_ID;
-}
-
-/* Takes an address apart: a name for the socket, and a port. False: it is not an address. */
-static bool split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint16_t &port) {
-  if (!address) return false;
-  size_t length = strlen(address);
-  const char *colon = strrchr(address, ':');
-  uint32_t number = HOLDFAST_PORT;
-  if (colon && (strchr(address, ':') == colon || (colon > address && colon[-1] == ']'))) {
-    length = colon - address;
-    number = 0;
-    for (const char *c = colon + 1; *c; c++) {
-      if (*c < '0' || *c > '9' || number > 65535) return false;
-      number = number * 10 + (*c - '0');
-    }
-  }
-  if (length >= 2 && address[0] == '[' && address[length - 1] == ']') {
-    address++;
-    length -= 2;
-  }
-  if (!length || length > HOLDFAST_MOST_HOST || !number || number > 65535) return false;
-  memcpy(name, address, length);
-  name[length] = 0;
-  port = static_cast<uint16_t>(number);
-  return true;
-}
+/* ---- Start and end ---- */
 
 /* What is wrong with the settings; nullptr: nothing. */
 const char *HoldfastLink::check(const char *id, const char *const *hosts, uint8_t count) {
   if (inside_) return "begin was called by a handler";
-  if (!is_id(id)) return "id: 1 to 64 bytes of UTF-8, without controls";
+  if (!holdfast_is_id(id)) return "id: 1 to 64 bytes of UTF-8, without controls";
   for (uint8_t i = 0; i < count; i++) {
     char name[HOLDFAST_MOST_HOST + 1];
     uint16_t port;
-    if (!split(hosts[i], name, port)) return "host: a name of 1 to 63 bytes, and perhaps a port";
+    if (!holdfast_split(hosts[i], name, port)) return "host: a name of 1 to 63 bytes, and perhaps a port";
   }
-  if (key_text_ && !decode_key(key_text_, key_)) return "key: 64 hex digits";
+  if (key_text_ && !holdfast_decode_key(key_text_, key_)) return "key: 64 hex digits";
   if (timeout_ < 100 || timeout_ > 60000) return "timeout: 100 to 60000 ms";
   if (!random_) random_ = board_random;
   if (!random_) return "random: this board needs a source of it";
   return nullptr;
 }
-
-/* ---- Start and end ---- */
 
 uint32_t HoldfastLink::get(uint32_t offset) const {
   return memory_[(registers_ + offset) / 4];
@@ -190,7 +129,8 @@ bool HoldfastLink::boot(const char *id) {
   size_t id_length = strlen(id), length = id_length + sizeof ABOUT - 1;
   set(HF_CORE_TIMEOUT, timeout_);
   set(HF_CORE_DIALECT, 2);
-  set(HF_CORE_SUITE, key_text_ ? 2 : 0);
+  sealed_ = key_text_ && seals_;
+  set(HF_CORE_SUITE, !key_text_ ? 0 : sealed_ ? 3 : 2);
   set(HF_CORE_SEED, random_());
   set(HF_CORE_TX_EPOCH, random_() | 1);
   set(HF_CORE_RX_EPOCH, position_.epoch);
@@ -201,6 +141,9 @@ bool HoldfastLink::boot(const char *id) {
   set(HF_CORE_INBOX, sizes_.inbox);
   set(HF_CORE_RECENT, 1);
   set(HF_CORE_ID_LEN, length + 1);
+  ahead_ = expired_ = 0;
+  sent_away_ = deadline_count_ = 0;
+  hurries_ = bad_seal_ = false;
   polled_ = millis();
   if (Z_holdfast_coreZ_init(core, 0, polled_) > memory_bytes_) return false;
   uint32_t name = get(HF_CORE_PTR);
@@ -233,16 +176,18 @@ void HoldfastLink::loop() {
   if (!begun_ || inside_) return;
   inside_ = true;
   blocked_ = false;
-  uint32_t now = millis(), then = polled_;
+  uint32_t now = clock(), then = polled_;
   /* What has come counts before the time that has passed, as the sketch may have been busy. So the core is asked first,
    * at the time that it knows already, where the next bytes go. */
   while (open_ && step(then, 0)) {}
   receive(now);
   for (unsigned round = 0; round < MOST_ROUNDS; round++) {
+    decide();
     while (begun_ && step(now, can())) {}
     bool went = flush(), came = receive(now);
     if (!went && !came) break;
   }
+  while (open_ && step(now, can())) {} /* what came last may say why the connection ends */
   if (open_ && client_.available() <= 0 && !client_.connected()) {
     Z_holdfast_coreZ_closed(CORE, now);
     ended();
@@ -256,6 +201,11 @@ uint32_t HoldfastLink::can() {
   return (sends ? HF_CORE_CAN_SEND : 0) | (takes ? HF_CORE_CAN_RECEIVE : 0);
 }
 
+/* The core's clock. */
+uint32_t HoldfastLink::clock() const {
+  return millis() + ahead_;
+}
+
 /* Carries out one thing; false: there is none. */
 bool HoldfastLink::step(uint32_t &now, uint32_t can) {
   uint32_t event = Z_holdfast_coreZ_poll(CORE, now, can);
@@ -265,28 +215,32 @@ bool HoldfastLink::step(uint32_t &now, uint32_t can) {
   } else if (event == HF_CORE_CLOSE) {
     ended();
   } else if (event == HF_CORE_SEND) {
-    uint32_t length = get(HF_CORE_LEN); /* there is room: `can` */
-    memcpy(out_ + out_end_, at(get(HF_CORE_PTR)), length);
-    out_end_ += length;
+    put(reinterpret_cast<uint8_t *>(at(get(HF_CORE_PTR))), get(HF_CORE_LEN)); /* there is room: `can` */
   } else if (event == HF_CORE_MESSAGE) {
     handOver();
   }
   look();
-  return event != HF_CORE_NONE;
+  if (event != HF_CORE_NONE || !hurries_) return event != HF_CORE_NONE;
+  hurries_ = false;
+  ahead_ += get(HF_CORE_WAIT); /* without a connection its clock may leap */
+  now += get(HF_CORE_WAIT);
+  return true;
 }
 
 void HoldfastLink::connect(uint32_t &now) {
   char name[HOLDFAST_MOST_HOST + 1];
   uint16_t port = 0;
   uint32_t answer = timeout_ * 3 / 8;
-  split(hosts_[host_], name, port);
+  holdfast_split(hosts_[host_], name, port);
   if (patience_) client_.setTimeout(patience_ == UINT32_MAX ? answer : patience_);
   bool connected = client_.connect(name, port) > 0; /* some return an error below 0 */
   uint32_t before = now;
-  now = millis();
+  now = clock();
   if (connected) {
     open_ = true;
-    uint32_t ms = now;
+    proven_ = false;
+    holdfast_records_begin(&records_, seal_keys_);
+    uint32_t ms = millis();
     for (unsigned i = MS_DIGITS; i--; ms /= 10) *at(ms_ + i) = static_cast<char>('0' + ms % 10);
     for (unsigned i = 0; i < 4; i++) set(HF_CORE_NONCE + i * 4, random_());
     Z_holdfast_coreZ_opened(CORE, now);
@@ -297,24 +251,80 @@ void HoldfastLink::connect(uint32_t &now) {
 }
 
 /* The connection, or the attempt, is over: the core knows it. */
-void HoldfastLink::ended() {
+void HoldfastLink::ended(bool bad_seal) {
   client_.stop();
   open_ = false;
+  bad_seal_ = bad_seal;
   out_from_ = out_end_ = 0;
-  if (!up_) host_ = (host_ + 1) % host_count_;
+  if (up_ && clock() - up_at_ >= timeout_) sent_away_ = 0;
+  /* If all of them send it away, one after the other, it waits as after any refusal. */
+  bool leaving = refusal() == LEAVING;
+  hurries_ = leaving && ++sent_away_ < host_count_;
+  if (!up_ || leaving) host_ = (host_ + 1) % host_count_;
   up_ = false;
   if (on_state_) on_state_(false, reason());
 }
 
+/* Reads up to so many bytes, and returns how many. */
+size_t HoldfastLink::read(uint8_t *to, size_t length) {
+  int there = client_.available();
+  if (there <= 0) return 0;
+  if (length > static_cast<size_t>(there)) length = there;
+  int n = client_.read(to, length);
+  return n <= 0 || static_cast<size_t>(n) > length ? 0 : n;
+}
+
+/* Reads what there is, as far as the core has room for it; false: nothing was read. */
 bool HoldfastLink::receive(uint32_t now) {
-  uint32_t room = get(HF_CORE_RX_ROOM);
-  int there = open_ && room ? client_.available() : 0;
-  if (there <= 0) return false;
-  if (room > static_cast<uint32_t>(there)) room = there;
-  int n = client_.read(reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR))), room);
-  if (n <= 0 || static_cast<uint32_t>(n) > room) return false;
-  Z_holdfast_coreZ_received(CORE, n, now);
-  return true;
+  size_t room = open_ ? get(HF_CORE_RX_ROOM) : 0, n = 0;
+  if (!room) return false;
+  if (records_.keyed) return receiveRecord(room, now);
+  uint8_t *to = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
+  if (!sealed_) n = read(to, room);
+  /* What comes behind the welcome is a record. */
+  else while (n < room && (!n || to[n - 1] != '\n') && read(to + n, 1)) n++;
+  if (n) Z_holdfast_coreZ_received(CORE, n, now);
+  return n;
+}
+
+/* The same, of one record or a part of it: it is opened where the core wants its bytes. */
+bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
+  uint8_t *place = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
+  bool came = false;
+  for (size_t text = 0; !text; came = true) {
+    size_t size = holdfast_records_size(&records_), n = SIZE_MAX;
+    uint8_t *to = holdfast_records_place(&records_, size && size <= room ? place : nullptr, &n);
+    if (to) n = read(to, n);
+    if (!to || !n) return came;
+    text = holdfast_records_filled(&records_, n);
+    if (text) {
+      Z_holdfast_coreZ_received(CORE, text, now);
+    } else if (records_.broken) {
+      Z_holdfast_coreZ_closed(CORE, now);
+      ended(true);
+      return true;
+    }
+  }
+  return came;
+}
+
+/* Puts a piece of the core's where it waits for the socket. */
+void HoldfastLink::put(const uint8_t *piece, size_t length) {
+  if (!proven_) {
+    proven_ = records_.keyed; /* this one is the proof, then */
+    memcpy(out_ + out_end_, piece, length);
+    out_end_ += length;
+    return;
+  }
+  for (size_t n; length; piece += n, length -= n) {
+    struct holdfast_record record;
+    n = length < HOLDFAST_RECORD_MOST ? length : HOLDFAST_RECORD_MOST;
+    holdfast_record_start(&record, &records_, n, out_ + out_end_);
+    out_end_ += HOLDFAST_RECORD_LENGTH;
+    for (size_t hidden; (hidden = holdfast_record_hide(&record, piece, out_ + out_end_));) out_end_ += hidden;
+    holdfast_record_end(&record, out_ + out_end_);
+    out_end_ += HOLDFAST_RECORD_TAG;
+  }
 }
 
 /* Hands what waits to the socket; false: it has taken nothing. */
@@ -353,6 +363,7 @@ void HoldfastLink::look() {
   }
   if (begun_ && !up_ && get(HF_CORE_STATE) == HF_CORE_UP) {
     up_ = true;
+    up_at_ = polled_;
     if (on_state_) on_state_(true, "");
   }
 }
@@ -380,6 +391,28 @@ bool HoldfastLink::write(const char *text, size_t length, HoldfastQos qos) {
   return send(length, qos);
 }
 
+bool HoldfastLink::writeWithin(const char *text, uint32_t ms) {
+  if (!begun_ || deadline_count_ == HOLDFAST_MOST_DEADLINES || !ms || ms > INT32_MAX) return false;
+  uint32_t number = get(HF_CORE_TX_NEXT);
+  if (!write(text)) return false;
+  deadlines_[deadline_count_++] = { number, static_cast<uint32_t>(millis() + ms) };
+  return true;
+}
+
+/* Withdraws what has had its time, where the server cannot have it. */
+void HoldfastLink::decide() {
+  uint32_t now = millis();
+  uint8_t left = 0;
+  for (uint8_t i = 0; i < deadline_count_; i++) {
+    Deadline deadline = deadlines_[i];
+    if (static_cast<int32_t>(deadline.number - get(HF_CORE_TX_FIRST)) < 0) continue; /* it has arrived */
+    bool is_over = static_cast<int32_t>(now - deadline.due) >= 0;
+    if (is_over && Z_holdfast_coreZ_expire(CORE, deadline.number)) expired_++;
+    else deadlines_[left++] = deadline;
+  }
+  deadline_count_ = left;
+}
+
 uint32_t HoldfastLink::connects() const {
   return begun_ ? get(HF_CORE_CONNECTS) : 0;
 }
@@ -393,6 +426,7 @@ const char *HoldfastLink::reason() const {
     "", "LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED", "LINE_TOO_LONG",
     "BAD_LINE", "GAP", "BAD_POSITION", "BAD_GREETING", "BAD_PROOF",
   };
+  if (bad_seal_) return "BAD_SEAL";
   uint32_t reason = begun_ ? get(HF_CORE_REASON) : 0;
   return reason < sizeof reasons / sizeof *reasons ? reasons[reason] : "REFUSED";
 }

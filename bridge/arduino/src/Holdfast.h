@@ -25,6 +25,7 @@
 #include <Client.h>
 
 #include "core/numbers.h"
+#include "core/records.h"
 
 #define HOLDFAST_PORT 8123
 /* Addresses that `begin` takes at most. */
@@ -39,6 +40,8 @@
 #define HOLDFAST_HELLO (91 + HOLDFAST_NAME)
 /* Bytes of small pieces that may wait for the socket, in front of the longest one. */
 #define HOLDFAST_SMALL 64
+/* Messages with a deadline that may wait at once. */
+#define HOLDFAST_MOST_DEADLINES 8
 
 /* How far the server's stream has been taken; see `memory`. */
 struct HoldfastPosition {
@@ -76,8 +79,12 @@ class HoldfastLink {
 
   /* ---- Before `begin` ---- */
 
-  /* The device's key, 64 hex digits, as `keys add ID --suite 02` prints it; or none. */
+  /* The device's key, 64 hex digits, as `keys add ID` prints it; or none. Board and server prove to each other that
+   * they have it, and seal all that follows. */
   void key(const char *hex) { key_text_ = hex; }
+  /* False: they prove it, and seal nothing (suite 02), as where TLS does that already. The server must allow it: `keys
+   * add ID --suite 02`. (true) */
+  void seal(bool on) { seals_ = on; }
   /* In ms, the same as the server's: nothing heard for so long is an outage. 100 to 60000. (2000) */
   void timeout(uint32_t ms) { timeout_ = ms; }
   /* How long one call of the socket may block, in ms: 0 leaves it as the sketch has set it. (3/8 of the timeout) TLS
@@ -124,6 +131,11 @@ class HoldfastLink {
    * is no room now, or (without qos) no link. */
   bool write(const char *text, HoldfastQos qos = HOLDFAST_QOS);
   bool write(const char *text, size_t length, HoldfastQos qos = HOLDFAST_QOS);
+  /* The same for a text that is of use for so many ms, 1 to 2^31 - 1. True: it arrives, or has expired and never will.
+   * False also if HOLDFAST_MOST_DEADLINES such texts wait already. */
+  bool writeWithin(const char *text, uint32_t ms);
+  /* How many of those have expired since `begin`. */
+  uint32_t expired() const { return expired_; }
   /* Whether a text of this length, in bytes, would be accepted now. */
   bool canWrite(size_t length) { return room(length) != nullptr; }
 
@@ -139,6 +151,9 @@ class HoldfastLink {
   uint8_t refusal() const;
 
  protected:
+  struct Deadline {
+    uint32_t number, due;
+  };
   struct Sizes {
     uint32_t text, outbox, inbox;
     uint8_t window;
@@ -156,12 +171,17 @@ class HoldfastLink {
   bool boot(const char *id);
   void restore(const char *id);
   void connect(uint32_t &now);
-  void ended();
+  void ended(bool bad_seal = false);
   bool step(uint32_t &now, uint32_t can);
+  size_t read(uint8_t *to, size_t length);
   bool receive(uint32_t now);
+  bool receiveRecord(size_t room, uint32_t now);
+  void put(const uint8_t *piece, size_t length);
   bool flush();
   void handOver();
   void look();
+  void decide();
+  uint32_t clock() const;
   uint32_t can();
   uint32_t get(uint32_t offset) const;
   void set(uint32_t offset, uint32_t value);
@@ -179,6 +199,7 @@ class HoldfastLink {
   void *core_[2 + 32 * 4 / sizeof(void *)];
 
   const char *key_text_ = nullptr;
+  bool seals_ = true;
   uint32_t timeout_ = 2000;
   uint32_t patience_ = UINT32_MAX;
   LoadPosition load_ = nullptr;
@@ -190,13 +211,25 @@ class HoldfastLink {
   const char *problem_ = "begin was not called";
 
   uint8_t key_[32];
+  uint32_t seal_keys_[2][8];
+  struct holdfast_records records_ = {}; /* of this connection, or the last one */
+  Deadline deadlines_[HOLDFAST_MOST_DEADLINES];
   const char *hosts_[HOLDFAST_MOST_HOSTS];
   HoldfastPosition position_;
   uint32_t registers_ = 0; /* where they are in the memory */
   uint32_t ms_ = 0;        /* where the hello's digits of the time are */
   uint32_t polled_ = 0;    /* the time that the core was told last */
+  uint32_t ahead_ = 0;     /* of the board's clock: pauses that it has leapt over */
+  uint32_t up_at_ = 0;
+  uint32_t expired_ = 0;
   uint16_t out_from_ = 0, out_end_ = 0;
   uint8_t host_count_ = 0, host_ = 0;
+  uint8_t sent_away_ = 0; /* servers that have, since a link last stayed for the timeout */
+  uint8_t deadline_count_ = 0;
+  bool sealed_ = false;   /* behind the greeting */
+  bool proven_ = false;   /* what follows is */
+  bool bad_seal_ = false; /* is why the last connection has ended */
+  bool hurries_ = false;  /* the next attempt need not wait: it goes elsewhere */
   bool begun_ = false;
   bool inside_ = false;  /* `loop` is running: a handler calls */
   bool open_ = false;    /* there is a connection */
@@ -224,8 +257,9 @@ class Holdfast : public HoldfastLink {
  private:
   /* Fixed bytes, the name, one word of `recent`, and the queues. */
   uint32_t words_[(HF_CORE_FIXED + HOLDFAST_NAME + 4 + Inbox + Outbox + 3) / 4];
-  /* The longest piece that is sent, and small ones with it. */
-  uint8_t pieces_[(Text + 3 > HOLDFAST_HELLO ? Text + 3 : HOLDFAST_HELLO) + HOLDFAST_SMALL];
+  /* The longest piece that is sent, in records, and small ones with it. */
+  static const uint32_t LINE = Text + 3 + HOLDFAST_RECORD * ((Text + 2) / HOLDFAST_RECORD_MOST + 1);
+  uint8_t pieces_[(LINE > HOLDFAST_HELLO ? LINE : HOLDFAST_HELLO) + HOLDFAST_SMALL];
 };
 
 #endif

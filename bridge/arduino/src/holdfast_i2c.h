@@ -49,7 +49,7 @@ struct hf_port {
   /* The master will read these bytes; they stay until the next call of either function. Called before
    * SYN is raised. */
   void (*offer)(void *board, const uint8_t *bytes, uint8_t length);
-  /* The master will write so many bytes here. */
+  /* The master will write this many bytes here. */
   void (*expect)(void *board, uint8_t *bytes, uint8_t length);
   int (*moved)(void *board); /* 1 when all of the bytes have been read, or written */
   /* A message from the server; text[length] is 0. Return 1 when you have it, 0 to be given it again. */
@@ -138,7 +138,7 @@ static void hf_start_over(struct hf_link *link) {
   hf_enter(link, reset ? HF_RESETTING : HF_SETTLING);
 }
 
-/* Often it is enough to begin anew; the second time in a row the ESP8266 is reset. */
+/* Often it is enough to begin again; the second time in a row the ESP8266 is reset. */
 static void hf_fail(struct hf_link *link) {
   link->failures++;
   link->again = !link->configured;

@@ -30,9 +30,9 @@ const MOST_PATH = 120;
 
 /** How a chip is plugged in. */
 export interface EmulatorOptions extends ProcessorOptions {
-  /** What is in flash, 1 MB at least, which it works with as it is; blank unless told. */
+  /** What is in flash, 1 MB at least, which it works with as it is; blank by default. */
   flash?: Uint8Array;
-  /** Why it starts; "power-on" unless told. */
+  /** Why it starts; "power-on" by default. */
   reset?: Reset;
   /** The application: its name and its .wasm, or the bytes of its area; none: what is there. */
   application?: { name: string; wasm: Uint8Array } | Uint8Array;
@@ -42,7 +42,7 @@ export interface EmulatorOptions extends ProcessorOptions {
   speed?: number;
   /** Milliseconds of the host after which the watchdog bites. Default 20,000. */
   watchdog?: number;
-  /** Called when the chip goes to sleep, for so many ms of its own: it wakes when that resolves. Default: when its clock
+  /** Called when the chip goes to sleep, for this many ms of its own: it wakes when that resolves. Default: when its clock
    * says so. */
   sleep?: (ms: number) => Promise<void>;
   /** Where a connection really goes. Default: where the chip wants it to. */

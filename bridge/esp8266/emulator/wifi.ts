@@ -79,7 +79,7 @@ function readKnown(lease: Uint8Array): Known | undefined {
   return { bssid, channel, ip: readStatic(lease) };
 }
 
-/** How the chip is in the network after a join, for it: its address, and a lease of so many seconds. */
+/** How the chip is in the network after a join, for it: its address, and a lease of this many seconds. */
 export function addressAfter(join: Join | undefined, seconds: number): Uint8Array {
   const ip = join?.ip ?? join?.known?.ip;
   const address = parseIPv4((ip ?? ADDRESS).address)!;

@@ -1,7 +1,5 @@
 #include "chacha20_poly1305.h"
 
-#include "bytes.h"
-
 static uint32_t rotate(uint32_t word, int bits) {
   return word << bits | word >> (32 - bits);
 }
@@ -13,7 +11,7 @@ static void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d) {
   *c += *d, *b = rotate(*b ^ *c, 7);
 }
 
-void chacha20_block(const uint32_t key[8], uint32_t number, const uint32_t nonce[3], uint8_t block[64]) {
+void holdfast_chacha20_block(const uint32_t key[8], uint32_t number, const uint32_t nonce[3], uint8_t block[64]) {
   uint32_t x[16], first[4] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 };
   for (int i = 0; i < 4; i++) x[i] = first[i];
   for (int i = 0; i < 8; i++) x[4 + i] = key[i];
@@ -34,30 +32,32 @@ void chacha20_block(const uint32_t key[8], uint32_t number, const uint32_t nonce
 #define BITS 13
 #define MASK 0x1fffu
 
-/* Adds 128 bits, and what stands above them. */
-static void add(uint32_t *digits, const uint8_t bytes[16], uint32_t top) {
-  uint32_t held = 0, at = 0;
+/* Adds 128 bits, zeros where there are not so many, and what stands above them. */
+static void add(uint32_t *digits, const uint8_t *bytes, size_t length, uint32_t top) {
+  uint32_t held = 0;
+  size_t at = 0;
   int bits = 0;
   for (int i = 0; i < DIGITS; i++) {
-    for (; bits < BITS && at < 16; bits += 8) held |= (uint32_t)bytes[at++] << bits;
+    for (; bits < BITS && at < 16; bits += 8, at++) held |= (uint32_t)(at < length ? bytes[at] : 0) << bits;
     digits[i] += (held & MASK) + (i == DIGITS - 1 ? top << 11 : 0); /* 117 bits are below the last digit */
     held >>= BITS;
     bits -= BITS;
   }
 }
 
-void poly1305_start(struct poly1305 *mac, const uint8_t key[32]) {
+void holdfast_poly1305_start(struct holdfast_poly1305 *mac, const uint8_t key[32]) {
   uint8_t r[16];
-  bytes_copy(r, key, 16);
-  for (int i = 3; i < 16; i += 4) r[i] &= 15;
-  for (int i = 4; i < 16; i += 4) r[i] &= 252;
+  for (int i = 0; i < 16; i++) r[i] = key[i] & (i % 4 == 3 ? 15 : i % 4 || !i ? 255 : 252);
   for (int i = 0; i < DIGITS; i++) mac->r[i] = mac->h[i] = 0;
-  add(mac->r, r, 0);
-  bytes_copy(mac->s, key + 16, 16);
+  add(mac->r, r, sizeof r, 0);
+  for (int i = 0; i < 4; i++) {
+    mac->s[i] = 0;
+    for (int j = 4; j--;) mac->s[i] = mac->s[i] << 8 | key[16 + i * 4 + j];
+  }
 }
 
 /* h = h * r, modulo 2^130 - 5. */
-static void multiply(struct poly1305 *mac) {
+static void multiply(struct holdfast_poly1305 *mac) {
   uint32_t product[DIGITS], carry = 0;
   for (int i = 0; i < DIGITS; i++) {
     uint32_t sum = carry;
@@ -78,12 +78,10 @@ static void multiply(struct poly1305 *mac) {
   for (int i = 2; i < DIGITS; i++) mac->h[i] = product[i];
 }
 
-void poly1305_add(struct poly1305 *mac, const uint8_t *bytes, size_t length) {
-  for (; length; ) {
-    uint8_t block[16] = { 0 };
+void holdfast_poly1305_add(struct holdfast_poly1305 *mac, const uint8_t *bytes, size_t length) {
+  while (length) {
     size_t n = length < 16 ? length : 16;
-    bytes_copy(block, bytes, n);
-    add(mac->h, block, 1);
+    add(mac->h, bytes, n, 1);
     multiply(mac);
     bytes += n;
     length -= n;
@@ -100,7 +98,7 @@ static uint32_t carry_all(uint32_t *digits, uint32_t more) {
   return more;
 }
 
-void poly1305_end(struct poly1305 *mac, uint8_t tag[16]) {
+void holdfast_poly1305_end(struct holdfast_poly1305 *mac, uint8_t tag[16]) {
   uint32_t *h = mac->h, *more = mac->r;
   uint32_t above = carry_all(h, 0);
   carry_all(h, above * 5);
@@ -112,7 +110,7 @@ void poly1305_end(struct poly1305 *mac, uint8_t tag[16]) {
   int bits = 0, from = 0;
   for (int i = 0; i < 16; i++) {
     for (; bits < 8; bits += BITS) held |= h[from++] << bits;
-    carry += (held & 255) + mac->s[i];
+    carry += (held & 255) + (mac->s[i / 4] >> i % 4 * 8 & 255);
     tag[i] = carry;
     carry >>= 8;
     held >>= 8;

@@ -112,7 +112,7 @@ enum core_event core_poll(uint32_t now, unsigned can);
 /* `ms`: the board's clock, which the core's may be behind. */
 void core_opened(uint32_t now, uint32_t ms);
 void core_closed(uint32_t now);
-/* Where so many bytes from the server go; 0: there is no room for them. `core_received` once they are there. */
+/* Where this many bytes from the server go; 0: there is no room for them. `core_received` once they are there. */
 uint8_t *core_input(size_t length);
 void core_received(size_t length, uint32_t now);
 /* Takes as many of the bytes as there is room for, and returns how many. */

@@ -28,7 +28,7 @@
 /* Bytes of "NAME/VERSION/HASH8" and a zero, which name the application that runs. */
 #define DEPLOY_NAME (SLOT_NAME + 1 + 10 + 1 + 8 + 1)
 
-/* Starts anew, as the chip has. `settings` must stay. */
+/* Starts again, as the chip has. `settings` must stay. */
 void deploy_start(const struct settings *settings, uint32_t now);
 
 /* Writes it, and returns its length; 0: there is none in flash. */

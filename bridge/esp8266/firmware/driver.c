@@ -214,7 +214,7 @@ static void connect(uint32_t now) {
 static void send(void) {
   size_t length;
   const uint8_t *piece = core_piece(&length);
-  if (piece && length + SEAL_RECORD <= port_tcp_room()) seal_send(piece, length); /* or the core has gone mad */
+  if (piece && length + HOLDFAST_RECORD <= port_tcp_room()) seal_send(piece, length); /* or the core has gone mad */
 }
 
 static bool give_application(const uint8_t *text, size_t length) {
@@ -283,7 +283,7 @@ static void pump(uint32_t now) {
     /* The application may not receive, and the message be none of its own. */
     bool looks = can_receive || settings->dialect == 2;
     unsigned can = (looks && !blocked ? CORE_CAN_RECEIVE : 0) |
-      (port_tcp_room() >= CORE_MOST_PIECE + SEAL_RECORD ? CORE_CAN_SEND : 0);
+      (port_tcp_room() >= CORE_MOST_PIECE + HOLDFAST_RECORD ? CORE_CAN_SEND : 0);
     event = core_poll(now, can);
     polled = now;
     if (event == CORE_CONNECT) connect(now);
@@ -350,6 +350,10 @@ void driver_closed(uint32_t now) {
   /* An attempt that is turned down at once was answered by somebody. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
   uint32_t core_now = core_time(now);
+  if (open && !settled) {
+    pump(core_now);
+    if (!open) return; /* what came last has ended it, and says why: a refusal */
+  }
   core_closed(core_now);
   failed(core_now, false);
 }

@@ -72,7 +72,7 @@ uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b);
 /* Why the application cannot go on; 0 while it can. */
 const char *engine_trap(void);
 
-/* Where so many bytes at an address of the module are; 0 if they are not all within its memory. */
+/* Where this many bytes at an address of the module are; 0 if they are not all within its memory. */
 void *engine_at(uint32_t address, uint32_t length);
 
 #ifdef MEASURE

@@ -267,7 +267,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
                                             : IMPROV_JOINING;
 }
 
-/* A bug in the application: says so, and starts it anew, with the whole chip. */
+/* A bug in the application: says so, and starts it again, with the whole chip. */
 static uint32_t fail(uint32_t now) {
   if (!failed) {
     failed = true;

@@ -46,7 +46,7 @@ enum firmware_wifi {
 };
 
 /* The state of WiFi has changed since `port_wifi_join`. A board may go on trying by itself after any of
- * the failures, and may tell the same one again; the firmware leaves and joins anew when that takes
+ * the failures, and may tell the same one again; the firmware leaves and joins again when that takes
  * too long. Not told: that it is down because of `port_wifi_leave`. */
 void firmware_wifi(enum firmware_wifi state);
 
@@ -127,7 +127,7 @@ void port_feed_watchdog(void);
 void port_kept_read(unsigned first, uint32_t *words, unsigned count);
 void port_kept_write(unsigned first, const uint32_t *words, unsigned count);
 
-/* Deep sleep for so many ms, 1 to PORT_MOST_SLEEP: then the chip starts, with RESET_WAKE. What was given to
+/* Deep sleep for this many ms, 1 to PORT_MOST_SLEEP: then the chip starts, with RESET_WAKE. What was given to
  * `port_serial_write` goes out before. A connection that is there is ended such that the other end is told, if that takes
  * no time. */
 #define PORT_MOST_SLEEP 9000000u /* the ESP8266's slow clock counts 32 bits of 5 us at least, and is compared as signed */

@@ -1,8 +1,6 @@
 /*
  * Suite 3: what lies between the connection and the core. The greeting passes as it is; behind it everything is in
- * sealed records, both ways. client-as/SEALING.md says how; server/protocol/seal.ts is the other end.
- *
- * A record is opened where the core wants its bytes, and what is sent is sealed on its way out: neither needs a buffer.
+ * sealed records (records.h), both ways.
  */
 #ifndef HOLDFAST_SEAL_H
 #define HOLDFAST_SEAL_H
@@ -11,19 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of a record beside what is in it: its length and its tag. */
-#define SEAL_LENGTH 2
-#define SEAL_TAG 16
-#define SEAL_RECORD (SEAL_LENGTH + SEAL_TAG)
+#include "records.h"
 
 /* A connection begins. `wanted`: there is a key, so it is sealed behind its greeting. */
 void seal_begin(bool wanted);
 
-/* The server has proven its key: makes the keys of this connection, of all that was said. Needs about 600 bytes of
- * stack. */
+/* The server has proven its key: makes the keys of this connection, of all that was said; once, and where it is wanted.
+ * Needs about 600 bytes of stack. */
 void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length);
 
-/* Sends a piece of the core's; there is room for SEAL_RECORD bytes more. */
+/* Sends a piece of the core's; there is room for HOLDFAST_RECORD bytes more. */
 void seal_send(const uint8_t *piece, size_t length);
 
 /* Takes what has arrived, as far as the core has room for it, and returns how many bytes. The core must have nothing

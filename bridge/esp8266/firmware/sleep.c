@@ -8,7 +8,7 @@
 #include "slept.h"
 #include "words.h"
 
-/* What keeps the chip awake is looked at again after so many ms. */
+/* What keeps the chip awake is looked at again after this many ms. */
 #define RETRY 1000
 
 /* In whole words, as they lie where only these can be written. */
@@ -87,7 +87,7 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
     driver_sleep(now);
     bytes = slept_gather(); /* less: what was of use on that link only has been withdrawn */
     if (asked && bytes >= 0) go(bytes);
-    port_tcp_close(); /* it stays awake: the link begins anew */
+    port_tcp_close(); /* it stays awake: the link begins again */
     if (!asked) return;
   }
   if (!told_people) {

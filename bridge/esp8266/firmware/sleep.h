@@ -19,7 +19,7 @@ void sleep_begin(void);
 /* WiFi was looked for as well as can be, and is not there. */
 void sleep_hopeless(void);
 
-/* The application wants to sleep for so many ms; 0: it does not want to any more. False: it will not sleep, as what
+/* The application wants to sleep for this many ms; 0: it does not want to any more. False: it will not sleep, as what
  * waits to be acknowledged does not fit into what is kept. */
 bool sleep_ask(int32_t ms);
 

@@ -4,12 +4,12 @@
  *
  * - A server that is lost is no reason to leave a WiFi that is up.
  * - A WiFi is suspect if nothing answers on it: so many attempts in a row that met silence, with not a byte heard
- *   and no refusal in between (a refusal is an answer). It is left and joined anew: after SUSPECT such
+ *   and no refusal in between (a refusal is an answer). It is left and joined again: after SUSPECT such
  *   attempts, then after twice as many, and so on up to 8 times, as the server may be what is gone.
- * - A WiFi that is lost, or could not be joined in time, is left and joined anew: at once, then with pauses of
+ * - A WiFi that is lost, or could not be joined in time, is left and joined again: at once, then with pauses of
  *   0.5, 1, 2, 4 and 8 s. In time: JOIN_LIMIT until it lets the board in, and as long again until there is an address.
  * - Once it may be joined in a hurry, where and as it was before. If that fails, or the first attempt to reach the server
- *   meets silence, it is joined anew at once, without.
+ *   meets silence, it is joined again at once, without.
  */
 #ifndef HOLDFAST_WIFI_POLICY_H
 #define HOLDFAST_WIFI_POLICY_H

@@ -1,6 +1,6 @@
 /**
  * The serial line under esptool-js, in place of its own `Transport`. That one looks for bytes with a
- * 1 ms timer (4 ms in a browser), copies a packet anew for each byte of it, throws writes away in
+ * 1 ms timer (4 ms in a browser), copies a packet again for each byte of it, throws writes away in
  * silence when the board is unplugged and then waits for their answers, one timeout after the other,
  * and never closes a port that a write hangs in.
  *

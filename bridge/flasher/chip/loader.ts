@@ -40,7 +40,7 @@ const OTHER_CHIPS: Record<number, string> = {
 };
 
 export interface OpenOptions {
-  /** 460800 unless told. */
+  /** 460800 by default. */
   baud?: number;
   /** What is being done, for people who look on. */
   onNote?: (note: string) => void;
@@ -186,7 +186,7 @@ class LoaderChip implements Chip {
       },
     });
     // Fault 4: a block is sent up to three times, but the stub feeds what arrives to one stream of
-    // compressed data, which a second copy breaks. Once, then; the whole piece is written anew.
+    // compressed data, which a second copy breaks. Once, then; the whole piece is written again.
     loader.WRITE_BLOCK_ATTEMPTS = 1;
     // Fault 7: the answer to the ROM's last command has 200 ms, and is late where a computer is busy.
     loader.memFinish = async (entry) => {
@@ -252,7 +252,7 @@ class LoaderChip implements Chip {
   }
 
   /**
-   * Does what may fail on a bad line up to three times: again at once, then with the chip started anew at
+   * Does what may fail on a bad line up to three times: again at once, then with the chip started again at
    * the slow speed.
    */
   async #persist<T>(

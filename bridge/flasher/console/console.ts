@@ -30,7 +30,7 @@ export class Console {
   }
 
   /**
-   * Opens the port, and starts the board's program anew if told, so that its first line is heard.
+   * Opens the port, and starts the board's program again if told, so that its first line is heard.
    *
    * @throws {FlashError} PORT_BUSY, LOST
    */

@@ -41,7 +41,7 @@ function otherKey(place: Place): string[] {
   ];
 }
 
-/** Twice as many as a server takes unless told. */
+/** Twice as many as a server takes by default. */
 const MORE = "--limit devices=20000";
 
 /** What a server means by a code (PROTOCOL.md, "Refusals"). */

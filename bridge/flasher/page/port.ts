@@ -18,7 +18,7 @@ function serial(): Serial {
   return (navigator as unknown as { serial: Serial }).serial;
 }
 
-/** The port that was chosen, or one that is chosen now; `anew`: in any case. */
+/** The port that was chosen, or one that is chosen now; `again`: in any case. */
 async function choosePort(anew = false): Promise<Port> {
   if (port && !anew) {
     // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
@@ -51,7 +51,7 @@ function kind(port: Port): string {
 /**
  * The chip in its loader; connects if need be.
  *
- * @param anew the list of ports is shown even if one was chosen before
+ * @param again the list of ports is shown even if one was chosen before
  * @throws {FlashError} of `openChip`
  * @throws {DOMException} NotFoundError: no port was chosen
  */

@@ -10,7 +10,7 @@ export const DENO = "npx -y deno@2.9.6";
 
 const MAIN = `${DENO} run -A server/main.ts`;
 
-/** Where the key command keeps them unless told, and where the server is told to find them. */
+/** Where the key command keeps them by default, and where the server is told to find them. */
 const KEYS = "--keys keys.json";
 
 /** What the page does not ask for, because it is the same everywhere. */

@@ -65,7 +65,7 @@ function isString(): bool {
   return load<u8>(valuePtr() - 1) == 0x22;
 }
 
-/** Makes a field of so many bytes of a number. */
+/** Makes a field of this many bytes of a number. */
 function field(tag: i32, value: i32, bytes: i32): void {
   store<u8>(at, tag);
   store<u8>(at + 1, bytes);

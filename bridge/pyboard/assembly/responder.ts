@@ -114,7 +114,7 @@ export function refuse(now: i32): void {
 }
 
 /**
- * The answer: so many bytes at `output` (none unless `mayAnswer`), and whether the initiator must hold back
+ * The answer: this many bytes at `output` (none unless `mayAnswer`), and whether the initiator must hold back
  * what it has to say in the next exchange.
  */
 export function answer(bytes: i32, hold: bool): void {

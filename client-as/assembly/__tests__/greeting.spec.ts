@@ -246,6 +246,7 @@ describe("where the welcome should be", () => {
       expect(answerTo(changed(text, at, "g"))).toBe("[close BAD_GREETING]");
       expect(answerTo(changed(text, at, "A"))).toBe("[close BAD_GREETING]");
       expect(answerTo(changed(text, at, "\0"))).toBe("[close BAD_GREETING]");
+      expect(answerTo(changed(text, at, "W"))).toBe("[close BAD_GREETING]"); // it would be a 0
     }
   });
 

@@ -1,7 +1,7 @@
 import {
-  again, alive2, boot, CAN_SEND, CONNECTS, defaults2, get, greet, hear, helloText, hex, intact,
+  again, alive2, answerTo, boot, CAN_SEND, changed, CONNECTS, defaults2, get, greet, hear, helloText, hex, intact,
   later, linked2, linkedTo, lose, OUTBOX, pass, piece, pump, RX_NEXT, say, SEND, set, STATE, step,
-  SUITE, text, time, TX_FIRST, TX_NEXT, UP, WAIT, Welcome, welcomed, WINDOW,
+  SUITE, text, time, TX_FIRST, TX_NEXT, UP, WAIT, Welcome, welcomed, WINDOW, withKey, withSuite,
 } from "./harness";
 import { room, take } from "../core";
 
@@ -297,6 +297,35 @@ describe("the server's credit", () => {
     honest.suite = 2;
     hear(honest.proven(greet()));
     expect(pump().endsWith("00" + text(100) + "\n")).toBe(true);
+  });
+
+  test("of shorter lines that was not proved refuses nothing at its writer, nor does a malformed one", () => {
+    const forged = new Welcome();
+    forged.line = 1;
+    answerTo(changed(forged.sent, 3, "g"));
+    expect(room(2)).not.toBe(0);
+    forged.window = 0;
+    answerTo(forged.sent);
+    expect(room(2)).not.toBe(0);
+    forged.window = 64;
+    forged.suite = 2;
+    withKey();
+    hear(forged.proven("another hello"));
+    expect(pump()).toBe("[close BAD_PROOF]");
+    expect(room(2)).not.toBe(0);
+  });
+
+  test("of longer lines that was not proved has nothing accepted that the server does not take", () => {
+    const honest = withSuite(2);
+    honest.line = 60;
+    hear(honest.proven(withKey()));
+    pump();
+    lose();
+    greet();
+    hear(withSuite(2).proven("another hello"));
+    expect(pump()).toBe("[close BAD_PROOF]");
+    expect(room(61)).toBe(0);
+    expect(room(60)).not.toBe(0);
   });
 
   test("of lines as long as numbers go withdraws nothing", () => {

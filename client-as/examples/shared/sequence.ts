@@ -3,7 +3,7 @@
  * `server/apps/sequence.ts`, for a device: its memory is one word of bits.
  */
 
-/** An id so far behind the newest cannot be late: the sender has started anew. */
+/** An id so far behind the newest cannot be late: the sender has started again. */
 const WINDOW: i32 = 32;
 /** If the first id is below this, the sender has just started, and those before it are missing. */
 const START: i32 = 8;

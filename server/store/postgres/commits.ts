@@ -217,12 +217,17 @@ async function post(wire: Wire, posts: readonly Post[], process: number) {
   return undefined;
 }
 
-/** In the order of the posts, each with what waits for its device together with it. */
+/**
+ * In the order of the posts, each with what waits for its device together with it. Nobody forgets the devices meanwhile:
+ * what is posted is found by whoever forgets them.
+ */
 const POST = `
-  WITH r AS (
+  WITH d AS (
+    SELECT device, id, process FROM holdfast_devices WHERE id = ANY($1) ORDER BY device FOR KEY SHARE
+  ), r AS (
     SELECT d.device, d.process, p.text, p.sender, p.at
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS p (id, text, sender, at)
-    LEFT JOIN holdfast_devices AS d ON d.id = p.id ORDER BY p.at
+    LEFT JOIN d ON d.id = p.id ORDER BY p.at
   ), posted AS (
     INSERT INTO holdfast_mail (device, number, text, sender)
     SELECT device, nextval('holdfast_tokens'), text, sender

@@ -2,14 +2,17 @@
 import {
   type Acquired,
   type Answer,
+  type Around,
   type Beat,
   type Fleet,
   type Look,
   type Lost,
+  type Sight,
 } from "../fleet.ts";
 import type { StoreHost } from "./host.ts";
 import type { Line } from "./line.ts";
 import { MAIL, ORPHANS, take, toAcquired, toMail } from "./loading.ts";
+import { Sights } from "./sights.ts";
 import { fromText } from "./text.ts";
 import type { Wire } from "./wire.ts";
 
@@ -35,6 +38,7 @@ export class PostgresFleet implements Fleet {
   #listening: Wire | undefined;
   #opening: Promise<void> | undefined;
   #heard: () => void = () => {};
+  readonly #sights = new Sights();
 
   constructor(host: StoreHost, means: FleetMeans, readonly lease: number) {
     this.#host = host;
@@ -125,6 +129,14 @@ export class PostgresFleet implements Fleet {
     });
   }
 
+  exchange(name: string, sights: readonly Sight[]): Promise<Around> {
+    return this.#means.explaining(async () => {
+      const wire = await this.#means.line.wire();
+      const { process, time: { now } } = this.#host;
+      return await this.#sights.exchange(wire, process, { name, sights, now });
+    });
+  }
+
   leave(): Promise<void> {
     return this.#means.explaining(async () => {
       const wire = await this.#means.line.wire();
@@ -132,6 +144,7 @@ export class PostgresFleet implements Fleet {
       await this.#transact(wire, [
         ["DELETE FROM holdfast_processes WHERE process = $1", [process]],
         ["DELETE FROM holdfast_notes WHERE process = $1", [process]],
+        ["DELETE FROM holdfast_servers WHERE process = $1", [process]],
         ["UPDATE holdfast_devices SET process = NULL WHERE process = $1", [process]],
         ["SELECT pg_notify('holdfast', '')", []],
       ]);

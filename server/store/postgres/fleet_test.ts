@@ -198,6 +198,60 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await a.store.acquire("1")).mail, [], "it went with the device");
   });
 
+  test("whoever has posted for a device that is forgotten is told so, of mail and of messages", async (join) => {
+    const [a, b] = [await join(), await join()];
+    await a.begin("1");
+    assertEquals(await b.post({ device: "1", text: "x", number: 7 }), undefined);
+    const ledger = a.driver.ledgers.get("1")!;
+    const [mail] = (await a.beat()).mail;
+    ledger.record.write("waits", { overtakes: false, qos: true, from: mail!.from }, 0);
+    await a.driver.commit();
+    ledger.remove();
+    await a.driver.commit();
+    const { answers } = await b.beat();
+    const told = answers.map(({ number, text }) => [number, JSON.parse(text).code]);
+    assertEquals(told, [[7, "FORGOTTEN"], [7, "FORGOTTEN"]]);
+  });
+
+  test(
+    "what is shown of devices reaches each other process once, and the newest owner counts",
+    async (join, schema) => {
+      const [a, b, c] = [await join(), await join(), await join()];
+      await a.begin("1", "never shown");
+      const sight = (device: string, token: number, text?: string) => ({ device, token, text });
+      const look = async (of: Process, ...sights: ReturnType<typeof sight>[]) => {
+        const { isAll, shown, servers } = await of.fleet.exchange("me", sights);
+        const all = shown.map(({ device, text, process }) =>
+          `${device} ${text} ${process === undefined ? "" : servers.get(process)}`.trim()
+        );
+        return [isAll, ...all.sort()];
+      };
+      assertEquals(await look(a, sight("1", 5, "old\0"), sight("2", 5, "x")), [
+        true,
+        "never shown undefined",
+      ]);
+      assertEquals(await look(b), [true, "1 old\0 me", "2 x me", "never shown undefined"]);
+      assertEquals([await look(b), await look(a)], [[false], [false]]);
+      await look(c, sight("1", 6, "new"));
+      const late = await look(a, sight("1", 5, "late"), sight("2", 5));
+      assertEquals(late, [false, "1 new me"]);
+      assertEquals(await look(b), [false, "1 new me", "2 undefined me"]);
+      assertEquals(await look(a), [false]);
+      // One that has not beaten for as long as a lease is alive no more, and what it shows then is seen when it is again.
+      const dead =
+        "UPDATE holdfast_processes SET alive_until = now() WHERE process = (SELECT process FROM holdfast_sights WHERE id = '1')";
+      server().sql(dead, schema);
+      assertEquals((await b.fleet.exchange("me", [])).servers.size, 2);
+      await look(c, sight("3", 6, "y"));
+      assertEquals(await look(b), [false]);
+      await c.beat();
+      await look(b);
+      assertEquals(await look(b), [false, "1 new me", "3 y me"]);
+      await c.fleet.leave();
+      assertEquals((await b.fleet.exchange("me", [])).servers.size, 2);
+    },
+  );
+
   test(
     "a process whose row was forgotten goes on with what nobody has taken",
     async (join, schema) => {

@@ -31,7 +31,7 @@ const ALIVE = "SELECT process FROM holdfast_processes WHERE alive_until > clock_
 const taking = (which: string) => `
   WITH mine AS (
     SELECT device, process FROM holdfast_devices WHERE id = ANY($1) AND ${which}
-    ORDER BY device FOR UPDATE
+    ORDER BY device FOR NO KEY UPDATE
   ), taken AS (
     UPDATE holdfast_devices AS t SET token = nextval('holdfast_tokens'), process = $2
     FROM mine WHERE t.device = mine.device RETURNING t.*, mine.process AS former
@@ -55,11 +55,10 @@ const LOOK = `
 
 /** Devices of nobody who is alive, and for which something waits. */
 export const ORPHANS = `
-  SELECT id FROM holdfast_devices AS d
-  WHERE (process IS NULL OR process NOT IN (${ALIVE})) AND (
-    EXISTS (SELECT FROM holdfast_inbox AS i WHERE i.device = d.device) OR
-    EXISTS (SELECT FROM holdfast_outbox AS o WHERE o.device = d.device) OR
-    EXISTS (SELECT FROM holdfast_mail AS m WHERE m.device = d.device))
+  SELECT id FROM (
+    SELECT device FROM holdfast_inbox UNION SELECT device FROM holdfast_outbox UNION SELECT device FROM holdfast_mail
+  ) AS waits JOIN holdfast_devices AS d USING (device)
+  WHERE process IS NULL OR process NOT IN (${ALIVE})
   ORDER BY device LIMIT $1`;
 
 /** Mail as it is told. */

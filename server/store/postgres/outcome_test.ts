@@ -1,10 +1,13 @@
 /** Commits of which nobody says whether they are in the database. */
 import { assertEquals, assertRejects } from "@std/assert";
+import { Client } from "../../../bridge/host/mod.ts";
 import { type Postgres, withPostgres } from "../../../tests/support/postgres.ts";
 import { FaultProxy } from "../../../tests/support/proxy.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { until } from "../../../tests/support/wait.ts";
+import type { Device } from "../../device.ts";
 import { LocalError } from "../../protocol/errors.ts";
+import { Server } from "../../server.ts";
 import { parseConnInfo } from "./conninfo.ts";
 import { PostgresStore } from "./postgres.ts";
 import { Wire } from "./wire.ts";
@@ -98,6 +101,50 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
       assertEquals(await scene.stored(), scene.driver.states());
     });
   }
+
+  Deno.test("postgres store: a server whose connection is lost between COMMIT and its answer: each message is processed once, and answered once", async () => {
+    const schema = server().schema();
+    server().sql("CREATE TABLE log (line TEXT)", schema);
+    await using proxy = await FaultProxy.start({ target: { port: server().port } });
+    const store = new PostgresStore(server().url(schema, { port: proxy.port }));
+    const own = { port: 0, hostname: "127.0.0.1", open: true, store };
+    const app = async (device: Device) => {
+      for (;;) {
+        await device.consume((line, tx) => {
+          tx.run("INSERT INTO log VALUES (?)", line);
+          tx.write(device.id, `re ${line}`);
+        });
+      }
+    };
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => store.close());
+    const holdfast = stack.use(await Server.listen({ ...own, app }));
+    const client = stack.use(new Client({ id: "1", port: holdfast.port }));
+    const answers: string[] = [];
+    const reading = (async () => {
+      for await (const line of client) answers.push(line);
+    })();
+    stack.defer(() => client.close().then(() => reading));
+    let cuts = 0;
+    let isDue = false;
+    proxy.onBytes = ({ direction, bytes }) => {
+      // The answer to a COMMIT, and the next commit has not gone out.
+      if (direction !== "down" || !isDue || !decoder.decode(bytes).includes("COMMIT")) return;
+      isDue = false;
+      cuts++;
+      proxy.reset();
+    };
+    const lines = Array.from({ length: 10 }, (_, n) => `${n}`);
+    const noted = () => server().sql("SELECT string_agg(line, ' ') FROM log", schema);
+    for (const line of lines) {
+      isDue = true;
+      const written = client.write(line).catch(() => {}); // it is closed before, if this fails
+      await until(() => answers.at(-1) === `re ${line}`, { what: () => `${line}; ${noted()}` });
+      await written;
+    }
+    assertEquals([cuts, noted()], [lines.length, lines.join(" ")]);
+    assertEquals(answers, lines.map((line) => `re ${line}`));
+  });
 
   Deno.test("postgres store: a COMMIT that its connection brings late does nothing any more", async () => {
     await using scene = await Scene.start(server(), 60_000);

@@ -49,7 +49,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
       server().sql("UPDATE holdfast_store SET version = 7", schema);
       const { code, message } = await refusal(url);
       assertEquals(code, "STORE_UNUSABLE");
-      assertStringIncludes(message, "newer Holdfast (schema 7; this one knows 1)");
+      assertStringIncludes(message, "newer Holdfast (schema 7; this one knows 2)");
       assertEquals(server().sql("SELECT version FROM holdfast_store", schema), "7");
     },
   );

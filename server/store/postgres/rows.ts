@@ -1,5 +1,7 @@
 /** Takes what differs in devices, and makes of it one statement for each kind of row, however many rows there are. */
 import type { Change, DeadLetter, Noted, Outgoing, RowWriter, SqlInput } from "../store.ts";
+import { failure } from "../../link/outcome.ts";
+import { FORGOTTEN } from "../ledger.ts";
 import { toElement } from "./text.ts";
 
 /** A statement and what goes with it. */
@@ -136,7 +138,20 @@ export const FENCED = `
   WHERE t.token IS DISTINCT FROM r.token ORDER BY r.device`;
 
 /** Tables with rows of devices. */
-export const CHILDREN = ["inbox", "outbox", "heard", "dead_letters", "memos", "mail"] as const;
+const CHILDREN = ["inbox", "outbox", "heard", "dead_letters", "memos"] as const;
+
+/** Mail of devices that are forgotten: those who have posted it are told, if they are there. */
+const UNDONE = `
+  WITH gone AS (
+    DELETE FROM holdfast_mail WHERE device = ANY($1::bigint[])
+    RETURNING split_part(sender, ' ', 1)::bigint AS process, split_part(sender, ' ', 2)::bigint AS number
+  ), told AS (
+    INSERT INTO holdfast_notes (process, note, number, text)
+    SELECT p.process, nextval('holdfast_tokens'), gone.number, $2
+    FROM gone JOIN holdfast_processes AS p ON p.process = gone.process
+    RETURNING process
+  )
+  SELECT pg_notify('holdfast_' || process, '') FROM told`;
 
 /** Which commit of the process it is, and the gate that it has to pass. */
 export interface BatchNumber {
@@ -201,6 +216,10 @@ export class Rows implements RowWriter {
       return;
     }
     this.known.set(device, change);
+    for (const { to, text } of mail?.replies ?? []) {
+      const [process, number] = to.split(" ").map(Number);
+      this.#replied.add(process!, number!, text);
+    }
     if (removed) {
       this.#gone.add(device, token);
       return;
@@ -208,10 +227,6 @@ export class Rows implements RowWriter {
     this.#kept.add(device, token, ...positionsOf(change));
     change.write(this);
     for (const number of mail?.taken ?? []) this.#taken.add(device, number);
-    for (const { to, text } of mail?.replies ?? []) {
-      const [process, number] = to.split(" ").map(Number);
-      this.#replied.add(process!, number!, text);
-    }
   }
 
   /** All that is to be asked, in this order. */
@@ -222,12 +237,15 @@ export class Rows implements RowWriter {
         .concat(this.#gone.params),
     };
     const [gone] = this.#gone.params;
-    const removals = this.#gone.length === 0 ? [] : CHILDREN.map((name) => {
-      return {
-        sql: `DELETE FROM holdfast_${name} WHERE device = ANY($1::bigint[])`,
-        params: [gone!],
-      };
-    });
+    const removals = this.#gone.length === 0 ? [] : [
+      ...CHILDREN.map((name) => {
+        return {
+          sql: `DELETE FROM holdfast_${name} WHERE device = ANY($1::bigint[])`,
+          params: [gone!],
+        };
+      }),
+      { sql: UNDONE, params: [gone!, JSON.stringify(failure(FORGOTTEN))] },
+    ];
     return [fence, ...removals, ...this.#bulks.filter(({ length }) => length > 0)];
   }
 

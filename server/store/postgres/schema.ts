@@ -1,9 +1,10 @@
 /** The tables of a `PostgresStore`, and how older ones become these. */
 import { LocalError } from "../../protocol/errors.ts";
+import { SIGHTS } from "./sights.ts";
 import type { Wire } from "./wire.ts";
 
 /** Version of the schema below. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Whoever makes or changes tables holds this advisory lock meanwhile: "HOLD". */
 export const LOCK = 0x484f4c44;
@@ -108,13 +109,14 @@ export const SCHEMA: readonly string[] = [
     text TEXT,
     PRIMARY KEY (process, note)
   )`,
+  ...SIGHTS,
 ];
 
 /**
  * From each version to the next; the first is from 1 to 2. What was released is not changed any more: a new schema is a
  * new entry here, and the same in `SCHEMA`, whose version is then that.
  */
-export const MIGRATIONS: readonly (readonly string[])[] = [];
+export const MIGRATIONS: readonly (readonly string[])[] = [SIGHTS];
 
 /**
  * Gives a database the newest schema, in one transaction. Of several who do so at the same time, one does it.

@@ -142,7 +142,7 @@ function isBackup(path: string): boolean {
   return new DataView(header.buffer).getUint32(68) === APPLICATION_ID && header[18] === 1;
 }
 
-/** Writes so many bytes of a file, for its owner alone. */
+/** Writes this many bytes of a file, for its owner alone. */
 async function copyBytes(
   from: Deno.FsFile,
   path: string,

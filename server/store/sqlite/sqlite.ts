@@ -53,7 +53,7 @@ interface Known {
 
 /**
  * Keeps devices in an SQLite file (WAL), so that they outlive the process. A commit is one transaction. What it costs
- * is mainly the fsync, so many changes should share one.
+ * is mainly the fsync, so it pays to commit many changes together.
  *
  * The file is locked: as long as the store is open, no other process can open it. Its `-wal` beside it is
  * a part of it: what copies one must copy both. It holds what is on its way, not what once was: room of

@@ -230,7 +230,7 @@ faultTest("abandoning a store leaves its files as they are", async (folder) => {
 
 /** A store on a disk whose size can be changed. */
 class CrampedStore extends SqliteStore {
-  /** Allows so many pages beyond those in use. */
+  /** Allows this many pages beyond those in use. */
   allow(pages: number): void {
     const [{ page_count: used } = {}] = this.execute("PRAGMA page_count");
     this.execute(`PRAGMA max_page_count = ${Number(used) + pages}`);

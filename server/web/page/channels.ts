@@ -100,7 +100,7 @@ export class Channels {
 
   take(thing: ThingView, mayAct: boolean): void {
     const channels = withDescribed(thing);
-    // Rows are made anew only if there are others: somebody may be typing in one.
+    // Rows are made again only if there are others: somebody may be typing in one.
     const made = JSON.stringify([
       channels.map(({ channel }) => channel),
       thing.description,

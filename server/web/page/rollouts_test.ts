@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { DeployView } from "../app_view.ts";
+import type { DeployView } from "../../device_view.ts";
 import { wordsOfRollouts } from "./rollouts.ts";
 
 function part(id: string, phase: DeployView["phase"], more: Partial<DeployView> = {}) {

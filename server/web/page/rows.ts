@@ -81,5 +81,6 @@ export function showState(
   whole.classList.toggle("away", !connected && asleepUntil === undefined);
   whole.classList.toggle("asleep", asleepUntil !== undefined);
   setText(state, connected ? "up" : asleepUntil === undefined ? "away" : "asleep");
-  setText(since, `for ${lasting(now - Date.parse(device.since))}`);
+  const at = device.server === undefined ? "" : `, at ${shown(device.server)}`;
+  setText(since, `for ${lasting(now - Date.parse(device.since))}${at}`);
 }

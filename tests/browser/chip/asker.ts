@@ -135,7 +135,7 @@ export const image = makeImage(0x40100000, [{
   data: new Uint8Array(64).fill(7),
 }]);
 
-/** A board that was just reset, and runs the parrot unless told. */
+/** A board that was just reset, and runs the parrot by default. */
 export function withProgram(options: ChipOptions = {}): Asker {
   const asker = new Asker({ firmware: parrot, ...options });
   asker.chip.flash.program(0, image);

@@ -25,11 +25,11 @@ export interface Hardware {
   readonly flash: Flash;
   readonly mac: string;
   readonly reason: ResetReason;
-  /** Sends on the serial line, at the program's speed unless told. */
+  /** Sends on the serial line, at the program's speed by default. */
   print(text: string | Uint8Array, baud?: number): void;
   /** Does something later, unless the chip is reset before. */
   after(ms: number, what: () => void): void;
-  /** Resets the processor: by software unless told. */
+  /** Resets the processor: by software by default. */
   restart(reason?: ResetReason): void;
 }
 
@@ -47,9 +47,9 @@ export type Firmware = (board: Hardware) => Program;
 
 /** Which board it is. */
 export interface ChipOptions {
-  /** Bytes of flash; 4 MB unless told. */
+  /** Bytes of flash; 4 MB by default. */
   flashSize?: number;
-  /** The size that the flash's id tells; the real one unless told. */
+  /** The size that the flash's id tells; the real one by default. */
   claimedSize?: number;
   mac?: string;
   /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
@@ -58,15 +58,15 @@ export interface ChipOptions {
   onlyDout?: boolean;
   /** The word that names the chip. */
   magic?: number;
-  /** What runs when the flash holds an image; unless told, nothing that says anything. */
+  /** What runs when the flash holds an image; by default, nothing that says anything. */
   firmware?: Firmware;
   /** Whether the bridge's lines are wired to EN and IO0. Otherwise only the buttons work. */
   autoReset?: boolean;
   /** How long EN takes to rise once it is let go, in ms: IO0 counts as it is then. */
   riseTime?: number;
-  /** ms to erase a sector; 0 unless told. */
+  /** ms to erase a sector; 0 by default. */
   eraseTime?: number;
-  /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit unless told. */
+  /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit by default. */
   cleanBaud?: number;
 }
 
@@ -93,7 +93,7 @@ export class Chip {
   readonly commands: number[] = [];
   /** The time in ms, as last told. */
   now = 0;
-  /** What wires at GPIO15, GPIO0 and GPIO2 make of the next starts, a bit each; as they should be unless told. */
+  /** What wires at GPIO15, GPIO0 and GPIO2 make of the next starts, a bit each; as they should be by default. */
   wired: number | undefined;
 
   #options: ChipOptions;

@@ -8,9 +8,9 @@
 export interface Fault {
   /** The command at which it strikes; any, when left out. */
   op?: number;
-  /** Commands of that kind to let pass first; 0 unless told. */
+  /** Commands of that kind to let pass first; 0 by default. */
   after?: number;
-  /** How often; once unless told. */
+  /** How often; once by default. */
   times?: number;
   what:
     /** The command is carried out, its answer is never sent. */

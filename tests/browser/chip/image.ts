@@ -27,7 +27,7 @@ export interface Loaded {
   says: string;
 }
 
-/** It reads in pieces of so many bytes, and tells how each segment lies in them. */
+/** It reads in pieces of this many bytes, and tells how each segment lies in them. */
 const PIECE = 16;
 
 /**

@@ -80,7 +80,7 @@ export interface Machine {
   readonly registers: Registers;
   /** Sends a frame. */
   reply(frame: Uint8Array): void;
-  /** Is deaf for so many ms: what arrives waits, and so does what is to be sent. */
+  /** Is deaf for this many ms: what arrives waits, and so does what is to be sent. */
   busy(ms: number): void;
   /** How long it takes to erase a sector, in ms. */
   readonly eraseTime: number;

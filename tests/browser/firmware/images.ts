@@ -47,7 +47,7 @@ export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer
 /**
  * A firmware as `deno task firmware` would leave it.
  *
- * @param code Bytes of what is not in RAM; the real one has about as many as this unless told.
+ * @param code Bytes of what is not in RAM; the real one has about as many as this by default.
  * @param within whether the application is part of the firmware, so that there is none beside it
  */
 export async function makeImages(

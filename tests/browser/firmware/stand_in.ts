@@ -60,9 +60,9 @@ export interface World {
   pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
-  /** Whether it can look for networks; it can unless told. */
+  /** Whether it can look for networks; it can by default. */
   scans?: boolean;
-  /** The board is reset for this reason so many ms after each start. */
+  /** The board is reset for this reason this many ms after each start. */
   fails?: { reason: ResetReason; after: number } | undefined;
 }
 

@@ -57,7 +57,7 @@ export class Lab {
     return `http://localhost:${this.#server!.addr.port}/`;
   }
 
-  /** Opens the page, with a fixture that has no boards yet, unless told. */
+  /** Opens the page, with a fixture that has no boards yet, by default. */
   async open(options: Visit = {}): Promise<Visitor> {
     const { fixture = new Fixture(), serial = true, host = "localhost", images, listed, ...rest } =
       options;
@@ -80,13 +80,13 @@ export class Lab {
 /** How the page is visited. */
 export interface Visit extends BrowserContextOptions {
   fixture?: Fixture;
-  /** Whether the browser has Web Serial; it has unless told. */
+  /** Whether the browser has Web Serial; it has by default. */
   serial?: boolean;
-  /** Under which name the page is opened: "localhost" unless told, or "elsewhere.test". */
+  /** Under which name the page is opened: "localhost" by default, or "elsewhere.test". */
   host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
-  /** The page gets its list of firmware when this is resolved: at once unless told. */
+  /** The page gets its list of firmware when this is resolved: at once by default. */
   listed?: Promise<unknown>;
 }
 
@@ -96,7 +96,7 @@ export interface Form {
   password?: string;
   server?: string;
   id?: string;
-  /** "make": the page makes one. Digits: that one. Nothing unless told. */
+  /** "make": the page makes one. Digits: that one. Nothing by default. */
   key?: string;
 }
 

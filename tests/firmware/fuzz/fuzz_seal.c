@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       size_t length = 1 + next() % sizeof piece;
       sent = 0;
       seal_send(piece, length);
-      require(sent == length + SEAL_RECORD);
+      require(sent == length + HOLDFAST_RECORD);
     } else {
       size_t length = what % 50 < left ? what % 50 : left;
       uint8_t *piece = malloc(length);

@@ -221,7 +221,7 @@ function arduinoSeeds(): Uint8Array[] {
   return Array.from({ length: 64 }, (_, n) => {
     const often = random.int(2, 12);
     const events = Array.from({ length: 300 }, () => random.once(often) ? random.int(0, 8) : 0);
-    return steps(n % 16, Array(40).fill(0), events, [3, 2, 3, 2], events);
+    return steps(n % 32, Array(40).fill(0), events, [3, 2, 3, 2, 206, 30], events);
   });
 }
 
@@ -264,7 +264,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   {
     name: "fuzz_seal",
     about: "what arrives behind the greeting of a sealed link",
-    sources: firmware("seal", "chacha20_poly1305", "hmac", "bytes", "words"),
+    sources: firmware("seal", "records", "chacha20_poly1305", "hmac", "bytes", "words"),
     seeds: sealSeeds,
   },
   {

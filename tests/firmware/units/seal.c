@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chacha20_poly1305.h"
 #include "core.h"
-#include "hmac.h"
 #include "port.h"
 
 static uint8_t buffers[3][70000];
@@ -76,10 +74,10 @@ int main(void) {
       if (taken < length) printf(" left:%zu", length - taken);
       if (seal_broken()) printf(" broken");
     } else if (!strcmp(word, "poly1305")) {
-      struct poly1305 mac;
-      poly1305_start(&mac, buffers[0]);
-      poly1305_add(&mac, buffers[1], more);
-      poly1305_end(&mac, buffers[2]);
+      struct holdfast_poly1305 mac;
+      holdfast_poly1305_start(&mac, buffers[0]);
+      holdfast_poly1305_add(&mac, buffers[1], more);
+      holdfast_poly1305_end(&mac, buffers[2]);
       print(buffers[2], 16);
     } else if (!strcmp(word, "stream")) {
       /* The stream from block 1 on: key and nonce, and of what it is to be the length. */
@@ -88,7 +86,7 @@ int main(void) {
       memcpy(nonce, buffers[0] + 32, 12);
       for (size_t at = 0; at < more; at += 64) {
         uint8_t block[64];
-        chacha20_block(words, 1 + at / 64, nonce, block);
+        holdfast_chacha20_block(words, 1 + at / 64, nonce, block);
         for (size_t i = 0; i < 64 && at + i < more; i++) buffers[1][at + i] ^= block[i];
       }
       print(buffers[1], more);

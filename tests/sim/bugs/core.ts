@@ -32,7 +32,7 @@ export const CORE_BUGS: Bugs = {
   ),
   "core: what has become too long for the server is sent": edit(
     CORE,
-    "withdraw(get(PEER_LINE));",
+    "withdraw(longest);",
     "",
   ),
   "core: what the other end has is sent again": edit(

@@ -31,7 +31,7 @@ export const DEADLINE_BUGS: Bugs = {
   ),
   "what expires stays in the outbox": edit(
     OUTBOX,
-    "this.withdraw(message)?.failed(error);",
+    "this.#fails(message, error);",
     "this.#takeWriter(message)?.failed(error);",
   ),
   "a deadline does not outlive the server": edit(

@@ -2,14 +2,18 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
+const DISTANT = "server/runtime/distant_device.ts";
 const ERRANDS = "server/runtime/errands.ts";
 const GREETING = "server/runtime/greeting.ts";
+const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const OFFICE = "server/runtime/post_office.ts";
+const OUTBOX = "server/link/outbox.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
+const WORKINGS = "server/workings.ts";
 const STORE = "tests/sim/fleet_store.ts";
 const DISK = "tests/sim/fleet_disk.ts";
 
@@ -29,6 +33,26 @@ const LEASE_BUGS: Bugs = {
     GREETING,
     "    if (!take) return this.#admit(admitted);\n",
     "    if (!take || this.#known) return this.#admit(admitted);\n",
+  ),
+  "fleet: a device that was taken, and not served, is forgotten": edit(
+    MEMBER,
+    "    if (!acquired.state) return ledger;\n",
+    "    if (!acquired.state || acquired.mail?.length === 0) return ledger;\n",
+  ),
+  "fleet: an attempt to take a device counts as failed when nobody answers": edit(
+    MEMBER,
+    "      this.#membership.doubt(id);\n",
+    "",
+  ),
+  "fleet: what a beat has brought is believed from its answer on, not from its question": edit(
+    MEMBERSHIP,
+    "      this.#holdFrom(begun);\n",
+    "      this.#holdFrom(clock.now());\n",
+  ),
+  "fleet: that others have looked at a device is not noticed": edit(
+    LEDGER,
+    "if (looks !== this.#looks) this.record.mayHaveForgotten = true;",
+    "",
   ),
   "fleet: a lease is kept over a pause": edit(
     READERS,
@@ -97,19 +121,59 @@ const MAIL_BUGS: Bugs = {
   ),
   "fleet: mail does not end in the commit that does what it says": edit(
     ERRANDS,
-    "    this.ledger.takeMail(this.number);\n",
+    "    ledger.takeMail(number);\n",
     "",
   ),
   "fleet: a beat that is under way brings mail again": edit(
     OFFICE,
-    "      entry.isSafe = true;\n",
-    "      this.#taken.delete(number);\n",
+    "        entry.isSafe = true;\n",
+    "        this.#taken.delete(number);\n",
+  ),
+  "fleet: mail overtakes mail for which there is no room": edit(
+    OFFICE,
+    "      check: () => this.#checkOrder(number, ledger),\n",
+    "      check: () => {},\n",
+  ),
+  "fleet: who has posted a message is told that it has arrived when it is in the outbox": edit(
+    OFFICE,
+    'isDone: errand !== undefined && "set" in errand,',
+    "isDone: true,",
+  ),
+  "fleet: the process that has a device keeps to itself what becomes of another one's message":
+    edit(
+      OUTBOX,
+      "    if (message.text !== WITHDRAWN) this.#reply(message, DONE);\n",
+      "",
+    ),
+  "fleet: a message that is not sent any more is never told of": edit(
+    OUTBOX,
+    "    this.#reply(message, failure(why));\n  }\n",
+    "  }\n",
+  ),
+  "fleet: an outcome is told in another commit than the one that it tells of": edit(
+    LEDGER,
+    "this.#altered = this.#memos = this.#mail = undefined;\n    this.#replies = undefined;\n",
+    "this.#altered = this.#memos = this.#mail = undefined;\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
-    OFFICE,
+    ERRANDS,
     'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
     'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
   ),
 };
 
-export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS };
+/** What servers show each other. */
+const SIGHT_BUGS: Bugs = {
+  "fleet: what was shown before a device was taken counts for more than what was shown since": edit(
+    DISTANT,
+    "    if (token < this.#token) return;\n",
+    "",
+  ),
+  "fleet: a device that is taken is not shown": edit(
+    WORKINGS,
+    "this.member!.overview.changed(event.device);",
+    'if (event.event !== "connected") this.member!.overview.changed(event.device);',
+  ),
+};
+
+export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...SIGHT_BUGS };

@@ -6,6 +6,7 @@ const BROKER = "bridge/mqtt/broker.ts";
 const IN = "bridge/mqtt/incoming.ts";
 const OUT = "bridge/mqtt/outgoing.ts";
 const ROWS = "bridge/mqtt/rows.ts";
+const SCHEMA = "bridge/mqtt/schema.ts";
 const SESSION = "bridge/mqtt/mqtt_session.ts";
 
 /** What goes to the broker. */
@@ -27,8 +28,8 @@ const PUBLISHING: Bugs = {
   ),
   "a publication is not in the transaction of what the device has said": edit(
     BRIDGE,
-    "    publish(tx, message, when);\n",
-    "    void this.#server!.transaction((own) => publish(own, message, when)).catch(() => {});\n",
+    "    publish(tx, this.#schema, message, when);\n",
+    "    void this.#server!.transaction((own) => publish(own, this.#schema, message, when)).catch(() => {});\n",
   ),
   "what waits for the broker has no bound": edit(
     BRIDGE,
@@ -36,8 +37,8 @@ const PUBLISHING: Bugs = {
     "    this.#put(tx, message);\n",
   ),
   "a publication goes out before one that waits": edit(
-    ROWS,
-    "    WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}\n",
+    SCHEMA,
+    "      WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}\n",
     "",
   ),
   "the older value of a state that waits stays": edit(
@@ -82,9 +83,9 @@ const PUBLISHING: Bugs = {
   ),
   "a state takes the place of one that is under way": [
     ...edit(
-      ROWS,
-      "mqtt_out (topic)\n    WHERE retain = 1 AND stage = ${WAITING}`",
-      "mqtt_out (topic)\n    WHERE retain = 1 AND stage <= ${SENT}`",
+      SCHEMA,
+      "mqtt_out (topic)\n  WHERE retain = 1 AND stage = ${WAITING}`",
+      "mqtt_out (topic)\n  WHERE retain = 1 AND stage <= ${SENT}`",
     ),
     ...edit(
       ROWS,
@@ -113,7 +114,7 @@ const DELIVERING: Bugs = {
   ),
   "the id of a message does not outlive the server": edit(
     ROWS,
-    "      if (task.qos === 2) tx.run(`INSERT OR IGNORE INTO mqtt_in VALUES (?)`, task.packet);\n",
+    "        tx.run(`INSERT INTO mqtt_in VALUES (?) ON CONFLICT DO NOTHING`, task.packet);\n",
     "",
   ),
   "the id of a message is forgotten at PUBREC": edit(

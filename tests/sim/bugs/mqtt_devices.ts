@@ -5,6 +5,7 @@ const ANNOUNCER = "bridge/mqtt/announcer.ts";
 const OWN = "bridge/mqtt/own_topics.ts";
 const REQUESTS = "bridge/mqtt/requests.ts";
 const SUBSCRIPTIONS = "bridge/mqtt/subscriptions.ts";
+const SCHEMA = "bridge/mqtt/schema.ts";
 const WILLS = "bridge/mqtt/wills.ts";
 
 const ASKING: Bugs = {
@@ -55,9 +56,9 @@ const HEARING: Bugs = {
 
 const LIVES: Bugs = {
   "a device that has stayed is welcomed by each process": edit(
-    WILLS,
-    "is_welcomed = is_welcomed AND excluded.state <> 'offline'`",
-    "is_welcomed = is_welcomed AND excluded.state = 'sleeping'`",
+    SCHEMA,
+    "is_welcomed = CASE WHEN excluded.state = 'offline' THEN 0",
+    "is_welcomed = CASE WHEN excluded.state <> 'sleeping' THEN 0",
   ),
   "a device that was gone is told to have gone by each process": edit(
     WILLS,

@@ -17,6 +17,7 @@ const SERVING = "server/runtime/serving.ts";
 const SESSION = "server/link/session.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
 const TURN = "server/runtime/turn.ts";
+const WORKINGS = "server/workings.ts";
 
 /** What comes out before it is safe, and what comes in while it must not. */
 const TURN_BUGS: Bugs = {
@@ -251,7 +252,7 @@ const CONNECTION_BUGS: Bugs = {
     "const reads = true;",
   ),
   "a device that another server has taken is welcomed with what was lost": edit(
-    SERVER,
+    WORKINGS,
     '        this.#reception.cut(device.id, new PeerError("STALE_GREETING", why.message));\n',
     "",
   ),
@@ -259,7 +260,7 @@ const CONNECTION_BUGS: Bugs = {
     ...edit(CONNECTION, "    this.#socket.close();\n", "    this.#socket.pause();\n"),
     ...edit(
       CONNECTION,
-      "    if (this.#closed) return;\n    if (!this.#seal) return",
+      "    if (this.#closed || this.#lingers) return;\n    if (!this.#seal) return",
       "    if (!this.#seal) return",
     ),
   ],
@@ -280,7 +281,7 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a device whose key was changed stays": edit(
     SERVER,
-    "for (const id of this.#access.setKeys(keys)) this.#devices.get(id)?.cut(reason);",
+    "for (const id of this.#access.setKeys(keys)) this.#it.devices.get(id)?.cut(reason);",
     "this.#access.setKeys(keys);",
   ),
 };

@@ -2,6 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
+const CONNECTION = "server/runtime/connection.ts";
 const CIPHER = "server/protocol/chacha20_poly1305.ts";
 const SEAL = "server/protocol/seal.ts";
 
@@ -12,6 +13,17 @@ export const SEAL_BUGS: Bugs = {
     ADMISSION,
     "new Seal(toDevice, toServer,",
     "new Seal(toServer, toDevice,",
+  ),
+  "seal: both directions have one key": edit(
+    SEAL,
+    "toDevice: bytes.subarray(CIPHER_KEY_BYTES),",
+    "toDevice: bytes.subarray(0, CIPHER_KEY_BYTES),",
+  ),
+  "seal: what was said is not in the keys": edit(SEAL, ".update(greeting)", '.update("")'),
+  "seal: a stream that was cut off is taken for one that has ended": edit(
+    CONNECTION,
+    "    this.close();\n    this.#stage!.ended(reason);",
+    "    this.#stage!.data(Uint8Array.of(10));\n    this.close();\n    this.#stage!.ended(reason);",
   ),
   "seal: a record that is cut off is taken for one that has ended": edit(
     SEAL,

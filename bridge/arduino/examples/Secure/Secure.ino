@@ -1,5 +1,6 @@
 /*
- * A board and a server that prove to each other who they are, and hide what they say: a key, and TLS.
+ * A board and a server that prove to each other who they are, and hide all that they say: a key, and TLS. A key alone
+ * seals the link, and leaves the board's name to be seen; here TLS does it, so the key need not.
  *
  *     deno run -A server/main.ts keys add kitchen --suite 02 --keys keys.json
  *     deno run -A server/main.ts --keys keys.json --tls-cert cert.pem --tls-key key.pem --app echo
@@ -45,6 +46,7 @@ void setup() {
 #endif
   holdfast.patience(15000); // a handshake takes its time
   holdfast.key(KEY);
+  holdfast.seal(false); // TLS does
   holdfast.memory(holdfastLoad, holdfastSave);
   holdfast.onState(onState);
   holdfast.onMessage(onMessage);

@@ -2363,7 +2363,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i3 = 89u;
   w2c_i4 = 116u;
   w2c_i4 = i32_load(&instance->w2c_memory, (u64)(w2c_i4));
-  w2c_l4 = w2c_i4;
+  w2c_l2 = w2c_i4;
   w2c_i2 = w2c_i4 ? w2c_i2 : w2c_i3;
   w2c_i1 = w2c_i1 != w2c_i2;
   w2c_i0 |= w2c_i1;
@@ -2374,20 +2374,22 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i0 = instance->w2c_g12;
   w2c_i1 = 91u;
   w2c_i0 += w2c_i1;
-  w2c_l3 = w2c_i0;
+  w2c_l4 = w2c_i0;
   w2c_i0 = instance->w2c_g1;
   w2c_i1 = 1u;
   w2c_i0 += w2c_i1;
-  w2c_l2 = w2c_i0;
-  w2c_i0 = w2c_l4;
+  w2c_l3 = w2c_i0;
+  w2c_i0 = w2c_l2;
   if (w2c_i0) {
-    w2c_i0 = w2c_l3;
+    w2c_i0 = w2c_l4;
     w2c_i1 = 32u;
     w2c_i0 -= w2c_i1;
     w2c_i1 = 32u;
-    w2c_i2 = w2c_l2;
+    w2c_i2 = w2c_l3;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
   }
+  w2c_i0 = w2c_l2;
+  w2c_l1 = w2c_i0;
   w2c_i0 = 112u;
   w2c_p0 = w2c_i0;
   w2c_L2: 
@@ -2396,117 +2398,116 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = w2c_i0 < w2c_i1;
     if (w2c_i0) {
       w2c_i0 = w2c_p0;
+      w2c_i1 = 4u;
+      w2c_i0 += w2c_i1;
+      w2c_i1 = w2c_l1;
+      i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
+      w2c_i0 = w2c_p0;
       w2c_i1 = 1u;
       w2c_i0 <<= (w2c_i1 & 31);
       w2c_i1 = 224u;
       w2c_i0 -= w2c_i1;
-      w2c_l5 = w2c_i0;
+      w2c_l1 = w2c_i0;
       w2c_i1 = instance->w2c_g12;
       w2c_i2 = 3u;
       w2c_i1 += w2c_i2;
       w2c_i0 += w2c_i1;
       w2c_i1 = 8u;
       w2c_i0 = w2c_f2(instance, w2c_i0, w2c_i1);
-      w2c_l1 = w2c_i0;
+      w2c_l5 = w2c_i0;
       w2c_i0 = w2c_p0;
-      w2c_i1 = 8u;
-      w2c_i0 += w2c_i1;
-      w2c_i1 = w2c_p0;
-      w2c_i2 = 128u;
-      w2c_i1 = w2c_i1 < w2c_i2;
-      w2c_i2 = w2c_l4;
-      w2c_i1 *= w2c_i2;
-      if (w2c_i1) {
-        w2c_i1 = w2c_l2;
-        w2c_i2 = w2c_l5;
-        w2c_i1 += w2c_i2;
-        w2c_i2 = 8u;
-        w2c_i1 = w2c_f2(instance, w2c_i1, w2c_i2);
+      w2c_i1 = 128u;
+      w2c_i0 = w2c_i0 < w2c_i1;
+      w2c_i1 = w2c_l2;
+      w2c_i0 *= w2c_i1;
+      if (w2c_i0) {
+        w2c_i0 = w2c_l1;
+        w2c_i1 = w2c_l3;
+        w2c_i0 += w2c_i1;
+        w2c_i1 = 8u;
+        w2c_i0 = w2c_f2(instance, w2c_i0, w2c_i1);
       } else {
-        w2c_i1 = 0u;
+        w2c_i0 = 0u;
       }
-      w2c_i2 = w2c_l1;
-      w2c_i1 ^= w2c_i2;
-      i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
+      w2c_i1 = w2c_l5;
+      w2c_i0 ^= w2c_i1;
+      w2c_l1 = w2c_i0;
       w2c_i0 = w2c_p0;
       w2c_i1 = 4u;
       w2c_i0 += w2c_i1;
       w2c_p0 = w2c_i0;
       goto w2c_L2;
     }
-  w2c_i0 = instance->w2c_g21;
+  w2c_i0 = 120u;
+  w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
+  w2c_l5 = w2c_i0;
+  w2c_i0 = !(w2c_i0);
   w2c_i1 = instance->w2c_g12;
   w2c_i2 = 1u;
   w2c_i1 += w2c_i2;
   w2c_i2 = 2u;
   w2c_i1 = w2c_f2(instance, w2c_i1, w2c_i2);
-  w2c_i2 = w2c_l4;
+  w2c_i2 = w2c_l2;
   w2c_i1 ^= w2c_i2;
+  w2c_i2 = instance->w2c_g21;
+  w2c_i1 |= w2c_i2;
+  w2c_i2 = 136u;
+  w2c_i2 = i32_load(&instance->w2c_memory, (u64)(w2c_i2));
+  w2c_i3 = 1u;
+  w2c_i2 -= w2c_i3;
+  w2c_i3 = 63u;
+  w2c_i2 = w2c_i2 > w2c_i3;
+  w2c_i1 |= w2c_i2;
+  w2c_i2 = w2c_l1;
+  w2c_i3 = 1u;
+  w2c_i2 -= w2c_i3;
+  w2c_i3 = 140u;
+  w2c_i3 = i32_load(&instance->w2c_memory, (u64)(w2c_i3));
+  w2c_p0 = w2c_i3;
+  w2c_i4 = 3u;
+  w2c_i3 -= w2c_i4;
+  w2c_i2 = w2c_i2 >= w2c_i3;
+  w2c_i1 |= w2c_i2;
+  w2c_i2 = w2c_p0;
+  w2c_i3 = 3u;
+  w2c_i2 = w2c_i2 < w2c_i3;
+  w2c_i1 |= w2c_i2;
   w2c_i0 |= w2c_i1;
-  if (w2c_i0) {
-    w2c_i0 = 1u;
-  } else {
-    w2c_i0 = 120u;
-    w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
-    w2c_i0 = !(w2c_i0);
-    w2c_i1 = 136u;
-    w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
-    w2c_i2 = 1u;
-    w2c_i1 -= w2c_i2;
-    w2c_i2 = 63u;
-    w2c_i1 = w2c_i1 > w2c_i2;
-    w2c_i2 = 144u;
-    w2c_i2 = i32_load(&instance->w2c_memory, (u64)(w2c_i2));
-    w2c_i3 = 1u;
-    w2c_i2 -= w2c_i3;
-    w2c_i3 = 140u;
-    w2c_i3 = i32_load(&instance->w2c_memory, (u64)(w2c_i3));
-    w2c_p0 = w2c_i3;
-    w2c_i4 = 3u;
-    w2c_i3 -= w2c_i4;
-    w2c_i2 = w2c_i2 >= w2c_i3;
-    w2c_i1 |= w2c_i2;
-    w2c_i2 = w2c_p0;
-    w2c_i3 = 3u;
-    w2c_i2 = w2c_i2 < w2c_i3;
-    w2c_i1 |= w2c_i2;
-    w2c_i0 |= w2c_i1;
-  }
   if (w2c_i0) {
     w2c_i0 = 10u;
     goto w2c_Bfunc;
   }
-  w2c_i0 = w2c_l4;
+  w2c_i0 = w2c_l2;
   if (w2c_i0) {
     w2c_i0 = instance->w2c_g10;
-    w2c_i1 = w2c_l3;
+    w2c_i1 = w2c_l4;
     w2c_i2 = instance->w2c_g10;
     w2c_i1 -= w2c_i2;
-    w2c_i2 = w2c_l2;
+    w2c_i2 = w2c_l3;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
     w2c_i0 = 32u;
     w2c_p0 = w2c_i0;
-    w2c_L8: 
+    w2c_L7: 
       w2c_i0 = w2c_p0;
-      w2c_l1 = w2c_i0;
+      w2c_l2 = w2c_i0;
       w2c_i1 = 1u;
       w2c_i0 -= w2c_i1;
       w2c_p0 = w2c_i0;
-      w2c_i0 = w2c_l1;
+      w2c_i0 = w2c_l2;
       if (w2c_i0) {
         w2c_i0 = instance->w2c_g21;
         w2c_i1 = w2c_p0;
-        w2c_i2 = w2c_l2;
+        w2c_i2 = w2c_l3;
         w2c_i1 += w2c_i2;
         w2c_i1 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i1));
         w2c_i2 = w2c_p0;
-        w2c_i3 = w2c_l3;
+        w2c_i3 = w2c_l4;
         w2c_i2 += w2c_i3;
         w2c_i2 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i2));
         w2c_i1 ^= w2c_i2;
         w2c_i0 |= w2c_i1;
         instance->w2c_g21 = w2c_i0;
-        goto w2c_L8;
+        goto w2c_L7;
       }
     w2c_i0 = instance->w2c_g21;
     if (w2c_i0) {
@@ -2517,7 +2518,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i1 = instance->w2c_g13;
     w2c_i2 = instance->w2c_g10;
     w2c_i1 -= w2c_i2;
-    w2c_i2 = w2c_l2;
+    w2c_i2 = w2c_l3;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
     w2c_i0 = instance->w2c_g1;
     w2c_i1 = 3u;
@@ -2525,11 +2526,14 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = instance->w2c_g1;
     w2c_i1 = 10u;
     i32_store8(&instance->w2c_memory, (u64)(w2c_i0) + 33, w2c_i1);
-    w2c_i0 = w2c_l2;
+    w2c_i0 = w2c_l3;
     w2c_i1 = 33u;
     w2c_i0 += w2c_i1;
     instance->w2c_g3 = w2c_i0;
   }
+  w2c_i0 = 144u;
+  w2c_i1 = w2c_l1;
+  i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
   w2c_i0 = 132u;
   w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
   w2c_i1 = 36u;
@@ -2562,24 +2566,22 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = 9u;
     goto w2c_Bfunc;
   }
-  w2c_L13: 
+  w2c_L12: 
     w2c_i0 = w2c_p0;
-    w2c_l1 = w2c_i0;
+    w2c_l2 = w2c_i0;
     w2c_i1 = 1u;
     w2c_i0 -= w2c_i1;
     w2c_p0 = w2c_i0;
-    w2c_i0 = w2c_l1;
+    w2c_i0 = w2c_l2;
     if (w2c_i0) {
       w2c_i0 = instance->w2c_g16;
       w2c_f3(instance, w2c_i0);
-      goto w2c_L13;
+      goto w2c_L12;
     }
-  w2c_i0 = 144u;
-  w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
+  w2c_i0 = w2c_l1;
   w2c_f8(instance, w2c_i0);
-  w2c_i0 = 40u;
-  w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
-  w2c_i1 = 120u;
+  w2c_i0 = w2c_l5;
+  w2c_i1 = 40u;
   w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
   w2c_i0 = w2c_i0 != w2c_i1;
   w2c_i1 = 44u;
@@ -2597,8 +2599,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
   }
   w2c_i0 = 40u;
-  w2c_i1 = 120u;
-  w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
+  w2c_i1 = w2c_l5;
   i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
   w2c_i0 = 44u;
   w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));

@@ -33,7 +33,7 @@ void drop_output(void);
 /* Frames that have come in and were not dropped yet, as they came. */
 extern uint8_t input[2 * (3 + MOST_PAYLOAD)];
 
-/* Flushes; then waits for input, so many ms at most, and reads what there is. */
+/* Flushes; then waits for input, this many ms at most, and reads what there is. */
 void read_input(uint32_t wait_ms);
 
 /* Whether a whole frame begins at that byte of `input`. */

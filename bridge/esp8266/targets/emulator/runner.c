@@ -2,7 +2,7 @@
  * Another program in place of the firmware: carries out single calls of the module's functions, and shows its
  * whole memory after each, with EMULATOR_RUNNER defined. What the host is told, in frames:
  *
- *     I memory                  loads the module anew, with so many bytes of memory   answer: i complaint
+ *     I memory                  loads the module again, with this many bytes of memory   answer: i complaint
  *     X function a b at bytes   puts bytes into the memory, and calls                 answer: y result memory trap
  * and, amid a call:             h at length to memory                                 answer: J memory
  */

@@ -7,7 +7,7 @@
 /* Paints what is not in use yet. */
 void stack_paint(void);
 
-/* The start is over: notes what it took, and paints that anew. */
+/* The start is over: notes what it took, and paints that again. */
 void stack_started(void);
 
 /* Says on the console what was used, by the start and since. */

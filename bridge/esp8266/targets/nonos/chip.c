@@ -82,7 +82,7 @@ static void check_watchdog(void *unused) {
 
 void port_feed_watchdog(void) {
   fed_at = port_ms();
-  system_soft_wdt_feed(); /* the 3 seconds start anew, too: I2C can take longer than that */
+  system_soft_wdt_feed(); /* the 3 seconds start again, too: I2C can take longer than that */
 }
 
 static enum port_reset read_reset_reason(void) {

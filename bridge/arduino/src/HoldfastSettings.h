@@ -1,0 +1,16 @@
+/* What `begin` is told, taken apart: for Holdfast.cpp. */
+#ifndef HOLDFAST_SETTINGS_H
+#define HOLDFAST_SETTINGS_H
+
+#include "Holdfast.h"
+
+/* False: it is not 64 hex digits. */
+bool holdfast_decode_key(const char *hex, uint8_t key[32]);
+
+/* Whether it is a name that every end takes. */
+bool holdfast_is_id(const char *id);
+
+/* Takes an address apart: a name for the socket, and a port. False: it is not an address. */
+bool holdfast_split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint16_t &port);
+
+#endif

@@ -1,0 +1,247 @@
+/** The bridge's tables in the server's store, and how older ones become these. */
+import { LocalError, type Transaction } from "../../server/mod.ts";
+
+/** How far a publication is; `GIVEN_UP` is one that goes nowhere, and is counted next. */
+export const [WAITING, SENT, RELEASED, GIVEN_UP] = [0, 1, 2, 3];
+
+/** When it was added, in ms since 1970; of a state that was replaced: the first. */
+const SINCE = "since INTEGER NOT NULL DEFAULT 0";
+
+/** What differs between the databases in which the tables may lie. */
+export interface Schema {
+  /** Several servers may have the bridge in this database: one of them at a time has the connection to the broker. */
+  readonly isShared: boolean;
+  /**
+   * Adds a publication: topic, payload, retain, properties, since, and the window where `hasWindow`. It is `sent` from
+   * the beginning if it may go out at once: then it takes no further commit. Nothing overtakes what waits, and as many
+   * are under way as the broker takes. Only the statement can tell, when its turn comes.
+   */
+  readonly publish: string;
+  /** Otherwise what is added waits: whether it may go out only the server knows that has the connection. */
+  readonly hasWindow: boolean;
+  /**
+   * The oldest ones that wait, or that are `sent` with a `seq` behind one: takes that one, and how many. Each has a
+   * `place`, by which they wait, and those that are sent a `seq`; `last` is the `seq` given last.
+   */
+  readonly behind: string;
+  /** Those that wait are `sent` from now on, up to a place. */
+  readonly markSent: readonly string[];
+  /** Adds a row of `mqtt_devices`: device, state, sleep; and the server that says so, where it is shared. */
+  readonly tellDevice: string;
+  /** Topic filters, oldest first. */
+  readonly filters: string;
+}
+
+/** Of a state that waits there is one row. One that was sent stays as it was sent. */
+const ONE_STATE = `CREATE UNIQUE INDEX IF NOT EXISTS mqtt_out_state ON mqtt_out (topic)
+  WHERE retain = 1 AND stage = ${WAITING}`;
+
+/** What is told of a device last, and what it wants published. */
+const TELL_DEVICE =
+  `ON CONFLICT (device) DO UPDATE SET state = excluded.state, sleep = excluded.sleep,
+  is_welcomed = CASE WHEN excluded.state = 'offline' THEN 0 ELSE mqtt_devices.is_welcomed END`;
+
+const SQLITE: Schema = {
+  isShared: false,
+  hasWindow: true,
+  publish: `INSERT INTO mqtt_out (topic, payload, retain, properties, since, stage)
+    VALUES (?, ?, ?, ?, ?, CASE
+      WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}
+      WHEN (SELECT count(*) FROM mqtt_out WHERE stage IN (${SENT}, ${RELEASED})) >= ? THEN ${WAITING}
+      ELSE ${SENT} END)`,
+  // Those that wait are behind all others.
+  behind: `SELECT *, seq AS place, 0 AS last FROM mqtt_out
+    WHERE stage IN (${WAITING}, ${SENT}) AND seq > ? ORDER BY seq LIMIT ?`,
+  markSent: [`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${WAITING} AND seq <= ?`],
+  tellDevice: `INSERT INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?) ${TELL_DEVICE}`,
+  filters: `SELECT * FROM mqtt_filters ORDER BY rowid`,
+};
+
+const SQLITE_TABLES = [
+  `CREATE TABLE mqtt_out (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    retain INTEGER NOT NULL,
+    stage INTEGER NOT NULL DEFAULT ${WAITING},
+    properties TEXT,
+    ${SINCE}
+  )`,
+  `CREATE INDEX mqtt_out_by_stage ON mqtt_out (stage, seq)`,
+  ONE_STATE,
+  `CREATE TABLE mqtt_in (packet INTEGER PRIMARY KEY)`,
+  `CREATE TABLE mqtt_session (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    client_id TEXT NOT NULL,
+    is_known INTEGER NOT NULL
+  )`,
+];
+
+/** Likewise, if they are not there yet. */
+const SQLITE_ADDED_TABLES = [
+  `CREATE TABLE IF NOT EXISTS mqtt_requests (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    correlation TEXT
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_devices (
+    device TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sleep INTEGER NOT NULL,
+    will TEXT,
+    welcome TEXT,
+    is_welcomed INTEGER NOT NULL DEFAULT 0
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_filters (
+    filter TEXT PRIMARY KEY,
+    is_granted INTEGER NOT NULL DEFAULT 0
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_retained (
+    topic TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    kept TEXT NOT NULL DEFAULT ''
+  ) WITHOUT ROWID`,
+  `CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`,
+];
+
+/** What stores do not have in which a bridge was before. */
+const ADDED: readonly [table: string, column: string][] = [
+  ["mqtt_out", "properties TEXT"],
+  ["mqtt_devices", "will TEXT"],
+  ["mqtt_devices", "welcome TEXT"],
+  ["mqtt_devices", "is_welcomed INTEGER NOT NULL DEFAULT 0"],
+  ["mqtt_out", SINCE],
+];
+
+/**
+ * Numbers of rows are not given in the order in which their transactions become safe. So what waits has a `place`, in
+ * which rows of one device are in order: a server that takes a device gets later numbers than the one that had it. The
+ * `seq`, from which packet ids are made, is given when a row is sent, by the one server that sends.
+ */
+const POSTGRES: Schema = {
+  isShared: true,
+  hasWindow: false,
+  publish:
+    `INSERT INTO mqtt_out (topic, payload, retain, properties, since) VALUES (?, ?, ?, ?, ?)`,
+  behind: `(SELECT *, (SELECT last FROM mqtt_session) AS last FROM mqtt_out
+      WHERE stage = ${SENT} AND seq > ? ORDER BY seq LIMIT ?)
+    UNION ALL (SELECT *, (SELECT last FROM mqtt_session) AS last FROM mqtt_out
+      WHERE stage = ${WAITING} ORDER BY place LIMIT ?)`,
+  markSent: [
+    `UPDATE mqtt_out AS o SET stage = ${SENT}, seq = s.last + w.n
+      FROM (SELECT place, row_number() OVER (ORDER BY place) AS n FROM mqtt_out
+        WHERE stage = ${WAITING} AND place <= ?) AS w, mqtt_session AS s
+      WHERE o.place = w.place AND o.stage = ${WAITING}`,
+    `UPDATE mqtt_session SET last = greatest(last, (SELECT max(seq) FROM mqtt_out))`,
+  ],
+  tellDevice: `INSERT INTO mqtt_devices (device, state, sleep, server) VALUES (?, ?, ?, ?)
+    ${TELL_DEVICE}, server = excluded.server`,
+  filters: `SELECT * FROM mqtt_filters ORDER BY place`,
+};
+
+const PLACE = "place BIGINT GENERATED ALWAYS AS IDENTITY";
+
+const POSTGRES_TABLES = [
+  // Of several servers that begin at the same time, one makes the tables.
+  `SELECT pg_advisory_xact_lock(hashtext('holdfast mqtt'))`,
+  `CREATE TABLE IF NOT EXISTS mqtt_out (
+    ${PLACE} PRIMARY KEY,
+    seq BIGINT UNIQUE,
+    topic TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    retain BIGINT NOT NULL,
+    stage BIGINT NOT NULL DEFAULT ${WAITING},
+    properties TEXT,
+    since BIGINT NOT NULL
+  )`,
+  `CREATE INDEX IF NOT EXISTS mqtt_out_waiting ON mqtt_out (place) WHERE stage = ${WAITING}`,
+  ONE_STATE,
+  `CREATE TABLE IF NOT EXISTS mqtt_in (packet BIGINT PRIMARY KEY)`,
+  // `round`: how often all servers were to announce their devices. `server` has the connection to the broker, if its
+  // time is not up; with each that gets it the token grows.
+  `CREATE TABLE IF NOT EXISTS mqtt_session (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    client_id TEXT NOT NULL,
+    is_known BIGINT NOT NULL,
+    last BIGINT NOT NULL DEFAULT 0,
+    round BIGINT NOT NULL DEFAULT 0
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_lease (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    server TEXT NOT NULL,
+    token BIGINT NOT NULL,
+    until TIMESTAMPTZ NOT NULL
+  )`,
+  `INSERT INTO mqtt_lease VALUES (1, '', 0, '-infinity') ON CONFLICT DO NOTHING`,
+  `CREATE TABLE IF NOT EXISTS mqtt_servers (server TEXT PRIMARY KEY, alive_until TIMESTAMPTZ NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS mqtt_requests (id BIGINT PRIMARY KEY, topic TEXT NOT NULL, correlation TEXT)`,
+  `CREATE TABLE IF NOT EXISTS mqtt_devices (
+    device TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    sleep BIGINT NOT NULL,
+    will TEXT,
+    welcome TEXT,
+    is_welcomed BIGINT NOT NULL DEFAULT 0,
+    server TEXT
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_filters (
+    filter TEXT PRIMARY KEY,
+    is_granted BIGINT NOT NULL DEFAULT 0,
+    ${PLACE}
+  )`,
+  `CREATE TABLE IF NOT EXISTS mqtt_retained (
+    topic TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
+    kept TEXT NOT NULL DEFAULT ''
+  )`,
+  `CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`,
+];
+
+/**
+ * Makes the tables, if they are not there.
+ *
+ * @returns how they are to be used
+ * @throws {LocalError} BAD_ARGUMENT: the store has no database
+ */
+export async function createTables(
+  tx: Transaction,
+  clientId: string,
+  date: number,
+): Promise<Schema> {
+  let session;
+  try {
+    session = await tx.get(`SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session'`);
+  } catch (cause) {
+    if (!(cause instanceof LocalError)) return createShared(tx, clientId); // its tables are those of PostgreSQL
+    if (cause.code !== "BAD_ARGUMENT") throw cause;
+    const message =
+      "MQTT needs a store with a database, as what is due to the broker must not be " +
+      `lost: --store FILE on the command line (${cause.message})`;
+    throw new LocalError("BAD_ARGUMENT", message, { cause });
+  }
+  for (const sql of SQLITE_ADDED_TABLES) tx.run(sql);
+  if (session) await addColumns(tx, date);
+  else {
+    for (const sql of SQLITE_TABLES) tx.run(sql);
+    tx.run(`INSERT INTO mqtt_session VALUES (1, ?, 0)`, clientId);
+  }
+  return SQLITE;
+}
+
+function createShared(tx: Transaction, clientId: string): Schema {
+  for (const sql of POSTGRES_TABLES) tx.run(sql);
+  tx.run(
+    `INSERT INTO mqtt_session (one, client_id, is_known) VALUES (1, ?, 0) ON CONFLICT DO NOTHING`,
+    clientId,
+  );
+  return POSTGRES;
+}
+
+async function addColumns(tx: Transaction, date: number): Promise<void> {
+  for (const [table, column] of ADDED) {
+    const row = await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table);
+    if (!row || String(row.sql).includes(column)) continue; // without it, it is made by this transaction
+    tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+    if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
+  }
+}

@@ -1,0 +1,37 @@
+/** What has come of something that another process of a fleet has asked for, as that process is told of it. */
+import { LocalError } from "../protocol/errors.ts";
+
+/** Done; or why not; or the line with which a device answers. */
+export type Outcome =
+  | Readonly<Record<never, never>>
+  | { readonly code: string; readonly message: string }
+  | { readonly line: string };
+
+/** It is done. */
+export const DONE: Outcome = {};
+
+/** It is not done, and never will be. */
+export function failure({ code, message }: LocalError): Outcome {
+  return { code, message };
+}
+
+/** @returns undefined: it is of a process that knows more than this one */
+export function parseOutcome(text: string): Outcome | undefined {
+  let outcome: unknown;
+  try {
+    outcome = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  if (typeof outcome !== "object" || outcome === null) return undefined;
+  const { code, message, line } = outcome as Record<string, unknown>;
+  if (typeof code === "string" && typeof message === "string") return { code, message };
+  return typeof line === "string" ? { line } : DONE;
+}
+
+/** The error that an outcome tells; undefined: none. */
+export function errorOf(outcome: Outcome): LocalError | undefined {
+  if (!("code" in outcome)) return undefined;
+  return new LocalError(outcome.code as LocalError["code"], outcome.message);
+}

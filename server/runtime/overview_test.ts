@@ -1,0 +1,184 @@
+/** What processes show each other. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
+import type { DeviceView } from "../device_view.ts";
+import { noMessages } from "../link/counts.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Around, Fleet, Shown } from "../store/fleet.ts";
+import type { DeviceDriver } from "./device_driver.ts";
+import { Overview } from "./overview.ts";
+import { Pace } from "./pace.ts";
+
+function view(id: string, connected = true): DeviceView {
+  const since = new Date(0).toISOString();
+  const about = { id, connected, since, connects: 1, metadata: "", inbox: 0, outbox: 0 };
+  return { ...about, app: "running", deadLetters: 0, counts: noMessages() };
+}
+
+/** A process, and what the others show. */
+class Scene {
+  readonly clock = new ManualClock();
+  readonly here = new Map<string, DeviceDriver>();
+  /** What was shown, one entry for each look. */
+  readonly shown: string[][] = [];
+  readonly told: string[] = [];
+  next: (Partial<Around> | Error)[] = [];
+  servers = new Map([[1, "near"], [2, "far"]]);
+  readonly overview: Overview;
+
+  constructor() {
+    const exchange: Fleet["exchange"] = (_, sights) => {
+      this.shown.push(
+        sights.map(({ device, token, text }) => `${device} ${token}${text ? "" : " gone"}`),
+      );
+      const next = this.next.shift() ?? {};
+      if (next instanceof Error) return Promise.reject(next);
+      return Promise.resolve({ isAll: false, shown: [], servers: this.servers, ...next });
+    };
+    this.overview = new Overview({
+      fleet: { lease: 1000, exchange } as unknown as Fleet,
+      clock: this.clock,
+      name: () => "near",
+      here: (id) => this.here.get(id),
+      view: ({ id }) => view(id),
+      seen: ({ id, connected, server }, isNews) =>
+        void this.told.push(`${id} ${connected ? "up" : "down"} ${server}${isNews ? " news" : ""}`),
+      forgotten: (id) => void this.told.push(`${id} forgotten`),
+      distant: {
+        pace: new Pace(this.clock),
+        refusal: () => undefined,
+        check() {},
+        ask: () => () => {},
+      },
+    });
+  }
+
+  add(id: string, token: number, isKnown = true): DeviceDriver {
+    const device = { id, ledger: { token, isKnown } } as DeviceDriver;
+    this.here.set(id, device);
+    this.overview.changed(id);
+    return device;
+  }
+
+  async start(): Promise<void> {
+    this.overview.start();
+    await this.clock.turn();
+  }
+
+  async look(next: Partial<Around> | Error = {}): Promise<void> {
+    this.next = [next];
+    await this.clock.advance(1000);
+  }
+
+  async end(): Promise<void> {
+    await this.overview.close();
+    assertEquals(this.clock.timers, 0);
+  }
+}
+
+const far = (device: string, connected = true, token = 1): Shown => (
+  { device, process: 2, token, text: JSON.stringify(view(device, connected)) }
+);
+
+Deno.test("what has changed is shown once a second, each device once, and again only when it changes", async () => {
+  const scene = new Scene();
+  scene.add("a", 5);
+  scene.overview.changed("a");
+  scene.overview.changed("nobody");
+  await scene.start();
+  await scene.look();
+  scene.overview.changed("a");
+  await scene.look();
+  assertEquals(scene.shown, [["a 5"], [], ["a 5"]]);
+  await scene.end();
+});
+
+Deno.test("what could not be shown is shown with the next look, and a device that the store does not know when it does", async () => {
+  const scene = new Scene();
+  scene.add("a", 5);
+  scene.add("b", 6, false);
+  scene.next = [new LocalError("STORE_FAILED", "no")];
+  await scene.start();
+  Object.assign(scene.here.get("b")!.ledger, { isKnown: true });
+  await scene.look();
+  assertEquals(scene.shown.map((it) => it.map((one) => one.slice(0, 3))), [["a 5"], [
+    "b 6",
+    "a 5",
+  ]]);
+  await scene.end();
+});
+
+Deno.test("of many devices some are shown at a time, and the rest later", async () => {
+  const scene = new Scene();
+  for (let n = 0; n < 1200; n++) scene.add(`${n}`, n);
+  await scene.start();
+  await scene.clock.advance(2 * 1000);
+  assertEquals(scene.shown.map(({ length }) => length), [500, 500, 200]);
+  await scene.end();
+});
+
+Deno.test("a device that was forgotten is shown as that; one that comes anew behind it", async () => {
+  const scene = new Scene();
+  const device = scene.add("a", 5);
+  scene.here.delete("a");
+  scene.overview.forgets(device);
+  scene.add("a", 6);
+  await scene.start();
+  await scene.look();
+  assertEquals(scene.shown, [["a 5 gone"], ["a 6"]]);
+  await scene.end();
+});
+
+Deno.test("what others show is there, and who has a device and whether it has a link is news", async () => {
+  const scene = new Scene();
+  scene.next = [{ isAll: true, shown: [far("a"), far("b", false)] }];
+  await scene.start();
+  scene.told.length = 0;
+  await scene.look({ shown: [far("a"), far("b", true)] });
+  assertEquals(scene.told, ["a up far", "b up far news"]);
+  assertEquals([...scene.overview].map(({ id, server }) => `${id} ${server}`), ["a far", "b far"]);
+  await scene.look({ shown: [{ device: "a", process: 2, token: 1, text: undefined }] });
+  assertEquals([scene.told.slice(2), scene.overview.get("a")], [["a forgotten"], undefined]);
+  await scene.look({ isAll: true, shown: [] });
+  assertEquals([scene.told.slice(3), [...scene.overview]], [["b forgotten"], []]);
+  await scene.end();
+});
+
+Deno.test("a device of a server that is alive no longer has no link, and no server", async () => {
+  const scene = new Scene();
+  scene.next = [{ shown: [far("a")] }];
+  await scene.start();
+  const device = scene.overview.get("a")!;
+  assertEquals([device.connected, device.app], [true, "running"]);
+  scene.servers = new Map([[1, "near"]]);
+  await scene.look();
+  assertEquals([device.connected, device.server, device.app], [false, undefined, "none"]);
+  assertEquals(scene.told.at(-1), "a down undefined news");
+  await scene.end();
+});
+
+Deno.test("a device that is here is no distant one; when it is lost, what was shown since counts", async () => {
+  const scene = new Scene();
+  const device = scene.add("a", 5);
+  scene.next = [{ shown: [far("a", true, 4)] }];
+  await scene.start();
+  assertEquals([scene.overview.get("a"), [...scene.overview]], [undefined, []]);
+  await scene.look({ shown: [far("a", false, 6)] });
+  scene.here.delete("a");
+  scene.overview.loses(device);
+  assertEquals(scene.overview.get("a")!.server, "far");
+  await scene.end();
+});
+
+Deno.test("who waits for the link of a distant device is told when it is there, or that nothing comes any more", async () => {
+  const scene = new Scene();
+  scene.next = [{ shown: [far("a", false), far("b", false)] }];
+  await scene.start();
+  const [a, b] = ["a", "b"].map((id) => scene.overview.get(id)!.ready());
+  await scene.look({ shown: [far("a", true)] });
+  await a;
+  const reason = new LocalError("CLOSED", "closed");
+  scene.overview.stop(reason);
+  assertEquals(await assertRejects(() => b!), reason);
+  await scene.end();
+});

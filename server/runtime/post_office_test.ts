@@ -1,0 +1,224 @@
+/** Mail as a process takes it and posts it. */
+import { assertEquals, assertRejects } from "@std/assert";
+import type { Outcome } from "../link/outcome.ts";
+import { newState } from "../link/record.ts";
+import { LocalError } from "../protocol/errors.ts";
+import type { Mail } from "../store/fleet.ts";
+import { Ledger } from "../store/ledger.ts";
+import type { Deed } from "../store/transaction.ts";
+import type { DeviceDriver } from "./device_driver.ts";
+import type { Errand } from "./errands.ts";
+import { PostOffice } from "./post_office.ts";
+import type { Transfer, Turn } from "./turn.ts";
+
+/** A process that has the device "a", and commits when the test says so. */
+class Scene {
+  readonly did: string[] = [];
+  /** What writes and settings fail with, by their text. */
+  readonly failing = new Map<string, LocalError>();
+  readonly office: PostOffice;
+  device = this.#device();
+  #waiting: Transfer[] = [];
+  posted: string[] = [];
+
+  constructor() {
+    const transfer = (it: Transfer) => void this.#waiting.push(it);
+    this.office = new PostOffice({
+      turn: { transfer } as unknown as Turn,
+      find: (id) => id === "a" ? this.device : undefined,
+      deed: (_, errand, from) => this.#deed(errand, from),
+      refused: (device, _, { code }) => void this.did.push(`refused ${device.id} ${code}`),
+    });
+  }
+
+  #device(): DeviceDriver {
+    const ledger = new Ledger("a", { state: newState(), token: 1 }, new Set());
+    return { id: "a", ledger, isForgotten: false } as unknown as DeviceDriver;
+  }
+
+  /** The device is lost, and comes back. */
+  movesAway(): void {
+    this.device = this.#device();
+  }
+
+  #deed(errand: Errand, from: string | undefined): Deed {
+    const text = "write" in errand ? errand.write : `${errand.set}=${errand.value}`;
+    const left = "write" in errand ? errand.options.expires : undefined;
+    const about = [text, from && `for ${from}`, left && `in ${left}`].filter(Boolean).join(" ");
+    return {
+      device: { id: "a", isForgotten: false, closed: undefined },
+      apply: () => {
+        const error = this.failing.get(text);
+        if (error) throw error;
+        this.did.push(about);
+      },
+      undo: () => void this.did.push(`undo ${text}`),
+      done() {},
+    };
+  }
+
+  mail(number: number, errand: Errand | string, age = 0): Mail {
+    const text = typeof errand === "string" ? errand : JSON.stringify(errand);
+    return { number, device: "a", text, age, from: `7 ${number}` };
+  }
+
+  write(number: number, write: string, more: object = {}, age = 0): Mail {
+    return this.mail(number, { write, options: {}, ...more }, age);
+  }
+
+  beat(...mail: Mail[]): void {
+    this.office.asks();
+    this.office.brings(mail);
+  }
+
+  /** One commit of all that waits; transfers that cannot be applied are left out. */
+  commit({ fails }: { fails?: LocalError } = {}): void {
+    const transfers = this.#waiting.splice(0);
+    const refused = new Map<Transfer, unknown>();
+    for (const transfer of transfers) {
+      try {
+        transfer.apply();
+      } catch (error) {
+        refused.set(transfer, error);
+      }
+    }
+    const applied = transfers.filter((it) => !refused.has(it));
+    if (fails) {
+      for (const transfer of applied.toReversed()) transfer.undo();
+      for (const transfer of applied) transfer.failed(fails);
+    } else {
+      this.posted.push(...applied.flatMap(({ posts = [] }) => posts.map(({ text }) => text)));
+      for (const transfer of applied) transfer.done();
+    }
+    for (const [transfer, error] of refused) transfer.failed(error);
+  }
+
+  /** What a commit tells the others, and forgets. */
+  tells(): { taken: readonly number[]; replies: string[] } {
+    const { taken = [], replies = [] } = this.device.ledger.mail ?? {};
+    this.device.ledger.committed();
+    return { taken, replies: replies.map(({ to, text }) => `${to} ${text}`) };
+  }
+}
+
+const full = new LocalError("OUTBOX_FULL", "full");
+const bad = new LocalError("BAD_ARGUMENT", "no");
+
+Deno.test("mail is done once, in the commit that ends it, and a beat that was under way brings nothing again", () => {
+  const scene = new Scene();
+  scene.beat(scene.write(1, "x"), scene.write(2, "y"));
+  scene.office.asks(); // the next beat begins
+  scene.commit();
+  assertEquals([scene.did, scene.tells()], [["x", "y"], { taken: [1, 2], replies: [] }]);
+  scene.office.brings([scene.write(1, "x"), scene.write(2, "y")]);
+  scene.commit();
+  assertEquals(scene.did, ["x", "y"]);
+  scene.beat(scene.write(3, "z"));
+  scene.commit();
+  assertEquals(scene.did, ["x", "y", "z"]);
+});
+
+Deno.test("mail for which there is no room holds up what was posted after it", () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
+  scene.beat(x, y);
+  scene.commit();
+  assertEquals(scene.did, []);
+  // It is under way again, behind nothing that is younger.
+  scene.beat(x, y);
+  scene.failing.clear();
+  scene.commit();
+  assertEquals([scene.did, scene.tells().taken], [["x", "y"], [1, 2]]);
+});
+
+Deno.test("mail in a commit that fails waits, and is done in its order", () => {
+  const scene = new Scene();
+  const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
+  scene.beat(x, y);
+  scene.commit({ fails: new LocalError("STORE_FAILED", "no") });
+  assertEquals([scene.did, scene.tells().taken], [["x", "y", "undo y", "undo x"], []]);
+  scene.beat(y); // cut short at the other end
+  scene.commit();
+  scene.beat(x, y);
+  scene.commit();
+  assertEquals(scene.did.slice(4), ["x", "y"]);
+});
+
+Deno.test("mail of a device that was lost counts no more when that comes back with what is left of it", () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  scene.beat(scene.write(1, "x"), scene.write(2, "y"));
+  scene.commit();
+  scene.movesAway(); // the other one has had room for x
+  scene.beat(scene.write(2, "y"));
+  scene.commit();
+  assertEquals([scene.did, scene.tells().taken], [["y"], [2]]);
+});
+
+Deno.test("what can never be done ends, and whoever waits for it is told in the same commit", () => {
+  const scene = new Scene();
+  scene.failing.set("x", bad);
+  scene.failing.set("led=1", bad);
+  const set = { set: "led", value: 1, options: {} };
+  scene.beat(
+    scene.write(1, "x"),
+    scene.write(2, "x", { answers: true }),
+    scene.mail(3, { ...set, answers: true }),
+    scene.mail(4, "no errand at all"),
+    scene.mail(5, { ...set, value: 2, answers: true }),
+  );
+  scene.commit();
+  const { taken, replies } = scene.tells();
+  assertEquals(taken, [1, 2, 3, 4, 5]);
+  const no = JSON.stringify({ code: "BAD_ARGUMENT", message: "no" });
+  assertEquals(replies, [`7 2 ${no}`, `7 3 ${no}`, "7 5 {}"]);
+  assertEquals(scene.did, ["led=2 for 7 5", "refused a BAD_ARGUMENT", "refused a BAD_ARGUMENT"]);
+});
+
+Deno.test("the time that mail has waited is taken from the time that its message has", () => {
+  const scene = new Scene();
+  const expires = { options: { expires: 1000 }, answers: true };
+  scene.beat(
+    scene.write(1, "x", expires, 400),
+    scene.write(2, "y", expires, 1000),
+    scene.write(3, "z", { options: { qos: false }, answers: true }, 5000),
+  );
+  scene.commit();
+  assertEquals(scene.did, ["x for 7 1 in 600", "refused a EXPIRED"]);
+  const codes = scene.tells().replies.map((it) => it.match(/^7 \d|EXPIRED/g)!.join(" "));
+  assertEquals(codes, ["7 2 EXPIRED", "7 3 EXPIRED"]);
+});
+
+Deno.test("whoever asks is told each outcome until it asks no more, and others' answers are nobody's", () => {
+  const scene = new Scene();
+  const told: Outcome[] = [];
+  const asker = { told: (it: Outcome) => void told.push(it), failed() {} };
+  const forget = scene.office.ask("b", { write: "x", options: {} }, asker);
+  scene.commit();
+  assertEquals(scene.posted, ['{"write":"x","options":{},"answers":true}']);
+  for (const text of ["{}", "no JSON", '{"line":":adc.1 5"}']) {
+    scene.office.answered({ note: 1, number: 1, text });
+  }
+  scene.office.answered({ note: 2, number: 99, text: "{}" });
+  forget();
+  scene.office.answered({ note: 3, number: 1, text: "{}" });
+  assertEquals(told, [{}, { line: ":adc.1 5" }]);
+});
+
+Deno.test("whoever asks is told why nothing was posted, and that the server is closed", async () => {
+  const scene = new Scene();
+  const ask = () => {
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    scene.office.ask("b", { write: "x", options: {} }, { told: resolve, failed: reject });
+    return promise;
+  };
+  const refused = ask();
+  scene.commit({ fails: full });
+  assertEquals(await assertRejects(() => refused), full);
+  const closed = ask();
+  scene.commit();
+  const reason = new LocalError("CLOSED", "closed");
+  scene.office.close(reason);
+  assertEquals(await assertRejects(() => closed), reason);
+});

@@ -1,0 +1,362 @@
+/**
+ * Several servers on one PostgreSQL: what a second one adds, how long a device is without a server when it moves, and
+ * what a message costs when the database knows many devices.
+ *
+ * @module
+ */
+import { Client } from "../../bridge/host/mod.ts";
+import { POSTGRES, Postgres } from "../support/postgres.ts";
+import { FaultProxy } from "../support/proxy.ts";
+import { locate, type Tools } from "../support/tools.ts";
+import { Contestant, Loader } from "./processes.ts";
+import { median, progress, quantile, type Section } from "./report.ts";
+
+/** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
+const TURN_MS = 1000;
+const WARM_UP_MS = 200;
+
+/** Devices that move together, and how often each kind of move is made. */
+const MOVERS = 20;
+const MOVES = 3;
+
+/** In ms, at both ends. */
+const TIMEOUT = 2000;
+
+/** A server that is stopped sends its devices away within this time, in ms. */
+const SENT_AWAY = 1000;
+
+/** How many devices the database knows; so many of them write. */
+const KNOWN = [10, 100, 1000, 10_000];
+const WRITERS = 10;
+
+/** What a transaction sleeps, in s, and how many of them there are, one after the other; and how long that is, in s. */
+const SLOW = [[0, 0], [0.1, 50], [1, 5]] as const;
+const SLOW_TIME = 5;
+
+/** Lets servers on one database take turns, and devices move between them. */
+export async function measureFleet(rounds: number): Promise<Section[]> {
+  const { paths, missing } = locate(POSTGRES);
+  if (missing.length > 0) {
+    progress(`no PostgreSQL here: ${missing.join(" ")}`);
+    return [];
+  }
+  // As it is installed, but for its place: each commit is synced.
+  const tools = paths as Tools<keyof typeof POSTGRES>;
+  await using database = await Postgres.start(tools, ["fsync = on"]);
+  return [
+    await measureServers(database, rounds),
+    await measureMoves(database),
+    await measureKnown(database, rounds),
+    await measureSlow(database),
+  ];
+}
+
+/** What is measured in one turn. */
+interface Turn {
+  rate: number;
+  p50: number;
+  p99: number;
+  alone: number;
+}
+
+async function measureServers(database: Postgres, rounds: number): Promise<Section> {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-bench-" });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const on = (store: string, name: string) => Contestant.holdfast(["--store", store], name);
+  const url = database.url(database.schema());
+  const file = stack.use(await on(`${folder}/server.db`, "sqlite"));
+  const one = stack.use(await on(database.url(database.schema()), "one"));
+  const pair = [stack.use(await on(url, "first")), stack.use(await on(url, "second"))];
+  const loaders = [stack.use(new Loader()), stack.use(new Loader())];
+  const contestants: [name: string, turn: () => Promise<Turn>][] = [
+    ["sqlite, full", () => turn([file], loaders)],
+    ["postgresql, one server", () => turn([one], loaders)],
+    ["postgresql, two servers", () => turn(pair, loaders)],
+  ];
+  const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
+  if (mosquitto) {
+    const mqtt = stack.use(new Loader("mqtt.ts"));
+    const broker = stack.use(await Contestant.mosquitto(mosquitto, folder));
+    contestants.push(["mosquitto, QoS 2 both ways", () => turn([broker], [mqtt])]);
+  } else progress("no mosquitto here: its Debian package has that name");
+  const turns = new Map<string, Turn[]>(contestants.map(([name]) => [name, []]));
+  for (let round = -1; round < rounds; round++) { // the first is for their compilers
+    progress(`100 × 16 to fleets, round ${round + 1} of ${rounds}`);
+    for (const [name, turn] of contestants) {
+      const result = await turn();
+      if (round >= 0) turns.get(name)!.push(result);
+    }
+  }
+  const brokers = turns.get("mosquitto, QoS 2 both ways");
+  return {
+    title: "Several servers on one PostgreSQL, 100 connections × 16 in flight in all",
+    columns: [
+      { key: "server", title: "server" },
+      { key: "rate", title: "messages/s" },
+      { key: "toBroker", title: "to mosquitto", digits: 2 },
+      { key: "p50", title: "p50 ms", digits: 1 },
+      { key: "p99", title: "p99 ms", digits: 1 },
+      { key: "alone", title: "1 × 1: p50 ms", digits: 2 },
+    ],
+    rows: Array.from(turns, ([server, own]) => ({
+      server,
+      rate: median(own.map(({ rate }) => rate)),
+      toBroker: brokers && median(own.map(({ rate }, round) => rate / brokers[round]!.rate)),
+      p50: median(own.map(({ p50 }) => p50 / 1000)),
+      p99: median(own.map(({ p99 }) => p99 / 1000)),
+      alone: median(own.map(({ alone }) => alone / 1000)),
+    })),
+    aims: [],
+  };
+}
+
+/** The same load, shared out among servers. */
+async function turn(servers: readonly Contestant[], loaders: readonly Loader[]): Promise<Turn> {
+  const share = 100 / servers.length;
+  const runs = await Promise.all(servers.map(async (server, at) => {
+    const ids = Array.from({ length: share }, (_, i) => `${server.name} ${i}`);
+    const loader = loaders[at]!;
+    await loader.open(server.port, ids, 2);
+    const run = await loader.run(16, WARM_UP_MS, TURN_MS);
+    await loader.close();
+    return run;
+  }));
+  await loaders[0]!.open(servers[0]!.port, ["alone"], 2);
+  const alone = await loaders[0]!.run(1, WARM_UP_MS, TURN_MS);
+  await loaders[0]!.close();
+  return {
+    rate: runs.reduce((sum, { rate }) => sum + rate, 0),
+    p50: median(runs.map(({ p50 }) => p50)),
+    p99: Math.max(...runs.map(({ p99 }) => p99)),
+    alone: alone.p50,
+  };
+}
+
+/** A device that knows both servers. */
+interface Mover {
+  readonly client: Client;
+  /** When its link was lost last. */
+  lost: number;
+}
+
+/** How a server goes from which devices move away. */
+const LEAVING = {
+  "the device's connection is lost, both servers go on": "reset",
+  "planned: the server is stopped": "stop",
+  "unplanned: the server is killed": "kill",
+} as const;
+
+async function measureMoves(database: Postgres): Promise<Section> {
+  await using stack = new AsyncDisposableStack();
+  const args = ["--store", database.url(database.schema()), "--timeout", `${TIMEOUT}`]
+    .concat("--send-away", `${SENT_AWAY}`);
+  const servers: Contestant[] = [];
+  stack.defer(async () => {
+    for (const server of servers) await server[Symbol.asyncDispose]();
+  });
+  const ways: FaultProxy[] = [];
+  for (const name of ["first", "second"]) {
+    const server = await Contestant.holdfast(args, name);
+    servers.push(server);
+    ways.push(stack.use(await FaultProxy.start({ target: { port: server.port } })));
+  }
+  const host = ways.map(({ port }) => `127.0.0.1:${port}`);
+  const movers: Mover[] = Array.from({ length: MOVERS }, (_, i) => {
+    const mover: Mover = {
+      lost: 0,
+      client: new Client({
+        id: `mover ${i}`,
+        host,
+        timeout: TIMEOUT,
+        onState: (isUp) => {
+          if (!isUp) mover.lost = performance.now();
+        },
+      }),
+    };
+    stack.use(mover.client);
+    return mover;
+  });
+  await Promise.all(movers.map(({ client }) => client.write("begin")));
+  const scene: Scene = { servers, ways, movers, args, at: 0 };
+  const rows = [];
+  for (const [move, how] of Object.entries(LEAVING)) {
+    const times: number[] = [];
+    for (let n = 0; n < MOVES; n++) {
+      progress(`moves, ${how}, ${n + 1} of ${MOVES}`);
+      // A link that has lasted for the timeout is made again without a pause.
+      await pause(TIMEOUT + Math.random() * TIMEOUT);
+      times.push(...await leave(how, scene));
+    }
+    const [p50, p90, worst] = [median(times), quantile(times, 0.9), Math.max(...times)];
+    rows.push({ move, count: times.length, p50, p90, worst });
+  }
+  return {
+    title:
+      `From the loss of the link to the first message that is safe at the other server, ${MOVERS} devices at once, timeout ${TIMEOUT} ms`,
+    columns: [
+      { key: "move", title: "move" },
+      { key: "count", title: "moves" },
+      { key: "p50", title: "p50 ms" },
+      { key: "p90", title: "p90 ms" },
+      { key: "worst", title: "worst, ms" },
+    ],
+    rows,
+    aims: [],
+  };
+}
+
+/** Two servers, each at an address of its own, and devices that know both. */
+interface Scene {
+  readonly servers: Contestant[];
+  readonly ways: readonly FaultProxy[];
+  readonly movers: readonly Mover[];
+  readonly args: string[];
+  /** At which of them the devices are. */
+  at: number;
+}
+
+/** All devices move to the other server. @returns how long each took, in ms */
+async function leave(how: "reset" | "stop" | "kill", scene: Scene): Promise<number[]> {
+  const { servers, ways, movers, args, at } = scene;
+  const begun = performance.now();
+  const gone = servers[at]!;
+  let ended: Promise<void> | undefined;
+  if (how === "reset") {
+    servers.reverse(); // the address is the same, behind it is the other one
+    for (const [i, way] of ways.entries()) way.retarget(servers[i]!.port);
+    for (const way of ways) way.reset();
+  } else ended = how === "kill" ? gone.kill() : gone.terminate();
+  const times = await Promise.all(movers.map(async (mover) => {
+    // On a busy machine one may have gone to the other server by itself: that one stays.
+    let isLate = false;
+    void Promise.resolve(ended).then(() => pause(2 * TIMEOUT)).then(() => isLate = true);
+    while (mover.lost < begun && !isLate) await pause(1);
+    const { lost } = mover;
+    if (lost < begun) return [];
+    await mover.client.write("where am I");
+    return [performance.now() - lost];
+  }));
+  if (ended) {
+    await ended;
+    servers[at] = await Contestant.holdfast(args, gone.name);
+    ways[at]!.retarget(servers[at].port);
+    scene.at = 1 - at;
+  }
+  return times.flat();
+}
+
+async function measureKnown(database: Postgres, rounds: number): Promise<Section> {
+  await using stack = new AsyncDisposableStack();
+  const loader = stack.use(new Loader());
+  const contestants: [known: number, server: Contestant][] = [];
+  const ids = Array.from({ length: WRITERS }, (_, i) => `writer ${i}`);
+  for (const known of KNOWN) {
+    const schema = database.schema();
+    const server = stack.use(await Contestant.holdfast(["--store", database.url(schema)]));
+    contestants.push([known, server]);
+    database.sql(knowing(known - WRITERS), schema);
+  }
+  const turns = new Map<number, { rate: number; p50: number; cpu: number; database: number }[]>();
+  for (let round = -1; round < rounds; round++) {
+    progress(`${KNOWN.join(", ")} known devices, round ${round + 1} of ${rounds}`);
+    for (const [known, server] of contestants) {
+      await loader.open(server.port, ids, 2);
+      const [before, databaseBefore] = [await server.usage(), await cpuOf(database)];
+      const { rate, p50 } = await loader.run(16, WARM_UP_MS, TURN_MS);
+      const [after, databaseAfter] = [await server.usage(), await cpuOf(database)];
+      const { acked } = await loader.close();
+      const cpu = (after!.cpu - before!.cpu) * 1e6 / acked;
+      const result = { rate, p50, cpu, database: (databaseAfter - databaseBefore) * 1e6 / acked };
+      if (round >= 0) turns.set(known, [...turns.get(known) ?? [], result]);
+    }
+  }
+  return {
+    title:
+      `What a message costs by the devices that the database knows, ${WRITERS} connections × 16`,
+    columns: [
+      { key: "known", title: "known devices" },
+      { key: "rate", title: "messages/s" },
+      { key: "p50", title: "p50 ms", digits: 1 },
+      { key: "cpu", title: "server's CPU, µs/message", digits: 1 },
+      { key: "database", title: "database's CPU, µs/message", digits: 1 },
+    ],
+    rows: Array.from(turns, ([known, own]) => ({
+      known,
+      rate: median(own.map(({ rate }) => rate)),
+      p50: median(own.map(({ p50 }) => p50 / 1000)),
+      cpu: median(own.map(({ cpu }) => cpu)),
+      database: median(own.map(({ database }) => database)),
+    })),
+    aims: [],
+  };
+}
+
+/** What another device of the same server waits while an application's transaction is slow. */
+async function measureSlow(database: Postgres): Promise<Section> {
+  const store = database.url(database.schema());
+  await using server = await Contestant.holdfast(["--store", store], "slow", "slow.ts");
+  await using slow = new Client({ id: "slow", port: server.port });
+  await using other = new Client({ id: "other", port: server.port });
+  await Promise.all([slow.write("0"), other.write("0")]);
+  const rows = [];
+  for (const [seconds, count] of SLOW) {
+    progress(`transactions of ${seconds * 1000} ms`);
+    await Promise.all(Array.from({ length: count }, () => slow.write(`${seconds}`)));
+    const end = performance.now() + SLOW_TIME * 1000;
+    const times: number[] = [];
+    for (let at = performance.now(); at < end;) {
+      await other.write("0");
+      const now = performance.now();
+      times.push(now - at);
+      at = now;
+    }
+    rows.push({
+      sleep: seconds * 1000,
+      count: times.length,
+      p50: median(times),
+      p99: quantile(times, 0.99),
+      worst: Math.max(...times),
+    });
+  }
+  return {
+    title: "Acks of a device while a transaction of another one's application is slow",
+    columns: [
+      { key: "sleep", title: "transaction, ms" },
+      { key: "count", title: "messages" },
+      { key: "p50", title: "p50 ms", digits: 1 },
+      { key: "p99", title: "p99 ms", digits: 1 },
+      { key: "worst", title: "worst, ms", digits: 1 },
+    ],
+    rows,
+    aims: [],
+  };
+}
+
+/** So many devices that have been there once, and for which nothing waits. */
+function knowing(devices: number): string {
+  return `INSERT INTO holdfast_devices (device, id, token, tx_epoch, tx_next, tx_sent, next_id,
+      rx_epoch, rx_next, connects, processed)
+    SELECT token, 'known ' || token, token, 1, 0, 0, 0, 1, 0, 1, 0
+    FROM (SELECT nextval('holdfast_tokens') AS token FROM generate_series(1, ${devices})) AS made;
+    ANALYZE`;
+}
+
+/** Processor time of all of the database's processes so far, in s. */
+async function cpuOf(database: Postgres): Promise<number> {
+  let ticks = 0;
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => undefined); // it has ended
+    if (stat === undefined) continue;
+    // ppid, utime and stime are fields 4, 14 and 15; the name (2) may hold spaces.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(fields[1]) !== database.pid) continue;
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return ticks / 100;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

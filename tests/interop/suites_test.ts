@@ -1,0 +1,127 @@
+/**
+ * Every end of ours with every kind of key, and somebody on the way who records: which suite the two speak, that lines go
+ * both ways, and that a sealed link shows none of them. An end that does not seal is refused where a key is for that alone.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Client } from "../../bridge/host/mod.ts";
+import { Server } from "../../server/mod.ts";
+import { buildSketch } from "../arduino/build.ts";
+import { Sketch } from "../arduino/sketch.ts";
+import { application, chipTools, plugIn } from "../firmware/support.ts";
+import { interpreters } from "../micropython/interpreters.ts";
+import { PythonProcess } from "../micropython/python_process.ts";
+import { Relay } from "../support/relay.ts";
+import { toolTest } from "../support/tools.ts";
+import { until } from "../support/wait.ts";
+
+/** In ms; a chip's clock runs at the same speed. */
+const TIMEOUT = 2000;
+const ID = "board";
+const KEY = "3c".repeat(32);
+
+/** What a server has for the device: nothing, a key, or a key for sealed links alone. */
+const KEYS = { none: undefined, "02": KEY, "03": `03:${KEY}` } as const;
+type Kind = keyof typeof KEYS;
+
+/** Starts an end, with the key if there is one. It writes something, and takes what it is told. */
+type Start = (port: number, key: string | undefined) => Promise<AsyncDisposable>;
+
+/** By the server's kind of key: the suite that is spoken, or the refusal. */
+type Outcomes = Partial<Record<Kind, "00" | "02" | "03" | "refusal 08">>;
+
+const SEALS: Outcomes = { none: "00", "02": "03", "03": "03" };
+const PROVES: Outcomes = { none: "00", "02": "02", "03": "refusal 08" };
+/** The same, of an end that is told not to seal: without a key it is as above. */
+const TOLD: Outcomes = { "02": "02", "03": "refusal 08" };
+
+async function meet(kind: Kind, start: Start, expected: string): Promise<void> {
+  const key = KEYS[kind];
+  await using server = await Server.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    timeout: TIMEOUT,
+    ...(key === undefined ? { open: true } : { keys: [[ID, key]] }),
+  });
+  await using relay = new Relay(server.port);
+  await using _ = await start(relay.port, key && KEY);
+  if (expected.startsWith("refusal")) {
+    const [, code] = expected.split(" ");
+    await until(() => relay.textOf("toDevice").includes(`\x04${code}\n`), { what: expected });
+    assertEquals(server.devices, []);
+    return;
+  }
+  const device = await server.device(ID);
+  const up = await device.readline();
+  assert(up.length > 4, "a line that is found by chance in sealed bytes"); // once in 2^32
+  await device.write("down the line");
+  const [said, heard] = [relay.textOf("toServer"), relay.textOf("toDevice")];
+  assertEquals(said.slice(0, 3), `\x01${expected}`);
+  assertEquals(heard.slice(0, 3), `\x02${expected}`);
+  const shows = [said.includes(up), heard.includes("down the line")];
+  assertEquals(shows, expected === "03" ? [false, false] : [true, true]);
+}
+
+/** A step for each kind of key. */
+async function meetAll(t: Deno.TestContext, outcomes: Outcomes, start: Start): Promise<void> {
+  for (const [kind, outcome] of Object.entries(outcomes)) {
+    const name = kind === "none" ? "no key" : `a key for suite ${kind}`;
+    await t.step(`${name}: ${outcome}`, () => meet(kind as Kind, start, outcome));
+  }
+}
+
+const client = (suite?: 2): Start => (port, key) => {
+  const client = new Client({
+    ...{ id: ID, host: "127.0.0.1", port, timeout: TIMEOUT },
+    ...(key !== undefined && { key }),
+    ...(suite !== undefined && { suite }),
+  });
+  client.write("up the line").catch(() => {}); // it may be refused
+  client.readline().catch(() => {});
+  return Promise.resolve(client);
+};
+
+Deno.test("suites: the client in Deno", (t) => meetAll(t, SEALS, client()));
+Deno.test("suites: the client in Deno that does not seal", (t) => meetAll(t, TOLD, client(2)));
+
+toolTest("suites: the chip", chipTools, async (_, t) => {
+  await meetAll(t, SEALS, (port, key) =>
+    plugIn({
+      port,
+      id: ID,
+      application: application("qos"),
+      settings: { timeout: TIMEOUT, ...(key !== undefined && { key: Uint8Array.fromHex(key) }) },
+    }));
+});
+
+toolTest("suites: the library for Arduino", { "g++": "g++" }, async (tools, t) => {
+  const folder = await Deno.makeTempDir({ prefix: "holdfast-suites-" });
+  try {
+    const program = `${folder}/exchange`;
+    const sketch = new URL("../arduino/exchange.cpp", import.meta.url).pathname;
+    await buildSketch(tools["g++"], sketch, program);
+    const start = (suite: string): Start => (port, key) =>
+      Promise.resolve(
+        new Sketch(program, {
+          HOLDFAST_HOSTS: `127.0.0.1:${port}`,
+          HOLDFAST_TIMEOUT: `${TIMEOUT}`,
+          HOLDFAST_SUITE: suite,
+          ...(key !== undefined && { HOLDFAST_KEY: key }),
+        }),
+      );
+    await meetAll(t, SEALS, start("03"));
+    await t.step("that does not seal", (t) => meetAll(t, TOLD, start("02")));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+for (const [name, path] of interpreters()) {
+  Deno.test(`suites: the client for MicroPython, under ${name}`, (t) =>
+    meetAll(t, PROVES, (port, key) =>
+      Promise.resolve(
+        PythonProcess.device(path, {
+          ...{ port, id: ID, timeout: TIMEOUT, messages: 1, first: 10_000 },
+          ...(key !== undefined && { key }),
+        }),
+      )));
+}
