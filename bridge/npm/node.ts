@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
+import { hostname } from "node:os";
 import process from "node:process";
 
 /** Errors of Node's `fs` stay what they are: which of Deno's they would be is seen by their code. */
@@ -106,6 +107,7 @@ export const Deno = {
     PermissionDenied: withCode("EACCES", "EPERM"),
   },
   SeekMode: { Start: 0 },
+  hostname,
   permissions: { querySync: () => ({ state: "granted" }) },
   lstatSync: (path: string) => info(fs.lstatSync(path)),
   open: (path: string, options?: OpenOptions) =>
