@@ -7,7 +7,8 @@
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { forNode } from "../../bridge/npm/pack.ts";
 import { FaultProxy } from "../support/proxy.ts";
-import { toolTest } from "../support/tools.ts";
+import { POSTGRES, Postgres } from "../support/postgres.ts";
+import { locate, type Tools, toolTest } from "../support/tools.ts";
 import { folder } from "../support/main_process.ts";
 
 const TOOLS = { node: "nodejs", npm: "npm" };
@@ -149,6 +150,23 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
     assertEquals([code, said], [1, "Error: dropped by the application\n"]);
     assertMatch(wrong!, /Error: dropped elsewhere/);
+  });
+
+  const { paths, missing } = locate(POSTGRES);
+  await t.step({
+    name: `a store in PostgreSQL works${missing.length > 0 ? ` [apt install ${missing}]` : ""}`,
+    ignore: missing.length > 0,
+    async fn() {
+      await using postgres = await Postgres.start(paths as Tools<keyof typeof POSTGRES>, []);
+      const url = postgres.url(postgres.schema());
+      for (let time = 0; time < 2; time++) { // the second one loads what the first has left
+        await using server = new NodeServer(here(node), "server.js", url);
+        const { port, message } = await server.said;
+        assertEquals(typeof port, "number", message);
+        const said = await output(here(node), "client.js", `${port}`);
+        assertEquals(JSON.parse(said).answers.length, 30);
+      }
+    },
   });
 
   await t.step("a store in SQLite works, or is refused with what to do", async () => {
