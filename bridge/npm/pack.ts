@@ -7,7 +7,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { dirname, join, relative, resolve } from "node:path";
+import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { transformSync } from "esbuild";
 import * as node from "./node.ts";
 
@@ -66,11 +66,18 @@ function check(call: string, names: string): void {
   );
 }
 
+/** Without what a task puts in front: a dependency of ours has an npm of its own there, which is old. */
+function outerPath(): string {
+  const own = join(Deno.realPathSync(join(ROOT, "node_modules")), ".bin");
+  const folders = (Deno.env.get("PATH") ?? "").split(delimiter);
+  return folders.filter((folder) => folder !== own).join(delimiter);
+}
+
 async function run(command: string, args: string[], cwd: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args,
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", PATH: outerPath() },
   }).output();
   const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (!success) throw new Error(`${command} ${args.join(" ")} failed:\n${wrong}${said}`);

@@ -12,7 +12,7 @@ import { locate, type Tools, toolTest } from "../support/tools.ts";
 import { folder } from "../support/main_process.ts";
 
 const TOOLS = { node: "nodejs", npm: "npm" };
-const PACK = new URL("../../bridge/npm/pack.ts", import.meta.url).pathname;
+const ROOT = new URL("../../", import.meta.url);
 const PROGRAM = new URL("program/", import.meta.url);
 const CONFIG = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
 
@@ -82,10 +82,11 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
   const project = `${place.path}/project`;
   await Deno.mkdir(`${project}/home`, { recursive: true });
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", PACK, `${place.path}/packed`],
+    args: ["task", "npm", `${place.path}/packed`],
+    cwd: ROOT,
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
-  const tarball = new TextDecoder().decode(stdout).trim();
+  const tarball = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
   const here = (program: string) => ({ program, cwd: project });
   for (const name of ["server.ts", "client.ts", "dropping.ts", "tsconfig.json"]) {
     await Deno.copyFile(new URL(name, PROGRAM), `${project}/${name}`);
