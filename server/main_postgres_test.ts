@@ -10,7 +10,6 @@ Deno.test("what cannot be with a store in PostgreSQL is named, with exit code 2,
     [["--open", "--store", `${store}?sslmode=some`], "sslmode is one of"],
     [["--open", "--store", "postgres://u:secret@h:x/d"], "is no host"],
     [["--open", "--store", store, "--durability", "normal"], "normal is for SQLite"],
-    [["--open", "--store", store, "--mqtt", "mqtt://127.0.0.1:1"], "a store in SQLite"],
     [["devices", "--store", store], "--store takes the name of a file here"],
   ];
   await Promise.all(wrong.map(async ([args, about]) => {
