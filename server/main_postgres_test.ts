@@ -25,6 +25,13 @@ withPostgres("a server's process on PostgreSQL", (server) => {
 
   const exposed = ({ log }: Process) => log.some(({ code }) => code === "PASSWORD_EXPOSED");
 
+  Deno.test("topics of a device's own are refused by name: they need a store in SQLite", async () => {
+    const mqtt = ["--mqtt", "mqtt://127.0.0.1:1", "--mqtt-own-topics", "a/#"];
+    const [code, text] = await fails("--open", "--store", url(""), ...mqtt);
+    assertEquals(code, 2, text);
+    assertStringIncludes(text, "topics of a device's own need a store in SQLite");
+  });
+
   Deno.test("a password on the command line is warned of, and in no line of the log", async () => {
     {
       await using process = start("--open", "--app", "echo", "--store", url(":secret"));
