@@ -288,7 +288,11 @@ browserTest(
         /choose the file that “deno task build” has made/,
       ],
       ["cut.wasm", wasm.slice(0, 2000), /cut\.wasm: it is damaged or cut off/],
-      ["empty.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), /it does not export registers/],
+      [
+        "empty.wasm",
+        Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
+        /it does not export registers/,
+      ],
       ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly of version 2/],
       ["nothing.wasm", new Uint8Array(0), /neither a \.wasm/],
     ];
