@@ -5,11 +5,12 @@
  * @module
  */
 import { Client } from "../../bridge/host/mod.ts";
-import { POSTGRES, Postgres } from "../support/postgres.ts";
+import type { Postgres } from "../support/postgres.ts";
 import { FaultProxy } from "../support/proxy.ts";
-import { locate, type Tools } from "../support/tools.ts";
+import { besideBroker, type SafeTurn, startBroker, startDatabase } from "./made_safe.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { median, progress, quantile, type Section } from "./report.ts";
+import { inTurns } from "./turn.ts";
 
 /** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
 const TURN_MS = 1000;
@@ -35,28 +36,14 @@ const SLOW_TIME = 5;
 
 /** Lets servers on one database take turns, and devices move between them. */
 export async function measureFleet(rounds: number): Promise<Section[]> {
-  const { paths, missing } = locate(POSTGRES);
-  if (missing.length > 0) {
-    progress(`no PostgreSQL here: ${missing.join(" ")}`);
-    return [];
-  }
-  // As it is installed, but for its place: each commit is synced.
-  const tools = paths as Tools<keyof typeof POSTGRES>;
-  await using database = await Postgres.start(tools, ["fsync = on"]);
+  await using database = await startDatabase();
+  if (!database) return [];
   return [
     await measureServers(database, rounds),
     await measureMoves(database),
     await measureKnown(database, rounds),
     await measureSlow(database),
   ];
-}
-
-/** What is measured in one turn. */
-interface Turn {
-  rate: number;
-  p50: number;
-  p99: number;
-  alone: number;
 }
 
 async function measureServers(database: Postgres, rounds: number): Promise<Section> {
@@ -69,50 +56,22 @@ async function measureServers(database: Postgres, rounds: number): Promise<Secti
   const one = stack.use(await on(database.url(database.schema()), "one"));
   const pair = [stack.use(await on(url, "first")), stack.use(await on(url, "second"))];
   const loaders = [stack.use(new Loader()), stack.use(new Loader())];
-  const contestants: [name: string, turn: () => Promise<Turn>][] = [
+  const contestants: [name: string, turn: () => Promise<SafeTurn>][] = [
     ["sqlite, full", () => turn([file], loaders)],
     ["postgresql, one server", () => turn([one], loaders)],
     ["postgresql, two servers", () => turn(pair, loaders)],
   ];
-  const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
-  if (mosquitto) {
-    const mqtt = stack.use(new Loader("mqtt.ts"));
-    const broker = stack.use(await Contestant.mosquitto(mosquitto, folder));
-    contestants.push(["mosquitto, QoS 2 both ways", () => turn([broker], [mqtt])]);
-  } else progress("no mosquitto here: its Debian package has that name");
-  const turns = new Map<string, Turn[]>(contestants.map(([name]) => [name, []]));
-  for (let round = -1; round < rounds; round++) { // the first is for their compilers
-    progress(`100 × 16 to fleets, round ${round + 1} of ${rounds}`);
-    for (const [name, turn] of contestants) {
-      const result = await turn();
-      if (round >= 0) turns.get(name)!.push(result);
-    }
-  }
-  const brokers = turns.get("mosquitto, QoS 2 both ways");
+  const peer = await startBroker(folder, stack);
+  if (peer) contestants.push([peer.name, () => turn([peer.broker], [peer.loader])]);
   return {
     title: "Several servers on one PostgreSQL, 100 connections × 16 in flight in all",
-    columns: [
-      { key: "server", title: "server" },
-      { key: "rate", title: "messages/s" },
-      { key: "toBroker", title: "to mosquitto", digits: 2 },
-      { key: "p50", title: "p50 ms", digits: 1 },
-      { key: "p99", title: "p99 ms", digits: 1 },
-      { key: "alone", title: "1 × 1: p50 ms", digits: 2 },
-    ],
-    rows: Array.from(turns, ([server, own]) => ({
-      server,
-      rate: median(own.map(({ rate }) => rate)),
-      toBroker: brokers && median(own.map(({ rate }, round) => rate / brokers[round]!.rate)),
-      p50: median(own.map(({ p50 }) => p50 / 1000)),
-      p99: median(own.map(({ p99 }) => p99 / 1000)),
-      alone: median(own.map(({ alone }) => alone / 1000)),
-    })),
+    ...besideBroker(await inTurns("100 × 16 to fleets", rounds, contestants)),
     aims: [],
   };
 }
 
 /** The same load, shared out among servers. */
-async function turn(servers: readonly Contestant[], loaders: readonly Loader[]): Promise<Turn> {
+async function turn(servers: readonly Contestant[], loaders: readonly Loader[]): Promise<SafeTurn> {
   const share = 100 / servers.length;
   const runs = await Promise.all(servers.map(async (server, at) => {
     const ids = Array.from({ length: share }, (_, i) => `${server.name} ${i}`);
@@ -249,28 +208,24 @@ async function leave(how: "reset" | "stop" | "kill", scene: Scene): Promise<numb
 async function measureKnown(database: Postgres, rounds: number): Promise<Section> {
   await using stack = new AsyncDisposableStack();
   const loader = stack.use(new Loader());
-  const contestants: [known: number, server: Contestant][] = [];
   const ids = Array.from({ length: WRITERS }, (_, i) => `writer ${i}`);
+  const costs = (server: Contestant) => async () => {
+    await loader.open(server.port, ids, 2);
+    const [before, databaseBefore] = [await server.usage(), await cpuOf(database)];
+    const { rate, p50 } = await loader.run(16, WARM_UP_MS, TURN_MS);
+    const [after, databaseAfter] = [await server.usage(), await cpuOf(database)];
+    const { acked } = await loader.close();
+    const cpu = (after!.cpu - before!.cpu) * 1e6 / acked;
+    return { rate, p50, cpu, database: (databaseAfter - databaseBefore) * 1e6 / acked };
+  };
+  const contestants: [known: number, turn: ReturnType<typeof costs>][] = [];
   for (const known of KNOWN) {
     const schema = database.schema();
     const server = stack.use(await Contestant.holdfast(["--store", database.url(schema)]));
-    contestants.push([known, server]);
+    contestants.push([known, costs(server)]);
     database.sql(knowing(known - WRITERS), schema);
   }
-  const turns = new Map<number, { rate: number; p50: number; cpu: number; database: number }[]>();
-  for (let round = -1; round < rounds; round++) {
-    progress(`${KNOWN.join(", ")} known devices, round ${round + 1} of ${rounds}`);
-    for (const [known, server] of contestants) {
-      await loader.open(server.port, ids, 2);
-      const [before, databaseBefore] = [await server.usage(), await cpuOf(database)];
-      const { rate, p50 } = await loader.run(16, WARM_UP_MS, TURN_MS);
-      const [after, databaseAfter] = [await server.usage(), await cpuOf(database)];
-      const { acked } = await loader.close();
-      const cpu = (after!.cpu - before!.cpu) * 1e6 / acked;
-      const result = { rate, p50, cpu, database: (databaseAfter - databaseBefore) * 1e6 / acked };
-      if (round >= 0) turns.set(known, [...turns.get(known) ?? [], result]);
-    }
-  }
+  const turns = await inTurns(`${KNOWN.join(", ")} known devices`, rounds, contestants);
   return {
     title:
       `What a message costs by the devices that the database knows, ${WRITERS} connections × 16`,

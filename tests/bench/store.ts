@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { Contestant, Loader } from "./processes.ts";
-import { median, progress, type Section } from "./report.ts";
-import { type Turn, turn } from "./turn.ts";
-import { POSTGRES, Postgres } from "../support/postgres.ts";
-import { locate, type Tools } from "../support/tools.ts";
+import { besideBroker, startBroker, startDatabase } from "./made_safe.ts";
+import { Contestant, type Loader } from "./processes.ts";
+import { median, type Section } from "./report.ts";
+import { inTurns, turn } from "./turn.ts";
 
 const FULL = { connections: 100, window: 16 };
 
@@ -33,67 +32,40 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
     stack.use(await onDisk("sqlite, full")),
     stack.use(await onDisk("sqlite, normal", "--durability", "normal")),
   ];
-  const { paths, missing } = locate(POSTGRES);
-  if (missing.length === 0) {
-    // As it is installed, but for its place: each commit is synced.
-    const tools = paths as Tools<keyof typeof POSTGRES>;
-    const database = stack.use(await Postgres.start(tools, ["fsync = on"]));
+  const database = await startDatabase();
+  if (database) {
+    stack.use(database);
     const url = database.url(database.schema());
     servers.push(stack.use(await Contestant.holdfast(["--store", url], "postgresql")));
-  } else progress(`no PostgreSQL here: ${missing.join(" ")}`);
-  const contestants: [string, Contestant, Loader, 1 | 2][] = servers.flatMap((server) =>
-    ([2, 1] as const).map((dialect) =>
-      [`${server.name}, dialect ${dialect}`, server, loader, dialect] as [
-        string,
-        Contestant,
-        Loader,
-        1 | 2,
-      ]
-    )
-  );
-  const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
-  const broker = "mosquitto, QoS 2 both ways";
-  if (mosquitto) {
-    const mqtt = stack.use(new Loader("mqtt.ts"));
-    contestants.push([broker, stack.use(await Contestant.mosquitto(mosquitto, folder)), mqtt, 2]);
-  } else progress("no mosquitto here: its Debian package has that name");
-
-  const turns = new Map<string, (Turn & { alone: number })[]>();
-  for (let round = -1; round < rounds; round++) { // the first is for their compilers
-    progress(`${FULL.connections} × ${FULL.window} to stores, round ${round + 1} of ${rounds}`);
-    for (const [name, server, loader, dialect] of contestants) {
-      const result = await turn(server, loader, FULL, { ...TURN, dialect });
-      const alone = await turn(server, loader, ALONE, { ...TURN, dialect });
-      const both = { ...result, alone: alone.p50 };
-      if (round >= 0) turns.set(name, [...turns.get(name) ?? [], both]);
+  }
+  const safe = (server: Contestant, loader: Loader, dialect: 1 | 2) => async () => {
+    const result = await turn(server, loader, FULL, { ...TURN, dialect });
+    const alone = await turn(server, loader, ALONE, { ...TURN, dialect });
+    return { ...result, alone: alone.p50 };
+  };
+  const contestants: [name: string, turn: ReturnType<typeof safe>][] = [];
+  for (const server of servers) {
+    for (const dialect of [2, 1] as const) {
+      contestants.push([`${server.name}, dialect ${dialect}`, safe(server, loader, dialect)]);
     }
   }
+  const peer = await startBroker(folder, stack);
+  if (peer) contestants.push([peer.name, safe(peer.broker, peer.loader, 2)]);
 
-  const brokers = turns.get(broker);
-  const rows = Array.from(turns, ([server, own]) => ({
-    server,
-    rate: median(own.map(({ rate }) => rate)),
-    toBroker: brokers &&
-      median(own.map(({ rate }, round) => rate / brokers[round]!.rate)),
-    p50: median(own.map(({ p50 }) => p50 / 1000)),
-    p99: median(own.map(({ p99 }) => p99 / 1000)),
-    alone: median(own.map(({ alone }) => alone / 1000)),
-    cpu: median(own.map(({ cpu }) => cpu ?? NaN)),
-  }));
-  const ratio = Number(rows.find(({ server }) => server === "sqlite, full, dialect 2")!.toBroker);
+  const what = `${FULL.connections} × ${FULL.window} to stores`;
+  const turns = await inTurns(what, rounds, contestants);
+  const { columns, rows } = besideBroker(turns);
+  for (const row of rows) {
+    row["cpu"] = median(turns.get(String(row["server"]))!.map(({ cpu }) => cpu ?? NaN));
+  }
+  const ratio = Number(
+    rows.find(({ server }) => server === "sqlite, full, dialect 2")!["toBroker"],
+  );
   return {
     title: `Messages made safe, ${FULL.connections} connections × ${FULL.window} in flight`,
-    columns: [
-      { key: "server", title: "server" },
-      { key: "rate", title: "messages/s" },
-      { key: "toBroker", title: "to mosquitto", digits: 2 },
-      { key: "p50", title: "p50 ms", digits: 1 },
-      { key: "p99", title: "p99 ms", digits: 1 },
-      { key: "alone", title: "1 × 1: p50 ms", digits: 2 },
-      { key: "cpu", title: "server's CPU, µs/message", digits: 2 },
-    ],
+    columns: [...columns, { key: "cpu", title: "server's CPU, µs/message", digits: 2 }],
     rows,
-    aims: brokers
+    aims: peer
       ? [{
         what: "throughput with the store on disk, to mosquitto's QoS 2",
         aim: `${AIM} ×`,

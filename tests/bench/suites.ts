@@ -7,8 +7,8 @@
 import { formatDeviceKey } from "../../server/protocol/proof.ts";
 import type { Proof } from "./load.ts";
 import { Contestant, type Loader } from "./processes.ts";
-import { median, progress, type Section } from "./report.ts";
-import { idsOf, type Turn, turn } from "./turn.ts";
+import { median, type Section } from "./report.ts";
+import { idsOf, inTurns, turn } from "./turn.ts";
 
 const LOADS = [
   { connections: 1, window: 1 },
@@ -42,19 +42,14 @@ export async function measureSuites(loader: Loader, rounds: number): Promise<Sec
 
   const section: Section = { title: "Links of each suite", columns, rows: [], aims: [] };
   for (const load of LOADS) {
-    const turns = new Map<string, Turn[]>(servers.map(([suite]) => [suite, []]));
-    for (let round = -1; round < rounds; round++) { // the first is for their compilers
-      const { connections, window } = load;
-      progress(`${connections} × ${window} in each suite, round ${round + 1} of ${rounds}`);
-      for (const [suite, server, proof] of servers) {
-        const result = await turn(server, loader, load, {
-          ...TURN,
-          dialect: 2,
-          ...proof && { proof },
-        });
-        if (round >= 0) turns.get(suite)!.push(result);
-      }
-    }
+    const turns = await inTurns(
+      `${load.connections} × ${load.window} in each suite`,
+      rounds,
+      servers.map(([suite, server, proof]) => [
+        suite,
+        () => turn(server, loader, load, { ...TURN, dialect: 2, ...proof && { proof } }),
+      ]),
+    );
     const proven = turns.get("02")!;
     for (const [suite, own] of turns) {
       section.rows.push({

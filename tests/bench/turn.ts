@@ -5,6 +5,7 @@
  */
 import type { Proof } from "./load.ts";
 import type { Contestant, Loader } from "./processes.ts";
+import { progress } from "./report.ts";
 
 export interface Load {
   connections: number;
@@ -53,4 +54,25 @@ export async function turn(
   const { acked } = await loader.close();
   const share = before && after && (after.cpu - before.cpu) * 1000 / wall;
   return { rate, p50, p99, cpu: share && share / rate * 1e6, acked };
+}
+
+/**
+ * Lets contestants take turns: what disturbs one disturbs all. The round before the first is for their compilers.
+ *
+ * @param what For whoever waits: what is measured.
+ */
+export async function inTurns<Name, Result>(
+  what: string,
+  rounds: number,
+  contestants: readonly (readonly [name: Name, turn: () => Promise<Result>])[],
+): Promise<Map<Name, Result[]>> {
+  const turns = new Map<Name, Result[]>(contestants.map(([name]) => [name, []]));
+  for (let round = -1; round < rounds; round++) {
+    progress(`${what}, round ${round + 1} of ${rounds}`);
+    for (const [name, turn] of contestants) {
+      const result = await turn();
+      if (round >= 0) turns.get(name)!.push(result);
+    }
+  }
+  return turns;
 }
