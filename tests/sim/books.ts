@@ -231,8 +231,8 @@ export class Books {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
-    const isDone = message.isBuried || message.dropped;
-    if (isDone && !mayBePast) throw this.#violation("", message, "was dropped, and is offered");
+    const end = message.isBuried ? "was given up" : message.dropped && "was dropped";
+    if (end && !mayBePast) throw this.#violation("", message, `${end}, and is offered again`);
     this.#attempted(text);
   }
 
