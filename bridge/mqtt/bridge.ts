@@ -1,7 +1,7 @@
 /**
  * Between a server's devices and an MQTT broker: one connection for all of them.
  *
- * Long because all parts meet here, and half of it says what their options are.
+ * Long because all parts meet here.
  */
 import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
