@@ -6,7 +6,8 @@ import { folder } from "../../tests/support/main_process.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Announcer } from "./announcer.ts";
 import { remember, topicsOf } from "./retained.ts";
-import { createTables } from "./schema.ts";
+import { publish } from "./rows.ts";
+import { createTables, type Schema } from "./schema.ts";
 import { Topics } from "./topics.ts";
 import type { DiscoveryPayload } from "./discovery.ts";
 
@@ -56,9 +57,8 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
-  await server.transaction(async (tx) => {
-    await createTables(tx, "x", 5);
-  });
+  let schema!: Schema;
+  await server.transaction(async (tx) => void (schema = await createTables(tx, "x", 5)));
   const temp = { kind: "sensor" } as const;
   let channels: Description["channels"] = { temp, button: { kind: "event" } };
   let devices = [{ id: "kitchen", metadata: "" }];
@@ -77,7 +77,10 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
       clock: nodePlatform,
       topics: new Topics("holdfast"),
       isAlone: true,
-      put: (_, topic, payload) => void (topic === CONFIG && said.push(payload)),
+      put: (tx, topic, payload) => {
+        publish(tx, schema, { topic, payload, retain: true }, { since: 0, window: 0 });
+        if (topic === CONFIG) said.push(payload);
+      },
       restate() {},
       warn: (code, message) => said.push(`${code} ${message}`),
     },
@@ -99,6 +102,10 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
     devices = [];
     server.events.emit({ event: "forgotten", device: "kitchen", message: "" });
   };
+  const isTaken = async (payload: string) => {
+    await server.transaction((tx) => tx.run(`DELETE FROM mqtt_out WHERE topic = ?`, CONFIG));
+    announcer.completed(CONFIG, payload);
+  };
   const kept = async () => {
     let rows = 0;
     await server.transaction(async (tx) => void (rows = (await topicsOf(tx, "kitchen")).length));
@@ -114,13 +121,13 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
   comes();
   await next(said.length + 1);
   assertEquals(components(said.at(-1)!), ["sensor__temp", "-event__button"], "in its place");
-  announcer.completed(CONFIG, said.at(-1)!);
+  await isTaken(said.at(-1)!);
   await next(said.length + 1);
   assertEquals(components(said.at(-1)!), ["sensor__temp"]);
   goes();
   await next(said.length + 1);
   assertEquals(said.at(-1), "");
-  announcer.completed(CONFIG, "");
+  await isTaken("");
   await until(async () => await kept() === 0, { what: () => "nothing that is kept of it" });
   channels = { temp: { kind: "switch" } };
   comes();

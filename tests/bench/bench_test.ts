@@ -130,7 +130,7 @@ Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are
         blamed: 0,
         missing: 0,
       });
-      assert(found.attempts > 400 && up! > 0 && back! > 0 && memory! > 0, JSON.stringify(found));
+      assert(found.attempts >= 400 && up! > 0 && back! > 0 && memory! > 0, JSON.stringify(found));
       assert(idle! >= 0 && herdIdle! >= 0 && found.p50! > 0 && found.p99! >= found.p50!);
     }
   } finally {
