@@ -4,7 +4,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { ChannelTalk } from "./channels.ts";
 import type { Conversation } from "./conversation.ts";
-import { Correspondent } from "./correspondent.ts";
+import { ControlPanel, type Correspondent, Writer } from "./correspondent.ts";
 import type { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
 import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
@@ -15,6 +15,9 @@ import type { World } from "./world.ts";
 
 /** Between two starts of a process whose store does not answer, in ms. */
 const AGAIN = 300;
+
+/** Beside a lease, what it takes at most to tell another server something, in ms. */
+const TELLING = 1500;
 
 /** The world that they are in. */
 export type FleetSurroundings = World & FleetStoreWorld & {
@@ -62,8 +65,15 @@ export class FleetServer extends ServerProcess {
   }
 
   protected override serves(server: Server, platform: SimPlatform): void {
-    this.#correspondent = new Correspondent(this.world, platform, server);
+    this.#correspondent = this.world.channels
+      ? new ControlPanel(this.world, platform, server, (since) => this.#tellsIn(since))
+      : new Writer(this.world, platform, server);
     this.#correspondent.begin();
+  }
+
+  /** How long it may take until it is told what another one has done, if it was well since then, in ms. */
+  #tellsIn(since: number): number {
+    return this.wellSince <= since ? this.disk.lease + TELLING : Infinity;
   }
 
   /** Whether it shows who has a device, and that it is there. */
@@ -78,6 +88,11 @@ export class FleetServer extends ServerProcess {
   }
 
   /** Its supervisor starts it again. */
+  protected override bridgeFails(error: unknown): void {
+    if (error instanceof LocalError && error.code === "CLOSED") return;
+    this.failsToStart(error);
+  }
+
   protected override failsToStart(error: unknown): void {
     if (!(error instanceof LocalError) || error.code !== "STORE_FAILED") throw error;
     this.world.log?.(`the server at ${this.address} does not start: ${error}`);

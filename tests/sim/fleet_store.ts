@@ -21,7 +21,7 @@ import type { Row } from "./disk.ts";
 import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
 import type { SimPlatform } from "./platform.ts";
 import { Violation } from "./promises.ts";
-import { COUNT, CREATE, EFFECT } from "./statements.ts";
+import { COUNT, EFFECT } from "./statements.ts";
 import { check, execute, Recorder } from "./store.ts";
 
 /** What it needs of its world. */
@@ -52,6 +52,9 @@ const EMPTY_HINTS = 0.1;
 /** Of commits, the share that is asked a second time what is different. */
 const ASKS_AGAIN = 0.3;
 
+/** Of commits, the share that has drawn its numbers before it is executed. */
+const DRAWS_EARLY = 0.3;
+
 /** What a transaction has come to. */
 type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly error: LocalError };
 
@@ -61,6 +64,8 @@ interface Pending {
   readonly number: number;
   readonly batch: Batch;
   readonly works: readonly Work[];
+  /** Numbers of rows that it has drawn already. */
+  readonly drawn: readonly number[];
   /** As soon as it was executed. */
   result: Result | undefined;
   end(result: Result): void;
@@ -188,7 +193,8 @@ export class FleetStore implements Store {
         else resolve(result.refused);
       };
       const works = [...batch.works];
-      this.#send({ number: ++this.#commits, batch, works, result: undefined, end });
+      const drawn = this.#random.chance(DRAWS_EARLY) ? this.disk.tables.draw(works) : [];
+      this.#send({ number: ++this.#commits, batch, works, drawn, result: undefined, end });
     });
   }
 
@@ -236,12 +242,24 @@ export class FleetStore implements Store {
     );
   }
 
-  #execute({ number, batch, works }: Pending): Result {
+  #execute(pending: Pending): Result {
+    const { tables } = this.disk;
+    tables.now = this.#now;
+    tables.begin();
+    const result = this.#perform(pending);
+    tables.end("refused" in result);
+    return result;
+  }
+
+  #perform({ number, batch, works, drawn }: Pending): Result {
     const { disk, name, world } = this;
     const refused = execute(works);
+    disk.tables.hasDrawn(drawn);
     for (const work of works) {
-      const error = work.posts?.values().map((post) => disk.refuses(post)).find(Boolean);
-      if (error && !refused.has(work)) refused.set(work, error);
+      if (refused.has(work)) continue;
+      const why = work.posts?.values().map((post) => disk.refuses(post)).find(Boolean);
+      const error = why ?? disk.tables.attempt(work);
+      if (error !== undefined) refused.set(work, error);
     }
     const changes = [...batch.changes(refused)];
     const fenced = disk.fenced(changes);
@@ -255,12 +273,11 @@ export class FleetStore implements Store {
       if (refused.has(work)) continue;
       for (const { sql, params } of work.statements) {
         if (sql === EFFECT) disk.affect(params, world);
-        else if (sql !== CREATE) disk.tables.run(sql, params);
       }
       for (const post of work.posts ?? []) disk.post(name, post, this.#now, world);
     }
     for (const change of changes) {
-      disk.sort(change);
+      disk.sort(change, world);
       if (change.removed) disk.remove(change.id, world);
       else disk.write(change.id, rows.get(change.id)!, world);
     }
@@ -301,9 +318,12 @@ export class FleetStore implements Store {
   }
 
   #query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
+    if (sql.includes("sqlite_master")) throw new Error('relation "sqlite_master" does not exist');
     return this.#ask((): SqlRow[] => {
-      if (sql !== COUNT) return this.disk.tables.query(sql, ...params);
-      return [{ n: this.disk.effects.get(params.map(String).join("\0")) ?? 0 }];
+      const { effects, tables } = this.disk;
+      if (sql === COUNT) return [{ n: effects.get(params.map(String).join("\0")) ?? 0 }];
+      tables.now = this.#now;
+      return tables.query(sql, ...params);
     });
   }
 

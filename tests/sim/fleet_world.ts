@@ -1,5 +1,5 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
-import type { Writing } from "../../server/runtime/errands.ts";
+import type { Errand, Writing } from "../../server/runtime/errands.ts";
 import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
@@ -34,6 +34,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   /** What happens to the next devices that greet, and to the next one that is taken. */
   #atGreeting: Strike | undefined;
   #atTaking: Strike | undefined;
+  #posts = 0;
   /** Devices that have greeted, and were not known. */
   readonly #strangers = new Set<string>();
 
@@ -105,6 +106,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   leaves(id: string): void {
     this.server.conversations.delete(id);
     this.books.get(id)?.serverDied();
+    this.channels?.things.get(id)?.left();
   }
 
   override serverWrites(
@@ -121,6 +123,14 @@ export class FleetWorld extends World implements FleetStoreWorld {
   dies(platform: SimPlatform): void {
     for (const message of this.#written.get(platform) ?? []) if (!message.safe) message.gone = true;
     this.#written.delete(platform);
+    this.channels?.died(platform);
+  }
+
+  /** The one that has the connection to the broker, most likely. */
+  override killServer(): void {
+    const { all } = this.fleet;
+    const leader = all.find(({ process }) => process === this.broker?.lastClient);
+    this.#kill(leader ?? this.random.pick(all), this.random.skewed(1, 2 * this.scenario.timeout));
   }
 
   taken(id: string, by: string, from: string | undefined): void {
@@ -150,14 +160,20 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
   posted({ device: id, text }: Post): void {
-    const { write, options } = JSON.parse(text) as Pick<Writing, "write" | "options">;
+    const errand: Errand = JSON.parse(text);
     this.count("mail");
+    if (this.channels) return this.channels.things.get(id)!.posted(errand, ++this.#posts);
+    const { write, options } = errand as Writing;
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
     message.gone = false; // whoever has taken the device since will have it
     const isOnce = options.qos === false;
     if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
+  }
+
+  mailEnds(id: string, text: string): void {
+    this.channels?.things.get(id)!.mailEnds(JSON.parse(text));
   }
 
   protected override cause(kind: FaultKind): void {
@@ -206,6 +222,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
       case "a server is paused, and its clock stands": {
         const until = clock.now + time;
         server.deceivedUntil = Math.max(server.deceivedUntil, until + fleet!.lease);
+        this.server.isDateSet = true;
         server.clockAhead -= Math.max(0, until - Math.max(clock.now, server.process.frozenUntil));
         return server.process.freeze(until);
       }

@@ -87,6 +87,10 @@ export interface MqttPlan {
   faults: readonly BrokerFault[];
   /** Mean time between two of them, in ms. */
   faultPause: number;
+  /** Devices publish to topics of their own, and hear some. */
+  hasOwnTopics: boolean;
+  /** Of several servers, when one that has the connection is taken for dead, in ms; undefined: there is one. */
+  lease: number | undefined;
   /** Devices are described, and Home Assistant is told of them. */
   isDescribed: boolean;
 }
@@ -125,5 +129,18 @@ export function addBroker(scenario: World, random: Random): void {
     faults,
     faultPause: Math.floor(faultsEnd / random.pick([3, 6, 12])),
     isDescribed: random.chance(0.5),
+    hasOwnTopics: true,
+    lease: undefined,
   };
+}
+
+/** The same, where each server of a fleet has a bridge. There are no topics of devices' own. */
+export function addFleetBroker(scenario: World, random: Random): void {
+  addBroker(scenario, random);
+  Object.assign(scenario.mqtt!, {
+    mostRows: ROOM_FOR_ALL, // each server counts for itself
+    isDescribed: false,
+    hasOwnTopics: false,
+    lease: random.pick([500, 1000, 5000]),
+  });
 }

@@ -137,9 +137,7 @@ export class ServerProcess implements Host, Wiring {
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
           this.serves(server, platform);
           world.page?.begin(server, platform);
-          bridge?.start(server).catch((error) => {
-            if (platform.isAlive && !world.serverIsDown) world.failed(error);
-          });
+          bridge?.start(server).catch((error) => platform.isAlive && this.bridgeFails(error));
         },
         (error) => platform.isAlive && this.failsToStart(error),
       );
@@ -155,6 +153,11 @@ export class ServerProcess implements Host, Wiring {
 
   protected failsToStart(error: unknown): void {
     this.world.failed(error);
+  }
+
+  /** Its bridge does not start. */
+  protected bridgeFails(error: unknown): void {
+    if (!this.world.serverIsDown) this.world.failed(error);
   }
 
   /** What an application is given of a device. */

@@ -1,0 +1,113 @@
+/**
+ * The tables that programs have in the modelled database of a fleet: SQLite, which is told in its own words what they say
+ * in PostgreSQL's. So the statements of the bridge to MQTT run as they are.
+ *
+ * All of a commit is executed at one instant. Numbers of rows are the exception: a transaction may have drawn them before
+ * others, and become safe after them.
+ */
+import type { SqlInput, SqlRow, Work } from "../../server/store/store.ts";
+import { CREATE, EFFECT } from "./statements.ts";
+import { Tables } from "./tables.ts";
+
+/** Of a column whose numbers the database gives. */
+const IDENTITY = "BIGINT GENERATED ALWAYS AS IDENTITY";
+
+/** What is said otherwise. */
+const WORDS: readonly [RegExp, string][] = [
+  [/^SELECT pg_advisory_xact_lock\(.*$/, "SELECT 1"],
+  [/floor\(extract\(epoch FROM (.+)\) \* 1000\)/g, "($1)"],
+  [/::(?:text|bigint)\b/g, ""],
+  [/ FOR (?:SHARE|UPDATE)\b/g, ""],
+  [/\bgreatest\(/g, "max("],
+  [/'-infinity'/g, "-1e15"],
+  [/interval '1 millisecond'/g, "1"],
+  [/interval '1 day'/g, "86400000"],
+  [new RegExp(`${IDENTITY} PRIMARY KEY`, "g"), "INTEGER UNIQUE DEFAULT (next_number())"],
+  [new RegExp(IDENTITY, "g"), "INTEGER DEFAULT (next_number())"],
+  [/^\(SELECT/, "SELECT * FROM (SELECT"],
+  [/UNION ALL \(SELECT/, "UNION ALL SELECT * FROM (SELECT"],
+  [/(FROM own)(\s+ON CONFLICT)/, "$1 WHERE true$2"],
+];
+
+/** What draws a number of the table of publications. */
+const DRAWS = /INSERT INTO mqtt_out\b/;
+
+/** SQLSTATE: SQLite has NULL there. */
+class DivisionByZero extends Error {
+  readonly code = "22012";
+}
+
+export class PostgresTables extends Tables {
+  /** In ms. */
+  now = 0;
+  readonly #translated = new Map<string, string>();
+  #numbers = 0;
+  #drawn: number[] = [];
+
+  constructor() {
+    super({
+      clock_timestamp: () => this.now,
+      next_number: () => this.#drawn.shift() ?? this.#draw(),
+    });
+  }
+
+  #draw(): number {
+    return ++this.#numbers;
+  }
+
+  /** Draws the numbers of rows that a transaction is going to add. */
+  draw(works: readonly Work[]): number[] {
+    const adding = works.flatMap(({ statements }) => statements).filter(({ sql }) =>
+      DRAWS.test(sql)
+    );
+    return adding.map(() => this.#draw());
+  }
+
+  /** The transaction that is executed next has these numbers. */
+  hasDrawn(numbers: readonly number[]): void {
+    this.#drawn = [...numbers];
+  }
+
+  /** Executes a work. @returns why nothing of it has happened */
+  attempt({ statements }: Work): unknown {
+    super.run("SAVEPOINT work", []);
+    try {
+      for (const { sql, params } of statements) {
+        if (sql !== EFFECT && sql !== CREATE) this.run(sql, params);
+      }
+      return undefined;
+    } catch (error) {
+      super.run("ROLLBACK TO work", []);
+      return error;
+    } finally {
+      super.run("RELEASE work", []);
+    }
+  }
+
+  begin(): void {
+    super.run("BEGIN", []);
+  }
+
+  end(isDone: boolean): void {
+    super.run(isDone ? "COMMIT" : "ROLLBACK", []);
+  }
+
+  override run(sql: string, params: readonly SqlInput[]): void {
+    const rows = super.query(this.#translate(sql), ...params);
+    if (sql.startsWith("SELECT 1 / ") && Object.values(rows[0]!)[0] === null) {
+      throw new DivisionByZero("division by zero");
+    }
+  }
+
+  override query(sql: string, ...params: SqlInput[]): SqlRow[] {
+    return super.query(this.#translate(sql), ...params);
+  }
+
+  #translate(sql: string): string {
+    let translated = this.#translated.get(sql);
+    if (translated !== undefined) return translated;
+    translated = WORDS.reduce((text, [word, other]) => text.replace(word, other), sql);
+    this.#translated.set(sql, translated);
+    return translated;
+  }
+}
