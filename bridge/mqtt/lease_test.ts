@@ -70,10 +70,11 @@ class Holder {
   #seen = 0;
   #looks = 0;
 
-  constructor(tables: Tables, ms: number) {
+  /** @param transaction How it makes its transactions. */
+  constructor(tables: Tables, ms: number, transaction: Tables["run"] = (use) => tables.run(use)) {
     this.lease = new Lease({
       clock: this.clock,
-      transaction: (use) => tables.run(use),
+      transaction,
       begins: () => void this.said.push("begins"),
       ends: () => void this.said.push("ends"),
       saw: () => void this.#seen++,
@@ -248,6 +249,44 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await other.clock.advance(48_000);
     assertEquals(other.said.slice(0, 2), ["begins", "ends"]);
     other.lease.close();
+  });
+
+  Deno.test("PostgreSQL: a server whose time is up while it renews the lease gets it with another token", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    const token = () => server().sql("SELECT token FROM mqtt_lease", name);
+    const renewing = Promise.withResolvers<void>();
+    const database = Promise.withResolvers<void>();
+    let isSlow = false;
+    const holder = new Holder(tables, LONG, (use) =>
+      tables.run(async (tx) => {
+        let changes = false;
+        const run: Transaction["run"] = (...statement) => {
+          changes = true;
+          tx.run(...statement);
+        };
+        await use({ get: (...query) => tx.get(...query), run } as Transaction);
+        if (!isSlow || !changes) return;
+        renewing.resolve();
+        await database.promise;
+      }));
+    await holder.look();
+    assertEquals([holder.said, token()], [["begins"], "1"]);
+    isSlow = true;
+    let isRenewing = false;
+    renewing.promise.then(() => isRenewing = true);
+    const passes = async (isThere: () => boolean) => {
+      await holder.clock.advance(100);
+      return isThere();
+    };
+    await until(() => passes(() => isRenewing), { what: "the lease to be renewed" });
+    await holder.clock.advance(40_000); // longer than since the first beat, not than since this one
+    assertEquals(holder.said, ["begins", "ends"]);
+    database.resolve();
+    await until(() => passes(() => holder.said.length > 2), { what: "it to have the lease again" });
+    assertEquals([holder.said.at(-1), token()], ["begins", "2"]);
+    holder.lease.close();
+    await tables.run(() => {});
   });
 });
 
