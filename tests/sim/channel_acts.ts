@@ -43,18 +43,10 @@ export async function set(program: Program, thing: Thing): Promise<void> {
   books.safe(setting);
 }
 
-/**
- * Asks a device.
- *
- * @param tellsIn See `RequestBooks.failed`.
- * @throws what no outcome is
- */
-export async function ask(
-  program: Program,
-  thing: Thing,
-  tellsIn: () => number = () => 0,
-): Promise<void> {
-  const { world, world: { random } } = program;
+/** Asks a device. @throws what no outcome is */
+export async function ask(program: Program, thing: Thing): Promise<void> {
+  const { platform, world, world: { clock, random } } = program;
+  const begun = clock.now;
   const deadline = 1 + random.skewed(0, 3 * world.scenario.timeout);
   const { requests } = world.channels!.things.get(thing.id)!;
   const from = fromOf(program, thing.id);
@@ -66,8 +58,8 @@ export async function ask(
     requests.answered(request, value);
   } catch (error) {
     world.log?.(`server is not answered ${request.value}: ${error}`);
-    const patience = from.isDistant ? tellsIn() : 0;
-    if (!(error instanceof LocalError) || !requests.failed(request, error, patience)) throw error;
+    const tellsIn = world.tellsIn(platform, begun);
+    if (!(error instanceof LocalError) || !requests.failed(request, error, tellsIn)) throw error;
   }
 }
 

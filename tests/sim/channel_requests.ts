@@ -188,7 +188,7 @@ export class RequestBooks {
   ended(isOver: (from: From) => boolean): void {
     for (const request of this.#requests.values()) {
       if (!isOver(request.from)) continue;
-      request.isLost = request.isPublished || !request.isOver;
+      request.isLost ||= request.isPublished || !request.isOver;
       request.isOver = true;
       const isOnItsWay = request.tag !== undefined || request.isPosted;
       if (!isOnItsWay && !request.isPublished) request.isRefused = true;

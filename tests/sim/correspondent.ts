@@ -121,28 +121,17 @@ const REFUSALS: ReadonlySet<string> = new Set([
 
 /** Sets their channels, asks them, and looks at what is known of them. */
 export class ControlPanel extends Correspondent {
-  /** @param tellsIn How long it may take from now until this server is told what others have done, in ms. */
-  constructor(
-    world: World,
-    platform: SimPlatform,
-    server: Server,
-    readonly tellsIn: (since: number) => number,
-  ) {
-    super(world, platform, server);
-  }
-
   protected override async act(id: string): Promise<void> {
-    const { world, world: { clock, random } } = this;
+    const { world, world: { random } } = this;
     const device = this.server.known(id);
     if (!device) return;
-    const begun = clock.now;
     try {
       const thing = await this.server.thing(id);
       if (device.server !== this.server.name) world.channels!.things.get(id)!.look(thing);
       const act = random.pick([
         () => set(this, thing),
         () => set(this, thing),
-        () => ask(this, thing, () => this.tellsIn(begun)),
+        () => ask(this, thing),
         () => this.#transact(),
       ]);
       world.count("something done with a channel from any server");

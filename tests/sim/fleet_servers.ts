@@ -16,7 +16,7 @@ import type { World } from "./world.ts";
 /** Between two starts of a process whose store does not answer, in ms. */
 const AGAIN = 300;
 
-/** Beside a lease, what it takes at most to tell another server something, in ms. */
+/** Beside a lease, what it takes at most to tell a server what is safe, in ms. */
 const TELLING = 1500;
 
 /** The world that they are in. */
@@ -66,13 +66,13 @@ export class FleetServer extends ServerProcess {
 
   protected override serves(server: Server, platform: SimPlatform): void {
     this.#correspondent = this.world.channels
-      ? new ControlPanel(this.world, platform, server, (since) => this.#tellsIn(since))
+      ? new ControlPanel(this.world, platform, server)
       : new Writer(this.world, platform, server);
     this.#correspondent.begin();
   }
 
-  /** How long it may take until it is told what another one has done, if it was well since then, in ms. */
-  #tellsIn(since: number): number {
+  /** See `World.tellsIn`. */
+  tellsIn(since: number): number {
     return this.wellSince <= since ? this.disk.lease + TELLING : Infinity;
   }
 

@@ -87,6 +87,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return true;
   }
 
+  override tellsIn({ process }: SimPlatform, since: number): number {
+    return this.fleet.all.find((server) => server.process === process)!.tellsIn(since);
+  }
+
   override hostAt(address: string, device: SimDevice): Host {
     const server = this.fleet.all.find((server) => server.address === address);
     const until = this.#apart.get(`${device.id} ${address}`) ?? -Infinity;

@@ -60,6 +60,9 @@ interface Way {
 /** The scenario to which a broker is added. */
 interface World {
   readonly timeout: number;
+  /** Longest times of the server's turn and of a commit, in ms. */
+  readonly gather?: number;
+  readonly storeTime?: number | undefined;
   faultsEnd: number;
   faultPause: number;
   mqtt?: MqttPlan;
@@ -136,11 +139,13 @@ export function addBroker(scenario: World, random: Random): void {
 
 /** The same, where each server of a fleet has a bridge. There are no topics of devices' own. */
 export function addFleetBroker(scenario: World, random: Random): void {
+  const { gather = 0, storeTime = 0 } = scenario;
   addBroker(scenario, random);
   Object.assign(scenario.mqtt!, {
     mostRows: ROOM_FOR_ALL, // each server counts for itself
     isDescribed: false,
     hasOwnTopics: false,
-    lease: random.pick([500, 1000, 5000]),
+    // To renew it takes several transactions, one after the other.
+    lease: random.pick([1, 2, 8]) * (500 + 10 * (gather + storeTime)),
   });
 }

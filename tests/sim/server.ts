@@ -293,6 +293,7 @@ export class ServerProcess implements Host, Wiring {
           return world.count("mail refused");
         }
         if (event.code === "LEASE_FAILED") return world.count("a beat fails");
+        if (event.code === "MQTT_FAILED" && world.mayRefuse) return world.count("a bridge fails");
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);
