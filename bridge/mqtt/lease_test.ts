@@ -6,7 +6,18 @@ import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { leftBehind, tellGone } from "./absent.ts";
 import { Lease } from "./lease.ts";
-import { behind, count, keep, load, markSent, publish } from "./rows.ts";
+import {
+  beginRound,
+  behind,
+  count,
+  endRound,
+  hasMissedRound,
+  keep,
+  load,
+  markSent,
+  publish,
+  republish,
+} from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 
 /** A lease that nobody loses by being slow, in ms. */
@@ -287,6 +298,38 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals([holder.said.at(-1), token()], ["begins", "2"]);
     holder.lease.close();
     await tables.run(() => {});
+  });
+
+  Deno.test("PostgreSQL: what a server announces again of a device that another one has by now does not count, and is announced there", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    server().sql(
+      `INSERT INTO mqtt_servers VALUES ('dead', now() - interval '1 minute'),
+        ('one', now() + interval '1 hour'), ('other', now() + interval '1 hour')`,
+      name,
+    );
+    const there = (device: string, who: string) =>
+      tables.run((tx) => tx.run(tables.schema.tellDevice, device, "online", 0, who));
+    await there("moved", "one");
+    await there("moved", "other");
+    await there("stays", "one");
+    await there("left", "dead");
+    await tables.run((tx) => {
+      beginRound(tx);
+      for (const device of ["moved", "stays", "left", "new"]) {
+        const state = { topic: device, payload: `${device} is on`, retain: true };
+        republish(tx, state, { device, server: "one", since: 1 });
+        endRound(tx, device, "one");
+      }
+    });
+    assertEquals(await tables.behind(0), ["(stays is on)", "(left is on)", "(new is on)"]);
+    const missed: string[] = [];
+    await tables.run(async (tx) => {
+      for (const device of ["moved", "stays", "left", "new"]) {
+        if (await hasMissedRound(tx, device)) missed.push(device);
+      }
+    });
+    assertEquals(missed, ["moved"]);
   });
 });
 

@@ -15,6 +15,7 @@ const IDENTITY = "BIGINT GENERATED ALWAYS AS IDENTITY";
 /** What is said otherwise. */
 const WORDS: readonly [RegExp, string][] = [
   [/^SELECT pg_advisory_xact_lock\(.*$/, "SELECT 1"],
+  [/^ALTER TABLE .* IF NOT EXISTS .*$/, "SELECT 1"],
   [/floor\(extract\(epoch FROM (.+)\) \* 1000\)/g, "($1)"],
   [/::(?:text|bigint)\b/g, ""],
   [/ FOR (?:SHARE|UPDATE)\b/g, ""],
