@@ -130,11 +130,26 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.channels?.died(platform);
   }
 
-  /** The one that has the connection to the broker, most likely. */
+  /** The one that has the connection to the broker, most likely. Or it stands until another one has that. */
   override killServer(): void {
-    const { all } = this.fleet;
+    const { fleet: { all }, random, scenario: { mqtt, timeout } } = this;
     const leader = all.find(({ process }) => process === this.broker?.lastClient);
-    this.#kill(leader ?? this.random.pick(all), this.random.skewed(1, 2 * this.scenario.timeout));
+    const server = leader ?? random.pick(all);
+    if (random.chance(0.5)) return this.#kill(server, random.skewed(1, 2 * timeout));
+    const time = mqtt!.lease! + random.below(2 * mqtt!.lease!);
+    this.count("the server with the connection is paused");
+    this.disturb(this.clock.now + time);
+    this.#stand(server, time);
+  }
+
+  /** A server is paused, and its clock stands. */
+  #stand(server: FleetServer, time: number): void {
+    const { now } = this.clock;
+    const until = now + time;
+    server.deceivedUntil = Math.max(server.deceivedUntil, until + this.fleet.disk.lease);
+    this.server.isDateSet = true;
+    server.clockAhead -= Math.max(0, until - Math.max(now, server.process.frozenUntil));
+    server.process.freeze(until);
   }
 
   taken(id: string, by: string, from: string | undefined): void {
@@ -223,13 +238,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
       }
       case "a server is paused":
         return server.process.freeze(clock.now + time);
-      case "a server is paused, and its clock stands": {
-        const until = clock.now + time;
-        server.deceivedUntil = Math.max(server.deceivedUntil, until + fleet!.lease);
-        this.server.isDateSet = true;
-        server.clockAhead -= Math.max(0, until - Math.max(clock.now, server.process.frozenUntil));
-        return server.process.freeze(until);
-      }
+      case "a server is paused, and its clock stands":
+        return this.#stand(server, time);
       case "a server is cut off from the store":
         server.way.cutUntil = Math.max(server.way.cutUntil, clock.now + time);
         return this.#troubled(time);
