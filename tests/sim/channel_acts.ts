@@ -6,13 +6,20 @@ import type { Transaction } from "../../server/store/transaction.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import type { Attempt, From } from "./channel_settings.ts";
 import type { SimPlatform } from "./platform.ts";
-import type { World } from "./world.ts";
+import type { Surroundings } from "./process.ts";
+import type { ThingBooks } from "./thing_books.ts";
 
 const NAMES = Object.keys(RULES);
 
 /** A program in one life of a process. */
 export interface Program {
-  readonly world: World;
+  readonly world: Surroundings & {
+    readonly scenario: { readonly timeout: number };
+    readonly log?: ((line: string) => void) | undefined;
+    readonly channels: { readonly things: ReadonlyMap<string, ThingBooks> } | undefined;
+    /** See `World`. */
+    tellsIn(platform: SimPlatform, since: number): number;
+  };
   readonly platform: SimPlatform;
   readonly server: Server;
 }

@@ -1,6 +1,14 @@
 /** What somebody wants channels to be, and what is to become safe together. */
 import { Violation } from "./promises.ts";
-import type { ThingBooks } from "./thing_books.ts";
+
+/** Whose channels they are. */
+export interface Subject {
+  readonly id: string;
+  /** It is said to be safe. */
+  safe(setting: Setting): void;
+  /** It is said that it was not set. */
+  failed(setting: Pick<Setting, "channel" | "value">): void;
+}
 
 /** Which process wants something of a device. */
 export interface From {
@@ -18,7 +26,7 @@ export const ALL = (): boolean => true;
 
 /** What somebody wants a channel to be. */
 export interface Setting {
-  readonly books: ThingBooks;
+  readonly books: Subject;
   readonly channel: string;
   readonly value: unknown;
   /** Somebody has changed it at the device. */

@@ -245,7 +245,6 @@ export class FleetStore implements Store {
   #execute(pending: Pending): Result {
     const { tables } = this.disk;
     tables.now = this.#now;
-    tables.begin();
     const result = this.#perform(pending);
     tables.end("refused" in result);
     return result;

@@ -192,7 +192,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   }
 
   mailEnds(id: string, text: string): void {
-    this.channels?.things.get(id)!.mailEnds(JSON.parse(text));
+    if (this.channels) this.channels.things.get(id)!.mailEnds(JSON.parse(text));
   }
 
   protected override cause(kind: FaultKind): void {

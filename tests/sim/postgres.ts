@@ -44,6 +44,7 @@ export class PostgresTables extends Tables {
   readonly #translated = new Map<string, string>();
   #numbers = 0;
   #drawn: number[] = [];
+  #isOpen = false; // a transaction
 
   constructor() {
     super({
@@ -70,12 +71,14 @@ export class PostgresTables extends Tables {
   }
 
   /** Executes a work. @returns why nothing of it has happened */
-  attempt({ statements }: Work): unknown {
+  attempt(work: Work): unknown {
+    const statements = work.statements.filter(({ sql }) => sql !== EFFECT && sql !== CREATE);
+    if (statements.length === 0) return undefined;
+    if (!this.#isOpen) super.run("BEGIN", []);
+    this.#isOpen = true;
     super.run("SAVEPOINT work", []);
     try {
-      for (const { sql, params } of statements) {
-        if (sql !== EFFECT && sql !== CREATE) this.run(sql, params);
-      }
+      for (const { sql, params } of statements) this.run(sql, params);
       return undefined;
     } catch (error) {
       super.run("ROLLBACK TO work", []);
@@ -85,12 +88,10 @@ export class PostgresTables extends Tables {
     }
   }
 
-  begin(): void {
-    super.run("BEGIN", []);
-  }
-
-  end(isDone: boolean): void {
-    super.run(isDone ? "COMMIT" : "ROLLBACK", []);
+  /** The transaction is committed, or nothing of it has happened. */
+  end(isCommitted: boolean): void {
+    if (this.#isOpen) super.run(isCommitted ? "COMMIT" : "ROLLBACK", []);
+    this.#isOpen = false;
   }
 
   override run(sql: string, params: readonly SqlInput[]): void {

@@ -10,11 +10,12 @@ import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Errand } from "../../server/runtime/errands.ts";
 import type { Books } from "./books.ts";
-import { plain, READING, RULES, takes, verdictOf } from "./channel_plan.ts";
+import { plain, READING, RULES, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { ALL, type From, NOBODY, type Setting } from "./channel_settings.ts";
 import { Violation } from "./promises.ts";
 import { ReadingBooks } from "./reading_books.ts";
+import { differs, type Truth } from "./thing_truth.ts";
 
 /** The books of all devices. */
 export interface Owner {
@@ -38,11 +39,6 @@ export interface Owner {
   errand(id: string, line: string): number;
   /** The same, and the device is elsewhere. */
   errandPosted(id: string, line: string): void;
-}
-
-/** What a device is, and not only the server's view of it. */
-interface Truth {
-  readonly values: ReadonlyMap<string, unknown>;
 }
 
 export class ThingBooks {
@@ -423,7 +419,7 @@ export class ThingBooks {
     const { thing, device } = this;
     if (!thing || !device) return "no application is there";
     for (const channel of Object.keys(RULES)) {
-      const wrong = this.#differs(channel, thing, device);
+      const wrong = differs(channel, thing, device, this.#isDropped);
       if (wrong) return `${channel} ${wrong}`;
     }
     const reading = device.values.get(READING);
@@ -431,27 +427,6 @@ export class ThingBooks {
       return `${READING} is ${reading}, and ${thing.reported(READING)?.value} is shown`;
     }
     return undefined;
-  }
-
-  #differs(channel: string, thing: Thing, { values }: Truth): string | undefined {
-    const desired = thing.desired(channel);
-    const reported = thing.reported(channel)?.value;
-    const value = values.get(channel);
-    if (!desired) {
-      const isKnown = value === undefined || value === reported || this.#isDropped;
-      return isKnown ? undefined : `is ${value}, and ${reported} is shown`;
-    }
-    const verdict = verdictOf(desired.value);
-    if (verdict === "bad_value") {
-      return desired.fault === verdict && !desired.isMet
-        ? undefined
-        : "was refused, and is not told";
-    }
-    if (value === verdict.value && reported === value && desired.isMet === takes(desired.value)) {
-      return;
-    }
-    return `should be ${verdict.value}, is ${value}, ${reported} is shown, ` +
-      `and ${desired.isMet ? "met" : "not met"}`;
   }
 
   #violation(channel: string, value: unknown, what: string): Violation {
