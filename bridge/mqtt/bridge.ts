@@ -234,11 +234,11 @@ export class MqttBridge {
     if (!this.#lease) await this.#lead(server);
     if (this.#closed) throw this.#closed;
     const { offlineAfter, sleeping } = this.#options;
-    const slept = (id: string) => this.#wills.slept(id);
+    const last = (id: string) => this.#wills.last(id);
     this.#availability = new Availability(
       hereOf(server),
       this.#platform,
-      { offlineAfter, sleeping, slept },
+      { offlineAfter, sleeping, last },
       (...told) => this.#again(server, (tx) => this.#tell(server, tx, ...told)),
     );
     this.#announcer = new Announcer(
