@@ -4,6 +4,7 @@
  */
 import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
 import { type MqttOptions } from "../../bridge/mqtt/mod.ts";
+import type { Limits } from "../../server/link/limits.ts";
 import type { SocketEvents } from "../../server/transport/platform.ts";
 import { BrokerSession, type Message, type SessionHost } from "./broker_session.ts";
 import type { ChannelBooks } from "./channel_books.ts";
@@ -23,16 +24,19 @@ const NO_SUBSCRIPTION = 0x11;
 
 /** A world that may have a broker. */
 interface Place extends BrokerWorld {
-  readonly scenario: BrokerWorld["scenario"] & { readonly mqtt?: MqttPlan };
+  readonly scenario: BrokerWorld["scenario"] & {
+    readonly mqtt?: MqttPlan;
+    readonly limits: Limits;
+  };
   readonly channels: ChannelBooks | undefined;
   readonly server: ServerView;
 }
 
 export function makeBroker(world: Place): ModelBroker | undefined {
-  const { channels, server, scenario: { mqtt } } = world;
+  const { channels, server, scenario: { mqtt, limits } } = world;
   if (!channels || !mqtt) return undefined;
   const now = () => world.clock.now;
-  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt, now);
+  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt, now, limits);
   return new ModelBroker(world, mqtt, books);
 }
 

@@ -21,6 +21,7 @@
  * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
  */
 import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
 import type { Message } from "./broker_session.ts";
@@ -55,6 +56,9 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_DEVICE",
   "UNKNOWN_TOPIC",
 ]);
+
+/** So many messages and bytes to devices no world has waiting. */
+const ROOM_FOR_MESSAGES = 1000;
 
 /** What devices wait with until there is room. */
 const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
@@ -99,9 +103,11 @@ export class MqttBooks {
     readonly view: ServerView,
     readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed">,
     now: () => number,
+    limits: Pick<Limits, "outbox" | "queueText" | "totalText">,
   ) {
     this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL);
-    this.errands = new ErrandBooks(now);
+    const isTight = Math.min(limits.outbox, limits.queueText, limits.totalText) < ROOM_FOR_MESSAGES;
+    this.errands = new ErrandBooks(now, isTight);
   }
 
   // What the devices say.
@@ -140,7 +146,7 @@ export class MqttBooks {
     // One that is not running yet will know those that its store has.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
     const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
-    if (errand) return this.errands.goes(errand, qos, isKnown);
+    if (errand) return this.errands.goes(errand, qos, packet, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
     const { id, channel, value } = target;
@@ -240,6 +246,9 @@ export class MqttBooks {
   serverDied(): void {
     this.#owesWarning = false;
     this.asked.serverDied();
+    const isKept = (packet: number) =>
+      this.view.tables.count("mqtt_in", `WHERE packet = ${packet}`) > 0;
+    if (this.#hasRows) this.errands.serverDied(isKept);
   }
 
   // What the broker does.
