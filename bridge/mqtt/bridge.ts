@@ -181,8 +181,10 @@ export class MqttBridge {
       topics: this.#topics,
       now: () => platform.now(),
       wantsOthers: () => this.#broker?.wantsOthers(),
-      warn: (device, code, message) =>
-        this.#server?.events.emit({ event: "warning", device, code, message }),
+      warn: (device, code, message, topic) => {
+        const more = topic === undefined ? {} : { topic };
+        this.#server?.events.emit({ event: "warning", device, code, message, ...more });
+      },
     }, options.ownTopics ?? []);
     this.#wills = new Wills({
       own: this.#own,
@@ -526,8 +528,10 @@ export class MqttBridge {
         if (!error) this.#age?.over();
         this.#told(error && { code: error.code, message: error.message });
       },
-      warn: (code: string, message: string) =>
-        this.#emit({ event: "warning", address, code, message }),
+      warn: (code: string, message: string, topic?: string) => {
+        const more = topic === undefined ? {} : { topic };
+        this.#emit({ event: "warning", address, code, message, ...more });
+      },
     };
   }
 

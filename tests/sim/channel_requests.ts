@@ -95,6 +95,11 @@ export class RequestBooks {
     request.timesAnswered++;
   }
 
+  /** Whether somebody has published the request of this tag. */
+  isPublished(tag: string | undefined): boolean {
+    return tag !== undefined && this.#byTag.get(tag)?.isPublished === true;
+  }
+
   /** It has an outcome. */
   answered(request: Request, value: Value | undefined): void {
     this.ends(request);

@@ -20,7 +20,7 @@
  * |                                      | states are old until they change: the bridge cannot know that    |
  * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
  */
-import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
@@ -75,6 +75,8 @@ export class MqttBooks {
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly errands: ErrandBooks;
+  /** Told when a device's answer to a request that somebody has published is safe. */
+  answered: (() => void) | undefined;
   /** Settings that were sent, and of which the bridge has not said that it has them. */
   readonly #outstanding = new Set<Setting>();
   /** Settings that have taken effect with the commit under way. */
@@ -116,6 +118,9 @@ export class MqttBooks {
   processed(id: string, text: string): void {
     this.told.processed(id, text);
     this.errands.processed(id, text);
+    const marked = parseMarked(text);
+    const isAnswer = marked?.mark === "answer" || marked?.mark === "fault";
+    if (isAnswer && this.things.get(id)!.requests.isPublished(marked.tag)) this.answered?.();
   }
 
   /** The broker gives something to its subscribers. */
@@ -224,7 +229,7 @@ export class MqttBooks {
   // What the bridge says.
 
   /** @returns whether this is a warning of the bridge's, and true */
-  warned({ code, device, message }: Extract<ServerEvent, { event: "warning" }>): boolean {
+  warned({ code, device, topic }: Extract<ServerEvent, { event: "warning" }>): boolean {
     if (code === "BROKER_FORGOT") {
       if (!this.#owesWarning && !this.#mayWarn) {
         throw new Violation("the broker is said to have forgotten something");
@@ -232,10 +237,10 @@ export class MqttBooks {
       this.#owesWarning = false;
       return true;
     }
-    if (/request.*does nothing/.test(message)) this.asked.excuse(); // not even an answer has room
+    if (topic?.split("/")[2] === "request") this.asked.excuse(); // not even an answer has room
     if (code === "OUTBOX_FULL") {
-      this.errands.excuse(({ topic, to, due }) => {
-        if (message.includes(JSON.stringify(topic))) due.delete(device ?? to ?? "");
+      this.errands.excuse((errand) => {
+        if (errand.topic === topic) errand.due.delete(device ?? errand.to ?? "");
       });
       return true;
     }
