@@ -2,8 +2,8 @@
  * The tables that programs have in the modelled database of a fleet: SQLite, which is told in its own words what they say
  * in PostgreSQL's. So the statements of the bridge to MQTT run as they are.
  *
- * All of a commit is executed at one instant. Numbers of rows are the exception: a transaction may have drawn them before
- * others, and become safe after them.
+ * All of a commit is executed at one instant, though its statements were tried before. Numbers of rows are the exception:
+ * a transaction has drawn them when its statements were tried, and may become safe after others.
  */
 import type { SqlInput, SqlRow, Work } from "../../server/store/store.ts";
 import { CREATE, EFFECT } from "./statements.ts";
@@ -65,27 +65,34 @@ export class PostgresTables extends Tables {
     return adding.map(() => this.#draw());
   }
 
-  /** The transaction that is executed next has these numbers. */
-  hasDrawn(numbers: readonly number[]): void {
-    this.#drawn = [...numbers];
+  /** Looks which works would fail now. @returns why */
+  tries(works: readonly Work[], now: number): Map<Work, unknown> {
+    this.now = now;
+    const failed = this.execute(works, []);
+    this.end(false);
+    return failed;
   }
 
-  /** Executes a work. @returns why nothing of it has happened */
-  attempt(work: Work): unknown {
-    const statements = work.statements.filter(({ sql }) => sql !== EFFECT && sql !== CREATE);
-    if (statements.length === 0) return undefined;
-    if (!this.#isOpen) super.run("BEGIN", []);
-    this.#isOpen = true;
-    super.run("SAVEPOINT work", []);
-    try {
-      for (const { sql, params } of statements) this.run(sql, params);
-      return undefined;
-    } catch (error) {
-      super.run("ROLLBACK TO work", []);
-      return error;
-    } finally {
+  /** Executes works in a transaction. @param drawn Numbers that it has @returns those that have failed, and why */
+  execute(works: readonly Work[], drawn: readonly number[]): Map<Work, unknown> {
+    const failed = new Map<Work, unknown>();
+    this.#drawn = [...drawn];
+    for (const work of works) {
+      const statements = work.statements.filter(({ sql }) => sql !== EFFECT && sql !== CREATE);
+      if (statements.length === 0) continue;
+      if (!this.#isOpen) super.run("BEGIN", []);
+      this.#isOpen = true;
+      super.run("SAVEPOINT work", []);
+      try {
+        for (const { sql, params } of statements) this.run(sql, params);
+      } catch (error) {
+        failed.set(work, error);
+        super.run("ROLLBACK TO work", []);
+      }
       super.run("RELEASE work", []);
     }
+    this.#drawn = [];
+    return failed;
   }
 
   /** The transaction is committed, or nothing of it has happened. */
