@@ -17,6 +17,7 @@ export const FLEET_FAULTS = [
   "the store's answers are lost",
   "the store fails",
   "the store is slow",
+  "applications' transactions are slow",
 ] as const;
 
 /** In some worlds as well: what comes at one moment only. */

@@ -238,6 +238,12 @@ export class FleetWorld extends World implements FleetStoreWorld {
         disk.slowness = random.skewed(1, timeout);
         return this.disturb(disk.troubleEnd);
       }
+      case "applications' transactions are slow": {
+        const { disk } = this.fleet;
+        disk.slowTransactionsUntil = clock.now + time;
+        disk.slowTransaction = random.skewed(1, 3 * Math.max(timeout, fleet!.lease));
+        return this.disturb(disk.troubleEnd);
+      }
       case "the store is slow, and then a server is cut off from it": {
         const { disk } = this.fleet;
         const { lease } = fleet!;
