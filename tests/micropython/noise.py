@@ -61,7 +61,7 @@ def live(seed):
         core = device._core
         if not 0 < core.wait <= 8000:
             raise ValueError("it would wait for %d ms" % core.wait)
-        if core._used > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
+        if core._size(99) > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
             raise ValueError("it holds too much")
         peer.sent = peer.sent[-400:]
     connects = device.connects
