@@ -26,7 +26,7 @@ Deno.test("a constant is the same number in all files of the package: const() ho
     const text = Deno.readTextFileSync(new URL(file, HERE));
     for (
       const [, name, value] of text.matchAll(
-        /^(_[A-Z0-9_]+) = (?:const\()?([^)\n]+?)\)?(?: {2}#.*)?$/gm,
+        /^(_[A-Z0-9_]+) = (?:const\()?(-?[0-9][0-9A-Fx]*)\)?(?: {2}#.*)?$/gm,
       )
     ) {
       meanings.set(name!, (meanings.get(name!) ?? new Set()).add(value!));

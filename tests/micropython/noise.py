@@ -45,7 +45,7 @@ def live(seed):
     for _ in range(300):
         act = random.randrange(9)
         if act < 4:
-            peer.pieces.append(piece(peer.sent, device._core._expected))
+            peer.pieces.append(piece(peer.sent, device._core.rx_next + len(device._core._in)))
         elif act == 4:
             peer.fault = random.choice((None, None, "end", "reset", "block"))
         elif act == 5:

@@ -35,7 +35,7 @@ def welcome(hello, hmac):
     words = unhexlify(b"d000000100000000" + hello[3:11] + b"00000000")
     words = bytes(a ^ b for a, b in zip(words, hmac(KEY, nonce)))
     line = b"\x0202" + hexlify(words) + b"000000400000020c00000080" + nonce
-    return line + hexlify(hmac(KEY, hello + b"\n" + line)) + b"\n"
+    return line + hexlify(hmac(KEY, hello + b"\n" + line))[:32] + b"\n"
 
 
 def connect():

@@ -52,6 +52,7 @@ class Client:
 
     wifi_cb   function or coroutine, called with True when there is WiFi and with False when it is gone
     key       32 bytes that the server knows, too. Dialect 2
+    suite     with a key: 2, or 3 for a link that is sealed (line: 1021 at most)
     dialect   1 for micropython-iot's servers
     memory    keeps how far the client has got through resets: see memory.py. Dialect 2
     metadata  what the hello says about the device, in pairs: "board=d1 place=kitchen"

@@ -85,7 +85,7 @@ def number(digits):
 
 
 def hmac(key, data):
-    """The first half of an HMAC-SHA256."""
+    """HMAC-SHA256."""
     for pad in (b"\x36", b"\x5c"):
         block = bytearray(pad * 64)
         for i in range(32):
@@ -93,7 +93,7 @@ def hmac(key, data):
         h = sha256(block)
         h.update(data)
         data = h.digest()
-    return data[:16]
+    return data
 
 
 class Core:
@@ -119,7 +119,7 @@ class Core:
         self._how = []  # how it stands with each
         # next: the next one to send. Those before `sent` may be at the server.
         self.tx_first = self.tx_next = self._known = self._next = self._sent = 0
-        self.state = self.refusal = self.connects = self.failures = self._expected = self._up = self.wait = 0
+        self.state = self.refusal = self.connects = self.failures = self._up = self.wait = 0
         self._down(now, 0)
 
     # What the application does.
@@ -152,9 +152,9 @@ class Core:
 
     def take(self):
         """The application is done with the message that `poll` offered: acknowledges it."""
-        if self._offered:
+        if self._in:
             self.skip()
-            self._acknowledge()
+            self._ack()
 
     def skip(self):
         """The connection is gone, and the application has the message that `poll` offered last: it counts as taken."""
@@ -255,24 +255,23 @@ class Core:
             if how == _LATE or i and (i >= self._peer_window or self._size(i + 1) > self._peer_bytes):
                 return
             self._next = i + 1
-            self._sent = max(self._sent, i + 1)
+            if i >= self._sent:
+                self._sent = i + 1
             if how != _DONE:
                 return b"%02x" % self._id(i) + (b"\0" if how == _WITHDRAWN else self._out[i]) + b"\n"
 
     def _offer(self):
         """Offers the oldest message."""
         while self._in:
-            self._offered = True
             if self._in[0][2]:
                 self.data = self._in[0][2:]
                 return True
             self.take()  # withdrawn by its sender
 
-    def _acknowledge(self):
+    def _ack(self):
         line = self._in.pop(0)
         self._got -= len(line) + 1
         self._control = line[:2] + b"\n"  # it says all that an earlier ack says
-        self._offered = False
 
     def _keep(self, line):
         """A message has come."""
@@ -287,7 +286,7 @@ class Core:
         # The other end waits to hear us: at once, if only a keepalive.
         self._said = now - (self.timeout >> 2)
 
-    def _collapse(self, done=0):
+    def _trim(self, done=0):
         """The first ones are done. What is done with leaves the outbox, in its order."""
         for i in range(done):
             self._how[i] = _DONE
@@ -312,7 +311,6 @@ class Core:
         self._control = b""
         self._in = []
         self._part = bytearray()
-        self._offered = False
         self._withdraw(_M32)  # what is qos off had its chance
         # At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an attempt that
         # nobody answered: it was a pause itself.
@@ -371,15 +369,14 @@ class Core:
             except ValueError:
                 return _BAD_LINE
             if len(line) > 2:
-                if n != self._expected & 255:
+                if n != self.rx_next + len(self._in) & 255:
                     return _GAP
-                self._expected += 1
                 return self._keep(line)
             # The server has the message with this id, and all before it.
             self._known = self.tx_next
             there = n - self.tx_first & 255
             if there < self._next:
-                self._collapse(there + 1)
+                self._trim(there + 1)
             elif there != 255:  # of the last one acknowledged it says nothing
                 return _BAD_POSITION
 
@@ -393,19 +390,20 @@ class Core:
         if len(line) != (123 if key else 91) or line[0] != 2 or hexlify(welcome) != line[1:59]:
             return _BAD_GREETING
         if key:  # what it makes of the nonce hides the four positions
-            for i, byte in enumerate(hmac(key, line[59:91])):
-                welcome[i + 1] ^= byte
+            mask = hmac(key, line[59:91])
+            for i in range(16):
+                welcome[i + 1] ^= mask[i]
         suite, tx_epoch, tx_first, rx_epoch, rx_next, window, size, longest = unpack(">B7I", welcome)
         if suite != self._suite or not 0 < window <= 64 or not 0 < longest <= size - _FRAME or not tx_epoch:
             return _BAD_GREETING
         if key:
             said = self._greeting + line
             wrong = 0
-            for a, b in zip(hexlify(hmac(key, said[:-32])), line[91:]):
+            for a, b in zip(hexlify(hmac(key, said[:-32])), line[91:]):  # the first half
                 wrong |= a ^ b
             if wrong:
                 return _BAD_PROOF
-            self._control = b"\3" + hexlify(hmac(key, said + b"\n")) + b"\n"
+            self._control = b"\3" + hexlify(hmac(key, said + b"\n"))[:32] + b"\n"
         self._peer_window = window
         self._peer_bytes = size
         self.peer_line = longest
@@ -416,11 +414,10 @@ class Core:
             # The other end would say so for ever: for it, the stream gets another name, and is new.
             self.tx_epoch = number(self._greeting[59:67]) | 1
             return _BAD_POSITION
-        self._collapse(there)
+        self._trim(there)
         self._withdraw(longest)
         if self.rx_epoch != tx_epoch or self.rx_next - tx_first & 0x80000000:
             self.rx_next = tx_first
         self.rx_epoch = tx_epoch
-        self._expected = self.rx_next
         self._greeting = None
         self._linked(now)

@@ -81,6 +81,6 @@ class Deadlines:
                 if timed[2]:
                     self._timed.remove(timed)
                     client._tell()
-                elif core.state == _UP and min(late, diff(now, client._since)) >= core.timeout:
+                elif client._up and core.state == _UP and min(late, diff(now, client._since)) >= core.timeout:
                     core.closed(now, _LATE_LINK)
                     client._drop()  # the next greeting decides

@@ -5,6 +5,7 @@ from hashlib import sha256
 from .core import Core, const, number
 
 _CONNECTING = const(1)
+_GREETING = const(2)
 _UP = const(3)
 _BAD_LINE = const(7)
 _QOS_OFF = const(1)
@@ -34,8 +35,7 @@ class Core1(Core):
     def opened(self, now, nonce):
         if self.state == _CONNECTING:
             super().opened(now, nonce)
-            # The first line may take two timeouts, not 3/8 of one: micropython-iot's server accepts five connections a second.
-            self._heard = now + (self.timeout << 1) - (self.timeout * 3 >> 3)
+            self._hear(now)
 
     def _id(self, i):
         n = self.tx_first + i & _M32
@@ -46,8 +46,14 @@ class Core1(Core):
         return super().space() - (0 if self._next else self.line + _FRAME)
 
     def received(self, buf, n, now):
-        self._heard = now  # in the greeting, too: the first line of any kind is the welcome
+        self._hear(now)  # in the greeting, too: the first line of any kind is the welcome
         super().received(buf, n, now)
+
+    def _hear(self, now):
+        self._heard = now
+        if self.state == _GREETING:
+            # It may take two timeouts, not 3/8 of one: micropython-iot's server accepts five connections a second.
+            self._heard += (self.timeout << 1) - (self.timeout * 3 >> 3)
 
     def _read(self, line, now):
         if line:
@@ -70,14 +76,14 @@ class Core1(Core):
             if not self._how[i] and self._id(i) == n:
                 self._progress = now
                 self._how[i] = _DONE
-                self._collapse()
+                self._trim()
                 return
 
     def _withdraw(self, longest):
         for i in range(len(self._how)):
             if self._how[i] & 3 or len(self._out[i]) > longest:
                 self._how[i] = _DONE
-        self._collapse()
+        self._trim()
 
     def _message(self, now):
         if not self._next:
@@ -91,7 +97,7 @@ class Core1(Core):
         line = super()._message(now)
         if line and self._how[self._next - 1] == _QOS_OFF:  # it is sent once
             self._how[self._next - 1] = _DONE
-            self._collapse()
+            self._trim()
         return line
 
     def expire(self, n):
@@ -103,7 +109,7 @@ class Core1(Core):
             return 0
         there = i < self._sent
         self._how[i] = _DONE
-        self._collapse()
+        self._trim()
         return 1 + there
 
     def _offer(self):
@@ -114,10 +120,9 @@ class Core1(Core):
             key[1] |= 1
             if not self._is_repeat(key):
                 self._key_offered = key
-                self._offered = True
                 self.data = line[2:]
                 return True
-            self._acknowledge()
+            self._ack()
 
     def _is_repeat(self, key):
         """A repeat carries what the same id carried a short while ago. Id 0 is one on the connection that brought it, or
@@ -127,9 +132,9 @@ class Core1(Core):
             if self._recent[at : at + 4] == key:
                 return key[0] or not newer or self._boot == self.connects
 
-    def _acknowledge(self):
+    def _ack(self):
         acks = self._control
-        super()._acknowledge()
+        super()._ack()
         self._control = acks + self._control
 
     def skip(self):

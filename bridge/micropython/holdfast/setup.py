@@ -23,6 +23,7 @@ def setup(
     wdog=False,
     *,
     key=None,
+    suite=2,
     dialect=2,
     memory=None,
     metadata="",
@@ -40,9 +41,11 @@ def setup(
         raise ValueError("my_id")
     if key is not None and len(key) != 32 or dialect == 1 and (key or memory):
         raise ValueError("key or memory")
+    if suite != 2 and (suite != 3 or not key or line > 1021):
+        raise ValueError("suite")
     if len(metadata) > 114:
         raise ValueError("metadata")
-    if line < 121 or inbox < 2 * line + 6 or outbox < line + 7 or not 0 < window <= 64:
+    if line < 121 or inbox < 2 * line + (24 if suite == 3 else 6) or outbox < line + 7 or not 0 < window <= 64:
         raise ValueError("line, inbox, outbox or window")
     # Its addresses, the current one first: each a name, and what getaddrinfo says of it.
     client._hosts = [[host, None] for host in ((server,) if isinstance(server, str) else server)]
@@ -90,8 +93,10 @@ def setup(
     if dialect == 1:
         from .dialect1 import Core1 as Core
     else:
-        from .core import Core
-
+        if suite == 3:
+            from .sealed import Sealed as Core
+        else:
+            from .core import Core
         client._name = my_id + "\t" + (metadata + " " if metadata else "") + "ms="
     word = int.from_bytes(urandom(8), "big")
     client._core = Core(
