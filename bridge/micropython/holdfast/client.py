@@ -140,12 +140,16 @@ class Client:
 
                 self._timed = Deadlines(self)
             return await self._timed.write(data, wait, expires)
-        async with self._lock:
+        lock = self._lock
+        await lock.acquire()
+        try:
             while not self._put(data, 1):
                 await self._wait(data)
             number = self._core.tx_next - 1
             if wait:
                 await self._sent(number, data)
+        finally:
+            lock.release()
         if not wait:
             await self._sent(number, data)
         return True
@@ -301,13 +305,10 @@ class Client:
             self._poller = select.poll()
             self._poller.register(sock, _POLLOUT)
             sock.setblocking(False)
-            try:
-                sock.connect(info[4])
-            except OSError as error:
-                if error.args[0] != EINPROGRESS:
-                    raise
-        except OSError:
-            self._lost(now)
+            sock.connect(info[4])
+        except OSError as error:
+            if error.args[0] != EINPROGRESS:
+                self._lost(now)
 
     def _look(self, now):
         """Whether the connection is there."""

@@ -37,5 +37,6 @@ class Stream:
 
 
 def complete(client):
-    """With what CPython's await uses."""
+    """With what CPython's await uses, and with sockets as a board has them."""
+    client._wrap = Stream
     client.__class__.__await__ = lambda self: self.ready().__await__()

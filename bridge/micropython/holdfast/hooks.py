@@ -1,5 +1,25 @@
-"""What a client calls if its application asks for it: callbacks, an LED, TLS."""
+"""What a client calls if its application asks for it: callbacks, an LED, a watchdog, TLS, and words about the end of a connection."""
 from asyncio import create_task
+from sys import platform
+
+
+def attach(client, conn_cb, conn_cb_args, led, wdog, tls, verbose):
+    if conn_cb:
+        client._conn_cb = told(conn_cb, conn_cb_args or ())
+    if led:
+        client._led = led.toggle if hasattr(led, "toggle") else lambda: led(not led())
+    if wdog:
+        if wdog is True:
+            from machine import WDT
+
+            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
+        client._wdog = wdog
+    if tls:
+        client._wrap = _secures(client, tls)
+    if verbose:
+        from .errors import tell
+
+        client._verbose = tell
 
 
 async def _run(callback, args):
@@ -17,12 +37,7 @@ def told(callback, args=()):
     return tell
 
 
-def blinks(led):
-    """Of a pin, or of something with toggle()."""
-    return led.toggle if hasattr(led, "toggle") else lambda: led(not led())
-
-
-def secures(client, tls):
+def _secures(client, tls):
     """Makes a socket one with TLS."""
     inner = client._wrap or (lambda sock: sock)
 

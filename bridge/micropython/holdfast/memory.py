@@ -40,6 +40,17 @@ class Position:
             self._fault = error  # there is nobody to tell now
 
 
+def attach(client, memory):
+    """Gives a client its memory. Returns its position."""
+    client._memory = Position(memory)
+    position, left = client._memory.load()
+    if left:  # by an earlier run: it begins with that
+        client._got = left.decode()
+        client._held = left
+        client._kept = True
+    return position
+
+
 class RTC:
     """The real-time clock's memory of an ESP8266 (492 bytes) or an ESP32 (2,048 bytes): it outlives resets and deep sleep, not
     the loss of power, and does not wear. Nothing else may use it."""

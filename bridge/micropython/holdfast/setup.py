@@ -5,8 +5,6 @@ import asyncio
 from os import urandom
 from sys import implementation, modules, platform
 
-_M32 = 0xFFFFFFFF
-
 
 def setup(
     client,
@@ -48,48 +46,26 @@ def setup(
     if line < 121 or inbox < 2 * line + (24 if suite == 3 else 6) or outbox < line + 7 or not 0 < window <= 64:
         raise ValueError("line, inbox, outbox or window")
     # Its addresses, the current one first: each a name, and what getaddrinfo says of it.
-    client._hosts = [[host, None] for host in ((server,) if isinstance(server, str) else server)]
+    client._hosts = []
+    for host in [server] if isinstance(server, str) else server:
+        client._hosts.append([host, None])
     client._port = port
-    if verbose:
-        from .errors import tell
-
-        client._verbose = tell
-    if wdog:
-        if wdog is True:
-            from machine import WDT
-
-            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
-        client._wdog = wdog
-    if conn_cb:
-        from .hooks import told
-
-        client._conn_cb = told(conn_cb, conn_cb_args or ())
-    if led:
-        from .hooks import blinks
-
-        client._led = blinks(led)
     if implementation.name == "cpython":
-        from .cpython import Stream, complete
+        from .cpython import complete
 
         complete(client)
-        client._wrap = Stream
-    if tls:
-        from .hooks import secures
+    if conn_cb or led or wdog or tls or verbose:
+        from .hooks import attach
 
-        client._wrap = secures(client, tls)
+        attach(client, conn_cb, conn_cb_args, led, wdog, tls, verbose)
     client._buf = bytearray(128)
     client._changed = asyncio.Event()
     client._lock = asyncio.Lock()
     position = (0, 0)
     if memory:
-        from .memory import Position
+        from .memory import attach
 
-        client._memory = Position(memory)
-        position, left = client._memory.load()
-        if left:  # by an earlier run: it begins with that
-            client._got = left.decode()
-            client._held = left
-            client._kept = True
+        position = attach(client, memory)
     if dialect == 1:
         from .dialect1 import Core1 as Core
     else:
@@ -98,15 +74,11 @@ def setup(
         else:
             from .core import Core
         client._name = my_id + "\t" + (metadata + " " if metadata else "") + "ms="
-    word = int.from_bytes(urandom(8), "big")
-    client._core = Core(
-        name, client._now(), timeout, line, inbox, outbox, window, key, word & _M32, word >> 32 or 1, position
-    )
+    seed = int.from_bytes(urandom(4), "big")
+    epoch = int.from_bytes(urandom(4), "big") or 1
+    client._core = Core(name, client._now(), timeout, line, inbox, outbox, window, key, seed, epoch, position)
     if ssid or platform == "esp8266":  # others do not remember their network: without one, it is not for us
-        try:
-            from .wifi import WiFi
-        except ImportError:
-            pass  # a PC
-        else:
-            client._wifi = WiFi(ssid, pw, wifi_cb)
+        from .wifi import attach
+
+        attach(client, ssid, pw, wifi_cb)
     client._task = asyncio.create_task(client._run())

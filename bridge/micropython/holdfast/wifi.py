@@ -1,6 +1,10 @@
 """Joins a WiFi network and stays there, as each port wants it."""
-import network
 from sys import platform
+
+try:
+    import network
+except ImportError:  # a PC
+    network = None
 
 from .core import const, diff
 
@@ -8,6 +12,12 @@ from .core import const, diff
 _JOIN = const(15000)
 # ms without a link after which WiFi is begun anew, though it says that it is up.
 _MUTE = const(60000)
+
+
+def attach(client, ssid, pw, callback):
+    """Gives a client its WiFi, where there is any."""
+    if network:
+        client._wifi = WiFi(ssid, pw, callback)
 
 
 class WiFi:
