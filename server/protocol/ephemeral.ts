@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from "node:crypto";
+import { toHex } from "./greeting.ts";
 
 const BYTES = 32;
 
@@ -21,7 +22,7 @@ export class Ephemeral {
   constructor(secret: Uint8Array = crypto.getRandomValues(new Uint8Array(BYTES))) {
     this.#secret = createPrivateKey({ key: der(PKCS8, secret), format: "der", type: "pkcs8" });
     const { x } = createPublicKey(this.#secret as never).export({ format: "jwk" });
-    this.publicKey = Uint8Array.fromBase64(x!, { alphabet: "base64url" }).toHex();
+    this.publicKey = toHex(Buffer.from(x!, "base64url"));
   }
 
   /**
