@@ -22,7 +22,8 @@ uint32_t core_get(enum core_register offset) {
 }
 
 /* Lays the memory out for a name of this many bytes; returns where it ends. */
-static uint32_t initialize(size_t name_length, uint8_t suite, uint8_t dialect, uint16_t line, uint8_t window, uint32_t now) {
+static uint32_t initialize(size_t name_length, uint8_t suite, uint8_t dialect, uint16_t line, uint8_t window,
+                           uint32_t now) {
   set(R_LINE, line);
   set(R_OUTBOX, CORE_OUTBOX);
   set(R_INBOX, CORE_INBOX);

@@ -74,7 +74,7 @@ bool holdfast_records_share(struct holdfast_records *records, uint8_t secret[32]
   }
   if (good) holdfast_x25519(secret, shared, shared);
   for (int i = 0; i < 32; i++) {
-    any |= shared[i];
+    if (good) any |= shared[i];
     secret[i] = 0;
   }
   records->broken = !good || !any;
