@@ -478,6 +478,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     for (const books of this.books.values()) books.committed();
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
+    this.broker?.faults.committed();
     checkQueues(this.scenario, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
