@@ -118,6 +118,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return books.serverWrites(text, manner);
   }
 
+  /** How long it may take until a server knows what has become safe, if nothing has kept it from that since then, in ms. */
+  tellsIn(_platform: SimPlatform, _since: number): number {
+    return 0;
+  }
+
   /** Who listens at an address of the server's. */
   hostAt(_address: string, _device: SimDevice): Host {
     return this.server;
