@@ -465,7 +465,8 @@ function greeted(): i32 {
   const suite = get(SUITE);
   const proof = inLine + GREETING_BYTES + ((suite & 4) << 3);
   const digits = control + 1;
-  if (load<u8>(inLine) != WELCOME | <i32>(inEnd != proof + (suite ? PROOF + 1 : 1))) return BAD_GREETING;
+  const end = proof + (suite ? <usize>PROOF + 1 : 1);
+  if (load<u8>(inLine) != WELCOME | <i32>(inEnd != end)) return BAD_GREETING;
   // With a key, what it makes of the nonce's last four words hides the four positions.
   if (suite) hmac(proof - PROOF, PROOF, digits);
   // A word goes to its place when the next one is read, and our suite once more to its own. So the last one, which
