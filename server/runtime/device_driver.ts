@@ -21,7 +21,8 @@ import { Readers, type ReadersOwner } from "./readers.ts";
 import { PendingWrite } from "./pending_write.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
+import type { Turn } from "./turn.ts";
 
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */

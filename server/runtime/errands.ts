@@ -9,7 +9,7 @@ import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Statement } from "../store/store.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
-import type { Transfer } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** What mail says, as JSON. Times are counted from when it was posted. */
 export type Errand = (Writing | Setting) & {

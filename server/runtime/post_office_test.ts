@@ -9,7 +9,8 @@ import type { Deed } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import type { Errand } from "./errands.ts";
 import { PostOffice } from "./post_office.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
+import type { Turn } from "./turn.ts";
 
 /** A process that has the device "a", and commits when the test says so. */
 class Scene {

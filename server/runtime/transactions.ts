@@ -15,7 +15,8 @@ import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { type Errand, Posting } from "./errands.ts";
 import { caller } from "./run.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
+import type { Turn } from "./turn.ts";
 
 /** What transactions need of the server. */
 export interface TransactionHost {

@@ -127,7 +127,7 @@ const APPLICATION_BUGS: Bugs = {
   ),
   "a promise that an application drops fails in silence": edit(
     RUN,
-    "  run.uncaught(event.reason);",
+    "  whose.uncaught(event.reason);",
     "",
   ),
   "a message that an application has failed with counts as processed": edit(
