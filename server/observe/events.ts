@@ -100,7 +100,15 @@ export type ServerEvent =
   | { event: "broker"; address: string; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
-  | { event: "warning"; device?: string; address?: string; code: string; message: string }
+  | {
+    event: "warning";
+    device?: string;
+    address?: string;
+    code: string;
+    message: string;
+    /** At a broker: a message to it does nothing, or not what it should do for this device. */
+    topic?: string;
+  }
   /** Other keys, descriptions, credentials (at a broker, of the page), or another certificate, were taken over while the
    * server runs. */
   | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }

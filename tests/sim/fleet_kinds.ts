@@ -24,6 +24,7 @@ export const FLEET_FAULTS = [
 export const STRIKES = [
   "a device that greets goes elsewhere",
   "a device that was taken is away for long",
+  "a device moves and comes back, and is away for long",
   "it is not told that a device was taken",
   "the store is slow, and then a server is cut off from it",
 ] as const;

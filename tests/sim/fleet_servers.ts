@@ -117,7 +117,8 @@ export class FleetServer extends ServerProcess {
   /** Whether it looks after a device that is its own: whose messages wait for an application, which has begun. */
   attends(id: string): boolean {
     const device = this.has(id) ? this.server?.known(id) : undefined;
-    return device !== undefined && (device.inbox === 0 || device.app !== "none");
+    const isHere = device?.server?.startsWith(`${this.name}:`) === true; // and it knows that
+    return isHere && (device!.inbox === 0 || device!.app !== "none");
   }
 
   /** Looks whether anything keeps it from its work now. */
