@@ -23,8 +23,8 @@ export interface Device extends AsyncIterable<string> {
    * it and is given its messages. Undefined: no other server has the store, or none has the device at present.
    *
    * Of a device that another server has, what is read here is what that server has shown last, a second or two ago; it
-   * has no `deadLetters` here, and `watch` tells nothing. `write` has the same outcome as there, and `ready` waits
-   * for a link wherever that is. All else is done by that server alone: here it is refused with ELSEWHERE.
+   * has no `deadLetters` here, and `watch` tells nothing. `write` and `clear` have the same outcome as there, and `ready`
+   * waits for a link wherever that is. All else is done by that server alone: here it is refused with ELSEWHERE.
    */
   readonly server: string | undefined;
   /** Whether there is a connection at present. */

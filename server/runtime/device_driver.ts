@@ -28,6 +28,12 @@ const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
 const atEnd = () => ({ done: true as const, value: undefined });
 
+/** What becomes safe together with the end of a device. */
+export interface AlsoForgotten {
+  apply(dropped: Cleared): void;
+  undo(): void;
+}
+
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
  * application do. The session changes only while no commit is under way, and each change is followed by `touch`.
@@ -47,6 +53,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
+  #alsoCleared: ((dropped: Cleared) => void)[] | undefined;
   #watches: Set<MessageWatch> | undefined;
   #isLost = false; // another server has it
   #metadata = "";
@@ -230,9 +237,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  clear(): Promise<Cleared> {
+  /** @param also Called when it happens: what that changes in the record is safe with it. */
+  clear(also?: (dropped: Cleared) => void): Promise<Cleared> {
     if (this.#closed) return Promise.reject(this.#closed);
     const clear = Promise.withResolvers<Cleared>();
+    if (also) (this.#alsoCleared ??= []).push(also);
     (this.#clears ??= new Set()).add(clear);
     this.#toClear = true;
     this.turn.enter(this.beforeDelivery);
@@ -250,6 +259,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.above?.cleared();
     this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
     this.touch();
+    for (const also of this.#alsoCleared?.splice(0) ?? []) also(cleared);
     const clears = this.#clears!;
     for (const clear of clears) {
       this.turn.whenSafe(() => clears.delete(clear) && clear.resolve(cleared));
@@ -346,7 +356,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
   forgetting(
-    transfer: Pick<Transfer, "failed"> & { check?(): void; done(dropped: Cleared): void },
+    transfer: Pick<Transfer, "failed"> & {
+      check?(): void;
+      done(dropped: Cleared): void;
+      also?: AlsoForgotten | undefined;
+    },
   ): Transfer {
     const { ledger } = this;
     let dropped: Cleared;
@@ -357,8 +371,12 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
         transfer.check?.();
         dropped = { inbox: this.inbox, outbox: this.outbox };
         ledger.remove();
+        transfer.also?.apply(dropped);
       },
-      undo: () => ledger.keep(),
+      undo: () => {
+        transfer.also?.undo();
+        ledger.keep();
+      },
       done: () => transfer.done(dropped),
       failed: (error) => transfer.failed(error),
     };

@@ -51,7 +51,11 @@ export class FleetMember {
 
   constructor(host: FleetMemberHost) {
     this.#host = host;
-    this.#office = new PostOffice({ ...host, find: (id) => host.devices.get(id) });
+    this.#office = new PostOffice({
+      ...host,
+      find: (id) => host.devices.get(id),
+      forget: (device, also) => host.devices.forget(device, also),
+    });
     const { clock, connections, devices, fleet } = host;
     this.callers = new FleetCallers({
       here: (id) => devices.get(id)?.ledger,

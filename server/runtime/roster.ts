@@ -6,7 +6,7 @@ import { LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { FencedError } from "../store/store.ts";
 import { Callers } from "./callers.ts";
-import type { DeviceDriver } from "./device_driver.ts";
+import type { AlsoForgotten, DeviceDriver } from "./device_driver.ts";
 import { dismiss } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
@@ -100,13 +100,13 @@ export class Roster {
   }
 
   /** Has the store forget a device. */
-  forget(device: DeviceDriver): Promise<Cleared> {
+  forget(device: DeviceDriver, also?: AlsoForgotten): Promise<Cleared> {
     return new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
         this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
         resolve(dropped);
       };
-      this.#host.turn.transfer(device.forgetting({ done, failed: reject }));
+      this.#host.turn.transfer(device.forgetting({ done, failed: reject, also }));
     });
   }
 

@@ -257,6 +257,7 @@ export class FleetDisk extends Disk {
 
   /** What a change does with mail. */
   sort({ id, mail, removed }: Pick<Change, "id" | "mail" | "removed">): void {
+    this.#mail = this.#mail.filter((it) => it.device !== id || !mail?.taken.includes(it.number));
     if (removed) {
       const text = JSON.stringify(failure(FORGOTTEN));
       for (const { device, from } of this.#mail) {
@@ -264,9 +265,7 @@ export class FleetDisk extends Disk {
       }
       this.#mail = this.#mail.filter(({ device }) => device !== id);
     }
-    if (!mail) return;
-    this.#mail = this.#mail.filter((it) => it.device !== id || !mail.taken.includes(it.number));
-    for (const reply of mail.replies) this.#answer(reply);
+    for (const reply of mail?.replies ?? []) this.#answer(reply);
   }
 
   #answer({ to, text }: Reply): void {

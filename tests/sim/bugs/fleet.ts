@@ -171,7 +171,7 @@ const MAIL_BUGS: Bugs = {
   ),
   "fleet: mail overtakes mail for which there is no room": edit(
     OFFICE,
-    "      check: () => this.#checkOrder(number, ledger),\n",
+    "      check: () => this.#checkOrder(number, entry),\n",
     "      check: () => {},\n",
   ),
   "fleet: who has posted a message is told that it has arrived when it is in the outbox": edit(
