@@ -129,8 +129,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(near.codes("forgotten").length, 1);
     await until(() => !far.server.known("1"), { what: "the other to know" });
     rig.client = new Client({ id: "1", port: near.server.port });
-    await rig.client.ready();
-    assertEquals(near.server.known("1")!.connects, 1, "it is a new device");
+    await until(() => near.server.known("1")?.connects === 1, { what: "a new device" });
   });
 
   Deno.test("fleet: any server has dropped what waits for a device, also what waits for room there", async () => {

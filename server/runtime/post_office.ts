@@ -133,6 +133,7 @@ export class PostOffice {
       const device = this.#host.find(each.device);
       if (!device) continue;
       const entry = this.#taken.get(each.number);
+      if (entry?.isSafe) continue; // also if its device was forgotten, and another one has its id
       if (entry?.ledger !== device.ledger || entry.waits) this.#takeOne(device, each);
     }
   }
