@@ -4,7 +4,12 @@ import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { addDeploys, deploysThere } from "./deploy_plan.ts";
-import { drawFleetScenario } from "./fleet_plan.ts";
+import {
+  addFleetChannels,
+  drawFleetScenario,
+  fleetHasBridges,
+  fleetSpeaksChannels,
+} from "./fleet_plan.ts";
 import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
@@ -44,6 +49,7 @@ let playing: Promise<unknown> = Promise.resolve();
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawFleetScenario(random);
+  if (fleetSpeaksChannels(seed)) addFleetChannels(scenario, random, fleetHasBridges(seed));
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

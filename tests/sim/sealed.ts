@@ -10,7 +10,6 @@ const FORBIDDEN: readonly [object: object, name: string][] = [
   [performance, "now"],
   [Date, "now"],
   [Math, "random"],
-  [crypto, "randomUUID"],
 ];
 
 /**
@@ -22,7 +21,10 @@ export async function sealed<T>(random: Random, run: () => Promise<T>): Promise<
     for (let i = 0; i < array.length; i++) array[i] = random.word();
     return array;
   };
-  const undo = [replace(crypto, "getRandomValues", fill)];
+  const undo = [
+    replace(crypto, "getRandomValues", fill),
+    replace(crypto, "randomUUID", () => `${random.word()}-${random.word()}`),
+  ];
   for (const [object, name] of FORBIDDEN) {
     undo.push(replace(object, name, () => {
       throw new Violation(`${name} is called in a simulated world`);
