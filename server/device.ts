@@ -161,7 +161,7 @@ export interface Device extends AsyncIterable<string> {
    * and false if there is no link, or one on which nothing is taken or acknowledged
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
    * message accepted before stays in the store, with its deadline); FENCED (this server had the device, and another one
-   * has taken it; likewise); CLEARED; FORGOTTEN; EXPIRED, UNDECIDED: see `expires`
+   * has taken it before the message was safe: it never will be); CLEARED; FORGOTTEN; EXPIRED, UNDECIDED: see `expires`
    */
   write(text: string, options?: DeviceWriteOptions): Promise<boolean>;
 }

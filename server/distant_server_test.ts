@@ -99,6 +99,22 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await written, true);
   });
 
+  Deno.test("fleet: who waits for a message when its device moves is told what becomes of it there", async () => {
+    await using rig = await Rig.start(url());
+    await rig.begin();
+    const { far, near, client } = rig;
+    const device = await near.server.device("1");
+    await client.close();
+    const written = device.write("kept");
+    await until(() => far.server.known("1")!.outbox === 1, { what: "the message to be safe" });
+    rig.client = new Client({ id: "1", port: far.server.port });
+    await until(() => near.codes("moved").length === 1, { what: "the move" });
+    assertEquals(await rig.client.readline(), "kept");
+    void rig.client.readline().catch(() => {});
+    assertEquals(await written, true);
+    assertEquals(await code(device.write("x")), "FENCED", "it is here no more");
+  });
+
   Deno.test("fleet: who has posted a message for a device that is forgotten is told so", async () => {
     await using rig = await Rig.start(url());
     await rig.begin();

@@ -21,18 +21,11 @@ import { Readers, type ReadersOwner } from "./readers.ts";
 import { PendingWrite } from "./pending_write.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
-import type { Transfer } from "./transfer.ts";
 import type { Turn } from "./turn.ts";
 
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
 const atEnd = () => ({ done: true as const, value: undefined });
-
-/** What becomes safe together with the end of a device. */
-export interface AlsoForgotten {
-  apply(dropped: Cleared): void;
-  undo(): void;
-}
 
 /**
  * What `Device` is: one device's session over all its connections, driven by what its connections and its
@@ -222,14 +215,20 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
+  readonly #forget = (write: PendingWrite): void => {
+    this.#writes?.delete(write);
+    write.over?.();
+  };
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
     if (!this.#writes?.has(write)) return; // given up meanwhile
     try {
       if (this.#closed) throw this.#closed;
       if (this.turn.failure) throw this.turn.failure;
-      const accepted = this.session.write(text, options, write, this.clock.now());
+      const elsewhere = options.qos === false ? undefined : this.#host.expect(write.asker);
+      write.over = elsewhere?.forget;
+      const now = this.clock.now();
+      const accepted = this.session.write(text, options, write, now, elsewhere?.from);
       this.touch();
       if (!accepted || options.qos === false) write.settle(accepted);
     } catch (error) {
@@ -354,34 +353,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.disconnected(this, serving.address, reason);
   }
 
-  /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
-  forgetting(
-    transfer: Pick<Transfer, "failed"> & {
-      check?(): void;
-      done(dropped: Cleared): void;
-      also?: AlsoForgotten | undefined;
-    },
-  ): Transfer {
-    const { ledger } = this;
-    let dropped: Cleared;
-    return {
-      statements: [],
-      changes: (id) => id === ledger.id,
-      apply: () => {
-        transfer.check?.();
-        dropped = { inbox: this.inbox, outbox: this.outbox };
-        ledger.remove();
-        transfer.also?.apply(dropped);
-      },
-      undo: () => {
-        transfer.also?.undo();
-        ledger.keep();
-      },
-      done: () => transfer.done(dropped),
-      failed: (error) => transfer.failed(error),
-    };
-  }
-
   /** Ends the connection without a word to the device: it is not this server's any more. */
   drop(reason: PeerError): void {
     const serving = this.#serving;
@@ -463,6 +434,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const it of [...this.#clears ?? [], ...this.#disposals ?? []]) dismiss(it, reason);
-    for (const write of [...this.#writes ?? []]) write.end(reason);
+    for (const write of [...this.#writes ?? []]) write.close(reason, this.ledger);
   }
 }

@@ -16,7 +16,7 @@ import type { Answer, Mail } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Deed } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
-import type { AlsoForgotten, DeviceDriver } from "./device_driver.ts";
+import type { DeviceDriver } from "./device_driver.ts";
 import {
   type Errand,
   ErrandTransfer,
@@ -28,6 +28,7 @@ import {
   type Taken,
   type Writing,
 } from "./errands.ts";
+import type { AlsoForgotten } from "./forgetting.ts";
 import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
@@ -83,6 +84,13 @@ export class PostOffice {
   /** A part of a transaction that posts something. */
   posting(id: string, errand: Errand): Posting {
     return new Posting(id, errand, ++this.#posts);
+  }
+
+  /** Takes who waits for an outcome of which another process tells, perhaps. @returns the number under which it does */
+  expect(asker: Asker): { number: number; forget(): void } {
+    const number = ++this.#posts;
+    this.#askers.set(number, asker);
+    return { number, forget: () => void this.#askers.delete(number) };
   }
 
   /** Has something done, and tells what comes of it. @returns forgets who asks */
